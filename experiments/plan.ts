@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import path from 'node:path';
+import { packagePath } from '../core/installation/package-path.ts';
 import type { AdapterRecipe, EvolutionConfig, SurfaceConfig, TaskConfig } from './config/experiment.schema.ts';
 import type { Experiment, StrategyConfig } from './config/load-experiment.ts';
 import type { TenantName } from './records.ts';
@@ -47,6 +49,8 @@ export interface CellItem extends Planned {
   readonly rows: number;
   readonly strategy: StrategyConfig;
   readonly gate: Experiment['gate'];
+  /** The sample of the tenant's validation rows that the job gets; undefined where it gets all of them. */
+  readonly draw?: { readonly number: number; readonly rows: number };
 }
 
 /** Measures the loss over a grid of α and β. */
@@ -89,8 +93,10 @@ function itemsOf(experiment: Experiment, seed: number, evolution: EvolutionConfi
 }
 
 function tenantsOf(experiment: Experiment, seed: number, evolution: EvolutionConfig): TenantSpec[] {
-  const { base, tasks, adapters } = experiment;
-  const sizes = { validationRows: experiment.validation_rows, testRows: experiment.test_rows };
+  const { base, tasks, adapters, draws } = experiment;
+  // What draws are made from is all validation rows.
+  const validationRows = draws === undefined ? experiment.validation_rows : undefined;
+  const sizes = { validationRows, testRows: experiment.test_rows };
   return tasks
     .filter(({ name }) => includes(evolution.tasks, name))
     .flatMap((task) =>
@@ -101,12 +107,20 @@ function tenantsOf(experiment: Experiment, seed: number, evolution: EvolutionCon
 
 function cellsOf(experiment: Experiment, tenant: TenantSpec, evolution: EvolutionConfig): CellItem[] {
   return experiment.rows.flatMap((rows) =>
-    experiment.strategies
-      .filter((strategy) => includes(strategy.rows, rows) && includes(strategy.seeds, tenant.seed))
-      .filter((strategy) => includes(strategy.tasks, tenant.task.name) && includes(strategy.evolutions, evolution.name))
-      .filter((strategy) => includes(strategy.adapters, tenant.recipe.name))
-      .map((strategy) => cellItem({ tenant, evolution, rows, strategy, gate: strategy.gate ?? experiment.gate })),
+    drawsOf(experiment).flatMap((draw) =>
+      experiment.strategies
+        .filter((strategy) => includes(strategy.rows, rows) && includes(strategy.seeds, tenant.seed))
+        .filter((strategy) => draw === undefined || includes(strategy.draws, draw.number))
+        .filter(({ tasks, evolutions }) => includes(tasks, tenant.task.name) && includes(evolutions, evolution.name))
+        .filter((strategy) => includes(strategy.adapters, tenant.recipe.name))
+        .map((strategy) => ({ strategy, gate: strategy.gate ?? experiment.gate }))
+        .map((one) => cellItem({ tenant, evolution, rows, draw, ...one })),
+    ),
   );
+}
+
+function drawsOf({ draws, validation_rows: rows = 0 }: Experiment): CellItem['draw'][] {
+  return draws?.map((number) => ({ number, rows })) ?? [undefined];
 }
 
 function evolutionItem({ base }: Experiment, evolution: EvolutionConfig): EvolutionItem {
@@ -128,7 +142,7 @@ function referenceItem(tenant: TenantSpec, evolution: EvolutionConfig): Referenc
 }
 
 function cellItem(cell: Omit<CellItem, 'type' | 'key' | 'groups'>): CellItem {
-  const { tenant, evolution, rows, strategy, gate } = cell;
+  const { tenant, evolution, rows, strategy, gate, draw } = cell;
   const facts = {
     ...tenantFacts(tenant),
     next: evolution.base,
@@ -137,8 +151,10 @@ function cellItem(cell: Omit<CellItem, 'type' | 'key' | 'groups'>): CellItem {
     gate,
     fleet: strategy.fleet,
     knownOld: strategy.known_old,
+    draw,
   };
-  const key = keyOf(`cell ${evolution.name} ${tenantName(tenant)} ${rows} ${strategy.name}`, facts);
+  const drawn = draw === undefined ? '' : ` draw-${draw.number}`;
+  const key = keyOf(`cell ${evolution.name} ${tenantName(tenant)}${drawn} ${rows} ${strategy.name}`, facts);
   const like = `cell ${strategy.name} ${tenant.task.name}`;
   return {
     type: 'cell',
@@ -192,9 +208,11 @@ function keyOf(name: string, facts: object): string {
   return `${name} #${createHash('sha256').update(canonical(facts)).digest('hex').slice(0, 10)}`;
 }
 
-/** Writes JSON that does not depend on the order of keys. */
+/** Writes JSON that depends neither on the order of keys nor on where the checkout lies. */
 function canonical(value: unknown): string {
+  const root = packagePath();
   return JSON.stringify(value, (_, one: unknown) => {
+    if (typeof one === 'string' && one.startsWith(`${root}${path.sep}`)) return path.relative(root, one);
     if (typeof one !== 'object' || one === null || Array.isArray(one)) return one;
     return Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)));
   });

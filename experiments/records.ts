@@ -98,6 +98,8 @@ export interface CellRecord extends Common, TenantName, Partial<CellOutcome> {
   readonly type: 'cell';
   readonly evolution: string;
   readonly rows: number;
+  /** Number of the sample of validation rows, where the experiment has several. */
+  readonly draw?: number;
   readonly strategy: string;
   readonly state: 'ready' | 'not_ready' | 'failed';
   /** Milliseconds of the whole job without scoring on test rows: the time at which a job that is not ready is censored. */

@@ -68,8 +68,8 @@ async function timed(item: Item, laboratory: Laboratory, signal: AbortSignal): P
 }
 
 function failed(item: CellItem, error: unknown): Measured<CellRecord> {
-  const { tenant, evolution, rows, strategy } = item;
-  const where = { ...nameOf(tenant), evolution: evolution.name, rows, strategy: strategy.name };
+  const { tenant, evolution, rows, strategy, draw } = item;
+  const where = { ...nameOf(tenant), evolution: evolution.name, rows, draw: draw?.number, strategy: strategy.name };
   const nothing = { elapsedMs: 0, warmUpMs: 0, candidates: [], search: [], first: null, final: null };
   return {
     type: 'cell',

@@ -12,8 +12,20 @@ export interface NeededBase {
   readonly path: string;
 }
 
+/** A job needs a base that this worker cannot read, and another worker may. */
+export class BaseElsewhereError extends Error {
+  /** As of a file that is not there: the fault is the machine's. */
+  readonly code = 'ENOENT';
+
+  constructor(readonly base: NeededBase) {
+    super(`the folder of base model version ${base.version} cannot be read here`);
+  }
+}
+
 /** A queue job, as far as the bases that it needs. */
 export interface BaseUser {
+  /** Of the row of the job, the rollout or the version. */
+  readonly id: string;
   readonly bases: readonly NeededBase[];
   readonly signal: AbortSignal;
   /** Says in the row of the job or the rollout why it waits. */
@@ -38,6 +50,8 @@ const PAUSE_MS = 200;
  */
 export class BaseFitness {
   readonly #unreadable = new Map<string, Unreadable>();
+  /** What this worker has left to others for a base that only they may read. */
+  readonly #left = new Map<string, NeededBase>();
   readonly #firstMs: number;
   readonly #longestMs: number;
   readonly #onChange: () => void;
@@ -53,6 +67,16 @@ export class BaseFitness {
     return [...this.#unreadable.keys()];
   }
 
+  /** The base for which this worker has left a job to others, after it had begun it; null if it has not. */
+  leftFor(jobId: string): NeededBase | null {
+    return this.#left.get(jobId) ?? null;
+  }
+
+  /** Identifiers of the jobs that were left so. */
+  get left(): string[] {
+    return [...this.#left.keys()];
+  }
+
   /**
    * Runs the work of a queue job, unless this worker cannot read a base that it needs.
    * @throws TryLaterError if it cannot; any error of `work`
@@ -66,12 +90,12 @@ export class BaseFitness {
     try {
       await work();
     } catch (error) {
-      const isFault = error instanceof WorkerFaultError || machineFaultOf(error) !== null;
-      const found = isFault ? await firstUnreadable(job.bases) : null;
+      const found = await this.#atFault(job, error);
       if (found === null) throw error;
       this.#remember(found);
       await this.#leave(job, found);
     }
+    this.#left.delete(job.id);
     if (job.bases.map(({ id }) => this.#unreadable.delete(id)).includes(true)) this.#onChange();
   }
 
@@ -79,6 +103,18 @@ export class BaseFitness {
   async #known(bases: readonly NeededBase[]): Promise<NeededBase | null> {
     const recent = bases.filter(({ id }) => (this.#unreadable.get(id)?.until ?? 0) > performance.now());
     return firstUnreadable(recent);
+  }
+
+  /** The base that a failed attempt could not read; null if something else is wrong. */
+  async #atFault({ id, bases }: BaseUser, error: unknown): Promise<NeededBase | null> {
+    const isFault = error instanceof WorkerFaultError || machineFaultOf(error) !== null;
+    if (!isFault) return null;
+    const elsewhere = [error, error instanceof Error ? error.cause : null].find(
+      (at) => at instanceof BaseElsewhereError,
+    );
+    if (elsewhere === undefined) return firstUnreadable(bases);
+    this.#left.set(id, elsewhere.base);
+    return elsewhere.base;
   }
 
   #remember({ id }: NeededBase): void {
@@ -97,14 +133,15 @@ export class BaseFitness {
   }
 }
 
-/** A folder in which the model's config cannot be read counts as unreadable. */
 async function firstUnreadable(bases: readonly NeededBase[]): Promise<NeededBase | null> {
-  for (const base of bases) {
-    const readable = await access(path.join(base.path, 'config.json'), constants.R_OK).then(
-      () => true,
-      () => false,
-    );
-    if (!readable) return base;
-  }
+  for (const base of bases) if (!(await isReadable(base))) return base;
   return null;
+}
+
+/** A folder in which the model's config cannot be read counts as unreadable. */
+export function isReadable({ path: folder }: NeededBase): Promise<boolean> {
+  return access(path.join(folder, 'config.json'), constants.R_OK).then(
+    () => true,
+    () => false,
+  );
 }

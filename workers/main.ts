@@ -40,6 +40,7 @@ import { rollbackRecoverySource } from '../src/modules/rollbacks/index.ts';
 import { rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
 import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adaptation.worker.ts';
 import { baselinesHandlers } from './adaptations/baselines.worker.ts';
+import { MemoryCheck } from './adaptations/memory-check.ts';
 import { BaseFitness } from './base-fitness.ts';
 import { outcomesHandlers } from './outcomes/outcomes.worker.ts';
 import { createRegistration } from './registration.ts';
@@ -134,8 +135,10 @@ async function start(
   await mkdir(checkpoints, { recursive: true });
   await removeStaleCheckpoints(db, checkpoints);
 
+  const workerId = newId('worker');
   const fitness = new BaseFitness(times.quarantine, () => registration.changed());
   const memory = largestMemory(config.memoryBytes);
+  const check = new MemoryCheck({ available: memory, precision: config.precision });
   const { clockToleranceMs } = config;
   let wrongClock = clockProblem(await readClock(db), clockToleranceMs) ?? null;
   let consumer: Consumer | null = null;
@@ -143,7 +146,7 @@ async function start(
     db,
     logger,
     worker: {
-      id: newId('worker'),
+      id: workerId,
       host: os.hostname(),
       pid: process.pid,
       version: packageVersion(),
@@ -166,11 +169,12 @@ async function start(
   const handlers = combineHandlers([
     rolloutHandlers(shared),
     baselinesHandlers({ ...shared, ...jobs }),
-    outcomesHandlers({ ...shared, ...jobs }),
+    outcomesHandlers({ ...shared, ...jobs, check }),
     adaptationHandlers({
       ...shared,
       ...jobs,
-      memory: { available: memory, precision: config.precision },
+      workerId,
+      check,
       onTrained: registration.trained,
     }),
   ]);

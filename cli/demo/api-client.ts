@@ -32,6 +32,8 @@ export interface Job {
     readonly name: string;
     readonly target: number | null;
     readonly old: number | null;
+    /** The value of the imported version on its own base, from which the margin counts. */
+    readonly anchor: number | null;
     readonly none: number | null;
     readonly copy: number | null;
     readonly published: number | null;

@@ -89,7 +89,9 @@ async function datasetOf(entry: DemoAdapter): Promise<Buffer> {
     const text = await readFile(familyPath('data', entry.task, file), 'utf8');
     const rows = text.split('\n').filter((line) => line !== '');
     for (const row of split === 'training' ? rows.slice(0, entry.trainRows) : rows) {
-      lines.push(JSON.stringify({ ...(JSON.parse(row) as object), split }));
+      const parsed = JSON.parse(row) as { completion?: string };
+      const slices = entry.sliced && parsed.completion !== undefined ? { slices: [parsed.completion.trim()] } : {};
+      lines.push(JSON.stringify({ ...parsed, split, ...slices }));
     }
   }
   return Buffer.from(`${lines.join('\n')}\n`);

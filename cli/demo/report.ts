@@ -77,7 +77,7 @@ function workOf(job: Job): number {
 
 const COLUMNS = [
   'adapter',
-  'old',
+  'anchor',
   'none',
   'copy',
   'published',
@@ -85,6 +85,7 @@ const COLUMNS = [
   'state',
   'verdict',
   'rows',
+  'critical slice',
   'strategy',
   'α, β',
   'TTR',
@@ -92,7 +93,7 @@ const COLUMNS = [
   'speed-up',
 ];
 /** Columns of text. The others hold figures and are aligned to the right. */
-const TEXT_COLUMNS = new Set(['adapter', 'state', 'verdict', 'strategy']);
+const TEXT_COLUMNS = new Set(['adapter', 'state', 'verdict', 'critical slice', 'strategy']);
 const NO_BORDERS = {
   top: '',
   'top-mid': '',
@@ -123,12 +124,14 @@ export function renderReport(report: DemoReport): string {
   return `${table.toString()}\n${LEGEND}`;
 }
 
-const LEGEND = `Percent of the gate rows answered correctly on version 1 by the tenant's adapter (old), and on version 2 by no
-adapter (none), the old adapter unchanged (copy), the published adapter (published) and the control (scratch), which is
-trained from scratch. Verdict: certified is at most 5 points worse than old, with 95 % confidence over all looks at so
-many gate rows (rows); inconclusive is so on these rows, which are too few to certify it. α, β: the fusion coefficients.
-TTR (time to readiness): from the POST to the publication, with the wait in the queue. Speed-up: the control's time over
-the adapter's, both without that wait.`;
+const LEGEND = `Percent of the gate rows answered correctly on version 1 by the adapter that the tenant has imported (anchor), and on
+version 2 by no adapter (none), the old adapter unchanged (copy), the published adapter (published) and the control
+(scratch), which is trained from scratch. Verdict: certified is at most 5 points worse than the anchor, with 95 %
+confidence over all looks at so many gate rows (rows); inconclusive is so on these rows, which are too few to certify it.
+Critical slice: rows in which the published adapter may be worse by no more than a margin of their own, its verdict
+there, and by how many points it is better or worse than the anchor. α, β: the fusion coefficients. TTR (time to
+readiness): from the POST to the publication, with the wait in the queue. Speed-up: the control's time over the
+adapter's, both without that wait.`;
 
 function cells(row: AdapterReport): string[] {
   const bound = row.control !== null && !row.control.ready ? '> ' : '';
@@ -136,7 +139,7 @@ function cells(row: AdapterReport): string[] {
   const points = (value: number | null): string => (value === null ? '–' : (value * 100).toFixed(1));
   return [
     `${row.tenant}/${row.adapter}`,
-    points(row.metric.old),
+    points(row.metric.anchor),
     points(row.metric.none),
     points(row.metric.copy),
     points(row.metric.published),
@@ -144,6 +147,7 @@ function cells(row: AdapterReport): string[] {
     row.state,
     verdictOf(row),
     row.certificate === null ? '' : String(row.certificate.rows),
+    slicesOf(row),
     row.strategy ?? '–',
     row.fusion_alpha === null || row.fusion_beta === null
       ? '–'
@@ -157,6 +161,16 @@ function cells(row: AdapterReport): string[] {
 function verdictOf({ certificate }: AdapterReport): string {
   if (certificate === null) return '–';
   return certificate.verdict === 'passed' ? 'certified' : certificate.verdict;
+}
+
+function slicesOf({ certificate }: AdapterReport): string {
+  const slices = certificate?.slices ?? [];
+  return slices
+    .map(({ name, verdict, value, old }) => {
+      const difference = (value - old) * 100;
+      return `${name} ${verdict} ${difference < 0 ? '' : '+'}${difference.toFixed(1)}`;
+    })
+    .join(', ');
 }
 
 /** Renders a line with the median TTR, the makespan and the counts. */

@@ -27,11 +27,13 @@ const Task = Type.Object(
     name: Name,
     metric: Type.Enum(METRICS),
     /** File of training rows: old adapters are trained on them, and each job gets as many as its number of rows says. */
-    train: Path,
+    train: Type.Optional(Path),
     /** Validation file, which the product divides into search rows and gate rows. */
-    validation: Path,
+    validation: Type.Optional(Path),
     /** File of test rows, which nothing but the report sees. */
-    test: Path,
+    test: Type.Optional(Path),
+    /** In place of the three: files whose rows are divided into test rows, the same for all seeds, and each seed's others. */
+    pool: Type.Optional(listOf(Path)),
   },
   strict,
 );
@@ -81,6 +83,8 @@ export function experimentSchema(table: Type.TObject = JobOptions) {
       adapters: listOf(AdapterRecipe),
       rows: listOf(Count),
       seeds: listOf(Type.Integer({ minimum: 0 })),
+      /** Numbers of random draws: each job of a tenant is run with each of these samples of its validation rows. */
+      draws: Type.Optional(listOf(Count)),
       validation_rows: Type.Optional(Count),
       test_rows: Type.Optional(Count),
       gate: GateRule,
@@ -115,6 +119,7 @@ function strategyEntry(table: Type.TObject) {
       adapters: Type.Optional(listOf(Name)),
       rows: Type.Optional(listOf(Count)),
       seeds: Type.Optional(listOf(Type.Integer({ minimum: 0 }))),
+      draws: Type.Optional(listOf(Count)),
     },
     strict,
   );
@@ -123,6 +128,20 @@ function strategyEntry(table: Type.TObject) {
 export type ExperimentFile = Static<ReturnType<typeof experimentSchema>>;
 export type StrategyEntry = ExperimentFile['strategies'][number];
 export type AdapterRecipe = Static<typeof AdapterRecipe>;
-export type TaskConfig = Static<typeof Task>;
+/** A task's name and metric, and where its rows are. */
+export type TaskConfig = Omit<Static<typeof Task>, keyof RowFiles | 'pool'> & (RowFiles | RowPool);
+
+/** Files of rows that are divided already. */
+export interface RowFiles {
+  readonly train: string;
+  readonly validation: string;
+  readonly test: string;
+}
+
+/** Files of rows that are drawn from. */
+export interface RowPool {
+  readonly pool: readonly string[];
+}
+
 export type EvolutionConfig = Static<typeof Evolution>;
 export type SurfaceConfig = Static<typeof Surface>;

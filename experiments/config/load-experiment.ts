@@ -4,8 +4,9 @@ import { parseDocument } from 'yaml';
 import { UsageError } from '../../cli/errors.ts';
 import { STRATEGIES, type GivenJobOptions, type Strategy } from '../../core/options/job-options.ts';
 import { problemsOf } from '../../core/options/problems.ts';
-import { experimentSchema, type ExperimentFile, type StrategyEntry } from './experiment.schema.ts';
+import { experimentSchema, type ExperimentFile, type StrategyEntry, type TaskConfig } from './experiment.schema.ts';
 import { expandPath } from './paths.ts';
+import { resolveTask, rowProblems } from './row-files.ts';
 
 /** One way to adapt: the job's options, and where it is run. */
 export interface StrategyConfig extends Omit<StrategyEntry, 'strategy' | 'options'> {
@@ -13,7 +14,8 @@ export interface StrategyConfig extends Omit<StrategyEntry, 'strategy' | 'option
 }
 
 /** A checked experiment. Its paths are absolute, and each strategy has all of its options. */
-export interface Experiment extends Omit<ExperimentFile, 'strategies' | 'options'> {
+export interface Experiment extends Omit<ExperimentFile, 'strategies' | 'options' | 'tasks'> {
+  readonly tasks: readonly TaskConfig[];
   readonly strategies: readonly StrategyConfig[];
 }
 
@@ -50,6 +52,7 @@ function checkExperiment(given: unknown, { file, environment }: Source): Experim
   const raw = withEntries(given);
   refuse(file, problemsOf(experimentSchema(), raw));
   const checked = raw as ExperimentFile;
+  refuse(file, rowProblems(checked));
   const problems: string[] = [];
   const resolve = (place: string, value: string): string => {
     const expanded = expandPath(value, environment);
@@ -61,10 +64,7 @@ function checkExperiment(given: unknown, { file, environment }: Source): Experim
     ...checked,
     base: resolve('base', checked.base),
     evolutions: checked.evolutions.map((one, i) => ({ ...one, base: resolve(`evolutions[${i}].base`, one.base) })),
-    tasks: checked.tasks.map((task, i) => {
-      const at = (key: 'train' | 'validation' | 'test'): string => resolve(`tasks[${i}].${key}`, task[key]);
-      return { ...task, train: at('train'), validation: at('validation'), test: at('test') };
-    }),
+    tasks: checked.tasks.map((task, i) => resolveTask(task, (key, value) => resolve(`tasks[${i}].${key}`, value))),
     strategies: checked.strategies.map(({ strategy, options, ...entry }, i) => {
       const named = strategy ?? STRATEGIES.find((known) => known === entry.name);
       if (!named) problems.push(`strategies[${i}].name is "${entry.name}", expected ${STRATEGIES.join(', ')}`);

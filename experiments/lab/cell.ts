@@ -9,7 +9,8 @@ import { nameOf, type CellItem } from '../plan.ts';
 import type { CellRecord, Measured, TestScore } from '../records.ts';
 import { JobWatch } from './job-watch.ts';
 import type { Laboratory } from './laboratory.ts';
-import { firstRows, type Tenant, type TenantData } from './tenant.ts';
+import { firstRows, toJsonl, type Tenant, type TenantData } from './tenant.ts';
+import { drawRows } from './tenant-rows.ts';
 import { scoreOnTest } from './test-score.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -27,7 +28,7 @@ export async function measureCell(laboratory: Laboratory, item: CellItem): Promi
   try {
     const spec = await jobSpec(laboratory, item, { tenant, workDir });
     const measureOld = (): Promise<GateOutcomes | null> => measureOldVersion(laboratory, spec);
-    const oldOutcomes = item.strategy.known_old ? await laboratory.oldOutcomes(item.tenant, measureOld) : undefined;
+    const oldOutcomes = item.strategy.known_old ? await laboratory.oldOutcomes(item, measureOld) : undefined;
     const watch = new JobWatch();
     const outcome = await watch.time(() => runAdaptation(bases, { ...spec, oldOutcomes }, watch.onEvent, signal));
     // A cancelled job ends without an error in the product; here it ends the run.
@@ -41,6 +42,7 @@ export async function measureCell(laboratory: Laboratory, item: CellItem): Promi
       ...nameOf(item.tenant),
       evolution: item.evolution.name,
       rows: item.rows,
+      draw: item.draw?.number,
       strategy: item.strategy.name,
       state: outcome.state === 'ready' ? 'ready' : 'not_ready',
       ...{ target, baselines, best, ladder, steps, phases, readyMs, tokens, problem },
@@ -65,7 +67,7 @@ async function jobSpec(
     oldBase: laboratory.options.base,
     newBase: item.evolution.base,
     adapter: tenant.adapter,
-    data: { train, validation: tenant.validation },
+    data: { train, validation: await validationFile(item, { tenant, workDir }) },
     metric: item.tenant.task.metric,
     gate: item.gate,
     evolution: laboratory.evolutionFolder(item.evolution),
@@ -74,6 +76,17 @@ async function jobSpec(
     baselines: 'needed',
     fleetSearches: item.strategy.fleet ? laboratory.earlierSearches(item) : [],
   };
+}
+
+/** File of the rows that the job divides into search rows and gate rows. */
+async function validationFile(
+  { draw }: CellItem,
+  { tenant, workDir }: { readonly tenant: Tenant; readonly workDir: string },
+): Promise<string> {
+  if (draw === undefined) return tenant.validation;
+  const file = path.join(workDir, 'validation.jsonl');
+  await writeFileAtomic(file, toJsonl(await drawRows(tenant.validation, tenant.spec, draw)));
+  return file;
 }
 
 /** Measures what the service keeps of the old version from its publication, by the cheapest job that needs it. */
@@ -106,7 +119,8 @@ async function scoreVersions(
   const score = async (folder: string | null): Promise<TestScore | null> => {
     if (folder === null) return null;
     const adapter = await loadAdapter(folder, base.model.config);
-    return scoreOnTest(base, adapter, data, { metric: tenant.task.metric, signal: laboratory.options.signal });
+    const options = { metric: tenant.task.metric, signal: laboratory.options.signal };
+    return laboratory.testScore({ tenant, evolution, adapter }, () => scoreOnTest(base, adapter, data, options));
   };
   const atReadiness = await score(first);
   return { first: atReadiness, final: last === first ? atReadiness : await score(last) };

@@ -2,10 +2,12 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { LoadedBase, BaseCache } from '../../core/engine/base-cache.ts';
 import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
+import { adapterSha256 } from '../../core/formats/peft/peft-adapter-writer.ts';
 import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
+import type { Adapter } from '../../core/models/lora/adapter.ts';
 import type { EvolutionConfig } from '../config/experiment.schema.ts';
 import { nameOf, tenantKey, type CellItem, type TenantSpec } from '../plan.ts';
-import type { ResultRecord } from '../records.ts';
+import type { ResultRecord, TestScore } from '../records.ts';
 import { ensureTenant, loadTenantData, type Tenant, type TenantData } from './tenant.ts';
 
 export interface LaboratoryOptions {
@@ -24,6 +26,7 @@ export class Laboratory {
   readonly options: LaboratoryOptions;
   readonly #warm = new Set<string>();
   readonly #old = new Map<string, GateOutcomes | null>();
+  readonly #scores = new Map<string, TestScore>();
 
   constructor(options: LaboratoryOptions) {
     this.options = options;
@@ -75,18 +78,32 @@ export class Laboratory {
     return others.filter(({ search }) => search.length > 0).map(({ search }) => search);
   }
 
-  /** How the tenant's old version does on the gate rows; `measure` is called once for each tenant. */
-  async oldOutcomes(tenant: TenantSpec, measure: () => Promise<GateOutcomes | null>): Promise<GateOutcomes | null> {
-    const key = tenantKey(tenant);
-    const known = this.#old.get(key);
-    if (known !== undefined) return known;
-    const measured = await measure();
-    this.#old.set(key, measured);
-    return measured;
+  /** How the tenant's old version does on the gate rows; `measure` is called once for each tenant and sample of rows. */
+  async oldOutcomes(
+    { tenant, draw }: CellItem,
+    measure: () => Promise<GateOutcomes | null>,
+  ): Promise<GateOutcomes | null> {
+    return remember(this.#old, `${tenantKey(tenant)} ${draw?.number ?? ''}`, measure);
+  }
+
+  /** How a version does on the test rows; `measure` is called once for versions of a tenant that are the same to the last bit. */
+  async testScore(
+    { tenant, evolution, adapter }: Pick<CellItem, 'tenant' | 'evolution'> & { readonly adapter: Adapter },
+    measure: () => Promise<TestScore>,
+  ): Promise<TestScore> {
+    return remember(this.#scores, `${tenantKey(tenant)} ${evolution.name} ${adapterSha256(adapter)}`, measure);
   }
 
   /** Whether this is the first call with this text. */
   isCold(what: string): boolean {
     return !this.#warm.has(what) && Boolean(this.#warm.add(what));
   }
+}
+
+async function remember<T>(known: Map<string, T>, key: string, measure: () => Promise<T>): Promise<T> {
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  const measured = await measure();
+  known.set(key, measured);
+  return measured;
 }

@@ -5,7 +5,6 @@ import { writeFileAtomic, writeFolderAtomic } from '../../core/formats/atomic-fi
 import { toStoredRow } from '../../core/formats/dataset/dataset-row.ts';
 import { saveAdapter } from '../../core/formats/peft/peft-adapter-writer.ts';
 import { createAdapter } from '../../core/models/lora/lora-init.ts';
-import { Random } from '../../core/statistics/random.ts';
 import { findChoices, type ChoiceSet } from '../../core/data/choices.ts';
 import { loadDataset } from '../../core/data/dataset.ts';
 import type { ExampleRow, TokenizedExample } from '../../core/data/example.ts';
@@ -13,6 +12,7 @@ import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import { tokenizeRows } from '../../core/data/tokenize.ts';
 import { train } from '../../core/training/trainer.ts';
 import type { TenantSpec } from '../plan.ts';
+import { tenantRows } from './tenant-rows.ts';
 
 /** The files of one tenant. */
 export interface Tenant {
@@ -115,25 +115,7 @@ async function trainOldAdapter(tenant: Tenant, base: LoadedBase, signal: AbortSi
   });
 }
 
-async function tenantRows({ task, recipe, seed, validationRows, testRows }: TenantSpec) {
-  const [rows, validation, test] = await Promise.all(
-    [task.train, task.validation, task.test].map((file) => loadDataset(file)),
-  );
-  const shuffled = Random.fromSeed(seed).shuffle([...rows!]);
-  return {
-    train: take(shuffled, recipe.rows, `training rows of task ${task.name}`),
-    validation: take(validation!, validationRows, `validation rows of task ${task.name}`),
-    test: take(test!, testRows, `test rows of task ${task.name}`),
-  };
-}
-
-function take<T>(list: readonly T[], count: number | undefined, what: string): readonly T[] {
-  if (count !== undefined && count > list.length)
-    throw new UsageError(`found ${list.length} ${what}, expected at least the ${count} that the experiment asks for`);
-  return list.slice(0, count);
-}
-
-function toJsonl(rows: readonly ExampleRow[]): string {
+export function toJsonl(rows: readonly ExampleRow[]): string {
   return rows.map((row) => `${JSON.stringify(toStoredRow(row))}\n`).join('');
 }
 

@@ -3,6 +3,7 @@ import { duration, percent } from '../../cli/output.ts';
 import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import type { Experiment } from '../config/load-experiment.ts';
 import type { EvolutionRecord } from '../records.ts';
+import type { GateCheck } from './gate-check.ts';
 import { metricFormat, ratio, seconds, share, table } from './format.ts';
 import type { GroupSummary, StrategySummary, Summary } from './summary.ts';
 
@@ -47,6 +48,7 @@ export function toMarkdown(
     '',
     ...glanceTable(experiment, summary),
     '',
+    ...gateSection(summary),
     '## Evolutions',
     '',
     'The difference of two bases is computed once for all tenants, as in a rollout, and is not part of any TTR.',
@@ -128,6 +130,36 @@ function overallTable({ overall, baselines }: Summary): string[] {
       flips(one),
     ]),
   );
+}
+
+/** What gates with a margin let through; nothing where no gate has one. */
+function gateSection({ gates }: Summary): string[] {
+  if (gates.length === 0) return [];
+  const header = ['jobs of', 'gate', 'margin', 'jobs', 'published', 'below the margin', 'clearly', '% of jobs (95 %)'];
+  return [
+    '## What the gate let through',
+    '',
+    'A version is *below the margin* if it is worse than the old one on its own base by more than the margin on the test rows, which',
+    'no job has seen, and *clearly* so if the 95 % interval of the difference (Tango) is below it, too. The share of all jobs that',
+    'published one has the interval of Clopper and Pearson. *Kept back*: the best candidate of a job that published none.',
+    '',
+    ...table([...header, 'mean difference', 'kept back', 'below the margin'], gates.map(gateRow)),
+    '',
+  ];
+}
+
+function gateRow(gate: GateCheck): string[] {
+  const { name, margin, holds, jobs, published, below, clearlyBelow, interval, difference, held, heldBelow } = gate;
+  const points = (value: number): string => (100 * value).toFixed(1);
+  return [
+    name,
+    holds ? 'certifies' : 'by value',
+    margin === null ? 'all' : points(margin),
+    ...[jobs, published, below, clearlyBelow].map(String),
+    `${points(below / jobs)} (${interval.map(points).join(' to ')})`,
+    difference === null ? '–' : points(difference),
+    ...[held, heldBelow].map(String),
+  ];
 }
 
 /** A table with a line for each evolution, task, adapter recipe and number of rows. */

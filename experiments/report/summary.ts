@@ -10,6 +10,7 @@ import type {
   TenantName,
   TenantRecord,
 } from '../records.ts';
+import { checkJob, gateChecks, type CheckedJob, type GateCheck } from './gate-check.ts';
 import { medianRatio, ttrRatio, type Ratio } from './ratio.ts';
 import { negativeFlips, spread, type Spread } from './statistics.ts';
 import { medianTime, type Duration } from './readiness.ts';
@@ -26,6 +27,8 @@ export interface Job {
   readonly ratios: Readonly<Record<string, Ratio>>;
   /** Final value minus each baseline's, in units of the metric; positive if the job is better. */
   readonly gains: Readonly<Record<string, number>>;
+  /** Whether what it published is as good on the test rows as its gate asks for. */
+  readonly checked: CheckedJob | null;
 }
 
 /** Sums up jobs of one strategy: those of one group and number of rows, or all of them. */
@@ -73,6 +76,8 @@ export interface Summary {
   readonly groups: readonly GroupSummary[];
   /** All jobs of each strategy together. */
   readonly overall: readonly StrategySummary[];
+  /** What gates with a margin let through, on the test rows. */
+  readonly gates: readonly GateCheck[];
   readonly failed: readonly CellRecord[];
   /** Number of items of the plan. */
   readonly planned: number;
@@ -102,6 +107,7 @@ export function summarize(experiment: Experiment, items: readonly Item[], record
       jobs.map((job) => withoutLoss(experiment, job)),
       baselines,
     ),
+    gates: gateChecks(jobs.flatMap(({ checked }) => checked ?? [])),
     failed: all.filter(({ state }) => state === 'failed'),
     planned: items.length,
     measured: wanted.length - (all.length - cells.length),
@@ -124,6 +130,7 @@ function toJobs(experiment: Experiment, cells: readonly CellRecord[], { records,
     });
     return {
       cell,
+      checked: checkJob(experiment, cell, old),
       ttr: durationOf(cell),
       flips: negativeFlips(old, cell.final?.right ?? null),
       copyFlips: negativeFlips(old, referenceOf(records, cell)?.copy.right ?? null),
@@ -218,8 +225,8 @@ function durationOf({ state, readyMs, elapsedMs }: CellRecord): Duration {
 }
 
 function finder(cells: readonly CellRecord[]): (like: CellRecord, strategy: string) => CellRecord | undefined {
-  const nameOf = ({ evolution, task, adapter, seed, rows }: CellRecord, strategy: string): string =>
-    [evolution, task, adapter, seed, rows, strategy].join(' ');
+  const nameOf = ({ evolution, task, adapter, seed, rows, draw }: CellRecord, strategy: string): string =>
+    [evolution, task, adapter, seed, rows, draw, strategy].join(' ');
   const byName = new Map(cells.map((cell) => [nameOf(cell, cell.strategy), cell]));
   return (like, strategy) => byName.get(nameOf(like, strategy));
 }

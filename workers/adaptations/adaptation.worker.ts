@@ -38,12 +38,14 @@ export interface AdaptationDependencies extends JobFolders {
   db: Database;
   producer: JobProducer;
   training: TrainingProcess;
-  /** What this worker has for its training process. Default: no limit. */
-  memory?: WorkerMemory;
+  /** Which jobs do not fit into this worker's memory. Default: all of them fit. */
+  check?: MemoryCheck;
   /** What each tenant may have by default. Default: no limits. */
   quotas?: QuotaLimits;
   /** Which bases this worker cannot read. */
   fitness?: BaseFitness;
+  /** This worker in the list of workers; null if it is not in it. */
+  workerId?: string | null;
   /** Is told how fast a job has trained. */
   onTrained?: (tokensPerSecond: number) => void;
   leaseMs?: number;
@@ -59,11 +61,10 @@ const MAX_CLAIMS = 25;
 /** Makes the handler of `adaptation.run`. */
 export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   const lifecycle = createJobLifecycle({ db: deps.db, leaseMs: deps.leaseMs });
-  const check = new MemoryCheck(deps.memory ?? UNLIMITED);
-  const { db, fitness = new BaseFitness() } = deps;
+  const { db, check = new MemoryCheck(UNLIMITED), fitness = new BaseFitness(), workerId = null } = deps;
   return {
     'adaptation.run': ({ jobId }, context) =>
-      leavingUnreadable({ db, fitness }, jobId, context, async () => {
+      leavingUnreadable({ db, fitness, workerId }, jobId, context, async () => {
         await leaveToLarger({ db, check, logger: context.logger }, jobId);
         // Waiting for the device counts as `queue_wait`, because the job's clock changes phase only with the claim.
         const slot = await acquireDevice(deps.training, context.signal);
@@ -71,7 +72,7 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
           const lease: Lease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
           const claimed = await lifecycle.claim(lease);
           if (claimed === null) await leaveToHolder(db, jobId);
-          else await work({ ...deps, check, lifecycle, slot, lease, claimed, context });
+          else await work({ ...deps, workerId, check, lifecycle, slot, lease, claimed, context });
         } finally {
           slot.release();
         }
@@ -124,7 +125,8 @@ async function leaveToNext(db: Database, jobId: string): Promise<void> {
 }
 
 /** A job that this worker holds, with everything needed to run it. */
-interface Claim extends Omit<AdaptationDependencies, 'memory' | 'fitness'> {
+interface Claim extends Omit<AdaptationDependencies, 'fitness'> {
+  workerId: string | null;
   check: MemoryCheck;
   lifecycle: JobLifecycle;
   slot: TrainingSlot;

@@ -29,7 +29,7 @@ export function baselinesHandlers(deps: BaselinesDependencies): HandlerSet {
   const { db, fitness = new BaseFitness() } = deps;
   return {
     'baselines.measure': ({ jobId }, context) =>
-      leavingUnreadable({ db, fitness }, jobId, context, async () => {
+      leavingUnreadable({ db, fitness, workerId: null }, jobId, context, async () => {
         const slot = await acquireDevice(deps.training, context.signal);
         try {
           const job = await adaptationRepository.load(db, jobId);

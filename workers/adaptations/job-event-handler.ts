@@ -1,17 +1,18 @@
 import type { JobEvent, JobEventHandler, Publication, Resumption } from '../../core/adaptation/job-events.ts';
-import type { AnchorSpec } from '../../core/adaptation/job-spec.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { WatchRecord } from '../../core/method/ladder/watch-log.ts';
 import type { SearchEvaluation } from '../../core/method/search/search-task.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { JobAnchor } from './anchors/anchor.repository.ts';
-import { toJobAnchor } from './anchors/anchor.ts';
+import { requireAnchor, toJobAnchor, type JobAnchorSpec } from './anchors/anchor.ts';
 import type { ProgressRecorder } from './progress-recorder.ts';
 import { publishCandidate, type PublicationContext } from './publication.ts';
 
 export interface JobEventContext extends Omit<PublicationContext, 'anchor'> {
   /** The anchor that the job was given. */
-  anchorSpec: AnchorSpec | null;
+  anchorSpec: JobAnchorSpec | null;
+  /** This worker in the list of workers. */
+  workerId: string | null;
   recorder: ProgressRecorder;
   logger: Logger;
   /** Called when a candidate was published. */
@@ -43,7 +44,8 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
       case 'old_measured':
         return recorder.oldMeasured(event.outcomes);
       case 'anchor':
-        anchor = toJobAnchor(job, anchorSpec, event.anchor);
+        await requireAnchor(context, event.anchor);
+        anchor = toJobAnchor(job, anchorSpec?.spec ?? null, event.anchor);
         return recorder.anchor(anchor);
       case 'publication':
         return publish({ ...context, anchor }, event);

@@ -53,6 +53,11 @@ export class MemoryCheck {
     return this.#refused.get(jobId)?.reason ?? null;
   }
 
+  /** The jobs that this worker still leaves to others. */
+  get left(): string[] {
+    return [...this.#refused.keys()].filter((jobId) => !this.isHopeless(jobId));
+  }
+
   /** Notes a refusal. @returns whether it is the first one of this job */
   refuse(jobId: string, reason: string): boolean {
     const isFirst = !this.#refused.has(jobId);

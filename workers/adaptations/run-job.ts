@@ -8,7 +8,7 @@ import type { JobProducer } from '../../src/jobs/index.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { JobEnd } from '../../src/modules/jobs/index.ts';
 import type { TrainingSlot } from '../training/training-process.ts';
-import { buildAnchorSpec } from './anchors/anchor.ts';
+import { buildAnchorSpec, type JobAnchorSpec } from './anchors/anchor.ts';
 import { buildJobSpec, type JobFolders } from './build-job-spec.ts';
 import { createJobEventHandler } from './job-event-handler.ts';
 import { recordProgress, type ProgressRecorder } from './progress-recorder.ts';
@@ -23,6 +23,8 @@ export interface JobRun extends Omit<PublicationContext, 'anchor'>, JobFolders {
   logger: Logger;
   heartbeatMs: number;
   onTrained?: (tokensPerSecond: number) => void;
+  /** This worker in the list of workers. */
+  workerId: string | null;
   /** Number of the claim. */
   attempt: number;
 }
@@ -48,8 +50,9 @@ export async function runJob(run: JobRun): Promise<void> {
   try {
     const workDir = await takeOverWorkDir(run.checkpoints, job.id, run.attempt, job.retriedAfter);
     const anchor = await buildAnchorSpec(run.db, job, run);
-    const spec: JobSpec = { ...(await buildJobSpec(run.db, job, { ...run, workDir })), anchor };
-    const outcome = await adapt(run, spec, recorder);
+    const built = await buildJobSpec(run.db, job, { ...run, workDir });
+    const spec: JobSpec = { ...built, anchor: anchor?.spec ?? null };
+    const outcome = await adapt(run, { spec, anchor }, recorder);
     run.onTrained?.(outcome.tokensPerSecond);
     recorder.progress(outcome.steps, outcome.totalSteps);
     recorder.baselines(outcome.target, outcome.baselines);
@@ -67,12 +70,16 @@ export async function runJob(run: JobRun): Promise<void> {
   }
 }
 
-async function adapt(run: JobRun, spec: JobSpec, recorder: ProgressRecorder): Promise<JobOutcome> {
+async function adapt(
+  run: JobRun,
+  { spec, anchor }: { readonly spec: JobSpec; readonly anchor: JobAnchorSpec | null },
+  recorder: ProgressRecorder,
+): Promise<JobOutcome> {
   const signal = AbortSignal.any([run.signal, recorder.lost]);
   let published = run.job.readyAt !== null;
   const onEvent = createJobEventHandler({
     ...run,
-    anchorSpec: spec.anchor ?? null,
+    anchorSpec: anchor,
     recorder,
     onPublished: () => (published = true),
   });

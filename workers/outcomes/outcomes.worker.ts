@@ -10,7 +10,7 @@ import type { Database } from '../../src/lib/database.ts';
 import { createOutcomeRequests, type ClaimedRequest, type OutcomeRequests } from '../../src/modules/outcomes/index.ts';
 import { createJobRooms } from '../../src/modules/quotas/index.ts';
 import { gateOf, oneOf } from '../adaptations/build-job-spec.ts';
-import { INSUFFICIENT_MEMORY } from '../adaptations/memory-check.ts';
+import { INSUFFICIENT_MEMORY, type MemoryCheck } from '../adaptations/memory-check.ts';
 import { BaseFitness } from '../base-fitness.ts';
 import {
   acquireDevice,
@@ -35,6 +35,8 @@ export interface OutcomesDependencies {
   quotas?: QuotaLimits;
   /** Which bases this worker cannot read. */
   fitness?: BaseFitness;
+  /** Which jobs do not fit into its memory. */
+  check?: Pick<MemoryCheck, 'left'>;
   leaseMs?: number;
   heartbeatMs?: number;
 }
@@ -50,22 +52,26 @@ const MAX_CLAIMS = 10;
 
 /** Makes the handler of `outcomes.measure`: what the next rollout compares with, while there is nothing else to do. */
 export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
-  const { db, fitness = new BaseFitness(), leaseMs } = deps;
+  const { db, fitness = new BaseFitness(), check, leaseMs } = deps;
   const requests = createOutcomeRequests({ db, leaseMs });
+  // What this worker leaves to others does not hold it up.
+  const isRolloutWaiting = () =>
+    requests.isRolloutWaiting({ bases: fitness.unreadable, jobs: [...fitness.left, ...(check?.left ?? [])] });
   return {
     'outcomes.measure': ({ versionId }, context) =>
       reportingFaults(async () => {
-        if (await requests.isRolloutWaiting()) throw new TryLaterError('a rollout comes first', AGAIN_MS);
+        if (await isRolloutWaiting()) throw new TryLaterError('a rollout comes first', AGAIN_MS);
         const version = await outcomesRepository.load(db, versionId);
         if (version === null || !(await isAllowed(deps, version))) {
           await requests.withdraw(versionId);
           return;
         }
         const bases = [version.baseModelVersion];
-        await fitness.run({ bases, signal: context.signal, note: () => Promise.resolve() }, async () => {
+        const user = { id: versionId, bases, signal: context.signal, note: () => Promise.resolve() };
+        await fitness.run(user, async () => {
           const slot = await acquireDevice(deps.training, context.signal);
           try {
-            await claimAndMeasure({ ...deps, requests, slot, context }, version.id);
+            await claimAndMeasure({ ...deps, requests, isRolloutWaiting, slot, context }, version.id);
           } finally {
             slot.release();
           }
@@ -83,6 +89,7 @@ async function isAllowed({ db, quotas = NO_QUOTAS }: OutcomesDependencies, versi
 
 interface Measuring extends OutcomesDependencies {
   requests: OutcomeRequests;
+  isRolloutWaiting(): Promise<boolean>;
   slot: TrainingSlot;
   context: HandlerContext;
 }
@@ -122,9 +129,8 @@ class Measurement {
   }
 
   async run(): Promise<void> {
-    const { requests, slot, context, heartbeatMs = 1000 } = this.#deps;
+    const { requests, isRolloutWaiting, slot, context, heartbeatMs = 1000 } = this.#deps;
     const { lease, claimed, version } = this.#claim;
-    const { isRolloutWaiting } = requests;
     const intervalMs = Math.min(heartbeatMs, LOOK_MS);
     const watch = watchMeasurement({ renew: () => requests.renew(lease), isRolloutWaiting, intervalMs });
     try {

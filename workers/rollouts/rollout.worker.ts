@@ -69,7 +69,7 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
     reportingFaults(async () => {
       const bases = await repository.basesOf(rolloutId);
       const note = (message: string) => repository.noteWaiting(rolloutId, { code: WORKER_FAULT, message });
-      await fitness.run({ bases, signal: context.signal, note }, () => work(rolloutId, context));
+      await fitness.run({ id: rolloutId, bases, signal: context.signal, note }, () => work(rolloutId, context));
     });
   return { 'rollout.plan': plan, 'rollout.plan_in_waves': plan };
 }

@@ -15,6 +15,7 @@ import {
   CreatedAdapter,
   ListAdaptersQuery,
   UpdateAdapter,
+  UpdatedAdapter,
 } from './adapter.schemas.ts';
 import { createAdapterService } from './adapter.service.ts';
 
@@ -75,10 +76,11 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
         description:
           'The next rollout measures the adapter on the new rows, also what it did before. Without a dataset, its jobs fail ' +
           '(`dataset_missing`). While a job of it waits or runs, its dataset stays (409 `adapter_in_use`). A dataset that is known ' +
-          'to have no gate row in a slice that the gate names is refused (422 `unknown_slice`).',
+          'to have no gate row in a slice that the gate names is refused (422 `unknown_slice`). `gate_advice` says what the gate ' +
+          'rows of the new one can certify.',
         params: AdapterParams,
         body: UpdateAdapter,
-        response: { 200: Adapter },
+        response: { 200: UpdatedAdapter },
       },
     },
     (request) =>

@@ -178,6 +178,13 @@ export const CreatedAdapter = Type.Object(
 );
 export type CreatedAdapter = Static<typeof CreatedAdapter>;
 
+/** An adapter as a change of its dataset answers it. */
+export const UpdatedAdapter = Type.Object(
+  { ...Adapter.properties, gate_advice: Nullable(GateAdvice) },
+  { title: 'UpdatedAdapter' },
+);
+export type UpdatedAdapter = Static<typeof UpdatedAdapter>;
+
 export const NegativeFlip = Type.Object(
   {
     dataset_id: Nullable(Id('dataset', 'The dataset that the row is in. It may have been deleted since.')),

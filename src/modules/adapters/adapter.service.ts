@@ -33,6 +33,7 @@ import type {
   ListAdaptersQuery,
   NegativeFlip,
   UpdateAdapter,
+  UpdatedAdapter,
 } from './adapter.schemas.ts';
 import { checkGate, checkSlices } from './gate.ts';
 
@@ -75,9 +76,21 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     return found;
   }
 
-  async function adviceOf({ dataset_id: datasetId, metric, gate }: CreateAdapter, owner: string) {
-    const dataset = await datasets.find(datasetId, owner);
+  /** What the gate rows of the dataset can certify; null without one. */
+  async function adviceOf(
+    { datasetId, metric, gate }: Pick<AdapterRow, 'datasetId'> & Pick<CreateAdapter, 'metric' | 'gate'>,
+    owner: string,
+    tx?: Transaction,
+  ) {
+    const dataset = datasetId === null ? null : await datasets.find(datasetId, owner, tx);
     return adviceOn(dataset?.splits, metric, gate);
+  }
+
+  /** An adapter whose dataset may have changed. */
+  async function showUpdated(id: string, owner: string, tx: Transaction): Promise<UpdatedAdapter> {
+    const adapter = toAdapter(await findAdapter(id, owner, tx));
+    const { dataset_id: datasetId, metric, gate } = adapter;
+    return { ...adapter, gate_advice: await adviceOf({ datasetId, metric, gate }, owner, tx) };
   }
 
   async function findVersion(adapterId: string, id: string, scope: string | null) {
@@ -178,7 +191,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     ): Promise<CreatedAdapter> {
       const owner = resolveOwner(scope, body.tenant_id);
       const { baseModel, baseModelVersion } = await resolveReferences(body, owner);
-      const advice = { gate_advice: await adviceOf(body, owner) };
+      const advice = { gate_advice: await adviceOf({ ...body, datasetId: body.dataset_id }, owner) };
       if (body.source === undefined || baseModelVersion === null) {
         return withTransaction(db, async (tx) => {
           const inserted = await insertAdapter(owner, body, { modelId: baseModel.id }, tx);
@@ -215,7 +228,12 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
      *
      * @throws AppError 404, 409 `adapter_in_use` while a job of it has not ended, 422 `unknown_slice`
      */
-    update: (id: string, { dataset_id: datasetId }: UpdateAdapter, scope: string | null, recordChange: RecordChange) =>
+    update: (
+      id: string,
+      { dataset_id: datasetId }: UpdateAdapter,
+      scope: string | null,
+      recordChange: RecordChange,
+    ): Promise<UpdatedAdapter> =>
       withTransaction(db, async (tx) => {
         const job = await adapters.lockForUpdate(id, tx);
         const { tenantId, datasetId: before, gate } = await findAdapter(id, scope, tx);
@@ -231,7 +249,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
           await recordEvent(tx, { tenantId, type: 'adapter.updated', subjectId: id, data });
           await recordChange(tx, { tenantId, subjectId: id, before: { dataset_id: before }, after: data });
         }
-        return toAdapter(await findAdapter(id, scope, tx));
+        return showUpdated(id, tenantId, tx);
       }),
 
     /**

@@ -12,6 +12,14 @@ export interface ClaimedRequest {
   attempt: number;
 }
 
+/** What a worker cannot run, and leaves to others. */
+export interface LeftToOthers {
+  /** Base model versions that it cannot read. */
+  readonly bases: readonly string[];
+  /** Jobs that do not fit into its memory, or need something else that it cannot read. */
+  readonly jobs: readonly string[];
+}
+
 /** The version, its adapter and their tenant exist for their users. */
 const EXISTS = Prisma.sql`EXISTS (
   SELECT 1 FROM adapter_versions v
@@ -119,14 +127,20 @@ export const outcomeRequestRepository = {
     return count === 1;
   },
 
-  /** Whether anything of a rollout waits for a worker, which comes first. */
-  async isRolloutWaiting(db: Queryable): Promise<boolean> {
+  /** Whether anything of a rollout waits for a worker, which comes first, unless it is among what that worker leaves to others. */
+  async isRolloutWaiting(db: Queryable, { bases, jobs }: LeftToOthers): Promise<boolean> {
+    const isLeft = (version: Prisma.Sql) => Prisma.sql`${version} = ANY(${[...bases]}::text[])`;
     const [row] = await db.$queryRaw<{ waits: boolean }[]>`
-      SELECT EXISTS (SELECT 1 FROM rollouts WHERE state IN ('planning', 'analyzing'))
-        OR EXISTS (SELECT 1 FROM jobs WHERE state = 'queued')
-        OR EXISTS (
+      SELECT EXISTS (
+          SELECT 1 FROM rollouts r
+          WHERE r.state IN ('planning', 'analyzing') AND NOT ${isLeft(Prisma.sql`r.base_model_version_id`)}
+        ) OR EXISTS (
+          SELECT 1 FROM jobs j JOIN rollouts r ON r.id = j.rollout_id JOIN adapter_versions v ON v.id = j.source_version_id
+          WHERE j.state = 'queued' AND NOT ${isLeft(Prisma.sql`r.base_model_version_id`)}
+            AND NOT ${isLeft(Prisma.sql`v.base_model_version_id`)} AND j.id <> ALL(${[...jobs]}::text[])
+        ) OR EXISTS (
           SELECT 1 FROM rollouts r JOIN rollout_counts c ON c.rollout_id = r.id
-          WHERE r.state = 'adapting' AND c.baselines_pending > 0
+          WHERE r.state = 'adapting' AND c.baselines_pending > 0 AND NOT ${isLeft(Prisma.sql`r.base_model_version_id`)}
         ) AS waits`;
     return row?.waits ?? false;
   },

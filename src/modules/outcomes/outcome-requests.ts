@@ -7,6 +7,7 @@ import { keepOutcomes, type MeasuredOutcomes } from './gate-outcomes.repository.
 import {
   outcomeRequestRepository as repository,
   type ClaimedRequest,
+  type LeftToOthers,
   type MeasurementLease,
 } from './outcome-request.repository.ts';
 
@@ -58,6 +59,8 @@ export interface MeasuredVersion {
   readonly number: number;
 }
 
+const NOTHING: LeftToOthers = { bases: [], jobs: [] };
+
 export type OutcomeRequests = ReturnType<typeof createOutcomeRequests>;
 
 /** What a worker does with requests. */
@@ -84,7 +87,8 @@ export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; 
     release: (lease: MeasurementLease, how: { excused: boolean }) => repository.release(db, lease, how),
     leaseLeft: (versionId: string) => repository.leaseLeft(db, versionId),
     withdraw: (versionId: string) => repository.withdraw(db, versionId),
-    isRolloutWaiting: () => repository.isRolloutWaiting(db),
+    /** Whether anything of a rollout that this worker could run waits. */
+    isRolloutWaiting: (left: LeftToOthers = NOTHING) => repository.isRolloutWaiting(db, left),
 
     /** Keeps what was measured. False, and nothing is kept, if it was requested again meanwhile: the rows may be others now. */
     complete: (

@@ -27,7 +27,10 @@ export const jobUsageRepository = {
       SELECT tenant_id, sum(unfinished)::int AS count FROM rollout_tenant_counts
       WHERE tenant_id = ANY(${[...tenantIds]}::text[]) GROUP BY tenant_id`,
 
-  /** Device seconds of this month, with those of running jobs and measurements. */
+  /**
+   * Device seconds of this month, with those of running jobs and measurements. Few jobs have a lease, which the planner knows of
+   * a comparison with a constant, and not of one with the month.
+   */
   device: (tx: Queryable, tenantIds: readonly string[]) =>
     tx.$queryRaw<DeviceUsage[]>`
       WITH month AS MATERIALIZED (
@@ -38,7 +41,8 @@ export const jobUsageRepository = {
         WHERE u.tenant_id = ANY(${[...tenantIds]}::text[]) AND u.ended_at > month.began
         UNION ALL
         SELECT j.tenant_id, j.leased_at, LEAST(month.now, j.lease_expires_at) FROM jobs j, month
-        WHERE j.state = ANY(${HOLDABLE}) AND j.lease_expires_at > month.began AND j.leased_at IS NOT NULL
+        WHERE j.state = ANY(${HOLDABLE}) AND j.lease_expires_at > '-infinity' AND j.lease_expires_at > month.began
+          AND j.leased_at IS NOT NULL
           AND j.tenant_id = ANY(${[...tenantIds]}::text[])
         UNION ALL
         SELECT r.tenant_id, r.leased_at, LEAST(month.now, r.lease_expires_at) FROM outcome_requests r, month

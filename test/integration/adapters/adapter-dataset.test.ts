@@ -68,6 +68,17 @@ test('a dataset can be deleted when its adapters have others, which the refusal 
   expect(await app.db.event.count({ where: { subjectId: adapterId } })).toBe(1);
 });
 
+test('the answer says what the gate rows of the new dataset can certify', async () => {
+  const relative = { kind: 'relative', margin: 0.06, confidence: 0.9 };
+  await app.db.adapter.update({ where: { id: adapterId }, data: { gate: relative, metric: 'accuracy' } });
+  const more = await upload();
+  await app.db.dataset.update({ where: { id: more }, data: { splits: { gate: 400 } } });
+  const advice = { rows: 400, margin: 0.06, confidence: 0.9, decidable: 'yes' };
+  expect((await give(more)).body.gate_advice).toMatchObject(advice);
+  expect((await give(more)).body.gate_advice, 'also where nothing changes').toMatchObject(advice);
+  expect((await give(null)).body.gate_advice).toBeNull();
+});
+
 test('the latest version is to be measured on the new rows, if its successors are compared with it', async () => {
   const requested = () => app.db.outcomeRequest.findMany({ where: { tenantId } });
   await give(await upload());

@@ -118,6 +118,11 @@ const STATEMENTS = [
    SELECT ${id('evt', 'n')}, ${tenantOf('n')}, 'job.ready', ${id('job', 'n / 10 + 1')}, '{}' FROM generate_series(1, ${2 * LARGE}) n`,
   `INSERT INTO audit_entries (id, tenant_id, actor, operation, subject_id)
    SELECT ${id('aud', 'n')}, ${tenantOf('n')}, 'tenant', 'cancelJob', ${id('job', 'n / 10 + 1')} FROM generate_series(1, ${2 * LARGE}) n`,
+  // What tenant 1 has used in earlier months, and a little in this one.
+  `INSERT INTO device_uses (tenant_id, job_id, started_at, ended_at)
+   SELECT ${id('ten', '1')}, ${id('job', 'n')}, at, at + interval '1 second'
+   FROM generate_series(1, ${LARGE}) n
+   CROSS JOIN LATERAL (SELECT CASE WHEN n <= 20 THEN now() ELSE now() - interval '40 days' END AS at) AS times`,
   `INSERT INTO workers (id, host, pid, version, device, state)
    SELECT ${id('wrk', 'n')}, 'host-' || n, 1, '0', 'cpu', 'ready' FROM generate_series(1, ${LARGE}) n`,
   `INSERT INTO outbox (queue, job_id, payload, created_at)

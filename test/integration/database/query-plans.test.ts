@@ -3,11 +3,13 @@ import type { FastifyInstance } from 'fastify';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildApp } from '../../../src/app.ts';
+import { NO_QUOTAS } from '../../../src/config/quotas.ts';
 import { createSweeper, type JobProducer } from '../../../src/jobs/index.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { jobRecoverySource } from '../../../src/modules/jobs/index.ts';
 import { createOutcomeRequests, outcomesRecoverySource } from '../../../src/modules/outcomes/index.ts';
+import { createJobRooms } from '../../../src/modules/quotas/index.ts';
 import { rolloutRecoverySource } from '../../../src/modules/rollouts/index.ts';
 import { adaptationRepository } from '../../../workers/adaptations/adaptation.repository.ts';
 import { bearer, createTestApp, createTestKey, type TestApp } from '../support/index.ts';
@@ -254,6 +256,20 @@ describe('what is polled reads little', () => {
   test('whether a measurement may go on', async () => {
     const requests = createOutcomeRequests({ db: plans.db });
     expect(await excesses(() => requests.isRolloutWaiting(), 100)).toEqual([]);
+    const left = { bases: ['bmv_unreadable'], jobs: ['job_too_large'] };
+    expect(await excesses(() => requests.isRolloutWaiting(left), 100)).toEqual([]);
+  });
+
+  test('whether a tenant has device seconds left', async () => {
+    await service.db.tenant.update({ where: { id: large.tenant }, data: { quotas: { device_seconds: 1_000_000 } } });
+    const rooms = createJobRooms({ db: plans.db, defaults: NO_QUOTAS });
+    expect(await excesses(() => rooms.deviceRefusal(large.tenant), 100)).toEqual([]);
+    const url = `/v1/tenants/${large.tenant}/quotas`;
+    for (const key of [service.operatorKey, tenantKey]) {
+      const statements = await plans.record(async () => expect((await ask(url, { key })).statusCode).toBe(200));
+      const [device] = statements.filter(({ sql }) => sql.includes('device_uses'));
+      expect(device!.read, device!.plan).toBeLessThan(100);
+    }
   });
 
   test('the start of a job', async () => {

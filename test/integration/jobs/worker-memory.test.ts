@@ -3,7 +3,9 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
+import { withTransaction } from '../../../src/lib/database.ts';
 import { createJobService } from '../../../src/modules/jobs/index.ts';
+import { requestOutcomes } from '../../../src/modules/outcomes/index.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { MemoryCheck } from '../../../workers/adaptations/memory-check.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
@@ -80,6 +82,17 @@ test('a worker leaves jobs that cannot fit to one with more memory, and their ro
       ),
     });
   }
+  // Nor do they hold up what this worker can do.
+  const { db } = queue.database;
+  await fleet.behaveOnOld({});
+  const versions = await db.adapterVersion.findMany({ where: { adapterId: { in: fleet.adapters } } });
+  await withTransaction(db, async (tx) => {
+    const task = { gate: { kind: 'relative', margin: 0.02 }, datasetId: 'any' };
+    for (const version of versions)
+      await requestOutcomes(tx, task, { tenantId: version.tenantId, versionIds: [version.id] });
+  });
+  await eventually('the old versions are measured', async () => (await db.outcomeRequest.count()) === 0, 20_000);
+  expect((await jobsOf(id)).map(({ state }) => state)).toEqual(['queued', 'queued']);
   await small.stop();
   workers.pop();
 

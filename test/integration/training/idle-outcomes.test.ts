@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { withTransaction } from '../../../src/lib/database.ts';
+import { newId } from '../../../src/lib/ids.ts';
 import { requestOutcomes } from '../../../src/modules/outcomes/index.ts';
 import { eventually } from '../queue/test-queue.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
@@ -10,6 +11,7 @@ let fleet: TinyFleet;
 beforeAll(async () => {
   fleet = await createTinyFleet({ adapters: 2 });
   await fleet.db.adapter.updateMany({ data: { gate: GATE } });
+  await fleet.startWorker({ registrationMs: 100 });
 });
 afterAll(() => fleet.close());
 
@@ -20,7 +22,6 @@ test('what an idle worker has measured is what the job of the next rollout would
   const { tenantId } = await db.adapterVersion.findUniqueOrThrow({ where: { id: measured! } });
   const task = { gate: GATE, datasetId: 'any' };
   await withTransaction(db, (tx) => requestOutcomes(tx, task, { tenantId, versionIds: [measured!] }));
-  await fleet.startWorker();
   await eventually('it is measured', async () => (await db.outcomeRequest.count()) === 0);
   const ahead = await outcomesOf(measured!);
   const jobs = await fleet.roll({ strategy: 'reuse' });
@@ -30,4 +31,25 @@ test('what an idle worker has measured is what the job of the next rollout would
   expect(await outcomesOf(measured!)).toEqual(ahead);
   const { adapterVersionId: _, measuredAt: __, ...values } = ahead;
   expect(await outcomesOf(other!)).toMatchObject(values);
+});
+
+test('a rollout that this worker cannot run does not hold a measurement up', async () => {
+  const { db } = fleet;
+  const { path: folder } = await db.baseModelVersion.findUniqueOrThrow({ where: { id: fleet.newVersionId } });
+  const { baseModelId } = await db.baseModelVersion.findUniqueOrThrow({ where: { id: fleet.newVersionId } });
+  const id = newId('baseModelVersion');
+  const path = `${folder}-elsewhere`;
+  await db.baseModelVersion.create({ data: { id, baseModelId, version: 'elsewhere', path, servingName: path } });
+  const rolloutId = await fleet.begin({ strategy: 'reuse' }, id);
+  await eventually('the worker has left it to others', async () =>
+    (await db.workerProcess.findFirstOrThrow()).unreadableBases.includes(id),
+  );
+  const [version] = await db.adapterVersion.findMany({ orderBy: { id: 'asc' } });
+  await db.gateOutcomes.deleteMany({ where: { adapterVersionId: version!.id } });
+  const task = { gate: GATE, datasetId: 'any' };
+  const { tenantId } = version!;
+  await withTransaction(db, (tx) => requestOutcomes(tx, task, { tenantId, versionIds: [version!.id] }));
+  await eventually('it is measured', async () => (await db.outcomeRequest.count()) === 0, 30_000);
+  expect(await db.gateOutcomes.count({ where: { adapterVersionId: version!.id } })).toBe(1);
+  expect((await db.rollout.findUniqueOrThrow({ where: { id: rolloutId } })).finishedAt).toBeNull();
 });

@@ -20,7 +20,16 @@ function job(changes: Partial<Job>): Job {
     fusion_beta: -1,
     step: 0,
     total_steps: 300,
-    metric: { name: 'accuracy', target: 0.7, old: 0.72, none: 0.25, copy: 0.4, published: 0.71, best: 0.71 },
+    metric: {
+      name: 'accuracy',
+      target: 0.7,
+      old: 0.7,
+      anchor: 0.72,
+      none: 0.25,
+      copy: 0.4,
+      published: 0.71,
+      best: 0.71,
+    },
     certificate: { verdict: 'passed', confidence: 0.95, margin: 0.04, rows: 400, looks: 1, rows_needed: null },
     ttr_ms: 3000,
     phases: {
@@ -54,7 +63,16 @@ const control = job({
     evaluate: 1000,
     publish: 0,
   },
-  metric: { name: 'accuracy', target: 0.7, old: 0.72, none: null, copy: null, published: null, best: 0.66 },
+  metric: {
+    name: 'accuracy',
+    target: 0.7,
+    old: 0.7,
+    anchor: 0.72,
+    none: null,
+    copy: null,
+    published: null,
+    best: 0.66,
+  },
 });
 const fleet = new Map([['adp_1', FLEET.find((entry) => entry.adapter === 'news-topics')!]]);
 
@@ -76,6 +94,23 @@ test.each([
 ] as const)('a verdict of %s is shown with the number of rows', (verdict, shown) => {
   const certificate = { ...job({}).certificate!, verdict };
   expect(renderReport(createReport(rollout, [job({ certificate })], fleet))).toMatch(shown);
+});
+
+test('the version that the margin counts from and the critical slices are shown', () => {
+  const slice = {
+    name: 'technology',
+    margin: 0.1,
+    certify: false,
+    verdict: 'passed',
+    rows: 98,
+    bound: -0.08,
+    rows_needed: null,
+  } as const;
+  const slices = [{ ...slice, value: 0.7, old: 0.75 }];
+  const text = renderReport(createReport(rollout, [job({ certificate: { ...job({}).certificate!, slices } })], fleet));
+  expect(text).toMatch(/^adapter +anchor /);
+  expect(text).toMatch(/acme\/news-topics +72\.0 +25\.0/);
+  expect(text).toContain('technology passed -5.0');
 });
 
 test('a control that never got ready is shown as a lower bound', () => {

@@ -36,6 +36,19 @@ describe('the configuration of an experiment', () => {
     expect(tinyExperiment((yaml) => `${yaml}\nprecision: ${precision}\n`)).toMatchObject({ precision });
   });
 
+  it('takes rows from a pool in place of three files, if it says how many', () => {
+    const pooled = (yaml: string): string => yaml.replace(/train: [^]*?test: (.*)\n/, 'pool: [$1]\n');
+    expect(tinyExperiment(pooled).tasks).toEqual([
+      { name: 'past', metric: 'exact_match', pool: [expect.stringMatching(/past\/test\.jsonl$/)] },
+    ]);
+    const without = (setting: string) => () => tinyExperiment((yaml) => pooled(yaml).replace(setting, ''));
+    expect(without('test_rows: 12')).toThrow('test_rows is missing, which drawing from a pool needs');
+    expect(without('rows: 32, ')).toThrow('adapters[0].rows is missing');
+    expect(() => tinyExperiment((yaml) => yaml.replace(/ {4}test: .*\n/, ''))).toThrow(
+      'tasks[0].test is missing, or else pool',
+    );
+  });
+
   it.each([
     ['seeds: [1, 2]', 'seeds: [1, -2]', 'seeds[1] is -2, expected at least 0'],
     [
@@ -58,6 +71,8 @@ describe('the configuration of an experiment', () => {
     ['seeds: [2] }', 'tasks: [plural] }', 'strategies[2].tasks names plural, expected one of past'],
     ['name: tuned', 'name: scratch', 'strategies has the name scratch twice'],
     ['name: tiny', 'name: [', 'cannot be used'],
+    ['metric: exact_match', 'metric: exact_match\n    pool: [a.jsonl]', 'tasks[0].train is given beside pool'],
+    ['validation_rows: 24', 'draws: [1]', 'validation_rows is missing, which draws need'],
   ])('refuses %s as %s, saying where and what', (from, to, message) => {
     expect(TINY_YAML).toContain(from);
     expect(() => tinyExperiment((yaml) => yaml.replace(from, to))).toThrow(message);

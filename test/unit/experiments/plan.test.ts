@@ -26,6 +26,27 @@ describe('the plan of an experiment', () => {
     expect(names(recipe.filter((key) => before.includes(key)))).toEqual(['evolution v2']);
     expect(keysOf((yaml) => yaml.replace('seeds: [1, 2]', 'seeds: [2, 1, 3]'))).toEqual(expect.arrayContaining(before));
   });
+
+  it('runs each job with each of the samples of validation rows that its strategy takes', () => {
+    const drawn = names(
+      keysOf((yaml) =>
+        yaml
+          .replace('seeds: [1, 2]', 'seeds: [1]\ndraws: [1, 2]')
+          .replace('strategy: reuse', 'strategy: reuse, draws: [2]'),
+      ),
+    );
+    expect(drawn.filter((name) => name.startsWith('cell'))).toEqual([
+      'cell v2 past lora4 seed-1 draw-1 16 scratch',
+      'cell v2 past lora4 seed-1 draw-2 16 copy',
+      'cell v2 past lora4 seed-1 draw-2 16 scratch',
+    ]);
+  });
+
+  it('gives items the same keys wherever the checkout lies', () => {
+    const [key] = keysOf();
+    // The hash of the paths relative to the checkout, and of nothing else.
+    expect(key).toBe('evolution v2 #d204333520');
+  });
 });
 
 describe('the estimate of the time left', () => {

@@ -22,7 +22,9 @@ describe('the experiments of this repository', () => {
     });
     expect(experiment.name).toBe(name);
     expect(planExperiment(experiment).filter(({ type }) => type === 'cell').length).toBeGreaterThan(0);
-    for (const { train, validation, test } of experiment.tasks)
-      await Promise.all([train, validation, test].map((file) => access(file)));
+    for (const task of experiment.tasks) {
+      const rows = 'pool' in task ? task.pool : [task.train, task.validation, task.test];
+      await Promise.all(rows.map((file) => access(file)));
+    }
   });
 });

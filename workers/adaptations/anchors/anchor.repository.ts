@@ -1,8 +1,11 @@
 import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
 import type { Prisma, Queryable, Transaction } from '../../../src/lib/database.ts';
 import { keepOutcomes, outcomeRequestRepository } from '../../../src/modules/outcomes/index.ts';
+import { createWorkerRepository } from '../../../src/modules/workers/index.ts';
 
-const NEEDED = { baseModelVersion: { select: { path: true } } } satisfies Prisma.AdapterVersionInclude;
+const NEEDED = {
+  baseModelVersion: { select: { id: true, version: true, path: true } },
+} satisfies Prisma.AdapterVersionInclude;
 
 /** A version that margins count from, as long as it was not collected. */
 export type AnchorVersion = Prisma.AdapterVersionGetPayload<{ include: typeof NEEDED }>;
@@ -30,6 +33,14 @@ export const anchorRepository = {
   /** A version that was deleted counts until it is collected. */
   version: (db: Queryable, id: string): Promise<AnchorVersion | null> =>
     db.adapterVersion.findUnique({ where: { id }, include: NEEDED }),
+
+  /** Whether a worker that is there, other than this one, has not found that it cannot read a base. */
+  async othersMayRead(db: Queryable, baseModelVersionId: string, workerId: string | null): Promise<boolean> {
+    const others = await createWorkerRepository(db).present();
+    return others.some(({ id, state, unreadableBases }) => {
+      return id !== workerId && state !== 'draining' && !unreadableBases.includes(baseModelVersionId);
+    });
+  },
 
   async outcomes(db: Queryable, versionId: string): Promise<KeptOutcomes | null> {
     const found = await db.anchorOutcomes.findUnique({ where: { anchorVersionId: versionId } });

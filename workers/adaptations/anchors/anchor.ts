@@ -1,5 +1,3 @@
-import { access } from 'node:fs/promises';
-import path from 'node:path';
 import type { AnchorSpec } from '../../../core/adaptation/job-spec.ts';
 import type { CountedFrom } from '../../../core/adaptation/measurements/gate-outcomes.ts';
 import type { GateRule } from '../../../core/options/gates.ts';
@@ -7,8 +5,16 @@ import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
 import { locateVerified } from '../../../src/artifacts/index.ts';
 import type { Queryable } from '../../../src/lib/database.ts';
 import { AppError } from '../../../src/lib/errors.ts';
+import { BaseElsewhereError, isReadable, type NeededBase } from '../../base-fitness.ts';
 import { anchorRepository, type AnchorVersion, type JobAnchor } from './anchor.repository.ts';
 import type { LoadedJob } from '../adaptation.repository.ts';
+
+/** What a job is given of the imported version. */
+export interface JobAnchorSpec {
+  readonly spec: AnchorSpec;
+  /** The version's base, where that alone is missing on this worker; null if everything is there, or its bytes are gone. */
+  readonly missingBase: NeededBase | null;
+}
 
 /**
  * Collects what a job needs to count its margin from the imported version; null where that is the version which is carried over.
@@ -18,41 +24,55 @@ export async function buildAnchorSpec(
   db: Queryable,
   job: LoadedJob,
   { artifacts }: { readonly artifacts: ArtifactStore },
-): Promise<AnchorSpec | null> {
+): Promise<JobAnchorSpec | null> {
   const { anchorVersionId, number: oldNumber } = job.sourceVersion;
   const { kind } = job.adapter.gate as unknown as GateRule;
   if (kind === 'absolute' || anchorVersionId === null || anchorVersionId === job.sourceVersionId) return null;
   const version = await anchorRepository.version(db, anchorVersionId);
   const kept = await anchorRepository.outcomes(db, anchorVersionId);
-  const source = version === null ? null : await locate(db, artifacts, version);
+  const adapter = version === null ? null : await locate(db, artifacts, version);
+  const base = version?.baseModelVersion ?? null;
+  const isBaseThere = base !== null && (await isReadable(base));
+  const source = adapter !== null && isBaseThere ? { base: base.path, adapter } : null;
   // What the same rollout has measured does not count, as for the old version, unless it cannot be measured again.
   const isEarlier = kept !== null && (kept.measuredAt < job.rollout.acceptedAt || source === null);
+  const number = version?.number ?? kept?.number ?? null;
   return {
-    number: version?.number ?? kept?.number ?? null,
-    oldNumber,
-    outcomes: isEarlier ? kept.outcomes : null,
-    source,
+    spec: { number, oldNumber, outcomes: isEarlier ? kept.outcomes : null, source },
+    missingBase: adapter !== null && !isBaseThere ? base : null,
   };
 }
 
-/** Where the version can be measured; null if its bytes or the folder of its base are not there. */
+/** The folder of the version; null if its bytes are gone. */
 async function locate(
   db: Queryable,
   artifacts: ArtifactStore,
-  { artifactDigest, baseModelVersion }: AnchorVersion,
-): Promise<AnchorSpec['source']> {
-  const base = baseModelVersion.path;
-  const isThere = await access(path.join(base, 'config.json')).then(
-    () => true,
-    () => false,
-  );
-  if (!isThere) return null;
+  { artifactDigest }: AnchorVersion,
+): Promise<string | null> {
   try {
-    return { base, adapter: await locateVerified(db, artifacts, artifactDigest) };
+    return await locateVerified(db, artifacts, artifactDigest);
   } catch (error) {
     if (error instanceof AppError && error.code === 'artifact_missing') return null;
     throw error;
   }
+}
+
+/**
+ * Leaves a job that would count from another version than the imported one to a worker that may read the base which is missing here.
+ * Where there is none, it counts from the other version.
+ * @throws BaseElsewhereError
+ */
+export async function requireAnchor(
+  {
+    db,
+    anchorSpec,
+    workerId,
+  }: { readonly db: Queryable; readonly anchorSpec: JobAnchorSpec | null; readonly workerId: string | null },
+  { version }: CountedFrom,
+): Promise<void> {
+  const missing = anchorSpec?.missingBase ?? null;
+  if (version === 'anchor' || missing === null) return;
+  if (await anchorRepository.othersMayRead(db, missing.id, workerId)) throw new BaseElsewhereError(missing);
 }
 
 /** Converts what a job has told to what its rows keep. */
