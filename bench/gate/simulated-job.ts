@@ -20,6 +20,8 @@ export interface JobModel {
   readonly flips: number;
   /** Share of rows on which a candidate does as the one before would, as far as it is up to chance. */
   readonly persistence: number;
+  /** The job's `least_power`. */
+  readonly leastPower: number;
 }
 
 const CONFIDENCE = 0.95;
@@ -46,6 +48,7 @@ export function simulateJob(model: JobModel, seed: number, kept: KeptVerdicts): 
     steps: 48,
     evaluateEvery: 8,
     search: { evaluations: 3 },
+    leastPower: model.leastPower,
     judge: (rule, reference, found, look) => {
       const { gains, losses } = countFlips(reference!.outcomes.values, found.outcomes.values);
       const key = [gains, losses, look?.total, look?.refining].join(' ');
