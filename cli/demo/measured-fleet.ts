@@ -13,8 +13,12 @@ const LONGEST_MS = 60_000;
 /**
  * Waits until the worker has measured the imported adapters on their gate rows, as it does while nothing else is to be done. Between an
  * import and the next version of a base there are days or months; in the demo there would be none.
+ * @returns whether all of them are measured; if not, it has waited long enough
  */
-export async function untilMeasured({ operator, adapters }: RegisteredFleet, signal: AbortSignal): Promise<boolean> {
+export async function untilMeasured(
+  { operator, adapters }: Pick<RegisteredFleet, 'operator' | 'adapters'>,
+  signal: AbortSignal,
+): Promise<boolean> {
   const deadline = Date.now() + LONGEST_MS;
   const waiting = new Set(adapters.keys());
   for (;;) {

@@ -5,7 +5,7 @@ import { untilMeasured } from '../../../cli/demo/measured-fleet.ts';
 import type { RegisteredFleet } from '../../../cli/demo/register-fleet.ts';
 
 /** A fleet of two adapters, of which one is measured when it is asked about for the second time. */
-function fleetOfTwo(): { fleet: RegisteredFleet; asked: string[] } {
+function fleetOfTwo(): { fleet: Pick<RegisteredFleet, 'operator' | 'adapters'>; asked: string[] } {
   const asked: string[] = [];
   const get = async (path: string) => {
     asked.push(path);
@@ -13,7 +13,7 @@ function fleetOfTwo(): { fleet: RegisteredFleet; asked: string[] } {
     return { data: [{ gate_value: measured ? 0.7 : null }] };
   };
   const adapters = new Map(['quick', 'slow'].map((id) => [id, FLEET[0]!]));
-  return { fleet: { operator: { get } as unknown as ApiClient, adapters } as RegisteredFleet, asked };
+  return { fleet: { operator: { get } as unknown as ApiClient, adapters }, asked };
 }
 
 it('waits until every imported adapter is measured, and asks about none twice that is', async () => {
