@@ -3,11 +3,13 @@ import { intervalOf, type Simulated } from './simulate.ts';
 export interface GateSimulation {
   readonly errors: readonly Simulated[];
   readonly power: readonly Simulated[];
+  /** The same with a `least_power` of 0. */
+  readonly patient: readonly Simulated[];
 }
 
 /** Writes the two tables of docs/method/gate.md. */
-export function toMarkdown({ errors, power }: GateSimulation): string {
-  return [...errorTable(errors), '', ...powerTable(power)].join('\n');
+export function toMarkdown({ errors, power, patient }: GateSimulation): string {
+  return [...errorTable(errors), '', ...powerTable(power, patient)].join('\n');
 }
 
 function errorTable(errors: readonly Simulated[]): string[] {
@@ -25,19 +27,19 @@ function errorTable(errors: readonly Simulated[]): string[] {
   ];
 }
 
-function powerTable(power: readonly Simulated[]): string[] {
+/** Cells have two numbers where a job that always goes on certifies more. */
+function powerTable(power: readonly Simulated[], patient: readonly Simulated[]): string[] {
   const margins = [...new Set(power.map(({ margin }) => margin))];
-  const lines = new Map<string, Simulated[]>();
-  for (const one of power) {
+  const lines = new Map<string, string[]>();
+  for (const [i, one] of power.entries()) {
     const head = `| ${percent(one.flips)} | ${one.rows} |`;
-    lines.set(head, [...(lines.get(head) ?? []), one]);
+    const [share, most] = [one, patient[i]!].map(({ certified, jobs }) => ((100 * certified) / jobs).toFixed(0));
+    lines.set(head, [...(lines.get(head) ?? []), share === most ? share! : `${share} (${most})`]);
   }
   return [
     `| rows flipped, % | gate rows | ${margins.map((margin) => `${Number((margin * 100).toFixed(2))} points`).join(' | ')} |`,
     `| --- | --- | ${margins.map(() => '---').join(' | ')} |`,
-    ...[...lines].map(([head, cells]) => {
-      return `${head} ${cells.map(({ certified, jobs }) => ((100 * certified) / jobs).toFixed(0)).join(' | ')} |`;
-    }),
+    ...[...lines].map(([head, cells]) => `${head} ${cells.join(' | ')} |`),
   ];
 }
 

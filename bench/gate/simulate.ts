@@ -1,5 +1,6 @@
 import { normalQuantile } from '../../core/statistics/distributions.ts';
 import { STRATEGIES } from '../../core/options/job-options.ts';
+import { DEFAULT_JOB_OPTIONS } from '../../core/options/job-settings.ts';
 import { simulateJob, type JobModel, type KeptVerdicts } from './simulated-job.ts';
 
 /** How many of a model's simulated jobs ended in which way. */
@@ -17,17 +18,25 @@ export interface Simulated extends JobModel {
 export function modelsOfErrors(rows = 400, margin = 0.02): JobModel[] {
   return STRATEGIES.flatMap((strategy) =>
     [0.03, 0.1].flatMap((flips) =>
-      [0.5, 0.9].map((persistence) => ({ strategy, rows, margin, deficit: margin, flips, persistence })),
+      [0.5, 0.9].map((persistence) => ({
+        strategy,
+        rows,
+        margin,
+        deficit: margin,
+        flips,
+        persistence,
+        leastPower: DEFAULT_JOB_OPTIONS.least_power,
+      })),
     ),
   );
 }
 
 /** Candidates that are as good as the old version. */
-export function modelsOfPower(): JobModel[] {
+export function modelsOfPower(leastPower = DEFAULT_JOB_OPTIONS.least_power): JobModel[] {
   return [0.02, 0.04, 0.08].flatMap((flips) =>
     [200, 400, 800, 1600].flatMap((rows) =>
       [0.01, 0.02, 0.03, 0.04, 0.05].map((margin) => {
-        return { strategy: 'auto' as const, rows, margin, deficit: 0, flips, persistence: 0.7 };
+        return { strategy: 'auto' as const, rows, margin, deficit: 0, flips, persistence: 0.7, leastPower };
       }),
     ),
   );

@@ -20,6 +20,8 @@ export interface JobModel {
   readonly flips: number;
   /** Share of rows on which a candidate does as the one before would, as far as it is up to chance. */
   readonly persistence: number;
+  /** The job's `least_power`. */
+  readonly leastPower: number;
 }
 
 const CONFIDENCE = 0.95;
@@ -46,6 +48,7 @@ export function simulateJob(model: JobModel, seed: number, kept: KeptVerdicts): 
     steps: 48,
     evaluateEvery: 8,
     search: { evaluations: 3 },
+    leastPower: model.leastPower,
     judge: (rule, reference, found, look) => {
       const { gains, losses } = countFlips(reference!.outcomes.values, found.outcomes.values);
       const key = [gains, losses, look?.total, look?.refining].join(' ');
@@ -64,7 +67,7 @@ function contextOf(job: SimulatedRows, seed: number): LadderContext {
     signal: new AbortController().signal,
     createFresh: () => ({ ...ADAPTER }),
     searchRowTokens: new Array<number>(SEARCH_ROWS).fill(1),
-    searchRowLosses: async (adapter, rows) => job.searchLosses(adapter, rows),
+    searchRowLosses: async (adapters, rows) => adapters.map((adapter) => job.searchLosses(adapter, rows)),
     searchRowGradients: () => Promise.reject(new Error('a simulated job has no gradients')),
     searchMetric: async (adapter) => job.of(adapter).search,
     gateMetric: async (adapter) => job.of(adapter).gate,

@@ -11,6 +11,7 @@ import { createTemporaryFolder } from '../folders.ts';
 import { startLocalStack, type LocalStack } from '../stack/local-stack.ts';
 import type { Job, Rollout } from './api-client.ts';
 import { FAMILY, familyPath, FLEET } from './fleet.ts';
+import { untilMeasured } from './measured-fleet.ts';
 import { createProgressView, displayName, isTerminal } from './progress-view.ts';
 import { registerFleet, type RegisteredFleet } from './register-fleet.ts';
 import { createReport, endedHonestly, renderReport, renderSummary } from './report.ts';
@@ -83,6 +84,8 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
     throw new Error('the data folder is not new: its operator key was shown at an earlier start');
   say(`API at ${stack.url} (documentation at ${stack.url}/docs)`);
   const fleet = await registerFleet({ origin: stack.url, operatorKey: stack.operatorKey, fleet: FLEET, log: say });
+  say('the worker measures the imported adapters while nothing else is to be done …');
+  if (!(await untilMeasured(fleet, signal))) say('it has not measured all of them: their jobs will');
   const { rollout, jobs } = await rollOut(fleet, options, signal);
   if (rollout.error !== null)
     say(`rollout ${rollout.state}: ${rollout.error.detail ?? rollout.error.message ?? JSON.stringify(rollout.error)}`);

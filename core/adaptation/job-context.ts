@@ -128,8 +128,8 @@ export class JobContext implements LadderContext {
     return this.#options.measurements.searchRowTokens;
   }
 
-  searchRowLosses(adapter: Adapter, rows: readonly number[]): Promise<Float64Array> {
-    return this.#options.measurements.searchRowLosses(this.#base, adapter, rows);
+  searchRowLosses(adapters: readonly Adapter[], rows: readonly number[]): Promise<readonly Float64Array[]> {
+    return this.#options.measurements.searchRowLosses(this.#base, adapters, rows);
   }
 
   searchRowGradients(adapter: Adapter): Promise<LossAndGradients> {

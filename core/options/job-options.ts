@@ -57,6 +57,13 @@ export const JobOptions = Type.Object(
       description:
         'Number of evaluations without an improvement after which `auto` ends fine-tuning and leaves the remaining steps to training from scratch. 0 never ends it early.',
     }),
+    least_power: Type.Number({
+      minimum: 0,
+      exclusiveMaximum: 1,
+      default: 0.5,
+      description:
+        'After a candidate that the gate rows neither certify nor refute, the job searches and trains on only if another look at these rows certifies a version that is as good as the old one with more than this probability. 0 always goes on.',
+    }),
     refine_steps: Type.Integer({
       minimum: 0,
       maximum: 1_000_000,

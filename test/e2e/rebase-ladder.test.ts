@@ -3,6 +3,8 @@ import path from 'node:path';
 import { execFile } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readAdapterManifest } from '../../core/formats/peft/adapter-manifest.ts';
+import { packagePath } from '../../core/installation/package-path.ts';
+import type { CertificateDocument } from '../../core/method/gate/certificate-document.ts';
 import {
   createTinyFamily,
   removeTinyFamily,
@@ -163,5 +165,40 @@ describe('readapt rebase --explain', () => {
     expect(trained.map(({ result, reason }) => [result, reason])).toEqual(
       Array(2).fill(['skipped', 'no training rows are shared']),
     );
+  });
+
+  it('neither searches nor trains after an inconclusive candidate where rows are too few as a rule, unless it is asked to', async () => {
+    const demo = (...parts: string[]) => packagePath(path.join('examples/demo-family', ...parts));
+    const rebaseDemo = (name: string, ...more: string[]) => {
+      const bases = ['--old-base', demo('v1'), '--base', demo('v2'), '--adapter', demo('adapters/agnews')];
+      const rows = [
+        '--data',
+        demo('data/agnews/train-small.jsonl'),
+        '--validation',
+        demo('data/agnews/validation.jsonl'),
+      ];
+      const out = ['--out', path.join(family.folder, name), '--json'];
+      return readapt('rebase', ...bases, ...rows, ...out, '--margin', '0.04', ...more);
+    };
+    const held = await rebaseDemo('held');
+    expect(held.code, held.stderr).toBe(1);
+    const { steps, certificate } = JSON.parse(held.stdout) as { steps: number; certificate: CertificateDocument };
+    expect(steps).toBe(0);
+    expect(certificate).toMatchObject({ verdict: 'inconclusive', rows: 236, looks: 1 });
+    expect(certificate.rows_needed).toBeGreaterThan(236);
+    expect(ladderOf(held).map(({ rung, result }) => `${rung} ${result}`)).toEqual([
+      'copy skipped',
+      'revert inconclusive',
+      'prior skipped',
+      'search skipped',
+      'fine_tune skipped',
+      'scratch skipped',
+    ]);
+    expect(ladderOf(held).at(-1)!.reason).toMatch(
+      /^revert is inconclusive, and .* with a probability of more than 50 %$/,
+    );
+    const going = ['--least-power', '0', '--search-evaluations', '0', '--max-steps', '2', '--evaluate-every', '2'];
+    const on = await rebaseDemo('on', ...going);
+    expect((JSON.parse(on.stdout) as { steps: number }).steps).toBe(2);
   });
 });

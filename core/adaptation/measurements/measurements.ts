@@ -1,4 +1,4 @@
-import { meanLoss, measure } from '../../data/evaluation/measure.ts';
+import { lossesByRow, measure } from '../../data/evaluation/measure.ts';
 import { labelCount, type TokenizedExample } from '../../data/example.ts';
 import type { TaskData } from '../../data/task-data.ts';
 import type { LoadedBase } from '../../engine/base-cache.ts';
@@ -41,10 +41,14 @@ export class Measurements {
     return this.#searchRows.map(labelCount);
   }
 
-  /** Returns the summed completion losses (nats) of the search rows with these indices, in their order. */
-  async searchRowLosses({ runtime }: LoadedBase, adapter: Adapter, rows: readonly number[]): Promise<Float64Array> {
+  /** Returns, for each adapter, the summed completion losses (nats) of the search rows with these indices, in their order. */
+  async searchRowLosses(
+    { runtime }: LoadedBase,
+    adapters: readonly Adapter[],
+    rows: readonly number[],
+  ): Promise<readonly Float64Array[]> {
     const examples = rows.flatMap((row) => this.#searchRows[row] ?? []);
-    return (await meanLoss(runtime, adapter, examples, { signal: this.#options.signal })).perExample;
+    return (await lossesByRow(runtime, adapters, examples, { signal: this.#options.signal })).perExample;
   }
 
   /** Returns the mean completion loss over all search rows, with its gradients. */

@@ -44,12 +44,13 @@ export function requireSuitable(
 
 /** The part of a job's settings that its ladder goes by. */
 export function ladderOptions(settings: JobSettings): Omit<LadderOptions, 'gate' | 'old'> {
-  const { maxSteps, evaluateEvery, refineSteps, patience, prefer, grouping, fusionRank } = settings;
+  const { maxSteps, evaluateEvery, refineSteps, patience, leastPower, prefer, grouping, fusionRank } = settings;
   return {
     steps: maxSteps,
     evaluateEvery,
     refineSteps,
     patience,
+    leastPower,
     prefer,
     grouping,
     search: {

@@ -56,7 +56,7 @@ function judgeSlice(
   return { name, margin, certify, verdict, rows: found.metric.rows, value, old, bound, rowsNeeded };
 }
 
-function rowsOf({ sliceRows }: Gate, { name, margin }: CriticalSlice): readonly number[] {
+export function rowsOf({ sliceRows }: Gate, { name, margin }: CriticalSlice): readonly number[] {
   if (!Number.isFinite(margin)) {
     throw new AdaptationError('invalid_gate', `gate margin of slice ${name} is ${margin}, expected a finite number`);
   }
@@ -65,7 +65,7 @@ function rowsOf({ sliceRows }: Gate, { name, margin }: CriticalSlice): readonly 
   throw new AdaptationError('invalid_gate', `gate names the slice ${name}, which no gate row is in`);
 }
 
-function onRows({ metric, outcomes, ...measured }: GateMeasurement, rows: readonly number[]): GateMeasurement {
+export function onRows({ metric, outcomes, ...measured }: GateMeasurement, rows: readonly number[]): GateMeasurement {
   const pick = (of: ArrayLike<number>): number[] => rows.map((row) => of[row]!);
   return {
     ...measured,

@@ -58,7 +58,7 @@ const finite = (rows: number): number | null => (Number.isFinite(rows) ? rows : 
  * Variance of one row's difference. For shares and scores it is at least what a single discordant row would give, because observing
  * none does not mean that there are none.
  */
-function varianceOfDifference(old: GateMeasurement, found: GateMeasurement): number {
+export function varianceOfDifference(old: GateMeasurement, found: GateMeasurement): number {
   const [before, after] = [old.outcomes.values, found.outcomes.values];
   if (found.metric.name === 'loss') {
     return lossDifference({ before, after, tokens: found.outcomes.tokens }).standardError ** 2 * before.length;

@@ -4,7 +4,7 @@ import { normalQuantile } from '../../statistics/distributions.ts';
 import { inferiorityPValue } from '../../statistics/exact-paired-test.ts';
 
 /** Probability with which a version that is in truth as good as the old one shall be certified, where rows are advised. */
-const POWER = 0.8;
+const ADVISED_POWER = 0.8;
 
 /** What is known before a comparison, of the two versions and of the certificate. */
 export interface Comparison {
@@ -18,6 +18,8 @@ export interface Comparison {
   readonly level: number;
   /** By how much the new version is better in truth. Default 0. */
   readonly difference?: number;
+  /** Probability with which the new version shall be certified. Default 0.8. */
+  readonly power?: number;
 }
 
 /**
@@ -39,23 +41,26 @@ export function rowsToCertify(margin: number, comparison: Comparison): number {
 }
 
 /** The number of rows that certify with 80 % power that a mean is on the right side of a number, to first order. */
-export function rowsOfMean({ metric, level, deviation, difference = 0 }: Comparison): number {
+export function rowsOfMean({ metric, level, deviation, difference = 0, power = ADVISED_POWER }: Comparison): number {
   if (!(difference > 0)) return Infinity;
   const reach = isScore(metric) ? Math.sqrt(2 * Math.log(1 / level)) : normalQuantile(1 - level);
-  return Math.max(2, Math.ceil((((reach + normalQuantile(POWER)) * deviation) / difference) ** 2));
+  return Math.max(2, Math.ceil((((reach + normalQuantile(power)) * deviation) / difference) ** 2));
+}
+
+/** Whether so many rows certify a margin with the comparison's power. */
+export function isCertifiable(rows: number, margin: number, comparison: Comparison): boolean {
+  const tried = judgesRows(comparison.metric) && rows <= LARGEST_TRIED;
+  return tried ? certifiesUnlucky(rows, margin, comparison) : rowsToCertify(margin, comparison) <= rows;
 }
 
 /** The smallest margin that so many rows certify with 80 % power; Infinity if there is none. */
 export function certifiableMargin(rows: number, comparison: Comparison): number {
-  const tried = judgesRows(comparison.metric) && rows <= LARGEST_TRIED;
-  const isCertifiable = (margin: number) =>
-    tried ? certifiesUnlucky(rows, margin, comparison) : rowsToCertify(margin, comparison) <= rows;
   const largest = comparison.metric === 'loss' ? LARGEST_LOSS : 1;
   let fails = Math.max(0, -(comparison.difference ?? 0));
   let certifies = largest;
   for (let i = 0; i < 60 && certifies - fails > 1e-4 * certifies; i++) {
     const middle = (fails + certifies) / 2;
-    if (isCertifiable(middle)) certifies = middle;
+    if (isCertifiable(rows, middle, comparison)) certifies = middle;
     else fails = middle;
   }
   return certifies === largest ? Infinity : certifies;
@@ -67,10 +72,11 @@ const LARGEST_TRIED = 1500;
 /** No difference of losses is larger; nats a token. */
 const LARGEST_LOSS = 1000;
 
-/** Whether the exact test certifies rows whose difference is one that four draws of five exceed. */
-function certifiesUnlucky(rows: number, margin: number, { deviation, level, difference = 0 }: Comparison): boolean {
+/** Whether the exact test certifies rows whose difference is one that draws exceed with the comparison's power. */
+function certifiesUnlucky(rows: number, margin: number, comparison: Comparison): boolean {
+  const { deviation, level, difference = 0, power = ADVISED_POWER } = comparison;
   if (margin >= 1) return true;
-  const unlucky = difference - (normalQuantile(POWER) * deviation) / Math.sqrt(rows);
+  const unlucky = difference - (normalQuantile(power) * deviation) / Math.sqrt(rows);
   const flips = Math.round(rows * deviation ** 2);
   const losses = Math.min(flips, Math.max(0, Math.ceil((flips - rows * unlucky) / 2)));
   return inferiorityPValue({ gains: flips - losses, losses, rows, margin }) <= level;

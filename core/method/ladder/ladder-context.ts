@@ -69,8 +69,8 @@ export interface LadderContext {
   createFresh(seed: number): Adapter;
   /** Number of completion tokens of every search row. */
   readonly searchRowTokens: readonly number[];
-  /** Returns the summed completion losses (nats) of the search rows with these indices, in their order. */
-  searchRowLosses(adapter: Adapter, rows: readonly number[]): Promise<ArrayLike<number>>;
+  /** Returns, for each adapter, the summed completion losses (nats) of the search rows with these indices, in their order. */
+  searchRowLosses(adapters: readonly Adapter[], rows: readonly number[]): Promise<readonly ArrayLike<number>[]>;
   /** Returns the mean completion loss over all search rows and its gradients by the adapter's factors, of any rank. */
   searchRowGradients(adapter: Adapter): Promise<LossAndGradients>;
   /** Measures the gate's metric of an adapter on the search rows. */

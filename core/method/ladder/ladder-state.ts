@@ -21,6 +21,11 @@ export interface LadderOptions {
    * left to training from scratch. 0 never ends it early. Default 0.
    */
   readonly patience?: number;
+  /**
+   * After an inconclusive candidate, the run searches or trains only if another look at the gate rows certifies a version that is as
+   * good as the old one with more than this probability. Default 0: in any case.
+   */
+  readonly leastPower?: number;
   /** What `auto` prefers. Default `old_behavior`. */
   readonly prefer?: Preference;
   /** Regularization of `relora` and `auto`. `relora-paper` has its own; `warm-start` and `scratch` have none. */

@@ -3,6 +3,7 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import { AdaptationError } from '../errors.ts';
 import { rowsWarning } from '../gate/gate-rows.ts';
 import type { Look } from '../gate/error-budget.ts';
+import { isWorthLooking } from '../gate/futility.ts';
 import {
   isBetterBeyondNoise,
   isDecidable,
@@ -174,6 +175,22 @@ export class Ladder {
     this.#held = `${best.rung} is inconclusive, and the gate rows are too few to certify any version that is as good as the old one`;
     await this.checkpoint();
     return true;
+  }
+
+  /**
+   * Why it is not worth it to search or to train for another candidate; null if it is. It follows from the best candidate and the
+   * number of looks alone, so that a resumed run finds the same.
+   */
+  get futility(): string | null {
+    const { gate, old, leastPower = 0 } = this.options;
+    const best = this.#best;
+    if (this.isPublished || best?.verdict !== 'inconclusive') return null;
+    if (isWorthLooking(gate, old, best, { look: this.#nextLook(), leastPower })) return null;
+    const power = `${Number((leastPower * 100).toFixed(4))} %`;
+    return (
+      `${best.rung} is inconclusive, and the gate rows are too few to certify another version that is as good as the old one ` +
+      `with a probability of more than ${power}`
+    );
   }
 
   /**

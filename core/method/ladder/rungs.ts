@@ -13,6 +13,8 @@ export interface Rung {
   readonly name: RungName;
   /** Whether the rung may still do something once an adapter is published: refine it. */
   readonly refines: boolean;
+  /** Whether it searches or trains for its candidate, which costs several times what a look at the gate rows does. */
+  readonly isCostly: boolean;
   run(ladder: Ladder): Promise<void>;
 }
 
@@ -20,6 +22,7 @@ export interface Rung {
 export const copyRung: Rung = {
   name: 'copy',
   refines: false,
+  isCostly: false,
   async run(ladder) {
     ladder.enter('copy');
     await ladder.consider({ id: 'copy', rung: 'copy', strategy: 'reuse', ...COPY, step: 0 }, ladder.context.oldAdapter);
@@ -30,6 +33,7 @@ export const copyRung: Rung = {
 export const revertRung: Rung = {
   name: 'revert',
   refines: false,
+  isCostly: false,
   async run(ladder) {
     ladder.enter('revert');
     await considerFused(ladder, 'revert', REVERT);
@@ -59,6 +63,7 @@ export function priorRung({ search, screening }: SearchRungOptions = {}): Rung {
   return {
     name: 'prior',
     refines: false,
+    isCostly: false,
     async run(ladder) {
       const found = screening ? (await screening.of(ladder)).prior : fleetBest(ladder, { search });
       if (!found) return ladder.skip('prior', 'no other adapter of the rollout has been searched yet');
@@ -85,6 +90,7 @@ export function searchRung({ screening, ...options }: SearchRungOptions = {}): R
   return {
     name: 'search',
     refines: false,
+    isCostly: true,
     async run(ladder) {
       const { grouping = 'global', search } = ladder.options;
       if (search?.evaluations === 0 && ladder.candidates.length > 0) {

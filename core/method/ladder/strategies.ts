@@ -95,7 +95,9 @@ export async function runStrategy(
     if (ladder.isPublished && !rung.refines) continue;
     if (await ladder.isHeld()) break;
     const { obstacle } = ladder.fused;
-    if (strategy === 'auto' && obstacle !== null && OF_EVOLUTION.has(rung.name)) ladder.skip(rung.name, obstacle);
+    const futility = rung.isCostly ? ladder.futility : null;
+    if (futility !== null) ladder.skip(rung.name, futility);
+    else if (strategy === 'auto' && obstacle !== null && OF_EVOLUTION.has(rung.name)) ladder.skip(rung.name, obstacle);
     else await rung.run(ladder);
     ladder.leave();
   }

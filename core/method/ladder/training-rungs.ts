@@ -39,6 +39,7 @@ function trainingRung(
   return {
     name,
     refines: true,
+    isCostly: true,
     async run(ladder) {
       const training = new Training(ladder, name, options.patient ? (ladder.options.patience ?? 0) : 0);
       const obstacle = training.obstacle();
@@ -59,7 +60,7 @@ function trainingRung(
           const proposal = { id: `${name}@${step}`, rung: name, strategy, alpha, beta, groups, step };
           const looks = await ladder.watch(proposal, adapter, (watched) => training.looksAt(watched));
           if (looks) await ladder.consider(proposal, adapter, 'fine_tune');
-          return training.isOver() || (await ladder.isHeld()) ? 'stop' : 'continue';
+          return training.isOver() || ladder.futility !== null || (await ladder.isHeld()) ? 'stop' : 'continue';
         },
       });
     },

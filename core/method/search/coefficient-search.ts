@@ -54,14 +54,13 @@ export interface FirstComparison {
 }
 
 /**
- * Compares copy and other points on the rows of the first stage only. A search that follows continues from these
- * evaluations if they are in its history.
+ * Compares copy and other points on the rows of the first stage only, in one pass over these rows. A search that follows
+ * continues from these evaluations if they are in its history.
  * @returns for each point that is clearly worse than others, the best of those others
  */
 export async function compareCoefficients(task: SearchTask, points: readonly Coefficients[]): Promise<FirstComparison> {
   const measurements = new RowMeasurements(task);
-  const contenders: Contender[] = [];
-  for (const point of [COPY, ...points]) contenders.push(await measurements.add(point));
+  const contenders = await measurements.addAll([COPY, ...points]);
   const ranked = contenders.toSorted((a, b) => summedLoss(a) - summedLoss(b));
   const worse = contenders.flatMap((contender) => {
     const better = ranked.find((other) => !isWithinNoise(contender, other, measurements.tokens));

@@ -50,39 +50,78 @@ export class RowMeasurements {
   }
 
   /** Adds a point and measures it on the rows of the first stage. */
-  async add({ alpha, beta }: Coefficients): Promise<Contender> {
-    const losses = new Float64Array(this.#order.length);
-    const contender = { point: { alpha, beta }, rows: 0, losses, adapter: null, isBeaten: false };
-    this.#contenders.push(contender);
+  async add(point: Coefficients): Promise<Contender> {
+    const [contender] = await this.addAll([point]);
+    return contender!;
+  }
+
+  /** Adds points and measures them on the rows of the first stage, in one pass over these rows. */
+  async addAll(points: readonly Coefficients[]): Promise<Contender[]> {
+    const added = points.map(({ alpha, beta }): Contender => {
+      const losses = new Float64Array(this.#order.length);
+      return { point: { alpha, beta }, rows: 0, losses, adapter: null, isBeaten: false };
+    });
+    this.#contenders.push(...added);
     const [first = 0] = this.stages;
-    await this.measure(contender, first);
-    return contender;
+    await this.#measureTogether(added, first);
+    return added;
   }
 
   /** Measures a point on all rows up to a number of rows, one evaluation for each stage. */
   async measure(contender: Contender, upTo: number): Promise<void> {
     for (const rows of this.stages.filter((count) => count > contender.rows && count <= upTo)) {
-      const known = this.#task.history.find((one) => isSamePoint(one, contender.point) && one.rows === rows);
-      const evaluation = known ?? (await this.#evaluate(contender, rows));
-      contender.losses.set(evaluation.rowLosses, contender.rows);
-      contender.rows = rows;
-      this.#records.push(evaluation);
-      if (!known) await this.#task.onEvaluation(evaluation, this.budget);
+      await this.#measureTogether([contender], rows);
     }
   }
 
-  async #evaluate(contender: Contender, rows: number): Promise<SearchEvaluation> {
+  /** Measures contenders that were measured on the same rows on those up to the next stage. */
+  async #measureTogether(contenders: readonly Contender[], rows: number): Promise<void> {
+    const { history, onEvaluation } = this.#task;
+    const knownOf = ({ point }: Contender) => history.find((one) => isSamePoint(one, point) && one.rows === rows);
+    const unknown = contenders.filter((contender) => !knownOf(contender));
+    const evaluations = await this.#evaluate(unknown, rows);
+    for (const contender of contenders) {
+      const found = evaluations.get(contender);
+      const evaluation = found ?? knownOf(contender)!;
+      contender.losses.set(evaluation.rowLosses, contender.rows);
+      contender.rows = rows;
+      this.#records.push(evaluation);
+      if (found) await onEvaluation(found, this.budget);
+    }
+  }
+
+  async #evaluate(contenders: readonly Contender[], rows: number): Promise<ReadonlyMap<Contender, SearchEvaluation>> {
     const task = this.#task;
-    task.signal.throwIfAborted();
+    const fused: { readonly contender: Contender; readonly adapter: Adapter; readonly ms: number }[] = [];
+    for (const contender of contenders) {
+      task.signal.throwIfAborted();
+      const start = task.now();
+      const adapter = (contender.adapter ??= await task.fuse(contender.point));
+      fused.push({ contender, adapter, ms: task.now() - start });
+    }
+    const [{ rows: measured } = { rows }] = contenders;
     const start = task.now();
+    const adapters = fused.map(({ adapter }) => adapter);
+    const losses = fused.length > 0 ? await task.rowLosses(adapters, this.#order.slice(measured, rows)) : [];
+    const share = (task.now() - start) / fused.length;
+    return new Map(
+      fused.map(({ contender, ms }, i) => {
+        return [contender, this.#evaluationOf(contender, rows, { rowLosses: Array.from(losses[i]!), ms: ms + share })];
+      }),
+    );
+  }
+
+  #evaluationOf(
+    contender: Contender,
+    rows: number,
+    { rowLosses, ms }: Pick<SearchEvaluation, 'rowLosses' | 'ms'>,
+  ): SearchEvaluation {
     const { alpha, beta } = contender.point;
-    contender.adapter ??= await task.fuse({ alpha, beta });
-    const rowLosses = Array.from(await task.rowLosses(contender.adapter, this.#order.slice(contender.rows, rows)));
     const sum = rowLosses.reduce((total, loss) => total + loss, summedLoss(contender));
     const loss = sum / this.tokens.slice(0, rows).reduce((total, count) => total + count, 0);
     if (!Number.isFinite(loss))
       throw new RangeError(`loss at alpha ${alpha}, beta ${beta} is ${loss}, expected a finite number`);
-    return { alpha, beta, rows, loss, ms: task.now() - start, rowLosses };
+    return { alpha, beta, rows, loss, ms, rowLosses };
   }
 }
 

@@ -49,8 +49,8 @@ export interface SearchTask {
   /** Points that were compared with copy before; with a fleet, the search starts from them. Default revert. */
   readonly compared?: readonly Coefficients[] | undefined;
   fuse(coefficients: Coefficients): Adapter | Promise<Adapter>;
-  /** Summed completion losses, in nats, of the search rows with these indices, in the order of the indices. */
-  rowLosses(adapter: Adapter, rows: readonly number[]): Promise<ArrayLike<number>>;
+  /** For each adapter, the summed completion losses, in nats, of the search rows with these indices, in the order of the indices. */
+  rowLosses(adapters: readonly Adapter[], rows: readonly number[]): Promise<readonly ArrayLike<number>[]>;
   /** Called after every evaluation that is not in the history. */
   onEvaluation(evaluation: SearchEvaluation, budget: number): Promise<void>;
   /** The current time in milliseconds. */

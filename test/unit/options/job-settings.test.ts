@@ -31,6 +31,7 @@ it('keeps the given options and fills in the others', () => {
     evaluateEvery: 20,
     maxNewTokens: 0,
     patience: 5,
+    leastPower: 0.5,
     refineSteps: 0,
     searchEvaluations: 6,
     searchRows: 64,
@@ -73,6 +74,6 @@ it.each([
 });
 
 it('takes the defaults that depend on nothing else from the table', () => {
-  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(18);
+  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(19);
   expect(resolve({})).toMatchObject({ patience: DEFAULT_JOB_OPTIONS.patience, seed: DEFAULT_JOB_OPTIONS.seed });
 });

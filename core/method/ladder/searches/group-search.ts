@@ -56,9 +56,9 @@ async function searchRowLoss(ladder: Ladder, point: Coefficients): Promise<numbe
   if (known) return known.loss;
   context.signal.throwIfAborted();
   const begun = ladder.now();
-  const rowLosses = Array.from(
-    await context.searchRowLosses(await ladder.fused.at({ alpha, beta }), searchOrder(context.seed, rows)),
-  );
+  const adapter = await ladder.fused.at({ alpha, beta });
+  const [losses] = await context.searchRowLosses([adapter], searchOrder(context.seed, rows));
+  const rowLosses = Array.from(losses!);
   const loss = rowLosses.reduce((sum, one) => sum + one, 0) / tokens.reduce((sum, count) => sum + count, 0);
   if (!Number.isFinite(loss))
     throw new RangeError(`loss at alpha ${alpha}, beta ${beta} is ${loss}, expected a finite number`);

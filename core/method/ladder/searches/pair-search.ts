@@ -51,7 +51,7 @@ export function searchTask(ladder: Ladder, { search, fleet = true }: PairSearchO
     history: ladder.searchHistory,
     fuse: (coefficients) => ladder.fused.at(coefficients),
     rowTokens: context.searchRowTokens,
-    rowLosses: (adapter, rows) => context.searchRowLosses(adapter, rows),
+    rowLosses: (adapters, rows) => context.searchRowLosses(adapters, rows),
     fleet: fleet ? context.fleetSearches : undefined,
     onEvaluation: (evaluation, budget) => ladder.recordSearch(evaluation, budget),
     now: () => ladder.now(),

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { GateMeasurement, Verdict } from '../../../../core/method/gate/readiness-gate.ts';
 import type { LadderContext } from '../../../../core/method/ladder/ladder-context.ts';
+import type { LadderState } from '../../../../core/method/ladder/ladder-state.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { ids, ToyAdaptation } from '../support/toy-adaptation.ts';
 import { comparable, killAtEveryCall, NOVEL, run, until } from '../support/toy-runs.ts';
@@ -76,6 +77,63 @@ describe('a ladder of certificates', () => {
     const last = outcome.rungs.at(-1)!;
     expect(last).toMatchObject({ rung: 'scratch', result: 'not_run' });
     expect(last.reason).toMatch(/is inconclusive, and the gate rows are too few to certify any version/);
+  });
+
+  describe('of rows that do not certify more often than not', () => {
+    // Six flips of 236 rows, all of them losses, are within the margin of seven.
+    const few = (looks: readonly number[], watched: readonly number[] = []) => scripted({ total: 236, looks, watched });
+    const options = (leastPower: number) => ({ ...until(0), ...judged(236), leastPower });
+
+    it('tries what is known, neither searches nor trains, and says why', async () => {
+      const { context, toy } = few([6, 7]);
+      const outcome = await runStrategy('auto', context, options(0.5));
+      expect(ids(outcome.candidates)).toEqual(['copy', 'revert']);
+      expect(outcome).toMatchObject({ ready: false, best: { id: 'copy', verdict: 'inconclusive' } });
+      expect(outcome.rungs.slice(3).map(({ rung, result }) => `${rung} ${result}`)).toEqual([
+        'search skipped',
+        'fine_tune skipped',
+        'scratch skipped',
+      ]);
+      expect(outcome.rungs.at(-1)!.reason).toBe(
+        'copy is inconclusive, and the gate rows are too few to certify another version that is as good as the old one ' +
+          'with a probability of more than 50 %',
+      );
+      expect(outcome.warnings).toHaveLength(1);
+      expect(toy.count('step')).toBe(0);
+    });
+
+    it('goes on where less is enough, and is certified by what it trains', async () => {
+      const { context } = few([6, 0], [0.9, 0.99]);
+      const outcome = await runStrategy('warm-start', context, options(0.05));
+      expect(outcome).toMatchObject({ ready: true, best: { id: 'fine_tune@5' } });
+      const { rungs } = await runStrategy('warm-start', few([6]).context, options(0.5));
+      expect(rungs.map(({ result }) => result)).toEqual(['inconclusive', 'skipped']);
+    });
+
+    it('goes on after a failure, and ends a training at its first inconclusive adapter', async () => {
+      const { context, toy } = few([20, 6], [0.5, 0.98, 0.99, 0.995]);
+      const outcome = await runStrategy('warm-start', context, options(0.5));
+      expect(ids(outcome.candidates)).toEqual(['copy', 'fine_tune@5']);
+      expect(outcome.best).toMatchObject({ id: 'fine_tune@5', verdict: 'inconclusive' });
+      expect(toy.count('step')).toBe(5);
+    });
+
+    it('decides alike when it is resumed from any of its checkpoints, without another look', async () => {
+      const states: LadderState[] = [];
+      const { context } = few([6, 7]);
+      const keeping = { ...context, checkpoint: async (state: LadderState) => void states.push(state) };
+      const whole = await runStrategy('auto', keeping, options(0.5));
+      const looked = states.filter(({ candidates }) => candidates.length === 2);
+      expect(looked.length).toBeGreaterThan(0);
+      for (const state of looked) {
+        const again = few([0, 0]).context;
+        const resumed = await runStrategy('auto', { ...again, resume: { state, bestAdapter: null } }, options(0.5));
+        expect(ids(resumed.candidates)).toEqual(['copy', 'revert']);
+        expect(resumed.rungs.map(({ rung, result, reason }) => [rung, result, reason])).toEqual(
+          whole.rungs.map(({ rung, result, reason }) => [rung, result, reason]),
+        );
+      }
+    });
   });
 
   it('publishes what is inconclusive if the gate says so, marked, and something certified in its place', async () => {

@@ -58,7 +58,8 @@ describe('auto: what is clearly worse on the search rows', () => {
       const { searchHistory } = await run('auto', toy, until(1e-9, { steps: 0 }));
       const measured = searchHistory.map(({ alpha, beta, rows }) => `${alpha} ${beta} ${rows}`);
       expect(new Set(measured).size).toBe(measured.length);
-      expect(toy.count('search')).toBe(measured.length);
+      // Copy and revert are compared in one pass over the rows.
+      expect(toy.count('search')).toBe(measured.length - 1);
     }
   });
 

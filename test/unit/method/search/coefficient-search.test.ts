@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
-import { compareCoefficients } from '../../../../core/method/search/coefficient-search.ts';
-import type { SearchEvaluation } from '../../../../core/method/search/search-task.ts';
+import { compareCoefficients, type FirstComparison } from '../../../../core/method/search/coefficient-search.ts';
+import type { SearchEvaluation, SearchTask } from '../../../../core/method/search/search-task.ts';
 import { COPY, isSamePoint, NOTHING, REVERT, type Coefficients } from '../../../../core/method/fusion/coefficients.ts';
 import { SyntheticSearch, type Surface } from '../support/synthetic-search.ts';
 
@@ -60,10 +60,10 @@ describe('searchCoefficients', () => {
     const { rowLosses, ...task } = synthetic.task();
     await synthetic.search({
       ...task,
-      rowLosses: (adapter, rows) => {
-        const key = JSON.stringify(adapter);
+      rowLosses: (adapters, rows) => {
+        const key = JSON.stringify(adapters);
         measured.set(key, [...(measured.get(key) ?? []), ...rows]);
-        return rowLosses(adapter, rows);
+        return rowLosses(adapters, rows);
       },
     });
     const longest = [...measured.values()].reduce((most, next) => (next.length > most.length ? next : most));
@@ -155,7 +155,7 @@ describe('searchCoefficients', () => {
 
   it('refuses a loss that is no number', async () => {
     const synthetic = new SyntheticSearch(BETWEEN);
-    await expect(synthetic.search({ rowLosses: async (_, rows) => rows.map(() => NaN) })).rejects.toThrow(
+    await expect(synthetic.search({ rowLosses: async (_, rows) => [rows.map(() => NaN)] })).rejects.toThrow(
       'loss at alpha 1, beta 0 is NaN',
     );
   });
@@ -171,11 +171,34 @@ describe('compareCoefficients', () => {
     };
     const task = new SyntheticSearch({ best: REVERT, rows: 16 }).task({
       rowTokens: new Array<number>(16).fill(1),
-      rowLosses: async (adapter: Adapter, rows: readonly number[]) =>
-        rows.map((row) => lossOf(adapter as unknown as Coefficients, row)),
+      rowLosses: async (adapters: readonly Adapter[], rows: readonly number[]) =>
+        adapters.map((adapter) => rows.map((row) => lossOf(adapter as unknown as Coefficients, row))),
     });
     const { worse, records } = await compareCoefficients(task, [REVERT, erratic]);
     expect(records.map(({ loss }) => loss)).toEqual([1.5, 1, expect.closeTo(0.99)]);
     expect(worse).toEqual([{ point: COPY, than: REVERT }]);
+  });
+
+  it('measures all points in one pass over the rows, and of a resumed run only those that are not recorded', async () => {
+    const synthetic = new SyntheticSearch({ best: REVERT, rows: 16 });
+    const overshoot = { alpha: 1.25, beta: -1.25 };
+    const passes: Coefficients[][] = [];
+    const compare = (): Promise<FirstComparison> => {
+      const { rowLosses, ...task } = synthetic.task();
+      const spied: SearchTask['rowLosses'] = (adapters, rows) => {
+        passes.push(adapters as unknown as Coefficients[]);
+        return rowLosses(adapters, rows);
+      };
+      return compareCoefficients({ ...task, rowLosses: spied }, [REVERT, overshoot]);
+    };
+    const lossesOf = ({ records }: FirstComparison) => records.map(({ loss }) => loss);
+    const whole = await compare();
+    expect(passes).toEqual([[COPY, REVERT, overshoot]]);
+    synthetic.history.length = 1;
+    const resumed = await compare();
+    expect(lossesOf(resumed)).toEqual(lossesOf(whole));
+    expect(resumed.worse).toEqual(whole.worse);
+    expect(passes.slice(1)).toEqual([[REVERT, overshoot]]);
+    expect(synthetic.history.map(({ alpha, beta }) => ({ alpha, beta }))).toEqual([COPY, REVERT, overshoot]);
   });
 });

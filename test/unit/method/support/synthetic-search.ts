@@ -59,10 +59,10 @@ export class SyntheticSearch {
       history: [...this.history],
       rowTokens: this.#rows.map(({ tokens }) => tokens),
       fuse: (coefficients) => coefficients as unknown as Adapter,
-      rowLosses: async (adapter, rows) => {
+      rowLosses: async (adapters, rows) => {
         this.before();
-        this.rowsMeasured += rows.length;
-        return rows.map((row) => this.rowLoss(adapter as unknown as Coefficients, row));
+        this.rowsMeasured += adapters.length * rows.length;
+        return adapters.map((adapter) => rows.map((row) => this.rowLoss(adapter as unknown as Coefficients, row)));
       },
       onEvaluation: async (evaluation) => void this.history.push(evaluation),
       now: () => (clock += 1),

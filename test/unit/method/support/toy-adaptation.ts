@@ -127,7 +127,8 @@ export class ToyAdaptation {
           ),
         ),
       searchRowTokens: this.#rowTokens(),
-      searchRowLosses: async (adapter, rows) => this.#call('search', () => this.#rowLosses(adapter, rows, 0)),
+      searchRowLosses: async (adapters, rows) =>
+        this.#call('search', () => adapters.map((adapter) => this.#rowLosses(adapter, rows, 0))),
       searchRowGradients: async (adapter) => {
         const half = (this.#size.outFeatures * this.#size.inFeatures) / 2;
         return this.#call('gradients', () => ({

@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest';
+import type { ApiClient } from '../../../cli/demo/api-client.ts';
+import { FLEET } from '../../../cli/demo/fleet.ts';
+import { untilMeasured } from '../../../cli/demo/measured-fleet.ts';
+import type { RegisteredFleet } from '../../../cli/demo/register-fleet.ts';
+
+/** A fleet of two adapters, of which one is measured when it is asked about for the second time. */
+function fleetOfTwo(): { fleet: Pick<RegisteredFleet, 'operator' | 'adapters'>; asked: string[] } {
+  const asked: string[] = [];
+  const get = async (path: string) => {
+    asked.push(path);
+    const measured = path.includes('quick') || asked.filter((one) => one === path).length > 1;
+    return { data: [{ gate_value: measured ? 0.7 : null }] };
+  };
+  const adapters = new Map(['quick', 'slow'].map((id) => [id, FLEET[0]!]));
+  return { fleet: { operator: { get } as unknown as ApiClient, adapters }, asked };
+}
+
+it('waits until every imported adapter is measured, and asks about none twice that is', async () => {
+  const { fleet, asked } = fleetOfTwo();
+  expect(await untilMeasured(fleet, new AbortController().signal)).toBe(true);
+  expect(asked).toEqual(['quick', 'slow', 'slow'].map((id) => `/v1/adapters/${id}/versions`));
+});
+
+it('stops waiting when it is interrupted', async () => {
+  const { fleet } = fleetOfTwo();
+  await expect(untilMeasured(fleet, AbortSignal.abort(new Error('interrupted')))).rejects.toThrow('interrupted');
+});
