@@ -113,9 +113,10 @@ async function start(
     closing.add(name, () => close(resource));
     return resource;
   };
-  await mkdir(config.dataDir, { recursive: true });
   if (deps.db === undefined) await requireDatabase(databaseUrlOf(config));
   if (deps.backend === undefined && config.redisUrl !== null) await requireRedis(config.redisUrl);
+  // Not before: a worker that starts while its stack ends would bring back a temporary folder that was removed.
+  await mkdir(config.dataDir, { recursive: true });
   const db =
     deps.db ??
     opened('database', createDatabase(databaseUrlOf(config), { poolSize: config.workerConnections }), (own) =>

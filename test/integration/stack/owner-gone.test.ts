@@ -33,6 +33,17 @@ async function everythingEnds(timeoutMs = 60_000): Promise<void> {
   });
 }
 
+/** Waits until the demo's data folder is removed. If it is not, the error lists what is left. */
+async function dataFolderGoes(): Promise<void> {
+  const folders = async () => (await readdir(folder)).filter((name) => name.startsWith('readapt-demo-'));
+  await eventually('the data folder is gone', async () => (await folders()).length === 0).catch(
+    async (error: Error) => {
+      const files = await readdir(folder, { recursive: true });
+      throw new Error(`${error.message}; left are:\n${files.slice(0, 50).join('\n')}`);
+    },
+  );
+}
+
 describe('PostgreSQL ends with the process that started it', () => {
   test.each([
     ['kill −9 of serve', (pid: number) => pid],
@@ -79,9 +90,7 @@ describe('a killed demo leaves no process and no folder', () => {
     await printed(running, /API at/);
     killProcess(target(running.child.pid!), signal);
     await everythingEnds();
-    await eventually('the data folder is gone', async () => {
-      return !(await readdir(folder)).some((name) => name.startsWith('readapt-demo-'));
-    });
+    await dataFolderGoes();
   });
 
   test('kill −9 before PostgreSQL is ready', { timeout: 120_000 }, async () => {
