@@ -29,15 +29,9 @@ async function newKey(): Promise<string> {
 
 async function newRollout(): Promise<string> {
   const id = newId('rollout');
-  const version = await world.app.db.baseModelVersion.create({
-    data: {
-      id: newId('baseModelVersion'),
-      baseModelId: world.baseModelId,
-      version: name(),
-      path: '/',
-      servingName: 'x',
-    },
-  });
+  const { baseModelId } = world;
+  const data = { id: newId('baseModelVersion'), baseModelId, version: name(), path: '/', servingName: 'x' };
+  const version = await world.app.db.baseModelVersion.create({ data });
   await world.app.db.rollout.create({ data: { id, baseModelVersionId: version.id, state: 'adapting', options: {} } });
   return id;
 }
