@@ -1,0 +1,104 @@
+import path from 'node:path';
+import { afterEach, beforeEach, expect } from 'vitest';
+import { createApiClient, type Job, type Rollout } from '../../../cli/demo/api-client.ts';
+import { createFilesystemStore } from '../../../src/artifacts/index.ts';
+import { startEmbeddedPostgres } from '../../../src/embedded/index.ts';
+import { createDatabase, type Database } from '../../../src/lib/database.ts';
+import { problemsOf } from '../../faults/support/checks.ts';
+import { startRollout } from '../../faults/support/fleet.ts';
+import { createReference } from '../../faults/support/reference.ts';
+import { BASE, createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
+import { eventually } from '../queue/test-queue.ts';
+import {
+  createFolder,
+  isAlive,
+  killProcess,
+  postmasterOf,
+  processesOf,
+  removeFolder,
+  serve,
+} from '../stack/readapt.ts';
+
+/** A rollout in a stack of real processes, all of which are killed at once and started again. */
+export function useKilledTree() {
+  let folder: string;
+  let family: TinyFamily;
+  let started: Promise<Awaited<ReturnType<typeof start>>>;
+  beforeEach(async () => {
+    folder = await createFolder();
+    family = await createTinyFamily();
+  });
+  afterEach(async () => {
+    await removeFolder(folder);
+    await removeTinyFamily(family);
+  });
+
+  const cacheDir = () => path.join(family.folder, 'cache');
+  const env = () => ({
+    READAPT_ALLOWED_ROOTS: [family.folder, BASE].join(path.delimiter),
+    READAPT_GRAPH_CACHE: cacheDir(),
+    READAPT_THREADS: '1',
+  });
+
+  async function start(name: string) {
+    const { url, operatorKey } = await serve(folder, [], { env: env() });
+    const rolloutId = await startRollout({ origin: url, operatorKey: operatorKey!, family }, name);
+    return { url, operatorKey: operatorKey!, rolloutId };
+  }
+
+  /** What an operator asks a running stack for. */
+  function asked(origin: string, operatorKey: string, rolloutId: string) {
+    const client = createApiClient(origin, operatorKey);
+    return {
+      origin,
+      rollout: () => client.get<Rollout>(`/v1/rollouts/${rolloutId}`),
+      jobs: async () => (await client.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rolloutId}`)).data,
+      change: (what: 'pause' | 'resume') => client.post<Rollout>(`/v1/rollouts/${rolloutId}/${what}`, {}),
+    };
+  }
+
+  return {
+    /** Starts the stack and a rollout in it. */
+    async start(name: string) {
+      started = start(name);
+      const { url, operatorKey, rolloutId } = await started;
+      return asked(url, operatorKey, rolloutId);
+    },
+
+    async restart() {
+      const { operatorKey, rolloutId } = await started;
+      const { url } = await serve(folder, [], { env: env() });
+      return asked(url, operatorKey, rolloutId);
+    },
+
+    /** What a machine does that loses its power, except that its disk keeps what was not synced. */
+    async killEverything(): Promise<void> {
+      const postmaster = await postmasterOf(path.join(folder, 'data'));
+      const running = await processesOf(folder);
+      const commands = running.map(({ command }) => command).join('\n');
+      for (const part of [/readapt\.js serve/, /readapt\.js worker/, /training\/process/, /watchdog/])
+        expect(commands).toMatch(part);
+      for (const { pid } of running) killProcess(pid, 'SIGKILL');
+      await eventually('nothing of it is left', async () => (await processesOf(folder)).length === 0);
+      expect(await isAlive(postmaster)).toBe(false);
+    },
+
+    /** Checks what the rollout has left as the fault campaign does: rows, artifacts, and the bits of an undisturbed run. */
+    async expectUndisturbed(origin: string, check: (db: Database, rolloutId: string) => Promise<void>): Promise<void> {
+      const { operatorKey, rolloutId } = await started;
+      const dataDir = path.join(folder, 'data');
+      const postgres = await startEmbeddedPostgres(dataDir);
+      const db = createDatabase(postgres.url, { poolSize: 4 });
+      const artifacts = await createFilesystemStore(path.join(dataDir, 'artifacts'));
+      const reference = createReference({ db, family, cacheDir: cacheDir() }, artifacts);
+      try {
+        await check(db, rolloutId);
+        expect(await problemsOf({ stack: { db, origin, operatorKey }, artifacts, reference, rolloutId })).toEqual([]);
+      } finally {
+        await reference.close();
+        await db.$disconnect();
+        await postgres.stop();
+      }
+    },
+  };
+}
