@@ -1,4 +1,5 @@
 import { createPostgresBackend, Queue, Worker, type BulkJobOptions, type Processor, type WorkerOptions } from 'bullmq';
+import { ABANDONED_MS } from '../lib/database.ts';
 import type { QueueName } from './catalog.ts';
 
 interface QueuedJob {
@@ -63,6 +64,7 @@ function postgresBackend(connectionString: string): QueueBackend {
     // A queue runs one statement after the other. The worker of a queue listens on a connection besides.
     max: 1,
     application_name: 'readapt-queue',
+    idle_in_transaction_session_timeout: ABANDONED_MS,
     // A queue does not wait for the disk. PostgreSQL writes its log in order, so a crash of the server cannot lose a job that has
     // left the outbox, and a job whose end it loses is delivered again, which its handler notices.
     options: '-c synchronous_commit=off',

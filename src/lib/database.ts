@@ -17,16 +17,24 @@ export interface DatabaseOptions {
   connectTimeoutMs?: number;
 }
 
+/**
+ * PostgreSQL ends a transaction that its client leaves alone for this long. A process that was stopped in the middle of one, or whose
+ * machine hangs, would keep its locks from all others until it wakes up. Prisma gives up a transaction after as long.
+ */
+export const ABANDONED_MS = 30_000;
+
 /** Creates a client with its own pool. It connects at the first query; the caller calls `$disconnect()` at the end. */
 export function createDatabase(url: string, options: DatabaseOptions = {}): Database {
+  // Prisma's own parameter for a pooler that gives each transaction another connection, knows no prepared statements, and takes no
+  // settings of sessions.
+  const pooled = /[?&]pgbouncer=true\b/.test(url);
   const pool = new pg.Pool({
     connectionString: url,
     max: options.poolSize ?? 10,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
     application_name: 'readapt',
+    ...(pooled ? {} : { idle_in_transaction_session_timeout: ABANDONED_MS }),
   });
-  // Prisma's own parameter for a pooler that gives each transaction another connection and knows no prepared statements.
-  const pooled = /[?&]pgbouncer=true\b/.test(url);
   return createDatabaseOn(pool, pooled ? () => '' : statementNames());
 }
 
