@@ -49,10 +49,19 @@ export function useKilledTree() {
   /** What an operator asks a running stack for. */
   function asked(origin: string, operatorKey: string, rolloutId: string) {
     const client = createApiClient(origin, operatorKey);
+    const rollout = () => client.get<Rollout>(`/v1/rollouts/${rolloutId}`);
+    const jobs = async () => (await client.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rolloutId}`)).data;
     return {
       origin,
-      rollout: () => client.get<Rollout>(`/v1/rollouts/${rolloutId}`),
-      jobs: async () => (await client.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rolloutId}`)).data,
+      rollout,
+      jobs,
+      /** Waits for the end of the rollout. If it does not come, the error says where its jobs are. */
+      async completed(): Promise<void> {
+        const isCompleted = async () => (await rollout()).state === 'completed';
+        await eventually('the rollout is completed', isCompleted, 200_000).catch(async (error: Error) => {
+          throw new Error(`${error.message}: ${JSON.stringify({ rollout: await rollout(), jobs: await jobs() })}`);
+        });
+      },
       change: (what: 'pause' | 'resume') => client.post<Rollout>(`/v1/rollouts/${rolloutId}/${what}`, {}),
     };
   }

@@ -15,13 +15,13 @@ test('paused in the middle of a training, killed with everything and resumed, a 
   await first.change('pause');
   await tree.killEverything();
 
-  const { origin, rollout, jobs, change } = await tree.restart();
+  const { origin, rollout, jobs, change, completed } = await tree.restart();
   expect(await rollout()).toMatchObject({ state: 'paused', paused_reason: { code: 'requested' } });
   const states = (await jobs()).map(({ state }) => state);
   expect(states).toContain('paused');
   for (const state of states) expect(['paused', 'ready', 'not_ready']).toContain(state);
   await change('resume');
-  await eventually('the rollout is completed', async () => (await rollout()).state === 'completed', 120_000);
+  await completed();
   const after = await jobs();
   for (const job of after.filter(({ ttr_ms: ttr }) => ttr !== null)) {
     const sum = Object.values(job.phases).reduce((a, b) => a + b, 0);

@@ -10,8 +10,8 @@ test('kill −9 of API, worker, training process and PostgreSQL at once: the nex
   await eventually('a job is trained', isTraining, 60_000);
   await tree.killEverything();
 
-  const { origin, rollout } = await tree.restart();
-  await eventually('the rollout is completed', async () => (await rollout()).state === 'completed', 120_000);
+  const { origin, completed } = await tree.restart();
+  await completed();
   await tree.expectUndisturbed(origin, async (db, rolloutId) => {
     expect(await db.job.count({ where: { rolloutId, attempt: { gt: 1 } } })).toBe(1);
   });
