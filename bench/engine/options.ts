@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { positive } from '../positive.ts';
 import { ROW_KINDS, type RowKind } from './rows.ts';
 import { READAPT_PRECISIONS, type ReadaptPrecision } from './sides/side-protocol.ts';
 
@@ -92,12 +93,6 @@ export function benchCommand(): Command {
 export function benchOptions(command: Command): BenchOptions {
   const options = command.opts<BenchOptions>();
   return { ...options, model: options.model === 'demo' ? DEMO : path.resolve(options.model) };
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError(`expected a positive integer, found "${text}".`);
 }
 
 function precisions(text: string): ReadaptPrecision[] {

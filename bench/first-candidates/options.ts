@@ -1,5 +1,6 @@
 import path from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
+import { positive } from '../positive.ts';
 
 const DEMO = path.join(import.meta.dirname, '../../examples/demo-family');
 
@@ -39,10 +40,4 @@ export function benchCommand(): Command {
     .option('--json <file>', 'Write all figures of all rounds to this file.')
     .helpOption('-h, --help', 'Show this help.')
     .addHelpText('after', EXAMPLES);
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError(`expected a positive integer, found "${text}".`);
 }

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
+import { positive } from '../positive.ts';
 import { toMarkdown } from './report.ts';
 import type { JobModel, KeptVerdicts } from './simulated-job.ts';
 import { modelsOfErrors, modelsOfPower, simulate, type Simulated } from './simulate.ts';
@@ -43,10 +44,4 @@ async function told(model: JobModel, jobs: number): Promise<Simulated> {
     `${strategy} ${rows} rows, margin ${margin}, flips ${flips}, ${persistence}: ${simulated.certified}/${jobs}\n`,
   );
   return simulated;
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError(`expected a positive integer, found "${text}".`);
 }

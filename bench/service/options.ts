@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { positive } from '../positive.ts';
 
 export const PARTS = ['plan', 'fleet', 'queue', 'poll', 'health'] as const;
 export type Part = (typeof PARTS)[number];
@@ -54,12 +55,6 @@ export function benchCommand(): Command {
     .option('--redis <url>', 'URL of the Redis that holds the queue (default: PostgreSQL holds it).')
     .option('--json <file>', 'Write all figures to this file.')
     .addHelpText('after', EXAMPLES);
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError('expected a positive integer');
 }
 
 function positives(text: string): number[] {
