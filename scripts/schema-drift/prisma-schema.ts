@@ -63,11 +63,13 @@ function describeLine(schema: Schema, model: Model, line: string): string[] {
   if (block !== null) {
     const [, kind, argument = ''] = block;
     if (kind === 'map') return [];
-    const fields = /^\[((?:\w+(?:\(sort: Desc\))?(?:, )?)+)\]$/.exec(argument)?.[1];
+    const [, fields, condition] =
+      /^\[((?:\w+(?:\(sort: Desc\))?(?:, )?)+)\](?:, where: raw\("([^"]+)"\))?$/.exec(argument) ?? [];
     const columns = toColumns(model, fields?.replaceAll('(sort: Desc)', ''), line);
     if (kind === 'id') return [describePrimaryKey(table, columns)];
     const isDescending = fields?.split(', ').map((field) => field.endsWith('(sort: Desc)'));
-    return [describeIndex(kind === 'unique', table, columns, isDescending)];
+    const where = condition === undefined ? '' : ` where (${condition})`;
+    return [`${describeIndex(kind === 'unique', table, columns, isDescending)}${where}`];
   }
   const field = /^(\w+)\s+(\w+)(\?|\[\])?(?:\s+(.*))?$/.exec(line);
   if (field === null) throw new Error(`schema.prisma has a line that the drift check does not know: ${line}`);

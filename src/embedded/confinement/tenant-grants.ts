@@ -12,7 +12,7 @@ const AUDIT_ENTRY = [
 ];
 /** What a cancellation changes. */
 const CANCELLED_JOB = [
-  ...['state', 'finished_at', 'lease_owner', 'lease_expires_at', 'updated_at', 'phase_since', 'paused_at', 'paused_by'],
+  ...['state', 'finished_at', 'lease_owner', 'lease_expires_at', 'updated_at', 'phase_since', 'paused_at', 'paused_by', 'slot'],
   ...[
     'held_ms',
     'queue_wait_ms',
@@ -65,6 +65,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   process_leases: NOTHING,
   rate_buckets: NOTHING,
   rollout_counts: NOTHING,
+  rollout_device_uses: NOTHING,
   rollout_rollbacks: NOTHING,
   rollout_tenant_counts: READ,
   rollouts: READ,

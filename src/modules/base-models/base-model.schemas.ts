@@ -4,7 +4,7 @@ import { ErrorOf, Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 import { RolloutPolicy } from '../jobs/index.ts';
 import { Rollout, RolloutOptions } from '../rollouts/index.ts';
 
-const { selection: _selection, ...DEFAULTS } = RolloutPolicy.properties;
+const { selection: _selection, deadline: _deadline, ...DEFAULTS } = RolloutPolicy.properties;
 const DefaultPolicy = Type.Object(DEFAULTS, {
   additionalProperties: false,
   description: 'The policy of its rollouts that name none of their own.',

@@ -1,10 +1,12 @@
 export { cancelJobsOf } from './cancel-jobs-of.ts';
 export { RolloutPolicy } from './control/policy.schemas.ts';
 export { approveWave, markRolloutPaused, type PausedReason } from './control/waves.ts';
+export { limitsRepository } from './control/limits.repository.ts';
 export { wavesRepository } from './control/waves.repository.ts';
+export { slotsRepository } from './order/slots.repository.ts';
 export { pauseJobs, resumeJobs } from './control/pause.ts';
 export { pauseRepository } from './control/pause.repository.ts';
-export { toEntry } from './job-entries.ts';
+export { lockStartTags, queueJobs } from './order/slots.ts';
 export {
   advancePhase,
   cancelJobs,

@@ -1,14 +1,11 @@
 import type { JobEntry } from '../../jobs/catalog.ts';
 import type { LiveJob } from './job.repository.ts';
+import { BASELINES_PRIORITY, CONTROL_PRIORITY, priorityOf } from '../../jobs/priorities.ts';
 
-/** Controls, and what only reports need, run after all adaptations, so that they never delay a tenant. */
-const BASELINES_PRIORITY = 5;
-const CONTROL_PRIORITY = 10;
-
-/** The queue entry of a job. */
-export function toEntry(job: Pick<LiveJob, 'id' | 'kind'>): JobEntry {
-  const priority = job.kind === 'control' ? { priority: CONTROL_PRIORITY } : {};
-  return { name: 'adaptation.run', id: job.id, payload: { jobId: job.id }, ...priority };
+/** The queue entry of a job. The version before gives jobs no start tags: they come first. */
+export function toEntry({ id, kind, start_tag: startTag }: Omit<LiveJob, 'ended'>): JobEntry {
+  const priority = kind === 'control' ? CONTROL_PRIORITY : startTag === null ? undefined : priorityOf(startTag);
+  return { name: 'adaptation.run', id, payload: { jobId: id }, ...(priority !== undefined && { priority }) };
 }
 
 /** The queue entry that measures the pending baselines of a job that has ended. */

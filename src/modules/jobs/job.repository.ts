@@ -5,6 +5,7 @@ import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import { FIRST_RUNNING, type CommitPosition } from '../events/index.ts';
 import type { JobQuery, MetricQuery } from './job.schemas.ts';
 import type { JobState } from './job.states.ts';
+import { IS_LIMITED, startTagsOf, WAITING } from './order/start-tags.ts';
 
 /** The columns that answers show. */
 const FIELDS = [
@@ -32,19 +33,29 @@ export interface PlannedJob {
   error: Prisma.InputJsonObject | null;
 }
 
+/** A job that was inserted. */
+type Planned = Omit<LiveJob, 'ended'> & { state: JobState; slot: 'waiting' | null };
+
 /** A job for which something should be in the queue. */
 export interface LiveJob {
   id: string;
   kind: 'adaptation' | 'control';
+  /** See {@link startTagsOf}; null for controls. */
+  start_tag: number | null;
   /** Whether only its baselines are left. */
   ended: boolean;
 }
 
-/** Jobs that are still to be run or refined and are not held, and those whose baselines are to be measured. */
-const LIVE = Prisma.sql`(j.baselines_pending OR (j.finished_at IS NULL AND j.paused_at IS NULL AND j.state <> 'held'))`;
+/** Jobs that are still to be run or refined and need not wait, and those whose baselines are to be measured. */
+const LIVE = Prisma.sql`(j.baselines_pending OR (
+  j.finished_at IS NULL AND j.paused_at IS NULL AND j.state <> 'held' AND j.slot IS DISTINCT FROM 'waiting'))`;
 
 /** Rollouts `r` that go on and have jobs; of one that is analyzed, some may be planned already. No job of a paused one is queued. */
 const WITH_JOBS = Prisma.sql`r.state IN ('analyzing', 'adapting')`;
+
+/** What of a page of planned jobs is about to be queued. */
+const PLANNED_TO_QUEUE = Prisma.sql`
+  SELECT p.id, p.tenant_id, p.id AS place FROM planned p WHERE p.state = 'queued' AND p.kind = 'adaptation'`;
 
 /**
  * What the answer of the job `j` depends on: its last change, and the versions that it has published. `xmin` is the transaction
@@ -122,64 +133,74 @@ export function createJobRepository(db: Database) {
      * Inserts jobs of a rollout with one statement. Their clocks start with the time since the rollout was
      * accepted: the wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so
      * for it the first two count as waiting.
-     * Where the rollout has a policy, the job's place in its wave follows from a hash, and one of a later wave is held.
+     * Where the rollout has a policy, the job's place in its wave follows from a hash, and one of a later wave is held. All others
+     * get their start tags, and wait for a slot where the rollout's concurrency is limited.
      * @returns those that the rollout did not have yet
      */
     plan: (tx: Queryable, rolloutId: string, strategy: string, jobs: readonly PlannedJob[]) =>
-      tx.$queryRaw<{ id: string; state: JobState }[]>`
+      tx.$queryRaw<Planned[]>`
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
-        planned AS (
-          SELECT * FROM unnest(
+        planned AS MATERIALIZED (
+          SELECT p.*, v.tenant_id, v.adapter_id, CASE WHEN p.error IS NOT NULL THEN 'failed' WHEN placed.wave > r.wave THEN 'held'
+            ELSE 'queued' END::job_state AS state, placed.wave
+          FROM unnest(
             ${jobs.map((job) => job.id)}::text[], ${jobs.map((job) => job.sourceVersionId)}::text[],
             ${jobs.map((job) => job.kind)}::job_kind[],
             ${jobs.map((job) => (job.error === null ? null : JSON.stringify(job.error)))}::jsonb[]
           ) AS p (id, source_version_id, kind, error)
-        )
+          JOIN adapter_versions v ON v.id = p.source_version_id
+          JOIN rollouts r ON r.id = ${rolloutId}
+          CROSS JOIN LATERAL (
+            SELECT CASE WHEN r.wave_limits IS NULL THEN NULL WHEN p.kind = 'control' THEN cardinality(r.wave_limits) + 1
+              ELSE 1 + (SELECT count(*)::int FROM unnest(r.wave_limits) AS limits (rank)
+                WHERE ${waveRank(rolloutId, Prisma.sql`v.adapter_id`)} > limits.rank COLLATE "C") END AS wave
+          ) AS placed
+        ),
+        ${startTagsOf(rolloutId, PLANNED_TO_QUEUE)}
         INSERT INTO jobs (
-          id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, metric_target,
-          error, queue_wait_ms, evolution_ms, held_ms, wave, phase, phase_since, created_at, updated_at, finished_at
+          id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, metric_target, error,
+          queue_wait_ms, evolution_ms, held_ms, wave, start_tag, slot, phase, phase_since, created_at, updated_at, finished_at
         )
-        SELECT p.id, v.tenant_id, r.id, v.adapter_id, v.id, p.kind,
-          CASE WHEN p.error IS NOT NULL THEN 'failed' WHEN placed.wave > r.wave THEN 'held' ELSE 'queued' END::job_state,
+        SELECT p.id, p.tenant_id, r.id, p.adapter_id, p.source_version_id, p.kind, p.state,
           CASE p.kind WHEN 'control' THEN 'scratch' ELSE ${strategy} END, a.metric,
           CASE a.gate ->> 'kind' WHEN 'absolute' THEN (a.gate ->> 'target')::float8 END, p.error,
           CASE p.kind WHEN 'control' THEN times.waited + times.analyzed ELSE times.waited END,
           CASE p.kind WHEN 'control' THEN 0 ELSE times.analyzed END, r.held_waiting_ms + r.held_analyzing_ms,
-          placed.wave, CASE WHEN placed.wave > r.wave THEN 'held' ELSE 'queue_wait' END::job_phase,
+          p.wave, t.tag, CASE WHEN p.state = 'queued' AND ${IS_LIMITED} THEN 'waiting' END,
+          CASE p.state WHEN 'held' THEN 'held' ELSE 'queue_wait' END::job_phase,
           clock.now, clock.now, clock.now, CASE WHEN p.error IS NULL THEN NULL ELSE clock.now END
         FROM planned p
-        JOIN adapter_versions v ON v.id = p.source_version_id
-        JOIN adapters a ON a.id = v.adapter_id
+        LEFT JOIN tags t ON t.id = p.id
+        JOIN adapters a ON a.id = p.adapter_id
         JOIN rollouts r ON r.id = ${rolloutId}
         CROSS JOIN clock
         CROSS JOIN LATERAL (
           SELECT (EXTRACT(EPOCH FROM r.analysis_started_at - r.accepted_at) * 1000)::float8 - r.held_waiting_ms AS waited,
                  (EXTRACT(EPOCH FROM clock.now - r.analysis_started_at) * 1000)::float8 - r.held_analyzing_ms AS analyzed
         ) AS times
-        CROSS JOIN LATERAL (
-          SELECT CASE WHEN r.wave_limits IS NULL THEN NULL WHEN p.kind = 'control' THEN cardinality(r.wave_limits) + 1
-            ELSE 1 + (SELECT count(*)::int FROM unnest(r.wave_limits) AS limits (rank)
-              WHERE ${waveRank(rolloutId, Prisma.sql`v.adapter_id`)} > limits.rank COLLATE "C") END AS wave
-        ) AS placed
-        ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id, state::text AS state`,
+        ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id, kind, state::text AS state, start_tag, slot`,
 
     expired: (limit: number, tx: Queryable = db) =>
-      tx.$queryRaw<Pick<LiveJob, 'id' | 'kind'>[]>`
-        SELECT id, kind FROM jobs
+      tx.$queryRaw<Omit<LiveJob, 'ended'>[]>`
+        SELECT id, kind, start_tag FROM jobs
         WHERE lease_expires_at < statement_timestamp() AND finished_at IS NULL AND lease_owner IS NOT NULL
         ORDER BY lease_expires_at LIMIT ${limit}`,
 
-    /** Live jobs of rollouts that go on, by the rollouts' counts. */
+    /** Live jobs of rollouts that go on, by the rollouts' counts, without those that wait for a slot. */
     async countLive(tx: Queryable = db): Promise<number> {
       const [row] = await tx.$queryRaw<{ count: number | null }[]>`
-        SELECT sum(c.baselines_pending + CASE WHEN c.state IN ('held', 'paused') THEN 0 ELSE c.unfinished END)::int AS count
-        FROM rollouts r JOIN rollout_counts c ON c.rollout_id = r.id WHERE ${WITH_JOBS}`;
+        SELECT sum(of_rollout.live - CASE WHEN ${IS_LIMITED} THEN (
+          SELECT count(*) FROM jobs j WHERE j.rollout_id = r.id AND ${WAITING}) ELSE 0 END)::int AS count
+        FROM rollouts r CROSS JOIN LATERAL (
+          SELECT sum(c.baselines_pending + CASE WHEN c.state IN ('held', 'paused') THEN 0 ELSE c.unfinished END) AS live
+          FROM rollout_counts c WHERE c.rollout_id = r.id
+        ) AS of_rollout WHERE ${WITH_JOBS}`;
       return row?.count ?? 0;
     },
 
     live: (after: string, limit: number, tx: Queryable = db) =>
       tx.$queryRaw<LiveJob[]>`
-        SELECT j.id, j.kind, j.finished_at IS NOT NULL AS ended
+        SELECT j.id, j.kind, j.start_tag, j.finished_at IS NOT NULL AS ended
         FROM rollouts r JOIN jobs j ON j.rollout_id = r.id
         WHERE ${WITH_JOBS} AND ${LIVE} AND j.id > ${after} ORDER BY j.id LIMIT ${limit}`,
   };

@@ -108,10 +108,11 @@ export function createJobService({ db, producer, quotas = NO_QUOTAS }: JobServic
         }
       });
       // Whether this was the rollout's last job depends on those of all tenants. The sweeper completes it if this does not.
-      await withTransaction(unconfined(db), async (tx) => {
+      const entries = await withTransaction(unconfined(db), async (tx) => {
         await jobLifecycleRepository.lockRollout(tx, job.rollout_id);
-        await settleRollout(tx, job.rollout_id);
+        return settleRollout(tx, job.rollout_id);
       });
+      await producer.enqueueAfterCommit(entries);
       const after = await get(id, scope);
       if (job.finished_at !== null && after.state !== 'cancelled') {
         throw conflict('job_ended', `job ${id} cannot be cancelled: it has ended and is ${after.state}`);

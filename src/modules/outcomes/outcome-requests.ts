@@ -1,5 +1,6 @@
 import { needsOldVersion, type GateRule } from '../../../core/options/gates.ts';
 import type { JobEntry } from '../../jobs/catalog.ts';
+import { OUTCOMES_PRIORITY } from '../../jobs/priorities.ts';
 import type { RecoverySource } from '../../jobs/sweeper.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { recordEvent } from '../events/index.ts';
@@ -16,9 +17,6 @@ import {
  * worker again and again while a rollout waits.
  */
 const MOST_QUEUED = 20;
-
-/** After everything that belongs to a rollout; see job-entries.ts. */
-const PRIORITY = 20;
 
 /** What decides whether a version is worth measuring before a rollout asks for it. */
 export interface MeasuredTask {
@@ -37,7 +35,7 @@ export async function requestOutcomes(
 }
 
 function toEntry({ id: versionId }: { readonly id: string }): JobEntry {
-  return { name: 'outcomes.measure', id: `${versionId}-outcomes`, payload: { versionId }, priority: PRIORITY };
+  return { name: 'outcomes.measure', id: `${versionId}-outcomes`, payload: { versionId }, priority: OUTCOMES_PRIORITY };
 }
 
 /** What the sweeper needs to know about requests. It also enqueues them, a few at a time. */

@@ -4,6 +4,12 @@ import { Id, Nullable } from '../../lib/schemas.ts';
 
 const Limit = Nullable(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }));
 
+const Weight = Type.Number({
+  minimum: 0.1,
+  maximum: 100,
+  description: "How many of the tenant's jobs begin for each one of a tenant with the weight 1, while both have some waiting.",
+});
+
 const RequestsPerMinute = Type.Integer({ minimum: 1, maximum: 1_000_000_000 });
 
 export const TenantQuotas = Type.Object(
@@ -31,6 +37,7 @@ export const TenantQuotas = Type.Object(
       { limit: Type.Integer(), is_default: Type.Boolean() },
       { description: 'Requests with all keys of the tenant at all API processes together.' },
     ),
+    weight: Type.Object({ value: Weight, is_default: Type.Boolean() }),
   },
   { title: 'TenantQuotas' },
 );
@@ -45,6 +52,7 @@ export const SetTenantQuotas = Type.Object(
     device_seconds: Type.Optional(Limit),
     api_keys: Type.Optional(Limit),
     requests_per_minute: Type.Optional(RequestsPerMinute),
+    weight: Type.Optional(Weight),
   },
   {
     title: 'SetTenantQuotas',

@@ -9,6 +9,9 @@ import { createQuotaCheck } from './quota-check.ts';
 import { createQuotaRepository, type OwnLimits } from './quota.repository.ts';
 import type { SetTenantQuotas, TenantQuotas } from './quota.schemas.ts';
 
+/** Of a tenant in the fair order of jobs. */
+const DEFAULT_WEIGHT = 1;
+
 interface QuotaServiceDependencies {
   readonly db: Database;
   readonly defaults: QuotaLimits;
@@ -38,7 +41,7 @@ export function createQuotaService({ db, defaults, requestsPerMinute }: QuotaSer
     const { limits, isOwn } = await check.limitsOf(tenantId, tx);
     const [device] = await jobUsageRepository.device(tx, [tenantId]);
     const used = await usedBy(tenantId, device, tx);
-    const requests = (own as SetTenantQuotas).requests_per_minute;
+    const { requests_per_minute: requests, weight } = own as SetTenantQuotas;
     return {
       tenant_id: tenantId,
       quotas: QUOTA_NAMES.map((name) => ({
@@ -49,6 +52,7 @@ export function createQuotaService({ db, defaults, requestsPerMinute }: QuotaSer
         resets_at: name === 'device_seconds' ? toTimestamp(device?.resets_at ?? null) : null,
       })),
       requests_per_minute: { limit: requests ?? requestsPerMinute, is_default: requests === undefined },
+      weight: { value: weight ?? DEFAULT_WEIGHT, is_default: weight === undefined },
     };
   }
 

@@ -1,10 +1,9 @@
 import type { JobEntry } from '../../jobs/catalog.ts';
-import { writeOutbox } from '../../jobs/outbox.repository.ts';
 import { both } from '../../lib/both.ts';
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
 import { recordEvent } from '../events/index.ts';
-import { createJobRepository, settleRollout, toEntry, type PlannedJob } from '../jobs/index.ts';
+import { createJobRepository, lockStartTags, queueJobs, settleRollout, type PlannedJob } from '../jobs/index.ts';
 import type { createJobRooms, JobRoom } from '../quotas/index.ts';
 import {
   planningRepository as repository,
@@ -100,15 +99,13 @@ function planPage(
     const rooms = await jobRooms.rooms(tx, [...new Set(found.map(({ tenantId }) => tenantId))]);
     const jobs = withinRooms(found, rooms);
     if (!(await isAnalyzing(tx, id))) return null;
+    await lockStartTags(tx);
     const inserted = await createJobRepository(db).plan(tx, id, options.strategy, jobs);
-    const states = new Map(inserted.map((job) => [job.id, job.state]));
-    const planned = jobs.filter((job) => states.has(job.id));
-    const entries = planned.filter((job) => states.get(job.id) === 'queued').map(toEntry);
-    await writeOutbox(tx, entries);
+    const entries = await queueJobs(tx, id, inserted);
     await repository.recordPlanned(
       tx,
       id,
-      planned.map((job) => job.id),
+      inserted.map((job) => job.id),
     );
     return { entries, last: found.length < PAGE ? null : (found.at(-1)?.adapterId ?? null) };
   });

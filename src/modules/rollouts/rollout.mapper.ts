@@ -28,6 +28,7 @@ export function toRollout(
     error: showError(row.error, scope),
     paused_at: toTimestamp(row.pausedAt),
     paused_reason: showReason(row.pausedReason as Rollout['paused_reason'], scope),
+    deadline_missed_at: toTimestamp(row.deadlineMissedAt),
     waves: wavesOf(row),
     jobs,
     controls,
@@ -57,7 +58,7 @@ function showOptions(options: RolloutOptions, scope: string | null): RolloutOpti
   return { ...options, policy };
 }
 
-/** What `pause_if` has found is of the jobs of all tenants, so a tenant is only told that it was that. */
+/** What its policy was judged by is of the jobs of all tenants, so a tenant is only told that it was that. */
 function showReason(reason: Rollout['paused_reason'], scope: string | null): Rollout['paused_reason'] {
   if (reason === null || reason.code === 'requested' || scope === null) return reason;
   return { code: reason.code, message: 'a condition of its policy was not met' };

@@ -54,6 +54,14 @@ export interface ShownRollout extends RolloutRow {
   evolutions: EvolutionRow[];
 }
 
+interface NewRollout {
+  id: string;
+  baseModelVersionId: string;
+  options: StoredOptions;
+  /** That of its policy. */
+  deadline: Date | null;
+}
+
 export interface RolloutMove {
   from: readonly RolloutState[];
   next: RolloutState;
@@ -62,7 +70,7 @@ export interface RolloutMove {
 
 export function createRolloutRepository(db: Queryable) {
   return {
-    insert: (tx: Transaction, row: { id: string; baseModelVersionId: string; options: StoredOptions }) =>
+    insert: (tx: Transaction, row: NewRollout) =>
       tx.rollout.create({ data: row, include: SHOWN }),
 
     find: (id: string, tx: Queryable = db): Promise<RolloutRow | null> =>

@@ -50,6 +50,13 @@ export function withDefaults(options: RolloutOptions): StoredOptions {
   return Value.Default(RolloutOptions, { ...options }) as StoredOptions;
 }
 
+/** Options with a policy. What both say, the options decide; only these keep it, so that nothing is said twice. */
+export function withPolicy(options: RolloutOptions, policy: RolloutPolicy): RolloutOptions {
+  const { strategy, control_fraction: fraction, ...rest } = policy;
+  const sample = fraction === undefined ? {} : ({ control: 'sample', control_fraction: fraction } as const);
+  return { ...(strategy !== undefined && { strategy }), ...sample, ...options, policy: rest };
+}
+
 function countsOf(kind: string) {
   const description = `Number of ${kind} by state. States without one are left out.`;
   return Type.Record(Type.String(), Type.Integer(), { description });
@@ -117,8 +124,10 @@ export const Rollout = Type.Object(
     paused_reason: Nullable(
       Type.Object(
         {
-          code: Type.Enum(['requested', 'pause_if'] as const, {
-            description: '`requested`: the operator has paused it. `pause_if`: a condition of its policy has.',
+          code: Type.Enum(['requested', 'pause_if', 'budget_spent'] as const, {
+            description:
+              '`requested`: the operator has paused it. `pause_if`: a condition of its policy has. `budget_spent`: its jobs have used ' +
+              '`budget_device_seconds`.',
           }),
           message: Type.String({ description: 'Why, for people.' }),
           condition: Type.Optional(Type.String({ description: 'The condition of `pause_if`.' })),
@@ -132,6 +141,9 @@ export const Rollout = Type.Object(
             'Why the rollout is paused. The figures, which are of the jobs of all tenants, are for the operator alone.',
         },
       ),
+    ),
+    deadline_missed_at: Nullable(
+      Type.String({ format: 'date-time', description: 'When it was noted that the deadline of its policy had passed.' }),
     ),
     waves: Nullable(
       Type.Object(

@@ -9,13 +9,20 @@ import { toPage, type Page } from '../../lib/pagination.ts';
 import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { recordEvent } from '../events/index.ts';
-import { settleRollout } from '../jobs/index.ts';
 import { cancelInBatches } from './cancellation.ts';
-import { approveRollout, followInterrupted, pauseRollout, resumeRollout, toPlanEntry } from './control/pausing.ts';
+import {
+  approveRollout,
+  followInterrupted,
+  pauseRollout,
+  resumeRollout,
+  settleInTurn,
+  toPlanEntry,
+} from './control/pausing.ts';
 import { toRollout } from './rollout.mapper.ts';
 import { createRolloutRepository, type ShownRollout } from './rollout.repository.ts';
 import {
   withDefaults,
+  withPolicy,
   type CreateRollout,
   type Rollout,
   type RolloutOptions,
@@ -151,8 +158,9 @@ export async function createRollout(
   }
   const id = newId('rollout');
   const policy = request.options.policy ?? (await rollouts.defaultPolicy(baseModelVersionId, tx));
-  const options = withDefaults({ ...request.options, ...(policy !== null && { policy }) });
-  const row = await rollouts.insert(tx, { id, baseModelVersionId, options });
+  const options = withDefaults(policy === null ? request.options : withPolicy(request.options, policy));
+  const deadline = policy?.deadline === undefined ? null : new Date(policy.deadline);
+  const row = await rollouts.insert(tx, { id, baseModelVersionId, options, deadline });
   const entries: JobEntry[] = [toPlanEntry(row)];
   await recordEvent(tx, {
     tenantId: null,
@@ -185,12 +193,7 @@ export function rolloutRecoverySource(db: Database, producer: FollowingProducer 
     repair: async () => {
       for (const { id } of await rollouts.unfinishedCancellations()) await cancelInBatches(db, id);
       await followInterrupted({ db, producer });
-      for (const { id } of await rollouts.unsettled()) {
-        await withTransaction(db, async (tx) => {
-          await rollouts.lock(id, tx);
-          await settleRollout(tx, id);
-        });
-      }
+      for (const { id } of await rollouts.unsettled()) await settleInTurn({ db, producer }, id);
     },
   };
 }

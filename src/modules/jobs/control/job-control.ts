@@ -41,11 +41,12 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies) 
   return {
     /** Pausing a paused job changes nothing, except that it stays paused when its rollout is resumed. @throws AppError 409 */
     async pause(job: Job, recordChange: RecordChange): Promise<void> {
+      let entries: JobEntry[] = [];
       const changed = await change(job, recordChange, async (tx) => {
-        const [paused] = await pauseJobs(tx, { jobId: job.id });
+        const [paused] = await pauseJobs(tx, { jobId: job.id, rolloutId: job.rollout_id });
         if (paused !== undefined) {
-          // Its wave does not wait for it.
-          await settleRollout(tx, job.rollout_id);
+          // Its wave does not wait for it, and another job gets its slot.
+          entries = await settleRollout(tx, job.rollout_id);
           return paused;
         }
         const now = await stateOf(tx, job.id);
@@ -54,6 +55,7 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies) 
         return null;
       });
       if (changed?.old_state === 'queued') await producer.remove('adaptations', [job.id]);
+      await producer.enqueueAfterCommit(entries);
     },
 
     /** Resuming a job that is not paused changes nothing. @throws AppError 409 `job_ended` or `rollout_paused` */
@@ -66,7 +68,7 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies) 
         if (rolloutState === 'paused') {
           throw conflict('rollout_paused', `job ${job.id} cannot be resumed: its rollout is paused, resume that`);
         }
-        const resumed = await resumeJobs(tx, { jobId: job.id });
+        const resumed = await resumeJobs(tx, { jobId: job.id, rolloutId: job.rollout_id });
         entries = resumed.entries;
         return resumed.jobs[0] ?? null;
       });

@@ -1,9 +1,10 @@
 import { Prisma, type Queryable, type Transaction } from '../../../lib/database.ts';
 import { ACCRUE, CLOCK } from '../job-clock.ts';
 import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
+import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 
-/** One job, or so many jobs of a rollout, in the order of their identifiers. */
-export type JobsToHold = { readonly jobId: string } | { readonly rolloutId: string; readonly limit: number };
+/** One job of a rollout, or so many, in the order of their identifiers. */
+export type JobsToHold = { readonly rolloutId: string } & ({ readonly jobId: string } | { readonly limit: number });
 
 /** A job of a rollout that pauses stops being refined, too. One that somebody pauses itself has to be unready. */
 function pausable(which: JobsToHold): Prisma.Sql {
@@ -23,6 +24,11 @@ function limitOf(which: JobsToHold): number | null {
   return 'limit' in which ? which.limit : null;
 }
 
+/** Those of the jobs `old` that will be queued. */
+const RESUMED = Prisma.sql`
+  SELECT o.id, o.tenant_id, o.id AS place FROM old o JOIN rollouts r ON r.id = o.rollout_id
+  WHERE o.kind = 'adaptation' AND o.state <> 'ready' AND COALESCE(o.wave <= r.wave, TRUE)`;
+
 /** The conditional updates by which jobs are paused and resumed. They return the jobs that have changed. */
 export const pauseRepository = {
   /**
@@ -36,7 +42,7 @@ export const pauseRepository = {
         state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'paused' END,
         phase = CASE WHEN j.ttr_ms IS NULL THEN 'held' ELSE j.phase END,
         excused_attempts = j.excused_attempts + CASE WHEN j.lease_owner IS NULL THEN 0 ELSE 1 END,
-        paused_at = clock.now, paused_by = ${'jobId' in which ? 'job' : 'rollout'},
+        paused_at = clock.now, paused_by = ${'jobId' in which ? 'job' : 'rollout'}, slot = NULL,
         lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
       FROM clock,
         (SELECT id, state FROM jobs WHERE ${pausable(which)} AND finished_at IS NULL AND paused_at IS NULL
@@ -52,17 +58,25 @@ export const pauseRepository = {
     return count === 1;
   },
 
-  /** Puts paused jobs, and those of a wave that was released, into the queue. A ready job is refined on. */
+  /**
+   * Lets paused jobs, and those of a wave that was released, wait in the queue or for a slot, with new start tags. A ready job is
+   * refined on, before others.
+   */
   resume: (tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> =>
     tx.$queryRaw<ChangedJob[]>`
-      ${CLOCK}
+      ${CLOCK},
+      old AS MATERIALIZED (
+        SELECT id, tenant_id, rollout_id, kind, state, wave FROM jobs
+        WHERE ${resumable(which)} AND finished_at IS NULL AND (paused_at IS NOT NULL OR state = 'held')
+        ORDER BY id LIMIT ${limitOf(which)}::int FOR NO KEY UPDATE),
+      ${startTagsOf(which.rolloutId, RESUMED)}
       UPDATE jobs j SET ${ACCRUE},
         state = CASE WHEN j.state = 'ready' THEN j.state WHEN j.wave > r.wave THEN 'held' ELSE 'queued' END,
         phase = CASE WHEN j.ttr_ms IS NOT NULL THEN j.phase WHEN j.wave > r.wave THEN 'held' ELSE 'queue_wait' END,
-        paused_at = NULL, paused_by = NULL, updated_at = clock.now
-      FROM clock,
-        (SELECT id, state FROM jobs WHERE ${resumable(which)} AND finished_at IS NULL AND (paused_at IS NOT NULL OR state = 'held')
-          ORDER BY id LIMIT ${limitOf(which)}::int FOR NO KEY UPDATE) AS old, rollouts r
+        paused_at = NULL, paused_by = NULL, start_tag = tags.tag,
+        slot = CASE WHEN ${IS_LIMITED} AND (j.state = 'ready' OR COALESCE(j.wave <= r.wave, TRUE)) THEN 'waiting' END,
+        updated_at = clock.now
+      FROM clock, rollouts r, old LEFT JOIN tags ON tags.id = old.id
       WHERE j.id = old.id AND r.id = j.rollout_id
       RETURNING ${RETURNED}`,
 
@@ -70,7 +84,7 @@ export const pauseRepository = {
   async isWaiting(db: Queryable, jobId: string): Promise<boolean> {
     const [row] = await db.$queryRaw<{ waits: boolean }[]>`
       SELECT j.finished_at IS NULL AND j.paused_at IS NULL AND j.lease_owner IS NULL AND j.state IN ('queued', 'ready')
-        AND r.state NOT IN ('paused', 'cancelled', 'failed') AS waits
+        AND j.slot IS DISTINCT FROM 'waiting' AND r.state NOT IN ('paused', 'cancelled', 'failed') AS waits
       FROM jobs j JOIN rollouts r ON r.id = j.rollout_id WHERE j.id = ${jobId}`;
     return row?.waits ?? false;
   },

@@ -1,9 +1,8 @@
 import type { JobEntry } from '../../../jobs/catalog.ts';
-import { writeOutbox } from '../../../jobs/outbox.repository.ts';
 import type { Transaction } from '../../../lib/database.ts';
-import { toEntry } from '../job-entries.ts';
 import type { ChangedJob } from '../job-lifecycle.repository.ts';
 import { recordJobChanges } from '../job-lifecycle.ts';
+import { lockStartTags, queueJobs } from '../order/slots.ts';
 import { pauseRepository as repository, type JobsToHold } from './pause.repository.ts';
 
 /**
@@ -24,14 +23,13 @@ export async function resumeJobs(
   tx: Transaction,
   which: JobsToHold,
 ): Promise<{ jobs: ChangedJob[]; entries: JobEntry[] }> {
+  await lockStartTags(tx);
   const jobs = inOrder(await repository.resume(tx, which));
-  const entries = jobs.filter(({ state }) => state !== 'held').map(toEntry);
-  await writeOutbox(tx, entries);
   await recordJobChanges(tx, jobs);
-  return { jobs, entries };
+  return { jobs, entries: await queueJobs(tx, which.rolloutId, jobs) };
 }
 
-/** The queue follows the order of the identifiers, in which the jobs were planned. */
+/** The order of the identifiers, in which the jobs were planned. */
 function inOrder(jobs: readonly ChangedJob[]): ChangedJob[] {
   return [...jobs].sort((a, b) => (a.id < b.id ? -1 : 1));
 }

@@ -1,7 +1,15 @@
 import Type, { type Static } from 'typebox';
+import { STRATEGIES } from '../../../../core/options/job-options.ts';
+import { PRIORITIES } from '../../../jobs/priorities.ts';
 import { Id } from '../../../lib/schemas.ts';
 
 const Share = (description: string) => Type.Optional(Type.Number({ minimum: 0, maximum: 1, description }));
+
+/** JavaScript has no leap seconds, and PostgreSQL no year 0. */
+const NO_LEAP_SECOND = '^[1-9][^.]*:[0-5]\\d[.Zz+-]';
+
+/** More would limit nothing: no fleet has as many workers. */
+const MAX_CONCURRENCY = 100_000;
 
 const Wave = Type.Union([
   Type.Object(
@@ -74,6 +82,46 @@ export const RolloutPolicy = Type.Object(
       }),
     ),
     pause_if: Type.Optional(PauseIf),
+    priority: Type.Optional(
+      Type.Enum(PRIORITIES, {
+        default: 'normal',
+        description:
+          'Jobs of a rollout that is `high` begin before those of all that are `normal`, and these before those that are `low`.',
+      }),
+    ),
+    concurrency: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: MAX_CONCURRENCY,
+        description: 'Most jobs of the rollout that run at a time. The others are `queued`. Without it, all workers may run some.',
+      }),
+    ),
+    deadline: Type.Optional(
+      Type.String({
+        format: 'date-time',
+        pattern: NO_LEAP_SECOND,
+        description:
+          'When all adapters should be carried over. Of one tenant, jobs with an earlier deadline begin first. When it passes before ' +
+          'that, the event `rollout.deadline_missed` says so, and the rollout goes on.',
+      }),
+    ),
+    budget_device_seconds: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        description:
+          'Pause when the jobs of the rollout have held devices for more seconds than this. Each resumption gives it as many again.',
+      }),
+    ),
+    strategy: Type.Optional(
+      Type.Enum(STRATEGIES, { description: '`strategy` of the options, unless these say it themselves.' }),
+    ),
+    control_fraction: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 1,
+        description: '`control_fraction` of the options with `control: sample`, unless these say either themselves.',
+      }),
+    ),
   },
   { title: 'RolloutPolicy', additionalProperties: false },
 );

@@ -1,6 +1,10 @@
-import type { Transaction } from '../../../lib/database.ts';
+import { Prisma, type Transaction } from '../../../lib/database.ts';
 import { ACCRUE_AS_HELD, CLOCK } from '../job-clock.ts';
 import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
+import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
+
+/** The job `old`, which will be queued if its wave is not held. */
+const RETRIED = Prisma.sql`SELECT o.id, o.tenant_id, o.id AS place FROM old o WHERE o.kind = 'adaptation'`;
 
 /** The queries by which a job that has ended begins anew. */
 export const retryRepository = {
@@ -22,20 +26,23 @@ export const retryRepository = {
    * numbered on, its time goes on, and the searches that it was given at its first start stay the same. Null if its state does not
    * allow that.
    */
-  async retry(tx: Transaction, jobId: string): Promise<ChangedJob | null> {
+  async retry(tx: Transaction, { id, rolloutId }: { id: string; rolloutId: string }): Promise<ChangedJob | null> {
     const [job] = await tx.$queryRaw<ChangedJob[]>`
-      ${CLOCK}
+      ${CLOCK},
+      old AS MATERIALIZED (SELECT id, tenant_id, kind, state, wave FROM jobs WHERE id = ${id} FOR NO KEY UPDATE),
+      ${startTagsOf(rolloutId, RETRIED)}
       UPDATE jobs j SET ${ACCRUE_AS_HELD},
         state = CASE WHEN j.wave > r.wave THEN 'held' ELSE 'queued' END::job_state,
-        phase = CASE WHEN j.wave > r.wave THEN 'held' ELSE 'queue_wait' END::job_phase, finished_at = NULL, excused_attempts = j.attempt, retried_after = j.attempt, error = NULL,
+        phase = CASE WHEN j.wave > r.wave THEN 'held' ELSE 'queue_wait' END::job_phase, start_tag = tags.tag,
+        slot = CASE WHEN ${IS_LIMITED} AND COALESCE(j.wave <= r.wave, TRUE) THEN 'waiting' END, finished_at = NULL, excused_attempts = j.attempt, retried_after = j.attempt, error = NULL,
         won_strategy = NULL, fusion_alpha = NULL, fusion_beta = NULL, metric_best = NULL, certificate = NULL, precision = NULL,
         baselines_pending = FALSE, step = 0, total_steps = 0, warnings = '{}', updated_at = clock.now
-      FROM clock, (SELECT id, state FROM jobs WHERE id = ${jobId} FOR NO KEY UPDATE) AS old, rollouts r
+      FROM clock, rollouts r, old LEFT JOIN tags ON tags.id = old.id
       WHERE j.id = old.id AND r.id = j.rollout_id AND j.state IN ('not_ready', 'failed', 'cancelled') AND j.finished_at IS NOT NULL
       RETURNING ${RETURNED}`;
     if (job === undefined) return null;
     // The curves of a run that counts no more are measured anew. Searches stay, because other jobs may have begun with them.
-    await tx.$executeRaw`DELETE FROM metric_points WHERE job_id = ${jobId}`;
+    await tx.$executeRaw`DELETE FROM metric_points WHERE job_id = ${id}`;
     return job;
   },
 

@@ -1,11 +1,10 @@
 import type { JobEntry } from '../../../jobs/catalog.ts';
-import { writeOutbox } from '../../../jobs/outbox.repository.ts';
 import type { Transaction } from '../../../lib/database.ts';
 import { conflict } from '../../../lib/errors.ts';
 import { recordEvent } from '../../events/index.ts';
-import { toEntry } from '../job-entries.ts';
 import type { ChangedJob } from '../job-lifecycle.repository.ts';
 import { recordJobChanges } from '../job-lifecycle.ts';
+import { lockStartTags, queueJobs } from '../order/slots.ts';
 import { retryRepository as repository } from './retry.repository.ts';
 
 export interface JobToRetry {
@@ -30,15 +29,14 @@ export async function retryJob(
   if (carriedOver) {
     throw conflict('already_carried_over', `job ${id} cannot be retried: another rollout has carried its adapter over`);
   }
-  const job = await repository.retry(tx, id);
+  await lockStartTags(tx);
+  const job = await repository.retry(tx, { id, rolloutId });
   if (job === null) {
     throw conflict('job_not_ended', `job ${id} cannot be retried: it has not ended as not_ready, failed or cancelled`);
   }
   if (rolloutState === 'completed') await reopen(tx, rolloutId);
-  const entries = job.state === 'held' ? [] : [toEntry(job)];
-  await writeOutbox(tx, entries);
   await recordJobChanges(tx, [job]);
-  return { job, entries };
+  return { job, entries: await queueJobs(tx, rolloutId, [job]) };
 }
 
 function requireGoingOn(rolloutId: string, state: string): void {

@@ -1,12 +1,14 @@
 import type { Transaction } from '../../../lib/database.ts';
 import { conflict } from '../../../lib/errors.ts';
 import { recordEvent } from '../../events/index.ts';
+import { judgeBudget, type SpentBudget } from './limits.ts';
 import { describeTripped, judgeWave, type TrippedCondition } from './pause-if.ts';
 import { wavesRepository as repository, type WavedRollout } from './waves.repository.ts';
 
 /** Why a rollout is paused. Codes do not change. */
 export type PausedReason =
   | { readonly code: 'requested'; readonly message: string }
+  | SpentBudget
   | (TrippedCondition & {
       readonly code: 'pause_if';
       readonly message: string;
@@ -29,12 +31,17 @@ export async function markRolloutPaused(
 }
 
 /**
- * Judges the running wave of a rollout and releases the next one when it has ended. The rollout's row must be locked. Nothing happens to
- * one without a policy.
+ * Judges the budget and the running wave of a rollout and releases the next wave when it has ended. The rollout's row must be locked.
+ * Nothing happens to one without a policy.
  */
 export async function stepWaves(tx: Transaction, id: string): Promise<void> {
   const rollout = await repository.find(tx, id);
   if (rollout === null) return;
+  const spent = await judgeBudget(tx, id, rollout.policy);
+  if (spent !== null) {
+    await markRolloutPaused(tx, id, rollout.state, spent);
+    return;
+  }
   const hasEnded = rollout.state === 'adapting' && (await repository.hasEnded(tx, id));
   // When the last wave has ended, nothing is left that a pause could keep from harm.
   if (hasEnded && rollout.wave >= rollout.waves) return;

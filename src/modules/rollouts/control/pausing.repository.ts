@@ -19,7 +19,7 @@ export const pausingRepository = {
 
   /**
    * Lets a paused rollout go on where it was. The time of a pause before all jobs were planned is kept for those that are planned
-   * later. What `pause_if` has found of the running wave is not looked at again. @returns its state from now on; null if it was not paused
+   * later. What `pause_if` has found of the running wave is not looked at again, and a budget that was spent is given once more. @returns its state from now on; null if it was not paused
    */
   async resume(tx: Transaction, id: string): Promise<RolloutState | null> {
     const [row] = await tx.$queryRaw<{ state: RolloutState }[]>`
@@ -31,6 +31,8 @@ export const pausingRepository = {
         held_analyzing_ms = r.held_analyzing_ms +
           CASE WHEN r.analysis_started_at IS NOT NULL AND r.planned_at IS NULL THEN pause.ms ELSE 0 END,
         waived_wave = CASE WHEN r.paused_reason ->> 'code' = 'pause_if' THEN r.wave ELSE r.waived_wave END,
+        budget_from = CASE WHEN r.paused_reason ->> 'code' = 'budget_spent'
+          THEN COALESCE((SELECT u.seconds FROM rollout_device_uses u WHERE u.rollout_id = r.id), 0) ELSE r.budget_from END,
         paused_at = NULL, paused_reason = NULL, jobs_follow = TRUE, updated_at = clock.now
       FROM clock, (
         SELECT (EXTRACT(EPOCH FROM clock.now - paused_at) * 1000)::float8 AS ms FROM rollouts, clock WHERE id = ${id}

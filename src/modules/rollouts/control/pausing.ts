@@ -11,6 +11,8 @@ import {
   pauseJobs,
   resumeJobs,
   settleRollout,
+  limitsRepository,
+  slotsRepository,
   wavesRepository,
   type PausedReason,
 } from '../../jobs/index.ts';
@@ -114,9 +116,9 @@ async function followBatch(tx: Transaction, id: string): Promise<Batch> {
   if (isLast) await repository.endFollowing(tx, id);
   if (!isLast || !goesOn) return { entries, removed: [], isLast };
   // Jobs may have ended after their rollout was paused and before they were, and a wave may be empty.
-  await settleRollout(tx, id);
+  const settled = await settleRollout(tx, id);
   const after = await repository.lock(tx, id);
-  return { entries, removed: [], isLast: after?.jobs_follow !== true };
+  return { entries: [...entries, ...settled], removed: [], isLast: after?.jobs_follow !== true };
 }
 
 /**
@@ -137,16 +139,22 @@ export async function approveRollout(
   await followInBatches(deps, id);
 }
 
+/** Judges a rollout when no job has just ended. */
+export async function settleInTurn({ db, producer }: PausingDependencies, id: string): Promise<void> {
+  const entries = await withTransaction(db, async (tx) => {
+    await repository.lock(tx, id);
+    return settleRollout(tx, id);
+  });
+  await producer.enqueueAfterCommit(entries);
+}
+
 /**
- * Goes on where processes have died that paused or resumed rollouts, and where a wave has ended that the version before does not know
- * or whose last job was paused.
+ * Goes on where processes have died that paused or resumed rollouts, where a wave or a job has ended that the version before does not
+ * know or whose last job was paused, and where a deadline has passed.
  */
 export async function followInterrupted(deps: PausingDependencies): Promise<void> {
-  for (const { id } of await wavesRepository.stalled(deps.db)) {
-    await withTransaction(deps.db, async (tx) => {
-      await repository.lock(tx, id);
-      await settleRollout(tx, id);
-    });
+  for (const find of [wavesRepository.stalled, slotsRepository.free, limitsRepository.overdue]) {
+    for (const { id } of await find(deps.db)) await settleInTurn(deps, id);
   }
   for (const { id } of await repository.followed(deps.db)) await followInBatches(deps, id);
 }
