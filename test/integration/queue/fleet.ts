@@ -46,8 +46,15 @@ export interface Fleet {
   remove(): Promise<void>;
 }
 
-/** Creates a base model with two versions and adapters on the first one, which are assigned to the tenants in turn. */
-export async function createFleet(db: Database, size: { tenants: number; adapters: number }): Promise<Fleet> {
+export interface FleetSize {
+  tenants: number;
+  adapters: number;
+  /** How many adapters each tenant has, in their order. Default: they are assigned to the tenants in turn. */
+  of?: readonly number[];
+}
+
+/** Creates a base model with two versions and adapters on the first one. */
+export async function createFleet(db: Database, size: FleetSize): Promise<Fleet> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-fleet-'));
   const artifacts = await createFilesystemStore(path.join(folder, 'data', 'artifacts'));
   const behaving = (version: string) => (behavior: Behavior) =>
@@ -81,7 +88,7 @@ export async function createFleet(db: Database, size: { tenants: number; adapter
     })),
   });
   const adapters = Array.from({ length: size.adapters }, (_, index) => {
-    const owner = datasets[index % datasets.length]!;
+    const owner = datasets[ownerOf(index, size)]!;
     return { id: newId('adapter'), tenantId: owner.tenantId, datasetId: owner.id, name: `adapter-${index}` };
   });
   await db.adapter.createMany({
@@ -117,6 +124,12 @@ export async function createFleet(db: Database, size: { tenants: number; adapter
     behaveOnOld: behaving('v1'),
     remove: () => rm(folder, { recursive: true, force: true }),
   };
+}
+
+/** The place of the tenant that has an adapter. */
+function ownerOf(index: number, { tenants, of }: FleetSize): number {
+  let before = 0;
+  return of === undefined ? index % tenants : of.findIndex((adapters) => index < (before += adapters));
 }
 
 async function storeBytes(

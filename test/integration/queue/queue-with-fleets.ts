@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll } from 'vitest';
-import { createFleet, type Fleet } from './fleet.ts';
+import { createFleet, type Fleet, type FleetSize } from './fleet.ts';
 import { createTestQueue, type TestQueue } from './test-queue.ts';
 
 export interface QueueWithFleets {
@@ -8,7 +8,7 @@ export interface QueueWithFleets {
   /** Those of the running test. */
   readonly fleets: readonly Fleet[];
   /** Creates a fleet, which is removed after the test. */
-  fleetOf(size: { tenants: number; adapters: number }): Promise<Fleet>;
+  fleetOf(size: FleetSize): Promise<Fleet>;
 }
 
 /** A queue for all tests of a file. After each of them, fleets and rollouts are removed and the queues are emptied. */

@@ -1,0 +1,133 @@
+import { cp } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { newId } from '../../../../src/lib/ids.ts';
+import {
+  createRolloutLifecycle,
+  type RolloutOptions,
+  type StoredOptions,
+} from '../../../../src/modules/rollouts/index.ts';
+import type { Fleet } from '../../queue/fleet.ts';
+import { eventually, queueKind } from '../../queue/test-queue.ts';
+import { useControlledFleets } from '../control/controlled-fleet.ts';
+
+const world = useControlledFleets();
+
+/** A version to which a second rollout carries the same fleet over. */
+async function addVersion(fleet: Fleet): Promise<string> {
+  const id = newId('baseModelVersion');
+  const folder = path.join(fleet.folder, id);
+  await cp(path.join(fleet.folder, 'v2'), folder, { recursive: true });
+  const data = { id, baseModelId: fleet.baseModelId, version: id, path: folder, servingName: id };
+  await world.db.baseModelVersion.create({ data });
+  return id;
+}
+
+const rollOut = async (baseModelVersionId: string, options: RolloutOptions = {}): Promise<string> =>
+  (await world.rollouts.create({ base_model_version_id: baseModelVersionId, options })).id;
+
+/** Plans a rollout before any worker runs. */
+async function plan(id: string): Promise<void> {
+  const lifecycle = createRolloutLifecycle({ db: world.db });
+  const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(id))!;
+  const toPlan = { id, baseModelVersionId, options: options as StoredOptions };
+  await lifecycle.plan(toPlan, new Map(), (entries) => world.queue.producer.enqueueAfterCommit(entries));
+}
+
+/** The tenants of the jobs that have begun, in the order in which they have. */
+async function begun(rolloutId?: string): Promise<string[]> {
+  const jobs = await world.db.job.findMany({
+    where: { rolloutId, startedAt: { not: null } },
+    orderBy: { startedAt: 'asc' },
+  });
+  return jobs.map(({ tenantId }) => tenantId);
+}
+
+/** Waits until so many jobs of a tenant have begun. @returns the places of these, from 1, among all jobs that have */
+async function placesOf(tenantId: string, count: number): Promise<number[]> {
+  return eventually(
+    `${count} jobs of a tenant have begun`,
+    async () => {
+      const tenants = await begun();
+      const places = tenants.flatMap((tenant, index) => (tenant === tenantId ? [index + 1] : []));
+      return places.length >= count && places.slice(0, count);
+    },
+    60_000,
+  );
+}
+
+async function weigh(tenantId: string, weight: number): Promise<void> {
+  await world.db.tenant.update({ where: { id: tenantId }, data: { quotas: { weight } } });
+}
+
+describe(`the fair order, queue on ${queueKind}`, () => {
+  test('a tenant with 300 adapters holds up one with 3 by three jobs', async () => {
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 303, of: [300, 3] });
+    await world.work(fleet);
+    const id = await world.start(fleet, {});
+    const places = await placesOf(fleet.tenants[1]!, 3);
+    expect(places[2]).toBeLessThanOrEqual(6);
+    const small = (await world.jobsOf(id)).filter((job) => job.tenant_id === fleet.tenants[1]);
+    expect(small).toHaveLength(3);
+    await world.rollouts.cancel(id);
+  });
+
+  test('a tenant whose rollout comes later waits for its turn and not for the jobs that wait already', async () => {
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 202, of: [200, 2] });
+    const [large, small] = fleet.tenants as [string, string];
+    const later = await addVersion(fleet);
+    await world.work(fleet);
+    const first = await world.start(fleet, {}, { policy: { selection: { tenants: [large] } } });
+    await placesOf(large, 5);
+    const second = await rollOut(later, { policy: { selection: { tenants: [small] } } });
+    await eventually('the second rollout is planned', async () => (await world.rollouts.get(second, null)).planned_at);
+    const before = (await begun()).length;
+    const places = await placesOf(small, 2);
+    // One that begins while the second rollout is planned, and one between its jobs.
+    expect(places[1]! - before).toBeLessThanOrEqual(4);
+    for (const id of [first, second]) await world.rollouts.cancel(id);
+  });
+
+  test('a tenant of weight 3 has three jobs for each one of another', async () => {
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 60 });
+    await weigh(fleet.tenants[1]!, 3);
+    await world.work(fleet);
+    const id = await world.start(fleet, {});
+    const places = await placesOf(fleet.tenants[1]!, 9);
+    expect(places[8]).toBeLessThanOrEqual(12);
+    expect(places[8]).toBeGreaterThanOrEqual(11);
+    await world.rollouts.cancel(id);
+  });
+
+  test('all jobs of a rollout of high priority come before those of others, and controls last', async () => {
+    const fleet = await world.fleetOf({ tenants: 1, adapters: 6 });
+    const urgent = await addVersion(fleet);
+    const low = await world.start(fleet, {}, { control: 'all', policy: { priority: 'low' } });
+    const normal = await rollOut(await addVersion(fleet));
+    const high = await rollOut(urgent, { policy: { priority: 'high' } });
+    for (const id of [low, normal, high]) await plan(id);
+    await world.work(fleet);
+    for (const id of [low, high, normal]) await world.ended(id, 'completed');
+    const jobs = await world.db.job.findMany({ orderBy: { startedAt: 'asc' } });
+    expect(jobs.map(({ rolloutId, kind }) => [rolloutId, kind])).toEqual([
+      ...Array.from({ length: 6 }, () => [high, 'adaptation']),
+      ...Array.from({ length: 6 }, () => [normal, 'adaptation']),
+      ...Array.from({ length: 6 }, () => [low, 'adaptation']),
+      ...Array.from({ length: 6 }, () => [low, 'control']),
+    ]);
+  });
+
+  test('what was paused comes back in a fair order, too', async () => {
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 42, of: [40, 2] });
+    const id = await world.start(fleet, { hang: true });
+    await world.work(fleet);
+    await world.oneIn(id, 'fine_tuning');
+    await world.rollouts.pause(id);
+    await fleet.behave({});
+    await world.rollouts.resume(id);
+    // The one that ran begins again.
+    const places = await placesOf(fleet.tenants[1]!, 2);
+    expect(places[1]).toBeLessThanOrEqual(4);
+    await world.rollouts.cancel(id);
+  });
+});
