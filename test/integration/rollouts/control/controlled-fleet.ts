@@ -6,10 +6,12 @@ import { createSweeper } from '../../../../src/jobs/index.ts';
 import type { Database } from '../../../../src/lib/database.ts';
 import { createJobService, jobRecoverySource, type JobService } from '../../../../src/modules/jobs/index.ts';
 import {
+  createRolloutLifecycle,
   createRolloutService,
   rolloutRecoverySource,
   type Rollout,
   type RolloutOptions,
+  type StoredOptions,
 } from '../../../../src/modules/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../../workers/training/training-process.ts';
@@ -29,8 +31,11 @@ export interface ControlledFleets extends Pick<QueueWithFleets, 'fleetOf'> {
   readonly training: TrainingProcess;
   readonly jobs: JobService;
   readonly rollouts: ReturnType<typeof createRolloutService>;
-  work(fleet: Fleet): Promise<RunningWorker>;
+  /** Starts a worker. All have one training process, and so one device, unless they get one of their own. */
+  work(fleet: Fleet, options?: { ownDevice: boolean }): Promise<RunningWorker>;
   start(fleet: Fleet, behavior: Behavior, options?: RolloutOptions): Promise<string>;
+  /** Plans a rollout before any worker runs. */
+  plan(rolloutId: string): Promise<void>;
   jobsOf(rolloutId: string): Promise<ShownJob[]>;
   /** Waits for a job in the state. */
   oneIn(rolloutId: string, state: string): Promise<ShownJob>;
@@ -43,12 +48,14 @@ export interface ControlledFleets extends Pick<QueueWithFleets, 'fleetOf'> {
 export function useControlledFleets(): ControlledFleets {
   const world = useQueueWithFleets();
   const workers: RunningWorker[] = [];
+  const devices: TrainingProcess[] = [];
   let training: TrainingProcess;
   beforeAll(() => {
     training = createTrainingProcess({ logger, entry: ENTRY });
   });
   afterEach(async () => {
     for (const worker of workers.splice(0)) await worker.stop();
+    for (const device of devices.splice(0)) await device.stop();
   });
   afterAll(() => training.stop());
   const services = () => ({ db: world.queue.database.db, producer: world.queue.producer });
@@ -71,10 +78,12 @@ export function useControlledFleets(): ControlledFleets {
     get rollouts() {
       return createRolloutService(services());
     },
-    async work(fleet) {
+    async work(fleet, { ownDevice } = { ownDevice: false }) {
       const { backend, producer, database } = world.queue;
       const config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: database.url });
-      const deps = { db: database.db, artifacts: fleet.artifacts, backend, producer, training, logger };
+      const own = ownDevice ? createTrainingProcess({ logger, entry: ENTRY }) : training;
+      if (ownDevice) devices.push(own);
+      const deps = { db: database.db, artifacts: fleet.artifacts, backend, producer, training: own, logger };
       const worker = await startWorker(config, deps, TIMES);
       workers.push(worker);
       return worker;
@@ -82,6 +91,13 @@ export function useControlledFleets(): ControlledFleets {
     async start(fleet, behavior, options = {}) {
       await fleet.behave(behavior);
       return (await createRolloutService(services()).create({ base_model_version_id: fleet.newVersionId, options })).id;
+    },
+    async plan(id) {
+      const { db, producer } = services();
+      const lifecycle = createRolloutLifecycle({ db });
+      const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(id))!;
+      const rollout = { id, baseModelVersionId, options: options as StoredOptions };
+      await lifecycle.plan(rollout, new Map(), (entries) => producer.enqueueAfterCommit(entries));
     },
     jobsOf,
     oneIn: (rolloutId, state) =>

@@ -2,11 +2,7 @@ import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { newId } from '../../../../src/lib/ids.ts';
-import {
-  createRolloutLifecycle,
-  type RolloutOptions,
-  type StoredOptions,
-} from '../../../../src/modules/rollouts/index.ts';
+import type { RolloutOptions } from '../../../../src/modules/rollouts/index.ts';
 import type { Fleet } from '../../queue/fleet.ts';
 import { eventually, queueKind } from '../../queue/test-queue.ts';
 import { useControlledFleets } from '../control/controlled-fleet.ts';
@@ -25,14 +21,6 @@ async function addVersion(fleet: Fleet): Promise<string> {
 
 const rollOut = async (baseModelVersionId: string, options: RolloutOptions = {}): Promise<string> =>
   (await world.rollouts.create({ base_model_version_id: baseModelVersionId, options })).id;
-
-/** Plans a rollout before any worker runs. */
-async function plan(id: string): Promise<void> {
-  const lifecycle = createRolloutLifecycle({ db: world.db });
-  const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(id))!;
-  const toPlan = { id, baseModelVersionId, options: options as StoredOptions };
-  await lifecycle.plan(toPlan, new Map(), (entries) => world.queue.producer.enqueueAfterCommit(entries));
-}
 
 /** The tenants of the jobs that have begun, in the order in which they have. */
 async function begun(rolloutId?: string): Promise<string[]> {
@@ -105,7 +93,7 @@ describe(`the fair order, queue on ${queueKind}`, () => {
     const low = await world.start(fleet, {}, { control: 'all', policy: { priority: 'low' } });
     const normal = await rollOut(await addVersion(fleet));
     const high = await rollOut(urgent, { policy: { priority: 'high' } });
-    for (const id of [low, normal, high]) await plan(id);
+    for (const id of [low, normal, high]) await world.plan(id);
     await world.work(fleet);
     for (const id of [low, high, normal]) await world.ended(id, 'completed');
     const jobs = await world.db.job.findMany({ orderBy: { startedAt: 'asc' } });
