@@ -1,5 +1,6 @@
 import { Prisma, type Queryable, type Transaction } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
+import type { Labels } from '../../lib/labels.ts';
 import { waveRank, type RolloutPolicy } from '../jobs/index.ts';
 import type { StoredOptions } from './rollout.schemas.ts';
 
@@ -134,11 +135,19 @@ function sourcesOf({ baseModelVersionId, selection }: FleetToPlan): Prisma.Sql {
     ), FALSE)`;
 }
 
-/** Adapters have to be named themselves or belong to a tenant that is. */
+/** Adapters have to be named themselves or belong to a tenant that is, and have the labels. Labels alone choose among all adapters. */
 function selected(selection: RolloutPolicy['selection']): Prisma.Sql {
   if (selection === undefined) return Prisma.empty;
-  const { tenants = [], adapters = [] } = selection;
-  return Prisma.sql`AND (a.tenant_id = ANY(${[...tenants]}::text[]) OR a.id = ANY(${[...adapters]}::text[]))`;
+  const { tenants, adapters, labels } = selection;
+  const byLabels = labels === undefined ? Prisma.empty : Prisma.sql`AND ${hasLabels(labels)}`;
+  if (tenants === undefined && adapters === undefined && labels !== undefined) return byLabels;
+  const [tenantIds, adapterIds] = [[...(tenants ?? [])], [...(adapters ?? [])]];
+  return Prisma.sql`AND (a.tenant_id = ANY(${tenantIds}::text[]) OR a.id = ANY(${adapterIds}::text[])) ${byLabels}`;
+}
+
+/** Whether the adapter `a` has all of the labels. */
+function hasLabels(labels: Labels): Prisma.Sql {
+  return Prisma.sql`a.labels @> ${JSON.stringify(labels)}::jsonb`;
 }
 
 /** The adaptations that were not refused when they were planned. Some of them may have ended since. */

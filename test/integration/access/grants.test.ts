@@ -13,8 +13,9 @@ const ALL = 'all columns';
  */
 const GRANTS: Record<string, Record<string, string>> = {
   _prisma_migrations: {},
+  adapter_labels: { SELECT: ALL },
   adapter_versions: { SELECT: ALL, INSERT: ALL, UPDATE: 'deleted_at' },
-  adapters: { SELECT: ALL, INSERT: ALL, UPDATE: 'dataset_id deleted_at name' },
+  adapters: { SELECT: ALL, INSERT: ALL, UPDATE: 'dataset_id deleted_at labels name' },
   anchor_outcomes: {},
   api_keys: { SELECT: ALL, INSERT: ALL, UPDATE: 'expires_at revoked_at' },
   artifacts: {},

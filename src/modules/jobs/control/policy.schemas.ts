@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { labelsOf } from '../../../lib/labels.ts';
 import { Id } from '../../../lib/schemas.ts';
 
 const Share = (description: string) => Type.Optional(Type.Number({ minimum: 0, maximum: 1, description }));
@@ -47,11 +48,19 @@ const Selection = Type.Object(
       Type.Array(Id('tenant'), { maxItems: 10_000, description: 'All adapters of these tenants.' }),
     ),
     adapters: Type.Optional(Type.Array(Id('adapter'), { maxItems: 10_000, description: 'These adapters.' })),
+    labels: Type.Optional(
+      labelsOf({
+        description:
+          'Of these adapters, or of all if neither `tenants` nor `adapters` is given, those with all of these labels.',
+        minProperties: 1,
+      }),
+    ),
   },
   {
     additionalProperties: false,
     description:
-      'Which adapters the rollout takes, of those that it would take without this. Another rollout takes the others later. Only the operator sees it.',
+      'Which adapters the rollout takes, of those that it would take without this: those that `tenants` or `adapters` names, and of ' +
+      'them those with the `labels`. Another rollout takes the others later. Only the operator sees it.',
   },
 );
 

@@ -60,6 +60,8 @@ describe('a policy', () => {
     ['a wave of nobody', { waves: [{ count: 0 }] }],
     ['a wave of two sizes', { waves: [{ count: 1, percent: 5 }] }],
     ['more than everybody', { waves: [{ percent: 101 }] }],
+    ['a selection by no label', { selection: { labels: {} } }],
+    ['a label that none can have', { selection: { labels: { tier: 'très cher' } } }],
   ])('with %s is refused', async (_, policy) => {
     expect((await accept({ policy })).status).toBe(400);
   });
@@ -91,6 +93,27 @@ test('a selection takes adapters by name or by tenant, waves and all, and leaves
   const rest = await accept({ policy: {} });
   await plan(rest.body.id);
   expect(await taken(rest.body.id)).toEqual([...fleet.adapters].sort());
+});
+
+test('a selection by labels takes the adapters with all of them, of those that it names besides', async () => {
+  const [first, second, third, fourth] = [...fleet.adapters].sort() as [string, string, string, string];
+  const label = (id: string, labels: object) => app.db.adapter.update({ where: { id }, data: { labels } });
+  await label(first, { tier: 'gold', region: 'eu' });
+  await label(second, { tier: 'gold' });
+  await label(third, { tier: 'silver', region: 'eu' });
+  const taken = async (selection: object) => {
+    const { body } = await accept({ policy: { selection } });
+    await plan(body.id);
+    const jobs = await app.db.job.findMany({ where: { rolloutId: body.id }, orderBy: { adapterId: 'asc' } });
+    await send('POST', `/v1/rollouts/${body.id}/cancel`, {});
+    return jobs.map(({ adapterId }) => adapterId);
+  };
+  expect(await taken({ labels: { tier: 'gold' } })).toEqual([first, second]);
+  expect(await taken({ labels: { tier: 'gold', region: 'eu' } })).toEqual([first]);
+  expect(await taken({ labels: { tier: 'gold' }, adapters: [second, third, fourth] })).toEqual([second]);
+  const { tenantId } = await app.db.adapter.findUniqueOrThrow({ where: { id: third } });
+  expect(await taken({ labels: { tier: 'silver' }, tenants: [tenantId], adapters: [first] })).toEqual([third]);
+  expect(await taken({ labels: { tier: 'bronze' } })).toEqual([]);
 });
 
 test('waves are the same wherever their planning is interrupted', async () => {
