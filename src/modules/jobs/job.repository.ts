@@ -122,7 +122,7 @@ export function createJobRepository(db: Database) {
      * Inserts jobs of a rollout with one statement. Their clocks start with the time since the rollout was
      * accepted: the wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so
      * for it the first two count as waiting.
-     * Where the rollout has a policy, the job's place in its wave follows from a hash, and one of a later wave is held.
+     * Where the rollout has a policy, its waves are decided before, and a job of a later wave is held.
      * @returns those that the rollout did not have yet
      */
     plan: (tx: Queryable, rolloutId: string, strategy: string, jobs: readonly PlannedJob[]) =>
@@ -158,8 +158,10 @@ export function createJobRepository(db: Database) {
         ) AS times
         CROSS JOIN LATERAL (
           SELECT CASE WHEN r.wave_limits IS NULL THEN NULL WHEN p.kind = 'control' THEN cardinality(r.wave_limits) + 1
-            ELSE 1 + (SELECT count(*)::int FROM unnest(r.wave_limits) AS limits (rank)
-              WHERE ${waveRank(rolloutId, Prisma.sql`v.adapter_id`)} > limits.rank COLLATE "C") END AS wave
+            ELSE COALESCE(
+              (SELECT m.wave FROM wave_members m WHERE m.rollout_id = r.id AND m.adapter_id = v.adapter_id),
+              1 + (SELECT count(*)::int FROM unnest(r.wave_limits) AS limits (rank)
+                WHERE ${waveRank(rolloutId, Prisma.sql`v.adapter_id`)} > limits.rank COLLATE "C")) END AS wave
         ) AS placed
         ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id, state::text AS state`,
 

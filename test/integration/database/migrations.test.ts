@@ -87,6 +87,7 @@ const MIGRATIONS = [
   '20261127160100_pauses',
   '20261127160200_waves',
   '20261127200000_adapter_labels',
+  '20261127200100_wave_members',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -3,7 +3,7 @@ import type { GateRule } from '../../../../core/options/gates.ts';
 import type { Transaction } from '../../../lib/database.ts';
 import { conflict, notFound } from '../../../lib/errors.ts';
 import type { RecordChange } from '../../../lib/record-change.ts';
-import { createDatasetRepository } from '../../datasets/index.ts';
+import type { createDatasetRepository } from '../../datasets/index.ts';
 import { recordEvent } from '../../events/index.ts';
 import { requestOutcomesOfLatest, type AdapterRow, type createAdapterRepository } from '../adapter.repository.ts';
 import type { UpdateAdapter } from '../adapter.schemas.ts';

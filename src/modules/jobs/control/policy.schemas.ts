@@ -15,6 +15,15 @@ const Wave = Type.Union([
     { count: Type.Integer({ minimum: 1, description: 'Number of adapters.' }) },
     { additionalProperties: false },
   ),
+  Type.Object(
+    {
+      label: labelsOf({
+        description:
+          'The adapters with all of these labels that are in no wave before; without any, all of them. Tenants see none of the labels.',
+      }),
+    },
+    { additionalProperties: false },
+  ),
 ]);
 
 const PauseIf = Type.Object(
@@ -72,7 +81,7 @@ export const RolloutPolicy = Type.Object(
       Type.Array(Wave, {
         maxItems: 20,
         description:
-          'Sizes of the waves, the canary first; all other adapters are the last wave. Jobs of a wave are `held` until the wave ' +
+          'The waves by size or label, the canary first; all other adapters are the last wave. Jobs of a wave are `held` until the wave ' +
           'before has ended. Without it, all adapters are one wave.',
       }),
     ),
