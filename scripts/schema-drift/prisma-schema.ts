@@ -98,7 +98,7 @@ function describeColumn(schema: Schema, model: Model, field: Field): string[] {
   if (/(?<!@)@id\b/.test(attributes)) lines.push(describePrimaryKey(table, [column]));
   if (/(?<!@)@unique\b/.test(attributes)) lines.push(describeIndex(true, table, [column]));
   const rest = attributes
-    .replace(/@(id|unique)\b|@map\("\w+"\)|@db\.Timestamptz\(\d\)|@default\((\w+(\(\))?)\)/g, '')
+    .replace(/@(id|unique)\b|@map\("\w+"\)|@db\.Timestamptz\(\d\)|@default\((\w+(\(\))?|"[^"]*")\)/g, '')
     .trim();
   if (rest !== '') throw new Error(`schema.prisma has an attribute that the drift check does not know: ${line}`);
   return lines;
@@ -114,11 +114,13 @@ function columnType(schema: Schema, { type, attributes, line }: Field): string {
   return known;
 }
 
-function columnDefault(schema: Schema, table: string, column: string, { type, attributes }: Field): string {
-  const value = /@default\((\w+(?:\(\))?)\)/.exec(attributes)?.[1];
+function columnDefault(schema: Schema, table: string, column: string, field: Field): string {
+  const { type, attributes } = field;
+  const value = /@default\((\w+(?:\(\))?|"[^"]*")\)/.exec(attributes)?.[1];
   if (value === undefined) return 'none';
   if (value === 'now()') return 'CURRENT_TIMESTAMP';
   if (value === 'autoincrement()') return `nextval('${table}_${column}_seq'::regclass)`;
+  if (value.startsWith('"')) return `'${value.slice(1, -1)}'::${columnType(schema, field)}`;
   const enumeration = schema.enums.get(type);
   return enumeration === undefined ? value : `'${value}'::${enumeration.type}`;
 }

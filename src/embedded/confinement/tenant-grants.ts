@@ -39,8 +39,10 @@ const ANSWER = ['request_hash', 'body_bytes', 'status_code', 'response', 'create
  */
 export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   _prisma_migrations: NOTHING,
+  // A trigger keeps it.
+  adapter_labels: READ,
   adapter_versions: { SELECT: null, INSERT: null, UPDATE: ['deleted_at'] },
-  adapters: { SELECT: null, INSERT: null, UPDATE: ['name', 'dataset_id', 'deleted_at'] },
+  adapters: { SELECT: null, INSERT: null, UPDATE: ['name', 'dataset_id', 'labels', 'deleted_at'] },
   anchor_outcomes: NOTHING,
   api_keys: { SELECT: null, INSERT: null, UPDATE: ['expires_at', 'revoked_at'] },
   artifacts: NOTHING,
@@ -75,6 +77,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   tenant_usage: { SELECT: null, INSERT: ['tenant_id'], UPDATE: ['tenant_id'] },
   tenants: { SELECT: null, UPDATE: ['id'] },
   upload_reservations: { SELECT: null, INSERT: null, UPDATE: ['bytes', 'expires_at'], DELETE: null },
+  wave_members: NOTHING,
   workers: NOTHING,
 };
 

@@ -4,11 +4,12 @@ import { pageArguments } from '../../lib/pagination.ts';
 import type { ListAdaptersQuery } from './adapter.schemas.ts';
 import { adaptersByBase } from './current/adapters-by-base.repository.ts';
 import { CURRENT_OF_A, type CurrentVersionRow } from './current/current-version.repository.ts';
+import { withLabels } from './settings/labels.repository.ts';
 
 /** The columns of an adapter and of a version that answers show. */
 const ADAPTER = [
   ...(['id', 'tenantId', 'baseModelId', 'datasetId', 'name', 'metric', 'gate', 'appendEos', 'maxLength'] as const),
-  'createdAt',
+  ...(['labels', 'createdAt'] as const),
 ] as const satisfies readonly (keyof Prisma.AdapterGetPayload<object>)[];
 const VERSION = [
   ...(['id', 'tenantId', 'adapterId', 'baseModelVersionId', 'parentVersionId', 'number', 'origin'] as const),
@@ -65,15 +66,15 @@ export async function pageOfAdapters(
 /** The page of a query that names no base model version, in SQL. */
 function adaptersOf(query: ListAdaptersQuery, tenantId: string | null): Prisma.Sql {
   const { where, take } = pageArguments(query);
+  const tenantIds = [tenantId ?? [], query.tenant_id ?? []].flat();
   const given = [
     where.id !== undefined && 'lt' in where.id && Prisma.sql`AND a.id < ${where.id.lt}`,
-    tenantId !== null && Prisma.sql`AND a.tenant_id = ${tenantId}`,
-    query.tenant_id !== undefined && Prisma.sql`AND a.tenant_id = ${query.tenant_id}`,
+    ...tenantIds.map((id) => Prisma.sql`AND a.tenant_id = ${id}`),
     query.name !== undefined && Prisma.sql`AND a.name = ${query.name}`,
   ];
   const conditions = Prisma.join([Prisma.empty, ...given.filter((condition) => condition !== false)], ' ');
   return Prisma.sql`
-    SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id
+    SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id ${withLabels({ ...query, tenantIds })}
     WHERE a.deleted_at IS NULL AND t.deleted_at IS NULL ${conditions} ORDER BY a.id DESC LIMIT ${usualLimit(take, 51)}`;
 }
 

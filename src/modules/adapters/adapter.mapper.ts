@@ -17,6 +17,7 @@ export function toAdapter(row: ShownAdapter): Adapter {
     gate: row.gate as Adapter['gate'],
     append_eos: row.appendEos,
     max_length: row.maxLength,
+    labels: row.labels as Adapter['labels'],
     latest_version: latest === undefined ? null : toAdapterVersion(latest),
     current: row.currentVersions.map((current) => toCurrentVersion(current, current)),
     created_at: toTimestamp(row.createdAt),

@@ -13,7 +13,7 @@ import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
 import { requestOutcomes } from '../outcomes/index.ts';
 import { pageOfAdapters, type ShownAdapter } from './adapter-page.repository.ts';
 import { currentVersionRepository, WITH_CURRENT } from './current/current-version.repository.ts';
-import type { ListAdaptersQuery } from './adapter.schemas.ts';
+import type { ListAdaptersQuery, UpdateAdapter } from './adapter.schemas.ts';
 
 type AdapterRepository = ReturnType<typeof createAdapterRepository>;
 export type AdapterRow = NonNullable<Awaited<ReturnType<AdapterRepository['find']>>>;
@@ -169,6 +169,11 @@ export function createAdapterRepository(db: Database) {
         if (datasetId !== null && isForeignKeyViolation(error)) throw notFound('dataset', datasetId);
         throw error;
       }
+    },
+    /** @param settings those that change, by their names in the API */
+    async setSettings(id: string, settings: Omit<UpdateAdapter, 'dataset_id'>, tx: Transaction): Promise<void> {
+      if (Object.keys(settings).length === 0) return;
+      await tx.adapter.update({ where: { id }, data: settings, select: { id: true } });
     },
 
     findVersion: (adapterId: string, id: string, tenantId: string | null, tx: Queryable = db) =>

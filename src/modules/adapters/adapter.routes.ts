@@ -72,9 +72,9 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       onRequest: requireScope('tenant:write'),
       config: { problems: [409] },
       schema: {
-        ...operation('updateAdapter', "Replace an adapter's dataset, or take it away"),
+        ...operation('updateAdapter', "Change an adapter's dataset or its labels"),
         description:
-          'The next rollout measures the adapter on the new rows, also what it did before. Without a dataset, its jobs fail ' +
+          'Labels take the place of all that it had. With another dataset, the next rollout measures the adapter on the new rows, also what it did before. Without a dataset, its jobs fail ' +
           '(`dataset_missing`). While a job of it waits or runs, its dataset stays (409 `adapter_in_use`). A dataset that is known ' +
           'to have no gate row in a slice that the gate names is refused (422 `unknown_slice`). `gate_advice` says what the gate ' +
           'rows of the new one can certify.',

@@ -3,6 +3,7 @@ import { AdapterOptions } from '../../../core/options/adapter-options.ts';
 import { GateRule } from '../../../core/options/gates.ts';
 import { GateAdvice } from '../../lib/gate-advice.ts';
 import { METRIC_HELP, METRICS } from '../../../core/options/metrics.ts';
+import { LabelQuery, labelsOf } from '../../lib/labels.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 
@@ -12,6 +13,8 @@ export const CURRENT_SHOWN = 20;
 export const Metric = Type.Enum(METRICS, {
   description: `What the gate measures, on the gate rows. ${METRIC_HELP}`,
 });
+
+const Labels = labelsOf({ description: 'Labels by which lists, rollouts and waves choose adapters.' });
 
 const BaseModelVersionReference = Type.String({
   minLength: 1,
@@ -40,6 +43,7 @@ export const CreateAdapter = Type.Object(
     metric: Metric,
     gate: GateRule,
     ...Type.Partial(AdapterOptions).properties,
+    labels: Type.Optional(Labels),
     source: Type.Optional(FolderSource),
     tenant_id: Type.Optional(
       Id('tenant', 'The owner of the adapter. Operators have to name it; others may leave it out.'),
@@ -50,8 +54,18 @@ export const CreateAdapter = Type.Object(
 export type CreateAdapter = Static<typeof CreateAdapter>;
 
 export const UpdateAdapter = Type.Object(
-  { dataset_id: Nullable(Id('dataset', 'The dataset that it has from now on; null takes its dataset away.')) },
-  { title: 'UpdateAdapter', additionalProperties: false },
+  {
+    dataset_id: Type.Optional(
+      Nullable(Id('dataset', 'The dataset that it has from now on; null takes its dataset away.')),
+    ),
+    labels: Type.Optional(labelsOf({ description: 'All labels that it has from now on, in place of those before.' })),
+  },
+  {
+    title: 'UpdateAdapter',
+    minProperties: 1,
+    additionalProperties: false,
+    description: 'What is left out stays as it is.',
+  },
 );
 export type UpdateAdapter = Static<typeof UpdateAdapter>;
 
@@ -158,6 +172,7 @@ export const Adapter = Type.Object(
     gate: GateRule,
     append_eos: AdapterOptions.properties.append_eos,
     max_length: Nullable(AdapterOptions.properties.max_length),
+    labels: Labels,
     latest_version: Nullable(AdapterVersion),
     current: Type.Array(CurrentVersion, {
       maxItems: CURRENT_SHOWN,
@@ -178,7 +193,7 @@ export const CreatedAdapter = Type.Object(
 );
 export type CreatedAdapter = Static<typeof CreatedAdapter>;
 
-/** An adapter as a change of its dataset answers it. */
+/** An adapter as a change of it answers it. */
 export const UpdatedAdapter = Type.Object(
   { ...Adapter.properties, gate_advice: Nullable(GateAdvice) },
   { title: 'UpdatedAdapter' },
@@ -223,6 +238,7 @@ export const ListAdaptersQuery = Type.Object(
     ...PageQuery.properties,
     tenant_id: Type.Optional(Id('tenant')),
     name: Type.Optional(Name),
+    label: Type.Optional(LabelQuery),
     base_model_version_id: Type.Optional(
       Id('baseModelVersion', 'Only adapters that have a current version on this base model version.'),
     ),

@@ -1,8 +1,7 @@
 import type { Readable } from 'node:stream';
-import type { GateRule } from '../../../core/options/gates.ts';
 import { locateArtifact, withRegisteredArtifact, type ArtifactStore } from '../../artifacts/index.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
-import { conflict, notFound, unprocessable } from '../../lib/errors.ts';
+import { notFound, unprocessable } from '../../lib/errors.ts';
 import { adviceOn } from '../../lib/gate-advice.ts';
 import { newId } from '../../lib/ids.ts';
 import { resolveOwner } from '../../lib/owner.ts';
@@ -18,13 +17,7 @@ import { createTenantService } from '../tenants/index.ts';
 import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapter-import.ts';
 import type { AdapterInspector } from './inspection/adapter-inspector.ts';
 import { toAdapter, toAdapterVersion, toNegativeFlip } from './adapter.mapper.ts';
-import {
-  adapterExists,
-  createAdapterRepository,
-  insertAdapterVersion,
-  requestOutcomesOfLatest,
-  type AdapterRow,
-} from './adapter.repository.ts';
+import { adapterExists, createAdapterRepository, insertAdapterVersion, type AdapterRow } from './adapter.repository.ts';
 import type {
   Adapter,
   AdapterVersion,
@@ -36,6 +29,7 @@ import type {
   UpdatedAdapter,
 } from './adapter.schemas.ts';
 import { checkGate, checkSlices } from './gate.ts';
+import { updateAdapter } from './settings/update-adapter.ts';
 
 export type AdapterService = ReturnType<typeof createAdapterService>;
 
@@ -86,7 +80,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     return adviceOn(dataset?.splits, metric, gate);
   }
 
-  /** An adapter whose dataset may have changed. */
+  /** An adapter that may have changed. */
   async function showUpdated(id: string, owner: string, tx: Transaction): Promise<UpdatedAdapter> {
     const adapter = toAdapter(await findAdapter(id, owner, tx));
     const { dataset_id: datasetId, metric, gate } = adapter;
@@ -116,11 +110,12 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     const baseModelId = base.modelId;
     const id = newId('adapter');
     const { name, metric, gate, dataset_id: datasetId, append_eos: appendEos, max_length: maxLength } = body;
-    const row = { id, tenantId: owner, baseModelId, datasetId, name, metric, gate, appendEos, maxLength };
+    const { labels = {} } = body;
+    const row = { id, tenantId: owner, baseModelId, datasetId, name, metric, gate, appendEos, maxLength, labels };
     await adapters.insert(row, tx);
     // It may have been deleted since it was found; its deletion waits for this transaction, or has ended.
     await requireDataset(datasetId, owner, tx);
-    const data = { name, base_model_id: baseModelId, dataset_id: datasetId };
+    const data = { name, base_model_id: baseModelId, dataset_id: datasetId, labels };
     await recordEvent(tx, { tenantId: owner, type: 'adapter.created', subjectId: id, data });
     if (base.imported !== undefined && base.versionId !== undefined) {
       await insertVersion({ id, tenantId: owner }, base.imported, base.versionId, tx);
@@ -223,33 +218,16 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       return toAdapter(await findAdapter(id, scope));
     },
 
-    /**
-     * Gives an adapter another dataset, or none.
-     *
-     * @throws AppError 404, 409 `adapter_in_use` while a job of it has not ended, 422 `unknown_slice`
-     */
+    /** @throws AppError as {@link updateAdapter} says */
     update: (
       id: string,
-      { dataset_id: datasetId }: UpdateAdapter,
+      given: UpdateAdapter,
       scope: string | null,
       recordChange: RecordChange,
     ): Promise<UpdatedAdapter> =>
       withTransaction(db, async (tx) => {
-        const job = await adapters.lockForUpdate(id, tx);
-        const { tenantId, datasetId: before, gate } = await findAdapter(id, scope, tx);
-        if (datasetId !== before) {
-          const dataset = await requireDataset(datasetId, tenantId, tx);
-          if (dataset !== null) checkSlices(gate as unknown as GateRule, dataset);
-          if (job !== null) throw adapterInUse(id, job.id);
-          await adapters.setDataset(id, datasetId, tx);
-          // A deletion of the dataset waits for this transaction, or has ended since the dataset was found.
-          await requireDataset(datasetId, tenantId, tx);
-          await requestOutcomesOfLatest(tx, id);
-          const data = { dataset_id: datasetId };
-          await recordEvent(tx, { tenantId, type: 'adapter.updated', subjectId: id, data });
-          await recordChange(tx, { tenantId, subjectId: id, before: { dataset_id: before }, after: data });
-        }
-        return showUpdated(id, tenantId, tx);
+        const owner = await updateAdapter(tx, { adapters, datasets }, { id, scope, given, recordChange });
+        return showUpdated(id, owner, tx);
       }),
 
     /**
@@ -319,9 +297,4 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       return { digest, filename: `${prefix}.tar`, open };
     },
   };
-}
-
-function adapterInUse(id: string, jobId: string) {
-  const message = `adapter ${id} is being carried over with its dataset by job ${jobId}: cancel the job, or wait for its end`;
-  return conflict('adapter_in_use', message, { job_id: jobId });
 }

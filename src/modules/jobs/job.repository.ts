@@ -133,8 +133,8 @@ export function createJobRepository(db: Database) {
      * Inserts jobs of a rollout with one statement. Their clocks start with the time since the rollout was
      * accepted: the wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so
      * for it the first two count as waiting.
-     * Where the rollout has a policy, the job's place in its wave follows from a hash, and one of a later wave is held. All others
-     * get their start tags, and wait for a slot where the rollout's concurrency is limited.
+     * Where the rollout has a policy, its waves are decided before, and a job of a later wave is held. All others get their start
+     * tags, and wait for a slot where the rollout's concurrency is limited.
      * @returns those that the rollout did not have yet
      */
     plan: (tx: Queryable, rolloutId: string, strategy: string, jobs: readonly PlannedJob[]) =>
@@ -152,8 +152,10 @@ export function createJobRepository(db: Database) {
           JOIN rollouts r ON r.id = ${rolloutId}
           CROSS JOIN LATERAL (
             SELECT CASE WHEN r.wave_limits IS NULL THEN NULL WHEN p.kind = 'control' THEN cardinality(r.wave_limits) + 1
-              ELSE 1 + (SELECT count(*)::int FROM unnest(r.wave_limits) AS limits (rank)
-                WHERE ${waveRank(rolloutId, Prisma.sql`v.adapter_id`)} > limits.rank COLLATE "C") END AS wave
+              ELSE COALESCE(
+                (SELECT m.wave FROM wave_members m WHERE m.rollout_id = r.id AND m.adapter_id = v.adapter_id),
+                1 + (SELECT count(*)::int FROM unnest(r.wave_limits) AS limits (rank)
+                  WHERE ${waveRank(rolloutId, Prisma.sql`v.adapter_id`)} > limits.rank COLLATE "C")) END AS wave
           ) AS placed
         ),
         ${startTagsOf(rolloutId, PLANNED_TO_QUEUE)}

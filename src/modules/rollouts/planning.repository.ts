@@ -1,6 +1,8 @@
 import { Prisma, type Queryable, type Transaction } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
+import type { Labels } from '../../lib/labels.ts';
 import { waveRank, type RolloutPolicy } from '../jobs/index.ts';
+import type { AssignedWaves, RankedAdapter } from './control/assign-waves.ts';
 import type { StoredOptions } from './rollout.schemas.ts';
 
 /** An adapter version from which a rollout carries an adapter over. */
@@ -47,20 +49,34 @@ export const planningRepository = {
       SELECT newest.id AS adapter_version_id, a.id AS adapter_id, a.tenant_id, newest.base_model_version_id, a.dataset_id
       ${sourcesOf(fleet)} AND a.id > ${after} ORDER BY a.id LIMIT ${limit}`,
 
-  async countSources(db: Queryable, fleet: FleetToPlan): Promise<number> {
-    const [row] = await db.$queryRaw<{ count: number }[]>`SELECT count(*)::int AS count ${sourcesOf(fleet)}`;
-    return row?.count ?? 0;
+  /** All adapters of a rollout in the order of its waves, and which of the labels of its waves they have. */
+  ranked: (db: Queryable, { id, labels, ...fleet }: FleetToPlan & { id: string; labels: readonly Labels[] }) => {
+    const labelled =
+      labels.length === 0 ? Prisma.sql`'{}'::boolean[]` : Prisma.sql`ARRAY[${Prisma.join(labels.map(hasLabels))}]`;
+    return db.$queryRaw<RankedAdapter[]>`
+      SELECT a.id AS adapter_id, ${waveRank(id, Prisma.sql`a.id`)} AS rank, ${labelled} AS labelled
+      ${sourcesOf(fleet)} ORDER BY rank`;
   },
 
-  /** Writes down the ranks of the adapters at these places, which end the waves of a rollout, unless that is done. */
-  setWaveLimits: (db: Queryable, { id, places, ...fleet }: FleetToPlan & { id: string; places: readonly number[] }) =>
-    db.$executeRaw`
-      UPDATE rollouts SET wave_limits = ARRAY(
-        SELECT rank FROM (
-          SELECT rank, row_number() OVER (ORDER BY rank) AS place
-          FROM (SELECT ${waveRank(id, Prisma.sql`a.id`)} AS rank ${sourcesOf(fleet)}) AS ranked
-        ) AS numbered WHERE place = ANY(${[...places]}::int[]) ORDER BY place), updated_at = clock_timestamp()
-      WHERE id = ${id} AND wave_limits IS NULL`,
+  /** Whether the waves of a rollout are decided. */
+  async hasWaves(db: Queryable, rolloutId: string): Promise<boolean> {
+    const [row] = await db.$queryRaw<{ decided: boolean }[]>`
+      SELECT wave_limits IS NOT NULL AS decided FROM rollouts WHERE id = ${rolloutId}`;
+    return row?.decided ?? false;
+  },
+
+  /** Writes down which adapters are in which wave, unless that is done. One that was removed meanwhile is in none. */
+  async setWaves(tx: Transaction, rolloutId: string, { limits, members }: AssignedWaves): Promise<void> {
+    const count = await tx.$executeRaw`
+      UPDATE rollouts SET wave_limits = ${[...limits]}::text[], updated_at = clock_timestamp()
+      WHERE id = ${rolloutId} AND wave_limits IS NULL`;
+    if (count === 0 || members.length === 0) return;
+    await tx.$executeRaw`
+      INSERT INTO wave_members (rollout_id, adapter_id, wave)
+      SELECT ${rolloutId}, a.id, m.wave
+      FROM unnest(${members.map(({ adapterId }) => adapterId)}::text[], ${members.map(({ wave }) => wave)}::int[]) AS m (adapter_id, wave)
+      JOIN adapters a ON a.id = m.adapter_id`;
+  },
 
   /** The last adapter with a job of this kind, where an interrupted planning goes on; empty if there is none. */
   async lastPlanned(db: Queryable, rolloutId: string, kind: 'adaptation' | 'control'): Promise<string> {
@@ -134,11 +150,19 @@ function sourcesOf({ baseModelVersionId, selection }: FleetToPlan): Prisma.Sql {
     ), FALSE)`;
 }
 
-/** Adapters have to be named themselves or belong to a tenant that is. */
+/** Adapters have to be named themselves or belong to a tenant that is, and have the labels. Labels alone choose among all adapters. */
 function selected(selection: RolloutPolicy['selection']): Prisma.Sql {
   if (selection === undefined) return Prisma.empty;
-  const { tenants = [], adapters = [] } = selection;
-  return Prisma.sql`AND (a.tenant_id = ANY(${[...tenants]}::text[]) OR a.id = ANY(${[...adapters]}::text[]))`;
+  const { tenants, adapters, labels } = selection;
+  const byLabels = labels === undefined ? Prisma.empty : Prisma.sql`AND ${hasLabels(labels)}`;
+  if (tenants === undefined && adapters === undefined && labels !== undefined) return byLabels;
+  const [tenantIds, adapterIds] = [[...(tenants ?? [])], [...(adapters ?? [])]];
+  return Prisma.sql`AND (a.tenant_id = ANY(${tenantIds}::text[]) OR a.id = ANY(${adapterIds}::text[])) ${byLabels}`;
+}
+
+/** Whether the adapter `a` has all of the labels. */
+function hasLabels(labels: Labels): Prisma.Sql {
+  return Prisma.sql`a.labels @> ${JSON.stringify(labels)}::jsonb`;
 }
 
 /** The adaptations that were not refused when they were planned. Some of them may have ended since. */

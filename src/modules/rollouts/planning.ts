@@ -11,7 +11,7 @@ import {
   type FleetToPlan,
   type SourceRow,
 } from './planning.repository.ts';
-import { waveEnds } from './control/wave-sizes.ts';
+import { assignWaves, labelsOfWaves } from './control/assign-waves.ts';
 import { createRolloutRepository } from './rollout.repository.ts';
 import type { StoredOptions } from './rollout.schemas.ts';
 
@@ -111,13 +111,17 @@ function planPage(
   });
 }
 
-/** Decides which adapters are in which wave, unless an interrupted planning has done so. */
+/**
+ * Decides which adapters are in which wave, unless an interrupted planning has done so. From then on nobody moves: neither when labels
+ * change nor when adapters come or go.
+ */
 async function decideWaves(db: Database, rollout: RolloutToPlan): Promise<void> {
-  const { policy } = rollout.options;
-  if (policy === undefined) return;
-  const fleet = fleetOf(rollout);
-  const places = waveEnds(policy.waves ?? [], await repository.countSources(db, fleet));
-  await repository.setWaveLimits(db, { id: rollout.id, places, ...fleet });
+  const { id, options } = rollout;
+  if (options.policy === undefined || (await repository.hasWaves(db, id))) return;
+  const waves = options.policy.waves ?? [];
+  const labels = labelsOfWaves(waves);
+  const adapters = waves.length === 0 ? [] : await repository.ranked(db, { id, labels, ...fleetOf(rollout) });
+  await withTransaction(db, (tx) => repository.setWaves(tx, id, assignWaves(waves, adapters)));
 }
 
 async function endPlanning(tx: Transaction, rolloutId: string): Promise<number | null> {

@@ -51,11 +51,12 @@ export function toRollout(
   };
 }
 
-/** A selection names other tenants and their adapters. */
+/** A selection names other tenants, their adapters and their labels, and a wave may name labels too. */
 function showOptions(options: RolloutOptions, scope: string | null): RolloutOptions {
-  if (scope === null || options.policy?.selection === undefined) return options;
-  const { selection: _selection, ...policy } = options.policy;
-  return { ...options, policy };
+  if (scope === null || options.policy === undefined) return options;
+  const { selection: _selection, waves, ...policy } = options.policy;
+  const shown = waves?.map((wave) => ('label' in wave ? { label: {} } : wave));
+  return { ...options, policy: { ...policy, ...(shown !== undefined && { waves: shown }) } };
 }
 
 /** What its policy was judged by is of the jobs of all tenants, so a tenant is only told that it was that. */

@@ -13,8 +13,9 @@ const ALL = 'all columns';
  */
 const GRANTS: Record<string, Record<string, string>> = {
   _prisma_migrations: {},
+  adapter_labels: { SELECT: ALL },
   adapter_versions: { SELECT: ALL, INSERT: ALL, UPDATE: 'deleted_at' },
-  adapters: { SELECT: ALL, INSERT: ALL, UPDATE: 'dataset_id deleted_at name' },
+  adapters: { SELECT: ALL, INSERT: ALL, UPDATE: 'dataset_id deleted_at labels name' },
   anchor_outcomes: {},
   api_keys: { SELECT: ALL, INSERT: ALL, UPDATE: 'expires_at revoked_at' },
   artifacts: {},
@@ -58,6 +59,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   tenant_usage: { SELECT: ALL, INSERT: 'tenant_id', UPDATE: 'tenant_id' },
   tenants: { SELECT: ALL, UPDATE: 'id' },
   upload_reservations: { SELECT: ALL, INSERT: ALL, UPDATE: 'bytes expires_at', DELETE: ALL },
+  wave_members: {},
   workers: {},
 };
 

@@ -212,8 +212,11 @@ Object.assign(
     updateAdapter: {
       actor: 'tenant',
       given: async () => (await world.createAdapter(name())).id,
-      run: (id) => tenant('PATCH', `/v1/adapters/${id}`, { dataset_id: null }),
-      entry: { before: { dataset_id: expect.any(String) }, after: { dataset_id: null } },
+      run: (id) => tenant('PATCH', `/v1/adapters/${id}`, { dataset_id: null, labels: { tier: 'gold' } }),
+      entry: {
+        before: { dataset_id: expect.any(String), labels: {} },
+        after: { dataset_id: null, labels: { tier: 'gold' } },
+      },
     },
     setCurrentVersion: {
       actor: 'tenant',

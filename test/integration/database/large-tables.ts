@@ -71,9 +71,12 @@ const STATEMENTS = [
   `INSERT INTO datasets (id, tenant_id, name, artifact_digest, rows, bytes, splits)
    SELECT ${id('dst', 'n')}, ${tenantOf('n')}, 'data-' || n, 'none', 1, 1,
      '{"training": 1, "search": 0, "gate": 0}' FROM generate_series(1, ${2 * LARGE}) n`,
-  `INSERT INTO adapters (id, tenant_id, base_model_id, dataset_id, name, metric, gate)
+  // All have one label, each has one of its own, and a few old ones have another.
+  `INSERT INTO adapters (id, tenant_id, base_model_id, dataset_id, name, metric, gate, labels)
    SELECT ${id('adp', 'n')}, ${tenantOf('n')}, ${id('bm', '1')}, ${id('dst', 'n')}, 'adapter-' || n, 'accuracy',
-     '{"kind": "absolute", "target": 0.5}' FROM generate_series(1, ${2 * LARGE}) n`,
+     '{"kind": "absolute", "target": 0.5}',
+     jsonb_build_object('tier', 'gold', 'customer', 'c' || n) || CASE WHEN n <= 200 THEN '{"region": "eu"}' ELSE '{}' END::jsonb
+   FROM generate_series(1, ${2 * LARGE}) n`,
   `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, number, origin, artifact_digest, rank, lora_alpha)
    SELECT ${id('adv', 'n')}, ${tenantOf('n')}, ${id('adp', 'n')}, ${id('bmv', '1')}, 1, 'imported', 'none', 4, 8
    FROM generate_series(1, ${2 * LARGE}) n`,

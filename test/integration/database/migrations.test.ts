@@ -86,6 +86,8 @@ const MIGRATIONS = [
   '20261127160000_paused_states',
   '20261127160100_pauses',
   '20261127160200_waves',
+  '20261127200000_adapter_labels',
+  '20261127200100_wave_members',
   '20261127210000_start_tags',
   '20261127210100_rollout_limits',
 ];

@@ -1,18 +1,72 @@
 import { describe, expect, test } from 'vitest';
 import { describeTripped, judgeWave } from '../../../src/modules/jobs/control/pause-if.ts';
 import type { PauseIf, RolloutPolicy } from '../../../src/modules/jobs/control/policy.schemas.ts';
-import { waveEnds } from '../../../src/modules/rollouts/control/wave-sizes.ts';
+import { assignWaves } from '../../../src/modules/rollouts/control/assign-waves.ts';
+
+type Waves = NonNullable<RolloutPolicy['waves']>;
 
 describe('the waves of a fleet', () => {
-  test.each<[string, NonNullable<RolloutPolicy['waves']>, number, number[]]>([
+  /** So many adapters, whose ranks are their places from 1; those at the given places have the label of each wave that goes by one. */
+  const fleet = (size: number, ...labelled: readonly number[][]) =>
+    Array.from({ length: size }, (_, index) => {
+      const place = index + 1;
+      return {
+        adapter_id: `a${place}`,
+        rank: String(place).padStart(3, '0'),
+        labelled: labelled.map((places) => places.includes(place)),
+      };
+    });
+  const ranks = (places: readonly number[]) =>
+    places.map((place) => (place === 0 ? '' : String(place).padStart(3, '0')));
+
+  test.each<[string, Waves, number, number[]]>([
     ['nothing asked for is one wave', [], 10, []],
     ['a canary and the rest', [{ count: 1 }], 10, [1]],
     ['percentages are of all adapters', [{ percent: 5 }, { percent: 25 }], 200, [10, 60]],
     ['a percentage of a small fleet is one adapter at least', [{ percent: 1 }, { percent: 1 }], 10, [1, 2]],
     ['what is left over for nobody falls away', [{ count: 5 }, { count: 5 }, { count: 5 }], 10, [5]],
     ['an empty fleet', [{ count: 1 }], 0, []],
-  ])('%s', (_, waves, adapters, ends) => {
-    expect(waveEnds(waves, adapters)).toEqual(ends);
+  ])('%s', (_, waves, adapters, places) => {
+    expect(assignWaves(waves, fleet(adapters))).toEqual({ limits: ranks(places), members: [] });
+  });
+
+  const [internal, beta] = [{ label: { tier: 'internal' } }, { label: { beta: 'yes' } }];
+
+  test.each<[string, Waves, number[][], number[], Record<number, number>]>([
+    ['a label takes all that have it', [internal], [[2, 9]], [0], { 2: 1, 9: 1 }],
+    ['and then a size takes others', [internal, { count: 3 }], [[2, 9]], [0, 4], { 2: 1, 9: 1 }],
+    ['whom an earlier wave has is not taken again', [{ count: 2 }, internal], [[2, 9]], [2, 2], { 9: 2 }],
+    [
+      'two labels, the earlier one first',
+      [internal, beta],
+      [
+        [2, 9],
+        [9, 10],
+      ],
+      [0, 0],
+      { 2: 1, 9: 1, 10: 2 },
+    ],
+    [
+      'sizes and labels by turns',
+      [{ count: 1 }, internal, { percent: 30 }, beta],
+      [[3], [4, 8]],
+      [1, 1, 5, 5],
+      { 3: 2, 8: 4 },
+    ],
+    ['a label that nobody has is an empty wave', [internal, { count: 1 }], [[]], [0, 1], {}],
+    [
+      'a label that all have is the last wave',
+      [internal, { count: 1 }],
+      [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]],
+      [],
+      { 1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1, 8: 1, 9: 1, 10: 1 },
+    ],
+  ])('%s', (_, waves, labelled, places, members) => {
+    const assigned = assignWaves(waves, fleet(10, ...labelled));
+    expect(assigned.limits).toEqual(ranks(places));
+    expect(Object.fromEntries(assigned.members.map(({ adapterId, wave }) => [adapterId.slice(1), wave]))).toEqual(
+      members,
+    );
   });
 });
 

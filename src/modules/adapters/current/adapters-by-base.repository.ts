@@ -1,6 +1,7 @@
 import { Prisma, type Queryable } from '../../../lib/database.ts';
 import { pageArguments } from '../../../lib/pagination.ts';
 import type { ListAdaptersQuery } from '../adapter.schemas.ts';
+import { withLabels } from '../settings/labels.repository.ts';
 
 /**
  * One page of the adapters that are on a base model version or not, newest first, and one adapter more, in SQL. Those that are on one
@@ -14,13 +15,14 @@ export async function adaptersByBase(
   const { base_model_version_id: on, not_on: notOn } = query;
   const missing = notOn === undefined ? Prisma.empty : await isMissing(tx, notOn);
   const { where, take } = pageArguments(query);
+  const tenantIds = [tenantId ?? [], query.tenant_id ?? []].flat();
   const before = where.id !== undefined && 'lt' in where.id ? Prisma.sql`AND a.id < ${where.id.lt}` : Prisma.empty;
   return Prisma.sql`
     SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
       ${on === undefined ? Prisma.empty : Prisma.sql`JOIN current_versions c ON c.adapter_id = a.id`}
+      ${withLabels({ ...query, tenantIds })}
     WHERE a.deleted_at IS NULL ${on === undefined ? Prisma.empty : Prisma.sql`AND ${isOn(on)}`} ${missing} ${before}
-      ${tenantId === null ? Prisma.empty : ofTenant(tenantId, on)}
-      ${query.tenant_id === undefined ? Prisma.empty : ofTenant(query.tenant_id, on)}
+      ${Prisma.join([Prisma.empty, ...tenantIds.map((id) => ofTenant(id, on))], ' ')}
       ${query.name === undefined ? Prisma.empty : Prisma.sql`AND a.name = ${query.name}`}
     ORDER BY a.id DESC LIMIT ${take}`;
 }

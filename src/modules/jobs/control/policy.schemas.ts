@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { STRATEGIES } from '../../../../core/options/job-options.ts';
 import { PRIORITIES } from '../../../jobs/priorities.ts';
+import { labelsOf } from '../../../lib/labels.ts';
 import { Id } from '../../../lib/schemas.ts';
 
 const Share = (description: string) => Type.Optional(Type.Number({ minimum: 0, maximum: 1, description }));
@@ -20,6 +21,15 @@ const Wave = Type.Union([
   ),
   Type.Object(
     { count: Type.Integer({ minimum: 1, description: 'Number of adapters.' }) },
+    { additionalProperties: false },
+  ),
+  Type.Object(
+    {
+      label: labelsOf({
+        description:
+          'The adapters with all of these labels that are in no wave before; without any, all of them. Tenants see none of the labels.',
+      }),
+    },
     { additionalProperties: false },
   ),
 ]);
@@ -55,11 +65,19 @@ const Selection = Type.Object(
       Type.Array(Id('tenant'), { maxItems: 10_000, description: 'All adapters of these tenants.' }),
     ),
     adapters: Type.Optional(Type.Array(Id('adapter'), { maxItems: 10_000, description: 'These adapters.' })),
+    labels: Type.Optional(
+      labelsOf({
+        description:
+          'Of these adapters, or of all if neither `tenants` nor `adapters` is given, those with all of these labels.',
+        minProperties: 1,
+      }),
+    ),
   },
   {
     additionalProperties: false,
     description:
-      'Which adapters the rollout takes, of those that it would take without this. Another rollout takes the others later. Only the operator sees it.',
+      'Which adapters the rollout takes, of those that it would take without this: those that `tenants` or `adapters` names, and of ' +
+      'them those with the `labels`. Another rollout takes the others later. Only the operator sees it.',
   },
 );
 
@@ -71,7 +89,7 @@ export const RolloutPolicy = Type.Object(
       Type.Array(Wave, {
         maxItems: 20,
         description:
-          'Sizes of the waves, the canary first; all other adapters are the last wave. Jobs of a wave are `held` until the wave ' +
+          'The waves by size or label, the canary first; all other adapters are the last wave. Jobs of a wave are `held` until the wave ' +
           'before has ended. Without it, all adapters are one wave.',
       }),
     ),

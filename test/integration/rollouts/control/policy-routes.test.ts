@@ -59,7 +59,10 @@ describe('a policy', () => {
     ['a share above one', { pause_if: { unready_share: 2 } }],
     ['a wave of nobody', { waves: [{ count: 0 }] }],
     ['a wave of two sizes', { waves: [{ count: 1, percent: 5 }] }],
+    ['a wave by size and label', { waves: [{ count: 1, label: { tier: 'gold' } }] }],
     ['more than everybody', { waves: [{ percent: 101 }] }],
+    ['a selection by no label', { selection: { labels: {} } }],
+    ['a label that none can have', { selection: { labels: { tier: 'très cher' } } }],
   ])('with %s is refused', async (_, policy) => {
     expect((await accept({ policy })).status).toBe(400);
   });
@@ -93,6 +96,27 @@ test('a selection takes adapters by name or by tenant, waves and all, and leaves
   expect(await taken(rest.body.id)).toEqual([...fleet.adapters].sort());
 });
 
+test('a selection by labels takes the adapters with all of them, of those that it names besides', async () => {
+  const [first, second, third, fourth] = [...fleet.adapters].sort() as [string, string, string, string];
+  const label = (id: string, labels: object) => app.db.adapter.update({ where: { id }, data: { labels } });
+  await label(first, { tier: 'gold', region: 'eu' });
+  await label(second, { tier: 'gold' });
+  await label(third, { tier: 'silver', region: 'eu' });
+  const taken = async (selection: object) => {
+    const { body } = await accept({ policy: { selection } });
+    await plan(body.id);
+    const jobs = await app.db.job.findMany({ where: { rolloutId: body.id }, orderBy: { adapterId: 'asc' } });
+    await send('POST', `/v1/rollouts/${body.id}/cancel`, {});
+    return jobs.map(({ adapterId }) => adapterId);
+  };
+  expect(await taken({ labels: { tier: 'gold' } })).toEqual([first, second]);
+  expect(await taken({ labels: { tier: 'gold', region: 'eu' } })).toEqual([first]);
+  expect(await taken({ labels: { tier: 'gold' }, adapters: [second, third, fourth] })).toEqual([second]);
+  const { tenantId } = await app.db.adapter.findUniqueOrThrow({ where: { id: third } });
+  expect(await taken({ labels: { tier: 'silver' }, tenants: [tenantId], adapters: [first] })).toEqual([third]);
+  expect(await taken({ labels: { tier: 'bronze' } })).toEqual([]);
+});
+
 test('waves are the same wherever their planning is interrupted', async () => {
   const { body } = await accept({ policy: { waves: [{ count: 2 }] } });
   await plan(body.id);
@@ -108,6 +132,59 @@ test('waves are the same wherever their planning is interrupted', async () => {
   await app.db.rollout.update({ where: { id: body.id }, data: { state: 'analyzing', plannedAt: null } });
   await plan(body.id);
   expect(await waves()).toEqual(before);
+});
+
+test('waves by label are decided once: nobody moves when labels change and adapters come while a planning is interrupted', async () => {
+  const [first, second, third, fourth] = [...fleet.adapters].sort() as [string, string, string, string];
+  const label = (id: string, labels: object) => app.db.adapter.update({ where: { id }, data: { labels } });
+  await label(second, { tier: 'internal' });
+  await label(fourth, { tier: 'internal', beta: 'yes' });
+  await label(third, { beta: 'yes' });
+  const policy = { waves: [{ label: { tier: 'internal' } }, { label: { beta: 'yes' } }] };
+  const { body } = await accept({ policy });
+  await plan(body.id);
+  const waves = async () => {
+    const jobs = await app.db.job.findMany({ where: { rolloutId: body.id } });
+    return Object.fromEntries(jobs.map(({ adapterId, wave }) => [adapterId, wave]));
+  };
+  const expected = { [second]: 1, [fourth]: 1, [third]: 2, [first]: 3 };
+  expect(await waves()).toEqual(expected);
+  expect((await send('GET', `/v1/rollouts/${body.id}`)).body).toMatchObject({
+    jobs: { queued: 2, held: 2 },
+    options: { policy },
+    waves: { released: 1, total: 3 },
+  });
+  const key = await createTestKey(app.db, { tenantId: fleet.tenants[0]! });
+  expect((await send('GET', `/v1/rollouts/${body.id}`, undefined, key)).body.options.policy.waves).toEqual([
+    { label: {} },
+    { label: {} },
+  ]);
+  await app.db.job.deleteMany({ where: { rolloutId: body.id, adapterId: { in: [third, fourth] } } });
+  await app.db.rollout.update({ where: { id: body.id }, data: { state: 'analyzing', plannedAt: null } });
+  await label(third, { tier: 'internal' });
+  await label(fourth, {});
+  await plan(body.id);
+  expect(await waves()).toEqual(expected);
+});
+
+test('a wave by label takes only adapters that are selected, and one whose label nobody has waits for its approval', async () => {
+  const [first, second] = [...fleet.adapters].sort() as [string, string];
+  await app.db.adapter.updateMany({ where: { id: { in: [first, second] } }, data: { labels: { tier: 'internal' } } });
+  const waves = [{ label: { tier: 'nobody' } }, { label: { tier: 'internal' } }];
+  const { body } = await accept({
+    policy: { selection: { adapters: fleet.adapters.filter((id) => id !== first) }, waves, approve: 'manual' },
+  });
+  await plan(body.id);
+  const shown = async () => (await send('GET', `/v1/rollouts/${body.id}`)).body;
+  expect(await shown()).toMatchObject({ jobs: { held: 3 }, waves: { released: 1, total: 3, awaiting_approval: true } });
+  await send('POST', `/v1/rollouts/${body.id}/approve`, { wave: 2 });
+  expect(await shown()).toMatchObject({
+    jobs: { queued: 1, held: 2 },
+    waves: { released: 2, awaiting_approval: false },
+  });
+  expect(await app.db.job.findFirst({ where: { rolloutId: body.id, state: 'queued' } })).toMatchObject({
+    adapterId: second,
+  });
 });
 
 test('only the operator pauses, resumes and approves, and a tenant sees that it was done', async () => {

@@ -1,0 +1,91 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { GateRule } from '../../../../core/options/gates.ts';
+import type { Transaction } from '../../../lib/database.ts';
+import { conflict, notFound } from '../../../lib/errors.ts';
+import type { RecordChange } from '../../../lib/record-change.ts';
+import type { createDatasetRepository } from '../../datasets/index.ts';
+import { recordEvent } from '../../events/index.ts';
+import { requestOutcomesOfLatest, type AdapterRow, type createAdapterRepository } from '../adapter.repository.ts';
+import type { UpdateAdapter } from '../adapter.schemas.ts';
+import { checkSlices } from '../gate.ts';
+
+interface UpdateDependencies {
+  readonly adapters: ReturnType<typeof createAdapterRepository>;
+  readonly datasets: ReturnType<typeof createDatasetRepository>;
+}
+
+interface RequestedUpdate {
+  readonly id: string;
+  /** The tenant to which the caller is confined; null for the operator. */
+  readonly scope: string | null;
+  readonly given: UpdateAdapter;
+  readonly recordChange: RecordChange;
+}
+
+/**
+ * Changes the settings of an adapter that a request names, with one event and one audit entry for those that differ. Nothing is recorded
+ * if none does.
+ *
+ * @returns the owner of the adapter
+ * @throws AppError 404, 409 `adapter_in_use` for another dataset while a job has not ended, 422 `unknown_slice`
+ */
+export async function updateAdapter(
+  tx: Transaction,
+  deps: UpdateDependencies,
+  { id, scope, given, recordChange }: RequestedUpdate,
+): Promise<string> {
+  const { adapters } = deps;
+  const job = await adapters.lockForUpdate(id, tx);
+  const adapter = await adapters.find(id, scope, tx);
+  if (adapter === null) throw notFound('adapter', id);
+  const { tenantId } = adapter;
+  const { before, after } = changesOf(settingsOf(adapter), given);
+  if (Object.keys(after).length === 0) return tenantId;
+  const { dataset_id: datasetId, ...others } = after;
+  if (datasetId !== undefined) await giveDataset(tx, deps, adapter, { datasetId, jobId: job?.id ?? null });
+  await adapters.setSettings(id, others, tx);
+  await recordEvent(tx, { tenantId, type: 'adapter.updated', subjectId: id, data: after });
+  await recordChange(tx, { tenantId, subjectId: id, before, after });
+  return tenantId;
+}
+
+/** The settings that can be changed, by their names in the API. */
+type Settings = Required<UpdateAdapter>;
+
+function settingsOf(row: AdapterRow): Settings {
+  return { dataset_id: row.datasetId, labels: row.labels as Settings['labels'] };
+}
+
+/** The settings that a request changes, before and after it. */
+function changesOf(now: Settings, given: UpdateAdapter): { before: UpdateAdapter; after: UpdateAdapter } {
+  const names = (Object.keys(given) as (keyof Settings)[]).filter((name) => !isDeepStrictEqual(given[name], now[name]));
+  const pick = (settings: UpdateAdapter) => Object.fromEntries(names.map((name) => [name, settings[name]]));
+  return { before: pick(now), after: pick(given) };
+}
+
+/** @param jobId a job that still needs the dataset before, or null */
+async function giveDataset(
+  tx: Transaction,
+  { adapters, datasets }: UpdateDependencies,
+  { id, tenantId, gate }: AdapterRow,
+  { datasetId, jobId }: { datasetId: string | null; jobId: string | null },
+): Promise<void> {
+  const find = async () => {
+    if (datasetId === null) return null;
+    const found = await datasets.find(datasetId, tenantId, tx);
+    if (found === null) throw notFound('dataset', datasetId);
+    return found;
+  };
+  const dataset = await find();
+  if (dataset !== null) checkSlices(gate as unknown as GateRule, dataset);
+  if (jobId !== null) throw adapterInUse(id, jobId);
+  await adapters.setDataset(id, datasetId, tx);
+  // A deletion of the dataset waits for this transaction, or has ended since the dataset was found.
+  await find();
+  await requestOutcomesOfLatest(tx, id);
+}
+
+function adapterInUse(id: string, jobId: string) {
+  const message = `adapter ${id} is being carried over with its dataset by job ${jobId}: cancel the job, or wait for its end`;
+  return conflict('adapter_in_use', message, { job_id: jobId });
+}
