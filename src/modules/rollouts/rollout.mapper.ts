@@ -28,6 +28,7 @@ export function toRollout(
     error: showError(row.error, scope),
     paused_at: toTimestamp(row.pausedAt),
     paused_reason: showReason(row.pausedReason as Rollout['paused_reason'], scope),
+    superseded_by: row.supersededById,
     waves: wavesOf(row),
     jobs,
     controls,

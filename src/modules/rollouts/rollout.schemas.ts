@@ -133,6 +133,13 @@ export const Rollout = Type.Object(
         },
       ),
     ),
+    superseded_by: Nullable(
+      Id(
+        'rollout',
+        'The last rollout to a newer version that has taken adapters of this one. Their jobs have ended as `cancelled` with the error ' +
+          '`superseded`, or run to their end; the other adapters are carried over as before.',
+      ),
+    ),
     waves: Nullable(
       Type.Object(
         {

@@ -86,6 +86,8 @@ const MIGRATIONS = [
   '20261127160000_paused_states',
   '20261127160100_pauses',
   '20261127160200_waves',
+  '20261127220000_supersession',
+  '20261127220100_late_adapters',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -16,8 +16,12 @@ function resumable(which: JobsToHold): Prisma.Sql {
   return 'jobId' in which
     ? Prisma.sql`id = ${which.jobId}`
     : Prisma.sql`rollout_id = ${which.rolloutId} AND (paused_by = 'rollout' OR (
-        state = 'held' AND wave <= (SELECT wave FROM rollouts WHERE id = ${which.rolloutId})))`;
+        state = 'held' AND wave <= (SELECT wave FROM rollouts WHERE id = ${which.rolloutId})
+          AND NOT EXISTS (SELECT 1 FROM job_waits w WHERE w.job_id = jobs.id)))`;
 }
+
+/** Whether the job `j` of the rollout `r` has to wait, for its wave or for another job. */
+export const HELD_BACK = Prisma.sql`(COALESCE(j.wave > r.wave, FALSE) OR EXISTS (SELECT 1 FROM job_waits w WHERE w.job_id = j.id))`;
 
 function limitOf(which: JobsToHold): number | null {
   return 'limit' in which ? which.limit : null;
@@ -57,8 +61,8 @@ export const pauseRepository = {
     tx.$queryRaw<ChangedJob[]>`
       ${CLOCK}
       UPDATE jobs j SET ${ACCRUE},
-        state = CASE WHEN j.state = 'ready' THEN j.state WHEN j.wave > r.wave THEN 'held' ELSE 'queued' END,
-        phase = CASE WHEN j.ttr_ms IS NOT NULL THEN j.phase WHEN j.wave > r.wave THEN 'held' ELSE 'queue_wait' END,
+        state = CASE WHEN j.state = 'ready' THEN j.state WHEN ${HELD_BACK} THEN 'held' ELSE 'queued' END,
+        phase = CASE WHEN j.ttr_ms IS NOT NULL THEN j.phase WHEN ${HELD_BACK} THEN 'held' ELSE 'queue_wait' END,
         paused_at = NULL, paused_by = NULL, updated_at = clock.now
       FROM clock,
         (SELECT id, state FROM jobs WHERE ${resumable(which)} AND finished_at IS NULL AND (paused_at IS NOT NULL OR state = 'held')

@@ -74,6 +74,22 @@ export const RolloutPolicy = Type.Object(
       }),
     ),
     pause_if: Type.Optional(PauseIf),
+    supersede: Type.Optional(
+      Type.Enum(['finish', 'stop'] as const, {
+        default: 'finish',
+        description:
+          'What becomes of jobs that workers run in rollouts to older versions, for adapters that this rollout takes. `finish`: they ' +
+          'end, and the jobs of this rollout wait for them. `stop`: they are cancelled. Jobs that no worker runs are cancelled in any case.',
+      }),
+    ),
+    late: Type.Optional(
+      Type.Enum(['join', 'next'] as const, {
+        default: 'next',
+        description:
+          'What becomes of adapters that are imported for an older version while the rollout goes on. `join`: they get a job in it. ' +
+          '`next`: the next rollout takes them.',
+      }),
+    ),
   },
   { title: 'RolloutPolicy', additionalProperties: false },
 );
