@@ -31,13 +31,14 @@ export const successionRepository = {
       WHERE id = ANY(${[...ids]}::text[]) AND superseded_by_id IS DISTINCT FROM ${by}
       RETURNING id, state::text AS state`,
 
-  /** Those of the adapters that have a job in a rollout to a newer version which was accepted later. */
+  /** Those of the adapters that have a job in a rollout to a newer version which goes on or was accepted later. */
   async takenByNewer(tx: Transaction, rolloutId: string, adapterIds: readonly string[]): Promise<string[]> {
     const rows = await tx.$queryRaw<{ adapter_id: string }[]>`
       SELECT DISTINCT j.adapter_id FROM rollouts own
       JOIN base_model_versions v ON v.id = own.base_model_version_id
       JOIN base_model_versions newer ON newer.base_model_id = v.base_model_id AND newer.id > v.id
-      JOIN rollouts r ON r.base_model_version_id = newer.id AND r.accepted_at > own.accepted_at
+      JOIN rollouts r ON r.base_model_version_id = newer.id
+        AND (r.accepted_at > own.accepted_at OR r.finished_at IS NULL)
       JOIN jobs j ON j.rollout_id = r.id AND j.adapter_id = ANY(${[...adapterIds]}::text[])
       WHERE own.id = ${rolloutId}`;
     return rows.map((row) => row.adapter_id);
