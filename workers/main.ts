@@ -180,7 +180,7 @@ async function start(
     }),
   ]);
   const sources = [
-    rolloutRecoverySource(db, producer),
+    rolloutRecoverySource(db, producer, config.quotas),
     jobRecoverySource(db),
     outcomesRecoverySource(db),
     rollbackRecoverySource({ db }),

@@ -22,7 +22,7 @@ import {
   type JobLifecycle,
   type Lease,
 } from '../../src/modules/jobs/index.ts';
-import { followInBatches, type StoredOptions } from '../../src/modules/rollouts/index.ts';
+import { followInBatches, releaseAfter, type StoredOptions } from '../../src/modules/rollouts/index.ts';
 import { BaseFitness } from '../base-fitness.ts';
 import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../handler-faults.ts';
 import { storedProblem } from '../stored-problem.ts';
@@ -164,7 +164,15 @@ async function work(claim: Claim): Promise<void> {
     await conclude(claim, error);
   } finally {
     if (policy !== undefined) await followWaves(claim, logger);
+    await followWaiting(claim, logger);
   }
+}
+
+/** Jobs to a newer base model version may have waited for this one. The sweeper does what this cannot. */
+async function followWaiting({ db, producer, claimed }: Claim, logger: Logger): Promise<void> {
+  await releaseAfter({ db, producer }, claimed.id).catch((error: unknown) => {
+    logger.warn({ err: error }, 'the jobs that wait for this one were not released: the sweeper will do it');
+  });
 }
 
 /** The end of a job may have released the next wave or paused its rollout. The sweeper does what this cannot. */

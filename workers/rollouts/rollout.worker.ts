@@ -99,9 +99,10 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
     const options = rollout.options as StoredOptions;
     const oldIds = await lifecycle.oldVersions({ baseModelVersionId, options });
     const refusals = await analyzeVersions({ ...deps, signal, logger }, baseModelVersionId, oldIds);
-    const jobs = await lifecycle.plan({ id, baseModelVersionId, options }, refusals, async (entries) => {
+    const jobs = await lifecycle.plan({ id, baseModelVersionId, options }, refusals, async (entries, superseded) => {
       context.signal.throwIfAborted();
       await deps.producer.enqueueAfterCommit(entries);
+      await deps.producer.remove('adaptations', superseded);
     });
     if (jobs !== null) logger.info({ jobs, refusedVersions: refusals.size }, 'rollout planned');
   } catch (error) {

@@ -12,7 +12,17 @@ const AUDIT_ENTRY = [
 ];
 /** What a cancellation changes. */
 const CANCELLED_JOB = [
-  ...['state', 'finished_at', 'lease_owner', 'lease_expires_at', 'updated_at', 'phase_since', 'paused_at', 'paused_by', 'slot'],
+  ...[
+    'state',
+    'finished_at',
+    'lease_owner',
+    'lease_expires_at',
+    'updated_at',
+    'phase_since',
+    'paused_at',
+    'paused_by',
+    'slot',
+  ],
   ...[
     'held_ms',
     'queue_wait_ms',
@@ -59,7 +69,9 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   // Only its value is shown.
   gate_outcomes: { SELECT: ['adapter_version_id', 'tenant_id', 'value'] },
   idempotency_records: { SELECT: null, UPDATE: ANSWER },
+  job_waits: READ,
   jobs: { SELECT: null, UPDATE: CANCELLED_JOB },
+  late_adapters: NOTHING,
   metric_points: READ,
   negative_flips: READ,
   outbox: NOTHING,

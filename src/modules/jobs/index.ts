@@ -22,3 +22,5 @@ export type { CandidateColumns, ChangedJob, JobProgress, Lease } from './job-lif
 export { createJobRepository, waveRank, type PlannedJob } from './job.repository.ts';
 export { createJobService, type JobService, jobRecoverySource } from './job.service.ts';
 export { JOB_TRANSITIONS, TERMINAL_JOB_STATES } from './job.states.ts';
+export { releaseJobs, supersedeJobs, type Superseded } from './succession/succession.ts';
+export { jobSuccessionRepository, type JobWait } from './succession/succession.repository.ts';

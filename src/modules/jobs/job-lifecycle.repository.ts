@@ -291,7 +291,8 @@ export const jobLifecycleRepository = {
     tx.job.findUniqueOrThrow({ where: { id: jobId }, select: { state: true, finishedAt: true } }),
 
   /**
-   * Completes a rollout whose jobs have all ended, with all that is reported of them. Its row must be locked.
+   * Completes a rollout whose jobs have all ended, with all that is reported of them, and that no adapter is to join. Its row must be
+   * locked.
    * @returns null if it was not completed now
    */
   async completeRollout(tx: Transaction, rolloutId: string): Promise<{ id: string } | null> {
@@ -302,6 +303,7 @@ export const jobLifecycleRepository = {
         WHERE r.id = ${rolloutId} AND r.state = 'adapting'
           AND NOT EXISTS (
             SELECT 1 FROM rollout_counts WHERE rollout_id = r.id AND (unfinished > 0 OR baselines_pending > 0))
+          AND NOT EXISTS (SELECT 1 FROM late_adapters WHERE rollout_id = r.id)
         RETURNING r.id`,
     );
   },

@@ -198,10 +198,14 @@ async function leaseLost(tx: Transaction, jobId: string): Promise<LeaseLostError
 }
 
 /** Records the events of jobs whose state has changed. */
-export async function recordJobChanges(tx: Transaction, jobs: readonly ChangedJob[]): Promise<void> {
+export async function recordJobChanges(
+  tx: Transaction,
+  jobs: readonly ChangedJob[],
+  more: Prisma.InputJsonObject = {},
+): Promise<void> {
   await recordEvents(
     tx,
-    jobs.filter((job) => job.state !== job.old_state).map((job) => eventOf(job, {})),
+    jobs.filter((job) => job.state !== job.old_state).map((job) => eventOf(job, more)),
   );
 }
 

@@ -46,6 +46,7 @@ export function toJob(row: JobRow, scope: string | null): Job {
     wave: row.wave,
     paused_at: toTimestamp(row.pausedAt),
     paused_by: row.pausedBy as Job['paused_by'],
+    waits_for_job_id: row.waitsForId,
     attempt: row.attempt,
     error: showError(row.error, scope),
     row_format: rowFormatOf(row),

@@ -23,6 +23,8 @@ export type JobRow = Pick<Prisma.JobGetPayload<object>, (typeof FIELDS)[number]>
   adapterName: string;
   /** The latest version that the job has published. */
   publishedId: string | null;
+  /** The job to an older base model version for which it is held. */
+  waitsForId: string | null;
 };
 
 /** A job to be inserted. With an `error` it cannot run and is inserted as failed. */
@@ -31,6 +33,16 @@ export interface PlannedJob {
   sourceVersionId: string;
   kind: 'adaptation' | 'control';
   error: Prisma.InputJsonObject | null;
+  /** The job to an older base model version that has to end first. */
+  waitsFor?: string | undefined;
+}
+
+/** How jobs are planned. */
+export interface Planning {
+  readonly rolloutId: string;
+  readonly strategy: string;
+  /** Whether their adapters were imported after the others had been planned. */
+  readonly late?: boolean;
 }
 
 /** A job that was inserted. */
@@ -133,21 +145,23 @@ export function createJobRepository(db: Database) {
      * Inserts jobs of a rollout with one statement. Their clocks start with the time since the rollout was
      * accepted: the wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so
      * for it the first two count as waiting.
-     * Where the rollout has a policy, its waves are decided before, and a job of a later wave is held. All others get their start
-     * tags, and wait for a slot where the rollout's concurrency is limited.
+     * Where the rollout has a policy, its waves are decided before, and a job of a later wave is held, as is one that waits for another
+     * job. All others get their start tags, and wait for a slot where the rollout's concurrency is limited. The clock of a late one starts
+     * with the import, and no wave that is over gets it.
      * @returns those that the rollout did not have yet
      */
-    plan: (tx: Queryable, rolloutId: string, strategy: string, jobs: readonly PlannedJob[]) =>
+    plan: (tx: Queryable, { rolloutId, strategy, late = false }: Planning, jobs: readonly PlannedJob[]) =>
       tx.$queryRaw<Planned[]>`
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
         planned AS MATERIALIZED (
-          SELECT p.*, v.tenant_id, v.adapter_id, CASE WHEN p.error IS NOT NULL THEN 'failed' WHEN placed.wave > r.wave THEN 'held'
-            ELSE 'queued' END::job_state AS state, placed.wave
+          SELECT p.*, v.tenant_id, v.adapter_id, v.created_at AS source_created_at, CASE WHEN p.error IS NOT NULL THEN 'failed'
+            WHEN p.waits OR placed.wave > r.wave THEN 'held' ELSE 'queued' END::job_state AS state, placed.wave
           FROM unnest(
             ${jobs.map((job) => job.id)}::text[], ${jobs.map((job) => job.sourceVersionId)}::text[],
             ${jobs.map((job) => job.kind)}::job_kind[],
-            ${jobs.map((job) => (job.error === null ? null : JSON.stringify(job.error)))}::jsonb[]
-          ) AS p (id, source_version_id, kind, error)
+            ${jobs.map((job) => (job.error === null ? null : JSON.stringify(job.error)))}::jsonb[],
+            ${jobs.map((job) => job.waitsFor !== undefined)}::boolean[]
+          ) AS p (id, source_version_id, kind, error, waits)
           JOIN adapter_versions v ON v.id = p.source_version_id
           JOIN rollouts r ON r.id = ${rolloutId}
           CROSS JOIN LATERAL (
@@ -156,6 +170,10 @@ export function createJobRepository(db: Database) {
                 (SELECT m.wave FROM wave_members m WHERE m.rollout_id = r.id AND m.adapter_id = v.adapter_id),
                 1 + (SELECT count(*)::int FROM unnest(r.wave_limits) AS limits (rank)
                   WHERE ${waveRank(rolloutId, Prisma.sql`v.adapter_id`)} > limits.rank COLLATE "C")) END AS wave
+          ) AS assigned
+          CROSS JOIN LATERAL (
+            SELECT CASE WHEN ${late} THEN GREATEST(assigned.wave, r.wave + CASE WHEN r.awaiting_approval THEN 1 ELSE 0 END)
+              ELSE assigned.wave END AS wave
           ) AS placed
         ),
         ${startTagsOf(rolloutId, PLANNED_TO_QUEUE)}
@@ -167,7 +185,7 @@ export function createJobRepository(db: Database) {
           CASE p.kind WHEN 'control' THEN 'scratch' ELSE ${strategy} END, a.metric,
           CASE a.gate ->> 'kind' WHEN 'absolute' THEN (a.gate ->> 'target')::float8 END, p.error,
           CASE p.kind WHEN 'control' THEN times.waited + times.analyzed ELSE times.waited END,
-          CASE p.kind WHEN 'control' THEN 0 ELSE times.analyzed END, r.held_waiting_ms + r.held_analyzing_ms,
+          CASE p.kind WHEN 'control' THEN 0 ELSE times.analyzed END, times.held,
           p.wave, t.tag, CASE WHEN p.state = 'queued' AND ${IS_LIMITED} THEN 'waiting' END,
           CASE p.state WHEN 'held' THEN 'held' ELSE 'queue_wait' END::job_phase,
           clock.now, clock.now, clock.now, CASE WHEN p.error IS NULL THEN NULL ELSE clock.now END
@@ -178,7 +196,10 @@ export function createJobRepository(db: Database) {
         CROSS JOIN clock
         CROSS JOIN LATERAL (
           SELECT (EXTRACT(EPOCH FROM r.analysis_started_at - r.accepted_at) * 1000)::float8 - r.held_waiting_ms AS waited,
-                 (EXTRACT(EPOCH FROM clock.now - r.analysis_started_at) * 1000)::float8 - r.held_analyzing_ms AS analyzed
+                 (EXTRACT(EPOCH FROM clock.now - r.analysis_started_at) * 1000)::float8 - r.held_analyzing_ms AS analyzed,
+                 r.held_waiting_ms + r.held_analyzing_ms AS held WHERE NOT ${late}
+          UNION ALL
+          SELECT (EXTRACT(EPOCH FROM GREATEST(clock.now - p.source_created_at, '0')) * 1000)::float8, 0, 0 WHERE ${late}
         ) AS times
         ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id, kind, state::text AS state, start_tag, slot`,
 
@@ -221,7 +242,9 @@ function shown(db: Queryable, jobs: Prisma.Sql): Promise<JobRow[]> {
   const statement = Prisma.sql`
     SELECT ${columnsOf('j', FIELDS)}, COALESCE(j.warnings, '{}') AS warnings, split_part(a.name, '~', 1) AS "adapterName", (
       SELECT v.id FROM adapter_versions v WHERE v.job_id = j.id ORDER BY v.number DESC LIMIT 1
-    ) AS "publishedId"
+    ) AS "publishedId", (
+      SELECT w.waits_for_job_id FROM job_waits w WHERE w.job_id = j.id AND j.finished_at IS NULL
+    ) AS "waitsForId"
     FROM (${jobs}) AS j JOIN adapters a ON a.id = j.adapter_id ORDER BY j.id DESC`;
   return readRows(db, statement);
 }

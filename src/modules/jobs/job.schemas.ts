@@ -100,7 +100,7 @@ export const Job = Type.Object(
     kind: JobKind,
     state: Type.Enum(JOB_STATES, {
       description:
-        'queued: waiting for a worker. held: waiting for its wave. paused: waiting until it, or its rollout, is resumed. ' +
+        'queued: waiting for a worker. held: waiting for its wave, or for the job in `waits_for_job_id`. paused: waiting until it, or its rollout, is resumed. ' +
         'ready: a candidate has passed the gate and, except for a control, is published. not_ready: the budget was used ' +
         'up before one passed, or the gate rows were too few to certify one (`gate_inconclusive` in `error`). ' +
         'failed: see `error`.',
@@ -136,7 +136,7 @@ export const Job = Type.Object(
       {
         description:
           'Milliseconds that the clock has run on each phase. `held` is the time for which somebody wanted the job to wait: paused, ' +
-          'for its wave or an approval, or ended until it was tried again.',
+          'for its wave, an approval or an older job, or ended until it was tried again.',
       },
     ),
     wave: Nullable(Type.Integer({ description: 'Its wave, from 1; null where the rollout has no policy.' })),
@@ -147,8 +147,19 @@ export const Job = Type.Object(
           '`job`: it was paused itself, and a resumed rollout leaves it paused. `rollout`: it follows its rollout.',
       }),
     ),
+    waits_for_job_id: Nullable(
+      Id(
+        'job',
+        'The job of the adapter in a rollout to an older version that has to end first. The job is held until then.',
+      ),
+    ),
     attempt: Type.Integer({ description: 'How often a worker has claimed the job.' }),
-    error: Nullable(ErrorOf('Why the job failed, is not ready or is being retried.')),
+    error: Nullable(
+      ErrorOf(
+        'Why the job failed, is not ready or is being retried, or `superseded`: it was cancelled because the rollout `rollout_id` ' +
+          'carries the adapter over to a newer version.',
+      ),
+    ),
     row_format: Nullable(
       Type.Object({
         append_eos: Type.Boolean({ description: 'Whether the end of the text is a label behind each completion.' }),

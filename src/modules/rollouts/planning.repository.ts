@@ -14,12 +14,17 @@ export interface SourceRow {
   dataset_id: string | null;
 }
 
-export type ControlRow = Pick<SourceRow, 'adapter_version_id' | 'adapter_id' | 'tenant_id'>;
+/** `waits_for` is the job that the adaptation waits for; the control waits with it. */
+export type ControlRow = Pick<SourceRow, 'adapter_version_id' | 'adapter_id' | 'tenant_id'> & {
+  waits_for: string | null;
+};
 
 /** Which adapters a rollout takes: all that have no version for the base model version, or a selection of them. */
 export interface FleetToPlan {
   readonly baseModelVersionId: string;
   readonly selection: RolloutPolicy['selection'];
+  /** No others than these, by their identifiers. */
+  readonly among?: readonly string[];
 }
 
 /** The rows that follow the given adapter, at most so many, in the order of the adapters' identifiers. */
@@ -109,7 +114,8 @@ export const planningRepository = {
     { after, limit }: PageRange,
   ) =>
     tx.$queryRaw<ControlRow[]>`
-      SELECT source_version_id AS adapter_version_id, adapter_id, tenant_id ${ableIn(rolloutId)}
+      SELECT source_version_id AS adapter_version_id, adapter_id, tenant_id,
+        (SELECT w.waits_for_job_id FROM job_waits w WHERE w.job_id = jobs.id) AS waits_for ${ableIn(rolloutId)}
         AND adapter_id > ${after} AND ${rankOf(seed)} <= ${threshold}
       ORDER BY rollout_id, adapter_id LIMIT ${limit}`,
 
@@ -131,7 +137,7 @@ export const planningRepository = {
 };
 
 /** As a value, the last condition is computed for one adapter after the other. As a join, each page would read all versions. */
-function sourcesOf({ baseModelVersionId, selection }: FleetToPlan): Prisma.Sql {
+function sourcesOf({ baseModelVersionId, selection, among }: FleetToPlan): Prisma.Sql {
   return Prisma.sql`
     FROM adapters a
     JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
@@ -141,7 +147,7 @@ function sourcesOf({ baseModelVersionId, selection }: FleetToPlan): Prisma.Sql {
         AND v.deleted_at IS NULL
       ORDER BY v.number DESC LIMIT 1
     ) AS newest ON newest.base_model_version_id <> new_base.id
-    WHERE a.deleted_at IS NULL ${selected(selection)} AND NOT COALESCE((
+    WHERE a.deleted_at IS NULL ${selected(selection)} ${amongThese(among)} AND NOT COALESCE((
       SELECT TRUE FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
       WHERE v.adapter_id = a.id AND v.base_model_version_id = new_base.id AND v.deleted_at IS NULL
         AND COALESCE(source.number, v.number) >= COALESCE((
@@ -163,6 +169,10 @@ function selected(selection: RolloutPolicy['selection']): Prisma.Sql {
 /** Whether the adapter `a` has all of the labels. */
 function hasLabels(labels: Labels): Prisma.Sql {
   return Prisma.sql`a.labels @> ${JSON.stringify(labels)}::jsonb`;
+}
+
+function amongThese(adapterIds: FleetToPlan['among']): Prisma.Sql {
+  return adapterIds === undefined ? Prisma.empty : Prisma.sql`AND a.id = ANY(${[...adapterIds]}::text[])`;
 }
 
 /** The adaptations that were not refused when they were planned. Some of them may have ended since. */

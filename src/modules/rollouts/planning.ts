@@ -3,7 +3,15 @@ import { both } from '../../lib/both.ts';
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
 import { recordEvent } from '../events/index.ts';
-import { createJobRepository, lockStartTags, queueJobs, settleRollout, type PlannedJob } from '../jobs/index.ts';
+import {
+  createJobRepository,
+  jobSuccessionRepository,
+  lockStartTags,
+  queueJobs,
+  settleRollout,
+  type JobWait,
+  type PlannedJob,
+} from '../jobs/index.ts';
 import type { createJobRooms, JobRoom } from '../quotas/index.ts';
 import {
   planningRepository as repository,
@@ -14,6 +22,7 @@ import {
 import { assignWaves, labelsOfWaves } from './control/assign-waves.ts';
 import { createRolloutRepository } from './rollout.repository.ts';
 import type { StoredOptions } from './rollout.schemas.ts';
+import { lockSuccession, takeAdapters, withoutTaken, type Succession } from './succession/succession.ts';
 
 /** Number of jobs that one transaction plans. */
 const PAGE = 1000;
@@ -27,10 +36,13 @@ export interface RolloutToPlan {
 /** Why adapters cannot be carried over, by their old base model version. */
 export type Refusals = ReadonlyMap<string, Prisma.InputJsonObject>;
 
-/** Gets the queue jobs of a page that is committed. What it throws ends the planning, which a further call continues. */
-export type OnPlanned = (entries: readonly JobEntry[]) => Promise<void>;
+/**
+ * Gets the queue jobs of a page that is committed, and those of older rollouts that need not be in the queue any more. What it throws
+ * ends the planning, which a further call continues.
+ */
+export type OnPlanned = (entries: readonly JobEntry[], superseded: readonly string[]) => Promise<void>;
 
-interface PlannerDependencies {
+export interface PlannerDependencies {
   db: Database;
   jobRooms: ReturnType<typeof createJobRooms>;
 }
@@ -41,8 +53,14 @@ interface Planned {
   tenantId: string;
 }
 
-interface PlannedPage {
-  entries: JobEntry[];
+/** What is to be done in the queue after jobs were planned. */
+export interface NewJobs {
+  readonly entries: readonly JobEntry[];
+  /** Jobs of older rollouts that waited there. */
+  readonly superseded: readonly string[];
+}
+
+interface PlannedPage extends NewJobs {
   /** The last adapter of the page; null if no page follows. */
   last: string | null;
 }
@@ -66,15 +84,15 @@ export async function planInPages(
 ): Promise<number | null> {
   const { db } = deps;
   const planAll = async (kind: PlannedJob['kind'], read: ReadPage): Promise<boolean> => {
-    let entries: JobEntry[] = [];
+    let { entries, superseded }: NewJobs = { entries: [], superseded: [] };
     let after: string | null = await repository.lastPlanned(db, rollout.id, kind);
     while (after !== null) {
-      const planning: Promise<PlannedPage | null> = planPage(deps, rollout, read, after);
-      const [page] = await both(planning, onPlanned(entries));
+      const planning: Promise<PlannedPage | null> = planPage(deps, rollout.id, read, after);
+      const [page] = await both(planning, onPlanned(entries, superseded));
       if (page === null) return false;
-      ({ entries, last: after } = page);
+      ({ entries, superseded, last: after } = page);
     }
-    await onPlanned(entries);
+    await onPlanned(entries, superseded);
     return true;
   };
 
@@ -87,28 +105,57 @@ export async function planInPages(
 }
 
 /** Plans one page. @returns null if the rollout is no longer being analyzed */
-function planPage(
-  { db, jobRooms }: PlannerDependencies,
-  rollout: RolloutToPlan,
-  read: ReadPage,
-  after: string,
-): Promise<PlannedPage | null> {
-  const { id, options } = rollout;
-  return withTransaction(db, async (tx) => {
+function planPage(deps: PlannerDependencies, id: string, read: ReadPage, after: string): Promise<PlannedPage | null> {
+  return withTransaction(deps.db, async (tx) => {
+    // Locked first: what older rollouts do to these adapters meanwhile is either seen or waits.
+    const succession = await lockSuccession(tx, id);
+    if (succession?.rollout.state !== 'analyzing') return null;
     const found = await read(tx, after);
-    const rooms = await jobRooms.rooms(tx, [...new Set(found.map(({ tenantId }) => tenantId))]);
-    const jobs = withinRooms(found, rooms);
-    if (!(await isAnalyzing(tx, id))) return null;
-    await lockStartTags(tx);
-    const inserted = await createJobRepository(db).plan(tx, id, options.strategy, jobs);
-    const entries = await queueJobs(tx, id, inserted);
-    await repository.recordPlanned(
-      tx,
-      id,
-      inserted.map((job) => job.id),
-    );
-    return { entries, last: found.length < PAGE ? null : (found.at(-1)?.adapterId ?? null) };
+    const isSuperseded = succession.rollout.superseded_by_id !== null;
+    const left = isSuperseded ? await withoutTaken(tx, id, found) : found;
+    const jobs = await planJobs(tx, deps, { succession }, left);
+    return { ...jobs, last: found.length < PAGE ? null : (found.at(-1)?.adapterId ?? null) };
   });
+}
+
+/**
+ * Plans jobs of a rollout whose row is locked, and takes their adapters from older rollouts. An adapter with a job there that goes on
+ * gets one that waits for it.
+ */
+export async function planJobs(
+  tx: Transaction,
+  { db, jobRooms }: PlannerDependencies,
+  { succession, late = false }: { readonly succession: Succession; readonly late?: boolean },
+  found: readonly Planned[],
+): Promise<NewJobs> {
+  const { id: rolloutId, options } = succession.rollout;
+  const adapters = found.filter(({ job }) => job.kind === 'adaptation' && job.error === null);
+  const taken = await takeAdapters(
+    tx,
+    succession,
+    adapters.map(({ adapterId }) => adapterId),
+  );
+  const rooms = await jobRooms.rooms(tx, [...new Set(found.map(({ tenantId }) => tenantId))]);
+  const jobs = withinRooms(
+    found.map((one) => waitingFor(one, taken.waitsFor.get(one.adapterId))),
+    rooms,
+  );
+  const { strategy } = options as StoredOptions;
+  await lockStartTags(tx);
+  const inserted = await createJobRepository(db).plan(tx, { rolloutId, strategy, late }, jobs);
+  const ids = new Set(inserted.map((job) => job.id));
+  await jobSuccessionRepository.wait(tx, waitsOf(jobs.filter((job) => ids.has(job.id))));
+  const entries = await queueJobs(tx, rolloutId, inserted);
+  await repository.recordPlanned(tx, rolloutId, [...ids]);
+  return { entries: [...taken.entries, ...entries], superseded: taken.queued };
+}
+
+function waitingFor(one: Planned, waitsFor: string | undefined): Planned {
+  return waitsFor === undefined ? one : { ...one, job: { ...one.job, waitsFor } };
+}
+
+function waitsOf(jobs: readonly PlannedJob[]): JobWait[] {
+  return jobs.flatMap(({ id, waitsFor }) => (waitsFor === undefined ? [] : [{ jobId: id, waitsForJobId: waitsFor }]));
 }
 
 /**
@@ -146,20 +193,28 @@ export function fleetOf({ baseModelVersionId, options }: Omit<RolloutToPlan, 'id
 
 function readSources(rollout: RolloutToPlan, refusals: Refusals): ReadPage {
   return async (tx, after) =>
-    (await repository.sources(tx, fleetOf(rollout), { after, limit: PAGE })).map((source) => {
-      const error = refusals.get(source.base_model_version_id) ?? withoutDataset(source);
-      return planned(source, 'adaptation', error);
-    });
+    (await repository.sources(tx, fleetOf(rollout), { after, limit: PAGE })).map((source) =>
+      plannedSource(source, refusals),
+    );
+}
+
+/** The job of an adapter, which fails at once where it cannot be carried over. */
+export function plannedSource(source: SourceRow, refusals: Refusals): Planned {
+  return planned(source, 'adaptation', refusals.get(source.base_model_version_id) ?? withoutDataset(source));
 }
 
 function readControls(rolloutId: string, sample: { seed: number; threshold: string }): ReadPage {
   return async (tx, after) =>
     (await repository.controls(tx, rolloutId, sample, { after, limit: PAGE })).map((row) =>
-      planned(row, 'control', null),
+      waitingFor(planned(row, 'control', null), row.waits_for ?? undefined),
     );
 }
 
-function planned(row: ControlRow, kind: PlannedJob['kind'], error: Prisma.InputJsonObject | null): Planned {
+function planned(
+  row: Omit<ControlRow, 'waits_for'>,
+  kind: PlannedJob['kind'],
+  error: Prisma.InputJsonObject | null,
+): Planned {
   const job = { id: newId('job'), sourceVersionId: row.adapter_version_id, kind, error };
   return { job, adapterId: row.adapter_id, tenantId: row.tenant_id };
 }

@@ -7,6 +7,7 @@ import { fleetOf, planInPages, type OnPlanned, type Refusals, type RolloutToPlan
 import { planningRepository } from './planning.repository.ts';
 import { createRolloutRepository, type RolloutRow } from './rollout.repository.ts';
 import { UNPLANNED_ROLLOUT_STATES } from './rollout.states.ts';
+import { successionRepository } from './succession/succession.repository.ts';
 
 export type RolloutLifecycle = ReturnType<typeof createRolloutLifecycle>;
 
@@ -38,9 +39,11 @@ export function createRolloutLifecycle({ db, quotas = NO_QUOTAS }: { db: Databas
     excuse: (id: string, error: Prisma.InputJsonObject | null): Promise<number> =>
       withTransaction(db, (tx) => rollouts.excuseAnalysis(tx, id, error)),
 
-    /** The base model versions that adapters come from. */
-    oldVersions: (rollout: Omit<RolloutToPlan, 'id'>): Promise<string[]> =>
-      planningRepository.oldVersions(db, fleetOf(rollout)),
+    /** The base model versions that adapters come from, also those that they are still being carried over to. */
+    oldVersions: async (rollout: Omit<RolloutToPlan, 'id'>): Promise<string[]> => {
+      const found = await planningRepository.oldVersions(db, fleetOf(rollout));
+      return [...new Set([...found, ...(await successionRepository.versionsOnTheWay(db, rollout.baseModelVersionId))])];
+    },
 
     /** Whether the rollout is still being analyzed. It is not after its cancellation. */
     isAnalyzing: async (id: string): Promise<boolean> => (await rollouts.find(id))?.state === 'analyzing',

@@ -29,6 +29,7 @@ export function toRollout(
     paused_at: toTimestamp(row.pausedAt),
     paused_reason: showReason(row.pausedReason as Rollout['paused_reason'], scope),
     deadline_missed_at: toTimestamp(row.deadlineMissedAt),
+    superseded_by: row.supersededById,
     waves: wavesOf(row),
     jobs,
     controls,

@@ -70,8 +70,7 @@ export interface RolloutMove {
 
 export function createRolloutRepository(db: Queryable) {
   return {
-    insert: (tx: Transaction, row: NewRollout) =>
-      tx.rollout.create({ data: row, include: SHOWN }),
+    insert: (tx: Transaction, row: NewRollout) => tx.rollout.create({ data: row, include: SHOWN }),
 
     find: (id: string, tx: Queryable = db): Promise<RolloutRow | null> =>
       tx.rollout.findUnique({ where: { id }, include: SHOWN }),
@@ -215,7 +214,8 @@ export function createRolloutRepository(db: Queryable) {
     unsettled: (tx: Queryable = db) =>
       tx.$queryRaw<{ id: string }[]>`
         SELECT r.id FROM rollouts r WHERE r.state = 'adapting' AND NOT EXISTS (
-          SELECT 1 FROM rollout_counts WHERE rollout_id = r.id AND (unfinished > 0 OR baselines_pending > 0))`,
+          SELECT 1 FROM rollout_counts WHERE rollout_id = r.id AND (unfinished > 0 OR baselines_pending > 0))
+          AND NOT EXISTS (SELECT 1 FROM late_adapters WHERE rollout_id = r.id)`,
   };
 }
 

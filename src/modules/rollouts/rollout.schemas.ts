@@ -143,7 +143,17 @@ export const Rollout = Type.Object(
       ),
     ),
     deadline_missed_at: Nullable(
-      Type.String({ format: 'date-time', description: 'When it was noted that the deadline of its policy had passed.' }),
+      Type.String({
+        format: 'date-time',
+        description: 'When it was noted that the deadline of its policy had passed.',
+      }),
+    ),
+    superseded_by: Nullable(
+      Id(
+        'rollout',
+        'The last rollout to a newer version that has taken adapters of this one. Their jobs have ended as `cancelled` with the error ' +
+          '`superseded`, or run to their end; the other adapters are carried over as before.',
+      ),
     ),
     waves: Nullable(
       Type.Object(

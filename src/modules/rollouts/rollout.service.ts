@@ -1,3 +1,4 @@
+import { NO_QUOTAS, type QuotaLimits } from '../../config/quotas.ts';
 import type { JobEntry } from '../../jobs/catalog.ts';
 import { writeOutbox } from '../../jobs/outbox.repository.ts';
 import type { JobProducer } from '../../jobs/producer.ts';
@@ -9,6 +10,7 @@ import { toPage, type Page } from '../../lib/pagination.ts';
 import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { recordEvent } from '../events/index.ts';
+import { createJobRooms } from '../quotas/index.ts';
 import { cancelInBatches } from './cancellation.ts';
 import {
   approveRollout,
@@ -29,6 +31,8 @@ import {
   type RolloutQuery,
 } from './rollout.schemas.ts';
 import { LIVE_ROLLOUT_STATES } from './rollout.states.ts';
+import { joinLateAdapters } from './succession/late-adapters.ts';
+import { releaseWaiting } from './succession/waiting.ts';
 import { SummaryCache } from './summary-cache.ts';
 
 interface RolloutServiceDependencies {
@@ -180,9 +184,14 @@ const SWEPT_LATER: FollowingProducer = {
   remove: () => Promise.resolve(),
 };
 
-/** What the sweeper needs to know about rollouts. */
-export function rolloutRecoverySource(db: Database, producer: FollowingProducer = SWEPT_LATER): RecoverySource {
+/** What the sweeper needs to know about rollouts. @param quotas what each tenant may have by default */
+export function rolloutRecoverySource(
+  db: Database,
+  producer: FollowingProducer = SWEPT_LATER,
+  quotas: QuotaLimits = NO_QUOTAS,
+): RecoverySource {
   const rollouts = createRolloutRepository(db);
+  const jobRooms = createJobRooms({ db, defaults: quotas });
   return {
     queue: 'rollouts',
     // Only the queue leases an analysis: if it stalls, the queue itself gives it to another worker.
@@ -193,6 +202,8 @@ export function rolloutRecoverySource(db: Database, producer: FollowingProducer 
     repair: async () => {
       for (const { id } of await rollouts.unfinishedCancellations()) await cancelInBatches(db, id);
       await followInterrupted({ db, producer });
+      await releaseWaiting({ db, producer });
+      await joinLateAdapters({ db, producer, jobRooms });
       for (const { id } of await rollouts.unsettled()) await settleInTurn({ db, producer }, id);
     },
   };

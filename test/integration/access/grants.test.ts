@@ -37,12 +37,14 @@ const GRANTS: Record<string, Record<string, string>> = {
   evolutions: { SELECT: ALL },
   gate_outcomes: { SELECT: 'adapter_version_id tenant_id value' },
   idempotency_records: { SELECT: ALL, UPDATE: 'body_bytes created_at request_hash response status_code' },
+  job_waits: { SELECT: ALL },
   jobs: {
     SELECT: ALL,
     UPDATE:
       'evaluate_ms evolution_ms fine_tune_ms finished_at held_ms initialize_ms lease_expires_at lease_owner paused_at ' +
       'paused_by phase_since prepare_ms publish_ms queue_wait_ms slot state updated_at',
   },
+  late_adapters: {},
   metric_points: { SELECT: ALL },
   negative_flips: { SELECT: ALL },
   outbox: {},

@@ -90,6 +90,8 @@ const MIGRATIONS = [
   '20261127200100_wave_members',
   '20261127210000_start_tags',
   '20261127210100_rollout_limits',
+  '20261127220000_supersession',
+  '20261127220100_late_adapters',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -35,7 +35,11 @@ beforeEach(async () => {
 afterEach(() => fleet.remove());
 afterAll(() => database.close());
 
-/** Plans a rollout to a base model version. @returns the job of the adapter, if it has one */
+/**
+ * Plans a rollout to a base model version. One to an older version is planned after one to a newer version here: the other way around,
+ * the newer one would supersede it.
+ * @returns the job of the adapter, if it has one
+ */
 async function plan(baseModelVersionId: string): Promise<string | undefined> {
   const lifecycle = createRolloutLifecycle({ db });
   const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseModelVersionId, options: {} }));
@@ -44,7 +48,7 @@ async function plan(baseModelVersionId: string): Promise<string | undefined> {
   return (await planEntries(lifecycle, request))![0]?.id;
 }
 
-/** Runs a job up to its publication, as a worker does. @returns the id of the version */
+/** Runs a job with one publication to its end, as a worker does. @returns the id of the version */
 async function publish(jobId: string): Promise<string> {
   const lifecycle = createJobLifecycle({ db });
   const lease = { jobId, owner: newId('job') };
@@ -73,10 +77,12 @@ async function publish(jobId: string): Promise<string> {
     elapsedMs: 1,
   } as const;
   const outcomes = { digest: `sha256:${'1'.repeat(64)}`, value: 0.9, standardError: 0.01, values: [1] };
-  return publishCandidate(
+  const versionId = await publishCandidate(
     { db, artifacts: fleet.artifacts, lifecycle, lease, job, anchor: null },
     { type: 'publication', number: 1, folder, candidate, rows: 'training', outcomes, slices: {}, flips: [] },
   );
+  await lifecycle.end(lease, job.rolloutId, { state: 'ready' });
+  return versionId;
 }
 
 async function importVersion(baseModelVersionId: string): Promise<string> {
@@ -91,8 +97,8 @@ async function importVersion(baseModelVersionId: string): Promise<string> {
 const latest = async () => (await createAdapterRepository(db).find(adapterId, null))?.versions[0]?.id;
 
 test('a job to an older base that publishes late is not the latest version', async () => {
-  const toSecond = await plan(fleet.newVersionId);
   const toThird = await plan(thirdVersionId);
+  const toSecond = await plan(fleet.newVersionId);
   const onThird = await publish(toThird!);
   expect(await latest()).toBe(onThird);
   const onSecond = await publish(toSecond!);
@@ -104,8 +110,9 @@ test('a job to an older base that publishes late is not the latest version', asy
 });
 
 test('the next rollout starts from the version on the newest base', async () => {
+  const toThird = await plan(thirdVersionId);
   const toSecond = await plan(fleet.newVersionId);
-  const onThird = await publish((await plan(thirdVersionId))!);
+  const onThird = await publish(toThird!);
   await publish(toSecond!);
   const fourth = newId('baseModelVersion');
   const { baseModelId, folder } = fleet;
@@ -117,7 +124,7 @@ test('the next rollout starts from the version on the newest base', async () => 
 });
 
 test('two late jobs in either order leave the newest base on top', async () => {
-  const [toSecond, toThird] = [await plan(fleet.newVersionId), await plan(thirdVersionId)];
+  const [toThird, toSecond] = [await plan(thirdVersionId), await plan(fleet.newVersionId)];
   const onSecond = await publish(toSecond!);
   expect(await latest()).toBe(onSecond);
   const onThird = await publish(toThird!);

@@ -279,7 +279,7 @@ describe('a job', () => {
     const jobs = createJobRepository(database.db);
     const { sourceVersionId } = await jobOf(jobId);
     expect(
-      await jobs.plan(database.db, rolloutId, 'auto', [
+      await jobs.plan(database.db, { rolloutId, strategy: 'auto' }, [
         { id: newId('job'), sourceVersionId: sourceVersionId!, kind: 'adaptation', error: null },
       ]),
     ).toEqual([]);

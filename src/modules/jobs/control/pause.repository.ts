@@ -17,8 +17,17 @@ function resumable(which: JobsToHold): Prisma.Sql {
   return 'jobId' in which
     ? Prisma.sql`id = ${which.jobId}`
     : Prisma.sql`rollout_id = ${which.rolloutId} AND (paused_by = 'rollout' OR (
-        state = 'held' AND wave <= (SELECT wave FROM rollouts WHERE id = ${which.rolloutId})))`;
+        state = 'held' AND wave <= (SELECT wave FROM rollouts WHERE id = ${which.rolloutId})
+          AND NOT EXISTS (SELECT 1 FROM job_waits w WHERE w.job_id = jobs.id)))`;
 }
+
+/** Whether a job of the rollout `r` has to wait, for its wave or for another job. */
+function heldBack(job: Prisma.Sql): Prisma.Sql {
+  return Prisma.sql`(COALESCE(${job}.wave > r.wave, FALSE) OR EXISTS (SELECT 1 FROM job_waits w WHERE w.job_id = ${job}.id))`;
+}
+
+/** The same of the job `j`. */
+export const HELD_BACK = heldBack(Prisma.sql`j`);
 
 function limitOf(which: JobsToHold): number | null {
   return 'limit' in which ? which.limit : null;
@@ -27,7 +36,7 @@ function limitOf(which: JobsToHold): number | null {
 /** Those of the jobs `old` that will be queued. */
 const RESUMED = Prisma.sql`
   SELECT o.id, o.tenant_id, o.id AS place FROM old o JOIN rollouts r ON r.id = o.rollout_id
-  WHERE o.kind = 'adaptation' AND o.state <> 'ready' AND COALESCE(o.wave <= r.wave, TRUE)`;
+  WHERE o.kind = 'adaptation' AND o.state <> 'ready' AND NOT ${heldBack(Prisma.sql`o`)}`;
 
 /** The conditional updates by which jobs are paused and resumed. They return the jobs that have changed. */
 export const pauseRepository = {
@@ -71,10 +80,10 @@ export const pauseRepository = {
         ORDER BY id LIMIT ${limitOf(which)}::int FOR NO KEY UPDATE),
       ${startTagsOf(which.rolloutId, RESUMED)}
       UPDATE jobs j SET ${ACCRUE},
-        state = CASE WHEN j.state = 'ready' THEN j.state WHEN j.wave > r.wave THEN 'held' ELSE 'queued' END,
-        phase = CASE WHEN j.ttr_ms IS NOT NULL THEN j.phase WHEN j.wave > r.wave THEN 'held' ELSE 'queue_wait' END,
+        state = CASE WHEN j.state = 'ready' THEN j.state WHEN ${HELD_BACK} THEN 'held' ELSE 'queued' END,
+        phase = CASE WHEN j.ttr_ms IS NOT NULL THEN j.phase WHEN ${HELD_BACK} THEN 'held' ELSE 'queue_wait' END,
         paused_at = NULL, paused_by = NULL, start_tag = tags.tag,
-        slot = CASE WHEN ${IS_LIMITED} AND (j.state = 'ready' OR COALESCE(j.wave <= r.wave, TRUE)) THEN 'waiting' END,
+        slot = CASE WHEN ${IS_LIMITED} AND (j.state = 'ready' OR NOT ${HELD_BACK}) THEN 'waiting' END,
         updated_at = clock.now
       FROM clock, rollouts r, old LEFT JOIN tags ON tags.id = old.id
       WHERE j.id = old.id AND r.id = j.rollout_id

@@ -111,7 +111,8 @@ export const RolloutPolicy = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: MAX_CONCURRENCY,
-        description: 'Most jobs of the rollout that run at a time. The others are `queued`. Without it, all workers may run some.',
+        description:
+          'Most jobs of the rollout that run at a time. The others are `queued`. Without it, all workers may run some.',
       }),
     ),
     deadline: Type.Optional(
@@ -138,6 +139,22 @@ export const RolloutPolicy = Type.Object(
         minimum: 0,
         maximum: 1,
         description: '`control_fraction` of the options with `control: sample`, unless these say either themselves.',
+      }),
+    ),
+    supersede: Type.Optional(
+      Type.Enum(['finish', 'stop'] as const, {
+        default: 'finish',
+        description:
+          'What becomes of jobs that workers run in rollouts to older versions, for adapters that this rollout takes. `finish`: they ' +
+          'end, and the jobs of this rollout wait for them. `stop`: they are cancelled. Jobs that no worker runs are cancelled in any case.',
+      }),
+    ),
+    late: Type.Optional(
+      Type.Enum(['join', 'next'] as const, {
+        default: 'next',
+        description:
+          'What becomes of adapters that are imported for an older version while the rollout goes on. `join`: they get a job in it. ' +
+          '`next`: the next rollout takes them.',
       }),
     ),
   },

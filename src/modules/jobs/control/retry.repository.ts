@@ -2,23 +2,42 @@ import { Prisma, type Transaction } from '../../../lib/database.ts';
 import { ACCRUE_AS_HELD, CLOCK } from '../job-clock.ts';
 import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
+import { HELD_BACK } from './pause.repository.ts';
 
-/** The job `old`, which will be queued if its wave is not held. */
+/** The job `old`, which will be queued unless it is held back. */
 const RETRIED = Prisma.sql`SELECT o.id, o.tenant_id, o.id AS place FROM old o WHERE o.kind = 'adaptation'`;
+
+/** What keeps a job from being retried. */
+interface Obstacles {
+  readonly sourceGone: boolean;
+  readonly carriedOver: boolean;
+  readonly newerRollout: string | null;
+}
 
 /** The queries by which a job that has ended begins anew. */
 export const retryRepository = {
-  /** Whether its source is gone, and whether something was carried over from it to the same base meanwhile. */
-  async obstacles(tx: Transaction, jobId: string): Promise<{ sourceGone: boolean; carriedOver: boolean }> {
-    const [row] = await tx.$queryRaw<{ source_gone: boolean; carried_over: boolean }[]>`
+  /**
+   * Whether its source is gone, and whether something was carried over from it to the same base meanwhile. `newerRollout` carries its
+   * adapter over to a newer base, or has done so.
+   */
+  async obstacles(tx: Transaction, jobId: string): Promise<Obstacles> {
+    const [row] = await tx.$queryRaw<{ source_gone: boolean; carried_over: boolean; newer_rollout: string | null }[]>`
       SELECT (a.deleted_at IS NOT NULL OR s.id IS NULL OR s.deleted_at IS NOT NULL) AS source_gone,
         j.kind = 'adaptation' AND EXISTS (
           SELECT 1 FROM adapter_versions v WHERE v.adapter_id = j.adapter_id AND v.parent_version_id = j.source_version_id
-            AND v.base_model_version_id = r.base_model_version_id AND v.deleted_at IS NULL) AS carried_over
+            AND v.base_model_version_id = r.base_model_version_id AND v.deleted_at IS NULL) AS carried_over,
+        (SELECT n.id FROM jobs o JOIN rollouts n ON n.id = o.rollout_id
+          WHERE o.adapter_id = j.adapter_id AND o.kind = 'adaptation' AND (o.finished_at IS NULL OR o.state = 'ready')
+            AND n.base_model_version_id > r.base_model_version_id AND n.accepted_at > r.accepted_at
+          ORDER BY n.id DESC LIMIT 1) AS newer_rollout
       FROM jobs j JOIN rollouts r ON r.id = j.rollout_id JOIN adapters a ON a.id = j.adapter_id
       LEFT JOIN adapter_versions s ON s.id = j.source_version_id
       WHERE j.id = ${jobId}`;
-    return { sourceGone: row?.source_gone ?? true, carriedOver: row?.carried_over ?? false };
+    return {
+      sourceGone: row?.source_gone ?? true,
+      carriedOver: row?.carried_over ?? false,
+      newerRollout: row?.newer_rollout ?? null,
+    };
   },
 
   /**
@@ -32,9 +51,9 @@ export const retryRepository = {
       old AS MATERIALIZED (SELECT id, tenant_id, kind, state, wave FROM jobs WHERE id = ${id} FOR NO KEY UPDATE),
       ${startTagsOf(rolloutId, RETRIED)}
       UPDATE jobs j SET ${ACCRUE_AS_HELD},
-        state = CASE WHEN j.wave > r.wave THEN 'held' ELSE 'queued' END::job_state,
-        phase = CASE WHEN j.wave > r.wave THEN 'held' ELSE 'queue_wait' END::job_phase, start_tag = tags.tag,
-        slot = CASE WHEN ${IS_LIMITED} AND COALESCE(j.wave <= r.wave, TRUE) THEN 'waiting' END, finished_at = NULL, excused_attempts = j.attempt, retried_after = j.attempt, error = NULL,
+        state = CASE WHEN ${HELD_BACK} THEN 'held' ELSE 'queued' END::job_state,
+        phase = CASE WHEN ${HELD_BACK} THEN 'held' ELSE 'queue_wait' END::job_phase, start_tag = tags.tag,
+        slot = CASE WHEN ${IS_LIMITED} AND NOT ${HELD_BACK} THEN 'waiting' END, finished_at = NULL, excused_attempts = j.attempt, retried_after = j.attempt, error = NULL,
         won_strategy = NULL, fusion_alpha = NULL, fusion_beta = NULL, metric_best = NULL, certificate = NULL, precision = NULL,
         baselines_pending = FALSE, step = 0, total_steps = 0, warnings = '{}', updated_at = clock.now
       FROM clock, rollouts r, old LEFT JOIN tags ON tags.id = old.id

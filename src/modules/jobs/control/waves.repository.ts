@@ -14,12 +14,17 @@ export interface WavedRollout {
 }
 
 /**
- * Whether all adaptations of a rollout `r` that are not held have ended, by its counts. One that somebody has paused itself does not
- * count: else a tenant could hold up all others.
+ * Whether all adaptations of a rollout `r` of the waves that were released have ended, by its counts. One that somebody has paused
+ * itself does not count: else a tenant could hold up all others. While a newer rollout is still taking adapters away, nothing more is
+ * released, which it would have to end.
  */
-const ENDED = Prisma.sql`(NOT r.jobs_follow AND COALESCE((
+const ENDED = Prisma.sql`(NOT r.jobs_follow AND NOT EXISTS (
+  SELECT 1 FROM rollouts newer WHERE newer.id = r.superseded_by_id AND newer.planned_at IS NULL AND newer.finished_at IS NULL
+) AND COALESCE((
   SELECT sum(c.unfinished) FROM rollout_counts c
-  WHERE c.rollout_id = r.id AND c.kind = 'adaptation' AND c.state <> 'held'), 0) <= (
+  WHERE c.rollout_id = r.id AND c.kind = 'adaptation' AND c.state <> 'held'), 0) + (
+  SELECT count(*) FROM job_waits w JOIN jobs j ON j.id = w.job_id
+  WHERE w.rollout_id = r.id AND j.state = 'held' AND j.wave <= r.wave AND j.kind = 'adaptation') <= (
   SELECT count(*) FROM jobs j
   WHERE j.rollout_id = r.id AND j.state = 'paused' AND j.paused_by = 'job' AND j.kind = 'adaptation'))`;
 

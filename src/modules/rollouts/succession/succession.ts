@@ -1,0 +1,83 @@
+import type { JobEntry } from '../../../jobs/catalog.ts';
+import type { Transaction } from '../../../lib/database.ts';
+import { recordEvent } from '../../events/index.ts';
+import { settleRollout, supersedeJobs, type Superseded } from '../../jobs/index.ts';
+import type { StoredOptions } from '../rollout.schemas.ts';
+import { UNPLANNED_ROLLOUT_STATES } from '../rollout.states.ts';
+import { successionRepository as repository, type LockedRollout } from './succession.repository.ts';
+
+/** A rollout and the older ones that it takes adapters from. All their rows are locked. */
+export interface Succession {
+  readonly rollout: LockedRollout;
+  readonly older: readonly LockedRollout[];
+}
+
+/** Locks a rollout with the older ones that have not ended. Null if it does not exist. */
+export async function lockSuccession(tx: Transaction, id: string): Promise<Succession | null> {
+  const rows = await repository.lockWithOlder(tx, id);
+  const rollout = rows.find((row) => row.id === id);
+  return rollout === undefined ? null : { rollout, older: rows.filter((row) => row !== rollout) };
+}
+
+/** What was taken from older rollouts. */
+interface Taken extends Superseded {
+  /** Jobs of older rollouts that got the slots of those that have ended, to be enqueued after the commit. */
+  readonly entries: readonly JobEntry[];
+}
+
+/**
+ * Takes adapters away from older rollouts: their jobs that no worker runs end, and the others finish or stop by the policy. An older
+ * rollout without any job left is completed.
+ */
+export async function takeAdapters(
+  tx: Transaction,
+  { rollout, older }: Succession,
+  adapterIds: readonly string[],
+): Promise<Taken> {
+  const { id: by, options } = rollout;
+  const running = (options as StoredOptions).policy?.supersede ?? 'finish';
+  const rolloutIds = older.map(({ id }) => id);
+  const superseded = await supersedeJobs(tx, { by, running, rolloutIds, adapterIds });
+  const concerned = older.filter(({ id, state }) => superseded.rolloutIds.has(id) || isUnplanned(state));
+  await mark(
+    tx,
+    concerned.map(({ id }) => id),
+    { by, running },
+  );
+  const entries: JobEntry[] = [];
+  for (const { id } of concerned) entries.push(...(await settleRollout(tx, id)));
+  return { ...superseded, entries };
+}
+
+/** One that is still planned may only now come to the adapters that a newer one has taken: see {@link withoutTaken}. */
+function isUnplanned(state: string): boolean {
+  return UNPLANNED_ROLLOUT_STATES.some((unplanned) => unplanned === state);
+}
+
+async function mark(
+  tx: Transaction,
+  ids: readonly string[],
+  { by, running }: { by: string; running: string },
+): Promise<void> {
+  if (ids.length === 0) return;
+  for (const { id, state } of await repository.markSuperseded(tx, ids, by)) {
+    const data = { from: state, superseded_by: by, running };
+    await recordEvent(tx, { tenantId: null, type: 'rollout.superseded', subjectId: id, data });
+  }
+}
+
+/** Leaves out what a newer rollout has taken. The rollout's row must be locked, and so are those of the newer ones while they take. */
+export async function withoutTaken<Found extends { readonly adapterId: string }>(
+  tx: Transaction,
+  rolloutId: string,
+  found: readonly Found[],
+): Promise<Found[]> {
+  const taken = new Set(
+    await repository.takenByNewer(
+      tx,
+      rolloutId,
+      found.map(({ adapterId }) => adapterId),
+    ),
+  );
+  return found.filter(({ adapterId }) => !taken.has(adapterId));
+}
