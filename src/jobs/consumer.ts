@@ -36,14 +36,16 @@ export class PermanentError extends Error {
   }
 }
 
-/** Puts the job back into the queue for `delayMs`, without using up an attempt. */
+/** Puts the job back into the queue for `delayMs`, with another priority if one is given, without using up an attempt. */
 export class TryLaterError extends Error {
   readonly delayMs: number;
+  readonly priority: number | undefined;
 
-  constructor(message: string, delayMs: number) {
+  constructor(message: string, delayMs: number, { priority }: { readonly priority?: number } = {}) {
     super(message);
     this.name = 'TryLaterError';
     this.delayMs = delayMs;
+    this.priority = priority;
   }
 }
 
@@ -257,6 +259,7 @@ interface Failed {
 async function translate(error: unknown, { shared, job, token, logger }: Failed): Promise<never> {
   if (error instanceof TryLaterError) {
     logger.debug({ reason: error.message, delayMs: error.delayMs }, 'job put off');
+    if (error.priority !== undefined) await job.changePriority({ priority: error.priority });
     return putOff(shared, job, token, error.delayMs);
   }
   if (error instanceof WorkerFaultError) {

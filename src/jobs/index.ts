@@ -13,6 +13,7 @@ export {
   type HandlerSet,
 } from './consumer.ts';
 export { writeOutbox } from './outbox.repository.ts';
+export { priorityOf } from './priorities.ts';
 export { createJobProducer, type JobProducer } from './producer.ts';
 export type { QuarantineOptions } from './quarantine.ts';
 export { createSweeper, type RecoverySource } from './sweeper.ts';

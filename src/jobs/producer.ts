@@ -19,6 +19,10 @@ export interface JobProducer {
   enqueue(entries: readonly JobEntry[]): Promise<void>;
   /** Tries to take waiting jobs out of the queue. Running jobs stay in it, and a failure is only logged. */
   remove(queue: QueueName, ids: readonly string[]): Promise<void>;
+  /**
+   * Gives a waiting job another priority, before all that have the same. A failure is only logged: the job runs at its place then.
+   */
+  bringForward(queue: QueueName, id: string, priority: number): Promise<void>;
   /** Counts the jobs of the queue that wait, run or are to be retried. */
   count(queue: QueueName): Promise<number>;
   /** Resolves when every queue has answered. @throws Error if one does not answer in time */
@@ -78,6 +82,12 @@ export async function createJobProducer(options: ProducerOptions): Promise<JobPr
         });
         if (done === null) return;
       }
+    },
+    bringForward: async (name, id, priority) => {
+      const change = async () => (await queueOf(name).getJob(id))?.changePriority({ priority, lifo: true });
+      await withTimeout(change(), timeoutMs, `queue ${name}`).catch((error: unknown) => {
+        logger.warn({ err: error, queue: name, queueJobId: id }, 'a job could not be brought forward in the queue');
+      });
     },
     count: async (name) => {
       const counts = await queueOf(name).getJobCounts('waiting', 'active', 'delayed', 'prioritized', 'paused');

@@ -29,6 +29,7 @@ import { storedProblem } from '../stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
 import type { JobFolders } from './build-job-spec.ts';
+import { createJobChoice, type JobChoice } from './job-choice.ts';
 import { leavingUnreadable } from './leave-unreadable.ts';
 import { ASK_AGAIN_MS, INSUFFICIENT_MEMORY, MemoryCheck, type WorkerMemory } from './memory-check.ts';
 import { runJob } from './run-job.ts';
@@ -61,6 +62,7 @@ const MAX_CLAIMS = 25;
 /** Makes the handler of `adaptation.run`. */
 export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   const lifecycle = createJobLifecycle({ db: deps.db, leaseMs: deps.leaseMs });
+  const choice = createJobChoice(deps);
   const { db, check = new MemoryCheck(UNLIMITED), fitness = new BaseFitness(), workerId = null } = deps;
   return {
     'adaptation.run': ({ jobId }, context) =>
@@ -69,10 +71,11 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
         // Waiting for the device counts as `queue_wait`, because the job's clock changes phase only with the claim.
         const slot = await acquireDevice(deps.training, context.signal);
         try {
+          await choice.leaveToBetter(jobId);
           const lease: Lease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
           const claimed = await lifecycle.claim(lease);
           if (claimed === null) await leaveToHolder(db, jobId);
-          else await work({ ...deps, workerId, check, lifecycle, slot, lease, claimed, context });
+          else await work({ ...deps, workerId, check, choice, lifecycle, slot, lease, claimed, context });
         } finally {
           slot.release();
         }
@@ -128,6 +131,7 @@ async function leaveToNext(db: Database, jobId: string): Promise<void> {
 interface Claim extends Omit<AdaptationDependencies, 'fitness'> {
   workerId: string | null;
   check: MemoryCheck;
+  choice: JobChoice;
   lifecycle: JobLifecycle;
   slot: TrainingSlot;
   lease: Lease;
@@ -136,7 +140,7 @@ interface Claim extends Omit<AdaptationDependencies, 'fitness'> {
 }
 
 async function work(claim: Claim): Promise<void> {
-  const { check, claimed, lease, lifecycle, slot, context, ...deps } = claim;
+  const { check, choice, claimed, lease, lifecycle, slot, context, ...deps } = claim;
   const logger = context.logger.child({
     jobId: claimed.id,
     rolloutId: claimed.rollout_id,
@@ -145,6 +149,7 @@ async function work(claim: Claim): Promise<void> {
   });
   const job = await adaptationRepository.load(deps.db, claimed.id);
   if (job === null) return;
+  choice.loads({ oldId: job.sourceVersion.baseModelVersionId, newId: job.rollout.baseModelVersionId });
   logger.info({ kind: job.kind, adapterId: job.adapterId }, 'job claimed');
   const heartbeatMs = deps.heartbeatMs ?? 1000;
   const { policy } = job.rollout.options as StoredOptions;

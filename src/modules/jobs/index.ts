@@ -3,6 +3,7 @@ export { RolloutPolicy } from './control/policy.schemas.ts';
 export { approveWave, markRolloutPaused, type PausedReason } from './control/waves.ts';
 export { limitsRepository } from './control/limits.repository.ts';
 export { wavesRepository } from './control/waves.repository.ts';
+export { exchangeRepository, type BasePair } from './order/exchange.repository.ts';
 export { slotsRepository } from './order/slots.repository.ts';
 export { pauseJobs, resumeJobs } from './control/pause.ts';
 export { pauseRepository } from './control/pause.repository.ts';

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { createFilesystemStore, registerArtifact } from '../../../src/artifacts/index.ts';
@@ -124,6 +124,16 @@ export async function createFleet(db: Database, size: FleetSize): Promise<Fleet>
     behaveOnOld: behaving('v1'),
     remove: () => rm(folder, { recursive: true, force: true }),
   };
+}
+
+/** Creates a version to which another rollout carries the same fleet over. It behaves as the new one does now. */
+export async function addVersion(db: Database, fleet: Fleet): Promise<string> {
+  const id = newId('baseModelVersion');
+  const folder = path.join(fleet.folder, id);
+  await cp(path.join(fleet.folder, 'v2'), folder, { recursive: true });
+  const data = { id, baseModelId: fleet.baseModelId, version: id, path: folder, servingName: id };
+  await db.baseModelVersion.create({ data });
+  return id;
 }
 
 /** The place of the tenant that has an adapter. */

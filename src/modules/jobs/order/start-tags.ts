@@ -2,7 +2,7 @@ import { Prisma } from '../../../lib/database.ts';
 import { PRIORITIES, TAGS } from '../../../jobs/priorities.ts';
 
 /** Jobs that are in the queue or about to be, by the condition of their index. */
-const QUEUED = Prisma.sql`j.state = 'queued' AND j.slot IS DISTINCT FROM 'waiting'`;
+export const QUEUED = Prisma.sql`j.state = 'queued' AND j.slot IS DISTINCT FROM 'waiting'`;
 
 /** Jobs of a rollout of limited concurrency that wait for a slot. */
 export const WAITING = Prisma.sql`(j.slot = 'waiting' AND j.finished_at IS NULL AND j.state IN ('queued', 'ready'))`;

@@ -1,23 +1,10 @@
-import { cp } from 'node:fs/promises';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { newId } from '../../../../src/lib/ids.ts';
 import type { RolloutOptions } from '../../../../src/modules/rollouts/index.ts';
-import type { Fleet } from '../../queue/fleet.ts';
+import { addVersion } from '../../queue/fleet.ts';
 import { eventually, queueKind } from '../../queue/test-queue.ts';
 import { useControlledFleets } from '../control/controlled-fleet.ts';
 
 const world = useControlledFleets();
-
-/** A version to which a second rollout carries the same fleet over. */
-async function addVersion(fleet: Fleet): Promise<string> {
-  const id = newId('baseModelVersion');
-  const folder = path.join(fleet.folder, id);
-  await cp(path.join(fleet.folder, 'v2'), folder, { recursive: true });
-  const data = { id, baseModelId: fleet.baseModelId, version: id, path: folder, servingName: id };
-  await world.db.baseModelVersion.create({ data });
-  return id;
-}
 
 const rollOut = async (baseModelVersionId: string, options: RolloutOptions = {}): Promise<string> =>
   (await world.rollouts.create({ base_model_version_id: baseModelVersionId, options })).id;
@@ -63,7 +50,7 @@ describe(`the fair order, queue on ${queueKind}`, () => {
   test('a tenant whose rollout comes later waits for its turn and not for the jobs that wait already', async () => {
     const fleet = await world.fleetOf({ tenants: 2, adapters: 202, of: [200, 2] });
     const [large, small] = fleet.tenants as [string, string];
-    const later = await addVersion(fleet);
+    const later = await addVersion(world.db, fleet);
     await world.work(fleet);
     const first = await world.start(fleet, {}, { policy: { selection: { tenants: [large] } } });
     await placesOf(large, 5);
@@ -89,9 +76,9 @@ describe(`the fair order, queue on ${queueKind}`, () => {
 
   test('all jobs of a rollout of high priority come before those of others, and controls last', async () => {
     const fleet = await world.fleetOf({ tenants: 1, adapters: 6 });
-    const urgent = await addVersion(fleet);
+    const urgent = await addVersion(world.db, fleet);
     const low = await world.start(fleet, {}, { control: 'all', policy: { priority: 'low' } });
-    const normal = await rollOut(await addVersion(fleet));
+    const normal = await rollOut(await addVersion(world.db, fleet));
     const high = await rollOut(urgent, { policy: { priority: 'high' } });
     for (const id of [low, normal, high]) await world.plan(id);
     await world.work(fleet);

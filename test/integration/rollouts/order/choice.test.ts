@@ -1,0 +1,58 @@
+import { describe, expect, test } from 'vitest';
+import type { RolloutPolicy } from '../../../../src/modules/jobs/index.ts';
+import { addVersion, type Fleet } from '../../queue/fleet.ts';
+import { queueKind } from '../../queue/test-queue.ts';
+import { useControlledFleets } from '../control/controlled-fleet.ts';
+
+const world = useControlledFleets();
+
+/** Plans a rollout to a version of its own, before any worker runs. */
+async function planned(fleet: Fleet, policy: RolloutPolicy): Promise<string> {
+  const version = await addVersion(world.db, fleet);
+  const { id } = await world.rollouts.create({ base_model_version_id: version, options: { policy } });
+  await world.plan(id);
+  return id;
+}
+
+/** The jobs in the order in which they began. Each has begun once. */
+async function inOrder(ids: readonly string[]) {
+  for (const id of ids) await world.ended(id, 'completed');
+  const jobs = await world.db.job.findMany({ orderBy: { startedAt: 'asc' } });
+  expect(new Set(jobs.map(({ state, attempt }) => `${state} ${attempt}`))).toEqual(new Set(['ready 1']));
+  expect(await world.queue.producer.count('adaptations')).toBe(0);
+  return jobs;
+}
+
+describe(`the choice of a job, queue on ${queueKind}`, () => {
+  test('of one tenant, the earliest deadline begins first, and other tenants lose no turn by it', async () => {
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 12 });
+    const [one, other] = fleet.tenants as [string, string];
+    const open = await planned(fleet, {});
+    const late = await planned(fleet, { deadline: '2999-02-01T00:00:00Z', selection: { tenants: [one] } });
+    const early = await planned(fleet, { deadline: '2999-01-01T00:00:00Z', selection: { tenants: [one] } });
+    await world.work(fleet);
+    const jobs = await inOrder([open, late, early]);
+    const own = jobs.filter(({ tenantId }) => tenantId === one).map(({ rolloutId }) => rolloutId);
+    expect(own).toEqual([early, late, open].flatMap((id) => Array.from({ length: 6 }, () => id)));
+    // By the start tags, the other has its last job after the sixth of the first; a worker that stays lets it wait for some more.
+    const last = jobs.findLastIndex(({ tenantId }) => tenantId === other);
+    expect(last).toBeLessThan(12 + 8);
+  });
+
+  test('a worker stays with the bases that it has loaded, and not for ever', async () => {
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 48 });
+    const rollouts: string[] = [];
+    for (const tenant of fleet.tenants) rollouts.push(await planned(fleet, { selection: { tenants: [tenant] } }));
+    await world.work(fleet);
+    const jobs = await inOrder(rollouts);
+    const runs: number[] = [];
+    jobs.forEach(({ rolloutId }, index) => {
+      if (rolloutId === jobs[index - 1]?.rolloutId) runs[runs.length - 1]!++;
+      else runs.push(1);
+    });
+    expect(runs.length).toBeLessThanOrEqual(8);
+    expect(runs[0]).toBe(9);
+    // What was passed over has its turns later: the other tenant's next jobs come at once.
+    expect(Math.max(...runs)).toBeLessThanOrEqual(18);
+  });
+});
