@@ -15,6 +15,7 @@ import eventRoutes from './modules/events/event.routes.ts';
 import exportRoutes from './modules/export/export.routes.ts';
 import healthRoutes from './modules/health/health.routes.ts';
 import jobRoutes from './modules/jobs/job.routes.ts';
+import ladderRoutes from './modules/jobs/ladder/ladder.routes.ts';
 import quotaRoutes from './modules/quotas/quota.routes.ts';
 import rollbackRoutes from './modules/rollbacks/rollback.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
@@ -40,6 +41,7 @@ const MODULES: readonly ModulePlugin[] = [
   rolloutRoutes,
   rollbackRoutes,
   jobRoutes,
+  ladderRoutes,
   eventRoutes,
   auditRoutes,
   tenantRoutes,
