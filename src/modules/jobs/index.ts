@@ -4,6 +4,7 @@ export { approveWave, markRolloutPaused, type PausedReason } from './control/wav
 export { wavesRepository } from './control/waves.repository.ts';
 export { pauseJobs, resumeJobs } from './control/pause.ts';
 export { pauseRepository } from './control/pause.repository.ts';
+export { HELD_SO_FAR, TOTAL } from './job-clock.ts';
 export { toEntry } from './job-entries.ts';
 export {
   advancePhase,
@@ -19,4 +20,4 @@ export {
 export type { CandidateColumns, ChangedJob, JobProgress, Lease } from './job-lifecycle.repository.ts';
 export { createJobRepository, waveRank, type PlannedJob } from './job.repository.ts';
 export { createJobService, type JobService, jobRecoverySource } from './job.service.ts';
-export { JOB_TRANSITIONS, TERMINAL_JOB_STATES } from './job.states.ts';
+export { JOB_PHASES, JOB_TRANSITIONS, TERMINAL_JOB_STATES, type JobPhase } from './job.states.ts';
