@@ -15,7 +15,9 @@ import eventRoutes from './modules/events/event.routes.ts';
 import exportRoutes from './modules/export/export.routes.ts';
 import healthRoutes from './modules/health/health.routes.ts';
 import jobRoutes from './modules/jobs/job.routes.ts';
+import ladderRoutes from './modules/jobs/ladder/ladder.routes.ts';
 import quotaRoutes from './modules/quotas/quota.routes.ts';
+import reportRoutes from './modules/reports/report.routes.ts';
 import rollbackRoutes from './modules/rollbacks/rollback.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
@@ -39,7 +41,9 @@ import { useTypeBoxValidation } from './plugins/validation/validation.ts';
 const MODULES: readonly ModulePlugin[] = [
   rolloutRoutes,
   rollbackRoutes,
+  reportRoutes,
   jobRoutes,
+  ladderRoutes,
   eventRoutes,
   auditRoutes,
   tenantRoutes,

@@ -2,7 +2,8 @@ import type { JobEvent } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import { certificateDocument, type CertificateDocument } from '../../core/method/gate/certificate-document.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
-import { measuredRows, type MetricValue } from '../../core/method/gate/readiness-gate.ts';
+import type { MetricValue } from '../../core/method/gate/readiness-gate.ts';
+import { gateDocument, madeDocument } from '../../core/method/ladder/ladder-document.ts';
 import type { RungReport } from '../../core/method/ladder/ladder-state.ts';
 import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import { duration, percent } from '../output.ts';
@@ -102,27 +103,8 @@ function sliceDocument({ old, best }: JobOutcome['slices']) {
 export type RebaseDocument = ReturnType<typeof rebaseDocument>;
 
 function rungDocument({ rung, result, reason, ms, candidate }: RungReport, target: number | null) {
-  const gate = candidate && {
-    value: candidate.metric.curtailed ? null : candidate.metric.value,
-    best_case: candidate.metric.curtailed ? candidate.metric.value : null,
-    standard_error: candidate.metric.curtailed ? null : candidate.metric.standardError,
-    bound: candidate.bound,
-    target,
-    negative_flips: candidate.negativeFlips,
-    rows: candidate.metric.rows,
-    measured_rows: measuredRows(candidate.metric),
-    passed: candidate.verdict === 'passed',
-    verdict: candidate.verdict,
-    certificate: certificateDocument(candidate.certificate),
-    failed: candidate.failed,
-  };
-  const made = candidate && {
-    strategy: candidate.strategy,
-    fusion_alpha: candidate.alpha,
-    fusion_beta: candidate.beta,
-    step: candidate.step,
-  };
-  return { rung, result, reason, ms, candidate: made, gate };
+  const gate = candidate && { ...gateDocument(candidate), target, passed: candidate.verdict === 'passed' };
+  return { rung, result, reason, ms, candidate: candidate && madeDocument(candidate), gate };
 }
 
 export function rebaseRows(document: RebaseDocument, out: string): [string, string][] {

@@ -134,6 +134,8 @@ class AdaptationRun {
     if (result.ready) this.#markReady();
     const phases = this.#ready?.phases ?? this.#clock.phases();
     const { ready, best, rungs, problem, candidates } = result;
+    const publishedId = ready ? (best?.id ?? null) : null;
+    this.#emit({ type: 'ladder', ladder: { current: null, rungs, candidates, publishedId, ended: true } });
     const copy = candidates.find(({ id }) => id === 'copy');
     if (copy && !copy.metric.curtailed) this.#noteBaselines({ copy: copy.metric.value });
     if (kind === 'adaptation' && baselines !== 'needed') await this.#completeBaselines(prepared);

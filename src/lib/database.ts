@@ -145,6 +145,11 @@ export function isDatabaseFull(error: unknown): boolean {
   return codesOf(error).includes('53100');
 }
 
+/** Whether PostgreSQL has ended a statement that took longer than it may. */
+export function isStatementTimeout(error: unknown): boolean {
+  return codesOf(error).includes('57014');
+}
+
 /** Whether the database only reads, as a standby does. */
 export function isDatabaseReadOnly(error: unknown): boolean {
   return codesOf(error).includes('25006');

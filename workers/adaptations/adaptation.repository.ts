@@ -4,6 +4,7 @@ import { insertAdapterVersion, lockAdapter } from '../../src/modules/adapters/in
 import { recordEvent } from '../../src/modules/events/index.ts';
 import { keepOutcomes, outcomeRequestRepository } from '../../src/modules/outcomes/index.ts';
 import { anchorRepository, type JobAnchor } from './anchors/anchor.repository.ts';
+import { keepLadder, type LadderOwner } from './ladder.repository.ts';
 import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
 import type { MetricPoint } from '../../core/adaptation/job-events.ts';
 import type { RowsUsed } from '../../core/adaptation/job-outcome.ts';
@@ -12,6 +13,7 @@ import type { SliceValues } from '../../core/adaptation/measurements/slices.ts';
 import { certificateDocument } from '../../core/method/gate/certificate-document.ts';
 import type { Certificate } from '../../core/method/gate/readiness-gate.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
+import type { LadderDocument } from '../../core/method/ladder/ladder-document.ts';
 import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
 import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
 
@@ -66,6 +68,8 @@ export interface Measurements {
   readonly anchor: JobAnchor | null;
   readonly rowFormat: RowFormat | null;
   readonly warnings: readonly string[];
+  /** What became of the rungs so far. */
+  readonly ladder: LadderDocument | null;
 }
 
 export const NO_MEASUREMENTS: Measurements = {
@@ -75,6 +79,7 @@ export const NO_MEASUREMENTS: Measurements = {
   anchor: null,
   rowFormat: null,
   warnings: [],
+  ladder: null,
 };
 
 export const adaptationRepository = {
@@ -151,12 +156,12 @@ export const adaptationRepository = {
 
   /**
    * Writes measurements. If a resumed job measures a point again, the first value is kept; of the old adapter's
-   * outcomes the last ones are kept, and each warning is kept once.
+   * outcomes and of the ladder the last ones are kept, and each warning is kept once.
    */
   async insertMeasurements(
     tx: Transaction,
-    job: { id: string; tenantId: string; sourceVersionId: string },
-    { points, searches, old, anchor, rowFormat, warnings }: Measurements,
+    job: LadderOwner & { sourceVersionId: string },
+    { points, searches, old, anchor, rowFormat, warnings, ladder }: Measurements,
   ): Promise<void> {
     const owner = { jobId: job.id, tenantId: job.tenantId };
     if (points.length > 0) {
@@ -179,6 +184,7 @@ export const adaptationRepository = {
           WHERE found <> ALL (COALESCE(warnings, '{}')) GROUP BY found ORDER BY min(place)))[1:${MAX_WARNINGS}::int]
         WHERE id = ${job.id}`;
     }
+    if (ladder !== null) await keepLadder(tx, job, ladder);
     if (old !== null) {
       await keepOutcomes(tx, { id: job.sourceVersionId, tenantId: job.tenantId }, old);
       // The rows stay while a job runs, so nobody else needs to measure them.

@@ -1,5 +1,6 @@
 import type { JobEvent, JobEventHandler, Publication, Resumption } from '../../core/adaptation/job-events.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
+import { ladderDocument } from '../../core/method/ladder/ladder-document.ts';
 import type { WatchRecord } from '../../core/method/ladder/watch-log.ts';
 import type { SearchEvaluation } from '../../core/method/search/search-task.ts';
 import type { Logger } from '../../src/lib/logger.ts';
@@ -35,6 +36,8 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
         return recordCandidate(recorder, event.candidate, recorder.step);
       case 'search':
         return recordSearch(recorder, event.evaluation, event.evaluations);
+      case 'ladder':
+        return recorder.ladder(ladderDocument(event.ladder));
       case 'watched':
         return recordWatched(recorder, event.watched, recorder.step);
       case 'resumed':

@@ -2,10 +2,12 @@ import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outco
 import type { MetricPoint } from '../../core/adaptation/job-events.ts';
 import type { Baselines } from '../../core/adaptation/baselines.ts';
 import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
+import type { LadderDocument } from '../../core/method/ladder/ladder-document.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { LeaseLostError, type JobLifecycle, type JobProgress, type Lease } from '../../src/modules/jobs/index.ts';
 import type { JobAnchor } from './anchors/anchor.repository.ts';
+import type { LadderOwner } from './ladder.repository.ts';
 import { adaptationRepository, NO_MEASUREMENTS, type Measurements, type SearchPoint } from './adaptation.repository.ts';
 
 export interface ProgressRecorder {
@@ -21,6 +23,8 @@ export interface ProgressRecorder {
   rowFormat(format: RowFormat): void;
   /** Records what the adapter's owner should know. */
   warning(message: string): void;
+  /** Records what became of the rungs so far, in place of what was recorded before. */
+  ladder(ladder: LadderDocument): void;
   points(points: readonly MetricPoint[]): void;
   search(search: SearchPoint): void;
   /** Records the metric of a candidate. The best one counts until a candidate is published. */
@@ -38,8 +42,8 @@ export interface ProgressRecorder {
 export interface RecorderOptions {
   lifecycle: JobLifecycle;
   lease: Lease;
-  tenantId: string;
-  sourceVersionId: string;
+  /** The job, as its measurements belong to it. */
+  job: LadderOwner & { sourceVersionId: string };
   metric: MetricName;
   /** Progress that an earlier attempt has written. */
   known: JobProgress;
@@ -65,9 +69,8 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
   const write = async (): Promise<void> => {
     const batch = waiting;
     waiting = NO_MEASUREMENTS;
-    const job = { id: lease.jobId, tenantId: options.tenantId, sourceVersionId: options.sourceVersionId };
     try {
-      await lifecycle.heartbeat(lease, state, (tx) => adaptationRepository.insertMeasurements(tx, job, batch));
+      await lifecycle.heartbeat(lease, state, (tx) => adaptationRepository.insertMeasurements(tx, options.job, batch));
     } catch (error) {
       waiting = joined(batch, waiting);
       if (error instanceof LeaseLostError) lost.abort(error);
@@ -112,6 +115,7 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
     anchor: (anchor) => void (waiting = { ...waiting, anchor }),
     rowFormat: (format) => void (waiting = { ...waiting, rowFormat: format }),
     warning: (message) => void (waiting = { ...waiting, warnings: [...waiting.warnings, message] }),
+    ladder: (ladder) => void (waiting = { ...waiting, ladder }),
     points: (more) => void (waiting = { ...waiting, points: [...waiting.points, ...more] }),
     search: (search) => void (waiting = { ...waiting, searches: [...waiting.searches, search] }),
     published(value) {
@@ -134,5 +138,6 @@ function joined(earlier: Measurements, later: Measurements): Measurements {
     anchor: later.anchor ?? earlier.anchor,
     rowFormat: later.rowFormat ?? earlier.rowFormat,
     warnings: [...earlier.warnings, ...later.warnings],
+    ladder: later.ladder ?? earlier.ladder,
   };
 }

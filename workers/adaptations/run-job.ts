@@ -39,8 +39,7 @@ export async function runJob(run: JobRun): Promise<void> {
   const recorder = recordProgress({
     lifecycle,
     lease,
-    tenantId: job.tenantId,
-    sourceVersionId: job.sourceVersionId,
+    job,
     metric: job.metricName as MetricName,
     known: { ...job },
     published: job.readyAt !== null,

@@ -9,7 +9,7 @@ import type { SearchEvaluation } from '../search/search-task.ts';
 import type { FleetSearches } from '../search/fleet-prior.ts';
 import type { LossAndGradients } from '../search/gradients/gradient-search.ts';
 import type { Candidate, CandidateRecord, RungName } from './candidate.ts';
-import type { LadderState } from './ladder-state.ts';
+import type { LadderProgress, LadderState } from './ladder-state.ts';
 import type { WatchRecord } from './watch-log.ts';
 
 /** The phases that a ladder goes through. Searching belongs to `initialize`. */
@@ -32,6 +32,8 @@ export type LadderEvent =
   | { readonly type: 'watched'; readonly watched: WatchRecord }
   | { readonly type: 'candidate'; readonly candidate: CandidateRecord }
   | { readonly type: 'published'; readonly candidate: CandidateRecord }
+  /** Comes after each change of it, and first where a run resumes. */
+  | { readonly type: 'ladder'; readonly ladder: LadderProgress }
   | { readonly type: 'warning'; readonly message: string };
 
 export interface FineTuneRequest {

@@ -52,6 +52,18 @@ export interface RungReport {
   readonly candidate: CandidateRecord | null;
 }
 
+/** What became of each rung so far, with every candidate that was judged. It is told whole, so that the last one says all. Plain JSON. */
+export interface LadderProgress {
+  /** The rung that the run is on; null between two of them and at the end. */
+  readonly current: RungName | null;
+  /** A report for every rung of the strategy, in order. Until the run has ended, `not_run` means that nothing was judged on it yet. */
+  readonly rungs: readonly RungReport[];
+  /** In the order in which they were judged. */
+  readonly candidates: readonly CandidateRecord[];
+  readonly publishedId: string | null;
+  readonly ended: boolean;
+}
+
 /** Everything that an interrupted run needs to resume without repeating an evaluation. Plain JSON. */
 export interface LadderState {
   readonly strategy: Strategy;

@@ -75,7 +75,10 @@ export class Ladder {
     options: LadderOptions,
   ): Promise<Ladder> {
     const ladder = new Ladder(strategy, rungs, context, options);
-    if (context.resume) await ladder.#restore(context.resume);
+    if (context.resume) {
+      await ladder.#restore(context.resume);
+      ladder.#tell();
+    }
     return ladder;
   }
 
@@ -121,15 +124,19 @@ export class Ladder {
     this.#rung = rung;
     this.#log.enter(rung);
     this.context.report({ type: 'rung', rung });
+    this.#tell();
   }
 
   leave(): void {
+    if (this.#log.current === null) return;
     this.#log.leave();
+    this.#tell();
   }
 
   skip(rung: RungName, reason: string): void {
     this.#log.skip(rung, reason);
     this.context.report({ type: 'skipped', rung, reason });
+    this.#tell();
   }
 
   /** Warns, once, if the gate rows are too few to decide on the best candidate. */
@@ -206,6 +213,7 @@ export class Ladder {
     this.#candidates.push(record);
     if (await this.#isBest(candidate)) this.#best = candidate;
     this.context.report({ type: 'candidate', candidate: record });
+    this.#tell();
     await this.checkpoint();
     await this.publishBest();
     this.context.phase(during);
@@ -222,6 +230,7 @@ export class Ladder {
     await this.context.publish(best);
     this.#publishedId = best.id;
     this.context.report({ type: 'published', candidate: toRecord(best) });
+    this.#tell();
     await this.checkpoint();
   }
 
@@ -261,6 +270,14 @@ export class Ladder {
       warnings: this.#warnings,
       elapsedMs: this.#elapsed(),
     };
+  }
+
+  #tell(): void {
+    const [candidates, publishedId] = [[...this.#candidates], this.#publishedId];
+    const state = { candidates, publishedId, held: this.#held, watched: this.#watched.records };
+    const rungs = this.#log.reports(this.#rungs, state);
+    const ladder = { current: this.#log.current, rungs, candidates, publishedId, ended: false };
+    this.context.report({ type: 'ladder', ladder });
   }
 
   #state(): LadderState {

@@ -69,6 +69,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   // Only its value is shown.
   gate_outcomes: { SELECT: ['adapter_version_id', 'tenant_id', 'value'] },
   idempotency_records: { SELECT: null, UPDATE: ANSWER },
+  job_ladders: READ,
   job_waits: READ,
   jobs: { SELECT: null, UPDATE: CANCELLED_JOB },
   late_adapters: NOTHING,

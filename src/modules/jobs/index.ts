@@ -8,6 +8,7 @@ export { slotsRepository } from './order/slots.repository.ts';
 export { pauseJobs, resumeJobs } from './control/pause.ts';
 export { pauseRepository } from './control/pause.repository.ts';
 export { lockStartTags, queueJobs } from './order/slots.ts';
+export { HELD_SO_FAR, TOTAL } from './job-clock.ts';
 export {
   advancePhase,
   cancelJobs,
@@ -22,6 +23,6 @@ export {
 export type { CandidateColumns, ChangedJob, JobProgress, Lease } from './job-lifecycle.repository.ts';
 export { createJobRepository, waveRank, type PlannedJob } from './job.repository.ts';
 export { createJobService, type JobService, jobRecoverySource } from './job.service.ts';
-export { JOB_TRANSITIONS, TERMINAL_JOB_STATES } from './job.states.ts';
 export { releaseJobs, supersedeJobs, type Superseded } from './succession/succession.ts';
 export { jobSuccessionRepository, type JobWait } from './succession/succession.repository.ts';
+export { JOB_PHASES, JOB_TRANSITIONS, TERMINAL_JOB_STATES, type JobPhase } from './job.states.ts';

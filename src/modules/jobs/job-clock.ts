@@ -37,6 +37,9 @@ export const ACCRUE_AS_HELD = Prisma.raw(
 /** The sum of all phases with the time since the last statement: the time to readiness of a job that is ready now. */
 export const TOTAL = Prisma.raw(`(${[...JOB_PHASES.map((phase) => `j.${phase}_ms`), ELAPSED].join(' + ')})`);
 
+/** For how long the job was held so far, also if it is now. */
+export const HELD_SO_FAR = Prisma.raw(`(j.held_ms + CASE WHEN j.phase = 'held' THEN ${ELAPSED} ELSE 0 END)`);
+
 function accrual(phase: JobPhase, condition: string): string {
   return `${phase}_ms = j.${phase}_ms + CASE WHEN ${condition} AND j.ttr_ms IS NULL THEN ${ELAPSED} ELSE 0 END`;
 }

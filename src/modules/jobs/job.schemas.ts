@@ -67,7 +67,7 @@ const SliceVerdict = Type.Object({
   ),
 });
 
-const Certificate = Type.Object(
+export const Certificate = Type.Object(
   {
     verdict: Type.Enum(['passed', 'failed', 'inconclusive'] as const, {
       description:

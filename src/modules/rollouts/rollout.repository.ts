@@ -68,6 +68,12 @@ export interface RolloutMove {
   error?: Prisma.InputJsonObject | null;
 }
 
+/**
+ * How many times the time of the adaptation `j` its control `c` took, both without the wait in the queue and what was held. Null unless
+ * both were ready.
+ */
+export const SPEEDUP = Prisma.sql`(c.ttr_ms - c.queue_wait_ms - c.held_ms) / NULLIF(j.ttr_ms - j.queue_wait_ms - j.held_ms, 0)`;
+
 export function createRolloutRepository(db: Queryable) {
   return {
     insert: (tx: Transaction, row: NewRollout) => tx.rollout.create({ data: row, include: SHOWN }),
@@ -178,9 +184,7 @@ export function createRolloutRepository(db: Queryable) {
       return row?.version ?? '';
     },
 
-    /**
-     * The figures of rollouts, for one tenant or for all. The speed-up compares times without the wait in the queue and what was held.
-     */
+    /** The figures of rollouts, for one tenant or for all. */
     summaries: (rolloutIds: readonly string[], tenantId: string | null) =>
       readRows<SummaryRow>(
         db,
@@ -189,9 +193,7 @@ export function createRolloutRepository(db: Queryable) {
           percentile_cont(0.5) WITHIN GROUP (ORDER BY j.ttr_ms) AS median_ttr_ms,
           CASE WHEN count(*) > 0 AND count(*) = count(j.finished_at)
             THEN (EXTRACT(EPOCH FROM max(j.finished_at) - r.accepted_at) * 1000)::float8 END AS makespan_ms,
-          percentile_cont(0.5) WITHIN GROUP (
-            ORDER BY (c.ttr_ms - c.queue_wait_ms - c.held_ms) / NULLIF(j.ttr_ms - j.queue_wait_ms - j.held_ms, 0)
-          ) AS median_speedup
+          percentile_cont(0.5) WITHIN GROUP (ORDER BY ${SPEEDUP}) AS median_speedup
         FROM rollouts r
         JOIN jobs j ON j.rollout_id = r.id AND j.kind = 'adaptation'
         LEFT JOIN jobs c ON c.rollout_id = r.id AND c.adapter_id = j.adapter_id AND c.kind = 'control'

@@ -14,6 +14,7 @@ const TAGS = [
   { name: 'Adapters', description: 'LoRA adapters and their versions.' },
   { name: 'Rollouts', description: 'A rollout carries every adapter over to one new base model version.' },
   { name: 'Jobs', description: 'A job carries one adapter over in a rollout, or trains its control from scratch.' },
+  { name: 'Reports', description: 'How long rollouts took, for whom, and what they cost.' },
   { name: 'Events', description: 'A record of everything that has happened.' },
   { name: 'Service', description: 'The health of the service.' },
 ];

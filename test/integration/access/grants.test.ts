@@ -37,6 +37,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   evolutions: { SELECT: ALL },
   gate_outcomes: { SELECT: 'adapter_version_id tenant_id value' },
   idempotency_records: { SELECT: ALL, UPDATE: 'body_bytes created_at request_hash response status_code' },
+  job_ladders: { SELECT: ALL },
   job_waits: { SELECT: ALL },
   jobs: {
     SELECT: ALL,

@@ -16,6 +16,15 @@ const ROWS = {
 };
 const ADAPTER = { base_model: 'tiny', metric: 'loss', gate: { kind: 'absolute', target: 2 } };
 
+const LADDER = {
+  ended: true,
+  current_rung: null,
+  published_candidate: null,
+  rungs: [],
+  candidates: [],
+  candidates_left_out: 0,
+};
+
 /** A tenant with one of each thing that a tenant can own. The identifiers have the names of their prefixes. */
 export interface Owner extends TestTenant {
   owned: Record<'ten' | 'key' | 'dst' | 'adp' | 'adv' | 'job', string>;
@@ -165,6 +174,7 @@ async function createOwner(
       sourceVersionId: adv,
       strategy: 'auto',
       metricName: 'loss',
+      ladders: { create: { tenantId: tenant.id, retriedAfter: 0, strategy: 'auto', ladder: LADDER } },
       metricPoints: { create: { tenantId: tenant.id, name: 'loss', step: 1, value: 0.5 } },
       searchEvaluations: {
         create: {

@@ -92,6 +92,7 @@ const MIGRATIONS = [
   '20261127210100_rollout_limits',
   '20261127220000_supersession',
   '20261127220100_late_adapters',
+  '20261127260000_job_ladders',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -124,6 +124,7 @@ const LISTS: Record<string, string[]> = {
     'changed_after=POSITION&rollout_id=ROLLOUT',
     'changed_after=POSITION&tenant_id=TENANT',
   ],
+  '/v1/jobs/{id}/search-points': [''],
   '/v1/jobs/{id}/metrics': ['limit=100', 'limit=100&since_id=30000', 'limit=100&name=loss'],
   '/v1/events': ['', 'after=POSITION', 'subject_id=JOB'],
   '/v1/audit-log': ['', 'after=POSITION', 'subject_id=JOB'],

@@ -3,7 +3,11 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
-import { adaptationRepository, type LoadedJob } from '../../../workers/adaptations/adaptation.repository.ts';
+import {
+  adaptationRepository,
+  NO_MEASUREMENTS,
+  type LoadedJob,
+} from '../../../workers/adaptations/adaptation.repository.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
@@ -63,13 +67,13 @@ test('a later rollout is given it, and what was measured of a version at its pub
 
 test('a new measurement takes the place of the earlier one, and goes with its version', async () => {
   const { db } = queue.database;
-  const { id, tenantId, sourceVersionId } = jobs[0]!;
+  const { id, tenantId, sourceVersionId, strategy } = jobs[0]!;
   const anew = { ...OLD, value: 1, values: [1, 1, 1] };
   await db.$transaction((tx) =>
     adaptationRepository.insertMeasurements(
       tx,
-      { id, tenantId, sourceVersionId },
-      { points: [], searches: [], old: anew, anchor: null, rowFormat: null, warnings: [] },
+      { id, tenantId, sourceVersionId, strategy, retriedAfter: 0 },
+      { ...NO_MEASUREMENTS, old: anew },
     ),
   );
   expect(await adaptationRepository.oldOutcomes(db, laterJob(sourceVersionId))).toEqual(anew);

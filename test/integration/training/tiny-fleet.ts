@@ -31,6 +31,8 @@ export interface TinyFleet {
   readonly artifacts: ArtifactStore;
   readonly training: TrainingProcess;
   readonly db: Database;
+  /** What the API does to jobs. */
+  readonly jobService: JobService;
   readonly family: TinyFamily;
   /** Folder of artifacts and checkpoints. */
   readonly dataDir: string;
@@ -110,6 +112,7 @@ export async function createTinyFleet(options: TinyFleetOptions): Promise<TinyFl
     artifacts: fleet.artifacts,
     training,
     db,
+    jobService,
     family,
     dataDir: config.dataDir,
     newVersionId: fleet.newVersionId,

@@ -1,0 +1,78 @@
+import { certificateDocument } from '../gate/certificate-document.ts';
+import { measuredRows } from '../gate/readiness-gate.ts';
+import type { CandidateRecord } from './candidate.ts';
+import type { LadderProgress, RungReport } from './ladder-state.ts';
+
+/** Of more candidates than twice as many, only the first and the last ones are shown. */
+const SHOWN_AT_EACH_END = 50;
+
+export type LadderDocument = ReturnType<typeof ladderDocument>;
+
+/** A ladder as answers and documents show it. */
+export function ladderDocument({ current, rungs, candidates, publishedId, ended }: LadderProgress) {
+  const leftOut = Math.max(0, candidates.length - 2 * SHOWN_AT_EACH_END);
+  const shown =
+    leftOut === 0 ? candidates : [...candidates.slice(0, SHOWN_AT_EACH_END), ...candidates.slice(-SHOWN_AT_EACH_END)];
+  return {
+    ended,
+    current_rung: current,
+    published_candidate: publishedId,
+    rungs: rungs.map((report) => rungDocument(report, { candidates, ended })),
+    candidates: shown.map(candidateDocument),
+    candidates_left_out: leftOut,
+  };
+}
+
+function rungDocument(
+  { rung, result, reason, ms, candidate }: RungReport,
+  { candidates, ended }: Pick<LadderProgress, 'candidates' | 'ended'>,
+) {
+  const isOpen = result === 'not_run' && !ended;
+  return {
+    rung,
+    result: isOpen ? null : result,
+    reason: isOpen ? null : reason,
+    ms,
+    best_candidate: candidate?.id ?? null,
+    looks: candidates.filter((judged) => judged.rung === rung).length,
+  };
+}
+
+function candidateDocument(candidate: CandidateRecord) {
+  const { id, rung, searchLoss, elapsedMs, judgedIn } = candidate;
+  return {
+    id,
+    rung,
+    ...madeDocument(candidate),
+    search_loss: finite(searchLoss),
+    elapsed_ms: elapsedMs,
+    gate: { ...gateDocument(candidate), needed: finite(candidate.needed), judged_in: judgedIn ?? null },
+  };
+}
+
+/** What a candidate was made by. */
+export function madeDocument({ strategy, alpha, beta, step }: CandidateRecord) {
+  return { strategy, fusion_alpha: alpha, fusion_beta: beta, step };
+}
+
+/** What the gate found and decided. Of a curtailed look, the value is not known, only what it could be at best. */
+export function gateDocument({ metric, bound, negativeFlips, verdict, certificate, failed }: CandidateRecord) {
+  const { value, standardError, rows, curtailed } = metric;
+  return {
+    value: curtailed ? null : finite(value),
+    best_case: curtailed ? finite(value) : null,
+    standard_error: curtailed ? null : finite(standardError),
+    bound: finite(bound),
+    negative_flips: negativeFlips,
+    rows,
+    measured_rows: measuredRows(metric),
+    verdict,
+    certificate: certificateDocument(certificate),
+    failed,
+  };
+}
+
+/** Training that diverges has values that JSON cannot hold. */
+function finite(value: number | null): number | null {
+  return value !== null && Number.isFinite(value) ? value : null;
+}

@@ -1,0 +1,26 @@
+import { normalQuantile, studentQuantile } from './distributions.ts';
+
+/** Of positive ratios: how many there are, and the mean and the standard deviation (n − 1) of their logarithms. */
+export interface LogRatios {
+  readonly count: number;
+  readonly mean: number;
+  readonly deviation: number;
+}
+
+/** With fewer ratios, the quantile of Student's distribution is not accurate, and an interval would say little. */
+const LEAST = 5;
+
+/**
+ * Two-sided interval of the geometric mean of ratios, by Student's t of their logarithms: exp(m ± t · s / √n).
+ * @param confidence in (0, 1)
+ * @returns null for fewer than five ratios
+ */
+export function geometricMeanInterval(
+  { count, mean, deviation }: LogRatios,
+  confidence: number,
+): { readonly low: number; readonly high: number } | null {
+  if (count < LEAST) return null;
+  const t = studentQuantile(normalQuantile((1 + confidence) / 2), count - 1);
+  const half = (t * deviation) / Math.sqrt(count);
+  return { low: Math.exp(mean - half), high: Math.exp(mean + half) };
+}

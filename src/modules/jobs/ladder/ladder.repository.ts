@@ -1,0 +1,19 @@
+import type { Queryable } from '../../../lib/database.ts';
+import { pageArguments, type PageQuery } from '../../../lib/pagination.ts';
+
+/** What a job has tried, as its workers have written it down. */
+export const ladderRepository = {
+  runs: (db: Queryable, jobId: string) => db.jobLadder.findMany({ where: { jobId }, orderBy: { retriedAfter: 'asc' } }),
+
+  /** A page of the points of its search, the first ones first, each with its place as the identifier of a page. */
+  searchPoints: async (db: Queryable, jobId: string, query: PageQuery) => {
+    const { take, where } = pageArguments(query, 'asc');
+    const after = where.id !== undefined && 'gt' in where.id ? Number(where.id.gt) : -1;
+    const rows = await db.searchEvaluation.findMany({
+      where: { jobId, index: { gt: Number.isInteger(after) ? after : -1 } },
+      orderBy: { index: 'asc' },
+      take,
+    });
+    return rows.map((row) => ({ ...row, id: String(row.index) }));
+  },
+};

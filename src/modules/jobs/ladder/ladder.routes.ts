@@ -1,0 +1,52 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
+import type { ModuleOptions } from '../../../app-dependencies.ts';
+import { pageOf, PageQuery } from '../../../lib/pagination.ts';
+import { requireScope, tenantScope } from '../../../plugins/auth.ts';
+import { operationsOf } from '../../../plugins/openapi/operation.ts';
+import { JobParams } from '../job.schemas.ts';
+import { createJobService } from '../job.service.ts';
+import { JobLadder, SearchPoint } from './ladder.schemas.ts';
+import { createLadderService } from './ladder.service.ts';
+
+const operation = operationsOf('Jobs');
+
+const ladderRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
+  /** @throws AppError 404 if the caller may not see the job */
+  const found = async (request: FastifyRequest, id: string) => {
+    await createJobService({ ...deps, db: request.db }).get(id, tenantScope(request));
+    return createLadderService({ db: request.db });
+  };
+  app.get(
+    '/jobs/:id/ladder',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        ...operation('getJobLadder', 'Get what a job has tried'),
+        description:
+          'Every rung of the strategy, with the time it took and why it was skipped, and what the gate said of each candidate. It grows ' +
+          'while the job runs. An attempt that resumes from a checkpoint goes on where the one before was; a retry begins another run.',
+        params: JobParams,
+        response: { 200: JobLadder },
+      },
+    },
+    async (request) => (await found(request, request.params.id)).ladder(request.params.id),
+  );
+  app.get(
+    '/jobs/:id/search-points',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        ...operation('listSearchPoints', 'List the points of the search of a job, the first ones first'),
+        description:
+          'Fusion coefficients and the loss that the search has measured with them. A retry that searches again keeps the points that the ' +
+          'first search has measured, because other jobs may have begun with them.',
+        params: JobParams,
+        querystring: PageQuery,
+        response: { 200: pageOf(SearchPoint) },
+      },
+    },
+    async (request) => (await found(request, request.params.id)).searchPoints(request.params.id, request.query),
+  );
+};
+export default ladderRoutes;

@@ -1,0 +1,31 @@
+import type { Database } from '../../../lib/database.ts';
+import { toPage, type Page, type PageQuery } from '../../../lib/pagination.ts';
+import { toTimestamp } from '../../../lib/schemas.ts';
+import { ladderRepository as repository } from './ladder.repository.ts';
+import type { JobLadder, LadderRun, SearchPoint } from './ladder.schemas.ts';
+
+type Kept = Omit<LadderRun, 'after_attempt' | 'strategy' | 'updated_at'>;
+
+/** What a job has tried. The caller has found the job among those that it may see. */
+export function createLadderService({ db }: { db: Database }) {
+  return {
+    async ladder(jobId: string): Promise<JobLadder> {
+      const data = (await repository.runs(db, jobId)).map(({ retriedAfter, strategy, ladder, updatedAt }) => {
+        const kept = ladder as unknown as Kept;
+        return { after_attempt: retriedAfter, strategy, ...kept, updated_at: toTimestamp(updatedAt) };
+      });
+      return { recorded: data.length > 0, data };
+    },
+
+    /** @throws AppError 400 `invalid_cursor` */
+    searchPoints: async (jobId: string, query: PageQuery): Promise<Page<SearchPoint>> =>
+      toPage(await repository.searchPoints(db, jobId, query), query, (row) => ({
+        index: row.index,
+        fusion_alpha: row.fusionAlpha,
+        fusion_beta: row.fusionBeta,
+        rows: row.rows,
+        loss: row.loss,
+        duration_ms: row.durationMs,
+      })),
+  };
+}

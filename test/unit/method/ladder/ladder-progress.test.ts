@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import { ladderDocument } from '../../../../core/method/ladder/ladder-document.ts';
+import type { LadderProgress } from '../../../../core/method/ladder/ladder-state.ts';
+import { ToyAdaptation } from '../support/toy-adaptation.ts';
+import { killAtEveryCall, NOVEL, run, until } from '../support/toy-runs.ts';
+
+const told = (toy: ToyAdaptation): LadderProgress[] =>
+  toy.events.flatMap((event) => (event.type === 'ladder' ? [event.ladder] : []));
+const untimed = (ladder: LadderProgress) => {
+  const { rungs, candidates, ...rest } = ladderDocument(ladder);
+  return {
+    ...rest,
+    rungs: rungs.map(({ ms: _, ...rung }) => rung),
+    candidates: candidates.map(({ elapsed_ms: _, ...candidate }) => candidate),
+  };
+};
+
+describe('the ladder that a run tells', () => {
+  it('is at the end what the outcome says', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    const outcome = await run('auto', toy, until(0.1));
+    const last = told(toy).at(-1)!;
+    expect(last).toMatchObject({ current: null, publishedId: outcome.published!.id, ended: false });
+    expect(last.rungs).toEqual(outcome.rungs);
+    expect(last.candidates).toEqual(outcome.candidates);
+  });
+
+  it('names the rung that the run is on, and leaves open what it has not come to', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    await run('auto', toy, until(0.1));
+    const onCopy = ladderDocument(told(toy)[0]!);
+    expect(onCopy).toMatchObject({ ended: false, current_rung: 'copy', published_candidate: null, candidates: [] });
+    expect(onCopy.rungs.map(({ rung, result, reason }) => [rung, result, reason])).toEqual(
+      ['copy', 'revert', 'prior', 'search', 'fine_tune', 'scratch'].map((rung) => [rung, null, null]),
+    );
+    const ended = ladderDocument({ ...told(toy).at(-1)!, ended: true });
+    expect(ended.rungs.at(-1)).toMatchObject({ rung: 'scratch', result: 'not_run', reason: 'fine_tune passed' });
+    const searched = ended.rungs.find(({ rung }) => rung === 'search')!;
+    expect(searched.looks + Number(searched.result === 'skipped')).toBe(1);
+  });
+
+  it('is the same at the end wherever the run was killed', async () => {
+    const { whole, resumed } = await killAtEveryCall('auto', NOVEL, until(0.3, { refineSteps: 10, steps: 30 }));
+    const expected = untimed(told(whole.toy).at(-1)!);
+    expect(expected.candidates.length).toBeGreaterThan(2);
+    for (const { toy } of resumed) expect(untimed(told(toy).at(-1)!)).toEqual(expected);
+  });
+
+  it('is told first where a run resumes, before anything else happens', async () => {
+    const task = { ...NOVEL, searchRows: 1 };
+    const { whole, resumed } = await killAtEveryCall('auto', task, until(0.1));
+    const all = told(whole.toy)
+      .at(-1)!
+      .candidates.map(({ id }) => id);
+    // Whoever was told before may have died, so what is kept of the candidates is told again.
+    const again = resumed.map(({ toy }) =>
+      told(toy)
+        .at(-1)!
+        .candidates.map(({ id }) => id),
+    );
+    for (const ids of again) expect(ids).toEqual(all);
+  });
+
+  it('keeps the first and the last of very many candidates, and counts the others', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    await run('auto', toy, until(0.1));
+    const last = told(toy).at(-1)!;
+    const [first] = last.candidates;
+    const candidates = Array.from({ length: 250 }, (_, i) => ({ ...first!, id: `copy@${i}` }));
+    const document = ladderDocument({ ...last, candidates });
+    expect(document.candidates).toHaveLength(100);
+    expect(document.candidates_left_out).toBe(150);
+    expect(document.candidates.map(({ id }) => id)).toEqual(
+      [...candidates.slice(0, 50), ...candidates.slice(200)].map(({ id }) => id),
+    );
+    expect(document.rungs[0]!.looks).toBe(250);
+  });
+
+  it('has no number that JSON cannot hold', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    await run('auto', toy, until(0.1));
+    const last = told(toy).at(-1)!;
+    const diverged = last.candidates.map((candidate) => ({
+      ...candidate,
+      bound: Number.NaN,
+      metric: { ...candidate.metric, value: Number.NaN, standardError: Number.POSITIVE_INFINITY },
+    }));
+    const document = ladderDocument({ ...last, candidates: diverged });
+    expect(JSON.parse(JSON.stringify(document))).toEqual(document);
+    expect(document.candidates[0]!.gate).toMatchObject({ value: null, bound: null, standard_error: null });
+  });
+});

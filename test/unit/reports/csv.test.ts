@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest';
+import { cell } from '../../../src/modules/reports/csv.ts';
+
+it.each([
+  [null, ''],
+  [0, '0'],
+  [-1.5, '-1.5'],
+  ['acme', 'acme'],
+  ['a,b', '"a,b"'],
+  ['say "a"', '"say ""a"""'],
+  ['two\nlines', '"two\nlines"'],
+  // Spreadsheets would compute these.
+  ['=1+1', "'=1+1"],
+  ['+1', "'+1"],
+  ['-1', "'-1"],
+  ['@SUM(A1)', "'@SUM(A1)"],
+  ['\tx', "'\tx"],
+  ['=HYPERLINK("http://x","y")', `"'=HYPERLINK(""http://x"",""y"")"`],
+])('a cell of CSV: %j', (value, expected) => {
+  expect(cell(value)).toBe(expected);
+});

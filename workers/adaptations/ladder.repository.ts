@@ -1,0 +1,31 @@
+import type { LadderDocument } from '../../core/method/ladder/ladder-document.ts';
+import type { Transaction } from '../../src/lib/database.ts';
+
+/** Largest number of runs of a job whose ladders are kept. Each retry begins another one. */
+const KEPT_RUNS = 10;
+
+/** The job that a ladder belongs to, and its run: `retriedAfter` is the last attempt of the run before, or 0. */
+export interface LadderOwner {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly retriedAfter: number;
+  readonly strategy: string;
+}
+
+/**
+ * Keeps the ladder of a run in place of what was kept of it before. A ladder is told whole, so a resumed attempt, which tells what
+ * it has from its checkpoint, doubles nothing. Only whoever holds the job's lease calls this.
+ */
+export async function keepLadder(
+  tx: Transaction,
+  { id, tenantId, retriedAfter, strategy }: LadderOwner,
+  ladder: LadderDocument,
+): Promise<void> {
+  await tx.$executeRaw`
+    INSERT INTO job_ladders (job_id, retried_after, tenant_id, strategy, ladder)
+    VALUES (${id}, ${retriedAfter}, ${tenantId}, ${strategy}, ${JSON.stringify(ladder)}::jsonb)
+    ON CONFLICT (job_id, retried_after) DO UPDATE SET ladder = EXCLUDED.ladder, updated_at = clock_timestamp()`;
+  await tx.$executeRaw`
+    DELETE FROM job_ladders WHERE job_id = ${id} AND retried_after IN (
+      SELECT retried_after FROM job_ladders WHERE job_id = ${id} ORDER BY retried_after DESC OFFSET ${KEPT_RUNS})`;
+}
