@@ -34,6 +34,7 @@ import { readClock } from '../src/lib/clock/clock.repository.ts';
 import { createDatabase, type Database } from '../src/lib/database.ts';
 import { newId } from '../src/lib/ids.ts';
 import { createLogger, type Logger } from '../src/lib/logger.ts';
+import { forecastRecoverySource } from '../src/modules/forecasts/index.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
 import { outcomesRecoverySource } from '../src/modules/outcomes/index.ts';
 import { rollbackRecoverySource } from '../src/modules/rollbacks/index.ts';
@@ -44,6 +45,7 @@ import { MemoryCheck } from './adaptations/memory-check.ts';
 import { BaseFitness } from './base-fitness.ts';
 import { outcomesHandlers } from './outcomes/outcomes.worker.ts';
 import { createRegistration } from './registration.ts';
+import { forecastHandlers } from './rollouts/forecast.worker.ts';
 import { rolloutHandlers } from './rollouts/rollout.worker.ts';
 import { createTrainingProcess, type TrainingProcess } from './training/training-process.ts';
 
@@ -169,6 +171,7 @@ async function start(
   const jobs = { checkpoints, measuredTokens: config.measuredTokens };
   const handlers = combineHandlers([
     rolloutHandlers(shared),
+    forecastHandlers(shared),
     baselinesHandlers({ ...shared, ...jobs }),
     outcomesHandlers({ ...shared, ...jobs, check }),
     adaptationHandlers({
@@ -181,6 +184,7 @@ async function start(
   ]);
   const sources = [
     rolloutRecoverySource(db, producer),
+    forecastRecoverySource(db),
     jobRecoverySource(db),
     outcomesRecoverySource(db),
     rollbackRecoverySource({ db }),

@@ -65,6 +65,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   process_leases: NOTHING,
   rate_buckets: NOTHING,
   rollout_counts: NOTHING,
+  rollout_forecasts: NOTHING,
   rollout_rollbacks: NOTHING,
   rollout_tenant_counts: READ,
   rollouts: READ,

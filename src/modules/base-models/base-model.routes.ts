@@ -84,7 +84,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         ...operation('createBaseModelVersion', 'Register a base model version and carry the fleet over to it'),
         description:
           'The first version of a model is answered with 201. A later version starts a rollout and is answered with 202, ' +
-          'unless `rollout` is false.',
+          'unless `rollout` is false. With `dry_run` it asks for a forecast in place of the rollout.',
         params: BaseModelParams,
         body: CreateBaseModelVersion,
         response: { 201: CreatedBaseModelVersion, 202: CreatedBaseModelVersion },
@@ -123,8 +123,9 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
 };
 export default baseModelRoutes;
 
-function headOfVersion({ base_model_version: version, rollout }: CreatedBaseModelVersion): AnswerHead {
+function headOfVersion({ base_model_version: version, rollout, forecast }: CreatedBaseModelVersion): AnswerHead {
   const subject = { subjectId: version.id, tenantId: null };
+  if (forecast !== null) return { status: 202, location: `/v1/rollout-forecasts/${forecast.id}`, ...subject };
   if (rollout === null) return { status: 201, location: `/v1/base-model-versions/${version.id}`, ...subject };
   return { status: 202, location: `/v1/rollouts/${rollout.id}`, ...subject };
 }

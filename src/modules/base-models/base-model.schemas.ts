@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { BASE_NAME_EXPECTED, BASE_NAME_PATTERN, MAX_BASE_NAME } from '../../../core/options/base-names.ts';
 import { ErrorOf, Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { Forecast } from '../forecasts/index.ts';
 import { RolloutPolicy } from '../jobs/index.ts';
 import { Rollout, RolloutOptions } from '../rollouts/index.ts';
 
@@ -84,13 +85,21 @@ export const CreateBaseModelVersion = Type.Object(
         description: 'How the fleet is carried over; false only registers the version.',
       }),
     ),
+    dry_run: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'Registers the version and asks what the rollout would do, as `POST /v1/rollout-forecasts` does, in place of beginning it. ' +
+          '`POST /v1/rollouts` begins it later.',
+      }),
+    ),
   },
   { title: 'CreateBaseModelVersion', additionalProperties: false },
 );
 export type CreateBaseModelVersion = Static<typeof CreateBaseModelVersion>;
 
 export const CreatedBaseModelVersion = Type.Object(
-  { base_model_version: BaseModelVersion, rollout: Nullable(Rollout) },
+  { base_model_version: BaseModelVersion, rollout: Nullable(Rollout), forecast: Nullable(Forecast) },
   { title: 'CreatedBaseModelVersion' },
 );
 export type CreatedBaseModelVersion = Static<typeof CreatedBaseModelVersion>;

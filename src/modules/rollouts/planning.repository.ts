@@ -12,6 +12,17 @@ export interface SourceRow {
   dataset_id: string | null;
 }
 
+/** Adapters of one tenant that come from one base model version. */
+export interface SourceCount {
+  tenant_id: string;
+  base_model_version_id: string;
+  adapters: number;
+  /** Those of them that have no dataset. */
+  without_dataset: number;
+  /** Sum over the datasets of the others. */
+  rows: number;
+}
+
 export type ControlRow = Pick<SourceRow, 'adapter_version_id' | 'adapter_id' | 'tenant_id'>;
 
 /** Which adapters a rollout takes: all that have no version for the base model version, or a selection of them. */
@@ -51,6 +62,15 @@ export const planningRepository = {
     const [row] = await db.$queryRaw<{ count: number }[]>`SELECT count(*)::int AS count ${sourcesOf(fleet)}`;
     return row?.count ?? 0;
   },
+
+  /** The adapters that a rollout would take, by tenant and by the base model version that they come from. */
+  countSourcesByTenant: (db: Queryable, fleet: FleetToPlan) =>
+    db.$queryRaw<SourceCount[]>`
+      SELECT a.tenant_id, newest.base_model_version_id, count(*)::int AS adapters,
+        count(*) FILTER (WHERE a.dataset_id IS NULL)::int AS without_dataset,
+        COALESCE(sum((SELECT d.rows FROM datasets d WHERE d.id = a.dataset_id)), 0)::float8 AS rows
+      ${sourcesOf(fleet)} GROUP BY a.tenant_id, newest.base_model_version_id
+      ORDER BY a.tenant_id, newest.base_model_version_id`,
 
   /** Writes down the ranks of the adapters at these places, which end the waves of a rollout, unless that is done. */
   setWaveLimits: (db: Queryable, { id, places, ...fleet }: FleetToPlan & { id: string; places: readonly number[] }) =>

@@ -20,6 +20,7 @@ import {
   type Rollout,
   type RolloutOptions,
   type RolloutQuery,
+  type StoredOptions,
 } from './rollout.schemas.ts';
 import { LIVE_ROLLOUT_STATES } from './rollout.states.ts';
 import { SummaryCache } from './summary-cache.ts';
@@ -150,8 +151,7 @@ export async function createRollout(
     );
   }
   const id = newId('rollout');
-  const policy = request.options.policy ?? (await rollouts.defaultPolicy(baseModelVersionId, tx));
-  const options = withDefaults({ ...request.options, ...(policy !== null && { policy }) });
+  const options = await optionsOf(tx, baseModelVersionId, request.options);
   const row = await rollouts.insert(tx, { id, baseModelVersionId, options });
   const entries: JobEntry[] = [toPlanEntry(row)];
   await recordEvent(tx, {
@@ -162,6 +162,16 @@ export async function createRollout(
   });
   await writeOutbox(tx, entries);
   return { rollout: toRollout(row, { counts: [], summary: undefined, evolutions: [] }, null), entries };
+}
+
+/** The options that a rollout to this base model version stores: with defaults, and with the policy of its base model if it names none. */
+export async function optionsOf(
+  tx: Transaction,
+  baseModelVersionId: string,
+  options: RolloutOptions,
+): Promise<StoredOptions> {
+  const policy = options.policy ?? (await createRolloutRepository(tx).defaultPolicy(baseModelVersionId, tx));
+  return withDefaults({ ...options, ...(policy !== null && { policy }) });
 }
 
 type FollowingProducer = Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;

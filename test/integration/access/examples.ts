@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { newId } from '../../../src/lib/ids.ts';
 import { createTestTenant } from '../support/index.ts';
 import type { AccessWorld, Owner } from './world.ts';
 
@@ -38,6 +39,12 @@ const withJob =
 const withRollout: Example = async ({ addBaseModelVersion, addRollout }) => ({
   path: { id: await addRollout(await addBaseModelVersion()) },
 });
+const withForecast = async ({ addBaseModelVersion, addRollout, service }: AccessWorld) => {
+  const baseModelVersionId = await addBaseModelVersion();
+  const rolloutId = await addRollout(baseModelVersionId);
+  const data = { id: newId('forecast'), baseModelVersionId, rolloutId, state: 'computed', options: {} };
+  return { ...(await service.db.rolloutForecast.create({ data })), rolloutId };
+};
 const withWorker: Example = async ({ addWorker }) => ({ path: { id: await addWorker() } });
 const plain: Example = () => ({});
 
@@ -71,6 +78,9 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     contentType: 'application/x-ndjson',
   }),
   createRollout: async ({ addBaseModelVersion }) => ({ body: { base_model_version_id: await addBaseModelVersion() } }),
+  createRolloutForecast: async ({ addBaseModelVersion }) => ({
+    body: { base_model_version_id: await addBaseModelVersion() },
+  }),
   createTenant: () => ({ body: { name: name() } }),
   deleteAdapter: async ({ addAdapter }, { owner }) => ({ path: { id: await addAdapter(owner) } }),
   deleteAdapterVersion: async ({ addOldVersion }, { owner }) => ({
@@ -88,10 +98,18 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   getBaseModelVersion: ({ baseModelVersionId }) => ({ path: { id: baseModelVersionId } }),
   getCurrentVersion: withCurrent,
   getDataset: withId('dst'),
+  getForecastOfRollout: async (world) => {
+    const { rolloutId } = await withForecast(world);
+    return { path: { id: rolloutId } };
+  },
   getHealth: plain,
   getJob: withId('job'),
   getReadiness: plain,
   getRollout: ({ rolloutId }) => ({ path: { id: rolloutId } }),
+  getRolloutForecast: async (world) => {
+    const { id } = await withForecast(world);
+    return { path: { id } };
+  },
   getTenant: withId('ten'),
   getTenantQuotas: withId('ten'),
   getWorker: withWorker,
@@ -111,6 +129,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   listJobMetrics: withId('job'),
   listJobs: plain,
   listNegativeFlips: withVersion,
+  listRolloutForecasts: plain,
   listRollouts: plain,
   listTenants: plain,
   listWorkers: plain,

@@ -49,6 +49,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   process_leases: {},
   rate_buckets: {},
   rollout_counts: {},
+  rollout_forecasts: {},
   rollout_rollbacks: {},
   rollout_tenant_counts: { SELECT: ALL },
   rollouts: { SELECT: ALL },

@@ -86,6 +86,9 @@ const MIGRATIONS = [
   '20261127160000_paused_states',
   '20261127160100_pauses',
   '20261127160200_waves',
+  '20261127270000_rollout_forecasts',
+  '20261127270100_retirement',
+  '20261127270200_worker_load',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
