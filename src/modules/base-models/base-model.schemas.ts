@@ -33,6 +33,12 @@ export const BaseModelParams = Type.Object({
   model: Type.String({ minLength: 1, maxLength: 100, description: 'A base model: its identifier or its name.' }),
 });
 
+const RetiresAt = Type.String({
+  format: 'date-time',
+  description:
+    'When the version is no longer served. Nothing happens by itself then; `…/at-risk` says what it would hit.',
+});
+
 export const BaseModelVersion = Type.Object(
   {
     id: Id('baseModelVersion'),
@@ -55,6 +61,7 @@ export const BaseModelVersion = Type.Object(
     fingerprint: Nullable(Type.String({ description: 'Digest of the model files; null until they are verified.' })),
     parameters: Nullable(Type.Integer({ description: 'Number of parameters; null until the files are verified.' })),
     error: Nullable(ErrorOf('Why the files cannot be used.')),
+    retires_at: Nullable(RetiresAt),
     created_at: Timestamp,
   },
   { title: 'BaseModelVersion' },
@@ -85,6 +92,7 @@ export const CreateBaseModelVersion = Type.Object(
         description: 'How the fleet is carried over; false only registers the version.',
       }),
     ),
+    retires_at: Type.Optional(RetiresAt),
     dry_run: Type.Optional(
       Type.Boolean({
         default: false,
@@ -103,5 +111,28 @@ export const CreatedBaseModelVersion = Type.Object(
   { title: 'CreatedBaseModelVersion' },
 );
 export type CreatedBaseModelVersion = Static<typeof CreatedBaseModelVersion>;
+
+export const UpdateBaseModelVersion = Type.Object(
+  { retires_at: Nullable(RetiresAt) },
+  { title: 'UpdateBaseModelVersion', additionalProperties: false },
+);
+export type UpdateBaseModelVersion = Static<typeof UpdateBaseModelVersion>;
+
+export const AtRisk = Type.Object(
+  {
+    base_model_version_id: Id('baseModelVersion'),
+    retires_at: Nullable(RetiresAt),
+    adapters: Type.Integer({
+      description:
+        'Number of adapters that have a current version on this base model version, and none on one that is served for longer.',
+    }),
+    tenant_count: Type.Integer({ description: 'Number of tenants that they belong to.' }),
+    tenants: Type.Array(Type.Object({ tenant_id: Id('tenant'), adapters: Type.Integer() }), {
+      description: 'The tenants with the most of them, 1,000 at the most.',
+    }),
+  },
+  { title: 'AtRisk' },
+);
+export type AtRisk = Static<typeof AtRisk>;
 
 export const BaseModelVersionParams = Type.Object({ id: Id('baseModelVersion') });

@@ -10,17 +10,20 @@ import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
+import { atRiskRepository } from '../adapters/index.ts';
 import { recordEvent } from '../events/index.ts';
 import { createForecast } from '../forecasts/index.ts';
 import { createRollout } from '../rollouts/index.ts';
 import { createBaseModelRepository, type BaseModelVersionRow } from './base-model.repository.ts';
 import type {
+  AtRisk,
   BaseModel,
   BaseModelVersion,
   CreateBaseModel,
   CreateBaseModelVersion,
   CreatedBaseModelVersion,
   UpdateBaseModel,
+  UpdateBaseModelVersion,
 } from './base-model.schemas.ts';
 import { readModelFolder } from './model-folder.ts';
 
@@ -109,6 +112,7 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
             path: folder,
             servingName: request.serving_name ?? request.path,
             config,
+            retiresAt: request.retires_at === undefined ? null : new Date(request.retires_at),
           },
           tx,
         );
@@ -138,6 +142,39 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
       const row = await models.findVersion(id);
       if (row === null) throw notFound('base model version', id);
       return toBaseModelVersion(row, scope);
+    },
+
+    /** Sets when a version retires. Setting the same again changes nothing. @throws AppError 404 */
+    updateVersion: (
+      id: string,
+      { retires_at: wanted }: UpdateBaseModelVersion,
+      recordChange: RecordChange = unrecorded,
+    ): Promise<BaseModelVersion> =>
+      withTransaction(db, async (tx) => {
+        await models.lockVersion(id, tx);
+        const row = await models.findVersion(id, tx);
+        if (row === null) throw notFound('base model version', id);
+        const retiresAt = wanted === null ? null : new Date(wanted);
+        const [before, after] = [row.retiresAt, retiresAt].map((at) => ({ retires_at: toTimestamp(at) }));
+        if (before!.retires_at === after!.retires_at) return toBaseModelVersion(row, null);
+        const changed = await models.setRetirement(id, retiresAt, tx);
+        await recordEvent(tx, { tenantId: null, type: 'base_model_version.updated', subjectId: id, data: after! });
+        await recordChange(tx, { tenantId: null, subjectId: id, before: before!, after: after! });
+        return toBaseModelVersion(changed, null);
+      }),
+
+    /** Counts the adapters that would not be served any more when a version retires. @throws AppError 404 */
+    async atRisk(id: string): Promise<AtRisk> {
+      const row = await models.findVersion(id);
+      if (row === null) throw notFound('base model version', id);
+      const tenants = await atRiskRepository.byTenant(db, id, row.retiresAt);
+      return {
+        base_model_version_id: id,
+        retires_at: toTimestamp(row.retiresAt),
+        adapters: tenants[0]?.all_adapters ?? 0,
+        tenant_count: tenants[0]?.all_tenants ?? 0,
+        tenants: tenants.map(({ tenant_id, adapters }) => ({ tenant_id, adapters })),
+      };
     },
   };
 }
@@ -187,6 +224,7 @@ function toBaseModelVersion(row: BaseModelVersionRow, scope: string | null): Bas
     fingerprint: row.fingerprint,
     parameters: row.parameters === null ? null : Number(row.parameters),
     error: showError(row.error, scope),
+    retires_at: toTimestamp(row.retiresAt),
     created_at: toTimestamp(row.createdAt),
   };
 }

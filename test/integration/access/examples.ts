@@ -94,6 +94,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   exportTenant: withId('ten'),
   getAdapter: withId('adp'),
   getAdapterVersion: withVersion,
+  getAtRisk: ({ baseModelVersionId }) => ({ path: { id: baseModelVersionId } }),
   getBaseModel: ({ baseModel }) => ({ path: { model: baseModel.name } }),
   getBaseModelVersion: ({ baseModelVersionId }) => ({ path: { id: baseModelVersionId } }),
   getCurrentVersion: withCurrent,
@@ -135,6 +136,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   listWorkers: plain,
   pauseJob: withJob('queued'),
   pauseRollout: withRollout,
+  releaseWorker: withWorker,
   resumeJob: withJob('queued'),
   resumeRollout: withRollout,
   retryJob: withJob('failed'),
@@ -151,6 +153,10 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   undeleteDataset: withId('dst'),
   undeleteTenant: withId('ten'),
   updateBaseModel: ({ baseModel }) => ({ path: { model: baseModel.id }, body: { policy: null } }),
+  updateBaseModelVersion: ({ baseModelVersionId }) => ({
+    path: { id: baseModelVersionId },
+    body: { retires_at: '2030-01-01T00:00:00.000Z' },
+  }),
   updateAdapter: (_world, { owner }) => ({ path: { id: owner.owned.adp }, body: { dataset_id: owner.owned.dst } }),
   setCurrentVersion: async (world, caller) => {
     const { baseModelVersionId } = world;

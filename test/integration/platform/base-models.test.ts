@@ -149,6 +149,9 @@ describe('versions', () => {
       await register('2', { path: link }),
       await register('3', { path: folder, serving_name: 'org/served-v3' }),
     ];
+    const retires_at = '2031-05-01T00:00:00.000Z';
+    expect(await register('4', { path: folder, retires_at })).toMatchObject({ retires_at });
+    expect(versions[0]).toMatchObject({ retires_at: null });
     expect(versions.map((version) => [version.path, version.serving_name])).toEqual([
       [folder, `${folder}/`],
       [folder, link],
