@@ -13,6 +13,7 @@ import deletionRoutes from './modules/deletion/deletion.routes.ts';
 import undeleteRoutes from './modules/deletion/undelete.routes.ts';
 import eventRoutes from './modules/events/event.routes.ts';
 import exportRoutes from './modules/export/export.routes.ts';
+import forecastRoutes from './modules/forecasts/forecast.routes.ts';
 import healthRoutes from './modules/health/health.routes.ts';
 import jobRoutes from './modules/jobs/job.routes.ts';
 import ladderRoutes from './modules/jobs/ladder/ladder.routes.ts';
@@ -41,6 +42,7 @@ import { useTypeBoxValidation } from './plugins/validation/validation.ts';
 const MODULES: readonly ModulePlugin[] = [
   rolloutRoutes,
   rollbackRoutes,
+  forecastRoutes,
   reportRoutes,
   jobRoutes,
   ladderRoutes,

@@ -34,6 +34,7 @@ import { readClock } from '../src/lib/clock/clock.repository.ts';
 import { createDatabase, type Database } from '../src/lib/database.ts';
 import { newId } from '../src/lib/ids.ts';
 import { createLogger, type Logger } from '../src/lib/logger.ts';
+import { forecastRecoverySource } from '../src/modules/forecasts/index.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
 import { outcomesRecoverySource } from '../src/modules/outcomes/index.ts';
 import { rollbackRecoverySource } from '../src/modules/rollbacks/index.ts';
@@ -43,7 +44,9 @@ import { baselinesHandlers } from './adaptations/baselines.worker.ts';
 import { MemoryCheck } from './adaptations/memory-check.ts';
 import { BaseFitness } from './base-fitness.ts';
 import { outcomesHandlers } from './outcomes/outcomes.worker.ts';
+import { createDraining, type Draining } from './draining.ts';
 import { createRegistration } from './registration.ts';
+import { forecastHandlers } from './rollouts/forecast.worker.ts';
 import { rolloutHandlers } from './rollouts/rollout.worker.ts';
 import { createTrainingProcess, type TrainingProcess } from './training/training-process.ts';
 
@@ -127,10 +130,10 @@ async function start(
     deps.producer ?? opened('queue', await createJobProducer({ db, backend, logger }), (own) => own.close());
   if (deps.db === undefined) await requireSchema(databaseUrlOf(config));
   const artifacts = deps.artifacts ?? (await openArtifactStore({ db, dataDir: config.dataDir, begins: false }));
-  const { training, device } =
+  const { training, device, loaded } =
     deps.training === undefined
       ? await startTraining(config, logger)
-      : { training: deps.training, device: config.device };
+      : { training: deps.training, device: config.device, loaded: (): readonly string[] => [] };
   if (deps.training === undefined) closing.add('training process', () => training.stop());
   const checkpoints = path.join(config.dataDir, 'checkpoints');
   await mkdir(checkpoints, { recursive: true });
@@ -143,6 +146,7 @@ async function start(
   const { clockToleranceMs } = config;
   let wrongClock = clockProblem(await readClock(db), clockToleranceMs) ?? null;
   let consumer: Consumer | null = null;
+  let draining: Draining | null = null;
   const registration = createRegistration({
     db,
     logger,
@@ -155,7 +159,8 @@ async function start(
       memoryBytes: Number.isFinite(memory.bytes) ? BigInt(Math.floor(memory.bytes)) : null,
     },
     unreadableBases: () => fitness.unreadable,
-    onDrain: () => drain(),
+    loadedFolders: () => loaded(),
+    onDrain: (wanted) => draining?.follow(wanted),
     onLift: () => consumer?.liftQuarantine(),
     onClock: (reading) => {
       const problem = clockProblem(reading, clockToleranceMs);
@@ -169,6 +174,7 @@ async function start(
   const jobs = { checkpoints, measuredTokens: config.measuredTokens };
   const handlers = combineHandlers([
     rolloutHandlers(shared),
+    forecastHandlers(shared),
     baselinesHandlers({ ...shared, ...jobs }),
     outcomesHandlers({ ...shared, ...jobs, check }),
     adaptationHandlers({
@@ -181,6 +187,7 @@ async function start(
   ]);
   const sources = [
     rolloutRecoverySource(db, producer, config.quotas),
+    forecastRecoverySource(db),
     jobRecoverySource(db),
     outcomesRecoverySource(db),
     rollbackRecoverySource({ db }),
@@ -209,17 +216,9 @@ async function start(
   });
   housekeeper.start();
   closing.add('housekeeping', () => housekeeper.stop());
-  let setDrained: () => void;
-  const drained = new Promise<void>((resolve) => (setDrained = resolve));
-  let draining: Promise<void> | null = null;
-  const drain = (): void => {
-    if (draining !== null) return;
-    logger.info('the worker is drained: it ends its job and takes no other');
-    draining = started.drain().then(setDrained);
-    registration.draining();
-  };
+  draining = createDraining({ consumer: started, logger, onChange: (is) => registration.draining(is) });
   await registration.start();
-  return { drain, drained };
+  return { drain: draining.drain, drained: draining.drained };
 }
 
 /**
@@ -236,14 +235,23 @@ async function requireSchema(url: string): Promise<void> {
   );
 }
 
+interface StartedTraining {
+  readonly training: TrainingProcess;
+  readonly device: Device;
+  /** The folders of the bases that it has in memory. */
+  loaded(): readonly string[];
+}
+
 /** @throws DeviceUnavailableError if the device of the configuration does not work here */
-async function startTraining(config: Config, logger: Logger): Promise<{ training: TrainingProcess; device: Device }> {
+async function startTraining(config: Config, logger: Logger): Promise<StartedTraining> {
   const { precision, threads, graphCacheDir, int8CacheGb, memoryBytes } = config;
   const int8CacheBytes = gibibytes(int8CacheGb);
   const { device, reason } = await chooseDevice(config.device, { precision });
   logger.info({ device, precision, reason }, 'device chosen');
   const bases = { device, precision, threads, graphCacheDir, int8CacheBytes, memoryBytes };
-  return { training: createTrainingProcess({ logger, bases }), device };
+  let folders: readonly string[] = [];
+  const onLoaded = (now: readonly string[]): void => void (folders = now);
+  return { training: createTrainingProcess({ logger, bases, onLoaded }), device, loaded: () => folders };
 }
 
 function databaseUrlOf(config: Config): string {

@@ -3,6 +3,7 @@ import { compareClock, type ClockReading } from '../src/lib/clock/clock.ts';
 import type { Database } from '../src/lib/database.ts';
 import type { Logger } from '../src/lib/logger.ts';
 import { createWorkerRepository, type NewWorker, type WorkerReport } from '../src/modules/workers/index.ts';
+import { BusyShare } from './busy-share.ts';
 
 const HEARTBEAT_MS = 5000;
 const CLEANING_MS = 3_600_000;
@@ -13,8 +14,10 @@ export interface RegistrationOptions {
   worker: NewWorker;
   /** The base model versions that the worker cannot read. */
   unreadableBases(): string[];
-  /** The operator wants the worker to finish and stop. It may be called again. */
-  onDrain(): void;
+  /** Folders of the base models that the training process has in memory. */
+  loadedFolders(): readonly string[];
+  /** Called with each heartbeat: whether the operator wants the worker to finish and stop, or to finish and wait; null if neither. */
+  onDrain(wanted: 'stop' | 'wait' | null): void;
   /** The operator wants the quarantine to end. */
   onLift(): void;
   /** Each heartbeat compares the worker's clock with the database's. */
@@ -27,7 +30,8 @@ export interface Registration {
   readonly observer: ConsumerObserver;
   /** Tokens per second of a job that has trained. */
   trained(tokensPerSecond: number): void;
-  draining(): void;
+  /** Whether the worker takes no jobs any more. */
+  draining(isDraining: boolean): void;
   /** Writes a heartbeat soon. */
   changed(): void;
   start(): Promise<void>;
@@ -37,7 +41,7 @@ export interface Registration {
 export function createRegistration(options: RegistrationOptions): Registration {
   const { db, logger, worker, intervalMs = HEARTBEAT_MS } = options;
   const repository = createWorkerRepository(db);
-  const report: Omit<WorkerReport, 'state' | 'unreadableBases'> = {
+  const report: Omit<WorkerReport, 'state' | 'unreadableBases' | 'loadedFolders' | 'load'> = {
     reason: null,
     quarantinedUntil: null,
     currentJob: null,
@@ -47,6 +51,7 @@ export function createRegistration(options: RegistrationOptions): Registration {
     busyMs: 0,
     tokensPerSecond: null,
   };
+  const busy = new BusyShare(performance.now());
   let isDraining = false;
   let stopped = false;
   let lifted: number | null = null;
@@ -57,9 +62,15 @@ export function createRegistration(options: RegistrationOptions): Registration {
   const write = async (): Promise<void> => {
     const state = isDraining ? 'draining' : report.reason === null ? 'ready' : 'quarantined';
     const compare = compareClock();
-    const asked = await repository.report(worker, { ...report, state, unreadableBases: options.unreadableBases() });
+    const asked = await repository.report(worker, {
+      ...report,
+      state,
+      load: busy.share(performance.now()),
+      loadedFolders: options.loadedFolders(),
+      unreadableBases: options.unreadableBases(),
+    });
     options.onClock(compare(asked.now));
-    if (asked.drain_requested_at !== null) options.onDrain();
+    options.onDrain(asked.drain_requested_at !== null ? 'stop' : asked.idle_requested_at !== null ? 'wait' : null);
     const lift = asked.lift_requested_at?.getTime() ?? null;
     if (lift !== null && lift !== lifted) options.onLift();
     lifted = lift;
@@ -83,8 +94,10 @@ export function createRegistration(options: RegistrationOptions): Registration {
     observer: {
       begin(jobId) {
         report.currentJob = jobId;
+        busy.begin(performance.now());
         return (end, ms) => {
           report.currentJob = null;
+          busy.end(performance.now());
           report.busyMs += ms;
           if (end === 'done') report.jobsDone++;
           if (end === 'failed') report.jobsFailed++;
@@ -100,8 +113,9 @@ export function createRegistration(options: RegistrationOptions): Registration {
     trained: (tokensPerSecond) => {
       if (tokensPerSecond > 0) report.tokensPerSecond = tokensPerSecond;
     },
-    draining: () => {
-      isDraining = true;
+    draining: (is) => {
+      if (is === isDraining) return;
+      isDraining = is;
       void beat();
     },
     changed: () => void beat(),

@@ -46,6 +46,8 @@ export interface BaseCacheOptions {
   readonly int8CacheBytes?: number | undefined;
   /** Called with each base that was loaded. */
   readonly onLoad?: ((base: LoadedBase) => void) | undefined;
+  /** Called with the folder of each base that is released, once for each time that it was loaded. */
+  readonly onRelease?: ((folder: string) => void) | undefined;
   /** Number of base models that stay loaded. Default: 2, for the old base and the new base. */
   readonly capacity?: number;
   /**
@@ -227,7 +229,7 @@ export class BaseCache {
     const bases = [...this.#bases.values()];
     this.#bases.clear();
     this.memory.clear();
-    for (const base of bases) await release(await base);
+    for (const base of bases) await this.#release(await base);
     await this.#tracer.close();
   }
 
@@ -263,7 +265,10 @@ export class BaseCache {
   async #close(key: string): Promise<void> {
     const base = this.#bases.get(key);
     this.#bases.delete(key);
-    await base?.then(release, () => undefined);
+    await base?.then(
+      (opened) => this.#release(opened),
+      () => undefined,
+    );
   }
 
   #forget(key: string): void {
@@ -335,7 +340,12 @@ export class BaseCache {
     const surplus = Math.max(0, this.#bases.size - (this.#options.capacity ?? 2));
     const evicted = [...this.#bases].slice(0, surplus);
     for (const [key] of evicted) this.#forget(key);
-    for (const [, base] of evicted) await release(await base);
+    for (const [, base] of evicted) await this.#release(await base);
+  }
+
+  async #release(base: OpenBase): Promise<void> {
+    this.#options.onRelease?.(base.folder);
+    await release(base);
   }
 }
 

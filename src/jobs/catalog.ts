@@ -36,6 +36,14 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
+  /** Computes what a rollout would do, without beginning one. */
+  'rollout.forecast': {
+    queue: 'rollouts',
+    payload: Type.Object({ forecastId: Id('forecast') }, { additionalProperties: false }),
+    attempts: 5,
+    backoff: { type: 'exponential', delay: 1000 },
+    timeoutMs: HOUR_MS,
+  },
   /** Runs one adaptation job or control of a rollout. */
   'adaptation.run': {
     queue: 'adaptations',

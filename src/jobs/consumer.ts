@@ -105,7 +105,11 @@ export interface ConsumerObserver {
 export type JobAttemptEnd = 'done' | 'failed' | 'fault' | 'put_off';
 
 export interface Consumer {
-  /** Takes no further jobs and waits for the running ones. */
+  /** Takes no further jobs until it is resumed. Resolves when the running ones have ended; never if it is resumed before. */
+  rest(): Promise<void>;
+  /** Takes jobs again after a rest. */
+  resume(): void;
+  /** Takes no further jobs for good and waits for the running ones. */
   drain(): Promise<void>;
   /** Ends a quarantine, unless the clock is its reason. */
   liftQuarantine(): void;
@@ -121,7 +125,11 @@ export interface Consumer {
 /** What the jobs of a consumer share. */
 interface Shared extends ConsumerOptions {
   stopping: AbortSignal;
+  /** Whether it takes no further jobs. */
   draining: boolean;
+  /** Number of jobs that run, and who waits for their end. */
+  running: number;
+  whenIdle: (() => void)[];
   turns: Turns;
   sickness: Quarantine;
   /** Aborts when something is found to be wrong with the clock; a new one follows when it is right again. */
@@ -137,9 +145,9 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
   const workers = new Map<QueueName, QueueWorker>();
   /** Lets each BullMQ worker fetch jobs, or not. */
   const direct = (): void => {
-    if (stopping.signal.aborted || shared.draining) return;
+    if (stopping.signal.aborted) return;
     for (const [queue, worker] of workers) {
-      const paused = sickness.active !== null || turns.isBlocked(queue);
+      const paused = shared.draining || sickness.active !== null || turns.isBlocked(queue);
       if (paused === worker.isPaused()) continue;
       const done = paused ? worker.pause(true) : worker.resume();
       done.catch((error: unknown) => logger.warn({ err: error, queue }, 'queue worker'));
@@ -155,6 +163,8 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
     ...options,
     stopping: stopping.signal,
     draining: false,
+    running: 0,
+    whenIdle: [],
     turns,
     sickness,
     clock: new AbortController(),
@@ -185,6 +195,16 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
   const all = [...workers.values()];
   await Promise.all(all.map((worker) => worker.waitUntilReady()));
   return {
+    rest: async () => {
+      shared.draining = true;
+      direct();
+      if (shared.running > 0) await new Promise<void>((resolve) => shared.whenIdle.push(resolve));
+    },
+    resume: () => {
+      shared.draining = false;
+      shared.whenIdle = [];
+      direct();
+    },
     drain: async () => {
       shared.draining = true;
       sickness.stop();
@@ -207,9 +227,12 @@ async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: stri
   // A worker that was waiting for a job when it was told to fetch none still gets one.
   const end = shared.sickness.active !== null || shared.draining ? null : await shared.turns.take(queue);
   if (end === null) return putOff(shared, job, token, RETURN_MS);
+  shared.running++;
   try {
     await runJob(shared, job, token);
   } finally {
+    shared.running--;
+    if (shared.running === 0) for (const resolve of shared.whenIdle.splice(0)) resolve();
     end();
   }
 }

@@ -11,6 +11,7 @@ const PREFIXES = {
   adapter: 'adp',
   adapterVersion: 'adv',
   rollout: 'rol',
+  forecast: 'rfc',
   job: 'job',
   event: 'evt',
   reservation: 'res',

@@ -32,6 +32,13 @@ const MUST_TRAIN: DemoAdapter = {
 
 const OTHER_MODELS = path.resolve('test/fixtures/golden');
 
+/** A worker, as the API lists it. */
+interface Listed {
+  readonly state: string;
+  readonly load: number;
+  readonly loaded_base_model_version_ids: readonly string[];
+}
+
 let dataDir: string;
 let stack: LocalStack;
 let fleet: RegisteredFleet;
@@ -85,6 +92,16 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
   for (const { metric } of await waitForJobs(rollout.id, (all) => all)) {
     expect([metric.old, metric.none, metric.copy].every(Number.isFinite)).toBe(true);
   }
+
+  const versions = await fleet.operator.get<{ data: { id: string }[] }>(
+    `/v1/base-models/${fleet.baseModelId}/versions`,
+  );
+  const workers = await fleet.operator.get<{ data: Listed[] }>('/v1/workers');
+  const present = workers.data.filter(({ state }) => state !== 'gone');
+  expect(present.map(({ loaded_base_model_version_ids: ids }) => ids)).toEqual([
+    versions.data.map(({ id }) => id).sort(),
+  ]);
+  expect(present[0]!.load).toBeGreaterThan(0);
 
   await expectServable(easy!);
   await expectAnotherTenantToSeeNothing(easy!);

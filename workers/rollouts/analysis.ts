@@ -22,18 +22,58 @@ export interface AnalysisContext {
 
 /** A reason why no adapter, or none on one base model version, can be carried over. The database stores the problem as it is. */
 export class RefusalError extends Error {
-  readonly problem: Prisma.InputJsonObject;
+  readonly problem: { code: string; message: string } & Prisma.InputJsonObject;
 
-  constructor(problem: { code: string; message: string } & Prisma.InputJsonObject) {
+  constructor(problem: RefusalError['problem']) {
     super(problem.message);
     this.name = 'RefusalError';
     this.problem = problem;
   }
 }
 
+/** What is known of the versions of a rollout once they are examined. */
+export interface ExaminedVersions {
+  /** The problem of each old version whose adapters cannot be carried over, by the version's id. */
+  readonly refusals: ReadonlyMap<string, RefusalError['problem']>;
+  readonly newBase: BaseModelVersionRow;
+  /** The old versions that fit it. */
+  readonly usable: readonly BaseModelVersionRow[];
+  /** For how long evolutions were computed, in milliseconds. Those that were stored already take no time. */
+  readonly evolvingMs: number;
+}
+
 /**
  * Verifies the files of the new base model version and of each old version that adapters were trained for, and computes the
- * evolution of each pair, once for all tenants. Afterwards the training process begins to load what the first job needs.
+ * evolution of each pair, once for all tenants.
+ * @throws RefusalError if the new version cannot be used
+ */
+export async function examineVersions(
+  context: AnalysisContext,
+  newBaseModelVersionId: string,
+  oldBaseModelVersionIds: readonly string[],
+): Promise<ExaminedVersions> {
+  const repository = createAnalysisRepository(context.db);
+  const newBase = await repository.baseModelVersion(newBaseModelVersionId);
+  await verify(context, newBase);
+  const refusals = new Map<string, RefusalError['problem']>();
+  const usable: BaseModelVersionRow[] = [];
+  let evolvingMs = 0;
+  for (const oldId of oldBaseModelVersionIds) {
+    try {
+      const oldBase = await repository.baseModelVersion(oldId);
+      await verify(context, oldBase);
+      evolvingMs += await evolve(context, oldBase, newBase);
+      usable.push(oldBase);
+    } catch (error) {
+      if (!(error instanceof RefusalError)) throw error;
+      refusals.set(oldId, error.problem);
+    }
+  }
+  return { refusals, newBase, usable, evolvingMs };
+}
+
+/**
+ * Examines the versions of a rollout. Afterwards the training process begins to load what the first job needs.
  * @returns the problem of each old version whose adapters cannot be carried over, by the version's id
  * @throws RefusalError if the new version cannot be used, or no old one fits it
  */
@@ -41,26 +81,11 @@ export async function analyzeVersions(
   context: AnalysisContext,
   newBaseModelVersionId: string,
   oldBaseModelVersionIds: readonly string[],
-): Promise<Map<string, Prisma.InputJsonObject>> {
-  const repository = createAnalysisRepository(context.db);
-  const newBase = await repository.baseModelVersion(newBaseModelVersionId);
-  await verify(context, newBase);
-  const refusals = new Map<string, Prisma.InputJsonObject>();
-  const usable: BaseModelVersionRow[] = [];
-  let refusal: RefusalError | null = null;
-  for (const oldId of oldBaseModelVersionIds) {
-    try {
-      const oldBase = await repository.baseModelVersion(oldId);
-      await verify(context, oldBase);
-      await evolve(context, oldBase, newBase);
-      usable.push(oldBase);
-    } catch (error) {
-      if (!(error instanceof RefusalError)) throw error;
-      refusals.set(oldId, error.problem);
-      refusal ??= error;
-    }
-  }
-  if (refusal !== null && refusals.size === oldBaseModelVersionIds.length) throw refusal;
+): Promise<ExaminedVersions['refusals']> {
+  const examined = await examineVersions(context, newBaseModelVersionId, oldBaseModelVersionIds);
+  const { refusals, newBase, usable } = examined;
+  const [first] = refusals.values();
+  if (first !== undefined && usable.length === 0) throw new RefusalError(first);
   // The first job then finds the bases loaded and prepared, or waits for the rest of that.
   context.slot.preload([newBase, ...usable.slice(0, 1)].map((version) => version.path));
   return refusals;
@@ -135,17 +160,18 @@ function toRefusal(error: unknown, version: BaseModelVersionRow): RefusalError {
   });
 }
 
+/** @returns for how long it was computed, in milliseconds */
 async function evolve(
   context: AnalysisContext,
   oldBase: BaseModelVersionRow,
   newBase: BaseModelVersionRow,
-): Promise<void> {
+): Promise<number> {
   const { db, artifacts, slot, signal, logger } = context;
   const repository = createAnalysisRepository(db);
   const row = await repository.evolution(oldBase.id, newBase.id);
-  if (row.state === 'ready' && row.artifactDigest !== null && (await artifacts.has(row.artifactDigest))) return;
+  if (row.state === 'ready' && row.artifactDigest !== null && (await artifacts.has(row.artifactDigest))) return 0;
   try {
-    await artifacts.withScratch(async (folder) => {
+    return await artifacts.withScratch(async (folder) => {
       const spec = { oldBase: oldBase.path, newBase: newBase.path, outDir: path.join(folder, 'evolution') };
       const outcome = await slot.evolve(spec, signal);
       const stored = await artifacts.putFolder(outcome.dir, 'evolution');
@@ -161,6 +187,7 @@ async function evolve(
         await recordEvent(tx, { tenantId: null, type: 'evolution.ready', subjectId: row.id, data });
       });
       logger.info({ drift: outcome.drift, rank: outcome.rank, computeMs: outcome.computeMs }, 'evolution computed');
+      return outcome.computeMs;
     });
   } catch (error) {
     if (!(error instanceof TrainingFailedError) || error.differences === undefined) throw error;

@@ -9,8 +9,11 @@ import {
 } from '../../src/jobs/index.ts';
 import type { QuotaLimits } from '../../src/config/quotas.ts';
 import type { Database } from '../../src/lib/database.ts';
+import type { Logger } from '../../src/lib/logger.ts';
+import { createForecastLifecycle, type ForecastLifecycle } from '../../src/modules/forecasts/index.ts';
 import {
   createRolloutLifecycle,
+  type Refusals,
   type RolloutLifecycle,
   type RolloutRow,
   type StoredOptions,
@@ -52,6 +55,7 @@ const MAX_ANALYSES = 5;
 /** Makes the handlers that plan rollouts: they verify the bases, compute the evolutions, plan the jobs and enqueue them. */
 export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
+  const forecasts = createForecastLifecycle(deps);
   const repository = createAnalysisRepository(deps.db);
   const { fitness = new BaseFitness() } = deps;
   const work = async (rolloutId: string, context: HandlerContext): Promise<void> => {
@@ -60,7 +64,7 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
       const rollout = await lifecycle.beginAnalysis(rolloutId);
       if (rollout === null) return;
       if (rollout.attempt - rollout.excusedAttempts > MAX_ANALYSES) await giveUp(lifecycle, rolloutId);
-      await planRollout({ ...deps, lifecycle, slot, context }, rollout);
+      await planRollout({ ...deps, lifecycle, forecasts, slot, context }, rollout);
     } finally {
       slot.release();
     }
@@ -76,6 +80,7 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
 
 interface PlanContext extends RolloutDependencies {
   lifecycle: RolloutLifecycle;
+  forecasts: ForecastLifecycle;
   slot: TrainingSlot;
   context: HandlerContext;
 }
@@ -99,6 +104,7 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
     const options = rollout.options as StoredOptions;
     const oldIds = await lifecycle.oldVersions({ baseModelVersionId, options });
     const refusals = await analyzeVersions({ ...deps, signal, logger }, baseModelVersionId, oldIds);
+    await keepForecast({ ...deps, logger }, rollout, refusals);
     const jobs = await lifecycle.plan({ id, baseModelVersionId, options }, refusals, async (entries, superseded) => {
       context.signal.throwIfAborted();
       await deps.producer.enqueueAfterCommit(entries);
@@ -116,6 +122,20 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   } finally {
     watch.stop();
   }
+}
+
+/**
+ * Keeps what the rollout is expected to take, so that it can be compared with what it has taken. Only people look at that: a rollout goes
+ * on without it.
+ */
+async function keepForecast(
+  { forecasts, logger }: Pick<PlanContext, 'forecasts'> & { logger: Logger },
+  { id, baseModelVersionId, options }: RolloutRow,
+  refusals: Refusals,
+): Promise<void> {
+  await forecasts
+    .keepForRollout(id, { baseModelVersionId, options: options as StoredOptions, refusals })
+    .catch((error: unknown) => logger.warn({ err: error }, 'the rollout goes on without a forecast'));
 }
 
 /** Writes a permanent failure to the rollout, and throws what tells the queue whether to try again. */

@@ -15,8 +15,9 @@ const { memoryBytes = null, ...options } = JSON.parse(process.argv[2] ?? '{}') a
 const onLoad = ({ folder, precision }: LoadedBase): void => {
   send({ type: 'loaded', folder, ...precision });
 };
+const onRelease = (folder: string): void => send({ type: 'released', folder });
 const server = new RequestServer(
-  new BaseCache({ ...options, memory: () => availableMemory(memoryBytes), onLoad }),
+  new BaseCache({ ...options, memory: () => availableMemory(memoryBytes), onLoad, onRelease }),
   send,
 );
 process.on('message', (message) => void server.receive(message as WorkerMessage));

@@ -16,7 +16,7 @@ import type { Difference } from '../../core/method/evolution/analysis/compatibil
 import type { ModelConfig } from '../../core/models/config/model-config.ts';
 
 /** The options of a training process, which it gets as JSON. */
-export interface ProcessOptions extends Omit<BaseCacheOptions, 'memory' | 'onLoad'> {
+export interface ProcessOptions extends Omit<BaseCacheOptions, 'memory' | 'onLoad' | 'onRelease'> {
   /** Bytes that the process may take. Default: what the machine has. */
   readonly memoryBytes?: number | null;
 }
@@ -88,5 +88,7 @@ export type TrainingMessage =
   | { readonly type: 'online' }
   /** A base was loaded, in this precision and for this reason. */
   | ({ readonly type: 'loaded'; readonly folder: string } & PrecisionChoice)
+  /** A base that was loaded is no longer. */
+  | { readonly type: 'released'; readonly folder: string }
   | { readonly type: 'event'; readonly requestId: string; readonly event: JobEvent }
   | FinalMessage;

@@ -32,6 +32,8 @@ export interface ChildOptions {
   pauseGraceMs: number;
   /** How long a cancelled request whose work nobody needs any more may take. */
   abandonGraceMs: number;
+  /** Called with the folders of the bases that the process has in memory, when they have changed. */
+  onLoaded: (folders: readonly string[]) => void;
 }
 
 /** Number of last lines of standard error that are kept, to say why a process died. */
@@ -42,6 +44,7 @@ export class TrainingChild {
   readonly #child: ChildProcess;
   readonly #options: ChildOptions;
   readonly #tail: string[] = [];
+  readonly #loaded: string[] = [];
   readonly #resident: ResidentSetWatch;
   readonly #online: Promise<void>;
   #receive: ((message: TrainingMessage) => void) | null = null;
@@ -221,12 +224,21 @@ export class TrainingChild {
     if (this.#stopping) logger.debug({ pid: this.pid, reason }, 'training process stopped');
     else if (this.#abandoned) logger.info({ pid: this.pid }, 'training process killed: nobody needs its work any more');
     else logger.warn({ pid: this.pid, reason, residentBytes, stderr: this.#tail.join('\n') }, 'training process ended');
+    this.#options.onLoaded([]);
     for (const reject of this.#onDeath) reject(this.#failure);
     this.#onDeath = [];
   }
 
   #hear(message: TrainingMessage): void {
+    if (message.type === 'released') {
+      // The same folder may be loaded twice, in two precisions.
+      const place = this.#loaded.indexOf(message.folder);
+      if (place >= 0) this.#loaded.splice(place, 1);
+      return this.#options.onLoaded([...this.#loaded]);
+    }
     if (message.type !== 'loaded') return this.#receive?.(message);
+    this.#loaded.push(message.folder);
+    this.#options.onLoaded([...this.#loaded]);
     const { folder, precision, reason, warning } = message;
     this.#options.logger.info({ base: folder, precision, reason }, 'base loaded');
     if (warning !== null) this.#options.logger.warn({ base: folder }, warning);

@@ -27,6 +27,8 @@ export interface TrainingProcessOptions {
   pauseGraceMs?: number;
   /** How long a cancelled request whose work nobody needs any more may take. */
   abandonGraceMs?: number;
+  /** Called with the folders of the bases that the process has in memory, when they have changed. */
+  onLoaded?: (folders: readonly string[]) => void;
 }
 
 /**
@@ -83,6 +85,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
     cancelGraceMs: options.cancelGraceMs ?? CANCEL_GRACE_MS,
     pauseGraceMs: options.pauseGraceMs ?? PAUSE_GRACE_MS,
     abandonGraceMs: options.abandonGraceMs ?? ABANDON_GRACE_MS,
+    onLoaded: options.onLoaded ?? (() => undefined),
   };
   let child: TrainingChild | null = null;
   /** Jobs that certainly ran out of memory once. */

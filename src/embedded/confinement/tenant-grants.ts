@@ -81,6 +81,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   rate_buckets: NOTHING,
   rollout_counts: NOTHING,
   rollout_device_uses: NOTHING,
+  rollout_forecasts: NOTHING,
   rollout_rollbacks: NOTHING,
   rollout_tenant_counts: READ,
   rollouts: READ,

@@ -44,7 +44,8 @@ export async function pageOfAdapters(
   query: ListAdaptersQuery,
   tenantId: string | null,
 ): Promise<ShownAdapter[]> {
-  const byBase = query.base_model_version_id !== undefined || query.not_on !== undefined;
+  const { base_model_version_id: on, not_on: notOn, at_risk_on: atRiskOn } = query;
+  const byBase = on !== undefined || notOn !== undefined || atRiskOn !== undefined;
   const page = byBase ? await adaptersByBase(db, query, tenantId) : adaptersOf(query, tenantId);
   const rows = await readRows<PageRow>(
     db,

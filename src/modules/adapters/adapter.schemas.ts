@@ -248,6 +248,13 @@ export const ListAdaptersQuery = Type.Object(
         'Only adapters of the base model that have no current version on this base model version, given by its identifier.',
       ),
     ),
+    at_risk_on: Type.Optional(
+      Id(
+        'baseModelVersion',
+        'Only adapters that are at risk when this base model version retires: they have a current version on it, and none on a base ' +
+          'model version that is served for longer. As long as it has no `retires_at`, only versions without one count as longer.',
+      ),
+    ),
   },
   { additionalProperties: false },
 );

@@ -9,6 +9,7 @@ export interface NewBaseModelVersion {
   path: string;
   servingName: string;
   config: Prisma.InputJsonObject;
+  retiresAt: Date | null;
 }
 
 const withModel = { include: { baseModel: { select: { name: true } } } } as const;
@@ -60,6 +61,13 @@ export function createBaseModelRepository(db: Database) {
       tx.baseModelVersion.findFirst({ where: { baseModelId, OR: [{ id: reference }, { version: reference }] } }),
 
     findVersion: (id: string, tx: Queryable = db) => tx.baseModelVersion.findUnique({ where: { id }, ...withModel }),
+
+    /** Until the transaction ends, others wait to change the version. */
+    lockVersion: (id: string, tx: Queryable) =>
+      tx.$executeRaw`SELECT 1 FROM base_model_versions WHERE id = ${id} FOR NO KEY UPDATE`,
+
+    setRetirement: (id: string, retiresAt: Date | null, tx: Queryable) =>
+      tx.baseModelVersion.update({ where: { id }, data: { retiresAt }, ...withModel }),
 
     pageVersions: (baseModelId: string, query: PageQuery, tx: Queryable = db) => {
       const { where, ...rest } = pageArguments(query);

@@ -7,6 +7,7 @@ import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.t
 import { answerOnce, createdBelow, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import {
+  AtRisk,
   BaseModel,
   BaseModelParams,
   BaseModelVersion,
@@ -15,6 +16,7 @@ import {
   CreateBaseModelVersion,
   CreatedBaseModelVersion,
   UpdateBaseModel,
+  UpdateBaseModelVersion,
 } from './base-model.schemas.ts';
 import { createBaseModelService } from './base-model.service.ts';
 
@@ -84,7 +86,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         ...operation('createBaseModelVersion', 'Register a base model version and carry the fleet over to it'),
         description:
           'The first version of a model is answered with 201. A later version starts a rollout and is answered with 202, ' +
-          'unless `rollout` is false.',
+          'unless `rollout` is false. With `dry_run` it asks for a forecast in place of the rollout.',
         params: BaseModelParams,
         body: CreateBaseModelVersion,
         response: { 201: CreatedBaseModelVersion, 202: CreatedBaseModelVersion },
@@ -120,11 +122,38 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
     },
     (request) => service(request).getVersion(request.params.id, tenantScope(request)),
   );
+  app.patch(
+    '/base-model-versions/:id',
+    {
+      onRequest: requireOperator,
+      schema: {
+        ...operation('updateBaseModelVersion', 'Set when a base model version retires, or take that back'),
+        params: BaseModelVersionParams,
+        body: UpdateBaseModelVersion,
+        response: { 200: BaseModelVersion },
+      },
+    },
+    (request) => service(request).updateVersion(request.params.id, request.body, recordChangeOf(request)),
+  );
+  app.get(
+    '/base-model-versions/:id/at-risk',
+    {
+      onRequest: requireOperator,
+      schema: {
+        ...operation('getAtRisk', 'Count the adapters that are at risk when a base model version retires'),
+        description: '`GET /v1/adapters?at_risk_on=` lists them. It reads all adapters on the version: do not poll it.',
+        params: BaseModelVersionParams,
+        response: { 200: AtRisk },
+      },
+    },
+    (request) => service(request).atRisk(request.params.id),
+  );
 };
 export default baseModelRoutes;
 
-function headOfVersion({ base_model_version: version, rollout }: CreatedBaseModelVersion): AnswerHead {
+function headOfVersion({ base_model_version: version, rollout, forecast }: CreatedBaseModelVersion): AnswerHead {
   const subject = { subjectId: version.id, tenantId: null };
+  if (forecast !== null) return { status: 202, location: `/v1/rollout-forecasts/${forecast.id}`, ...subject };
   if (rollout === null) return { status: 201, location: `/v1/base-model-versions/${version.id}`, ...subject };
   return { status: 202, location: `/v1/rollouts/${rollout.id}`, ...subject };
 }

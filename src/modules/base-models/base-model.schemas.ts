@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { BASE_NAME_EXPECTED, BASE_NAME_PATTERN, MAX_BASE_NAME } from '../../../core/options/base-names.ts';
 import { ErrorOf, Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { Forecast } from '../forecasts/index.ts';
 import { RolloutPolicy } from '../jobs/index.ts';
 import { Rollout, RolloutOptions } from '../rollouts/index.ts';
 
@@ -32,6 +33,12 @@ export const BaseModelParams = Type.Object({
   model: Type.String({ minLength: 1, maxLength: 100, description: 'A base model: its identifier or its name.' }),
 });
 
+const RetiresAt = Type.String({
+  format: 'date-time',
+  description:
+    'When the version is no longer served. Nothing happens by itself then; `…/at-risk` says what it would hit.',
+});
+
 export const BaseModelVersion = Type.Object(
   {
     id: Id('baseModelVersion'),
@@ -54,6 +61,7 @@ export const BaseModelVersion = Type.Object(
     fingerprint: Nullable(Type.String({ description: 'Digest of the model files; null until they are verified.' })),
     parameters: Nullable(Type.Integer({ description: 'Number of parameters; null until the files are verified.' })),
     error: Nullable(ErrorOf('Why the files cannot be used.')),
+    retires_at: Nullable(RetiresAt),
     created_at: Timestamp,
   },
   { title: 'BaseModelVersion' },
@@ -84,15 +92,47 @@ export const CreateBaseModelVersion = Type.Object(
         description: 'How the fleet is carried over; false only registers the version.',
       }),
     ),
+    retires_at: Type.Optional(RetiresAt),
+    dry_run: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'Registers the version and asks what the rollout would do, as `POST /v1/rollout-forecasts` does, in place of beginning it. ' +
+          '`POST /v1/rollouts` begins it later.',
+      }),
+    ),
   },
   { title: 'CreateBaseModelVersion', additionalProperties: false },
 );
 export type CreateBaseModelVersion = Static<typeof CreateBaseModelVersion>;
 
 export const CreatedBaseModelVersion = Type.Object(
-  { base_model_version: BaseModelVersion, rollout: Nullable(Rollout) },
+  { base_model_version: BaseModelVersion, rollout: Nullable(Rollout), forecast: Nullable(Forecast) },
   { title: 'CreatedBaseModelVersion' },
 );
 export type CreatedBaseModelVersion = Static<typeof CreatedBaseModelVersion>;
+
+export const UpdateBaseModelVersion = Type.Object(
+  { retires_at: Nullable(RetiresAt) },
+  { title: 'UpdateBaseModelVersion', additionalProperties: false },
+);
+export type UpdateBaseModelVersion = Static<typeof UpdateBaseModelVersion>;
+
+export const AtRisk = Type.Object(
+  {
+    base_model_version_id: Id('baseModelVersion'),
+    retires_at: Nullable(RetiresAt),
+    adapters: Type.Integer({
+      description:
+        'Number of adapters that have a current version on this base model version, and none on one that is served for longer.',
+    }),
+    tenant_count: Type.Integer({ description: 'Number of tenants that they belong to.' }),
+    tenants: Type.Array(Type.Object({ tenant_id: Id('tenant'), adapters: Type.Integer() }), {
+      description: 'The tenants with the most of them, 1,000 at the most.',
+    }),
+  },
+  { title: 'AtRisk' },
+);
+export type AtRisk = Static<typeof AtRisk>;
 
 export const BaseModelVersionParams = Type.Object({ id: Id('baseModelVersion') });

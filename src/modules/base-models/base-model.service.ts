@@ -1,24 +1,29 @@
 import { isAbsolute } from 'node:path';
+import type { JobEntry } from '../../jobs/catalog.ts';
 import type { JobProducer } from '../../jobs/producer.ts';
 import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
-import { withTransaction, type Database } from '../../lib/database.ts';
-import { notFound } from '../../lib/errors.ts';
+import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
+import { notFound, unprocessable } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
 import { showError } from '../../lib/shown-error.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
+import { atRiskRepository } from '../adapters/index.ts';
 import { recordEvent } from '../events/index.ts';
+import { createForecast } from '../forecasts/index.ts';
 import { createRollout } from '../rollouts/index.ts';
 import { createBaseModelRepository, type BaseModelVersionRow } from './base-model.repository.ts';
 import type {
+  AtRisk,
   BaseModel,
   BaseModelVersion,
   CreateBaseModel,
   CreateBaseModelVersion,
   CreatedBaseModelVersion,
   UpdateBaseModel,
+  UpdateBaseModelVersion,
 } from './base-model.schemas.ts';
 import { readModelFolder } from './model-folder.ts';
 
@@ -78,16 +83,21 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
 
     /**
      * Registers a version. A model's first version has no fleet to carry over; a later one starts a rollout, unless the
-     * request says `rollout: false`. Version, rollout, events and outbox entries are committed together.
+     * request says `rollout: false`, or asks with `dry_run` what one would do. Version, rollout, events and outbox entries are committed together.
      *
-     * @throws AppError 404, 409 `base_model_version_exists`, 422 `path_not_allowed`, `path_not_found`, `not_a_folder`
-     *   or `invalid_base_model`
+     * @throws AppError 404, 409 `base_model_version_exists`, 422 `path_not_allowed`, `path_not_found`, `not_a_folder`,
+     *   `invalid_base_model` or `dry_run_of_nothing`
      */
     async addVersion(
       idOrName: string,
       request: CreateBaseModelVersion,
       record: RecordAnswer<CreatedBaseModelVersion>,
     ): Promise<CreatedBaseModelVersion> {
+      if (request.dry_run === true && request.rollout === false) {
+        const message =
+          '`dry_run` asks what a rollout would do, and `rollout: false` wants none: leave one of them out';
+        throw unprocessable('dry_run_of_nothing', message);
+      }
       const model = await findModel(idOrName);
       const folder = await resolveAllowedFolder(request.path, allowedRoots);
       const config = await readModelFolder(folder);
@@ -102,6 +112,7 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
             path: folder,
             servingName: request.serving_name ?? request.path,
             config,
+            retiresAt: request.retires_at === undefined ? null : new Date(request.retires_at),
           },
           tx,
         );
@@ -111,13 +122,11 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
           subjectId: version.id,
           data: { base_model_name: model.name, version: version.version },
         });
-        const started =
-          first || request.rollout === false
-            ? null
-            : await createRollout(tx, { baseModelVersionId: version.id, options: request.rollout ?? {} });
-        const answer = { base_model_version: toBaseModelVersion(version, null), rollout: started?.rollout ?? null };
+        const started = first ? NOTHING_STARTED : await startFor(tx, version.id, request);
+        const { rollout, forecast } = started;
+        const answer = { base_model_version: toBaseModelVersion(version, null), rollout, forecast };
         await record(tx, answer);
-        return { answer, entries: started?.entries ?? [] };
+        return { answer, entries: started.entries };
       });
       await producer.enqueueAfterCommit(entries);
       return answer;
@@ -134,7 +143,62 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
       if (row === null) throw notFound('base model version', id);
       return toBaseModelVersion(row, scope);
     },
+
+    /** Sets when a version retires. Setting the same again changes nothing. @throws AppError 404 */
+    updateVersion: (
+      id: string,
+      { retires_at: wanted }: UpdateBaseModelVersion,
+      recordChange: RecordChange = unrecorded,
+    ): Promise<BaseModelVersion> =>
+      withTransaction(db, async (tx) => {
+        await models.lockVersion(id, tx);
+        const row = await models.findVersion(id, tx);
+        if (row === null) throw notFound('base model version', id);
+        const retiresAt = wanted === null ? null : new Date(wanted);
+        const [before, after] = [row.retiresAt, retiresAt].map((at) => ({ retires_at: toTimestamp(at) }));
+        if (before!.retires_at === after!.retires_at) return toBaseModelVersion(row, null);
+        const changed = await models.setRetirement(id, retiresAt, tx);
+        await recordEvent(tx, { tenantId: null, type: 'base_model_version.updated', subjectId: id, data: after! });
+        await recordChange(tx, { tenantId: null, subjectId: id, before: before!, after: after! });
+        return toBaseModelVersion(changed, null);
+      }),
+
+    /** Counts the adapters that would not be served any more when a version retires. @throws AppError 404 */
+    async atRisk(id: string): Promise<AtRisk> {
+      const row = await models.findVersion(id);
+      if (row === null) throw notFound('base model version', id);
+      const tenants = await atRiskRepository.byTenant(db, id, row.retiresAt);
+      return {
+        base_model_version_id: id,
+        retires_at: toTimestamp(row.retiresAt),
+        adapters: tenants[0]?.all_adapters ?? 0,
+        tenant_count: tenants[0]?.all_tenants ?? 0,
+        tenants: tenants.map(({ tenant_id, adapters }) => ({ tenant_id, adapters })),
+      };
+    },
   };
+}
+
+interface Started {
+  readonly rollout: CreatedBaseModelVersion['rollout'];
+  readonly forecast: CreatedBaseModelVersion['forecast'];
+  /** To be enqueued after the commit. */
+  readonly entries: JobEntry[];
+}
+
+const NOTHING_STARTED: Started = { rollout: null, forecast: null, entries: [] };
+
+/** Starts what a request asks for beside the registration of a version: a rollout, a forecast of one, or nothing. */
+async function startFor(
+  tx: Transaction,
+  baseModelVersionId: string,
+  { rollout, dry_run: isDryRun = false }: CreateBaseModelVersion,
+): Promise<Started> {
+  if (rollout === false) return NOTHING_STARTED;
+  const request = { baseModelVersionId, options: rollout ?? {} };
+  return isDryRun
+    ? { ...NOTHING_STARTED, ...(await createForecast(tx, request)) }
+    : { ...NOTHING_STARTED, ...(await createRollout(tx, request)) };
 }
 
 function toBaseModel(row: { id: string; name: string; policy: unknown; createdAt: Date }): BaseModel {
@@ -160,6 +224,7 @@ function toBaseModelVersion(row: BaseModelVersionRow, scope: string | null): Bas
     fingerprint: row.fingerprint,
     parameters: row.parameters === null ? null : Number(row.parameters),
     error: showError(row.error, scope),
+    retires_at: toTimestamp(row.retiresAt),
     created_at: toTimestamp(row.createdAt),
   };
 }

@@ -1,7 +1,10 @@
 export { followInBatches } from './control/pausing.ts';
+export { assignWaves, labelsOfWaves, sizesOfWaves } from './control/assign-waves.ts';
+export { fleetOf, type Refusals } from './planning.ts';
+export { planningRepository, type FleetToPlan, type SourceCount } from './planning.repository.ts';
 export { createRolloutLifecycle, type RolloutLifecycle } from './rollout-lifecycle.ts';
 export { SPEEDUP, type RolloutRow } from './rollout.repository.ts';
-export { Rollout, RolloutOptions, type StoredOptions } from './rollout.schemas.ts';
-export { createRollout, createRolloutService, rolloutRecoverySource } from './rollout.service.ts';
+export { CreateRollout, Rollout, RolloutOptions, type StoredOptions } from './rollout.schemas.ts';
+export { createRollout, createRolloutService, optionsOf, rolloutRecoverySource } from './rollout.service.ts';
 export { TERMINAL_ROLLOUT_STATES } from './rollout.states.ts';
 export { releaseAfter } from './succession/waiting.ts';

@@ -14,6 +14,17 @@ export interface SourceRow {
   dataset_id: string | null;
 }
 
+/** Adapters of one tenant that come from one base model version. */
+export interface SourceCount {
+  tenant_id: string;
+  base_model_version_id: string;
+  adapters: number;
+  /** Those of them that have no dataset. */
+  without_dataset: number;
+  /** Sum over the datasets of the others. */
+  rows: number;
+}
+
 /** `waits_for` is the job that the adaptation waits for; the control waits with it. */
 export type ControlRow = Pick<SourceRow, 'adapter_version_id' | 'adapter_id' | 'tenant_id'> & {
   waits_for: string | null;
@@ -54,6 +65,11 @@ export const planningRepository = {
       SELECT newest.id AS adapter_version_id, a.id AS adapter_id, a.tenant_id, newest.base_model_version_id, a.dataset_id
       ${sourcesOf(fleet)} AND a.id > ${after} ORDER BY a.id LIMIT ${limit}`,
 
+  async countSources(db: Queryable, fleet: FleetToPlan): Promise<number> {
+    const [row] = await db.$queryRaw<{ count: number }[]>`SELECT count(*)::int AS count ${sourcesOf(fleet)}`;
+    return row?.count ?? 0;
+  },
+
   /** All adapters of a rollout in the order of its waves, and which of the labels of its waves they have. */
   ranked: (db: Queryable, { id, labels, ...fleet }: FleetToPlan & { id: string; labels: readonly Labels[] }) => {
     const labelled =
@@ -62,6 +78,15 @@ export const planningRepository = {
       SELECT a.id AS adapter_id, ${waveRank(id, Prisma.sql`a.id`)} AS rank, ${labelled} AS labelled
       ${sourcesOf(fleet)} ORDER BY rank`;
   },
+
+  /** The adapters that a rollout would take, by tenant and by the base model version that they come from. */
+  countSourcesByTenant: (db: Queryable, fleet: FleetToPlan) =>
+    db.$queryRaw<SourceCount[]>`
+      SELECT a.tenant_id, newest.base_model_version_id, count(*)::int AS adapters,
+        count(*) FILTER (WHERE a.dataset_id IS NULL)::int AS without_dataset,
+        COALESCE(sum((SELECT d.rows FROM datasets d WHERE d.id = a.dataset_id)), 0)::float8 AS rows
+      ${sourcesOf(fleet)} GROUP BY a.tenant_id, newest.base_model_version_id
+      ORDER BY a.tenant_id, newest.base_model_version_id`,
 
   /** Whether the waves of a rollout are decided. */
   async hasWaves(db: Queryable, rolloutId: string): Promise<boolean> {

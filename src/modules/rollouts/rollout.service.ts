@@ -29,6 +29,7 @@ import {
   type Rollout,
   type RolloutOptions,
   type RolloutQuery,
+  type StoredOptions,
 } from './rollout.schemas.ts';
 import { LIVE_ROLLOUT_STATES } from './rollout.states.ts';
 import { joinLateAdapters } from './succession/late-adapters.ts';
@@ -161,9 +162,8 @@ export async function createRollout(
     );
   }
   const id = newId('rollout');
-  const policy = request.options.policy ?? (await rollouts.defaultPolicy(baseModelVersionId, tx));
-  const options = withDefaults(policy === null ? request.options : withPolicy(request.options, policy));
-  const deadline = policy?.deadline === undefined ? null : new Date(policy.deadline);
+  const options = await optionsOf(tx, baseModelVersionId, request.options);
+  const deadline = options.policy?.deadline === undefined ? null : new Date(options.policy.deadline);
   const row = await rollouts.insert(tx, { id, baseModelVersionId, options, deadline });
   const entries: JobEntry[] = [toPlanEntry(row)];
   await recordEvent(tx, {
@@ -174,6 +174,16 @@ export async function createRollout(
   });
   await writeOutbox(tx, entries);
   return { rollout: toRollout(row, { counts: [], summary: undefined, evolutions: [] }, null), entries };
+}
+
+/** The options that a rollout to this base model version stores: with defaults, and with the policy of its base model if it names none. */
+export async function optionsOf(
+  tx: Transaction,
+  baseModelVersionId: string,
+  options: RolloutOptions,
+): Promise<StoredOptions> {
+  const policy = options.policy ?? (await createRolloutRepository(tx).defaultPolicy(baseModelVersionId, tx));
+  return withDefaults(policy === null ? options : withPolicy(options, policy));
 }
 
 type FollowingProducer = Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;

@@ -1,2 +1,2 @@
-export { createWorkerRepository, type NewWorker, type WorkerReport } from './worker.repository.ts';
+export { createWorkerRepository, type NewWorker, type WorkerReport, type WorkerRow } from './worker.repository.ts';
 export { registerWorkerMetrics } from './worker-metrics.ts';

@@ -29,19 +29,30 @@ export interface WorkerReport {
   faults: number;
   busyMs: number;
   tokensPerSecond: number | null;
+  /** Share of the last minutes in which it was busy. */
+  load: number | null;
+  /** Folders of the base models that it has in memory. */
+  loadedFolders: readonly string[];
   unreadableBases: string[];
 }
+
+/** What the operator can ask: end the job and stop, end the job and take no other, take jobs again, end the quarantine. */
+export type WorkerRequest = 'drain' | 'idle' | 'release' | 'lift';
 
 /** What the operator asks of a worker, and the database's time. */
 interface WorkerAnswer {
   drain_requested_at: Date | null;
+  idle_requested_at: Date | null;
   lift_requested_at: Date | null;
   now: Date;
 }
 
-export interface WorkerRow extends NewWorker, WorkerReport {
+export interface WorkerRow extends NewWorker, Omit<WorkerReport, 'loadedFolders'> {
   gone: boolean;
+  /** Identifiers of base model versions. */
+  loadedBases: string[];
   drainRequestedAt: Date | null;
+  idleRequestedAt: Date | null;
   startedAt: Date;
   seenAt: Date;
 }
@@ -66,26 +77,29 @@ export function createWorkerRepository(db: Queryable) {
       const [row] = await db.$queryRaw<[WorkerAnswer]>`
         INSERT INTO workers (
           id, host, pid, version, device, memory_bytes, state, reason, quarantined_until, current_job, jobs_done, jobs_failed,
-          faults, busy_ms, tokens_per_second, unreadable_bases, seen_at
+          faults, busy_ms, tokens_per_second, load, loaded_bases, unreadable_bases, seen_at
         ) VALUES (
           ${worker.id}, ${worker.host}, ${worker.pid}, ${worker.version}, ${worker.device}, ${worker.memoryBytes},
           ${report.state}, ${report.reason}, ${report.quarantinedUntil}, ${report.currentJob}, ${report.jobsDone},
           ${report.jobsFailed}, ${report.faults}, ${report.busyMs}, ${report.tokensPerSecond},
-          ${report.unreadableBases}, clock_timestamp()
+          ${report.load}, ARRAY(
+            SELECT v.id FROM base_model_versions v WHERE v.path = ANY(${[...report.loadedFolders]}::text[]) ORDER BY v.id
+          ), ${report.unreadableBases}, clock_timestamp()
         )
         ON CONFLICT (id) DO UPDATE SET state = EXCLUDED.state, reason = EXCLUDED.reason,
           quarantined_until = EXCLUDED.quarantined_until, current_job = EXCLUDED.current_job,
           jobs_done = EXCLUDED.jobs_done, jobs_failed = EXCLUDED.jobs_failed, faults = EXCLUDED.faults,
           busy_ms = EXCLUDED.busy_ms, tokens_per_second = EXCLUDED.tokens_per_second,
-          unreadable_bases = EXCLUDED.unreadable_bases, seen_at = EXCLUDED.seen_at, stopped_at = NULL
-        RETURNING drain_requested_at, lift_requested_at, clock_timestamp() AS now`;
+          load = EXCLUDED.load, loaded_bases = EXCLUDED.loaded_bases, unreadable_bases = EXCLUDED.unreadable_bases, seen_at = EXCLUDED.seen_at, stopped_at = NULL
+        RETURNING drain_requested_at, idle_requested_at, lift_requested_at, clock_timestamp() AS now`;
       return row;
     },
 
     /** Notes that a worker has stopped by itself. */
     async stopped(id: string): Promise<void> {
       await db.$executeRaw`
-        UPDATE workers SET stopped_at = clock_timestamp(), current_job = NULL, unreadable_bases = '{}' WHERE id = ${id}`;
+        UPDATE workers SET stopped_at = clock_timestamp(), current_job = NULL, load = NULL, loaded_bases = '{}', unreadable_bases = '{}'
+        WHERE id = ${id}`;
     },
 
     /** Removes the rows of workers that have been gone for a day. */
@@ -108,10 +122,15 @@ export function createWorkerRepository(db: Queryable) {
       return ((await withGone(rows)) as WorkerRow[]).filter(({ gone }) => !gone);
     },
 
-    /** Asks a worker to end its jobs and stop, or to end its quarantine. */
-    async request(id: string, what: 'drain' | 'lift'): Promise<void> {
+    /** Asks something of a worker, which it does at its next heartbeat. Of two requests to end its jobs, the later one counts. */
+    async request(id: string, what: WorkerRequest): Promise<void> {
       const now = new Date();
-      const data = what === 'drain' ? { drainRequestedAt: now } : { liftRequestedAt: now };
+      const data = {
+        drain: { drainRequestedAt: now, idleRequestedAt: null },
+        idle: { drainRequestedAt: null, idleRequestedAt: now },
+        release: { drainRequestedAt: null, idleRequestedAt: null },
+        lift: { liftRequestedAt: now },
+      }[what];
       await db.workerProcess.updateMany({ where: { id }, data });
     },
   };

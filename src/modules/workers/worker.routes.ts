@@ -4,7 +4,7 @@ import { PageQuery, pageOf } from '../../lib/pagination.ts';
 import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireOperator } from '../../plugins/auth.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { Worker, WorkerParams } from './worker.schemas.ts';
+import { DrainQuery, Worker, WorkerParams } from './worker.schemas.ts';
 import { createWorkerService } from './worker.service.ts';
 
 const operation = operationsOf('Workers');
@@ -36,16 +36,41 @@ const workerRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
     {
       onRequest: requireOperator,
       schema: {
-        ...operation('drainWorker', 'Let a worker finish and stop'),
+        ...operation('drainWorker', 'Let a worker finish and stop, or finish and wait'),
         description:
-          'The worker ends the job that it runs, takes no other and stops, which begins within five seconds. Asking again ' +
-          'changes nothing.',
+          'The worker ends the job that it runs, takes no other and stops, which begins within five seconds. With `stop=false` it keeps ' +
+          'its process, and waits for its release. Of two requests the later one counts. Workers of version 0.2 take no notice of `stop=false`.',
+        params: WorkerParams,
+        querystring: DrainQuery,
+        response: { 202: Worker },
+      },
+    },
+    async (request, reply) =>
+      reply
+        .code(202)
+        .send(
+          await createWorkerService(request).drain(
+            request.params.id,
+            { stop: request.query.stop ?? true },
+            recordChangeOf(request),
+          ),
+        ),
+  );
+  app.post(
+    '/workers/:id/release',
+    {
+      onRequest: requireOperator,
+      schema: {
+        ...operation('releaseWorker', 'Let a drained worker take jobs again'),
+        description:
+          'The worker takes jobs again within five seconds, unless it has stopped. For one that was not drained, nothing changes. ' +
+          'A worker that is drained by a signal to its process stops all the same.',
         params: WorkerParams,
         response: { 202: Worker },
       },
     },
     async (request, reply) =>
-      reply.code(202).send(await createWorkerService(request).drain(request.params.id, recordChangeOf(request))),
+      reply.code(202).send(await createWorkerService(request).release(request.params.id, recordChangeOf(request))),
   );
   app.post(
     '/workers/:id/lift-quarantine',

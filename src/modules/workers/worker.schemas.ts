@@ -11,7 +11,7 @@ export const Worker = Type.Object(
     memory_bytes: Nullable(Type.Number({ description: 'What its training process may take at the most.' })),
     state: Type.Enum(['ready', 'draining', 'quarantined', 'gone'] as const, {
       description:
-        '`draining`: it ends its job, takes no other and stops. `quarantined`: its machine has failed several jobs in a row, and ' +
+        '`draining`: it ends its job and takes no other; then it stops or, where `idle_requested_at` is set, waits for its release. `quarantined`: its machine has failed several jobs in a row, and ' +
         'it takes none until `quarantined_until`, or its clock is wrong, and it takes none until that is right. `gone`: it has stopped, or gave no sign of life for 30 s.',
     }),
     reason: Nullable(Type.String({ description: 'Why it is quarantined.' })),
@@ -22,11 +22,21 @@ export const Worker = Type.Object(
     faults: Type.Integer({ description: 'Number of faults of its machine.' }),
     busy_ms: Type.Number({ description: 'How long it has worked on jobs.' }),
     tokens_per_second: Nullable(Type.Number({ description: 'Of the last job that has trained.' })),
+    load: Nullable(
+      Type.Number({
+        description:
+          'Share of the last five minutes, or of its life, in which it worked on jobs. Null where it is not known or the worker is gone.',
+      }),
+    ),
+    loaded_base_model_version_ids: Type.Array(Id('baseModelVersion'), {
+      description: 'Base model versions that its training process has in memory. Their jobs begin sooner there.',
+    }),
     unreadable_base_model_version_ids: Type.Array(Id('baseModelVersion'), {
       description:
         'Base model versions whose folders it could not read when it last tried. It leaves their jobs to others.',
     }),
     drain_requested_at: Nullable(Timestamp),
+    idle_requested_at: Nullable(Timestamp),
     started_at: Timestamp,
     seen_at: Type.String({ format: 'date-time', description: 'The last heartbeat; there is one every five seconds.' }),
   },
@@ -35,3 +45,14 @@ export const Worker = Type.Object(
 export type Worker = Static<typeof Worker>;
 
 export const WorkerParams = Type.Object({ id: Id('worker') });
+export const DrainQuery = Type.Object(
+  {
+    stop: Type.Optional(
+      Type.Boolean({
+        default: true,
+        description: 'False if the worker is not to stop, but to wait until it is released.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);

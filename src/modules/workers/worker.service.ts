@@ -4,11 +4,16 @@ import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import { recordEvent } from '../events/index.ts';
-import { createWorkerRepository, type WorkerRow } from './worker.repository.ts';
+import { createWorkerRepository, type WorkerRequest, type WorkerRow } from './worker.repository.ts';
 import type { Worker } from './worker.schemas.ts';
 
 /** The operator's events of what he asks of a worker. */
-const EVENTS = { drain: 'worker.drain_requested', lift: 'worker.quarantine_lifted' } as const;
+const EVENTS = {
+  drain: 'worker.drain_requested',
+  idle: 'worker.idle_requested',
+  release: 'worker.released',
+  lift: 'worker.quarantine_lifted',
+} as const satisfies Record<WorkerRequest, string>;
 
 export function createWorkerService({ db }: { db: Database }) {
   const workers = createWorkerRepository(db);
@@ -17,7 +22,7 @@ export function createWorkerService({ db }: { db: Database }) {
     if (row === null) throw notFound('worker', id);
     return row;
   };
-  const request = async (id: string, what: 'drain' | 'lift', recordChange: RecordChange): Promise<Worker> => {
+  const request = async (id: string, what: WorkerRequest, recordChange: RecordChange): Promise<Worker> => {
     const { gone, state } = await find(id);
     if (gone) throw conflict('worker_gone', `worker ${id} is gone: it cannot be asked for anything`);
     await withTransaction(db, async (tx) => {
@@ -35,8 +40,15 @@ export function createWorkerService({ db }: { db: Database }) {
     /** @throws AppError 404 */
     get: async (id: string): Promise<Worker> => toWorker(await find(id)),
 
-    /** Asks a worker to end its job and to stop, which it does at its next heartbeat. @throws AppError 404, 409 `worker_gone` */
-    drain: (id: string, recordChange: RecordChange): Promise<Worker> => request(id, 'drain', recordChange),
+    /**
+     * Asks a worker to end its job, and to stop then or to wait for its release. It does at its next heartbeat.
+     * @throws AppError 404, 409 `worker_gone`
+     */
+    drain: (id: string, { stop }: { stop: boolean }, recordChange: RecordChange): Promise<Worker> =>
+      request(id, stop ? 'drain' : 'idle', recordChange),
+
+    /** Lets a worker that was drained and has not stopped take jobs again. @throws AppError 404, 409 `worker_gone` */
+    release: (id: string, recordChange: RecordChange): Promise<Worker> => request(id, 'release', recordChange),
 
     /** Asks a worker to end its quarantine at its next heartbeat. @throws AppError 404, 409 `worker_gone` */
     lift: (id: string, recordChange: RecordChange): Promise<Worker> => request(id, 'lift', recordChange),
@@ -60,8 +72,11 @@ function toWorker(row: WorkerRow): Worker {
     faults: row.faults,
     busy_ms: row.busyMs,
     tokens_per_second: row.tokensPerSecond,
+    load: row.load,
+    loaded_base_model_version_ids: row.loadedBases,
     unreadable_base_model_version_ids: row.unreadableBases,
     drain_requested_at: toTimestamp(row.drainRequestedAt),
+    idle_requested_at: toTimestamp(row.idleRequestedAt),
     started_at: toTimestamp(row.startedAt),
     seen_at: toTimestamp(row.seenAt),
   };

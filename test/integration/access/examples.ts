@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { newId } from '../../../src/lib/ids.ts';
 import { createTestTenant } from '../support/index.ts';
 import type { AccessWorld, Owner } from './world.ts';
 
@@ -38,6 +39,12 @@ const withJob =
 const withRollout: Example = async ({ addBaseModelVersion, addRollout }) => ({
   path: { id: await addRollout(await addBaseModelVersion()) },
 });
+const withForecast = async ({ addBaseModelVersion, addRollout, service }: AccessWorld) => {
+  const baseModelVersionId = await addBaseModelVersion();
+  const rolloutId = await addRollout(baseModelVersionId);
+  const data = { id: newId('forecast'), baseModelVersionId, rolloutId, state: 'computed', options: {} };
+  return { ...(await service.db.rolloutForecast.create({ data })), rolloutId };
+};
 const withWorker: Example = async ({ addWorker }) => ({ path: { id: await addWorker() } });
 const plain: Example = () => ({});
 
@@ -71,6 +78,9 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     contentType: 'application/x-ndjson',
   }),
   createRollout: async ({ addBaseModelVersion }) => ({ body: { base_model_version_id: await addBaseModelVersion() } }),
+  createRolloutForecast: async ({ addBaseModelVersion }) => ({
+    body: { base_model_version_id: await addBaseModelVersion() },
+  }),
   createTenant: () => ({ body: { name: name() } }),
   deleteAdapter: async ({ addAdapter }, { owner }) => ({ path: { id: await addAdapter(owner) } }),
   deleteAdapterVersion: async ({ addOldVersion }, { owner }) => ({
@@ -86,16 +96,25 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   exportTtrReport: plain,
   getAdapter: withId('adp'),
   getAdapterVersion: withVersion,
+  getAtRisk: ({ baseModelVersionId }) => ({ path: { id: baseModelVersionId } }),
   getBaseModel: ({ baseModel }) => ({ path: { model: baseModel.name } }),
   getBaseModelVersion: ({ baseModelVersionId }) => ({ path: { id: baseModelVersionId } }),
   getCurrentVersion: withCurrent,
   getDataset: withId('dst'),
+  getForecastOfRollout: async (world) => {
+    const { rolloutId } = await withForecast(world);
+    return { path: { id: rolloutId } };
+  },
   getHealth: plain,
   getJob: withId('job'),
   getJobLadder: withId('job'),
   getReadiness: plain,
   getRollout: ({ rolloutId }) => ({ path: { id: rolloutId } }),
   getRolloutReport: ({ rolloutId }) => ({ path: { id: rolloutId } }),
+  getRolloutForecast: async (world) => {
+    const { id } = await withForecast(world);
+    return { path: { id } };
+  },
   getTenant: withId('ten'),
   getTenantQuotas: withId('ten'),
   getTtrReport: plain,
@@ -116,12 +135,14 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   listJobMetrics: withId('job'),
   listJobs: plain,
   listNegativeFlips: withVersion,
+  listRolloutForecasts: plain,
   listRollouts: plain,
   listSearchPoints: withId('job'),
   listTenants: plain,
   listWorkers: plain,
   pauseJob: withJob('queued'),
   pauseRollout: withRollout,
+  releaseWorker: withWorker,
   resumeJob: withJob('queued'),
   resumeRollout: withRollout,
   retryJob: withJob('failed'),
@@ -138,6 +159,10 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   undeleteDataset: withId('dst'),
   undeleteTenant: withId('ten'),
   updateBaseModel: ({ baseModel }) => ({ path: { model: baseModel.id }, body: { policy: null } }),
+  updateBaseModelVersion: ({ baseModelVersionId }) => ({
+    path: { id: baseModelVersionId },
+    body: { retires_at: '2030-01-01T00:00:00.000Z' },
+  }),
   updateAdapter: (_world, { owner }) => ({ path: { id: owner.owned.adp }, body: { dataset_id: owner.owned.dst } }),
   setCurrentVersion: async (world, caller) => {
     const { baseModelVersionId } = world;

@@ -54,6 +54,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   rate_buckets: {},
   rollout_counts: {},
   rollout_device_uses: {},
+  rollout_forecasts: {},
   rollout_rollbacks: {},
   rollout_tenant_counts: { SELECT: ALL },
   rollouts: { SELECT: ALL },

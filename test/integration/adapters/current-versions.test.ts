@@ -63,7 +63,7 @@ async function newJob(): Promise<string> {
 
 const url = (base = fleet.oldVersionId) => `/v1/adapters/${adapterId}/current/${base}`;
 
-async function send(method: 'GET' | 'PUT' | 'DELETE', path: string, payload?: object, as = key) {
+async function send(method: 'GET' | 'PUT' | 'PATCH' | 'DELETE', path: string, payload?: object, as = key) {
   const answer = await app.request({ method, url: path, key: as, ...(payload === undefined ? {} : { payload }) });
   return { status: answer.statusCode, body: answer.body === '' ? null : answer.json() };
 }
@@ -288,6 +288,50 @@ describe('the list of adapters', () => {
     expect(await listed(`not_on=${next}`, stranger)).toEqual([]);
     await send('DELETE', `/v1/adapters/${otherAdapterId}`);
     expect(await listed(`base_model_version_id=${old}`)).toEqual([adapterId]);
+  });
+
+  test('says who is at risk when a base model version retires', async () => {
+    const [old, next] = [fleet.oldVersionId, fleet.newVersionId];
+    const retire = (id: string, at: string | null, as = app.operatorKey) =>
+      send('PATCH', `/v1/base-model-versions/${id}`, { retires_at: at }, as);
+    const counts = async () =>
+      (await send('GET', `/v1/base-model-versions/${old}/at-risk`, undefined, app.operatorKey)).body;
+    expect(await listed(`at_risk_on=${old}`)).toEqual([otherAdapterId, adapterId]);
+    expect((await retire(old, '2031-01-01T00:00:00Z', key)).status).toBe(403);
+    expect(await retire(old, '2031-01-01T01:00:00+01:00')).toMatchObject({
+      status: 200,
+      body: { retires_at: '2031-01-01T00:00:00.000Z' },
+    });
+    await publish({ base: next, parent: first });
+    for (const as of [key, app.operatorKey]) {
+      expect(await listed(`at_risk_on=${old}`, as)).toEqual([otherAdapterId]);
+      expect(await listed(`at_risk_on=${next}`, as)).toEqual([adapterId]);
+      expect(await listed(`at_risk_on=${old}&base_model_version_id=${next}`, as)).toEqual([]);
+    }
+    expect(await counts()).toEqual({
+      base_model_version_id: old,
+      retires_at: '2031-01-01T00:00:00.000Z',
+      adapters: 1,
+      tenant_count: 1,
+      tenants: [{ tenant_id: tenantId, adapters: 1 }],
+    });
+    // The next version would be served no longer than the old one.
+    await retire(next, '2031-01-01T00:00:00Z');
+    expect(await listed(`at_risk_on=${old}`)).toEqual([otherAdapterId, adapterId]);
+    expect(await counts()).toMatchObject({ adapters: 2 });
+    await retire(next, '2031-01-01T00:00:01Z');
+    expect(await listed(`at_risk_on=${old}`)).toEqual([otherAdapterId]);
+    // What is not served anywhere is at no risk.
+    await send('DELETE', `/v1/adapters/${otherAdapterId}`);
+    expect(await counts()).toMatchObject({ adapters: 0, tenant_count: 0, tenants: [] });
+    expect(await listed(`at_risk_on=${newId('baseModelVersion')}`)).toEqual([]);
+
+    const events = () => app.db.event.count({ where: { subjectId: next, type: 'base_model_version.updated' } });
+    expect(await events()).toBe(2);
+    await retire(next, '2031-01-01T00:00:01Z');
+    expect(await events()).toBe(2);
+    expect((await retire(next, null)).body).toMatchObject({ retires_at: null });
+    expect((await retire(newId('baseModelVersion'), null)).status).toBe(404);
   });
 
   test('goes on page by page', async () => {

@@ -128,6 +128,14 @@ const WRITES: Record<string, Write> = {
     },
     run: (id) => operator('POST', '/v1/rollouts', { base_model_version_id: id }),
   },
+  createRolloutForecast: {
+    actor: 'operator',
+    async given() {
+      return (await world.app.db.rollout.findUniqueOrThrow({ where: { id: await newRollout() } })).baseModelVersionId;
+    },
+    run: (id) => operator('POST', '/v1/rollout-forecasts', { base_model_version_id: id }),
+    entry: { tenant_id: null, before: null, after: expect.objectContaining({ state: 'queued' }) },
+  },
   cancelRollout: {
     actor: 'operator',
     given: newRollout,

@@ -47,6 +47,15 @@ export function controlWrites({
       run: () => operator('PATCH', `/v1/base-models/${baseModelId()}`, { policy: { approve: 'manual' } }),
       entry: { before: { policy: null }, after: { policy: { approve: 'manual' } } },
     },
+    updateBaseModelVersion: {
+      actor: 'operator',
+      given: async () => {
+        const rollout = await app().db.rollout.findUniqueOrThrow({ where: { id: await newRollout() } });
+        return rollout.baseModelVersionId;
+      },
+      run: (id) => operator('PATCH', `/v1/base-model-versions/${id}`, { retires_at: '2030-01-01T00:00:00Z' }),
+      entry: { before: { retires_at: null }, after: { retires_at: '2030-01-01T00:00:00.000Z' } },
+    },
     approveRollout: {
       actor: 'operator',
       given: async () => {
@@ -89,6 +98,12 @@ export function controlWrites({
       given: newWorker,
       run: (id) => operator('POST', `/v1/workers/${id}/drain`),
       entry: { tenant_id: null, before: { state: 'ready' }, after: { requested: 'drain' } },
+    },
+    releaseWorker: {
+      actor: 'operator',
+      given: newWorker,
+      run: (id) => operator('POST', `/v1/workers/${id}/release`),
+      entry: { tenant_id: null, before: { state: 'ready' }, after: { requested: 'release' } },
     },
     liftQuarantine: {
       actor: 'operator',

@@ -130,6 +130,9 @@ const STATEMENTS = [
    CROSS JOIN LATERAL (SELECT CASE WHEN n <= 20 THEN now() ELSE now() - interval '40 days' END AS at) AS times`,
   `INSERT INTO workers (id, host, pid, version, device, state)
    SELECT ${id('wrk', 'n')}, 'host-' || n, 1, '0', 'cpu', 'ready' FROM generate_series(1, ${LARGE}) n`,
+  // Every second forecast is of the first base model version.
+  `INSERT INTO rollout_forecasts (id, base_model_version_id, state, options)
+   SELECT ${id('rfc', 'n')}, ${id('bmv', `CASE WHEN n % 2 = 1 THEN 1 ELSE n END`)}, 'computed', '{}' FROM generate_series(1, ${LARGE}) n`,
   `INSERT INTO outbox (queue, job_id, payload, created_at)
    SELECT 'adaptations', ${id('job', 'n')}, jsonb_build_object('name', 'adaptation.run', 'payload', jsonb_build_object('jobId', n)),
      CASE WHEN n <= 10 THEN now() - interval '1 minute' ELSE now() + interval '1 hour' END

@@ -93,6 +93,9 @@ const MIGRATIONS = [
   '20261127220000_supersession',
   '20261127220100_late_adapters',
   '20261127260000_job_ladders',
+  '20261127270000_rollout_forecasts',
+  '20261127270100_retirement',
+  '20261127270200_worker_load',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -89,6 +89,9 @@ const LISTS: Record<string, string[]> = {
     'label=tier:gold&tenant_id=TENANT&name=adapter-5',
     'label=region:eu&not_on=FEW_ARE_ON',
     'label=tier:gold&base_model_version_id=FEW_ARE_ON',
+    'at_risk_on=ALL_ARE_ON',
+    'at_risk_on=FEW_ARE_ON',
+    'at_risk_on=ALL_ARE_ON&tenant_id=TENANT',
   ],
   '/v1/adapters/{id}/versions': [''],
   '/v1/adapters/{id}/versions/{version_id}/negative-flips': [''],
@@ -129,10 +132,11 @@ const LISTS: Record<string, string[]> = {
   '/v1/events': ['', 'after=POSITION', 'subject_id=JOB'],
   '/v1/audit-log': ['', 'after=POSITION', 'subject_id=JOB'],
   '/v1/workers': [''],
+  '/v1/rollout-forecasts': ['', 'base_model_version_id=ALL_ARE_ON', 'base_model_version_id=FEW_ARE_ON'],
 };
 
 /** Lists that tenants may not see. */
-const OPERATORS = ['/v1/tenants', '/v1/workers'];
+const OPERATORS = ['/v1/tenants', '/v1/workers', '/v1/rollout-forecasts'];
 
 /** Only some lists are paged by cursors. */
 const CURSORS = Object.keys(LISTS).filter(

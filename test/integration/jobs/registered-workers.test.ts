@@ -29,6 +29,8 @@ interface Listed {
   faults: number;
   busy_ms: number;
   tokens_per_second: number | null;
+  load: number | null;
+  idle_requested_at: string | null;
   seen_at: string;
   unreadable_base_model_version_ids: string[];
 }
@@ -94,6 +96,8 @@ describe('the list of workers', () => {
     expect(found).toMatchObject({ host: os.hostname(), version: packageVersion(), tokens_per_second: 1 });
     expect(found.memory_bytes).toBeGreaterThan(2 ** 20);
     expect(found.busy_ms).toBeGreaterThan(0);
+    expect(found.load).toBeGreaterThan(0);
+    expect(found.load).toBeLessThanOrEqual(1);
     await listed('the next heartbeat is seen', ({ seen_at }) => seen_at > found.seen_at);
     expect((await app.request({ url: `/v1/workers/${found.id}` })).json()).toMatchObject({ id: found.id });
     const { body } = await app.request({ url: '/metrics' });
@@ -161,6 +165,54 @@ test('a drained worker ends its job, leaves the next one to others and stops', a
   expect(attempts).toEqual([0, 1]);
   await work();
   await eventually('another worker does the rest', async () => (await states()).every((state) => state === 'ready'));
+});
+
+describe('a worker that was drained and released', () => {
+  const ask = async (id: string, what: string) => {
+    const answer = await app.request({ method: 'POST', url: `/v1/workers/${id}/${what}` });
+    expect(answer.statusCode, answer.body).toBe(202);
+  };
+
+  test('has kept its process and taken no jobs meanwhile', async () => {
+    const until = path.join(fleet.folder, 'go-on');
+    const worker = await work();
+    let isDrained = false;
+    void worker.drained.then(() => (isDrained = true));
+    await begin({ publications: 1, until });
+    await eventually('a job is trained', async () => (await states()).includes('fine_tuning'));
+    const [{ id }] = (await list()) as [Listed];
+    await ask(id, 'drain?stop=false');
+    await listed('it is draining', ({ state }) => state === 'draining');
+    await writeFile(until, '');
+    const waiting = await listed('its job has ended', ({ current_job }) => current_job === null);
+    expect(waiting.idle_requested_at).not.toBeNull();
+    await listed('it goes on to be there', ({ seen_at }) => seen_at > waiting.seen_at);
+    expect([isDrained, (await states()).sort()]).toEqual([false, ['queued', 'ready']]);
+
+    await ask(id, 'release');
+    await eventually('it does the rest', async () => (await states()).every((state) => state === 'ready'));
+    expect(await list()).toMatchObject([{ id, state: 'ready', idle_requested_at: null }]);
+    // It can be drained again, and stops then.
+    await ask(id, 'drain');
+    await worker.drained;
+  });
+
+  test('does not stop if its job has not ended', async () => {
+    const until = path.join(fleet.folder, 'go-on');
+    const worker = await work();
+    let isDrained = false;
+    void worker.drained.then(() => (isDrained = true));
+    await begin({ publications: 1, until });
+    await eventually('a job is trained', async () => (await states()).includes('fine_tuning'));
+    const [{ id }] = (await list()) as [Listed];
+    await ask(id, 'drain');
+    await listed('it is draining', ({ state }) => state === 'draining');
+    await ask(id, 'release');
+    await listed('it is ready', ({ state }) => state === 'ready');
+    await writeFile(until, '');
+    await eventually('it does both jobs', async () => (await states()).every((state) => state === 'ready'));
+    expect(isDrained).toBe(false);
+  });
 });
 
 test('a quarantine is listed with its reason, and the operator can lift it', async () => {

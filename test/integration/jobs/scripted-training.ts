@@ -90,7 +90,13 @@ async function evolve({ oldBase, newBase, outDir }: EvolveSpec) {
   await mkdir(outDir);
   await writeFile(path.join(outDir, 'evolution.safetensors'), `${oldBase} → ${newBase}`);
   const advice = { verdict: 'revert', reasons: [{ code: 'undoable', message: 'the adapter can undo it' }] };
-  return { dir: outDir, rank: 8, drift: 0.1, summary: { advice, modules: {} }, computeMs: 1 };
+  return {
+    dir: outDir,
+    rank: 8,
+    drift: 0.1,
+    summary: { advice, modules: {}, projections: { 'self_attn.q_proj': { drift: 0.2 } } },
+    computeMs: 1,
+  };
 }
 
 const FLIPS = [

@@ -83,6 +83,40 @@ describe('versions', () => {
     expect(list.json().data.map((entry: { version: string }) => entry.version)).toEqual(['3', '2', '1']);
   });
 
+  test('are registered by a dry run, which starts no rollout; a rollout can follow', async () => {
+    await createModel('tried');
+    const first = { version: '1', path: await makeModel('tried-1'), dry_run: true };
+    // There is no fleet yet.
+    expect((await addVersion('tried', first)).json()).toMatchObject({ rollout: null, forecast: null });
+
+    const options = { max_steps: 7, policy: { waves: [{ count: 3 }] } };
+    const body = { version: '2', path: await makeModel('tried-2'), rollout: options, dry_run: true };
+    const tried = await addVersion('tried', body);
+    const { base_model_version: version, rollout, forecast } = tried.json();
+    expect([tried.statusCode, rollout]).toEqual([202, null]);
+    expect(forecast).toMatchObject({ base_model_version_id: version.id, dry_run: true, state: 'queued', options });
+    expect(tried.headers.location).toBe(`/v1/rollout-forecasts/${forecast.id}`);
+    expect((await service.request({ url: tried.headers.location! })).json()).toEqual(forecast);
+    expect((await service.request({ url: tried.headers.location!, key: tenant.key })).statusCode).toBe(403);
+    expect(await service.db.rollout.count({ where: { baseModelVersionId: version.id } })).toBe(0);
+
+    const started = await service.request({
+      method: 'POST',
+      url: '/v1/rollouts',
+      payload: { base_model_version_id: version.id, options },
+    });
+    expect(started.statusCode).toBe(202);
+    // The first rollout with these options is what the forecast is compared with.
+    const { id } = started.json();
+    expect((await service.request({ url: tried.headers.location! })).json().rollout_id).toBe(id);
+    expect((await service.request({ url: `/v1/rollouts/${id}/forecast` })).json().code).toBe('not_found');
+    const list = await service.request({ url: `/v1/rollout-forecasts?base_model_version_id=${version.id}` });
+    expect(list.json().data).toMatchObject([{ id: forecast.id, state: 'queued' }]);
+
+    const nothing = await addVersion('tried', { ...body, version: '3', rollout: false });
+    expect([nothing.statusCode, nothing.json().code]).toEqual([422, 'dry_run_of_nothing']);
+  });
+
   test('exist once, also when two requests come at the same time', async () => {
     await createModel('once');
     const folder = await makeModel('once-1');
@@ -115,6 +149,9 @@ describe('versions', () => {
       await register('2', { path: link }),
       await register('3', { path: folder, serving_name: 'org/served-v3' }),
     ];
+    const retires_at = '2031-05-01T00:00:00.000Z';
+    expect(await register('4', { path: folder, retires_at })).toMatchObject({ retires_at });
+    expect(versions[0]).toMatchObject({ retires_at: null });
     expect(versions.map((version) => [version.path, version.serving_name])).toEqual([
       [folder, `${folder}/`],
       [folder, link],

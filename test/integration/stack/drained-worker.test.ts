@@ -1,6 +1,7 @@
+import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually } from '../queue/test-queue.ts';
-import { createFolder, killProcess, printed, processesOf, removeFolder, serve } from './readapt.ts';
+import { createFolder, killProcess, printed, processesOf, removeFolder, serve, type Served } from './readapt.ts';
 
 let folder: string;
 
@@ -8,6 +9,43 @@ beforeEach(async () => {
   folder = await createFolder();
 });
 afterEach(() => removeFolder(folder));
+
+/** A request of the operator. */
+async function ask<T>(served: Served, method: 'GET' | 'POST', url: string, body?: object): Promise<T> {
+  const headers = { authorization: `Bearer ${served.operatorKey}`, 'content-type': 'application/json' };
+  const answer = await fetch(`${served.url}${url}`, { method, headers, ...(body && { body: JSON.stringify(body) }) });
+  expect(answer.ok, `${url} answered ${answer.status}`).toBe(true);
+  return (await answer.json()) as T;
+}
+
+test('the worker beside a service keeps its process while it waits for its release, and then does what has come', async () => {
+  const bases = path.resolve('test/fixtures/golden/broken/control/base');
+  const served = await serve(folder, [], { env: { READAPT_ALLOWED_ROOTS: bases } });
+  await printed(served, /worker started/);
+  const worker = await eventually('it is listed', async () => {
+    const { data } = await ask<{ data: { id: string; pid: number }[] }>(served, 'GET', '/v1/workers');
+    return data[0];
+  });
+  const now = () => ask<{ state: string; pid: number; seen_at: string }>(served, 'GET', `/v1/workers/${worker.id}`);
+  await ask(served, 'POST', `/v1/workers/${worker.id}/drain?stop=false`, {});
+  await eventually('it is draining', async () => (await now()).state === 'draining', 20_000);
+
+  await ask(served, 'POST', '/v1/base-models', { name: 'tiny' });
+  const register = (version: string) =>
+    ask<{ forecast: { id: string } }>(served, 'POST', '/v1/base-models/tiny/versions', {
+      ...{ version, path: bases, dry_run: true },
+    });
+  await register('1');
+  const { forecast } = await register('2');
+  const state = async () => (await ask<{ state: string }>(served, 'GET', `/v1/rollout-forecasts/${forecast.id}`)).state;
+  const { seen_at: seen } = await now();
+  await eventually('the next heartbeat comes', async () => (await now()).seen_at > seen, 20_000);
+  expect([await state(), (await now()).state, (await now()).pid]).toEqual(['queued', 'draining', worker.pid]);
+
+  await ask(served, 'POST', `/v1/workers/${worker.id}/release`, {});
+  await eventually('the forecast is computed', async () => (await state()) === 'computed', 30_000);
+  expect(await now()).toMatchObject({ state: 'ready', pid: worker.pid });
+});
 
 test('the worker beside a service that was drained by a signal is not started again', async () => {
   const served = await serve(folder);

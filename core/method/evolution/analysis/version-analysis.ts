@@ -2,7 +2,7 @@ import { adviseOn, type Advice } from './advisor.ts';
 import { energyCurve, capturedEnergy, overallCapturedEnergy } from '../captured-energy.ts';
 import type { Evolution } from '../evolution.ts';
 import { evolutionBetweenFolders, type FolderEvolutionOptions } from '../folder-evolution.ts';
-import { unadaptableParts } from '../drift.ts';
+import { driftGrid, unadaptableParts } from '../drift.ts';
 import { compareVersions, type VersionComparison } from './version-comparison.ts';
 
 /** Everything that is known about two base model versions before anything is trained. */
@@ -67,6 +67,7 @@ function summarizeEvolution(evolution: Evolution) {
     captured_energy: overallCapturedEnergy(evolution),
     captured_energy_by_rank: energyCurve(evolution),
     modules: Object.fromEntries(modules),
+    projections: Object.fromEntries(driftGrid(evolution).map(({ projection, drift }) => [projection, { drift }])),
     unadaptable_parts: drifts(unadaptableParts(evolution)),
     unadaptable: drifts(evolution.unadaptable),
   };

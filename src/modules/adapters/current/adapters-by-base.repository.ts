@@ -1,19 +1,22 @@
 import { Prisma, type Queryable } from '../../../lib/database.ts';
 import { pageArguments } from '../../../lib/pagination.ts';
 import type { ListAdaptersQuery } from '../adapter.schemas.ts';
+import { isAtRisk } from './at-risk.repository.ts';
 import { withLabels } from '../settings/labels.repository.ts';
 
 /**
  * One page of the adapters that are on a base model version or not, newest first, and one adapter more, in SQL. Those that are on one
- * are found by the index of current versions. For those that are not, adapters are looked at until there are enough.
+ * are found by the index of current versions. For those that are not, and those at risk, adapters are looked at until there are enough.
  */
 export async function adaptersByBase(
   tx: Queryable,
   query: ListAdaptersQuery,
   tenantId: string | null,
 ): Promise<Prisma.Sql> {
-  const { base_model_version_id: on, not_on: notOn } = query;
+  const { not_on: notOn, at_risk_on: atRiskOn } = query;
+  const on = query.base_model_version_id ?? atRiskOn;
   const missing = notOn === undefined ? Prisma.empty : await isMissing(tx, notOn);
+  const atRisk = atRiskOn === undefined ? Prisma.empty : await atRiskWhen(tx, atRiskOn, on === atRiskOn);
   const { where, take } = pageArguments(query);
   const tenantIds = [tenantId ?? [], query.tenant_id ?? []].flat();
   const before = where.id !== undefined && 'lt' in where.id ? Prisma.sql`AND a.id < ${where.id.lt}` : Prisma.empty;
@@ -21,7 +24,7 @@ export async function adaptersByBase(
     SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
       ${on === undefined ? Prisma.empty : Prisma.sql`JOIN current_versions c ON c.adapter_id = a.id`}
       ${withLabels({ ...query, tenantIds })}
-    WHERE a.deleted_at IS NULL ${on === undefined ? Prisma.empty : Prisma.sql`AND ${isOn(on)}`} ${missing} ${before}
+    WHERE a.deleted_at IS NULL ${on === undefined ? Prisma.empty : Prisma.sql`AND ${isOn(on)}`} ${missing} ${atRisk} ${before}
       ${Prisma.join([Prisma.empty, ...tenantIds.map((id) => ofTenant(id, on))], ' ')}
       ${query.name === undefined ? Prisma.empty : Prisma.sql`AND a.name = ${query.name}`}
     ORDER BY a.id DESC LIMIT ${take}`;
@@ -41,6 +44,21 @@ async function isMissing(tx: Queryable, baseModelVersionId: string): Promise<Pri
   if (base === null) return Prisma.sql`AND FALSE`;
   return Prisma.sql`AND a.base_model_id = ${base.baseModelId}
     AND NOT EXISTS (SELECT FROM current_versions c WHERE c.adapter_id = a.id AND ${isOn(baseModelVersionId)})`;
+}
+
+/**
+ * The condition that the adapter `a` is on this base model version and on none that is served for longer.
+ * @param isKnown whether the statement has only adapters that are on it
+ */
+async function atRiskWhen(tx: Queryable, baseModelVersionId: string, isKnown: boolean): Promise<Prisma.Sql> {
+  const retiring = await tx.baseModelVersion.findUnique({
+    where: { id: baseModelVersionId },
+    select: { retiresAt: true },
+  });
+  if (retiring === null) return Prisma.sql`AND FALSE`;
+  const isThere = Prisma.sql`AND EXISTS (
+    SELECT FROM current_versions c WHERE c.adapter_id = a.id AND ${isOn(baseModelVersionId)})`;
+  return Prisma.sql`${isKnown ? Prisma.empty : isThere} AND ${isAtRisk(baseModelVersionId, retiring.retiresAt)}`;
 }
 
 /** Both tables have the tenant. An index of each begins with it. */

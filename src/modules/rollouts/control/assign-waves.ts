@@ -54,6 +54,17 @@ export function assignWaves(waves: readonly Wave[], adapters: readonly RankedAda
   return { limits, members };
 }
 
+/** Number of adapters of each wave, the last one included. */
+export function sizesOfWaves({ limits, members }: AssignedWaves, adapters: readonly RankedAdapter[]): number[] {
+  const waveOf = new Map(members.map(({ adapterId, wave }) => [adapterId, wave]));
+  const sizes = Array.from({ length: limits.length + 1 }, () => 0);
+  for (const { adapter_id: id, rank } of adapters) {
+    const wave = waveOf.get(id) ?? 1 + limits.filter((limit) => rank > limit).length;
+    sizes[wave - 1]!++;
+  }
+  return sizes;
+}
+
 /** A percentage is of all adapters, rounded, and at least one of them. */
 function sizeOf(wave: Exclude<Wave, { label: unknown }>, adapters: number): number {
   return 'count' in wave ? wave.count : Math.max(1, Math.round((adapters * wave.percent) / 100));

@@ -1,0 +1,164 @@
+import Type, { type Static } from 'typebox';
+import { PageQuery } from '../../lib/pagination.ts';
+import { ErrorOf, Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { CreateRollout, RolloutOptions } from '../rollouts/index.ts';
+import { LIKENESSES } from './prediction/history.repository.ts';
+
+/** A dry run asks for what a rollout would do, in the words of the rollout. */
+export const CreateForecast = Type.Object(CreateRollout.properties, {
+  title: 'CreateRolloutForecast',
+  additionalProperties: false,
+});
+export type CreateForecast = Static<typeof CreateForecast>;
+
+const SKIP_REASONS = [
+  ...(['incompatible', 'dataset_missing', 'quota_exceeded', 'not_selected'] as const),
+  ...(['carried_over_already', 'without_version'] as const),
+];
+
+const DriftOf = (what: string) =>
+  Nullable(
+    Type.Record(Type.String(), Type.Object({ drift: Nullable(Type.Number()) }), {
+      description: `Drift of ${what}. Null where the analysis is of a version before 0.3, or has not ended.`,
+    }),
+  );
+
+const Compatibility = Type.Object(
+  {
+    old_base_model_version_id: Id('baseModelVersion', 'The version that adapters come from.'),
+    adapters: Type.Integer({ description: 'Number of adapters that come from it.' }),
+    problem: Nullable(ErrorOf('Why none of them can be carried over; null if they can.')),
+    drift: Nullable(
+      Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖ over all modules that adapters can change.' }),
+    ),
+    drift_by_projection: DriftOf('each projection that adapters can change, over all layers'),
+    drift_of_unadaptable: DriftOf('the parts that no adapter changes: embeddings, head, norms and biases'),
+    advice: Nullable(
+      Type.Object({
+        verdict: Type.String({ description: 'What is likely to work: `reuse`, `revert`, `search` or `retrain`.' }),
+        reasons: Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
+      }),
+    ),
+  },
+  { title: 'ForecastCompatibility' },
+);
+
+const Figure = (unit: string) =>
+  Type.Object(
+    {
+      predicted: Nullable(Type.Number({ description: 'The median of the simulated rollouts.' })),
+      low: Nullable(Type.Number({ description: 'Nine of ten simulated rollouts took longer.' })),
+      high: Nullable(Type.Number({ description: 'Nine of ten simulated rollouts took less.' })),
+      actual: Nullable(Type.Number({ description: 'What the rollout has taken; null until it has ended.' })),
+      ratio: Nullable(Type.Number({ description: '`actual` / `predicted`.' })),
+    },
+    { description: unit },
+  );
+
+const Figures = Type.Object(
+  {
+    device_seconds: Figure('Seconds for which all adaptations hold a device. Controls do not count.'),
+    ttr_p50_ms: Figure('Median time to readiness of the adapters that become ready.'),
+    ttr_p90_ms: Figure('Time to readiness that nine of ten of them do not exceed.'),
+    makespan_ms: Figure('Time from the acceptance to the end of the last adaptation.'),
+  },
+  { title: 'ForecastFigures' },
+);
+
+const Basis = Type.Object(
+  {
+    old_base_model_version_id: Id('baseModelVersion'),
+    likeness: Nullable(
+      Type.Enum([...LIKENESSES], {
+        description:
+          'What the measured jobs have in common with those that are predicted: `pair`, the same two base model versions; ' +
+          '`base_model`, the same base model; `size`, nothing, so that they are scaled by parameters and rows. Null where none is known.',
+      }),
+    ),
+    jobs: Type.Integer({ description: 'Number of measured jobs.' }),
+    rollouts: Type.Integer({ description: 'Number of rollouts that they belong to.' }),
+    text: Type.String({ description: 'The same in words.' }),
+  },
+  { title: 'ForecastBasis' },
+);
+
+const HEAD = {
+  id: Id('forecast'),
+  base_model_version_id: Id('baseModelVersion', 'The version that the fleet would be carried over to.'),
+  base_model_name: Name,
+  version: Type.String({ description: 'The version text of that version.' }),
+  dry_run: Type.Boolean({
+    description: 'Whether it was asked for. A rollout makes one of itself before its jobs are planned.',
+  }),
+  state: Type.Enum(['queued', 'computing', 'computed', 'failed'] as const, {
+    description: 'queued: waiting for a worker. failed: the new version cannot be used, see `error`.',
+  }),
+  options: RolloutOptions,
+  error: Nullable(ErrorOf('Why it failed, or why it waits.')),
+  requested_at: Timestamp,
+  computed_at: Nullable(Timestamp),
+};
+
+/** A forecast in a list. */
+export const ForecastEntry = Type.Object(HEAD, { title: 'RolloutForecastEntry' });
+export type ForecastEntry = Static<typeof ForecastEntry>;
+
+export const Forecast = Type.Object(
+  {
+    ...HEAD,
+    rollout_id: Nullable(
+      Id(
+        'rollout',
+        'The rollout whose figures are beside the predicted ones: for a dry run, the first one of the same version and options that ' +
+          'was accepted after it.',
+      ),
+    ),
+    compatibility: Type.Array(Compatibility, { description: 'By the base model version that adapters come from.' }),
+    adapters: Nullable(
+      Type.Object({
+        total: Type.Integer({ description: 'Number of adapters of the base model.' }),
+        taken: Type.Integer({ description: 'Those that get a job which runs.' }),
+        skipped: Type.Integer(),
+      }),
+    ),
+    tenants: Type.Array(
+      Type.Object({ tenant_id: Id('tenant'), jobs: Type.Integer({ description: 'Number of jobs that run.' }) }),
+      { description: 'The tenants with the most jobs, 1,000 at the most.' },
+    ),
+    tenant_count: Nullable(Type.Integer({ description: 'Number of tenants with jobs.' })),
+    skipped: Type.Array(Type.Object({ reason: Type.Enum(SKIP_REASONS), adapters: Type.Integer() }), {
+      description: 'Adapters that are not carried over, and why.',
+    }),
+    waves: Type.Array(Type.Integer(), { description: 'Number of adapters of each wave, the canary first.' }),
+    workers: Type.Array(
+      Type.Object({
+        device: Type.String(),
+        workers: Type.Integer({ description: 'Number of workers that are ready and can read the version.' }),
+        tokens_per_second: Nullable(
+          Type.Number({ description: 'Their median, of the last job that each has trained.' }),
+        ),
+      }),
+      { description: 'The workers that the prediction counts on, by device.' },
+    ),
+    jobs_ahead: Nullable(Type.Integer({ description: 'Adaptations of other rollouts that wait or run.' })),
+    figures: Figures,
+    reason: Nullable(Type.String({ description: 'Why a figure is not predicted; null if all are.' })),
+    basis: Type.Array(Basis, { description: 'What was measured that the prediction follows from.' }),
+    ends_at: Nullable(
+      Type.String({
+        format: 'date-time',
+        description: 'When the rollout is predicted to end; null before it has begun.',
+      }),
+    ),
+  },
+  { title: 'RolloutForecast' },
+);
+export type Forecast = Static<typeof Forecast>;
+
+export const ForecastParams = Type.Object({ id: Id('forecast') });
+export const RolloutForecastParams = Type.Object({ id: Id('rollout') });
+export const ForecastQuery = Type.Object(
+  { ...PageQuery.properties, base_model_version_id: Type.Optional(Id('baseModelVersion')) },
+  { additionalProperties: false },
+);
+export type ForecastQuery = Static<typeof ForecastQuery>;

@@ -1,0 +1,131 @@
+import { Random } from '../../../../core/statistics/random.ts';
+import { quantileOf, simulateRollout, type JobTime, type SimulatedTimes } from './simulate.ts';
+
+/** A job that has ended, as far as it says how long others will take. */
+export interface MeasuredJob extends JobTime {
+  readonly rolloutId: string;
+}
+
+/** Jobs of a fleet that are expected to take as long as these measured ones. */
+export interface JobClass {
+  /** Number of jobs that are to run. */
+  readonly jobs: number;
+  /** At least one. */
+  readonly measured: readonly MeasuredJob[];
+  /** Whether they are of the same pair of base model versions. */
+  readonly samePair: boolean;
+}
+
+export interface FleetToPredict {
+  readonly classes: readonly JobClass[];
+  /** The share of all adapters in each wave, which sum to 1. */
+  readonly waveShares: readonly number[];
+  /** As of the simulation; empty if no worker is ready, so that only the device time is predicted. */
+  readonly speeds: readonly number[];
+  readonly jobsAhead: number;
+  readonly analysisMs: number;
+}
+
+/** What is expected, and in between which of four fifths of all simulated rollouts are. */
+export interface Range {
+  readonly expected: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface Prediction {
+  readonly device_seconds: Range;
+  readonly ttr_p50_ms: Range | null;
+  readonly ttr_p90_ms: Range | null;
+  readonly makespan_ms: Range | null;
+}
+
+/** Largest number of simulated rollouts, and of simulated jobs times workers in all of them. */
+const RUNS = 200;
+const STEPS = 5_000_000;
+const FEWEST_RUNS = 20;
+
+/** With so many measured rollouts, their own differences say how much rollouts differ. */
+const ENOUGH_ROLLOUTS = 3;
+/** Otherwise a rollout is taken to be up to so many times as slow or as fast as what was measured. */
+const UNKNOWN_FACTOR = 2;
+
+/** The same numbers give the same prediction. */
+const SEED = 17;
+
+/**
+ * Predicts a rollout by simulating it many times. Each simulated rollout draws its jobs from a sample, with replacement, of the measured
+ * ones, and multiplies their times by one factor, which stands for what all jobs of a rollout have in common. The expected value is
+ * the median of the simulated ones, and `low` and `high` are their quantiles of a tenth and nine tenths.
+ */
+export function predictRollout(fleet: FleetToPredict): Prediction {
+  const jobs = fleet.classes.reduce((sum, { jobs: count }) => sum + count, 0);
+  const { speeds, analysisMs } = fleet;
+  // Without jobs, nothing waits for those ahead.
+  const jobsAhead = jobs === 0 ? 0 : fleet.jobsAhead;
+  const steps = (jobs + jobsAhead) * Math.max(1, speeds.length);
+  const runs = Math.max(FEWEST_RUNS, Math.min(RUNS, Math.floor(STEPS / Math.max(1, steps))));
+  const random = Random.fromSeed(SEED);
+  const waves = shareOut(jobs, fleet.waveShares);
+  const rollout = { waves, speeds: speeds.length > 0 ? speeds : [1], jobsAhead, analysisMs };
+  const simulated = Array.from({ length: runs }, () =>
+    simulateRollout({ ...rollout, draw: drawFrom(fleet.classes, random) }, random),
+  );
+  const rangeOf = (figure: (times: SimulatedTimes) => number): Range | null => {
+    const values = Float64Array.from(simulated, figure).sort();
+    if (values.some((value) => Number.isNaN(value))) return null;
+    return { expected: quantileOf(values, 0.5), low: quantileOf(values, 0.1), high: quantileOf(values, 0.9) };
+  };
+  const device = rangeOf(({ deviceMs }) => deviceMs / 1000) ?? { expected: 0, low: 0, high: 0 };
+  if (speeds.length === 0) return { device_seconds: device, ttr_p50_ms: null, ttr_p90_ms: null, makespan_ms: null };
+  return {
+    device_seconds: device,
+    ttr_p50_ms: rangeOf(({ ttrMs }) => quantileOf(ttrMs, 0.5)),
+    ttr_p90_ms: rangeOf(({ ttrMs }) => quantileOf(ttrMs, 0.9)),
+    makespan_ms: rangeOf(({ makespanMs }) => makespanMs),
+  };
+}
+
+/** Divides jobs by shares that sum to 1, so that the parts sum to them. */
+function shareOut(jobs: number, shares: readonly number[]): number[] {
+  const ends = shares.map((_, index) => Math.round(jobs * shares.slice(0, index + 1).reduce((a, b) => a + b, 0)));
+  return ends.map((end, index) => (index === ends.length - 1 ? jobs : end) - (ends[index - 1] ?? 0));
+}
+
+/** What draws the times of the jobs of one simulated rollout. */
+function drawFrom(classes: readonly JobClass[], random: Random): (random: Random) => JobTime {
+  const wanted = classes.filter(({ jobs }) => jobs > 0);
+  const populations = wanted.map((each) => {
+    const sample = each.measured.map(() => pick(each.measured, random));
+    return { until: 0, sample, factor: factorOf(each, random) };
+  });
+  let total = 0;
+  for (const [index, { jobs }] of wanted.entries()) populations[index]!.until = total += jobs;
+  return (next) => {
+    const place = next.integer(total);
+    const { sample, factor } = populations.find(({ until }) => place < until)!;
+    const { deviceMs, readyMs } = pick(sample, next);
+    return { deviceMs: deviceMs * factor, readyMs: readyMs === null ? null : readyMs * factor };
+  };
+}
+
+/**
+ * By what all jobs of a rollout are slower or faster together than the measured ones. Between the same two versions it is 1. Where
+ * several rollouts were measured, it is the mean of one of them over the mean of all, and otherwise a guess that says so.
+ */
+function factorOf({ measured, samePair }: JobClass, random: Random): number {
+  if (samePair) return 1;
+  const rollouts = [...new Set(measured.map(({ rolloutId }) => rolloutId))];
+  if (rollouts.length < ENOUGH_ROLLOUTS) return UNKNOWN_FACTOR ** (2 * random.uniform() - 1);
+  const one = pick(rollouts, random);
+  const ofOne = measured.filter(({ rolloutId }) => rolloutId === one);
+  return meanOf(ofOne) / Math.max(Number.MIN_VALUE, meanOf(measured));
+}
+
+function meanOf(jobs: readonly MeasuredJob[]): number {
+  return jobs.reduce((sum, { deviceMs }) => sum + deviceMs, 0) / jobs.length;
+}
+
+function pick<T>(items: readonly T[], random: Random): T {
+  return items[random.integer(items.length)]!;
+}

@@ -1,0 +1,224 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { createSweeper } from '../../../../src/jobs/index.ts';
+import { newId } from '../../../../src/lib/ids.ts';
+import { createForecastService } from '../../../../src/modules/forecasts/forecast.service.ts';
+import { forecastRecoverySource, type Forecast } from '../../../../src/modules/forecasts/index.ts';
+import { rolloutRecoverySource, type RolloutOptions } from '../../../../src/modules/rollouts/index.ts';
+import type { Behavior, Fleet } from '../../queue/fleet.ts';
+import { eventually, logger, queueKind } from '../../queue/test-queue.ts';
+import { useControlledFleets } from '../control/controlled-fleet.ts';
+
+const world = useControlledFleets();
+
+let fleet: Fleet;
+beforeEach(async () => {
+  fleet = await world.fleetOf({ tenants: 2, adapters: 5 });
+});
+
+const service = () => createForecastService({ db: world.db, producer: world.queue.producer });
+
+/** Asks for a forecast of a rollout to the fleet's new version. */
+async function ask(options: RolloutOptions = {}, version = fleet.newVersionId): Promise<string> {
+  return (await service().create({ base_model_version_id: version, options })).id;
+}
+
+function ended(id: string, state = 'computed'): Promise<Forecast> {
+  return eventually(`the forecast is ${state}`, async () => {
+    const forecast = await service().get(id);
+    return forecast.state === state && forecast;
+  });
+}
+
+/** Adds a version of the fleet's base model that behaves so. @returns its identifier */
+async function addVersion(version: string, behavior: Behavior = {}): Promise<string> {
+  const folder = path.join(fleet.folder, version);
+  await mkdir(folder);
+  await writeFile(path.join(folder, 'behavior.json'), JSON.stringify(behavior));
+  await writeFile(path.join(folder, 'config.json'), '{}');
+  const data = { id: newId('baseModelVersion'), baseModelId: fleet.baseModelId, version, path: folder };
+  return (await world.db.baseModelVersion.create({ data: { ...data, servingName: version } })).id;
+}
+
+/** What a dry run must not change. */
+async function served() {
+  const { db } = world;
+  return {
+    versions: await db.adapterVersion.findMany({ orderBy: { id: 'asc' } }),
+    current: await db.currentVersion.findMany({ orderBy: { adapterId: 'asc' } }),
+    rollouts: await db.rollout.count(),
+    jobs: await db.job.count(),
+  };
+}
+
+describe(`a dry run, queue on ${queueKind}`, () => {
+  test('examines the versions and counts the fleet, and changes nothing that is served', async () => {
+    await world.work(fleet);
+    const before = await served();
+    const id = await ask({ policy: { waves: [{ count: 1 }, { percent: 40 }] } });
+    const forecast = await ended(id);
+    expect(forecast).toMatchObject({
+      dry_run: true,
+      rollout_id: null,
+      error: null,
+      adapters: { total: 5, taken: 5, skipped: 0 },
+      tenants: [
+        { tenant_id: fleet.tenants[0], jobs: 3 },
+        { tenant_id: fleet.tenants[1], jobs: 2 },
+      ],
+      tenant_count: 2,
+      skipped: [],
+      waves: [1, 2, 2],
+      workers: [{ device: 'auto', workers: 1 }],
+      jobs_ahead: 0,
+      ends_at: null,
+      compatibility: [
+        {
+          old_base_model_version_id: fleet.oldVersionId,
+          adapters: 5,
+          problem: null,
+          drift: 0.1,
+          drift_by_projection: { 'self_attn.q_proj': { drift: 0.2 } },
+          advice: { verdict: 'revert' },
+        },
+      ],
+    });
+    // Nothing was measured yet that could be compared.
+    expect(forecast.reason).toMatch(/no device time was measured/);
+    expect(forecast.basis).toMatchObject([{ likeness: null, jobs: 0 }]);
+    expect(forecast.figures.device_seconds).toEqual({
+      predicted: null,
+      low: null,
+      high: null,
+      actual: null,
+      ratio: null,
+    });
+    expect(await served()).toEqual(before);
+    expect(await world.eventsOf(id)).toEqual(['rollout_forecast.requested', 'rollout_forecast.computed']);
+
+    // The evolution is kept for the rollout.
+    const evolutions = () => world.db.evolution.findMany({ where: { newBaseModelVersionId: fleet.newVersionId } });
+    const kept = await evolutions();
+    expect(kept).toMatchObject([{ state: 'ready' }]);
+    await world.ended(await world.start(fleet, {}), 'completed');
+    expect(await evolutions()).toEqual(kept);
+  });
+
+  test('is kept by a rollout of itself, too, and both show the truth beside what they have predicted', async () => {
+    await world.work(fleet);
+    const first = await world.start(fleet, {});
+    await world.ended(first, 'completed');
+    expect(await service().ofRollout(first)).toMatchObject({ rollout_id: first, dry_run: false, basis: [{ jobs: 0 }] });
+
+    const version = await addVersion('v3');
+    const asked = await ended(await ask({}, version));
+    expect(asked.basis).toEqual([
+      {
+        old_base_model_version_id: fleet.newVersionId,
+        likeness: 'base_model',
+        jobs: 5,
+        rollouts: 1,
+        text: 'from 5 jobs of one rollout of this base model',
+      },
+    ]);
+    const { device_seconds: device } = asked.figures;
+    expect(device.low).toBeLessThan(device.predicted!);
+    expect(device.high).toBeGreaterThan(device.predicted!);
+    expect([device.actual, device.ratio, asked.reason]).toEqual([null, null, null]);
+
+    // Other options make another rollout.
+    const other = await ask({ strategy: 'relora' }, version);
+    expect(await ended(other)).toMatchObject({ basis: [{ likeness: null }] });
+    const second = await world.rollouts.create({ base_model_version_id: version });
+    const done = await world.ended(second.id, 'completed');
+    for (const shown of [await service().ofRollout(second.id), await service().get(asked.id)]) {
+      expect(shown.rollout_id).toBe(second.id);
+      expect(shown.ends_at! > done.accepted_at).toBe(true);
+      for (const figure of Object.values(shown.figures)) {
+        expect(figure.actual).toBeGreaterThan(0);
+        expect(figure.ratio).toBeCloseTo(figure.actual! / figure.predicted!, 10);
+      }
+      expect(shown.figures.makespan_ms.actual).toBe(done.summary.makespan_ms);
+      expect(shown.figures.ttr_p50_ms.actual).toBe(done.summary.median_ttr_ms);
+    }
+    expect((await service().get(other)).rollout_id).toBeNull();
+    const uses = await world.db.$queryRaw<[{ seconds: number }]>`
+      SELECT sum(EXTRACT(EPOCH FROM u.ended_at - u.started_at))::float8 AS seconds FROM device_uses u
+      JOIN jobs j ON j.id = u.job_id WHERE j.rollout_id = ${second.id}`;
+    expect((await service().get(asked.id)).figures.device_seconds.actual).toBeCloseTo(uses[0].seconds, 6);
+  });
+
+  test('says what would not be carried over, and why', async () => {
+    await world.work(fleet);
+    const [carried, imported, without, , last] = fleet.adapters as [string, string, string, string, string];
+    const other = await addVersion('v0', { hiddenSize: 32 });
+    const rowOf = async (adapterId: string) =>
+      world.db.adapterVersion.findFirstOrThrow({ where: { adapterId }, orderBy: { number: 'desc' } });
+    const add = async (adapterId: string, baseModelVersionId: string) => {
+      const { id, number, metrics: _metrics, ...row } = await rowOf(adapterId);
+      const data = { ...row, id: newId('adapterVersion'), number: number + 1, baseModelVersionId };
+      await world.db.adapterVersion.create({ data: { ...data, parentVersionId: id } });
+    };
+    await add(carried, fleet.newVersionId);
+    await add(imported, other);
+    await world.db.adapter.update({ where: { id: without }, data: { datasetId: null } });
+    await world.db.adapterVersion.deleteMany({ where: { adapterId: last } });
+    const { id: _id, ...adapter } = await world.db.adapter.findUniqueOrThrow({ where: { id: without } });
+    const more = await world.fleetOf({ tenants: 1, adapters: 3 });
+    await world.db.adapter.updateMany({
+      where: { id: { in: more.adapters } },
+      data: { baseModelId: adapter.baseModelId },
+    });
+    await world.db.adapterVersion.updateMany({
+      where: { adapterId: { in: more.adapters } },
+      data: { baseModelVersionId: fleet.oldVersionId },
+    });
+    await world.db.tenant.update({ where: { id: more.tenants[0]! }, data: { quotas: { queued_jobs: 1 } } });
+
+    const all = await ended(await ask());
+    expect(all).toMatchObject({ adapters: { total: 8, taken: 2, skipped: 6 }, tenant_count: 2 });
+    expect(all.skipped).toEqual([
+      { reason: 'incompatible', adapters: 1 },
+      { reason: 'dataset_missing', adapters: 1 },
+      { reason: 'quota_exceeded', adapters: 2 },
+      { reason: 'carried_over_already', adapters: 1 },
+      { reason: 'without_version', adapters: 1 },
+    ]);
+    const refused = all.compatibility.find(({ old_base_model_version_id: old }) => old === other);
+    expect(refused).toMatchObject({ adapters: 1, problem: { code: 'incompatible_base_model_versions' }, drift: null });
+
+    const some = await ended(await ask({ policy: { selection: { tenants: [fleet.tenants[0]!] } } }));
+    expect(some.adapters).toEqual({ total: 8, taken: 0, skipped: 8 });
+    expect(some.skipped).toContainEqual({ reason: 'not_selected', adapters: 5 });
+    // Without a job, it takes no device.
+    expect(some.figures.device_seconds).toMatchObject({ predicted: 0 });
+
+    // A rollout does what was said.
+    const rollout = await world.ended(await world.start(fleet, {}), 'completed');
+    expect(rollout.jobs).toEqual({ ready: 2, failed: 4 });
+  });
+
+  test('fails where the new version cannot be used, and tells why', async () => {
+    await world.work(fleet);
+    await world.db.baseModelVersion.update({
+      where: { id: fleet.newVersionId },
+      data: { fingerprint: 'sha256:other' },
+    });
+    const forecast = await ended(await ask(), 'failed');
+    expect(forecast.error).toMatchObject({ code: 'base_model_version_changed' });
+    expect(await world.eventsOf(forecast.id)).toEqual(['rollout_forecast.requested', 'rollout_forecast.failed']);
+  });
+
+  test('is begun by the sweeper if the queue has lost it', async () => {
+    const { db, queue } = world;
+    const id = await ask();
+    await queue.clear();
+    await db.outboxEntry.deleteMany();
+    const sources = [rolloutRecoverySource(db, queue.producer), forecastRecoverySource(db)];
+    expect(await createSweeper({ db, producer: queue.producer, sources, logger }).sweep()).toBe(1);
+    await world.work(fleet);
+    await ended(id);
+    expect(await createSweeper({ db, producer: queue.producer, sources, logger }).sweep()).toBe(0);
+  });
+});

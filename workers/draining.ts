@@ -1,0 +1,67 @@
+import type { Consumer } from '../src/jobs/index.ts';
+import type { Logger } from '../src/lib/logger.ts';
+
+/** What a worker does about jobs: it stops when its job has ended, takes none until it is released, or works. */
+type Wanted = 'stop' | 'wait' | null;
+
+interface DrainingOptions {
+  consumer: Pick<Consumer, 'rest' | 'resume' | 'drain'>;
+  logger: Logger;
+  /** Is told whether the worker takes no jobs any more. */
+  onChange(isDraining: boolean): void;
+}
+
+export interface Draining {
+  /** Ends the running job, takes no other, and drains the worker for good. Nobody can take it back. */
+  drain(): void;
+  /** What the operator wants, each time that it is read. It may change until the worker is drained for good. */
+  follow(wanted: Wanted): void;
+  /** Resolves when the worker is drained for good. */
+  readonly drained: Promise<void>;
+}
+
+/** Lets a worker finish and stop, or finish and wait until it is released. */
+export function createDraining({ consumer, logger, onChange }: DrainingOptions): Draining {
+  let setDrained: () => void;
+  const drained = new Promise<void>((resolve) => (setDrained = resolve));
+  let byProcess = false;
+  let byOperator: Wanted = null;
+  let applied: Wanted = null;
+  let isFinal = false;
+  const wanted = (): Wanted => (byProcess ? 'stop' : byOperator);
+
+  const stopIfWanted = (): void => {
+    if (isFinal || wanted() !== 'stop') return;
+    isFinal = true;
+    void consumer.drain().then(setDrained);
+  };
+  const apply = (): void => {
+    const next = wanted();
+    if (isFinal || next === applied) return;
+    applied = next;
+    if (next === null) {
+      logger.info('the worker is released: it takes jobs again');
+      consumer.resume();
+    } else {
+      logger.info(
+        next === 'stop'
+          ? 'the worker is drained: it ends its job and takes no other'
+          : 'the worker is drained: it ends its job and takes no other until it is released',
+      );
+      // It may be released until its job has ended.
+      void consumer.rest().then(stopIfWanted);
+    }
+    onChange(next !== null);
+  };
+  return {
+    drain: () => {
+      byProcess = true;
+      apply();
+    },
+    follow: (next) => {
+      byOperator = next;
+      apply();
+    },
+    drained,
+  };
+}
