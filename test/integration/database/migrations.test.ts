@@ -86,6 +86,9 @@ const MIGRATIONS = [
   '20261127160000_paused_states',
   '20261127160100_pauses',
   '20261127160200_waves',
+  '20261127230000_event_rollouts',
+  '20261127230100_events_of_live_rollouts',
+  '20261127230200_event_rollout_indexes',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -1,0 +1,22 @@
+import { Value } from 'typebox/value';
+import type { Database, Prisma } from '../../../src/lib/database.ts';
+import { EVENT_CATALOG, type EventType, type NewEvent } from '../../../src/modules/events/index.ts';
+
+/** An event of a type that this version does not know, as one before or after it may have recorded. */
+export function unknownEvent(event: {
+  tenantId: string | null;
+  subjectId: string;
+  data?: Prisma.InputJsonObject;
+}): NewEvent {
+  return { data: {}, ...event, type: 'test.happened' } as unknown as NewEvent;
+}
+
+/** What the catalog of events does not say of the events in a database. Those of {@link unknownEvent} do not count. */
+export async function undescribedEvents(db: Database): Promise<string[]> {
+  const rows = await db.event.findMany({ where: { NOT: { type: { startsWith: 'test.' } } }, take: 10_000 });
+  return rows.flatMap(({ type, data }) => {
+    if (!(type in EVENT_CATALOG)) return [`${type} is not in the catalog`];
+    const [error] = Value.Errors(EVENT_CATALOG[type as EventType].data, data);
+    return error === undefined ? [] : [`${type} ${error.instancePath} ${error.message}: ${JSON.stringify(data)}`];
+  });
+}
