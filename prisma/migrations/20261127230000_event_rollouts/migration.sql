@@ -3,9 +3,10 @@
 -- rollout.
 ALTER TABLE "events" ADD COLUMN "rollout_id" TEXT;
 
-CREATE OR REPLACE FUNCTION readapt_note_event_transaction() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION readapt_note_event_rollout() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  NEW.transaction_id := pg_current_xact_id()::text::bigint;
   NEW.rollout_id := COALESCE(NEW.data ->> 'rollout_id', CASE WHEN NEW.type LIKE 'rollout.%' THEN NEW.subject_id END);
   RETURN NEW;
 END $$;
+CREATE TRIGGER events_note_rollout BEFORE INSERT ON "events"
+  FOR EACH ROW EXECUTE FUNCTION readapt_note_event_rollout();

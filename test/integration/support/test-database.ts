@@ -24,7 +24,7 @@ export async function createTestDatabase(options: { empty?: boolean } = {}): Pro
     db,
     close: async () => {
       // A database without the template's tables may have events of versions before.
-      const undescribed = options.empty === true ? [] : await undescribedEvents(db);
+      const undescribed = options.empty === true ? [] : await undescribedEvents(url.toString());
       await db.$disconnect();
       await asAdmin((admin) => admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
       expect(undescribed, 'events that are not as src/modules/events/catalog says').toEqual([]);
