@@ -11,6 +11,7 @@ import baseModelRoutes from './modules/base-models/base-model.routes.ts';
 import datasetRoutes from './modules/datasets/dataset.routes.ts';
 import deletionRoutes from './modules/deletion/deletion.routes.ts';
 import undeleteRoutes from './modules/deletion/undelete.routes.ts';
+import eventStreamRoutes from './modules/events/event-stream.routes.ts';
 import eventRoutes from './modules/events/event.routes.ts';
 import exportRoutes from './modules/export/export.routes.ts';
 import forecastRoutes from './modules/forecasts/forecast.routes.ts';
@@ -28,6 +29,7 @@ import { answerInTurn } from './plugins/answers-in-turn.ts';
 import auth from './plugins/auth.ts';
 import confinement from './plugins/confinement.ts';
 import etag from './plugins/etag.ts';
+import eventStreams from './plugins/event-streams.ts';
 import idempotency from './plugins/idempotency/idempotency.ts';
 import metrics from './plugins/metrics.ts';
 import openapi from './plugins/openapi/openapi.ts';
@@ -47,6 +49,7 @@ const MODULES: readonly ModulePlugin[] = [
   jobRoutes,
   ladderRoutes,
   eventRoutes,
+  eventStreamRoutes,
   auditRoutes,
   tenantRoutes,
   quotaRoutes,
@@ -108,5 +111,6 @@ async function registerV1(v1: FastifyInstance, { config, deps }: AppOptions): Pr
   await v1.register(confinement, { db, rowSecurity });
   await v1.register(idempotency, { db, maxUploadBytes: config.uploadLimitBytes });
   await v1.register(etag);
+  await v1.register(eventStreams, { db, config });
   for (const routes of MODULES) await v1.register(routes, options);
 }

@@ -17,6 +17,9 @@ export const EVENT_RETENTION_VARIABLE = 'READAPT_EVENT_RETENTION_DAYS';
 export const AUDIT_RETENTION_VARIABLE = 'READAPT_AUDIT_RETENTION_DAYS';
 export const API_CONNECTIONS_VARIABLE = 'READAPT_API_CONNECTIONS';
 export const WORKER_CONNECTIONS_VARIABLE = 'READAPT_WORKER_CONNECTIONS';
+/** The variables of limits that a refused stream of events names. */
+export const EVENT_STREAMS_VARIABLE = 'READAPT_EVENT_STREAMS';
+export const TENANT_EVENT_STREAMS_VARIABLE = 'READAPT_TENANT_EVENT_STREAMS';
 export const ROW_SECURITY_VARIABLE = 'READAPT_ROW_SECURITY';
 
 /** `auto` uses row-level security where it can and warns where it cannot; `required` refuses to start there. */
@@ -68,6 +71,9 @@ const ConfigSchema = Type.Object({
   rowSecurity: Type.Enum(ROW_SECURITY),
   /** Number of requests per minute that one tenant, or one key of the operator, may make. */
   rateLimitPerMinute: Type.Integer({ minimum: 1 }),
+  /** Largest number of streams of events that an API process keeps open, and that of one tenant, or of one key of the operator. */
+  eventStreams: Type.Integer({ minimum: 1, maximum: 100_000 }),
+  tenantEventStreams: Type.Integer({ minimum: 1, maximum: 100_000 }),
   /** How long events are kept, in days; null keeps them for ever. */
   eventRetentionDays: Type.Union([Type.Integer({ minimum: 1, maximum: 36_500 }), Type.Null()]),
   /** Days between a deletion and its collection. */
@@ -246,6 +252,18 @@ const SETTINGS: Record<keyof PlainConfig, Setting> = {
     fallback: 60_000,
     parse: asInteger,
     expected: 'an integer of at least 1',
+  },
+  eventStreams: {
+    variable: EVENT_STREAMS_VARIABLE,
+    fallback: 1000,
+    parse: asInteger,
+    expected: 'an integer from 1 to 100000',
+  },
+  tenantEventStreams: {
+    variable: TENANT_EVENT_STREAMS_VARIABLE,
+    fallback: 50,
+    parse: asInteger,
+    expected: 'an integer from 1 to 100000',
   },
   eventRetentionDays: {
     variable: EVENT_RETENTION_VARIABLE,

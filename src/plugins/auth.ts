@@ -8,6 +8,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set for every request below /v1. */
     principal: Principal;
+    /** Whether the key of the request can still be used, while its answer goes on. */
+    hasUsableKey(): Promise<boolean>;
   }
 }
 
@@ -26,9 +28,11 @@ export default fp<{ keys: Authenticator }>(
         `${String(route.method)} ${route.url} has no requireScope or requireOperator among its onRequest hooks`,
       );
     });
+    app.decorateRequest('hasUsableKey', function () {
+      return keys.isUsable(keyOf(this));
+    });
     app.addHook('onRequest', async (request) => {
-      const [, key = ''] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
-      const principal = await keys.authenticate(key, request.log);
+      const principal = await keys.authenticate(keyOf(request), request.log);
       if (principal === null) throw await refuse(request);
       request.principal = principal;
       if (principal.kind === 'tenant') request.log = request.log.child({ tenantId: principal.tenantId });
@@ -41,6 +45,11 @@ export default fp<{ keys: Authenticator }>(
   },
   { name: 'auth' },
 );
+
+function keyOf(request: FastifyRequest): string {
+  const [, key = ''] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
+  return key;
+}
 
 /** Makes the error of a refused request. Addresses that send too many unknown keys are slowed down. */
 async function createRefusal(app: FastifyInstance) {

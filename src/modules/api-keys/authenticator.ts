@@ -56,6 +56,14 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
     return row;
   }
 
+  /** The row of a key that can be used; null if there is none. */
+  async function findUsable(key: string): Promise<KeyRow | null> {
+    const parsed = parseApiKey(key);
+    const row = parsed === null ? null : await find(parsed.prefix);
+    if (parsed === null || row === null || !secretMatches(parsed.secret, row.secretHash)) return null;
+    return isUsable(row) ? row : null;
+  }
+
   /** Does not hold up the request that uses the key. */
   function noteUse(row: KeyRow, log: Pick<Logger, 'warn'>): void {
     const now = new Date();
@@ -74,16 +82,17 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
      * know, because a later one has created the key, allow nothing.
      */
     async authenticate(key: string, log: Pick<Logger, 'warn'>): Promise<Principal | null> {
-      const parsed = parseApiKey(key);
-      const row = parsed === null ? null : await find(parsed.prefix);
-      if (parsed === null || row === null || !secretMatches(parsed.secret, row.secretHash)) return null;
-      if (!isUsable(row)) return null;
+      const row = await findUsable(key);
+      if (row === null) return null;
       noteUse(row, log);
       const { id: keyId, tenantId, scopes } = row;
       if (tenantId !== null) return { kind: 'tenant', keyId, tenantId, scopes: scopes.filter(isTenantScope) };
       if (!scopes.some(isOperatorScope)) return null;
       return { kind: 'operator', keyId, readOnly: !scopes.includes(OPERATOR_SCOPE) };
     },
+
+    /** Whether a key that was authenticated before can still be used. */
+    isUsable: async (key: string): Promise<boolean> => (await findUsable(key)) !== null,
 
     /** Looks all keys up anew. Call it after a change, before the change is answered. */
     forget(): void {

@@ -63,13 +63,15 @@ export function requireRetained(
   });
 }
 
-function isBefore(a: CommitPosition, b: CommitPosition): boolean {
+/** Whether a position comes before another one. */
+export function isBefore(a: CommitPosition, b: CommitPosition): boolean {
   return a.transaction < b.transaction || (a.transaction === b.transaction && a.sequence < b.sequence);
 }
 
 /** @throws AppError 400 `invalid_cursor` if the database has not come that far, because it was restored from a dump */
-export function requireReached(text: string, { transaction }: CommitPosition, next: bigint): void {
-  if (transaction < next) return;
+export function requireReached(text: string, { transaction, sequence }: CommitPosition, next: bigint): void {
+  // A stream that begins now has the place before the next transaction.
+  if (transaction < next || (transaction === next && sequence === 0n)) return;
   throw new AppError({
     code: 'invalid_cursor',
     status: 400,

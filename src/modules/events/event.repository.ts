@@ -2,17 +2,19 @@ import { Prisma, usualLimit, type Database, type Queryable } from '../../lib/dat
 import { readRows } from '../../lib/database-reads.ts';
 import { newId } from '../../lib/ids.ts';
 import { FIRST_RUNNING, type CommitPosition } from './commit-position.ts';
-import type { EventQuery } from './event.schemas.ts';
+import type { EventData, EventType } from './catalog/catalog.ts';
 import { prunedPosition } from './retention.repository.ts';
 
-export interface NewEvent {
+interface NewEventOf<T extends EventType> {
   /** The tenant that may see the event; null for the operator alone. */
   tenantId: string | null;
   /** `<subject>.<what happened>`, for example `rollout.completed`. */
-  type: string;
+  type: T;
   subjectId: string;
-  data: Prisma.InputJsonObject;
+  data: EventData<T>;
 }
+/** An event to be recorded. Its data is what the catalog says of its type. */
+export type NewEvent = { [T in EventType]: NewEventOf<T> }[EventType];
 
 const NEXT_TRANSACTION = Prisma.sql`pg_snapshot_xmax(pg_current_snapshot())::text::bigint`;
 
@@ -38,6 +40,12 @@ export interface EventRow {
   seq: bigint;
 }
 
+/** Which events are wanted: of one subject, or of one rollout with its jobs. */
+export interface EventFilter {
+  readonly subjectId?: string;
+  readonly rolloutId?: string;
+}
+
 /** Events after a position, and what tells whether some are missing. */
 export interface EventsAfter {
   readonly events: EventRow[];
@@ -45,6 +53,8 @@ export interface EventsAfter {
   readonly pruned: CommitPosition | null;
   /** The number of the next transaction. */
   readonly next: bigint;
+  /** The first transaction that is still running: the events go no further. */
+  readonly horizon: bigint;
 }
 
 interface FoundRow extends Omit<EventRow, 'id'> {
@@ -53,42 +63,92 @@ interface FoundRow extends Omit<EventRow, 'id'> {
   pruned_transaction: bigint | null;
   pruned_sequence: bigint | null;
   next: bigint;
+  horizon: bigint;
+}
+
+/** What an event is about, which says whom it concerns. */
+export interface EventSubject {
+  readonly tenant_id: string | null;
+  readonly subject_id: string;
+  readonly rollout_id: string | null;
+}
+
+/** What events after a position are about. */
+export interface SubjectPage {
+  readonly subjects: EventSubject[];
+  /** Everything up to here was looked at. */
+  readonly end: CommitPosition;
+  readonly isLast: boolean;
 }
 
 export function createEventRepository(db: Database) {
   return {
     /** Events after a position, in the order of commits; of one tenant, or of all if `tenantId` is null. */
     async after(
-      { transaction, sequence }: CommitPosition,
-      query: EventQuery,
+      position: CommitPosition,
+      { limit = 100, ...filter }: EventFilter & { limit?: number },
       tenantId: string | null,
       tx: Queryable = db,
     ): Promise<EventsAfter> {
-      const ofTenant = tenantId === null ? Prisma.empty : Prisma.sql`AND tenant_id = ${tenantId}`;
-      const ofSubject =
-        query.subject_id === undefined ? Prisma.empty : Prisma.sql`AND subject_id = ${query.subject_id}`;
       // One statement has one view of events, of what was pruned and of transactions, and takes one round trip.
       const rows = await readRows<FoundRow>(
         tx,
         Prisma.sql`
-          SELECT e.*, p.transaction AS pruned_transaction, p.sequence AS pruned_sequence, n.next
-          FROM (SELECT ${NEXT_TRANSACTION} AS next) AS n
+          WITH now AS MATERIALIZED (SELECT ${NEXT_TRANSACTION} AS next, ${FIRST_RUNNING} AS horizon)
+          SELECT e.*, p.transaction AS pruned_transaction, p.sequence AS pruned_sequence, now.next, now.horizon
+          FROM now
           LEFT JOIN (${prunedPosition('events', tenantId)}) AS p ON TRUE
           LEFT JOIN (
             SELECT id, tenant_id, type, subject_id, data, occurred_at, transaction_id, seq FROM events
-            WHERE (transaction_id, seq) > (${transaction}::bigint, ${sequence}::bigint)
-              AND transaction_id < ${FIRST_RUNNING} ${ofTenant} ${ofSubject}
-            ORDER BY transaction_id, seq LIMIT ${usualLimit(query.limit ?? 100, 100)}
+            ${rangeAfter(position, filter, tenantId)} LIMIT ${usualLimit(limit, 100)}
           ) AS e ON TRUE
           ORDER BY e.transaction_id, e.seq`,
       );
-      const { pruned_transaction: prunedTransaction, pruned_sequence: prunedSequence, next } = rows[0]!;
+      const { pruned_transaction: prunedTransaction, pruned_sequence: prunedSequence, next, horizon } = rows[0]!;
       const pruned =
         prunedTransaction === null || prunedSequence === null
           ? null
           : { transaction: prunedTransaction, sequence: prunedSequence };
-      return { events: rows.filter((row) => row.id !== null) as EventRow[], pruned, next };
+      return { events: rows.filter((row) => row.id !== null) as EventRow[], pruned, next, horizon };
     },
+
+    /** What events after a position are about, of all tenants, in the order of commits. */
+    async subjectsAfter({ transaction, sequence }: CommitPosition, limit: number): Promise<SubjectPage> {
+      const rows = await readRows<EventSubject & { transaction_id: bigint | null; seq: bigint; horizon: bigint }>(
+        db,
+        Prisma.sql`
+          WITH now AS MATERIALIZED (SELECT ${FIRST_RUNNING} AS horizon)
+          SELECT e.*, now.horizon FROM now LEFT JOIN (
+            SELECT transaction_id, seq, tenant_id, subject_id, rollout_id FROM events
+            WHERE (transaction_id, seq) > (${transaction}::bigint, ${sequence}::bigint)
+              AND transaction_id < (SELECT horizon FROM now)
+            ORDER BY transaction_id, seq LIMIT ${usualLimit(limit, limit)}
+          ) AS e ON TRUE
+          ORDER BY e.transaction_id, e.seq`,
+      );
+      const subjects = rows.filter((row) => row.transaction_id !== null);
+      const last = rows.at(-1)!;
+      const isLast = subjects.length < limit;
+      const end = isLast
+        ? { transaction: last.horizon, sequence: 0n }
+        : { transaction: last.transaction_id!, sequence: last.seq };
+      return { subjects, end, isLast };
+    },
+
+    /** The first transaction that is still running: whatever is committed from now on belongs to it or to a later one. */
+    async horizon(tx: Queryable = db): Promise<bigint> {
+      const [row] = await readRows<{ horizon: bigint }>(tx, Prisma.sql`SELECT ${FIRST_RUNNING} AS horizon`);
+      return row!.horizon;
+    },
+
+    async jobExists(id: string, tenantId: string | null): Promise<boolean> {
+      const ofTenant = tenantId === null ? Prisma.empty : Prisma.sql`AND tenant_id = ${tenantId}`;
+      return (await readRows(db, Prisma.sql`SELECT id FROM jobs WHERE id = ${id} ${ofTenant}`)).length > 0;
+    },
+
+    /** Rollouts belong to no tenant. */
+    rolloutExists: async (id: string): Promise<boolean> =>
+      (await readRows(db, Prisma.sql`SELECT id FROM rollouts WHERE id = ${id}`)).length > 0,
 
     /** The number of the next transaction. */
     async nextTransaction(tx: Queryable = db): Promise<bigint> {
@@ -96,4 +156,27 @@ export function createEventRepository(db: Database) {
       return row?.next ?? 0n;
     },
   };
+}
+
+/** The events that are wanted after a position, in order, up to the horizon of `now`. */
+function rangeAfter(
+  { transaction, sequence }: CommitPosition,
+  { subjectId, rolloutId }: EventFilter,
+  tenantId: string | null,
+): Prisma.Sql {
+  const after = Prisma.sql`${transaction}::bigint, ${sequence}::bigint`;
+  if (rolloutId !== undefined && tenantId !== null) {
+    // Written so that one index has the range alone. PostgreSQL takes tenants to be spread evenly over rollouts, and would read all
+    // events of a tenant, or of a rollout, to find a page of those that belong to both.
+    return Prisma.sql`
+      WHERE (rollout_id, tenant_id, transaction_id, seq) > (${rolloutId}, ${tenantId}, ${after})
+        AND (rollout_id, tenant_id, transaction_id) < (${rolloutId}, ${tenantId}, (SELECT horizon FROM now))
+      ORDER BY rollout_id, tenant_id, transaction_id, seq`;
+  }
+  return Prisma.sql`
+    WHERE (transaction_id, seq) > (${after}) AND transaction_id < (SELECT horizon FROM now)
+      ${tenantId === null ? Prisma.empty : Prisma.sql`AND tenant_id = ${tenantId}`}
+      ${subjectId === undefined ? Prisma.empty : Prisma.sql`AND subject_id = ${subjectId}`}
+      ${rolloutId === undefined ? Prisma.empty : Prisma.sql`AND rollout_id = ${rolloutId}`}
+    ORDER BY transaction_id, seq`;
 }

@@ -1,41 +1,126 @@
 import Type, { type Static } from 'typebox';
 import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { EVENT_CATALOG, EVENT_TYPES, subjectKind, type EventData, type EventType } from './catalog/catalog.ts';
 import { POSITION_PATTERN } from './commit-position.ts';
 
-export const Event = Type.Object(
-  {
-    id: Id('event'),
-    sequence: Type.String({
-      description:
-        'Position of the event in the order of commits. Pass it as `after` to get later events, or as `changed_after` to ' +
-        'get jobs that changed later.',
-    }),
-    tenant_id: Nullable(Id('tenant', 'The tenant that may see the event; null for the operator alone.')),
-    type: Type.String({ description: '`<subject>.<what happened>`, for example `rollout.completed`.' }),
-    subject_id: Type.String({ description: 'Identifier of what the event is about.' }),
-    data: Type.Object({}, { additionalProperties: true, description: 'Details, which depend on the type.' }),
-    occurred_at: Timestamp,
+const Common = {
+  id: Id('event'),
+  sequence: Type.String({
+    description:
+      'Position of the event in the order of commits. Pass it as `after` to get later events, or as `changed_after` to ' +
+      'get jobs that changed later.',
+  }),
+  tenant_id: Nullable(Id('tenant', 'The tenant that may see the event; null for the operator alone.')),
+  occurred_at: Timestamp,
+};
+
+/** An event of one type. */
+type EventOf<T extends EventType> = Static<Type.TObject<typeof Common>> & {
+  type: T;
+  /** What the event is about. */
+  subject_id: string;
+  data: EventData<T>;
+};
+export type Event = { [T in EventType]: EventOf<T> }[EventType];
+
+/** `job.not_ready` is a `JobNotReadyEvent`. */
+export function titleOf(type: EventType): string {
+  const words = type.split(/[._]/).map((word) => `${word.charAt(0).toUpperCase()}${word.slice(1)}`);
+  return `${words.join('')}Event`;
+}
+
+/** The schema of the events of one type. */
+export function eventSchema(type: EventType) {
+  const { description, data } = EVENT_CATALOG[type];
+  return Type.Object(
+    {
+      id: Common.id,
+      sequence: Common.sequence,
+      tenant_id: Common.tenant_id,
+      type: Type.Enum([type]),
+      subject_id: Id(subjectKind(type), 'What the event is about.'),
+      data,
+      occurred_at: Common.occurred_at,
+    },
+    { title: titleOf(type), description },
+  );
+}
+
+/**
+ * A union that `type` tells apart. It describes what is recorded now, and is not what answers are written by: events that a version
+ * before or after this one has recorded are served as they are.
+ */
+const Event = Type.Unsafe<Event>({
+  title: 'Event',
+  description:
+    'Something that has happened. Later versions of the service add types: pass over those that you do not know.',
+  oneOf: EVENT_TYPES.map(eventSchema),
+  discriminator: {
+    propertyName: 'type',
+    mapping: Object.fromEntries(EVENT_TYPES.map((type) => [type, `#/components/schemas/${titleOf(type)}`])),
   },
-  { title: 'Event' },
+});
+
+const After = Type.String({
+  pattern: POSITION_PATTERN,
+  description:
+    'Only events after this `sequence`. Without it, or with `0`, the list begins with the oldest event that is kept. If ' +
+    'events after it were pruned, the answer is 410.',
+});
+
+/** What a list of the events of one subject takes. */
+export const EventPageQuery = Type.Object(
+  {
+    after: Type.Optional(After),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
+  },
+  { additionalProperties: false },
 );
-export type Event = Static<typeof Event>;
+
+export type EventPageQuery = Static<typeof EventPageQuery>;
 
 export const EventQuery = Type.Object(
+  {
+    ...EventPageQuery.properties,
+    subject_id: Type.Optional(Type.String({ maxLength: 100, description: 'Only events about this subject.' })),
+  },
+  { additionalProperties: false },
+);
+export type EventQuery = Static<typeof EventQuery>;
+
+export const EventStreamQuery = Type.Object(
   {
     after: Type.Optional(
       Type.String({
         pattern: POSITION_PATTERN,
         description:
-          'Only events after this `sequence`. Without it, or with `0`, the list begins with the oldest event that is kept. If ' +
-          'events after it were pruned, the answer is 410.',
+          'Only events after this `sequence`; `0` begins with the oldest event that is kept. Without it, and without ' +
+          '`Last-Event-ID`, which goes before it, the stream begins with what happens from now on. If events after it were pruned, ' +
+          'the answer is 410.',
       }),
     ),
-    subject_id: Type.Optional(Type.String({ maxLength: 100, description: 'Only events about this subject.' })),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
   },
   { additionalProperties: false },
 );
-export type EventQuery = Static<typeof EventQuery>;
+
+export type EventStreamQuery = Static<typeof EventStreamQuery>;
+
+export const EventStreamHeaders = Type.Object({
+  'last-event-id': Type.Optional(
+    Type.String({
+      pattern: `^$|${POSITION_PATTERN}`,
+      description:
+        'The last `id` that the client has received. The stream goes on after it, and misses and repeats nothing.',
+    }),
+  ),
+});
+
+export const EventStream = {
+  description:
+    'Server-sent events. `event` is the type, `id` the position, and `data` the event as JSON, as lists show it. The first ' +
+    'block and heartbeats have an `id` and no `data`.',
+  content: { 'text/event-stream': { schema: Type.Unsafe<object>(Type.String()) } },
+};
 
 export const Events = Type.Object(
   {

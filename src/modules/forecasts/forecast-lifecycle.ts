@@ -38,11 +38,14 @@ export interface AnalyzedFleet {
 export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Database; quotas?: QuotaLimits }) {
   const forecasts = createForecastRepository(db);
   const jobRooms = createJobRooms({ db, defaults: quotas });
-  const end = (id: string, type: string, found: { result: ForecastResult } | { error: Prisma.InputJsonObject }) =>
+  const end = (id: string, found: { result: ForecastResult } | { error: Prisma.InputJsonObject }) =>
     withTransaction(db, async (tx) => {
       if (!(await forecasts.end(tx, id, found))) return;
-      const data = 'error' in found ? found : { adapters: { ...found.result.adapters } };
-      await recordEvent(tx, { tenantId: null, type: `rollout_forecast.${type}`, subjectId: id, data });
+      const event =
+        'error' in found
+          ? ({ type: 'rollout_forecast.failed', data: { error: found.error } } as const)
+          : ({ type: 'rollout_forecast.computed', data: { adapters: { ...found.result.adapters } } } as const);
+      await recordEvent(tx, { tenantId: null, subjectId: id, ...event });
     });
 
   const compute = async (fleet: AnalyzedFleet): Promise<ForecastResult> => {
@@ -65,9 +68,9 @@ export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Databa
     /** Says why a forecast waits. */
     note: (id: string, error: Prisma.InputJsonObject) => forecasts.note(id, error),
 
-    complete: async (id: string, fleet: AnalyzedFleet) => end(id, 'computed', { result: await compute(fleet) }),
+    complete: async (id: string, fleet: AnalyzedFleet) => end(id, { result: await compute(fleet) }),
 
-    fail: (id: string, error: Prisma.InputJsonObject) => end(id, 'failed', { error }),
+    fail: (id: string, error: Prisma.InputJsonObject) => end(id, { error }),
 
     /** Keeps what a rollout is expected to do, before its jobs are planned. An interrupted planning keeps the first forecast. */
     async keepForRollout(

@@ -1,5 +1,5 @@
 import { NO_QUOTAS, type QuotaLimits } from '../../config/quotas.ts';
-import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
+import { withTransaction, type Database, type Prisma } from '../../lib/database.ts';
 import { createJobRooms } from '../quotas/index.ts';
 import { recordEvent } from '../events/index.ts';
 import { cancelInBatches } from './cancellation.ts';
@@ -15,8 +15,6 @@ export type RolloutLifecycle = ReturnType<typeof createRolloutLifecycle>;
 export function createRolloutLifecycle({ db, quotas = NO_QUOTAS }: { db: Database; quotas?: QuotaLimits }) {
   const rollouts = createRolloutRepository(db);
   const jobRooms = createJobRooms({ db, defaults: quotas });
-  const change = (tx: Transaction, id: string, type: string, data: Prisma.InputJsonObject) =>
-    recordEvent(tx, { tenantId: null, type: `rollout.${type}`, subjectId: id, data });
 
   return {
     /**
@@ -25,8 +23,10 @@ export function createRolloutLifecycle({ db, quotas = NO_QUOTAS }: { db: Databas
      */
     beginAnalysis: (id: string): Promise<RolloutRow | null> =>
       withTransaction(db, async (tx) => {
-        if (await rollouts.move(tx, id, { from: ['planning'], next: 'analyzing' }))
-          await change(tx, id, 'analyzing', { from: 'planning' });
+        if (await rollouts.move(tx, id, { from: ['planning'], next: 'analyzing' })) {
+          const data = { from: 'planning' };
+          await recordEvent(tx, { tenantId: null, type: 'rollout.analyzing', subjectId: id, data });
+        }
         await rollouts.countAnalysis(tx, id);
         const row = await rollouts.find(id, tx);
         return row?.state === 'analyzing' ? row : null;
@@ -55,7 +55,7 @@ export function createRolloutLifecycle({ db, quotas = NO_QUOTAS }: { db: Databas
     fail: async (id: string, error: Prisma.InputJsonObject): Promise<boolean> => {
       const failed = await withTransaction(db, async (tx) => {
         const moved = await rollouts.move(tx, id, { from: UNPLANNED_ROLLOUT_STATES, next: 'failed', error });
-        if (moved) await change(tx, id, 'failed', { error });
+        if (moved) await recordEvent(tx, { tenantId: null, type: 'rollout.failed', subjectId: id, data: { error } });
         return moved;
       });
       if (failed) await cancelInBatches(db, id);

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifySchema, RouteOptions } from 'fastify';
 import { leastScopes } from '../../lib/principal.ts';
 import { isRead, requiredScope } from '../auth.ts';
+import { EVENT_STREAM_TYPE } from '../event-streams.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -28,7 +29,9 @@ const PROBLEMS: Record<number, string> = {
   422:
     'The request is well-formed, but its content cannot be used: see `code` and `detail`. The code ' +
     '`idempotency_key_reused` means that the `Idempotency-Key` was used for a different request.',
-  429: 'The tenant, or the key of the operator, has made too many requests. Code: `rate_limited`.',
+  429:
+    'The tenant, or the key of the operator, has made too many requests (`rate_limited`), or has too many streams of events open ' +
+    '(`too_many_streams`, with `setting`).',
   500: 'The service has failed. Code: `internal`.',
   503: 'The database cannot be reached: try again. Code: `unavailable`.',
   507: 'The artifact store cannot be written. Codes: `storage_full`, `storage_read_only`.',
@@ -73,8 +76,16 @@ export function describeRoute(schema: FastifySchema | undefined, url: string, ro
   if (!url.startsWith('/v1/')) return own;
   own.security = securityOf(route);
   if (route.method === 'POST') own.headers = { type: 'object', properties: { 'idempotency-key': IDEMPOTENCY_KEY } };
-  if (route.method === 'GET') own.headers = { type: 'object', properties: { 'if-none-match': IF_NONE_MATCH } };
+  if (route.method === 'GET' && !isStream(own.response)) {
+    own.headers = { type: 'object', properties: { 'if-none-match': IF_NONE_MATCH } };
+  }
   return Object.assign(own, { [PROBLEMS_MARK]: problemsOf(own, url, route) });
+}
+
+/** Whether the answer is a stream of events, which has no ETag and is never unchanged. */
+function isStream(responses: unknown): boolean {
+  const answer = (responses as Record<string, { content?: object } | undefined> | undefined)?.[200];
+  return answer?.content !== undefined && EVENT_STREAM_TYPE in answer.content;
 }
 
 /** A key needs one of the scopes, or one that includes it. */
@@ -110,11 +121,14 @@ export function describeAnswers<T>(document: T): T {
   for (const operations of Object.values(paths)) {
     for (const [method, operation] of Object.entries(operations)) {
       const { responses = {}, [PROBLEMS_MARK]: problems } = operation;
+      const streams = isStream(responses);
       for (const [status, response] of Object.entries(responses)) {
-        if ('description' in response) describeAnswer(response, status, problems === undefined ? '' : method);
+        const described = problems === undefined || streams ? '' : method;
+        if ('description' in response) describeAnswer(response, status, described);
       }
       if (problems === undefined) continue;
-      if (method === 'get') responses[304] ??= { description: 'The client has the current answer already.' };
+      if (method === 'get' && !streams)
+        responses[304] ??= { description: 'The client has the current answer already.' };
       for (const status of problems) responses[status] = { $ref: `#/components/responses/${nameOf(status)}` };
       delete operation[PROBLEMS_MARK];
     }

@@ -11,6 +11,7 @@ import { cancelJobs, createJobRepository } from '../../../src/modules/jobs/index
 import { createIdempotencyRepository } from '../../../src/plugins/idempotency/idempotency.repository.ts';
 import { confineTo } from '../../../src/tenancy/confined-database.repository.ts';
 import { createAccessWorld, type AccessWorld } from './world.ts';
+import { unknownEvent } from '../support/test-events.ts';
 
 let world: AccessWorld;
 let client: pg.Client;
@@ -92,10 +93,10 @@ describe('every table with rows of tenants', () => {
   });
 
   test('takes no row for another tenant or for the operator', async () => {
-    const event = { type: 'test.happened', subjectId: 'x', data: {} };
-    await recordEvent(confined(), { ...event, tenantId: world.acme.id });
+    const event = (tenantId: string | null) => unknownEvent({ tenantId, subjectId: 'x' });
+    await recordEvent(confined(), event(world.acme.id));
     for (const tenantId of [world.other.id, null]) {
-      await expect(recordEvent(confined(), { ...event, tenantId })).rejects.toThrow(/row-level security policy/);
+      await expect(recordEvent(confined(), event(tenantId))).rejects.toThrow(/row-level security policy/);
     }
     const key = { id: newId('apiKey'), tenantId: null, name: 'x', prefix: 'x', secretHash: 'x', scopes: ['operator'] };
     await expect(confined().apiKey.create({ data: key })).rejects.toThrow(/row-level security policy/);

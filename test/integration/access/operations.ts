@@ -10,6 +10,7 @@ interface DocumentedOperation {
   operationId: string;
   security?: { apiKey: [string] }[];
   parameters?: { in: string; name: string; schema: Schema }[];
+  responses: Record<string, { content?: Record<string, unknown> }>;
   requestBody?: { content: Record<string, { schema: Schema }> };
 }
 interface OpenApi {
@@ -32,6 +33,8 @@ export interface Operation {
   /** The least scopes of which a key needs one; null if no key is needed. */
   scopes: string[] | null;
   owned: OwnedReference[];
+  /** Whether the answer goes on for ever. */
+  isStream: boolean;
 }
 
 /** Prefixes of identifiers that belong to no tenant. All others belong to one. */
@@ -46,6 +49,7 @@ export function readOperations(document: OpenApi = fromFile()): Operation[] {
       path,
       scopes: operation.security?.map(({ apiKey: [scope] }) => scope) ?? null,
       owned: [...parametersOf(operation), ...bodyOf(operation, document)].filter(({ kind }) => !SHARED.has(kind)),
+      isStream: 'text/event-stream' in (operation.responses[200]?.content ?? {}),
     })),
   );
   return operations.sort((a, b) => (a.id < b.id ? -1 : 1));

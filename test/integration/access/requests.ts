@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { InjectOptions, LightMyRequestResponse } from 'fastify';
 import { bearer } from '../support/index.ts';
 import { EXAMPLES, type ExampleRequest } from './examples.ts';
@@ -30,13 +31,16 @@ export async function exampleOf(
 
 let sent = 0;
 
+/** The answer's own members of which tests make use. */
+export type Answer = Pick<LightMyRequestResponse, 'statusCode' | 'body' | 'json' | 'headers'>;
+
 /** Each request comes from an address of its own, because each address may send only so many unknown keys. */
 export function send(
   world: AccessWorld,
   operation: Operation,
   request: ExampleRequest,
   key: string | null,
-): Promise<LightMyRequestResponse> {
+): Promise<Answer> {
   sent += 1;
   const options: InjectOptions = {
     method: operation.method,
@@ -49,5 +53,15 @@ export function send(
       ...(request.contentType === undefined ? {} : { 'content-type': request.contentType }),
     },
   };
-  return world.service.app.inject(options);
+  return operation.isStream ? sendToStream(world, options) : world.service.app.inject(options);
+}
+
+/** A stream has no end: its answer is what comes first, and then the client goes. */
+async function sendToStream({ service }: AccessWorld, options: InjectOptions): Promise<Answer> {
+  const answer = await service.app.inject({ ...options, payloadAsStream: true });
+  const { statusCode, headers } = answer;
+  const [first] = (await once(answer.stream(), 'data')) as [Buffer];
+  if (statusCode === 200) answer.raw.res.destroy();
+  const body = first.toString();
+  return { statusCode, headers, body, json: () => JSON.parse(body) };
 }

@@ -119,8 +119,12 @@ const STATEMENTS = [
   `INSERT INTO metric_points (tenant_id, job_id, name, step, value)
    SELECT ${id('ten', '1')}, ${id('job', `CASE WHEN n % 2 = 1 THEN 1 ELSE n / 2 END`)}, 'loss', n, 1
    FROM generate_series(1, ${2 * LARGE}) n`,
+  // Half of the events belong to rollout 1, and of those a few to tenant 1, which has half of all events.
   `INSERT INTO events (id, tenant_id, type, subject_id, data)
-   SELECT ${id('evt', 'n')}, ${tenantOf('n')}, 'job.ready', ${id('job', 'n / 10 + 1')}, '{}' FROM generate_series(1, ${2 * LARGE}) n`,
+   SELECT ${id('evt', 'n')}, ${tenantOf('n')}, 'job.ready', ${id('job', 'n / 10 + 1')}, jsonb_build_object(
+     'rollout_id', CASE WHEN n % 2 = 0 OR n > ${2 * LARGE - 20} THEN ${id('rol', '1')} ELSE ${id('rol', 'n')} END,
+     'adapter_id', ${id('adp', 'n')}, 'kind', 'adaptation')
+   FROM generate_series(1, ${2 * LARGE}) n`,
   `INSERT INTO audit_entries (id, tenant_id, actor, operation, subject_id)
    SELECT ${id('aud', 'n')}, ${tenantOf('n')}, 'tenant', 'cancelJob', ${id('job', 'n / 10 + 1')} FROM generate_series(1, ${2 * LARGE}) n`,
   // What tenant 1 has used in earlier months, and a little in this one.

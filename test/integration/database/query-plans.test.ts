@@ -130,6 +130,8 @@ const LISTS: Record<string, string[]> = {
   '/v1/jobs/{id}/search-points': [''],
   '/v1/jobs/{id}/metrics': ['limit=100', 'limit=100&since_id=30000', 'limit=100&name=loss'],
   '/v1/events': ['', 'after=POSITION', 'subject_id=JOB'],
+  '/v1/jobs/{id}/events': ['', 'after=POSITION'],
+  '/v1/rollouts/{id}/events': ['', 'after=POSITION'],
   '/v1/audit-log': ['', 'after=POSITION', 'subject_id=JOB'],
   '/v1/workers': [''],
   '/v1/rollout-forecasts': ['', 'base_model_version_id=ALL_ARE_ON', 'base_model_version_id=FEW_ARE_ON'],
@@ -140,7 +142,7 @@ const OPERATORS = ['/v1/tenants', '/v1/workers', '/v1/rollout-forecasts'];
 
 /** Only some lists are paged by cursors. */
 const CURSORS = Object.keys(LISTS).filter(
-  (path) => !['/v1/events', '/v1/audit-log', '/v1/jobs/{id}/metrics'].includes(path),
+  (path) => !path.endsWith('/events') && !['/v1/audit-log', '/v1/jobs/{id}/metrics'].includes(path),
 );
 
 async function get(path: string, query: string, key: string): Promise<{ next_cursor?: string | null }> {
@@ -160,6 +162,7 @@ async function get(path: string, query: string, key: string): Promise<{ next_cur
   const url = path
     .replace('{model}', large.baseModel)
     .replace('{version_id}', large.version)
+    .replace('/rollouts/{id}', `/rollouts/${large.rollout}`)
     .replace('{id}', path.startsWith('/v1/adapters') ? large.adapter : large.job);
   const answer = await ask(`${url}?${filled}`, { key });
   expect(answer.statusCode, answer.body).toBe(200);

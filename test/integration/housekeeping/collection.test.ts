@@ -14,7 +14,7 @@ import { createDeletionService } from '../../../src/modules/deletion/deletion.se
 import { createCurrentVersionService } from '../../../src/modules/adapters/current/current-version.service.ts';
 import { recordEvent } from '../../../src/modules/events/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { createTestDatabase, createTestKey, type TestDatabase } from '../support/index.ts';
+import { createTestDatabase, createTestKey, unknownEvent, type TestDatabase } from '../support/index.ts';
 
 const CHILD = fileURLToPath(new URL('./collector-child.ts', import.meta.url));
 const DAY = 86_400_000;
@@ -79,7 +79,7 @@ async function carriedOver(adapterId: string): Promise<{ jobId: string; versionI
       },
     },
   });
-  await withTransaction(db, (tx) => recordEvent(tx, { tenantId, type: 'job.ready', subjectId: jobId, data: {} }));
+  await withTransaction(db, (tx) => recordEvent(tx, unknownEvent({ tenantId, subjectId: jobId })));
   return { jobId, versionId };
 }
 

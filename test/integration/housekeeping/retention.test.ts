@@ -11,7 +11,7 @@ import { writeAuditEntry } from '../../../src/modules/audit/index.ts';
 import { pruneLog, recordEvent } from '../../../src/modules/events/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../queue/test-queue.ts';
-import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
+import { createTestApp, createTestTenant, unknownEvent, type TestApp, type TestTenant } from '../support/index.ts';
 
 const DAY = 86_400_000;
 const BATCH = 5;
@@ -41,9 +41,7 @@ const prune = async () => {
 async function happened(tenantId: string | null, ages: readonly number[]): Promise<void> {
   for (const age of ages) {
     const subjectId = newId('job');
-    await withTransaction(app.db, (tx) =>
-      recordEvent(tx, { tenantId, type: 'test.happened', subjectId, data: { age } }),
-    );
+    await withTransaction(app.db, (tx) => recordEvent(tx, unknownEvent({ tenantId, subjectId, data: { age } })));
     await app.db.event.updateMany({ where: { subjectId }, data: { occurredAt: new Date(Date.now() - age * DAY) } });
   }
 }
@@ -124,7 +122,7 @@ describe('events', () => {
     let commit = (): void => undefined;
     const held = new Promise<void>((resolve) => (commit = resolve));
     const open = withTransaction(app.db, async (tx) => {
-      await recordEvent(tx, { tenantId: null, type: 'test.happened', subjectId: newId('job'), data: { age: 0 } });
+      await recordEvent(tx, unknownEvent({ tenantId: null, subjectId: newId('job'), data: { age: 0 } }));
       done();
       await held;
     });

@@ -11,6 +11,7 @@ import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
+import { unknownEvent } from '../support/test-events.ts';
 
 const ENTRY = fileURLToPath(new URL('../jobs/scripted-training.ts', import.meta.url));
 const LONG_AGO = new Date(Date.now() - 20 * 365 * 86_400_000);
@@ -51,7 +52,7 @@ async function oldJob(): Promise<void> {
 async function makeOldThings(): Promise<void> {
   const tenantId = fleet.tenants[0]!;
   await withTransaction(db, async (tx) => {
-    await recordEvent(tx, { tenantId, type: 'test.happened', subjectId: tenantId, data: {} });
+    await recordEvent(tx, unknownEvent({ tenantId, subjectId: tenantId }));
     const actor = { kind: 'operator', keyId: null } as const;
     const entry = { tenantId, subjectId: tenantId, operation: 'x', before: null, after: null, requestId: null };
     await writeAuditEntry(tx, { ...entry, actor });

@@ -6,7 +6,7 @@ import { createRollout, createRolloutLifecycle, type StoredOptions } from '../..
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { planEntries } from '../queue/plan-entries.ts';
 import { eventually } from '../queue/test-queue.ts';
-import { createTestApp, createTestDatabase, createTestKey, type TestApp } from '../support/index.ts';
+import { createTestApp, createTestDatabase, createTestKey, unknownEvent, type TestApp } from '../support/index.ts';
 
 let app: TestApp;
 let fleet: Fleet;
@@ -69,7 +69,7 @@ async function readUntil(count: number, cursor: Cursor, key?: string): Promise<s
   return cursor.ids;
 }
 
-const event = (subjectId: string) => ({ tenantId: null, type: 'test.happened', subjectId, data: {} });
+const event = (subjectId: string) => unknownEvent({ tenantId: null, subjectId });
 const jobsOf = async (): Promise<{ rolloutId: string; jobIds: string[] }> => {
   const baseModelVersionId = fleet.newVersionId;
   const { rollout } = await withTransaction(app.db, (tx) => createRollout(tx, { baseModelVersionId, options: {} }));

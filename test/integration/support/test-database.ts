@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { inject } from 'vitest';
+import { expect, inject } from 'vitest';
 import { createDatabase, type Database } from '../../../src/lib/database.ts';
+import { undescribedEvents } from './test-events.ts';
 
 export interface TestDatabase {
   url: string;
   db: Database;
-  /** Disconnects and drops the database. */
+  /** Disconnects and drops the database. It fails if there is an event that the catalog does not describe. */
   close(): Promise<void>;
 }
 
@@ -22,8 +23,11 @@ export async function createTestDatabase(options: { empty?: boolean } = {}): Pro
     url: url.toString(),
     db,
     close: async () => {
+      // A database without the template's tables may have events of versions before.
+      const undescribed = options.empty === true ? [] : await undescribedEvents(url.toString());
       await db.$disconnect();
       await asAdmin((admin) => admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
+      expect(undescribed, 'events that are not as src/modules/events/catalog says').toEqual([]);
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { Queryable, Transaction } from '../../../lib/database.ts';
-import type { RolloutState } from '../rollout.states.ts';
+import type { LIVE_ROLLOUT_STATES, RolloutState } from '../rollout.states.ts';
 
 /** A rollout whose row is locked, as far as a pause concerns it. */
 export interface PausableRollout {
@@ -9,6 +9,9 @@ export interface PausableRollout {
   readonly id: string;
   readonly options: unknown;
 }
+
+/** What a rollout that was paused goes on as. */
+type ResumedState = Exclude<(typeof LIVE_ROLLOUT_STATES)[number], 'paused'>;
 
 export const pausingRepository = {
   async lock(tx: Transaction, id: string): Promise<PausableRollout | null> {
@@ -21,8 +24,8 @@ export const pausingRepository = {
    * Lets a paused rollout go on where it was. The time of a pause before all jobs were planned is kept for those that are planned
    * later. What `pause_if` has found of the running wave is not looked at again, and a budget that was spent is given once more. @returns its state from now on; null if it was not paused
    */
-  async resume(tx: Transaction, id: string): Promise<RolloutState | null> {
-    const [row] = await tx.$queryRaw<{ state: RolloutState }[]>`
+  async resume(tx: Transaction, id: string): Promise<ResumedState | null> {
+    const [row] = await tx.$queryRaw<{ state: ResumedState }[]>`
       WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
       UPDATE rollouts r SET
         state = CASE WHEN r.planned_at IS NOT NULL THEN 'adapting' WHEN r.analysis_started_at IS NOT NULL THEN 'analyzing'

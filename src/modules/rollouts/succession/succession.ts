@@ -1,7 +1,7 @@
 import type { JobEntry } from '../../../jobs/catalog.ts';
 import type { Transaction } from '../../../lib/database.ts';
 import { recordEvent } from '../../events/index.ts';
-import { settleRollout, supersedeJobs, type Superseded } from '../../jobs/index.ts';
+import { settleRollout, supersedeJobs, type RunningJobs, type Superseded } from '../../jobs/index.ts';
 import type { StoredOptions } from '../rollout.schemas.ts';
 import { UNPLANNED_ROLLOUT_STATES } from '../rollout.states.ts';
 import { successionRepository as repository, type LockedRollout } from './succession.repository.ts';
@@ -57,7 +57,7 @@ function isUnplanned(state: string): boolean {
 async function mark(
   tx: Transaction,
   ids: readonly string[],
-  { by, running }: { by: string; running: string },
+  { by, running }: { by: string; running: RunningJobs },
 ): Promise<void> {
   if (ids.length === 0) return;
   for (const { id, state } of await repository.markSuperseded(tx, ids, by)) {

@@ -1,0 +1,30 @@
+import Type from 'typebox';
+import type { Prisma } from '../../../lib/database.ts';
+
+/** What an event of one type says, and what its data holds. */
+export interface EventDescription<D extends Type.TProperties = Type.TProperties> {
+  /** One sentence, for the OpenAPI document and docs/events.md. */
+  readonly description: string;
+  readonly data: Type.TObject<D>;
+}
+
+/** Describes a type of event. Later versions may add members to its data, and take none away. */
+export function describeEvent<D extends Type.TProperties>(description: string, data: D): EventDescription<D> {
+  return { description, data: Type.Object(data) };
+}
+
+/** Why something failed. The code's further members depend on the code. */
+export const Failure = Type.Unsafe<Prisma.InputJsonObject>(
+  Type.Object(
+    {
+      code: Type.String({ description: 'What is wrong, for programs.' }),
+      message: Type.String({ description: 'What is wrong, for people.' }),
+    },
+    { additionalProperties: true },
+  ),
+);
+
+/** A JSON object that another schema describes. */
+export function ObjectLike(description: string) {
+  return Type.Unsafe<Prisma.InputJsonObject>(Type.Object({}, { additionalProperties: true, description }));
+}

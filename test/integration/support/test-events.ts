@@ -1,0 +1,28 @@
+import pg from 'pg';
+import { Value } from 'typebox/value';
+import type { Prisma } from '../../../src/lib/database.ts';
+import { EVENT_CATALOG, type EventType, type NewEvent } from '../../../src/modules/events/index.ts';
+
+/** An event of a type that this version does not know, as one before or after it may have recorded. */
+export function unknownEvent(event: {
+  tenantId: string | null;
+  subjectId: string;
+  data?: Prisma.InputJsonObject;
+}): NewEvent {
+  return { data: {}, ...event, type: 'test.happened' } as unknown as NewEvent;
+}
+
+/** What the catalog of events does not say of the events in a database. Those of {@link unknownEvent} do not count. */
+export async function undescribedEvents(url: string): Promise<string[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const { rows } = await client.query<{ type: string; data: object }>(
+    `SELECT type, data FROM events WHERE type NOT LIKE 'test.%' ORDER BY seq DESC LIMIT 10000`,
+  );
+  await client.end();
+  return rows.flatMap(({ type, data }) => {
+    if (!(type in EVENT_CATALOG)) return [`${type} is not in the catalog`];
+    const [error] = Value.Errors(EVENT_CATALOG[type as EventType].data, data);
+    return error === undefined ? [] : [`${type} ${error.instancePath} ${error.message}: ${JSON.stringify(data)}`];
+  });
+}
