@@ -16,6 +16,9 @@ const PREFIXES = {
   reservation: 'res',
   auditEntry: 'aud',
   worker: 'wrk',
+  webhookEndpoint: 'whe',
+  webhookSecret: 'whs',
+  webhookDelivery: 'whd',
 } as const;
 
 export type IdKind = keyof typeof PREFIXES;
