@@ -5,7 +5,14 @@ import { DEVICE_CHOICE_PATTERN, DEVICE_EXPECTED, type DeviceChoice } from '../..
 import { INT8_CACHE_GB, PRECISION_SETTINGS } from '../../core/options/precisions.ts';
 import { INT8_CACHE_VARIABLE } from './int8-cache-size.ts';
 import { MEMORY_VARIABLE, parseMemory } from './memory-setting.ts';
-import { KEYS_EXPECTED, parseKeys, parseRanges, RANGE_PATTERN, RANGES_EXPECTED, SECRET_KEY_PATTERN } from './webhook-settings.ts';
+import {
+  KEYS_EXPECTED,
+  parseKeys,
+  parseRanges,
+  RANGE_PATTERN,
+  RANGES_EXPECTED,
+  SECRET_KEY_PATTERN,
+} from './webhook-settings.ts';
 import { CLOCK_TOLERANCE_VARIABLE } from '../lib/clock/clock.ts';
 import { readQuotas, type QuotaLimits } from './quotas.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';

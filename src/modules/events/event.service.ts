@@ -2,8 +2,8 @@ import { EVENT_RETENTION_VARIABLE } from '../../config/config.ts';
 import type { Database } from '../../lib/database.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import { formatPosition, parsePosition, requireReached, requireRetained } from './commit-position.ts';
-import { createEventRepository } from './event.repository.ts';
-import type { EventQuery, Events } from './event.schemas.ts';
+import { createEventRepository, type EventRow } from './event.repository.ts';
+import type { Event, EventQuery, Events } from './event.schemas.ts';
 
 export type EventService = ReturnType<typeof createEventService>;
 
@@ -24,16 +24,21 @@ export function createEventService({ db }: { db: Database }) {
         requireRetained(position, found.pruned, retained);
       }
       if (found.events.length === 0) requireReached(after, position, found.next);
-      const data = found.events.map((row) => ({
-        id: row.id,
-        sequence: formatPosition({ transaction: row.transaction_id, sequence: row.seq }),
-        tenant_id: row.tenant_id,
-        type: row.type,
-        subject_id: row.subject_id,
-        data: row.data,
-        occurred_at: toTimestamp(row.occurred_at),
-      }));
+      const data = found.events.map(toEvent);
       return { data, next_after: data.at(-1)?.sequence ?? query.after ?? null };
     },
+  };
+}
+
+/** An event as the API shows it. */
+export function toEvent(row: EventRow): Event {
+  return {
+    id: row.id,
+    sequence: formatPosition({ transaction: row.transaction_id, sequence: row.seq }),
+    tenant_id: row.tenant_id,
+    type: row.type,
+    subject_id: row.subject_id,
+    data: row.data,
+    occurred_at: toTimestamp(row.occurred_at),
   };
 }

@@ -15,6 +15,7 @@ const TAGS = [
   { name: 'Rollouts', description: 'A rollout carries every adapter over to one new base model version.' },
   { name: 'Jobs', description: 'A job carries one adapter over in a rollout, or trains its control from scratch.' },
   { name: 'Events', description: 'A record of everything that has happened.' },
+  { name: 'Webhooks', description: 'Where events are sent, signed by Standard Webhooks.' },
   { name: 'Service', description: 'The health of the service.' },
 ];
 
