@@ -4,6 +4,7 @@ import fp from 'fastify-plugin';
 import { packageVersion } from '../../../core/installation/package-path.ts';
 import { Problem } from '../../lib/schemas.ts';
 import { describeAnswers, describeRoute, PROBLEM_RESPONSES } from './describe-answers.ts';
+import { describeWebhooks } from './describe-webhooks.ts';
 import { nameSchemas } from './name-schemas.ts';
 
 const TAGS = [
@@ -54,7 +55,9 @@ export default fp(
       },
       transform: ({ schema, url, route }) => ({ schema: describeRoute(schema, url, route), url }),
       transformObject: (document) =>
-        nameSchemas(describeAnswers('openapiObject' in document ? document.openapiObject : document.swaggerObject)),
+        describeWebhooks(
+          nameSchemas(describeAnswers('openapiObject' in document ? document.openapiObject : document.swaggerObject)),
+        ),
     });
     await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' });
     // Anyone may ask for it as often as he likes, and it takes a fifth of a second, so it is written once, before the first request.

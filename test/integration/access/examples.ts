@@ -39,6 +39,9 @@ const withRollout: Example = async ({ addBaseModelVersion, addRollout }) => ({
   path: { id: await addRollout(await addBaseModelVersion()) },
 });
 const withWorker: Example = async ({ addWorker }) => ({ path: { id: await addWorker() } });
+const withEndpoint =
+  (body?: Record<string, unknown>): Example =>
+  async ({ addEndpoint }, { owner }) => ({ path: { id: await addEndpoint(owner) }, body });
 const plain: Example = () => ({});
 
 /** For each operation a request that succeeds, whoever is admitted, however often, with the identifiers of its owner. */
@@ -72,12 +75,18 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   }),
   createRollout: async ({ addBaseModelVersion }) => ({ body: { base_model_version_id: await addBaseModelVersion() } }),
   createTenant: () => ({ body: { name: name() } }),
+  createWebhookEndpoint: async ({ addEndpoint }, caller) => {
+    // There is room for another one.
+    await addEndpoint(caller.owner);
+    return { body: { url: 'https://hooks.example.com/', ...tenantOf(caller) } };
+  },
   deleteAdapter: async ({ addAdapter }, { owner }) => ({ path: { id: await addAdapter(owner) } }),
   deleteAdapterVersion: async ({ addOldVersion }, { owner }) => ({
     path: { id: owner.owned.adp, version_id: await addOldVersion(owner) },
   }),
   deleteDataset: async ({ addDataset }, { owner }) => ({ path: { id: await addDataset(owner) } }),
   deleteTenant: async ({ service }) => ({ path: { id: (await createTestTenant(service.db, name())).id } }),
+  deleteWebhookEndpoint: withEndpoint(),
   downloadAdapterVersion: withVersion,
   drainWorker: withWorker,
   exportAuditLog: plain,
@@ -94,6 +103,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   getRollout: ({ rolloutId }) => ({ path: { id: rolloutId } }),
   getTenant: withId('ten'),
   getTenantQuotas: withId('ten'),
+  getWebhookEndpoint: withId('whe'),
   getWorker: withWorker,
   importAdapterVersion: ({ baseModelVersionId, folders }, { owner }) => ({
     path: { id: owner.owned.adp },
@@ -113,9 +123,13 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   listNegativeFlips: withVersion,
   listRollouts: plain,
   listTenants: plain,
+  listWebhookDeliveries: withId('whe'),
+  listWebhookEndpoints: plain,
   listWorkers: plain,
   pauseJob: withJob('queued'),
   pauseRollout: withRollout,
+  replayWebhookDelivery: (_world, { owner }) => ({ path: { id: owner.owned.whe, delivery_id: owner.owned.whd } }),
+  replayWebhookEvents: (_world, { owner }) => ({ path: { id: owner.owned.whe }, body: { after: '0' } }),
   resumeJob: withJob('queued'),
   resumeRollout: withRollout,
   retryJob: withJob('failed'),
@@ -127,12 +141,15 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     return { path: { id } };
   },
   rotateApiKey: async ({ addKey }, { owner }) => ({ path: { id: await addKey(owner) }, body: {} }),
+  rotateWebhookSecret: withEndpoint({}),
+  testWebhookEndpoint: withEndpoint(),
   undeleteAdapter: withId('adp'),
   undeleteAdapterVersion: withVersion,
   undeleteDataset: withId('dst'),
   undeleteTenant: withId('ten'),
   updateBaseModel: ({ baseModel }) => ({ path: { model: baseModel.id }, body: { policy: null } }),
   updateAdapter: (_world, { owner }) => ({ path: { id: owner.owned.adp }, body: { dataset_id: owner.owned.dst } }),
+  updateWebhookEndpoint: (_world, { owner }) => ({ path: { id: owner.owned.whe }, body: { description: name() } }),
   setCurrentVersion: async (world, caller) => {
     const { baseModelVersionId } = world;
     const key = { adapterId_baseModelVersionId: { adapterId: caller.owner.owned.adp, baseModelVersionId } };

@@ -57,6 +57,24 @@ const GRANTS: Record<string, Record<string, string>> = {
   tenant_usage: { SELECT: ALL, INSERT: 'tenant_id', UPDATE: 'tenant_id' },
   tenants: { SELECT: ALL, UPDATE: 'id' },
   upload_reservations: { SELECT: ALL, INSERT: ALL, UPDATE: 'bytes expires_at', DELETE: ALL },
+  webhook_deliveries: {
+    SELECT: ALL,
+    INSERT: 'endpoint_id event_id event_type id next_attempt_at state tenant_id',
+    UPDATE: 'attempts first_attempt_at next_attempt_at state',
+  },
+  webhook_endpoints: {
+    SELECT: ALL,
+    INSERT: 'description event_types id position_seq position_transaction_id tenant_id url',
+    UPDATE:
+      'description disabled_reason enabled event_types failures lease_expires_at lease_owner next_turn_at position_seq ' +
+      'position_transaction_id url',
+    DELETE: ALL,
+  },
+  webhook_secrets: {
+    SELECT: 'endpoint_id expires_at id tenant_id',
+    INSERT: 'endpoint_id id sealed tenant_id',
+    UPDATE: 'expires_at',
+  },
   workers: {},
 };
 
@@ -150,6 +168,7 @@ describe('a statement in a request of a tenant cannot', () => {
     ['remove rows for good', () => Prisma.sql`DELETE FROM adapters`],
     ['change what jobs have measured', () => Prisma.sql`UPDATE jobs SET metric_best = 1`],
     ['enqueue jobs', () => Prisma.sql`INSERT INTO outbox (queue, job_id, payload) VALUES ('x', 'x', '{}')`],
+    ['read the secrets of its webhooks', () => Prisma.sql`SELECT sealed FROM webhook_secrets`],
     ['see the workers', () => Prisma.sql`SELECT host FROM workers`],
   ])('%s', async (_what, sql) => {
     await expect(run(sql())).rejects.toThrow(/permission denied/);

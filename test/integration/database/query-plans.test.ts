@@ -119,6 +119,8 @@ const LISTS: Record<string, string[]> = {
   '/v1/events': ['', 'after=POSITION', 'subject_id=JOB'],
   '/v1/audit-log': ['', 'after=POSITION', 'subject_id=JOB'],
   '/v1/workers': [''],
+  '/v1/webhook-endpoints': ['', 'tenant_id=TENANT'],
+  '/v1/webhook-endpoints/{id}/deliveries': ['', 'state=pending', 'state=failed'],
 };
 
 /** Lists that tenants may not see. */
@@ -128,6 +130,11 @@ const OPERATORS = ['/v1/tenants', '/v1/workers'];
 const CURSORS = Object.keys(LISTS).filter(
   (path) => !['/v1/events', '/v1/audit-log', '/v1/jobs/{id}/metrics'].includes(path),
 );
+
+function subjectOf(path: string): string {
+  if (path.startsWith('/v1/webhook-endpoints')) return large.endpoint;
+  return path.startsWith('/v1/adapters') ? large.adapter : large.job;
+}
 
 async function get(path: string, query: string, key: string): Promise<{ next_cursor?: string | null }> {
   const [last] = await service.db.$queryRaw<{ position: string }[]>`
@@ -146,7 +153,7 @@ async function get(path: string, query: string, key: string): Promise<{ next_cur
   const url = path
     .replace('{model}', large.baseModel)
     .replace('{version_id}', large.version)
-    .replace('{id}', path.startsWith('/v1/adapters') ? large.adapter : large.job);
+    .replace('{id}', subjectOf(path));
   const answer = await ask(`${url}?${filled}`, { key });
   expect(answer.statusCode, answer.body).toBe(200);
   return answer.json();

@@ -1,4 +1,5 @@
 import { Registry } from 'prom-client';
+import { expect } from 'vitest';
 import { createAddressPolicy } from '../../../src/lib/outgoing/address-policy.ts';
 import { createPost, type OutgoingOptions } from '../../../src/lib/outgoing/post.ts';
 import { newId } from '../../../src/lib/ids.ts';
@@ -20,6 +21,9 @@ import { createReceiver, type Receiver } from './receiver.ts';
 
 /** Attempts follow at once, and endpoints that fail do not rest. */
 export const AT_ONCE: RetrySchedule = { delaysMs: [1, 1, 1], restMs: () => 0 };
+
+/** Waits until an assertion holds. */
+export const eventually = <T>(look: () => T) => expect.poll(look, { timeout: 20_000, interval: 20 });
 
 export interface DelivererOptions extends Partial<OutgoingOptions> {
   schedule?: RetrySchedule;

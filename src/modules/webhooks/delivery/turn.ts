@@ -75,7 +75,7 @@ export async function runTurn(
   }
 }
 
-/** What waits for an endpoint: first what is tried again, then the log of events in the order of commits. */
+/** What waits for an endpoint: the log of events in the order of commits, and what is tried again. */
 function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
   const { id, tenantId, eventTypes } = endpoint;
   const events = createEventRepository(db);
@@ -122,7 +122,14 @@ function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
     }
   }
 
-  return { next: async (): Promise<Work | null> => (await retry()) ?? event() };
+  let isTurnOfEvents = false;
+  return {
+    /** Takes turns, so that neither what fails again and again nor a busy log holds up the other. */
+    async next(): Promise<Work | null> {
+      isTurnOfEvents = !isTurnOfEvents;
+      return isTurnOfEvents ? ((await event()) ?? retry()) : ((await retry()) ?? event());
+    },
+  };
 }
 
 function isBefore(a: CommitPosition, b: CommitPosition): boolean {
