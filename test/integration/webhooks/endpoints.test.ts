@@ -22,7 +22,7 @@ describe('an endpoint that is disabled', () => {
     const { id } = await world.endpoint(receiver.url, { event_types: ['job.*'] });
     const sent = await world.record(world.acme.id, job(3));
     world.deliverer();
-    await eventually(() => world.get(id), { timeout: 10_000 }).toMatchObject({
+    await eventually(() => world.get(id)).toMatchObject({
       enabled: false,
       disabled_reason: 'failing',
     });

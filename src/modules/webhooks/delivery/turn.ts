@@ -164,7 +164,7 @@ async function note(
     {
       ...{ eventId, eventType, outcome, leastDelayMs },
       statusCode: 'status' in result ? result.status : null,
-      latencyMs: result.latencyMs,
+      latencyMs: Math.round(result.latencyMs * 10) / 10,
       position: work.position,
       delaysMs: schedule.delaysMs.map((ms) => ms * factor),
       restMs: Math.max(schedule.restMs(failures + 1), leastDelayMs),
