@@ -16,12 +16,14 @@ import { clockProblem } from './lib/clock/clock.ts';
 import { readClock } from './lib/clock/clock.repository.ts';
 import { createDatabase } from './lib/database.ts';
 import { createLogger, type Logger } from './lib/logger.ts';
+import type { ClaimLoop } from './lib/claim-loop.ts';
 import { createAddressPolicy } from './lib/outgoing/address-policy.ts';
 import { createPost } from './lib/outgoing/post.ts';
 import { createSecretBox } from './lib/secret-box.ts';
 import { createAdapterInspector } from './modules/adapters/index.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 import { writeChecks, type ReadinessChecks } from './modules/health/health.service.ts';
+import { createApprovalAsker } from './modules/rollouts/index.ts';
 import { createDeliverer, createDeliveryMetrics, RETRY_SCHEDULE } from './modules/webhooks/index.ts';
 import { decideRowSecurity } from './tenancy/row-security.ts';
 
@@ -118,7 +120,7 @@ async function start(
     options.keepOperatorKey,
   );
   const url = urlOf(config.host, app.server.address() as AddressInfo);
-  startDelivery(config, deps, closing);
+  startSending(config, deps, closing);
   logger.info({ url, database: config.databaseUrl === null ? 'embedded' : 'external', queue: backend.kind }, 'ready');
   return { url, databaseUrl, operatorKey, app, deps, backend, lost, stop: () => closing.run() };
 }
@@ -139,20 +141,23 @@ async function openDatabase(
   return { url: postgres.url, readiness: { embedded_postgres: postgres.check }, lost: postgres.lost };
 }
 
-/** Sends events to webhook endpoints, if there is a key for their secrets. */
-function startDelivery(config: Config, { db, logger, metrics }: AppDependencies, closing: Closing): void {
+/** Sends events to webhook endpoints, and asks for approvals of waves, each if there is a secret for it. */
+function startSending(config: Config, { db, producer, logger, metrics }: AppDependencies, closing: Closing): void {
+  const policy = createAddressPolicy(config.webhookAllowedRanges);
+  const start = (name: string, loop: ClaimLoop): void => {
+    loop.start();
+    closing.add(name, () => loop.stop());
+  };
   const box = createSecretBox(config.secretKeys);
-  if (box === null) return;
-  const deliverer = createDeliverer({
-    db,
-    box,
-    post: createPost({ policy: createAddressPolicy(config.webhookAllowedRanges) }),
-    schedule: RETRY_SCHEDULE,
-    logger,
-    metrics: createDeliveryMetrics(metrics),
-  });
-  deliverer.start();
-  closing.add('webhooks', () => deliverer.stop());
+  if (box !== null) {
+    const sending = { post: createPost({ policy }), schedule: RETRY_SCHEDULE, metrics: createDeliveryMetrics(metrics) };
+    start('webhooks', createDeliverer({ db, box, logger, ...sending }));
+  }
+  const { approvalSecrets: secrets } = config;
+  if (secrets.length > 0) {
+    const post = (timeoutMs: number) => createPost({ policy, timeoutMs });
+    start('approvals', createApprovalAsker({ db, producer, logger, secrets, post }));
+  }
 }
 
 function processMetrics(): Registry {

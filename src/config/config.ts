@@ -6,6 +6,8 @@ import { INT8_CACHE_GB, PRECISION_SETTINGS } from '../../core/options/precisions
 import { INT8_CACHE_VARIABLE } from './int8-cache-size.ts';
 import { MEMORY_VARIABLE, parseMemory } from './memory-setting.ts';
 import {
+  APPROVAL_SECRET_PATTERN,
+  APPROVAL_SECRETS_EXPECTED,
   KEYS_EXPECTED,
   parseKeys,
   parseRanges,
@@ -28,6 +30,7 @@ export const WORKER_CONNECTIONS_VARIABLE = 'READAPT_WORKER_CONNECTIONS';
 export const SECRET_KEY_VARIABLE = 'READAPT_SECRET_KEY';
 /** The variable that a refused webhook address names. */
 export const WEBHOOK_RANGES_VARIABLE = 'READAPT_WEBHOOK_ALLOWED_RANGES';
+export const APPROVAL_SECRET_VARIABLE = 'READAPT_APPROVAL_SECRET';
 export const ROW_SECURITY_VARIABLE = 'READAPT_ROW_SECURITY';
 
 /** `auto` uses row-level security where it can and warns where it cannot; `required` refuses to start there. */
@@ -97,6 +100,8 @@ const ConfigSchema = Type.Object({
   secretKeys: Type.Array(Type.String({ pattern: SECRET_KEY_PATTERN }), { maxItems: 10 }),
   /** Ranges of addresses, by CIDR, to which webhooks may go although they are not public, and without TLS. */
   webhookAllowedRanges: Type.Array(Type.String({ pattern: RANGE_PATTERN }), { maxItems: 1000 }),
+  /** Secrets that sign the requests by which waves of rollouts are approved. */
+  approvalSecrets: Type.Array(Type.String({ pattern: APPROVAL_SECRET_PATTERN }), { maxItems: 4 }),
   /** How long the log of webhook deliveries is kept, in days; null keeps it for ever. */
   webhookRetentionDays: Type.Union([Type.Integer({ minimum: 4, maximum: 36_500 }), Type.Null()]),
   /** How far a process's clock may be from the database's, in milliseconds. */
@@ -315,6 +320,13 @@ const SETTINGS: Record<keyof PlainConfig, Setting> = {
     parse: parseRanges,
     expected: RANGES_EXPECTED,
   },
+  approvalSecrets: {
+    variable: APPROVAL_SECRET_VARIABLE,
+    fallback: [],
+    parse: parseKeys,
+    expected: APPROVAL_SECRETS_EXPECTED,
+    secret: true,
+  },
   webhookRetentionDays: {
     variable: 'READAPT_WEBHOOK_RETENTION_DAYS',
     fallback: 30,
@@ -352,6 +364,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   const quotas = readQuotas(env, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   const config = Value.Parse(ConfigSchema, values);
-  for (const list of [config.allowedRoots, config.secretKeys, config.webhookAllowedRanges]) Object.freeze(list);
+  for (const list of [config.allowedRoots, config.secretKeys, config.webhookAllowedRanges, config.approvalSecrets])
+    Object.freeze(list);
   return Object.freeze({ ...config, quotas });
 }

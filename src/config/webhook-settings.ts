@@ -18,3 +18,8 @@ export function parseRanges(text: string): unknown {
   const ranges = listed(text);
   return ranges.every((range) => ipaddr.isValidCIDR(range)) ? ranges : text;
 }
+
+/** A secret of Standard Webhooks: 24 to 64 bytes. */
+export const APPROVAL_SECRET_PATTERN = '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$';
+export const APPROVAL_SECRETS_EXPECTED =
+  '"whsec_" and 24 to 64 random bytes in base64, such as `echo whsec_$(openssl rand -base64 32)` prints, or several separated by ","';

@@ -48,6 +48,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   adapters: { SELECT: null, INSERT: null, UPDATE: ['name', 'dataset_id', 'deleted_at'] },
   anchor_outcomes: NOTHING,
   api_keys: { SELECT: null, INSERT: null, UPDATE: ['expires_at', 'revoked_at'] },
+  approval_requests: NOTHING,
   artifacts: NOTHING,
   audit_entries: { SELECT: null, INSERT: AUDIT_ENTRY },
   base_model_versions: READ,

@@ -1,3 +1,5 @@
+export { createApprovalAsker } from './approvals/approval-asker.ts';
+export { createApprovalCheck } from './approvals/approval-check.ts';
 export { followInBatches } from './control/pausing.ts';
 export { createRolloutLifecycle, type RolloutLifecycle } from './rollout-lifecycle.ts';
 export type { RolloutRow } from './rollout.repository.ts';

@@ -1,5 +1,6 @@
 import { toTimestamp } from '../../lib/schemas.ts';
 import { showError } from '../../lib/shown-error.ts';
+import { withoutAddress } from '../jobs/index.ts';
 import type { CountRow, EvolutionRow, RolloutRow, SummaryRow } from './rollout.repository.ts';
 import type { Rollout, RolloutEvolution, RolloutOptions } from './rollout.schemas.ts';
 
@@ -50,17 +51,21 @@ export function toRollout(
   };
 }
 
-/** A selection names other tenants and their adapters. */
+/** A selection names other tenants and their adapters, and who approves is named by an address of the operator's. */
 function showOptions(options: RolloutOptions, scope: string | null): RolloutOptions {
-  if (scope === null || options.policy?.selection === undefined) return options;
+  if (scope === null || options.policy === undefined) return options;
   const { selection: _selection, ...policy } = options.policy;
-  return { ...options, policy };
+  return { ...options, policy: withoutAddress(policy) };
 }
 
 /** What `pause_if` has found is of the jobs of all tenants, so a tenant is only told that it was that. */
 function showReason(reason: Rollout['paused_reason'], scope: string | null): Rollout['paused_reason'] {
   if (reason === null || reason.code === 'requested' || scope === null) return reason;
-  return { code: reason.code, message: 'a condition of its policy was not met' };
+  const isRefused = reason.code === 'approval_refused';
+  return {
+    code: reason.code,
+    message: isRefused ? 'a wave was not approved' : 'a condition of its policy was not met',
+  };
 }
 
 function wavesOf({ options, wave, waveLimits, awaitingApproval }: RolloutRow): Rollout['waves'] {

@@ -17,6 +17,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   adapters: { SELECT: ALL, INSERT: ALL, UPDATE: 'dataset_id deleted_at name' },
   anchor_outcomes: {},
   api_keys: { SELECT: ALL, INSERT: ALL, UPDATE: 'expires_at revoked_at' },
+  approval_requests: {},
   artifacts: {},
   audit_entries: {
     SELECT: ALL,

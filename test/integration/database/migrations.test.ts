@@ -87,6 +87,7 @@ const MIGRATIONS = [
   '20261127160100_pauses',
   '20261127160200_waves',
   '20261127240000_webhooks',
+  '20261127240100_approval_requests',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -1,16 +1,12 @@
 import { Registry } from 'prom-client';
 import { expect } from 'vitest';
+import type { ClaimLoop } from '../../../src/lib/claim-loop.ts';
 import { createAddressPolicy } from '../../../src/lib/outgoing/address-policy.ts';
 import { createPost, type OutgoingOptions } from '../../../src/lib/outgoing/post.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { createSecretBox } from '../../../src/lib/secret-box.ts';
 import { recordEvents } from '../../../src/modules/events/index.ts';
-import {
-  createDeliverer,
-  createDeliveryMetrics,
-  type Deliverer,
-  type RetrySchedule,
-} from '../../../src/modules/webhooks/index.ts';
+import { createDeliverer, createDeliveryMetrics, type RetrySchedule } from '../../../src/modules/webhooks/index.ts';
 import type {
   CreatedWebhookEndpoint,
   WebhookDelivery,
@@ -38,7 +34,7 @@ export interface WebhookWorld {
   other: TestTenant;
   metrics: Registry;
   receiver(): Promise<Receiver>;
-  deliverer(options?: DelivererOptions): Deliverer;
+  deliverer(options?: DelivererOptions): ClaimLoop;
   /** Creates an endpoint of a tenant, or of the operator. */
   endpoint(
     url: string,
