@@ -23,6 +23,7 @@ import reportRoutes from './modules/reports/report.routes.ts';
 import rollbackRoutes from './modules/rollbacks/rollback.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
+import webhookRoutes from './modules/webhooks/webhook.routes.ts';
 import { registerWorkerMetrics } from './modules/workers/index.ts';
 import workerRoutes from './modules/workers/worker.routes.ts';
 import { answerInTurn } from './plugins/answers-in-turn.ts';
@@ -62,6 +63,7 @@ const MODULES: readonly ModulePlugin[] = [
   undeleteRoutes,
   exportRoutes,
   workerRoutes,
+  webhookRoutes,
 ];
 
 interface AppOptions {

@@ -6,6 +6,7 @@ import type { AppDependencies } from './app-dependencies.ts';
 import { buildApp } from './app.ts';
 import { openArtifactStore } from './artifacts/index.ts';
 import type { Config } from './config/config.ts';
+import { withSecretKey } from './config/secret-key-file.ts';
 import { requireDatabase, requireRedis } from './config/reachable.ts';
 import { nameAddress, nameDataFolder } from './config/setup-error.ts';
 import { applyMigrations, startEmbeddedPostgres } from './embedded/index.ts';
@@ -15,9 +16,15 @@ import { clockProblem } from './lib/clock/clock.ts';
 import { readClock } from './lib/clock/clock.repository.ts';
 import { createDatabase } from './lib/database.ts';
 import { createLogger, type Logger } from './lib/logger.ts';
+import type { ClaimLoop } from './lib/claim-loop.ts';
+import { createAddressPolicy } from './lib/outgoing/address-policy.ts';
+import { createPost } from './lib/outgoing/post.ts';
+import { createSecretBox } from './lib/secret-box.ts';
 import { createAdapterInspector } from './modules/adapters/index.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 import { writeChecks, type ReadinessChecks } from './modules/health/health.service.ts';
+import { createApprovalAsker } from './modules/rollouts/index.ts';
+import { createDeliverer, createDeliveryMetrics, RETRY_SCHEDULE } from './modules/webhooks/index.ts';
 import { decideRowSecurity } from './tenancy/row-security.ts';
 
 export interface ServerOptions {
@@ -68,14 +75,15 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
 }
 
 async function start(
-  config: Config,
+  given: Config,
   options: ServerOptions & { logger: Logger },
   closing: Closing,
 ): Promise<RunningServer> {
   const { logger } = options;
-  await mkdir(config.dataDir, { recursive: true });
-  if (config.redisUrl !== null) await requireRedis(config.redisUrl);
-  const { url: databaseUrl, readiness, lost } = await openDatabase(config, options, closing);
+  await mkdir(given.dataDir, { recursive: true });
+  if (given.redisUrl !== null) await requireRedis(given.redisUrl);
+  const { url: databaseUrl, readiness, lost } = await openDatabase(given, options, closing);
+  const config = await withSecretKey(given);
   const applied = await applyMigrations(databaseUrl, undefined, (newer) =>
     logger.warn({ migrations: newer }, 'the database belongs to a newer version, whose window includes this one'),
   );
@@ -112,6 +120,7 @@ async function start(
     options.keepOperatorKey,
   );
   const url = urlOf(config.host, app.server.address() as AddressInfo);
+  startSending(config, deps, closing);
   logger.info({ url, database: config.databaseUrl === null ? 'embedded' : 'external', queue: backend.kind }, 'ready');
   return { url, databaseUrl, operatorKey, app, deps, backend, lost, stop: () => closing.run() };
 }
@@ -130,6 +139,25 @@ async function openDatabase(
   closing.add('embedded PostgreSQL', () => postgres.stop());
   logger.info({ port: postgres.port, reused: postgres.reused }, 'embedded PostgreSQL is running');
   return { url: postgres.url, readiness: { embedded_postgres: postgres.check }, lost: postgres.lost };
+}
+
+/** Sends events to webhook endpoints, and asks for approvals of waves, each if there is a secret for it. */
+function startSending(config: Config, { db, producer, logger, metrics }: AppDependencies, closing: Closing): void {
+  const policy = createAddressPolicy(config.webhookAllowedRanges);
+  const start = (name: string, loop: ClaimLoop): void => {
+    loop.start();
+    closing.add(name, () => loop.stop());
+  };
+  const box = createSecretBox(config.secretKeys);
+  if (box !== null) {
+    const sending = { post: createPost({ policy }), schedule: RETRY_SCHEDULE, metrics: createDeliveryMetrics(metrics) };
+    start('webhooks', createDeliverer({ db, box, logger, ...sending }));
+  }
+  const { approvalSecrets: secrets } = config;
+  if (secrets.length > 0) {
+    const post = (timeoutMs: number) => createPost({ policy, timeoutMs });
+    start('approvals', createApprovalAsker({ db, producer, logger, secrets, post }));
+  }
 }
 
 function processMetrics(): Registry {

@@ -5,6 +5,16 @@ import { DEVICE_CHOICE_PATTERN, DEVICE_EXPECTED, type DeviceChoice } from '../..
 import { INT8_CACHE_GB, PRECISION_SETTINGS } from '../../core/options/precisions.ts';
 import { INT8_CACHE_VARIABLE } from './int8-cache-size.ts';
 import { MEMORY_VARIABLE, parseMemory } from './memory-setting.ts';
+import {
+  APPROVAL_SECRET_PATTERN,
+  APPROVAL_SECRETS_EXPECTED,
+  KEYS_EXPECTED,
+  parseKeys,
+  parseRanges,
+  RANGE_PATTERN,
+  RANGES_EXPECTED,
+  SECRET_KEY_PATTERN,
+} from './webhook-settings.ts';
 import { CLOCK_TOLERANCE_VARIABLE } from '../lib/clock/clock.ts';
 import { readQuotas, type QuotaLimits } from './quotas.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
@@ -20,6 +30,10 @@ export const WORKER_CONNECTIONS_VARIABLE = 'READAPT_WORKER_CONNECTIONS';
 /** The variables of limits that a refused stream of events names. */
 export const EVENT_STREAMS_VARIABLE = 'READAPT_EVENT_STREAMS';
 export const TENANT_EVENT_STREAMS_VARIABLE = 'READAPT_TENANT_EVENT_STREAMS';
+export const SECRET_KEY_VARIABLE = 'READAPT_SECRET_KEY';
+/** The variable that a refused webhook address names. */
+export const WEBHOOK_RANGES_VARIABLE = 'READAPT_WEBHOOK_ALLOWED_RANGES';
+export const APPROVAL_SECRET_VARIABLE = 'READAPT_APPROVAL_SECRET';
 export const ROW_SECURITY_VARIABLE = 'READAPT_ROW_SECURITY';
 
 /** `auto` uses row-level security where it can and warns where it cannot; `required` refuses to start there. */
@@ -88,6 +102,14 @@ const ConfigSchema = Type.Object({
   apiConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
   /** The same of a worker, which seldom runs two queries at a time. */
   workerConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
+  /** Keys of 32 bytes in base64 that encrypt stored secrets. The first one encrypts; the others only decrypt. */
+  secretKeys: Type.Array(Type.String({ pattern: SECRET_KEY_PATTERN }), { maxItems: 10 }),
+  /** Ranges of addresses, by CIDR, to which webhooks may go although they are not public, and without TLS. */
+  webhookAllowedRanges: Type.Array(Type.String({ pattern: RANGE_PATTERN }), { maxItems: 1000 }),
+  /** Secrets that sign the requests by which waves of rollouts are approved. */
+  approvalSecrets: Type.Array(Type.String({ pattern: APPROVAL_SECRET_PATTERN }), { maxItems: 4 }),
+  /** How long the log of webhook deliveries is kept, in days; null keeps it for ever. */
+  webhookRetentionDays: Type.Union([Type.Integer({ minimum: 4, maximum: 36_500 }), Type.Null()]),
   /** How far a process's clock may be from the database's, in milliseconds. */
   clockToleranceMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
 });
@@ -117,6 +139,8 @@ interface Setting {
   expected: string;
   /** The value is a URL that may hold a password, so messages must not repeat it. */
   secretUrl?: boolean;
+  /** Messages must not repeat the value. */
+  secret?: boolean;
 }
 
 /** `a, b or c` */
@@ -307,6 +331,26 @@ const SETTINGS: Record<keyof PlainConfig, Setting> = {
     parse: asInteger,
     expected: 'an integer from 1 to 1000',
   },
+  secretKeys: { variable: SECRET_KEY_VARIABLE, fallback: [], parse: parseKeys, expected: KEYS_EXPECTED, secret: true },
+  webhookAllowedRanges: {
+    variable: WEBHOOK_RANGES_VARIABLE,
+    fallback: [],
+    parse: parseRanges,
+    expected: RANGES_EXPECTED,
+  },
+  approvalSecrets: {
+    variable: APPROVAL_SECRET_VARIABLE,
+    fallback: [],
+    parse: parseKeys,
+    expected: APPROVAL_SECRETS_EXPECTED,
+    secret: true,
+  },
+  webhookRetentionDays: {
+    variable: 'READAPT_WEBHOOK_RETENTION_DAYS',
+    fallback: 30,
+    parse: asDays,
+    expected: 'an integer from 4 to 36500 (days), or off',
+  },
   // Locks of 15 s are renewed every 7.5 s: one holds where its worker's clock is 3 s behind and another's 3 s ahead.
   clockToleranceMs: {
     variable: CLOCK_TOLERANCE_VARIABLE,
@@ -330,13 +374,15 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     values[name] = value;
     const isBadUrl = setting.secretUrl === true && typeof value === 'string' && !URL.canParse(value);
     if (isBadUrl || !Value.Check(ConfigSchema.properties[name as keyof PlainConfig], value)) {
-      const found = setting.secretUrl === true ? 'not usable' : JSON.stringify(text);
+      const isSecret = setting.secretUrl === true || setting.secret === true;
+      const found = isSecret ? 'not usable' : JSON.stringify(text);
       problems.push(`${setting.variable} is ${found}, expected ${setting.expected}`);
     }
   }
   const quotas = readQuotas(env, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   const config = Value.Parse(ConfigSchema, values);
-  Object.freeze(config.allowedRoots);
+  for (const list of [config.allowedRoots, config.secretKeys, config.webhookAllowedRanges, config.approvalSecrets])
+    Object.freeze(list);
   return Object.freeze({ ...config, quotas });
 }

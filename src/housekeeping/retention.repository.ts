@@ -34,3 +34,20 @@ export const pruneDeviceUses = (tx: Queryable, { days, limit }: { days: number; 
     DELETE FROM device_uses WHERE id = ANY(ARRAY(
       SELECT id FROM device_uses WHERE ended_at < clock_timestamp() - make_interval(days => ${days}::int)
       ORDER BY ended_at LIMIT ${limit}))`;
+
+/**
+ * Deletes at most `limit` webhook deliveries that nothing is to be done for and whose last attempt is older than so many days, and all
+ * secrets that sign no more.
+ * @returns how many deliveries were deleted
+ */
+export async function pruneWebhookDeliveries(
+  tx: Queryable,
+  { days, limit }: { days: number; limit: number },
+): Promise<number> {
+  await tx.$executeRaw`DELETE FROM webhook_secrets WHERE expires_at < clock_timestamp()`;
+  return tx.$executeRaw`
+    DELETE FROM webhook_deliveries WHERE id = ANY(ARRAY(
+      SELECT id FROM webhook_deliveries
+      WHERE last_attempt_at < clock_timestamp() - make_interval(days => ${days}::int) AND state <> 'pending'
+      ORDER BY last_attempt_at LIMIT ${limit}))`;
+}

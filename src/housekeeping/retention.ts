@@ -2,7 +2,7 @@ import type { Database, Transaction } from '../lib/database.ts';
 import { pruneLog, type CommitLog } from '../modules/events/index.ts';
 import type { HousekeepingTask } from './housekeeper.ts';
 import { exclusively } from './housekeeping.repository.ts';
-import { pruneDeviceUses, pruneMetricPoints } from './retention.repository.ts';
+import { pruneDeviceUses, pruneMetricPoints, pruneWebhookDeliveries } from './retention.repository.ts';
 
 /** Number of rows that one transaction looks at. */
 const BATCH = 5000;
@@ -14,11 +14,12 @@ export interface RetentionOptions {
   metricRetentionDays: number | null;
   auditRetentionDays: number | null;
   deviceUseRetentionDays: number | null;
+  webhookRetentionDays: number | null;
   batch?: number;
 }
 
 /**
- * Prunes old events, audit entries and uses of devices, and the metric points of jobs that ended long ago, in batches that each
+ * Prunes old events, audit entries, uses of devices and webhook deliveries, and the metric points of jobs that ended long ago, in batches that each
  * commit.
  */
 export function retentionTasks(options: RetentionOptions): HousekeepingTask[] {
@@ -67,6 +68,12 @@ export function retentionTasks(options: RetentionOptions): HousekeepingTask[] {
     {
       name: 'retention of device uses',
       run: async (signal) => ({ device_uses: await repeat(options.deviceUseRetentionDays, signal, pruneDeviceUses) }),
+    },
+    {
+      name: 'retention of webhook deliveries',
+      run: async (signal) => ({
+        webhook_deliveries: await repeat(options.webhookRetentionDays, signal, pruneWebhookDeliveries),
+      }),
     },
   ];
 }

@@ -17,6 +17,9 @@ const PREFIXES = {
   reservation: 'res',
   auditEntry: 'aud',
   worker: 'wrk',
+  webhookEndpoint: 'whe',
+  webhookSecret: 'whs',
+  webhookDelivery: 'whd',
 } as const;
 
 export type IdKind = keyof typeof PREFIXES;

@@ -39,6 +39,11 @@ const CURRENT_VERSION = [
   ...['adapter_id', 'base_model_version_id', 'tenant_id'],
   ...['adapter_version_id', 'previous_version_id', 'held_job_id', 'changed_at'],
 ];
+/** What says from where on, when and by whom an endpoint is sent to. */
+const ENDPOINT = [
+  ...['url', 'description', 'event_types', 'enabled', 'disabled_reason', 'position_transaction_id', 'position_seq'],
+  ...['failures', 'next_turn_at', 'lease_owner', 'lease_expires_at'],
+];
 const ANSWER = ['request_hash', 'body_bytes', 'status_code', 'response', 'created_at'];
 
 /**
@@ -55,6 +60,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   adapters: { SELECT: null, INSERT: null, UPDATE: ['name', 'dataset_id', 'labels', 'deleted_at'] },
   anchor_outcomes: NOTHING,
   api_keys: { SELECT: null, INSERT: null, UPDATE: ['expires_at', 'revoked_at'] },
+  approval_requests: NOTHING,
   artifacts: NOTHING,
   audit_entries: { SELECT: null, INSERT: AUDIT_ENTRY },
   base_model_versions: READ,
@@ -92,6 +98,23 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   tenants: { SELECT: null, UPDATE: ['id'] },
   upload_reservations: { SELECT: null, INSERT: null, UPDATE: ['bytes', 'expires_at'], DELETE: null },
   wave_members: NOTHING,
+  webhook_deliveries: {
+    SELECT: null,
+    INSERT: ['id', 'endpoint_id', 'tenant_id', 'event_id', 'event_type', 'state', 'next_attempt_at'],
+    UPDATE: ['state', 'attempts', 'first_attempt_at', 'next_attempt_at'],
+  },
+  webhook_endpoints: {
+    SELECT: null,
+    INSERT: ['id', 'tenant_id', 'url', 'description', 'event_types', 'position_transaction_id', 'position_seq'],
+    UPDATE: ENDPOINT,
+    DELETE: null,
+  },
+  // Only the process that signs reads them.
+  webhook_secrets: {
+    SELECT: ['id', 'endpoint_id', 'tenant_id', 'expires_at'],
+    INSERT: ['id', 'endpoint_id', 'tenant_id', 'sealed'],
+    UPDATE: ['expires_at'],
+  },
   workers: NOTHING,
 };
 

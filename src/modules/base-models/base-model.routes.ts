@@ -6,6 +6,7 @@ import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
 import { answerOnce, createdBelow, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
+import { createApprovalCheck } from '../rollouts/index.ts';
 import {
   AtRisk,
   BaseModel,
@@ -23,6 +24,7 @@ import { createBaseModelService } from './base-model.service.ts';
 const operation = operationsOf('Base models');
 
 const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
+  const checkApproval = createApprovalCheck(config);
   const service = ({ db }: Pick<FastifyRequest, 'db'>) =>
     createBaseModelService({ ...deps, db, allowedRoots: config.allowedRoots });
   app.post(
@@ -35,10 +37,12 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         response: { 201: BaseModel },
       },
     },
-    (request, reply) =>
-      answerOnce<BaseModel>(request, reply, createdBelow('/v1/base-models'), (record) =>
+    (request, reply) => {
+      checkApproval(request.body.policy);
+      return answerOnce<BaseModel>(request, reply, createdBelow('/v1/base-models'), (record) =>
         service(request).create(request.body, record),
-      ),
+      );
+    },
   );
   app.get(
     '/base-models',
@@ -50,7 +54,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         response: { 200: pageOf(BaseModel) },
       },
     },
-    (request) => service(request).list(request.query),
+    (request) => service(request).list(request.query, tenantScope(request)),
   );
   app.patch(
     '/base-models/:model',
@@ -64,7 +68,10 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         response: { 200: BaseModel },
       },
     },
-    (request) => service(request).update(request.params.model, request.body, recordChangeOf(request)),
+    (request) => {
+      checkApproval(request.body.policy);
+      return service(request).update(request.params.model, request.body, recordChangeOf(request));
+    },
   );
   app.get(
     '/base-models/:model',
@@ -76,7 +83,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         response: { 200: BaseModel },
       },
     },
-    (request) => service(request).get(request.params.model),
+    (request) => service(request).get(request.params.model, tenantScope(request)),
   );
   app.post(
     '/base-models/:model/versions',
@@ -92,10 +99,12 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         response: { 201: CreatedBaseModelVersion, 202: CreatedBaseModelVersion },
       },
     },
-    (request, reply) =>
-      answerOnce<CreatedBaseModelVersion>(request, reply, headOfVersion, (record) =>
+    (request, reply) => {
+      checkApproval(request.body.rollout === false ? null : request.body.rollout?.policy);
+      return answerOnce<CreatedBaseModelVersion>(request, reply, headOfVersion, (record) =>
         service(request).addVersion(request.params.model, request.body, record),
-      ),
+      );
+    },
   );
   app.get(
     '/base-models/:model/versions',

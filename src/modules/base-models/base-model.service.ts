@@ -13,6 +13,7 @@ import { toTimestamp } from '../../lib/schemas.ts';
 import { atRiskRepository } from '../adapters/index.ts';
 import { recordEvent } from '../events/index.ts';
 import { createForecast } from '../forecasts/index.ts';
+import { withoutAddress } from '../jobs/index.ts';
 import { createRollout } from '../rollouts/index.ts';
 import { createBaseModelRepository, type BaseModelVersionRow } from './base-model.repository.ts';
 import type {
@@ -74,12 +75,13 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
       });
     },
 
-    async list(query: PageQuery): Promise<Page<BaseModel>> {
-      return toPage(await models.pageModels(query), query, toBaseModel);
+    async list(query: PageQuery, scope: string | null): Promise<Page<BaseModel>> {
+      return toPage(await models.pageModels(query), query, (row) => toBaseModel(row, scope));
     },
 
     /** @throws AppError 404 */
-    get: async (idOrName: string): Promise<BaseModel> => toBaseModel(await findModel(idOrName)),
+    get: async (idOrName: string, scope: string | null): Promise<BaseModel> =>
+      toBaseModel(await findModel(idOrName), scope),
 
     /**
      * Registers a version. A model's first version has no fleet to carry over; a later one starts a rollout, unless the
@@ -201,11 +203,15 @@ async function startFor(
     : { ...NOTHING_STARTED, ...(await createRollout(tx, request)) };
 }
 
-function toBaseModel(row: { id: string; name: string; policy: unknown; createdAt: Date }): BaseModel {
+function toBaseModel(
+  row: { id: string; name: string; policy: unknown; createdAt: Date },
+  scope: string | null = null,
+): BaseModel {
+  const policy = row.policy as BaseModel['policy'];
   return {
     id: row.id,
     name: row.name,
-    policy: row.policy as BaseModel['policy'],
+    policy: policy === null || scope === null ? policy : withoutAddress(policy),
     created_at: toTimestamp(row.createdAt),
   };
 }

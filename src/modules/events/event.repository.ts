@@ -6,6 +6,8 @@ import type { EventData, EventType } from './catalog/catalog.ts';
 import { prunedPosition } from './retention.repository.ts';
 
 interface NewEventOf<T extends EventType> {
+  /** Its identifier, where it is needed beforehand (default: a new one). */
+  id?: string;
   /** The tenant that may see the event; null for the operator alone. */
   tenantId: string | null;
   /** `<subject>.<what happened>`, for example `rollout.completed`. */

@@ -88,7 +88,7 @@ function positionOf({ transaction_id: transaction, seq: sequence }: EventRow): C
 }
 
 /** Events of versions before this one may have other types and data than the schema says. They are shown as they are. */
-function toEvent(row: EventRow): Event {
+export function toEvent(row: EventRow): Event {
   const { id, tenant_id, type, subject_id, data } = row;
   const sequence = formatPosition(positionOf(row));
   const event = { id, sequence, tenant_id, type, subject_id, data, occurred_at: toTimestamp(row.occurred_at) };

@@ -9,8 +9,9 @@ export {
   type CommitPosition,
 } from './commit-position.ts';
 export { EVENT_CATALOG, EVENT_TYPES, type EventData, type EventType } from './catalog/catalog.ts';
-export { createEventRepository, recordEvent, recordEvents, type NewEvent } from './event.repository.ts';
-export { createEventService, type EventService } from './event.service.ts';
+export { createEventRepository, recordEvent, recordEvents, type EventRow, type NewEvent } from './event.repository.ts';
+export type { Event } from './event.schemas.ts';
+export { createEventService, toEvent, type EventService } from './event.service.ts';
 export { prunedUpTo, pruneLog, type CommitLog } from './retention.repository.ts';
 export {
   createEventStreams,

@@ -1,5 +1,5 @@
 export { cancelJobsOf } from './cancel-jobs-of.ts';
-export { RolloutPolicy } from './control/policy.schemas.ts';
+export { RolloutPolicy, withoutAddress } from './control/policy.schemas.ts';
 export { approveWave, markRolloutPaused, type PausedReason } from './control/waves.ts';
 export { limitsRepository } from './control/limits.repository.ts';
 export { wavesRepository } from './control/waves.repository.ts';

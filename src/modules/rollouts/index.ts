@@ -1,3 +1,5 @@
+export { createApprovalAsker } from './approvals/approval-asker.ts';
+export { createApprovalCheck } from './approvals/approval-check.ts';
 export { followInBatches } from './control/pausing.ts';
 export { assignWaves, labelsOfWaves, sizesOfWaves } from './control/assign-waves.ts';
 export { fleetOf, type Refusals } from './planning.ts';

@@ -1,5 +1,6 @@
 import { toTimestamp } from '../../lib/schemas.ts';
 import { showError } from '../../lib/shown-error.ts';
+import { withoutAddress } from '../jobs/index.ts';
 import type { CountRow, EvolutionRow, RolloutRow, SummaryRow } from './rollout.repository.ts';
 import type { Rollout, RolloutEvolution, RolloutOptions } from './rollout.schemas.ts';
 
@@ -52,18 +53,22 @@ export function toRollout(
   };
 }
 
-/** A selection names other tenants, their adapters and their labels, and a wave may name labels too. */
+/** A selection names other tenants, their adapters and their labels, a wave may name labels too, and who approves has an address. */
 function showOptions(options: RolloutOptions, scope: string | null): RolloutOptions {
   if (scope === null || options.policy === undefined) return options;
   const { selection: _selection, waves, ...policy } = options.policy;
   const shown = waves?.map((wave) => ('label' in wave ? { label: {} } : wave));
-  return { ...options, policy: { ...policy, ...(shown !== undefined && { waves: shown }) } };
+  return { ...options, policy: withoutAddress({ ...policy, ...(shown !== undefined && { waves: shown }) }) };
 }
 
 /** What its policy was judged by is of the jobs of all tenants, so a tenant is only told that it was that. */
 function showReason(reason: Rollout['paused_reason'], scope: string | null): Rollout['paused_reason'] {
   if (reason === null || reason.code === 'requested' || scope === null) return reason;
-  return { code: reason.code, message: 'a condition of its policy was not met' };
+  const isRefused = reason.code === 'approval_refused';
+  return {
+    code: reason.code,
+    message: isRefused ? 'a wave was not approved' : 'a condition of its policy was not met',
+  };
 }
 
 function wavesOf({ options, wave, waveLimits, awaitingApproval }: RolloutRow): Rollout['waves'] {

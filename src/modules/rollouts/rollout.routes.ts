@@ -7,13 +7,15 @@ import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.t
 import { unlessUnchanged } from '../../plugins/etag.ts';
 import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
+import { createApprovalCheck } from './approvals/approval-check.ts';
 import { ApproveWave, CreateRollout, Rollout, RolloutParams, RolloutQuery } from './rollout.schemas.ts';
 import { createRolloutService } from './rollout.service.ts';
 import { SummaryCache } from './summary-cache.ts';
 
 const operation = operationsOf('Rollouts');
 
-const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
+const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
+  const checkApproval = createApprovalCheck(config);
   const summaries = new SummaryCache();
   const service = ({ db }: Pick<FastifyRequest, 'db'>) => createRolloutService({ ...deps, db, summaries });
   app.post(
@@ -30,13 +32,15 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         response: { 202: Rollout },
       },
     },
-    (request, reply) =>
-      answerOnce<Rollout>(
+    (request, reply) => {
+      checkApproval(request.body.options?.policy);
+      return answerOnce<Rollout>(
         request,
         reply,
         ({ id }) => ({ status: 202, location: `/v1/rollouts/${id}`, subjectId: id, tenantId: null }),
         (record) => service(request).create(request.body, record),
-      ),
+      );
+    },
   );
   app.get(
     '/rollouts',

@@ -124,16 +124,16 @@ export const Rollout = Type.Object(
     paused_reason: Nullable(
       Type.Object(
         {
-          code: Type.Enum(['requested', 'pause_if', 'budget_spent'] as const, {
+          code: Type.Enum(['requested', 'pause_if', 'budget_spent', 'approval_refused'] as const, {
             description:
               '`requested`: the operator has paused it. `pause_if`: a condition of its policy has. `budget_spent`: its jobs have used ' +
-              '`budget_device_seconds`.',
+              '`budget_device_seconds`. `approval_refused`: whom its policy asks has refused a wave.',
           }),
           message: Type.String({ description: 'Why, for people.' }),
           condition: Type.Optional(Type.String({ description: 'The condition of `pause_if`.' })),
           value: Type.Optional(Type.Number({ description: 'What was found.' })),
           limit: Type.Optional(Type.Number({ description: 'What the policy allows.' })),
-          wave: Type.Optional(Type.Integer({ description: 'The wave that was judged.' })),
+          wave: Type.Optional(Type.Integer({ description: 'The wave that was judged or refused.' })),
           jobs: Type.Optional(Type.Integer({ description: 'Number of jobs that it was judged by.' })),
         },
         {

@@ -4,6 +4,7 @@ import fp from 'fastify-plugin';
 import { packageVersion } from '../../../core/installation/package-path.ts';
 import { Problem } from '../../lib/schemas.ts';
 import { describeAnswers, describeRoute, PROBLEM_RESPONSES } from './describe-answers.ts';
+import { describeWebhooks } from './describe-webhooks.ts';
 import { nameSchemas } from './name-schemas.ts';
 
 const TAGS = [
@@ -16,6 +17,7 @@ const TAGS = [
   { name: 'Jobs', description: 'A job carries one adapter over in a rollout, or trains its control from scratch.' },
   { name: 'Reports', description: 'How long rollouts took, for whom, and what they cost.' },
   { name: 'Events', description: 'A record of everything that has happened.' },
+  { name: 'Webhooks', description: 'Where events are sent, signed by Standard Webhooks.' },
   { name: 'Service', description: 'The health of the service.' },
 ];
 
@@ -54,7 +56,9 @@ export default fp(
       },
       transform: ({ schema, url, route }) => ({ schema: describeRoute(schema, url, route), url }),
       transformObject: (document) =>
-        nameSchemas(describeAnswers('openapiObject' in document ? document.openapiObject : document.swaggerObject)),
+        describeWebhooks(
+          nameSchemas(describeAnswers('openapiObject' in document ? document.openapiObject : document.swaggerObject)),
+        ),
     });
     await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' });
     // Anyone may ask for it as often as he likes, and it takes a fifth of a second, so it is written once, before the first request.

@@ -46,6 +46,9 @@ const withForecast = async ({ addBaseModelVersion, addRollout, service }: Access
   return { ...(await service.db.rolloutForecast.create({ data })), rolloutId };
 };
 const withWorker: Example = async ({ addWorker }) => ({ path: { id: await addWorker() } });
+const withEndpoint =
+  (body?: Record<string, unknown>): Example =>
+  async ({ addEndpoint }, { owner }) => ({ path: { id: await addEndpoint(owner) }, body });
 const plain: Example = () => ({});
 
 /** For each operation a request that succeeds, whoever is admitted, however often, with the identifiers of its owner. */
@@ -82,12 +85,18 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     body: { base_model_version_id: await addBaseModelVersion() },
   }),
   createTenant: () => ({ body: { name: name() } }),
+  createWebhookEndpoint: async ({ addEndpoint }, caller) => {
+    // There is room for another one.
+    await addEndpoint(caller.owner);
+    return { body: { url: 'https://hooks.example.com/', ...tenantOf(caller) } };
+  },
   deleteAdapter: async ({ addAdapter }, { owner }) => ({ path: { id: await addAdapter(owner) } }),
   deleteAdapterVersion: async ({ addOldVersion }, { owner }) => ({
     path: { id: owner.owned.adp, version_id: await addOldVersion(owner) },
   }),
   deleteDataset: async ({ addDataset }, { owner }) => ({ path: { id: await addDataset(owner) } }),
   deleteTenant: async ({ service }) => ({ path: { id: (await createTestTenant(service.db, name())).id } }),
+  deleteWebhookEndpoint: withEndpoint(),
   downloadAdapterVersion: withVersion,
   drainWorker: withWorker,
   exportAuditLog: plain,
@@ -118,6 +127,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   getTenant: withId('ten'),
   getTenantQuotas: withId('ten'),
   getTtrReport: plain,
+  getWebhookEndpoint: withId('whe'),
   getWorker: withWorker,
   importAdapterVersion: ({ baseModelVersionId, folders }, { owner }) => ({
     path: { id: owner.owned.adp },
@@ -141,10 +151,14 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   listRollouts: plain,
   listSearchPoints: withId('job'),
   listTenants: plain,
+  listWebhookDeliveries: withId('whe'),
+  listWebhookEndpoints: plain,
   listWorkers: plain,
   pauseJob: withJob('queued'),
   pauseRollout: withRollout,
   releaseWorker: withWorker,
+  replayWebhookDelivery: (_world, { owner }) => ({ path: { id: owner.owned.whe, delivery_id: owner.owned.whd } }),
+  replayWebhookEvents: (_world, { owner }) => ({ path: { id: owner.owned.whe }, body: { after: '0' } }),
   resumeJob: withJob('queued'),
   resumeRollout: withRollout,
   retryJob: withJob('failed'),
@@ -159,6 +173,8 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   streamEvents: plain,
   streamJobEvents: withId('job'),
   streamRolloutEvents: ({ rolloutId }) => ({ path: { id: rolloutId } }),
+  rotateWebhookSecret: withEndpoint({}),
+  testWebhookEndpoint: withEndpoint(),
   undeleteAdapter: withId('adp'),
   undeleteAdapterVersion: withVersion,
   undeleteDataset: withId('dst'),
@@ -169,6 +185,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     body: { retires_at: '2030-01-01T00:00:00.000Z' },
   }),
   updateAdapter: (_world, { owner }) => ({ path: { id: owner.owned.adp }, body: { dataset_id: owner.owned.dst } }),
+  updateWebhookEndpoint: (_world, { owner }) => ({ path: { id: owner.owned.whe }, body: { description: name() } }),
   setCurrentVersion: async (world, caller) => {
     const { baseModelVersionId } = world;
     const key = { adapterId_baseModelVersionId: { adapterId: caller.owner.owned.adp, baseModelVersionId } };

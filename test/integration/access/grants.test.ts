@@ -18,6 +18,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   adapters: { SELECT: ALL, INSERT: ALL, UPDATE: 'dataset_id deleted_at labels name' },
   anchor_outcomes: {},
   api_keys: { SELECT: ALL, INSERT: ALL, UPDATE: 'expires_at revoked_at' },
+  approval_requests: {},
   artifacts: {},
   audit_entries: {
     SELECT: ALL,
@@ -64,6 +65,24 @@ const GRANTS: Record<string, Record<string, string>> = {
   tenants: { SELECT: ALL, UPDATE: 'id' },
   upload_reservations: { SELECT: ALL, INSERT: ALL, UPDATE: 'bytes expires_at', DELETE: ALL },
   wave_members: {},
+  webhook_deliveries: {
+    SELECT: ALL,
+    INSERT: 'endpoint_id event_id event_type id next_attempt_at state tenant_id',
+    UPDATE: 'attempts first_attempt_at next_attempt_at state',
+  },
+  webhook_endpoints: {
+    SELECT: ALL,
+    INSERT: 'description event_types id position_seq position_transaction_id tenant_id url',
+    UPDATE:
+      'description disabled_reason enabled event_types failures lease_expires_at lease_owner next_turn_at position_seq ' +
+      'position_transaction_id url',
+    DELETE: ALL,
+  },
+  webhook_secrets: {
+    SELECT: 'endpoint_id expires_at id tenant_id',
+    INSERT: 'endpoint_id id sealed tenant_id',
+    UPDATE: 'expires_at',
+  },
   workers: {},
 };
 
@@ -157,6 +176,7 @@ describe('a statement in a request of a tenant cannot', () => {
     ['remove rows for good', () => Prisma.sql`DELETE FROM adapters`],
     ['change what jobs have measured', () => Prisma.sql`UPDATE jobs SET metric_best = 1`],
     ['enqueue jobs', () => Prisma.sql`INSERT INTO outbox (queue, job_id, payload) VALUES ('x', 'x', '{}')`],
+    ['read the secrets of its webhooks', () => Prisma.sql`SELECT sealed FROM webhook_secrets`],
     ['see the workers', () => Prisma.sql`SELECT host FROM workers`],
   ])('%s', async (_what, sql) => {
     await expect(run(sql())).rejects.toThrow(/permission denied/);

@@ -27,7 +27,7 @@ const LADDER = {
 
 /** A tenant with one of each thing that a tenant can own. The identifiers have the names of their prefixes. */
 export interface Owner extends TestTenant {
-  owned: Record<'ten' | 'key' | 'dst' | 'adp' | 'adv' | 'job', string>;
+  owned: Record<'ten' | 'key' | 'dst' | 'adp' | 'adv' | 'job' | 'whe' | 'whd', string>;
 }
 
 export interface AccessWorld {
@@ -53,6 +53,8 @@ export interface AccessWorld {
   /** Adds a job to a rollout of its own, which waits or has failed. */
   addJob(owner: Owner, state: 'queued' | 'failed'): Promise<string>;
   addWorker(): Promise<string>;
+  /** Adds a webhook endpoint, in place of those that were added before. */
+  addEndpoint(owner: Owner): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -115,7 +117,10 @@ export async function createAccessWorld({ rowSecurity = true } = {}): Promise<Ac
   };
 }
 
-type Additions = Pick<AccessWorld, 'addKey' | 'addDataset' | 'addAdapter' | 'addOldVersion' | 'addWorker'>;
+type Additions = Pick<
+  AccessWorld,
+  'addKey' | 'addDataset' | 'addAdapter' | 'addOldVersion' | 'addWorker' | 'addEndpoint'
+>;
 
 function additionsTo(service: TestApp): Additions {
   const { db } = service;
@@ -126,6 +131,10 @@ function additionsTo(service: TestApp): Additions {
       made(service, owner, '/v1/adapters', {
         payload: { ...ADAPTER, name: `a-${randomUUID()}`, dataset_id: owner.owned.dst },
       }),
+    async addEndpoint(owner) {
+      await db.webhookEndpoint.deleteMany({ where: { tenantId: owner.id, id: { not: owner.owned.whe } } });
+      return made(service, owner, '/v1/webhook-endpoints', { payload: { url: 'https://hooks.example.com/' } });
+    },
     async addOldVersion({ owned }) {
       const last = await db.adapterVersion.findFirst({ where: { adapterId: owned.adp }, orderBy: { number: 'desc' } });
       const { metrics: _metrics, ...copied } = last!;
@@ -208,5 +217,9 @@ async function createOwner(
   await db.deviceUse.create({ data: { tenantId: tenant.id, jobId: job, startedAt: now, endedAt: now } });
   const expiresAt = new Date(now.getTime() + 86_400_000);
   await db.uploadReservation.create({ data: { id: newId('reservation'), tenantId: tenant.id, bytes: 0n, expiresAt } });
-  return { ...tenant, owned: { ten: tenant.id, key, dst, adp, adv, job } };
+  const whe = await create('/v1/webhook-endpoints', { payload: { url: 'https://hooks.example.com/' } });
+  const whd = newId('webhookDelivery');
+  const sent = { eventId: newId('event'), eventType: 'job.ready', state: 'delivered' };
+  await db.webhookDelivery.create({ data: { id: whd, endpointId: whe, tenantId: tenant.id, ...sent } });
+  return { ...tenant, owned: { ten: tenant.id, key, dst, adp, adv, job, whe, whd } };
 }

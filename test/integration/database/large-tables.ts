@@ -15,6 +15,8 @@ export interface LargeTables {
   version: string;
   rollout: string;
   job: string;
+  /** A webhook endpoint of the tenant, to which much was sent. */
+  endpoint: string;
   /** A time after nearly all changes of jobs. */
   recently: string;
 }
@@ -48,6 +50,7 @@ export async function fillTables(databaseUrl: string): Promise<LargeTables> {
       version: await one(id('adv', String(200 + 2 * LARGE))),
       rollout: await one(id('rol', '1')),
       job: await one(id('job', '1')),
+      endpoint: await one(id('whe', '1')),
       recently: await one(`to_char(now() AT TIME ZONE 'UTC' - interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`),
     };
   } finally {
@@ -127,6 +130,13 @@ const STATEMENTS = [
    FROM generate_series(1, ${2 * LARGE}) n`,
   `INSERT INTO audit_entries (id, tenant_id, actor, operation, subject_id)
    SELECT ${id('aud', 'n')}, ${tenantOf('n')}, 'tenant', 'cancelJob', ${id('job', 'n / 10 + 1')} FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO webhook_endpoints (id, tenant_id, url, event_types, position_transaction_id, position_seq)
+   SELECT ${id('whe', 'n')}, ${tenantOf('n')}, 'https://hooks.example.com/', '{}', 0, 0 FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO webhook_deliveries (id, endpoint_id, tenant_id, event_id, event_type, state, next_attempt_at, last_attempt_at)
+   SELECT ${id('whd', 'n')}, ${id('whe', 'CASE WHEN n % 2 = 1 THEN 1 ELSE n END')}, ${tenantOf('n')}, ${id('evt', 'n')}, 'job.ready',
+     CASE WHEN n % 1000 < 100 THEN 'pending' WHEN n % 1000 < 200 THEN 'failed' ELSE 'delivered' END,
+     CASE WHEN n % 1000 < 100 THEN now() + interval '1 hour' END, now()
+   FROM generate_series(1, ${2 * LARGE}) n`,
   // What tenant 1 has used in earlier months, and a little in this one.
   `INSERT INTO device_uses (tenant_id, job_id, started_at, ended_at)
    SELECT ${id('ten', '1')}, ${id('job', 'n')}, at, at + interval '1 second'

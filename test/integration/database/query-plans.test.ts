@@ -135,6 +135,8 @@ const LISTS: Record<string, string[]> = {
   '/v1/audit-log': ['', 'after=POSITION', 'subject_id=JOB'],
   '/v1/workers': [''],
   '/v1/rollout-forecasts': ['', 'base_model_version_id=ALL_ARE_ON', 'base_model_version_id=FEW_ARE_ON'],
+  '/v1/webhook-endpoints': ['', 'tenant_id=TENANT'],
+  '/v1/webhook-endpoints/{id}/deliveries': ['', 'state=pending', 'state=failed'],
 };
 
 /** Lists that tenants may not see. */
@@ -144,6 +146,11 @@ const OPERATORS = ['/v1/tenants', '/v1/workers', '/v1/rollout-forecasts'];
 const CURSORS = Object.keys(LISTS).filter(
   (path) => !path.endsWith('/events') && !['/v1/audit-log', '/v1/jobs/{id}/metrics'].includes(path),
 );
+
+function subjectOf(path: string): string {
+  if (path.startsWith('/v1/webhook-endpoints')) return large.endpoint;
+  return path.startsWith('/v1/adapters') ? large.adapter : large.job;
+}
 
 async function get(path: string, query: string, key: string): Promise<{ next_cursor?: string | null }> {
   const [last] = await service.db.$queryRaw<{ position: string }[]>`
@@ -163,7 +170,7 @@ async function get(path: string, query: string, key: string): Promise<{ next_cur
     .replace('{model}', large.baseModel)
     .replace('{version_id}', large.version)
     .replace('/rollouts/{id}', `/rollouts/${large.rollout}`)
-    .replace('{id}', path.startsWith('/v1/adapters') ? large.adapter : large.job);
+    .replace('{id}', subjectOf(path));
   const answer = await ask(`${url}?${filled}`, { key });
   expect(answer.statusCode, answer.body).toBe(200);
   return answer.json();

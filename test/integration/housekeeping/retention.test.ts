@@ -15,8 +15,14 @@ import { createTestApp, createTestTenant, unknownEvent, type TestApp, type TestT
 
 const DAY = 86_400_000;
 const BATCH = 5;
-const DAYS = { eventRetentionDays: 30, metricRetentionDays: 30, auditRetentionDays: 30, deviceUseRetentionDays: 40 };
-const NOTHING = { events: 0, metric_points: 0, audit_entries: 0, device_uses: 0 };
+const DAYS = {
+  eventRetentionDays: 30,
+  metricRetentionDays: 30,
+  auditRetentionDays: 30,
+  deviceUseRetentionDays: 40,
+  webhookRetentionDays: 30,
+};
+const NOTHING = { events: 0, metric_points: 0, audit_entries: 0, device_uses: 0, webhook_deliveries: 0 };
 
 let app: TestApp;
 let busy: TestTenant;
@@ -233,6 +239,35 @@ describe('device uses', () => {
     expect(await prune()).toMatchObject({ device_uses: 7 });
     expect(await app.db.deviceUse.count()).toBe(4);
     expect(await used()).toEqual(before);
+  });
+});
+
+describe('webhook deliveries', () => {
+  test('of long ago are pruned in batches with secrets that sign no more, and what is to be sent stays', async () => {
+    const now = Date.now();
+    const position = { positionTransactionId: 0n, positionSeq: 0n };
+    const tenantId = busy.id;
+    const endpointId = newId('webhookEndpoint');
+    const secrets = [now - DAY, now + DAY].map((time) => {
+      return { id: newId('webhookSecret'), tenantId, sealed: 'x', expiresAt: new Date(time) };
+    });
+    const data = { id: endpointId, tenantId, url: 'https://hooks.example.com/', ...position };
+    await app.db.webhookEndpoint.create({ data: { ...data, secrets: { create: secrets } } });
+    await app.db.webhookDelivery.createMany({
+      data: Array.from({ length: 12 }, (_, age) => ({
+        id: newId('webhookDelivery'),
+        endpointId,
+        tenantId,
+        eventId: newId('event'),
+        eventType: 'job.ready',
+        state: age === 11 ? 'pending' : age % 2 === 0 ? 'delivered' : 'failed',
+        lastAttemptAt: new Date(now - age * 10 * DAY - 1000),
+      })),
+    });
+    expect(await prune()).toMatchObject({ webhook_deliveries: 8 });
+    expect(await app.db.webhookDelivery.count({ where: { endpointId } })).toBe(4);
+    expect(await app.db.webhookSecret.findMany({ where: { endpointId } })).toMatchObject([{ id: secrets[1]!.id }]);
+    await app.db.webhookEndpoint.delete({ where: { id: endpointId } });
   });
 });
 

@@ -139,6 +139,19 @@ describe('/openapi.json', () => {
     );
   });
 
+  test('declares what is sent to webhook endpoints, with the schema of events', async () => {
+    const { webhooks, components } = (await service.request({ url: '/openapi.json', key: null })).json();
+    const { requestBody, parameters } = webhooks.event.post;
+    expect(requestBody.content['application/json'].schema).toEqual({ $ref: '#/components/schemas/WebhookMessage' });
+    expect(components.schemas.WebhookMessage.properties.data).toEqual({ $ref: '#/components/schemas/Event' });
+    expect(components.schemas.Event).toBeDefined();
+    expect((parameters as { name: string }[]).map(({ name }) => name)).toEqual([
+      'webhook-id',
+      'webhook-timestamp',
+      'webhook-signature',
+    ]);
+  });
+
   test('names what is sent and answered, for client generators', async () => {
     const document = (await service.request({ url: '/openapi.json', key: null })).json();
     const get = document.paths['/v1/rollouts/{id}'].get.responses['200'].content['application/json'].schema;

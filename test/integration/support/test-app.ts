@@ -48,6 +48,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
     READAPT_ALLOWED_ROOTS: allowedRoot,
     DATABASE_URL: database.url,
     READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent',
+    READAPT_SECRET_KEY: Buffer.alloc(32, 1).toString('base64'),
     ...options.env,
   });
   const deps = await testDependencies(config, database, options.deps ?? {});

@@ -1,12 +1,12 @@
 import Type from 'typebox';
-import { Id, Timestamp } from '../../../lib/schemas.ts';
+import { Id, Nullable, Timestamp } from '../../../lib/schemas.ts';
 import { describeEvent, Failure } from './describe-event.ts';
 
 const from = Type.String({ description: 'The state before.' });
 const wave = Type.Integer({ description: 'Number of the wave; the canary is 1.' });
 
 const PausedReason = Type.Object({
-  code: Type.Enum(['requested', 'pause_if', 'budget_spent'] as const),
+  code: Type.Enum(['requested', 'pause_if', 'budget_spent', 'approval_refused'] as const),
   message: Type.String(),
   condition: Type.Optional(Type.String({ description: 'The condition of `pause_if` that was not met.' })),
   value: Type.Optional(Type.Number({ description: 'What was found.' })),
@@ -44,6 +44,23 @@ export const FLEET_EVENTS = {
     reason: PausedReason,
   }),
   'rollout.wave_waiting': describeEvent('The next wave of a rollout waits for an approval.', { wave }),
+  'rollout.approval_requested': describeEvent('It was asked over HTTP whether the next wave of a rollout may begin.', {
+    wave,
+    attempt: Type.Integer({ description: 'How often it was asked about this wave.' }),
+  }),
+  'rollout.approval_answered': describeEvent('Whom the policy asks has released a wave or refused it.', {
+    wave,
+    approved: Type.Boolean(),
+    reason: Type.Optional(Type.String({ description: 'Why it was refused.' })),
+  }),
+  'rollout.approval_unanswered': describeEvent(
+    'Whom the policy asks has not decided about a wave, and is asked again.',
+    {
+      wave,
+      outcome: Type.String({ description: 'What came of the request.' }),
+      status_code: Nullable(Type.Integer({ description: 'The status of the answer, if there was one.' })),
+    },
+  ),
   'rollout.wave_released': describeEvent('The jobs of another wave of a rollout may begin.', { wave }),
   'rollout.deadline_missed': describeEvent('The deadline of a rollout has passed before all of its jobs had ended.', {
     deadline: Timestamp,

@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox';
 import { STRATEGIES } from '../../../../core/options/job-options.ts';
 import { PRIORITIES } from '../../../jobs/priorities.ts';
 import { labelsOf } from '../../../lib/labels.ts';
+import { MAX_URL } from '../../../lib/outgoing/target.ts';
 import { Id } from '../../../lib/schemas.ts';
 
 const Share = (description: string) => Type.Optional(Type.Number({ minimum: 0, maximum: 1, description }));
@@ -59,6 +60,26 @@ const PauseIf = Type.Object(
 );
 export type PauseIf = Static<typeof PauseIf>;
 
+const Approve = Type.Union(
+  [
+    Type.Enum(['auto', 'manual'] as const),
+    Type.Object(
+      {
+        url: Type.String({ minLength: 1, maxLength: MAX_URL, description: 'Whom to ask, by a signed POST.' }),
+        timeout_ms: Type.Optional(
+          Type.Integer({ minimum: 100, maximum: 30_000, default: 15_000, description: 'How long an answer may take.' }),
+        ),
+      },
+      { additionalProperties: false, description: 'Only the operator sees it.' },
+    ),
+  ],
+  {
+    default: 'auto',
+    description:
+      'Each wave after the first waits until it is approved: with `manual` by the operator, with a `url` by the answer from there as well.',
+  },
+);
+
 const Selection = Type.Object(
   {
     tenants: Type.Optional(
@@ -93,12 +114,7 @@ export const RolloutPolicy = Type.Object(
           'before has ended. Without it, all adapters are one wave.',
       }),
     ),
-    approve: Type.Optional(
-      Type.Enum(['auto', 'manual'] as const, {
-        default: 'auto',
-        description: '`manual`: each wave after the first waits until it is approved.',
-      }),
-    ),
+    approve: Type.Optional(Approve),
     pause_if: Type.Optional(PauseIf),
     priority: Type.Optional(
       Type.Enum(PRIORITIES, {
@@ -161,3 +177,8 @@ export const RolloutPolicy = Type.Object(
   { title: 'RolloutPolicy', additionalProperties: false },
 );
 export type RolloutPolicy = Static<typeof RolloutPolicy>;
+
+/** A policy as tenants see it: that a wave waits for somebody, but not for whom. */
+export function withoutAddress<P extends Pick<RolloutPolicy, 'approve'>>(policy: P): P {
+  return typeof policy.approve === 'object' ? { ...policy, approve: 'manual' } : policy;
+}

@@ -9,6 +9,7 @@ import { wavesRepository as repository, type WavedRollout } from './waves.reposi
 export type PausedReason =
   | { readonly code: 'requested'; readonly message: string }
   | SpentBudget
+  | { readonly code: 'approval_refused'; readonly message: string; readonly wave: number }
   | (TrippedCondition & {
       readonly code: 'pause_if';
       readonly message: string;
@@ -51,7 +52,7 @@ export async function stepWaves(tx: Transaction, id: string): Promise<void> {
     return;
   }
   if (!hasEnded || rollout.awaiting_approval) return;
-  if (rollout.policy.approve !== 'manual') return releaseWave(tx, id, rollout.wave + 1);
+  if ((rollout.policy.approve ?? 'auto') === 'auto') return releaseWave(tx, id, rollout.wave + 1);
   await repository.awaitApproval(tx, id);
   const data = { wave: rollout.wave + 1 };
   await recordEvent(tx, { tenantId: null, type: 'rollout.wave_waiting', subjectId: id, data });

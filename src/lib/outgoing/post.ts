@@ -1,0 +1,114 @@
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { isIPv6, type LookupFunction } from 'node:net';
+import { packageVersion } from '../../../core/installation/package-path.ts';
+import type { AddressPolicy } from './address-policy.ts';
+import { findTarget, resolveByDns, type Resolve, type Target } from './target.ts';
+
+export interface OutgoingOptions {
+  readonly policy: AddressPolicy;
+  /** How names are looked up (default: by DNS). */
+  readonly resolve?: Resolve;
+  /** How long a request may take from its look-up to the end of its answer, in milliseconds (default 15,000). */
+  readonly timeoutMs?: number;
+}
+
+export interface OutgoingRequest {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  /** Ends the request early. */
+  readonly signal?: AbortSignal;
+}
+
+/** Why there is no answer. */
+export type SendFailure = 'no_allowed_address' | 'timeout' | 'connection_failed' | 'aborted';
+
+export type SendResult =
+  | { readonly status: number; readonly body: string; readonly retryAfterMs: number | null; readonly latencyMs: number }
+  | { readonly failure: SendFailure; readonly latencyMs: number };
+
+/** Sends JSON by POST. It never throws. */
+export type Post = (request: OutgoingRequest) => Promise<SendResult>;
+
+/** Most bytes of an answer that are read; what is longer is cut. */
+const MAX_ANSWER = 16 * 1024;
+
+/**
+ * Makes the function that sends requests to addresses which others have named: only where the policy allows it, without following
+ * redirects, without a proxy, cookies or credentials of this process, each on a connection of its own.
+ */
+export function createPost(options: OutgoingOptions): Post {
+  const { policy, resolve = resolveByDns, timeoutMs = 15_000 } = options;
+  return async (request) => {
+    const began = performance.now();
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const signal = request.signal === undefined ? timeout : AbortSignal.any([timeout, request.signal]);
+    const failed = (failure: SendFailure): SendResult => ({
+      failure: timeout.aborted ? 'timeout' : request.signal?.aborted === true ? 'aborted' : failure,
+      latencyMs: performance.now() - began,
+    });
+    try {
+      const target = await findTarget(new URL(request.url), { policy, resolve, signal });
+      if (target === null) return failed('no_allowed_address');
+      const answer = await exchange(target, request, signal);
+      return { ...answer, latencyMs: performance.now() - began };
+    } catch {
+      return failed('connection_failed');
+    }
+  };
+}
+
+/** @throws Error of the connection */
+async function exchange({ url, address }: Target, { headers, body }: OutgoingRequest, signal: AbortSignal) {
+  const isSecure = url.protocol === 'https:';
+  const agent = isSecure ? new HttpsAgent() : new HttpAgent();
+  try {
+    const response = await new Promise<IncomingMessage>((settle, reject) => {
+      const sent = (isSecure ? httpsRequest : httpRequest)(url, {
+        method: 'POST',
+        agent,
+        lookup: onlyTo(address),
+        signal,
+        maxHeaderSize: MAX_ANSWER,
+        headers: {
+          'content-type': 'application/json; charset=utf-8',
+          'content-length': Buffer.byteLength(body),
+          'user-agent': `readapt/${packageVersion()}`,
+          connection: 'close',
+          ...headers,
+        },
+      });
+      sent.once('response', settle).once('error', reject).end(body);
+    });
+    const retryAfter = /^\d{1,6}$/.exec(response.headers['retry-after'] ?? '')?.[0];
+    return {
+      status: response.statusCode ?? 0,
+      body: await readStart(response),
+      retryAfterMs: retryAfter === undefined ? null : Number(retryAfter) * 1000,
+    };
+  } finally {
+    agent.destroy();
+  }
+}
+
+/** Answers every look-up of a connection with the address that was checked. */
+function onlyTo(address: string): LookupFunction {
+  const family = isIPv6(address) ? 6 : 4;
+  return (_name, options, done) => {
+    if (options.all === true) done(null, [{ address, family }]);
+    else done(null, address, family);
+  };
+}
+
+async function readStart(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes >= MAX_ANSWER) break;
+  }
+  response.destroy();
+  return Buffer.concat(chunks).subarray(0, MAX_ANSWER).toString('utf8');
+}

@@ -1,0 +1,81 @@
+import { Resolver } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import type { AddressPolicy } from './address-policy.ts';
+
+/** Finds the addresses of a name. @throws Error if it has none, or if nobody answers */
+export type Resolve = (name: string, signal: AbortSignal) => Promise<readonly string[]>;
+
+/** Where a request goes: an address that was checked, to which the connection is made without looking the name up again. */
+export interface Target {
+  readonly url: URL;
+  readonly address: string;
+}
+
+/** Largest number of characters of an address that requests are sent to. */
+export const MAX_URL = 2048;
+
+/** Well-known ports other than those of the web are services that do not speak HTTP and may be talked into something. */
+const FIRST_FREE_PORT = 1024;
+
+/**
+ * What is wrong with an address by its text alone, before anything is looked up; null if nothing is. Who may name addresses gets this to
+ * read, so it says nothing of the network.
+ */
+export function urlProblem(text: string, policy: AddressPolicy, setting: string): string | null {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) return 'expected an absolute URL with https';
+  if (url.username !== '' || url.password !== '') return 'expected a URL without a user and password';
+  if (url.hash !== '') return 'expected a URL without a fragment';
+  const host = hostOf(url);
+  const judged = isIP(host) === 0 ? null : policy.judge(host);
+  if (isIP(host) !== 0 && judged === null) {
+    return `its address is not public: the operator may allow its range in ${setting}`;
+  }
+  if (judged === 'listed') return null;
+  if (url.port !== '' && Number(url.port) < FIRST_FREE_PORT && !['80', '443'].includes(url.port)) {
+    return 'its port is below 1024, where only 80 and 443 are allowed';
+  }
+  // A name may turn out to be in a range in which plain HTTP is allowed.
+  if (url.protocol === 'http:' && judged === 'public') {
+    return `plain http is only allowed for addresses in ${setting}: expected https`;
+  }
+  return null;
+}
+
+/**
+ * Looks the host up once and picks an address to which the policy lets requests go; null if there is none. The caller connects to exactly
+ * this address, so a name that changes its address in between gains nothing.
+ */
+export async function findTarget(
+  url: URL,
+  { policy, resolve, signal }: { policy: AddressPolicy; resolve: Resolve; signal: AbortSignal },
+): Promise<Target | null> {
+  const host = hostOf(url);
+  const addresses = isIP(host) !== 0 ? [host] : await resolve(host, signal).catch(() => []);
+  const address = addresses.find((one) => {
+    const judged = policy.judge(one);
+    return judged === 'listed' || (judged === 'public' && url.protocol === 'https:');
+  });
+  return address === undefined ? null : { url, address };
+}
+
+/** The host without the brackets of an IPv6 address. */
+export function hostOf(url: URL): string {
+  return url.hostname.replace(/^\[(.*)\]$/, '$1');
+}
+
+/**
+ * Asks the name servers of the machine. It uses no thread of the process, as `dns.lookup` does, so name servers that do not answer hold up
+ * nothing else; entries of /etc/hosts are not read.
+ */
+export const resolveByDns: Resolve = async (name, signal) => {
+  const resolver = new Resolver({ timeout: 3000, tries: 2 });
+  const cancel = (): void => resolver.cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  try {
+    const found = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
+    return found.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+  } finally {
+    signal.removeEventListener('abort', cancel);
+  }
+};

@@ -1,0 +1,54 @@
+const EVENT = { $ref: '#/components/schemas/Event' };
+
+/** What is sent to a webhook endpoint, in the form that Standard Webhooks recommends. */
+const MESSAGE = {
+  type: 'object',
+  required: ['type', 'timestamp', 'data'],
+  properties: {
+    type: { type: 'string', description: 'The type of the event, for example `rollout.completed`.' },
+    timestamp: { type: 'string', format: 'date-time', description: 'When the event occurred.' },
+    data: EVENT,
+  },
+};
+
+const header = (name: string, description: string) => ({
+  in: 'header',
+  name,
+  required: true,
+  schema: { type: 'string' },
+  description,
+});
+
+const RECEIVE_EVENT = {
+  operationId: 'receiveEvent',
+  tags: ['Webhooks'],
+  summary: 'An event is sent to a webhook endpoint',
+  description:
+    'Signed by Standard Webhooks: verify the signature with the secret of the endpoint before you use the body. An event may come more ' +
+    'than once, and after later ones if an attempt has failed. Redirects are not followed.',
+  parameters: [
+    header('webhook-id', 'The identifier of the event, the same in every attempt: drop what you have seen before.'),
+    header('webhook-timestamp', 'Seconds since 1970 at the attempt.'),
+    header('webhook-signature', 'Signatures `v1,<base64>`, separated by spaces: one for each secret that is valid.'),
+  ],
+  requestBody: {
+    required: true,
+    content: { 'application/json': { schema: { $ref: '#/components/schemas/WebhookMessage' } } },
+  },
+  responses: {
+    '2XX': { description: 'The event was taken.' },
+    '410': { description: 'No more events are wanted: the endpoint is disabled.' },
+    default: { description: 'The event is sent again later, up to ten times within three days.' },
+  },
+};
+
+interface Described {
+  components?: { schemas?: Record<string, unknown> };
+}
+
+/** Adds the requests that the service sends itself to the document. */
+export function describeWebhooks<T>(document: T): T {
+  const { components = {} } = document as Described;
+  components.schemas = { ...components.schemas, WebhookMessage: MESSAGE };
+  return { ...document, components, webhooks: { event: { post: RECEIVE_EVENT } } };
+}

@@ -1,0 +1,164 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { createWebhookWorld, eventually, type WebhookWorld } from './webhook-world.ts';
+
+let world: WebhookWorld;
+beforeAll(async () => {
+  world = await createWebhookWorld();
+});
+afterEach(() => world.reset());
+afterAll(() => world.close());
+
+const job = (count: number, type = 'job.ready'): string[] => Array.from({ length: count }, () => type);
+
+test('events arrive signed, in the order of commits, once each, and the log says so', async () => {
+  const receiver = await world.receiver();
+  const { id, secret } = await world.endpoint(receiver.url, { event_types: ['job.*', 'rollout.completed'] });
+  const sent = await world.record(world.acme.id, [
+    'job.ready',
+    'adapter.created',
+    'job.failed',
+    'rollout.completed',
+    'rollout.paused',
+  ]);
+  world.deliverer();
+  await receiver.waitFor(3);
+  const messages = receiver.messages(secret!);
+  expect(messages.map(({ data }) => data.id)).toEqual([sent[0], sent[2], sent[3]]);
+  expect(receiver.received.map(({ headers }) => headers['webhook-id'])).toEqual([sent[0], sent[2], sent[3]]);
+  const listed = (await world.app.request({ url: '/v1/events?limit=1000' })).json<{ data: { id: string }[] }>().data;
+  expect(messages[0]).toEqual({
+    type: 'job.ready',
+    timestamp: expect.any(String),
+    data: listed.find((event) => event.id === sent[0]),
+  });
+  await eventually(() => world.log(id).then((log) => log.length)).toBe(3);
+  const [last] = await world.log(id);
+  expect(last).toMatchObject({
+    event_id: sent[3],
+    state: 'delivered',
+    attempts: 1,
+    status_code: 204,
+    next_attempt_at: null,
+  });
+  expect(await world.get(id)).toMatchObject({ failures: 0, last_success_at: expect.any(String) });
+});
+
+test('what fails is tried again with the same identifier, and holds up no later event', async () => {
+  const receiver = await world.receiver();
+  const { id, secret } = await world.endpoint(receiver.url, { event_types: ['job.*'] });
+  const [poison, next] = await world.record(world.acme.id, job(2));
+  let failures = 0;
+  receiver.answer = ({ headers }) => {
+    if (headers['webhook-id'] !== poison || failures === 2) return { status: 200 };
+    failures += 1;
+    return { status: 500 };
+  };
+  world.deliverer();
+  await receiver.waitFor(4);
+  const order = receiver.messages(secret!).map(({ data }) => data.id);
+  expect(order[0]).toBe(poison);
+  expect(order.filter((one) => one === poison)).toHaveLength(3);
+  expect(order.filter((one) => one === next)).toHaveLength(1);
+  await eventually(() => world.log(id)).toMatchObject([
+    { event_id: next, state: 'delivered', attempts: 1 },
+    { event_id: poison, state: 'delivered', attempts: 3, outcome: 'delivered' },
+  ]);
+});
+
+test('a process that dies after the event was sent and before it is written down sends it again, with the same identifier', async () => {
+  const receiver = await world.receiver();
+  const { id, secret } = await world.endpoint(receiver.url, { event_types: ['job.*'] });
+  const [event] = await world.record(world.acme.id, job(1));
+  // The answer takes the lease away, as its end does for a process that was stopped for a minute.
+  receiver.answer = async (_request, index) => {
+    if (index === 0) await world.app.db.webhookEndpoint.update({ where: { id }, data: { leaseOwner: 'another' } });
+    return { status: 200 };
+  };
+  const expired = new Date(Date.now() - 1000);
+  const first = world.deliverer();
+  await receiver.waitFor(1);
+  await first.stop();
+  expect(await world.log(id)).toEqual([]);
+  await world.app.db.webhookEndpoint.update({ where: { id }, data: { leaseExpiresAt: expired } });
+  world.deliverer();
+  await receiver.waitFor(2);
+  expect(receiver.messages(secret!).map(({ data }) => data.id)).toEqual([event, event]);
+  await eventually(() => world.log(id)).toMatchObject([{ event_id: event, state: 'delivered', attempts: 1 }]);
+});
+
+test('many processes send to an endpoint one at a time, each event once', async () => {
+  const receiver = await world.receiver();
+  const { secret } = await world.endpoint(receiver.url, { event_types: ['job.*'] });
+  const sent = await world.record(world.acme.id, job(60));
+  for (let process = 0; process < 4; process++) world.deliverer();
+  await receiver.waitFor(60);
+  expect(receiver.messages(secret!).map(({ data }) => data.id)).toEqual(sent);
+  expect(receiver.mostAtOnce).toBe(1);
+});
+
+test('10,000 events that wait for an endpoint which does not answer hold up nobody, and leave few rows', async () => {
+  const [dead, live] = [await world.receiver(), await world.receiver()];
+  dead.answer = () => null;
+  const { id } = await world.endpoint(dead.url, { event_types: ['adapter.*'] });
+  await world.record(world.acme.id, job(10_000, 'adapter.created'));
+  const { secret } = await world.endpoint(live.url, { event_types: ['job.*'] });
+  const others = await world.endpoint(live.url, { key: world.other.key, event_types: ['job.*'] });
+  world.deliverer({ timeoutMs: 300, schedule: { delaysMs: [60_000], restMs: () => 0 } });
+  await dead.waitFor(1);
+  const sent = [...(await world.record(world.acme.id, job(30))), ...(await world.record(world.other.id, job(30)))];
+  await live.waitFor(60);
+  expect(live.received.map(({ headers }) => headers['webhook-id']).sort()).toEqual(sent.sort());
+  expect(secret).not.toBe(others.secret);
+  await dead.waitFor(20);
+  await eventually(() => world.app.db.webhookDelivery.count({ where: { endpointId: id, state: 'pending' } })).toBe(20);
+  expect(await world.log(id)).toMatchObject(
+    Array.from({ length: 20 }, () => ({ outcome: 'timeout', status_code: null })),
+  );
+  // The 21st is not sent while these wait.
+  const further = await world.receiver();
+  const { id: last } = await world.endpoint(further.url, { event_types: ['job.*'] });
+  await world.record(world.acme.id, job(1));
+  await further.waitFor(1);
+  await eventually(() => world.log(last).then((log) => log.length)).toBe(1);
+  expect(dead.received).toHaveLength(20);
+});
+
+test('events that were pruned before they could be sent are reported, and the rest is sent', async () => {
+  const receiver = await world.receiver();
+  const { id } = await world.endpoint(receiver.url, { event_types: ['job.*', 'webhook_endpoint.events_missed'] });
+  await world.record(world.acme.id, job(3));
+  const { transactionId, seq } = await world.app.db.event.findFirstOrThrow({ orderBy: { seq: 'desc' } });
+  await world.app.db.event.deleteMany();
+  const data = { eventsPrunedTransactionId: transactionId, eventsPrunedSeq: seq };
+  await world.app.db.tenant.update({ where: { id: world.acme.id }, data });
+  const [kept] = await world.record(world.acme.id, job(1));
+  world.deliverer();
+  await receiver.waitFor(2);
+  const types = receiver.received.map(({ body }) => (JSON.parse(body) as { type: string }).type);
+  expect(types).toEqual(['job.ready', 'webhook_endpoint.events_missed']);
+  expect(receiver.received[0]!.headers['webhook-id']).toBe(kept);
+  expect(JSON.parse(receiver.received[1]!.body)).toMatchObject({
+    data: { subject_id: id, data: { pruned_up_to: `${transactionId}-${seq}` } },
+  });
+  await world.app.db.tenant.update({
+    where: { id: world.acme.id },
+    data: { eventsPrunedTransactionId: 0, eventsPrunedSeq: 0 },
+  });
+});
+
+test('the metrics count attempts by what came of them', async () => {
+  const receiver = await world.receiver();
+  receiver.answer = (_request, index) => ({ status: index === 0 ? 302 : 200, headers: { location: receiver.url } });
+  await world.endpoint(receiver.url, { event_types: ['job.*'] });
+  const counted = async (outcome: string): Promise<number> => {
+    const line = new RegExp(`^readapt_webhook_attempt_duration_seconds_count{outcome="${outcome}"} (\\d+)$`, 'm');
+    return Number(line.exec(await world.metrics.metrics())?.[1] ?? 0);
+  };
+  const before = [await counted('refused'), await counted('delivered')];
+  await world.record(world.acme.id, job(1));
+  world.deliverer();
+  await receiver.waitFor(2);
+  await eventually(async () => [await counted('refused'), await counted('delivered')]).toEqual(
+    before.map((n) => n + 1),
+  );
+});
