@@ -17,6 +17,7 @@ export const EVENT_RETENTION_VARIABLE = 'READAPT_EVENT_RETENTION_DAYS';
 export const AUDIT_RETENTION_VARIABLE = 'READAPT_AUDIT_RETENTION_DAYS';
 export const API_CONNECTIONS_VARIABLE = 'READAPT_API_CONNECTIONS';
 export const WORKER_CONNECTIONS_VARIABLE = 'READAPT_WORKER_CONNECTIONS';
+export const WORKER_METRICS_VARIABLE = 'READAPT_WORKER_METRICS_PORT';
 export const ROW_SECURITY_VARIABLE = 'READAPT_ROW_SECURITY';
 
 /** `auto` uses row-level security where it can and warns where it cannot; `required` refuses to start there. */
@@ -82,6 +83,8 @@ const ConfigSchema = Type.Object({
   apiConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
   /** The same of a worker, which seldom runs two queries at a time. */
   workerConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
+  /** Port on which a worker serves its metrics, at `host`; 0 chooses a free one, null serves none. */
+  workerMetricsPort: Type.Union([Type.Integer({ minimum: 0, maximum: 65_535 }), Type.Null()]),
   /** How far a process's clock may be from the database's, in milliseconds. */
   clockToleranceMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
 });
@@ -288,6 +291,12 @@ const SETTINGS: Record<keyof PlainConfig, Setting> = {
     fallback: 1,
     parse: asInteger,
     expected: 'an integer from 1 to 1000',
+  },
+  workerMetricsPort: {
+    variable: WORKER_METRICS_VARIABLE,
+    fallback: null,
+    parse: asInteger,
+    expected: 'an integer from 0 to 65535',
   },
   // Locks of 15 s are renewed every 7.5 s: one holds where its worker's clock is 3 s behind and another's 3 s ahead.
   clockToleranceMs: {

@@ -30,7 +30,9 @@ export interface QueueWorker {
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
-type QueueState = 'waiting' | 'active' | 'delayed' | 'prioritized' | 'paused';
+/** The states of a job that is in the queue. */
+export const QUEUE_STATES = ['waiting', 'active', 'delayed', 'prioritized', 'paused'] as const;
+type QueueState = (typeof QUEUE_STATES)[number];
 type WorkerTuning = Pick<
   WorkerOptions,
   'concurrency' | 'lockDuration' | 'stalledInterval' | 'maxStalledCount' | 'autorun'

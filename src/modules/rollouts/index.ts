@@ -3,4 +3,4 @@ export { createRolloutLifecycle, type RolloutLifecycle } from './rollout-lifecyc
 export type { RolloutRow } from './rollout.repository.ts';
 export { Rollout, RolloutOptions, type StoredOptions } from './rollout.schemas.ts';
 export { createRollout, createRolloutService, rolloutRecoverySource } from './rollout.service.ts';
-export { TERMINAL_ROLLOUT_STATES } from './rollout.states.ts';
+export { LIVE_ROLLOUT_STATES, TERMINAL_ROLLOUT_STATES } from './rollout.states.ts';

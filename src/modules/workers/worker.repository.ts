@@ -60,6 +60,11 @@ export function createWorkerRepository(db: Queryable) {
     const gone = new Set(found.map(({ id }) => id));
     return rows.map((row) => ({ ...row, gone: gone.has(row.id) }));
   };
+  /** The workers that have not stopped by themselves; some may be gone all the same. */
+  const unstopped = async (): Promise<WorkerRow[]> => {
+    const rows = await db.workerProcess.findMany({ where: { stoppedAt: null }, orderBy: { id: 'asc' } });
+    return (await withGone(rows)) as WorkerRow[];
+  };
   return {
     /** Writes a heartbeat. The row of a worker that was removed, or that the database has lost, comes back. */
     async report(worker: NewWorker, report: WorkerReport): Promise<WorkerAnswer> {
@@ -103,10 +108,9 @@ export function createWorkerRepository(db: Queryable) {
     },
 
     /** The workers that are not gone. */
-    async present(): Promise<WorkerRow[]> {
-      const rows = await db.workerProcess.findMany({ where: { stoppedAt: null }, orderBy: { id: 'asc' } });
-      return ((await withGone(rows)) as WorkerRow[]).filter(({ gone }) => !gone);
-    },
+    present: async (): Promise<WorkerRow[]> => (await unstopped()).filter(({ gone }) => !gone),
+
+    unstopped,
 
     /** Asks a worker to end its jobs and stop, or to end its quarantine. */
     async request(id: string, what: 'drain' | 'lift'): Promise<void> {
