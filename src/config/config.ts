@@ -6,7 +6,7 @@ import { INT8_CACHE_GB, PRECISION_SETTINGS } from '../../core/options/precisions
 import { INT8_CACHE_VARIABLE } from './int8-cache-size.ts';
 import { MEMORY_VARIABLE, parseMemory } from './memory-setting.ts';
 import { CLOCK_TOLERANCE_VARIABLE } from '../lib/clock/clock.ts';
-import { readQuotas, type QuotaLimits } from './quotas.ts';
+import { QUOTA_VARIABLES, readQuotas, type QuotaLimits } from './quotas.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
 
 /** The variables of limits that a refused upload names. */
@@ -306,6 +306,12 @@ const SETTINGS: Record<keyof PlainConfig, Setting> = {
     expected: 'an integer from 100 to 3600000 (milliseconds)',
   },
 };
+
+/** The environment variables of all settings. */
+export const SETTING_VARIABLES: readonly string[] = [
+  ...Object.values(SETTINGS).map(({ variable }) => variable),
+  ...QUOTA_VARIABLES,
+];
 
 /**
  * Reads the configuration. A blank variable counts as unset.
