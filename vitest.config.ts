@@ -18,6 +18,8 @@ export default defineConfig({
       project('production', { testTimeout: 120_000, hookTimeout: 120_000 }),
       project('upgrade', { testTimeout: 300_000, hookTimeout: 120_000 }),
       project('attack', { testTimeout: 120_000, hookTimeout: 120_000 }),
+      project('monitoring', { testTimeout: 60_000, hookTimeout: 120_000 }),
+      project('helm', { testTimeout: 60_000 }),
       project('browser', { testTimeout: 120_000, hookTimeout: 120_000 }),
       project('devices', { testTimeout: 300_000, hookTimeout: 120_000 }),
       project('interop', { testTimeout: 300_000, hookTimeout: 300_000 }),

@@ -24,6 +24,7 @@ import rollbackRoutes from './modules/rollbacks/rollback.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
 import webhookRoutes from './modules/webhooks/webhook.routes.ts';
+import { registerPoolMetrics, registerServiceMetrics } from './modules/metrics/index.ts';
 import { registerWorkerMetrics } from './modules/workers/index.ts';
 import workerRoutes from './modules/workers/worker.routes.ts';
 import { answerInTurn } from './plugins/answers-in-turn.ts';
@@ -92,13 +93,17 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
   useJsonBodies(app);
   await app.register(requestLog);
   await app.register(metrics, { registry: deps.metrics });
-  registerWorkerMetrics(deps.metrics, deps);
-  await app.register(openapi);
-  await app.register(healthRoutes, {
-    db: deps.db,
-    checks: { queue: () => deps.producer.check(), ...deps.readiness },
+  const { db, logger, producer } = deps;
+  const health = {
+    db,
+    checks: { queue: () => producer.check(), ...deps.readiness },
     clockToleranceMs: config.clockToleranceMs,
-  });
+  };
+  registerWorkerMetrics(deps.metrics, deps);
+  registerServiceMetrics(deps.metrics, { ...health, producer, logger });
+  registerPoolMetrics(deps.metrics, db);
+  await app.register(openapi);
+  await app.register(healthRoutes, health);
   await app.register((v1) => registerV1(v1, { config, deps }), { prefix: '/v1' });
   return app;
 }

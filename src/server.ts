@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { isIPv6, type AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { collectDefaultMetrics, Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import type { AppDependencies } from './app-dependencies.ts';
 import { buildApp } from './app.ts';
 import { openArtifactStore } from './artifacts/index.ts';
@@ -25,6 +25,7 @@ import { createApiKeyService } from './modules/api-keys/index.ts';
 import { writeChecks, type ReadinessChecks } from './modules/health/health.service.ts';
 import { createApprovalAsker } from './modules/rollouts/index.ts';
 import { createDeliverer, createDeliveryMetrics, RETRY_SCHEDULE } from './modules/webhooks/index.ts';
+import { countStoreFaults, createProcessRegistry } from './modules/metrics/index.ts';
 import { decideRowSecurity } from './tenancy/row-security.ts';
 
 export interface ServerOptions {
@@ -96,10 +97,11 @@ async function start(
   const backend = createQueueBackend({ databaseUrl, redisUrl: config.redisUrl });
   const producer = await createJobProducer({ db, backend, logger });
   closing.add('queue', () => producer.close());
-  const artifacts = await openArtifactStore({ db, dataDir: config.dataDir, begins: true });
+  const metrics = options.metrics ?? createProcessRegistry();
+  const store = await openArtifactStore({ db, dataDir: config.dataDir, begins: true });
+  const artifacts = countStoreFaults(store, metrics);
   const inspector = createAdapterInspector(config, logger);
   closing.add('inspections', () => inspector.close());
-  const metrics = options.metrics ?? processMetrics();
   const deps: AppDependencies = {
     db,
     rowSecurity,
@@ -158,12 +160,6 @@ function startSending(config: Config, { db, producer, logger, metrics }: AppDepe
     const post = (timeoutMs: number) => createPost({ policy, timeoutMs });
     start('approvals', createApprovalAsker({ db, producer, logger, secrets, post }));
   }
-}
-
-function processMetrics(): Registry {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  return registry;
 }
 
 /** Stops accepting requests and waits for the running ones; those that take longer than `graceMs` are cut off. */

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { Registry } from 'prom-client';
 import { chooseDevice } from '../core/engine/devices/choose-device.ts';
 import type { Device } from '../core/options/devices.ts';
 import { largestMemory } from '../core/engine/memory/process-memory.ts';
@@ -20,6 +21,7 @@ import {
   LOCK_MS,
   startConsumer,
   type Consumer,
+  type ConsumerObserver,
   type QuarantineOptions,
   type JobProducer,
   type QueueBackend,
@@ -35,6 +37,7 @@ import { createDatabase, type Database } from '../src/lib/database.ts';
 import { newId } from '../src/lib/ids.ts';
 import { createLogger, type Logger } from '../src/lib/logger.ts';
 import { forecastRecoverySource } from '../src/modules/forecasts/index.ts';
+import { countStoreFaults, createProcessRegistry, registerPoolMetrics } from '../src/modules/metrics/index.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
 import { outcomesRecoverySource } from '../src/modules/outcomes/index.ts';
 import { rollbackRecoverySource } from '../src/modules/rollbacks/index.ts';
@@ -45,6 +48,8 @@ import { MemoryCheck } from './adaptations/memory-check.ts';
 import { BaseFitness } from './base-fitness.ts';
 import { outcomesHandlers } from './outcomes/outcomes.worker.ts';
 import { createDraining, type Draining } from './draining.ts';
+import { startMetricsServer } from './metrics/metrics-server.ts';
+import { createWorkerMetrics } from './metrics/worker-metrics.ts';
 import { createRegistration } from './registration.ts';
 import { forecastHandlers } from './rollouts/forecast.worker.ts';
 import { rolloutHandlers } from './rollouts/rollout.worker.ts';
@@ -79,6 +84,8 @@ export interface RunningWorker {
   drain(): void;
   /** Resolves when the worker was drained, by this process or by the operator. */
   readonly drained: Promise<void>;
+  /** Port on which it serves its metrics; null if it does not. */
+  readonly metricsPort: number | null;
   /** Returns running jobs to the queue, where they resume from their checkpoints, and ends the training process. */
   stop(): Promise<void>;
 }
@@ -110,7 +117,7 @@ async function start(
   deps: WorkerDependencies & { logger: Logger },
   times: WorkerTimes,
   closing: Closing,
-): Promise<Pick<RunningWorker, 'drain' | 'drained'>> {
+): Promise<Omit<RunningWorker, 'stop'>> {
   const { logger } = deps;
   const opened = <T>(name: string, resource: T, close: (resource: T) => Promise<unknown>): T => {
     closing.add(name, () => close(resource));
@@ -129,7 +136,12 @@ async function start(
   const producer =
     deps.producer ?? opened('queue', await createJobProducer({ db, backend, logger }), (own) => own.close());
   if (deps.db === undefined) await requireSchema(databaseUrlOf(config));
-  const artifacts = deps.artifacts ?? (await openArtifactStore({ db, dataDir: config.dataDir, begins: false }));
+  const registry = config.workerMetricsPort === null ? new Registry() : createProcessRegistry();
+  registerPoolMetrics(registry, db);
+  const artifacts = countStoreFaults(
+    deps.artifacts ?? (await openArtifactStore({ db, dataDir: config.dataDir, begins: false })),
+    registry,
+  );
   const { training, device, loaded } =
     deps.training === undefined
       ? await startTraining(config, logger)
@@ -139,6 +151,10 @@ async function start(
   await mkdir(checkpoints, { recursive: true });
   await removeStaleCheckpoints(db, checkpoints);
 
+  const metrics = createWorkerMetrics({ registry, db, logger, device });
+  const { host, workerMetricsPort: port } = config;
+  const server = port === null ? null : await startMetricsServer(registry, { host, port });
+  if (server !== null) closing.add('metrics', () => server.close());
   const workerId = newId('worker');
   const fitness = new BaseFitness(times.quarantine, () => registration.changed());
   const memory = largestMemory(config.memoryBytes);
@@ -182,6 +198,7 @@ async function start(
       ...jobs,
       workerId,
       check,
+      metrics,
       onTrained: registration.trained,
     }),
   ]);
@@ -194,9 +211,17 @@ async function start(
   ];
   const { lockMs = LOCK_MS } = times;
   const queueClock = backend.kind === 'postgres' ? { lockMs, toleranceMs: clockToleranceMs } : null;
-  const sweeper = createSweeper({ db, producer, sources, logger, intervalMs: times.sweepMs, queueClock });
+  const sweeper = createSweeper({
+    db,
+    producer,
+    sources,
+    logger,
+    intervalMs: times.sweepMs,
+    queueClock,
+    onSwept: metrics.swept,
+  });
   closing.add('registration', () => registration.stop());
-  const { observer } = registration;
+  const observer = observeBoth(registration.observer, metrics.consumer);
   const started = await startConsumer({ backend, handlers, logger, observer, clockProblem: wrongClock, ...times });
   consumer = started;
   closing.add('consumer', () => started.stop());
@@ -213,12 +238,23 @@ async function start(
     logger,
     delayMs: times.housekeepingDelayMs,
     isUnfit: () => wrongClock !== null,
+    onDone: metrics.housekept,
   });
   housekeeper.start();
   closing.add('housekeeping', () => housekeeper.stop());
   draining = createDraining({ consumer: started, logger, onChange: (is) => registration.draining(is) });
   await registration.start();
-  return { drain: draining.drain, drained: draining.drained };
+  return { drain: draining.drain, drained: draining.drained, metricsPort: server?.port ?? null };
+}
+
+function observeBoth(...observers: readonly ConsumerObserver[]): ConsumerObserver {
+  return {
+    begin: (id, name) => {
+      const ends = observers.map((observer) => observer.begin(id, name));
+      return (end, ms) => ends.forEach((ended) => ended(end, ms));
+    },
+    quarantine: (active) => observers.forEach((observer) => observer.quarantine(active)),
+  };
 }
 
 /**

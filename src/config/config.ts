@@ -16,7 +16,7 @@ import {
   SECRET_KEY_PATTERN,
 } from './webhook-settings.ts';
 import { CLOCK_TOLERANCE_VARIABLE } from '../lib/clock/clock.ts';
-import { readQuotas, type QuotaLimits } from './quotas.ts';
+import { QUOTA_VARIABLES, readQuotas, type QuotaLimits } from './quotas.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
 
 /** The variables of limits that a refused upload names. */
@@ -34,6 +34,7 @@ export const SECRET_KEY_VARIABLE = 'READAPT_SECRET_KEY';
 /** The variable that a refused webhook address names. */
 export const WEBHOOK_RANGES_VARIABLE = 'READAPT_WEBHOOK_ALLOWED_RANGES';
 export const APPROVAL_SECRET_VARIABLE = 'READAPT_APPROVAL_SECRET';
+export const WORKER_METRICS_VARIABLE = 'READAPT_WORKER_METRICS_PORT';
 export const ROW_SECURITY_VARIABLE = 'READAPT_ROW_SECURITY';
 
 /** `auto` uses row-level security where it can and warns where it cannot; `required` refuses to start there. */
@@ -110,6 +111,8 @@ const ConfigSchema = Type.Object({
   approvalSecrets: Type.Array(Type.String({ pattern: APPROVAL_SECRET_PATTERN }), { maxItems: 4 }),
   /** How long the log of webhook deliveries is kept, in days; null keeps it for ever. */
   webhookRetentionDays: Type.Union([Type.Integer({ minimum: 4, maximum: 36_500 }), Type.Null()]),
+  /** Port on which a worker serves its metrics, at `host`; 0 chooses a free one, null serves none. */
+  workerMetricsPort: Type.Union([Type.Integer({ minimum: 0, maximum: 65_535 }), Type.Null()]),
   /** How far a process's clock may be from the database's, in milliseconds. */
   clockToleranceMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
 });
@@ -351,6 +354,12 @@ const SETTINGS: Record<keyof PlainConfig, Setting> = {
     parse: asDays,
     expected: 'an integer from 4 to 36500 (days), or off',
   },
+  workerMetricsPort: {
+    variable: WORKER_METRICS_VARIABLE,
+    fallback: null,
+    parse: asInteger,
+    expected: 'an integer from 0 to 65535',
+  },
   // Locks of 15 s are renewed every 7.5 s: one holds where its worker's clock is 3 s behind and another's 3 s ahead.
   clockToleranceMs: {
     variable: CLOCK_TOLERANCE_VARIABLE,
@@ -359,6 +368,12 @@ const SETTINGS: Record<keyof PlainConfig, Setting> = {
     expected: 'an integer from 100 to 3600000 (milliseconds)',
   },
 };
+
+/** The environment variables of all settings. */
+export const SETTING_VARIABLES: readonly string[] = [
+  ...Object.values(SETTINGS).map(({ variable }) => variable),
+  ...QUOTA_VARIABLES,
+];
 
 /**
  * Reads the configuration. A blank variable counts as unset.

@@ -27,6 +27,9 @@ export const NO_QUOTAS: QuotaLimits = {
   api_keys: null,
 };
 
+/** The environment variables of the default limits. */
+export const QUOTA_VARIABLES: readonly string[] = Object.values(QUOTAS).map(({ variable }) => variable);
+
 const NO_LIMIT = 'none';
 
 /** Reads the default limits. What cannot be used is added to `problems`, one line each. */

@@ -19,6 +19,8 @@ export interface HousekeeperOptions {
   delayMs?: number;
   /** Whether this process must not judge how old something is, because its clock is wrong (default: never). */
   isUnfit?: () => boolean;
+  /** Is told of each task that has ended well. */
+  onDone?: (task: string) => void;
 }
 
 export interface Housekeeper {
@@ -39,6 +41,7 @@ export function createHousekeeper(options: HousekeeperOptions): Housekeeper {
       if (stopping.signal.aborted || isUnfit()) return;
       try {
         const removed = await task.run(stopping.signal);
+        options.onDone?.(task.name);
         if (Object.values(removed).some((count) => count > 0)) logger.info({ task: task.name, removed }, 'cleaned up');
       } catch (error) {
         logger.warn({ err: error, task: task.name }, 'housekeeping failed; it is tried again in the next round');

@@ -14,7 +14,9 @@ export interface JobQueue {
   /** Returns 1 if the job was removed. A running job is not removed. No job of Readapt has children to be looked for. */
   remove(jobId: string, options: { removeChildren: false }): Promise<number>;
   /** Undefined if it has no such job. */
-  getJob(jobId: string): Promise<{ changePriority(to: { priority: number; lifo: boolean }): Promise<void> } | undefined>;
+  getJob(
+    jobId: string,
+  ): Promise<{ changePriority(to: { priority: number; lifo: boolean }): Promise<void> } | undefined>;
   getJobCounts(...states: QueueState[]): Promise<Record<string, number>>;
   waitUntilReady(): Promise<unknown>;
   close(): Promise<void>;
@@ -32,7 +34,9 @@ export interface QueueWorker {
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
-type QueueState = 'waiting' | 'active' | 'delayed' | 'prioritized' | 'paused';
+/** The states of a job that is in the queue. */
+export const QUEUE_STATES = ['waiting', 'active', 'delayed', 'prioritized', 'paused'] as const;
+type QueueState = (typeof QUEUE_STATES)[number];
 type WorkerTuning = Pick<
   WorkerOptions,
   'concurrency' | 'lockDuration' | 'stalledInterval' | 'maxStalledCount' | 'autorun'

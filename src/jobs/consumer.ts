@@ -96,7 +96,7 @@ export interface ConsumerOptions {
 /** What a consumer tells of its work. */
 export interface ConsumerObserver {
   /** A job begins. @returns what to call with its end and its time in milliseconds */
-  begin(jobId: string): (end: JobAttemptEnd, ms: number) => void;
+  begin(jobId: string, name: JobName): (end: JobAttemptEnd, ms: number) => void;
   /** The consumer is quarantined, or no longer. */
   quarantine(active: Quarantine['active']): void;
 }
@@ -255,7 +255,7 @@ async function runJob(shared: Shared, job: Job, token?: string): Promise<void> {
     logger,
   };
   const startedAt = performance.now();
-  const observed = shared.observer?.begin(job.id ?? '');
+  const observed = shared.observer?.begin(job.id ?? '', name);
   const ended = (end: JobAttemptEnd) => observed?.(end, performance.now() - startedAt);
   try {
     await (shared.handlers[name] as Handler<JobName>)(job.data, context);

@@ -1,7 +1,7 @@
 import type { Database } from '../lib/database.ts';
 import type { Logger } from '../lib/logger.ts';
 import { withTimeout } from '../lib/timeout.ts';
-import type { JobQueue, QueueBackend } from './backend.ts';
+import { QUEUE_STATES, type JobQueue, type QueueBackend } from './backend.ts';
 import { CATALOG, QUEUES, type JobEntry, type QueueName } from './catalog.ts';
 import { deleteFromOutbox } from './outbox.repository.ts';
 
@@ -25,6 +25,8 @@ export interface JobProducer {
   bringForward(queue: QueueName, id: string, priority: number): Promise<void>;
   /** Counts the jobs of the queue that wait, run or are to be retried. */
   count(queue: QueueName): Promise<number>;
+  /** Counts the same jobs by their state in the queue. @throws Error if the queue does not answer in time */
+  countByState(queue: QueueName): Promise<Readonly<Record<string, number>>>;
   /** Resolves when every queue has answered. @throws Error if one does not answer in time */
   check(): Promise<void>;
   close(): Promise<void>;
@@ -61,8 +63,12 @@ export async function createJobProducer(options: ProducerOptions): Promise<JobPr
     }
   };
 
+  const countByState = (name: QueueName): Promise<Record<string, number>> =>
+    withTimeout(queueOf(name).getJobCounts(...QUEUE_STATES), timeoutMs, `queue ${name}`);
+
   return {
     enqueue,
+    countByState,
     enqueueAfterCommit: async (entries) => {
       await enqueue(entries).catch((error: unknown) => {
         logger.warn({ err: error, entries: entries.length }, 'jobs could not be enqueued: the sweeper will do it');
@@ -90,7 +96,7 @@ export async function createJobProducer(options: ProducerOptions): Promise<JobPr
       });
     },
     count: async (name) => {
-      const counts = await queueOf(name).getJobCounts('waiting', 'active', 'delayed', 'prioritized', 'paused');
+      const counts = await countByState(name);
       return Object.values(counts).reduce((sum, count) => sum + count, 0);
     },
     check: async () => {

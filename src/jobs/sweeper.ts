@@ -30,6 +30,8 @@ export interface SweeperOptions {
   graceMs?: number;
   /** By which times in the queue are repaired, if it is in the database; null if it is not (default). */
   queueClock?: QueueClock | null;
+  /** Is told of each sweep that this process has ended. */
+  onSwept?: () => void;
 }
 
 export interface Sweeper {
@@ -56,7 +58,9 @@ export function createSweeper(options: SweeperOptions): Sweeper {
     if (!(await holdLease(db, lease))) return 0;
     const renewal = setInterval(() => void holdLease(db, lease).catch(() => undefined), intervalMs);
     try {
-      return await sweepOnce(options);
+      const count = await sweepOnce(options);
+      options.onSwept?.();
+      return count;
     } finally {
       clearInterval(renewal);
     }

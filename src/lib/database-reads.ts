@@ -19,6 +19,23 @@ export function readFrom(db: Queryable, reader: Omit<Reader, 'first'>): void {
   READERS.set(db, { ...reader, first: [] });
 }
 
+/** The connections of a client's pool. */
+export interface PoolUse {
+  readonly busy: number;
+  readonly idle: number;
+  /** Number of queries that wait for a connection. */
+  readonly waiting: number;
+  readonly limit: number;
+}
+
+/** @returns null for a client whose pool is not known */
+export function poolUseOf(db: Queryable): PoolUse | null {
+  const pool = READERS.get(db)?.pool;
+  if (pool === undefined) return null;
+  const { totalCount, idleCount: idle, waitingCount: waiting, options } = pool;
+  return { busy: totalCount - idle, idle, waiting, limit: options.max };
+}
+
 /** Lets `confined` read as `db` does, after a statement that confines it to what it may see. */
 export function readConfined(confined: Queryable, db: Queryable, confinement: Prisma.Sql): void {
   const reader = READERS.get(db);

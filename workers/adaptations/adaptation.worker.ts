@@ -26,6 +26,7 @@ import { followInBatches, releaseAfter, type StoredOptions } from '../../src/mod
 import { BaseFitness } from '../base-fitness.ts';
 import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../handler-faults.ts';
 import { storedProblem } from '../stored-problem.ts';
+import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
 import type { JobFolders } from './build-job-spec.ts';
@@ -47,6 +48,8 @@ export interface AdaptationDependencies extends JobFolders {
   fitness?: BaseFitness;
   /** This worker in the list of workers; null if it is not in it. */
   workerId?: string | null;
+  /** Measures the jobs; none by default. */
+  metrics?: Pick<WorkerMetrics, 'jobs' | 'attemptFailed'>;
   /** Is told how fast a job has trained. */
   onTrained?: (tokensPerSecond: number) => void;
   leaseMs?: number;
@@ -61,7 +64,7 @@ const MAX_CLAIMS = 25;
 
 /** Makes the handler of `adaptation.run`. */
 export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
-  const lifecycle = createJobLifecycle({ db: deps.db, leaseMs: deps.leaseMs });
+  const lifecycle = createJobLifecycle({ db: deps.db, leaseMs: deps.leaseMs, observer: deps.metrics?.jobs });
   const choice = createJobChoice(deps);
   const { db, check = new MemoryCheck(UNLIMITED), fitness = new BaseFitness(), workerId = null } = deps;
   return {
@@ -222,6 +225,7 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
     return;
   }
   if (stopping) throw new TryLaterError('the worker is stopping', 0);
+  claim.metrics?.attemptFailed(stored.code);
   if (tooLarge) {
     const reason = problemOf(error).message;
     if (claim.check.refuse(claimed.id, reason))

@@ -19,6 +19,7 @@ export {
   settleRollout,
   type JobEnd,
   type JobLifecycle,
+  type JobObserver,
 } from './job-lifecycle.ts';
 export type { CandidateColumns, ChangedJob, JobProgress, Lease } from './job-lifecycle.repository.ts';
 export { createJobRepository, waveRank, type PlannedJob } from './job.repository.ts';

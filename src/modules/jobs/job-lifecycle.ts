@@ -54,6 +54,20 @@ export interface JobEnd {
   baselinesPending?: boolean;
 }
 
+/** Is told of changes once they have been committed. */
+export interface JobObserver {
+  /** A candidate of the job is published; for the first one, `old_state` is not `ready`. */
+  published(job: ChangedJob): void;
+  /** A worker has ended the job. */
+  ended(job: ChangedJob): void;
+}
+
+interface JobLifecycleOptions {
+  db: Database;
+  leaseMs?: number;
+  observer?: JobObserver;
+}
+
 export type JobLifecycle = ReturnType<typeof createJobLifecycle>;
 
 /**
@@ -61,7 +75,7 @@ export type JobLifecycle = ReturnType<typeof createJobLifecycle>;
  * that take a lease throw {@link LeaseLostError} if it is not held: {@link JobEndedError} if the job has ended, and
  * {@link JobPausedError} if it is paused.
  */
-export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; leaseMs?: number }) {
+export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecycleOptions) {
   return {
     leaseMs,
 
@@ -87,26 +101,29 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
      * Records a publication. `insertVersion` writes the adapter version in the transaction that makes the job ready,
      * and returns the version's identifier.
      */
-    publish: (
+    publish: async (
       lease: Lease,
       candidate: CandidateColumns,
       insertVersion: (tx: Transaction) => Promise<string>,
-    ): Promise<string> =>
-      withTransaction(db, async (tx) => {
+    ): Promise<string> => {
+      const published = await withTransaction(db, async (tx) => {
         const job = await repository.markReady(tx, lease, candidate);
         if (job === null) throw await leaseLost(tx, lease.jobId);
         const versionId = await insertVersion(tx);
         await recordChange(tx, job, { published_version_id: versionId });
-        return versionId;
-      }),
+        return { job, versionId };
+      });
+      observer?.published(published.job);
+      return published.versionId;
+    },
 
     /**
      * Ends the job and gives the lease up. The end of a rollout's last job completes the rollout, unless baselines are
      * pending.
      * @returns the queue jobs to be enqueued: what measures them, and jobs that were waiting for this one's slot
      */
-    end: (lease: Lease, rolloutId: string, end: JobEnd): Promise<JobEntry[]> =>
-      withTransaction(db, async (tx) => {
+    end: async (lease: Lease, rolloutId: string, end: JobEnd): Promise<JobEntry[]> => {
+      const ended = await withTransaction(db, async (tx) => {
         await repository.lockRollout(tx, rolloutId);
         const { state, error = null, best = null, precision = null, baselinesPending = false } = end;
         const job = await repository.end(tx, lease, { state, error, best, precision, baselinesPending });
@@ -114,8 +131,11 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
         await recordChange(tx, job);
         const entries = baselinesPending ? [toBaselinesEntry(job.id)] : [];
         await writeOutbox(tx, entries);
-        return [...entries, ...(await settleRollout(tx, rolloutId))];
-      }),
+        return { job, entries: [...entries, ...(await settleRollout(tx, rolloutId))] };
+      });
+      observer?.ended(ended.job);
+      return ended.entries;
+    },
 
     /**
      * Ends the measurement of a job's pending baselines, which completes the rollout if nothing else is left of it. `also`

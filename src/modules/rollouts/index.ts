@@ -8,5 +8,5 @@ export { createRolloutLifecycle, type RolloutLifecycle } from './rollout-lifecyc
 export { SPEEDUP, type RolloutRow } from './rollout.repository.ts';
 export { CreateRollout, Rollout, RolloutOptions, type StoredOptions } from './rollout.schemas.ts';
 export { createRollout, createRolloutService, optionsOf, rolloutRecoverySource } from './rollout.service.ts';
-export { TERMINAL_ROLLOUT_STATES } from './rollout.states.ts';
+export { LIVE_ROLLOUT_STATES, TERMINAL_ROLLOUT_STATES } from './rollout.states.ts';
 export { releaseAfter } from './succession/waiting.ts';

@@ -3,7 +3,8 @@ import type { Database } from '../../lib/database.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { createWorkerRepository, type WorkerRow } from './worker.repository.ts';
 
-const STATES = ['ready', 'draining', 'quarantined'] as const;
+/** A worker that is `gone` has neither stopped by itself nor reported itself; its row is kept for a day. */
+const STATES = ['ready', 'draining', 'quarantined', 'gone'] as const;
 
 /** What is measured of each worker that is not gone. */
 const OF_EACH: readonly { name: string; help: string; value: (row: WorkerRow) => number | null }[] = [
@@ -50,7 +51,7 @@ export function registerWorkerMetrics(registry: Registry, { db, logger }: { db: 
   /** The gauges of one scrape are collected at once, and share what is read. */
   const read = (): Promise<WorkerRow[]> => {
     reading ??= workers
-      .present()
+      .unstopped()
       .catch((error: unknown) => {
         logger.warn({ err: error }, 'the metrics of workers could not be read');
         return [];
@@ -67,7 +68,7 @@ export function registerWorkerMetrics(registry: Registry, { db, logger }: { db: 
       async collect() {
         const rows = await read();
         this.reset();
-        for (const row of rows) {
+        for (const row of rows.filter(({ gone }) => !gone)) {
           const found = value(row);
           if (found !== null) this.set({ worker: row.id, device: row.device, version: row.version }, found);
         }
@@ -81,7 +82,8 @@ export function registerWorkerMetrics(registry: Registry, { db, logger }: { db: 
     registers: [registry],
     async collect() {
       const rows = await read();
-      for (const state of STATES) this.set({ state }, rows.filter((row) => row.state === state).length);
+      const states = rows.map((row) => (row.gone ? 'gone' : row.state));
+      for (const state of STATES) this.set({ state }, states.filter((one) => one === state).length);
     },
   });
 }

@@ -71,6 +71,11 @@ export function createWorkerRepository(db: Queryable) {
     const gone = new Set(found.map(({ id }) => id));
     return rows.map((row) => ({ ...row, gone: gone.has(row.id) }));
   };
+  /** The workers that have not stopped by themselves; some may be gone all the same. */
+  const unstopped = async (): Promise<WorkerRow[]> => {
+    const rows = await db.workerProcess.findMany({ where: { stoppedAt: null }, orderBy: { id: 'asc' } });
+    return (await withGone(rows)) as WorkerRow[];
+  };
   return {
     /** Writes a heartbeat. The row of a worker that was removed, or that the database has lost, comes back. */
     async report(worker: NewWorker, report: WorkerReport): Promise<WorkerAnswer> {
@@ -117,10 +122,9 @@ export function createWorkerRepository(db: Queryable) {
     },
 
     /** The workers that are not gone. */
-    async present(): Promise<WorkerRow[]> {
-      const rows = await db.workerProcess.findMany({ where: { stoppedAt: null }, orderBy: { id: 'asc' } });
-      return ((await withGone(rows)) as WorkerRow[]).filter(({ gone }) => !gone);
-    },
+    present: async (): Promise<WorkerRow[]> => (await unstopped()).filter(({ gone }) => !gone),
+
+    unstopped,
 
     /** Asks something of a worker, which it does at its next heartbeat. Of two requests to end its jobs, the later one counts. */
     async request(id: string, what: WorkerRequest): Promise<void> {

@@ -8,6 +8,7 @@ import { createSweeper, type JobProducer } from '../../../src/jobs/index.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { jobRecoverySource } from '../../../src/modules/jobs/index.ts';
+import { MOST_PENDING, readServiceState } from '../../../src/modules/metrics/service-state.repository.ts';
 import { createOutcomeRequests, outcomesRecoverySource } from '../../../src/modules/outcomes/index.ts';
 import { createJobRooms } from '../../../src/modules/quotas/index.ts';
 import { rolloutRecoverySource } from '../../../src/modules/rollouts/index.ts';
@@ -275,6 +276,11 @@ describe('what is polled reads little', () => {
     // Ten of the outbox, ten whose lease has run out, and as many measurements as the queue gets.
     expect(enqueued).toHaveLength(40);
     expect(enqueued.filter((id) => id.endsWith('-outcomes'))).toHaveLength(20);
+  });
+
+  test('a scrape of the metrics', async () => {
+    // It counts pending jobs, of which there are many here, up to a limit.
+    expect(await excesses(() => readServiceState(plans.db), 2 * MOST_PENDING)).toEqual([]);
   });
 
   test('whether a measurement may go on', async () => {

@@ -130,6 +130,9 @@ describe('the list of workers', () => {
     expect(await list()).toMatchObject([{ id, state: 'ready' }]);
     await died('31 s');
     expect(await list()).toMatchObject([{ id, state: 'gone' }]);
+    const { body } = await app.request({ url: '/metrics' });
+    expect(body).toContain('readapt_workers{state="gone"} 1');
+    expect(body).not.toContain(`worker="${id}"`);
     await died('25 h');
     await work();
     expect((await list()).map((worker) => worker.id)).not.toContain(id);

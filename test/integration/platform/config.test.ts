@@ -28,6 +28,7 @@ describe('a value that cannot be used', () => {
     ['READAPT_INSPECTIONS', '0', '"0"', '1 to 64'],
     ['READAPT_API_CONNECTIONS', '0', '"0"', '1 to 1000'],
     ['READAPT_WORKER_CONNECTIONS', 'many', '"many"', '1 to 1000'],
+    ['READAPT_WORKER_METRICS_PORT', '70000', '"70000"', '0 to 65535'],
     ['READAPT_INSPECTION_MEMORY', '64MiB', '"64MiB"', 'at least 128MiB'],
     ['READAPT_INSPECTION_TIMEOUT_MS', '5s', '"5s"', '100 to 3600000'],
     ['READAPT_EVENT_RETENTION_DAYS', '0', '"0"', '1 to 36500 .days., or off'],

@@ -1,0 +1,113 @@
+{{- define "readapt.name" -}}
+{{- printf "%s" .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- end }}
+
+{{- define "readapt.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "readapt.labels" -}}
+{{ include "readapt.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "readapt.image" -}}
+{{- .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}
+{{- end }}
+
+{{- define "readapt.dataClaim" -}}
+{{- .Values.data.existingClaim | default (printf "%s-data" (include "readapt.name" .)) -}}
+{{- end }}
+
+{{/* What is the same for every pod: nothing of it is root, or writes anywhere but to its volumes. */}}
+{{- define "readapt.pod" -}}
+automountServiceAccountToken: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: { type: RuntimeDefault }
+{{- with .Values.images.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "readapt.container" -}}
+imagePullPolicy: {{ .Values.images.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: { drop: [ALL] }
+{{- end }}
+
+{{- define "readapt.database" -}}
+- name: DATABASE_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ required "database.existingSecret is not set: name the secret that holds DATABASE_URL" .Values.database.existingSecret }}
+      key: {{ .Values.database.key }}
+{{- end }}
+
+{{- define "readapt.environment" -}}
+{{ include "readapt.database" . }}
+- name: REDIS_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ required "redis.existingSecret is not set: name the secret that holds REDIS_URL" .Values.redis.existingSecret }}
+      key: {{ .Values.redis.key }}
+- name: READAPT_DATA_DIR
+  value: /var/lib/readapt
+- name: READAPT_GRAPH_CACHE
+  value: /var/lib/readapt/graphs
+- name: READAPT_ALLOWED_ROOTS
+  value: {{ .Values.models.mountPath | quote }}
+- name: READAPT_HOST
+  value: 0.0.0.0
+{{- range $name, $value := .Values.settings }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "readapt.mounts" -}}
+- name: data
+  mountPath: /var/lib/readapt
+- name: models
+  mountPath: {{ .Values.models.mountPath }}
+  readOnly: true
+- name: tmp
+  mountPath: /tmp
+{{- end }}
+
+{{- define "readapt.volumes" -}}
+- name: data
+  persistentVolumeClaim:
+    claimName: {{ include "readapt.dataClaim" . }}
+- name: models
+  persistentVolumeClaim:
+    claimName: {{ required "models.existingClaim is not set: name the claim that holds the base models" .Values.models.existingClaim }}
+    readOnly: true
+- name: tmp
+  emptyDir: {}
+{{- end }}
+
+{{- define "readapt.placement" -}}
+{{- with .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}

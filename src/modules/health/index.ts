@@ -1,0 +1,1 @@
+export { checkReadiness, type Readiness, type ReadinessChecks } from './health.service.ts';

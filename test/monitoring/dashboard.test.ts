@@ -1,0 +1,106 @@
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Rollout } from '../../cli/demo/api-client.ts';
+import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
+import { registerFleet } from '../../cli/demo/register-fleet.ts';
+import { eventually } from '../integration/queue/test-queue.ts';
+import { freePort } from '../integration/support/redis.ts';
+import { Processes } from '../upgrade/processes.ts';
+import { alertRules, dashboardQueries, metricNames, RULES } from './monitoring.ts';
+import { startPrometheus, type Prometheus } from './prometheus.ts';
+
+// A real service and its worker, scraped by Debian's Prometheus while they carry two adapters over.
+const processes = new Processes();
+let folder: string;
+let prometheus: Prometheus;
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'readapt-monitoring-'));
+  // The embedded PostgreSQL runs as a user of its own.
+  await chmod(folder, 0o755);
+  const worker = await freePort();
+  const api = processes.start(path.resolve('bin/readapt.js'), ['serve'], {
+    ...process.env,
+    DATABASE_URL: '',
+    REDIS_URL: '',
+    READAPT_DATA_DIR: path.join(folder, 'data'),
+    READAPT_ALLOWED_ROOTS: FAMILY,
+    READAPT_PORT: '0',
+    READAPT_WORKER_METRICS_PORT: String(worker),
+    READAPT_THREADS: '1',
+  });
+  const [, origin = ''] = await api.printed(/readapt serves (\S+)/);
+  prometheus = await startPrometheus({
+    folder,
+    targets: { 'readapt-api': new URL(origin).host, 'readapt-worker': `127.0.0.1:${worker}` },
+    rules: RULES,
+  });
+  const operatorKey = (await readFile(path.join(folder, 'data/operator-key'), 'utf8')).trim();
+  // The second has to be trained.
+  const fleet = FLEET.filter(({ adapter }) => ['catalogue-plurals', 'past-tense-chat'].includes(adapter));
+  const { operator, baseModelId } = await registerFleet({ origin, operatorKey, fleet, log: () => undefined });
+  const version = { version: '2', path: familyPath('v2'), rollout: {} };
+  const { rollout } = await operator.post<{ rollout: Rollout }>(`/v1/base-models/${baseModelId}/versions`, version);
+  await eventually(
+    'the rollout is completed',
+    async () => (await operator.get<Rollout>(`/v1/rollouts/${rollout.id}`)).state === 'completed',
+    90_000,
+  ).catch((error: unknown) => {
+    throw new Error(processes.tails(), { cause: error });
+  });
+  await eventually('Prometheus has seen the ends of both jobs', async () => {
+    const [ended] = await prometheus.query('sum(readapt_jobs_ended_total{kind="adaptation",state="ready"})');
+    return ended?.value === 2;
+  });
+}, 120_000);
+afterAll(async () => {
+  await prometheus?.stop();
+  await processes.killAll();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** The housekeeping begins a minute after the start. */
+const LATER = ['readapt_housekeeping_last_success_timestamp_seconds'];
+
+test('every metric that the dashboard and the rules name is scraped', async () => {
+  const names = new Set([...(await prometheus.names()), ...LATER]);
+  const queries = [
+    ...(await dashboardQueries()).map(({ query }) => query),
+    ...(await alertRules()).map(({ expr }) => expr),
+  ];
+  const unknown = queries.flatMap(metricNames).filter((name) => !names.has(name));
+  expect(unknown).toEqual([]);
+});
+
+test('every query of the dashboard is one, and shows something where there is something', async () => {
+  // Nothing has failed here.
+  const empty = new Set(['Failed attempts', 'Housekeeping']);
+  for (const { panel, query } of await dashboardQueries()) {
+    const hasSeries = async () => (await prometheus.query(query)).length > 0;
+    if (empty.has(panel)) expect(await hasSeries(), panel).toBe(false);
+    // Workers report themselves every five seconds.
+    else await eventually(`${panel} shows something: ${query}`, hasSeries, 15_000);
+  }
+});
+
+test('the dashboard shows what has happened', async () => {
+  const queries = new Map((await dashboardQueries()).map(({ panel, query }) => [panel, query]));
+  const first = async (panel: string) => (await prometheus.query(queries.get(panel)!))[0];
+  expect(await first('Workers ready')).toMatchObject({ value: 1 });
+  expect(await first('Checks of /readyz')).toMatchObject({ value: 1 });
+  expect((await prometheus.query(queries.get('Use of the devices')!)).some(({ value }) => value > 0)).toBe(true);
+  expect((await first('Speed of training'))!.value).toBeGreaterThan(0);
+});
+
+test('every rule is evaluated, and none fires for a service that works', async () => {
+  const rules = await eventually('every rule is evaluated', async () => {
+    const all = await prometheus.rules();
+    return all.every(({ health }) => health !== 'unknown') && all;
+  });
+  expect(rules.map(({ name }) => name).sort()).toEqual((await alertRules()).map(({ alert }) => alert).sort());
+  for (const { name, health, state, lastError } of rules) {
+    expect({ name, health, state, lastError }).toMatchObject({ health: 'ok', state: 'inactive' });
+  }
+});

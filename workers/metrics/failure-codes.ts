@@ -1,0 +1,28 @@
+import { INTERNAL_ERROR } from '../../src/lib/shown-error.ts';
+import { INSUFFICIENT_MEMORY } from '../adaptations/memory-check.ts';
+import { MISSING_FILE, WORKER_FAULT } from '../handler-faults.ts';
+import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
+
+/** The codes of failed attempts that have a series of their own. Tenants' files can bring about many others. */
+export const FAILURE_CODES: readonly string[] = [
+  WORKER_FAULT,
+  'disk_full',
+  'timed_out',
+  OUT_OF_MEMORY,
+  INSUFFICIENT_MEMORY,
+  'training_process_died',
+  'training_process_not_started',
+  'too_many_attempts',
+  'quota_exceeded',
+  'not_finite',
+  MISSING_FILE,
+  INTERNAL_ERROR,
+];
+
+/** All other codes. */
+export const OTHER_FAILURE = 'other';
+
+/** The series that a code is counted in. */
+export function failureCodeOf(code: string): string {
+  return FAILURE_CODES.includes(code) ? code : OTHER_FAILURE;
+}

@@ -1,0 +1,24 @@
+import type { Queryable } from '../../src/lib/database.ts';
+
+/** What is measured of a job whose clock has stopped, in milliseconds. */
+export const jobClockRepository = {
+  find: (db: Queryable, id: string) =>
+    db.job.findUnique({
+      where: { id },
+      select: {
+        kind: true,
+        wonStrategy: true,
+        ttrMs: true,
+        queueWaitMs: true,
+        heldMs: true,
+        prepareMs: true,
+        evolutionMs: true,
+        initializeMs: true,
+        fineTuneMs: true,
+        evaluateMs: true,
+        publishMs: true,
+      },
+    }),
+};
+
+export type JobClock = NonNullable<Awaited<ReturnType<typeof jobClockRepository.find>>>;

@@ -1,0 +1,146 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { JOB_NAMES } from '../../src/jobs/catalog.ts';
+import type { ConsumerObserver } from '../../src/jobs/index.ts';
+import type { Database } from '../../src/lib/database.ts';
+import type { Logger } from '../../src/lib/logger.ts';
+import type { ChangedJob, JobObserver } from '../../src/modules/jobs/index.ts';
+import { FAILURE_CODES, failureCodeOf, OTHER_FAILURE } from './failure-codes.ts';
+import { jobClockRepository, type JobClock } from './job-clock.repository.ts';
+
+/** From a copied adapter of a small model to a day's wait in the queue, in seconds. */
+const TTR_BUCKETS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400];
+const PHASE_BUCKETS = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400];
+
+const ENDS = ['done', 'failed', 'fault', 'put_off'] as const;
+
+/** The phases of a job, and how long they took, in milliseconds. */
+const PHASES: Readonly<Record<string, (clock: JobClock) => number>> = {
+  queue_wait: (clock) => clock.queueWaitMs,
+  held: (clock) => clock.heldMs,
+  prepare: (clock) => clock.prepareMs,
+  evolution: (clock) => clock.evolutionMs,
+  initialize: (clock) => clock.initializeMs,
+  fine_tune: (clock) => clock.fineTuneMs,
+  evaluate: (clock) => clock.evaluateMs,
+  publish: (clock) => clock.publishMs,
+};
+
+/** What a worker measures of its own work. */
+export interface WorkerMetrics {
+  /** Of the queue's jobs. */
+  readonly consumer: ConsumerObserver;
+  /** Of adaptation jobs and controls. */
+  readonly jobs: JobObserver;
+  /** An attempt of an adaptation job or a control has failed, or met a fault of the machine. */
+  attemptFailed(code: string): void;
+  swept(): void;
+  housekept(task: string): void;
+}
+
+export interface WorkerMetricsOptions {
+  registry: Registry;
+  db: Database;
+  logger: Logger;
+  device: string;
+}
+
+export function createWorkerMetrics(options: WorkerMetricsOptions): WorkerMetrics {
+  const { registry } = options;
+  const failures = new Counter({
+    name: 'readapt_job_attempts_failed_total',
+    help: 'Number of attempts of adaptation jobs and controls that failed or met a fault of the machine, by code.',
+    labelNames: ['code'] as const,
+    registers: [registry],
+  });
+  for (const code of [...FAILURE_CODES, OTHER_FAILURE]) failures.inc({ code }, 0);
+  const swept = lastSuccess(registry, 'sweeper', 'the last sweep of this worker');
+  const housekept = lastSuccess(registry, 'housekeeping', 'the last housekeeping of this worker');
+  return {
+    consumer: observeConsumer(options),
+    jobs: observeJobs(options),
+    attemptFailed: (code) => failures.inc({ code: failureCodeOf(code) }),
+    swept: () => swept.set({ task: 'sweep' }, Date.now() / 1000),
+    housekept: (task) => housekept.set({ task: task.replaceAll(' ', '_') }, Date.now() / 1000),
+  };
+}
+
+function lastSuccess(registry: Registry, name: string, what: string) {
+  return new Gauge({
+    name: `readapt_${name}_last_success_timestamp_seconds`,
+    help: `When ${what} ended well, by task, as a Unix time.`,
+    labelNames: ['task'] as const,
+    registers: [registry],
+  });
+}
+
+function observeConsumer({ registry, device }: WorkerMetricsOptions): ConsumerObserver {
+  const attempts = new Counter({
+    name: 'readapt_queue_job_attempts_total',
+    help: "Number of times that this worker has run a job of the queue, by the job's name and how it ended.",
+    labelNames: ['job', 'end'] as const,
+    registers: [registry],
+  });
+  const seconds = new Counter({
+    name: 'readapt_device_seconds_total',
+    help: 'For how long this worker has worked with its device, in seconds, by device and by the name of the job.',
+    labelNames: ['device', 'job'] as const,
+    registers: [registry],
+  });
+  for (const job of JOB_NAMES) {
+    seconds.inc({ device, job }, 0);
+    for (const end of ENDS) attempts.inc({ job, end }, 0);
+  }
+  return {
+    begin: (_id, job) => (end, ms) => {
+      attempts.inc({ job, end });
+      // A job that is put off has waited for its turn and computed nothing.
+      if (end !== 'put_off') seconds.inc({ device, job }, ms / 1000);
+    },
+    quarantine: () => undefined,
+  };
+}
+
+function observeJobs({ registry, db, logger }: WorkerMetricsOptions): JobObserver {
+  const ttr = new Histogram({
+    name: 'readapt_time_to_readiness_seconds',
+    help: 'Time from the POST to the first publication of an adapter, in seconds, by the strategy that it was published by.',
+    labelNames: ['strategy'] as const,
+    buckets: TTR_BUCKETS,
+    registers: [registry],
+  });
+  const phases = new Histogram({
+    name: 'readapt_job_phase_duration_seconds',
+    help: 'Time of a phase of a job until it was ready or ended otherwise, in seconds, by kind of job and phase.',
+    labelNames: ['kind', 'phase'] as const,
+    buckets: PHASE_BUCKETS,
+    registers: [registry],
+  });
+  const ended = new Counter({
+    name: 'readapt_jobs_ended_total',
+    help: 'Number of jobs that this worker has ended, by kind and state.',
+    labelNames: ['kind', 'state'] as const,
+    registers: [registry],
+  });
+  for (const kind of ['adaptation', 'control'])
+    for (const state of ['ready', 'not_ready', 'failed']) ended.inc({ kind, state }, 0);
+
+  /** The clock of a job stops once: when it becomes ready, or when it ends without that. */
+  const clockStopped = async ({ id }: ChangedJob): Promise<void> => {
+    const clock = await jobClockRepository.find(db, id);
+    if (clock === null) return;
+    const { kind, ttrMs, wonStrategy } = clock;
+    if (kind === 'adaptation' && ttrMs !== null) ttr.observe({ strategy: wonStrategy ?? 'none' }, ttrMs / 1000);
+    for (const [phase, ms] of Object.entries(PHASES)) phases.observe({ kind, phase }, ms(clock) / 1000);
+  };
+  const measure = (job: ChangedJob): void => {
+    if (job.old_state === 'ready') return;
+    clockStopped(job).catch((error: unknown) => logger.warn({ err: error, jobId: job.id }, 'a job was not measured'));
+  };
+  return {
+    published: measure,
+    ended: (job) => {
+      ended.inc({ kind: job.kind, state: job.state });
+      measure(job);
+    },
+  };
+}
