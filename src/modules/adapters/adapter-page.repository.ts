@@ -9,7 +9,7 @@ import { withLabels } from './settings/labels.repository.ts';
 /** The columns of an adapter and of a version that answers show. */
 const ADAPTER = [
   ...(['id', 'tenantId', 'baseModelId', 'datasetId', 'name', 'metric', 'gate', 'appendEos', 'maxLength'] as const),
-  ...(['labels', 'createdAt'] as const),
+  ...(['labels', 'pinnedBaseModelVersionId', 'approval', 'createdAt'] as const),
 ] as const satisfies readonly (keyof Prisma.AdapterGetPayload<object>)[];
 const VERSION = [
   ...(['id', 'tenantId', 'adapterId', 'baseModelVersionId', 'parentVersionId', 'number', 'origin'] as const),

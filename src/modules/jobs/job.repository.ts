@@ -14,7 +14,7 @@ const FIELDS = [
   ...(['metricNone', 'metricCopy', 'metricBest', 'ttrMs', 'queueWaitMs', 'prepareMs', 'evolutionMs'] as const),
   ...(['initializeMs', 'fineTuneMs', 'evaluateMs', 'publishMs', 'heldMs', 'attempt', 'error', 'appendEos'] as const),
   ...(['appendEosReason', 'maxLength', 'createdAt', 'startedAt', 'readyAt', 'finishedAt'] as const),
-  ...(['updatedAt', 'certificate', 'wave', 'pausedAt', 'pausedBy'] as const),
+  ...(['updatedAt', 'certificate', 'approval', 'wave', 'pausedAt', 'pausedBy'] as const),
 ] as const satisfies readonly (keyof Prisma.JobGetPayload<object>)[];
 
 export type JobRow = Pick<Prisma.JobGetPayload<object>, (typeof FIELDS)[number]> & {
@@ -122,7 +122,8 @@ export function createJobRepository(db: Database) {
      * Inserts jobs of a rollout with one statement. Their clocks start with the time since the rollout was
      * accepted: the wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so
      * for it the first two count as waiting.
-     * Where the rollout has a policy, its waves are decided before, and a job of a later wave is held.
+     * Where the rollout has a policy, its waves are decided before, and a job of a later wave is held. So is one that its tenant wants to
+     * approve.
      * @returns those that the rollout did not have yet
      */
     plan: (tx: Queryable, rolloutId: string, strategy: string, jobs: readonly PlannedJob[]) =>
@@ -137,15 +138,15 @@ export function createJobRepository(db: Database) {
         )
         INSERT INTO jobs (
           id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, metric_target,
-          error, queue_wait_ms, evolution_ms, held_ms, wave, phase, phase_since, created_at, updated_at, finished_at
+          error, queue_wait_ms, evolution_ms, held_ms, approval, wave, phase, phase_since, created_at, updated_at, finished_at
         )
         SELECT p.id, v.tenant_id, r.id, v.adapter_id, v.id, p.kind,
-          CASE WHEN p.error IS NOT NULL THEN 'failed' WHEN placed.wave > r.wave THEN 'held' ELSE 'queued' END::job_state,
+          CASE WHEN p.error IS NOT NULL THEN 'failed' WHEN waits.now THEN 'held' ELSE 'queued' END::job_state,
           CASE p.kind WHEN 'control' THEN 'scratch' ELSE ${strategy} END, a.metric,
           CASE a.gate ->> 'kind' WHEN 'absolute' THEN (a.gate ->> 'target')::float8 END, p.error,
           CASE p.kind WHEN 'control' THEN times.waited + times.analyzed ELSE times.waited END,
           CASE p.kind WHEN 'control' THEN 0 ELSE times.analyzed END, r.held_waiting_ms + r.held_analyzing_ms,
-          placed.wave, CASE WHEN placed.wave > r.wave THEN 'held' ELSE 'queue_wait' END::job_phase,
+          asked.approval, placed.wave, CASE WHEN waits.now THEN 'held' ELSE 'queue_wait' END::job_phase,
           clock.now, clock.now, clock.now, CASE WHEN p.error IS NULL THEN NULL ELSE clock.now END
         FROM planned p
         JOIN adapter_versions v ON v.id = p.source_version_id
@@ -163,6 +164,10 @@ export function createJobRepository(db: Database) {
               1 + (SELECT count(*)::int FROM unnest(r.wave_limits) AS limits (rank)
                 WHERE ${waveRank(rolloutId, Prisma.sql`v.adapter_id`)} > limits.rank COLLATE "C")) END AS wave
         ) AS placed
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN p.kind = 'adaptation' AND a.approval = 'tenant' THEN 'awaited' END AS approval
+        ) AS asked
+        CROSS JOIN LATERAL (SELECT placed.wave > r.wave OR asked.approval IS NOT NULL AS now) AS waits
         ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id, state::text AS state`,
 
     expired: (limit: number, tx: Queryable = db) =>

@@ -79,6 +79,7 @@ export async function planInPages(
     return true;
   };
 
+  await repository.countLeftOut(db, { id: rollout.id, ...fleetOf(rollout) });
   await decideWaves(db, rollout);
   if (!(await planAll('adaptation', readSources(rollout, refusals)))) return null;
   const { seed } = rollout.options;

@@ -29,6 +29,7 @@ export function toRollout(
     paused_at: toTimestamp(row.pausedAt),
     paused_reason: showReason(row.pausedReason as Rollout['paused_reason'], scope),
     waves: wavesOf(row),
+    left_out: scope === null ? (row.leftOut as Rollout['left_out']) : null,
     jobs,
     controls,
     summary: {

@@ -16,8 +16,12 @@ function resumable(which: JobsToHold): Prisma.Sql {
   return 'jobId' in which
     ? Prisma.sql`id = ${which.jobId}`
     : Prisma.sql`rollout_id = ${which.rolloutId} AND (paused_by = 'rollout' OR (
-        state = 'held' AND wave <= (SELECT wave FROM rollouts WHERE id = ${which.rolloutId})))`;
+        state = 'held' AND approval IS DISTINCT FROM 'awaited'
+        AND COALESCE(wave, 1) <= (SELECT wave FROM rollouts WHERE id = ${which.rolloutId})))`;
 }
+
+/** Whether a job `j` of the rollout `r` would wait if nobody had paused it: for its wave, or for its tenant's approval. */
+export const WAITS = Prisma.sql`(j.wave > r.wave OR j.approval = 'awaited')`;
 
 function limitOf(which: JobsToHold): number | null {
   return 'limit' in which ? which.limit : null;
@@ -52,13 +56,13 @@ export const pauseRepository = {
     return count === 1;
   },
 
-  /** Puts paused jobs, and those of a wave that was released, into the queue. A ready job is refined on. */
+  /** Puts paused jobs, and those of a wave that was released, into the queue unless they wait for something else. A ready job is refined on. */
   resume: (tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> =>
     tx.$queryRaw<ChangedJob[]>`
       ${CLOCK}
       UPDATE jobs j SET ${ACCRUE},
-        state = CASE WHEN j.state = 'ready' THEN j.state WHEN j.wave > r.wave THEN 'held' ELSE 'queued' END,
-        phase = CASE WHEN j.ttr_ms IS NOT NULL THEN j.phase WHEN j.wave > r.wave THEN 'held' ELSE 'queue_wait' END,
+        state = CASE WHEN j.state = 'ready' THEN j.state WHEN ${WAITS} THEN 'held' ELSE 'queued' END,
+        phase = CASE WHEN j.ttr_ms IS NOT NULL THEN j.phase WHEN ${WAITS} THEN 'held' ELSE 'queue_wait' END,
         paused_at = NULL, paused_by = NULL, updated_at = clock.now
       FROM clock,
         (SELECT id, state FROM jobs WHERE ${resumable(which)} AND finished_at IS NULL AND (paused_at IS NOT NULL OR state = 'held')

@@ -1,20 +1,32 @@
 import type { Transaction } from '../../../lib/database.ts';
 import { ACCRUE_AS_HELD, CLOCK } from '../job-clock.ts';
 import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
+import { WAITS } from './pause.repository.ts';
 
 /** The queries by which a job that has ended begins anew. */
 export const retryRepository = {
-  /** Whether its source is gone, and whether something was carried over from it to the same base meanwhile. */
-  async obstacles(tx: Transaction, jobId: string): Promise<{ sourceGone: boolean; carriedOver: boolean }> {
-    const [row] = await tx.$queryRaw<{ source_gone: boolean; carried_over: boolean }[]>`
+  /**
+   * Whether its source is gone, whether something was carried over from it to the same base meanwhile, and whether its adapter is pinned to
+   * another one.
+   */
+  async obstacles(
+    tx: Transaction,
+    jobId: string,
+  ): Promise<{ sourceGone: boolean; carriedOver: boolean; pinned: boolean }> {
+    const [row] = await tx.$queryRaw<{ source_gone: boolean; carried_over: boolean; pinned: boolean }[]>`
       SELECT (a.deleted_at IS NOT NULL OR s.id IS NULL OR s.deleted_at IS NOT NULL) AS source_gone,
         j.kind = 'adaptation' AND EXISTS (
           SELECT 1 FROM adapter_versions v WHERE v.adapter_id = j.adapter_id AND v.parent_version_id = j.source_version_id
-            AND v.base_model_version_id = r.base_model_version_id AND v.deleted_at IS NULL) AS carried_over
+            AND v.base_model_version_id = r.base_model_version_id AND v.deleted_at IS NULL) AS carried_over,
+        COALESCE(a.pinned_base_model_version_id <> r.base_model_version_id, FALSE) AS pinned
       FROM jobs j JOIN rollouts r ON r.id = j.rollout_id JOIN adapters a ON a.id = j.adapter_id
       LEFT JOIN adapter_versions s ON s.id = j.source_version_id
       WHERE j.id = ${jobId}`;
-    return { sourceGone: row?.source_gone ?? true, carriedOver: row?.carried_over ?? false };
+    return {
+      sourceGone: row?.source_gone ?? true,
+      carriedOver: row?.carried_over ?? false,
+      pinned: row?.pinned ?? false,
+    };
   },
 
   /**
@@ -26,8 +38,8 @@ export const retryRepository = {
     const [job] = await tx.$queryRaw<ChangedJob[]>`
       ${CLOCK}
       UPDATE jobs j SET ${ACCRUE_AS_HELD},
-        state = CASE WHEN j.wave > r.wave THEN 'held' ELSE 'queued' END::job_state,
-        phase = CASE WHEN j.wave > r.wave THEN 'held' ELSE 'queue_wait' END::job_phase, finished_at = NULL, excused_attempts = j.attempt, retried_after = j.attempt, error = NULL,
+        state = CASE WHEN ${WAITS} THEN 'held' ELSE 'queued' END::job_state,
+        phase = CASE WHEN ${WAITS} THEN 'held' ELSE 'queue_wait' END::job_phase, finished_at = NULL, excused_attempts = j.attempt, retried_after = j.attempt, error = NULL,
         won_strategy = NULL, fusion_alpha = NULL, fusion_beta = NULL, metric_best = NULL, certificate = NULL, precision = NULL,
         baselines_pending = FALSE, step = 0, total_steps = 0, warnings = '{}', updated_at = clock.now
       FROM clock, (SELECT id, state FROM jobs WHERE id = ${jobId} FOR NO KEY UPDATE) AS old, rollouts r

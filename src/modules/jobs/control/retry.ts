@@ -17,18 +17,22 @@ export interface JobToRetry {
 
 /**
  * Begins a job anew that has ended without a publication. A completed rollout goes on then.
- * @throws AppError 409 `rollout_paused`, `rollout_ended`, `rollout_exists`, `source_deleted`, `already_carried_over` or `job_not_ended`
+ * @throws AppError 409 `rollout_paused`, `rollout_ended`, `rollout_exists`, `source_deleted`, `already_carried_over`, `adapter_pinned` or `job_not_ended`
  */
 export async function retryJob(
   tx: Transaction,
   { id, rolloutId, rolloutState }: JobToRetry,
 ): Promise<{ job: ChangedJob; entries: JobEntry[] }> {
   requireGoingOn(rolloutId, rolloutState);
-  const { sourceGone, carriedOver } = await repository.obstacles(tx, id);
+  const { sourceGone, carriedOver, pinned } = await repository.obstacles(tx, id);
   if (sourceGone)
     throw conflict('source_deleted', `job ${id} cannot be retried: the version that it starts from is deleted`);
   if (carriedOver) {
     throw conflict('already_carried_over', `job ${id} cannot be retried: another rollout has carried its adapter over`);
+  }
+  if (pinned) {
+    const message = `job ${id} cannot be retried: its adapter is pinned to another base model version, clear the pin first`;
+    throw conflict('adapter_pinned', message);
   }
   const job = await repository.retry(tx, id);
   if (job === null) {
