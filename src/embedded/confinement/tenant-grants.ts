@@ -10,6 +10,7 @@ const EVENT = ['id', 'transaction_id', 'tenant_id', 'type', 'subject_id', 'data'
 const AUDIT_ENTRY = [
   ...['id', 'tenant_id', 'actor', 'key_id', 'operation', 'subject_id', 'before', 'after', 'request_id'],
 ];
+const ADAPTER_SETTINGS = ['dataset_id', 'labels', 'pinned_base_model_version_id', 'approval'];
 /** What a cancellation changes. */
 const CANCELLED_JOB = [
   ...[
@@ -57,7 +58,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   // A trigger keeps it.
   adapter_labels: READ,
   adapter_versions: { SELECT: null, INSERT: null, UPDATE: ['deleted_at'] },
-  adapters: { SELECT: null, INSERT: null, UPDATE: ['name', 'dataset_id', 'labels', 'deleted_at'] },
+  adapters: { SELECT: null, INSERT: null, UPDATE: [...ADAPTER_SETTINGS, 'name', 'deleted_at'] },
   anchor_outcomes: NOTHING,
   api_keys: { SELECT: null, INSERT: null, UPDATE: ['expires_at', 'revoked_at'] },
   approval_requests: NOTHING,

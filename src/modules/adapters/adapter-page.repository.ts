@@ -9,7 +9,7 @@ import { withLabels } from './settings/labels.repository.ts';
 /** The columns of an adapter and of a version that answers show. */
 const ADAPTER = [
   ...(['id', 'tenantId', 'baseModelId', 'datasetId', 'name', 'metric', 'gate', 'appendEos', 'maxLength'] as const),
-  ...(['labels', 'createdAt'] as const),
+  ...(['labels', 'pinnedBaseModelVersionId', 'approval', 'createdAt'] as const),
 ] as const satisfies readonly (keyof Prisma.AdapterGetPayload<object>)[];
 const VERSION = [
   ...(['id', 'tenantId', 'adapterId', 'baseModelVersionId', 'parentVersionId', 'number', 'origin'] as const),
@@ -74,9 +74,11 @@ function adaptersOf(query: ListAdaptersQuery, tenantId: string | null): Prisma.S
     query.name !== undefined && Prisma.sql`AND a.name = ${query.name}`,
   ];
   const conditions = Prisma.join([Prisma.empty, ...given.filter((condition) => condition !== false)], ' ');
+  // With labels, the best plan depends on how many adapters they leave.
+  const limit = query.label === undefined ? usualLimit(take, 51) : Prisma.sql`${take}`;
   return Prisma.sql`
     SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id ${withLabels({ ...query, tenantIds })}
-    WHERE a.deleted_at IS NULL AND t.deleted_at IS NULL ${conditions} ORDER BY a.id DESC LIMIT ${usualLimit(take, 51)}`;
+    WHERE a.deleted_at IS NULL AND t.deleted_at IS NULL ${conditions} ORDER BY a.id DESC LIMIT ${limit}`;
 }
 
 const PREFIXED = VERSION.map((field) => [field, `version_${field}`] as const);

@@ -18,6 +18,8 @@ export function toAdapter(row: ShownAdapter): Adapter {
     append_eos: row.appendEos,
     max_length: row.maxLength,
     labels: row.labels as Adapter['labels'],
+    pinned_base_model_version_id: row.pinnedBaseModelVersionId,
+    approval: row.approval as Adapter['approval'],
     latest_version: latest === undefined ? null : toAdapterVersion(latest),
     current: row.currentVersions.map((current) => toCurrentVersion(current, current)),
     created_at: toTimestamp(row.createdAt),

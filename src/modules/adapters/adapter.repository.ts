@@ -173,7 +173,9 @@ export function createAdapterRepository(db: Database) {
     /** @param settings those that change, by their names in the API */
     async setSettings(id: string, settings: Omit<UpdateAdapter, 'dataset_id'>, tx: Transaction): Promise<void> {
       if (Object.keys(settings).length === 0) return;
-      await tx.adapter.update({ where: { id }, data: settings, select: { id: true } });
+      const { pinned_base_model_version_id: pin, ...others } = settings;
+      const data = { ...others, ...(pin !== undefined && { pinnedBaseModelVersionId: pin }) };
+      await tx.adapter.update({ where: { id }, data, select: { id: true } });
     },
 
     findVersion: (adapterId: string, id: string, tenantId: string | null, tx: Queryable = db) =>

@@ -16,6 +16,18 @@ export const Metric = Type.Enum(METRICS, {
 
 const Labels = labelsOf({ description: 'Labels by which lists, rollouts and waves choose adapters.' });
 
+const Pin = Nullable(
+  Id(
+    'baseModelVersion',
+    'The version of the base model to which it is pinned: no rollout to another one takes it. Pinned to the one that it is on, it is left ' +
+      'out of rollouts. Null if it is not pinned.',
+  ),
+);
+
+const Approval = Type.Enum(['none', 'tenant'] as const, {
+  description: '`tenant`: each of its jobs is `held` until its tenant approves it (`POST /v1/jobs/{id}/approve`).',
+});
+
 const BaseModelVersionReference = Type.String({
   minLength: 1,
   maxLength: 100,
@@ -44,6 +56,8 @@ export const CreateAdapter = Type.Object(
     gate: GateRule,
     ...Type.Partial(AdapterOptions).properties,
     labels: Type.Optional(Labels),
+    pinned_base_model_version_id: Type.Optional(Pin),
+    approval: Type.Optional(Approval),
     source: Type.Optional(FolderSource),
     tenant_id: Type.Optional(
       Id('tenant', 'The owner of the adapter. Operators have to name it; others may leave it out.'),
@@ -59,6 +73,8 @@ export const UpdateAdapter = Type.Object(
       Nullable(Id('dataset', 'The dataset that it has from now on; null takes its dataset away.')),
     ),
     labels: Type.Optional(labelsOf({ description: 'All labels that it has from now on, in place of those before.' })),
+    pinned_base_model_version_id: Type.Optional(Pin),
+    approval: Type.Optional(Approval),
   },
   {
     title: 'UpdateAdapter',
@@ -173,6 +189,8 @@ export const Adapter = Type.Object(
     append_eos: AdapterOptions.properties.append_eos,
     max_length: Nullable(AdapterOptions.properties.max_length),
     labels: Labels,
+    pinned_base_model_version_id: Pin,
+    approval: Approval,
     latest_version: Nullable(AdapterVersion),
     current: Type.Array(CurrentVersion, {
       maxItems: CURRENT_SHOWN,

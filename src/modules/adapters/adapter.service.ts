@@ -29,7 +29,7 @@ import type {
   UpdatedAdapter,
 } from './adapter.schemas.ts';
 import { checkGate, checkSlices } from './gate.ts';
-import { updateAdapter } from './settings/update-adapter.ts';
+import { requirePin, updateAdapter } from './settings/update-adapter.ts';
 
 export type AdapterService = ReturnType<typeof createAdapterService>;
 
@@ -110,12 +110,20 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     const baseModelId = base.modelId;
     const id = newId('adapter');
     const { name, metric, gate, dataset_id: datasetId, append_eos: appendEos, max_length: maxLength } = body;
-    const { labels = {} } = body;
-    const row = { id, tenantId: owner, baseModelId, datasetId, name, metric, gate, appendEos, maxLength, labels };
+    const { labels = {}, pinned_base_model_version_id: pin = null, approval = 'none' } = body;
+    const settings = { datasetId, labels, pinnedBaseModelVersionId: pin, approval };
+    const row = { id, tenantId: owner, baseModelId, name, metric, gate, appendEos, maxLength, ...settings };
     await adapters.insert(row, tx);
     // It may have been deleted since it was found; its deletion waits for this transaction, or has ended.
     await requireDataset(datasetId, owner, tx);
-    const data = { name, base_model_id: baseModelId, dataset_id: datasetId, labels };
+    const data = {
+      name,
+      base_model_id: baseModelId,
+      dataset_id: datasetId,
+      labels,
+      pinned_base_model_version_id: pin,
+      approval,
+    };
     await recordEvent(tx, { tenantId: owner, type: 'adapter.created', subjectId: id, data });
     if (base.imported !== undefined && base.versionId !== undefined) {
       await insertVersion({ id, tenantId: owner }, base.imported, base.versionId, tx);
@@ -162,6 +170,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     await tenants.get(owner, null);
     const baseModel = await models.findModel(body.base_model);
     if (baseModel === null) throw notFound('base model', body.base_model);
+    await requirePin(models, { baseModelId: baseModel.id, pin: body.pinned_base_model_version_id });
     const dataset = await requireDataset(body.dataset_id, owner);
     if (dataset !== null) checkSlices(body.gate, dataset);
     if (await adapters.isNameTaken(owner, body.name)) throw adapterExists(body.name);
@@ -226,7 +235,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       recordChange: RecordChange,
     ): Promise<UpdatedAdapter> =>
       withTransaction(db, async (tx) => {
-        const owner = await updateAdapter(tx, { adapters, datasets }, { id, scope, given, recordChange });
+        const owner = await updateAdapter(tx, { adapters, datasets, models }, { id, scope, given, recordChange });
         return showUpdated(id, owner, tx);
       }),
 

@@ -1,8 +1,7 @@
 import type { Transaction } from '../../lib/database.ts';
 import type { JobRoom } from '../quotas/index.ts';
 import { planningRepository, type FleetToPlan, type Refusals, type SourceCount } from '../rollouts/index.ts';
-import { fleetRepository } from './fleet.repository.ts';
-import type { ForecastResult, SkipReason } from './forecast.result.ts';
+import { SKIP_REASONS, type ForecastResult, type SkipReason } from './forecast.result.ts';
 
 /** Number of tenants that a forecast lists. */
 export const TENANTS_SHOWN = 1000;
@@ -29,35 +28,34 @@ export async function countFleet(
   readRooms: ReadRooms,
 ): Promise<CountedFleet> {
   const sources = await planningRepository.countSourcesByTenant(tx, fleet);
-  const all = await fleetRepository.all(tx, fleet.baseModelVersionId);
+  const leftOut = await planningRepository.leftOut(tx, fleet);
   const planned = sum(sources, ({ adapters }) => adapters);
-  const eligible = fleet.selection === undefined ? planned : await countEligible(tx, fleet);
   const rooms = await readRooms(tx, [...new Set(sources.map(({ tenant_id: id }) => id))]);
   const able = withinRooms(
     sources.filter((source) => !refusals.has(source.base_model_version_id)),
     rooms,
   );
   const taken = sum(able, ({ jobs }) => jobs);
-  const counts: Record<SkipReason, number> = {
+  const total = planned + sum(Object.values(leftOut), (adapters) => adapters);
+  const counts: Partial<Record<SkipReason, number>> = {
+    ...leftOut,
     incompatible: sum(sources, (source) => (refusals.has(source.base_model_version_id) ? source.adapters : 0)),
     dataset_missing: sum(able, ({ source }) => source.without_dataset),
     quota_exceeded: sum(able, ({ refused }) => refused),
-    not_selected: eligible - planned,
-    carried_over_already: all.adapters - eligible - all.without_version,
-    without_version: all.without_version,
   };
   const tenants = groupSum(able, ({ source }) => source.tenant_id);
   return {
-    adapters: { total: all.adapters, taken, skipped: all.adapters - taken },
+    adapters: { total, taken, skipped: total - taken },
     old_versions: groupSum(
       sources.map((source) => ({ source, jobs: source.adapters })),
       ({ source }) => source.base_model_version_id,
     ).map(([id, adapters]) => ({ base_model_version_id: id, adapters, problem: refusals.get(id) ?? null })),
     tenants: tenants.slice(0, TENANTS_SHOWN).map(([id, jobs]) => ({ tenant_id: id, jobs })),
     tenant_count: tenants.length,
-    skipped: Object.entries(counts)
-      .filter(([, adapters]) => adapters > 0)
-      .map(([reason, adapters]) => ({ reason: reason as SkipReason, adapters })),
+    skipped: SKIP_REASONS.flatMap((reason) => {
+      const adapters = counts[reason] ?? 0;
+      return adapters > 0 ? [{ reason, adapters }] : [];
+    }),
     jobs: groupSum(able, ({ source }) => source.base_model_version_id).map(([oldBaseModelVersionId, jobs]) => {
       const own = able.filter(({ source }) => source.base_model_version_id === oldBaseModelVersionId);
       const withData = sum(own, ({ source }) => source.adapters - source.without_dataset);
@@ -66,10 +64,6 @@ export async function countFleet(
     }),
     planned,
   };
-}
-
-async function countEligible(tx: Transaction, fleet: FleetToPlan): Promise<number> {
-  return planningRepository.countSources(tx, { ...fleet, selection: undefined });
 }
 
 interface AbleSource {

@@ -1,10 +1,11 @@
 import type { Prisma } from '../../lib/database.ts';
+import { LEFT_OUT_REASONS } from '../rollouts/index.ts';
 import type { Prediction } from './prediction/predict.ts';
 import type { Basis } from './prediction/predict-fleet.ts';
 
-/** Why adapters are not carried over. */
-export type SkipReason =
-  'incompatible' | 'dataset_missing' | 'quota_exceeded' | 'not_selected' | 'carried_over_already' | 'without_version';
+/** Why adapters are not carried over: their jobs would fail, or they would get none. */
+export const SKIP_REASONS = ['incompatible', 'dataset_missing', 'quota_exceeded', ...LEFT_OUT_REASONS] as const;
+export type SkipReason = (typeof SKIP_REASONS)[number];
 
 /** What a forecast has found, as its row stores it. The API shows it under the same names. */
 export interface ForecastResult {

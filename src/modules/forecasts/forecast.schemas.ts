@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
 import { ErrorOf, Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 import { CreateRollout, RolloutOptions } from '../rollouts/index.ts';
+import { SKIP_REASONS } from './forecast.result.ts';
 import { LIKENESSES } from './prediction/history.repository.ts';
 
 /** A dry run asks for what a rollout would do, in the words of the rollout. */
@@ -10,11 +11,6 @@ export const CreateForecast = Type.Object(CreateRollout.properties, {
   additionalProperties: false,
 });
 export type CreateForecast = Static<typeof CreateForecast>;
-
-const SKIP_REASONS = [
-  ...(['incompatible', 'dataset_missing', 'quota_exceeded', 'not_selected'] as const),
-  ...(['carried_over_already', 'without_version'] as const),
-];
 
 const DriftOf = (what: string) =>
   Nullable(

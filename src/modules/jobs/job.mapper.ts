@@ -43,6 +43,7 @@ export function toJob(row: JobRow, scope: string | null): Job {
       evaluate: row.evaluateMs,
       publish: row.publishMs,
     },
+    approval: row.approval as Job['approval'],
     wave: row.wave,
     paused_at: toTimestamp(row.pausedAt),
     paused_by: row.pausedBy as Job['paused_by'],

@@ -15,7 +15,7 @@ const FIELDS = [
   ...(['metricNone', 'metricCopy', 'metricBest', 'ttrMs', 'queueWaitMs', 'prepareMs', 'evolutionMs'] as const),
   ...(['initializeMs', 'fineTuneMs', 'evaluateMs', 'publishMs', 'heldMs', 'attempt', 'error', 'appendEos'] as const),
   ...(['appendEosReason', 'maxLength', 'createdAt', 'startedAt', 'readyAt', 'finishedAt'] as const),
-  ...(['updatedAt', 'certificate', 'wave', 'pausedAt', 'pausedBy'] as const),
+  ...(['updatedAt', 'certificate', 'approval', 'wave', 'pausedAt', 'pausedBy'] as const),
 ] as const satisfies readonly (keyof Prisma.JobGetPayload<object>)[];
 
 export type JobRow = Pick<Prisma.JobGetPayload<object>, (typeof FIELDS)[number]> & {
@@ -146,8 +146,8 @@ export function createJobRepository(db: Database) {
      * accepted: the wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so
      * for it the first two count as waiting.
      * Where the rollout has a policy, its waves are decided before, and a job of a later wave is held, as is one that waits for another
-     * job. All others get their start tags, and wait for a slot where the rollout's concurrency is limited. The clock of a late one starts
-     * with the import, and no wave that is over gets it.
+     * job, or for its tenant's approval. All others get their start tags, and wait for a slot where the rollout's concurrency is limited.
+     * The clock of a late one starts with the import, and no wave that is over gets it.
      * @returns those that the rollout did not have yet
      */
     plan: (tx: Queryable, { rolloutId, strategy, late = false }: Planning, jobs: readonly PlannedJob[]) =>
@@ -155,7 +155,8 @@ export function createJobRepository(db: Database) {
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
         planned AS MATERIALIZED (
           SELECT p.*, v.tenant_id, v.adapter_id, v.created_at AS source_created_at, CASE WHEN p.error IS NOT NULL THEN 'failed'
-            WHEN p.waits OR placed.wave > r.wave THEN 'held' ELSE 'queued' END::job_state AS state, placed.wave
+            WHEN p.waits OR placed.wave > r.wave OR asked.approval IS NOT NULL THEN 'held' ELSE 'queued' END::job_state AS state,
+            placed.wave, asked.approval
           FROM unnest(
             ${jobs.map((job) => job.id)}::text[], ${jobs.map((job) => job.sourceVersionId)}::text[],
             ${jobs.map((job) => job.kind)}::job_kind[],
@@ -163,6 +164,7 @@ export function createJobRepository(db: Database) {
             ${jobs.map((job) => job.waitsFor !== undefined)}::boolean[]
           ) AS p (id, source_version_id, kind, error, waits)
           JOIN adapter_versions v ON v.id = p.source_version_id
+          JOIN adapters a ON a.id = v.adapter_id
           JOIN rollouts r ON r.id = ${rolloutId}
           CROSS JOIN LATERAL (
             SELECT CASE WHEN r.wave_limits IS NULL THEN NULL WHEN p.kind = 'control' THEN cardinality(r.wave_limits) + 1
@@ -175,18 +177,21 @@ export function createJobRepository(db: Database) {
             SELECT CASE WHEN ${late} THEN GREATEST(assigned.wave, r.wave + CASE WHEN r.awaiting_approval THEN 1 ELSE 0 END)
               ELSE assigned.wave END AS wave
           ) AS placed
+          CROSS JOIN LATERAL (
+            SELECT CASE WHEN p.kind = 'adaptation' AND a.approval = 'tenant' THEN 'awaited' END AS approval
+          ) AS asked
         ),
         ${startTagsOf(rolloutId, PLANNED_TO_QUEUE)}
         INSERT INTO jobs (
           id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, metric_target, error,
-          queue_wait_ms, evolution_ms, held_ms, wave, start_tag, slot, phase, phase_since, created_at, updated_at, finished_at
+          queue_wait_ms, evolution_ms, held_ms, approval, wave, start_tag, slot, phase, phase_since, created_at, updated_at, finished_at
         )
         SELECT p.id, p.tenant_id, r.id, p.adapter_id, p.source_version_id, p.kind, p.state,
           CASE p.kind WHEN 'control' THEN 'scratch' ELSE ${strategy} END, a.metric,
           CASE a.gate ->> 'kind' WHEN 'absolute' THEN (a.gate ->> 'target')::float8 END, p.error,
           CASE p.kind WHEN 'control' THEN times.waited + times.analyzed ELSE times.waited END,
           CASE p.kind WHEN 'control' THEN 0 ELSE times.analyzed END, times.held,
-          p.wave, t.tag, CASE WHEN p.state = 'queued' AND ${IS_LIMITED} THEN 'waiting' END,
+          p.approval, p.wave, t.tag, CASE WHEN p.state = 'queued' AND ${IS_LIMITED} THEN 'waiting' END,
           CASE p.state WHEN 'held' THEN 'held' ELSE 'queue_wait' END::job_phase,
           clock.now, clock.now, clock.now, CASE WHEN p.error IS NULL THEN NULL ELSE clock.now END
         FROM planned p

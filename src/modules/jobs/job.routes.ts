@@ -103,6 +103,21 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config
     (request) => service(request).resume(request.params.id, tenantScope(request), recordChangeOf(request)),
   );
   app.post(
+    '/jobs/:id/approve',
+    {
+      onRequest: requireScope('tenant:write'),
+      schema: {
+        ...operation('approveJob', "Approve a job that waits for its tenant's approval"),
+        description:
+          'The jobs of an adapter whose `approval` is `tenant` are `held` until then. Where something else holds the job too, its wave or ' +
+          'a pause, it goes on waiting for that. Approving a job that waits for no approval changes nothing.',
+        params: JobParams,
+        response: { 200: Job },
+      },
+    },
+    (request) => service(request).approve(request.params.id, tenantScope(request), recordChangeOf(request)),
+  );
+  app.post(
     '/jobs/:id/retry',
     {
       onRequest: requireScope('tenant:write'),

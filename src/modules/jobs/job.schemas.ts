@@ -139,6 +139,12 @@ export const Job = Type.Object(
           'for its wave, an approval or an older job, or ended until it was tried again.',
       },
     ),
+    approval: Nullable(
+      Type.Enum(['awaited', 'given'] as const, {
+        description:
+          '`awaited`: it is held until its tenant approves it. Null where the adapter asked for no approval when the job was planned.',
+      }),
+    ),
     wave: Nullable(Type.Integer({ description: 'Its wave, from 1; null where the rollout has no policy.' })),
     paused_at: Nullable(Timestamp),
     paused_by: Nullable(

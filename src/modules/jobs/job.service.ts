@@ -87,6 +87,12 @@ export function createJobService({ db, producer, quotas = NO_QUOTAS }: JobServic
       return get(id, scope);
     },
 
+    /** Lets a job begin that waits for its tenant's approval. @throws AppError 404, 409 `job_ended` or `rollout_ended` */
+    async approve(id: string, scope: string | null, recordChange: RecordChange = unrecorded): Promise<Job> {
+      await control.approve(await get(id, scope), recordChange);
+      return get(id, scope);
+    },
+
     /** Begins a job anew that has ended without a publication. @throws AppError 403, 404, 409 */
     async retry(id: string, scope: string | null, recordChange: RecordChange = unrecorded): Promise<Job> {
       await control.retry(await get(id, scope), recordChange);

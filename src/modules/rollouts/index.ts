@@ -3,7 +3,7 @@ export { createApprovalCheck } from './approvals/approval-check.ts';
 export { followInBatches } from './control/pausing.ts';
 export { assignWaves, labelsOfWaves, sizesOfWaves } from './control/assign-waves.ts';
 export { fleetOf, type Refusals } from './planning.ts';
-export { planningRepository, type FleetToPlan, type SourceCount } from './planning.repository.ts';
+export { LEFT_OUT_REASONS, planningRepository, type FleetToPlan, type SourceCount } from './planning.repository.ts';
 export { createRolloutLifecycle, type RolloutLifecycle } from './rollout-lifecycle.ts';
 export { SPEEDUP, type RolloutRow } from './rollout.repository.ts';
 export { CreateRollout, Rollout, RolloutOptions, type StoredOptions } from './rollout.schemas.ts';

@@ -25,6 +25,12 @@ export interface SourceCount {
   rows: number;
 }
 
+/** Why a rollout does not take an adapter. */
+export const LEFT_OUT_REASONS = ['no_version', 'carried_over', 'not_selected', 'pinned'] as const;
+
+/** Number of adapters by the reason for which a rollout does not take them. Reasons without any are left out. */
+export type LeftOut = Partial<Record<(typeof LEFT_OUT_REASONS)[number], number>>;
+
 /** `waits_for` is the job that the adaptation waits for; the control waits with it. */
 export type ControlRow = Pick<SourceRow, 'adapter_version_id' | 'adapter_id' | 'tenant_id'> & {
   waits_for: string | null;
@@ -65,10 +71,20 @@ export const planningRepository = {
       SELECT newest.id AS adapter_version_id, a.id AS adapter_id, a.tenant_id, newest.base_model_version_id, a.dataset_id
       ${sourcesOf(fleet)} AND a.id > ${after} ORDER BY a.id LIMIT ${limit}`,
 
-  async countSources(db: Queryable, fleet: FleetToPlan): Promise<number> {
-    const [row] = await db.$queryRaw<{ count: number }[]>`SELECT count(*)::int AS count ${sourcesOf(fleet)}`;
-    return row?.count ?? 0;
+  /**
+   * Counts the adapters of the base model that a rollout does not take, by reason, without those whose jobs would fail. An adapter has one
+   * reason.
+   */
+  async leftOut(db: Queryable, fleet: FleetToPlan): Promise<LeftOut> {
+    const [row] = await db.$queryRaw<[{ left_out: LeftOut }]>`SELECT ${leftOutOf(fleet)} AS left_out`;
+    return row.left_out;
   },
+
+  /** Writes the same down, unless that is done. */
+  noteLeftOut: (db: Queryable, { id, ...fleet }: FleetToPlan & { id: string }) =>
+    db.$executeRaw`
+      UPDATE rollouts SET updated_at = clock_timestamp(), left_out = ${leftOutOf(fleet)}
+      WHERE id = ${id} AND left_out IS NULL`,
 
   /** All adapters of a rollout in the order of its waves, and which of the labels of its waves they have. */
   ranked: (db: Queryable, { id, labels, ...fleet }: FleetToPlan & { id: string; labels: readonly Labels[] }) => {
@@ -149,7 +165,8 @@ export const planningRepository = {
     tx.$executeRaw`
       INSERT INTO events (id, tenant_id, type, subject_id, data)
       SELECT e.id, j.tenant_id, 'job.' || j.state, j.id,
-        jsonb_build_object('rollout_id', j.rollout_id, 'adapter_id', j.adapter_id, 'kind', j.kind)
+        jsonb_build_object('rollout_id', j.rollout_id, 'adapter_id', j.adapter_id, 'kind', j.kind) ||
+          CASE WHEN j.approval IS NULL THEN '{}' ELSE jsonb_build_object('approval', j.approval) END
       FROM unnest(${jobIds.map(() => newId('event'))}::text[], ${[...jobIds]}::text[]) AS e (id, job_id)
       JOIN jobs j ON j.id = e.job_id AND j.rollout_id = ${rolloutId}
       ORDER BY j.id`,
@@ -161,34 +178,63 @@ export const planningRepository = {
   },
 };
 
-/** As a value, the last condition is computed for one adapter after the other. As a join, each page would read all versions. */
-function sourcesOf({ baseModelVersionId, selection, among }: FleetToPlan): Prisma.Sql {
+function sourcesOf(fleet: FleetToPlan): Prisma.Sql {
+  return Prisma.sql`
+    ${candidates(fleet)} JOIN LATERAL ${NEWEST} ON newest.base_model_version_id <> new_base.id
+    WHERE a.deleted_at IS NULL AND ${selected(fleet.selection)} ${amongThese(fleet.among)} AND NOT ${PINNED_ELSEWHERE}
+      AND NOT ${CARRIED_OVER}`;
+}
+
+/** Number of adapters by the reason for which a rollout does not take them, as JSON. */
+function leftOutOf(fleet: FleetToPlan): Prisma.Sql {
+  return Prisma.sql`(
+    SELECT COALESCE(jsonb_object_agg(reason, adapters), '{}') FROM (
+      SELECT CASE WHEN newest.id IS NULL THEN 'no_version'
+        WHEN newest.base_model_version_id = new_base.id OR ${CARRIED_OVER} THEN 'carried_over'
+        WHEN NOT ${selected(fleet.selection)} THEN 'not_selected'
+        WHEN ${PINNED_ELSEWHERE} THEN 'pinned' END AS reason, count(*)::int AS adapters
+      ${candidates(fleet)} LEFT JOIN LATERAL ${NEWEST} ON TRUE WHERE a.deleted_at IS NULL GROUP BY 1
+    ) AS counted WHERE reason IS NOT NULL)`;
+}
+
+/** The adapters `a` of the base model of which `new_base` is the version that a rollout carries them over to. */
+function candidates({ baseModelVersionId }: FleetToPlan): Prisma.Sql {
   return Prisma.sql`
     FROM adapters a
     JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
-    JOIN base_model_versions new_base ON new_base.id = ${baseModelVersionId} AND new_base.base_model_id = a.base_model_id
-    JOIN LATERAL (
-      SELECT v.id, v.base_model_version_id FROM adapter_versions v WHERE v.adapter_id = a.id AND NOT v.superseded
-        AND v.deleted_at IS NULL
-      ORDER BY v.number DESC LIMIT 1
-    ) AS newest ON newest.base_model_version_id <> new_base.id
-    WHERE a.deleted_at IS NULL ${selected(selection)} ${amongThese(among)} AND NOT COALESCE((
-      SELECT TRUE FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
-      WHERE v.adapter_id = a.id AND v.base_model_version_id = new_base.id AND v.deleted_at IS NULL
-        AND COALESCE(source.number, v.number) >= COALESCE((
-          SELECT max(i.number) FROM adapter_versions i WHERE i.adapter_id = a.id AND i.origin = 'imported'), 0)
-      LIMIT 1
-    ), FALSE)`;
+    JOIN base_model_versions new_base ON new_base.id = ${baseModelVersionId} AND new_base.base_model_id = a.base_model_id`;
 }
+
+/** The version that a rollout carries over. */
+const NEWEST = Prisma.sql`(
+  SELECT v.id, v.base_model_version_id FROM adapter_versions v WHERE v.adapter_id = a.id AND NOT v.superseded
+    AND v.deleted_at IS NULL
+  ORDER BY v.number DESC LIMIT 1
+) AS newest`;
+
+/** Its tenant wants no rollout to this version to take it. */
+const PINNED_ELSEWHERE = Prisma.sql`COALESCE(a.pinned_base_model_version_id <> new_base.id, FALSE)`;
+
+/**
+ * The newest import, or what was carried over from it, is on the version already. As a value, this is computed for one adapter after the
+ * other. As a join, each page would read all versions.
+ */
+const CARRIED_OVER = Prisma.sql`COALESCE((
+  SELECT TRUE FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
+  WHERE v.adapter_id = a.id AND v.base_model_version_id = new_base.id AND v.deleted_at IS NULL
+    AND COALESCE(source.number, v.number) >= COALESCE((
+      SELECT max(i.number) FROM adapter_versions i WHERE i.adapter_id = a.id AND i.origin = 'imported'), 0)
+  LIMIT 1
+), FALSE)`;
 
 /** Adapters have to be named themselves or belong to a tenant that is, and have the labels. Labels alone choose among all adapters. */
 function selected(selection: RolloutPolicy['selection']): Prisma.Sql {
-  if (selection === undefined) return Prisma.empty;
+  if (selection === undefined) return Prisma.sql`TRUE`;
   const { tenants, adapters, labels } = selection;
-  const byLabels = labels === undefined ? Prisma.empty : Prisma.sql`AND ${hasLabels(labels)}`;
+  const byLabels = labels === undefined ? Prisma.sql`TRUE` : hasLabels(labels);
   if (tenants === undefined && adapters === undefined && labels !== undefined) return byLabels;
   const [tenantIds, adapterIds] = [[...(tenants ?? [])], [...(adapters ?? [])]];
-  return Prisma.sql`AND (a.tenant_id = ANY(${tenantIds}::text[]) OR a.id = ANY(${adapterIds}::text[])) ${byLabels}`;
+  return Prisma.sql`((a.tenant_id = ANY(${tenantIds}::text[]) OR a.id = ANY(${adapterIds}::text[])) AND ${byLabels})`;
 }
 
 /** Whether the adapter `a` has all of the labels. */
@@ -200,11 +246,13 @@ function amongThese(adapterIds: FleetToPlan['among']): Prisma.Sql {
   return adapterIds === undefined ? Prisma.empty : Prisma.sql`AND a.id = ANY(${[...adapterIds]}::text[])`;
 }
 
-/** The adaptations that were not refused when they were planned. Some of them may have ended since. */
+/**
+ * The adaptations that were not refused when they were planned, and that no tenant wants to approve. Some of them may have ended since.
+ */
 function ableIn(rolloutId: string): Prisma.Sql {
   return Prisma.sql`
     FROM jobs WHERE rollout_id = ${rolloutId} AND kind = 'adaptation' AND source_version_id IS NOT NULL
-      AND NOT (state = 'failed' AND started_at IS NULL)`;
+      AND NOT (state = 'failed' AND started_at IS NULL) AND approval IS NULL`;
 }
 
 function rankOf(seed: number): Prisma.Sql {

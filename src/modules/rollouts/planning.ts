@@ -96,6 +96,7 @@ export async function planInPages(
     return true;
   };
 
+  await repository.noteLeftOut(db, { id: rollout.id, ...fleetOf(rollout) });
   await decideWaves(db, rollout);
   if (!(await planAll('adaptation', readSources(rollout, refusals)))) return null;
   const { seed } = rollout.options;

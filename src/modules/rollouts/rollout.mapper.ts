@@ -32,6 +32,7 @@ export function toRollout(
     deadline_missed_at: toTimestamp(row.deadlineMissedAt),
     superseded_by: row.supersededById,
     waves: wavesOf(row),
+    left_out: scope === null ? (row.leftOut as Rollout['left_out']) : null,
     jobs,
     controls,
     summary: {

@@ -165,6 +165,14 @@ export const Rollout = Type.Object(
         { description: 'Null where the rollout has no policy.' },
       ),
     ),
+    left_out: Nullable(
+      Type.Record(Type.String(), Type.Integer(), {
+        description:
+          'Number of adapters of the base model that it does not take, by reason, as it was when the planning began: `no_version` (there is ' +
+          'nothing to carry over), `carried_over` (it has a version for this base model version), `not_selected` (by the policy) and ' +
+          '`pinned` (to another version, by its tenant). Each adapter counts for the first of these. Null until then, and for tenants.',
+      }),
+    ),
     jobs: countsOf('adaptation jobs'),
     controls: countsOf('controls'),
     summary: Summary,

@@ -57,6 +57,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     path: { id: await addWaitingRollout(await addBaseModelVersion()) },
     body: { wave: 2 },
   }),
+  approveJob: withJob('queued'),
   cancelJob: withId('job'),
   cancelRollout: withRollout,
   createAdapter: (_world, caller) => ({

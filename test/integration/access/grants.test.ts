@@ -15,7 +15,11 @@ const GRANTS: Record<string, Record<string, string>> = {
   _prisma_migrations: {},
   adapter_labels: { SELECT: ALL },
   adapter_versions: { SELECT: ALL, INSERT: ALL, UPDATE: 'deleted_at' },
-  adapters: { SELECT: ALL, INSERT: ALL, UPDATE: 'dataset_id deleted_at labels name' },
+  adapters: {
+    SELECT: ALL,
+    INSERT: ALL,
+    UPDATE: 'approval dataset_id deleted_at labels name pinned_base_model_version_id',
+  },
   anchor_outcomes: {},
   api_keys: { SELECT: ALL, INSERT: ALL, UPDATE: 'expires_at revoked_at' },
   approval_requests: {},

@@ -222,10 +222,11 @@ Object.assign(
     updateAdapter: {
       actor: 'tenant',
       given: async () => (await world.createAdapter(name())).id,
-      run: (id) => tenant('PATCH', `/v1/adapters/${id}`, { dataset_id: null, labels: { tier: 'gold' } }),
+      run: (id) =>
+        tenant('PATCH', `/v1/adapters/${id}`, { dataset_id: null, labels: { tier: 'gold' }, approval: 'tenant' }),
       entry: {
-        before: { dataset_id: expect.any(String), labels: {} },
-        after: { dataset_id: null, labels: { tier: 'gold' } },
+        before: { dataset_id: expect.any(String), labels: {}, approval: 'none' },
+        after: { dataset_id: null, labels: { tier: 'gold' }, approval: 'tenant' },
       },
     },
     setCurrentVersion: {

@@ -117,6 +117,16 @@ export function controlWrites({
       run: (id) => tenant('POST', `/v1/jobs/${id}/pause`),
       entry: { before: { state: 'queued' }, after: { state: 'paused' } },
     },
+    approveJob: {
+      actor: 'tenant',
+      given: async () => {
+        const id = await newJob();
+        await app().db.job.update({ where: { id }, data: { state: 'held', phase: 'held', approval: 'awaited' } });
+        return id;
+      },
+      run: (id) => tenant('POST', `/v1/jobs/${id}/approve`),
+      entry: { before: { state: 'held', approval: 'awaited' }, after: { state: 'queued', approval: 'given' } },
+    },
     resumeJob: {
       actor: 'tenant',
       given: () => changed(newJob, (id) => tenant('POST', `/v1/jobs/${id}/pause`)),

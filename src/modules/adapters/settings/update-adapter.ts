@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { GateRule } from '../../../../core/options/gates.ts';
 import type { Transaction } from '../../../lib/database.ts';
-import { conflict, notFound } from '../../../lib/errors.ts';
+import { conflict, notFound, unprocessable } from '../../../lib/errors.ts';
 import type { RecordChange } from '../../../lib/record-change.ts';
+import type { createBaseModelRepository } from '../../base-models/index.ts';
 import type { createDatasetRepository } from '../../datasets/index.ts';
 import { recordEvent } from '../../events/index.ts';
 import { requestOutcomesOfLatest, type AdapterRow, type createAdapterRepository } from '../adapter.repository.ts';
@@ -12,6 +13,7 @@ import { checkSlices } from '../gate.ts';
 interface UpdateDependencies {
   readonly adapters: ReturnType<typeof createAdapterRepository>;
   readonly datasets: ReturnType<typeof createDatasetRepository>;
+  readonly models: ReturnType<typeof createBaseModelRepository>;
 }
 
 interface RequestedUpdate {
@@ -27,14 +29,15 @@ interface RequestedUpdate {
  * if none does.
  *
  * @returns the owner of the adapter
- * @throws AppError 404, 409 `adapter_in_use` for another dataset while a job has not ended, 422 `unknown_slice`
+ * @throws AppError 404, 409 `adapter_in_use` for another dataset while a job has not ended, 422 `unknown_slice` or
+ *   `base_model_version_not_found`
  */
 export async function updateAdapter(
   tx: Transaction,
   deps: UpdateDependencies,
   { id, scope, given, recordChange }: RequestedUpdate,
 ): Promise<string> {
-  const { adapters } = deps;
+  const { adapters, models } = deps;
   const job = await adapters.lockForUpdate(id, tx);
   const adapter = await adapters.find(id, scope, tx);
   if (adapter === null) throw notFound('adapter', id);
@@ -43,6 +46,7 @@ export async function updateAdapter(
   if (Object.keys(after).length === 0) return tenantId;
   const { dataset_id: datasetId, ...others } = after;
   if (datasetId !== undefined) await giveDataset(tx, deps, adapter, { datasetId, jobId: job?.id ?? null });
+  await requirePin(models, { ...adapter, pin: others.pinned_base_model_version_id }, tx);
   await adapters.setSettings(id, others, tx);
   await recordEvent(tx, { tenantId, type: 'adapter.updated', subjectId: id, data: after });
   await recordChange(tx, { tenantId, subjectId: id, before, after });
@@ -53,7 +57,12 @@ export async function updateAdapter(
 type Settings = Required<UpdateAdapter>;
 
 function settingsOf(row: AdapterRow): Settings {
-  return { dataset_id: row.datasetId, labels: row.labels as Settings['labels'] };
+  return {
+    dataset_id: row.datasetId,
+    labels: row.labels as Settings['labels'],
+    pinned_base_model_version_id: row.pinnedBaseModelVersionId,
+    approval: row.approval as Settings['approval'],
+  };
 }
 
 /** The settings that a request changes, before and after it. */
@@ -88,4 +97,17 @@ async function giveDataset(
 function adapterInUse(id: string, jobId: string) {
   const message = `adapter ${id} is being carried over with its dataset by job ${jobId}: cancel the job, or wait for its end`;
   return conflict('adapter_in_use', message, { job_id: jobId });
+}
+
+/** @throws AppError 422 `base_model_version_not_found` if the base model has no such version; null is no pin */
+export async function requirePin(
+  models: UpdateDependencies['models'],
+  { baseModelId, pin }: { baseModelId: string; pin: string | null | undefined },
+  tx?: Transaction,
+): Promise<void> {
+  if (pin === null || pin === undefined) return;
+  const found = await models.findVersion(pin, tx);
+  if (found?.baseModelId === baseModelId) return;
+  const message = `base model ${baseModelId} has no version ${pin}: pin the adapter to a version of its own base model`;
+  throw unprocessable('base_model_version_not_found', message);
 }

@@ -91,7 +91,11 @@ export const FLEET_EVENTS = {
   }),
   'rollout_forecast.failed': describeEvent('A forecast of a rollout could not be computed.', { error: Failure }),
   'job.queued': job('A job waits for a worker.'),
-  'job.held': job('A job waits for its wave.'),
+  'job.held': job('A job waits for its wave, for its tenant, or for a job to an older version.'),
+  'job.approved': describeEvent('A tenant has approved a job that waited for it.', {
+    rollout_id: Id('rollout'),
+    adapter_id: Id('adapter'),
+  }),
   'job.paused': job('A job was paused, by itself or with its rollout.'),
   'job.preparing': job('A worker has begun a job.'),
   'job.initializing': job('A job looks for its starting point.'),

@@ -44,6 +44,8 @@ export const MODEL_EVENTS = {
   'adapter.updated': describeEvent('An adapter has other settings; those that are left out stay as they were.', {
     dataset_id: Type.Optional(Nullable(Id('dataset'))),
     labels: Type.Optional(labelsOf({ description: 'All labels of the adapter.' })),
+    pinned_base_model_version_id: Type.Optional(Nullable(Id('baseModelVersion'))),
+    approval: Type.Optional(Type.Enum(['none', 'tenant'] as const)),
   }),
   'adapter.deleted': describeEvent('An adapter was deleted with its versions.', { name }),
   'adapter.undeleted': describeEvent('A deleted adapter was brought back.', { name }),

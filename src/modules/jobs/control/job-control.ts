@@ -9,6 +9,7 @@ import { createJobRooms } from '../../quotas/index.ts';
 import { jobLifecycleRepository, type ChangedJob } from '../job-lifecycle.repository.ts';
 import { settleRollout } from '../job-lifecycle.ts';
 import type { Job } from '../job.schemas.ts';
+import { approveJob } from './approval.ts';
 import { pauseRepository } from './pause.repository.ts';
 import { pauseJobs, resumeJobs } from './pause.ts';
 import { retryJob } from './retry.ts';
@@ -22,19 +23,31 @@ interface ControlDependencies {
 /** What is done to a job whose rollout's row is locked. */
 type Step = (tx: Transaction, rolloutState: string) => Promise<ChangedJob | null>;
 
-/** Pauses, resumes and retries single jobs, which the caller has found among those that it may see. */
+/** States of a rollout whose jobs are about to be cancelled. */
+const STOPPED: readonly string[] = ['cancelled', 'failed'];
+
+/** Pauses, resumes, approves and retries single jobs, which the caller has found among those that it may see. */
 export function createJobControl({ db, producer, quotas }: ControlDependencies) {
   /**
    * Runs a step in a transaction that locks the rollout, so that it cannot be paused or ended meanwhile. It is not confined to the
    * tenant, who may neither lock rollouts nor write to the outbox; the job was found in the confined database.
    */
-  const change = (job: Job, recordChange: RecordChange, step: Step): Promise<ChangedJob | null> =>
+  const change = (
+    job: Job,
+    recordChange: RecordChange,
+    step: Step,
+    more: { before: object; after: object } = { before: {}, after: {} },
+  ): Promise<ChangedJob | null> =>
     withTransaction(unconfined(db), async (tx) => {
       const rolloutState = await jobLifecycleRepository.lockRollout(tx, job.rollout_id);
       const changed = await step(tx, rolloutState);
       if (changed === null) return null;
-      const { tenant_id: tenantId, id: subjectId, old_state: before, state: after } = changed;
-      await recordChange(tx, { tenantId, subjectId, before: { state: before }, after: { state: after } });
+      const { tenant_id: tenantId, id: subjectId } = changed;
+      const [before, after] = [
+        { state: changed.old_state, ...more.before },
+        { state: changed.state, ...more.after },
+      ];
+      await recordChange(tx, { tenantId, subjectId, before, after });
       return changed;
     });
 
@@ -75,6 +88,23 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies) 
       await producer.enqueueAfterCommit(entries);
     },
 
+    /** Approving a job that waits for no approval changes nothing. @throws AppError 409 `job_ended` or `rollout_ended` */
+    async approve(job: Job, recordChange: RecordChange): Promise<void> {
+      let entries: JobEntry[] = [];
+      const step: Step = async (tx, rolloutState) => {
+        const now = await stateOf(tx, job.id);
+        if (now.ended) throw cannot('approved', job.id, now);
+        if (STOPPED.includes(rolloutState)) {
+          throw conflict('rollout_ended', `job ${job.id} cannot be approved: its rollout is ${rolloutState}`);
+        }
+        const approved = await approveJob(tx, { id: job.id, rolloutId: job.rollout_id });
+        entries = approved?.entries ?? [];
+        return approved?.job ?? null;
+      };
+      await change(job, recordChange, step, { before: { approval: 'awaited' }, after: { approval: 'given' } });
+      await producer.enqueueAfterCommit(entries);
+    },
+
     /** @throws AppError 403 `quota_exceeded`, 409 as {@link retryJob} says */
     async retry(job: Job, recordChange: RecordChange): Promise<void> {
       let entries: JobEntry[] = [];
@@ -102,7 +132,7 @@ async function stateOf(tx: Transaction, jobId: string): Promise<{ state: string;
 }
 
 function cannot(
-  what: 'paused' | 'resumed',
+  what: 'paused' | 'resumed' | 'approved',
   jobId: string,
   { state, ended }: { state: string; ended: boolean },
 ): AppError {

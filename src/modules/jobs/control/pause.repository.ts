@@ -17,13 +17,15 @@ function resumable(which: JobsToHold): Prisma.Sql {
   return 'jobId' in which
     ? Prisma.sql`id = ${which.jobId}`
     : Prisma.sql`rollout_id = ${which.rolloutId} AND (paused_by = 'rollout' OR (
-        state = 'held' AND wave <= (SELECT wave FROM rollouts WHERE id = ${which.rolloutId})
+        state = 'held' AND approval IS DISTINCT FROM 'awaited'
+          AND COALESCE(wave, 1) <= (SELECT wave FROM rollouts WHERE id = ${which.rolloutId})
           AND NOT EXISTS (SELECT 1 FROM job_waits w WHERE w.job_id = jobs.id)))`;
 }
 
-/** Whether a job of the rollout `r` has to wait, for its wave or for another job. */
-function heldBack(job: Prisma.Sql): Prisma.Sql {
-  return Prisma.sql`(COALESCE(${job}.wave > r.wave, FALSE) OR EXISTS (SELECT 1 FROM job_waits w WHERE w.job_id = ${job}.id))`;
+/** Whether a job of the rollout `r` has to wait, although nobody has paused it: for its wave, its tenant's approval, or another job. */
+export function heldBack(job: Prisma.Sql): Prisma.Sql {
+  return Prisma.sql`(COALESCE(${job}.wave > r.wave, FALSE) OR ${job}.approval IS NOT DISTINCT FROM 'awaited'
+    OR EXISTS (SELECT 1 FROM job_waits w WHERE w.job_id = ${job}.id))`;
 }
 
 /** The same of the job `j`. */
@@ -68,14 +70,14 @@ export const pauseRepository = {
   },
 
   /**
-   * Lets paused jobs, and those of a wave that was released, wait in the queue or for a slot, with new start tags. A ready job is
-   * refined on, before others.
+   * Lets paused jobs, and those of a wave that was released, wait in the queue or for a slot, with new start tags, unless they wait for
+   * something else. A ready job is refined on, before others.
    */
   resume: (tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> =>
     tx.$queryRaw<ChangedJob[]>`
       ${CLOCK},
       old AS MATERIALIZED (
-        SELECT id, tenant_id, rollout_id, kind, state, wave FROM jobs
+        SELECT id, tenant_id, rollout_id, kind, state, wave, approval FROM jobs
         WHERE ${resumable(which)} AND finished_at IS NULL AND (paused_at IS NOT NULL OR state = 'held')
         ORDER BY id LIMIT ${limitOf(which)}::int FOR NO KEY UPDATE),
       ${startTagsOf(which.rolloutId, RESUMED)}

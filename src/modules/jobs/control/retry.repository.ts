@@ -12,16 +12,19 @@ interface Obstacles {
   readonly sourceGone: boolean;
   readonly carriedOver: boolean;
   readonly newerRollout: string | null;
+  readonly pinned: boolean;
 }
 
 /** The queries by which a job that has ended begins anew. */
 export const retryRepository = {
   /**
-   * Whether its source is gone, and whether something was carried over from it to the same base meanwhile. `newerRollout` carries its
-   * adapter over to a newer base, or has done so.
+   * Whether its source is gone, whether something was carried over from it to the same base meanwhile, and whether its adapter is pinned to
+   * another one. `newerRollout` carries its adapter over to a newer base, or has done so.
    */
   async obstacles(tx: Transaction, jobId: string): Promise<Obstacles> {
-    const [row] = await tx.$queryRaw<{ source_gone: boolean; carried_over: boolean; newer_rollout: string | null }[]>`
+    const [row] = await tx.$queryRaw<
+      { source_gone: boolean; carried_over: boolean; newer_rollout: string | null; pinned: boolean }[]
+    >`
       SELECT (a.deleted_at IS NOT NULL OR s.id IS NULL OR s.deleted_at IS NOT NULL) AS source_gone,
         j.kind = 'adaptation' AND EXISTS (
           SELECT 1 FROM adapter_versions v WHERE v.adapter_id = j.adapter_id AND v.parent_version_id = j.source_version_id
@@ -29,7 +32,8 @@ export const retryRepository = {
         (SELECT n.id FROM jobs o JOIN rollouts n ON n.id = o.rollout_id
           WHERE o.adapter_id = j.adapter_id AND o.kind = 'adaptation' AND (o.finished_at IS NULL OR o.state = 'ready')
             AND n.base_model_version_id > r.base_model_version_id AND n.accepted_at > r.accepted_at
-          ORDER BY n.id DESC LIMIT 1) AS newer_rollout
+          ORDER BY n.id DESC LIMIT 1) AS newer_rollout,
+        COALESCE(a.pinned_base_model_version_id <> r.base_model_version_id, FALSE) AS pinned
       FROM jobs j JOIN rollouts r ON r.id = j.rollout_id JOIN adapters a ON a.id = j.adapter_id
       LEFT JOIN adapter_versions s ON s.id = j.source_version_id
       WHERE j.id = ${jobId}`;
@@ -37,6 +41,7 @@ export const retryRepository = {
       sourceGone: row?.source_gone ?? true,
       carriedOver: row?.carried_over ?? false,
       newerRollout: row?.newer_rollout ?? null,
+      pinned: row?.pinned ?? false,
     };
   },
 

@@ -16,19 +16,23 @@ export interface JobToRetry {
 
 /**
  * Begins a job anew that has ended without a publication. A completed rollout goes on then.
- * @throws AppError 409 `rollout_paused`, `rollout_ended`, `rollout_exists`, `source_deleted`, `already_carried_over`, `superseded` or
- *   `job_not_ended`
+ * @throws AppError 409 `rollout_paused`, `rollout_ended`, `rollout_exists`, `source_deleted`, `already_carried_over`, `superseded`,
+ *   `adapter_pinned` or `job_not_ended`
  */
 export async function retryJob(
   tx: Transaction,
   { id, rolloutId, rolloutState }: JobToRetry,
 ): Promise<{ job: ChangedJob; entries: JobEntry[] }> {
   requireGoingOn(rolloutId, rolloutState);
-  const { sourceGone, carriedOver, newerRollout } = await repository.obstacles(tx, id);
+  const { sourceGone, carriedOver, newerRollout, pinned } = await repository.obstacles(tx, id);
   if (sourceGone)
     throw conflict('source_deleted', `job ${id} cannot be retried: the version that it starts from is deleted`);
   if (carriedOver) {
     throw conflict('already_carried_over', `job ${id} cannot be retried: another rollout has carried its adapter over`);
+  }
+  if (pinned) {
+    const message = `job ${id} cannot be retried: its adapter is pinned to another base model version, clear the pin first`;
+    throw conflict('adapter_pinned', message);
   }
   if (newerRollout !== null) {
     const message = `job ${id} cannot be retried: rollout ${newerRollout} carries its adapter over to a newer base model version`;

@@ -24,9 +24,9 @@ const WAITS = Prisma.sql`(j.state IN ('queued', 'held', 'paused') OR (j.state = 
 /** Whether what the row `w` of `job_waits` waits for has ended, or is gone. */
 const OVER = Prisma.sql`NOT EXISTS (SELECT 1 FROM jobs p WHERE p.id = w.waits_for_job_id AND p.finished_at IS NULL)`;
 
-/** Whether a job `j` of the rollout `r` that need not wait any longer is queued: it is not paused, and its wave is released. */
+/** Whether a job `j` of the rollout `r` that need not wait for another one any longer is queued: nothing else holds it. */
 function isFree(job: Prisma.Sql): Prisma.Sql {
-  return Prisma.sql`(${job}.state = 'held' AND (${job}.wave > r.wave) IS NOT TRUE)`;
+  return Prisma.sql`(${job}.state = 'held' AND (${job}.wave > r.wave) IS NOT TRUE AND ${job}.approval IS DISTINCT FROM 'awaited')`;
 }
 
 /** Those of the jobs `old` that will be queued. */
@@ -87,7 +87,7 @@ export const jobSuccessionRepository = {
     const jobs = await tx.$queryRaw<ChangedJob[]>`
       ${CLOCK},
       old AS MATERIALIZED (
-        SELECT j.id, j.tenant_id, j.rollout_id, j.kind, j.state, j.wave FROM job_waits w JOIN jobs j ON j.id = w.job_id
+        SELECT j.id, j.tenant_id, j.rollout_id, j.kind, j.state, j.wave, j.approval FROM job_waits w JOIN jobs j ON j.id = w.job_id
         WHERE w.rollout_id = ${rolloutId} AND j.finished_at IS NULL AND ${OVER}
         ORDER BY j.id LIMIT ${limit} FOR NO KEY UPDATE OF j),
       ${startTagsOf(rolloutId, RELEASED)}

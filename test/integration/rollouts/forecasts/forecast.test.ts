@@ -182,8 +182,8 @@ describe(`a dry run, queue on ${queueKind}`, () => {
       { reason: 'incompatible', adapters: 1 },
       { reason: 'dataset_missing', adapters: 1 },
       { reason: 'quota_exceeded', adapters: 2 },
-      { reason: 'carried_over_already', adapters: 1 },
-      { reason: 'without_version', adapters: 1 },
+      { reason: 'no_version', adapters: 1 },
+      { reason: 'carried_over', adapters: 1 },
     ]);
     const refused = all.compatibility.find(({ old_base_model_version_id: old }) => old === other);
     expect(refused).toMatchObject({ adapters: 1, problem: { code: 'incompatible_base_model_versions' }, drift: null });
