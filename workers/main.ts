@@ -37,12 +37,13 @@ import { createLogger, type Logger } from '../src/lib/logger.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
 import { outcomesRecoverySource } from '../src/modules/outcomes/index.ts';
 import { rollbackRecoverySource } from '../src/modules/rollbacks/index.ts';
-import { rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
+import { provisionalRecoverySource, rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
 import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adaptation.worker.ts';
 import { baselinesHandlers } from './adaptations/baselines.worker.ts';
 import { MemoryCheck } from './adaptations/memory-check.ts';
 import { BaseFitness } from './base-fitness.ts';
 import { outcomesHandlers } from './outcomes/outcomes.worker.ts';
+import { provisionHandlers } from './provisional/provision.worker.ts';
 import { createRegistration } from './registration.ts';
 import { rolloutHandlers } from './rollouts/rollout.worker.ts';
 import { createTrainingProcess, type TrainingProcess } from './training/training-process.ts';
@@ -169,6 +170,7 @@ async function start(
   const jobs = { checkpoints, measuredTokens: config.measuredTokens };
   const handlers = combineHandlers([
     rolloutHandlers(shared),
+    provisionHandlers(shared),
     baselinesHandlers({ ...shared, ...jobs }),
     outcomesHandlers({ ...shared, ...jobs, check }),
     adaptationHandlers({
@@ -182,6 +184,7 @@ async function start(
   const sources = [
     rolloutRecoverySource(db, producer, config.quotas),
     jobRecoverySource(db),
+    provisionalRecoverySource(db),
     outcomesRecoverySource(db),
     rollbackRecoverySource({ db }),
   ];

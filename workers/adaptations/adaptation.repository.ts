@@ -201,6 +201,7 @@ export const adaptationRepository = {
     const earlier = await tx.adapterVersion.findFirst({
       where: {
         jobId: job.id,
+        provisional: false,
         OR: [
           { artifactDigest: published.digest },
           {

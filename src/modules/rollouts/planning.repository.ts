@@ -57,14 +57,20 @@ export const planningRepository = {
     return row?.count ?? 0;
   },
 
-  /** Writes down the ranks of the adapters at these places, which end the waves of a rollout, unless that is done. */
-  setWaveLimits: (db: Queryable, { id, places, ...fleet }: FleetToPlan & { id: string; places: readonly number[] }) =>
+  /**
+   * Writes down the ranks of the adapters at these places, which end the waves of a rollout, unless that is done. The `first` wave is
+   * released.
+   */
+  setWaveLimits: (
+    db: Queryable,
+    { id, places, first, ...fleet }: FleetToPlan & { id: string; places: readonly number[]; first: 0 | 1 },
+  ) =>
     db.$executeRaw`
       UPDATE rollouts SET wave_limits = ARRAY(
         SELECT rank FROM (
           SELECT rank, row_number() OVER (ORDER BY rank) AS place
           FROM (SELECT ${waveRank(id, Prisma.sql`a.id`)} AS rank ${sourcesOf(fleet)}) AS ranked
-        ) AS numbered WHERE place = ANY(${[...places]}::int[]) ORDER BY place), updated_at = clock_timestamp()
+        ) AS numbered WHERE place = ANY(${[...places]}::int[]) ORDER BY place), wave = ${first}, updated_at = clock_timestamp()
       WHERE id = ${id} AND wave_limits IS NULL`,
 
   /** The last adapter with a job of this kind, where an interrupted planning goes on; empty if there is none. */
@@ -134,7 +140,7 @@ function sourcesOf({ baseModelVersionId, selection, among }: FleetToPlan): Prism
     WHERE a.deleted_at IS NULL ${selected(selection)} ${amongThese(among)} AND NOT COALESCE((
       SELECT TRUE FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
       WHERE v.adapter_id = a.id AND v.base_model_version_id = new_base.id AND v.deleted_at IS NULL
-        AND COALESCE(source.number, v.number) >= COALESCE((
+        AND NOT v.provisional AND COALESCE(source.number, v.number) >= COALESCE((
           SELECT max(i.number) FROM adapter_versions i WHERE i.adapter_id = a.id AND i.origin = 'imported'), 0)
       LIMIT 1
     ), FALSE)`;

@@ -22,6 +22,8 @@ import {
 import { waveEnds } from './control/wave-sizes.ts';
 import { createRolloutRepository } from './rollout.repository.ts';
 import type { StoredOptions } from './rollout.schemas.ts';
+import { provisionalRepository } from './provisional/provisional.repository.ts';
+import { toProvisionEntry } from './provisional/provisional.ts';
 import { lockSuccession, takeAdapters, withoutTaken, type Succession } from './succession/succession.ts';
 
 /** Number of jobs that one transaction plans. */
@@ -145,13 +147,11 @@ export async function planJobs(
   const states = new Map(inserted.map((job) => [job.id, job.state]));
   const planned = jobs.filter((job) => states.has(job.id));
   await jobSuccessionRepository.wait(tx, waitsOf(planned));
-  const entries = planned.filter((job) => states.get(job.id) === 'queued').map(toEntry);
+  const ids = planned.map((job) => job.id);
+  const provisions = (await provisionalRepository.request(tx, rolloutId, ids)).map(toProvisionEntry);
+  const entries = [...provisions, ...planned.filter((job) => states.get(job.id) === 'queued').map(toEntry)];
   await writeOutbox(tx, entries);
-  await repository.recordPlanned(
-    tx,
-    rolloutId,
-    planned.map((job) => job.id),
-  );
+  await repository.recordPlanned(tx, rolloutId, ids);
   return { entries, superseded: taken.queued };
 }
 
@@ -169,7 +169,9 @@ async function decideWaves(db: Database, rollout: RolloutToPlan): Promise<void> 
   if (policy === undefined) return;
   const fleet = fleetOf(rollout);
   const places = waveEnds(policy.waves ?? [], await repository.countSources(db, fleet));
-  await repository.setWaveLimits(db, { id: rollout.id, places, ...fleet });
+  // Provisional versions are made before the first wave.
+  const first = (policy.provisional ?? 'none') === 'none' ? 1 : 0;
+  await repository.setWaveLimits(db, { id: rollout.id, places, first, ...fleet });
 }
 
 async function endPlanning(tx: Transaction, rolloutId: string): Promise<number | null> {

@@ -166,6 +166,7 @@ async function createOwner(
       strategy: 'auto',
       metricName: 'loss',
       metricPoints: { create: { tenantId: tenant.id, name: 'loss', step: 1, value: 0.5 } },
+      wait: { create: { tenantId: tenant.id, rolloutId: base.rolloutId, waitsForJobId: newId('job') } },
       searchEvaluations: {
         create: {
           index: 0,

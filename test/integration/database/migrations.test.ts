@@ -88,6 +88,7 @@ const MIGRATIONS = [
   '20261127160200_waves',
   '20261127220000_supersession',
   '20261127220100_late_adapters',
+  '20261127220200_provisional_versions',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
