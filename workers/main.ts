@@ -41,7 +41,7 @@ import { countStoreFaults, createProcessRegistry, registerPoolMetrics } from '..
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
 import { outcomesRecoverySource } from '../src/modules/outcomes/index.ts';
 import { rollbackRecoverySource } from '../src/modules/rollbacks/index.ts';
-import { rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
+import { provisionalRecoverySource, rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
 import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adaptation.worker.ts';
 import { baselinesHandlers } from './adaptations/baselines.worker.ts';
 import { MemoryCheck } from './adaptations/memory-check.ts';
@@ -50,6 +50,7 @@ import { outcomesHandlers } from './outcomes/outcomes.worker.ts';
 import { createDraining, type Draining } from './draining.ts';
 import { startMetricsServer } from './metrics/metrics-server.ts';
 import { createWorkerMetrics } from './metrics/worker-metrics.ts';
+import { provisionHandlers } from './provisional/provision.worker.ts';
 import { createRegistration } from './registration.ts';
 import { forecastHandlers } from './rollouts/forecast.worker.ts';
 import { rolloutHandlers } from './rollouts/rollout.worker.ts';
@@ -191,6 +192,7 @@ async function start(
   const handlers = combineHandlers([
     rolloutHandlers(shared),
     forecastHandlers(shared),
+    provisionHandlers(shared),
     baselinesHandlers({ ...shared, ...jobs }),
     outcomesHandlers({ ...shared, ...jobs, check }),
     adaptationHandlers({
@@ -206,6 +208,7 @@ async function start(
     rolloutRecoverySource(db, producer, config.quotas),
     forecastRecoverySource(db),
     jobRecoverySource(db),
+    provisionalRecoverySource(db),
     outcomesRecoverySource(db),
     rollbackRecoverySource({ db }),
   ];

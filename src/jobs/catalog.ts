@@ -52,6 +52,14 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: 6 * HOUR_MS,
   },
+  /** Gives the adapter of a job a version that nobody measures, before the job itself may run. */
+  'adaptation.provision': {
+    queue: 'adaptations',
+    payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
+    attempts: 4,
+    backoff: { type: 'exponential', delay: 1000 },
+    timeoutMs: HOUR_MS,
+  },
   /** Measures what a job that has ended is compared with, as far as only its report needs it. */
   'baselines.measure': {
     queue: 'adaptations',

@@ -207,6 +207,7 @@ export const adaptationRepository = {
     const earlier = await tx.adapterVersion.findFirst({
       where: {
         jobId: job.id,
+        provisional: false,
         OR: [
           { artifactDigest: published.digest },
           {

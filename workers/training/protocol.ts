@@ -1,6 +1,6 @@
 /**
  * The messages between a worker and its training process, over Node's IPC channel. The worker sends one request at a time
- * (`adapt`, `baselines`, `outcomes`, `evolve` or `describe`). During a request it may send `cancel` and `published`, and between two
+ * (`adapt`, `baselines`, `outcomes`, `provisional`, `evolve` or `describe`). During a request it may send `cancel` and `published`, and between two
  * `preload`. The training process answers with messages that carry the request's id; the last one is an `outcome` or an
  * `error`. Every message is plain JSON; large data travel as paths of folders.
  */
@@ -9,6 +9,7 @@ import type { EvolveOutcome, EvolveSpec } from '../../core/adaptation/evolutions
 import type { JobEvent } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
+import type { ProvisionalOutcome, ProvisionalSpec } from '../../core/adaptation/provisional.ts';
 import type { OutcomesOutcome, OutcomesSpec } from '../../core/adaptation/measurements/version-outcomes.ts';
 import type { BaseCacheOptions } from '../../core/engine/base-cache.ts';
 import type { PrecisionChoice } from '../../core/engine/int8/precision-choice.ts';
@@ -37,6 +38,7 @@ export interface Requests {
   baselines: { readonly spec: BaselinesSpec; readonly outcome: BaselinesOutcome };
   outcomes: { readonly spec: OutcomesSpec; readonly outcome: OutcomesOutcome };
   evolve: { readonly spec: EvolveSpec; readonly outcome: EvolveOutcome };
+  provisional: { readonly spec: ProvisionalSpec; readonly outcome: ProvisionalOutcome };
   describe: { readonly spec: DescribeSpec; readonly outcome: DescribeOutcome };
 }
 export type RequestType = keyof Requests;

@@ -2,6 +2,7 @@ import { measureBaselines } from '../../core/adaptation/baselines.ts';
 import { evolve } from '../../core/adaptation/evolutions.ts';
 import type { JobEvent, JobEventHandler } from '../../core/adaptation/job-events.ts';
 import { measureOutcomes } from '../../core/adaptation/measurements/version-outcomes.ts';
+import { makeProvisional } from '../../core/adaptation/provisional.ts';
 import { CancelledError, runAdaptation } from '../../core/adaptation/run-adaptation.ts';
 import type { BaseCache } from '../../core/engine/base-cache.ts';
 import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
@@ -78,6 +79,10 @@ export class RequestServer {
         case 'outcomes': {
           const outcome = await measureOutcomes(this.#bases, request.spec, signal);
           return { type: 'outcome', requestId, request: 'outcomes', outcome };
+        }
+        case 'provisional': {
+          const outcome = await makeProvisional(this.#bases, request.spec, signal);
+          return { type: 'outcome', requestId, request: 'provisional', outcome };
         }
         case 'evolve':
           return {

@@ -3,6 +3,7 @@ import type { EvolveOutcome, EvolveSpec } from '../../core/adaptation/evolutions
 import type { JobEventHandler } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
+import type { ProvisionalOutcome, ProvisionalSpec } from '../../core/adaptation/provisional.ts';
 import type { OutcomesOutcome, OutcomesSpec } from '../../core/adaptation/measurements/version-outcomes.ts';
 import { modulePath } from '../../core/installation/child-module.ts';
 import type { Logger } from '../../src/lib/logger.ts';
@@ -53,6 +54,8 @@ export interface TrainingSlot {
   baselines(spec: BaselinesSpec, signal: AbortSignal): Promise<BaselinesOutcome>;
   /** Measures an adapter version on its gate rows and its own base. */
   outcomes(spec: OutcomesSpec, signal: AbortSignal): Promise<OutcomesOutcome>;
+  /** Carries an adapter over without any data. */
+  provisional(spec: ProvisionalSpec, signal: AbortSignal): Promise<ProvisionalOutcome>;
   evolve(spec: EvolveSpec, signal: AbortSignal): Promise<EvolveOutcome>;
   describe(spec: DescribeSpec, signal: AbortSignal): Promise<DescribeOutcome>;
   /**
@@ -164,6 +167,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
         adapt,
         baselines: (spec, abort) => request({ type: 'baselines', spec }, abort),
         outcomes: (spec, abort) => request({ type: 'outcomes', spec }, abort),
+        provisional: (spec, abort) => request({ type: 'provisional', spec }, abort),
         evolve: (spec, abort) => request({ type: 'evolve', spec }, abort),
         describe: (spec, abort) => request({ type: 'describe', spec }, abort),
         preload,

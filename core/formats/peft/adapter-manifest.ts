@@ -19,6 +19,8 @@ export interface AdapterManifest {
   readonly parent?: string | null;
   /** How it was made: `reuse`, `revert`, `relora`, `warm-start`, `scratch`, or `train` for an adapter trained directly. */
   readonly strategy?: string | null;
+  /** Whether nobody has measured it: it serves until a version is published that has passed its gate. */
+  readonly provisional?: boolean;
   /** The fusion coefficients, if the adapter was fused. */
   readonly coefficients?: ManifestCoefficients | null;
   readonly metrics?: Readonly<Record<string, number>>;
@@ -67,6 +69,7 @@ export async function encodeManifest(
     adapter_sha256: adapterSha256,
     parent: manifest.parent ?? null,
     strategy: manifest.strategy ?? null,
+    ...(manifest.provisional === true && { provisional: true }),
     coefficients: manifest.coefficients ?? null,
     metrics: manifest.metrics ?? {},
     precision: manifest.precision ?? null,
@@ -90,6 +93,7 @@ export async function readAdapterManifest(folder: string): Promise<AdapterManife
     baseFingerprint: json['base_fingerprint'],
     parent: (json['parent'] ?? null) as string | null,
     strategy: (json['strategy'] ?? null) as string | null,
+    ...(json['provisional'] === true && { provisional: true }),
     coefficients: (json['coefficients'] ?? null) as AdapterManifest['coefficients'],
     metrics: (json['metrics'] ?? {}) as Record<string, number>,
     precision: (json['precision'] ?? null) as string | null,

@@ -85,6 +85,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   outbox: NOTHING,
   outcome_requests: { SELECT: null, INSERT: ['adapter_version_id', 'tenant_id'], UPDATE: ['requested_at'] },
   process_leases: NOTHING,
+  provisional_requests: NOTHING,
   rate_buckets: NOTHING,
   rollout_counts: NOTHING,
   rollout_device_uses: NOTHING,

@@ -13,7 +13,17 @@ const ADAPTER = [
 ] as const satisfies readonly (keyof Prisma.AdapterGetPayload<object>)[];
 const VERSION = [
   ...(['id', 'tenantId', 'adapterId', 'baseModelVersionId', 'parentVersionId', 'number', 'origin'] as const),
-  ...(['artifactDigest', 'rank', 'loraAlpha', 'strategy', 'fusionAlpha', 'fusionBeta', 'metrics', 'jobId'] as const),
+  ...([
+    'provisional',
+    'artifactDigest',
+    'rank',
+    'loraAlpha',
+    'strategy',
+    'fusionAlpha',
+    'fusionBeta',
+    'metrics',
+    'jobId',
+  ] as const),
   'createdAt',
 ] as const satisfies readonly (keyof Prisma.AdapterVersionGetPayload<object>)[];
 

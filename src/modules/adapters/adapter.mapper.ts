@@ -37,6 +37,7 @@ export function toCurrentVersion(
     version_id: row?.adapterVersionId ?? null,
     number: row?.adapterVersion?.number ?? null,
     digest: row?.adapterVersion?.artifactDigest ?? null,
+    provisional: row?.adapterVersion?.provisional ?? false,
     previous_version_id: row?.previousVersionId ?? null,
     changed_at: row === null ? null : toTimestamp(row.changedAt),
   };
@@ -53,6 +54,7 @@ export function toAdapterVersion(row: ShownVersion): AdapterVersion {
     base_model_version_id: row.baseModelVersionId,
     parent_version_id: row.parentVersionId,
     origin: row.origin,
+    provisional: row.provisional,
     digest: row.artifactDigest,
     rank: row.rank,
     lora_alpha: row.loraAlpha,

@@ -43,7 +43,7 @@ export const lockAdapter = (tx: Transaction, id: string): Promise<unknown> =>
 /**
  * Adds the next version of an adapter. Callers that add one at the same time wait for each other. The version becomes the
  * adapter's latest one, unless it was adapted from another version and comes late: after a version for a newer base, or
- * after a newer import. Whether it becomes the current one for its base is decided by a trigger, for all that publish.
+ * after a newer import. A provisional one never does. Whether it becomes the current one for its base is decided by a trigger, for all that publish.
  */
 export async function insertAdapterVersion(
   tx: Transaction,
@@ -54,7 +54,7 @@ export async function insertAdapterVersion(
     where: { adapterId: version.adapterId },
     _max: { number: true },
   });
-  const superseded = await isSuperseded(tx, version);
+  const superseded = version.provisional === true || (await isSuperseded(tx, version));
   const bytes = (await registeredBytes(tx, version.artifactDigest)) ?? 0n;
   const number = (newest._max.number ?? 0) + 1;
   const before = await currentVersionRepository.find(tx, {
@@ -66,8 +66,20 @@ export async function insertAdapterVersion(
     include: WITH_VALUE,
   });
   await recordIfCurrent(tx, created, before?.adapterVersionId ?? null);
+  if (!created.provisional) await retireProvisional(tx, created);
   if (version.gateOutcomes === undefined && !superseded) await requestOutcomesOfLatest(tx, version.adapterId);
   return created;
+}
+
+/** Deletes provisional versions whose place a published one has taken. The collector removes them when their grace time is over. */
+async function retireProvisional(
+  tx: Transaction,
+  { adapterId, baseModelVersionId }: { adapterId: string; baseModelVersionId: string },
+): Promise<void> {
+  await tx.adapterVersion.updateMany({
+    where: { adapterId, baseModelVersionId, provisional: true, deletedAt: null, currentOn: { none: {} } },
+    data: { deletedAt: new Date() },
+  });
 }
 
 /** @param from what was current for its base before the version was inserted */
@@ -104,6 +116,7 @@ async function isSuperseded(
   const earlier = await tx.adapterVersion.count({
     where: {
       adapterId,
+      provisional: false,
       OR: [
         { number: { gte: number }, baseModelVersionId: { gt: baseModelVersionId } },
         { number: { gt: number }, origin: 'imported' },

@@ -94,6 +94,10 @@ export const AdapterVersion = Type.Object(
     base_model_version_id: Id('baseModelVersion', 'The base model version that this version is for.'),
     parent_version_id: Nullable(Id('adapterVersion', 'The version that it was carried over from; null if imported.')),
     origin: Type.String({ description: '`imported` or `adapted`.' }),
+    provisional: Type.Boolean({
+      description:
+        'Whether nobody has measured it: it was made without data, to be served until a version is published.',
+    }),
     digest: Type.String({ description: 'SHA-256 of the folder, which is also the ETag of the download.' }),
     rank: Type.Integer({ description: 'The rank of the LoRA.' }),
     lora_alpha: Type.Number({ description: "The numerator of LoRA's scaling, `lora_alpha` in PEFT." }),
@@ -148,6 +152,7 @@ export const CurrentVersion = Type.Object(
     version_id: Nullable(Id('adapterVersion', 'The version that should be served there; null if none should.')),
     number: Nullable(Type.Integer({ description: 'Its number.' })),
     digest: Nullable(Type.String({ description: 'SHA-256 of its folder, which is also the ETag of the download.' })),
+    provisional: Type.Boolean({ description: 'Whether it is provisional: nobody has measured it.' }),
     previous_version_id: Nullable(
       Id('adapterVersion', 'What was current before, to which a rollback goes back. It may be gone.'),
     ),

@@ -246,7 +246,7 @@ export function waveRank(rolloutId: string, adapterId: Prisma.Sql): Prisma.Sql {
 function shown(db: Queryable, jobs: Prisma.Sql): Promise<JobRow[]> {
   const statement = Prisma.sql`
     SELECT ${columnsOf('j', FIELDS)}, COALESCE(j.warnings, '{}') AS warnings, split_part(a.name, '~', 1) AS "adapterName", (
-      SELECT v.id FROM adapter_versions v WHERE v.job_id = j.id ORDER BY v.number DESC LIMIT 1
+      SELECT v.id FROM adapter_versions v WHERE v.job_id = j.id AND NOT v.provisional ORDER BY v.number DESC LIMIT 1
     ) AS "publishedId", (
       SELECT w.waits_for_job_id FROM job_waits w WHERE w.job_id = j.id AND j.finished_at IS NULL
     ) AS "waitsForId"

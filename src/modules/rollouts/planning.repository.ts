@@ -111,10 +111,17 @@ export const planningRepository = {
     return row?.decided ?? false;
   },
 
-  /** Writes down which adapters are in which wave, unless that is done. One that was removed meanwhile is in none. */
-  async setWaves(tx: Transaction, rolloutId: string, { limits, members }: AssignedWaves): Promise<void> {
+  /**
+   * Writes down which adapters are in which wave, unless that is done, and releases the `first` wave. An adapter that was removed meanwhile
+   * is in none.
+   */
+  async setWaves(
+    tx: Transaction,
+    { rolloutId, first }: { rolloutId: string; first: 0 | 1 },
+    { limits, members }: AssignedWaves,
+  ): Promise<void> {
     const count = await tx.$executeRaw`
-      UPDATE rollouts SET wave_limits = ${[...limits]}::text[], updated_at = clock_timestamp()
+      UPDATE rollouts SET wave_limits = ${[...limits]}::text[], wave = ${first}, updated_at = clock_timestamp()
       WHERE id = ${rolloutId} AND wave_limits IS NULL`;
     if (count === 0 || members.length === 0) return;
     await tx.$executeRaw`
@@ -222,7 +229,7 @@ const PINNED_ELSEWHERE = Prisma.sql`COALESCE(a.pinned_base_model_version_id <> n
 const CARRIED_OVER = Prisma.sql`COALESCE((
   SELECT TRUE FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
   WHERE v.adapter_id = a.id AND v.base_model_version_id = new_base.id AND v.deleted_at IS NULL
-    AND COALESCE(source.number, v.number) >= COALESCE((
+    AND NOT v.provisional AND COALESCE(source.number, v.number) >= COALESCE((
       SELECT max(i.number) FROM adapter_versions i WHERE i.adapter_id = a.id AND i.origin = 'imported'), 0)
   LIMIT 1
 ), FALSE)`;

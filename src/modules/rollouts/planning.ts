@@ -1,4 +1,5 @@
 import type { JobEntry } from '../../jobs/catalog.ts';
+import { writeOutbox } from '../../jobs/outbox.repository.ts';
 import { both } from '../../lib/both.ts';
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
@@ -22,6 +23,8 @@ import {
 import { assignWaves, labelsOfWaves } from './control/assign-waves.ts';
 import { createRolloutRepository } from './rollout.repository.ts';
 import type { StoredOptions } from './rollout.schemas.ts';
+import { provisionalRepository } from './provisional/provisional.repository.ts';
+import { toProvisionEntry } from './provisional/provisional.ts';
 import { lockSuccession, takeAdapters, withoutTaken, type Succession } from './succession/succession.ts';
 
 /** Number of jobs that one transaction plans. */
@@ -144,11 +147,14 @@ export async function planJobs(
   const { strategy } = options as StoredOptions;
   await lockStartTags(tx);
   const inserted = await createJobRepository(db).plan(tx, { rolloutId, strategy, late }, jobs);
-  const ids = new Set(inserted.map((job) => job.id));
-  await jobSuccessionRepository.wait(tx, waitsOf(jobs.filter((job) => ids.has(job.id))));
+  const ids = inserted.map((job) => job.id);
+  const isInserted = new Set(ids);
+  await jobSuccessionRepository.wait(tx, waitsOf(jobs.filter((job) => isInserted.has(job.id))));
+  const provisions = (await provisionalRepository.request(tx, rolloutId, ids)).map(toProvisionEntry);
+  await writeOutbox(tx, provisions);
   const entries = await queueJobs(tx, rolloutId, inserted);
-  await repository.recordPlanned(tx, rolloutId, [...ids]);
-  return { entries: [...taken.entries, ...entries], superseded: taken.queued };
+  await repository.recordPlanned(tx, rolloutId, ids);
+  return { entries: [...taken.entries, ...provisions, ...entries], superseded: taken.queued };
 }
 
 function waitingFor(one: Planned, waitsFor: string | undefined): Planned {
@@ -165,11 +171,14 @@ function waitsOf(jobs: readonly PlannedJob[]): JobWait[] {
  */
 async function decideWaves(db: Database, rollout: RolloutToPlan): Promise<void> {
   const { id, options } = rollout;
-  if (options.policy === undefined || (await repository.hasWaves(db, id))) return;
-  const waves = options.policy.waves ?? [];
+  const { policy } = options;
+  if (policy === undefined || (await repository.hasWaves(db, id))) return;
+  const waves = policy.waves ?? [];
   const labels = labelsOfWaves(waves);
   const adapters = waves.length === 0 ? [] : await repository.ranked(db, { id, labels, ...fleetOf(rollout) });
-  await withTransaction(db, (tx) => repository.setWaves(tx, id, assignWaves(waves, adapters)));
+  // Provisional versions are made before the first wave.
+  const first = (policy.provisional ?? 'none') === 'none' ? 1 : 0;
+  await withTransaction(db, (tx) => repository.setWaves(tx, { rolloutId: id, first }, assignWaves(waves, adapters)));
 }
 
 async function endPlanning(tx: Transaction, rolloutId: string): Promise<number | null> {

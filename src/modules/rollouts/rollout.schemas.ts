@@ -158,7 +158,10 @@ export const Rollout = Type.Object(
     waves: Nullable(
       Type.Object(
         {
-          released: Type.Integer({ description: 'The last wave that was released. Jobs of later ones are `held`.' }),
+          released: Type.Integer({
+            description:
+              'The last wave that was released. Jobs of later ones are `held`. 0 while provisional versions are made.',
+          }),
           total: Type.Integer({ description: 'Number of waves; 1 until they are decided, when the jobs are planned.' }),
           awaiting_approval: Type.Boolean({ description: 'Whether the next wave waits for `POST …/approve`.' }),
         },

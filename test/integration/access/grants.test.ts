@@ -56,6 +56,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   outbox: {},
   outcome_requests: { SELECT: ALL, INSERT: 'adapter_version_id tenant_id', UPDATE: 'requested_at' },
   process_leases: {},
+  provisional_requests: {},
   rate_buckets: {},
   rollout_counts: {},
   rollout_device_uses: {},

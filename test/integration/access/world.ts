@@ -187,6 +187,7 @@ async function createOwner(
       metricName: 'loss',
       ladders: { create: { tenantId: tenant.id, retriedAfter: 0, strategy: 'auto', ladder: LADDER } },
       metricPoints: { create: { tenantId: tenant.id, name: 'loss', step: 1, value: 0.5 } },
+      wait: { create: { tenantId: tenant.id, rolloutId: base.rolloutId, waitsForJobId: newId('job') } },
       searchEvaluations: {
         create: {
           index: 0,

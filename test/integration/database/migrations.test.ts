@@ -93,6 +93,7 @@ const MIGRATIONS = [
   '20261127210100_rollout_limits',
   '20261127220000_supersession',
   '20261127220100_late_adapters',
+  '20261127220200_provisional_versions',
   '20261127230000_event_rollouts',
   '20261127230100_events_of_live_rollouts',
   '20261127230200_event_rollout_indexes',

@@ -3,7 +3,7 @@
  * over the real channel; the file `behavior.json` in the folder of a base says what it does with that base.
  */
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BaselinesOutcome, BaselinesSpec } from '../../../core/adaptation/baselines.ts';
@@ -12,6 +12,7 @@ import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-ou
 import type { OutcomesOutcome, OutcomesSpec } from '../../../core/adaptation/measurements/version-outcomes.ts';
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../../core/adaptation/job-outcome.ts';
+import type { ProvisionalOutcome, ProvisionalSpec } from '../../../core/adaptation/provisional.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import type { Certificate } from '../../../core/method/gate/readiness-gate.ts';
 import type { CandidateRecord } from '../../../core/method/ladder/candidate.ts';
@@ -253,6 +254,20 @@ async function writeCandidate(spec: JobSpec, sequence: number): Promise<string> 
   return dir;
 }
 
+async function makeProvisional({ newBase, adapter, outDir, strategy }: ProvisionalSpec): Promise<ProvisionalOutcome> {
+  const { provisional, log: file } = await behaviorOf(newBase);
+  if (file !== undefined) await appendFile(file, `provisional ${adapter}\n`);
+  if (provisional === 'permanent')
+    throw new Failure('a tensor is missing', { code: 'invalid_adapter', permanent: true });
+  if (provisional !== undefined && !existsSync(provisional)) {
+    await writeFile(provisional, '');
+    throw new Failure('a read failed once', { code: 'internal_error', permanent: false });
+  }
+  await cp(adapter, outDir, { recursive: true });
+  await writeFile(path.join(outDir, 'provisional.txt'), strategy);
+  return { dir: outDir, alpha: 1, beta: strategy === 'revert' ? -1 : 0 };
+}
+
 async function log(request: RequestBody<'adapt' | 'baselines' | 'outcomes'>): Promise<void> {
   if (request.type === 'outcomes') return note(request.spec.base, `outcomes ${request.spec.adapter}`);
   const spec = request.type === 'adapt' ? request.spec : request.spec.job;
@@ -285,6 +300,8 @@ async function answer(request: Request): Promise<void> {
       });
     if (request.type === 'adapt')
       send({ type: 'outcome', requestId, request: 'adapt', outcome: await adapt(requestId, request.spec) });
+    if (request.type === 'provisional')
+      send({ type: 'outcome', requestId, request: 'provisional', outcome: await makeProvisional(request.spec) });
     if (request.type === 'evolve')
       send({ type: 'outcome', requestId, request: 'evolve', outcome: await evolve(request.spec) });
     if (request.type === 'describe')

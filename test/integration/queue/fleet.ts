@@ -18,6 +18,8 @@ export interface Behavior {
   deaf?: boolean;
   /** If this file does not exist, creates it and kills itself in fine-tuning. */
   crashOnce?: string;
+  /** How the making of a provisional version ends: badly, or badly once, until this file exists. Default: well. */
+  provisional?: string;
   /** How the measurement of baselines ends that jobs have left out. Default: well. */
   baselines?: 'permanent' | 'hang';
   /** How the measurement of a version on this base ends. Default: well, when the file of `until` exists. */

@@ -29,6 +29,7 @@ function silentDevice(abort: () => void): TrainingProcess {
     adapt: interrupted,
     baselines: interrupted,
     outcomes: interrupted,
+    provisional: interrupted,
     evolve: interrupted,
     describe: interrupted,
     preload: () => undefined,

@@ -15,7 +15,7 @@ export interface CurrentVersionKey {
 }
 
 const SHOWN = {
-  adapterVersion: { select: { number: true, artifactDigest: true } },
+  adapterVersion: { select: { number: true, artifactDigest: true, provisional: true } },
 } as const satisfies Prisma.CurrentVersionInclude;
 
 /** What an adapter's answer shows of its current versions. */
@@ -36,16 +36,16 @@ export type CurrentVersionRow = Pick<
 export const CURRENT_OF_A = Prisma.sql`
   SELECT COALESCE(json_agg(json_build_object('adapterId', c.adapter_id, 'baseModelVersionId', c.base_model_version_id,
       'adapterVersionId', c.adapter_version_id, 'previousVersionId', c.previous_version_id, 'changedAt', c.changed_at,
-      'adapterVersion', json_build_object('number', n.number, 'artifactDigest', n.artifact_digest))
+      'adapterVersion', json_build_object('number', n.number, 'artifactDigest', n.artifact_digest, 'provisional', n.provisional))
     ORDER BY c.base_model_version_id DESC), '[]')
   FROM (
     SELECT * FROM current_versions WHERE adapter_id = a.id AND adapter_version_id IS NOT NULL
     ORDER BY base_model_version_id DESC LIMIT ${Prisma.raw(String(CURRENT_SHOWN))}
   ) AS c JOIN adapter_versions n ON n.id = c.adapter_version_id`;
 
-/** The job that has published a version; null for none. */
+/** The job that has published a version; null for none, and for a provisional one: what its job publishes becomes current. */
 function jobOf(versionId: string | null): Prisma.Sql {
-  return Prisma.sql`SELECT v.job_id FROM adapter_versions v WHERE v.id = ${versionId}`;
+  return Prisma.sql`SELECT v.job_id FROM adapter_versions v WHERE v.id = ${versionId} AND NOT v.provisional`;
 }
 
 /** The adapter must be locked where something is changed. */

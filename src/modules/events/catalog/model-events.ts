@@ -68,6 +68,13 @@ export const MODEL_EVENTS = {
     targets: Type.Array(Type.String(), { description: 'The modules that the LoRA changes.' }),
     parameters: Type.Integer({ description: 'Number of parameters of the LoRA.' }),
   }),
+  'adapter_version.provisional': describeEvent('An adapter got a provisional version, before its job begins.', {
+    ...VersionOfAdapter,
+    digest,
+    strategy: Type.String({ description: 'How it was made: `revert` or `reuse`.' }),
+    job_id: Id('job'),
+    rollout_id: Id('rollout'),
+  }),
   'adapter_version.measured': describeEvent('A version was measured on the gate rows, ahead of the next rollout.', {
     ...VersionOfAdapter,
     metric: Type.String(),

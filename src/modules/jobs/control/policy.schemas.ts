@@ -165,6 +165,15 @@ export const RolloutPolicy = Type.Object(
           'end, and the jobs of this rollout wait for them. `stop`: they are cancelled. Jobs that no worker runs are cancelled in any case.',
       }),
     ),
+    provisional: Type.Optional(
+      Type.Enum(['revert', 'reuse', 'none'] as const, {
+        default: 'none',
+        description:
+          'Gives every adapter a version for the new base before any job begins that needs data: `revert` undoes the change of the base as far as ' +
+          'the rank reaches, `reuse` copies the adapter. Nobody measures it. It is marked as `provisional`, current only until a version is ' +
+          'published, and never the latest version.',
+      }),
+    ),
     late: Type.Optional(
       Type.Enum(['join', 'next'] as const, {
         default: 'next',

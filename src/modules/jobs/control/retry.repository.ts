@@ -28,7 +28,8 @@ export const retryRepository = {
       SELECT (a.deleted_at IS NOT NULL OR s.id IS NULL OR s.deleted_at IS NOT NULL) AS source_gone,
         j.kind = 'adaptation' AND EXISTS (
           SELECT 1 FROM adapter_versions v WHERE v.adapter_id = j.adapter_id AND v.parent_version_id = j.source_version_id
-            AND v.base_model_version_id = r.base_model_version_id AND v.deleted_at IS NULL) AS carried_over,
+            AND v.base_model_version_id = r.base_model_version_id AND v.deleted_at IS NULL
+            AND NOT v.provisional) AS carried_over,
         (SELECT n.id FROM jobs o JOIN rollouts n ON n.id = o.rollout_id
           WHERE o.adapter_id = j.adapter_id AND o.kind = 'adaptation' AND (o.finished_at IS NULL OR o.state = 'ready')
             AND n.base_model_version_id > r.base_model_version_id AND n.accepted_at > r.accepted_at

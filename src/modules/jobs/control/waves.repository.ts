@@ -16,11 +16,11 @@ export interface WavedRollout {
 /**
  * Whether all adaptations of a rollout `r` of the waves that were released have ended, by its counts. One that somebody has paused
  * itself does not count: else a tenant could hold up all others. While a newer rollout is still taking adapters away, nothing more is
- * released, which it would have to end.
+ * released, which it would have to end; nor is it while provisional versions are made, in wave 0.
  */
 const ENDED = Prisma.sql`(NOT r.jobs_follow AND NOT EXISTS (
   SELECT 1 FROM rollouts newer WHERE newer.id = r.superseded_by_id AND newer.planned_at IS NULL AND newer.finished_at IS NULL
-) AND COALESCE((
+) AND NOT EXISTS (SELECT 1 FROM provisional_requests p WHERE p.rollout_id = r.id) AND COALESCE((
   SELECT sum(c.unfinished) FROM rollout_counts c
   WHERE c.rollout_id = r.id AND c.kind = 'adaptation' AND c.state <> 'held'), 0) + (
   SELECT count(*) FROM job_waits w JOIN jobs j ON j.id = w.job_id
@@ -62,7 +62,7 @@ export const wavesRepository = {
         avg(j.metric_old - j.metric_best) FILTER (WHERE j.state = 'ready' AND j.metric_name <> 'loss') AS metric_drop,
         avg(flips.share) FILTER (WHERE j.state = 'ready') AS negative_flips
       FROM jobs j LEFT JOIN LATERAL (
-        SELECT (v.metrics ->> 'negative_flips')::float8 AS share FROM adapter_versions v WHERE v.job_id = j.id
+        SELECT (v.metrics ->> 'negative_flips')::float8 AS share FROM adapter_versions v WHERE v.job_id = j.id AND NOT v.provisional
         ORDER BY v.number DESC LIMIT 1
       ) AS flips ON TRUE
       WHERE j.rollout_id = ${id} AND j.wave = ${wave} AND j.kind = 'adaptation' AND j.finished_at IS NOT NULL

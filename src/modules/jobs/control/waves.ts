@@ -52,7 +52,7 @@ export async function stepWaves(tx: Transaction, id: string): Promise<void> {
     return;
   }
   if (!hasEnded || rollout.awaiting_approval) return;
-  if ((rollout.policy.approve ?? 'auto') === 'auto') return releaseWave(tx, id, rollout.wave + 1);
+  if ((rollout.policy.approve ?? 'auto') === 'auto' || rollout.wave === 0) return releaseWave(tx, id, rollout.wave + 1);
   await repository.awaitApproval(tx, id);
   const data = { wave: rollout.wave + 1 };
   await recordEvent(tx, { tenantId: null, type: 'rollout.wave_waiting', subjectId: id, data });

@@ -27,6 +27,9 @@ const send = async (method: 'POST' | 'PATCH' | 'GET', url: string, payload?: obj
 const accept = (options: object = {}) =>
   send('POST', '/v1/rollouts', { base_model_version_id: fleet.newVersionId, options });
 
+/** What a policy that says nothing says. */
+const DEFAULTS = { approve: 'auto', supersede: 'finish', provisional: 'none', late: 'next' };
+
 /** Plans a rollout that was accepted. */
 async function plan(id: string): Promise<void> {
   const lifecycle = createRolloutLifecycle({ db: app.db });
@@ -44,7 +47,7 @@ describe('a policy', () => {
     expect(first.body).toMatchObject({ options: { policy: POLICY }, waves: { released: 1, total: 1 } });
     await send('POST', `/v1/rollouts/${first.body.id}/cancel`, {});
     const second = await accept({ policy: {} });
-    expect(second.body.options.policy).toEqual({ approve: 'auto' });
+    expect(second.body.options.policy).toEqual(DEFAULTS);
     await send('POST', `/v1/rollouts/${second.body.id}/cancel`, {});
     expect((await send('PATCH', model, { policy: null })).body.policy).toBeNull();
     const third = await accept();
@@ -88,7 +91,7 @@ test('a selection takes adapters by name or by tenant, waves and all, and leaves
   const key = await createTestKey(app.db, { tenantId: tenant });
   expect((await send('GET', `/v1/rollouts/${body.id}`, undefined, key)).body.options.policy).toEqual({
     waves: [{ count: 1 }],
-    approve: 'auto',
+    ...DEFAULTS,
   });
   await send('POST', `/v1/rollouts/${body.id}/cancel`, {});
   const rest = await accept({ policy: {} });

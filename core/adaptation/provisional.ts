@@ -1,0 +1,69 @@
+import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
+import type { BaseCache } from '../engine/base-cache.ts';
+import { readAdapterManifest } from '../formats/peft/adapter-manifest.ts';
+import { loadAdapter } from '../formats/peft/peft-adapter.ts';
+import { saveAdapter } from '../formats/peft/peft-adapter-writer.ts';
+import { COPY, REVERT } from '../method/fusion/coefficients.ts';
+import { Fusion } from '../method/fusion/fusion.ts';
+import type { Adapter } from '../models/lora/adapter.ts';
+import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
+
+/** A request to carry an adapter over without any data. Plain JSON. */
+export interface ProvisionalSpec {
+  /** Model folders. */
+  readonly oldBase: string;
+  readonly newBase: string;
+  /** What serving engines call the new base. */
+  readonly newBaseName: string;
+  /** PEFT folder of the old adapter. */
+  readonly adapter: string;
+  /** Identifier of the adapter version that it is. */
+  readonly parent: string;
+  /** `revert` undoes the change of the base as far as the adapter's rank reaches; `reuse` copies the adapter. */
+  readonly strategy: 'revert' | 'reuse';
+  /** Folder that `evolve` wrote; null computes the evolution if it is needed. */
+  readonly evolution: string | null;
+  /** Folder to write. It is created, or replaced as a whole. */
+  readonly outDir: string;
+}
+
+export interface ProvisionalOutcome {
+  readonly dir: string;
+  /** The fusion coefficients. */
+  readonly alpha: number;
+  readonly beta: number;
+}
+
+/**
+ * Writes an adapter for the new base as a PEFT folder whose `readapt.json` calls it provisional. No row is read and nothing is measured;
+ * the bases' weights are read only where the evolution is not known.
+ * @throws IncompatibleBasesError; FormatError if the adapter cannot be read; AdaptationError `incompatible_evolution`; the signal's reason
+ */
+export async function makeProvisional(
+  bases: BaseCache,
+  spec: ProvisionalSpec,
+  signal: AbortSignal,
+): Promise<ProvisionalOutcome> {
+  const [oldBase, newBase] = [await bases.describe(spec.oldBase), await bases.describe(spec.newBase)];
+  await requireCompatible(oldBase, newBase);
+  const old = await loadAdapter(spec.adapter, newBase.config);
+  const coefficients = spec.strategy === 'revert' ? REVERT : COPY;
+  const adapter = spec.strategy === 'revert' ? await revert(bases, spec, old, signal) : old;
+  signal.throwIfAborted();
+  const { appendEos = null, maxLength = null } = (await readAdapterManifest(spec.adapter)) ?? {};
+  const { parent, strategy, newBaseName: baseModelName } = spec;
+  const baseFingerprint = await requireFingerprint(newBase.folder, bases);
+  const manifest = { baseFingerprint, parent, strategy, coefficients, provisional: true, appendEos, maxLength };
+  await saveAdapter(spec.outDir, adapter, { baseModelName, manifest, replace: true });
+  return { dir: spec.outDir, ...coefficients };
+}
+
+function revert(bases: BaseCache, spec: ProvisionalSpec, adapter: Adapter, signal: AbortSignal): Promise<Adapter> {
+  return withOnnxProducts(async (products) => {
+    const evolution =
+      spec.evolution === null
+        ? await evolutionBetween(spec.oldBase, spec.newBase, { bases, products, signal })
+        : await readEvolution(spec.evolution);
+    return (await Fusion.prepare(adapter, evolution, { products })).at(REVERT);
+  });
+}

@@ -1,0 +1,56 @@
+import { Prisma, type Database, type Queryable, type Transaction } from '../../../lib/database.ts';
+
+/** The rows that making a provisional version needs. */
+const NEEDED = {
+  rollout: { include: { baseModelVersion: true } },
+  sourceVersion: { include: { baseModelVersion: true } },
+} satisfies Prisma.JobInclude;
+
+/** A job whose adapter is to get a provisional version. */
+export type LoadedProvision = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
+
+/** Requests `p` of rollouts that go on. Those of a paused one wait. */
+const LIVE = Prisma.sql`
+  FROM provisional_requests p JOIN rollouts r ON r.id = p.rollout_id WHERE r.state IN ('analyzing', 'adapting')`;
+
+export const provisionalRepository = {
+  /**
+   * Requests provisional versions for those of the newly planned jobs that wait for the first wave, unless their adapters have one.
+   * @returns these jobs
+   */
+  async request(tx: Transaction, rolloutId: string, jobIds: readonly string[]): Promise<string[]> {
+    const rows = await tx.$queryRaw<{ job_id: string }[]>`
+      INSERT INTO provisional_requests (job_id, rollout_id)
+      SELECT j.id, r.id FROM rollouts r JOIN jobs j ON j.rollout_id = r.id AND j.id = ANY(${[...jobIds]}::text[])
+      WHERE r.id = ${rolloutId} AND r.wave = 0 AND j.kind = 'adaptation' AND j.finished_at IS NULL AND NOT EXISTS (
+        SELECT 1 FROM adapter_versions v WHERE v.adapter_id = j.adapter_id AND v.base_model_version_id = r.base_model_version_id
+          AND v.parent_version_id = j.source_version_id AND v.provisional AND v.deleted_at IS NULL)
+      ORDER BY j.id RETURNING job_id`;
+    return rows.map((row) => row.job_id).sort();
+  },
+
+  /** The job of a request; null if there is no such request. */
+  load: (db: Queryable, jobId: string): Promise<LoadedProvision | null> =>
+    db.job.findFirst({ where: { id: jobId, provisionalRequest: { isNot: null } }, include: NEEDED }),
+
+  lockRollout: (tx: Transaction, id: string) =>
+    tx.$queryRaw`SELECT id FROM rollouts WHERE id = ${id} FOR NO KEY UPDATE`,
+
+  /** Ends a request. @returns whether its job still wants the version; null if somebody else has ended it */
+  async end(tx: Transaction, jobId: string): Promise<{ wanted: boolean } | null> {
+    const [row] = await tx.$queryRaw<{ wanted: boolean }[]>`
+      DELETE FROM provisional_requests p USING jobs j, rollouts r, adapters a
+      WHERE p.job_id = ${jobId} AND j.id = p.job_id AND r.id = p.rollout_id AND a.id = j.adapter_id
+      RETURNING j.finished_at IS NULL AND a.deleted_at IS NULL AND r.state IN ('analyzing', 'adapting', 'paused') AS wanted`;
+    return row ?? null;
+  },
+
+  async count(db: Queryable): Promise<number> {
+    const [row] = await db.$queryRaw<{ count: number }[]>`SELECT count(*)::int AS count ${LIVE}`;
+    return row?.count ?? 0;
+  },
+
+  live: (db: Database, after: string, limit: number) =>
+    db.$queryRaw<{ id: string }[]>`
+      SELECT p.job_id AS id ${LIVE} AND p.job_id > ${after} ORDER BY p.job_id LIMIT ${limit}`,
+};

@@ -1,0 +1,155 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { createAdapterRepository } from '../../../../src/modules/adapters/adapter.repository.ts';
+import { createCurrentVersionService } from '../../../../src/modules/adapters/current/current-version.service.ts';
+import { createRollbackService } from '../../../../src/modules/rollbacks/rollback.service.ts';
+import type { RolloutPolicy } from '../../../../src/modules/jobs/index.ts';
+import type { Behavior, Fleet } from '../../queue/fleet.ts';
+import { eventually, queueKind } from '../../queue/test-queue.ts';
+import { expectExact, useControlledFleets } from '../control/controlled-fleet.ts';
+import { accept, addBase, plan } from '../succession/two-rollouts.ts';
+
+const world = useControlledFleets();
+
+async function start(adapters: number, policy: RolloutPolicy, behavior: Behavior = {}) {
+  const fleet = await world.fleetOf({ tenants: 1, adapters });
+  await world.work(fleet);
+  const id = await world.start(fleet, behavior, { policy });
+  return { db: world.db, fleet, id };
+}
+
+const provisionalOf = (adapterId: string) =>
+  world.db.adapterVersion.findFirst({ where: { adapterId, provisional: true } });
+
+const countOf = ({ adapters }: Fleet) =>
+  world.db.adapterVersion.count({ where: { adapterId: { in: [...adapters] }, provisional: true } });
+
+const currentOf = ({ newVersionId: baseModelVersionId }: Fleet, adapterId: string) =>
+  createCurrentVersionService({ db: world.db }).get({ adapterId, baseModelVersionId }, null);
+
+describe(`provisional versions, queue on ${queueKind}`, () => {
+  test.each(['revert', 'reuse'] as const)(
+    'by %s are made for all before any job begins, and give way to what is published',
+    async (provisional) => {
+      const { db, fleet, id } = await start(3, { provisional, waves: [{ count: 1 }] }, { hang: true });
+      const canary = await world.oneIn(id, 'fine_tuning');
+      expect(await countOf(fleet)).toBe(3);
+      for (const adapterId of fleet.adapters) {
+        const version = (await provisionalOf(adapterId))!;
+        expect(version).toMatchObject({ superseded: true, strategy: provisional, metrics: null, number: 2 });
+        expect(version.fusionBeta).toBe(provisional === 'revert' ? -1 : 0);
+        expect(version.createdAt.getTime()).toBeLessThan(Date.parse(canary.started_at!));
+        expect(await currentOf(fleet, adapterId)).toMatchObject({ version_id: version.id, provisional: true });
+        const adapter = (await createAdapterRepository(db).find(adapterId, null))!;
+        expect(adapter.versions[0]).toMatchObject({ number: 1, provisional: false });
+        expect(await world.eventsOf(version.id)).toEqual(['adapter_version.provisional']);
+      }
+      expect(await world.jobs.get(canary.id, null)).toMatchObject({ published_version_id: null, ttr_ms: null });
+      expect(canary.phases.held).toBeGreaterThan(0);
+      await fleet.behave({});
+      await world.rollouts.pause(id);
+      await world.rollouts.resume(id);
+      expect(await world.ended(id, 'completed')).toMatchObject({ jobs: { ready: 3 } });
+      for (const job of await world.jobsOf(id)) {
+        expectExact(job);
+        const current = await currentOf(fleet, job.adapter_id);
+        expect(current).toMatchObject({ version_id: job.published_version_id, provisional: false });
+        // There is nothing to go back to: nobody has measured what was served before.
+        expect(current.previous_version_id).toBeNull();
+        expect((await provisionalOf(job.adapter_id))!.deletedAt).not.toBeNull();
+        const row = await db.job.findUniqueOrThrow({ where: { id: job.id }, include: { sourceVersion: true } });
+        expect(row.sourceVersion).toMatchObject({ number: 1, provisional: false });
+      }
+    },
+  );
+
+  test('stay, marked, where nothing passes, and the next rollout starts from the real version and makes no other', async () => {
+    const { db, fleet, id } = await start(1, { provisional: 'revert' }, { outcome: 'not_ready' });
+    await world.ended(id, 'completed');
+    const [adapterId] = fleet.adapters as [string];
+    const version = (await provisionalOf(adapterId))!;
+    expect(await currentOf(fleet, adapterId)).toMatchObject({ version_id: version.id, provisional: true });
+    await fleet.behave({});
+    const again = await accept(db, fleet.newVersionId, { policy: { provisional: 'revert' } });
+    await plan({ db, producer: world.queue.producer }, again);
+    await world.ended(again, 'completed');
+    expect(await countOf(fleet)).toBe(1);
+    const [job] = await world.jobsOf(again);
+    const row = await db.job.findUniqueOrThrow({ where: { id: job!.id }, include: { sourceVersion: true } });
+    expect(row.sourceVersion).toMatchObject({ number: 1 });
+    expect(await currentOf(fleet, adapterId)).toMatchObject({
+      version_id: job!.published_version_id,
+      previous_version_id: null,
+    });
+    const third = await accept(db, await addBase(db, fleet), {});
+    await plan({ db, producer: world.queue.producer }, third);
+    const [next] = await world.jobsOf(third);
+    const source = await db.job.findUniqueOrThrow({ where: { id: next!.id }, include: { sourceVersion: true } });
+    expect(source.sourceVersionId).toBe(job!.published_version_id);
+  });
+
+  test('are taken back with their rollout, and what a person takes back does not keep the published version off', async () => {
+    const { db, fleet, id } = await start(2, { provisional: 'reuse', approve: 'manual' }, { hang: true });
+    const running = await world.oneIn(id, 'fine_tuning');
+    const adapterId = running.adapter_id;
+    const { id: versionId } = (await provisionalOf(adapterId))!;
+    const key = { adapterId, baseModelVersionId: fleet.newVersionId };
+    const none = { version_id: null, expected_version_id: versionId };
+    await createCurrentVersionService({ db }).set(key, none, null);
+    await fleet.behave({ outcome: 'ready' });
+    await world.rollouts.pause(id);
+    await world.rollouts.resume(id);
+    await eventually('it is ready', async () => (await world.jobs.get(running.id, null)).state === 'ready');
+    await world.ended(id, 'completed');
+    const published = (await world.jobs.get(running.id, null)).published_version_id;
+    expect(await currentOf(fleet, adapterId)).toMatchObject({ version_id: published });
+    await createRollbackService({ db }).rollBack(id);
+    for (const other of fleet.adapters) expect(await currentOf(fleet, other)).toMatchObject({ version_id: null });
+  });
+
+  test('that cannot be made hold nobody up, and a fault that passes is tried again', async () => {
+    const failing = await start(2, { provisional: 'revert' }, { provisional: 'permanent' });
+    expect(await world.ended(failing.id, 'completed')).toMatchObject({ jobs: { ready: 2 } });
+    expect(await countOf(failing.fleet)).toBe(0);
+    for (const job of await world.jobsOf(failing.id)) {
+      const event = await world.db.event.findFirstOrThrow({
+        where: { subjectId: job.id, type: 'job.without_provisional' },
+      });
+      expect(event.data).toMatchObject({ error: { code: 'invalid_adapter' } });
+    }
+    const passing = await world.fleetOf({ tenants: 1, adapters: 1 });
+    await world.work(passing);
+    const file = path.join(passing.folder, 'failed-once');
+    const id = await world.start(passing, { provisional: file }, { policy: { provisional: 'revert' } });
+    await world.ended(id, 'completed');
+    expect(await readFile(file, 'utf8')).toBe('');
+    expect(await provisionalOf(passing.adapters[0]!)).not.toBeNull();
+  });
+
+  test('of a rollout that is paused or cancelled are not made, and what the queue has lost is', async () => {
+    const { db } = world;
+    const { producer } = world.queue;
+    const fleet = await world.fleetOf({ tenants: 1, adapters: 2 });
+    const id = await accept(db, fleet.newVersionId, { policy: { provisional: 'reuse' } });
+    await plan({ db, producer }, id);
+    expect(await world.rollouts.get(id, null)).toMatchObject({ jobs: { held: 2 }, waves: { released: 0, total: 1 } });
+    expect(await producer.count('adaptations')).toBe(2);
+    await world.rollouts.pause(id);
+    const worker = await world.work(fleet);
+    await eventually('the queue is empty', async () => (await producer.count('adaptations')) === 0);
+    expect(await countOf(fleet)).toBe(0);
+    // Nobody has enqueued them again: the sweeper finds that they are lost.
+    await world.rollouts.resume(id);
+    await world.ended(id, 'completed');
+    expect(await countOf(fleet)).toBe(2);
+    await worker.stop();
+
+    const other = await accept(db, await addBase(db, fleet), { policy: { provisional: 'reuse' } });
+    await plan({ db, producer }, other);
+    await world.rollouts.cancel(other);
+    await world.work(fleet);
+    await eventually('the requests are gone', async () => (await db.provisionalRequest.count()) === 0);
+    expect(await countOf(fleet)).toBe(2);
+  });
+});

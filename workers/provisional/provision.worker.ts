@@ -1,0 +1,187 @@
+import path from 'node:path';
+import type { ProvisionalOutcome, ProvisionalSpec } from '../../core/adaptation/provisional.ts';
+import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
+import { locateArtifact, locateVerified, registerArtifact } from '../../src/artifacts/index.ts';
+import type { ArtifactStore, StoredArtifact } from '../../src/artifacts/artifact-store.ts';
+import { PermanentError, type HandlerContext, type HandlerSet, type JobProducer } from '../../src/jobs/index.ts';
+import { withTransaction, type Database, type Transaction } from '../../src/lib/database.ts';
+import { newId } from '../../src/lib/ids.ts';
+import { insertAdapterVersion, lockAdapter } from '../../src/modules/adapters/index.ts';
+import { recordEvent } from '../../src/modules/events/index.ts';
+import { settleRollout } from '../../src/modules/jobs/index.ts';
+import {
+  followInBatches,
+  provisionalRepository as repository,
+  type LoadedProvision,
+  type StoredOptions,
+} from '../../src/modules/rollouts/index.ts';
+import { adaptationRepository } from '../adaptations/adaptation.repository.ts';
+import { leavingUnreadable } from '../adaptations/leave-unreadable.ts';
+import { BaseFitness } from '../base-fitness.ts';
+import { watchCancellation } from '../cancellation-watch.ts';
+import { acquireDevice, faultOf, isPermanent, machineFaultOf } from '../handler-faults.ts';
+import { storedProblem } from '../stored-problem.ts';
+import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
+
+export interface ProvisionDependencies {
+  db: Database;
+  artifacts: ArtifactStore;
+  producer: JobProducer;
+  training: TrainingProcess;
+  /** Interval at which the work checks whether its version is still wanted. */
+  heartbeatMs?: number;
+  /** Which bases this worker cannot read. */
+  fitness?: BaseFitness;
+}
+
+interface Provision extends ProvisionDependencies {
+  slot: TrainingSlot;
+  context: HandlerContext;
+  job: LoadedProvision & { sourceVersion: NonNullable<LoadedProvision['sourceVersion']> };
+}
+
+/** What was made, with what a row says of it. */
+interface Made {
+  stored: StoredArtifact;
+  outcome: ProvisionalOutcome;
+  rank: number;
+  loraAlpha: number;
+}
+
+/** Makes the handler of `adaptation.provision`: a version without data for each adapter of a rollout, before its first wave. */
+export function provisionHandlers(deps: ProvisionDependencies): HandlerSet {
+  const { db, fitness = new BaseFitness() } = deps;
+  return {
+    'adaptation.provision': ({ jobId }, context) =>
+      leavingUnreadable({ db, fitness, workerId: null }, jobId, context, async () => {
+        const job = await repository.load(db, jobId);
+        // The sweeper enqueues that of a paused rollout again when it goes on.
+        if (job === null || job.rollout.state === 'paused') return;
+        if (job.finishedAt !== null || job.sourceVersion === null) return end(deps, job, null);
+        const slot = await acquireDevice(deps.training, context.signal);
+        try {
+          await provide({ ...deps, slot, context, job: { ...job, sourceVersion: job.sourceVersion } });
+        } finally {
+          slot.release();
+        }
+      }),
+  };
+}
+
+async function provide(provision: Provision): Promise<void> {
+  const { db, artifacts, slot, context, job, heartbeatMs = 1000 } = provision;
+  const isWanted = async () => {
+    const found = await repository.load(db, job.id);
+    return found !== null && found.finishedAt === null && found.rollout.state !== 'paused';
+  };
+  const watch = watchCancellation(isWanted, `the provisional version of job ${job.id} is not wanted now`, heartbeatMs);
+  try {
+    await artifacts.withScratch(async (scratch) => {
+      const spec = await buildSpec(provision, path.join(scratch, 'adapter'));
+      const outcome = await slot.provisional(spec, AbortSignal.any([context.signal, watch.cancelled]));
+      const { rank, alpha: loraAlpha } = await readAdapterConfig(outcome.dir);
+      const stored = await artifacts.putFolder(outcome.dir, 'adapter');
+      await end(provision, job, { stored, outcome, rank, loraAlpha });
+    });
+    context.logger.info({ jobId: job.id, rolloutId: job.rolloutId }, 'provisional version made');
+  } catch (error) {
+    if (!watch.cancelled.aborted) await conclude(provision, error);
+  } finally {
+    watch.stop();
+  }
+}
+
+async function buildSpec({ db, artifacts, job }: Provision, outDir: string): Promise<ProvisionalSpec> {
+  const { sourceVersion: source, rollout } = job;
+  const { baseModelVersion: newBase } = rollout;
+  const strategy = (rollout.options as StoredOptions).policy?.provisional ?? 'none';
+  if (strategy === 'none') throw new PermanentError(`rollout ${rollout.id} wants no provisional versions`);
+  const evolution = await adaptationRepository.evolution(db, source.baseModelVersionId, newBase.id);
+  const digest = evolution?.state === 'ready' ? evolution.artifactDigest : null;
+  return {
+    oldBase: source.baseModelVersion.path,
+    newBase: newBase.path,
+    newBaseName: newBase.servingName,
+    adapter: await locateVerified(db, artifacts, source.artifactDigest),
+    parent: source.id,
+    strategy,
+    evolution: digest === null ? null : await locateArtifact(db, artifacts, digest),
+    outDir,
+  };
+}
+
+/** Lets the queue try again, or does without the version: the job itself is not concerned, and says what is wrong if it is too. */
+async function conclude(provision: Provision, error: unknown): Promise<never> {
+  const { context, job } = provision;
+  const fault = faultOf(context.signal, error);
+  if (machineFaultOf(fault) !== null || (!isPermanent(fault) && !context.lastAttempt)) throw fault;
+  const { code, message } = storedProblem(fault);
+  await end(provision, job, null, { code, message });
+  throw new PermanentError(message, { cause: fault });
+}
+
+/** Ends a request, with a version or without one. The last one of a rollout releases its first wave. */
+async function end(
+  { db, artifacts, producer }: ProvisionDependencies,
+  job: LoadedProvision,
+  made: Made | null,
+  error: { code: string; message: string } | null = null,
+): Promise<void> {
+  await withTransaction(db, async (tx) => {
+    // Ends of the same rollout wait for each other, so that one of them is the last.
+    await repository.lockRollout(tx, job.rolloutId);
+    await lockAdapter(tx, job.adapterId);
+    const ended = await repository.end(tx, job.id);
+    if (ended === null) return;
+    if (made !== null && ended.wanted) await insertVersion(tx, artifacts, job, made);
+    if (error !== null) await recordFailure(tx, job, error);
+    await settleRollout(tx, job.rolloutId);
+  });
+  await followInBatches({ db, producer }, job.rolloutId);
+}
+
+async function insertVersion(
+  tx: Transaction,
+  artifacts: ArtifactStore,
+  job: LoadedProvision,
+  { stored, outcome, rank, loraAlpha }: Made,
+): Promise<void> {
+  const { tenantId, adapterId, rollout, sourceVersionId: parentVersionId, id: jobId } = job;
+  const { baseModelVersionId } = rollout;
+  const strategy = outcome.beta === 0 ? 'reuse' : 'revert';
+  await registerArtifact(tx, artifacts, stored);
+  const { id, number } = await insertAdapterVersion(tx, {
+    id: newId('adapterVersion'),
+    tenantId,
+    adapterId,
+    baseModelVersionId,
+    parentVersionId,
+    origin: 'adapted',
+    provisional: true,
+    artifactDigest: stored.digest,
+    rank,
+    loraAlpha,
+    strategy,
+    fusionAlpha: outcome.alpha,
+    fusionBeta: outcome.beta,
+    jobId,
+  });
+  const data = {
+    adapter_id: adapterId,
+    number,
+    digest: stored.digest,
+    strategy,
+    job_id: jobId,
+    rollout_id: rollout.id,
+  };
+  await recordEvent(tx, { tenantId, type: 'adapter_version.provisional', subjectId: id, data });
+}
+
+function recordFailure(
+  tx: Transaction,
+  { tenantId, id: subjectId, adapterId, rolloutId }: LoadedProvision,
+  error: { code: string; message: string },
+): Promise<void> {
+  const data = { adapter_id: adapterId, rollout_id: rolloutId, error };
+  return recordEvent(tx, { tenantId, type: 'job.without_provisional', subjectId, data });
+}
