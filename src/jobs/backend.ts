@@ -14,7 +14,9 @@ export interface JobQueue {
   /** Returns 1 if the job was removed. A running job is not removed. No job of Readapt has children to be looked for. */
   remove(jobId: string, options: { removeChildren: false }): Promise<number>;
   /** Undefined if it has no such job. */
-  getJob(jobId: string): Promise<{ changePriority(to: { priority: number; lifo: boolean }): Promise<void> } | undefined>;
+  getJob(
+    jobId: string,
+  ): Promise<{ changePriority(to: { priority: number; lifo: boolean }): Promise<void> } | undefined>;
   getJobCounts(...states: QueueState[]): Promise<Record<string, number>>;
   waitUntilReady(): Promise<unknown>;
   close(): Promise<void>;

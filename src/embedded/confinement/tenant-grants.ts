@@ -12,7 +12,17 @@ const AUDIT_ENTRY = [
 ];
 /** What a cancellation changes. */
 const CANCELLED_JOB = [
-  ...['state', 'finished_at', 'lease_owner', 'lease_expires_at', 'updated_at', 'phase_since', 'paused_at', 'paused_by', 'slot'],
+  ...[
+    'state',
+    'finished_at',
+    'lease_owner',
+    'lease_expires_at',
+    'updated_at',
+    'phase_since',
+    'paused_at',
+    'paused_by',
+    'slot',
+  ],
   ...[
     'held_ms',
     'queue_wait_ms',

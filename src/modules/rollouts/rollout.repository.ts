@@ -70,8 +70,7 @@ export interface RolloutMove {
 
 export function createRolloutRepository(db: Queryable) {
   return {
-    insert: (tx: Transaction, row: NewRollout) =>
-      tx.rollout.create({ data: row, include: SHOWN }),
+    insert: (tx: Transaction, row: NewRollout) => tx.rollout.create({ data: row, include: SHOWN }),
 
     find: (id: string, tx: Queryable = db): Promise<RolloutRow | null> =>
       tx.rollout.findUnique({ where: { id }, include: SHOWN }),

@@ -19,7 +19,9 @@ export const slotsRepository = {
 
   /** The same for a rollout of limited concurrency. False if it is another one. */
   async lockLimited(tx: Transaction, rolloutId: string): Promise<boolean> {
-    const locked = await tx.$queryRaw<unknown[]>`SELECT ${LOCK} FROM rollouts r WHERE r.id = ${rolloutId} AND ${IS_LIMITED}`;
+    const locked = await tx.$queryRaw<
+      unknown[]
+    >`SELECT ${LOCK} FROM rollouts r WHERE r.id = ${rolloutId} AND ${IS_LIMITED}`;
     return locked.length > 0;
   },
 
