@@ -34,7 +34,7 @@ export interface PlannedJob {
 }
 
 /** A job that was inserted. */
-type Planned = Omit<LiveJob, 'ended'> & { state: JobState; slot: 'waiting' | null };
+type Planned = Omit<LiveJob, 'ended'> & { state: JobState; admission: 'waiting' | null };
 
 /** A job for which something should be in the queue. */
 export interface LiveJob {
@@ -48,7 +48,7 @@ export interface LiveJob {
 
 /** Jobs that are still to be run or refined and need not wait, and those whose baselines are to be measured. */
 const LIVE = Prisma.sql`(j.baselines_pending OR (
-  j.finished_at IS NULL AND j.paused_at IS NULL AND j.state <> 'held' AND j.slot IS DISTINCT FROM 'waiting'))`;
+  j.finished_at IS NULL AND j.paused_at IS NULL AND j.state <> 'held' AND j.admission IS DISTINCT FROM 'waiting'))`;
 
 /** Rollouts `r` that go on and have jobs; of one that is analyzed, some may be planned already. No job of a paused one is queued. */
 const WITH_JOBS = Prisma.sql`r.state IN ('analyzing', 'adapting')`;
@@ -134,7 +134,7 @@ export function createJobRepository(db: Database) {
      * accepted: the wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so
      * for it the first two count as waiting.
      * Where the rollout has a policy, the job's place in its wave follows from a hash, and one of a later wave is held. All others
-     * get their start tags, and wait for a slot where the rollout's concurrency is limited.
+     * get their start tags, and wait to be admitted where the rollout's concurrency is limited.
      * @returns those that the rollout did not have yet
      */
     plan: (tx: Queryable, rolloutId: string, strategy: string, jobs: readonly PlannedJob[]) =>
@@ -159,7 +159,7 @@ export function createJobRepository(db: Database) {
         ${startTagsOf(rolloutId, PLANNED_TO_QUEUE)}
         INSERT INTO jobs (
           id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, metric_target, error,
-          queue_wait_ms, evolution_ms, held_ms, wave, start_tag, slot, phase, phase_since, created_at, updated_at, finished_at
+          queue_wait_ms, evolution_ms, held_ms, wave, start_tag, admission, phase, phase_since, created_at, updated_at, finished_at
         )
         SELECT p.id, p.tenant_id, r.id, p.adapter_id, p.source_version_id, p.kind, p.state,
           CASE p.kind WHEN 'control' THEN 'scratch' ELSE ${strategy} END, a.metric,
@@ -178,7 +178,7 @@ export function createJobRepository(db: Database) {
           SELECT (EXTRACT(EPOCH FROM r.analysis_started_at - r.accepted_at) * 1000)::float8 - r.held_waiting_ms AS waited,
                  (EXTRACT(EPOCH FROM clock.now - r.analysis_started_at) * 1000)::float8 - r.held_analyzing_ms AS analyzed
         ) AS times
-        ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id, kind, state::text AS state, start_tag, slot`,
+        ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id, kind, state::text AS state, start_tag, admission`,
 
     expired: (limit: number, tx: Queryable = db) =>
       tx.$queryRaw<Omit<LiveJob, 'ended'>[]>`
@@ -186,7 +186,7 @@ export function createJobRepository(db: Database) {
         WHERE lease_expires_at < statement_timestamp() AND finished_at IS NULL AND lease_owner IS NOT NULL
         ORDER BY lease_expires_at LIMIT ${limit}`,
 
-    /** Live jobs of rollouts that go on, by the rollouts' counts, without those that wait for a slot. */
+    /** Live jobs of rollouts that go on, by the rollouts' counts, without those that wait to be admitted. */
     async countLive(tx: Queryable = db): Promise<number> {
       const [row] = await tx.$queryRaw<{ count: number | null }[]>`
         SELECT sum(of_rollout.live - CASE WHEN ${IS_LIMITED} THEN (
