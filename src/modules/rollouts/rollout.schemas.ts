@@ -19,13 +19,14 @@ const LAST_DEFAULTS = { strategy: 'auto', control: 'none', control_fraction: 0.5
 /** The options of a rollout: those of every job, and those that plan the fleet. @param table the job options */
 export function rolloutOptions(table: Type.TObject = JobOptions) {
   const options = optionalJobOptions(table).properties;
+  const { description: help } = JobOptions.properties.strategy as { description?: string };
   const rate = (option: object | undefined) => Type.Optional(Type.Number({ ...option, maximum: MAX_LEARNING_RATE }));
   return Type.Object(
     {
       ...options,
       strategy: Type.Optional(
         Type.Enum(STRATEGIES, {
-          description: `${JobOptions.properties.strategy.description} Without it, that of the policy counts, and else \`auto\`.`,
+          description: `${help} Without it, that of the policy counts, and else \`auto\`.`,
         }),
       ),
       learning_rate: rate(options.learning_rate),
