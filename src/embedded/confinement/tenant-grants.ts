@@ -22,7 +22,7 @@ const CANCELLED_JOB = [
     'phase_since',
     'paused_at',
     'paused_by',
-    'slot',
+    'admission',
   ],
   ...[
     'held_ms',

@@ -4,10 +4,10 @@ export { approveWave, markRolloutPaused, type PausedReason } from './control/wav
 export { limitsRepository } from './control/limits.repository.ts';
 export { wavesRepository } from './control/waves.repository.ts';
 export { exchangeRepository, type BasePair } from './order/exchange.repository.ts';
-export { slotsRepository } from './order/slots.repository.ts';
+export { admissionRepository } from './order/admission.repository.ts';
 export { pauseJobs, resumeJobs } from './control/pause.ts';
 export { pauseRepository } from './control/pause.repository.ts';
-export { lockStartTags, queueJobs } from './order/slots.ts';
+export { lockStartTags, queueJobs } from './order/admission.ts';
 export { HELD_SO_FAR, TOTAL } from './job-clock.ts';
 export {
   advancePhase,

@@ -38,7 +38,7 @@ export interface ChangedJob {
   /** See `startTagsOf`; null for controls. */
   start_tag: number | null;
   /** Where its rollout's concurrency is limited: whether it waits until another job ends. */
-  slot: 'waiting' | 'taken' | null;
+  admission: 'waiting' | 'admitted' | null;
 }
 
 /** One job, some jobs of one rollout, or the jobs of a rollout, all or so many that follow a job. */
@@ -58,7 +58,7 @@ export interface CandidateColumns {
 }
 
 export const RETURNED = Prisma.raw(
-  'j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt, j.excused_attempts, j.start_tag, j.slot',
+  'j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt, j.excused_attempts, j.start_tag, j.admission',
 );
 
 /** Locks the row and gives its state before the change. */
@@ -101,7 +101,7 @@ function first<T>(rows: T[]): T | null {
 export const jobLifecycleRepository = {
   /**
    * Claims a job that is queued or whose lease has expired. The jobs of a cancelled or failed rollout are about to be cancelled,
-   * and those of a paused one to be paused. One that waits for a slot has no business in the queue.
+   * and those of a paused one to be paused. One that waits to be admitted has no business in the queue.
    */
   async claim(tx: Transaction, lease: Lease, leaseMs: number): Promise<ChangedJob | null> {
     return first(
@@ -114,7 +114,7 @@ export const jobLifecycleRepository = {
           lease_owner = ${lease.owner}, lease_expires_at = ${leaseUntil(leaseMs)}, updated_at = clock.now
         FROM ${lockedRow(lease.jobId)}
         WHERE j.id = old.id AND (j.state = 'queued' OR ${OPEN})
-          AND j.paused_at IS NULL AND j.slot IS DISTINCT FROM 'waiting' AND (j.lease_owner IS NULL OR j.lease_expires_at < clock.now)
+          AND j.paused_at IS NULL AND j.admission IS DISTINCT FROM 'waiting' AND (j.lease_owner IS NULL OR j.lease_expires_at < clock.now)
           AND NOT EXISTS (SELECT 1 FROM rollouts WHERE id = j.rollout_id AND state IN ('cancelled', 'failed', 'paused'))
         RETURNING ${RETURNED}`,
     );
@@ -193,7 +193,7 @@ export const jobLifecycleRepository = {
           metric_best = COALESCE(${end.best?.value ?? null}::float8, j.metric_best),
           certificate = COALESCE(${jsonText(end.best?.certificate ?? null)}::jsonb, j.certificate),
           precision = COALESCE(${end.precision}, j.precision), baselines_pending = ${end.baselinesPending},
-          error = ${jsonText(end.error)}::jsonb, finished_at = clock.now, slot = NULL,
+          error = ${jsonText(end.error)}::jsonb, finished_at = clock.now, admission = NULL,
           lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
         FROM ${lockedRow(lease.jobId)}
         WHERE ${held(lease)} AND ${OPEN} AND (j.state = 'ready' OR ${inState(sourcesOf(end.state))})
@@ -230,7 +230,7 @@ export const jobLifecycleRepository = {
       ${CLOCK}
       UPDATE jobs j SET ${ACCRUE},
         state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'cancelled' END,
-        finished_at = clock.now, lease_owner = NULL, lease_expires_at = NULL, paused_at = NULL, paused_by = NULL, slot = NULL,
+        finished_at = clock.now, lease_owner = NULL, lease_expires_at = NULL, paused_at = NULL, paused_by = NULL, admission = NULL,
         updated_at = clock.now
       FROM clock,
         (SELECT id, state FROM jobs WHERE ${selected(which)} AND finished_at IS NULL ORDER BY id LIMIT ${limit}::int

@@ -16,7 +16,7 @@ import { noteDeadline } from './control/limits.ts';
 import { stepWaves } from './control/waves.ts';
 import { toBaselinesEntry } from './job-entries.ts';
 import type { JobPhase } from './job.states.ts';
-import { takeSlots } from './order/slots.ts';
+import { admitJobs } from './order/admission.ts';
 
 /** The worker has lost its lease, because another worker has the job or the job has ended. It must stop its work. */
 export class LeaseLostError extends Error {
@@ -120,7 +120,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecy
     /**
      * Ends the job and gives the lease up. The end of a rollout's last job completes the rollout, unless baselines are
      * pending.
-     * @returns the queue jobs to be enqueued: what measures them, and jobs that were waiting for this one's slot
+     * @returns the queue jobs to be enqueued: what measures them, and jobs that are admitted in its place
      */
     end: async (lease: Lease, rolloutId: string, end: JobEnd): Promise<JobEntry[]> => {
       const ended = await withTransaction(db, async (tx) => {
@@ -193,15 +193,15 @@ export async function cancelJobs(
 }
 
 /**
- * Judges the wave of a rollout and releases the next one, or completes the rollout, if the jobs have ended, and gives free slots to
- * others. The rollout's row must be locked.
- * @returns the queue jobs of those, as {@link takeSlots} does
+ * Judges the wave of a rollout and releases the next one, or completes the rollout, if the jobs have ended, and admits others
+ * of limited concurrency. The rollout's row must be locked.
+ * @returns the queue jobs of those, as {@link admitJobs} does
  */
 export async function settleRollout(tx: Transaction, rolloutId: string): Promise<JobEntry[]> {
   await noteDeadline(tx, rolloutId);
   await stepWaves(tx, rolloutId);
   const completed = await repository.completeRollout(tx, rolloutId);
-  if (completed === null) return takeSlots(tx, rolloutId);
+  if (completed === null) return admitJobs(tx, rolloutId);
   await recordEvent(tx, {
     tenantId: null,
     type: 'rollout.completed',

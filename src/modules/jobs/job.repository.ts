@@ -46,7 +46,7 @@ export interface Planning {
 }
 
 /** A job that was inserted. */
-type Planned = Omit<LiveJob, 'ended'> & { state: JobState; slot: 'waiting' | null };
+type Planned = Omit<LiveJob, 'ended'> & { state: JobState; admission: 'waiting' | null };
 
 /** A job for which something should be in the queue. */
 export interface LiveJob {
@@ -60,7 +60,7 @@ export interface LiveJob {
 
 /** Jobs that are still to be run or refined and need not wait, and those whose baselines are to be measured. */
 const LIVE = Prisma.sql`(j.baselines_pending OR (
-  j.finished_at IS NULL AND j.paused_at IS NULL AND j.state <> 'held' AND j.slot IS DISTINCT FROM 'waiting'))`;
+  j.finished_at IS NULL AND j.paused_at IS NULL AND j.state <> 'held' AND j.admission IS DISTINCT FROM 'waiting'))`;
 
 /** Rollouts `r` that go on and have jobs; of one that is analyzed, some may be planned already. No job of a paused one is queued. */
 const WITH_JOBS = Prisma.sql`r.state IN ('analyzing', 'adapting')`;
@@ -146,7 +146,7 @@ export function createJobRepository(db: Database) {
      * accepted: the wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so
      * for it the first two count as waiting.
      * Where the rollout has a policy, its waves are decided before, and a job of a later wave is held, as is one that waits for another
-     * job, or for its tenant's approval. All others get their start tags, and wait for a slot where the rollout's concurrency is limited.
+     * job, or for its tenant's approval. All others get their start tags, and wait to be admitted where the rollout's concurrency is limited.
      * The clock of a late one starts with the import, and no wave that is over gets it.
      * @returns those that the rollout did not have yet
      */
@@ -184,7 +184,7 @@ export function createJobRepository(db: Database) {
         ${startTagsOf(rolloutId, PLANNED_TO_QUEUE)}
         INSERT INTO jobs (
           id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, metric_target, error,
-          queue_wait_ms, evolution_ms, held_ms, approval, wave, start_tag, slot, phase, phase_since, created_at, updated_at, finished_at
+          queue_wait_ms, evolution_ms, held_ms, approval, wave, start_tag, admission, phase, phase_since, created_at, updated_at, finished_at
         )
         SELECT p.id, p.tenant_id, r.id, p.adapter_id, p.source_version_id, p.kind, p.state,
           CASE p.kind WHEN 'control' THEN 'scratch' ELSE ${strategy} END, a.metric,
@@ -206,7 +206,7 @@ export function createJobRepository(db: Database) {
           UNION ALL
           SELECT (EXTRACT(EPOCH FROM GREATEST(clock.now - p.source_created_at, '0')) * 1000)::float8, 0, 0 WHERE ${late}
         ) AS times
-        ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id, kind, state::text AS state, start_tag, slot`,
+        ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id, kind, state::text AS state, start_tag, admission`,
 
     expired: (limit: number, tx: Queryable = db) =>
       tx.$queryRaw<Omit<LiveJob, 'ended'>[]>`
@@ -214,7 +214,7 @@ export function createJobRepository(db: Database) {
         WHERE lease_expires_at < statement_timestamp() AND finished_at IS NULL AND lease_owner IS NOT NULL
         ORDER BY lease_expires_at LIMIT ${limit}`,
 
-    /** Live jobs of rollouts that go on, by the rollouts' counts, without those that wait for a slot. */
+    /** Live jobs of rollouts that go on, by the rollouts' counts, without those that wait to be admitted. */
     async countLive(tx: Queryable = db): Promise<number> {
       const [row] = await tx.$queryRaw<{ count: number | null }[]>`
         SELECT sum(of_rollout.live - CASE WHEN ${IS_LIMITED} THEN (

@@ -136,7 +136,7 @@ export const outcomeRequestRepository = {
           WHERE r.state IN ('planning', 'analyzing') AND NOT ${isLeft(Prisma.sql`r.base_model_version_id`)}
         ) OR EXISTS (
           SELECT 1 FROM jobs j JOIN rollouts r ON r.id = j.rollout_id JOIN adapter_versions v ON v.id = j.source_version_id
-          WHERE j.state = 'queued' AND NOT ${isLeft(Prisma.sql`r.base_model_version_id`)}
+          WHERE j.state = 'queued' AND j.admission IS DISTINCT FROM 'waiting' AND NOT ${isLeft(Prisma.sql`r.base_model_version_id`)}
             AND NOT ${isLeft(Prisma.sql`v.base_model_version_id`)} AND j.id <> ALL(${[...jobs]}::text[])
         ) OR EXISTS (
           SELECT 1 FROM rollouts r JOIN rollout_counts c ON c.rollout_id = r.id

@@ -7,7 +7,8 @@ const Limit = Nullable(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEG
 const Weight = Type.Number({
   minimum: 0.1,
   maximum: 100,
-  description: "How many of the tenant's jobs begin for each one of a tenant with the weight 1, while both have some waiting.",
+  description:
+    "How many of the tenant's jobs begin for each one of a tenant with the weight 1, while both have some waiting.",
 });
 
 const RequestsPerMinute = Type.Integer({ minimum: 1, maximum: 1_000_000_000 });

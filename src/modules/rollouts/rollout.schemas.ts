@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { Value } from 'typebox/value';
-import { JobOptions, type GivenJobOptions } from '../../../core/options/job-options.ts';
+import { JobOptions, STRATEGIES, type GivenJobOptions } from '../../../core/options/job-options.ts';
 import { optionalJobOptions } from '../../../core/options/job-settings.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { ErrorOf, Id, Name, Nullable, severalOf, Timestamp } from '../../lib/schemas.ts';
@@ -10,25 +10,41 @@ import { ROLLOUT_STATES } from './rollout.states.ts';
 /** Largest learning rate of a rollout. A higher one is a slip, which must not cost a fleet its training time. */
 const MAX_LEARNING_RATE = 1;
 
+/**
+ * What an option is that neither the rollout nor its policy says. The schema has no defaults for them, because a request would be filled
+ * with these, and nobody could tell them from what was asked for.
+ */
+const LAST_DEFAULTS = { strategy: 'auto', control: 'none', control_fraction: 0.5 } as const;
+
 /** The options of a rollout: those of every job, and those that plan the fleet. @param table the job options */
 export function rolloutOptions(table: Type.TObject = JobOptions) {
   const options = optionalJobOptions(table).properties;
+  const { description: help } = JobOptions.properties.strategy as { description?: string };
   const rate = (option: object | undefined) => Type.Optional(Type.Number({ ...option, maximum: MAX_LEARNING_RATE }));
   return Type.Object(
     {
       ...options,
+      strategy: Type.Optional(
+        Type.Enum(STRATEGIES, {
+          description: `${help} Without it, that of the policy counts, and else \`auto\`.`,
+        }),
+      ),
       learning_rate: rate(options.learning_rate),
       scratch_learning_rate: rate(options.scratch_learning_rate),
       policy: Type.Optional(RolloutPolicy),
       control: Type.Optional(
         Type.Enum(['none', 'sample', 'all'] as const, {
-          default: 'none',
           description:
-            'Which adapters are also trained from scratch, after all others, so that the speed-up is measured.',
+            'Which adapters are also trained from scratch, after all others, so that the speed-up is measured. Without it, `sample` ' +
+            'where the policy has a `control_fraction`, and else `none`.',
         }),
       ),
       control_fraction: Type.Optional(
-        Type.Number({ minimum: 0, maximum: 1, default: 0.5, description: 'Share of the adapters in the sample.' }),
+        Type.Number({
+          minimum: 0,
+          maximum: 1,
+          description: 'Share of the adapters in the sample. Without it, that of the policy counts, and else 0.5.',
+        }),
       ),
     },
     { title: 'RolloutOptions', additionalProperties: false },
@@ -47,7 +63,7 @@ export type StoredOptions = RolloutOptions &
   Required<Pick<RolloutOptions, 'strategy' | 'control' | 'control_fraction' | 'seed'>>;
 
 export function withDefaults(options: RolloutOptions): StoredOptions {
-  return Value.Default(RolloutOptions, { ...options }) as StoredOptions;
+  return Value.Default(RolloutOptions, { ...LAST_DEFAULTS, ...options }) as StoredOptions;
 }
 
 /** Options with a policy. What both say, the options decide; only these keep it, so that nothing is said twice. */

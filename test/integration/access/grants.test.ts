@@ -47,8 +47,8 @@ const GRANTS: Record<string, Record<string, string>> = {
   jobs: {
     SELECT: ALL,
     UPDATE:
-      'evaluate_ms evolution_ms fine_tune_ms finished_at held_ms initialize_ms lease_expires_at lease_owner paused_at ' +
-      'paused_by phase_since prepare_ms publish_ms queue_wait_ms slot state updated_at',
+      'admission evaluate_ms evolution_ms fine_tune_ms finished_at held_ms initialize_ms lease_expires_at lease_owner paused_at ' +
+      'paused_by phase_since prepare_ms publish_ms queue_wait_ms state updated_at',
   },
   late_adapters: {},
   metric_points: { SELECT: ALL },

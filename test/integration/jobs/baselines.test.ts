@@ -3,6 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
+import { BASELINES_PRIORITY } from '../../../src/jobs/priorities.ts';
 import { createJobService, jobRecoverySource } from '../../../src/modules/jobs/index.ts';
 import { createRolloutService, type RolloutOptions } from '../../../src/modules/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
@@ -116,7 +117,12 @@ describe(`baselines that only the report needs, queue on ${queueKind}`, () => {
         .sort()
         .map((jobId) => ({
           rowId: jobId,
-          entry: { name: 'baselines.measure', id: `${jobId}-baselines`, payload: { jobId }, priority: 5 },
+          entry: {
+            name: 'baselines.measure',
+            id: `${jobId}-baselines`,
+            payload: { jobId },
+            priority: BASELINES_PRIORITY,
+          },
         })),
     );
   });

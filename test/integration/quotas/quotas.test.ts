@@ -185,7 +185,7 @@ describe('limits of a tenant', () => {
   test('are set by the operator, read by the tenant, and seen by nobody else', async () => {
     const other = await createTestTenant(service.db, 'other');
     expect((await setQuotas({ adapters: 5 }, acme.key)).statusCode).toBe(403);
-    const set = await setQuotas({ adapters: 5, dataset_rows: null, requests_per_minute: 7 });
+    const set = await setQuotas({ adapters: 5, dataset_rows: null, requests_per_minute: 7, weight: 2.5 });
     expect(set.statusCode).toBe(200);
     const seen = await service.request({ url: `/v1/tenants/${acme.id}/quotas`, key: acme.key });
     expect(seen.json()).toEqual(set.json());
@@ -198,6 +198,7 @@ describe('limits of a tenant', () => {
         { name: 'stored_bytes', limit: 1500, used: 0, is_default: true, resets_at: null },
       ]),
       requests_per_minute: { limit: 7, is_default: false },
+      weight: { value: 2.5, is_default: false },
     });
     for (const key of [other.key, service.operatorKey]) {
       const id = key === other.key ? acme.id : newId('tenant');
@@ -206,7 +207,10 @@ describe('limits of a tenant', () => {
     const absent = { method: 'PUT', url: `/v1/tenants/${newId('tenant')}/quotas`, payload: {} } as const;
     expect((await service.request(absent)).statusCode).toBe(404);
     expect((await setQuotas({ adapters: -1 })).statusCode).toBe(400);
-    expect((await setQuotas({})).json()).toMatchObject({ requests_per_minute: { is_default: true } });
+    expect((await setQuotas({})).json()).toMatchObject({
+      requests_per_minute: { is_default: true },
+      weight: { value: 1, is_default: true },
+    });
   });
 
   test('do not touch what was there before', async () => {

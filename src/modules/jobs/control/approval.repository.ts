@@ -21,7 +21,7 @@ const APPROVED = Prisma.sql`
 
 export const approvalRepository = {
   /**
-   * Writes the approval of a job that waits for one, and lets the job wait in the queue or for a slot if nothing else holds it. Null if it
+   * Writes the approval of a job that waits for one, and lets the job be queued or wait to be admitted if nothing else holds it. Null if it
    * waits for none.
    */
   async give(tx: Transaction, { id, rolloutId }: { id: string; rolloutId: string }): Promise<ChangedJob | null> {
@@ -32,7 +32,7 @@ export const approvalRepository = {
       ${startTagsOf(rolloutId, APPROVED)}
       UPDATE jobs j SET ${ACCRUE}, approval = 'given', state = CASE WHEN ${FREE} THEN 'queued' ELSE j.state END,
         phase = CASE WHEN ${FREE} THEN 'queue_wait' ELSE j.phase END, start_tag = COALESCE(tags.tag, j.start_tag),
-        slot = CASE WHEN ${IS_LIMITED} AND ${FREE} THEN 'waiting' ELSE j.slot END, updated_at = clock.now
+        admission = CASE WHEN ${IS_LIMITED} AND ${FREE} THEN 'waiting' ELSE j.admission END, updated_at = clock.now
       FROM clock, rollouts r, old LEFT JOIN tags ON tags.id = old.id
       WHERE j.id = old.id AND r.id = j.rollout_id AND j.approval = 'awaited' AND j.finished_at IS NULL
       RETURNING ${RETURNED}`;

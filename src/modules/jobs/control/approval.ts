@@ -3,7 +3,7 @@ import type { Transaction } from '../../../lib/database.ts';
 import { recordEvent } from '../../events/index.ts';
 import type { ChangedJob } from '../job-lifecycle.repository.ts';
 import { recordJobChanges } from '../job-lifecycle.ts';
-import { lockStartTags, queueJobs } from '../order/slots.ts';
+import { lockStartTags, queueJobs } from '../order/admission.ts';
 import { approvalRepository } from './approval.repository.ts';
 
 /**

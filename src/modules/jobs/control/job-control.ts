@@ -58,7 +58,7 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies) 
       const changed = await change(job, recordChange, async (tx) => {
         const [paused] = await pauseJobs(tx, { jobId: job.id, rolloutId: job.rollout_id });
         if (paused !== undefined) {
-          // Its wave does not wait for it, and another job gets its slot.
+          // Its wave does not wait for it, and another job is admitted.
           entries = await settleRollout(tx, job.rollout_id);
           return paused;
         }

@@ -53,7 +53,7 @@ export const pauseRepository = {
         state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'paused' END,
         phase = CASE WHEN j.ttr_ms IS NULL THEN 'held' ELSE j.phase END,
         excused_attempts = j.excused_attempts + CASE WHEN j.lease_owner IS NULL THEN 0 ELSE 1 END,
-        paused_at = clock.now, paused_by = ${'jobId' in which ? 'job' : 'rollout'}, slot = NULL,
+        paused_at = clock.now, paused_by = ${'jobId' in which ? 'job' : 'rollout'}, admission = NULL,
         lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
       FROM clock,
         (SELECT id, state FROM jobs WHERE ${pausable(which)} AND finished_at IS NULL AND paused_at IS NULL
@@ -70,7 +70,7 @@ export const pauseRepository = {
   },
 
   /**
-   * Lets paused jobs, and those of a wave that was released, wait in the queue or for a slot, with new start tags, unless they wait for
+   * Lets paused jobs, and those of a wave that was released, be queued or wait to be admitted, with new start tags, unless they wait for
    * something else. A ready job is refined on, before others.
    */
   resume: (tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> =>
@@ -85,7 +85,7 @@ export const pauseRepository = {
         state = CASE WHEN j.state = 'ready' THEN j.state WHEN ${HELD_BACK} THEN 'held' ELSE 'queued' END,
         phase = CASE WHEN j.ttr_ms IS NOT NULL THEN j.phase WHEN ${HELD_BACK} THEN 'held' ELSE 'queue_wait' END,
         paused_at = NULL, paused_by = NULL, start_tag = tags.tag,
-        slot = CASE WHEN ${IS_LIMITED} AND (j.state = 'ready' OR NOT ${HELD_BACK}) THEN 'waiting' END,
+        admission = CASE WHEN ${IS_LIMITED} AND (j.state = 'ready' OR NOT ${HELD_BACK}) THEN 'waiting' END,
         updated_at = clock.now
       FROM clock, rollouts r, old LEFT JOIN tags ON tags.id = old.id
       WHERE j.id = old.id AND r.id = j.rollout_id
@@ -95,7 +95,7 @@ export const pauseRepository = {
   async isWaiting(db: Queryable, jobId: string): Promise<boolean> {
     const [row] = await db.$queryRaw<{ waits: boolean }[]>`
       SELECT j.finished_at IS NULL AND j.paused_at IS NULL AND j.lease_owner IS NULL AND j.state IN ('queued', 'ready')
-        AND j.slot IS DISTINCT FROM 'waiting' AND r.state NOT IN ('paused', 'cancelled', 'failed') AS waits
+        AND j.admission IS DISTINCT FROM 'waiting' AND r.state NOT IN ('paused', 'cancelled', 'failed') AS waits
       FROM jobs j JOIN rollouts r ON r.id = j.rollout_id WHERE j.id = ${jobId}`;
     return row?.waits ?? false;
   },

@@ -118,9 +118,9 @@ export const RolloutPolicy = Type.Object(
     pause_if: Type.Optional(PauseIf),
     priority: Type.Optional(
       Type.Enum(PRIORITIES, {
-        default: 'normal',
         description:
-          'Jobs of a rollout that is `high` begin before those of all that are `normal`, and these before those that are `low`.',
+          'Jobs of a rollout that is `high` begin before those of all that are `normal`, as it is by default, and these before those ' +
+          'that are `low`.',
       }),
     ),
     concurrency: Type.Optional(

@@ -4,7 +4,7 @@ import { conflict } from '../../../lib/errors.ts';
 import { recordEvent } from '../../events/index.ts';
 import type { ChangedJob } from '../job-lifecycle.repository.ts';
 import { recordJobChanges } from '../job-lifecycle.ts';
-import { lockStartTags, queueJobs } from '../order/slots.ts';
+import { lockStartTags, queueJobs } from '../order/admission.ts';
 import { retryRepository as repository } from './retry.repository.ts';
 
 export interface JobToRetry {

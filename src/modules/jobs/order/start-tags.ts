@@ -2,10 +2,10 @@ import { Prisma } from '../../../lib/database.ts';
 import { PRIORITIES, TAGS } from '../../../jobs/priorities.ts';
 
 /** Jobs that are in the queue or about to be, by the condition of their index. */
-export const QUEUED = Prisma.sql`j.state = 'queued' AND j.slot IS DISTINCT FROM 'waiting'`;
+export const QUEUED = Prisma.sql`j.state = 'queued' AND j.admission IS DISTINCT FROM 'waiting'`;
 
-/** Jobs of a rollout of limited concurrency that wait for a slot. */
-export const WAITING = Prisma.sql`(j.slot = 'waiting' AND j.finished_at IS NULL AND j.state IN ('queued', 'ready'))`;
+/** Jobs of a rollout of limited concurrency that wait to be admitted. */
+export const WAITING = Prisma.sql`(j.admission = 'waiting' AND j.finished_at IS NULL AND j.state IN ('queued', 'ready'))`;
 
 /** The first tag of the priority of a rollout `r`. */
 const FIRST_TAG = Prisma.sql`array_position(${[...PRIORITIES]}::text[],
@@ -23,10 +23,10 @@ export const IS_LIMITED = Prisma.sql`(r.options #> '{policy,concurrency}' IS NOT
  * Jobs of a rollout of limited concurrency are put in order among its own first, and get another tag when they are queued.
  *
  * @param entering a query of `id`, `tenant_id` and `place`, by which jobs of one tenant are put in order
- * @param entry whether they are queued because a slot is free
+ * @param entry whether they are admitted, or new
  */
-export function startTagsOf(rolloutId: string, entering: Prisma.Sql, entry: 'new' | 'slot' = 'new'): Prisma.Sql {
-  const limited = entry === 'slot' ? Prisma.sql`FALSE` : IS_LIMITED;
+export function startTagsOf(rolloutId: string, entering: Prisma.Sql, entry: 'new' | 'admitted' = 'new'): Prisma.Sql {
+  const limited = entry === 'admitted' ? Prisma.sql`FALSE` : IS_LIMITED;
   const among = Prisma.sql`j.start_tag >= range.first AND j.start_tag < range.first + ${TAGS}::float8`;
   return Prisma.sql`
     range AS MATERIALIZED (SELECT ${FIRST_TAG} AS first, ${limited} AS limited FROM rollouts r WHERE r.id = ${rolloutId}),
@@ -39,7 +39,7 @@ export function startTagsOf(rolloutId: string, entering: Prisma.Sql, entry: 'new
       SELECT CASE WHEN range.limited THEN GREATEST(range.first, (SELECT min(first) FROM waiting))
         ELSE GREATEST(range.first,
           (SELECT j.start_tag FROM jobs j WHERE ${QUEUED} AND ${among} ORDER BY j.start_tag LIMIT 1),
-          (SELECT max(j.start_tag) FROM jobs j WHERE j.lease_expires_at IS NOT NULL AND j.lease_owner IS NOT NULL AND ${among})) END AS now
+          (SELECT max(j.start_tag) FROM jobs j WHERE j.lease_expires_at > '-infinity' AND j.lease_owner IS NOT NULL AND ${among})) END AS now
       FROM range),
     shares AS MATERIALIZED (
       SELECT t.id AS tenant_id, share.step, GREATEST(virtual.now, last.tag + share.step) AS first

@@ -51,7 +51,7 @@ export const jobSuccessionRepository = {
       UPDATE jobs j SET ${ACCRUE},
         state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'cancelled' END,
         error = CASE WHEN j.state = 'ready' THEN j.error ELSE ${JSON.stringify(error)}::jsonb END,
-        finished_at = clock.now, lease_owner = NULL, lease_expires_at = NULL, paused_at = NULL, paused_by = NULL, slot = NULL,
+        finished_at = clock.now, lease_owner = NULL, lease_expires_at = NULL, paused_at = NULL, paused_by = NULL, admission = NULL,
         updated_at = clock.now
       FROM clock, (
         SELECT j.id, j.state FROM jobs j
@@ -101,7 +101,7 @@ export const jobSuccessionRepository = {
         state = CASE WHEN ${isFree(Prisma.sql`j`)} THEN 'queued' ELSE j.state END,
         phase = CASE WHEN ${isFree(Prisma.sql`j`)} THEN 'queue_wait' ELSE j.phase END,
         start_tag = COALESCE(tags.tag, j.start_tag),
-        slot = CASE WHEN ${IS_LIMITED} AND ${isFree(Prisma.sql`j`)} THEN 'waiting' ELSE j.slot END,
+        admission = CASE WHEN ${IS_LIMITED} AND ${isFree(Prisma.sql`j`)} THEN 'waiting' ELSE j.admission END,
         updated_at = clock.now
       FROM clock, rollouts r, old LEFT JOIN tags ON tags.id = old.id
       WHERE j.id = old.id AND r.id = j.rollout_id

@@ -2,7 +2,7 @@ import type { JobEntry } from '../../../jobs/catalog.ts';
 import type { Transaction } from '../../../lib/database.ts';
 import type { ChangedJob } from '../job-lifecycle.repository.ts';
 import { recordJobChanges } from '../job-lifecycle.ts';
-import { lockStartTags, queueJobs } from '../order/slots.ts';
+import { lockStartTags, queueJobs } from '../order/admission.ts';
 import { jobSuccessionRepository as repository, type OlderJobs, type RunningJobs } from './succession.repository.ts';
 
 export interface Supersession extends OlderJobs {

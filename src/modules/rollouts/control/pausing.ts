@@ -12,7 +12,7 @@ import {
   resumeJobs,
   settleRollout,
   limitsRepository,
-  slotsRepository,
+  admissionRepository,
   wavesRepository,
   type PausedReason,
 } from '../../jobs/index.ts';
@@ -153,7 +153,7 @@ export async function settleInTurn({ db, producer }: PausingDependencies, id: st
  * know or whose last job was paused, and where a deadline has passed.
  */
 export async function followInterrupted(deps: PausingDependencies): Promise<void> {
-  for (const find of [wavesRepository.stalled, slotsRepository.free, limitsRepository.overdue]) {
+  for (const find of [wavesRepository.stalled, admissionRepository.withRoom, limitsRepository.overdue]) {
     for (const { id } of await find(deps.db)) await settleInTurn(deps, id);
   }
   for (const { id } of await repository.followed(deps.db)) await followInBatches(deps, id);

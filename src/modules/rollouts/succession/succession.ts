@@ -21,7 +21,7 @@ export async function lockSuccession(tx: Transaction, id: string): Promise<Succe
 
 /** What was taken from older rollouts. */
 interface Taken extends Superseded {
-  /** Jobs of older rollouts that got the slots of those that have ended, to be enqueued after the commit. */
+  /** Jobs of older rollouts that were admitted in place of those that have ended, to be enqueued after the commit. */
   readonly entries: readonly JobEntry[];
 }
 

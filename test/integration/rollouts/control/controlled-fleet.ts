@@ -98,6 +98,7 @@ export function useControlledFleets(): ControlledFleets {
       const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(id))!;
       const rollout = { id, baseModelVersionId, options: options as StoredOptions };
       await lifecycle.plan(rollout, new Map(), (entries) => producer.enqueueAfterCommit(entries));
+      await producer.remove('rollouts', [id]);
     },
     jobsOf,
     oneIn: (rolloutId, state) =>

@@ -57,7 +57,34 @@ describe('a policy', () => {
     expect(created).toMatchObject({ status: 201, body: { policy: POLICY } });
   });
 
+  test('has options of the rollout, unless these say them themselves', async () => {
+    const model = `/v1/base-models/${fleet.baseModelId}`;
+    const policy = { strategy: 'reuse', control_fraction: 0.25, concurrency: 2, priority: 'low' };
+    expect((await send('PATCH', model, { policy })).body.policy).toMatchObject(policy);
+    const ofPolicy = await accept();
+    expect(ofPolicy.body.options).toMatchObject({ strategy: 'reuse', control: 'sample', control_fraction: 0.25 });
+    expect(ofPolicy.body.options.policy).toEqual({ approve: 'auto', concurrency: 2, priority: 'low' });
+    await send('POST', `/v1/rollouts/${ofPolicy.body.id}/cancel`, {});
+    const own = await accept({ strategy: 'scratch', control: 'none' });
+    expect(own.body.options).toMatchObject({ strategy: 'scratch', control: 'none', policy: { concurrency: 2 } });
+  });
+
+  test('of a base model has no deadline, which is a time', async () => {
+    const policy = { deadline: '2030-01-01T00:00:00Z' };
+    expect((await send('PATCH', `/v1/base-models/${fleet.baseModelId}`, { policy })).status).toBe(400);
+    const accepted = await accept({ policy });
+    expect(accepted.body).toMatchObject({ options: { policy }, deadline_missed_at: null });
+    const { deadline } = await app.db.rollout.findUniqueOrThrow({ where: { id: accepted.body.id } });
+    expect(deadline).toEqual(new Date(policy.deadline));
+  });
+
   test.each([
+    ['no job at a time', { concurrency: 0 }],
+    ['a budget of nothing', { budget_device_seconds: 0 }],
+    ['another priority', { priority: 'highest' }],
+    ['a deadline without a zone', { deadline: '2030-01-01T00:00:00' }],
+    ['a deadline in a leap second', { deadline: '2016-12-31T23:59:60Z' }],
+    ['a deadline in the year 0', { deadline: '0000-01-01T00:00:00Z' }],
     ['an unknown condition', { pause_if: { mood: 1 } }],
     ['a share above one', { pause_if: { unready_share: 2 } }],
     ['a wave of nobody', { waves: [{ count: 0 }] }],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { RolloutPolicy } from '../../../../src/modules/jobs/index.ts';
+import { outcomeRequestRepository } from '../../../../src/modules/outcomes/index.ts';
 import type { Behavior } from '../../queue/fleet.ts';
 import { eventually, queueKind } from '../../queue/test-queue.ts';
 import { expectExact, useControlledFleets } from '../control/controlled-fleet.ts';
@@ -28,6 +29,8 @@ describe(`concurrency, queue on ${queueKind}`, () => {
     const [first] = await runs(id, 2);
     expect((await world.rollouts.get(id, null)).jobs).toEqual({ queued: 5, fine_tuning: 2 });
     expect(await world.queue.producer.count('adaptations')).toBe(2);
+    const waits = await outcomeRequestRepository.isRolloutWaiting(world.db, { bases: [], jobs: [] });
+    expect(waits, 'an idle worker may measure ahead of rollouts').toBe(false);
     // The sweeper does not take them for lost.
     expect(await world.sweep()).toBe(0);
     expect(await world.queue.producer.count('adaptations')).toBe(2);
@@ -50,7 +53,7 @@ describe(`concurrency, queue on ${queueKind}`, () => {
     expect(most).toEqual([{ most: 2 }]);
   });
 
-  test('a paused job gives its slot to another and waits for one when it is resumed', async () => {
+  test('a paused job lets another one in, and waits when it is resumed', async () => {
     const { fleet, id } = await start({ adapters: 3, workers: 1 }, { concurrency: 1 }, { hang: true });
     const [first] = await runs(id, 1);
     await world.jobs.pause(first!.id, null);
@@ -66,20 +69,23 @@ describe(`concurrency, queue on ${queueKind}`, () => {
     expect((await world.ended(id, 'completed')).jobs).toEqual({ ready: 3 });
   });
 
-  test('a slot that nobody has given is given by the sweeper', async () => {
+  test('where nobody has admitted the next job, the sweeper does', async () => {
     const { id } = await start({ adapters: 3, workers: 0 }, { concurrency: 1 });
     await world.plan(id);
-    const slots = () => world.db.job.groupBy({ by: ['slot'], where: { rolloutId: id }, _count: true });
-    expect(await slots()).toEqual(
+    const admissions = () => world.db.job.groupBy({ by: ['admission'], where: { rolloutId: id }, _count: true });
+    expect(await admissions()).toEqual(
       expect.arrayContaining([
-        { slot: 'taken', _count: 1 },
-        { slot: 'waiting', _count: 2 },
+        { admission: 'admitted', _count: 1 },
+        { admission: 'waiting', _count: 2 },
       ]),
     );
     // As the version before ends a job.
-    await world.db.job.updateMany({ where: { slot: 'taken' }, data: { state: 'cancelled', finishedAt: new Date() } });
+    await world.db.job.updateMany({
+      where: { admission: 'admitted' },
+      data: { state: 'cancelled', finishedAt: new Date() },
+    });
     await world.sweep();
-    const queued = await world.db.job.findMany({ where: { rolloutId: id, state: 'queued', slot: 'taken' } });
+    const queued = await world.db.job.findMany({ where: { rolloutId: id, state: 'queued', admission: 'admitted' } });
     expect(queued).toHaveLength(1);
     await eventually('it is in the queue', async () => (await world.queue.producer.count('adaptations')) === 2);
   });

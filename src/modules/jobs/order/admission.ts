@@ -4,34 +4,34 @@ import type { Transaction } from '../../../lib/database.ts';
 import { toEntry } from '../job-entries.ts';
 import type { ChangedJob } from '../job-lifecycle.repository.ts';
 import type { JobState } from '../job.states.ts';
-import { slotsRepository as repository } from './slots.repository.ts';
+import { admissionRepository as repository } from './admission.repository.ts';
 
 /**
- * Queues the next waiting jobs of a rollout of limited concurrency, as far as it has free slots; nothing happens to others. The rollout's
+ * Queues the next waiting jobs of a rollout of limited concurrency, as many as there is room for; nothing happens to others. The rollout's
  * row must be locked.
  * @returns the queue jobs, which are in the outbox and to be enqueued after the commit
  */
-export async function takeSlots(tx: Transaction, rolloutId: string): Promise<JobEntry[]> {
+export async function admitJobs(tx: Transaction, rolloutId: string): Promise<JobEntry[]> {
   if (!(await repository.lockLimited(tx, rolloutId))) return [];
-  const entries = (await repository.take(tx, rolloutId)).map(toEntry);
+  const entries = (await repository.admit(tx, rolloutId)).map(toEntry);
   await writeOutbox(tx, entries);
   return entries;
 }
 
 /**
  * Queues jobs of a rollout that are planned or go on, without those that are held or have ended. Where its concurrency is limited, they
- * wait for a slot, and the next ones that wait get those that are free. The rollout's row must be locked.
- * @returns the queue jobs, as {@link takeSlots} does
+ * wait to be admitted, and the next ones are admitted. The rollout's row must be locked.
+ * @returns the queue jobs, as {@link admitJobs} does
  */
 export async function queueJobs(tx: Transaction, rolloutId: string, jobs: readonly JobToQueue[]): Promise<JobEntry[]> {
-  const entries = jobs.filter(({ state, slot }) => TO_QUEUE.has(state) && slot !== 'waiting').map(toEntry);
+  const entries = jobs.filter(({ state, admission }) => TO_QUEUE.has(state) && admission !== 'waiting').map(toEntry);
   await writeOutbox(tx, entries);
-  return [...entries, ...(await takeSlots(tx, rolloutId))];
+  return [...entries, ...(await admitJobs(tx, rolloutId))];
 }
 
 /** A ready job is refined on. */
 const TO_QUEUE: ReadonlySet<JobState> = new Set(['queued', 'ready']);
 
-type JobToQueue = Pick<ChangedJob, 'id' | 'kind' | 'state' | 'start_tag' | 'slot'>;
+type JobToQueue = Pick<ChangedJob, 'id' | 'kind' | 'state' | 'start_tag' | 'admission'>;
 
 export const { lockStartTags } = repository;

@@ -2,9 +2,9 @@ import { Prisma, type Queryable, type Transaction } from '../../../lib/database.
 import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
 import { IS_LIMITED, startTagsOf, WAITING } from './start-tags.ts';
 
-/** The number of free slots of a rollout `r`. */
-const FREE = Prisma.sql`((r.options #>> '{policy,concurrency}')::int - (
-  SELECT count(*) FROM jobs t WHERE t.rollout_id = r.id AND t.slot = 'taken' AND t.finished_at IS NULL AND t.paused_at IS NULL))`;
+/** How many more jobs of a rollout `r` may be queued. */
+const ROOM = Prisma.sql`((r.options #>> '{policy,concurrency}')::int - (
+  SELECT count(*) FROM jobs t WHERE t.rollout_id = r.id AND t.admission = 'admitted' AND t.finished_at IS NULL AND t.paused_at IS NULL))`;
 
 /** Controls have no start tag: they come last. */
 const NEXT = Prisma.sql`
@@ -13,38 +13,40 @@ const NEXT = Prisma.sql`
 const LOCK = Prisma.sql`pg_advisory_xact_lock(hashtextextended('readapt.start_tags', 0))::text AS locked`;
 
 /** The queries that keep to the concurrency of a rollout. */
-export const slotsRepository = {
+export const admissionRepository = {
   /** Until the transaction ends, others wait to give start tags: two that look at once would give the same ones to a tenant. */
   lockStartTags: (tx: Transaction) => tx.$queryRaw`SELECT ${LOCK}`,
 
   /** The same for a rollout of limited concurrency. False if it is another one. */
   async lockLimited(tx: Transaction, rolloutId: string): Promise<boolean> {
-    const locked = await tx.$queryRaw<unknown[]>`SELECT ${LOCK} FROM rollouts r WHERE r.id = ${rolloutId} AND ${IS_LIMITED}`;
+    const locked = await tx.$queryRaw<
+      unknown[]
+    >`SELECT ${LOCK} FROM rollouts r WHERE r.id = ${rolloutId} AND ${IS_LIMITED}`;
     return locked.length > 0;
   },
 
-  /** Rollouts that go on and have free slots and jobs that wait for one, because of a version or a process that did not give them. */
-  free: (db: Queryable) =>
+  /** Rollouts that go on and have room for jobs that wait, because of a version that did not admit any. */
+  withRoom: (db: Queryable) =>
     db.$queryRaw<{ id: string }[]>`
       SELECT r.id FROM rollouts r WHERE r.state IN ('analyzing', 'adapting') AND ${IS_LIMITED}
-        AND EXISTS (SELECT 1 FROM jobs j WHERE j.rollout_id = r.id AND ${WAITING}) AND ${FREE} > 0`,
+        AND EXISTS (SELECT 1 FROM jobs j WHERE j.rollout_id = r.id AND ${WAITING}) AND ${ROOM} > 0`,
 
   /**
-   * Takes the free slots of a rollout that goes on for its next waiting jobs, and returns these. A job that another transaction is
+   * Admits the next waiting jobs of a rollout that goes on, as many as there is room for. A job that another transaction is
    * changing is left out: to wait for it would be a deadlock where it waits for the counts of the rollout.
    */
-  take: (tx: Transaction, rolloutId: string) =>
+  admit: (tx: Transaction, rolloutId: string) =>
     tx.$queryRaw<ChangedJob[]>`
       WITH next AS MATERIALIZED (
         SELECT j.id, j.tenant_id, j.kind, j.state, j.start_tag FROM jobs j
         WHERE j.rollout_id = ${rolloutId} AND ${WAITING} ORDER BY j.start_tag, j.id
         LIMIT COALESCE((
-          SELECT GREATEST(0, ${FREE})
+          SELECT GREATEST(0, ${ROOM})
           FROM rollouts r WHERE r.id = ${rolloutId} AND r.state IN ('analyzing', 'adapting')), 0)
         FOR NO KEY UPDATE SKIP LOCKED
       ),
-      ${startTagsOf(rolloutId, NEXT, 'slot')}
-      UPDATE jobs j SET slot = 'taken', start_tag = tags.tag, updated_at = clock_timestamp()
+      ${startTagsOf(rolloutId, NEXT, 'admitted')}
+      UPDATE jobs j SET admission = 'admitted', start_tag = tags.tag, updated_at = clock_timestamp()
       FROM next AS old LEFT JOIN tags ON tags.id = old.id
       WHERE j.id = old.id
       RETURNING ${RETURNED}`,
