@@ -3,6 +3,7 @@ import type { HealthFigures } from './health.ts';
 import type { PlanFigures } from './plan.ts';
 import type { PollFigures } from './poll/measure.ts';
 import type { QueueFigures } from './queue.ts';
+import type { LoadFigures, StreamFigures } from './streams.ts';
 
 export interface ServiceBenchDocument {
   queue: 'PostgreSQL' | 'Redis';
@@ -14,6 +15,7 @@ export interface ServiceBenchDocument {
   fleets: FleetFigures[];
   jobs: QueueFigures | null;
   poll: PollFigures | null;
+  streams: StreamFigures | null;
   health: HealthFigures[];
 }
 
@@ -113,6 +115,34 @@ export function healthTable(figures: readonly HealthFigures[]): string {
       `${longestHealthMs.toFixed(0)} ms`,
       `${Math.round(grownBytes / 2 ** 20)} MiB`,
     ]),
+  );
+}
+
+export function streamsTable({ streams, tenants, bytesEach, idle, busy, latenciesMs }: StreamFigures): string {
+  const row = (
+    { seconds: duration, events, queries, apiCpuMs, databaseCpuMs }: LoadFigures,
+    times: string,
+  ): string[] => [
+    `${streams} of ${tenants} tenants`,
+    `${(events / duration).toFixed(0)}`,
+    (queries / duration).toFixed(1),
+    `${(apiCpuMs / duration / 10).toFixed(1)} %`,
+    `${(databaseCpuMs / duration / 10).toFixed(1)} %`,
+    `${(bytesEach / 1024).toFixed(0)} KiB`,
+    times,
+  ];
+  const times = [0.5, 0.99].map((share) => milliseconds(quantile(latenciesMs, share))).join(', ');
+  return table(
+    [
+      'streams',
+      'events a second',
+      'queries a second',
+      'CPU of the API',
+      'of PostgreSQL',
+      'memory of a stream',
+      'p50, p99',
+    ],
+    [row(idle, '–'), row(busy, `${times} (${latenciesMs.length.toLocaleString('en')} arrivals)`)],
   );
 }
 

@@ -8,7 +8,7 @@ export {
   requireRetained,
   type CommitPosition,
 } from './commit-position.ts';
-export { EVENT_CATALOG, EVENT_TYPES, type EventData, type EventType } from './catalog/catalog.ts';
+export { EVENT_CATALOG, type EventType } from './catalog/catalog.ts';
 export { createEventRepository, recordEvent, recordEvents, type NewEvent } from './event.repository.ts';
 export { createEventService, type EventService } from './event.service.ts';
 export { prunedUpTo, pruneLog, type CommitLog } from './retention.repository.ts';
