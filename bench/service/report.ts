@@ -118,32 +118,28 @@ export function healthTable(figures: readonly HealthFigures[]): string {
   );
 }
 
-export function streamsTable({ streams, tenants, bytesEach, idle, busy, latenciesMs }: StreamFigures): string {
+export function streamsTable(figures: StreamFigures): string {
+  const { streams, tenants, bytesEach, without, idle, busy, latenciesMs } = figures;
   const row = (
+    open: string,
     { seconds: duration, events, queries, apiCpuMs, databaseCpuMs }: LoadFigures,
-    times: string,
   ): string[] => [
-    `${streams} of ${tenants} tenants`,
+    open,
     `${(events / duration).toFixed(0)}`,
     (queries / duration).toFixed(1),
     `${(apiCpuMs / duration / 10).toFixed(1)} %`,
     `${(databaseCpuMs / duration / 10).toFixed(1)} %`,
-    `${(bytesEach / 1024).toFixed(0)} KiB`,
-    times,
   ];
-  const times = [0.5, 0.99].map((share) => milliseconds(quantile(latenciesMs, share))).join(', ');
-  return table(
-    [
-      'streams',
-      'events a second',
-      'queries a second',
-      'CPU of the API',
-      'of PostgreSQL',
-      'memory of a stream',
-      'p50, p99',
-    ],
-    [row(idle, '–'), row(busy, `${times} (${latenciesMs.length.toLocaleString('en')} arrivals)`)],
-  );
+  const open = `${streams.toLocaleString('en')} of ${tenants} tenants`;
+  const [median, slow] = [0.5, 0.99].map((share) => milliseconds(quantile(latenciesMs, share)));
+  return [
+    table(
+      ['streams', 'events a second', 'queries a second', 'CPU of the API', 'of PostgreSQL'],
+      [row('none', without), row(open, idle), row(open, busy)],
+    ),
+    `A stream takes ${(bytesEach / 1024).toFixed(0)} KiB of the API's memory. From the commit of an event to its arrival: ${median} at the ` +
+      `median and ${slow} at 99 %, of ${latenciesMs.length.toLocaleString('en')} arrivals.`,
+  ].join('\n\n');
 }
 
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

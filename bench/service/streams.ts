@@ -13,7 +13,8 @@ export interface StreamFigures {
   readonly tenants: number;
   /** Resident memory of the API for each stream. */
   readonly bytesEach: number;
-  /** What passes while nothing happens, and while events do. */
+  /** What passes before any stream is open, while streams wait, and while events happen. */
+  readonly without: LoadFigures;
   readonly idle: LoadFigures;
   readonly busy: LoadFigures;
   /** Times from the commit of an event to its arrival at a stream, in order. */
@@ -49,13 +50,22 @@ export async function measureStreams(
   const readers: Reader[] = [];
   try {
     const tenants = await Promise.all(Array.from({ length: TENANTS }, (_, n) => createTenant(client, n)));
+    const load = (events: number): Promise<LoadFigures> =>
+      measureLoad(stack, api.pid, { seconds, events }, (n) => happen(stack, tenants[n % TENANTS]!.id));
+    const without = await load(0);
     const memory = await residentBytes(api.pid);
     for (let n = 0; n < streams; n++) readers.push(await openStream(url, tenants[n % TENANTS]!, latenciesMs));
     const bytesEach = ((await residentBytes(api.pid)) - memory) / streams;
-    const load = (events: number): Promise<LoadFigures> =>
-      measureLoad(stack, api.pid, { seconds, events }, (n) => happen(stack, tenants[n % TENANTS]!.id));
     const [idle, busy] = [await load(0), await load(seconds * 10)];
-    return { streams, tenants: TENANTS, bytesEach, idle, busy, latenciesMs: latenciesMs.sort((a, b) => a - b) };
+    return {
+      streams,
+      tenants: TENANTS,
+      bytesEach,
+      without,
+      idle,
+      busy,
+      latenciesMs: latenciesMs.sort((a, b) => a - b),
+    };
   } finally {
     for (const reader of readers) reader.close();
     client.close();
@@ -104,13 +114,15 @@ async function measureLoad(
     api: (await cpuMs(apiPid)).own,
     database: await stack.databaseCpuMs(),
   });
+  // PostgreSQL counts what a connection has done a second later.
+  await sleep(2000);
   const before = await read();
   const end = performance.now() + seconds * 1000;
   for (let n = 0; n < events; n++) {
     await work(n);
     await sleep(Math.max(0, (end - performance.now()) / (events - n)));
   }
-  await sleep(Math.max(0, end - performance.now()) + 1500);
+  await sleep(Math.max(0, end - performance.now()) + 2000);
   const after = await read();
   return {
     seconds,
