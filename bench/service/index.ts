@@ -7,7 +7,8 @@ import { measurePlan } from './plan.ts';
 import { measurePolling } from './poll/measure.ts';
 import { pollTables } from './poll/report.ts';
 import { measureQueue } from './queue.ts';
-import { healthTable, toMarkdown, type ServiceBenchDocument } from './report.ts';
+import { healthTable, streamsTable, toMarkdown, type ServiceBenchDocument } from './report.ts';
+import { measureStreams } from './streams.ts';
 import { emptyQueues, requireEmptyQueues, startStack, type BenchStack } from './stack.ts';
 
 const options = benchCommand().parse().opts<ServiceBenchOptions>();
@@ -22,6 +23,7 @@ const document: ServiceBenchDocument = {
   fleets: [],
   jobs: null,
   poll: null,
+  streams: null,
   health: [],
 };
 
@@ -63,6 +65,11 @@ if (options.parts.includes('poll')) {
   say(`poll: ${rate} requests a second for ${seconds} s over ${jobs} jobs`);
   await withStack(async (stack) => void (document.poll = await measurePolling(stack, { jobs, rate, seconds })));
 }
+if (options.parts.includes('streams')) {
+  const { streams, seconds } = options;
+  say(`streams: ${streams} for ${seconds} s without events, and as long with some`);
+  await withStack(async (stack) => void (document.streams = await measureStreams(stack, { streams, seconds })));
+}
 if (options.parts.includes('health')) {
   say('health: /healthz during the attacks of test/attack');
   document.health = await measureHealth();
@@ -72,6 +79,7 @@ if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(
 const sections = [
   toMarkdown(document),
   ...(document.poll === null ? [] : [pollTables(document.poll)]),
+  ...(document.streams === null ? [] : [streamsTable(document.streams)]),
   ...(document.health.length === 0 ? [] : [healthTable(document.health)]),
 ];
 process.stdout.write(`${sections.join('\n\n')}\n`);

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { positive } from '../positive.ts';
 
-export const PARTS = ['plan', 'fleet', 'queue', 'poll', 'health'] as const;
+export const PARTS = ['plan', 'fleet', 'queue', 'poll', 'streams', 'health'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface ServiceBenchOptions {
@@ -16,8 +16,10 @@ export interface ServiceBenchOptions {
   readonly polledJobs: number;
   /** Polls a second. */
   readonly rate: number;
-  /** How long they are sent. */
+  /** How long they are sent, and how long streams are measured. */
   readonly seconds: number;
+  /** Number of streams of events. */
+  readonly streams: number;
   /** URL of the Redis that holds the queue; without one, PostgreSQL does. */
   readonly redis?: string;
   /** File to write all figures to. */
@@ -38,7 +40,7 @@ Each part has a PostgreSQL of its own, in a temporary folder, which writes as du
 export function benchCommand(): Command {
   return new Command('bench:service')
     .description(
-      'Measure the service without any training: accepting, planning and cancelling rollouts, the queue, polling, and /healthz under attack.',
+      'Measure the service without any training: accepting, planning and cancelling rollouts, the queue, polling, streams of events, and /healthz under attack.',
     )
     .option('--parts <list>', `What to measure: ${PARTS.join(', ')}.`, parts, [...PARTS])
     .option(
@@ -51,7 +53,8 @@ export function benchCommand(): Command {
     .option('--workers <n>', 'Number of worker processes for them.', positive, 4)
     .option('--polled-jobs <n>', 'Number of jobs that are polled.', positive, 10_000)
     .option('--rate <n>', 'Polls a second.', positive, 500)
-    .option('--seconds <n>', 'How long they are sent.', positive, 30)
+    .option('--seconds <n>', 'How long they are sent, and how long streams are measured.', positive, 30)
+    .option('--streams <n>', 'Number of streams of events that are open.', positive, 1000)
     .option('--redis <url>', 'URL of the Redis that holds the queue (default: PostgreSQL holds it).')
     .option('--json <file>', 'Write all figures to this file.')
     .addHelpText('after', EXAMPLES);

@@ -3,6 +3,7 @@ import type { HealthFigures } from './health.ts';
 import type { PlanFigures } from './plan.ts';
 import type { PollFigures } from './poll/measure.ts';
 import type { QueueFigures } from './queue.ts';
+import type { LoadFigures, StreamFigures } from './streams.ts';
 
 export interface ServiceBenchDocument {
   queue: 'PostgreSQL' | 'Redis';
@@ -14,6 +15,7 @@ export interface ServiceBenchDocument {
   fleets: FleetFigures[];
   jobs: QueueFigures | null;
   poll: PollFigures | null;
+  streams: StreamFigures | null;
   health: HealthFigures[];
 }
 
@@ -114,6 +116,30 @@ export function healthTable(figures: readonly HealthFigures[]): string {
       `${Math.round(grownBytes / 2 ** 20)} MiB`,
     ]),
   );
+}
+
+export function streamsTable(figures: StreamFigures): string {
+  const { streams, tenants, bytesEach, without, idle, busy, latenciesMs } = figures;
+  const row = (
+    open: string,
+    { seconds: duration, events, queries, apiCpuMs, databaseCpuMs }: LoadFigures,
+  ): string[] => [
+    open,
+    `${(events / duration).toFixed(0)}`,
+    (queries / duration).toFixed(1),
+    `${(apiCpuMs / duration / 10).toFixed(1)} %`,
+    `${(databaseCpuMs / duration / 10).toFixed(1)} %`,
+  ];
+  const open = `${streams.toLocaleString('en')} of ${tenants} tenants`;
+  const [median, slow] = [0.5, 0.99].map((share) => milliseconds(quantile(latenciesMs, share)));
+  return [
+    table(
+      ['streams', 'events a second', 'queries a second', 'CPU of the API', 'of PostgreSQL'],
+      [row('none', without), row(open, idle), row(open, busy)],
+    ),
+    `A stream takes ${(bytesEach / 1024).toFixed(0)} KiB of the API's memory. From the commit of an event to its arrival: ${median} at the ` +
+      `median and ${slow} at 99 %, of ${latenciesMs.length.toLocaleString('en')} arrivals.`,
+  ].join('\n\n');
 }
 
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

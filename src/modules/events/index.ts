@@ -8,7 +8,7 @@ export {
   requireRetained,
   type CommitPosition,
 } from './commit-position.ts';
-export { EVENT_CATALOG, EVENT_TYPES, type EventData, type EventType } from './catalog/catalog.ts';
+export { EVENT_CATALOG, type EventData, type EventType } from './catalog/catalog.ts';
 export { createEventRepository, recordEvent, recordEvents, type EventRow, type NewEvent } from './event.repository.ts';
 export type { Event } from './event.schemas.ts';
 export { createEventService, toEvent, type EventService } from './event.service.ts';

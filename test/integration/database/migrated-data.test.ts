@@ -220,3 +220,44 @@ test('versions get the import that they come from as their anchor, whose results
     await made.close();
   }
 });
+
+test('a rollout that goes on has all of its events, also those that a version before this one records', async () => {
+  const event = (id: string, type: string, subject: string, data = '{}') =>
+    `('${id}', '${type}', '${subject}', '${data}')`;
+  const insert = (...events: string[]) => `INSERT INTO events (id, type, subject_id, data) VALUES ${events.join()}`;
+  const made = await migratedFrom(
+    '20261127230000_event_rollouts',
+    `INSERT INTO tenants (id, name) VALUES ('t', 'acme');
+     INSERT INTO base_models (id, name) VALUES ('m', 'llama');
+     INSERT INTO base_model_versions (id, base_model_id, version, path, serving_name) VALUES ('v', 'm', '1', '/v', '/v');
+     INSERT INTO adapters (id, tenant_id, base_model_id, name, metric, gate) VALUES ('a', 't', 'm', 'topics', 'accuracy', '{}');
+     INSERT INTO rollouts (id, base_model_version_id, state, options, finished_at)
+     VALUES ('live', 'v', 'adapting', '{}', NULL), ('ended', 'v', 'completed', '{}', now());
+     INSERT INTO jobs (id, tenant_id, rollout_id, adapter_id, state, strategy, metric_name)
+     SELECT 'job-' || r, 't', r, 'a', 'queued', 'auto', 'accuracy' FROM unnest('{live,ended}'::text[]) AS r;
+     ${insert(
+       ...['live', 'ended'].flatMap((id) => [
+         event(`1-${id}`, 'rollout.accepted', id),
+         event(`2-${id}`, 'job.ready', `job-${id}`),
+       ]),
+       event('3', 'adapter.created', 'a'),
+     )}`,
+  );
+  try {
+    await made.db.$executeRawUnsafe(
+      insert(event('4', 'job.ready', 'job-live', '{"rollout_id": "live"}'), event('5', 'rollout.completed', 'ended')),
+    );
+    const events = await made.db.event.findMany({ orderBy: { seq: 'asc' } });
+    expect(Object.fromEntries(events.map(({ id, rolloutId }) => [id, rolloutId]))).toEqual({
+      '1-live': 'live',
+      '2-live': 'live',
+      '1-ended': null,
+      '2-ended': null,
+      '3': null,
+      '4': 'live',
+      '5': 'ended',
+    });
+  } finally {
+    await made.close();
+  }
+});

@@ -129,7 +129,7 @@ test('a client whose connection is cut again and again sees each event once, in 
     connections += 1;
     for (let blocks = random.integer(12); blocks >= 0; blocks--) {
       const block = await stream.nextBlock();
-      if (block?.data != null) seen.push(block.data.sequence);
+      if (block !== null && block.data !== null) seen.push(block.data.sequence);
     }
     lastEventId = stream.lastEventId();
     stream.cut();

@@ -121,7 +121,10 @@ describe('/openapi.json', () => {
         for (const status of expected) expect(problemOf(document, operation, status), `${where} ${status}`).toBe(true);
         const headers = operation.parameters?.map(({ name }) => name);
         if (method === 'post') expect(headers, where).toContain('idempotency-key');
-        if (path.startsWith('/v1/') && method === 'get') {
+        if (path.endsWith('/stream')) {
+          expect(headers, where).toContain('last-event-id');
+          expect(operation.responses, where).not.toHaveProperty('304');
+        } else if (path.startsWith('/v1/') && method === 'get') {
           expect(headers, where).toContain('if-none-match');
           expect(operation.responses['200']?.headers, where).toHaveProperty('etag');
           expect(operation.responses, where).toHaveProperty('304');

@@ -29,8 +29,6 @@ interface EventWatchOptions {
   readonly pollMs?: number;
 }
 
-export type EventWatch = ReturnType<typeof createEventWatch>;
-
 /**
  * Wakes streams whose events have come. All streams of a process share one query for that, twice a second while any stream waits, so
  * one that waits costs the database nothing. PostgreSQL's notifications would not do: an event can be read when every transaction
