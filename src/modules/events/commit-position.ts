@@ -63,7 +63,8 @@ export function requireRetained(
   });
 }
 
-function isBefore(a: CommitPosition, b: CommitPosition): boolean {
+/** Whether a change comes before another one in the order of commits. */
+export function isBefore(a: CommitPosition, b: CommitPosition): boolean {
   return a.transaction < b.transaction || (a.transaction === b.transaction && a.sequence < b.sequence);
 }
 
