@@ -9,6 +9,7 @@ import {
   APPROVAL_SECRET_PATTERN,
   APPROVAL_SECRETS_EXPECTED,
   KEYS_EXPECTED,
+  parseApprovalSecrets,
   parseKeys,
   parseRanges,
   RANGE_PATTERN,
@@ -344,7 +345,7 @@ const SETTINGS: Record<keyof PlainConfig, Setting> = {
   approvalSecrets: {
     variable: APPROVAL_SECRET_VARIABLE,
     fallback: [],
-    parse: parseKeys,
+    parse: parseApprovalSecrets,
     expected: APPROVAL_SECRETS_EXPECTED,
     secret: true,
   },

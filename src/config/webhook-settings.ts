@@ -23,3 +23,10 @@ export function parseRanges(text: string): unknown {
 export const APPROVAL_SECRET_PATTERN = '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$';
 export const APPROVAL_SECRETS_EXPECTED =
   '"whsec_" and 24 to 64 random bytes in base64, such as `echo whsec_$(openssl rand -base64 32)` prints, or several separated by ","';
+
+/** @returns the secrets; the text unchanged if one of them is no base64, which the schema then refuses */
+export function parseApprovalSecrets(text: string): unknown {
+  const secrets = listed(text);
+  const isEncoded = (part: string): boolean => Buffer.from(part, 'base64').toString('base64') === part;
+  return secrets.every((secret) => isEncoded(secret.replace(/^whsec_/, ''))) ? secrets : text;
+}

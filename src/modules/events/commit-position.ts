@@ -63,7 +63,7 @@ export function requireRetained(
   });
 }
 
-/** Whether a position comes before another one. */
+/** Whether a change comes before another one in the order of commits. */
 export function isBefore(a: CommitPosition, b: CommitPosition): boolean {
   return a.transaction < b.transaction || (a.transaction === b.transaction && a.sequence < b.sequence);
 }

@@ -1,6 +1,7 @@
 export {
   FIRST_RUNNING,
   formatPosition,
+  isBefore,
   isPosition,
   parsePosition,
   POSITION_PATTERN,

@@ -40,17 +40,16 @@ export const webhookRepository = {
   },
 
   /**
-   * A position before all events that have occurred since a time, by their identifiers, which tell the time at which they were made. A
-   * transaction takes a minute at most, so an event with an earlier position was made within a minute of the first one.
+   * A position before all events that were made since a time, by their identifiers; null if there are none. A transaction takes a minute at
+   * most, so what has an earlier position than the first of them was made within a minute of it.
    */
   async before(db: Queryable, since: Date): Promise<CommitPosition | null> {
-    const from = firstIdAt(since);
+    const [first] = await db.$queryRaw<{ id: string }[]>`
+      SELECT id FROM events WHERE id >= ${firstIdAt(since.getTime())} ORDER BY id LIMIT 1`;
+    if (first === undefined) return null;
     const [row] = await db.$queryRaw<CommitPosition[]>`
-      WITH first AS (SELECT occurred_at FROM events WHERE id >= ${from} ORDER BY id LIMIT 1)
-      SELECT e.transaction_id AS transaction, e.seq - 1 AS sequence FROM events e
-      WHERE e.id >= ${from} AND e.id < ${firstIdAt(new Date(since.getTime() + 60_000))}
-        OR e.id = (SELECT id FROM events WHERE id >= ${from} ORDER BY id LIMIT 1)
-      ORDER BY e.transaction_id, e.seq LIMIT 1`;
+      SELECT transaction_id AS transaction, seq - 1 AS sequence FROM events
+      WHERE id >= ${first.id} AND id < ${firstIdAt(timeOf(first.id) + 60_000)} ORDER BY transaction_id, seq LIMIT 1`;
     return row ?? null;
   },
 
@@ -152,7 +151,11 @@ export const webhookRepository = {
 };
 
 /** The least identifier of an event that is made at a time: UUIDv7 begins with the milliseconds since 1970. */
-function firstIdAt(time: Date): string {
-  const hex = Math.max(0, time.getTime()).toString(16).padStart(12, '0');
+function firstIdAt(ms: number): string {
+  const hex = Math.max(0, ms).toString(16).padStart(12, '0');
   return `evt_${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
+}
+
+function timeOf(id: string): number {
+  return Number.parseInt(id.slice('evt_'.length).replace('-', '').slice(0, 12), 16);
 }

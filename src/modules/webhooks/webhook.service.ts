@@ -88,7 +88,7 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
         const id = newId('webhookEndpoint');
         const row = await repository.insert(tx, { id, tenantId, url, description, eventTypes, position });
         const secret = await addSecret(tx, row, 0);
-        const data = { url, event_types: eventTypes };
+        const data = { event_types: eventTypes };
         await recordEvent(tx, { tenantId, type: 'webhook_endpoint.created', subjectId: id, data });
         const created = { ...toEndpoint(row), secret };
         await record(tx, created);
@@ -116,7 +116,8 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
         if (request.url !== undefined) requireAllowed(request.url, policy);
         const updated = await repository.update(tx, row, request);
         const { tenantId } = row;
-        await recordEvent(tx, { tenantId, type: 'webhook_endpoint.updated', subjectId: id, data: { ...request } });
+        const data = { changed: Object.keys(request) };
+        await recordEvent(tx, { tenantId, type: 'webhook_endpoint.updated', subjectId: id, data });
         await recordChange(tx, { tenantId, subjectId: id, before: toEndpoint(row), after: toEndpoint(updated) });
         return toEndpoint(updated);
       }),
@@ -124,9 +125,9 @@ export function createWebhookService({ db, policy, box }: WebhookDependencies) {
     /** Deletes an endpoint with its secrets and its log. @throws AppError 404 */
     delete: (id: string, scope: string | null, recordChange: RecordChange): Promise<void> =>
       change(id, scope, async (tx, row) => {
-        const { tenantId, url } = row;
+        const { tenantId } = row;
         await repository.delete(tx, id);
-        await recordEvent(tx, { tenantId, type: 'webhook_endpoint.deleted', subjectId: id, data: { url } });
+        await recordEvent(tx, { tenantId, type: 'webhook_endpoint.deleted', subjectId: id, data: {} });
         await recordChange(tx, { tenantId, subjectId: id, before: toEndpoint(row), after: null });
       }),
 

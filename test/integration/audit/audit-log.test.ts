@@ -6,7 +6,6 @@ import { newId } from '../../../src/lib/ids.ts';
 import { writeAuditEntry } from '../../../src/modules/audit/index.ts';
 import { createAdapterWorld, rawTar, good, type AdapterWorld } from '../adapters/support.ts';
 import { controlWrites, type Write } from './control-writes.ts';
-import { webhookWrites } from './webhook-writes.ts';
 
 const SECRET_TEXT = 'nobody else may read this row';
 
@@ -176,7 +175,6 @@ Object.assign(
     app: () => world.app,
     baseModelId: () => world.baseModelId,
   }),
-  webhookWrites({ tenant, app: () => world.app }),
   {
     deleteDataset: {
       actor: 'tenant',

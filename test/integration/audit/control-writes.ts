@@ -1,6 +1,7 @@
 import type { LightMyRequestResponse } from 'fastify';
 import { expect } from 'vitest';
 import type { TestApp } from '../support/index.ts';
+import { webhookWrites } from './webhook-writes.ts';
 
 type Answer = Pick<LightMyRequestResponse, 'statusCode' | 'headers' | 'body'> & { json(): { id: string } };
 
@@ -16,7 +17,7 @@ export interface Write {
 
 interface Callers {
   operator(method: 'POST' | 'PATCH', url: string, payload?: object): Promise<Answer>;
-  tenant(method: 'POST', url: string, payload?: object): Promise<Answer>;
+  tenant(method: 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object): Promise<Answer>;
   newRollout(): Promise<string>;
   newJob(): Promise<string>;
   newWorker(): Promise<string>;
@@ -31,7 +32,7 @@ async function changed(make: () => Promise<string>, change: (id: string) => Prom
   return id;
 }
 
-/** The operations that steer rollouts, jobs and workers. */
+/** The operations that steer rollouts, jobs, workers and webhooks. */
 export function controlWrites({
   operator,
   tenant,
@@ -42,6 +43,7 @@ export function controlWrites({
   baseModelId,
 }: Callers): Record<string, Write> {
   return {
+    ...webhookWrites({ tenant, app }),
     updateBaseModel: {
       actor: 'operator',
       run: () => operator('PATCH', `/v1/base-models/${baseModelId()}`, { policy: { approve: 'manual' } }),

@@ -36,6 +36,12 @@ describe('a value that cannot be used', () => {
     ['READAPT_AUDIT_RETENTION_DAYS', '0', '"0"', '1 to 36500 .days., or off'],
     ['READAPT_DEVICE_USE_RETENTION_DAYS', '31', '"31"', '32 to 36500 .days., or off'],
     ['READAPT_METRIC_RETENTION_DAYS', 'never', '"never"', '1 to 36500 .days., or off'],
+    ['READAPT_WEBHOOK_RETENTION_DAYS', '3', '"3"', '4 to 36500 .days., or off'],
+    ['READAPT_WEBHOOK_ALLOWED_RANGES', '10.0.0.0/33', '"10.0.0.0/33"', 'such as 10.20.0.0/16'],
+    ['READAPT_WEBHOOK_ALLOWED_RANGES', 'localhost', '"localhost"', 'such as 10.20.0.0/16'],
+    ['READAPT_SECRET_KEY', 'hunter2', 'not usable', '32 random bytes in base64'],
+    ['READAPT_APPROVAL_SECRET', `whsec_${'A'.repeat(33)}`, 'not usable', 'whsec_'],
+    ['READAPT_APPROVAL_SECRET', 'hunter2', 'not usable', 'whsec_'],
     ['REDIS_URL', 'localhost:6379', 'not usable', 'redis://'],
     ['DATABASE_URL', 'mysql://root:hunter2@db/x', 'not usable', 'postgresql://'],
   ])('%s=%s stops the start with a line that names it', (variable, value, found, expected) => {

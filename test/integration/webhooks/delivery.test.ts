@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { newId } from '../../../src/lib/ids.ts';
 import { createWebhookWorld, eventually, type WebhookWorld } from './webhook-world.ts';
 
 let world: WebhookWorld;
@@ -103,25 +104,66 @@ test('10,000 events that wait for an endpoint which does not answer hold up nobo
   await world.record(world.acme.id, job(10_000, 'adapter.created'));
   const { secret } = await world.endpoint(live.url, { event_types: ['job.*'] });
   const others = await world.endpoint(live.url, { key: world.other.key, event_types: ['job.*'] });
-  world.deliverer({ timeoutMs: 300, schedule: { delaysMs: [60_000], restMs: () => 0 } });
+  // It rests for long after twenty failures, as it does for minutes after some more of them.
+  const restMs = (failures: number): number => (failures < 20 ? 0 : 60_000);
+  world.deliverer({ timeoutMs: 300, schedule: { delaysMs: [60_000], restMs } });
   await dead.waitFor(1);
   const sent = [...(await world.record(world.acme.id, job(30))), ...(await world.record(world.other.id, job(30)))];
   await live.waitFor(60);
   expect(live.received.map(({ headers }) => headers['webhook-id']).sort()).toEqual(sent.sort());
   expect(secret).not.toBe(others.secret);
   await dead.waitFor(20);
-  await eventually(() => world.app.db.webhookDelivery.count({ where: { endpointId: id, state: 'pending' } })).toBe(20);
+  await eventually(() => world.get(id)).toMatchObject({ failures: 20 });
   expect(await world.log(id)).toMatchObject(
-    Array.from({ length: 20 }, () => ({ outcome: 'timeout', status_code: null })),
+    Array.from({ length: 20 }, () => ({ state: 'pending', outcome: 'timeout', status_code: null })),
   );
-  // The 21st is not sent while these wait.
   const further = await world.receiver();
-  const { id: last } = await world.endpoint(further.url, { event_types: ['job.*'] });
+  await world.endpoint(further.url, { event_types: ['job.*'] });
   await world.record(world.acme.id, job(1));
   await further.waitFor(1);
-  await eventually(() => world.log(last).then((log) => log.length)).toBe(1);
   expect(dead.received).toHaveLength(20);
 });
+
+test('a receiver that refuses all events of one type gets the others', async () => {
+  const receiver = await world.receiver();
+  receiver.answer = ({ body }) => ({ status: body.includes('"job.failed"') ? 500 : 200 });
+  const { id, secret } = await world.endpoint(receiver.url, { event_types: ['job.*'] });
+  await world.record(world.acme.id, job(30, 'job.failed'));
+  const [ready] = await world.record(world.acme.id, job(1));
+  world.deliverer({ schedule: { delaysMs: [60_000], restMs: () => 0 } });
+  await receiver.waitFor(31);
+  expect(receiver.messages(secret!).at(-1)!.data.id).toBe(ready);
+  await eventually(() => world.get(id)).toMatchObject({ failures: 0, enabled: true });
+});
+
+test.each([
+  { waiting: 19, failures: 2, first: 'new' },
+  { waiting: 20, failures: 2, first: 'due' },
+  { waiting: 20, failures: 0, first: 'new' },
+])(
+  'of an endpoint with $failures failures in a row and $waiting events that are due, what is $first comes first',
+  async ({ waiting, failures, first }) => {
+    const receiver = await world.receiver();
+    receiver.answer = () => ({ status: 500 });
+    const { id } = await world.endpoint(receiver.url, { event_types: ['job.*'] });
+    const due = await world.record(world.acme.id, job(waiting));
+    const last = await world.app.db.event.findFirstOrThrow({ orderBy: { seq: 'desc' } });
+    const position = { positionTransactionId: last.transactionId, positionSeq: last.seq };
+    await world.app.db.webhookEndpoint.update({ where: { id }, data: { ...position, failures } });
+    const now = new Date();
+    const pending = { endpointId: id, tenantId: world.acme.id, eventType: 'job.ready', state: 'pending', attempts: 1 };
+    await world.app.db.webhookDelivery.createMany({
+      data: due.map((eventId) => {
+        return { ...pending, id: newId('webhookDelivery'), eventId, nextAttemptAt: now, firstAttemptAt: now };
+      }),
+    });
+    const [fresh] = await world.record(world.acme.id, job(1));
+    world.deliverer({ schedule: { delaysMs: [60_000, 60_000], restMs: () => 60_000 } });
+    await receiver.waitFor(1);
+    const sent = String(receiver.received[0]!.headers['webhook-id']);
+    expect(first === 'new' ? [fresh] : due).toContain(sent);
+  },
+);
 
 test('events that were pruned before they could be sent are reported, and the rest is sent', async () => {
   const receiver = await world.receiver();

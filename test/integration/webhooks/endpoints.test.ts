@@ -115,6 +115,18 @@ test('no more than four secrets sign at a time, and a retry of a rotation rotate
   expect(second.json()).toEqual({ ...first.json<object>(), secret: null });
 });
 
+test('events say what was changed of an endpoint, and not where it is, which readers of events need not know', async () => {
+  const { id } = await world.endpoint(PUBLIC);
+  await world.send('PATCH', `/v1/webhook-endpoints/${id}`, { url: 'https://other.example.com/', event_types: [] });
+  await world.send('DELETE', `/v1/webhook-endpoints/${id}`);
+  const events = await world.app.db.event.findMany({ where: { subjectId: id }, orderBy: { seq: 'asc' } });
+  expect(events.map(({ type, data }) => [type, data])).toEqual([
+    ['webhook_endpoint.created', { event_types: [] }],
+    ['webhook_endpoint.updated', { changed: ['url', 'event_types'] }],
+    ['webhook_endpoint.deleted', {}],
+  ]);
+});
+
 test('the database holds no secret that can be read', async () => {
   const { id, secret } = await world.endpoint(PUBLIC);
   const rows = await world.app.db.$queryRaw<{ row: string }[]>`

@@ -33,16 +33,14 @@ export interface Attempt {
   readonly restMs: number;
 }
 
-/** Events that wait for another attempt. While there are as many of an endpoint, no other one is sent to it. */
-export const MAX_PENDING = 20;
+/** Number of events of an endpoint that wait for another attempt from which on, while it fails, these come before new ones. */
+export const MANY_PENDING = 20;
 
 const NOW = Prisma.sql`(SELECT clock_timestamp())`;
 const IS_FREE = Prisma.sql`(e.lease_expires_at IS NULL OR e.lease_expires_at < ${NOW})`;
 const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_id, e.position_seq) AND ev.transaction_id < ${FIRST_RUNNING}`;
 const HAS_RETRY = Prisma.sql`EXISTS (
   SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.next_attempt_at <= ${NOW})`;
-const PENDING = Prisma.sql`(SELECT count(*) FROM (
-  SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.state = 'pending' LIMIT ${MAX_PENDING}) AS waiting)`;
 /** In two statements, because each has an index of its own. */
 const HAS_EVENT = Prisma.sql`CASE WHEN e.tenant_id IS NULL
   THEN EXISTS (SELECT FROM events ev WHERE ${AFTER})
@@ -57,7 +55,7 @@ export const deliveryRepository = {
     db.$queryRaw`
       SELECT e.id, e.tenant_id FROM webhook_endpoints e LEFT JOIN tenants t ON t.id = e.tenant_id
       WHERE e.enabled AND e.next_turn_at <= ${NOW} AND ${IS_FREE} AND t.deleted_at IS NULL
-        AND (${HAS_RETRY} OR (${PENDING} < ${MAX_PENDING} AND ${HAS_EVENT}))
+        AND (${HAS_RETRY} OR ${HAS_EVENT})
       ORDER BY e.next_turn_at LIMIT ${limit}`,
 
   /** Takes the lease of an endpoint; null if somebody else was faster. */
@@ -99,8 +97,9 @@ export const deliveryRepository = {
     return { eventId, eventType, event: (event.id as string | null) === null ? null : event };
   },
 
+  /** How many events wait for another attempt, up to {@link MANY_PENDING}. */
   countPending: (db: Queryable, endpointId: string) =>
-    db.webhookDelivery.count({ where: { endpointId, state: 'pending' }, take: MAX_PENDING }),
+    db.webhookDelivery.count({ where: { endpointId, state: 'pending' }, take: MANY_PENDING }),
 
   /** Notes that events up to a position need not be sent. False if the lease is lost. */
   advance: (db: Queryable, id: string, position: CommitPosition, lease: Lease): Promise<boolean> =>

@@ -4,12 +4,18 @@ import type { Logger } from '../../../lib/logger.ts';
 import type { Post, SendResult } from '../../../lib/outgoing/post.ts';
 import { signedHeaders } from '../../../lib/outgoing/sign.ts';
 import type { SecretBox } from '../../../lib/secret-box.ts';
-import { createEventRepository, formatPosition, type CommitPosition, type EventRow } from '../../events/index.ts';
+import {
+  createEventRepository,
+  formatPosition,
+  isBefore,
+  type CommitPosition,
+  type EventRow,
+} from '../../events/index.ts';
 import { toMessage, wants } from '../message.ts';
 import type { DeliveryMetrics } from './delivery-metrics.ts';
 import {
   deliveryRepository as repository,
-  MAX_PENDING,
+  MANY_PENDING,
   type ClaimedEndpoint,
   type Lease,
 } from './delivery.repository.ts';
@@ -58,31 +64,25 @@ export async function runTurn(
   }
   const queue = createQueue(db, endpoint, lease);
   const end = performance.now() + TURN_MS;
-  let failures = endpoint.failures;
+  let { failures } = endpoint;
   while (performance.now() < end && !isStopping()) {
     const work = await queue.next();
     if (work === null) break;
     const result = await send(options, endpoint, { work, secrets: readable, signal });
     if ('failure' in result && result.failure === 'aborted') break;
-    const isDelivered = await note(options, endpoint, { work, result, failures, lease });
-    if (!isDelivered) return release();
+    if (!(await note(options, endpoint, { work, result, failures, lease }))) break;
     failures = 0;
   }
-  return release();
-
-  async function release(): Promise<void> {
-    await repository.release(db, endpoint.id, lease);
-  }
+  await repository.release(db, endpoint.id, lease);
 }
 
 /** What waits for an endpoint: the log of events in the order of commits, and what is tried again. */
 function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
-  const { id, tenantId, eventTypes } = endpoint;
+  const { id, tenantId, eventTypes, failures } = endpoint;
   const events = createEventRepository(db);
   let { position } = endpoint;
   let page: EventRow[] = [];
   let isAtEnd = false;
-  let canTakeEvents: boolean | null = null;
 
   async function retry(): Promise<Work | null> {
     for (;;) {
@@ -109,8 +109,6 @@ function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
   }
 
   async function event(): Promise<Work | null> {
-    canTakeEvents ??= (await repository.countPending(db, id)) < MAX_PENDING;
-    if (!canTakeEvents) return null;
     for (;;) {
       const start = position;
       for (let row = page.shift(); row !== undefined; row = page.shift()) {
@@ -122,18 +120,21 @@ function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
     }
   }
 
-  let isTurnOfEvents = false;
+  // A turn ends when something fails, so the next one begins with the other.
+  let isTurnOfEvents = failures % 2 === 0;
+  let isBehind: boolean | null = null;
   return {
-    /** Takes turns, so that neither what fails again and again nor a busy log holds up the other. */
+    /**
+     * Takes turns, so that neither what fails again and again nor a busy log holds up the other. If an endpoint fails for which much waits
+     * already, that comes first, and something new is only tried when nothing else is due.
+     */
     async next(): Promise<Work | null> {
+      isBehind ??= failures > 0 && (await repository.countPending(db, id)) >= MANY_PENDING;
+      const isEventFirst = isTurnOfEvents && !isBehind;
       isTurnOfEvents = !isTurnOfEvents;
-      return isTurnOfEvents ? ((await event()) ?? retry()) : ((await retry()) ?? event());
+      return isEventFirst ? ((await event()) ?? retry()) : ((await retry()) ?? event());
     },
   };
-}
-
-function isBefore(a: CommitPosition, b: CommitPosition): boolean {
-  return a.transaction < b.transaction || (a.transaction === b.transaction && a.sequence < b.sequence);
 }
 
 async function send(
