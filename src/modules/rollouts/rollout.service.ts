@@ -8,12 +8,13 @@ import { newId } from '../../lib/ids.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
 import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
+import { sortingOf } from '../../lib/sorting.ts';
 import { recordEvent } from '../events/index.ts';
 import { settleRollout } from '../jobs/index.ts';
 import { cancelInBatches } from './cancellation.ts';
 import { approveRollout, followInterrupted, pauseRollout, resumeRollout, toPlanEntry } from './control/pausing.ts';
 import { toRollout } from './rollout.mapper.ts';
-import { createRolloutRepository, type ShownRollout } from './rollout.repository.ts';
+import { createRolloutRepository, ROLLOUT_SORTS, type ShownRollout } from './rollout.repository.ts';
 import {
   withDefaults,
   type CreateRollout,
@@ -76,7 +77,8 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
     },
 
     async list(query: RolloutQuery, scope: string | null): Promise<Page<Rollout>> {
-      const page = toPage(await rollouts.page(query, scope), query, (row) => row);
+      const { cursorOf } = sortingOf(query, ROLLOUT_SORTS);
+      const page = toPage(await rollouts.page(query, scope), query, (row) => row, cursorOf);
       return { data: await show(page.data, scope), next_cursor: page.next_cursor };
     },
 

@@ -89,6 +89,7 @@ const MIGRATIONS = [
   '20261127200000_adapter_labels',
   '20261127200100_wave_members',
   '20261127200200_pins_and_approvals',
+  '20261127200300_sorted_lists',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
