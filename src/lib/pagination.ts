@@ -9,7 +9,7 @@ export const PageQuery = Type.Object(
     ),
     cursor: Type.Optional(
       Type.String({
-        maxLength: 200,
+        maxLength: 400,
         description: 'The `next_cursor` of the previous page; leave it out for the first page.',
       }),
     ),
@@ -38,9 +38,9 @@ export interface Page<T> {
 }
 
 /** The identifier after which a page starts. @throws AppError 400 `invalid_cursor` */
-function decodeCursor(cursor: string): string {
+export function decodeCursor(cursor: string): string {
   const id = Buffer.from(cursor, 'base64url').toString('utf8');
-  if (!/^[\w:.-]{1,100}$/.test(id) || Buffer.from(id).toString('base64url') !== cursor) {
+  if (!/^[\w:.-]{1,100}$/.test(id) || encodeCursor(id) !== cursor) {
     throw new AppError({
       code: 'invalid_cursor',
       status: 400,
@@ -48,6 +48,11 @@ function decodeCursor(cursor: string): string {
     });
   }
   return id;
+}
+
+/** The cursor of a page that ends with this identifier. */
+export function encodeCursor(id: string): string {
+  return Buffer.from(id).toString('base64url');
 }
 
 export interface PageArguments {
@@ -67,14 +72,18 @@ export function pageArguments(query: PageQuery, order: 'asc' | 'desc' = 'desc'):
   return { take: (query.limit ?? 50) + 1, orderBy: { id: order }, where };
 }
 
-/** Makes a page of the rows that {@link pageArguments} has fetched. */
+/**
+ * Makes a page of the rows that were fetched, which are one more than the limit if another page follows.
+ * @param cursorOf makes the cursor of a page that ends with the row; by default, that of {@link pageArguments}
+ */
 export function toPage<Row extends { id: string }, Item>(
   rows: readonly Row[],
   query: PageQuery,
   toItem: (row: Row) => Item,
+  cursorOf: (row: Row) => string = (row) => encodeCursor(row.id),
 ): Page<Item> {
   const page = rows.slice(0, query.limit ?? 50);
   const last = page.at(-1);
   const more = rows.length > page.length && last !== undefined;
-  return { data: page.map(toItem), next_cursor: more ? Buffer.from(last.id).toString('base64url') : null };
+  return { data: page.map(toItem), next_cursor: more ? cursorOf(last) : null };
 }

@@ -1,8 +1,8 @@
 import { columnsOf, Prisma, usualLimit, type Queryable } from '../../lib/database.ts';
 import { readRows } from '../../lib/database-reads.ts';
-import { pageArguments } from '../../lib/pagination.ts';
+import { sortingOf, type SortColumns } from '../../lib/sorting.ts';
 import type { ListAdaptersQuery } from './adapter.schemas.ts';
-import { adaptersByBase } from './current/adapters-by-base.repository.ts';
+import { adaptersByBase, type AdaptersToList } from './current/adapters-by-base.repository.ts';
 import { CURRENT_OF_A, type CurrentVersionRow } from './current/current-version.repository.ts';
 import { withLabels } from './settings/labels.repository.ts';
 
@@ -48,7 +48,13 @@ type PageRow = Omit<ShownAdapter, 'baseModel' | 'versions' | 'currentVersions'> 
   [Field in keyof ShownVersion & string as `version_${Field}`]: ShownVersion[Field];
 };
 
-/** One page of adapters that are not deleted, newest first, and one adapter more, with what answers show of them. */
+/** What adapters are sorted by. */
+export const ADAPTER_SORTS: SortColumns<ShownAdapter> = {
+  created: null,
+  name: { column: 'name', kind: 'name', valueOf: ({ name }) => name },
+};
+
+/** One page of adapters that are not deleted, and one adapter more, with what answers show of them. */
 export async function pageOfAdapters(
   db: Queryable,
   query: ListAdaptersQuery,
@@ -56,7 +62,10 @@ export async function pageOfAdapters(
 ): Promise<ShownAdapter[]> {
   const { base_model_version_id: on, not_on: notOn, at_risk_on: atRiskOn } = query;
   const byBase = on !== undefined || notOn !== undefined || atRiskOn !== undefined;
-  const page = byBase ? await adaptersByBase(db, query, tenantId) : adaptersOf(query, tenantId);
+  const sorting = sortingOf(query, ADAPTER_SORTS);
+  const page = byBase
+    ? await adaptersByBase(db, { query, sorting, tenantId })
+    : adaptersOf({ query, sorting, tenantId });
   const rows = await readRows<PageRow>(
     db,
     Prisma.sql`
@@ -69,26 +78,27 @@ export async function pageOfAdapters(
         FROM adapter_versions v WHERE v.adapter_id = a.id AND NOT v.superseded AND v.deleted_at IS NULL
         ORDER BY v.number DESC LIMIT 1
       ) AS v ON TRUE
-      ORDER BY a.id DESC`,
+      ORDER BY ${sorting.orderBy('a.')}`,
   );
   return rows.map(toShown);
 }
 
 /** The page of a query that names no base model version, in SQL. */
-function adaptersOf(query: ListAdaptersQuery, tenantId: string | null): Prisma.Sql {
-  const { where, take } = pageArguments(query);
+function adaptersOf({ query, sorting, tenantId }: AdaptersToList): Prisma.Sql {
+  const { take } = sorting;
   const tenantIds = [tenantId ?? [], query.tenant_id ?? []].flat();
   const given = [
-    where.id !== undefined && 'lt' in where.id && Prisma.sql`AND a.id < ${where.id.lt}`,
     ...tenantIds.map((id) => Prisma.sql`AND a.tenant_id = ${id}`),
     query.name !== undefined && Prisma.sql`AND a.name = ${query.name}`,
   ];
   const conditions = Prisma.join([Prisma.empty, ...given.filter((condition) => condition !== false)], ' ');
-  // With labels, the best plan depends on how many adapters they leave.
-  const limit = query.label === undefined ? usualLimit(take, 51) : Prisma.sql`${take}`;
+  // With labels or by name, the best plan depends on how many adapters they, or the tenant, leave.
+  const isUsual = query.label === undefined && sorting.column === null;
+  const limit = isUsual ? usualLimit(take, 51) : Prisma.sql`${take}`;
   return Prisma.sql`
-    SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id ${withLabels({ ...query, tenantIds })}
-    WHERE a.deleted_at IS NULL AND t.deleted_at IS NULL ${conditions} ORDER BY a.id DESC LIMIT ${limit}`;
+    SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id ${withLabels({ ...query, tenantIds, sorting })}
+    WHERE a.deleted_at IS NULL AND t.deleted_at IS NULL ${conditions} ${sorting.rest('a.')}
+    ORDER BY ${sorting.orderBy('a.')} LIMIT ${limit}`;
 }
 
 const PREFIXED = VERSION.map((field) => [field, `version_${field}`] as const);

@@ -5,6 +5,7 @@ import { GateAdvice } from '../../lib/gate-advice.ts';
 import { METRIC_HELP, METRICS } from '../../../core/options/metrics.ts';
 import { LabelQuery, labelsOf } from '../../lib/labels.ts';
 import { PageQuery } from '../../lib/pagination.ts';
+import { sortOf } from '../../lib/sorting.ts';
 import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 
 /** Largest number of current versions that an adapter's answer shows. */
@@ -262,6 +263,7 @@ export const ListAdaptersQuery = Type.Object(
     tenant_id: Type.Optional(Id('tenant')),
     name: Type.Optional(Name),
     label: Type.Optional(LabelQuery),
+    sort: Type.Optional(sortOf(['created', 'name'], 'The order of the list; `-created` is the default.')),
     base_model_version_id: Type.Optional(
       Id('baseModelVersion', 'Only adapters that have a current version on this base model version.'),
     ),

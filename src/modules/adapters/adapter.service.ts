@@ -6,6 +6,7 @@ import { adviceOn } from '../../lib/gate-advice.ts';
 import { newId } from '../../lib/ids.ts';
 import { resolveOwner } from '../../lib/owner.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
+import { sortingOf } from '../../lib/sorting.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { createBaseModelRepository } from '../base-models/index.ts';
@@ -16,6 +17,7 @@ import type { UploadRooms } from '../quotas/index.ts';
 import { createTenantService } from '../tenants/index.ts';
 import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapter-import.ts';
 import type { AdapterInspector } from './inspection/adapter-inspector.ts';
+import { ADAPTER_SORTS } from './adapter-page.repository.ts';
 import { toAdapter, toAdapterVersion, toNegativeFlip } from './adapter.mapper.ts';
 import { adapterExists, createAdapterRepository, insertAdapterVersion, type AdapterRow } from './adapter.repository.ts';
 import type {
@@ -219,7 +221,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     },
 
     async list(query: ListAdaptersQuery, scope: string | null): Promise<Page<Adapter>> {
-      return toPage(await adapters.page(query, scope), query, toAdapter);
+      return toPage(await adapters.page(query, scope), query, toAdapter, sortingOf(query, ADAPTER_SORTS).cursorOf);
     },
 
     /** @throws AppError 404 */

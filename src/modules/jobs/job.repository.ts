@@ -1,6 +1,6 @@
 import { columnsOf, Prisma, usualLimit, type Database, type Queryable } from '../../lib/database.ts';
 import { readRows } from '../../lib/database-reads.ts';
-import { pageArguments } from '../../lib/pagination.ts';
+import { exactTime, sortingOf, type SortColumns, type Sorting } from '../../lib/sorting.ts';
 import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import { FIRST_RUNNING, type CommitPosition } from '../events/index.ts';
 import type { JobQuery, MetricQuery } from './job.schemas.ts';
@@ -25,6 +25,15 @@ export type JobRow = Pick<Prisma.JobGetPayload<object>, (typeof FIELDS)[number]>
   publishedId: string | null;
   /** The job to an older base model version for which it is held. */
   waitsForId: string | null;
+  /** When it ended, with microseconds. */
+  finishedExactly: string | null;
+};
+
+/** What jobs are sorted by. */
+export const JOB_SORTS: SortColumns<JobRow> = {
+  created: null,
+  finished: { column: 'finished_at', kind: 'time', valueOf: (row) => row.finishedExactly ?? '' },
+  ttr: { column: 'ttr_ms', kind: 'number', valueOf: (row) => String(row.ttrMs) },
 };
 
 /** A job to be inserted. With an `error` it cannot run and is inserted as failed. */
@@ -85,10 +94,10 @@ export function createJobRepository(db: Database) {
     },
 
     async page(query: JobQuery, tenantId: string | null, tx: Queryable = db): Promise<JobRow[]> {
-      if (query.state === undefined || tenantId === null) return shown(tx, pageOf('*', query, tenantId));
+      if (query.state === undefined || tenantId === null) return shown(tx, pageOf('*', query, tenantId), query);
       // Under row-level security no index on the state can be used. Only the identifiers come from outside of it.
       const ids = await readRows<{ id: string }>(byState(tx), pageOf('id', query, tenantId));
-      return shown(tx, Prisma.sql`SELECT * FROM jobs WHERE id = ANY(${ids.map(({ id }) => id)}::text[])`);
+      return shown(tx, Prisma.sql`SELECT * FROM jobs WHERE id = ANY(${ids.map(({ id }) => id)}::text[])`, query);
     },
 
     /**
@@ -206,6 +215,8 @@ export function createJobRepository(db: Database) {
           UNION ALL
           SELECT (EXTRACT(EPOCH FROM GREATEST(clock.now - p.source_created_at, '0')) * 1000)::float8, 0, 0 WHERE ${late}
         ) AS times
+        -- Its tenant may have pinned it since the page was read.
+        WHERE NOT COALESCE(a.pinned_base_model_version_id <> r.base_model_version_id, FALSE)
         ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id, kind, state::text AS state, start_tag, admission`,
 
     expired: (limit: number, tx: Queryable = db) =>
@@ -240,17 +251,17 @@ export function waveRank(rolloutId: string, adapterId: Prisma.Sql): Prisma.Sql {
 }
 
 /**
- * The jobs of a query in SQL, with what answers show of other tables, newest first. A deleted adapter has its identifier after its name,
+ * The jobs of a query in SQL, with what answers show of other tables, in its order. A deleted adapter has its identifier after its name,
  * which is not shown: what a job's answer depends on does not change with it.
  */
-function shown(db: Queryable, jobs: Prisma.Sql): Promise<JobRow[]> {
+function shown(db: Queryable, jobs: Prisma.Sql, query: JobQuery = {}): Promise<JobRow[]> {
   const statement = Prisma.sql`
     SELECT ${columnsOf('j', FIELDS)}, COALESCE(j.warnings, '{}') AS warnings, split_part(a.name, '~', 1) AS "adapterName", (
       SELECT v.id FROM adapter_versions v WHERE v.job_id = j.id AND NOT v.provisional ORDER BY v.number DESC LIMIT 1
     ) AS "publishedId", (
       SELECT w.waits_for_job_id FROM job_waits w WHERE w.job_id = j.id AND j.finished_at IS NULL
-    ) AS "waitsForId"
-    FROM (${jobs}) AS j JOIN adapters a ON a.id = j.adapter_id ORDER BY j.id DESC`;
+    ) AS "waitsForId", ${exactTime('j.finished_at')} AS "finishedExactly"
+    FROM (${jobs}) AS j JOIN adapters a ON a.id = j.adapter_id ORDER BY ${sortingOf(query, JOB_SORTS).orderBy('j.')}`;
   return readRows(db, statement);
 }
 
@@ -262,26 +273,39 @@ type Columns = 'id' | '*' | 'id, change_seq';
  */
 function pageOf(columns: Columns, query: JobQuery, tenantId: string | null): Prisma.Sql {
   const states = [...new Set(query.state)];
+  const sorting = sortingOf(query, JOB_SORTS);
   if (states.length < 2) return pageInOrder(columns, query, tenantId);
   const pages = states.map((state) => Prisma.sql`(${pageInOrder(columns, { ...query, state: [state] }, tenantId)})`);
   return Prisma.sql`
-    SELECT * FROM (${Prisma.join(pages, ' UNION ALL ')}) AS pages ORDER BY id DESC LIMIT ${pageArguments(query).take}`;
+    SELECT * FROM (${Prisma.join(pages, ' UNION ALL ')}) AS pages ORDER BY ${sorting.orderBy()} LIMIT ${sorting.take}`;
 }
 
 function pageInOrder(columns: Columns, query: JobQuery, tenantId: string | null): Prisma.Sql {
-  const { where, take } = pageArguments(query);
-  const before = where.id !== undefined && 'lt' in where.id ? Prisma.sql`AND id < ${where.id.lt}` : Prisma.empty;
+  const sorting = sortingOf(query, JOB_SORTS);
+  if (sorting.column !== null) return pageSorted(columns, sorting, conditions(query, tenantId));
+  const { take } = sorting;
   const { rollout_id: rollout, ...others } = query;
   // As a range and an order, PostgreSQL keeps to the rollout's index. By an equation, it may walk through all newer jobs.
   const [ofRollout, order] =
     rollout === undefined
-      ? [Prisma.empty, Prisma.sql`id DESC`]
-      : [Prisma.sql`AND rollout_id BETWEEN ${rollout} AND ${rollout}`, Prisma.sql`rollout_id DESC, id DESC`];
+      ? [Prisma.empty, sorting.orderBy()]
+      : [
+          Prisma.sql`AND rollout_id BETWEEN ${rollout} AND ${rollout}`,
+          Prisma.sql`rollout_id ${sorting.direction}, ${sorting.orderBy()}`,
+        ];
   const filter = conditions(others, tenantId);
   // With another condition, the best index depends on how many of the jobs it leaves.
   const limit = filter.values.length === 0 ? usualLimit(take, 51) : Prisma.sql`${take}`;
   return Prisma.sql`
-    SELECT ${Prisma.raw(columns)} FROM jobs WHERE TRUE ${before} ${ofRollout} ${filter} ORDER BY ${order} LIMIT ${limit}`;
+    SELECT ${Prisma.raw(columns)} FROM jobs WHERE TRUE ${sorting.rest()} ${ofRollout} ${filter} ORDER BY ${order} LIMIT ${limit}`;
+}
+
+/** A page of the jobs of a rollout by another column, which an index of the rollout's jobs has in order. */
+function pageSorted(columns: Columns, sorting: Sorting<JobRow>, filter: Prisma.Sql): Prisma.Sql {
+  const selected = columns === '*' ? columns : `${columns}, ${sorting.column}`;
+  return Prisma.sql`
+    SELECT ${Prisma.raw(selected)} FROM jobs WHERE TRUE ${filter} ${sorting.rest()}
+    ORDER BY ${sorting.orderBy()} LIMIT ${sorting.take}`;
 }
 
 function inState(states: readonly string[]): Prisma.Sql {

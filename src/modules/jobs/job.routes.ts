@@ -17,7 +17,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        ...operation('listJobs', 'List jobs, newest first, or those that have changed'),
+        ...operation('listJobs', 'List jobs, or those that have changed'),
         querystring: JobQuery,
         response: { 200: JobPage },
       },

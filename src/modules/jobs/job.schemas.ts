@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { pageOf, PageQuery } from '../../lib/pagination.ts';
+import { sortOf } from '../../lib/sorting.ts';
 import { ErrorOf, Id, Nullable, severalOf, Timestamp } from '../../lib/schemas.ts';
 import { POSITION_PATTERN } from '../events/index.ts';
 import { JOB_PHASES, JOB_STATES } from './job.states.ts';
@@ -204,6 +205,13 @@ export const JobQuery = Type.Object(
     tenant_id: Type.Optional(Id('tenant')),
     state: Type.Optional(severalOf(Type.Enum(JOB_STATES))),
     kind: Type.Optional(JobKind),
+    sort: Type.Optional(
+      sortOf(
+        ['created', 'finished', 'ttr'],
+        'The order of the list; `-created` is the default. By `finished` or `ttr`, it has only jobs that have ended or a time to ' +
+          'readiness, and needs a `rollout_id`. It cannot be combined with `changed_after`.',
+      ),
+    ),
     updated_since: Type.Optional(
       Type.String({
         format: 'date-time',

@@ -4,6 +4,7 @@ import type { RecoverySource } from '../../jobs/sweeper.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { AppError, conflict, notFound } from '../../lib/errors.ts';
 import { toPage } from '../../lib/pagination.ts';
+import { sortingOf } from '../../lib/sorting.ts';
 import { unrecorded } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { unconfined } from '../../tenancy/confined-database.repository.ts';
@@ -13,7 +14,7 @@ import { jobLifecycleRepository } from './job-lifecycle.repository.ts';
 import { toBaselinesEntry, toEntry } from './job-entries.ts';
 import { cancelJobs, settleRollout } from './job-lifecycle.ts';
 import { toJob, toMetricPoint } from './job.mapper.ts';
-import { createJobRepository } from './job.repository.ts';
+import { createJobRepository, JOB_SORTS } from './job.repository.ts';
 import type { Job, JobPage, JobQuery, MetricPoint, MetricQuery } from './job.schemas.ts';
 
 export type JobService = ReturnType<typeof createJobService>;
@@ -55,13 +56,17 @@ export function createJobService({ db, producer, quotas = NO_QUOTAS }: JobServic
     version: (id: string, scope: string | null): Promise<string | null> => jobs.version(id, scope),
 
     /** The same for {@link list}; null if the list is one of changes that has none. */
-    pageVersion: (query: JobQuery, scope: string | null): Promise<string | null> =>
-      query.changed_after === undefined ? jobs.pageVersion(query, scope) : Promise.resolve(null),
+    async pageVersion(query: JobQuery, scope: string | null): Promise<string | null> {
+      requireSortable(query);
+      return query.changed_after === undefined ? jobs.pageVersion(query, scope) : null;
+    },
 
-    /** @throws AppError 400 `invalid_cursor` */
+    /** @throws AppError 400 `invalid_cursor`, or `invalid_request` for an order that the list does not have */
     async list(query: JobQuery, scope: string | null): Promise<JobPage> {
+      requireSortable(query);
       if (query.changed_after !== undefined) return changes(query, query.changed_after, scope);
-      const page = toPage(await jobs.page(query, scope), query, (row) => toJob(row, scope));
+      const { cursorOf } = sortingOf(query, JOB_SORTS);
+      const page = toPage(await jobs.page(query, scope), query, (row) => toJob(row, scope), cursorOf);
       return { ...page, next_changed_after: null };
     },
 
@@ -127,6 +132,16 @@ export function createJobService({ db, producer, quotas = NO_QUOTAS }: JobServic
       return after;
     },
   };
+}
+
+/** Indexes have the jobs of a rollout in these orders, and changes have an order of their own. */
+function requireSortable(query: JobQuery): void {
+  if (query.sort === undefined) return;
+  const needsRollout = sortingOf(query, JOB_SORTS).column !== null && query.rollout_id === undefined;
+  if (!needsRollout && query.changed_after === undefined) return;
+  const message = needsRollout ? `is ${query.sort}, which needs a rollout_id` : 'cannot be combined with changed_after';
+  const details = { errors: [{ in: 'query', field: 'sort', message }] };
+  throw new AppError({ code: 'invalid_request', status: 400, message: `query: sort ${message}`, details });
 }
 
 /** What the sweeper needs to know about jobs. */

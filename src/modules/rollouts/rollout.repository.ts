@@ -1,6 +1,6 @@
 import { columnsOf, Prisma, type Queryable, type Transaction } from '../../lib/database.ts';
 import { readRows } from '../../lib/database-reads.ts';
-import { pageArguments } from '../../lib/pagination.ts';
+import { sortingOf, type SortColumns } from '../../lib/sorting.ts';
 import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import type { RolloutPolicy } from '../jobs/index.ts';
 import type { RolloutQuery, StoredOptions } from './rollout.schemas.ts';
@@ -18,6 +18,9 @@ const SHOWN = {
 const FIELDS = Object.keys(Prisma.RolloutScalarFieldEnum);
 
 export type RolloutRow = Prisma.RolloutGetPayload<{ include: typeof SHOWN }>;
+
+/** What rollouts are sorted by. */
+export const ROLLOUT_SORTS: SortColumns<RolloutRow> = { accepted: null };
 
 export interface CountRow {
   rollout_id: string;
@@ -83,12 +86,12 @@ export function createRolloutRepository(db: Queryable) {
 
     /** A rollout with all that its answer shows, as one tenant or, if that is null, as the operator sees it. */
     async shown(id: string, tenantId: string | null): Promise<ShownRollout | null> {
-      const [row] = await shown(db, Prisma.sql`SELECT * FROM rollouts WHERE id = ${id}`, tenantId);
+      const [row] = await shown(db, Prisma.sql`SELECT * FROM rollouts WHERE id = ${id}`, { tenantId });
       return row ?? null;
     },
 
     page: async (query: RolloutQuery, tenantId: string | null): Promise<ShownRollout[]> =>
-      shown(db, await pageOf(db, '*', query), tenantId),
+      shown(db, await pageOf(db, '*', query), { tenantId, query }),
 
     baseModelVersionExists: async (id: string, tx: Queryable = db) =>
       (await tx.baseModelVersion.count({ where: { id } })) > 0,
@@ -221,8 +224,12 @@ export function createRolloutRepository(db: Queryable) {
   };
 }
 
-/** The rollouts of a query in SQL, newest first, with what answers show of other tables. */
-function shown(db: Queryable, rollouts: Prisma.Sql, tenantId: string | null): Promise<ShownRollout[]> {
+/** The rollouts of a query in SQL, in its order, with what answers show of other tables. */
+function shown(
+  db: Queryable,
+  rollouts: Prisma.Sql,
+  { tenantId, query = {} }: { tenantId: string | null; query?: RolloutQuery },
+): Promise<ShownRollout[]> {
   const statement = Prisma.sql`
     SELECT ${columnsOf('r', FIELDS)}, json_build_object('version', v.version, 'baseModelId', v.base_model_id,
       'baseModel', json_build_object('name', m.name)) AS "baseModelVersion",
@@ -238,7 +245,7 @@ function shown(db: Queryable, rollouts: Prisma.Sql, tenantId: string | null): Pr
       ), '[]') AS evolutions
     FROM (${rollouts}) AS r
     JOIN base_model_versions v ON v.id = r.base_model_version_id JOIN base_models m ON m.id = v.base_model_id
-    ORDER BY r.id DESC`;
+    ORDER BY ${sortingOf(query, ROLLOUT_SORTS).orderBy('r.')}`;
   return readRows(db, statement);
 }
 
@@ -248,15 +255,14 @@ async function pageOf(
   columns: '*' | 'id, xmin, base_model_version_id',
   query: RolloutQuery,
 ): Promise<Prisma.Sql> {
-  const { where, take } = pageArguments(query);
-  const before = where.id !== undefined && 'lt' in where.id ? Prisma.sql`AND id < ${where.id.lt}` : Prisma.empty;
+  const sorting = sortingOf(query, ROLLOUT_SORTS);
   const inState =
     query.state === undefined ? Prisma.empty : Prisma.sql`AND state = ANY(${query.state}::rollout_state[])`;
   const ofModel =
     query.base_model === undefined ? Prisma.empty : ofBaseModel(await baseModelIdOf(query.base_model, db));
   return Prisma.sql`
-    SELECT ${Prisma.raw(columns)} FROM rollouts WHERE TRUE ${before} ${inState} ${ofModel}
-    ORDER BY id DESC LIMIT ${take}`;
+    SELECT ${Prisma.raw(columns)} FROM rollouts WHERE TRUE ${sorting.rest()} ${inState} ${ofModel}
+    ORDER BY ${sorting.orderBy()} LIMIT ${sorting.take}`;
 }
 
 /** The identifier of a base model, by it or by its name; empty if there is none. */

@@ -3,6 +3,7 @@ import { Value } from 'typebox/value';
 import { JobOptions, STRATEGIES, type GivenJobOptions } from '../../../core/options/job-options.ts';
 import { optionalJobOptions } from '../../../core/options/job-settings.ts';
 import { PageQuery } from '../../lib/pagination.ts';
+import { sortOf } from '../../lib/sorting.ts';
 import { ErrorOf, Id, Name, Nullable, severalOf, Timestamp } from '../../lib/schemas.ts';
 import { RolloutPolicy } from '../jobs/index.ts';
 import { ROLLOUT_STATES } from './rollout.states.ts';
@@ -226,6 +227,7 @@ export const RolloutQuery = Type.Object(
   {
     ...PageQuery.properties,
     state: Type.Optional(severalOf(Type.Enum(ROLLOUT_STATES))),
+    sort: Type.Optional(sortOf(['accepted'], 'The order of the list; `-accepted` is the default.')),
     base_model: Type.Optional(
       Type.String({ minLength: 1, maxLength: 100, description: 'A base model: its identifier or its name.' }),
     ),

@@ -9,6 +9,7 @@ import { newId } from '../../lib/ids.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
 import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
+import { sortingOf } from '../../lib/sorting.ts';
 import { recordEvent } from '../events/index.ts';
 import { createJobRooms } from '../quotas/index.ts';
 import { cancelInBatches } from './cancellation.ts';
@@ -21,7 +22,7 @@ import {
   toPlanEntry,
 } from './control/pausing.ts';
 import { toRollout } from './rollout.mapper.ts';
-import { createRolloutRepository, type ShownRollout } from './rollout.repository.ts';
+import { createRolloutRepository, ROLLOUT_SORTS, type ShownRollout } from './rollout.repository.ts';
 import {
   withDefaults,
   withPolicy,
@@ -88,7 +89,8 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
     },
 
     async list(query: RolloutQuery, scope: string | null): Promise<Page<Rollout>> {
-      const page = toPage(await rollouts.page(query, scope), query, (row) => row);
+      const { cursorOf } = sortingOf(query, ROLLOUT_SORTS);
+      const page = toPage(await rollouts.page(query, scope), query, (row) => row, cursorOf);
       return { data: await show(page.data, scope), next_cursor: page.next_cursor };
     },
 

@@ -54,7 +54,14 @@ test('an adapter gets labels when it is created, and others in their place', asy
   expect(events.map(({ type, data }) => ({ type, data }))).toEqual([
     {
       type: 'adapter.created',
-      data: { name: 'labelled', base_model_id: fleet.baseModelId, dataset_id: datasetId, labels },
+      data: {
+        name: 'labelled',
+        base_model_id: fleet.baseModelId,
+        dataset_id: datasetId,
+        labels,
+        pinned_base_model_version_id: null,
+        approval: 'none',
+      },
     },
     { type: 'adapter.updated', data: { labels: { tier: 'silver' } } },
   ]);

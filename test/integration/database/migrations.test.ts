@@ -89,6 +89,7 @@ const MIGRATIONS = [
   '20261127200000_adapter_labels',
   '20261127200100_wave_members',
   '20261127200200_pins_and_approvals',
+  '20261127200300_sorted_lists',
   '20261127210000_start_tags',
   '20261127210100_rollout_limits',
   '20261127220000_supersession',

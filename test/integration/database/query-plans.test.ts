@@ -93,6 +93,12 @@ const LISTS: Record<string, string[]> = {
     'at_risk_on=ALL_ARE_ON',
     'at_risk_on=FEW_ARE_ON',
     'at_risk_on=ALL_ARE_ON&tenant_id=TENANT',
+    'sort=name',
+    'sort=-name&tenant_id=TENANT',
+    'sort=created',
+    'sort=name&label=region:eu',
+    'sort=name&label=tier:gold',
+    'sort=name&base_model_version_id=FEW_ARE_ON',
   ],
   '/v1/adapters/{id}/versions': [''],
   '/v1/adapters/{id}/versions/{version_id}/negative-flips': [''],
@@ -105,6 +111,8 @@ const LISTS: Record<string, string[]> = {
     'base_model=MODEL',
     'base_model=OLD_MODEL',
     'base_model=MODEL&state=adapting',
+    'sort=accepted',
+    'sort=accepted&state=completed',
   ],
   '/v1/jobs': [
     '',
@@ -113,6 +121,12 @@ const LISTS: Record<string, string[]> = {
     'rollout_id=ROLLOUT&state=ready',
     'rollout_id=ROLLOUT&kind=adaptation',
     'rollout_id=ROLLOUT&tenant_id=TENANT',
+    'rollout_id=ROLLOUT&sort=created',
+    'rollout_id=ROLLOUT&sort=finished',
+    'rollout_id=ROLLOUT&sort=-finished&state=ready',
+    'rollout_id=ROLLOUT&sort=ttr',
+    'rollout_id=ROLLOUT&sort=-ttr&tenant_id=TENANT',
+    'sort=created',
     'adapter_id=ADAPTER',
     'tenant_id=TENANT',
     'state=fine_tuning',
@@ -204,6 +218,24 @@ describe('a list reads little more than it answers', () => {
     const { next_cursor } = await get(path, '', service.operatorKey);
     expect(next_cursor).toBeTypeOf('string');
     expect(await excesses(() => get(path, `cursor=${next_cursor}`, service.operatorKey))).toEqual([]);
+  });
+
+  test.each([
+    ['/v1/adapters', 'sort=name'],
+    ['/v1/adapters', 'sort=-name&tenant_id=TENANT'],
+    ['/v1/adapters', 'label=tier:gold'],
+    ['/v1/jobs', 'rollout_id=ROLLOUT&sort=ttr'],
+    ['/v1/jobs', 'rollout_id=ROLLOUT&sort=-finished'],
+  ])('far down: %s?%s', async (path, query) => {
+    let cursor = '';
+    for (let page = 0; page < 10; page++) {
+      const { next_cursor } = await get(path, `${query}&limit=200${cursor}`, service.operatorKey);
+      expect(next_cursor).toBeTypeOf('string');
+      cursor = `&cursor=${next_cursor}`;
+    }
+    for (const key of [service.operatorKey, tenantKey]) {
+      expect(await excesses(() => get(path, query + cursor, key))).toEqual([]);
+    }
   });
 });
 

@@ -1,33 +1,35 @@
 import { Prisma, type Queryable } from '../../../lib/database.ts';
-import { pageArguments } from '../../../lib/pagination.ts';
+import type { Sorting } from '../../../lib/sorting.ts';
 import type { ListAdaptersQuery } from '../adapter.schemas.ts';
 import { isAtRisk } from './at-risk.repository.ts';
 import { withLabels } from '../settings/labels.repository.ts';
 
+/** A page of adapters that a caller asks for. */
+export interface AdaptersToList {
+  readonly query: ListAdaptersQuery;
+  readonly sorting: Sorting<never>;
+  /** The tenant to which the caller is confined; null for the operator. */
+  readonly tenantId: string | null;
+}
+
 /**
- * One page of the adapters that are on a base model version or not, newest first, and one adapter more, in SQL. Those that are on one
+ * One page of the adapters that are on a base model version or not, and one adapter more, in SQL. Those that are on one
  * are found by the index of current versions. For those that are not, and those at risk, adapters are looked at until there are enough.
  */
-export async function adaptersByBase(
-  tx: Queryable,
-  query: ListAdaptersQuery,
-  tenantId: string | null,
-): Promise<Prisma.Sql> {
+export async function adaptersByBase(tx: Queryable, { query, sorting, tenantId }: AdaptersToList): Promise<Prisma.Sql> {
   const { not_on: notOn, at_risk_on: atRiskOn } = query;
   const on = query.base_model_version_id ?? atRiskOn;
   const missing = notOn === undefined ? Prisma.empty : await isMissing(tx, notOn);
   const atRisk = atRiskOn === undefined ? Prisma.empty : await atRiskWhen(tx, atRiskOn, on === atRiskOn);
-  const { where, take } = pageArguments(query);
   const tenantIds = [tenantId ?? [], query.tenant_id ?? []].flat();
-  const before = where.id !== undefined && 'lt' in where.id ? Prisma.sql`AND a.id < ${where.id.lt}` : Prisma.empty;
   return Prisma.sql`
     SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
       ${on === undefined ? Prisma.empty : Prisma.sql`JOIN current_versions c ON c.adapter_id = a.id`}
-      ${withLabels({ ...query, tenantIds })}
-    WHERE a.deleted_at IS NULL ${on === undefined ? Prisma.empty : Prisma.sql`AND ${isOn(on)}`} ${missing} ${atRisk} ${before}
+      ${withLabels({ ...query, tenantIds, sorting })}
+    WHERE a.deleted_at IS NULL ${on === undefined ? Prisma.empty : Prisma.sql`AND ${isOn(on)}`} ${missing} ${atRisk} ${sorting.rest('a.')}
       ${Prisma.join([Prisma.empty, ...tenantIds.map((id) => ofTenant(id, on))], ' ')}
       ${query.name === undefined ? Prisma.empty : Prisma.sql`AND a.name = ${query.name}`}
-    ORDER BY a.id DESC LIMIT ${take}`;
+    ORDER BY ${sorting.orderBy('a.')} LIMIT ${sorting.take}`;
 }
 
 /** The current version `c` is one on this base model version. */
