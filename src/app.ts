@@ -19,6 +19,7 @@ import quotaRoutes from './modules/quotas/quota.routes.ts';
 import rollbackRoutes from './modules/rollbacks/rollback.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
+import { NO_TRACING } from './lib/tracing/tracing.ts';
 import { registerPoolMetrics, registerServiceMetrics } from './modules/metrics/index.ts';
 import { registerWorkerMetrics } from './modules/workers/index.ts';
 import workerRoutes from './modules/workers/worker.routes.ts';
@@ -35,6 +36,7 @@ import rateLimit from './plugins/rate-limit/rate-limit.ts';
 import { useJsonBodies } from './plugins/request-body/json-body.ts';
 import { boundUnreadBody } from './plugins/request-body/unread-body.ts';
 import requestLog from './plugins/request-log.ts';
+import tracing from './plugins/tracing.ts';
 import { useTypeBoxValidation } from './plugins/validation/validation.ts';
 
 const MODULES: readonly ModulePlugin[] = [
@@ -81,6 +83,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
   useProblems(app);
   useJsonBodies(app);
   await app.register(requestLog);
+  await app.register(tracing, { tracing: deps.tracing ?? NO_TRACING });
   await app.register(metrics, { registry: deps.metrics });
   const { db, logger, producer } = deps;
   const health = {

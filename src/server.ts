@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { isIPv6, type AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
+import { packageVersion } from '../core/installation/package-path.ts';
 import type { AppDependencies } from './app-dependencies.ts';
 import { buildApp } from './app.ts';
 import { openArtifactStore } from './artifacts/index.ts';
@@ -15,6 +16,7 @@ import { clockProblem } from './lib/clock/clock.ts';
 import { readClock } from './lib/clock/clock.repository.ts';
 import { createDatabase } from './lib/database.ts';
 import { createLogger, type Logger } from './lib/logger.ts';
+import { startTracing } from './lib/tracing/tracing.ts';
 import { createAdapterInspector } from './modules/adapters/index.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 import { writeChecks, type ReadinessChecks } from './modules/health/health.service.ts';
@@ -90,6 +92,12 @@ async function start(
   const producer = await createJobProducer({ db, backend, logger });
   closing.add('queue', () => producer.close());
   const metrics = options.metrics ?? createProcessRegistry();
+  const tracing = await startTracing({
+    endpoint: config.otlpEndpoint,
+    service: 'readapt-api',
+    version: packageVersion(),
+  });
+  closing.add('tracing', () => tracing.stop());
   const store = await openArtifactStore({ db, dataDir: config.dataDir, begins: true });
   const artifacts = countStoreFaults(store, metrics);
   const inspector = createAdapterInspector(config, logger);
@@ -101,6 +109,7 @@ async function start(
     producer,
     inspector,
     metrics,
+    tracing,
     logger,
     readiness: { ...readiness, ...writeChecks(db, artifacts) },
   };

@@ -85,6 +85,8 @@ const ConfigSchema = Type.Object({
   workerConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
   /** Port on which a worker serves its metrics, at `host`; 0 chooses a free one, null serves none. */
   workerMetricsPort: Type.Union([Type.Integer({ minimum: 0, maximum: 65_535 }), Type.Null()]),
+  /** Base URL of a collector that takes OTLP over HTTP; null traces nothing. */
+  otlpEndpoint: Type.Union([Type.String({ pattern: '^https?://.+' }), Type.Null()]),
   /** How far a process's clock may be from the database's, in milliseconds. */
   clockToleranceMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
 });
@@ -297,6 +299,13 @@ const SETTINGS: Record<keyof PlainConfig, Setting> = {
     fallback: null,
     parse: asInteger,
     expected: 'an integer from 0 to 65535',
+  },
+  otlpEndpoint: {
+    variable: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    fallback: null,
+    parse: asText,
+    expected: 'http://host:port or https://host:port',
+    secretUrl: true,
   },
   // Locks of 15 s are renewed every 7.5 s: one holds where its worker's clock is 3 s behind and another's 3 s ahead.
   clockToleranceMs: {

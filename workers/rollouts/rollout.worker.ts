@@ -9,6 +9,7 @@ import {
 } from '../../src/jobs/index.ts';
 import type { QuotaLimits } from '../../src/config/quotas.ts';
 import type { Database } from '../../src/lib/database.ts';
+import { inSpan, NO_TRACING, type Tracing } from '../../src/lib/tracing/tracing.ts';
 import {
   createRolloutLifecycle,
   type RolloutLifecycle,
@@ -41,6 +42,8 @@ export interface RolloutDependencies {
   heartbeatMs?: number;
   /** Which bases this worker cannot read. */
   fitness?: BaseFitness;
+  /** Default: nothing is traced. */
+  tracing?: Tracing;
 }
 
 /**
@@ -53,14 +56,18 @@ const MAX_ANALYSES = 5;
 export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
   const repository = createAnalysisRepository(deps.db);
-  const { fitness = new BaseFitness() } = deps;
+  const { fitness = new BaseFitness(), tracing = NO_TRACING } = deps;
   const work = async (rolloutId: string, context: HandlerContext): Promise<void> => {
     const slot = await acquireDevice(deps.training, context.signal);
     try {
       const rollout = await lifecycle.beginAnalysis(rolloutId);
       if (rollout === null) return;
       if (rollout.attempt - rollout.excusedAttempts > MAX_ANALYSES) await giveUp(lifecycle, rolloutId);
-      await planRollout({ ...deps, lifecycle, slot, context }, rollout);
+      const { traceparent: parent } = rollout;
+      const attributes = { 'readapt.rollout_id': rolloutId, 'readapt.attempt': rollout.attempt };
+      await inSpan(tracing, 'rollout.prepare', { parent, attributes }, () =>
+        planRollout({ ...deps, tracing, lifecycle, slot, context }, rollout),
+      );
     } finally {
       slot.release();
     }
@@ -75,6 +82,7 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
 }
 
 interface PlanContext extends RolloutDependencies {
+  tracing: Tracing;
   lifecycle: RolloutLifecycle;
   slot: TrainingSlot;
   context: HandlerContext;
@@ -89,7 +97,7 @@ async function giveUp(lifecycle: RolloutLifecycle, id: string): Promise<never> {
 }
 
 async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void> {
-  const { lifecycle, context } = deps;
+  const { lifecycle, context, tracing } = deps;
   const { id, baseModelVersionId } = rollout;
   const logger = context.logger.child({ rolloutId: id });
   const isAnalyzing = () => lifecycle.isAnalyzing(id);
@@ -98,11 +106,15 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   try {
     const options = rollout.options as StoredOptions;
     const oldIds = await lifecycle.oldVersions({ baseModelVersionId, options });
-    const refusals = await analyzeVersions({ ...deps, signal, logger }, baseModelVersionId, oldIds);
-    const jobs = await lifecycle.plan({ id, baseModelVersionId, options }, refusals, async (entries) => {
-      context.signal.throwIfAborted();
-      await deps.producer.enqueueAfterCommit(entries);
-    });
+    const refusals = await inSpan(tracing, 'rollout.analyze', {}, () =>
+      analyzeVersions({ ...deps, signal, logger }, baseModelVersionId, oldIds),
+    );
+    const jobs = await inSpan(tracing, 'rollout.plan', {}, () =>
+      lifecycle.plan({ id, baseModelVersionId, options }, refusals, async (entries) => {
+        context.signal.throwIfAborted();
+        await deps.producer.enqueueAfterCommit(entries);
+      }),
+    );
     if (jobs !== null) logger.info({ jobs, refusedVersions: refusals.size }, 'rollout planned');
   } catch (error) {
     if (watch.cancelled.aborted) {

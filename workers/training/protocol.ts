@@ -19,6 +19,8 @@ import type { ModelConfig } from '../../core/models/config/model-config.ts';
 export interface ProcessOptions extends Omit<BaseCacheOptions, 'memory' | 'onLoad'> {
   /** Bytes that the process may take. Default: what the machine has. */
   readonly memoryBytes?: number | null;
+  /** Where its spans go; null traces nothing (default). */
+  readonly otlpEndpoint?: string | null;
 }
 
 export interface DescribeSpec {
@@ -45,7 +47,11 @@ export type RequestType = keyof Requests;
 export type RequestBody<Type extends RequestType = RequestType> = {
   [T in Type]: { readonly type: T; readonly spec: Requests[T]['spec'] };
 }[Type];
-export type Request = RequestBody & { readonly requestId: string };
+export type Request = RequestBody & {
+  readonly requestId: string;
+  /** The span that the request is a part of; null where nothing is traced. */
+  readonly traceparent?: string | null;
+};
 
 /** Why a request failed. */
 export interface Failure {

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import type { JobEvent, JobEventHandler } from '../../core/adaptation/job-events.ts';
 import { forkModule } from '../../core/installation/child-module.ts';
 import type { Logger } from '../../src/lib/logger.ts';
+import { currentTraceparent } from '../../src/lib/tracing/current-trace.ts';
 import { abortable } from './abortable.ts';
 import { saysOutOfMemory } from './out-of-memory.ts';
 import type {
@@ -121,7 +122,7 @@ export class TrainingChild {
           if (message.type === 'event') handled = handled.then(() => handle(message.event));
           else resolve(message);
         };
-        this.#send({ ...(body as RequestBody), requestId });
+        this.#send({ ...(body as RequestBody), requestId, traceparent: currentTraceparent() });
         if (this.#failure !== null) reject(this.#failure);
         if (signal.aborted) onAbort();
       });

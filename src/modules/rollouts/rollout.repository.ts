@@ -60,10 +60,16 @@ export interface RolloutMove {
   error?: Prisma.InputJsonObject | null;
 }
 
+interface NewRollout {
+  id: string;
+  baseModelVersionId: string;
+  options: StoredOptions;
+  traceparent: string | null;
+}
+
 export function createRolloutRepository(db: Queryable) {
   return {
-    insert: (tx: Transaction, row: { id: string; baseModelVersionId: string; options: StoredOptions }) =>
-      tx.rollout.create({ data: row, include: SHOWN }),
+    insert: (tx: Transaction, row: NewRollout) => tx.rollout.create({ data: row, include: SHOWN }),
 
     find: (id: string, tx: Queryable = db): Promise<RolloutRow | null> =>
       tx.rollout.findUnique({ where: { id }, include: SHOWN }),

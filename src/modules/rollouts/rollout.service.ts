@@ -6,6 +6,7 @@ import { withTransaction, type Database, type Transaction } from '../../lib/data
 import { conflict, notFound, unprocessable } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
+import { currentTraceparent } from '../../lib/tracing/current-trace.ts';
 import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { recordEvent } from '../events/index.ts';
@@ -152,7 +153,7 @@ export async function createRollout(
   const id = newId('rollout');
   const policy = request.options.policy ?? (await rollouts.defaultPolicy(baseModelVersionId, tx));
   const options = withDefaults({ ...request.options, ...(policy !== null && { policy }) });
-  const row = await rollouts.insert(tx, { id, baseModelVersionId, options });
+  const row = await rollouts.insert(tx, { id, baseModelVersionId, options, traceparent: currentTraceparent() });
   const entries: JobEntry[] = [toPlanEntry(row)];
   await recordEvent(tx, {
     tenantId: null,

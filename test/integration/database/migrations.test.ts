@@ -86,6 +86,7 @@ const MIGRATIONS = [
   '20261127160000_paused_states',
   '20261127160100_pauses',
   '20261127160200_waves',
+  '20261127250000_rollout_traceparent',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

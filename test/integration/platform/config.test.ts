@@ -37,6 +37,7 @@ describe('a value that cannot be used', () => {
     ['READAPT_DEVICE_USE_RETENTION_DAYS', '31', '"31"', '32 to 36500 .days., or off'],
     ['READAPT_METRIC_RETENTION_DAYS', 'never', '"never"', '1 to 36500 .days., or off'],
     ['REDIS_URL', 'localhost:6379', 'not usable', 'redis://'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318', 'not usable', 'http://host:port'],
     ['DATABASE_URL', 'mysql://root:hunter2@db/x', 'not usable', 'postgresql://'],
   ])('%s=%s stops the start with a line that names it', (variable, value, found, expected) => {
     const load = () => loadConfig({ [variable]: value });
