@@ -10,7 +10,7 @@ import {
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
-import type { Span, SpanOptions, Tracing, TracingOptions } from './tracing.ts';
+import type { Span, SpanOptions, Tracing, TracingOptions } from './spans.ts';
 
 /** An exporter that cannot reach its collector does not hold up the end of a process for longer, in milliseconds. */
 const EXPORT_TIMEOUT_MS = 3000;
