@@ -285,8 +285,8 @@ async function startTraining(config: Config, logger: Logger): Promise<{ training
   const int8CacheBytes = gibibytes(int8CacheGb);
   const { device, reason } = await chooseDevice(config.device, { precision });
   logger.info({ device, precision, reason }, 'device chosen');
-  const bases = { device, precision, threads, graphCacheDir, int8CacheBytes, memoryBytes, otlpEndpoint };
-  return { training: createTrainingProcess({ logger, bases }), device };
+  const bases = { device, precision, threads, graphCacheDir, int8CacheBytes, memoryBytes };
+  return { training: createTrainingProcess({ logger, bases, otlpEndpoint }), device };
 }
 
 function databaseUrlOf(config: Config): string {

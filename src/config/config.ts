@@ -7,6 +7,7 @@ import { INT8_CACHE_VARIABLE } from './int8-cache-size.ts';
 import { MEMORY_VARIABLE, parseMemory } from './memory-setting.ts';
 import { CLOCK_TOLERANCE_VARIABLE } from '../lib/clock/clock.ts';
 import { QUOTA_VARIABLES, readQuotas, type QuotaLimits } from './quotas.ts';
+import { ENDPOINT_VARIABLE } from '../lib/tracing/spans.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
 
 /** The variables of limits that a refused upload names. */
@@ -301,7 +302,7 @@ const SETTINGS: Record<keyof PlainConfig, Setting> = {
     expected: 'an integer from 0 to 65535',
   },
   otlpEndpoint: {
-    variable: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    variable: ENDPOINT_VARIABLE,
     fallback: null,
     parse: asText,
     expected: 'http://host:port or https://host:port',

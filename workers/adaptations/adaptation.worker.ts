@@ -166,6 +166,7 @@ async function work(claim: Claim): Promise<void> {
     const { attempt } = claimed;
     const { tracing = NO_TRACING } = deps;
     const run = { ...deps, heartbeatMs, lifecycle, lease, job, attempt, slot, signal: context.signal, logger };
+    // A job begins a trace of its own, with a link to its rollout's: nobody could look at one trace of a whole fleet.
     await inSpan(tracing, 'job.run', { link: job.rollout.traceparent, attributes: attributesOf(claimed) }, (span) =>
       runJob({ ...run, trace: { tracing, parent: span.traceparent } }),
     );
@@ -177,7 +178,6 @@ async function work(claim: Claim): Promise<void> {
   }
 }
 
-/** A job begins a trace of its own, which names its rollout's: a trace of a whole fleet could not be looked at. */
 function attributesOf(job: ChangedJob): SpanAttributes {
   return {
     'readapt.job_id': job.id,

@@ -7,15 +7,16 @@ import { constants, getPriority, setPriority } from 'node:os';
 import { BaseCache, type LoadedBase } from '../../core/engine/base-cache.ts';
 import { availableMemory } from '../../core/engine/memory/process-memory.ts';
 import { packageVersion } from '../../core/installation/package-path.ts';
+import { ENDPOINT_VARIABLE } from '../../src/lib/tracing/spans.ts';
 import { startTracing } from '../../src/lib/tracing/tracing.ts';
 import type { ProcessOptions, TrainingMessage, WorkerMessage } from './protocol.ts';
 import { RequestServer } from './request-server.ts';
 
 if (!process.send) throw new Error('the training process has no parent: fork it with an IPC channel');
 
-const { memoryBytes = null, otlpEndpoint = null, ...options } = JSON.parse(process.argv[2] ?? '{}') as ProcessOptions;
+const { memoryBytes = null, ...options } = JSON.parse(process.argv[2] ?? '{}') as ProcessOptions;
 const tracing = await startTracing({
-  endpoint: otlpEndpoint,
+  endpoint: process.env[ENDPOINT_VARIABLE] || null,
   service: 'readapt-training',
   version: packageVersion(),
 });

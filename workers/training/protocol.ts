@@ -19,8 +19,6 @@ import type { ModelConfig } from '../../core/models/config/model-config.ts';
 export interface ProcessOptions extends Omit<BaseCacheOptions, 'memory' | 'onLoad'> {
   /** Bytes that the process may take. Default: what the machine has. */
   readonly memoryBytes?: number | null;
-  /** Where its spans go; null traces nothing (default). */
-  readonly otlpEndpoint?: string | null;
 }
 
 export interface DescribeSpec {

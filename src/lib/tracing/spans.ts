@@ -29,6 +29,9 @@ export interface Tracing {
   stop(): Promise<void>;
 }
 
+/** The variable of the endpoint. Its URL may hold a password, so a process hands it to another one by the environment alone. */
+export const ENDPOINT_VARIABLE = 'OTEL_EXPORTER_OTLP_ENDPOINT';
+
 export interface TracingOptions {
   /** Base URL of a collector that takes OTLP over HTTP; null traces nothing, and loads nothing. */
   endpoint: string | null;

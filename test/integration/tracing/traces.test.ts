@@ -77,7 +77,7 @@ describe('a rollout', () => {
     fleet = await createTinyFleet({
       adapters: 2,
       env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint },
-      training: { bases: { threads: 1, otlpEndpoint: collector.endpoint } },
+      training: { otlpEndpoint: collector.endpoint },
     });
     await fleet.db.adapter.updateMany({ data: { gate: { kind: 'absolute', target: 100 } } });
   });
