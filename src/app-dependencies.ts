@@ -5,6 +5,7 @@ import type { Config } from './config/config.ts';
 import type { JobProducer } from './jobs/producer.ts';
 import type { Database } from './lib/database.ts';
 import type { Logger } from './lib/logger.ts';
+import type { Tracing } from './lib/tracing/tracing.ts';
 import type { AdapterInspector } from './modules/adapters/index.ts';
 import type { ReadinessChecks } from './modules/health/health.service.ts';
 
@@ -18,6 +19,8 @@ export interface AppDependencies {
   inspector: AdapterInspector;
   metrics: Registry;
   logger: Logger;
+  /** Default: nothing is traced. */
+  tracing?: Tracing;
   /** What /readyz checks besides the database and the queue. */
   readiness?: ReadinessChecks;
 }

@@ -24,6 +24,7 @@ import rollbackRoutes from './modules/rollbacks/rollback.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
 import webhookRoutes from './modules/webhooks/webhook.routes.ts';
+import { NO_TRACING } from './lib/tracing/tracing.ts';
 import { registerPoolMetrics, registerServiceMetrics } from './modules/metrics/index.ts';
 import { registerWorkerMetrics } from './modules/workers/index.ts';
 import workerRoutes from './modules/workers/worker.routes.ts';
@@ -41,6 +42,7 @@ import rateLimit from './plugins/rate-limit/rate-limit.ts';
 import { useJsonBodies } from './plugins/request-body/json-body.ts';
 import { boundUnreadBody } from './plugins/request-body/unread-body.ts';
 import requestLog from './plugins/request-log.ts';
+import tracing from './plugins/tracing.ts';
 import { useTypeBoxValidation } from './plugins/validation/validation.ts';
 
 const MODULES: readonly ModulePlugin[] = [
@@ -92,6 +94,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
   useProblems(app);
   useJsonBodies(app);
   await app.register(requestLog);
+  await app.register(tracing, { tracing: deps.tracing ?? NO_TRACING });
   await app.register(metrics, { registry: deps.metrics });
   const { db, logger, producer } = deps;
   const health = {

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { isIPv6, type AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
+import { packageVersion } from '../core/installation/package-path.ts';
 import type { AppDependencies } from './app-dependencies.ts';
 import { buildApp } from './app.ts';
 import { openArtifactStore } from './artifacts/index.ts';
@@ -20,6 +21,7 @@ import type { ClaimLoop } from './lib/claim-loop.ts';
 import { createAddressPolicy } from './lib/outgoing/address-policy.ts';
 import { createPost } from './lib/outgoing/post.ts';
 import { createSecretBox } from './lib/secret-box.ts';
+import { startTracing } from './lib/tracing/tracing.ts';
 import { createAdapterInspector } from './modules/adapters/index.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 import { writeChecks, type ReadinessChecks } from './modules/health/health.service.ts';
@@ -98,6 +100,12 @@ async function start(
   const producer = await createJobProducer({ db, backend, logger });
   closing.add('queue', () => producer.close());
   const metrics = options.metrics ?? createProcessRegistry();
+  const tracing = await startTracing({
+    endpoint: config.otlpEndpoint,
+    service: 'readapt-api',
+    version: packageVersion(),
+  });
+  closing.add('tracing', () => tracing.stop());
   const store = await openArtifactStore({ db, dataDir: config.dataDir, begins: true });
   const artifacts = countStoreFaults(store, metrics);
   const inspector = createAdapterInspector(config, logger);
@@ -109,6 +117,7 @@ async function start(
     producer,
     inspector,
     metrics,
+    tracing,
     logger,
     readiness: { ...readiness, ...writeChecks(db, artifacts) },
   };

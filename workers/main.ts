@@ -37,6 +37,7 @@ import { createDatabase, type Database } from '../src/lib/database.ts';
 import { newId } from '../src/lib/ids.ts';
 import { createLogger, type Logger } from '../src/lib/logger.ts';
 import { forecastRecoverySource } from '../src/modules/forecasts/index.ts';
+import { startTracing } from '../src/lib/tracing/tracing.ts';
 import { countStoreFaults, createProcessRegistry, registerPoolMetrics } from '../src/modules/metrics/index.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
 import { outcomesRecoverySource } from '../src/modules/outcomes/index.ts';
@@ -152,6 +153,12 @@ async function start(
   await mkdir(checkpoints, { recursive: true });
   await removeStaleCheckpoints(db, checkpoints);
 
+  const tracing = await startTracing({
+    endpoint: config.otlpEndpoint,
+    service: 'readapt-worker',
+    version: packageVersion(),
+  });
+  closing.add('tracing', () => tracing.stop());
   const metrics = createWorkerMetrics({ registry, db, logger, device });
   const { host, workerMetricsPort: port } = config;
   const server = port === null ? null : await startMetricsServer(registry, { host, port });
@@ -187,7 +194,7 @@ async function start(
     },
     intervalMs: times.registrationMs,
   });
-  const shared = { db, artifacts, producer, training, fitness, quotas: config.quotas, ...times };
+  const shared = { db, artifacts, producer, training, tracing, fitness, quotas: config.quotas, ...times };
   const jobs = { checkpoints, measuredTokens: config.measuredTokens };
   const handlers = combineHandlers([
     rolloutHandlers(shared),
@@ -283,14 +290,14 @@ interface StartedTraining {
 
 /** @throws DeviceUnavailableError if the device of the configuration does not work here */
 async function startTraining(config: Config, logger: Logger): Promise<StartedTraining> {
-  const { precision, threads, graphCacheDir, int8CacheGb, memoryBytes } = config;
+  const { precision, threads, graphCacheDir, int8CacheGb, memoryBytes, otlpEndpoint } = config;
   const int8CacheBytes = gibibytes(int8CacheGb);
   const { device, reason } = await chooseDevice(config.device, { precision });
   logger.info({ device, precision, reason }, 'device chosen');
   const bases = { device, precision, threads, graphCacheDir, int8CacheBytes, memoryBytes };
   let folders: readonly string[] = [];
   const onLoaded = (now: readonly string[]): void => void (folders = now);
-  return { training: createTrainingProcess({ logger, bases, onLoaded }), device, loaded: () => folders };
+  return { training: createTrainingProcess({ logger, bases, onLoaded, otlpEndpoint }), device, loaded: () => folders };
 }
 
 function databaseUrlOf(config: Config): string {

@@ -18,6 +18,7 @@ import {
 } from './webhook-settings.ts';
 import { CLOCK_TOLERANCE_VARIABLE } from '../lib/clock/clock.ts';
 import { QUOTA_VARIABLES, readQuotas, type QuotaLimits } from './quotas.ts';
+import { ENDPOINT_VARIABLE } from '../lib/tracing/spans.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
 
 /** The variables of limits that a refused upload names. */
@@ -114,6 +115,8 @@ const ConfigSchema = Type.Object({
   webhookRetentionDays: Type.Union([Type.Integer({ minimum: 4, maximum: 36_500 }), Type.Null()]),
   /** Port on which a worker serves its metrics, at `host`; 0 chooses a free one, null serves none. */
   workerMetricsPort: Type.Union([Type.Integer({ minimum: 0, maximum: 65_535 }), Type.Null()]),
+  /** Base URL of a collector that takes OTLP over HTTP; null traces nothing. */
+  otlpEndpoint: Type.Union([Type.String({ pattern: '^https?://.+' }), Type.Null()]),
   /** How far a process's clock may be from the database's, in milliseconds. */
   clockToleranceMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
 });
@@ -360,6 +363,13 @@ const SETTINGS: Record<keyof PlainConfig, Setting> = {
     fallback: null,
     parse: asInteger,
     expected: 'an integer from 0 to 65535',
+  },
+  otlpEndpoint: {
+    variable: ENDPOINT_VARIABLE,
+    fallback: null,
+    parse: asText,
+    expected: 'http://host:port or https://host:port',
+    secretUrl: true,
   },
   // Locks of 15 s are renewed every 7.5 s: one holds where its worker's clock is 3 s behind and another's 3 s ahead.
   clockToleranceMs: {

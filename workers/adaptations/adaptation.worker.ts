@@ -13,6 +13,7 @@ import {
 import { NO_QUOTAS, type QuotaLimits } from '../../src/config/quotas.ts';
 import type { Database } from '../../src/lib/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
+import { inSpan, NO_TRACING, type SpanAttributes, type Tracing } from '../../src/lib/tracing/tracing.ts';
 import { createJobRooms } from '../../src/modules/quotas/index.ts';
 import {
   createJobLifecycle,
@@ -50,6 +51,8 @@ export interface AdaptationDependencies extends JobFolders {
   workerId?: string | null;
   /** Measures the jobs; none by default. */
   metrics?: Pick<WorkerMetrics, 'jobs' | 'attemptFailed'>;
+  /** Default: nothing is traced. */
+  tracing?: Tracing;
   /** Is told how fast a job has trained. */
   onTrained?: (tokensPerSecond: number) => void;
   leaseMs?: number;
@@ -166,7 +169,12 @@ async function work(claim: Claim): Promise<void> {
     const reason = check.isHopeless(job.id) ? check.refusalOf(job.id) : null;
     if (reason !== null) throw tooLittleMemory(reason);
     const { attempt } = claimed;
-    await runJob({ ...deps, heartbeatMs, lifecycle, lease, job, attempt, slot, signal: context.signal, logger });
+    const { tracing = NO_TRACING } = deps;
+    const run = { ...deps, heartbeatMs, lifecycle, lease, job, attempt, slot, signal: context.signal, logger };
+    // A job begins a trace of its own, with a link to its rollout's: nobody could look at one trace of a whole fleet.
+    await inSpan(tracing, 'job.run', { link: job.rollout.traceparent, attributes: attributesOf(claimed) }, (span) =>
+      runJob({ ...run, trace: { tracing, parent: span.traceparent } }),
+    );
     await removeJobFolder(deps.checkpoints, job.id);
   } catch (error) {
     await conclude(claim, error);
@@ -181,6 +189,17 @@ async function followWaiting({ db, producer, claimed }: Claim, logger: Logger): 
   await releaseAfter({ db, producer }, claimed.id).catch((error: unknown) => {
     logger.warn({ err: error }, 'the jobs that wait for this one were not released: the sweeper will do it');
   });
+}
+
+function attributesOf(job: ChangedJob): SpanAttributes {
+  return {
+    'readapt.job_id': job.id,
+    'readapt.rollout_id': job.rollout_id,
+    'readapt.tenant_id': job.tenant_id,
+    'readapt.adapter_id': job.adapter_id,
+    'readapt.kind': job.kind,
+    'readapt.attempt': job.attempt,
+  };
 }
 
 /** The end of a job may have released the next wave or paused its rollout. The sweeper does what this cannot. */

@@ -6,6 +6,7 @@ import type { SearchEvaluation } from '../../core/method/search/search-task.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { JobAnchor } from './anchors/anchor.repository.ts';
 import { requireAnchor, toJobAnchor, type JobAnchorSpec } from './anchors/anchor.ts';
+import type { PhaseSpans } from './phase-spans.ts';
 import type { ProgressRecorder } from './progress-recorder.ts';
 import { publishCandidate, type PublicationContext } from './publication.ts';
 
@@ -16,6 +17,7 @@ export interface JobEventContext extends Omit<PublicationContext, 'anchor'> {
   workerId: string | null;
   recorder: ProgressRecorder;
   logger: Logger;
+  phases: PhaseSpans;
   /** Called when a candidate was published. */
   onPublished(): void;
 }
@@ -27,6 +29,7 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
   return async (event: JobEvent) => {
     switch (event.type) {
       case 'phase':
+        context.phases.begin(event.phase);
         return lifecycle.advancePhase(lease, event.phase);
       case 'progress':
         return recorder.progress(event.step, event.totalSteps);
@@ -105,10 +108,10 @@ function recordWatched(recorder: ProgressRecorder, { step, metric }: WatchRecord
 }
 
 async function publish(context: JobEventContext & PublicationContext, publication: Publication): Promise<void> {
-  const { recorder, logger, onPublished } = context;
+  const { recorder, logger, onPublished, phases } = context;
   await recorder.flush();
-  const versionId = await publishCandidate(context, publication);
   const { strategy, metric } = publication.candidate;
+  const versionId = await phases.publication(strategy, () => publishCandidate(context, publication));
   recorder.published(metric.value);
   onPublished();
   logger.info({ versionId, strategy, value: metric.value }, 'adapter published');

@@ -13,6 +13,7 @@ import { buildJobSpec, type JobFolders } from './build-job-spec.ts';
 import { createJobEventHandler } from './job-event-handler.ts';
 import { recordProgress, type ProgressRecorder } from './progress-recorder.ts';
 import { columnsOf, keepCandidate, type PublicationContext } from './publication.ts';
+import { PhaseSpans, type JobTrace } from './phase-spans.ts';
 import { takeOverWorkDir } from './work-dir.ts';
 
 export interface JobRun extends Omit<PublicationContext, 'anchor'>, JobFolders {
@@ -27,6 +28,7 @@ export interface JobRun extends Omit<PublicationContext, 'anchor'>, JobFolders {
   workerId: string | null;
   /** Number of the claim. */
   attempt: number;
+  trace: JobTrace;
 }
 
 /**
@@ -76,13 +78,15 @@ async function adapt(
 ): Promise<JobOutcome> {
   const signal = AbortSignal.any([run.signal, recorder.lost]);
   let published = run.job.readyAt !== null;
+  const phases = new PhaseSpans(run.trace);
   const onEvent = createJobEventHandler({
     ...run,
+    phases,
     anchorSpec: anchor,
     recorder,
     onPublished: () => (published = true),
   });
-  const outcome = await run.slot.adapt(spec, onEvent, signal);
+  const outcome = await run.slot.adapt(spec, onEvent, signal).finally(() => phases.end());
   signal.throwIfAborted();
   if (outcome.state === 'cancelled')
     throw new Error(`the training process cancelled job ${spec.jobId} without being asked to`);

@@ -4,6 +4,7 @@ import { registerArtifact } from '../../src/artifacts/index.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { withTransaction, type Database, type Prisma } from '../../src/lib/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
+import { inSpan, type Tracing } from '../../src/lib/tracing/tracing.ts';
 import { recordEvent } from '../../src/modules/events/index.ts';
 import { MISSING_FILE } from '../handler-faults.ts';
 import { unusableFiles } from '../stored-problem.ts';
@@ -16,6 +17,7 @@ export interface AnalysisContext {
   db: Database;
   artifacts: ArtifactStore;
   slot: TrainingSlot;
+  tracing: Tracing;
   signal: AbortSignal;
   logger: Logger;
 }
@@ -62,7 +64,10 @@ export async function examineVersions(
     try {
       const oldBase = await repository.baseModelVersion(oldId);
       await verify(context, oldBase);
-      evolvingMs += await evolve(context, oldBase, newBase);
+      const attributes = { 'readapt.old_version_id': oldBase.id, 'readapt.new_version_id': newBase.id };
+      evolvingMs += await inSpan(context.tracing, 'rollout.evolution', { attributes }, () =>
+        evolve(context, oldBase, newBase),
+      );
       usable.push(oldBase);
     } catch (error) {
       if (!(error instanceof RefusalError)) throw error;

@@ -17,6 +17,7 @@ import {
   WORKER_FAULT,
 } from '../handler-faults.ts';
 import { storedProblem } from '../stored-problem.ts';
+import { NO_TRACING } from '../../src/lib/tracing/tracing.ts';
 import { examineVersions, RefusalError } from './analysis.ts';
 import type { RolloutDependencies } from './rollout.worker.ts';
 
@@ -26,7 +27,7 @@ const MAX_ATTEMPTS = 5;
 /** Makes the handler of dry runs: it examines the versions as a rollout does, and forecasts what would follow. It plans nothing. */
 export function forecastHandlers(deps: RolloutDependencies): HandlerSet {
   const forecasts = createForecastLifecycle(deps);
-  const { fitness = new BaseFitness() } = deps;
+  const { fitness = new BaseFitness(), tracing = NO_TRACING } = deps;
   const work = async (id: string, context: HandlerContext): Promise<void> => {
     const slot = await acquireDevice(deps.training, context.signal);
     try {
@@ -34,7 +35,10 @@ export function forecastHandlers(deps: RolloutDependencies): HandlerSet {
       if (row === null) return;
       if (row.attempt - row.excusedAttempts > MAX_ATTEMPTS) await giveUp(forecasts, id);
       const options = row.options as StoredOptions;
-      await forecast({ ...deps, slot, signal: context.signal, logger: context.logger }, forecasts, { ...row, options });
+      await forecast({ ...deps, tracing, slot, signal: context.signal, logger: context.logger }, forecasts, {
+        ...row,
+        options,
+      });
     } catch (error) {
       await conclude(forecasts, id, context, error);
     } finally {

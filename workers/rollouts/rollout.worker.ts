@@ -11,6 +11,7 @@ import type { QuotaLimits } from '../../src/config/quotas.ts';
 import type { Database } from '../../src/lib/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { createForecastLifecycle, type ForecastLifecycle } from '../../src/modules/forecasts/index.ts';
+import { inSpan, NO_TRACING, type Tracing } from '../../src/lib/tracing/tracing.ts';
 import {
   createRolloutLifecycle,
   type Refusals,
@@ -44,6 +45,8 @@ export interface RolloutDependencies {
   heartbeatMs?: number;
   /** Which bases this worker cannot read. */
   fitness?: BaseFitness;
+  /** Default: nothing is traced. */
+  tracing?: Tracing;
 }
 
 /**
@@ -57,14 +60,18 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
   const forecasts = createForecastLifecycle(deps);
   const repository = createAnalysisRepository(deps.db);
-  const { fitness = new BaseFitness() } = deps;
+  const { fitness = new BaseFitness(), tracing = NO_TRACING } = deps;
   const work = async (rolloutId: string, context: HandlerContext): Promise<void> => {
     const slot = await acquireDevice(deps.training, context.signal);
     try {
       const rollout = await lifecycle.beginAnalysis(rolloutId);
       if (rollout === null) return;
       if (rollout.attempt - rollout.excusedAttempts > MAX_ANALYSES) await giveUp(lifecycle, rolloutId);
-      await planRollout({ ...deps, lifecycle, forecasts, slot, context }, rollout);
+      const { traceparent: parent } = rollout;
+      const attributes = { 'readapt.rollout_id': rolloutId, 'readapt.attempt': rollout.attempt };
+      await inSpan(tracing, 'rollout.prepare', { parent, attributes }, () =>
+        planRollout({ ...deps, tracing, lifecycle, forecasts, slot, context }, rollout),
+      );
     } finally {
       slot.release();
     }
@@ -79,6 +86,7 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
 }
 
 interface PlanContext extends RolloutDependencies {
+  tracing: Tracing;
   lifecycle: RolloutLifecycle;
   forecasts: ForecastLifecycle;
   slot: TrainingSlot;
@@ -94,7 +102,7 @@ async function giveUp(lifecycle: RolloutLifecycle, id: string): Promise<never> {
 }
 
 async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void> {
-  const { lifecycle, context } = deps;
+  const { lifecycle, context, tracing } = deps;
   const { id, baseModelVersionId } = rollout;
   const logger = context.logger.child({ rolloutId: id });
   const isAnalyzing = () => lifecycle.isAnalyzing(id);
@@ -103,13 +111,17 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   try {
     const options = rollout.options as StoredOptions;
     const oldIds = await lifecycle.oldVersions({ baseModelVersionId, options });
-    const refusals = await analyzeVersions({ ...deps, signal, logger }, baseModelVersionId, oldIds);
+    const refusals = await inSpan(tracing, 'rollout.analyze', {}, () =>
+      analyzeVersions({ ...deps, signal, logger }, baseModelVersionId, oldIds),
+    );
     await keepForecast({ ...deps, logger }, rollout, refusals);
-    const jobs = await lifecycle.plan({ id, baseModelVersionId, options }, refusals, async (entries, superseded) => {
-      context.signal.throwIfAborted();
-      await deps.producer.enqueueAfterCommit(entries);
-      await deps.producer.remove('adaptations', superseded);
-    });
+    const jobs = await inSpan(tracing, 'rollout.plan', {}, () =>
+      lifecycle.plan({ id, baseModelVersionId, options }, refusals, async (entries, superseded) => {
+        context.signal.throwIfAborted();
+        await deps.producer.enqueueAfterCommit(entries);
+        await deps.producer.remove('adaptations', superseded);
+      }),
+    );
     if (jobs !== null) logger.info({ jobs, refusedVersions: refusals.size }, 'rollout planned');
   } catch (error) {
     if (watch.cancelled.aborted) {

@@ -6,12 +6,20 @@
 import { constants, getPriority, setPriority } from 'node:os';
 import { BaseCache, type LoadedBase } from '../../core/engine/base-cache.ts';
 import { availableMemory } from '../../core/engine/memory/process-memory.ts';
+import { packageVersion } from '../../core/installation/package-path.ts';
+import { ENDPOINT_VARIABLE } from '../../src/lib/tracing/spans.ts';
+import { startTracing } from '../../src/lib/tracing/tracing.ts';
 import type { ProcessOptions, TrainingMessage, WorkerMessage } from './protocol.ts';
 import { RequestServer } from './request-server.ts';
 
 if (!process.send) throw new Error('the training process has no parent: fork it with an IPC channel');
 
 const { memoryBytes = null, ...options } = JSON.parse(process.argv[2] ?? '{}') as ProcessOptions;
+const tracing = await startTracing({
+  endpoint: process.env[ENDPOINT_VARIABLE] || null,
+  service: 'readapt-training',
+  version: packageVersion(),
+});
 const onLoad = ({ folder, precision }: LoadedBase): void => {
   send({ type: 'loaded', folder, ...precision });
 };
@@ -19,6 +27,7 @@ const onRelease = (folder: string): void => send({ type: 'released', folder });
 const server = new RequestServer(
   new BaseCache({ ...options, memory: () => availableMemory(memoryBytes), onLoad, onRelease }),
   send,
+  tracing,
 );
 process.on('message', (message) => void server.receive(message as WorkerMessage));
 process.on('disconnect', () => process.exit(0));

@@ -47,7 +47,11 @@ export type RequestType = keyof Requests;
 export type RequestBody<Type extends RequestType = RequestType> = {
   [T in Type]: { readonly type: T; readonly spec: Requests[T]['spec'] };
 }[Type];
-export type Request = RequestBody & { readonly requestId: string };
+export type Request = RequestBody & {
+  readonly requestId: string;
+  /** The span that the request is a part of; null where nothing is traced. */
+  readonly traceparent?: string | null;
+};
 
 /** Why a request failed. */
 export interface Failure {

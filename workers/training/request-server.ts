@@ -6,6 +6,7 @@ import { makeProvisional } from '../../core/adaptation/provisional.ts';
 import { CancelledError, runAdaptation } from '../../core/adaptation/run-adaptation.ts';
 import type { BaseCache } from '../../core/engine/base-cache.ts';
 import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
+import { NO_TRACING, type Tracing } from '../../src/lib/tracing/tracing.ts';
 import { toFailure } from './failure.ts';
 import type { FinalMessage, Request, TrainingMessage, WorkerMessage } from './protocol.ts';
 
@@ -21,11 +22,13 @@ interface Running {
 export class RequestServer {
   readonly #bases: BaseCache;
   readonly #send: (message: TrainingMessage) => void;
+  readonly #tracing: Tracing;
   #running: Running | null = null;
 
-  constructor(bases: BaseCache, send: (message: TrainingMessage) => void) {
+  constructor(bases: BaseCache, send: (message: TrainingMessage) => void, tracing: Tracing = NO_TRACING) {
     this.#bases = bases;
     this.#send = send;
+    this.#tracing = tracing;
   }
 
   /** Processes a message of the worker. A request that fails is answered with an `error`; this never rejects. */
@@ -58,9 +61,13 @@ export class RequestServer {
     }
     const running: Running = { requestId, controller: new AbortController(), onPublished: () => undefined };
     this.#running = running;
+    const span = this.#tracing.begin(`training.${request.type}`, { parent: request.traceparent });
     const final = await this.#answer(request, running);
+    span.end(final.type === 'error' ? final.code : undefined);
     this.#running = null;
     this.#send(final);
+    // The process may be ended at once; nobody waits for its spans.
+    void this.#tracing.flush();
   }
 
   async #answer(request: Request, running: Running): Promise<FinalMessage> {

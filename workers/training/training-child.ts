@@ -4,6 +4,8 @@ import { createInterface } from 'node:readline';
 import type { JobEvent, JobEventHandler } from '../../core/adaptation/job-events.ts';
 import { forkModule } from '../../core/installation/child-module.ts';
 import type { Logger } from '../../src/lib/logger.ts';
+import { ENDPOINT_VARIABLE } from '../../src/lib/tracing/spans.ts';
+import { currentTraceparent } from '../../src/lib/tracing/current-trace.ts';
 import { abortable } from './abortable.ts';
 import { saysOutOfMemory } from './out-of-memory.ts';
 import type {
@@ -24,6 +26,8 @@ export interface ChildOptions {
   /** Passed as JSON in its first argument. */
   bases: ProcessOptions;
   logger: Logger;
+  /** Where its spans go; null traces nothing. */
+  otlpEndpoint: string | null;
   /** How long the process may take until it listens. */
   startTimeoutMs: number;
   /** How long a cancelled request whose work is to be kept may take to end before the process is killed. */
@@ -62,6 +66,7 @@ export class TrainingChild {
     this.#child = forkModule(options.entry, [JSON.stringify(options.bases)], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       serialization: 'json',
+      env: { ...process.env, [ENDPOINT_VARIABLE]: options.otlpEndpoint ?? '' },
     });
     this.#resident = watchResidentSet(this.#child.pid);
     this.#listen();
@@ -124,7 +129,7 @@ export class TrainingChild {
           if (message.type === 'event') handled = handled.then(() => handle(message.event));
           else resolve(message);
         };
-        this.#send({ ...(body as RequestBody), requestId });
+        this.#send({ ...(body as RequestBody), requestId, traceparent: currentTraceparent() });
         if (this.#failure !== null) reject(this.#failure);
         if (signal.aborted) onAbort();
       });

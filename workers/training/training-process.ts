@@ -21,6 +21,8 @@ export interface TrainingProcessOptions {
   entry?: string;
   /** Device, precision, threads, caches and memory. */
   bases?: ProcessOptions;
+  /** Where its spans go. Default: nothing is traced. */
+  otlpEndpoint?: string | null;
   startTimeoutMs?: number;
   /** How long a cancelled request whose work is to be kept may take to end before the process is killed. */
   cancelGraceMs?: number;
@@ -84,6 +86,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
     entry: options.entry ?? ENTRY,
     bases: options.bases ?? {},
     logger: options.logger,
+    otlpEndpoint: options.otlpEndpoint ?? null,
     startTimeoutMs: options.startTimeoutMs ?? 60_000,
     cancelGraceMs: options.cancelGraceMs ?? CANCEL_GRACE_MS,
     pauseGraceMs: options.pauseGraceMs ?? PAUSE_GRACE_MS,

@@ -63,6 +63,7 @@ interface NewRollout {
   options: StoredOptions;
   /** That of its policy. */
   deadline: Date | null;
+  traceparent: string | null;
 }
 
 export interface RolloutMove {

@@ -7,6 +7,7 @@ import { withTransaction, type Database, type Transaction } from '../../lib/data
 import { conflict, notFound, unprocessable } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
+import { currentTraceparent } from '../../lib/tracing/current-trace.ts';
 import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { sortingOf } from '../../lib/sorting.ts';
@@ -166,7 +167,8 @@ export async function createRollout(
   const id = newId('rollout');
   const options = await optionsOf(tx, baseModelVersionId, request.options);
   const deadline = options.policy?.deadline === undefined ? null : new Date(options.policy.deadline);
-  const row = await rollouts.insert(tx, { id, baseModelVersionId, options, deadline });
+  const traceparent = currentTraceparent();
+  const row = await rollouts.insert(tx, { id, baseModelVersionId, options, deadline, traceparent });
   const entries: JobEntry[] = [toPlanEntry(row)];
   await recordEvent(tx, {
     tenantId: null,

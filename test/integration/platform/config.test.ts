@@ -43,6 +43,7 @@ describe('a value that cannot be used', () => {
     ['READAPT_APPROVAL_SECRET', `whsec_${'A'.repeat(33)}`, 'not usable', 'whsec_'],
     ['READAPT_APPROVAL_SECRET', 'hunter2', 'not usable', 'whsec_'],
     ['REDIS_URL', 'localhost:6379', 'not usable', 'redis://'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318', 'not usable', 'http://host:port'],
     ['DATABASE_URL', 'mysql://root:hunter2@db/x', 'not usable', 'postgresql://'],
   ])('%s=%s stops the start with a line that names it', (variable, value, found, expected) => {
     const load = () => loadConfig({ [variable]: value });

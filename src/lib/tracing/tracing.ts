@@ -1,0 +1,44 @@
+import { currentTraceparent, withTraceparent } from './current-trace.ts';
+import type { Span, SpanOptions, Tracing, TracingOptions } from './spans.ts';
+
+export type { Span, SpanAttributes, SpanOptions, Tracing } from './spans.ts';
+
+const NO_SPAN: Span = { traceparent: null, set: () => undefined, end: () => undefined };
+
+/** Traces nothing. */
+export const NO_TRACING: Tracing = {
+  begin: () => NO_SPAN,
+  flush: () => Promise.resolve(),
+  stop: () => Promise.resolve(),
+};
+
+export async function startTracing(options: TracingOptions): Promise<Tracing> {
+  const { endpoint } = options;
+  if (endpoint === null) return NO_TRACING;
+  const { createOtlpTracing } = await import('./otlp-tracing.ts');
+  return createOtlpTracing({ ...options, endpoint });
+}
+
+/** Runs work in a span, which fails if the work does. Spans that the work begins by this function are parts of it. */
+export async function inSpan<T>(
+  tracing: Tracing,
+  name: string,
+  options: SpanOptions,
+  work: (span: Span) => Promise<T>,
+): Promise<T> {
+  const span = tracing.begin(name, { ...options, parent: options.parent ?? currentTraceparent() });
+  try {
+    const result = await withTraceparent(span.traceparent, () => work(span));
+    span.end();
+    return result;
+  } catch (error) {
+    span.end(codeOf(error));
+    throw error;
+  }
+}
+
+/** A message may have what a tenant has written, and a code never has. */
+function codeOf(error: unknown): string {
+  const { code, name } = error as { code?: unknown; name?: unknown };
+  return typeof code === 'string' ? code : typeof name === 'string' ? name : 'error';
+}
