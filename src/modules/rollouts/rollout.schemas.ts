@@ -4,11 +4,8 @@ import { JobOptions, type GivenJobOptions } from '../../../core/options/job-opti
 import { optionalJobOptions } from '../../../core/options/job-settings.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { ErrorOf, Id, Name, Nullable, severalOf, Timestamp } from '../../lib/schemas.ts';
-import { RolloutPolicy } from '../jobs/index.ts';
+import { MAX_LEARNING_RATE, RolloutPolicy } from '../jobs/index.ts';
 import { ROLLOUT_STATES } from './rollout.states.ts';
-
-/** Largest learning rate of a rollout. A higher one is a slip, which must not cost a fleet its training time. */
-const MAX_LEARNING_RATE = 1;
 
 /** The options of a rollout: those of every job, and those that plan the fleet. @param table the job options */
 export function rolloutOptions(table: Type.TObject = JobOptions) {

@@ -87,6 +87,7 @@ const MIGRATIONS = [
   '20261127160100_pauses',
   '20261127160200_waves',
   '20261127260000_job_ladders',
+  '20261127260100_own_options',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

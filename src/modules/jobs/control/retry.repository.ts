@@ -1,35 +1,58 @@
+import { JobOptions, type GivenJobOptions } from '../../../../core/options/job-options.ts';
 import type { Transaction } from '../../../lib/database.ts';
 import { ACCRUE_AS_HELD, CLOCK } from '../job-clock.ts';
 import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
+import type { OwnOptions } from './retry.schemas.ts';
+
+/** Options of its own that a job gets, and its strategy, also if that is the rollout's. */
+export interface KeptOptions {
+  readonly options: OwnOptions | null;
+  readonly strategy: string;
+}
+
+interface Obstacles {
+  readonly sourceGone: boolean;
+  readonly carriedOver: boolean;
+  readonly kind: string;
+  /** The options of the rollout that concern a job. */
+  readonly rolledOut: GivenJobOptions;
+}
 
 /** The queries by which a job that has ended begins anew. */
 export const retryRepository = {
-  /** Whether its source is gone, and whether something was carried over from it to the same base meanwhile. */
-  async obstacles(tx: Transaction, jobId: string): Promise<{ sourceGone: boolean; carriedOver: boolean }> {
-    const [row] = await tx.$queryRaw<{ source_gone: boolean; carried_over: boolean }[]>`
+  /** Whether its source is gone, whether something was carried over from it to the same base meanwhile, and the rollout's options. */
+  async obstacles(tx: Transaction, jobId: string): Promise<Obstacles> {
+    const [row] = await tx.$queryRaw<{ source_gone: boolean; carried_over: boolean; kind: string; options: unknown }[]>`
       SELECT (a.deleted_at IS NOT NULL OR s.id IS NULL OR s.deleted_at IS NOT NULL) AS source_gone,
         j.kind = 'adaptation' AND EXISTS (
           SELECT 1 FROM adapter_versions v WHERE v.adapter_id = j.adapter_id AND v.parent_version_id = j.source_version_id
-            AND v.base_model_version_id = r.base_model_version_id AND v.deleted_at IS NULL) AS carried_over
+            AND v.base_model_version_id = r.base_model_version_id AND v.deleted_at IS NULL) AS carried_over,
+        j.kind::text AS kind, r.options
       FROM jobs j JOIN rollouts r ON r.id = j.rollout_id JOIN adapters a ON a.id = j.adapter_id
       LEFT JOIN adapter_versions s ON s.id = j.source_version_id
       WHERE j.id = ${jobId}`;
-    return { sourceGone: row?.source_gone ?? true, carriedOver: row?.carried_over ?? false };
+    const { source_gone: sourceGone = true, carried_over: carriedOver = false, kind = 'adaptation' } = row ?? {};
+    const given = Object.entries(row?.options ?? {}).filter(([name]) => name in JobOptions.properties);
+    return { sourceGone, carriedOver, kind, rolledOut: Object.fromEntries(given) as GivenJobOptions };
   },
 
   /**
    * Puts a job that has ended without a publication back into the queue, as if it had never begun, except that its attempts are
    * numbered on, its time goes on, and the searches that it was given at its first start stay the same. Null if its state does not
    * allow that.
+   * @param kept options of its own in place of those that it has; null keeps them
    */
-  async retry(tx: Transaction, jobId: string): Promise<ChangedJob | null> {
+  async retry(tx: Transaction, jobId: string, kept: KeptOptions | null): Promise<ChangedJob | null> {
+    const own = kept?.options == null ? null : JSON.stringify(kept.options);
     const [job] = await tx.$queryRaw<ChangedJob[]>`
       ${CLOCK}
       UPDATE jobs j SET ${ACCRUE_AS_HELD},
         state = CASE WHEN j.wave > r.wave THEN 'held' ELSE 'queued' END::job_state,
         phase = CASE WHEN j.wave > r.wave THEN 'held' ELSE 'queue_wait' END::job_phase, finished_at = NULL, excused_attempts = j.attempt, retried_after = j.attempt, error = NULL,
         won_strategy = NULL, fusion_alpha = NULL, fusion_beta = NULL, metric_best = NULL, certificate = NULL, precision = NULL,
-        baselines_pending = FALSE, step = 0, total_steps = 0, warnings = '{}', updated_at = clock.now
+        baselines_pending = FALSE, step = 0, total_steps = 0,
+        own_options = CASE WHEN ${kept !== null} THEN ${own}::jsonb ELSE j.own_options END,
+        strategy = CASE WHEN ${kept !== null} AND j.kind = 'adaptation' THEN ${kept?.strategy ?? null} ELSE j.strategy END, warnings = '{}', updated_at = clock.now
       FROM clock, (SELECT id, state FROM jobs WHERE id = ${jobId} FOR NO KEY UPDATE) AS old, rollouts r
       WHERE j.id = old.id AND r.id = j.rollout_id AND j.state IN ('not_ready', 'failed', 'cancelled') AND j.finished_at IS NOT NULL
       RETURNING ${RETURNED}`;
