@@ -6,7 +6,7 @@ import type { Figures, Group, GroupBy } from './report.schemas.ts';
 /** Confidence of the interval of a speed-up. */
 const CONFIDENCE = 0.95;
 /** Largest number of groups that a report lists. */
-export const MOST_GROUPS = 1000;
+const MOST_GROUPS = 1000;
 
 /** What is known of the jobs of a report, by the same keys. */
 export interface Found {

@@ -43,7 +43,7 @@ export const retryRepository = {
    * @param kept options of its own in place of those that it has; null keeps them
    */
   async retry(tx: Transaction, jobId: string, kept: KeptOptions | null): Promise<ChangedJob | null> {
-    const own = kept?.options == null ? null : JSON.stringify(kept.options);
+    const own = kept === null || kept.options === null ? null : JSON.stringify(kept.options);
     const [job] = await tx.$queryRaw<ChangedJob[]>`
       ${CLOCK}
       UPDATE jobs j SET ${ACCRUE_AS_HELD},
@@ -52,7 +52,8 @@ export const retryRepository = {
         won_strategy = NULL, fusion_alpha = NULL, fusion_beta = NULL, metric_best = NULL, certificate = NULL, precision = NULL,
         baselines_pending = FALSE, step = 0, total_steps = 0,
         own_options = CASE WHEN ${kept !== null} THEN ${own}::jsonb ELSE j.own_options END,
-        strategy = CASE WHEN ${kept !== null} AND j.kind = 'adaptation' THEN ${kept?.strategy ?? null} ELSE j.strategy END, warnings = '{}', updated_at = clock.now
+        strategy = CASE WHEN ${kept !== null} AND j.kind = 'adaptation' THEN ${kept?.strategy ?? null} ELSE j.strategy END,
+        warnings = '{}', updated_at = clock.now
       FROM clock, (SELECT id, state FROM jobs WHERE id = ${jobId} FOR NO KEY UPDATE) AS old, rollouts r
       WHERE j.id = old.id AND r.id = j.rollout_id AND j.state IN ('not_ready', 'failed', 'cancelled') AND j.finished_at IS NOT NULL
       RETURNING ${RETURNED}`;
