@@ -33,7 +33,7 @@ export const retryRepository = {
       WHERE j.id = ${jobId}`;
     const { source_gone: sourceGone = true, carried_over: carriedOver = false, kind = 'adaptation' } = row ?? {};
     const given = Object.entries(row?.options ?? {}).filter(([name]) => name in JobOptions.properties);
-    return { sourceGone, carriedOver, kind, rolledOut: Object.fromEntries(given) as GivenJobOptions };
+    return { sourceGone, carriedOver, kind, rolledOut: Object.fromEntries(given) };
   },
 
   /**

@@ -18,8 +18,9 @@ const rate = (option: object | undefined) => Type.Optional(Type.Number({ ...opti
 
 /** What is left out stays as in the rollout, so nothing is filled in. */
 function withoutDefault(option: object | undefined): Type.TSchema {
-  const { default: _default, ...kept } = Object.getOwnPropertyDescriptors(option ?? {}) as PropertyDescriptorMap;
-  return Object.defineProperties({}, kept);
+  const descriptors: PropertyDescriptorMap = Object.getOwnPropertyDescriptors(option ?? {});
+  delete descriptors.default;
+  return Object.defineProperties({}, descriptors);
 }
 
 export const OwnOptions = Type.Object(
