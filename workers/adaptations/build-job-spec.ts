@@ -55,6 +55,7 @@ export async function buildJobSpec(
     evolution: digest === null ? null : await locateArtifact(db, artifacts, digest),
     options: {
       ...jobOptionsOf(rollout.options as Record<string, unknown>),
+      ...jobOptionsOf((job.ownOptions ?? {}) as Record<string, unknown>),
       strategy: oneOf(STRATEGIES, job.strategy, `strategy of job ${job.id}`),
     },
     fleetSearches: await adaptationRepository.fleetSearches(db, job),

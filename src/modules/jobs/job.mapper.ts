@@ -15,6 +15,7 @@ export function toJob(row: JobRow, scope: string | null): Job {
     state: row.state,
     phase: row.phase,
     strategy: row.strategy,
+    own_options: row.ownOptions as Job['own_options'],
     won_strategy: row.wonStrategy,
     fusion_alpha: row.fusionAlpha,
     fusion_beta: row.fusionBeta,

@@ -5,6 +5,7 @@ import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { unlessUnchanged } from '../../plugins/etag.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
+import { RetryJob } from './control/retry.schemas.ts';
 import { Job, JobPage, JobParams, JobQuery, MetricPoints, MetricQuery } from './job.schemas.ts';
 import { createJobService } from './job.service.ts';
 
@@ -126,12 +127,18 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config
         description:
           'A job that is `not_ready`, `failed` or `cancelled` begins anew, with the dataset and the gate that its adapter has now. Its ' +
           'time goes on: that since its end counts as `held`. A completed rollout goes on then; for one that is cancelled or failed, ' +
-          'start another rollout.',
+          'start another rollout. It may have options of its own, which are used in every later attempt; a tenant may not raise ' +
+          '`max_steps` and `search_evaluations` above those of the rollout (`422 invalid_options`).',
         params: JobParams,
+        body: RetryJob,
         response: { 200: Job },
       },
     },
-    (request) => service(request).retry(request.params.id, tenantScope(request), recordChangeOf(request)),
+    (request) =>
+      service(request).retry(request.params.id, tenantScope(request), {
+        options: request.body.options,
+        recordChange: recordChangeOf(request),
+      }),
   );
 };
 export default jobRoutes;

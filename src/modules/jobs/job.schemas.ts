@@ -3,6 +3,7 @@ import { pageOf, PageQuery } from '../../lib/pagination.ts';
 import { sortOf } from '../../lib/sorting.ts';
 import { ErrorOf, Id, Nullable, severalOf, Timestamp } from '../../lib/schemas.ts';
 import { POSITION_PATTERN } from '../events/index.ts';
+import { OwnOptions } from './control/retry.schemas.ts';
 import { JOB_PHASES, JOB_STATES } from './job.states.ts';
 import { METRICS } from '../../../core/options/metrics.ts';
 
@@ -108,6 +109,12 @@ export const Job = Type.Object(
     }),
     phase: Type.Enum(JOB_PHASES, { description: 'The phase that the clock runs on or has stopped at.' }),
     strategy: Type.String({ description: 'The strategy that was requested.' }),
+    own_options: Nullable(
+      Type.Unsafe<OwnOptions>({
+        ...OwnOptions,
+        description: 'Options that it was retried with, in place of those of its rollout; null without any.',
+      }),
+    ),
     won_strategy: Nullable(
       Type.String({ description: 'The strategy that produced the published candidate or, if none, the best one.' }),
     ),

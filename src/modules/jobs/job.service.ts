@@ -10,6 +10,7 @@ import type { RecordChange } from '../../lib/record-change.ts';
 import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import { createEventRepository, formatPosition, parsePosition, requireReached } from '../events/index.ts';
 import { createJobControl } from './control/job-control.ts';
+import type { OwnOptions } from './control/retry.schemas.ts';
 import { jobLifecycleRepository } from './job-lifecycle.repository.ts';
 import { toBaselinesEntry, toEntry } from './job-entries.ts';
 import { cancelJobs, settleRollout } from './job-lifecycle.ts';
@@ -98,9 +99,16 @@ export function createJobService({ db, producer, quotas = NO_QUOTAS }: JobServic
       return get(id, scope);
     },
 
-    /** Begins a job anew that has ended without a publication. @throws AppError 403, 404, 409 */
-    async retry(id: string, scope: string | null, recordChange: RecordChange = unrecorded): Promise<Job> {
-      await control.retry(await get(id, scope), recordChange);
+    /**
+     * Begins a job anew that has ended without a publication, with options of its own if some are given.
+     * @throws AppError 403, 404, 409, 422 `invalid_options`
+     */
+    async retry(
+      id: string,
+      scope: string | null,
+      { options, recordChange = unrecorded }: { options?: OwnOptions; recordChange?: RecordChange } = {},
+    ): Promise<Job> {
+      await control.retry(await get(id, scope), { options, isOperator: scope === null }, recordChange);
       return get(id, scope);
     },
 

@@ -1,34 +1,37 @@
 import { geometricMeanInterval } from '../../../core/statistics/geometric-mean.ts';
 import { kaplanMeierQuantiles, type CensoredTimes } from '../../../core/statistics/kaplan-meier.ts';
-import type { PhaseRow, SpeedupRow, TimesRow } from './report.repository.ts';
+import type { DeviceRow, PhaseRow, SpeedupRow, TimesRow } from './report.repository.ts';
 import type { Figures, Group, GroupBy } from './report.schemas.ts';
 
 /** Confidence of the interval of a speed-up. */
 const CONFIDENCE = 0.95;
 /** Largest number of groups that a report lists. */
-export const MOST_GROUPS = 1000;
+const MOST_GROUPS = 1000;
 
-/** Device seconds by the key of a group. */
-export type DeviceSeconds = ReadonlyMap<string | null, number>;
-
-export function totalOf(rows: readonly TimesRow[], seconds: DeviceSeconds): Figures['total'] {
-  return figuresOf(
-    rows,
-    [...seconds.values()].reduce((sum, held) => sum + held, 0),
-  );
+/** What is known of the jobs of a report, by the same keys. */
+export interface Found {
+  readonly times: readonly TimesRow[];
+  readonly uses: readonly DeviceRow[];
 }
 
 /** The groups with the most jobs, and how many there are besides. */
-export function groupsOf(
-  rows: readonly TimesRow[],
-  by: GroupBy,
-  seconds: DeviceSeconds,
-): { groups: Group[]; leftOut: number } {
-  const byKey = new Map<string | null, TimesRow[]>();
-  for (const row of rows) byKey.set(row[by], [...(byKey.get(row[by]) ?? []), row]);
-  const groups = [...byKey].map(([id, own]) => ({ id, name: null, ...figuresOf(own, seconds.get(id) ?? 0) }));
+export function groupsOf({ times, uses }: Found, by: GroupBy): { groups: Group[]; leftOut: number } {
+  const seconds = grouped(uses, by);
+  const groups = [...grouped(times, by)].map(([id, own]) => {
+    return { id, name: null, ...figuresOf({ times: own, uses: seconds.get(id) ?? [] }) };
+  });
   groups.sort((a, b) => b.jobs - a.jobs || (a.id ?? '').localeCompare(b.id ?? ''));
   return { groups: groups.slice(0, MOST_GROUPS), leftOut: Math.max(0, groups.length - MOST_GROUPS) };
+}
+
+function grouped<Row extends Pick<TimesRow, GroupBy>>(rows: readonly Row[], by: GroupBy): Map<string | null, Row[]> {
+  const groups = new Map<string | null, Row[]>();
+  for (const row of rows) {
+    const own = groups.get(row[by]);
+    if (own === undefined) groups.set(row[by], [row]);
+    else own.push(row);
+  }
+  return groups;
 }
 
 export function phasesOf(rows: readonly PhaseRow[]): Figures['phases'] {
@@ -50,7 +53,7 @@ export function speedupOf({ pairs, median, log_mean: mean, log_deviation: deviat
   };
 }
 
-function figuresOf(rows: readonly TimesRow[], seconds: number): Figures['total'] {
+export function figuresOf({ times: rows, uses }: Found): Figures['total'] {
   const sum = (name: 'unfinished' | 'not_ready' | 'failed' | 'cancelled') =>
     rows.reduce((total, row) => total + row[name], 0);
   const censored = {
@@ -69,7 +72,7 @@ function figuresOf(rows: readonly TimesRow[], seconds: number): Figures['total']
       events: timesOf(rows, 'ready_unheld_ms'),
       censored: timesOf(rows, 'censored_unheld_ms'),
     }),
-    device_seconds: seconds,
+    device_seconds: uses.reduce((sum, { seconds }) => sum + seconds, 0),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
+import { oneByOne } from '../../lib/one-by-one.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { unlessUnchanged } from '../../plugins/etag.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
@@ -14,9 +15,10 @@ const operation = operationsOf('Reports');
 const CSV_HEADER = `${CSV_TYPE}; charset=utf-8; header=present`;
 
 const reportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
+  const inTurn = oneByOne();
   const rolloutsFor = ({ db }: Pick<FastifyRequest, 'db'>) => createRolloutService({ ...deps, db });
   const service = (request: Pick<FastifyRequest, 'db'>) =>
-    createReportService({ db: request.db, rollouts: rolloutsFor(request) });
+    createReportService({ db: request.db, rollouts: rolloutsFor(request), inTurn });
   app.get(
     '/rollouts/:id/report',
     {

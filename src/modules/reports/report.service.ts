@@ -2,8 +2,8 @@ import { isStatementTimeout, withTransaction, type Database, type Transaction } 
 import { AppError, unprocessable } from '../../lib/errors.ts';
 import { oneByOne } from '../../lib/one-by-one.ts';
 import type { createRolloutService } from '../rollouts/index.ts';
-import { groupsOf, phasesOf, speedupOf, totalOf, type DeviceSeconds } from './report.mapper.ts';
-import { reportRepository as repository, type Selection, type TimesRow } from './report.repository.ts';
+import { figuresOf, groupsOf, phasesOf, speedupOf, type Found } from './report.mapper.ts';
+import { reportRepository as repository, type Selection } from './report.repository.ts';
 import type { Figures, Group, GroupBy, RolloutReport, TtrQuery, TtrReport } from './report.schemas.ts';
 
 /** Largest number of jobs of a report over several rollouts. */
@@ -13,19 +13,18 @@ const STATEMENT_MS = 10_000;
 const DAY_MS = 86_400_000;
 const DEFAULT_DAYS = 30;
 
-/** A caller's reports are made one after another, so that nobody keeps the database busy with several. */
-const inTurn = oneByOne();
-
 interface ReportDependencies {
   readonly db: Database;
   readonly rollouts: Pick<ReturnType<typeof createRolloutService>, 'get'>;
+  /** Lets the reports of a caller be made one after another, so that nobody keeps the database busy with several. */
+  readonly inTurn?: ReturnType<typeof oneByOne>;
   readonly mostJobs?: number;
   readonly statementMs?: number;
 }
 
 /** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createReportService(deps: ReportDependencies) {
-  const { db, rollouts, mostJobs = MOST_JOBS, statementMs = STATEMENT_MS } = deps;
+  const { db, rollouts, inTurn = oneByOne(), mostJobs = MOST_JOBS, statementMs = STATEMENT_MS } = deps;
   const report = <T>(scope: string | null, make: (tx: Transaction) => Promise<T>): Promise<T> =>
     inTurn(scope ?? '', () =>
       withTransaction(db, async (tx) => {
@@ -41,21 +40,17 @@ export function createReportService(deps: ReportDependencies) {
       const { base_model_name, version, state } = await rollouts.get(id, scope);
       return report(scope, async (tx) => {
         const selection = { rolloutIds: [id], tenantId: scope };
-        const rows = await repository.times(tx, selection, ['tenant', 'strategy']);
-        const [ofTenants, ofStrategies] = [
-          await deviceSeconds(tx, selection, 'tenant'),
-          await deviceSeconds(tx, selection, 'strategy'),
-        ];
-        const { groups, leftOut } = groupsOf(rows, 'tenant', ofTenants);
+        const found = await find(tx, selection, ['tenant', 'strategy']);
+        const { groups, leftOut } = groupsOf(found, 'tenant');
         return {
           rollout_id: id,
           base_model_name,
           version,
           state,
-          ...(await wholeOf(tx, selection, { rows, seconds: ofTenants })),
+          ...(await wholeOf(tx, selection, found)),
           tenants: await named(tx, groups),
           tenants_left_out: leftOut,
-          strategies: groupsOf(rows, 'strategy', ofStrategies).groups,
+          strategies: groupsOf(found, 'strategy').groups,
         };
       });
     },
@@ -65,19 +60,18 @@ export function createReportService(deps: ReportDependencies) {
       const { base_model: baseModel = null, group_by: by = 'rollout' } = query;
       const { from, to } = rangeOf(query);
       return report(scope, async (tx) => {
-        const found = await repository.rollouts(tx, { from, to, baseModel, tenantId: scope });
-        const jobs = found.reduce((sum, rollout) => sum + rollout.jobs, 0);
+        const chosen = await repository.rollouts(tx, { from, to, baseModel, tenantId: scope });
+        const jobs = chosen.reduce((sum, rollout) => sum + rollout.jobs, 0);
         if (jobs > mostJobs) throw tooLarge(jobs, mostJobs);
-        const selection = { rolloutIds: found.map(({ id }) => id), tenantId: scope };
-        const rows = await repository.times(tx, selection, [by]);
-        const seconds = await deviceSeconds(tx, selection, by);
-        const { groups, leftOut } = groupsOf(rows, by, seconds);
+        const selection = { rolloutIds: chosen.map(({ id }) => id), tenantId: scope };
+        const found = await find(tx, selection, [by]);
+        const { groups, leftOut } = groupsOf(found, by);
         return {
           from: from.toISOString(),
           to: to?.toISOString() ?? null,
           base_model: baseModel,
-          rollouts: found.length,
-          ...(await wholeOf(tx, selection, { rows, seconds })),
+          rollouts: chosen.length,
+          ...(await wholeOf(tx, selection, found)),
           group_by: by,
           groups: by === 'tenant' ? await named(tx, groups) : groups,
           groups_left_out: leftOut,
@@ -87,20 +81,17 @@ export function createReportService(deps: ReportDependencies) {
   };
 }
 
-async function wholeOf(
-  tx: Transaction,
-  selection: Selection,
-  { rows, seconds }: { readonly rows: readonly TimesRow[]; readonly seconds: DeviceSeconds },
-): Promise<Figures> {
+async function find(tx: Transaction, selection: Selection, by: readonly GroupBy[]): Promise<Found> {
+  const times = await repository.times(tx, selection, by);
+  return { times, uses: await repository.deviceSeconds(tx, selection, by) };
+}
+
+async function wholeOf(tx: Transaction, selection: Selection, found: Found): Promise<Figures> {
   return {
-    total: totalOf(rows, seconds),
+    total: figuresOf(found),
     phases: phasesOf(await repository.phases(tx, selection)),
     speedup: speedupOf(await repository.speedup(tx, selection)),
   };
-}
-
-async function deviceSeconds(tx: Transaction, selection: Selection, by: GroupBy): Promise<DeviceSeconds> {
-  return new Map((await repository.deviceSeconds(tx, selection, by)).map(({ key, seconds }) => [key, seconds]));
 }
 
 /** Groups of tenants with their names; a deleted tenant has its identifier after the name, which is not shown. */

@@ -5,11 +5,8 @@ import { optionalJobOptions } from '../../../core/options/job-settings.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { sortOf } from '../../lib/sorting.ts';
 import { ErrorOf, Id, Name, Nullable, severalOf, Timestamp } from '../../lib/schemas.ts';
-import { RolloutPolicy } from '../jobs/index.ts';
+import { MAX_LEARNING_RATE, RolloutPolicy } from '../jobs/index.ts';
 import { ROLLOUT_STATES } from './rollout.states.ts';
-
-/** Largest learning rate of a rollout. A higher one is a slip, which must not cost a fleet its training time. */
-const MAX_LEARNING_RATE = 1;
 
 /**
  * What an option is that neither the rollout nor its policy says. The schema has no defaults for them, because a request would be filled

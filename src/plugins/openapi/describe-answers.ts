@@ -112,15 +112,17 @@ interface Response {
 type Responses = Record<string, Response | { $ref: string }>;
 interface Operation {
   responses?: Responses;
+  requestBody?: { required?: boolean; content?: Record<string, { schema?: { default?: unknown } }> };
   [PROBLEMS_MARK]?: number[];
 }
 
-/** Adds the headers of answers, the status 304 and the problems to every operation. */
+/** Adds the headers of answers, the status 304 and the problems to every operation. A body that has a default may be left out. */
 export function describeAnswers<T>(document: T): T {
   const { paths = {} } = document as { paths?: Record<string, Record<string, Operation>> };
   for (const operations of Object.values(paths)) {
     for (const [method, operation] of Object.entries(operations)) {
-      const { responses = {}, [PROBLEMS_MARK]: problems } = operation;
+      const { responses = {}, requestBody, [PROBLEMS_MARK]: problems } = operation;
+      if (requestBody?.content?.['application/json']?.schema?.default !== undefined) requestBody.required = false;
       const streams = isStream(responses);
       for (const [status, response] of Object.entries(responses)) {
         const described = problems === undefined || streams ? '' : method;

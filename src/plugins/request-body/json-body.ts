@@ -31,7 +31,8 @@ export function useJsonBodies(app: FastifyInstance): void {
 }
 
 function expectsBody(request: FastifyRequest): boolean {
-  return request.routeOptions.schema?.body !== undefined;
+  const body = request.routeOptions.schema?.body as { default?: unknown } | undefined;
+  return body !== undefined && body.default === undefined;
 }
 
 function tooMuch(message: string): AppError {

@@ -23,7 +23,8 @@ const compile: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
     // This check comes first because the others take time and stack in proportion to the input.
     const unstorable = findUnstorable(input);
     if (unstorable !== null) return { error: [toValidationError(unstorable)] };
-    const converted = httpPart === 'body' ? input : Value.Convert(schema, input);
+    // Fastify has null for a body that was not sent, in whose place the default of the schema stands, if it has one.
+    const converted = httpPart === 'body' ? (input ?? undefined) : Value.Convert(schema, input);
     const value = Value.Default(schema, converted);
     if (check.Check(value)) return { value };
     return { error: check.Errors(value) as FastifySchemaValidationError[] };

@@ -102,6 +102,7 @@ const MIGRATIONS = [
   '20261127240100_approval_requests',
   '20261127250000_rollout_traceparent',
   '20261127260000_job_ladders',
+  '20261127260100_own_options',
   '20261127270000_rollout_forecasts',
   '20261127270100_retirement',
   '20261127270200_worker_load',

@@ -315,6 +315,15 @@ describe('what is polled reads little', () => {
     expect(await excesses(() => readServiceState(plans.db), 2 * MOST_PENDING)).toEqual([]);
   });
 
+  test('a report reads the jobs of its rollout a few times, and not more as there are more of them', async () => {
+    const report = async (key: string) => {
+      const answer = await ask(`/v1/rollouts/${large.rollout}/report`, { key });
+      expect(answer.statusCode, answer.body).toBe(200);
+    };
+    expect(await excesses(() => report(service.operatorKey), 3 * LARGE)).toEqual([]);
+    expect(await excesses(() => report(tenantKey), 3 * LARGE)).toEqual([]);
+  });
+
   test('whether a measurement may go on', async () => {
     const requests = createOutcomeRequests({ db: plans.db });
     expect(await excesses(() => requests.isRolloutWaiting(), 100)).toEqual([]);

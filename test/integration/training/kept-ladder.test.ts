@@ -78,6 +78,21 @@ test('a ladder whose writing was lost is whole when the job resumes, and the sam
   expect(untimed(await ladderOf(interrupted))).toEqual(expected);
 }, 60_000);
 
+test('a job that is retried with other options follows them, and its ladder says which strategy', async () => {
+  const [job] = await fleet.roll({ strategy: 'reuse' });
+  const options = { strategy: 'warm-start', max_steps: 4 } as const;
+  expect(await fleet.jobService.retry(job!.id, null, { options })).toMatchObject({
+    strategy: 'warm-start',
+    own_options: options,
+  });
+  await eventually('it has ended', async () => (await fleet.jobService.get(job!.id, null)).finished_at !== null);
+  const { data } = await ladderOf(job!.id);
+  expect(data.map(({ strategy, candidates }) => [strategy, candidates.map(({ id }) => id)])).toEqual([
+    ['reuse', ['copy']],
+    ['warm-start', ['copy', 'fine_tune@4']],
+  ]);
+});
+
 test('a retried job has a run of its own, and the last ten are kept', async () => {
   const rolloutId = await fleet.begin({ strategy: 'reuse' });
   const [job] = await fleet.ended(rolloutId);

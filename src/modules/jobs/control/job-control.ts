@@ -12,7 +12,7 @@ import type { Job } from '../job.schemas.ts';
 import { approveJob } from './approval.ts';
 import { pauseRepository } from './pause.repository.ts';
 import { pauseJobs, resumeJobs } from './pause.ts';
-import { retryJob } from './retry.ts';
+import { retryJob, type RetryChanges } from './retry.ts';
 
 interface ControlDependencies {
   db: Database;
@@ -105,12 +105,15 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies) 
       await producer.enqueueAfterCommit(entries);
     },
 
-    /** @throws AppError 403 `quota_exceeded`, 409 as {@link retryJob} says */
-    async retry(job: Job, recordChange: RecordChange): Promise<void> {
+    /** @throws AppError 403 `quota_exceeded`, 409 and 422 as {@link retryJob} says */
+    async retry(job: Job, changes: RetryChanges, recordChange: RecordChange): Promise<void> {
       let entries: JobEntry[] = [];
-      await change(job, recordChange, async (tx, rolloutState) => {
+      const { options } = changes;
+      const record: RecordChange = (tx, { after, ...entry }) =>
+        recordChange(tx, { ...entry, after: { ...after, ...(options && { own_options: options }) } });
+      await change(job, record, async (tx, rolloutState) => {
         await requireRoom(tx, job.tenant_id);
-        const retried = await retryJob(tx, { id: job.id, rolloutId: job.rollout_id, rolloutState });
+        const retried = await retryJob(tx, { id: job.id, rolloutId: job.rollout_id, rolloutState, ...changes });
         entries = retried.entries;
         return retried.job;
       });

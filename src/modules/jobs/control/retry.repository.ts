@@ -1,18 +1,37 @@
+import { JobOptions, type GivenJobOptions } from '../../../../core/options/job-options.ts';
 import { Prisma, type Transaction } from '../../../lib/database.ts';
 import { ACCRUE_AS_HELD, CLOCK } from '../job-clock.ts';
 import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 import { HELD_BACK } from './pause.repository.ts';
+import type { OwnOptions } from './retry.schemas.ts';
 
 /** The job `old`, which will be queued unless it is held back. */
 const RETRIED = Prisma.sql`SELECT o.id, o.tenant_id, o.id AS place FROM old o WHERE o.kind = 'adaptation'`;
 
-/** What keeps a job from being retried. */
+/** Options of its own that a job gets, and its strategy, also if that is the rollout's. */
+export interface KeptOptions {
+  readonly options: OwnOptions | null;
+  readonly strategy: string;
+}
+
+/** A job to be retried. */
+interface RetriedJob {
+  readonly id: string;
+  readonly rolloutId: string;
+  /** Options of its own in place of those that it has; null keeps them. */
+  readonly kept: KeptOptions | null;
+}
+
+/** What keeps a job from being retried, and what its options are judged by. */
 interface Obstacles {
   readonly sourceGone: boolean;
   readonly carriedOver: boolean;
   readonly newerRollout: string | null;
   readonly pinned: boolean;
+  readonly kind: string;
+  /** The options of the rollout that concern a job. */
+  readonly rolledOut: GivenJobOptions;
 }
 
 /** The queries by which a job that has ended begins anew. */
@@ -23,7 +42,14 @@ export const retryRepository = {
    */
   async obstacles(tx: Transaction, jobId: string): Promise<Obstacles> {
     const [row] = await tx.$queryRaw<
-      { source_gone: boolean; carried_over: boolean; newer_rollout: string | null; pinned: boolean }[]
+      {
+        source_gone: boolean;
+        carried_over: boolean;
+        newer_rollout: string | null;
+        pinned: boolean;
+        kind: string;
+        options: unknown;
+      }[]
     >`
       SELECT (a.deleted_at IS NOT NULL OR s.id IS NULL OR s.deleted_at IS NOT NULL) AS source_gone,
         j.kind = 'adaptation' AND EXISTS (
@@ -34,15 +60,19 @@ export const retryRepository = {
           WHERE o.adapter_id = j.adapter_id AND o.kind = 'adaptation' AND (o.finished_at IS NULL OR o.state = 'ready')
             AND n.base_model_version_id > r.base_model_version_id AND n.accepted_at > r.accepted_at
           ORDER BY n.id DESC LIMIT 1) AS newer_rollout,
-        COALESCE(a.pinned_base_model_version_id <> r.base_model_version_id, FALSE) AS pinned
+        COALESCE(a.pinned_base_model_version_id <> r.base_model_version_id, FALSE) AS pinned,
+        j.kind::text AS kind, r.options
       FROM jobs j JOIN rollouts r ON r.id = j.rollout_id JOIN adapters a ON a.id = j.adapter_id
       LEFT JOIN adapter_versions s ON s.id = j.source_version_id
       WHERE j.id = ${jobId}`;
+    const given = Object.entries(row?.options ?? {}).filter(([name]) => name in JobOptions.properties);
     return {
       sourceGone: row?.source_gone ?? true,
       carriedOver: row?.carried_over ?? false,
       newerRollout: row?.newer_rollout ?? null,
       pinned: row?.pinned ?? false,
+      kind: row?.kind ?? 'adaptation',
+      rolledOut: Object.fromEntries(given),
     };
   },
 
@@ -51,7 +81,8 @@ export const retryRepository = {
    * numbered on, its time goes on, and the searches that it was given at its first start stay the same. Null if its state does not
    * allow that.
    */
-  async retry(tx: Transaction, { id, rolloutId }: { id: string; rolloutId: string }): Promise<ChangedJob | null> {
+  async retry(tx: Transaction, { id, rolloutId, kept }: RetriedJob): Promise<ChangedJob | null> {
+    const own = kept === null || kept.options === null ? null : JSON.stringify(kept.options);
     const [job] = await tx.$queryRaw<ChangedJob[]>`
       ${CLOCK},
       old AS MATERIALIZED (SELECT id, tenant_id, kind, state, wave FROM jobs WHERE id = ${id} FOR NO KEY UPDATE),
@@ -61,7 +92,10 @@ export const retryRepository = {
         phase = CASE WHEN ${HELD_BACK} THEN 'held' ELSE 'queue_wait' END::job_phase, start_tag = tags.tag,
         admission = CASE WHEN ${IS_LIMITED} AND NOT ${HELD_BACK} THEN 'waiting' END, finished_at = NULL, excused_attempts = j.attempt, retried_after = j.attempt, error = NULL,
         won_strategy = NULL, fusion_alpha = NULL, fusion_beta = NULL, metric_best = NULL, certificate = NULL, precision = NULL,
-        baselines_pending = FALSE, step = 0, total_steps = 0, warnings = '{}', updated_at = clock.now
+        baselines_pending = FALSE, step = 0, total_steps = 0,
+        own_options = CASE WHEN ${kept !== null} THEN ${own}::jsonb ELSE j.own_options END,
+        strategy = CASE WHEN ${kept !== null} AND j.kind = 'adaptation' THEN ${kept?.strategy ?? null} ELSE j.strategy END,
+        warnings = '{}', updated_at = clock.now
       FROM clock, rollouts r, old LEFT JOIN tags ON tags.id = old.id
       WHERE j.id = old.id AND r.id = j.rollout_id AND j.state IN ('not_ready', 'failed', 'cancelled') AND j.finished_at IS NOT NULL
       RETURNING ${RETURNED}`;

@@ -46,19 +46,24 @@ describe('the ladder that a run tells', () => {
     for (const { toy } of resumed) expect(untimed(told(toy).at(-1)!)).toEqual(expected);
   });
 
-  it('is told first where a run resumes, before anything else happens', async () => {
-    const task = { ...NOVEL, searchRows: 1 };
-    const { whole, resumed } = await killAtEveryCall('auto', task, until(0.1));
-    const all = told(whole.toy)
-      .at(-1)!
-      .candidates.map(({ id }) => id);
-    // Whoever was told before may have died, so what is kept of the candidates is told again.
-    const again = resumed.map(({ toy }) =>
-      told(toy)
-        .at(-1)!
-        .candidates.map(({ id }) => id),
-    );
-    for (const ids of again) expect(ids).toEqual(all);
+  it('is told again before anything else where a run resumes', async () => {
+    let killed = false;
+    const toy = new ToyAdaptation({
+      ...NOVEL,
+      before: (call) => {
+        if (killed || !call.startsWith('step')) return;
+        killed = true;
+        throw new Error('killed');
+      },
+    });
+    await expect(run('auto', toy, until(0.1))).rejects.toThrow('killed');
+    const before = told(toy).at(-1)!.candidates;
+    expect(before.length).toBeGreaterThan(1);
+    // Whoever was told may have died before it was written down.
+    toy.events.length = 0;
+    await run('auto', toy, until(0.1));
+    expect(toy.events[0]).toMatchObject({ type: 'ladder', ladder: { current: null, ended: false } });
+    expect(told(toy)[0]!.candidates).toEqual(before);
   });
 
   it('keeps the first and the last of very many candidates, and counts the others', async () => {
