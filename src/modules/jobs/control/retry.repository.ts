@@ -34,7 +34,8 @@ export const retryRepository = {
       UPDATE jobs j SET ${ACCRUE_AS_HELD},
         state = CASE WHEN j.wave > r.wave THEN 'held' ELSE 'queued' END::job_state,
         phase = CASE WHEN j.wave > r.wave THEN 'held' ELSE 'queue_wait' END::job_phase, start_tag = tags.tag,
-        admission = CASE WHEN ${IS_LIMITED} AND COALESCE(j.wave <= r.wave, TRUE) THEN 'waiting' END, finished_at = NULL, excused_attempts = j.attempt, retried_after = j.attempt, error = NULL,
+        admission = CASE WHEN ${IS_LIMITED} AND COALESCE(j.wave <= r.wave, TRUE) THEN 'waiting' END,
+        finished_at = NULL, excused_attempts = j.attempt, retried_after = j.attempt, error = NULL,
         won_strategy = NULL, fusion_alpha = NULL, fusion_beta = NULL, metric_best = NULL, certificate = NULL, precision = NULL,
         baselines_pending = FALSE, step = 0, total_steps = 0, warnings = '{}', updated_at = clock.now
       FROM clock, rollouts r, old LEFT JOIN tags ON tags.id = old.id
