@@ -58,7 +58,8 @@ export interface CandidateColumns {
 }
 
 export const RETURNED = Prisma.raw(
-  'j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt, j.excused_attempts, j.start_tag, j.admission',
+  'j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt, j.excused_attempts, ' +
+    'j.start_tag, j.admission',
 );
 
 /** Locks the row and gives its state before the change. */
@@ -114,7 +115,8 @@ export const jobLifecycleRepository = {
           lease_owner = ${lease.owner}, lease_expires_at = ${leaseUntil(leaseMs)}, updated_at = clock.now
         FROM ${lockedRow(lease.jobId)}
         WHERE j.id = old.id AND (j.state = 'queued' OR ${OPEN})
-          AND j.paused_at IS NULL AND j.admission IS DISTINCT FROM 'waiting' AND (j.lease_owner IS NULL OR j.lease_expires_at < clock.now)
+          AND j.paused_at IS NULL AND j.admission IS DISTINCT FROM 'waiting'
+          AND (j.lease_owner IS NULL OR j.lease_expires_at < clock.now)
           AND NOT EXISTS (SELECT 1 FROM rollouts WHERE id = j.rollout_id AND state IN ('cancelled', 'failed', 'paused'))
         RETURNING ${RETURNED}`,
     );

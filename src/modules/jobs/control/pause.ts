@@ -2,7 +2,7 @@ import type { JobEntry } from '../../../jobs/catalog.ts';
 import type { Transaction } from '../../../lib/database.ts';
 import type { ChangedJob } from '../job-lifecycle.repository.ts';
 import { recordJobChanges } from '../job-lifecycle.ts';
-import { lockStartTags, queueJobs } from '../order/admission.ts';
+import { inOrder, lockStartTags, queueJobs } from '../order/admission.ts';
 import { pauseRepository as repository, type JobsToHold } from './pause.repository.ts';
 
 /**
@@ -27,9 +27,4 @@ export async function resumeJobs(
   const jobs = inOrder(await repository.resume(tx, which));
   await recordJobChanges(tx, jobs);
   return { jobs, entries: await queueJobs(tx, which.rolloutId, jobs) };
-}
-
-/** The order of the identifiers, in which the jobs were planned. */
-function inOrder(jobs: readonly ChangedJob[]): ChangedJob[] {
-  return [...jobs].sort((a, b) => (a.id < b.id ? -1 : 1));
 }

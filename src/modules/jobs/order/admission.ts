@@ -24,9 +24,16 @@ export async function admitJobs(tx: Transaction, rolloutId: string): Promise<Job
  * @returns the queue jobs, as {@link admitJobs} does
  */
 export async function queueJobs(tx: Transaction, rolloutId: string, jobs: readonly JobToQueue[]): Promise<JobEntry[]> {
-  const entries = jobs.filter(({ state, admission }) => TO_QUEUE.has(state) && admission !== 'waiting').map(toEntry);
+  const entries = inOrder(jobs)
+    .filter(({ state, admission }) => TO_QUEUE.has(state) && admission !== 'waiting')
+    .map(toEntry);
   await writeOutbox(tx, entries);
   return [...entries, ...(await admitJobs(tx, rolloutId))];
+}
+
+/** The order of the identifiers, in which jobs were planned. */
+export function inOrder<T extends { readonly id: string }>(jobs: readonly T[]): T[] {
+  return [...jobs].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 /** A ready job is refined on. */

@@ -22,7 +22,8 @@ export const pausingRepository = {
 
   /**
    * Lets a paused rollout go on where it was. The time of a pause before all jobs were planned is kept for those that are planned
-   * later. What `pause_if` has found of the running wave is not looked at again, and a budget that was spent is given once more. @returns its state from now on; null if it was not paused
+   * later. What `pause_if` has found of the running wave is not looked at again, and a budget that was spent
+   * is given once more. @returns its state from now on; null if it was not paused
    */
   async resume(tx: Transaction, id: string): Promise<ResumedState | null> {
     const [row] = await tx.$queryRaw<{ state: ResumedState }[]>`
