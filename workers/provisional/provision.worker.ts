@@ -19,7 +19,7 @@ import { adaptationRepository } from '../adaptations/adaptation.repository.ts';
 import { leavingUnreadable } from '../adaptations/leave-unreadable.ts';
 import { BaseFitness } from '../base-fitness.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, faultOf, isPermanent, machineFaultOf } from '../handler-faults.ts';
+import { acquireDevice, faultOf, isPermanent, isStopping, machineFaultOf } from '../handler-faults.ts';
 import { storedProblem } from '../stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 
@@ -38,6 +38,14 @@ interface Provision extends ProvisionDependencies {
   slot: TrainingSlot;
   context: HandlerContext;
   job: LoadedProvision & { sourceVersion: NonNullable<LoadedProvision['sourceVersion']> };
+}
+
+/** Largest number of beginnings for one adapter, so that one that kills its worker is given up at some time. */
+const MAX_ATTEMPTS = 10;
+
+function tooManyAttempts(jobId: string): PermanentError {
+  const message = `the provisional version of job ${jobId} was begun ${MAX_ATTEMPTS} times and never ended`;
+  return new PermanentError(message, { code: 'too_many_attempts' });
 }
 
 /** What was made, with what a row says of it. */
@@ -76,6 +84,9 @@ async function provide(provision: Provision): Promise<void> {
   };
   const watch = watchCancellation(isWanted, `the provisional version of job ${job.id} is not wanted now`, heartbeatMs);
   try {
+    const attempt = await repository.begin(db, job.id);
+    if (attempt === null) return;
+    if (attempt > MAX_ATTEMPTS) throw tooManyAttempts(job.id);
     await artifacts.withScratch(async (scratch) => {
       const spec = await buildSpec(provision, path.join(scratch, 'adapter'));
       const outcome = await slot.provisional(spec, AbortSignal.any([context.signal, watch.cancelled]));
@@ -112,9 +123,11 @@ async function buildSpec({ db, artifacts, job }: Provision, outDir: string): Pro
 
 /** Lets the queue try again, or does without the version: the job itself is not concerned, and says what is wrong if it is too. */
 async function conclude(provision: Provision, error: unknown): Promise<never> {
-  const { context, job } = provision;
+  const { db, context, job } = provision;
+  const isExcused = isStopping(context.signal) || machineFaultOf(error) !== null;
+  if (isExcused) await repository.excuse(db, job.id);
   const fault = faultOf(context.signal, error);
-  if (machineFaultOf(fault) !== null || (!isPermanent(fault) && !context.lastAttempt)) throw fault;
+  if (isExcused || (!isPermanent(fault) && !context.lastAttempt)) throw fault;
   const { code, message } = storedProblem(fault);
   await end(provision, job, null, { code, message });
   throw new PermanentError(message, { cause: fault });

@@ -2,10 +2,12 @@
 -- They are superseded, too, so that no process takes one for the adapter's latest version.
 ALTER TABLE "adapter_versions" ADD COLUMN "provisional" BOOLEAN NOT NULL DEFAULT false;
 
--- Jobs whose adapters are to get one. A row is removed with the version, or when none can be made.
+-- Jobs whose adapters are to get one. A row is removed in the transaction of the version, or when none can be made. `attempt` counts how
+-- often that was begun, so that an adapter that kills its worker does not hold up the rollout for ever.
 CREATE TABLE "provisional_requests" (
   "job_id" TEXT NOT NULL,
   "rollout_id" TEXT NOT NULL,
+  "attempt" INTEGER NOT NULL DEFAULT 0,
   CONSTRAINT "provisional_requests_pkey" PRIMARY KEY ("job_id")
 );
 CREATE INDEX "provisional_requests_rollout_id_job_id_idx" ON "provisional_requests" ("rollout_id", "job_id");

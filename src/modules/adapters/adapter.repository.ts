@@ -43,7 +43,8 @@ export const lockAdapter = (tx: Transaction, id: string): Promise<unknown> =>
 /**
  * Adds the next version of an adapter. Callers that add one at the same time wait for each other. The version becomes the
  * adapter's latest one, unless it was adapted from another version and comes late: after a version for a newer base, or
- * after a newer import. A provisional one never does. Whether it becomes the current one for its base is decided by a trigger, for all that publish.
+ * after a newer import. A provisional one never does. Whether it becomes the current one for its base is decided by a trigger,
+ * for all that publish.
  */
 export async function insertAdapterVersion(
   tx: Transaction,
@@ -76,10 +77,10 @@ async function retireProvisional(
   tx: Transaction,
   { adapterId, baseModelVersionId }: { adapterId: string; baseModelVersionId: string },
 ): Promise<void> {
-  await tx.adapterVersion.updateMany({
-    where: { adapterId, baseModelVersionId, provisional: true, deletedAt: null, currentOn: { none: {} } },
-    data: { deletedAt: new Date() },
-  });
+  await tx.$executeRaw`
+    UPDATE adapter_versions v SET deleted_at = clock_timestamp()
+    WHERE v.adapter_id = ${adapterId} AND v.base_model_version_id = ${baseModelVersionId} AND v.provisional
+      AND v.deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM current_versions c WHERE c.adapter_version_id = v.id)`;
 }
 
 /** @param from what was current for its base before the version was inserted */

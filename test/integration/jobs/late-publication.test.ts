@@ -147,3 +147,17 @@ test('what is carried over from that import is the latest again', async () => {
   const onSecond = await publish((await plan(fleet.newVersionId))!);
   expect(await latest()).toBe(onSecond);
 });
+
+test('a provisional version for a newer base hides nothing that is published for an older one', async () => {
+  const toSecond = await plan(fleet.newVersionId);
+  const [imported] = await db.adapterVersion.findMany({ where: { adapterId } });
+  const { id: parentVersionId, tenantId, artifactDigest, rank, loraAlpha } = imported!;
+  const row = { tenantId, adapterId, baseModelVersionId: thirdVersionId, parentVersionId, artifactDigest };
+  const made = { ...row, id: newId('adapterVersion'), origin: 'adapted', provisional: true, rank, loraAlpha };
+  await withTransaction(db, (tx) => insertAdapterVersion(tx, made));
+  expect(await latest()).toBe(parentVersionId);
+  const onSecond = await publish(toSecond!);
+  expect(await latest()).toBe(onSecond);
+  const next = await plan(thirdVersionId);
+  expect(await db.job.findUnique({ where: { id: next } })).toMatchObject({ sourceVersionId: onSecond });
+});

@@ -33,6 +33,17 @@ export const provisionalRepository = {
   load: (db: Queryable, jobId: string): Promise<LoadedProvision | null> =>
     db.job.findFirst({ where: { id: jobId, provisionalRequest: { isNot: null } }, include: NEEDED }),
 
+  /** Counts a beginning. @returns the number of beginnings; null if somebody has ended the request */
+  async begin(db: Queryable, jobId: string): Promise<number | null> {
+    const [row] = await db.$queryRaw<{ attempt: number }[]>`
+      UPDATE provisional_requests SET attempt = attempt + 1 WHERE job_id = ${jobId} RETURNING attempt`;
+    return row?.attempt ?? null;
+  },
+
+  /** Does not count the last beginning. */
+  excuse: (db: Queryable, jobId: string) =>
+    db.$executeRaw`UPDATE provisional_requests SET attempt = attempt - 1 WHERE job_id = ${jobId}`,
+
   lockRollout: (tx: Transaction, id: string) =>
     tx.$queryRaw`SELECT id FROM rollouts WHERE id = ${id} FOR NO KEY UPDATE`,
 

@@ -127,6 +127,22 @@ describe(`provisional versions, queue on ${queueKind}`, () => {
     expect(await provisionalOf(passing.adapters[0]!)).not.toBeNull();
   });
 
+  test('are given up for an adapter that has killed its worker too often', async () => {
+    const { db } = world;
+    const fleet = await world.fleetOf({ tenants: 1, adapters: 1 });
+    const id = await accept(db, fleet.newVersionId, { policy: { provisional: 'revert' } });
+    await plan({ db, producer: world.queue.producer }, id);
+    await db.provisionalRequest.updateMany({ data: { attempt: 10 } });
+    await world.work(fleet);
+    await world.ended(id, 'completed');
+    const event = await db.event.findFirstOrThrow({
+      where: { type: 'job.without_provisional' },
+      orderBy: { seq: 'desc' },
+    });
+    expect(event.data).toMatchObject({ rollout_id: id, error: { code: 'too_many_attempts' } });
+    expect(await countOf(fleet)).toBe(0);
+  });
+
   test('of a rollout that is paused or cancelled are not made, and what the queue has lost is', async () => {
     const { db } = world;
     const { producer } = world.queue;
