@@ -151,7 +151,9 @@ async function createOwner(
   const create = (url: string, request: object) => made(service, tenant, url, request);
   const key = await create('/v1/api-keys', { payload: { name: 'spare', scopes: ['tenant:read'] } });
   const dst = await create('/v1/datasets?name=rows', ROWS);
-  const adp = await create('/v1/adapters', { payload: { ...ADAPTER, name: 'main', dataset_id: dst, labels: { tier: 'gold' } } });
+  const adp = await create('/v1/adapters', {
+    payload: { ...ADAPTER, name: 'main', dataset_id: dst, labels: { tier: 'gold' } },
+  });
   const adv = await create(`/v1/adapters/${adp}/versions`, {
     payload: { base_model_version: base.baseModelVersionId, path: base.folders.adapter },
   });
