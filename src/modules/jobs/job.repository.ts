@@ -175,11 +175,10 @@ export function createJobRepository(db: Database) {
           JOIN adapter_versions v ON v.id = p.source_version_id
           JOIN adapters a ON a.id = v.adapter_id
           JOIN rollouts r ON r.id = ${rolloutId}
+          LEFT JOIN wave_members m ON m.rollout_id = r.id AND m.adapter_id = v.adapter_id
           CROSS JOIN LATERAL (
             SELECT CASE WHEN r.wave_limits IS NULL THEN NULL WHEN p.kind = 'control' THEN cardinality(r.wave_limits) + 1
-              ELSE COALESCE(
-                (SELECT m.wave FROM wave_members m WHERE m.rollout_id = r.id AND m.adapter_id = v.adapter_id),
-                1 + (SELECT count(*)::int FROM unnest(r.wave_limits) AS limits (rank)
+              ELSE COALESCE(m.wave, 1 + (SELECT count(*)::int FROM unnest(r.wave_limits) AS limits (rank)
                   WHERE ${waveRank(rolloutId, Prisma.sql`v.adapter_id`)} > limits.rank COLLATE "C")) END AS wave
           ) AS assigned
           CROSS JOIN LATERAL (

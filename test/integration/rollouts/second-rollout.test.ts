@@ -57,7 +57,13 @@ async function carryOver(rolloutId: string, baseModelVersionId: string, adapters
 
 /** An adapter that a tenant imports, on the old base. */
 async function joins(): Promise<string> {
-  const { id: _, name: __, labels: ___, gate, ...like } = await db.adapter.findFirstOrThrow({ where: { id: fleet.adapters[0]! } });
+  const {
+    id: _,
+    name: __,
+    labels: ___,
+    gate,
+    ...like
+  } = await db.adapter.findFirstOrThrow({ where: { id: fleet.adapters[0]! } });
   const id = newId('adapter');
   await db.adapter.create({ data: { ...like, id, name: id, gate: gate as object } });
   await addVersion(id, fleet.oldVersionId);
