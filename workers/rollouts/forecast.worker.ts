@@ -17,6 +17,7 @@ import {
   WORKER_FAULT,
 } from '../handler-faults.ts';
 import { storedProblem } from '../stored-problem.ts';
+import { createAnalysisRepository } from './analysis.repository.ts';
 import { examineVersions, RefusalError } from './analysis.ts';
 import type { RolloutDependencies } from './rollout.worker.ts';
 
@@ -44,7 +45,7 @@ export function forecastHandlers(deps: RolloutDependencies): HandlerSet {
   return {
     'rollout.forecast': ({ forecastId: id }, context) =>
       reportingFaults(async () => {
-        const bases = await forecasts.basesOf(id);
+        const bases = await createAnalysisRepository(deps.db).basesOfForecast(id);
         const note = async (message: string) => {
           await forecasts.note(id, { code: WORKER_FAULT, message });
         };
