@@ -230,6 +230,16 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     expect(await world.eventsOf(forecast.id)).toEqual(['rollout_forecast.requested', 'rollout_forecast.failed']);
   });
 
+  test('ends at some time even if it takes each worker down', async () => {
+    const id = await ask();
+    await world.db.rolloutForecast.update({
+      where: { id },
+      data: { state: 'computing', attempt: 7, excusedAttempts: 2 },
+    });
+    await world.work(fleet);
+    expect((await ended(id, 'failed')).error).toMatchObject({ code: 'too_many_attempts' });
+  });
+
   test('is begun by the sweeper if the queue has lost it', async () => {
     const { db, queue } = world;
     const id = await ask();
