@@ -56,10 +56,7 @@ describe('a prediction', () => {
     const classes = [{ jobs: 10, measured: ofRollouts(3), samePair: true }, other];
     const one = predictRollout({ classes, waveShares: [1], speeds: [1, 1], jobsAhead: 0, analysisMs: 0 });
     expect(Math.abs(one.device_seconds.expected - 40)).toBeLessThan(3);
-    const waves = predict(
-      { measured: measured('one', 3) },
-      { waveShares: [0.1, 0.9], speeds: [1, 1, 1], analysisMs: 0 },
-    );
+    const waves = predict({ measured: alike }, { waveShares: [0.1, 0.9], speeds: [1, 1, 1], analysisMs: 0 });
     // One job, and then nine by three workers.
     expect(waves.makespan_ms?.expected).toBe(3000 + 9000);
   });
