@@ -109,8 +109,8 @@ const FOLDERS = [
   ['cli', 'the command `readapt`; it composes everything', ['core', 'src', 'workers']],
   [
     'bench',
-    'the comparison with PyTorch; the times of evolution and fusion; the load of the service; simulated jobs of the gate',
-    ['core', 'src'],
+    'the comparison with PyTorch; times of evolution and fusion; load of the service; simulated jobs of gates; forecasts',
+    ['core', 'src', 'cli'],
   ],
   ['experiments', 'the harness of the measurements in docs/experiments.md', ['core', 'cli', 'bench']],
   ['scripts', 'checks and installation', ['src']],

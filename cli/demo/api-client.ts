@@ -53,6 +53,7 @@ export interface Rollout {
   readonly state: string;
   readonly summary: { readonly makespan_ms: number | null };
   readonly error: { readonly message?: string; readonly detail?: string | null } | null;
+  readonly paused_reason?: { readonly code: string; readonly message: string } | null;
 }
 
 export interface ApiClient {

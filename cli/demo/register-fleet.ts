@@ -24,15 +24,18 @@ export interface RegisterOptions {
   readonly origin: string;
   readonly operatorKey: string;
   readonly fleet: readonly DemoAdapter[];
+  /** Name of the base model (default `demo-llama`). */
+  readonly baseModel?: string;
   log(line: string): void;
 }
 
 /**
  * Registers version 1 of the base model, the tenants with their keys, datasets and adapters, through the public API.
  */
-export async function registerFleet({ origin, operatorKey, fleet, log }: RegisterOptions): Promise<RegisteredFleet> {
+export async function registerFleet(options: RegisterOptions): Promise<RegisteredFleet> {
+  const { origin, operatorKey, fleet, baseModel: name = 'demo-llama', log } = options;
   const operator = createApiClient(origin, operatorKey);
-  const baseModel = await operator.post<Created>('/v1/base-models', { name: 'demo-llama' });
+  const baseModel = await operator.post<Created>('/v1/base-models', { name });
   const first = await operator.post<{ base_model_version: BaseModelVersion }>(
     `/v1/base-models/${baseModel.id}/versions`,
     {
@@ -40,30 +43,34 @@ export async function registerFleet({ origin, operatorKey, fleet, log }: Registe
       path: familyPath('v1'),
     },
   );
-  log(`base model demo-llama, version 1: ${familyPath('v1')}`);
+  log(`base model ${name}, version 1: ${familyPath('v1')}`);
 
   const tenantKeys = new Map<string, string>();
-  for (const name of new Set(fleet.map((adapter) => adapter.tenant))) {
-    const tenant = await operator.post<Created>('/v1/tenants', { name });
+  for (const tenantName of new Set(fleet.map((adapter) => adapter.tenant))) {
+    const tenant = await operator.post<Created>('/v1/tenants', { name: tenantName });
     const key = await operator.post<{ key: string }>('/v1/api-keys', {
       name: 'demo',
       tenant_id: tenant.id,
       scopes: ['tenant:admin', 'tenant:write', 'tenant:read'],
     });
-    tenantKeys.set(name, key.key);
+    tenantKeys.set(tenantName, key.key);
   }
 
   const adapters = new Map<string, DemoAdapter>();
   for (const entry of fleet) {
     const client = createApiClient(origin, tenantKeys.get(entry.tenant)!);
-    const created = await registerAdapter(client, entry, first.base_model_version.id);
+    const created = await registerAdapter(client, entry, { baseModel: name, version: first.base_model_version.id });
     adapters.set(created.id, entry);
     log(`${entry.tenant}: adapter ${entry.adapter} (${entry.task}, ${entry.trainRows} training rows)`);
   }
   return { operator, baseModelId: baseModel.id, firstVersion: first.base_model_version, adapters, tenantKeys };
 }
 
-async function registerAdapter(client: ApiClient, entry: DemoAdapter, baseModelVersionId: string): Promise<Created> {
+async function registerAdapter(
+  client: ApiClient,
+  entry: DemoAdapter,
+  base: { readonly baseModel: string; readonly version: string },
+): Promise<Created> {
   const dataset = await client.upload<Created>(
     `/v1/datasets?name=${encodeURIComponent(`${entry.adapter}-rows`)}`,
     await datasetOf(entry),
@@ -71,11 +78,11 @@ async function registerAdapter(client: ApiClient, entry: DemoAdapter, baseModelV
   );
   return client.post<Created>('/v1/adapters', {
     name: entry.adapter,
-    base_model: 'demo-llama',
+    base_model: base.baseModel,
     dataset_id: dataset.id,
     metric: entry.metric,
     gate: entry.gate,
-    source: { base_model_version: baseModelVersionId, path: familyPath('adapters', entry.folder) },
+    source: { base_model_version: base.version, path: familyPath('adapters', entry.folder) },
   });
 }
 

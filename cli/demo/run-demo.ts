@@ -1,38 +1,38 @@
 import { access, constants, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, type Config } from '../../src/config/config.ts';
-import { TERMINAL_ROLLOUT_STATES } from '../../src/modules/rollouts/index.ts';
 import type { DeviceChoice } from '../../core/options/devices.ts';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
 import { interruptible } from '../interruption.ts';
 import { UsageError } from '../errors.ts';
 import { createTemporaryFolder } from '../folders.ts';
 import { startLocalStack, type LocalStack } from '../stack/local-stack.ts';
-import type { Job, Rollout } from './api-client.ts';
+import type { Rollout } from './api-client.ts';
 import { FAMILY, familyPath, FLEET } from './fleet.ts';
+import { followRollout, type FollowedRollout } from './follow-rollout.ts';
 import { untilMeasured } from './measured-fleet.ts';
-import { createProgressView, displayName, isTerminal } from './progress-view.ts';
+import { displayName } from './progress-view.ts';
 import { registerFleet, type RegisteredFleet } from './register-fleet.ts';
 import { createReport, endedHonestly, renderReport, renderSummary } from './report.ts';
-
-const POLL_MS = 400;
+import { rollBack, rollOutInWaves } from './waves/roll-out-in-waves.ts';
 
 export interface DemoOptions {
-  /** The adapters that are also trained from scratch. */
-  readonly control: 'sample' | 'all' | 'none';
+  /** The adapters that are also trained from scratch. Default: all, and none with `waves`. */
+  readonly control?: 'sample' | 'all' | 'none';
   /** The device to compute on. Default: READAPT_DEVICE. */
   readonly device?: DeviceChoice;
   /** File to which the report is written as JSON. */
   readonly json?: string;
   /** Keeps the stack running and the data folder in place. */
   readonly keep: boolean;
+  /** Shows how a rollout is steered: a dry run, a canary, a pause by itself, its release, and a rollback. */
+  readonly waves: boolean;
   readonly seed: number;
 }
 
 /**
  * Runs a whole rollout on an embedded stack, through the public API only.
- * @returns the exit code: 0 if every job ended as ready or not_ready, else 1
+ * @returns the exit code: 0 if every job ended as ready or not_ready and, with `waves`, the rollout was paused and rolled back; else 1
  * @throws InterruptedError after Ctrl-C, once everything is stopped and removed
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
@@ -86,7 +86,9 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
   const fleet = await registerFleet({ origin: stack.url, operatorKey: stack.operatorKey, fleet: FLEET, log: say });
   say('the worker measures the imported adapters while nothing else is to be done …');
   if (!(await untilMeasured(fleet, signal))) say('it has not measured all of them: their jobs will');
-  const { rollout, jobs } = await rollOut(fleet, options, signal);
+  const story = { control: options.control ?? 'none', seed: options.seed, signal, say } as const;
+  const inWaves = options.waves ? await rollOutInWaves(fleet, story) : null;
+  const { rollout, jobs } = inWaves ?? (await rollOut(fleet, options, signal));
   if (rollout.error !== null)
     say(`rollout ${rollout.state}: ${rollout.error.detail ?? rollout.error.message ?? JSON.stringify(rollout.error)}`);
   for (const job of jobs) {
@@ -96,46 +98,23 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
 
   const report = createReport(rollout, jobs, fleet.adapters);
   process.stdout.write(`\n${renderReport(report)}\n${renderSummary(report)}\n`);
+  const wasSteered = inWaves === null || ((await rollBack(fleet, inWaves, say)) && inWaves.wasPaused);
   process.stdout.write(`artifacts: ${stack.artifactsDir}${options.keep ? '' : ' (removed now; --keep leaves them)'}\n`);
   if (options.json !== undefined)
     await writeFileAtomic(path.resolve(options.json), `${JSON.stringify(report, null, 2)}\n`);
-  return endedHonestly(report, jobs) ? 0 : 1;
+  return endedHonestly(report, jobs) && wasSteered ? 0 : 1;
 }
 
-/** Registers version 2 and follows the rollout until it and all its jobs, including controls, have ended. */
-async function rollOut(
-  fleet: RegisteredFleet,
-  options: DemoOptions,
-  signal: AbortSignal,
-): Promise<{ rollout: Rollout; jobs: Job[] }> {
+/** Registers version 2 and follows the rollout. */
+async function rollOut(fleet: RegisteredFleet, options: DemoOptions, signal: AbortSignal): Promise<FollowedRollout> {
   const started = Date.now();
   const accepted = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
     version: '2',
     path: familyPath('v2'),
-    rollout: { control: options.control, seed: options.seed },
+    rollout: { control: options.control ?? 'all', seed: options.seed },
   });
   say(`version 2 accepted in ${Date.now() - started} ms: rollout ${accepted.rollout.id}\n`);
-  const view = createProgressView(process.stdout);
-  try {
-    for (;;) {
-      const rollout = await fleet.operator.get<Rollout>(`/v1/rollouts/${accepted.rollout.id}`);
-      const jobs = await allJobs(fleet, accepted.rollout.id);
-      view.update(jobs, Date.now() - started);
-      const ended =
-        TERMINAL_ROLLOUT_STATES.some((state) => state === rollout.state) && jobs.every((job) => isTerminal(job.state));
-      if (ended) return { rollout, jobs };
-      await sleep(POLL_MS);
-      signal.throwIfAborted();
-    }
-  } finally {
-    view.close();
-  }
-}
-
-/** The jobs of a rollout: adaptations in the order in which they were planned, then controls. */
-async function allJobs(fleet: RegisteredFleet, rolloutId: string): Promise<Job[]> {
-  const page = await fleet.operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rolloutId}&limit=100`);
-  return page.data.sort((a, b) => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === 'control' ? 1 : -1));
+  return followRollout(fleet, accepted.rollout.id, { signal, started });
 }
 
 async function keepRunning(stack: LocalStack, dataDir: string, signal: AbortSignal): Promise<void> {

@@ -10,18 +10,12 @@ export function createAnalysisRepository(db: Database) {
     baseModelVersion: (id: string) => db.baseModelVersion.findUniqueOrThrow({ where: { id } }),
 
     /** The base model version of a rollout, and those that the adapters of its base model have versions for. */
-    basesOf: (rolloutId: string) => db.$queryRaw<{ id: string; version: string; path: string }[]>`
-      SELECT v.id, v.version, v.path FROM rollouts r
-      JOIN base_model_versions new ON new.id = r.base_model_version_id
-      JOIN base_model_versions v ON v.base_model_id = new.base_model_id
-      WHERE r.id = ${rolloutId} AND (v.id = new.id OR v.id IN (
-        SELECT last.base_model_version_id FROM adapters a
-        CROSS JOIN LATERAL (
-          SELECT base_model_version_id FROM adapter_versions
-          WHERE adapter_id = a.id ORDER BY number DESC LIMIT 1
-        ) AS last
-        WHERE a.base_model_id = new.base_model_id))
-      ORDER BY v.id = new.id DESC, v.id`,
+    basesOf: (rolloutId: string) =>
+      basesBeside(db, Prisma.sql`SELECT base_model_version_id FROM rollouts WHERE id = ${rolloutId}`),
+
+    /** The same of a forecast. */
+    basesOfForecast: (id: string) =>
+      basesBeside(db, Prisma.sql`SELECT base_model_version_id FROM rollout_forecasts WHERE id = ${id}`),
 
     /** Says in the row of a rollout that is to be analyzed why it waits. */
     async noteWaiting(id: string, error: { code: string; message: string }): Promise<void> {
@@ -79,4 +73,19 @@ export function createAnalysisRepository(db: Database) {
     evolutionFailed: (id: string, differences: Prisma.InputJsonArray) =>
       db.evolution.updateMany({ where: { id, state: { not: 'ready' } }, data: { state: 'failed', differences } }),
   };
+}
+
+/** @param baseModelVersion a statement of the identifier of the new one, which comes first */
+function basesBeside(db: Database, baseModelVersion: Prisma.Sql) {
+  return db.$queryRaw<{ id: string; version: string; path: string }[]>`
+    SELECT v.id, v.version, v.path FROM base_model_versions new
+    JOIN base_model_versions v ON v.base_model_id = new.base_model_id
+    WHERE new.id = (${baseModelVersion}) AND (v.id = new.id OR v.id IN (
+      SELECT last.base_model_version_id FROM adapters a
+      CROSS JOIN LATERAL (
+        SELECT base_model_version_id FROM adapter_versions
+        WHERE adapter_id = a.id ORDER BY number DESC LIMIT 1
+      ) AS last
+      WHERE a.base_model_id = new.base_model_id))
+    ORDER BY v.id = new.id DESC, v.id`;
 }

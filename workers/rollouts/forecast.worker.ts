@@ -1,28 +1,13 @@
-import {
-  PermanentError,
-  TryLaterError,
-  WorkerFaultError,
-  type HandlerContext,
-  type HandlerSet,
-} from '../../src/jobs/index.ts';
+import type { HandlerContext, HandlerSet } from '../../src/jobs/index.ts';
 import { createForecastLifecycle, type ForecastLifecycle } from '../../src/modules/forecasts/index.ts';
 import { createRolloutLifecycle, type StoredOptions } from '../../src/modules/rollouts/index.ts';
 import { BaseFitness } from '../base-fitness.ts';
-import {
-  acquireDevice,
-  faultOf,
-  isStopping,
-  machineFaultOf,
-  reportingFaults,
-  WORKER_FAULT,
-} from '../handler-faults.ts';
-import { storedProblem } from '../stored-problem.ts';
 import { NO_TRACING } from '../../src/lib/tracing/tracing.ts';
-import { examineVersions, RefusalError } from './analysis.ts';
+import { acquireDevice, reportingFaults, WORKER_FAULT } from '../handler-faults.ts';
+import { concludeAnalysis, limitAnalyses } from './analysis-end.ts';
+import { createAnalysisRepository } from './analysis.repository.ts';
+import { examineVersions } from './analysis.ts';
 import type { RolloutDependencies } from './rollout.worker.ts';
-
-/** As of the analyses of a rollout. */
-const MAX_ATTEMPTS = 5;
 
 /** Makes the handler of dry runs: it examines the versions as a rollout does, and forecasts what would follow. It plans nothing. */
 export function forecastHandlers(deps: RolloutDependencies): HandlerSet {
@@ -33,14 +18,12 @@ export function forecastHandlers(deps: RolloutDependencies): HandlerSet {
     try {
       const row = await forecasts.begin(id);
       if (row === null) return;
-      if (row.attempt - row.excusedAttempts > MAX_ATTEMPTS) await giveUp(forecasts, id);
+      await limitAnalyses(forecasts, 'forecast', row);
       const options = row.options as StoredOptions;
-      await forecast({ ...deps, tracing, slot, signal: context.signal, logger: context.logger }, forecasts, {
-        ...row,
-        options,
-      });
-    } catch (error) {
-      await conclude(forecasts, id, context, error);
+      const analysis = { ...deps, tracing, slot, signal: context.signal, logger: context.logger };
+      await forecast(analysis, forecasts, { ...row, options }).catch((error: unknown) =>
+        concludeAnalysis(forecasts, id, context, error),
+      );
     } finally {
       slot.release();
     }
@@ -48,7 +31,7 @@ export function forecastHandlers(deps: RolloutDependencies): HandlerSet {
   return {
     'rollout.forecast': ({ forecastId: id }, context) =>
       reportingFaults(async () => {
-        const bases = await forecasts.basesOf(id);
+        const bases = await createAnalysisRepository(deps.db).basesOfForecast(id);
         const note = async (message: string) => {
           await forecasts.note(id, { code: WORKER_FAULT, message });
         };
@@ -69,35 +52,4 @@ async function forecast(
   const analysisMs = Math.max(0, performance.now() - begun - evolvingMs);
   await forecasts.complete(id, { baseModelVersionId, options, refusals, analysisMs, rolloutId: null });
   context.logger.info({ forecastId: id, refusedVersions: refusals.size }, 'rollout forecast computed');
-}
-
-/** Fails a forecast whose computation never ended. @throws PermanentError */
-async function giveUp(forecasts: ForecastLifecycle, id: string): Promise<never> {
-  const code = 'too_many_attempts';
-  const message = `the computation of forecast ${id} was begun ${MAX_ATTEMPTS} times and never ended`;
-  await forecasts.fail(id, { code, message });
-  throw new PermanentError(message, { code });
-}
-
-/** Writes a permanent failure to the forecast, and throws what tells the queue whether to try again. */
-async function conclude(
-  forecasts: ForecastLifecycle,
-  id: string,
-  context: HandlerContext,
-  error: unknown,
-): Promise<never> {
-  if (error instanceof PermanentError || error instanceof TryLaterError) throw error;
-  if (error instanceof RefusalError) {
-    await forecasts.fail(id, error.problem);
-    throw new PermanentError(error.message, { cause: error });
-  }
-  if (isStopping(context.signal)) await forecasts.excuse(id, null);
-  const fault = faultOf(context.signal, error);
-  const machineFault = machineFaultOf(fault);
-  if (machineFault !== null) {
-    await forecasts.excuse(id, { ...storedProblem(fault) });
-    throw new WorkerFaultError(machineFault.message, { cause: fault });
-  }
-  if (context.lastAttempt) await forecasts.fail(id, { ...storedProblem(fault) });
-  throw fault;
 }

@@ -1,12 +1,5 @@
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
-import {
-  PermanentError,
-  TryLaterError,
-  WorkerFaultError,
-  type HandlerContext,
-  type HandlerSet,
-  type JobProducer,
-} from '../../src/jobs/index.ts';
+import { TryLaterError, type HandlerContext, type HandlerSet, type JobProducer } from '../../src/jobs/index.ts';
 import type { QuotaLimits } from '../../src/config/quotas.ts';
 import type { Database } from '../../src/lib/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
@@ -21,18 +14,11 @@ import {
 } from '../../src/modules/rollouts/index.ts';
 import { BaseFitness } from '../base-fitness.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
-import {
-  acquireDevice,
-  faultOf,
-  isStopping,
-  machineFaultOf,
-  reportingFaults,
-  WORKER_FAULT,
-} from '../handler-faults.ts';
-import { storedProblem } from '../stored-problem.ts';
+import { acquireDevice, reportingFaults, WORKER_FAULT } from '../handler-faults.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { createAnalysisRepository } from './analysis.repository.ts';
-import { analyzeVersions, RefusalError } from './analysis.ts';
+import { analyzeVersions } from './analysis.ts';
+import { concludeAnalysis, limitAnalyses } from './analysis-end.ts';
 
 export interface RolloutDependencies {
   db: Database;
@@ -49,12 +35,6 @@ export interface RolloutDependencies {
   tracing?: Tracing;
 }
 
-/**
- * Largest number of analyses of one rollout, so that one that kills its worker ends at some time. Analyses that end because the
- * worker stops or its machine fails do not count.
- */
-const MAX_ANALYSES = 5;
-
 /** Makes the handlers that plan rollouts: they verify the bases, compute the evolutions, plan the jobs and enqueue them. */
 export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
@@ -66,7 +46,7 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
     try {
       const rollout = await lifecycle.beginAnalysis(rolloutId);
       if (rollout === null) return;
-      if (rollout.attempt - rollout.excusedAttempts > MAX_ANALYSES) await giveUp(lifecycle, rolloutId);
+      await limitAnalyses(lifecycle, 'rollout', rollout);
       const { traceparent: parent } = rollout;
       const attributes = { 'readapt.rollout_id': rolloutId, 'readapt.attempt': rollout.attempt };
       await inSpan(tracing, 'rollout.prepare', { parent, attributes }, () =>
@@ -91,14 +71,6 @@ interface PlanContext extends RolloutDependencies {
   forecasts: ForecastLifecycle;
   slot: TrainingSlot;
   context: HandlerContext;
-}
-
-/** Fails a rollout whose analysis never ended. @throws PermanentError */
-async function giveUp(lifecycle: RolloutLifecycle, id: string): Promise<never> {
-  const code = 'too_many_attempts';
-  const message = `the analysis of rollout ${id} was begun ${MAX_ANALYSES} times and never ended`;
-  await lifecycle.fail(id, { code, message });
-  throw new PermanentError(message, { code });
 }
 
 async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void> {
@@ -130,7 +102,7 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
       if (await isAnalyzing()) throw new TryLaterError(`rollout ${id} was resumed`, 0);
       return;
     }
-    await conclude(lifecycle, id, context, error);
+    await concludeAnalysis(lifecycle, id, context, error);
   } finally {
     watch.stop();
   }
@@ -148,26 +120,4 @@ async function keepForecast(
   await forecasts
     .keepForRollout(id, { baseModelVersionId, options: options as StoredOptions, refusals })
     .catch((error: unknown) => logger.warn({ err: error }, 'the rollout goes on without a forecast'));
-}
-
-/** Writes a permanent failure to the rollout, and throws what tells the queue whether to try again. */
-async function conclude(
-  lifecycle: RolloutLifecycle,
-  id: string,
-  context: HandlerContext,
-  error: unknown,
-): Promise<never> {
-  if (error instanceof RefusalError) {
-    await lifecycle.fail(id, error.problem);
-    throw new PermanentError(error.message, { cause: error });
-  }
-  if (isStopping(context.signal)) await lifecycle.excuse(id, null);
-  const fault = faultOf(context.signal, error);
-  const machineFault = machineFaultOf(fault);
-  if (machineFault !== null) {
-    await lifecycle.excuse(id, { ...storedProblem(fault) });
-    throw new WorkerFaultError(machineFault.message, { cause: fault });
-  }
-  if (context.lastAttempt) await lifecycle.fail(id, { ...storedProblem(fault) });
-  throw fault;
 }

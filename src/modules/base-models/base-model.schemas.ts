@@ -35,6 +35,8 @@ export const BaseModelParams = Type.Object({
 
 const RetiresAt = Type.String({
   format: 'date-time',
+  // RFC 3339 allows leap seconds and the year 0, which JavaScript and PostgreSQL do not know.
+  pattern: '^2\\d{3}-[^.]*:[0-5]\\d(\\.\\d+)?([Zz]|[+-]\\d\\d:\\d\\d)$',
   description:
     'When the version is no longer served. Nothing happens by itself then; `…/at-risk` says what it would hit.',
 });

@@ -2,7 +2,7 @@ import { NO_QUOTAS, type QuotaLimits } from '../../config/quotas.ts';
 import { withTransaction, type Database, type Prisma } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
 import { recordEvent } from '../events/index.ts';
-import { createJobRooms } from '../quotas/index.ts';
+import { createJobRooms, type JobRoom } from '../quotas/index.ts';
 import {
   assignWaves,
   fleetOf,
@@ -22,6 +22,9 @@ import { quantileOf } from './prediction/simulate.ts';
 
 export type ForecastLifecycle = ReturnType<typeof createForecastLifecycle>;
 
+/** Number of tenants whose quotas are read at once. */
+const PAGE = 1000;
+
 /** What a forecast is computed from, once the versions are analyzed. */
 export interface AnalyzedFleet {
   readonly baseModelVersionId: string;
@@ -38,6 +41,14 @@ export interface AnalyzedFleet {
 export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Database; quotas?: QuotaLimits }) {
   const forecasts = createForecastRepository(db);
   const jobRooms = createJobRooms({ db, defaults: quotas });
+  /** As a rollout does, which plans so many adapters at a time. */
+  const roomsInPages: Parameters<typeof countFleet>[3] = async (tx, tenantIds) => {
+    const rooms = new Map<string, JobRoom>();
+    for (let start = 0; start < tenantIds.length; start += PAGE) {
+      for (const [id, room] of await jobRooms.rooms(tx, tenantIds.slice(start, start + PAGE))) rooms.set(id, room);
+    }
+    return rooms;
+  };
   const end = (id: string, found: { result: ForecastResult } | { error: Prisma.InputJsonObject }) =>
     withTransaction(db, async (tx) => {
       if (!(await forecasts.end(tx, id, found))) return;
@@ -50,15 +61,11 @@ export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Databa
 
   const compute = async (fleet: AnalyzedFleet): Promise<ForecastResult> => {
     // Tenants with a limit of jobs are locked until the end of this transaction, so it only counts.
-    const counted = await withTransaction(db, (tx) =>
-      countFleet(tx, fleetOf(fleet), fleet.refusals, (inTx, ids) => jobRooms.rooms(inTx, ids)),
-    );
+    const counted = await withTransaction(db, (tx) => countFleet(tx, fleetOf(fleet), fleet.refusals, roomsInPages));
     return predict(db, fleet, counted);
   };
 
   return {
-    basesOf: (id: string) => forecasts.basesOf(id),
-
     /** Begins the computation, or takes over that of a worker that has died. Null if it is not to be computed. */
     begin: (id: string): Promise<ForecastRow | null> => forecasts.begin(id),
 

@@ -123,20 +123,6 @@ export function createForecastRepository(db: Queryable) {
         select: { id: true },
       }),
 
-    /** The base model versions that a forecast reads: the new one, and those that adapters have versions for. */
-    basesOf: (id: string) =>
-      db.$queryRaw<{ id: string; version: string; path: string }[]>`
-        SELECT v.id, v.version, v.path FROM rollout_forecasts f
-        JOIN base_model_versions new ON new.id = f.base_model_version_id
-        JOIN base_model_versions v ON v.base_model_id = new.base_model_id
-        WHERE f.id = ${id} AND (v.id = new.id OR v.id IN (
-          SELECT last.base_model_version_id FROM adapters a
-          CROSS JOIN LATERAL (
-            SELECT base_model_version_id FROM adapter_versions WHERE adapter_id = a.id ORDER BY number DESC LIMIT 1
-          ) AS last
-          WHERE a.base_model_id = new.base_model_id))
-        ORDER BY v.id = new.id DESC, v.id`,
-
     /** The evolutions to a base model version, without the large figures of every module. */
     drifts: (baseModelVersionId: string) =>
       db.$queryRaw<DriftRow[]>`

@@ -3,7 +3,7 @@ import { PageQuery } from '../../lib/pagination.ts';
 import { ErrorOf, Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 import { CreateRollout, RolloutOptions } from '../rollouts/index.ts';
 import { SKIP_REASONS } from './forecast.result.ts';
-import { LIKENESSES } from './prediction/history.repository.ts';
+import { LIKENESSES } from './prediction/likeness.ts';
 
 /** A dry run asks for what a rollout would do, in the words of the rollout. */
 export const CreateForecast = Type.Object(CreateRollout.properties, {

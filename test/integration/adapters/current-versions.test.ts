@@ -332,6 +332,8 @@ describe('the list of adapters', () => {
     expect(await events()).toBe(2);
     expect((await retire(next, null)).body).toMatchObject({ retires_at: null });
     expect((await retire(newId('baseModelVersion'), null)).status).toBe(404);
+    for (const unknown of ['2016-12-31T23:59:60Z', '0000-01-01T00:00:00Z', '2031-01-01', 'soon'])
+      expect((await retire(next, unknown)).status, unknown).toBe(400);
   });
 
   test('goes on page by page', async () => {

@@ -20,8 +20,11 @@ const predict = (each: Partial<JobClass>, fleet: Partial<FleetToPredict> = {}) =
   });
 
 describe('a prediction', () => {
-  test('of jobs that all take the same is exact', () => {
-    const { device_seconds, ttr_p50_ms, makespan_ms } = predict({ measured: measured('one', 3, 3, 3) });
+  /** Of three rollouts that do not differ. */
+  const alike = [...measured('a', 3, 3), ...measured('b', 3, 3), ...measured('c', 3, 3)];
+
+  test('of jobs that all take the same is exact, once several rollouts have said so', () => {
+    const { device_seconds, ttr_p50_ms, makespan_ms } = predict({ measured: alike });
     expect(device_seconds).toEqual({ expected: 30, low: 30, high: 30 });
     expect(makespan_ms).toEqual({ expected: 30_500, low: 30_500, high: 30_500 });
     // The fifth and the sixth job are ready 2.7 s after their turn.
@@ -39,23 +42,21 @@ describe('a prediction', () => {
 
   test('is wider where the measured jobs are of another pair, by what rollouts differ or by a guess', () => {
     const width = ({ device_seconds: { low, high } }: ReturnType<typeof predict>) => high / low;
-    const alike = [...measured('a', 3, 3), ...measured('b', 3, 3), ...measured('c', 3, 3)];
     const unlike = [...measured('a', 1, 1), ...measured('b', 3, 3), ...measured('c', 9, 9)];
     expect(width(predict({ measured: alike, samePair: false }))).toBe(1);
     expect(width(predict({ measured: unlike, samePair: false }))).toBeGreaterThan(3);
     expect(width(predict({ measured: measured('a', 3, 3, 3), samePair: false }))).toBeGreaterThan(2.5);
-    expect(width(predict({ measured: measured('a', 3, 3, 3), samePair: true }))).toBe(1);
+    const pair = width(predict({ measured: measured('a', 3, 3, 3), samePair: true }));
+    expect([pair > 1.5, pair < 2]).toEqual([true, true]);
   });
 
   test('counts waves, and jobs of several old versions', () => {
-    const other = { jobs: 10, measured: measured('other', 1), samePair: true };
-    const classes = [{ jobs: 10, measured: measured('one', 3), samePair: true }, other];
+    const ofRollouts = (seconds: number) => ['a', 'b', 'c'].flatMap((id) => measured(id, seconds));
+    const other = { jobs: 10, measured: ofRollouts(1), samePair: true };
+    const classes = [{ jobs: 10, measured: ofRollouts(3), samePair: true }, other];
     const one = predictRollout({ classes, waveShares: [1], speeds: [1, 1], jobsAhead: 0, analysisMs: 0 });
     expect(Math.abs(one.device_seconds.expected - 40)).toBeLessThan(3);
-    const waves = predict(
-      { measured: measured('one', 3) },
-      { waveShares: [0.1, 0.9], speeds: [1, 1, 1], analysisMs: 0 },
-    );
+    const waves = predict({ measured: alike }, { waveShares: [0.1, 0.9], speeds: [1, 1, 1], analysisMs: 0 });
     // One job, and then nine by three workers.
     expect(waves.makespan_ms?.expected).toBe(3000 + 9000);
   });

@@ -1,4 +1,5 @@
 import { Prisma, type Queryable } from '../../../lib/database.ts';
+import type { Likeness } from './likeness.ts';
 import type { MeasuredJob } from './predict.ts';
 
 /** Rollouts that are looked at, the newest first, and jobs of each, those that ended last. */
@@ -14,10 +15,6 @@ export interface WantedJobs {
   /** Of the dataset of one of their adapters, on average. */
   readonly rows: number;
 }
-
-/** How like the measured jobs are to those that are predicted, the most alike first. */
-export const LIKENESSES = ['pair', 'base_model', 'size'] as const;
-export type Likeness = (typeof LIKENESSES)[number];
 
 export const historyRepository = {
   /**

@@ -1,5 +1,6 @@
 import type { Queryable } from '../../../lib/database.ts';
-import { historyRepository, LIKENESSES, type Likeness, type WantedJobs } from './history.repository.ts';
+import { historyRepository, type WantedJobs } from './history.repository.ts';
+import { LIKENESSES, type Likeness } from './likeness.ts';
 import { predictRollout, type FleetToPredict, type JobClass, type MeasuredJob, type Prediction } from './predict.ts';
 
 /** Fewer measured jobs say too little: those of the next likeness are taken. */

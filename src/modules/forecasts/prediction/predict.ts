@@ -47,8 +47,11 @@ const FEWEST_RUNS = 20;
 
 /** With so many measured rollouts, their own differences say how much rollouts differ. */
 const ENOUGH_ROLLOUTS = 3;
-/** Otherwise a rollout is taken to be up to so many times as slow or as fast as what was measured. */
-const UNKNOWN_FACTOR = 2;
+/**
+ * Otherwise a rollout is taken to be up to so many times as slow or as fast as what was measured: less between the same two versions, where
+ * only the adapters are others.
+ */
+const UNKNOWN_FACTOR = { pair: Math.SQRT2, other: 2 } as const;
 
 /** The same numbers give the same prediction. */
 const SEED = 17;
@@ -110,13 +113,13 @@ function drawFrom(classes: readonly JobClass[], random: Random): (random: Random
 }
 
 /**
- * By what all jobs of a rollout are slower or faster together than the measured ones. Between the same two versions it is 1. Where
- * several rollouts were measured, it is the mean of one of them over the mean of all, and otherwise a guess that says so.
+ * By what all jobs of a rollout are slower or faster together than the measured ones: where several rollouts were measured, the mean of
+ * one of them over the mean of all, and otherwise a guess.
  */
 function factorOf({ measured, samePair }: JobClass, random: Random): number {
-  if (samePair) return 1;
   const rollouts = [...new Set(measured.map(({ rolloutId }) => rolloutId))];
-  if (rollouts.length < ENOUGH_ROLLOUTS) return UNKNOWN_FACTOR ** (2 * random.uniform() - 1);
+  const guess = UNKNOWN_FACTOR[samePair ? 'pair' : 'other'];
+  if (rollouts.length < ENOUGH_ROLLOUTS) return guess ** (2 * random.uniform() - 1);
   const one = pick(rollouts, random);
   const ofOne = measured.filter(({ rolloutId }) => rolloutId === one);
   return meanOf(ofOne) / Math.max(Number.MIN_VALUE, meanOf(measured));

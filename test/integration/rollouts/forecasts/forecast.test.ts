@@ -199,6 +199,26 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     expect(rollout.jobs).toEqual({ ready: 2, failed: 4 });
   });
 
+  test('takes the times of another base model by parameters and rows where nothing else was measured', async () => {
+    await world.work(fleet);
+    await world.ended(await world.start(fleet, {}), 'completed');
+    const other = await world.fleetOf({ tenants: 1, adapters: 4 });
+    const { db } = world;
+    const predicted = async () => {
+      const { basis, figures } = await ended(await ask({}, other.newVersionId));
+      expect(basis).toMatchObject([{ likeness: 'size', jobs: 5 }]);
+      return figures.device_seconds.predicted!;
+    };
+    const before = await predicted();
+    await db.dataset.updateMany({ where: { tenantId: other.tenants[0]! }, data: { rows: 10 } });
+    expect((await predicted()) / before).toBeCloseTo(10, 6);
+    await db.baseModelVersion.update({ where: { id: fleet.newVersionId }, data: { parameters: 500 } });
+    expect((await predicted()) / before).toBeCloseTo(20, 6);
+    // What is not known cannot be scaled.
+    await db.baseModelVersion.update({ where: { id: fleet.newVersionId }, data: { parameters: null } });
+    expect(await ended(await ask({}, other.newVersionId))).toMatchObject({ basis: [{ likeness: null, jobs: 0 }] });
+  });
+
   test('fails where the new version cannot be used, and tells why', async () => {
     await world.work(fleet);
     await world.db.baseModelVersion.update({
@@ -208,6 +228,16 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     const forecast = await ended(await ask(), 'failed');
     expect(forecast.error).toMatchObject({ code: 'base_model_version_changed' });
     expect(await world.eventsOf(forecast.id)).toEqual(['rollout_forecast.requested', 'rollout_forecast.failed']);
+  });
+
+  test('ends at some time even if it takes each worker down', async () => {
+    const id = await ask();
+    await world.db.rolloutForecast.update({
+      where: { id },
+      data: { state: 'computing', attempt: 7, excusedAttempts: 2 },
+    });
+    await world.work(fleet);
+    expect((await ended(id, 'failed')).error).toMatchObject({ code: 'too_many_attempts' });
   });
 
   test('is begun by the sweeper if the queue has lost it', async () => {

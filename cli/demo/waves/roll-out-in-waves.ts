@@ -1,0 +1,87 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { familyPath } from '../fleet.ts';
+import { followRollout, type FollowedRollout } from '../follow-rollout.ts';
+import type { RegisteredFleet } from '../register-fleet.ts';
+import { describeForecast, type Forecast } from './forecast-text.ts';
+
+const POLL_MS = 250;
+
+/**
+ * Half of the fleet is the canary. Its jobs lose more than one row in fifty that the imported adapters have right, which a gate that
+ * bounds what is lost on balance lets through, so the condition trips.
+ */
+const POLICY = { waves: [{ count: 3 }], pause_if: { negative_flips: 0.02, min_jobs: 3 } } as const;
+
+interface StoryOptions {
+  readonly control: 'sample' | 'all' | 'none';
+  readonly seed: number;
+  readonly signal: AbortSignal;
+  say(line: string): void;
+}
+
+/** A rollout that was followed to its end. */
+export interface FollowedInWaves extends FollowedRollout {
+  /** Whether its own condition has paused it after the canary, so that a person had to resume it. */
+  readonly wasPaused: boolean;
+}
+
+/** Registers version 2 by a dry run, and rolls it out in two waves, of which the first one is looked at before the second begins. */
+export async function rollOutInWaves(fleet: RegisteredFleet, options: StoryOptions): Promise<FollowedInWaves> {
+  const { signal, say } = options;
+  const request = { control: options.control, seed: options.seed, policy: POLICY };
+  say('dry run: version 2 is registered, and nothing begins yet');
+  const { base_model_version: version, forecast } = await fleet.operator.post<{
+    base_model_version: { id: string };
+    forecast: Forecast;
+  }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
+    ...{ version: '2', path: familyPath('v2'), rollout: request, dry_run: true },
+  });
+  say(describeForecast(await computed(fleet, forecast.id, signal)));
+
+  const started = Date.now();
+  const body = { base_model_version_id: version.id, options: request };
+  const { id } = await fleet.operator.post<{ id: string }>('/v1/rollouts', body);
+  say(`\nrollout ${id} begins with its canary; the other jobs are held\n`);
+  const canary = await followRollout(fleet, id, { signal, started });
+  if (canary.rollout.state !== 'paused') return { ...canary, wasPaused: false };
+  say(`\npaused by itself: ${canary.rollout.paused_reason?.message ?? 'no reason is given'}`);
+  say('dry run of the rest, from what the canary has taken:');
+  const rest = await fleet.operator.post<Forecast>('/v1/rollout-forecasts', body);
+  say(describeForecast(await computed(fleet, rest.id, signal)));
+
+  say('\na person has looked at the canary, finds it good enough, and resumes\n');
+  await fleet.operator.post(`/v1/rollouts/${id}/resume`, {});
+  return { ...(await followRollout(fleet, id, { signal, started })), wasPaused: true };
+}
+
+async function computed(fleet: RegisteredFleet, id: string, signal: AbortSignal): Promise<Forecast> {
+  for (;;) {
+    const forecast = await fleet.operator.get<Forecast>(`/v1/rollout-forecasts/${id}`);
+    if (forecast.state === 'computed') return forecast;
+    if (forecast.state === 'failed')
+      throw new Error(`the dry run has failed: ${forecast.error?.message ?? 'no reason'}`);
+    await sleep(POLL_MS);
+    signal.throwIfAborted();
+  }
+}
+
+/**
+ * Rolls a rollout back, which starts no work.
+ * @returns whether for each adapter that it had published for, what was served before is served again
+ */
+export async function rollBack(
+  fleet: RegisteredFleet,
+  { rollout, jobs }: FollowedRollout,
+  say: StoryOptions['say'],
+): Promise<boolean> {
+  const published = jobs.filter(({ published_version_id: version }) => version !== null).length;
+  const begun = Date.now();
+  const { rolled_back: count } = await fleet.operator.post<{ rolled_back: number }>(
+    `/v1/rollouts/${rollout.id}/rollback`,
+    {},
+  );
+  say(
+    `rolled back: ${count} of ${published} adapters are served on version 2 no more, ${Date.now() - begun} ms after the request`,
+  );
+  return count === published;
+}
