@@ -125,7 +125,7 @@ export function streamsTable(figures: StreamFigures): string {
     { seconds: duration, events, queries, apiCpuMs, databaseCpuMs }: LoadFigures,
   ): string[] => [
     open,
-    `${(events / duration).toFixed(0)}`,
+    (events / duration).toFixed(1),
     (queries / duration).toFixed(1),
     `${(apiCpuMs / duration / 10).toFixed(1)} %`,
     `${(databaseCpuMs / duration / 10).toFixed(1)} %`,
