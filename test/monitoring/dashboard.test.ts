@@ -54,6 +54,9 @@ beforeAll(async () => {
     const [ended] = await prometheus.query('sum(readapt_jobs_ended_total{kind="adaptation",state="ready"})');
     return ended?.value === 2;
   });
+  // Workers report themselves every five seconds.
+  const hasReported = async () => (await prometheus.query('readapt_worker_tokens_per_second')).length > 0;
+  await eventually('Prometheus has seen how fast the worker has trained', hasReported, 15_000);
 }, 120_000);
 afterAll(async () => {
   await prometheus?.stop();
@@ -80,7 +83,6 @@ test('every query of the dashboard is one, and shows something where there is so
   for (const { panel, query } of await dashboardQueries()) {
     const hasSeries = async () => (await prometheus.query(query)).length > 0;
     if (empty.has(panel)) expect(await hasSeries(), panel).toBe(false);
-    // Workers report themselves every five seconds.
     else await eventually(`${panel} shows something: ${query}`, hasSeries, 15_000);
   }
 });
