@@ -109,13 +109,17 @@ export const reportRepository = {
   },
 
   async speedup(tx: Transaction, selection: Selection): Promise<SpeedupRow> {
+    // Joined by itself, the planner may read all jobs of the rollout for each control.
     const [row] = await tx.$queryRaw<SpeedupRow[]>`
+      WITH chosen AS MATERIALIZED (
+        SELECT j.rollout_id, j.adapter_id, j.kind, j.ttr_ms, j.queue_wait_ms, j.held_ms FROM jobs j WHERE ${selected(selection)}
+      )
       SELECT count(ratio)::int AS pairs, percentile_cont(0.5) WITHIN GROUP (ORDER BY ratio) AS median,
         avg(ln(ratio)) AS log_mean, stddev_samp(ln(ratio)) AS log_deviation
       FROM (
-        SELECT ${SPEEDUP} AS ratio FROM jobs c
-        JOIN jobs j ON j.rollout_id = c.rollout_id AND j.adapter_id = c.adapter_id AND j.kind = 'adaptation'
-        WHERE c.kind = 'control' AND ${selected(selection)}
+        SELECT ${SPEEDUP} AS ratio FROM chosen c
+        JOIN chosen j ON j.rollout_id = c.rollout_id AND j.adapter_id = c.adapter_id AND j.kind = 'adaptation'
+        WHERE c.kind = 'control'
       ) AS paired WHERE ratio > 0`;
     return row ?? { pairs: 0, median: null, log_mean: null, log_deviation: null };
   },
