@@ -37,10 +37,15 @@ export interface Page<T> {
   next_cursor: string | null;
 }
 
+/** Whether a cursor may hold this as the identifier of a row. */
+export function isIdentifier(id: string): boolean {
+  return /^[\w:.-]{1,100}$/.test(id);
+}
+
 /** The identifier after which a page starts. @throws AppError 400 `invalid_cursor` */
 export function decodeCursor(cursor: string): string {
   const id = Buffer.from(cursor, 'base64url').toString('utf8');
-  if (!/^[\w:.-]{1,100}$/.test(id) || encodeCursor(id) !== cursor) {
+  if (!isIdentifier(id) || encodeCursor(id) !== cursor) {
     throw new AppError({
       code: 'invalid_cursor',
       status: 400,

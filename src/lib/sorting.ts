@@ -1,7 +1,7 @@
 import Type from 'typebox';
 import { Prisma } from './database.ts';
 import { AppError } from './errors.ts';
-import { decodeCursor, encodeCursor, type PageQuery } from './pagination.ts';
+import { decodeCursor, encodeCursor, isIdentifier, type PageQuery } from './pagination.ts';
 
 /** How the values of a column are written in cursors, and read from there by SQL. */
 const KINDS = {
@@ -116,8 +116,7 @@ function positionOf(
   if (sort === null) return { value: '', id: decodeCursor(cursor) };
   const [of, value, id] = partsOf(cursor);
   if (of !== sort || typeof value !== 'string' || typeof id !== 'string') throw invalid(cursor, sort);
-  if (!/^[\w:.-]{1,100}$/.test(id) || (column !== null && !KINDS[column.kind].isValid(value)))
-    throw invalid(cursor, sort);
+  if (!isIdentifier(id) || (column !== null && !KINDS[column.kind].isValid(value))) throw invalid(cursor, sort);
   return { value, id };
 }
 

@@ -32,10 +32,15 @@ describe('the waves of a fleet', () => {
 
   const [internal, beta] = [{ label: { tier: 'internal' } }, { label: { beta: 'yes' } }];
 
-  test.each<[string, Waves, number[][], number[], Record<number, number>]>([
-    ['a label takes all that have it', [internal], [[2, 9]], [0], { 2: 1, 9: 1 }],
-    ['and then a size takes others', [internal, { count: 3 }], [[2, 9]], [0, 4], { 2: 1, 9: 1 }],
-    ['whom an earlier wave has is not taken again', [{ count: 2 }, internal], [[2, 9]], [2, 2], { 9: 2 }],
+  test.each<[string, Waves, number[][], { places: number[]; members: Record<number, number> }]>([
+    ['a label takes all that have it', [internal], [[2, 9]], { places: [0], members: { 2: 1, 9: 1 } }],
+    ['and then a size takes others', [internal, { count: 3 }], [[2, 9]], { places: [0, 4], members: { 2: 1, 9: 1 } }],
+    [
+      'whom an earlier wave has is not taken again',
+      [{ count: 2 }, internal],
+      [[2, 9]],
+      { places: [2, 2], members: { 9: 2 } },
+    ],
     [
       'two labels, the earlier one first',
       [internal, beta],
@@ -43,25 +48,22 @@ describe('the waves of a fleet', () => {
         [2, 9],
         [9, 10],
       ],
-      [0, 0],
-      { 2: 1, 9: 1, 10: 2 },
+      { places: [0, 0], members: { 2: 1, 9: 1, 10: 2 } },
     ],
     [
       'sizes and labels by turns',
       [{ count: 1 }, internal, { percent: 30 }, beta],
       [[3], [4, 8]],
-      [1, 1, 5, 5],
-      { 3: 2, 8: 4 },
+      { places: [1, 1, 5, 5], members: { 3: 2, 8: 4 } },
     ],
-    ['a label that nobody has is an empty wave', [internal, { count: 1 }], [[]], [0, 1], {}],
+    ['a label that nobody has is an empty wave', [internal, { count: 1 }], [[]], { places: [0, 1], members: {} }],
     [
       'a label that all have is the last wave',
       [internal, { count: 1 }],
       [[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]],
-      [],
-      { 1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1, 8: 1, 9: 1, 10: 1 },
+      { places: [], members: { 1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1, 8: 1, 9: 1, 10: 1 } },
     ],
-  ])('%s', (_, waves, labelled, places, members) => {
+  ])('%s', (_, waves, labelled, { places, members }) => {
     const assigned = assignWaves(waves, fleet(10, ...labelled));
     expect(assigned.limits).toEqual(ranks(places));
     expect(Object.fromEntries(assigned.members.map(({ adapterId, wave }) => [adapterId.slice(1), wave]))).toEqual(
