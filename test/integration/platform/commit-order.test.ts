@@ -3,6 +3,7 @@ import { withTransaction, type Transaction } from '../../../src/lib/database.ts'
 import { newId } from '../../../src/lib/ids.ts';
 import { recordEvent } from '../../../src/modules/events/index.ts';
 import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
+import { leftOpen } from '../events/support.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { planEntries } from '../queue/plan-entries.ts';
 import { eventually } from '../queue/test-queue.ts';
@@ -26,19 +27,8 @@ const get = async (url: string, key?: string) => {
 };
 
 /** Does some work in a transaction and leaves it open. @returns what commits it */
-async function opened(work: (tx: Transaction) => Promise<unknown>, db = app.db): Promise<() => Promise<void>> {
-  let commit = (): void => undefined;
-  const held = new Promise<void>((resolve) => (commit = resolve));
-  let done = (): void => undefined;
-  const worked = new Promise<void>((resolve) => (done = resolve));
-  const ended = withTransaction(db, async (tx) => {
-    await work(tx);
-    done();
-    await held;
-  });
-  await Promise.race([worked, ended]);
-  return () => (commit(), ended);
-}
+const opened = (work: (tx: Transaction) => Promise<unknown>, db = app.db): Promise<() => Promise<void>> =>
+  leftOpen(db, work);
 
 interface Cursor {
   readonly url: string;
