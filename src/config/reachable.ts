@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { API_CONNECTIONS_VARIABLE, WORKER_CONNECTIONS_VARIABLE } from './config.ts';
+import { API_CONNECTIONS_VARIABLE, WORKER_CONNECTIONS_VARIABLE } from './variables.ts';
 import { SetupError } from './setup-error.ts';
 
 const TIMEOUT_MS = 10_000;

@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
-import { SECRET_KEY_VARIABLE, type Config } from './config.ts';
+import { type Config } from './config.ts';
+import { SECRET_KEY_VARIABLE } from './variables.ts';
 import { SetupError } from './setup-error.ts';
 import { SECRET_KEY_PATTERN } from './webhook-settings.ts';
 

@@ -1,4 +1,5 @@
-import { ROW_SECURITY_VARIABLE, type Config } from '../config/config.ts';
+import { type Config } from '../config/config.ts';
+import { ROW_SECURITY_VARIABLE } from '../config/variables.ts';
 import { SetupError } from '../config/setup-error.ts';
 import { confinementProblem } from '../embedded/index.ts';
 import type { Logger } from '../lib/logger.ts';

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
-import { WORKER_METRICS_VARIABLE } from '../../src/config/config.ts';
+import { WORKER_METRICS_VARIABLE } from '../../src/config/variables.ts';
 import { SetupError } from '../../src/config/setup-error.ts';
 
 export interface MetricsServer {

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
-import { UPLOAD_LIMIT_VARIABLE } from '../../config/config.ts';
+import { UPLOAD_LIMIT_VARIABLE } from '../../config/variables.ts';
 import { AppError } from '../../lib/errors.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
-import { UPLOAD_LIMIT_VARIABLE } from '../../config/config.ts';
+import { UPLOAD_LIMIT_VARIABLE } from '../../config/variables.ts';
 import { pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { answerOnce, createdBelow } from '../../plugins/idempotency/answer-once.ts';

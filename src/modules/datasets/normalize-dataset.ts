@@ -7,7 +7,7 @@ import {
   type DatasetSplit,
 } from '../../../core/formats/dataset/dataset-row.ts';
 import { assignSplit } from '../../../core/formats/dataset/dataset-split.ts';
-import { ROW_LIMIT_VARIABLE } from '../../config/config.ts';
+import { ROW_LIMIT_VARIABLE } from '../../config/variables.ts';
 import { AppError, unprocessable } from '../../lib/errors.ts';
 
 /** Number of rows by split. */

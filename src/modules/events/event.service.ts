@@ -1,4 +1,4 @@
-import { EVENT_RETENTION_VARIABLE } from '../../config/config.ts';
+import { EVENT_RETENTION_VARIABLE } from '../../config/variables.ts';
 import type { Database } from '../../lib/database.ts';
 import { notFound } from '../../lib/errors.ts';
 import { toTimestamp } from '../../lib/schemas.ts';

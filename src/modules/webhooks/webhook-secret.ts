@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { SECRET_KEY_VARIABLE } from '../../config/config.ts';
+import { SECRET_KEY_VARIABLE } from '../../config/variables.ts';
 import { AppError } from '../../lib/errors.ts';
 import type { SecretBox } from '../../lib/secret-box.ts';
 

@@ -1,4 +1,4 @@
-import { EVENT_RETENTION_VARIABLE, WEBHOOK_RANGES_VARIABLE } from '../../config/config.ts';
+import { EVENT_RETENTION_VARIABLE, WEBHOOK_RANGES_VARIABLE } from '../../config/variables.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { AppError, conflict, notFound, unprocessable } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';

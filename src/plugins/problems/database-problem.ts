@@ -1,4 +1,4 @@
-import { API_CONNECTIONS_VARIABLE } from '../../config/config.ts';
+import { API_CONNECTIONS_VARIABLE } from '../../config/variables.ts';
 import { isDatabaseFull, isDatabaseReadOnly, isDatabaseUnavailable, isOutOfConnections } from '../../lib/database.ts';
 import { AppError } from '../../lib/errors.ts';
 

@@ -5,7 +5,8 @@ import { withTransaction } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { writeAuditEntry } from '../../../src/modules/audit/index.ts';
 import { createAdapterWorld, rawTar, good, type AdapterWorld } from '../adapters/support.ts';
-import { controlWrites, type Write } from './control-writes.ts';
+import { controlWrites } from './control-writes.ts';
+import type { Write } from './write.ts';
 
 const SECRET_TEXT = 'nobody else may read this row';
 

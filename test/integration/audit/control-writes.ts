@@ -1,19 +1,7 @@
-import type { LightMyRequestResponse } from 'fastify';
 import { expect } from 'vitest';
 import type { TestApp } from '../support/index.ts';
 import { webhookWrites } from './webhook-writes.ts';
-
-type Answer = Pick<LightMyRequestResponse, 'statusCode' | 'headers' | 'body'> & { json(): { id: string } };
-
-/** An operation that writes, and what the audit log says of it. */
-export interface Write {
-  /** Performs the operation and returns its answer. What it needs beforehand is made by `given`. */
-  run(given: string): Promise<Answer>;
-  given?(): Promise<string>;
-  actor: 'operator' | 'tenant';
-  /** What the entry says besides. */
-  entry?: object;
-}
+import type { Answer, Write } from './write.ts';
 
 interface Callers {
   operator(method: 'POST' | 'PATCH', url: string, payload?: object): Promise<Answer>;

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { newId } from '../../../src/lib/ids.ts';
 import type { TestApp } from '../support/index.ts';
-import type { Write } from './control-writes.ts';
+import type { Write } from './write.ts';
 
 interface Callers {
   tenant(method: 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object): ReturnType<Write['run']>;

@@ -1,4 +1,4 @@
-import { EVENT_STREAMS_VARIABLE, TENANT_EVENT_STREAMS_VARIABLE } from '../../../config/config.ts';
+import { EVENT_STREAMS_VARIABLE, TENANT_EVENT_STREAMS_VARIABLE } from '../../../config/variables.ts';
 import { AppError } from '../../../lib/errors.ts';
 
 /** When a refused client may try again, in seconds. Nobody knows when a stream ends. */

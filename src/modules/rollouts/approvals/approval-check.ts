@@ -1,4 +1,5 @@
-import { APPROVAL_SECRET_VARIABLE, WEBHOOK_RANGES_VARIABLE, type Config } from '../../../config/config.ts';
+import { type Config } from '../../../config/config.ts';
+import { APPROVAL_SECRET_VARIABLE, WEBHOOK_RANGES_VARIABLE } from '../../../config/variables.ts';
 import { AppError, unprocessable } from '../../../lib/errors.ts';
 import { createAddressPolicy } from '../../../lib/outgoing/address-policy.ts';
 import { urlProblem } from '../../../lib/outgoing/target.ts';

@@ -1,4 +1,4 @@
-import { SECRET_KEY_VARIABLE } from '../../../config/config.ts';
+import { SECRET_KEY_VARIABLE } from '../../../config/variables.ts';
 import type { Database } from '../../../lib/database.ts';
 import type { Logger } from '../../../lib/logger.ts';
 import type { Post, SendResult } from '../../../lib/outgoing/post.ts';

@@ -1,0 +1,19 @@
+// Names of settings that messages of other modules name.
+
+/** The variables of limits that a refused upload names. */
+export const UPLOAD_LIMIT_VARIABLE = 'READAPT_UPLOAD_LIMIT_BYTES';
+export const ROW_LIMIT_VARIABLE = 'READAPT_DATASET_ROW_LIMIT';
+/** The variable that a reader of events is told of who comes too late. */
+export const EVENT_RETENTION_VARIABLE = 'READAPT_EVENT_RETENTION_DAYS';
+export const AUDIT_RETENTION_VARIABLE = 'READAPT_AUDIT_RETENTION_DAYS';
+export const API_CONNECTIONS_VARIABLE = 'READAPT_API_CONNECTIONS';
+export const WORKER_CONNECTIONS_VARIABLE = 'READAPT_WORKER_CONNECTIONS';
+/** The variables of limits that a refused stream of events names. */
+export const EVENT_STREAMS_VARIABLE = 'READAPT_EVENT_STREAMS';
+export const TENANT_EVENT_STREAMS_VARIABLE = 'READAPT_TENANT_EVENT_STREAMS';
+export const SECRET_KEY_VARIABLE = 'READAPT_SECRET_KEY';
+/** The variable that a refused webhook address names. */
+export const WEBHOOK_RANGES_VARIABLE = 'READAPT_WEBHOOK_ALLOWED_RANGES';
+export const APPROVAL_SECRET_VARIABLE = 'READAPT_APPROVAL_SECRET';
+export const WORKER_METRICS_VARIABLE = 'READAPT_WORKER_METRICS_PORT';
+export const ROW_SECURITY_VARIABLE = 'READAPT_ROW_SECURITY';
