@@ -52,6 +52,8 @@ async function consume(
         'rollout.plan_in_waves': () => Promise.resolve(),
         'baselines.measure': () => Promise.resolve(),
         'outcomes.measure': () => Promise.resolve(),
+        'rollout.forecast': () => Promise.resolve(),
+        'adaptation.provision': () => Promise.resolve(),
       },
       {
         'adaptation.run': async ({ jobId }, context) => {

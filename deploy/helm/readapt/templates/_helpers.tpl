@@ -54,6 +54,23 @@ securityContext:
       key: {{ .Values.database.key }}
 {{- end }}
 
+{{- define "readapt.sending" -}}
+{{- with .Values.secretKey }}{{- if .existingSecret }}
+- name: READAPT_SECRET_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .key }}
+{{- end }}{{- end }}
+{{- with .Values.approvalSecret }}{{- if .existingSecret }}
+- name: READAPT_APPROVAL_SECRET
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .key }}
+{{- end }}{{- end }}
+{{- end }}
+
 {{- define "readapt.environment" -}}
 {{ include "readapt.database" . }}
 - name: REDIS_URL
