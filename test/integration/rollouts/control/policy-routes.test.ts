@@ -63,7 +63,7 @@ describe('a policy', () => {
     expect((await send('PATCH', model, { policy })).body.policy).toMatchObject(policy);
     const ofPolicy = await accept();
     expect(ofPolicy.body.options).toMatchObject({ strategy: 'reuse', control: 'sample', control_fraction: 0.25 });
-    expect(ofPolicy.body.options.policy).toEqual({ approve: 'auto', concurrency: 2, priority: 'low' });
+    expect(ofPolicy.body.options.policy).toEqual({ ...DEFAULTS, concurrency: 2, priority: 'low' });
     await send('POST', `/v1/rollouts/${ofPolicy.body.id}/cancel`, {});
     const own = await accept({ strategy: 'scratch', control: 'none' });
     expect(own.body.options).toMatchObject({ strategy: 'scratch', control: 'none', policy: { concurrency: 2 } });
