@@ -75,13 +75,13 @@ describe(`the fair order, queue on ${queueKind}`, () => {
   });
 
   test('all jobs of a rollout of high priority come before those of others, and controls last', async () => {
-    const fleet = await world.fleetOf({ tenants: 1, adapters: 6 });
-    const urgent = await addVersion(world.db, fleet);
-    const low = await world.start(fleet, {}, { control: 'all', policy: { priority: 'low' } });
-    const normal = await rollOut(await addVersion(world.db, fleet));
-    const high = await rollOut(urgent, { policy: { priority: 'high' } });
+    const fleets = [];
+    for (let i = 0; i < 3; i++) fleets.push(await world.fleetOf({ tenants: 1, adapters: 6 }));
+    const low = await world.start(fleets[0]!, {}, { control: 'all', policy: { priority: 'low' } });
+    const normal = await world.start(fleets[1]!, {});
+    const high = await world.start(fleets[2]!, {}, { policy: { priority: 'high' } });
     for (const id of [low, normal, high]) await world.plan(id);
-    await world.work(fleet);
+    await world.work(fleets[0]!);
     for (const id of [low, high, normal]) await world.ended(id, 'completed');
     const jobs = await world.db.job.findMany({ orderBy: { startedAt: 'asc' } });
     expect(jobs.map(({ rolloutId, kind }) => [rolloutId, kind])).toEqual([
