@@ -25,11 +25,14 @@ async function inOrder(ids: readonly string[]) {
 
 describe(`the choice of a job, queue on ${queueKind}`, () => {
   test('of one tenant, the earliest deadline begins first, and other tenants lose no turn by it', async () => {
-    const fleet = await world.fleetOf({ tenants: 2, adapters: 12 });
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 24, of: [18, 6] });
     const [one, other] = fleet.tenants as [string, string];
-    const open = await planned(fleet, {});
-    const late = await planned(fleet, { deadline: '2999-02-01T00:00:00Z', selection: { tenants: [one] } });
-    const early = await planned(fleet, { deadline: '2999-01-01T00:00:00Z', selection: { tenants: [one] } });
+    const all = await world.db.adapter.findMany({ where: { tenantId: one }, select: { id: true } });
+    // Each rollout takes others, so that none supersedes another.
+    const six = (from: number) => all.slice(from, from + 6).map(({ id }) => id);
+    const open = await planned(fleet, { selection: { tenants: [other], adapters: six(0) } });
+    const late = await planned(fleet, { deadline: '2999-02-01T00:00:00Z', selection: { adapters: six(6) } });
+    const early = await planned(fleet, { deadline: '2999-01-01T00:00:00Z', selection: { adapters: six(12) } });
     await world.work(fleet);
     const jobs = await inOrder([open, late, early]);
     const own = jobs.filter(({ tenantId }) => tenantId === one).map(({ rolloutId }) => rolloutId);
