@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { NO_QUOTAS } from '../../../../src/config/quotas.ts';
 import { withTransaction, type Database } from '../../../../src/lib/database.ts';
 import { unrecorded } from '../../../../src/lib/record-answer.ts';
+import type { RecordChange } from '../../../../src/lib/record-change.ts';
 import type { ChangedRolloutJobs } from '../../../../src/modules/jobs/by-filter/by-filter.schemas.ts';
 import { createJobsByFilter } from '../../../../src/modules/jobs/by-filter/jobs-by-filter.ts';
 import {
@@ -10,6 +11,7 @@ import {
   createRolloutService,
   type StoredOptions,
 } from '../../../../src/modules/rollouts/index.ts';
+import { confineTo } from '../../../../src/tenancy/confined-database.repository.ts';
 import { createFleet, type Fleet, type FleetSize } from '../../queue/fleet.ts';
 import { createTestQueue, queueKind, type TestQueue } from '../../queue/test-queue.ts';
 import { createTestApp, createTestKey, type TestApp } from '../../support/index.ts';
@@ -166,6 +168,20 @@ describe(`jobs by a filter, queue on ${queueKind}`, () => {
     ]);
   });
 
+  test.each([
+    ['by the conditions of the query alone', (tenantId: string) => ({ database: db, scope: tenantId })],
+    ['by the database alone', (tenantId: string) => ({ database: confineTo(db, tenantId), scope: null })],
+  ])('are the own ones of a tenant %s', async (_what, callerOf) => {
+    const { fleet, rolloutId } = await planned({ tenants: 2, adapters: 6 });
+    const [mine] = fleet.tenants as [string];
+    const { database, scope } = callerOf(mine);
+    const confined = service({ pageSize: 10, database });
+    const answer = await confined.change(rolloutId, 'cancel', { scope, recordChange: unrecorded });
+    expect(answer).toEqual(answerOf({ matched: 3, changed: 3 }));
+    const cancelled = await db.job.findMany({ where: { rolloutId, state: 'cancelled' } });
+    expect(cancelled.map(({ tenantId }) => tenantId)).toEqual([mine, mine, mine]);
+  });
+
   test('leave an audit entry for the operator, and for each tenant one that names no other', async () => {
     const { fleet, rolloutId } = await planned({ tenants: 3, adapters: 6 });
     const tenants = fleet.tenants.slice(0, 2);
@@ -272,7 +288,10 @@ describe('retrying', () => {
     const jobs = await db.job.findMany({ where: { rolloutId }, orderBy: { id: 'asc' } });
     const [first, second] = fleet.tenants as [string, string];
     const ofFirst = jobs.filter((job) => job.tenantId === first);
-    await db.adapterVersion.updateMany({ where: { id: ofFirst[0]!.sourceVersionId }, data: { deletedAt: new Date() } });
+    await db.adapterVersion.updateMany({
+      where: { id: ofFirst[0]!.sourceVersionId! },
+      data: { deletedAt: new Date() },
+    });
     const pinned = { pinnedBaseModelVersionId: fleet.oldVersionId };
     await db.adapter.update({ where: { id: ofFirst[1]!.adapterId }, data: pinned });
     await db.tenant.update({ where: { id: second }, data: { quotas: { queued_jobs: 2 } } });
@@ -316,7 +335,7 @@ describe('a large fleet', () => {
     const seen = new Set<number>();
     let going = true;
     const pausing = ask(rolloutId, 'pause').finally(() => (going = false));
-    while (going) seen.add((await inState(rolloutId, 'paused')).length);
+    while (going) seen.add(await db.job.count({ where: { rolloutId, state: 'paused' } }));
     expect(await pausing).toEqual(answerOf({ matched: 2500, changed: 2500 }));
     expect([...seen].some((count) => count > 0 && count < 2500)).toBe(true);
     expect(await ask(rolloutId, 'cancel')).toEqual(answerOf({ matched: 2500, changed: 2500 }));
@@ -327,11 +346,15 @@ describe('a large fleet', () => {
   });
 
   test('is gone on with where a request has ended before the last job', async () => {
-    const { rolloutId, jobIds } = await planned({ tenants: 2, adapters: 11 });
+    const { fleet, rolloutId, jobIds } = await planned({ tenants: 2, adapters: 11 });
     const bounded = service({ pageSize: 3, pages: 2 });
+    const recorded: (string | null)[] = [];
+    const recordChange: RecordChange = (_tx, { tenantId }) => Promise.resolve(void recorded.push(tenantId));
     const pause = (cursor?: string) =>
-      bounded.change(rolloutId, 'pause', { ...(cursor !== undefined && { cursor }), ...OPERATOR });
+      bounded.change(rolloutId, 'pause', { ...(cursor !== undefined && { cursor }), scope: null, recordChange });
     const first = await pause();
+    // One entry for both of its pages.
+    expect(recorded.sort()).toEqual([null, ...fleet.tenants].sort());
     expect(first).toMatchObject({ matched: 6, changed: 6, next_cursor: expect.any(String) });
     expect(await inState(rolloutId, 'paused')).toEqual(jobIds.slice(0, 6));
     expect(await pause(first.next_cursor!)).toEqual(answerOf({ matched: 5, changed: 5 }));
@@ -365,12 +388,15 @@ describe('a large fleet', () => {
 
 const OPERATOR = { scope: null, recordChange: unrecorded };
 
-function service(options: {
+interface ServiceOptions {
   pageSize: number;
   pages?: number;
+  database?: Database;
   producer?: Pick<TestQueue['producer'], 'enqueueAfterCommit' | 'remove'>;
-}) {
-  return createJobsByFilter({ db, producer: queue.producer, quotas: NO_QUOTAS, ...options });
+}
+
+function service({ database = db, ...options }: ServiceOptions) {
+  return createJobsByFilter({ db: database, producer: queue.producer, quotas: NO_QUOTAS, ...options });
 }
 
 async function adapterOf(jobId: string): Promise<string> {
