@@ -9,7 +9,7 @@ import { cancelJobs, settleRollout } from '../job-lifecycle.ts';
 import type { JobAction, SelectedJob } from './by-filter.repository.ts';
 
 /** Some jobs of one rollout to which an action applies. Their rows and that of the rollout are locked. */
-export interface JobPage {
+export interface LockedPage {
   readonly rolloutId: string;
   readonly rolloutState: string;
   readonly jobs: readonly SelectedJob[];
@@ -30,7 +30,7 @@ interface JudgedPage {
 }
 
 /** Judges a page of jobs, and changes nothing by that. */
-export type Action = (tx: Transaction, page: JobPage) => Promise<JudgedPage>;
+export type Action = (tx: Transaction, page: LockedPage) => Promise<JudgedPage>;
 
 const NONE: ReadonlyMap<string, string> = new Map();
 

@@ -18,6 +18,9 @@ const COMMON =
   'at most 10,000 by one request: with a `next_cursor` in the answer, go on. A request that was interrupted is sent again: it changes what is ' +
   'left.';
 
+const RETRY =
+  'Jobs that have ended without a publication begin anew, as far as quotas have room, with other options if some are given.';
+
 const ACTIONS = [
   ['pause', 'pauseRolloutJobs', 'Pause jobs of a rollout by a filter', 'They stay paused when the rollout is resumed.'],
   ['resume', 'resumeRolloutJobs', 'Resume paused jobs of a rollout by a filter', 'The rollout must not be paused.'],
@@ -53,7 +56,7 @@ const byFilterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { c
       onRequest: requireScope('tenant:write'),
       schema: {
         ...operation('retryRolloutJobs', 'Retry jobs of a rollout by a filter'),
-        description: `Jobs that have ended without a publication begin anew, as far as quotas have room, with other options if some are given. ${COMMON}`,
+        description: `${RETRY} ${COMMON}`,
         params,
         body: RetryRolloutJobs,
         response: { 200: ChangedRolloutJobs },

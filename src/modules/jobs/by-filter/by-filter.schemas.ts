@@ -55,7 +55,6 @@ export const RetryRolloutJobs = Type.Object(
   { ...properties, ...RetryJob.properties },
   { title: 'RetryRolloutJobs', additionalProperties: false, default: {} },
 );
-export type RetryRolloutJobs = Static<typeof RetryRolloutJobs>;
 
 export const ChangedRolloutJobs = Type.Object(
   {

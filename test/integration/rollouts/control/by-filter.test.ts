@@ -67,12 +67,8 @@ async function ask(rolloutId: string, action: string, body?: object, key = opera
   return answer.json();
 }
 
-const answerOf = (counts: Partial<ChangedRolloutJobs>) => ({
-  dry_run: false,
-  left: [],
-  next_cursor: null,
-  ...counts,
-});
+const UNLESS_SAID = { dry_run: false, left: [], next_cursor: null };
+const answerOf = (counts: Partial<ChangedRolloutJobs>) => ({ ...UNLESS_SAID, ...counts });
 const inState = async (rolloutId: string, state: 'paused' | 'queued' | 'cancelled' | 'failed') =>
   (await db.job.findMany({ where: { rolloutId, state }, orderBy: { id: 'asc' } })).map(({ id }) => id);
 const eventsOf = (rolloutId: string, type: string) =>
@@ -98,11 +94,9 @@ describe(`jobs by a filter, queue on ${queueKind}`, () => {
   test('are those that meet all that it names', async () => {
     const { fleet, rolloutId, jobIds } = await planned({ tenants: 2, adapters: 8 });
     const jobs = await db.job.findMany({ where: { rolloutId }, orderBy: { id: 'asc' } });
-    await db.adapter.updateMany({
-      where: { id: jobs[0]!.adapterId },
-      data: { labels: { tier: 'gold', region: 'eu' } },
-    });
-    await db.adapter.updateMany({ where: { id: jobs[1]!.adapterId }, data: { labels: { tier: 'gold' } } });
+    const label = (id: string, labels: object) => db.adapter.update({ where: { id }, data: { labels } });
+    await label(jobs[0]!.adapterId, { tier: 'gold', region: 'eu' });
+    await label(jobs[1]!.adapterId, { tier: 'gold' });
     await fail(jobIds.slice(4, 6), 'gate_not_reached');
     await fail(jobIds.slice(6, 7), 'out_of_memory');
     const [first] = fleet.tenants;
@@ -302,11 +296,7 @@ describe('retrying', () => {
     ];
     // The quota holds over the pages of a dry run as well, in which nobody takes room.
     for (const dry of [true, false]) {
-      const answer = await service({ pageSize: 3 }).change(rolloutId, 'retry', {
-        dry_run: dry,
-        scope: null,
-        recordChange: unrecorded,
-      });
+      const answer = await service({ pageSize: 3 }).change(rolloutId, 'retry', { dry_run: dry, ...OPERATOR });
       expect(answer).toEqual(answerOf({ dry_run: dry, matched: 10, changed: 5, left }));
     }
     expect(await inState(rolloutId, 'queued')).toHaveLength(5);
@@ -344,7 +334,6 @@ describe('a large fleet', () => {
     expect(await eventsOf(rolloutId, 'job.cancelled')).toBe(2500);
     expect(await ask(rolloutId, 'retry')).toEqual(answerOf({ matched: 2500, changed: 2500 }));
     expect(await inState(rolloutId, 'queued')).toEqual(jobIds);
-    expect(await ask(rolloutId, 'cancel')).toMatchObject({ changed: 2500 });
   });
 
   test('is gone on with where a request has ended before the last job', async () => {
