@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { NO_QUOTAS } from '../../../../src/config/quotas.ts';
+import { createSweeper } from '../../../../src/jobs/index.ts';
 import { withTransaction, type Database } from '../../../../src/lib/database.ts';
 import { unrecorded } from '../../../../src/lib/record-answer.ts';
 import type { RecordChange } from '../../../../src/lib/record-change.ts';
@@ -13,7 +14,7 @@ import {
 } from '../../../../src/modules/rollouts/index.ts';
 import { confineTo } from '../../../../src/tenancy/confined-database.repository.ts';
 import { createFleet, type Fleet, type FleetSize } from '../../queue/fleet.ts';
-import { createTestQueue, queueKind, type TestQueue } from '../../queue/test-queue.ts';
+import { createTestQueue, logger, queueKind, type TestQueue } from '../../queue/test-queue.ts';
 import { createTestApp, createTestKey, type TestApp } from '../../support/index.ts';
 
 interface Planned {
@@ -163,14 +164,13 @@ describe(`jobs by a filter, queue on ${queueKind}`, () => {
   });
 
   test.each([
-    ['by the conditions of the query alone', (tenantId: string) => ({ database: db, scope: tenantId })],
-    ['by the database alone', (tenantId: string) => ({ database: confineTo(db, tenantId), scope: null })],
+    ['by the conditions of the query alone', (tenantId: string) => ({ scope: tenantId })],
+    ['by the database alone', (tenantId: string) => ({ db: confineTo(db, tenantId), scope: null })],
   ])('are the own ones of a tenant %s', async (_what, callerOf) => {
     const { fleet, rolloutId } = await planned({ tenants: 2, adapters: 6 });
     const [mine] = fleet.tenants as [string];
-    const { database, scope } = callerOf(mine);
-    const confined = service({ pageSize: 10, database });
-    const answer = await confined.change(rolloutId, 'cancel', { scope, recordChange: unrecorded });
+    const { scope, ...confined } = callerOf(mine);
+    const answer = await service(confined).change(rolloutId, 'cancel', { scope, recordChange: unrecorded });
     expect(answer).toEqual(answerOf({ matched: 3, changed: 3 }));
     const cancelled = await db.job.findMany({ where: { rolloutId, state: 'cancelled' } });
     expect(cancelled.map(({ tenantId }) => tenantId)).toEqual([mine, mine, mine]);
@@ -367,6 +367,18 @@ describe('a large fleet', () => {
     expect(await db.rollout.findUniqueOrThrow({ where: { id: rolloutId } })).toMatchObject({ state: 'completed' });
   });
 
+  test('is put into the queue by the sweeper where the process has died before it did', async () => {
+    const { rolloutId, jobIds } = await planned({ tenants: 1, adapters: 3 });
+    await ask(rolloutId, 'pause');
+    const queued = await queue.producer.count('adaptations');
+    const enqueueAfterCommit = () => Promise.reject(new Error('the process died'));
+    const dying = service({ producer: { ...queue.producer, enqueueAfterCommit } });
+    await expect(dying.change(rolloutId, 'resume', OPERATOR)).rejects.toThrow('died');
+    expect(await inState(rolloutId, 'queued')).toEqual(jobIds);
+    await createSweeper({ db, producer: queue.producer, sources: [], logger, graceMs: 0 }).sweep();
+    expect(await queue.producer.count('adaptations')).toBe(queued + 3);
+  });
+
   test('is changed once by two requests at a time', async () => {
     const { rolloutId, jobIds } = await planned({ tenants: 2, adapters: 12 });
     await fail(jobIds, 'out_of_memory');
@@ -379,15 +391,8 @@ describe('a large fleet', () => {
 
 const OPERATOR = { scope: null, recordChange: unrecorded };
 
-interface ServiceOptions {
-  pageSize?: number;
-  pages?: number;
-  database?: Database;
-  producer?: Pick<TestQueue['producer'], 'enqueueAfterCommit' | 'remove'>;
-}
-
-function service({ database = db, ...options }: ServiceOptions) {
-  return createJobsByFilter({ db: database, producer: queue.producer, quotas: NO_QUOTAS, ...options });
+function service(options: Partial<Parameters<typeof createJobsByFilter>[0]>) {
+  return createJobsByFilter({ db, producer: queue.producer, quotas: NO_QUOTAS, ...options });
 }
 
 async function adapterOf(jobId: string): Promise<string> {
