@@ -16,6 +16,7 @@ import eventRoutes from './modules/events/event.routes.ts';
 import exportRoutes from './modules/export/export.routes.ts';
 import forecastRoutes from './modules/forecasts/forecast.routes.ts';
 import healthRoutes from './modules/health/health.routes.ts';
+import byFilterRoutes from './modules/jobs/by-filter/by-filter.routes.ts';
 import jobRoutes from './modules/jobs/job.routes.ts';
 import ladderRoutes from './modules/jobs/ladder/ladder.routes.ts';
 import quotaRoutes from './modules/quotas/quota.routes.ts';
@@ -51,6 +52,7 @@ const MODULES: readonly ModulePlugin[] = [
   forecastRoutes,
   reportRoutes,
   jobRoutes,
+  byFilterRoutes,
   ladderRoutes,
   eventRoutes,
   eventStreamRoutes,

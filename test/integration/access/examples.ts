@@ -60,6 +60,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   approveJob: withJob('queued'),
   cancelJob: withId('job'),
   cancelRollout: withRollout,
+  cancelRolloutJobs: withRollout,
   createAdapter: (_world, caller) => ({
     body: {
       name: name(),
@@ -157,12 +158,15 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   listWorkers: plain,
   pauseJob: withJob('queued'),
   pauseRollout: withRollout,
+  pauseRolloutJobs: withRollout,
   releaseWorker: withWorker,
   replayWebhookDelivery: (_world, { owner }) => ({ path: { id: owner.owned.whe, delivery_id: owner.owned.whd } }),
   replayWebhookEvents: (_world, { owner }) => ({ path: { id: owner.owned.whe }, body: { after: '0' } }),
   resumeJob: withJob('queued'),
   resumeRollout: withRollout,
+  resumeRolloutJobs: withRollout,
   retryJob: withJob('failed'),
+  retryRolloutJobs: withRollout,
   revokeApiKey: withId('key'),
   getRollback: withRollback,
   rollBackRollout: async ({ addBaseModelVersion, addRollout, service }) => {

@@ -20,17 +20,31 @@ async function changed(make: () => Promise<string>, change: (id: string) => Prom
   return id;
 }
 
+/** The actions on the jobs of a rollout by a filter, of which each is asked for by the tenant of a job that it applies to. */
+function writesByFilter({ tenant, newJob, app }: Callers): Record<string, Write> {
+  const jobs = {
+    pause: { state: 'queued' },
+    cancel: { state: 'queued' },
+    resume: { state: 'paused', phase: 'held', pausedAt: new Date(), pausedBy: 'job' },
+    retry: { state: 'failed', finishedAt: new Date() },
+  } as const;
+  const writes = Object.entries(jobs).map(([action, data]): [string, Write] => [
+    `${action}RolloutJobs`,
+    {
+      actor: 'tenant',
+      given: async () => (await app().db.job.update({ where: { id: await newJob() }, data })).rolloutId,
+      run: (id) => tenant('POST', `/v1/rollouts/${id}/jobs/${action}`, { filter: { states: [data.state] } }),
+      entry: { before: null, after: { filter: { states: [data.state] } } },
+    },
+  ]);
+  return Object.fromEntries(writes);
+}
+
 /** The operations that steer rollouts, jobs, workers and webhooks. */
-export function controlWrites({
-  operator,
-  tenant,
-  newRollout,
-  newJob,
-  newWorker,
-  app,
-  baseModelId,
-}: Callers): Record<string, Write> {
+export function controlWrites(callers: Callers): Record<string, Write> {
+  const { operator, tenant, newRollout, newJob, newWorker, app, baseModelId } = callers;
   return {
+    ...writesByFilter(callers),
     ...webhookWrites({ tenant, app }),
     updateBaseModel: {
       actor: 'operator',

@@ -56,7 +56,7 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies) 
     async pause(job: Job, recordChange: RecordChange): Promise<void> {
       let entries: JobEntry[] = [];
       const changed = await change(job, recordChange, async (tx) => {
-        const [paused] = await pauseJobs(tx, { jobId: job.id, rolloutId: job.rollout_id });
+        const [paused] = await pauseJobs(tx, { jobIds: [job.id], rolloutId: job.rollout_id });
         if (paused !== undefined) {
           // Its wave does not wait for it, and another job is admitted.
           entries = await settleRollout(tx, job.rollout_id);
@@ -64,7 +64,7 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies) 
         }
         const now = await stateOf(tx, job.id);
         if (now.state !== 'paused') throw cannot('paused', job.id, now);
-        await pauseRepository.keepPaused(tx, job.id);
+        await pauseRepository.keepPaused(tx, [job.id]);
         return null;
       });
       if (changed?.old_state === 'queued') await producer.remove('adaptations', [job.id]);
@@ -81,7 +81,7 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies) 
         if (rolloutState === 'paused') {
           throw conflict('rollout_paused', `job ${job.id} cannot be resumed: its rollout is paused, resume that`);
         }
-        const resumed = await resumeJobs(tx, { jobId: job.id, rolloutId: job.rollout_id });
+        const resumed = await resumeJobs(tx, { jobIds: [job.id], rolloutId: job.rollout_id });
         entries = resumed.entries;
         return resumed.jobs[0] ?? null;
       });

@@ -3,19 +3,21 @@ import { ACCRUE, CLOCK } from '../job-clock.ts';
 import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 
-/** One job of a rollout, or so many, in the order of their identifiers. */
-export type JobsToHold = { readonly rolloutId: string } & ({ readonly jobId: string } | { readonly limit: number });
+/** Some jobs of a rollout, or so many that pause and go on with it, in the order of their identifiers. */
+export type JobsToHold = { readonly rolloutId: string } & (
+  { readonly jobIds: readonly string[] } | { readonly limit: number }
+);
 
 /** A job of a rollout that pauses stops being refined, too. One that somebody pauses itself has to be unready. */
 function pausable(which: JobsToHold): Prisma.Sql {
-  return 'jobId' in which
-    ? Prisma.sql`id = ${which.jobId} AND state <> 'ready'`
+  return 'jobIds' in which
+    ? Prisma.sql`id = ANY(${[...which.jobIds]}::text[]) AND state <> 'ready'`
     : Prisma.sql`rollout_id = ${which.rolloutId} AND state <> 'held'`;
 }
 
 function resumable(which: JobsToHold): Prisma.Sql {
-  return 'jobId' in which
-    ? Prisma.sql`id = ${which.jobId}`
+  return 'jobIds' in which
+    ? Prisma.sql`id = ANY(${[...which.jobIds]}::text[])`
     : Prisma.sql`rollout_id = ${which.rolloutId} AND (paused_by = 'rollout' OR (
         state = 'held' AND approval IS DISTINCT FROM 'awaited'
           AND COALESCE(wave, 1) <= (SELECT wave FROM rollouts WHERE id = ${which.rolloutId})
@@ -53,7 +55,7 @@ export const pauseRepository = {
         state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'paused' END,
         phase = CASE WHEN j.ttr_ms IS NULL THEN 'held' ELSE j.phase END,
         excused_attempts = j.excused_attempts + CASE WHEN j.lease_owner IS NULL THEN 0 ELSE 1 END,
-        paused_at = clock.now, paused_by = ${'jobId' in which ? 'job' : 'rollout'}, admission = NULL,
+        paused_at = clock.now, paused_by = ${'jobIds' in which ? 'job' : 'rollout'}, admission = NULL,
         lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
       FROM clock,
         (SELECT id, state FROM jobs WHERE ${pausable(which)} AND finished_at IS NULL AND paused_at IS NULL
@@ -61,13 +63,11 @@ export const pauseRepository = {
       WHERE j.id = old.id
       RETURNING ${RETURNED}`,
 
-  /** Leaves a job paused when its rollout is resumed. False if it is not paused with its rollout. */
-  async keepPaused(tx: Transaction, jobId: string): Promise<boolean> {
-    const count = await tx.$executeRaw`
+  /** Leaves those of the jobs paused when their rollout is resumed that are paused with it. */
+  keepPaused: (tx: Transaction, jobIds: readonly string[]) =>
+    tx.$executeRaw`
       UPDATE jobs SET paused_by = 'job', updated_at = clock_timestamp()
-      WHERE id = ${jobId} AND state = 'paused' AND paused_by = 'rollout'`;
-    return count === 1;
-  },
+      WHERE id = ANY(${[...jobIds]}::text[]) AND state = 'paused' AND paused_by = 'rollout'`,
 
   /**
    * Lets paused jobs, and those of a wave that was released, be queued or wait to be admitted, with new start tags, unless they wait for

@@ -6,7 +6,7 @@ import { inOrder, lockStartTags, queueJobs } from '../order/admission.ts';
 import { pauseRepository as repository, type JobsToHold } from './pause.repository.ts';
 
 /**
- * Pauses one job, or so many jobs of a rollout, with their events. The rollout's row must be locked. After the commit the caller
+ * Pauses some jobs, or so many jobs of a rollout, with their events. The rollout's row must be locked. After the commit the caller
  * takes those that were queued out of the queue.
  */
 export async function pauseJobs(tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> {
@@ -16,7 +16,7 @@ export async function pauseJobs(tx: Transaction, which: JobsToHold): Promise<Cha
 }
 
 /**
- * Resumes one job, or so many jobs of a rollout that were paused with it. The rollout's row must be locked. After the commit the
+ * Resumes some jobs, or so many jobs of a rollout that were paused with it. The rollout's row must be locked. After the commit the
  * caller enqueues `entries`.
  */
 export async function resumeJobs(

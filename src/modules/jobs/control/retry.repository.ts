@@ -6,7 +6,7 @@ import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 import { HELD_BACK } from './pause.repository.ts';
 import type { OwnOptions } from './retry.schemas.ts';
 
-/** The job `old`, which will be queued unless it is held back. */
+/** The jobs `old`, which will be queued unless they are held back. */
 const RETRIED = Prisma.sql`SELECT o.id, o.tenant_id, o.id AS place FROM old o WHERE o.kind = 'adaptation'`;
 
 /** Options of its own that a job gets, and its strategy, also if that is the rollout's. */
@@ -15,43 +15,38 @@ export interface KeptOptions {
   readonly strategy: string;
 }
 
-/** A job to be retried. */
-interface RetriedJob {
-  readonly id: string;
+/** Jobs of a rollout to be retried. */
+interface RetriedJobs {
+  readonly ids: readonly string[];
   readonly rolloutId: string;
-  /** Options of its own in place of those that it has; null keeps them. */
+  /** Options of their own in place of those that they have; null keeps them. */
   readonly kept: KeptOptions | null;
 }
 
-/** What keeps a job from being retried, and what its options are judged by. */
-interface Obstacles {
-  readonly sourceGone: boolean;
-  readonly carriedOver: boolean;
-  readonly newerRollout: string | null;
+/** What keeps a job from being retried. */
+export interface Obstacles {
+  readonly id: string;
+  readonly source_gone: boolean;
+  readonly carried_over: boolean;
+  readonly newer_rollout: string | null;
   readonly pinned: boolean;
   readonly kind: string;
-  /** The options of the rollout that concern a job. */
-  readonly rolledOut: GivenJobOptions;
+  /** Whether it has ended without a publication. */
+  readonly has_ended: boolean;
 }
 
-/** The queries by which a job that has ended begins anew. */
+/** Whether the job `j` has ended without a publication. */
+const RETRYABLE = Prisma.sql`(j.state IN ('not_ready', 'failed', 'cancelled') AND j.finished_at IS NOT NULL)`;
+
+/** The queries by which jobs that have ended begin anew. */
 export const retryRepository = {
   /**
-   * Whether its source is gone, whether something was carried over from it to the same base meanwhile, and whether its adapter is pinned to
-   * another one. `newerRollout` carries its adapter over to a newer base, or has done so.
+   * For each job, whether its source is gone, whether something was carried over from it to the same base meanwhile, and whether its
+   * adapter is pinned to another one. `newer_rollout` carries its adapter over to a newer base, or has done so.
    */
-  async obstacles(tx: Transaction, jobId: string): Promise<Obstacles> {
-    const [row] = await tx.$queryRaw<
-      {
-        source_gone: boolean;
-        carried_over: boolean;
-        newer_rollout: string | null;
-        pinned: boolean;
-        kind: string;
-        options: unknown;
-      }[]
-    >`
-      SELECT (a.deleted_at IS NOT NULL OR s.id IS NULL OR s.deleted_at IS NOT NULL) AS source_gone,
+  obstacles: (tx: Transaction, jobIds: readonly string[]) =>
+    tx.$queryRaw<Obstacles[]>`
+      SELECT j.id, (a.deleted_at IS NOT NULL OR s.id IS NULL OR s.deleted_at IS NOT NULL) AS source_gone,
         j.kind = 'adaptation' AND EXISTS (
           SELECT 1 FROM adapter_versions v WHERE v.adapter_id = j.adapter_id AND v.parent_version_id = j.source_version_id
             AND v.base_model_version_id = r.base_model_version_id AND v.deleted_at IS NULL
@@ -61,31 +56,29 @@ export const retryRepository = {
             AND n.base_model_version_id > r.base_model_version_id AND n.accepted_at > r.accepted_at
           ORDER BY n.id DESC LIMIT 1) AS newer_rollout,
         COALESCE(a.pinned_base_model_version_id <> r.base_model_version_id, FALSE) AS pinned,
-        j.kind::text AS kind, r.options
+        j.kind::text AS kind, ${RETRYABLE} AS has_ended
       FROM jobs j JOIN rollouts r ON r.id = j.rollout_id JOIN adapters a ON a.id = j.adapter_id
       LEFT JOIN adapter_versions s ON s.id = j.source_version_id
-      WHERE j.id = ${jobId}`;
+      WHERE j.id = ANY(${[...jobIds]}::text[])`,
+
+  /** The options of a rollout that concern its jobs. */
+  async jobOptions(tx: Transaction, rolloutId: string): Promise<GivenJobOptions> {
+    const row = await tx.rollout.findUnique({ where: { id: rolloutId }, select: { options: true } });
     const given = Object.entries(row?.options ?? {}).filter(([name]) => name in JobOptions.properties);
-    return {
-      sourceGone: row?.source_gone ?? true,
-      carriedOver: row?.carried_over ?? false,
-      newerRollout: row?.newer_rollout ?? null,
-      pinned: row?.pinned ?? false,
-      kind: row?.kind ?? 'adaptation',
-      rolledOut: Object.fromEntries(given),
-    };
+    return Object.fromEntries(given);
   },
 
   /**
-   * Puts a job that has ended without a publication back into the queue, as if it had never begun, except that its attempts are
-   * numbered on, its time goes on, and the searches that it was given at its first start stay the same. Null if its state does not
-   * allow that.
+   * Puts jobs that have ended without a publication back into the queue, as if they had never begun, except that their attempts are
+   * numbered on, their time goes on, and the searches that they were given at their first start stay the same. Jobs whose state does not
+   * allow that are left as they are.
    */
-  async retry(tx: Transaction, { id, rolloutId, kept }: RetriedJob): Promise<ChangedJob | null> {
+  async retry(tx: Transaction, { ids, rolloutId, kept }: RetriedJobs): Promise<ChangedJob[]> {
     const own = kept === null || kept.options === null ? null : JSON.stringify(kept.options);
-    const [job] = await tx.$queryRaw<ChangedJob[]>`
+    const jobs = await tx.$queryRaw<ChangedJob[]>`
       ${CLOCK},
-      old AS MATERIALIZED (SELECT id, tenant_id, kind, state, wave FROM jobs WHERE id = ${id} FOR NO KEY UPDATE),
+      old AS MATERIALIZED (
+        SELECT id, tenant_id, kind, state, wave FROM jobs WHERE id = ANY(${[...ids]}::text[]) ORDER BY id FOR NO KEY UPDATE),
       ${startTagsOf(rolloutId, RETRIED)}
       UPDATE jobs j SET ${ACCRUE_AS_HELD},
         state = CASE WHEN ${HELD_BACK} THEN 'held' ELSE 'queued' END::job_state,
@@ -98,12 +91,11 @@ export const retryRepository = {
         strategy = CASE WHEN ${kept !== null} AND j.kind = 'adaptation' THEN ${kept?.strategy ?? null} ELSE j.strategy END,
         warnings = '{}', updated_at = clock.now
       FROM clock, rollouts r, old LEFT JOIN tags ON tags.id = old.id
-      WHERE j.id = old.id AND r.id = j.rollout_id AND j.state IN ('not_ready', 'failed', 'cancelled') AND j.finished_at IS NOT NULL
+      WHERE j.id = old.id AND r.id = j.rollout_id AND ${RETRYABLE}
       RETURNING ${RETURNED}`;
-    if (job === undefined) return null;
     // The curves of a run that counts no more are measured anew. Searches stay, because other jobs may have begun with them.
-    await tx.$executeRaw`DELETE FROM metric_points WHERE job_id = ${id}`;
-    return job;
+    await tx.$executeRaw`DELETE FROM metric_points WHERE job_id = ANY(${jobs.map(({ id }) => id)}::text[])`;
+    return jobs;
   },
 
   /** Opens a completed rollout again. False if it is not completed. */

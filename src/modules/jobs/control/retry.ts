@@ -2,12 +2,12 @@ import type { JobEntry } from '../../../jobs/catalog.ts';
 import type { Transaction } from '../../../lib/database.ts';
 import { camelCase, resolveJobOptions } from '../../../../core/options/job-settings.ts';
 import type { GivenJobOptions } from '../../../../core/options/job-options.ts';
-import { conflict, unprocessable } from '../../../lib/errors.ts';
+import { conflict, unprocessable, type AppError } from '../../../lib/errors.ts';
 import { recordEvent } from '../../events/index.ts';
 import type { ChangedJob } from '../job-lifecycle.repository.ts';
 import { recordJobChanges } from '../job-lifecycle.ts';
-import { lockStartTags, queueJobs } from '../order/admission.ts';
-import { retryRepository as repository, type KeptOptions } from './retry.repository.ts';
+import { inOrder, lockStartTags, queueJobs } from '../order/admission.ts';
+import { retryRepository as repository, type KeptOptions, type Obstacles } from './retry.repository.ts';
 import type { OwnOptions } from './retry.schemas.ts';
 
 /** What of a job is other when it is retried. */
@@ -18,11 +18,16 @@ export interface RetryChanges {
   readonly isOperator: boolean;
 }
 
-export interface JobToRetry extends RetryChanges {
-  readonly id: string;
+/** The rollout of jobs to be retried, whose row is locked, and what is to be other. */
+export interface RetryOf extends RetryChanges {
   readonly rolloutId: string;
-  /** The state of the rollout, whose row is locked. */
   readonly rolloutState: string;
+}
+
+/** Which of some jobs may not be retried and why, and the options that the others get, as {@link beginAnew} takes them. */
+interface JudgedRetries {
+  readonly refused: ReadonlyMap<string, AppError>;
+  readonly kept: KeptOptions | null;
 }
 
 /**
@@ -32,45 +37,84 @@ export interface JobToRetry extends RetryChanges {
  */
 export async function retryJob(
   tx: Transaction,
-  { id, rolloutId, rolloutState, options, isOperator }: JobToRetry,
+  { id, ...retry }: RetryOf & { readonly id: string },
 ): Promise<{ job: ChangedJob; entries: JobEntry[] }> {
-  requireGoingOn(rolloutId, rolloutState);
-  const { sourceGone, carriedOver, newerRollout, pinned, kind, rolledOut } = await repository.obstacles(tx, id);
-  if (options !== undefined) requireAllowed(options, { kind, limits: isOperator ? null : rolledOut });
-  if (sourceGone)
-    throw conflict('source_deleted', `job ${id} cannot be retried: the version that it starts from is deleted`);
-  if (carriedOver) {
-    throw conflict('already_carried_over', `job ${id} cannot be retried: another rollout has carried its adapter over`);
-  }
-  if (pinned) {
-    const message = `job ${id} cannot be retried: its adapter is pinned to another base model version, clear the pin first`;
-    throw conflict('adapter_pinned', message);
-  }
-  if (newerRollout !== null) {
-    const message = `job ${id} cannot be retried: rollout ${newerRollout} carries its adapter over to a newer base model version`;
-    throw conflict('superseded', message, { rollout_id: newerRollout });
-  }
-  await lockStartTags(tx);
+  const { refused, kept } = await judgeRetries(tx, [id], retry);
+  const refusal = refused.get(id);
+  if (refusal !== undefined) throw refusal;
+  const { jobs, entries } = await beginAnew(tx, [id], { ...retry, kept });
+  const [job] = jobs;
+  if (job === undefined) throw notEnded(id);
+  return { job, entries };
+}
+
+/** Judges which jobs of a rollout may be retried. Nothing is changed. */
+export async function judgeRetries(
+  tx: Transaction,
+  ids: readonly string[],
+  { rolloutId, rolloutState, options, isOperator }: RetryOf,
+): Promise<JudgedRetries> {
+  const rolledOut = await repository.jobOptions(tx, rolloutId);
   const kept = options === undefined ? null : ownOptions(options, rolledOut);
-  const job = await repository.retry(tx, { id, rolloutId, kept });
-  if (job === null) {
-    throw conflict('job_not_ended', `job ${id} cannot be retried: it has not ended as not_ready, failed or cancelled`);
+  const ofRollout = stopped(rolloutId, rolloutState);
+  if (ofRollout !== null) return { refused: new Map(ids.map((id) => [id, ofRollout])), kept };
+  const other = rolloutState === 'completed' ? await otherRollout(tx, rolloutId) : null;
+  const limits = isOperator ? null : rolledOut;
+  const refused = new Map<string, AppError>();
+  for (const job of await repository.obstacles(tx, ids)) {
+    const notAllowed = options === undefined ? null : refuseOptions(options, { kind: job.kind, limits });
+    const refusal = notAllowed ?? refuseJob(job) ?? other;
+    if (refusal !== null) refused.set(job.id, refusal);
   }
-  if (rolloutState === 'completed') await reopen(tx, rolloutId);
-  await recordJobChanges(tx, [job]);
-  return { job, entries: await queueJobs(tx, rolloutId, [job]) };
+  return { refused, kept };
+}
+
+/** Begins jobs anew that {@link judgeRetries} has not refused, with their events. After the commit the caller enqueues `entries`. */
+export async function beginAnew(
+  tx: Transaction,
+  ids: readonly string[],
+  { rolloutId, rolloutState, kept }: Pick<RetryOf, 'rolloutId' | 'rolloutState'> & Pick<JudgedRetries, 'kept'>,
+): Promise<{ jobs: ChangedJob[]; entries: JobEntry[] }> {
+  await lockStartTags(tx);
+  const jobs = inOrder(await repository.retry(tx, { ids, rolloutId, kept }));
+  if (rolloutState === 'completed' && jobs.length > 0) await reopen(tx, rolloutId);
+  await recordJobChanges(tx, jobs);
+  return { jobs, entries: await queueJobs(tx, rolloutId, jobs) };
+}
+
+function refuseJob(job: Obstacles): AppError | null {
+  const cannot = `job ${job.id} cannot be retried`;
+  if (job.source_gone) return conflict('source_deleted', `${cannot}: the version that it starts from is deleted`);
+  if (job.carried_over) {
+    return conflict('already_carried_over', `${cannot}: another rollout has carried its adapter over`);
+  }
+  if (job.pinned) {
+    return conflict(
+      'adapter_pinned',
+      `${cannot}: its adapter is pinned to another base model version, clear the pin first`,
+    );
+  }
+  if (job.newer_rollout !== null) {
+    const message = `${cannot}: rollout ${job.newer_rollout} carries its adapter over to a newer base model version`;
+    return conflict('superseded', message, { rollout_id: job.newer_rollout });
+  }
+  return job.has_ended ? null : notEnded(job.id);
+}
+
+function notEnded(id: string): AppError {
+  return conflict('job_not_ended', `job ${id} cannot be retried: it has not ended as not_ready, failed or cancelled`);
 }
 
 /** What costs time on a device. */
 const BUDGETS = ['max_steps', 'search_evaluations'] as const;
 
 /** A control trains from scratch, whatever is asked for. What a tenant asks for must not cost more than the rollout does. */
-function requireAllowed(
+function refuseOptions(
   options: OwnOptions,
   { kind, limits }: { readonly kind: string; readonly limits: GivenJobOptions | null },
-): void {
+): AppError | null {
   if (kind === 'control' && options.strategy !== undefined) {
-    throw unprocessable(
+    return unprocessable(
       'invalid_options',
       'strategy is given for a control, expected none: a control trains from scratch',
     );
@@ -80,8 +124,9 @@ function requireAllowed(
     const [given, limit] = [options[option], most?.[camelCase(option) as 'maxSteps' | 'searchEvaluations']];
     if (given === undefined || limit === undefined || given <= limit) continue;
     const message = `${option} is ${given}, expected at most ${limit}, which the rollout has: the operator may give the job more`;
-    throw unprocessable('invalid_options', message, { option, limit });
+    return unprocessable('invalid_options', message, { option, limit });
   }
+  return null;
 }
 
 /** Options as the job's row keeps them; none are kept as null. The strategy has a column of its own as well. */
@@ -90,22 +135,23 @@ function ownOptions(options: OwnOptions, rolledOut: GivenJobOptions): KeptOption
   return { options: given ? options : null, strategy: options.strategy ?? rolledOut.strategy ?? 'auto' };
 }
 
-function requireGoingOn(rolloutId: string, state: string): void {
-  if (state === 'paused') throw conflict('rollout_paused', `rollout ${rolloutId} is paused: resume it first`);
-  if (state === 'cancelled' || state === 'failed') {
-    throw conflict(
-      'rollout_ended',
-      `rollout ${rolloutId} is ${state}: start another one, which takes the adapters that have no version yet`,
-    );
-  }
+/** Why no job of the rollout can be retried; null where it goes on or is completed. */
+function stopped(rolloutId: string, state: string): AppError | null {
+  if (state === 'paused') return conflict('rollout_paused', `rollout ${rolloutId} is paused: resume it first`);
+  if (state !== 'cancelled' && state !== 'failed') return null;
+  const message = `rollout ${rolloutId} is ${state}: start another one, which takes the adapters that have no version yet`;
+  return conflict('rollout_ended', message);
+}
+
+/** A completed rollout cannot go on beside another one to the same version. */
+async function otherRollout(tx: Transaction, rolloutId: string): Promise<AppError | null> {
+  const other = await repository.otherRollout(tx, rolloutId);
+  if (other === null) return null;
+  const message = `rollout ${rolloutId} is completed, and rollout ${other} carries the fleet over to the same version now`;
+  return conflict('rollout_exists', message, { rollout_id: other });
 }
 
 async function reopen(tx: Transaction, rolloutId: string): Promise<void> {
-  const other = await repository.otherRollout(tx, rolloutId);
-  if (other !== null) {
-    const message = `rollout ${rolloutId} is completed, and rollout ${other} carries the fleet over to the same version now`;
-    throw conflict('rollout_exists', message, { rollout_id: other });
-  }
   await repository.reopenRollout(tx, rolloutId);
   const data = { from: 'completed' };
   await recordEvent(tx, { tenantId: null, type: 'rollout.adapting', subjectId: rolloutId, data });
