@@ -76,6 +76,16 @@ export const retryRepository = {
     };
   },
 
+  /** Lets an adaptation wait for the one of the same adapter to an older base model version, if that has not ended. */
+  waitForOlder: (tx: Transaction, jobId: string) =>
+    tx.$executeRaw`
+      INSERT INTO job_waits (job_id, tenant_id, rollout_id, waits_for_job_id)
+      SELECT j.id, j.tenant_id, j.rollout_id, o.id FROM jobs j JOIN rollouts r ON r.id = j.rollout_id
+      JOIN jobs o ON o.adapter_id = j.adapter_id AND o.kind = 'adaptation' AND o.finished_at IS NULL
+      JOIN rollouts older ON older.id = o.rollout_id AND older.base_model_version_id < r.base_model_version_id
+      WHERE j.id = ${jobId} AND j.kind = 'adaptation' ORDER BY older.base_model_version_id DESC, o.id DESC LIMIT 1
+      ON CONFLICT (job_id) DO UPDATE SET waits_for_job_id = EXCLUDED.waits_for_job_id`,
+
   /**
    * Puts a job that has ended without a publication back into the queue, as if it had never begun, except that its attempts are
    * numbered on, its time goes on, and the searches that it was given at its first start stay the same. Null if its state does not

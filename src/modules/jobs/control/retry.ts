@@ -26,7 +26,8 @@ export interface JobToRetry extends RetryChanges {
 }
 
 /**
- * Begins a job anew that has ended without a publication. A completed rollout goes on then.
+ * Begins a job anew that has ended without a publication. A completed rollout goes on then. As when it was planned, the job waits for one
+ * of its adapter to an older base model version.
  * @throws AppError 422 `invalid_options`, 409 `rollout_paused`, `rollout_ended`, `rollout_exists`, `source_deleted`,
  *   `already_carried_over`, `superseded`, `adapter_pinned` or `job_not_ended`
  */
@@ -51,6 +52,7 @@ export async function retryJob(
     throw conflict('superseded', message, { rollout_id: newerRollout });
   }
   await lockStartTags(tx);
+  await repository.waitForOlder(tx, id);
   const kept = options === undefined ? null : ownOptions(options, rolledOut);
   const job = await repository.retry(tx, { id, rolloutId, kept });
   if (job === null) {

@@ -1,16 +1,36 @@
 import { describe, expect, test, vi } from 'vitest';
+import type { Job } from '../../../../src/generated/prisma/client.ts';
 import { NO_QUOTAS } from '../../../../src/config/quotas.ts';
+import { newId } from '../../../../src/lib/ids.ts';
+import type { SendResult } from '../../../../src/lib/outgoing/post.ts';
+import { confineTo } from '../../../../src/tenancy/confined-database.repository.ts';
 import { withTransaction } from '../../../../src/lib/database.ts';
-import { createJobLifecycle, jobRecoverySource, type RolloutPolicy } from '../../../../src/modules/jobs/index.ts';
-import { createRolloutLifecycle, type StoredOptions } from '../../../../src/modules/rollouts/index.ts';
+import { insertAdapterVersion } from '../../../../src/modules/adapters/index.ts';
+import { createForecastService } from '../../../../src/modules/forecasts/forecast.service.ts';
+import { createForecastLifecycle } from '../../../../src/modules/forecasts/index.ts';
+import {
+  createJobLifecycle,
+  createJobService,
+  jobRecoverySource,
+  type Lease,
+  type RolloutPolicy,
+} from '../../../../src/modules/jobs/index.ts';
+import {
+  createApprovalAsker,
+  createRolloutLifecycle,
+  type StoredOptions,
+} from '../../../../src/modules/rollouts/index.ts';
+import { createDeletionService } from '../../../../src/modules/deletion/deletion.service.ts';
 import type { Fleet } from '../../queue/fleet.ts';
-import { eventually, queueKind } from '../../queue/test-queue.ts';
+import { eventually, logger, queueKind } from '../../queue/test-queue.ts';
 import { accept, addBase, claim, importAdapter, plan } from '../succession/two-rollouts.ts';
 import { useControlledFleets } from './controlled-fleet.ts';
 
 const world = useControlledFleets();
 const ONE = { concurrency: 1 } as const;
 const NOT_READY = { state: 'not_ready', error: { code: 'gate_not_reached', message: 'no' } } as const;
+
+const APPROVED = { status: 200, body: '{"approved": true}', retryAfterMs: null, latencyMs: 1 };
 
 const planned = (id: string) => plan({ db: world.db, producer: world.queue.producer }, id);
 
@@ -38,6 +58,20 @@ async function end(jobId: string, rolloutId: string, lease?: { owner: string }) 
   const entries = await createJobLifecycle({ db: world.db }).end({ jobId, owner }, rolloutId, NOT_READY);
   await world.queue.producer.remove('adaptations', [jobId]);
   await world.queue.producer.enqueueAfterCommit(entries);
+}
+
+/** Publishes a version of a job, as its worker does. @returns its identifier */
+async function publish(fleet: Fleet, { id: jobId, adapterId, tenantId }: Job, lease: Lease) {
+  const { id: parentVersionId, ...like } = await world.db.adapterVersion.findFirstOrThrow({
+    where: { adapterId, number: 1 },
+  });
+  const { artifactDigest, rank, loraAlpha } = like;
+  const row = { id: newId('adapterVersion'), tenantId, adapterId, baseModelVersionId: fleet.newVersionId, jobId };
+  const candidate = { strategy: 'search', fusionAlpha: null, fusionBeta: null, value: 1, certificate: null };
+  return createJobLifecycle({ db: world.db }).publish(lease, candidate, async (tx) => {
+    await insertAdapterVersion(tx, { ...row, origin: 'adapted', parentVersionId, artifactDigest, rank, loraAlpha });
+    return row.id;
+  });
 }
 
 /** By adapter, what each job of a rollout waits for. */
@@ -119,6 +153,14 @@ describe(`limited concurrency, queue on ${queueKind}`, () => {
     await expectInQueue(2);
   });
 
+  test('the deletion of an adapter gives the place of its job to the next one, which is in the queue at once', async () => {
+    const { second: id } = await begun(2, ONE);
+    const { adapterId } = await world.db.job.findFirstOrThrow({ where: { rolloutId: id, admission: 'admitted' } });
+    await createDeletionService({ db: world.db, producer: world.queue.producer }).deleteAdapter(adapterId, null);
+    expect((await waits(id)).sort()).toEqual(['cancelled', 'queued admitted']);
+    await expectInQueue(1);
+  });
+
   test('a job that fails lets the next one into the queue at once', async () => {
     const fleet = await world.fleetOf({ tenants: 1, adapters: 2 });
     const enqueued = vi.spyOn(world.queue.producer, 'enqueueAfterCommit');
@@ -131,11 +173,10 @@ describe(`limited concurrency, queue on ${queueKind}`, () => {
   });
 
   test('a job that is ready, and refined, goes on before others after a pause', async () => {
-    const { second: id } = await begun(3, ONE);
+    const { fleet, second: id } = await begun(3, ONE);
     const first = await world.db.job.findFirstOrThrow({ where: { rolloutId: id, admission: 'admitted' } });
     const lease = await claim(world.db, first.id);
-    const candidate = { strategy: 'search', fusionAlpha: null, fusionBeta: null, value: 1, certificate: null };
-    await createJobLifecycle({ db: world.db }).publish(lease, candidate, () => Promise.resolve('none'));
+    await publish(fleet, first, lease);
     await world.rollouts.pause(id);
     await world.rollouts.resume(id);
     const admitted = await world.db.job.findMany({ where: { rolloutId: id, admission: 'admitted' } });
@@ -167,6 +208,79 @@ describe(`limited concurrency, queue on ${queueKind}`, () => {
   });
 });
 
+describe('a retry', () => {
+  test('waits to be admitted, for the approval that was not given, or is admitted where there is room', async () => {
+    const fleet = await world.fleetOf({ tenants: 1, adapters: 3 });
+    const [asking, ...others] = [...fleet.adapters].sort() as [string, string, string];
+    await world.db.adapter.update({ where: { id: asking }, data: { approval: 'tenant' } });
+    const id = await accept(world.db, fleet.newVersionId, { policy: ONE });
+    await planned(id);
+    const [held, first, second] = await Promise.all([asking, ...others].map((adapterId) => rowOf(id, adapterId)));
+    await end(first!.id, id);
+    await world.jobs.cancel(held!.id, null);
+    for (const { id: jobId } of [first!, held!]) await world.jobs.retry(jobId, null);
+    expect(await waits(id)).toEqual(['held awaited', 'queued waiting', 'queued admitted']);
+    await expectInQueue(1);
+    for (const { id: jobId } of [held!, second!, first!]) await world.jobs.cancel(jobId, null);
+    expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'completed' });
+    await world.jobs.retry(second!.id, null);
+    expect(await waits(id)).toEqual(['cancelled awaited', 'cancelled', 'queued admitted']);
+    await expectInQueue(1);
+  });
+
+  test('of a job that was superseded is possible when the newer rollout is over, in its own order', async () => {
+    const { fleet, second } = await begun(2, ONE);
+    const third = await supersede(fleet, ONE);
+    const [older] = await world.jobsOf(second);
+    await expect(world.jobs.retry(older!.id, null)).rejects.toMatchObject({ code: 'superseded' });
+    await world.rollouts.cancel(third);
+    for (const { id } of await world.jobsOf(second)) await world.jobs.retry(id, null);
+    expect((await waits(second)).sort()).toEqual(['queued admitted', 'queued waiting']);
+    await expectInQueue(1);
+  });
+
+  test('waits for the job to an older version that was retried before', async () => {
+    const { fleet, second } = await begun(1);
+    const [older] = await world.jobsOf(second);
+    const third = await supersede(fleet);
+    const [newer] = await world.jobsOf(third);
+    await end(newer!.id, third);
+    await world.jobs.retry(older!.id, null);
+    expect(await world.jobs.retry(newer!.id, null)).toMatchObject({ state: 'held', waits_for_job_id: older!.id });
+    await end(older!.id, second);
+    await world.sweep();
+    expect(await world.jobs.get(newer!.id, null)).toMatchObject({ state: 'queued', waits_for_job_id: null });
+  });
+});
+
+test('after a pause and a resumption of a rollout, each of its jobs is where it was', async () => {
+  const { fleet, second } = await begun(6);
+  const adapters = [...fleet.adapters].sort() as [string, string, string];
+  const labels = { ring: 'one' };
+  await world.db.adapter.updateMany({ where: { id: { in: adapters.slice(0, 5) } }, data: { labels } });
+  await world.db.adapter.update({ where: { id: adapters[1] }, data: { approval: 'tenant' } });
+  const older = await rowOf(second, adapters[0]);
+  const lease = await claim(world.db, older.id);
+  const third = await supersede(fleet, { concurrency: 2, waves: [{ label: labels }] });
+  const [asks, runs] = [await rowOf(third, adapters[1]), await rowOf(third, adapters[2])];
+  const before = ['held', 'held awaited', 'queued admitted', 'queued admitted', 'queued waiting', 'held'];
+  expect(await waits(third)).toEqual(before);
+  await claim(world.db, runs.id);
+  await expectInQueue(3);
+  await world.rollouts.pause(third);
+  expect(await waits(third)).toEqual(['held', 'held awaited', 'paused', 'paused', 'paused', 'held']);
+  await world.rollouts.resume(third);
+  expect(await waits(third)).toEqual(before);
+  await expectInQueue(3);
+  const first = await world.jobs.get((await rowOf(third, adapters[0])).id, null);
+  expect(first.waits_for_job_id).toBe(older.id);
+  await end(older.id, second, lease);
+  await world.sweep();
+  await world.jobs.approve(asks.id, null);
+  expect((await waits(third)).slice(0, 2)).toEqual(['queued waiting', 'queued waiting given']);
+  await expectInQueue(2);
+});
+
 describe('what happens while a page is planned', () => {
   test('an adapter that is pinned meanwhile keeps its job in the older rollout', async () => {
     const { fleet, second } = await begun(2);
@@ -188,4 +302,178 @@ describe('what happens while a page is planned', () => {
     await whilePlanned(fleet, third, (free) => Promise.resolve(expect(free).toBe(true)));
     expect((await waits(second)).sort()).toEqual(['cancelled', 'queued admitted', 'queued waiting']);
   });
+});
+
+describe('supersession', () => {
+  test('ends a job that awaits its approval, and the newer one awaits it, too', async () => {
+    const fleet = await world.fleetOf({ tenants: 1, adapters: 1 });
+    await world.db.adapter.updateMany({ data: { approval: 'tenant' }, where: { id: { in: [...fleet.adapters] } } });
+    const second = await accept(world.db, fleet.newVersionId);
+    await planned(second);
+    const third = await supersede(fleet);
+    expect([await waits(second), await waits(third)]).toEqual([['cancelled awaited'], ['held awaited']]);
+    expect(await world.rollouts.get(second, null)).toMatchObject({ state: 'completed' });
+    await expectInQueue(0);
+  });
+
+  test('of a rollout in wave 0 ends what is made for its jobs, and the others go on', async () => {
+    const { fleet, second } = await begun(2, { provisional: 'reuse' });
+    const [taken, left] = fleet.adapters as [string, string];
+    const third = await supersede(fleet, { selection: { adapters: [taken] } });
+    expect(await rowOf(second, left)).toMatchObject({ state: 'held', wave: 1 });
+    await world.work(fleet);
+    expect(await world.ended(second, 'completed')).toMatchObject({ jobs: { cancelled: 1, ready: 1 } });
+    expect(await world.ended(third, 'completed')).toMatchObject({ jobs: { ready: 1 } });
+    expect(await world.db.provisionalRequest.count()).toBe(0);
+    expect(await world.db.adapterVersion.count({ where: { adapterId: taken, provisional: true } })).toBe(0);
+    expect(await world.db.adapterVersion.count({ where: { adapterId: left, provisional: true } })).toBe(1);
+  });
+
+  test('of all jobs in wave 0 completes the rollout, and nothing is made for it', async () => {
+    const { fleet, second } = await begun(2, { provisional: 'reuse' });
+    await supersede(fleet);
+    expect(await world.rollouts.get(second, null)).toMatchObject({ state: 'completed', jobs: { cancelled: 2 } });
+    await world.work(fleet);
+    await eventually('the requests are over', async () => (await world.db.provisionalRequest.count()) === 0);
+    const adapterId = { in: [...fleet.adapters] };
+    expect(await world.db.adapterVersion.count({ where: { provisional: true, adapterId } })).toBe(0);
+  });
+
+  test('by a rollout with provisional versions starts from what the older job has reached', async () => {
+    const { fleet, second } = await begun(2);
+    const [adapterId] = fleet.adapters as [string, string];
+    const older = await rowOf(second, adapterId);
+    const lease = await claim(world.db, older.id);
+    const third = await supersede(fleet, { provisional: 'reuse' });
+    await world.work(fleet);
+    await world.oneIn(third, 'ready');
+    const { id } = await rowOf(third, adapterId);
+    expect(await world.jobs.get(id, null)).toMatchObject({ state: 'held', waits_for_job_id: older.id });
+    expect(await world.db.adapterVersion.count({ where: { provisional: true, adapterId } })).toBe(1);
+    const reached = await publish(fleet, older, lease);
+    await end(older.id, second, lease);
+    expect(await world.ended(third, 'completed')).toMatchObject({ jobs: { ready: 2 } });
+    expect(await rowOf(third, adapterId)).toMatchObject({ sourceVersionId: reached });
+  });
+});
+
+test('a tenant controls its own jobs of every kind of waiting, and no others', async () => {
+  const fleet = await world.fleetOf({ tenants: 2, adapters: 4, of: [3, 1] });
+  const [tenant, other] = fleet.tenants as [string, string];
+  const own = (await world.db.adapter.findMany({ where: { tenantId: tenant }, orderBy: { id: 'asc' } })).map(
+    ({ id }) => id,
+  );
+  await world.db.adapter.update({ where: { id: own[0]! }, data: { approval: 'tenant' } });
+  const second = await accept(world.db, fleet.newVersionId);
+  await planned(second);
+  const older = await rowOf(second, own[2]!);
+  await claim(world.db, older.id);
+  const third = await supersede(fleet, ONE);
+  const [asks, runs, held] = (await Promise.all(own.map(async (id) => (await rowOf(third, id)).id))) as [
+    string,
+    string,
+    string,
+  ];
+  const jobs = createJobService({ db: confineTo(world.db, tenant), producer: world.queue.producer });
+  const foreign = createJobService({ db: confineTo(world.db, other), producer: world.queue.producer });
+  for (const id of [asks, runs, held]) {
+    for (const what of ['approve', 'pause', 'resume', 'cancel', 'retry'] as const) {
+      await expect(foreign[what](id, other)).rejects.toMatchObject({ status: 404 });
+    }
+  }
+  expect(await jobs.get(held, tenant)).toMatchObject({ waits_for_job_id: older.id });
+  expect(await jobs.approve(asks, tenant)).toMatchObject({ state: 'queued', approval: 'given' });
+  expect(await rowOf(third, own[1]!)).toMatchObject({ admission: 'admitted' });
+  await jobs.pause(runs, tenant);
+  await jobs.resume(runs, tenant);
+  expect(await rowOf(third, own[1]!)).toMatchObject({ state: 'queued', admission: 'waiting' });
+  await jobs.pause(held, tenant);
+  expect(await jobs.resume(held, tenant)).toMatchObject({ state: 'held', waits_for_job_id: older.id });
+  for (const id of [asks, runs, held]) expect(await jobs.cancel(id, tenant)).toMatchObject({ state: 'cancelled' });
+  expect(await jobs.retry(held, tenant)).toMatchObject({ state: 'held', waits_for_job_id: older.id });
+  expect(await jobs.retry(asks, tenant)).toMatchObject({ state: 'queued', approval: 'given' });
+  const admitted = await world.db.job.findMany({ where: { rolloutId: third, admission: 'admitted' } });
+  expect(admitted.map(({ tenantId }) => tenantId)).toEqual([other]);
+});
+
+test('a forecast counts what the rollout then does', async () => {
+  const fleet = await world.fleetOf({ tenants: 2, adapters: 8 });
+  const [pinned, first, unlabelled, ...others] = fleet.adapters as [string, string, string, ...string[]];
+  const set = (ids: string[], data: object) => world.db.adapter.updateMany({ where: { id: { in: ids } }, data });
+  await set([pinned, ...others], { labels: { ring: 'two' } });
+  await set([first], { labels: { ring: 'two', canary: 'yes' } });
+  await set([pinned], { pinnedBaseModelVersionId: fleet.oldVersionId });
+  await set([unlabelled, others[0]!], { approval: 'tenant' });
+  await set([others[1]!], { datasetId: null });
+  const waves = [{ label: { canary: 'yes' } }, { count: 2 }];
+  const policy = { ...ONE, waves, selection: { labels: { ring: 'two' } } };
+  const id = await accept(world.db, fleet.newVersionId, { policy });
+  const { baseModelVersionId, options } = await world.db.rollout.findUniqueOrThrow({ where: { id } });
+  const fleetOf = { baseModelVersionId, options: options as StoredOptions, refusals: new Map() };
+  await world.db.rollout.update({ where: { id }, data: { analysisStartedAt: new Date() } });
+  await createForecastLifecycle({ db: world.db }).keepForRollout(id, fleetOf);
+  await planned(id);
+  const forecast = await createForecastService({ db: world.db, producer: world.queue.producer }).ofRollout(id);
+  const { left_out: leftOut, jobs } = await world.rollouts.get(id, null);
+  const skipped = Object.fromEntries(forecast.skipped.map(({ reason, adapters }) => [reason, adapters]));
+  expect(skipped).toEqual({ ...leftOut, dataset_missing: jobs.failed });
+  expect(leftOut).toEqual({ pinned: 1, not_selected: 1 });
+  expect(forecast.adapters).toEqual({ total: 8, taken: 5, skipped: 3 });
+  const inWaves = await world.db.job.groupBy({
+    by: ['wave'],
+    where: { rolloutId: id },
+    _count: true,
+    orderBy: { wave: 'asc' },
+  });
+  expect(inWaves.map(({ _count: count }) => count)).toEqual(forecast.waves);
+  expect(forecast.waves).toEqual([1, 2, 3]);
+});
+
+test('a rollout that its budget pauses while a wave waits for an approval begins that wave only when it goes on', async () => {
+  const leaseOf = async () =>
+    (await world.db.approvalRequest.findFirstOrThrow({ where: { rolloutId: id } })).leaseOwner;
+  const answers: ((result: SendResult) => void)[] = [];
+  const asker = createApprovalAsker({
+    db: world.db,
+    producer: world.queue.producer,
+    post: () => () => new Promise((resolve) => answers.push(resolve)),
+    secrets: [`whsec_${Buffer.alloc(32, 3).toString('base64')}`],
+    logger,
+    delayMs: () => 1,
+    intervalMs: 20,
+  });
+  const policy = { waves: [{ count: 1 }], approve: { url: 'https://example.com' }, budget_device_seconds: 1000 };
+  const { second: id } = await begun(3, policy);
+  const [first] = await world.db.job.findMany({ where: { rolloutId: id, state: 'queued' } });
+  await end(first!.id, id);
+  asker.start();
+  try {
+    await eventually('it is asked', () => Promise.resolve(answers.length === 1));
+    const spent = { seconds: 2000 };
+    await world.db.rolloutDeviceUse.upsert({
+      where: { rolloutId: id },
+      create: { rolloutId: id, ...spent },
+      update: spent,
+    });
+    await world.jobs.cancel((await world.oneIn(id, 'held')).id, null);
+    expect(await world.rollouts.get(id, null)).toMatchObject({
+      state: 'paused',
+      paused_reason: { code: 'budget_spent' },
+    });
+    await expect(world.rollouts.approve(id, 2)).rejects.toMatchObject({ code: 'rollout_paused' });
+    answers[0]!(APPROVED);
+    await eventually('the answer is read', async () => (await leaseOf()) === null);
+    await world.rollouts.resume(id);
+    await eventually('it is asked again', () => Promise.resolve(answers.length === 2));
+    expect(await world.rollouts.get(id, null)).toMatchObject({
+      state: 'adapting',
+      waves: { released: 1, awaiting_approval: true },
+    });
+    answers[1]!(APPROVED);
+    await world.oneIn(id, 'queued');
+    expect(await world.rollouts.get(id, null)).toMatchObject({ waves: { released: 2, awaiting_approval: false } });
+    await expectInQueue(1);
+  } finally {
+    await asker.stop();
+  }
 });
