@@ -1,113 +1,20 @@
 import { describe, expect, test, vi } from 'vitest';
-import type { Job } from '../../../../src/generated/prisma/client.ts';
-import { NO_QUOTAS } from '../../../../src/config/quotas.ts';
-import { newId } from '../../../../src/lib/ids.ts';
 import type { SendResult } from '../../../../src/lib/outgoing/post.ts';
-import { confineTo } from '../../../../src/tenancy/confined-database.repository.ts';
-import { withTransaction } from '../../../../src/lib/database.ts';
-import { insertAdapterVersion } from '../../../../src/modules/adapters/index.ts';
+import { createDeletionService } from '../../../../src/modules/deletion/deletion.service.ts';
 import { createForecastService } from '../../../../src/modules/forecasts/forecast.service.ts';
 import { createForecastLifecycle } from '../../../../src/modules/forecasts/index.ts';
-import {
-  createJobLifecycle,
-  createJobService,
-  jobRecoverySource,
-  type Lease,
-  type RolloutPolicy,
-} from '../../../../src/modules/jobs/index.ts';
-import {
-  createApprovalAsker,
-  createRolloutLifecycle,
-  type StoredOptions,
-} from '../../../../src/modules/rollouts/index.ts';
-import { createDeletionService } from '../../../../src/modules/deletion/deletion.service.ts';
-import type { Fleet } from '../../queue/fleet.ts';
+import { createJobService } from '../../../../src/modules/jobs/index.ts';
+import { createApprovalAsker, type StoredOptions } from '../../../../src/modules/rollouts/index.ts';
+import { confineTo } from '../../../../src/tenancy/confined-database.repository.ts';
 import { eventually, logger, queueKind } from '../../queue/test-queue.ts';
-import { accept, addBase, claim, importAdapter, plan } from '../succession/two-rollouts.ts';
+import { accept, claim, importAdapter } from '../succession/two-rollouts.ts';
 import { useControlledFleets } from './controlled-fleet.ts';
+import { plannedFleetsOf } from './planned-fleet.ts';
 
 const world = useControlledFleets();
+const { planned, begun, supersede, rowOf, end, publish, waits, expectInQueue } = plannedFleetsOf(world);
 const ONE = { concurrency: 1 } as const;
-const NOT_READY = { state: 'not_ready', error: { code: 'gate_not_reached', message: 'no' } } as const;
-
 const APPROVED = { status: 200, body: '{"approved": true}', retryAfterMs: null, latencyMs: 1 };
-
-const planned = (id: string) => plan({ db: world.db, producer: world.queue.producer }, id);
-
-/** A rollout to v2, planned without a worker. */
-async function begun(adapters: number, policy?: RolloutPolicy, tenants = 1) {
-  const fleet = await world.fleetOf({ tenants, adapters });
-  const second = await accept(world.db, fleet.newVersionId, policy && { policy });
-  await planned(second);
-  return { fleet, second };
-}
-
-/** The same, and a rollout to v3 that takes its adapters. */
-async function supersede(fleet: Fleet, policy?: RolloutPolicy) {
-  const third = await accept(world.db, await addBase(world.db, fleet), policy && { policy });
-  await planned(third);
-  return third;
-}
-
-const rowOf = (rolloutId: string, adapterId: string) =>
-  world.db.job.findFirstOrThrow({ where: { rolloutId, adapterId, kind: 'adaptation' } });
-
-/** Ends a job as a worker does, which enqueues what that admits. */
-async function end(jobId: string, rolloutId: string, lease?: { owner: string }) {
-  const { owner } = lease ?? (await claim(world.db, jobId));
-  const entries = await createJobLifecycle({ db: world.db }).end({ jobId, owner }, rolloutId, NOT_READY);
-  await world.queue.producer.remove('adaptations', [jobId]);
-  await world.queue.producer.enqueueAfterCommit(entries);
-}
-
-/** Publishes a version of a job, as its worker does. @returns its identifier */
-async function publish(fleet: Fleet, { id: jobId, adapterId, tenantId }: Job, lease: Lease) {
-  const { id: parentVersionId, ...like } = await world.db.adapterVersion.findFirstOrThrow({
-    where: { adapterId, number: 1 },
-  });
-  const { artifactDigest, rank, loraAlpha } = like;
-  const row = { id: newId('adapterVersion'), tenantId, adapterId, baseModelVersionId: fleet.newVersionId, jobId };
-  const candidate = { strategy: 'search', fusionAlpha: null, fusionBeta: null, value: 1, certificate: null };
-  return createJobLifecycle({ db: world.db }).publish(lease, candidate, async (tx) => {
-    await insertAdapterVersion(tx, { ...row, origin: 'adapted', parentVersionId, artifactDigest, rank, loraAlpha });
-    return row.id;
-  });
-}
-
-/** By adapter, what each job of a rollout waits for. */
-async function waits(rolloutId: string) {
-  const jobs = await world.db.job.findMany({ where: { rolloutId }, orderBy: { adapterId: 'asc' } });
-  return jobs.map(({ state, admission, approval }) => [state, admission, approval].filter(Boolean).join(' '));
-}
-
-/** The sweeper's count of live jobs is that of the queue, and it finds none that is lost. */
-async function expectInQueue(count: number) {
-  const jobs = jobRecoverySource(world.db);
-  const live = (await jobs.live('', 1000)).length;
-  const inQueue = await world.queue.producer.count('adaptations');
-  expect({ live, counted: await jobs.countLive(), inQueue }).toEqual({ live: count, counted: count, inQueue: count });
-}
-
-/** Locks the tenants of a fleet, waits until the planning of a rollout waits for them, and does something then. */
-async function whilePlanned(fleet: Fleet, id: string, then: (free: boolean) => Promise<unknown>) {
-  const { db } = world;
-  const lifecycle = createRolloutLifecycle({ db, quotas: { ...NO_QUOTAS, queued_jobs: 1000 } });
-  const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(id))!;
-  const { planning } = await withTransaction(db, async (tx) => {
-    await tx.$queryRaw`SELECT id FROM tenants WHERE id = ANY(${[...fleet.tenants]}::text[]) FOR NO KEY UPDATE`;
-    const planning = lifecycle.plan({ id, baseModelVersionId, options: options as StoredOptions }, new Map());
-    await eventually('the planning waits', async () => {
-      const rows = await db.$queryRaw<unknown[]>`
-        SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM tenants%'`;
-      return rows.length > 0;
-    });
-    const [lock] = await tx.$queryRaw<{ free: boolean }[]>`
-      SELECT pg_try_advisory_xact_lock(hashtextextended('readapt.start_tags', 0)) AS free`;
-    await then(lock!.free);
-    return { planning };
-  });
-  await planning;
-}
 
 describe(`limited concurrency, queue on ${queueKind}`, () => {
   test('a job that is approved waits to be admitted, once', async () => {
@@ -279,82 +186,6 @@ test('after a pause and a resumption of a rollout, each of its jobs is where it 
   await world.jobs.approve(asks.id, null);
   expect((await waits(third)).slice(0, 2)).toEqual(['queued waiting', 'queued waiting given']);
   await expectInQueue(2);
-});
-
-describe('what happens while a page is planned', () => {
-  test('an adapter that is pinned meanwhile keeps its job in the older rollout', async () => {
-    const { fleet, second } = await begun(2);
-    const third = await accept(world.db, await addBase(world.db, fleet));
-    const [pinned, other] = fleet.adapters as [string, string];
-    const data = { pinnedBaseModelVersionId: fleet.newVersionId };
-    await whilePlanned(fleet, third, () => world.db.adapter.update({ where: { id: pinned }, data }));
-    expect(await rowOf(second, pinned)).toMatchObject({ state: 'queued' });
-    expect(await rowOf(second, other)).toMatchObject({ state: 'cancelled' });
-    const jobs = await world.jobsOf(third);
-    expect(jobs.map((job) => [job.adapter_id, job.state])).toEqual([[other, 'queued']]);
-  });
-
-  test('start tags are not locked while tenants are waited for, which a retry locks before them', async () => {
-    const { fleet, second } = await begun(3, ONE);
-    const { adapterId } = await world.db.job.findFirstOrThrow({ where: { rolloutId: second, admission: 'admitted' } });
-    const policy = { ...ONE, selection: { adapters: [adapterId] } };
-    const third = await accept(world.db, await addBase(world.db, fleet), { policy });
-    await whilePlanned(fleet, third, (free) => Promise.resolve(expect(free).toBe(true)));
-    expect((await waits(second)).sort()).toEqual(['cancelled', 'queued admitted', 'queued waiting']);
-  });
-});
-
-describe('supersession', () => {
-  test('ends a job that awaits its approval, and the newer one awaits it, too', async () => {
-    const fleet = await world.fleetOf({ tenants: 1, adapters: 1 });
-    await world.db.adapter.updateMany({ data: { approval: 'tenant' }, where: { id: { in: [...fleet.adapters] } } });
-    const second = await accept(world.db, fleet.newVersionId);
-    await planned(second);
-    const third = await supersede(fleet);
-    expect([await waits(second), await waits(third)]).toEqual([['cancelled awaited'], ['held awaited']]);
-    expect(await world.rollouts.get(second, null)).toMatchObject({ state: 'completed' });
-    await expectInQueue(0);
-  });
-
-  test('of a rollout in wave 0 ends what is made for its jobs, and the others go on', async () => {
-    const { fleet, second } = await begun(2, { provisional: 'reuse' });
-    const [taken, left] = fleet.adapters as [string, string];
-    const third = await supersede(fleet, { selection: { adapters: [taken] } });
-    expect(await rowOf(second, left)).toMatchObject({ state: 'held', wave: 1 });
-    await world.work(fleet);
-    expect(await world.ended(second, 'completed')).toMatchObject({ jobs: { cancelled: 1, ready: 1 } });
-    expect(await world.ended(third, 'completed')).toMatchObject({ jobs: { ready: 1 } });
-    expect(await world.db.provisionalRequest.count()).toBe(0);
-    expect(await world.db.adapterVersion.count({ where: { adapterId: taken, provisional: true } })).toBe(0);
-    expect(await world.db.adapterVersion.count({ where: { adapterId: left, provisional: true } })).toBe(1);
-  });
-
-  test('of all jobs in wave 0 completes the rollout, and nothing is made for it', async () => {
-    const { fleet, second } = await begun(2, { provisional: 'reuse' });
-    await supersede(fleet);
-    expect(await world.rollouts.get(second, null)).toMatchObject({ state: 'completed', jobs: { cancelled: 2 } });
-    await world.work(fleet);
-    await eventually('the requests are over', async () => (await world.db.provisionalRequest.count()) === 0);
-    const adapterId = { in: [...fleet.adapters] };
-    expect(await world.db.adapterVersion.count({ where: { provisional: true, adapterId } })).toBe(0);
-  });
-
-  test('by a rollout with provisional versions starts from what the older job has reached', async () => {
-    const { fleet, second } = await begun(2);
-    const [adapterId] = fleet.adapters as [string, string];
-    const older = await rowOf(second, adapterId);
-    const lease = await claim(world.db, older.id);
-    const third = await supersede(fleet, { provisional: 'reuse' });
-    await world.work(fleet);
-    await world.oneIn(third, 'ready');
-    const { id } = await rowOf(third, adapterId);
-    expect(await world.jobs.get(id, null)).toMatchObject({ state: 'held', waits_for_job_id: older.id });
-    expect(await world.db.adapterVersion.count({ where: { provisional: true, adapterId } })).toBe(1);
-    const reached = await publish(fleet, older, lease);
-    await end(older.id, second, lease);
-    expect(await world.ended(third, 'completed')).toMatchObject({ jobs: { ready: 2 } });
-    expect(await rowOf(third, adapterId)).toMatchObject({ sourceVersionId: reached });
-  });
 });
 
 test('a tenant controls its own jobs of every kind of waiting, and no others', async () => {
