@@ -157,7 +157,7 @@ export async function planJobs(
   const rooms = await jobRooms.rooms(tx, [...new Set(found.map(({ tenantId }) => tenantId))]);
   const jobs = withinRooms(
     found.map((one) => waitingFor(one, taken.waitsFor.get(one.adapterId))),
-    rooms,
+    { rooms, first: taken.adapterIds },
   );
   const { strategy } = options as StoredOptions;
   await lockStartTags(tx);
@@ -256,10 +256,20 @@ function withoutDataset({ adapter_id, dataset_id }: SourceRow): Prisma.InputJson
   };
 }
 
-/** Refuses the jobs for which their tenants have no room. */
-function withinRooms(found: readonly Planned[], rooms: ReadonlyMap<string, JobRoom>): PlannedJob[] {
+/**
+ * Refuses the jobs for which their tenants have no room. The `first` adapters come before others: they have made room by their jobs in
+ * older rollouts, and would be left without any.
+ */
+function withinRooms(
+  found: readonly Planned[],
+  { rooms, first }: { readonly rooms: ReadonlyMap<string, JobRoom>; readonly first: ReadonlySet<string> },
+): PlannedJob[] {
   const taken = new Map<string, number>();
-  return found.map(({ job, tenantId }) => {
+  const inTurn = [
+    ...found.filter(({ adapterId }) => first.has(adapterId)),
+    ...found.filter(({ adapterId }) => !first.has(adapterId)),
+  ];
+  return inTurn.map(({ job, tenantId }) => {
     const room = rooms.get(tenantId);
     if (room === undefined || job.error !== null) return job;
     const count = (taken.get(tenantId) ?? 0) + 1;

@@ -12,14 +12,20 @@ const world = useControlledFleets();
 const { planned, begun, supersede, rowOf, end, publish, waits, expectInQueue } = plannedFleetsOf(world);
 const ONE = { concurrency: 1 } as const;
 
+/** Begins to plan a rollout where each tenant may have so many jobs. */
+async function planWithin(queuedJobs: number, id: string) {
+  const lifecycle = createRolloutLifecycle({ db: world.db, quotas: { ...NO_QUOTAS, queued_jobs: queuedJobs } });
+  const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(id))!;
+  return () => lifecycle.plan({ id, baseModelVersionId, options: options as StoredOptions }, new Map());
+}
+
 /** Locks the tenants of a fleet, waits until the planning of a rollout waits for them, and does something then. */
 async function whilePlanned(fleet: Fleet, id: string, then: (free: boolean) => Promise<unknown>) {
   const { db } = world;
-  const lifecycle = createRolloutLifecycle({ db, quotas: { ...NO_QUOTAS, queued_jobs: 1000 } });
-  const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(id))!;
+  const begin = await planWithin(1000, id);
   const { planning } = await withTransaction(db, async (tx) => {
     await tx.$queryRaw`SELECT id FROM tenants WHERE id = ANY(${[...fleet.tenants]}::text[]) FOR NO KEY UPDATE`;
-    const planning = lifecycle.plan({ id, baseModelVersionId, options: options as StoredOptions }, new Map());
+    const planning = begin();
     await eventually('the planning waits', async () => {
       const rows = await db.$queryRaw<unknown[]>`
         SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM tenants%'`;
@@ -57,6 +63,21 @@ describe('what happens while a page is planned', () => {
 });
 
 describe(`supersession, queue on ${queueKind}`, () => {
+  test('leaves no adapter without a job for which the room of its tenant suffices', async () => {
+    const fleet = await world.fleetOf({ tenants: 1, adapters: 3 });
+    const adapters = [...fleet.adapters].sort() as [string, string, string];
+    const policy = { selection: { adapters: [adapters[2]] } };
+    const second = await accept(world.db, fleet.newVersionId, { policy });
+    await planned(second);
+    const third = await accept(world.db, await addBase(world.db, fleet));
+    await (
+      await planWithin(1, third)
+    )();
+    const jobs = await Promise.all(adapters.map(async (adapterId) => (await rowOf(third, adapterId)).state));
+    expect(jobs).toEqual(['failed', 'failed', 'queued']);
+    expect(await waits(second)).toEqual(['cancelled']);
+  });
+
   test('ends a job that awaits its approval, and the newer one awaits it, too', async () => {
     const fleet = await world.fleetOf({ tenants: 1, adapters: 1 });
     await world.db.adapter.updateMany({ data: { approval: 'tenant' }, where: { id: { in: [...fleet.adapters] } } });
