@@ -118,12 +118,13 @@ describe(`supersession, queue on ${queueKind}`, () => {
     const older = await rowOf(second, adapterId);
     const lease = await claim(world.db, older.id);
     const third = await supersede(fleet, { provisional: 'reuse' });
+    // The provisional version has the larger number.
+    const reached = await publish(fleet, older, lease);
     await world.work(fleet);
     await world.oneIn(third, 'ready');
     const { id } = await rowOf(third, adapterId);
     expect(await world.jobs.get(id, null)).toMatchObject({ state: 'held', waits_for_job_id: older.id });
     expect(await world.db.adapterVersion.count({ where: { provisional: true, adapterId } })).toBe(1);
-    const reached = await publish(fleet, older, lease);
     await end(older.id, second, lease);
     expect(await world.ended(third, 'completed')).toMatchObject({ jobs: { ready: 2 } });
     expect(await rowOf(third, adapterId)).toMatchObject({ sourceVersionId: reached });
