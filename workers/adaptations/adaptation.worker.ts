@@ -232,7 +232,8 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
     if (stopping) await lifecycle.release(lease, null, { excused: true });
     else if (tooLarge || machineFault !== null) await lifecycle.release(lease, stored, { excused: true });
     else if (permanent || lastAttempt) {
-      await lifecycle.end(lease, claimed.rollout_id, { state: 'failed', error: stored });
+      const entries = await lifecycle.end(lease, claimed.rollout_id, { state: 'failed', error: stored });
+      await claim.producer.enqueueAfterCommit(entries);
       await removeJobFolder(claim.checkpoints, claimed.id);
     } else await lifecycle.release(lease, stored);
   } catch (fault) {

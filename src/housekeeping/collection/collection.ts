@@ -10,7 +10,7 @@ const BATCH = 1000;
 
 export interface CollectionOptions {
   db: Database;
-  producer: Pick<JobProducer, 'remove'>;
+  producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
   /** Days between a deletion and its collection. */
   deletionGraceDays: number;
   batch?: number;

@@ -13,7 +13,7 @@ const NAMED = 10;
 
 interface DeletionDependencies {
   readonly db: Database;
-  readonly producer: Pick<JobProducer, 'remove'>;
+  readonly producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
 }
 
 /**

@@ -12,7 +12,7 @@ const BATCH = 500;
  * @returns how many were cancelled
  */
 export async function cancelJobsOf(
-  { db, producer }: { db: Database; producer: Pick<JobProducer, 'remove'> },
+  { db, producer }: { db: Database; producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'> },
   owner: JobOwner,
 ): Promise<number> {
   let count = 0;
@@ -21,13 +21,14 @@ export async function cancelJobsOf(
     const rolloutId = unfinished[0]?.rollout_id;
     if (rolloutId === undefined) return count;
     const jobIds = unfinished.filter((job) => job.rollout_id === rolloutId).map((job) => job.id);
-    const queued = await withTransaction(db, async (tx) => {
+    const { queued, entries } = await withTransaction(db, async (tx) => {
       await repository.lockRollout(tx, rolloutId);
       const { jobs } = await cancelJobs(tx, { jobIds });
-      await settleRollout(tx, rolloutId);
-      return jobs.filter((job) => job.old_state === 'queued').map((job) => job.id);
+      const settled = await settleRollout(tx, rolloutId);
+      return { queued: jobs.filter((job) => job.old_state === 'queued').map((job) => job.id), entries: settled };
     });
     count += jobIds.length;
+    await producer.enqueueAfterCommit(entries);
     await producer.remove('adaptations', queued);
   }
 }

@@ -167,6 +167,15 @@ export const planningRepository = {
         AND adapter_id > ${after} AND ${rankOf(seed)} <= ${threshold}
       ORDER BY rollout_id, adapter_id LIMIT ${limit}`,
 
+  /** Whether one of the adapters has no adaptation in the rollout. */
+  async isOneWithoutJob(tx: Transaction, rolloutId: string, adapterIds: readonly string[]): Promise<boolean> {
+    const [row] = await tx.$queryRaw<{ missing: boolean }[]>`
+      SELECT EXISTS (
+        SELECT 1 FROM unnest(${[...adapterIds]}::text[]) AS a (id) WHERE NOT EXISTS (
+          SELECT 1 FROM jobs j WHERE j.rollout_id = ${rolloutId} AND j.adapter_id = a.id AND j.kind = 'adaptation')) AS missing`;
+    return row?.missing ?? false;
+  },
+
   /** Records the events of newly inserted jobs with one statement. */
   recordPlanned: (tx: Transaction, rolloutId: string, jobIds: readonly string[]) =>
     tx.$executeRaw`

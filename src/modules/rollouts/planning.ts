@@ -25,7 +25,7 @@ import { createRolloutRepository } from './rollout.repository.ts';
 import type { StoredOptions } from './rollout.schemas.ts';
 import { provisionalRepository } from './provisional/provisional.repository.ts';
 import { toProvisionEntry } from './provisional/provisional.ts';
-import { lockSuccession, takeAdapters, withoutTaken, type Succession } from './succession/succession.ts';
+import { lockSuccession, settleOlder, takeAdapters, withoutTaken, type Succession } from './succession/succession.ts';
 
 /** Number of jobs that one transaction plans. */
 const PAGE = 1000;
@@ -108,9 +108,26 @@ export async function planInPages(
   return withTransaction(db, (tx) => endPlanning(tx, rollout.id));
 }
 
+/** An adapter was taken from an older rollout and gets no job after all. */
+class LeftOutError extends Error {}
+
+/**
+ * Plans in a transaction. It begins anew where an adapter was pinned after it was read, for which an older rollout was to give up its job:
+ * to lock the adapters first would be a deadlock with jobs that publish.
+ */
+export async function planningWithin<T>(db: Database, fn: (tx: Transaction) => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await withTransaction(db, fn);
+    } catch (error) {
+      if (!(error instanceof LeftOutError)) throw error;
+    }
+  }
+}
+
 /** Plans one page. @returns null if the rollout is no longer being analyzed */
 function planPage(deps: PlannerDependencies, id: string, read: ReadPage, after: string): Promise<PlannedPage | null> {
-  return withTransaction(deps.db, async (tx) => {
+  return planningWithin(deps.db, async (tx) => {
     // Locked first: what older rollouts do to these adapters meanwhile is either seen or waits.
     const succession = await lockSuccession(tx, id);
     if (succession?.rollout.state !== 'analyzing') return null;
@@ -124,7 +141,7 @@ function planPage(deps: PlannerDependencies, id: string, read: ReadPage, after: 
 
 /**
  * Plans jobs of a rollout whose row is locked, and takes their adapters from older rollouts. An adapter with a job there that goes on
- * gets one that waits for it.
+ * gets one that waits for it. The transaction is that of {@link planningWithin}.
  */
 export async function planJobs(
   tx: Transaction,
@@ -133,28 +150,30 @@ export async function planJobs(
   found: readonly Planned[],
 ): Promise<NewJobs> {
   const { id: rolloutId, options } = succession.rollout;
-  const adapters = found.filter(({ job }) => job.kind === 'adaptation' && job.error === null);
-  const taken = await takeAdapters(
-    tx,
-    succession,
-    adapters.map(({ adapterId }) => adapterId),
-  );
+  const adapterIds = found
+    .filter(({ job }) => job.kind === 'adaptation' && job.error === null)
+    .map(({ adapterId }) => adapterId);
+  const taken = await takeAdapters(tx, succession, adapterIds);
   const rooms = await jobRooms.rooms(tx, [...new Set(found.map(({ tenantId }) => tenantId))]);
   const jobs = withinRooms(
     found.map((one) => waitingFor(one, taken.waitsFor.get(one.adapterId))),
-    rooms,
+    { rooms, first: taken.adapterIds },
   );
   const { strategy } = options as StoredOptions;
   await lockStartTags(tx);
   const inserted = await createJobRepository(db).plan(tx, { rolloutId, strategy, late }, jobs);
   const ids = inserted.map((job) => job.id);
+  if (taken.rolloutIds.size > 0 && (await repository.isOneWithoutJob(tx, rolloutId, adapterIds))) {
+    throw new LeftOutError();
+  }
   const isInserted = new Set(ids);
   await jobSuccessionRepository.wait(tx, waitsOf(jobs.filter((job) => isInserted.has(job.id))));
   const provisions = (await provisionalRepository.request(tx, rolloutId, ids)).map(toProvisionEntry);
   await writeOutbox(tx, provisions);
   const entries = await queueJobs(tx, rolloutId, inserted);
   await repository.recordPlanned(tx, rolloutId, ids);
-  return { entries: [...taken.entries, ...provisions, ...entries], superseded: taken.queued };
+  const admitted = await settleOlder(tx, taken);
+  return { entries: [...admitted, ...provisions, ...entries], superseded: taken.queued };
 }
 
 function waitingFor(one: Planned, waitsFor: string | undefined): Planned {
@@ -237,10 +256,20 @@ function withoutDataset({ adapter_id, dataset_id }: SourceRow): Prisma.InputJson
   };
 }
 
-/** Refuses the jobs for which their tenants have no room. */
-function withinRooms(found: readonly Planned[], rooms: ReadonlyMap<string, JobRoom>): PlannedJob[] {
+/**
+ * Refuses the jobs for which their tenants have no room. The `first` adapters come before others: they have made room by their jobs in
+ * older rollouts, and would be left without any.
+ */
+function withinRooms(
+  found: readonly Planned[],
+  { rooms, first }: { readonly rooms: ReadonlyMap<string, JobRoom>; readonly first: ReadonlySet<string> },
+): PlannedJob[] {
   const taken = new Map<string, number>();
-  return found.map(({ job, tenantId }) => {
+  const inTurn = [
+    ...found.filter(({ adapterId }) => first.has(adapterId)),
+    ...found.filter(({ adapterId }) => !first.has(adapterId)),
+  ];
+  return inTurn.map(({ job, tenantId }) => {
     const room = rooms.get(tenantId);
     if (room === undefined || job.error !== null) return job;
     const count = (taken.get(tenantId) ?? 0) + 1;

@@ -27,7 +27,7 @@ let rolloutId: string;
 let leaver: string;
 let stayer: string;
 
-const producer = { remove: () => Promise.resolve() };
+const producer = { enqueueAfterCommit: () => Promise.resolve(), remove: () => Promise.resolve() };
 const deletions = () => createDeletionService({ db, producer });
 const root = () => path.join(fleet.folder, 'data', 'artifacts');
 const put = (text: string) => fleet.artifacts.putFile(Readable.from([Buffer.from(text)]), 'dataset');

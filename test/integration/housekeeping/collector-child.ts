@@ -31,7 +31,7 @@ const artifacts = {
     pass();
   },
 };
-const producer = { remove: () => Promise.resolve() };
+const producer = { enqueueAfterCommit: () => Promise.resolve(), remove: () => Promise.resolve() };
 const { signal } = new AbortController();
 const removed = [
   await collectionTask({ db, producer, deletionGraceDays: 0, batch: 2 }).run(signal),

@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
-const producer = { remove: () => Promise.resolve() };
+const producer = { enqueueAfterCommit: () => Promise.resolve(), remove: () => Promise.resolve() };
 
 /** A tenant with a dataset, and an adapter with two versions and an ended job. */
 async function createOwner() {

@@ -71,7 +71,7 @@ export const pauseRepository = {
 
   /**
    * Lets paused jobs, and those of a wave that was released, be queued or wait to be admitted, with new start tags, unless they wait for
-   * something else. A ready job is refined on, before others.
+   * something else. A ready job is refined on, before others, also before those that wait to be admitted.
    */
   resume: (tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> =>
     tx.$queryRaw<ChangedJob[]>`
@@ -84,10 +84,11 @@ export const pauseRepository = {
       UPDATE jobs j SET ${ACCRUE},
         state = CASE WHEN j.state = 'ready' THEN j.state WHEN ${HELD_BACK} THEN 'held' ELSE 'queued' END,
         phase = CASE WHEN j.ttr_ms IS NOT NULL THEN j.phase WHEN ${HELD_BACK} THEN 'held' ELSE 'queue_wait' END,
-        paused_at = NULL, paused_by = NULL, start_tag = tags.tag,
+        paused_at = NULL, paused_by = NULL,
+        start_tag = CASE WHEN ${IS_LIMITED} AND j.kind = 'adaptation' AND j.state = 'ready' THEN range.first ELSE tags.tag END,
         admission = CASE WHEN ${IS_LIMITED} AND (j.state = 'ready' OR NOT ${HELD_BACK}) THEN 'waiting' END,
         updated_at = clock.now
-      FROM clock, rollouts r, old LEFT JOIN tags ON tags.id = old.id
+      FROM clock, range, rollouts r, old LEFT JOIN tags ON tags.id = old.id
       WHERE j.id = old.id AND r.id = j.rollout_id
       RETURNING ${RETURNED}`,
 

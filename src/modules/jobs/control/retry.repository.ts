@@ -68,6 +68,16 @@ export const retryRepository = {
     return Object.fromEntries(given);
   },
 
+  /** Lets adaptations wait for those of the same adapters to older base model versions that have not ended. */
+  waitForOlder: (tx: Transaction, ids: readonly string[]) =>
+    tx.$executeRaw`
+      INSERT INTO job_waits (job_id, tenant_id, rollout_id, waits_for_job_id)
+      SELECT DISTINCT ON (j.id) j.id, j.tenant_id, j.rollout_id, o.id FROM jobs j JOIN rollouts r ON r.id = j.rollout_id
+      JOIN jobs o ON o.adapter_id = j.adapter_id AND o.kind = 'adaptation' AND o.finished_at IS NULL
+      JOIN rollouts older ON older.id = o.rollout_id AND older.base_model_version_id < r.base_model_version_id
+      WHERE j.id = ANY(${[...ids]}::text[]) AND j.kind = 'adaptation' ORDER BY j.id, older.base_model_version_id DESC, o.id DESC
+      ON CONFLICT (job_id) DO UPDATE SET waits_for_job_id = EXCLUDED.waits_for_job_id`,
+
   /**
    * Puts jobs that have ended without a publication back into the queue, as if they had never begun, except that their attempts are
    * numbered on, their time goes on, and the searches that they were given at their first start stay the same. Jobs whose state does not

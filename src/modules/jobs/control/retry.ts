@@ -31,7 +31,8 @@ interface JudgedRetries {
 }
 
 /**
- * Begins a job anew that has ended without a publication. A completed rollout goes on then.
+ * Begins a job anew that has ended without a publication. A completed rollout goes on then. As when it was planned, the job waits for one
+ * of its adapter to an older base model version.
  * @throws AppError 422 `invalid_options`, 409 `rollout_paused`, `rollout_ended`, `rollout_exists`, `source_deleted`,
  *   `already_carried_over`, `superseded`, `adapter_pinned` or `job_not_ended`
  */
@@ -76,6 +77,7 @@ export async function beginAnew(
   { rolloutId, rolloutState, kept }: Pick<RetryOf, 'rolloutId' | 'rolloutState'> & Pick<JudgedRetries, 'kept'>,
 ): Promise<{ jobs: ChangedJob[]; entries: JobEntry[] }> {
   await lockStartTags(tx);
+  await repository.waitForOlder(tx, ids);
   const jobs = inOrder(await repository.retry(tx, { ids, rolloutId, kept }));
   if (rolloutState === 'completed' && jobs.length > 0) await reopen(tx, rolloutId);
   await recordJobChanges(tx, jobs);

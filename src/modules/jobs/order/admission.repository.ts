@@ -6,9 +6,9 @@ import { IS_LIMITED, startTagsOf, WAITING } from './start-tags.ts';
 const ROOM = Prisma.sql`((r.options #>> '{policy,concurrency}')::int - (
   SELECT count(*) FROM jobs t WHERE t.rollout_id = r.id AND t.admission = 'admitted' AND t.finished_at IS NULL AND t.paused_at IS NULL))`;
 
-/** Controls have no start tag: they come last. */
+/** Controls have no start tag: they come last. In the queue, what is ready already has none, and comes first. */
 const NEXT = Prisma.sql`
-  SELECT n.id, n.tenant_id, (n.start_tag, n.id) AS place FROM next n WHERE n.kind = 'adaptation'`;
+  SELECT n.id, n.tenant_id, (n.start_tag, n.id) AS place FROM next n WHERE n.kind = 'adaptation' AND n.state <> 'ready'`;
 
 const LOCK = Prisma.sql`pg_advisory_xact_lock(hashtextextended('readapt.start_tags', 0))::text AS locked`;
 

@@ -14,6 +14,8 @@ export interface Supersession extends OlderJobs {
 export interface Superseded {
   /** Jobs that were in the queue. */
   readonly queued: readonly string[];
+  /** The adapters whose adaptations have ended. */
+  readonly adapterIds: ReadonlySet<string>;
   /** The job that each adapter still has in an older rollout. */
   readonly waitsFor: ReadonlyMap<string, string>;
   /** The older rollouts that this concerns. */
@@ -34,12 +36,18 @@ export async function supersedeJobs(tx: Transaction, { by, running, ...older }: 
   for (const job of unfinished) rolloutIds.add(job.rollout_id);
   return {
     queued: jobs.filter((job) => job.old_state === 'queued').map((job) => job.id),
+    adapterIds: new Set(jobs.filter((job) => job.kind === 'adaptation').map((job) => job.adapter_id)),
     waitsFor: new Map(unfinished.map((job) => [job.adapter_id, job.id])),
     rolloutIds,
   };
 }
 
-const NOTHING: Superseded = { queued: [], waitsFor: new Map(), rolloutIds: new Set() };
+const NOTHING: Superseded = {
+  queued: [],
+  adapterIds: new Set(),
+  waitsFor: new Map(),
+  rolloutIds: new Set(),
+};
 
 /**
  * Lets so many jobs of a rollout go on that need not wait any longer. The rollout's row must be locked, and it must go on. After the

@@ -1,7 +1,14 @@
 import type { JobProducer } from '../../../jobs/producer.ts';
-import { withTransaction, type Transaction } from '../../../lib/database.ts';
+import type { Transaction } from '../../../lib/database.ts';
 import { settleRollout } from '../../jobs/index.ts';
-import { fleetOf, plannedSource, planJobs, type NewJobs, type PlannerDependencies } from '../planning.ts';
+import {
+  fleetOf,
+  plannedSource,
+  planJobs,
+  planningWithin,
+  type NewJobs,
+  type PlannerDependencies,
+} from '../planning.ts';
 import { planningRepository } from '../planning.repository.ts';
 import type { StoredOptions } from '../rollout.schemas.ts';
 import { successionRepository as repository } from './succession.repository.ts';
@@ -28,7 +35,7 @@ export async function joinLateAdapters(deps: LateDependencies): Promise<void> {
   const { db, producer } = deps;
   for (const { id } of await repository.rolloutsWithLate(db)) {
     for (let isLast = false; !isLast;) {
-      const batch: Batch = await withTransaction(db, (tx) => joinBatch(tx, deps, id));
+      const batch: Batch = await planningWithin(db, (tx) => joinBatch(tx, deps, id));
       await producer.enqueueAfterCommit(batch.entries);
       await producer.remove('adaptations', batch.superseded);
       ({ isLast } = batch);

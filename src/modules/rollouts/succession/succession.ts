@@ -21,13 +21,13 @@ export async function lockSuccession(tx: Transaction, id: string): Promise<Succe
 
 /** What was taken from older rollouts. */
 interface Taken extends Superseded {
-  /** Jobs of older rollouts that were admitted in place of those that have ended, to be enqueued after the commit. */
-  readonly entries: readonly JobEntry[];
+  /** The older rollouts that are to be settled. */
+  readonly concerned: readonly string[];
 }
 
 /**
- * Takes adapters away from older rollouts: their jobs that no worker runs end, and the others finish or stop by the policy. An older
- * rollout without any job left is completed.
+ * Takes adapters away from older rollouts: their jobs that no worker runs end, and the others finish or stop by the policy. The caller
+ * settles the older rollouts before the transaction ends.
  */
 export async function takeAdapters(
   tx: Transaction,
@@ -38,15 +38,22 @@ export async function takeAdapters(
   const running = (options as StoredOptions).policy?.supersede ?? 'finish';
   const rolloutIds = older.map(({ id }) => id);
   const superseded = await supersedeJobs(tx, { by, running, rolloutIds, adapterIds });
-  const concerned = older.filter(({ id, state }) => superseded.rolloutIds.has(id) || isUnplanned(state));
-  await mark(
-    tx,
-    concerned.map(({ id }) => id),
-    { by, running },
-  );
+  const concerned = older
+    .filter(({ id, state }) => superseded.rolloutIds.has(id) || isUnplanned(state))
+    .map(({ id }) => id);
+  await mark(tx, concerned, { by, running });
+  return { ...superseded, concerned };
+}
+
+/**
+ * Completes older rollouts of which no job is left, and admits others in place of jobs that have ended. As this may lock the start tags,
+ * the tenants have to be locked before.
+ * @returns the queue jobs of those, to be enqueued after the commit
+ */
+export async function settleOlder(tx: Transaction, { concerned }: Pick<Taken, 'concerned'>): Promise<JobEntry[]> {
   const entries: JobEntry[] = [];
-  for (const { id } of concerned) entries.push(...(await settleRollout(tx, id)));
-  return { ...superseded, entries };
+  for (const id of concerned) entries.push(...(await settleRollout(tx, id)));
+  return entries;
 }
 
 /** One that is still planned may only now come to the adapters that a newer one has taken: see {@link withoutTaken}. */

@@ -2,7 +2,7 @@ import type { JobProducer } from '../../../jobs/producer.ts';
 import type { JobEntry } from '../../../jobs/catalog.ts';
 import { withTransaction, type Database, type Transaction } from '../../../lib/database.ts';
 import { jobSuccessionRepository as jobs, releaseJobs } from '../../jobs/index.ts';
-import { lockSuccession, takeAdapters } from './succession.ts';
+import { lockSuccession, settleOlder, takeAdapters } from './succession.ts';
 
 /** Number of jobs that one transaction releases. */
 const BATCH = 1000;
@@ -50,9 +50,10 @@ async function releaseBatch(tx: Transaction, id: string): Promise<Batch> {
   // A job that somebody has paused after others had begun to wait for it would hold them up until it is resumed.
   const stalled = await jobs.stalledAdapters(tx, id, BATCH);
   const taken = stalled.length > 0 ? await takeAdapters(tx, succession, stalled) : null;
+  const admitted = taken === null ? [] : await settleOlder(tx, taken);
   const released = await releaseJobs(tx, id, BATCH);
   return {
-    entries: [...(taken?.entries ?? []), ...released.entries],
+    entries: [...admitted, ...released.entries],
     superseded: taken?.queued ?? [],
     isLast: released.jobs.length < BATCH && stalled.length < BATCH,
   };

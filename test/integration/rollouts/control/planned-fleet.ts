@@ -1,0 +1,76 @@
+import { expect } from 'vitest';
+import type { Job } from '../../../../src/generated/prisma/client.ts';
+import { newId } from '../../../../src/lib/ids.ts';
+import { insertAdapterVersion } from '../../../../src/modules/adapters/index.ts';
+import {
+  createJobLifecycle,
+  jobRecoverySource,
+  type Lease,
+  type RolloutPolicy,
+} from '../../../../src/modules/jobs/index.ts';
+import type { Fleet } from '../../queue/fleet.ts';
+import { accept, addBase, claim, plan } from '../succession/two-rollouts.ts';
+import type { ControlledFleets } from './controlled-fleet.ts';
+
+const NOT_READY = { state: 'not_ready', error: { code: 'gate_not_reached', message: 'no' } } as const;
+
+/** Rollouts that are planned without a worker, and what workers do to their jobs. */
+export function plannedFleetsOf(world: ControlledFleets) {
+  const planned = (id: string) => plan({ db: world.db, producer: world.queue.producer }, id);
+
+  /** A rollout to v2, planned without a worker. */
+  async function begun(adapters: number, policy?: RolloutPolicy, tenants = 1) {
+    const fleet = await world.fleetOf({ tenants, adapters });
+    const second = await accept(world.db, fleet.newVersionId, policy && { policy });
+    await planned(second);
+    return { fleet, second };
+  }
+
+  /** The same, and a rollout to v3 that takes its adapters. */
+  async function supersede(fleet: Fleet, policy?: RolloutPolicy) {
+    const third = await accept(world.db, await addBase(world.db, fleet), policy && { policy });
+    await planned(third);
+    return third;
+  }
+
+  const rowOf = (rolloutId: string, adapterId: string) =>
+    world.db.job.findFirstOrThrow({ where: { rolloutId, adapterId, kind: 'adaptation' } });
+
+  /** Ends a job as a worker does, which enqueues what that admits. */
+  async function end(jobId: string, rolloutId: string, lease?: { owner: string }) {
+    const { owner } = lease ?? (await claim(world.db, jobId));
+    const entries = await createJobLifecycle({ db: world.db }).end({ jobId, owner }, rolloutId, NOT_READY);
+    await world.queue.producer.remove('adaptations', [jobId]);
+    await world.queue.producer.enqueueAfterCommit(entries);
+  }
+
+  /** Publishes a version of a job, as its worker does. @returns its identifier */
+  async function publish(fleet: Fleet, { id: jobId, adapterId, tenantId }: Job, lease: Lease) {
+    const { id: parentVersionId, ...like } = await world.db.adapterVersion.findFirstOrThrow({
+      where: { adapterId, number: 1 },
+    });
+    const { artifactDigest, rank, loraAlpha } = like;
+    const row = { id: newId('adapterVersion'), tenantId, adapterId, baseModelVersionId: fleet.newVersionId, jobId };
+    const candidate = { strategy: 'search', fusionAlpha: null, fusionBeta: null, value: 1, certificate: null };
+    return createJobLifecycle({ db: world.db }).publish(lease, candidate, async (tx) => {
+      await insertAdapterVersion(tx, { ...row, origin: 'adapted', parentVersionId, artifactDigest, rank, loraAlpha });
+      return row.id;
+    });
+  }
+
+  /** By adapter, what each job of a rollout waits for. */
+  async function waits(rolloutId: string) {
+    const jobs = await world.db.job.findMany({ where: { rolloutId }, orderBy: { adapterId: 'asc' } });
+    return jobs.map(({ state, admission, approval }) => [state, admission, approval].filter(Boolean).join(' '));
+  }
+
+  /** The sweeper's count of live jobs is that of the queue, and it finds none that is lost. */
+  async function expectInQueue(count: number) {
+    const jobs = jobRecoverySource(world.db);
+    const live = (await jobs.live('', 1000)).length;
+    const inQueue = await world.queue.producer.count('adaptations');
+    expect({ live, counted: await jobs.countLive(), inQueue }).toEqual({ live: count, counted: count, inQueue: count });
+  }
+
+  return { planned, begun, supersede, rowOf, end, publish, waits, expectInQueue };
+}
