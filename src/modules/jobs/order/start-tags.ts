@@ -15,7 +15,8 @@ const FIRST_TAG = Prisma.sql`array_position(${[...PRIORITIES]}::text[],
 export const IS_LIMITED = Prisma.sql`(r.options #> '{policy,concurrency}' IS NOT NULL)`;
 
 /**
- * Common table expressions that end with `tags (id, tag)`, after `range (first)`, the first tag of the rollout's priority: when each of some jobs of a rollout is to be started. It is start-time
+ * Common table expressions that begin with `range (first)`, the first tag of the rollout's priority, and
+ * end with `tags (id, tag)`: when each of some jobs of a rollout is to be started. It is start-time
  * fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) over tenants, in which each job costs 1: a job's start tag is the virtual
  * time, or 1 / weight after the tag of the tenant's last waiting job if that is later. The virtual time is the largest tag of the running
  * jobs and at least the smallest of the waiting ones; it begins anew when there are neither.
