@@ -96,11 +96,13 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
   const url = `/v1/base-models/${fleet.baseModelId}/versions`;
   const versions = await fleet.operator.get<{ data: { id: string; version: string }[] }>(url);
   const workers = await fleet.operator.get<{ data: Listed[] }>('/v1/workers');
-  const present = workers.data.filter(({ state }) => state !== 'gone');
+  // The last one that was started comes first; the killed one counts as present for 30 s.
+  const [worker] = workers.data;
   // What trains has the new base in memory. The old one was needed before the worker was killed, and not since.
   const second = versions.data.find(({ version }) => version === '2')!;
-  expect(present.map(({ loaded_base_model_version_ids: ids }) => ids)).toEqual([expect.arrayContaining([second.id])]);
-  expect(present[0]!.load).toBeGreaterThan(0);
+  expect(worker!.state).not.toBe('gone');
+  expect(worker!.loaded_base_model_version_ids).toContain(second.id);
+  expect(worker!.load).toBeGreaterThan(0);
 
   await expectServable(easy!);
   await expectAnotherTenantToSeeNothing(easy!);
