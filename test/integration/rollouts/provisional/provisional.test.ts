@@ -108,7 +108,7 @@ describe(`provisional versions, queue on ${queueKind}`, () => {
     for (const other of fleet.adapters) expect(await currentOf(fleet, other)).toMatchObject({ version_id: null });
   });
 
-  test('that cannot be made hold nobody up, and a fault that passes is tried again', async () => {
+  test('that cannot be made hold nobody up', async () => {
     const failing = await start(2, { provisional: 'revert' }, { provisional: 'permanent' });
     expect(await world.ended(failing.id, 'completed')).toMatchObject({ jobs: { ready: 2 } });
     expect(await countOf(failing.fleet)).toBe(0);
@@ -118,6 +118,9 @@ describe(`provisional versions, queue on ${queueKind}`, () => {
       });
       expect(event.data).toMatchObject({ error: { code: 'invalid_adapter' } });
     }
+  });
+
+  test('are tried again after a fault that passes', async () => {
     const passing = await world.fleetOf({ tenants: 1, adapters: 1 });
     await world.work(passing);
     const file = path.join(passing.folder, 'failed-once');
