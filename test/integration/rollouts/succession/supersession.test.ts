@@ -129,9 +129,11 @@ describe(`a rollout to a newer version, queue on ${queueKind}`, () => {
     expect(await plan({ db, producer }, third)).toBe(2500);
     expect(await world.rollouts.get(second, null)).toMatchObject({ state: 'completed', jobs: { cancelled: 2500 } });
     expect(await world.rollouts.get(third, null)).toMatchObject({ state: 'adapting', jobs: { queued: 2500 } });
-    await world.sweep();
-    // What the dead process has not taken out of the queue, nobody claims.
-    expect(await world.queue.producer.count('adaptations')).toBe(2500 + 1000);
+    // What the dead process has not enqueued is swept up after two seconds. What it has not taken out of the queue, nobody claims.
+    await eventually('all that is planned is in the queue', async () => {
+      await world.sweep();
+      return (await world.queue.producer.count('adaptations')) === 2500 + 1000;
+    });
     const stale = await db.job.findFirstOrThrow({ where: { rolloutId: second }, orderBy: { adapterId: 'desc' } });
     expect(await createJobLifecycle({ db }).claim({ jobId: stale.id, owner: 'late' })).toBeNull();
   });
