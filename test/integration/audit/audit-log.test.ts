@@ -6,6 +6,7 @@ import { newId } from '../../../src/lib/ids.ts';
 import { writeAuditEntry } from '../../../src/modules/audit/index.ts';
 import { createAdapterWorld, rawTar, good, type AdapterWorld } from '../adapters/support.ts';
 import { controlWrites } from './control-writes.ts';
+import { steeredRows } from './steered-rows.ts';
 import type { Write } from './write.ts';
 
 const SECRET_TEXT = 'nobody else may read this row';
@@ -28,40 +29,8 @@ async function newKey(): Promise<string> {
   return (await tenant('POST', '/v1/api-keys', { name: 'ci', scopes: ['tenant:read'] })).json<{ id: string }>().id;
 }
 
-async function newRollout(): Promise<string> {
-  const id = newId('rollout');
-  const { baseModelId } = world;
-  const data = { id: newId('baseModelVersion'), baseModelId, version: name(), path: '/', servingName: 'x' };
-  const version = await world.app.db.baseModelVersion.create({ data });
-  await world.app.db.rollout.create({ data: { id, baseModelVersionId: version.id, state: 'adapting', options: {} } });
-  return id;
-}
+const { newRollout, newWorker, newJob } = steeredRows(() => world, name);
 
-async function newWorker(): Promise<string> {
-  const id = newId('worker');
-  const data = { id, host: 'here', pid: 1, version: '0', device: 'cpu', state: 'ready' };
-  await world.app.db.workerProcess.create({ data });
-  return id;
-}
-
-async function newJob(): Promise<string> {
-  const body = { source: { path: world.fixture('control').adapter, base_model_version: 'control' } };
-  const adapter = await world.createAdapter(name(), body);
-  const job = await world.app.db.job.create({
-    data: {
-      id: newId('job'),
-      tenantId: world.acme.id,
-      rolloutId: await newRollout(),
-      adapterId: adapter.id,
-      sourceVersionId: adapter.latest_version!.id,
-      strategy: 'auto',
-      metricName: 'accuracy',
-    },
-  });
-  return job.id;
-}
-
-/** How each operation that writes is performed. An operation without an entry here fails the test below. */
 const WRITES: Record<string, Write> = {
   createTenant: { actor: 'operator', run: () => operator('POST', '/v1/tenants', { name: name() }) },
   setTenantQuotas: {
