@@ -11,6 +11,10 @@ import { Processes } from '../upgrade/processes.ts';
 import { alertRules, dashboardQueries, metricNames, RULES } from './monitoring.ts';
 import { startPrometheus, type Prometheus } from './prometheus.ts';
 
+interface Summarized {
+  readonly summary: { readonly ready: number };
+}
+
 // A real service and its worker, scraped by Debian's Prometheus while they carry two adapters over.
 const processes = new Processes();
 let folder: string;
@@ -41,11 +45,12 @@ beforeAll(async () => {
   // The second has to be trained.
   const fleet = FLEET.filter(({ adapter }) => ['catalogue-plurals', 'past-tense-chat'].includes(adapter));
   const { operator, baseModelId } = await registerFleet({ origin, operatorKey, fleet, log: () => undefined });
-  const version = { version: '2', path: familyPath('v2'), rollout: {} };
+  // Its controls go on while Prometheus is asked, so that there is a rollout to be seen.
+  const version = { version: '2', path: familyPath('v2'), rollout: { control: 'all' } };
   const { rollout } = await operator.post<{ rollout: Rollout }>(`/v1/base-models/${baseModelId}/versions`, version);
   await eventually(
-    'the rollout is completed',
-    async () => (await operator.get<Rollout>(`/v1/rollouts/${rollout.id}`)).state === 'completed',
+    'both adapters are ready',
+    async () => (await operator.get<Summarized>(`/v1/rollouts/${rollout.id}`)).summary.ready === 2,
     90_000,
   ).catch((error: unknown) => {
     throw new Error(processes.tails(), { cause: error });
@@ -61,7 +66,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await prometheus?.stop();
   await processes.killAll();
-  await rm(folder, { recursive: true, force: true });
+  // PostgreSQL may still be ending.
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
 /** The housekeeping begins a minute after the start. */
@@ -81,7 +87,8 @@ test('every query of the dashboard is one, and shows something where there is so
   // Nothing has failed here.
   const empty = new Set(['Failed attempts', 'Housekeeping']);
   for (const { panel, query } of await dashboardQueries()) {
-    const hasSeries = async () => (await prometheus.query(query)).length > 0;
+    // Also what it has shown before and shows no more, because its rollout has ended.
+    const hasSeries = async () => (await prometheus.query(`last_over_time((${query})[10m:1s])`)).length > 0;
     if (empty.has(panel)) expect(await hasSeries(), panel).toBe(false);
     else await eventually(`${panel} shows something: ${query}`, hasSeries, 15_000);
   }
