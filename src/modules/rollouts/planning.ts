@@ -168,7 +168,9 @@ export async function planJobs(
   }
   const isInserted = new Set(ids);
   await jobSuccessionRepository.wait(tx, waitsOf(jobs.filter((job) => isInserted.has(job.id))));
-  const provisions = (await provisionalRepository.request(tx, rolloutId, ids)).map(toProvisionEntry);
+  const isProvisional = ((options as StoredOptions).policy?.provisional ?? 'none') !== 'none';
+  const requested = isProvisional ? await provisionalRepository.request(tx, rolloutId, ids) : [];
+  const provisions = requested.map(toProvisionEntry);
   await writeOutbox(tx, provisions);
   const entries = await queueJobs(tx, rolloutId, inserted);
   await repository.recordPlanned(tx, rolloutId, ids);

@@ -51,8 +51,12 @@ export function startTagsOf(rolloutId: string, entering: Prisma.Sql, entry: 'new
       LEFT JOIN LATERAL (
         SELECT w.last AS tag FROM waiting w WHERE range.limited AND w.tenant_id = t.id
         UNION ALL
-        (SELECT j.start_tag FROM jobs j WHERE NOT range.limited AND j.tenant_id = t.id AND ${QUEUED} AND ${among}
-          ORDER BY j.start_tag DESC LIMIT 1)
+        -- Written so that PostgreSQL keeps to the index that has the tenant, also before it has statistics: that of all jobs by their tags
+        -- would be walked through for each tenant.
+        (SELECT j.start_tag FROM jobs j
+          WHERE NOT range.limited AND j.tenant_id BETWEEN t.id AND t.id AND ${QUEUED}
+            AND j.start_tag + 0 >= range.first AND j.start_tag + 0 < range.first + ${TAGS}::float8
+          ORDER BY j.tenant_id DESC, j.start_tag DESC LIMIT 1)
       ) AS last ON TRUE),
     tags AS MATERIALIZED (
       SELECT e.id, LEAST(s.first + e.nth * s.step, range.first + ${TAGS - 1}::float8) AS tag
