@@ -168,8 +168,9 @@ export async function planJobs(
   }
   const isInserted = new Set(ids);
   await jobSuccessionRepository.wait(tx, waitsOf(jobs.filter((job) => isInserted.has(job.id))));
-  const isProvisional = ((options as StoredOptions).policy?.provisional ?? 'none') !== 'none';
-  const requested = isProvisional ? await provisionalRepository.request(tx, rolloutId, ids) : [];
+  const requested = isProvisional(options as StoredOptions)
+    ? await provisionalRepository.request(tx, rolloutId, ids)
+    : [];
   const provisions = requested.map(toProvisionEntry);
   await writeOutbox(tx, provisions);
   const entries = await queueJobs(tx, rolloutId, inserted);
@@ -177,6 +178,9 @@ export async function planJobs(
   const admitted = await settleOlder(tx, taken);
   return { entries: [...admitted, ...provisions, ...entries], superseded: taken.queued };
 }
+
+/** Whether adapters get provisional versions before their jobs begin. */
+const isProvisional = ({ policy }: StoredOptions): boolean => (policy?.provisional ?? 'none') !== 'none';
 
 function waitingFor(one: Planned, waitsFor: string | undefined): Planned {
   return waitsFor === undefined ? one : { ...one, job: { ...one.job, waitsFor } };
@@ -198,7 +202,7 @@ async function decideWaves(db: Database, rollout: RolloutToPlan): Promise<void> 
   const labels = labelsOfWaves(waves);
   const adapters = waves.length === 0 ? [] : await repository.ranked(db, { id, labels, ...fleetOf(rollout) });
   // Provisional versions are made before the first wave.
-  const first = (policy.provisional ?? 'none') === 'none' ? 1 : 0;
+  const first = isProvisional(options) ? 0 : 1;
   await withTransaction(db, (tx) => repository.setWaves(tx, { rolloutId: id, first }, assignWaves(waves, adapters)));
 }
 

@@ -1,15 +1,12 @@
 import { Prisma, type Transaction } from '../../../lib/database.ts';
+import { heldBack } from '../held-back.ts';
 import { ACCRUE, CLOCK } from '../job-clock.ts';
 import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 
-/**
- * Whether nothing but its approval holds a job of the rollout `r`: its wave has begun, it waits for no other job, and neither of them is
- * paused.
- */
+/** Whether nothing but its approval holds a job of the rollout `r`, and neither of them is paused. */
 function isFree(job: Prisma.Sql): Prisma.Sql {
-  return Prisma.sql`(${job}.state = 'held' AND COALESCE(${job}.wave, 1) <= r.wave AND r.state <> 'paused'
-    AND NOT EXISTS (SELECT 1 FROM job_waits w WHERE w.job_id = ${job}.id))`;
+  return Prisma.sql`(${job}.state = 'held' AND r.state <> 'paused' AND NOT ${heldBack(job, 'approval')})`;
 }
 
 const FREE = isFree(Prisma.sql`j`);

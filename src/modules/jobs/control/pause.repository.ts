@@ -1,4 +1,5 @@
 import { Prisma, type Queryable, type Transaction } from '../../../lib/database.ts';
+import { heldBack } from '../held-back.ts';
 import { ACCRUE, CLOCK } from '../job-clock.ts';
 import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
@@ -19,19 +20,11 @@ function resumable(which: JobsToHold): Prisma.Sql {
   return 'jobIds' in which
     ? Prisma.sql`id = ANY(${[...which.jobIds]}::text[])`
     : Prisma.sql`rollout_id = ${which.rolloutId} AND (paused_by = 'rollout' OR (
-        state = 'held' AND approval IS DISTINCT FROM 'awaited'
-          AND COALESCE(wave, 1) <= (SELECT wave FROM rollouts WHERE id = ${which.rolloutId})
-          AND NOT EXISTS (SELECT 1 FROM job_waits w WHERE w.job_id = jobs.id)))`;
+        state = 'held' AND NOT EXISTS (
+          SELECT 1 FROM rollouts r WHERE r.id = ${which.rolloutId} AND ${heldBack(Prisma.sql`jobs`)})))`;
 }
 
-/** Whether a job of the rollout `r` has to wait, although nobody has paused it: for its wave, its tenant's approval, or another job. */
-export function heldBack(job: Prisma.Sql): Prisma.Sql {
-  return Prisma.sql`(COALESCE(${job}.wave > r.wave, FALSE) OR ${job}.approval IS NOT DISTINCT FROM 'awaited'
-    OR EXISTS (SELECT 1 FROM job_waits w WHERE w.job_id = ${job}.id))`;
-}
-
-/** The same of the job `j`. */
-export const HELD_BACK = heldBack(Prisma.sql`j`);
+const HELD_BACK = heldBack(Prisma.sql`j`);
 
 function limitOf(which: JobsToHold): number | null {
   return 'limit' in which ? which.limit : null;

@@ -1,10 +1,12 @@
 import { JobOptions, type GivenJobOptions } from '../../../../core/options/job-options.ts';
 import { Prisma, type Transaction } from '../../../lib/database.ts';
+import { heldBack } from '../held-back.ts';
 import { ACCRUE_AS_HELD, CLOCK } from '../job-clock.ts';
 import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
-import { HELD_BACK } from './pause.repository.ts';
 import type { OwnOptions } from './retry.schemas.ts';
+
+const HELD_BACK = heldBack(Prisma.sql`j`);
 
 /** The jobs `old`, which will be queued unless they are held back. */
 const RETRIED = Prisma.sql`SELECT o.id, o.tenant_id, o.id AS place FROM old o WHERE o.kind = 'adaptation'`;

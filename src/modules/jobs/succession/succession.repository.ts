@@ -1,4 +1,5 @@
 import { Prisma, type Queryable, type Transaction } from '../../../lib/database.ts';
+import { heldBack } from '../held-back.ts';
 import { ACCRUE, CLOCK } from '../job-clock.ts';
 import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
@@ -26,7 +27,7 @@ const OVER = Prisma.sql`NOT EXISTS (SELECT 1 FROM jobs p WHERE p.id = w.waits_fo
 
 /** Whether a job `j` of the rollout `r` that need not wait for another one any longer is queued: nothing else holds it. */
 function isFree(job: Prisma.Sql): Prisma.Sql {
-  return Prisma.sql`(${job}.state = 'held' AND (${job}.wave > r.wave) IS NOT TRUE AND ${job}.approval IS DISTINCT FROM 'awaited')`;
+  return Prisma.sql`(${job}.state = 'held' AND NOT ${heldBack(job, 'job')})`;
 }
 
 /** Those of the jobs `old` that will be queued. */
