@@ -104,12 +104,11 @@ test('the dashboard shows what has happened', async () => {
 });
 
 test('every rule is evaluated, and none fires for a service that works', async () => {
-  const rules = await eventually('every rule is evaluated', async () => {
+  // A query that waits when a sample is taken makes its rule pending until the next sample; no rule stays so where nothing is wrong.
+  const rules = await eventually('every rule is evaluated, and none is pending', async () => {
     const all = await prometheus.rules();
-    return all.every(({ health }) => health !== 'unknown') && all;
+    expect(all.filter(({ state, health }) => state === 'firing' || health === 'err')).toEqual([]);
+    return all.every(({ health, state }) => health === 'ok' && state === 'inactive') && all;
   });
   expect(rules.map(({ name }) => name).sort()).toEqual((await alertRules()).map(({ alert }) => alert).sort());
-  for (const { name, health, state, lastError } of rules) {
-    expect({ name, health, state, lastError }).toMatchObject({ health: 'ok', state: 'inactive' });
-  }
 });
