@@ -140,16 +140,17 @@ async function end(
   made: Made | null,
   error: { code: string; message: string } | null = null,
 ): Promise<void> {
-  await withTransaction(db, async (tx) => {
+  const entries = await withTransaction(db, async (tx) => {
     // Ends of the same rollout wait for each other, so that one of them is the last.
     await repository.lockRollout(tx, job.rolloutId);
     await lockAdapter(tx, job.adapterId);
     const ended = await repository.end(tx, job.id);
-    if (ended === null) return;
+    if (ended === null) return [];
     if (made !== null && ended.wanted) await insertVersion(tx, artifacts, job, made);
     if (error !== null) await recordFailure(tx, job, error);
-    await settleRollout(tx, job.rolloutId);
+    return settleRollout(tx, job.rolloutId);
   });
+  await producer.enqueueAfterCommit(entries);
   await followInBatches({ db, producer }, job.rolloutId);
 }
 

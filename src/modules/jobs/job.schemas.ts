@@ -102,7 +102,8 @@ export const Job = Type.Object(
     kind: JobKind,
     state: Type.Enum(JOB_STATES, {
       description:
-        'queued: waiting for a worker. held: waiting for its wave, or for the job in `waits_for_job_id`. paused: waiting until it, or its rollout, is resumed. ' +
+        'queued: waiting for a worker. held: waiting for its wave, for the approval of its tenant, or for the job in ' +
+        '`waits_for_job_id`. paused: waiting until it, or its rollout, is resumed. ' +
         'ready: a candidate has passed the gate and, except for a control, is published. not_ready: the budget was used ' +
         'up before one passed, or the gate rows were too few to certify one (`gate_inconclusive` in `error`). ' +
         'failed: see `error`.',
