@@ -8,9 +8,9 @@ CREATE TABLE "wave_figures" (
   "ended" INTEGER NOT NULL,
   "unready" INTEGER NOT NULL,
   "metric_drops" INTEGER NOT NULL,
-  "metric_drop_sum" DECIMAL NOT NULL,
+  "metric_drop_sum" DECIMAL(65,30) NOT NULL,
   "negative_flips" INTEGER NOT NULL,
-  "negative_flips_sum" DECIMAL NOT NULL,
+  "negative_flips_sum" DECIMAL(65,30) NOT NULL,
   CONSTRAINT "wave_figures_pkey" PRIMARY KEY ("rollout_id", "wave"),
   CONSTRAINT "wave_figures_rollout_id_fkey" FOREIGN KEY ("rollout_id") REFERENCES "rollouts" ("id")
     ON DELETE CASCADE ON UPDATE CASCADE

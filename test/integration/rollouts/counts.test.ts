@@ -27,7 +27,10 @@ const NEVER = { unready_share: 1, metric_drop: 1, negative_flips: 1 };
 async function plan(size: { tenants: number; adapters: number }, refused = false) {
   const fleet = await world.fleetOf(size);
   const { rollout } = await withTransaction(db, (tx) =>
-    createRollout(tx, { baseModelVersionId: fleet.newVersionId, options: { control: 'all', policy: { pause_if: NEVER } } }),
+    createRollout(tx, {
+      baseModelVersionId: fleet.newVersionId,
+      options: { control: 'all', policy: { pause_if: NEVER } },
+    }),
   );
   const lifecycle = createRolloutLifecycle({ db });
   const row = (await lifecycle.beginAnalysis(rollout.id))!;
@@ -145,7 +148,7 @@ describe('the counts of a rollout equal a count of its jobs', () => {
     await expectCounted(refused.id);
   });
 
-  test.each([1, 2, 3])('while eight workers, two cancellers and somebody who retries jobs are at it (seed %i)', async (seed) => {
+  test.each([1, 2, 3])('while eight workers, two cancellers and a retrier are at it (seed %i)', async (seed) => {
     const { id, jobs } = await plan({ tenants: 4, adapters: 30 });
     const random = randomOf(seed);
     const service = createJobService({ db, producer: queue.producer });
@@ -176,7 +179,11 @@ describe('the counts of a rollout equal a count of its jobs', () => {
     await Promise.all([...Array.from({ length: 8 }, worker), canceller(), canceller(), retrier()]);
     await expectCounted(id);
     const shown = await createRolloutService({ db, producer: queue.producer }).get(id, null);
-    const states = await db.job.groupBy({ by: ['state'], where: { rolloutId: id, kind: 'adaptation' }, _count: true });
+    const states = await db.job.groupBy({
+      by: ['state'],
+      where: { rolloutId: id, kind: 'adaptation' },
+      _count: true,
+    });
     expect(shown.jobs).toEqual(Object.fromEntries(states.map(({ state, _count }) => [state, _count])));
     await createRolloutService({ db, producer: queue.producer }).cancel(id);
     await expectCounted(id);
