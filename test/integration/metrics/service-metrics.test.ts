@@ -2,6 +2,7 @@ import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createDatabase } from '../../../src/lib/database.ts';
 import { registerPoolMetrics, registerServiceMetrics } from '../../../src/modules/metrics/index.ts';
+import { registerWorkerMetrics } from '../../../src/modules/workers/index.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
@@ -185,6 +186,12 @@ test('what cannot be read has no value, and the answer does not wait for it', as
     'readapt_readiness_check{check="database"}': 0,
     'readapt_readiness_check{check="artifacts_write"}': 0,
   });
+});
+
+test('workers that cannot be read have no value, which would be a claim that there are none', async () => {
+  const registry = new Registry();
+  registerWorkerMetrics(registry, { db: createDatabase('postgresql://nobody@127.0.0.1:1/none'), logger });
+  expect(await samplesOf(registry)).toEqual({});
 });
 
 describe('scrapes', () => {
