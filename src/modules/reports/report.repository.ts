@@ -94,7 +94,7 @@ function quantilesOf(time: 'ms' | 'unheld_ms'): Prisma.Sql {
       FROM (
         SELECT n, ms, events, sum(leaving) OVER (PARTITION BY n ORDER BY ms DESC)::float8 AS at_risk
         FROM (
-          SELECT s.n, ${column} AS ms, count(*) FILTER (WHERE s.is_ready) AS events, count(*) AS leaving
+          SELECT s.n, ${column} AS ms, count(*) FILTER (WHERE s.is_ready) AS events, count(*)::int AS leaving
           FROM spread s GROUP BY s.n, ${column}
         ) AS at_time
       ) AS risk
@@ -203,7 +203,7 @@ export const reportRepository = {
   },
 
   tenantNames: (tx: Transaction, ids: readonly string[]) =>
-    tx.tenant.findMany({ where: { id: { in: [...ids] } }, select: { id: true, name: true } }),
+    tx.$queryRaw<{ id: string; name: string }[]>`SELECT id, name FROM tenants WHERE id = ANY(${[...ids]}::text[])`,
 
   /** Rollouts that were accepted in a time and have jobs, with the number of these. */
   rollouts: (tx: Transaction, { from, to, baseModel, tenantId }: RolloutsOf) => {
