@@ -5,6 +5,7 @@ import {
   createRollout,
   createRolloutLifecycle,
   type RolloutLifecycle,
+  type RolloutOptions,
   type StoredOptions,
 } from '../../src/modules/rollouts/index.ts';
 
@@ -50,9 +51,9 @@ export async function createFleet(db: Database, adapters: number): Promise<Bench
 }
 
 /** A rollout whose analysis has ended, which is ready to be planned. */
-export async function createAnalyzed(db: Database, newVersionId: string) {
+export async function createAnalyzed(db: Database, newVersionId: string, options: RolloutOptions = {}) {
   const { rollout } = await withTransaction(db, (tx) =>
-    createRollout(tx, { baseModelVersionId: newVersionId, options: {} }),
+    createRollout(tx, { baseModelVersionId: newVersionId, options }),
   );
   const lifecycle: RolloutLifecycle = createRolloutLifecycle({ db });
   const row = await lifecycle.beginAnalysis(rollout.id);

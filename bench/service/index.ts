@@ -1,5 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
+import { measureReports } from './ended/reports.ts';
+import { measureWaves } from './ended/waves.ts';
+import { endedTables } from './ended/tables.ts';
 import { measureHealth } from './health.ts';
 import { benchCommand, type ServiceBenchOptions } from './options.ts';
 import { measureFleet } from './fleet-load.ts';
@@ -25,6 +28,8 @@ const document: ServiceBenchDocument = {
   poll: null,
   streams: null,
   health: [],
+  waves: [],
+  reports: [],
 };
 
 async function withStack(work: (stack: BenchStack) => Promise<void>): Promise<void> {
@@ -74,12 +79,25 @@ if (options.parts.includes('health')) {
   say('health: /healthz during the attacks of test/attack');
   document.health = await measureHealth();
 }
+if (options.parts.includes('waves')) {
+  for (const adapters of options.adapters) {
+    say(`waves: ${adapters} adapters in one wave`);
+    await withStack(async (stack) => void document.waves.push(await measureWaves(stack, adapters)));
+  }
+}
+if (options.parts.includes('reports')) {
+  for (const adapters of options.adapters) {
+    say(`reports: ${adapters} adapters`);
+    await withStack(async (stack) => void document.reports.push(await measureReports(stack, redisUrl, adapters)));
+  }
+}
 document.load[1] = os.loadavg()[0] ?? 0;
 if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(document, null, 2)}\n`);
 const sections = [
   toMarkdown(document),
   ...(document.poll === null ? [] : [pollTables(document.poll)]),
   ...(document.streams === null ? [] : [streamsTable(document.streams)]),
+  ...endedTables(document),
   ...(document.health.length === 0 ? [] : [healthTable(document.health)]),
 ];
 process.stdout.write(`${sections.join('\n\n')}\n`);

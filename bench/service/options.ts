@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { positive } from '../positive.ts';
 
-export const PARTS = ['plan', 'fleet', 'queue', 'poll', 'streams', 'health'] as const;
+export const PARTS = ['plan', 'fleet', 'queue', 'poll', 'streams', 'health', 'waves', 'reports'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface ServiceBenchOptions {
@@ -32,6 +32,7 @@ Examples:
   npm run bench:service -- --redis redis://localhost:6379  the queue in a Redis that holds nothing else
   npm run bench:service -- --parts plan --adapters 10000   only accepting and planning one fleet
   npm run bench:service -- --parts plan,fleet          also reading, sweeping and cancelling it
+  npm run bench:service -- --parts waves,reports       what is computed of jobs that have ended
   npm run bench:service -- --parts poll                    500 polls a second beside a training on one thread
 
 Each part has a PostgreSQL of its own, in a temporary folder, which writes as durably as in production.`;
@@ -40,12 +41,12 @@ Each part has a PostgreSQL of its own, in a temporary folder, which writes as du
 export function benchCommand(): Command {
   return new Command('bench:service')
     .description(
-      'Measure the service without any training: accepting, planning and cancelling rollouts, the queue, polling, streams of events, and /healthz under attack.',
+      'Measure the service without any training: accepting, planning and cancelling rollouts, the queue, polling, streams of events, /healthz under attack, the end of jobs in a wave, and reports.',
     )
     .option('--parts <list>', `What to measure: ${PARTS.join(', ')}.`, parts, [...PARTS])
     .option(
       '--adapters <list>',
-      'Sizes of the fleets that are planned, and then read, swept and cancelled.',
+      'Sizes of the fleets that are planned, and then read, swept and cancelled, or whose jobs end.',
       positives,
       [10_000, 100_000],
     )

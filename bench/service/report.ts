@@ -1,3 +1,5 @@
+import type { ReportsFigures } from './ended/reports.ts';
+import type { WavesFigures } from './ended/waves.ts';
 import type { FleetFigures } from './fleet-load.ts';
 import type { HealthFigures } from './health.ts';
 import type { PlanFigures } from './plan.ts';
@@ -17,6 +19,8 @@ export interface ServiceBenchDocument {
   poll: PollFigures | null;
   streams: StreamFigures | null;
   health: HealthFigures[];
+  waves: WavesFigures[];
+  reports: ReportsFigures[];
 }
 
 /** The figures of a run as Markdown tables. */

@@ -63,11 +63,17 @@ export function startProcess(
   return {
     pid,
     next: async <T>() => {
-      const ended = once(child, 'exit').then(([code]) => {
+      const answered = new AbortController();
+      const ended = once(child, 'exit', { signal: answered.signal }).then(([code]) => {
         throw new Error(`${file} ended with ${String(code)}`);
       });
-      const [message] = (await Promise.race([once(child, 'message'), ended])) as [T];
-      return message;
+      try {
+        const [message] = (await Promise.race([once(child, 'message'), ended])) as [T];
+        return message;
+      } finally {
+        ended.catch(() => undefined);
+        answered.abort();
+      }
     },
     send: (message) => child.send(message),
     cpuMs: () => cpuMs(pid).then(({ own }) => own),

@@ -42,6 +42,7 @@ const SCALARS: Record<string, string> = {
   Int: 'integer',
   BigInt: 'bigint',
   Float: 'double precision',
+  Decimal: 'numeric(65,30)',
   Json: 'jsonb',
 };
 

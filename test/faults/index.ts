@@ -8,13 +8,15 @@ import { createFilesystemStore } from '../../src/artifacts/index.ts';
 import { problemsOf } from './support/checks.ts';
 import { oneOf, possibleFaults } from './support/faults.ts';
 import { startRollout } from './support/fleet.ts';
+import { rolloutsBeside } from './support/newer-version.ts';
 import { untilOver } from './support/progress.ts';
 import { createReference } from './support/reference.ts';
 import { startStack, until } from './support/stack.ts';
+import { startWebhooks } from './support/webhooks.ts';
 
 const USAGE = `npm run test:faults -- [--rounds N] [--seed S] [--queue postgres|redis] [--minutes M]
-Each round rolls a small fleet out while processes are killed and stopped, disks are full and clocks jump, and compares
-every job with an undisturbed one. --minutes begins no round after that time.`;
+Each round rolls a small fleet out while processes are killed and stopped, disks are full, clocks jump and newer versions are
+posted, and compares every job with an undisturbed one. At the end, all events have to have come to a webhook. --minutes begins no round after that time.`;
 
 /** Most faults of a round. More than three could use up the attempts of a job. */
 const MOST_FAULTS = 3;
@@ -42,6 +44,7 @@ const deadline = performance.now() + minutes * 60_000;
 const stack = await startStack({ queue });
 const artifacts = await createFilesystemStore(path.join(stack.dataDir, 'artifacts'));
 const reference = createReference(stack, artifacts);
+const webhooks = await startWebhooks(stack);
 let [done, bad] = [0, 0];
 try {
   const { faults, skipped } = possibleFaults(stack);
@@ -53,8 +56,8 @@ try {
     const rolloutId = await startRollout(stack, `${seed}-${round}`);
     const names: string[] = [];
     const isOver = async () => {
-      const rollout = await stack.db.rollout.findUniqueOrThrow({ where: { id: rolloutId } });
-      return rollout.state === 'completed' || rollout.state === 'failed';
+      const states = (await rolloutsBeside(stack, rolloutId)).map(({ state }) => state);
+      return states.every((state) => state === 'completed' || state === 'failed');
     };
     for (let count = 1 + random.integer(MOST_FAULTS); count > 0; count--) {
       await sleep(random.uniform() * LONGEST_PAUSE_MS);
@@ -74,7 +77,13 @@ try {
     for (const problem of problems) console.log(`  ${problem}`);
     if (problems.length > 0 && bad === 1) console.log(await stack.logs());
   }
+  const { events, repeated, problems } = await webhooks.problems();
+  if (problems.length > 0) bad++;
+  const verdict = problems.length === 0 ? 'all delivered' : 'WRONG';
+  console.log(`webhooks: ${events} events, ${verdict}, ${repeated} of them more than once`);
+  for (const problem of problems) console.log(`  ${problem}`);
 } finally {
+  await webhooks.close();
   await reference.close();
   await stack.close();
 }

@@ -6,6 +6,7 @@ import type { Rollout } from '../../cli/demo/api-client.ts';
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { registerFleet } from '../../cli/demo/register-fleet.ts';
 import { eventually } from '../integration/queue/test-queue.ts';
+import { createReceiver, type Receiver } from '../integration/webhooks/receiver.ts';
 import { freePort } from '../integration/support/redis.ts';
 import { Processes } from '../upgrade/processes.ts';
 import { alertRules, dashboardQueries, metricNames, RULES } from './monitoring.ts';
@@ -15,16 +16,18 @@ interface Summarized {
   readonly summary: { readonly ready: number };
 }
 
-// A real service and its worker, scraped by Debian's Prometheus while they carry two adapters over.
+// A real service and its worker, scraped by Debian's Prometheus while they carry two adapters over and send events to a webhook.
 const processes = new Processes();
 let folder: string;
 let prometheus: Prometheus;
+let receiver: Receiver;
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'readapt-monitoring-'));
   // The embedded PostgreSQL runs as a user of its own.
   await chmod(folder, 0o755);
   const worker = await freePort();
+  receiver = await createReceiver();
   const api = processes.start(path.resolve('bin/readapt.js'), ['serve'], {
     ...process.env,
     DATABASE_URL: '',
@@ -34,6 +37,7 @@ beforeAll(async () => {
     READAPT_PORT: '0',
     READAPT_WORKER_METRICS_PORT: String(worker),
     READAPT_THREADS: '1',
+    READAPT_WEBHOOK_ALLOWED_RANGES: '127.0.0.1/32',
   });
   const [, origin = ''] = await api.printed(/readapt serves (\S+)/);
   prometheus = await startPrometheus({
@@ -45,6 +49,7 @@ beforeAll(async () => {
   // The second has to be trained.
   const fleet = FLEET.filter(({ adapter }) => ['catalogue-plurals', 'past-tense-chat'].includes(adapter));
   const { operator, baseModelId } = await registerFleet({ origin, operatorKey, fleet, log: () => undefined });
+  await operator.post('/v1/webhook-endpoints', { url: receiver.url, event_types: ['job.ready'] });
   // Its controls go on while Prometheus is asked, so that there is a rollout to be seen.
   const version = { version: '2', path: familyPath('v2'), rollout: { control: 'all' } };
   const { rollout } = await operator.post<{ rollout: Rollout }>(`/v1/base-models/${baseModelId}/versions`, version);
@@ -59,6 +64,10 @@ beforeAll(async () => {
     const [ended] = await prometheus.query('sum(readapt_jobs_ended_total{kind="adaptation",state="ready"})');
     return ended?.value === 2;
   });
+  await eventually('Prometheus has seen that both events were delivered', async () => {
+    const [delivered] = await prometheus.query('readapt_webhook_attempt_duration_seconds_count{outcome="delivered"}');
+    return (delivered?.value ?? 0) >= 2;
+  });
   // Workers report themselves every five seconds.
   const hasReported = async () => (await prometheus.query('readapt_worker_tokens_per_second')).length > 0;
   await eventually('Prometheus has seen how fast the worker has trained', hasReported, 15_000);
@@ -66,6 +75,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await prometheus?.stop();
   await processes.killAll();
+  await receiver?.close();
   // PostgreSQL may still be ending.
   await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
@@ -101,6 +111,15 @@ test('the dashboard shows what has happened', async () => {
   expect(await first('Checks of /readyz')).toMatchObject({ value: 1 });
   expect((await prometheus.query(queries.get('Use of the devices')!)).some(({ value }) => value > 0)).toBe(true);
   expect((await first('Speed of training'))!.value).toBeGreaterThan(0);
+  const seriesOf = async (panel: string) => await prometheus.query(queries.get(panel)!);
+  expect((await seriesOf('Deliveries by outcome')).filter(({ value }) => value > 0)).toMatchObject([
+    { labels: { outcome: 'delivered' } },
+  ]);
+  expect((await seriesOf('Webhook endpoints')).map(({ labels, value }) => [labels.state, value]).sort()).toEqual([
+    ['disabled', 0],
+    ['enabled', 1],
+  ]);
+  expect(receiver.received.length).toBeGreaterThanOrEqual(2);
 });
 
 test('every rule is evaluated, and none fires for a service that works', async () => {

@@ -99,6 +99,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   tenant_usage: { SELECT: null, INSERT: ['tenant_id'], UPDATE: ['tenant_id'] },
   tenants: { SELECT: null, UPDATE: ['id'] },
   upload_reservations: { SELECT: null, INSERT: null, UPDATE: ['bytes', 'expires_at'], DELETE: null },
+  wave_figures: NOTHING,
   wave_members: NOTHING,
   webhook_deliveries: {
     SELECT: null,

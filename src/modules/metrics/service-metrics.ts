@@ -8,6 +8,7 @@ import { checkReadiness, type Readiness, type ReadinessChecks } from '../health/
 import { LIVE_ROLLOUT_STATES } from '../rollouts/index.ts';
 import { readTogether, registerReadGauge, single } from './gauges.ts';
 import { MOST_PENDING, readServiceState, type ServiceState } from './service-state.repository.ts';
+import { readWebhookState, type WebhookState } from './webhook-state.repository.ts';
 
 export interface ServiceMetricsOptions {
   db: Database;
@@ -46,6 +47,10 @@ export function registerServiceMetrics(registry: Registry, options: ServiceMetri
   const state = reading('the database', () => readServiceState(db));
   registerFleet(registry, state);
   registerBacklog(registry, state);
+  registerWebhooks(
+    registry,
+    reading('the webhooks', () => readWebhookState(db)),
+  );
   const depths = async (): Promise<QueueDepth[]> =>
     Promise.all(QUEUES.map(async (queue) => ({ queue, counts: await producer.countByState(queue) })));
   registerDepth(registry, reading('the queue', depths));
@@ -113,6 +118,26 @@ function registerBacklog(registry: Registry, read: () => Promise<ServiceState | 
     name: 'readapt_oldest_lease_age_seconds',
     help: 'For how long the job that was claimed first is held, in seconds; 0 if none is.',
     samples: ({ leases }) => single(leases.age),
+  });
+}
+
+/** What is sent to webhooks. What came of each attempt counts the process that made it. */
+function registerWebhooks(registry: Registry, read: () => Promise<WebhookState | null>): void {
+  registerReadGauge(registry, read, {
+    name: 'readapt_webhook_endpoints',
+    help: 'Number of webhook endpoints: enabled, or disabled because they failed or were gone.',
+    labelNames: ['state'] as const,
+    samples: (found) => (['enabled', 'disabled'] as const).map((state) => ({ labels: { state }, value: found[state] })),
+  });
+  registerReadGauge(registry, read, {
+    name: 'readapt_webhook_oldest_event_age_seconds',
+    help: 'How long the oldest event has waited that an enabled endpoint has not acknowledged, in seconds; 0 if none waits.',
+    samples: ({ oldest_age: age }) => single(age),
+  });
+  registerReadGauge(registry, read, {
+    name: 'readapt_webhook_overdue_seconds',
+    help: 'For how long no process has sent what was due to an endpoint, in seconds; 0 if nothing is due.',
+    samples: ({ overdue }) => single(overdue),
   });
 }
 

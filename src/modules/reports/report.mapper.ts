@@ -1,37 +1,31 @@
 import { geometricMeanInterval } from '../../../core/statistics/geometric-mean.ts';
-import { kaplanMeierQuantiles, type CensoredTimes } from '../../../core/statistics/kaplan-meier.ts';
-import type { DeviceRow, PhaseRow, SpeedupRow, TimesRow } from './report.repository.ts';
+import type { DeviceRow, Grouping, PhaseRow, SpeedupRow, TimesRow } from './report.repository.ts';
 import type { Figures, Group, GroupBy } from './report.schemas.ts';
 
 /** Confidence of the interval of a speed-up. */
 const CONFIDENCE = 0.95;
-/** Largest number of groups that a report lists. */
-const MOST_GROUPS = 1000;
-
-/** What is known of the jobs of a report, by the same keys. */
+/** What is known of the jobs of a report, in groups, the ones with the most jobs first. */
 export interface Found {
   readonly times: readonly TimesRow[];
   readonly uses: readonly DeviceRow[];
 }
 
-/** The groups with the most jobs, and how many there are besides. */
+/** The groups by a key, and how many there are besides. */
 export function groupsOf({ times, uses }: Found, by: GroupBy): { groups: Group[]; leftOut: number } {
-  const seconds = grouped(uses, by);
-  const groups = [...grouped(times, by)].map(([id, own]) => {
-    return { id, name: null, ...figuresOf({ times: own, uses: seconds.get(id) ?? [] }) };
-  });
-  groups.sort((a, b) => b.jobs - a.jobs || (a.id ?? '').localeCompare(b.id ?? ''));
-  return { groups: groups.slice(0, MOST_GROUPS), leftOut: Math.max(0, groups.length - MOST_GROUPS) };
+  const seconds = secondsOf(uses, by);
+  const own = times.filter((row) => row.by === by);
+  const groups = own.map((row) => ({ id: row.id, name: null, ...figuresOf(row, seconds.get(row.id)) }));
+  return { groups, leftOut: (own[0]?.groups ?? 0) - own.length };
 }
 
-function grouped<Row extends Pick<TimesRow, GroupBy>>(rows: readonly Row[], by: GroupBy): Map<string | null, Row[]> {
-  const groups = new Map<string | null, Row[]>();
-  for (const row of rows) {
-    const own = groups.get(row[by]);
-    if (own === undefined) groups.set(row[by], [row]);
-    else own.push(row);
-  }
-  return groups;
+/** The figures of all jobs together. */
+export function totalOf({ times, uses }: Found): Figures['total'] {
+  const row = times.find(({ by }) => by === 'total');
+  return figuresOf(row ?? NO_JOBS, secondsOf(uses, 'total').get(null));
+}
+
+function secondsOf(uses: readonly DeviceRow[], by: Grouping): Map<string | null, number> {
+  return new Map(uses.filter((use) => use.by === by).map(({ id, seconds }) => [id, seconds]));
 }
 
 export function phasesOf(rows: readonly PhaseRow[]): Figures['phases'] {
@@ -53,39 +47,19 @@ export function speedupOf({ pairs, median, log_mean: mean, log_deviation: deviat
   };
 }
 
-export function figuresOf({ times: rows, uses }: Found): Figures['total'] {
-  const sum = (name: 'unfinished' | 'not_ready' | 'failed' | 'cancelled') =>
-    rows.reduce((total, row) => total + row[name], 0);
-  const censored = {
-    unfinished: sum('unfinished'),
-    not_ready: sum('not_ready'),
-    failed: sum('failed'),
-    cancelled: sum('cancelled'),
-  };
-  const events = timesOf(rows, 'ready_ms');
+function figuresOf(row: Omit<TimesRow, 'by' | 'id' | 'groups'>, seconds = 0): Figures['total'] {
+  const { jobs, ready, unfinished, not_ready, failed, cancelled } = row;
   return {
-    jobs: events.length + Object.values(censored).reduce((total, count) => total + count, 0),
-    ready: events.length,
-    censored,
-    ttr: quantilesOf({ events, censored: timesOf(rows, 'censored_ms') }),
-    ttr_without_held: quantilesOf({
-      events: timesOf(rows, 'ready_unheld_ms'),
-      censored: timesOf(rows, 'censored_unheld_ms'),
-    }),
-    device_seconds: uses.reduce((sum, { seconds }) => sum + seconds, 0),
+    jobs,
+    ready,
+    censored: { unfinished, not_ready, failed, cancelled },
+    ttr: { p50_ms: row.p50_ms, p90_ms: row.p90_ms, max_ms: row.max_ms },
+    ttr_without_held: { p50_ms: row.unheld_p50_ms, p90_ms: row.unheld_p90_ms, max_ms: row.unheld_max_ms },
+    device_seconds: seconds,
   };
 }
 
-function quantilesOf(times: CensoredTimes): Figures['total']['ttr'] {
-  const [p50 = null, p90 = null] = kaplanMeierQuantiles(times, [0.5, 0.9]);
-  const { events } = times;
-  const max = Array.from(events).reduce<number | null>((most, time) => Math.max(most ?? time, time), null);
-  return { p50_ms: p50, p90_ms: p90, max_ms: max };
-}
-
-function timesOf(
-  rows: readonly TimesRow[],
-  name: 'ready_ms' | 'ready_unheld_ms' | 'censored_ms' | 'censored_unheld_ms',
-): number[] {
-  return rows.flatMap((row) => row[name]?.split(',').map(Number) ?? []);
-}
+const NO_JOBS = {
+  ...{ jobs: 0, ready: 0, unfinished: 0, not_ready: 0, failed: 0, cancelled: 0 },
+  ...{ p50_ms: null, p90_ms: null, max_ms: null, unheld_p50_ms: null, unheld_p90_ms: null, unheld_max_ms: null },
+};

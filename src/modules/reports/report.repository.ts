@@ -9,22 +9,30 @@ export interface Selection {
   readonly tenantId: string | null;
 }
 
-/** Adaptations that have the keys in common. Times are whole milliseconds, separated by commas; null where there are none. */
+/** What the adaptations of a group are told apart by; `total` is all of them. */
+export type Grouping = GroupBy | 'total';
+
+/** Adaptations that have the key in common. Times are in whole milliseconds; null where there are none. */
 export interface TimesRow {
-  readonly tenant: string | null;
-  readonly strategy: string | null;
-  readonly rollout: string | null;
+  readonly by: Grouping;
+  readonly id: string | null;
+  /** How many groups there are by this key. Only those with the most jobs are given. */
+  readonly groups: number;
+  readonly jobs: number;
+  readonly ready: number;
   readonly unfinished: number;
   readonly not_ready: number;
   readonly failed: number;
   readonly cancelled: number;
-  readonly ready_ms: string | null;
-  readonly ready_unheld_ms: string | null;
-  readonly censored_ms: string | null;
-  readonly censored_unheld_ms: string | null;
+  readonly p50_ms: number | null;
+  readonly p90_ms: number | null;
+  readonly max_ms: number | null;
+  readonly unheld_p50_ms: number | null;
+  readonly unheld_p90_ms: number | null;
+  readonly unheld_max_ms: number | null;
 }
 
-export type DeviceRow = Pick<TimesRow, GroupBy> & { readonly seconds: number };
+export type DeviceRow = Pick<TimesRow, 'by' | 'id'> & { readonly seconds: number };
 
 /** Which rollouts a report is of. */
 export interface RolloutsOf {
@@ -50,19 +58,48 @@ export interface SpeedupRow {
   readonly log_deviation: number | null;
 }
 
-/** Of the jobs `j`. Jobs are sorted by them, and comparing bytes is faster than what a language has for an order. */
+/** Groups that a report lists by one key, at most. */
+const MOST_GROUPS = 1000;
+/** Products of fractions are off by rounding where they should be a share exactly. */
+const ROUNDING = 1e-12;
+
+/** The names of columns that jobs are told apart by. Comparing bytes is faster than what a language has for an order. */
 const KEYS: Readonly<Record<GroupBy, Prisma.Sql>> = {
-  tenant: Prisma.sql`j.tenant_id COLLATE "C"`,
-  strategy: Prisma.sql`j.won_strategy COLLATE "C"`,
-  rollout: Prisma.sql`j.rollout_id COLLATE "C"`,
+  tenant: Prisma.sql`tenant_id COLLATE "C"`,
+  strategy: Prisma.sql`won_strategy COLLATE "C"`,
+  rollout: Prisma.sql`rollout_id COLLATE "C"`,
 };
 
-const NO_KEY = Prisma.sql`NULL::text`;
-
-/** The columns `tenant`, `strategy` and `rollout`; null where jobs are not told apart by it. */
+/** For each job its groups, `key`. Where it has no key, the identifier is empty, which unlike null can be joined by its hash. */
 function keysOf(by: readonly GroupBy[]): Prisma.Sql {
-  const [tenant, strategy, rollout] = GROUPS.map((key) => (by.includes(key) ? KEYS[key] : NO_KEY));
-  return Prisma.sql`${tenant} AS tenant, ${strategy} AS strategy, ${rollout} AS rollout`;
+  const groups = by.map((name) => Prisma.sql`, (${name}::text, COALESCE(${KEYS[name]}, ''))`);
+  return Prisma.sql`CROSS JOIN LATERAL (VALUES ('total'::text, '' COLLATE "C") ${Prisma.join(groups, '')}) AS key (by, id)`;
+}
+
+/**
+ * The quantiles of a column of `spread` in each group: the product-limit estimate of Kaplan and Meier (Journal of the American
+ * Statistical Association 53, 1958, 457–481). What is censored at the time of an event was still at risk then. Where the estimate is
+ * exactly the share over an interval, a quantile is the middle of that, as a median of uncensored times is, and as R's
+ * `quantile.survfit` has it. It is null where it is not reached.
+ */
+function quantilesOf(time: 'ms' | 'unheld_ms'): Prisma.Sql {
+  const column = Prisma.raw(`s.${time}`);
+  const quantile = (left: number): Prisma.Sql => Prisma.sql`
+    min(CASE WHEN abs(survival - ${left}::float8) <= ${ROUNDING}::float8 AND next_ms IS NOT NULL THEN (ms + next_ms) / 2 ELSE ms END)
+      FILTER (WHERE survival <= ${left}::float8 + ${ROUNDING}::float8)`;
+  return Prisma.sql`
+    SELECT n, ${quantile(1 - 0.5)} AS p50_ms, ${quantile(1 - 0.9)} AS p90_ms
+    FROM (
+      SELECT n, ms, lead(ms) OVER later AS next_ms, readapt_product(1 - events::float8 / at_risk) OVER later AS survival
+      FROM (
+        SELECT n, ms, events, sum(leaving) OVER (PARTITION BY n ORDER BY ms DESC)::float8 AS at_risk
+        FROM (
+          SELECT s.n, ${column} AS ms, count(*) FILTER (WHERE s.is_ready) AS events, count(*)::int AS leaving
+          FROM spread s GROUP BY s.n, ${column}
+        ) AS at_time
+      ) AS risk
+      WHERE events > 0 WINDOW later AS (PARTITION BY n ORDER BY ms)
+    ) AS step GROUP BY n`;
 }
 
 export const reportRepository = {
@@ -70,28 +107,43 @@ export const reportRepository = {
   limitStatements: (tx: Transaction, ms: number) =>
     tx.$queryRaw`SELECT set_config('statement_timeout', ${String(ms)}, true)`,
 
-  /** The times of adaptations, by one key or several. */
+  /**
+   * The times of adaptations, of all and by some keys. PostgreSQL computes them, because lists of 100,000 times would keep the API
+   * process from everything else.
+   */
   times: (tx: Transaction, selection: Selection, by: readonly GroupBy[]) =>
     tx.$queryRaw<TimesRow[]>`
       WITH timed AS MATERIALIZED (
-        SELECT ${keysOf(by)}, j.ttr_ms IS NOT NULL AS is_ready, j.state,
-          j.finished_at IS NULL AS goes_on, round(COALESCE(j.ttr_ms, ${TOTAL}))::bigint::text AS ms,
-          round(CASE WHEN j.ttr_ms IS NULL THEN ${TOTAL} - ${HELD_SO_FAR} ELSE j.ttr_ms - j.held_ms END)::bigint::text AS unheld_ms
+        SELECT key.by, key.id, j.ttr_ms IS NOT NULL AS is_ready, j.state, j.finished_at IS NULL AS goes_on,
+          round(COALESCE(j.ttr_ms, ${TOTAL})) AS ms,
+          round(CASE WHEN j.ttr_ms IS NULL THEN ${TOTAL} - ${HELD_SO_FAR} ELSE j.ttr_ms - j.held_ms END) AS unheld_ms
         FROM jobs j
         CROSS JOIN (SELECT statement_timestamp() AS now) AS present
         CROSS JOIN LATERAL (SELECT COALESCE(j.finished_at, present.now) AS now) AS clock
+        ${keysOf(by)}
         WHERE j.kind = 'adaptation' AND ${selected(selection)}
+      ), grouped AS (
+        SELECT by, id, count(*)::int AS jobs, (count(*) FILTER (WHERE is_ready))::int AS ready,
+          (count(*) FILTER (WHERE NOT is_ready AND goes_on))::int AS unfinished,
+          (count(*) FILTER (WHERE NOT is_ready AND NOT goes_on AND state = 'not_ready'))::int AS not_ready,
+          (count(*) FILTER (WHERE NOT is_ready AND NOT goes_on AND state = 'failed'))::int AS failed,
+          (count(*) FILTER (WHERE NOT is_ready AND NOT goes_on AND state = 'cancelled'))::int AS cancelled,
+          max(ms) FILTER (WHERE is_ready) AS max_ms, max(unheld_ms) FILTER (WHERE is_ready) AS unheld_max_ms
+        FROM timed GROUP BY by, id
+      ), chosen AS MATERIALIZED (
+        SELECT placed.*, row_number() OVER (ORDER BY by, place) AS n FROM (
+          SELECT grouped.*, (count(*) OVER (PARTITION BY by))::int AS groups,
+            row_number() OVER (PARTITION BY by ORDER BY jobs DESC, id) AS place
+          FROM grouped
+        ) AS placed WHERE place <= ${MOST_GROUPS}
+      ), spread AS MATERIALIZED (
+        SELECT c.n, t.is_ready, t.ms, t.unheld_ms FROM timed t JOIN chosen c ON c.by = t.by AND c.id = t.id
       )
-      SELECT tenant, strategy, rollout,
-        (count(*) FILTER (WHERE NOT is_ready AND goes_on))::int AS unfinished,
-        (count(*) FILTER (WHERE NOT is_ready AND NOT goes_on AND state = 'not_ready'))::int AS not_ready,
-        (count(*) FILTER (WHERE NOT is_ready AND NOT goes_on AND state = 'failed'))::int AS failed,
-        (count(*) FILTER (WHERE NOT is_ready AND NOT goes_on AND state = 'cancelled'))::int AS cancelled,
-        string_agg(ms, ',') FILTER (WHERE is_ready) AS ready_ms,
-        string_agg(unheld_ms, ',') FILTER (WHERE is_ready) AS ready_unheld_ms,
-        string_agg(ms, ',') FILTER (WHERE NOT is_ready) AS censored_ms,
-        string_agg(unheld_ms, ',') FILTER (WHERE NOT is_ready) AS censored_unheld_ms
-      FROM timed GROUP BY tenant, strategy, rollout`,
+      SELECT c.by, NULLIF(c.id, '') AS id, c.groups, c.jobs, c.ready, c.unfinished, c.not_ready, c.failed, c.cancelled,
+        whole.p50_ms, whole.p90_ms, c.max_ms, unheld.p50_ms AS unheld_p50_ms, unheld.p90_ms AS unheld_p90_ms, c.unheld_max_ms
+      FROM chosen c LEFT JOIN (${quantilesOf('ms')}) AS whole ON whole.n = c.n
+      LEFT JOIN (${quantilesOf('unheld_ms')}) AS unheld ON unheld.n = c.n
+      ORDER BY c.n`,
 
   /** The phases of adaptations that became ready. */
   async phases(tx: Transaction, selection: Selection): Promise<PhaseRow[]> {
@@ -124,22 +176,34 @@ export const reportRepository = {
     return row ?? { pairs: 0, median: null, log_mean: null, log_deviation: null };
   },
 
-  /** For how long devices were held for jobs, controls included. Uses end after the first of the rollouts was accepted. */
-  deviceSeconds: (tx: Transaction, selection: Selection, by: readonly GroupBy[]) =>
-    tx.$queryRaw<DeviceRow[]>`
+  /** For how long devices were held for jobs of groups, controls included. Uses end after the first of the rollouts was accepted. */
+  async deviceSeconds(
+    tx: Transaction,
+    selection: Selection,
+    groups: readonly Pick<TimesRow, 'by' | 'id'>[],
+  ): Promise<DeviceRow[]> {
+    const by = GROUPS.filter((name) => groups.some((group) => group.by === name));
+    if (by.length === 0) return [];
+    return tx.$queryRaw<DeviceRow[]>`
       WITH chosen AS MATERIALIZED (
-        SELECT j.id, ${keysOf(by)}, j.leased_at, j.lease_expires_at FROM jobs j WHERE ${selected(selection)}
-      ), uses AS (
-        SELECT tenant, strategy, rollout, u.ended_at - u.started_at AS held FROM device_uses u JOIN chosen ON chosen.id = u.job_id
-        WHERE u.ended_at >= (SELECT min(accepted_at) FROM rollouts WHERE id = ANY(${[...selection.rolloutIds]}::text[]))
-        UNION ALL
-        SELECT tenant, strategy, rollout, GREATEST(interval '0', LEAST(statement_timestamp(), lease_expires_at) - leased_at)
-        FROM chosen WHERE leased_at IS NOT NULL
+        SELECT j.id, j.tenant_id, j.won_strategy, j.rollout_id, j.leased_at, j.lease_expires_at FROM jobs j WHERE ${selected(selection)}
+      ), uses AS MATERIALIZED (
+        SELECT tenant_id, won_strategy, rollout_id, EXTRACT(EPOCH FROM sum(held))::float8 AS seconds FROM (
+          SELECT c.tenant_id, won_strategy, rollout_id, u.ended_at - u.started_at AS held FROM device_uses u JOIN chosen c ON c.id = u.job_id
+          WHERE u.ended_at >= (SELECT min(accepted_at) FROM rollouts WHERE id = ANY(${[...selection.rolloutIds]}::text[]))
+          UNION ALL
+          SELECT tenant_id, won_strategy, rollout_id, GREATEST(interval '0', LEAST(statement_timestamp(), lease_expires_at) - leased_at)
+          FROM chosen WHERE leased_at IS NOT NULL
+        ) AS each_use GROUP BY 1, 2, 3
       )
-      SELECT tenant, strategy, rollout, EXTRACT(EPOCH FROM sum(held))::float8 AS seconds FROM uses GROUP BY tenant, strategy, rollout`,
+      SELECT key.by, NULLIF(key.id, '') AS id, sum(uses.seconds) AS seconds FROM uses ${keysOf(by)}
+      JOIN unnest(${groups.map((group) => group.by)}::text[], ${groups.map(({ id }) => id ?? '')}::text[]) AS wanted (by, id)
+        ON wanted.by = key.by AND wanted.id = key.id
+      GROUP BY key.by, key.id`;
+  },
 
   tenantNames: (tx: Transaction, ids: readonly string[]) =>
-    tx.tenant.findMany({ where: { id: { in: [...ids] } }, select: { id: true, name: true } }),
+    tx.$queryRaw<{ id: string; name: string }[]>`SELECT id, name FROM tenants WHERE id = ANY(${[...ids]}::text[])`,
 
   /** Rollouts that were accepted in a time and have jobs, with the number of these. */
   rollouts: (tx: Transaction, { from, to, baseModel, tenantId }: RolloutsOf) => {

@@ -2,7 +2,7 @@ import { isStatementTimeout, withTransaction, type Database, type Transaction } 
 import { AppError, unprocessable } from '../../lib/errors.ts';
 import { oneByOne } from '../../lib/one-by-one.ts';
 import type { createRolloutService } from '../rollouts/index.ts';
-import { figuresOf, groupsOf, phasesOf, speedupOf, type Found } from './report.mapper.ts';
+import { groupsOf, phasesOf, speedupOf, totalOf, type Found } from './report.mapper.ts';
 import { reportRepository as repository, type Selection } from './report.repository.ts';
 import type { Figures, Group, GroupBy, RolloutReport, TtrQuery, TtrReport } from './report.schemas.ts';
 
@@ -83,12 +83,12 @@ export function createReportService(deps: ReportDependencies) {
 
 async function find(tx: Transaction, selection: Selection, by: readonly GroupBy[]): Promise<Found> {
   const times = await repository.times(tx, selection, by);
-  return { times, uses: await repository.deviceSeconds(tx, selection, by) };
+  return { times, uses: await repository.deviceSeconds(tx, selection, times) };
 }
 
 async function wholeOf(tx: Transaction, selection: Selection, found: Found): Promise<Figures> {
   return {
-    total: figuresOf(found),
+    total: totalOf(found),
     phases: phasesOf(await repository.phases(tx, selection)),
     speedup: speedupOf(await repository.speedup(tx, selection)),
   };

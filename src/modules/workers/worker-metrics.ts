@@ -1,10 +1,14 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { Database } from '../../lib/database.ts';
 import type { Logger } from '../../lib/logger.ts';
+import { withTimeout } from '../../lib/timeout.ts';
 import { createWorkerRepository, type WorkerRow } from './worker.repository.ts';
 
 /** A worker that is `gone` has neither stopped by itself nor reported itself; its row is kept for a day. */
 const STATES = ['ready', 'draining', 'quarantined', 'gone'] as const;
+
+/** A scrape waits this long for the database, in milliseconds. Prometheus gives up after ten seconds. */
+const TIMEOUT_MS = 3000;
 
 /** What is measured of each worker that is not gone. */
 const OF_EACH: readonly { name: string; help: string; value: (row: WorkerRow) => number | null }[] = [
@@ -47,14 +51,13 @@ const OF_EACH: readonly { name: string; help: string; value: (row: WorkerRow) =>
  */
 export function registerWorkerMetrics(registry: Registry, { db, logger }: { db: Database; logger: Logger }): void {
   const workers = createWorkerRepository(db);
-  let reading: Promise<WorkerRow[]> | null = null;
-  /** The gauges of one scrape are collected at once, and share what is read. */
-  const read = (): Promise<WorkerRow[]> => {
-    reading ??= workers
-      .unstopped()
+  let reading: Promise<WorkerRow[] | null> | null = null;
+  /** The gauges of one scrape are collected at once, and share what is read; null if it cannot be read in time. */
+  const read = (): Promise<WorkerRow[] | null> => {
+    reading ??= withTimeout(workers.unstopped(), TIMEOUT_MS, 'the database')
       .catch((error: unknown) => {
         logger.warn({ err: error }, 'the metrics of workers could not be read');
-        return [];
+        return null;
       })
       .finally(() => (reading = null));
     return reading;
@@ -68,7 +71,7 @@ export function registerWorkerMetrics(registry: Registry, { db, logger }: { db: 
       async collect() {
         const rows = await read();
         this.reset();
-        for (const row of rows.filter(({ gone }) => !gone)) {
+        for (const row of rows?.filter(({ gone }) => !gone) ?? []) {
           const found = value(row);
           if (found !== null) this.set({ worker: row.id, device: row.device, version: row.version }, found);
         }
@@ -82,6 +85,9 @@ export function registerWorkerMetrics(registry: Registry, { db, logger }: { db: 
     registers: [registry],
     async collect() {
       const rows = await read();
+      this.reset();
+      // No value at all, because zeros would say that there are no workers.
+      if (rows === null) return;
       const states = rows.map((row) => (row.gone ? 'gone' : row.state));
       for (const state of STATES) this.set({ state }, states.filter((one) => one === state).length);
     },

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
+import type { Job } from '../../../src/generated/prisma/client.ts';
 import { isDatabaseUnavailable } from '../../../src/lib/database.ts';
 import { createApiClient } from '../../../cli/demo/api-client.ts';
 import { measuredOf, type Measured } from './measured.ts';
+import { rolloutsBeside } from './newer-version.ts';
 import type { Reference } from './reference.ts';
 import { until, type FaultStack } from './stack.ts';
 
@@ -31,14 +33,43 @@ export async function problemsOf(subject: Subject): Promise<string[]> {
 }
 
 async function look(subject: Subject): Promise<string[]> {
-  const found = await Promise.all([
-    unended(subject),
-    withoutArtifacts(subject),
-    publishedTwice(subject),
-    unlikeReference(subject),
-    unanswered(subject),
-  ]);
-  return found.flat();
+  const problems: string[] = [];
+  for (const { id: rolloutId } of await rolloutsBeside(subject.stack, subject.rolloutId)) {
+    const own = { ...subject, rolloutId };
+    const found = await Promise.all([
+      unended(own),
+      withoutArtifacts(own),
+      publishedTwice(own),
+      unlikeReference(own),
+      unanswered(own),
+    ]);
+    problems.push(...found.flat());
+  }
+  return [...problems, ...(await notOnNewest(subject))];
+}
+
+/** Each adapter is served by what was published for the newest base model version, or its job there says why not. */
+async function notOnNewest({ stack, rolloutId }: Subject): Promise<string[]> {
+  const rollouts = await rolloutsBeside(stack, rolloutId);
+  const newest = rollouts.at(-1)!;
+  const first = await stack.db.job.findMany({ where: { rolloutId: rollouts[0]!.id }, select: { adapterId: true } });
+  const jobs = await stack.db.job.findMany({ where: { rolloutId: newest.id, kind: 'adaptation' } });
+  const { baseModelVersionId } = newest;
+  const current = await stack.db.currentVersion.findMany({
+    where: { baseModelVersionId },
+    include: { adapterVersion: true },
+  });
+  const adapters = new Set([...first, ...jobs].map(({ adapterId }) => adapterId));
+  return [...adapters].flatMap((adapterId) => {
+    const job = jobs.find((one) => one.adapterId === adapterId);
+    if (job === undefined) return [`adapter ${adapterId} has no job in the newest rollout ${newest.id}`];
+    const served = current.find((row) => row.adapterId === adapterId)?.adapterVersion ?? null;
+    if (job.state === 'ready') {
+      return served?.jobId === job.id ? [] : [`adapter ${adapterId} is not served by the version of its job ${job.id}`];
+    }
+    const { code } = (job.error ?? {}) as { code?: string };
+    return job.state === 'not_ready' && code !== undefined ? [] : [`job ${job.id} is ${job.state} without a reason`];
+  });
 }
 
 async function unended({ stack: { db }, rolloutId }: Subject): Promise<string[]> {
@@ -46,12 +77,17 @@ async function unended({ stack: { db }, rolloutId }: Subject): Promise<string[]>
   const open = jobs.filter((job) => job.finishedAt === null || job.leaseOwner !== null || job.baselinesPending);
   const left = await db.outboxEntry.count({ where: { jobId: { in: [rolloutId, ...jobs.map((job) => job.id)] } } });
   const failed = jobs.filter((job) => job.state === 'failed');
+  const cancelled = jobs.filter((job) => job.state === 'cancelled' && !isSuperseded(job));
   return [
     ...open.map((job) => `job ${job.id} has not ended: ${job.state}`),
     ...failed.map((job) => `job ${job.id} failed: ${JSON.stringify(job.error)}`),
+    ...cancelled.map((job) => `job ${job.id} was cancelled, and not superseded: ${JSON.stringify(job.error)}`),
     ...(left > 0 ? [`${left} entries are left in the outbox`] : []),
   ];
 }
+
+/** Whether a newer rollout has taken the adapter of a job that had not ended. */
+const isSuperseded = (job: Job): boolean => (job.error as { code?: string } | null)?.code === 'superseded';
 
 /** Each row names content that is in the store and unchanged, and each digest has its row. */
 async function withoutArtifacts({ stack: { db }, artifacts, rolloutId }: Subject): Promise<string[]> {
@@ -84,14 +120,25 @@ async function publishedTwice({ stack: { db }, rolloutId }: Subject): Promise<st
   return problems;
 }
 
-/** Each job has measured what the same job measures that nothing happens to, to the bit. */
+/** Each job that was not superseded has measured what the same job measures that nothing happens to, to the bit. */
 async function unlikeReference({ stack: { db }, artifacts, reference, rolloutId }: Subject): Promise<string[]> {
   const problems: string[] = [];
+  const { supersededById } = await db.rollout.findUniqueOrThrow({ where: { id: rolloutId } });
   for (const job of await db.job.findMany({ where: { rolloutId }, orderBy: { id: 'asc' } })) {
+    if (isSuperseded(job)) continue;
     const [found, expected] = [await measuredOf(db, artifacts, job), await reference.of(job.id)];
-    problems.push(...differences(found, expected).map((what) => `job ${job.id} (attempt ${job.attempt}): ${what}`));
+    // A newer rollout may have ended the refinement of a published one.
+    const mayBeCutShort = supersededById !== null && job.state === 'ready';
+    const what = mayBeCutShort ? otherFactors(found, expected) : differences(found, expected);
+    problems.push(...what.map((difference) => `job ${job.id} (attempt ${job.attempt}): ${difference}`));
   }
   return problems;
+}
+
+/** What was published first is the same. */
+function otherFactors({ factors: found }: Measured, { factors: expected }: Measured): string[] {
+  if (found.length > 0 && isDeepStrictEqual(found, expected.slice(0, found.length))) return [];
+  return [`it has published ${found.join(', ')}, undisturbed ${expected.join(', ')}`];
 }
 
 function differences(found: Measured, expected: Measured): string[] {

@@ -4,8 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../../../core/statistics/random.ts';
 import { createApiClient, type Rollout } from '../../../cli/demo/api-client.ts';
 import { FAKETIME, NO_FAKETIME } from './faketime.ts';
+import { postNewerVersion } from './newer-version.ts';
 import { childrenOf, signal, type SupervisedProcess } from './processes.ts';
 import { until, type FaultStack } from './stack.ts';
+import { killDelivering } from './webhooks.ts';
 
 /** One thing that goes wrong. It resolves when whoever caused it has ended it. */
 interface Fault {
@@ -33,6 +35,8 @@ export function possibleFaults(stack: FaultStack): { faults: Fault[]; skipped: s
   ]);
   faults.push({ name: 'cut connections', run: cutConnections });
   faults.push({ name: 'pause and resume', run: pauseRollouts });
+  faults.push({ name: 'newer version', run: postNewerVersion });
+  faults.push({ name: 'kill -9 API that delivers webhooks', run: (running) => killDelivering(running, kill) });
   const skipped: string[] = [];
   if (stack.disk) faults.push({ name: 'full disk', run: fillDisk });
   else skipped.push('full disk: this process may not mount a tmpfs (it needs root)');

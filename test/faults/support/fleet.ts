@@ -20,7 +20,8 @@ const ADAPTERS = [
   { name: 'refined', tenant: 'one', metric: 'loss', gate: { kind: 'absolute', target: 50 } },
 ] as const;
 
-const OPTIONS = {
+/** The options of all rollouts of the campaign. */
+export const OPTIONS = {
   strategy: 'auto',
   max_steps: 100,
   batch_size: 8,

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { rolloutsBeside } from './newer-version.ts';
 import type { FaultStack } from './stack.ts';
 
 /** How long a rollout may do nothing new before it counts as stuck, however busy the machine is. */
@@ -23,13 +24,16 @@ export async function untilOver(
   }
 }
 
-/** A number that only grows. */
-async function progressOf({ db }: FaultStack, rolloutId: string): Promise<number> {
+/** A number that only grows, of all rollouts of the same base model. */
+async function progressOf(stack: FaultStack, rolloutId: string): Promise<number> {
+  const { db } = stack;
+  const rollouts = await rolloutsBeside(stack, rolloutId);
+  const job = { rolloutId: { in: rollouts.map(({ id }) => id) } };
   const counts = await Promise.all([
-    db.job.count({ where: { rolloutId } }),
-    db.job.count({ where: { rolloutId, finishedAt: { not: null } } }),
-    db.metricPoint.count({ where: { job: { rolloutId } } }),
-    db.adapterVersion.count({ where: { job: { rolloutId } } }),
+    db.job.count({ where: job }),
+    db.job.count({ where: { ...job, finishedAt: { not: null } } }),
+    db.metricPoint.count({ where: { job } }),
+    db.adapterVersion.count({ where: { job } }),
   ]);
   return counts.reduce((sum, count) => sum + count, 0);
 }

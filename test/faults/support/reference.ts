@@ -32,7 +32,8 @@ export function createReference(
       try {
         const spec = await buildJobSpec(stack.db, job, { artifacts, workDir });
         const { jobId: _, workDir: __, parent: ___, evolution: ____, adapter: _____, ...input } = spec;
-        const key = JSON.stringify(input);
+        // The folder of the adapter says nothing of what is in it: jobs of later versions start from what was published before.
+        const key = JSON.stringify([input, job.sourceVersion?.artifactDigest]);
         const found = known.get(key) ?? run(training, { ...spec, baselines: 'all' });
         known.set(key, found);
         return await found;

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
@@ -63,6 +64,8 @@ export async function startStack({ queue }: StackOptions): Promise<FaultStack> {
     READAPT_PORT: String(port),
     READAPT_THREADS: '1',
     READAPT_LOG_LEVEL: 'info',
+    READAPT_SECRET_KEY: randomBytes(32).toString('base64'),
+    READAPT_WEBHOOK_ALLOWED_RANGES: '127.0.0.1/32',
   };
   const run = (name: string, args: readonly string[]) =>
     new SupervisedProcess({ command: process.execPath, args, env, log: inFolder(`${name}.log`) });

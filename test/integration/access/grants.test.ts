@@ -69,6 +69,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   tenant_usage: { SELECT: ALL, INSERT: 'tenant_id', UPDATE: 'tenant_id' },
   tenants: { SELECT: ALL, UPDATE: 'id' },
   upload_reservations: { SELECT: ALL, INSERT: ALL, UPDATE: 'bytes expires_at', DELETE: ALL },
+  wave_figures: {},
   wave_members: {},
   webhook_deliveries: {
     SELECT: ALL,

@@ -124,12 +124,14 @@ describe('the list of workers', () => {
     await workers.pop()!.stop();
     const died = (age: string) =>
       app.db.$executeRawUnsafe(
-        `UPDATE workers SET stopped_at = NULL, seen_at = now() - interval '${age}' WHERE id = '${id}'`,
+        `UPDATE workers SET stopped_at = NULL, seen_at = now() - interval '${age}', load = 0.5, loaded_bases = '{${fleet.newVersionId}}'
+         WHERE id = '${id}'`,
       );
     await died('29 s');
-    expect(await list()).toMatchObject([{ id, state: 'ready' }]);
+    const loaded = [fleet.newVersionId];
+    expect(await list()).toMatchObject([{ id, state: 'ready', load: 0.5, loaded_base_model_version_ids: loaded }]);
     await died('31 s');
-    expect(await list()).toMatchObject([{ id, state: 'gone' }]);
+    expect(await list()).toMatchObject([{ id, state: 'gone', load: null, loaded_base_model_version_ids: [] }]);
     const { body } = await app.request({ url: '/metrics' });
     expect(body).toContain('readapt_workers{state="gone"} 1');
     expect(body).not.toContain(`worker="${id}"`);

@@ -2,6 +2,7 @@ import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createDatabase } from '../../../src/lib/database.ts';
 import { registerPoolMetrics, registerServiceMetrics } from '../../../src/modules/metrics/index.ts';
+import { registerWorkerMetrics } from '../../../src/modules/workers/index.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
@@ -54,6 +55,9 @@ test('a service without work has every series, at zero', async () => {
     readapt_leases: 0,
     readapt_leases_expired: 0,
     readapt_oldest_lease_age_seconds: 0,
+    'readapt_webhook_endpoints{state="disabled"}': 0,
+    readapt_webhook_oldest_event_age_seconds: 0,
+    readapt_webhook_overdue_seconds: 0,
     'readapt_queue_jobs{queue="adaptations",state="waiting"}': 0,
     'readapt_queue_jobs{queue="rollouts",state="delayed"}': 0,
     'readapt_readiness_check{check="database"}': 1,
@@ -97,6 +101,78 @@ test('rollouts, their jobs, what workers hold and what waits are counted', async
   expect(age).toBeLessThan(120);
 });
 
+describe('of webhooks,', () => {
+  const samples = async () => {
+    const found = await samplesOf(registryWith());
+    return {
+      enabled: found['readapt_webhook_endpoints{state="enabled"}'],
+      disabled: found['readapt_webhook_endpoints{state="disabled"}'],
+      oldest: found.readapt_webhook_oldest_event_age_seconds!,
+      overdue: found.readapt_webhook_overdue_seconds!,
+    };
+  };
+  const addEndpoint = async (id: string, tenantId: string | null, more: object = {}) => {
+    const { db } = queue.database;
+    await db.webhookEndpoint.create({
+      data: { id, tenantId, url: 'https://example.com', positionTransactionId: 0, positionSeq: 0, ...more },
+    });
+  };
+  beforeEach(async () => {
+    const { db } = queue.database;
+    await db.webhookEndpoint.deleteMany();
+    await db.$executeRaw`DELETE FROM events`;
+  });
+
+  test('those that were disabled by their failures are counted, and nothing waits for them', async () => {
+    const tenant = fleet.tenants[0]!;
+    await addEndpoint('whe_1', tenant);
+    await addEndpoint('whe_2', tenant, { enabled: false, disabledReason: 'failing' });
+    await addEndpoint('whe_3', tenant, { enabled: false, disabledReason: 'requested' });
+    expect(await samples()).toEqual({ enabled: 1, disabled: 1, oldest: 0, overdue: 0 });
+  });
+
+  test('the oldest event that was not delivered is seen, and the endpoint that nobody serves', async () => {
+    const { db } = queue.database;
+    const [own, other] = fleet.tenants as [string, string];
+    await addEndpoint('whe_1', own);
+    const add = (tenantId: string | null, id: string) =>
+      db.$executeRaw`
+        INSERT INTO events (id, tenant_id, type, subject_id, data, occurred_at)
+        VALUES (${id}, ${tenantId}, 'job.ready', 'x', '{}', now() - interval '500 s')`;
+    await add(other, 'evt_1');
+    expect(await samples()).toMatchObject({ oldest: 0, overdue: 0 });
+    await add(own, 'evt_2');
+    // It has become the endpoint's turn 100 s ago.
+    await db.$executeRaw`UPDATE webhook_endpoints SET next_turn_at = now() - interval '100 s'`;
+    const waiting = await samples();
+    expect(waiting.oldest).toBeGreaterThanOrEqual(500);
+    expect(waiting.oldest).toBeLessThan(530);
+    expect(waiting.overdue).toBeGreaterThanOrEqual(100);
+    expect(waiting.overdue).toBeLessThan(130);
+    // While a process sends to it, it is not overdue, but what waits still waits.
+    await db.$executeRaw`UPDATE webhook_endpoints SET lease_owner = 'a', lease_expires_at = now() + interval '60 s'`;
+    expect((await samples()).overdue).toBe(0);
+    expect((await samples()).oldest).toBeGreaterThanOrEqual(500);
+  });
+
+  test('what is tried again waits since its first attempt, and is due at its next one', async () => {
+    const { db } = queue.database;
+    await addEndpoint('whe_1', null);
+    await db.$executeRaw`
+      INSERT INTO webhook_deliveries (id, endpoint_id, event_id, event_type, state, attempts, first_attempt_at, next_attempt_at)
+      VALUES ('whd_1', 'whe_1', 'evt_1', 'job.ready', 'pending', 3, now() - interval '900 s', now() + interval '900 s'),
+        ('whd_2', 'whe_1', 'evt_2', 'job.ready', 'failed', 10, now() - interval '9000 s', NULL)`;
+    const resting = await samples();
+    expect(resting.oldest).toBeGreaterThanOrEqual(900);
+    expect(resting.oldest).toBeLessThan(930);
+    expect(resting.overdue).toBe(0);
+    await db.$executeRaw`UPDATE webhook_deliveries SET next_attempt_at = now() - interval '60 s' WHERE id = 'whd_1'`;
+    await db.$executeRaw`UPDATE webhook_endpoints SET next_turn_at = now() - interval '300 s'`;
+    expect((await samples()).overdue).toBeGreaterThanOrEqual(60);
+    expect((await samples()).overdue).toBeLessThan(90);
+  });
+});
+
 test('what cannot be read has no value, and the answer does not wait for it', async () => {
   const unreachable = createDatabase('postgresql://nobody@127.0.0.1:1/none');
   const countByState = () => new Promise<never>(() => undefined);
@@ -110,6 +186,12 @@ test('what cannot be read has no value, and the answer does not wait for it', as
     'readapt_readiness_check{check="database"}': 0,
     'readapt_readiness_check{check="artifacts_write"}': 0,
   });
+});
+
+test('workers that cannot be read have no value, which would be a claim that there are none', async () => {
+  const registry = new Registry();
+  registerWorkerMetrics(registry, { db: createDatabase('postgresql://nobody@127.0.0.1:1/none'), logger });
+  expect(await samplesOf(registry)).toEqual({});
 });
 
 describe('scrapes', () => {

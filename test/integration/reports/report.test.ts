@@ -62,8 +62,9 @@ async function addJobs(): Promise<void> {
     }
     for (const { seconds, state } of CENSORED[tenant]!) {
       const goesOn = state === 'fine_tuning' || state === 'paused';
-      // The clock of one that has ended does not go on, however long ago that was.
-      const phaseSince = goesOn ? now : ACCEPTED;
+      // The clock of one that has ended does not go on, however long ago that was. That of the others has not begun to, or the
+      // figures would depend on how long the tests take.
+      const phaseSince = goesOn ? new Date(now.getTime() + 3_600_000) : ACCEPTED;
       const phase = state === 'paused' ? ('held' as const) : ('fine_tune' as const);
       const ended = { state, phase, phaseSince, finishedAt: goesOn ? null : ACCEPTED };
       jobs.push({ id: newId('job'), ...common, ...take(tenant), ...ended, ...timesOf(seconds) });

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { withTransaction, type Database } from '../../../src/lib/database.ts';
+import { withTransaction, type Database, type Transaction } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import {
   createJobLifecycle,
@@ -20,11 +20,17 @@ beforeAll(() => {
   ({ db } = queue.database);
 });
 
+/** Judges a wave by all that it can be judged by, and finds nothing. */
+const NEVER = { unready_share: 1, metric_drop: 1, negative_flips: 1 };
+
 /** Plans a rollout of a new fleet without an analysis. */
 async function plan(size: { tenants: number; adapters: number }, refused = false) {
   const fleet = await world.fleetOf(size);
   const { rollout } = await withTransaction(db, (tx) =>
-    createRollout(tx, { baseModelVersionId: fleet.newVersionId, options: { control: 'all' } }),
+    createRollout(tx, {
+      baseModelVersionId: fleet.newVersionId,
+      options: { control: 'all', policy: { pause_if: NEVER } },
+    }),
   );
   const lifecycle = createRolloutLifecycle({ db });
   const row = (await lifecycle.beginAnalysis(rollout.id))!;
@@ -39,7 +45,19 @@ const COUNTS = `kind::text, state::text, count(*)::int AS jobs, count(*) FILTER 
   count(*) FILTER (WHERE baselines_pending)::int AS baselines_pending`;
 const KEPT = 'kind::text, state::text, jobs, unfinished, baselines_pending';
 
-/** Compares what is kept with a count of the jobs, for the whole rollout and for each tenant. */
+/** What a wave is judged by, from its jobs and their versions. */
+const WAVE = `wave, count(*)::int AS ended, (count(*) FILTER (WHERE state IN ('not_ready', 'failed')))::int AS unready,
+  count(metric_drop)::int AS metric_drops, COALESCE(sum(metric_drop), 0)::float8 AS metric_drop_sum,
+  count(flips)::int AS negative_flips, COALESCE(sum(flips), 0)::float8 AS negative_flips_sum
+  FROM (SELECT j.rollout_id, j.wave, j.state,
+    CASE WHEN j.state = 'ready' THEN metric_old::text::decimal - metric_best::text::decimal END AS metric_drop,
+    CASE WHEN j.state = 'ready' THEN (SELECT (v.metrics ->> 'negative_flips')::decimal FROM adapter_versions v
+      WHERE v.job_id = j.id ORDER BY v.number DESC LIMIT 1) END AS flips
+    FROM jobs j WHERE j.kind = 'adaptation' AND j.finished_at IS NOT NULL AND j.state <> 'cancelled') AS ended`;
+const KEPT_WAVE = `wave, ended, unready, metric_drops, metric_drop_sum::float8, negative_flips, negative_flips_sum::float8
+  FROM wave_figures`;
+
+/** Compares what is kept with a count of the jobs, for the whole rollout, for each tenant and for each wave. */
 async function expectCounted(rolloutId: string): Promise<void> {
   const rows = (sql: string) => db.$queryRawUnsafe<object[]>(sql, rolloutId);
   const nonzero = 'rollout_id = $1 AND (jobs, unfinished, baselines_pending) <> (0, 0, 0)';
@@ -48,6 +66,9 @@ async function expectCounted(rolloutId: string): Promise<void> {
   );
   expect(await rows(`SELECT tenant_id, ${KEPT} FROM rollout_tenant_counts WHERE ${nonzero} ORDER BY 1, 2, 3`)).toEqual(
     await rows(`SELECT tenant_id, ${COUNTS} FROM jobs WHERE rollout_id = $1 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`),
+  );
+  expect(await rows(`SELECT ${KEPT_WAVE} WHERE rollout_id = $1 AND ended > 0`)).toEqual(
+    await rows(`SELECT ${WAVE} WHERE rollout_id = $1 GROUP BY wave`),
   );
 }
 
@@ -62,19 +83,39 @@ const noProgress = {
   metricBest: null,
 };
 
+/** Inserts the version that a job publishes. */
+async function insertVersion(tx: Transaction, jobId: string, flips: number): Promise<string> {
+  const { tenantId, adapterId, sourceVersion, rollout } = await tx.job.findUniqueOrThrow({
+    where: { id: jobId },
+    include: { sourceVersion: true, rollout: true },
+  });
+  const version = {
+    ...{ tenantId, adapterId, jobId, baseModelVersionId: rollout.baseModelVersionId },
+    ...{ id: newId('adapterVersion'), number: 2 + (await tx.adapterVersion.count({ where: { jobId } })) },
+    ...{ origin: 'adapted', artifactDigest: sourceVersion!.artifactDigest, rank: 4, loraAlpha: 8 },
+    metrics: { negative_flips: flips },
+  };
+  await tx.adapterVersion.create({ data: version });
+  return version.id;
+}
+
 /** Does to a job what a worker may do to it; the choices follow from `random`. */
 async function work(jobId: string, rolloutId: string, random: () => number): Promise<void> {
   const lifecycle = createJobLifecycle({ db });
   const lease = { jobId, owner: randomUUID() };
   if ((await lifecycle.claim(lease)) === null) return;
   await lifecycle.advancePhase(lease, 'initialize');
-  await lifecycle.heartbeat(lease, noProgress);
+  await lifecycle.heartbeat(lease, { ...noProgress, metricOld: random() });
   if (random() < 0.3) return lifecycle.release(lease, { code: 'again', message: 'again' }, { excused: random() < 0.5 });
   await lifecycle.advancePhase(lease, 'fine_tune');
   if (random() < 0.5) await lifecycle.advancePhase(lease, 'evaluate');
   const choice = random();
   if (choice < 0.25) {
-    await lifecycle.publish(lease, candidate, () => Promise.resolve('none'));
+    const flips = random();
+    const isAdaptation = (await db.job.findUniqueOrThrow({ where: { id: jobId } })).kind === 'adaptation';
+    await lifecycle.publish(lease, { ...candidate, value: random() }, (tx) =>
+      isAdaptation ? insertVersion(tx, jobId, flips) : Promise.resolve('none'),
+    );
     if (random() < 0.3) return lifecycle.release(lease, null, { excused: true });
   }
   const state = choice < 0.25 ? 'ready' : choice < 0.5 ? 'not_ready' : choice < 0.75 ? 'failed' : 'ready';
@@ -107,7 +148,7 @@ describe('the counts of a rollout equal a count of its jobs', () => {
     await expectCounted(refused.id);
   });
 
-  test.each([1, 2, 3])('while eight workers and two cancellers are at it (seed %i)', async (seed) => {
+  test.each([1, 2, 3])('while eight workers, two cancellers and a retrier are at it (seed %i)', async (seed) => {
     const { id, jobs } = await plan({ tenants: 4, adapters: 30 });
     const random = randomOf(seed);
     const service = createJobService({ db, producer: queue.producer });
@@ -127,10 +168,22 @@ describe('the counts of a rollout equal a count of its jobs', () => {
         });
       }
     };
-    await Promise.all([...Array.from({ length: 8 }, worker), canceller(), canceller()]);
+    const retrier = async () => {
+      for (let turn = 0; turn < 20; turn++) {
+        const job = jobs[Math.floor(random() * jobs.length)]!;
+        await service.retry(job.id, null).catch((error: Error & { status?: number }) => {
+          if (error.status !== 409) throw error;
+        });
+      }
+    };
+    await Promise.all([...Array.from({ length: 8 }, worker), canceller(), canceller(), retrier()]);
     await expectCounted(id);
     const shown = await createRolloutService({ db, producer: queue.producer }).get(id, null);
-    const states = await db.job.groupBy({ by: ['state'], where: { rolloutId: id, kind: 'adaptation' }, _count: true });
+    const states = await db.job.groupBy({
+      by: ['state'],
+      where: { rolloutId: id, kind: 'adaptation' },
+      _count: true,
+    });
     expect(shown.jobs).toEqual(Object.fromEntries(states.map(({ state, _count }) => [state, _count])));
     await createRolloutService({ db, producer: queue.producer }).cancel(id);
     await expectCounted(id);

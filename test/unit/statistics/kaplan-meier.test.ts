@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { geometricMeanInterval } from '../../../core/statistics/geometric-mean.ts';
-import { kaplanMeierQuantiles, survivalSteps } from '../../../core/statistics/kaplan-meier.ts';
+import { kaplanMeierQuantiles, survivalSteps } from '../../integration/reports/kaplan-meier.ts';
 import { Random } from '../../../core/statistics/random.ts';
 
 /** Remission of acute myelogenous leukemia in weeks (Miller, Survival Analysis, 1981), as `aml` of R's survival package. */

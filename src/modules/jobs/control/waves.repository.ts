@@ -56,17 +56,12 @@ export const wavesRepository = {
     return row?.ended ?? false;
   },
 
+  /** What a wave has come to so far, by the sums that triggers keep. */
   async figures(tx: Transaction, id: string, wave: number): Promise<WaveFigures> {
     const [row] = await tx.$queryRaw<WaveFigures[]>`
-      SELECT count(*)::int AS ended, count(*) FILTER (WHERE j.state IN ('not_ready', 'failed'))::int AS unready,
-        avg(j.metric_old - j.metric_best) FILTER (WHERE j.state = 'ready' AND j.metric_name <> 'loss') AS metric_drop,
-        avg(flips.share) FILTER (WHERE j.state = 'ready') AS negative_flips
-      FROM jobs j LEFT JOIN LATERAL (
-        SELECT (v.metrics ->> 'negative_flips')::float8 AS share FROM adapter_versions v WHERE v.job_id = j.id AND NOT v.provisional
-        ORDER BY v.number DESC LIMIT 1
-      ) AS flips ON TRUE
-      WHERE j.rollout_id = ${id} AND j.wave = ${wave} AND j.kind = 'adaptation' AND j.finished_at IS NOT NULL
-        AND j.state <> 'cancelled'`;
+      SELECT ended, unready, (metric_drop_sum / NULLIF(metric_drops, 0))::float8 AS metric_drop,
+        (negative_flips_sum / NULLIF(negative_flips, 0))::float8 AS negative_flips
+      FROM wave_figures WHERE rollout_id = ${id} AND wave = ${wave}`;
     return row ?? { ended: 0, unready: 0, metric_drop: null, negative_flips: null };
   },
 

@@ -5,6 +5,10 @@ export interface DeliveryMetrics {
   disabled(reason: string): void;
 }
 
+/** What can come of an attempt, and why endpoints are disabled: series that begin with 0, so that their first increase is seen. */
+const OUTCOMES = ['delivered', 'refused', 'timeout', 'connection_failed', 'no_allowed_address'];
+const REASONS = ['failing', 'gone'];
+
 /** Adds the metrics of what this process has sent. */
 export function createDeliveryMetrics(registry: Registry): DeliveryMetrics {
   const attempts = new Histogram({
@@ -20,6 +24,8 @@ export function createDeliveryMetrics(registry: Registry): DeliveryMetrics {
     labelNames: ['reason'] as const,
     registers: [registry],
   });
+  for (const outcome of OUTCOMES) attempts.zero({ outcome });
+  for (const reason of REASONS) disabled.inc({ reason }, 0);
   return {
     attempt: (outcome, latencyMs) => attempts.observe({ outcome }, latencyMs / 1000),
     disabled: (reason) => disabled.inc({ reason }),
