@@ -106,6 +106,7 @@ const MIGRATIONS = [
   '20261127270000_rollout_forecasts',
   '20261127270100_retirement',
   '20261127270200_worker_load',
+  '20261127280000_sorted_jobs',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
