@@ -28,41 +28,31 @@ export function pageOfJobs(columns: Columns, list: JobsToList): Prisma.Sql {
     SELECT * FROM (${Prisma.join(pages, ' UNION ALL ')}) AS pages ORDER BY ${sorting.orderBy()} LIMIT ${sorting.take}`;
 }
 
-function pageInOrder(columns: Columns, list: JobsToList): Prisma.Sql {
-  const { sorting } = list;
-  const { within, order, filter } = inIndex(list);
-  const selected = sorting.column === null || columns === '*' ? columns : `${columns}, ${sorting.column}`;
-  // With another condition, or by another column, the best index depends on how many of the jobs it leaves.
-  const isUsual = sorting.column === null && filter.values.length === 0;
-  const limit = isUsual ? usualLimit(sorting.take, 51) : Prisma.sql`${sorting.take}`;
+function pageInOrder(columns: Columns, { query, sorting, tenantId }: JobsToList): Prisma.Sql {
+  if (sorting.column !== null) return pageSorted(columns, sorting, conditions(query, tenantId));
+  const { take } = sorting;
+  const { rollout_id: rollout, ...others } = query;
+  // As a range and an order, PostgreSQL keeps to the rollout's index. By an equation, it may walk through all newer jobs.
+  const [ofRollout, order] =
+    rollout === undefined
+      ? [Prisma.empty, sorting.orderBy()]
+      : [
+          Prisma.sql`AND rollout_id BETWEEN ${rollout} AND ${rollout}`,
+          Prisma.sql`rollout_id ${sorting.direction}, ${sorting.orderBy()}`,
+        ];
+  const filter = conditions(others, tenantId);
+  // With another condition, the best index depends on how many of the jobs it leaves.
+  const limit = filter.values.length === 0 ? usualLimit(take, 51) : Prisma.sql`${take}`;
   return Prisma.sql`
-    SELECT ${Prisma.raw(selected)} FROM jobs WHERE TRUE ${sorting.rest()} ${within} ${filter} ORDER BY ${order} LIMIT ${limit}`;
+    SELECT ${Prisma.raw(columns)} FROM jobs WHERE TRUE ${sorting.rest()} ${ofRollout} ${filter} ORDER BY ${order} LIMIT ${limit}`;
 }
 
-/**
- * The part of an index that has a list in order: that of a rollout or, where the list has an order of its own, of a tenant. As a range and an
- * order, PostgreSQL keeps to that index. By an equation, it may walk through the jobs of all others that come before.
- */
-function inIndex({ query, sorting, tenantId }: JobsToList): Record<'within' | 'order' | 'filter', Prisma.Sql> {
-  const { rollout_id: rollout, tenant_id: named, ...others } = query;
-  if (rollout !== undefined) {
-    return { ...partOf('rollout_id', rollout, sorting), filter: conditions({ ...others, tenant_id: named }, tenantId) };
-  }
-  const tenant = tenantId ?? named;
-  if (sorting.column !== null && tenant !== undefined) {
-    // A tenant that asks for the jobs of another one finds none.
-    const other = named === tenant ? undefined : named;
-    return { ...partOf('tenant_id', tenant, sorting), filter: conditions({ ...others, tenant_id: other }, null) };
-  }
-  return { within: Prisma.empty, order: sorting.orderBy(), filter: conditions(query, tenantId) };
-}
-
-function partOf(name: 'rollout_id' | 'tenant_id', id: string, sorting: Sorting<never>) {
-  const column = Prisma.raw(name);
-  return {
-    within: Prisma.sql`AND ${column} BETWEEN ${id} AND ${id}`,
-    order: Prisma.sql`${column} ${sorting.direction}, ${sorting.orderBy()}`,
-  };
+/** A page by another column, which indexes have in order for all jobs, for those of a rollout and for those of a tenant. */
+function pageSorted(columns: Columns, sorting: Sorting<never>, filter: Prisma.Sql): Prisma.Sql {
+  const selected = columns === '*' ? columns : `${columns}, ${sorting.column}`;
+  return Prisma.sql`
+    SELECT ${Prisma.raw(selected)} FROM jobs WHERE TRUE ${filter} ${sorting.rest()}
+    ORDER BY ${sorting.orderBy()} LIMIT ${sorting.take}`;
 }
 
 /** The conditions of a query besides its position, on the table `jobs`. */
