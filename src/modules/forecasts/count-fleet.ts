@@ -53,8 +53,9 @@ export async function countFleet(
   const sources = await planningRepository.countSourcesByTenant(tx, fleet);
   const leftOut = await planningRepository.leftOut(tx, fleet);
   const planned = sum(sources, ({ adapters }) => adapters);
-  const rooms = await readRooms(tx, [...new Set(sources.map(({ tenant_id: id }) => id))]);
   const ended = await countJobsToEnd(tx, fleet, { running, refused: [...refusals.keys()] });
+  // Last, because this locks tenants.
+  const rooms = await readRooms(tx, [...new Set(sources.map(({ tenant_id: id }) => id))]);
   const able = withinRooms(
     sources.filter((source) => !refusals.has(source.base_model_version_id)),
     roomsAfter(ended, rooms),
