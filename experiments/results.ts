@@ -19,10 +19,15 @@ export class ResultsFile {
   static async open(name: string): Promise<ResultsFile> {
     await mkdir(path.dirname(name), { recursive: true });
     const file = await open(name, 'a+');
-    const bytes = await readFile(file);
-    const whole = bytes.lastIndexOf(0x0a) + 1;
-    if (whole < bytes.length) await file.truncate(whole);
-    return new ResultsFile(file, parseLines(bytes.subarray(0, whole).toString('utf8'), name));
+    try {
+      const bytes = await readFile(file);
+      const whole = bytes.lastIndexOf(0x0a) + 1;
+      if (whole < bytes.length) await file.truncate(whole);
+      return new ResultsFile(file, parseLines(bytes.subarray(0, whole).toString('utf8'), name));
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
   }
 
   /** The records in the order of the file. Of several records with the same key, the last counts. */

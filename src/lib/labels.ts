@@ -19,12 +19,14 @@ export function labelsOf({ description, ...limits }: { description: string; minP
 }
 export type Labels = Static<ReturnType<typeof labelsOf>>;
 
-/** The query parameter that chooses by labels. */
-export const LabelQuery = Type.Array(Type.String({ pattern: `^${KEY}:${VALUE}$` }), {
-  minItems: 1,
-  maxItems: 5,
-  description: 'Only those with the label `key:value`. Repeat it, and only those with all of the labels are listed.',
-});
+/** The query parameter that chooses by labels. @param which the things that are listed, with one label */
+export function labelQueryOf(which: string) {
+  return Type.Array(Type.String({ pattern: `^${KEY}:${VALUE}$` }), {
+    minItems: 1,
+    maxItems: 5,
+    description: `Only ${which}. Repeat it, and only those with all of the labels are listed.`,
+  });
+}
 
 /** The keys and values of labels as the query gives them. */
 export function parseLabels(given: readonly string[]): { key: string; value: string }[] {

@@ -84,8 +84,9 @@ export function sortingOf<Row extends { id: string }>(query: SortedQuery, column
       const { id, sorted } = named(prefix);
       if (column === null || sorted === null)
         return position === null ? Prisma.empty : Prisma.sql`AND ${id} ${beyond} ${position.id}`;
+      // Also where a position says so, because PostgreSQL enters partial indexes by the condition itself alone.
       if (position === null) return Prisma.sql`AND ${sorted} IS NOT NULL`;
-      return Prisma.sql`AND (${sorted}, ${id}) ${beyond} (${KINDS[column.kind].toSql(position.value)}, ${position.id})`;
+      return Prisma.sql`AND ${sorted} IS NOT NULL AND (${sorted}, ${id}) ${beyond} (${KINDS[column.kind].toSql(position.value)}, ${position.id})`;
     },
     orderBy(prefix = '') {
       const { id, sorted } = named(prefix);

@@ -3,7 +3,7 @@ import { AdapterOptions } from '../../../core/options/adapter-options.ts';
 import { GateRule } from '../../../core/options/gates.ts';
 import { GateAdvice } from '../../lib/gate-advice.ts';
 import { METRIC_HELP, METRICS } from '../../../core/options/metrics.ts';
-import { LabelQuery, labelsOf } from '../../lib/labels.ts';
+import { labelQueryOf, labelsOf } from '../../lib/labels.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { sortOf } from '../../lib/sorting.ts';
 import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
@@ -262,7 +262,7 @@ export const ListAdaptersQuery = Type.Object(
     ...PageQuery.properties,
     tenant_id: Type.Optional(Id('tenant')),
     name: Type.Optional(Name),
-    label: Type.Optional(LabelQuery),
+    label: Type.Optional(labelQueryOf('those with the label `key:value`')),
     sort: Type.Optional(sortOf(['created', 'name'], 'The order of the list; `-created` is the default.')),
     base_model_version_id: Type.Optional(
       Id('baseModelVersion', 'Only adapters that have a current version on this base model version.'),

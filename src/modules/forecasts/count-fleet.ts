@@ -1,6 +1,14 @@
 import type { Transaction } from '../../lib/database.ts';
 import type { JobRoom } from '../quotas/index.ts';
-import { planningRepository, type FleetToPlan, type Refusals, type SourceCount } from '../rollouts/index.ts';
+import type { RunningJobs } from '../jobs/index.ts';
+import {
+  countJobsToEnd,
+  planningRepository,
+  type FleetToPlan,
+  type JobsToEnd,
+  type Refusals,
+  type SourceCount,
+} from '../rollouts/index.ts';
 import { SKIP_REASONS, type ForecastResult, type SkipReason } from './forecast.result.ts';
 
 /** Number of tenants that a forecast lists. */
@@ -12,7 +20,15 @@ export type CountedFleet = Pick<
   'adapters' | 'old_versions' | 'tenants' | 'tenant_count' | 'skipped'
 > & {
   /** The jobs that would run, by old base model version, and the rows of one of their datasets on average. */
-  readonly jobs: readonly { readonly oldBaseModelVersionId: string; readonly jobs: number; readonly rows: number }[];
+  readonly jobs: readonly {
+    readonly oldBaseModelVersionId: string;
+    readonly jobs: number;
+    /** Those of them that could get a control. */
+    readonly controllable: number;
+    readonly rows: number;
+  }[];
+  /** Jobs of older rollouts that would run before them, if the rollout did not end them. */
+  readonly endedAhead: number;
   /** Adapters for which a rollout would plan jobs, also those that it would refuse. */
   readonly planned: number;
 };
@@ -20,20 +36,29 @@ export type CountedFleet = Pick<
 /** What may run for tenants. */
 type ReadRooms = (tx: Transaction, tenantIds: readonly string[]) => Promise<ReadonlyMap<string, JobRoom>>;
 
+/** What a rollout would take. */
+interface FleetToCount {
+  readonly fleet: FleetToPlan;
+  readonly refusals: Refusals;
+  /** What becomes of running jobs in older rollouts. */
+  readonly running: RunningJobs;
+}
+
 /** Counts which adapters a rollout would carry over and why it would not take the others, as it would be planned now. */
 export async function countFleet(
   tx: Transaction,
-  fleet: FleetToPlan,
-  refusals: Refusals,
+  { fleet, refusals, running }: FleetToCount,
   readRooms: ReadRooms,
 ): Promise<CountedFleet> {
   const sources = await planningRepository.countSourcesByTenant(tx, fleet);
   const leftOut = await planningRepository.leftOut(tx, fleet);
   const planned = sum(sources, ({ adapters }) => adapters);
+  const ended = await countJobsToEnd(tx, fleet, { running, refused: [...refusals.keys()] });
+  // Last, because this locks tenants.
   const rooms = await readRooms(tx, [...new Set(sources.map(({ tenant_id: id }) => id))]);
   const able = withinRooms(
     sources.filter((source) => !refusals.has(source.base_model_version_id)),
-    rooms,
+    roomsAfter(ended, rooms),
   );
   const taken = sum(able, ({ jobs }) => jobs);
   const total = planned + sum(Object.values(leftOut), (adapters) => adapters);
@@ -60,8 +85,10 @@ export async function countFleet(
       const own = able.filter(({ source }) => source.base_model_version_id === oldBaseModelVersionId);
       const withData = sum(own, ({ source }) => source.adapters - source.without_dataset);
       const rows = sum(own, ({ source }) => source.rows) / Math.max(1, withData);
-      return { oldBaseModelVersionId, jobs, rows };
+      const toApprove = sum(own, ({ source }) => source.to_approve);
+      return { oldBaseModelVersionId, jobs, controllable: Math.max(0, jobs - toApprove), rows };
     }),
+    endedAhead: sum(ended, ({ ahead }) => ahead),
     planned,
   };
 }
@@ -74,12 +101,23 @@ interface AbleSource {
   readonly refused: number;
 }
 
+/** How many jobs each tenant that has a limit may have when those of older rollouts have ended. New ones take their places in any case. */
+function roomsAfter(ended: readonly JobsToEnd[], rooms: ReadonlyMap<string, JobRoom>): Map<string, number> {
+  const endedOf = new Map(ended.map((each) => [each.tenant_id, each]));
+  return new Map(
+    [...rooms].map(([id, { jobs, mayExchange }]) => {
+      const own = mayExchange ? endedOf.get(id) : undefined;
+      return [id, Math.max(0, jobs + (own?.jobs ?? 0), own?.adapters ?? 0)];
+    }),
+  );
+}
+
 /** As a rollout does, a tenant's jobs are taken as long as it has room. Adapters without a dataset take none. */
-function withinRooms(sources: readonly SourceCount[], rooms: ReadonlyMap<string, JobRoom>): AbleSource[] {
-  const left = new Map<string, number>();
+function withinRooms(sources: readonly SourceCount[], rooms: ReadonlyMap<string, number>): AbleSource[] {
+  const left = new Map<string, number>(rooms);
   return sources.map((source) => {
     const wanted = source.adapters - source.without_dataset;
-    const room = left.get(source.tenant_id) ?? rooms.get(source.tenant_id)?.jobs ?? Number.POSITIVE_INFINITY;
+    const room = left.get(source.tenant_id) ?? Number.POSITIVE_INFINITY;
     const jobs = Math.min(wanted, room);
     left.set(source.tenant_id, room - jobs);
     return { source, jobs, refused: wanted - jobs };

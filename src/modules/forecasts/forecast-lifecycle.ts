@@ -42,7 +42,7 @@ export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Databa
   const forecasts = createForecastRepository(db);
   const jobRooms = createJobRooms({ db, defaults: quotas });
   /** As a rollout does, which plans so many adapters at a time. */
-  const roomsInPages: Parameters<typeof countFleet>[3] = async (tx, tenantIds) => {
+  const roomsInPages: Parameters<typeof countFleet>[2] = async (tx, tenantIds) => {
     const rooms = new Map<string, JobRoom>();
     for (let start = 0; start < tenantIds.length; start += PAGE) {
       for (const [id, room] of await jobRooms.rooms(tx, tenantIds.slice(start, start + PAGE))) rooms.set(id, room);
@@ -61,7 +61,9 @@ export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Databa
 
   const compute = async (fleet: AnalyzedFleet): Promise<ForecastResult> => {
     // Tenants with a limit of jobs are locked until the end of this transaction, so it only counts.
-    const counted = await withTransaction(db, (tx) => countFleet(tx, fleetOf(fleet), fleet.refusals, roomsInPages));
+    const running = fleet.options.policy?.supersede ?? 'finish';
+    const wanted = { fleet: fleetOf(fleet), refusals: fleet.refusals, running };
+    const counted = await withTransaction(db, (tx) => countFleet(tx, wanted, roomsInPages));
     return predict(db, fleet, counted);
   };
 
@@ -95,7 +97,7 @@ export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Databa
 async function predict(
   db: Database,
   fleet: AnalyzedFleet,
-  { jobs, planned, ...shown }: CountedFleet,
+  { jobs, endedAhead, planned, ...shown }: CountedFleet,
 ): Promise<ForecastResult> {
   const { baseModelVersionId, options, analysisMs, rolloutId } = fleet;
   const waves = await wavesOf(db, fleet, planned);
@@ -103,11 +105,16 @@ async function predict(
     (worker) => worker.state === 'ready' && !worker.unreadableBases.includes(baseModelVersionId),
   );
   const workers = byDevice(ready);
-  const jobsAhead = await fleetRepository.jobsAhead(db, rolloutId);
+  // One of them may have ended since they were counted.
+  const jobsAhead = Math.max(0, (await fleetRepository.jobsAhead(db, rolloutId)) - endedAhead);
   const predicted = await predictFleet(
     db,
     jobs.map((each) => ({ ...each, newBaseModelVersionId: baseModelVersionId, strategy: options.strategy })),
     {
+      controls: countControls(
+        options,
+        jobs.reduce((sum, { controllable }) => sum + controllable, 0),
+      ),
       waveShares: waves.map((count) => count / Math.max(1, planned)),
       speeds: speedsOf(workers).slice(0, options.policy?.concurrency),
       jobsAhead,
@@ -115,6 +122,12 @@ async function predict(
     },
   );
   return { ...shown, waves, workers, jobs_ahead: jobsAhead, analysis_ms: analysisMs, ...predicted };
+}
+
+/** Of so many adapters, the number of those that get a control. Those for which a quota leaves no room are not known. */
+function countControls({ control, control_fraction: fraction }: StoredOptions, controllable: number): number {
+  if (control === 'none') return 0;
+  return Math.round(controllable * (control === 'all' ? 1 : fraction));
 }
 
 /** Number of adapters of each wave, as a rollout would be planned now. Before there is one, its order is not known, only the sizes are. */

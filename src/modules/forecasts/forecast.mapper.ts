@@ -33,7 +33,7 @@ export function toForecastEntry(row: ForecastRow): ForecastEntry {
 export function toForecast(row: ForecastRow, { drifts, rollout, truth }: ForecastParts): Forecast {
   const result = row.result as unknown as ForecastResult | null;
   const prediction = result?.prediction ?? null;
-  const makespan = prediction?.makespan_ms?.expected ?? null;
+  const takes = prediction?.rollout_ms?.expected ?? null;
   return {
     ...toForecastEntry(row),
     rollout_id: rollout?.id ?? null,
@@ -48,8 +48,7 @@ export function toForecast(row: ForecastRow, { drifts, rollout, truth }: Forecas
     figures: figuresOf(prediction, truth),
     reason: result?.reason ?? null,
     basis: [...(result?.basis ?? [])],
-    ends_at:
-      rollout === null || makespan === null ? null : toTimestamp(new Date(rollout.accepted_at.getTime() + makespan)),
+    ends_at: rollout === null || takes === null ? null : toTimestamp(new Date(rollout.accepted_at.getTime() + takes)),
   };
 }
 
@@ -71,9 +70,11 @@ function compatibilityOf(
 
 /** The predicted figures beside what the rollout has taken. */
 function figuresOf(prediction: Prediction | null, truth: TruthRow | null): Forecast['figures'] {
-  const figure = (name: keyof Prediction) => toFigure(prediction?.[name] ?? null, truth?.[name] ?? null);
+  const figure = (name: keyof Prediction & keyof TruthRow) =>
+    toFigure(prediction?.[name] ?? null, truth?.[name] ?? null);
   return {
     device_seconds: figure('device_seconds'),
+    control_device_seconds: figure('control_device_seconds'),
     ttr_p50_ms: figure('ttr_p50_ms'),
     ttr_p90_ms: figure('ttr_p90_ms'),
     makespan_ms: figure('makespan_ms'),

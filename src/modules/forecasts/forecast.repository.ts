@@ -24,6 +24,7 @@ export interface OutcomeRow {
 /** Null where nothing was measured, or where it is no longer known. */
 export interface TruthRow {
   device_seconds: number | null;
+  control_device_seconds: number | null;
   ttr_p50_ms: number | null;
   ttr_p90_ms: number | null;
   makespan_ms: number | null;
@@ -142,16 +143,16 @@ export function createForecastRepository(db: Queryable) {
       return found ?? null;
     },
 
-    /** What the adaptations of a rollout have taken. Device time that was pruned is not known any more. */
+    /** What the jobs of a rollout have taken: its adaptations, unless the name says its controls. Device time that was pruned is not known any more. */
     async truth(rolloutId: string): Promise<TruthRow> {
       const [row] = await db.$queryRaw<[TruthRow]>`
-        SELECT CASE WHEN count(*) FILTER (WHERE j.started_at IS NOT NULL AND use.seconds IS NULL) = 0
-            THEN COALESCE(sum(use.seconds), 0)::float8 END AS device_seconds,
-          percentile_cont(0.5) WITHIN GROUP (ORDER BY j.ttr_ms) AS ttr_p50_ms,
-          percentile_cont(0.9) WITHIN GROUP (ORDER BY j.ttr_ms) AS ttr_p90_ms,
-          CASE WHEN count(*) = count(j.finished_at)
-            THEN (EXTRACT(EPOCH FROM max(j.finished_at) - min(r.accepted_at)) * 1000)::float8 END AS makespan_ms
-        FROM rollouts r JOIN jobs j ON j.rollout_id = r.id AND j.kind = 'adaptation'
+        SELECT ${deviceSecondsOf('adaptation')} AS device_seconds, ${deviceSecondsOf('control')} AS control_device_seconds,
+          percentile_cont(0.5) WITHIN GROUP (ORDER BY j.ttr_ms) FILTER (WHERE j.kind = 'adaptation') AS ttr_p50_ms,
+          percentile_cont(0.9) WITHIN GROUP (ORDER BY j.ttr_ms) FILTER (WHERE j.kind = 'adaptation') AS ttr_p90_ms,
+          CASE WHEN count(*) FILTER (WHERE j.kind = 'adaptation' AND j.finished_at IS NULL) = 0 THEN (
+            EXTRACT(EPOCH FROM max(j.finished_at) FILTER (WHERE j.kind = 'adaptation') - min(r.accepted_at)) * 1000)::float8
+            END AS makespan_ms
+        FROM rollouts r JOIN jobs j ON j.rollout_id = r.id
         LEFT JOIN LATERAL (
           SELECT sum(EXTRACT(EPOCH FROM u.ended_at - u.started_at)) AS seconds FROM device_uses u WHERE u.job_id = j.id
         ) AS use ON TRUE
@@ -159,4 +160,12 @@ export function createForecastRepository(db: Queryable) {
       return row;
     },
   };
+}
+
+/** The sum over the jobs `j` of a kind, of which `use` has the device time. Null where that of one is not known any more. */
+function deviceSecondsOf(kind: 'adaptation' | 'control'): Prisma.Sql {
+  const ofKind = Prisma.sql`j.kind = ${kind}::job_kind`;
+  return Prisma.sql`
+    CASE WHEN count(*) FILTER (WHERE ${ofKind} AND j.started_at IS NOT NULL AND use.seconds IS NULL) = 0
+      THEN COALESCE(sum(use.seconds) FILTER (WHERE ${ofKind}), 0)::float8 END`;
 }

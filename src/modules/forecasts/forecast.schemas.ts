@@ -53,7 +53,8 @@ const Figure = (unit: string) =>
 
 const Figures = Type.Object(
   {
-    device_seconds: Figure('Seconds for which all adaptations hold a device. Controls do not count.'),
+    device_seconds: Figure('Seconds for which all adaptations hold a device.'),
+    control_device_seconds: Figure('Seconds for which all controls hold a device.'),
     ttr_p50_ms: Figure('Median time to readiness of the adapters that become ready.'),
     ttr_p90_ms: Figure('Time to readiness that nine of ten of them do not exceed.'),
     makespan_ms: Figure('Time from the acceptance to the end of the last adaptation.'),
@@ -136,14 +137,20 @@ export const Forecast = Type.Object(
       }),
       { description: 'The workers that the prediction counts on, by device.' },
     ),
-    jobs_ahead: Nullable(Type.Integer({ description: 'Adaptations of other rollouts that wait or run.' })),
+    jobs_ahead: Nullable(
+      Type.Integer({
+        description:
+          'Adaptations of other rollouts that wait or run, without those that the rollout would end because it takes their adapters.',
+      }),
+    ),
     figures: Figures,
     reason: Nullable(Type.String({ description: 'Why a figure is not predicted; null if all are.' })),
     basis: Type.Array(Basis, { description: 'What was measured that the prediction follows from.' }),
     ends_at: Nullable(
       Type.String({
         format: 'date-time',
-        description: 'When the rollout is predicted to end; null before it has begun.',
+        description:
+          'When the rollout is predicted to end, with its controls; null before it has begun, or if that is not known.',
       }),
     ),
   },

@@ -26,5 +26,10 @@ export type { CandidateColumns, ChangedJob, JobProgress, Lease } from './job-lif
 export { createJobRepository, waveRank, type PlannedJob } from './job.repository.ts';
 export { createJobService, type JobService, jobRecoverySource } from './job.service.ts';
 export { releaseJobs, supersedeJobs, type Superseded } from './succession/succession.ts';
-export { jobSuccessionRepository, type JobWait, type RunningJobs } from './succession/succession.repository.ts';
+export {
+  endsWhenTaken,
+  jobSuccessionRepository,
+  type JobWait,
+  type RunningJobs,
+} from './succession/succession.repository.ts';
 export { JOB_PHASES, JOB_TRANSITIONS, TERMINAL_JOB_STATES, type JobPhase } from './job.states.ts';

@@ -1,11 +1,12 @@
-import { columnsOf, Prisma, usualLimit, type Database, type Queryable } from '../../lib/database.ts';
+import { columnsOf, Prisma, type Database, type Queryable } from '../../lib/database.ts';
 import { readRows } from '../../lib/database-reads.ts';
-import { exactTime, sortingOf, type SortColumns, type Sorting } from '../../lib/sorting.ts';
+import { exactTime, sortingOf, type SortColumns } from '../../lib/sorting.ts';
 import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import { FIRST_RUNNING, type CommitPosition } from '../events/index.ts';
 import type { JobQuery, MetricQuery } from './job.schemas.ts';
 import type { JobState } from './job.states.ts';
 import { IS_LIMITED, startTagsOf, WAITING } from './order/start-tags.ts';
+import { conditions, pageOfJobs } from './page/job-page.repository.ts';
 
 /** The columns that answers show. */
 const FIELDS = [
@@ -94,9 +95,10 @@ export function createJobRepository(db: Database) {
     },
 
     async page(query: JobQuery, tenantId: string | null, tx: Queryable = db): Promise<JobRow[]> {
-      if (query.state === undefined || tenantId === null) return shown(tx, pageOf('*', query, tenantId), query);
+      const list = { query, tenantId, sorting: sortingOf(query, JOB_SORTS) };
+      if (query.state === undefined || tenantId === null) return shown(tx, pageOfJobs('*', list), query);
       // Under row-level security no index on the state can be used. Only the identifiers come from outside of it.
-      const ids = await readRows<{ id: string }>(byState(tx), pageOf('id', query, tenantId));
+      const ids = await readRows<{ id: string }>(byState(tx), pageOfJobs('id', list));
       return shown(tx, Prisma.sql`SELECT * FROM jobs WHERE id = ANY(${ids.map(({ id }) => id)}::text[])`, query);
     },
 
@@ -113,9 +115,10 @@ export function createJobRepository(db: Database) {
 
     /** The same of a page. */
     async pageVersion(query: JobQuery, tenantId: string | null): Promise<string> {
+      const list = { query, tenantId, sorting: sortingOf(query, JOB_SORTS) };
       const statement = Prisma.sql`
         SELECT string_agg(j.id || ' ' || ${VERSION}, ' ' ORDER BY j.id) AS version
-        FROM (${pageOf('id, change_seq', query, tenantId)}) AS j`;
+        FROM (${pageOfJobs('id, change_seq', list)}) AS j`;
       const [row] = await readRows<{ version: string | null }>(unconfined(db), statement);
       return row?.version ?? '';
     },
@@ -262,67 +265,4 @@ function shown(db: Queryable, jobs: Prisma.Sql, query: JobQuery = {}): Promise<J
     ) AS "waitsForId", ${exactTime('j.finished_at')} AS "finishedExactly"
     FROM (${jobs}) AS j JOIN adapters a ON a.id = j.adapter_id ORDER BY ${sortingOf(query, JOB_SORTS).orderBy('j.')}`;
   return readRows(db, statement);
-}
-
-type Columns = 'id' | '*' | 'id, change_seq';
-
-/**
- * One page of jobs, and one job more. Of several states it takes a page each, which an index has in order, so that no more is read
- * however many jobs are in them.
- */
-function pageOf(columns: Columns, query: JobQuery, tenantId: string | null): Prisma.Sql {
-  const states = [...new Set(query.state)];
-  const sorting = sortingOf(query, JOB_SORTS);
-  if (states.length < 2) return pageInOrder(columns, query, tenantId);
-  const pages = states.map((state) => Prisma.sql`(${pageInOrder(columns, { ...query, state: [state] }, tenantId)})`);
-  return Prisma.sql`
-    SELECT * FROM (${Prisma.join(pages, ' UNION ALL ')}) AS pages ORDER BY ${sorting.orderBy()} LIMIT ${sorting.take}`;
-}
-
-function pageInOrder(columns: Columns, query: JobQuery, tenantId: string | null): Prisma.Sql {
-  const sorting = sortingOf(query, JOB_SORTS);
-  if (sorting.column !== null) return pageSorted(columns, sorting, conditions(query, tenantId));
-  const { take } = sorting;
-  const { rollout_id: rollout, ...others } = query;
-  // As a range and an order, PostgreSQL keeps to the rollout's index. By an equation, it may walk through all newer jobs.
-  const [ofRollout, order] =
-    rollout === undefined
-      ? [Prisma.empty, sorting.orderBy()]
-      : [
-          Prisma.sql`AND rollout_id BETWEEN ${rollout} AND ${rollout}`,
-          Prisma.sql`rollout_id ${sorting.direction}, ${sorting.orderBy()}`,
-        ];
-  const filter = conditions(others, tenantId);
-  // With another condition, the best index depends on how many of the jobs it leaves.
-  const limit = filter.values.length === 0 ? usualLimit(take, 51) : Prisma.sql`${take}`;
-  return Prisma.sql`
-    SELECT ${Prisma.raw(columns)} FROM jobs WHERE TRUE ${sorting.rest()} ${ofRollout} ${filter} ORDER BY ${order} LIMIT ${limit}`;
-}
-
-/** A page of the jobs of a rollout by another column, which an index of the rollout's jobs has in order. */
-function pageSorted(columns: Columns, sorting: Sorting<JobRow>, filter: Prisma.Sql): Prisma.Sql {
-  const selected = columns === '*' ? columns : `${columns}, ${sorting.column}`;
-  return Prisma.sql`
-    SELECT ${Prisma.raw(selected)} FROM jobs WHERE TRUE ${filter} ${sorting.rest()}
-    ORDER BY ${sorting.orderBy()} LIMIT ${sorting.take}`;
-}
-
-function inState(states: readonly string[]): Prisma.Sql {
-  if (states.length === 1) return Prisma.sql`AND state = ${states[0]}::job_state`;
-  return Prisma.sql`AND state = ANY(${[...states]}::job_state[])`;
-}
-
-/** The conditions of a query besides its position. */
-function conditions(query: JobQuery, tenantId: string | null): Prisma.Sql {
-  const since = query.updated_since;
-  const given = [
-    tenantId !== null && Prisma.sql`AND tenant_id = ${tenantId}`,
-    query.tenant_id !== undefined && Prisma.sql`AND tenant_id = ${query.tenant_id}`,
-    query.rollout_id !== undefined && Prisma.sql`AND rollout_id = ${query.rollout_id}`,
-    query.adapter_id !== undefined && Prisma.sql`AND adapter_id = ${query.adapter_id}`,
-    query.state !== undefined && inState(query.state),
-    query.kind !== undefined && Prisma.sql`AND kind = ${query.kind}::job_kind`,
-    since !== undefined && Prisma.sql`AND updated_at >= ${new Date(since)}`,
-  ];
-  return Prisma.join([Prisma.empty, ...given.filter((condition) => condition !== false)], ' ');
 }

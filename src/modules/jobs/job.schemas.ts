@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { labelQueryOf } from '../../lib/labels.ts';
 import { pageOf, PageQuery } from '../../lib/pagination.ts';
 import { sortOf } from '../../lib/sorting.ts';
 import { ErrorOf, Id, Nullable, severalOf, Timestamp } from '../../lib/schemas.ts';
@@ -213,11 +214,12 @@ export const JobQuery = Type.Object(
     tenant_id: Type.Optional(Id('tenant')),
     state: Type.Optional(severalOf(Type.Enum(JOB_STATES))),
     kind: Type.Optional(JobKind),
+    label: Type.Optional(labelQueryOf('jobs whose adapter now has the label `key:value`')),
     sort: Type.Optional(
       sortOf(
         ['created', 'finished', 'ttr'],
         'The order of the list; `-created` is the default. By `finished` or `ttr`, it has only jobs that have ended or a time to ' +
-          'readiness, and needs a `rollout_id`. It cannot be combined with `changed_after`.',
+          'readiness. It cannot be combined with `changed_after`.',
       ),
     ),
     updated_since: Type.Optional(

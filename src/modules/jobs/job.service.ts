@@ -142,12 +142,10 @@ export function createJobService({ db, producer, quotas = NO_QUOTAS }: JobServic
   };
 }
 
-/** Indexes have the jobs of a rollout in these orders, and changes have an order of their own. */
+/** Changes have an order of their own. */
 function requireSortable(query: JobQuery): void {
-  if (query.sort === undefined) return;
-  const needsRollout = sortingOf(query, JOB_SORTS).column !== null && query.rollout_id === undefined;
-  if (!needsRollout && query.changed_after === undefined) return;
-  const message = needsRollout ? `is ${query.sort}, which needs a rollout_id` : 'cannot be combined with changed_after';
+  if (query.sort === undefined || query.changed_after === undefined) return;
+  const message = 'cannot be combined with changed_after';
   const details = { errors: [{ in: 'query', field: 'sort', message }] };
   throw new AppError({ code: 'invalid_request', status: 400, message: `query: sort ${message}`, details });
 }

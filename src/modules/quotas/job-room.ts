@@ -6,7 +6,10 @@ import type { OwnLimits } from './quota.repository.ts';
 
 /** How many more jobs a tenant may have, and why no more. */
 export interface JobRoom {
+  /** Below zero where the limit was lowered below what the tenant has. */
   readonly jobs: number;
+  /** Whether a job may take the place of one that has ended, however many there are. */
+  readonly mayExchange: boolean;
   readonly refusal: ExceededQuota;
 }
 
@@ -54,7 +57,7 @@ export function createJobRooms({ db, defaults }: { db: Database; defaults: Quota
       const limit = limitOf(own, 'queued_jobs')!;
       const used = counts.get(id) ?? 0;
       const refusal = describeExceeding({ name: 'queued_jobs', limit, used, isOwn: own.queued_jobs !== undefined });
-      rooms.set(id, { jobs: Math.max(0, limit - used), refusal });
+      rooms.set(id, { jobs: limit - used, mayExchange: true, refusal });
     }
     return rooms;
   }
@@ -67,7 +70,9 @@ export function createJobRooms({ db, defaults }: { db: Database; defaults: Quota
     async rooms(tx: Transaction, tenantIds: readonly string[]): Promise<Map<string, JobRoom>> {
       const tenants = await tenantsOf(tx, tenantIds);
       const rooms = await withJobLimit(tenants, tx);
-      for (const [id, refusal] of await withoutDevice(tenants, tx)) rooms.set(id, { jobs: 0, refusal });
+      for (const [id, refusal] of await withoutDevice(tenants, tx)) {
+        rooms.set(id, { jobs: 0, mayExchange: false, refusal });
+      }
       return rooms;
     },
 

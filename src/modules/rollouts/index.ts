@@ -11,4 +11,5 @@ export { createRollout, createRolloutService, optionsOf, rolloutRecoverySource }
 export { LIVE_ROLLOUT_STATES, TERMINAL_ROLLOUT_STATES } from './rollout.states.ts';
 export { provisionalRecoverySource } from './provisional/provisional.ts';
 export { provisionalRepository, type LoadedProvision } from './provisional/provisional.repository.ts';
+export { countJobsToEnd, type JobsToEnd } from './succession/jobs-to-end.repository.ts';
 export { releaseAfter } from './succession/waiting.ts';

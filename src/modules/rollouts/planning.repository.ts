@@ -21,7 +21,9 @@ export interface SourceCount {
   adapters: number;
   /** Those of them that have no dataset. */
   without_dataset: number;
-  /** Sum over the datasets of the others. */
+  /** Those of the others whose tenants want to approve their jobs, and which get no control. */
+  to_approve: number;
+  /** Sum over the datasets of those that have one. */
   rows: number;
 }
 
@@ -100,6 +102,7 @@ export const planningRepository = {
     db.$queryRaw<SourceCount[]>`
       SELECT a.tenant_id, newest.base_model_version_id, count(*)::int AS adapters,
         count(*) FILTER (WHERE a.dataset_id IS NULL)::int AS without_dataset,
+        count(*) FILTER (WHERE a.dataset_id IS NOT NULL AND a.approval = 'tenant')::int AS to_approve,
         COALESCE(sum((SELECT d.rows FROM datasets d WHERE d.id = a.dataset_id)), 0)::float8 AS rows
       ${sourcesOf(fleet)} GROUP BY a.tenant_id, newest.base_model_version_id
       ORDER BY a.tenant_id, newest.base_model_version_id`,
@@ -194,7 +197,8 @@ export const planningRepository = {
   },
 };
 
-function sourcesOf(fleet: FleetToPlan): Prisma.Sql {
+/** The adapters `a` that a rollout takes, with the version `newest` that it carries over. */
+export function sourcesOf(fleet: FleetToPlan): Prisma.Sql {
   return Prisma.sql`
     ${candidates(fleet)} JOIN LATERAL ${NEWEST} ON newest.base_model_version_id <> new_base.id
     WHERE a.deleted_at IS NULL AND ${selected(fleet.selection)} ${amongThese(fleet.among)} AND NOT ${PINNED_ELSEWHERE}

@@ -105,7 +105,10 @@ export async function planInPages(
   const { seed } = rollout.options;
   const threshold = await repository.controlThreshold(db, rollout.id, rollout.options);
   if (threshold !== null && !(await planAll('control', readControls(rollout.id, { seed, threshold })))) return null;
-  return withTransaction(db, (tx) => endPlanning(tx, rollout.id));
+  const ended = await withTransaction(db, (tx) => endPlanning(tx, rollout.id));
+  if (ended === null) return null;
+  await onPlanned(ended.entries, []);
+  return ended.jobs;
 }
 
 /** An adapter was taken from an older rollout and gets no job after all. */
@@ -206,19 +209,21 @@ async function decideWaves(db: Database, rollout: RolloutToPlan): Promise<void> 
   await withTransaction(db, (tx) => repository.setWaves(tx, { rolloutId: id, first }, assignWaves(waves, adapters)));
 }
 
-async function endPlanning(tx: Transaction, rolloutId: string): Promise<number | null> {
-  if (!(await isAnalyzing(tx, rolloutId))) return null;
+/** @returns null if the rollout has been cancelled or paused in the meantime */
+async function endPlanning(
+  tx: Transaction,
+  rolloutId: string,
+): Promise<{ jobs: number; entries: readonly JobEntry[] } | null> {
+  const succession = await lockSuccession(tx, rolloutId);
+  if (succession?.rollout.state !== 'analyzing') return null;
   await createRolloutRepository(tx).move(tx, rolloutId, { from: ['analyzing'], next: 'adapting' });
   const jobs = await repository.countPlanned(tx, rolloutId);
   const data = { from: 'analyzing', jobs };
   await recordEvent(tx, { tenantId: null, type: 'rollout.adapting', subjectId: rolloutId, data });
-  await settleRollout(tx, rolloutId);
-  return jobs;
-}
-
-/** Locks the rollout, which may have been cancelled in the meantime. */
-async function isAnalyzing(tx: Transaction, rolloutId: string): Promise<boolean> {
-  return (await createRolloutRepository(tx).lock(rolloutId, tx))?.state === 'analyzing';
+  const settled = await settleRollout(tx, rolloutId);
+  // Older rollouts have admitted no job of an adapter that this one might have taken.
+  const admitted = await settleOlder(tx, { concerned: succession.older.map(({ id }) => id) });
+  return { jobs, entries: [...settled, ...admitted] };
 }
 
 /** The adapters that a rollout takes. */
@@ -263,8 +268,8 @@ function withoutDataset({ adapter_id, dataset_id }: SourceRow): Prisma.InputJson
 }
 
 /**
- * Refuses the jobs for which their tenants have no room. The `first` adapters come before others: they have made room by their jobs in
- * older rollouts, and would be left without any.
+ * Refuses the jobs for which their tenants have no room. The `first` adapters come before others: their jobs in older rollouts have ended for
+ * the new ones, which take their places also where a limit was lowered below what the tenant has. They would be left without any.
  */
 function withinRooms(
   found: readonly Planned[],
@@ -275,12 +280,12 @@ function withinRooms(
     ...found.filter(({ adapterId }) => first.has(adapterId)),
     ...found.filter(({ adapterId }) => !first.has(adapterId)),
   ];
-  return inTurn.map(({ job, tenantId }) => {
+  return inTurn.map(({ job, adapterId, tenantId }) => {
     const room = rooms.get(tenantId);
     if (room === undefined || job.error !== null) return job;
     const count = (taken.get(tenantId) ?? 0) + 1;
     taken.set(tenantId, count);
-    if (count <= room.jobs) return job;
+    if (count <= room.jobs || (room.mayExchange && first.has(adapterId))) return job;
     return { ...job, error: { code: 'quota_exceeded', ...room.refusal } };
   });
 }

@@ -97,7 +97,7 @@ const STATEMENTS = [
      ${id('adp', 'n')}, ${id('adv', 'n')}, (CASE WHEN n % 100 = 0 THEN 'control' ELSE 'adaptation' END)::job_kind,
      (CASE WHEN n <= 10 THEN 'fine_tuning' WHEN n <= 100 THEN 'queued' WHEN n % 1000 = 1 THEN 'failed' ELSE 'ready' END)::job_state,
      'auto', 'accuracy', now() - interval '1 day' + make_interval(secs => n * 86400.0 / ${2 * LARGE}),
-     CASE WHEN n <= 100 THEN NULL ELSE now() END, now(), CASE WHEN n <= 100 THEN NULL ELSE now() END,
+     CASE WHEN n <= 100 THEN NULL ELSE now() - make_interval(secs => n) END, now(), CASE WHEN n <= 100 THEN NULL ELSE now() END,
      CASE WHEN n <= 100 THEN NULL ELSE n END, n BETWEEN 101 AND 110,
      CASE WHEN n <= 10 THEN 'dead' END, CASE WHEN n <= 10 THEN now() - interval '1 minute' END
    FROM generate_series(1, ${2 * LARGE - 8}) n`,

@@ -106,6 +106,7 @@ const MIGRATIONS = [
   '20261127270000_rollout_forecasts',
   '20261127270100_retirement',
   '20261127270200_worker_load',
+  '20261127280000_sorted_jobs',
   '20261127290000_negative_flips_of_jobs',
   '20261127290100_wave_figures',
   '20261127290200_product_aggregate',

@@ -126,7 +126,26 @@ const LISTS: Record<string, string[]> = {
     'rollout_id=ROLLOUT&sort=-finished&state=ready',
     'rollout_id=ROLLOUT&sort=ttr',
     'rollout_id=ROLLOUT&sort=-ttr&tenant_id=TENANT',
+    'rollout_id=ROLLOUT&label=tier:gold',
+    'rollout_id=ROLLOUT&label=region:eu',
+    'rollout_id=ROLLOUT&label=tier:gold&sort=-finished',
     'sort=created',
+    'sort=finished',
+    'sort=-finished&tenant_id=TENANT',
+    'sort=-finished&state=ready',
+    'sort=-finished&state=ready&state=failed',
+    'sort=ttr',
+    'sort=-ttr&tenant_id=TENANT',
+    'sort=-ttr&label=tier:gold',
+    'sort=-ttr&label=region:eu',
+    'label=tier:gold',
+    'label=region:eu',
+    'label=customer:c5',
+    'label=tier:gold&label=customer:c5',
+    'label=tier:gold&tenant_id=TENANT',
+    'label=region:eu&tenant_id=TENANT',
+    'label=tier:gold&state=queued',
+    'label=region:eu&state=ready',
     'adapter_id=ADAPTER',
     'tenant_id=TENANT',
     'state=fine_tuning',
@@ -141,6 +160,8 @@ const LISTS: Record<string, string[]> = {
     'changed_after=POSITION',
     'changed_after=POSITION&rollout_id=ROLLOUT',
     'changed_after=POSITION&tenant_id=TENANT',
+    'changed_after=0&label=tier:gold',
+    'changed_after=0&label=region:eu',
   ],
   '/v1/jobs/{id}/search-points': [''],
   '/v1/jobs/{id}/metrics': ['limit=100', 'limit=100&since_id=30000', 'limit=100&name=loss'],
@@ -226,6 +247,10 @@ describe('a list reads little more than it answers', () => {
     ['/v1/adapters', 'label=tier:gold'],
     ['/v1/jobs', 'rollout_id=ROLLOUT&sort=ttr'],
     ['/v1/jobs', 'rollout_id=ROLLOUT&sort=-finished'],
+    ['/v1/jobs', 'sort=ttr'],
+    ['/v1/jobs', 'sort=-finished'],
+    ['/v1/jobs', 'sort=-finished&tenant_id=TENANT'],
+    ['/v1/jobs', 'label=tier:gold'],
   ])('far down: %s?%s', async (path, query) => {
     let cursor = '';
     for (let page = 0; page < 10; page++) {
@@ -356,8 +381,9 @@ test('the jobs of a tenant that are all older than those of others are found by 
   await service.db.$executeRaw`
     UPDATE jobs SET tenant_id = ${id} WHERE id IN (SELECT id FROM jobs ORDER BY id LIMIT ${LARGE / 2})`;
   await service.db.$executeRaw`ANALYZE jobs`;
-  for (const url of ['/v1/jobs', `/v1/jobs?tenant_id=${id}`]) {
-    const key = url === '/v1/jobs' ? await createTestKey(service.db, { tenantId: id }) : service.operatorKey;
-    expect(await excesses(() => ask(url, { key }))).toEqual([]);
+  const key = await createTestKey(service.db, { tenantId: id });
+  for (const sort of ['created', '-finished', 'finished', '-ttr', 'ttr']) {
+    expect(await excesses(() => ask(`/v1/jobs?sort=${sort}`, { key }))).toEqual([]);
+    expect(await excesses(() => ask(`/v1/jobs?sort=${sort}&tenant_id=${id}`))).toEqual([]);
   }
 });

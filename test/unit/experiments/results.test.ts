@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -42,5 +42,13 @@ describe('the file of raw results', () => {
     await writeFile(file, `${JSON.stringify(record('a'))}\nnonsense\n${JSON.stringify(record('b'))}\n`);
     await expect(ResultsFile.open(file)).rejects.toThrow('line 2 is not JSON');
     expect((await readFile(file, 'utf8')).split('\n')).toHaveLength(4);
+  });
+
+  it.runIf(process.platform === 'linux')('is not left open where it cannot be read', async () => {
+    await write(record('a'));
+    await writeFile(file, 'nonsense\n');
+    await expect(ResultsFile.open(file)).rejects.toThrow('line 1 is not JSON');
+    const open = (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''));
+    expect(await Promise.all(open)).not.toContain(file);
   });
 });

@@ -12,6 +12,7 @@ const measured = (rolloutId: string, ...seconds: readonly number[]): MeasuredJob
 const predict = (each: Partial<JobClass>, fleet: Partial<FleetToPredict> = {}) =>
   predictRollout({
     classes: [{ jobs: 10, measured: measured('one', 2, 4, 6), samePair: true, ...each }],
+    controls: null,
     waveShares: [1],
     speeds: [1],
     jobsAhead: 0,
@@ -54,11 +55,34 @@ describe('a prediction', () => {
     const ofRollouts = (seconds: number) => ['a', 'b', 'c'].flatMap((id) => measured(id, seconds));
     const other = { jobs: 10, measured: ofRollouts(1), samePair: true };
     const classes = [{ jobs: 10, measured: ofRollouts(3), samePair: true }, other];
-    const one = predictRollout({ classes, waveShares: [1], speeds: [1, 1], jobsAhead: 0, analysisMs: 0 });
+    const one = predictRollout({
+      classes,
+      controls: null,
+      waveShares: [1],
+      speeds: [1, 1],
+      jobsAhead: 0,
+      analysisMs: 0,
+    });
     expect(Math.abs(one.device_seconds.expected - 40)).toBeLessThan(3);
     const waves = predict({ measured: alike }, { waveShares: [0.1, 0.9], speeds: [1, 1, 1], analysisMs: 0 });
     // One job, and then nine by three workers.
     expect(waves.makespan_ms?.expected).toBe(3000 + 9000);
+  });
+
+  test('has the device time of controls beside that of adaptations, and the end with them', () => {
+    const scratch = ['a', 'b', 'c'].flatMap((id) => measured(id, 20));
+    const controls = { jobs: 4, classes: [{ jobs: 10, measured: scratch, samePair: true }] };
+    const { rollout_ms, ...rest } = predict({ measured: alike }, { controls });
+    expect(rest).toEqual({
+      ...predict({ measured: alike }),
+      control_device_seconds: { expected: 80, low: 80, high: 80 },
+      rollout_ms: undefined,
+    });
+    expect(rollout_ms).toEqual({ expected: 110_500, low: 110_500, high: 110_500 });
+    const none = predict({ measured: alike }, { controls: { jobs: 0, classes: [] } });
+    expect(none).toMatchObject({ control_device_seconds: { expected: 0 }, rollout_ms: { expected: 30_500 } });
+    const unknown = predict({ measured: alike });
+    expect(unknown).toMatchObject({ control_device_seconds: null, rollout_ms: null });
   });
 
   test('needs a worker for times, a job for device time, and a ready job for times to readiness', () => {

@@ -16,7 +16,10 @@ function inTurn(...times: readonly [number, number | null][]): SimulatedRollout[
 }
 
 const simulate = (rollout: Partial<SimulatedRollout> & Pick<SimulatedRollout, 'draw'>) =>
-  simulateRollout({ waves: [3], speeds: [1], jobsAhead: 0, analysisMs: 0, ...rollout }, Random.fromSeed(1));
+  simulateRollout(
+    { waves: [3], speeds: [1], jobsAhead: 0, analysisMs: 0, controls: null, ...rollout },
+    Random.fromSeed(1),
+  );
 
 describe('a simulated rollout', () => {
   test('of one worker runs its jobs one after the other, from the end of the analysis on', () => {
@@ -52,6 +55,24 @@ describe('a simulated rollout', () => {
     });
     // The fast worker takes both, for 10 each.
     expect([deviceMs, makespanMs, [...ttrMs]]).toEqual([20, 20, [5, 15]]);
+  });
+});
+
+describe('its controls', () => {
+  const controls = { jobs: 2, draw: inTurn([100, null]) };
+  const draw = inTurn([30, 30], [10, 10], [10, 10]);
+
+  test('come after its adaptations, which do not wait for them', () => {
+    const { deviceMs, controlDeviceMs, makespanMs, rolloutMs } = simulate({ speeds: [1, 1], draw, controls });
+    // The second worker is free at 20 and the first at 30.
+    expect([deviceMs, controlDeviceMs, makespanMs, rolloutMs]).toEqual([50, 200, 30, 130]);
+  });
+
+  test('are a wave of their own where there are several', () => {
+    const { makespanMs, rolloutMs } = simulate({ waves: [1, 2], speeds: [1, 1], draw: inTurn([30, 30]), controls });
+    expect([makespanMs, rolloutMs]).toEqual([60, 160]);
+    const uneven = simulate({ waves: [1, 1], speeds: [1, 1], draw: inTurn([30, 30]), controls });
+    expect([uneven.makespanMs, uneven.rolloutMs]).toEqual([60, 160]);
   });
 });
 

@@ -10,6 +10,7 @@ const JOBS = 500;
 export interface WantedJobs {
   readonly oldBaseModelVersionId: string;
   readonly newBaseModelVersionId: string;
+  readonly kind: 'adaptation' | 'control';
   /** The strategy that they are asked to follow. */
   readonly strategy: string;
   /** Of the dataset of one of their adapters, on average. */
@@ -18,8 +19,8 @@ export interface WantedJobs {
 
 export const historyRepository = {
   /**
-   * The times of adaptations that have ended as ready or not ready and are as like to the wanted ones. Of other base models, they are scaled by
-   * parameters and rows. Device time is what their leases say.
+   * The times of jobs that have ended as ready or not ready and are as like to the wanted ones. A control takes as long as an adaptation that
+   * trains from scratch. Of other base models, they are scaled by parameters and rows. Device time is what their leases say.
    */
   jobs: (db: Queryable, wanted: WantedJobs, likeness: Likeness): Promise<MeasuredJob[]> =>
     db.$queryRaw<MeasuredJob[]>`
@@ -32,7 +33,7 @@ export const historyRepository = {
       ) AS r
       CROSS JOIN LATERAL (
         SELECT j.id, j.adapter_id, j.started_at, j.ready_at FROM jobs j
-        WHERE j.rollout_id = r.id AND j.kind = 'adaptation' AND j.state IN ('ready', 'not_ready')
+        WHERE j.rollout_id = r.id AND (j.kind = 'adaptation' OR ${wanted.kind === 'control'}) AND j.state IN ('ready', 'not_ready')
           AND j.finished_at IS NOT NULL AND j.started_at IS NOT NULL AND j.strategy = ${wanted.strategy}
           ${likeness === 'pair' ? from(wanted.oldBaseModelVersionId) : Prisma.empty}
         ORDER BY j.finished_at DESC, j.id DESC LIMIT ${JOBS}

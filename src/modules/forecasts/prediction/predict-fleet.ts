@@ -26,35 +26,65 @@ export interface PredictedFleet {
 }
 
 /** Adapters of one old base model version that would be carried over. */
-export interface WantedClass extends WantedJobs {
+export interface WantedClass extends Omit<WantedJobs, 'kind'> {
   readonly jobs: number;
+  /** Those of them that could get a control. */
+  readonly controllable: number;
+}
+
+interface Queue extends Omit<FleetToPredict, 'classes' | 'controls'> {
+  /** Number of controls. */
+  readonly controls: number;
 }
 
 /** Predicts a fleet from the jobs that have ended, for each old base model version from those that are most alike. */
 export async function predictFleet(
   db: Queryable,
   wanted: readonly WantedClass[],
-  queue: Omit<FleetToPredict, 'classes'>,
+  { controls: controlCount, ...queue }: Queue,
 ): Promise<PredictedFleet> {
   const classes: JobClass[] = [];
   const basis: Basis[] = [];
   for (const each of wanted) {
-    const { likeness, measured } = await mostAlike(db, each);
+    const { likeness, measured } = await mostAlike(db, { ...each, kind: 'adaptation' });
     basis.push(describe(each, likeness, measured));
     if (likeness !== null) classes.push({ jobs: each.jobs, measured, samePair: likeness === 'pair' });
   }
   if (classes.length < wanted.length) return { prediction: null, reason: UNKNOWN, basis };
-  const prediction = predictRollout({ ...queue, classes });
-  return { prediction, reason: queue.speeds.length === 0 ? NO_WORKER : null, basis };
+  const controls = await controlsOf(db, wanted, controlCount);
+  const prediction = predictRollout({ ...queue, classes, controls });
+  return {
+    prediction,
+    reason: queue.speeds.length === 0 ? NO_WORKER : controls === null ? UNKNOWN_CONTROLS : null,
+    basis,
+  };
+}
+
+/** Controls with the jobs that they are compared with. Null where nothing is known of some of them. */
+async function controlsOf(
+  db: Queryable,
+  wanted: readonly WantedClass[],
+  jobs: number,
+): Promise<FleetToPredict['controls']> {
+  const classes: JobClass[] = [];
+  for (const each of jobs === 0 ? [] : wanted) {
+    if (each.controllable === 0) continue;
+    const { likeness, measured } = await mostAlike(db, { ...each, kind: 'control', strategy: 'scratch' });
+    if (likeness === null) return null;
+    classes.push({ jobs: each.controllable, measured, samePair: likeness === 'pair' });
+  }
+  return { jobs, classes };
 }
 
 const UNKNOWN =
   'no device time was measured that these jobs could be compared with: it is known when the first few adaptations have ended';
+const UNKNOWN_CONTROLS =
+  'no job that trains from scratch was measured, so neither the time of controls is predicted nor when the rollout ends with them';
 const NO_WORKER = 'no worker is ready that can read the base model version, so only the device seconds are predicted';
 
 async function mostAlike(
   db: Queryable,
-  wanted: WantedClass,
+  wanted: WantedJobs,
 ): Promise<{ likeness: Likeness | null; measured: readonly MeasuredJob[] }> {
   for (const likeness of LIKENESSES) {
     const measured = await historyRepository.jobs(db, wanted, likeness);

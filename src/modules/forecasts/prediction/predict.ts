@@ -18,6 +18,8 @@ export interface JobClass {
 
 export interface FleetToPredict {
   readonly classes: readonly JobClass[];
+  /** Controls, by the classes whose adapters may get one; null where their times are not known. */
+  readonly controls: { readonly jobs: number; readonly classes: readonly JobClass[] } | null;
   /** The share of all adapters in each wave, which sum to 1. */
   readonly waveShares: readonly number[];
   /** As of the simulation; empty if no worker is ready, so that only the device time is predicted. */
@@ -35,9 +37,13 @@ export interface Range {
 
 export interface Prediction {
   readonly device_seconds: Range;
+  /** Null where nothing is known that they could be compared with. */
+  readonly control_device_seconds: Range | null;
   readonly ttr_p50_ms: Range | null;
   readonly ttr_p90_ms: Range | null;
   readonly makespan_ms: Range | null;
+  /** From the acceptance to the end of the last job, be it a control; null where it is not known. */
+  readonly rollout_ms: Range | null;
 }
 
 /** Largest number of simulated rollouts, and of simulated jobs times workers in all of them. */
@@ -63,29 +69,36 @@ const SEED = 17;
  */
 export function predictRollout(fleet: FleetToPredict): Prediction {
   const jobs = fleet.classes.reduce((sum, { jobs: count }) => sum + count, 0);
-  const { speeds, analysisMs } = fleet;
+  const { speeds, analysisMs, controls } = fleet;
   // Without jobs, nothing waits for those ahead.
   const jobsAhead = jobs === 0 ? 0 : fleet.jobsAhead;
-  const steps = (jobs + jobsAhead) * Math.max(1, speeds.length);
+  const steps = (jobs + jobsAhead + (controls?.jobs ?? 0)) * Math.max(1, speeds.length);
   const runs = Math.max(FEWEST_RUNS, Math.min(RUNS, Math.floor(STEPS / Math.max(1, steps))));
   const random = Random.fromSeed(SEED);
   const waves = shareOut(jobs, fleet.waveShares);
   const rollout = { waves, speeds: speeds.length > 0 ? speeds : [1], jobsAhead, analysisMs };
-  const simulated = Array.from({ length: runs }, () =>
-    simulateRollout({ ...rollout, draw: drawFrom(fleet.classes, random) }, random),
-  );
+  const simulated = Array.from({ length: runs }, () => {
+    const draw = drawFrom(fleet.classes, random);
+    const drawn = controls && { jobs: controls.jobs, draw: drawFrom(controls.classes, random) };
+    return simulateRollout({ ...rollout, draw, controls: drawn }, random);
+  });
   const rangeOf = (figure: (times: SimulatedTimes) => number): Range | null => {
     const values = Float64Array.from(simulated, figure).sort();
     if (values.some((value) => Number.isNaN(value))) return null;
     return { expected: quantileOf(values, 0.5), low: quantileOf(values, 0.1), high: quantileOf(values, 0.9) };
   };
-  const device = rangeOf(({ deviceMs }) => deviceMs / 1000) ?? { expected: 0, low: 0, high: 0 };
-  if (speeds.length === 0) return { device_seconds: device, ttr_p50_ms: null, ttr_p90_ms: null, makespan_ms: null };
+  const device = {
+    device_seconds: rangeOf(({ deviceMs }) => deviceMs / 1000) ?? { expected: 0, low: 0, high: 0 },
+    control_device_seconds: controls && rangeOf(({ controlDeviceMs }) => controlDeviceMs / 1000),
+  };
+  if (speeds.length === 0)
+    return { ...device, ttr_p50_ms: null, ttr_p90_ms: null, makespan_ms: null, rollout_ms: null };
   return {
-    device_seconds: device,
+    ...device,
     ttr_p50_ms: rangeOf(({ ttrMs }) => quantileOf(ttrMs, 0.5)),
     ttr_p90_ms: rangeOf(({ ttrMs }) => quantileOf(ttrMs, 0.9)),
     makespan_ms: rangeOf(({ makespanMs }) => makespanMs),
+    rollout_ms: controls && rangeOf(({ rolloutMs }) => rolloutMs),
   };
 }
 

@@ -20,47 +20,68 @@ export interface SimulatedRollout {
   readonly analysisMs: number;
   /** Draws the time of a job on a worker of speed 1. */
   draw(random: Random): JobTime;
+  /** The jobs that are trained from scratch for comparison, which come last; null where there are none, or their times are not known. */
+  readonly controls: SimulatedControls | null;
+}
+
+export interface SimulatedControls {
+  readonly jobs: number;
+  draw(random: Random): JobTime;
 }
 
 export interface SimulatedTimes {
-  /** Sum over the jobs of the rollout. */
+  /** Sum over the adaptations of the rollout. */
   readonly deviceMs: number;
-  /** From the acceptance to the end of the last job. */
+  /** Sum over its controls. */
+  readonly controlDeviceMs: number;
+  /** From the acceptance to the end of the last adaptation. */
   readonly makespanMs: number;
+  /** The same with the controls. */
+  readonly rolloutMs: number;
   /** Times to readiness of the jobs that became ready, in ascending order. */
   readonly ttrMs: Float64Array;
 }
 
 /**
  * Simulates the queue once: the worker that is free first takes the next job, in the order of the queue, and a wave begins when all jobs
- * of the wave before have ended. All times are in milliseconds.
+ * of the wave before have ended. Controls come after all, and are a wave of their own where there are several. All times are in milliseconds.
  */
 export function simulateRollout(rollout: SimulatedRollout, random: Random): SimulatedTimes {
   const free = new Float64Array(rollout.speeds.length).fill(rollout.analysisMs);
   const ready: number[] = [];
   let deviceMs = 0;
   let end = rollout.analysisMs;
-  const run = (): { begun: number; took: number; readyMs: number | null } => {
+  const run = (draw: SimulatedRollout['draw']): { begun: number; took: number; readyMs: number | null } => {
     const worker = earliest(free);
     const begun = free[worker]!;
-    const time = rollout.draw(random);
+    const time = draw(random);
     const speed = rollout.speeds[worker]!;
     const took = time.deviceMs / speed;
     free[worker] = begun + took;
     return { begun, took, readyMs: time.readyMs === null ? null : time.readyMs / speed };
   };
-  for (let job = 0; job < rollout.jobsAhead; job++) run();
+  const waitFor = (time: number) => free.forEach((at, worker) => (free[worker] = Math.max(at, time)));
+  const draw: SimulatedRollout['draw'] = (next) => rollout.draw(next);
+  for (let job = 0; job < rollout.jobsAhead; job++) run(draw);
   for (const [index, jobs] of rollout.waves.entries()) {
     // Workers that are free before the wave wait for it. The first wave waits for nothing.
-    if (index > 0) free.forEach((at, worker) => (free[worker] = Math.max(at, end)));
+    if (index > 0) waitFor(end);
     for (let job = 0; job < jobs; job++) {
-      const { begun, took, readyMs } = run();
+      const { begun, took, readyMs } = run(draw);
       deviceMs += took;
       end = Math.max(end, begun + took);
       if (readyMs !== null) ready.push(begun + readyMs);
     }
   }
-  return { deviceMs, makespanMs: end, ttrMs: Float64Array.from(ready).sort() };
+  if (rollout.waves.length > 1) waitFor(end);
+  let [controlDeviceMs, rolloutMs] = [0, end];
+  const { controls } = rollout;
+  for (let job = 0; controls !== null && job < controls.jobs; job++) {
+    const { begun, took } = run((next) => controls.draw(next));
+    controlDeviceMs += took;
+    rolloutMs = Math.max(rolloutMs, begun + took);
+  }
+  return { deviceMs, controlDeviceMs, makespanMs: end, rolloutMs, ttrMs: Float64Array.from(ready).sort() };
 }
 
 function earliest(free: Float64Array): number {

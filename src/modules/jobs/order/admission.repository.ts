@@ -1,5 +1,6 @@
 import { Prisma, type Queryable, type Transaction } from '../../../lib/database.ts';
 import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
+import { IS_ABOUT_TO_BE_TAKEN, newerInPlanning } from './newer-rollouts.ts';
 import { IS_LIMITED, startTagsOf, WAITING } from './start-tags.ts';
 
 /** How many more jobs of a rollout `r` may be queued. */
@@ -33,13 +34,15 @@ export const admissionRepository = {
 
   /**
    * Admits the next waiting jobs of a rollout that goes on, as many as there is room for. A job that another transaction is
-   * changing is left out: to wait for it would be a deadlock where it waits for the counts of the rollout.
+   * changing is left out: to wait for it would be a deadlock where it waits for the counts of the rollout. So is one whose adapter a newer
+   * rollout is about to take.
    */
   admit: (tx: Transaction, rolloutId: string) =>
     tx.$queryRaw<ChangedJob[]>`
-      WITH next AS MATERIALIZED (
+      WITH ${newerInPlanning(rolloutId)},
+      next AS MATERIALIZED (
         SELECT j.id, j.tenant_id, j.kind, j.state, j.start_tag FROM jobs j
-        WHERE j.rollout_id = ${rolloutId} AND ${WAITING} ORDER BY j.start_tag, j.id
+        WHERE j.rollout_id = ${rolloutId} AND ${WAITING} AND NOT ${IS_ABOUT_TO_BE_TAKEN} ORDER BY j.start_tag, j.id
         LIMIT COALESCE((
           SELECT GREATEST(0, ${ROOM})
           FROM rollouts r WHERE r.id = ${rolloutId} AND r.state IN ('analyzing', 'adapting')), 0)

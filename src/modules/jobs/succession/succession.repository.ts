@@ -22,6 +22,11 @@ export interface JobWait {
 /** A job `j` that no worker runs, or one that is only refined and whose refinement is paused. */
 const WAITS = Prisma.sql`(j.state IN ('queued', 'held', 'paused') OR (j.state = 'ready' AND j.paused_at IS NOT NULL))`;
 
+/** Whether a job `j` ends when a rollout to a newer version takes its adapter. */
+export function endsWhenTaken(running: RunningJobs): Prisma.Sql {
+  return Prisma.sql`j.finished_at IS NULL AND (${running === 'stop'} OR ${WAITS})`;
+}
+
 /** Whether what the row `w` of `job_waits` waits for has ended, or is gone. */
 const OVER = Prisma.sql`NOT EXISTS (SELECT 1 FROM jobs p WHERE p.id = w.waits_for_job_id AND p.finished_at IS NULL)`;
 
@@ -57,7 +62,7 @@ export const jobSuccessionRepository = {
       FROM clock, (
         SELECT j.id, j.state FROM jobs j
         WHERE j.rollout_id = ANY(${[...rolloutIds]}::text[]) AND j.adapter_id = ANY(${[...adapterIds]}::text[])
-          AND j.finished_at IS NULL AND (${running === 'stop'} OR ${WAITS})
+          AND ${endsWhenTaken(running)}
         ORDER BY j.id FOR NO KEY UPDATE
       ) AS old
       WHERE j.id = old.id

@@ -135,7 +135,9 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     for (const shown of [await service().ofRollout(second.id), await service().get(asked.id)]) {
       expect(shown.rollout_id).toBe(second.id);
       expect(shown.ends_at! > done.accepted_at).toBe(true);
-      for (const figure of Object.values(shown.figures)) {
+      const { control_device_seconds: ofControls, ...figures } = shown.figures;
+      expect(ofControls).toEqual({ predicted: 0, low: 0, high: 0, actual: 0, ratio: null });
+      for (const figure of Object.values(figures)) {
         expect(figure.actual).toBeGreaterThan(0);
         expect(figure.ratio).toBeCloseTo(figure.actual! / figure.predicted!, 10);
       }
@@ -217,6 +219,37 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     // What is not known cannot be scaled.
     await db.baseModelVersion.update({ where: { id: fleet.newVersionId }, data: { parameters: null } });
     expect(await ended(await ask({}, other.newVersionId))).toMatchObject({ basis: [{ likeness: null, jobs: 0 }] });
+  });
+
+  test('predicts the device time of controls from jobs that were trained from scratch', async () => {
+    await world.work(fleet);
+    await world.ended(await world.start(fleet, {}), 'completed');
+    const [second, third] = [await addVersion('v3'), await addVersion('v4')];
+    const control = { control: 'all' } as const;
+    const before = await ended(await ask(control, second));
+    expect(before.figures.device_seconds.predicted).toBeGreaterThan(0);
+    expect(before.figures.control_device_seconds.predicted).toBeNull();
+    expect(before.reason).toMatch(/no job that trains from scratch was measured/);
+    const { id } = await world.rollouts.create({ base_model_version_id: second, options: control });
+    await world.ended(id, 'completed');
+    const [{ seconds }] = await world.db.$queryRaw<[{ seconds: number }]>`
+      SELECT sum(EXTRACT(EPOCH FROM u.ended_at - u.started_at))::float8 AS seconds FROM device_uses u
+      JOIN jobs j ON j.id = u.job_id WHERE j.rollout_id = ${id} AND j.kind = 'control'`;
+    const own = await service().ofRollout(id);
+    expect(own).toMatchObject({ ends_at: null, figures: { control_device_seconds: { predicted: null, ratio: null } } });
+    expect(own.figures.control_device_seconds.actual).toBeCloseTo(seconds, 6);
+
+    const ofControls = async (options: RolloutOptions) => {
+      const { figures, reason } = await ended(await ask(options, third));
+      expect(reason).toBeNull();
+      return figures.control_device_seconds.predicted!;
+    };
+    const all = await ofControls(control);
+    const some = await ofControls({ control: 'sample', control_fraction: 0.2 });
+    expect([some > 0, some < all / 2, await ofControls({})]).toEqual([true, true, 0]);
+    // Jobs that tenants want to approve have none.
+    await world.db.adapter.updateMany({ where: { id: { in: [...fleet.adapters] } }, data: { approval: 'tenant' } });
+    expect(await ofControls(control)).toBe(0);
   });
 
   test('fails where the new version cannot be used, and tells why', async () => {

@@ -78,6 +78,15 @@ describe(`supersession, queue on ${queueKind}`, () => {
     expect(await waits(second)).toEqual(['cancelled']);
   });
 
+  test('leaves no adapter without a job where the limit of its tenant was lowered below what it has', async () => {
+    const { fleet, second } = await begun(3);
+    const third = await accept(world.db, await addBase(world.db, fleet));
+    await (
+      await planWithin(1, third)
+    )();
+    expect([await waits(second), await waits(third)]).toEqual([Array(3).fill('cancelled'), Array(3).fill('queued')]);
+  });
+
   test('ends a job that awaits its approval, and the newer one awaits it, too', async () => {
     const fleet = await world.fleetOf({ tenants: 1, adapters: 1 });
     await world.db.adapter.updateMany({ data: { approval: 'tenant' }, where: { id: { in: [...fleet.adapters] } } });

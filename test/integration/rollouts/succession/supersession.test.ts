@@ -237,6 +237,66 @@ describe('a job that waits for an older one', () => {
   });
 });
 
+describe('an older rollout of limited concurrency, while a newer one is planned', () => {
+  const admittedOf = async (rolloutId: string) =>
+    (await world.db.job.findMany({ where: { rolloutId, admission: 'admitted', finishedAt: null } })).map(
+      ({ adapterId }) => adapterId,
+    );
+
+  /** Begins to plan, and dies when two pages of a thousand are planned. */
+  async function planTwoPages(id: string): Promise<void> {
+    const { producer } = world.queue;
+    const dying = () => Promise.reject(new Error('the process died'));
+    const onPage = (page: readonly unknown[]) => (page.length > 0 ? dying() : Promise.resolve());
+    await expect(plan({ db: world.db, producer, onPage }, id)).rejects.toThrow('died');
+    expect((await world.rollouts.get(id, null)).jobs).toEqual({ queued: 2000 });
+  }
+
+  test('admits no job of an adapter that the newer one is about to take', async () => {
+    const { db, producer, second, third: base } = await begun(2100, { policy: { concurrency: 3 } });
+    expect(await admittedOf(second)).toHaveLength(3);
+    const third = await accept(db, base);
+    await planTwoPages(third);
+    await world.sweep();
+    expect(await admittedOf(second)).toEqual([]);
+    expect((await world.rollouts.get(second, null)).jobs).toEqual({ queued: 100, cancelled: 2000 });
+    expect(await plan({ db, producer }, third)).toBe(2100);
+    expect(await world.rollouts.get(second, null)).toMatchObject({ state: 'completed', jobs: { cancelled: 2100 } });
+  });
+
+  test('admits those of others, and of all when the newer one is cancelled', async () => {
+    const { db, second, third: base } = await begun(2200, { policy: { concurrency: 1 } });
+    const adapters = (await db.job.findMany({ where: { rolloutId: second }, orderBy: { adapterId: 'asc' } })).map(
+      ({ adapterId }) => adapterId,
+    );
+    const policy = { selection: { adapters: adapters.slice(0, 2100) } };
+    const third = await accept(db, base, { policy });
+    await planTwoPages(third);
+    expect(await admittedOf(second)).toEqual([adapters[2100]]);
+    await world.rollouts.cancel(third);
+    const { id } = await db.job.findFirstOrThrow({ where: { rolloutId: second, adapterId: adapters[2100]! } });
+    await world.jobs.cancel(id, null);
+    expect(await admittedOf(second)).toEqual([adapters[2000]]);
+  });
+
+  test('admits what the newer one has not taken after all, when that is planned', async () => {
+    const { db, producer, fleet, second, third: base } = await begun(2, { policy: { concurrency: 1 } });
+    // The job of neither can run, so both keep the older one.
+    await db.adapter.updateMany({ where: { id: { in: [...fleet.adapters] } }, data: { datasetId: null } });
+    const { id, adapterId } = await db.job.findFirstOrThrow({ where: { rolloutId: second, admission: 'admitted' } });
+    const third = await accept(db, base);
+    let between: string[] | null = null;
+    const onPage = async () => {
+      if (between !== null) return;
+      await world.jobs.cancel(id, null);
+      between = await admittedOf(second);
+    };
+    await plan({ db, producer, onPage }, third);
+    expect(between).toEqual([]);
+    expect(await admittedOf(second)).toEqual(fleet.adapters.filter((other) => other !== adapterId));
+  });
+});
+
 test('a rollout releases no wave while a newer one takes its adapters', async () => {
   const { db, producer, second, third: base } = await begun(1500, { policy: { waves: [{ count: 1 }] } });
   const third = await accept(db, base);
