@@ -32,6 +32,7 @@ import workerRoutes from './modules/workers/worker.routes.ts';
 import { answerInTurn } from './plugins/answers-in-turn.ts';
 import auth from './plugins/auth.ts';
 import confinement from './plugins/confinement.ts';
+import { useCors } from './plugins/cors.ts';
 import etag from './plugins/etag.ts';
 import eventStreams from './plugins/event-streams.ts';
 import idempotency from './plugins/idempotency/idempotency.ts';
@@ -95,6 +96,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
   useTypeBoxValidation(app);
   useProblems(app);
   useJsonBodies(app);
+  await useCors(app, config.corsOrigins);
   await app.register(requestLog);
   await app.register(tracing, { tracing: deps.tracing ?? NO_TRACING });
   await app.register(metrics, { registry: deps.metrics });
