@@ -19,6 +19,7 @@ import {
 import { CLOCK_TOLERANCE_VARIABLE } from '../lib/clock/clock.ts';
 import { ENDPOINT_VARIABLE } from '../lib/tracing/spans.ts';
 import {
+  BODY_LIMIT_VARIABLE,
   UPLOAD_LIMIT_VARIABLE,
   ROW_LIMIT_VARIABLE,
   EVENT_RETENTION_VARIABLE,
@@ -176,7 +177,7 @@ export const SETTINGS: Readonly<Record<keyof PlainConfig, Setting>> = {
     expected: `folders separated by "${path.delimiter}"`,
   },
   bodyLimitBytes: {
-    variable: 'READAPT_BODY_LIMIT_BYTES',
+    variable: BODY_LIMIT_VARIABLE,
     fallback: 1 << 20,
     parse: asInteger,
     expected: 'an integer from 1024 to 1073741824 (bytes)',

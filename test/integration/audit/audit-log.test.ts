@@ -193,13 +193,13 @@ Object.assign(
       run: (id) =>
         tenant('PATCH', `/v1/adapters/${id}`, {
           ...{ dataset_id: null, labels: { tier: 'gold' }, approval: 'tenant' },
-          gate: { kind: 'absolute', target: 3 },
+          gate: { kind: 'absolute', target: 0.3 },
         }),
       entry: {
         before: { dataset_id: expect.any(String), labels: {}, approval: 'none', gate: expect.any(Object) },
         after: {
           ...{ dataset_id: null, labels: { tier: 'gold' }, approval: 'tenant' },
-          gate: expect.objectContaining({ kind: 'absolute', target: 3 }),
+          gate: expect.objectContaining({ kind: 'absolute', target: 0.3 }),
         },
       },
     },
