@@ -1,5 +1,7 @@
 // Names of settings that messages of other modules name.
 
+/** The variable of the limit that a refused JSON body names. */
+export const BODY_LIMIT_VARIABLE = 'READAPT_BODY_LIMIT_BYTES';
 /** The variables of limits that a refused upload names. */
 export const UPLOAD_LIMIT_VARIABLE = 'READAPT_UPLOAD_LIMIT_BYTES';
 export const ROW_LIMIT_VARIABLE = 'READAPT_DATASET_ROW_LIMIT';

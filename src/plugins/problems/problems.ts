@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { databaseProblem } from './database-problem.ts';
 import { shorten } from '../../../core/options/quote.ts';
+import { BODY_LIMIT_VARIABLE } from '../../config/variables.ts';
 import { AppError } from '../../lib/errors.ts';
 import { invalidRequest } from '../validation/validation.ts';
 import { useAllowedMethods } from './allowed-methods.ts';
@@ -77,24 +78,26 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
 }
 
 /** Our stable codes for the errors of Fastify itself. */
-const FASTIFY_CODES: Record<string, { code: string; status: number; message: string }> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: {
-    code: 'body_too_large',
-    status: 413,
-    message: 'the body is larger than the service accepts',
-  },
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
-    code: 'unsupported_media_type',
-    status: 415,
-    message: 'this route does not accept the content type of the body',
-  },
-  FST_ERR_CTP_INVALID_JSON_BODY: { code: 'malformed_json', status: 400, message: 'the body is not valid JSON' },
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
-    code: 'invalid_content_length',
-    status: 400,
-    message: 'the body does not have the length that its Content-Length says',
-  },
-};
+const FASTIFY_CODES: Record<string, { code: string; status: number; message: string; details?: { setting: string } }> =
+  {
+    FST_ERR_CTP_BODY_TOO_LARGE: {
+      code: 'body_too_large',
+      status: 413,
+      message: `the body is larger than the service accepts (${BODY_LIMIT_VARIABLE})`,
+      details: { setting: BODY_LIMIT_VARIABLE },
+    },
+    FST_ERR_CTP_INVALID_MEDIA_TYPE: {
+      code: 'unsupported_media_type',
+      status: 415,
+      message: 'this route does not accept the content type of the body',
+    },
+    FST_ERR_CTP_INVALID_JSON_BODY: { code: 'malformed_json', status: 400, message: 'the body is not valid JSON' },
+    FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+      code: 'invalid_content_length',
+      status: 400,
+      message: 'the body does not have the length that its Content-Length says',
+    },
+  };
 
 function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;

@@ -175,3 +175,12 @@ test('docs/api.md lists every code', async () => {
   expect(codes.length).toBeGreaterThan(30);
   expect(codes.filter((code) => !page.includes(`\`${code}\``))).toEqual([]);
 });
+
+test('a body over the limit is told the setting', async () => {
+  const payload = { name: 'a'.repeat(3000) };
+  const answer = await service.request({ method: 'POST', url: '/v1/tenants', payload });
+  expect(answer.json()).toMatchObject({
+    ...{ status: 413, code: 'body_too_large', setting: 'READAPT_BODY_LIMIT_BYTES' },
+    detail: expect.stringContaining('READAPT_BODY_LIMIT_BYTES'),
+  });
+});

@@ -1,0 +1,2 @@
+export { adviceOf } from './advice.ts';
+export { RolloutEvolution } from './evolution.schemas.ts';
