@@ -7,25 +7,26 @@ import { Rollout, RolloutOptions } from '../rollouts/index.ts';
 
 const { selection: _selection, deadline: _deadline, ...DEFAULTS } = RolloutPolicy.properties;
 const DefaultPolicy = Type.Object(DEFAULTS, {
+  title: 'DefaultRolloutPolicy',
   additionalProperties: false,
   description: 'The policy of its rollouts that name none of their own.',
 });
 
 export const BaseModel = Type.Object(
   { id: Id('baseModel'), name: Name, policy: Nullable(DefaultPolicy), created_at: Timestamp },
-  { title: 'BaseModel' },
+  { title: 'BaseModel', description: 'A base model, of which there are versions.' },
 );
 export type BaseModel = Static<typeof BaseModel>;
 
 export const CreateBaseModel = Type.Object(
   { name: Name, policy: Type.Optional(DefaultPolicy) },
-  { title: 'CreateBaseModel', additionalProperties: false },
+  { title: 'CreateBaseModel', description: 'What a base model is created with.', additionalProperties: false },
 );
 export type CreateBaseModel = Static<typeof CreateBaseModel>;
 
 export const UpdateBaseModel = Type.Object(
   { policy: Nullable(DefaultPolicy) },
-  { title: 'UpdateBaseModel', additionalProperties: false },
+  { title: 'UpdateBaseModel', description: 'What a base model has from now on.', additionalProperties: false },
 );
 export type UpdateBaseModel = Static<typeof UpdateBaseModel>;
 
@@ -56,6 +57,7 @@ export const BaseModelVersion = Type.Object(
       }),
     ),
     state: Type.Enum(['registered', 'verified', 'failed'] as const, {
+      title: 'BaseModelVersionState',
       description:
         'registered: only config.json was read. verified: all files were read. failed: the files cannot be used, see `error`.',
     }),
@@ -66,7 +68,7 @@ export const BaseModelVersion = Type.Object(
     retires_at: Nullable(RetiresAt),
     created_at: Timestamp,
   },
-  { title: 'BaseModelVersion' },
+  { title: 'BaseModelVersion', description: 'A version of a base model: a folder of model files.' },
 );
 export type BaseModelVersion = Static<typeof BaseModelVersion>;
 
@@ -104,21 +106,37 @@ export const CreateBaseModelVersion = Type.Object(
       }),
     ),
   },
-  { title: 'CreateBaseModelVersion', additionalProperties: false },
+  {
+    title: 'CreateBaseModelVersion',
+    description: 'What a version of a base model is registered with.',
+    additionalProperties: false,
+  },
 );
 export type CreateBaseModelVersion = Static<typeof CreateBaseModelVersion>;
 
 export const CreatedBaseModelVersion = Type.Object(
   { base_model_version: BaseModelVersion, rollout: Nullable(Rollout), forecast: Nullable(Forecast) },
-  { title: 'CreatedBaseModelVersion' },
+  {
+    title: 'CreatedBaseModelVersion',
+    description: 'The version that was registered, with the rollout or the forecast that it has begun.',
+  },
 );
 export type CreatedBaseModelVersion = Static<typeof CreatedBaseModelVersion>;
 
 export const UpdateBaseModelVersion = Type.Object(
   { retires_at: Nullable(RetiresAt) },
-  { title: 'UpdateBaseModelVersion', additionalProperties: false },
+  {
+    title: 'UpdateBaseModelVersion',
+    description: 'What a base model version has from now on.',
+    additionalProperties: false,
+  },
 );
 export type UpdateBaseModelVersion = Static<typeof UpdateBaseModelVersion>;
+
+const AtRiskTenant = Type.Object(
+  { tenant_id: Id('tenant'), adapters: Type.Integer({ description: 'Number of its adapters that are at risk.' }) },
+  { title: 'AtRiskTenant', description: 'A tenant with adapters that are at risk.' },
+);
 
 export const AtRisk = Type.Object(
   {
@@ -129,11 +147,11 @@ export const AtRisk = Type.Object(
         'Number of adapters that have a current version on this base model version, and none on one that is served for longer.',
     }),
     tenant_count: Type.Integer({ description: 'Number of tenants that they belong to.' }),
-    tenants: Type.Array(Type.Object({ tenant_id: Id('tenant'), adapters: Type.Integer() }), {
+    tenants: Type.Array(AtRiskTenant, {
       description: 'The tenants with the most of them, 1,000 at the most.',
     }),
   },
-  { title: 'AtRisk' },
+  { title: 'AtRisk', description: 'Who would be without a served adapter when a base model version retires.' },
 );
 export type AtRisk = Static<typeof AtRisk>;
 

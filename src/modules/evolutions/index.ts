@@ -1,2 +1,2 @@
 export { adviceOf } from './advice.ts';
-export { RolloutEvolution } from './evolution.schemas.ts';
+export { EvolutionAdvice, RolloutEvolution } from './evolution.schemas.ts';

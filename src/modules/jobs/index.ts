@@ -1,3 +1,4 @@
+export { JobPhaseName } from './job.schemas.ts';
 export { cancelJobsOf } from './cancel-jobs-of.ts';
 export { MAX_LEARNING_RATE } from './control/retry.schemas.ts';
 export { RolloutPolicy, withoutAddress } from './control/policy.schemas.ts';
@@ -32,4 +33,4 @@ export {
   type JobWait,
   type RunningJobs,
 } from './succession/succession.repository.ts';
-export { JOB_PHASES, JOB_TRANSITIONS, TERMINAL_JOB_STATES, type JobPhase } from './job.states.ts';
+export { JOB_PHASES, JOB_TRANSITIONS, type JobPhase } from './job.states.ts';

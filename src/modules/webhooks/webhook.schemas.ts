@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { MAX_URL } from '../../lib/outgoing/target.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
-import { POSITION_PATTERN } from '../events/index.ts';
+import { EventTypeName, POSITION_PATTERN } from '../events/index.ts';
 
 const DAY_MS = 86_400_000;
 export const DEFAULT_OVERLAP_MS = DAY_MS;
@@ -34,6 +34,7 @@ const properties = {
   enabled: Type.Boolean(),
   disabled_reason: Nullable(
     Type.Enum(['requested', 'failing', 'gone'] as const, {
+      title: 'WebhookDisabledReason',
       description:
         '`failing`: an event was sent in vain for three days, and no other one was taken meanwhile. `gone`: it has answered 410.',
     }),
@@ -44,7 +45,10 @@ const properties = {
   created_at: Timestamp,
 };
 
-export const WebhookEndpoint = Type.Object(properties, { title: 'WebhookEndpoint' });
+export const WebhookEndpoint = Type.Object(properties, {
+  title: 'WebhookEndpoint',
+  description: 'An address to which events are sent.',
+});
 export type WebhookEndpoint = Static<typeof WebhookEndpoint>;
 
 export const CreatedWebhookEndpoint = Type.Object(
@@ -57,7 +61,7 @@ export const CreatedWebhookEndpoint = Type.Object(
       }),
     ),
   },
-  { title: 'CreatedWebhookEndpoint' },
+  { title: 'CreatedWebhookEndpoint', description: 'A webhook endpoint with the secret that signs what is sent to it.' },
 );
 export type CreatedWebhookEndpoint = Static<typeof CreatedWebhookEndpoint>;
 
@@ -73,7 +77,11 @@ export const CreateWebhookEndpoint = Type.Object(
       }),
     ),
   },
-  { title: 'CreateWebhookEndpoint', additionalProperties: false },
+  {
+    title: 'CreateWebhookEndpoint',
+    description: 'What a webhook endpoint is created with.',
+    additionalProperties: false,
+  },
 );
 export type CreateWebhookEndpoint = Static<typeof CreateWebhookEndpoint>;
 
@@ -89,7 +97,12 @@ export const UpdateWebhookEndpoint = Type.Object(
       }),
     ),
   },
-  { title: 'UpdateWebhookEndpoint', additionalProperties: false, minProperties: 1 },
+  {
+    title: 'UpdateWebhookEndpoint',
+    description: 'What a webhook endpoint has from now on. What is left out stays as it is.',
+    additionalProperties: false,
+    minProperties: 1,
+  },
 );
 export type UpdateWebhookEndpoint = Static<typeof UpdateWebhookEndpoint>;
 
@@ -104,7 +117,11 @@ export const RotateWebhookSecret = Type.Object(
       }),
     ),
   },
-  { title: 'RotateWebhookSecret', additionalProperties: false },
+  {
+    title: 'RotateWebhookSecret',
+    description: 'How the secret of a webhook endpoint is replaced.',
+    additionalProperties: false,
+  },
 );
 export type RotateWebhookSecret = Static<typeof RotateWebhookSecret>;
 
@@ -114,7 +131,7 @@ export const ReplayWebhookEvents = Type.Union(
       {
         after: Type.String({ pattern: POSITION_PATTERN, description: 'Send all events after this `sequence` again.' }),
       },
-      { additionalProperties: false },
+      { title: 'ReplayAfterPosition', additionalProperties: false, description: 'From a position on.' },
     ),
     Type.Object(
       {
@@ -123,39 +140,46 @@ export const ReplayWebhookEvents = Type.Union(
           description: 'Send all events again that have occurred since. A few from shortly before may be among them.',
         }),
       },
-      { additionalProperties: false },
+      { title: 'ReplaySinceTime', additionalProperties: false, description: 'From a time on.' },
     ),
   ],
-  { title: 'ReplayWebhookEvents' },
+  { title: 'ReplayWebhookEvents', description: 'From where on events are sent again.' },
 );
 export type ReplayWebhookEvents = Static<typeof ReplayWebhookEvents>;
 
 export const DELIVERY_STATES = ['pending', 'delivered', 'failed'] as const;
+
+const DeliveryState = Type.Enum(DELIVERY_STATES, {
+  title: 'DeliveryState',
+  description: '`pending`: another attempt follows at `next_attempt_at`. `failed`: all attempts were in vain.',
+});
 
 export const WebhookDelivery = Type.Object(
   {
     id: Id('webhookDelivery'),
     endpoint_id: Id('webhookEndpoint'),
     event_id: Id('event'),
-    event_type: Type.String(),
-    state: Type.Enum(DELIVERY_STATES, {
-      description: '`pending`: another attempt follows at `next_attempt_at`. `failed`: all attempts were in vain.',
-    }),
+    event_type: EventTypeName,
+    state: DeliveryState,
     attempts: Type.Integer({ description: 'Number of attempts, since it was last replayed.' }),
     next_attempt_at: Nullable(Timestamp),
     first_attempt_at: Nullable(Timestamp),
     last_attempt_at: Nullable(Timestamp),
     outcome: Nullable(
-      Type.String({
-        description:
-          'What came of the last attempt: `delivered`, `refused` (a status other than 2xx), `timeout`, `connection_failed`, ' +
-          '`no_allowed_address` (the name has no address that requests may go to) or `event_pruned`.',
-      }),
+      Type.Enum(
+        ['delivered', 'refused', 'timeout', 'connection_failed', 'no_allowed_address', 'event_pruned'] as const,
+        {
+          title: 'DeliveryOutcome',
+          description:
+            'What came of an attempt. `refused`: a status other than 2xx. `no_allowed_address`: the name has no address that requests may ' +
+            'go to. `event_pruned`: the event was deleted before it could be sent.',
+        },
+      ),
     ),
     status_code: Nullable(Type.Integer({ description: 'The status of the last answer; null if there was none.' })),
     latency_ms: Nullable(Type.Number({ description: 'How long the last attempt took.' })),
   },
-  { title: 'WebhookDelivery' },
+  { title: 'WebhookDelivery', description: 'An event that is sent to a webhook endpoint, with its attempts.' },
 );
 export type WebhookDelivery = Static<typeof WebhookDelivery>;
 
@@ -169,7 +193,7 @@ export const ListWebhookEndpoints = Type.Object(
 export type ListWebhookEndpoints = Static<typeof ListWebhookEndpoints>;
 
 export const ListWebhookDeliveries = Type.Object(
-  { ...PageQuery.properties, state: Type.Optional(Type.Enum(DELIVERY_STATES)) },
+  { ...PageQuery.properties, state: Type.Optional(DeliveryState) },
   { additionalProperties: false },
 );
 export type ListWebhookDeliveries = Static<typeof ListWebhookDeliveries>;

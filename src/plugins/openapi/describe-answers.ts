@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifySchema, RouteOptions } from 'fastify';
 import { leastScopes } from '../../lib/principal.ts';
+import { PROBLEM_CODES, type ProblemStatus } from '../../lib/problem-codes.ts';
 import { isRead, requiredScope } from '../auth.ts';
 import { EVENT_STREAM_TYPE } from '../event-streams.ts';
 
@@ -8,34 +9,35 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Statuses of the route's problems, besides those that every route of its kind has. They are only documented. */
     problems?: readonly number[];
+    /** False if the answers of a POST have no `Location`, although something is created or started. It is only documented. */
+    location?: false;
   }
 }
 
-const PROBLEMS: Record<number, string> = {
-  400:
-    'The request is malformed. Codes: `invalid_request` (`errors` lists the fields), `malformed_json`, ' +
-    '`invalid_cursor`, `invalid_idempotency_key`, `tenant_required`, `upload_aborted`.',
-  401: 'The request has no usable API key. Code: `unauthorized`.',
+const PROBLEMS: Partial<Record<ProblemStatus, string>> = {
+  400: 'The request is malformed; `errors` lists the fields that are wrong.',
+  401: 'The request has no usable API key.',
   403:
     'The API key does not have the scope that this request needs (`forbidden`), or what it asks for exceeds a quota of the ' +
     'tenant (`quota_exceeded`, with `quota`, `limit`, `used`, `setting` and `resets_at`).',
-  404: 'What the request names does not exist or belongs to another tenant. Code: `not_found`.',
+  404: 'What the request names does not exist or belongs to another tenant.',
   409:
     'The request conflicts with the present state: the name is taken, the job or rollout has ended, or the first ' +
     'request with the same `Idempotency-Key` is still running (`idempotency_in_progress`).',
-  410: 'Events after the position were pruned: go on with `pruned_up_to`. Code: `position_expired`.',
-  413: 'The body is over its limit. Codes: `body_too_large`, `upload_too_large`, `adapter_too_large`.',
-  415: 'The body has a type or an encoding that is not accepted. Codes: `unsupported_media_type`, `unsupported_content_encoding`.',
-  416: 'There are no such bytes: `Content-Range` says how many there are. Code: `range_not_satisfiable`.',
+  410: 'It is too late: events after the position were pruned (go on with `pruned_up_to`), or what was deleted is gone.',
+  413: 'The body is over its limit.',
+  414: 'A part of the path is too long.',
+  415: 'The body has a type or an encoding that is not accepted.',
+  416: 'There are no such bytes: `Content-Range` says how many there are.',
   422:
     'The request is well-formed, but its content cannot be used: see `code` and `detail`. The code ' +
     '`idempotency_key_reused` means that the `Idempotency-Key` was used for a different request.',
   429:
     'The tenant, or the key of the operator, has made too many requests (`rate_limited`), or has too many streams of events open ' +
-    '(`too_many_streams`, with `setting`).',
-  500: 'The service has failed. Code: `internal`.',
-  503: 'The database cannot be reached: try again. Code: `unavailable`.',
-  507: 'The artifact store cannot be written. Codes: `storage_full`, `storage_read_only`.',
+    '(`too_many_streams`, with `setting`) or uploads under inspection (`too_many_inspections`).',
+  500: 'The service has failed.',
+  503: 'The service cannot do it at present: try again.',
+  507: 'The artifact store or the database cannot be written.',
 };
 
 const RETRY_AFTER = { 'retry-after': { description: 'Number of seconds to wait.', schema: { type: 'integer' } } };
@@ -50,12 +52,17 @@ export const PROBLEM_RESPONSES = Object.fromEntries(
   Object.entries(PROBLEMS).map(([status, description]) => [
     nameOf(status),
     {
-      description,
+      description: `${description} ${codesOf(Number(status) as ProblemStatus)}`,
       ...(status in HEADERS ? { headers: HEADERS[Number(status)] } : {}),
       content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
     },
   ]),
 );
+
+function codesOf(status: ProblemStatus): string {
+  const codes = PROBLEM_CODES[status].map((code) => `\`${code}\``);
+  return `${codes.length === 1 ? 'Code' : 'Codes'}: ${codes.join(', ')}.`;
+}
 
 function nameOf(status: number | string): string {
   return (STATUS_CODES[status] ?? String(status)).replaceAll(/\W/g, '');
@@ -97,14 +104,15 @@ const BYTE_HEADERS = {
 /** Documents what all routes below /v1 have in common. It does not change what is validated. */
 export function describeRoute(schema: FastifySchema | undefined, url: string, route: RouteOptions): FastifySchema {
   const own: FastifySchema = { ...schema };
-  if (!url.startsWith('/v1/')) return own;
+  if (!url.startsWith('/v1/')) return Object.assign(own, { security: [], [COMMON_MARK]: { problems: [415] } });
   own.security = securityOf(route);
   if (route.method === 'POST') own.headers = { type: 'object', properties: { 'idempotency-key': IDEMPOTENCY_KEY } };
   if (route.method === 'GET' && !isStream(own.response)) {
     const ofParts = (own.response as Record<number, unknown> | undefined)?.[206] === undefined ? {} : RANGE_HEADERS;
     own.headers = { type: 'object', properties: { 'if-none-match': IF_NONE_MATCH, ...ofParts } };
   }
-  return Object.assign(own, { [PROBLEMS_MARK]: problemsOf(own, url, route) });
+  const common: Common = { problems: problemsOf(own, url, route), location: route.config?.location ?? true };
+  return Object.assign(own, { [COMMON_MARK]: common });
 }
 
 /** Whether the answer is a stream of events, which has no ETag and is never unchanged. */
@@ -119,14 +127,20 @@ function securityOf(route: RouteOptions): { apiKey: string[] }[] {
   return scope === undefined ? [] : leastScopes(scope, isRead(route.method)).map((least) => ({ apiKey: [least] }));
 }
 
-/** Carries the statuses of a route's problems to its operation, in which responses can be references. */
-const PROBLEMS_MARK = 'x-problems';
+/** Carries what a route has in common with others to its operation, in which responses can be references. */
+const COMMON_MARK = 'x-common';
+
+interface Common {
+  problems: number[];
+  /** Whether a POST answers with the path of what it has created or started. Routes that anyone may ask have neither this nor an ETag. */
+  location?: boolean;
+}
 
 function problemsOf(schema: FastifySchema, url: string, route: RouteOptions): number[] {
-  const statuses = [400, 401, 403, 429, 500, 503, ...(route.config?.problems ?? [])];
-  if (url.includes(':')) statuses.push(404);
+  const statuses = [400, 401, 403, 415, 429, 500, 503, ...(route.config?.problems ?? [])];
+  if (url.includes(':')) statuses.push(404, 414);
   if (route.method === 'POST') statuses.push(409, 422);
-  if (schema.body !== undefined) statuses.push(413, 415);
+  if (schema.body !== undefined) statuses.push(413);
   return statuses.sort((a, b) => a - b);
 }
 
@@ -138,7 +152,7 @@ type Responses = Record<string, Response | { $ref: string }>;
 interface Operation {
   responses?: Responses;
   requestBody?: { required?: boolean; content?: Record<string, { schema?: { default?: unknown } }> };
-  [PROBLEMS_MARK]?: number[];
+  [COMMON_MARK]?: Common;
 }
 
 /** Adds the headers of answers, the status 304 and the problems to every operation. A body that has a default may be left out. */
@@ -146,19 +160,24 @@ export function describeAnswers<T>(document: T): T {
   const { paths = {} } = document as { paths?: Record<string, Record<string, Operation>> };
   for (const operations of Object.values(paths)) {
     for (const [method, operation] of Object.entries(operations)) {
-      const { responses = {}, requestBody, [PROBLEMS_MARK]: problems } = operation;
+      const { responses = {}, requestBody, [COMMON_MARK]: common } = operation;
       if (requestBody?.content?.['application/json']?.schema?.default !== undefined) requestBody.required = false;
+      const isOpen = common?.location === undefined;
       const streams = isStream(responses);
       for (const [status, response] of Object.entries(responses)) {
-        const described = problems === undefined || streams ? '' : method;
-        if ('description' in response) describeAnswer(response, status, described);
+        if ('description' in response)
+          describeAnswer(response, {
+            status,
+            method: isOpen || streams ? '' : method,
+            location: common?.location ?? false,
+          });
       }
       if (responses[206] !== undefined) describeBytes([responses[200], responses[206]]);
-      if (problems === undefined) continue;
-      if (method === 'get' && !streams)
+      if (method === 'get' && !isOpen && !streams)
         responses[304] ??= { description: 'The client has the current answer already.' };
-      for (const status of problems) responses[status] = { $ref: `#/components/responses/${nameOf(status)}` };
-      delete operation[PROBLEMS_MARK];
+      for (const status of common?.problems ?? [])
+        responses[status] = { $ref: `#/components/responses/${nameOf(status)}` };
+      delete operation[COMMON_MARK];
     }
   }
   return document;
@@ -171,12 +190,16 @@ function describeBytes(responses: readonly (Response | { $ref: string } | undefi
   }
 }
 
-function describeAnswer(response: Response, status: string, method: string): void {
+function describeAnswer(
+  response: Response,
+  { status, method, location }: { status: string; method: string; location: boolean },
+): void {
   if (response.description === 'Default Response') response.description = STATUS_CODES[status] ?? status;
   const text = (description: string) => ({ description, schema: { type: 'string' } });
   if (method === 'get' && status === '200')
     response.headers = { etag: text('Identifies this answer; send it back as `If-None-Match`.') };
   if (method !== 'post') return;
   response.headers = { 'idempotency-replayed': text('`true` if this is the stored answer of an earlier request.') };
-  if (status !== '200') response.headers.location = text('Path of what the request has created or started.');
+  if (status !== '200' && location)
+    response.headers.location = text('Path of what the request has created or started.');
 }

@@ -4,6 +4,7 @@ import { databaseProblem } from './database-problem.ts';
 import { shorten } from '../../../core/options/quote.ts';
 import { BODY_LIMIT_VARIABLE } from '../../config/variables.ts';
 import { AppError } from '../../lib/errors.ts';
+import type { ProblemCode } from '../../lib/problem-codes.ts';
 import { invalidRequest } from '../validation/validation.ts';
 import { useAllowedMethods } from './allowed-methods.ts';
 
@@ -12,7 +13,7 @@ import { useAllowedMethods } from './allowed-methods.ts';
  */
 export function useProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: unknown, request, reply) => {
-    const problem = toAppError(error);
+    const problem = toAppError(error, request);
     if (problem.status >= 500) request.log.error({ err: error }, problem.message);
     else request.log.info({ code: problem.code, status: problem.status }, problem.message);
     return sendProblem(request, reply, problem);
@@ -78,28 +79,34 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
 }
 
 /** Our stable codes for the errors of Fastify itself. */
-const FASTIFY_CODES: Record<string, { code: string; status: number; message: string; details?: { setting: string } }> =
-  {
-    FST_ERR_CTP_BODY_TOO_LARGE: {
-      code: 'body_too_large',
-      status: 413,
-      message: `the body is larger than the service accepts (${BODY_LIMIT_VARIABLE})`,
-      details: { setting: BODY_LIMIT_VARIABLE },
-    },
-    FST_ERR_CTP_INVALID_MEDIA_TYPE: {
-      code: 'unsupported_media_type',
-      status: 415,
-      message: 'this route does not accept the content type of the body',
-    },
-    FST_ERR_CTP_INVALID_JSON_BODY: { code: 'malformed_json', status: 400, message: 'the body is not valid JSON' },
-    FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
-      code: 'invalid_content_length',
-      status: 400,
-      message: 'the body does not have the length that its Content-Length says',
-    },
-  };
+const FASTIFY_CODES: Record<
+  string,
+  { code: ProblemCode; status: number; message: string; details?: { setting: string } }
+> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: {
+    code: 'body_too_large',
+    status: 413,
+    message: `the body is larger than the service accepts (${BODY_LIMIT_VARIABLE})`,
+    details: { setting: BODY_LIMIT_VARIABLE },
+  },
+  FST_ERR_CTP_INVALID_JSON_BODY: { code: 'malformed_json', status: 400, message: 'the body is not valid JSON' },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+    code: 'invalid_content_length',
+    status: 400,
+    message: 'the body does not have the length that its Content-Length says',
+  },
+};
 
-function toAppError(error: unknown): AppError {
+function unsupportedMediaType({ headers, routeOptions }: FastifyRequest, cause: unknown): AppError {
+  const body = routeOptions.schema?.body as { content?: object } | undefined;
+  const accepted =
+    body === undefined ? 'no body' : Object.keys(body.content ?? { 'application/json': {} }).join(' or ');
+  const found = shorten(headers['content-type'] ?? 'none');
+  const message = `the body has the content type ${found}, expected ${accepted}`;
+  return new AppError({ code: 'unsupported_media_type', status: 415, message, cause });
+}
+
+function toAppError(error: unknown, request: FastifyRequest): AppError {
   if (error instanceof AppError) return error;
   const fastifyError = error as Partial<FastifyError>;
   // A body that breaks off has the code of a connection that is reset, as a database that goes away has, and a status by Fastify.
@@ -108,6 +115,7 @@ function toAppError(error: unknown): AppError {
   if (Array.isArray(fastifyError.validation)) {
     return invalidRequest(fastifyError.validation, fastifyError.validationContext ?? 'body');
   }
+  if (fastifyError.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return unsupportedMediaType(request, error);
   const known = FASTIFY_CODES[fastifyError.code ?? ''];
   if (known !== undefined) return new AppError({ ...known, cause: error });
   const status = fastifyError.statusCode ?? 500;

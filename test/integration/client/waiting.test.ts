@@ -1,0 +1,162 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import {
+  cancelJob,
+  cancelRollout,
+  createTenant,
+  followEvents,
+  isProblem,
+  items,
+  JobNotReadyError,
+  listJobs,
+  listRolloutEvents,
+  listTenants,
+  pages,
+  RolloutNotCompletedError,
+  waitForJob,
+  waitForRollout,
+  WaitTimeoutError,
+  type ReadaptClient,
+  type Rollout,
+  type WaitForRolloutOptions,
+} from '../../../openapi/clients/typescript/src/index.ts';
+import { planFleet } from '../events/support.ts';
+import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { createClientWorld, type ClientWorld } from './client-world.ts';
+
+let world: ClientWorld;
+let fleet: Fleet;
+let rolloutId: string;
+let jobIds: string[];
+
+beforeAll(async () => {
+  world = await createClientWorld();
+});
+afterAll(() => world.close());
+beforeEach(async () => {
+  fleet = await createFleet(world.app.db, { tenants: 2, adapters: 5 });
+  ({ rolloutId, jobIds } = await planFleet(world.app.db, fleet));
+});
+afterEach(() => fleet.remove());
+
+/** Begins to wait for the rollout, and goes on when it has been seen as it is. */
+async function begun(client: ReadaptClient, options: Partial<WaitForRolloutOptions> = {}): Promise<[Promise<Rollout>]> {
+  let onChange = (): void => undefined;
+  const seen = new Promise<void>((resolve) => (onChange = resolve));
+  const waiting = waitForRollout({ client, id: rolloutId, timeoutMs: 30_000, onChange, ...options });
+  await Promise.race([seen, waiting]);
+  return [waiting];
+}
+
+const cancelJobs = async (client: ReadaptClient): Promise<void> => {
+  for (const id of jobIds) await cancelJob({ client, path: { id } });
+};
+
+const isStream = ({ url }: Request): boolean => url.includes('/events/stream');
+
+test('reads a list page by page, and item by item', async () => {
+  const client = world.client();
+  const sizes: number[] = [];
+  for await (const page of pages(listJobs, { client, query: { rollout_id: rolloutId, limit: 2 } })) {
+    sizes.push(page.data.length);
+  }
+  expect(sizes).toEqual([2, 2, 1]);
+  const ids: string[] = [];
+  for await (const job of items(listJobs, { client, query: { rollout_id: rolloutId, limit: 2 } })) ids.push(job.id);
+  expect(ids.sort()).toEqual([...jobIds].sort());
+});
+
+test.each(['stream', 'poll'] as const)('waits for a rollout by %s until it is completed', async (transport) => {
+  const { client, sent } = world.recorded();
+  const [waiting] = await begun(client, { transport });
+  await cancelJobs(world.client());
+  expect(await waiting).toMatchObject({ id: rolloutId, state: 'completed', jobs: { cancelled: 5 } });
+  expect(sent.some(isStream)).toBe(transport === 'stream');
+});
+
+test('polls with the ETag where no stream can be had', async () => {
+  const statuses: number[] = [];
+  const client = world.client(undefined, {
+    fetch: async (request) => {
+      if (isStream(request as Request)) return new Response(null, { status: 503, headers: { 'retry-after': '60' } });
+      const answer = await fetch(request);
+      statuses.push(answer.status);
+      return answer;
+    },
+  });
+  const [waiting] = await begun(client);
+  await expect.poll(() => statuses, { timeout: 10_000 }).toContain(304);
+  await cancelJobs(world.client());
+  expect((await waiting).state).toBe('completed');
+});
+
+test('follows events once each and without a gap over a connection that is cut', async () => {
+  const { client, sent } = world.recorded();
+  const types: string[] = [];
+  for await (const event of followEvents({ client, rolloutId, after: '0' })) {
+    types.push(`${event.type} ${event.subject_id}`);
+    if (event.type === 'rollout.completed') break;
+    if (types.length !== 3) continue;
+    world.relay.cut();
+    await cancelJobs(world.client());
+  }
+  const listed: string[] = [];
+  for await (const event of items(listRolloutEvents, { client, path: { id: rolloutId }, query: { limit: 4 } })) {
+    listed.push(`${event.type} ${event.subject_id}`);
+  }
+  expect(types).toEqual(listed);
+  const positions = sent.filter(isStream).map(({ headers }) => headers.get('last-event-id'));
+  expect(positions).toEqual([null, expect.stringMatching(/^\d+-\d+$/)]);
+});
+
+test('waits on over a connection that is cut', async () => {
+  const { client, sent } = world.recorded();
+  const [waiting] = await begun(client);
+  await expect.poll(() => sent.filter(isStream).length).toBe(1);
+  world.relay.cut();
+  await cancelJobs(world.client());
+  expect((await waiting).state).toBe('completed');
+});
+
+test('repeats a request whose answer was lost, which takes effect once', async () => {
+  const { client, sent } = world.recorded();
+  await listTenants({ client });
+  world.relay.cutAfter(0);
+  const { id } = await createTenant({ client, body: { name: 'once' } });
+  const created = sent.filter(({ method }) => method === 'POST');
+  expect(created).toHaveLength(2);
+  const named = [];
+  for await (const tenant of items(listTenants, { client })) if (tenant.name === 'once') named.push(tenant.id);
+  expect(named).toEqual([id]);
+});
+
+test('says what the service refuses, by its code', async () => {
+  const client = world.client();
+  const error = await createTenant({ client, body: { name: 'not a name!' } }).catch((caught: unknown) => caught);
+  expect(isProblem(error, 'invalid_request')).toBe(true);
+  expect(isProblem(error, 'forbidden')).toBe(false);
+  expect(error).toMatchObject({ status: 400, problem: { errors: [{ in: 'body', field: 'name' }] } });
+  await expect(followEvents({ client: world.client('rdp_unknown'), rolloutId }).next()).rejects.toMatchObject({
+    code: 'unauthorized',
+  });
+});
+
+test('says what a rollout and a job have come to that are not ready', async () => {
+  const client = world.client();
+  const job = waitForJob({ client, id: jobIds[0]! }).catch((error: unknown) => error);
+  const rollout = waitForRollout({ client, id: rolloutId }).catch((error: unknown) => error);
+  await cancelRollout({ client, path: { id: rolloutId } });
+  expect(await job).toBeInstanceOf(JobNotReadyError);
+  expect(await job).toMatchObject({ message: `job ${jobIds[0]} is cancelled`, job: { state: 'cancelled' } });
+  expect(await rollout).toBeInstanceOf(RolloutNotCompletedError);
+  expect(await rollout).toMatchObject({ rollout: { id: rolloutId, state: 'cancelled' } });
+});
+
+test('stops waiting after its time and by its signal', async () => {
+  const client = world.client();
+  const late = await waitForRollout({ client, id: rolloutId, timeoutMs: 300 }).catch((error: unknown) => error);
+  expect(late).toBeInstanceOf(WaitTimeoutError);
+  expect((late as WaitTimeoutError<Rollout>).last?.id).toBe(rolloutId);
+  const stop = new AbortController();
+  const waiting = waitForJob({ client, id: jobIds[0]!, signal: stop.signal, onChange: () => stop.abort('enough') });
+  await expect(waiting).rejects.toBe('enough');
+});
