@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createBaseModelVersion, getRollout } from '../../openapi/clients/typescript/src/index.ts';
+import { createBaseModelVersion, createWebhookEndpoint, getRollout } from '../../openapi/clients/typescript/src/index.ts';
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { registerFleet } from '../../cli/demo/register-fleet.ts';
 import { eventually } from '../integration/queue/test-queue.ts';
@@ -45,10 +45,10 @@ beforeAll(async () => {
   // The second has to be trained.
   const fleet = FLEET.filter(({ adapter }) => ['catalogue-plurals', 'past-tense-chat'].includes(adapter));
   const { operator, baseModelId } = await registerFleet({ origin, operatorKey, fleet, log: () => undefined });
-  await operator.post('/v1/webhook-endpoints', { url: receiver.url, event_types: ['job.ready'] });
+  const client = operator;
+  await createWebhookEndpoint({ client, body: { url: receiver.url, event_types: ['job.ready'] } });
   // Its controls go on while Prometheus is asked, so that there is a rollout to be seen.
   const body = { version: '2', path: familyPath('v2'), rollout: { control: 'all' } } as const;
-  const client = operator;
   const { rollout } = await createBaseModelVersion({ client, path: { model: baseModelId }, body });
   await eventually(
     'both adapters are ready',

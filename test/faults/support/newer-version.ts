@@ -1,5 +1,6 @@
 import type { Random } from '../../../core/statistics/random.ts';
-import { createApiClient } from '../../../cli/demo/api-client.ts';
+import { patientClient } from '../../../cli/demo/register-fleet.ts';
+import { createBaseModelVersion } from '../../../openapi/clients/typescript/src/index.ts';
 import { OPTIONS } from './fleet.ts';
 import { until, type FaultStack } from './stack.ts';
 
@@ -16,8 +17,8 @@ export async function postNewerVersion(stack: FaultStack, random: Random): Promi
   await until('a newer version is posted', async () => {
     // The answer of one that was posted may have been lost.
     const isThere = await db.baseModelVersion.count({ where: { baseModelId: model.id, version: String(number) } });
-    if (isThere === 0)
-      await createApiClient(stack.origin, stack.operatorKey).post(`/v1/base-models/${model.id}/versions`, body);
+    const client = patientClient(stack.origin, stack.operatorKey);
+    if (isThere === 0) await createBaseModelVersion({ client, path: { model: model.id }, body });
     return true;
   });
 }

@@ -2,7 +2,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
-import { createApiClient } from '../../../cli/demo/api-client.ts';
+import { patientClient } from '../../../cli/demo/register-fleet.ts';
+import { createWebhookEndpoint } from '../../../openapi/clients/typescript/src/index.ts';
 import { until, type FaultStack } from './stack.ts';
 
 /** An endpoint of the operator's, to which all events of the campaign are sent. */
@@ -41,9 +42,9 @@ export async function startWebhooks(stack: FaultStack): Promise<Webhooks> {
   }
 
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  const operator = createApiClient(stack.origin, stack.operatorKey);
-  const { id, secret } = await operator.post<{ id: string; secret: string }>('/v1/webhook-endpoints', { url });
-  webhook = new Webhook(secret);
+  const client = patientClient(stack.origin, stack.operatorKey);
+  const { id, secret } = await createWebhookEndpoint({ client, body: { url } });
+  webhook = new Webhook(secret!);
   const { createdAt } = await stack.db.webhookEndpoint.findUniqueOrThrow({ where: { id } });
   return {
     async problems() {
