@@ -2,7 +2,7 @@ import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
   {
-    ignores: ['.venv/', 'node_modules/', 'src/generated/', 'coverage/', 'dist/', 'test/fixtures/', 'examples/**/*.py'],
+    ignores: ['.venv/', '.venv-contract/', 'node_modules/', 'src/generated/', 'coverage/', 'dist/', 'test/fixtures/', 'examples/**/*.py'],
   },
   ...tseslint.configs.recommended,
   {
