@@ -60,7 +60,10 @@ export type EvolutionEntry = Static<typeof EvolutionEntry>;
 const Drift = Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖' });
 const Energy = (of: string) => Type.Number({ description: `Share of ‖W_new − W_old‖² of ${of}.` });
 
-const Part = Type.Object({ name: Type.String(), drift: Drift }, { title: 'EvolutionPart' });
+const Part = Type.Object(
+  { name: Type.String(), drift: Drift },
+  { title: 'EvolutionPart', description: 'How far a part of the base has moved.' },
+);
 
 const Module = Type.Object(
   {
@@ -71,7 +74,7 @@ const Module = Type.Object(
     rank: Type.Integer({ description: 'The rank of the factors that are kept.' }),
     captured_energy: Energy('the module that these factors hold'),
   },
-  { title: 'EvolutionModule' },
+  { title: 'EvolutionModule', description: 'How far a module that adapters can change has moved.' },
 );
 
 const FieldDifference = Type.Object(
@@ -80,7 +83,7 @@ const FieldDifference = Type.Object(
     old: Type.String({ description: 'The old value as JSON.' }),
     new: Type.String({ description: 'The new value as JSON.' }),
   },
-  { title: 'EvolutionDifference' },
+  { title: 'EvolutionDifference', description: 'A setting that differs between two base model versions.' },
 );
 
 const TokenizerChanges = Type.Object(
@@ -97,7 +100,7 @@ const TokenizerChanges = Type.Object(
     roles: Type.Array(Type.String(), { description: 'Roles, such as `eos_token`, that another token has.' }),
     chat_template: Type.String({ description: '`same`, `added`, `removed` or `changed`.' }),
   },
-  { title: 'EvolutionTokenizerChanges' },
+  { title: 'EvolutionTokenizerChanges', description: 'What changed in the tokenizer.' },
 );
 
 export const Evolution = Type.Object(
@@ -105,7 +108,11 @@ export const Evolution = Type.Object(
     ...head,
     overall_drift: Nullable(Type.Number({ description: 'The same as `drift`, over all weights.' })),
     captured_energy_by_rank: Type.Array(
-      Type.Object({ rank: Type.Integer(), share: Energy('all modules that this rank holds') }),
+      Type.Object(
+        { rank: Type.Integer(), share: Energy('all modules that this rank holds') },
+        { title: 'EvolutionEnergy', description: 'How much of the change a rank holds.' },
+      ),
+      { description: 'How much of the change adapters of a rank can hold at best, by rank.' },
     ),
     modules: Type.Array(Module, { description: 'The modules that adapters can change, in the order of their layers.' }),
     projections: Type.Array(Part, { description: 'Each projection over all layers.' }),

@@ -23,6 +23,7 @@ export type AttentionKind = (typeof ATTENTION_KINDS)[number];
 const Entry = Type.Object(
   {
     kind: Type.Enum(ATTENTION_KINDS, {
+      title: 'AttentionKind',
       description:
         '`wave_awaits_approval`: the next wave of the rollout waits for `POST …/approve`. `rollout_paused_itself`: its policy, its budget or ' +
         'a refused approval has paused it. `rollout_failed`: in the last seven days. `deadline_missed`: the rollout goes on after its ' +
@@ -39,7 +40,7 @@ const Entry = Type.Object(
     count: Nullable(Type.Integer({ description: 'Number of jobs or adapters; null where nothing is counted.' })),
     reason: Nullable(Type.String({ description: 'Why, in words or as a code, where that is known.' })),
   },
-  { title: 'AttentionEntry' },
+  { title: 'AttentionEntry', description: 'Something that waits for a person.' },
 );
 export type AttentionEntry = Static<typeof Entry>;
 
@@ -47,6 +48,7 @@ export const Attention = Type.Object(
   {
     data: Type.Array(Entry, { description: 'What has waited longest first; at most 100 of each kind.' }),
     counts: Type.Partial(Type.Object(Object.fromEntries(ATTENTION_KINDS.map((kind) => [kind, Type.Integer()]))), {
+      title: 'AttentionCounts',
       description: 'How many there are of each kind. Kinds without any are left out.',
     }),
   },

@@ -15,7 +15,7 @@ const VersionShare = Type.Object(
     }),
     provisional: Type.Integer({ description: 'Those of `current` whose version is provisional.' }),
   },
-  { title: 'FleetVersion' },
+  { title: 'FleetVersion', description: 'How much of a fleet is on one base model version.' },
 );
 
 export const Fleet = Type.Object(

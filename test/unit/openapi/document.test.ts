@@ -212,6 +212,7 @@ test('files are bytes, under the types that the service sends', () => {
     'createDataset application/octet-stream',
     'createDataset application/x-ndjson',
     'downloadAdapterVersion application/x-tar',
+    'downloadAdapterVersion application/x-tar',
     'exportAuditLog application/x-ndjson',
     'exportTenant application/x-tar',
     'uploadAdapterVersion application/octet-stream',

@@ -31,6 +31,6 @@ export const TtrDistribution = Type.Object(
     controls: Times,
     speedup: Speedup,
   },
-  { title: 'TtrDistribution' },
+  { title: 'TtrDistribution', description: 'The times to readiness of a rollout, and those of its controls.' },
 );
 export type TtrDistribution = Static<typeof TtrDistribution>;

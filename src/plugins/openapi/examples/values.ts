@@ -321,6 +321,7 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   unserved: 1,
   current: 38,
   newest: 38,
+  'FleetVersion.provisional': 0,
   working_ms: 153_200,
   range: 'bytes=1048576-',
   'if-range': '"9c0f3b7a6e21d5840b9e7c36f1a2d85e4470c1b96f3e8d2a57b04c19e6fd3a82"',
