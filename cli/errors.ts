@@ -72,14 +72,14 @@ export function exitCodeOf(error: unknown): number {
   return isBadInput(error) ? EXIT.usage : EXIT.failed;
 }
 
-/** Prints the error as a line on stderr and, under `--json`, as the document on stdout. */
+/** Prints the error as a line on stderr and, under `--json`, as a document on one line of stdout, as NDJSON has to be. */
 export function printError(error: unknown, json: boolean): void {
   const message = error instanceof Error ? error.message : String(error);
   // Commander has printed its own errors already.
   if (!(error instanceof CommanderError)) process.stderr.write(`readapt: ${message}\n`);
   if (process.env.READAPT_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   if (json && !(error instanceof UnsuccessfulResult))
-    process.stdout.write(`${JSON.stringify({ error: { code: codeOf(error), message } }, null, 2)}\n`);
+    process.stdout.write(`${JSON.stringify({ error: { code: codeOf(error), message } })}\n`);
 }
 
 function isBadInput(error: unknown): boolean {

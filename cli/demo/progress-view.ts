@@ -1,23 +1,61 @@
 import logUpdate from 'log-update';
-import { TERMINAL_JOB_STATES } from '../../src/modules/jobs/index.ts';
+import { TERMINAL_JOB_STATES } from '../../src/modules/jobs/job.states.ts';
 import { percent } from '../output.ts';
-import type { Job } from './api-client.ts';
+import { painterOf, paintState, plain, type Paint } from '../screen/paint.ts';
+import { cut } from '../screen/table.ts';
+import type { Job as DemoJob } from './api-client.ts';
+
+/** What is shown of a job. */
+export type ShownJob = Pick<
+  DemoJob,
+  'id' | 'adapter_name' | 'kind' | 'state' | 'phase' | 'step' | 'total_steps' | 'phases'
+> & { readonly metric: Pick<DemoJob['metric'], 'name' | 'best'> };
 
 /** Shows the state of every job: on a terminal as a block that redraws itself, elsewhere as a line per change. */
 export interface ProgressView {
-  update(jobs: readonly Job[], elapsedMs: number): void;
+  /** @param heading lines above the jobs, each of which is printed when it changes where the block cannot redraw itself */
+  update(jobs: readonly ShownJob[], elapsedMs: number, heading?: readonly string[]): void;
   close(): void;
 }
 
 export function createProgressView(stream: NodeJS.WriteStream): ProgressView {
-  return stream.isTTY ? blockView() : lineView(stream);
+  return stream.isTTY ? blockView(stream) : lineView(stream);
 }
 
-function blockView(): ProgressView {
+function blockView(stream: NodeJS.WriteStream): ProgressView {
+  const paint = painterOf(stream);
   return {
-    update: (jobs, elapsedMs) => logUpdate(jobs.map((job) => describe(job, elapsedMs)).join('\n')),
+    update(jobs, elapsedMs, heading = []) {
+      // The cursor stands in one more line.
+      const rows = stream.rows - heading.length - 1;
+      const shown = jobs.length <= rows ? jobs : mostTelling(jobs, rows - 1);
+      const width = stream.columns;
+      const hidden = jobs.length - shown.length;
+      logUpdate(
+        [
+          ...heading.map((line) => cut(line, width)),
+          ...shown.map((job) => colored(job, cut(describe(job, elapsedMs), width), paint)),
+          ...(hidden > 0 ? [cut(`… and ${hidden} more jobs`, width)] : []),
+        ].join('\n'),
+      );
+    },
     close: () => logUpdate.done(),
   };
+}
+
+/** The job's line with its state in color. */
+function colored({ state }: ShownJob, line: string, paint: Paint): string {
+  return paint === plain ? line : line.replace(` ${state} `, ` ${paintState(paint, state)} `);
+}
+
+/** Of many jobs those that run, then what has ended otherwise than ready, what waits, and what is ready; as many as there is room for. */
+function mostTelling(jobs: readonly ShownJob[], room: number): ShownJob[] {
+  const rank = ({ state }: ShownJob): number => {
+    if (state === 'ready') return 3;
+    if (state === 'queued' || state === 'held') return 2;
+    return isTerminal(state) ? 1 : 0;
+  };
+  return [...jobs].sort((a, b) => rank(a) - rank(b)).slice(0, Math.max(1, room));
 }
 
 /** Minimum time between two lines about a job whose state has not changed. */
@@ -25,8 +63,11 @@ const QUIET_MS = 3000;
 
 function lineView(stream: NodeJS.WriteStream): ProgressView {
   const shown = new Map<string, { state: string; step: number; at: number }>();
+  let said: readonly string[] = [];
   return {
-    update(jobs, elapsedMs) {
+    update(jobs, elapsedMs, heading = []) {
+      for (const line of heading) if (!said.includes(line)) stream.write(`${line}\n`);
+      said = heading;
       for (const job of jobs) {
         const last = shown.get(job.id);
         const isNews = last?.state !== job.state && (last === undefined || isTerminal(job.state));
@@ -41,7 +82,7 @@ function lineView(stream: NodeJS.WriteStream): ProgressView {
   };
 }
 
-function describe(job: Job, elapsedMs: number): string {
+function describe(job: ShownJob, elapsedMs: number): string {
   const ended = isTerminal(job.state);
   const elapsed = ended ? Object.values(job.phases).reduce((sum, phase) => sum + phase, 0) : elapsedMs;
   return [
@@ -56,7 +97,7 @@ function describe(job: Job, elapsedMs: number): string {
     .trimEnd();
 }
 
-export function displayName(job: Job): string {
+export function displayName(job: Pick<ShownJob, 'adapter_name' | 'kind'>): string {
   return `${job.adapter_name}${job.kind === 'control' ? ' (control)' : ''}`;
 }
 

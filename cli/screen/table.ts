@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import stringWidth from 'string-width';
 import { printable } from './text.ts';
 import { plain, type Paint } from './paint.ts';
@@ -65,12 +66,12 @@ function cell(text: string, width: number, align: 'right' | undefined): string {
 
 const graphemes = new Intl.Segmenter();
 
-/** Cuts a text to a width in columns of the terminal, and says by `…` that it did. */
+/** Cuts a text to a width in columns of the terminal, and says by `…` that it did. A text that is cut loses its colors. */
 export function cut(text: string, width: number): string {
   if (stringWidth(text) <= width) return text;
   let shown = '';
   let used = 1;
-  for (const { segment } of graphemes.segment(text)) {
+  for (const { segment } of graphemes.segment(stripVTControlCharacters(text))) {
     used += stringWidth(segment);
     if (used > width) break;
     shown += segment;
