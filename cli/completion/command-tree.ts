@@ -55,7 +55,14 @@ export function spelled({ path }: CommandNode): string {
 function optionNode(option: Option): OptionNode {
   const choices = option.argChoices ?? [];
   const [, placeholder = ''] = /[<[]([\w-]+)/.exec(option.flags) ?? [];
-  const completed = choices.length > 0 ? 'choices' : placeholder === 'folder' ? 'folders' : placeholder === 'file' ? 'files' : 'nothing';
+  const completed =
+    choices.length > 0
+      ? 'choices'
+      : placeholder === 'folder'
+        ? 'folders'
+        : placeholder === 'file'
+          ? 'files'
+          : 'nothing';
   return {
     names: [option.short, option.long].filter((name) => name !== undefined),
     description: firstSentence(option.description),

@@ -7,7 +7,8 @@ export async function findRollout({ client, target }: Service, id: string | unde
   const { getRollout, listRollouts } = await import('./client.ts');
   if (id !== undefined) return getRollout({ client, path: { id: identifier(id, 'rol', 'a rollout') } });
   const { data } = await listRollouts({ client, query: { limit: 1 } });
-  if (data[0] === undefined) throw notFound(`${target.url} has no rollout yet: begin one with \`readapt rollout create\``);
+  if (data[0] === undefined)
+    throw notFound(`${target.url} has no rollout yet: begin one with \`readapt rollout create\``);
   return data[0];
 }
 
@@ -17,7 +18,8 @@ export async function findAdapter({ client, target }: Service, reference: string
   if (reference.startsWith('adp_')) return getAdapter({ client, path: { id: reference } });
   const { data } = await listAdapters({ client, query: { name: reference, limit: 10 } });
   const [first, second] = data;
-  if (first === undefined) throw notFound(`adapter ${JSON.stringify(reference)} does not exist (asked ${target.url}, ${target.from})`);
+  if (first === undefined)
+    throw notFound(`adapter ${JSON.stringify(reference)} does not exist (asked ${target.url}, ${target.from})`);
   if (second !== undefined) {
     const ids = data.map(({ id, tenant_id: tenant }) => `${id} of ${tenant}`).join(', ');
     throw new ServiceError(`several tenants have an adapter ${JSON.stringify(reference)}: name one of ${ids}`, {

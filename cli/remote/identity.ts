@@ -1,14 +1,19 @@
-import type { ReadaptClient } from './client.ts';
+import type { Caller, ReadaptClient } from './client.ts';
 
-/** Who a key belongs to, and what it allows. */
-export interface Identity {
-  readonly kind: string;
+/** Asks whose key the client has. @throws ProblemError */
+export async function whoAmI(client: ReadaptClient): Promise<Caller> {
+  const { whoami } = await import('./client.ts');
+  return whoami({ client });
 }
 
-export async function whoAmI(client: ReadaptClient): Promise<Identity> {
-  throw new Error(String(client));
-}
-
-export function describeIdentity(identity: Identity): string {
-  return identity.kind;
+/** Who somebody is, such as `tenant acme, which may tenant:write (key ci)`. */
+export function describeIdentity({
+  name,
+  is_operator: isOperator,
+  tenant_id: tenant,
+  tenant_name: tenantName,
+  scopes,
+}: Caller): string {
+  const who = isOperator ? 'the operator' : `tenant ${tenantName ?? tenant ?? '–'}`;
+  return `${who}, with ${scopes.join(', ')} (key ${JSON.stringify(name)})`;
 }

@@ -46,7 +46,10 @@ export async function withService<T>(
 }
 
 /** Makes the client of a service. */
-export async function connect({ url, key }: Pick<Target, 'url' | 'key'>, patienceMs = PATIENCE_MS): Promise<ReadaptClient> {
+export async function connect(
+  { url, key }: Pick<Target, 'url' | 'key'>,
+  patienceMs = PATIENCE_MS,
+): Promise<ReadaptClient> {
   const { createClient } = await import('./client.ts');
   return createClient({ baseUrl: url, apiKey: key, retries: { maxElapsedMs: patienceMs } });
 }

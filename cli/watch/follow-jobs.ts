@@ -40,7 +40,7 @@ async function changedJobs(
 ): Promise<{ jobs: Job[]; position: string }> {
   const { listJobs } = await import('../remote/client.ts');
   const jobs: Job[] = [];
-  for (let position = after; ; ) {
+  for (let position = after; ;) {
     const query = { rollout_id: rolloutId, changed_after: position, limit: PAGE };
     const page = await listJobs({ client, query, signal });
     jobs.push(...page.data);

@@ -61,7 +61,10 @@ function judge({ rollout, jobs }: Watched): void {
   const { id, state, error } = rollout;
   if (!isEnded(rollout)) throw new UnsuccessfulResult(`rollout ${id} is ${state}: ${whyWaiting(rollout)}`, EXIT.waits);
   if (state !== 'completed') {
-    throw new UnsuccessfulResult(`rollout ${id} is ${state}${error === null ? '' : `: ${error.message}`}`, EXIT.endedBadly);
+    throw new UnsuccessfulResult(
+      `rollout ${id} is ${state}${error === null ? '' : `: ${error.message}`}`,
+      EXIT.endedBadly,
+    );
   }
   const adaptations = [...jobs.values()].filter(({ kind }) => kind === 'adaptation');
   const ready = adaptations.filter(({ state: end }) => end === 'ready').length;
@@ -103,7 +106,9 @@ function viewOf(view: ProgressView): Show {
 
 /** Adaptations in the order in which they were planned, then controls. */
 function inOrder(jobs: ReadonlyMap<string, Job>): Job[] {
-  return [...jobs.values()].sort((a, b) => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === 'control' ? 1 : -1));
+  return [...jobs.values()].sort((a, b) =>
+    a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === 'control' ? 1 : -1,
+  );
 }
 
 /** The lines above the jobs. They name no running time, because each is printed again when it changes. */

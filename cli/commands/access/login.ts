@@ -16,7 +16,10 @@ export function register(program: Command): void {
     .command('login')
     .description('Sign in to a running service: check an API key, and keep it in a profile with the address.')
     .option('--url <address>', 'Address of the service. Without it, you are asked, unless READAPT_URL is set.')
-    .option('--key-stdin', 'Read the key from standard input, for scripts. Without it, you are asked, and nothing is shown.')
+    .option(
+      '--key-stdin',
+      'Read the key from standard input, for scripts. Without it, you are asked, and nothing is shown.',
+    )
     .action(login);
   addServiceOptions(command, [
     'readapt login',
@@ -44,7 +47,8 @@ async function login(options: LoginOptions): Promise<void> {
   await files.writeProfiles(file, { current: name, profiles: new Map(book.profiles).set(name, { url, key }) });
   const { describeIdentity } = await import('../../remote/identity.ts');
   if (options.json) process.stdout.write(`${JSON.stringify({ profile: name, url, identity }, null, 2)}\n`);
-  else process.stdout.write(`signed in to ${url} as ${describeIdentity(identity)}\nprofile ${name} is kept in ${file}\n`);
+  else
+    process.stdout.write(`signed in to ${url} as ${describeIdentity(identity)}\nprofile ${name} is kept in ${file}\n`);
 }
 
 async function identify(target: Target) {
@@ -72,6 +76,7 @@ async function keyOf({ keyStdin = false }: LoginOptions): Promise<string> {
     ? await readKeyFromStdin()
     : await ask({ text: 'API key', hidden: true, instead: 'the key by --key-stdin' });
   if (key === '') throw new UsageError('no key was given', 'key_missing');
-  if (!/^[\x21-\x7e]+$/.test(key)) throw new UsageError('the key has characters that no key has: expected rdp_…', 'key_invalid');
+  if (!/^[\x21-\x7e]+$/.test(key))
+    throw new UsageError('the key has characters that no key has: expected rdp_…', 'key_invalid');
   return key;
 }

@@ -9,7 +9,9 @@ interface LogoutOptions extends JsonOption {
 export function register(program: Command): void {
   const command = program
     .command('logout')
-    .description('Forget a profile with its key. The key stays valid: revoke it in the service if somebody else has it.')
+    .description(
+      'Forget a profile with its key. The key stays valid: revoke it in the service if somebody else has it.',
+    )
     .option('--profile <name>', 'Profile to forget. (default: the current one)')
     .action(logout);
   addJsonOption(command).addHelpText('after', '\nExamples:\n  readapt logout\n  readapt logout --profile acme');

@@ -45,6 +45,8 @@ async function choose(name: string, { json }: JsonOption): Promise<void> {
   }
   await writeProfiles(file, { current: name, profiles });
   process.stdout.write(
-    json ? `${JSON.stringify({ profile: name, url: chosen.url }, null, 2)}\n` : `profile ${name} is the current one: ${chosen.url}\n`,
+    json
+      ? `${JSON.stringify({ profile: name, url: chosen.url }, null, 2)}\n`
+      : `profile ${name} is the current one: ${chosen.url}\n`,
   );
 }

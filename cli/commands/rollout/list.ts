@@ -33,10 +33,15 @@ export function addList(rollout: Command): void {
   const command = rollout
     .command('ls')
     .description('List rollouts, the newest first.')
-    .addOption(new Option('--state <state>', 'Only rollouts in this state. May be given several times.').argParser(several))
+    .addOption(
+      new Option('--state <state>', 'Only rollouts in this state. May be given several times.').argParser(several),
+    )
     .option('--base-model <model>', 'Only rollouts of this base model: its name or identifier.')
     .action(list);
-  addServiceOptions(addLimit(command), ['readapt rollout ls', 'readapt rollout ls --state adapting --state paused --json']);
+  addServiceOptions(addLimit(command), [
+    'readapt rollout ls',
+    'readapt rollout ls --state adapting --state paused --json',
+  ]);
 }
 
 async function list(options: ListOptions): Promise<void> {
@@ -44,7 +49,10 @@ async function list(options: ListOptions): Promise<void> {
   const { state, baseModel } = options;
   const found = await withService(options, ({ client }) =>
     collect(options, (limit) =>
-      items(listRollouts, { client, query: { limit, ...(state && { state: [...state] }), ...(baseModel && { base_model: baseModel }) } }),
+      items(listRollouts, {
+        client,
+        query: { limit, ...(state && { state: [...state] }), ...(baseModel && { base_model: baseModel }) },
+      }),
     ),
   );
   printTable(options, { document: found, rows: found.data, columns: COLUMNS, empty: 'there are no such rollouts' });

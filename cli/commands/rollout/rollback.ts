@@ -7,7 +7,9 @@ import { printJson } from '../../screen/print.ts';
 export function addRollback(rollout: Command): void {
   const command = rollout
     .command('rollback')
-    .description('Serve again what was served before a rollout that has ended. No work is started, and no version is deleted.')
+    .description(
+      'Serve again what was served before a rollout that has ended. No work is started, and no version is deleted.',
+    )
     .argument('<rollout>', 'Identifier of the rollout.')
     .option('--yes', 'Do not ask.')
     .action(rollBack);
@@ -26,5 +28,8 @@ async function rollBack(id: string, options: ServiceOptions & YesOption): Promis
     return rollBackRollout({ client, path });
   });
   if (options.json) printJson(done);
-  else process.stdout.write(`${done.rolled_back} adapters are served as before, ${done.left_alone} were changed since and left alone\n`);
+  else
+    process.stdout.write(
+      `${done.rolled_back} adapters are served as before, ${done.left_alone} were changed since and left alone\n`,
+    );
 }

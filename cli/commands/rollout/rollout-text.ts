@@ -17,7 +17,9 @@ export function rolloutRows(rollout: Rollout, paint: Paint): Row[] {
     ...(rollout.summary.controls === 0 ? [] : [['controls', countsText(rollout.controls, paint)] as const]),
     ...timeRows(rollout),
     ...evolutions.map((evolution): Row => ['drift', driftText(evolution)]),
-    ...(leftOut === null || Object.keys(leftOut).length === 0 ? [] : [['left out', countsText(leftOut, paint)] as const]),
+    ...(leftOut === null || Object.keys(leftOut).length === 0
+      ? []
+      : [['left out', countsText(leftOut, paint)] as const]),
     ...(rollout.superseded_by === null ? [] : [['superseded', `by ${rollout.superseded_by}`] as const]),
   ];
 }
@@ -38,7 +40,9 @@ function wavesText({ waves }: Rollout): string {
 
 /** Counts by name, such as `4 ready, 2 queued`. */
 export function countsText(counts: Readonly<Record<string, number>>, paint: Paint): string {
-  const parts = Object.entries(counts).map(([name, count]) => `${count} ${paintState(paint, name, name.replaceAll('_', ' '))}`);
+  const parts = Object.entries(counts).map(
+    ([name, count]) => `${count} ${paintState(paint, name, name.replaceAll('_', ' '))}`,
+  );
   return parts.length === 0 ? '–' : parts.join(', ');
 }
 

@@ -45,7 +45,9 @@ function addApprove(rollout: Command): void {
     .command('approve')
     .description('Release the wave of a rollout that waits for a person.')
     .argument('<rollout>', 'Identifier of the rollout.')
-    .addOption(new Option('--wave <n>', 'Number of the wave that you mean. (default: the one that waits)').argParser(waveNumber))
+    .addOption(
+      new Option('--wave <n>', 'Number of the wave that you mean. (default: the one that waits)').argParser(waveNumber),
+    )
     .action(approve);
   addServiceOptions(command, ['readapt rollout approve rol_…', 'readapt rollout approve rol_… --wave 2']);
 }
@@ -92,7 +94,10 @@ async function approve(id: string, options: ApproveOptions): Promise<void> {
 function waiting({ id, state, waves }: Rollout): number {
   if (waves?.awaiting_approval === true) return waves.released + 1;
   const how = waves === null ? 'it has no waves' : `${waves.released} of ${waves.total} waves are released`;
-  throw new UsageError(`no wave of rollout ${id} waits for an approval: it is ${state}, and ${how}`, 'wave_not_waiting');
+  throw new UsageError(
+    `no wave of rollout ${id} waits for an approval: it is ${state}, and ${how}`,
+    'wave_not_waiting',
+  );
 }
 
 /** Makes a change, and prints what the rollout is then. */
@@ -104,5 +109,7 @@ async function change(options: ServiceOptions, make: (service: Service) => Promi
 
 function waveNumber(text: string): number {
   if (/^[1-9]\d{0,5}$/.test(text) && Number(text) >= 2) return Number(text);
-  throw new InvalidArgumentError(`expected the number of a wave after the first, found ${JSON.stringify(text.slice(0, 100))}.`);
+  throw new InvalidArgumentError(
+    `expected the number of a wave after the first, found ${JSON.stringify(text.slice(0, 100))}.`,
+  );
 }

@@ -15,14 +15,15 @@ export function addWatch(rollout: Command): void {
     .argument('[rollout]', 'Identifier of the rollout. (default: the newest one)')
     .option('--until-waiting', 'End also when the rollout is paused, or a wave waits for an approval.')
     .action(watch);
-  addServiceOptions(command, ['readapt rollout watch', 'readapt rollout watch rol_… --until-waiting']).addHelpText('after', EXIT_CODES);
+  addServiceOptions(command, ['readapt rollout watch', 'readapt rollout watch rol_… --until-waiting']).addHelpText(
+    'after',
+    EXIT_CODES,
+  );
 }
 
 async function watch(id: string | undefined, options: WatchOptions): Promise<void> {
   const { watchRollout } = await import('../../watch/watch-rollout.ts');
-  await withService(
-    options,
-    async (service) => watchRollout(service, (await findRollout(service, id)).id, options),
-    { following: true },
-  );
+  await withService(options, async (service) => watchRollout(service, (await findRollout(service, id)).id, options), {
+    following: true,
+  });
 }
