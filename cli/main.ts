@@ -48,6 +48,7 @@ function createProgram(): Command {
   const program = new Command('readapt')
     .description("When the base model moves, every tenant's LoRA adapter moves with it.")
     .helpOption('-h, --help', 'Show this help.')
+    .commandsGroup('This command:')
     .helpCommand('help [command]', 'Show the help of a command.')
     .configureHelp(HELP)
     .enablePositionalOptions()
