@@ -58,11 +58,11 @@ function mostTelling(jobs: readonly ShownJob[], room: number): ShownJob[] {
   return [...jobs].sort((a, b) => rank(a) - rank(b)).slice(0, Math.max(1, room));
 }
 
-/** Minimum time between two lines about a job whose state has not changed. */
+/** Minimum time between two lines about a job whose state has not changed, but something else has. */
 const QUIET_MS = 3000;
 
 function lineView(stream: NodeJS.WriteStream): ProgressView {
-  const shown = new Map<string, { state: string; step: number; at: number }>();
+  const shown = new Map<string, { state: string; told: string; at: number }>();
   let said: readonly string[] = [];
   return {
     update(jobs, elapsedMs, heading = []) {
@@ -70,11 +70,11 @@ function lineView(stream: NodeJS.WriteStream): ProgressView {
       said = heading;
       for (const job of jobs) {
         const last = shown.get(job.id);
+        const told = describe(job, 0);
         const isNews = last?.state !== job.state && (last === undefined || isTerminal(job.state));
-        const isDue =
-          last !== undefined && elapsedMs - last.at >= QUIET_MS && !isTerminal(job.state) && job.state !== 'queued';
+        const isDue = last !== undefined && last.told !== told && elapsedMs - last.at >= QUIET_MS;
         if (!isNews && !isDue) continue;
-        shown.set(job.id, { state: job.state, step: job.step, at: elapsedMs });
+        shown.set(job.id, { state: job.state, told, at: elapsedMs });
         stream.write(`${describe(job, elapsedMs)}\n`);
       }
     },

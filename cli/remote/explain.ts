@@ -1,11 +1,11 @@
 import type { ProblemError } from './client.ts';
-import { EXIT, ServiceError, type ExitCode } from '../errors.ts';
+import { EXIT, ServiceError, UsageError, type ExitCode } from '../errors.ts';
 import { printable } from '../screen/text.ts';
 import type { Target } from './profiles/target.ts';
 
 /** Returns the error as people need it: what is wrong, what to do, and who was asked. Errors of other kinds come back as they are. */
 export async function explain(error: unknown, target: Target): Promise<unknown> {
-  const { ConnectionError, ProblemError, UnexpectedAnswerError } = await import('./client.ts');
+  const { ConnectionError, ProblemError, ReadaptError, UnexpectedAnswerError } = await import('./client.ts');
   const asked = `(asked ${target.url}, ${target.from})`;
   if (error instanceof ProblemError) {
     const message = [...problemLines(error), asked].join('\n  ');
@@ -19,6 +19,8 @@ export async function explain(error: unknown, target: Target): Promise<unknown> 
     const message = `${printable(error.message)}\n  Is the service running, and the address right? ${asked}`;
     return new ServiceError(message, { code: 'not_reached', exitCode: EXIT.failed });
   }
+  // The client's plain errors are about files that it was given.
+  if (error instanceof ReadaptError && error.name === 'ReadaptError') return new UsageError(printable(error.message));
   return error;
 }
 
@@ -45,7 +47,8 @@ function problemLines({ code, status, problem, requestId }: ProblemError): strin
   const advice = Object.hasOwn(ADVICE, code) ? ADVICE[code] : undefined;
   return [
     `${printable(problem.detail)} (${status} ${printable(code)})`,
-    ...(Array.isArray(errors) ? errors.slice(0, 10).map(fieldLine) : []),
+    // The detail is that of the first one.
+    ...(Array.isArray(errors) ? errors.slice(1, 10).map(fieldLine) : []),
     ...(typeof rollout === 'string' ? [`It is ${printable(rollout)}.`] : []),
     ...(advice === undefined ? [] : [advice]),
     ...(status >= 500 && requestId !== null ? [`The service's log has it as request ${printable(requestId)}.`] : []),

@@ -34,18 +34,21 @@ export async function findAdapter({ client, target }: Service, reference: string
 export async function findBaseVersion({ client, target }: Service, reference: string): Promise<BaseModelVersion> {
   const { getBaseModelVersion, items, listBaseModelVersions } = await import('./client.ts');
   if (reference.startsWith('bmv_')) return getBaseModelVersion({ client, path: { id: reference } });
-  const at = reference.lastIndexOf('@');
-  if (at <= 0) {
-    throw new ServiceError(
-      `${JSON.stringify(reference)} names no version of a base model: expected MODEL@VERSION or an identifier bmv_…`,
-      { code: 'usage', exitCode: EXIT.usage },
-    );
-  }
-  const [model, version] = [reference.slice(0, at), reference.slice(at + 1)];
+  const { model, version } = splitReference(reference);
   for await (const found of items(listBaseModelVersions, { client, path: { model }, query: { limit: 200 } })) {
     if (found.version === version) return found;
   }
   throw notFound(`base model ${model} has no version ${JSON.stringify(version)} (asked ${target.url}, ${target.from})`);
+}
+
+/** Takes `MODEL@VERSION` apart. @throws ServiceError */
+export function splitReference(reference: string): { model: string; version: string } {
+  const at = reference.lastIndexOf('@');
+  if (at > 0 && at < reference.length - 1) return { model: reference.slice(0, at), version: reference.slice(at + 1) };
+  throw new ServiceError(
+    `${JSON.stringify(reference.slice(0, 100))} names no version of a base model: expected MODEL@VERSION or an identifier bmv_…`,
+    { code: 'usage', exitCode: EXIT.usage },
+  );
 }
 
 /** Checks the kind of an identifier, so that a job's in place of a rollout's is named as such. */

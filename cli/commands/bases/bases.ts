@@ -2,13 +2,19 @@ import type { Command } from 'commander';
 import type { BaseModel, BaseModelVersion } from '../../remote/client.ts';
 import { createOutput } from '../../output.ts';
 import { addLimit, collect, cutNote, type LimitOptions } from '../../remote/collect.ts';
-import { findBaseVersion } from '../../remote/find.ts';
+import { findBaseVersion, splitReference } from '../../remote/find.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { painterOf, paintState } from '../../screen/paint.ts';
-import { note, printTable } from '../../screen/print.ts';
+import { note, printJson, printTable } from '../../screen/print.ts';
 import type { Column } from '../../screen/table.ts';
 import { relativeTime } from '../../screen/text.ts';
 import { baseVersionRows } from './base-version-text.ts';
+
+interface RegisterOptions extends ServiceOptions {
+  readonly path: string;
+  readonly servingName?: string;
+  readonly retiresAt?: string;
+}
 
 const MODELS: readonly Column<BaseModel>[] = [
   { heading: 'BASE MODEL', value: ({ id }) => id },
@@ -36,10 +42,21 @@ const VERSIONS: readonly Column<BaseModelVersion>[] = [
 ];
 
 export function register(program: Command): void {
-  const models = program.command('base-models').description('See the base models of a running service.');
+  const models = program
+    .command('base-models')
+    .description('See the base models of a running service, and create one.');
   const list = models.command('ls').description('List base models, the newest first.').action(listModels);
   addServiceOptions(addLimit(list), ['readapt base-models ls']);
-  const versions = program.command('base-versions').description('See the versions of base models.');
+  const creating = models
+    .command('create')
+    .description('Create a base model, which has no version yet.')
+    .argument('<name>', 'Its name.')
+    .action(createModel);
+  addServiceOptions(creating, ['readapt base-models create my-llama']);
+  registerVersions(program.command('base-versions').description('See the versions of base models, and register one.'));
+}
+
+function registerVersions(versions: Command): void {
   const listing = versions
     .command('ls')
     .description('List the versions of a base model, the newest first.')
@@ -52,6 +69,17 @@ export function register(program: Command): void {
     .argument('<version>', 'MODEL@VERSION, or the identifier.')
     .action(getVersion);
   addServiceOptions(getting, ['readapt base-versions get my-llama@2']);
+  const adding = versions
+    .command('register')
+    .description(
+      'Register a version of a base model, and begin nothing. `rollout create --path` registers one and begins.',
+    )
+    .argument('<version>', 'MODEL@VERSION.')
+    .requiredOption('--path <folder>', "Folder of the model files on the service's machine.")
+    .option('--serving-name <name>', 'What serving engines call the version. (default: --path)')
+    .option('--retires-at <time>', 'When the version is no longer served, as 2027-01-31T00:00:00Z.')
+    .action(registerVersion);
+  addServiceOptions(adding, ['readapt base-versions register my-llama@1 --path /models/my-llama-v1']);
 }
 
 async function listModels(options: ServiceOptions & LimitOptions): Promise<void> {
@@ -61,6 +89,28 @@ async function listModels(options: ServiceOptions & LimitOptions): Promise<void>
   );
   printTable(options, { document: found, rows: found.data, columns: MODELS, empty: 'there are no base models' });
   if (found.has_more) note(cutNote(found));
+}
+
+async function createModel(name: string, options: ServiceOptions): Promise<void> {
+  const { createBaseModel } = await import('../../remote/client.ts');
+  const model = await withService(options, ({ client }) => createBaseModel({ client, body: { name } }));
+  if (options.json) printJson(model);
+  else process.stdout.write(`base model ${model.name} (${model.id}) is created\n`);
+}
+
+async function registerVersion(reference: string, options: RegisterOptions): Promise<void> {
+  const { createBaseModelVersion } = await import('../../remote/client.ts');
+  const { model, version } = splitReference(reference);
+  const { path, servingName, retiresAt } = options;
+  const body = {
+    ...{ version, path, rollout: false as const },
+    ...(servingName !== undefined && { serving_name: servingName }),
+    ...(retiresAt !== undefined && { retires_at: retiresAt }),
+  };
+  const request = { path: { model }, body };
+  const created = await withService(options, ({ client }) => createBaseModelVersion({ client, ...request }));
+  if (options.json) return printJson(created.base_model_version);
+  process.stdout.write(`${reference} (${created.base_model_version.id}) is registered\n`);
 }
 
 async function listVersions(model: string, options: ServiceOptions & LimitOptions): Promise<void> {

@@ -13,6 +13,7 @@ export interface CreateOptions extends ServiceOptions, PolicyFlags {
   readonly file?: string;
   readonly dryRun?: boolean;
   readonly watch?: boolean;
+  readonly untilWaiting?: boolean;
   readonly control?: 'none' | 'sample' | 'all';
   readonly controlFraction?: number;
 }
@@ -47,6 +48,7 @@ export function addCreate(rollout: Command): void {
     .option('--file <file>', 'File in YAML or JSON with what the rollout is to do. Flags go before it.')
     .option('--dry-run', 'Say what the rollout would do and how long it would take, and begin nothing.')
     .option('--watch', 'Follow the rollout until it has ended.')
+    .option('--until-waiting', 'With --watch: end also when the rollout is paused, or a wave waits for an approval.')
     .addOption(
       new Option('--control <which>', 'Adapters that are also trained from scratch, to measure the speed-up.').choices([
         'none',
