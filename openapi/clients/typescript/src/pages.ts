@@ -1,5 +1,10 @@
 /** The position with which each kind of list goes on, and the parameter that takes it. */
-const POSITIONS = { next_cursor: 'cursor', next_after: 'after', next_since_id: 'since_id' } as const;
+const POSITIONS = {
+  next_cursor: 'cursor',
+  next_after: 'after',
+  next_since_id: 'since_id',
+  next_changed_after: 'changed_after',
+} as const;
 
 type ItemOf<Page> = NonNullable<Page> extends { data: readonly (infer Item)[] } ? Item : never;
 
