@@ -23,42 +23,68 @@ export interface TableOptions {
 const GAP = 2;
 /** Columns that shrink keep this width, so that something can be recognized. */
 const LEAST_WIDTH = 8;
+/** So many columns are never left out: what it is, and what it is called. */
+const LEAST_COLUMNS = 2;
 
-/** Renders rows below their headings, aligned, each as one line that ends with a line feed. */
+/**
+ * Renders rows below their headings, aligned, each as one line that ends with a line feed. Where the terminal is too narrow, columns that
+ * shrink are cut, then columns are left out from the right, then lines are cut.
+ */
 export function renderTable<T>(rows: readonly T[], columns: readonly Column<T>[], options: TableOptions): string {
-  const cells = rows.map((row) => columns.map((column) => printable(column.value(row))));
-  const natural = columns.map(({ heading }, at) =>
-    Math.max(stringWidth(heading), ...cells.map((line) => stringWidth(line[at] ?? ''))),
+  const { width, paint = plain } = options;
+  const fitted = fit(
+    columns.map((column) => measured(column, rows)),
+    width,
   );
-  const widths = options.width === null ? natural : fit(natural, columns, options.width);
-  const paint = options.paint ?? plain;
-  const headings = columns.map((column, at) => paint('bold', cell(column.heading, widths[at] ?? 0, column.align)));
+  const headings = fitted.map((column) => paint('bold', cell(column.heading, column)));
   const lines = rows.map((row, line) =>
-    columns.map((column, at) => {
-      const shown = cell(cells[line]?.[at] ?? '', widths[at] ?? 0, column.align);
+    fitted.map((column) => {
+      const shown = cell(column.cells[line] ?? '', column);
       return column.color === undefined ? shown : column.color(row, shown, paint);
     }),
   );
-  return [headings, ...lines].map((line) => `${line.join(' '.repeat(GAP)).trimEnd()}\n`).join('');
+  return [headings, ...lines]
+    .map((line) => line.join(' '.repeat(GAP)).trimEnd())
+    .map((line) => `${width === null ? line : cut(line, width)}\n`)
+    .join('');
 }
 
-/** Takes from the widest column that shrinks until the table fits or none can give more. */
-function fit<T>(natural: readonly number[], columns: readonly Column<T>[], available: number): number[] {
-  const widths = [...natural];
-  let excess = widths.reduce((sum, width) => sum + width + GAP, -GAP) - available;
-  while (excess > 0) {
-    const widest = columns.reduce(
-      (best, { shrinks }, at) => (shrinks === true && (widths[at] ?? 0) > (widths[best] ?? LEAST_WIDTH) ? at : best),
+/** A column with what is in its cells, and how wide it is. */
+interface Measured<T> extends Column<T> {
+  readonly cells: readonly string[];
+  readonly width: number;
+}
+
+function measured<T>(column: Column<T>, rows: readonly T[]): Measured<T> {
+  const cells = rows.map((row) => printable(column.value(row)));
+  // A list may have more rows than a call may have arguments.
+  const width = cells.reduce((widest, text) => Math.max(widest, stringWidth(text)), stringWidth(column.heading));
+  return { ...column, cells, width };
+}
+
+/** Narrows columns to a width, as far as that is possible. */
+function fit<T>(columns: readonly Measured<T>[], available: number | null): readonly Measured<T>[] {
+  if (available === null) return columns;
+  const narrowed = [...columns];
+  for (let excess = widthOf(columns) - available; excess > 0; excess--) {
+    const widest = narrowed.reduce(
+      (best, { shrinks, width }, at) =>
+        shrinks === true && width > (narrowed[best]?.width ?? LEAST_WIDTH) ? at : best,
       -1,
     );
-    if (widest < 0) break;
-    widths[widest] = (widths[widest] ?? 0) - 1;
-    excess--;
+    const column = narrowed[widest];
+    if (column === undefined) break;
+    narrowed[widest] = { ...column, width: column.width - 1 };
   }
-  return widths;
+  const isTooWide = widthOf(narrowed) > available && columns.length > LEAST_COLUMNS;
+  return isTooWide ? fit(columns.slice(0, -1), available) : narrowed;
 }
 
-function cell(text: string, width: number, align: 'right' | undefined): string {
+function widthOf(columns: readonly { readonly width: number }[]): number {
+  return columns.reduce((sum, { width }) => sum + width + GAP, -GAP);
+}
+
+function cell(text: string, { width, align }: { readonly width: number; readonly align?: 'right' }): string {
   const shown = cut(text, width);
   const padding = ' '.repeat(Math.max(0, width - stringWidth(shown)));
   return align === 'right' ? `${padding}${shown}` : `${shown}${padding}`;

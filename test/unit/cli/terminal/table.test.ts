@@ -34,7 +34,16 @@ describe('a table', () => {
     const lines = renderTable(rows, COLUMNS, { width: 30 }).trimEnd().split('\n');
     expect(lines[2]).toBe('adp_22  a name that is…      7');
     expect(Math.max(...lines.map((line) => line.length))).toBe(30);
-    expect(renderTable(rows, COLUMNS, { width: 5 })).toContain('adp_22  a name …      7');
+  });
+
+  it('leaves out columns from the right where cutting is not enough, and cuts lines in the end', () => {
+    expect(renderTable(rows, COLUMNS, { width: 18 })).toBe('ID      NAME\nadp_1   a\nadp_22  a name th…\n');
+    expect(renderTable(rows, COLUMNS, { width: 9 })).toBe('ID      …\nadp_1   a\nadp_22  …\n');
+  });
+
+  it('has room for more rows than a call takes arguments', () => {
+    const many = Array.from({ length: 200_000 }, (_, count) => ({ id: 'x', name: 'y', count }));
+    expect(renderTable(many, COLUMNS, { width: null })).toMatch(/\nx +y +199999\n$/);
   });
 
   it('counts what a terminal shows: wide characters take two columns', () => {
