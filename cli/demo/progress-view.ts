@@ -1,20 +1,13 @@
 import logUpdate from 'log-update';
-import { TERMINAL_JOB_STATES } from '../../src/modules/jobs/job.states.ts';
+import { isEndOfJob, type Job } from '../../openapi/clients/typescript/src/index.ts';
 import { percent } from '../output.ts';
 import { painterOf, paintState, plain, type Paint } from '../screen/paint.ts';
-import { cut } from '../screen/table.ts';
-import type { Job as DemoJob } from './api-client.ts';
-
-/** What is shown of a job. */
-export type ShownJob = Pick<
-  DemoJob,
-  'id' | 'adapter_name' | 'kind' | 'state' | 'phase' | 'step' | 'total_steps' | 'phases'
-> & { readonly metric: Pick<DemoJob['metric'], 'name' | 'best'> };
+import { cut, sizeOf } from '../screen/table.ts';
 
 /** Shows the state of every job: on a terminal as a block that redraws itself, elsewhere as a line per change. */
 export interface ProgressView {
   /** @param heading lines above the jobs, each of which is printed when it changes where the block cannot redraw itself */
-  update(jobs: readonly ShownJob[], elapsedMs: number, heading?: readonly string[]): void;
+  update(jobs: readonly Job[], elapsedMs: number, heading?: readonly string[]): void;
   close(): void;
 }
 
@@ -26,10 +19,11 @@ function blockView(stream: NodeJS.WriteStream): ProgressView {
   const paint = painterOf(stream);
   return {
     update(jobs, elapsedMs, heading = []) {
+      const size = sizeOf(stream);
       // The cursor stands in one more line.
-      const rows = stream.rows - heading.length - 1;
+      const rows = size.rows - heading.length - 1;
       const shown = jobs.length <= rows ? jobs : mostTelling(jobs, rows - 1);
-      const width = stream.columns;
+      const width = size.columns;
       const hidden = jobs.length - shown.length;
       logUpdate(
         [
@@ -44,16 +38,16 @@ function blockView(stream: NodeJS.WriteStream): ProgressView {
 }
 
 /** The job's line with its state in color. */
-function colored({ state }: ShownJob, line: string, paint: Paint): string {
+function colored({ state }: Job, line: string, paint: Paint): string {
   return paint === plain ? line : line.replace(` ${state} `, ` ${paintState(paint, state)} `);
 }
 
 /** Of many jobs those that run, then what has ended otherwise than ready, what waits, and what is ready; as many as there is room for. */
-function mostTelling(jobs: readonly ShownJob[], room: number): ShownJob[] {
-  const rank = ({ state }: ShownJob): number => {
+function mostTelling(jobs: readonly Job[], room: number): Job[] {
+  const rank = ({ state }: Job): number => {
     if (state === 'ready') return 3;
     if (state === 'queued' || state === 'held') return 2;
-    return isTerminal(state) ? 1 : 0;
+    return isEndOfJob(state) ? 1 : 0;
   };
   return [...jobs].sort((a, b) => rank(a) - rank(b)).slice(0, Math.max(1, room));
 }
@@ -71,7 +65,7 @@ function lineView(stream: NodeJS.WriteStream): ProgressView {
       for (const job of jobs) {
         const last = shown.get(job.id);
         const told = describe(job, 0);
-        const isNews = last?.state !== job.state && (last === undefined || isTerminal(job.state));
+        const isNews = last?.state !== job.state && (last === undefined || isEndOfJob(job.state));
         const isDue = last !== undefined && last.told !== told && elapsedMs - last.at >= QUIET_MS;
         if (!isNews && !isDue) continue;
         shown.set(job.id, { state: job.state, told, at: elapsedMs });
@@ -82,8 +76,8 @@ function lineView(stream: NodeJS.WriteStream): ProgressView {
   };
 }
 
-function describe(job: ShownJob, elapsedMs: number): string {
-  const ended = isTerminal(job.state);
+function describe(job: Job, elapsedMs: number): string {
+  const ended = isEndOfJob(job.state);
   const elapsed = ended ? Object.values(job.phases).reduce((sum, phase) => sum + phase, 0) : elapsedMs;
   return [
     `${(elapsed / 1000).toFixed(1).padStart(6)} s`,
@@ -97,10 +91,6 @@ function describe(job: ShownJob, elapsedMs: number): string {
     .trimEnd();
 }
 
-export function displayName(job: Pick<ShownJob, 'adapter_name' | 'kind'>): string {
+export function displayName(job: Pick<Job, 'adapter_name' | 'kind'>): string {
   return `${job.adapter_name}${job.kind === 'control' ? ' (control)' : ''}`;
-}
-
-export function isTerminal(state: string): boolean {
-  return TERMINAL_JOB_STATES.some((terminal) => terminal === state);
 }

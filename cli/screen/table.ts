@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
-import stringWidth from 'string-width';
+import wideWidth from 'string-width';
 import { printable } from './text.ts';
 import { plain, type Paint } from './paint.ts';
 
@@ -88,6 +88,18 @@ function cell(text: string, { width, align }: { readonly width: number; readonly
   const shown = cut(text, width);
   const padding = ' '.repeat(Math.max(0, width - stringWidth(shown)));
   return align === 'right' ? `${padding}${shown}` : `${shown}${padding}`;
+}
+
+const ASCII = /^[\x20-\x7e]*$/;
+
+/** Columns of the terminal that a text takes. Most have one for each character, which is found out much faster. */
+function stringWidth(text: string): number {
+  return ASCII.test(text) ? text.length : wideWidth(text);
+}
+
+/** The size of a terminal; some say that they have none. */
+export function sizeOf({ columns, rows }: NodeJS.WriteStream): { columns: number; rows: number } {
+  return { columns: columns > 0 ? columns : 80, rows: rows > 0 ? rows : 24 };
 }
 
 const graphemes = new Intl.Segmenter();

@@ -8,6 +8,7 @@ const UNPRINTABLE = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu;
  * was printed before.
  */
 export function printable(text: string): string {
+  if (/^[\x20-\x7e]*$/.test(text)) return text;
   return stripVTControlCharacters(text).replace(UNPRINTABLE, ' ');
 }
 

@@ -1,7 +1,7 @@
-import { createProgressView, isTerminal, type ProgressView } from '../demo/progress-view.ts';
+import { createProgressView, type ProgressView } from '../demo/progress-view.ts';
 import { EXIT, UnsuccessfulResult } from '../errors.ts';
 import { duration } from '../output.ts';
-import type { Job, Rollout } from '../remote/client.ts';
+import { isEndOfJob, isEndOfRollout, type Job, type Rollout } from '../remote/client.ts';
 import type { Service, ServiceOptions } from '../remote/service.ts';
 import { countsText, whyWaiting } from '../commands/rollout/rollout-text.ts';
 import { painterOf, paintState } from '../screen/paint.ts';
@@ -45,11 +45,7 @@ export async function watchRollout({ client }: Service, rolloutId: string, optio
 
 function isOver(rollout: Rollout, jobs: ReadonlyMap<string, Job>, { untilWaiting = false }: WatchOptions): boolean {
   if (untilWaiting && waits(rollout)) return true;
-  return isEnded(rollout) && [...jobs.values()].every(({ state }) => isTerminal(state));
-}
-
-function isEnded({ state }: Rollout): boolean {
-  return state === 'completed' || state === 'failed' || state === 'cancelled';
+  return isEndOfRollout(rollout.state) && [...jobs.values()].every(({ state }) => isEndOfJob(state));
 }
 
 function waits({ state, waves }: Rollout): boolean {
@@ -59,7 +55,8 @@ function waits({ state, waves }: Rollout): boolean {
 /** Says by the exit code how a rollout has ended. */
 function judge({ rollout, jobs }: Watched): void {
   const { id, state, error } = rollout;
-  if (!isEnded(rollout)) throw new UnsuccessfulResult(`rollout ${id} is ${state}: ${whyWaiting(rollout)}`, EXIT.waits);
+  if (!isEndOfRollout(rollout.state))
+    throw new UnsuccessfulResult(`rollout ${id} is ${state}: ${whyWaiting(rollout)}`, EXIT.waits);
   if (state !== 'completed') {
     throw new UnsuccessfulResult(
       `rollout ${id} is ${state}${error === null ? '' : `: ${error.message}`}`,
@@ -117,7 +114,8 @@ function heading(rollout: Rollout): string[] {
   const paint = painterOf(process.stdout);
   const wave = waves === null || waves.total < 2 ? '' : ` · wave ${waves.released} of ${waves.total}`;
   const waiting = whyWaiting(rollout);
-  const end = summary.makespan_ms !== null && isEnded(rollout) ? ` · makespan ${duration(summary.makespan_ms)}` : '';
+  const end =
+    summary.makespan_ms !== null && isEndOfRollout(rollout.state) ? ` · makespan ${duration(summary.makespan_ms)}` : '';
   return [
     `${id} · ${model} ${version} · ${paintState(paint, state)}${wave} · ${countsText(jobs, paint)}${end}`,
     ...(waiting === null ? [] : [`  ${waiting}`]),

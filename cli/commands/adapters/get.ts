@@ -6,7 +6,7 @@ import { findAdapter } from '../../remote/find.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { painterOf } from '../../screen/paint.ts';
 import { printJson } from '../../screen/print.ts';
-import { renderTable, type Column } from '../../screen/table.ts';
+import { renderTable, sizeOf, type Column } from '../../screen/table.ts';
 import { relativeTime } from '../../screen/text.ts';
 
 /** Versions that are shown, the newest first. */
@@ -42,7 +42,7 @@ async function get(reference: string, options: ServiceOptions): Promise<void> {
   if (options.json) return printJson({ ...adapter, versions });
   const served = new Set(adapter.current.map(({ version_id: id }) => id));
   const rows = versions.map((version) => ({ ...version, served: served.has(version.id) }));
-  const width = process.stdout.isTTY === true ? process.stdout.columns : null;
+  const width = process.stdout.isTTY === true ? sizeOf(process.stdout).columns : null;
   const table = renderTable(rows, COLUMNS, { width, paint: painterOf(process.stdout) });
   createOutput(options).result({}, rowsOf(adapter), versions.length === 0 ? '' : `\n${table}`);
 }

@@ -3,7 +3,7 @@ import type { Event } from '../../remote/client.ts';
 import { UsageError } from '../../errors.ts';
 import type { Service } from '../../remote/service.ts';
 import { painterOf, paintState } from '../../screen/paint.ts';
-import { cut } from '../../screen/table.ts';
+import { cut, sizeOf } from '../../screen/table.ts';
 import { printable } from '../../screen/text.ts';
 import { untilInterrupted } from '../../watch/until-interrupted.ts';
 import type { EventOptions } from './events.ts';
@@ -66,7 +66,7 @@ function lineOf({ occurred_at: time, type, subject_id: subject, data }: Event): 
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
     .join(' ');
   const line = printable(`${time.slice(0, 19)}Z  ${type.padEnd(26)}  ${subject}  ${details}`);
-  const shown = process.stdout.isTTY === true ? cut(line, process.stdout.columns) : line;
+  const shown = process.stdout.isTTY === true ? cut(line, sizeOf(process.stdout).columns) : line;
   const [, state = ''] = type.split('.');
   return shown.replace(type, paintState(paint, state, type)).trimEnd();
 }
