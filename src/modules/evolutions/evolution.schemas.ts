@@ -1,20 +1,35 @@
 import Type, { type Static } from 'typebox';
 import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 
+const AdviceReason = Type.Object(
+  {
+    code: Type.String({ description: 'The reason, for programs.' }),
+    message: Type.String({ description: 'The reason, for people.' }),
+  },
+  { title: 'AdviceReason', description: 'A reason for an advice.' },
+);
+
+export const EvolutionAdvice = Type.Object(
+  {
+    verdict: Type.Enum(['reuse', 'revert', 'search', 'retrain', 'incompatible'] as const, {
+      title: 'AdviceVerdict',
+      description: 'What is likely to work for adapters of that version. Jobs follow their own strategy and gate.',
+    }),
+    reasons: Type.Array(AdviceReason, { description: 'Why.' }),
+  },
+  { title: 'EvolutionAdvice', description: 'What the change of the base suggests for its adapters.' },
+);
+export type EvolutionAdvice = Static<typeof EvolutionAdvice>;
+
 const summary = {
   old_base_model_version_id: Id('baseModelVersion', 'The version that adapters come from.'),
   state: Type.Enum(['pending', 'ready', 'failed'] as const, {
-    description: '`failed`: no adapter can be carried over, because the versions are incompatible.',
+    title: 'EvolutionState',
+    description:
+      'How far the analysis of the change is. `failed`: no adapter can be carried over, because the versions are incompatible.',
   }),
   drift: Nullable(Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖ over all modules that adapters can change.' })),
-  advice: Nullable(
-    Type.Object({
-      verdict: Type.Enum(['reuse', 'revert', 'search', 'retrain', 'incompatible'] as const, {
-        description: 'What is likely to work for adapters of that version. Jobs follow their own strategy and gate.',
-      }),
-      reasons: Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
-    }),
-  ),
+  advice: Nullable(EvolutionAdvice),
 };
 
 /** An evolution as a rollout shows it. */

@@ -1,2 +1,2 @@
 export { adviceOf, type StoredDifference } from './advice.ts';
-export { RolloutEvolution } from './evolution.schemas.ts';
+export { EvolutionAdvice, RolloutEvolution } from './evolution.schemas.ts';

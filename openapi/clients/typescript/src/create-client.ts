@@ -32,15 +32,9 @@ export function createClient({ baseUrl, apiKey, retries, fetch: given }: ClientS
       baseUrl: baseUrl.replace(/\/+$/, ''),
       auth: () => (typeof apiKey === 'string' ? apiKey : apiKey()),
       fetch: retryingFetch(fetchOnce, options),
-      bodySerializer: serializeBody,
       throwOnError: true,
     }),
   );
   client.interceptors.error.use((error, response, request) => errorOf(error, response, request));
   return { ...client, fetchOnce, retries: options };
-}
-
-/** Files and bytes are sent as they are, and everything else as JSON. */
-function serializeBody(body: unknown): BodyInit {
-  return body instanceof Blob || body instanceof Uint8Array ? (body as BodyInit) : JSON.stringify(body);
 }
