@@ -1,15 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { several } from '../../remote/collect.ts';
-import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
-
-export interface EventOptions extends ServiceOptions {
-  readonly follow?: boolean;
-  readonly since?: string;
-  readonly rollout?: string;
-  readonly job?: string;
-  readonly type?: readonly string[];
-  readonly limit?: number;
-}
+import { addServiceOptions, withService } from '../../remote/service.ts';
+import type { EventOptions } from './event-options.ts';
 
 const NOTES = `
 A position is the \`sequence\` of an event, or 0 for the oldest one that is kept. With --follow and without --since, events are printed

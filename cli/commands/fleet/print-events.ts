@@ -6,7 +6,7 @@ import { painterOf, paintState } from '../../screen/paint.ts';
 import { cut, sizeOf } from '../../screen/table.ts';
 import { printable } from '../../screen/text.ts';
 import { untilInterrupted } from '../../watch/until-interrupted.ts';
-import type { EventOptions } from './events.ts';
+import type { EventOptions } from './event-options.ts';
 
 /** Prints events as they happen, until somebody stops or so many are printed as were asked for. */
 export async function followAll({ client }: Service, options: EventOptions): Promise<void> {

@@ -1,29 +1,10 @@
 import { Option, type Command } from 'commander';
-import type { Job, JobFilter } from '../../remote/client.ts';
+import type { Job } from '../../remote/client.ts';
 import { UsageError } from '../../errors.ts';
 import { labels, several } from '../../remote/collect.ts';
-import type { YesOption } from '../../remote/decided.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { printJson } from '../../screen/print.ts';
-
-/** What can be done to jobs. */
-export type JobAction = 'pause' | 'resume' | 'cancel' | 'retry';
-
-export interface ActionOptions extends ServiceOptions, YesOption {
-  readonly rollout?: string;
-  readonly state?: JobFilter['states'];
-  readonly tenant?: readonly string[];
-  readonly adapter?: readonly string[];
-  readonly error?: readonly string[];
-  readonly label?: Readonly<Record<string, string>>;
-  readonly all?: boolean;
-  readonly dryRun?: boolean;
-  readonly strategy?: string;
-  readonly prefer?: string;
-  readonly maxSteps?: number;
-  readonly learningRate?: number;
-  readonly searchEvaluations?: number;
-}
+import type { ActionOptions, JobAction } from './action-options.ts';
 
 const DESCRIPTIONS: Readonly<Record<JobAction, string>> = {
   pause: 'Stop jobs, which keep what they have done.',

@@ -4,7 +4,7 @@ import { decided } from '../../remote/decided.ts';
 import { identifier } from '../../remote/find.ts';
 import type { Service } from '../../remote/service.ts';
 import { note, printJson } from '../../screen/print.ts';
-import type { ActionOptions, JobAction } from './actions.ts';
+import type { ActionOptions, JobAction } from './action-options.ts';
 import { retryOf } from './change-job.ts';
 
 /** How many jobs were changed, or would be. */

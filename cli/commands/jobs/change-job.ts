@@ -2,7 +2,7 @@ import type { Job, RetryJob } from '../../remote/client.ts';
 import { UsageError } from '../../errors.ts';
 import { identifier } from '../../remote/find.ts';
 import type { Service } from '../../remote/service.ts';
-import type { ActionOptions, JobAction } from './actions.ts';
+import type { ActionOptions, JobAction } from './action-options.ts';
 
 interface Change {
   readonly id: string;

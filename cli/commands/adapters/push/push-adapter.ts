@@ -5,7 +5,7 @@ import { gateOf } from '../../../options/gate-options.ts';
 import { findAdapter } from '../../../remote/find.ts';
 import type { Service } from '../../../remote/service.ts';
 import { note, printJson } from '../../../screen/print.ts';
-import type { PushOptions } from './push.ts';
+import type { PushOptions } from './push-options.ts';
 
 /** Imports a folder as a version of an adapter, which is created with its dataset where there is none of the name. */
 export async function pushAdapter(service: Service, folder: string, options: PushOptions): Promise<void> {

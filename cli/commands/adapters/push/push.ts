@@ -1,20 +1,9 @@
 import { Option, type Command } from 'commander';
-import { METRICS, type MetricName } from '../../../../core/options/metrics.ts';
-import type { GateOptions } from '../../../options/gate-options.ts';
+import { METRICS } from '../../../../core/options/metrics.ts';
 import { addOptionsLater } from '../../../options/later-options.ts';
 import { labels } from '../../../remote/collect.ts';
-import { addServiceOptions, withService, type ServiceOptions } from '../../../remote/service.ts';
-
-export interface PushOptions extends ServiceOptions, GateOptions {
-  readonly name: string;
-  readonly baseModel?: string;
-  readonly baseVersion: string;
-  readonly data?: string;
-  readonly dataset?: string;
-  readonly metric?: MetricName;
-  readonly label?: Readonly<Record<string, string>>;
-  readonly tenant?: string;
-}
+import { addServiceOptions, withService } from '../../../remote/service.ts';
+import type { PushOptions } from './push-options.ts';
 
 const EXAMPLES = [
   '# a new adapter, with the rows of its task and a gate',

@@ -6,7 +6,7 @@ import type { Service } from '../../../remote/service.ts';
 import { note, printJson } from '../../../screen/print.ts';
 import { printable } from '../../../screen/text.ts';
 import { untilInterrupted } from '../../../watch/until-interrupted.ts';
-import type { CreateOptions } from './create.ts';
+import type { CreateOptions } from './create-options.ts';
 import type { RolloutRequest, VersionOf } from './rollout-request.ts';
 
 /** Begins a rollout and, with `--watch`, follows it. */

@@ -1,22 +1,9 @@
 import { Option, type Command } from 'commander';
 import { addOptionsLater } from '../../../options/later-options.ts';
-import { addServiceOptions, withService, type ServiceOptions } from '../../../remote/service.ts';
+import { addServiceOptions, withService } from '../../../remote/service.ts';
 import { number } from '../../../options/parsers.ts';
-import { addPolicyOptions, type PolicyFlags } from './policy-options.ts';
-
-export interface CreateOptions extends ServiceOptions, PolicyFlags {
-  readonly baseModel?: string;
-  readonly baseVersion?: string;
-  readonly path?: string;
-  readonly servingName?: string;
-  readonly retiresAt?: string;
-  readonly file?: string;
-  readonly dryRun?: boolean;
-  readonly watch?: boolean;
-  readonly untilWaiting?: boolean;
-  readonly control?: 'none' | 'sample' | 'all';
-  readonly controlFraction?: number;
-}
+import type { CreateOptions } from './create-options.ts';
+import { addPolicyOptions } from './policy-options.ts';
 
 const EXAMPLES = [
   '# what a rollout to a new version would do, and how long it would take; the version is registered by that',

@@ -1,7 +1,7 @@
 import type { RolloutOptions } from '../../../remote/client.ts';
 import { UsageError } from '../../../errors.ts';
 import { givenJobOptions } from '../../../options/job-options.ts';
-import type { CreateOptions } from './create.ts';
+import type { CreateOptions } from './create-options.ts';
 import { policyOf } from './policy-options.ts';
 import { readRolloutFile } from './rollout-file.ts';
 
