@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander';
 import type { Job } from '../../remote/client.ts';
 import { UsageError } from '../../errors.ts';
+import { integer, number } from '../../options/parsers.ts';
 import { labels, several } from '../../remote/collect.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { printJson } from '../../screen/print.ts';
@@ -62,9 +63,13 @@ function addRetryOptions(command: Command): void {
     .optionsGroup('Options that the jobs have of their own from then on:')
     .option('--strategy <name>', 'How adapters are carried over.')
     .option('--prefer <what>', 'What the strategy auto keeps where it cannot keep both: old_behavior or new_base.')
-    .option('--max-steps <n>', 'Largest number of optimizer steps.', Number)
-    .option('--learning-rate <x>', 'Peak learning rate.', Number)
-    .option('--search-evaluations <n>', 'Number of coefficient pairs that the search may measure.', Number);
+    .option('--max-steps <n>', 'Largest number of optimizer steps.', integer(0))
+    .option(
+      '--learning-rate <x>',
+      'Peak learning rate.',
+      number((value) => value > 0, 'a positive number'),
+    )
+    .option('--search-evaluations <n>', 'Number of coefficient pairs that the search may measure.', integer(0));
 }
 
 async function run(action: JobAction, ids: readonly string[], options: ActionOptions): Promise<void> {

@@ -66,7 +66,12 @@ function certificateRows({ certificate }: Job): Row[] {
   if (certificate === null) return [];
   const { verdict, confidence, rows, looks, rows_needed: needed } = certificate;
   const more = verdict === 'inconclusive' && needed !== null ? `, about ${needed} would decide` : '';
-  return [['certificate', `${verdict} at ${percent(confidence, 0)}, ${rows} gate rows${more}, ${looks} looks`]];
+  return [
+    [
+      'certificate',
+      `${verdict} at ${percent(confidence, 0)}, ${rows} gate rows${more}, ${looks} ${looks === 1 ? 'look' : 'looks'}`,
+    ],
+  ];
 }
 
 function phasesText({ phases, attempt }: Job): string {
