@@ -5,7 +5,7 @@ import * as profiles from './commands/access/profiles.ts';
 import * as adapters from './commands/adapters/adapters.ts';
 import * as audit from './commands/audit/export.ts';
 import * as bases from './commands/bases/bases.ts';
-import * as completion from './commands/completion.ts';
+import * as completion from './commands/completion/completion.ts';
 import * as demo from './commands/demo.ts';
 import * as devices from './commands/devices.ts';
 import * as evaluate from './commands/eval.ts';

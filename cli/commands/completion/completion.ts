@@ -1,5 +1,5 @@
 import { Argument, type Command } from 'commander';
-import { addAllOptions } from '../options/later-options.ts';
+import { addAllOptions } from '../../options/later-options.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
@@ -20,7 +20,7 @@ export function register(program: Command): void {
 }
 
 async function print(program: Command, shell: Shell): Promise<void> {
-  const { commandTree } = await import('../completion/command-tree.ts');
+  const { commandTree } = await import('./command-tree.ts');
   await addAllOptions(program);
   process.stdout.write((await writerOf(shell))(commandTree(program)));
 }
@@ -28,10 +28,10 @@ async function print(program: Command, shell: Shell): Promise<void> {
 async function writerOf(shell: Shell) {
   switch (shell) {
     case 'bash':
-      return (await import('../completion/bash.ts')).bashCompletion;
+      return (await import('./bash.ts')).bashCompletion;
     case 'zsh':
-      return (await import('../completion/zsh.ts')).zshCompletion;
+      return (await import('./zsh.ts')).zshCompletion;
     case 'fish':
-      return (await import('../completion/fish.ts')).fishCompletion;
+      return (await import('./fish.ts')).fishCompletion;
   }
 }
