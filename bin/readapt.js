@@ -6,5 +6,10 @@ import { existsSync } from 'node:fs';
 const sources = new URL('../cli/main.ts', import.meta.url);
 const isCheckout = existsSync(sources);
 if (isCheckout) (await import('tsx/esm/api')).register();
+// Who reads the output may have seen enough, as `| head` has. That is no error to be told of; shells know it by this code.
+process.stdout.on('error', (error) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(141);
+});
 const { main } = await import(isCheckout ? sources.href : '../dist/cli/main.js');
 process.exitCode = await main(process.argv.slice(2));

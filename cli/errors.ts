@@ -15,30 +15,71 @@ export class UsageError extends Error {
   }
 }
 
-/** The command has printed its result, which is a failure. The exit code is 1, and stderr gets one more line. */
-export class UnsuccessfulResult extends Error {}
+/** The exit codes of commands, besides 130 and 143 of an interruption. */
+export const EXIT = {
+  done: 0,
+  /** Failed at work, or with a result that is a failure; also what may pass by itself. */
+  failed: 1,
+  /** Nothing helps but another argument, file or setting. */
+  usage: 2,
+  /** Not signed in, or not allowed. */
+  refused: 3,
+  /** What was named does not exist, or belongs to another tenant. */
+  notFound: 4,
+  /** What was watched has ended otherwise than it should. */
+  endedBadly: 5,
+  /** What was watched waits for a person. */
+  waits: 6,
+} as const;
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** The command has printed its result, which is a failure. The exit code is 1 unless it is given, and stderr gets one more line. */
+export class UnsuccessfulResult extends Error {
+  readonly exitCode: ExitCode;
+
+  constructor(message: string, exitCode: ExitCode = EXIT.failed) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+/** A service has refused a request or cannot be reached, or there is no key to ask it with. */
+export class ServiceError extends Error {
+  /** What is wrong, for programs: the code of the service's problem, or one of the command's own. */
+  readonly code: string;
+  readonly exitCode: ExitCode;
+
+  constructor(message: string, { code, exitCode }: { readonly code: string; readonly exitCode: ExitCode }) {
+    super(message);
+    this.name = 'ServiceError';
+    this.code = code;
+    this.exitCode = exitCode;
+  }
+}
 
 /** Node's codes for a wrong path. */
 const BAD_PATH_CODES = new Set(['EACCES', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', 'ENOENT', 'ENOTDIR', 'EPERM', 'EROFS']);
 
 /**
- * Returns the exit code: 0 done (also `--help`), 1 failed, 130 or 143 interrupted, and 2 if nothing helps but another
+ * Returns the exit code: 0 done (also `--help`), 130 or 143 interrupted, and else one of {@link EXIT}: 2 if nothing helps but another
  * argument, file or setting, so that it would be in vain to start the same again.
  */
 export function exitCodeOf(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (error instanceof InterruptedError) return error.exitCode;
-  return isBadInput(error) ? 2 : 1;
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  if (error instanceof InterruptedError || error instanceof UnsuccessfulResult || error instanceof ServiceError) {
+    return error.exitCode;
+  }
+  return isBadInput(error) ? EXIT.usage : EXIT.failed;
 }
 
-/** Prints the error as a line on stderr and, under `--json`, as the document on stdout. */
+/** Prints the error as a line on stderr and, under `--json`, as a document on one line of stdout, as NDJSON has to be. */
 export function printError(error: unknown, json: boolean): void {
   const message = error instanceof Error ? error.message : String(error);
   // Commander has printed its own errors already.
   if (!(error instanceof CommanderError)) process.stderr.write(`readapt: ${message}\n`);
   if (process.env.READAPT_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   if (json && !(error instanceof UnsuccessfulResult))
-    process.stdout.write(`${JSON.stringify({ error: { code: codeOf(error), message } }, null, 2)}\n`);
+    process.stdout.write(`${JSON.stringify({ error: { code: codeOf(error), message } })}\n`);
 }
 
 function isBadInput(error: unknown): boolean {

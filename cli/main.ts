@@ -1,15 +1,25 @@
 import { Command } from 'commander';
+import * as login from './commands/access/login.ts';
+import * as logout from './commands/access/logout.ts';
+import * as profiles from './commands/access/profiles.ts';
+import * as adapters from './commands/adapters/adapters.ts';
 import * as audit from './commands/audit/export.ts';
+import * as bases from './commands/bases/bases.ts';
+import * as completion from './commands/completion/completion.ts';
 import * as demo from './commands/demo.ts';
 import * as devices from './commands/devices.ts';
 import * as evaluate from './commands/eval.ts';
+import * as events from './commands/fleet/events.ts';
+import * as workers from './commands/fleet/workers.ts';
 import * as generate from './commands/generate.ts';
 import * as graph from './commands/graph.ts';
 import * as inspect from './commands/inspect.ts';
+import * as jobs from './commands/jobs/jobs.ts';
 import * as keys from './commands/keys/keys.ts';
 import * as migrate from './commands/migrate.ts';
 import * as openapi from './commands/openapi.ts';
 import * as rebase from './commands/rebase.ts';
+import * as rollout from './commands/rollout/rollout.ts';
 import * as serve from './commands/serve.ts';
 import * as train from './commands/train.ts';
 import * as worker from './commands/worker.ts';
@@ -24,34 +34,29 @@ interface CommandModule {
   register(program: Command): void;
 }
 
-/** Every subcommand, in the order of `readapt --help`. */
-const COMMANDS: readonly CommandModule[] = [
-  demo,
-  rebase,
-  train,
-  evaluate,
-  generate,
-  inspect,
-  graph,
-  devices,
-  serve,
-  worker,
-  migrate,
-  keys,
-  audit,
-  openapi,
-];
+/** Every subcommand, in the order of `readapt --help`, under its heading there. */
+const COMMANDS: Readonly<Record<string, readonly CommandModule[]>> = {
+  'Try it:': [demo],
+  'Adapters and models in files:': [rebase, train, evaluate, generate, inspect, graph, devices],
+  'Running the service:': [serve, worker, migrate, keys, audit, openapi],
+  'Using a running service:': [login, logout, profiles, rollout, jobs, adapters, bases, workers, events],
+  'This command:': [completion],
+};
 
 /** Makes the parser of the whole command line. It throws a CommanderError where it would exit. */
 function createProgram(): Command {
   const program = new Command('readapt')
     .description("When the base model moves, every tenant's LoRA adapter moves with it.")
     .helpOption('-h, --help', 'Show this help.')
+    .commandsGroup('This command:')
     .helpCommand('help [command]', 'Show the help of a command.')
     .configureHelp(HELP)
     .enablePositionalOptions()
     .showSuggestionAfterError();
-  for (const command of COMMANDS) command.register(program);
+  for (const [heading, modules] of Object.entries(COMMANDS)) {
+    program.commandsGroup(heading);
+    for (const command of modules) command.register(program);
+  }
   for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])]) {
     command.exitOverride();
   }
@@ -61,14 +66,14 @@ function createProgram(): Command {
 /**
  * Runs one command line.
  * @param args the arguments after `readapt`
- * @returns the exit code: 0 done, 1 failed, 2 wrong usage, input or setting, 130 or 143 interrupted
+ * @returns the exit code, as {@link exitCodeOf} says
  */
 export async function main(args: readonly string[]): Promise<number> {
   try {
     const program = createProgram();
-    // Commander's `help rebase` would leave out the options that `rebase --help` loads.
-    const explained = args[0] === 'help' && program.commands.find((command) => command.name() === args[1]);
-    await program.parseAsync(explained ? [explained.name(), '--help'] : args, { from: 'user' });
+    // Commander's `help rebase` would leave out the options that `rebase --help` loads, and know no commands of two words.
+    const explained = args[0] === 'help' && args.length > 1;
+    await program.parseAsync(explained ? [...args.slice(1), '--help'] : args, { from: 'user' });
     return Number(process.exitCode ?? 0);
   } catch (error) {
     const exitCode = exitCodeOf(error);

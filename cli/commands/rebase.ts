@@ -9,6 +9,7 @@ import { interruptible } from '../interruption.ts';
 import { defaultMetric, withBases } from '../loaded-bases.ts';
 import { addCommonOptions, baseNameOption, type CommonOptions } from '../options/common-options.ts';
 import type { GateOptions } from '../options/gate-options.ts';
+import { addOptionsLater } from '../options/later-options.ts';
 import { createOutput, type Output } from '../output.ts';
 import { describeEvent, flipsText, ladderTable, rebaseDocument, rebaseRows } from '../reports/rebase-report.ts';
 
@@ -45,9 +46,7 @@ export function register(program: Command): void {
         .default(undefined, 'accuracy if there are 2 to 20 distinct completions, else exact_match'),
     );
   command.option('--explain', 'Print each rung of the ladder with its gate and its time.').action(run);
-  // The tables of gates and job options load TypeBox, which would take most of the start of every other command.
-  program.hook('preSubcommand', async (_program, chosen) => {
-    if (chosen !== command) return;
+  addOptionsLater(program, command, async () => {
     const { addGateOptions } = await import('../options/gate-options.ts');
     const { addAdapterOptions, addJobOptions } = await import('../options/job-options.ts');
     addGateOptions(command);

@@ -1,38 +1,74 @@
 import logUpdate from 'log-update';
 import { isEndOfJob, type Job } from '../../openapi/clients/typescript/src/index.ts';
 import { percent } from '../output.ts';
+import { painterOf, paintState, plain, type Paint } from '../screen/paint.ts';
+import { cut, sizeOf } from '../screen/table.ts';
 
 /** Shows the state of every job: on a terminal as a block that redraws itself, elsewhere as a line per change. */
 export interface ProgressView {
-  update(jobs: readonly Job[], elapsedMs: number): void;
+  /** @param heading lines above the jobs, each of which is printed when it changes where the block cannot redraw itself */
+  update(jobs: readonly Job[], elapsedMs: number, heading?: readonly string[]): void;
   close(): void;
 }
 
 export function createProgressView(stream: NodeJS.WriteStream): ProgressView {
-  return stream.isTTY ? blockView() : lineView(stream);
+  return stream.isTTY ? blockView(stream) : lineView(stream);
 }
 
-function blockView(): ProgressView {
+function blockView(stream: NodeJS.WriteStream): ProgressView {
+  const paint = painterOf(stream);
   return {
-    update: (jobs, elapsedMs) => logUpdate(jobs.map((job) => describe(job, elapsedMs)).join('\n')),
+    update(jobs, elapsedMs, heading = []) {
+      const size = sizeOf(stream);
+      // The cursor stands in one more line.
+      const rows = size.rows - heading.length - 1;
+      const shown = jobs.length <= rows ? jobs : mostTelling(jobs, rows - 1);
+      const width = size.columns;
+      const hidden = jobs.length - shown.length;
+      logUpdate(
+        [
+          ...heading.map((line) => cut(line, width)),
+          ...shown.map((job) => colored(job, cut(describe(job, elapsedMs), width), paint)),
+          ...(hidden > 0 ? [cut(`… and ${hidden} more jobs`, width)] : []),
+        ].join('\n'),
+      );
+    },
     close: () => logUpdate.done(),
   };
 }
 
-/** Minimum time between two lines about a job whose state has not changed. */
+/** The job's line with its state in color. */
+function colored({ state }: Job, line: string, paint: Paint): string {
+  return paint === plain ? line : line.replace(` ${state} `, ` ${paintState(paint, state)} `);
+}
+
+/** Of many jobs those that run, then what has ended otherwise than ready, what waits, and what is ready; as many as there is room for. */
+function mostTelling(jobs: readonly Job[], room: number): Job[] {
+  const rank = ({ state }: Job): number => {
+    if (state === 'ready') return 3;
+    if (state === 'queued' || state === 'held') return 2;
+    return isEndOfJob(state) ? 1 : 0;
+  };
+  return [...jobs].sort((a, b) => rank(a) - rank(b)).slice(0, Math.max(1, room));
+}
+
+/** Minimum time between two lines about a job whose state has not changed, but something else has. */
 const QUIET_MS = 3000;
 
 function lineView(stream: NodeJS.WriteStream): ProgressView {
-  const shown = new Map<string, { state: string; step: number; at: number }>();
+  const shown = new Map<string, { state: string; told: string; at: number }>();
+  let said: readonly string[] = [];
   return {
-    update(jobs, elapsedMs) {
+    update(jobs, elapsedMs, heading = []) {
+      for (const line of heading) if (!said.includes(line)) stream.write(`${line}\n`);
+      said = heading;
       for (const job of jobs) {
         const last = shown.get(job.id);
+        const told = describe(job, 0);
         const isNews = last?.state !== job.state && (last === undefined || isEndOfJob(job.state));
-        const isDue =
-          last !== undefined && elapsedMs - last.at >= QUIET_MS && !isEndOfJob(job.state) && job.state !== 'queued';
+        const isDue = last !== undefined && last.told !== told && elapsedMs - last.at >= QUIET_MS;
         if (!isNews && !isDue) continue;
-        shown.set(job.id, { state: job.state, step: job.step, at: elapsedMs });
+        shown.set(job.id, { state: job.state, told, at: elapsedMs });
         stream.write(`${describe(job, elapsedMs)}\n`);
       }
     },

@@ -1,0 +1,105 @@
+import type { Adapter, CreatedAdapter } from '../../../remote/client.ts';
+import { EXIT, ServiceError, UsageError } from '../../../errors.ts';
+import { interruptible } from '../../../interruption.ts';
+import { gateOf } from '../../../options/gate-options.ts';
+import { findAdapter } from '../../../remote/find.ts';
+import type { Service } from '../../../remote/service.ts';
+import { note, printJson } from '../../../screen/print.ts';
+import type { PushOptions } from './push-options.ts';
+
+/** Imports a folder as a version of an adapter, which is created with its dataset where there is none of the name. */
+export async function pushAdapter(service: Service, folder: string, options: PushOptions): Promise<void> {
+  const { uploadAdapter } = await import('../../../remote/transfers.ts');
+  const { client } = service;
+  await interruptible(async (signal) => {
+    const found = await existing(service, options);
+    if (found !== null) refuseSettings(options, found);
+    const adapter = found ?? (await createAdapter(service, options, signal));
+    const request = { client, adapterId: adapter.id, baseModelVersion: options.baseVersion, folder, signal };
+    const version = await uploadAdapter(request);
+    if (options.json) return printJson({ adapter_id: adapter.id, created: found === null, version });
+    process.stdout.write(
+      `adapter ${adapter.name} (${adapter.id}) has version ${version.number}: ${version.id}, ${version.digest}\n`,
+    );
+  });
+}
+
+async function existing(service: Service, { name }: PushOptions): Promise<Adapter | null> {
+  return findAdapter(service, name).catch((error: unknown) => {
+    const isAbsent = error instanceof ServiceError && error.exitCode === EXIT.notFound;
+    if (isAbsent && !name.startsWith('adp_')) return null;
+    throw error;
+  });
+}
+
+/** What is only said of a new adapter would otherwise be passed over. */
+function refuseSettings(options: PushOptions, { name, id }: Adapter): void {
+  const { data, dataset, metric, label, target, margin, nonInferior } = options;
+  const given = Object.entries({ data, dataset, metric, label, target, margin, 'non-inferior': nonInferior });
+  const [first] = given.find(([, value]) => value !== undefined) ?? [];
+  if (first !== undefined) {
+    throw new UsageError(
+      `adapter ${name} (${id}) exists, and --${first} is for a new one: leave it out, or give another --name`,
+    );
+  }
+}
+
+async function createAdapter(service: Service, options: PushOptions, signal: AbortSignal): Promise<CreatedAdapter> {
+  const { createAdapter: create } = await import('../../../remote/client.ts');
+  const { name, baseModel, metric, label, tenant } = options;
+  if (baseModel === undefined || metric === undefined) {
+    const missing = baseModel === undefined ? '--base-model' : '--metric';
+    throw new UsageError(`there is no adapter ${JSON.stringify(name)} yet, and ${missing} is missing to create it`);
+  }
+  const gate = gateOf(options);
+  const dataset_id = await datasetOf(service, options, signal);
+  const body = {
+    name,
+    base_model: baseModel,
+    dataset_id,
+    metric,
+    gate,
+    ...(label && { labels: label }),
+    ...(tenant && { tenant_id: tenant }),
+  };
+  const created = await create({ client: service.client, body, signal });
+  if (!options.json) adviseOn(created);
+  return created;
+}
+
+/** Says at once what would else be found out only after a job: that the gate rows are too few to certify anything. */
+function adviseOn({ gate_advice: advice }: CreatedAdapter): void {
+  if (advice === null || advice.decidable === 'yes' || advice.decidable === null) return;
+  const needed = advice.rows_needed === null ? '' : `; about ${advice.rows_needed} rows would`;
+  const how = advice.decidable === 'no' ? 'cannot' : 'will hardly';
+  note(
+    `the ${advice.rows} gate rows ${how} certify a margin of ${advice.margin ?? '–'}${needed} (docs/method/gate.md)`,
+  );
+}
+
+/** The identifier of the dataset, which is uploaded first if it is a file. */
+async function datasetOf(service: Service, options: PushOptions, signal: AbortSignal): Promise<string> {
+  const { client, target } = service;
+  const { name, data, dataset, tenant } = options;
+  if ((data === undefined) === (dataset === undefined)) {
+    throw new UsageError(
+      `give --data or --dataset, and not both: adapter ${JSON.stringify(name)} is new and needs the rows of its task`,
+    );
+  }
+  if (data !== undefined) {
+    const { uploadDataset } = await import('../../../remote/transfers.ts');
+    const request = { client, name: `${name.slice(0, 95)}-rows`, file: data, signal };
+    return (await uploadDataset({ ...request, ...(tenant && { tenantId: tenant }) })).id;
+  }
+  if (dataset === undefined || dataset.startsWith('dst_')) return dataset ?? '';
+  const { listDatasets } = await import('../../../remote/client.ts');
+  const { data: found } = await listDatasets({
+    client,
+    query: { name: dataset, limit: 2, ...(tenant && { tenant_id: tenant }) },
+  });
+  if (found[0] !== undefined) return found[0].id;
+  throw new ServiceError(`dataset ${JSON.stringify(dataset)} does not exist (asked ${target.url}, ${target.from})`, {
+    code: 'not_found',
+    exitCode: EXIT.notFound,
+  });
+}

@@ -1,0 +1,30 @@
+import type { AtRisk, BaseModelVersion } from '../../remote/client.ts';
+import { paintState, type Paint } from '../../screen/paint.ts';
+import { printable, relativeTime } from '../../screen/text.ts';
+
+/** A version of a base model in lines. */
+export function baseVersionRows(
+  version: BaseModelVersion,
+  atRisk: AtRisk,
+  paint: Paint,
+): (readonly [string, string])[] {
+  const { id, base_model_name: model, state, path, serving_name: serving, architecture, parameters, error } = version;
+  return [
+    ['version', `${model}@${version.version} (${id})`],
+    ['state', paintState(paint, state)],
+    ...(error === null ? [] : [['error', printable(error.detail ?? error.message)] as const]),
+    ['architecture', architecture ?? 'not known yet'],
+    ['parameters', parameters?.toLocaleString('en-US') ?? 'not known yet'],
+    ...(path === null ? [] : [['folder', printable(path)] as const]),
+    ...(serving === null ? [] : [['served as', printable(serving)] as const]),
+    [
+      'retires',
+      version.retires_at === null ? 'not planned' : `${version.retires_at}, ${relativeTime(version.retires_at)}`,
+    ],
+    ['at risk', atRiskText(atRisk)],
+  ];
+}
+
+function atRiskText({ adapters, tenant_count: tenants }: AtRisk): string {
+  return adapters === 0 ? 'no adapter' : `${adapters} adapters of ${tenants} tenants, which would be without a version`;
+}

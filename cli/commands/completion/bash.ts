@@ -1,0 +1,52 @@
+import { allCommands, spelled, type CommandNode, type OptionNode } from './command-tree.ts';
+
+/** A script for bash 3.2 and later that completes commands, options, and their values. */
+export function bashCompletion(root: CommandNode): string {
+  const nodes = allCommands(root);
+  return `# Completion of readapt for bash: source <(readapt completion bash)
+_readapt() {
+  local at='' candidates='' word i
+  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
+  if [ "$current" = '=' ]; then current=''; elif [ "$previous" = '=' ]; then previous=\${COMP_WORDS[COMP_CWORD-2]}; fi
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case "$at \${COMP_WORDS[i]}" in
+      ${patterns(nodes)}) at="$at \${COMP_WORDS[i]}" ;;
+    esac
+  done
+  case "$at $previous" in
+${nodes.flatMap((node) => node.options.filter(({ takesValue }) => takesValue).map((option) => valueCase(node, option))).join('\n')}
+  esac
+  case "$at" in
+${nodes.map(wordsCase).join('\n')}
+  esac
+  COMPREPLY=($(compgen -W "$candidates" -- "$current"))
+}
+complete -o default -F _readapt readapt
+`;
+}
+
+function patterns(nodes: readonly CommandNode[]): string {
+  return nodes
+    .filter(({ path }) => path.length > 0)
+    .map((node) => `'${spelled(node)}'`)
+    .join(' | ');
+}
+
+function valueCase(node: CommandNode, { names, completed, choices }: OptionNode): string {
+  const pattern = names.map((name) => `'${spelled(node)} ${name}'`).join(' | ');
+  const reply = {
+    nothing: 'COMPREPLY=()',
+    choices: `COMPREPLY=($(compgen -W '${choices.join(' ')}' -- "$current"))`,
+    files: 'compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current"))',
+    folders: 'compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$current"))',
+  }[completed];
+  return `    ${pattern}) ${reply}; return ;;`;
+}
+
+/** Options are offered only behind a dash where there is something else to offer. */
+function wordsCase(node: CommandNode): string {
+  const words = [...node.children.map(({ name }) => name), ...node.choices];
+  const options = node.options.flatMap(({ names }) => names.filter((name) => name.startsWith('--')));
+  const offered = words.length > 0 ? words : node.takesFiles ? [] : options;
+  return `    '${spelled(node)}') case "$current" in -*) candidates='${options.join(' ')}' ;; *) candidates='${offered.join(' ')}' ;; esac ;;`;
+}

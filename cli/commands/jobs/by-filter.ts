@@ -1,0 +1,99 @@
+import type { ChangedRolloutJobs, JobFilter, RetryRolloutJobs } from '../../remote/client.ts';
+import { UsageError } from '../../errors.ts';
+import { decided } from '../../remote/decided.ts';
+import { identifier } from '../../remote/find.ts';
+import type { Service } from '../../remote/service.ts';
+import { note, printJson } from '../../screen/print.ts';
+import type { ActionOptions, JobAction } from './action-options.ts';
+import { retryOf } from './change-job.ts';
+
+/** How many jobs were changed, or would be. */
+interface Counts {
+  readonly dry_run: boolean;
+  readonly matched: number;
+  readonly changed: number;
+  readonly left: readonly { readonly code: string; readonly jobs: number }[];
+}
+
+/** Changes the jobs of a rollout that meet a filter, after it was shown how many they are, and somebody has said yes. */
+export async function changeByFilter(service: Service, action: JobAction, options: ActionOptions): Promise<void> {
+  const rollout = identifier(options.rollout ?? '', 'rol', 'a rollout');
+  const filter = filterOf(options);
+  if (filter === undefined && options.all !== true) {
+    throw new UsageError(`no filter is given: add one, or --all to ${action} every job of the rollout`);
+  }
+  const body = { ...(filter && { filter }), ...(action === 'retry' && retryOf(options)) };
+  const preview = await changeAll(service, { action, rollout, body: { ...body, dry_run: true } });
+  const applies = options.dryRun === true || preview.changed === 0;
+  if (!applies) await decided(options, `${action} ${preview.changed} jobs of rollout ${rollout}${leftText(preview)}`);
+  const counts = applies ? preview : await changeAll(service, { action, rollout, body });
+  if (options.json) return printJson(counts);
+  const verb = counts.dry_run ? 'would be changed' : 'are changed';
+  process.stdout.write(
+    `${counts.changed} of ${counts.matched} jobs to which this applies ${verb}${leftText(counts)}\n`,
+  );
+}
+
+function filterOf({ state, tenant, adapter, error, label }: ActionOptions): JobFilter | undefined {
+  const filter: JobFilter = {
+    ...(state && { states: [...state] }),
+    ...(tenant && { tenants: [...tenant] }),
+    ...(adapter && { adapters: [...adapter] }),
+    ...(error && { error_codes: [...error] }),
+    ...(label && { labels: label }),
+  };
+  return Object.keys(filter).length === 0 ? undefined : filter;
+}
+
+function leftText({ left }: Counts): string {
+  const parts = left.map(({ code, jobs }) => `${jobs} ${code}`);
+  return parts.length === 0 ? '' : `; left as they are: ${parts.join(', ')}`;
+}
+
+interface Bulk {
+  readonly action: JobAction;
+  readonly rollout: string;
+  readonly body: RetryRolloutJobs;
+}
+
+/** Sends the request until all jobs are gone through, of which each takes 10,000. */
+async function changeAll(service: Service, bulk: Bulk): Promise<Counts> {
+  let total: Counts = { dry_run: bulk.body.dry_run === true, matched: 0, changed: 0, left: [] };
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const part = await changeSome(service, {
+      ...bulk,
+      body: { ...bulk.body, ...(cursor !== undefined && { cursor }) },
+    });
+    total = added(total, part);
+    cursor = part.next_cursor;
+    if (cursor !== null) note(`${total.changed} jobs so far …`);
+  }
+  return total;
+}
+
+async function changeSome({ client }: Service, { action, rollout, body }: Bulk): Promise<ChangedRolloutJobs> {
+  const { cancelRolloutJobs, pauseRolloutJobs, resumeRolloutJobs, retryRolloutJobs } =
+    await import('../../remote/client.ts');
+  const request = { client, path: { id: rollout }, body };
+  switch (action) {
+    case 'pause':
+      return pauseRolloutJobs(request);
+    case 'resume':
+      return resumeRolloutJobs(request);
+    case 'cancel':
+      return cancelRolloutJobs(request);
+    case 'retry':
+      return retryRolloutJobs(request);
+  }
+}
+
+function added(total: Counts, part: ChangedRolloutJobs): Counts {
+  const left = new Map(total.left.map(({ code, jobs }) => [code, jobs]));
+  for (const { code, jobs } of part.left) left.set(code, (left.get(code) ?? 0) + jobs);
+  return {
+    dry_run: total.dry_run,
+    matched: total.matched + part.matched,
+    changed: total.changed + part.changed,
+    left: [...left].map(([code, jobs]) => ({ code, jobs })),
+  };
+}

@@ -1,0 +1,42 @@
+import type { Job, RetryJob } from '../../remote/client.ts';
+import { UsageError } from '../../errors.ts';
+import { identifier } from '../../remote/find.ts';
+import type { Service } from '../../remote/service.ts';
+import type { ActionOptions, JobAction } from './action-options.ts';
+
+interface Change {
+  readonly id: string;
+  readonly options: ActionOptions;
+}
+
+/** Does one thing to one job. @throws UsageError if options of a filter are given, which would count for nothing */
+export async function changeJob({ client }: Service, action: JobAction, { id, options }: Change): Promise<Job> {
+  const { cancelJob, pauseJob, resumeJob, retryJob } = await import('../../remote/client.ts');
+  const { state, tenant, adapter, error, label, all, dryRun } = options;
+  if ([state, tenant, adapter, error, label, all, dryRun].some((given) => given !== undefined)) {
+    throw new UsageError('--state, --tenant, --adapter, --error, --label, --all and --dry-run need --rollout');
+  }
+  const path = { id: identifier(id, 'job', 'a job') };
+  switch (action) {
+    case 'pause':
+      return pauseJob({ client, path });
+    case 'resume':
+      return resumeJob({ client, path });
+    case 'cancel':
+      return cancelJob({ client, path });
+    case 'retry':
+      return retryJob({ client, path, body: retryOf(options) });
+  }
+}
+
+/** The options of its own that a retried job gets, if any are given. */
+export function retryOf({ strategy, prefer, maxSteps, learningRate, searchEvaluations }: ActionOptions): RetryJob {
+  const given = {
+    ...(strategy !== undefined && { strategy }),
+    ...(prefer !== undefined && { prefer }),
+    ...(maxSteps !== undefined && { max_steps: maxSteps }),
+    ...(learningRate !== undefined && { learning_rate: learningRate }),
+    ...(searchEvaluations !== undefined && { search_evaluations: searchEvaluations }),
+  } as NonNullable<RetryJob['options']>;
+  return Object.keys(given).length === 0 ? {} : { options: given };
+}

@@ -1,0 +1,63 @@
+import { InvalidArgumentError, Option, type Command } from 'commander';
+
+/** How much of a list a command prints. */
+export interface LimitOptions {
+  readonly limit: number;
+}
+
+const STANDARD_LIMIT = 50;
+
+/** Adds `--limit`. */
+export function addLimit(command: Command): Command {
+  return command.addOption(
+    new Option('--limit <n>', 'Most entries to print; 0 prints all.').argParser(limit).default(STANDARD_LIMIT),
+  );
+}
+
+function limit(text: string): number {
+  const value = Number(text);
+  if (/^\d{1,9}$/.test(text)) return value;
+  throw new InvalidArgumentError(`expected a number of at least 0, found ${JSON.stringify(text.slice(0, 100))}.`);
+}
+
+/** Largest page that the service gives. */
+const PAGE = 200;
+
+export interface Collected<T> {
+  readonly data: T[];
+  /** Whether there are more than were asked for. */
+  readonly has_more: boolean;
+}
+
+/** Takes so many entries of a list, which `read` gives in pages of a size that suits. */
+export async function collect<T>(
+  { limit: most }: LimitOptions,
+  read: (pageSize: number) => AsyncIterable<T>,
+): Promise<Collected<T>> {
+  const data: T[] = [];
+  // One more than is printed says whether there are more.
+  for await (const entry of read(most === 0 ? PAGE : Math.min(PAGE, most + 1))) {
+    if (most > 0 && data.length === most) return { data, has_more: true };
+    data.push(entry);
+  }
+  return { data, has_more: false };
+}
+
+/** What is said below a list that was cut. */
+export function cutNote({ data }: Collected<unknown>): string {
+  return `these are the first ${data.length}; --limit 0 prints all`;
+}
+
+/** Parses `key=value` of a label, one or several, of which later ones win. */
+export function labels(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const [, key, value] = /^([^=,]+)=([^=,]+)$/.exec(text) ?? [];
+  if (key === undefined || value === undefined) {
+    throw new InvalidArgumentError(`expected KEY=VALUE, found ${JSON.stringify(text.slice(0, 100))}.`);
+  }
+  return { ...before, [key]: value };
+}
+
+/** Collects the values of an option that is given several times. */
+export function several(text: string, before: readonly string[] = []): string[] {
+  return [...before, text];
+}

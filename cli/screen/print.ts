@@ -1,0 +1,34 @@
+import type { JsonOption } from '../options/common-options.ts';
+import { painterOf } from './paint.ts';
+import { renderTable, sizeOf, type Column } from './table.ts';
+
+interface Listed<T> {
+  /** What `--json` prints. */
+  readonly document: object;
+  readonly rows: readonly T[];
+  readonly columns: readonly Column<T>[];
+  /** What people read in place of a table without rows. */
+  readonly empty: string;
+}
+
+/** Prints rows as a table that fits the terminal, or a document under `--json`. What is only for people goes to stderr. */
+export function printTable<T>({ json = false }: JsonOption, { document, rows, columns, empty }: Listed<T>): void {
+  if (json) {
+    printJson(document);
+  } else if (rows.length === 0) {
+    note(empty);
+  } else {
+    const width = process.stdout.isTTY === true ? sizeOf(process.stdout).columns : null;
+    process.stdout.write(renderTable(rows, columns, { width, paint: painterOf(process.stdout) }));
+  }
+}
+
+/** Prints the one document of a command. */
+export function printJson(document: object): void {
+  process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+}
+
+/** Prints a line for people. */
+export function note(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

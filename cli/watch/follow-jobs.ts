@@ -1,0 +1,50 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Job, type ReadaptClient, type Rollout } from '../remote/client.ts';
+
+export interface FollowOptions {
+  readonly client: ReadaptClient;
+  readonly rolloutId: string;
+  readonly signal: AbortSignal;
+}
+
+/** A rollout as it stands, with its jobs that have changed since the view before, or all of them at first. */
+export interface RolloutView {
+  readonly rollout: Rollout;
+  readonly changed: readonly Job[];
+}
+
+const POLL_MS = 1000;
+const PAGE = 200;
+
+/**
+ * Follows a rollout and its jobs, controls too, without end. Only what has changed is asked for, so that a fleet of any size costs two
+ * small requests a second.
+ * @throws ProblemError; the reason of the signal
+ */
+export async function* followRollout({ client, rolloutId, signal }: FollowOptions): AsyncGenerator<RolloutView, never> {
+  const { getRollout } = await import('../remote/client.ts');
+  let position = '0';
+  for (;;) {
+    // The rollout is read first: if it has ended, the jobs that are read after it are as they have ended.
+    const rollout = await getRollout({ client, path: { id: rolloutId }, signal });
+    const changes = await changedJobs({ client, rolloutId, signal }, position);
+    position = changes.position;
+    yield { rollout, changed: changes.jobs };
+    await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+  }
+}
+
+async function changedJobs(
+  { client, rolloutId, signal }: FollowOptions,
+  after: string,
+): Promise<{ jobs: Job[]; position: string }> {
+  const { listJobs } = await import('../remote/client.ts');
+  const jobs: Job[] = [];
+  for (let position = after; ;) {
+    const query = { rollout_id: rolloutId, changed_after: position, limit: PAGE };
+    const page = await listJobs({ client, query, signal });
+    jobs.push(...page.data);
+    position = page.next_changed_after ?? position;
+    if (page.data.length < PAGE) return { jobs, position };
+  }
+}

@@ -1,0 +1,123 @@
+import { createProgressView, type ProgressView } from '../demo/progress-view.ts';
+import { EXIT, UnsuccessfulResult } from '../errors.ts';
+import { duration } from '../output.ts';
+import { isEndOfJob, isEndOfRollout, type Job, type Rollout } from '../remote/client.ts';
+import type { Service, ServiceOptions } from '../remote/service.ts';
+import { countsText, whyWaiting } from '../commands/rollout/rollout-text.ts';
+import { painterOf, paintState } from '../screen/paint.ts';
+import { followRollout } from './follow-jobs.ts';
+import { untilInterrupted } from './until-interrupted.ts';
+
+export interface WatchOptions extends ServiceOptions {
+  /** Ends as soon as the rollout waits for a person. */
+  readonly untilWaiting?: boolean;
+}
+
+/** How a rollout was when the watching ended, with all its jobs. */
+interface Watched {
+  readonly rollout: Rollout;
+  readonly jobs: ReadonlyMap<string, Job>;
+}
+
+/**
+ * Shows a rollout until it has ended, or waits for a person if that is asked for: as a block that redraws itself, as lines, or as NDJSON
+ * with a line for each change.
+ * @throws UnsuccessfulResult if an adapter is not ready in the end, or the rollout has not been completed, or it waits
+ */
+export async function watchRollout({ client }: Service, rolloutId: string, options: WatchOptions): Promise<void> {
+  const goesOn = `rollout ${rolloutId} goes on; \`readapt rollout watch ${rolloutId}\` shows it again`;
+  const { rollout, jobs } = await untilInterrupted(goesOn, async (signal) => {
+    const show = options.json ? jsonLines() : viewOf(createProgressView(process.stdout));
+    const seen = new Map<string, Job>();
+    try {
+      for await (const view of followRollout({ client, rolloutId, signal })) {
+        for (const job of view.changed) seen.set(job.id, job);
+        show.update(view.rollout, view.changed, seen);
+        if (isOver(view.rollout, seen, options)) return { rollout: view.rollout, jobs: seen };
+      }
+      throw new Error('a rollout is followed until somebody stops');
+    } finally {
+      show.close();
+    }
+  });
+  judge({ rollout, jobs });
+}
+
+function isOver(rollout: Rollout, jobs: ReadonlyMap<string, Job>, { untilWaiting = false }: WatchOptions): boolean {
+  if (untilWaiting && waits(rollout)) return true;
+  return isEndOfRollout(rollout.state) && [...jobs.values()].every(({ state }) => isEndOfJob(state));
+}
+
+function waits({ state, waves }: Rollout): boolean {
+  return state === 'paused' || waves?.awaiting_approval === true;
+}
+
+/** Says by the exit code how a rollout has ended. */
+function judge({ rollout, jobs }: Watched): void {
+  const { id, state, error } = rollout;
+  if (!isEndOfRollout(rollout.state))
+    throw new UnsuccessfulResult(`rollout ${id} is ${state}: ${whyWaiting(rollout)}`, EXIT.waits);
+  if (state !== 'completed') {
+    throw new UnsuccessfulResult(
+      `rollout ${id} is ${state}${error === null ? '' : `: ${error.message}`}`,
+      EXIT.endedBadly,
+    );
+  }
+  const adaptations = [...jobs.values()].filter(({ kind }) => kind === 'adaptation');
+  const ready = adaptations.filter(({ state: end }) => end === 'ready').length;
+  if (ready < adaptations.length) {
+    throw new UnsuccessfulResult(
+      `${adaptations.length - ready} of ${adaptations.length} adapters are not ready: \`readapt jobs ls --rollout ${id}\` lists them`,
+      EXIT.endedBadly,
+    );
+  }
+}
+
+interface Show {
+  update(rollout: Rollout, changed: readonly Job[], all: ReadonlyMap<string, Job>): void;
+  close(): void;
+}
+
+/** A line for each change, so that a program can read them as they come. */
+function jsonLines(): Show {
+  let last = '';
+  return {
+    update(rollout, changed) {
+      const line = JSON.stringify({ rollout });
+      if (line !== last) process.stdout.write(`${line}\n`);
+      last = line;
+      for (const job of changed) process.stdout.write(`${JSON.stringify({ job })}\n`);
+    },
+    close: () => undefined,
+  };
+}
+
+function viewOf(view: ProgressView): Show {
+  return {
+    update(rollout, _changed, all) {
+      view.update(inOrder(all), Date.now() - Date.parse(rollout.accepted_at), heading(rollout));
+    },
+    close: () => view.close(),
+  };
+}
+
+/** Adaptations in the order in which they were planned, then controls. */
+function inOrder(jobs: ReadonlyMap<string, Job>): Job[] {
+  return [...jobs.values()].sort((a, b) =>
+    a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === 'control' ? 1 : -1,
+  );
+}
+
+/** The lines above the jobs. They name no running time, because each is printed again when it changes. */
+function heading(rollout: Rollout): string[] {
+  const { id, base_model_name: model, version, state, waves, jobs, summary } = rollout;
+  const paint = painterOf(process.stdout);
+  const wave = waves === null || waves.total < 2 ? '' : ` · wave ${waves.released} of ${waves.total}`;
+  const waiting = whyWaiting(rollout);
+  const end =
+    summary.makespan_ms !== null && isEndOfRollout(rollout.state) ? ` · makespan ${duration(summary.makespan_ms)}` : '';
+  return [
+    `${id} · ${model} ${version} · ${paintState(paint, state)}${wave} · ${countsText(jobs, paint)}${end}`,
+    ...(waiting === null ? [] : [`  ${waiting}`]),
+  ];
+}
