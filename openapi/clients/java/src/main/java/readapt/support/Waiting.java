@@ -1,0 +1,64 @@
+package readapt.support;
+
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Set;
+import java.util.concurrent.TimeoutException;
+import readapt.client.ApiException;
+import readapt.client.api.RolloutsApi;
+import readapt.client.model.Rollout;
+
+/** Waits for the end of a rollout by polling with its ETag, which costs the service little while nothing has changed. */
+public final class Waiting {
+  private static final Set<String> ENDED = Set.of("completed", "failed", "cancelled");
+  private static final int NOT_MODIFIED = 304;
+  private static final Set<Integer> ASK_AGAIN = Set.of(429, 503);
+
+  private Waiting() {}
+
+  /**
+   * Returns the rollout when it has ended: completed, failed or cancelled.
+   *
+   * @param interval after how long to ask again, unless the service says when
+   * @throws TimeoutException if the rollout has not ended in time, for example because it is paused
+   * @throws ApiException if the service refuses the request
+   */
+  public static Rollout forRollout(RolloutsApi api, String id, Duration timeout, Duration interval)
+      throws ApiException, TimeoutException, InterruptedException {
+    var deadline = Instant.now().plus(timeout);
+    var request = RolloutsApi.APIGetRolloutRequest.newBuilder().id(id);
+    Rollout rollout = null;
+    for (;;) {
+      var pause = interval;
+      try {
+        var answer = api.getRolloutWithHttpInfo(request.build());
+        rollout = answer.getData();
+        request.ifNoneMatch(answer.getHeaders().get("etag").get(0));
+      } catch (ApiException e) {
+        pause = pauseAfter(e, interval);
+      }
+      if (rollout != null && ENDED.contains(rollout.getState().toString())) {
+        return rollout;
+      }
+      if (Instant.now().plus(pause).isAfter(deadline)) {
+        var state = rollout == null ? "not known" : rollout.getState().toString();
+        throw new TimeoutException("rollout " + id + " has not ended in time; its state is " + state);
+      }
+      Thread.sleep(pause.toMillis());
+    }
+  }
+
+  /** Returns how long to wait after an answer that brings no rollout, or throws it if asking again would not help. */
+  private static Duration pauseAfter(ApiException answer, Duration interval) throws ApiException {
+    if (answer.getCode() == NOT_MODIFIED) {
+      return interval;
+    }
+    if (ASK_AGAIN.contains(answer.getCode())) {
+      var seconds = answer.getResponseHeaders().firstValueAsLong("retry-after");
+      if (seconds.isPresent()) {
+        return Duration.ofSeconds(seconds.getAsLong());
+      }
+    }
+    throw answer;
+  }
+}

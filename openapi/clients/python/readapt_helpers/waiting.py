@@ -1,0 +1,72 @@
+"""Waits for the end of a rollout by polling with its ETag, which costs the service little while nothing has changed."""
+
+import asyncio
+import time
+from typing import Any
+
+from readapt_client.api.rollouts import get_rollout
+from readapt_client.client import AuthenticatedClient
+from readapt_client.models import Rollout
+from readapt_client.types import UNSET, Response, Unset
+
+from .answers import answer
+
+ENDED = frozenset({"completed", "failed", "cancelled"})
+ASK_AGAIN = frozenset({429, 503})
+
+
+def wait_for_rollout(
+    client: AuthenticatedClient, rollout_id: str, *, timeout: float = 86_400, interval: float = 2
+) -> Rollout:
+    """Returns the rollout when it has ended: completed, failed or cancelled.
+
+    `timeout` and `interval` are seconds. Raises TimeoutError when the rollout has not ended in time, for example because it is
+    paused, and ApiProblem when the service refuses the request.
+    """
+    polling = _Polling(rollout_id, timeout, interval)
+    while True:
+        response = get_rollout.sync_detailed(rollout_id, client=client, if_none_match=polling.etag)
+        if polling.take(response):
+            return polling.rollout
+        time.sleep(polling.pause)
+
+
+async def wait_for_rollout_async(
+    client: AuthenticatedClient, rollout_id: str, *, timeout: float = 86_400, interval: float = 2
+) -> Rollout:
+    """The same as `wait_for_rollout`, for programs that use asyncio."""
+    polling = _Polling(rollout_id, timeout, interval)
+    while True:
+        response = await get_rollout.asyncio_detailed(rollout_id, client=client, if_none_match=polling.etag)
+        if polling.take(response):
+            return polling.rollout
+        await asyncio.sleep(polling.pause)
+
+
+class _Polling:
+    """What is kept between two polls: the last answer, its ETag, and after how many seconds to ask again."""
+
+    rollout: Any = None
+    etag: str | Unset = UNSET
+
+    def __init__(self, rollout_id: str, timeout: float, interval: float) -> None:
+        self._rollout_id = rollout_id
+        self._deadline = time.monotonic() + timeout
+        self._interval = interval
+        self.pause = interval
+
+    def take(self, response: Response[Any]) -> bool:
+        """Takes an answer; returns whether the rollout has ended."""
+        if response.status_code in ASK_AGAIN and "retry-after" in response.headers:
+            self.pause = float(response.headers["retry-after"])
+        else:
+            self.pause = self._interval
+            if response.status_code != 304:
+                self.rollout = answer(response)
+                self.etag = response.headers.get("etag", UNSET)
+        if self.rollout is not None and self.rollout.state in ENDED:
+            return True
+        if time.monotonic() + self.pause > self._deadline:
+            state = "not known" if self.rollout is None else self.rollout.state
+            raise TimeoutError(f"rollout {self._rollout_id} has not ended in time; its state is {state}")
+        return False
