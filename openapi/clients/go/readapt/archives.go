@@ -67,7 +67,10 @@ func manifestLine(entry *tar.Header, content io.Reader) (string, error) {
 	if _, err := io.Copy(hash, content); err != nil {
 		return "", err
 	}
-	_, path, _ := strings.Cut(entry.Name, "/")
+	path := entry.Name
+	if _, inside, isInFolder := strings.Cut(path, "/"); isInFolder {
+		path = inside
+	}
 	line, err := json.Marshal([]any{path, entry.Size, hex.EncodeToString(hash.Sum(nil))})
 	return string(line) + "\n", err
 }

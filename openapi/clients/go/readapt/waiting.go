@@ -8,9 +8,19 @@ import (
 	"time"
 )
 
-// WaitForRollout polls a rollout with its ETag, which costs the service little while nothing has changed, and returns it when it has
-// ended: completed, failed or cancelled. It asks again after every interval, or when the service says. A rollout that is paused may
-// never end: the error says so when ctx does.
+// RolloutNotCompletedError says that a rollout has failed or was cancelled.
+type RolloutNotCompletedError struct {
+	Rollout *Rollout
+}
+
+func (e *RolloutNotCompletedError) Error() string {
+	return fmt.Sprintf("rollout %s has ended without being completed: %s", e.Rollout.Id, e.Rollout.State)
+}
+
+// WaitForRollout polls a rollout with its ETag, which costs the service little while nothing has changed, and returns it when it is
+// completed. All its jobs have ended then; how many are ready, its Summary says. It asks again after every interval, or when the
+// service says. It returns a *RolloutNotCompletedError if the rollout has failed or was cancelled, a *ProblemError if the service
+// refuses the request, and the error of ctx if that ends first, for example because the rollout is paused.
 func WaitForRollout(
 	ctx context.Context, client ClientWithResponsesInterface, id string, interval time.Duration,
 ) (*Rollout, error) {
@@ -29,23 +39,17 @@ func WaitForRollout(
 			etag := answer.HTTPResponse.Header.Get("ETag")
 			params.IfNoneMatch = &etag
 		}
-		if rollout != nil && hasEnded(rollout) {
+		switch stateOf(rollout) {
+		case "completed":
 			return rollout, nil
+		case "failed", "cancelled":
+			return nil, &RolloutNotCompletedError{rollout}
 		}
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("rollout %s has not ended in time; its state is %s: %w", id, stateOf(rollout), ctx.Err())
 		case <-time.After(pause):
 		}
-	}
-}
-
-func hasEnded(rollout *Rollout) bool {
-	switch rollout.State {
-	case "completed", "failed", "cancelled":
-		return true
-	default:
-		return false
 	}
 }
 

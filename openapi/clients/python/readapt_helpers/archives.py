@@ -1,10 +1,17 @@
 """Adapters travel as uncompressed tar archives of PEFT folders."""
 
+import asyncio
 import hashlib
 import io
 import json
 import tarfile
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import BinaryIO
+
+from readapt_client.types import File
+
+CHUNK_BYTES = 1 << 16
 
 
 class ChecksumError(Exception):
@@ -21,6 +28,20 @@ def adapter_archive(folder: str | Path) -> io.BytesIO:
     return archive
 
 
+def async_file(content: BinaryIO) -> File:
+    """Returns what is uploaded by a program that uses asyncio, which cannot send an open file as it is."""
+    return File(payload=_AsyncContent(content))  # type: ignore[arg-type]
+
+
+class _AsyncContent:
+    def __init__(self, content: BinaryIO) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while chunk := await asyncio.to_thread(self._content.read, CHUNK_BYTES):
+            yield chunk
+
+
 def verify_archive(path: str | Path, digest: str) -> None:
     """Compares a downloaded archive with the `digest` of its adapter version. Raises ChecksumError if they differ."""
     found = _folder_digest(Path(path))
@@ -33,7 +54,7 @@ def _folder_digest(path: Path) -> str:
     lines = []
     with tarfile.open(path, mode="r:") as tar:
         for entry in (member for member in tar if member.isfile()):
-            name = entry.name.partition("/")[2]
+            name = entry.name.split("/", 1)[-1]
             sha256 = hashlib.file_digest(tar.extractfile(entry), "sha256").hexdigest()
             lines.append((name, json.dumps([name, entry.size, sha256], separators=(",", ":"), ensure_ascii=False) + "\n"))
     text = "readapt folder 1\n" + "".join(line for _, line in sorted(lines))

@@ -11,17 +11,24 @@ from readapt_client.types import UNSET, Response, Unset
 
 from .answers import answer
 
-ENDED = frozenset({"completed", "failed", "cancelled"})
 ASK_AGAIN = frozenset({429, 503})
+
+
+class RolloutNotCompletedError(Exception):
+    """A rollout has failed or was cancelled."""
+
+    def __init__(self, rollout: Rollout) -> None:
+        super().__init__(f"rollout {rollout.id} has ended without being completed: {rollout.state}")
+        self.rollout = rollout
 
 
 def wait_for_rollout(
     client: AuthenticatedClient, rollout_id: str, *, timeout: float = 86_400, interval: float = 2
 ) -> Rollout:
-    """Returns the rollout when it has ended: completed, failed or cancelled.
+    """Returns the rollout when it is completed. All its jobs have ended then; how many are ready, its `summary` says.
 
-    `timeout` and `interval` are seconds. Raises TimeoutError when the rollout has not ended in time, for example because it is
-    paused, and ApiProblem when the service refuses the request.
+    `timeout` and `interval` are seconds. Raises RolloutNotCompletedError when it has failed or was cancelled, TimeoutError when it
+    has not ended in time, for example because it is paused, and ApiProblem when the service refuses the request.
     """
     polling = _Polling(rollout_id, timeout, interval)
     while True:
@@ -56,7 +63,7 @@ class _Polling:
         self.pause = interval
 
     def take(self, response: Response[Any]) -> bool:
-        """Takes an answer; returns whether the rollout has ended."""
+        """Takes an answer; returns whether the rollout is completed."""
         if response.status_code in ASK_AGAIN and "retry-after" in response.headers:
             self.pause = float(response.headers["retry-after"])
         else:
@@ -64,9 +71,11 @@ class _Polling:
             if response.status_code != 304:
                 self.rollout = answer(response)
                 self.etag = response.headers.get("etag", UNSET)
-        if self.rollout is not None and self.rollout.state in ENDED:
+        state = None if self.rollout is None else self.rollout.state
+        if state == "completed":
             return True
+        if state in ("failed", "cancelled"):
+            raise RolloutNotCompletedError(self.rollout)
         if time.monotonic() + self.pause > self._deadline:
-            state = "not known" if self.rollout is None else self.rollout.state
-            raise TimeoutError(f"rollout {self._rollout_id} has not ended in time; its state is {state}")
+            raise TimeoutError(f"rollout {self._rollout_id} has not ended in time; its state is {state or 'not known'}")
         return False

@@ -10,21 +10,21 @@ import readapt.client.model.Rollout;
 
 /** Waits for the end of a rollout by polling with its ETag, which costs the service little while nothing has changed. */
 public final class Waiting {
-  private static final Set<String> ENDED = Set.of("completed", "failed", "cancelled");
   private static final int NOT_MODIFIED = 304;
   private static final Set<Integer> ASK_AGAIN = Set.of(429, 503);
 
   private Waiting() {}
 
   /**
-   * Returns the rollout when it has ended: completed, failed or cancelled.
+   * Returns the rollout when it is completed. All its jobs have ended then; how many are ready, its summary says.
    *
    * @param interval after how long to ask again, unless the service says when
+   * @throws RolloutNotCompletedException if the rollout has failed or was cancelled
    * @throws TimeoutException if the rollout has not ended in time, for example because it is paused
    * @throws ApiException if the service refuses the request
    */
   public static Rollout forRollout(RolloutsApi api, String id, Duration timeout, Duration interval)
-      throws ApiException, TimeoutException, InterruptedException {
+      throws ApiException, RolloutNotCompletedException, TimeoutException, InterruptedException {
     var deadline = Instant.now().plus(timeout);
     var request = RolloutsApi.APIGetRolloutRequest.newBuilder().id(id);
     Rollout rollout = null;
@@ -37,15 +37,23 @@ public final class Waiting {
       } catch (ApiException e) {
         pause = pauseAfter(e, interval);
       }
-      if (rollout != null && ENDED.contains(rollout.getState().toString())) {
+      if (isCompleted(rollout)) {
         return rollout;
       }
       if (Instant.now().plus(pause).isAfter(deadline)) {
-        var state = rollout == null ? "not known" : rollout.getState().toString();
+        var state = rollout == null ? "not known" : rollout.getState();
         throw new TimeoutException("rollout " + id + " has not ended in time; its state is " + state);
       }
       Thread.sleep(pause.toMillis());
     }
+  }
+
+  private static boolean isCompleted(Rollout rollout) throws RolloutNotCompletedException {
+    var state = rollout == null ? "not known" : rollout.getState().toString();
+    if (state.equals("failed") || state.equals("cancelled")) {
+      throw new RolloutNotCompletedException(rollout);
+    }
+    return state.equals("completed");
   }
 
   /** Returns how long to wait after an answer that brings no rollout, or throws it if asking again would not help. */
