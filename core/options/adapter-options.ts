@@ -7,6 +7,7 @@ import Type, { type Static } from 'typebox';
 export const AdapterOptions = Type.Object(
   {
     append_eos: Type.Enum(['auto', 'yes', 'no'] as const, {
+      title: 'AppendEos',
       default: 'auto',
       description:
         'Whether the end of the text is learned and measured behind each completion, so that the adapter stops there. ' +

@@ -22,6 +22,7 @@ const MaxNegativeFlips = Type.Optional(
 
 const OnInconclusive = Type.Optional(
   Type.Enum(INCONCLUSIVE_POLICIES, {
+    title: 'InconclusivePolicy',
     default: 'hold',
     description:
       'What happens to a candidate whose value is good enough where the gate rows are too few to certify it. `hold`: the old version stays, and the best candidate is kept. `publish`: it is published at once, marked as inconclusive.',
@@ -82,7 +83,7 @@ export const GateRule = Type.Union(
         on_inconclusive: OnInconclusive,
         max_negative_flips: MaxNegativeFlips,
       },
-      strict,
+      { title: 'AbsoluteGate', description: 'Ready is what reaches a value.', ...strict },
     ),
     Type.Object(
       {
@@ -95,7 +96,11 @@ export const GateRule = Type.Union(
         max_negative_flips: MaxNegativeFlips,
         slices: CriticalSlices,
       },
-      strict,
+      {
+        title: 'RelativeGate',
+        description: 'Ready is what is not worse than the imported version by more than a margin.',
+        ...strict,
+      },
     ),
     Type.Object(
       {
@@ -106,10 +111,14 @@ export const GateRule = Type.Union(
         max_negative_flips: MaxNegativeFlips,
         slices: CriticalSlices,
       },
-      strict,
+      { title: 'NonInferiorityGate', description: 'Another name of `relative`.', ...strict },
     ),
   ],
-  { title: 'Gate', description: 'When an adapted version is ready, judged on the gate rows of the dataset.' },
+  {
+    title: 'Gate',
+    description: 'When an adapted version is ready, judged on the gate rows of the dataset.',
+    discriminator: { propertyName: 'kind' },
+  },
 );
 export type GateRule = Static<typeof GateRule>;
 

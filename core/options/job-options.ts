@@ -12,11 +12,13 @@ export type Strategy = (typeof STRATEGIES)[number];
 export const JobOptions = Type.Object(
   {
     strategy: Type.Enum(STRATEGIES, {
+      title: 'Strategy',
       default: 'auto',
       description:
         'How adapters are carried over. `auto` tries the cheapest way first and stops at the first that passes the gate.',
     }),
     prefer: Type.Enum(['old_behavior', 'new_base'] as const, {
+      title: 'Preference',
       default: 'old_behavior',
       description:
         'What `auto` keeps where it cannot keep both. `old_behavior` reverts the change of the base early; `new_base` undoes half of that change at most, and all of it only when everything else has failed.',
@@ -84,10 +86,12 @@ export const JobOptions = Type.Object(
       description: 'Number of search rows used to compare coefficients; fewer if the task has fewer.',
     }),
     coefficients: Type.Enum(['both', 'alpha', 'beta'] as const, {
+      title: 'MovedCoefficients',
       default: 'both',
       description: 'Fusion coefficients that the search may change. The other one stays as in a copy (α = 1, β = 0).',
     }),
     grouping: Type.Enum(['global', 'block', 'depth', 'module'] as const, {
+      title: 'ModuleGrouping',
       default: 'global',
       description:
         'Modules that share a pair of fusion coefficients: all (`global`), those of attention and those of the MLP (`block`), those of each of four bands of layers (`depth`), or none (`module`). All but `global` follow gradients on the search rows instead of searching.',
@@ -107,14 +111,17 @@ export const JobOptions = Type.Object(
         'Share of the energy Σ σ² of the fused update that a grown rank must hold. The smallest such rank is taken.',
     }),
     regularize_towards: Type.Enum(['initial', 'zero'] as const, {
+      title: 'RegularizationTarget',
       default: 'initial',
       description: 'Where the L2 penalty of fine-tuning pulls the adapter: to the initial adapter, or to zero.',
     }),
     regularize_space: Type.Enum(['factors', 'product'] as const, {
+      title: 'RegularizationSpace',
       default: 'factors',
       description: 'What the penalty is taken of: the elements of the factors A and B, or their product.',
     }),
     regularize_schedule: Type.Enum(['two_stage', 'cosine', 'linear', 'none'] as const, {
+      title: 'RegularizationSchedule',
       default: 'two_stage',
       description: 'How the penalty is relaxed to zero over the steps; `none` leaves it out.',
     }),

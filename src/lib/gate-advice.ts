@@ -22,13 +22,17 @@ export const GateAdvice = Type.Object(
     rows_needed: Nullable(Type.Integer({ description: 'About how many rows certify the margin as a rule.' })),
     decidable: Nullable(
       Type.Enum(['yes', 'unlikely', 'no'] as const, {
+        title: 'Decidability',
         description:
           '`no`: the rows are too few to certify any version within the margin, so that jobs end as inconclusive. `unlikely`: ' +
           'the margin is smaller than `certifiable_margin`.',
       }),
     ),
   },
-  { description: 'What the gate rows can certify, by their number alone. Null for a loss, a target, or no gate rows.' },
+  {
+    title: 'GateAdvice',
+    description: 'What the gate rows can certify, by their number alone. Null for a loss, a target, or no gate rows.',
+  },
 );
 export type GateAdvice = Static<typeof GateAdvice>;
 

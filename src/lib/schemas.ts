@@ -1,5 +1,29 @@
 import Type from 'typebox';
+import { JobOptions, STRATEGIES } from '../../core/options/job-options.ts';
+import { METRIC_HELP, METRICS } from '../../core/options/metrics.ts';
 import { idPattern, type IdKind } from './ids.ts';
+
+/** What a named schema says where it is used, besides its own description. It becomes the description there. */
+export const USE = 'x-use';
+
+interface Use {
+  description?: string;
+  default?: unknown;
+}
+
+/**
+ * A named schema (one with a `title`) as one place uses it, with a description of the place. The name keeps the description of its own
+ * in the OpenAPI document. A default of the schema does not count there: give it again.
+ */
+export function used<T extends Type.TSchema>(schema: T, { description, ...use }: Use): T {
+  const members: PropertyDescriptorMap = Object.getOwnPropertyDescriptors(schema);
+  delete members.default;
+  const added = Object.getOwnPropertyDescriptors({
+    ...use,
+    ...(description === undefined ? {} : { [USE]: description }),
+  });
+  return Object.defineProperties({}, { ...members, ...added }) as T;
+}
 
 /** The schema of an identifier of one kind, for example `job_018f…`. */
 export function Id(kind: IdKind, description?: string) {
@@ -30,8 +54,23 @@ export function ErrorOf(description: string) {
         Nullable(Type.String({ description: "The error's own words. Only the operator sees it." })),
       ),
     },
-    { additionalProperties: true, description },
+    {
+      title: 'Failure',
+      additionalProperties: true,
+      description: 'Why something has failed or waits. Further members depend on the code.',
+      [USE]: description,
+    },
   );
+}
+
+/** Bytes that are uploaded or downloaded. At run time they are a stream, which nothing but its reader checks. */
+export function Binary(description: string) {
+  return Type.Any({ format: 'binary', description });
+}
+
+/** The same schema for each of several content types. */
+export function contentOf<T extends Type.TSchema>(types: readonly string[], schema: T) {
+  return Object.fromEntries(types.map((type) => [type, { schema }]));
 }
 
 /** A time by RFC 3339, in UTC with milliseconds. */
@@ -43,17 +82,55 @@ export const Name = Type.String({
   description: 'One to 100 letters, digits, ".", "_" and "-"; the first is a letter or a digit.',
 });
 
-/** A problem by RFC 9457. */
-export const Problem = Type.Object(
+const { description: STRATEGY_HELP } = JobOptions.properties.strategy as { description?: string };
+export const Strategy = Type.Enum(STRATEGIES, { title: 'Strategy', description: STRATEGY_HELP ?? '' });
+
+export const Metric = Type.Enum(METRICS, {
+  title: 'MetricName',
+  description: `What the gate measures, on the gate rows. ${METRIC_HELP}`,
+});
+
+export const JobKind = Type.Enum(['adaptation', 'control'] as const, {
+  title: 'JobKind',
+  description:
+    '`adaptation` carries the adapter over. `control` trains the same adapter from scratch, so that the speed-up is ' +
+    'measured, and publishes nothing.',
+});
+
+export const AdapterApproval = Type.Enum(['none', 'tenant'] as const, {
+  title: 'AdapterApproval',
+  description: '`tenant`: each of its jobs is `held` until its tenant approves it (`POST /v1/jobs/{id}/approve`).',
+});
+
+export const PausedReason = Type.Object(
   {
-    type: Type.String({ description: '`urn:readapt:problem:` and the code.' }),
-    title: Type.String({ description: 'The phrase of the HTTP status.' }),
-    status: Type.Integer({ description: 'The HTTP status.' }),
-    detail: Type.String({ description: 'What is wrong, for people.' }),
-    code: Type.String({ description: 'What is wrong, for programs. Codes do not change.' }),
-    instance: Type.String({ description: 'Path of the request.' }),
+    code: Type.Enum(['requested', 'pause_if', 'budget_spent', 'approval_refused'] as const, {
+      title: 'PauseCode',
+      description:
+        '`requested`: the operator has paused it. `pause_if`: a condition of its policy has. `budget_spent`: its jobs have used ' +
+        '`budget_device_seconds`. `approval_refused`: whom its policy asks has refused a wave.',
+    }),
+    message: Type.String({ description: 'Why, for people.' }),
+    condition: Type.Optional(Type.String({ description: 'The condition of `pause_if`.' })),
+    value: Type.Optional(Type.Number({ description: 'What was found.' })),
+    limit: Type.Optional(Type.Number({ description: 'What the policy allows.' })),
+    wave: Type.Optional(Type.Integer({ description: 'The wave that was judged or refused.' })),
+    jobs: Type.Optional(Type.Integer({ description: 'Number of jobs that it was judged by.' })),
   },
-  { additionalProperties: true },
+  {
+    title: 'PausedReason',
+    description:
+      'Why a rollout is paused. The figures, which are of the jobs of all tenants, are for the operator alone.',
+  },
+);
+
+export const ForecastAdapters = Type.Object(
+  {
+    total: Type.Integer({ description: 'Number of adapters of the base model.' }),
+    taken: Type.Integer({ description: 'Those that get a job which runs.' }),
+    skipped: Type.Integer({ description: 'Those that a rollout would not carry over.' }),
+  },
+  { title: 'ForecastAdapters', description: 'How many adapters a rollout would take.' },
 );
 
 /** Formats a time by RFC 3339. */

@@ -32,9 +32,9 @@ export interface SortColumn<Row> {
 export type SortColumns<Row> = Readonly<Record<string, SortColumn<Row> | null>>;
 
 /** The schema of the parameter `sort`. */
-export function sortOf<Name extends string>(names: readonly Name[], description: string) {
+export function sortOf<Name extends string>(title: string, names: readonly Name[], description: string) {
   const values = names.flatMap((name) => [name, `-${name}`] as const);
-  return Type.Enum(values, { description: `${description} With \`-\`, the largest or newest come first.` });
+  return Type.Enum(values, { title, description: `${description} With \`-\`, the largest or newest come first.` });
 }
 
 export interface SortedQuery extends PageQuery {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import os from 'node:os';
 import type { OutcomesSpec } from '../../core/adaptation/measurements/version-outcomes.ts';
-import { METRICS } from '../../core/options/metrics.ts';
+import { METRICS, type MetricName } from '../../core/options/metrics.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { locateVerified } from '../../src/artifacts/index.ts';
 import { NO_QUOTAS, type QuotaLimits } from '../../src/config/quotas.ts';
@@ -138,7 +138,7 @@ class Measurement {
       const spec = await this.#spec();
       const { outcomes } = await slot.outcomes(spec, AbortSignal.any([context.signal, watch.ended]));
       if (outcomes === null) throw notFinite(spec.metric);
-      const { metric } = version.adapter;
+      const metric = version.adapter.metric as MetricName;
       const isKept = await requests.complete(lease, claimed, { version, metric, outcomes });
       if (isKept) return context.logger.info({ value: outcomes.value }, 'adapter version measured');
     } catch (error) {

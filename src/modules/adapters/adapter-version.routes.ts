@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { UPLOAD_LIMIT_VARIABLE } from '../../config/variables.ts';
@@ -16,9 +16,12 @@ import {
   AdapterVersion,
   AdapterVersionParams,
   ARCHIVE_TYPE,
-  CreateVersionBody,
-  CreateVersionQuery,
+  ARCHIVE_TYPES,
+  ImportVersionBody,
+  ImportVersionQuery,
   NegativeFlip,
+  UploadVersionBody,
+  UploadVersionQuery,
   VersionArchive,
   type FolderSource,
 } from './adapter.schemas.ts';
@@ -26,28 +29,40 @@ import type { AdapterService } from './adapter.service.ts';
 
 const operation = operationsOf('Adapters');
 
+/** What a version is imported from, and the base model version that it is for. */
+interface NamedSource {
+  readonly baseModelVersion: string;
+  readonly from: Parameters<AdapterService['importVersion']>[2];
+}
+
 interface VersionRoutesOptions {
   service: (request: Pick<FastifyRequest, 'db'>) => AdapterService;
   uploadLimitBytes: number;
 }
 
 const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (app, { service, uploadLimitBytes }) => {
-  acceptUploads(app, ARCHIVE_TYPE);
+  acceptUploads(app, ARCHIVE_TYPES);
   const limit = archiveLimit(uploadLimitBytes);
+  const importFrom = (request: FastifyRequest, reply: FastifyReply, source: NamedSource) => {
+    const { id } = request.params as { id: string };
+    return answerOnce<AdapterVersion>(request, reply, headOfVersion, (record) =>
+      service(request).importVersion(id, source.baseModelVersion, source.from, { scope: tenantScope(request), record }),
+    );
+  };
   app.post(
     '/adapters/:id/versions',
     {
       onRequest: requireScope('tenant:write'),
       config: { problems: [507] },
       schema: {
-        ...operation('importAdapterVersion', 'Import an adapter version'),
+        ...operation('importAdapterVersion', 'Import an adapter version from a folder'),
         description:
-          'Imports the next version of an adapter from a tar archive, with `base_model_version` as a query parameter, or ' +
-          'from a folder that the service can read. Every tensor is checked against the base model version on which the ' +
-          'adapter was trained. If the import is refused, nothing of it is stored.',
+          'Imports the next version of an adapter from a folder that the service can read. Every tensor is checked against the base model ' +
+          'version on which the adapter was trained. If the import is refused, nothing of it is stored. Archives go to `…/versions/upload`; ' +
+          'this path takes them as well (`application/x-tar`, with `base_model_version` in the query), for clients of versions before 0.3.',
         params: AdapterParams,
-        querystring: CreateVersionQuery,
-        body: CreateVersionBody,
+        querystring: ImportVersionQuery,
+        body: ImportVersionBody,
         response: { 201: AdapterVersion },
       },
     },
@@ -56,13 +71,29 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
       // The body of an archive is a stream; any other body was validated as a FolderSource.
       const body = (isArchive ? undefined : request.body) as FolderSource | undefined;
       const baseModelVersion = named(body?.base_model_version, request.query.base_model_version);
-      const source = body === undefined ? { archive: uploadOf(request, ARCHIVE_TYPE, limit) } : { path: body.path };
-      return answerOnce<AdapterVersion>(request, reply, headOfVersion, (record) =>
-        service(request).importVersion(request.params.id, baseModelVersion, source, {
-          scope: tenantScope(request),
-          record,
-        }),
-      );
+      const from = body === undefined ? { archive: uploadOf(request, ARCHIVE_TYPES, limit) } : { path: body.path };
+      return importFrom(request, reply, { baseModelVersion, from });
+    },
+  );
+  app.post(
+    '/adapters/:id/versions/upload',
+    {
+      onRequest: requireScope('tenant:write'),
+      config: { problems: [507] },
+      schema: {
+        ...operation('uploadAdapterVersion', 'Import an adapter version from a tar archive'),
+        description:
+          'Imports the next version of an adapter from the archive in the body. Every tensor is checked against the base model version on ' +
+          'which the adapter was trained. If the import is refused, nothing of it is stored.',
+        params: AdapterParams,
+        querystring: UploadVersionQuery,
+        body: UploadVersionBody,
+        response: { 201: AdapterVersion },
+      },
+    },
+    async (request, reply) => {
+      const from = { archive: uploadOf(request, ARCHIVE_TYPES, limit) };
+      return importFrom(request, reply, { baseModelVersion: request.query.base_model_version, from });
     },
   );
   app.get(

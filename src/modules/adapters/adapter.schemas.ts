@@ -2,18 +2,24 @@ import Type, { type Static } from 'typebox';
 import { AdapterOptions } from '../../../core/options/adapter-options.ts';
 import { GateRule } from '../../../core/options/gates.ts';
 import { GateAdvice } from '../../lib/gate-advice.ts';
-import { METRIC_HELP, METRICS } from '../../../core/options/metrics.ts';
 import { LabelQuery, labelsOf } from '../../lib/labels.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { sortOf } from '../../lib/sorting.ts';
-import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
+import {
+  AdapterApproval,
+  Binary,
+  contentOf,
+  Id,
+  Metric,
+  Name,
+  Nullable,
+  Strategy,
+  Timestamp,
+  used,
+} from '../../lib/schemas.ts';
 
 /** Largest number of current versions that an adapter's answer shows. */
 export const CURRENT_SHOWN = 20;
-
-export const Metric = Type.Enum(METRICS, {
-  description: `What the gate measures, on the gate rows. ${METRIC_HELP}`,
-});
 
 const Labels = labelsOf({ description: 'Labels by which lists, rollouts and waves choose adapters.' });
 
@@ -24,10 +30,6 @@ const Pin = Nullable(
       'out of rollouts. Null if it is not pinned.',
   ),
 );
-
-const Approval = Type.Enum(['none', 'tenant'] as const, {
-  description: '`tenant`: each of its jobs is `held` until its tenant approves it (`POST /v1/jobs/{id}/approve`).',
-});
 
 const BaseModelVersionReference = Type.String({
   minLength: 1,
@@ -58,7 +60,7 @@ export const CreateAdapter = Type.Object(
     ...Type.Partial(AdapterOptions).properties,
     labels: Type.Optional(Labels),
     pinned_base_model_version_id: Type.Optional(Pin),
-    approval: Type.Optional(Approval),
+    approval: Type.Optional(AdapterApproval),
     source: Type.Optional(FolderSource),
     tenant_id: Type.Optional(
       Id('tenant', 'The owner of the adapter. Operators have to name it; others may leave it out.'),
@@ -75,7 +77,7 @@ export const UpdateAdapter = Type.Object(
     ),
     labels: Type.Optional(labelsOf({ description: 'All labels that it has from now on, in place of those before.' })),
     pinned_base_model_version_id: Type.Optional(Pin),
-    approval: Type.Optional(Approval),
+    approval: Type.Optional(AdapterApproval),
   },
   {
     title: 'UpdateAdapter',
@@ -94,7 +96,10 @@ export const AdapterVersion = Type.Object(
     number: Type.Integer({ description: 'The versions of an adapter are numbered from 1.' }),
     base_model_version_id: Id('baseModelVersion', 'The base model version that this version is for.'),
     parent_version_id: Nullable(Id('adapterVersion', 'The version that it was carried over from; null if imported.')),
-    origin: Type.String({ description: '`imported` or `adapted`.' }),
+    origin: Type.Enum(['imported', 'adapted'] as const, {
+      title: 'VersionOrigin',
+      description: 'Whether its tenant has imported it, or a job has carried it over.',
+    }),
     provisional: Type.Boolean({
       description:
         'Whether nobody has measured it: it was made without data, to be served until a version is published.',
@@ -102,7 +107,7 @@ export const AdapterVersion = Type.Object(
     digest: Type.String({ description: 'SHA-256 of the folder, which is also the ETag of the download.' }),
     rank: Type.Integer({ description: 'The rank of the LoRA.' }),
     lora_alpha: Type.Number({ description: "The numerator of LoRA's scaling, `lora_alpha` in PEFT." }),
-    strategy: Nullable(Type.String({ description: 'The strategy that produced it; null if imported.' })),
+    strategy: Nullable(used(Strategy, { description: 'The strategy that produced it; null if imported.' })),
     fusion_alpha: Nullable(Type.Number({ description: 'The fusion coefficient α; null if it was not fused.' })),
     fusion_beta: Nullable(Type.Number({ description: 'The fusion coefficient β; null if it was not fused.' })),
     metrics: Nullable(
@@ -133,6 +138,7 @@ export const AdapterVersion = Type.Object(
           }),
         },
         {
+          title: 'VersionAnchor',
           description:
             'The version that the margin of the gate counted from when this one was published, which is the one that was ' +
             'imported. Null if this one is imported, or if its gate has no margin.',
@@ -196,7 +202,7 @@ export const Adapter = Type.Object(
     max_length: Nullable(AdapterOptions.properties.max_length),
     labels: Labels,
     pinned_base_model_version_id: Pin,
-    approval: Approval,
+    approval: AdapterApproval,
     latest_version: Nullable(AdapterVersion),
     current: Type.Array(CurrentVersion, {
       maxItems: CURRENT_SHOWN,
@@ -237,25 +243,38 @@ export const NegativeFlip = Type.Object(
 export type NegativeFlip = Static<typeof NegativeFlip>;
 
 export const ARCHIVE_TYPE = 'application/x-tar';
+/** The types that an upload of an archive may have. The second one is for clients that know no other. */
+export const ARCHIVE_TYPES = [ARCHIVE_TYPE, 'application/octet-stream'] as const;
 
-export const CreateVersionQuery = Type.Object(
-  { base_model_version: Type.Optional(BaseModelVersionReference) },
+export const ImportVersionQuery = Type.Object(
+  {
+    base_model_version: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 100,
+        deprecated: true,
+        description: 'Leave it out: it is that of an archive in the body, for which there is `…/versions/upload` now.',
+      }),
+    ),
+  },
   { additionalProperties: false },
 );
 
+export const UploadVersionQuery = Type.Object(
+  { base_model_version: BaseModelVersionReference },
+  { additionalProperties: false },
+);
+
+const Archive = Binary(
+  'An uncompressed tar archive of a PEFT folder. It holds `adapter_config.json` and `adapter_model.safetensors`, and ' +
+    'optionally `README.md` and `readapt.json`, either at the top or in one folder.',
+);
+
 /** At run time an archive is a stream, which the service checks. */
-export const CreateVersionBody = {
-  content: {
-    'application/json': { schema: FolderSource },
-    [ARCHIVE_TYPE]: {
-      schema: Type.Any({
-        description:
-          'An uncompressed tar archive of a PEFT folder. It holds `adapter_config.json` and `adapter_model.safetensors`, and ' +
-          'optionally `README.md` and `readapt.json`, either at the top or in one folder.',
-      }),
-    },
-  },
-};
+export const UploadVersionBody = { content: contentOf(ARCHIVE_TYPES, Archive) };
+
+/** Archives are taken here, too, as they were before there was an operation for them; then the body is a stream. */
+export const ImportVersionBody = { content: contentOf(['application/json'], FolderSource) };
 
 export const ListAdaptersQuery = Type.Object(
   {
@@ -263,7 +282,9 @@ export const ListAdaptersQuery = Type.Object(
     tenant_id: Type.Optional(Id('tenant')),
     name: Type.Optional(Name),
     label: Type.Optional(LabelQuery),
-    sort: Type.Optional(sortOf(['created', 'name'], 'The order of the list; `-created` is the default.')),
+    sort: Type.Optional(
+      sortOf('AdapterSort', ['created', 'name'], 'The order of the list; `-created` is the default.'),
+    ),
     base_model_version_id: Type.Optional(
       Id('baseModelVersion', 'Only adapters that have a current version on this base model version.'),
     ),
@@ -295,5 +316,5 @@ export const AdapterVersionParams = Type.Object({ id: Id('adapter'), version_id:
 /** At run time the archive is a stream. */
 export const VersionArchive = {
   description: 'A tar archive of the PEFT folder.',
-  content: { [ARCHIVE_TYPE]: { schema: Type.Any() } },
+  content: contentOf([ARCHIVE_TYPE], Binary('A tar archive.')),
 };

@@ -8,6 +8,7 @@ export const DEFAULT_OVERLAP_MS = DAY_MS;
 export const MAX_OVERLAP_MS = 30 * DAY_MS;
 
 const Scope = Type.Enum([...OPERATOR_SCOPES, ...TENANT_SCOPES] as const, {
+  title: 'Scope',
   description:
     '`operator` may do everything, for all tenants, and `operator:read` read everything. `tenant:admin` includes ' +
     '`tenant:write`, which includes `tenant:read`, which includes `serving:read`: reading adapters and their files.',

@@ -1,8 +1,17 @@
 import Type, { type Static } from 'typebox';
-import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { Binary, Id, Nullable, Timestamp } from '../../lib/schemas.ts';
 import { POSITION_PATTERN } from '../events/index.ts';
 
-const State = Nullable(Type.Object({}, { additionalProperties: true }));
+const State = Nullable(
+  Type.Object(
+    {},
+    {
+      title: 'AuditState',
+      additionalProperties: true,
+      description: 'What was changed, as the API shows it. Secrets and the texts of rows are left out.',
+    },
+  ),
+);
 
 export const AuditEntry = Type.Object(
   {
@@ -10,6 +19,7 @@ export const AuditEntry = Type.Object(
     sequence: Type.String({ description: 'Position of the entry in the order of commits, as that of events.' }),
     tenant_id: Nullable(Id('tenant', 'The tenant whose data was changed; null for what belongs to the operator.')),
     actor: Type.Enum(['operator', 'tenant', 'command'] as const, {
+      title: 'AuditActor',
       description: 'Whose key was used; `command` is somebody at the command line, who needs none.',
     }),
     key_id: Nullable(Id('apiKey', 'The key that was used.')),
@@ -52,5 +62,5 @@ export const EXPORT_TYPE = 'application/x-ndjson';
 
 export const AuditExport = {
   description: 'One entry a line, oldest first, up to the last one when the export began.',
-  content: { [EXPORT_TYPE]: { schema: Type.Any() } },
+  content: { [EXPORT_TYPE]: { schema: Binary('One JSON object a line, each an `AuditEntry`.') } },
 };

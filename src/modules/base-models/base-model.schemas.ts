@@ -7,6 +7,7 @@ import { Rollout, RolloutOptions } from '../rollouts/index.ts';
 
 const { selection: _selection, deadline: _deadline, ...DEFAULTS } = RolloutPolicy.properties;
 const DefaultPolicy = Type.Object(DEFAULTS, {
+  title: 'DefaultRolloutPolicy',
   additionalProperties: false,
   description: 'The policy of its rollouts that name none of their own.',
 });
@@ -56,6 +57,7 @@ export const BaseModelVersion = Type.Object(
       }),
     ),
     state: Type.Enum(['registered', 'verified', 'failed'] as const, {
+      title: 'BaseModelVersionState',
       description:
         'registered: only config.json was read. verified: all files were read. failed: the files cannot be used, see `error`.',
     }),
@@ -120,6 +122,11 @@ export const UpdateBaseModelVersion = Type.Object(
 );
 export type UpdateBaseModelVersion = Static<typeof UpdateBaseModelVersion>;
 
+const AtRiskTenant = Type.Object(
+  { tenant_id: Id('tenant'), adapters: Type.Integer({ description: 'Number of its adapters that are at risk.' }) },
+  { title: 'AtRiskTenant', description: 'A tenant with adapters that are at risk.' },
+);
+
 export const AtRisk = Type.Object(
   {
     base_model_version_id: Id('baseModelVersion'),
@@ -129,7 +136,7 @@ export const AtRisk = Type.Object(
         'Number of adapters that have a current version on this base model version, and none on one that is served for longer.',
     }),
     tenant_count: Type.Integer({ description: 'Number of tenants that they belong to.' }),
-    tenants: Type.Array(Type.Object({ tenant_id: Id('tenant'), adapters: Type.Integer() }), {
+    tenants: Type.Array(AtRiskTenant, {
       description: 'The tenants with the most of them, 1,000 at the most.',
     }),
   },

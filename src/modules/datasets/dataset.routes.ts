@@ -13,7 +13,7 @@ import {
   CreateDatasetQuery,
   Dataset,
   DatasetParams,
-  DATASET_TYPE,
+  DATASET_TYPES,
   ListDatasetsQuery,
 } from './dataset.schemas.ts';
 import { createUploadRooms } from '../quotas/index.ts';
@@ -29,7 +29,7 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
   };
   const limit = { what: 'dataset', maxBytes: config.uploadLimitBytes, setting: UPLOAD_LIMIT_VARIABLE };
   app.removeAllContentTypeParsers();
-  acceptUploads(app, DATASET_TYPE);
+  acceptUploads(app, DATASET_TYPES);
   app.post(
     '/datasets',
     {
@@ -44,7 +44,7 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       },
     },
     async (request, reply) => {
-      const upload = uploadOf(request, DATASET_TYPE, limit);
+      const upload = uploadOf(request, DATASET_TYPES, limit);
       return answerOnce<CreatedDataset>(request, reply, createdBelow('/v1/datasets'), (record) =>
         service(request).create(request.query, tenantScope(request), upload, record),
       );

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
 import { GateAdvice } from '../../lib/gate-advice.ts';
-import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { Binary, contentOf, Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 
 export const Dataset = Type.Object(
   {
@@ -10,11 +10,14 @@ export const Dataset = Type.Object(
     name: Name,
     rows: Type.Integer({ description: 'Number of rows.' }),
     bytes: Type.Integer({ description: 'Size of the stored JSONL, in which every row names its split.' }),
-    splits: Type.Object({
-      training: Type.Integer({ description: 'Number of rows that adapters are trained on.' }),
-      search: Type.Integer({ description: 'Number of rows on which the search compares fusion coefficients.' }),
-      gate: Type.Integer({ description: 'Number of rows on which the gate judges candidates.' }),
-    }),
+    splits: Type.Object(
+      {
+        training: Type.Integer({ description: 'Number of rows that adapters are trained on.' }),
+        search: Type.Integer({ description: 'Number of rows on which the search compares fusion coefficients.' }),
+        gate: Type.Integer({ description: 'Number of rows on which the gate judges candidates.' }),
+      },
+      { title: 'DatasetSplits', description: 'Number of rows by split.' },
+    ),
     gate_slices: Nullable(
       Type.Record(Type.String(), Type.Integer(), {
         description:
@@ -47,24 +50,20 @@ export const CreateDatasetQuery = Type.Object(
 );
 export type CreateDatasetQuery = Static<typeof CreateDatasetQuery>;
 
-export const DATASET_TYPE = 'application/x-ndjson';
+/** The types that an upload of rows may have. The second one is for clients that know no other. */
+export const DATASET_TYPES = ['application/x-ndjson', 'application/octet-stream'] as const;
+
+const Rows = Binary(
+  'One JSON object per line: with the strings `prompt` and `completion`, or with `messages`, a conversation that ends ' +
+    'with the assistant, and optionally `tools`. Each may have `slices`, names of groups to report by, and `split`: `training`, ' +
+    '`search` or `gate` (`train`, `validation` and `test` are accepted as other names of the same three). Either all ' +
+    'rows name their split or none does. If none does, 80 % become training rows, 10 % search rows and 10 % gate ' +
+    'rows, by a hash of the prompt, so that equal prompts are in the same split. A dataset needs search rows and ' +
+    'gate rows; adapters of one without training rows are never trained.',
+);
 
 /** At run time the body is a stream, whose rows the service checks. */
-export const CreateDatasetBody = {
-  content: {
-    [DATASET_TYPE]: {
-      schema: Type.Any({
-        description:
-          'One JSON object per line: with the strings `prompt` and `completion`, or with `messages`, a conversation that ends ' +
-          'with the assistant, and optionally `tools`. Each may have `slices`, names of groups to report by, and `split`: `training`, ' +
-          '`search` or `gate` (`train`, `validation` and `test` are accepted as other names of the same three). Either all ' +
-          'rows name their split or none does. If none does, 80 % become training rows, 10 % search rows and 10 % gate ' +
-          'rows, by a hash of the prompt, so that equal prompts are in the same split. A dataset needs search rows and ' +
-          'gate rows; adapters of one without training rows are never trained.',
-      }),
-    },
-  },
-};
+export const CreateDatasetBody = { content: contentOf(DATASET_TYPES, Rows) };
 
 export const ListDatasetsQuery = Type.Object(
   { ...PageQuery.properties, tenant_id: Type.Optional(Id('tenant')), name: Type.Optional(Name) },

@@ -23,15 +23,32 @@ type EventOf<T extends EventType> = Static<Type.TObject<typeof Common>> & {
 };
 export type Event = { [T in EventType]: EventOf<T> }[EventType];
 
+/** The types of events that this version records, by name. */
+export const EventTypeName = Type.Enum(EVENT_TYPES, {
+  title: 'EventType',
+  description: 'What has happened. Later versions add types.',
+});
+
 /** `job.not_ready` is a `JobNotReadyEvent`. */
 export function titleOf(type: EventType): string {
+  return `${pascalCase(type)}Event`;
+}
+
+function pascalCase(type: EventType): string {
   const words = type.split(/[._]/).map((word) => `${word.charAt(0).toUpperCase()}${word.slice(1)}`);
-  return `${words.join('')}Event`;
+  return words.join('');
+}
+
+function dataSchema<T extends EventType>(type: T) {
+  const { data } = EVENT_CATALOG[type];
+  const { title = `${pascalCase(type)}Data` } = data as { title?: string };
+  const description = `What events of the type${title === 'JobChangeData' ? 's of jobs' : ` \`${type}\``} say.`;
+  return Type.Unsafe<EventData<T>>({ ...data, title, description });
 }
 
 /** The schema of the events of one type. */
 export function eventSchema(type: EventType) {
-  const { description, data } = EVENT_CATALOG[type];
+  const { description } = EVENT_CATALOG[type];
   return Type.Object(
     {
       id: Common.id,
@@ -39,7 +56,7 @@ export function eventSchema(type: EventType) {
       tenant_id: Common.tenant_id,
       type: Type.Enum([type]),
       subject_id: Id(subjectKind(type), 'What the event is about.'),
-      data,
+      data: dataSchema(type),
       occurred_at: Common.occurred_at,
     },
     { title: titleOf(type), description },

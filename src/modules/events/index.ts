@@ -9,6 +9,7 @@ export {
   requireRetained,
   type CommitPosition,
 } from './commit-position.ts';
+export { EventTypeName } from './event.schemas.ts';
 export { EVENT_CATALOG, type EventData, type EventType } from './catalog/catalog.ts';
 export { createEventRepository, recordEvent, recordEvents, type EventRow, type NewEvent } from './event.repository.ts';
 export type { Event } from './event.schemas.ts';

@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
-import { Id } from '../../lib/schemas.ts';
+import { Binary, Id } from '../../lib/schemas.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { createAdapterService } from '../adapters/index.ts';
@@ -41,7 +41,9 @@ const exportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
           'datasets, adapters, versions (with the numbers of the rows that they have lost), jobs and events as JSON. It is read while it is sent: an archive that breaks off is ' +
           'incomplete.',
         params: Type.Object({ id: Id('tenant') }),
-        response: { 200: { description: 'The archive.', content: { [ARCHIVE_TYPE]: { schema: Type.Any() } } } },
+        response: {
+          200: { description: 'The archive.', content: { [ARCHIVE_TYPE]: { schema: Binary('A tar archive.') } } },
+        },
       },
     },
     async (request, reply) => {

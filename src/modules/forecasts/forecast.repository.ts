@@ -1,6 +1,6 @@
 import { Prisma, type Queryable, type Transaction } from '../../lib/database.ts';
 import { pageArguments } from '../../lib/pagination.ts';
-import type { StoredOptions } from '../rollouts/index.ts';
+import type { EvolutionAdvice, StoredOptions } from '../rollouts/index.ts';
 import type { ForecastResult } from './forecast.result.ts';
 import type { ForecastQuery } from './forecast.schemas.ts';
 
@@ -34,7 +34,7 @@ export interface DriftRow {
   old_base_model_version_id: string;
   state: 'pending' | 'ready' | 'failed';
   drift: number | null;
-  advice: { verdict: string; reasons: { code: string; message: string }[] } | null;
+  advice: EvolutionAdvice | null;
   projections: Record<string, { drift: number | null }> | null;
   unadaptable: Record<string, { drift: number | null }> | null;
 }

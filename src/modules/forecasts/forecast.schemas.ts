@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
-import { ErrorOf, Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
-import { CreateRollout, RolloutOptions } from '../rollouts/index.ts';
+import { ErrorOf, ForecastAdapters, Id, Name, Nullable, Timestamp, USE } from '../../lib/schemas.ts';
+import { CreateRollout, EvolutionAdvice, RolloutOptions } from '../rollouts/index.ts';
 import { SKIP_REASONS } from './forecast.result.ts';
 import { LIKENESSES } from './prediction/likeness.ts';
 
@@ -12,9 +12,14 @@ export const CreateForecast = Type.Object(CreateRollout.properties, {
 });
 export type CreateForecast = Static<typeof CreateForecast>;
 
+const Drift = Type.Object(
+  { drift: Nullable(Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖; null if there is nothing to compare.' })) },
+  { title: 'PartialDrift', description: 'How much one part of the base model has changed.' },
+);
+
 const DriftOf = (what: string) =>
   Nullable(
-    Type.Record(Type.String(), Type.Object({ drift: Nullable(Type.Number()) }), {
+    Type.Record(Type.String(), Drift, {
       description: `Drift of ${what}. Null where the analysis is of a version before 0.3, or has not ended.`,
     }),
   );
@@ -29,12 +34,7 @@ const Compatibility = Type.Object(
     ),
     drift_by_projection: DriftOf('each projection that adapters can change, over all layers'),
     drift_of_unadaptable: DriftOf('the parts that no adapter changes: embeddings, head, norms and biases'),
-    advice: Nullable(
-      Type.Object({
-        verdict: Type.String({ description: 'What is likely to work: `reuse`, `revert`, `search` or `retrain`.' }),
-        reasons: Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
-      }),
-    ),
+    advice: Nullable(EvolutionAdvice),
   },
   { title: 'ForecastCompatibility' },
 );
@@ -48,7 +48,11 @@ const Figure = (unit: string) =>
       actual: Nullable(Type.Number({ description: 'What the rollout has taken; null until it has ended.' })),
       ratio: Nullable(Type.Number({ description: '`actual` / `predicted`.' })),
     },
-    { description: unit },
+    {
+      title: 'ForecastFigure',
+      description: 'A figure that is predicted, with its interval of 80 %, beside what the rollout has taken.',
+      [USE]: unit,
+    },
   );
 
 const Figures = Type.Object(
@@ -66,6 +70,7 @@ const Basis = Type.Object(
     old_base_model_version_id: Id('baseModelVersion'),
     likeness: Nullable(
       Type.Enum([...LIKENESSES], {
+        title: 'Likeness',
         description:
           'What the measured jobs have in common with those that are predicted: `pair`, the same two base model versions; ' +
           '`base_model`, the same base model; `size`, nothing, so that they are scaled by parameters and rows. Null where none is known.',
@@ -87,6 +92,7 @@ const HEAD = {
     description: 'Whether it was asked for. A rollout makes one of itself before its jobs are planned.',
   }),
   state: Type.Enum(['queued', 'computing', 'computed', 'failed'] as const, {
+    title: 'ForecastState',
     description: 'queued: waiting for a worker. failed: the new version cannot be used, see `error`.',
   }),
   options: RolloutOptions,
@@ -94,6 +100,14 @@ const HEAD = {
   requested_at: Timestamp,
   computed_at: Nullable(Timestamp),
 };
+
+const Skipped = Type.Object(
+  {
+    reason: Type.Enum(SKIP_REASONS, { title: 'SkipReason', description: 'Why adapters are not carried over.' }),
+    adapters: Type.Integer({ description: 'Number of adapters.' }),
+  },
+  { title: 'ForecastSkipped', description: 'Adapters that are not carried over for one reason.' },
+);
 
 /** A forecast in a list. */
 export const ForecastEntry = Type.Object(HEAD, { title: 'RolloutForecastEntry' });
@@ -110,30 +124,30 @@ export const Forecast = Type.Object(
       ),
     ),
     compatibility: Type.Array(Compatibility, { description: 'By the base model version that adapters come from.' }),
-    adapters: Nullable(
-      Type.Object({
-        total: Type.Integer({ description: 'Number of adapters of the base model.' }),
-        taken: Type.Integer({ description: 'Those that get a job which runs.' }),
-        skipped: Type.Integer(),
-      }),
-    ),
+    adapters: Nullable(ForecastAdapters),
     tenants: Type.Array(
-      Type.Object({ tenant_id: Id('tenant'), jobs: Type.Integer({ description: 'Number of jobs that run.' }) }),
+      Type.Object(
+        { tenant_id: Id('tenant'), jobs: Type.Integer({ description: 'Number of jobs that run.' }) },
+        { title: 'ForecastTenant', description: 'What a rollout would do for one tenant.' },
+      ),
       { description: 'The tenants with the most jobs, 1,000 at the most.' },
     ),
     tenant_count: Nullable(Type.Integer({ description: 'Number of tenants with jobs.' })),
-    skipped: Type.Array(Type.Object({ reason: Type.Enum(SKIP_REASONS), adapters: Type.Integer() }), {
+    skipped: Type.Array(Skipped, {
       description: 'Adapters that are not carried over, and why.',
     }),
     waves: Type.Array(Type.Integer(), { description: 'Number of adapters of each wave, the canary first.' }),
     workers: Type.Array(
-      Type.Object({
-        device: Type.String(),
-        workers: Type.Integer({ description: 'Number of workers that are ready and can read the version.' }),
-        tokens_per_second: Nullable(
-          Type.Number({ description: 'Their median, of the last job that each has trained.' }),
-        ),
-      }),
+      Type.Object(
+        {
+          device: Type.String({ description: 'What they compute on.' }),
+          workers: Type.Integer({ description: 'Number of workers that are ready and can read the version.' }),
+          tokens_per_second: Nullable(
+            Type.Number({ description: 'Their median, of the last job that each has trained.' }),
+          ),
+        },
+        { title: 'ForecastWorkers', description: 'The workers of one device.' },
+      ),
       { description: 'The workers that the prediction counts on, by device.' },
     ),
     jobs_ahead: Nullable(Type.Integer({ description: 'Adaptations of other rollouts that wait or run.' })),

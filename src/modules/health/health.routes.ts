@@ -4,20 +4,32 @@ import type { Database } from '../../lib/database.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { checkReadiness, type ReadinessChecks } from './health.service.ts';
 
-const CheckResult = Type.Object({
-  name: Type.String(),
-  ok: Type.Boolean(),
-  duration_ms: Type.Number(),
-  reason: Type.Union([Type.String(), Type.Null()], { description: 'What is wrong; null if nothing is.' }),
-});
-const Health = Type.Object({ status: Type.Literal('ok') });
-const Readiness = Type.Object({
-  status: Type.Enum(['ready', 'not_ready'] as const),
-  checks: Type.Array(CheckResult),
-  warnings: Type.Array(Type.String(), {
-    description: 'What is wrong and does not keep the service from answering, such as a wrong clock.',
-  }),
-});
+const CheckResult = Type.Object(
+  {
+    name: Type.String({ description: '`database` or `queue`, for example.' }),
+    ok: Type.Boolean({ description: 'Whether it can be used.' }),
+    duration_ms: Type.Number({ description: 'How long the check took.' }),
+    reason: Type.Union([Type.String(), Type.Null()], { description: 'What is wrong; null if nothing is.' }),
+  },
+  { title: 'ReadinessCheck', description: 'Whether one part of the service can be used.' },
+);
+const Health = Type.Object(
+  { status: Type.Enum(['ok'] as const, { title: 'HealthStatus', description: 'The process is alive.' }) },
+  { title: 'Health', description: 'The answer of a process that is alive.' },
+);
+const Readiness = Type.Object(
+  {
+    status: Type.Enum(['ready', 'not_ready'] as const, {
+      title: 'ReadinessStatus',
+      description: '`not_ready`: a check has failed.',
+    }),
+    checks: Type.Array(CheckResult),
+    warnings: Type.Array(Type.String(), {
+      description: 'What is wrong and does not keep the service from answering, such as a wrong clock.',
+    }),
+  },
+  { title: 'Readiness', description: 'Whether the service can answer requests, and what is wrong where it cannot.' },
+);
 
 interface HealthOptions {
   db: Database;

@@ -1,3 +1,4 @@
+export { JobPhaseName } from './job.schemas.ts';
 export { cancelJobsOf } from './cancel-jobs-of.ts';
 export { MAX_LEARNING_RATE } from './control/retry.schemas.ts';
 export { RolloutPolicy, withoutAddress } from './control/policy.schemas.ts';

@@ -1,81 +1,100 @@
 import Type, { type Static } from 'typebox';
 import { pageOf, PageQuery } from '../../lib/pagination.ts';
 import { sortOf } from '../../lib/sorting.ts';
-import { ErrorOf, Id, Nullable, severalOf, Timestamp } from '../../lib/schemas.ts';
+import { ErrorOf, Id, JobKind, Metric, Nullable, severalOf, Strategy, Timestamp, used } from '../../lib/schemas.ts';
 import { POSITION_PATTERN } from '../events/index.ts';
 import { OwnOptions } from './control/retry.schemas.ts';
 import { JOB_PHASES, JOB_STATES } from './job.states.ts';
-import { METRICS } from '../../../core/options/metrics.ts';
 
-const JobKind = Type.Enum(['adaptation', 'control'] as const, {
+/** The states of a job. */
+export const JobStateName = Type.Enum(JOB_STATES, {
+  title: 'JobState',
   description:
-    '`adaptation` carries the adapter over. `control` trains the same adapter from scratch, so that the speed-up is ' +
-    'measured, and publishes nothing.',
+    'queued: waiting for a worker. held: waiting for its wave, or for the job in `waits_for_job_id`. paused: waiting until it, or its rollout, is resumed. ' +
+    'ready: a candidate has passed the gate and, except for a control, is published. not_ready: the budget was used ' +
+    'up before one passed, or the gate rows were too few to certify one (`gate_inconclusive` in `error`). ' +
+    'failed: see `error`.',
+});
+
+/** What the clock of a job runs on. */
+export const JobPhaseName = Type.Enum(JOB_PHASES, {
+  title: 'JobPhase',
+  description:
+    'What the clock of a job runs on: a phase of its work, or the time for which somebody wants it to wait (`held`).',
 });
 const Milliseconds = Type.Number({ minimum: 0 });
 
 /** Values on the gate rows. Each is null until it is known. What only reports need is measured after the fleet. */
-const JobMetric = Type.Object({
-  name: Type.String({ description: `What the gate measures: ${METRICS.map((name) => `\`${name}\``).join(', ')}.` }),
-  target: Nullable(Type.Number({ description: 'The value that the gate asks for.' })),
-  old: Nullable(Type.Number({ description: 'The value of the old adapter on the old base.' })),
-  anchor: Nullable(
-    Type.Number({
-      description:
-        'The value of `anchor_version_id` on its own base, which the margin counts from. Null if the gate is absolute.',
-    }),
-  ),
-  none: Nullable(
-    Type.Number({
-      description:
-        'The value of the new base without an adapter. It may be measured only when no adapter of the fleet waits any more.',
-    }),
-  ),
-  copy: Nullable(
-    Type.Number({
-      description:
-        'The value of the old adapter, unchanged, on the new base. It may be measured only when no adapter waits any more.',
-    }),
-  ),
-  published: Nullable(
-    Type.Number({
-      description:
-        'The value of the published adapter on the new base. Null until one is published; controls publish none.',
-    }),
-  ),
-  best: Nullable(
-    Type.Number({ description: 'The value of the best candidate so far on the new base, published or not.' }),
-  ),
+const JobMetric = Type.Object(
+  {
+    name: Metric,
+    target: Nullable(Type.Number({ description: 'The value that the gate asks for.' })),
+    old: Nullable(Type.Number({ description: 'The value of the old adapter on the old base.' })),
+    anchor: Nullable(
+      Type.Number({
+        description:
+          'The value of `anchor_version_id` on its own base, which the margin counts from. Null if the gate is absolute.',
+      }),
+    ),
+    none: Nullable(
+      Type.Number({
+        description:
+          'The value of the new base without an adapter. It may be measured only when no adapter of the fleet waits any more.',
+      }),
+    ),
+    copy: Nullable(
+      Type.Number({
+        description:
+          'The value of the old adapter, unchanged, on the new base. It may be measured only when no adapter waits any more.',
+      }),
+    ),
+    published: Nullable(
+      Type.Number({
+        description:
+          'The value of the published adapter on the new base. Null until one is published; controls publish none.',
+      }),
+    ),
+    best: Nullable(
+      Type.Number({ description: 'The value of the best candidate so far on the new base, published or not.' }),
+    ),
+  },
+  { title: 'JobMetric', description: 'Values on the gate rows. Each is null until it is known.' },
+);
+
+export const GateVerdict = Type.Enum(['passed', 'failed', 'inconclusive'] as const, {
+  title: 'GateVerdict',
+  description:
+    '`passed`: certified. `failed`: the value on the gate rows is worse than the margin allows. `inconclusive`: it is not, ' +
+    'but the rows are too few to certify it.',
 });
 
-const SliceVerdict = Type.Object({
-  name: Type.String({ description: 'One of the slices that the gate names.' }),
-  margin: Type.Number({ description: 'By how much the value may be worse on the rows of the slice.' }),
-  certify: Type.Boolean({ description: 'Whether the slice has to be certified.' }),
-  verdict: Type.Enum(['passed', 'failed', 'inconclusive'] as const, {
-    description:
-      'As that of the certificate, on the rows of the slice. `inconclusive` does not keep the version from being published unless the slice has to be certified.',
-  }),
-  rows: Type.Integer({ description: 'Number of gate rows in the slice.' }),
-  value: Type.Number({ description: 'The value on these rows.' }),
-  old: Type.Number({ description: 'The value of the version that the margin counts from, on the same rows.' }),
-  bound: Nullable(
-    Type.Number({ description: 'The worst true value that the rows leave possible, at the level of the look.' }),
-  ),
-  rows_needed: Nullable(
-    Type.Integer({
-      description: 'About how many rows of the slice would certify it, if it is inconclusive and a number would.',
+const SliceVerdict = Type.Object(
+  {
+    name: Type.String({ description: 'One of the slices that the gate names.' }),
+    margin: Type.Number({ description: 'By how much the value may be worse on the rows of the slice.' }),
+    certify: Type.Boolean({ description: 'Whether the slice has to be certified.' }),
+    verdict: used(GateVerdict, {
+      description:
+        'As that of the certificate, on the rows of the slice. `inconclusive` does not keep the version from being published unless the slice has to be certified.',
     }),
-  ),
-});
+    rows: Type.Integer({ description: 'Number of gate rows in the slice.' }),
+    value: Type.Number({ description: 'The value on these rows.' }),
+    old: Type.Number({ description: 'The value of the version that the margin counts from, on the same rows.' }),
+    bound: Nullable(
+      Type.Number({ description: 'The worst true value that the rows leave possible, at the level of the look.' }),
+    ),
+    rows_needed: Nullable(
+      Type.Integer({
+        description: 'About how many rows of the slice would certify it, if it is inconclusive and a number would.',
+      }),
+    ),
+  },
+  { title: 'SliceVerdict', description: 'What the gate says of a slice.' },
+);
 
 export const Certificate = Type.Object(
   {
-    verdict: Type.Enum(['passed', 'failed', 'inconclusive'] as const, {
-      description:
-        '`passed`: certified. `failed`: the value on the gate rows is worse than the margin allows. `inconclusive`: it is not, ' +
-        'but the rows are too few to certify it.',
-    }),
+    verdict: GateVerdict,
     confidence: Type.Number({ description: 'Confidence over all looks of the job.' }),
     margin: Nullable(
       Type.Number({ description: 'By how much the true value may be worse. Null where a target has to be reached.' }),
@@ -89,7 +108,10 @@ export const Certificate = Type.Object(
       Type.Array(SliceVerdict, { description: 'The critical slices that the gate names. Absent if it names none.' }),
     ),
   },
-  { description: 'What the gate certifies of the published candidate or, if none is, of the best one.' },
+  {
+    title: 'Certificate',
+    description: 'What the gate certifies of the published candidate or, if none is, of the best one.',
+  },
 );
 
 export const Job = Type.Object(
@@ -100,23 +122,16 @@ export const Job = Type.Object(
     adapter_id: Id('adapter'),
     adapter_name: Type.String(),
     kind: JobKind,
-    state: Type.Enum(JOB_STATES, {
-      description:
-        'queued: waiting for a worker. held: waiting for its wave, or for the job in `waits_for_job_id`. paused: waiting until it, or its rollout, is resumed. ' +
-        'ready: a candidate has passed the gate and, except for a control, is published. not_ready: the budget was used ' +
-        'up before one passed, or the gate rows were too few to certify one (`gate_inconclusive` in `error`). ' +
-        'failed: see `error`.',
-    }),
-    phase: Type.Enum(JOB_PHASES, { description: 'The phase that the clock runs on or has stopped at.' }),
-    strategy: Type.String({ description: 'The strategy that was requested.' }),
+    state: JobStateName,
+    phase: used(JobPhaseName, { description: 'The phase that the clock runs on or has stopped at.' }),
+    strategy: used(Strategy, { description: 'The strategy that was requested.' }),
     own_options: Nullable(
-      Type.Unsafe<OwnOptions>({
-        ...OwnOptions,
+      used(OwnOptions, {
         description: 'Options that it was retried with, in place of those of its rollout; null without any.',
       }),
     ),
     won_strategy: Nullable(
-      Type.String({ description: 'The strategy that produced the published candidate or, if none, the best one.' }),
+      used(Strategy, { description: 'The strategy that produced the published candidate or, if none, the best one.' }),
     ),
     fusion_alpha: Nullable(Type.Number({ description: 'The fusion coefficient α of that candidate.' })),
     fusion_beta: Nullable(Type.Number({ description: 'The fusion coefficient β of that candidate.' })),
@@ -142,6 +157,7 @@ export const Job = Type.Object(
         publish: Milliseconds,
       },
       {
+        title: 'JobPhases',
         description:
           'Milliseconds that the clock has run on each phase. `held` is the time for which somebody wanted the job to wait: paused, ' +
           'for its wave, an approval or an older job, or ended until it was tried again.',
@@ -149,6 +165,7 @@ export const Job = Type.Object(
     ),
     approval: Nullable(
       Type.Enum(['awaited', 'given'] as const, {
+        title: 'JobApproval',
         description:
           '`awaited`: it is held until its tenant approves it. Null where the adapter asked for no approval when the job was planned.',
       }),
@@ -157,6 +174,7 @@ export const Job = Type.Object(
     paused_at: Nullable(Timestamp),
     paused_by: Nullable(
       Type.Enum(['job', 'rollout'] as const, {
+        title: 'PausedBy',
         description:
           '`job`: it was paused itself, and a resumed rollout leaves it paused. `rollout`: it follows its rollout.',
       }),
@@ -175,11 +193,14 @@ export const Job = Type.Object(
       ),
     ),
     row_format: Nullable(
-      Type.Object({
-        append_eos: Type.Boolean({ description: 'Whether the end of the text is a label behind each completion.' }),
-        append_eos_reason: Type.String({ description: 'Why, in words.' }),
-        max_length: Type.Integer({ description: 'Largest number of tokens of a row.' }),
-      }),
+      Type.Object(
+        {
+          append_eos: Type.Boolean({ description: 'Whether the end of the text is a label behind each completion.' }),
+          append_eos_reason: Type.String({ description: 'Why, in words.' }),
+          max_length: Type.Integer({ description: 'Largest number of tokens of a row.' }),
+        },
+        { title: 'RowFormat', description: 'How the rows are written for the model.' },
+      ),
     ),
     warnings: Type.Array(Type.String(), {
       description: 'What the owner of the adapter should know, for example which rows are longer than `max_length`.',
@@ -210,10 +231,11 @@ export const JobQuery = Type.Object(
     rollout_id: Type.Optional(Id('rollout')),
     adapter_id: Type.Optional(Id('adapter')),
     tenant_id: Type.Optional(Id('tenant')),
-    state: Type.Optional(severalOf(Type.Enum(JOB_STATES))),
+    state: Type.Optional(severalOf(JobStateName)),
     kind: Type.Optional(JobKind),
     sort: Type.Optional(
       sortOf(
+        'JobSort',
         ['created', 'finished', 'ttr'],
         'The order of the list; `-created` is the default. By `finished` or `ttr`, it has only jobs that have ended or a time to ' +
           'readiness, and needs a `rollout_id`. It cannot be combined with `changed_after`.',

@@ -1,4 +1,5 @@
 import { needsOldVersion, type GateRule } from '../../../core/options/gates.ts';
+import type { MetricName } from '../../../core/options/metrics.ts';
 import type { JobEntry } from '../../jobs/catalog.ts';
 import { OUTCOMES_PRIORITY } from '../../jobs/priorities.ts';
 import type { RecoverySource } from '../../jobs/sweeper.ts';
@@ -92,7 +93,7 @@ export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; 
     complete: (
       lease: MeasurementLease,
       claimed: ClaimedRequest,
-      { version, metric, outcomes }: { version: MeasuredVersion; metric: string; outcomes: MeasuredOutcomes },
+      { version, metric, outcomes }: { version: MeasuredVersion; metric: MetricName; outcomes: MeasuredOutcomes },
     ): Promise<boolean> =>
       end(lease, claimed, async (tx) => {
         await keepOutcomes(tx, version, outcomes);

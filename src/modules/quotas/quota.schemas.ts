@@ -11,6 +11,8 @@ const Weight = Type.Number({
     "How many of the tenant's jobs begin for each one of a tenant with the weight 1, while both have some waiting.",
 });
 
+const IsDefault = Type.Boolean({ description: "Whether it is the service's and not the tenant's own." });
+
 const RequestsPerMinute = Type.Integer({ minimum: 1, maximum: 1_000_000_000 });
 
 export const TenantQuotas = Type.Object(
@@ -20,13 +22,14 @@ export const TenantQuotas = Type.Object(
       Type.Object(
         {
           name: Type.Enum(QUOTA_NAMES, {
+            title: 'QuotaName',
             description:
               '`stored_bytes` counts datasets and adapter versions, `queued_jobs` those that wait or run, and ' +
               '`device_seconds` the time for which jobs have held a device in this month.',
           }),
           limit: Nullable(Type.Integer({ description: 'Null if there is no limit.' })),
           used: Type.Number({ description: 'Bytes that running uploads have reserved are in it.' }),
-          is_default: Type.Boolean({ description: "Whether the limit is the service's and not the tenant's own." }),
+          is_default: IsDefault,
           resets_at: Nullable(
             Type.String({ format: 'date-time', description: 'When what is used counts from nothing again.' }),
           ),
@@ -35,10 +38,16 @@ export const TenantQuotas = Type.Object(
       ),
     ),
     requests_per_minute: Type.Object(
-      { limit: Type.Integer(), is_default: Type.Boolean() },
-      { description: 'Requests with all keys of the tenant at all API processes together.' },
+      { limit: Type.Integer({ description: 'Requests per minute.' }), is_default: IsDefault },
+      {
+        title: 'RequestRate',
+        description: 'Requests with all keys of the tenant at all API processes together.',
+      },
     ),
-    weight: Type.Object({ value: Weight, is_default: Type.Boolean() }),
+    weight: Type.Object(
+      { value: Weight, is_default: IsDefault },
+      { title: 'TenantWeight', description: 'The share of the workers that the tenant has, beside others.' },
+    ),
   },
   { title: 'TenantQuotas' },
 );

@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
-import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
-import { JOB_PHASES } from '../jobs/index.ts';
+import { Id, Nullable, Timestamp, used } from '../../lib/schemas.ts';
+import { JobPhaseName } from '../jobs/index.ts';
+import { RolloutStateName } from '../rollouts/index.ts';
 
 /** Quantiles of a time. They are null where so many jobs have not become ready. */
 const quantiles = {
@@ -10,6 +11,7 @@ const quantiles = {
 };
 
 const Ttr = Type.Object(quantiles, {
+  title: 'TtrQuantiles',
   description:
     'Time to readiness in whole milliseconds, by the estimate of Kaplan and Meier: jobs that are not ready are censored at their end or ' +
     'now. A quantile is null where it is not reached.',
@@ -25,10 +27,13 @@ const figures = {
       failed: Type.Integer(),
       cancelled: Type.Integer(),
     },
-    { description: 'Adaptations that are not ready, of which only is known that readiness takes longer.' },
+    {
+      title: 'CensoredJobs',
+      description: 'Adaptations that are not ready, of which only is known that readiness takes longer.',
+    },
   ),
   ttr: Ttr,
-  ttr_without_held: Type.Object(quantiles, {
+  ttr_without_held: used(Ttr, {
     description: 'The same without the time for which somebody wanted jobs to wait.',
   }),
   device_seconds: Type.Number({
@@ -36,22 +41,28 @@ const figures = {
   }),
 };
 
-const Group = Type.Object({
-  id: Nullable(
-    Type.String({ description: 'The tenant, the rollout or the strategy. Null for jobs without a candidate.' }),
-  ),
-  name: Nullable(Type.String({ description: 'The name of the tenant; null of anything else.' })),
-  ...figures,
-});
+const Group = Type.Object(
+  {
+    id: Nullable(
+      Type.String({ description: 'The tenant, the rollout or the strategy. Null for jobs without a candidate.' }),
+    ),
+    name: Nullable(Type.String({ description: 'The name of the tenant; null of anything else.' })),
+    ...figures,
+  },
+  { title: 'ReportGroup', description: 'The figures of one tenant, strategy or rollout.' },
+);
 export type Group = Static<typeof Group>;
 
-const Phase = Type.Object({
-  phase: Type.Enum(JOB_PHASES),
-  p50_ms: Nullable(Type.Number()),
-  p90_ms: Nullable(Type.Number()),
-  max_ms: Nullable(Type.Number()),
-  share: Nullable(Type.Number({ description: 'Its part of the time to readiness of all ready jobs together.' })),
-});
+const Phase = Type.Object(
+  {
+    phase: JobPhaseName,
+    p50_ms: Nullable(Type.Number()),
+    p90_ms: Nullable(Type.Number()),
+    max_ms: Nullable(Type.Number()),
+    share: Nullable(Type.Number({ description: 'Its part of the time to readiness of all ready jobs together.' })),
+  },
+  { title: 'PhaseReport', description: 'How long one phase took.' },
+);
 
 const Speedup = Type.Object(
   {
@@ -66,6 +77,7 @@ const Speedup = Type.Object(
     high: Nullable(Type.Number({ description: 'Its upper end.' })),
   },
   {
+    title: 'SpeedUp',
     description:
       'How many times the time of an adaptation its control took, which trained the same adapter from scratch: both without the wait in ' +
       'the queue and what was held.',
@@ -73,7 +85,7 @@ const Speedup = Type.Object(
 );
 
 const whole = {
-  total: Type.Object(figures),
+  total: Type.Object(figures, { title: 'ReportTotal', description: 'The figures of all adaptations together.' }),
   phases: Type.Array(Phase, { description: 'Of the jobs that became ready.' }),
   speedup: Speedup,
 };
@@ -83,7 +95,7 @@ export const RolloutReport = Type.Object(
     rollout_id: Id('rollout'),
     base_model_name: Type.String(),
     version: Type.String({ description: 'The base model version that adapters are carried over to.' }),
-    state: Type.String({ description: 'The state of the rollout. Figures are final once it has ended.' }),
+    state: used(RolloutStateName, { description: 'The state of the rollout. Figures are final once it has ended.' }),
     ...whole,
     tenants: Type.Array(Group, { description: 'The tenants with the most jobs, up to 1,000.' }),
     tenants_left_out: Type.Integer(),
@@ -94,6 +106,7 @@ export const RolloutReport = Type.Object(
 export type RolloutReport = Static<typeof RolloutReport>;
 
 export const GROUPS = ['tenant', 'strategy', 'rollout'] as const;
+const Grouping = Type.Enum(GROUPS, { title: 'ReportGrouping', description: 'What a row of the report stands for.' });
 export type GroupBy = (typeof GROUPS)[number];
 
 export const TtrQuery = Type.Object(
@@ -110,7 +123,7 @@ export const TtrQuery = Type.Object(
     base_model: Type.Optional(
       Type.String({ minLength: 1, maxLength: 100, description: 'A base model: its identifier or its name.' }),
     ),
-    group_by: Type.Optional(Type.Enum(GROUPS, { default: 'rollout' })),
+    group_by: Type.Optional(used(Grouping, { default: 'rollout' })),
   },
   { additionalProperties: false },
 );
@@ -123,7 +136,7 @@ export const TtrReport = Type.Object(
     base_model: Nullable(Type.String({ description: 'As it was asked for.' })),
     rollouts: Type.Integer({ description: 'Number of rollouts that the figures are of.' }),
     ...whole,
-    group_by: Type.Enum(GROUPS),
+    group_by: Grouping,
     groups: Type.Array(Group, { description: 'Those with the most jobs, up to 1,000.' }),
     groups_left_out: Type.Integer(),
   },
@@ -139,7 +152,7 @@ export const CSV_TYPE = 'text/csv';
 export const CsvReport = {
   description:
     'One row for the whole, each group and each phase, by RFC 4180 with a header. Columns are only ever added at the end.',
-  content: { [CSV_TYPE]: { schema: Type.Any() } },
+  content: { [CSV_TYPE]: { schema: Type.String({ description: 'Comma-separated values.' }) } },
 };
 
 export const ReportParams = Type.Object({ id: Id('rollout') });

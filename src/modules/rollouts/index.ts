@@ -6,7 +6,14 @@ export { fleetOf, type Refusals } from './planning.ts';
 export { LEFT_OUT_REASONS, planningRepository, type FleetToPlan, type SourceCount } from './planning.repository.ts';
 export { createRolloutLifecycle, type RolloutLifecycle } from './rollout-lifecycle.ts';
 export { SPEEDUP, type RolloutRow } from './rollout.repository.ts';
-export { CreateRollout, Rollout, RolloutOptions, type StoredOptions } from './rollout.schemas.ts';
+export {
+  CreateRollout,
+  EvolutionAdvice,
+  Rollout,
+  RolloutOptions,
+  RolloutStateName,
+  type StoredOptions,
+} from './rollout.schemas.ts';
 export { createRollout, createRolloutService, optionsOf, rolloutRecoverySource } from './rollout.service.ts';
 export { LIVE_ROLLOUT_STATES, TERMINAL_ROLLOUT_STATES } from './rollout.states.ts';
 export { provisionalRecoverySource } from './provisional/provisional.ts';

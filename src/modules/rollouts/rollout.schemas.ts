@@ -1,10 +1,10 @@
 import Type, { type Static } from 'typebox';
 import { Value } from 'typebox/value';
-import { JobOptions, STRATEGIES, type GivenJobOptions } from '../../../core/options/job-options.ts';
+import { JobOptions, type GivenJobOptions } from '../../../core/options/job-options.ts';
 import { optionalJobOptions } from '../../../core/options/job-settings.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { sortOf } from '../../lib/sorting.ts';
-import { ErrorOf, Id, Name, Nullable, severalOf, Timestamp } from '../../lib/schemas.ts';
+import { ErrorOf, Id, Name, Nullable, PausedReason, severalOf, Strategy, Timestamp, used } from '../../lib/schemas.ts';
 import { MAX_LEARNING_RATE, RolloutPolicy } from '../jobs/index.ts';
 import { ROLLOUT_STATES } from './rollout.states.ts';
 
@@ -23,15 +23,14 @@ export function rolloutOptions(table: Type.TObject = JobOptions) {
     {
       ...options,
       strategy: Type.Optional(
-        Type.Enum(STRATEGIES, {
-          description: `${help} Without it, that of the policy counts, and else \`auto\`.`,
-        }),
+        used(Strategy, { description: `${help} Without it, that of the policy counts, and else \`auto\`.` }),
       ),
       learning_rate: rate(options.learning_rate),
       scratch_learning_rate: rate(options.scratch_learning_rate),
       policy: Type.Optional(RolloutPolicy),
       control: Type.Optional(
         Type.Enum(['none', 'sample', 'all'] as const, {
+          title: 'ControlMode',
           description:
             'Which adapters are also trained from scratch, after all others, so that the speed-up is measured. Without it, `sample` ' +
             'where the policy has a `control_fraction`, and else `none`.',
@@ -99,25 +98,50 @@ const Summary = Type.Object(
   { title: 'RolloutSummary' },
 );
 
+const AdviceReason = Type.Object(
+  {
+    code: Type.String({ description: 'The reason, for programs.' }),
+    message: Type.String({ description: 'The reason, for people.' }),
+  },
+  { title: 'AdviceReason', description: 'A reason for an advice.' },
+);
+
+export const EvolutionAdvice = Type.Object(
+  {
+    verdict: Type.Enum(['reuse', 'revert', 'search', 'retrain', 'incompatible'] as const, {
+      title: 'AdviceVerdict',
+      description: 'What is likely to work for adapters of that version. Jobs follow their own strategy and gate.',
+    }),
+    reasons: Type.Array(AdviceReason, { description: 'Why.' }),
+  },
+  { title: 'EvolutionAdvice', description: 'What the change of the base suggests for its adapters.' },
+);
+export type EvolutionAdvice = Static<typeof EvolutionAdvice>;
+
 const Evolution = Type.Object(
   {
     old_base_model_version_id: Id('baseModelVersion', 'The version that adapters come from.'),
-    state: Type.Enum(['pending', 'ready', 'failed'] as const),
+    state: Type.Enum(['pending', 'ready', 'failed'] as const, {
+      title: 'EvolutionState',
+      description: 'How far the analysis of the change is.',
+    }),
     drift: Nullable(
       Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖ over all modules that adapters can change.' }),
     ),
-    advice: Nullable(
-      Type.Object({
-        verdict: Type.Enum(['reuse', 'revert', 'search', 'retrain', 'incompatible'] as const, {
-          description: 'What is likely to work for adapters of that version. Jobs follow their own strategy and gate.',
-        }),
-        reasons: Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
-      }),
-    ),
+    advice: Nullable(EvolutionAdvice),
   },
   { title: 'RolloutEvolution' },
 );
 export type RolloutEvolution = Static<typeof Evolution>;
+
+export const RolloutStateName = Type.Enum(ROLLOUT_STATES, {
+  title: 'RolloutState',
+  description:
+    'planning: waiting for a worker. analyzing: files are verified, the evolutions computed and the jobs planned, the first ' +
+    'of which may run meanwhile. adapting: all jobs are planned, and run. paused: nothing is begun, and it goes on when it is ' +
+    'resumed. ' +
+    'completed: all jobs have ended, and what their adapters are compared with is measured. failed: see `error`.',
+});
 
 export const Rollout = Type.Object(
   {
@@ -125,37 +149,11 @@ export const Rollout = Type.Object(
     base_model_version_id: Id('baseModelVersion', 'The version that the fleet is carried over to.'),
     base_model_name: Name,
     version: Type.String({ description: 'The version text of that version.' }),
-    state: Type.Enum(ROLLOUT_STATES, {
-      description:
-        'planning: waiting for a worker. analyzing: files are verified, the evolutions computed and the jobs planned, the first ' +
-        'of which may run meanwhile. adapting: all jobs are planned, and run. paused: nothing is begun, and it goes on when it is ' +
-        'resumed. ' +
-        'completed: all jobs have ended, and what their adapters are compared with is measured. failed: see `error`.',
-    }),
+    state: RolloutStateName,
     options: RolloutOptions,
     error: Nullable(ErrorOf('Why the rollout failed, or why its analysis waits.')),
     paused_at: Nullable(Timestamp),
-    paused_reason: Nullable(
-      Type.Object(
-        {
-          code: Type.Enum(['requested', 'pause_if', 'budget_spent', 'approval_refused'] as const, {
-            description:
-              '`requested`: the operator has paused it. `pause_if`: a condition of its policy has. `budget_spent`: its jobs have used ' +
-              '`budget_device_seconds`. `approval_refused`: whom its policy asks has refused a wave.',
-          }),
-          message: Type.String({ description: 'Why, for people.' }),
-          condition: Type.Optional(Type.String({ description: 'The condition of `pause_if`.' })),
-          value: Type.Optional(Type.Number({ description: 'What was found.' })),
-          limit: Type.Optional(Type.Number({ description: 'What the policy allows.' })),
-          wave: Type.Optional(Type.Integer({ description: 'The wave that was judged or refused.' })),
-          jobs: Type.Optional(Type.Integer({ description: 'Number of jobs that it was judged by.' })),
-        },
-        {
-          description:
-            'Why the rollout is paused. The figures, which are of the jobs of all tenants, are for the operator alone.',
-        },
-      ),
-    ),
+    paused_reason: Nullable(PausedReason),
     deadline_missed_at: Nullable(
       Type.String({
         format: 'date-time',
@@ -179,7 +177,7 @@ export const Rollout = Type.Object(
           total: Type.Integer({ description: 'Number of waves; 1 until they are decided, when the jobs are planned.' }),
           awaiting_approval: Type.Boolean({ description: 'Whether the next wave waits for `POST …/approve`.' }),
         },
-        { description: 'Null where the rollout has no policy.' },
+        { title: 'RolloutWaves', description: 'How far the waves are. Null where the rollout has no policy.' },
       ),
     ),
     left_out: Nullable(
@@ -223,8 +221,8 @@ export const RolloutParams = Type.Object({ id: Id('rollout') });
 export const RolloutQuery = Type.Object(
   {
     ...PageQuery.properties,
-    state: Type.Optional(severalOf(Type.Enum(ROLLOUT_STATES))),
-    sort: Type.Optional(sortOf(['accepted'], 'The order of the list; `-accepted` is the default.')),
+    state: Type.Optional(severalOf(RolloutStateName)),
+    sort: Type.Optional(sortOf('RolloutSort', ['accepted'], 'The order of the list; `-accepted` is the default.')),
     base_model: Type.Optional(
       Type.String({ minLength: 1, maxLength: 100, description: 'A base model: its identifier or its name.' }),
     ),

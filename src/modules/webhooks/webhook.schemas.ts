@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { MAX_URL } from '../../lib/outgoing/target.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
-import { POSITION_PATTERN } from '../events/index.ts';
+import { EventTypeName, POSITION_PATTERN } from '../events/index.ts';
 
 const DAY_MS = 86_400_000;
 export const DEFAULT_OVERLAP_MS = DAY_MS;
@@ -34,6 +34,7 @@ const properties = {
   enabled: Type.Boolean(),
   disabled_reason: Nullable(
     Type.Enum(['requested', 'failing', 'gone'] as const, {
+      title: 'WebhookDisabledReason',
       description:
         '`failing`: an event was sent in vain for three days, and no other one was taken meanwhile. `gone`: it has answered 410.',
     }),
@@ -114,7 +115,7 @@ export const ReplayWebhookEvents = Type.Union(
       {
         after: Type.String({ pattern: POSITION_PATTERN, description: 'Send all events after this `sequence` again.' }),
       },
-      { additionalProperties: false },
+      { title: 'ReplayAfterPosition', additionalProperties: false, description: 'From a position on.' },
     ),
     Type.Object(
       {
@@ -123,7 +124,7 @@ export const ReplayWebhookEvents = Type.Union(
           description: 'Send all events again that have occurred since. A few from shortly before may be among them.',
         }),
       },
-      { additionalProperties: false },
+      { title: 'ReplaySinceTime', additionalProperties: false, description: 'From a time on.' },
     ),
   ],
   { title: 'ReplayWebhookEvents' },
@@ -132,25 +133,32 @@ export type ReplayWebhookEvents = Static<typeof ReplayWebhookEvents>;
 
 export const DELIVERY_STATES = ['pending', 'delivered', 'failed'] as const;
 
+const DeliveryState = Type.Enum(DELIVERY_STATES, {
+  title: 'DeliveryState',
+  description: '`pending`: another attempt follows at `next_attempt_at`. `failed`: all attempts were in vain.',
+});
+
 export const WebhookDelivery = Type.Object(
   {
     id: Id('webhookDelivery'),
     endpoint_id: Id('webhookEndpoint'),
     event_id: Id('event'),
-    event_type: Type.String(),
-    state: Type.Enum(DELIVERY_STATES, {
-      description: '`pending`: another attempt follows at `next_attempt_at`. `failed`: all attempts were in vain.',
-    }),
+    event_type: EventTypeName,
+    state: DeliveryState,
     attempts: Type.Integer({ description: 'Number of attempts, since it was last replayed.' }),
     next_attempt_at: Nullable(Timestamp),
     first_attempt_at: Nullable(Timestamp),
     last_attempt_at: Nullable(Timestamp),
     outcome: Nullable(
-      Type.String({
-        description:
-          'What came of the last attempt: `delivered`, `refused` (a status other than 2xx), `timeout`, `connection_failed`, ' +
-          '`no_allowed_address` (the name has no address that requests may go to) or `event_pruned`.',
-      }),
+      Type.Enum(
+        ['delivered', 'refused', 'timeout', 'connection_failed', 'no_allowed_address', 'event_pruned'] as const,
+        {
+          title: 'DeliveryOutcome',
+          description:
+            'What came of an attempt. `refused`: a status other than 2xx. `no_allowed_address`: the name has no address that requests may ' +
+            'go to. `event_pruned`: the event was deleted before it could be sent.',
+        },
+      ),
     ),
     status_code: Nullable(Type.Integer({ description: 'The status of the last answer; null if there was none.' })),
     latency_ms: Nullable(Type.Number({ description: 'How long the last attempt took.' })),
@@ -169,7 +177,7 @@ export const ListWebhookEndpoints = Type.Object(
 export type ListWebhookEndpoints = Static<typeof ListWebhookEndpoints>;
 
 export const ListWebhookDeliveries = Type.Object(
-  { ...PageQuery.properties, state: Type.Optional(Type.Enum(DELIVERY_STATES)) },
+  { ...PageQuery.properties, state: Type.Optional(DeliveryState) },
   { additionalProperties: false },
 );
 export type ListWebhookDeliveries = Static<typeof ListWebhookDeliveries>;

@@ -10,6 +10,7 @@ export const Worker = Type.Object(
     device: Type.String(),
     memory_bytes: Nullable(Type.Number({ description: 'What its training process may take at the most.' })),
     state: Type.Enum(['ready', 'draining', 'quarantined', 'gone'] as const, {
+      title: 'WorkerState',
       description:
         '`draining`: it ends its job and takes no other; then it stops or, where `idle_requested_at` is set, waits for its release. `quarantined`: its machine has failed several jobs in a row, and ' +
         'it takes none until `quarantined_until`, or its clock is wrong, and it takes none until that is right. `gone`: it has stopped, or gave no sign of life for 30 s.',

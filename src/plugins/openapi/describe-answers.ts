@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifySchema, RouteOptions } from 'fastify';
 import { leastScopes } from '../../lib/principal.ts';
+import { PROBLEM_CODES, type ProblemStatus } from '../../lib/problem-codes.ts';
 import { isRead, requiredScope } from '../auth.ts';
 import { EVENT_STREAM_TYPE } from '../event-streams.ts';
 
@@ -11,30 +12,29 @@ declare module 'fastify' {
   }
 }
 
-const PROBLEMS: Record<number, string> = {
-  400:
-    'The request is malformed. Codes: `invalid_request` (`errors` lists the fields), `malformed_json`, ' +
-    '`invalid_cursor`, `invalid_idempotency_key`, `tenant_required`, `upload_aborted`.',
-  401: 'The request has no usable API key. Code: `unauthorized`.',
+const PROBLEMS: Partial<Record<ProblemStatus, string>> = {
+  400: 'The request is malformed; `errors` lists the fields that are wrong.',
+  401: 'The request has no usable API key.',
   403:
     'The API key does not have the scope that this request needs (`forbidden`), or what it asks for exceeds a quota of the ' +
     'tenant (`quota_exceeded`, with `quota`, `limit`, `used`, `setting` and `resets_at`).',
-  404: 'What the request names does not exist or belongs to another tenant. Code: `not_found`.',
+  404: 'What the request names does not exist or belongs to another tenant.',
   409:
     'The request conflicts with the present state: the name is taken, the job or rollout has ended, or the first ' +
     'request with the same `Idempotency-Key` is still running (`idempotency_in_progress`).',
-  410: 'Events after the position were pruned: go on with `pruned_up_to`. Code: `position_expired`.',
-  413: 'The body is over its limit. Codes: `body_too_large`, `upload_too_large`, `adapter_too_large`.',
-  415: 'The body has a type or an encoding that is not accepted. Codes: `unsupported_media_type`, `unsupported_content_encoding`.',
+  410: 'It is too late: events after the position were pruned (go on with `pruned_up_to`), or what was deleted is gone.',
+  413: 'The body is over its limit.',
+  414: 'A part of the path is too long.',
+  415: 'The body has a type or an encoding that is not accepted.',
   422:
     'The request is well-formed, but its content cannot be used: see `code` and `detail`. The code ' +
     '`idempotency_key_reused` means that the `Idempotency-Key` was used for a different request.',
   429:
     'The tenant, or the key of the operator, has made too many requests (`rate_limited`), or has too many streams of events open ' +
-    '(`too_many_streams`, with `setting`).',
-  500: 'The service has failed. Code: `internal`.',
-  503: 'The database cannot be reached: try again. Code: `unavailable`.',
-  507: 'The artifact store cannot be written. Codes: `storage_full`, `storage_read_only`.',
+    '(`too_many_streams`, with `setting`) or uploads under inspection (`too_many_inspections`).',
+  500: 'The service has failed.',
+  503: 'The service cannot do it at present: try again.',
+  507: 'The artifact store or the database cannot be written.',
 };
 
 const RETRY_AFTER = { 'retry-after': { description: 'Number of seconds to wait.', schema: { type: 'integer' } } };
@@ -49,12 +49,17 @@ export const PROBLEM_RESPONSES = Object.fromEntries(
   Object.entries(PROBLEMS).map(([status, description]) => [
     nameOf(status),
     {
-      description,
+      description: `${description} ${codesOf(Number(status) as ProblemStatus)}`,
       ...(status in HEADERS ? { headers: HEADERS[Number(status)] } : {}),
       content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
     },
   ]),
 );
+
+function codesOf(status: ProblemStatus): string {
+  const codes = PROBLEM_CODES[status].map((code) => `\`${code}\``);
+  return `${codes.length === 1 ? 'Code' : 'Codes'}: ${codes.join(', ')}.`;
+}
 
 function nameOf(status: number | string): string {
   return (STATUS_CODES[status] ?? String(status)).replaceAll(/\W/g, '');
@@ -98,10 +103,10 @@ function securityOf(route: RouteOptions): { apiKey: string[] }[] {
 const PROBLEMS_MARK = 'x-problems';
 
 function problemsOf(schema: FastifySchema, url: string, route: RouteOptions): number[] {
-  const statuses = [400, 401, 403, 429, 500, 503, ...(route.config?.problems ?? [])];
-  if (url.includes(':')) statuses.push(404);
+  const statuses = [400, 401, 403, 415, 429, 500, 503, ...(route.config?.problems ?? [])];
+  if (url.includes(':')) statuses.push(404, 414);
   if (route.method === 'POST') statuses.push(409, 422);
-  if (schema.body !== undefined) statuses.push(413, 415);
+  if (schema.body !== undefined) statuses.push(413);
   return statuses.sort((a, b) => a - b);
 }
 

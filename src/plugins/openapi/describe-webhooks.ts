@@ -5,7 +5,7 @@ const MESSAGE = {
   type: 'object',
   required: ['type', 'timestamp', 'data'],
   properties: {
-    type: { type: 'string', description: 'The type of the event, for example `rollout.completed`.' },
+    type: { $ref: '#/components/schemas/EventType' },
     timestamp: { type: 'string', format: 'date-time', description: 'When the event occurred.' },
     data: EVENT,
   },

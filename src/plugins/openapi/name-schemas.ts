@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { USE } from '../../lib/schemas.ts';
 
 type Json = Record<string, unknown>;
 
@@ -11,6 +12,7 @@ type Json = Record<string, unknown>;
 export function nameSchemas<T>(document: T): T {
   const { paths = {}, components = {} } = document as { paths?: Json; components?: Json };
   const schemas = (components.schemas ??= {}) as Json;
+  for (const name of Object.keys(schemas)) schemas[name] = membersOf(schemas[name] as Json, schemas);
   for (const path of Object.keys(paths)) paths[path] = named(paths[path], schemas);
   return document;
 }
@@ -18,12 +20,46 @@ export function nameSchemas<T>(document: T): T {
 function named(value: unknown, schemas: Json): unknown {
   if (Array.isArray(value)) return value.map((entry) => named(entry, schemas));
   if (typeof value !== 'object' || value === null) return value;
+  const node = membersOf(value as Json, schemas);
+  if (isParameter(node)) return withOwnDescription(node);
+  return typeof node.title === 'string' ? reference(node, schemas) : node;
+}
+
+interface Parameter extends Json {
+  schema: Json;
+}
+
+function isParameter(node: Json): node is Parameter {
+  return typeof node.in === 'string' && typeof node.schema === 'object';
+}
+
+/** What is said of a parameter stands once, beside its schema. */
+function withOwnDescription({ schema: { description, ...schema }, ...parameter }: Parameter): Json {
+  return { ...parameter, ...(description !== undefined && { description }), schema };
+}
+
+function membersOf(value: Json, schemas: Json): Json {
   const members = Object.entries(value).map(([name, member]) => [name, named(member, schemas)] as const);
-  const node: Json = { ...('enum' in value ? { type: 'string' } : {}), ...Object.fromEntries(members) };
-  if (typeof node.title !== 'string') return node;
-  const { title, ...schema } = node;
-  if (title in schemas && !isDeepStrictEqual(schemas[title], schema))
+  return { ...('enum' in value ? { type: 'string' } : {}), ...Object.fromEntries(members) };
+}
+
+/** What belongs to the place where a schema is used, its default among it, stays beside the reference. */
+function reference(node: Json, schemas: Json): Json {
+  const { title, default: byDefault, [USE]: use, ...definition } = node as Json & { title: string };
+  define(schemas, title, definition);
+  return {
+    $ref: `#/components/schemas/${title}`,
+    ...(use !== undefined && { description: use }),
+    // What is of several types has its default in words alone: generators cannot write one.
+    ...(byDefault !== undefined && !('anyOf' in definition) && { default: byDefault }),
+  };
+}
+
+/** Parameters have the description of their schema beside it, so there it is missing. */
+function define(schemas: Json, title: string, definition: Json): void {
+  const { description, ...rest } = definition;
+  const { description: known = description, ...other } = (schemas[title] ?? definition) as Json;
+  if (!isDeepStrictEqual(rest, other) || (description ?? known) !== known)
     throw new Error(`two different schemas have the title ${title}`);
-  schemas[title] = schema;
-  return { $ref: `#/components/schemas/${title}` };
+  schemas[title] = known === undefined ? rest : { ...rest, description: known };
 }

@@ -2,10 +2,11 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import fp from 'fastify-plugin';
 import { packageVersion } from '../../../core/installation/package-path.ts';
-import { Problem } from '../../lib/schemas.ts';
 import { describeAnswers, describeRoute, PROBLEM_RESPONSES } from './describe-answers.ts';
 import { describeWebhooks } from './describe-webhooks.ts';
+import { useGeneratorForms } from './generator-forms.ts';
 import { nameSchemas } from './name-schemas.ts';
+import { Problem } from './problem.schema.ts';
 
 const TAGS = [
   { name: 'Tenants', description: 'The owners of adapters and datasets.' },
@@ -15,8 +16,10 @@ const TAGS = [
   { name: 'Adapters', description: 'LoRA adapters and their versions.' },
   { name: 'Rollouts', description: 'A rollout carries every adapter over to one new base model version.' },
   { name: 'Jobs', description: 'A job carries one adapter over in a rollout, or trains its control from scratch.' },
+  { name: 'Workers', description: 'The processes that carry adapters over, and what they are doing.' },
   { name: 'Reports', description: 'How long rollouts took, for whom, and what they cost.' },
   { name: 'Events', description: 'A record of everything that has happened.' },
+  { name: 'Audit log', description: 'Who has changed what.' },
   { name: 'Webhooks', description: 'Where events are sent, signed by Standard Webhooks.' },
   { name: 'Service', description: 'The health of the service.' },
 ];
@@ -26,6 +29,12 @@ const DESCRIPTION = `When the base model moves, every tenant's LoRA adapter move
 Errors are problems by RFC 9457 with a stable \`code\`. Lists have the form \`{data, next_cursor}\`. Every POST accepts an
 \`Idempotency-Key\`: for 24 hours the same request with the same key gets the answer of the first one. Answers to GETs have
 an \`ETag\`. A key that makes too many requests gets the status 429 with \`Retry-After\`.`;
+
+/** The first one is what a client that was given the document by a service talks to. */
+const SERVERS = [
+  { url: '/', description: 'The service that has answered with this document.' },
+  { url: 'http://127.0.0.1:8420', description: '`readapt serve` on this machine.' },
+];
 
 const API_KEY = {
   type: 'http',
@@ -47,6 +56,7 @@ export default fp(
       openapi: {
         openapi: '3.1.0',
         info: { title: 'Readapt', version: packageVersion(), description: DESCRIPTION, license: LICENSE },
+        servers: SERVERS,
         tags: TAGS,
         components: {
           securitySchemes: { apiKey: API_KEY },
@@ -56,8 +66,10 @@ export default fp(
       },
       transform: ({ schema, url, route }) => ({ schema: describeRoute(schema, url, route), url }),
       transformObject: (document) =>
-        describeWebhooks(
-          nameSchemas(describeAnswers('openapiObject' in document ? document.openapiObject : document.swaggerObject)),
+        useGeneratorForms(
+          describeWebhooks(
+            nameSchemas(describeAnswers('openapiObject' in document ? document.openapiObject : document.swaggerObject)),
+          ),
         ),
     });
     await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' });

@@ -3,6 +3,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { databaseProblem } from './database-problem.ts';
 import { shorten } from '../../../core/options/quote.ts';
 import { AppError } from '../../lib/errors.ts';
+import type { ProblemCode } from '../../lib/problem-codes.ts';
 import { invalidRequest } from '../validation/validation.ts';
 import { useAllowedMethods } from './allowed-methods.ts';
 
@@ -77,7 +78,7 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
 }
 
 /** Our stable codes for the errors of Fastify itself. */
-const FASTIFY_CODES: Record<string, { code: string; status: number; message: string }> = {
+const FASTIFY_CODES: Record<string, { code: ProblemCode; status: number; message: string }> = {
   FST_ERR_CTP_BODY_TOO_LARGE: {
     code: 'body_too_large',
     status: 413,

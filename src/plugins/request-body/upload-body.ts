@@ -3,9 +3,9 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../../lib/errors.ts';
 import type { Upload } from '../../lib/upload.ts';
 
-/** Passes bodies of this content type to the handler as an unread stream. */
-export function acceptUploads(app: FastifyInstance, contentType: string): void {
-  app.addContentTypeParser(contentType, (_request, payload, done) => done(null, payload));
+/** Passes bodies of these content types to the handler as an unread stream. */
+export function acceptUploads(app: FastifyInstance, contentTypes: readonly string[]): void {
+  app.addContentTypeParser([...contentTypes], (_request, payload, done) => done(null, payload));
 }
 
 export interface UploadLimit {
@@ -19,12 +19,12 @@ export interface UploadLimit {
 /**
  * The uploaded body of a request, whose bytes are read when they are asked for.
  *
- * @throws AppError 415 if the request has no body of this type, 413 `upload_too_large`, 400 `upload_aborted`
+ * @throws AppError 415 if the request has no body of these types, 413 `upload_too_large`, 400 `upload_aborted`
  */
-export function uploadOf(request: FastifyRequest, contentType: string, limit: UploadLimit): Upload {
+export function uploadOf(request: FastifyRequest, contentTypes: readonly string[], limit: UploadLimit): Upload {
   const body: unknown = request.body;
   if (!(body instanceof Readable)) {
-    const message = `the request has no body of type ${contentType}, expected one`;
+    const message = `the request has no body of type ${contentTypes.join(' or ')}, expected one`;
     throw new AppError({ code: 'unsupported_media_type', status: 415, message });
   }
   const length = request.headers['content-length'];

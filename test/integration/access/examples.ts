@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { newId } from '../../../src/lib/ids.ts';
+import { good, rawTar } from '../adapters/support.ts';
 import { createTestTenant } from '../support/index.ts';
 import type { AccessWorld, Owner } from './world.ts';
 
@@ -7,7 +8,7 @@ import type { AccessWorld, Owner } from './world.ts';
 export interface ExampleRequest {
   path?: Record<string, string>;
   query?: Record<string, string>;
-  body?: Record<string, unknown> | string;
+  body?: Record<string, unknown> | string | Buffer;
   contentType?: string;
 }
 
@@ -134,6 +135,12 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   importAdapterVersion: ({ baseModelVersionId, folders }, { owner }) => ({
     path: { id: owner.owned.adp },
     body: { base_model_version: baseModelVersionId, path: folders.adapter },
+  }),
+  uploadAdapterVersion: ({ baseModelVersionId }, { owner }) => ({
+    path: { id: owner.owned.adp },
+    query: { base_model_version: baseModelVersionId },
+    body: rawTar(good()),
+    contentType: 'application/x-tar',
   }),
   liftQuarantine: withWorker,
   listAdapterVersions: withId('adp'),

@@ -89,6 +89,17 @@ describe('from an archive', () => {
     expect((await request({ url: `/v1/adapters/${id}` })).json().latest_version).toEqual(version);
   });
 
+  it.each([
+    ['as bytes of no type', '/upload', 'application/octet-stream'],
+    ['at the path of before', '', 'application/x-tar'],
+  ])('takes it %s', async (_what, suffix, type) => {
+    const { id } = await world.ensureAdapter('archives');
+    const url = `/v1/adapters/${id}/versions${suffix}?base_model_version=control`;
+    const headers = { 'content-type': type };
+    const answer = await request({ method: 'POST', url, payload: wholeTar(), headers });
+    expect(answer.statusCode, answer.body).toBe(201);
+  });
+
   it('gives its versions numbers without gaps when many come at once', async () => {
     const { id } = await world.createAdapter('many');
     await Promise.all(Array.from({ length: 5 }, () => world.uploadTar(id, rawTar(good()))));
@@ -287,6 +298,15 @@ describe('from an archive', () => {
       'another content type',
       { query: '?base_model_version=control', headers: { 'content-type': 'application/zip' }, payload: 'x' },
       { status: 415, code: 'unsupported_media_type' },
+    ],
+    [
+      'a folder in place of an archive',
+      {
+        query: '/upload?base_model_version=control',
+        headers: { 'content-type': 'application/json' },
+        payload: '{"base_model_version":"control","path":"/x"}',
+      },
+      { status: 415, detail: expect.stringContaining('application/x-tar or application/octet-stream') },
     ],
     [
       'an unknown field',

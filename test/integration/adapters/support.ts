@@ -113,7 +113,7 @@ export async function createAdapterWorld(
     },
     request,
     uploadTar(adapterId, payload, headers = {}) {
-      const url = `/v1/adapters/${adapterId}/versions?base_model_version=control`;
+      const url = `/v1/adapters/${adapterId}/versions/upload?base_model_version=control`;
       return request({ method: 'POST', url, payload, headers: { ...TAR, ...headers } });
     },
     async expectRefusal(work, problem) {

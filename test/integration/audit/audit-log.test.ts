@@ -84,6 +84,16 @@ const WRITES: Record<string, Write> = {
   importAdapterVersion: {
     actor: 'tenant',
     given: async () => (await world.createAdapter(name())).id,
+    run: (id) =>
+      tenant('POST', `/v1/adapters/${id}/versions`, {
+        base_model_version: 'control',
+        path: world.fixture('control').adapter,
+      }),
+    entry: { after: expect.objectContaining({ number: 1 }) },
+  },
+  uploadAdapterVersion: {
+    actor: 'tenant',
+    given: async () => (await world.createAdapter(name())).id,
     run: (id) => world.uploadTar(id, rawTar(good())),
     entry: { after: expect.objectContaining({ number: 1 }) },
   },

@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import type { Prisma } from '../../../lib/database.ts';
+import { ErrorOf } from '../../../lib/schemas.ts';
 
 /** What an event of one type says, and what its data holds. */
 export interface EventDescription<D extends Type.TProperties = Type.TProperties> {
@@ -8,21 +9,20 @@ export interface EventDescription<D extends Type.TProperties = Type.TProperties>
   readonly data: Type.TObject<D>;
 }
 
-/** Describes a type of event. Later versions may add members to its data, and take none away. */
-export function describeEvent<D extends Type.TProperties>(description: string, data: D): EventDescription<D> {
-  return { description, data: Type.Object(data) };
+/**
+ * Describes a type of event. Later versions may add members to its data, and take none away.
+ * @param title the name of the data's schema where several types share it
+ */
+export function describeEvent<D extends Type.TProperties>(
+  description: string,
+  data: D,
+  title?: string,
+): EventDescription<D> {
+  return { description, data: Type.Object(data, title === undefined ? {} : { title }) };
 }
 
 /** Why something failed. The code's further members depend on the code. */
-export const Failure = Type.Unsafe<Prisma.InputJsonObject>(
-  Type.Object(
-    {
-      code: Type.String({ description: 'What is wrong, for programs.' }),
-      message: Type.String({ description: 'What is wrong, for people.' }),
-    },
-    { additionalProperties: true },
-  ),
-);
+export const Failure = Type.Unsafe<Prisma.InputJsonObject>(ErrorOf('Why it failed.'));
 
 /** A JSON object that another schema describes. */
 export function ObjectLike(description: string) {

@@ -1,34 +1,25 @@
 import Type from 'typebox';
-import { Id, Nullable, Timestamp } from '../../../lib/schemas.ts';
+import { ForecastAdapters, Id, JobKind, Nullable, PausedReason, Timestamp } from '../../../lib/schemas.ts';
 import { describeEvent, Failure } from './describe-event.ts';
 
 const from = Type.String({ description: 'The state before.' });
 const wave = Type.Integer({ description: 'Number of the wave; the canary is 1.' });
 
-const PausedReason = Type.Object({
-  code: Type.Enum(['requested', 'pause_if', 'budget_spent', 'approval_refused'] as const),
-  message: Type.String(),
-  condition: Type.Optional(Type.String({ description: 'The condition of `pause_if` that was not met.' })),
-  value: Type.Optional(Type.Number({ description: 'What was found.' })),
-  limit: Type.Optional(Type.Number({ description: 'What the policy allows.' })),
-  wave: Type.Optional(wave),
-  jobs: Type.Optional(Type.Integer({ description: 'Number of jobs that it was judged by.' })),
-});
-
 const JobChange = {
   rollout_id: Id('rollout'),
   adapter_id: Id('adapter'),
-  kind: Type.Enum(['adaptation', 'control'] as const),
+  kind: JobKind,
   from: Type.Optional(Type.String({ description: 'The state before; absent where the job was just planned.' })),
   attempt: Type.Optional(Type.Integer({ description: 'Number of times that a worker has begun the job.' })),
   reason: Type.Optional(
     Type.Enum(['superseded'] as const, {
+      title: 'JobEndReason',
       description: 'Why it has ended, where a newer rollout has taken its adapter.',
     }),
   ),
   superseded_by: Type.Optional(Id('rollout', 'The rollout that has taken its adapter.')),
 };
-const job = (description: string) => describeEvent(description, JobChange);
+const job = (description: string) => describeEvent(description, JobChange, 'JobChangeData');
 
 /** Events of rollouts and jobs. Those of a job have its new state in their type. */
 export const FLEET_EVENTS = {
@@ -69,7 +60,10 @@ export const FLEET_EVENTS = {
   'rollout.superseded': describeEvent('A rollout to a newer base model version has taken adapters of this one.', {
     from: Type.String({ description: 'The state of this rollout.' }),
     superseded_by: Id('rollout', 'The newer rollout.'),
-    running: Type.Enum(['finish', 'stop'] as const, { description: 'What becomes of jobs that workers run.' }),
+    running: Type.Enum(['finish', 'stop'] as const, {
+      title: 'SupersededJobs',
+      description: 'What becomes of jobs that workers run.',
+    }),
   }),
   'rollout.completed': describeEvent('All jobs of a rollout have ended.', { from }),
   'rollout.failed': describeEvent('A rollout failed before all of its jobs were planned.', { error: Failure }),
@@ -83,11 +77,7 @@ export const FLEET_EVENTS = {
     base_model_version_id: Id('baseModelVersion'),
   }),
   'rollout_forecast.computed': describeEvent('A forecast of a rollout is computed.', {
-    adapters: Type.Object({
-      total: Type.Integer(),
-      taken: Type.Integer({ description: 'Number of adapters that a rollout would carry over.' }),
-      skipped: Type.Integer(),
-    }),
+    adapters: ForecastAdapters,
   }),
   'rollout_forecast.failed': describeEvent('A forecast of a rollout could not be computed.', { error: Failure }),
   'job.without_provisional': describeEvent('No provisional version could be made; the job itself goes on.', {

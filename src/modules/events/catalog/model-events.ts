@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import { labelsOf } from '../../../lib/labels.ts';
-import { Id, Nullable, Timestamp } from '../../../lib/schemas.ts';
+import { AdapterApproval, Id, Metric, Nullable, Timestamp } from '../../../lib/schemas.ts';
 import { describeEvent, Failure, ObjectLike } from './describe-event.ts';
 
 const name = Type.String();
@@ -45,7 +45,7 @@ export const MODEL_EVENTS = {
     dataset_id: Type.Optional(Nullable(Id('dataset'))),
     labels: Type.Optional(labelsOf({ description: 'All labels of the adapter.' })),
     pinned_base_model_version_id: Type.Optional(Nullable(Id('baseModelVersion'))),
-    approval: Type.Optional(Type.Enum(['none', 'tenant'] as const)),
+    approval: Type.Optional(AdapterApproval),
   }),
   'adapter.deleted': describeEvent('An adapter was deleted with its versions.', { name }),
   'adapter.undeleted': describeEvent('A deleted adapter was brought back.', { name }),
@@ -77,7 +77,7 @@ export const MODEL_EVENTS = {
   }),
   'adapter_version.measured': describeEvent('A version was measured on the gate rows, ahead of the next rollout.', {
     ...VersionOfAdapter,
-    metric: Type.String(),
+    metric: Metric,
     value: Type.Number(),
   }),
   'adapter_version.not_measured': describeEvent('A version could not be measured; the next job would fail alike.', {

@@ -27,6 +27,7 @@ export const WEBHOOK_EVENTS = {
   'webhook_endpoint.tested': describeEvent('A test of a webhook endpoint, which says nothing.', {}),
   'webhook_endpoint.disabled': describeEvent('Nothing is sent to a webhook endpoint any more.', {
     reason: Type.Enum(['gone', 'failing'] as const, {
+      title: 'WebhookFailure',
       description: '`gone`: it has answered 410. `failing`: for three days.',
     }),
     event_id: Id('event', 'The event that could not be delivered last.'),

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 import { labelsOf } from '../../../lib/labels.ts';
 import { Id, Nullable } from '../../../lib/schemas.ts';
 import { RetryJob } from '../control/retry.schemas.ts';
-import { JOB_STATES } from '../job.states.ts';
+import { JobStateName } from '../job.schemas.ts';
 
 /** Most values of one criterion. */
 const MOST = 1000;
@@ -12,7 +12,7 @@ const oneOf = <T extends Type.TSchema>(item: T, description: string) =>
 
 const JobFilter = Type.Object(
   {
-    states: oneOf(Type.Enum(JOB_STATES), 'Jobs in one of these states.'),
+    states: oneOf(JobStateName, 'Jobs in one of these states.'),
     tenants: oneOf(Id('tenant'), 'Jobs of these tenants.'),
     adapters: oneOf(Id('adapter'), 'Jobs of these adapters.'),
     error_codes: oneOf(
@@ -66,10 +66,13 @@ export const ChangedRolloutJobs = Type.Object(
     }),
     changed: Type.Integer({ description: 'Those that were changed, or would be without `dry_run`.' }),
     left: Type.Array(
-      Type.Object({
-        code: Type.String({ description: 'The code with which the action on one of these jobs alone is refused.' }),
-        jobs: Type.Integer({ description: 'Number of jobs.' }),
-      }),
+      Type.Object(
+        {
+          code: Type.String({ description: 'The code with which the action on one of these jobs alone is refused.' }),
+          jobs: Type.Integer({ description: 'Number of jobs.' }),
+        },
+        { title: 'LeftJobs', description: 'Jobs that are left as they are for one reason.' },
+      ),
       { description: 'The others by the reason why they are left as they are, by code.' },
     ),
     next_cursor: Nullable(

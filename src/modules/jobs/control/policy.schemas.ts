@@ -1,9 +1,8 @@
 import Type, { type Static } from 'typebox';
-import { STRATEGIES } from '../../../../core/options/job-options.ts';
 import { PRIORITIES } from '../../../jobs/priorities.ts';
 import { labelsOf } from '../../../lib/labels.ts';
 import { MAX_URL } from '../../../lib/outgoing/target.ts';
-import { Id } from '../../../lib/schemas.ts';
+import { Id, Strategy, used } from '../../../lib/schemas.ts';
 
 const Share = (description: string) => Type.Optional(Type.Number({ minimum: 0, maximum: 1, description }));
 
@@ -13,27 +12,34 @@ const NO_LEAP_SECOND = '^[1-9][^.]*:[0-5]\\d[.Zz+-]';
 /** More would limit nothing: no fleet has as many workers. */
 const MAX_CONCURRENCY = 100_000;
 
-const Wave = Type.Union([
-  Type.Object(
-    {
-      percent: Type.Number({ exclusiveMinimum: 0, maximum: 100, description: 'Share of all adapters of the rollout.' }),
-    },
-    { additionalProperties: false },
-  ),
-  Type.Object(
-    { count: Type.Integer({ minimum: 1, description: 'Number of adapters.' }) },
-    { additionalProperties: false },
-  ),
-  Type.Object(
-    {
-      label: labelsOf({
-        description:
-          'The adapters with all of these labels that are in no wave before; without any, all of them. Tenants see none of the labels.',
-      }),
-    },
-    { additionalProperties: false },
-  ),
-]);
+const Wave = Type.Union(
+  [
+    Type.Object(
+      {
+        percent: Type.Number({
+          exclusiveMinimum: 0,
+          maximum: 100,
+          description: 'Share of all adapters of the rollout.',
+        }),
+      },
+      { title: 'WaveByPercent', additionalProperties: false, description: 'A wave of a share of all adapters.' },
+    ),
+    Type.Object(
+      { count: Type.Integer({ minimum: 1, description: 'Number of adapters.' }) },
+      { title: 'WaveByCount', additionalProperties: false, description: 'A wave of a number of adapters.' },
+    ),
+    Type.Object(
+      {
+        label: labelsOf({
+          description:
+            'The adapters with all of these labels that are in no wave before; without any, all of them. Tenants see none of the labels.',
+        }),
+      },
+      { title: 'WaveByLabels', additionalProperties: false, description: 'A wave of the adapters with some labels.' },
+    ),
+  ],
+  { title: 'RolloutWave', description: 'A wave, by its size or by labels.' },
+);
 
 const PauseIf = Type.Object(
   {
@@ -56,13 +62,16 @@ const PauseIf = Type.Object(
       }),
     ),
   },
-  { additionalProperties: false },
+  { title: 'PauseConditions', additionalProperties: false, description: 'When a wave pauses its rollout.' },
 );
 export type PauseIf = Static<typeof PauseIf>;
 
 const Approve = Type.Union(
   [
-    Type.Enum(['auto', 'manual'] as const),
+    Type.Enum(['auto', 'manual'] as const, {
+      title: 'ApprovalMode',
+      description: '`auto`: waves begin by themselves. `manual`: the operator approves each one after the first.',
+    }),
     Type.Object(
       {
         url: Type.String({ minLength: 1, maxLength: MAX_URL, description: 'Whom to ask, by a signed POST.' }),
@@ -70,10 +79,15 @@ const Approve = Type.Union(
           Type.Integer({ minimum: 100, maximum: 30_000, default: 15_000, description: 'How long an answer may take.' }),
         ),
       },
-      { additionalProperties: false, description: 'Only the operator sees it.' },
+      {
+        title: 'ApprovalService',
+        additionalProperties: false,
+        description: 'A service that is asked by HTTP whether a wave may begin. Only the operator sees it.',
+      },
     ),
   ],
   {
+    title: 'WaveApproval',
     default: 'auto',
     description:
       'Each wave after the first waits until it is approved: with `manual` by the operator, with a `url` by the answer from there as well.',
@@ -95,6 +109,7 @@ const Selection = Type.Object(
     ),
   },
   {
+    title: 'RolloutSelection',
     additionalProperties: false,
     description:
       'Which adapters the rollout takes, of those that it would take without this: those that `tenants` or `adapters` names, and of ' +
@@ -118,6 +133,7 @@ export const RolloutPolicy = Type.Object(
     pause_if: Type.Optional(PauseIf),
     priority: Type.Optional(
       Type.Enum(PRIORITIES, {
+        title: 'RolloutPriority',
         description:
           'Jobs of a rollout that is `high` begin before those of all that are `normal`, as it is by default, and these before those ' +
           'that are `low`.',
@@ -148,7 +164,7 @@ export const RolloutPolicy = Type.Object(
       }),
     ),
     strategy: Type.Optional(
-      Type.Enum(STRATEGIES, { description: '`strategy` of the options, unless these say it themselves.' }),
+      used(Strategy, { description: '`strategy` of the options, unless these say it themselves.' }),
     ),
     control_fraction: Type.Optional(
       Type.Number({
@@ -159,6 +175,7 @@ export const RolloutPolicy = Type.Object(
     ),
     supersede: Type.Optional(
       Type.Enum(['finish', 'stop'] as const, {
+        title: 'SupersedeMode',
         default: 'finish',
         description:
           'What becomes of jobs that workers run in rollouts to older versions, for adapters that this rollout takes. `finish`: they ' +
@@ -167,6 +184,7 @@ export const RolloutPolicy = Type.Object(
     ),
     provisional: Type.Optional(
       Type.Enum(['revert', 'reuse', 'none'] as const, {
+        title: 'ProvisionalMode',
         default: 'none',
         description:
           'Gives every adapter a version for the new base before any job begins that needs data: `revert` undoes the change of the base as far as ' +
@@ -176,6 +194,7 @@ export const RolloutPolicy = Type.Object(
     ),
     late: Type.Optional(
       Type.Enum(['join', 'next'] as const, {
+        title: 'LateAdapters',
         default: 'next',
         description:
           'What becomes of adapters that are imported for an older version while the rollout goes on. `join`: they get a job in it. ' +

@@ -1,6 +1,7 @@
 import Type from 'typebox';
 import type { GivenJobOptions } from '../../../../core/options/job-options.ts';
 import { optionalJobOptions } from '../../../../core/options/job-settings.ts';
+import { used } from '../../../lib/schemas.ts';
 
 /** Largest learning rate that the service takes. A higher one is a slip, which must not cost a fleet its training time. */
 export const MAX_LEARNING_RATE = 1;
@@ -29,15 +30,18 @@ export const OwnOptions = Type.Object(
     learning_rate: rate(table.learning_rate),
     scratch_learning_rate: rate(table.scratch_learning_rate),
   },
-  { additionalProperties: false },
+  {
+    title: 'OwnJobOptions',
+    additionalProperties: false,
+    description: 'Options of a job that differ from those of its rollout. What is left out stays as in the rollout.',
+  },
 );
 
 /** The default lets a request be made without a body. */
 export const RetryJob = Type.Object(
   {
     options: Type.Optional(
-      Type.Unsafe<OwnOptions>({
-        ...OwnOptions,
+      used(OwnOptions, {
         description:
           'Options that the job has of its own from now on, in place of those of its rollout and of an earlier retry; `{}` gives it ' +
           'those of the rollout again. Left out, it keeps what it has.',

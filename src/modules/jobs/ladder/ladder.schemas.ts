@@ -1,30 +1,35 @@
 import Type, { type Static } from 'typebox';
-import { Nullable, Timestamp } from '../../../lib/schemas.ts';
-import { Certificate } from '../job.schemas.ts';
+import { Nullable, Strategy, Timestamp, used } from '../../../lib/schemas.ts';
+import { Certificate, GateVerdict } from '../job.schemas.ts';
 
-const Verdict = ['passed', 'failed', 'inconclusive'] as const;
-
-const Rung = Type.Object({
-  rung: Type.String({
-    description:
-      '`copy`: the old adapter, unchanged. `revert`: with the change of the base undone. `prior`: with the coefficients that searches ' +
-      'of other adapters favor. `search`: with those that its own search has found. `fine_tune`: trained from the best of these. ' +
-      '`scratch`: trained from the start.',
-  }),
-  result: Nullable(
-    Type.Enum([...Verdict, 'skipped', 'not_run'] as const, {
-      description:
-        "What the gate said of the rung's best candidate. `skipped`: there was nothing to try. `not_run`: an earlier rung had " +
-        'passed, or the run ended before. Null while neither is known.',
-    }),
-  ),
-  reason: Nullable(Type.String({ description: 'Why the rung was skipped or not run.' })),
-  ms: Type.Number({
-    description: 'Milliseconds spent on the rung, its looks at the gate rows and publications included.',
-  }),
-  best_candidate: Nullable(Type.String({ description: "The rung's best candidate: an `id` of `candidates`." })),
-  looks: Type.Integer({ description: 'How many candidates of the rung the gate has judged.' }),
+const RungName = Type.Enum(['copy', 'revert', 'prior', 'search', 'fine_tune', 'scratch'] as const, {
+  title: 'RungName',
+  description:
+    '`copy`: the old adapter, unchanged. `revert`: with the change of the base undone. `prior`: with the coefficients that searches ' +
+    'of other adapters favor. `search`: with those that its own search has found. `fine_tune`: trained from the best of these. ' +
+    '`scratch`: trained from the start.',
 });
+
+const Rung = Type.Object(
+  {
+    rung: RungName,
+    result: Nullable(
+      Type.Enum(['passed', 'failed', 'inconclusive', 'skipped', 'not_run'] as const, {
+        title: 'RungResult',
+        description:
+          "What the gate said of the rung's best candidate. `skipped`: there was nothing to try. `not_run`: an earlier rung had " +
+          'passed, or the run ended before. Null while neither is known.',
+      }),
+    ),
+    reason: Nullable(Type.String({ description: 'Why the rung was skipped or not run.' })),
+    ms: Type.Number({
+      description: 'Milliseconds spent on the rung, its looks at the gate rows and publications included.',
+    }),
+    best_candidate: Nullable(Type.String({ description: "The rung's best candidate: an `id` of `candidates`." })),
+    looks: Type.Integer({ description: 'How many candidates of the rung the gate has judged.' }),
+  },
+  { title: 'LadderRung', description: 'A rung of the ladder, as one run of the job has tried it.' },
+);
 
 const Finding = Type.Object(
   {
@@ -48,51 +53,60 @@ const Finding = Type.Object(
     ),
     rows: Type.Integer({ description: 'Number of gate rows.' }),
     measured_rows: Type.Integer({ description: 'How many of them were measured: fewer if the look ended early.' }),
-    verdict: Type.Enum(Verdict),
+    verdict: GateVerdict,
     failed: Type.Array(Type.String(), { description: 'What of the gate is not fulfilled.' }),
     certificate: Nullable(Certificate),
     judged_in: Nullable(Type.String({ description: 'The precision of the base that it was measured on.' })),
   },
-  { description: 'What the gate found and decided.' },
+  { title: 'GateFinding', description: 'What the gate found and decided.' },
 );
 
-const Candidate = Type.Object({
-  id: Type.String({ description: 'The rung and, where it trains, the step: `fine_tune@40`.' }),
-  rung: Type.String(),
-  strategy: Type.String(),
-  fusion_alpha: Nullable(
-    Type.Number({ description: 'α; a mean where groups of modules have coefficients of their own.' }),
-  ),
-  fusion_beta: Nullable(Type.Number({ description: 'The same of β.' })),
-  step: Type.Integer({ description: 'Number of training steps of the rung that went into it.' }),
-  search_loss: Nullable(Type.Number({ description: 'Its loss on the search rows, if the search has measured it.' })),
-  elapsed_ms: Type.Number({ description: 'Milliseconds from the start of the run to the verdict.' }),
-  gate: Finding,
-});
+const Candidate = Type.Object(
+  {
+    id: Type.String({ description: 'The rung and, where it trains, the step: `fine_tune@40`.' }),
+    rung: RungName,
+    strategy: Strategy,
+    fusion_alpha: Nullable(
+      Type.Number({ description: 'α; a mean where groups of modules have coefficients of their own.' }),
+    ),
+    fusion_beta: Nullable(Type.Number({ description: 'The same of β.' })),
+    step: Type.Integer({ description: 'Number of training steps of the rung that went into it.' }),
+    search_loss: Nullable(Type.Number({ description: 'Its loss on the search rows, if the search has measured it.' })),
+    elapsed_ms: Type.Number({ description: 'Milliseconds from the start of the run to the verdict.' }),
+    gate: Finding,
+  },
+  { title: 'LadderCandidate', description: 'A candidate that the gate has judged.' },
+);
 
-export const LadderRun = Type.Object({
-  after_attempt: Type.Integer({
-    description: 'Later attempts belong to the run. 0 for the first run; each retry of the job begins another one.',
-  }),
-  strategy: Type.String({ description: 'The strategy that the run was asked for.' }),
-  ended: Type.Boolean({
-    description: 'Whether the run has come to its end. False while it goes on, and where it was broken off.',
-  }),
-  current_rung: Nullable(
-    Type.String({ description: 'The rung that the run is on or was broken off on; null between two and at the end.' }),
-  ),
-  published_candidate: Nullable(
-    Type.String({
-      description: 'The candidate that is published or, of a control, has passed: an `id` of `candidates`.',
+export const LadderRun = Type.Object(
+  {
+    after_attempt: Type.Integer({
+      description: 'Later attempts belong to the run. 0 for the first run; each retry of the job begins another one.',
     }),
-  ),
-  rungs: Type.Array(Rung, { description: 'Every rung of the strategy, in order.' }),
-  candidates: Type.Array(Candidate, {
-    description: 'The candidates that the gate has judged, in that order. Of more than 100, the first and the last 50.',
-  }),
-  candidates_left_out: Type.Integer({ description: 'How many are left out in the middle.' }),
-  updated_at: Timestamp,
-});
+    strategy: used(Strategy, { description: 'The strategy that the run was asked for.' }),
+    ended: Type.Boolean({
+      description: 'Whether the run has come to its end. False while it goes on, and where it was broken off.',
+    }),
+    current_rung: Nullable(
+      used(RungName, {
+        description: 'The rung that the run is on or was broken off on; null between two and at the end.',
+      }),
+    ),
+    published_candidate: Nullable(
+      Type.String({
+        description: 'The candidate that is published or, of a control, has passed: an `id` of `candidates`.',
+      }),
+    ),
+    rungs: Type.Array(Rung, { description: 'Every rung of the strategy, in order.' }),
+    candidates: Type.Array(Candidate, {
+      description:
+        'The candidates that the gate has judged, in that order. Of more than 100, the first and the last 50.',
+    }),
+    candidates_left_out: Type.Integer({ description: 'How many are left out in the middle.' }),
+    updated_at: Timestamp,
+  },
+  { title: 'LadderRun', description: 'One run of a job up the ladder.' },
+);
 export type LadderRun = Static<typeof LadderRun>;
 
 export const JobLadder = Type.Object(

@@ -10,7 +10,8 @@ type Kept = Omit<LadderRun, 'after_attempt' | 'strategy' | 'updated_at'>;
 export function createLadderService({ db }: { db: Database }) {
   return {
     async ladder(jobId: string): Promise<JobLadder> {
-      const data = (await repository.runs(db, jobId)).map(({ retriedAfter, strategy, ladder, updatedAt }) => {
+      const data = (await repository.runs(db, jobId)).map(({ retriedAfter, ladder, updatedAt, ...run }) => {
+        const strategy = run.strategy as LadderRun['strategy'];
         const kept = ladder as unknown as Kept;
         return { after_attempt: retriedAfter, strategy, ...kept, updated_at: toTimestamp(updatedAt) };
       });

@@ -1,0 +1,60 @@
+type Json = Record<string, unknown>;
+
+/**
+ * Writes all schemas in the forms that client generators understand alike: numbers with a `format`, what may be null as a `type` of two or as
+ * `anyOf` a name and null, and unions that a member tells apart as `oneOf` with a `discriminator`. What is valid stays the same.
+ */
+export function useGeneratorForms<T>(document: T): T {
+  const { components = {} } = document as { components?: { schemas?: Record<string, Json> } };
+  const rewritten = rewrite(document) as T;
+  const { schemas = {} } = (rewritten as { components?: { schemas?: Record<string, Json> } }).components ?? {};
+  for (const schema of Object.values(schemas)) discriminate(schema, components.schemas ?? {});
+  return rewritten;
+}
+
+function rewrite(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(rewrite);
+  if (typeof value !== 'object' || value === null) return value;
+  const node = Object.fromEntries(Object.entries(value).map(([name, member]) => [name, rewrite(member)])) as Json;
+  return nullable(withFormat(node));
+}
+
+/** The largest integer of 32 bits. What has no maximum may be larger, such as a number of parameters or bytes. */
+const INT32 = 2 ** 31 - 1;
+
+function withFormat(node: Json): Json {
+  // The validation sees a stream, which is no string.
+  if (node.format === 'binary') return { type: 'string', ...node };
+  if ('format' in node) return node;
+  if (node.type === 'number') return { ...node, format: 'double' };
+  if (node.type !== 'integer') return node;
+  return { ...node, format: typeof node.maximum === 'number' && node.maximum <= INT32 ? 'int32' : 'int64' };
+}
+
+function nullable(node: Json): Json {
+  const { anyOf, ...rest } = node;
+  if (!Array.isArray(anyOf) || anyOf.length !== 2 || !isNull(anyOf[1])) return node;
+  const inner = anyOf[0] as Json;
+  if (typeof inner.type === 'string') return { ...inner, ...rest, type: [inner.type, 'null'] };
+  // What is said of the place stands beside the reference.
+  const { $ref, ...said } = inner;
+  return $ref === undefined ? node : { anyOf: [{ $ref }, { type: 'null' }], ...said, ...rest };
+}
+
+function isNull(schema: unknown): boolean {
+  return (schema as Json).type === 'null';
+}
+
+/** Gives the union the values by which its variants are told apart. */
+function discriminate(schema: Json, schemas: Record<string, Json>): void {
+  const { anyOf, discriminator } = schema as { anyOf?: { $ref: string }[]; discriminator?: { propertyName: string } };
+  if (anyOf === undefined || discriminator === undefined) return;
+  const { propertyName } = discriminator;
+  const valueOf = ($ref: string) => {
+    const { properties } = schemas[$ref.split('/').at(-1)!] as { properties: Record<string, { enum: [string] }> };
+    return properties[propertyName]!.enum[0];
+  };
+  schema.oneOf = anyOf;
+  schema.discriminator = { propertyName, mapping: Object.fromEntries(anyOf.map(({ $ref }) => [valueOf($ref), $ref])) };
+  delete schema.anyOf;
+}
