@@ -21,7 +21,8 @@ const header = (name: string, description: string) => ({
 
 const RECEIVE_EVENT = {
   operationId: 'receiveEvent',
-  tags: ['Webhooks'],
+  // A tag of its own: generators make a file of each, once for the paths and once for webhooks.
+  tags: ['Webhook requests'],
   summary: 'An event is sent to a webhook endpoint',
   description:
     'Signed by Standard Webhooks: verify the signature with the secret of the endpoint before you use the body. An event may come more ' +

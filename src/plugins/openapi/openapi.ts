@@ -21,6 +21,7 @@ const TAGS = [
   { name: 'Events', description: 'A record of everything that has happened.' },
   { name: 'Audit log', description: 'Who has changed what.' },
   { name: 'Webhooks', description: 'Where events are sent, signed by Standard Webhooks.' },
+  { name: 'Webhook requests', description: 'What the service sends to webhook endpoints.' },
   { name: 'Service', description: 'The health of the service.' },
 ];
 

@@ -11,18 +11,18 @@ from readapt_client import AuthenticatedClient
 from readapt_client.api.adapters import create_adapter, download_adapter_version, get_adapter_version, upload_adapter_version
 from readapt_client.api.api_keys import create_api_key
 from readapt_client.api.base_models import create_base_model, create_base_model_version
-from readapt_client.api.datasets import upload_dataset
+from readapt_client.api.datasets import create_dataset
 from readapt_client.api.jobs import list_jobs
 from readapt_client.api.tenants import create_tenant
 from readapt_client.models import (
-    ApiKeyScope,
     CreateAdapter,
-    CreateAdapterMetric,
     CreateApiKey,
     CreateBaseModel,
     CreateBaseModelVersion,
     CreateTenant,
+    MetricName,
     RelativeGate,
+    Scope,
 )
 from readapt_client.types import File
 from readapt_helpers import adapter_archive, answer, items, verify_archive, wait_for_rollout
@@ -36,17 +36,17 @@ answer(create_base_model.sync_detailed(client=operator, body=CreateBaseModel(nam
 first = CreateBaseModelVersion(version="1", path=str(family / "v1"))
 answer(create_base_model_version.sync_detailed(name, client=operator, body=first))
 tenant_id = answer(create_tenant.sync_detailed(client=operator, body=CreateTenant(name=name))).id
-key = CreateApiKey(name="example", tenant_id=tenant_id, scopes=[ApiKeyScope.TENANTWRITE])
+key = CreateApiKey(name="example", tenant_id=tenant_id, scopes=[Scope.TENANTWRITE])
 tenant = AuthenticatedClient(base_url=url, token=answer(create_api_key.sync_detailed(client=operator, body=key)).key)
 
 # The tenant uploads rows and an adapter, which may be at most eight points worse on the next version.
 with (family / "data/plural/train.jsonl").open("rb") as rows:
-    dataset = answer(upload_dataset.sync_detailed(client=tenant, name="plurals", body=File(payload=rows)))
+    dataset = answer(create_dataset.sync_detailed(client=tenant, name="plurals", body=File(payload=rows)))
 wanted = CreateAdapter(
     name="plurals",
     base_model=name,
     dataset_id=dataset.id,
-    metric=CreateAdapterMetric.EXACT_MATCH,
+    metric=MetricName.EXACT_MATCH,
     gate=RelativeGate(kind="relative", margin=0.08),
 )
 adapter = answer(create_adapter.sync_detailed(client=tenant, body=wanted))

@@ -12,20 +12,20 @@ from readapt_client import AuthenticatedClient
 from readapt_client.api.adapters import create_adapter, download_adapter_version, get_adapter_version, upload_adapter_version
 from readapt_client.api.api_keys import create_api_key
 from readapt_client.api.base_models import create_base_model, create_base_model_version
-from readapt_client.api.datasets import upload_dataset
+from readapt_client.api.datasets import create_dataset
 from readapt_client.api.jobs import list_jobs
 from readapt_client.api.tenants import create_tenant
 from readapt_client.models import (
-    ApiKeyScope,
     CreateAdapter,
-    CreateAdapterMetric,
     CreateApiKey,
     CreateBaseModel,
     CreateBaseModelVersion,
     CreateTenant,
     CreatedBaseModelVersion,
     Job,
+    MetricName,
     RelativeGate,
+    Scope,
 )
 from readapt_helpers import adapter_archive, answer, async_file, items_async, verify_archive, wait_for_rollout_async
 
@@ -60,16 +60,16 @@ async def register(operator: AuthenticatedClient, version: str) -> CreatedBaseMo
 async def upload(operator: AuthenticatedClient, name: str) -> None:
     """A tenant uploads rows and an adapter, which may be at most eight points worse on the next version."""
     owner = answer(await create_tenant.asyncio_detailed(client=operator, body=CreateTenant(name=name)))
-    wanted = CreateApiKey(name="example", tenant_id=owner.id, scopes=[ApiKeyScope.TENANTWRITE])
+    wanted = CreateApiKey(name="example", tenant_id=owner.id, scopes=[Scope.TENANTWRITE])
     key = answer(await create_api_key.asyncio_detailed(client=operator, body=wanted)).key
     tenant = AuthenticatedClient(base_url=URL, token=key)
     with (FAMILY / "data/plural/train.jsonl").open("rb") as rows:
-        dataset = answer(await upload_dataset.asyncio_detailed(client=tenant, name="plurals", body=async_file(rows)))
+        dataset = answer(await create_dataset.asyncio_detailed(client=tenant, name="plurals", body=async_file(rows)))
     adapter = CreateAdapter(
         name="plurals",
         base_model=NAME,
         dataset_id=dataset.id,
-        metric=CreateAdapterMetric.EXACT_MATCH,
+        metric=MetricName.EXACT_MATCH,
         gate=RelativeGate(kind="relative", margin=0.08),
     )
     created = answer(await create_adapter.asyncio_detailed(client=tenant, body=adapter))

@@ -30,23 +30,22 @@ func main() {
 		readapt.CreateBaseModelVersion{Version: "1", Path: filepath.Join(family, "v1")}))
 	owner := answered(operator.CreateTenantWithResponse(ctx, nil, readapt.CreateTenant{Name: name})).JSON201
 	key := answered(operator.CreateApiKeyWithResponse(ctx, nil, readapt.CreateApiKey{
-		Name: "example", TenantId: &owner.Id, Scopes: []readapt.ApiKeyScope{readapt.ApiKeyScopeTenantWrite},
+		Name: "example", TenantId: &owner.Id, Scopes: []readapt.Scope{readapt.ScopeTenantWrite},
 	})).JSON201.Key
 	tenant := connect(*key)
 
 	// The tenant uploads rows and an adapter, which may be at most eight points worse on the next version.
 	rows := must(os.Open(filepath.Join(family, "data/plural/train.jsonl")))
-	dataset := answered(tenant.UploadDatasetWithBodyWithResponse(ctx,
-		&readapt.UploadDatasetParams{Name: "plurals"}, "application/x-ndjson", rows)).JSON201
+	dataset := answered(tenant.CreateDatasetWithBodyWithResponse(ctx,
+		&readapt.CreateDatasetParams{Name: "plurals"}, "application/x-ndjson", rows)).JSON201
 	var gate readapt.Gate
 	check(gate.FromRelativeGate(readapt.RelativeGate{Margin: 0.08}))
 	adapter := answered(tenant.CreateAdapterWithResponse(ctx, nil, readapt.CreateAdapter{
 		Name: "plurals", BaseModel: name, DatasetId: dataset.Id, Metric: "exact_match", Gate: gate,
 	})).JSON201
-	first := "1"
 	archive := must(readapt.AdapterArchive(filepath.Join(family, "adapters/plural")))
 	answered(tenant.UploadAdapterVersionWithBodyWithResponse(ctx, adapter.Id,
-		&readapt.UploadAdapterVersionParams{BaseModelVersion: &first}, "application/x-tar", archive))
+		&readapt.UploadAdapterVersionParams{BaseModelVersion: "1"}, "application/x-tar", archive))
 
 	// The operator registers the next version, which starts a rollout. The key makes it safe to send the request again.
 	again := name + "-2"

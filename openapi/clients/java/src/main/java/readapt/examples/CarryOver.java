@@ -13,7 +13,6 @@ import readapt.client.api.DatasetsApi;
 import readapt.client.api.JobsApi;
 import readapt.client.api.RolloutsApi;
 import readapt.client.api.TenantsApi;
-import readapt.client.model.ApiKeyScope;
 import readapt.client.model.CreateAdapter;
 import readapt.client.model.CreateApiKey;
 import readapt.client.model.CreateBaseModel;
@@ -22,7 +21,9 @@ import readapt.client.model.CreateTenant;
 import readapt.client.model.Gate;
 import readapt.client.model.Job;
 import readapt.client.model.JobPage;
+import readapt.client.model.MetricName;
 import readapt.client.model.RelativeGate;
+import readapt.client.model.Scope;
 import readapt.support.Archives;
 import readapt.support.Connection;
 import readapt.support.Pages;
@@ -49,20 +50,20 @@ public final class CarryOver {
     models.createBaseModel(new CreateBaseModel().name(NAME), null);
     models.createBaseModelVersion(NAME, version("1"), null);
     var owner = new TenantsApi(operator).createTenant(new CreateTenant().name(NAME), null);
-    var scopes = Set.of(ApiKeyScope.TENANT_WRITE);
+    var scopes = Set.of(Scope.TENANT_WRITE);
     var key = new CreateApiKey().name("example").tenantId(owner.getId()).scopes(scopes);
     var tenant = Connection.open(URL, new ApiKeysApi(operator).createApiKey(key, null).getKey());
 
     // The tenant uploads rows and an adapter, which may be at most eight points worse on the next version.
     var rows = FAMILY.resolve("data/plural/train.jsonl").toFile();
-    var dataset = new DatasetsApi(tenant).uploadDataset("plurals", rows, null, null);
+    var dataset = new DatasetsApi(tenant).createDataset("plurals", rows, null, null);
     var gate = new RelativeGate().kind(RelativeGate.KindEnum.RELATIVE).margin(0.08);
     var wanted = new CreateAdapter().name("plurals").baseModel(NAME).datasetId(dataset.getId())
-        .metric(CreateAdapter.MetricEnum.EXACT_MATCH).gate(new Gate(gate));
+        .metric(MetricName.EXACT_MATCH).gate(new Gate(gate));
     var adapters = new AdaptersApi(tenant);
     var adapter = adapters.createAdapter(wanted, null);
     var archive = Archives.ofAdapter(FAMILY.resolve("adapters/plural"));
-    adapters.uploadAdapterVersion(adapter.getId(), archive, "1", null);
+    adapters.uploadAdapterVersion("1", adapter.getId(), archive, null);
 
     // The operator registers the next version, which starts a rollout. The key makes it safe to send the request again.
     var registered = models.createBaseModelVersion(NAME, version("2"), NAME + "-2");

@@ -98,7 +98,7 @@ class HelpersTest {
     var rows = Files.createTempFile("rows", ".jsonl");
     Files.writeString(rows, "{\"prompt\": \"a\"}\n");
     try (var answers = new Answers(new Answer(201, Map.of(), ""), new Answer(201, Map.of(), ""))) {
-      new DatasetsApi(answers.client).uploadDataset("rows", rows.toFile(), null, null);
+      new DatasetsApi(answers.client).createDataset("rows", rows.toFile(), null, null);
       new TenantsApi(answers.client).createTenant(new readapt.client.model.CreateTenant().name("a"), null);
       var bodies = answers.requests.stream().map(Request::body).toList();
       assertEquals(List.of("{\"prompt\": \"a\"}\n", "{\"name\":\"a\"}"), bodies);
