@@ -42,7 +42,10 @@ interface OpenApi {
   components: {
     schemas: Record<string, { properties: { type: { enum: string[] } } }> & {
       Event: { anyOf: { $ref: string }[] };
-      KnownEvent: { oneOf: { $ref: string }[]; discriminator: { propertyName: string; mapping: Record<string, string> } };
+      KnownEvent: {
+        oneOf: { $ref: string }[];
+        discriminator: { propertyName: string; mapping: Record<string, string> };
+      };
     };
   };
 }

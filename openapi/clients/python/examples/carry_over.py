@@ -22,6 +22,7 @@ from readapt_client.models import (
     CreateTenant,
     MetricName,
     RelativeGate,
+    RelativeGateKind,
     Scope,
 )
 from readapt_client.types import File
@@ -47,7 +48,7 @@ wanted = CreateAdapter(
     base_model=name,
     dataset_id=dataset.id,
     metric=MetricName.EXACT_MATCH,
-    gate=RelativeGate(kind="relative", margin=0.08),
+    gate=RelativeGate(kind=RelativeGateKind.RELATIVE, margin=0.08),
 )
 adapter = answer(create_adapter.sync_detailed(client=tenant, body=wanted))
 archive = File(payload=adapter_archive(family / "adapters/plural"))
@@ -63,6 +64,9 @@ print(f"rollout {rollout.id} {rollout.state}")
 
 # The tenant downloads what was published and compares it with its digest.
 for job in items(list_jobs, client=tenant, rollout_id=rollout.id):
+    if job.state != "ready":
+        print(f"{job.adapter_name} {job.state}: its old version stays")
+        continue
     print(f"{job.adapter_name} {job.state} by {job.won_strategy} after {job.ttr_ms / 1000:.1f} s")
     version = answer(get_adapter_version.sync_detailed(job.adapter_id, job.published_version_id, client=tenant))
     download = answer(download_adapter_version.sync_detailed(job.adapter_id, version.id, client=tenant))

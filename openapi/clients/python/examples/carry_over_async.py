@@ -25,6 +25,7 @@ from readapt_client.models import (
     Job,
     MetricName,
     RelativeGate,
+    RelativeGateKind,
     Scope,
 )
 from readapt_helpers import adapter_archive, answer, async_file, items_async, verify_archive, wait_for_rollout_async
@@ -44,7 +45,7 @@ async def main() -> None:
     rollout = await wait_for_rollout_async(operator, registered.rollout.id)
     print(f"rollout {rollout.id} {rollout.state}")
     jobs = [job async for job in items_async(list_jobs, client=operator, rollout_id=rollout.id)]
-    await asyncio.gather(*(download(operator, job) for job in jobs))
+    await asyncio.gather(*(download(operator, job) for job in jobs if job.state == "ready"))
 
 
 async def register(operator: AuthenticatedClient, version: str) -> CreatedBaseModelVersion:
@@ -70,7 +71,7 @@ async def upload(operator: AuthenticatedClient, name: str) -> None:
         base_model=NAME,
         dataset_id=dataset.id,
         metric=MetricName.EXACT_MATCH,
-        gate=RelativeGate(kind="relative", margin=0.08),
+        gate=RelativeGate(kind=RelativeGateKind.RELATIVE, margin=0.08),
     )
     created = answer(await create_adapter.asyncio_detailed(client=tenant, body=adapter))
     archive = async_file(adapter_archive(FAMILY / "adapters/plural"))

@@ -65,6 +65,10 @@ console.log(`rollout ${rollout.id} ${rollout.state}`);
 
 // The tenant downloads what was published. A folder that arrives has the digest of its version.
 for await (const job of items(listJobs, { client: tenant, query: { rollout_id: rollout.id } })) {
+  if (job.state !== 'ready') {
+    console.log(`${job.adapter_name} ${job.state}: its old version stays`);
+    continue;
+  }
   console.log(`${job.adapter_name} ${job.state} by ${job.won_strategy} after ${(job.ttr_ms! / 1000).toFixed(1)} s`);
   const folder = `${name}-${job.adapter_name}`;
   const versionId = job.published_version_id!;

@@ -58,6 +58,10 @@ func main() {
 	// The tenant downloads what was published and compares it with its digest.
 	for job, err := range readapt.Items(jobsOf(ctx, tenant, rollout.Id)) {
 		check(err)
+		if job.State != readapt.JobStateReady {
+			fmt.Printf("%s %s: its old version stays\n", job.AdapterName, job.State)
+			continue
+		}
 		fmt.Printf("%s %s by %s after %.1f s\n", job.AdapterName, job.State, *job.WonStrategy, *job.TtrMs/1000)
 		version := answered(tenant.GetAdapterVersionWithResponse(ctx, job.AdapterId, *job.PublishedVersionId, nil)).JSON200
 		download := answered(tenant.DownloadAdapterVersionWithResponse(ctx, job.AdapterId, version.Id, nil)).Body

@@ -21,6 +21,7 @@ import readapt.client.model.CreateTenant;
 import readapt.client.model.Gate;
 import readapt.client.model.Job;
 import readapt.client.model.JobPage;
+import readapt.client.model.JobState;
 import readapt.client.model.MetricName;
 import readapt.client.model.RelativeGate;
 import readapt.client.model.Scope;
@@ -72,7 +73,11 @@ public final class CarryOver {
     System.out.println("rollout " + rollout.getId() + " " + rollout.getState());
 
     for (var job : Pages.items(jobsOf(tenant, rolloutId), JobPage::getData, JobPage::getNextCursor)) {
-      download(adapters, job);
+      if (job.getState() == JobState.READY) {
+        download(adapters, job);
+      } else {
+        System.out.println(job.getAdapterName() + " " + job.getState() + ": its old version stays");
+      }
     }
   }
 
