@@ -20,6 +20,14 @@ module.exports = {
       to: { path: '^node_modules/(@tensorflow|onnxruntime)' },
     },
     {
+      name: 'client-runs-in-browsers',
+      comment:
+        'what a page loads of the client imports nothing of Node and no package but that which verifies webhooks',
+      severity: 'error',
+      from: { path: '^openapi/clients/typescript/src/(?!node/)' },
+      to: { dependencyTypes: ['core', 'npm'], pathNot: '^node_modules/standardwebhooks/' },
+    },
+    {
       name: 'only-repositories-query',
       comment:
         'only repositories use the database client, and what opens the connection; its types may be named anywhere',
@@ -50,7 +58,7 @@ module.exports = {
     },
   ],
   options: {
-    doNotFollow: { path: 'node_modules|^src/generated' },
+    doNotFollow: { path: 'node_modules|/generated/' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },

@@ -3,12 +3,13 @@
 FROM node:22-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
+COPY openapi/clients/typescript/package.json openapi/clients/typescript/
 RUN npm ci --ignore-scripts
 COPY . .
 RUN npm run build
 # `npm ci --omit=dev` would keep the compiler and Prisma's command line: the Prisma client names both as optional peers.
-# Once package.json has no development dependencies, nothing but that holds them.
-RUN npm pkg delete devDependencies && npm prune --ignore-scripts --omit=peer
+# Once package.json has no development dependencies and no workspaces, nothing but that holds them.
+RUN npm pkg delete devDependencies workspaces && npm prune --ignore-scripts --omit=peer
 
 FROM node:22-bookworm-slim AS base
 WORKDIR /app

@@ -106,18 +106,23 @@ const FOLDERS = [
   ['workers/outcomes', 'the handler of measurements that are made ahead of rollouts', ['core', 'src', 'workers']],
   ['workers/rollouts', 'the handler of rollouts: analysis and planning', ['core', 'src', 'workers']],
   ['workers', 'the start of a worker', ['core', 'src']],
-  ['cli', 'the command `readapt`; it composes everything', ['core', 'src', 'workers']],
+  ['openapi/clients/typescript', 'the client of the API, which is a package of its own', []],
+  ['cli', 'the command `readapt`; it composes everything', ['core', 'openapi/clients/typescript', 'src', 'workers']],
   [
     'bench',
     'the comparison with PyTorch; times of evolution and fusion; load of the service; simulated jobs of gates; forecasts',
-    ['core', 'src', 'cli'],
+    ['core', 'openapi/clients/typescript', 'src', 'cli'],
   ],
   ['experiments', 'the harness of the measurements in docs/experiments.md', ['core', 'cli', 'bench']],
   ['scripts', 'checks and installation', ['src']],
-  ['test', 'the tests', ['bench', 'cli', 'core', 'experiments', 'scripts', 'src', 'workers']],
+  [
+    'test',
+    'the tests',
+    ['bench', 'cli', 'core', 'experiments', 'openapi/clients/typescript', 'scripts', 'src', 'workers'],
+  ],
 ];
 
-const OURS = '^(bench|cli|core|experiments|scripts|src|test|workers)/';
+const OURS = '^(bench|cli|core|experiments|openapi|scripts|src|test|workers)/';
 
 /** Files directly in `core/method` or `workers` do not count as in their sub-folders, which have rows of their own. */
 const PARENTS = ['core/method', 'workers'];

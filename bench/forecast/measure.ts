@@ -1,5 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ApiClient } from '../../cli/demo/api-client.ts';
+import {
+  createBaseModelVersion,
+  createRollout,
+  createRolloutForecast,
+  getRolloutForecast,
+  waitForRollout,
+  type ReadaptClient,
+} from '../../openapi/clients/typescript/src/index.ts';
 import { familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { untilMeasured } from '../../cli/demo/measured-fleet.ts';
 import { registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
@@ -75,25 +82,25 @@ async function registered(options: MeasureOptions, baseModel: string, suffix: st
 }
 
 async function addVersion(fleet: RegisteredFleet, version: string, folder: string): Promise<string> {
-  const body = { version, path: familyPath(folder), rollout: false };
-  const answer = await fleet.operator.post<{ base_model_version: { id: string } }>(
-    `/v1/base-models/${fleet.baseModelId}/versions`,
-    body,
-  );
+  const body = { version, path: familyPath(folder), rollout: false } as const;
+  const answer = await createBaseModelVersion({ client: fleet.operator, path: { model: fleet.baseModelId }, body });
   return answer.base_model_version.id;
 }
 
 async function forecastAndRoll(
-  operator: ApiClient,
+  client: ReadaptClient,
   baseModelVersionId: string,
   adapters: readonly string[],
 ): Promise<Pick<Forecast, 'basis' | 'reason' | 'figures'>> {
-  const body = { base_model_version_id: baseModelVersionId, options: { policy: { selection: { adapters } } } };
-  const { id } = await operator.post<Forecast>('/v1/rollout-forecasts', body);
-  const read = () => operator.get<Forecast>(`/v1/rollout-forecasts/${id}`);
+  const body = {
+    base_model_version_id: baseModelVersionId,
+    options: { policy: { selection: { adapters: [...adapters] } } },
+  };
+  const { id } = await createRolloutForecast({ client, body });
+  const read = () => getRolloutForecast({ client, path: { id } });
   await until(async () => (await read()).state === 'computed');
-  const rollout = await operator.post<{ id: string }>('/v1/rollouts', body);
-  await until(async () => (await operator.get<{ state: string }>(`/v1/rollouts/${rollout.id}`)).state === 'completed');
+  const rollout = await createRollout({ client, body });
+  await waitForRollout({ client, id: rollout.id });
   const { basis, reason, figures } = await read();
   return { basis, reason, figures };
 }

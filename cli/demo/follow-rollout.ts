@@ -1,7 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TERMINAL_ROLLOUT_STATES } from '../../src/modules/rollouts/index.ts';
-import type { Job, Rollout } from './api-client.ts';
-import { createProgressView, isTerminal } from './progress-view.ts';
+import {
+  getRollout,
+  isEndOfJob,
+  isEndOfRollout,
+  items,
+  listJobs,
+  type Job,
+  type ReadaptClient,
+  type Rollout,
+} from '../../openapi/clients/typescript/src/index.ts';
+import { createProgressView } from './progress-view.ts';
 import type { RegisteredFleet } from './register-fleet.ts';
 
 const POLL_MS = 400;
@@ -26,11 +34,10 @@ export async function followRollout(
   const view = createProgressView(process.stdout);
   try {
     for (;;) {
-      const rollout = await fleet.operator.get<Rollout>(`/v1/rollouts/${rolloutId}`);
-      const jobs = await allJobs(fleet, rolloutId);
+      const rollout = await getRollout({ client: fleet.operator, path: { id: rolloutId } });
+      const jobs = await allJobs(fleet.operator, rolloutId);
       view.update(jobs, Date.now() - started);
-      const ended =
-        TERMINAL_ROLLOUT_STATES.some((state) => state === rollout.state) && jobs.every((job) => isTerminal(job.state));
+      const ended = isEndOfRollout(rollout.state) && jobs.every((job) => isEndOfJob(job.state));
       if (ended || rollout.state === 'paused') return { rollout, jobs };
       await sleep(POLL_MS);
       signal.throwIfAborted();
@@ -41,7 +48,8 @@ export async function followRollout(
 }
 
 /** The jobs of a rollout: adaptations in the order in which they were planned, then controls. */
-async function allJobs(fleet: Pick<RegisteredFleet, 'operator'>, rolloutId: string): Promise<Job[]> {
-  const page = await fleet.operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rolloutId}&limit=100`);
-  return page.data.sort((a, b) => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === 'control' ? 1 : -1));
+async function allJobs(client: ReadaptClient, rolloutId: string): Promise<Job[]> {
+  const jobs: Job[] = [];
+  for await (const job of items(listJobs, { client, query: { rollout_id: rolloutId, limit: 100 } })) jobs.push(job);
+  return jobs.sort((a, b) => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === 'control' ? 1 : -1));
 }

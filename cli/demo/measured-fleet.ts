@@ -1,9 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { listAdapterVersions } from '../../openapi/clients/typescript/src/index.ts';
 import type { RegisteredFleet } from './register-fleet.ts';
-
-interface Version {
-  readonly gate_value: number | null;
-}
 
 const POLL_MS = 250;
 
@@ -23,7 +20,7 @@ export async function untilMeasured(
   const waiting = new Set(adapters.keys());
   for (;;) {
     for (const id of waiting) {
-      const { data } = await operator.get<{ data: Version[] }>(`/v1/adapters/${id}/versions`);
+      const { data } = await listAdapterVersions({ client: operator, path: { id } });
       if (data.every(({ gate_value }) => gate_value !== null)) waiting.delete(id);
     }
     if (waiting.size === 0 || Date.now() > deadline) return waiting.size === 0;

@@ -1,7 +1,6 @@
 import logUpdate from 'log-update';
-import { TERMINAL_JOB_STATES } from '../../src/modules/jobs/index.ts';
+import { isEndOfJob, type Job } from '../../openapi/clients/typescript/src/index.ts';
 import { percent } from '../output.ts';
-import type { Job } from './api-client.ts';
 
 /** Shows the state of every job: on a terminal as a block that redraws itself, elsewhere as a line per change. */
 export interface ProgressView {
@@ -29,9 +28,9 @@ function lineView(stream: NodeJS.WriteStream): ProgressView {
     update(jobs, elapsedMs) {
       for (const job of jobs) {
         const last = shown.get(job.id);
-        const isNews = last?.state !== job.state && (last === undefined || isTerminal(job.state));
+        const isNews = last?.state !== job.state && (last === undefined || isEndOfJob(job.state));
         const isDue =
-          last !== undefined && elapsedMs - last.at >= QUIET_MS && !isTerminal(job.state) && job.state !== 'queued';
+          last !== undefined && elapsedMs - last.at >= QUIET_MS && !isEndOfJob(job.state) && job.state !== 'queued';
         if (!isNews && !isDue) continue;
         shown.set(job.id, { state: job.state, step: job.step, at: elapsedMs });
         stream.write(`${describe(job, elapsedMs)}\n`);
@@ -42,7 +41,7 @@ function lineView(stream: NodeJS.WriteStream): ProgressView {
 }
 
 function describe(job: Job, elapsedMs: number): string {
-  const ended = isTerminal(job.state);
+  const ended = isEndOfJob(job.state);
   const elapsed = ended ? Object.values(job.phases).reduce((sum, phase) => sum + phase, 0) : elapsedMs;
   return [
     `${(elapsed / 1000).toFixed(1).padStart(6)} s`,
@@ -56,10 +55,6 @@ function describe(job: Job, elapsedMs: number): string {
     .trimEnd();
 }
 
-export function displayName(job: Job): string {
+export function displayName(job: Pick<Job, 'adapter_name' | 'kind'>): string {
   return `${job.adapter_name}${job.kind === 'control' ? ' (control)' : ''}`;
-}
-
-export function isTerminal(state: string): boolean {
-  return TERMINAL_JOB_STATES.some((terminal) => terminal === state);
 }

@@ -1,17 +1,27 @@
 import { readFile } from 'node:fs/promises';
-import { createApiClient, type ApiClient } from './api-client.ts';
+import {
+  createAdapter,
+  createApiKey,
+  createBaseModel,
+  createBaseModelVersion,
+  createClient,
+  createDataset,
+  createTenant,
+  type BaseModelVersion,
+  type ReadaptClient,
+} from '../../openapi/clients/typescript/src/index.ts';
 import { familyPath, type DemoAdapter } from './fleet.ts';
 
-interface Created {
-  readonly id: string;
-}
+/** For how long requests are repeated that the service asks to repeat, while its database starts again, in milliseconds. */
+const RETRY_MS = 90_000;
 
-interface BaseModelVersion extends Created {
-  readonly version: string;
+/** A client of a service that may be interrupted. `origin` is `http://host:port`. */
+export function patientClient(origin: string, key: string): ReadaptClient {
+  return createClient({ baseUrl: origin, apiKey: key, retries: { maxElapsedMs: RETRY_MS } });
 }
 
 export interface RegisteredFleet {
-  readonly operator: ApiClient;
+  readonly operator: ReadaptClient;
   readonly baseModelId: string;
   readonly firstVersion: BaseModelVersion;
   /** The demo's adapters by their identifiers. */
@@ -34,31 +44,28 @@ export interface RegisterOptions {
  */
 export async function registerFleet(options: RegisterOptions): Promise<RegisteredFleet> {
   const { origin, operatorKey, fleet, baseModel: name = 'demo-llama', log } = options;
-  const operator = createApiClient(origin, operatorKey);
-  const baseModel = await operator.post<Created>('/v1/base-models', { name });
-  const first = await operator.post<{ base_model_version: BaseModelVersion }>(
-    `/v1/base-models/${baseModel.id}/versions`,
-    {
-      version: '1',
-      path: familyPath('v1'),
-    },
-  );
+  const operator = patientClient(origin, operatorKey);
+  const baseModel = await createBaseModel({ client: operator, body: { name } });
+  const first = await createBaseModelVersion({
+    client: operator,
+    path: { model: baseModel.id },
+    body: { version: '1', path: familyPath('v1') },
+  });
   log(`base model ${name}, version 1: ${familyPath('v1')}`);
 
   const tenantKeys = new Map<string, string>();
   for (const tenantName of new Set(fleet.map((adapter) => adapter.tenant))) {
-    const tenant = await operator.post<Created>('/v1/tenants', { name: tenantName });
-    const key = await operator.post<{ key: string }>('/v1/api-keys', {
-      name: 'demo',
-      tenant_id: tenant.id,
-      scopes: ['tenant:admin', 'tenant:write', 'tenant:read'],
+    const tenant = await createTenant({ client: operator, body: { name: tenantName } });
+    const { key } = await createApiKey({
+      client: operator,
+      body: { name: 'demo', tenant_id: tenant.id, scopes: ['tenant:admin', 'tenant:write', 'tenant:read'] },
     });
-    tenantKeys.set(tenantName, key.key);
+    tenantKeys.set(tenantName, key!);
   }
 
   const adapters = new Map<string, DemoAdapter>();
   for (const entry of fleet) {
-    const client = createApiClient(origin, tenantKeys.get(entry.tenant)!);
+    const client = patientClient(origin, tenantKeys.get(entry.tenant)!);
     const created = await registerAdapter(client, entry, { baseModel: name, version: first.base_model_version.id });
     adapters.set(created.id, entry);
     log(`${entry.tenant}: adapter ${entry.adapter} (${entry.task}, ${entry.trainRows} training rows)`);
@@ -67,22 +74,22 @@ export async function registerFleet(options: RegisterOptions): Promise<Registere
 }
 
 async function registerAdapter(
-  client: ApiClient,
+  client: ReadaptClient,
   entry: DemoAdapter,
   base: { readonly baseModel: string; readonly version: string },
-): Promise<Created> {
-  const dataset = await client.upload<Created>(
-    `/v1/datasets?name=${encodeURIComponent(`${entry.adapter}-rows`)}`,
-    await datasetOf(entry),
-    'application/x-ndjson',
-  );
-  return client.post<Created>('/v1/adapters', {
-    name: entry.adapter,
-    base_model: base.baseModel,
-    dataset_id: dataset.id,
-    metric: entry.metric,
-    gate: entry.gate,
-    source: { base_model_version: base.version, path: familyPath('adapters', entry.folder) },
+): Promise<{ readonly id: string }> {
+  const name = `${entry.adapter}-rows`;
+  const dataset = await createDataset({ client, query: { name }, body: new Blob([await datasetOf(entry)]) });
+  return createAdapter({
+    client,
+    body: {
+      name: entry.adapter,
+      base_model: base.baseModel,
+      dataset_id: dataset.id,
+      metric: entry.metric,
+      gate: entry.gate,
+      source: { base_model_version: base.version, path: familyPath('adapters', entry.folder) },
+    },
   });
 }
 
@@ -90,7 +97,7 @@ async function registerAdapter(
 const SPLIT_FILES = { training: 'train.jsonl', search: 'validation.jsonl', gate: 'test.jsonl' } as const;
 
 /** Joins the task's three files into one JSONL body in which every row names its split. */
-async function datasetOf(entry: DemoAdapter): Promise<Buffer> {
+async function datasetOf(entry: DemoAdapter): Promise<string> {
   const lines: string[] = [];
   for (const [split, file] of Object.entries(SPLIT_FILES)) {
     const text = await readFile(familyPath('data', entry.task, file), 'utf8');
@@ -101,5 +108,5 @@ async function datasetOf(entry: DemoAdapter): Promise<Buffer> {
       lines.push(JSON.stringify({ ...parsed, split, ...slices }));
     }
   }
-  return Buffer.from(`${lines.join('\n')}\n`);
+  return `${lines.join('\n')}\n`;
 }

@@ -1,8 +1,28 @@
 import Table from 'cli-table3';
 import { PHASES } from '../../core/options/phases.ts';
+import type { Job, Rollout } from '../../openapi/clients/typescript/src/index.ts';
 import { duration } from '../output.ts';
-import type { Job, Rollout } from './api-client.ts';
 import type { DemoAdapter } from './fleet.ts';
+
+/** What the report needs of a job. */
+export type ReportedJob = Pick<
+  Job,
+  | 'adapter_id'
+  | 'kind'
+  | 'state'
+  | 'won_strategy'
+  | 'fusion_alpha'
+  | 'fusion_beta'
+  | 'ttr_ms'
+  | 'phases'
+  | 'metric'
+  | 'certificate'
+>;
+
+/** What it needs of the rollout. */
+export type ReportedRollout = Pick<Rollout, 'id' | 'state'> & {
+  readonly summary: Pick<Rollout['summary'], 'makespan_ms'>;
+};
 
 interface AdapterReport {
   readonly adapter: string;
@@ -35,8 +55,8 @@ export interface DemoReport {
 }
 
 export function createReport(
-  rollout: Rollout,
-  jobs: readonly Job[],
+  rollout: ReportedRollout,
+  jobs: readonly ReportedJob[],
   fleet: ReadonlyMap<string, DemoAdapter>,
 ): DemoReport {
   const adapters = [...fleet.entries()].flatMap(([adapterId, entry]) => {
@@ -47,7 +67,7 @@ export function createReport(
   return { rollout: { id: rollout.id, state: rollout.state, makespan_ms: rollout.summary.makespan_ms, adapters } };
 }
 
-function reportOf(job: Job, control: Job | null, entry: DemoAdapter): AdapterReport {
+function reportOf(job: ReportedJob, control: ReportedJob | null, entry: DemoAdapter): AdapterReport {
   const queueWait = job.phases.queue_wait ?? 0;
   const controlWork = control === null ? null : workOf(control);
   return {
@@ -71,7 +91,7 @@ function reportOf(job: Job, control: Job | null, entry: DemoAdapter): AdapterRep
 }
 
 /** Milliseconds of a job's own work: all phases except the wait in the queue. */
-function workOf(job: Job): number {
+function workOf(job: ReportedJob): number {
   return PHASES.filter((phase) => phase !== 'queue_wait').reduce((sum, phase) => sum + (job.phases[phase] ?? 0), 0);
 }
 
@@ -201,7 +221,7 @@ export function median(values: readonly number[]): number | null {
 }
 
 /** Whether every job has ended, and none by an error or a cancellation. */
-export function endedHonestly(report: DemoReport, jobs: readonly Job[]): boolean {
+export function endedHonestly(report: DemoReport, jobs: readonly ReportedJob[]): boolean {
   const states = new Set(['ready', 'not_ready']);
   return report.rollout.state === 'completed' && jobs.length > 0 && jobs.every((job) => states.has(job.state));
 }

@@ -3,11 +3,11 @@ import path from 'node:path';
 import { loadConfig, type Config } from '../../src/config/config.ts';
 import type { DeviceChoice } from '../../core/options/devices.ts';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
+import { createBaseModelVersion } from '../../openapi/clients/typescript/src/index.ts';
 import { interruptible } from '../interruption.ts';
 import { UsageError } from '../errors.ts';
 import { createTemporaryFolder } from '../folders.ts';
 import { startLocalStack, type LocalStack } from '../stack/local-stack.ts';
-import type { Rollout } from './api-client.ts';
 import { FAMILY, familyPath, FLEET } from './fleet.ts';
 import { followRollout, type FollowedRollout } from './follow-rollout.ts';
 import { untilMeasured } from './measured-fleet.ts';
@@ -108,13 +108,17 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
 /** Registers version 2 and follows the rollout. */
 async function rollOut(fleet: RegisteredFleet, options: DemoOptions, signal: AbortSignal): Promise<FollowedRollout> {
   const started = Date.now();
-  const accepted = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
-    version: '2',
-    path: familyPath('v2'),
-    rollout: { control: options.control ?? 'all', seed: options.seed },
+  const accepted = await createBaseModelVersion({
+    client: fleet.operator,
+    path: { model: fleet.baseModelId },
+    body: {
+      version: '2',
+      path: familyPath('v2'),
+      rollout: { control: options.control ?? 'all', seed: options.seed },
+    },
   });
-  say(`version 2 accepted in ${Date.now() - started} ms: rollout ${accepted.rollout.id}\n`);
-  return followRollout(fleet, accepted.rollout.id, { signal, started });
+  say(`version 2 accepted in ${Date.now() - started} ms: rollout ${accepted.rollout!.id}\n`);
+  return followRollout(fleet, accepted.rollout!.id, { signal, started });
 }
 
 async function keepRunning(stack: LocalStack, dataDir: string, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { uploadAdapterVersion } from '../../openapi/clients/typescript/src/index.ts';
 import { hostileAdapters, soundAdapter, type AdapterFiles } from '../integration/support/hostile-adapters.ts';
 import { attack, attackTogether } from './support/attack.ts';
 import { record, TAR_END, tarEntry, whole, type TarEntry } from './support/bodies.ts';
@@ -141,6 +142,11 @@ describe('an archive', () => {
 });
 
 test('a sound adapter is still taken after all that', async () => {
-  const version = await service.tenant.upload(service.versionsPath, archiveOf(soundAdapter()), 'application/x-tar');
+  const version = await uploadAdapterVersion({
+    client: service.tenant,
+    path: { id: service.adapterId },
+    query: { base_model_version: '1' },
+    body: new Blob([archiveOf(soundAdapter())]),
+  });
   expect(version).toMatchObject({ number: 1, rank: expect.any(Number) });
 });

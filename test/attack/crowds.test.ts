@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ApiClient } from '../../cli/demo/api-client.ts';
+import { getTenantQuotas, type ReadaptClient } from '../../openapi/clients/typescript/src/index.ts';
 import { expectProblem, MAX_CROWD_HEALTH_MS, underAttack } from './support/attack.ts';
 import { HASTY, honestTenant, honestWork, NDJSON, ROWS, standStill } from './support/crowd.ts';
 import type { RawAnswer } from './support/raw-exchange.ts';
 import { startAttackedService, type AttackedService } from './support/service.ts';
 
 let service: AttackedService;
-let honest: ApiClient;
+let honest: ReadaptClient;
 beforeAll(async () => {
   service = await startAttackedService(HASTY);
   honest = await honestTenant(service);
@@ -32,9 +32,7 @@ describe('300 clients that stand still keep nobody from working, and are cut off
   ])('%s', async (place, sent) => {
     const open = await standStill(service, honest, { name: `300 who stand still ${place}`, connections: 300, sent });
     expect(open, 'connections that were open when the honest work was done').toBe(300);
-    const { quotas } = await service.tenant.get<{ quotas: { name: string; used: number }[] }>(
-      `/v1/tenants/${service.tenantId}/quotas`,
-    );
+    const { quotas } = await getTenantQuotas({ client: service.tenant, path: { id: service.tenantId } });
     // Those of the dataset that was uploaded at the start.
     expect(quotas.find(({ name }) => name === 'dataset_rows')?.used).toBe(3);
   });

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { listAdapters, listApiKeys } from '../../openapi/clients/typescript/src/index.ts';
 import { attack, expectProblem, MAX_CROWD_HEALTH_MS, underAttack } from './support/attack.ts';
 import { endless, whole } from './support/bodies.ts';
 import { exchange, type RawAnswer } from './support/raw-exchange.ts';
@@ -170,13 +171,13 @@ describe('an Idempotency-Key', () => {
     expect(['idempotency_key_reused', 'idempotency_in_progress']).toEqual(
       expect.arrayContaining([...new Set(refused)]),
     );
-    const { data } = await service.tenant.get<{ data: { name: string }[] }>('/v1/api-keys?limit=100');
+    const { data } = await listApiKeys({ client: service.tenant, query: { limit: 100 } });
     expect(data.filter(({ name }) => name.startsWith('many-'))).toHaveLength(1);
   });
 });
 
 test('the service still answers honest requests after all that', async () => {
-  const { data } = await service.tenant.get<{ data: unknown[] }>('/v1/adapters');
+  const { data } = await listAdapters({ client: service.tenant });
   expect(data).toHaveLength(1);
 });
 

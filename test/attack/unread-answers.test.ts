@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ApiClient } from '../../cli/demo/api-client.ts';
-import { HASTY, honestTenant, NDJSON, standStill } from './support/crowd.ts';
+import { createDataset, type ReadaptClient } from '../../openapi/clients/typescript/src/index.ts';
+import { HASTY, honestTenant, standStill } from './support/crowd.ts';
 import { exchange, openSocket } from './support/raw-exchange.ts';
 import { startAttackedService, type AttackedService } from './support/service.ts';
 
 let service: AttackedService;
-let honest: ApiClient;
+let honest: ReadaptClient;
 let dataset: string;
 beforeAll(async () => {
   service = await startAttackedService(HASTY);
   honest = await honestTenant(service);
-  const { id } = await service.tenant.upload<{ id: string }>('/v1/datasets?name=large', Buffer.from(LARGE), NDJSON);
+  const { id } = await createDataset({ client: service.tenant, query: { name: 'large' }, body: new Blob([LARGE]) });
   dataset = id;
 });
 afterAll(() => service?.stop());

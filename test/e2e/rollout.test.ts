@@ -1,13 +1,23 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import * as tar from 'tar';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createApiClient, type Job, type Rollout } from '../../cli/demo/api-client.ts';
+import {
+  createBaseModelVersion,
+  getAdapter,
+  getJob,
+  getRollout,
+  isEndOfJob,
+  listBaseModelVersions,
+  listJobs,
+  listWorkers,
+  type Job,
+  type Rollout,
+} from '../../openapi/clients/typescript/src/index.ts';
+import { downloadAdapter } from '../../openapi/clients/typescript/src/node/index.ts';
 import { FAMILY, familyPath, FLEET, type DemoAdapter } from '../../cli/demo/fleet.ts';
-import { isTerminal } from '../../cli/demo/progress-view.ts';
-import { registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
+import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
 import { startLocalStack, type LocalStack } from '../../cli/stack/local-stack.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
@@ -31,13 +41,6 @@ const MUST_TRAIN: DemoAdapter = {
 };
 
 const OTHER_MODELS = path.resolve('test/fixtures/golden');
-
-/** A worker, as the API lists it. */
-interface Listed {
-  readonly state: string;
-  readonly load: number;
-  readonly loaded_base_model_version_ids: readonly string[];
-}
 
 let dataDir: string;
 let stack: LocalStack;
@@ -66,18 +69,22 @@ afterAll(async () => {
 });
 
 test('a new base version re-adapts the fleet, over a worker that is killed half-way', async () => {
-  const { rollout } = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
-    version: '2',
-    path: familyPath('v2'),
-    serving_name: 'demo/llama-v2',
-    rollout: { max_steps: 60, evaluate_every: 20, search_evaluations: 4, search_rows: 16, refine_steps: 0 },
+  const { rollout } = await createBaseModelVersion({
+    client: fleet.operator,
+    path: { model: fleet.baseModelId },
+    body: {
+      version: '2',
+      path: familyPath('v2'),
+      serving_name: 'demo/llama-v2',
+      rollout: { max_steps: 60, evaluate_every: 20, search_evaluations: 4, search_rows: 16, refine_steps: 0 },
+    },
   });
 
-  const training = await waitForJobs(rollout.id, (jobs) =>
+  const training = await waitForJobs(rollout!.id, (jobs) =>
     jobs.find((job) => job.adapter_name === 'must-train' && job.step >= 25),
   );
   process.kill(stack.worker!.pid!, 'SIGKILL');
-  const jobs = await waitForJobs(rollout.id, (all) => (all.every((job) => isTerminal(job.state)) ? all : undefined));
+  const jobs = await waitForJobs(rollout!.id, (all) => (all.every((job) => isEndOfJob(job.state)) ? all : undefined));
 
   const [easy, mustTrain] = ['easy', 'must-train'].map((name) => jobs.find((job) => job.adapter_name === name)!);
   expect(easy).toMatchObject({ state: 'ready', error: null });
@@ -87,15 +94,14 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
   expect(mustTrain!.error).toMatchObject({ code: 'gate_not_reached' });
   expect(mustTrain!.attempt).toBeGreaterThan(training.attempt);
   // What only the report needs is measured after the jobs, and the rollout is complete with it.
-  while ((await fleet.operator.get<Rollout>(`/v1/rollouts/${rollout.id}`)).state === 'adapting') await sleep(100);
-  expect((await fleet.operator.get<Rollout>(`/v1/rollouts/${rollout.id}`)).state).toBe('completed');
-  for (const { metric } of await waitForJobs(rollout.id, (all) => all)) {
+  while ((await getRollout(shown(rollout!))).state === 'adapting') await sleep(100);
+  expect((await getRollout(shown(rollout!))).state).toBe('completed');
+  for (const { metric } of await waitForJobs(rollout!.id, (all) => all)) {
     expect([metric.old, metric.none, metric.copy].every(Number.isFinite)).toBe(true);
   }
 
-  const url = `/v1/base-models/${fleet.baseModelId}/versions`;
-  const versions = await fleet.operator.get<{ data: { id: string; version: string }[] }>(url);
-  const workers = await fleet.operator.get<{ data: Listed[] }>('/v1/workers');
+  const versions = await listBaseModelVersions({ client: fleet.operator, path: { model: fleet.baseModelId } });
+  const workers = await listWorkers({ client: fleet.operator });
   // The last one that was started comes first; the killed one counts as present for 30 s.
   const [worker] = workers.data;
   // What trains has the new base in memory. The old one was needed before the worker was killed, and not since.
@@ -109,13 +115,17 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
 });
 
 test('a version that no adapter fits is registered, and its rollout fails with the differences', async () => {
-  const { rollout } = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
-    version: '3',
-    path: path.join(OTHER_MODELS, 'llama-gqa-tied', 'base'),
-    rollout: {},
+  const { rollout } = await createBaseModelVersion({
+    client: fleet.operator,
+    path: { model: fleet.baseModelId },
+    body: {
+      version: '3',
+      path: path.join(OTHER_MODELS, 'llama-gqa-tied', 'base'),
+      rollout: {},
+    },
   });
   for (;;) {
-    const { state, error } = await fleet.operator.get<Rollout>(`/v1/rollouts/${rollout.id}`);
+    const { state, error } = await getRollout(shown(rollout!));
     if (state === 'planning' || state === 'analyzing') {
       await sleep(100);
       continue;
@@ -135,13 +145,9 @@ test('a version that no adapter fits is registered, and its rollout fails with t
 
 /** Checks that the published version downloads as a PEFT folder that loads on the new base and names its origin. */
 async function expectServable(job: Job): Promise<void> {
-  const url = `${stack.url}/v1/adapters/${job.adapter_id}/versions/${job.published_version_id}/download`;
-  const response = await fetch(url, { headers: { authorization: `Bearer ${fleet.tenantKeys.get('globex')}` } });
-  expect(response.status).toBe(200);
+  const client = patientClient(stack.url, fleet.tenantKeys.get('globex')!);
   const folder = path.join(dataDir, 'downloaded');
-  await mkdir(folder);
-  await writeFile(`${folder}.tar`, Buffer.from(await response.arrayBuffer()));
-  await tar.extract({ file: `${folder}.tar`, cwd: folder, strip: 1 });
+  await downloadAdapter({ client, adapterId: job.adapter_id, versionId: job.published_version_id!, folder });
 
   const { config, fingerprint } = await describeBaseModel(familyPath('v2'));
   const adapter = await loadAdapter(folder, config);
@@ -151,14 +157,17 @@ async function expectServable(job: Job): Promise<void> {
 }
 
 async function expectAnotherTenantToSeeNothing(job: Job): Promise<void> {
-  const other = createApiClient(stack.url, fleet.tenantKeys.get('acme')!);
-  await expect(other.get(`/v1/jobs/${job.id}`)).rejects.toMatchObject({ status: 404 });
-  await expect(other.get(`/v1/adapters/${job.adapter_id}`)).rejects.toMatchObject({ status: 404 });
+  const client = patientClient(stack.url, fleet.tenantKeys.get('acme')!);
+  await expect(getJob({ client, path: { id: job.id } })).rejects.toMatchObject({ status: 404 });
+  await expect(getAdapter({ client, path: { id: job.adapter_id } })).rejects.toMatchObject({ status: 404 });
 }
+
+/** The operator's request for a rollout. */
+const shown = ({ id }: Pick<Rollout, 'id'>) => ({ client: fleet.operator, path: { id } });
 
 async function waitForJobs<T>(rolloutId: string, found: (jobs: Job[]) => T | undefined): Promise<T> {
   for (;;) {
-    const { data } = await fleet.operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rolloutId}`);
+    const { data } = await listJobs({ client: fleet.operator, query: { rollout_id: rolloutId } });
     const result = data.length === 2 ? found(data) : undefined;
     if (result !== undefined) return result;
     await sleep(100);

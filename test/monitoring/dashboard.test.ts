@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Rollout } from '../../cli/demo/api-client.ts';
+import { createBaseModelVersion, getRollout } from '../../openapi/clients/typescript/src/index.ts';
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { registerFleet } from '../../cli/demo/register-fleet.ts';
 import { eventually } from '../integration/queue/test-queue.ts';
@@ -10,10 +10,6 @@ import { freePort } from '../integration/support/redis.ts';
 import { Processes } from '../upgrade/processes.ts';
 import { alertRules, dashboardQueries, metricNames, RULES } from './monitoring.ts';
 import { startPrometheus, type Prometheus } from './prometheus.ts';
-
-interface Summarized {
-  readonly summary: { readonly ready: number };
-}
 
 // A real service and its worker, scraped by Debian's Prometheus while they carry two adapters over.
 const processes = new Processes();
@@ -46,11 +42,12 @@ beforeAll(async () => {
   const fleet = FLEET.filter(({ adapter }) => ['catalogue-plurals', 'past-tense-chat'].includes(adapter));
   const { operator, baseModelId } = await registerFleet({ origin, operatorKey, fleet, log: () => undefined });
   // Its controls go on while Prometheus is asked, so that there is a rollout to be seen.
-  const version = { version: '2', path: familyPath('v2'), rollout: { control: 'all' } };
-  const { rollout } = await operator.post<{ rollout: Rollout }>(`/v1/base-models/${baseModelId}/versions`, version);
+  const body = { version: '2', path: familyPath('v2'), rollout: { control: 'all' } } as const;
+  const client = operator;
+  const { rollout } = await createBaseModelVersion({ client, path: { model: baseModelId }, body });
   await eventually(
     'both adapters are ready',
-    async () => (await operator.get<Summarized>(`/v1/rollouts/${rollout.id}`)).summary.ready === 2,
+    async () => (await getRollout({ client, path: { id: rollout!.id } })).summary.ready === 2,
     90_000,
   ).catch((error: unknown) => {
     throw new Error(processes.tails(), { cause: error });

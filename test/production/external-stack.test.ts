@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Job, Rollout } from '../../cli/demo/api-client.ts';
+import { createBaseModelVersion, isEndOfJob, listJobs, type Job } from '../../openapi/clients/typescript/src/index.ts';
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { registerFleet } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
@@ -64,12 +64,16 @@ test('API and worker on PostgreSQL and Redis re-adapt a fleet', async () => {
 
   const entry = { ...FLEET.find(({ adapter }) => adapter === 'feed-topics')!, trainRows: 100 };
   const fleet = await registerFleet({ origin: origin!, operatorKey, fleet: [entry], log: () => {} });
-  const { rollout } = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
-    version: '2',
-    path: familyPath('v2'),
-    rollout: {},
+  const { rollout } = await createBaseModelVersion({
+    client: fleet.operator,
+    path: { model: fleet.baseModelId },
+    body: {
+      version: '2',
+      path: familyPath('v2'),
+      rollout: {},
+    },
   });
-  const job = await endOf(() => fleet.operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rollout.id}`));
+  const job = await endOf(() => listJobs({ client: fleet.operator, query: { rollout_id: rollout!.id } }));
   expect(job).toMatchObject({ state: 'ready', adapter_name: 'feed-topics', error: null });
   const ready = (await (await fetch(`${origin}/readyz`)).json()) as object;
   expect(ready).toMatchObject({ status: 'ready' });
@@ -78,7 +82,7 @@ test('API and worker on PostgreSQL and Redis re-adapt a fleet', async () => {
 async function endOf(list: () => Promise<{ data: Job[] }>): Promise<Job> {
   for (;;) {
     const [job] = (await list()).data;
-    if (job !== undefined && ['ready', 'not_ready', 'failed'].includes(job.state)) return job;
+    if (job !== undefined && isEndOfJob(job.state)) return job;
     await sleep(200);
   }
 }

@@ -2,9 +2,15 @@ import { readFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createApiClient, type Job, type Rollout } from '../../cli/demo/api-client.ts';
+import {
+  createBaseModelVersion,
+  getRollout,
+  isEndOfJob,
+  listJobs,
+  listWorkers,
+} from '../../openapi/clients/typescript/src/index.ts';
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
-import { registerFleet } from '../../cli/demo/register-fleet.ts';
+import { patientClient, registerFleet } from '../../cli/demo/register-fleet.ts';
 import { createDatabase, type Database } from '../../src/lib/database.ts';
 import { eventually } from '../integration/queue/test-queue.ts';
 import { freePort, startRedis, type TestRedis } from '../integration/support/redis.ts';
@@ -65,13 +71,17 @@ test('two APIs and two workers, one of each killed in the middle, carry the whol
   const gate = { kind: 'relative', margin: 0.2 } as const;
   const entries = FLEET.slice(0, 4).map((entry) => ({ ...entry, trainRows: 100, gate }));
   const fleet = await registerFleet({ origin, operatorKey, fleet: entries, log: () => {} });
-  const { rollout } = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
-    version: '2',
-    path: familyPath('v2'),
-    rollout: {},
+  const { rollout } = await createBaseModelVersion({
+    client: fleet.operator,
+    path: { model: fleet.baseModelId },
+    body: {
+      version: '2',
+      path: familyPath('v2'),
+      rollout: {},
+    },
   });
-  const operator = createApiClient(otherOrigin, operatorKey);
-  const jobs = async () => (await operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rollout.id}`)).data;
+  const client = patientClient(otherOrigin, operatorKey);
+  const jobs = async () => (await listJobs({ client, query: { rollout_id: rollout!.id } })).data;
 
   // Both workers run a job of the fleet now; the one that is killed leaves its job in the middle.
   const held = await eventually(
@@ -90,7 +100,7 @@ test('two APIs and two workers, one of each killed in the middle, carry the whol
     'all jobs have ended',
     async () => {
       const all = await jobs();
-      return all.length === 4 && all.every(({ state }) => ['ready', 'not_ready', 'failed'].includes(state)) && all;
+      return all.length === 4 && all.every(({ state }) => isEndOfJob(state)) && all;
     },
     150_000,
   ).catch((error: unknown) => {
@@ -100,7 +110,7 @@ test('two APIs and two workers, one of each killed in the middle, carry the whol
   expect((await db.job.findUniqueOrThrow({ where: { id: lost.id } })).attempt).toBeGreaterThan(1);
   await eventually(
     'the rollout is completed',
-    async () => (await operator.get<Rollout>(`/v1/rollouts/${rollout.id}`)).state === 'completed',
+    async () => (await getRollout({ client, path: { id: rollout!.id } })).state === 'completed',
     60_000,
   );
 
@@ -109,13 +119,13 @@ test('two APIs and two workers, one of each killed in the middle, carry the whol
   expect(published.map(({ _count }) => _count)).toEqual([1, 1, 1, 1]);
   expect(await db.event.count({ where: { type: 'job.ready' } })).toBe(4);
   expect(await db.event.count({ where: { type: 'rollout.completed' } })).toBe(1);
-  const { data } = await operator.get<{ data: { pid: number; state: string }[] }>('/v1/workers');
+  const { data } = await listWorkers({ client });
   const stateOf = (worker: Process) => data.find(({ pid }) => pid === worker.child.pid)?.state;
   expect(stateOf(workers[1])).toBe('ready');
   await eventually(
     'the killed worker counts as gone',
     async () => {
-      const listed = await operator.get<{ data: { pid: number; state: string }[] }>('/v1/workers');
+      const listed = await listWorkers({ client });
       return listed.data.find(({ pid }) => pid === victim.child.pid)?.state === 'gone';
     },
     40_000,

@@ -2,9 +2,9 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createApiClient, type Job, type Rollout } from '../../cli/demo/api-client.ts';
+import { createBaseModelVersion, getRollout, listJobs, type Job } from '../../openapi/clients/typescript/src/index.ts';
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
-import { registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
+import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
 import { createJobProducer, createQueueBackend } from '../../src/jobs/index.ts';
 import { createDatabase, withTransaction, type Database } from '../../src/lib/database.ts';
@@ -68,13 +68,10 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
   };
   /** Registers a base model version by one API, and waits until its rollout is completed. */
   const roll = async (api: string, version: string, folderName: string): Promise<Job> => {
-    const operator = createApiClient(api, operatorKey);
-    const { rollout } = await operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
-      version,
-      path: familyPath(folderName),
-      rollout: {},
-    });
-    const state = () => operator.get<Rollout>(`/v1/rollouts/${rollout.id}`);
+    const client = patientClient(api, operatorKey);
+    const body = { version, path: familyPath(folderName), rollout: {} };
+    const { rollout } = await createBaseModelVersion({ client, path: { model: fleet.baseModelId }, body });
+    const state = () => getRollout({ client, path: { id: rollout!.id } });
     await eventually(
       `the rollout to version ${version} is completed`,
       async () => ['completed', 'failed'].includes((await state()).state),
@@ -82,7 +79,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     ).catch((error: unknown) => {
       throw new Error(processes.tails(), { cause: error });
     });
-    const { data } = await operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rollout.id}`);
+    const { data } = await listJobs({ client, query: { rollout_id: rollout!.id } });
     expect(data).toHaveLength(1);
     expect(data[0]).toMatchObject({ error: null, state: 'ready' });
     // One publication for each rollout, whichever versions have worked on it.

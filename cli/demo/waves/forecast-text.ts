@@ -2,9 +2,6 @@ import { duration } from '../../output.ts';
 
 /** A forecast as the API answers it, as far as the demo prints it. */
 export interface Forecast {
-  readonly id: string;
-  readonly state: string;
-  readonly error: { readonly message: string } | null;
   readonly adapters: { readonly total: number; readonly taken: number } | null;
   readonly tenant_count: number | null;
   readonly skipped: readonly { readonly reason: string; readonly adapters: number }[];

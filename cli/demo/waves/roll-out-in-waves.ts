@@ -1,8 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  createBaseModelVersion,
+  createRollout,
+  createRolloutForecast,
+  getRolloutForecast,
+  resumeRollout,
+  rollBackRollout,
+  type ReadaptClient,
+  type RolloutForecast,
+  type RolloutPolicy,
+} from '../../../openapi/clients/typescript/src/index.ts';
 import { familyPath } from '../fleet.ts';
 import { followRollout, type FollowedRollout } from '../follow-rollout.ts';
 import type { RegisteredFleet } from '../register-fleet.ts';
-import { describeForecast, type Forecast } from './forecast-text.ts';
+import { describeForecast } from './forecast-text.ts';
 
 const POLL_MS = 250;
 
@@ -10,7 +21,7 @@ const POLL_MS = 250;
  * Half of the fleet is the canary. Its jobs lose more than one row in fifty that the imported adapters have right, which a gate that
  * bounds what is lost on balance lets through, so the condition trips.
  */
-const POLICY = { waves: [{ count: 3 }], pause_if: { negative_flips: 0.02, min_jobs: 3 } } as const;
+const POLICY: RolloutPolicy = { waves: [{ count: 3 }], pause_if: { negative_flips: 0.02, min_jobs: 3 } };
 
 interface StoryOptions {
   readonly control: 'sample' | 'all' | 'none';
@@ -30,33 +41,33 @@ export async function rollOutInWaves(fleet: RegisteredFleet, options: StoryOptio
   const { signal, say } = options;
   const request = { control: options.control, seed: options.seed, policy: POLICY };
   say('dry run: version 2 is registered, and nothing begins yet');
-  const { base_model_version: version, forecast } = await fleet.operator.post<{
-    base_model_version: { id: string };
-    forecast: Forecast;
-  }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
-    ...{ version: '2', path: familyPath('v2'), rollout: request, dry_run: true },
+  const client = fleet.operator;
+  const { base_model_version: version, forecast } = await createBaseModelVersion({
+    client,
+    path: { model: fleet.baseModelId },
+    body: { version: '2', path: familyPath('v2'), rollout: request, dry_run: true },
   });
-  say(describeForecast(await computed(fleet, forecast.id, signal)));
+  say(describeForecast(await computed(client, forecast!.id, signal)));
 
   const started = Date.now();
   const body = { base_model_version_id: version.id, options: request };
-  const { id } = await fleet.operator.post<{ id: string }>('/v1/rollouts', body);
+  const { id } = await createRollout({ client, body });
   say(`\nrollout ${id} begins with its canary; the other jobs are held\n`);
   const canary = await followRollout(fleet, id, { signal, started });
   if (canary.rollout.state !== 'paused') return { ...canary, wasPaused: false };
   say(`\npaused by itself: ${canary.rollout.paused_reason?.message ?? 'no reason is given'}`);
   say('dry run of the rest, from what the canary has taken:');
-  const rest = await fleet.operator.post<Forecast>('/v1/rollout-forecasts', body);
-  say(describeForecast(await computed(fleet, rest.id, signal)));
+  const rest = await createRolloutForecast({ client, body });
+  say(describeForecast(await computed(client, rest.id, signal)));
 
   say('\na person has looked at the canary, finds it good enough, and resumes\n');
-  await fleet.operator.post(`/v1/rollouts/${id}/resume`, {});
+  await resumeRollout({ client, path: { id } });
   return { ...(await followRollout(fleet, id, { signal, started })), wasPaused: true };
 }
 
-async function computed(fleet: RegisteredFleet, id: string, signal: AbortSignal): Promise<Forecast> {
+async function computed(client: ReadaptClient, id: string, signal: AbortSignal): Promise<RolloutForecast> {
   for (;;) {
-    const forecast = await fleet.operator.get<Forecast>(`/v1/rollout-forecasts/${id}`);
+    const forecast = await getRolloutForecast({ client, path: { id }, signal });
     if (forecast.state === 'computed') return forecast;
     if (forecast.state === 'failed')
       throw new Error(`the dry run has failed: ${forecast.error?.message ?? 'no reason'}`);
@@ -76,10 +87,7 @@ export async function rollBack(
 ): Promise<boolean> {
   const published = jobs.filter(({ published_version_id: version }) => version !== null).length;
   const begun = Date.now();
-  const { rolled_back: count } = await fleet.operator.post<{ rolled_back: number }>(
-    `/v1/rollouts/${rollout.id}/rollback`,
-    {},
-  );
+  const { rolled_back: count } = await rollBackRollout({ client: fleet.operator, path: { id: rollout.id } });
   say(
     `rolled back: ${count} of ${published} adapters are served on version 2 no more, ${Date.now() - begun} ms after the request`,
   );

@@ -28,4 +28,4 @@ export { createJobRepository, waveRank, type PlannedJob } from './job.repository
 export { createJobService, type JobService, jobRecoverySource } from './job.service.ts';
 export { releaseJobs, supersedeJobs, type Superseded } from './succession/succession.ts';
 export { jobSuccessionRepository, type JobWait, type RunningJobs } from './succession/succession.repository.ts';
-export { JOB_PHASES, JOB_TRANSITIONS, TERMINAL_JOB_STATES, type JobPhase } from './job.states.ts';
+export { JOB_PHASES, JOB_TRANSITIONS, type JobPhase } from './job.states.ts';

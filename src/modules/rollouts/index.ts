@@ -15,7 +15,7 @@ export {
   type StoredOptions,
 } from './rollout.schemas.ts';
 export { createRollout, createRolloutService, optionsOf, rolloutRecoverySource } from './rollout.service.ts';
-export { LIVE_ROLLOUT_STATES, TERMINAL_ROLLOUT_STATES } from './rollout.states.ts';
+export { LIVE_ROLLOUT_STATES } from './rollout.states.ts';
 export { provisionalRecoverySource } from './provisional/provisional.ts';
 export { provisionalRepository, type LoadedProvision } from './provisional/provisional.repository.ts';
 export { releaseAfter } from './succession/waiting.ts';

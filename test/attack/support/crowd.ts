@@ -1,7 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { expect } from 'vitest';
-import { createApiClient, type ApiClient } from '../../../cli/demo/api-client.ts';
+import {
+  createApiKey,
+  createDataset,
+  createTenant,
+  listDatasets,
+  type ReadaptClient,
+} from '../../../openapi/clients/typescript/src/index.ts';
+import { patientClient } from '../../../cli/demo/register-fleet.ts';
 import { MAX_CROWD_HEALTH_MS, underAttack } from './attack.ts';
 import { openSocket } from './raw-exchange.ts';
 import type { AttackedService } from './service.ts';
@@ -27,21 +34,18 @@ interface Crowd {
 }
 
 /** A tenant who has nothing to do with the attacker. */
-export async function honestTenant({ origin, operatorKey }: AttackedService): Promise<ApiClient> {
-  const operator = createApiClient(origin, operatorKey);
-  const { id } = await operator.post<{ id: string }>('/v1/tenants', { name: 'alice' });
-  const { key } = await operator.post<{ key: string }>('/v1/api-keys', {
-    name: 'honest',
-    tenant_id: id,
-    scopes: ['tenant:write'],
-  });
-  return createApiClient(origin, key);
+export async function honestTenant({ origin, operatorKey }: AttackedService): Promise<ReadaptClient> {
+  const client = patientClient(origin, operatorKey);
+  const { id } = await createTenant({ client, body: { name: 'alice' } });
+  const body = { name: 'honest', tenant_id: id, scopes: ['tenant:write' as const] };
+  const { key } = await createApiKey({ client, body });
+  return patientClient(origin, key!);
 }
 
 /** Uploads a dataset and reads it in the list, as an honest tenant does. */
-export async function honestWork(tenant: ApiClient, name: string): Promise<void> {
-  await tenant.upload(`/v1/datasets?name=${name}`, Buffer.from(ROWS), NDJSON);
-  const { data } = await tenant.get<{ data: { name: string }[] }>('/v1/datasets?limit=100');
+export async function honestWork(client: ReadaptClient, name: string): Promise<void> {
+  await createDataset({ client, query: { name }, body: new Blob([ROWS]) });
+  const { data } = await listDatasets({ client, query: { limit: 100 } });
   expect(data.map((dataset) => dataset.name)).toContain(name);
 }
 
@@ -51,7 +55,7 @@ export async function honestWork(tenant: ApiClient, name: string): Promise<void>
  *
  * @returns how many were open when the honest work was done
  */
-export async function standStill(service: AttackedService, honest: ApiClient, crowd: Crowd): Promise<number> {
+export async function standStill(service: AttackedService, honest: ReadaptClient, crowd: Crowd): Promise<number> {
   const sockets = await Promise.all(Array.from({ length: crowd.connections }, () => openSocket(service.origin)));
   const left = () => countOpen(service.origin, sockets);
   try {

@@ -3,7 +3,16 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { createApiClient, type ApiClient } from '../../../cli/demo/api-client.ts';
+import {
+  createAdapter,
+  createApiKey,
+  createBaseModel,
+  createBaseModelVersion,
+  createDataset,
+  createTenant,
+  type ReadaptClient,
+} from '../../../openapi/clients/typescript/src/index.ts';
+import { patientClient } from '../../../cli/demo/register-fleet.ts';
 
 const COMMAND = path.resolve('bin/readapt.js');
 const FIXTURE = path.resolve('test/fixtures/golden/broken/control');
@@ -17,8 +26,9 @@ export interface AttackedService {
   /** A key with the scopes `tenant:write` and `tenant:admin`. */
   readonly tenantKey: string;
   readonly tenantId: string;
-  readonly tenant: ApiClient;
-  /** Path to which versions of an adapter are uploaded. */
+  readonly tenant: ReadaptClient;
+  readonly adapterId: string;
+  /** Path to which versions of the adapter are uploaded. */
   readonly versionsPath: string;
   /** What uploads have left in the store's folder of temporaries. */
   temporaries(): Promise<string[]>;
@@ -64,27 +74,32 @@ export async function startAttackedService(env: Readonly<Record<string, string>>
 }
 
 async function prepare(origin: string, operatorKey: string) {
-  const operator = createApiClient(origin, operatorKey);
-  const { id: tenantId } = await operator.post<{ id: string }>('/v1/tenants', { name: 'mallory' });
-  const { key: tenantKey } = await operator.post<{ key: string }>('/v1/api-keys', {
-    name: 'attack',
-    tenant_id: tenantId,
-    scopes: ['tenant:write', 'tenant:admin'],
+  const operator = patientClient(origin, operatorKey);
+  const { id: tenantId } = await createTenant({ client: operator, body: { name: 'mallory' } });
+  const { key } = await createApiKey({
+    client: operator,
+    body: { name: 'attack', tenant_id: tenantId, scopes: ['tenant:write', 'tenant:admin'] },
   });
-  await operator.post('/v1/base-models', { name: 'tiny' });
-  await operator.post('/v1/base-models/tiny/versions', { version: '1', path: path.join(FIXTURE, 'base') });
-  const tenant = createApiClient(origin, tenantKey);
+  const tenantKey = key!;
+  await createBaseModel({ client: operator, body: { name: 'tiny' } });
+  const first = { version: '1', path: path.join(FIXTURE, 'base') };
+  await createBaseModelVersion({ client: operator, path: { model: 'tiny' }, body: first });
+  const tenant = patientClient(origin, tenantKey);
   const rows = ['training', 'search', 'gate'].map((split) => JSON.stringify({ prompt: 'p', completion: 'c', split }));
-  const type = 'application/x-ndjson';
-  const dataset = await tenant.upload<{ id: string }>('/v1/datasets?name=own', Buffer.from(rows.join('\n')), type);
-  const adapter = await tenant.post<{ id: string }>('/v1/adapters', {
-    name: 'own',
-    base_model: 'tiny',
-    dataset_id: dataset.id,
-    metric: 'accuracy',
-    gate: { kind: 'relative', margin: 0.01 },
+  const body = new Blob([rows.join('\n')]);
+  const dataset = await createDataset({ client: tenant, query: { name: 'own' }, body });
+  const adapter = await createAdapter({
+    client: tenant,
+    body: {
+      name: 'own',
+      base_model: 'tiny',
+      dataset_id: dataset.id,
+      metric: 'accuracy',
+      gate: { kind: 'relative', margin: 0.01 },
+    },
   });
-  return { tenantId, tenantKey, tenant, versionsPath: `/v1/adapters/${adapter.id}/versions?base_model_version=1` };
+  const versionsPath = `/v1/adapters/${adapter.id}/versions?base_model_version=1`;
+  return { tenantId, tenantKey, tenant, adapterId: adapter.id, versionsPath };
 }
 
 /** Waits until a process has printed something. What it writes to standard error later is shown. */

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
 import { isDatabaseUnavailable } from '../../../src/lib/database.ts';
-import { createApiClient } from '../../../cli/demo/api-client.ts';
+import { getRollout } from '../../../openapi/clients/typescript/src/index.ts';
+import { patientClient } from '../../../cli/demo/register-fleet.ts';
 import { measuredOf, type Measured } from './measured.ts';
 import type { Reference } from './reference.ts';
 import { until, type FaultStack } from './stack.ts';
@@ -108,8 +109,8 @@ function differences(found: Measured, expected: Measured): string[] {
 
 /** The API, which may just have been started again, shows what the database has. */
 async function unanswered({ stack: { origin, operatorKey }, rolloutId }: Subject): Promise<string[]> {
-  const api = createApiClient(origin, operatorKey);
-  const isShown = async () => (await api.get<{ state: string }>(`/v1/rollouts/${rolloutId}`)).state === 'completed';
+  const client = patientClient(origin, operatorKey);
+  const isShown = async () => (await getRollout({ client, path: { id: rolloutId } })).state === 'completed';
   return until('the API shows that the rollout is completed', isShown).then(
     () => [],
     (error: Error) => [error.message],

@@ -2,7 +2,13 @@ import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../../../core/statistics/random.ts';
-import { createApiClient, type Rollout } from '../../../cli/demo/api-client.ts';
+import {
+  listRollouts,
+  pauseRollout,
+  resumeRollout,
+  type Rollout,
+} from '../../../openapi/clients/typescript/src/index.ts';
+import { patientClient } from '../../../cli/demo/register-fleet.ts';
 import { FAKETIME, NO_FAKETIME } from './faketime.ts';
 import { childrenOf, signal, type SupervisedProcess } from './processes.ts';
 import { until, type FaultStack } from './stack.ts';
@@ -58,16 +64,15 @@ async function pause(pids: readonly number[], random: Random): Promise<void> {
 
 /** Pauses what goes on, by the API, and resumes it. */
 async function pauseRollouts({ origin, operatorKey }: FaultStack, random: Random): Promise<void> {
-  const api = createApiClient(origin, operatorKey);
-  const each = (from: readonly string[], what: 'pause' | 'resume') => async (): Promise<boolean> => {
-    const { data } = await api.get<{ data: Rollout[] }>('/v1/rollouts?limit=20');
-    for (const { id } of data.filter(({ state }) => from.includes(state)))
-      await api.post(`/v1/rollouts/${id}/${what}`, {});
+  const client = patientClient(origin, operatorKey);
+  const each = (from: readonly Rollout['state'][], change: typeof pauseRollout) => async (): Promise<boolean> => {
+    const { data } = await listRollouts({ client, query: { limit: 20 } });
+    for (const { id, state } of data) if (from.includes(state)) await change({ client, path: { id } });
     return true;
   };
-  await until('rollouts are paused', each(['planning', 'analyzing', 'adapting'], 'pause'));
+  await until('rollouts are paused', each(['planning', 'analyzing', 'adapting'], pauseRollout));
   await sleep(duration(random));
-  await until('rollouts are resumed', each(['paused'], 'resume'));
+  await until('rollouts are resumed', each(['paused'], resumeRollout));
 }
 
 function duration(random: Random): number {

@@ -1,4 +1,11 @@
-import { createApiClient } from '../../../cli/demo/api-client.ts';
+import {
+  createAdapter,
+  createBaseModel,
+  createBaseModelVersion,
+  createDataset,
+  createTenant,
+} from '../../../openapi/clients/typescript/src/index.ts';
+import { patientClient } from '../../../cli/demo/register-fleet.ts';
 import { tasteRows, toJsonl } from '../../unit/training/support/tiny-task.ts';
 import type { FaultStack } from './stack.ts';
 
@@ -31,39 +38,29 @@ const OPTIONS = {
   seed: 4,
 } as const;
 
-interface Created {
-  readonly id: string;
-}
-
 /** Registers a base model, tenants and adapters of a round's own, and starts a rollout to version 2. @returns its identifier */
 export async function startRollout(
   { origin, operatorKey, family }: Pick<FaultStack, 'origin' | 'operatorKey' | 'family'>,
   round: string,
 ): Promise<string> {
-  const operator = createApiClient(origin, operatorKey);
-  const model = await operator.post<Created>('/v1/base-models', { name: `model-${round}` });
-  const versions = `/v1/base-models/${model.id}/versions`;
-  const first = await operator.post<{ base_model_version: Created }>(versions, { version: '1', path: family.oldBase });
+  const client = patientClient(origin, operatorKey);
+  const { id: model } = await createBaseModel({ client, body: { name: `model-${round}` } });
+  const path = { model };
+  const first = await createBaseModelVersion({ client, path, body: { version: '1', path: family.oldBase } });
   const tenants = new Map<string, string>();
   for (const name of new Set(ADAPTERS.map(({ tenant }) => tenant))) {
-    tenants.set(name, (await operator.post<Created>('/v1/tenants', { name: `${name}-${round}` })).id);
+    tenants.set(name, (await createTenant({ client, body: { name: `${name}-${round}` } })).id);
   }
   for (const { name, tenant, metric, gate } of ADAPTERS) {
     const tenantId = tenants.get(tenant)!;
-    const url = `/v1/datasets?name=${name}-rows&tenant_id=${tenantId}`;
-    const dataset = await operator.upload<Created>(url, rows(), 'application/x-ndjson');
-    await operator.post('/v1/adapters', {
-      tenant_id: tenantId,
-      name,
-      base_model: model.id,
-      dataset_id: dataset.id,
-      metric,
-      gate,
-      source: { base_model_version: first.base_model_version.id, path: family.adapter },
-    });
+    const query = { name: `${name}-rows`, tenant_id: tenantId };
+    const dataset = await createDataset({ client, query, body: new Blob([rows()]) });
+    const source = { base_model_version: first.base_model_version.id, path: family.adapter };
+    const body = { tenant_id: tenantId, name, base_model: model, dataset_id: dataset.id, metric, gate, source };
+    await createAdapter({ client, body });
   }
   const second = { version: '2', path: family.newBase, rollout: OPTIONS };
-  return (await operator.post<{ rollout: Created }>(versions, second)).rollout.id;
+  return (await createBaseModelVersion({ client, path, body: second })).rollout!.id;
 }
 
 function rows(): Buffer {

@@ -1,5 +1,9 @@
 import type { AddressInfo } from 'node:net';
-import { createClient, type ReadaptClient } from '../../../openapi/clients/typescript/src/index.ts';
+import {
+  createClient,
+  type ClientSettings,
+  type ReadaptClient,
+} from '../../../openapi/clients/typescript/src/index.ts';
 import { createTestApp, type TestApp } from '../support/index.ts';
 import { openRelay, type Relay } from './relay.ts';
 
@@ -8,7 +12,9 @@ export interface ClientWorld {
   /** Everything that the clients send goes through it. */
   readonly relay: Relay;
   /** A client with the operator's key, or another one. */
-  client(key?: string): ReadaptClient;
+  client(key?: string, settings?: Partial<ClientSettings>): ReadaptClient;
+  /** A client with the operator's key, and the requests that it has sent. */
+  recorded(): { readonly client: ReadaptClient; readonly sent: Request[] };
   close(): Promise<void>;
 }
 
@@ -17,10 +23,20 @@ export async function createClientWorld(given?: TestApp): Promise<ClientWorld> {
   const app = given ?? (await createTestApp());
   await app.app.listen({ port: 0, host: '127.0.0.1' });
   const relay = await openRelay((app.app.server.address() as AddressInfo).port);
+  const client: ClientWorld['client'] = (apiKey = app.operatorKey, settings = {}) =>
+    createClient({ baseUrl: relay.origin, apiKey, ...settings });
   return {
     app,
     relay,
-    client: (apiKey = app.operatorKey) => createClient({ baseUrl: relay.origin, apiKey }),
+    client,
+    recorded: () => {
+      const sent: Request[] = [];
+      const recording: typeof fetch = (request) => {
+        sent.push(request as Request);
+        return fetch(request);
+      };
+      return { client: client(app.operatorKey, { fetch: recording }), sent };
+    },
     close: async () => {
       await relay.close();
       await app.close();

@@ -2,15 +2,22 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import {
   cancelJob,
   cancelRollout,
+  createTenant,
+  followEvents,
+  isProblem,
   items,
   JobNotReadyError,
   listJobs,
+  listRolloutEvents,
+  listTenants,
   pages,
   RolloutNotCompletedError,
   waitForJob,
   waitForRollout,
   WaitTimeoutError,
+  type ReadaptClient,
   type Rollout,
+  type WaitForRolloutOptions,
 } from '../../../openapi/clients/typescript/src/index.ts';
 import { planFleet } from '../events/support.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
@@ -31,12 +38,20 @@ beforeEach(async () => {
 });
 afterEach(() => fleet.remove());
 
-/** A promise, and what resolves it when the wait has seen the resource for the first time. */
-function firstSight(): { seen: Promise<void>; onChange: () => void } {
+/** Begins to wait for the rollout, and goes on when it has been seen as it is. */
+async function begun(client: ReadaptClient, options: Partial<WaitForRolloutOptions> = {}): Promise<[Promise<Rollout>]> {
   let onChange = (): void => undefined;
   const seen = new Promise<void>((resolve) => (onChange = resolve));
-  return { seen, onChange };
+  const waiting = waitForRollout({ client, id: rolloutId, timeoutMs: 30_000, onChange, ...options });
+  await Promise.race([seen, waiting]);
+  return [waiting];
 }
+
+const cancelJobs = async (client: ReadaptClient): Promise<void> => {
+  for (const id of jobIds) await cancelJob({ client, path: { id } });
+};
+
+const isStream = ({ url }: Request): boolean => url.includes('/events/stream');
 
 test('reads a list page by page, and item by item', async () => {
   const client = world.client();
@@ -51,22 +66,78 @@ test('reads a list page by page, and item by item', async () => {
 });
 
 test.each(['stream', 'poll'] as const)('waits for a rollout by %s until it is completed', async (transport) => {
-  const client = world.client();
-  const { seen, onChange } = firstSight();
-  const waiting = waitForRollout({ client, id: rolloutId, transport, timeoutMs: 30_000, onChange });
-  await seen;
-  for (const id of jobIds) await cancelJob({ client, path: { id } });
+  const { client, sent } = world.recorded();
+  const [waiting] = await begun(client, { transport });
+  await cancelJobs(world.client());
   expect(await waiting).toMatchObject({ id: rolloutId, state: 'completed', jobs: { cancelled: 5 } });
+  expect(sent.some(isStream)).toBe(transport === 'stream');
 });
 
-test('goes on when the connection is cut', async () => {
-  const client = world.client();
-  const { seen, onChange } = firstSight();
-  const waiting = waitForRollout({ client, id: rolloutId, timeoutMs: 30_000, onChange });
-  await seen;
-  world.relay.cut();
-  for (const id of jobIds) await cancelJob({ client, path: { id } });
+test('polls with the ETag where no stream can be had', async () => {
+  const statuses: number[] = [];
+  const client = world.client(undefined, {
+    fetch: async (request) => {
+      if (isStream(request as Request)) return new Response(null, { status: 503, headers: { 'retry-after': '60' } });
+      const answer = await fetch(request);
+      statuses.push(answer.status);
+      return answer;
+    },
+  });
+  const [waiting] = await begun(client);
+  await expect.poll(() => statuses, { timeout: 10_000 }).toContain(304);
+  await cancelJobs(world.client());
   expect((await waiting).state).toBe('completed');
+});
+
+test('follows events once each and without a gap over a connection that is cut', async () => {
+  const { client, sent } = world.recorded();
+  const types: string[] = [];
+  for await (const event of followEvents({ client, rolloutId, after: '0' })) {
+    types.push(`${event.type} ${event.subject_id}`);
+    if (event.type === 'rollout.completed') break;
+    if (types.length !== 3) continue;
+    world.relay.cut();
+    await cancelJobs(world.client());
+  }
+  const listed: string[] = [];
+  for await (const event of items(listRolloutEvents, { client, path: { id: rolloutId }, query: { limit: 4 } })) {
+    listed.push(`${event.type} ${event.subject_id}`);
+  }
+  expect(types).toEqual(listed);
+  const positions = sent.filter(isStream).map(({ headers }) => headers.get('last-event-id'));
+  expect(positions).toEqual([null, expect.stringMatching(/^\d+-\d+$/)]);
+});
+
+test('waits on over a connection that is cut', async () => {
+  const { client, sent } = world.recorded();
+  const [waiting] = await begun(client);
+  await expect.poll(() => sent.filter(isStream).length).toBe(1);
+  world.relay.cut();
+  await cancelJobs(world.client());
+  expect((await waiting).state).toBe('completed');
+});
+
+test('repeats a request whose answer was lost, which takes effect once', async () => {
+  const { client, sent } = world.recorded();
+  await listTenants({ client });
+  world.relay.cutAfter(0);
+  const { id } = await createTenant({ client, body: { name: 'once' } });
+  const created = sent.filter(({ method }) => method === 'POST');
+  expect(created).toHaveLength(2);
+  const named = [];
+  for await (const tenant of items(listTenants, { client })) if (tenant.name === 'once') named.push(tenant.id);
+  expect(named).toEqual([id]);
+});
+
+test('says what the service refuses, by its code', async () => {
+  const client = world.client();
+  const error = await createTenant({ client, body: { name: 'not a name!' } }).catch((caught: unknown) => caught);
+  expect(isProblem(error, 'invalid_request')).toBe(true);
+  expect(isProblem(error, 'forbidden')).toBe(false);
+  expect(error).toMatchObject({ status: 400, problem: { errors: [{ in: 'body', field: 'name' }] } });
+  await expect(followEvents({ client: world.client('rdp_unknown'), rolloutId }).next()).rejects.toMatchObject({
+    code: 'unauthorized',
+  });
 });
 
 test('says what a rollout and a job have come to that are not ready', async () => {

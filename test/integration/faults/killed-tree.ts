@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
-import { createApiClient, type Job, type Rollout } from '../../../cli/demo/api-client.ts';
+import { getRollout, listJobs, pauseRollout, resumeRollout } from '../../../openapi/clients/typescript/src/index.ts';
+import { patientClient } from '../../../cli/demo/register-fleet.ts';
 import { createFilesystemStore } from '../../../src/artifacts/index.ts';
 import { startEmbeddedPostgres } from '../../../src/embedded/index.ts';
 import { createDatabase, type Database } from '../../../src/lib/database.ts';
@@ -48,9 +49,10 @@ export function useKilledTree() {
 
   /** What an operator asks a running stack for. */
   function asked(origin: string, operatorKey: string, rolloutId: string) {
-    const client = createApiClient(origin, operatorKey);
-    const rollout = () => client.get<Rollout>(`/v1/rollouts/${rolloutId}`);
-    const jobs = async () => (await client.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rolloutId}`)).data;
+    const client = patientClient(origin, operatorKey);
+    const request = { client, path: { id: rolloutId } };
+    const rollout = () => getRollout(request);
+    const jobs = async () => (await listJobs({ client, query: { rollout_id: rolloutId } })).data;
     return {
       origin,
       rollout,
@@ -62,7 +64,7 @@ export function useKilledTree() {
           throw new Error(`${error.message}: ${JSON.stringify({ rollout: await rollout(), jobs: await jobs() })}`);
         });
       },
-      change: (what: 'pause' | 'resume') => client.post<Rollout>(`/v1/rollouts/${rolloutId}/${what}`, {}),
+      change: (what: 'pause' | 'resume') => (what === 'pause' ? pauseRollout : resumeRollout)(request),
     };
   }
 

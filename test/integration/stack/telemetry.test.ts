@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FAMILY, FLEET, familyPath } from '../../../cli/demo/fleet.ts';
 import { registerFleet } from '../../../cli/demo/register-fleet.ts';
-import type { Job, Rollout } from '../../../cli/demo/api-client.ts';
+import { createBaseModelVersion, isEndOfJob, listJobs } from '../../../openapi/clients/typescript/src/index.ts';
 import { eventually } from '../queue/test-queue.ts';
 import { createFolder, processesOf, removeFolder, serve } from './readapt.ts';
 
@@ -45,19 +45,14 @@ test(
       fleet: [entry],
       log: () => {},
     });
-    const { rollout } = await fleet.operator.post<{ rollout: Rollout }>(
-      `/v1/base-models/${fleet.baseModelId}/versions`,
-      {
-        version: '2',
-        path: familyPath('v2'),
-        rollout: {},
-      },
-    );
+    const client = fleet.operator;
+    const body = { version: '2', path: familyPath('v2'), rollout: {} };
+    const { rollout } = await createBaseModelVersion({ client, path: { model: fleet.baseModelId }, body });
     const job = await eventually(
       'the job has ended',
       async () => {
-        const [found] = (await fleet.operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rollout.id}`)).data;
-        return found !== undefined && ['ready', 'not_ready', 'failed'].includes(found.state) && found;
+        const [found] = (await listJobs({ client, query: { rollout_id: rollout!.id } })).data;
+        return found !== undefined && isEndOfJob(found.state) && found;
       },
       120_000,
     );

@@ -1,25 +1,24 @@
 import { expect, test } from 'vitest';
-import type { Job, Rollout } from '../../../cli/demo/api-client.ts';
 import { FLEET } from '../../../cli/demo/fleet.ts';
-import { createReport, endedHonestly, median, renderReport } from '../../../cli/demo/report.ts';
+import {
+  createReport,
+  endedHonestly,
+  median,
+  renderReport,
+  type ReportedJob,
+  type ReportedRollout,
+} from '../../../cli/demo/report.ts';
 
-const rollout: Rollout = { id: 'rol_1', state: 'completed', summary: { makespan_ms: 9000 }, error: null };
+const rollout: ReportedRollout = { id: 'rol_1', state: 'completed', summary: { makespan_ms: 9000 } };
 
-function job(changes: Partial<Job>): Job {
+function job(changes: Partial<ReportedJob>): ReportedJob {
   return {
-    id: 'job_1',
-    tenant_id: 'ten_1',
     adapter_id: 'adp_1',
-    adapter_name: 'news-topics',
     kind: 'adaptation',
     state: 'ready',
-    phase: 'publish',
-    strategy: 'auto',
     won_strategy: 'revert',
     fusion_alpha: 1,
     fusion_beta: -1,
-    step: 0,
-    total_steps: 300,
     metric: {
       name: 'accuracy',
       target: 0.7,
@@ -34,6 +33,7 @@ function job(changes: Partial<Job>): Job {
     ttr_ms: 3000,
     phases: {
       queue_wait: 1000,
+      held: 0,
       prepare: 500,
       evolution: 500,
       initialize: 0,
@@ -41,21 +41,17 @@ function job(changes: Partial<Job>): Job {
       evaluate: 900,
       publish: 100,
     },
-    attempt: 1,
-    error: null,
-    published_version_id: 'adv_1',
-    started_at: null,
     ...changes,
   };
 }
 
 const control = job({
-  id: 'job_2',
   kind: 'control',
   state: 'not_ready',
   ttr_ms: null,
   phases: {
     queue_wait: 50_000,
+    held: 0,
     prepare: 1000,
     evolution: 0,
     initialize: 0,
@@ -119,7 +115,7 @@ test('a control that never got ready is shown as a lower bound', () => {
   expect(text).toContain('> 4.0×');
 });
 
-test.each([
+test.each<[ReportedJob['state'], ReportedRollout['state'], boolean]>([
   ['ready', 'completed', true],
   ['not_ready', 'completed', true],
   ['failed', 'completed', false],

@@ -3,9 +3,6 @@ import { describeForecast, type Forecast } from '../../../cli/demo/waves/forecas
 
 const NOTHING = { predicted: null, low: null, high: null };
 const FORECAST: Forecast = {
-  id: 'rfc_1',
-  state: 'computed',
-  error: null,
   adapters: { total: 6, taken: 5 },
   tenant_count: 3,
   skipped: [{ reason: 'dataset_missing', adapters: 1 }],

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { ApiClient } from '../../../cli/demo/api-client.ts';
+import { createClient } from '../../../openapi/clients/typescript/src/index.ts';
 import { FLEET } from '../../../cli/demo/fleet.ts';
 import { untilMeasured } from '../../../cli/demo/measured-fleet.ts';
 import type { RegisteredFleet } from '../../../cli/demo/register-fleet.ts';
@@ -7,13 +7,17 @@ import type { RegisteredFleet } from '../../../cli/demo/register-fleet.ts';
 /** A fleet of two adapters, of which one is measured when it is asked about for the second time. */
 function fleetOfTwo(): { fleet: Pick<RegisteredFleet, 'operator' | 'adapters'>; asked: string[] } {
   const asked: string[] = [];
-  const get = async (path: string) => {
+  const fetch: typeof globalThis.fetch = async (request) => {
+    const path = new URL((request as Request).url).pathname;
     asked.push(path);
     const measured = path.includes('quick') || asked.filter((one) => one === path).length > 1;
-    return { data: [{ gate_value: measured ? 0.7 : null }] };
+    return Response.json({ data: [{ gate_value: measured ? 0.7 : null }] });
   };
   const adapters = new Map(['quick', 'slow'].map((id) => [id, FLEET[0]!]));
-  return { fleet: { operator: { get } as unknown as ApiClient, adapters }, asked };
+  return {
+    fleet: { operator: createClient({ baseUrl: 'http://readapt.test', apiKey: 'rdp_test', fetch }), adapters },
+    asked,
+  };
 }
 
 it('waits until every imported adapter is measured, and asks about none twice that is', async () => {

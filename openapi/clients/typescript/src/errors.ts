@@ -1,5 +1,5 @@
 import { retryAfterMs } from './delays.ts';
-import type { Problem } from './generated/types.gen.ts';
+import type { Problem, ProblemCode } from './generated/types.gen.ts';
 
 /** Whatever this client throws by itself. An aborted request throws the reason of its signal instead. */
 export class ReadaptError extends Error {
@@ -9,8 +9,8 @@ export class ReadaptError extends Error {
 /** The service has answered with a problem (RFC 9457). */
 export class ProblemError extends ReadaptError {
   override readonly name = 'ProblemError';
-  /** What is wrong, for programs. Codes do not change. */
-  readonly code: string;
+  /** What is wrong, for programs. Codes do not change; later versions of the service add some. */
+  readonly code: ProblemCode;
   readonly status: number;
   /** The answer, with the members that belong to its code. */
   readonly problem: Problem;
@@ -54,7 +54,10 @@ export class ConnectionError extends ReadaptError {
 }
 
 /** Whether the error is a problem, and if a code is given, that of the code. */
-export function isProblem(error: unknown, code?: string): error is ProblemError {
+export function isProblem<Code extends ProblemCode = ProblemCode>(
+  error: unknown,
+  code?: Code,
+): error is ProblemError & { readonly code: Code } {
   return error instanceof ProblemError && (code === undefined || error.code === code);
 }
 

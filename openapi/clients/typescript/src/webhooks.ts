@@ -1,8 +1,13 @@
-import { Webhook, WebhookVerificationError } from 'standardwebhooks';
+import { Webhook, WebhookVerificationError as Refusal } from 'standardwebhooks';
+import { ReadaptError } from './errors.ts';
 import type { WebhookMessage } from './generated/types.gen.ts';
 
-export { WebhookVerificationError };
 export type { WebhookMessage };
+
+/** What has arrived is not signed by the secret, or not now. */
+export class WebhookVerificationError extends ReadaptError {
+  override readonly name = 'WebhookVerificationError';
+}
 
 export interface ReceivedWebhook {
   /** The body as it arrived, before anything has parsed it. */
@@ -22,16 +27,16 @@ export function verifyWebhook(secret: string | readonly string[], received: Rece
   const body = typeof received.body === 'string' ? received.body : new TextDecoder().decode(received.body);
   const headers = plainHeaders(received.headers);
   const secrets = typeof secret === 'string' ? [secret] : secret;
-  let refusal: unknown = new WebhookVerificationError('no secret was given');
+  let reason = 'no secret was given';
   for (const one of secrets) {
     try {
       return new Webhook(one).verify(body, headers) as WebhookMessage;
     } catch (error) {
-      if (!(error instanceof WebhookVerificationError)) throw error;
-      refusal = error;
+      if (!(error instanceof Refusal)) throw error;
+      reason = error.message;
     }
   }
-  throw refusal;
+  throw new WebhookVerificationError(`the webhook is refused: ${reason}`);
 }
 
 function plainHeaders(headers: ReceivedWebhook['headers']): Record<string, string> {

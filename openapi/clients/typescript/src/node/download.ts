@@ -82,7 +82,10 @@ async function untilComplete({ client, signal }: DownloadAdapterOptions, work: (
 async function receive(request: Omit<Parameters<typeof downloadAdapterVersion>[0], 'url'>, files: string) {
   await rm(files, { recursive: true, force: true });
   await mkdir(files);
-  const archive = (await downloadAdapterVersion({ ...request, parseAs: 'stream' })) as NodeReadableStream<Uint8Array>;
+  const archive = (await downloadAdapterVersion({
+    ...request,
+    parseAs: 'stream',
+  })) as unknown as NodeReadableStream<Uint8Array>;
   // The files are in a folder that is named after the adapter.
   const unpacked = extract({ cwd: files, strip: 1, strict: true, preserveOwner: false, filter: isFile });
   await pipeline(arriving(archive), unpacked as unknown as NodeJS.WritableStream);

@@ -3,8 +3,9 @@ import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { create } from 'tar';
-import { SECURITY, type ReadaptClient } from '../create-client.ts';
+import type { ReadaptClient } from '../create-client.ts';
 import { ReadaptError } from '../errors.ts';
+import { createDataset, uploadAdapterVersion } from '../generated/sdk.gen.ts';
 import type { AdapterVersion, CreatedDataset } from '../generated/types.gen.ts';
 import { retryingFetch } from '../retries.ts';
 
@@ -40,13 +41,11 @@ export interface UploadDatasetOptions {
 export async function uploadAdapter(options: UploadAdapterOptions): Promise<AdapterVersion> {
   const { client, adapterId, baseModelVersion, folder, signal } = options;
   const files = await adapterFiles(folder);
-  return upload<AdapterVersion>(client, {
-    url: '/v1/adapters/{id}/versions',
+  return uploadAdapterVersion({
+    client,
     path: { id: adapterId },
     query: { base_model_version: baseModelVersion },
-    type: 'application/x-tar',
-    open: () => archiveOf(folder, files),
-    signal,
+    ...streamed(client, () => archiveOf(folder, files), signal),
   });
 }
 
@@ -56,29 +55,19 @@ export async function uploadAdapter(options: UploadAdapterOptions): Promise<Adap
  * @throws ProblemError `invalid_dataset` with the lines that are wrong, and others
  */
 export function uploadDataset({ client, name, file, tenantId, signal }: UploadDatasetOptions): Promise<CreatedDataset> {
-  return upload<CreatedDataset>(client, {
-    url: '/v1/datasets',
+  return createDataset({
+    client,
     query: { name, ...(tenantId === undefined ? {} : { tenant_id: tenantId }) },
-    type: 'application/x-ndjson',
-    open: () => createReadStream(file),
-    signal,
+    ...streamed(client, () => createReadStream(file), signal),
   });
 }
 
-interface Upload {
-  readonly url: string;
-  readonly path?: Record<string, string>;
-  readonly query: Record<string, string>;
-  readonly type: string;
-  /** Opens the body for an attempt. */
-  readonly open: () => Readable;
-  readonly signal: AbortSignal | undefined;
-}
-
-async function upload<Answer>(
-  client: ReadaptClient,
-  { url, path, query, type, open, signal }: Upload,
-): Promise<Answer> {
+/**
+ * The part of a request that sends a stream.
+ *
+ * @param open opens the body for an attempt
+ */
+function streamed(client: ReadaptClient, open: () => Readable, signal: AbortSignal | undefined) {
   const unreadable = new AbortController();
   const withBody = (request: Request): Request => {
     // A source that cannot be read is no fault of the network, after which another attempt would make sense.
@@ -86,20 +75,12 @@ async function upload<Answer>(
     const init = { body: Readable.toWeb(source) as ReadableStream<Uint8Array>, duplex: 'half' } as const;
     return new Request(request, init);
   };
-  const { data } = await client.post<{ 201: Answer }, unknown, true>({
-    url,
-    ...(path === undefined ? {} : { path }),
-    query,
-    security: SECURITY,
-    headers: { 'content-type': type },
+  return {
     // Each attempt has a body of its own in place of this one.
     body: new Blob([]),
-    bodySerializer: null,
     fetch: retryingFetch(client.fetchOnce, client.retries, withBody),
-    throwOnError: true,
     signal: AbortSignal.any([unreadable.signal, ...(signal === undefined ? [] : [signal])]),
-  });
-  return data;
+  };
 }
 
 async function adapterFiles(folder: string): Promise<string[]> {
