@@ -174,3 +174,19 @@ func TestEventsOfUnknownTypesAreRead(t *testing.T) {
 		t.Errorf("got %v, %v", unknown, err)
 	}
 }
+
+func TestWebhooksAboutThemAreRead(t *testing.T) {
+	event := testdata[Events](t, "events.json").Data[1]
+	body, err := json.Marshal(WebhookMessage{Type: "something.of_a_newer_service", Data: event})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var message WebhookMessage
+	if err := json.Unmarshal(body, &message); err != nil {
+		t.Fatal(err)
+	}
+	unknown, err := message.Data.AsUnknownEvent()
+	if err != nil || message.Type != "something.of_a_newer_service" || unknown.Type != string(message.Type) {
+		t.Errorf("got %v, %v, %v", message, unknown, err)
+	}
+}

@@ -12,7 +12,7 @@ from typing import Any
 
 from readapt_client import AuthenticatedClient
 from readapt_client.api.tenants import list_tenants
-from readapt_client.models import Events, JobReadyEvent, Rollout, UnknownEvent
+from readapt_client.models import Events, JobReadyEvent, Rollout, UnknownEvent, WebhookMessage
 from readapt_helpers import (
     ApiProblem,
     ChecksumError,
@@ -151,6 +151,12 @@ class NewerServices(unittest.TestCase):
         self.assertEqual(known.data.kind, "a_kind_of_a_newer_service")
         self.assertIsInstance(unknown, UnknownEvent)
         self.assertEqual((unknown.type_, unknown.data["what"]), ("something.of_a_newer_service", "is new"))
+
+    def test_reads_webhooks_about_them(self) -> None:
+        event = data("events.json")["data"][1]
+        message = WebhookMessage.from_dict({"type": event["type"], "timestamp": event["occurred_at"], "data": event})
+        self.assertEqual(message.type_, "something.of_a_newer_service")
+        self.assertIsInstance(message.data, UnknownEvent)
 
     def test_keeps_unknown_values_and_members(self) -> None:
         found = Rollout.from_dict(data("rollout.json"))

@@ -20,12 +20,14 @@ import readapt.client.ApiException;
 import readapt.client.api.DatasetsApi;
 import readapt.client.api.RolloutsApi;
 import readapt.client.api.TenantsApi;
+import readapt.client.model.CreateTenant;
 import readapt.client.model.Events;
 import readapt.client.model.JobReadyEvent;
 import readapt.client.model.KnownEvent;
 import readapt.client.model.Rollout;
 import readapt.client.model.TenantPage;
 import readapt.client.model.UnknownEvent;
+import readapt.client.model.WebhookMessage;
 import readapt.support.Answers.Answer;
 import readapt.support.Answers.Request;
 
@@ -99,7 +101,7 @@ class HelpersTest {
     Files.writeString(rows, "{\"prompt\": \"a\"}\n");
     try (var answers = new Answers(new Answer(201, Map.of(), ""), new Answer(201, Map.of(), ""))) {
       new DatasetsApi(answers.client).createDataset("rows", rows.toFile(), null, null);
-      new TenantsApi(answers.client).createTenant(new readapt.client.model.CreateTenant().name("a"), null);
+      new TenantsApi(answers.client).createTenant(new CreateTenant().name("a"), null);
       var bodies = answers.requests.stream().map(Request::body).toList();
       assertEquals(List.of("{\"prompt\": \"a\"}\n", "{\"name\":\"a\"}"), bodies);
     }
@@ -124,6 +126,15 @@ class HelpersTest {
     var unknown = assertInstanceOf(UnknownEvent.class, events.get(1).getActualInstance());
     assertEquals("something.of_a_newer_service", unknown.getType());
     assertEquals(Map.of("what", "is new"), unknown.getData());
+  }
+
+  @Test
+  void readsWebhooksAboutThem() throws Exception {
+    var event = Answers.JSON.readTree(Answers.testdata("events.json")).get("data").get(1);
+    var message = Answers.JSON.createObjectNode().put("type", event.get("type").asText());
+    message.put("timestamp", event.get("occurred_at").asText()).set("data", event);
+    var read = ApiClient.createDefaultObjectMapper().readValue(message.toString(), WebhookMessage.class);
+    assertInstanceOf(UnknownEvent.class, read.getData().getActualInstance());
   }
 
   @Test
