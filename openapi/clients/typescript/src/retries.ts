@@ -8,8 +8,9 @@ export interface RetryOptions extends Backoff {
 
 export const DEFAULT_RETRIES: RetryOptions = { firstDelayMs: 300, maxDelayMs: 10_000, maxElapsedMs: 60_000 };
 
-/** Answers after which the same request may succeed. The last two are those of proxies whose service is away. */
+/** Statuses after which the same request may succeed. The last two are those of proxies whose service is away. */
 const TRANSIENT_STATUSES = new Set([429, 503, 502, 504]);
+export const isTransientStatus = (status: number): boolean => TRANSIENT_STATUSES.has(status);
 /** Problems with such a status that only the operator of the service can mend. */
 const PERMANENT_CODES = new Set(['secret_key_missing', 'approval_secret_missing']);
 
@@ -69,7 +70,7 @@ async function withWholeJson(response: Response): Promise<Response> {
 
 async function isTransient(response: Response): Promise<boolean> {
   const inProgress = response.status === 409 && response.headers.has('retry-after');
-  if (!inProgress && !TRANSIENT_STATUSES.has(response.status)) return false;
+  if (!inProgress && !isTransientStatus(response.status)) return false;
   const problem = (await response
     .clone()
     .json()

@@ -30,22 +30,24 @@ export async function* followEvents(options: FollowEventsOptions): AsyncGenerato
   const left = new AbortController();
   const signal = options.signal === undefined ? left.signal : AbortSignal.any([options.signal, left.signal]);
   let lastId: string | null = null;
+  let failures = 0;
   try {
-    for (let failures = 0; ; failures++) {
-      let delayMs = 0;
+    for (;;) {
+      let isOpen = false;
+      let askedMs = 0;
       try {
         for await (const { id, event } of readStream({ ...stream, lastId, signal })) {
-          if (failures !== -1) onConnection?.(true);
-          failures = -1;
+          if (!isOpen) onConnection?.((isOpen = true));
           lastId = id;
           if (event !== null) yield event;
         }
       } catch (error) {
         signal.throwIfAborted();
-        delayMs = delayAfter(error);
+        askedMs = delayAfter(error);
       }
-      if (failures === -1) onConnection?.(false);
-      await sleep(delayMs + backoffMs(BACKOFF, Math.max(1, failures + 1)), signal);
+      if (isOpen) onConnection?.(false);
+      failures = isOpen ? 1 : failures + 1;
+      await sleep(askedMs + backoffMs(BACKOFF, failures), signal);
     }
   } finally {
     left.abort();

@@ -1,7 +1,9 @@
 import { SECURITY, type ReadaptClient } from '../create-client.ts';
 import { backoffMs, sleep } from '../delays.ts';
+import { ConnectionError, ProblemError, UnexpectedAnswerError } from '../errors.ts';
 import type { EventSource } from '../events/event-stream.ts';
 import { followEvents } from '../events/follow-events.ts';
+import { isTransientStatus } from '../retries.ts';
 import { WaitTimeoutError } from './errors.ts';
 
 export interface WaitOptions<Resource> {
@@ -30,7 +32,8 @@ const STREAMED_POLL_MS = 60_000;
 
 /**
  * Asks for a resource until it is over. Its `ETag` makes that cheap while nothing changes; a stream of its events, if one can be had,
- * makes the next request come at once after a change and seldom without one.
+ * makes the next request come at once after a change and seldom without one. Once the resource has been seen, a service that cannot be
+ * reached does not end the waiting.
  *
  * @throws WaitTimeoutError; ProblemError; the reason of the signal
  */
@@ -48,7 +51,10 @@ export async function waitUntil<Resource extends { id: string; state: string }>(
   try {
     const bell = options.transport === 'poll' ? silentBell(signal) : eventBell(options.client, target, signal);
     for (let unchanged = 1; ; unchanged++) {
-      const changed = await read();
+      const changed = await read().catch((error: unknown) => {
+        if (last === null || !isPassing(error)) throw error;
+        return null;
+      });
       if (changed !== null) {
         last = changed;
         unchanged = 1;
@@ -64,6 +70,12 @@ export async function waitUntil<Resource extends { id: string; state: string }>(
     clearTimeout(timer);
     ended.abort();
   }
+}
+
+/** Whether a fault of the service or on the way to it says nothing of what is waited for, which has been seen before. */
+function isPassing(error: unknown): boolean {
+  if (error instanceof ConnectionError) return true;
+  return (error instanceof ProblemError || error instanceof UnexpectedAnswerError) && isTransientStatus(error.status);
 }
 
 /** Reads a resource; null if it has not changed since it was read before. */
