@@ -58,7 +58,11 @@ export const CriticalSlice = Type.Object(
       }),
     ),
   },
-  { title: 'CriticalSlice', ...strict },
+  {
+    title: 'CriticalSlice',
+    description: 'A slice in which a version may not be worse by more than a margin of its own.',
+    ...strict,
+  },
 );
 export type CriticalSlice = Static<typeof CriticalSlice>;
 

@@ -22,6 +22,28 @@ const PREFIXES = {
   webhookDelivery: 'whd',
 } as const;
 
+/** What each kind of identifier is of. */
+export const ID_NOUNS: Readonly<Record<keyof typeof PREFIXES, string>> = {
+  tenant: 'a tenant',
+  apiKey: 'an API key',
+  baseModel: 'a base model',
+  baseModelVersion: 'a base model version',
+  evolution: 'an evolution',
+  dataset: 'a dataset',
+  adapter: 'an adapter',
+  adapterVersion: 'an adapter version',
+  rollout: 'a rollout',
+  forecast: 'a forecast',
+  job: 'a job',
+  event: 'an event',
+  reservation: 'a reservation',
+  auditEntry: 'an entry of the audit log',
+  worker: 'a worker',
+  webhookEndpoint: 'a webhook endpoint',
+  webhookSecret: 'a secret of a webhook endpoint',
+  webhookDelivery: 'a delivery to a webhook endpoint',
+};
+
 export type IdKind = keyof typeof PREFIXES;
 
 export function newId(kind: IdKind): string {

@@ -28,7 +28,7 @@ export function pageOf<T extends TSchema>(item: T) {
         description: 'Pass it as `cursor` to get the next page. It is null on the last page.',
       }),
     },
-    title === undefined ? {} : { title: `${title}Page` },
+    title === undefined ? {} : { title: `${title}Page`, description: `A page of \`${title}\`s.` },
   );
 }
 

@@ -1,7 +1,7 @@
 import Type from 'typebox';
 import { JobOptions, STRATEGIES } from '../../core/options/job-options.ts';
 import { METRIC_HELP, METRICS } from '../../core/options/metrics.ts';
-import { idPattern, type IdKind } from './ids.ts';
+import { ID_NOUNS, idPattern, type IdKind } from './ids.ts';
 
 /** What a named schema says where it is used, besides its own description. It becomes the description there. */
 export const USE = 'x-use';
@@ -26,8 +26,8 @@ export function used<T extends Type.TSchema>(schema: T, { description, ...use }:
 }
 
 /** The schema of an identifier of one kind, for example `job_018f…`. */
-export function Id(kind: IdKind, description?: string) {
-  return Type.String({ pattern: idPattern(kind), ...(description === undefined ? {} : { description }) });
+export function Id(kind: IdKind, description = `Identifier of ${ID_NOUNS[kind]}.`) {
+  return Type.String({ pattern: idPattern(kind), description });
 }
 
 /** The schema of a query parameter that may be repeated, for any of several values. */

@@ -1,6 +1,7 @@
 import Type from 'typebox';
 import { Prisma } from './database.ts';
 import { AppError } from './errors.ts';
+import { USE } from './schemas.ts';
 import { decodeCursor, encodeCursor, isIdentifier, type PageQuery } from './pagination.ts';
 
 /** How the values of a column are written in cursors, and read from there by SQL. */
@@ -34,7 +35,8 @@ export type SortColumns<Row> = Readonly<Record<string, SortColumn<Row> | null>>;
 /** The schema of the parameter `sort`. */
 export function sortOf<Name extends string>(title: string, names: readonly Name[], description: string) {
   const values = names.flatMap((name) => [name, `-${name}`] as const);
-  return Type.Enum(values, { title, description: `${description} With \`-\`, the largest or newest come first.` });
+  const ofSigns = 'With `-`, the largest or newest come first.';
+  return Type.Enum(values, { title, description: `Orders of a list. ${ofSigns}`, [USE]: `${description} ${ofSigns}` });
 }
 
 export interface SortedQuery extends PageQuery {

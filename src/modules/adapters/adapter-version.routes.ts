@@ -102,6 +102,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
       onRequest: requireScope('tenant:read'),
       schema: {
         ...operation('listAdapterVersions', 'List the versions of an adapter, newest first'),
+        description: 'Lists imported versions, versions that jobs have published, and provisional ones.',
         params: AdapterParams,
         querystring: PageQuery,
         response: { 200: pageOf(AdapterVersion) },
@@ -115,6 +116,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
       onRequest: requireScope('serving:read'),
       schema: {
         ...operation('getAdapterVersion', 'Get an adapter version'),
+        description: 'Answers with the version, also where a newer one is current.',
         params: AdapterVersionParams,
         response: { 200: AdapterVersion },
       },

@@ -52,6 +52,8 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       onRequest: requireScope('serving:read'),
       schema: {
         ...operation('listAdapters', 'List adapters'),
+        description:
+          'Newest first, unless `sort` says otherwise. A gateway polls it with the `base_model_version_id` that it serves, and takes `current` of each adapter.',
         querystring: ListAdaptersQuery,
         response: { 200: pageOf(Adapter) },
       },
@@ -62,7 +64,12 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     '/adapters/:id',
     {
       onRequest: requireScope('serving:read'),
-      schema: { ...operation('getAdapter', 'Get an adapter'), params: AdapterParams, response: { 200: Adapter } },
+      schema: {
+        ...operation('getAdapter', 'Get an adapter'),
+        description: 'Answers with the adapter, its latest version, and the versions that should be served.',
+        params: AdapterParams,
+        response: { 200: Adapter },
+      },
     },
     (request) => service(request).get(request.params.id, tenantScope(request)),
   );

@@ -46,7 +46,11 @@ export const FolderSource = Type.Object(
       description: 'Absolute path of a PEFT folder below one of the allowed roots.',
     }),
   },
-  { title: 'AdapterFolder', additionalProperties: false },
+  {
+    title: 'AdapterFolder',
+    description: 'A PEFT folder that the service can read, and the base model version that the adapter was trained on.',
+    additionalProperties: false,
+  },
 );
 export type FolderSource = Static<typeof FolderSource>;
 
@@ -66,7 +70,7 @@ export const CreateAdapter = Type.Object(
       Id('tenant', 'The owner of the adapter. Operators have to name it; others may leave it out.'),
     ),
   },
-  { title: 'CreateAdapter', additionalProperties: false },
+  { title: 'CreateAdapter', description: 'What an adapter is created with.', additionalProperties: false },
 );
 export type CreateAdapter = Static<typeof CreateAdapter>;
 
@@ -148,7 +152,7 @@ export const AdapterVersion = Type.Object(
     job_id: Nullable(Id('job', 'The job that published it; null if imported.')),
     created_at: Timestamp,
   },
-  { title: 'AdapterVersion' },
+  { title: 'AdapterVersion', description: 'A version of an adapter, for one base model version.' },
 );
 export type AdapterVersion = Static<typeof AdapterVersion>;
 
@@ -165,7 +169,7 @@ export const CurrentVersion = Type.Object(
     ),
     changed_at: Nullable(Timestamp),
   },
-  { title: 'CurrentVersion' },
+  { title: 'CurrentVersion', description: 'The version of an adapter that should be served on a base model version.' },
 );
 export type CurrentVersion = Static<typeof CurrentVersion>;
 
@@ -184,7 +188,11 @@ export const SetCurrentVersion = Type.Object(
       ),
     ),
   },
-  { title: 'SetCurrentVersion', additionalProperties: false },
+  {
+    title: 'SetCurrentVersion',
+    description: 'Which version should be served from now on.',
+    additionalProperties: false,
+  },
 );
 export type SetCurrentVersion = Static<typeof SetCurrentVersion>;
 
@@ -212,21 +220,21 @@ export const Adapter = Type.Object(
     }),
     created_at: Timestamp,
   },
-  { title: 'Adapter' },
+  { title: 'Adapter', description: 'A LoRA adapter of a tenant, with the newest of its versions.' },
 );
 export type Adapter = Static<typeof Adapter>;
 
 /** An adapter as its creation answers it. */
 export const CreatedAdapter = Type.Object(
   { ...Adapter.properties, gate_advice: Nullable(GateAdvice) },
-  { title: 'CreatedAdapter' },
+  { title: 'CreatedAdapter', description: 'An adapter as its creation answers it.' },
 );
 export type CreatedAdapter = Static<typeof CreatedAdapter>;
 
 /** An adapter as a change of it answers it. */
 export const UpdatedAdapter = Type.Object(
   { ...Adapter.properties, gate_advice: Nullable(GateAdvice) },
-  { title: 'UpdatedAdapter' },
+  { title: 'UpdatedAdapter', description: 'An adapter as a change of it answers it.' },
 );
 export type UpdatedAdapter = Static<typeof UpdatedAdapter>;
 
@@ -238,7 +246,7 @@ export const NegativeFlip = Type.Object(
     }),
     slices: Type.Array(Type.String(), { description: 'The slices that the row names.' }),
   },
-  { title: 'NegativeFlip' },
+  { title: 'NegativeFlip', description: 'A gate row that the version before had right and this one has wrong.' },
 );
 export type NegativeFlip = Static<typeof NegativeFlip>;
 

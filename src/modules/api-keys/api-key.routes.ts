@@ -18,7 +18,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
     '/api-keys',
     {
       onRequest: requireScope('tenant:admin'),
-      config: { idempotencySecrets: ['key'], problems: [404] },
+      config: { idempotencySecrets: ['key'], problems: [404], location: false },
       schema: {
         ...operation('createApiKey', 'Create an API key'),
         description: 'The answer has the whole key. It is not stored and cannot be shown again.',
@@ -38,7 +38,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
     '/api-keys/:id/rotate',
     {
       onRequest: requireScope('tenant:admin'),
-      config: { idempotencySecrets: ['key'] },
+      config: { idempotencySecrets: ['key'], location: false },
       schema: {
         ...operation('rotateApiKey', 'Replace an API key by a new one'),
         description:
@@ -63,6 +63,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
       onRequest: requireScope('tenant:admin'),
       schema: {
         ...operation('listApiKeys', 'List API keys, newest first'),
+        description: 'Lists keys without their secrets, also those that are revoked or have expired.',
         querystring: ListApiKeys,
         response: { 200: pageOf(ApiKey) },
       },
@@ -75,6 +76,8 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
       onRequest: requireScope('tenant:admin'),
       schema: {
         ...operation('revokeApiKey', 'Revoke an API key'),
+        description:
+          'The key cannot be used any more. Other API processes may take it for a second more. Revoking it again changes nothing.',
         params: ApiKeyParams,
         response: { 204: Type.Null({ description: 'The key is revoked and cannot be used any more.' }) },
       },

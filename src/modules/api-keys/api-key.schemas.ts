@@ -27,7 +27,7 @@ const properties = {
   rotated_from_id: Nullable(Id('apiKey', 'The key whose place it has taken, until that one expires.')),
 };
 
-export const ApiKey = Type.Object(properties, { title: 'ApiKey' });
+export const ApiKey = Type.Object(properties, { title: 'ApiKey', description: 'An API key, without its secret.' });
 export type ApiKey = Static<typeof ApiKey>;
 
 export const CreatedApiKey = Type.Object(
@@ -37,7 +37,7 @@ export const CreatedApiKey = Type.Object(
       Type.String({ description: 'The whole key, which is shown only once: a replayed answer has null here.' }),
     ),
   },
-  { title: 'CreatedApiKey' },
+  { title: 'CreatedApiKey', description: 'An API key as its creation answers it, with the key itself.' },
 );
 export type CreatedApiKey = Static<typeof CreatedApiKey>;
 
@@ -52,7 +52,7 @@ export const CreateApiKey = Type.Object(
     scopes: Type.Array(Scope, { minItems: 1, uniqueItems: true }),
     expires_at: Type.Optional(Type.Union([Timestamp, Type.Null()])),
   },
-  { title: 'CreateApiKey', additionalProperties: false },
+  { title: 'CreateApiKey', description: 'What an API key is created with.', additionalProperties: false },
 );
 export type CreateApiKey = Static<typeof CreateApiKey>;
 
@@ -72,7 +72,7 @@ export const RotateApiKey = Type.Object(
       }),
     ),
   },
-  { title: 'RotateApiKey', additionalProperties: false },
+  { title: 'RotateApiKey', description: 'How a key is replaced.', additionalProperties: false },
 );
 export type RotateApiKey = Static<typeof RotateApiKey>;
 

@@ -30,7 +30,7 @@ export const AuditEntry = Type.Object(
     request_id: Nullable(Type.String({ description: 'The `x-request-id` of the answer.' })),
     occurred_at: Timestamp,
   },
-  { title: 'AuditEntry' },
+  { title: 'AuditEntry', description: 'A change that somebody has made.' },
 );
 export type AuditEntry = Static<typeof AuditEntry>;
 
@@ -41,7 +41,17 @@ const filters = {
 };
 
 export const AuditQuery = Type.Object(
-  { ...filters, limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })) },
+  {
+    ...filters,
+    limit: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1000,
+        default: 100,
+        description: 'Largest number of entries in the answer.',
+      }),
+    ),
+  },
   { additionalProperties: false },
 );
 export type AuditQuery = Static<typeof AuditQuery>;
@@ -54,7 +64,7 @@ export const AuditEntries = Type.Object(
     data: Type.Array(AuditEntry),
     next_after: Nullable(Type.String({ description: 'Pass it as `after` to get later entries.' })),
   },
-  { title: 'AuditEntries' },
+  { title: 'AuditEntries', description: 'Entries of the audit log, oldest first.' },
 );
 export type AuditEntries = Static<typeof AuditEntries>;
 

@@ -33,6 +33,8 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       onRequest: requireOperator,
       schema: {
         ...operation('createBaseModel', 'Create a base model'),
+        description:
+          'Creates a base model without versions. Register its versions with `POST /v1/base-models/{model}/versions`.',
         body: CreateBaseModel,
         response: { 201: BaseModel },
       },
@@ -50,6 +52,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       onRequest: requireScope('tenant:read'),
       schema: {
         ...operation('listBaseModels', 'List base models, newest first'),
+        description: 'Lists the base models of the service, which all tenants share.',
         querystring: PageQuery,
         response: { 200: pageOf(BaseModel) },
       },
@@ -79,6 +82,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       onRequest: requireScope('tenant:read'),
       schema: {
         ...operation('getBaseModel', 'Get a base model'),
+        description: 'Answers with the base model that the identifier or the name is of.',
         params: BaseModelParams,
         response: { 200: BaseModel },
       },
@@ -112,6 +116,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       onRequest: requireScope('tenant:read'),
       schema: {
         ...operation('listBaseModelVersions', 'List the versions of a base model, newest first'),
+        description: 'Lists the versions of one base model, also those whose files cannot be used.',
         params: BaseModelParams,
         querystring: PageQuery,
         response: { 200: pageOf(BaseModelVersion) },
@@ -125,6 +130,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       onRequest: requireScope('tenant:read'),
       schema: {
         ...operation('getBaseModelVersion', 'Get a base model version'),
+        description: 'Answers with the version and whether its files were read.',
         params: BaseModelVersionParams,
         response: { 200: BaseModelVersion },
       },
@@ -137,6 +143,8 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       onRequest: requireOperator,
       schema: {
         ...operation('updateBaseModelVersion', 'Set when a base model version retires, or take that back'),
+        description:
+          'Nothing happens by itself when it retires: `…/at-risk` says what that would hit, and forecasts and reports count with it.',
         params: BaseModelVersionParams,
         body: UpdateBaseModelVersion,
         response: { 200: BaseModelVersion },

@@ -14,19 +14,19 @@ const DefaultPolicy = Type.Object(DEFAULTS, {
 
 export const BaseModel = Type.Object(
   { id: Id('baseModel'), name: Name, policy: Nullable(DefaultPolicy), created_at: Timestamp },
-  { title: 'BaseModel' },
+  { title: 'BaseModel', description: 'A base model, of which there are versions.' },
 );
 export type BaseModel = Static<typeof BaseModel>;
 
 export const CreateBaseModel = Type.Object(
   { name: Name, policy: Type.Optional(DefaultPolicy) },
-  { title: 'CreateBaseModel', additionalProperties: false },
+  { title: 'CreateBaseModel', description: 'What a base model is created with.', additionalProperties: false },
 );
 export type CreateBaseModel = Static<typeof CreateBaseModel>;
 
 export const UpdateBaseModel = Type.Object(
   { policy: Nullable(DefaultPolicy) },
-  { title: 'UpdateBaseModel', additionalProperties: false },
+  { title: 'UpdateBaseModel', description: 'What a base model has from now on.', additionalProperties: false },
 );
 export type UpdateBaseModel = Static<typeof UpdateBaseModel>;
 
@@ -68,7 +68,7 @@ export const BaseModelVersion = Type.Object(
     retires_at: Nullable(RetiresAt),
     created_at: Timestamp,
   },
-  { title: 'BaseModelVersion' },
+  { title: 'BaseModelVersion', description: 'A version of a base model: a folder of model files.' },
 );
 export type BaseModelVersion = Static<typeof BaseModelVersion>;
 
@@ -106,19 +106,30 @@ export const CreateBaseModelVersion = Type.Object(
       }),
     ),
   },
-  { title: 'CreateBaseModelVersion', additionalProperties: false },
+  {
+    title: 'CreateBaseModelVersion',
+    description: 'What a version of a base model is registered with.',
+    additionalProperties: false,
+  },
 );
 export type CreateBaseModelVersion = Static<typeof CreateBaseModelVersion>;
 
 export const CreatedBaseModelVersion = Type.Object(
   { base_model_version: BaseModelVersion, rollout: Nullable(Rollout), forecast: Nullable(Forecast) },
-  { title: 'CreatedBaseModelVersion' },
+  {
+    title: 'CreatedBaseModelVersion',
+    description: 'The version that was registered, with the rollout or the forecast that it has begun.',
+  },
 );
 export type CreatedBaseModelVersion = Static<typeof CreatedBaseModelVersion>;
 
 export const UpdateBaseModelVersion = Type.Object(
   { retires_at: Nullable(RetiresAt) },
-  { title: 'UpdateBaseModelVersion', additionalProperties: false },
+  {
+    title: 'UpdateBaseModelVersion',
+    description: 'What a base model version has from now on.',
+    additionalProperties: false,
+  },
 );
 export type UpdateBaseModelVersion = Static<typeof UpdateBaseModelVersion>;
 
@@ -140,7 +151,7 @@ export const AtRisk = Type.Object(
       description: 'The tenants with the most of them, 1,000 at the most.',
     }),
   },
-  { title: 'AtRisk' },
+  { title: 'AtRisk', description: 'Who would be without a served adapter when a base model version retires.' },
 );
 export type AtRisk = Static<typeof AtRisk>;
 

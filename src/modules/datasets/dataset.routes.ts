@@ -56,6 +56,7 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       onRequest: requireScope('tenant:read'),
       schema: {
         ...operation('listDatasets', 'List datasets, newest first'),
+        description: 'Lists datasets without their rows, which the service never answers with.',
         querystring: ListDatasetsQuery,
         response: { 200: pageOf(Dataset) },
       },
@@ -66,7 +67,12 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     '/datasets/:id',
     {
       onRequest: requireScope('tenant:read'),
-      schema: { ...operation('getDataset', 'Get a dataset'), params: DatasetParams, response: { 200: Dataset } },
+      schema: {
+        ...operation('getDataset', 'Get a dataset'),
+        description: 'Answers with the number of rows by split, and never with rows.',
+        params: DatasetParams,
+        response: { 200: Dataset },
+      },
     },
     (request) => service(request).get(request.params.id, tenantScope(request)),
   );

@@ -28,14 +28,14 @@ export const Dataset = Type.Object(
     digest: Type.String({ description: 'SHA-256 of the stored JSONL.' }),
     created_at: Timestamp,
   },
-  { title: 'Dataset' },
+  { title: 'Dataset', description: 'The rows of a task, by which adapters are trained, searched and judged.' },
 );
 export type Dataset = Static<typeof Dataset>;
 
 /** A dataset as its upload answers it. */
 export const CreatedDataset = Type.Object(
   { ...Dataset.properties, gate_advice: Nullable(GateAdvice) },
-  { title: 'CreatedDataset' },
+  { title: 'CreatedDataset', description: 'A dataset as its upload answers it.' },
 );
 export type CreatedDataset = Static<typeof CreatedDataset>;
 

@@ -32,7 +32,15 @@ function answer(request: FastifyRequest, reply: FastifyReply, source: EventSourc
 const eventStreamRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
   app.get(
     '/events/stream',
-    { ...common, schema: { ...operation('streamEvents', 'Follow events as they happen'), ...requested } },
+    {
+      ...common,
+      schema: {
+        ...operation('streamEvents', 'Follow events as they happen'),
+        description:
+          'Sends events as they are committed, as server-sent events. A client that connects again with the `Last-Event-ID` misses nothing.',
+        ...requested,
+      },
+    },
     (request, reply) => answer(request, reply, 'all'),
   );
   app.get(
@@ -41,6 +49,7 @@ const eventStreamRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) 
       ...common,
       schema: {
         ...operation('streamJobEvents', 'Follow the events of a job'),
+        description: 'Sends the events of one job as they are committed, as server-sent events.',
         params: Type.Object({ id: Id('job') }),
         ...requested,
       },

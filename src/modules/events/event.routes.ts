@@ -21,6 +21,8 @@ const eventRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
       ...common,
       schema: {
         ...operation('listEvents', 'List events, oldest first'),
+        description:
+          'Lists what has happened, in the order of commits. Go on with `next_after` as `after`; a list that is empty keeps the position.',
         querystring: EventQuery,
         response: { 200: Events },
       },
@@ -33,6 +35,7 @@ const eventRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
       ...common,
       schema: {
         ...operation('listJobEvents', 'List the events of a job, oldest first'),
+        description: 'Lists the events of one job in the order of commits.',
         params: Type.Object({ id: Id('job') }),
         querystring: EventPageQuery,
         response: { 200: Events },

@@ -109,7 +109,14 @@ const After = Type.String({
 export const EventPageQuery = Type.Object(
   {
     after: Type.Optional(After),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
+    limit: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1000,
+        default: 100,
+        description: 'Largest number of entries in the answer.',
+      }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -164,6 +171,6 @@ export const Events = Type.Object(
     data: Type.Array(Event),
     next_after: Nullable(Type.String({ description: 'Pass it as `after` to get later events.' })),
   },
-  { title: 'Events' },
+  { title: 'Events', description: 'Events, oldest first.' },
 );
 export type Events = Static<typeof Events>;

@@ -59,6 +59,8 @@ const forecastRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
       onRequest: requireOperator,
       schema: {
         ...operation('getRolloutForecast', 'Get a forecast of a rollout'),
+        description:
+          'Answers with what was predicted and, as soon as there is a rollout of the same version and options, with what that has taken.',
         params: ForecastParams,
         response: { 200: Forecast },
       },

@@ -8,6 +8,7 @@ import { LIKENESSES } from './prediction/likeness.ts';
 /** A dry run asks for what a rollout would do, in the words of the rollout. */
 export const CreateForecast = Type.Object(CreateRollout.properties, {
   title: 'CreateRolloutForecast',
+  description: 'The rollout that a forecast is asked for.',
   additionalProperties: false,
 });
 export type CreateForecast = Static<typeof CreateForecast>;
@@ -36,7 +37,10 @@ const Compatibility = Type.Object(
     drift_of_unadaptable: DriftOf('the parts that no adapter changes: embeddings, head, norms and biases'),
     advice: Nullable(EvolutionAdvice),
   },
-  { title: 'ForecastCompatibility' },
+  {
+    title: 'ForecastCompatibility',
+    description: 'Whether the adapters of one base model version can be carried over, and what is likely to work.',
+  },
 );
 
 const Figure = (unit: string) =>
@@ -62,7 +66,7 @@ const Figures = Type.Object(
     ttr_p90_ms: Figure('Time to readiness that nine of ten of them do not exceed.'),
     makespan_ms: Figure('Time from the acceptance to the end of the last adaptation.'),
   },
-  { title: 'ForecastFigures' },
+  { title: 'ForecastFigures', description: 'What a rollout is predicted to take, beside what it has taken.' },
 );
 
 const Basis = Type.Object(
@@ -80,7 +84,7 @@ const Basis = Type.Object(
     rollouts: Type.Integer({ description: 'Number of rollouts that they belong to.' }),
     text: Type.String({ description: 'The same in words.' }),
   },
-  { title: 'ForecastBasis' },
+  { title: 'ForecastBasis', description: 'Jobs that were measured before, which a prediction follows from.' },
 );
 
 const HEAD = {
@@ -110,7 +114,10 @@ const Skipped = Type.Object(
 );
 
 /** A forecast in a list. */
-export const ForecastEntry = Type.Object(HEAD, { title: 'RolloutForecastEntry' });
+export const ForecastEntry = Type.Object(HEAD, {
+  title: 'RolloutForecastEntry',
+  description: 'A forecast in a list, without what it has found.',
+});
 export type ForecastEntry = Static<typeof ForecastEntry>;
 
 export const Forecast = Type.Object(
@@ -161,7 +168,7 @@ export const Forecast = Type.Object(
       }),
     ),
   },
-  { title: 'RolloutForecast' },
+  { title: 'RolloutForecast', description: 'What a rollout would do, and how long it would take.' },
 );
 export type Forecast = Static<typeof Forecast>;
 

@@ -19,6 +19,8 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config
       onRequest: requireScope('tenant:read'),
       schema: {
         ...operation('listJobs', 'List jobs, or those that have changed'),
+        description:
+          'Newest first, unless `sort` says otherwise. With `changed_after`, those that have changed after a position, which is the way to follow a fleet.',
         querystring: JobQuery,
         response: { 200: JobPage },
       },
@@ -35,7 +37,12 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config
     '/jobs/:id',
     {
       onRequest: requireScope('tenant:read'),
-      schema: { ...operation('getJob', 'Get a job'), params: JobParams, response: { 200: Job } },
+      schema: {
+        ...operation('getJob', 'Get a job'),
+        description: 'Answers with the state, the phases, and what the gate has found so far. Poll it with the `ETag`.',
+        params: JobParams,
+        response: { 200: Job },
+      },
     },
     (request, reply) => {
       const [asked, scope] = [service(request), tenantScope(request)];
@@ -51,6 +58,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config
       onRequest: requireScope('tenant:read'),
       schema: {
         ...operation('listJobMetrics', 'List the values that were measured while a job ran, oldest first'),
+        description: 'Go on with `next_since_id` as `since_id` to get later values.',
         params: JobParams,
         querystring: MetricQuery,
         response: { 200: MetricPoints },

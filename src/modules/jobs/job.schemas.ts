@@ -219,7 +219,7 @@ export const Job = Type.Object(
     finished_at: Nullable(Timestamp),
     updated_at: Timestamp,
   },
-  { title: 'Job' },
+  { title: 'Job', description: 'A job carries one adapter over in a rollout, or trains its control.' },
 );
 export type Job = Static<typeof Job>;
 
@@ -272,7 +272,7 @@ export const JobPage = Type.Object(
       }),
     ),
   },
-  { title: 'JobPage' },
+  { title: 'JobPage', description: 'A page of `Job`s.' },
 );
 export type JobPage = Static<typeof JobPage>;
 
@@ -284,7 +284,7 @@ export const MetricPoint = Type.Object(
     value: Type.Number(),
     recorded_at: Timestamp,
   },
-  { title: 'MetricPoint' },
+  { title: 'MetricPoint', description: 'A value that was measured while a job ran.' },
 );
 export type MetricPoint = Static<typeof MetricPoint>;
 
@@ -294,7 +294,14 @@ export const MetricQuery = Type.Object(
     since_id: Type.Optional(
       Type.String({ pattern: '^[0-9]{1,18}$', description: 'Only values after the one with this `id`.' }),
     ),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 5000, default: 1000 })),
+    limit: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 5000,
+        default: 1000,
+        description: 'Largest number of entries in the answer.',
+      }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -305,5 +312,5 @@ export const MetricPoints = Type.Object(
     data: Type.Array(MetricPoint),
     next_since_id: Nullable(Type.String({ description: 'Pass it as `since_id` to get later values.' })),
   },
-  { title: 'MetricPoints' },
+  { title: 'MetricPoints', description: 'Values that were measured while a job ran, oldest first.' },
 );

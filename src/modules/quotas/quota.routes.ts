@@ -18,6 +18,7 @@ const quotaRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { conf
       onRequest: requireScope('tenant:read'),
       schema: {
         ...operation('getTenantQuotas', 'Get what a tenant may have, and what it has'),
+        description: 'Answers with each limit, how much of it is used, and whether it is the default of the service.',
         params: QuotaParams,
         response: { 200: TenantQuotas },
       },

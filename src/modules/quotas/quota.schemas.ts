@@ -34,7 +34,7 @@ export const TenantQuotas = Type.Object(
             Type.String({ format: 'date-time', description: 'When what is used counts from nothing again.' }),
           ),
         },
-        { title: 'Quota' },
+        { title: 'Quota', description: 'A limit of a tenant, and how much of it is used.' },
       ),
     ),
     requests_per_minute: Type.Object(
@@ -49,7 +49,7 @@ export const TenantQuotas = Type.Object(
       { title: 'TenantWeight', description: 'The share of the workers that the tenant has, beside others.' },
     ),
   },
-  { title: 'TenantQuotas' },
+  { title: 'TenantQuotas', description: 'What a tenant may have, and what it has.' },
 );
 export type TenantQuotas = Static<typeof TenantQuotas>;
 

@@ -48,6 +48,7 @@ const reportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       config: { problems: [422] },
       schema: {
         ...operation('exportRolloutReport', 'Export the report of a rollout as CSV'),
+        description: 'Answers with the figures of `GET /v1/rollouts/{id}/report` as CSV.',
         params: ReportParams,
         response: { 200: CsvReport },
       },
@@ -79,6 +80,7 @@ const reportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       config: { problems: [422] },
       schema: {
         ...operation('exportTtrReport', 'Export the report of several rollouts as CSV'),
+        description: 'Answers with the figures of `GET /v1/reports/ttr` as CSV.',
         querystring: TtrQuery,
         response: { 200: CsvReport },
       },

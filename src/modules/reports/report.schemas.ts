@@ -101,7 +101,10 @@ export const RolloutReport = Type.Object(
     tenants_left_out: Type.Integer(),
     strategies: Type.Array(Group, { description: 'By the strategy of the published or the best candidate.' }),
   },
-  { title: 'RolloutReport' },
+  {
+    title: 'RolloutReport',
+    description: 'How long the adapters of one rollout took to be ready, by tenant, strategy and phase.',
+  },
 );
 export type RolloutReport = Static<typeof RolloutReport>;
 
@@ -140,7 +143,7 @@ export const TtrReport = Type.Object(
     groups: Type.Array(Group, { description: 'Those with the most jobs, up to 1,000.' }),
     groups_left_out: Type.Integer(),
   },
-  { title: 'TtrReport' },
+  { title: 'TtrReport', description: 'How long adapters took to be ready, over several rollouts.' },
 );
 export type TtrReport = Static<typeof TtrReport>;
 

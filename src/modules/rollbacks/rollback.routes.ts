@@ -35,6 +35,7 @@ const rollbackRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => 
       onRequest: requireOperator,
       schema: {
         ...operation('getRollback', 'Get the rollback of a rollout'),
+        description: 'Answers with how far the rollback is; `finished_at` is null until it has ended.',
         params: RollbackParams,
         response: { 200: RolloutRollback },
       },

@@ -14,7 +14,10 @@ export const RolloutRollback = Type.Object(
     requested_at: Timestamp,
     finished_at: Nullable(Timestamp),
   },
-  { title: 'RolloutRollback' },
+  {
+    title: 'RolloutRollback',
+    description: 'How far the rollback of a rollout is: for each adapter, what was current before it is current again.',
+  },
 );
 export type RolloutRollback = Static<typeof RolloutRollback>;
 

@@ -48,6 +48,8 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       onRequest: requireScope('tenant:read'),
       schema: {
         ...operation('listRollouts', 'List rollouts, newest first'),
+        description:
+          'Newest first, unless `sort` says otherwise. Tenants see all rollouts, with the counts of their own jobs.',
         querystring: RolloutQuery,
         response: { 200: pageOf(Rollout) },
       },

@@ -44,7 +44,11 @@ export function rolloutOptions(table: Type.TObject = JobOptions) {
         }),
       ),
     },
-    { title: 'RolloutOptions', additionalProperties: false },
+    {
+      title: 'RolloutOptions',
+      description: 'How the jobs of a rollout carry adapters over, and how it is steered.',
+      additionalProperties: false,
+    },
   );
 }
 
@@ -95,7 +99,7 @@ const Summary = Type.Object(
       }),
     ),
   },
-  { title: 'RolloutSummary' },
+  { title: 'RolloutSummary', description: 'Counts and times over the adapters of a rollout.' },
 );
 
 const AdviceReason = Type.Object(
@@ -130,7 +134,7 @@ const Evolution = Type.Object(
     ),
     advice: Nullable(EvolutionAdvice),
   },
-  { title: 'RolloutEvolution' },
+  { title: 'RolloutEvolution', description: 'What has changed from one base model version to the one of the rollout.' },
 );
 export type RolloutEvolution = Static<typeof Evolution>;
 
@@ -199,7 +203,10 @@ export const Rollout = Type.Object(
     finished_at: Nullable(Timestamp),
     updated_at: Timestamp,
   },
-  { title: 'Rollout' },
+  {
+    title: 'Rollout',
+    description: 'A rollout carries the adapters of a base model over to one of its versions, with a job for each.',
+  },
 );
 export type Rollout = Static<typeof Rollout>;
 
@@ -208,13 +215,13 @@ export const CreateRollout = Type.Object(
     base_model_version_id: Id('baseModelVersion', 'The version that the fleet is carried over to.'),
     options: Type.Optional(RolloutOptions),
   },
-  { title: 'CreateRollout', additionalProperties: false },
+  { title: 'CreateRollout', description: 'What a rollout is begun with.', additionalProperties: false },
 );
 export type CreateRollout = Static<typeof CreateRollout>;
 
 export const ApproveWave = Type.Object(
   { wave: Type.Integer({ minimum: 2, description: 'The wave that waits for the approval.' }) },
-  { title: 'ApproveWave', additionalProperties: false },
+  { title: 'ApproveWave', description: 'Which wave is approved.', additionalProperties: false },
 );
 
 export const RolloutParams = Type.Object({ id: Id('rollout') });

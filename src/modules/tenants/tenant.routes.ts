@@ -14,7 +14,12 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
     '/tenants',
     {
       onRequest: requireOperator,
-      schema: { ...operation('createTenant', 'Create a tenant'), body: CreateTenant, response: { 201: Tenant } },
+      schema: {
+        ...operation('createTenant', 'Create a tenant'),
+        description: 'Creates a tenant without keys. Create its first key with `POST /v1/api-keys`.',
+        body: CreateTenant,
+        response: { 201: Tenant },
+      },
     },
     (request, reply) =>
       answerOnce<Tenant>(
@@ -30,6 +35,7 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
       onRequest: requireOperator,
       schema: {
         ...operation('listTenants', 'List tenants, newest first'),
+        description: 'Lists all tenants that are not deleted.',
         querystring: PageQuery,
         response: { 200: pageOf(Tenant) },
       },
@@ -40,7 +46,12 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
     '/tenants/:id',
     {
       onRequest: requireScope('tenant:read'),
-      schema: { ...operation('getTenant', 'Get a tenant'), params: TenantParams, response: { 200: Tenant } },
+      schema: {
+        ...operation('getTenant', 'Get a tenant'),
+        description: 'Answers with the tenant that the identifier is of.',
+        params: TenantParams,
+        response: { 200: Tenant },
+      },
     },
     (request) => createTenantService(request).get(request.params.id, tenantScope(request)),
   );

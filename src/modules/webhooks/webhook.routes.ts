@@ -63,6 +63,7 @@ const webhookRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       onRequest,
       schema: {
         ...operation('listWebhookEndpoints', 'List webhook endpoints, newest first'),
+        description: 'Lists endpoints without their secrets, also those that are disabled.',
         querystring: ListWebhookEndpoints,
         response: { 200: pageOf(WebhookEndpoint) },
       },
@@ -75,6 +76,7 @@ const webhookRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       onRequest,
       schema: {
         ...operation('getWebhookEndpoint', 'Get a webhook endpoint'),
+        description: 'Answers with the endpoint, and why it is disabled, if it is.',
         params: WebhookEndpointParams,
         response: { 200: WebhookEndpoint },
       },
@@ -88,6 +90,7 @@ const webhookRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       config: { problems: [422] },
       schema: {
         ...operation('updateWebhookEndpoint', 'Change, enable or disable a webhook endpoint'),
+        description: 'An endpoint that is enabled again goes on where it was.',
         params: WebhookEndpointParams,
         body: UpdateWebhookEndpoint,
         response: { 200: WebhookEndpoint },
@@ -102,6 +105,7 @@ const webhookRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       onRequest,
       schema: {
         ...operation('deleteWebhookEndpoint', 'Delete a webhook endpoint'),
+        description: 'Nothing is sent to the endpoint any more, and its deliveries are gone.',
         params: WebhookEndpointParams,
         response: { 204: Type.Null({ description: 'The endpoint is gone, with its secrets and its log.' }) },
       },
@@ -180,6 +184,7 @@ const webhookRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       onRequest,
       schema: {
         ...operation('listWebhookDeliveries', 'List what was sent to a webhook endpoint, newest first'),
+        description: 'Lists what was sent or is to be sent, with the outcome of the last attempt.',
         params: WebhookEndpointParams,
         querystring: ListWebhookDeliveries,
         response: { 200: pageOf(WebhookDelivery) },
@@ -193,6 +198,7 @@ const webhookRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       onRequest,
       schema: {
         ...operation('replayWebhookDelivery', 'Send one event to a webhook endpoint again'),
+        description: 'Begins the attempts of this event anew, also where it was delivered.',
         params: WebhookDeliveryParams,
         response: { 200: WebhookDelivery },
       },

@@ -45,7 +45,10 @@ const properties = {
   created_at: Timestamp,
 };
 
-export const WebhookEndpoint = Type.Object(properties, { title: 'WebhookEndpoint' });
+export const WebhookEndpoint = Type.Object(properties, {
+  title: 'WebhookEndpoint',
+  description: 'An address to which events are sent.',
+});
 export type WebhookEndpoint = Static<typeof WebhookEndpoint>;
 
 export const CreatedWebhookEndpoint = Type.Object(
@@ -58,7 +61,7 @@ export const CreatedWebhookEndpoint = Type.Object(
       }),
     ),
   },
-  { title: 'CreatedWebhookEndpoint' },
+  { title: 'CreatedWebhookEndpoint', description: 'A webhook endpoint with the secret that signs what is sent to it.' },
 );
 export type CreatedWebhookEndpoint = Static<typeof CreatedWebhookEndpoint>;
 
@@ -74,7 +77,11 @@ export const CreateWebhookEndpoint = Type.Object(
       }),
     ),
   },
-  { title: 'CreateWebhookEndpoint', additionalProperties: false },
+  {
+    title: 'CreateWebhookEndpoint',
+    description: 'What a webhook endpoint is created with.',
+    additionalProperties: false,
+  },
 );
 export type CreateWebhookEndpoint = Static<typeof CreateWebhookEndpoint>;
 
@@ -90,7 +97,12 @@ export const UpdateWebhookEndpoint = Type.Object(
       }),
     ),
   },
-  { title: 'UpdateWebhookEndpoint', additionalProperties: false, minProperties: 1 },
+  {
+    title: 'UpdateWebhookEndpoint',
+    description: 'What a webhook endpoint has from now on. What is left out stays as it is.',
+    additionalProperties: false,
+    minProperties: 1,
+  },
 );
 export type UpdateWebhookEndpoint = Static<typeof UpdateWebhookEndpoint>;
 
@@ -105,7 +117,11 @@ export const RotateWebhookSecret = Type.Object(
       }),
     ),
   },
-  { title: 'RotateWebhookSecret', additionalProperties: false },
+  {
+    title: 'RotateWebhookSecret',
+    description: 'How the secret of a webhook endpoint is replaced.',
+    additionalProperties: false,
+  },
 );
 export type RotateWebhookSecret = Static<typeof RotateWebhookSecret>;
 
@@ -127,7 +143,7 @@ export const ReplayWebhookEvents = Type.Union(
       { title: 'ReplaySinceTime', additionalProperties: false, description: 'From a time on.' },
     ),
   ],
-  { title: 'ReplayWebhookEvents' },
+  { title: 'ReplayWebhookEvents', description: 'From where on events are sent again.' },
 );
 export type ReplayWebhookEvents = Static<typeof ReplayWebhookEvents>;
 
@@ -163,7 +179,7 @@ export const WebhookDelivery = Type.Object(
     status_code: Nullable(Type.Integer({ description: 'The status of the last answer; null if there was none.' })),
     latency_ms: Nullable(Type.Number({ description: 'How long the last attempt took.' })),
   },
-  { title: 'WebhookDelivery' },
+  { title: 'WebhookDelivery', description: 'An event that is sent to a webhook endpoint, with its attempts.' },
 );
 export type WebhookDelivery = Static<typeof WebhookDelivery>;
 

@@ -27,7 +27,12 @@ const workerRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
     '/workers/:id',
     {
       onRequest: requireOperator,
-      schema: { ...operation('getWorker', 'Get a worker'), params: WorkerParams, response: { 200: Worker } },
+      schema: {
+        ...operation('getWorker', 'Get a worker'),
+        description: 'Answers with the state of the worker and what it is doing.',
+        params: WorkerParams,
+        response: { 200: Worker },
+      },
     },
     (request) => createWorkerService(request).get(request.params.id),
   );
@@ -35,6 +40,7 @@ const workerRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
     '/workers/:id/drain',
     {
       onRequest: requireOperator,
+      config: { location: false },
       schema: {
         ...operation('drainWorker', 'Let a worker finish and stop, or finish and wait'),
         description:
@@ -60,6 +66,7 @@ const workerRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
     '/workers/:id/release',
     {
       onRequest: requireOperator,
+      config: { location: false },
       schema: {
         ...operation('releaseWorker', 'Let a drained worker take jobs again'),
         description:
@@ -76,6 +83,7 @@ const workerRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
     '/workers/:id/lift-quarantine',
     {
       onRequest: requireOperator,
+      config: { location: false },
       schema: {
         ...operation('liftQuarantine', 'End the quarantine of a worker'),
         description:

@@ -41,7 +41,7 @@ export const Worker = Type.Object(
     started_at: Timestamp,
     seen_at: Type.String({ format: 'date-time', description: 'The last heartbeat; there is one every five seconds.' }),
   },
-  { title: 'Worker' },
+  { title: 'Worker', description: 'A process that works on jobs.' },
 );
 export type Worker = Static<typeof Worker>;
 

@@ -9,6 +9,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Statuses of the route's problems, besides those that every route of its kind has. They are only documented. */
     problems?: readonly number[];
+    /** False if the answers of a POST have no `Location`, although something is created or started. It is only documented. */
+    location?: false;
   }
 }
 
@@ -78,13 +80,14 @@ const IF_NONE_MATCH = {
 /** Documents what all routes below /v1 have in common. It does not change what is validated. */
 export function describeRoute(schema: FastifySchema | undefined, url: string, route: RouteOptions): FastifySchema {
   const own: FastifySchema = { ...schema };
-  if (!url.startsWith('/v1/')) return own;
+  if (!url.startsWith('/v1/')) return Object.assign(own, { security: [], [COMMON_MARK]: { problems: [415] } });
   own.security = securityOf(route);
   if (route.method === 'POST') own.headers = { type: 'object', properties: { 'idempotency-key': IDEMPOTENCY_KEY } };
   if (route.method === 'GET' && !isStream(own.response)) {
     own.headers = { type: 'object', properties: { 'if-none-match': IF_NONE_MATCH } };
   }
-  return Object.assign(own, { [PROBLEMS_MARK]: problemsOf(own, url, route) });
+  const common: Common = { problems: problemsOf(own, url, route), location: route.config?.location ?? true };
+  return Object.assign(own, { [COMMON_MARK]: common });
 }
 
 /** Whether the answer is a stream of events, which has no ETag and is never unchanged. */
@@ -99,8 +102,14 @@ function securityOf(route: RouteOptions): { apiKey: string[] }[] {
   return scope === undefined ? [] : leastScopes(scope, isRead(route.method)).map((least) => ({ apiKey: [least] }));
 }
 
-/** Carries the statuses of a route's problems to its operation, in which responses can be references. */
-const PROBLEMS_MARK = 'x-problems';
+/** Carries what a route has in common with others to its operation, in which responses can be references. */
+const COMMON_MARK = 'x-common';
+
+interface Common {
+  problems: number[];
+  /** Whether a POST answers with the path of what it has created or started. Routes that anyone may ask have neither this nor an ETag. */
+  location?: boolean;
+}
 
 function problemsOf(schema: FastifySchema, url: string, route: RouteOptions): number[] {
   const statuses = [400, 401, 403, 415, 429, 500, 503, ...(route.config?.problems ?? [])];
@@ -118,7 +127,7 @@ type Responses = Record<string, Response | { $ref: string }>;
 interface Operation {
   responses?: Responses;
   requestBody?: { required?: boolean; content?: Record<string, { schema?: { default?: unknown } }> };
-  [PROBLEMS_MARK]?: number[];
+  [COMMON_MARK]?: Common;
 }
 
 /** Adds the headers of answers, the status 304 and the problems to every operation. A body that has a default may be left out. */
@@ -126,29 +135,38 @@ export function describeAnswers<T>(document: T): T {
   const { paths = {} } = document as { paths?: Record<string, Record<string, Operation>> };
   for (const operations of Object.values(paths)) {
     for (const [method, operation] of Object.entries(operations)) {
-      const { responses = {}, requestBody, [PROBLEMS_MARK]: problems } = operation;
+      const { responses = {}, requestBody, [COMMON_MARK]: common } = operation;
       if (requestBody?.content?.['application/json']?.schema?.default !== undefined) requestBody.required = false;
+      const isOpen = common?.location === undefined;
       const streams = isStream(responses);
       for (const [status, response] of Object.entries(responses)) {
-        const described = problems === undefined || streams ? '' : method;
-        if ('description' in response) describeAnswer(response, status, described);
+        if ('description' in response)
+          describeAnswer(response, {
+            status,
+            method: isOpen || streams ? '' : method,
+            location: common?.location ?? false,
+          });
       }
-      if (problems === undefined) continue;
-      if (method === 'get' && !streams)
+      if (method === 'get' && !isOpen && !streams)
         responses[304] ??= { description: 'The client has the current answer already.' };
-      for (const status of problems) responses[status] = { $ref: `#/components/responses/${nameOf(status)}` };
-      delete operation[PROBLEMS_MARK];
+      for (const status of common?.problems ?? [])
+        responses[status] = { $ref: `#/components/responses/${nameOf(status)}` };
+      delete operation[COMMON_MARK];
     }
   }
   return document;
 }
 
-function describeAnswer(response: Response, status: string, method: string): void {
+function describeAnswer(
+  response: Response,
+  { status, method, location }: { status: string; method: string; location: boolean },
+): void {
   if (response.description === 'Default Response') response.description = STATUS_CODES[status] ?? status;
   const text = (description: string) => ({ description, schema: { type: 'string' } });
   if (method === 'get' && status === '200')
     response.headers = { etag: text('Identifies this answer; send it back as `If-None-Match`.') };
   if (method !== 'post') return;
   response.headers = { 'idempotency-replayed': text('`true` if this is the stored answer of an earlier request.') };
-  if (status !== '200') response.headers.location = text('Path of what the request has created or started.');
+  if (status !== '200' && location)
+    response.headers.location = text('Path of what the request has created or started.');
 }

@@ -3,6 +3,7 @@ const EVENT = { $ref: '#/components/schemas/Event' };
 /** What is sent to a webhook endpoint, in the form that Standard Webhooks recommends. */
 const MESSAGE = {
   type: 'object',
+  description: 'What is sent to a webhook endpoint: an event, in the form that Standard Webhooks recommends.',
   required: ['type', 'timestamp', 'data'],
   properties: {
     type: { $ref: '#/components/schemas/EventType' },
@@ -21,8 +22,9 @@ const header = (name: string, description: string) => ({
 
 const RECEIVE_EVENT = {
   operationId: 'receiveEvent',
-  // A tag of its own: generators make a file of each, once for the paths and once for webhooks.
-  tags: ['Webhook requests'],
+  security: [],
+  // Not the tag of the endpoints: generators make one file of each tag's operations.
+  tags: ['Webhook messages'],
   summary: 'An event is sent to a webhook endpoint',
   description:
     'Signed by Standard Webhooks: verify the signature with the secret of the endpoint before you use the body. An event may come more ' +

@@ -20,8 +20,8 @@ export function nameSchemas<T>(document: T): T {
 function named(value: unknown, schemas: Json): unknown {
   if (Array.isArray(value)) return value.map((entry) => named(entry, schemas));
   if (typeof value !== 'object' || value === null) return value;
+  if (isParameter(value as Json)) return parameter(value as Parameter, schemas);
   const node = membersOf(value as Json, schemas);
-  if (isParameter(node)) return withOwnDescription(node);
   return typeof node.title === 'string' ? reference(node, schemas) : node;
 }
 
@@ -33,9 +33,10 @@ function isParameter(node: Json): node is Parameter {
   return typeof node.in === 'string' && typeof node.schema === 'object';
 }
 
-/** What is said of a parameter stands once, beside its schema. */
-function withOwnDescription({ schema: { description, ...schema }, ...parameter }: Parameter): Json {
-  return { ...parameter, ...(description !== undefined && { description }), schema };
+/** A parameter stands with the description of its schema beside it, where that of its use belongs. */
+function parameter({ schema, description: stated, ...rest }: Parameter, schemas: Json): Json {
+  const { description = stated, ...written } = named({ description: stated, ...schema }, schemas) as Json;
+  return { ...rest, ...(description !== undefined && { description }), schema: written };
 }
 
 function membersOf(value: Json, schemas: Json): Json {
@@ -46,20 +47,13 @@ function membersOf(value: Json, schemas: Json): Json {
 /** What belongs to the place where a schema is used, its default among it, stays beside the reference. */
 function reference(node: Json, schemas: Json): Json {
   const { title, default: byDefault, [USE]: use, ...definition } = node as Json & { title: string };
-  define(schemas, title, definition);
+  if (title in schemas && !isDeepStrictEqual(schemas[title], definition))
+    throw new Error(`two different schemas have the title ${title}`);
+  schemas[title] = definition;
   return {
     $ref: `#/components/schemas/${title}`,
     ...(use !== undefined && { description: use }),
     // What is of several types has its default in words alone: generators cannot write one.
     ...(byDefault !== undefined && !('anyOf' in definition) && { default: byDefault }),
   };
-}
-
-/** Parameters have the description of their schema beside it, so there it is missing. */
-function define(schemas: Json, title: string, definition: Json): void {
-  const { description, ...rest } = definition;
-  const { description: known = description, ...other } = (schemas[title] ?? definition) as Json;
-  if (!isDeepStrictEqual(rest, other) || (description ?? known) !== known)
-    throw new Error(`two different schemas have the title ${title}`);
-  schemas[title] = known === undefined ? rest : { ...rest, description: known };
 }

@@ -4,6 +4,7 @@ import fp from 'fastify-plugin';
 import { packageVersion } from '../../../core/installation/package-path.ts';
 import { describeAnswers, describeRoute, PROBLEM_RESPONSES } from './describe-answers.ts';
 import { describeWebhooks } from './describe-webhooks.ts';
+import { describeExamples } from './examples/describe-examples.ts';
 import { useGeneratorForms } from './generator-forms.ts';
 import { nameSchemas } from './name-schemas.ts';
 import { Problem } from './problem.schema.ts';
@@ -21,7 +22,7 @@ const TAGS = [
   { name: 'Events', description: 'A record of everything that has happened.' },
   { name: 'Audit log', description: 'Who has changed what.' },
   { name: 'Webhooks', description: 'Where events are sent, signed by Standard Webhooks.' },
-  { name: 'Webhook requests', description: 'What the service sends to webhook endpoints.' },
+  { name: 'Webhook messages', description: 'What is sent to webhook endpoints.' },
   { name: 'Service', description: 'The health of the service.' },
 ];
 
@@ -47,8 +48,15 @@ const API_KEY = {
     'includes `serving:read`.',
 } as const;
 
+const CONTACT = { name: 'The Readapt project' };
+
 /** `identifier` is new in OpenAPI 3.1 and not in the plugin's types. */
 const LICENSE: { name: string } = Object.assign({ name: 'Apache-2.0' }, { identifier: 'Apache-2.0' });
+
+/** What the routes say, with what all of them have in common, in the forms that client generators understand. */
+function describe<T>(document: T): T {
+  return describeExamples(useGeneratorForms(describeWebhooks(nameSchemas(describeAnswers(document)))));
+}
 
 /** Serves the OpenAPI 3.1 document of the routes at /openapi.json, and as a web page at /docs. */
 export default fp(
@@ -56,7 +64,13 @@ export default fp(
     await app.register(swagger, {
       openapi: {
         openapi: '3.1.0',
-        info: { title: 'Readapt', version: packageVersion(), description: DESCRIPTION, license: LICENSE },
+        info: {
+          title: 'Readapt',
+          version: packageVersion(),
+          description: DESCRIPTION,
+          license: LICENSE,
+          contact: CONTACT,
+        },
         servers: SERVERS,
         tags: TAGS,
         components: {
@@ -67,11 +81,7 @@ export default fp(
       },
       transform: ({ schema, url, route }) => ({ schema: describeRoute(schema, url, route), url }),
       transformObject: (document) =>
-        useGeneratorForms(
-          describeWebhooks(
-            nameSchemas(describeAnswers('openapiObject' in document ? document.openapiObject : document.swaggerObject)),
-          ),
-        ),
+        describe('openapiObject' in document ? document.openapiObject : document.swaggerObject),
     });
     await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' });
     // Anyone may ask for it as often as he likes, and it takes a fifth of a second, so it is written once, before the first request.

@@ -12,7 +12,7 @@ import { useAllowedMethods } from './allowed-methods.ts';
  */
 export function useProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: unknown, request, reply) => {
-    const problem = toAppError(error);
+    const problem = toAppError(error, request);
     if (problem.status >= 500) request.log.error({ err: error }, problem.message);
     else request.log.info({ code: problem.code, status: problem.status }, problem.message);
     return sendProblem(request, reply, problem);
@@ -84,11 +84,6 @@ const FASTIFY_CODES: Record<string, { code: ProblemCode; status: number; message
     status: 413,
     message: 'the body is larger than the service accepts',
   },
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
-    code: 'unsupported_media_type',
-    status: 415,
-    message: 'this route does not accept the content type of the body',
-  },
   FST_ERR_CTP_INVALID_JSON_BODY: { code: 'malformed_json', status: 400, message: 'the body is not valid JSON' },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
     code: 'invalid_content_length',
@@ -97,7 +92,16 @@ const FASTIFY_CODES: Record<string, { code: ProblemCode; status: number; message
   },
 };
 
-function toAppError(error: unknown): AppError {
+function unsupportedMediaType({ headers, routeOptions }: FastifyRequest, cause: unknown): AppError {
+  const body = routeOptions.schema?.body as { content?: object } | undefined;
+  const accepted =
+    body === undefined ? 'no body' : Object.keys(body.content ?? { 'application/json': {} }).join(' or ');
+  const found = shorten(headers['content-type'] ?? 'none');
+  const message = `the body has the content type ${found}, expected ${accepted}`;
+  return new AppError({ code: 'unsupported_media_type', status: 415, message, cause });
+}
+
+function toAppError(error: unknown, request: FastifyRequest): AppError {
   if (error instanceof AppError) return error;
   const fastifyError = error as Partial<FastifyError>;
   // A body that breaks off has the code of a connection that is reset, as a database that goes away has, and a status by Fastify.
@@ -106,6 +110,7 @@ function toAppError(error: unknown): AppError {
   if (Array.isArray(fastifyError.validation)) {
     return invalidRequest(fastifyError.validation, fastifyError.validationContext ?? 'body');
   }
+  if (fastifyError.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return unsupportedMediaType(request, error);
   const known = FASTIFY_CODES[fastifyError.code ?? ''];
   if (known !== undefined) return new AppError({ ...known, cause: error });
   const status = fastifyError.statusCode ?? 500;

@@ -5,11 +5,12 @@ import { Compile } from 'typebox/compile';
 import { Value } from 'typebox/value';
 import { shorten } from '../../../core/options/quote.ts';
 import { AppError } from '../../lib/errors.ts';
+import { fromText } from './from-text.ts';
 import { findUnstorable, type Unstorable } from './storable.ts';
 
 /**
- * Validates requests with TypeBox. Values in the path and the query are converted to the type of the schema; bodies are
- * not converted. Defaults are filled in. Unknown fields are refused if the schema says `additionalProperties: false`,
+ * Validates requests with TypeBox. Values in the path and the query are converted to the type of the schema, strictly; bodies
+ * are not converted. Defaults are filled in. Unknown fields are refused if the schema says `additionalProperties: false`,
  * and are never dropped silently.
  */
 export function useTypeBoxValidation(app: FastifyInstance): void {
@@ -24,7 +25,7 @@ const compile: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
     const unstorable = findUnstorable(input);
     if (unstorable !== null) return { error: [toValidationError(unstorable)] };
     // Fastify has null for a body that was not sent, in whose place the default of the schema stands, if it has one.
-    const converted = httpPart === 'body' ? (input ?? undefined) : Value.Convert(schema, input);
+    const converted = httpPart === 'body' ? (input ?? undefined) : fromText(schema, input);
     const value = Value.Default(schema, converted);
     if (check.Check(value)) return { value };
     return { error: check.Errors(value) as FastifySchemaValidationError[] };
@@ -37,6 +38,8 @@ function toValidationError({ path, message }: Unstorable): FastifySchemaValidati
 }
 
 interface FieldError {
+  /** The values that one schema of the field takes, where it takes some alone. */
+  allowed?: readonly string[];
   /** Path of the field, for example `gate.target`, cut if it is long; the part of the request if all of it is wrong. */
   field: string;
   message: string;
@@ -47,7 +50,7 @@ const PARTS: Record<string, string> = { body: 'body', querystring: 'query', para
 /** The problem for input that does not match its schema. */
 export function invalidRequest(errors: readonly FastifySchemaValidationError[], context: string): AppError {
   const part = PARTS[context] ?? context;
-  const fields = mostSpecific(errors.flatMap((error) => toFieldErrors(error, part)));
+  const fields = mostSpecific(withAllAllowed(errors.flatMap((error) => toFieldErrors(error, part))));
   const detail = fields.map(({ field, message }) => `${field} ${message}`).join('; ');
   return new AppError({
     code: 'invalid_request',
@@ -79,7 +82,23 @@ function toFieldErrors(error: FastifySchemaValidationError, part: string): Field
   }
   // The schema of the member is `false`.
   if (error.keyword === 'boolean') return [{ field: at(base), message: 'is not a known field' }];
+  const allowed = allowedValues(error);
+  if (allowed !== null) return [{ field: at(base), message: '', allowed }];
   return [{ field: at(base), message: error.message ?? `does not satisfy ${error.keyword}` }];
+}
+
+function allowedValues({ keyword, params }: FastifySchemaValidationError): readonly string[] | null {
+  if (keyword === 'enum' && Array.isArray(params.allowedValues)) return params.allowedValues.map(String);
+  return keyword === 'const' ? [String(params.allowedValue)] : null;
+}
+
+/** A field that several variants have, such as the `kind` of a gate, takes the values of all of them. */
+function withAllAllowed(errors: readonly FieldError[]): FieldError[] {
+  return errors.map(({ allowed, ...error }) => {
+    if (allowed === undefined) return error;
+    const all = errors.filter(({ field }) => field === error.field).flatMap((other) => other.allowed ?? []);
+    return { ...error, message: `must be one of: ${[...new Set(all)].join(', ')}` };
+  });
 }
 
 function unescapePointer(part: string): string {

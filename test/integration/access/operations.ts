@@ -8,7 +8,7 @@ interface Schema {
 }
 interface DocumentedOperation {
   operationId: string;
-  security?: { apiKey: [string] }[];
+  security: { apiKey: [string] }[];
   parameters?: { in: string; name: string; schema: Schema }[];
   responses: Record<string, { content?: Record<string, unknown> }>;
   requestBody?: { content: Record<string, { schema: Schema }> };
@@ -47,7 +47,7 @@ export function readOperations(document: OpenApi = fromFile()): Operation[] {
       id: operation.operationId,
       method: method.toUpperCase() as Operation['method'],
       path,
-      scopes: operation.security?.map(({ apiKey: [scope] }) => scope) ?? null,
+      scopes: operation.security.length === 0 ? null : operation.security.map(({ apiKey: [scope] }) => scope),
       owned: [...parametersOf(operation), ...bodyOf(operation, document)].filter(({ kind }) => !SHARED.has(kind)),
       isStream: 'text/event-stream' in (operation.responses[200]?.content ?? {}),
     })),

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Fastify from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PROBLEM_CODES } from '../../../src/lib/problem-codes.ts';
 import { useProblems } from '../../../src/plugins/problems/problems.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 
@@ -91,12 +92,56 @@ describe('the query and the path', () => {
   test.each([
     ['/v1/tenants?limit=0', 'limit'],
     ['/v1/tenants?limit=many', 'limit'],
+    ['/v1/tenants?limit=0x10', 'limit'],
+    ['/v1/tenants?limit=1e1', 'limit'],
+    ['/v1/tenants?limit=%2010', 'limit'],
+    ['/v1/tenants?limit=10.0', 'limit'],
+    ['/v1/tenants?limit=true', 'limit'],
+    ['/v1/tenants?limit=', 'limit'],
     ['/v1/tenants?color=red', 'color'],
     ['/v1/tenants/tenant-5', 'id'],
   ])('%s is refused', async (url, field) => {
     const answer = await service.request({ url });
     expect([answer.statusCode, answer.json().code]).toEqual([400, 'invalid_request']);
     expect(answer.json().errors[0].field).toBe(field);
+  });
+});
+
+describe('what is accepted', () => {
+  test.each([
+    ['/v1/jobs?kind=controls', 'must be one of: adaptation, control'],
+    ['/v1/jobs?state=ready&state=done', 'must be one of: queued, held, paused, '],
+  ])('%s says it', async (url, expected) => {
+    const answer = await service.request({ url });
+    expect(answer.json().detail).toContain(expected);
+  });
+
+  test('of a member that several variants have, all values', async () => {
+    const gate = { kind: 'similar', margin: 0.1 };
+    const payload = JSON.stringify({ name: 'a', base_model: 'm', dataset_id: 'd', metric: 'accuracies', gate });
+    const { detail } = (await service.request({ method: 'POST', url: '/v1/adapters', payload, headers: json })).json();
+    expect(detail).toContain('gate.kind must be one of: absolute, relative, non_inferiority;');
+    expect(detail).toContain('metric must be one of: accuracy, exact_match, rouge_l, token_f1, loss');
+  });
+
+  test.each([
+    ['/v1/tenants', 'application/json'],
+    ['/v1/datasets?name=a', 'application/x-ndjson or application/octet-stream'],
+  ])('POST %s names the types of its body', async (url, expected) => {
+    const headers = { 'content-type': 'text/csv' };
+    const answer = await service.request({ method: 'POST', url, payload: 'a,b', headers });
+    expect(answer.json()).toMatchObject({
+      status: 415,
+      detail: `the body has the content type text/csv, expected ${expected}`,
+    });
+  });
+
+  test('`true` and `false` alone are values of a switch', async () => {
+    const url = '/v1/workers/wrk_0199f3a0-1c52-7b44-9a3e-5d0c7f1e2a01/drain?stop=';
+    const statuses = ['true', 'false', '1', 'TRUE'].map(
+      async (value) => (await service.request({ method: 'POST', url: `${url}${value}` })).statusCode,
+    );
+    expect(await Promise.all(statuses)).toEqual([404, 404, 400, 400]);
   });
 });
 
@@ -162,7 +207,7 @@ test('a body that breaks off is not taken for a database that cannot be reached,
   expect((await app.inject('/body')).statusCode).toBe(400);
 });
 
-test('docs/api.md lists every code', async () => {
+test('docs/api.md and the OpenAPI document list every code', async () => {
   const root = fileURLToPath(new URL('../../../', import.meta.url));
   const page = await readFile(path.join(root, 'docs/api.md'), 'utf8');
   const files = await readdir(path.join(root, 'src'), { recursive: true });
@@ -174,4 +219,7 @@ test('docs/api.md lists every code', async () => {
   const codes = texts.flatMap((text) => [...text.matchAll(pattern)].map(([, first, second]) => first ?? second ?? ''));
   expect(codes.length).toBeGreaterThan(30);
   expect(codes.filter((code) => !page.includes(`\`${code}\``))).toEqual([]);
+  const known: readonly string[] = Object.values(PROBLEM_CODES).flat();
+  expect(codes.filter((code) => !known.includes(code))).toEqual([]);
+  expect(known.filter((code) => !page.includes(`\`${code}\``))).toEqual([]);
 });

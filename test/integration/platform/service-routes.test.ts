@@ -114,9 +114,9 @@ describe('/openapi.json', () => {
         if (path.startsWith('/v1/')) {
           const last = method === 'get' ? 'operator:read' : 'operator';
           expect(operation.security?.at(-1), where).toEqual({ apiKey: [last] });
-        } else expect(operation.security, where).toBeUndefined();
-        const expected = path.startsWith('/v1/') ? [400, 401, 403, 429, 500, 503] : [];
-        if (path.includes('{')) expected.push(404);
+        } else expect(operation.security, where).toEqual([]);
+        const expected = path.startsWith('/v1/') ? [400, 401, 403, 415, 429, 500, 503] : [415];
+        if (path.includes('{')) expected.push(404, 414);
         if (method === 'post') expected.push(409, 422);
         for (const status of expected) expect(problemOf(document, operation, status), `${where} ${status}`).toBe(true);
         const headers = operation.parameters?.map(({ name }) => name);

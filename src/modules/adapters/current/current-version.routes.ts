@@ -23,6 +23,8 @@ const currentVersionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (ap
           'getCurrentVersion',
           'Get the version of an adapter that should be served on a base model version',
         ),
+        description:
+          'Answers for any base model version; an adapter itself shows the newest 20. `version_id` is null where none should be served.',
         params: CurrentVersionParams,
         response: { 200: CurrentVersion },
       },

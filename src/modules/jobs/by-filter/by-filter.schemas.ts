@@ -47,13 +47,19 @@ const properties = {
 /** The default lets a request be made without a body. */
 export const ChangeRolloutJobs = Type.Object(properties, {
   title: 'ChangeRolloutJobs',
+  description: 'Which jobs of a rollout an action concerns.',
   additionalProperties: false,
   default: {},
 });
 
 export const RetryRolloutJobs = Type.Object(
   { ...properties, ...RetryJob.properties },
-  { title: 'RetryRolloutJobs', additionalProperties: false, default: {} },
+  {
+    title: 'RetryRolloutJobs',
+    description: 'Which jobs of a rollout are tried again, and how.',
+    additionalProperties: false,
+    default: {},
+  },
 );
 
 export const ChangedRolloutJobs = Type.Object(
@@ -82,6 +88,6 @@ export const ChangedRolloutJobs = Type.Object(
       }),
     ),
   },
-  { title: 'ChangedRolloutJobs' },
+  { title: 'ChangedRolloutJobs', description: 'What an action on many jobs has done, or would do.' },
 );
 export type ChangedRolloutJobs = Static<typeof ChangedRolloutJobs>;

@@ -202,7 +202,11 @@ export const RolloutPolicy = Type.Object(
       }),
     ),
   },
-  { title: 'RolloutPolicy', additionalProperties: false },
+  {
+    title: 'RolloutPolicy',
+    description: 'How a rollout is steered. Without one, it takes the whole fleet at once.',
+    additionalProperties: false,
+  },
 );
 export type RolloutPolicy = Static<typeof RolloutPolicy>;
 

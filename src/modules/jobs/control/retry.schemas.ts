@@ -48,5 +48,5 @@ export const RetryJob = Type.Object(
       }),
     ),
   },
-  { title: 'RetryJob', additionalProperties: false, default: {} },
+  { title: 'RetryJob', description: 'How a job is tried again.', additionalProperties: false, default: {} },
 );

@@ -117,7 +117,7 @@ export const JobLadder = Type.Object(
     }),
     data: Type.Array(LadderRun, { description: 'The last ten runs of the job, the first one first.' }),
   },
-  { title: 'JobLadder' },
+  { title: 'JobLadder', description: 'What a job has tried, run by run.' },
 );
 export type JobLadder = Static<typeof JobLadder>;
 
@@ -130,6 +130,6 @@ export const SearchPoint = Type.Object(
     loss: Type.Number({ description: 'Nats per completion token.' }),
     duration_ms: Type.Number({ minimum: 0 }),
   },
-  { title: 'SearchPoint' },
+  { title: 'SearchPoint', description: 'A pair of fusion coefficients that a search has measured.' },
 );
 export type SearchPoint = Static<typeof SearchPoint>;

@@ -1,0 +1,33 @@
+import type { TSchema } from 'typebox';
+
+interface Described {
+  type?: string;
+  items?: Described;
+  properties?: Record<string, Described>;
+}
+
+/** Numbers as people write them; JavaScript would take `0x10`, `1e2` and `true`, too. */
+const DECIMAL = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
+
+/**
+ * Gives the values of a path or a query the types of their schemas. What is no decimal number or neither `true` nor `false` stays the text
+ * that it is, which the validation refuses then.
+ */
+export function fromText(schema: TSchema, input: unknown): unknown {
+  return valueOf(schema as Described, input);
+}
+
+function valueOf({ type, items = {}, properties }: Described, value: unknown): unknown {
+  if (value === undefined) return undefined;
+  if (type === 'array') return [value].flat().map((entry) => valueOf(items, entry));
+  if (typeof value === 'object' && value !== null && properties !== undefined) return membersOf(properties, value);
+  if (typeof value !== 'string') return value;
+  if (type === 'integer' || type === 'number') return DECIMAL.test(value) ? Number(value) : value;
+  if (type === 'boolean') return value === 'true' || (value === 'false' ? false : value);
+  return value;
+}
+
+function membersOf(properties: Record<string, Described>, value: object): object {
+  const members = Object.entries(value).map(([name, member]) => [name, valueOf(properties[name] ?? {}, member)]);
+  return Object.fromEntries(members) as object;
+}
