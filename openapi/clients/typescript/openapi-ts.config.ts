@@ -1,10 +1,23 @@
+import { readFileSync } from 'node:fs';
 import { defineConfig } from '@hey-api/openapi-ts';
 
 // Streams of events are read by src/events, which goes on after an interruption and ends when the service refuses it.
 const STREAMS = ['/v1/events/stream', '/v1/rollouts/{id}/events/stream', '/v1/jobs/{id}/events/stream'];
 
+/** The document without the examples of requests and answers, which the generator cannot use and warns of one by one. */
+function documentWithoutExamples(): Record<string, unknown> {
+  const file = new URL('../../openapi.json', import.meta.url);
+  const isExamples = (name: string, value: unknown): boolean =>
+    name === 'examples' && typeof value === 'object' && !Array.isArray(value) && !('type' in (value as object));
+  const text = readFileSync(file, 'utf8');
+  return JSON.parse(text, (name, value: unknown) => (isExamples(name, value) ? undefined : value)) as Record<
+    string,
+    unknown
+  >;
+}
+
 export default defineConfig({
-  input: '../../openapi.json',
+  input: documentWithoutExamples(),
   parser: { filters: { operations: { exclude: STREAMS.map((path) => `GET ${path}` as const) }, orphans: true } },
   output: { path: 'src/generated', importFileExtension: '.ts', clean: true },
   logs: { level: 'warn' },
