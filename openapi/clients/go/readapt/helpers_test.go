@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// answer is what the server of a test sends next.
+// answer is what the server of a test sends next; it cuts the connection if there is no status.
 type answer struct {
 	status  int
 	headers map[string]string
@@ -28,6 +28,9 @@ func answering(t *testing.T, answers ...answer) (*ClientWithResponses, *[]*http.
 	server := httptest.NewServer(http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 		next := answers[len(requests)]
 		requests = append(requests, request)
+		if next.status == 0 {
+			panic(http.ErrAbortHandler)
+		}
 		writer.Header().Set("Content-Type", "application/json")
 		for name, value := range next.headers {
 			writer.Header().Set(name, value)
@@ -72,6 +75,7 @@ func TestWaitForRolloutPollsWithTheETagUntilItIsCompleted(t *testing.T) {
 		rolloutIn(t, "adapting", `"a"`),
 		answer{304, map[string]string{"ETag": `"a"`}, nil},
 		problem(429, "too_many_requests", map[string]string{"Retry-After": "0"}),
+		answer{},
 		rolloutIn(t, "a_state_of_a_newer_service", `"b"`),
 		rolloutIn(t, "completed", `"c"`))
 	rollout, err := WaitForRollout(t.Context(), client, "rol_1", time.Millisecond)
@@ -82,7 +86,7 @@ func TestWaitForRolloutPollsWithTheETagUntilItIsCompleted(t *testing.T) {
 	for _, request := range *requests {
 		etags = append(etags, request.Header.Get("If-None-Match"))
 	}
-	if expected := []string{"", `"a"`, `"a"`, `"a"`, `"b"`}; !reflect.DeepEqual(etags, expected) {
+	if expected := []string{"", `"a"`, `"a"`, `"a"`, `"a"`, `"b"`}; !reflect.DeepEqual(etags, expected) {
 		t.Errorf("sent the ETags %q, expected %q", etags, expected)
 	}
 	if key := (*requests)[0].Header.Get("Authorization"); key != "Bearer key" {

@@ -2,8 +2,10 @@ package readapt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -20,7 +22,8 @@ func (e *RolloutNotCompletedError) Error() string {
 // WaitForRollout polls a rollout with its ETag, which costs the service little while nothing has changed, and returns it when it is
 // completed. All its jobs have ended then; how many are ready, its Summary says. It asks again after every interval, or when the
 // service says. It returns a *RolloutNotCompletedError if the rollout has failed or was cancelled, a *ProblemError if the service
-// refuses the request, and the error of ctx if that ends first, for example because the rollout is paused.
+// refuses the request, and the error of ctx if that ends first, for example because the rollout is paused. While the service cannot be
+// reached, it goes on asking.
 func WaitForRollout(
 	ctx context.Context, client ClientWithResponsesInterface, id string, interval time.Duration,
 ) (*Rollout, error) {
@@ -31,6 +34,8 @@ func WaitForRollout(
 		pause := interval
 		if asked := retryAfter(answer, err); asked != nil {
 			pause = *asked
+		} else if isUnreachable(err) {
+			// The service may be starting again.
 		} else if err != nil || answer.StatusCode() != http.StatusNotModified {
 			if err := Check(answer, err); err != nil {
 				return nil, err
@@ -58,6 +63,12 @@ func stateOf(rollout *Rollout) string {
 		return "not known"
 	}
 	return string(rollout.State)
+}
+
+// isUnreachable says whether no answer came, because of the network or because ctx has ended.
+func isUnreachable(err error) bool {
+	var fault *url.Error
+	return errors.As(err, &fault)
 }
 
 // retryAfter returns how long the service asks to wait before the same request is sent again, or nil if it does not.

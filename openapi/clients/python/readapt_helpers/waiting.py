@@ -4,6 +4,8 @@ import asyncio
 import time
 from typing import Any
 
+import httpx
+
 from readapt_client.api.rollouts import get_rollout
 from readapt_client.client import AuthenticatedClient
 from readapt_client.models import Rollout
@@ -28,11 +30,15 @@ def wait_for_rollout(
     """Returns the rollout when it is completed. All its jobs have ended then; how many are ready, its `summary` says.
 
     `timeout` and `interval` are seconds. Raises RolloutNotCompletedError when it has failed or was cancelled, TimeoutError when it
-    has not ended in time, for example because it is paused, and ApiProblem when the service refuses the request.
+    has not ended in time, for example because it is paused, and ApiProblem when the service refuses the request. While the service
+    cannot be reached, it goes on asking.
     """
     polling = _Polling(rollout_id, timeout, interval)
     while True:
-        response = get_rollout.sync_detailed(rollout_id, client=client, if_none_match=polling.etag)
+        try:
+            response = get_rollout.sync_detailed(rollout_id, client=client, if_none_match=polling.etag)
+        except httpx.TransportError:
+            response = None
         if polling.take(response):
             return polling.rollout
         time.sleep(polling.pause)
@@ -44,7 +50,10 @@ async def wait_for_rollout_async(
     """The same as `wait_for_rollout`, for programs that use asyncio."""
     polling = _Polling(rollout_id, timeout, interval)
     while True:
-        response = await get_rollout.asyncio_detailed(rollout_id, client=client, if_none_match=polling.etag)
+        try:
+            response = await get_rollout.asyncio_detailed(rollout_id, client=client, if_none_match=polling.etag)
+        except httpx.TransportError:
+            response = None
         if polling.take(response):
             return polling.rollout
         await asyncio.sleep(polling.pause)
@@ -62,15 +71,16 @@ class _Polling:
         self._interval = interval
         self.pause = interval
 
-    def take(self, response: Response[Any]) -> bool:
-        """Takes an answer; returns whether the rollout is completed."""
-        if response.status_code in ASK_AGAIN and "retry-after" in response.headers:
+    def take(self, response: Response[Any] | None) -> bool:
+        """Takes an answer, or None if there was none; returns whether the rollout is completed."""
+        self.pause = self._interval
+        if response is None or response.status_code == 304:
+            pass
+        elif response.status_code in ASK_AGAIN and "retry-after" in response.headers:
             self.pause = float(response.headers["retry-after"])
         else:
-            self.pause = self._interval
-            if response.status_code != 304:
-                self.rollout = answer(response)
-                self.etag = response.headers.get("etag", UNSET)
+            self.rollout = answer(response)
+            self.etag = response.headers.get("etag", UNSET)
         state = None if self.rollout is None else self.rollout.state
         if state == "completed":
             return True

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import tempfile
 import threading
 import unittest
@@ -44,15 +45,22 @@ def problem(status: int, code: str, **headers: str) -> Answer:
     return status, headers, body
 
 
-def answering(answers: list[Answer], use: Callable[[AuthenticatedClient], Any]) -> tuple[Any, list[tuple[str, str | None]]]:
-    """Calls `use` with a client whose requests get the answers in turn; returns its result and the requests."""
+def answering(answers: list[Answer | None], use: Callable[[AuthenticatedClient], Any]) -> tuple[Any, list[tuple[str, str | None]]]:
+    """Calls `use` with a client whose requests get the answers in turn; returns its result and the requests.
+
+    The connection is cut in place of an answer that is None.
+    """
     requests: list[tuple[str, str | None]] = []
     left = iter(answers)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             requests.append((self.path, self.headers.get("if-none-match")))
-            status, headers, body = next(left)
+            prepared = next(left)
+            if prepared is None:
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            status, headers, body = prepared
             content = b"" if body is None else json.dumps(body).encode()
             self.send_response(status)
             for name, value in headers.items():
@@ -84,6 +92,7 @@ class Waiting(unittest.TestCase):
             rollout("adapting", '"a"'),
             (304, {"etag": '"a"'}, None),
             problem(429, "too_many_requests", retry_after="0"),
+            None,
             rollout("a_state_of_a_newer_service", '"b"'),
             rollout("completed", '"c"'),
         ]
@@ -91,7 +100,7 @@ class Waiting(unittest.TestCase):
             with self.subTest(name):
                 ended, requests = answering(answers, wait)
                 self.assertEqual(ended.state, "completed")
-                self.assertEqual([etag for _, etag in requests], [None, '"a"', '"a"', '"a"', '"b"'])
+                self.assertEqual([etag for _, etag in requests], [None, '"a"', '"a"', '"a"', '"a"', '"b"'])
 
     def test_raises_what_ends_otherwise(self) -> None:
         for name, wait in WAITS.items():

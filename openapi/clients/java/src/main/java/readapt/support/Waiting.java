@@ -1,7 +1,10 @@
 package readapt.support;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.TimeoutException;
 import readapt.client.ApiException;
@@ -16,7 +19,8 @@ public final class Waiting {
   private Waiting() {}
 
   /**
-   * Returns the rollout when it is completed. All its jobs have ended then; how many are ready, its summary says.
+   * Returns the rollout when it is completed. All its jobs have ended then; how many are ready, its summary says. While the service
+   * cannot be reached, it goes on asking.
    *
    * @param interval after how long to ask again, unless the service says when
    * @throws RolloutNotCompletedException if the rollout has failed or was cancelled
@@ -33,7 +37,7 @@ public final class Waiting {
       try {
         var answer = api.getRolloutWithHttpInfo(request.build());
         rollout = answer.getData();
-        request.ifNoneMatch(answer.getHeaders().get("etag").get(0));
+        request.ifNoneMatch(String.join(",", answer.getHeaders().getOrDefault("etag", List.of())));
       } catch (ApiException e) {
         pause = pauseAfter(e, interval);
       }
@@ -58,7 +62,9 @@ public final class Waiting {
 
   /** Returns how long to wait after an answer that brings no rollout, or throws it if asking again would not help. */
   private static Duration pauseAfter(ApiException answer, Duration interval) throws ApiException {
-    if (answer.getCode() == NOT_MODIFIED) {
+    var cause = answer.getCause();
+    var isUnreachable = cause instanceof IOException && !(cause instanceof JsonProcessingException);
+    if (answer.getCode() == NOT_MODIFIED || isUnreachable) {
       return interval;
     }
     if (ASK_AGAIN.contains(answer.getCode())) {

@@ -22,6 +22,9 @@ import readapt.client.ApiClient;
 final class Answers implements AutoCloseable {
   static final ObjectMapper JSON = new ObjectMapper();
 
+  /** In place of a status: the connection is cut. */
+  static final int CUT = 0;
+
   record Answer(int status, Map<String, String> headers, String body) {}
 
   record Request(String path, String ifNoneMatch, String authorization, String body) {}
@@ -62,6 +65,10 @@ final class Answers implements AutoCloseable {
     requests.add(new Request(exchange.getRequestURI().toString(), headers.getFirst("If-None-Match"),
         headers.getFirst("Authorization"), body));
     var next = answers.remove();
+    if (next.status() == CUT) {
+      exchange.close();
+      return;
+    }
     next.headers().forEach(exchange.getResponseHeaders()::set);
     var content = next.body().getBytes(StandardCharsets.UTF_8);
     exchange.sendResponseHeaders(next.status(), content.length == 0 ? -1 : content.length);
