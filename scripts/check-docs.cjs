@@ -1,6 +1,6 @@
 /**
- * Checks that every file that the documentation links to or names by its path exists, and that a test file has the titles that
- * stand in quotation marks behind it. `npm run lint` runs it.
+ * Checks that every file that the documentation links to or names by its path exists, that a test file has the titles that
+ * stand in quotation marks behind it, and that code behind `<!-- code of FILE -->` stands in that file. `npm run lint` runs it.
  */
 const { execFileSync } = require('node:child_process');
 const { existsSync, readFileSync } = require('node:fs');
@@ -9,6 +9,7 @@ const path = require('node:path');
 const LINK = /\]\((?!https?:|mailto:|#)([^)#\s]+)[^)]*\)/g;
 const NAMED =
   /(?<![\w./@-])((?:bench|bin|cli|core|experiments|prisma|scripts|src|test|workers)\/[\w./-]+\.(?:ts|js|cjs|py|sh|sql|prisma|yaml|jsonl))(?![\w*{])/g;
+const CODE = /<!-- code of (\S+) -->\n+```\w*\n([\s\S]*?)\n```/g;
 const TITLED = /`(test\/[\w./-]+\.test\.ts)`: (“[^”]+”(?:, “[^”]+”)*)/g;
 
 const files = execFileSync('git', ['ls-files', '*.md'], { encoding: 'utf8' }).trim().split('\n');
@@ -21,11 +22,27 @@ const problems = files
     const missing = [...new Set([...linked, ...named])].filter((target) => !existsSync(target));
     return [
       ...missing.map((target) => `${file}: ${target} does not exist`),
+      ...[...text.matchAll(CODE)].filter(([, source, code]) => !contains(source, code)).map(notIn(file)),
       ...[...text.matchAll(TITLED)].flatMap(([, test, titles]) => untitled(test, titles, file)),
     ];
   });
 for (const problem of problems) console.error(problem);
 process.exitCode = problems.length > 0 ? 1 : 0;
+
+function notIn(file) {
+  return ([, source, code]) => `${file}: the code that begins with “${code.split('\n')[0].trim()}” is not in ${source}`;
+}
+
+/** Whether a file has these lines, one after the other. All of them may be indented further there. */
+function contains(source, code) {
+  if (!existsSync(source)) return false;
+  const lines = readFileSync(source, 'utf8').split('\n');
+  const wanted = code.split('\n');
+  return lines.some((first, start) => {
+    const indent = /^\s*/.exec(first)[0];
+    return wanted.every((line, i) => lines[start + i] === (line === '' ? '' : indent + line));
+  });
+}
 
 /** Problems with the titles that a page gives of a test file. */
 function untitled(test, titles, file) {

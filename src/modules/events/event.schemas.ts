@@ -63,19 +63,39 @@ export function eventSchema(type: EventType) {
   );
 }
 
-/**
- * A union that `type` tells apart. It describes what is recorded now, and is not what answers are written by: events that a version
- * before or after this one has recorded are served as they are.
- */
-const Event = Type.Unsafe<Event>({
-  title: 'Event',
-  description:
-    'Something that has happened. Later versions of the service add types: pass over those that you do not know.',
+/** The events whose types this version knows, which `type` tells apart. */
+const KnownEvent = Type.Unsafe<Event>({
+  title: 'KnownEvent',
+  description: 'An event of a type that this version of the document describes.',
   oneOf: EVENT_TYPES.map(eventSchema),
   discriminator: {
     propertyName: 'type',
     mapping: Object.fromEntries(EVENT_TYPES.map((type) => [type, `#/components/schemas/${titleOf(type)}`])),
   },
+});
+
+const UnknownEvent = Type.Object(
+  {
+    id: Common.id,
+    sequence: Common.sequence,
+    tenant_id: Common.tenant_id,
+    type: Type.String({ description: 'What has happened.' }),
+    subject_id: Type.String({ description: 'What the event is about.' }),
+    data: Type.Record(Type.String(), Type.Unknown(), { description: 'What events of the type say.' }),
+    occurred_at: Common.occurred_at,
+  },
+  { title: 'UnknownEvent', description: 'An event of a type that another version of the service has added.' },
+);
+
+/**
+ * What clients are generated from. The type that takes everything comes last, because clients try the others first, and events that a
+ * newer version has recorded can be read by it. Answers are not written by this schema: they are served as they were recorded.
+ */
+const Event = Type.Unsafe<Event>({
+  title: 'Event',
+  description:
+    'Something that has happened. Later versions of the service add types: pass over those that you do not know.',
+  anyOf: [KnownEvent, UnknownEvent],
 });
 
 const After = Type.String({

@@ -41,16 +41,26 @@ test('docs/events.md has a row for each type, with its data', async () => {
 interface OpenApi {
   components: {
     schemas: Record<string, { properties: { type: { enum: string[] } } }> & {
-      Event: { oneOf: { $ref: string }[]; discriminator: { propertyName: string; mapping: Record<string, string> } };
+      Event: { anyOf: { $ref: string }[] };
+      KnownEvent: {
+        oneOf: { $ref: string }[];
+        discriminator: { propertyName: string; mapping: Record<string, string> };
+      };
     };
   };
 }
 
 test('the OpenAPI file tells events apart by type, each with a schema of its own', async () => {
   const { schemas } = (JSON.parse(await file('openapi/openapi.json')) as OpenApi).components;
-  const { oneOf, discriminator } = schemas.Event;
+  const { oneOf, discriminator } = schemas.KnownEvent;
   expect(discriminator.propertyName).toBe('type');
   expect(Object.keys(discriminator.mapping)).toEqual(EVENT_TYPES);
   expect(oneOf.map(({ $ref }) => $ref)).toEqual(Object.values(discriminator.mapping));
   for (const type of EVENT_TYPES) expect(schemas[titleOf(type)]!.properties.type.enum).toEqual([type]);
+
+  // Clients try the members in turn, so the one that takes every type has to be the last.
+  expect(schemas.Event.anyOf.map(({ $ref }) => $ref)).toEqual([
+    '#/components/schemas/KnownEvent',
+    '#/components/schemas/UnknownEvent',
+  ]);
 });

@@ -28,6 +28,11 @@ export const SCHEMAS: Readonly<Record<string, Readonly<Record<string, unknown>>>
   LadderRung: { rung: 'fine_tune' },
   LadderCandidate: { rung: 'fine_tune', strategy: 'warm-start' },
   AdapterVersion: { origin: 'adapted', strategy: 'warm-start' },
+  UnknownEvent: {
+    type: 'adapter.of_a_newer_version',
+    subject_id: 'adp_0199f3a0-1c52-7b44-9a3e-5d0c7f1e2a07',
+    data: { reason: 'new' },
+  },
   Adapter: { pinned_base_model_version_id: null },
   CreatedAdapter: { pinned_base_model_version_id: null },
   UpdatedAdapter: { pinned_base_model_version_id: null },

@@ -1,0 +1,49 @@
+package readapt
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+)
+
+// ProblemError says that the service has refused a request. Problem.Code says why, for programs; Problem.Detail says it for people.
+type ProblemError struct {
+	Status  int
+	Problem Problem
+}
+
+func (e *ProblemError) Error() string {
+	return fmt.Sprintf("%d %s: %s", e.Status, e.Problem.Code, e.Problem.Detail)
+}
+
+// Answer is what all generated answers have in common.
+type Answer interface {
+	StatusCode() int
+	GetBody() []byte
+}
+
+// Check returns err if the request could not be sent, a *ProblemError if the service has refused it, and nil if it was answered.
+func Check(answer Answer, err error) error {
+	if err != nil {
+		return err
+	}
+	status := answer.StatusCode()
+	if status >= 200 && status < 300 {
+		return nil
+	}
+	refused := &ProblemError{Status: status}
+	if json.Unmarshal(answer.GetBody(), &refused.Problem) != nil {
+		return fmt.Errorf("status %d without a problem", status)
+	}
+	return refused
+}
+
+// Connect returns a client that sends an API key with every request. url is the origin of the service.
+func Connect(url, key string, options ...ClientOption) (*ClientWithResponses, error) {
+	sendKey := WithRequestEditorFn(func(_ context.Context, request *http.Request) error {
+		request.Header.Set("Authorization", "Bearer "+key)
+		return nil
+	})
+	return NewClientWithResponses(url, append(options, sendKey)...)
+}

@@ -1,0 +1,20 @@
+"""What the generated package `readapt_client` leaves to be written by hand: errors, waiting, pages and archives."""
+
+from .answers import ApiProblem, answer
+from .archives import ChecksumError, adapter_archive, async_file, verify_archive
+from .pages import items, items_async
+from .waiting import RolloutNotCompletedError, wait_for_rollout, wait_for_rollout_async
+
+__all__ = [
+    "ApiProblem",
+    "ChecksumError",
+    "RolloutNotCompletedError",
+    "adapter_archive",
+    "answer",
+    "async_file",
+    "items",
+    "items_async",
+    "verify_archive",
+    "wait_for_rollout",
+    "wait_for_rollout_async",
+]

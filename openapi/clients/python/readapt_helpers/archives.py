@@ -1,0 +1,61 @@
+"""Adapters travel as uncompressed tar archives of PEFT folders."""
+
+import asyncio
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
+
+from readapt_client.types import File
+
+CHUNK_BYTES = 1 << 16
+
+
+class ChecksumError(Exception):
+    """An archive does not contain what its digest says."""
+
+
+def adapter_archive(folder: str | Path) -> io.BytesIO:
+    """Returns the files of a PEFT folder as the archive that is uploaded."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for file in sorted(Path(folder).iterdir()):
+            tar.add(file, arcname=file.name, recursive=False)
+    archive.seek(0)
+    return archive
+
+
+def async_file(content: BinaryIO) -> File:
+    """Returns what is uploaded by a program that uses asyncio, which cannot send an open file as it is."""
+    return File(payload=_AsyncContent(content))  # type: ignore[arg-type]
+
+
+class _AsyncContent:
+    def __init__(self, content: BinaryIO) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while chunk := await asyncio.to_thread(self._content.read, CHUNK_BYTES):
+            yield chunk
+
+
+def verify_archive(path: str | Path, digest: str) -> None:
+    """Compares a downloaded archive with the `digest` of its adapter version. Raises ChecksumError if they differ."""
+    found = _folder_digest(Path(path))
+    if found != digest:
+        raise ChecksumError(f"{path} has the digest {found}, expected {digest}")
+
+
+def _folder_digest(path: Path) -> str:
+    """SHA-256 of a heading and a line `["path",bytes,"sha256"]` for each file, in the order of the paths."""
+    lines = []
+    with tarfile.open(path, mode="r:") as tar:
+        for entry in (member for member in tar if member.isfile()):
+            name = entry.name.split("/", 1)[-1]
+            sha256 = hashlib.file_digest(tar.extractfile(entry), "sha256").hexdigest()
+            lines.append((name, json.dumps([name, entry.size, sha256], separators=(",", ":"), ensure_ascii=False) + "\n"))
+    text = "readapt folder 1\n" + "".join(line for _, line in sorted(lines))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
