@@ -1,0 +1,34 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { brotliCompress, gzip } from 'node:zlib';
+import react from '@vitejs/plugin-react';
+import { defineConfig, type Plugin } from 'vite';
+
+/** A running service, for `npm run dev`. */
+const service = process.env.READAPT_URL ?? 'http://127.0.0.1:8420';
+
+export default defineConfig({
+  plugins: [react(), compressed()],
+  build: { target: 'es2022', modulePreload: { polyfill: false } },
+  server: { proxy: Object.fromEntries(['/v1', '/docs', '/openapi.json'].map((prefix) => [prefix, service])) },
+});
+
+/** Writes each asset also as gzip and brotli, so that the service has nothing to compress. */
+function compressed(): Plugin {
+  return {
+    name: 'compressed',
+    apply: 'build',
+    async writeBundle({ dir = 'dist' }) {
+      const folder = path.join(dir, 'assets');
+      const names = (await readdir(folder)).filter((name) => /\.(js|css|svg)$/.test(name));
+      await Promise.all(names.map((name) => compress(path.join(folder, name))));
+    },
+  };
+}
+
+async function compress(file: string): Promise<void> {
+  const bytes = await readFile(file);
+  await writeFile(`${file}.gz`, await promisify(gzip)(bytes, { level: 9 }));
+  await writeFile(`${file}.br`, await promisify(brotliCompress)(bytes));
+}
