@@ -2,7 +2,15 @@ import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
   {
-    ignores: ['.venv/', 'node_modules/', 'src/generated/', 'coverage/', 'dist/', 'test/fixtures/', 'examples/**/*.py'],
+    ignores: [
+      '.venv/',
+      'node_modules/',
+      '**/generated/',
+      'coverage/',
+      '**/dist/',
+      'test/fixtures/',
+      'examples/**/*.py',
+    ],
   },
   ...tseslint.configs.recommended,
   {

@@ -10,6 +10,8 @@ const service = process.env.READAPT_URL ?? 'http://127.0.0.1:8420';
 
 export default defineConfig({
   plugins: [react(), compressed()],
+  // The sources of the client, so that nothing has to be built before the dashboard is.
+  resolve: { alias: { '@readapt/client': path.resolve(import.meta.dirname, '../openapi/clients/typescript/src/index.ts') } },
   build: { target: 'es2022', modulePreload: { polyfill: false } },
   server: { proxy: Object.fromEntries(['/v1', '/docs', '/openapi.json'].map((prefix) => [prefix, service])) },
 });

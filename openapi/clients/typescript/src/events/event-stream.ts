@@ -1,0 +1,72 @@
+import { SECURITY, type ReadaptClient } from '../create-client.ts';
+import type { Event } from '../generated/types.gen.ts';
+import { readBlocks } from './server-sent-events.ts';
+
+/** Whose events a stream has; those of everything that the key may see if nothing is named. */
+export interface EventSource {
+  /** Only events of this rollout and its jobs. */
+  readonly rolloutId?: string;
+  /** Only events of this job. */
+  readonly jobId?: string;
+}
+
+interface StreamOptions extends EventSource {
+  readonly client: ReadaptClient;
+  /** The position after which events are sent, where `lastId` names none. */
+  readonly after?: string;
+  /** The last `id` that an earlier connection has received. */
+  readonly lastId: string | null;
+  readonly signal: AbortSignal;
+}
+
+export interface StreamMessage {
+  /** The position up to which the stream has come. */
+  readonly id: string;
+  /** Null in the message that opens the stream, and in heartbeats. */
+  readonly event: Event | null;
+}
+
+/** A connection on which nothing comes for so long is given up, in milliseconds. The service shows itself every 15 seconds. */
+const SILENCE_MS = 45_000;
+
+/**
+ * Reads one connection to its end.
+ *
+ * @throws ProblemError if the service refuses it; the network's fault if it is cut or falls silent
+ */
+export async function* readStream(options: StreamOptions): AsyncGenerator<StreamMessage, void> {
+  const silence = new AbortController();
+  const giveUp = (): void => silence.abort(new TypeError(`nothing came for ${SILENCE_MS / 1000} seconds`));
+  let timer = setTimeout(giveUp, SILENCE_MS);
+  try {
+    const body = await open(options, AbortSignal.any([options.signal, silence.signal]));
+    for await (const { id, data } of readBlocks(body)) {
+      clearTimeout(timer);
+      timer = setTimeout(giveUp, SILENCE_MS);
+      if (id !== null) yield { id, event: data === null ? null : (JSON.parse(data) as Event) };
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function open(options: StreamOptions, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+  const { client, after, lastId } = options;
+  const { data } = await client.get<ReadableStream<Uint8Array>, unknown, true>({
+    ...addressOf(options),
+    ...(after === undefined ? {} : { query: { after } }),
+    headers: { accept: 'text/event-stream', ...(lastId === null ? {} : { 'last-event-id': lastId }) },
+    security: SECURITY,
+    parseAs: 'stream',
+    fetch: client.fetchOnce,
+    throwOnError: true,
+    signal,
+  });
+  return data;
+}
+
+function addressOf({ rolloutId, jobId }: EventSource): { url: string; path?: { id: string } } {
+  if (jobId !== undefined) return { url: '/v1/jobs/{id}/events/stream', path: { id: jobId } };
+  if (rolloutId !== undefined) return { url: '/v1/rollouts/{id}/events/stream', path: { id: rolloutId } };
+  return { url: '/v1/events/stream' };
+}

@@ -1,0 +1,60 @@
+import type { ReadaptClient } from '../create-client.ts';
+import { backoffMs, sleep } from '../delays.ts';
+import { ProblemError } from '../errors.ts';
+import type { Event } from '../generated/types.gen.ts';
+import { readStream, type EventSource } from './event-stream.ts';
+
+export interface FollowEventsOptions extends EventSource {
+  readonly client: ReadaptClient;
+  /** The position after which the events begin: a `sequence`, or `0` for the oldest one that is kept. By default from now on. */
+  readonly after?: string;
+  /** Ends the stream. */
+  readonly signal?: AbortSignal;
+  /** Called with true when a connection is open, and with false when it is gone. */
+  readonly onConnection?: (isOpen: boolean) => void;
+}
+
+const BACKOFF = { firstDelayMs: 1000, maxDelayMs: 30_000 };
+/** Refusals that a later attempt may not meet. */
+const TRANSIENT_STATUSES = new Set([408, 429, 500, 502, 503, 504]);
+
+/**
+ * Follows events as they happen, and goes on where it was when the connection is interrupted: nothing is missed and nothing comes
+ * twice. It ends by its signal, by an error, or when the loop around it is left.
+ *
+ * @throws ProblemError if the service refuses for good, for example `unauthorized`, `not_found`, or `position_expired`, which says from
+ *   where events are kept; the reason of the signal
+ */
+export async function* followEvents(options: FollowEventsOptions): AsyncGenerator<Event, void> {
+  const { onConnection, ...stream } = options;
+  const left = new AbortController();
+  const signal = options.signal === undefined ? left.signal : AbortSignal.any([options.signal, left.signal]);
+  let lastId: string | null = null;
+  try {
+    for (let failures = 0; ; failures++) {
+      let delayMs = 0;
+      try {
+        for await (const { id, event } of readStream({ ...stream, lastId, signal })) {
+          if (failures !== -1) onConnection?.(true);
+          failures = -1;
+          lastId = id;
+          if (event !== null) yield event;
+        }
+      } catch (error) {
+        signal.throwIfAborted();
+        delayMs = delayAfter(error);
+      }
+      if (failures === -1) onConnection?.(false);
+      await sleep(delayMs + backoffMs(BACKOFF, Math.max(1, failures + 1)), signal);
+    }
+  } finally {
+    left.abort();
+  }
+}
+
+/** How long the service asks to wait after it has refused a connection, or 0 after a fault of the network. */
+function delayAfter(error: unknown): number {
+  if (!(error instanceof ProblemError)) return 0;
+  if (!TRANSIENT_STATUSES.has(error.status)) throw error;
+  return error.retryAfterMs ?? 0;
+}

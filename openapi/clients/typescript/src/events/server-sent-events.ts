@@ -1,0 +1,37 @@
+/** A block of a stream. Those that only say how far the stream has come have no `data`. */
+export interface StreamBlock {
+  readonly id: string | null;
+  readonly data: string | null;
+}
+
+/**
+ * Reads server-sent events (WHATWG HTML, section 9.2) as far as this service sends them. Common parsers keep back blocks without
+ * data, whose `id` is the position from which a client goes on that has not seen an event yet.
+ */
+export async function* readBlocks(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamBlock, void> {
+  const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
+  let text = '';
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      // What is cut off in the middle of a block counts as not received.
+      if (done) return;
+      const blocks = (text + value).split('\n\n');
+      text = blocks.pop()!;
+      yield* blocks.map(parseBlock);
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+function parseBlock(block: string): StreamBlock {
+  let id: string | null = null;
+  const data: string[] = [];
+  for (const line of block.split('\n')) {
+    const [, field, value] = /^(\w+): ?(.*)$/.exec(line) ?? [];
+    if (field === 'id') id = value!;
+    if (field === 'data') data.push(value!);
+  }
+  return { id, data: data.length === 0 ? null : data.join('\n') };
+}

@@ -1,0 +1,77 @@
+import { backoffMs, retryAfterMs, sleep, type Backoff } from './delays.ts';
+import { ConnectionError } from './errors.ts';
+
+export interface RetryOptions extends Backoff {
+  /** After this time no further attempt is begun, in milliseconds. 0 switches retries off. */
+  readonly maxElapsedMs: number;
+}
+
+export const DEFAULT_RETRIES: RetryOptions = { firstDelayMs: 300, maxDelayMs: 10_000, maxElapsedMs: 60_000 };
+
+/** Answers after which the same request may succeed. The last two are those of proxies whose service is away. */
+const TRANSIENT_STATUSES = new Set([429, 503, 502, 504]);
+/** Problems with such a status that only the operator of the service can mend. */
+const PERMANENT_CODES = new Set(['secret_key_missing', 'approval_secret_missing']);
+
+/**
+ * Makes a `fetch` that repeats a request after a network fault, after 429, 502, 503 and 504, and while an earlier attempt with the
+ * same idempotency key is still at work. A POST gets an `Idempotency-Key` that all its attempts share, so that it takes effect
+ * once; the service's other methods may be repeated as they are.
+ */
+export function retryingFetch(fetchOnce: typeof fetch, options: RetryOptions): typeof fetch {
+  return async (input, init) => {
+    const request = new Request(input, init);
+    if (request.method === 'POST' && !request.headers.has('idempotency-key')) {
+      request.headers.set('idempotency-key', randomKey());
+    }
+    const started = Date.now();
+    for (let attempts = 1; ; attempts++) {
+      const outcome = await attempt(fetchOnce, request);
+      if ('response' in outcome && !(await isTransient(outcome.response))) return outcome.response;
+      const delayMs = delayAfter(outcome, options, attempts);
+      if (Date.now() + delayMs - started >= options.maxElapsedMs) {
+        if ('response' in outcome) return outcome.response;
+        throw new ConnectionError(request, attempts, outcome.fault);
+      }
+      await sleep(delayMs, request.signal);
+    }
+  };
+}
+
+/** A key that no other request has. `crypto.randomUUID` is missing on pages that were loaded by plain HTTP. */
+export function randomKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+type Outcome = { readonly response: Response } | { readonly fault: unknown };
+
+async function attempt(fetchOnce: typeof fetch, request: Request): Promise<Outcome> {
+  try {
+    return { response: await withWholeJson(await fetchOnce(request.clone())) };
+  } catch (fault) {
+    if (request.signal.aborted) throw fault;
+    return { fault };
+  }
+}
+
+/** Reads JSON to its end, so that a connection which is cut in the middle of it counts as a fault. */
+async function withWholeJson(response: Response): Promise<Response> {
+  if (!/json$/.test(response.headers.get('content-type')?.split(';')[0] ?? '')) return response;
+  const { status, statusText, headers } = response;
+  return new Response(await response.text(), { status, statusText, headers });
+}
+
+async function isTransient(response: Response): Promise<boolean> {
+  const inProgress = response.status === 409 && response.headers.has('retry-after');
+  if (!inProgress && !TRANSIENT_STATUSES.has(response.status)) return false;
+  const problem = (await response
+    .clone()
+    .json()
+    .catch(() => null)) as { code?: string } | null;
+  return problem?.code === undefined || !PERMANENT_CODES.has(problem.code);
+}
+
+function delayAfter(outcome: Outcome, options: RetryOptions, attempts: number): number {
+  const asked = 'response' in outcome ? retryAfterMs(outcome.response) : null;
+  return asked === null ? backoffMs(options, attempts) : asked + backoffMs(options, 1);
+}

@@ -1,0 +1,57 @@
+import type { Job, Rollout } from '../generated/types.gen.ts';
+import { JobNotReadyError, RolloutNotCompletedError } from './errors.ts';
+import { waitUntil, type WaitOptions } from './wait-until.ts';
+
+export interface WaitForRolloutOptions extends WaitOptions<Rollout> {
+  readonly id: string;
+  /** Whether a pause ends the waiting, which somebody has to lift; by default it does not. */
+  readonly untilPaused?: boolean;
+}
+
+export interface WaitForJobOptions extends WaitOptions<Job> {
+  readonly id: string;
+}
+
+/**
+ * Waits until a rollout is completed. All its adaptations have ended then; whether each is ready, its `summary` says.
+ *
+ * @throws RolloutNotCompletedError with the rollout if it fails or is cancelled, or is paused and `untilPaused` is set;
+ *   WaitTimeoutError; ProblemError; the reason of the signal
+ */
+export async function waitForRollout({ id, untilPaused, ...options }: WaitForRolloutOptions): Promise<Rollout> {
+  const rollout = await waitUntil(
+    {
+      url: '/v1/rollouts/{id}',
+      id,
+      events: { rolloutId: id },
+      isOver: ({ state }: Rollout) => isEndOfRollout(state) || (untilPaused === true && state === 'paused'),
+    },
+    options,
+  );
+  if (rollout.state !== 'completed') throw new RolloutNotCompletedError(rollout);
+  return rollout;
+}
+
+/**
+ * Waits until a job has published a version that is ready.
+ *
+ * @throws JobNotReadyError with the job if it ends otherwise; WaitTimeoutError; ProblemError; the reason of the signal
+ */
+export async function waitForJob({ id, ...options }: WaitForJobOptions): Promise<Job> {
+  const job = await waitUntil(
+    { url: '/v1/jobs/{id}', id, events: { jobId: id }, isOver: ({ state }: Job) => isEndOfJob(state) },
+    options,
+  );
+  if (job.state !== 'ready') throw new JobNotReadyError(job);
+  return job;
+}
+
+/** Whether a rollout in this state has ended. */
+export function isEndOfRollout(state: Rollout['state']): boolean {
+  return state === 'completed' || state === 'failed' || state === 'cancelled';
+}
+
+/** Whether a job in this state has ended. One that is not ready can be retried. */
+export function isEndOfJob(state: Job['state']): boolean {
+  return state === 'ready' || state === 'not_ready' || state === 'failed' || state === 'cancelled';
+}

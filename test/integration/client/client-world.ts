@@ -1,0 +1,29 @@
+import type { AddressInfo } from 'node:net';
+import { createClient, type ReadaptClient } from '../../../openapi/clients/typescript/src/index.ts';
+import { createTestApp, type TestApp } from '../support/index.ts';
+import { openRelay, type Relay } from './relay.ts';
+
+export interface ClientWorld {
+  readonly app: TestApp;
+  /** Everything that the clients send goes through it. */
+  readonly relay: Relay;
+  /** A client with the operator's key, or another one. */
+  client(key?: string): ReadaptClient;
+  close(): Promise<void>;
+}
+
+/** The real service, listening, behind a relay that can cut connections. */
+export async function createClientWorld(): Promise<ClientWorld> {
+  const app = await createTestApp();
+  await app.app.listen({ port: 0, host: '127.0.0.1' });
+  const relay = await openRelay((app.app.server.address() as AddressInfo).port);
+  return {
+    app,
+    relay,
+    client: (apiKey = app.operatorKey) => createClient({ baseUrl: relay.origin, apiKey }),
+    close: async () => {
+      await relay.close();
+      await app.close();
+    },
+  };
+}
