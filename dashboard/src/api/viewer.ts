@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { whoami, type Whoami } from '@readapt/client';
+import { whoami, type Caller } from '@readapt/client';
 import { client } from './client.ts';
 
 /** Whose key it is. It does not change while a session lasts. */
@@ -9,8 +9,12 @@ export const viewerQuery = {
   staleTime: Number.POSITIVE_INFINITY,
 };
 
-export interface Viewer extends Whoami {
+export interface Viewer {
+  /** Whether it is a key of the operator, who sees all tenants. */
   readonly isOperator: boolean;
+  /** The tenant, for people; null for an operator. */
+  readonly tenantName: string | null;
+  readonly tenantId: string | null;
   /** Whether the key may write what an operator writes: rollouts, base models, workers. */
   readonly operates: boolean;
   /** Whether the key may change what belongs to its tenant, such as adapters and jobs. An operator may as well. */
@@ -24,9 +28,7 @@ export function useViewer(): Viewer {
   return toViewer(data);
 }
 
-export function toViewer(who: Whoami): Viewer {
-  const isOperator = who.kind === 'operator';
-  const operates = isOperator && !who.read_only;
-  const ofTenant = who.scopes.some((scope) => scope === 'tenant:write' || scope === 'tenant:admin');
-  return { ...who, isOperator, operates, writes: operates || ofTenant };
+export function toViewer(who: Caller): Viewer {
+  const { is_operator: isOperator, read_only: readOnly, tenant_id: tenantId, tenant_name: tenantName } = who;
+  return { isOperator, tenantId, tenantName, operates: isOperator && !readOnly, writes: !readOnly };
 }

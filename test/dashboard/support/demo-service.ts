@@ -1,9 +1,13 @@
-import { once } from 'node:events';
-import { createApiClient, type Job, type Rollout } from '../../../cli/demo/api-client.ts';
 import { FAMILY, familyPath, FLEET } from '../../../cli/demo/fleet.ts';
-import { followRollout } from '../../../cli/demo/follow-rollout.ts';
 import { registerFleet } from '../../../cli/demo/register-fleet.ts';
 import { startLocalStack } from '../../../cli/stack/local-stack.ts';
+import {
+  createApiKey,
+  createBaseModelVersion,
+  createClient,
+  listJobs,
+  waitForRollout,
+} from '../../../openapi/clients/typescript/src/index.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 
 /** A service whose fleet has been carried over to version 2, with what a test needs to look at it. */
@@ -19,14 +23,16 @@ export interface DemoService {
   /** The rollout to version 2, which has ended. */
   readonly rolloutId: string;
   /** Its adaptations and controls. */
-  readonly jobs: readonly { readonly id: string; readonly adapterName: string; readonly kind: string; readonly state: string }[];
+  readonly jobs: readonly DemoJob[];
   /** The identifiers of the adapters by their names, such as `review-sentiment`. */
   readonly adapterIds: Readonly<Record<string, string>>;
 }
 
-interface Accepted {
-  readonly rollout: Rollout;
-  readonly base_model_version: { readonly id: string };
+interface DemoJob {
+  readonly id: string;
+  readonly adapterName: string;
+  readonly kind: string;
+  readonly state: string;
 }
 
 /** Starts the service with a worker on a new data folder, and rolls version 2 out. It takes most of a minute on two cores. */
@@ -41,37 +47,37 @@ export async function startDemoService(dataDir: string): Promise<{ demo: DemoSer
     { worker: true },
   );
   try {
-    return { demo: await fill(stack.url, stack.operatorKey!), stop: () => stack.stop() };
+    return { demo: await rollOutVersionTwo(stack.url, stack.operatorKey!), stop: () => stack.stop() };
   } catch (error) {
     await stack.stop();
     throw error;
   }
 }
 
-async function fill(url: string, operatorKey: string): Promise<DemoService> {
+async function rollOutVersionTwo(url: string, operatorKey: string): Promise<DemoService> {
   const fleet = await registerFleet({ origin: url, operatorKey, fleet: FLEET, log: () => undefined });
-  const { operator, baseModelId, firstVersion } = fleet;
-  const reader = await operator.post<{ key: string }>('/v1/api-keys', { name: 'wall', scopes: ['operator:read'] });
-  const accepted = await operator.post<Accepted>(`/v1/base-models/${baseModelId}/versions`, {
-    version: '2',
-    path: familyPath('v2'),
-    rollout: { control: 'sample', control_fraction: 0.2, seed: 1 },
+  const client = createClient({ baseUrl: url, apiKey: operatorKey });
+  const reader = await createApiKey({ client, body: { name: 'wall', scopes: ['operator:read'] } });
+  const accepted = await createBaseModelVersion({
+    client,
+    path: { model: fleet.baseModelId },
+    body: {
+      version: '2',
+      path: familyPath('v2'),
+      rollout: { control: 'sample', control_fraction: 0.2, seed: 1 },
+    },
   });
-  await untilEnded(url, operatorKey, accepted.rollout.id);
-  const { data: jobs } = await operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${accepted.rollout.id}&limit=200`);
+  const { id: rolloutId } = await waitForRollout({ client, id: accepted.rollout!.id });
+  const { data: jobs } = await listJobs({ client, query: { rollout_id: rolloutId, limit: 200 } });
   return {
     url,
     operatorKey,
     readerKey: reader.key,
     tenantKeys: Object.fromEntries(fleet.tenantKeys),
-    baseModelId,
-    versionIds: { first: firstVersion.id, second: accepted.base_model_version.id },
-    rolloutId: accepted.rollout.id,
+    baseModelId: fleet.baseModelId,
+    versionIds: { first: fleet.firstVersion.id, second: accepted.base_model_version.id },
+    rolloutId,
     jobs: jobs.map(({ id, adapter_name: adapterName, kind, state }) => ({ id, adapterName, kind, state })),
     adapterIds: Object.fromEntries([...fleet.adapters].map(([id, { adapter }]) => [adapter, id])),
   };
-}
-void once; void followRollout;
-async function untilEnded(url: string, key: string, rolloutId: string): Promise<void> {
-  void createApiClient; void url; void key; void rolloutId;
 }

@@ -43,7 +43,9 @@ export default function SignInPage() {
             </Heading>
             {ended === 'refused' && signIn.isIdle && (
               <Callout.Root color="amber" role="alert">
-                <Callout.Text>The service no longer takes the key: it has expired or was revoked. Enter another one.</Callout.Text>
+                <Callout.Text>
+                  The service no longer takes the key: it has expired or was revoked. Enter another one.
+                </Callout.Text>
               </Callout.Root>
             )}
             <form onSubmit={submit}>
@@ -81,8 +83,8 @@ function KeyField({ value, change }: { value: string; change: (key: string) => v
         mt="1"
       />
       <Text as="p" id={`${id}-help`} size="2" color="gray" mt="2">
-        An operator sees the whole fleet, a tenant what belongs to it; a key with <code>operator:read</code> suits a screen on a
-        wall. The key stays in this tab until it is closed or you sign out.
+        An operator sees the whole fleet, a tenant what belongs to it; a key with <code>operator:read</code> suits a
+        screen on a wall. The key stays in this tab until it is closed or you sign out.
       </Text>
     </>
   );

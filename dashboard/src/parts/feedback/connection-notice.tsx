@@ -15,8 +15,8 @@ export function ConnectionNotice() {
           <Container size="4" px="4" py="2">
             <Text size="2">
               <LightningBoltIcon aria-hidden /> The service does not answer since{' '}
-              <Time value={new Date(lostAt).toISOString()} />. What you see was read before. The page goes on by itself when it
-              answers again.
+              <Time value={new Date(lostAt).toISOString()} />. What you see was read before. The page goes on by itself
+              when it answers again.
             </Text>
           </Container>
         </div>

@@ -43,9 +43,14 @@ export function AsJson({ paths }: { paths: readonly string[] }) {
 function Answer({ path }: { path: string }) {
   const query = useQuery({
     queryKey: ['as-json', path],
-    queryFn: ({ signal }) => client.get<{ 200: unknown }, unknown, true, 'data'>({
-      url: path, signal, throwOnError: true, responseStyle: 'data', security: [{ scheme: 'bearer', type: 'http' }],
-    }),
+    queryFn: ({ signal }) =>
+      client.get<{ 200: unknown }, unknown, true, 'data'>({
+        url: path,
+        signal,
+        throwOnError: true,
+        responseStyle: 'data',
+        security: [{ scheme: 'bearer', type: 'http' }],
+      }),
   });
   return (
     <section aria-label={`GET ${path}`}>

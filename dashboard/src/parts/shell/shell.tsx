@@ -57,7 +57,7 @@ export function Shell() {
 }
 
 function Whose({ viewer }: { viewer: Viewer }) {
-  const owner = viewer.isOperator ? 'Operator' : (viewer.tenant_name ?? viewer.tenant_id);
+  const owner = viewer.isOperator ? 'Operator' : (viewer.tenantName ?? viewer.tenantId);
   return (
     <Text size="2" color="gray" truncate>
       {owner}

@@ -53,7 +53,14 @@ export function DataTable<T>(props: DataTableProps<T>) {
   const all = table.getRowModel().rows;
   return (
     <div>
-      <div ref={scroller} className="data-table" style={{ maxHeight: height }} tabIndex={0} role="region" aria-label={label}>
+      <div
+        ref={scroller}
+        className="data-table"
+        style={{ maxHeight: height }}
+        tabIndex={0}
+        role="region"
+        aria-label={label}
+      >
         <table aria-label={label} aria-rowcount={loadMore === undefined ? rows.length + 1 : -1}>
           <colgroup>
             {columns.map(({ id, width = 140 }) => (
@@ -62,7 +69,9 @@ export function DataTable<T>(props: DataTableProps<T>) {
           </colgroup>
           <thead>
             <tr aria-rowindex={1}>
-              {table.getHeaderGroups()[0]?.headers.map((header) => <HeaderCell key={header.id} header={header} />)}
+              {table.getHeaderGroups()[0]?.headers.map((header) => (
+                <HeaderCell key={header.id} header={header} />
+              ))}
             </tr>
           </thead>
           <tbody>

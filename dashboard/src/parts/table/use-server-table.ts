@@ -1,10 +1,4 @@
-import {
-  rowSortingFeature,
-  tableFeatures,
-  useTable,
-  type ColumnDef,
-  type SortingState,
-} from '@tanstack/react-table';
+import { rowSortingFeature, tableFeatures, useTable, type ColumnDef, type SortingState } from '@tanstack/react-table';
 import { useMemo, type ReactNode } from 'react';
 
 /** What a column has besides what the library knows of it. */
@@ -56,7 +50,13 @@ export function useServerTable<T>({ columns, rows, rowId, sort, onSort }: Server
   });
 }
 
-function toDefinition<T>({ id, header, cell, sort, align = 'start' }: Column<T>): ColumnDef<typeof features, T & AnyRow> {
+function toDefinition<T>({
+  id,
+  header,
+  cell,
+  sort,
+  align = 'start',
+}: Column<T>): ColumnDef<typeof features, T & AnyRow> {
   return {
     id,
     header,

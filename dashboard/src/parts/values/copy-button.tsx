@@ -15,7 +15,14 @@ export function CopyButton({ text, what }: { text: string; what: string }) {
   const copy = () => void navigator.clipboard.writeText(text).then(() => setCopied(true));
   return (
     <>
-      <IconButton size="1" variant="ghost" color="gray" aria-label={`Copy ${what}`} title={`Copy ${what}`} onClick={copy}>
+      <IconButton
+        size="1"
+        variant="ghost"
+        color="gray"
+        aria-label={`Copy ${what}`}
+        title={`Copy ${what}`}
+        onClick={copy}
+      >
         {copied ? <CheckIcon aria-hidden /> : <CopyIcon aria-hidden />}
       </IconButton>
       <span role="status" className="unseen">
