@@ -6,6 +6,7 @@ import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
 import { interruptible } from '../interruption.ts';
 import { UsageError } from '../errors.ts';
 import { createTemporaryFolder } from '../folders.ts';
+import { buildDashboardOnce } from '../stack/dashboard.ts';
 import { startLocalStack, type LocalStack } from '../stack/local-stack.ts';
 import type { Rollout } from './api-client.ts';
 import { FAMILY, familyPath, FLEET } from './fleet.ts';
@@ -49,6 +50,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     REDIS_URL: '',
   });
   say(`data folder ${dataDir}`);
+  if (options.keep && config.dashboard) await buildDashboardOnce(say);
   say('starting PostgreSQL, API, worker and training process …');
   try {
     return await interruptible((signal) => withStack(config, signal, options));
@@ -70,6 +72,15 @@ async function withStack(config: Config, signal: AbortSignal, options: DemoOptio
   }
 }
 
+/** Prints the dashboard's address with a key that only reads, so that the rollout can be watched. */
+async function showDashboard(url: string, { operator }: RegisteredFleet): Promise<void> {
+  const { key } = await operator.post<{ key: string }>('/v1/api-keys', {
+    name: 'dashboard',
+    scopes: ['operator:read'],
+  });
+  say(`dashboard, with a key that only reads: ${url}/#key=${key}`);
+}
+
 /** Checks this before the work, so that the report is not lost after it. */
 async function requireWritableFile(file: string): Promise<void> {
   const folder = path.dirname(path.resolve(file));
@@ -84,6 +95,7 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
     throw new Error('the data folder is not new: its operator key was shown at an earlier start');
   say(`API at ${stack.url} (documentation at ${stack.url}/docs)`);
   const fleet = await registerFleet({ origin: stack.url, operatorKey: stack.operatorKey, fleet: FLEET, log: say });
+  if (options.keep && config.dashboard) await showDashboard(stack.url, fleet);
   say('the worker measures the imported adapters while nothing else is to be done …');
   if (!(await untilMeasured(fleet, signal))) say('it has not measured all of them: their jobs will');
   const story = { control: options.control ?? 'none', seed: options.seed, signal, say } as const;

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import fastifyStatic from '@fastify/static';
@@ -8,6 +9,13 @@ import { AppError } from '../lib/errors.ts';
 
 /** Where `npm run build` puts the dashboard. */
 const BUILT = packagePath('dashboard', 'dist');
+
+const PAGE = 'index.html';
+
+/** Whether there is a dashboard to serve. A checkout has none until it is built. */
+export function isDashboardBuilt(): boolean {
+  return existsSync(path.join(BUILT, PAGE));
+}
 
 /** The page of each of these paths is the dashboard's own; what stands below it is decided in the browser. */
 export const DASHBOARD_PATHS = ['sign-in', 'rollouts', 'jobs', 'base-model-versions', 'adapters', 'workers'] as const;
@@ -45,7 +53,7 @@ export default async function dashboard(app: FastifyInstance, { folder = BUILT }
 }
 
 async function sendPage(reply: FastifyReply, folder: string): Promise<FastifyReply> {
-  const html = await readFile(path.join(folder, 'index.html'), 'utf8').catch(notBuilt);
+  const html = await readFile(path.join(folder, PAGE), 'utf8').catch(notBuilt);
   const nonce = randomBytes(16).toString('base64');
   return reply
     .header('cache-control', 'no-cache')
