@@ -5,6 +5,7 @@ import type { Config } from './config/config.ts';
 import adapterRoutes from './modules/adapters/adapter.routes.ts';
 import currentVersionRoutes from './modules/adapters/current/current-version.routes.ts';
 import apiKeyRoutes from './modules/api-keys/api-key.routes.ts';
+import callerRoutes from './modules/api-keys/caller.routes.ts';
 import auditRoutes from './modules/audit/audit.routes.ts';
 import { createAuthenticator } from './modules/api-keys/index.ts';
 import baseModelRoutes from './modules/base-models/base-model.routes.ts';
@@ -13,13 +14,16 @@ import deletionRoutes from './modules/deletion/deletion.routes.ts';
 import undeleteRoutes from './modules/deletion/undelete.routes.ts';
 import eventStreamRoutes from './modules/events/event-stream.routes.ts';
 import eventRoutes from './modules/events/event.routes.ts';
+import evolutionRoutes from './modules/evolutions/evolution.routes.ts';
 import exportRoutes from './modules/export/export.routes.ts';
 import forecastRoutes from './modules/forecasts/forecast.routes.ts';
 import healthRoutes from './modules/health/health.routes.ts';
 import byFilterRoutes from './modules/jobs/by-filter/by-filter.routes.ts';
 import jobRoutes from './modules/jobs/job.routes.ts';
 import ladderRoutes from './modules/jobs/ladder/ladder.routes.ts';
+import overviewRoutes from './modules/overview/overview.routes.ts';
 import quotaRoutes from './modules/quotas/quota.routes.ts';
+import distributionRoutes from './modules/reports/distribution/distribution.routes.ts';
 import reportRoutes from './modules/reports/report.routes.ts';
 import rollbackRoutes from './modules/rollbacks/rollback.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
@@ -32,6 +36,7 @@ import workerRoutes from './modules/workers/worker.routes.ts';
 import { answerInTurn } from './plugins/answers-in-turn.ts';
 import auth from './plugins/auth.ts';
 import confinement from './plugins/confinement.ts';
+import { useCors } from './plugins/cors.ts';
 import dashboard from './plugins/dashboard.ts';
 import etag from './plugins/etag.ts';
 import eventStreams from './plugins/event-streams.ts';
@@ -52,6 +57,7 @@ const MODULES: readonly ModulePlugin[] = [
   rollbackRoutes,
   forecastRoutes,
   reportRoutes,
+  distributionRoutes,
   jobRoutes,
   byFilterRoutes,
   ladderRoutes,
@@ -61,7 +67,10 @@ const MODULES: readonly ModulePlugin[] = [
   tenantRoutes,
   quotaRoutes,
   apiKeyRoutes,
+  callerRoutes,
   baseModelRoutes,
+  evolutionRoutes,
+  overviewRoutes,
   datasetRoutes,
   adapterRoutes,
   currentVersionRoutes,
@@ -96,6 +105,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
   useTypeBoxValidation(app);
   useProblems(app);
   useJsonBodies(app);
+  await useCors(app, config.corsOrigins);
   await app.register(requestLog);
   await app.register(tracing, { tracing: deps.tracing ?? NO_TRACING });
   await app.register(metrics, { registry: deps.metrics });

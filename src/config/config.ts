@@ -45,7 +45,6 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   const quotas = readQuotas(env, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   const config = Value.Parse(ConfigSchema, values);
-  for (const list of [config.allowedRoots, config.secretKeys, config.webhookAllowedRanges, config.approvalSecrets])
-    Object.freeze(list);
+  for (const value of Object.values(config)) if (Array.isArray(value)) Object.freeze(value);
   return Object.freeze({ ...config, quotas });
 }

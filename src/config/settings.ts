@@ -2,6 +2,7 @@ import path from 'node:path';
 import Type, { type Static } from 'typebox';
 import { DEVICE_CHOICE_PATTERN, DEVICE_EXPECTED, type DeviceChoice } from '../../core/options/devices.ts';
 import { INT8_CACHE_GB, PRECISION_SETTINGS } from '../../core/options/precisions.ts';
+import { ORIGIN_PATTERN, ORIGINS_EXPECTED, parseOrigins } from './cors-origins.ts';
 import { INT8_CACHE_VARIABLE } from './int8-cache-size.ts';
 import { MEMORY_VARIABLE, parseMemory } from './memory-setting.ts';
 import {
@@ -83,6 +84,8 @@ export const ConfigSchema = Type.Object({
   rowSecurity: Type.Enum(ROW_SECURITY),
   /** Number of requests per minute that one tenant, or one key of the operator, may make. */
   rateLimitPerMinute: Type.Integer({ minimum: 1 }),
+  /** Origins whose scripts may use the API from a browser; none by default. */
+  corsOrigins: Type.Array(Type.String({ pattern: ORIGIN_PATTERN }), { maxItems: 100 }),
   /** Largest number of streams of events that an API process keeps open, and that of one tenant, or of one key of the operator. */
   eventStreams: Type.Integer({ minimum: 1, maximum: 100_000 }),
   tenantEventStreams: Type.Integer({ minimum: 1, maximum: 100_000 }),
@@ -268,6 +271,7 @@ export const SETTINGS: Readonly<Record<keyof PlainConfig, Setting>> = {
     parse: asInteger,
     expected: 'an integer of at least 1',
   },
+  corsOrigins: { variable: 'READAPT_CORS_ORIGINS', fallback: [], parse: parseOrigins, expected: ORIGINS_EXPECTED },
   eventStreams: {
     variable: EVENT_STREAMS_VARIABLE,
     fallback: 1000,

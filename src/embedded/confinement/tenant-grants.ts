@@ -10,7 +10,7 @@ const EVENT = ['id', 'transaction_id', 'tenant_id', 'type', 'subject_id', 'data'
 const AUDIT_ENTRY = [
   ...['id', 'tenant_id', 'actor', 'key_id', 'operation', 'subject_id', 'before', 'after', 'request_id'],
 ];
-const ADAPTER_SETTINGS = ['dataset_id', 'labels', 'pinned_base_model_version_id', 'approval'];
+const ADAPTER_SETTINGS = ['dataset_id', 'gate', 'labels', 'pinned_base_model_version_id', 'approval'];
 /** What a cancellation changes. */
 const CANCELLED_JOB = [
   ...[

@@ -187,8 +187,13 @@ export function createAdapterRepository(db: Database) {
     /** @param settings those that change, by their names in the API */
     async setSettings(id: string, settings: Omit<UpdateAdapter, 'dataset_id'>, tx: Transaction): Promise<void> {
       if (Object.keys(settings).length === 0) return;
-      const { pinned_base_model_version_id: pin, ...others } = settings;
-      const data = { ...others, ...(pin !== undefined && { pinnedBaseModelVersionId: pin }) };
+      const { pinned_base_model_version_id: pin, gate, ...others } = settings;
+      const json = gate as Prisma.InputJsonObject | undefined;
+      const data = {
+        ...others,
+        ...(json !== undefined && { gate: json }),
+        ...(pin !== undefined && { pinnedBaseModelVersionId: pin }),
+      };
       await tx.adapter.update({ where: { id }, data, select: { id: true } });
     },
 

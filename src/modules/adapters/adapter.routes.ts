@@ -72,12 +72,12 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       onRequest: requireScope('tenant:write'),
       config: { problems: [409] },
       schema: {
-        ...operation('updateAdapter', "Change an adapter's dataset, its labels, its pin or its approval"),
+        ...operation('updateAdapter', "Change an adapter's dataset, its gate, its labels, its pin or its approval"),
         description:
           'Labels take the place of all that it had. A pin and an approval concern jobs that are planned from now on; jobs that exist ' +
           'go on until they are cancelled. With another dataset, the next rollout measures the adapter on the new rows, also what ' +
-          'it did before. Without a dataset, its jobs fail (`dataset_missing`). While a job of it waits or runs, its dataset stays ' +
-          '(409 `adapter_in_use`). A dataset that is known to have no gate row in a slice that the gate names is refused (422 ' +
+          'it did before. Without a dataset, its jobs fail (`dataset_missing`). While a job of it waits or runs, its dataset and ' +
+          'its gate stay (409 `adapter_in_use`). A dataset that is known to have no gate row in a slice that the gate names is refused (422 ' +
           '`unknown_slice`). `gate_advice` says what the gate rows of the new one can certify.',
         params: AdapterParams,
         body: UpdateAdapter,

@@ -73,6 +73,7 @@ export const UpdateAdapter = Type.Object(
     dataset_id: Type.Optional(
       Nullable(Id('dataset', 'The dataset that it has from now on; null takes its dataset away.')),
     ),
+    gate: Type.Optional(GateRule),
     labels: Type.Optional(labelsOf({ description: 'All labels that it has from now on, in place of those before.' })),
     pinned_base_model_version_id: Type.Optional(Pin),
     approval: Type.Optional(Approval),

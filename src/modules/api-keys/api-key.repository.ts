@@ -37,6 +37,8 @@ export function createApiKeyRepository(db: Database) {
     },
     find: (id: string, tenantId: string | undefined, tx: Queryable = db) =>
       tx.apiKey.findFirst({ where: { id, tenantId } }),
+    findWithOwner: (id: string, tenantId: string | null, tx: Queryable = db) =>
+      tx.apiKey.findFirst({ where: { id, tenantId }, include: { tenant: { select: { name: true } } } }),
     /** The keys of deleted tenants are not found. */
     findByPrefixes: (prefixes: string[], tx: Queryable = db) =>
       readRows<Prisma.ApiKeyGetPayload<object>>(

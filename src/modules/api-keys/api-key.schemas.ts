@@ -40,6 +40,22 @@ export const CreatedApiKey = Type.Object(
 );
 export type CreatedApiKey = Static<typeof CreatedApiKey>;
 
+export const Caller = Type.Object(
+  {
+    key_id: properties.id,
+    name: Type.String({ description: 'The name of the key.' }),
+    is_operator: Type.Boolean({ description: 'Whether it is a key of the operator, who sees all tenants.' }),
+    read_only: Type.Boolean({ description: 'Whether it can be used for reading only.' }),
+    tenant_id: properties.tenant_id,
+    tenant_name: Nullable(Type.String({ description: 'The name of the owner; null for an operator key.' })),
+    scopes: properties.scopes,
+    created_at: Timestamp,
+    expires_at: Nullable(Timestamp),
+  },
+  { title: 'Caller', description: 'Whose key a request has, and what it may do.' },
+);
+export type Caller = Static<typeof Caller>;
+
 export const CreateApiKey = Type.Object(
   {
     name: Type.String({ minLength: 1, maxLength: 100 }),

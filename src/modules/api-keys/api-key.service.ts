@@ -2,7 +2,7 @@ import { withTransaction, type Database, type Transaction } from '../../lib/data
 import { AppError, conflict, notFound, unprocessable } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
-import { isOperatorScope, OPERATOR_SCOPE } from '../../lib/principal.ts';
+import { isAdmitted, isOperatorScope, OPERATOR_SCOPE, type Principal } from '../../lib/principal.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import type { QuotaLimits } from '../../config/quotas.ts';
@@ -15,6 +15,7 @@ import { recordCommand } from './record-command.ts';
 import {
   DEFAULT_OVERLAP_MS,
   type ApiKey,
+  type Caller,
   type CreateApiKey,
   type CreatedApiKey,
   type ListApiKeys,
@@ -69,6 +70,25 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
         throw notFound('tenant', query.tenant_id);
       }
       return toPage(await keys.page(query, scope ?? query.tenant_id), query, toApiKey);
+    },
+
+    /** The caller whose key a request has. @throws AppError 404 for a key that was removed meanwhile */
+    async caller(principal: Principal): Promise<Caller> {
+      const tenantId = principal.kind === 'tenant' ? principal.tenantId : null;
+      const row = await keys.findWithOwner(principal.keyId, tenantId);
+      if (row === null) throw notFound('API key', principal.keyId);
+      const { id, name, scopes, created_at, expires_at } = toApiKey(row);
+      return {
+        key_id: id,
+        name,
+        is_operator: tenantId === null,
+        read_only: !isAdmitted(principal, tenantId === null ? OPERATOR_SCOPE : 'tenant:write', false),
+        tenant_id: tenantId,
+        tenant_name: row.tenant?.name ?? null,
+        scopes,
+        created_at,
+        expires_at,
+      };
     },
 
     /**

@@ -53,7 +53,7 @@ const Phase = Type.Object({
   share: Nullable(Type.Number({ description: 'Its part of the time to readiness of all ready jobs together.' })),
 });
 
-const Speedup = Type.Object(
+export const Speedup = Type.Object(
   {
     pairs: Type.Integer({ description: 'Adaptations that are ready and whose control is, too.' }),
     median: Nullable(Type.Number()),

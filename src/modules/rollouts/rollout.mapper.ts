@@ -1,8 +1,9 @@
 import { toTimestamp } from '../../lib/schemas.ts';
 import { showError } from '../../lib/shown-error.ts';
+import { adviceOf, type RolloutEvolution } from '../evolutions/index.ts';
 import { withoutAddress } from '../jobs/index.ts';
 import type { CountRow, EvolutionRow, RolloutRow, SummaryRow } from './rollout.repository.ts';
-import type { Rollout, RolloutEvolution, RolloutOptions } from './rollout.schemas.ts';
+import type { Rollout, RolloutOptions } from './rollout.schemas.ts';
 
 /** What an answer shows of other tables. Counts and summary are already confined to what the caller may see. */
 export interface RolloutParts {
@@ -79,14 +80,8 @@ function wavesOf({ options, wave, waveLimits, awaitingApproval }: RolloutRow): R
   return { released: wave, total: (limits?.length ?? 0) + 1, awaiting_approval: awaitingApproval };
 }
 
-/** Shows incompatible versions as advice too, with their differences as reasons. */
 function toEvolution({ old_base_model_version_id, state, drift, advice, differences }: EvolutionRow): RolloutEvolution {
-  if (state !== 'failed')
-    return { old_base_model_version_id, state, drift, advice: advice as RolloutEvolution['advice'] };
-  const reasons = (differences ?? []).map(({ field, old, new: next }) => {
-    return { code: `differs:${field}`, message: `${field}: ${JSON.stringify(old)} → ${JSON.stringify(next)}` };
-  });
-  return { old_base_model_version_id, state, drift, advice: { verdict: 'incompatible', reasons } };
+  return { old_base_model_version_id, state, drift, advice: adviceOf(state, advice, differences) };
 }
 
 function byState(counts: readonly CountRow[], kind: CountRow['kind']): Record<string, number> {

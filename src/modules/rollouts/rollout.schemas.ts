@@ -5,6 +5,7 @@ import { optionalJobOptions } from '../../../core/options/job-settings.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { sortOf } from '../../lib/sorting.ts';
 import { ErrorOf, Id, Name, Nullable, severalOf, Timestamp } from '../../lib/schemas.ts';
+import { RolloutEvolution } from '../evolutions/index.ts';
 import { MAX_LEARNING_RATE, RolloutPolicy } from '../jobs/index.ts';
 import { ROLLOUT_STATES } from './rollout.states.ts';
 
@@ -99,26 +100,6 @@ const Summary = Type.Object(
   { title: 'RolloutSummary' },
 );
 
-const Evolution = Type.Object(
-  {
-    old_base_model_version_id: Id('baseModelVersion', 'The version that adapters come from.'),
-    state: Type.Enum(['pending', 'ready', 'failed'] as const),
-    drift: Nullable(
-      Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖ over all modules that adapters can change.' }),
-    ),
-    advice: Nullable(
-      Type.Object({
-        verdict: Type.Enum(['reuse', 'revert', 'search', 'retrain', 'incompatible'] as const, {
-          description: 'What is likely to work for adapters of that version. Jobs follow their own strategy and gate.',
-        }),
-        reasons: Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
-      }),
-    ),
-  },
-  { title: 'RolloutEvolution' },
-);
-export type RolloutEvolution = Static<typeof Evolution>;
-
 export const Rollout = Type.Object(
   {
     id: Id('rollout'),
@@ -193,7 +174,7 @@ export const Rollout = Type.Object(
     jobs: countsOf('adaptation jobs'),
     controls: countsOf('controls'),
     summary: Summary,
-    evolutions: Type.Array(Evolution, {
+    evolutions: Type.Array(RolloutEvolution, {
       description: 'What changed from each version that adapters come from, as far as it is analyzed.',
     }),
     accepted_at: Timestamp,

@@ -10,7 +10,8 @@ export function useAllowedMethods(app: FastifyInstance): (path: string) => strin
   app.addHook('onRoute', ({ url, method }) => {
     const route = routes.get(url) ?? { pattern: patternOf(url), methods: new Set<string>() };
     routes.set(url, route);
-    for (const name of [method].flat()) route.methods.add(name);
+    // OPTIONS is there for every path where CORS is on, and for none of its own.
+    for (const name of [method].flat()) if (name !== 'OPTIONS') route.methods.add(name);
   });
   return (path) => {
     const found = [...routes.values()].filter(({ pattern }) => pattern.test(path));

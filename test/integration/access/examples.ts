@@ -108,10 +108,15 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   getAdapter: withId('adp'),
   getAdapterVersion: withVersion,
   getAtRisk: ({ baseModelVersionId }) => ({ path: { id: baseModelVersionId } }),
+  getAttention: plain,
   getBaseModel: ({ baseModel }) => ({ path: { model: baseModel.name } }),
   getBaseModelVersion: ({ baseModelVersionId }) => ({ path: { id: baseModelVersionId } }),
   getCurrentVersion: withCurrent,
   getDataset: withId('dst'),
+  getEvolution: async ({ addEvolution, baseModelVersionId }) => ({
+    path: { id: await addEvolution(baseModelVersionId) },
+  }),
+  getFleet: ({ baseModel }) => ({ path: { model: baseModel.name } }),
   getForecastOfRollout: async (world) => {
     const { rolloutId } = await withForecast(world);
     return { path: { id: rolloutId } };
@@ -128,6 +133,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   },
   getTenant: withId('ten'),
   getTenantQuotas: withId('ten'),
+  getTtrDistribution: ({ rolloutId }) => ({ path: { id: rolloutId } }),
   getTtrReport: plain,
   getWebhookEndpoint: withId('whe'),
   getWorker: withWorker,
@@ -144,6 +150,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   listBaseModels: plain,
   listDatasets: plain,
   listEvents: plain,
+  listEvolutions: ({ baseModelVersionId }) => ({ path: { id: baseModelVersionId } }),
   listJobEvents: withId('job'),
   listJobMetrics: withId('job'),
   listJobs: plain,
@@ -199,4 +206,5 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     return { ...withCurrent(world, caller), body };
   },
   setTenantQuotas: (_world, { owner }) => ({ path: { id: owner.owned.ten }, body: {} }),
+  whoami: plain,
 };

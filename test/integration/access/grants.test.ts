@@ -18,7 +18,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   adapters: {
     SELECT: ALL,
     INSERT: ALL,
-    UPDATE: 'approval dataset_id deleted_at labels name pinned_base_model_version_id',
+    UPDATE: 'approval dataset_id deleted_at gate labels name pinned_base_model_version_id',
   },
   anchor_outcomes: {},
   api_keys: { SELECT: ALL, INSERT: ALL, UPDATE: 'expires_at revoked_at' },

@@ -7,7 +7,10 @@ import { admits, exampleOf, INCLUDES, send } from './requests.ts';
 import { createAccessWorld, type AccessWorld } from './world.ts';
 
 /** What docs/security.md says of the gateways' scope, and what needs no key at all. */
-const FOR_GATEWAYS = ['downloadAdapterVersion', 'getAdapter', 'getAdapterVersion', 'getCurrentVersion', 'listAdapters'];
+const FOR_GATEWAYS = [
+  ...['downloadAdapterVersion', 'getAdapter', 'getAdapterVersion', 'getCurrentVersion', 'listAdapters'],
+  'whoami',
+];
 const WITHOUT_KEY = ['getHealth', 'getReadiness'];
 
 const operations = readOperations();

@@ -41,6 +41,8 @@ export interface AccessWorld {
   folders: { base: string; adapter: string };
   /** Inserts another version of the base model. */
   addBaseModelVersion(): Promise<string>;
+  /** Adds an evolution to the version, from another one. */
+  addEvolution(baseModelVersionId: string): Promise<string>;
   addRollout(baseModelVersionId: string): Promise<string>;
   /** Adds a rollout of two waves, of which the second waits for an approval. */
   addWaitingRollout(baseModelVersionId: string): Promise<string>;
@@ -76,6 +78,11 @@ export async function createAccessWorld({ rowSecurity = true } = {}): Promise<Ac
     });
     return id;
   };
+  const addEvolution = async (newBaseModelVersionId: string): Promise<string> => {
+    const oldBaseModelVersionId = await addBaseModelVersion();
+    const data = { id: newId('evolution'), oldBaseModelVersionId, newBaseModelVersionId };
+    return (await db.evolution.create({ data })).id;
+  };
   const addRollout = async (baseModelVersionId: string): Promise<string> => {
     const { id } = await db.rollout.create({ data: { id: newId('rollout'), baseModelVersionId, options: {} } });
     return id;
@@ -109,6 +116,7 @@ export async function createAccessWorld({ rowSecurity = true } = {}): Promise<Ac
     other,
     ...base,
     addBaseModelVersion,
+    addEvolution,
     addRollout,
     ...additionsTo(service),
     addWaitingRollout,

@@ -190,3 +190,35 @@ test('a dataset without gate rows in a slice that the gate names is refused, unl
   expect((await send('GET', `/v1/datasets/${datasetId}`)).body).toMatchObject({ gate_slices: null });
   expect((await give(datasetId)).status).toBe(200);
 });
+
+test('another gate holds for the next rollout, and has the latest version measured if it compares with it', async () => {
+  const gate = { kind: 'relative', margin: 0.05, confidence: 0.9 };
+  const give = (value: object) => send('PATCH', `/v1/adapters/${adapterId}`, { gate: value });
+  await app.db.adapter.update({ where: { id: adapterId }, data: { metric: 'accuracy' } });
+  const changed = await give(gate);
+  expect(changed).toMatchObject({ status: 200, body: { gate, dataset_id: datasetId } });
+  expect((await send('GET', `/v1/adapters/${adapterId}`)).body).toMatchObject({ gate });
+  expect(await app.db.outcomeRequest.count({ where: { tenantId } })).toBe(1);
+  await give(gate);
+  const events = await app.db.event.findMany({ where: { subjectId: adapterId, type: 'adapter.updated' } });
+  expect(
+    events.map(({ data }) => data),
+    'nothing changes the second time',
+  ).toEqual([{ gate: changed.body.gate }]);
+
+  expect(await give({ kind: 'relative', margin: 2 })).toMatchObject({ status: 422, body: { code: 'invalid_gate' } });
+  const slices = [{ name: 'nowhere', margin: 0.1 }];
+  const more = await upload();
+  const both = await send('PATCH', `/v1/adapters/${adapterId}`, { dataset_id: more, gate: { ...gate, slices } });
+  expect(both).toMatchObject({ status: 422, body: { code: 'unknown_slice', slice: 'nowhere' } });
+  expect((await send('GET', `/v1/adapters/${adapterId}`)).body).toMatchObject({ gate, dataset_id: datasetId });
+});
+
+test('the gate stays while a job needs it', async () => {
+  const job = await plan();
+  const gate = { kind: 'absolute', target: 0.9 };
+  const refused = await send('PATCH', `/v1/adapters/${adapterId}`, { gate });
+  expect(refused).toMatchObject({ status: 409, body: { code: 'adapter_in_use', job_id: job.id } });
+  await send('POST', `/v1/jobs/${job.id}/cancel`);
+  expect(await send('PATCH', `/v1/adapters/${adapterId}`, { gate })).toMatchObject({ status: 200, body: { gate } });
+});

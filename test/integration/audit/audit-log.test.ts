@@ -191,10 +191,16 @@ Object.assign(
       actor: 'tenant',
       given: async () => (await world.createAdapter(name())).id,
       run: (id) =>
-        tenant('PATCH', `/v1/adapters/${id}`, { dataset_id: null, labels: { tier: 'gold' }, approval: 'tenant' }),
+        tenant('PATCH', `/v1/adapters/${id}`, {
+          ...{ dataset_id: null, labels: { tier: 'gold' }, approval: 'tenant' },
+          gate: { kind: 'absolute', target: 3 },
+        }),
       entry: {
-        before: { dataset_id: expect.any(String), labels: {}, approval: 'none' },
-        after: { dataset_id: null, labels: { tier: 'gold' }, approval: 'tenant' },
+        before: { dataset_id: expect.any(String), labels: {}, approval: 'none', gate: expect.any(Object) },
+        after: {
+          ...{ dataset_id: null, labels: { tier: 'gold' }, approval: 'tenant' },
+          gate: expect.objectContaining({ kind: 'absolute', target: 3 }),
+        },
       },
     },
     setCurrentVersion: {

@@ -71,6 +71,9 @@ const STATEMENTS = [
    FROM generate_series(1, ${2 * LARGE}) n`,
   `INSERT INTO evolutions (id, old_base_model_version_id, new_base_model_version_id)
    SELECT ${id('evo', 'n')}, ${id('bmv', 'n')}, ${id('bmv', 'n + 1')} FROM generate_series(1, ${LARGE}) n`,
+  // One version has evolutions from many others.
+  `INSERT INTO evolutions (id, old_base_model_version_id, new_base_model_version_id)
+   SELECT ${id('evo', `n + ${LARGE}`)}, ${id('bmv', 'n + 10')}, ${id('bmv', '3')} FROM generate_series(1, 100) n`,
   `INSERT INTO datasets (id, tenant_id, name, artifact_digest, rows, bytes, splits)
    SELECT ${id('dst', 'n')}, ${tenantOf('n')}, 'data-' || n, 'none', 1, 1,
      '{"training": 1, "search": 0, "gate": 0}' FROM generate_series(1, ${2 * LARGE}) n`,

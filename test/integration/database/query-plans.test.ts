@@ -69,6 +69,7 @@ const LISTS: Record<string, string[]> = {
   '/v1/api-keys': ['', 'tenant_id=TENANT'],
   '/v1/base-models': [''],
   '/v1/base-models/{model}/versions': [''],
+  '/v1/base-model-versions/{id}/evolutions': [''],
   '/v1/datasets': ['', 'tenant_id=TENANT', 'name=data-1', 'tenant_id=TENANT&name=data-1'],
   '/v1/adapters': [
     '',
@@ -164,6 +165,7 @@ const CURSORS = Object.keys(LISTS).filter(
 
 function subjectOf(path: string): string {
   if (path.startsWith('/v1/webhook-endpoints')) return large.endpoint;
+  if (path.startsWith('/v1/base-model-versions')) return large.nextBaseModelVersion;
   return path.startsWith('/v1/adapters') ? large.adapter : large.job;
 }
 

@@ -40,6 +40,8 @@ describe('a value that cannot be used', () => {
     ['READAPT_WEBHOOK_RETENTION_DAYS', '3', '"3"', '4 to 36500 .days., or off'],
     ['READAPT_WEBHOOK_ALLOWED_RANGES', '10.0.0.0/33', '"10.0.0.0/33"', 'such as 10.20.0.0/16'],
     ['READAPT_WEBHOOK_ALLOWED_RANGES', 'localhost', '"localhost"', 'such as 10.20.0.0/16'],
+    ['READAPT_CORS_ORIGINS', 'https://fleet.example.com/', '"https://fleet.example.com/"', 'such as https://fleet'],
+    ['READAPT_CORS_ORIGINS', 'fleet.example.com', '"fleet.example.com"', 'such as https://fleet'],
     ['READAPT_SECRET_KEY', 'hunter2', 'not usable', '32 random bytes in base64'],
     ['READAPT_APPROVAL_SECRET', `whsec_${'A'.repeat(33)}`, 'not usable', 'whsec_'],
     ['READAPT_APPROVAL_SECRET', 'hunter2', 'not usable', 'whsec_'],

@@ -76,6 +76,18 @@ describe('kill −TERM of npm ends the stack in order', () => {
   });
 });
 
+describe('kill −TERM of npm while the service is still loaded', () => {
+  test.each(['npm run', 'npx'] as const)('%s', { timeout: 90_000 }, async (launcher) => {
+    const running = start(folder, ['serve', '--no-worker'], { launcher });
+    await eventually('Node loads the command', async () =>
+      (await processesOf(folder)).some(({ command }) => /^\S*node \S*readapt(\.js)? serve/.test(command)),
+    );
+    running.child.kill('SIGTERM');
+    await running.ended;
+    await everythingEnds(40_000);
+  });
+});
+
 describe('a killed demo leaves no process and no folder', () => {
   const demo = ['demo', '--control', 'none'];
 

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { GateRule } from '../../../../core/options/gates.ts';
+import type { MetricName } from '../../../../core/options/metrics.ts';
 import type { Transaction } from '../../../lib/database.ts';
 import { conflict, notFound, unprocessable } from '../../../lib/errors.ts';
 import type { RecordChange } from '../../../lib/record-change.ts';
@@ -8,7 +9,7 @@ import type { createDatasetRepository } from '../../datasets/index.ts';
 import { recordEvent } from '../../events/index.ts';
 import { requestOutcomesOfLatest, type AdapterRow, type createAdapterRepository } from '../adapter.repository.ts';
 import type { UpdateAdapter } from '../adapter.schemas.ts';
-import { checkSlices } from '../gate.ts';
+import { checkGate, checkSlices } from '../gate.ts';
 
 interface UpdateDependencies {
   readonly adapters: ReturnType<typeof createAdapterRepository>;
@@ -29,8 +30,8 @@ interface RequestedUpdate {
  * if none does.
  *
  * @returns the owner of the adapter
- * @throws AppError 404, 409 `adapter_in_use` for another dataset while a job has not ended, 422 `unknown_slice` or
- *   `base_model_version_not_found`
+ * @throws AppError 404, 409 `adapter_in_use` for another dataset or gate while a job has not ended, 422 `invalid_gate`,
+ *   `unknown_slice` or `base_model_version_not_found`
  */
 export async function updateAdapter(
   tx: Transaction,
@@ -44,10 +45,13 @@ export async function updateAdapter(
   const { tenantId } = adapter;
   const { before, after } = changesOf(settingsOf(adapter), given);
   if (Object.keys(after).length === 0) return tenantId;
-  const { dataset_id: datasetId, ...others } = after;
-  if (datasetId !== undefined) await giveDataset(tx, deps, adapter, { datasetId, jobId: job?.id ?? null });
+  const { dataset_id: _datasetId, ...others } = after;
+  const changesTask = 'dataset_id' in after || 'gate' in after;
+  if (changesTask) await changeTask(tx, deps, adapter, { ...after, jobId: job?.id ?? null });
   await requirePin(models, { ...adapter, pin: others.pinned_base_model_version_id }, tx);
   await adapters.setSettings(id, others, tx);
+  // What is measured ahead depends on both.
+  if (changesTask) await requestOutcomesOfLatest(tx, id);
   await recordEvent(tx, { tenantId, type: 'adapter.updated', subjectId: id, data: after });
   await recordChange(tx, { tenantId, subjectId: id, before, after });
   return tenantId;
@@ -59,6 +63,7 @@ type Settings = Required<UpdateAdapter>;
 function settingsOf(row: AdapterRow): Settings {
   return {
     dataset_id: row.datasetId,
+    gate: row.gate as unknown as GateRule,
     labels: row.labels as Settings['labels'],
     pinned_base_model_version_id: row.pinnedBaseModelVersionId,
     approval: row.approval as Settings['approval'],
@@ -72,30 +77,37 @@ function changesOf(now: Settings, given: UpdateAdapter): { before: UpdateAdapter
   return { before: pick(now), after: pick(given) };
 }
 
-/** @param jobId a job that still needs the dataset before, or null */
-async function giveDataset(
+interface ChangedTask extends Pick<UpdateAdapter, 'dataset_id' | 'gate'> {
+  /** A job that still needs what was before, or null. */
+  readonly jobId: string | null;
+}
+
+/** Checks another dataset or gate, and gives the adapter the dataset. */
+async function changeTask(
   tx: Transaction,
   { adapters, datasets }: UpdateDependencies,
-  { id, tenantId, gate }: AdapterRow,
-  { datasetId, jobId }: { datasetId: string | null; jobId: string | null },
+  adapter: AdapterRow,
+  { dataset_id: given, gate = adapter.gate as unknown as GateRule, jobId }: ChangedTask,
 ): Promise<void> {
+  const { id, tenantId } = adapter;
+  const datasetId = given === undefined ? adapter.datasetId : given;
   const find = async () => {
     if (datasetId === null) return null;
     const found = await datasets.find(datasetId, tenantId, tx);
     if (found === null) throw notFound('dataset', datasetId);
     return found;
   };
+  checkGate(adapter.metric as MetricName, gate);
   const dataset = await find();
-  if (dataset !== null) checkSlices(gate as unknown as GateRule, dataset);
+  if (dataset !== null) checkSlices(gate, dataset);
   if (jobId !== null) throw adapterInUse(id, jobId);
-  await adapters.setDataset(id, datasetId, tx);
+  if (given !== undefined) await adapters.setDataset(id, given, tx);
   // A deletion of the dataset waits for this transaction, or has ended since the dataset was found.
   await find();
-  await requestOutcomesOfLatest(tx, id);
 }
 
 function adapterInUse(id: string, jobId: string) {
-  const message = `adapter ${id} is being carried over with its dataset by job ${jobId}: cancel the job, or wait for its end`;
+  const message = `adapter ${id} is being carried over with its dataset and its gate by job ${jobId}: cancel the job, or wait for its end`;
   return conflict('adapter_in_use', message, { job_id: jobId });
 }
 

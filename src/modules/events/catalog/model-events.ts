@@ -43,6 +43,7 @@ export const MODEL_EVENTS = {
   }),
   'adapter.updated': describeEvent('An adapter has other settings; those that are left out stay as they were.', {
     dataset_id: Type.Optional(Nullable(Id('dataset'))),
+    gate: Type.Optional(ObjectLike('The gate, as `Adapter` describes it.')),
     labels: Type.Optional(labelsOf({ description: 'All labels of the adapter.' })),
     pinned_base_model_version_id: Type.Optional(Nullable(Id('baseModelVersion'))),
     approval: Type.Optional(Type.Enum(['none', 'tenant'] as const)),

@@ -1,0 +1,38 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { ModuleOptions } from '../../app-dependencies.ts';
+import { PageQuery, pageOf } from '../../lib/pagination.ts';
+import { requireScope } from '../../plugins/auth.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
+import { BaseModelVersionParams, Evolution, EvolutionEntry, EvolutionParams } from './evolution.schemas.ts';
+import { createEvolutionService } from './evolution.service.ts';
+
+const operation = operationsOf('Base models');
+
+const evolutionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
+  app.get(
+    '/base-model-versions/:id/evolutions',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        ...operation('listEvolutions', 'List what changed from earlier versions to a base model version, newest first'),
+        params: BaseModelVersionParams,
+        querystring: PageQuery,
+        response: { 200: pageOf(EvolutionEntry) },
+      },
+    },
+    ({ db, params, query }) => createEvolutionService({ db }).listTo(params.id, query),
+  );
+  app.get(
+    '/evolutions/:id',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        ...operation('getEvolution', 'Get what changed between two base model versions, by layer and module'),
+        params: EvolutionParams,
+        response: { 200: Evolution },
+      },
+    },
+    ({ db, params }) => createEvolutionService({ db }).get(params.id),
+  );
+};
+export default evolutionRoutes;

@@ -1,0 +1,2 @@
+export { adviceOf, type StoredDifference } from './advice.ts';
+export { RolloutEvolution } from './evolution.schemas.ts';
