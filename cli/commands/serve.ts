@@ -34,7 +34,6 @@ export function register(program: Command): void {
 
 async function serve(options: ServeOptions): Promise<void> {
   const { loadConfig } = await import('../../src/config/config.ts');
-  const { isDashboardBuilt } = await import('../../src/plugins/dashboard.ts');
   const { BUILD_COMMAND } = await import('../stack/dashboard.ts');
   const { startLocalStack } = await import('../stack/local-stack.ts');
   const config = loadConfig({
@@ -50,7 +49,8 @@ async function serve(options: ServeOptions): Promise<void> {
     keepOperatorKey: keyFile === null ? undefined : (key) => writePrivateFile(keyFile, `${key}\n`),
   });
   const lines = [`readapt serves ${stack.url} (documentation: ${stack.url}/docs)`];
-  if (config.dashboard && !isDashboardBuilt())
+  if (stack.dashboardUrl !== null) lines.push(`dashboard: ${stack.dashboardUrl}`);
+  else if (config.dashboard)
     lines.push(`the dashboard is not built in this checkout: ${BUILD_COMMAND} makes it, also while the service runs`);
   if (stack.operatorKey !== null) {
     lines.push(

@@ -95,7 +95,7 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
     throw new Error('the data folder is not new: its operator key was shown at an earlier start');
   say(`API at ${stack.url} (documentation at ${stack.url}/docs)`);
   const fleet = await registerFleet({ origin: stack.url, operatorKey: stack.operatorKey, fleet: FLEET, log: say });
-  if (options.keep && config.dashboard) await showDashboard(stack.url, fleet);
+  if (options.keep && stack.dashboardUrl !== null) await showDashboard(stack.dashboardUrl, fleet);
   say('the worker measures the imported adapters while nothing else is to be done …');
   if (!(await untilMeasured(fleet, signal))) say('it has not measured all of them: their jobs will');
   const story = { control: options.control ?? 'none', seed: options.seed, signal, say } as const;

@@ -1,5 +1,3 @@
-import type { Query } from '@tanstack/react-query';
-
 /** How much slower a page asks that nobody looks at. */
 const HIDDEN_FACTOR = 10;
 
@@ -17,7 +15,7 @@ interface Polling<T> {
 export function polled<T>({ every, until }: Polling<T>) {
   return {
     refetchIntervalInBackground: true,
-    refetchInterval: ({ state }: Query<T, Error, T, readonly unknown[]>): number | false => {
+    refetchInterval: ({ state }: { state: { data?: T | undefined } }): number | false => {
       if (state.data !== undefined && until?.(state.data) === true) return false;
       return document.hidden ? every * HIDDEN_FACTOR : every;
     },

@@ -72,7 +72,7 @@ async function rollOutVersionTwo(url: string, operatorKey: string): Promise<Demo
   return {
     url,
     operatorKey,
-    readerKey: reader.key,
+    readerKey: reader.key!,
     tenantKeys: Object.fromEntries(fleet.tenantKeys),
     baseModelId: fleet.baseModelId,
     versionIds: { first: fleet.firstVersion.id, second: accepted.base_model_version.id },

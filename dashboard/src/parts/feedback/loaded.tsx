@@ -1,5 +1,4 @@
 import { Callout, Flex, Skeleton, Text } from '@radix-ui/themes';
-import type { UseQueryResult } from '@tanstack/react-query';
 import { useEffect, useState, type ReactNode } from 'react';
 import { ProblemCallout } from './problem-callout.tsx';
 
@@ -7,7 +6,7 @@ import { ProblemCallout } from './problem-callout.tsx';
 const SLOW_MS = 3000;
 
 interface LoadedProps<T> {
-  readonly query: Pick<UseQueryResult<T>, 'data' | 'error' | 'refetch'>;
+  readonly query: { readonly data: T | undefined; readonly error: unknown; readonly refetch: () => unknown };
   /** What is loaded, for a sentence: `the rollout`. */
   readonly what: string;
   /** Height of the place that it will take, in pixels, so that the page does not jump (default 120). */
@@ -50,11 +49,12 @@ export function Loading({ what, height = 120 }: { what: string; height?: number 
     return () => clearTimeout(timer);
   }, []);
   return (
-    <Skeleton height={`${height}px`} aria-busy>
-      <Text role="status" size="2">
-        {slow ? `Still loading ${what}. This takes longer than usual.` : `Loading ${what}…`}
+    <Flex direction="column" gap="2" aria-busy>
+      <Skeleton height={`${height}px`} />
+      <Text role="status" size="2" color="gray">
+        {slow ? `Still loading ${what}. This takes longer than usual.` : `Loading ${what} …`}
       </Text>
-    </Skeleton>
+    </Flex>
   );
 }
 
