@@ -13,8 +13,8 @@ export interface ClientWorld {
 }
 
 /** The real service, listening, behind a relay that can cut connections. */
-export async function createClientWorld(): Promise<ClientWorld> {
-  const app = await createTestApp();
+export async function createClientWorld(given?: TestApp): Promise<ClientWorld> {
+  const app = given ?? (await createTestApp());
   await app.app.listen({ port: 0, host: '127.0.0.1' });
   const relay = await openRelay((app.app.server.address() as AddressInfo).port);
   return {

@@ -6,28 +6,41 @@ export interface Relay {
   readonly origin: string;
   /** Cuts all connections that are open. */
   cut(): void;
+  /** Cuts all of them once, when so many more bytes of answers have gone through. */
+  cutAfter(bytes: number): void;
   close(): Promise<void>;
 }
 
 /** Passes on TCP connections to a port of this machine. */
 export async function openRelay(port: number): Promise<Relay> {
   const sockets = new Set<Socket>();
+  let left = Infinity;
   const keep = (socket: Socket): void => {
     sockets.add(socket);
     socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
+  };
+  const cut = (): void => sockets.forEach((socket) => socket.destroy());
+  const answer = (near: Socket, chunk: Buffer): void => {
+    const passed = chunk.subarray(0, left);
+    left -= chunk.length;
+    if (left >= 0) return void near.write(passed);
+    left = Infinity;
+    near.write(passed, cut);
   };
   const server = createServer((near) => {
     const far = connect(port, '127.0.0.1');
     keep(near);
     keep(far);
-    near.pipe(far).on('close', () => near.destroy());
-    far.pipe(near).on('close', () => far.destroy());
+    near.pipe(far);
+    near.on('close', () => far.destroy());
+    far.on('end', () => near.end()).on('close', () => near.destroy());
+    far.on('data', (chunk: Buffer) => answer(near, chunk));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const cut = (): void => sockets.forEach((socket) => socket.destroy());
   return {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     cut,
+    cutAfter: (bytes) => void (left = bytes),
     close: async () => {
       cut();
       server.close();

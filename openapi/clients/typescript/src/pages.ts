@@ -1,9 +1,10 @@
 /** The position with which each kind of list goes on, and the parameter that takes it. */
-const POSITIONS = { next_cursor: 'cursor', next_after: 'after', next_since_id: 'since_id' } as const;
-
-interface ListOptions {
-  query?: object;
-}
+const POSITIONS = {
+  next_cursor: 'cursor',
+  next_after: 'after',
+  next_since_id: 'since_id',
+  next_changed_after: 'changed_after',
+} as const;
 
 type ItemOf<Page> = NonNullable<Page> extends { data: readonly (infer Item)[] } ? Item : never;
 
@@ -11,11 +12,11 @@ type ItemOf<Page> = NonNullable<Page> extends { data: readonly (infer Item)[] } 
  * Reads a list page by page, beginning where `options` says: `pages(listJobs, { client, query: { limit: 200 } })`. The next page is
  * asked for when the one before was taken.
  */
-export async function* pages<Options extends ListOptions, Page extends { data: readonly unknown[] } | undefined>(
+export async function* pages<Options extends object, Page extends { data: readonly unknown[] } | undefined>(
   list: (options: Options) => Promise<Page>,
   options: Options,
 ): AsyncGenerator<NonNullable<Page>, void> {
-  let query = options.query;
+  let query = (options as { query?: object }).query;
   for (;;) {
     const page = (await list({ ...options, query })) as NonNullable<Page>;
     yield page;
@@ -26,7 +27,7 @@ export async function* pages<Options extends ListOptions, Page extends { data: r
 }
 
 /** Reads a list item by item: `for await (const job of items(listJobs, { client }))`. */
-export async function* items<Options extends ListOptions, Page extends { data: readonly unknown[] } | undefined>(
+export async function* items<Options extends object, Page extends { data: readonly unknown[] } | undefined>(
   list: (options: Options) => Promise<Page>,
   options: Options,
 ): AsyncGenerator<ItemOf<Page>, void> {

@@ -17,8 +17,14 @@ const PERMANENT_CODES = new Set(['secret_key_missing', 'approval_secret_missing'
  * Makes a `fetch` that repeats a request after a network fault, after 429, 502, 503 and 504, and while an earlier attempt with the
  * same idempotency key is still at work. A POST gets an `Idempotency-Key` that all its attempts share, so that it takes effect
  * once; the service's other methods may be repeated as they are.
+ *
+ * @param copyFor makes the request of an attempt, whose body can be read once
  */
-export function retryingFetch(fetchOnce: typeof fetch, options: RetryOptions): typeof fetch {
+export function retryingFetch(
+  fetchOnce: typeof fetch,
+  options: RetryOptions,
+  copyFor = (request: Request): Request => request.clone(),
+): typeof fetch {
   return async (input, init) => {
     const request = new Request(input, init);
     if (request.method === 'POST' && !request.headers.has('idempotency-key')) {
@@ -26,7 +32,7 @@ export function retryingFetch(fetchOnce: typeof fetch, options: RetryOptions): t
     }
     const started = Date.now();
     for (let attempts = 1; ; attempts++) {
-      const outcome = await attempt(fetchOnce, request);
+      const outcome = await attempt(() => fetchOnce(copyFor(request)), request.signal);
       if ('response' in outcome && !(await isTransient(outcome.response))) return outcome.response;
       const delayMs = delayAfter(outcome, options, attempts);
       if (Date.now() + delayMs - started >= options.maxElapsedMs) {
@@ -45,11 +51,11 @@ export function randomKey(): string {
 
 type Outcome = { readonly response: Response } | { readonly fault: unknown };
 
-async function attempt(fetchOnce: typeof fetch, request: Request): Promise<Outcome> {
+async function attempt(send: () => Promise<Response>, signal: AbortSignal): Promise<Outcome> {
   try {
-    return { response: await withWholeJson(await fetchOnce(request.clone())) };
+    return { response: await withWholeJson(await send()) };
   } catch (fault) {
-    if (request.signal.aborted) throw fault;
+    signal.throwIfAborted();
     return { fault };
   }
 }

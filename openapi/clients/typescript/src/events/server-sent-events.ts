@@ -9,14 +9,15 @@ export interface StreamBlock {
  * data, whose `id` is the position from which a client goes on that has not seen an event yet.
  */
 export async function* readBlocks(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamBlock, void> {
-  const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
   let text = '';
   try {
     for (;;) {
       const { done, value } = await reader.read();
       // What is cut off in the middle of a block counts as not received.
       if (done) return;
-      const blocks = (text + value).split('\n\n');
+      const blocks = (text + decoder.decode(value, { stream: true })).split('\n\n');
       text = blocks.pop()!;
       yield* blocks.map(parseBlock);
     }

@@ -1,0 +1,3 @@
+export { DigestMismatchError, downloadAdapter, type DownloadAdapterOptions } from './download.ts';
+export { folderDigest } from './folder-digest.ts';
+export { uploadAdapter, uploadDataset, type UploadAdapterOptions, type UploadDatasetOptions } from './upload.ts';

@@ -1,0 +1,124 @@
+import { createReadStream } from 'node:fs';
+import { access } from 'node:fs/promises';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { create } from 'tar';
+import { SECURITY, type ReadaptClient } from '../create-client.ts';
+import { ReadaptError } from '../errors.ts';
+import type { AdapterVersion, CreatedDataset } from '../generated/types.gen.ts';
+import { retryingFetch } from '../retries.ts';
+
+/** The files of a PEFT folder that the service takes; the first two have to be there. */
+const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors', 'README.md', 'readapt.json'];
+const REQUIRED_FILES = 2;
+
+export interface UploadAdapterOptions {
+  readonly client: ReadaptClient;
+  readonly adapterId: string;
+  /** The base model version that it was trained on: its identifier or its version text. */
+  readonly baseModelVersion: string;
+  /** A PEFT folder. Of its files, those that make up an adapter are sent. */
+  readonly folder: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface UploadDatasetOptions {
+  readonly client: ReadaptClient;
+  readonly name: string;
+  /** A JSONL file, one row per line. */
+  readonly file: string;
+  /** The owner, which operators have to name. */
+  readonly tenantId?: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Imports a version of an adapter from a PEFT folder. The files are read while they are sent, and again if the upload is repeated.
+ *
+ * @throws ReadaptError if a file is missing; ProblemError
+ */
+export async function uploadAdapter(options: UploadAdapterOptions): Promise<AdapterVersion> {
+  const { client, adapterId, baseModelVersion, folder, signal } = options;
+  const files = await adapterFiles(folder);
+  return upload<AdapterVersion>(client, {
+    url: '/v1/adapters/{id}/versions',
+    path: { id: adapterId },
+    query: { base_model_version: baseModelVersion },
+    type: 'application/x-tar',
+    open: () => archiveOf(folder, files),
+    signal,
+  });
+}
+
+/**
+ * Uploads a dataset from a file, which is read while it is sent, and again if the upload is repeated.
+ *
+ * @throws ProblemError `invalid_dataset` with the lines that are wrong, and others
+ */
+export function uploadDataset({ client, name, file, tenantId, signal }: UploadDatasetOptions): Promise<CreatedDataset> {
+  return upload<CreatedDataset>(client, {
+    url: '/v1/datasets',
+    query: { name, ...(tenantId === undefined ? {} : { tenant_id: tenantId }) },
+    type: 'application/x-ndjson',
+    open: () => createReadStream(file),
+    signal,
+  });
+}
+
+interface Upload {
+  readonly url: string;
+  readonly path?: Record<string, string>;
+  readonly query: Record<string, string>;
+  readonly type: string;
+  /** Opens the body for an attempt. */
+  readonly open: () => Readable;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function upload<Answer>(
+  client: ReadaptClient,
+  { url, path, query, type, open, signal }: Upload,
+): Promise<Answer> {
+  const unreadable = new AbortController();
+  const withBody = (request: Request): Request => {
+    // A source that cannot be read is no fault of the network, after which another attempt would make sense.
+    const source = open().on('error', (error) => unreadable.abort(error));
+    const init = { body: Readable.toWeb(source) as ReadableStream<Uint8Array>, duplex: 'half' } as const;
+    return new Request(request, init);
+  };
+  const { data } = await client.post<{ 201: Answer }, unknown, true>({
+    url,
+    ...(path === undefined ? {} : { path }),
+    query,
+    security: SECURITY,
+    headers: { 'content-type': type },
+    // Each attempt has a body of its own in place of this one.
+    body: new Blob([]),
+    bodySerializer: null,
+    fetch: retryingFetch(client.fetchOnce, client.retries, withBody),
+    throwOnError: true,
+    signal: AbortSignal.any([unreadable.signal, ...(signal === undefined ? [] : [signal])]),
+  });
+  return data;
+}
+
+async function adapterFiles(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const [index, name] of ADAPTER_FILES.entries()) {
+    try {
+      await access(path.join(folder, name));
+      found.push(name);
+    } catch (error) {
+      if (index < REQUIRED_FILES) {
+        throw new ReadaptError(`${folder} is not a PEFT folder: ${name} cannot be read`, { cause: error });
+      }
+    }
+  }
+  return found;
+}
+
+/** Equal folders give equal archives, so that a repeated upload is the same request. Links are sent as the files they lead to. */
+function archiveOf(folder: string, files: string[]): Readable {
+  const options = { cwd: folder, portable: true, mtime: new Date(0), follow: true, strict: true, noDirRecurse: true };
+  return Readable.from(create({ ...options, sync: false }, files));
+}
