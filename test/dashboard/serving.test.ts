@@ -17,10 +17,9 @@ test('the first view loads less than 350 kB, compressed', async () => {
   const sizes: { name: string; transferSize: number }[] = await page.evaluate(
     `performance.getEntriesByType('resource').filter(({ name }) => name.includes('/assets/')).map(({ name, transferSize }) => ({ name, transferSize }))`,
   );
-  expect(sizes.length).toBeGreaterThan(2);
-  expect(sizes.every(({ transferSize }) => transferSize > 0)).toBe(true);
   const total = sizes.reduce((sum, { transferSize }) => sum + transferSize, 0);
   console.log(`the first view loads ${Math.round(total / 1000)} kB in ${sizes.length} files`);
+  expect(total).toBeGreaterThan(50_000);
   expect(total).toBeLessThan(FIRST_LOAD_BYTES);
 });
 
@@ -32,7 +31,7 @@ test('assets are compressed and never asked for again, and the page always is', 
   for (const encoding of ['br', 'gzip']) {
     const answer = await fetch(`${url}${asset}`, { headers: { 'accept-encoding': encoding } });
     expect(answer.headers.get('content-encoding')).toBe(encoding);
-    expect(answer.headers.get('content-type')).toMatch(/^text\/javascript/);
+    expect(answer.headers.get('content-type')).toMatch(/^(text|application)\/javascript/);
     expect(answer.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
     await answer.arrayBuffer();
   }

@@ -71,7 +71,7 @@ export function AttentionList() {
 function Entries({ attention: { data, counts } }: { attention: Attention }) {
   if (data.length === 0) {
     return (
-      <Callout.Root color="green" variant="surface">
+      <Callout.Root color="green" variant="surface" highContrast>
         <Callout.Icon>
           <CheckCircledIcon aria-hidden />
         </Callout.Icon>

@@ -42,7 +42,7 @@ export default function SignInPage() {
               Sign in
             </Heading>
             {ended === 'refused' && signIn.isIdle && (
-              <Callout.Root color="amber" role="alert">
+              <Callout.Root color="amber" role="alert" highContrast>
                 <Callout.Text>
                   The service no longer takes the key: it has expired or was revoked. Enter another one.
                 </Callout.Text>

@@ -68,7 +68,7 @@ interface EmptyProps {
 /** A list without entries. */
 export function Empty({ title, children }: EmptyProps) {
   return (
-    <Callout.Root color="gray" variant="surface">
+    <Callout.Root color="gray" variant="surface" highContrast>
       <Text as="p" weight="bold">
         {title}
       </Text>

@@ -12,7 +12,7 @@ interface ProblemCalloutProps {
 export function ProblemCallout({ error, retry }: ProblemCalloutProps) {
   const { title, detail, advice, code, requestId } = showProblem(error);
   return (
-    <Callout.Root color="red" role="alert">
+    <Callout.Root color="red" role="alert" highContrast>
       <Callout.Icon>
         <ExclamationTriangleIcon aria-hidden />
       </Callout.Icon>
