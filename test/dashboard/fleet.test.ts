@@ -1,10 +1,12 @@
-import { inject, test } from 'vitest';
+import { expect, inject, test } from 'vitest';
+import { createClient, updateBaseModelVersion } from '../../openapi/clients/typescript/src/index.ts';
 import { useBrowser } from './support/browser.ts';
 import { testEveryLook } from './support/every-look.ts';
 import { keepPicture } from './support/pictures.ts';
 
 const demo = inject('demo');
 const open = useBrowser();
+const client = createClient({ baseUrl: demo.url, apiKey: demo.operatorKey });
 
 testEveryLook(open, {
   name: 'the fleet',
@@ -17,6 +19,58 @@ test('the fleet shows which versions serve how much of it, and what the last rol
   const page = await open('/', { key: demo.readerKey });
   const lineage = page.getByRole('list', { name: 'Versions of demo-llama' });
   await lineage.getByRole('listitem').filter({ hasText: 'Version 2' }).getByText('newest version of').waitFor();
-  await page.getByRole('row').filter({ hasText: 'demo-llama to version 2' }).getByText('completed').waitFor();
+  const last = page.getByRole('row').filter({ hasText: 'demo-llama to version 2' }).last();
+  await last.getByText('completed').waitFor();
+  await last.getByText('sooner than from scratch').waitFor();
   await keepPicture(page, 'dashboard-fleet');
+});
+
+test('a tenant sees how many of its own adapters are on each version', async () => {
+  const page = await open('/', { key: demo.tenantKeys.acme });
+  const lineage = page.getByRole('list', { name: 'Versions of demo-llama' });
+  await lineage.getByText('2 adapters can be served here').first().waitFor();
+  expect(await page.getByRole('link', { name: 'New rollout' }).count()).toBe(0);
+});
+
+test('a version that retires needs a person, and its lineage says what is at risk', async () => {
+  const retire = (retiresAt: string | null) =>
+    updateBaseModelVersion({ client, path: { id: demo.versionIds.first }, body: { retires_at: retiresAt } });
+  await retire(new Date(Date.now() + 10 * 86_400_000).toISOString());
+  try {
+    const page = await open('/', { key: demo.operatorKey });
+    const told = page.getByRole('listitem').filter({ hasText: 'demo-llama 1 retires soon' });
+    await told.getByText('6 adapters are served there').waitFor();
+    const version = page.getByRole('list', { name: 'Versions of demo-llama' }).getByRole('listitem').last();
+    await version.getByText('retires in 10 days').waitFor();
+    await version.getByText('nothing is at risk').waitFor();
+    await page.getByRole('link', { name: 'New rollout' }).waitFor();
+  } finally {
+    await retire(null);
+  }
+});
+
+test('what was read stays while the service does not answer, with a notice', async () => {
+  const page = await open('/', { key: demo.readerKey });
+  const version = page.getByRole('link', { name: 'Version 2', exact: true });
+  await version.waitFor();
+  await page.route('**/v1/**', (route) => route.abort());
+  await page.getByRole('status').getByText('The service does not answer since').waitFor();
+  expect(await version.isVisible()).toBe(true);
+  await page.unroute('**/v1/**');
+  await page.getByText('The service does not answer since').waitFor({ state: 'detached' });
+  page.problems.splice(0);
+});
+
+test('the view as JSON has an address of its own', async () => {
+  const page = await open('/', { key: demo.readerKey });
+  await page.getByRole('button', { name: 'As JSON' }).click();
+  await page.getByRole('heading', { name: 'GET /v1/base-models' }).waitFor();
+  expect(new URL(page.url()).search).toBe('?as=json');
+  await page.getByRole('button', { name: 'Copy the answer to GET /v1/base-models?limit=20' }).click();
+  const copied = JSON.parse(await page.evaluate<string>('navigator.clipboard.readText()')) as {
+    data: { name: string }[];
+  };
+  expect(copied.data.map(({ name }) => name)).toContain('demo-llama');
+  await page.keyboard.press('Escape');
+  await page.waitForURL(`${demo.url}/`);
 });

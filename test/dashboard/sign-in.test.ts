@@ -1,4 +1,5 @@
 import { expect, inject, test } from 'vitest';
+import { createApiKey, createClient, revokeApiKey } from '../../openapi/clients/typescript/src/index.ts';
 import { useBrowser } from './support/browser.ts';
 import { testEveryLook } from './support/every-look.ts';
 
@@ -53,4 +54,15 @@ test('a tenant sees whose key it is, and no view of the operator', async () => {
   const page = await open('/', { key: demo.tenantKeys.acme });
   await page.getByText('acme').first().waitFor();
   expect(await page.getByRole('link', { name: 'Workers' }).count()).toBe(0);
+});
+
+test('a key that is revoked leads back to signing in, which says why, and shows nothing any more', async () => {
+  const client = createClient({ baseUrl: demo.url, apiKey: demo.operatorKey });
+  const { id, key } = await createApiKey({ client, body: { name: 'short-lived', scopes: ['operator:read'] } });
+  const page = await open('/', { key: key! });
+  await page.getByRole('link', { name: 'Version 2', exact: true }).waitFor();
+  await revokeApiKey({ client, path: { id } });
+  await page.getByRole('alert').getByText('The service no longer takes the key').waitFor();
+  expect(await page.getByText('demo-llama').count()).toBe(0);
+  expect(page.problems.splice(0).every((problem) => problem.includes('401'))).toBe(true);
 });

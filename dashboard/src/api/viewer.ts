@@ -1,5 +1,5 @@
-import { useQuery } from '@tanstack/react-query';
 import { whoami, type Caller } from '@readapt/client';
+import { createContext, useContext } from 'react';
 import { client } from './client.ts';
 
 /** Whose key it is. It does not change while a session lasts. */
@@ -21,11 +21,14 @@ export interface Viewer {
   readonly writes: boolean;
 }
 
-/** Who looks at the page. It is known wherever the shell shows a page. */
+/** The shell provides it to the pages, which it shows only once it is known. */
+export const ViewerContext = createContext<Viewer | null>(null);
+
+/** Who looks at the page. */
 export function useViewer(): Viewer {
-  const { data } = useQuery(viewerQuery);
-  if (data === undefined) throw new Error('a page is shown only once it is known whose key it has');
-  return toViewer(data);
+  const viewer = useContext(ViewerContext);
+  if (viewer === null) throw new Error('useViewer is called outside of the shell');
+  return viewer;
 }
 
 export function toViewer(who: Caller): Viewer {

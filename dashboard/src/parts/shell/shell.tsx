@@ -1,7 +1,8 @@
 import { Box, Container, Flex, Spinner, TabNav, Text } from '@radix-ui/themes';
 import { useQuery } from '@tanstack/react-query';
 import { Link, Outlet, useLocation } from '@tanstack/react-router';
-import { toViewer, viewerQuery, type Viewer } from '../../api/viewer.ts';
+import { useMemo } from 'react';
+import { toViewer, ViewerContext, viewerQuery, type Viewer } from '../../api/viewer.ts';
 import { ProblemCallout } from '../feedback/problem-callout.tsx';
 import { ConnectionNotice } from '../feedback/connection-notice.tsx';
 import { Logo } from './logo.tsx';
@@ -26,7 +27,7 @@ const ENTRIES: readonly Entry[] = [
 /** What stands around every page but that for signing in. */
 export function Shell() {
   const who = useQuery(viewerQuery);
-  const viewer = who.data === undefined ? null : toViewer(who.data);
+  const viewer = useMemo(() => (who.data === undefined ? null : toViewer(who.data)), [who.data]);
   return (
     <>
       <a href="#content" className="skip-link">
@@ -47,7 +48,11 @@ export function Shell() {
       <ConnectionNotice />
       <Container size="4" px="4" py="5" asChild>
         <main id="content" tabIndex={-1}>
-          {viewer !== null && <Outlet />}
+          {viewer !== null && (
+            <ViewerContext value={viewer}>
+              <Outlet />
+            </ViewerContext>
+          )}
           {viewer === null && who.error !== null && <ProblemCallout error={who.error} retry={() => who.refetch()} />}
           {viewer === null && who.isPending && <Spinner aria-label="Asking whose key it is" />}
         </main>
