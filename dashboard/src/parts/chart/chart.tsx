@@ -35,6 +35,8 @@ export function Chart({ label, height = 240, plot, table, caption }: ChartProps)
     const drawn = module.plot({ width, height, className: 'plot', ...plot(module) });
     // Our stylesheet has these rules; a style element would be refused by the content security policy.
     for (const style of drawn.querySelectorAll('style')) style.remove();
+    // The place has a name; the library's names of marks are none that screen readers can use.
+    drawn.setAttribute('aria-hidden', 'true');
     place.current?.replaceChildren(drawn);
   }, [module, width, height, plot, appearance]);
   return (
