@@ -113,11 +113,12 @@ const FOLDERS = [
     ['core', 'src', 'cli'],
   ],
   ['experiments', 'the harness of the measurements in docs/experiments.md', ['core', 'cli', 'bench']],
+  ['dashboard', 'the pages that the API serves at `/`, which know the service by its client alone', []],
   ['scripts', 'checks and installation', ['src']],
   ['test', 'the tests', ['bench', 'cli', 'core', 'experiments', 'scripts', 'src', 'workers']],
 ];
 
-const OURS = '^(bench|cli|core|experiments|scripts|src|test|workers)/';
+const OURS = '^(bench|cli|core|dashboard|experiments|scripts|src|test|workers)/';
 
 /** Files directly in `core/method` or `workers` do not count as in their sub-folders, which have rows of their own. */
 const PARENTS = ['core/method', 'workers'];

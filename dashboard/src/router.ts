@@ -1,4 +1,5 @@
 import { createRouter } from '@tanstack/react-router';
+import { PageError } from './parts/feedback/page-error.tsx';
 import { catalogRoutes } from './routes/catalog-routes.ts';
 import { fleetRoutes } from './routes/fleet-routes.ts';
 import { jobRoutes } from './routes/job-routes.ts';
@@ -10,6 +11,7 @@ const pages = shellRoute.addChildren([...fleetRoutes, ...rolloutRoutes, ...jobRo
 export const router = createRouter({
   routeTree: rootRoute.addChildren([signInRoute, pages]),
   defaultPreload: 'intent',
+  defaultErrorComponent: PageError,
   scrollRestoration: true,
 });
 

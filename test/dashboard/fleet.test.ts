@@ -1,5 +1,12 @@
 import { expect, inject, test } from 'vitest';
-import { createClient, updateBaseModelVersion } from '../../openapi/clients/typescript/src/index.ts';
+import {
+  cancelRollout,
+  createBaseModelVersion,
+  createClient,
+  pauseRollout,
+  updateBaseModelVersion,
+} from '../../openapi/clients/typescript/src/index.ts';
+import { familyPath } from '../../cli/demo/fleet.ts';
 import { useBrowser } from './support/browser.ts';
 import { testEveryLook } from './support/every-look.ts';
 import { keepPicture } from './support/pictures.ts';
@@ -47,6 +54,24 @@ test('a version that retires needs a person, and its lineage says what is at ris
   } finally {
     await retire(null);
   }
+});
+
+test('a rollout is among the running ones until it ends, then among the last', async () => {
+  const { rollout } = await createBaseModelVersion({
+    client,
+    path: { model: demo.baseModelId },
+    body: { version: 'seen-on-the-fleet', path: familyPath('v2'), rollout: {} },
+  });
+  const { id } = rollout!;
+  await pauseRollout({ client, path: { id } });
+  const page = await open('/', { key: demo.readerKey });
+  const running = page.getByRole('region', { name: 'Running rollouts' });
+  const card = running.locator('.rt-Card').filter({ hasText: 'demo-llama to version seen-on-the-fleet' });
+  await card.getByText('paused').waitFor();
+  await cancelRollout({ client, path: { id } });
+  await card.waitFor({ state: 'detached' });
+  const last = page.getByRole('row').filter({ hasText: 'demo-llama to version seen-on-the-fleet' });
+  await last.getByText('cancelled').waitFor();
 });
 
 test('what was read stays while the service does not answer, with a notice', async () => {

@@ -39,15 +39,15 @@ test('assets are compressed and never asked for again, and the page always is', 
 
 test('nothing may be loaded from elsewhere, framed or guessed, and each answer has a nonce of its own', async () => {
   const [first, second] = await Promise.all([fetch(url), fetch(url)]);
-  const policy = first!.headers.get('content-security-policy') ?? '';
+  const policy = first.headers.get('content-security-policy') ?? '';
   expect(policy).toMatch(/^default-src 'none'; script-src 'self'; style-src 'self' 'nonce-[^']{20,}' 'sha256-/);
   expect(policy).toContain("frame-ancestors 'none'");
   expect(policy).not.toContain('unsafe');
   const nonce = /'nonce-([^']+)'/.exec(policy)?.[1];
-  expect(await first!.text()).toContain(`content="${nonce}"`);
-  expect(second!.headers.get('content-security-policy')).not.toContain(nonce);
-  expect(first!.headers.get('x-content-type-options')).toBe('nosniff');
-  expect(first!.headers.get('referrer-policy')).toBe('no-referrer');
+  expect(await first.text()).toContain(`content="${nonce}"`);
+  expect(second.headers.get('content-security-policy')).not.toContain(nonce);
+  expect(first.headers.get('x-content-type-options')).toBe('nosniff');
+  expect(first.headers.get('referrer-policy')).toBe('no-referrer');
 });
 
 test.each(['/v1/nowhere', '/elsewhere', '/assets/missing.js', '/assets/..%2findex.html'])(

@@ -2,14 +2,12 @@ import { createRootRoute, createRoute, lazyRouteComponent, Outlet, redirect } fr
 import { currentSession } from '../api/session.ts';
 import { oneOf, textOf } from '../lib/search-params.ts';
 import { NotFound } from '../parts/feedback/not-found.tsx';
-import { PageError } from '../parts/feedback/page-error.tsx';
 import { Shell } from '../parts/shell/shell.tsx';
 
 export const rootRoute = createRootRoute({
   component: Outlet,
   validateSearch: (search): { as?: 'json' } => ({ as: oneOf(search, 'as', ['json']) }),
   notFoundComponent: NotFound,
-  errorComponent: PageError,
 });
 
 /** Stands around all pages that need a key, and sends those who have none to the page that asks for it. */
@@ -20,7 +18,6 @@ export const shellRoute = createRoute({
   beforeLoad: ({ location }) => {
     if (currentSession().key !== null) return;
     const next = location.href === '/' ? undefined : location.href;
-    // eslint-disable-next-line @typescript-eslint/only-throw-error -- the router takes what is thrown as its answer
     throw redirect({ to: '/sign-in', search: { next } });
   },
 });

@@ -1,4 +1,4 @@
-import { AlertDialog, Button, Flex, Text } from '@radix-ui/themes';
+import { AlertDialog, Box, Button, Flex, Text } from '@radix-ui/themes';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useId, useState, type ComponentProps, type ReactNode } from 'react';
 import { ProblemCallout } from '../feedback/problem-callout.tsx';
@@ -58,9 +58,9 @@ function Confirmation<T>(props: ConfirmButtonProps<T> & { description: string; c
         {children}
       </Text>
       {deed.error !== null && (
-        <Flex mt="3">
+        <Box mt="3">
           <ProblemCallout error={deed.error} />
-        </Flex>
+        </Box>
       )}
       <Flex gap="3" mt="4" justify="end" align="center">
         {deed.isPending && (

@@ -1,10 +1,10 @@
+import type * as Plot from '@observablehq/plot';
 import { Box, Table, Text } from '@radix-ui/themes';
 import { useEffect, useRef, useState, type ReactNode } from 'react';
 import { useAppearance } from '../shell/preferences.ts';
 import { Loading } from '../feedback/loaded.tsx';
 
-type PlotModule = typeof import('@observablehq/plot');
-type PlotOptions = import('@observablehq/plot').PlotOptions;
+type PlotModule = typeof Plot;
 
 interface ChartProps {
   /** What the chart shows, as a sentence with its outcome: `Loss over 120 steps, 0.41 at the end`. */
@@ -15,7 +15,7 @@ interface ChartProps {
    * The marks. Colours are CSS variables of the theme, such as `var(--accent-9)`. Texts of `style` and styles of legends do not pass the
    * content security policy: leave them out. Keep the function's identity (useCallback) while its data are the same.
    */
-  readonly plot: (plot: PlotModule) => PlotOptions;
+  readonly plot: (plot: PlotModule) => Plot.PlotOptions;
   /** The same figures as a table, for those who cannot see the chart or want the numbers. */
   readonly table: { readonly columns: readonly string[]; readonly rows: readonly (readonly ReactNode[])[] };
   /** A sentence below the chart. */

@@ -1,7 +1,7 @@
 import { Box, Container, Flex, Spinner, TabNav, Text } from '@radix-ui/themes';
 import { useQuery } from '@tanstack/react-query';
 import { Link, Outlet, useLocation } from '@tanstack/react-router';
-import { useMemo } from 'react';
+import { useEffect, useMemo, useRef } from 'react';
 import { toViewer, ViewerContext, viewerQuery, type Viewer } from '../../api/viewer.ts';
 import { ProblemCallout } from '../feedback/problem-callout.tsx';
 import { ConnectionNotice } from '../feedback/connection-notice.tsx';
@@ -26,6 +26,7 @@ const ENTRIES: readonly Entry[] = [
 
 /** What stands around every page but that for signing in. */
 export function Shell() {
+  const content = useFocusOnNewPage();
   const who = useQuery(viewerQuery);
   const viewer = useMemo(() => (who.data === undefined ? null : toViewer(who.data)), [who.data]);
   return (
@@ -47,7 +48,7 @@ export function Shell() {
       </header>
       <ConnectionNotice />
       <Container size="4" px="4" py="5" asChild>
-        <main id="content" tabIndex={-1}>
+        <main id="content" tabIndex={-1} ref={content}>
           {viewer !== null && (
             <ViewerContext value={viewer}>
               <Outlet />
@@ -59,6 +60,19 @@ export function Shell() {
       </Container>
     </>
   );
+}
+
+/** Moves the focus to a page that was opened by a link, so that the keyboard and screen readers go on there. */
+function useFocusOnNewPage() {
+  const { pathname } = useLocation();
+  const content = useRef<HTMLElement>(null);
+  const shown = useRef(pathname);
+  useEffect(() => {
+    if (shown.current === pathname) return;
+    shown.current = pathname;
+    content.current?.focus({ preventScroll: true });
+  }, [pathname]);
+  return content;
 }
 
 function Whose({ viewer }: { viewer: Viewer }) {

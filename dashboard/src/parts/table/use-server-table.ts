@@ -37,7 +37,7 @@ export function useServerTable<T>({ columns, rows, rowId, sort, onSort }: Server
   return useTable({
     features,
     columns: definitions,
-    data: rows as readonly (T & AnyRow)[] as (T & AnyRow)[],
+    data: rows as readonly (T & AnyRow)[],
     getRowId: (row) => rowId(row),
     manualSorting: true,
     enableSortingRemoval: false,

@@ -6,7 +6,7 @@ import { CopyButton } from './copy-button.tsx';
 export function Facts({ facts }: { facts: Readonly<Record<string, ReactNode>> }) {
   const known = Object.entries(facts).filter(([, value]) => value !== null && value !== undefined);
   return (
-    <DataList.Root size="2" className="facts">
+    <DataList.Root size="2" orientation={{ initial: 'vertical', sm: 'horizontal' }}>
       {known.map(([name, value]) => (
         <DataList.Item key={name}>
           <DataList.Label>{name}</DataList.Label>
