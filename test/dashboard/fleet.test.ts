@@ -29,7 +29,6 @@ test('the fleet shows which versions serve how much of it, and what the last rol
   const last = page.getByRole('row').filter({ hasText: 'demo-llama to version 2' }).last();
   await last.getByText('completed').waitFor();
   await last.getByText('sooner than from scratch').waitFor();
-  await keepPicture(page, 'dashboard-fleet');
 });
 
 test('a tenant sees how many of its own adapters are on each version', async () => {
@@ -51,6 +50,7 @@ test('a version that retires needs a person, and its lineage says what is at ris
     await version.getByText('retires in 10 days').waitFor();
     await version.getByText('nothing is at risk').waitFor();
     await page.getByRole('link', { name: 'New rollout' }).waitFor();
+    await keepPicture(page, 'dashboard-fleet');
   } finally {
     await retire(null);
   }

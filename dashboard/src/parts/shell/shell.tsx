@@ -2,6 +2,7 @@ import { Box, Container, Flex, Spinner, TabNav, Text } from '@radix-ui/themes';
 import { useQuery } from '@tanstack/react-query';
 import { Link, Outlet, useLocation } from '@tanstack/react-router';
 import { useEffect, useMemo, useRef } from 'react';
+import { useSession } from '../../api/session.ts';
 import { toViewer, ViewerContext, viewerQuery, type Viewer } from '../../api/viewer.ts';
 import { ProblemCallout } from '../feedback/problem-callout.tsx';
 import { ConnectionNotice } from '../feedback/connection-notice.tsx';
@@ -24,8 +25,12 @@ const ENTRIES: readonly Entry[] = [
   { to: '/workers', label: 'Workers', operatorOnly: true },
 ];
 
-/** What stands around every page but that for signing in. */
+/** What stands around every page but that for signing in. When the session ends, everything that asks for something goes at once. */
 export function Shell() {
+  return useSession().key === null ? null : <ShellOfSession />;
+}
+
+function ShellOfSession() {
   const content = useFocusOnNewPage();
   const who = useQuery(viewerQuery);
   const viewer = useMemo(() => (who.data === undefined ? null : toViewer(who.data)), [who.data]);
