@@ -3,6 +3,7 @@ import path from 'node:path';
 import { loadConfig, type Config } from '../../src/config/config.ts';
 import type { DeviceChoice } from '../../core/options/devices.ts';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
+import { createApiKey, createClient } from '../../openapi/clients/typescript/src/index.ts';
 import { interruptible } from '../interruption.ts';
 import { UsageError } from '../errors.ts';
 import { createTemporaryFolder } from '../folders.ts';
@@ -63,22 +64,23 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 async function withStack(config: Config, signal: AbortSignal, options: DemoOptions): Promise<number> {
   const stack = await startLocalStack(config, { worker: true, temporary: !options.keep });
   try {
+    const dashboard = options.keep ? await linkToDashboard(stack) : null;
+    if (dashboard !== null) say(`dashboard, with a key that only reads: ${dashboard}`);
     const lost = stack.lost.then((error) => Promise.reject(error));
     const exitCode = await Promise.race([demonstrate(stack, options, signal), lost]);
-    if (options.keep) await keepRunning(stack, config.dataDir, signal);
+    if (options.keep) await keepRunning(stack, { dataDir: config.dataDir, dashboard }, signal);
     return exitCode;
   } finally {
     await stack.stop();
   }
 }
 
-/** Prints the dashboard's address with a key that only reads, so that the rollout can be watched. */
-async function showDashboard(url: string, { operator }: RegisteredFleet): Promise<void> {
-  const { key } = await operator.post<{ key: string }>('/v1/api-keys', {
-    name: 'dashboard',
-    scopes: ['operator:read'],
-  });
-  say(`dashboard, with a key that only reads: ${url}/#key=${key}`);
+/** The dashboard's address with a key that only reads, so that the rollout can be watched; null where there is no dashboard. */
+async function linkToDashboard({ dashboardUrl, operatorKey }: LocalStack): Promise<string | null> {
+  if (dashboardUrl === null || operatorKey === null) return null;
+  const client = createClient({ baseUrl: dashboardUrl, apiKey: operatorKey });
+  const { key } = await createApiKey({ client, body: { name: 'dashboard', scopes: ['operator:read'] } });
+  return `${dashboardUrl}/#key=${key}`;
 }
 
 /** Checks this before the work, so that the report is not lost after it. */
@@ -95,7 +97,6 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
     throw new Error('the data folder is not new: its operator key was shown at an earlier start');
   say(`API at ${stack.url} (documentation at ${stack.url}/docs)`);
   const fleet = await registerFleet({ origin: stack.url, operatorKey: stack.operatorKey, fleet: FLEET, log: say });
-  if (options.keep && stack.dashboardUrl !== null) await showDashboard(stack.dashboardUrl, fleet);
   say('the worker measures the imported adapters while nothing else is to be done …');
   if (!(await untilMeasured(fleet, signal))) say('it has not measured all of them: their jobs will');
   const story = { control: options.control ?? 'none', seed: options.seed, signal, say } as const;
@@ -129,8 +130,13 @@ async function rollOut(fleet: RegisteredFleet, options: DemoOptions, signal: Abo
   return followRollout(fleet, accepted.rollout.id, { signal, started });
 }
 
-async function keepRunning(stack: LocalStack, dataDir: string, signal: AbortSignal): Promise<void> {
+async function keepRunning(
+  stack: LocalStack,
+  { dataDir, dashboard }: { readonly dataDir: string; readonly dashboard: string | null },
+  signal: AbortSignal,
+): Promise<void> {
   say(`\nstill running: ${stack.url}, operator key ${stack.operatorKey}, data in ${dataDir}`);
+  if (dashboard !== null) say(`dashboard: ${dashboard}`);
   say('press Ctrl-C to stop');
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
 }
