@@ -3,12 +3,13 @@
 FROM node:22-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
-COPY openapi/clients/typescript/package.json openapi/clients/typescript/
+COPY dashboard/package.json ./dashboard/
+COPY openapi/clients/typescript/package.json ./openapi/clients/typescript/
 RUN npm ci --ignore-scripts
 COPY . .
 RUN npm run build
 # `npm ci --omit=dev` would keep the compiler and Prisma's command line: the Prisma client names both as optional peers.
-# Once package.json has no development dependencies and no workspaces, nothing but that holds them.
+# Once package.json has no development dependencies, and no workspaces with theirs, nothing but that holds them.
 RUN npm pkg delete devDependencies workspaces && npm prune --ignore-scripts --omit=peer
 
 FROM node:22-bookworm-slim AS base
@@ -17,6 +18,7 @@ ENV NODE_ENV=production
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
+COPY --from=build /app/dashboard/dist ./dashboard/dist
 COPY bin ./bin
 COPY prisma/migrations ./prisma/migrations
 COPY scripts/install-cuda-provider.sh scripts/cuda-provider.txt scripts/install-tfjs-node.sh ./scripts/

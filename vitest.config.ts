@@ -22,6 +22,11 @@ export default defineConfig({
       project('contract', { testTimeout: 300_000, hookTimeout: 120_000 }),
       project('helm', { testTimeout: 60_000 }),
       project('browser', { testTimeout: 120_000, hookTimeout: 120_000 }),
+      project('dashboard', {
+        testTimeout: 60_000,
+        hookTimeout: 120_000,
+        globalSetup: ['test/dashboard/support/global-setup.ts'],
+      }),
       project('devices', { testTimeout: 300_000, hookTimeout: 120_000 }),
       project('interop', { testTimeout: 300_000, hookTimeout: 300_000 }),
     ],

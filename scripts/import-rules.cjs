@@ -114,15 +114,16 @@ const FOLDERS = [
     ['core', 'openapi/clients/typescript', 'src', 'cli'],
   ],
   ['experiments', 'the harness of the measurements in docs/experiments.md', ['core', 'cli', 'bench']],
+  ['dashboard', 'the pages that the API serves at `/`, which know the service by its client alone', []],
   ['scripts', 'checks and installation', ['src']],
   [
     'test',
     'the tests',
-    ['bench', 'cli', 'core', 'experiments', 'openapi/clients/typescript', 'scripts', 'src', 'workers'],
+    ['bench', 'cli', 'core', 'dashboard', 'experiments', 'openapi/clients/typescript', 'scripts', 'src', 'workers'],
   ],
 ];
 
-const OURS = '^(bench|cli|core|experiments|openapi|scripts|src|test|workers)/';
+const OURS = '^(bench|cli|core|dashboard|experiments|openapi|scripts|src|test|workers)/';
 
 /** Files directly in `core/method` or `workers` do not count as in their sub-folders, which have rows of their own. */
 const PARENTS = ['core/method', 'workers'];

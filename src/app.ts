@@ -37,6 +37,7 @@ import { answerInTurn } from './plugins/answers-in-turn.ts';
 import auth from './plugins/auth.ts';
 import confinement from './plugins/confinement.ts';
 import { useCors } from './plugins/cors.ts';
+import dashboard from './plugins/dashboard.ts';
 import etag from './plugins/etag.ts';
 import eventStreams from './plugins/event-streams.ts';
 import idempotency from './plugins/idempotency/idempotency.ts';
@@ -119,6 +120,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
   registerPoolMetrics(deps.metrics, db);
   await app.register(openapi);
   await app.register(healthRoutes, health);
+  if (config.dashboard) await app.register(dashboard, {});
   await app.register((v1) => registerV1(v1, { config, deps }), { prefix: '/v1' });
   return app;
 }

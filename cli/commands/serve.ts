@@ -34,6 +34,7 @@ export function register(program: Command): void {
 
 async function serve(options: ServeOptions): Promise<void> {
   const { loadConfig } = await import('../../src/config/config.ts');
+  const { BUILD_COMMAND } = await import('../stack/dashboard.ts');
   const { startLocalStack } = await import('../stack/local-stack.ts');
   const config = loadConfig({
     ...process.env,
@@ -48,6 +49,9 @@ async function serve(options: ServeOptions): Promise<void> {
     keepOperatorKey: keyFile === null ? undefined : (key) => writePrivateFile(keyFile, `${key}\n`),
   });
   const lines = [`readapt serves ${stack.url} (documentation: ${stack.url}/docs)`];
+  if (stack.dashboardUrl !== null) lines.push(`dashboard: ${stack.dashboardUrl}`);
+  else if (config.dashboard)
+    lines.push(`the dashboard is not built in this checkout: ${BUILD_COMMAND} makes it, also while the service runs`);
   if (stack.operatorKey !== null) {
     lines.push(
       keyFile === null

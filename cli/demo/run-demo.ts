@@ -3,10 +3,11 @@ import path from 'node:path';
 import { loadConfig, type Config } from '../../src/config/config.ts';
 import type { DeviceChoice } from '../../core/options/devices.ts';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
-import { createBaseModelVersion } from '../../openapi/clients/typescript/src/index.ts';
+import { createApiKey, createBaseModelVersion, createClient } from '../../openapi/clients/typescript/src/index.ts';
 import { interruptible } from '../interruption.ts';
 import { UsageError } from '../errors.ts';
 import { createTemporaryFolder } from '../folders.ts';
+import { buildDashboardOnce } from '../stack/dashboard.ts';
 import { startLocalStack, type LocalStack } from '../stack/local-stack.ts';
 import { FAMILY, familyPath, FLEET } from './fleet.ts';
 import { followRollout, type FollowedRollout } from './follow-rollout.ts';
@@ -49,6 +50,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     REDIS_URL: '',
   });
   say(`data folder ${dataDir}`);
+  if (options.keep && config.dashboard) await buildDashboardOnce(say);
   say('starting PostgreSQL, API, worker and training process …');
   try {
     return await interruptible((signal) => withStack(config, signal, options));
@@ -61,13 +63,23 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 async function withStack(config: Config, signal: AbortSignal, options: DemoOptions): Promise<number> {
   const stack = await startLocalStack(config, { worker: true, temporary: !options.keep });
   try {
+    const dashboard = options.keep ? await linkToDashboard(stack) : null;
+    if (dashboard !== null) say(`dashboard, with a key that only reads: ${dashboard}`);
     const lost = stack.lost.then((error) => Promise.reject(error));
     const exitCode = await Promise.race([demonstrate(stack, options, signal), lost]);
-    if (options.keep) await keepRunning(stack, config.dataDir, signal);
+    if (options.keep) await keepRunning(stack, { dataDir: config.dataDir, dashboard }, signal);
     return exitCode;
   } finally {
     await stack.stop();
   }
+}
+
+/** The dashboard's address with a key that only reads, so that the rollout can be watched; null where there is no dashboard. */
+async function linkToDashboard({ dashboardUrl, operatorKey }: LocalStack): Promise<string | null> {
+  if (dashboardUrl === null || operatorKey === null) return null;
+  const client = createClient({ baseUrl: dashboardUrl, apiKey: operatorKey });
+  const { key } = await createApiKey({ client, body: { name: 'dashboard', scopes: ['operator:read'] } });
+  return `${dashboardUrl}/#key=${key}`;
 }
 
 /** Checks this before the work, so that the report is not lost after it. */
@@ -121,8 +133,13 @@ async function rollOut(fleet: RegisteredFleet, options: DemoOptions, signal: Abo
   return followRollout(fleet, accepted.rollout!.id, { signal, started });
 }
 
-async function keepRunning(stack: LocalStack, dataDir: string, signal: AbortSignal): Promise<void> {
+async function keepRunning(
+  stack: LocalStack,
+  { dataDir, dashboard }: { readonly dataDir: string; readonly dashboard: string | null },
+  signal: AbortSignal,
+): Promise<void> {
   say(`\nstill running: ${stack.url}, operator key ${stack.operatorKey}, data in ${dataDir}`);
+  if (dashboard !== null) say(`dashboard: ${dashboard}`);
   say('press Ctrl-C to stop');
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
 }

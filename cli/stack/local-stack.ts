@@ -1,12 +1,15 @@
 import path from 'node:path';
 import { chooseDevice } from '../../core/engine/devices/choose-device.ts';
 import type { Config } from '../../src/config/config.ts';
+import { isDashboardBuilt } from '../../src/plugins/dashboard.ts';
 import { startServer } from '../../src/server.ts';
 import { superviseWorker, type SupervisedWorker } from './worker-supervisor.ts';
 
 /** The service in this process, and a worker with its training process as processes of their own. */
 export interface LocalStack {
   readonly url: string;
+  /** Null where the dashboard is switched off, or is not built in this checkout. */
+  readonly dashboardUrl: string | null;
   /** Set only at the first start with a data folder; null later. */
   readonly operatorKey: string | null;
   readonly artifactsDir: string;
@@ -33,6 +36,7 @@ export async function startLocalStack(config: Config, options: LocalStackOptions
   const worker = options.worker ? superviseWorker(workerEnvironment(server.databaseUrl, config), log) : null;
   return {
     url: server.url,
+    dashboardUrl: config.dashboard && isDashboardBuilt() ? server.url : null,
     operatorKey: server.operatorKey,
     artifactsDir: path.join(config.dataDir, 'artifacts'),
     worker,

@@ -116,6 +116,8 @@ export const ConfigSchema = Type.Object({
   workerMetricsPort: Type.Union([Type.Integer({ minimum: 0, maximum: 65_535 }), Type.Null()]),
   /** Base URL of a collector that takes OTLP over HTTP; null traces nothing. */
   otlpEndpoint: Type.Union([Type.String({ pattern: '^https?://.+' }), Type.Null()]),
+  /** Whether the API serves the dashboard at `/`. */
+  dashboard: Type.Boolean(),
   /** How far a process's clock may be from the database's, in milliseconds. */
   clockToleranceMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
 });
@@ -142,6 +144,8 @@ function anyOf(choices: readonly string[]): string {
 const asText = (text: string): unknown => text;
 const asInteger = (text: string): unknown => (/^-?\d+$/.test(text) ? Number(text) : text);
 const asDays = (text: string): unknown => (text === 'off' ? null : asInteger(text));
+const SWITCH: Readonly<Record<string, boolean>> = { on: true, off: false };
+const asSwitch = (text: string): unknown => SWITCH[text] ?? text;
 const asFolder = (text: string): unknown => path.resolve(text);
 const asFolders = (text: string): unknown =>
   text
@@ -356,6 +360,7 @@ export const SETTINGS: Readonly<Record<keyof PlainConfig, Setting>> = {
     expected: 'http://host:port or https://host:port',
     secretUrl: true,
   },
+  dashboard: { variable: 'READAPT_DASHBOARD', fallback: true, parse: asSwitch, expected: 'on or off' },
   // Locks of 15 s are renewed every 7.5 s: one holds where its worker's clock is 3 s behind and another's 3 s ahead.
   clockToleranceMs: {
     variable: CLOCK_TOLERANCE_VARIABLE,

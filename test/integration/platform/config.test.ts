@@ -25,6 +25,7 @@ describe('a value that cannot be used', () => {
     ['READAPT_QUOTA_ADAPTERS', 'many', '"many"', 'at least 0, or none'],
     ['READAPT_QUOTA_STORED_BYTES', '-1', '"-1"', 'at least 0, or none'],
     ['READAPT_ROW_SECURITY', 'off', '"off"', 'auto or required'],
+    ['READAPT_DASHBOARD', 'yes', '"yes"', 'on or off'],
     ['READAPT_INSPECTIONS', '0', '"0"', '1 to 64'],
     ['READAPT_API_CONNECTIONS', '0', '"0"', '1 to 1000'],
     ['READAPT_WORKER_CONNECTIONS', 'many', '"many"', '1 to 1000'],

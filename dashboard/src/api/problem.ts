@@ -1,0 +1,60 @@
+import { ConnectionError, ProblemError } from '@readapt/client';
+
+/** What went wrong with a request, in the words in which the dashboard shows it. */
+interface ShownProblem {
+  readonly title: string;
+  readonly detail: string;
+  /** What the reader can do about it. */
+  readonly advice: string;
+  /** The stable code of the API, if it has answered. */
+  readonly code: string | null;
+  /** By which the operator finds the request in the log. */
+  readonly requestId: string | null;
+}
+
+const ADVICE: Readonly<Record<number, string>> = {
+  401: 'Sign in again with a key that is valid.',
+  403: 'Sign in with a key that may do this: the operator or an administrator of the tenant makes one.',
+  404: 'Check the address. What it names may have been deleted, or belongs to another tenant.',
+  409: 'Something has changed in the meantime. Load the page again and look at the state as it is now.',
+  429: 'Wait a moment. The page asks again by itself.',
+  503: 'Wait a moment. The page asks again by itself.',
+  507: 'The operator has to free space, or make the database writable again.',
+};
+const OWN_FAULT = 'Try again. If it lasts, give the operator the time and the code.';
+const BAD_REQUEST = 'Correct what is named, and try again.';
+
+/** Whether the service could not be asked at all, as when the network is down or the service restarts. */
+export function isUnreachable(error: unknown): boolean {
+  return error instanceof ConnectionError;
+}
+
+/** The status of a problem; null if the error is none. */
+export function statusOf(error: unknown): number | null {
+  return error instanceof ProblemError ? error.status : null;
+}
+
+export function showProblem(error: unknown): ShownProblem {
+  if (error instanceof ProblemError) {
+    const { status, problem, code, requestId } = error;
+    const advice = ADVICE[status] ?? (status >= 500 ? OWN_FAULT : BAD_REQUEST);
+    return { title: problem.title, detail: sentence(problem.detail), advice, code, requestId };
+  }
+  if (isUnreachable(error)) {
+    return unanswered('The service cannot be reached', 'The request got no answer.', CHECK_NETWORK);
+  }
+  const detail = error instanceof Error ? error.message : String(error);
+  return unanswered('The dashboard has failed', sentence(detail), 'Load the page again.');
+}
+
+const CHECK_NETWORK = 'Check the network and whether the service runs. The page asks again by itself.';
+
+function unanswered(title: string, detail: string, advice: string): ShownProblem {
+  return { title, detail, advice, code: null, requestId: null };
+}
+
+/** Details begin in lower case and have no full stop, because other programs put them into sentences of their own. */
+function sentence(text: string): string {
+  const trimmed = text.trim();
+  return `${trimmed.charAt(0).toUpperCase()}${trimmed.slice(1)}${/[.!?]$/.test(trimmed) ? '' : '.'}`;
+}

@@ -1,0 +1,52 @@
+import { useSyncExternalStore } from 'react';
+
+/** The key lives in the session storage of this tab and goes with it. */
+const STORED_KEY = 'readapt.key';
+
+export interface Session {
+  readonly key: string | null;
+  /** Why the last session ended, for the page on which the next one begins. */
+  readonly ended: 'refused' | null;
+}
+
+let session: Session = { key: sessionStorage.getItem(STORED_KEY), ended: null };
+const listeners = new Set<() => void>();
+
+export function currentSession(): Session {
+  return session;
+}
+
+export function useSession(): Session {
+  return useSyncExternalStore(subscribe, currentSession);
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+export function beginSession(key: string): void {
+  sessionStorage.setItem(STORED_KEY, key);
+  change({ key, ended: null });
+}
+
+export function endSession(ended: Session['ended'] = null): void {
+  sessionStorage.removeItem(STORED_KEY);
+  change({ key: null, ended });
+}
+
+function change(next: Session): void {
+  session = next;
+  for (const listener of listeners) listener();
+}
+
+/**
+ * Takes the key of a link such as `http://localhost:8420/#key=rdp_…`, which the demo prints, and removes it from the address. The part
+ * behind `#` is never sent to a server. A tab that has a session keeps it, so that no link replaces somebody's key.
+ */
+export function takeKeyFromAddress(): void {
+  const key = new URLSearchParams(location.hash.slice(1)).get('key');
+  if (key === null) return;
+  history.replaceState(history.state, '', location.pathname + location.search);
+  if (session.key === null) beginSession(key);
+}

@@ -1,0 +1,78 @@
+const NUMBER = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+const COMPACT = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+const PERCENT = new Intl.NumberFormat('en', { style: 'percent', maximumFractionDigits: 1 });
+const RELATIVE = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+const EXACT = new Intl.DateTimeFormat('sv', { dateStyle: 'short', timeStyle: 'medium' });
+
+/** What a figure shows that is not known. */
+export const UNKNOWN = '–';
+
+/** `12,345` */
+export function count(value: number | null | undefined): string {
+  return value === null || value === undefined ? UNKNOWN : NUMBER.format(value);
+}
+
+/** `1 adapter`, `12 adapters`; a plural that does not end in `s` is given. */
+export function counted(value: number, one: string, many = `${one}s`): string {
+  return `${NUMBER.format(value)} ${value === 1 ? one : many}`;
+}
+
+/** `7.2B`, for figures of which the size matters and not the last digit */
+export function compact(value: number | null | undefined): string {
+  return value === null || value === undefined ? UNKNOWN : COMPACT.format(value);
+}
+
+/** `12.5%` of 0.125 */
+export function percent(share: number | null | undefined): string {
+  return share === null || share === undefined ? UNKNOWN : PERCENT.format(share);
+}
+
+/** A measured value with a given number of decimals (default 3). */
+export function decimal(value: number | null | undefined, digits = 3): string {
+  return value === null || value === undefined ? UNKNOWN : value.toFixed(digits);
+}
+
+/** `850 ms`, `12.4 s`, `3 min 05 s`, `2 h 07 min`, `3 d 4 h` of milliseconds */
+export function duration(ms: number | null | undefined): string {
+  if (ms === null || ms === undefined) return UNKNOWN;
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  // 59.95 s would be rounded to 60.0 s.
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  const [minutes, hours, days] = [Math.floor(seconds / 60), Math.floor(seconds / 3600), Math.floor(seconds / 86_400)];
+  if (days > 0) return `${days} d ${hours % 24} h`;
+  const padded = (value: number) => String(value % 60).padStart(2, '0');
+  return hours > 0 ? `${hours} h ${padded(minutes)} min` : `${minutes} min ${padded(seconds)} s`;
+}
+
+/** `1.4 GiB` of bytes */
+export function bytes(value: number | null | undefined): string {
+  if (value === null || value === undefined) return UNKNOWN;
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, value)) / 10));
+  return `${(value / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
+}
+
+const STEPS = [
+  ['second', 60],
+  ['minute', 60],
+  ['hour', 24],
+  ['day', 30],
+  ['month', 12],
+] as const;
+
+/** `3 minutes ago`, `in 2 days` */
+export function relativeTime(time: Date, now: number): string {
+  let value = (time.getTime() - now) / 1000;
+  for (const [unit, size] of STEPS) {
+    const rounded = Math.round(value);
+    if (Math.abs(rounded) < size) return RELATIVE.format(rounded, unit);
+    value /= size;
+  }
+  return RELATIVE.format(Math.round(value), 'year');
+}
+
+/** `2026-11-27 23:10:05`, by the clock of the reader */
+export function exactTime(time: Date): string {
+  return EXACT.format(time);
+}

@@ -1,0 +1,54 @@
+import { ExclamationTriangleIcon } from '@radix-ui/react-icons';
+import { Badge, Text } from '@radix-ui/themes';
+import { getAtRisk } from '@readapt/client';
+import { useQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+import { client } from '../../api/client.ts';
+import { useViewer } from '../../api/viewer.ts';
+import { counted } from '../../lib/format.ts';
+import { Time, useNow } from '../../parts/values/time.tsx';
+
+interface RetirementProps {
+  readonly versionId: string;
+  readonly retiresAt: string;
+  /** Number of adapters that have a current version on it. */
+  readonly served: number;
+}
+
+/** When a version retires, and how many adapters would be left without one that is served for longer. */
+export function Retirement({ versionId, retiresAt, served }: RetirementProps) {
+  const now = useNow();
+  const { isOperator } = useViewer();
+  const isPast = Date.parse(retiresAt) <= now;
+  return (
+    <>
+      <Badge color={served === 0 ? 'gray' : 'amber'} highContrast>
+        <ExclamationTriangleIcon aria-hidden />
+        {isPast ? 'retired' : 'retires'} <Time value={retiresAt} />
+      </Badge>
+      {isOperator && served > 0 && <AtRisk versionId={versionId} retiresAt={retiresAt} />}
+    </>
+  );
+}
+
+/** Counted once for each time that the page is opened: the service goes through all adapters for it. */
+function AtRisk({ versionId, retiresAt }: Pick<RetirementProps, 'versionId' | 'retiresAt'>) {
+  const { data } = useQuery({
+    queryKey: ['at-risk', versionId, retiresAt],
+    queryFn: ({ signal }) => getAtRisk({ client, path: { id: versionId }, signal }),
+    staleTime: 60_000,
+  });
+  if (data === undefined) return null;
+  if (data.adapters === 0) {
+    return (
+      <Text size="2" color="gray">
+        nothing is at risk
+      </Text>
+    );
+  }
+  return (
+    <Link to="/base-model-versions/$versionId" params={{ versionId }} className="plain-link">
+      {counted(data.adapters, 'adapter')} of {counted(data.tenant_count, 'tenant')} at risk
+    </Link>
+  );
+}

@@ -1,0 +1,40 @@
+import { ExclamationTriangleIcon } from '@radix-ui/react-icons';
+import { Box, Button, Callout, Text } from '@radix-ui/themes';
+import { showProblem } from '../../api/problem.ts';
+
+interface ProblemCalloutProps {
+  readonly error: unknown;
+  /** Asks again. Without it there is no button. */
+  readonly retry?: () => unknown;
+}
+
+/** What went wrong and what to do: a problem of the API (RFC 9457), or that there was no answer. */
+export function ProblemCallout({ error, retry }: ProblemCalloutProps) {
+  const { title, detail, advice, code, requestId } = showProblem(error);
+  return (
+    <Callout.Root color="red" role="alert" highContrast>
+      <Callout.Icon>
+        <ExclamationTriangleIcon aria-hidden />
+      </Callout.Icon>
+      <Box>
+        <Text as="p" weight="bold" className="any-text">
+          {title}
+        </Text>
+        <Text as="p" mt="1" className="any-text">
+          {detail} {advice}
+        </Text>
+        {code !== null && (
+          <Text as="p" size="1" mt="1" className="any-text">
+            Code {code}
+            {requestId !== null && `, request ${requestId}`}
+          </Text>
+        )}
+        {retry !== undefined && (
+          <Button mt="2" size="1" variant="soft" color="red" onClick={() => void retry()}>
+            Try again
+          </Button>
+        )}
+      </Box>
+    </Callout.Root>
+  );
+}

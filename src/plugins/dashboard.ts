@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import fastifyStatic from '@fastify/static';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { packagePath } from '../../core/installation/package-path.ts';
+import { AppError } from '../lib/errors.ts';
+
+/** Where `npm run build` puts the dashboard. */
+const BUILT = packagePath('dashboard', 'dist');
+
+const PAGE = 'index.html';
+
+/** Whether there is a dashboard to serve. A checkout has none until it is built. */
+export function isDashboardBuilt(): boolean {
+  return existsSync(path.join(BUILT, PAGE));
+}
+
+/** The page of each of these paths is the dashboard's own; what stands below it is decided in the browser. */
+export const DASHBOARD_PATHS = ['sign-in', 'rollouts', 'jobs', 'base-model-versions', 'adapters', 'workers'] as const;
+
+/** What `index.html` has in the place of the nonce of its answer. */
+const NONCE_PLACEHOLDER = '__CSP_NONCE__';
+
+/**
+ * Two style elements that Radix inserts without a nonce: they hide the native scroll bar of scroll areas and of lists of choices. The
+ * texts do not change, so their digests stand for them; a test in a real browser fails when a new release has other ones.
+ */
+const RADIX_STYLES = [
+  'sha256-vGQdhYJbTuF+M8iCn1IZCHpdkiICocWHDq4qnQF4Rjw=',
+  'sha256-441zG27rExd4/il+NvIqyL8zFx5XmyNQtE381kSkUJk=',
+];
+
+/**
+ * Serves the dashboard: hashed files below `/assets/`, which never change, and one page for all of its paths. Everything that it shows
+ * comes from `/v1`, with the key that its user enters.
+ */
+export default async function dashboard(app: FastifyInstance, { folder = BUILT }: { folder?: string }): Promise<void> {
+  app.addHook('onRequest', async (_request, reply) => void protect(reply));
+  await app.register(fastifyStatic, {
+    root: path.join(folder, 'assets'),
+    prefix: '/assets/',
+    index: false,
+    preCompressed: true,
+    maxAge: '365d',
+    immutable: true,
+    schemaHide: true,
+  });
+  const page = async (_request: unknown, reply: FastifyReply) => sendPage(reply, folder);
+  for (const url of ['/', ...DASHBOARD_PATHS.flatMap((name) => [`/${name}`, `/${name}/*`])])
+    app.get(url, { schema: { hide: true } }, page);
+}
+
+async function sendPage(reply: FastifyReply, folder: string): Promise<FastifyReply> {
+  const html = await readFile(path.join(folder, PAGE), 'utf8').catch(notBuilt);
+  const nonce = randomBytes(16).toString('base64');
+  return reply
+    .header('cache-control', 'no-cache')
+    .header('content-security-policy', policy([`'nonce-${nonce}'`, ...RADIX_STYLES.map((digest) => `'${digest}'`)]))
+    .type('text/html; charset=utf-8')
+    .send(html.replace(NONCE_PLACEHOLDER, nonce));
+}
+
+function notBuilt(cause: unknown): never {
+  if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+  const message =
+    'the dashboard is not built in this checkout: run `npm run build:dashboard`, and load this page again';
+  throw new AppError({ code: 'route_not_found', status: 404, message, cause });
+}
+
+/** @param styles sources of style elements besides the stylesheets of this origin */
+function policy(styles: readonly string[]): string {
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    `style-src 'self' ${styles.join(' ')}`,
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
+}
+
+function protect(reply: FastifyReply): void {
+  reply
+    .header('x-content-type-options', 'nosniff')
+    .header('referrer-policy', 'no-referrer')
+    .header('permissions-policy', 'camera=(), geolocation=(), microphone=(), payment=(), usb=()')
+    .header('cross-origin-opener-policy', 'same-origin');
+}
