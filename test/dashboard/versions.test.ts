@@ -1,4 +1,4 @@
-import { inject, test } from 'vitest';
+import { expect, inject, test } from 'vitest';
 import { useBrowser } from './support/browser.ts';
 import { testEveryLook } from './support/every-look.ts';
 import { keepPicture } from './support/pictures.ts';
@@ -25,7 +25,14 @@ test('a version shows what changed from the one before, by layer and module, and
   await page.getByText('Figures as a table').first().click();
   const rows = figures.getByRole('row');
   await rows.nth(await cells.count()).waitFor();
-  await page.getByRole('img', { name: /^Rank \d+ holds/ }).waitFor();
+  const curve = page.getByRole('img', { name: /^Rank \d+ holds/ });
+  await curve.locator('circle').first().waitFor();
+  const heights = await curve
+    .locator('circle')
+    .evaluateAll((dots) => dots.map((dot) => Number(dot.getAttribute('cy'))));
+  // The more rank, the more of the change, which is the higher in the picture.
+  expect(heights).toEqual([...heights].sort((a, b) => b - a));
+  expect(heights.at(-1)).toBeLessThan(heights[0]! - 50);
   await keepPicture(page, 'dashboard-version');
 });
 

@@ -1,3 +1,4 @@
+import { Box } from '@radix-ui/themes';
 import { getAdapter, listAdapterVersions, type Adapter } from '@readapt/client';
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
@@ -59,8 +60,10 @@ function Shown({ adapter }: { adapter: Adapter }) {
           Registered: <Time value={adapter.created_at} both />,
         }}
       />
-      <CurrentVersions adapter={adapter} />
-      <History adapter={adapter} />
+      <Box mt="5">
+        <CurrentVersions adapter={adapter} />
+        <History adapter={adapter} />
+      </Box>
     </>
   );
 }

@@ -19,7 +19,7 @@ export function CurrentVersions({ adapter }: { adapter: Adapter }) {
         <Empty title="Nothing of it is served.">A version becomes current when it is imported or published.</Empty>
       ) : (
         <div className="scrolls" tabIndex={0} role="region" aria-label="What is served where">
-          <table className="plain-table">
+          <table className="plain-table table-with-buttons">
             <thead>
               <tr>
                 <th scope="col">On</th>

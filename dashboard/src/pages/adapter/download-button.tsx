@@ -22,7 +22,7 @@ export function DownloadButton({ adapter, versionId, number }: DownloadButtonPro
   });
   return (
     <>
-      <Button variant="soft" size="1" loading={download.isPending} onClick={() => download.mutate()}>
+      <Button variant="soft" loading={download.isPending} onClick={() => download.mutate()}>
         <DownloadIcon aria-hidden />
         Download version {number}
       </Button>

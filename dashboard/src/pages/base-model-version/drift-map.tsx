@@ -20,7 +20,7 @@ export function DriftMap({ modules }: { modules: readonly EvolutionModule[] }) {
       marginLeft: 96,
       x: { label: 'Layer', type: 'band' as const, tickFormat: (layer: number) => String(layer) },
       y: { label: null, domain: projections.map(shortName) },
-      color: { type: 'linear' as const, interpolate: shade },
+      color: { type: 'sqrt' as const, interpolate: shade },
       marks: [
         library.cell(cells, {
           x: 'layer',

@@ -10,8 +10,8 @@ export function EnergyCurve({ points }: { points: readonly Point[] }) {
   const last = points.at(-1)!;
   const plot = useCallback(
     (library: typeof import('@observablehq/plot')) => ({
-      x: { label: 'Rank', type: 'log' as const, base: 2, tickFormat: (rank: number) => count(rank) },
-      y: { label: 'Share of the change', domain: [0, 1], percent: true, grid: true },
+      x: { label: 'Rank', type: 'log' as const, base: 2, ticks: points.map(({ rank }) => rank), tickFormat: count },
+      y: { label: 'Share of the change', domain: [0, 1], tickFormat: percent, grid: true },
       marks: [
         library.ruleY([0]),
         library.lineY(points, { x: 'rank', y: 'share', stroke: 'var(--accent-9)', strokeWidth: 2 }),

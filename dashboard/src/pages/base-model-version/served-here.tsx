@@ -36,11 +36,8 @@ export function ServedHere({ version }: { version: BaseModelVersion }) {
                   {counted(current, 'adapter')}
                 </Link>{' '}
                 of {adapters} can be served here ({percent(adapters === 0 ? 0 : current / adapters)})
-                {own !== undefined && own.provisional > 0 && `, ${own.provisional} of them by a provisional version`};{' '}
-                <Link to="/adapters" search={{ notOn: id }} className="plain-link">
-                  see those that cannot
-                </Link>
-                .
+                {own !== undefined && own.provisional > 0 && `, ${own.provisional} of them by a provisional version`}
+                {current < adapters && <Others versionId={id} count={adapters - current} />}.
               </Text>
             );
           }}
@@ -48,6 +45,17 @@ export function ServedHere({ version }: { version: BaseModelVersion }) {
         {isOperator && <Risk id={id} retiresAt={retiresAt} />}
       </Section>
     </Flex>
+  );
+}
+
+function Others({ versionId, count }: { versionId: string; count: number }) {
+  return (
+    <>
+      ;{' '}
+      <Link to="/adapters" search={{ notOn: versionId }} className="plain-link">
+        {counted(count, 'adapter')} cannot
+      </Link>
+    </>
   );
 }
 
