@@ -1,15 +1,39 @@
 import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
+import { oneOf, textOf } from '../lib/search-params.ts';
 import { shellRoute } from './root.tsx';
+
+const ADAPTER_SORTS = ['name', '-name', 'created', '-created'] as const;
+
+/** Which adapters are listed, and in which order. */
+interface AdaptersSearch {
+  readonly name?: string;
+  readonly label?: string;
+  readonly on?: string;
+  readonly notOn?: string;
+  readonly atRiskOn?: string;
+  readonly sort?: (typeof ADAPTER_SORTS)[number];
+}
 
 const baseModelVersionRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/base-model-versions/$versionId',
+  /** `from`: the older version with which it is compared. */
+  validateSearch: (search): { from?: string } => ({ from: textOf(search, 'from') }),
   component: lazyRouteComponent(() => import('../pages/base-model-version/base-model-version-page.tsx')),
 });
 
 const adaptersRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/adapters',
+  /** `on`, `notOn` and `atRiskOn` are identifiers of base model versions. */
+  validateSearch: (search): AdaptersSearch => ({
+    name: textOf(search, 'name'),
+    label: textOf(search, 'label'),
+    on: textOf(search, 'on'),
+    notOn: textOf(search, 'notOn'),
+    atRiskOn: textOf(search, 'atRiskOn'),
+    sort: oneOf(search, 'sort', ADAPTER_SORTS),
+  }),
   component: lazyRouteComponent(() => import('../pages/adapters/adapters-page.tsx')),
 });
 

@@ -1,5 +1,91 @@
+import { Box } from '@radix-ui/themes';
+import { getAdapter, listAdapterVersions, type Adapter } from '@readapt/client';
+import { useQuery } from '@tanstack/react-query';
+import { useParams } from '@tanstack/react-router';
+import { client } from '../../api/client.ts';
+import { polled } from '../../api/polling.ts';
+import { useEndless } from '../../api/use-endless.ts';
+import { Loaded } from '../../parts/feedback/loaded.tsx';
+import { Section } from '../../parts/layout/section.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
+import { BaseVersionLink } from '../../parts/values/base-version-link.tsx';
+import { Facts, Identifier } from '../../parts/values/facts.tsx';
+import { TenantName } from '../../parts/values/tenant-name.tsx';
+import { Time } from '../../parts/values/time.tsx';
+import { Labels } from '../adapters/labels.tsx';
+import { CurrentVersions } from './current-versions.tsx';
+import { gateInWords } from './gate-in-words.ts';
+import { MetricOverVersions } from './metric-over-versions.tsx';
+import { Versions } from './versions.tsx';
 
+/** An adapter: what is served of it where, its versions, and how good each is. */
 export default function AdapterPage() {
-  return <PageHeader title="Adapter" json={[]} />;
+  const { adapterId: id } = useParams({ from: '/shell/adapters/$adapterId' });
+  const query = useQuery({
+    queryKey: ['adapters', id],
+    queryFn: ({ signal }) => getAdapter({ client, path: { id }, signal }),
+    ...polled<Adapter>({ every: 5000 }),
+  });
+  return (
+    <Loaded query={query} what="the adapter">
+      {(adapter) => <Shown adapter={adapter} />}
+    </Loaded>
+  );
+}
+
+function Shown({ adapter }: { adapter: Adapter }) {
+  const { id, name, metric, gate, approval, pinned_base_model_version_id: pin } = adapter;
+  return (
+    <>
+      <PageHeader
+        title={name}
+        description={`An adapter of ${adapter.base_model_name}.`}
+        parents={[{ label: 'Adapters', to: '/adapters' }]}
+        json={[`/v1/adapters/${id}`, `/v1/adapters/${id}/versions`]}
+      />
+      <Facts
+        facts={{
+          Identifier: <Identifier value={id} />,
+          Tenant: <TenantName id={adapter.tenant_id} />,
+          Gate: gateInWords(gate, metric),
+          Dataset:
+            adapter.dataset_id === null ? (
+              'none: its jobs fail until it has one'
+            ) : (
+              <Identifier value={adapter.dataset_id} />
+            ),
+          Labels: <Labels labels={adapter.labels} />,
+          'Pinned to': pin === null ? null : <BaseVersionLink id={pin} />,
+          Approval: approval === 'tenant' ? 'each of its jobs waits until its tenant approves it' : null,
+          Registered: <Time value={adapter.created_at} both />,
+        }}
+      />
+      <Box mt="5">
+        <CurrentVersions adapter={adapter} />
+        <History adapter={adapter} />
+      </Box>
+    </>
+  );
+}
+
+function History({ adapter }: { adapter: Adapter }) {
+  const { id, latest_version: latest, metric } = adapter;
+  const list = useEndless({
+    queryKey: ['adapters', id, 'versions', latest?.id],
+    read: ({ cursor, limit, signal }) =>
+      listAdapterVersions({ client, path: { id }, query: { cursor, limit }, signal }),
+    every: 10_000,
+  });
+  return (
+    <Section title="Versions">
+      <Loaded query={list.query} what="the versions">
+        {(versions) => (
+          <>
+            <MetricOverVersions versions={versions} metric={metric} />
+            <Versions versions={versions} latestId={latest?.id ?? null} {...list} />
+          </>
+        )}
+      </Loaded>
+    </Section>
+  );
 }

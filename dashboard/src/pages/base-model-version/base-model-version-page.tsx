@@ -1,5 +1,66 @@
+import { Text } from '@radix-ui/themes';
+import { getBaseModelVersion, type BaseModelVersion } from '@readapt/client';
+import { useQuery } from '@tanstack/react-query';
+import { useParams } from '@tanstack/react-router';
+import { client } from '../../api/client.ts';
+import { polled } from '../../api/polling.ts';
+import { useViewer } from '../../api/viewer.ts';
+import { compact } from '../../lib/format.ts';
+import { Loaded } from '../../parts/feedback/loaded.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
+import { Facts, Identifier } from '../../parts/values/facts.tsx';
+import { StateBadge } from '../../parts/values/state-badge.tsx';
+import { Time } from '../../parts/values/time.tsx';
+import { Evolutions } from './evolutions.tsx';
+import { ServedHere } from './served-here.tsx';
 
+/** A version of a base model: what it is, who is served on it, and what changed from the versions before. */
 export default function BaseModelVersionPage() {
-  return <PageHeader title="Base model version" json={[]} />;
+  const { versionId: id } = useParams({ from: '/shell/base-model-versions/$versionId' });
+  const query = useQuery({
+    queryKey: ['base-model-versions', id],
+    queryFn: ({ signal }) => getBaseModelVersion({ client, path: { id }, signal }),
+    ...polled<BaseModelVersion>({ every: 10_000 }),
+  });
+  return (
+    <Loaded query={query} what="the base model version">
+      {(version) => <Shown version={version} />}
+    </Loaded>
+  );
+}
+
+function Shown({ version }: { version: BaseModelVersion }) {
+  const { isOperator } = useViewer();
+  const { id, base_model_name: name, error, path } = version;
+  const own = `/v1/base-model-versions/${id}`;
+  return (
+    <>
+      <PageHeader
+        title={`${name}, version ${version.version}`}
+        badge={<StateBadge state={version.state} />}
+        parents={[{ label: 'Fleet', to: '/' }]}
+        json={[own, `${own}/evolutions`, ...(isOperator ? [`${own}/at-risk`] : [])]}
+      />
+      {error !== null && (
+        <Text as="p" color="red" mb="4" className="any-text">
+          Its files cannot be used: {error.message}. Mend them and register the version again.
+        </Text>
+      )}
+      <Facts
+        facts={{
+          Identifier: <Identifier value={id} />,
+          Architecture: version.architecture,
+          Parameters: version.parameters === null ? null : compact(version.parameters),
+          'Name in serving engines': version.serving_name,
+          Folder: path === null ? null : <Identifier value={path} what="the path" />,
+          Fingerprint:
+            version.fingerprint === null ? null : <Identifier value={version.fingerprint} what="the fingerprint" />,
+          Registered: <Time value={version.created_at} both />,
+          Retires: version.retires_at === null ? 'not decided' : <Time value={version.retires_at} both />,
+        }}
+      />
+      <ServedHere version={version} />
+      <Evolutions versionId={id} />
+    </>
+  );
 }

@@ -33,10 +33,14 @@ export function Identifier({ value, what = 'the identifier' }: { value: string; 
 
 /** Values beside each other, apart by commas. */
 export function Listed({ values }: { values: readonly ReactNode[] }) {
-  return values.map((value, index) => (
-    <Fragment key={index}>
-      {index > 0 && ', '}
-      {value}
-    </Fragment>
-  ));
+  return (
+    <span>
+      {values.map((value, index) => (
+        <Fragment key={index}>
+          {index > 0 && ', '}
+          {value}
+        </Fragment>
+      ))}
+    </span>
+  );
 }

@@ -1,0 +1,57 @@
+import type { Adapter, AdapterVersion } from '@readapt/client';
+import { useCallback, useMemo } from 'react';
+import { decimal } from '../../lib/format.ts';
+import { Chart } from '../../parts/chart/chart.tsx';
+
+interface MetricOverVersionsProps {
+  readonly versions: readonly AdapterVersion[];
+  readonly metric: Adapter['metric'];
+}
+
+type Measured = AdapterVersion & { readonly gate_value: number };
+
+/** The metric of each version on the gate rows, beside that of the version from which the chain came. */
+export function MetricOverVersions({ versions, metric }: MetricOverVersionsProps) {
+  const measured = useMemo(
+    () => versions.filter((each): each is Measured => each.gate_value !== null).sort((a, b) => a.number - b.number),
+    [versions],
+  );
+  const name = metric.replaceAll('_', ' ');
+  const anchors = measured.filter(({ anchor }) => anchor !== null);
+  const plot = useCallback(
+    (library: typeof import('@observablehq/plot')) => ({
+      x: { label: 'Version', type: 'band' as const },
+      y: { label: name, grid: true, zero: false, nice: true },
+      marks: [
+        library.tickY(anchors, {
+          x: 'number',
+          y: ({ anchor }: Measured) => anchor!.value,
+          stroke: 'var(--gray-9)',
+          strokeWidth: 2,
+        }),
+        library.lineY(measured, { x: 'number', y: 'gate_value', stroke: 'var(--accent-7)' }),
+        library.dot(measured, { x: 'number', y: 'gate_value', r: 5, fill: 'var(--accent-9)' }),
+      ],
+    }),
+    [measured],
+  );
+  const last = measured.at(-1);
+  if (last === undefined) return null;
+  return (
+    <Chart
+      label={`${name} of ${measured.length === 1 ? 'one version' : `${measured.length} versions`}, ${decimal(last.gate_value)} at the last`}
+      height={200}
+      plot={plot}
+      table={{
+        columns: ['Version', name, 'Anchor', 'Difference'],
+        rows: measured.map(({ number, gate_value: value, anchor }) => [
+          number,
+          decimal(value),
+          decimal(anchor?.value),
+          decimal(anchor?.difference),
+        ]),
+      }}
+      caption="Dots: each version on the gate rows and its own base. Grey lines: the imported version that it is compared with, on the same rows and its own base."
+    />
+  );
+}

@@ -1,0 +1,113 @@
+import { Text } from '@radix-ui/themes';
+import type { Evolution, EvolutionDifference, EvolutionPart } from '@readapt/client';
+import { counted, percent } from '../../lib/format.ts';
+import { Section } from '../../parts/layout/section.tsx';
+import { Facts } from '../../parts/values/facts.tsx';
+
+/** What besides the modules of adapters has changed. */
+export function Differences({ evolution }: { evolution: Evolution }) {
+  const { differences, changed_settings: settings, unadaptable_parts: parts, tokenizer } = evolution;
+  return (
+    <>
+      {differences.length > 0 && (
+        <Section title="What makes the versions incompatible">
+          <Fields of={differences} label="What makes the versions incompatible" />
+        </Section>
+      )}
+      {parts.length > 0 && (
+        <Section title="What no adapter changes">
+          <Text as="p" size="2">
+            Their change stays, whatever an adapter does.
+          </Text>
+          <Parts parts={parts} />
+        </Section>
+      )}
+      {settings.length > 0 && (
+        <Section title="Changed settings">
+          <Fields of={settings} label="Changed settings" />
+        </Section>
+      )}
+      {tokenizer !== null && (
+        <Section title="Tokenizer">
+          <Tokenizer changes={tokenizer} />
+        </Section>
+      )}
+    </>
+  );
+}
+
+function Parts({ parts }: { parts: readonly EvolutionPart[] }) {
+  return (
+    <div className="scrolls" tabIndex={0} role="region" aria-label="What no adapter changes">
+      <table className="plain-table">
+        <thead>
+          <tr>
+            <th scope="col">Part</th>
+            <th scope="col">Drift</th>
+          </tr>
+        </thead>
+        <tbody>
+          {parts.map(({ name, drift }) => (
+            <tr key={name}>
+              <td className="any-text">{name}</td>
+              <td className="end">{percent(drift)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Fields({ of, label }: { of: readonly EvolutionDifference[]; label: string }) {
+  return (
+    <div className="scrolls" tabIndex={0} role="region" aria-label={label}>
+      <table className="plain-table">
+        <thead>
+          <tr>
+            <th scope="col">Setting</th>
+            <th scope="col">Old</th>
+            <th scope="col">New</th>
+          </tr>
+        </thead>
+        <tbody>
+          {of.map((each) => (
+            <tr key={each.field}>
+              <td className="any-text">{each.field}</td>
+              <td className="any-text">{each.old}</td>
+              <td className="any-text">{each.new}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Tokenizer({ changes }: { changes: NonNullable<Evolution['tokenizer']> }) {
+  const { vocabulary_added: added, vocabulary_removed: removed, vocabulary_moved: moved } = changes;
+  const merges = changes.merges_added + changes.merges_removed;
+  return (
+    <Facts
+      facts={{
+        Vocabulary:
+          added + removed + moved === 0
+            ? 'unchanged'
+            : `${added} added, ${removed} removed, ${moved} with another number`,
+        'Special tokens': changes.added_tokens === 0 ? 'unchanged' : counted(changes.added_tokens, 'change'),
+        Merges:
+          merges === 0 && !changes.merges_reordered
+            ? 'unchanged'
+            : `${merges} added or removed${changes.merges_reordered ? ', in another order' : ''}`,
+        Encoding: listed(changes.encoding),
+        Decoding: listed(changes.decoding),
+        Roles: listed(changes.roles),
+        'Chat template': changes.chat_template === 'same' ? 'unchanged' : changes.chat_template,
+      }}
+    />
+  );
+}
+
+function listed(names: readonly string[]): string {
+  return names.length === 0 ? 'unchanged' : names.join(', ');
+}

@@ -1,0 +1,112 @@
+import { Callout, Text } from '@radix-ui/themes';
+import {
+  getEvolution,
+  listEvolutions,
+  type Evolution,
+  type EvolutionEntry,
+  type EvolutionEntryPage,
+} from '@readapt/client';
+import { useQuery } from '@tanstack/react-query';
+import { Link, useSearch } from '@tanstack/react-router';
+import { client } from '../../api/client.ts';
+import { polled } from '../../api/polling.ts';
+import { ADVICE } from '../../lib/advice.ts';
+import { duration, percent } from '../../lib/format.ts';
+import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
+import { Section } from '../../parts/layout/section.tsx';
+import { Facts } from '../../parts/values/facts.tsx';
+import { StateBadge } from '../../parts/values/state-badge.tsx';
+import { Differences } from './differences.tsx';
+import { DriftMap } from './drift-map.tsx';
+import { EnergyCurve } from './energy-curve.tsx';
+import { EvolutionTabs } from './evolution-tabs.tsx';
+
+const SHOWN = 50;
+
+/** What changed from the versions before, one of which is shown. */
+export function Evolutions({ versionId }: { versionId: string }) {
+  const query = useQuery({
+    queryKey: ['evolutions', 'to', versionId],
+    queryFn: ({ signal }) => listEvolutions({ client, path: { id: versionId }, query: { limit: SHOWN }, signal }),
+    ...polled<EvolutionEntryPage>({ every: 5000 }),
+  });
+  return (
+    <Section title="What changed from the versions before">
+      <Loaded query={query} what="the evolutions">
+        {({ data }) => (data.length === 0 ? <NoEvolution /> : <Several entries={data} />)}
+      </Loaded>
+    </Section>
+  );
+}
+
+function NoEvolution() {
+  return (
+    <Empty title="Nothing is compared yet.">
+      The version is compared with those before it when a rollout to it begins, or a dry run.
+    </Empty>
+  );
+}
+
+function Several({ entries }: { entries: readonly EvolutionEntry[] }) {
+  const { from } = useSearch({ from: '/shell/base-model-versions/$versionId' });
+  const shown = entries.find(({ old_version: version }) => version === from) ?? entries[0]!;
+  return (
+    <>
+      {entries.length > 1 && <EvolutionTabs entries={entries} shown={shown.id} />}
+      <One key={shown.id} entry={shown} />
+    </>
+  );
+}
+
+function One({ entry }: { entry: EvolutionEntry }) {
+  const query = useQuery({
+    queryKey: ['evolutions', entry.id, entry.state],
+    queryFn: ({ signal }) => getEvolution({ client, path: { id: entry.id }, signal }),
+    staleTime: 60_000,
+  });
+  return (
+    <Loaded query={query} what="the evolution" height={400}>
+      {(evolution) => <Shown evolution={evolution} />}
+    </Loaded>
+  );
+}
+
+function Shown({ evolution }: { evolution: Evolution }) {
+  const { old_base_model_version_id: oldId, old_version: old, state, advice } = evolution;
+  return (
+    <>
+      <Text as="p" size="2">
+        From{' '}
+        <Link to="/base-model-versions/$versionId" params={{ versionId: oldId }} className="plain-link">
+          version {old}
+        </Link>{' '}
+        to version {evolution.new_version} <StateBadge state={state} size="1" />
+      </Text>
+      {advice !== null && (
+        <Callout.Root color={advice.verdict === 'incompatible' ? 'red' : 'blue'} variant="surface" highContrast>
+          <Callout.Text weight="bold">{ADVICE[advice.verdict]}</Callout.Text>
+          <ul className="reasons">
+            {advice.reasons.map(({ code, message }) => (
+              <li key={code}>{message}</li>
+            ))}
+          </ul>
+        </Callout.Root>
+      )}
+      <Facts
+        facts={{
+          'Drift of what adapters change': changeOf(evolution.drift),
+          'Drift of all weights': changeOf(evolution.overall_drift),
+          'Rank that is kept': evolution.rank,
+          'Time of the comparison': evolution.compute_ms === null ? null : duration(evolution.compute_ms),
+        }}
+      />
+      {evolution.modules.length > 0 && <DriftMap modules={evolution.modules} />}
+      {evolution.captured_energy_by_rank.length > 0 && <EnergyCurve points={evolution.captured_energy_by_rank} />}
+      <Differences evolution={evolution} />
+    </>
+  );
+}
+
+function changeOf(drift: number | null): string | null {
+  return drift === null ? null : `${percent(drift)} of their size`;
+}

@@ -1,0 +1,40 @@
+import type { Worker } from '@readapt/client';
+import { count } from '../../lib/format.ts';
+import { Time } from '../../parts/values/time.tsx';
+
+const COLUMNS = ['Worker', 'Device', 'Version', 'Jobs done', 'Jobs failed', 'Seen last'];
+
+/** The log of workers that are no more. */
+export function GoneWorkers({ workers }: { workers: readonly Worker[] }) {
+  return (
+    <div className="scrolls" tabIndex={0} role="region" aria-label="Workers that are gone">
+      <table className="plain-table">
+        <thead>
+          <tr>
+            {COLUMNS.map((name) => (
+              <th key={name} scope="col">
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {workers.map((worker) => (
+            <tr key={worker.id}>
+              <td>
+                {worker.host}, process {worker.pid}
+              </td>
+              <td>{worker.device}</td>
+              <td>{worker.version}</td>
+              <td className="end">{count(worker.jobs_done)}</td>
+              <td className="end">{count(worker.jobs_failed)}</td>
+              <td>
+                <Time value={worker.seen_at} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
