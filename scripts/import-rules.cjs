@@ -99,7 +99,7 @@ const FOLDERS = [
   [
     'src',
     'the service: HTTP, database, queue',
-    ['core/formats', 'core/options', 'core/installation', 'core/statistics', 'core/method/gate'],
+    ['core/formats', 'core/options', 'core/installation', 'core/statistics', 'core/method/gate', 'core/method/search'],
   ],
   ['workers/training', 'the training process, and how a worker speaks with it', ['core', 'src']],
   ['workers/adaptations', 'the handler of adaptation jobs', ['core', 'src', 'workers']],

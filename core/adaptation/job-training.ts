@@ -39,6 +39,8 @@ export interface TrainingState {
   readonly before: TrainingTotals;
   /** The last metric points of all trainings. Checkpoints of versions before 0.3 have none. */
   readonly points?: readonly MetricPoint[];
+  /** λ that was told last, so that a resumed training does not tell it again. */
+  readonly regularization?: number | null;
 }
 
 /** A job saves a checkpoint at least this often, even between evaluations. */
@@ -61,6 +63,8 @@ export class JobTraining {
   /** Steps of the checkpoints that are kept. */
   #savedSteps: readonly number[] = [];
   #points: MetricPoint[] = [];
+  /** λ of the last step, which is told where it changes; null before any. */
+  #regularization: number | null = null;
   #toldPoints: readonly MetricPoint[] = [];
 
   constructor(options: JobTrainingOptions) {
@@ -138,18 +142,20 @@ export class JobTraining {
 
   encode(): { readonly state: TrainingState; readonly tensors: Checkpoint['tensors'] } {
     const trainer = this.#trainer ? encodeTrainerState(this.#trainer) : null;
-    const state = { rung: this.#rung, trainer: trainer?.state ?? null, before: this.#before, points: this.points };
+    const [before, points, regularization] = [this.#before, this.points, this.#regularization];
+    const state = { rung: this.#rung, trainer: trainer?.state ?? null, before, points, regularization };
     return { state, tensors: trainer?.tensors ?? new Map() };
   }
 
   /** @param names the parameters, in the adapter's order */
   restore(
-    { rung, trainer, before, points = [] }: TrainingState,
+    { rung, trainer, before, points = [], regularization = null }: TrainingState,
     tensors: Checkpoint['tensors'],
     names: readonly string[],
   ): void {
     this.#rung = rung;
     this.#toldPoints = points;
+    this.#regularization = regularization;
     this.#before = before;
     if (trainer !== null) this.#trainer = decodeTrainerState({ state: trainer, tensors }, names);
     this.noteSaved();
@@ -175,13 +181,17 @@ export class JobTraining {
     this.#options.emit({ type: 'progress', step: before + step, totalSteps: before + steps });
   }
 
-  #record({ step, loss, learningRate, state }: StepReport): void {
+  #record({ step, loss, learningRate, regularization, state }: StepReport): void {
     this.#trainer = state;
     const { steps } = this.totals;
     this.#points.push(
       { name: 'train_loss', step: steps, value: loss },
       { name: 'learning_rate', step: steps, value: learningRate },
     );
+    if (regularization !== this.#regularization) {
+      this.#points.push({ name: 'regularization', step: steps, value: regularization });
+      this.#regularization = regularization;
+    }
     if (step % POINTS_EVERY === 0) this.flushPoints();
   }
 }

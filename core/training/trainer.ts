@@ -55,6 +55,8 @@ export interface StepReport {
   /** Mean loss of the step's completion tokens before the update, in nats. */
   readonly loss: number;
   readonly learningRate: number;
+  /** λ of the regularization in this step; 0 without one. */
+  readonly regularization: number;
   /** Global norm before clipping, including the regularization. */
   readonly gradientNorm: number;
   readonly adapter: Adapter;
@@ -120,6 +122,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       step: step + 1,
       loss: batch.loss,
       learningRate,
+      regularization: penalty.lambda,
       gradientNorm,
       adapter: withFactorArrays(initial, parameters),
       state,

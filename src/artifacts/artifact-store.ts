@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { TarArchive } from './tar-archive.ts';
 
 /** The kind is recorded in the artifact's row and does not enter its digest. */
 export type ArtifactKind = 'dataset' | 'adapter' | 'evolution';
@@ -27,10 +28,10 @@ export interface ArtifactStore {
   /** Reads the bytes of a file. @throws AppError `artifact_missing` */
   createReadStream(digest: string): Promise<Readable>;
   /**
-   * Reads a folder as a tar archive, below `prefix` if given; always the same bytes.
+   * A folder as a tar archive, below `prefix` if given; always the same bytes.
    * @throws AppError `artifact_missing`
    */
-  tarStream(digest: string, options?: { prefix?: string }): Promise<Readable>;
+  tarArchive(digest: string, options?: { prefix?: string }): Promise<TarArchive>;
   /** Reads the content and checks its digest. @throws AppError `artifact_missing` or `artifact_corrupt` */
   verify(digest: string): Promise<void>;
   /**

@@ -16,7 +16,7 @@ import {
 import { folderDigest, totalBytes } from './manifest.ts';
 import { joinOwners, ofDeadOwners, ownerOf } from './scratch.ts';
 import { corruptArtifact, missingArtifact, toStorageError } from './storage-errors.ts';
-import { tarOf } from './tar-stream.ts';
+import { tarOf } from './tar-archive.ts';
 
 /** Temporaries from before version 0.3, which name no owner, count as left behind after this time. */
 const STALE_MS = 3_600_000;
@@ -35,7 +35,7 @@ export async function createFilesystemStore(root: string): Promise<ArtifactStore
     has: async (digest) => (await kindOfEntry(artifactPath(root, digest))) !== undefined,
     localPath: (digest) => existing(root, digest),
     createReadStream: async (digest) => createReadStream(await existing(root, digest)),
-    tarStream: async (digest, options) => tarOf(await existing(root, digest), options?.prefix ?? ''),
+    tarArchive: async (digest, options) => tarOf(await existing(root, digest), options?.prefix ?? ''),
     verify: (digest) => verify(root, digest),
     list: () => list(root),
     remove: (digest) => remove(store, digest),

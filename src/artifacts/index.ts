@@ -10,6 +10,7 @@ export {
   registerArtifact,
   registeredBytes,
 } from './artifact.repository.ts';
+export type { TarArchive } from './tar-archive.ts';
 export { writeTar, type TarFile } from './write-tar.ts';
 export { withRegisteredArtifact } from './register.ts';
 export { openArtifactStore } from './opening/open-store.ts';

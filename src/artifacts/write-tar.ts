@@ -1,4 +1,4 @@
-import { Header } from 'tar';
+import { headerOf } from './tar-archive.ts';
 
 const BLOCK_BYTES = 512;
 
@@ -16,10 +16,7 @@ export interface TarFile {
  */
 export async function* writeTar(files: AsyncIterable<TarFile>): AsyncGenerator<Uint8Array> {
   for await (const { path, size, bytes } of files) {
-    const block = Buffer.alloc(BLOCK_BYTES);
-    new Header({ path, size, type: 'File', mode: 0o644, mtime: new Date(0) }).encode(block);
-    if (new Header(block).path !== path) throw new Error(`${path} does not fit into the header of an archive`);
-    yield block;
+    yield headerOf(path, size);
     let left = size;
     for await (const chunk of bytes) {
       left -= chunk.length;

@@ -6,7 +6,7 @@ import { UPLOAD_LIMIT_VARIABLE } from '../../config/variables.ts';
 import { AppError } from '../../lib/errors.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
-import { matchesEtag } from '../../plugins/etag.ts';
+import { sendBytes } from '../../plugins/byte-ranges.ts';
 import { answerOnce, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { acceptUploads, uploadOf, type UploadLimit } from '../../plugins/request-body/upload-body.ts';
@@ -113,27 +113,26 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
     '/adapters/:id/versions/:version_id/download',
     {
       onRequest: requireScope('serving:read'),
-      config: { problems: [503] },
+      config: { problems: [416, 503] },
       schema: {
         ...operation('downloadAdapterVersion', 'Download an adapter version'),
         description:
-          'Returns the PEFT folder of the version as a tar archive, ready for a serving engine, with `readapt.json` if it has one.',
+          'Returns the PEFT folder of the version as a tar archive, ready for a serving engine, with `readapt.json` if it has one. The ' +
+          'archive of a version has always the same bytes, so a download that broke off goes on with `Range` and `If-Range`. ' +
+          '`Want-Repr-Digest: sha-256=1` asks for the SHA-256 of the whole archive (`Repr-Digest`, RFC 9530), which takes the server as long ' +
+          'as to read it. `digest` of the version is that of the files: see `AdapterVersion`.',
         params: AdapterVersionParams,
         response: {
           200: VersionArchive,
+          206: { ...VersionArchive, description: 'The range of the archive that was asked for.' },
           304: Type.Null({ description: 'The client has the current answer already.' }),
         },
       },
     },
     async (request, reply) => {
       const found = await service(request).download(request.params.id, request.params.version_id, tenantScope(request));
-      const etag = `"${found.digest}"`;
-      const isKnown = matchesEtag(request.headers['if-none-match'], etag);
-      const archive = isKnown ? null : await found.open();
-      reply.header('etag', etag).header('cache-control', 'private, no-cache');
-      if (archive === null) return reply.code(304).send(null);
       reply.header('content-disposition', `attachment; filename="${found.filename}"`).type(ARCHIVE_TYPE);
-      return reply.send(archive);
+      return sendBytes(request, reply, { tag: found.digest, open: found.open });
     },
   );
 };

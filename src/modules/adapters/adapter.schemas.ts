@@ -100,7 +100,11 @@ export const AdapterVersion = Type.Object(
       description:
         'Whether nobody has measured it: it was made without data, to be served until a version is published.',
     }),
-    digest: Type.String({ description: 'SHA-256 of the folder, which is also the ETag of the download.' }),
+    digest: Type.String({
+      description:
+        'SHA-256 over the names, sizes and SHA-256 of the files, which is also the ETag of the download: that of the text `readapt folder 1`, ' +
+        'an end of line, and for each file, by name, a line `["NAME",BYTES,"SHA-256"]`. docs/api.md has the command.',
+    }),
     rank: Type.Integer({ description: 'The rank of the LoRA.' }),
     lora_alpha: Type.Number({ description: "The numerator of LoRA's scaling, `lora_alpha` in PEFT." }),
     strategy: Nullable(Type.String({ description: 'The strategy that produced it; null if imported.' })),

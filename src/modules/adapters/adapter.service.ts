@@ -1,5 +1,4 @@
-import type { Readable } from 'node:stream';
-import { locateArtifact, withRegisteredArtifact, type ArtifactStore } from '../../artifacts/index.ts';
+import { locateArtifact, withRegisteredArtifact, type ArtifactStore, type TarArchive } from '../../artifacts/index.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { notFound, unprocessable } from '../../lib/errors.ts';
 import { adviceOn } from '../../lib/gate-advice.ts';
@@ -47,7 +46,7 @@ export interface AdapterServiceDependencies {
 export interface VersionDownload {
   readonly digest: string;
   readonly filename: string;
-  open(): Promise<Readable>;
+  open(): Promise<TarArchive>;
 }
 
 /** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
@@ -303,7 +302,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       const open = async () => {
         // Whether the store is away shows in artifacts of all tenants.
         await locateArtifact(unconfined(db), artifacts, digest);
-        return artifacts.tarStream(digest, { prefix });
+        return artifacts.tarArchive(digest, { prefix });
       };
       return { digest, filename: `${prefix}.tar`, open };
     },

@@ -46,7 +46,8 @@ export function createExportService(deps: ExportDependencies) {
         yield json(`${folder}.json`, version);
         const flips = await deps.adapters.flipsOf(version.id);
         if (flips.length > 0) yield jsonl(`${folder}.negative-flips.jsonl`, flips);
-        for await (const entry of readTar(await artifacts.tarStream(version.digest, { prefix: folder }))) {
+        const archive = await artifacts.tarArchive(version.digest, { prefix: folder });
+        for await (const entry of readTar(archive.read())) {
           if (entry.type !== 'Directory') yield entry;
         }
       }

@@ -14,6 +14,7 @@ export function toJob(row: JobRow, scope: string | null): Job {
     kind: row.kind,
     state: row.state,
     phase: row.phase,
+    phase_since: row.ttrMs === null && row.finishedAt === null ? toTimestamp(row.phaseSince) : null,
     strategy: row.strategy,
     own_options: row.ownOptions as Job['own_options'],
     won_strategy: row.wonStrategy,

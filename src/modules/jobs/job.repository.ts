@@ -16,6 +16,7 @@ const FIELDS = [
   ...(['initializeMs', 'fineTuneMs', 'evaluateMs', 'publishMs', 'heldMs', 'attempt', 'error', 'appendEos'] as const),
   ...(['appendEosReason', 'maxLength', 'createdAt', 'startedAt', 'readyAt', 'finishedAt'] as const),
   ...(['updatedAt', 'certificate', 'approval', 'wave', 'pausedAt', 'pausedBy', 'ownOptions'] as const),
+  ...(['phaseSince'] as const),
 ] as const satisfies readonly (keyof Prisma.JobGetPayload<object>)[];
 
 export type JobRow = Pick<Prisma.JobGetPayload<object>, (typeof FIELDS)[number]> & {

@@ -108,6 +108,14 @@ export const Job = Type.Object(
         'failed: see `error`.',
     }),
     phase: Type.Enum(JOB_PHASES, { description: 'The phase that the clock runs on or has stopped at.' }),
+    phase_since: Nullable(
+      Type.String({
+        format: 'date-time',
+        description:
+          'Up to when `phases` are counted: the time since then belongs to `phase`. Null when the clock has stopped, because the job is ' +
+          'ready or has ended.',
+      }),
+    ),
     strategy: Type.String({ description: 'The strategy that was requested.' }),
     own_options: Nullable(
       Type.Unsafe<OwnOptions>({

@@ -62,7 +62,7 @@ export function countStoreFaults(store: ArtifactStore, registry: Registry): Arti
     putFolder: (folder, kind) => counted(store.putFolder(folder, kind)),
     localPath: (digest) => counted(store.localPath(digest)),
     createReadStream: (digest) => counted(store.createReadStream(digest)),
-    tarStream: (digest, options) => counted(store.tarStream(digest, options)),
+    tarArchive: (digest, options) => counted(store.tarArchive(digest, options)),
     verify: (digest) => counted(store.verify(digest)),
     checkWritable: () => counted(store.checkWritable()),
   };

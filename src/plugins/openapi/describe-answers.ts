@@ -26,6 +26,7 @@ const PROBLEMS: Record<number, string> = {
   410: 'Events after the position were pruned: go on with `pruned_up_to`. Code: `position_expired`.',
   413: 'The body is over its limit. Codes: `body_too_large`, `upload_too_large`, `adapter_too_large`.',
   415: 'The body has a type or an encoding that is not accepted. Codes: `unsupported_media_type`, `unsupported_content_encoding`.',
+  416: 'There are no such bytes: `Content-Range` says how many there are. Code: `range_not_satisfiable`.',
   422:
     'The request is well-formed, but its content cannot be used: see `code` and `detail`. The code ' +
     '`idempotency_key_reused` means that the `Idempotency-Key` was used for a different request.',
@@ -70,6 +71,29 @@ const IF_NONE_MATCH = {
   description: 'The ETags that the client has. The answer is 304 if one of them is current.',
 };
 
+/** What a request for a part of a download may say. */
+const RANGE_HEADERS = {
+  range: {
+    type: 'string',
+    description: 'One range of bytes, such as `bytes=1000-`. Several are answered with all bytes.',
+  },
+  'if-range': {
+    type: 'string',
+    description: 'The ETag of what the client has; if that has changed, all bytes are sent.',
+  },
+  'want-repr-digest': {
+    type: 'string',
+    description: '`sha-256=1` asks for `Repr-Digest`, the SHA-256 of all bytes (RFC 9530).',
+  },
+};
+/** What the answer says of its bytes. */
+const BYTE_HEADERS = {
+  'accept-ranges': { description: 'Always `bytes`.', schema: { type: 'string' } },
+  'content-length': { description: 'Number of bytes that follow.', schema: { type: 'integer' } },
+  'content-range': { description: 'Which bytes of how many these are; of a 206 alone.', schema: { type: 'string' } },
+  'repr-digest': { description: 'The SHA-256 of all bytes, if it was wanted.', schema: { type: 'string' } },
+};
+
 /** Documents what all routes below /v1 have in common. It does not change what is validated. */
 export function describeRoute(schema: FastifySchema | undefined, url: string, route: RouteOptions): FastifySchema {
   const own: FastifySchema = { ...schema };
@@ -77,7 +101,8 @@ export function describeRoute(schema: FastifySchema | undefined, url: string, ro
   own.security = securityOf(route);
   if (route.method === 'POST') own.headers = { type: 'object', properties: { 'idempotency-key': IDEMPOTENCY_KEY } };
   if (route.method === 'GET' && !isStream(own.response)) {
-    own.headers = { type: 'object', properties: { 'if-none-match': IF_NONE_MATCH } };
+    const ofParts = (own.response as Record<number, unknown> | undefined)?.[206] === undefined ? {} : RANGE_HEADERS;
+    own.headers = { type: 'object', properties: { 'if-none-match': IF_NONE_MATCH, ...ofParts } };
   }
   return Object.assign(own, { [PROBLEMS_MARK]: problemsOf(own, url, route) });
 }
@@ -128,6 +153,7 @@ export function describeAnswers<T>(document: T): T {
         const described = problems === undefined || streams ? '' : method;
         if ('description' in response) describeAnswer(response, status, described);
       }
+      if (responses[206] !== undefined) describeBytes([responses[200], responses[206]]);
       if (problems === undefined) continue;
       if (method === 'get' && !streams)
         responses[304] ??= { description: 'The client has the current answer already.' };
@@ -136,6 +162,13 @@ export function describeAnswers<T>(document: T): T {
     }
   }
   return document;
+}
+
+function describeBytes(responses: readonly (Response | { $ref: string } | undefined)[]): void {
+  for (const response of responses) {
+    if (response !== undefined && 'description' in response)
+      response.headers = { ...response.headers, ...BYTE_HEADERS };
+  }
 }
 
 function describeAnswer(response: Response, status: string, method: string): void {

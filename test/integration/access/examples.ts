@@ -131,6 +131,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     const { id } = await withForecast(world);
     return { path: { id } };
   },
+  getSearchSurrogate: withId('job'),
   getTenant: withId('ten'),
   getTenantQuotas: withId('ten'),
   getTtrDistribution: ({ rolloutId }) => ({ path: { id: rolloutId } }),

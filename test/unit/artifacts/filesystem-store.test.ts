@@ -119,8 +119,10 @@ describe('folders', () => {
 
   it('come back as a tar archive that is the same each time', async () => {
     const { digest } = await store.putFolder(await makeFolder('source', files), 'adapter');
-    const archive = await buffer(await store.tarStream(digest, { prefix: 'mine' }));
-    expect((await buffer(await store.tarStream(digest, { prefix: 'mine' }))).equals(archive)).toBe(true);
+    const described = await store.tarArchive(digest, { prefix: 'mine' });
+    const archive = await buffer(described.read());
+    expect(described.bytes).toBe(archive.length);
+    expect((await buffer((await store.tarArchive(digest, { prefix: 'mine' })).read())).equals(archive)).toBe(true);
     const out = join(folder, 'out');
     await mkdir(out);
     await pipeline(Readable.from([archive]), extract({ cwd: out, strict: true }));
@@ -149,7 +151,7 @@ describe('integrity', () => {
     const digest = `sha256:${sha256('nothing')}`;
     expect(await store.has(digest)).toBe(false);
     await expect(store.localPath(digest)).rejects.toMatchObject({ code: 'artifact_missing' });
-    await expect(store.tarStream(digest)).rejects.toMatchObject({ code: 'artifact_missing' });
+    await expect(store.tarArchive(digest)).rejects.toMatchObject({ code: 'artifact_missing' });
     await expect(store.verify('sha256:../../etc')).rejects.toThrow(/is not an artifact digest/);
   });
 

@@ -4,7 +4,7 @@ import { factorArrays } from '../../../core/training/optimizer/factors.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import { createAdapter } from '../../../core/models/lora/lora-init.ts';
 import type { TokenizedExample } from '../../../core/data/example.ts';
-import { DEFAULT_REGULARIZATION } from '../../../core/method/regularization/regularization.ts';
+import { DEFAULT_REGULARIZATION, l2Coefficient } from '../../../core/method/regularization/regularization.ts';
 import { accumulateGradients } from '../../../core/training/gradients.ts';
 import { inputLength, makeBatch } from '../../../core/data/batching.ts';
 import { TrainingDivergedError } from '../../../core/training/loss-monitor.ts';
@@ -79,6 +79,15 @@ describe('train', () => {
     [0.5e-3, 1e-3, 1e-3, 0.5e-3 * (1 + Math.SQRT1_2), 0.5e-3, 0.5e-3 * (1 - Math.SQRT1_2)].forEach((rate, i) => {
       expect(rates[i]).toBeCloseTo(rate, 12);
     });
+  });
+
+  it('tells the coefficient of the regularization of each step', async () => {
+    const regularization = { ...DEFAULT_REGULARIZATION, strong: 0.5 };
+    const told: number[] = [];
+    const afterStep: TrainOptions['afterStep'] = (report) => (told.push(report.regularization), 'continue');
+    await train({ ...common, steps: 10, regularization, afterStep });
+    expect(told).toEqual(Array.from({ length: 10 }, (_, step) => l2Coefficient(regularization, step, 10)));
+    expect([told[0], told.at(-1)]).toEqual([0.5, 0]);
   });
 
   it('is held near the initial adapter by regularization towards it', async () => {

@@ -141,6 +141,12 @@ describe('the training process', () => {
     const points = child.events('points').flatMap((event) => event.points);
     const keys = points.map(({ name, step }) => `${name}@${step}`);
     expect(new Set(keys).size).toBe(keys.length);
+    const coefficients = points.filter(({ name }) => name === 'regularization').map(({ value }) => value);
+    expect(coefficients.length).toBeGreaterThan(0);
+    expect(
+      coefficients.some((value, i) => value === coefficients[i + 1]),
+      'told where it changes',
+    ).toBe(false);
   });
 
   it('does not wait for a worker that cancels instead of acknowledging', async () => {

@@ -25,6 +25,8 @@ export interface SurrogateOptions {
 /** A model of a function: a Gaussian process over the unit box, fitted to standardized values. */
 export interface Surrogate {
   readonly process: GaussianProcess;
+  /** Mean of the values, which is that of the process's outputs. */
+  readonly mean: number;
   /** Standard deviation of the values, by which the process's outputs are scaled. */
   readonly deviation: number;
   /** The observed points of the function itself, in the unit box. */
@@ -51,7 +53,7 @@ export function fitSurrogate({ space, observations, others = [], contexts }: Sur
     ...(contexts && { contexts }),
     noiseScales: all.map(({ noiseScale = 1 }) => noiseScale),
   });
-  return { process, deviation, observed: inputs.slice(0, observations.length) };
+  return { process, mean, deviation, observed: inputs.slice(0, observations.length) };
 }
 
 /** Mean and standard deviation; the deviation is 1 if all values are equal. */

@@ -5,6 +5,10 @@ import { pageArguments, type PageQuery } from '../../../lib/pagination.ts';
 export const ladderRepository = {
   runs: (db: Queryable, jobId: string) => db.jobLadder.findMany({ where: { jobId }, orderBy: { retriedAfter: 'asc' } }),
 
+  /** All evaluations of its search; of more than a thousand, the first. */
+  evaluations: (db: Queryable, jobId: string) =>
+    db.searchEvaluation.findMany({ where: { jobId }, orderBy: { index: 'asc' }, take: 1000 }),
+
   /** A page of the points of its search, the first ones first, each with its place as the identifier of a page. */
   searchPoints: async (db: Queryable, jobId: string, query: PageQuery) => {
     const { take, where } = pageArguments(query, 'asc');

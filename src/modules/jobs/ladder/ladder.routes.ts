@@ -3,10 +3,11 @@ import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../../app-dependencies.ts';
 import { pageOf, PageQuery } from '../../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../../plugins/auth.ts';
+import { unlessUnchanged } from '../../../plugins/etag.ts';
 import { operationsOf } from '../../../plugins/openapi/operation.ts';
 import { JobParams } from '../job.schemas.ts';
 import { createJobService } from '../job.service.ts';
-import { JobLadder, SearchPoint } from './ladder.schemas.ts';
+import { JobLadder, SearchPoint, SearchSurrogate } from './ladder.schemas.ts';
 import { createLadderService } from './ladder.service.ts';
 
 const operation = operationsOf('Jobs');
@@ -47,6 +48,28 @@ const ladderRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       },
     },
     async (request) => (await found(request, request.params.id)).searchPoints(request.params.id, request.query),
+  );
+  app.get(
+    '/jobs/:id/search-surrogate',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        ...operation('getSearchSurrogate', 'Get the model of the search of a job, over a grid of coefficients'),
+        description:
+          'A Gaussian process, as the search uses one to propose points, fitted to all points that this job has measured. What other jobs ' +
+          'of the rollout have measured, which a search may know too, is not in it.',
+        params: JobParams,
+        response: { 200: SearchSurrogate },
+      },
+    },
+    (request, reply) => {
+      const { id } = request.params;
+      const [jobs, scope] = [createJobService({ ...deps, db: request.db }), tenantScope(request)];
+      return unlessUnchanged(request, reply, {
+        version: () => jobs.version(id, scope),
+        body: async () => (await found(request, id)).surrogate(id),
+      });
+    },
   );
 };
 export default ladderRoutes;

@@ -119,3 +119,24 @@ export const SearchPoint = Type.Object(
   { title: 'SearchPoint' },
 );
 export type SearchPoint = Static<typeof SearchPoint>;
+
+const Grid = (description: string) => Type.Array(Type.Number(), { description });
+
+export const SearchSurrogate = Type.Object(
+  {
+    points: Type.Integer({ description: 'Number of evaluations that it is fitted to.' }),
+    alpha: Grid('The values of α of the grid, ascending.'),
+    beta: Grid('The values of β of the grid, ascending.'),
+    mean: Grid(
+      'Expected ln(loss / loss of the copy), below 0 where it is better than the copy: of the first α with each β, then of the next α. ' +
+        'What was measured above 1 counts as 1.',
+    ),
+    standard_deviation: Grid('How uncertain that is, in the same order.'),
+  },
+  {
+    title: 'SearchSurrogate',
+    description:
+      'The model of a search over α and β. Its arrays are empty for fewer than three different points, and for more than 64.',
+  },
+);
+export type SearchSurrogate = Static<typeof SearchSurrogate>;

@@ -1,8 +1,9 @@
+import { surrogateGrid } from '../../../../core/method/search/surrogate-grid.ts';
 import type { Database } from '../../../lib/database.ts';
 import { toPage, type Page, type PageQuery } from '../../../lib/pagination.ts';
 import { toTimestamp } from '../../../lib/schemas.ts';
 import { ladderRepository as repository } from './ladder.repository.ts';
-import type { JobLadder, LadderRun, SearchPoint } from './ladder.schemas.ts';
+import type { JobLadder, LadderRun, SearchPoint, SearchSurrogate } from './ladder.schemas.ts';
 
 type Kept = Omit<LadderRun, 'after_attempt' | 'strategy' | 'updated_at'>;
 
@@ -15,6 +16,22 @@ export function createLadderService({ db }: { db: Database }) {
         return { after_attempt: retriedAfter, strategy, ...kept, updated_at: toTimestamp(updatedAt) };
       });
       return { recorded: data.length > 0, data };
+    },
+
+    /** The model of its search, fitted to the points that it has measured itself. */
+    async surrogate(jobId: string): Promise<SearchSurrogate> {
+      const rows = await repository.evaluations(db, jobId);
+      const records = rows.map(({ fusionAlpha: alpha, fusionBeta: beta, rows: count, loss }) => {
+        return { alpha, beta, rows: count, loss };
+      });
+      const grid = surrogateGrid(records);
+      return {
+        points: rows.length,
+        alpha: [...(grid?.alpha ?? [])],
+        beta: [...(grid?.beta ?? [])],
+        mean: [...(grid?.mean ?? [])],
+        standard_deviation: [...(grid?.deviation ?? [])],
+      };
     },
 
     /** @throws AppError 400 `invalid_cursor` */

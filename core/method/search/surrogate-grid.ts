@@ -1,0 +1,40 @@
+import { fitSurrogate } from './bayesian-optimization/surrogate.ts';
+import { relativeLosses, toObservations, type SearchRecord } from './relative-losses.ts';
+import { searchSpace } from './search-task.ts';
+
+/** Fewer points say nothing of a surface. */
+const LEAST_POINTS = 3;
+/** Fitting takes time in proportion to the cube of the number of points. */
+const MOST_POINTS = 64;
+/** Number of values of α and of β. */
+const SIDE = 25;
+
+/** A model of a search over a grid of coefficients, row by row: α changes with the rows, β within a row. */
+export interface SurrogateGrid {
+  readonly alpha: readonly number[];
+  readonly beta: readonly number[];
+  /** Expected ln(loss / copy's loss) at each point of the grid. */
+  readonly mean: readonly number[];
+  /** Its standard deviation, without the noise of a measurement. */
+  readonly deviation: readonly number[];
+}
+
+/**
+ * Fits the model of a search to all that the search has measured, and predicts it over the whole region of coefficients. The model that
+ * proposed the points knew less of them, and more of other searches of the fleet.
+ * @returns null for fewer than three points, for more than 64, and if copy was not measured
+ */
+export function surrogateGrid(records: readonly SearchRecord[]): SurrogateGrid | null {
+  const observations = toObservations(relativeLosses(records));
+  if (observations.length < LEAST_POINTS || observations.length > MOST_POINTS) return null;
+  const space = searchSpace();
+  const { process, mean, deviation } = fitSurrogate({ space, observations });
+  const steps = Array.from({ length: SIDE }, (_, i) => i / (SIDE - 1));
+  const predicted = steps.flatMap((a) => steps.map((b) => process.predict([a, b])));
+  return {
+    alpha: steps.map((a) => space.fromUnit([a, 0])[0]!),
+    beta: steps.map((b) => space.fromUnit([0, b])[1]!),
+    mean: predicted.map((point) => mean + deviation * point.mean),
+    deviation: predicted.map(({ variance }) => deviation * Math.sqrt(variance)),
+  };
+}

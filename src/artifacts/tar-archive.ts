@@ -1,0 +1,82 @@
+import { createReadStream } from 'node:fs';
+import { lstat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { Header } from 'tar';
+import { listFiles } from './durable-files.ts';
+
+const BLOCK_BYTES = 512;
+
+/** Some of an archive's bytes: from `start` up to `end`, which belongs to them. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** An archive whose bytes are known before they are read, so that any part of it can be read alone. */
+export interface TarArchive {
+  readonly bytes: number;
+  /** Reads all of it, or a part. The stream fails if a file is not as long as it was. */
+  read(range?: ByteRange): Readable;
+}
+
+/** A piece of an archive: bytes in memory, or a file. */
+type Piece = { readonly length: number } & ({ readonly content: Buffer } | { readonly file: string });
+
+/**
+ * A tar archive of a folder's files, which is made while it is read. Files are sorted by name, and the archive holds no owners, times or
+ * modes of this machine, so equal folders give equal archives, byte for byte: whoever has a part of one can get the rest later, also
+ * from another process.
+ *
+ * @param prefix folder in which the files are within the archive; empty for none
+ * @throws Error if a path is too long for the header of an archive
+ */
+export async function tarOf(folder: string, prefix: string): Promise<TarArchive> {
+  const pieces: Piece[] = [];
+  for (const name of await listFiles(folder)) {
+    const file = join(folder, name);
+    const { size } = await lstat(file);
+    pieces.push(inMemory(headerOf(prefix === '' ? name : `${prefix}/${name}`, size)), { length: size, file });
+    pieces.push(inMemory(Buffer.alloc((BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES)));
+  }
+  pieces.push(inMemory(Buffer.alloc(2 * BLOCK_BYTES)));
+  const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
+  return {
+    bytes,
+    read: ({ start, end } = { start: 0, end: bytes - 1 }) =>
+      Readable.from(chunksOf(pieces, { start, end }), { objectMode: false }),
+  };
+}
+
+function inMemory(content: Buffer): Piece {
+  return { length: content.length, content };
+}
+
+/** The header of a file in an archive. @throws Error if the path does not fit */
+export function headerOf(path: string, size: number): Buffer {
+  const block = Buffer.alloc(BLOCK_BYTES);
+  new Header({ path, size, type: 'File', mode: 0o644, mtime: new Date(0) }).encode(block);
+  if (new Header(block).path !== path) throw new Error(`${path} does not fit into the header of an archive`);
+  return block;
+}
+
+async function* chunksOf(pieces: readonly Piece[], { start, end }: ByteRange): AsyncGenerator<Buffer> {
+  let begin = 0;
+  for (const piece of pieces) {
+    const [from, to] = [Math.max(0, start - begin), Math.min(piece.length, end + 1 - begin)];
+    begin += piece.length;
+    if (from >= to) continue;
+    if ('content' in piece) yield piece.content.subarray(from, to);
+    else yield* partOf(piece.file, from, to);
+  }
+}
+
+/** @throws Error if the file ends before `to` */
+async function* partOf(file: string, from: number, to: number): AsyncGenerator<Buffer> {
+  let left = to - from;
+  for await (const chunk of createReadStream(file, { start: from, end: to - 1 }) as AsyncIterable<Buffer>) {
+    left -= chunk.length;
+    yield chunk;
+  }
+  if (left > 0) throw new Error(`${file} has ${to - left} bytes, expected at least ${to}`);
+}
