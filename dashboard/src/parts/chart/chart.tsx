@@ -6,7 +6,7 @@ import { Loading } from '../feedback/loaded.tsx';
 
 type PlotModule = typeof Plot;
 
-interface ChartProps {
+export interface ChartProps {
   /** What the chart shows, as a sentence with its outcome: `Loss over 120 steps, 0.41 at the end`. */
   readonly label: string;
   /** Height in pixels. */
