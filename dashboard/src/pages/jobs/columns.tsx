@@ -16,35 +16,36 @@ interface Shown {
 const ADAPTER: Column<Job> = {
   id: 'adapter',
   header: 'Adapter',
-  width: 220,
-  cell: ({ id, adapter_name: name }) => (
+  width: 210,
+  cell: ({ id, adapter_name: name, kind }) => (
     <Link to="/jobs/$jobId" params={{ jobId: id }} className="plain-link" title={name}>
-      {name}
+      {kind === 'control' ? `${name}, control` : name}
     </Link>
   ),
 };
 
 const BEFORE_TENANT: readonly Column<Job>[] = [
-  { id: 'state', header: 'State', width: 150, cell: ({ state }) => <StateBadge state={state} size="1" /> },
-  { id: 'kind', header: 'Kind', width: 120, cell: ({ kind }) => kind },
+  { id: 'state', header: 'State', width: 130, cell: ({ state }) => <StateBadge state={state} size="1" /> },
 ];
 
 const FIGURES: readonly Column<Job>[] = [
-  { id: 'strategy', header: 'Strategy', width: 130, cell: (job) => job.won_strategy ?? `${job.strategy} asked for` },
+  { id: 'strategy', header: 'Strategy', width: 110, cell: (job) => job.won_strategy ?? job.strategy },
   {
     id: 'value',
-    header: 'Best value',
-    width: 210,
+    header: 'Value (gate)',
+    width: 140,
     cell: ({ metric: { name, best, target } }) =>
-      best === null ? UNKNOWN : `${metricName(name)} ${metricValue(best)} (gate ${metricValue(target)})`,
+      best === null ? UNKNOWN : <span title={metricName(name)}>{`${metricValue(best)} (${metricValue(target)})`}</span>,
   },
-  { id: 'attempts', header: 'Attempts', width: 100, align: 'end', cell: ({ attempt }) => count(attempt) },
+  { id: 'attempts', header: 'Attempts', width: 90, align: 'end', cell: ({ attempt }) => count(attempt) },
 ];
 
 /** The columns of a list of jobs. */
 export function columnsOf({ tenants, hasRollout }: Shown): readonly Column<Job>[] {
   const tenant: Column<Job>[] =
-    tenants === null ? [] : [{ id: 'tenant', header: 'Tenant', cell: ({ tenant_id: id }) => tenants.get(id) ?? id }];
+    tenants === null
+      ? []
+      : [{ id: 'tenant', header: 'Tenant', width: 110, cell: ({ tenant_id: id }) => tenants.get(id) ?? id }];
   return [
     ADAPTER,
     ...BEFORE_TENANT,
@@ -58,11 +59,11 @@ export function columnsOf({ tenants, hasRollout }: Shown): readonly Column<Job>[
       cell: ({ ttr_ms: ttr }) => duration(ttr),
       ...(hasRollout && { sort: 'ttr' }),
     },
-    { id: 'created', header: 'Created', width: 150, sort: 'created', cell: (job) => <Time value={job.created_at} /> },
+    { id: 'created', header: 'Created', width: 130, sort: 'created', cell: (job) => <Time value={job.created_at} /> },
     {
       id: 'finished',
       header: 'Ended',
-      width: 150,
+      width: 130,
       cell: ({ finished_at: finished }) => <Time value={finished} />,
       ...(hasRollout && { sort: 'finished' }),
     },

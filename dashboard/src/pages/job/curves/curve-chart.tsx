@@ -21,7 +21,7 @@ const WINDOW = 9;
 export function CurveChart({ title, unit, curve, smooth = false, steps }: CurveChartProps) {
   const plot = useMemo(() => plotOf(thinned(curve), { unit, smooth, steps }), [curve, unit, smooth, steps]);
   const [first, last] = [curve[0], curve.at(-1)];
-  if (first === undefined || last === undefined) return null;
+  if (first === undefined || last === undefined || curve.every(({ value }) => value === 0)) return null;
   return (
     <div>
       <Heading as="h3" size="2" mb="1">

@@ -31,8 +31,8 @@ export function MetricCurve({ points, metric, run }: MetricCurveProps) {
   if (watched.length + gate.length === 0) return null;
   const moment =
     chosen === undefined
-      ? 'no step of the training was chosen'
-      : `the adapter of step ${chosen.step} was chosen with ${metricValue(chosen.value)}`;
+      ? 'none of them has passed'
+      : `the adapter of step ${chosen.step} was taken with ${metricValue(chosen.value)}`;
   const steps = [...new Set([...watched, ...gate].map(({ step }) => step))].sort((a, b) => a - b);
   return (
     <Chart
@@ -74,6 +74,7 @@ function plotOf({ watched, gate, target, chosen, name }: Drawn): ChartProps['plo
     marginLeft: 52,
     marginRight: 56,
     marginTop: 26,
+    inset: 8,
     x: {
       label: 'step of training',
       tickFormat: 'd',
@@ -97,7 +98,7 @@ function plotOf({ watched, gate, target, chosen, name }: Drawn): ChartProps['plo
         ? null
         : plot.text([chosen], {
             x: 'step',
-            text: ({ step }: Point) => `chosen at step ${step}`,
+            text: ({ step }: Point) => `taken at step ${step}`,
             frameAnchor: 'top',
             dy: -18,
             textAnchor: 'end',

@@ -10,7 +10,7 @@ import { useEvents } from '../job-queries.ts';
 
 type Density = (typeof DENSITIES)[number];
 
-const NAMES: Readonly<Record<Density, string>> = { changes: 'Changes of state', all: 'All', json: 'Raw JSON' };
+const NAMES: Readonly<Record<Density, string>> = { changes: 'States', all: 'All', json: 'JSON' };
 
 /** What has happened to the job, the latest last, as dense as its reader wants it. */
 export function Events({ job }: { job: Job }) {
@@ -27,7 +27,12 @@ export function Events({ job }: { job: Job }) {
     <Section
       title="Events"
       aside={
-        <SegmentedControl.Root value={density} onValueChange={choose} aria-label="Which events are shown">
+        <SegmentedControl.Root
+          size={{ initial: '1', sm: '2' }}
+          value={density}
+          onValueChange={choose}
+          aria-label="Which events are shown"
+        >
           {DENSITIES.map((each) => (
             <SegmentedControl.Item key={each} value={each}>
               {NAMES[each]}

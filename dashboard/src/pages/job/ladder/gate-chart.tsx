@@ -3,7 +3,7 @@ import { capitalized, duration, UNKNOWN } from '../../../lib/format.ts';
 import { Chart, type ChartProps } from '../../../parts/chart/chart.tsx';
 import type { Candidate, LadderRun } from '../job-queries.ts';
 import { metricName, metricValue } from '../../../lib/metric-words.ts';
-import { candidateName } from './rung-words.ts';
+import { candidateName, takenWord } from './rung-words.ts';
 
 interface GateChartProps {
   readonly run: LadderRun;
@@ -34,8 +34,8 @@ export function GateChart({ run, metric, target, old }: GateChartProps) {
   const chosen = looks.find(({ isChosen }) => isChosen);
   const moment =
     chosen === undefined
-      ? 'no candidate was chosen'
-      : `${chosen.name} was chosen ${duration(chosen.candidate.elapsed_ms)} after the start of the run`;
+      ? 'no candidate has passed'
+      : `${chosen.name} ${takenWord(chosen.candidate)} ${duration(chosen.candidate.elapsed_ms)} after the start of the run`;
   return (
     <Chart
       label={`Looks at the gate rows: ${metricName(metric)} against the gate's line at ${metricValue(target)}; ${moment}`}
@@ -89,13 +89,13 @@ function plotOf(looks: readonly Look[], { metric, target, old }: Omit<GateChartP
     marks: [
       line(plot, target, { text: 'gate', color: 'var(--gray-12)' }),
       line(plot, old, { text: 'old version', color: 'var(--gray-10)' }),
-      plot.ruleX(chosen, { x: 'seconds', stroke: 'var(--green-9)', strokeWidth: 2 }),
+      plot.ruleX(chosen, { x: 'seconds', stroke: 'var(--green-9)', strokeWidth: 2, strokeDasharray: '2,3' }),
       plot.ruleX(looks, {
         x: 'seconds',
         y1: 'value',
         y2: 'bound',
         stroke: 'color',
-        strokeWidth: 4,
+        strokeWidth: 7,
         strokeOpacity: 0.5,
       }),
       plot.dot(looks, { x: 'seconds', y: 'value', r: 5, fill: 'color', stroke: 'var(--plot-background)' }),
@@ -104,13 +104,22 @@ function plotOf(looks: readonly Look[], { metric, target, old }: Omit<GateChartP
         y: 'value',
         text: 'name',
         dy: -12,
-        fill: 'var(--gray-12)',
+        ...LABEL,
         lineAnchor: 'bottom',
       }),
-      plot.text(chosen, { x: 'seconds', text: () => 'chosen', frameAnchor: 'top', dy: -18, fill: 'var(--green-11)' }),
+      plot.text(chosen, {
+        x: 'seconds',
+        text: ({ candidate }: Look) => takenWord(candidate),
+        frameAnchor: 'top',
+        dy: -18,
+        fill: 'var(--green-11)',
+      }),
     ],
   });
 }
+
+/** Texts stand on lines and bars. */
+const LABEL = { fill: 'var(--gray-12)', stroke: 'var(--plot-background)', strokeWidth: 4 };
 
 type PlotModule = Parameters<ChartProps['plot']>[0];
 

@@ -1,3 +1,5 @@
+import type { Candidate } from '../job-queries.ts';
+
 /** What each rung tries, by the names of the API. */
 const RUNGS: Readonly<Record<string, { readonly name: string; readonly tries: string }>> = {
   copy: { name: 'Copy', tries: 'the old adapter, unchanged' },
@@ -15,4 +17,9 @@ export const rungTries = (rung: string): string | undefined => RUNGS[rung]?.trie
 export function candidateName(id: string): string {
   const [rung = id, step] = id.split('@');
   return step === undefined ? rungName(rung) : `${rungName(rung)}, step ${step}`;
+}
+
+/** Why a candidate has ended the climb. */
+export function takenWord({ gate }: Pick<Candidate, 'gate'>): string {
+  return gate.verdict === 'passed' ? 'passed the gate' : 'was taken without a certificate';
 }

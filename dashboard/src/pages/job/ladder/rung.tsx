@@ -2,7 +2,7 @@ import { Badge, Flex, Text } from '@radix-ui/themes';
 import { duration } from '../../../lib/format.ts';
 import { StateBadge } from '../../../parts/values/state-badge.tsx';
 import type { Candidate, LadderRun, Rung } from '../job-queries.ts';
-import { rungName, rungTries } from './rung-words.ts';
+import { rungName, rungTries, takenWord } from './rung-words.ts';
 import { verdictInWords } from './verdict-words.ts';
 
 interface RungEntryProps {
@@ -17,16 +17,16 @@ interface RungEntryProps {
 export function RungEntry({ rung, run, metric, isOver }: RungEntryProps) {
   const best = run.candidates.find(({ id }) => id === rung.best_candidate);
   const isCurrent = run.current_rung === rung.rung;
-  const isPublished = run.candidates.some(({ id, rung: of }) => id === run.published_candidate && of === rung.rung);
+  const taken = run.candidates.find(({ id, rung: of }) => id === run.published_candidate && of === rung.rung);
   return (
     <li className={`rung rung-${rung.result ?? (isCurrent ? 'running' : 'open')}`}>
       <Flex align="baseline" justify="between" gap="2" wrap="wrap">
         <Flex align="baseline" gap="2" wrap="wrap">
           <Text weight="bold">{rungName(rung.rung)}</Text>
           <Result rung={rung} isCurrent={isCurrent} isOver={isOver} />
-          {isPublished && (
-            <Badge color="green" highContrast>
-              chosen
+          {taken !== undefined && (
+            <Badge color={taken.gate.verdict === 'passed' ? 'green' : 'amber'} highContrast>
+              {takenWord(taken)}
             </Badge>
           )}
         </Flex>
@@ -52,7 +52,7 @@ function Result({ rung: { result }, isCurrent, isOver }: { rung: Rung; isCurrent
 
 function Outcome({ rung, best, metric }: { rung: Rung; best: Candidate | undefined; metric: string }) {
   const words = best === undefined ? [] : verdictInWords(best.gate, metric);
-  const reason = rung.reason === null ? [] : [`${REASONS[rung.result ?? ''] ?? ''}${rung.reason}.`];
+  const reason = rung.reason === null ? [] : [`${REASONS[rung.result ?? ''] ?? ''}${inWords(rung.reason)}.`];
   return [...words, ...reason].map((sentence) => (
     <Text as="p" size="2" key={sentence} className="any-text">
       {sentence}
@@ -61,3 +61,8 @@ function Outcome({ rung, best, metric }: { rung: Rung; best: Candidate | undefin
 }
 
 const REASONS: Readonly<Record<string, string>> = { skipped: 'Skipped, because ', not_run: 'Not run, because ' };
+
+/** Reasons name rungs by their names of the API. */
+function inWords(reason: string): string {
+  return reason.replaceAll('fine_tune', 'fine-tune');
+}

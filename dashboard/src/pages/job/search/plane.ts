@@ -10,7 +10,7 @@ const NAMED = [
 ] as const;
 
 /** From what the model expects to be hardly better than copy, to the best that it expects. */
-const SHADES = [2, 3, 4, 5, 6, 7, 8].map((step) => `var(--indigo-${step})`);
+const SHADES = [3, 4, 5, 6, 7, 8, 9].map((step) => `var(--indigo-${step})`);
 
 type PlotModule = Parameters<ChartProps['plot']>[0];
 
@@ -23,6 +23,7 @@ export function planeOf({ points, surrogate }: SearchRecord): ChartProps['plot']
     marginLeft: 52,
     marginRight: 24,
     marginBottom: 40,
+    inset: 22,
     x: { label: 'α, of the old adapter', domain: domains.alpha },
     color: { type: 'threshold', domain: levels.slice(1), range: SHADES },
     y: { label: 'β, of the change of the base', domain: domains.beta, grid: surrogate.mean.length === 0 },
@@ -41,9 +42,9 @@ export function planeOf({ points, surrogate }: SearchRecord): ChartProps['plot']
       ),
       plot.dot([best], { ...PLACE, r: 13, symbol: 'star', fill: 'var(--amber-9)', stroke: 'var(--gray-12)' }),
       plot.text(points, { ...PLACE, text: ({ index }: SearchPoint) => `${index + 1}`, fill: textOf(best) }),
-      plot.text(points, { ...PLACE, text: ({ loss }: SearchPoint) => decimal(loss, 2), dy: 18, ...LABEL }),
+      plot.text(points, { ...PLACE, text: ({ loss }: SearchPoint) => decimal(loss, 2), dy: 23, ...LABEL }),
       plot.dot(NAMED, { x: 'alpha', y: 'beta', r: 16, stroke: 'var(--gray-12)', strokeWidth: 1.5 }),
-      plot.text(NAMED, { x: 'alpha', y: 'beta', text: 'name', dy: -22, fontWeight: 'bold', ...LABEL }),
+      plot.text(NAMED, { x: 'alpha', y: 'beta', text: 'name', dy: -25, fontWeight: 'bold', ...LABEL }),
     ],
   });
 }

@@ -38,23 +38,25 @@ function Plane({ record }: { record: SearchRecord }) {
         The new adapter is α times the old one, plus β times the change of the base. The loss is measured on the search
         rows, never on those of the gate.
       </Text>
-      <Chart
-        label={`${counted(points.length, 'point')} of the search in the plane of α and β; the best is ${placeOf(best)} with loss ${decimal(best.loss)}`}
-        height={420}
-        plot={plot}
-        caption={captionOf(surrogate.mean.length > 0)}
-        table={{
-          columns: ['Order', 'α', 'β', 'Loss', 'Rows', 'Took'],
-          rows: points.map(({ index, fusion_alpha: alpha, fusion_beta: beta, loss, rows, duration_ms: ms }) => [
-            index + 1,
-            decimal(alpha),
-            decimal(beta),
-            decimal(loss),
-            count(rows),
-            duration(ms),
-          ]),
-        }}
-      />
+      <div className="plane">
+        <Chart
+          label={`${counted(points.length, 'point')} of the search in the plane of α and β; the best is ${placeOf(best)} with loss ${decimal(best.loss)}`}
+          height={460}
+          plot={plot}
+          caption={captionOf(surrogate.mean.length > 0)}
+          table={{
+            columns: ['Order', 'α', 'β', 'Loss', 'Rows', 'Took'],
+            rows: points.map(({ index, fusion_alpha: alpha, fusion_beta: beta, loss, rows, duration_ms: ms }) => [
+              index + 1,
+              decimal(alpha),
+              decimal(beta),
+              decimal(loss),
+              count(rows),
+              duration(ms),
+            ]),
+          }}
+        />
+      </div>
     </>
   );
 }

@@ -5,11 +5,11 @@ import { useNow } from '../../../parts/values/time.tsx';
 import { phaseTimes, totalOf, type Phase, type PhaseTime } from './phase-times.ts';
 
 const WORDS: Readonly<Record<Phase, { readonly name: string; readonly meaning: string }>> = {
-  queue_wait: { name: 'Waiting', meaning: 'for its rollout to be planned and for a worker' },
-  held: { name: 'Held', meaning: 'because somebody wanted it to wait, or until it was retried' },
-  prepare: { name: 'Preparing', meaning: 'the base models, the dataset, and the value of the old version' },
-  evolution: { name: 'Evolution', meaning: 'what has changed between the two base versions' },
-  initialize: { name: 'Initializing', meaning: 'the search for coefficients, and the adapter made from them' },
+  queue_wait: { name: 'Waiting', meaning: 'for its rollout to be planned, and for a worker' },
+  held: { name: 'Held', meaning: 'somebody wanted it to wait, or it had ended' },
+  prepare: { name: 'Preparing', meaning: 'base models, dataset, value of the old version' },
+  evolution: { name: 'Evolution', meaning: 'what has changed between the bases' },
+  initialize: { name: 'Initializing', meaning: 'the search, and the adapter made from it' },
   fine_tune: { name: 'Fine-tuning', meaning: 'training on the rows of the tenant' },
   evaluate: { name: 'Evaluating', meaning: 'candidates on the gate rows' },
   publish: { name: 'Publishing', meaning: 'the version that has passed' },
@@ -17,7 +17,7 @@ const WORDS: Readonly<Record<Phase, { readonly name: string; readonly meaning: s
 
 /** On which phases the clock has run. Each begins where the one before it ends, so that they are seen to add up. */
 export function Phases({ job }: { job: Job }) {
-  const times = phaseTimes(job, useNow());
+  const times = phaseTimes(job, useNow()).filter(({ ms, isRunning }) => ms > 0 || isRunning);
   const total = totalOf(times);
   return (
     <table className="phases" aria-label="Time by phase">
@@ -58,7 +58,7 @@ function PhaseRow({ time: { phase, start, ms, isRunning }, total }: { time: Phas
   const { name, meaning } = WORDS[phase];
   const share = total === 0 ? 0 : ms / total;
   return (
-    <tr className={ms === 0 ? 'phase-unused' : undefined}>
+    <tr>
       <th scope="row">
         {name}
         {isRunning && ' (now)'}

@@ -16,7 +16,7 @@ export interface Span {
 }
 
 const PLACES: Readonly<Record<string, { readonly lane: Lane; readonly what: string }>> = {
-  planned: { lane: 'Waiting', what: 'being planned' },
+  planned: { lane: 'Waiting', what: 'waiting until its rollout was planned' },
   queued: { lane: 'Waiting', what: 'waiting for a worker' },
   held: { lane: 'Held', what: 'held back' },
   paused: { lane: 'Held', what: 'paused' },

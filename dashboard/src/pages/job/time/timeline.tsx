@@ -38,7 +38,7 @@ function Spans({ job, events, now }: { job: Job; events: readonly Event[]; now: 
   return (
     <Chart
       label={`What the job did in ${duration(whole)}, ${counted(attempts.length, 'attempt')}`}
-      height={220}
+      height={60 + 28 * lanesOf(spans).length}
       plot={plot}
       caption={captionOf(attempts.length)}
       table={{
@@ -52,6 +52,11 @@ function Spans({ job, events, now }: { job: Job; events: readonly Event[]; now: 
       }}
     />
   );
+}
+
+/** The lanes that the job was on. */
+function lanesOf(spans: readonly Span[]): Lane[] {
+  return LANES.filter((lane) => spans.some((span) => span.lane === lane));
 }
 
 function captionOf(attempts: number): string {
@@ -68,7 +73,7 @@ function plotOf(spans: readonly Span[], isReady: boolean): ChartProps['plot'] {
     marginRight: 24,
     marginTop: 24,
     x: { label: 'seconds since the rollout was accepted', domain: [0, Math.max(end, 1) / 1000], grid: true },
-    y: { domain: [...LANES], label: null },
+    y: { domain: lanesOf(spans), label: null },
     marks: [
       plot.barX(spans, {
         x1: ({ from }: Span) => from / 1000,
