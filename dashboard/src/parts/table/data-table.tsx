@@ -1,6 +1,6 @@
 import { Spinner, Text } from '@radix-ui/themes';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { useEffect, useRef, type RefObject } from 'react';
+import { useEffect, useState } from 'react';
 import { count } from '../../lib/format.ts';
 import { HeaderCell } from './header-cell.tsx';
 import { useServerTable, type Column, type ServerTable } from './use-server-table.ts';
@@ -37,11 +37,12 @@ interface DataTableProps<T> {
 export function DataTable<T>(props: DataTableProps<T>) {
   const { label, columns, rows, rowId, total, sort, onSort, loadMore, isLoadingMore = false, height = 600 } = props;
   const table = useServerTable({ columns, rows, rowId, sort, onSort });
-  const scroller = useRef<HTMLDivElement>(null);
+  // The rows are rendered once there is a place to scroll in: its size says how many of them are seen.
+  const [scroller, setScroller] = useState<HTMLDivElement | null>(null);
   return (
     <div>
       <div
-        ref={scroller}
+        ref={setScroller}
         className="data-table"
         style={{ maxHeight: height }}
         tabIndex={0}
@@ -61,7 +62,9 @@ export function DataTable<T>(props: DataTableProps<T>) {
               ))}
             </tr>
           </thead>
-          <Body table={table} scroller={scroller} loadMore={isLoadingMore ? undefined : loadMore} />
+          {scroller !== null && (
+            <Body table={table} scroller={scroller} loadMore={isLoadingMore ? undefined : loadMore} />
+          )}
         </table>
       </div>
       <Text as="p" size="1" color="gray" mt="1" role="status">
@@ -73,7 +76,7 @@ export function DataTable<T>(props: DataTableProps<T>) {
 
 interface BodyProps<T> {
   readonly table: ServerTable<T>;
-  readonly scroller: RefObject<HTMLDivElement | null>;
+  readonly scroller: HTMLDivElement;
   readonly loadMore: (() => unknown) | undefined;
 }
 
@@ -82,7 +85,7 @@ function Body<T>({ table, scroller, loadMore }: BodyProps<T>) {
   const { rows } = table.getRowModel();
   const virtual = useVirtualizer({
     count: rows.length,
-    getScrollElement: () => scroller.current,
+    getScrollElement: () => scroller,
     estimateSize: () => ROW_HEIGHT,
     overscan: OVERSCAN,
   });
