@@ -4,15 +4,16 @@ import type { ReactNode } from 'react';
 import { capitalized, count, duration, percent, UNKNOWN } from '../../lib/format.ts';
 import { useNow } from '../../parts/values/time.tsx';
 import { metricName, metricValue } from '../../lib/metric-words.ts';
+import { totalName } from './time/phases.tsx';
 import { phaseTimes, totalOf } from './time/phase-times.ts';
 
 /** The few figures that say how the job stands. */
 export function Figures({ job }: { job: Job }) {
-  const { metric, certificate, ttr_ms: ttr, attempt, step, total_steps: steps } = job;
+  const { metric, certificate, attempt, step, total_steps: steps } = job;
   const total = totalOf(phaseTimes(job, useNow()));
   return (
     <Grid columns={{ initial: '1', xs: '2', md: '4' }} gap="3" mb="6">
-      <Figure name={ttr === null ? 'Time so far' : 'Time to readiness'} value={duration(total)}>
+      <Figure name={totalName(job)} value={duration(total)}>
         {attempt === 0 ? 'no worker has taken it yet' : `attempt ${count(attempt)}`}
       </Figure>
       <Figure name={`${capitalized(metricName(metric.name))} of the best candidate`} value={metricValue(metric.best)}>

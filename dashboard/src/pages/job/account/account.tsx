@@ -113,7 +113,9 @@ function reasonToWait(job: Job): ReactNode {
       </>
     );
   }
-  return `Held until wave ${job.wave ?? ''} of its rollout is released.`;
+  return job.wave === null
+    ? 'Held until its rollout lets it begin.'
+    : `Held until wave ${job.wave} of its rollout is released.`;
 }
 
 function Warnings({ warnings }: { warnings: readonly string[] }) {

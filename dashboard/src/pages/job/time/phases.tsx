@@ -78,9 +78,10 @@ function PhaseRow({ time: { phase, start, ms, isRunning }, total }: { time: Phas
   );
 }
 
-function totalName({ ttr_ms: ttr, finished_at: finishedAt }: Job): string {
+/** What the sum of the phases is. */
+export function totalName({ ttr_ms: ttr, finished_at: finishedAt }: Job): string {
   if (ttr !== null) return 'Time to readiness';
-  return finishedAt === null ? 'So far' : 'Until it ended';
+  return finishedAt === null ? 'Time so far' : 'Time until it ended';
 }
 
 /** The same as one sentence, with every summand that is not 0. */
