@@ -85,10 +85,10 @@ test('what was read stays while the service does not answer, with a notice', asy
   const version = page.getByRole('link', { name: 'Version 2', exact: true });
   await version.waitFor();
   await page.route('**/v1/**', (route) => route.abort());
-  await page.getByRole('status').getByText('The service does not answer since').waitFor();
+  await page.getByRole('status').getByText('The service has not answered since').waitFor();
   expect(await version.isVisible()).toBe(true);
   await page.unroute('**/v1/**');
-  await page.getByText('The service does not answer since').waitFor({ state: 'detached' });
+  await page.getByText('The service has not answered since').waitFor({ state: 'detached' });
   page.problems.splice(0);
 });
 
