@@ -9,7 +9,8 @@ const open = useBrowser();
 let fleet: JobFleet;
 
 beforeAll(async () => {
-  fleet = await startJobFleet(demo, 'job-steering');
+  // A service that is kept has the fleets of earlier runs.
+  fleet = await startJobFleet(demo, `job-steering-${Date.now()}`);
 });
 
 /** A job of the fleet is carried out by a worker that others use as well. */

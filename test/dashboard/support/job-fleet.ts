@@ -7,7 +7,6 @@ import {
   createBaseModel,
   createBaseModelVersion,
   createClient,
-  createDataset,
   createTenant,
   listJobs,
   type Job,
@@ -37,7 +36,7 @@ export async function startJobFleet({ url, operatorKey }: DemoService, name: str
   await createBaseModel({ client: operator, body: { name } });
   const path = { model: name };
   await createBaseModelVersion({ client: operator, path, body: { version: '1', path: familyPath('v1') } });
-  const register = registerOf(createClient({ baseUrl: url, apiKey: key! }), name);
+  const register = registerOf({ url, key: key!, baseModel: name });
   await register('unreachable', { approval: 'tenant', searchRows: 'validation.jsonl' });
   await register('broken', { approval: 'none', searchRows: 'test.jsonl' });
   const { rollout } = await createBaseModelVersion({
@@ -57,15 +56,20 @@ interface Registered {
 /** Few rows, so that a look at them takes little. */
 const ROWS = 24;
 
-function registerOf(client: ReadaptClient, baseModel: string) {
+function registerOf({ url, key, baseModel }: { url: string; key: string; baseModel: string }) {
+  const client = createClient({ baseUrl: url, apiKey: key });
   return async (name: string, { approval, searchRows }: Registered): Promise<void> => {
     const rows = [
       ...(await rowsOf('train.jsonl', 'training')),
       ...(await rowsOf(searchRows, 'search')),
       ...(await rowsOf('test.jsonl', 'gate')),
     ];
-    const body = new Blob([`${rows.join('\n')}\n`], { type: 'application/x-ndjson' });
-    const dataset = await createDataset({ client, query: { name: `${name}-rows` }, body });
+    const answer = await fetch(`${url}/v1/datasets?name=${name}-rows`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/x-ndjson' },
+      body: `${rows.join('\n')}\n`,
+    });
+    const dataset = (await answer.json()) as { id: string };
     await createAdapter({
       client,
       body: {

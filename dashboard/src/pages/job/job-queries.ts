@@ -3,11 +3,6 @@ import { getJob, getJobLadder, listJobEvents, type Event, type Job, type JobLadd
 import { client } from '../../api/client.ts';
 import { polled } from '../../api/polling.ts';
 
-export type LadderRun = JobLadder['data'][number];
-export type Rung = LadderRun['rungs'][number];
-export type Candidate = LadderRun['candidates'][number];
-export type Certificate = NonNullable<Job['certificate']>;
-
 /** How often a page asks for the job itself, and how often for the parts of its record. */
 const EVERY_MS = { job: 1500, part: 2000 };
 /** The API answers with 1,000 events at the most. A job has more of them only if it was interrupted hundreds of times. */
@@ -55,5 +50,6 @@ export const pathsOf = (id: string): string[] => [
   `/v1/jobs/${id}/ladder`,
   `/v1/jobs/${id}/events`,
   `/v1/jobs/${id}/search-points`,
+  `/v1/jobs/${id}/search-surrogate`,
   `/v1/jobs/${id}/metrics`,
 ];

@@ -16,7 +16,7 @@ interface Shown {
 const ADAPTER: Column<Job> = {
   id: 'adapter',
   header: 'Adapter',
-  width: 210,
+  width: 190,
   cell: ({ id, adapter_name: name, kind }) => (
     <Link to="/jobs/$jobId" params={{ jobId: id }} className="plain-link" title={name}>
       {kind === 'control' ? `${name}, control` : name}
@@ -25,15 +25,15 @@ const ADAPTER: Column<Job> = {
 };
 
 const BEFORE_TENANT: readonly Column<Job>[] = [
-  { id: 'state', header: 'State', width: 130, cell: ({ state }) => <StateBadge state={state} size="1" /> },
+  { id: 'state', header: 'State', width: 120, cell: ({ state }) => <StateBadge state={state} size="1" /> },
 ];
 
 const FIGURES: readonly Column<Job>[] = [
-  { id: 'strategy', header: 'Strategy', width: 110, cell: (job) => job.won_strategy ?? job.strategy },
+  { id: 'strategy', header: 'Strategy', width: 100, cell: (job) => job.won_strategy ?? job.strategy },
   {
     id: 'value',
     header: 'Value (gate)',
-    width: 140,
+    width: 130,
     cell: ({ metric: { name, best, target } }) =>
       best === null ? UNKNOWN : <span title={metricName(name)}>{`${metricValue(best)} (${metricValue(target)})`}</span>,
   },
@@ -45,7 +45,7 @@ export function columnsOf({ tenants, hasRollout }: Shown): readonly Column<Job>[
   const tenant: Column<Job>[] =
     tenants === null
       ? []
-      : [{ id: 'tenant', header: 'Tenant', width: 110, cell: ({ tenant_id: id }) => tenants.get(id) ?? id }];
+      : [{ id: 'tenant', header: 'Tenant', width: 100, cell: ({ tenant_id: id }) => tenants.get(id) ?? id }];
   return [
     ADAPTER,
     ...BEFORE_TENANT,
@@ -54,7 +54,7 @@ export function columnsOf({ tenants, hasRollout }: Shown): readonly Column<Job>[
     {
       id: 'ttr',
       header: 'Time to readiness',
-      width: 160,
+      width: 150,
       align: 'end',
       cell: ({ ttr_ms: ttr }) => duration(ttr),
       ...(hasRollout && { sort: 'ttr' }),

@@ -2,7 +2,7 @@ import { useMemo } from 'react';
 import type { Job, MetricPoint } from '@readapt/client';
 import { UNKNOWN } from '../../../lib/format.ts';
 import { Chart, type ChartProps } from '../../../parts/chart/chart.tsx';
-import type { LadderRun } from '../job-queries.ts';
+import type { LadderRun } from '../job-record.ts';
 import { metricName, metricValue } from '../../../lib/metric-words.ts';
 import { curveOf, type Point } from './points.ts';
 

@@ -55,7 +55,7 @@ function NoEvents() {
 function Shown({ events, density }: { events: readonly Event[]; density: Density }) {
   if (density === 'json') {
     return (
-      <pre className="json" tabIndex={0} aria-label="Events as JSON">
+      <pre className="json" tabIndex={0} role="region" aria-label="Events as JSON">
         {JSON.stringify(events, null, 2)}
       </pre>
     );

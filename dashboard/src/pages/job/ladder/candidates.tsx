@@ -1,6 +1,6 @@
 import { count, decimal, duration, percent, UNKNOWN } from '../../../lib/format.ts';
 import { StateBadge } from '../../../parts/values/state-badge.tsx';
-import type { Candidate } from '../job-queries.ts';
+import type { Candidate } from '../job-record.ts';
 import { metricValue } from '../../../lib/metric-words.ts';
 import { candidateName } from './rung-words.ts';
 

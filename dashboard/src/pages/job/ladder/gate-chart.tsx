@@ -1,7 +1,7 @@
 import { useMemo } from 'react';
 import { capitalized, duration, UNKNOWN } from '../../../lib/format.ts';
 import { Chart, type ChartProps } from '../../../parts/chart/chart.tsx';
-import type { Candidate, LadderRun } from '../job-queries.ts';
+import type { Candidate, LadderRun } from '../job-record.ts';
 import { metricName, metricValue } from '../../../lib/metric-words.ts';
 import { candidateName, takenWord } from './rung-words.ts';
 
@@ -20,11 +20,16 @@ interface Look {
   readonly seconds: number;
   readonly value: number;
   readonly bound: number;
-  readonly color: string;
+  readonly dot: string;
+  readonly bar: string;
   readonly isChosen: boolean;
 }
 
-const COLORS = { passed: 'var(--green-11)', inconclusive: 'var(--amber-11)', failed: 'var(--red-11)' } as const;
+const COLORS = {
+  passed: { dot: 'var(--green-11)', bar: 'var(--green-7)' },
+  inconclusive: { dot: 'var(--amber-11)', bar: 'var(--amber-7)' },
+  failed: { dot: 'var(--red-11)', bar: 'var(--red-7)' },
+} as const;
 
 /** Every look at the gate rows: the value with what the rows leave possible, the line of the gate, and when a candidate was chosen. */
 export function GateChart({ run, metric, target, old }: GateChartProps) {
@@ -68,7 +73,7 @@ function looksOf({ candidates, published_candidate: published }: LadderRun): rea
         seconds: candidate.elapsed_ms / 1000,
         value,
         bound: candidate.gate.bound ?? value,
-        color: COLORS[candidate.gate.verdict],
+        ...COLORS[candidate.gate.verdict],
         isChosen: candidate.id === published,
       },
     ];
@@ -81,6 +86,8 @@ function plotOf(looks: readonly Look[], { metric, target, old }: Omit<GateChartP
     marginLeft: 52,
     marginRight: 88,
     marginTop: 26,
+    insetTop: 16,
+    insetBottom: 8,
     x: {
       label: 'seconds since the start of the run',
       domain: [0, Math.max(...looks.map(({ seconds }) => seconds)) * 1.08],
@@ -94,11 +101,10 @@ function plotOf(looks: readonly Look[], { metric, target, old }: Omit<GateChartP
         x: 'seconds',
         y1: 'value',
         y2: 'bound',
-        stroke: 'color',
+        stroke: 'bar',
         strokeWidth: 7,
-        strokeOpacity: 0.5,
       }),
-      plot.dot(looks, { x: 'seconds', y: 'value', r: 5, fill: 'color', stroke: 'var(--plot-background)' }),
+      plot.dot(looks, { x: 'seconds', y: 'value', r: 5, fill: 'dot', stroke: 'var(--plot-background)' }),
       plot.text(looks, {
         x: 'seconds',
         y: 'value',

@@ -1,4 +1,4 @@
-import type { Candidate } from '../job-queries.ts';
+import type { Candidate } from '../job-record.ts';
 
 /** What each rung tries, by the names of the API. */
 const RUNGS: Readonly<Record<string, { readonly name: string; readonly tries: string }>> = {

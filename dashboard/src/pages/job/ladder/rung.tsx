@@ -1,7 +1,7 @@
 import { Badge, Flex, Text } from '@radix-ui/themes';
 import { duration } from '../../../lib/format.ts';
 import { StateBadge } from '../../../parts/values/state-badge.tsx';
-import type { Candidate, LadderRun, Rung } from '../job-queries.ts';
+import type { Candidate, LadderRun, Rung } from '../job-record.ts';
 import { rungName, rungTries, takenWord } from './rung-words.ts';
 import { verdictInWords } from './verdict-words.ts';
 
@@ -24,8 +24,8 @@ export function RungEntry({ rung, run, metric, isOver }: RungEntryProps) {
         <Flex align="baseline" gap="2" wrap="wrap">
           <Text weight="bold">{rungName(rung.rung)}</Text>
           <Result rung={rung} isCurrent={isCurrent} isOver={isOver} />
-          {taken !== undefined && (
-            <Badge color={taken.gate.verdict === 'passed' ? 'green' : 'amber'} highContrast>
+          {taken !== undefined && taken.gate.verdict !== 'passed' && (
+            <Badge color="amber" highContrast>
               {takenWord(taken)}
             </Badge>
           )}

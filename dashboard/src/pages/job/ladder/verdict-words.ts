@@ -1,5 +1,5 @@
 import { count, counted, percent } from '../../../lib/format.ts';
-import type { Candidate, Certificate } from '../job-queries.ts';
+import type { Candidate, Certificate } from '../job-record.ts';
 import { asked, metricName, metricValue } from '../../../lib/metric-words.ts';
 
 type Gate = Candidate['gate'];

@@ -1,4 +1,4 @@
-import { Text } from '@radix-ui/themes';
+import { Flex, Text } from '@radix-ui/themes';
 import { listNegativeFlips, type AdapterVersion, type NegativeFlip } from '@readapt/client';
 import { client } from '../../../api/client.ts';
 import { useEndless } from '../../../api/use-endless.ts';
@@ -38,7 +38,7 @@ export function NegativeFlips({ version }: { version: AdapterVersion }) {
           rows.length === 0 ? (
             <Empty title="No row was lost." />
           ) : (
-            <>
+            <Flex direction="column" gap="3" className="readable">
               <Slices version={version} flips={rows} isWhole={loadMore === undefined} />
               <DataTable
                 label="Negative flips"
@@ -49,7 +49,7 @@ export function NegativeFlips({ version }: { version: AdapterVersion }) {
                 isLoadingMore={isLoadingMore}
                 height={300}
               />
-            </>
+            </Flex>
           )
         }
       </Loaded>

@@ -23,7 +23,7 @@ export function planeOf({ points, surrogate }: SearchRecord): ChartProps['plot']
     marginLeft: 52,
     marginRight: 24,
     marginBottom: 40,
-    inset: 22,
+    inset: 32,
     x: { label: 'α, of the old adapter', domain: domains.alpha },
     color: { type: 'threshold', domain: levels.slice(1), range: SHADES },
     y: { label: 'β, of the change of the base', domain: domains.beta, grid: surrogate.mean.length === 0 },

@@ -38,7 +38,7 @@ function Plane({ record }: { record: SearchRecord }) {
         The new adapter is α times the old one, plus β times the change of the base. The loss is measured on the search
         rows, never on those of the gate.
       </Text>
-      <div className="plane">
+      <div className="readable">
         <Chart
           label={`${counted(points.length, 'point')} of the search in the plane of α and β; the best is ${placeOf(best)} with loss ${decimal(best.loss)}`}
           height={460}
