@@ -87,7 +87,11 @@ test('what is published where, which rows it has lost by slice, and events as de
   const bySlice = (await lost.locator('tbody td:nth-of-type(1)').allTextContents()).map(integer);
   await page.getByText(`${bySlice.reduce((sum, rows) => sum + rows, 0)} in all`).waitFor();
   await page.getByRole('radio', { name: 'States' }).focus();
-  for (const key of ['ArrowRight', 'ArrowRight', 'Space']) await page.keyboard.press(key);
+  for (const next of ['All', 'JSON']) {
+    await page.keyboard.press('ArrowRight');
+    await page.locator('[role=radio]:focus').filter({ hasText: next }).waitFor();
+  }
+  await page.keyboard.press('Space');
   expect(await region(page, 'Events as JSON').innerText()).toContain('"type": "job.ready"');
   expect(new URL(page.url()).search).toBe('?events=json');
 });

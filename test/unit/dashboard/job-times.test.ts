@@ -44,7 +44,7 @@ test('what a job did begins at the acceptance of its rollout, ends at its readin
   const spans = spansOf(
     job,
     [
-      event('job.queued', 1),
+      event('job.queued', 1, 0),
       event('job.preparing', 3, 1),
       event('job.failed', 5, 1),
       event('job.queued', 9, 1),

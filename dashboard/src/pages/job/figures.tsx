@@ -21,7 +21,7 @@ export function Figures({ job }: { job: Job }) {
       </Figure>
       <Figure name="Certificate" value={certificate === null ? UNKNOWN : VERDICTS[certificate.verdict]}>
         {certificate === null
-          ? 'no candidate has one'
+          ? withoutCertificate(metric.best)
           : `at ${percent(certificate.confidence)} confidence, on ${count(certificate.rows)} rows`}
       </Figure>
       <Figure name="Strategy" value={job.won_strategy ?? job.strategy}>
@@ -30,6 +30,10 @@ export function Figures({ job }: { job: Job }) {
       </Figure>
     </Grid>
   );
+}
+
+function withoutCertificate(best: number | null): string {
+  return best === null ? 'no candidate was judged yet' : 'the gate asks for a value, and for no certificate';
 }
 
 const VERDICTS = { passed: 'certified', failed: 'failed', inconclusive: 'not certified' } as const;

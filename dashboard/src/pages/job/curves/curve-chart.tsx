@@ -1,7 +1,7 @@
 import { Heading } from '@radix-ui/themes';
 import { useMemo } from 'react';
 import { Chart, type ChartProps } from '../../../parts/chart/chart.tsx';
-import { thinned, type Point } from './points.ts';
+import { stepTick, thinned, type Point } from './points.ts';
 
 interface CurveChartProps {
   readonly title: string;
@@ -54,7 +54,7 @@ function plotOf(curve: readonly Point[], { unit, smooth, steps }: Pick<CurveChar
   };
   return (plot: Parameters<ChartProps['plot']>[0]) => ({
     marginLeft: 56,
-    x: { label: 'step', ticks: 4, tickFormat: 'd' },
+    x: { label: 'step', ticks: 4, tickFormat: stepTick },
     y: { label: unit === '' ? null : unit, grid: true, ticks: 4, zero: true },
     marks: marks(plot),
   });

@@ -4,7 +4,7 @@ import { UNKNOWN } from '../../../lib/format.ts';
 import { Chart, type ChartProps } from '../../../parts/chart/chart.tsx';
 import type { LadderRun } from '../job-record.ts';
 import { metricName, metricValue } from '../../../lib/metric-words.ts';
-import { curveOf, type Point } from './points.ts';
+import { curveOf, stepTick, type Point } from './points.ts';
 
 interface MetricCurveProps {
   readonly points: readonly MetricPoint[];
@@ -77,7 +77,7 @@ function plotOf({ watched, gate, target, chosen, name }: Drawn): ChartProps['plo
     inset: 8,
     x: {
       label: 'step of training',
-      tickFormat: 'd',
+      tickFormat: stepTick,
       domain: [0, Math.max(...[...watched, ...gate].map(({ step }) => step))],
     },
     y: { label: name, grid: true, nice: true },

@@ -41,3 +41,8 @@ export function thinned(curve: readonly Point[]): readonly Point[] {
   const stride = (curve.length - 1) / (DRAWN - 1);
   return Array.from({ length: DRAWN }, (_, index) => curve[Math.round(index * stride)]!);
 }
+
+/** Steps are whole numbers; a short axis has ticks between them, which stay without a name. */
+export function stepTick(step: number): string {
+  return Number.isInteger(step) ? String(step) : '';
+}

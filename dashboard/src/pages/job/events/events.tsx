@@ -1,7 +1,7 @@
 import { SegmentedControl, Text } from '@radix-ui/themes';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { Event, Job } from '@readapt/client';
-import { DENSITIES } from '../../../lib/job-words.ts';
+import { DENSITIES, JOB_STATES } from '../../../lib/job-words.ts';
 import { Empty, Loaded } from '../../../parts/feedback/loaded.tsx';
 import { Section } from '../../../parts/layout/section.tsx';
 import { StateBadge, wordOf } from '../../../parts/values/state-badge.tsx';
@@ -60,7 +60,7 @@ function Shown({ events, density }: { events: readonly Event[]; density: Density
       </pre>
     );
   }
-  const shown = density === 'all' ? events : events.filter(isChangeOfState);
+  const shown = density === 'all' ? events : events.filter((event) => STATES.has(stateOf(event)));
   return (
     <ol className="events" aria-label={NAMES[density]}>
       {shown.map((event) => (
@@ -72,13 +72,14 @@ function Shown({ events, density }: { events: readonly Event[]; density: Density
   );
 }
 
-/** Its state before is in an event only where it is another one. */
-function isChangeOfState({ data }: Event): boolean {
-  return !('from' in data) || data.from !== undefined;
+const STATES: ReadonlySet<string> = new Set(JOB_STATES);
+
+function stateOf({ type }: Event): string {
+  return type.replace(/^job\./, '');
 }
 
 function Entry({ event, whole }: { event: Event; whole: boolean }) {
-  const state = event.type.replace(/^job\./, '');
+  const state = stateOf(event);
   const from = 'from' in event.data ? event.data.from : undefined;
   return (
     <>

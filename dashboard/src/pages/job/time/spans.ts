@@ -60,7 +60,8 @@ function changesOf(events: readonly Event[]): Change[] {
   return events.flatMap((event) => {
     const state = event.type.replace(/^job\./, '');
     if (!(state in PLACES) && state !== 'ready') return [];
-    if ('attempt' in event.data && typeof event.data.attempt === 'number') attempt = event.data.attempt;
+    const begun = 'attempt' in event.data ? Number(event.data.attempt ?? 0) : 0;
+    if (begun > 0) attempt = begun;
     return [{ state, at: Date.parse(event.occurred_at), attempt }];
   });
 }

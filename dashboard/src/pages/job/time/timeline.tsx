@@ -63,7 +63,7 @@ function captionOf(attempts: number): string {
   if (attempts === 0) return 'No worker has taken the job yet.';
   return attempts === 1
     ? 'One worker has taken the job once. The vertical line is where that attempt began.'
-    : `Workers have taken the job ${attempts} times. A vertical line is where an attempt began; each goes on from the checkpoint of the one before.`;
+    : `Workers have taken the job ${attempts} times. A vertical line is where an attempt began; each goes on from the checkpoint of the one before, or begins anew after a retry.`;
 }
 
 function plotOf(spans: readonly Span[], isReady: boolean): ChartProps['plot'] {
