@@ -1,4 +1,5 @@
 import { ConnectionError, ProblemError } from '@readapt/client';
+import { sentence } from '../lib/format.ts';
 
 /** What went wrong with a request, in the words in which the dashboard shows it. */
 interface ShownProblem {
@@ -51,10 +52,4 @@ const CHECK_NETWORK = 'Check the network and whether the service runs. The page 
 
 function unanswered(title: string, detail: string, advice: string): ShownProblem {
   return { title, detail, advice, code: null, requestId: null };
-}
-
-/** Details begin in lower case and have no full stop, because other programs put them into sentences of their own. */
-function sentence(text: string): string {
-  const trimmed = text.trim();
-  return `${trimmed.charAt(0).toUpperCase()}${trimmed.slice(1)}${/[.!?]$/.test(trimmed) ? '' : '.'}`;
 }

@@ -76,3 +76,14 @@ export function relativeTime(time: Date, now: number): string {
 export function exactTime(time: Date): string {
   return EXACT.format(time);
 }
+
+/** `Exact match` of `exact match` */
+export function capitalized(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+}
+
+/** A message of the API as a sentence: they begin in lower case and have no full stop, because programs put them into sentences. */
+export function sentence(text: string): string {
+  const trimmed = text.trim();
+  return `${capitalized(trimmed)}${/[.!?]$/.test(trimmed) ? '' : '.'}`;
+}

@@ -19,3 +19,9 @@ export function severalOf<T extends string>(search: RawSearch, name: string, wor
   const found = words.filter((word) => given.includes(word));
   return found.length === 0 ? undefined : found;
 }
+
+/** A whole number from 1; undefined for anything else. */
+export function numberOf(search: RawSearch, name: string): number | undefined {
+  const value = search[name];
+  return typeof value === 'number' && Number.isInteger(value) && value > 0 ? value : undefined;
+}

@@ -1,5 +1,97 @@
+import { useNavigate, useSearch } from '@tanstack/react-router';
+import { listJobs, type Job } from '@readapt/client';
+import { useCallback, useMemo } from 'react';
+import { client } from '../../api/client.ts';
+import { useEndless } from '../../api/use-endless.ts';
+import { useViewer } from '../../api/viewer.ts';
+import type { JobsSearch } from '../../lib/job-words.ts';
+import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
+import { DataTable } from '../../parts/table/data-table.tsx';
+import { columnsOf } from './columns.tsx';
+import { Filters } from './filters.tsx';
+import { useTenantNames } from './tenant-names.ts';
 
+const EVERY_MS = 3000;
+
+/** All jobs that the key may see, filtered and sorted by the service. */
 export default function JobsPage() {
-  return <PageHeader title="Jobs" json={[]} />;
+  const { isOperator } = useViewer();
+  const search = useSearch({ from: '/shell/jobs' });
+  const query = queryOf(search);
+  const jobs = useEndless<Job>({
+    queryKey: ['jobs', 'list', query],
+    read: ({ signal, ...page }) => listJobs({ client, query: { ...query, ...page }, signal }),
+    every: EVERY_MS,
+  });
+  return (
+    <>
+      <PageHeader
+        title="Jobs"
+        description={`Each carries one adapter over in one rollout${isOperator ? '' : ', of the adapters that belong to you'}; a control trains one from scratch for comparison.`}
+        json={[`/v1/jobs?${asText(query)}`]}
+      />
+      <Filters search={search} />
+      <Loaded query={jobs.query} what="the jobs" height={400}>
+        {(rows) => (rows.length === 0 ? <NoJobs search={search} /> : <Jobs rows={rows} search={search} jobs={jobs} />)}
+      </Loaded>
+    </>
+  );
+}
+
+interface JobsProps {
+  readonly rows: readonly Job[];
+  readonly search: JobsSearch;
+  readonly jobs: Pick<ReturnType<typeof useEndless<Job>>, 'loadMore' | 'isLoadingMore'>;
+}
+
+function Jobs({ rows, search, jobs }: JobsProps) {
+  const navigate = useNavigate();
+  const tenants = useTenantNames();
+  const hasRollout = search.rollout !== undefined;
+  const columns = useMemo(() => columnsOf({ tenants, hasRollout }), [tenants, hasRollout]);
+  const sort = useCallback(
+    (next: string) =>
+      void navigate({ to: '.', search: (before) => ({ ...before, sort: next as JobsSearch['sort'] }), replace: true }),
+    [navigate],
+  );
+  return (
+    <DataTable
+      label="Jobs"
+      columns={columns}
+      rows={rows}
+      rowId={({ id }) => id}
+      sort={search.sort ?? '-created'}
+      onSort={sort}
+      loadMore={jobs.loadMore}
+      isLoadingMore={jobs.isLoadingMore}
+    />
+  );
+}
+
+function NoJobs({ search }: { search: JobsSearch }) {
+  const isFiltered = Object.values(search).some((value) => value !== undefined);
+  return isFiltered ? (
+    <Empty title="No job is like that.">Take a filter away to see more.</Empty>
+  ) : (
+    <Empty title="There is no job yet.">A rollout makes one for each adapter that it carries over.</Empty>
+  );
+}
+
+/** The service sorts by the end and by the time to readiness within a rollout only. */
+function queryOf({ state, kind, tenant, rollout, adapter, sort }: JobsSearch) {
+  const sortable = rollout !== undefined || sort === 'created' || sort === '-created';
+  return {
+    state,
+    kind,
+    tenant_id: tenant,
+    rollout_id: rollout,
+    adapter_id: adapter,
+    sort: sortable ? sort : undefined,
+  };
+}
+
+function asText(query: ReturnType<typeof queryOf>): string {
+  const pairs = Object.entries(query).flatMap(([name, value]) => [value ?? []].flat().map((each) => [name, each]));
+  return new URLSearchParams(pairs).toString();
 }

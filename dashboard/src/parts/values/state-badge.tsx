@@ -61,6 +61,9 @@ const LOOKS = {
   // Verdicts of the gate
   passed: { tone: 'good', icon: CheckCircledIcon },
   inconclusive: { tone: 'warning', icon: ExclamationTriangleIcon },
+  // Rungs of a ladder
+  skipped: { tone: 'ended', icon: CircleBackslashIcon },
+  not_run: { tone: 'waiting', icon: ClockIcon, word: 'not run' },
 } as const satisfies Record<string, Look>;
 
 export type State = keyof typeof LOOKS;

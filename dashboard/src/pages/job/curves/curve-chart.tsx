@@ -1,0 +1,66 @@
+import { Heading } from '@radix-ui/themes';
+import { useMemo } from 'react';
+import { Chart, type ChartProps } from '../../../parts/chart/chart.tsx';
+import { stepTick, thinned, type Point } from './points.ts';
+
+interface CurveChartProps {
+  readonly title: string;
+  /** Of the values; empty where they have none. */
+  readonly unit: string;
+  readonly curve: readonly Point[];
+  /** Draws the values as dots below their moving mean, because each of them is that of one batch. */
+  readonly smooth?: boolean;
+  /** The last step of training, up to which the last value holds: the curve then has a point only where it changes. */
+  readonly steps?: number | undefined;
+}
+
+/** Steps over which a loss is averaged. */
+const WINDOW = 9;
+
+/** One curve over the steps of training. */
+export function CurveChart({ title, unit, curve, smooth = false, steps }: CurveChartProps) {
+  const plot = useMemo(() => plotOf(thinned(curve), { unit, smooth, steps }), [curve, unit, smooth, steps]);
+  const [first, last] = [curve[0], curve.at(-1)];
+  if (first === undefined || last === undefined || curve.every(({ value }) => value === 0)) return null;
+  return (
+    <div>
+      <Heading as="h3" size="2" mb="1">
+        {title}
+      </Heading>
+      <Chart
+        label={`${title} over ${steps ?? last.step} steps of training, from ${shown(first.value)} to ${shown(last.value)}`}
+        height={170}
+        plot={plot}
+        table={{
+          columns: ['Step', title],
+          rows: thinned(curve).map(({ step, value }) => [step, shown(value)]),
+        }}
+      />
+    </div>
+  );
+}
+
+function plotOf(curve: readonly Point[], { unit, smooth, steps }: Pick<CurveChartProps, 'unit' | 'smooth' | 'steps'>) {
+  const last = curve.at(-1);
+  const isStepped = steps !== undefined && last !== undefined;
+  const whole = isStepped ? [...curve, { step: Math.max(steps, last.step), value: last.value }] : curve;
+  const marks = (plot: Parameters<ChartProps['plot']>[0]) => {
+    const xy = { x: 'step', y: 'value', stroke: 'var(--accent-9)', strokeWidth: 2 };
+    if (!smooth) return [plot.lineY(whole, { ...xy, curve: isStepped ? 'step-after' : 'linear' })];
+    return [
+      plot.dot(whole, { x: 'step', y: 'value', r: 1.5, fill: 'var(--gray-8)' }),
+      plot.lineY(whole, plot.windowY({ k: Math.min(WINDOW, whole.length), anchor: 'middle' }, xy)),
+    ];
+  };
+  return (plot: Parameters<ChartProps['plot']>[0]) => ({
+    marginLeft: 56,
+    x: { label: 'step', ticks: 4, tickFormat: stepTick },
+    y: { label: unit === '' ? null : unit, grid: true, ticks: 4, zero: true },
+    marks: marks(plot),
+  });
+}
+
+/** Three digits that count, whatever the size. */
+function shown(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}

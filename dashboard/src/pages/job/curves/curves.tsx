@@ -1,0 +1,65 @@
+import { Grid } from '@radix-ui/themes';
+import { useQueryClient } from '@tanstack/react-query';
+import type { Job, MetricPoint } from '@readapt/client';
+import { Empty, Loaded } from '../../../parts/feedback/loaded.tsx';
+import { Section } from '../../../parts/layout/section.tsx';
+import { useLadder, usePart, type Kept } from '../job-queries.ts';
+import { CurveChart } from './curve-chart.tsx';
+import { MetricCurve } from './metric-curve.tsx';
+import { curveOf, readPoints } from './points.ts';
+
+/** What was measured while the job trained. */
+export function Curves({ job }: { job: Job }) {
+  const ladder = useLadder(job);
+  // A retry measures everything anew, and its run has another beginning.
+  const run = ladder.data?.data.at(-1);
+  const points = usePoints(job, run?.after_attempt ?? null);
+  return (
+    <Section title="Training">
+      <Loaded query={points} what="the curves">
+        {(all) =>
+          curveOf(all, 'train_loss').length === 0 ? (
+            <Empty title="The job has not trained.">
+              {job.state === 'ready'
+                ? 'A candidate that needs no training was good enough.'
+                : 'Curves appear when it does. Those of old jobs are pruned after a time.'}
+            </Empty>
+          ) : (
+            <>
+              <MetricCurve points={all} metric={job.metric} run={run} />
+              <Schedules points={all} />
+            </>
+          )
+        }
+      </Loaded>
+    </Section>
+  );
+}
+
+/** Only what is new is read, and put behind what was read before. */
+function usePoints(job: Job, after: number | null) {
+  const queries = useQueryClient();
+  const key = ['metrics', after];
+  return usePart<readonly MetricPoint[]>(job, key, (signal) => {
+    const [last] = queries
+      .getQueriesData<Kept<readonly MetricPoint[]>>({ queryKey: ['jobs', job.id, ...key] })
+      .map(([, kept]) => kept?.part ?? [])
+      .sort((a, b) => b.length - a.length);
+    return readPoints(job.id, last ?? [], signal);
+  });
+}
+
+function Schedules({ points }: { points: readonly MetricPoint[] }) {
+  return (
+    <Grid columns={{ initial: '1', md: '3' }} gap="4">
+      <CurveChart title="Training loss" unit="nats per token" curve={curveOf(points, 'train_loss')} smooth />
+      <CurveChart title="Learning rate" unit="" curve={curveOf(points, 'learning_rate')} />
+      <CurveChart
+        title="Regularization λ"
+        unit=""
+        curve={curveOf(points, 'regularization')}
+        steps={curveOf(points, 'train_loss').at(-1)?.step}
+      />
+    </Grid>
+  );
+}

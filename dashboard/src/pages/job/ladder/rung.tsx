@@ -1,0 +1,68 @@
+import { Badge, Flex, Text } from '@radix-ui/themes';
+import { duration } from '../../../lib/format.ts';
+import { StateBadge } from '../../../parts/values/state-badge.tsx';
+import type { Candidate, LadderRun, Rung } from '../job-record.ts';
+import { rungName, rungTries, takenWord } from './rung-words.ts';
+import { verdictInWords } from './verdict-words.ts';
+
+interface RungEntryProps {
+  readonly rung: Rung;
+  readonly run: LadderRun;
+  readonly metric: string;
+  /** Whether the job is over, so that nothing goes on even if the run has not come to its end. */
+  readonly isOver: boolean;
+}
+
+/** One rung: what it tries, what the gate said of its best candidate, or why there was nothing to try. */
+export function RungEntry({ rung, run, metric, isOver }: RungEntryProps) {
+  const best = run.candidates.find(({ id }) => id === rung.best_candidate);
+  const isCurrent = run.current_rung === rung.rung;
+  const taken = run.candidates.find(({ id, rung: of }) => id === run.published_candidate && of === rung.rung);
+  return (
+    <li className={`rung rung-${rung.result ?? (isCurrent ? 'running' : 'open')}`}>
+      <Flex align="baseline" justify="between" gap="2" wrap="wrap">
+        <Flex align="baseline" gap="2" wrap="wrap">
+          <Text weight="bold">{rungName(rung.rung)}</Text>
+          <Result rung={rung} isCurrent={isCurrent} isOver={isOver} />
+          {taken !== undefined && taken.gate.verdict !== 'passed' && (
+            <Badge color="amber" highContrast>
+              {takenWord(taken)}
+            </Badge>
+          )}
+        </Flex>
+        {rung.ms > 0 && (
+          <Text size="2" className="figures">
+            {duration(rung.ms)}
+          </Text>
+        )}
+      </Flex>
+      <Text as="p" size="2" color="gray">
+        {rungTries(rung.rung)}
+      </Text>
+      <Outcome rung={rung} best={best} metric={metric} />
+    </li>
+  );
+}
+
+function Result({ rung: { result }, isCurrent, isOver }: { rung: Rung; isCurrent: boolean; isOver: boolean }) {
+  if (result !== null) return <StateBadge state={result} size="1" />;
+  if (!isCurrent) return null;
+  return isOver ? <Badge color="red">broken off here</Badge> : <Badge color="blue">goes on</Badge>;
+}
+
+function Outcome({ rung, best, metric }: { rung: Rung; best: Candidate | undefined; metric: string }) {
+  const words = best === undefined ? [] : verdictInWords(best.gate, metric);
+  const reason = rung.reason === null ? [] : [`${REASONS[rung.result ?? ''] ?? ''}${inWords(rung.reason)}.`];
+  return [...words, ...reason].map((sentence) => (
+    <Text as="p" size="2" key={sentence} className="any-text">
+      {sentence}
+    </Text>
+  ));
+}
+
+const REASONS: Readonly<Record<string, string>> = { skipped: 'Skipped, because ', not_run: 'Not run, because ' };
+
+/** Reasons name rungs by their names of the API. */
+function inWords(reason: string): string {
+  return reason.replaceAll('fine_tune', 'fine-tune');
+}

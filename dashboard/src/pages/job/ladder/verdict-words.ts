@@ -1,0 +1,54 @@
+import { count, counted, percent } from '../../../lib/format.ts';
+import type { Candidate, Certificate } from '../job-record.ts';
+import { asked, metricName, metricValue } from '../../../lib/metric-words.ts';
+
+type Gate = Candidate['gate'];
+
+/** What the gate has found and decided of a candidate, in whole sentences. */
+export function verdictInWords(gate: Gate, metric: string): readonly string[] {
+  return [found(gate, metric), ...decided(gate, metric), ...slicesInWords(gate.certificate)];
+}
+
+function found({ value, best_case: bestCase, rows, measured_rows: measured, needed }: Gate, metric: string): string {
+  const name = metricName(metric);
+  if (value === null) {
+    const after = `after ${count(measured)} of ${counted(rows, 'gate row')}`;
+    return `The look ended early: ${after}, no better ${name} than ${metricValue(bestCase)} was still possible, and the gate asks for ${asked(metric, needed)}.`;
+  }
+  return `Has ${name} ${metricValue(value)} on ${counted(rows, 'gate row')}, and the gate asks for ${asked(metric, needed)}.`;
+}
+
+function decided(gate: Gate, metric: string): readonly string[] {
+  const { verdict, certificate, failed, negative_flips: flips } = gate;
+  if (failed.includes('negative_flips')) {
+    return [`${percent(flips)} of the rows have flipped from right to wrong, more than the gate allows.`];
+  }
+  if (verdict === 'failed') return [];
+  if (certificate === null) return ['The value on the gate rows decides; nothing is certified of other rows.'];
+  return [verdict === 'passed' ? certified(gate, certificate, metric) : notCertified(gate, certificate, metric)];
+}
+
+function certified({ bound }: Gate, { confidence, margin, rows, looks }: Certificate, metric: string): string {
+  const side = metric === 'loss' ? 'above' : 'below';
+  const within = margin === null ? '' : `, so that it is worse than the old version by ${metricValue(margin)} at most`;
+  const rulesOut = bound === null ? '' : `: they rule out a true value ${side} ${metricValue(bound)}${within}`;
+  return `Certified at ${percent(confidence)} confidence on ${counted(rows, 'row')}, ${counted(looks, 'look')}${rulesOut}.`;
+}
+
+function notCertified({ bound }: Gate, certificate: Certificate, metric: string): string {
+  const { confidence, rows, looks, rows_needed: needed } = certificate;
+  const far = metric === 'loss' ? 'high' : 'low';
+  const possible = bound === null ? '' : `: they leave a true value as ${far} as ${metricValue(bound)} possible`;
+  const more = needed === null ? '' : ` About ${count(needed)} rows would certify it.`;
+  return `Not certified at ${percent(confidence)} confidence on ${counted(rows, 'row')}, ${counted(looks, 'look')}${possible}.${more}`;
+}
+
+function slicesInWords(certificate: Certificate | null): readonly string[] {
+  return (certificate?.slices ?? []).map(({ name, verdict, rows, value, old, margin, certify }) => {
+    const compared = `${metricValue(value)} on ${counted(rows, 'row')}, ${metricValue(old)} before, may lose ${metricValue(margin)}`;
+    const asks = certify ? ' and has to be certified' : '';
+    return `Slice ${name} ${SLICE_VERDICTS[verdict]}: ${compared}${asks}.`;
+  });
+}
+
+const SLICE_VERDICTS = { passed: 'is certified', failed: 'has failed', inconclusive: 'is not certified' } as const;

@@ -1,0 +1,115 @@
+import { Flex, Text } from '@radix-ui/themes';
+import { listNegativeFlips, type AdapterVersion, type NegativeFlip } from '@readapt/client';
+import { client } from '../../../api/client.ts';
+import { useEndless } from '../../../api/use-endless.ts';
+import { count, counted, percent, UNKNOWN } from '../../../lib/format.ts';
+import { Empty, Loaded } from '../../../parts/feedback/loaded.tsx';
+import { Section } from '../../../parts/layout/section.tsx';
+import { DataTable } from '../../../parts/table/data-table.tsx';
+import type { Column } from '../../../parts/table/use-server-table.ts';
+import { metricValue } from '../../../lib/metric-words.ts';
+
+const COLUMNS: readonly Column<NegativeFlip>[] = [
+  { id: 'row', header: 'Row of the dataset', cell: ({ row }) => count(row), align: 'end', width: 160 },
+  {
+    id: 'slices',
+    header: 'Slices',
+    cell: ({ slices }) => (slices.length === 0 ? UNKNOWN : slices.join(', ')),
+    width: 260,
+  },
+];
+
+/** The rows that the old version had right and the new one has wrong, by slice and by number. */
+export function NegativeFlips({ version }: { version: AdapterVersion }) {
+  const { id, adapter_id: adapterId } = version;
+  const { query, loadMore, isLoadingMore } = useEndless<NegativeFlip>({
+    queryKey: ['negative-flips', adapterId, id],
+    read: ({ signal, ...page }) =>
+      listNegativeFlips({ client, path: { id: adapterId, version_id: id }, query: page, signal }),
+  });
+  return (
+    <Section title="Negative flips">
+      <Text as="p" size="2" color="gray">
+        Gate rows that the old version had right and this one has wrong
+        {shareOf(version)}. Rows are told by their numbers: what stands in them belongs to the tenant.
+      </Text>
+      <Loaded query={query} what="the negative flips">
+        {(rows) =>
+          rows.length === 0 ? (
+            <Empty title="No row was lost." />
+          ) : (
+            <Flex direction="column" gap="3" className="readable">
+              <Slices version={version} flips={rows} isWhole={loadMore === undefined} />
+              <DataTable
+                label="Negative flips"
+                columns={COLUMNS}
+                rows={rows}
+                rowId={({ dataset_id: dataset, row }) => `${dataset ?? ''} ${row}`}
+                loadMore={loadMore}
+                isLoadingMore={isLoadingMore}
+                height={300}
+              />
+            </Flex>
+          )
+        }
+      </Loaded>
+    </Section>
+  );
+}
+
+function shareOf({ metrics }: AdapterVersion): string {
+  const share = metrics?.negative_flips;
+  return typeof share === 'number' ? `, ${percent(share)} of them` : '';
+}
+
+/** How many rows of which slice were lost, and what the version has there. */
+function Slices({
+  version,
+  flips,
+  isWhole,
+}: {
+  version: AdapterVersion;
+  flips: readonly NegativeFlip[];
+  isWhole: boolean;
+}) {
+  const slices = slicesOf(version);
+  if (slices.length === 0) return null;
+  return (
+    <table className="plain-table" aria-label="Negative flips by slice">
+      <thead>
+        <tr>
+          <th scope="col">Slice</th>
+          <th scope="col">Rows lost{isWhole ? '' : ' so far'}</th>
+          <th scope="col">Gate rows</th>
+          <th scope="col">Value there</th>
+        </tr>
+      </thead>
+      <tbody>
+        {slices.map(({ name, rows, value }) => (
+          <tr key={name}>
+            <th scope="row">{name}</th>
+            <td className="end">{count(flips.filter((flip) => flip.slices.includes(name)).length)}</td>
+            <td className="end">{counted(rows, 'row')}</td>
+            <td className="end">{metricValue(value)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+interface Slice {
+  readonly name: string;
+  readonly rows: number;
+  readonly value: number;
+}
+
+/** The document of a version's metrics is open, so that each slice is checked. */
+function slicesOf({ metrics }: AdapterVersion): readonly Slice[] {
+  const slices = metrics?.slices;
+  if (typeof slices !== 'object' || slices === null) return [];
+  return Object.entries(slices).flatMap(([name, slice]: [string, unknown]) => {
+    const { rows, value } = (slice ?? {}) as Partial<Slice>;
+    return typeof rows === 'number' && typeof value === 'number' ? [{ name, rows, value }] : [];
+  });
+}

@@ -1,0 +1,92 @@
+import { CheckIcon, Cross2Icon, PauseIcon, PlayIcon } from '@radix-ui/react-icons';
+import { approveJob, cancelJob, pauseJob, resumeJob, type Job } from '@readapt/client';
+import { client } from '../../../api/client.ts';
+import { ConfirmButton } from '../../../parts/actions/confirm-button.tsx';
+import { isOver } from '../job-queries.ts';
+import { RetryButton } from './retry-button.tsx';
+
+const PAUSABLE: ReadonlySet<Job['state']> = new Set([
+  ...(['queued', 'held'] as const),
+  ...(['preparing', 'initializing', 'fine_tuning', 'evaluating'] as const),
+]);
+const RETRYABLE: ReadonlySet<Job['state']> = new Set(['not_ready', 'failed', 'cancelled']);
+
+/** What may be done to the job in the state that it is in. */
+export function Verbs({ job }: { job: Job }) {
+  if (isOver(job)) return RETRYABLE.has(job.state) ? <RetryButton job={job} /> : null;
+  return (
+    <>
+      {job.approval === 'awaited' && <ApproveButton job={job} />}
+      {job.state === 'paused' && job.paused_by === 'job' && <ResumeButton job={job} />}
+      {PAUSABLE.has(job.state) && <PauseButton job={job} />}
+      <CancelButton job={job} />
+    </>
+  );
+}
+
+type VerbProps = { readonly job: Job };
+
+function ApproveButton({ job }: VerbProps) {
+  return (
+    <ConfirmButton
+      label="Approve the job"
+      icon={<CheckIcon aria-hidden />}
+      color="green"
+      run={() => approveJob({ client, path: { id: job.id } })}
+    >
+      {[
+        `${job.adapter_name} will be carried over to the new base model version as soon as nothing else holds the job and a worker is free.`,
+        'What it publishes is served at once where your gateway follows what is current.',
+      ].join(' ')}
+    </ConfirmButton>
+  );
+}
+
+function ResumeButton({ job }: VerbProps) {
+  return (
+    <ConfirmButton
+      label="Resume the job"
+      icon={<PlayIcon aria-hidden />}
+      run={() => resumeJob({ client, path: { id: job.id } })}
+    >
+      The job goes on from its checkpoint when a worker is free, and ends as if it had never been paused.
+    </ConfirmButton>
+  );
+}
+
+function PauseButton({ job }: VerbProps) {
+  return (
+    <ConfirmButton
+      label="Pause the job"
+      icon={<PauseIcon aria-hidden />}
+      color="amber"
+      run={() => pauseJob({ client, path: { id: job.id } })}
+    >
+      {[
+        job.started_at === null
+          ? 'No worker will begin the job until it is resumed.'
+          : 'The job ends its step, keeps a checkpoint, and waits until it is resumed.',
+        'The time until then counts as held, and its rollout is not complete before the job has ended.',
+      ].join(' ')}
+    </ConfirmButton>
+  );
+}
+
+function CancelButton({ job }: VerbProps) {
+  const isReady = job.state === 'ready';
+  return (
+    <ConfirmButton
+      label={isReady ? 'End the refinement' : 'Cancel the job'}
+      icon={<Cross2Icon aria-hidden />}
+      color="red"
+      run={() => cancelJob({ client, path: { id: job.id } })}
+    >
+      {isReady
+        ? 'The version that it has published stays. The job only stops looking for a better one.'
+        : [
+            'The job ends without a new version, and the old version of its adapter stays as it is.',
+            'It can be retried later, which begins it anew.',
+          ].join(' ')}
+    </ConfirmButton>
+  );
+}

@@ -1,0 +1,71 @@
+import { Link } from '@tanstack/react-router';
+import type { Job } from '@readapt/client';
+import { count, duration, UNKNOWN } from '../../lib/format.ts';
+import { metricName, metricValue } from '../../lib/metric-words.ts';
+import type { Column } from '../../parts/table/use-server-table.ts';
+import { StateBadge } from '../../parts/values/state-badge.tsx';
+import { Time } from '../../parts/values/time.tsx';
+
+interface Shown {
+  /** The names of tenants by their identifiers; null where all jobs belong to one. */
+  readonly tenants: ReadonlyMap<string, string> | null;
+  /** Whether the list is that of one rollout: only then does the service sort by the end and by the time to readiness. */
+  readonly hasRollout: boolean;
+}
+
+const ADAPTER: Column<Job> = {
+  id: 'adapter',
+  header: 'Adapter',
+  width: 190,
+  cell: ({ id, adapter_name: name, kind }) => (
+    <Link to="/jobs/$jobId" params={{ jobId: id }} className="plain-link" title={name}>
+      {kind === 'control' ? `${name}, control` : name}
+    </Link>
+  ),
+};
+
+const BEFORE_TENANT: readonly Column<Job>[] = [
+  { id: 'state', header: 'State', width: 120, cell: ({ state }) => <StateBadge state={state} size="1" /> },
+];
+
+const FIGURES: readonly Column<Job>[] = [
+  { id: 'strategy', header: 'Strategy', width: 100, cell: (job) => job.won_strategy ?? job.strategy },
+  {
+    id: 'value',
+    header: 'Value (gate)',
+    width: 130,
+    cell: ({ metric: { name, best, target } }) =>
+      best === null ? UNKNOWN : <span title={metricName(name)}>{`${metricValue(best)} (${metricValue(target)})`}</span>,
+  },
+  { id: 'attempts', header: 'Attempts', width: 90, align: 'end', cell: ({ attempt }) => count(attempt) },
+];
+
+/** The columns of a list of jobs. */
+export function columnsOf({ tenants, hasRollout }: Shown): readonly Column<Job>[] {
+  const tenant: Column<Job>[] =
+    tenants === null
+      ? []
+      : [{ id: 'tenant', header: 'Tenant', width: 100, cell: ({ tenant_id: id }) => tenants.get(id) ?? id }];
+  return [
+    ADAPTER,
+    ...BEFORE_TENANT,
+    ...tenant,
+    ...FIGURES,
+    {
+      id: 'ttr',
+      header: 'Time to readiness',
+      width: 150,
+      align: 'end',
+      cell: ({ ttr_ms: ttr }) => duration(ttr),
+      ...(hasRollout && { sort: 'ttr' }),
+    },
+    { id: 'created', header: 'Created', width: 130, sort: 'created', cell: (job) => <Time value={job.created_at} /> },
+    {
+      id: 'finished',
+      header: 'Ended',
+      width: 130,
+      cell: ({ finished_at: finished }) => <Time value={finished} />,
+      ...(hasRollout && { sort: 'finished' }),
+    },
+  ];
+}

@@ -1,0 +1,23 @@
+import { useQuery } from '@tanstack/react-query';
+import { listTenants } from '@readapt/client';
+import { useMemo } from 'react';
+import { client } from '../../api/client.ts';
+import { useViewer } from '../../api/viewer.ts';
+
+/** The newest tenants. Those before them are told by their identifiers. */
+const NEWEST = 200;
+
+/** The names of tenants by their identifiers; null for a tenant, who sees nothing of others. */
+export function useTenantNames(): ReadonlyMap<string, string> | null {
+  const { isOperator } = useViewer();
+  const { data } = useQuery({
+    queryKey: ['tenants', 'newest'],
+    queryFn: ({ signal }) => listTenants({ client, query: { limit: NEWEST }, signal }),
+    enabled: isOperator,
+    staleTime: 60_000,
+  });
+  return useMemo(
+    () => (isOperator ? new Map((data?.data ?? []).map(({ id, name }) => [id, name])) : null),
+    [isOperator, data],
+  );
+}

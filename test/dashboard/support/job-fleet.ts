@@ -1,0 +1,105 @@
+import { readFile } from 'node:fs/promises';
+import { vi } from 'vitest';
+import { familyPath } from '../../../cli/demo/fleet.ts';
+import {
+  createAdapter,
+  createApiKey,
+  createBaseModel,
+  createBaseModelVersion,
+  createClient,
+  createTenant,
+  listJobs,
+  type Job,
+  type ReadaptClient,
+} from '../../../openapi/clients/typescript/src/index.ts';
+import type { DemoService } from './demo-service.ts';
+
+/** A small fleet of its own, of one tenant, in a rollout. */
+export interface JobFleet {
+  readonly operator: ReadaptClient;
+  /** A key with `tenant:write` of the tenant that all of it belongs to. */
+  readonly tenantKey: string;
+  /** It is held until its tenant approves it, and then no candidate can reach its gate. */
+  readonly unreachable: Job;
+  /** Its search rows are its gate rows, so that it fails. */
+  readonly broken: Job;
+}
+
+/** @param name of the base model and of the tenant, which no other suite uses */
+export async function startJobFleet({ url, operatorKey }: DemoService, name: string): Promise<JobFleet> {
+  const operator = createClient({ baseUrl: url, apiKey: operatorKey });
+  const { id: tenantId } = await createTenant({ client: operator, body: { name } });
+  const { key } = await createApiKey({
+    client: operator,
+    body: { name, tenant_id: tenantId, scopes: ['tenant:write'] },
+  });
+  await createBaseModel({ client: operator, body: { name } });
+  const path = { model: name };
+  await createBaseModelVersion({ client: operator, path, body: { version: '1', path: familyPath('v1') } });
+  const register = registerOf({ url, key: key!, baseModel: name });
+  await register('unreachable', { approval: 'tenant', searchRows: 'validation.jsonl' });
+  await register('broken', { approval: 'none', searchRows: 'test.jsonl' });
+  const { rollout } = await createBaseModelVersion({
+    client: operator,
+    path,
+    body: { version: '2', path: familyPath('v2'), rollout: { strategy: 'reuse', seed: 1 } },
+  });
+  return { operator, tenantKey: key!, ...(await jobsOf(operator, rollout!.id)) };
+}
+
+interface Registered {
+  readonly approval: 'none' | 'tenant';
+  /** The file that the search rows are taken from; the gate rows are those of `test.jsonl`. */
+  readonly searchRows: string;
+}
+
+/** Few rows, so that a look at them takes little. */
+const ROWS = 24;
+
+function registerOf({ url, key, baseModel }: { url: string; key: string; baseModel: string }) {
+  const client = createClient({ baseUrl: url, apiKey: key });
+  return async (name: string, { approval, searchRows }: Registered): Promise<void> => {
+    const rows = [
+      ...(await rowsOf('train.jsonl', 'training')),
+      ...(await rowsOf(searchRows, 'search')),
+      ...(await rowsOf('test.jsonl', 'gate')),
+    ];
+    const answer = await fetch(`${url}/v1/datasets?name=${name}-rows`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/x-ndjson' },
+      body: `${rows.join('\n')}\n`,
+    });
+    const dataset = (await answer.json()) as { id: string };
+    await createAdapter({
+      client,
+      body: {
+        name,
+        base_model: baseModel,
+        dataset_id: dataset.id,
+        metric: 'accuracy',
+        gate: { kind: 'absolute', target: 1 },
+        approval,
+        source: { base_model_version: '1', path: familyPath('adapters', 'agnews') },
+      },
+    });
+  };
+}
+
+async function rowsOf(file: string, split: string): Promise<string[]> {
+  const text = await readFile(familyPath('data', 'agnews', file), 'utf8');
+  const lines = text.split('\n').slice(0, ROWS);
+  return lines.map((line) => JSON.stringify({ ...(JSON.parse(line) as object), split }));
+}
+
+/** Waits until the rollout is planned. */
+async function jobsOf(client: ReadaptClient, rolloutId: string): Promise<Pick<JobFleet, 'unreachable' | 'broken'>> {
+  const jobs = await vi.waitUntil(
+    async () => {
+      const { data } = await listJobs({ client, query: { rollout_id: rolloutId } });
+      return data.length === 2 && data;
+    },
+    { timeout: 30_000, interval: 200 },
+  );
+  const named = (name: string) => jobs.find(({ adapter_name: adapter }) => adapter === name)!;
+  return { unreachable: named('unreachable'), broken: named('broken') };
+}
