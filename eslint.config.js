@@ -6,6 +6,7 @@ export default tseslint.config(
     ignores: [
       '.ci/',
       '.venv/',
+      '.venv-contract/',
       'node_modules/',
       '**/generated/',
       'coverage/',

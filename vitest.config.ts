@@ -19,6 +19,7 @@ export default defineConfig({
       project('upgrade', { testTimeout: 300_000, hookTimeout: 120_000 }),
       project('attack', { testTimeout: 120_000, hookTimeout: 120_000 }),
       project('monitoring', { testTimeout: 60_000, hookTimeout: 120_000 }),
+      project('contract', { testTimeout: 300_000, hookTimeout: 120_000 }),
       project('helm', { testTimeout: 60_000 }),
       project('browser', { testTimeout: 120_000, hookTimeout: 120_000 }),
       project('devices', { testTimeout: 300_000, hookTimeout: 120_000 }),

@@ -77,7 +77,7 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     '/adapters/:id',
     {
       onRequest: requireScope('tenant:write'),
-      config: { problems: [409] },
+      config: { problems: [409, 422] },
       schema: {
         ...operation('updateAdapter', "Change an adapter's dataset, its labels, its pin or its approval"),
         description:

@@ -61,6 +61,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
     '/api-keys',
     {
       onRequest: requireScope('tenant:admin'),
+      config: { problems: [404] },
       schema: {
         ...operation('listApiKeys', 'List API keys, newest first'),
         description: 'Lists keys without their secrets, also those that are revoked or have expired.',

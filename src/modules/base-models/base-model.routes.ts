@@ -63,6 +63,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
     '/base-models/:model',
     {
       onRequest: requireOperator,
+      config: { problems: [422] },
       schema: {
         ...operation('updateBaseModel', 'Set the policy of later rollouts of a base model, or take it away'),
         description: 'Rollouts that were accepted keep their policy.',

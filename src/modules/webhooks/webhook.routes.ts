@@ -61,6 +61,7 @@ const webhookRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     '/webhook-endpoints',
     {
       onRequest,
+      config: { problems: [404] },
       schema: {
         ...operation('listWebhookEndpoints', 'List webhook endpoints, newest first'),
         description: 'Lists endpoints without their secrets, also those that are disabled.',

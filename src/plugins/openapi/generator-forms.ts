@@ -15,8 +15,16 @@ export function useGeneratorForms<T>(document: T): T {
 function rewrite(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(rewrite);
   if (typeof value !== 'object' || value === null) return value;
-  const node = Object.fromEntries(Object.entries(value).map(([name, member]) => [name, rewrite(member)])) as Json;
-  return nullable(withFormat(node));
+  const node: Json = Object.fromEntries(Object.entries(value).map(([name, member]) => [name, rewrite(member)]));
+  return nullable(withFormat(withoutRarePattern(node)));
+}
+
+/** Looking around and classes of Unicode are not in every language's regular expressions. Descriptions say what such a pattern does. */
+const RARE = /\\p\{|\(\?<?[=!]/i;
+
+function withoutRarePattern(node: Json): Json {
+  const { pattern, ...rest } = node;
+  return typeof pattern === 'string' && RARE.test(pattern) ? rest : node;
 }
 
 /** The largest integer of 32 bits. What has no maximum may be larger, such as a number of parameters or bytes. */

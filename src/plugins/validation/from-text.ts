@@ -6,15 +6,16 @@ interface Described {
   properties?: Record<string, Described>;
 }
 
-/** Numbers as people write them; JavaScript would take `0x10`, `1e2` and `true`, too. */
-const DECIMAL = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
+/** Numbers as people write them; JavaScript would take `0x10` and `1e2`, too. */
+const INTEGER = /^-?(?:0|[1-9]\d*)$/;
+const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/;
 
 /**
  * Gives the values of a path or a query the types of their schemas. What is no decimal number or neither `true` nor `false` stays the text
  * that it is, which the validation refuses then.
  */
 export function fromText(schema: TSchema, input: unknown): unknown {
-  return valueOf(schema as Described, input);
+  return valueOf(schema, input);
 }
 
 function valueOf({ type, items = {}, properties }: Described, value: unknown): unknown {
@@ -22,7 +23,8 @@ function valueOf({ type, items = {}, properties }: Described, value: unknown): u
   if (type === 'array') return [value].flat().map((entry) => valueOf(items, entry));
   if (typeof value === 'object' && value !== null && properties !== undefined) return membersOf(properties, value);
   if (typeof value !== 'string') return value;
-  if (type === 'integer' || type === 'number') return DECIMAL.test(value) ? Number(value) : value;
+  if (type === 'integer') return INTEGER.test(value) ? Number(value) : value;
+  if (type === 'number') return NUMBER.test(value) ? Number(value) : value;
   if (type === 'boolean') return value === 'true' || (value === 'false' ? false : value);
   return value;
 }

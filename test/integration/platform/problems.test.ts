@@ -120,7 +120,7 @@ describe('what is accepted', () => {
     const gate = { kind: 'similar', margin: 0.1 };
     const payload = JSON.stringify({ name: 'a', base_model: 'm', dataset_id: 'd', metric: 'accuracies', gate });
     const { detail } = (await service.request({ method: 'POST', url: '/v1/adapters', payload, headers: json })).json();
-    expect(detail).toContain('gate.kind must be one of: absolute, relative, non_inferiority;');
+    expect(detail).toContain('gate.kind must be one of: absolute, relative, non_inferiority');
     expect(detail).toContain('metric must be one of: accuracy, exact_match, rouge_l, token_f1, loss');
   });
 

@@ -70,7 +70,7 @@ function schemasIn(node: unknown, place: string): [string, Described][] {
   if (Array.isArray(node)) return node.flatMap((entry, index) => schemasIn(entry, `${place}/${index}`));
   if (typeof node !== 'object' || node === null) return [];
   const within = Object.entries(node).filter(([name, member]) => !LISTS.has(name) || !isExample(name, member));
-  return [[place, node as Described], ...within.flatMap(([name, member]) => schemasIn(member, `${place}/${name}`))];
+  return [[place, node], ...within.flatMap(([name, member]) => schemasIn(member, `${place}/${name}`))];
 }
 
 /** A schema may have a member that is called `required` or `example`; values of these keywords are no schemas. */
