@@ -32,7 +32,7 @@ test('a failed job says why, and what to do', async () => {
   const page = await open(`/jobs/${fleet.broken.id}`, { key: fleet.tenantKey });
   await heading(page).getByText('failed').waitFor({ timeout: WORK_MS });
   const account = page.getByRole('region', { name: 'Why it is not ready' });
-  await account.getByText('The dataset has too few rows for what the job does').waitFor();
+  await account.getByText('The dataset lacks rows that the job needs').waitFor();
   await account.getByText('24 search rows has the prompt of a gate row').waitFor();
   await account.getByText('Correct the dataset and give the adapter the new one').waitFor();
   await account.getByText('Code insufficient_data').waitFor();
