@@ -28,7 +28,7 @@ async function confirm(page: DashboardPage, label: string): Promise<void> {
 
 const heading = (page: DashboardPage) => page.getByRole('heading', { level: 1 }).locator('..');
 
-test('a failed job says why, and what to do', async () => {
+test('a failed job says why, and what to do, and offers a retry to who may', async () => {
   const page = await open(`/jobs/${fleet.broken.id}`, { key: fleet.tenantKey });
   await heading(page).getByText('failed').waitFor({ timeout: WORK_MS });
   const account = page.getByRole('region', { name: 'Why it is not ready' });
@@ -39,6 +39,10 @@ test('a failed job says why, and what to do', async () => {
   await page.getByText('No rung has begun.').waitFor();
   await page.getByRole('button', { name: 'Retry the job' }).waitFor();
   await expectAccessible(page);
+
+  const watched = await open(`/jobs/${fleet.broken.id}`, { key: demo.readerKey });
+  await watched.getByText('The dataset lacks rows that the job needs').waitFor();
+  expect(await watched.getByRole('button', { name: 'Retry the job' }).count()).toBe(0);
 });
 
 test('a job is paused, resumed, approved, followed to its end, and retried with other options', async () => {

@@ -103,9 +103,3 @@ test("another tenant's job is no page, and nothing of it is shown", async () => 
   expect(await page.getByText(trained.adapterName).count()).toBe(0);
   expect(page.problems.splice(0).every((problem) => problem.includes('404'))).toBe(true);
 });
-
-test('a key that only reads is offered nothing that changes the job', async () => {
-  const page = await open(path, { key: demo.readerKey });
-  await page.getByRole('table', { name: 'Time by phase' }).waitFor();
-  expect(await page.getByRole('button', { name: /job$/ }).count()).toBe(0);
-});
