@@ -13,7 +13,7 @@ const trained = demo.jobs.find((job) => job.adapterName === 'past-tense-chat' &&
 const path = `/jobs/${trained.id}`;
 
 /** A picture of the page ends below its ladder, in pixels. */
-const PICTURED = 1780;
+const PICTURED = 1910;
 
 const integer = (text: string) => Number(text.replaceAll(',', ''));
 const region = (page: DashboardPage, name: string) => page.getByRole('region', { name, exact: true });
@@ -102,10 +102,4 @@ test("another tenant's job is no page, and nothing of it is shown", async () => 
   await page.getByText('The job may belong to another tenant').waitFor();
   expect(await page.getByText(trained.adapterName).count()).toBe(0);
   expect(page.problems.splice(0).every((problem) => problem.includes('404'))).toBe(true);
-});
-
-test('a key that only reads is offered nothing that changes the job', async () => {
-  const page = await open(path, { key: demo.readerKey });
-  await page.getByRole('table', { name: 'Time by phase' }).waitFor();
-  expect(await page.getByRole('button', { name: /job$/ }).count()).toBe(0);
 });

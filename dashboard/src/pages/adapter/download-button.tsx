@@ -17,7 +17,7 @@ export function DownloadButton({ adapter, versionId, number }: DownloadButtonPro
     mutationFn: async () => {
       const path = { id: adapter.id, version_id: versionId };
       const archive = await downloadAdapterVersion({ client, path, parseAs: 'blob' });
-      save(archive as Blob, `${adapter.name}-${number ?? 'version'}.tar`);
+      save(archive, `${adapter.name}-${number ?? 'version'}.tar`);
     },
   });
   return (

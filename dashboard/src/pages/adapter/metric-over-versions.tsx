@@ -1,7 +1,7 @@
 import type { Adapter, AdapterVersion } from '@readapt/client';
-import { useCallback, useMemo } from 'react';
+import { useMemo } from 'react';
 import { decimal } from '../../lib/format.ts';
-import { Chart } from '../../parts/chart/chart.tsx';
+import { Chart, type ChartProps } from '../../parts/chart/chart.tsx';
 
 interface MetricOverVersionsProps {
   readonly versions: readonly AdapterVersion[];
@@ -17,24 +17,7 @@ export function MetricOverVersions({ versions, metric }: MetricOverVersionsProps
     [versions],
   );
   const name = metric.replaceAll('_', ' ');
-  const anchors = measured.filter(({ anchor }) => anchor !== null);
-  const plot = useCallback(
-    (library: typeof import('@observablehq/plot')) => ({
-      x: { label: 'Version', type: 'band' as const },
-      y: { label: name, grid: true, zero: false, nice: true },
-      marks: [
-        library.tickY(anchors, {
-          x: 'number',
-          y: ({ anchor }: Measured) => anchor!.value,
-          stroke: 'var(--gray-9)',
-          strokeWidth: 2,
-        }),
-        library.lineY(measured, { x: 'number', y: 'gate_value', stroke: 'var(--accent-7)' }),
-        library.dot(measured, { x: 'number', y: 'gate_value', r: 5, fill: 'var(--accent-9)' }),
-      ],
-    }),
-    [measured],
-  );
+  const plot = useMemo(() => plotOf(measured, name), [measured, name]);
   const last = measured.at(-1);
   if (last === undefined) return null;
   return (
@@ -54,4 +37,17 @@ export function MetricOverVersions({ versions, metric }: MetricOverVersionsProps
       caption="Dots: each version on the gate rows and its own base. Grey lines: the imported version that it is compared with, on the same rows and its own base."
     />
   );
+}
+
+function plotOf(measured: readonly Measured[], name: string): ChartProps['plot'] {
+  const anchors = measured.flatMap(({ number, anchor }) => (anchor === null ? [] : [{ number, value: anchor.value }]));
+  return (library) => ({
+    x: { label: 'Version', type: 'band' },
+    y: { label: name, grid: true, zero: false, nice: true },
+    marks: [
+      library.tickY(anchors, { x: 'number', y: 'value', stroke: 'var(--gray-9)', strokeWidth: 2 }),
+      library.lineY(measured, { x: 'number', y: 'gate_value', stroke: 'var(--accent-7)' }),
+      library.dot(measured, { x: 'number', y: 'gate_value', r: 5, fill: 'var(--accent-9)' }),
+    ],
+  });
 }

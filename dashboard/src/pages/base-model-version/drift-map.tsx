@@ -1,7 +1,7 @@
 import type { EvolutionModule } from '@readapt/client';
-import { useCallback } from 'react';
+import { useMemo } from 'react';
 import { count, percent } from '../../lib/format.ts';
-import { Chart } from '../../parts/chart/chart.tsx';
+import { Chart, type ChartProps } from '../../parts/chart/chart.tsx';
 
 /** Height of a row of the map, in pixels. */
 const ROW = 26;
@@ -10,32 +10,18 @@ const MARGINS = 90;
 /** Which part of a name is the same in all projections of a kind and says little in a picture. */
 const shortName = (projection: string): string => projection.replace(/^(self_attn|mlp)\./, '');
 
+const projectionsOf = (modules: readonly EvolutionModule[]) => [...new Set(modules.map(({ projection }) => projection))];
+
 /** How far each module has moved, by layer and projection. Darker has moved further. */
 export function DriftMap({ modules }: { modules: readonly EvolutionModule[] }) {
-  const cells = modules.filter((each): each is EvolutionModule & { layer: number } => each.layer !== null);
-  const projections = [...new Set(cells.map(({ projection }) => projection))];
+  const cells = useMemo(() => modules.filter(({ layer }) => layer !== null), [modules]);
+  const plot = useMemo(() => plotOf(cells), [cells]);
   const most = modules.reduce((found, each) => (each.drift > found.drift ? each : found));
-  const plot = useCallback(
-    (library: typeof import('@observablehq/plot')) => ({
-      marginLeft: 96,
-      x: { label: 'Layer', type: 'band' as const, tickFormat: (layer: number) => String(layer) },
-      y: { label: null, domain: projections.map(shortName) },
-      color: { type: 'sqrt' as const, interpolate: shade },
-      marks: [
-        library.cell(cells, {
-          x: 'layer',
-          y: ({ projection }: EvolutionModule) => shortName(projection),
-          fill: 'drift',
-          inset: 0.5,
-        }),
-      ],
-    }),
-    [modules],
-  );
+  const least = Math.min(...modules.map(({ drift }) => drift));
   return (
     <Chart
       label={`Drift of ${count(modules.length)} modules by layer, at most ${percent(most.drift)}, in ${most.name}`}
-      height={MARGINS + ROW * projections.length}
+      height={MARGINS + ROW * projectionsOf(cells).length}
       plot={plot}
       table={{
         columns: ['Module', 'Drift', 'Rank kept', 'Share of the change that it holds'],
@@ -47,11 +33,28 @@ export function DriftMap({ modules }: { modules: readonly EvolutionModule[] }) {
         ]),
       }}
       caption={
-        `The darker, the further the weights have moved: the change of a module by its own size, ` +
-        `${percent(Math.min(...modules.map(({ drift }) => drift)))} to ${percent(most.drift)}.`
+        'The darker, the further the weights have moved: the change of a module by its own size, ' +
+        `${percent(least)} to ${percent(most.drift)}.`
       }
     />
   );
+}
+
+function plotOf(cells: readonly EvolutionModule[]): ChartProps['plot'] {
+  return (library) => ({
+    marginLeft: 96,
+    x: { label: 'Layer', type: 'band', tickFormat: (layer: number) => String(layer) },
+    y: { label: null, domain: projectionsOf(cells).map(shortName) },
+    color: { type: 'sqrt', interpolate: shade },
+    marks: [
+      library.cell(cells, {
+        x: 'layer',
+        y: ({ projection }: EvolutionModule) => shortName(projection),
+        fill: 'drift',
+        inset: 0.5,
+      }),
+    ],
+  });
 }
 
 /** A colour of the theme for a share in [0, 1]. */

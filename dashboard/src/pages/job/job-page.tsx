@@ -8,11 +8,13 @@ import { useViewer } from '../../api/viewer.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { Section } from '../../parts/layout/section.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
+import { Identifier } from '../../parts/values/facts.tsx';
 import { StateBadge } from '../../parts/values/state-badge.tsx';
 import { Account } from './account/account.tsx';
 import { Curves } from './curves/curves.tsx';
 import { Events } from './events/events.tsx';
 import { Figures } from './figures.tsx';
+import './job.css';
 import { jobQuery, pathsOf } from './job-queries.ts';
 import { Ladder } from './ladder/ladder.tsx';
 import { Outcome } from './outcome/outcome.tsx';
@@ -67,22 +69,30 @@ function Header({ job }: { job: Job }) {
         { label: to, to: `/rollouts/${job.rollout_id}` },
       ]}
       description={
-        job.kind === 'control' ? (
-          <>Trains the adapter from scratch for {to}, so that the speed-up is measured. It publishes nothing.</>
-        ) : (
-          <>
-            Carries{' '}
-            <Link to="/adapters/$adapterId" params={{ adapterId: job.adapter_id }} className="plain-link">
-              {job.adapter_name}
-            </Link>{' '}
-            over in the rollout of {to}.
-          </>
-        )
+        <>
+          <Purpose job={job} to={to} /> <Identifier value={job.id} what="the identifier of the job" />
+        </>
       }
       json={pathsOf(job.id)}
     >
       {writes && <Verbs job={job} />}
     </PageHeader>
+  );
+}
+
+/** What the job is for. */
+function Purpose({ job, to }: { job: Job; to: string }) {
+  if (job.kind === 'control') {
+    return <>Trains the adapter from scratch for {to}, so that the speed-up is measured. It publishes nothing.</>;
+  }
+  return (
+    <>
+      Carries{' '}
+      <Link to="/adapters/$adapterId" params={{ adapterId: job.adapter_id }} className="plain-link">
+        {job.adapter_name}
+      </Link>{' '}
+      over in the rollout of {to}.
+    </>
   );
 }
 

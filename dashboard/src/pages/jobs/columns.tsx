@@ -1,6 +1,6 @@
 import { Link } from '@tanstack/react-router';
 import type { Job } from '@readapt/client';
-import { count, duration, UNKNOWN } from '../../lib/format.ts';
+import { duration, UNKNOWN } from '../../lib/format.ts';
 import { metricName, metricValue } from '../../lib/metric-words.ts';
 import type { Column } from '../../parts/table/use-server-table.ts';
 import { StateBadge } from '../../parts/values/state-badge.tsx';
@@ -16,7 +16,7 @@ interface Shown {
 const ADAPTER: Column<Job> = {
   id: 'adapter',
   header: 'Adapter',
-  width: 190,
+  width: 210,
   cell: ({ id, adapter_name: name, kind }) => (
     <Link to="/jobs/$jobId" params={{ jobId: id }} className="plain-link" title={name}>
       {kind === 'control' ? `${name}, control` : name}
@@ -33,11 +33,10 @@ const FIGURES: readonly Column<Job>[] = [
   {
     id: 'value',
     header: 'Value (gate)',
-    width: 130,
+    width: 150,
     cell: ({ metric: { name, best, target } }) =>
       best === null ? UNKNOWN : <span title={metricName(name)}>{`${metricValue(best)} (${metricValue(target)})`}</span>,
   },
-  { id: 'attempts', header: 'Attempts', width: 90, align: 'end', cell: ({ attempt }) => count(attempt) },
 ];
 
 /** The columns of a list of jobs. */
@@ -59,11 +58,11 @@ export function columnsOf({ tenants, hasRollout }: Shown): readonly Column<Job>[
       cell: ({ ttr_ms: ttr }) => duration(ttr),
       ...(hasRollout && { sort: 'ttr' }),
     },
-    { id: 'created', header: 'Created', width: 130, sort: 'created', cell: (job) => <Time value={job.created_at} /> },
+    { id: 'created', header: 'Created', width: 150, sort: 'created', cell: (job) => <Time value={job.created_at} /> },
     {
       id: 'finished',
       header: 'Ended',
-      width: 130,
+      width: 150,
       cell: ({ finished_at: finished }) => <Time value={finished} />,
       ...(hasRollout && { sort: 'finished' }),
     },

@@ -12,7 +12,7 @@ export function Account({ job }: { job: Job }) {
   return (
     <>
       {job.error !== null && <Failure job={job} error={job.error} />}
-      {job.finished_at === null && <Wait job={job} />}
+      <Wait job={job} />
       {job.warnings.length > 0 && <Warnings warnings={job.warnings} />}
     </>
   );
@@ -66,12 +66,12 @@ function Failure({ job, error }: { job: Job; error: NonNullable<Job['error']> })
   );
 }
 
-/** What somebody wants the job to wait for. */
+/** What somebody wants the job to wait for, or that somebody has cancelled it. */
 function Wait({ job }: { job: Job }) {
   const reason = reasonToWait(job);
   if (reason === null) return null;
   return (
-    <Callout.Root color="amber" highContrast mb="4" role="region" aria-label="What it waits for">
+    <Callout.Root color="amber" highContrast mb="4" role="region" aria-label="Why it does not go on">
       <Callout.Icon>
         <PauseIcon aria-hidden />
       </Callout.Icon>
@@ -98,6 +98,9 @@ function reasonToWait(job: Job): ReactNode {
         Paused <Time value={job.paused_at} />. It goes on from its checkpoint when it is resumed.
       </>
     );
+  }
+  if (job.state === 'cancelled' && job.error === null) {
+    return 'Somebody has cancelled the job. The old version of its adapter stays as it is; a retry begins the job anew.';
   }
   if (job.state !== 'held') return null;
   if (job.approval === 'awaited')

@@ -6,7 +6,7 @@ export interface Advice {
   readonly deeds: readonly string[];
 }
 
-const RETRY_FROM_CHECKPOINT = 'Retry the job: what has failed may not happen again.';
+const RETRY = 'Retry the job: what has failed may not happen again.';
 const MORE_MEMORY =
   'The operator gives the worker more memory, or sets READAPT_PRECISION=int8 there. Then retry the job.';
 const DATASET = 'Correct the dataset and give the adapter the new one (PATCH /v1/adapters/{id}). Then retry the job.';
@@ -20,7 +20,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     deeds: [
       'Look at the ladder below: how far the best candidate is from the line of the gate.',
       'Retry with another strategy or more steps of training: a value that still rises may reach the line.',
-      'If what is missing is acceptable, give the adapter a wider margin, and retry.',
+      'If what is missing is acceptable, give the adapter a wider margin (PATCH /v1/adapters/{id}), and retry.',
     ],
   },
   gate_inconclusive: {
@@ -50,7 +50,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   },
   training_process_died: {
     title: 'The training process has died',
-    deeds: [RETRY_FROM_CHECKPOINT, 'If it lasts, the operator looks into the log of the worker.'],
+    deeds: [RETRY, 'If it lasts, the operator looks into the log of the worker.'],
   },
   training_process_not_started: { title: 'The training process of the worker cannot start', deeds: [GOES_ON] },
   worker_fault: {
@@ -69,14 +69,14 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     title: 'The adapter has no dataset, which its gate needs',
     deeds: ['Give the adapter a dataset with gate rows (PATCH /v1/adapters/{id}). Then retry the job.'],
   },
-  insufficient_data: { title: 'The dataset has too few rows for what the job does', deeds: [DATASET] },
+  insufficient_data: { title: 'The dataset lacks rows that the job needs', deeds: [DATASET] },
   invalid_dataset: { title: 'A row of the dataset cannot be used', deeds: [DATASET] },
   invalid_gate: { title: 'The gate cannot be judged', deeds: ['Correct the gate of the adapter. Then retry the job.'] },
   incompatible_base_model_versions: {
-    title: 'The two base model versions are too different to carry anything over',
+    title: 'Adapters of the old base model version do not fit the new one',
     deeds: [
-      'Look at the evolution, which says what differs.',
-      'Retry with the strategy scratch, which needs nothing of the old version.',
+      'The page of the base model version says what differs.',
+      'Train the adapter on the new base, and import that as a version for it (POST /v1/adapters/{id}/versions).',
     ],
   },
   evolution_required: {
@@ -97,7 +97,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   unsupported_adapter: { title: 'The adapter has parts that are not supported', deeds: [NEW_IMPORT] },
   internal_error: {
     title: 'The service has failed at this job',
-    deeds: ['Give the operator the identifier of the job: the log says what has happened.', RETRY_FROM_CHECKPOINT],
+    deeds: ['Give the operator the identifier of the job: the log says what has happened.', RETRY],
   },
 };
 

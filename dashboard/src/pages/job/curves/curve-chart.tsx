@@ -5,8 +5,8 @@ import { stepTick, thinned, type Point } from './points.ts';
 
 interface CurveChartProps {
   readonly title: string;
-  /** Of the values; empty where they have none. */
-  readonly unit: string;
+  /** Of the values. */
+  readonly unit?: string;
   readonly curve: readonly Point[];
   /** Draws the values as dots below their moving mean, because each of them is that of one batch. */
   readonly smooth?: boolean;
@@ -55,7 +55,7 @@ function plotOf(curve: readonly Point[], { unit, smooth, steps }: Pick<CurveChar
   return (plot: Parameters<ChartProps['plot']>[0]) => ({
     marginLeft: 56,
     x: { label: 'step', ticks: 4, tickFormat: stepTick },
-    y: { label: unit === '' ? null : unit, grid: true, ticks: 4, zero: true },
+    y: { label: unit ?? null, grid: true, ticks: 4, zero: true },
     marks: marks(plot),
   });
 }

@@ -19,10 +19,8 @@ export function Curves({ job }: { job: Job }) {
       <Loaded query={points} what="the curves">
         {(all) =>
           curveOf(all, 'train_loss').length === 0 ? (
-            <Empty title="The job has not trained.">
-              {job.state === 'ready'
-                ? 'A candidate that needs no training was good enough.'
-                : 'Curves appear when it does. Those of old jobs are pruned after a time.'}
+            <Empty title={job.step > 0 ? 'The curves are no longer kept.' : 'The job has not trained.'}>
+              {withoutTraining(job)}
             </Empty>
           ) : (
             <>
@@ -34,6 +32,11 @@ export function Curves({ job }: { job: Job }) {
       </Loaded>
     </Section>
   );
+}
+
+function withoutTraining({ step, state }: Job): string {
+  if (step > 0) return 'They are pruned after a time, which the operator chooses.';
+  return state === 'ready' ? 'A candidate that needs no training was good enough.' : 'Curves appear when it does.';
 }
 
 /** Only what is new is read, and put behind what was read before. */
@@ -53,10 +56,9 @@ function Schedules({ points }: { points: readonly MetricPoint[] }) {
   return (
     <Grid columns={{ initial: '1', md: '3' }} gap="4">
       <CurveChart title="Training loss" unit="nats per token" curve={curveOf(points, 'train_loss')} smooth />
-      <CurveChart title="Learning rate" unit="" curve={curveOf(points, 'learning_rate')} />
+      <CurveChart title="Learning rate" curve={curveOf(points, 'learning_rate')} />
       <CurveChart
         title="Regularization λ"
-        unit=""
         curve={curveOf(points, 'regularization')}
         steps={curveOf(points, 'train_loss').at(-1)?.step}
       />

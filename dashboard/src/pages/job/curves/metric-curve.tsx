@@ -57,7 +57,7 @@ function drawnOf(points: readonly MetricPoint[], metric: Job['metric'], run: Lad
   const gate = curveOf(points, `gate_${metric.name}`);
   const published = run?.candidates.find(({ id }) => id === run.published_candidate);
   // A candidate counts the steps of its own rung, and the curve those of all trainings of the job.
-  const chosen = gate.findLast(({ value }) => published?.rung !== undefined && isSame(value, published.gate.value));
+  const chosen = gate.findLast(({ value }) => isSame(value, published?.gate.value ?? null));
   return {
     gate,
     watched: curveOf(points, `watched_${metric.name}`),

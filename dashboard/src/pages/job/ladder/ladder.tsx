@@ -1,4 +1,4 @@
-import { Card, Flex, Select, Text } from '@radix-ui/themes';
+import { Card, Select, Text } from '@radix-ui/themes';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { Job } from '@readapt/client';
 import { Empty, Loaded } from '../../../parts/feedback/loaded.tsx';
@@ -50,18 +50,16 @@ function RunChoice({ runs, shown }: { runs: readonly LadderRun[]; shown: number 
   const choose = (value: string) =>
     void navigate({ to: '.', search: (before) => ({ ...before, run: Number(value) }), replace: true });
   return (
-    <Flex align="center" gap="2">
-      <Select.Root value={String(Math.min(shown, runs.length))} onValueChange={choose}>
-        <Select.Trigger aria-label="Run of the job" />
-        <Select.Content>
-          {runs.map(({ after_attempt: attempt, strategy }, index) => (
-            <Select.Item key={attempt} value={String(index + 1)}>
-              Run {index + 1} of {runs.length}, {strategy}
-            </Select.Item>
-          ))}
-        </Select.Content>
-      </Select.Root>
-    </Flex>
+    <Select.Root value={String(Math.min(shown, runs.length))} onValueChange={choose}>
+      <Select.Trigger aria-label="Run of the job" />
+      <Select.Content>
+        {runs.map(({ after_attempt: attempt, strategy }, index) => (
+          <Select.Item key={attempt} value={String(index + 1)}>
+            Run {index + 1} of {runs.length}, {strategy}
+          </Select.Item>
+        ))}
+      </Select.Content>
+    </Select.Root>
   );
 }
 

@@ -30,7 +30,7 @@ export function RungEntry({ rung, run, metric, isOver }: RungEntryProps) {
             </Badge>
           )}
         </Flex>
-        {rung.ms > 0 && (
+        {rung.ms >= 1 && (
           <Text size="2" className="figures">
             {duration(rung.ms)}
           </Text>

@@ -12,6 +12,9 @@ const NAMED = [
 /** From what the model expects to be hardly better than copy, to the best that it expects. */
 const SHADES = [3, 4, 5, 6, 7, 8, 9].map((step) => `var(--indigo-${step})`);
 
+/** The losses of more points would hide one another; the table has them. */
+const MOST_LOSSES = 30;
+
 type PlotModule = Parameters<ChartProps['plot']>[0];
 
 /** The plane of α and β: the model's mean as ground, the points in order, copy, revert and the best one. */
@@ -37,12 +40,13 @@ export function planeOf({ points, surrogate }: SearchRecord): ChartProps['plot']
           r: 9,
           fill: 'var(--plot-background)',
           stroke: 'var(--gray-12)',
-          className: 'search-point',
         },
       ),
       plot.dot([best], { ...PLACE, r: 13, symbol: 'star', fill: 'var(--amber-9)', stroke: 'var(--gray-12)' }),
       plot.text(points, { ...PLACE, text: ({ index }: SearchPoint) => `${index + 1}`, fill: textOf(best) }),
-      plot.text(points, { ...PLACE, text: ({ loss }: SearchPoint) => decimal(loss, 2), dy: 23, ...LABEL }),
+      points.length > MOST_LOSSES
+        ? null
+        : plot.text(points, { ...PLACE, text: ({ loss }: SearchPoint) => decimal(loss, 2), dy: 23, ...LABEL }),
       plot.dot(NAMED, { x: 'alpha', y: 'beta', r: 16, stroke: 'var(--gray-12)', strokeWidth: 1.5 }),
       plot.text(NAMED, { x: 'alpha', y: 'beta', text: 'name', dy: -25, fontWeight: 'bold', ...LABEL }),
     ],

@@ -68,6 +68,6 @@ function placeOf({ fusion_alpha: alpha, fusion_beta: beta }: SearchPoint): strin
 function captionOf(hasModel: boolean): string {
   const numbers = 'Numbers give the order in which points were measured, and the star is the best of them.';
   return hasModel
-    ? `${numbers} The darker the ground, the smaller the loss that the model of the search expects there; where it is plain, it expects nothing better than copy.`
+    ? `${numbers} The stronger the color, the smaller the loss that the model of the search expects there; where it is plain, it expects nothing better than copy.`
     : `${numbers} A model of what lies between them needs three points at least.`;
 }
