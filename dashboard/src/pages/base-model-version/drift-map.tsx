@@ -10,7 +10,9 @@ const MARGINS = 90;
 /** Which part of a name is the same in all projections of a kind and says little in a picture. */
 const shortName = (projection: string): string => projection.replace(/^(self_attn|mlp)\./, '');
 
-const projectionsOf = (modules: readonly EvolutionModule[]) => [...new Set(modules.map(({ projection }) => projection))];
+const projectionsOf = (modules: readonly EvolutionModule[]) => [
+  ...new Set(modules.map(({ projection }) => projection)),
+];
 
 /** How far each module has moved, by layer and projection. Darker has moved further. */
 export function DriftMap({ modules }: { modules: readonly EvolutionModule[] }) {
