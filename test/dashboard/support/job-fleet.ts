@@ -25,7 +25,10 @@ export interface JobFleet {
   readonly broken: Job;
 }
 
-/** @param name of the base model and of the tenant, which no other suite uses */
+/**
+ * Its versions have names of their own too, because other suites look for those of the demo.
+ * @param name of the base model and of the tenant, which no other suite uses
+ */
 export async function startJobFleet({ url, operatorKey }: DemoService, name: string): Promise<JobFleet> {
   const operator = createClient({ baseUrl: url, apiKey: operatorKey });
   const { id: tenantId } = await createTenant({ client: operator, body: { name } });
@@ -35,14 +38,14 @@ export async function startJobFleet({ url, operatorKey }: DemoService, name: str
   });
   await createBaseModel({ client: operator, body: { name } });
   const path = { model: name };
-  await createBaseModelVersion({ client: operator, path, body: { version: '1', path: familyPath('v1') } });
+  await createBaseModelVersion({ client: operator, path, body: { version: 'before', path: familyPath('v1') } });
   const register = registerOf({ url, key: key!, baseModel: name });
   await register('unreachable', { approval: 'tenant', searchRows: 'validation.jsonl' });
   await register('broken', { approval: 'none', searchRows: 'test.jsonl' });
   const { rollout } = await createBaseModelVersion({
     client: operator,
     path,
-    body: { version: '2', path: familyPath('v2'), rollout: { strategy: 'reuse', seed: 1 } },
+    body: { version: 'after', path: familyPath('v2'), rollout: { strategy: 'reuse', seed: 1 } },
   });
   return { operator, tenantKey: key!, ...(await jobsOf(operator, rollout!.id)) };
 }
@@ -79,7 +82,7 @@ function registerOf({ url, key, baseModel }: { url: string; key: string; baseMod
         metric: 'accuracy',
         gate: { kind: 'absolute', target: 1 },
         approval,
-        source: { base_model_version: '1', path: familyPath('adapters', 'agnews') },
+        source: { base_model_version: 'before', path: familyPath('adapters', 'agnews') },
       },
     });
   };
