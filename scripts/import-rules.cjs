@@ -114,7 +114,11 @@ const FOLDERS = [
     ['core', 'openapi/clients/typescript', 'src', 'cli'],
   ],
   ['experiments', 'the harness of the measurements in docs/experiments.md', ['core', 'cli', 'bench']],
-  ['dashboard', 'the pages that the API serves at `/`, which know the service by its client alone', []],
+  [
+    'dashboard',
+    'the pages that the API serves at `/`, which know the service by its client alone',
+    ['openapi/clients/typescript'],
+  ],
   ['scripts', 'checks and installation', ['src']],
   [
     'test',

@@ -1,2 +1,2 @@
-export { adviceOf, type StoredDifference } from './advice.ts';
+export { adviceOf } from './advice.ts';
 export { EvolutionAdvice, RolloutEvolution } from './evolution.schemas.ts';
