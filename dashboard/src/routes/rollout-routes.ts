@@ -29,7 +29,7 @@ export const JOB_STATES = [
 
 const JOB_SORTS = ['created', '-created', 'finished', '-finished', 'ttr', '-ttr'] as const;
 
-interface RolloutsSearch {
+export interface RolloutsSearch {
   readonly state?: Rollout['state'][];
   /** Name or identifier of a base model. */
   readonly base_model?: string;
@@ -47,7 +47,7 @@ const rolloutsRoute = createRoute({
   component: lazyRouteComponent(() => import('../pages/rollouts/rollouts-page.tsx')),
 });
 
-interface NewRolloutSearch {
+export interface NewRolloutSearch {
   /** Identifier of the base model version that the form begins with. */
   readonly version?: string;
   /** Identifier of the dry run that is shown beside the form. */

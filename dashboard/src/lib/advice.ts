@@ -1,0 +1,8 @@
+/** What the verdicts of the advice on an evolution say to people. */
+export const ADVICE: Readonly<Record<string, string>> = {
+  reuse: 'Most adapters should work as they are',
+  revert: 'Undoing the change of the base should do for most adapters',
+  search: 'Most adapters should need a search for what to keep of the change',
+  retrain: 'Most adapters should need to be trained again',
+  incompatible: 'No adapter can be carried over',
+};

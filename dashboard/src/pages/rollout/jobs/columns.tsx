@@ -1,0 +1,110 @@
+import { Badge, Text } from '@radix-ui/themes';
+import { Link } from '@tanstack/react-router';
+import type { Job } from '@readapt/client';
+import { decimal, duration, UNKNOWN } from '../../../lib/format.ts';
+import type { Column } from '../../../parts/table/use-server-table.ts';
+import { StateBadge } from '../../../parts/values/state-badge.tsx';
+import { Time } from '../../../parts/values/time.tsx';
+import { JobVerbs } from './job-verbs.tsx';
+
+interface ColumnOptions {
+  /** Names of tenants by identifier; null for a tenant, who sees only its own jobs. */
+  readonly names: ReadonlyMap<string, string> | null;
+  readonly writes: boolean;
+  readonly canRetry: boolean;
+  readonly rolloutPaused: boolean;
+}
+
+export function columnsFor({ names, writes, canRetry, rolloutPaused }: ColumnOptions): Column<Job>[] {
+  const tenant: Column<Job> = {
+    id: 'tenant',
+    header: 'Tenant',
+    width: 130,
+    cell: ({ tenant_id: id }) => <span title={id}>{names?.get(id) ?? id}</span>,
+  };
+  const verbs: Column<Job> = {
+    id: 'verbs',
+    header: 'Do',
+    width: 64,
+    align: 'end',
+    cell: (job) => <JobVerbs job={job} canRetry={canRetry} rolloutPaused={rolloutPaused} />,
+  };
+  return [ADAPTER, ...(writes ? [verbs] : []), STATE, ...(names === null ? [] : [tenant]), ...FIGURES];
+}
+
+const ADAPTER: Column<Job> = {
+  id: 'adapter',
+  header: 'Adapter',
+  width: 230,
+  cell: ({ id, adapter_name: name, kind }) => (
+    <>
+      <Link to="/jobs/$jobId" params={{ jobId: id }} className="plain-link" title={name}>
+        {name}
+      </Link>{' '}
+      {kind === 'control' && (
+        <Badge color="gray" variant="outline" highContrast>
+          control
+        </Badge>
+      )}
+    </>
+  ),
+};
+
+const STATE: Column<Job> = {
+  id: 'state',
+  header: 'State',
+  width: 140,
+  cell: ({ state, error }) => (
+    <span title={error?.message}>
+      <StateBadge state={state} size="1" />
+    </span>
+  ),
+};
+
+const FIGURES: readonly Column<Job>[] = [
+  {
+    id: 'strategy',
+    header: 'Strategy',
+    width: 110,
+    cell: ({ strategy, won_strategy: won }) =>
+      won ?? (
+        <Text color="gray" title="What was asked for; none has won yet">
+          {strategy}
+        </Text>
+      ),
+  },
+  { id: 'metric', header: 'Metric, target', width: 210, cell: ({ metric }) => <Metric metric={metric} /> },
+  {
+    id: 'step',
+    header: 'Steps',
+    width: 100,
+    align: 'end',
+    cell: ({ step, total_steps: total }) => (step === 0 ? UNKNOWN : `${step} of ${total}`),
+  },
+  { id: 'ttr', header: 'Ready after', width: 130, align: 'end', sort: 'ttr', cell: ({ ttr_ms: ttr }) => duration(ttr) },
+  { id: 'wave', header: 'Wave', width: 70, align: 'end', cell: ({ wave }) => wave ?? UNKNOWN },
+  {
+    id: 'created',
+    header: 'Created',
+    width: 150,
+    sort: 'created',
+    cell: ({ created_at: at }) => <Time value={at} />,
+  },
+  {
+    id: 'finished',
+    header: 'Ended',
+    width: 150,
+    sort: 'finished',
+    cell: ({ finished_at: at }) => <Time value={at} />,
+  },
+];
+
+function Metric({ metric: { name, target, published, best } }: Pick<Job, 'metric'>) {
+  const value = published ?? best;
+  return (
+    <span className="figures">
+      {name.replaceAll('_', ' ')} {decimal(value)}
+      {target !== null && <Text color="gray"> of {decimal(target)}</Text>}
+    </span>
+  );
+}
