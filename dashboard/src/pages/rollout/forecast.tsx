@@ -15,7 +15,7 @@ export function Forecast({ rollout }: { rollout: Rollout }) {
   const query = useQuery({ ...forecastQuery(rollout), enabled: analyzed });
   if (!analyzed || isProblem(query.error, 'not_found')) return null;
   return (
-    <Section title="Predicted and true">
+    <Section title="Predicted and actual">
       <Loaded query={query} what="the forecast">
         {(forecast) => <Comparison forecast={forecast} rollout={rollout} />}
       </Loaded>
@@ -39,46 +39,60 @@ function Comparison({ forecast, rollout }: { forecast: RolloutForecast; rollout:
             {interval(rollout, figures.makespan_ms)}
           </Text>
         )}
-        <div className="scrolls" tabIndex={0} role="region" aria-label="Predicted and true figures">
+        <div className="scrolls" tabIndex={0} role="region" aria-label="Predicted and actual figures">
           <table className="plain-table">
             <thead>
               <tr>
                 <th scope="col">Figure</th>
-                <th scope="col">Predicted (from, to)</th>
-                <th scope="col">True</th>
-                <th scope="col">True against predicted</th>
+                {predicted && <th scope="col">Predicted (from, to)</th>}
+                <th scope="col">Actual</th>
+                {predicted && <th scope="col">Actual against predicted</th>}
               </tr>
             </thead>
             <tbody>
               {FIGURES.map(({ name, label, ms }) => (
-                <Row key={name} label={label} figure={figures[name]} ms={ms} />
+                <Row key={name} label={label} figure={figures[name]} ms={ms} predicted={predicted} />
               ))}
             </tbody>
           </table>
         </div>
-        <Text as="p" size="2" color="gray">
-          From and to have a tenth of the simulated rollouts beyond them. Pauses, approvals and controls are not predicted.
-        </Text>
+        {predicted && (
+          <Text as="p" size="2" color="gray">
+            From and to have a tenth of the simulated rollouts beyond them. Pauses, approvals and controls are not predicted.
+          </Text>
+        )}
       </Flex>
     </Card>
   );
 }
 
-function Row({ label, figure, ms }: { label: string; figure: Figure; ms: (value: number) => number }) {
-  const { predicted, low, high, actual, ratio } = figure;
+interface RowProps {
+  readonly label: string;
+  readonly figure: Figure;
+  readonly ms: (value: number) => number;
+  /** Whether anything was predicted, so that the table has columns for it. */
+  readonly predicted: boolean;
+}
+
+function Row({ label, figure, ms, predicted }: RowProps) {
+  const { low, high, actual, ratio } = figure;
   const shown = (value: number | null) => (value === null ? UNKNOWN : duration(ms(value)));
   return (
     <tr>
       <th scope="row">{label}</th>
-      <td className="figures">
-        {shown(predicted)}
-        {low !== null && high !== null && ` (${shown(low)} to ${shown(high)})`}
-      </td>
+      {predicted && (
+        <td className="figures">
+          {shown(figure.predicted)}
+          {low !== null && high !== null && ` (${shown(low)} to ${shown(high)})`}
+        </td>
+      )}
       <td className="figures">{shown(actual)}</td>
-      <td>
-        {ratio === null ? UNKNOWN : `${ratio.toFixed(2)} times as much`}
-        <IntervalBar figure={figure} />
-      </td>
+      {predicted && (
+        <td>
+          {ratio === null ? UNKNOWN : `${ratio.toFixed(2)} times as much`}
+          <IntervalBar figure={figure} />
+        </td>
+      )}
     </tr>
   );
 }

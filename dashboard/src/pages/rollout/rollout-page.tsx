@@ -1,4 +1,3 @@
-import { Flex } from '@radix-ui/themes';
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
 import type { Rollout } from '@readapt/client';
@@ -54,16 +53,14 @@ function LoadedRollout({ rollout }: { rollout: Rollout }) {
 function Summary({ rollout }: { rollout: Rollout }) {
   const { accepted_at: accepted, finished_at: finished, summary } = rollout;
   return (
-    <Flex gap="1" wrap="wrap" asChild>
-      <span>
-        {counted(summary.adapters, 'adapter')}, accepted <Time value={accepted} both />
-        {finished !== null && (
-          <>
-            , ended <Time value={finished} both />
-          </>
-        )}
-      </span>
-    </Flex>
+    <>
+      {counted(summary.adapters, 'adapter')}, accepted <Time value={accepted} both />
+      {finished !== null && (
+        <>
+          , ended <Time value={finished} both />
+        </>
+      )}
+    </>
   );
 }
 

@@ -73,7 +73,7 @@ const FIGURES: readonly Column<Job>[] = [
         </Text>
       ),
   },
-  { id: 'metric', header: 'Metric, target', width: 210, cell: ({ metric }) => <Metric metric={metric} /> },
+  { id: 'metric', header: 'Metric, target', width: 250, cell: ({ metric }) => <Metric metric={metric} /> },
   {
     id: 'step',
     header: 'Steps',

@@ -81,7 +81,7 @@ function options(plot: typeof import('@observablehq/plot'), series: [Values, Val
   return {
     marginLeft: 48,
     marginRight: 12,
-    x: { label: 'time to readiness', domain: [0, end], ticks: 5, tickFormat: (ms: number) => duration(ms) },
+    x: { label: 'time to readiness', domain: [0, end], ticks: 5, tickFormat: (ms: number) => (ms === 0 ? '0' : duration(ms)) },
     y: { label: 'ready', domain: [0, 1], ticks: 5, tickFormat: percent, grid: true },
     marks: [
       plot.ruleY([0]),
