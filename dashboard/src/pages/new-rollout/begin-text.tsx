@@ -24,8 +24,8 @@ export function BeginText({ draft, forecastId }: { draft: Draft; forecastId: str
   return (
     <>
       <Text as="p">
-        {counted(taken, 'adapter')} of {counted(data.tenant_count ?? 0, 'tenant')} are carried over to version {data.version} of{' '}
-        {data.base_model_name}, and {counted(skipped, 'adapter')} are not.
+        {counted(taken, 'adapter')} of {counted(data.tenant_count ?? 0, 'tenant')} {taken === 1 ? 'is' : 'are'} carried over to version {data.version} of{' '}
+        {data.base_model_name}, and {counted(skipped, 'adapter')} {skipped === 1 ? 'is' : 'are'} not.
       </Text>
       <Text as="p" mt="2">
         {first === null ? 'All of them begin at once' : `Wave 1 with ${counted(first, 'adapter')} begins at once`}

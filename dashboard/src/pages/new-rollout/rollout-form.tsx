@@ -41,13 +41,19 @@ export function RolloutForm({ initial }: { initial: Draft }) {
             <ErrorSummary errors={errors} />
             <TargetFields />
             <SteeringFields />
-            <Flex gap="3" wrap="wrap" mb="5">
-              <Begin draft={draft} request={request} forecastIsOf={dryRun.isOutdated ? null : dryRun.id} check={check} refuse={refuse} />
-            </Flex>
           </form>
         </Box>
-        <Box minWidth="0">
+        <Box minWidth="0" className="beside-form">
           <DryRunPanel {...dryRun} ask={() => check() && dryRun.ask()} />
+          <Flex mb="6">
+            <Begin
+              draft={draft}
+              request={request}
+              forecastId={dryRun.isOutdated ? null : dryRun.id}
+              check={check}
+              refuse={refuse}
+            />
+          </Flex>
           <CodePanel request={request} />
         </Box>
       </Grid>
@@ -133,12 +139,12 @@ interface BeginProps {
   readonly draft: Draft;
   readonly request: RolloutRequest;
   /** The dry run of this very form; null if there is none. */
-  readonly forecastIsOf: string | null;
+  readonly forecastId: string | null;
   readonly check: () => boolean;
   readonly refuse: (errors: FieldErrors) => void;
 }
 
-function Begin({ draft, request, forecastIsOf, check, refuse }: BeginProps) {
+function Begin({ draft, request, forecastId, check, refuse }: BeginProps) {
   const navigate = useNavigate();
   const begin = async (): Promise<string | FieldErrors> => {
     if (!check()) return {};
@@ -160,7 +166,7 @@ function Begin({ draft, request, forecastIsOf, check, refuse }: BeginProps) {
         else if (Object.keys(answer).length > 0) refuse(answer);
       }}
     >
-      <BeginText draft={draft} forecastId={forecastIsOf} />
+      <BeginText draft={draft} forecastId={forecastId} />
     </ConfirmButton>
   );
 }

@@ -133,14 +133,14 @@ function Completed({ rollout: { summary } }: { rollout: Rollout }) {
     );
   }
   if (left === 0) {
-    return <Note tone="green" title={`All ${counted(adapters, 'adapter')} are ready and published`} />;
+    return <Note tone="green" title={adapters === 1 ? 'The only adapter is ready and published' : `All ${adapters} adapters are ready and published`} />;
   }
   return (
     <Note tone="amber" title={`${counted(ready, 'adapter')} ready, ${counted(left, 'adapter')} not`}>
       {[
         notReady > 0 && `${notReady} did not pass the gate within their budget`,
         failed > 0 && `${failed} failed`,
-        cancelled > 0 && `${cancelled} were cancelled`,
+        cancelled > 0 && `${cancelled} cancelled`,
       ]
         .filter(Boolean)
         .join(', ')}

@@ -53,9 +53,9 @@ function Pause({ rollout }: { rollout: Rollout }) {
       icon={<PauseIcon aria-hidden />}
       run={() => pauseRollout({ client, path: { id: rollout.id } })}
     >
-      {counted(running, 'job')} that {verb(running, 'runs', 'run')} stop within seconds and keep a checkpoint, and{' '}
-      {counted(waiting, 'job')} that {verb(waiting, 'waits', 'wait')} do not begin. Nothing is lost: resumed, each goes on
-      where it was. What is published already stays served.
+      {counted(running, 'running job')} {verb(running, 'stops and keeps', 'stop and keep')} a checkpoint within seconds, and{' '}
+      {counted(waiting, 'waiting job')} {verb(waiting, 'does', 'do')} not begin. Nothing is lost: resumed, each goes on where it
+      was. What is published already stays served.
     </ConfirmButton>
   );
 }
@@ -69,8 +69,8 @@ function Resume({ rollout }: { rollout: Rollout }) {
       icon={<PlayIcon aria-hidden />}
       run={() => resumeRollout({ client, path: { id: rollout.id } })}
     >
-      {counted(left, 'job')} that {verb(left, 'has', 'have')} not ended go on, each from its checkpoint. Jobs that somebody has
-      paused by themselves stay paused.
+      {counted(left, 'job')} {verb(left, 'goes', 'go')} on, each from its checkpoint. Jobs that somebody has paused by themselves
+      stay paused.
       {reason?.code === 'pause_if' && ` Wave ${reason.wave} is not judged again, the next one is.`}
       {reason?.code === 'budget_spent' && ' They may use as much device time again as the budget says.'}
     </ConfirmButton>
@@ -103,9 +103,8 @@ function Cancel({ rollout }: { rollout: Rollout }) {
       color="red"
       run={() => cancelRollout({ client, path: { id: rollout.id } })}
     >
-      {counted(left, 'job')} that {verb(left, 'has', 'have')} not ended {verb(left, 'is', 'are')} cancelled, and cannot be
-      resumed. {counted(ready, 'adapter')} that {verb(ready, 'is', 'are')} ready {verb(ready, 'keeps', 'keep')} what was
-      published; to take that back too, roll the rollout back afterwards.
+      {counted(left, 'job')} {verb(left, 'is', 'are')} cancelled and cannot be resumed. {counted(ready, 'ready adapter')}{' '}
+      {verb(ready, 'keeps', 'keep')} what was published; to take that back too, roll the rollout back afterwards.
     </ConfirmButton>
   );
 }

@@ -10,42 +10,42 @@ export const COLUMNS: readonly Column<Rollout>[] = [
   {
     id: 'rollout',
     header: 'Rollout',
-    width: 240,
+    width: 210,
     cell: ({ id, base_model_name: name, version }) => (
       <Link to="/rollouts/$rolloutId" params={{ rolloutId: id }} className="plain-link">
         {name} to version {version}
       </Link>
     ),
   },
-  { id: 'state', header: 'State', width: 130, cell: ({ state }) => <StateBadge state={state} size="1" /> },
-  { id: 'jobs', header: 'Jobs', width: 220, cell: ({ jobs }) => <StateBar counts={jobs} of="jobs" /> },
+  { id: 'state', header: 'State', width: 120, cell: ({ state }) => <StateBadge state={state} size="1" /> },
+  { id: 'jobs', header: 'Jobs', width: 190, cell: ({ jobs }) => <StateBar counts={jobs} of="jobs" /> },
   {
     id: 'ready',
     header: 'Ready',
-    width: 110,
+    width: 100,
     align: 'end',
     cell: ({ summary: { ready, adapters } }) => `${count(ready)} of ${count(adapters)}`,
   },
   {
     id: 'ttr',
     header: 'Half ready within',
-    width: 150,
+    width: 136,
     align: 'end',
     cell: ({ summary }) => duration(summary.median_ttr_ms),
   },
   {
     id: 'speedup',
     header: 'Speed-up',
-    width: 110,
+    width: 100,
     align: 'end',
     cell: ({ summary: { median_speedup: speedup } }) => (speedup === null ? UNKNOWN : `${speedup.toFixed(1)} times`),
   },
   {
     id: 'accepted',
     header: 'Accepted',
-    width: 150,
+    width: 136,
     sort: 'accepted',
     cell: ({ accepted_at: at }) => <Time value={at} />,
   },
-  { id: 'finished', header: 'Ended', width: 150, cell: ({ finished_at: at }) => <Time value={at} /> },
+  { id: 'finished', header: 'Ended', width: 136, cell: ({ finished_at: at }) => <Time value={at} /> },
 ];

@@ -52,8 +52,9 @@ function PauseFields() {
         />
         <TextInput
           name="negativeFlips"
-          label="Rows lost that the old version had right, more than"
+          label="Negative flips, more than"
           error="policy.pause_if.negative_flips"
+          help="Rows that the old version has right and the new one has wrong."
           unit="%"
           digits
         />

@@ -42,8 +42,8 @@ export function TargetFields() {
         aria-label="Which version"
         className="clock-choice"
       >
-        <SegmentedControl.Item value="existing">A registered version</SegmentedControl.Item>
-        <SegmentedControl.Item value="new">A new version</SegmentedControl.Item>
+        <SegmentedControl.Item value="existing">Registered version</SegmentedControl.Item>
+        <SegmentedControl.Item value="new">New version</SegmentedControl.Item>
       </SegmentedControl.Root>
       {draft.target === 'existing' ? <ExistingVersion /> : <NewVersion />}
       <SelectInput

@@ -1,6 +1,6 @@
 import { Box, Text } from '@radix-ui/themes';
 import type { ChangedRolloutJobs } from '@readapt/client';
-import { counted } from '../../../lib/format.ts';
+import { count, counted } from '../../../lib/format.ts';
 import { ProblemCallout } from '../../../parts/feedback/problem-callout.tsx';
 import { ACTIONS, type Action } from './change-of-many.ts';
 
@@ -40,11 +40,11 @@ function Counts({ data: { matched, changed, left }, action }: { data: ChangedRol
         {verb} {counted(changed, 'job')}
       </Text>
       <Text as="p" size="2">
-        {counted(matched, 'job')} of the filter {applies}.
+        Jobs of the filter that {applies}: {count(matched)}.
       </Text>
       {left.map(({ code, jobs }) => (
         <Text as="p" size="2" key={code}>
-          {counted(jobs, 'job')} stay as they are, because {LEFT[code] ?? code.replaceAll('_', ' ')}.
+          Left as they are, because {LEFT[code] ?? code.replaceAll('_', ' ')}: {count(jobs)}.
         </Text>
       ))}
     </>
