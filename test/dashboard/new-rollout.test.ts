@@ -15,7 +15,9 @@ testEveryLook(open, {
   path: formPath,
   key: () => demo.operatorKey,
   shown: async (page) => {
-    await expect.poll(() => page.getByLabel('Version', { exact: true }).inputValue(), SOON).toBe(demo.versionIds.second);
+    await expect
+      .poll(() => page.getByLabel('Version', { exact: true }).inputValue(), SOON)
+      .toBe(demo.versionIds.second);
     await page.getByRole('button', { name: 'Add a wave' }).click();
   },
 });
@@ -32,6 +34,9 @@ test('a rollout is tried, begun by the form, paused, resumed, approved, followed
   await page.getByText('In 2 waves of 1, then 1.').waitFor();
   // The dry run has registered the version, so the form goes on with it.
   await page.getByRole('radio', { name: 'Registered version', checked: true }).waitFor();
+  await expect
+    .poll(() => page.getByLabel('Version', { exact: true }).locator('option:checked').textContent(), SOON)
+    .toMatch(/^2/);
   expect(new URL(page.url()).searchParams.get('dry_run')).toMatch(/^rfc_/);
 
   await press(page, 'Begin the rollout', '2 adapters of 1 tenant are carried over to version 2');

@@ -19,7 +19,10 @@ testEveryLook(open, {
   shown: async (page) => {
     await page.getByRole('heading', { name: /than from scratch/ }).waitFor();
     await page.getByRole('table', { name: 'Jobs of the rollout' }).waitFor();
-    await page.getByRole('img', { name: /Share of jobs that are ready/ }).locator('svg').waitFor();
+    await page
+      .getByRole('img', { name: /Share of jobs that are ready/ })
+      .locator('svg')
+      .waitFor();
   },
 });
 
@@ -35,7 +38,10 @@ test('the rollout says how much sooner it was than from scratch, and how sure th
   await page.getByText(/^From 1 pair only: how sure that is cannot be said/).waitFor();
   await page.getByText('All 6 adapters are ready and published').waitFor();
   await page.getByRole('row', { name: /Time to the end/ }).waitFor();
-  await page.getByRole('img', { name: /Share of jobs that are ready/ }).locator('svg').waitFor();
+  await page
+    .getByRole('img', { name: /Share of jobs that are ready/ })
+    .locator('svg')
+    .waitFor();
   await keepPicture(page, 'dashboard-rollout');
 });
 

@@ -10,7 +10,7 @@ export function useChangeOfSearch<Search extends object>(): (part: Partial<Searc
     void navigate({
       to: '.',
       // The router asks here for what fits the addresses of all pages at once.
-      search: ((before: object) => ({ ...before, ...part })) as unknown as true,
+      search: ((before: object) => ({ ...before, ...part })) as never,
       replace: true,
       resetScroll: false,
     });

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { useSearch } from '@tanstack/react-router';
 import { getBaseModelVersion } from '@readapt/client';
+import { useState } from 'react';
 import { client } from '../../api/client.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
@@ -25,16 +26,21 @@ export default function NewRolloutPage() {
         <Beginning />
       ) : (
         <Empty title="This key may not begin a rollout.">
-          Sign in with a key of an operator that may write. A tenant's adapters are carried over by the operator's rollouts.
+          Sign in with a key of an operator that may write. A tenant's adapters are carried over by the operator's
+          rollouts.
         </Empty>
       )}
     </>
   );
 }
 
-/** The form begins with the version that the address names, by itself or by a dry run. */
+/**
+ * The form begins with the version that the address names, by itself or by a dry run. What the address says later, such as the dry run that
+ * was asked for, changes nothing of what somebody has typed.
+ */
 function Beginning() {
-  const { version: versionId, dry_run: dryRun } = useSearch({ from: '/shell/rollouts/new' });
+  const search = useSearch({ from: '/shell/rollouts/new' });
+  const [{ version: versionId, dry_run: dryRun }] = useState(search);
   const named = useQuery({
     queryKey: ['new-rollout', versionId, dryRun],
     queryFn: ({ signal }) => (dryRun === undefined ? versionOf(versionId, signal) : targetOfDryRun(dryRun, signal)),

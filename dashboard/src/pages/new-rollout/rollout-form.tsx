@@ -1,7 +1,12 @@
 import { Box, Callout, Flex, Grid, Text } from '@radix-ui/themes';
-import { useMutation, useQuery } from '@tanstack/react-query';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { createBaseModelVersion, createRollout, type CreateBaseModelVersion, type CreateRollout } from '@readapt/client';
+import {
+  createBaseModelVersion,
+  createRollout,
+  type CreateBaseModelVersion,
+  type CreateRollout,
+} from '@readapt/client';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { client } from '../../api/client.ts';
 import { useChangeOfSearch } from '../../lib/use-change-of-search.ts';
@@ -61,22 +66,23 @@ export function RolloutForm({ initial }: { initial: Draft }) {
   );
 }
 
+/** What was entered. Until somebody chooses, it follows from the base model who steers the rollout. */
+type Entered = Omit<Draft, 'steering' | 'baseModelHasPolicy'> & { readonly steering: Draft['steering'] | null };
+
 function useDraft(initial: Draft) {
-  const [draft, setDraft] = useState(initial);
+  const [entered, setEntered] = useState<Entered>({ ...initial, steering: null });
   const [errors, setErrors] = useState<FieldErrors>({});
   const models = useBaseModels();
   const change = useCallback((part: Partial<Draft>) => {
     setErrors({});
-    setDraft((before) => ({ ...before, ...part, ...(part.baseModel !== undefined && { versionId: '' }) }));
+    const begin = part.baseModel === undefined ? {} : { versionId: '', steering: null };
+    setEntered((before) => ({ ...before, ...begin, ...part }));
   }, []);
-  const hasPolicy = (models.find(({ name }) => name === draft.baseModel)?.policy ?? null) !== null;
-  useEffect(() => {
-    setDraft((before) =>
-      before.baseModelHasPolicy === hasPolicy
-        ? before
-        : { ...before, baseModelHasPolicy: hasPolicy, steering: hasPolicy ? 'base_model' : 'own' },
-    );
-  }, [hasPolicy]);
+  const policy = models.find(({ name }) => name === entered.baseModel)?.policy ?? null;
+  const draft = useMemo<Draft>(() => {
+    const steering = entered.steering ?? (policy === null ? 'own' : 'base_model');
+    return { ...entered, steering, baseModelHasPolicy: policy !== null };
+  }, [entered, policy]);
   return { draft, errors, change, refuse: setErrors };
 }
 
@@ -91,6 +97,7 @@ interface DryRunOptions {
 function useDryRun({ draft, request, refuse, change }: DryRunOptions) {
   const { dry_run: id } = useSearch({ from: '/shell/rollouts/new' });
   const changeSearch = useChangeOfSearch<NewRolloutSearch>();
+  const queries = useQueryClient();
   const [asked, setAsked] = useState<string | null>(null);
   const query = useQuery({ ...dryRunQuery(id ?? ''), enabled: id !== undefined });
   const asking = useMutation({
@@ -98,7 +105,10 @@ function useDryRun({ draft, request, refuse, change }: DryRunOptions) {
     onSuccess: (forecast) => {
       const next = { ...draft, target: 'existing' as const, versionId: forecast.base_model_version_id };
       // What was registered for the dry run exists from now on.
-      if (draft.target === 'new') change({ target: 'existing', versionId: next.versionId });
+      if (draft.target === 'new') {
+        change({ target: 'existing', versionId: next.versionId });
+        void queries.invalidateQueries({ queryKey: ['base-model-versions'] });
+      }
       setAsked(JSON.stringify(toRequest(next).request));
       changeSearch({ dry_run: forecast.id });
     },
@@ -110,8 +120,8 @@ function useDryRun({ draft, request, refuse, change }: DryRunOptions) {
     ask: () => asking.mutate(),
     isAsking: asking.isPending,
     error: asking.error,
-    /** Whether the form says something else now than when the dry run was asked for. */
-    isOutdated: asked !== null && asked !== JSON.stringify(request),
+    /** Whether the form says something else than what the dry run was asked about, as far as is known. */
+    isOutdated: asked !== JSON.stringify(request),
   };
 }
 

@@ -53,8 +53,8 @@ function Standing({ rollout }: { rollout: Rollout }) {
   if (waves?.awaiting_approval === true) {
     return (
       <Note tone="amber" title={`Wave ${waves.released + 1} of ${waves.total} waits for an approval`}>
-        All jobs of the waves before have ended. Look at what they have come to, then approve the next wave, or cancel the
-        rollout.
+        All jobs of the waves before have ended. Look at what they have come to, then approve the next wave, or cancel
+        the rollout.
       </Note>
     );
   }
@@ -68,8 +68,8 @@ function Standing({ rollout }: { rollout: Rollout }) {
   if (state === 'planning') {
     return (
       <Note tone="blue" title="Waits for a worker">
-        A worker verifies the files of the new version first, and plans the jobs then. If this lasts, look at whether a worker
-        is running.
+        A worker verifies the files of the new version first, and plans the jobs then. If this lasts, look at whether a
+        worker is running.
       </Note>
     );
   }
@@ -80,8 +80,8 @@ function Failed({ error }: Pick<Rollout, 'error'>) {
   return (
     <Note tone="red" title="The rollout has failed">
       {error === null ? 'The service has not said why.' : `${error.message}.`}
-      {typeof error?.detail === 'string' && ` ${error.detail}.`} Nothing that is served has changed by it. Mend the cause,
-      then begin a new rollout.
+      {typeof error?.detail === 'string' && ` ${error.detail}.`} Nothing that is served has changed by it. Mend the
+      cause, then begin a new rollout.
       {error !== null && (
         <Text as="p" size="1" mt="1">
           Code {error.code}
@@ -133,7 +133,16 @@ function Completed({ rollout: { summary } }: { rollout: Rollout }) {
     );
   }
   if (left === 0) {
-    return <Note tone="green" title={adapters === 1 ? 'The only adapter is ready and published' : `All ${adapters} adapters are ready and published`} />;
+    return (
+      <Note
+        tone="green"
+        title={
+          adapters === 1
+            ? 'The only adapter is ready and published'
+            : `All ${adapters} adapters are ready and published`
+        }
+      />
+    );
   }
   return (
     <Note tone="amber" title={`${counted(ready, 'adapter')} ready, ${counted(left, 'adapter')} not`}>

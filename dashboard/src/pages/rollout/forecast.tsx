@@ -58,7 +58,8 @@ function Comparison({ forecast, rollout }: { forecast: RolloutForecast; rollout:
         </div>
         {predicted && (
           <Text as="p" size="2" color="gray">
-            From and to have a tenth of the simulated rollouts beyond them. Pauses, approvals and controls are not predicted.
+            From and to have a tenth of the simulated rollouts beyond them. Pauses, approvals and controls are not
+            predicted.
           </Text>
         )}
       </Flex>

@@ -70,7 +70,10 @@ function Waves({ rollout, waves }: { rollout: Rollout; waves: NonNullable<Rollou
   );
 }
 
-function wavesOf(rollout: Rollout, { released, total, awaiting_approval: asks }: NonNullable<Rollout['waves']>): Wave[] {
+function wavesOf(
+  rollout: Rollout,
+  { released, total, awaiting_approval: asks }: NonNullable<Rollout['waves']>,
+): Wave[] {
   const reason = rollout.paused_reason;
   return Array.from({ length: total }, (_, index) => {
     const number = index + 1;

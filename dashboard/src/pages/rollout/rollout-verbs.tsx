@@ -53,9 +53,9 @@ function Pause({ rollout }: { rollout: Rollout }) {
       icon={<PauseIcon aria-hidden />}
       run={() => pauseRollout({ client, path: { id: rollout.id } })}
     >
-      {counted(running, 'running job')} {verb(running, 'stops and keeps', 'stop and keep')} a checkpoint within seconds, and{' '}
-      {counted(waiting, 'waiting job')} {verb(waiting, 'does', 'do')} not begin. Nothing is lost: resumed, each goes on where it
-      was. What is published already stays served.
+      {counted(running, 'running job')} {verb(running, 'stops and keeps', 'stop and keep')} a checkpoint within seconds,
+      and {counted(waiting, 'waiting job')} {verb(waiting, 'does', 'do')} not begin. Nothing is lost: resumed, each goes
+      on where it was. What is published already stays served.
     </ConfirmButton>
   );
 }
@@ -69,8 +69,8 @@ function Resume({ rollout }: { rollout: Rollout }) {
       icon={<PlayIcon aria-hidden />}
       run={() => resumeRollout({ client, path: { id: rollout.id } })}
     >
-      {counted(left, 'job')} {verb(left, 'goes', 'go')} on, each from its checkpoint. Jobs that somebody has paused by themselves
-      stay paused.
+      {counted(left, 'job')} {verb(left, 'goes', 'go')} on, each from its checkpoint. Jobs that somebody has paused by
+      themselves stay paused.
       {reason?.code === 'pause_if' && ` Wave ${reason.wave} is not judged again, the next one is.`}
       {reason?.code === 'budget_spent' && ' They may use as much device time again as the budget says.'}
     </ConfirmButton>
@@ -87,8 +87,8 @@ function Approve({ rollout }: { rollout: Rollout }) {
       variant="solid"
       run={() => approveRollout({ client, path: { id: rollout.id }, body: { wave } })}
     >
-      The jobs of wave {wave} of {rollout.waves?.total} begin. {counted(held, 'job')} {verb(held, 'is', 'are')} held now, which
-      includes those of later waves.
+      The jobs of wave {wave} of {rollout.waves?.total} begin. {counted(held, 'job')} {verb(held, 'is', 'are')} held
+      now, which includes those of later waves.
     </ConfirmButton>
   );
 }
@@ -103,8 +103,9 @@ function Cancel({ rollout }: { rollout: Rollout }) {
       color="red"
       run={() => cancelRollout({ client, path: { id: rollout.id } })}
     >
-      {counted(left, 'job')} {verb(left, 'is', 'are')} cancelled and cannot be resumed. {counted(ready, 'ready adapter')}{' '}
-      {verb(ready, 'keeps', 'keep')} what was published; to take that back too, roll the rollout back afterwards.
+      {counted(left, 'job')} {verb(left, 'is', 'are')} cancelled and cannot be resumed.{' '}
+      {counted(ready, 'ready adapter')} {verb(ready, 'keeps', 'keep')} what was published; to take that back too, roll
+      the rollout back afterwards.
     </ConfirmButton>
   );
 }
@@ -124,13 +125,13 @@ function RollBack({ rollout }: { rollout: Rollout }) {
     >
       <Flex direction="column" gap="2">
         <Text as="p">
-          {counted(ready, 'adapter')} {verb(ready, 'is', 'are')} ready by this rollout. For each of them, and for provisional
-          versions, what was current on version {rollout.version} before is current again; where there was nothing, nothing is
-          served there any more.
+          {counted(ready, 'adapter')} {verb(ready, 'is', 'are')} ready by this rollout. For each of them, and for
+          provisional versions, what was current on version {rollout.version} before is current again; where there was
+          nothing, nothing is served there any more.
         </Text>
         <Text as="p">
-          Adapters for which somebody has made something else current since are left alone. No version is deleted, and each
-          adapter can go forward again.
+          Adapters for which somebody has made something else current since are left alone. No version is deleted, and
+          each adapter can go forward again.
         </Text>
       </Flex>
     </ConfirmButton>

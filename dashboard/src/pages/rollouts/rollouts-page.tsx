@@ -103,7 +103,13 @@ function Filters() {
 /** While somebody types, the service is not asked for every letter. */
 const TYPING_MS = 400;
 
-function BaseModelField({ value, onChange }: { value: string | undefined; onChange: (value: string | undefined) => void }) {
+function BaseModelField({
+  value,
+  onChange,
+}: {
+  value: string | undefined;
+  onChange: (value: string | undefined) => void;
+}) {
   const id = useId();
   const [text, setText] = useState(value ?? '');
   useEffect(() => {

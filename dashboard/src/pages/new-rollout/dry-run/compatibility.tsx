@@ -27,8 +27,8 @@ function Pair({ entry: { adapters, problem, drift, drift_by_projection: byProjec
     return (
       <Callout.Root color="red" size="1" highContrast>
         <Callout.Text>
-          <strong>{counted(adapters, 'adapter')} cannot be carried over.</strong> {problem.message}. {problem.detail} (code{' '}
-          {problem.code})
+          <strong>{counted(adapters, 'adapter')} cannot be carried over.</strong> {problem.message}. {problem.detail}{' '}
+          (code {problem.code})
         </Callout.Text>
       </Callout.Root>
     );

@@ -7,7 +7,11 @@ import { Outcome } from './outcome.tsx';
 
 interface DryRunPanelProps {
   readonly id: string | null;
-  readonly query: { readonly data: RolloutForecast | undefined; readonly error: unknown; readonly refetch: () => unknown };
+  readonly query: {
+    readonly data: RolloutForecast | undefined;
+    readonly error: unknown;
+    readonly refetch: () => unknown;
+  };
   readonly ask: () => unknown;
   readonly isAsking: boolean;
   readonly error: unknown;
@@ -29,7 +33,9 @@ export function DryRunPanel({ id, query, ask, isAsking, error, isOutdated }: Dry
           {error !== null && <ProblemCallout error={error} />}
           {id !== null && isOutdated && (
             <Callout.Root color="amber" size="1" role="status" highContrast>
-              <Callout.Text>The form has changed since. Try again to see what it would do now.</Callout.Text>
+              <Callout.Text>
+                What is in the form may differ from what this was asked about. Try again to see what it would do now.
+              </Callout.Text>
             </Callout.Root>
           )}
           {id !== null && (

@@ -47,7 +47,11 @@ const SKIPPED: Readonly<Record<string, string>> = {
   pinned: 'are pinned by their tenant to another version',
 };
 
-function Taken({ forecast: { adapters, skipped, tenant_count: tenants, waves, version } }: { forecast: RolloutForecast }) {
+function Taken({
+  forecast: { adapters, skipped, tenant_count: tenants, waves, version },
+}: {
+  forecast: RolloutForecast;
+}) {
   if (adapters === null) return null;
   return (
     <div>

@@ -18,8 +18,8 @@ export function SelectionFields() {
   return (
     <Section title="Which adapters">
       <Text as="p" size="2" color="gray">
-        Left empty, the rollout takes every adapter of the base model that has no version for the new one. Tenants and adapters
-        add up, and labels narrow that down.
+        Left empty, the rollout takes every adapter of the base model that has no version for the new one. Tenants and
+        adapters add up, and labels narrow that down.
       </Text>
       <TenantsField />
       <TextAreaInput

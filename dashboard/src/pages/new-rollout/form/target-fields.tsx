@@ -71,18 +71,23 @@ function ExistingVersion() {
   const { data } = useQuery(versionsQuery(draft.baseModel));
   const versions = data?.data ?? [];
   const newest = versions[0]?.id;
-  const isKnown = versions.some(({ id }) => id === draft.versionId);
-  // The newest one is what most people have come for.
+  const isMissing = draft.versionId !== '' && !versions.some(({ id }) => id === draft.versionId);
+  const isChosen = draft.versionId !== '';
+  // The newest one is what most people have come for. What somebody has chosen is never replaced.
   useEffect(() => {
-    if (newest !== undefined && !isKnown) change({ versionId: newest });
-  }, [newest, isKnown, change]);
+    if (newest !== undefined && !isChosen) change({ versionId: newest });
+  }, [newest, isChosen, change]);
   return (
     <SelectInput
       name="versionId"
       label="Version"
       error="base_model_version_id"
       help="Adapters that have no version for it yet are carried over."
-      options={[['', 'choose …'], ...versions.map(({ id, version, state }) => [id, labelOf(version, state)] as const)]}
+      options={[
+        ['', 'choose …'],
+        ...(isMissing ? [[draft.versionId, draft.versionId] as const] : []),
+        ...versions.map(({ id, version, state }) => [id, labelOf(version, state)] as const),
+      ]}
     />
   );
 }

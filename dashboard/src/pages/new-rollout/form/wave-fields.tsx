@@ -15,8 +15,8 @@ export function WaveFields() {
   return (
     <Section title="Waves">
       <Text as="p" size="2" color="gray">
-        A few adapters first: the jobs of a wave begin when those of the wave before have ended. All adapters that are in none of
-        them are the last wave.
+        A few adapters first: the jobs of a wave begin when those of the wave before have ended. All adapters that are
+        in none of them are the last wave.
       </Text>
       {draft.waves.map((wave, index) => (
         <WaveField

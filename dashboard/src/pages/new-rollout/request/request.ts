@@ -32,7 +32,11 @@ export function toRequest(draft: Draft): Built {
   if (draft.path === '') errors.path = 'say in which folder the model is';
   const { version, path, servingName } = draft;
   const body = { ...withoutEmpty({ version, path, serving_name: servingName }), rollout: options };
-  return { request: { path: `/v1/base-models/${encodeURIComponent(draft.baseModel)}/versions`, body }, options, errors };
+  return {
+    request: { path: `/v1/base-models/${encodeURIComponent(draft.baseModel)}/versions`, body },
+    options,
+    errors,
+  };
 }
 
 /** @param errors takes what cannot be read */
@@ -70,7 +74,7 @@ function policyOf(draft: Draft, errors: Record<string, string>): RolloutPolicy {
     provisional: draft.provisional,
     supersede: draft.supersede,
     late: draft.late,
-  }) as RolloutPolicy;
+  });
 }
 
 function waveOf({ kind, value }: WaveDraft, name: string, errors: Record<string, string>) {

@@ -22,10 +22,7 @@ export function JobsSection({ rollout }: { rollout: Rollout }) {
   const search = useSearch({ from: '/shell/rollouts/$rolloutId' });
   const tenants = useTenants(rollout);
   return (
-    <Section
-      title="Jobs"
-      aside={writes ? <ManyJobs rollout={rollout} search={search} tenants={tenants} /> : undefined}
-    >
+    <Section title="Jobs" aside={writes ? <ManyJobs rollout={rollout} search={search} tenants={tenants} /> : undefined}>
       <Flex direction="column" gap="3">
         <JobFilters rollout={rollout} search={search} tenants={isOperator ? tenants : []} />
         <JobsTable rollout={rollout} search={search} tenants={tenants} />
@@ -57,7 +54,11 @@ function JobsTable({ rollout, search, tenants }: JobsTableProps) {
     queryKey: ['rollouts', rollout.id, 'jobs', { state, kind, tenant, sort }],
     every: rollout.finished_at === null ? 2000 : undefined,
     read: ({ cursor, limit, signal }) =>
-      listJobs({ client, query: { rollout_id: rollout.id, tenant_id: tenant, state, kind, sort, cursor, limit }, signal }),
+      listJobs({
+        client,
+        query: { rollout_id: rollout.id, tenant_id: tenant, state, kind, sort, cursor, limit },
+        signal,
+      }),
   });
   const names = useMemo(() => new Map(tenants.map(({ id, name }) => [id, name])), [tenants]);
   const canRetry = rollout.state !== 'failed' && rollout.state !== 'cancelled';
@@ -94,7 +95,9 @@ function NoJobs({ search: { state, kind, tenant, sort } }: { search: RolloutSear
   const ended = sort?.endsWith('finished') === true || sort?.endsWith('ttr') === true;
   if (filtered) return <Empty title="No job meets the filter.">Take a part of the filter away to see more.</Empty>;
   if (ended) {
-    return <Empty title="No job has ended yet.">Sorted like this, the list has only jobs that have. Sort by creation.</Empty>;
+    return (
+      <Empty title="No job has ended yet.">Sorted like this, the list has only jobs that have. Sort by creation.</Empty>
+    );
   }
   return <Empty title="No job is planned yet.">Jobs appear once a worker has looked at the new version.</Empty>;
 }

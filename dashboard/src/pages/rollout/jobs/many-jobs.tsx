@@ -53,7 +53,13 @@ function actionsOf({ state }: Rollout): Action[] {
   return state === 'completed' ? ['retry'] : ['pause', 'resume', 'cancel', 'retry'];
 }
 
-function ManyDialog({ rollout, search, tenants, action, onClose }: ManyJobsProps & { action: Action; onClose: () => void }) {
+function ManyDialog({
+  rollout,
+  search,
+  tenants,
+  action,
+  onClose,
+}: ManyJobsProps & { action: Action; onClose: () => void }) {
   const [labels, setLabels] = useState('');
   const [code, setCode] = useState('');
   const [strategy, setStrategy] = useState<string>(SAME);

@@ -17,7 +17,11 @@ const LEFT: Readonly<Record<string, string>> = {
 };
 
 interface PreviewProps {
-  readonly query: { readonly data: ChangedRolloutJobs | undefined; readonly error: unknown; readonly refetch: () => unknown };
+  readonly query: {
+    readonly data: ChangedRolloutJobs | undefined;
+    readonly error: unknown;
+    readonly refetch: () => unknown;
+  };
   readonly action: Action;
 }
 

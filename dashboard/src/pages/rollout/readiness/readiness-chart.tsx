@@ -1,5 +1,5 @@
 import { Flex, Text } from '@radix-ui/themes';
-import type { PlotOptions } from '@observablehq/plot';
+import type * as Plot from '@observablehq/plot';
 import type { TtrDistribution } from '@readapt/client';
 import { useCallback } from 'react';
 import { count, duration, percent } from '../../../lib/format.ts';
@@ -30,7 +30,7 @@ interface ReadinessChartProps {
 /** Which share of the jobs was ready after which time, of adaptations and of controls. */
 export function ReadinessChart({ distribution: { adaptations, controls }, clock }: ReadinessChartProps) {
   const plot = useCallback(
-    (library: typeof import('@observablehq/plot')) => options(library, [adaptations, controls], clock),
+    (library: typeof Plot) => options(library, [adaptations, controls], clock),
     [adaptations, controls, clock],
   );
   return (
@@ -73,7 +73,7 @@ function Legend({ hasControls }: { hasControls: boolean }) {
   );
 }
 
-function options(plot: typeof import('@observablehq/plot'), series: [Values, Values], clock: Clock): PlotOptions {
+function options(plot: typeof Plot, series: [Values, Values], clock: Clock): Plot.PlotOptions {
   const [adaptations, controls] = series.map((values) => stepsOf(values, clock));
   const end = Math.max(...[...adaptations!, ...controls!].map(({ ms }) => ms)) * 1.04;
   const line = (steps: Step[]) => (steps.length === 0 ? [] : [...steps, { ms: end, share: steps.at(-1)!.share }]);
@@ -81,7 +81,12 @@ function options(plot: typeof import('@observablehq/plot'), series: [Values, Val
   return {
     marginLeft: 48,
     marginRight: 12,
-    x: { label: 'time to readiness', domain: [0, end], ticks: 5, tickFormat: (ms: number) => (ms === 0 ? '0' : duration(ms)) },
+    x: {
+      label: 'time to readiness',
+      domain: [0, end],
+      ticks: 5,
+      tickFormat: (ms: number) => (ms === 0 ? '0' : duration(ms)),
+    },
     y: { label: 'ready', domain: [0, 1], ticks: 5, tickFormat: percent, grid: true },
     marks: [
       plot.ruleY([0]),

@@ -29,8 +29,8 @@ function Distribution({ distribution, rollout }: { distribution: TtrDistribution
   if (adaptations.ready === 0) {
     return (
       <Empty title="No adapter is ready yet.">
-        Once the first one is, this shows how long adapters take from the moment at which the new version was accepted until
-        they can be served.
+        Once the first one is, this shows how long adapters take from the moment at which the new version was accepted
+        until they can be served.
       </Empty>
     );
   }
@@ -67,8 +67,8 @@ function Median({ rollout: { summary } }: { rollout: Rollout }) {
   if (summary.median_ttr_ms === null) return null;
   return (
     <Text as="p" size="2" color="gray">
-      With all waiting, half of the ready adapters could be served within {duration(summary.median_ttr_ms)} after the new
-      version was accepted
+      With all waiting, half of the ready adapters could be served within {duration(summary.median_ttr_ms)} after the
+      new version was accepted
       {summary.makespan_ms !== null && `, and the last adaptation ended after ${duration(summary.makespan_ms)}`}.
     </Text>
   );

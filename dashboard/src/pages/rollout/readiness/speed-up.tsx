@@ -22,8 +22,8 @@ export function SpeedUp({ distribution: { speedup }, rollout }: SpeedUpProps) {
         {certainty(speedup)}
       </Text>
       <Text as="p" size="2" color="gray" mt="1">
-        Each pair is one adapter: carried over, and trained from scratch on the new version until it passes the same gate. Both
-        times are without waiting.
+        Each pair is one adapter: carried over, and trained from scratch on the new version until it passes the same
+        gate. Both times are without waiting.
       </Text>
     </div>
   );
@@ -52,7 +52,10 @@ function NotMeasured({ rollout: { controls, finished_at: finished } }: { rollout
   const some = Object.values(controls).some((number) => number > 0);
   const [title, why] = some
     ? finished === null
-      ? ['The speed-up is not measured yet', 'Controls train the same adapters from scratch, after all others have ended.']
+      ? [
+          'The speed-up is not measured yet',
+          'Controls train the same adapters from scratch, after all others have ended.',
+        ]
       : ['The speed-up was not measured', 'No adapter and its control, trained from scratch, both became ready.']
     : [
         'The speed-up is not measured',
