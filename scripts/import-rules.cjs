@@ -115,7 +115,7 @@ const FOLDERS = [
   ['experiments', 'the harness of the measurements in docs/experiments.md', ['core', 'cli', 'bench']],
   ['dashboard', 'the pages that the API serves at `/`, which know the service by its client alone', []],
   ['scripts', 'checks and installation', ['src']],
-  ['test', 'the tests', ['bench', 'cli', 'core', 'experiments', 'scripts', 'src', 'workers']],
+  ['test', 'the tests', ['bench', 'cli', 'core', 'dashboard', 'experiments', 'scripts', 'src', 'workers']],
 ];
 
 const OURS = '^(bench|cli|core|dashboard|experiments|scripts|src|test|workers)/';

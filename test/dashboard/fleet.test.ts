@@ -25,7 +25,11 @@ testEveryLook(open, {
 test('the fleet shows which versions serve how much of it, and what the last rollout has come to', async () => {
   const page = await open('/', { key: demo.readerKey });
   const lineage = page.getByRole('list', { name: 'Versions of demo-llama' });
-  await lineage.getByRole('listitem').filter({ hasText: 'Version 2' }).getByText('newest version of').waitFor();
+  await lineage
+    .getByRole('listitem')
+    .filter({ hasText: 'Version 2' })
+    .getByText('newest for 6 adapters (100%)')
+    .waitFor();
   const last = page.getByRole('row').filter({ hasText: 'demo-llama to version 2' }).last();
   await last.getByText('completed').waitFor();
   await last.getByText('sooner than from scratch').waitFor();
@@ -57,20 +61,22 @@ test('a version that retires needs a person, and its lineage says what is at ris
 });
 
 test('a rollout is among the running ones until it ends, then among the last', async () => {
+  // A service that is kept has the versions of earlier runs.
+  const version = `fleet-${Date.now()}`;
   const { rollout } = await createBaseModelVersion({
     client,
     path: { model: demo.baseModelId },
-    body: { version: 'seen-on-the-fleet', path: familyPath('v2'), rollout: {} },
+    body: { version, path: familyPath('v2'), rollout: {} },
   });
   const { id } = rollout!;
   await pauseRollout({ client, path: { id } });
   const page = await open('/', { key: demo.readerKey });
   const running = page.getByRole('region', { name: 'Running rollouts' });
-  const card = running.locator('.rt-Card').filter({ hasText: 'demo-llama to version seen-on-the-fleet' });
+  const card = running.locator('.rt-Card').filter({ hasText: `demo-llama to version ${version}` });
   await card.getByText('paused').waitFor();
   await cancelRollout({ client, path: { id } });
   await card.waitFor({ state: 'detached' });
-  const last = page.getByRole('row').filter({ hasText: 'demo-llama to version seen-on-the-fleet' });
+  const last = page.getByRole('row').filter({ hasText: `demo-llama to version ${version}` });
   await last.getByText('cancelled').waitFor();
 });
 
@@ -79,10 +85,10 @@ test('what was read stays while the service does not answer, with a notice', asy
   const version = page.getByRole('link', { name: 'Version 2', exact: true });
   await version.waitFor();
   await page.route('**/v1/**', (route) => route.abort());
-  await page.getByRole('status').getByText('The service does not answer since').waitFor();
+  await page.getByRole('status').getByText('The service has not answered since').waitFor();
   expect(await version.isVisible()).toBe(true);
   await page.unroute('**/v1/**');
-  await page.getByText('The service does not answer since').waitFor({ state: 'detached' });
+  await page.getByText('The service has not answered since').waitFor({ state: 'detached' });
   page.problems.splice(0);
 });
 

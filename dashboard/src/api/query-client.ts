@@ -17,11 +17,11 @@ export const queryClient = new QueryClient({
 });
 
 /** Calls the listener whenever a request is answered, or gets no answer. @returns how to stop it */
-export function watchConnection(listener: (reachable: boolean, at: number) => void): () => void {
+export function watchConnection(listener: (reachable: boolean) => void): () => void {
   return queryClient.getQueryCache().subscribe((event) => {
     if (event.type !== 'updated') return;
     const { action } = event;
-    if (action.type === 'success') listener(true, Date.now());
-    else if (action.type === 'error') listener(!isUnreachable(action.error), Date.now());
+    if (action.type === 'success') listener(true);
+    else if (action.type === 'error') listener(!isUnreachable(action.error));
   });
 }

@@ -35,8 +35,9 @@ export function decimal(value: number | null | undefined, digits = 3): string {
 /** `850 ms`, `12.4 s`, `3 min 05 s`, `2 h 07 min`, `3 d 4 h` of milliseconds */
 export function duration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return UNKNOWN;
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  // 59.95 s would be rounded to 60.0 s.
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1000);
   const [minutes, hours, days] = [Math.floor(seconds / 60), Math.floor(seconds / 3600), Math.floor(seconds / 86_400)];
   if (days > 0) return `${days} d ${hours % 24} h`;
@@ -64,7 +65,8 @@ const STEPS = [
 export function relativeTime(time: Date, now: number): string {
   let value = (time.getTime() - now) / 1000;
   for (const [unit, size] of STEPS) {
-    if (Math.abs(value) < size) return RELATIVE.format(Math.round(value), unit);
+    const rounded = Math.round(value);
+    if (Math.abs(rounded) < size) return RELATIVE.format(rounded, unit);
     value /= size;
   }
   return RELATIVE.format(Math.round(value), 'year');

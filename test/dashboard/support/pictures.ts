@@ -5,5 +5,5 @@ import type { Page } from 'playwright-core';
 export async function keepPicture(page: Page, name: string): Promise<void> {
   const folder = process.env.READAPT_SCREENSHOTS;
   if (folder === undefined) return;
-  await page.screenshot({ path: path.join(folder, `${name}.png`), animations: 'disabled' });
+  await page.screenshot({ path: path.join(folder, `${name}.png`), animations: 'disabled', fullPage: true });
 }

@@ -1,5 +1,5 @@
 import { CheckCircledIcon, ExclamationTriangleIcon } from '@radix-ui/react-icons';
-import { Callout, Card, Flex, Text } from '@radix-ui/themes';
+import { Box, Callout, Card, Flex, Text } from '@radix-ui/themes';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import type { Attention, AttentionEntry } from '@readapt/client';
@@ -106,14 +106,19 @@ function Entry({ entry }: { entry: AttentionEntry }) {
         <Text color="amber" mt="1">
           <ExclamationTriangleIcon aria-hidden />
         </Text>
-        <div>
-          <Text as="p" weight="medium" className="any-text">
-            <Subject entry={entry}>{title}</Subject>
-          </Text>
+        <Box flexGrow="1">
+          <Flex align="baseline" justify="between" gap="3" wrap="wrap">
+            <Text weight="medium" className="any-text">
+              <Subject entry={entry}>{title}</Subject>
+            </Text>
+            <Text size="2" color="gray">
+              {entry.since !== null && <Time value={entry.since} />}
+            </Text>
+          </Flex>
           <Text as="p" size="2" color="gray">
-            {deed} {entry.since !== null && <Time value={entry.since} />}
+            {deed}
           </Text>
-        </div>
+        </Box>
       </Flex>
     </Card>
   );

@@ -5,7 +5,7 @@ import { polled } from '../../api/polling.ts';
 const RUNNING = ['planning', 'analyzing', 'adapting', 'paused'] as const;
 const ENDED = ['completed', 'failed', 'cancelled'] as const;
 /** Running rollouts and ended ones that the page shows; the list of rollouts has all of them. */
-const SHOWN = { running: 20, ended: 5 };
+const SHOWN = { running: 20, ended: 10 };
 
 const states = (words: readonly string[]) => words.map((word) => `state=${word}`).join('&');
 

@@ -1,12 +1,13 @@
 import type * as Plot from '@observablehq/plot';
 import { Box, Table, Text } from '@radix-ui/themes';
+import { useQuery } from '@tanstack/react-query';
 import { useEffect, useRef, useState, type ReactNode } from 'react';
 import { useAppearance } from '../shell/preferences.ts';
-import { Loading } from '../feedback/loaded.tsx';
+import { Loaded } from '../feedback/loaded.tsx';
 
 type PlotModule = typeof Plot;
 
-interface ChartProps {
+export interface ChartProps {
   /** What the chart shows, as a sentence with its outcome: `Loss over 120 steps, 0.41 at the end`. */
   readonly label: string;
   /** Height in pixels. */
@@ -22,16 +23,22 @@ interface ChartProps {
   readonly caption?: ReactNode;
 }
 
-let library: Promise<PlotModule> | undefined;
+const plotQuery = {
+  queryKey: ['observable-plot'],
+  queryFn: () => import('@observablehq/plot'),
+  staleTime: Number.POSITIVE_INFINITY,
+  structuralSharing: false,
+} as const;
 
 /** A chart by Observable Plot, which is loaded when the first one is shown. */
 export function Chart({ label, height = 240, plot, table, caption }: ChartProps) {
   const [figure, width] = useWidth();
-  const module = usePlot();
+  const library = useQuery(plotQuery);
   const appearance = useAppearance();
   const place = useRef<HTMLDivElement>(null);
+  const module = library.data;
   useEffect(() => {
-    if (module === null || width === 0) return;
+    if (module === undefined || width === 0) return;
     const drawn = module.plot({ width, height, className: 'plot', ...plot(module) });
     // Our stylesheet has these rules; a style element would be refused by the content security policy.
     for (const style of drawn.querySelectorAll('style')) style.remove();
@@ -42,8 +49,9 @@ export function Chart({ label, height = 240, plot, table, caption }: ChartProps)
   return (
     <Box asChild>
       <figure ref={figure} className="chart">
-        {module === null && <Loading what="the chart" height={height} />}
-        <div ref={place} role="img" aria-label={label} />
+        <Loaded query={library} what="the chart" height={height}>
+          {() => <div ref={place} role="img" aria-label={label} />}
+        </Loaded>
         {caption !== undefined && (
           <Text size="2" color="gray" asChild>
             <figcaption>{caption}</figcaption>
@@ -81,19 +89,6 @@ function Figures({ label, columns, rows }: ChartProps['table'] & { label: string
       </div>
     </details>
   );
-}
-
-function usePlot(): PlotModule | null {
-  const [module, setModule] = useState<PlotModule | null>(null);
-  useEffect(() => {
-    library ??= import('@observablehq/plot');
-    let shown = true;
-    void library.then((loaded) => shown && setModule(loaded));
-    return () => {
-      shown = false;
-    };
-  }, []);
-  return module;
 }
 
 function useWidth() {

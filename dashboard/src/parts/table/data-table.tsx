@@ -1,9 +1,9 @@
 import { Spinner, Text } from '@radix-ui/themes';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { useEffect, useRef } from 'react';
+import { useEffect, useState } from 'react';
 import { count } from '../../lib/format.ts';
 import { HeaderCell } from './header-cell.tsx';
-import { useServerTable, type Column } from './use-server-table.ts';
+import { useServerTable, type Column, type ServerTable } from './use-server-table.ts';
 
 const ROW_HEIGHT = 44;
 /** Rows that are rendered beyond those that are seen, so that fast scrolling shows no gaps. */
@@ -37,24 +37,12 @@ interface DataTableProps<T> {
 export function DataTable<T>(props: DataTableProps<T>) {
   const { label, columns, rows, rowId, total, sort, onSort, loadMore, isLoadingMore = false, height = 600 } = props;
   const table = useServerTable({ columns, rows, rowId, sort, onSort });
-  const scroller = useRef<HTMLDivElement>(null);
-  const virtual = useVirtualizer({
-    count: rows.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => ROW_HEIGHT,
-    overscan: OVERSCAN,
-  });
-  const items = virtual.getVirtualItems();
-  const last = items.at(-1)?.index ?? 0;
-  useEffect(() => {
-    if (!isLoadingMore && last >= rows.length - AHEAD) loadMore?.();
-  }, [last, rows.length, isLoadingMore, loadMore]);
-  const [above, below] = [items[0]?.start ?? 0, virtual.getTotalSize() - (items.at(-1)?.end ?? 0)];
-  const all = table.getRowModel().rows;
+  // The rows are rendered once there is a place to scroll in: its size says how many of them are seen.
+  const [scroller, setScroller] = useState<HTMLDivElement | null>(null);
   return (
     <div>
       <div
-        ref={scroller}
+        ref={setScroller}
         className="data-table"
         style={{ maxHeight: height }}
         tabIndex={0}
@@ -74,24 +62,9 @@ export function DataTable<T>(props: DataTableProps<T>) {
               ))}
             </tr>
           </thead>
-          <tbody>
-            {above > 0 && <Spacer height={above} columns={columns.length} />}
-            {items.map(({ index }) => {
-              const row = all[index];
-              return (
-                row !== undefined && (
-                  <tr key={row.id} aria-rowindex={index + 2} style={{ height: ROW_HEIGHT }}>
-                    {row.getAllCells().map((cell) => (
-                      <td key={cell.id} className={cell.column.columnDef.meta?.align === 'end' ? 'end' : undefined}>
-                        <table.FlexRender cell={cell} />
-                      </td>
-                    ))}
-                  </tr>
-                )
-              );
-            })}
-            {below > 0 && <Spacer height={below} columns={columns.length} />}
-          </tbody>
+          {scroller !== null && (
+            <Body table={table} scroller={scroller} loadMore={isLoadingMore ? undefined : loadMore} />
+          )}
         </table>
       </div>
       <Text as="p" size="1" color="gray" mt="1" role="status">
@@ -101,13 +74,50 @@ export function DataTable<T>(props: DataTableProps<T>) {
   );
 }
 
-/** Takes the place of the rows that are not rendered. */
-function Spacer({ height, columns }: { height: number; columns: number }) {
+interface BodyProps<T> {
+  readonly table: ServerTable<T>;
+  readonly scroller: HTMLDivElement;
+  readonly loadMore: (() => unknown) | undefined;
+}
+
+/** The rows that are seen, between two that take the place of the others. */
+function Body<T>({ table, scroller, loadMore }: BodyProps<T>) {
+  const { rows } = table.getRowModel();
+  const virtual = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => scroller,
+    estimateSize: () => ROW_HEIGHT,
+    overscan: OVERSCAN,
+  });
+  const items = virtual.getVirtualItems();
+  const [first, last] = [items[0], items.at(-1)];
+  const isNearEnd = (last?.index ?? 0) >= rows.length - AHEAD;
+  useEffect(() => {
+    if (isNearEnd) loadMore?.();
+  }, [isNearEnd, loadMore]);
   return (
-    <tr aria-hidden>
-      <td colSpan={columns} style={{ height, padding: 0, border: 0 }} />
-    </tr>
+    <tbody>
+      <Spacer height={first?.start ?? 0} />
+      {items.map(({ index }) => {
+        const row = rows[index];
+        return row === undefined ? null : (
+          <tr key={row.id} aria-rowindex={index + 2} style={{ height: ROW_HEIGHT }}>
+            {row.getAllCells().map((cell) => (
+              <td key={cell.id} className={cell.column.columnDef.meta?.align === 'end' ? 'end' : undefined}>
+                <table.FlexRender cell={cell} />
+              </td>
+            ))}
+          </tr>
+        );
+      })}
+      <Spacer height={virtual.getTotalSize() - (last?.end ?? 0)} />
+    </tbody>
   );
+}
+
+/** Takes the place of rows that are not rendered. */
+function Spacer({ height }: { height: number }) {
+  return height <= 0 ? null : <tr aria-hidden style={{ height }} />;
 }
 
 function summary(loaded: number, total: number | null | undefined, more: boolean): string {

@@ -22,7 +22,7 @@ export interface Column<T> {
 /** The library asks for rows that are objects. */
 export type AnyRow = object;
 
-interface ServerTable<T> {
+interface ServerTableOptions<T> {
   readonly columns: readonly Column<T>[];
   readonly rows: readonly T[];
   readonly rowId: (row: T) => string;
@@ -31,7 +31,7 @@ interface ServerTable<T> {
 }
 
 /** A table whose rows are sorted, filtered and paged by the server; it holds columns, rows and what is sorted by. */
-export function useServerTable<T>({ columns, rows, rowId, sort, onSort }: ServerTable<T>) {
+export function useServerTable<T>({ columns, rows, rowId, sort, onSort }: ServerTableOptions<T>) {
   const definitions = useMemo(() => columns.map(toDefinition), [columns]);
   const sorting = useMemo(() => toSorting(columns, sort), [columns, sort]);
   return useTable({
@@ -49,6 +49,8 @@ export function useServerTable<T>({ columns, rows, rowId, sort, onSort }: Server
     },
   });
 }
+
+export type ServerTable<T> = ReturnType<typeof useServerTable<T>>;
 
 function toDefinition<T>({
   id,
