@@ -19,13 +19,13 @@ export function columnsFor({ names, writes, canRetry, rolloutPaused }: ColumnOpt
   const tenant: Column<Job> = {
     id: 'tenant',
     header: 'Tenant',
-    width: 130,
+    width: 120,
     cell: ({ tenant_id: id }) => <span title={id}>{names?.get(id) ?? id}</span>,
   };
   const verbs: Column<Job> = {
     id: 'verbs',
     header: 'Do',
-    width: 64,
+    width: 56,
     align: 'end',
     cell: (job) => <JobVerbs job={job} canRetry={canRetry} rolloutPaused={rolloutPaused} />,
   };
@@ -35,7 +35,7 @@ export function columnsFor({ names, writes, canRetry, rolloutPaused }: ColumnOpt
 const ADAPTER: Column<Job> = {
   id: 'adapter',
   header: 'Adapter',
-  width: 230,
+  width: 200,
   cell: ({ id, adapter_name: name, kind }) => (
     <>
       <Link to="/jobs/$jobId" params={{ jobId: id }} className="plain-link" title={name}>
@@ -53,7 +53,7 @@ const ADAPTER: Column<Job> = {
 const STATE: Column<Job> = {
   id: 'state',
   header: 'State',
-  width: 140,
+  width: 130,
   cell: ({ state, error }) => (
     <span title={error?.message}>
       <StateBadge state={state} size="1" />
@@ -65,7 +65,7 @@ const FIGURES: readonly Column<Job>[] = [
   {
     id: 'strategy',
     header: 'Strategy',
-    width: 110,
+    width: 100,
     cell: ({ strategy, won_strategy: won }) =>
       won ?? (
         <Text color="gray" title="What was asked for; none has won yet">
@@ -73,7 +73,7 @@ const FIGURES: readonly Column<Job>[] = [
         </Text>
       ),
   },
-  { id: 'metric', header: 'Metric, target', width: 250, cell: ({ metric }) => <Metric metric={metric} /> },
+  { id: 'metric', header: 'Metric, target', width: 230, cell: ({ metric }) => <Metric metric={metric} /> },
   {
     id: 'step',
     header: 'Steps',
@@ -81,7 +81,7 @@ const FIGURES: readonly Column<Job>[] = [
     align: 'end',
     cell: ({ step, total_steps: total }) => (step === 0 ? UNKNOWN : `${step} of ${total}`),
   },
-  { id: 'ttr', header: 'Ready after', width: 130, align: 'end', sort: 'ttr', cell: ({ ttr_ms: ttr }) => duration(ttr) },
+  { id: 'ttr', header: 'Ready after', width: 120, align: 'end', sort: 'ttr', cell: ({ ttr_ms: ttr }) => duration(ttr) },
   { id: 'wave', header: 'Wave', width: 70, align: 'end', cell: ({ wave }) => wave ?? UNKNOWN },
   {
     id: 'created',

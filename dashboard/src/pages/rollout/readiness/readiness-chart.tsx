@@ -40,11 +40,7 @@ export function ReadinessChart({ distribution: { adaptations, controls }, clock 
         label={labelOf(adaptations, controls, clock)}
         height={260}
         plot={plot}
-        caption={
-          clock === 'working'
-            ? 'Time that workers spent on a job, without the wait in the queue and what was held.'
-            : 'Time from the acceptance of the new version. Controls begin after all adaptations, so their waiting is longer.'
-        }
+        caption={captionOf(clock, controls.jobs > 0)}
         table={{
           columns: ['Share of the jobs that are ready', 'Carried over', 'From scratch'],
           rows: SHARES.map((share) => [
@@ -56,6 +52,12 @@ export function ReadinessChart({ distribution: { adaptations, controls }, clock 
       />
     </div>
   );
+}
+
+function captionOf(clock: Clock, hasControls: boolean): string {
+  if (clock === 'working') return 'Time that workers spent on a job, without the wait in the queue and what was held.';
+  const begin = 'Time from the acceptance of the new version.';
+  return hasControls ? `${begin} Controls begin after all adaptations, so their waiting is longer.` : begin;
 }
 
 function Legend({ hasControls }: { hasControls: boolean }) {
