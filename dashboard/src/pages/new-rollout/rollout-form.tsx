@@ -11,7 +11,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { client } from '../../api/client.ts';
 import { useChangeOfSearch } from '../../lib/use-change-of-search.ts';
 import { ConfirmButton } from '../../parts/actions/confirm-button.tsx';
-import type { NewRolloutSearch } from '../../routes/rollout-routes.ts';
+import type { NewRolloutSearch } from '../../routes/rollout-search.ts';
 import { BeginText } from './begin-text.tsx';
 import { CodePanel } from './code-panel.tsx';
 import { DryRunPanel } from './dry-run/dry-run-panel.tsx';

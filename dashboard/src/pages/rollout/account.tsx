@@ -147,7 +147,7 @@ function Completed({ rollout: { summary } }: { rollout: Rollout }) {
   return (
     <Note tone="amber" title={`${counted(ready, 'adapter')} ready, ${counted(left, 'adapter')} not`}>
       {[
-        notReady > 0 && `${notReady} did not pass the gate within their budget`,
+        notReady > 0 && `${notReady} did not pass the gate within the budget`,
         failed > 0 && `${failed} failed`,
         cancelled > 0 && `${cancelled} cancelled`,
       ]

@@ -10,7 +10,7 @@ import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
 import { DataTable } from '../../parts/table/data-table.tsx';
 import { lookOf, TONE_COLORS, wordOf } from '../../parts/values/state-badge.tsx';
-import { ROLLOUT_STATES, type RolloutsSearch } from '../../routes/rollout-routes.ts';
+import { ROLLOUT_STATES, type RolloutsSearch } from '../../routes/rollout-search.ts';
 import { COLUMNS } from './columns.tsx';
 
 /** Every rollout, the newest first. */

@@ -4,7 +4,7 @@ import { useId } from 'react';
 import { count } from '../../../lib/format.ts';
 import { useChangeOfSearch } from '../../../lib/use-change-of-search.ts';
 import { lookOf, TONE_COLORS, wordOf } from '../../../parts/values/state-badge.tsx';
-import { JOB_STATES, type RolloutSearch } from '../../../routes/rollout-routes.ts';
+import { JOB_STATES, type RolloutSearch } from '../../../routes/rollout-search.ts';
 
 export interface TenantChoice {
   readonly id: string;

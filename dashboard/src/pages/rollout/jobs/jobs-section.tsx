@@ -10,7 +10,7 @@ import { useChangeOfSearch } from '../../../lib/use-change-of-search.ts';
 import { Empty, Loaded } from '../../../parts/feedback/loaded.tsx';
 import { Section } from '../../../parts/layout/section.tsx';
 import { DataTable } from '../../../parts/table/data-table.tsx';
-import type { RolloutSearch } from '../../../routes/rollout-routes.ts';
+import type { RolloutSearch } from '../../../routes/rollout-search.ts';
 import { reportQuery } from '../rollout-queries.ts';
 import { columnsFor } from './columns.tsx';
 import { JobFilters, type TenantChoice } from './job-filters.tsx';

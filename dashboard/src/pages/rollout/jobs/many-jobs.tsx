@@ -5,7 +5,7 @@ import { useId, useState, type ReactNode } from 'react';
 import { parseLabels } from '../../../lib/labels.ts';
 import { ConfirmDialog } from '../../../parts/actions/confirm-dialog.tsx';
 import { wordOf } from '../../../parts/values/state-badge.tsx';
-import type { RolloutSearch } from '../../../routes/rollout-routes.ts';
+import type { RolloutSearch } from '../../../routes/rollout-search.ts';
 import type { TenantChoice } from './job-filters.tsx';
 import { ACTIONS, useChangeOfMany, type Action } from './change-of-many.ts';
 import { Preview } from './preview.tsx';
@@ -81,7 +81,8 @@ function ManyDialog({
       <Flex direction="column" gap="3">
         <Text as="p">{ACTIONS[action].text}</Text>
         <Text as="p">
-          From the filter of the table: <strong>{inWords(search, tenants)}</strong>. Controls are included.
+          From the filter of the table: <strong>{inWords(search, tenants)}</strong>. Adaptations and controls alike,
+          whichever of them the table shows.
         </Text>
         <Field label="Only adapters with these labels" error={parsed.error} placeholder="tier=gold, team=search">
           {(field) => <TextField.Root {...field} value={labels} onChange={(event) => setLabels(event.target.value)} />}
