@@ -26,7 +26,7 @@ const ICONS: Readonly<Record<Tone, ComponentType<{ 'aria-hidden'?: boolean }>>> 
 export function Account({ rollout }: { rollout: Rollout }) {
   const { deadline_missed_at: missed, superseded_by: successor } = rollout;
   return (
-    <Flex direction="column" gap="3" mb="5" role="status">
+    <Flex direction="column" gap="3" mb="5">
       <Standing rollout={rollout} />
       {missed !== null && (
         <Note tone="amber" title="The deadline has passed">
@@ -170,7 +170,8 @@ function Note({ tone, title, children }: { tone: Tone; title: string; children?:
         <Icon aria-hidden />
       </Callout.Icon>
       <Box>
-        <Text as="p" weight="bold" className="any-text">
+        {/* Only the title is read out when it changes: times in the text change every second. */}
+        <Text as="p" weight="bold" className="any-text" role="status">
           {title}
         </Text>
         {children !== undefined && (
