@@ -30,17 +30,17 @@ test('a rollout is tried, begun by the form, paused, resumed, approved, followed
   const page = await open('/rollouts/new', { key: demo.operatorKey });
   await fillIn(page, baseModel);
   await page.getByRole('button', { name: 'Try it without beginning' }).click();
-  await page.getByRole('heading', { name: '2 adapters of 1 tenant would move to version 2' }).waitFor();
+  await page.getByRole('heading', { name: '2 adapters of 1 tenant would move to version second' }).waitFor();
   await page.getByText('In 2 waves of 1, then 1.').waitFor();
   // The dry run has registered the version, so the form goes on with it.
   await page.getByRole('radio', { name: 'Registered version', checked: true }).waitFor();
   await expect
     .poll(() => page.getByLabel('Version', { exact: true }).locator('option:checked').textContent(), SOON)
-    .toMatch(/^2/);
+    .toMatch(/^second/);
   expect(new URL(page.url()).searchParams.get('dry_run')).toMatch(/^rfc_/);
 
-  await press(page, 'Begin the rollout', '2 adapters of 1 tenant are carried over to version 2');
-  await page.getByRole('heading', { level: 1, name: `${baseModel} to version 2` }).waitFor();
+  await press(page, 'Begin the rollout', '2 adapters of 1 tenant are carried over to version second');
+  await page.getByRole('heading', { level: 1, name: `${baseModel} to version second` }).waitFor();
   await page.getByText('Wave 2 of 2 waits for an approval').waitFor();
   await press(page, 'Pause the rollout', '1 waiting job does not begin');
   await page.getByText('Somebody has paused the rollout').waitFor();
@@ -91,7 +91,7 @@ test('a key that only reads is told that it cannot begin a rollout', async () =>
 async function fillIn(page: DashboardPage, baseModel: string): Promise<void> {
   await page.getByLabel('Base model', { exact: true }).selectOption(baseModel);
   await page.getByRole('radio', { name: 'New version' }).click();
-  await page.getByLabel('Name of the version').fill('2');
+  await page.getByLabel('Name of the version').fill('second');
   await page.getByLabel('Folder of the model').fill(familyPath('v2'));
   await page.getByLabel('Strategy').selectOption('reuse');
   await page.getByRole('button', { name: 'Add a wave' }).click();

@@ -145,7 +145,7 @@ async function startTripping(): Promise<string> {
     client: operatorClient(),
     path: { model: baseModel },
     body: {
-      version: '2',
+      version: 'second',
       path: familyPath('v2'),
       rollout: {
         strategy: 'reuse',

@@ -30,7 +30,10 @@ export interface SmallFleet {
   readonly tenantKey: string;
 }
 
-/** Registers a base model of its own with a tenant and adapters, so that a suite moves nothing that others look at. */
+/**
+ * Registers a base model of its own with a tenant and adapters, so that a suite moves nothing that others look at. Its versions are called
+ * `first` and `second`, so that nobody takes them for those of the demo.
+ */
 export async function createSmallFleet(name: string, adapters: readonly SmallAdapter[]): Promise<SmallFleet> {
   const client = operatorClient();
   // A kept service has those of the runs before as well.
@@ -40,7 +43,7 @@ export async function createSmallFleet(name: string, adapters: readonly SmallAda
   await createBaseModelVersion({
     client,
     path: { model: baseModel },
-    body: { version: '1', path: familyPath('v1'), rollout: false },
+    body: { version: 'first', path: familyPath('v1'), rollout: false },
   });
   const tenant = await createTenant({ client, body: { name: baseModel } });
   const { key } = await createApiKey({
@@ -63,7 +66,7 @@ export async function createSmallFleet(name: string, adapters: readonly SmallAda
         metric: 'loss',
         gate: { kind: 'absolute', target: TARGETS[target] },
         labels,
-        source: { base_model_version: '1', path: familyPath('adapters', 'plural') },
+        source: { base_model_version: 'first', path: familyPath('adapters', 'plural') },
       },
     });
   }
