@@ -1,4 +1,4 @@
-import { AlertDialog, Button, Flex, Text } from '@radix-ui/themes';
+import { AlertDialog, Box, Button, Flex, Text } from '@radix-ui/themes';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useId, type ComponentProps, type ReactNode } from 'react';
 import { ProblemCallout } from '../feedback/problem-callout.tsx';
@@ -38,9 +38,9 @@ export function Confirmation<T>(props: Deed<T> & { description: string; close: (
         {children}
       </Text>
       {deed.error !== null && (
-        <Flex mt="3">
+        <Box mt="3">
           <ProblemCallout error={deed.error} />
-        </Flex>
+        </Box>
       )}
       <Flex gap="3" mt="4" justify="end" align="center" wrap="wrap">
         {deed.isPending && (
