@@ -9,7 +9,7 @@ import { useChangeOfSearch } from '../../lib/use-change-of-search.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
 import { DataTable } from '../../parts/table/data-table.tsx';
-import { lookOf, TONE_COLORS, wordOf } from '../../parts/values/state-badge.tsx';
+import { StateFilter } from '../../parts/table/state-filter.tsx';
 import { ROLLOUT_STATES, type RolloutsSearch } from '../../routes/rollout-search.ts';
 import { COLUMNS } from './columns.tsx';
 
@@ -74,28 +74,10 @@ function NoRollouts({ filtered }: { filtered: boolean }) {
 function Filters() {
   const { state = [], base_model: baseModel } = useSearch({ from: '/shell/rollouts' });
   const change = useChangeOfSearch<RolloutsSearch>();
-  const toggle = (each: Rollout['state']) => {
-    const next = state.includes(each) ? state.filter((other) => other !== each) : [...state, each];
-    change({ state: next.length === 0 ? undefined : next });
-  };
   return (
     <Flex gap="3" wrap="wrap" align="center" mb="3">
       <BaseModelField key={baseModel} value={baseModel} onChange={(name) => change({ base_model: name })} />
-      <Flex gap="2" wrap="wrap" role="group" aria-label="States">
-        {ROLLOUT_STATES.map((each) => (
-          <Button
-            key={each}
-            size="1"
-            highContrast
-            variant={state.includes(each) ? 'solid' : 'outline'}
-            color={state.includes(each) ? undefined : TONE_COLORS[lookOf(each).tone]}
-            aria-pressed={state.includes(each)}
-            onClick={() => toggle(each)}
-          >
-            {wordOf(each)}
-          </Button>
-        ))}
-      </Flex>
+      <StateFilter states={ROLLOUT_STATES} chosen={state} onChange={(next) => change({ state: next })} />
     </Flex>
   );
 }

@@ -1,35 +1,42 @@
 import { Badge, Text } from '@radix-ui/themes';
 import { Link } from '@tanstack/react-router';
 import type { Job } from '@readapt/client';
+import { useContext } from 'react';
 import { decimal, duration, UNKNOWN } from '../../../lib/format.ts';
 import type { Column } from '../../../parts/table/use-server-table.ts';
 import { StateBadge } from '../../../parts/values/state-badge.tsx';
 import { Time } from '../../../parts/values/time.tsx';
+import { JobsContext } from './jobs-context.ts';
 import { JobVerbs } from './job-verbs.tsx';
 
 interface ColumnOptions {
-  /** Names of tenants by identifier; null for a tenant, who sees only its own jobs. */
-  readonly names: ReadonlyMap<string, string> | null;
+  /** Whether jobs of several tenants are shown. */
+  readonly tenants: boolean;
   readonly writes: boolean;
-  readonly canRetry: boolean;
-  readonly rolloutPaused: boolean;
 }
 
-export function columnsFor({ names, writes, canRetry, rolloutPaused }: ColumnOptions): Column<Job>[] {
-  const tenant: Column<Job> = {
-    id: 'tenant',
-    header: 'Tenant',
-    width: 120,
-    cell: ({ tenant_id: id }) => <span title={id}>{names?.get(id) ?? id}</span>,
-  };
-  const verbs: Column<Job> = {
-    id: 'verbs',
-    header: 'Do',
-    width: 56,
-    align: 'end',
-    cell: (job) => <JobVerbs job={job} canRetry={canRetry} rolloutPaused={rolloutPaused} />,
-  };
-  return [ADAPTER, ...(writes ? [verbs] : []), STATE, ...(names === null ? [] : [tenant]), ...FIGURES];
+export function columnsFor({ tenants, writes }: ColumnOptions): Column<Job>[] {
+  return [ADAPTER, ...(writes ? [VERBS] : []), STATE, ...(tenants ? [TENANT] : []), ...FIGURES];
+}
+
+const TENANT: Column<Job> = {
+  id: 'tenant',
+  header: 'Tenant',
+  width: 120,
+  cell: ({ tenant_id: id }) => <Tenant id={id} />,
+};
+
+const VERBS: Column<Job> = {
+  id: 'verbs',
+  header: 'Do',
+  width: 56,
+  align: 'end',
+  cell: (job) => <JobVerbs job={job} />,
+};
+
+function Tenant({ id }: { id: string }) {
+  const { names } = useContext(JobsContext);
+  return <span title={id}>{names.get(id) ?? id}</span>;
 }
 
 const ADAPTER: Column<Job> = {

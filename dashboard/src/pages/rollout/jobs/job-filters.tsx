@@ -1,9 +1,9 @@
-import { Button, Flex, SegmentedControl, Text } from '@radix-ui/themes';
+import { Flex, SegmentedControl, Text } from '@radix-ui/themes';
 import type { Job, Rollout } from '@readapt/client';
 import { useId } from 'react';
 import { count } from '../../../lib/format.ts';
 import { useChangeOfSearch } from '../../../lib/use-change-of-search.ts';
-import { lookOf, TONE_COLORS, wordOf } from '../../../parts/values/state-badge.tsx';
+import { StateFilter } from '../../../parts/table/state-filter.tsx';
 import { JOB_STATES, type RolloutSearch } from '../../../routes/rollout-search.ts';
 
 export interface TenantChoice {
@@ -26,10 +26,6 @@ export function JobFilters({ rollout, search, tenants }: JobFiltersProps) {
   const { state = [], kind, tenant } = search;
   const counts = countsOf(rollout, kind);
   const states = JOB_STATES.filter((each) => (counts[each] ?? 0) > 0 || state.includes(each));
-  const toggle = (each: Job['state']) => {
-    const next = state.includes(each) ? state.filter((other) => other !== each) : [...state, each];
-    change({ state: next.length === 0 ? undefined : next });
-  };
   return (
     <Flex gap="3" wrap="wrap" align="center">
       <SegmentedControl.Root
@@ -45,21 +41,7 @@ export function JobFilters({ rollout, search, tenants }: JobFiltersProps) {
       {tenants.length > 0 && (
         <TenantSelect tenants={tenants} value={tenant} onChange={(id) => change({ tenant: id })} />
       )}
-      <Flex gap="2" wrap="wrap" role="group" aria-label="States">
-        {states.map((each) => (
-          <Button
-            key={each}
-            size="1"
-            variant={state.includes(each) ? 'solid' : 'outline'}
-            color={state.includes(each) ? undefined : TONE_COLORS[lookOf(each).tone]}
-            highContrast
-            aria-pressed={state.includes(each)}
-            onClick={() => toggle(each)}
-          >
-            {wordOf(each)} {count(counts[each] ?? 0)}
-          </Button>
-        ))}
-      </Flex>
+      <StateFilter states={states} chosen={state} counts={counts} onChange={(next) => change({ state: next })} />
     </Flex>
   );
 }

@@ -1,9 +1,10 @@
 import { DotsHorizontalIcon } from '@radix-ui/react-icons';
 import { DropdownMenu, IconButton, Text } from '@radix-ui/themes';
 import { approveJob, cancelJob, isEndOfJob, pauseJob, resumeJob, retryJob, type Job } from '@readapt/client';
-import { useState } from 'react';
+import { useContext, useState } from 'react';
 import { client } from '../../../api/client.ts';
 import { ConfirmDialog } from '../../../parts/actions/confirm-dialog.tsx';
+import { JobsContext } from './jobs-context.ts';
 
 type Verb = 'approve' | 'pause' | 'resume' | 'cancel' | 'retry';
 
@@ -42,16 +43,9 @@ const VERBS: Readonly<Record<Verb, Told>> = {
   },
 };
 
-interface JobVerbsProps {
-  readonly job: Job;
-  /** Whether the rollout may go on for a job that ended without a publication. */
-  readonly canRetry: boolean;
-  /** A job of a paused rollout cannot be resumed by itself. */
-  readonly rolloutPaused: boolean;
-}
-
 /** What can be done to one job in its present state, as a menu. */
-export function JobVerbs({ job, canRetry, rolloutPaused }: JobVerbsProps) {
+export function JobVerbs({ job }: { job: Job }) {
+  const { canRetry, rolloutPaused } = useContext(JobsContext);
   const [chosen, setChosen] = useState<Verb | null>(null);
   const verbs = verbsOf(job, canRetry, rolloutPaused);
   if (verbs.length === 0 && chosen === null) return null;

@@ -13,6 +13,7 @@ import { DataTable } from '../../../parts/table/data-table.tsx';
 import type { RolloutSearch } from '../../../routes/rollout-search.ts';
 import { reportQuery } from '../rollout-queries.ts';
 import { columnsFor } from './columns.tsx';
+import { JobsContext } from './jobs-context.ts';
 import { JobFilters, type TenantChoice } from './job-filters.tsx';
 import { ManyJobs } from './many-jobs.tsx';
 
@@ -21,11 +22,22 @@ export function JobsSection({ rollout }: { rollout: Rollout }) {
   const { isOperator, writes } = useViewer();
   const search = useSearch({ from: '/shell/rollouts/$rolloutId' });
   const tenants = useTenants(rollout);
+  const { state } = rollout;
+  const context = useMemo(
+    () => ({
+      names: new Map(tenants.map(({ id, name }) => [id, name])),
+      canRetry: state !== 'failed' && state !== 'cancelled',
+      rolloutPaused: state === 'paused',
+    }),
+    [tenants, state],
+  );
   return (
     <Section title="Jobs" aside={writes ? <ManyJobs rollout={rollout} search={search} tenants={tenants} /> : undefined}>
       <Flex direction="column" gap="3">
         <JobFilters rollout={rollout} search={search} tenants={isOperator ? tenants : []} />
-        <JobsTable rollout={rollout} search={search} tenants={tenants} />
+        <JobsContext value={context}>
+          <JobsTable rollout={rollout} search={search} />
+        </JobsContext>
       </Flex>
     </Section>
   );
@@ -43,10 +55,9 @@ function useTenants(rollout: Rollout): readonly TenantChoice[] {
 interface JobsTableProps {
   readonly rollout: Rollout;
   readonly search: RolloutSearch;
-  readonly tenants: readonly TenantChoice[];
 }
 
-function JobsTable({ rollout, search, tenants }: JobsTableProps) {
+function JobsTable({ rollout, search }: JobsTableProps) {
   const { isOperator, writes } = useViewer();
   const change = useChangeOfSearch<RolloutSearch>();
   const { state, kind, tenant, sort } = search;
@@ -60,12 +71,7 @@ function JobsTable({ rollout, search, tenants }: JobsTableProps) {
         signal,
       }),
   });
-  const names = useMemo(() => new Map(tenants.map(({ id, name }) => [id, name])), [tenants]);
-  const canRetry = rollout.state !== 'failed' && rollout.state !== 'cancelled';
-  const columns = useMemo(
-    () => columnsFor({ names: isOperator ? names : null, writes, canRetry, rolloutPaused: rollout.state === 'paused' }),
-    [names, isOperator, writes, canRetry, rollout.state],
-  );
+  const columns = useMemo(() => columnsFor({ tenants: isOperator, writes }), [isOperator, writes]);
   return (
     <Loaded query={query} what="the jobs" height={300}>
       {(rows) =>
