@@ -19,6 +19,7 @@ import { takeKeyFromAddress, useSession } from './api/session.ts';
 import { useAppearance } from './parts/shell/preferences.ts';
 import { router } from './router.ts';
 import './styles.css';
+import './rollouts.css';
 
 /** Dialogs insert a style element, which the content security policy lets through with the nonce of this page. */
 setNonce(document.querySelector<HTMLMetaElement>('meta[name=csp-nonce]')?.content ?? '');

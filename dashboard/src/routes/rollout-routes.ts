@@ -1,21 +1,46 @@
 import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
+import { oneOf, severalOf, textOf } from '../lib/search-params.ts';
 import { shellRoute } from './root.tsx';
+import {
+  JOB_SORTS,
+  JOB_STATES,
+  ROLLOUT_STATES,
+  type NewRolloutSearch,
+  type RolloutSearch,
+  type RolloutsSearch,
+} from './rollout-search.ts';
 
 const rolloutsRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/rollouts',
+  validateSearch: (search): RolloutsSearch => ({
+    state: severalOf(search, 'state', ROLLOUT_STATES),
+    base_model: textOf(search, 'base_model'),
+    sort: oneOf(search, 'sort', ['accepted', '-accepted']),
+  }),
   component: lazyRouteComponent(() => import('../pages/rollouts/rollouts-page.tsx')),
 });
 
 const newRolloutRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/rollouts/new',
+  validateSearch: (search): NewRolloutSearch => ({
+    version: textOf(search, 'version'),
+    dry_run: textOf(search, 'dry_run'),
+  }),
   component: lazyRouteComponent(() => import('../pages/new-rollout/new-rollout-page.tsx')),
 });
 
 const rolloutRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/rollouts/$rolloutId',
+  validateSearch: (search): RolloutSearch => ({
+    state: severalOf(search, 'state', JOB_STATES),
+    kind: oneOf(search, 'kind', ['adaptation', 'control']),
+    tenant: textOf(search, 'tenant'),
+    sort: oneOf(search, 'sort', JOB_SORTS),
+    clock: oneOf(search, 'clock', ['working', 'all']),
+  }),
   component: lazyRouteComponent(() => import('../pages/rollout/rollout-page.tsx')),
 });
 

@@ -1,0 +1,194 @@
+import { Box, Callout, Flex, Grid, Text } from '@radix-ui/themes';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useNavigate, useSearch } from '@tanstack/react-router';
+import {
+  createBaseModelVersion,
+  createRollout,
+  type CreateBaseModelVersion,
+  type CreateRollout,
+} from '@readapt/client';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { client } from '../../api/client.ts';
+import { useChangeOfSearch } from '../../lib/use-change-of-search.ts';
+import { ConfirmButton } from '../../parts/actions/confirm-button.tsx';
+import type { NewRolloutSearch } from '../../routes/rollout-search.ts';
+import { BeginText } from './begin-text.tsx';
+import { CodePanel } from './code-panel.tsx';
+import { DryRunPanel } from './dry-run/dry-run-panel.tsx';
+import { askDryRun, dryRunQuery } from './dry-run/dry-run-queries.ts';
+import { FormContext } from './form/form-context.ts';
+import { SteeringFields } from './form/steering-fields.tsx';
+import { TargetFields, useBaseModels } from './form/target-fields.tsx';
+import type { Draft } from './request/draft.ts';
+import { fieldErrorsOf } from './request/field-errors.ts';
+import { toRequest, type FieldErrors, type RolloutRequest } from './request/request.ts';
+
+export function RolloutForm({ initial }: { initial: Draft }) {
+  const { draft, errors, change, refuse } = useDraft(initial);
+  const { request, errors: own } = useMemo(() => toRequest(draft), [draft]);
+  const dryRun = useDryRun({ draft, request, refuse, change });
+  const form = useRef<HTMLFormElement>(null);
+  const context = useMemo(() => ({ draft, errors, change }), [draft, errors, change]);
+  // Whoever sends the form hears of what is wrong at the first field that is.
+  useEffect(() => {
+    if (Object.keys(errors).length > 0) form.current?.querySelector<HTMLElement>('[aria-invalid=true]')?.focus();
+  }, [errors]);
+  const check = () => {
+    if (Object.keys(own).length === 0) return true;
+    refuse(own);
+    return false;
+  };
+  return (
+    <FormContext value={context}>
+      <Grid columns={{ initial: '1', md: '3fr 2fr' }} gap="6" align="start">
+        <Box minWidth="0" asChild>
+          <form ref={form} onSubmit={(event) => event.preventDefault()} noValidate>
+            <ErrorSummary errors={errors} />
+            <TargetFields />
+            <SteeringFields />
+          </form>
+        </Box>
+        <Box minWidth="0" className="beside-form">
+          <DryRunPanel {...dryRun} ask={() => check() && dryRun.ask()} />
+          <Flex mb="6">
+            <Begin
+              draft={draft}
+              request={request}
+              forecastId={dryRun.isOutdated ? null : dryRun.id}
+              check={check}
+              refuse={refuse}
+            />
+          </Flex>
+          <CodePanel request={request} />
+        </Box>
+      </Grid>
+    </FormContext>
+  );
+}
+
+/** What was entered. Until somebody chooses, it follows from the base model who steers the rollout. */
+type Entered = Omit<Draft, 'steering' | 'baseModelHasPolicy'> & { readonly steering: Draft['steering'] | null };
+
+function useDraft(initial: Draft) {
+  const [entered, setEntered] = useState<Entered>({ ...initial, steering: null });
+  const [errors, setErrors] = useState<FieldErrors>({});
+  const models = useBaseModels();
+  const change = useCallback((part: Partial<Draft>) => {
+    setErrors({});
+    const begin = part.baseModel === undefined ? {} : { versionId: '', steering: null };
+    setEntered((before) => ({ ...before, ...begin, ...part }));
+  }, []);
+  const policy = models.find(({ name }) => name === entered.baseModel)?.policy ?? null;
+  const draft = useMemo<Draft>(() => {
+    const steering = entered.steering ?? (policy === null ? 'own' : 'base_model');
+    return { ...entered, steering, baseModelHasPolicy: policy !== null };
+  }, [entered, policy]);
+  return { draft, errors, change, refuse: setErrors };
+}
+
+interface DryRunOptions {
+  readonly draft: Draft;
+  readonly request: RolloutRequest;
+  readonly refuse: (errors: FieldErrors) => void;
+  readonly change: (part: Partial<Draft>) => void;
+}
+
+/** The dry run of the form, whose identifier stands in the address. */
+function useDryRun({ draft, request, refuse, change }: DryRunOptions) {
+  const { dry_run: id } = useSearch({ from: '/shell/rollouts/new' });
+  const changeSearch = useChangeOfSearch<NewRolloutSearch>();
+  const queries = useQueryClient();
+  const [asked, setAsked] = useState<string | null>(null);
+  const query = useQuery({ ...dryRunQuery(id ?? ''), enabled: id !== undefined });
+  const asking = useMutation({
+    mutationFn: () => askDryRun(draft),
+    onSuccess: (forecast) => {
+      const next = { ...draft, target: 'existing' as const, versionId: forecast.base_model_version_id };
+      // What was registered for the dry run exists from now on.
+      if (draft.target === 'new') {
+        change({ target: 'existing', versionId: next.versionId });
+        void queries.invalidateQueries({ queryKey: ['base-model-versions'] });
+      }
+      setAsked(JSON.stringify(toRequest(next).request));
+      changeSearch({ dry_run: forecast.id });
+    },
+    onError: (error) => refuse(fieldErrorsOf(error)),
+  });
+  return {
+    id: id ?? null,
+    query,
+    ask: () => asking.mutate(),
+    isAsking: asking.isPending,
+    error: asking.error,
+    /** Whether the form says something else than what the dry run was asked about, as far as is known. */
+    isOutdated: asked !== JSON.stringify(request),
+  };
+}
+
+/** For those who do not see all fields at once. */
+function ErrorSummary({ errors }: { errors: FieldErrors }) {
+  const messages = Object.entries(errors);
+  if (messages.length === 0) return null;
+  return (
+    <Callout.Root color="red" role="alert" mb="4" highContrast>
+      <Text as="p" weight="bold">
+        Nothing was sent, or the service has refused it. Correct what is named:
+      </Text>
+      <ul className="error-list">
+        {messages.map(([field, message]) => (
+          <li key={field} className="any-text">
+            {field.replace(/^policy\./, '').replaceAll(/[._]/g, ' ')}: {message}
+          </li>
+        ))}
+      </ul>
+    </Callout.Root>
+  );
+}
+
+interface BeginProps {
+  readonly draft: Draft;
+  readonly request: RolloutRequest;
+  /** The dry run of this very form; null if there is none. */
+  readonly forecastId: string | null;
+  readonly check: () => boolean;
+  readonly refuse: (errors: FieldErrors) => void;
+}
+
+function Begin({ draft, request, forecastId, check, refuse }: BeginProps) {
+  const navigate = useNavigate();
+  const begin = async (): Promise<string | FieldErrors> => {
+    if (!check()) return {};
+    try {
+      return await beginRollout(draft, request);
+    } catch (error) {
+      const errors = fieldErrorsOf(error);
+      if (Object.keys(errors).length === 0) throw error;
+      return errors;
+    }
+  };
+  return (
+    <ConfirmButton
+      label="Begin the rollout"
+      variant="solid"
+      run={begin}
+      done={(answer) => {
+        if (typeof answer === 'string') void navigate({ to: '/rollouts/$rolloutId', params: { rolloutId: answer } });
+        else if (Object.keys(answer).length > 0) refuse(answer);
+      }}
+    >
+      <BeginText draft={draft} forecastId={forecastId} />
+    </ConfirmButton>
+  );
+}
+
+/** @returns the identifier of the rollout */
+async function beginRollout(draft: Draft, { body }: RolloutRequest): Promise<string> {
+  if (draft.target === 'existing') return (await createRollout({ client, body: body as CreateRollout })).id;
+  const { rollout } = await createBaseModelVersion({
+    client,
+    path: { model: draft.baseModel },
+    body: body as CreateBaseModelVersion,
+  });
+  if (rollout === null) throw new Error('the service has registered the version without a rollout');
+  return rollout.id;
+}

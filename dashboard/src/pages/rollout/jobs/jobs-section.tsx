@@ -1,0 +1,119 @@
+import { useQuery } from '@tanstack/react-query';
+import { useSearch } from '@tanstack/react-router';
+import { listJobs, type Job, type Rollout } from '@readapt/client';
+import { Flex } from '@radix-ui/themes';
+import { useMemo } from 'react';
+import { client } from '../../../api/client.ts';
+import { useEndless } from '../../../api/use-endless.ts';
+import { useViewer } from '../../../api/viewer.ts';
+import { useChangeOfSearch } from '../../../lib/use-change-of-search.ts';
+import { Empty, Loaded } from '../../../parts/feedback/loaded.tsx';
+import { Section } from '../../../parts/layout/section.tsx';
+import { DataTable } from '../../../parts/table/data-table.tsx';
+import type { RolloutSearch } from '../../../routes/rollout-search.ts';
+import { reportQuery } from '../rollout-queries.ts';
+import { columnsFor } from './columns.tsx';
+import { JobsContext } from './jobs-context.ts';
+import { JobFilters, type TenantChoice } from './job-filters.tsx';
+import { ManyJobs } from './many-jobs.tsx';
+
+/** Every job of the rollout, filtered and sorted by the service, with what can be done to one or many of them. */
+export function JobsSection({ rollout }: { rollout: Rollout }) {
+  const { isOperator, writes } = useViewer();
+  const search = useSearch({ from: '/shell/rollouts/$rolloutId' });
+  const tenants = useTenants(rollout);
+  const { state } = rollout;
+  const context = useMemo(
+    () => ({
+      names: new Map(tenants.map(({ id, name }) => [id, name])),
+      canRetry: state !== 'failed' && state !== 'cancelled',
+      rolloutPaused: state === 'paused',
+    }),
+    [tenants, state],
+  );
+  return (
+    <Section title="Jobs" aside={writes ? <ManyJobs rollout={rollout} search={search} tenants={tenants} /> : undefined}>
+      <Flex direction="column" gap="3">
+        <JobFilters rollout={rollout} search={search} tenants={isOperator ? tenants : []} />
+        <JobsContext value={context}>
+          <JobsTable rollout={rollout} search={search} />
+        </JobsContext>
+      </Flex>
+    </Section>
+  );
+}
+
+/** The tenants with the most jobs in the rollout; the report has their names. */
+function useTenants(rollout: Rollout): readonly TenantChoice[] {
+  const { data } = useQuery(reportQuery(rollout));
+  return useMemo(
+    () => (data?.tenants ?? []).flatMap(({ id, name, jobs }) => (id === null ? [] : [{ id, name: name ?? id, jobs }])),
+    [data],
+  );
+}
+
+interface JobsTableProps {
+  readonly rollout: Rollout;
+  readonly search: RolloutSearch;
+}
+
+function JobsTable({ rollout, search }: JobsTableProps) {
+  const { isOperator, writes } = useViewer();
+  const change = useChangeOfSearch<RolloutSearch>();
+  const { state, kind, tenant, sort } = search;
+  const { query, loadMore, isLoadingMore } = useEndless<Job>({
+    queryKey: ['rollouts', rollout.id, 'jobs', { state, kind, tenant, sort }],
+    every: rollout.finished_at === null ? 2000 : undefined,
+    read: ({ cursor, limit, signal }) =>
+      listJobs({
+        client,
+        query: { rollout_id: rollout.id, tenant_id: tenant, state, kind, sort, cursor, limit },
+        signal,
+      }),
+  });
+  const columns = useMemo(() => columnsFor({ tenants: isOperator, writes }), [isOperator, writes]);
+  return (
+    <Loaded query={query} what="the jobs" height={300}>
+      {(rows) =>
+        rows.length === 0 ? (
+          <NoJobs search={search} />
+        ) : (
+          <DataTable
+            label="Jobs of the rollout"
+            columns={columns}
+            rows={rows}
+            rowId={({ id }) => id}
+            total={totalOf(rollout, search)}
+            sort={sort ?? '-created'}
+            onSort={(next) => change({ sort: next as RolloutSearch['sort'] })}
+            loadMore={loadMore}
+            isLoadingMore={isLoadingMore}
+            height={560}
+          />
+        )
+      }
+    </Loaded>
+  );
+}
+
+function NoJobs({ search: { state, kind, tenant, sort } }: { search: RolloutSearch }) {
+  const filtered = state !== undefined || kind !== undefined || tenant !== undefined;
+  const ended = sort?.endsWith('finished') === true || sort?.endsWith('ttr') === true;
+  if (filtered) return <Empty title="No job meets the filter.">Take a part of the filter away to see more.</Empty>;
+  if (ended) {
+    return (
+      <Empty title="No job has ended yet.">Sorted like this, the list has only jobs that have. Sort by creation.</Empty>
+    );
+  }
+  return <Empty title="No job is planned yet.">Jobs appear once a worker has looked at the new version.</Empty>;
+}
+
+/** How many there are, where the counts of the rollout say it: they do not know tenants, nor what a time leaves out. */
+function totalOf({ jobs, controls }: Rollout, { state, kind, tenant, sort }: RolloutSearch): number | null {
+  if (tenant !== undefined || (sort !== undefined && !sort.endsWith('created'))) return null;
+  const counts = [kind === 'control' ? {} : jobs, kind === 'adaptation' ? {} : controls];
+  const isCounted = (name: string) => state === undefined || state.some((each) => each === name);
+  return counts
+    .flatMap((each) => Object.entries(each))
+    .reduce((sum, [name, number]) => sum + (isCounted(name) ? number : 0), 0);
+}
