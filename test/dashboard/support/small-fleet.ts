@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { inject } from 'vitest';
-import { createApiClient } from '../../../cli/demo/api-client.ts';
 import { familyPath } from '../../../cli/demo/fleet.ts';
 import {
   createAdapter,
@@ -8,6 +7,7 @@ import {
   createBaseModel,
   createBaseModelVersion,
   createClient,
+  createDataset,
   createTenant,
   listBaseModels,
 } from '../../../openapi/clients/typescript/src/index.ts';
@@ -50,11 +50,9 @@ export async function createSmallFleet(name: string, adapters: readonly SmallAda
     client,
     body: { name: 'suite', tenant_id: tenant.id, scopes: ['tenant:admin', 'tenant:write', 'tenant:read'] },
   });
-  const { id: datasetId } = await createApiClient(inject('demo').url, key!).upload<{ id: string }>(
-    '/v1/datasets?name=plurals',
-    await fewRows(),
-    'application/x-ndjson',
-  );
+  const owner = createClient({ baseUrl: inject('demo').url, apiKey: key! });
+  const rows = new Blob([await fewRows()]);
+  const { id: datasetId } = await createDataset({ client: owner, query: { name: 'plurals' }, body: rows });
   for (const { name: adapter, target, labels } of adapters) {
     await createAdapter({
       client,
@@ -78,7 +76,7 @@ export function operatorClient() {
   return createClient({ baseUrl: url, apiKey: operatorKey });
 }
 
-async function fewRows(): Promise<Buffer> {
+async function fewRows(): Promise<string> {
   const parts = await Promise.all(
     (['training', 'search', 'gate'] as const).map(async (split) => {
       const text = await readFile(familyPath('data', 'plural', FILES[split]), 'utf8');
@@ -86,5 +84,5 @@ async function fewRows(): Promise<Buffer> {
       return rows.map((row) => JSON.stringify({ ...(JSON.parse(row) as object), split }));
     }),
   );
-  return Buffer.from(`${parts.flat().join('\n')}\n`);
+  return `${parts.flat().join('\n')}\n`;
 }

@@ -6,13 +6,6 @@ import type { Column } from '../../parts/table/use-server-table.ts';
 import { StateBadge } from '../../parts/values/state-badge.tsx';
 import { Time } from '../../parts/values/time.tsx';
 
-interface Shown {
-  /** The names of tenants by their identifiers; null where all jobs belong to one. */
-  readonly tenants: ReadonlyMap<string, string> | null;
-  /** Whether the list is that of one rollout: only then does the service sort by the end and by the time to readiness. */
-  readonly hasRollout: boolean;
-}
-
 const ADAPTER: Column<Job> = {
   id: 'adapter',
   header: 'Adapter',
@@ -39,8 +32,11 @@ const FIGURES: readonly Column<Job>[] = [
   },
 ];
 
-/** The columns of a list of jobs. */
-export function columnsOf({ tenants, hasRollout }: Shown): readonly Column<Job>[] {
+/**
+ * The columns of a list of jobs.
+ * @param tenants the names of tenants by their identifiers; null where all jobs belong to one
+ */
+export function columnsOf(tenants: ReadonlyMap<string, string> | null): readonly Column<Job>[] {
   const tenant: Column<Job>[] =
     tenants === null
       ? []
@@ -56,7 +52,7 @@ export function columnsOf({ tenants, hasRollout }: Shown): readonly Column<Job>[
       width: 150,
       align: 'end',
       cell: ({ ttr_ms: ttr }) => duration(ttr),
-      ...(hasRollout && { sort: 'ttr' }),
+      sort: 'ttr',
     },
     { id: 'created', header: 'Created', width: 150, sort: 'created', cell: (job) => <Time value={job.created_at} /> },
     {
@@ -64,7 +60,7 @@ export function columnsOf({ tenants, hasRollout }: Shown): readonly Column<Job>[
       header: 'Ended',
       width: 150,
       cell: ({ finished_at: finished }) => <Time value={finished} />,
-      ...(hasRollout && { sort: 'finished' }),
+      sort: 'finished',
     },
   ];
 }

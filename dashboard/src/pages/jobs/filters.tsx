@@ -37,7 +37,7 @@ export function Filters({ search }: { search: JobsSearch }) {
         any="All rollouts"
         options={rollouts}
         value={search.rollout}
-        choose={(rollout) => change({ rollout, sort: rollout === undefined ? undefined : search.sort })}
+        choose={(rollout) => change({ rollout })}
       />
       {tenants !== null && (
         <Choice

@@ -48,8 +48,7 @@ interface JobsProps {
 function Jobs({ rows, search, jobs }: JobsProps) {
   const navigate = useNavigate();
   const tenants = useTenantNames();
-  const hasRollout = search.rollout !== undefined;
-  const columns = useMemo(() => columnsOf({ tenants, hasRollout }), [tenants, hasRollout]);
+  const columns = useMemo(() => columnsOf(tenants), [tenants]);
   const sort = useCallback(
     (next: string) =>
       void navigate({ to: '.', search: (before) => ({ ...before, sort: next as JobsSearch['sort'] }), replace: true }),
@@ -78,16 +77,14 @@ function NoJobs({ search }: { search: JobsSearch }) {
   );
 }
 
-/** The service sorts by the end and by the time to readiness within a rollout only. */
 function queryOf({ state, kind, tenant, rollout, adapter, sort }: JobsSearch) {
-  const sortable = rollout !== undefined || sort === 'created' || sort === '-created';
   return {
     state,
     kind,
     tenant_id: tenant,
     rollout_id: rollout,
     adapter_id: adapter,
-    sort: sortable ? sort : undefined,
+    sort,
   };
 }
 
