@@ -4,6 +4,7 @@ import type { Rollout } from '@readapt/client';
 import { percent } from '../../lib/format.ts';
 import { ADVICE } from '../../lib/advice.ts';
 import { Section } from '../../parts/layout/section.tsx';
+import { BaseVersionLink } from '../../parts/values/base-version-link.tsx';
 import { StateBadge } from '../../parts/values/state-badge.tsx';
 
 /** What changed in the base model from each version that adapters come from, and what is likely to work for them. */
@@ -33,11 +34,8 @@ function Evolution({ evolution }: { evolution: Rollout['evolutions'][number] }) 
     <Flex direction="column" gap="2">
       <Flex gap="3" align="center" wrap="wrap">
         <Text as="p" size="2">
-          From{' '}
-          <Link to="/base-model-versions/$versionId" params={{ versionId: oldId }} className="plain-link">
-            the version that adapters come from
-          </Link>
-          : {drift === null ? 'the change is not measured yet' : `the weights moved by ${percent(drift)} of their size`}
+          From <BaseVersionLink id={oldId} />:{' '}
+          {drift === null ? 'the change is not measured yet' : `the weights moved by ${percent(drift)} of their size`}
         </Text>
         {state !== 'ready' && <StateBadge state={state} size="1" />}
       </Flex>
