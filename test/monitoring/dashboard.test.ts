@@ -2,7 +2,11 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createBaseModelVersion, createWebhookEndpoint, getRollout } from '../../openapi/clients/typescript/src/index.ts';
+import {
+  createBaseModelVersion,
+  createWebhookEndpoint,
+  getRollout,
+} from '../../openapi/clients/typescript/src/index.ts';
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { registerFleet } from '../../cli/demo/register-fleet.ts';
 import { eventually } from '../integration/queue/test-queue.ts';

@@ -107,7 +107,7 @@ export async function planInPages(
   if (threshold !== null && !(await planAll('control', readControls(rollout.id, { seed, threshold })))) return null;
   const ended = await withTransaction(db, (tx) => endPlanning(tx, rollout.id));
   if (ended === null) return null;
-  await onPlanned(ended.entries, []);
+  if (ended.entries.length > 0) await onPlanned(ended.entries, []);
   return ended.jobs;
 }
 

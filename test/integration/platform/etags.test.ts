@@ -76,7 +76,7 @@ const CHANGES: [what: string, seenIn: Read[], change: () => Promise<unknown>][] 
     'a publication',
     ['rollout', 'rollouts', ...OF_JOB],
     () => {
-      const candidate = { strategy: 'copy', fusionAlpha: null, fusionBeta: null, value: 0.9, certificate: null };
+      const candidate = { strategy: 'reuse', fusionAlpha: null, fusionBeta: null, value: 0.9, certificate: null };
       return lifecycle().publish(lease, candidate, async (tx) => {
         const job = await tx.job.findUniqueOrThrow({ where: { id: jobIds[0]! }, include: { sourceVersion: true } });
         const { rank, loraAlpha, artifactDigest, tenantId, adapterId } = job.sourceVersion!;
