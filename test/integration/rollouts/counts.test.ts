@@ -72,7 +72,7 @@ async function expectCounted(rolloutId: string): Promise<void> {
   );
 }
 
-const candidate = { strategy: 'copy', fusionAlpha: null, fusionBeta: null, value: 0.9, certificate: null };
+const candidate = { strategy: 'reuse', fusionAlpha: null, fusionBeta: null, value: 0.9, certificate: null };
 const noProgress = {
   step: 1,
   totalSteps: 2,

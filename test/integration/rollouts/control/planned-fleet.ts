@@ -51,7 +51,7 @@ export function plannedFleetsOf(world: ControlledFleets) {
     });
     const { artifactDigest, rank, loraAlpha } = like;
     const row = { id: newId('adapterVersion'), tenantId, adapterId, baseModelVersionId: fleet.newVersionId, jobId };
-    const candidate = { strategy: 'search', fusionAlpha: null, fusionBeta: null, value: 1, certificate: null };
+    const candidate = { strategy: 'relora', fusionAlpha: null, fusionBeta: null, value: 1, certificate: null };
     return createJobLifecycle({ db: world.db }).publish(lease, candidate, async (tx) => {
       await insertAdapterVersion(tx, { ...row, origin: 'adapted', parentVersionId, artifactDigest, rank, loraAlpha });
       return row.id;
