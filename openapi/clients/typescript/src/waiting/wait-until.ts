@@ -33,8 +33,8 @@ const STREAMED_POLL_MS = 60_000;
 
 /**
  * Asks for a resource until it is over. Its `ETag` makes that cheap while nothing changes; a stream of its events, if one can be had,
- * makes the next request come at once after a change and, if it tells of all changes, seldom without one. Once the resource has been seen, a service that cannot be
- * reached does not end the waiting.
+ * makes the next request come at once after a change and, if it tells of all changes, seldom without one. Once the resource has been
+ * seen, a service that cannot be reached does not end the waiting.
  *
  * @throws WaitTimeoutError; ProblemError; the reason of the signal
  */
@@ -113,8 +113,9 @@ function silentBell(signal: AbortSignal): Bell {
 }
 
 /**
- * Rings when the resource has an event, and when a stream of events was opened, before which something may have happened. A tenant gets no
- * events of a rollout itself: until there is one, it rings for those of its jobs as well, and does not trust the stream to tell of the end.
+ * Rings when the resource has an event, and when a stream of events was opened, before which something may have happened. A tenant
+ * gets no events of a rollout itself, only of its own jobs: it rings for those until the rollout has one, and does not trust the
+ * stream to tell of the end.
  */
 function eventBell(
   client: ReadaptClient,
