@@ -1,6 +1,7 @@
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from 'bullmq';
 import { Value } from 'typebox/value';
 import type { Logger } from '../lib/logger.ts';
+import { startDeadline } from '../lib/timeout.ts';
 import type { QueueBackend, QueueWorker } from './backend.ts';
 import { CATALOG, isJobName, JOB_NAMES, QUEUES, type JobName, type JobPayload, type QueueName } from './catalog.ts';
 import { createQuarantine, type Quarantine, type QuarantineOptions } from './quarantine.ts';
@@ -249,8 +250,9 @@ async function runJob(shared: Shared, job: Job, token?: string): Promise<void> {
   if (!Value.Check(payload, job.data)) {
     throw new UnrecoverableError(`queue job ${name} ${job.id ?? ''} has a payload that does not match its schema`);
   }
+  const deadline = startDeadline(timeoutMs);
   const context: HandlerContext = {
-    signal: AbortSignal.any([shared.stopping, shared.clock.signal, AbortSignal.timeout(timeoutMs)]),
+    signal: AbortSignal.any([shared.stopping, shared.clock.signal, deadline.signal]),
     lastAttempt: job.attemptsMade + 1 >= (job.opts.attempts ?? attempts),
     logger,
   };
@@ -264,6 +266,8 @@ async function runJob(shared: Shared, job: Job, token?: string): Promise<void> {
   } catch (error) {
     ended(error instanceof TryLaterError ? 'put_off' : error instanceof WorkerFaultError ? 'fault' : 'failed');
     await translate(error, { shared, job, token, logger });
+  } finally {
+    deadline.clear();
   }
 }
 

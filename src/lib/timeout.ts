@@ -12,3 +12,20 @@ export async function withTimeout<T>(work: Promise<T>, timeoutMs: number, what: 
     clearTimeout(timer);
   }
 }
+
+export interface Deadline {
+  /** Aborts with a `TimeoutError` when the time is up. */
+  readonly signal: AbortSignal;
+  clear(): void;
+}
+
+/**
+ * Starts the time of some work. In contrast to `AbortSignal.timeout`, whose signal Node 20 forgets where only an `AbortSignal.any` refers
+ * to it, it comes until it is cleared. It does not keep the process alive.
+ */
+export function startDeadline(timeoutMs: number): Deadline {
+  const controller = new AbortController();
+  const end = (): void => controller.abort(new DOMException(`it took longer than ${timeoutMs} ms`, 'TimeoutError'));
+  const timer = setTimeout(end, timeoutMs).unref();
+  return { signal: controller.signal, clear: () => clearTimeout(timer) };
+}

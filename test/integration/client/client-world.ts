@@ -31,9 +31,9 @@ export async function createClientWorld(given?: TestApp): Promise<ClientWorld> {
     client,
     recorded: () => {
       const sent: Request[] = [];
-      const recording: typeof fetch = (request) => {
+      const recording: typeof fetch = (request, init) => {
         sent.push(request as Request);
-        return fetch(request);
+        return fetch(request, init);
       };
       return { client: client(app.operatorKey, { fetch: recording }), sent };
     },

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import {
   cancelJob,
   cancelRollout,
+  createApiKey,
   createTenant,
   followEvents,
   isProblem,
@@ -73,12 +74,20 @@ test.each(['stream', 'poll'] as const)('waits for a rollout by %s until it is co
   expect(sent.some(isStream)).toBe(transport === 'stream');
 });
 
+test("waits for a rollout with a tenant's key, which gets no events of the rollout itself", async () => {
+  const body = { name: 'waits', tenant_id: fleet.tenants[0]!, scopes: ['tenant:read' as const] };
+  const { key } = await createApiKey({ client: world.client(), body });
+  const [waiting] = await begun(world.client(key!));
+  await cancelJobs(world.client());
+  expect(await waiting).toMatchObject({ id: rolloutId, state: 'completed' });
+});
+
 test('polls with the ETag where no stream can be had', async () => {
   const statuses: number[] = [];
   const client = world.client(undefined, {
-    fetch: async (request) => {
+    fetch: async (request, init) => {
       if (isStream(request as Request)) return new Response(null, { status: 503, headers: { 'retry-after': '60' } });
-      const answer = await fetch(request);
+      const answer = await fetch(request, init);
       statuses.push(answer.status);
       return answer;
     },

@@ -1,3 +1,6 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
   combineHandlers,
@@ -12,9 +15,13 @@ import {
   type JobEntry,
   type RecoverySource,
 } from '../../../src/jobs/index.ts';
+import { CATALOG } from '../../../src/jobs/catalog.ts';
 import { withTransaction } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { createTestQueue, eventually, logger, queueKind, type TestQueue } from './test-queue.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 let queue: TestQueue;
 let consumer: Consumer | null = null;
@@ -315,6 +322,25 @@ describe(`queue on ${queueKind}`, () => {
     expect(await queue.producer.count('adaptations')).toBe(1);
     const again = await consume();
     await eventually('it runs again', async () => again.length === 1);
+  });
+
+  test('tells a job that its time is up, also after a garbage collection', async () => {
+    const { timeoutMs } = CATALOG['adaptation.run'];
+    Object.assign(CATALOG['adaptation.run'], { timeoutMs: 500 });
+    let reason: unknown;
+    await queue.producer.enqueue([entry()]);
+    await consume(async (_id, { signal }) => {
+      signal.addEventListener('abort', () => (reason = signal.reason));
+      for (let turn = 0; turn < 10; turn++) {
+        await nextTurn();
+        collectGarbage();
+      }
+      await eventually('its time is up', async () => signal.aborted, 5000);
+    });
+    await eventually('it was told', async () => reason !== undefined).finally(() =>
+      Object.assign(CATALOG['adaptation.run'], { timeoutMs }),
+    );
+    expect(reason).toMatchObject({ name: 'TimeoutError' });
   });
 
   test('enqueues 1,000 jobs in bulk and runs each once', async () => {

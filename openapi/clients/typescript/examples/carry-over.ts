@@ -59,7 +59,6 @@ const rollout = await waitForRollout({
   client: tenant,
   id: registered.rollout.id,
   timeoutMs: 600_000,
-  transport: 'poll',
 });
 console.log(`rollout ${rollout.id} ${rollout.state}`);
 

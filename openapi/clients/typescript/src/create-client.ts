@@ -12,7 +12,7 @@ export interface ClientSettings {
   readonly apiKey: string | (() => string | Promise<string>);
   /** How requests are repeated; what is left out has the value of {@link DEFAULT_RETRIES}. */
   readonly retries?: Partial<RetryOptions>;
-  /** Sends a request once; the global `fetch` by default. */
+  /** Sends a request once, which the signal of its second argument ends; the global `fetch` by default. */
   readonly fetch?: typeof fetch;
 }
 

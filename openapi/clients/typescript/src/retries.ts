@@ -1,5 +1,6 @@
 import { backoffMs, retryAfterMs, sleep, type Backoff } from './delays.ts';
 import { ConnectionError } from './errors.ts';
+import { fetchWhole } from './signals.ts';
 
 export interface RetryOptions extends Backoff {
   /** After this time no further attempt is begun, in milliseconds. 0 switches retries off. */
@@ -27,13 +28,14 @@ export function retryingFetch(
   copyFor = (request: Request): Request => request.clone(),
 ): typeof fetch {
   return async (input, init) => {
-    const request = new Request(input, init);
+    // A copy would be ended with what it was made from only while that is held.
+    const request = input instanceof Request && init === undefined ? input : new Request(input, init);
     if (request.method === 'POST' && !request.headers.has('idempotency-key')) {
       request.headers.set('idempotency-key', randomKey());
     }
     const started = Date.now();
     for (let attempts = 1; ; attempts++) {
-      const outcome = await attempt(() => fetchOnce(copyFor(request)), request.signal);
+      const outcome = await attempt(() => fetchWhole(fetchOnce, request, copyFor(request)), request.signal);
       if ('response' in outcome && !(await isTransient(outcome.response))) return outcome.response;
       const delayMs = delayAfter(outcome, options, attempts);
       if (Date.now() + delayMs - started >= options.maxElapsedMs) {

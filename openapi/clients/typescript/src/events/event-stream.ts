@@ -1,5 +1,6 @@
 import { SECURITY, type ReadaptClient } from '../create-client.ts';
 import type { Event } from '../generated/types.gen.ts';
+import { anySignal, fetchWhole } from '../signals.ts';
 import { readBlocks } from './server-sent-events.ts';
 
 /** Whose events a stream has; those of everything that the key may see if nothing is named. */
@@ -39,7 +40,7 @@ export async function* readStream(options: StreamOptions): AsyncGenerator<Stream
   const giveUp = (): void => silence.abort(new TypeError(`nothing came for ${SILENCE_MS / 1000} seconds`));
   let timer = setTimeout(giveUp, SILENCE_MS);
   try {
-    const body = await open(options, AbortSignal.any([options.signal, silence.signal]));
+    const body = await open(options, anySignal([options.signal, silence.signal]));
     for await (const { id, data } of readBlocks(body)) {
       clearTimeout(timer);
       timer = setTimeout(giveUp, SILENCE_MS);
@@ -58,7 +59,7 @@ async function open(options: StreamOptions, signal: AbortSignal): Promise<Readab
     headers: { accept: 'text/event-stream', ...(lastId === null ? {} : { 'last-event-id': lastId }) },
     security: SECURITY,
     parseAs: 'stream',
-    fetch: client.fetchOnce,
+    fetch: (request) => fetchWhole(client.fetchOnce, request as Request),
     throwOnError: true,
     signal,
   });

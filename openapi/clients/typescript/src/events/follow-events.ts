@@ -2,6 +2,7 @@ import type { ReadaptClient } from '../create-client.ts';
 import { backoffMs, sleep } from '../delays.ts';
 import { ProblemError } from '../errors.ts';
 import type { Event } from '../generated/types.gen.ts';
+import { anySignal } from '../signals.ts';
 import { readStream, type EventSource } from './event-stream.ts';
 
 export interface FollowEventsOptions extends EventSource {
@@ -28,7 +29,7 @@ const TRANSIENT_STATUSES = new Set([408, 429, 500, 502, 503, 504]);
 export async function* followEvents(options: FollowEventsOptions): AsyncGenerator<Event, void> {
   const { onConnection, ...stream } = options;
   const left = new AbortController();
-  const signal = options.signal === undefined ? left.signal : AbortSignal.any([options.signal, left.signal]);
+  const signal = options.signal === undefined ? left.signal : anySignal([options.signal, left.signal]);
   let lastId: string | null = null;
   let failures = 0;
   try {

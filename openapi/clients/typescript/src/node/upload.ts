@@ -8,6 +8,7 @@ import { ReadaptError } from '../errors.ts';
 import { createDataset, uploadAdapterVersion } from '../generated/sdk.gen.ts';
 import type { AdapterVersion, CreatedDataset } from '../generated/types.gen.ts';
 import { retryingFetch } from '../retries.ts';
+import { anySignal } from '../signals.ts';
 
 /** The files of a PEFT folder that the service takes; the first two have to be there. */
 const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors', 'README.md', 'readapt.json'];
@@ -79,7 +80,7 @@ function streamed(client: ReadaptClient, open: () => Readable, signal: AbortSign
     // Each attempt has a body of its own in place of this one.
     body: new Blob([]),
     fetch: retryingFetch(client.fetchOnce, client.retries, withBody),
-    signal: AbortSignal.any([unreadable.signal, ...(signal === undefined ? [] : [signal])]),
+    signal: anySignal([unreadable.signal, ...(signal === undefined ? [] : [signal])]),
   };
 }
 

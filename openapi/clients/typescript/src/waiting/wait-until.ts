@@ -4,6 +4,7 @@ import { ConnectionError, ProblemError, UnexpectedAnswerError } from '../errors.
 import type { EventSource } from '../events/event-stream.ts';
 import { followEvents } from '../events/follow-events.ts';
 import { isTransientStatus } from '../retries.ts';
+import { anySignal } from '../signals.ts';
 import { WaitTimeoutError } from './errors.ts';
 
 export interface WaitOptions<Resource> {
@@ -26,14 +27,14 @@ interface Target<Resource> {
   readonly isOver: (resource: Resource) => boolean;
 }
 
-/** How long to wait between two requests: at first, while nothing changes, and while a stream of events would tell of changes. */
+/** How long to wait between two requests: at first, while nothing changes, and while a stream of events would tell of all changes. */
 const POLLS = { firstDelayMs: 1000, maxDelayMs: 15_000 };
 const STREAMED_POLL_MS = 60_000;
 
 /**
  * Asks for a resource until it is over. Its `ETag` makes that cheap while nothing changes; a stream of its events, if one can be had,
- * makes the next request come at once after a change and seldom without one. Once the resource has been seen, a service that cannot be
- * reached does not end the waiting.
+ * makes the next request come at once after a change and, if it tells of all changes, seldom without one. Once the resource has been
+ * seen, a service that cannot be reached does not end the waiting.
  *
  * @throws WaitTimeoutError; ProblemError; the reason of the signal
  */
@@ -45,7 +46,7 @@ export async function waitUntil<Resource extends { id: string; state: string }>(
   const ended = new AbortController();
   const timedOut = new AbortController();
   const timer = timeoutMs === undefined ? undefined : setTimeout(() => timedOut.abort(), timeoutMs);
-  const signal = AbortSignal.any([ended.signal, timedOut.signal, ...(options.signal ? [options.signal] : [])]);
+  const signal = anySignal([ended.signal, timedOut.signal, ...(options.signal ? [options.signal] : [])]);
   const read = conditionalReader<Resource>(options.client, target, signal);
   let last: Resource | null = null;
   try {
@@ -111,13 +112,18 @@ function silentBell(signal: AbortSignal): Bell {
   return { next: (unchanged) => sleep(backoffMs(POLLS, unchanged), signal) };
 }
 
-/** Rings when the resource has an event, and when a stream of events was opened, before which something may have happened. */
+/**
+ * Rings when the resource has an event, and when a stream of events was opened, before which something may have happened. A tenant
+ * gets no events of a rollout itself, only of its own jobs: it rings for those until the rollout has one, and does not trust the
+ * stream to tell of the end.
+ */
 function eventBell(
   client: ReadaptClient,
   { id, events }: Pick<Target<unknown>, 'id' | 'events'>,
   signal: AbortSignal,
 ): Bell {
   let isOpen = false;
+  let tellsAll = events.rolloutId === undefined;
   let hasRung = false;
   let wake = (): void => undefined;
   const ring = (): void => {
@@ -130,7 +136,9 @@ function eventBell(
   };
   const follow = async (): Promise<void> => {
     for await (const event of followEvents({ client, ...events, signal, onConnection })) {
-      if (event.subject_id === id) ring();
+      const isOwn = event.subject_id === id;
+      if (isOwn || !tellsAll) ring();
+      tellsAll ||= isOwn;
     }
   };
   // What the service refuses the stream for, the next reading meets as well, or it is no reason to stop polling.
@@ -140,8 +148,8 @@ function eventBell(
       const pause = new AbortController();
       wake = () => pause.abort();
       if (!hasRung) {
-        const delayMs = isOpen ? STREAMED_POLL_MS : backoffMs(POLLS, unchanged);
-        await sleep(delayMs, AbortSignal.any([signal, pause.signal])).catch(() => signal.throwIfAborted());
+        const delayMs = isOpen && tellsAll ? STREAMED_POLL_MS : backoffMs(POLLS, unchanged);
+        await sleep(delayMs, anySignal([signal, pause.signal])).catch(() => signal.throwIfAborted());
       }
       hasRung = false;
     },

@@ -1,0 +1,109 @@
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import {
+  createClient,
+  downloadAdapterVersion,
+  followEvents,
+  getJob,
+  waitForJob,
+  WaitTimeoutError,
+  type ReadaptClient,
+} from '../../../openapi/clients/typescript/src/index.ts';
+import { uploadDataset } from '../../../openapi/clients/typescript/src/node/index.ts';
+
+// In Node 20 the signal of a request, and the deadlines that a signal is made of, can be collected while the request goes on.
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+/** A request that its signal does not end goes on for ever. */
+const LIMIT_MS = 10_000;
+let server: Server;
+let client: ReadaptClient;
+/** Resolves when the service has a request, which it leaves unanswered, or whose answer it leaves without an end. */
+let asked: Promise<[IncomingMessage, ServerResponse]>;
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    if (!/download|stream/.test(request.url!)) return;
+    response.writeHead(200, { 'content-type': 'application/octet-stream' });
+    response.write('id: 5-0\n\n');
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  client = createClient({ baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, apiKey: 'rdp_test' });
+});
+beforeEach(() => {
+  asked = once(server, 'request') as typeof asked;
+});
+afterEach(() => server.closeAllConnections());
+afterAll(() => server.close());
+
+/** Waits until the service has the request and everything is collected that nothing holds. */
+async function underWay(): Promise<{ closed: Promise<unknown> }> {
+  const [request] = await asked;
+  const closed = once(request.socket, 'close');
+  for (let turn = 0; turn < 10; turn++) {
+    collectGarbage();
+    await nextTurn();
+  }
+  return { closed };
+}
+
+const failure = (work: Promise<unknown>): Promise<unknown> => work.then(() => 'it went well').catch((error) => error);
+
+test('a signal ends a stream of events and its connection', { timeout: LIMIT_MS }, async () => {
+  const stop = new AbortController();
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  const next = failure(followEvents({ client, signal: stop.signal, onConnection: open }).next());
+  await opened;
+  const { closed } = await underWay();
+  stop.abort('enough');
+  expect(await next).toBe('enough');
+  await closed;
+});
+
+test('a signal ends a request that is not answered', { timeout: LIMIT_MS }, async () => {
+  const stop = new AbortController();
+  const job = failure(getJob({ client, path: { id: 'job_1' }, signal: stop.signal }));
+  const { closed } = await underWay();
+  stop.abort('enough');
+  expect(await job).toBe('enough');
+  await closed;
+});
+
+test('a signal ends a download', { timeout: LIMIT_MS }, async () => {
+  const stop = new AbortController();
+  const path = { id: 'adp_1', version_id: 'adv_1' };
+  const body = (await downloadAdapterVersion({ client, path, parseAs: 'stream', signal: stop.signal })) as unknown;
+  const read = failure(new Response(body as ReadableStream).text());
+  const { closed } = await underWay();
+  stop.abort('enough');
+  expect(await read).toBe('enough');
+  await closed;
+});
+
+test('a deadline that nothing else holds ends an upload', { timeout: LIMIT_MS }, async () => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-upload-'));
+  const file = path.join(folder, 'rows.jsonl');
+  await writeFile(file, '{"prompt":"a","completion":"b"}\n');
+  const upload = failure(uploadDataset({ client, name: 'rows', file, signal: AbortSignal.timeout(1000) }));
+  const { closed } = await underWay();
+  expect(await upload).toMatchObject({ name: 'TimeoutError' });
+  await closed;
+  await rm(folder, { recursive: true });
+});
+
+test('the time of a wait ends while the service does not answer', { timeout: LIMIT_MS }, async () => {
+  const waiting = failure(waitForJob({ client, id: 'job_1', timeoutMs: 1000, transport: 'poll' }));
+  const { closed } = await underWay();
+  expect(await waiting).toBeInstanceOf(WaitTimeoutError);
+  await closed;
+});
