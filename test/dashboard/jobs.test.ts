@@ -10,7 +10,7 @@ testEveryLook(open, {
   name: 'the list of jobs',
   path: () => path,
   key: () => demo.readerKey,
-  shown: (page) => page.getByRole('link', { name: 'news-topics' }).waitFor(),
+  shown: (page) => page.getByRole('link', { name: 'news-topics', exact: true }).waitFor(),
 });
 
 test('jobs are filtered and sorted by the service, and the address says how', async () => {
@@ -33,7 +33,7 @@ test('jobs are filtered and sorted by the service, and the address says how', as
 
 test('a tenant sees its own jobs, and no tenants', async () => {
   const page = await open(path, { key: demo.tenantKeys.acme });
-  await page.getByRole('link', { name: 'news-topics' }).waitFor();
+  await page.getByRole('link', { name: 'news-topics', exact: true }).waitFor();
   expect(await page.getByRole('link', { name: 'feed-topics' }).count()).toBe(0);
   expect(await page.getByRole('combobox', { name: 'Tenant' }).count()).toBe(0);
 });
