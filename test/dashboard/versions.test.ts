@@ -1,7 +1,9 @@
 import { expect, inject, test } from 'vitest';
+import { listBaseModelVersions } from '../../openapi/clients/typescript/src/index.ts';
 import { useBrowser } from './support/browser.ts';
 import { testEveryLook } from './support/every-look.ts';
 import { keepPicture } from './support/pictures.ts';
+import { createSmallFleet, operatorClient } from './support/small-fleet.ts';
 
 const demo = inject('demo');
 const open = useBrowser();
@@ -46,7 +48,9 @@ test('the first version is compared with nothing, and says whom its retirement w
 });
 
 test('an operator says when a version retires, and that it is not decided', async () => {
-  const page = await open(`/base-model-versions/${demo.versionIds.first}`, { key: demo.operatorKey });
+  const { baseModel: model } = await createSmallFleet('retiring', []);
+  const [version] = (await listBaseModelVersions({ client: operatorClient(), path: { model } })).data;
+  const page = await open(`/base-model-versions/${version!.id}`, { key: demo.operatorKey });
   const decide = async (day: string) => {
     await page.getByRole('button', { name: 'Say when it retires' }).click();
     const dialog = page.getByRole('alertdialog');
