@@ -2,6 +2,7 @@ import { Text } from '@radix-ui/themes';
 import type { Evolution, EvolutionDifference, EvolutionPart } from '@readapt/client';
 import { counted, percent } from '../../lib/format.ts';
 import { Section } from '../../parts/layout/section.tsx';
+import { PlainTable } from '../../parts/table/plain-table.tsx';
 import { Facts } from '../../parts/values/facts.tsx';
 
 /** What besides the modules of adapters has changed. */
@@ -38,49 +39,28 @@ export function Differences({ evolution }: { evolution: Evolution }) {
 
 function Parts({ parts }: { parts: readonly EvolutionPart[] }) {
   return (
-    <div className="scrolls" tabIndex={0} role="region" aria-label="What no adapter changes">
-      <table className="plain-table">
-        <thead>
-          <tr>
-            <th scope="col">Part</th>
-            <th scope="col">Drift</th>
-          </tr>
-        </thead>
-        <tbody>
-          {parts.map(({ name, drift }) => (
-            <tr key={name}>
-              <td className="any-text">{name}</td>
-              <td className="end">{percent(drift)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <PlainTable label="What no adapter changes" columns={['Part', 'Drift']}>
+      {parts.map(({ name, drift }) => (
+        <tr key={name}>
+          <td className="any-text">{name}</td>
+          <td className="end">{percent(drift)}</td>
+        </tr>
+      ))}
+    </PlainTable>
   );
 }
 
 function Fields({ of, label }: { of: readonly EvolutionDifference[]; label: string }) {
   return (
-    <div className="scrolls" tabIndex={0} role="region" aria-label={label}>
-      <table className="plain-table">
-        <thead>
-          <tr>
-            <th scope="col">Setting</th>
-            <th scope="col">Old</th>
-            <th scope="col">New</th>
-          </tr>
-        </thead>
-        <tbody>
-          {of.map((each) => (
-            <tr key={each.field}>
-              <td className="any-text">{each.field}</td>
-              <td className="any-text">{each.old}</td>
-              <td className="any-text">{each.new}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <PlainTable label={label} columns={['Setting', 'Old', 'New']}>
+      {of.map((each) => (
+        <tr key={each.field}>
+          <td className="any-text">{each.field}</td>
+          <td className="any-text">{each.old}</td>
+          <td className="any-text">{each.new}</td>
+        </tr>
+      ))}
+    </PlainTable>
   );
 }
 

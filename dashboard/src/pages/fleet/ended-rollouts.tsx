@@ -4,6 +4,7 @@ import type { Rollout } from '@readapt/client';
 import { count, duration, UNKNOWN } from '../../lib/format.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { Section } from '../../parts/layout/section.tsx';
+import { PlainTable } from '../../parts/table/plain-table.tsx';
 import { StateBadge } from '../../parts/values/state-badge.tsx';
 import { Time } from '../../parts/values/time.tsx';
 import { endedQuery } from './fleet-queries.ts';
@@ -24,24 +25,11 @@ export function EndedRollouts() {
 
 function Ended({ rollouts }: { rollouts: readonly Rollout[] }) {
   return (
-    <div className="scrolls" tabIndex={0} role="region" aria-label="Last rollouts">
-      <table className="plain-table">
-        <thead>
-          <tr>
-            {COLUMNS.map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {rollouts.map((rollout) => (
-            <EndedRollout key={rollout.id} rollout={rollout} />
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <PlainTable label="Last rollouts" columns={COLUMNS}>
+      {rollouts.map((rollout) => (
+        <EndedRollout key={rollout.id} rollout={rollout} />
+      ))}
+    </PlainTable>
   );
 }
 

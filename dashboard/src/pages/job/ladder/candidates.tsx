@@ -1,4 +1,5 @@
 import { count, decimal, duration, percent, UNKNOWN } from '../../../lib/format.ts';
+import { PlainTable } from '../../../parts/table/plain-table.tsx';
 import { StateBadge } from '../../../parts/values/state-badge.tsx';
 import type { Candidate } from '../job-record.ts';
 import { metricValue } from '../../../lib/metric-words.ts';
@@ -24,24 +25,11 @@ export function Candidates({ candidates, leftOut }: { candidates: readonly Candi
     <details className="figures-of-chart">
       <summary>All judged candidates ({count(candidates.length + leftOut)})</summary>
       {leftOut > 0 && <p>The first and the last are listed; {count(leftOut)} between them are left out.</p>}
-      <div className="scrolls" tabIndex={0} role="region" aria-label="All judged candidates">
-        <table className="plain-table">
-          <thead>
-            <tr>
-              {COLUMNS.map((name) => (
-                <th key={name} scope="col">
-                  {name}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {candidates.map((candidate) => (
-              <CandidateRow key={candidate.id} candidate={candidate} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <PlainTable label="All judged candidates" columns={COLUMNS}>
+        {candidates.map((candidate) => (
+          <CandidateRow key={candidate.id} candidate={candidate} />
+        ))}
+      </PlainTable>
     </details>
   );
 }
