@@ -96,7 +96,9 @@ public final class CarryOver {
     var seconds = job.getTtrMs() / 1000;
     System.out.printf("%s %s by %s after %.1f s%n", job.getAdapterName(), job.getState(), job.getWonStrategy(), seconds);
     var version = adapters.getAdapterVersion(job.getAdapterId(), job.getPublishedVersionId(), null);
-    var download = adapters.downloadAdapterVersion(job.getAdapterId(), version.getId(), null).toPath();
+    var request = AdaptersApi.APIDownloadAdapterVersionRequest.newBuilder();
+    var wanted = request.id(job.getAdapterId()).versionId(version.getId()).build();
+    var download = adapters.downloadAdapterVersion(wanted).toPath();
     var file = Path.of(NAME + "-" + job.getAdapterName() + "-" + version.getNumber() + ".tar");
     Files.move(download, file);
     Archives.verify(file, version.getDigest());
