@@ -8,19 +8,33 @@ import { until, type FaultStack } from './stack.ts';
 export async function postNewerVersion(stack: FaultStack, random: Random): Promise<void> {
   const { db, family } = stack;
   const supersede = random.uniform() < 0.5 ? ('finish' as const) : ('stop' as const);
-  const model = await db.baseModel.findFirstOrThrow({ orderBy: { id: 'desc' }, include: { versions: true } });
-  const number = model.versions.length + 1;
-  // Versions take turns between the weights of the first and of the second.
-  const path = number % 2 === 0 ? family.newBase : family.oldBase;
-  const rollout = { ...OPTIONS, policy: { waves: [{ count: 2 }], supersede } };
-  const body = { version: String(number), path, rollout };
+  const client = patientClient(stack.origin, stack.operatorKey);
+  let next: { modelId: string; number: number } | undefined;
   await until('a newer version is posted', async () => {
-    // The answer of one that was posted may have been lost.
-    const isThere = await db.baseModelVersion.count({ where: { baseModelId: model.id, version: String(number) } });
-    const client = patientClient(stack.origin, stack.operatorKey);
-    if (isThere === 0) await createBaseModelVersion({ client, path: { model: model.id }, body });
+    // Decided once: the answer of one that was posted may have been lost.
+    next ??= await nextVersion(db);
+    const { modelId, number } = next;
+    const isThere = await db.baseModelVersion.count({ where: { baseModelId: modelId, version: String(number) } });
+    if (isThere > 0) return true;
+    // Versions take turns between the weights of the first and of the second.
+    const path = number % 2 === 0 ? family.newBase : family.oldBase;
+    const rollout = { ...OPTIONS, policy: { waves: [{ count: 2 }], supersede } };
+    await createBaseModelVersion({
+      client,
+      path: { model: modelId },
+      body: { version: String(number), path, rollout },
+    });
     return true;
   });
+}
+
+/** The number of the version that follows those of the newest base model. */
+async function nextVersion(db: FaultStack['db']): Promise<{ modelId: string; number: number }> {
+  const { id, versions } = await db.baseModel.findFirstOrThrow({
+    orderBy: { id: 'desc' },
+    include: { versions: true },
+  });
+  return { modelId: id, number: versions.length + 1 };
 }
 
 /** The rollouts of the base model of a rollout, the oldest first. */
