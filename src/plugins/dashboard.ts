@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyReply } from 'fastify';
@@ -38,8 +38,11 @@ const RADIX_STYLES = [
  */
 export default async function dashboard(app: FastifyInstance, { folder = BUILT }: { folder?: string }): Promise<void> {
   app.addHook('onRequest', async (_request, reply) => void protect(reply));
+  const assets = path.join(folder, 'assets');
+  // The plugin would warn of a checkout in which nothing is built yet, and finds what is built later. Where it cannot be made, it may warn.
+  await mkdir(assets, { recursive: true }).catch(() => undefined);
   await app.register(fastifyStatic, {
-    root: path.join(folder, 'assets'),
+    root: assets,
     prefix: '/assets/',
     index: false,
     preCompressed: true,
