@@ -1,15 +1,16 @@
 import type { Adapter } from '@readapt/client';
 import { percent } from '../../lib/format.ts';
+import { asked, metricName } from '../../lib/metric-words.ts';
 
 /** What a gate asks of a version, as a sentence. */
 export function gateInWords(gate: Adapter['gate'], metric: Adapter['metric']): string {
-  const name = metric.replaceAll('_', ' ');
-  const asked =
+  const name = metricName(metric);
+  const wanted =
     gate.kind === 'absolute'
-      ? `${name} of ${metric === 'loss' ? 'at most' : 'at least'} ${gate.target}`
+      ? `${name} of ${asked(metric, gate.target)}`
       : `${name} at most ${gate.margin} worse than that of the imported version on its own base`;
   const certified = gate.confidence === undefined ? '' : `, certified with a confidence of ${percent(gate.confidence)}`;
   const flips =
     gate.max_negative_flips === undefined ? '' : `, and at most ${percent(gate.max_negative_flips)} negative flips`;
-  return `${asked}${certified}${flips}`;
+  return `${wanted}${certified}${flips}`;
 }

@@ -1,6 +1,7 @@
 import type { Adapter, AdapterVersion } from '@readapt/client';
 import { useMemo } from 'react';
 import { decimal } from '../../lib/format.ts';
+import { metricName } from '../../lib/metric-words.ts';
 import { Chart, type ChartProps } from '../../parts/chart/chart.tsx';
 
 interface MetricOverVersionsProps {
@@ -16,7 +17,7 @@ export function MetricOverVersions({ versions, metric }: MetricOverVersionsProps
     () => versions.filter((each): each is Measured => each.gate_value !== null).sort((a, b) => a.number - b.number),
     [versions],
   );
-  const name = metric.replaceAll('_', ' ');
+  const name = metricName(metric);
   const plot = useMemo(() => plotOf(measured, name), [measured, name]);
   const last = measured.at(-1);
   if (last === undefined) return null;

@@ -4,6 +4,7 @@ import { client } from '../../api/client.ts';
 import { useEndless } from '../../api/use-endless.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { decimal } from '../../lib/format.ts';
+import { metricName } from '../../lib/metric-words.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
 import { DataTable } from '../../parts/table/data-table.tsx';
@@ -43,7 +44,7 @@ const COLUMNS: readonly Column<Adapter>[] = [
     header: 'Metric',
     align: 'end',
     width: 170,
-    cell: ({ metric, latest_version: latest }) => `${metric.replaceAll('_', ' ')} ${decimal(latest?.gate_value)}`,
+    cell: ({ metric, latest_version: latest }) => `${metricName(metric)} ${decimal(latest?.gate_value)}`,
   },
   { id: 'labels', header: 'Labels', width: 220, cell: ({ labels }) => <Labels labels={labels} /> },
   { id: 'created', header: 'Registered', sort: 'created', cell: ({ created_at: time }) => <Time value={time} /> },

@@ -4,6 +4,7 @@ import { duration, UNKNOWN } from '../../lib/format.ts';
 import { metricName, metricValue } from '../../lib/metric-words.ts';
 import type { Column } from '../../parts/table/use-server-table.ts';
 import { StateBadge } from '../../parts/values/state-badge.tsx';
+import { TenantName } from '../../parts/values/tenant-name.tsx';
 import { Time } from '../../parts/values/time.tsx';
 
 const ADAPTER: Column<Job> = {
@@ -32,19 +33,19 @@ const FIGURES: readonly Column<Job>[] = [
   },
 ];
 
-/**
- * The columns of a list of jobs.
- * @param tenants the names of tenants by their identifiers; null where all jobs belong to one
- */
-export function columnsOf(tenants: ReadonlyMap<string, string> | null): readonly Column<Job>[] {
-  const tenant: Column<Job>[] =
-    tenants === null
-      ? []
-      : [{ id: 'tenant', header: 'Tenant', width: 100, cell: ({ tenant_id: id }) => tenants.get(id) ?? id }];
+const TENANT: Column<Job> = {
+  id: 'tenant',
+  header: 'Tenant',
+  width: 100,
+  cell: ({ tenant_id: id }) => <TenantName id={id} />,
+};
+
+/** The columns of a list of jobs, with their tenants where it has those of several. */
+export function columnsOf(ofSeveral: boolean): readonly Column<Job>[] {
   return [
     ADAPTER,
     ...BEFORE_TENANT,
-    ...tenant,
+    ...(ofSeveral ? [TENANT] : []),
     ...FIGURES,
     {
       id: 'ttr',

@@ -7,7 +7,7 @@ import { client } from '../../api/client.ts';
 import { counted } from '../../lib/format.ts';
 import { JOB_KINDS, JOB_STATES, type JobsSearch } from '../../lib/job-words.ts';
 import { wordOf } from '../../parts/values/state-badge.tsx';
-import { useTenantNames } from './tenant-names.ts';
+import { useTenantNames } from '../../api/tenant-names.ts';
 
 /** Rollouts that are offered; any other one may stand in the address. */
 const OFFERED_ROLLOUTS = 50;

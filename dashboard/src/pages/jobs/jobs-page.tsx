@@ -10,7 +10,6 @@ import { PageHeader } from '../../parts/shell/page-header.tsx';
 import { DataTable } from '../../parts/table/data-table.tsx';
 import { columnsOf } from './columns.tsx';
 import { Filters } from './filters.tsx';
-import { useTenantNames } from './tenant-names.ts';
 
 const EVERY_MS = 3000;
 
@@ -47,8 +46,8 @@ interface JobsProps {
 
 function Jobs({ rows, search, jobs }: JobsProps) {
   const navigate = useNavigate();
-  const tenants = useTenantNames();
-  const columns = useMemo(() => columnsOf(tenants), [tenants]);
+  const { isOperator } = useViewer();
+  const columns = useMemo(() => columnsOf(isOperator), [isOperator]);
   const sort = useCallback(
     (next: string) =>
       void navigate({ to: '.', search: (before) => ({ ...before, sort: next as JobsSearch['sort'] }), replace: true }),

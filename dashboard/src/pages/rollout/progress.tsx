@@ -3,6 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import type { Rollout } from '@readapt/client';
 import { useViewer } from '../../api/viewer.ts';
 import { counted } from '../../lib/format.ts';
+import { leftOutWords } from '../../lib/left-out-words.ts';
 import { Section } from '../../parts/layout/section.tsx';
 import { StateBar } from '../../parts/values/state-bar.tsx';
 import { forecastQuery } from './rollout-queries.ts';
@@ -85,19 +86,12 @@ function wavesOf(
   });
 }
 
-const LEFT_OUT: Readonly<Record<string, string>> = {
-  no_version: 'have no version to carry over',
-  carried_over: 'were carried over already',
-  not_selected: 'were not selected',
-  pinned: 'are pinned by their tenant to another version',
-};
-
 function LeftOut({ leftOut }: { leftOut: Rollout['left_out'] }) {
   const parts = Object.entries(leftOut ?? {}).filter(([, number]) => number > 0);
   if (parts.length === 0) return null;
   return (
     <Text as="p" size="2" color="gray">
-      Left out: {parts.map(([code, number]) => `${number} ${LEFT_OUT[code] ?? code.replaceAll('_', ' ')}`).join(', ')}.
+      Left out: {parts.map(([code, number]) => `${number} ${leftOutWords(code)}`).join(', ')}.
     </Text>
   );
 }

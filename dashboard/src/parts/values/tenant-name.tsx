@@ -2,18 +2,19 @@ import { Code } from '@radix-ui/themes';
 import { getTenant } from '@readapt/client';
 import { useQuery } from '@tanstack/react-query';
 import { client } from '../../api/client.ts';
+import { useTenantNames } from '../../api/tenant-names.ts';
 import { useViewer } from '../../api/viewer.ts';
 
-/** A tenant by its name, which is asked for once. Only rows that are seen ask. */
+/** A tenant by its name. One that is not among the newest is asked for by itself, once, when its row is seen. */
 export function TenantName({ id }: { id: string }) {
   const { tenantId, tenantName } = useViewer();
-  const isOwn = id === tenantId;
+  const names = useTenantNames();
   const { data } = useQuery({
     queryKey: ['tenants', id],
     queryFn: ({ signal }) => getTenant({ client, path: { id }, signal }),
     staleTime: Number.POSITIVE_INFINITY,
-    enabled: !isOwn,
+    enabled: names !== null && names.size > 0 && !names.has(id),
   });
-  const name = isOwn ? tenantName : data?.name;
-  return name === null || name === undefined ? <Code variant="ghost">{id}</Code> : name;
+  const name = id === tenantId ? tenantName : (names?.get(id) ?? data?.name);
+  return name === null || name === undefined ? <Code variant="ghost">{id}</Code> : <span title={id}>{name}</span>;
 }

@@ -62,7 +62,7 @@ function Shown({ events, density }: { events: readonly Event[]; density: Density
   }
   const shown = density === 'all' ? events : events.filter((event) => STATES.has(stateOf(event)));
   return (
-    <ol className="events" aria-label={NAMES[density]}>
+    <ol className="plain-list" aria-label={NAMES[density]}>
       {shown.map((event) => (
         <li key={event.id}>
           <Entry event={event} whole={density === 'all'} />

@@ -1,6 +1,7 @@
 import { Callout, Flex, Heading, Spinner, Text } from '@radix-ui/themes';
 import type { RolloutForecast } from '@readapt/client';
 import { counted, duration } from '../../../lib/format.ts';
+import { leftOutWords } from '../../../lib/left-out-words.ts';
 import { FIGURES, IntervalBar } from '../../../parts/values/interval-bar.tsx';
 import { Compatibility } from './compatibility.tsx';
 
@@ -37,16 +38,6 @@ export function Outcome({ forecast }: { forecast: RolloutForecast }) {
   );
 }
 
-const SKIPPED: Readonly<Record<string, string>> = {
-  incompatible: 'cannot be carried over: the versions are incompatible',
-  dataset_missing: 'have no dataset to be judged by',
-  quota_exceeded: 'are beyond a quota of their tenant',
-  no_version: 'have no version to carry over',
-  carried_over: 'have a version for it already',
-  not_selected: 'are not selected',
-  pinned: 'are pinned by their tenant to another version',
-};
-
 function Taken({
   forecast: { adapters, skipped, tenant_count: tenants, waves, version },
 }: {
@@ -72,7 +63,7 @@ function Taken({
             {skipped.map(({ reason, adapters: number }) => (
               <li key={reason}>
                 <Text size="2">
-                  {number} {SKIPPED[reason] ?? reason}
+                  {number} {leftOutWords(reason)}
                 </Text>
               </li>
             ))}

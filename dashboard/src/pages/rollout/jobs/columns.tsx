@@ -1,12 +1,12 @@
 import { Badge, Text } from '@radix-ui/themes';
 import { Link } from '@tanstack/react-router';
 import type { Job } from '@readapt/client';
-import { useContext } from 'react';
 import { decimal, duration, UNKNOWN } from '../../../lib/format.ts';
+import { metricName } from '../../../lib/metric-words.ts';
 import type { Column } from '../../../parts/table/use-server-table.ts';
 import { StateBadge } from '../../../parts/values/state-badge.tsx';
+import { TenantName } from '../../../parts/values/tenant-name.tsx';
 import { Time } from '../../../parts/values/time.tsx';
-import { JobsContext } from './jobs-context.ts';
 import { JobVerbs } from './job-verbs.tsx';
 
 interface ColumnOptions {
@@ -23,7 +23,7 @@ const TENANT: Column<Job> = {
   id: 'tenant',
   header: 'Tenant',
   width: 120,
-  cell: ({ tenant_id: id }) => <Tenant id={id} />,
+  cell: ({ tenant_id: id }) => <TenantName id={id} />,
 };
 
 const VERBS: Column<Job> = {
@@ -33,11 +33,6 @@ const VERBS: Column<Job> = {
   align: 'end',
   cell: (job) => <JobVerbs job={job} />,
 };
-
-function Tenant({ id }: { id: string }) {
-  const { names } = useContext(JobsContext);
-  return <span title={id}>{names.get(id) ?? id}</span>;
-}
 
 const ADAPTER: Column<Job> = {
   id: 'adapter',
@@ -110,7 +105,7 @@ function Metric({ metric: { name, target, published, best } }: Pick<Job, 'metric
   const value = published ?? best;
   return (
     <span className="figures">
-      {name.replaceAll('_', ' ')} {decimal(value)}
+      {metricName(name)} {decimal(value)}
       {target !== null && <Text color="gray"> of {decimal(target)}</Text>}
     </span>
   );

@@ -1,8 +1,6 @@
 import { createContext } from 'react';
 
 interface JobsFacts {
-  /** Names of tenants by identifier. */
-  readonly names: ReadonlyMap<string, string>;
   /** Whether the rollout may go on for a job that ended without a publication. */
   readonly canRetry: boolean;
   /** A job of a paused rollout cannot be resumed by itself. */
@@ -10,4 +8,4 @@ interface JobsFacts {
 }
 
 /** What the cells of the table have to know beside their job. A change of it leaves the cells, and what is open in them, in place. */
-export const JobsContext = createContext<JobsFacts>({ names: new Map(), canRetry: false, rolloutPaused: false });
+export const JobsContext = createContext<JobsFacts>({ canRetry: false, rolloutPaused: false });

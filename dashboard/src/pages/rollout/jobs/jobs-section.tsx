@@ -25,11 +25,10 @@ export function JobsSection({ rollout }: { rollout: Rollout }) {
   const { state } = rollout;
   const context = useMemo(
     () => ({
-      names: new Map(tenants.map(({ id, name }) => [id, name])),
       canRetry: state !== 'failed' && state !== 'cancelled',
       rolloutPaused: state === 'paused',
     }),
-    [tenants, state],
+    [state],
   );
   return (
     <Section title="Jobs" aside={writes ? <ManyJobs rollout={rollout} search={search} tenants={tenants} /> : undefined}>

@@ -1,10 +1,10 @@
 import { useQuery } from '@tanstack/react-query';
 import { listTenants } from '@readapt/client';
 import { useMemo } from 'react';
-import { client } from '../../api/client.ts';
-import { useViewer } from '../../api/viewer.ts';
+import { client } from './client.ts';
+import { useViewer } from './viewer.ts';
 
-/** The newest tenants. Those before them are told by their identifiers. */
+/** The newest tenants. Lists offer no others to choose from. */
 const NEWEST = 200;
 
 /** The names of tenants by their identifiers; null for a tenant, who sees nothing of others. */
