@@ -46,6 +46,8 @@ const artifacts = await createFilesystemStore(path.join(stack.dataDir, 'artifact
 const reference = createReference(stack, artifacts);
 const webhooks = await startWebhooks(stack);
 let [done, bad] = [0, 0];
+/** What was wrong, for the end: the logs of a wrong round are long, and often only the end of an output is kept. */
+const wrong: string[] = [];
 try {
   const { faults, skipped } = possibleFaults(stack);
   for (const reason of skipped) console.log(`skipped: ${reason}`);
@@ -75,18 +77,20 @@ try {
     const seconds = ((performance.now() - begun) / 1000).toFixed(0);
     console.log(`round ${round}: ${names.join(', ')}: ${problems.length === 0 ? 'ok' : 'WRONG'} after ${seconds} s`);
     for (const problem of problems) console.log(`  ${problem}`);
+    wrong.push(...problems.map((problem) => `round ${round}: ${problem}`));
     if (problems.length > 0 && bad === 1) console.log(await stack.logs());
   }
   const { events, repeated, problems } = await webhooks.problems();
   if (problems.length > 0) bad++;
   const verdict = problems.length === 0 ? 'all delivered' : 'WRONG';
   console.log(`webhooks: ${events} events, ${verdict}, ${repeated} of them more than once`);
-  for (const problem of problems) console.log(`  ${problem}`);
+  wrong.push(...problems);
 } finally {
   await webhooks.close();
   await reference.close();
   await stack.close();
 }
+for (const problem of wrong) console.log(`  ${problem}`);
 console.log(
   `${done} rounds, ${bad} wrong (seed ${seed}, queue in ${queue}); in parentheses: after the rollout had ended`,
 );

@@ -4,6 +4,7 @@ import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { adaptationRepository } from '../../../workers/adaptations/adaptation.repository.ts';
+import { buildAnchorSpec } from '../../../workers/adaptations/anchors/anchor.ts';
 import { buildJobSpec } from '../../../workers/adaptations/build-job-spec.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { factorsOf, sorted, type Measured } from './measured.ts';
@@ -30,7 +31,8 @@ export function createReference(
       if (job === null) throw new Error(`there is no job ${jobId}`);
       const workDir = await mkdtemp(path.join(stack.family.folder, 'reference-'));
       try {
-        const spec = await buildJobSpec(stack.db, job, { artifacts, workDir });
+        const anchor = await buildAnchorSpec(stack.db, job, { artifacts });
+        const spec = { ...(await buildJobSpec(stack.db, job, { artifacts, workDir })), anchor: anchor?.spec ?? null };
         const { jobId: _, workDir: __, parent: ___, evolution: ____, adapter: _____, ...input } = spec;
         // The folder of the adapter says nothing of what is in it: jobs of later versions start from what was published before.
         const key = JSON.stringify([input, job.sourceVersion?.artifactDigest]);
