@@ -3,7 +3,7 @@ import { lstat, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { extract, type ReadEntry } from 'tar';
 import type { ReadaptClient } from '../create-client.ts';
-import { ReadaptError } from '../errors.ts';
+import { ReadaptError, reasonOf } from '../errors.ts';
 import { getAdapterVersion } from '../generated/sdk.gen.ts';
 import type { AdapterVersion } from '../generated/types.gen.ts';
 import { folderDigest } from './folder-digest.ts';
@@ -58,14 +58,21 @@ export async function downloadAdapter(options: DownloadAdapterOptions): Promise<
   return version;
 }
 
-/** @throws DigestMismatchError */
+/** @throws ReadaptError if it is no whole archive; DigestMismatchError */
 async function unpack(file: string, folder: string, version: AdapterVersion): Promise<void> {
   const temporary = await mkdtemp(path.join(path.dirname(folder), `.${path.basename(folder)}-`));
   const files = path.join(temporary, 'files');
   try {
     await mkdir(files);
     // The files are in a folder that is named after the adapter.
-    await extract({ file, cwd: files, strip: 1, strict: true, preserveOwner: false, filter: isFile });
+    await extract({ file, cwd: files, strip: 1, strict: true, preserveOwner: false, filter: isFile }).catch(
+      (cause: unknown) => {
+        throw new ReadaptError(
+          `what was downloaded of ${version.id} cannot be unpacked (${reasonOf(cause)}). It is removed: download it again`,
+          { cause },
+        );
+      },
+    );
     const found = await folderDigest(files);
     if (found !== version.digest) throw new DigestMismatchError(version, found);
     await rename(files, folder);
