@@ -9,6 +9,7 @@ import {
   type ReadaptClient,
 } from '../../../openapi/clients/typescript/src/index.ts';
 import {
+  DamagedArchiveError,
   DigestMismatchError,
   downloadAdapter,
   DownloadInterruptedError,
@@ -163,6 +164,14 @@ describe('a download that was interrupted', () => {
       await expectWhole();
     }
     expect(statuses).toEqual([416, 416, 200]);
+  });
+
+  test('says when what is there is no part of it, and leaves nothing of it', async () => {
+    await writeFile(part, 'something else');
+    await expect(downloadAdapter({ client, ...request })).rejects.toThrow(DamagedArchiveError);
+    expect(await readdir(folder)).toEqual(['source']);
+    await downloadAdapter({ client, ...request });
+    await expectWhole();
   });
 
   test('follows no link that somebody has put in its place', async () => {

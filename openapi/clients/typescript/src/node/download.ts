@@ -31,13 +31,25 @@ export class DigestMismatchError extends ReadaptError {
   }
 }
 
+/** What has arrived is no whole archive, or the disk does not take its files. Nothing is left of it. */
+export class DamagedArchiveError extends ReadaptError {
+  override readonly name = 'DamagedArchiveError';
+
+  constructor(version: AdapterVersion, cause: unknown) {
+    super(`the download of ${version.id} cannot be unpacked (${reasonOf(cause)}) and is removed: download it again`, {
+      cause,
+    });
+  }
+}
+
 /**
  * Downloads an adapter version as a PEFT folder. The archive arrives in a hidden file beside `folder`, and its files get that name once
  * their digest is that of the version: the folder is whole or is not there. A download that was interrupted goes on where that
  * happened, also when the next one to the same folder begins, for which the hidden file stays (`.FOLDER-adv_….part`).
  *
  * @returns the version
- * @throws ReadaptError if the folder exists; DownloadInterruptedError; DigestMismatchError; ProblemError; the reason of the signal
+ * @throws ReadaptError if the folder exists; DownloadInterruptedError, DamagedArchiveError, DigestMismatchError; ProblemError; the reason of
+ *   the signal
  */
 export async function downloadAdapter(options: DownloadAdapterOptions): Promise<AdapterVersion> {
   const { client, adapterId, versionId, signal } = options;
@@ -58,7 +70,7 @@ export async function downloadAdapter(options: DownloadAdapterOptions): Promise<
   return version;
 }
 
-/** @throws ReadaptError if it is no whole archive; DigestMismatchError */
+/** @throws DamagedArchiveError; DigestMismatchError */
 async function unpack(file: string, folder: string, version: AdapterVersion): Promise<void> {
   const temporary = await mkdtemp(path.join(path.dirname(folder), `.${path.basename(folder)}-`));
   const files = path.join(temporary, 'files');
@@ -67,10 +79,7 @@ async function unpack(file: string, folder: string, version: AdapterVersion): Pr
     // The files are in a folder that is named after the adapter.
     await extract({ file, cwd: files, strip: 1, strict: true, preserveOwner: false, filter: isFile }).catch(
       (cause: unknown) => {
-        throw new ReadaptError(
-          `what was downloaded of ${version.id} cannot be unpacked (${reasonOf(cause)}). It is removed: download it again`,
-          { cause },
-        );
+        throw new DamagedArchiveError(version, cause);
       },
     );
     const found = await folderDigest(files);
