@@ -28,7 +28,7 @@ test('the fleet shows which versions serve how much of it, and what the last rol
   await lineage
     .getByRole('listitem')
     .filter({ hasText: 'Version 2' })
-    .getByText('newest for 6 adapters (100%)')
+    .getByText('6 adapters on it (100%)')
     .waitFor();
   const last = page.getByRole('row').filter({ hasText: 'demo-llama to version 2' }).last();
   await last.getByText('completed').waitFor();
