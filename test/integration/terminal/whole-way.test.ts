@@ -174,7 +174,7 @@ test('a pull that was interrupted goes on with what has arrived, and says when t
   const out = path.join(folder, 'pulled-on');
   const pull = ['adapters', 'pull', 'plurals', '--on', 'demo@2', '--out', out];
   const relay = await openRelay(Number(new URL(service.url).port));
-  const env = { READAPT_URL: relay.origin, READAPT_API_KEY: service.operatorKey };
+  const env = { READAPT_URL: relay.origin, READAPT_API_KEY: service.operatorKey! };
   try {
     // Cut in the middle of the archive, which is what is sent last.
     relay.cutAfter(100_000);
