@@ -25,11 +25,7 @@ testEveryLook(open, {
 test('the fleet shows which versions serve how much of it, and what the last rollout has come to', async () => {
   const page = await open('/', { key: demo.readerKey });
   const lineage = page.getByRole('list', { name: 'Versions of demo-llama' });
-  await lineage
-    .getByRole('listitem')
-    .filter({ hasText: 'Version 2' })
-    .getByText('newest for 6 adapters (100%)')
-    .waitFor();
+  await lineage.getByRole('listitem').filter({ hasText: 'Version 2' }).getByText('6 adapters on it (100%)').waitFor();
   const last = page.getByRole('row').filter({ hasText: 'demo-llama to version 2' }).last();
   await last.getByText('completed').waitFor();
   await last.getByText('sooner than from scratch').waitFor();

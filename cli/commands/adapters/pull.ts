@@ -16,7 +16,8 @@ export function addPull(adapters: Command): void {
   const command = adapters
     .command('pull')
     .description(
-      'Fetch a version of an adapter as a PEFT folder. The folder is there once its digest is that of the version.',
+      'Fetch a version of an adapter as a PEFT folder. The folder is there once its digest is that of the version. ' +
+        'After an interruption the same command goes on where it was.',
     )
     .argument('<adapter>', 'Name or identifier of the adapter.')
     .option('--out <folder>', 'Folder to make, which must not exist. (default: NAME-vNUMBER)')
@@ -43,9 +44,20 @@ async function pull(reference: string, options: PullOptions): Promise<void> {
     const { id, number } = await chosen(service, adapter, options);
     const out = options.out ?? `${adapter.name}-v${number}`;
     await requireNew(out);
-    const fetched = await interruptible((signal) =>
-      downloadAdapter({ client: service.client, adapterId: adapter.id, versionId: id, folder: out, signal }),
-    );
+    const fetched = await interruptible(async (signal) => {
+      try {
+        return await downloadAdapter({
+          client: service.client,
+          adapterId: adapter.id,
+          versionId: id,
+          folder: out,
+          signal,
+        });
+      } catch (error) {
+        if (signal.aborted) process.stderr.write('what has arrived is kept: the same command goes on from there\n');
+        throw error;
+      }
+    });
     return { folder: out, version: fetched };
   });
   if (options.json) printJson({ folder, version });

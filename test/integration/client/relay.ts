@@ -8,6 +8,8 @@ export interface Relay {
   cut(): void;
   /** Cuts all of them once, when so many more bytes of answers have gone through. */
   cutAfter(bytes: number): void;
+  /** How many bytes of answers have gone through since `cutAfter` cut the connections; null if it has not. */
+  readonly bytesSinceCut: number | null;
   close(): Promise<void>;
 }
 
@@ -15,6 +17,7 @@ export interface Relay {
 export async function openRelay(port: number): Promise<Relay> {
   const sockets = new Set<Socket>();
   let left = Infinity;
+  let bytesSinceCut: number | null = null;
   const keep = (socket: Socket): void => {
     sockets.add(socket);
     socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
@@ -23,8 +26,10 @@ export async function openRelay(port: number): Promise<Relay> {
   const answer = (near: Socket, chunk: Buffer): void => {
     const passed = chunk.subarray(0, left);
     left -= chunk.length;
+    if (bytesSinceCut !== null) bytesSinceCut += chunk.length;
     if (left >= 0) return void near.write(passed);
     left = Infinity;
+    bytesSinceCut = 0;
     near.write(passed, cut);
   };
   const server = createServer((near) => {
@@ -41,6 +46,9 @@ export async function openRelay(port: number): Promise<Relay> {
     origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     cut,
     cutAfter: (bytes) => void (left = bytes),
+    get bytesSinceCut() {
+      return bytesSinceCut;
+    },
     close: async () => {
       cut();
       server.close();

@@ -1,7 +1,7 @@
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   items,
   listAdapterVersions,
@@ -9,8 +9,10 @@ import {
   type ReadaptClient,
 } from '../../../openapi/clients/typescript/src/index.ts';
 import {
+  DamagedArchiveError,
   DigestMismatchError,
   downloadAdapter,
+  DownloadInterruptedError,
   folderDigest,
   uploadAdapter,
   uploadDataset,
@@ -71,14 +73,114 @@ test('repeats an upload whose answer was lost, which takes effect once', async (
   expect(await versionsOf(adapterId)).toEqual([version.id]);
 });
 
-test('begins an interrupted download anew', async () => {
-  const { adapterId, source } = await adapterWithFolder('interrupted');
-  const { id: versionId } = await uploadAdapter({ client, adapterId, baseModelVersion: 'control', folder: source });
-  const target = path.join(folder, 'target');
-  // The description of the version comes first, then the head of the archive and some of its files.
-  world.relay.cutAfter(4000);
-  await downloadAdapter({ client, adapterId, versionId, folder: target });
-  expect(await readdir(target)).toEqual(FILES);
+/** A client that notes the ranges that downloads ask for, and may change what is asked and what is answered. */
+function downloading(change: (request: Request) => Request = (request) => request) {
+  const ranges: (string | null)[] = [];
+  const statuses: number[] = [];
+  const fetchOnce: typeof fetch = async (input, init) => {
+    const request = change(input as Request);
+    const answer = await fetch(request, init);
+    if (!request.url.endsWith('/download')) return answer;
+    ranges.push(request.headers.get('range'));
+    statuses.push(answer.status);
+    return answer;
+  };
+  const settings = { fetch: fetchOnce, retries: { firstDelayMs: 1 } };
+  return { ranges, statuses, settings, client: world.client(adapters.acme.key, settings) };
+}
+
+describe('a download that was interrupted', () => {
+  let request: { adapterId: string; versionId: string; folder: string };
+  let part: string;
+
+  beforeEach(async ({ task }) => {
+    const { adapterId, source } = await adapterWithFolder(`interrupted-${task.id}`);
+    const { id: versionId } = await uploadAdapter({ client, adapterId, baseModelVersion: 'control', folder: source });
+    request = { adapterId, versionId, folder: path.join(folder, 'target') };
+    part = path.join(folder, `.target-${versionId}.part`);
+  });
+
+  /** Downloads until the connection is cut, after the description of the version and the beginning of the archive. */
+  async function interrupt(): Promise<number> {
+    const impatient = world.client(adapters.acme.key, { retries: { maxElapsedMs: 0 } });
+    world.relay.cutAfter(4000);
+    const error = await downloadAdapter({ client: impatient, ...request }).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(DownloadInterruptedError);
+    const { bytes, file } = error as DownloadInterruptedError;
+    expect([file, (await readFile(part)).length]).toEqual([part, bytes]);
+    expect(bytes).toBeGreaterThan(1000);
+    return bytes;
+  }
+
+  async function expectWhole(): Promise<void> {
+    expect(await readdir(request.folder)).toEqual(FILES);
+    expect((await readdir(folder)).sort()).toEqual(['source', 'target']);
+  }
+
+  test('goes on where that happened', async () => {
+    const { client: noting, ranges, statuses } = downloading();
+    world.relay.cutAfter(4000);
+    await downloadAdapter({ client: noting, ...request });
+    expect([ranges, statuses]).toEqual([
+      [null, expect.stringMatching(/^bytes=[1-9]\d{3}-$/)],
+      [200, 206],
+    ]);
+    await expectWhole();
+  });
+
+  test('goes on with the next one to the same folder', async () => {
+    const bytes = await interrupt();
+    const { client: noting, ranges, statuses } = downloading();
+    await downloadAdapter({ client: noting, ...request });
+    expect([ranges, statuses]).toEqual([[`bytes=${bytes}-`], [206]]);
+    await expectWhole();
+  });
+
+  test('begins anew where the service has other bytes now', async () => {
+    await interrupt();
+    await writeFile(part, 'other bytes than those of the archive');
+    // As if these were those of another version, whose ETag the client then sends.
+    const { client: noting, statuses } = downloading((sent) => {
+      if (sent.headers.has('if-range')) sent.headers.set('if-range', '"sha256:other"');
+      return sent;
+    });
+    await downloadAdapter({ client: noting, ...request });
+    expect(statuses).toEqual([200]);
+    await expectWhole();
+  });
+
+  test('is taken as it is where all of it has arrived, and begun anew where more has', async () => {
+    await downloadAdapter({ client, ...request });
+    const { statuses, client: noting } = downloading();
+    const answer = await fetch(
+      `${world.relay.origin}/v1/adapters/${request.adapterId}/versions/${request.versionId}/download`,
+      { headers: { authorization: `Bearer ${adapters.acme.key}` } },
+    );
+    const whole = Buffer.from(await answer.arrayBuffer());
+    for (const content of [whole, Buffer.concat([whole, Buffer.from('more')])]) {
+      await rm(request.folder, { recursive: true });
+      await writeFile(part, content);
+      await downloadAdapter({ client: noting, ...request });
+      await expectWhole();
+    }
+    expect(statuses).toEqual([416, 416, 200]);
+  });
+
+  test('says when what is there is no part of it, and leaves nothing of it', async () => {
+    await writeFile(part, 'something else');
+    await expect(downloadAdapter({ client, ...request })).rejects.toThrow(DamagedArchiveError);
+    expect(await readdir(folder)).toEqual(['source']);
+    await downloadAdapter({ client, ...request });
+    await expectWhole();
+  });
+
+  test('follows no link that somebody has put in its place', async () => {
+    const precious = path.join(folder, 'source', 'README.md');
+    await writeFile(precious, 'precious');
+    await symlink(precious, part);
+    await expect(downloadAdapter({ client, ...request })).rejects.toThrow('ELOOP');
+    expect(await readFile(precious, 'utf8')).toBe('precious');
+  });
 });
 
 test('leaves nothing of a download that is not what the version is', async () => {

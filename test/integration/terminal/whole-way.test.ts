@@ -1,8 +1,9 @@
 // A fleet is carried over from the terminal alone, by real processes against a real `readapt serve` with its worker.
-import { readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { folderDigest } from '../../../openapi/clients/typescript/src/node/index.ts';
+import { openRelay } from '../client/relay.ts';
 import { createFolder, removeFolder, serve, type Served } from '../stack/readapt.ts';
 import { createTerminal, ROOT, type Terminal } from './terminal.ts';
 
@@ -168,6 +169,35 @@ test('what was published is pulled with its digest checked', async () => {
   const again = await terminal.run(pull);
   expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining(`${out} exists already`) });
 });
+
+test('a pull that was interrupted goes on with what has arrived, and says when that is no part of it', async () => {
+  const out = path.join(folder, 'pulled-on');
+  const pull = ['adapters', 'pull', 'plurals', '--on', 'demo@2', '--out', out];
+  const relay = await openRelay(Number(new URL(service.url).port));
+  const env = { READAPT_URL: relay.origin, READAPT_API_KEY: service.operatorKey! };
+  try {
+    // Cut in the middle of the archive, which is what is sent last.
+    relay.cutAfter(100_000);
+    expect(await terminal.run(pull, { env })).toMatchObject({ code: 0 });
+    // After the cut, only what was missing has come.
+    expect(relay.bytesSinceCut).toBeGreaterThan(0);
+    expect(relay.bytesSinceCut).toBeLessThan((await bytesOf(out)) - 50_000);
+  } finally {
+    await relay.close();
+  }
+  await rm(out, { recursive: true });
+  const { version } = await terminal.json<{ version: { id: string } }>(...pull);
+  await rm(out, { recursive: true });
+  await writeFile(path.join(folder, `.pulled-on-${version.id}.part`), 'of something else');
+  const mixed = await terminal.run(pull);
+  expect(mixed).toMatchObject({ code: 1, stderr: expect.stringContaining('download it again') });
+  expect((await terminal.run(pull)).code).toBe(0);
+});
+
+async function bytesOf(pulled: string): Promise<number> {
+  const sizes = await Promise.all((await readdir(pulled)).map((name) => stat(path.join(pulled, name))));
+  return sizes.reduce((sum, { size }) => sum + size, 0);
+}
 
 test('a rollback asks first, and serves again what was served before', async () => {
   const { id } = await newestRollout();

@@ -9,7 +9,15 @@ import { StateBadge } from '../../parts/values/state-badge.tsx';
 import { Time } from '../../parts/values/time.tsx';
 import { endedQuery } from './fleet-queries.ts';
 
-const COLUMNS = ['Rollout', 'State', 'Ready', 'Not ready or failed', 'Median time to readiness', 'Speed-up', 'Ended'];
+const COLUMNS = [
+  'Rollout',
+  'State',
+  'Ready',
+  'Not ready or failed',
+  'Median time to readiness',
+  'Median speed-up',
+  'Ended',
+];
 
 /** What the last rollouts have come to. */
 export function EndedRollouts() {

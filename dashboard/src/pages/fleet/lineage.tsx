@@ -68,7 +68,7 @@ function Version({ version, adapters }: { version: FleetVersion; adapters: numbe
           {retiresAt !== null && <Retirement versionId={id} retiresAt={retiresAt} served={current} />}
         </Flex>
         <Text size="2" className="figures">
-          newest for {counted(newest, 'adapter')} ({percent(share)})
+          {counted(newest, 'adapter')} on it ({percent(share)})
         </Text>
       </Flex>
       <div className="share" aria-hidden>

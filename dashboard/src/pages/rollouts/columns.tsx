@@ -35,8 +35,8 @@ export const COLUMNS: readonly Column<Rollout>[] = [
   },
   {
     id: 'speedup',
-    header: 'Speed-up',
-    width: 100,
+    header: 'Median speed-up',
+    width: 136,
     align: 'end',
     cell: ({ summary: { median_speedup: speedup } }) => (speedup === null ? UNKNOWN : `${speedup.toFixed(1)} times`),
   },

@@ -32,8 +32,13 @@ func Check(answer Answer, err error) error {
 	if status >= 200 && status < 300 {
 		return nil
 	}
+	return refusal(status, answer.GetBody())
+}
+
+// refusal returns the *ProblemError that an answer is, or another error if it is none.
+func refusal(status int, body []byte) error {
 	refused := &ProblemError{Status: status}
-	if json.Unmarshal(answer.GetBody(), &refused.Problem) != nil {
+	if json.Unmarshal(body, &refused.Problem) != nil {
 		return fmt.Errorf("status %d without a problem", status)
 	}
 	return refused

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from readapt_client import AuthenticatedClient
-from readapt_client.api.adapters import create_adapter, download_adapter_version, get_adapter_version, upload_adapter_version
+from readapt_client.api.adapters import create_adapter, get_adapter_version, upload_adapter_version
 from readapt_client.api.api_keys import create_api_key
 from readapt_client.api.base_models import create_base_model, create_base_model_version
 from readapt_client.api.datasets import create_dataset
@@ -26,7 +26,7 @@ from readapt_client.models import (
     Scope,
 )
 from readapt_client.types import File
-from readapt_helpers import adapter_archive, answer, items, verify_archive, wait_for_rollout
+from readapt_helpers import adapter_archive, answer, download_version, items, wait_for_rollout
 
 url, operator_key, name = os.environ["READAPT"], os.environ["OPERATOR"], os.environ.get("NAME", "python")
 family = Path(os.environ["FAMILY"]).resolve()
@@ -62,15 +62,13 @@ registered = answer(
 rollout = wait_for_rollout(tenant, registered.rollout.id)
 print(f"rollout {rollout.id} {rollout.state}")
 
-# The tenant downloads what was published and compares it with its digest.
+# The tenant downloads what was published, which is compared with its digest.
 for job in items(list_jobs, client=tenant, rollout_id=rollout.id):
     if job.state != "ready":
         print(f"{job.adapter_name} {job.state}: its old version stays")
         continue
     print(f"{job.adapter_name} {job.state} by {job.won_strategy} after {job.ttr_ms / 1000:.1f} s")
     version = answer(get_adapter_version.sync_detailed(job.adapter_id, job.published_version_id, client=tenant))
-    download = answer(download_adapter_version.sync_detailed(job.adapter_id, version.id, client=tenant))
-    file = Path(f"{name}-{job.adapter_name}-{version.number}.tar")
-    file.write_bytes(download.payload.read())
-    verify_archive(file, version.digest)
+    file = f"{name}-{job.adapter_name}-{version.number}.tar"
+    download_version(tenant, version, file)
     print(f"verified {file} {version.digest}")

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from readapt_client import AuthenticatedClient
-from readapt_client.api.adapters import create_adapter, download_adapter_version, get_adapter_version, upload_adapter_version
+from readapt_client.api.adapters import create_adapter, get_adapter_version, upload_adapter_version
 from readapt_client.api.api_keys import create_api_key
 from readapt_client.api.base_models import create_base_model, create_base_model_version
 from readapt_client.api.datasets import create_dataset
@@ -28,7 +28,7 @@ from readapt_client.models import (
     RelativeGateKind,
     Scope,
 )
-from readapt_helpers import adapter_archive, answer, async_file, items_async, verify_archive, wait_for_rollout_async
+from readapt_helpers import adapter_archive, answer, async_file, download_version, items_async, wait_for_rollout_async
 
 URL, NAME = os.environ["READAPT"], os.environ.get("NAME", "python-async")
 FAMILY = Path(os.environ["FAMILY"]).resolve()
@@ -81,12 +81,10 @@ async def upload(operator: AuthenticatedClient, name: str) -> None:
 
 
 async def download(client: AuthenticatedClient, job: Job) -> None:
-    """Downloads what a job has published and compares it with its digest."""
+    """Downloads what a job has published, which is compared with its digest."""
     version = answer(await get_adapter_version.asyncio_detailed(job.adapter_id, job.published_version_id, client=client))
-    archive = answer(await download_adapter_version.asyncio_detailed(job.adapter_id, version.id, client=client))
-    file = Path(f"{NAME}-{job.adapter_name}-{job.tenant_id}.tar")
-    file.write_bytes(archive.payload.read())
-    verify_archive(file, version.digest)
+    file = f"{NAME}-{job.adapter_name}-{job.tenant_id}.tar"
+    await asyncio.to_thread(download_version, client, version, file)
     print(f"verified {file} {version.digest}")
 
 

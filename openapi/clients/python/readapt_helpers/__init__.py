@@ -1,7 +1,8 @@
-"""What the generated package `readapt_client` leaves to be written by hand: errors, waiting, pages and archives."""
+"""What the generated package `readapt_client` leaves to be written by hand: errors, waiting, pages, archives and downloads."""
 
 from .answers import ApiProblem, answer
 from .archives import ChecksumError, adapter_archive, async_file, verify_archive
+from .downloads import download_version
 from .pages import items, items_async
 from .waiting import RolloutNotCompletedError, wait_for_rollout, wait_for_rollout_async
 
@@ -12,6 +13,7 @@ __all__ = [
     "adapter_archive",
     "answer",
     "async_file",
+    "download_version",
     "items",
     "items_async",
     "verify_archive",

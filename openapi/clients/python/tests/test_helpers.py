@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import tarfile
 import tempfile
 import threading
 import unittest
@@ -11,14 +12,17 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from readapt_client import AuthenticatedClient
 from readapt_client.api.tenants import list_tenants
-from readapt_client.models import Events, JobReadyEvent, Rollout, UnknownEvent, WebhookMessage
+from readapt_client.models import AdapterVersion, Events, JobReadyEvent, Rollout, UnknownEvent, WebhookMessage
 from readapt_helpers import (
     ApiProblem,
     ChecksumError,
     RolloutNotCompletedError,
     adapter_archive,
+    download_version,
     items,
     items_async,
     verify_archive,
@@ -151,6 +155,81 @@ class Archives(unittest.TestCase):
             archive.write_bytes(archive.read_bytes().replace(b"lora_alpha", b"lora_alphb", 1))
             with self.assertRaises(ChecksumError):
                 verify_archive(archive, ADAPTER_DIGEST)
+
+
+class Downloads(unittest.TestCase):
+    """Downloads from a server that keeps an archive, and cuts the connection once after so many bytes of it."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.file = Path(folder.name, "plural.tar")
+        self.part = Path(f"{self.file}.part")
+        self.archive = adapter_archive(ADAPTER).read()
+        self.version = AdapterVersion.from_dict({**data("adapter-version.json"), "digest": ADAPTER_DIGEST})
+
+    def download(self, cut_after: int | None = None, **options: Any) -> list[str | None]:
+        ranges: list[str | None] = []
+        archive, etag = self.archive, f'"{ADAPTER_DIGEST}"'
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                ranges.append(self.headers.get("range"))
+                is_range = ranges[-1] is not None and self.headers["if-range"] == etag
+                start = int(ranges[-1].removeprefix("bytes=").removesuffix("-")) if is_range else 0
+                if start >= len(archive):
+                    self.send_response(416)
+                    self.send_header("content-range", f"bytes */{len(archive)}")
+                    self.send_header("content-length", "0")
+                    self.end_headers()
+                    return
+                self.send_response(206 if is_range else 200)
+                self.send_header("content-length", str(len(archive) - start))
+                self.end_headers()
+                is_cut = cut_after is not None and len(ranges) == 1
+                self.wfile.write(archive[start : start + cut_after if is_cut else None])
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        with HTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            try:
+                client = AuthenticatedClient(base_url=f"http://127.0.0.1:{server.server_port}", token="key")
+                download_version(client, self.version, self.file, **{"interval": 0, **options})
+            finally:
+                server.shutdown()
+        return ranges
+
+    def test_go_on_after_an_interruption(self) -> None:
+        self.assertEqual(self.download(cut_after=5000), [None, "bytes=5000-"])
+        self.assertEqual((self.file.read_bytes(), self.part.exists()), (self.archive, False))
+
+    def test_go_on_in_another_run(self) -> None:
+        with self.assertRaises(httpx.TransportError):
+            self.download(cut_after=5000, timeout=1, interval=2)
+        self.assertFalse(self.file.exists())
+        self.assertEqual(self.download(), ["bytes=5000-"])
+        self.assertEqual(self.file.read_bytes(), self.archive)
+
+    def test_take_what_is_whole_and_begin_anew_where_there_is_too_much(self) -> None:
+        for more, requests in ((b"", 1), (b"more", 2)):
+            self.part.write_bytes(self.archive + more)
+            self.assertEqual(len(self.download()), requests)
+            self.assertEqual(self.file.read_bytes(), self.archive)
+
+    def test_begin_anew_where_the_bytes_are_others_now(self) -> None:
+        self.version.digest = "sha256:other"
+        self.part.write_bytes(b"of another version")
+        with self.assertRaises(ChecksumError):
+            self.download()
+        self.assertEqual(list(self.file.parent.iterdir()), [])
+
+    def test_leave_nothing_that_is_not_what_the_version_is(self) -> None:
+        self.part.write_bytes(b"something else")
+        with self.assertRaises((ChecksumError, tarfile.TarError)):
+            self.download()
+        self.assertEqual(list(self.file.parent.iterdir()), [])
 
 
 class NewerServices(unittest.TestCase):

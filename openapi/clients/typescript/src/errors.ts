@@ -79,7 +79,7 @@ function describe(request: Request): string {
 }
 
 /** `fetch` says only that it has failed; its cause says why. */
-function reasonOf(fault: unknown): string {
+export function reasonOf(fault: unknown): string {
   const reason: unknown = fault instanceof Error ? (fault.cause ?? fault) : fault;
   return reason instanceof Error ? reason.message || reason.name : String(reason);
 }

@@ -5,7 +5,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -55,7 +54,7 @@ func main() {
 	rollout := must(readapt.WaitForRollout(ctx, tenant, registered.Rollout.Id, 2*time.Second))
 	fmt.Println("rollout", rollout.Id, rollout.State)
 
-	// The tenant downloads what was published and compares it with its digest.
+	// The tenant downloads what was published, which is compared with its digest.
 	for job, err := range readapt.Items(jobsOf(ctx, tenant, rollout.Id)) {
 		check(err)
 		if job.State != readapt.JobStateReady {
@@ -64,10 +63,8 @@ func main() {
 		}
 		fmt.Printf("%s %s by %s after %.1f s\n", job.AdapterName, job.State, *job.WonStrategy, *job.TtrMs/1000)
 		version := answered(tenant.GetAdapterVersionWithResponse(ctx, job.AdapterId, *job.PublishedVersionId, nil)).JSON200
-		download := answered(tenant.DownloadAdapterVersionWithResponse(ctx, job.AdapterId, version.Id, nil)).Body
 		file := fmt.Sprintf("%s-%s-%d.tar", name, job.AdapterName, version.Number)
-		check(os.WriteFile(file, download, 0o600))
-		check(readapt.VerifyArchive(bytes.NewReader(download), version.Digest))
+		check(readapt.DownloadVersion(ctx, tenant, version, file, 2*time.Second))
 		fmt.Println("verified", file, version.Digest)
 	}
 }

@@ -1,16 +1,13 @@
 import type { Stats } from 'node:fs';
 import { lstat, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
 import { extract, type ReadEntry } from 'tar';
 import type { ReadaptClient } from '../create-client.ts';
-import { backoffMs, sleep } from '../delays.ts';
-import { ReadaptError } from '../errors.ts';
-import { downloadAdapterVersion, getAdapterVersion } from '../generated/sdk.gen.ts';
+import { ReadaptError, reasonOf } from '../errors.ts';
+import { getAdapterVersion } from '../generated/sdk.gen.ts';
 import type { AdapterVersion } from '../generated/types.gen.ts';
 import { folderDigest } from './folder-digest.ts';
+import { receiveArchive } from './receive-archive.ts';
 
 export interface DownloadAdapterOptions {
   readonly client: ReadaptClient;
@@ -34,75 +31,62 @@ export class DigestMismatchError extends ReadaptError {
   }
 }
 
+/** What has arrived is no whole archive, or the disk does not take its files. Nothing is left of it. */
+export class DamagedArchiveError extends ReadaptError {
+  override readonly name = 'DamagedArchiveError';
+
+  constructor(version: AdapterVersion, cause: unknown) {
+    super(`the download of ${version.id} cannot be unpacked (${reasonOf(cause)}) and is removed: download it again`, {
+      cause,
+    });
+  }
+}
+
 /**
- * Downloads an adapter version as a PEFT folder. The files arrive in a temporary folder beside `folder`, which gets its name once
- * their digest is that of the version: the folder is whole or is not there. A download that is interrupted begins anew.
+ * Downloads an adapter version as a PEFT folder. The archive arrives in a hidden file beside `folder`, and its files get that name once
+ * their digest is that of the version: the folder is whole or is not there. A download that was interrupted goes on where that
+ * happened, also when the next one to the same folder begins, for which the hidden file stays (`.FOLDER-adv_….part`).
  *
  * @returns the version
- * @throws ReadaptError if the folder exists; DigestMismatchError; ProblemError; the reason of the signal
+ * @throws ReadaptError if the folder exists; DownloadInterruptedError, DamagedArchiveError, DigestMismatchError; ProblemError; the reason of
+ *   the signal
  */
 export async function downloadAdapter(options: DownloadAdapterOptions): Promise<AdapterVersion> {
   const { client, adapterId, versionId, signal } = options;
   const folder = path.resolve(options.folder);
   if (await exists(folder)) throw new ReadaptError(`${folder} exists already: name a new folder`);
-  const request = { client, path: { id: adapterId, version_id: versionId }, signal: signal ?? null };
-  const version = await getAdapterVersion(request);
-  const temporary = await mkdtemp(path.join(path.dirname(folder), `.${path.basename(folder)}-`));
+  const version = await getAdapterVersion({
+    client,
+    path: { id: adapterId, version_id: versionId },
+    signal: signal ?? null,
+  });
+  const file = path.join(path.dirname(folder), `.${path.basename(folder)}-${version.id}.part`);
+  await receiveArchive({ client, version, file, signal });
   try {
-    const files = path.join(temporary, 'files');
-    await untilComplete(options, () => receive(request, files));
+    await unpack(file, folder, version);
+  } finally {
+    await rm(file, { force: true });
+  }
+  return version;
+}
+
+/** @throws DamagedArchiveError; DigestMismatchError */
+async function unpack(file: string, folder: string, version: AdapterVersion): Promise<void> {
+  const temporary = await mkdtemp(path.join(path.dirname(folder), `.${path.basename(folder)}-`));
+  const files = path.join(temporary, 'files');
+  try {
+    await mkdir(files);
+    // The files are in a folder that is named after the adapter.
+    await extract({ file, cwd: files, strip: 1, strict: true, preserveOwner: false, filter: isFile }).catch(
+      (cause: unknown) => {
+        throw new DamagedArchiveError(version, cause);
+      },
+    );
     const found = await folderDigest(files);
     if (found !== version.digest) throw new DigestMismatchError(version, found);
     await rename(files, folder);
   } finally {
     await rm(temporary, { recursive: true, force: true });
-  }
-  return version;
-}
-
-/** A connection that was cut while the archive arrived. */
-class Interruption extends Error {}
-
-/** Repeats a download that is interrupted for as long as the client's retries go on. */
-async function untilComplete({ client, signal }: DownloadAdapterOptions, work: () => Promise<void>): Promise<void> {
-  const started = Date.now();
-  for (let failures = 1; ; failures++) {
-    try {
-      return await work();
-    } catch (error) {
-      signal?.throwIfAborted();
-      const delayMs = backoffMs(client.retries, failures);
-      const isOver = Date.now() + delayMs - started >= client.retries.maxElapsedMs;
-      if (!(error instanceof Interruption) || isOver) throw error instanceof Interruption ? error.cause : error;
-      await sleep(delayMs, signal);
-    }
-  }
-}
-
-async function receive(request: Omit<Parameters<typeof downloadAdapterVersion>[0], 'url'>, files: string) {
-  await rm(files, { recursive: true, force: true });
-  await mkdir(files);
-  const archive = (await downloadAdapterVersion({
-    ...request,
-    parseAs: 'stream',
-  })) as unknown as NodeReadableStream<Uint8Array>;
-  // The files are in a folder that is named after the adapter.
-  const unpacked = extract({ cwd: files, strip: 1, strict: true, preserveOwner: false, filter: isFile });
-  await pipeline(arriving(archive), unpacked as unknown as NodeJS.WritableStream);
-}
-
-async function* arriving(archive: NodeReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
-  const chunks = Readable.fromWeb(archive)[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
-  try {
-    for (;;) {
-      const next = await chunks.next().catch((cause: unknown) => {
-        throw new Interruption('the download was interrupted', { cause });
-      });
-      if (next.done === true) return;
-      yield next.value;
-    }
-  } finally {
-    await chunks.return?.();
   }
 }
 

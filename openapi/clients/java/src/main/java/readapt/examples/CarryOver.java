@@ -1,6 +1,5 @@
 package readapt.examples;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
@@ -27,6 +26,7 @@ import readapt.client.model.RelativeGate;
 import readapt.client.model.Scope;
 import readapt.support.Archives;
 import readapt.support.Connection;
+import readapt.support.Downloads;
 import readapt.support.Pages;
 import readapt.support.Waiting;
 
@@ -74,7 +74,7 @@ public final class CarryOver {
 
     for (var job : Pages.items(jobsOf(tenant, rolloutId), JobPage::getData, JobPage::getNextCursor)) {
       if (job.getState() == JobState.READY) {
-        download(adapters, job);
+        download(tenant, job);
       } else {
         System.out.println(job.getAdapterName() + " " + job.getState() + ": its old version stays");
       }
@@ -91,17 +91,13 @@ public final class CarryOver {
     return cursor -> new JobsApi(client).listJobs(request.cursor(cursor).build());
   }
 
-  /** The tenant downloads what was published and compares it with its digest. */
-  private static void download(AdaptersApi adapters, Job job) throws Exception {
+  /** The tenant downloads what was published, which is compared with its digest. */
+  private static void download(ApiClient tenant, Job job) throws Exception {
     var seconds = job.getTtrMs() / 1000;
     System.out.printf("%s %s by %s after %.1f s%n", job.getAdapterName(), job.getState(), job.getWonStrategy(), seconds);
-    var version = adapters.getAdapterVersion(job.getAdapterId(), job.getPublishedVersionId(), null);
-    var request = AdaptersApi.APIDownloadAdapterVersionRequest.newBuilder();
-    var wanted = request.id(job.getAdapterId()).versionId(version.getId()).build();
-    var download = adapters.downloadAdapterVersion(wanted).toPath();
+    var version = new AdaptersApi(tenant).getAdapterVersion(job.getAdapterId(), job.getPublishedVersionId(), null);
     var file = Path.of(NAME + "-" + job.getAdapterName() + "-" + version.getNumber() + ".tar");
-    Files.move(download, file);
-    Archives.verify(file, version.getDigest());
+    Downloads.version(tenant, version, file, Duration.ofSeconds(2));
     System.out.println("verified " + file + " " + version.getDigest());
   }
 }
