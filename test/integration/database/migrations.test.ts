@@ -111,6 +111,7 @@ const MIGRATIONS = [
   '20261127290100_wave_figures',
   '20261127290200_product_aggregate',
   '20261128400000_rolled_back',
+  '20261128400100_ends_of_rollouts',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
