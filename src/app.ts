@@ -50,6 +50,7 @@ import { useJsonBodies } from './plugins/request-body/json-body.ts';
 import { boundUnreadBody } from './plugins/request-body/unread-body.ts';
 import requestLog from './plugins/request-log.ts';
 import tracing from './plugins/tracing.ts';
+import { useOpenSerialization } from './plugins/validation/serialization.ts';
 import { useTypeBoxValidation } from './plugins/validation/validation.ts';
 
 const MODULES: readonly ModulePlugin[] = [
@@ -103,6 +104,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
   app.addHook('onRequest', async (request, reply) => boundUnreadBody(request, reply));
   useProtocolProblems(app);
   useTypeBoxValidation(app);
+  useOpenSerialization(app);
   useProblems(app);
   useJsonBodies(app);
   await useCors(app, config.corsOrigins);

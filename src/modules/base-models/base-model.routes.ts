@@ -19,6 +19,7 @@ import {
   UpdateBaseModel,
   UpdateBaseModelVersion,
 } from './base-model.schemas.ts';
+import { requestedRollout } from './requested-rollout.ts';
 import { createBaseModelService } from './base-model.service.ts';
 
 const operation = operationsOf('Base models');
@@ -98,14 +99,14 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         ...operation('createBaseModelVersion', 'Register a base model version and carry the fleet over to it'),
         description:
           'The first version of a model is answered with 201. A later version starts a rollout and is answered with 202, ' +
-          'unless `rollout` is false. With `dry_run` it asks for a forecast in place of the rollout.',
+          'unless `start_rollout` is false. With `dry_run` it asks for a forecast in place of the rollout.',
         params: BaseModelParams,
         body: CreateBaseModelVersion,
         response: { 201: CreatedBaseModelVersion, 202: CreatedBaseModelVersion },
       },
     },
     (request, reply) => {
-      checkApproval(request.body.rollout === false ? null : request.body.rollout?.policy);
+      checkApproval(requestedRollout(request.body)?.policy);
       return answerOnce<CreatedBaseModelVersion>(request, reply, headOfVersion, (record) =>
         service(request).addVersion(request.params.model, request.body, record),
       );
@@ -129,6 +130,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
     '/base-model-versions/:id',
     {
       onRequest: requireScope('tenant:read'),
+      config: { finalStates: ['verified', 'failed'] },
       schema: {
         ...operation('getBaseModelVersion', 'Get a base model version'),
         description: 'Answers with the version and whether its files were read.',

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { BASE_NAME_EXPECTED, BASE_NAME_PATTERN, MAX_BASE_NAME } from '../../../core/options/base-names.ts';
-import { ErrorOf, Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { ErrorOf, Id, Name, Nullable, Timestamp, used } from '../../lib/schemas.ts';
 import { Forecast } from '../forecasts/index.ts';
 import { RolloutPolicy } from '../jobs/index.ts';
 import { Rollout, RolloutOptions } from '../rollouts/index.ts';
@@ -91,9 +91,21 @@ export const CreateBaseModelVersion = Type.Object(
           `By default it is \`path\`, as it is given. ${BASE_NAME_EXPECTED}.`,
       }),
     ),
+    rollout_options: Type.Optional(
+      used(RolloutOptions, { description: 'How the fleet is carried over, where the version starts a rollout.' }),
+    ),
+    start_rollout: Type.Optional(
+      Type.Boolean({
+        description:
+          'False only registers the version; `POST /v1/rollouts` carries the fleet over later. Without it, true.',
+      }),
+    ),
     rollout: Type.Optional(
       Type.Union([Type.Literal(false), RolloutOptions], {
-        description: 'How the fleet is carried over; false only registers the version.',
+        deprecated: true,
+        description:
+          'What `rollout_options` and, if it is false, `start_rollout` say in one member, for which generators make clumsy types. ' +
+          'It cannot be given beside them.',
       }),
     ),
     retires_at: Type.Optional(RetiresAt),

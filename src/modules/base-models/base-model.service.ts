@@ -14,7 +14,7 @@ import { atRiskRepository } from '../adapters/index.ts';
 import { recordEvent } from '../events/index.ts';
 import { createForecast } from '../forecasts/index.ts';
 import { withoutAddress } from '../jobs/index.ts';
-import { createRollout } from '../rollouts/index.ts';
+import { createRollout, type RolloutOptions } from '../rollouts/index.ts';
 import { createBaseModelRepository, type BaseModelVersionRow } from './base-model.repository.ts';
 import type {
   AtRisk,
@@ -26,6 +26,7 @@ import type {
   UpdateBaseModel,
   UpdateBaseModelVersion,
 } from './base-model.schemas.ts';
+import { requestedRollout } from './requested-rollout.ts';
 import { readModelFolder } from './model-folder.ts';
 
 export interface BaseModelServiceOptions {
@@ -85,7 +86,7 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
 
     /**
      * Registers a version. A model's first version has no fleet to carry over; a later one starts a rollout, unless the
-     * request says `rollout: false`, or asks with `dry_run` what one would do. Version, rollout, events and outbox entries are committed together.
+     * request says `start_rollout: false`, or asks with `dry_run` what one would do. Version, rollout, events and outbox entries are committed together.
      *
      * @throws AppError 404, 409 `base_model_version_exists`, 422 `path_not_allowed`, `path_not_found`, `not_a_folder`,
      *   `invalid_base_model` or `dry_run_of_nothing`
@@ -95,9 +96,10 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
       request: CreateBaseModelVersion,
       record: RecordAnswer<CreatedBaseModelVersion>,
     ): Promise<CreatedBaseModelVersion> {
-      if (request.dry_run === true && request.rollout === false) {
+      const wanted = requestedRollout(request);
+      if (request.dry_run === true && wanted === null) {
         const message =
-          '`dry_run` asks what a rollout would do, and `rollout: false` wants none: leave one of them out';
+          '`dry_run` asks what a rollout would do, and `start_rollout: false` wants none: leave one of them out';
         throw unprocessable('dry_run_of_nothing', message);
       }
       const model = await findModel(idOrName);
@@ -124,7 +126,10 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
           subjectId: version.id,
           data: { base_model_name: model.name, version: version.version },
         });
-        const started = first ? NOTHING_STARTED : await startFor(tx, version.id, request);
+        const started =
+          first || wanted === null
+            ? NOTHING_STARTED
+            : await startFor(tx, { baseModelVersionId: version.id, options: wanted }, request.dry_run);
         const { rollout, forecast } = started;
         const answer = { base_model_version: toBaseModelVersion(version, null), rollout, forecast };
         await record(tx, answer);
@@ -190,14 +195,12 @@ interface Started {
 
 const NOTHING_STARTED: Started = { rollout: null, forecast: null, entries: [] };
 
-/** Starts what a request asks for beside the registration of a version: a rollout, a forecast of one, or nothing. */
+/** Starts what a request asks for beside the registration of a version: a rollout, or a forecast of one. */
 async function startFor(
   tx: Transaction,
-  baseModelVersionId: string,
-  { rollout, dry_run: isDryRun = false }: CreateBaseModelVersion,
+  request: { baseModelVersionId: string; options: RolloutOptions },
+  isDryRun = false,
 ): Promise<Started> {
-  if (rollout === false) return NOTHING_STARTED;
-  const request = { baseModelVersionId, options: rollout ?? {} };
   return isDryRun
     ? { ...NOTHING_STARTED, ...(await createForecast(tx, request)) }
     : { ...NOTHING_STARTED, ...(await createRollout(tx, request)) };

@@ -29,6 +29,7 @@ const evolutionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) =>
     '/evolutions/:id',
     {
       onRequest: requireScope('tenant:read'),
+      config: { finalStates: ['ready', 'failed'] },
       schema: {
         ...operation('getEvolution', 'Get what changed between two base model versions, by layer and module'),
         description:

@@ -57,6 +57,7 @@ const forecastRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
     '/rollout-forecasts/:id',
     {
       onRequest: requireOperator,
+      config: { finalStates: ['computed', 'failed'] },
       schema: {
         ...operation('getRolloutForecast', 'Get a forecast of a rollout'),
         description:

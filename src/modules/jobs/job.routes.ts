@@ -8,6 +8,7 @@ import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { RetryJob } from './control/retry.schemas.ts';
 import { Job, JobPage, JobParams, JobQuery, MetricPoints, MetricQuery } from './job.schemas.ts';
 import { createJobService } from './job.service.ts';
+import { TERMINAL_JOB_STATES } from './job.states.ts';
 
 const operation = operationsOf('Jobs');
 
@@ -37,6 +38,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config
     '/jobs/:id',
     {
       onRequest: requireScope('tenant:read'),
+      config: { finalStates: TERMINAL_JOB_STATES },
       schema: {
         ...operation('getJob', 'Get a job'),
         description: 'Answers with the state, the phases, and what the gate has found so far. Poll it with the `ETag`.',

@@ -10,6 +10,7 @@ import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { createApprovalCheck } from './approvals/approval-check.ts';
 import { ApproveWave, CreateRollout, Rollout, RolloutParams, RolloutQuery } from './rollout.schemas.ts';
 import { createRolloutService } from './rollout.service.ts';
+import { TERMINAL_ROLLOUT_STATES } from './rollout.states.ts';
 import { SummaryCache } from './summary-cache.ts';
 
 const operation = operationsOf('Rollouts');
@@ -66,6 +67,7 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     '/rollouts/:id',
     {
       onRequest: requireScope('tenant:read'),
+      config: { finalStates: TERMINAL_ROLLOUT_STATES },
       schema: {
         ...operation('getRollout', 'Get a rollout'),
         description: 'A tenant sees the whole rollout, but only its own jobs are counted.',

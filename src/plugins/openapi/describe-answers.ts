@@ -4,6 +4,7 @@ import { leastScopes } from '../../lib/principal.ts';
 import { PROBLEM_CODES, type ProblemStatus } from '../../lib/problem-codes.ts';
 import { isRead, requiredScope } from '../auth.ts';
 import { EVENT_STREAM_TYPE } from '../event-streams.ts';
+import { FINAL_MARK } from './describe-pages.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -11,6 +12,8 @@ declare module 'fastify' {
     problems?: readonly number[];
     /** False if the answers of a POST have no `Location`, although something is created or started. It is only documented. */
     location?: false;
+    /** The values of `state` that the answer keeps: whoever polls stops there. They are only documented. */
+    finalStates?: readonly string[];
   }
 }
 
@@ -112,7 +115,8 @@ export function describeRoute(schema: FastifySchema | undefined, url: string, ro
     own.headers = { type: 'object', properties: { 'if-none-match': IF_NONE_MATCH, ...ofParts } };
   }
   const common: Common = { problems: problemsOf(own, url, route), location: route.config?.location ?? true };
-  return Object.assign(own, { [COMMON_MARK]: common });
+  const final = route.config?.finalStates;
+  return Object.assign(own, { [COMMON_MARK]: common }, final === undefined ? {} : { [FINAL_MARK]: final });
 }
 
 /** Whether the answer is a stream of events, which has no ETag and is never unchanged. */

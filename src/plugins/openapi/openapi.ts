@@ -3,6 +3,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import fp from 'fastify-plugin';
 import { packageVersion } from '../../../core/installation/package-path.ts';
 import { describeAnswers, describeRoute, PROBLEM_RESPONSES } from './describe-answers.ts';
+import { describePages } from './describe-pages.ts';
 import { describeWebhooks } from './describe-webhooks.ts';
 import { describeExamples } from './examples/describe-examples.ts';
 import { useGeneratorForms } from './generator-forms.ts';
@@ -66,7 +67,7 @@ const LICENSE: { name: string } = Object.assign({ name: 'Apache-2.0' }, { identi
 
 /** What the routes say, with what all of them have in common, in the forms that client generators understand. */
 function describe<T>(document: T): T {
-  return describeExamples(useGeneratorForms(describeWebhooks(nameSchemas(describeAnswers(document)))));
+  return describeExamples(describePages(useGeneratorForms(describeWebhooks(nameSchemas(describeAnswers(document))))));
 }
 
 /** Serves the OpenAPI 3.1 document of the routes at /openapi.json, and as a web page at /docs. */

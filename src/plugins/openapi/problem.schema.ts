@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import { PROBLEM_CODES } from '../../lib/problem-codes.ts';
-import { Nullable } from '../../lib/schemas.ts';
+import { Id, Nullable } from '../../lib/schemas.ts';
 
 const FieldError = Type.Object(
   {
@@ -18,6 +18,49 @@ const BadLine = Type.Object(
   },
   { title: 'BadLine', description: 'A line of an upload that cannot be used.' },
 );
+
+const text = (description: string) => Type.Optional(Type.String({ description }));
+const count = (description: string) => Type.Optional(Type.Integer({ description }));
+const quantity = (description: string) => Type.Optional(Type.Number({ description }));
+
+/** Members that a few codes have each. They stand in the one schema of all problems: see ADR 37. */
+const ofCodes = {
+  rollout_id: Type.Optional(Id('rollout', 'Of `rollout_exists` and `superseded`: the other rollout.')),
+  job_id: Type.Optional(Id('job', 'Of `adapter_in_use` and `version_in_use`: the job that uses it.')),
+  dataset_id: Type.Optional(Id('dataset', 'Of `dataset_deleted` and `unknown_slice`: the dataset.')),
+  adapter_ids: Type.Optional(
+    Type.Array(Id('adapter'), { description: 'Of `dataset_in_use`: some of the adapters that use it.' }),
+  ),
+  base_model_version_id: Type.Optional(
+    Id('baseModelVersion', 'Of `current_version`: the base model version for which it is current.'),
+  ),
+  current_version_id: Type.Optional(
+    Nullable(Id('adapterVersion', 'Of `current_version_changed`: what is current now; null if nothing is.')),
+  ),
+  successor_id: Type.Optional(Id('apiKey', 'Of `already_rotated`: the key that takes the place of this one.')),
+  deleted_at: Type.Optional(
+    Type.String({ format: 'date-time', description: 'Of `grace_time_over`: when it was deleted.' }),
+  ),
+  quota: text('Of `quota_exceeded`: the quota.'),
+  used: quantity('Of `quota_exceeded`: how much of the quota is used.'),
+  limit: quantity('Of `quota_exceeded` and other codes: the most that is allowed.'),
+  resets_at: Type.Optional(
+    Nullable(
+      Type.String({
+        format: 'date-time',
+        description:
+          'Of `quota_exceeded`: when what is used counts from nothing again; null if only the tenant or the operator can make room.',
+      }),
+    ),
+  ),
+  slice: text('Of `unknown_slice`: the slice.'),
+  bad_lines: count('Of `invalid_dataset`: number of bad lines, up to 100.'),
+  max_bytes: count('Of `upload_too_large` and `adapter_too_large`: the most bytes that are taken.'),
+  max_rows: count('Of `upload_too_large`: the most rows that are taken.'),
+  bytes: count('Of `range_not_satisfiable`: the number of bytes that there are.'),
+  limit_ms: quantity('Of `inspection_timeout`: the longest time for an inspection, in milliseconds.'),
+  limit_bytes: quantity('Of `inspection_out_of_memory`: the most memory for an inspection, in bytes.'),
+};
 
 /** A problem by RFC 9457. */
 export const Problem = Type.Object(
@@ -46,6 +89,7 @@ export const Problem = Type.Object(
       ),
     ),
     pruned_up_to: Type.Optional(Type.String({ description: 'Of `position_expired`: the position to go on from.' })),
+    ...ofCodes,
   },
   {
     additionalProperties: true,

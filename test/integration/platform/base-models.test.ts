@@ -83,6 +83,38 @@ describe('versions', () => {
     expect(list.json().data.map((entry: { version: string }) => entry.version)).toEqual(['3', '2', '1']);
   });
 
+  test('say what becomes of the fleet by two members, or by the deprecated one of before', async () => {
+    await createModel('wanted');
+    await addVersion('wanted', { version: '1', path: await makeModel('wanted-1') });
+    const path = await makeModel('wanted-2');
+    const wanted = async (version: string, more: object) => {
+      const answer = await addVersion('wanted', { version, path, ...more });
+      return { status: answer.statusCode, body: answer.json() };
+    };
+    const started = { status: 202, body: { rollout: { options: { max_steps: 7 } } } };
+    expect(await wanted('2', { rollout_options: { max_steps: 7 } })).toMatchObject(started);
+    expect(await wanted('3', { rollout_options: { max_steps: 7 }, start_rollout: true })).toMatchObject(started);
+    expect(await wanted('4', { start_rollout: true })).toMatchObject({
+      status: 202,
+      body: { rollout: { options: {} } },
+    });
+    expect(await wanted('5', { start_rollout: false })).toMatchObject({ status: 201, body: { rollout: null } });
+    const dry = await wanted('6', { rollout_options: { max_steps: 7 }, dry_run: true });
+    expect(dry).toMatchObject({ status: 202, body: { rollout: null, forecast: { options: { max_steps: 7 } } } });
+
+    const refused = (field: string) => ({
+      status: 400,
+      body: { code: 'invalid_request', errors: [{ in: 'body', field }] },
+    });
+    for (const rollout of [false, { max_steps: 7 }]) {
+      expect(await wanted('7', { rollout, rollout_options: {} })).toMatchObject(refused('rollout'));
+      expect(await wanted('7', { rollout, start_rollout: true })).toMatchObject(refused('rollout'));
+    }
+    expect(await wanted('7', { rollout_options: {}, start_rollout: false })).toMatchObject(refused('rollout_options'));
+    const nothing = await wanted('7', { start_rollout: false, dry_run: true });
+    expect(nothing).toMatchObject({ status: 422, body: { code: 'dry_run_of_nothing' } });
+  });
+
   test('are registered by a dry run, which starts no rollout; a rollout can follow', async () => {
     await createModel('tried');
     const first = { version: '1', path: await makeModel('tried-1'), dry_run: true };

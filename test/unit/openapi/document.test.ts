@@ -219,3 +219,59 @@ test('files are bytes, under the types that the service sends', () => {
     'uploadAdapterVersion application/x-tar',
   ]);
 });
+
+describe('extensions', () => {
+  interface Extended {
+    parameters?: { name: string }[];
+    responses: Record<string, { headers?: Record<string, unknown>; content?: Record<string, { schema: Described }> }>;
+    'x-pagination'?: { items: string; parameter: string; next: string; limit: string; ends: string };
+    'x-polling'?: { state?: string; final?: string[]; changes?: { parameter: string; next: string } };
+  }
+  const read = (): [string, Extended][] =>
+    Object.entries(document.paths).flatMap(([path, { get }]) =>
+      get === undefined ? [] : [[path, get as unknown as Extended]],
+    );
+  const resolved = (schema: Described | undefined): Described =>
+    schema?.$ref === undefined ? (schema ?? {}) : document.components.schemas[schema.$ref.split('/').at(-1)!]!;
+  const answerOf = ({ responses }: Extended) => resolved(responses['200']?.content?.['application/json']?.schema);
+  const names = ({ parameters = [] }: Extended) => parameters.map(({ name }) => name);
+
+  test('every list says how it goes on, by a parameter and a member that it has', () => {
+    const lists = read().filter(
+      ([, get]) => answerOf(get).properties?.data !== undefined && names(get).includes('limit'),
+    );
+    expect(lists.length).toBeGreaterThan(20);
+    for (const [path, get] of lists) {
+      const { items, parameter, next, limit, ends } = get['x-pagination']!;
+      expect(names(get), path).toEqual(expect.arrayContaining([parameter, limit]));
+      const { [items]: data, [next]: place } = answerOf(get).properties!;
+      expect([data!.type, [place!.type].flat().includes('string')], path).toEqual(['array', true]);
+      expect(ends, path).toBe(parameter === 'cursor' ? 'next_null' : 'items_empty');
+    }
+    const paged = read().filter(([, get]) => get['x-pagination'] !== undefined);
+    expect(places(paged)).toEqual(places(lists));
+  });
+
+  test('what is polled says in which states it stays, and the list of jobs how changes are read', () => {
+    const polled = read().filter(([, get]) => get['x-polling'] !== undefined);
+    const one = polled.filter(([, get]) => get['x-polling']!.changes === undefined);
+    expect(places(one)).toEqual([
+      '/v1/base-model-versions/{id}',
+      '/v1/evolutions/{id}',
+      '/v1/jobs/{id}',
+      '/v1/rollout-forecasts/{id}',
+      '/v1/rollouts/{id}',
+    ]);
+    for (const [path, get] of one) {
+      const { state, final } = get['x-polling']!;
+      const states = resolved(answerOf(get).properties![state!]).enum;
+      expect(states, path).toEqual(expect.arrayContaining(final!));
+      expect(final!.length, path).toBeLessThan(states!.length);
+      expect(get.responses['200']!.headers, path).toHaveProperty('etag');
+    }
+    const changes = { parameter: 'changed_after', next: 'next_changed_after' };
+    expect(polled.filter(([, get]) => get['x-polling']!.changes !== undefined)).toMatchObject([
+      ['/v1/jobs', { 'x-polling': { changes } }],
+    ]);
+  });
+});

@@ -7,6 +7,7 @@ export const SCHEMAS: Readonly<Record<string, Readonly<Record<string, unknown>>>
     paused_reason: null,
     superseded_by: null,
     deadline_missed_at: null,
+    rolled_back_at: null,
   },
   RolloutEvolution: { state: 'ready' },
   RolloutForecast: { state: 'computed', error: null },
@@ -78,7 +79,7 @@ export const WHOLE: Readonly<Record<string, unknown>> = {
   DefaultRolloutPolicy: { waves: [{ percent: 5 }], pause_if: { unready_share: 0.1 } },
   RolloutSelection: { labels: { tier: 'gold' } },
   CreateBaseModel: { name: 'assistant' },
-  CreateBaseModelVersion: { version: '2', path: '/srv/models/assistant-2', rollout: { strategy: 'auto' } },
+  CreateBaseModelVersion: { version: '2', path: '/srv/models/assistant-2', rollout_options: { strategy: 'auto' } },
   CreateAdapter: {
     name: 'support-replies',
     base_model: 'assistant',

@@ -1,0 +1,44 @@
+import build from 'fast-json-stringify';
+import Type from 'typebox';
+import { expect, test } from 'vitest';
+import { Nullable, Strategy } from '../../../src/lib/schemas.ts';
+import { GateRule } from '../../../core/options/gates.ts';
+import { openSchema } from '../../../src/plugins/validation/serialization.ts';
+
+/** What an answer by this schema says of a value. */
+const written = (schema: Type.TSchema, value: unknown): unknown =>
+  JSON.parse(build(openSchema({ ...Type.Object({ value: schema }) }))({ value })) as unknown;
+
+const Inner = Type.Object({ state: Type.Enum(['on', 'off']), name: Type.String() }, { additionalProperties: false });
+
+test.each([
+  ['an enumeration', Strategy, 'later'],
+  ['one that may be null', Nullable(Strategy), 'later'],
+  ['null', Nullable(Strategy), null],
+  ['several', Type.Array(Nullable(Strategy)), ['auto', 'later', null]],
+  ['in a record', Type.Record(Type.String(), Nullable(Strategy)), { first: 'later' }],
+  ['in an object that may be null', Nullable(Inner), { state: 'later', name: 'inner' }],
+  ['a kind of gate', GateRule, { kind: 'later', bound: 0.5, of: { slices: ['rare'] } }],
+  ['a known gate', GateRule, { kind: 'absolute', target: 0.9, on_inconclusive: 'hold' }],
+])('a value that a later version may have stored is passed on: %s', (_name, schema, value) => {
+  expect(written(schema, value)).toEqual({ value });
+});
+
+test.each([
+  ['in an object', Inner],
+  ['in an object that may be null', Nullable(Inner)],
+])('what is not in the schema stays out, %s', (_name, schema) => {
+  expect(written(schema, { state: 'later', name: 'inner', secret: 1 })).toEqual({
+    value: { state: 'later', name: 'inner' },
+  });
+});
+
+test('members of the names of keywords are members', () => {
+  const schema = Type.Object({
+    enum: Type.String(),
+    anyOf: Nullable(Type.Integer()),
+    items: Type.Array(Type.String()),
+  });
+  const value = { enum: 'a', anyOf: null, items: ['b'] };
+  expect(written(schema, value)).toEqual({ value });
+});
