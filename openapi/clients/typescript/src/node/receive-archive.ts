@@ -113,7 +113,12 @@ async function ask(
 /** Writes bytes to their place. Nobody else can have made the file a link to another one. */
 async function write(file: string, { start, bytes }: Answer): Promise<void> {
   const flags = constants.O_WRONLY | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
-  const handle = await open(file, start === 0 ? flags | constants.O_TRUNC : flags, 0o600);
+  const handle = await open(file, start === 0 ? flags | constants.O_TRUNC : flags, 0o600).catch(
+    async (error: unknown) => {
+      await bytes.cancel();
+      throw error;
+    },
+  );
   await pipeline(arriving(bytes), handle.createWriteStream({ start }));
 }
 
