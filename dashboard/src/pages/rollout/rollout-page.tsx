@@ -1,6 +1,8 @@
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
 import type { Rollout } from '@readapt/client';
+import { useMemo } from 'react';
+import { useReadAgainOn } from '../../api/polling.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { counted } from '../../lib/format.ts';
 import { Loaded } from '../../parts/feedback/loaded.tsx';
@@ -13,7 +15,7 @@ import { Forecast } from './forecast.tsx';
 import { JobsSection } from './jobs/jobs-section.tsx';
 import { Progress } from './progress.tsx';
 import { Readiness } from './readiness/readiness.tsx';
-import { rolloutQuery } from './rollout-queries.ts';
+import { rolloutKey, rolloutQuery } from './rollout-queries.ts';
 import { RolloutVerbs } from './rollout-verbs.tsx';
 
 /** One rollout: how far it is, what needs a person, how soon adapters got ready, and each of its jobs. */
@@ -29,6 +31,8 @@ export default function RolloutPage() {
 
 function LoadedRollout({ rollout }: { rollout: Rollout }) {
   const { isOperator, operates } = useViewer();
+  const key = useMemo(() => rolloutKey(rollout.id), [rollout.id]);
+  useReadAgainOn(rollout.finished_at, key);
   return (
     <>
       <PageHeader

@@ -4,11 +4,14 @@ import {
   getRolloutReport,
   getTtrDistribution,
   isEndOfRollout,
+  listJobs,
+  type Job,
   type Rollout,
 } from '@readapt/client';
-import { keepPreviousData } from '@tanstack/react-query';
 import { client } from '../../api/client.ts';
-import { polled } from '../../api/polling.ts';
+import { isSettled, polled } from '../../api/polling.ts';
+import type { EndlessList } from '../../api/use-endless.ts';
+import type { RolloutSearch } from '../../routes/rollout-search.ts';
 
 interface Context {
   readonly signal: AbortSignal;
@@ -22,36 +25,54 @@ export const rolloutQuery = (id: string) => ({
   ...polled<Rollout>({ every: 1500, until: ({ state }) => isEndOfRollout(state) }),
 });
 
+/** What the page knows of the rollout when it asks for something that follows from its jobs. */
+type Known = Pick<Rollout, 'id' | 'finished_at'>;
+
+/** While the rollout itself is asked for, it is not known yet whether it has ended. */
+export const unread = (id: string): Known => ({ id, finished_at: null });
+
 /** What follows from the rollout's jobs: it is asked again while they go on, and once more when they have ended. */
 function ofRollout<T>(
-  rollout: Rollout,
+  { id, finished_at: finishedAt }: Known,
   { name, every, read }: { name: string; every: number; read: (context: Context) => Promise<T> },
 ) {
   return {
-    queryKey: [...rolloutKey(rollout.id), name, rollout.finished_at],
+    queryKey: [...rolloutKey(id), name],
     queryFn: read,
-    placeholderData: keepPreviousData,
-    ...polled<T>({ every, until: () => rollout.finished_at !== null }),
+    ...polled<T>({ every, until: (_, readAt) => isSettled(finishedAt, readAt) }),
   };
 }
 
-export const ttrQuery = (rollout: Rollout) =>
+export const ttrQuery = (rollout: Known) =>
   ofRollout(rollout, {
     name: 'ttr-distribution',
     every: 3000,
     read: ({ signal }) => getTtrDistribution({ client, path: { id: rollout.id }, signal }),
   });
 
-export const forecastQuery = (rollout: Rollout) =>
+export const forecastQuery = (rollout: Known) =>
   ofRollout(rollout, {
     name: 'forecast',
     every: 5000,
     read: ({ signal }) => getForecastOfRollout({ client, path: { id: rollout.id }, signal }),
   });
 
-export const reportQuery = (rollout: Rollout) =>
+export const reportQuery = (rollout: Known) =>
   ofRollout(rollout, {
     name: 'report',
     every: 10_000,
     read: ({ signal }) => getRolloutReport({ client, path: { id: rollout.id }, signal }),
   });
+
+export function jobsOfRollout(
+  { id, finished_at: finishedAt }: Known,
+  { state, kind, tenant, sort }: RolloutSearch,
+): EndlessList<Job> {
+  return {
+    queryKey: [...rolloutKey(id), 'jobs', { state, kind, tenant, sort }],
+    every: finishedAt === null ? 2000 : undefined,
+    rowId: (job) => job.id,
+    read: ({ cursor, limit, signal }) =>
+      listJobs({ client, query: { rollout_id: id, tenant_id: tenant, state, kind, sort, cursor, limit }, signal }),
+  };
+}
