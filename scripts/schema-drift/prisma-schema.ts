@@ -99,7 +99,10 @@ function describeColumn(schema: Schema, model: Model, field: Field): string[] {
   if (/(?<!@)@id\b/.test(attributes)) lines.push(describePrimaryKey(table, [column]));
   if (/(?<!@)@unique\b/.test(attributes)) lines.push(describeIndex(true, table, [column]));
   const rest = attributes
-    .replace(/@(id|unique)\b|@map\("\w+"\)|@db\.Timestamptz\(\d\)|@default\((\w+(\(\))?|"[^"]*")\)/g, '')
+    .replace(
+      /@(id|unique)\b|@map\("\w+"\)|@db\.Timestamptz\(\d\)|@default\((\w+(\(\))?|"[^"]*"|dbgenerated\("\w+"\))\)/g,
+      '',
+    )
     .trim();
   if (rest !== '') throw new Error(`schema.prisma has an attribute that the drift check does not know: ${line}`);
   return lines;
@@ -117,6 +120,8 @@ function columnType(schema: Schema, { type, attributes, line }: Field): string {
 
 function columnDefault(schema: Schema, table: string, column: string, field: Field): string {
   const { type, attributes } = field;
+  const ofDatabase = /@default\(dbgenerated\("(\w+)"\)\)/.exec(attributes)?.[1];
+  if (ofDatabase !== undefined) return ofDatabase;
   const value = /@default\((\w+(?:\(\))?|"[^"]*")\)/.exec(attributes)?.[1];
   if (value === undefined) return 'none';
   if (value === 'now()') return 'CURRENT_TIMESTAMP';

@@ -21,6 +21,7 @@ export function rolloutRows(rollout: Rollout, paint: Paint): Row[] {
       ? []
       : [['left out', countsText(leftOut, paint)] as const]),
     ...(rollout.superseded_by === null ? [] : [['superseded', `by ${rollout.superseded_by}`] as const]),
+    ...rollbackRow(rollout),
   ];
 }
 
@@ -55,6 +56,10 @@ function timeRows({ accepted_at: accepted, summary, deadline_missed_at: missed }
     ...(speedup === null ? [] : [['speed-up', `${speedup.toFixed(1)}× over training from scratch (median)`] as const]),
     ...(missed === null ? [] : [['deadline', `missed, ${relativeTime(missed)}`] as const]),
   ];
+}
+
+function rollbackRow({ rolled_back_at: rolledBack }: Rollout): Row[] {
+  return rolledBack === null ? [] : [['rolled back', `${rolledBack}, ${relativeTime(rolledBack)}`]];
 }
 
 function driftText({ old_base_model_version_id: from, drift, advice }: Rollout['evolutions'][number]): string {

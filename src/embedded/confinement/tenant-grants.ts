@@ -87,10 +87,12 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   process_leases: NOTHING,
   provisional_requests: NOTHING,
   rate_buckets: NOTHING,
+  rollback_counts: READ,
   rollout_counts: NOTHING,
   rollout_device_uses: NOTHING,
   rollout_forecasts: NOTHING,
-  rollout_rollbacks: NOTHING,
+  // How far it is, and what it has done for all tenants together, is for the operator.
+  rollout_rollbacks: { SELECT: ['rollout_id', 'requested_at', 'finished_at'] },
   rollout_tenant_counts: READ,
   rollouts: READ,
   schema_window: NOTHING,

@@ -18,6 +18,8 @@ interface NewEventOf<T extends EventType> {
 /** An event to be recorded. Its data is what the catalog says of its type. */
 export type NewEvent = { [T in EventType]: NewEventOf<T> }[EventType];
 
+/** Which events the operator reads: of those that several tenants are told of, its own. */
+const NO_COPIES = Prisma.sql`AND NOT is_copy`;
 const NEXT_TRANSACTION = Prisma.sql`pg_snapshot_xmax(pg_current_snapshot())::text::bigint`;
 
 /** Records an event. Call it in the transaction that makes the change. */
@@ -73,6 +75,8 @@ export interface EventSubject {
   readonly tenant_id: string | null;
   readonly subject_id: string;
   readonly rollout_id: string | null;
+  /** Whether it concerns its tenant alone, because the operator has one of its own. */
+  readonly is_copy: boolean;
 }
 
 /** What events after a position are about. */
@@ -121,7 +125,7 @@ export function createEventRepository(db: Database) {
         Prisma.sql`
           WITH now AS MATERIALIZED (SELECT ${FIRST_RUNNING} AS horizon)
           SELECT e.*, now.horizon FROM now LEFT JOIN (
-            SELECT transaction_id, seq, tenant_id, subject_id, rollout_id FROM events
+            SELECT transaction_id, seq, tenant_id, subject_id, rollout_id, is_copy FROM events
             WHERE (transaction_id, seq) > (${transaction}::bigint, ${sequence}::bigint)
               AND transaction_id < (SELECT horizon FROM now)
             ORDER BY transaction_id, seq LIMIT ${usualLimit(limit, limit)}
@@ -177,7 +181,7 @@ function rangeAfter(
   }
   return Prisma.sql`
     WHERE (transaction_id, seq) > (${after}) AND transaction_id < (SELECT horizon FROM now)
-      ${tenantId === null ? Prisma.empty : Prisma.sql`AND tenant_id = ${tenantId}`}
+      ${tenantId === null ? NO_COPIES : Prisma.sql`AND tenant_id = ${tenantId}`}
       ${subjectId === undefined ? Prisma.empty : Prisma.sql`AND subject_id = ${subjectId}`}
       ${rolloutId === undefined ? Prisma.empty : Prisma.sql`AND rollout_id = ${rolloutId}`}
     ORDER BY transaction_id, seq`;

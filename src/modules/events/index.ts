@@ -14,6 +14,7 @@ export { EVENT_CATALOG, type EventData, type EventType } from './catalog/catalog
 export { createEventRepository, recordEvent, recordEvents, type EventRow, type NewEvent } from './event.repository.ts';
 export type { Event } from './event.schemas.ts';
 export { createEventService, toEvent, type EventService } from './event.service.ts';
+export { recordRolloutEnd } from './rollout-end.repository.ts';
 export { prunedUpTo, pruneLog, type CommitLog } from './retention.repository.ts';
 export {
   createEventStreams,

@@ -2,7 +2,7 @@ import type { Precision } from '../../../core/options/precisions.ts';
 import type { JobEntry } from '../../jobs/catalog.ts';
 import { writeOutbox } from '../../jobs/outbox.repository.ts';
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
-import { recordEvent, recordEvents, type NewEvent } from '../events/index.ts';
+import { recordEvent, recordEvents, recordRolloutEnd, type NewEvent } from '../events/index.ts';
 import {
   jobLifecycleRepository as repository,
   type CandidateColumns,
@@ -202,12 +202,7 @@ export async function settleRollout(tx: Transaction, rolloutId: string): Promise
   await stepWaves(tx, rolloutId);
   const completed = await repository.completeRollout(tx, rolloutId);
   if (completed === null) return admitJobs(tx, rolloutId);
-  await recordEvent(tx, {
-    tenantId: null,
-    type: 'rollout.completed',
-    subjectId: rolloutId,
-    data: { from: 'adapting' },
-  });
+  await recordRolloutEnd(tx, { type: 'rollout.completed', subjectId: rolloutId, data: { from: 'adapting' } });
   return [];
 }
 

@@ -20,7 +20,7 @@ const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_i
 const FIRST = Prisma.sql`ORDER BY ev.transaction_id, ev.seq LIMIT 1`;
 /** When the next event of the log happened that an endpoint has not come to; in two statements, because each has an index of its own. */
 const NEXT_EVENT_AT = Prisma.sql`CASE WHEN e.tenant_id IS NULL
-  THEN (SELECT ev.occurred_at FROM events ev WHERE ${AFTER} ${FIRST})
+  THEN (SELECT ev.occurred_at FROM events ev WHERE NOT ev.is_copy AND ${AFTER} ${FIRST})
   ELSE (SELECT ev.occurred_at FROM events ev WHERE ev.tenant_id = e.tenant_id AND ${AFTER} ${FIRST}) END`;
 
 /** Reads it in one statement, in time in proportion to the number of endpoints, as each look of the delivery does. */

@@ -9,6 +9,18 @@ interface MovedAdapter {
   to: string | null;
 }
 
+/** An adapter for which a rollout has published. */
+export interface PublishedAdapter {
+  adapter_id: string;
+  tenant_id: string;
+}
+
+export interface TenantCounts {
+  readonly tenantId: string;
+  readonly rolledBack: number;
+  readonly leftAlone: number;
+}
+
 export const rollbackRepository = {
   /** Locks the rollout. Null if it does not exist. */
   async lockRollout(tx: Transaction, id: string): Promise<{ state: string; finished_at: Date | null } | null> {
@@ -19,12 +31,23 @@ export const rollbackRepository = {
 
   find: (db: Queryable, rolloutId: string) => db.rolloutRollback.findUnique({ where: { rolloutId } }),
 
+  /** What a tenant is told of one: its times, and the counts of the tenant's own adapters. Null if there is none. */
+  async findOf(db: Queryable, rolloutId: string, tenantId: string) {
+    const select = { requestedAt: true, finishedAt: true };
+    const row = await db.rolloutRollback.findUnique({ where: { rolloutId }, select });
+    if (row === null) return null;
+    const counts = await db.rollbackCount.findUnique({ where: { rolloutId_tenantId: { rolloutId, tenantId } } });
+    return { ...row, rolledBack: counts?.rolledBack ?? 0, leftAlone: counts?.leftAlone ?? 0 };
+  },
+
   /** Begins one, or begins again. */
-  begin: (tx: Transaction, rolloutId: string) =>
-    tx.$executeRaw`
+  async begin(tx: Transaction, rolloutId: string): Promise<void> {
+    await tx.rollbackCount.deleteMany({ where: { rolloutId } });
+    await tx.$executeRaw`
       INSERT INTO rollout_rollbacks (rollout_id, requested_at) VALUES (${rolloutId}, clock_timestamp())
       ON CONFLICT (rollout_id) DO UPDATE SET after_adapter_id = NULL, rolled_back = 0, left_alone = 0,
-        requested_at = EXCLUDED.requested_at, finished_at = NULL`,
+        requested_at = EXCLUDED.requested_at, finished_at = NULL`;
+  },
 
   /** Whether a version of the rollout is current for some adapter. */
   async isCurrentSomewhere(tx: Transaction, rolloutId: string): Promise<boolean> {
@@ -55,13 +78,12 @@ export const rollbackRepository = {
     tx: Transaction,
     rolloutId: string,
     { after, limit }: { after: string; limit: number },
-  ): Promise<string[]> {
-    const rows = await tx.$queryRaw<{ adapter_id: string }[]>`
-      SELECT j.adapter_id FROM jobs j
+  ): Promise<PublishedAdapter[]> {
+    return tx.$queryRaw<PublishedAdapter[]>`
+      SELECT j.adapter_id, j.tenant_id FROM jobs j
       WHERE j.rollout_id = ${rolloutId} AND j.kind = 'adaptation' AND j.adapter_id > ${after}
         AND EXISTS (SELECT FROM adapter_versions v WHERE v.job_id = j.id)
       ORDER BY j.rollout_id, j.adapter_id LIMIT ${limit}`;
-    return rows.map((row) => row.adapter_id);
   },
 
   /** Locks adapters in the order of their identifiers, as publications lock one. */
@@ -101,4 +123,13 @@ export const rollbackRepository = {
         after_adapter_id = COALESCE(${batch.last}, after_adapter_id),
         finished_at = CASE WHEN ${batch.last}::text IS NULL THEN clock_timestamp() END
       WHERE rollout_id = ${rolloutId}`,
+
+  /** Counts a batch for each tenant. */
+  countByTenant: (tx: Transaction, rolloutId: string, counts: readonly TenantCounts[]) =>
+    tx.$executeRaw`
+      INSERT INTO rollback_counts AS c (rollout_id, tenant_id, rolled_back, left_alone)
+      SELECT ${rolloutId}, n."tenantId", n."rolledBack", n."leftAlone"
+      FROM jsonb_to_recordset(${JSON.stringify(counts)}::jsonb) AS n ("tenantId" text, "rolledBack" int, "leftAlone" int)
+      ON CONFLICT (rollout_id, tenant_id) DO UPDATE SET
+        rolled_back = c.rolled_back + EXCLUDED.rolled_back, left_alone = c.left_alone + EXCLUDED.left_alone`,
 };

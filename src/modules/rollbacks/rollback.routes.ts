@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { recordChangeOf } from '../../plugins/audit.ts';
-import { requireOperator } from '../../plugins/auth.ts';
+import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { RollbackParams, RolloutRollback } from './rollback.schemas.ts';
 import { createRollbackService } from './rollback.service.ts';
@@ -32,15 +32,17 @@ const rollbackRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => 
   app.get(
     '/rollouts/:id/rollback',
     {
-      onRequest: requireOperator,
+      onRequest: requireScope('tenant:read'),
       schema: {
         ...operation('getRollback', 'Get the rollback of a rollout'),
-        description: 'Answers with how far the rollback is; `finished_at` is null until it has ended.',
+        description:
+          'Answers with how far the rollback is; `finished_at` is null until it has ended. A tenant sees the counts of its own adapters. ' +
+          'A rollout that nobody has rolled back has none (404).',
         params: RollbackParams,
         response: { 200: RolloutRollback },
       },
     },
-    (request) => service(request).get(request.params.id),
+    (request) => service(request).get(request.params.id, tenantScope(request)),
   );
 };
 export default rollbackRoutes;

@@ -5,7 +5,7 @@ import { unrecorded } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import { recordEvent, recordEvents } from '../events/index.ts';
-import { rollbackRepository as repository } from './rollback.repository.ts';
+import { rollbackRepository as repository, type PublishedAdapter, type TenantCounts } from './rollback.repository.ts';
 import type { RolloutRollback } from './rollback.schemas.ts';
 
 /** Number of adapters that one transaction looks at. */
@@ -16,10 +16,10 @@ interface RollbackDependencies {
   readonly batch?: number;
 }
 
-/** Takes back what a rollout has published, for all tenants: only the operator does. */
+/** Takes back what a rollout has published, for all tenants: only the operator does. A tenant reads what it has done to its adapters. */
 export function createRollbackService({ db, batch = BATCH }: RollbackDependencies) {
-  const get = async (rolloutId: string): Promise<RolloutRollback> => {
-    const row = await repository.find(db, rolloutId);
+  const get = async (rolloutId: string, scope: string | null = null): Promise<RolloutRollback> => {
+    const row = scope === null ? await repository.find(db, rolloutId) : await repository.findOf(db, rolloutId, scope);
     if (row === null) throw notFound('rollback of rollout', rolloutId);
     return {
       rollout_id: rolloutId,
@@ -30,7 +30,7 @@ export function createRollbackService({ db, batch = BATCH }: RollbackDependencie
     };
   };
   return {
-    /** @throws AppError 404 */
+    /** @param scope the tenant whose adapters are counted, or null for all. @throws AppError 404 */
     get,
 
     /**
@@ -73,7 +73,8 @@ async function rollBackInBatches({ db, batch }: Required<RollbackDependencies>, 
 async function rollBackBatch(tx: Transaction, rolloutId: string, limit: number): Promise<boolean> {
   const place = await repository.lock(tx, rolloutId);
   if (place === null) return false;
-  const adapters = await repository.page(tx, rolloutId, { after: place.after, limit });
+  const published = await repository.page(tx, rolloutId, { after: place.after, limit });
+  const adapters = published.map((row) => row.adapter_id);
   await repository.lockAdapters(tx, adapters);
   const moved = await repository.move(tx, rolloutId, adapters);
   await recordEvents(
@@ -87,9 +88,24 @@ async function rollBackBatch(tx: Transaction, rolloutId: string, limit: number):
   );
   const last = adapters.length < limit ? null : (adapters.at(-1) ?? null);
   const counts = { rolledBack: moved.length, leftAlone: adapters.length - moved.length };
+  await repository.countByTenant(tx, rolloutId, countsByTenant(published, new Set(moved.map((row) => row.adapter_id))));
   await repository.advance(tx, rolloutId, { last, ...counts });
   if (last === null) await recordEnd(tx, rolloutId);
   return last !== null;
+}
+
+function countsByTenant(published: readonly PublishedAdapter[], moved: ReadonlySet<string>): TenantCounts[] {
+  const counts = new Map<string, TenantCounts>();
+  for (const { adapter_id: adapterId, tenant_id: tenantId } of published) {
+    const { rolledBack, leftAlone } = counts.get(tenantId) ?? { rolledBack: 0, leftAlone: 0 };
+    const isMoved = moved.has(adapterId);
+    counts.set(tenantId, {
+      tenantId,
+      rolledBack: rolledBack + (isMoved ? 1 : 0),
+      leftAlone: leftAlone + (isMoved ? 0 : 1),
+    });
+  }
+  return [...counts.values()];
 }
 
 async function recordEnd(tx: Transaction, rolloutId: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { NO_QUOTAS, type QuotaLimits } from '../../config/quotas.ts';
 import { withTransaction, type Database, type Prisma } from '../../lib/database.ts';
 import { createJobRooms } from '../quotas/index.ts';
-import { recordEvent } from '../events/index.ts';
+import { recordEvent, recordRolloutEnd } from '../events/index.ts';
 import { cancelInBatches } from './cancellation.ts';
 import { fleetOf, planInPages, type OnPlanned, type Refusals, type RolloutToPlan } from './planning.ts';
 import { planningRepository } from './planning.repository.ts';
@@ -55,7 +55,7 @@ export function createRolloutLifecycle({ db, quotas = NO_QUOTAS }: { db: Databas
     fail: async (id: string, error: Prisma.InputJsonObject): Promise<boolean> => {
       const failed = await withTransaction(db, async (tx) => {
         const moved = await rollouts.move(tx, id, { from: UNPLANNED_ROLLOUT_STATES, next: 'failed', error });
-        if (moved) await recordEvent(tx, { tenantId: null, type: 'rollout.failed', subjectId: id, data: { error } });
+        if (moved) await recordRolloutEnd(tx, { type: 'rollout.failed', subjectId: id, data: { error } });
         return moved;
       });
       if (failed) await cancelInBatches(db, id);

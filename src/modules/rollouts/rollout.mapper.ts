@@ -51,6 +51,7 @@ export function toRollout(
     accepted_at: toTimestamp(row.acceptedAt),
     planned_at: toTimestamp(row.plannedAt),
     finished_at: toTimestamp(row.finishedAt),
+    rolled_back_at: toTimestamp(row.rolledBackAt),
     updated_at: toTimestamp(row.updatedAt),
   };
 }

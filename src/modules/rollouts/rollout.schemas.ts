@@ -166,6 +166,14 @@ export const Rollout = Type.Object(
     accepted_at: Timestamp,
     planned_at: Nullable(Timestamp),
     finished_at: Nullable(Timestamp),
+    rolled_back_at: Nullable(
+      Type.String({
+        format: 'date-time',
+        description:
+          'When its rollback has ended: `GET …/rollback` says what it has done. Null where nobody has rolled it back, and until a ' +
+          'rollback has ended.',
+      }),
+    ),
     updated_at: Timestamp,
   },
   {

@@ -11,7 +11,7 @@ import { currentTraceparent } from '../../lib/tracing/current-trace.ts';
 import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { sortingOf } from '../../lib/sorting.ts';
-import { recordEvent } from '../events/index.ts';
+import { recordEvent, recordRolloutEnd } from '../events/index.ts';
 import { createJobRooms } from '../quotas/index.ts';
 import { cancelInBatches } from './cancellation.ts';
 import {
@@ -126,7 +126,7 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
         if (!(await rollouts.move(tx, id, { from: LIVE_ROLLOUT_STATES, next: 'cancelled' }))) {
           throw conflict('rollout_ended', `rollout ${id} cannot be cancelled: it has ended and is ${row.state}`);
         }
-        await recordEvent(tx, { tenantId: null, type: 'rollout.cancelled', subjectId: id, data: { from: row.state } });
+        await recordRolloutEnd(tx, { type: 'rollout.cancelled', subjectId: id, data: { from: row.state } });
         const [before, after] = [{ state: row.state }, { state: 'cancelled' }];
         await recordChange(tx, { tenantId: null, subjectId: id, before, after });
       });

@@ -74,7 +74,7 @@ test.each(['stream', 'poll'] as const)('waits for a rollout by %s until it is co
   expect(sent.some(isStream)).toBe(transport === 'stream');
 });
 
-test("waits for a rollout with a tenant's key, which gets no events of the rollout itself", async () => {
+test("waits for a rollout with a tenant's key, which gets no event of the rollout but its end", async () => {
   const body = { name: 'waits', tenant_id: fleet.tenants[0]!, scopes: ['tenant:read' as const] };
   const { key } = await createApiKey({ client: world.client(), body });
   const [waiting] = await begun(world.client(key!));

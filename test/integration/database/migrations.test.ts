@@ -110,6 +110,8 @@ const MIGRATIONS = [
   '20261127290000_negative_flips_of_jobs',
   '20261127290100_wave_figures',
   '20261127290200_product_aggregate',
+  '20261128400000_rolled_back',
+  '20261128400100_ends_of_rollouts',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

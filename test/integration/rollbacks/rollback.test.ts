@@ -6,7 +6,7 @@ import { insertAdapterVersion } from '../../../src/modules/adapters/adapter.repo
 import { createRollbackService, rollbackRecoverySource } from '../../../src/modules/rollbacks/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { logger } from '../queue/test-queue.ts';
-import { createTestApp, type TestApp } from '../support/index.ts';
+import { bearer, createTestApp, createTestKey, createTestTenant, type TestApp } from '../support/index.ts';
 
 const ADAPTERS = 8;
 
@@ -132,6 +132,53 @@ test('asking again changes nothing, unless something of the rollout is current a
   expect(await events()).toHaveLength(4);
 });
 
+test('everybody who may read the rollout is told of its rollback, a tenant with the counts of its own adapters', async () => {
+  const [first, second, third, fourth] = fleet.adapters as [string, string, string, string];
+  // Adapters belong to the two tenants in turn.
+  for (const id of [first, second, third]) await publish(id, rolloutId);
+  await publish(second, null);
+  await publish(fourth, null);
+  const bystander = await createTestTenant(db, `bystander-${rolloutId}`);
+  const keys = [null, ...(await Promise.all(fleet.tenants.map((tenantId) => createTestKey(db, { tenantId }))))];
+  const readers = [...keys, bystander.key].map((key) => (url: string, etag?: string) => {
+    const headers = { ...(key !== null && bearer(key)), ...(etag !== undefined && { 'if-none-match': etag }) };
+    return app.request({ url, headers, ...(key !== null && { key: null }) });
+  });
+  const urls = [`/v1/rollouts/${rolloutId}`, '/v1/rollouts?limit=1'];
+  const seen = await Promise.all(
+    readers.flatMap((read) => urls.map(async (url) => ({ url, read, was: await read(url) }))),
+  );
+  for (const read of readers) expect((await read(`/v1/rollouts/${rolloutId}/rollback`)).statusCode).toBe(404);
+
+  const { body } = await rollBack();
+  expect(body).toMatchObject({ rolled_back: 2, left_alone: 1 });
+  for (const { url, read, was } of seen) {
+    const rolloutOf = (answer: typeof was) => answer.json().data?.[0] ?? answer.json();
+    expect(rolloutOf(was)).toMatchObject({ id: rolloutId, rolled_back_at: null });
+    const answer = await read(url, String(was.headers.etag));
+    expect([answer.statusCode, rolloutOf(answer)]).toMatchObject([200, { rolled_back_at: body.finished_at }]);
+    expect((await read(url, String(answer.headers.etag))).statusCode).toBe(304);
+  }
+  const told = await Promise.all(
+    readers.map(async (read) => (await read(`/v1/rollouts/${rolloutId}/rollback`)).json()),
+  );
+  const times = { rollout_id: rolloutId, requested_at: body.requested_at, finished_at: body.finished_at };
+  expect(told).toEqual([
+    body,
+    { ...times, rolled_back: 2, left_alone: 0 },
+    { ...times, rolled_back: 0, left_alone: 1 },
+    { ...times, rolled_back: 0, left_alone: 0 },
+  ]);
+
+  await publish(first, rolloutId);
+  await db.$executeRaw`UPDATE current_versions SET adapter_version_id = previous_version_id WHERE adapter_id = ${first}`;
+  expect((await rollBack()).body).toMatchObject({ rolled_back: 1, left_alone: 2 });
+  expect((await readers[1]!(`/v1/rollouts/${rolloutId}/rollback`)).json()).toMatchObject({
+    rolled_back: 1,
+    left_alone: 1,
+  });
+});
+
 test('a rollout that may still publish is not rolled back, nor one that does not exist', async () => {
   expect(await rollBack(newId('rollout'))).toMatchObject({ status: 404 });
   expect((await app.request({ url: `/v1/rollouts/${rolloutId}/rollback` })).statusCode).toBe(404);
@@ -149,6 +196,7 @@ test('where the process dies in the middle, another one goes on, and each adapte
   await expect(createRollbackService({ db: dyingAfter(2), batch: 3 }).rollBack(rolloutId)).rejects.toThrow('died');
   const half = await createRollbackService({ db }).get(rolloutId);
   expect(half).toMatchObject({ rolled_back: 3, left_alone: 0, finished_at: null });
+  expect((await app.request({ url: `/v1/rollouts/${rolloutId}` })).json()).toMatchObject({ rolled_back_at: null });
   const left = [...fleet.adapters].sort().slice(3);
   await publish(left[0]!, await addRollout());
   const sources = [rollbackRecoverySource({ db, batch: 3 })];

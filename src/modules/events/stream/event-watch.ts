@@ -114,8 +114,9 @@ export function keyOf({ tenantId, subjectId, rolloutId }: EventInterest): string
 }
 
 /** The keys of all interests that an event concerns. */
-function keysOf({ tenant_id: tenantId, subject_id: subjectId, rollout_id: rolloutId }: EventSubject): string[] {
-  const tenants = tenantId === null ? [ANY] : [ANY, tenantId];
+function keysOf(event: EventSubject): string[] {
+  const { tenant_id: tenantId, subject_id: subjectId, rollout_id: rolloutId, is_copy: isCopy } = event;
+  const tenants = [...(isCopy ? [] : [ANY]), ...(tenantId === null ? [] : [tenantId])];
   const subjects = rolloutId === null ? [ANY, subjectId] : [ANY, subjectId, rolloutId];
   return tenants.flatMap((tenant) => subjects.map((subject) => `${tenant} ${subject}`));
 }

@@ -43,7 +43,7 @@ const HAS_RETRY = Prisma.sql`EXISTS (
   SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.next_attempt_at <= ${NOW})`;
 /** In two statements, because each has an index of its own. */
 const HAS_EVENT = Prisma.sql`CASE WHEN e.tenant_id IS NULL
-  THEN EXISTS (SELECT FROM events ev WHERE ${AFTER})
+  THEN EXISTS (SELECT FROM events ev WHERE NOT ev.is_copy AND ${AFTER})
   ELSE EXISTS (SELECT FROM events ev WHERE ev.tenant_id = e.tenant_id AND ${AFTER}) END`;
 const RELEASED = Prisma.sql`lease_owner = NULL, lease_expires_at = NULL`;
 

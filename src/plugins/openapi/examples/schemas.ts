@@ -7,6 +7,7 @@ export const SCHEMAS: Readonly<Record<string, Readonly<Record<string, unknown>>>
     paused_reason: null,
     superseded_by: null,
     deadline_missed_at: null,
+    rolled_back_at: null,
   },
   RolloutEvolution: { state: 'ready' },
   RolloutForecast: { state: 'computed', error: null },

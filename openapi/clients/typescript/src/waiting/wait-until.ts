@@ -114,8 +114,8 @@ function silentBell(signal: AbortSignal): Bell {
 
 /**
  * Rings when the resource has an event, and when a stream of events was opened, before which something may have happened. A tenant
- * gets no events of a rollout itself, only of its own jobs: it rings for those until the rollout has one, and does not trust the
- * stream to tell of the end.
+ * gets those of its own jobs, and of a rollout itself only the end, if it has jobs in it: it rings for all of them until the rollout
+ * has one, and does not trust the stream to tell of everything.
  */
 function eventBell(
   client: ReadaptClient,
