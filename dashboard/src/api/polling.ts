@@ -5,8 +5,8 @@ import { useEffect, useRef } from 'react';
 const HIDDEN_FACTOR = 10;
 
 interface Polling<T> {
-  /** Milliseconds between two answers, while the tab is seen. */
-  readonly every: number;
+  /** Milliseconds between two answers, while the tab is seen; it may depend on the last one. */
+  readonly every: number | ((data: T | undefined) => number);
   /** Whether what was read has ended and will not change any more. `readAt` is when that was, in milliseconds by the reader's clock. */
   readonly until?: (data: T, readAt: number) => boolean;
 }
@@ -20,7 +20,8 @@ export function polled<T>({ every, until }: Polling<T>) {
     refetchIntervalInBackground: true,
     refetchInterval: ({ state }: { state: { data?: T | undefined; dataUpdatedAt: number } }): number | false => {
       if (state.data !== undefined && until?.(state.data, state.dataUpdatedAt) === true) return false;
-      return document.hidden ? every * HIDDEN_FACTOR : every;
+      const ms = typeof every === 'number' ? every : every(state.data);
+      return document.hidden ? ms * HIDDEN_FACTOR : ms;
     },
   };
 }

@@ -7,7 +7,7 @@ import { useViewer } from '../../api/viewer.ts';
 import { counted } from '../../lib/format.ts';
 import { Loaded } from '../../parts/feedback/loaded.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
-import { StateBadge } from '../../parts/values/state-badge.tsx';
+import { RolloutBadge } from '../../parts/values/rollout-badge.tsx';
 import { Time } from '../../parts/values/time.tsx';
 import { Account } from './account.tsx';
 import { BaseChange } from './base-change.tsx';
@@ -37,7 +37,7 @@ function LoadedRollout({ rollout }: { rollout: Rollout }) {
     <>
       <PageHeader
         title={`${rollout.base_model_name} to version ${rollout.version}`}
-        badge={<StateBadge state={rollout.state} size="3" />}
+        badge={<RolloutBadge rollout={rollout} size="3" />}
         description={<Summary rollout={rollout} />}
         parents={[{ label: 'Rollouts', to: '/rollouts' }]}
         json={pathsOf(rollout.id, isOperator)}

@@ -1,5 +1,6 @@
 import {
   getForecastOfRollout,
+  getRollback,
   getRollout,
   getRolloutReport,
   getTtrDistribution,
@@ -22,7 +23,18 @@ export const rolloutKey = (id: string) => ['rollouts', id] as const;
 export const rolloutQuery = (id: string) => ({
   queryKey: rolloutKey(id),
   queryFn: ({ signal }: Context) => getRollout({ client, path: { id }, signal }),
-  ...polled<Rollout>({ every: 1500, until: ({ state }) => isEndOfRollout(state) }),
+  ...polled<Rollout>({
+    // Somebody may still roll back what has ended, and others who look at it should see that.
+    every: (rollout) => (rollout !== undefined && isEndOfRollout(rollout.state) ? 15_000 : 1500),
+    until: ({ rolled_back_at: rolledBack }) => rolledBack !== null,
+  }),
+});
+
+/** Another rollback of the same rollout has another time. */
+export const rollbackQuery = ({ id, rolled_back_at: at }: Rollout) => ({
+  queryKey: [...rolloutKey(id), 'rollback', at],
+  queryFn: ({ signal }: Context) => getRollback({ client, path: { id }, signal }),
+  staleTime: 60_000,
 });
 
 /** What the page knows of the rollout when it asks for something that follows from its jobs. */
