@@ -1,5 +1,3 @@
-import { replaceEqualDeep } from '@tanstack/react-query';
-
 /** A page of a list, as it was read last. */
 export interface ListPage<T> {
   /** Where it begins; undefined for the first one. */
@@ -41,21 +39,15 @@ export function pagesOf<T>(pages: Pages<T>, { first, last }: Range): Range {
  * again when it is seen; what follows a last page has gone.
  */
 export function replaced<T>(pages: Pages<T>, first: number, fresh: Pages<T>): Pages<T> {
-  const kept = fresh.map((page, index) => ({ ...page, rows: shared(pages[first + index]?.rows, page.rows) }));
   const next = fresh.at(-1)?.next ?? null;
-  if (next === null) return [...pages.slice(0, first), ...kept];
+  if (next === null) return [...pages.slice(0, first), ...fresh];
   const [behind, ...others] = pages.slice(first + fresh.length);
-  if (behind === undefined) return [...pages.slice(0, first), ...kept];
+  if (behind === undefined) return [...pages.slice(0, first), ...fresh];
   const follows = behind.cursor === next ? behind : { ...behind, cursor: next, readAt: 0 };
-  return [...pages.slice(0, first), ...kept, follows, ...others];
+  return [...pages.slice(0, first), ...fresh, follows, ...others];
 }
 
 /** The pages with further ones, unless the list has come to end elsewhere since they were asked for. */
 export function appended<T>(pages: Pages<T>, added: Pages<T>): Pages<T> {
   return added[0] !== undefined && pages.at(-1)?.next === added[0].cursor ? [...pages, ...added] : pages;
-}
-
-/** Rows that have not changed keep their identity, so that they are not rendered again. */
-function shared<T>(before: readonly T[] | undefined, rows: readonly T[]): readonly T[] {
-  return before === undefined ? rows : (replaceEqualDeep(before, rows) as readonly T[]);
 }

@@ -1,5 +1,12 @@
-import { hashKey, useMutation, useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
-import { useCallback, useRef } from 'react';
+import {
+  hashKey,
+  replaceEqualDeep,
+  useMutation,
+  useQuery,
+  useQueryClient,
+  type QueryClient,
+} from '@tanstack/react-query';
+import { useCallback, useMemo, useRef } from 'react';
 import { appended, flattened, pagesOf, replaced, type ListPage, type Pages, type Range } from './list-pages.ts';
 
 /** The API answers with 200 entries at the most. */
@@ -38,7 +45,8 @@ export function useEndless<T>(list: EndlessList<T>) {
   });
   const { data: pages, refetch } = query;
   const more = useReadOn(queries, list, countOf(pages ?? []));
-  const rows = useFlattened(pages, list.rowId);
+  const { rowId } = list;
+  const rows = useMemo(() => (pages === undefined ? undefined : flattened(pages, rowId)), [pages, rowId]);
   const onSeen = useCallback(
     (range: Range) => {
       seen.current = range;
@@ -57,7 +65,7 @@ export function useEndless<T>(list: EndlessList<T>) {
       loadMore: pages?.at(-1)?.next === null ? undefined : more.readOn,
       isLoadingMore: more.isPending,
       onSeen,
-      rowId: list.rowId,
+      rowId,
     },
   };
 }
@@ -97,7 +105,17 @@ async function readSeen<T>(
     cursor = page.next;
   }
   // Meanwhile the table may have been scrolled, and have more pages.
-  return replaced(queries.getQueryData<Pages<T>>(list.queryKey) ?? [], first, fresh);
+  const now = queries.getQueryData<Pages<T>>(list.queryKey) ?? [];
+  return replaced(
+    now,
+    first,
+    fresh.map((page, index) => ({ ...page, rows: shared(now[first + index]?.rows, page.rows) })),
+  );
+}
+
+/** Rows that have not changed keep their identity, so that they are not rendered again. */
+function shared<T>(before: readonly T[] | undefined, rows: readonly T[]): readonly T[] {
+  return before === undefined ? rows : replaceEqualDeep(before, rows);
 }
 
 /** Reads further pages until there are as many rows as the table has asked for last. */
@@ -143,16 +161,3 @@ const countOf = <T>(pages: Pages<T>): number => pages.reduce((sum, { rows }) => 
 
 /** A page that takes longer than this to read is given up. */
 const READ_ON_MS = 30_000;
-
-/** The rows of all pages, which keep their identity while no page has changed. */
-function useFlattened<T>(pages: Pages<T> | undefined, rowId: (row: T) => string): readonly T[] | undefined {
-  const kept = useRef<{ of: readonly (readonly T[])[]; rows: readonly T[] }>(undefined);
-  if (pages === undefined) return undefined;
-  const of = pages.map(({ rows }) => rows);
-  const last = kept.current;
-  if (last !== undefined && last.of.length === of.length && of.every((rows, index) => rows === last.of[index])) {
-    return last.rows;
-  }
-  kept.current = { of, rows: flattened(pages, rowId) };
-  return kept.current.rows;
-}

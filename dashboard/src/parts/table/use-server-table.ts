@@ -40,7 +40,7 @@ export function useServerTable<T>({ columns, sort, onSort }: ServerTableOptions<
   return useTable({
     features,
     columns: definitions,
-    data: NO_ROWS as readonly (T & AnyRow)[],
+    data: NO_ROWS,
     manualSorting: true,
     enableSortingRemoval: false,
     state: { sorting },
