@@ -1,19 +1,8 @@
 import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
 import { oneOf, textOf } from '../lib/search-params.ts';
+import { ADAPTER_SORTS, type AdaptersSearch } from './adapters-search.ts';
 import { readAdapter, readAdapters, readBaseModelVersion, readWorkers } from './read-ahead.ts';
 import { shellRoute } from './root.tsx';
-
-const ADAPTER_SORTS = ['name', '-name', 'created', '-created'] as const;
-
-/** Which adapters are listed, and in which order. */
-export interface AdaptersSearch {
-  readonly name?: string;
-  readonly label?: string;
-  readonly on?: string;
-  readonly notOn?: string;
-  readonly atRiskOn?: string;
-  readonly sort?: (typeof ADAPTER_SORTS)[number];
-}
 
 /** `on`, `notOn` and `atRiskOn` are identifiers of base model versions. */
 const adaptersSearch = (search: Record<string, unknown>): AdaptersSearch => ({

@@ -24,7 +24,7 @@ import { modelsQuery } from '../pages/new-rollout/form/models-query.ts';
 import { jobsOfRollout, reportQuery, rolloutQuery, ttrQuery, unread } from '../pages/rollout/rollout-queries.ts';
 import { allRollouts } from '../pages/rollouts/rollouts-queries.ts';
 import { ALL_WORKERS } from '../pages/workers/workers-queries.ts';
-import type { AdaptersSearch } from './catalog-routes.ts';
+import type { AdaptersSearch } from './adapters-search.ts';
 import type { RolloutSearch, RolloutsSearch } from './rollout-search.ts';
 
 const begin: typeof queryClient.prefetchQuery = (query) => queryClient.prefetchQuery(query);
