@@ -1,7 +1,6 @@
-import { chromium, type Browser } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { createClient, listJobs, type ReadaptClient } from '../../openapi/clients/typescript/src/index.ts';
-
-const CHROMIUM = process.env.READAPT_CHROMIUM ?? '/usr/bin/chromium';
+import { openPage, type Opened } from './open-page.ts';
 
 export interface PageFigures {
   readonly name: string;
@@ -14,30 +13,36 @@ interface Measured {
   /** An operator's key. */
   readonly key: string;
   readonly rolloutId: string;
-  readonly rounds: number;
+  /** The version that the rollout goes to, which has an evolution. */
+  readonly versionId: string;
 }
 
 /** Opens each page several times by its address, each time in a browser that has stored nothing. */
-export async function measurePages({ url, key, rolloutId, rounds }: Measured): Promise<PageFigures[]> {
-  const pages = await addresses(createClient({ baseUrl: url, apiKey: key }), rolloutId);
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
-  try {
-    // The first page of all starts processes of the browser and compiles the programs of the service.
-    await open(browser, `${url}/#key=${key}`);
-    const figures: PageFigures[] = [];
-    for (const [name, path] of Object.entries(pages)) {
-      const times: number[] = [];
-      for (let round = 0; round < rounds; round++) times.push(await open(browser, `${url}${path}#key=${key}`));
-      times.sort((a, b) => a - b);
-      figures.push({ name, medianMs: times[Math.floor(rounds / 2)]!, slowestMs: times.at(-1)! });
-    }
-    return figures;
-  } finally {
-    await browser.close();
+export async function measurePages(browser: Browser, pages: readonly Opened[], rounds: number): Promise<PageFigures[]> {
+  // The first page of all starts processes of the browser and compiles the programs of the service.
+  await timeOf(browser, pages[0]!);
+  const figures: PageFigures[] = [];
+  for (const page of pages) {
+    const times: number[] = [];
+    for (let round = 0; round < rounds; round++) times.push(await timeOf(browser, page));
+    times.sort((a, b) => a - b);
+    figures.push({ name: page.name, medianMs: times[Math.floor(rounds / 2)]!, slowestMs: times.at(-1)! });
   }
+  return figures;
 }
 
-async function addresses(client: ReadaptClient, rolloutId: string): Promise<Record<string, string>> {
+async function timeOf(browser: Browser, opened: Opened): Promise<number> {
+  const { ms, close } = await openPage(browser, opened);
+  await close();
+  return ms;
+}
+
+export async function pagesOf({ url, key, rolloutId, versionId }: Measured): Promise<Opened[]> {
+  const paths = await pathsOf(createClient({ baseUrl: url, apiKey: key }), rolloutId, versionId);
+  return Object.entries(paths).map(([name, path]) => ({ name, address: `${url}${path}#key=${key}` }));
+}
+
+async function pathsOf(client: ReadaptClient, rolloutId: string, versionId: string): Promise<Record<string, string>> {
   const { data } = await listJobs({ client, query: { rollout_id: rolloutId, state: ['ready'], limit: 1 } });
   const [job] = data;
   if (job === undefined) throw new Error(`rollout ${rolloutId} has no job that is ready`);
@@ -50,28 +55,7 @@ async function addresses(client: ReadaptClient, rolloutId: string): Promise<Reco
     Job: `/jobs/${job.id}`,
     Adapters: '/adapters',
     Adapter: `/adapters/${job.adapter_id}`,
+    Evolution: `/base-model-versions/${versionId}`,
     Workers: '/workers',
   };
-}
-
-/** Runs in the page, until the heading is there and no part of the page says any more that it is loading. */
-const UNTIL_CONTENT = `new Promise((resolve) => {
-  const look = () => {
-    const main = document.querySelector('main');
-    if (main?.querySelector('h1') && !main.querySelector('[aria-busy=true]')) resolve(performance.now());
-    else requestAnimationFrame(look);
-  };
-  look();
-})`;
-
-/** @returns milliseconds from the beginning of the navigation until the page shows what it is about */
-async function open(browser: Browser, address: string): Promise<number> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-  try {
-    const page = await context.newPage();
-    await page.goto(address, { waitUntil: 'commit' });
-    return await page.evaluate<number>(UNTIL_CONTENT);
-  } finally {
-    await context.close();
-  }
 }

@@ -11,6 +11,8 @@ const pages = shellRoute.addChildren([...fleetRoutes, ...rolloutRoutes, ...jobRo
 export const router = createRouter({
   routeTree: rootRoute.addChildren([signInRoute, pages]),
   defaultPreload: 'intent',
+  // Loaders only begin what pages go on with by themselves.
+  defaultStaleTime: Number.POSITIVE_INFINITY,
   defaultErrorComponent: PageError,
   scrollRestoration: true,
 });

@@ -17,11 +17,30 @@ export function isDashboardBuilt(): boolean {
   return existsSync(path.join(BUILT, PAGE));
 }
 
-/** The page of each of these paths is the dashboard's own; what stands below it is decided in the browser. */
-export const DASHBOARD_PATHS = ['sign-in', 'rollouts', 'jobs', 'base-model-versions', 'adapters', 'workers'] as const;
+/** The page that the dashboard shows at a path. What else stands below the first word is decided in the browser. */
+export const DASHBOARD_PAGES: Readonly<Record<string, string>> = {
+  '/': 'fleet',
+  '/sign-in': 'sign-in',
+  '/rollouts': 'rollouts',
+  '/rollouts/new': 'new-rollout',
+  '/rollouts/:id': 'rollout',
+  '/jobs': 'jobs',
+  '/jobs/:id': 'job',
+  '/base-model-versions/:id': 'base-model-version',
+  '/adapters': 'adapters',
+  '/adapters/:id': 'adapter',
+  '/workers': 'workers',
+};
+
+const FIRST_WORDS = new Set(Object.keys(DASHBOARD_PAGES).map((url) => url.split('/')[1]!));
+FIRST_WORDS.delete('');
 
 /** What `index.html` has in the place of the nonce of its answer. */
 const NONCE_PLACEHOLDER = '__CSP_NONCE__';
+
+/** What the build says of the files of each page (`dashboard/page-preloads.ts`). */
+const PRELOADS = 'pages.json';
+type Preloads = Readonly<Record<string, { modules: string[]; styles: string[]; later: string[] }>>;
 
 /**
  * Two style elements that Radix inserts without a nonce: they hide the native scroll bar of scroll areas and of lists of choices. The
@@ -50,19 +69,36 @@ export default async function dashboard(app: FastifyInstance, { folder = BUILT }
     immutable: true,
     schemaHide: true,
   });
-  const page = async (_request: unknown, reply: FastifyReply) => sendPage(reply, folder);
-  for (const url of ['/', ...DASHBOARD_PATHS.flatMap((name) => [`/${name}`, `/${name}/*`])])
-    app.get(url, { schema: { hide: true } }, page);
+  const serve = (url: string, page?: string) =>
+    app.get(url, { schema: { hide: true } }, async (_request, reply) => sendPage(reply, folder, page));
+  for (const [url, page] of Object.entries(DASHBOARD_PAGES)) serve(url, page);
+  for (const word of FIRST_WORDS) {
+    serve(`/${word}/*`);
+    if (DASHBOARD_PAGES[`/${word}`] === undefined) serve(`/${word}`);
+  }
 }
 
-async function sendPage(reply: FastifyReply, folder: string): Promise<FastifyReply> {
+async function sendPage(reply: FastifyReply, folder: string, page?: string): Promise<FastifyReply> {
   const html = await readFile(path.join(folder, PAGE), 'utf8').catch(notBuilt);
+  const preloads = page === undefined ? '' : await preloadsOf(folder, page);
   const nonce = randomBytes(16).toString('base64');
   return reply
     .header('cache-control', 'no-cache')
     .header('content-security-policy', policy([`'nonce-${nonce}'`, ...RADIX_STYLES.map((digest) => `'${digest}'`)]))
     .type('text/html; charset=utf-8')
-    .send(html.replace(NONCE_PLACEHOLDER, nonce));
+    .send(html.replace(NONCE_PLACEHOLDER, nonce).replace('</head>', `${preloads}</head>`));
+}
+
+/** Links by which the browser asks for the files of a page at once, and not after it has run the scripts that ask for them. */
+async function preloadsOf(folder: string, page: string): Promise<string> {
+  // Without the file, the page is only slower.
+  const text = await readFile(path.join(folder, PRELOADS), 'utf8').catch(() => '{}');
+  const { modules = [], styles = [], later = [] } = (JSON.parse(text) as Preloads)[page] ?? {};
+  return [
+    ...styles.map((file) => `<link rel="preload" as="style" crossorigin href="/${file}">`),
+    ...modules.map((file) => `<link rel="modulepreload" crossorigin href="/${file}">`),
+    ...later.map((file) => `<link rel="modulepreload" crossorigin fetchpriority="low" href="/${file}">`),
+  ].join('');
 }
 
 function notBuilt(cause: unknown): never {

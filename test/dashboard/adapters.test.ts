@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { expect, inject, test } from 'vitest';
-import { createClient, getAdapter, listAdapters } from '../../openapi/clients/typescript/src/index.ts';
+import {
+  createAdapter,
+  createClient,
+  getAdapter,
+  listAdapters,
+  listDatasets,
+  updateAdapter,
+} from '../../openapi/clients/typescript/src/index.ts';
 import { useBrowser } from './support/browser.ts';
 import { testEveryLook } from './support/every-look.ts';
 import { createSmallFleet } from './support/small-fleet.ts';
@@ -76,6 +83,41 @@ test('an adapter is rolled back on one base, which says what will be served', as
   await page.getByText('Nothing of it is served.').waitFor();
   expect((await getAdapter({ client: owner, path: { id: adapter!.id } })).current).toEqual([]);
 });
+
+/** More than two pages of the API, so that the last rows stand on a third one. */
+const MANY = 420;
+/** The list is read again every ten seconds. */
+const READ_AGAIN = { timeout: 30_000 };
+
+test('rows far down are read again by themselves while they are seen', async () => {
+  const { baseModel, tenantKey } = await createSmallFleet('many', []);
+  const owner = createClient({ baseUrl: demo.url, apiKey: tenantKey });
+  const { data: datasets } = await listDatasets({ client: owner });
+  const common = {
+    base_model: baseModel,
+    dataset_id: datasets[0]!.id,
+    metric: 'loss',
+    gate: { kind: 'absolute', target: 1 },
+  } as const;
+  for (let number = 0; number < MANY; number += 20) {
+    const names = Array.from({ length: 20 }, (_, index) => `many-${String(number + index).padStart(3, '0')}`);
+    await Promise.all(names.map((each) => createAdapter({ client: owner, body: { ...common, name: each } })));
+  }
+  const page = await open('/adapters?sort=name', { key: tenantKey });
+  const table = page.getByRole('region', { name: 'Adapters' });
+  const last = table.getByRole('row').filter({ hasText: `many-${MANY - 1}` });
+  await table.getByRole('link', { name: 'many-000' }).waitFor();
+  await table.hover();
+  await expect
+    .poll(async () => {
+      await page.mouse.wheel(0, 4000);
+      return last.count();
+    }, READ_AGAIN)
+    .toBe(1);
+  const { data } = await listAdapters({ client: owner, query: { name: `many-${MANY - 1}` } });
+  await updateAdapter({ client: owner, path: { id: data[0]!.id }, body: { labels: { seen: 'again' } } });
+  await last.getByText('seen').waitFor({ timeout: READ_AGAIN.timeout });
+}, 120_000);
 
 test("a tenant cannot see another's adapter", async () => {
   const { tenant_id: owner } = await getAdapter({ client, path: { id } });

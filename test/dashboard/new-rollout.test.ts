@@ -23,7 +23,7 @@ testEveryLook(open, {
 });
 
 test('a rollout is tried, begun by the form, paused, resumed, approved, followed to its end and rolled back', async () => {
-  const { baseModel } = await createSmallFleet('followed', [
+  const { baseModel, tenantKey } = await createSmallFleet('followed', [
     { name: 'one', target: 'reachable', labels: {} },
     { name: 'two', target: 'reachable', labels: {} },
   ]);
@@ -48,7 +48,31 @@ test('a rollout is tried, begun by the form, paused, resumed, approved, followed
   await press(page, 'Approve wave 2', 'The jobs of wave 2 of 2 begin');
   await page.getByText('All 2 adapters are ready and published').waitFor();
   await press(page, 'Roll back', '2 adapters are ready by this rollout');
-  await page.getByText('Rolled back 2 adapters.').waitFor();
+  await page.getByText('The rollout was rolled back: 2 adapters went back').waitFor();
+  await page.getByRole('button', { name: 'Roll back again' }).waitFor();
+  await expectRolledBackForAll({ path: new URL(page.url()).pathname, baseModel, tenantKey });
+});
+
+test('a link to a dry run restores all of the form that it was asked by', async () => {
+  const { baseModel } = await createSmallFleet('restored', [
+    { name: 'one', target: 'reachable', labels: { tier: 'a' } },
+  ]);
+  const page = await open('/rollouts/new', { key: demo.operatorKey });
+  await fillIn(page, baseModel);
+  await fillInRest(page);
+  await page.getByRole('button', { name: 'Try it without beginning' }).click();
+  await page.waitForURL(/dry_run=rfc_/);
+  await page.getByRole('radio', { name: 'Registered version', checked: true }).waitFor();
+  const before = await fieldsOf(page);
+  const request = await page.getByLabel('curl code', { exact: true }).textContent();
+
+  const other = await open(new URL(page.url()).pathname + new URL(page.url()).search, { key: demo.operatorKey });
+  await other.getByRole('button', { name: 'Try again' }).waitFor();
+  await expect.poll(() => fieldsOf(other), SOON).toEqual(before);
+  expect(await other.getByLabel('curl code', { exact: true }).textContent()).toBe(request);
+  expect(await other.getByText('What is in the form may differ').count()).toBe(0);
+  await other.getByLabel('Most jobs at a time').fill('9');
+  await other.getByText('What is in the form may differ').waitFor();
 });
 
 test('what is wrong stands at its field, before sending and after the service has refused it', async () => {
@@ -109,6 +133,56 @@ async function press(page: DashboardPage, verb: string, told: string): Promise<v
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   await dialog.waitFor({ state: 'detached' });
+}
+
+/** Somebody else who may only read, and the tenant, see the same. */
+async function expectRolledBackForAll({
+  path,
+  baseModel,
+  tenantKey,
+}: {
+  path: string;
+  baseModel: string;
+  tenantKey: string;
+}) {
+  for (const key of [demo.readerKey, tenantKey]) {
+    const other = await open(path, { key });
+    await other.getByText('The rollout was rolled back: 2 adapters went back').waitFor();
+    await other.getByRole('link', { name: 'Rollouts', exact: true }).first().click();
+    const row = other.getByRole('table', { name: 'Rollouts' }).getByRole('row').filter({ hasText: baseModel });
+    await row.getByText('rolled back').waitFor();
+  }
+}
+
+/** Every field that the form has besides those of `fillIn`. */
+async function fillInRest(page: DashboardPage): Promise<void> {
+  const texts = {
+    'With all of these labels': 'tier=a',
+    'Not ready or failed, more than': '20',
+    'Negative flips, more than': '5.5',
+    'Metric worse on average by more than': '0.01',
+    'Judge once so many jobs have ended': '1',
+    'Most jobs at a time': '3',
+    Deadline: '2127-03-01T12:30',
+    'Budget of device time': '3600',
+    Controls: '25',
+  };
+  const choices = [
+    'Priority',
+    'Provisional versions',
+    'Jobs to older versions that run',
+    'Adapters that are imported meanwhile',
+  ];
+  for (const [label, value] of Object.entries(texts)) await page.getByLabel(label).fill(value);
+  for (const label of choices) await page.getByLabel(label).selectOption({ index: 1 });
+}
+
+/** The names and values of all fields of the form. */
+function fieldsOf(page: DashboardPage): Promise<[string, string][]> {
+  return page.evaluate(
+    `[...document.querySelectorAll('form input, form select, form textarea')].filter(({ type }) => type !== 'checkbox' && type !== 'radio')
+      .map((field) => [field.labels?.[0]?.textContent ?? field.getAttribute('aria-label'), field.value])`,
+  );
 }
 
 async function expectRefused(page: DashboardPage, label: string, message: string | RegExp): Promise<void> {

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { expect, inject, test } from 'vitest';
 import { packagePath } from '../../core/installation/package-path.ts';
-import { DASHBOARD_PATHS } from '../../src/plugins/dashboard.ts';
+import { DASHBOARD_PAGES } from '../../src/plugins/dashboard.ts';
 import { useBrowser } from './support/browser.ts';
 
 const { url, readerKey } = inject('demo');
@@ -58,9 +58,25 @@ test.each(['/v1/nowhere', '/elsewhere', '/assets/missing.js', '/assets/..%2finde
   },
 );
 
-test('the service knows the first word of every path of the dashboard', async () => {
+test('the service knows which page stands at every path of the dashboard', async () => {
   const folder = packagePath('dashboard', 'src', 'routes');
   const files = await Promise.all((await readdir(folder)).map((name) => readFile(`${folder}/${name}`, 'utf8')));
-  const paths = files.flatMap((text) => [...text.matchAll(/path: '\/([^/']*)/g)].map(([, word]) => word));
-  expect(new Set(paths.filter((word) => word !== ''))).toEqual(new Set(DASHBOARD_PATHS));
+  const routes = files.flatMap((text) => [...text.matchAll(/path: '(\/[^']*)'[^]*?\/([a-z-]+)-page\.tsx'/g)]);
+  const pages = routes.map(([, path, page]) => [path!.replace(/\$\w+/, ':id'), page]);
+  expect(Object.fromEntries(pages)).toEqual(DASHBOARD_PAGES);
 });
+
+test.each(Object.keys(DASHBOARD_PAGES))(
+  '%s names the files of its page, so that they are asked for at once',
+  async (path) => {
+    const page = await open(path.replace(':id', 'unknown'), { key: readerKey });
+    await page.waitForLoadState('networkidle');
+    const { named, loaded }: { named: string[]; loaded: string[] } = await page.evaluate(`({
+    named: [...document.querySelectorAll('head > link[rel=modulepreload]')].map(({ href }) => href),
+    loaded: performance.getEntriesByType('resource').map(({ name }) => name).filter((name) => /-page-[^/]*\\.js$/.test(name)),
+  })`);
+    page.problems.splice(0);
+    expect(loaded).toHaveLength(1);
+    expect(named).toContain(loaded[0]);
+  },
+);

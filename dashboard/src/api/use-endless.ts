@@ -1,43 +1,163 @@
-import { useInfiniteQuery } from '@tanstack/react-query';
-import { useMemo } from 'react';
+import {
+  hashKey,
+  replaceEqualDeep,
+  useMutation,
+  useQuery,
+  useQueryClient,
+  type QueryClient,
+} from '@tanstack/react-query';
+import { useCallback, useMemo, useRef } from 'react';
+import { appended, flattened, pagesOf, replaced, type ListPage, type Pages, type Range } from './list-pages.ts';
 
 /** The API answers with 200 entries at the most. */
-export const PAGE_SIZE = 200;
-/** Of a longer list, only what is asked for again by its reader is read again. */
-const MOST_POLLED_PAGES = 2;
+const PAGE_SIZE = 200;
+/** A page of rows that comes into view is read again if it is older than this, in milliseconds. */
+const FRESH_MS = 10_000;
 
 interface PageOf<T> {
   readonly data: T[];
   readonly next_cursor: string | null;
 }
 
-interface EndlessOptions<T> {
+export interface EndlessList<T> {
   /** Filters and order belong into it. */
   readonly queryKey: readonly unknown[];
   readonly read: (page: { cursor: string | undefined; limit: number; signal: AbortSignal }) => Promise<PageOf<T>>;
-  /** Milliseconds after which the list is read again, while it is short. */
+  readonly rowId: (row: T) => string;
+  /** Milliseconds after which the rows that are seen are read again (default: they are not). */
   readonly every?: number;
 }
 
-/** The pages of a list, for a table that asks for the next one when it is scrolled. */
-export function useEndless<T>({ queryKey, read, every }: EndlessOptions<T>) {
-  const query = useInfiniteQuery({
+/**
+ * A list of any length for a table: pages are read on when the table is scrolled beyond them, and of those that are there, only the
+ * ones that are seen are read again.
+ */
+export function useEndless<T>(list: EndlessList<T>) {
+  const queries = useQueryClient();
+  const { queryKey, every } = list;
+  const seen = useRef<Range>({ first: 0, last: 0 });
+  const query = useQuery<Pages<T>>({
     queryKey,
-    queryFn: ({ pageParam, signal }) => read({ cursor: pageParam, limit: PAGE_SIZE, signal }),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: ({ next_cursor: next }) => next ?? undefined,
-    refetchInterval: ({ state }) => {
-      const pages = state.data?.pages.length ?? 0;
-      return every !== undefined && pages <= MOST_POLLED_PAGES && !document.hidden ? every : false;
-    },
+    queryFn: ({ signal }) => readSeen(queries, list, seen.current, signal),
+    // Pages that have not changed keep their identity already; comparing 10,000 rows each time would be felt.
+    structuralSharing: false,
+    refetchInterval: () => (every === undefined || document.hidden ? false : every),
   });
-  const { data, error, refetch, hasNextPage, isFetchingNextPage, fetchNextPage } = query;
-  const rows = useMemo(() => data?.pages.flatMap((page) => page.data), [data]);
+  const { data: pages, refetch } = query;
+  const more = useReadOn(queries, list, countOf(pages ?? []));
+  const { rowId } = list;
+  const rows = useMemo(() => (pages === undefined ? undefined : flattened(pages, rowId)), [pages, rowId]);
+  const onSeen = useCallback(
+    (range: Range) => {
+      seen.current = range;
+      const { first, last } = pagesOf(pages ?? [], range);
+      const old = Date.now() - (every ?? FRESH_MS);
+      if (pages?.slice(first, last + 1).some(({ readAt }) => readAt < old) === true)
+        void refetch({ cancelRefetch: false });
+    },
+    [pages, every, refetch],
+  );
   return {
     /** For `Loaded`. */
-    query: { data: rows, error, refetch },
+    query: { data: rows, error: query.error ?? more.error, refetch: more.error === null ? refetch : more.retry },
     /** For `DataTable`. */
-    loadMore: hasNextPage ? fetchNextPage : undefined,
-    isLoadingMore: isFetchingNextPage,
+    table: {
+      loadMore: pages?.at(-1)?.next === null ? undefined : more.readOn,
+      isLoadingMore: more.isPending,
+      onSeen,
+      rowId,
+    },
   };
 }
+
+/** Begins to read the first page, before there is a table to show it in. */
+export function prefetchList<T>(queries: QueryClient, list: EndlessList<T>): Promise<void> {
+  return queries.prefetchQuery({
+    queryKey: list.queryKey,
+    queryFn: ({ signal }) => readSeen(queries, list, { first: 0, last: 0 }, signal),
+    structuralSharing: false,
+  });
+}
+
+async function readPage<T>(
+  list: EndlessList<T>,
+  cursor: string | undefined,
+  signal: AbortSignal,
+): Promise<ListPage<T>> {
+  const { data, next_cursor: next } = await list.read({ cursor, limit: PAGE_SIZE, signal });
+  return { cursor, rows: data, next, readAt: Date.now() };
+}
+
+/** Reads the pages of the rows that are seen, and puts them in the place of those that were there. */
+async function readSeen<T>(
+  queries: QueryClient,
+  list: EndlessList<T>,
+  seen: Range,
+  signal: AbortSignal,
+): Promise<Pages<T>> {
+  const before = queries.getQueryData<Pages<T>>(list.queryKey) ?? [];
+  const { first, last } = pagesOf(before, seen);
+  const fresh: ListPage<T>[] = [];
+  let cursor: string | null | undefined = before[first]?.cursor;
+  for (let index = first; index <= last && cursor !== null; index++) {
+    const page: ListPage<T> = await readPage(list, cursor, signal);
+    fresh.push(page);
+    cursor = page.next;
+  }
+  // Meanwhile the table may have been scrolled, and have more pages.
+  const now = queries.getQueryData<Pages<T>>(list.queryKey) ?? [];
+  return replaced(
+    now,
+    first,
+    fresh.map((page, index) => ({ ...page, rows: shared(now[first + index]?.rows, page.rows) })),
+  );
+}
+
+/** Rows that have not changed keep their identity, so that they are not rendered again. */
+function shared<T>(before: readonly T[] | undefined, rows: readonly T[]): readonly T[] {
+  return before === undefined ? rows : replaceEqualDeep(before, rows);
+}
+
+/** Reads further pages until there are as many rows as the table has asked for last. */
+function useReadOn<T>(queries: QueryClient, list: EndlessList<T>, known: number) {
+  const wanted = useRef(0);
+  /** The list that is being read on. It goes on by itself when more is asked for. */
+  const reading = useRef<string>(undefined);
+  const { mutate, isPending, error } = useMutation({
+    mutationFn: () => readUntil(queries, list, wanted),
+    onSettled: () => (reading.current = undefined),
+  });
+  const key = hashKey(list.queryKey);
+  const retry = useCallback(() => {
+    reading.current = key;
+    mutate();
+  }, [mutate, key]);
+  const readOn = useCallback(
+    (rows: number) => {
+      wanted.current = rows;
+      if (known < rows && reading.current !== key) retry();
+    },
+    [known, key, retry],
+  );
+  return { readOn, retry, isPending, error };
+}
+
+async function readUntil<T>(queries: QueryClient, list: EndlessList<T>, wanted: { current: number }): Promise<void> {
+  const known = queries.getQueryData<Pages<T>>(list.queryKey) ?? [];
+  const added: ListPage<T>[] = [];
+  let next = known.at(-1)?.next ?? null;
+  try {
+    while (next !== null && countOf(known) + countOf(added) < wanted.current) {
+      const page: ListPage<T> = await readPage(list, next, AbortSignal.timeout(READ_ON_MS));
+      added.push(page);
+      next = page.next;
+    }
+  } finally {
+    queries.setQueryData<Pages<T>>(list.queryKey, (now) => appended(now ?? [], added));
+  }
+}
+
+const countOf = <T>(pages: Pages<T>): number => pages.reduce((sum, { rows }) => sum + rows.length, 0);
+
+/** A page that takes longer than this to read is given up. */
+const READ_ON_MS = 30_000;

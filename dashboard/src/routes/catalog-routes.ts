@@ -1,51 +1,48 @@
 import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
 import { oneOf, textOf } from '../lib/search-params.ts';
+import { ADAPTER_SORTS, type AdaptersSearch } from './adapters-search.ts';
+import { readAdapter, readAdapters, readBaseModelVersion, readWorkers } from './read-ahead.ts';
 import { shellRoute } from './root.tsx';
 
-const ADAPTER_SORTS = ['name', '-name', 'created', '-created'] as const;
-
-/** Which adapters are listed, and in which order. */
-interface AdaptersSearch {
-  readonly name?: string;
-  readonly label?: string;
-  readonly on?: string;
-  readonly notOn?: string;
-  readonly atRiskOn?: string;
-  readonly sort?: (typeof ADAPTER_SORTS)[number];
-}
+/** `on`, `notOn` and `atRiskOn` are identifiers of base model versions. */
+const adaptersSearch = (search: Record<string, unknown>): AdaptersSearch => ({
+  name: textOf(search, 'name'),
+  label: textOf(search, 'label'),
+  on: textOf(search, 'on'),
+  notOn: textOf(search, 'notOn'),
+  atRiskOn: textOf(search, 'atRiskOn'),
+  sort: oneOf(search, 'sort', ADAPTER_SORTS),
+});
 
 const baseModelVersionRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/base-model-versions/$versionId',
   /** `from`: the older version with which it is compared. */
   validateSearch: (search): { from?: string } => ({ from: textOf(search, 'from') }),
+  loader: ({ preload, params, location }) =>
+    preload || readBaseModelVersion(params.versionId, textOf(location.search as Record<string, unknown>, 'from')),
   component: lazyRouteComponent(() => import('../pages/base-model-version/base-model-version-page.tsx')),
 });
 
 const adaptersRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/adapters',
-  /** `on`, `notOn` and `atRiskOn` are identifiers of base model versions. */
-  validateSearch: (search): AdaptersSearch => ({
-    name: textOf(search, 'name'),
-    label: textOf(search, 'label'),
-    on: textOf(search, 'on'),
-    notOn: textOf(search, 'notOn'),
-    atRiskOn: textOf(search, 'atRiskOn'),
-    sort: oneOf(search, 'sort', ADAPTER_SORTS),
-  }),
+  validateSearch: adaptersSearch,
+  loader: ({ preload, location }) => preload || readAdapters(adaptersSearch(location.search)),
   component: lazyRouteComponent(() => import('../pages/adapters/adapters-page.tsx')),
 });
 
 const adapterRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/adapters/$adapterId',
+  loader: ({ preload, params }) => preload || readAdapter(params.adapterId),
   component: lazyRouteComponent(() => import('../pages/adapter/adapter-page.tsx')),
 });
 
 const workersRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/workers',
+  loader: ({ preload }) => preload || readWorkers(),
   component: lazyRouteComponent(() => import('../pages/workers/workers-page.tsx')),
 });
 

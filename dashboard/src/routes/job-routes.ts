@@ -1,19 +1,23 @@
 import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
 import { numberOf, oneOf, severalOf, textOf } from '../lib/search-params.ts';
 import { DENSITIES, JOB_KINDS, JOB_SORTS, JOB_STATES, type JobSearch, type JobsSearch } from '../lib/job-words.ts';
+import { readJob, readJobs } from './read-ahead.ts';
 import { shellRoute } from './root.tsx';
+
+const jobsSearch = (search: Record<string, unknown>): JobsSearch => ({
+  state: severalOf(search, 'state', JOB_STATES),
+  kind: oneOf(search, 'kind', JOB_KINDS),
+  tenant: textOf(search, 'tenant'),
+  rollout: textOf(search, 'rollout'),
+  adapter: textOf(search, 'adapter'),
+  sort: oneOf(search, 'sort', JOB_SORTS),
+});
 
 const jobsRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/jobs',
-  validateSearch: (search): JobsSearch => ({
-    state: severalOf(search, 'state', JOB_STATES),
-    kind: oneOf(search, 'kind', JOB_KINDS),
-    tenant: textOf(search, 'tenant'),
-    rollout: textOf(search, 'rollout'),
-    adapter: textOf(search, 'adapter'),
-    sort: oneOf(search, 'sort', JOB_SORTS),
-  }),
+  validateSearch: jobsSearch,
+  loader: ({ preload, location }) => preload || readJobs(jobsSearch(location.search)),
   component: lazyRouteComponent(() => import('../pages/jobs/jobs-page.tsx')),
 });
 
@@ -24,6 +28,7 @@ const jobRoute = createRoute({
     run: numberOf(search, 'run'),
     events: oneOf(search, 'events', DENSITIES),
   }),
+  loader: ({ preload, params }) => preload || readJob(params.jobId),
   component: lazyRouteComponent(() => import('../pages/job/job-page.tsx')),
 });
 

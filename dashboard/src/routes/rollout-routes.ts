@@ -1,5 +1,6 @@
 import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
 import { oneOf, severalOf, textOf } from '../lib/search-params.ts';
+import { readNewRollout, readRollout, readRollouts } from './read-ahead.ts';
 import { shellRoute } from './root.tsx';
 import {
   JOB_SORTS,
@@ -10,14 +11,25 @@ import {
   type RolloutsSearch,
 } from './rollout-search.ts';
 
+const rolloutsSearch = (search: Record<string, unknown>): RolloutsSearch => ({
+  state: severalOf(search, 'state', ROLLOUT_STATES),
+  base_model: textOf(search, 'base_model'),
+  sort: oneOf(search, 'sort', ['accepted', '-accepted']),
+});
+
+const rolloutSearch = (search: Record<string, unknown>): RolloutSearch => ({
+  state: severalOf(search, 'state', JOB_STATES),
+  kind: oneOf(search, 'kind', ['adaptation', 'control']),
+  tenant: textOf(search, 'tenant'),
+  sort: oneOf(search, 'sort', JOB_SORTS),
+  clock: oneOf(search, 'clock', ['working', 'all']),
+});
+
 const rolloutsRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/rollouts',
-  validateSearch: (search): RolloutsSearch => ({
-    state: severalOf(search, 'state', ROLLOUT_STATES),
-    base_model: textOf(search, 'base_model'),
-    sort: oneOf(search, 'sort', ['accepted', '-accepted']),
-  }),
+  validateSearch: rolloutsSearch,
+  loader: ({ preload, location }) => preload || readRollouts(rolloutsSearch(location.search)),
   component: lazyRouteComponent(() => import('../pages/rollouts/rollouts-page.tsx')),
 });
 
@@ -28,19 +40,15 @@ const newRolloutRoute = createRoute({
     version: textOf(search, 'version'),
     dry_run: textOf(search, 'dry_run'),
   }),
+  loader: ({ preload }) => preload || readNewRollout(),
   component: lazyRouteComponent(() => import('../pages/new-rollout/new-rollout-page.tsx')),
 });
 
 const rolloutRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/rollouts/$rolloutId',
-  validateSearch: (search): RolloutSearch => ({
-    state: severalOf(search, 'state', JOB_STATES),
-    kind: oneOf(search, 'kind', ['adaptation', 'control']),
-    tenant: textOf(search, 'tenant'),
-    sort: oneOf(search, 'sort', JOB_SORTS),
-    clock: oneOf(search, 'clock', ['working', 'all']),
-  }),
+  validateSearch: rolloutSearch,
+  loader: ({ preload, params, location }) => preload || readRollout(params.rolloutId, rolloutSearch(location.search)),
   component: lazyRouteComponent(() => import('../pages/rollout/rollout-page.tsx')),
 });
 

@@ -1,5 +1,7 @@
 import { createRootRoute, createRoute, lazyRouteComponent, Outlet, redirect } from '@tanstack/react-router';
+import { queryClient } from '../api/query-client.ts';
 import { currentSession } from '../api/session.ts';
+import { viewerQuery } from '../api/viewer.ts';
 import { oneOf, textOf } from '../lib/search-params.ts';
 import { NotFound } from '../parts/feedback/not-found.tsx';
 import { Shell } from '../parts/shell/shell.tsx';
@@ -20,6 +22,7 @@ export const shellRoute = createRoute({
     const next = location.href === '/' ? undefined : location.href;
     throw redirect({ to: '/sign-in', search: { next } });
   },
+  loader: () => void queryClient.prefetchQuery(viewerQuery),
 });
 
 export const signInRoute = createRoute({

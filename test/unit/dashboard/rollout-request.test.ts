@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { codeOf } from '../../../dashboard/src/pages/new-rollout/request/code.ts';
+import { draftOf } from '../../../dashboard/src/pages/new-rollout/request/draft-of.ts';
 import { EMPTY_DRAFT, type Draft } from '../../../dashboard/src/pages/new-rollout/request/draft.ts';
 import { toRequest } from '../../../dashboard/src/pages/new-rollout/request/request.ts';
 import { parseLabels } from '../../../dashboard/src/lib/labels.ts';
@@ -24,33 +25,36 @@ test('an own policy stands in the place of that of the base model, also if it is
   expect(toRequest({ ...CHOSEN, baseModelHasPolicy: true, steering: 'base_model' }).options).toEqual({});
 });
 
+/** Every field of the form. */
+const FULL: Draft = {
+  ...CHOSEN,
+  strategy: 'revert',
+  tenants: ['ten_1'],
+  adapters: 'adp_1, adp_2\nadp_3',
+  labels: 'tier=gold',
+  waves: [
+    { kind: 'label', value: 'tier:internal' },
+    { kind: 'count', value: '5' },
+    { kind: 'percent', value: '12.5' },
+  ],
+  approve: 'url',
+  approveUrl: 'https://approve.example',
+  unreadyShare: '20',
+  metricDrop: '0.01',
+  negativeFlips: '5.5',
+  minJobs: '3',
+  concurrency: '4',
+  deadline: '2026-12-01T12:00',
+  budget: '3600',
+  controlFraction: '7',
+  priority: 'high',
+  provisional: 'revert',
+  supersede: 'stop',
+  late: 'join',
+};
+
 test('everything that the form has arrives where the API expects it', () => {
-  const { options, errors } = toRequest({
-    ...CHOSEN,
-    strategy: 'revert',
-    tenants: ['ten_1'],
-    adapters: 'adp_1, adp_2\nadp_3',
-    labels: 'tier=gold',
-    waves: [
-      { kind: 'label', value: 'tier:internal' },
-      { kind: 'count', value: '5' },
-      { kind: 'percent', value: '12.5' },
-    ],
-    approve: 'url',
-    approveUrl: 'https://approve.example',
-    unreadyShare: '20',
-    metricDrop: '0.01',
-    negativeFlips: '5.5',
-    minJobs: '3',
-    concurrency: '4',
-    deadline: '2026-12-01T12:00',
-    budget: '3600',
-    controlFraction: '7',
-    priority: 'high',
-    provisional: 'revert',
-    supersede: 'stop',
-    late: 'join',
-  });
+  const { options, errors } = toRequest(FULL);
   expect(errors).toEqual({});
   expect(options).toEqual({
     strategy: 'revert',
@@ -68,6 +72,30 @@ test('everything that the form has arrives where the API expects it', () => {
       supersede: 'stop',
       late: 'join',
     },
+  });
+});
+
+test('the form of a dry run makes its request again, from options as the service keeps them', () => {
+  const { policy = {}, ...options } = toRequest(FULL).options;
+  const { control_fraction: fraction, ...rest } = policy;
+  const asked = { base_model_name: 'llama', base_model_version_id: 'bmv_1' };
+  const kept = { ...options, control: 'sample', control_fraction: fraction, policy: rest } as const;
+  const form = draftOf({ ...asked, options: kept }, null);
+  expect(form).toEqual({
+    ...FULL,
+    steering: 'own',
+    adapters: 'adp_1, adp_2, adp_3',
+    waves: FULL.waves.with(0, { kind: 'label', value: 'tier=internal' }),
+  });
+  expect(toRequest({ ...form, steering: 'own', baseModelHasPolicy: false }).request).toEqual(toRequest(FULL).request);
+  // Where the base model says the same, it steers the rollout.
+  const ofBaseModel = draftOf({ ...asked, options: kept }, { ...policy, strategy: 'revert' });
+  expect(ofBaseModel).toEqual({
+    ...EMPTY_DRAFT,
+    baseModel: 'llama',
+    versionId: 'bmv_1',
+    strategy: 'revert',
+    steering: 'base_model',
   });
 });
 

@@ -1,9 +1,9 @@
 import { Box } from '@radix-ui/themes';
-import { getAdapter, listAdapterVersions, type Adapter } from '@readapt/client';
+import type { Adapter } from '@readapt/client';
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
-import { client } from '../../api/client.ts';
-import { polled } from '../../api/polling.ts';
+import { useMemo } from 'react';
+import { useReadAgainOn } from '../../api/polling.ts';
 import { useEndless } from '../../api/use-endless.ts';
 import { Loaded } from '../../parts/feedback/loaded.tsx';
 import { Section } from '../../parts/layout/section.tsx';
@@ -13,6 +13,7 @@ import { Facts, Identifier } from '../../parts/values/facts.tsx';
 import { TenantName } from '../../parts/values/tenant-name.tsx';
 import { Time } from '../../parts/values/time.tsx';
 import { Labels } from '../adapters/labels.tsx';
+import { adapterQuery, versionsOfAdapter } from './adapter-queries.ts';
 import { CurrentVersions } from './current-versions.tsx';
 import { gateInWords } from './gate-in-words.ts';
 import { MetricOverVersions } from './metric-over-versions.tsx';
@@ -21,11 +22,7 @@ import { Versions } from './versions.tsx';
 /** An adapter: what is served of it where, its versions, and how good each is. */
 export default function AdapterPage() {
   const { adapterId: id } = useParams({ from: '/shell/adapters/$adapterId' });
-  const query = useQuery({
-    queryKey: ['adapters', id],
-    queryFn: ({ signal }) => getAdapter({ client, path: { id }, signal }),
-    ...polled<Adapter>({ every: 5000 }),
-  });
+  const query = useQuery(adapterQuery(id));
   return (
     <Loaded query={query} what="the adapter">
       {(adapter) => <Shown adapter={adapter} />}
@@ -70,19 +67,16 @@ function Shown({ adapter }: { adapter: Adapter }) {
 
 function History({ adapter }: { adapter: Adapter }) {
   const { id, latest_version: latest, metric } = adapter;
-  const list = useEndless({
-    queryKey: ['adapters', id, 'versions', latest?.id],
-    read: ({ cursor, limit, signal }) =>
-      listAdapterVersions({ client, path: { id }, query: { cursor, limit }, signal }),
-    every: 10_000,
-  });
+  const versionsOf = useMemo(() => versionsOfAdapter(id), [id]);
+  const { query, table } = useEndless(versionsOf);
+  useReadAgainOn(latest?.id ?? null, versionsOf.queryKey);
   return (
     <Section title="Versions">
-      <Loaded query={list.query} what="the versions">
+      <Loaded query={query} what="the versions">
         {(versions) => (
           <>
             <MetricOverVersions versions={versions} metric={metric} />
-            <Versions versions={versions} latestId={latest?.id ?? null} {...list} />
+            <Versions versions={versions} latestId={latest?.id ?? null} table={table} />
           </>
         )}
       </Loaded>

@@ -1,6 +1,8 @@
 import { Badge, Flex } from '@radix-ui/themes';
 import type { AdapterVersion } from '@readapt/client';
 import { Link } from '@tanstack/react-router';
+import { useMemo } from 'react';
+import type { useEndless } from '../../api/use-endless.ts';
 import { decimal } from '../../lib/format.ts';
 import { DataTable } from '../../parts/table/data-table.tsx';
 import type { Column } from '../../parts/table/use-server-table.ts';
@@ -10,12 +12,16 @@ import { Time } from '../../parts/values/time.tsx';
 interface VersionsProps {
   readonly versions: readonly AdapterVersion[];
   readonly latestId: string | null;
-  readonly loadMore: (() => unknown) | undefined;
-  readonly isLoadingMore: boolean;
+  readonly table: ReturnType<typeof useEndless<AdapterVersion>>['table'];
 }
 
-export function Versions({ versions, latestId, loadMore, isLoadingMore }: VersionsProps) {
-  const columns: readonly Column<AdapterVersion>[] = [
+export function Versions({ versions, latestId, table }: VersionsProps) {
+  const columns = useMemo(() => columnsOf(latestId), [latestId]);
+  return <DataTable label="Versions of the adapter" columns={columns} rows={versions} {...table} height={400} />;
+}
+
+function columnsOf(latestId: string | null): readonly Column<AdapterVersion>[] {
+  return [
     {
       id: 'number',
       header: 'Version',
@@ -49,17 +55,6 @@ export function Versions({ versions, latestId, loadMore, isLoadingMore }: Versio
     },
     { id: 'created', header: 'Made', cell: ({ created_at: time }) => <Time value={time} /> },
   ];
-  return (
-    <DataTable
-      label="Versions of the adapter"
-      columns={columns}
-      rows={versions}
-      rowId={({ id }) => id}
-      loadMore={loadMore}
-      isLoadingMore={isLoadingMore}
-      height={400}
-    />
-  );
 }
 
 function Origin({ version: { origin, strategy, job_id: jobId } }: { version: AdapterVersion }) {

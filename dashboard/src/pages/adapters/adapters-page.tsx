@@ -1,6 +1,5 @@
-import { listAdapters, type Adapter } from '@readapt/client';
+import type { Adapter } from '@readapt/client';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
-import { client } from '../../api/client.ts';
 import { useEndless } from '../../api/use-endless.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { decimal } from '../../lib/format.ts';
@@ -13,6 +12,7 @@ import { BaseVersionLink } from '../../parts/values/base-version-link.tsx';
 import { TenantName } from '../../parts/values/tenant-name.tsx';
 import { Time } from '../../parts/values/time.tsx';
 import { AdapterFilters } from './adapter-filters.tsx';
+import { allAdapters, filterOf } from './adapters-queries.ts';
 import { Labels } from './labels.tsx';
 
 const TENANT: Column<Adapter> = {
@@ -56,19 +56,9 @@ export default function AdaptersPage() {
   const { isOperator } = useViewer();
   const search = useSearch({ from: '/shell/adapters' });
   const navigate = useNavigate({ from: '/adapters' });
-  const { name, label, on, notOn, atRiskOn, sort = '-created' } = search;
-  const filter = {
-    ...(name !== undefined && { name }),
-    ...(label !== undefined && { label: [label] }),
-    ...(on !== undefined && { base_model_version_id: on }),
-    ...(notOn !== undefined && { not_on: notOn }),
-    ...(atRiskOn !== undefined && { at_risk_on: atRiskOn }),
-  };
-  const list = useEndless({
-    queryKey: ['adapters', filter, sort],
-    read: ({ cursor, limit, signal }) => listAdapters({ client, query: { ...filter, sort, cursor, limit }, signal }),
-    every: 10_000,
-  });
+  const { sort = '-created' } = search;
+  const filter = filterOf(search);
+  const { query, table } = useEndless(allAdapters(search));
   const parameters = new URLSearchParams(
     Object.entries({ ...filter, sort }).flatMap(([key, value]) => [[key, String(value)]]),
   );
@@ -79,7 +69,7 @@ export default function AdaptersPage() {
         search={search}
         change={(changed) => void navigate({ search: (before) => ({ ...before, ...changed }), replace: true })}
       />
-      <Loaded query={list.query} what="the adapters" height={400}>
+      <Loaded query={query} what="the adapters" height={400}>
         {(rows) =>
           rows.length === 0 ? (
             <Empty
@@ -92,13 +82,11 @@ export default function AdaptersPage() {
               label="Adapters"
               columns={isOperator ? OF_ALL : COLUMNS}
               rows={rows}
-              rowId={({ id }) => id}
               sort={sort}
               onSort={(next) =>
                 void navigate({ search: (before) => ({ ...before, sort: next as typeof sort }), replace: true })
               }
-              loadMore={list.loadMore}
-              isLoadingMore={list.isLoadingMore}
+              {...table}
             />
           )
         }

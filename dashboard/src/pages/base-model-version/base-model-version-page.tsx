@@ -1,9 +1,7 @@
 import { Text } from '@radix-ui/themes';
-import { getBaseModelVersion, type BaseModelVersion } from '@readapt/client';
+import type { BaseModelVersion } from '@readapt/client';
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
-import { client } from '../../api/client.ts';
-import { polled } from '../../api/polling.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { compact } from '../../lib/format.ts';
 import { Loaded } from '../../parts/feedback/loaded.tsx';
@@ -11,17 +9,14 @@ import { PageHeader } from '../../parts/shell/page-header.tsx';
 import { Facts, Identifier } from '../../parts/values/facts.tsx';
 import { StateBadge } from '../../parts/values/state-badge.tsx';
 import { Time } from '../../parts/values/time.tsx';
+import { versionQuery } from './base-model-version-queries.ts';
 import { Evolutions } from './evolutions.tsx';
 import { ServedHere } from './served-here.tsx';
 
 /** A version of a base model: what it is, who is served on it, and what changed from the versions before. */
 export default function BaseModelVersionPage() {
   const { versionId: id } = useParams({ from: '/shell/base-model-versions/$versionId' });
-  const query = useQuery({
-    queryKey: ['base-model-versions', id],
-    queryFn: ({ signal }) => getBaseModelVersion({ client, path: { id }, signal }),
-    ...polled<BaseModelVersion>({ every: 10_000 }),
-  });
+  const query = useQuery(versionQuery(id));
   return (
     <Loaded query={query} what="the base model version">
       {(version) => <Shown version={version} />}

@@ -1,35 +1,22 @@
 import { Callout, Text } from '@radix-ui/themes';
-import {
-  getEvolution,
-  listEvolutions,
-  type Evolution,
-  type EvolutionEntry,
-  type EvolutionEntryPage,
-} from '@readapt/client';
+import type { Evolution, EvolutionEntry } from '@readapt/client';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useSearch } from '@tanstack/react-router';
-import { client } from '../../api/client.ts';
-import { polled } from '../../api/polling.ts';
 import { ADVICE } from '../../lib/advice.ts';
 import { duration, percent } from '../../lib/format.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { Section } from '../../parts/layout/section.tsx';
 import { Facts } from '../../parts/values/facts.tsx';
 import { StateBadge } from '../../parts/values/state-badge.tsx';
+import { chosenOf, evolutionQuery, evolutionsQuery } from './base-model-version-queries.ts';
 import { Differences } from './differences.tsx';
 import { DriftMap } from './drift-map.tsx';
 import { EnergyCurve } from './energy-curve.tsx';
 import { EvolutionTabs } from './evolution-tabs.tsx';
 
-const SHOWN = 50;
-
 /** What changed from the versions before, one of which is shown. */
 export function Evolutions({ versionId }: { versionId: string }) {
-  const query = useQuery({
-    queryKey: ['evolutions', 'to', versionId],
-    queryFn: ({ signal }) => listEvolutions({ client, path: { id: versionId }, query: { limit: SHOWN }, signal }),
-    ...polled<EvolutionEntryPage>({ every: 5000 }),
-  });
+  const query = useQuery(evolutionsQuery(versionId));
   return (
     <Section title="What changed from the versions before">
       <Loaded query={query} what="the evolutions">
@@ -49,7 +36,7 @@ function NoEvolution() {
 
 function Several({ entries }: { entries: readonly EvolutionEntry[] }) {
   const { from } = useSearch({ from: '/shell/base-model-versions/$versionId' });
-  const shown = entries.find(({ old_version: version }) => version === from) ?? entries[0]!;
+  const shown = chosenOf(entries, from)!;
   return (
     <>
       {entries.length > 1 && <EvolutionTabs entries={entries} shown={shown.id} />}
@@ -59,11 +46,7 @@ function Several({ entries }: { entries: readonly EvolutionEntry[] }) {
 }
 
 function One({ entry }: { entry: EvolutionEntry }) {
-  const query = useQuery({
-    queryKey: ['evolutions', entry.id, entry.state],
-    queryFn: ({ signal }) => getEvolution({ client, path: { id: entry.id }, signal }),
-    staleTime: 60_000,
-  });
+  const query = useQuery(evolutionQuery(entry));
   return (
     <Loaded query={query} what="the evolution" height={400}>
       {(evolution) => <Shown evolution={evolution} />}

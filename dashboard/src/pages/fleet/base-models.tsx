@@ -3,17 +3,12 @@ import { useInfiniteQuery } from '@tanstack/react-query';
 import { useViewer } from '../../api/viewer.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { Section } from '../../parts/layout/section.tsx';
-import { baseModelsKey, readBaseModels } from './fleet-queries.ts';
+import { baseModelsQuery } from './fleet-queries.ts';
 import { Lineage } from './lineage.tsx';
 
 /** Every base model with its versions, and how much of the fleet is on each. */
 export function BaseModels() {
-  const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery({
-    queryKey: baseModelsKey,
-    queryFn: ({ pageParam, signal }) => readBaseModels({ cursor: pageParam, signal }),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: ({ next_cursor: next }) => next ?? undefined,
-  });
+  const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(baseModelsQuery);
   const models = data?.pages.flatMap((page) => page.data);
   return (
     <Section title="Base models">

@@ -5,7 +5,7 @@ import { count, duration, UNKNOWN } from '../../lib/format.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { Section } from '../../parts/layout/section.tsx';
 import { PlainTable } from '../../parts/table/plain-table.tsx';
-import { StateBadge } from '../../parts/values/state-badge.tsx';
+import { RolloutBadge } from '../../parts/values/rollout-badge.tsx';
 import { Time } from '../../parts/values/time.tsx';
 import { endedQuery } from './fleet-queries.ts';
 
@@ -51,7 +51,7 @@ function EndedRollout({ rollout }: { rollout: Rollout }) {
         </Link>
       </td>
       <td>
-        <StateBadge state={rollout.state} />
+        <RolloutBadge rollout={rollout} />
       </td>
       <td className="end">{count(ready)}</td>
       <td className="end">{count(notReady + failed)}</td>

@@ -1,4 +1,5 @@
 import { getAttention, getFleet, listBaseModels, listRollouts } from '@readapt/client';
+import { infiniteQueryOptions } from '@tanstack/react-query';
 import { client } from '../../api/client.ts';
 import { polled } from '../../api/polling.ts';
 
@@ -37,9 +38,12 @@ export const endedQuery = {
   ...polled({ every: 10_000 }),
 };
 
-export const baseModelsKey = ['base-models'];
-export const readBaseModels = (page: { cursor: string | undefined; signal: AbortSignal }) =>
-  listBaseModels({ client, query: { cursor: page.cursor, limit: 20 }, signal: page.signal });
+export const baseModelsQuery = infiniteQueryOptions({
+  queryKey: ['base-models'],
+  queryFn: ({ pageParam, signal }) => listBaseModels({ client, query: { cursor: pageParam, limit: 20 }, signal }),
+  initialPageParam: undefined as string | undefined,
+  getNextPageParam: ({ next_cursor: next }) => next ?? undefined,
+});
 
 export const fleetQuery = (baseModelId: string) => ({
   queryKey: ['fleet', baseModelId],

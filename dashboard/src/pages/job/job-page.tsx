@@ -2,7 +2,9 @@ import { Flex } from '@radix-ui/themes';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 import { getRollout, type Job } from '@readapt/client';
+import { useMemo } from 'react';
 import { client } from '../../api/client.ts';
+import { useReadAgainOn } from '../../api/polling.ts';
 import { statusOf } from '../../api/problem.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
@@ -15,7 +17,7 @@ import { Curves } from './curves/curves.tsx';
 import { Events } from './events/events.tsx';
 import { Figures } from './figures.tsx';
 import './job.css';
-import { jobQuery, pathsOf } from './job-queries.ts';
+import { jobKey, jobQuery, pathsOf } from './job-queries.ts';
 import { Ladder } from './ladder/ladder.tsx';
 import { Outcome } from './outcome/outcome.tsx';
 import { Search } from './search/search.tsx';
@@ -37,6 +39,8 @@ export default function JobPage() {
 }
 
 function JobView({ job }: { job: Job }) {
+  const key = useMemo(() => jobKey(job.id), [job.id]);
+  useReadAgainOn(job.finished_at, key);
   return (
     <>
       <Header job={job} />

@@ -1,7 +1,6 @@
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { listJobs, type Job } from '@readapt/client';
+import type { Job } from '@readapt/client';
 import { useCallback, useMemo } from 'react';
-import { client } from '../../api/client.ts';
 import { useEndless } from '../../api/use-endless.ts';
 import { useViewer } from '../../api/viewer.ts';
 import type { JobsSearch } from '../../lib/job-words.ts';
@@ -10,29 +9,25 @@ import { PageHeader } from '../../parts/shell/page-header.tsx';
 import { DataTable } from '../../parts/table/data-table.tsx';
 import { columnsOf } from './columns.tsx';
 import { Filters } from './filters.tsx';
-
-const EVERY_MS = 3000;
+import { allJobs, queryOf } from './jobs-queries.ts';
 
 /** All jobs that the key may see, filtered and sorted by the service. */
 export default function JobsPage() {
   const { isOperator } = useViewer();
   const search = useSearch({ from: '/shell/jobs' });
-  const query = queryOf(search);
-  const jobs = useEndless<Job>({
-    queryKey: ['jobs', 'list', query],
-    read: ({ signal, ...page }) => listJobs({ client, query: { ...query, ...page }, signal }),
-    every: EVERY_MS,
-  });
+  const { query, table } = useEndless(allJobs(search));
   return (
     <>
       <PageHeader
         title="Jobs"
         description={`Each carries one adapter over in one rollout${isOperator ? '' : ', of the adapters that belong to you'}; a control trains one from scratch for comparison.`}
-        json={[`/v1/jobs?${asText(query)}`]}
+        json={[`/v1/jobs?${asText(queryOf(search))}`]}
       />
       <Filters search={search} />
-      <Loaded query={jobs.query} what="the jobs" height={400}>
-        {(rows) => (rows.length === 0 ? <NoJobs search={search} /> : <Jobs rows={rows} search={search} jobs={jobs} />)}
+      <Loaded query={query} what="the jobs" height={400}>
+        {(rows) =>
+          rows.length === 0 ? <NoJobs search={search} /> : <Jobs rows={rows} search={search} table={table} />
+        }
       </Loaded>
     </>
   );
@@ -41,10 +36,10 @@ export default function JobsPage() {
 interface JobsProps {
   readonly rows: readonly Job[];
   readonly search: JobsSearch;
-  readonly jobs: Pick<ReturnType<typeof useEndless<Job>>, 'loadMore' | 'isLoadingMore'>;
+  readonly table: ReturnType<typeof useEndless<Job>>['table'];
 }
 
-function Jobs({ rows, search, jobs }: JobsProps) {
+function Jobs({ rows, search, table }: JobsProps) {
   const navigate = useNavigate();
   const { isOperator } = useViewer();
   const columns = useMemo(() => columnsOf(isOperator), [isOperator]);
@@ -54,16 +49,7 @@ function Jobs({ rows, search, jobs }: JobsProps) {
     [navigate],
   );
   return (
-    <DataTable
-      label="Jobs"
-      columns={columns}
-      rows={rows}
-      rowId={({ id }) => id}
-      sort={search.sort ?? '-created'}
-      onSort={sort}
-      loadMore={jobs.loadMore}
-      isLoadingMore={jobs.isLoadingMore}
-    />
+    <DataTable label="Jobs" columns={columns} rows={rows} sort={search.sort ?? '-created'} onSort={sort} {...table} />
   );
 }
 
@@ -74,17 +60,6 @@ function NoJobs({ search }: { search: JobsSearch }) {
   ) : (
     <Empty title="There is no job yet.">A rollout makes one for each adapter that it carries over.</Empty>
   );
-}
-
-function queryOf({ state, kind, tenant, rollout, adapter, sort }: JobsSearch) {
-  return {
-    state,
-    kind,
-    tenant_id: tenant,
-    rollout_id: rollout,
-    adapter_id: adapter,
-    sort,
-  };
 }
 
 function asText(query: ReturnType<typeof queryOf>): string {

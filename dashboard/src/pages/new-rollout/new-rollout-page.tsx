@@ -1,13 +1,14 @@
 import { useQuery } from '@tanstack/react-query';
 import { useSearch } from '@tanstack/react-router';
-import { getBaseModelVersion } from '@readapt/client';
+import { getBaseModel, getBaseModelVersion } from '@readapt/client';
 import { useState } from 'react';
 import { client } from '../../api/client.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
 import { forecastOf } from './dry-run/dry-run-queries.ts';
-import { EMPTY_DRAFT } from './request/draft.ts';
+import { draftOf } from './request/draft-of.ts';
+import { EMPTY_DRAFT, type Entered } from './request/draft.ts';
 import { RolloutForm } from './rollout-form.tsx';
 
 /** A rollout as a form, with a dry run and the code of the same request beside it. */
@@ -34,8 +35,10 @@ export default function NewRolloutPage() {
   );
 }
 
+const EMPTY: Entered = { ...EMPTY_DRAFT, steering: null };
+
 /**
- * The form begins with the version that the address names, by itself or by a dry run. What the address says later, such as the dry run that
+ * The form begins with the version that the address names, or with all that a dry run was asked about. What the address says later, such as the dry run that
  * was asked for, changes nothing of what somebody has typed.
  */
 function Beginning() {
@@ -43,25 +46,26 @@ function Beginning() {
   const [{ version: versionId, dry_run: dryRun }] = useState(search);
   const named = useQuery({
     queryKey: ['new-rollout', versionId, dryRun],
-    queryFn: ({ signal }) => (dryRun === undefined ? versionOf(versionId, signal) : targetOfDryRun(dryRun, signal)),
+    queryFn: ({ signal }) => (dryRun === undefined ? versionOf(versionId, signal) : askedByDryRun(dryRun, signal)),
     staleTime: Number.POSITIVE_INFINITY,
     enabled: versionId !== undefined || dryRun !== undefined,
   });
-  if (versionId === undefined && dryRun === undefined) return <RolloutForm initial={EMPTY_DRAFT} />;
+  if (versionId === undefined && dryRun === undefined) return <RolloutForm initial={EMPTY} />;
   return (
     <Loaded query={named} what="the version" height={300}>
-      {(target) => <RolloutForm initial={{ ...EMPTY_DRAFT, ...target }} />}
+      {(initial) => <RolloutForm initial={initial} restored={dryRun !== undefined} />}
     </Loaded>
   );
 }
 
-async function versionOf(id: string | undefined, signal: AbortSignal) {
-  if (id === undefined) return {};
+async function versionOf(id: string | undefined, signal: AbortSignal): Promise<Entered> {
+  if (id === undefined) return EMPTY;
   const { base_model_name: baseModel } = await getBaseModelVersion({ client, path: { id }, signal });
-  return { baseModel, versionId: id };
+  return { ...EMPTY, baseModel, versionId: id };
 }
 
-async function targetOfDryRun(id: string, signal: AbortSignal) {
-  const { base_model_name: baseModel, base_model_version_id: versionId } = await forecastOf(id, signal);
-  return { baseModel, versionId };
+async function askedByDryRun(id: string, signal: AbortSignal): Promise<Entered> {
+  const forecast = await forecastOf(id, signal);
+  const { policy } = await getBaseModel({ client, path: { model: forecast.base_model_name }, signal });
+  return draftOf(forecast, policy);
 }

@@ -19,14 +19,20 @@ import { askDryRun, dryRunQuery } from './dry-run/dry-run-queries.ts';
 import { FormContext } from './form/form-context.ts';
 import { SteeringFields } from './form/steering-fields.tsx';
 import { TargetFields, useBaseModels } from './form/target-fields.tsx';
-import type { Draft } from './request/draft.ts';
+import type { Draft, Entered } from './request/draft.ts';
 import { fieldErrorsOf } from './request/field-errors.ts';
 import { toRequest, type FieldErrors, type RolloutRequest } from './request/request.ts';
 
-export function RolloutForm({ initial }: { initial: Draft }) {
+interface RolloutFormProps {
+  readonly initial: Entered;
+  /** Whether it begins with what the dry run of the address was asked about. */
+  readonly restored?: boolean;
+}
+
+export function RolloutForm({ initial, restored = false }: RolloutFormProps) {
   const { draft, errors, change, refuse } = useDraft(initial);
   const { request, errors: own } = useMemo(() => toRequest(draft), [draft]);
-  const dryRun = useDryRun({ draft, request, refuse, change });
+  const dryRun = useDryRun({ draft, request, refuse, change, begin: restored ? initial : null });
   const form = useRef<HTMLFormElement>(null);
   const context = useMemo(() => ({ draft, errors, change }), [draft, errors, change]);
   // Whoever sends the form hears of what is wrong at the first field that is.
@@ -66,11 +72,8 @@ export function RolloutForm({ initial }: { initial: Draft }) {
   );
 }
 
-/** What was entered. Until somebody chooses, it follows from the base model who steers the rollout. */
-type Entered = Omit<Draft, 'steering' | 'baseModelHasPolicy'> & { readonly steering: Draft['steering'] | null };
-
-function useDraft(initial: Draft) {
-  const [entered, setEntered] = useState<Entered>({ ...initial, steering: null });
+function useDraft(initial: Entered) {
+  const [entered, setEntered] = useState(initial);
   const [errors, setErrors] = useState<FieldErrors>({});
   const models = useBaseModels();
   const change = useCallback((part: Partial<Draft>) => {
@@ -79,11 +82,12 @@ function useDraft(initial: Draft) {
     setEntered((before) => ({ ...before, ...begin, ...part }));
   }, []);
   const policy = models.find(({ name }) => name === entered.baseModel)?.policy ?? null;
-  const draft = useMemo<Draft>(() => {
-    const steering = entered.steering ?? (policy === null ? 'own' : 'base_model');
-    return { ...entered, steering, baseModelHasPolicy: policy !== null };
-  }, [entered, policy]);
+  const draft = useMemo(() => steered(entered, policy !== null), [entered, policy]);
   return { draft, errors, change, refuse: setErrors };
+}
+
+function steered(entered: Entered, baseModelHasPolicy: boolean): Draft {
+  return { ...entered, steering: entered.steering ?? (baseModelHasPolicy ? 'base_model' : 'own'), baseModelHasPolicy };
 }
 
 interface DryRunOptions {
@@ -91,14 +95,16 @@ interface DryRunOptions {
   readonly request: RolloutRequest;
   readonly refuse: (errors: FieldErrors) => void;
   readonly change: (part: Partial<Draft>) => void;
+  /** What the dry run of the address was asked about; null if that is not known. */
+  readonly begin: Entered | null;
 }
 
 /** The dry run of the form, whose identifier stands in the address. */
-function useDryRun({ draft, request, refuse, change }: DryRunOptions) {
+function useDryRun({ draft, request, refuse, change, begin }: DryRunOptions) {
   const { dry_run: id } = useSearch({ from: '/shell/rollouts/new' });
   const changeSearch = useChangeOfSearch<NewRolloutSearch>();
   const queries = useQueryClient();
-  const [asked, setAsked] = useState<string | null>(null);
+  const [asked, setAsked] = useState<Entered | null>(begin);
   const query = useQuery({ ...dryRunQuery(id ?? ''), enabled: id !== undefined });
   const asking = useMutation({
     mutationFn: () => askDryRun(draft),
@@ -109,7 +115,7 @@ function useDryRun({ draft, request, refuse, change }: DryRunOptions) {
         change({ target: 'existing', versionId: next.versionId });
         void queries.invalidateQueries({ queryKey: ['base-model-versions'] });
       }
-      setAsked(JSON.stringify(toRequest(next).request));
+      setAsked(next);
       changeSearch({ dry_run: forecast.id });
     },
     onError: (error) => refuse(fieldErrorsOf(error)),
@@ -121,9 +127,11 @@ function useDryRun({ draft, request, refuse, change }: DryRunOptions) {
     isAsking: asking.isPending,
     error: asking.error,
     /** Whether the form says something else than what the dry run was asked about, as far as is known. */
-    isOutdated: asked !== JSON.stringify(request),
+    isOutdated: asked === null || !isSameRequest(toRequest(steered(asked, draft.baseModelHasPolicy)).request, request),
   };
 }
+
+const isSameRequest = (one: RolloutRequest, other: RolloutRequest) => JSON.stringify(one) === JSON.stringify(other);
 
 /** For those who do not see all fields at once. */
 function ErrorSummary({ errors }: { errors: FieldErrors }) {

@@ -1,32 +1,17 @@
-import {
-  CheckCircledIcon,
-  ClockIcon,
-  CrossCircledIcon,
-  ExclamationTriangleIcon,
-  InfoCircledIcon,
-} from '@radix-ui/react-icons';
-import { Box, Callout, Flex, Text } from '@radix-ui/themes';
+import { Flex, Text } from '@radix-ui/themes';
 import { Link } from '@tanstack/react-router';
 import type { Rollout } from '@readapt/client';
-import type { ComponentType, ReactNode } from 'react';
 import { counted } from '../../lib/format.ts';
 import { Time } from '../../parts/values/time.tsx';
-
-type Tone = 'red' | 'amber' | 'green' | 'gray' | 'blue';
-
-const ICONS: Readonly<Record<Tone, ComponentType<{ 'aria-hidden'?: boolean }>>> = {
-  red: CrossCircledIcon,
-  amber: ExclamationTriangleIcon,
-  green: CheckCircledIcon,
-  gray: InfoCircledIcon,
-  blue: ClockIcon,
-};
+import { Note } from './note.tsx';
+import { RolledBack } from './rolled-back.tsx';
 
 /** What is the matter with the rollout, and what somebody is to do about it. */
 export function Account({ rollout }: { rollout: Rollout }) {
-  const { deadline_missed_at: missed, superseded_by: successor } = rollout;
+  const { deadline_missed_at: missed, superseded_by: successor, rolled_back_at: rolledBack } = rollout;
   return (
     <Flex direction="column" gap="3" mb="5">
+      {rolledBack !== null && <RolledBack rollout={rollout} at={rolledBack} />}
       <Standing rollout={rollout} />
       {missed !== null && (
         <Note tone="amber" title="The deadline has passed">
@@ -160,26 +145,4 @@ function Completed({ rollout: { summary } }: { rollout: Rollout }) {
 
 function asSentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
-}
-
-function Note({ tone, title, children }: { tone: Tone; title: string; children?: ReactNode }) {
-  const Icon = ICONS[tone];
-  return (
-    <Callout.Root color={tone} variant="surface" highContrast>
-      <Callout.Icon>
-        <Icon aria-hidden />
-      </Callout.Icon>
-      <Box>
-        {/* Only the title is read out when it changes: times in the text change every second. */}
-        <Text as="p" weight="bold" className="any-text" role="status">
-          {title}
-        </Text>
-        {children !== undefined && (
-          <Text as="div" mt="1" className="any-text">
-            {children}
-          </Text>
-        )}
-      </Box>
-    </Callout.Root>
-  );
 }

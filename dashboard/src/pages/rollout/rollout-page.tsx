@@ -1,11 +1,13 @@
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
 import type { Rollout } from '@readapt/client';
+import { useMemo } from 'react';
+import { useReadAgainOn } from '../../api/polling.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { counted } from '../../lib/format.ts';
 import { Loaded } from '../../parts/feedback/loaded.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
-import { StateBadge } from '../../parts/values/state-badge.tsx';
+import { RolloutBadge } from '../../parts/values/rollout-badge.tsx';
 import { Time } from '../../parts/values/time.tsx';
 import { Account } from './account.tsx';
 import { BaseChange } from './base-change.tsx';
@@ -13,7 +15,7 @@ import { Forecast } from './forecast.tsx';
 import { JobsSection } from './jobs/jobs-section.tsx';
 import { Progress } from './progress.tsx';
 import { Readiness } from './readiness/readiness.tsx';
-import { rolloutQuery } from './rollout-queries.ts';
+import { rolloutKey, rolloutQuery } from './rollout-queries.ts';
 import { RolloutVerbs } from './rollout-verbs.tsx';
 
 /** One rollout: how far it is, what needs a person, how soon adapters got ready, and each of its jobs. */
@@ -29,11 +31,13 @@ export default function RolloutPage() {
 
 function LoadedRollout({ rollout }: { rollout: Rollout }) {
   const { isOperator, operates } = useViewer();
+  const key = useMemo(() => rolloutKey(rollout.id), [rollout.id]);
+  useReadAgainOn(rollout.finished_at, key);
   return (
     <>
       <PageHeader
         title={`${rollout.base_model_name} to version ${rollout.version}`}
-        badge={<StateBadge state={rollout.state} size="3" />}
+        badge={<RolloutBadge rollout={rollout} size="3" />}
         description={<Summary rollout={rollout} />}
         parents={[{ label: 'Rollouts', to: '/rollouts' }]}
         json={pathsOf(rollout.id, isOperator)}

@@ -10,11 +10,9 @@ import {
   rollBackRollout,
   type Job,
   type Rollout,
-  type RolloutRollback,
 } from '@readapt/client';
-import { useState } from 'react';
 import { client } from '../../api/client.ts';
-import { count, counted } from '../../lib/format.ts';
+import { counted } from '../../lib/format.ts';
 import { ConfirmButton } from '../../parts/actions/confirm-button.tsx';
 
 /** What an operator can do with the rollout as a whole, in its present state. */
@@ -111,38 +109,32 @@ function Cancel({ rollout }: { rollout: Rollout }) {
 }
 
 function RollBack({ rollout }: { rollout: Rollout }) {
-  const [rollback, setRollback] = useState<RolloutRollback | null>(null);
-  const { ready } = rollout.summary;
-  if (rollback !== null) return <RolledBack rollback={rollback} />;
+  const { summary, version, rolled_back_at: before } = rollout;
   return (
     <ConfirmButton
-      label="Roll back"
-      question="Roll the rollout back?"
+      label={before === null ? 'Roll back' : 'Roll back again'}
+      question={before === null ? 'Roll the rollout back?' : 'Roll the rollout back again?'}
       icon={<ResetIcon aria-hidden />}
       color="red"
       run={() => rollBackRollout({ client, path: { id: rollout.id } })}
-      done={setRollback}
     >
       <Flex direction="column" gap="2">
-        <Text as="p">
-          {counted(ready, 'adapter')} {verb(ready, 'is', 'are')} ready by this rollout. For each of them, and for
-          provisional versions, what was current on version {rollout.version} before is current again; where there was
-          nothing, nothing is served there any more.
-        </Text>
+        {before === null ? (
+          <Text as="p">
+            {counted(summary.ready, 'adapter')} {verb(summary.ready, 'is', 'are')} ready by this rollout. For each of
+            them, and for provisional versions, what was current on version {version} before is current again; where
+            there was nothing, nothing is served there any more.
+          </Text>
+        ) : (
+          <Text as="p">
+            Adapters for which a version of this rollout has become current since the last rollback go back once more.
+          </Text>
+        )}
         <Text as="p">
           Adapters for which somebody has made something else current since are left alone. No version is deleted, and
           each adapter can go forward again.
         </Text>
       </Flex>
     </ConfirmButton>
-  );
-}
-
-function RolledBack({ rollback: { rolled_back: back, left_alone: alone } }: { rollback: RolloutRollback }) {
-  return (
-    <Text size="2" role="status">
-      Rolled back {counted(back, 'adapter')}
-      {alone > 0 && `, ${count(alone)} left alone`}.
-    </Text>
   );
 }

@@ -2,7 +2,7 @@ import { Link } from '@tanstack/react-router';
 import type { Rollout } from '@readapt/client';
 import { count, duration, UNKNOWN } from '../../lib/format.ts';
 import type { Column } from '../../parts/table/use-server-table.ts';
-import { StateBadge } from '../../parts/values/state-badge.tsx';
+import { RolloutBadge } from '../../parts/values/rollout-badge.tsx';
 import { StateBar } from '../../parts/values/state-bar.tsx';
 import { Time } from '../../parts/values/time.tsx';
 
@@ -17,7 +17,7 @@ export const COLUMNS: readonly Column<Rollout>[] = [
       </Link>
     ),
   },
-  { id: 'state', header: 'State', width: 120, cell: ({ state }) => <StateBadge state={state} size="1" /> },
+  { id: 'state', header: 'State', width: 190, cell: (rollout) => <RolloutBadge rollout={rollout} /> },
   { id: 'jobs', header: 'Jobs', width: 190, cell: ({ jobs }) => <StateBar counts={jobs} of="jobs" /> },
   {
     id: 'ready',

@@ -1,8 +1,6 @@
 import { Button, Flex, Text, TextField } from '@radix-ui/themes';
 import { Link, useSearch } from '@tanstack/react-router';
-import { listRollouts, type Rollout } from '@readapt/client';
 import { useEffect, useId, useState } from 'react';
-import { client } from '../../api/client.ts';
 import { useEndless } from '../../api/use-endless.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { useChangeOfSearch } from '../../lib/use-change-of-search.ts';
@@ -12,6 +10,7 @@ import { DataTable } from '../../parts/table/data-table.tsx';
 import { StateFilter } from '../../parts/table/state-filter.tsx';
 import { ROLLOUT_STATES, type RolloutsSearch } from '../../routes/rollout-search.ts';
 import { COLUMNS } from './columns.tsx';
+import { allRollouts } from './rollouts-queries.ts';
 
 /** Every rollout, the newest first. */
 export default function RolloutsPage() {
@@ -19,12 +18,7 @@ export default function RolloutsPage() {
   const search = useSearch({ from: '/shell/rollouts' });
   const { state, base_model: baseModel, sort } = search;
   const change = useChangeOfSearch<RolloutsSearch>();
-  const { query, loadMore, isLoadingMore } = useEndless<Rollout>({
-    queryKey: ['rollouts', 'list', search.state, baseModel, sort],
-    every: 3000,
-    read: ({ cursor, limit, signal }) =>
-      listRollouts({ client, query: { state, base_model: baseModel, sort, cursor, limit }, signal }),
-  });
+  const { query, table } = useEndless(allRollouts(search));
   const filtered = state !== undefined || baseModel !== undefined;
   return (
     <>
@@ -49,11 +43,9 @@ export default function RolloutsPage() {
               label="Rollouts"
               columns={COLUMNS}
               rows={rows}
-              rowId={({ id }) => id}
               sort={sort ?? '-accepted'}
               onSort={(next) => change({ sort: next as RolloutsSearch['sort'] })}
-              loadMore={loadMore}
-              isLoadingMore={isLoadingMore}
+              {...table}
             />
           )
         }

@@ -1,6 +1,5 @@
 import { Text } from '@radix-ui/themes';
-import { listWorkers, type Worker } from '@readapt/client';
-import { client } from '../../api/client.ts';
+import type { Worker } from '@readapt/client';
 import { useEndless } from '../../api/use-endless.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { counted } from '../../lib/format.ts';
@@ -10,6 +9,7 @@ import { PageHeader } from '../../parts/shell/page-header.tsx';
 import { StateBar } from '../../parts/values/state-bar.tsx';
 import { GoneWorkers } from './gone-workers.tsx';
 import { WorkerCard } from './worker-card.tsx';
+import { ALL_WORKERS } from './workers-queries.ts';
 
 /** What computes, how busy it is, and what is wrong with it. */
 export default function WorkersPage() {
@@ -31,11 +31,7 @@ export default function WorkersPage() {
 }
 
 function Workers() {
-  const { query } = useEndless({
-    queryKey: ['workers'],
-    read: ({ cursor, limit, signal }) => listWorkers({ client, query: { cursor, limit }, signal }),
-    every: 3000,
-  });
+  const { query } = useEndless(ALL_WORKERS);
   return (
     <Loaded query={query} what="the workers">
       {(workers) => <AllWorkers workers={workers} />}

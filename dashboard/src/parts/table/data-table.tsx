@@ -1,15 +1,9 @@
 import { Spinner, Text } from '@radix-ui/themes';
-import { useVirtualizer } from '@tanstack/react-virtual';
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 import { count } from '../../lib/format.ts';
 import { HeaderCell } from './header-cell.tsx';
-import { useServerTable, type Column, type ServerTable } from './use-server-table.ts';
-
-const ROW_HEIGHT = 44;
-/** Rows that are rendered beyond those that are seen, so that fast scrolling shows no gaps. */
-const OVERSCAN = 12;
-/** The next page is asked for when this many rows are left below. */
-const AHEAD = 60;
+import { TableBody } from './table-body.tsx';
+import { useServerTable, type Column } from './use-server-table.ts';
 
 interface DataTableProps<T> {
   /** What the rows are, for people who cannot see the table: `Jobs of the rollout`. */
@@ -23,22 +17,37 @@ interface DataTableProps<T> {
   /** The present order as the API has it: `ttr` or `-ttr`. */
   readonly sort?: string;
   readonly onSort?: (sort: string) => void;
-  /** Asks for the next page; undefined where there is none. */
-  readonly loadMore?: () => unknown;
+  /** Asks for pages until there are so many rows; undefined where there are no more. */
+  readonly loadMore?: (rows: number) => unknown;
   readonly isLoadingMore?: boolean;
+  /** Is told which rows are seen, by their indexes, whenever others are. */
+  readonly onSeen?: (range: { first: number; last: number }) => void;
   /** Largest height in pixels (default 600). */
   readonly height?: number;
 }
 
 /**
  * A table of any length, sorted by the server: only the rows that are seen are rendered, and further pages are loaded while it is
- * scrolled. The browser's search finds only what is rendered; offer a filter of the server beside it.
+ * scrolled. Where the number of rows at the server is known, it can be scrolled to any of them at once. The browser's search finds only
+ * what is rendered; offer a filter of the server beside it.
  */
 export function DataTable<T>(props: DataTableProps<T>) {
-  const { label, columns, rows, rowId, total, sort, onSort, loadMore, isLoadingMore = false, height = 600 } = props;
-  const table = useServerTable({ columns, rows, rowId, sort, onSort });
+  const {
+    label,
+    columns,
+    rows,
+    rowId,
+    total,
+    sort,
+    onSort,
+    loadMore,
+    isLoadingMore = false,
+    onSeen,
+    height = 600,
+  } = props;
   // The rows are rendered once there is a place to scroll in: its size says how many of them are seen.
   const [scroller, setScroller] = useState<HTMLDivElement | null>(null);
+  const size = loadMore === undefined ? rows.length : Math.max(rows.length, total ?? 0);
   return (
     <div>
       <div
@@ -49,22 +58,14 @@ export function DataTable<T>(props: DataTableProps<T>) {
         role="region"
         aria-label={label}
       >
-        <table aria-label={label} aria-rowcount={loadMore === undefined ? rows.length + 1 : -1}>
+        <table aria-label={label} aria-rowcount={loadMore === undefined || size > rows.length ? size + 1 : -1}>
           <colgroup>
             {columns.map(({ id, width = 140 }) => (
               <col key={id} style={{ width }} />
             ))}
           </colgroup>
-          <thead>
-            <tr aria-rowindex={1}>
-              {table.getHeaderGroups()[0]?.headers.map((header) => (
-                <HeaderCell key={header.id} header={header} />
-              ))}
-            </tr>
-          </thead>
-          {scroller !== null && (
-            <Body table={table} scroller={scroller} loadMore={isLoadingMore ? undefined : loadMore} />
-          )}
+          <Head columns={columns} sort={sort} onSort={onSort} />
+          {scroller !== null && <TableBody {...{ columns, rows, rowId, size, scroller, loadMore, onSeen }} />}
         </table>
       </div>
       <Text as="p" size="1" color="gray" mt="1" role="status">
@@ -74,50 +75,17 @@ export function DataTable<T>(props: DataTableProps<T>) {
   );
 }
 
-interface BodyProps<T> {
-  readonly table: ServerTable<T>;
-  readonly scroller: HTMLDivElement;
-  readonly loadMore: (() => unknown) | undefined;
-}
-
-/** The rows that are seen, between two that take the place of the others. */
-function Body<T>({ table, scroller, loadMore }: BodyProps<T>) {
-  const { rows } = table.getRowModel();
-  const virtual = useVirtualizer({
-    count: rows.length,
-    getScrollElement: () => scroller,
-    estimateSize: () => ROW_HEIGHT,
-    overscan: OVERSCAN,
-  });
-  const items = virtual.getVirtualItems();
-  const [first, last] = [items[0], items.at(-1)];
-  const isNearEnd = (last?.index ?? 0) >= rows.length - AHEAD;
-  useEffect(() => {
-    if (isNearEnd) loadMore?.();
-  }, [isNearEnd, loadMore]);
+function Head<T>({ columns, sort, onSort }: Pick<DataTableProps<T>, 'columns' | 'sort' | 'onSort'>) {
+  const table = useServerTable({ columns, sort, onSort });
   return (
-    <tbody>
-      <Spacer height={first?.start ?? 0} />
-      {items.map(({ index }) => {
-        const row = rows[index];
-        return row === undefined ? null : (
-          <tr key={row.id} aria-rowindex={index + 2} style={{ height: ROW_HEIGHT }}>
-            {row.getAllCells().map((cell) => (
-              <td key={cell.id} className={cell.column.columnDef.meta?.align === 'end' ? 'end' : undefined}>
-                <table.FlexRender cell={cell} />
-              </td>
-            ))}
-          </tr>
-        );
-      })}
-      <Spacer height={virtual.getTotalSize() - (last?.end ?? 0)} />
-    </tbody>
+    <thead>
+      <tr aria-rowindex={1}>
+        {table.getHeaderGroups()[0]?.headers.map((header) => (
+          <HeaderCell key={header.id} header={header} />
+        ))}
+      </tr>
+    </thead>
   );
-}
-
-/** Takes the place of rows that are not rendered. */
-function Spacer({ height }: { height: number }) {
-  return height <= 0 ? null : <tr aria-hidden style={{ height }} />;
 }
 
 function summary(loaded: number, total: number | null | undefined, more: boolean): string {

@@ -22,23 +22,25 @@ export interface Column<T> {
 /** The library asks for rows that are objects. */
 export type AnyRow = object;
 
+const NO_ROWS: readonly never[] = [];
+
 interface ServerTableOptions<T> {
   readonly columns: readonly Column<T>[];
-  readonly rows: readonly T[];
-  readonly rowId: (row: T) => string;
   readonly sort: string | undefined;
   readonly onSort: ((sort: string) => void) | undefined;
 }
 
-/** A table whose rows are sorted, filtered and paged by the server; it holds columns, rows and what is sorted by. */
-export function useServerTable<T>({ columns, rows, rowId, sort, onSort }: ServerTableOptions<T>) {
+/**
+ * A table whose rows are sorted, filtered and paged by the server; it holds the columns and what is sorted by. It gets no rows: the library
+ * would make objects for each of 10,000 of them whenever one has changed, and what is seen is rendered by its columns.
+ */
+export function useServerTable<T>({ columns, sort, onSort }: ServerTableOptions<T>) {
   const definitions = useMemo(() => columns.map(toDefinition), [columns]);
   const sorting = useMemo(() => toSorting(columns, sort), [columns, sort]);
   return useTable({
     features,
     columns: definitions,
-    data: rows as readonly (T & AnyRow)[],
-    getRowId: (row) => rowId(row),
+    data: NO_ROWS,
     manualSorting: true,
     enableSortingRemoval: false,
     state: { sorting },
@@ -50,20 +52,11 @@ export function useServerTable<T>({ columns, rows, rowId, sort, onSort }: Server
   });
 }
 
-export type ServerTable<T> = ReturnType<typeof useServerTable<T>>;
-
-function toDefinition<T>({
-  id,
-  header,
-  cell,
-  sort,
-  align = 'start',
-}: Column<T>): ColumnDef<typeof features, T & AnyRow> {
+function toDefinition<T>({ id, header, sort, align = 'start' }: Column<T>): ColumnDef<typeof features, T & AnyRow> {
   return {
     id,
     header,
     accessorFn: (row) => row,
-    cell: ({ row }) => cell(row.original),
     enableSorting: sort !== undefined,
     sortDescFirst: true,
     meta: { align },

@@ -3,17 +3,18 @@ import { useQueryClient } from '@tanstack/react-query';
 import type { Job, MetricPoint } from '@readapt/client';
 import { Empty, Loaded } from '../../../parts/feedback/loaded.tsx';
 import { Section } from '../../../parts/layout/section.tsx';
-import { useLadder, usePart, type Kept } from '../job-queries.ts';
+import { useLadder, usePart } from '../job-queries.ts';
 import { CurveChart } from './curve-chart.tsx';
 import { MetricCurve } from './metric-curve.tsx';
-import { curveOf, readPoints } from './points.ts';
+import { pointsQuery } from './points-query.ts';
+import { curveOf } from './points.ts';
 
 /** What was measured while the job trained. */
 export function Curves({ job }: { job: Job }) {
   const ladder = useLadder(job);
   // A retry measures everything anew, and its run has another beginning.
   const run = ladder.data?.data.at(-1);
-  const points = usePoints(job, run?.after_attempt ?? null);
+  const points = usePart(pointsQuery(useQueryClient(), job, run?.after_attempt ?? null));
   return (
     <Section title="Training">
       <Loaded query={points} what="the curves">
@@ -37,19 +38,6 @@ export function Curves({ job }: { job: Job }) {
 function withoutTraining({ step, state }: Job): string {
   if (step > 0) return 'They are pruned after a time, which the operator chooses.';
   return state === 'ready' ? 'A candidate that needs no training was good enough.' : 'Curves appear when it does.';
-}
-
-/** Only what is new is read, and put behind what was read before. */
-function usePoints(job: Job, after: number | null) {
-  const queries = useQueryClient();
-  const key = ['metrics', after];
-  return usePart<readonly MetricPoint[]>(job, key, (signal) => {
-    const [last] = queries
-      .getQueriesData<Kept<readonly MetricPoint[]>>({ queryKey: ['jobs', job.id, ...key] })
-      .map(([, kept]) => kept?.part ?? [])
-      .sort((a, b) => b.length - a.length);
-    return readPoints(job.id, last ?? [], signal);
-  });
 }
 
 function Schedules({ points }: { points: readonly MetricPoint[] }) {

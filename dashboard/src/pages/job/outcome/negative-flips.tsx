@@ -19,14 +19,24 @@ const COLUMNS: readonly Column<NegativeFlip>[] = [
   },
 ];
 
+const rowId = ({ dataset_id: dataset, row }: NegativeFlip) => `${dataset ?? ''} ${row}`;
+
+interface NegativeFlipsProps {
+  readonly adapterId: string;
+  readonly versionId: string;
+  /** Undefined while it is read, at the same time as the rows. */
+  readonly version: AdapterVersion | undefined;
+}
+
 /** The rows that the old version had right and the new one has wrong, by slice and by number. */
-export function NegativeFlips({ version }: { version: AdapterVersion }) {
-  const { id, adapter_id: adapterId } = version;
-  const { query, loadMore, isLoadingMore } = useEndless<NegativeFlip>({
-    queryKey: ['negative-flips', adapterId, id],
+export function NegativeFlips({ adapterId, versionId, version }: NegativeFlipsProps) {
+  const { query, table } = useEndless<NegativeFlip>({
+    queryKey: ['negative-flips', adapterId, versionId],
     read: ({ signal, ...page }) =>
-      listNegativeFlips({ client, path: { id: adapterId, version_id: id }, query: page, signal }),
+      listNegativeFlips({ client, path: { id: adapterId, version_id: versionId }, query: page, signal }),
+    rowId,
   });
+  if (version === undefined) return null;
   return (
     <Section title="Negative flips">
       <Text as="p" size="2" color="gray">
@@ -39,16 +49,8 @@ export function NegativeFlips({ version }: { version: AdapterVersion }) {
             <Empty title="No row was lost." />
           ) : (
             <Flex direction="column" gap="3" className="readable">
-              <Slices version={version} flips={rows} isWhole={loadMore === undefined} />
-              <DataTable
-                label="Negative flips"
-                columns={COLUMNS}
-                rows={rows}
-                rowId={({ dataset_id: dataset, row }) => `${dataset ?? ''} ${row}`}
-                loadMore={loadMore}
-                isLoadingMore={isLoadingMore}
-                height={300}
-              />
+              <Slices version={version} flips={rows} isWhole={table.loadMore === undefined} />
+              <DataTable label="Negative flips" columns={COLUMNS} rows={rows} {...table} height={300} />
             </Flex>
           )
         }

@@ -54,7 +54,7 @@ function Published({ job, versionId }: { job: Job; versionId: string }) {
           {({ version, adapter }) => <Version job={job} version={version} adapter={adapter} />}
         </Loaded>
       </Section>
-      {query.data !== undefined && <NegativeFlips version={query.data.version} />}
+      <NegativeFlips adapterId={job.adapter_id} versionId={versionId} version={query.data?.version} />
     </>
   );
 }

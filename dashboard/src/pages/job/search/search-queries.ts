@@ -6,7 +6,7 @@ import {
   type SearchSurrogate,
 } from '@readapt/client';
 import { client } from '../../../api/client.ts';
-import { usePart } from '../job-queries.ts';
+import { partQuery, usePart, type KnownJob } from '../job-queries.ts';
 
 export interface SearchRecord {
   readonly points: readonly SearchPoint[];
@@ -16,8 +16,8 @@ export interface SearchRecord {
 const PAGE_SIZE = 200;
 
 /** The points of the search, the first one first, and the model of what lies between them. */
-export const useSearchRecord = (job: Job) =>
-  usePart<SearchRecord>(job, ['search'], async (signal) => {
+export const searchQuery = (job: KnownJob) =>
+  partQuery<SearchRecord>(job, ['search'], async (signal) => {
     const path = { id: job.id };
     const [points, surrogate] = await Promise.all([
       readPoints(job.id, signal),
@@ -25,6 +25,8 @@ export const useSearchRecord = (job: Job) =>
     ]);
     return { points, surrogate };
   });
+
+export const useSearchRecord = (job: Job) => usePart(searchQuery(job));
 
 async function readPoints(id: string, signal: AbortSignal): Promise<SearchPoint[]> {
   const points: SearchPoint[] = [];

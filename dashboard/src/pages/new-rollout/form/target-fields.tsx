@@ -1,16 +1,12 @@
 import { Callout, Flex, Grid, SegmentedControl } from '@radix-ui/themes';
 import { useQuery } from '@tanstack/react-query';
-import { listBaseModels, listBaseModelVersions, type BaseModel } from '@readapt/client';
+import { listBaseModelVersions, type BaseModel } from '@readapt/client';
 import { useEffect } from 'react';
 import { client } from '../../../api/client.ts';
 import { Section } from '../../../parts/layout/section.tsx';
 import { SelectInput, TextInput } from './fields.tsx';
 import { useForm } from './form-context.ts';
-
-const modelsQuery = {
-  queryKey: ['base-models', 'to-choose'],
-  queryFn: ({ signal }: { signal: AbortSignal }) => listBaseModels({ client, query: { limit: 200 }, signal }),
-};
+import { modelsQuery } from './models-query.ts';
 
 /** The base models that the form knows, the newest 200. */
 export function useBaseModels(): readonly BaseModel[] {

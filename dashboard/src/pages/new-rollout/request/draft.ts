@@ -41,6 +41,9 @@ export interface Draft {
   readonly late: '' | NonNullable<RolloutPolicy['late']>;
 }
 
+/** What was entered. Until somebody chooses (null), it follows from the base model who steers the rollout. */
+export type Entered = Omit<Draft, 'steering' | 'baseModelHasPolicy'> & { readonly steering: Draft['steering'] | null };
+
 export const EMPTY_DRAFT: Draft = {
   baseModel: '',
   target: 'existing',

@@ -1,9 +1,8 @@
 import { useQuery } from '@tanstack/react-query';
 import { useSearch } from '@tanstack/react-router';
-import { listJobs, type Job, type Rollout } from '@readapt/client';
+import type { Rollout } from '@readapt/client';
 import { Flex } from '@radix-ui/themes';
-import { useMemo } from 'react';
-import { client } from '../../../api/client.ts';
+import { useDeferredValue, useMemo } from 'react';
 import { useEndless } from '../../../api/use-endless.ts';
 import { useViewer } from '../../../api/viewer.ts';
 import { useChangeOfSearch } from '../../../lib/use-change-of-search.ts';
@@ -11,7 +10,7 @@ import { Empty, Loaded } from '../../../parts/feedback/loaded.tsx';
 import { Section } from '../../../parts/layout/section.tsx';
 import { DataTable } from '../../../parts/table/data-table.tsx';
 import type { RolloutSearch } from '../../../routes/rollout-search.ts';
-import { reportQuery } from '../rollout-queries.ts';
+import { jobsOfRollout, reportQuery } from '../rollout-queries.ts';
 import { columnsFor } from './columns.tsx';
 import { JobsContext } from './jobs-context.ts';
 import { JobFilters, type TenantChoice } from './job-filters.tsx';
@@ -42,13 +41,16 @@ export function JobsSection({ rollout }: { rollout: Rollout }) {
   );
 }
 
-/** The tenants with the most jobs in the rollout; the report has their names. */
+const NO_TENANT: readonly TenantChoice[] = [];
+
+/** The tenants with the most jobs in the rollout; the report has their names. Up to 1,000 choices are rendered after the page is. */
 function useTenants(rollout: Rollout): readonly TenantChoice[] {
   const { data } = useQuery(reportQuery(rollout));
-  return useMemo(
+  const tenants = useMemo(
     () => (data?.tenants ?? []).flatMap(({ id, name, jobs }) => (id === null ? [] : [{ id, name: name ?? id, jobs }])),
     [data],
   );
+  return useDeferredValue(tenants, NO_TENANT);
 }
 
 interface JobsTableProps {
@@ -59,17 +61,8 @@ interface JobsTableProps {
 function JobsTable({ rollout, search }: JobsTableProps) {
   const { isOperator, writes } = useViewer();
   const change = useChangeOfSearch<RolloutSearch>();
-  const { state, kind, tenant, sort } = search;
-  const { query, loadMore, isLoadingMore } = useEndless<Job>({
-    queryKey: ['rollouts', rollout.id, 'jobs', { state, kind, tenant, sort }],
-    every: rollout.finished_at === null ? 2000 : undefined,
-    read: ({ cursor, limit, signal }) =>
-      listJobs({
-        client,
-        query: { rollout_id: rollout.id, tenant_id: tenant, state, kind, sort, cursor, limit },
-        signal,
-      }),
-  });
+  const { sort } = search;
+  const { query, table } = useEndless(jobsOfRollout(rollout, search));
   const columns = useMemo(() => columnsFor({ tenants: isOperator, writes }), [isOperator, writes]);
   return (
     <Loaded query={query} what="the jobs" height={300}>
@@ -81,12 +74,10 @@ function JobsTable({ rollout, search }: JobsTableProps) {
             label="Jobs of the rollout"
             columns={columns}
             rows={rows}
-            rowId={({ id }) => id}
             total={totalOf(rollout, search)}
             sort={sort ?? '-created'}
             onSort={(next) => change({ sort: next as RolloutSearch['sort'] })}
-            loadMore={loadMore}
-            isLoadingMore={isLoadingMore}
+            {...table}
             height={560}
           />
         )

@@ -1,0 +1,26 @@
+import { listAdapters, type Adapter } from '@readapt/client';
+import { client } from '../../api/client.ts';
+import type { EndlessList } from '../../api/use-endless.ts';
+import type { AdaptersSearch } from '../../routes/adapters-search.ts';
+
+export function allAdapters(search: AdaptersSearch): EndlessList<Adapter> {
+  const filter = filterOf(search);
+  const { sort = '-created' } = search;
+  return {
+    queryKey: ['adapters', filter, sort],
+    read: ({ cursor, limit, signal }) => listAdapters({ client, query: { ...filter, sort, cursor, limit }, signal }),
+    rowId: ({ id }) => id,
+    every: 10_000,
+  };
+}
+
+/** What an address says, as the API asks for it. */
+export function filterOf({ name, label, on, notOn, atRiskOn }: AdaptersSearch) {
+  return {
+    ...(name !== undefined && { name }),
+    ...(label !== undefined && { label: [label] }),
+    ...(on !== undefined && { base_model_version_id: on }),
+    ...(notOn !== undefined && { not_on: notOn }),
+    ...(atRiskOn !== undefined && { at_risk_on: atRiskOn }),
+  };
+}

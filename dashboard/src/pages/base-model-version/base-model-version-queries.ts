@@ -1,0 +1,41 @@
+import {
+  getBaseModelVersion,
+  getEvolution,
+  listEvolutions,
+  type BaseModelVersion,
+  type EvolutionEntry,
+  type EvolutionEntryPage,
+} from '@readapt/client';
+import { client } from '../../api/client.ts';
+import { polled } from '../../api/polling.ts';
+
+/** Older versions that one is compared with. */
+const SHOWN = 50;
+
+interface Context {
+  readonly signal: AbortSignal;
+}
+
+export const versionQuery = (id: string) => ({
+  queryKey: ['base-model-versions', id],
+  queryFn: ({ signal }: Context) => getBaseModelVersion({ client, path: { id }, signal }),
+  ...polled<BaseModelVersion>({ every: 10_000 }),
+});
+
+export const evolutionsQuery = (versionId: string) => ({
+  queryKey: ['evolutions', 'to', versionId],
+  queryFn: ({ signal }: Context) =>
+    listEvolutions({ client, path: { id: versionId }, query: { limit: SHOWN }, signal }),
+  ...polled<EvolutionEntryPage>({ every: 5000 }),
+});
+
+export const evolutionQuery = ({ id, state }: EvolutionEntry) => ({
+  queryKey: ['evolutions', id, state],
+  queryFn: ({ signal }: Context) => getEvolution({ client, path: { id }, signal }),
+  staleTime: 60_000,
+});
+
+/** The evolution from the version that the address names, or the first one. */
+export function chosenOf(entries: readonly EvolutionEntry[], from: string | undefined): EvolutionEntry | undefined {
+  return entries.find(({ old_version: version }) => version === from) ?? entries[0];
+}

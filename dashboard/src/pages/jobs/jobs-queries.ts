@@ -1,0 +1,28 @@
+import { listJobs, type Job } from '@readapt/client';
+import { client } from '../../api/client.ts';
+import type { EndlessList } from '../../api/use-endless.ts';
+import type { JobsSearch } from '../../lib/job-words.ts';
+
+const EVERY_MS = 3000;
+
+export function allJobs(search: JobsSearch): EndlessList<Job> {
+  const query = queryOf(search);
+  return {
+    queryKey: ['jobs', 'list', query],
+    read: ({ signal, ...page }) => listJobs({ client, query: { ...query, ...page }, signal }),
+    rowId: ({ id }) => id,
+    every: EVERY_MS,
+  };
+}
+
+/** What an address says, as the API asks for it. */
+export function queryOf({ state, kind, tenant, rollout, adapter, sort }: JobsSearch) {
+  return {
+    state,
+    kind,
+    tenant_id: tenant,
+    rollout_id: rollout,
+    adapter_id: adapter,
+    sort,
+  };
+}

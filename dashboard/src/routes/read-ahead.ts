@@ -1,0 +1,110 @@
+/**
+ * Begins to read what a page shows, while its code and who looks at it are still on their way. No page waits for any of this: it asks for
+ * the same by itself, and finds what was read. Merely pointing at a link reads nothing, as there are thousands in a table.
+ */
+import { queryClient } from '../api/query-client.ts';
+import { tenantNamesQuery } from '../api/tenant-names.ts';
+import { prefetchList } from '../api/use-endless.ts';
+import { viewerQuery } from '../api/viewer.ts';
+import type { JobsSearch } from '../lib/job-words.ts';
+import { adapterQuery, versionsOfAdapter } from '../pages/adapter/adapter-queries.ts';
+import { allAdapters } from '../pages/adapters/adapters-queries.ts';
+import {
+  chosenOf,
+  evolutionQuery,
+  evolutionsQuery,
+  versionQuery,
+} from '../pages/base-model-version/base-model-version-queries.ts';
+import { attentionQuery, baseModelsQuery, endedQuery, fleetQuery, runningQuery } from '../pages/fleet/fleet-queries.ts';
+import { pointsQuery } from '../pages/job/curves/points-query.ts';
+import { eventsQuery, jobQuery, ladderQuery, unread as unreadJob } from '../pages/job/job-queries.ts';
+import { searchQuery } from '../pages/job/search/search-queries.ts';
+import { allJobs } from '../pages/jobs/jobs-queries.ts';
+import { modelsQuery } from '../pages/new-rollout/form/models-query.ts';
+import { jobsOfRollout, reportQuery, rolloutQuery, ttrQuery, unread } from '../pages/rollout/rollout-queries.ts';
+import { allRollouts } from '../pages/rollouts/rollouts-queries.ts';
+import { ALL_WORKERS } from '../pages/workers/workers-queries.ts';
+import type { AdaptersSearch } from './adapters-search.ts';
+import type { RolloutSearch, RolloutsSearch } from './rollout-search.ts';
+
+const begin: typeof queryClient.prefetchQuery = (query) => queryClient.prefetchQuery(query);
+
+export function readFleet(): void {
+  void begin(attentionQuery);
+  void begin(runningQuery);
+  void begin(endedQuery);
+  void queryClient
+    .fetchInfiniteQuery(baseModelsQuery)
+    .then(({ pages }) => pages[0]?.data.forEach(({ id }) => void begin(fleetQuery(id))))
+    .catch(shownByThePage);
+}
+
+export function readRollouts(search: RolloutsSearch): void {
+  void prefetchList(queryClient, allRollouts(search));
+}
+
+export function readNewRollout(): void {
+  void begin(modelsQuery);
+}
+
+export function readRollout(id: string, search: RolloutSearch): void {
+  void begin(rolloutQuery(id));
+  void begin(ttrQuery(unread(id)));
+  void prefetchList(queryClient, jobsOfRollout(unread(id), search));
+  void begin(reportQuery(unread(id)));
+  readTenantNames();
+}
+
+export function readJobs(search: JobsSearch): void {
+  void prefetchList(queryClient, allJobs(search));
+  readTenantNames();
+}
+
+export function readJob(id: string): void {
+  const job = unreadJob(id);
+  void begin(jobQuery(id));
+  void begin(ladderQuery(job));
+  void begin(eventsQuery(job));
+  void begin(searchQuery(job));
+  void begin(pointsQuery(queryClient, job, null));
+}
+
+export function readAdapters(search: AdaptersSearch): void {
+  void prefetchList(queryClient, allAdapters(search));
+  readTenantNames();
+}
+
+export function readAdapter(id: string): void {
+  void begin(adapterQuery(id));
+  void prefetchList(queryClient, versionsOfAdapter(id));
+}
+
+export function readBaseModelVersion(id: string, from: string | undefined): void {
+  void begin(versionQuery(id));
+  void queryClient
+    .fetchQuery(evolutionsQuery(id))
+    .then(({ data }) => {
+      const chosen = chosenOf(data, from);
+      if (chosen !== undefined) void begin(evolutionQuery(chosen));
+    })
+    .catch(shownByThePage);
+}
+
+/** Workers belong to the operator. */
+export function readWorkers(): void {
+  forOperator(() => void prefetchList(queryClient, ALL_WORKERS));
+}
+
+function readTenantNames(): void {
+  forOperator(() => void begin(tenantNamesQuery));
+}
+
+function forOperator(read: () => void): void {
+  void queryClient
+    .ensureQueryData(viewerQuery)
+    .then(({ is_operator: isOperator }) => isOperator && read())
+    .catch(shownByThePage);
+}
+
+/** The page asks for the same, and says what went wrong. */
+function shownByThePage(): void {}
