@@ -59,6 +59,7 @@ export const PROBLEM_CODES = {
     'invalid_dataset',
     'invalid_archive',
     'invalid_adapter',
+    'adapter_not_servable',
     'invalid_base_model',
     'inspection_timeout',
     'inspection_out_of_memory',

@@ -65,8 +65,10 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       onRequest: requireOperator,
       config: { problems: [422] },
       schema: {
-        ...operation('updateBaseModel', 'Set the policy of later rollouts of a base model, or take it away'),
-        description: 'Rollouts that were accepted keep their policy.',
+        ...operation('updateBaseModel', 'Set the policy or the serving profile of a base model, or take it away'),
+        description:
+          'Rollouts that were accepted keep their policy. The serving profile says what engines accept: imports that break it are refused (422 ' +
+          '`adapter_not_servable`), and so are the jobs that begin from now on for adapters that were imported before.',
         params: BaseModelParams,
         body: UpdateBaseModel,
         response: { 200: BaseModel },

@@ -111,6 +111,7 @@ const MIGRATIONS = [
   '20261127290100_wave_figures',
   '20261127290200_product_aggregate',
   '20261128100000_current_version_changes',
+  '20261128100100_serving_profiles',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -53,7 +53,7 @@ describe('an adapter on a base model version', () => {
       changed_at: expect.any(String),
       download: `/v1/adapters/${adapterId}/versions/${second.id}/download`,
     });
-    const queries = [
+    const queries: Record<string, string>[] = [
       { name: `${tenant}.adapter-0`, serving_name: 'served/v1' },
       { name: `${tenant}.adapter-0`, base_model_version: fleet.oldVersionId },
       { name: `${tenant}.adapter-0@2`, base_model_version: fleet.oldVersionId, serving_name: 'served/v1' },
