@@ -101,6 +101,28 @@ export const servedVersionRepository = {
         ORDER BY c.adapter_id LIMIT ${limit + 1}`,
     ),
 
+  /** The base model versions that have changes after the position up to which a follower has read each. */
+  async changedBases(db: Queryable, read: ReadonlyMap<string, CommitPosition>): Promise<string[]> {
+    const positions = [...read.values()];
+    const [transactions, sequences] = [
+      positions.map(({ transaction }) => String(transaction)),
+      positions.map(({ sequence }) => String(sequence)),
+    ];
+    const rows = await readRows<{ id: string }>(
+      db,
+      Prisma.sql`
+        SELECT b.id FROM base_model_versions b
+        LEFT JOIN unnest(${[...read.keys()]}::text[], ${transactions}::bigint[], ${sequences}::bigint[])
+          AS p (id, transaction, sequence) ON p.id = b.id
+        WHERE EXISTS (
+          SELECT FROM current_versions c WHERE c.base_model_version_id = b.id
+            AND (c.change_transaction_id, c.change_seq) > (COALESCE(p.transaction, 0), COALESCE(p.sequence, 0))
+            AND c.change_transaction_id < ${FIRST_RUNNING}
+        ) ORDER BY b.id`,
+    );
+    return rows.map(({ id }) => id);
+  },
+
   /** What has changed after a position on a base model version, in the order of commits. */
   changes: (
     db: Queryable,
