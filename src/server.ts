@@ -28,6 +28,7 @@ import { writeChecks, type ReadinessChecks } from './modules/health/health.servi
 import { createApprovalAsker } from './modules/rollouts/index.ts';
 import { createDeliverer, createDeliveryMetrics, RETRY_SCHEDULE } from './modules/webhooks/index.ts';
 import { countStoreFaults, createProcessRegistry } from './modules/metrics/index.ts';
+import { createFolderMetrics, createServingFolder } from './modules/serving/index.ts';
 import { decideRowSecurity } from './tenancy/row-security.ts';
 
 export interface ServerOptions {
@@ -132,6 +133,7 @@ async function start(
   );
   const url = urlOf(config.host, app.server.address() as AddressInfo);
   startSending(config, deps, closing);
+  keepServingFolder(config, deps, closing);
   logger.info({ url, database: config.databaseUrl === null ? 'embedded' : 'external', queue: backend.kind }, 'ready');
   return { url, databaseUrl, operatorKey, app, deps, backend, lost, stop: () => closing.run() };
 }
@@ -169,6 +171,18 @@ function startSending(config: Config, { db, producer, logger, metrics }: AppDepe
     const post = (timeoutMs: number) => createPost({ policy, timeoutMs });
     start('approvals', createApprovalAsker({ db, producer, logger, secrets, post }));
   }
+}
+
+/** Keeps the folder from which serving engines take adapters, if there is to be one. */
+function keepServingFolder(
+  { servingFolder: root, servingGraceMs: graceMs }: Config,
+  { db, artifacts, logger, metrics }: AppDependencies,
+  closing: Closing,
+): void {
+  if (root === null) return;
+  const folder = createServingFolder({ db, artifacts, logger, root, graceMs, metrics: createFolderMetrics(metrics) });
+  folder.start();
+  closing.add('serving folder', () => folder.stop());
 }
 
 /** Stops accepting requests and waits for the running ones; those that take longer than `graceMs` are cut off. */

@@ -10,6 +10,7 @@ interface ServeOptions {
   readonly host?: string;
   readonly port?: number;
   readonly dataDir?: string;
+  readonly servingFolder?: string;
   readonly device?: DeviceChoice;
   readonly worker?: boolean;
 }
@@ -21,6 +22,7 @@ export function register(program: Command): void {
     .option('--host <address>', 'Address to listen on, instead of READAPT_HOST.')
     .option('--port <n>', 'Port to listen on, instead of READAPT_PORT; 0 takes a free one.', integer(0))
     .option('--data-dir <folder>', 'Folder for database, artifacts and checkpoints, instead of READAPT_DATA_DIR.')
+    .option('--serving-folder <folder>', 'Folder that serving engines read, instead of READAPT_SERVING_FOLDER.')
     .addOption(deviceOption())
     .option('--worker', 'Run a worker beside the API. This is the default without DATABASE_URL.')
     .option('--no-worker', 'Run the API alone. This is the default with DATABASE_URL.')
@@ -41,6 +43,7 @@ async function serve(options: ServeOptions): Promise<void> {
     ...(options.host === undefined ? {} : { READAPT_HOST: options.host }),
     ...(options.port === undefined ? {} : { READAPT_PORT: String(options.port) }),
     ...(options.dataDir === undefined ? {} : { READAPT_DATA_DIR: options.dataDir }),
+    ...(options.servingFolder === undefined ? {} : { READAPT_SERVING_FOLDER: options.servingFolder }),
     ...(options.device === undefined ? {} : { READAPT_DEVICE: options.device }),
   });
   const keyFile = process.stdout.isTTY ? null : path.join(config.dataDir, 'operator-key');

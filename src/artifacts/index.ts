@@ -1,6 +1,6 @@
 export type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
 export { createFilesystemStore } from './filesystem-store.ts';
-export { readPlainFile, writeHashed } from './durable-files.ts';
+export { readPlainFile, syncFolder, writeHashed } from './durable-files.ts';
 export { readTar, type TarEntry } from './read-tar.ts';
 export {
   discardUnreferenced,

@@ -33,6 +33,7 @@ import {
   APPROVAL_SECRET_VARIABLE,
   WORKER_METRICS_VARIABLE,
   ROW_SECURITY_VARIABLE,
+  SERVING_FOLDER_VARIABLE,
 } from './variables.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
 
@@ -52,6 +53,10 @@ export const ConfigSchema = Type.Object({
   redisUrl: Type.Union([Type.String({ pattern: '^rediss?://.+' }), Type.Null()]),
   /** Absolute folders below which base models and adapters may be registered by path. */
   allowedRoots: Type.Array(Type.String()),
+  /** Absolute path of the folder from which serving engines take adapters, which the API keeps; null keeps none. */
+  servingFolder: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
+  /** How long a version that is no longer current stays there, in milliseconds. */
+  servingGraceMs: Type.Integer({ minimum: 0, maximum: 2_592_000_000 }),
   /** Largest JSON body in bytes. Uploads have their own limits. */
   bodyLimitBytes: Type.Integer({ minimum: 1024, maximum: 1 << 30 }),
   /** Largest uploaded dataset or archive in bytes. The files of an adapter have limits of their own besides. */
@@ -179,6 +184,13 @@ export const SETTINGS: Readonly<Record<keyof PlainConfig, Setting>> = {
     fallback: [],
     parse: asFolders,
     expected: `folders separated by "${path.delimiter}"`,
+  },
+  servingFolder: { variable: SERVING_FOLDER_VARIABLE, fallback: null, parse: asFolder, expected: 'a folder' },
+  servingGraceMs: {
+    variable: 'READAPT_SERVING_GRACE_MS',
+    fallback: 900_000,
+    parse: asInteger,
+    expected: 'an integer from 0 to 2592000000 (milliseconds)',
   },
   bodyLimitBytes: {
     variable: BODY_LIMIT_VARIABLE,

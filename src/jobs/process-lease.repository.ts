@@ -2,7 +2,7 @@ import type { Queryable } from '../lib/database.ts';
 
 /** The lease of one process on work that only one does at a time. */
 export interface ProcessLease {
-  readonly name: 'sweeper';
+  readonly name: 'sweeper' | `serving_folder:${string}`;
   /** Differs for each process. */
   readonly owner: string;
   readonly forMs: number;
@@ -14,6 +14,11 @@ export async function holdLease(db: Queryable, { name, owner, forMs }: ProcessLe
     UPDATE process_leases SET owner = ${owner}, expires_at = clock_timestamp() + make_interval(secs => ${forMs / 1000}::float8)
     WHERE name = ${name} AND (owner IS NULL OR owner = ${owner} OR expires_at < clock_timestamp())`;
   return count === 1;
+}
+
+/** Makes a lease known that the migrations have not made. Nobody holds it then, unless somebody did before. */
+export async function ensureLease(db: Queryable, name: ProcessLease['name']): Promise<void> {
+  await db.$executeRaw`INSERT INTO process_leases (name) VALUES (${name}) ON CONFLICT DO NOTHING`;
 }
 
 export async function giveUpLease(db: Queryable, { name, owner }: ProcessLease): Promise<void> {

@@ -19,7 +19,9 @@ import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
 
 /** The rows that running a job needs. */
 const NEEDED = {
-  rollout: { include: { baseModelVersion: true } },
+  rollout: {
+    include: { baseModelVersion: { include: { baseModel: { select: { name: true, servingProfile: true } } } } },
+  },
   sourceVersion: { include: { baseModelVersion: true } },
   adapter: { include: { dataset: true } },
 } satisfies Prisma.JobInclude;

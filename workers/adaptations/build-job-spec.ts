@@ -1,11 +1,14 @@
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
 import type { GateRule } from '../../core/options/gates.ts';
 import { JobOptions, STRATEGIES, type GivenJobOptions } from '../../core/options/job-options.ts';
+import { servedFusionRank } from '../../core/formats/peft/serving-rules.ts';
 import { METRICS } from '../../core/options/metrics.ts';
+import type { ServingProfile } from '../../core/options/serving-profile.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { locateArtifact, locateVerified } from '../../src/artifacts/index.ts';
 import { PermanentError } from '../../src/jobs/index.ts';
 import type { Queryable } from '../../src/lib/database.ts';
+import { requireServable } from '../serving-check.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
 
 export interface JobFolders {
@@ -19,7 +22,7 @@ export interface JobFolders {
 /**
  * Collects what the training process needs for a job, with every artifact as a path.
  * @param workDir the folder of the attempt
- * @throws PermanentError if the row cannot describe a job; AppError `artifact_missing`, `artifact_corrupt` or
+ * @throws PermanentError if the row cannot describe a job, or `adapter_not_servable`; AppError `artifact_missing`, `artifact_corrupt` or
  *   `storage_away`
  */
 export async function buildJobSpec(
@@ -42,28 +45,40 @@ export async function buildJobSpec(
     rollout.baseModelVersionId,
   );
   const digest = evolution?.state === 'ready' ? evolution.artifactDigest : null;
+  const { baseModel } = rollout.baseModelVersion;
+  const source = {
+    oldBase: sourceVersion.baseModelVersion.path,
+    adapter: await locateVerified(db, artifacts, sourceVersion.artifactDigest),
+  };
+  await requireServable(baseModel, source);
+  const options: GivenJobOptions = {
+    ...jobOptionsOf(rollout.options as Record<string, unknown>),
+    ...jobOptionsOf((job.ownOptions ?? {}) as Record<string, unknown>),
+    strategy: oneOf(STRATEGIES, job.strategy, `strategy of job ${job.id}`),
+  };
   return {
     jobId: job.id,
     kind: job.kind,
-    oldBase: sourceVersion.baseModelVersion.path,
+    ...source,
     newBase: rollout.baseModelVersion.path,
     newBaseName: rollout.baseModelVersion.servingName,
-    adapter: await locateVerified(db, artifacts, sourceVersion.artifactDigest),
     data: { file: await locateVerified(db, artifacts, adapter.dataset.artifactDigest) },
     metric: oneOf(METRICS, job.metricName, `metric of job ${job.id}`),
     ...gateOf(adapter, measuredTokens),
     evolution: digest === null ? null : await locateArtifact(db, artifacts, digest),
-    options: {
-      ...jobOptionsOf(rollout.options as Record<string, unknown>),
-      ...jobOptionsOf((job.ownOptions ?? {}) as Record<string, unknown>),
-      strategy: oneOf(STRATEGIES, job.strategy, `strategy of job ${job.id}`),
-    },
+    options: withinProfile(options, baseModel.servingProfile as ServingProfile | null),
     fleetSearches: await adaptationRepository.fleetSearches(db, job),
     oldOutcomes: await adaptationRepository.oldOutcomes(db, job),
     workDir,
     parent: job.sourceVersionId,
     baselines: 'needed',
   };
+}
+
+/** No fused adapter grows beyond what engines serve. */
+function withinProfile(options: GivenJobOptions, profile: ServingProfile | null): GivenJobOptions {
+  const { fusion_rank: wanted } = options;
+  return wanted === undefined ? options : { ...options, fusion_rank: servedFusionRank(wanted, profile) };
 }
 
 /** How an adapter's versions are judged, as far as the rows do not say it: the part of a spec that jobs and measurements share. */

@@ -20,6 +20,7 @@ import { leavingUnreadable } from '../adaptations/leave-unreadable.ts';
 import { BaseFitness } from '../base-fitness.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
 import { acquireDevice, faultOf, isPermanent, isStopping, machineFaultOf } from '../handler-faults.ts';
+import { requireServable } from '../serving-check.ts';
 import { storedProblem } from '../stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 
@@ -109,11 +110,15 @@ async function buildSpec({ db, artifacts, job }: Provision, outDir: string): Pro
   if (strategy === 'none') throw new PermanentError(`rollout ${rollout.id} wants no provisional versions`);
   const evolution = await adaptationRepository.evolution(db, source.baseModelVersionId, newBase.id);
   const digest = evolution?.state === 'ready' ? evolution.artifactDigest : null;
-  return {
+  const files = {
     oldBase: source.baseModelVersion.path,
+    adapter: await locateVerified(db, artifacts, source.artifactDigest),
+  };
+  await requireServable(newBase.baseModel, files);
+  return {
+    ...files,
     newBase: newBase.path,
     newBaseName: newBase.servingName,
-    adapter: await locateVerified(db, artifacts, source.artifactDigest),
     parent: source.id,
     strategy,
     evolution: digest === null ? null : await locateArtifact(db, artifacts, digest),

@@ -93,6 +93,12 @@ function checkAlone(tensors: AdapterTensors, config: PeftConfig, time: MatchingT
   return expected.map(({ rank }) => rank);
 }
 
+/** The config of an adapter, and the base's modules that it targets with their ranks and alphas. No tensor is read. @throws FormatError */
+export async function adaptedModules(folder: string, base: ModelConfig) {
+  const config = await readAdapterConfig(folder);
+  return { config, modules: targetedModules(config, base, new MatchingTime()) };
+}
+
 interface TargetedModule extends AdaptableModule, LoraModuleSettings {}
 
 /** The base's modules that the adapter targets, in the base's order. */

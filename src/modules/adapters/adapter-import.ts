@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import { servingRefusal } from '../../../core/formats/peft/serving-rules.ts';
+import type { ServingProfile } from '../../../core/options/serving-profile.ts';
 import type { ArtifactStore, StoredArtifact } from '../../artifacts/index.ts';
 import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
 import { unprocessable, type AppError } from '../../lib/errors.ts';
@@ -23,19 +25,27 @@ export interface ImportDependencies {
   readonly allowedRoots: readonly string[];
 }
 
+interface ImportTarget {
+  readonly owner: string;
+  /** The base model, and what its engines accept. */
+  readonly base: { readonly name: string; readonly servingProfile: unknown };
+  readonly baseFolder: string;
+  readonly room: UploadRoom;
+}
+
 /**
  * Copies an adapter's files to a scratch folder, checks every tensor against the base and then stores the files.
  * Nothing is stored if a check fails.
  *
- * @param target the tenant that gets the adapter, the folder of the base model version on which it was trained, and the room
+ * @param target the tenant that gets the adapter, its base model, the folder of the base model version on which it was trained, and the room
  *   of the upload
- * @throws AppError 422 `invalid_adapter` or `invalid_base_model` that names file and tensor, an error of the source, or one of
- *   the inspector
+ * @throws AppError 422 `invalid_adapter` or `invalid_base_model` that names file and tensor, `adapter_not_servable`, an error of
+ *   the source, or one of the inspector
  */
 export function importAdapter(
   deps: ImportDependencies,
   source: AdapterSource,
-  { owner, baseFolder, room }: { readonly owner: string; readonly baseFolder: string; readonly room: UploadRoom },
+  { owner, base, baseFolder, room }: ImportTarget,
 ): Promise<ImportedAdapter> {
   return deps.artifacts.withScratch(async (scratch) => {
     const folder = join(scratch, 'adapter');
@@ -46,8 +56,18 @@ export function importAdapter(
       folder,
       baseFolder,
     );
+    requireServable(base, inspected);
     return { artifact: await deps.artifacts.putFolder(folder, 'adapter'), inspected };
   });
+}
+
+/** @throws AppError 422 `adapter_not_servable` */
+function requireServable({ name, servingProfile }: ImportTarget['base'], { features }: InspectedAdapter): void {
+  const refusal = servingRefusal(servingProfile as ServingProfile | null, features);
+  if (refusal === null) return;
+  const { message, ...details } = refusal;
+  const where = `by the serving profile of base model ${name}`;
+  throw unprocessable('adapter_not_servable', `${message} (\`${refusal.feature}\`, ${where})`, details);
 }
 
 async function withProblems<T>(inspect: () => Promise<T>, folder: string, baseFolder: string): Promise<T> {

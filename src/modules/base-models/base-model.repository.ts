@@ -18,7 +18,10 @@ type BaseModelRepository = ReturnType<typeof createBaseModelRepository>;
 
 export function createBaseModelRepository(db: Database) {
   return {
-    async insertModel(model: { id: string; name: string; policy?: Prisma.InputJsonObject }, tx: Queryable = db) {
+    async insertModel(
+      model: { id: string; name: string; policy?: Prisma.InputJsonObject; servingProfile?: Prisma.InputJsonObject },
+      tx: Queryable = db,
+    ) {
       try {
         return await tx.baseModel.create({ data: model });
       } catch (error) {
@@ -37,8 +40,16 @@ export function createBaseModelRepository(db: Database) {
 
     pageModels: (query: PageQuery, tx: Queryable = db) => tx.baseModel.findMany(pageArguments(query)),
 
-    setPolicy: (id: string, policy: Prisma.InputJsonObject | null, tx: Queryable) =>
-      tx.baseModel.update({ where: { id }, data: { policy: policy ?? Prisma.DbNull } }),
+    /** Null takes a setting away; what is left out stays as it is. */
+    setSettings: (
+      id: string,
+      settings: Partial<Record<'policy' | 'servingProfile', Prisma.InputJsonObject | null>>,
+      tx: Queryable,
+    ) => {
+      const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+      const data = Object.fromEntries(given.map(([name, value]) => [name, value ?? Prisma.DbNull]));
+      return tx.baseModel.update({ where: { id }, data });
+    },
 
     /** Until the transaction ends, other processes wait to add a version to the model. */
     lockModel: (id: string, tx: Queryable) => tx.$executeRaw`SELECT 1 FROM base_models WHERE id = ${id} FOR UPDATE`,

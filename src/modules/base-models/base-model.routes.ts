@@ -66,8 +66,10 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       onRequest: requireOperator,
       config: { problems: [422] },
       schema: {
-        ...operation('updateBaseModel', 'Set the policy of later rollouts of a base model, or take it away'),
-        description: 'Rollouts that were accepted keep their policy.',
+        ...operation('updateBaseModel', 'Set the policy or the serving profile of a base model, or take it away'),
+        description:
+          'Rollouts that were accepted keep their policy. The serving profile says what engines accept: imports that break it are refused (422 ' +
+          '`adapter_not_servable`), and so are the jobs that begin from now on for adapters that were imported before.',
         params: BaseModelParams,
         body: UpdateBaseModel,
         response: { 200: BaseModel },
@@ -115,7 +117,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
   app.get(
     '/base-models/:model/versions',
     {
-      onRequest: requireScope('tenant:read'),
+      onRequest: requireScope('serving:read'),
       schema: {
         ...operation('listBaseModelVersions', 'List the versions of a base model, newest first'),
         description: 'Lists the versions of one base model, also those whose files cannot be used.',
@@ -129,7 +131,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
   app.get(
     '/base-model-versions/:id',
     {
-      onRequest: requireScope('tenant:read'),
+      onRequest: requireScope('serving:read'),
       config: { finalStates: ['verified', 'failed'] },
       schema: {
         ...operation('getBaseModelVersion', 'Get a base model version'),

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { BASE_NAME_EXPECTED, BASE_NAME_PATTERN, MAX_BASE_NAME } from '../../../core/options/base-names.ts';
+import { ServingProfile } from '../../../core/options/serving-profile.ts';
 import { ErrorOf, Id, Name, Nullable, Timestamp, used } from '../../lib/schemas.ts';
 import { Forecast } from '../forecasts/index.ts';
 import { RolloutPolicy } from '../jobs/index.ts';
@@ -12,21 +13,38 @@ const DefaultPolicy = Type.Object(DEFAULTS, {
   description: 'The policy of its rollouts that name none of their own.',
 });
 
+const Profile = Nullable(
+  used(ServingProfile, {
+    description: 'What its engines accept of an adapter; null if they accept everything.',
+  }),
+);
+
 export const BaseModel = Type.Object(
-  { id: Id('baseModel'), name: Name, policy: Nullable(DefaultPolicy), created_at: Timestamp },
+  {
+    id: Id('baseModel'),
+    name: Name,
+    policy: Nullable(DefaultPolicy),
+    serving_profile: Profile,
+    created_at: Timestamp,
+  },
   { title: 'BaseModel', description: 'A base model, of which there are versions.' },
 );
 export type BaseModel = Static<typeof BaseModel>;
 
 export const CreateBaseModel = Type.Object(
-  { name: Name, policy: Type.Optional(DefaultPolicy) },
+  { name: Name, policy: Type.Optional(DefaultPolicy), serving_profile: Type.Optional(ServingProfile) },
   { title: 'CreateBaseModel', description: 'What a base model is created with.', additionalProperties: false },
 );
 export type CreateBaseModel = Static<typeof CreateBaseModel>;
 
 export const UpdateBaseModel = Type.Object(
-  { policy: Nullable(DefaultPolicy) },
-  { title: 'UpdateBaseModel', description: 'What a base model has from now on.', additionalProperties: false },
+  { policy: Type.Optional(Nullable(DefaultPolicy)), serving_profile: Type.Optional(Profile) },
+  {
+    title: 'UpdateBaseModel',
+    minProperties: 1,
+    additionalProperties: false,
+    description: 'What a base model has from now on; what is left out stays as it is.',
+  },
 );
 export type UpdateBaseModel = Static<typeof UpdateBaseModel>;
 

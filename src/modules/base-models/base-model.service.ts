@@ -49,28 +49,40 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
 
   return {
     /** @throws AppError 409 `base_model_exists` */
-    create: ({ name, policy }: CreateBaseModel, record: RecordAnswer<BaseModel>): Promise<BaseModel> =>
+    create: (
+      { name, policy, serving_profile: servingProfile }: CreateBaseModel,
+      record: RecordAnswer<BaseModel>,
+    ): Promise<BaseModel> =>
       withTransaction(db, async (tx) => {
-        const row = await models.insertModel({ id: newId('baseModel'), name, policy }, tx);
+        const row = await models.insertModel({ id: newId('baseModel'), name, policy, servingProfile }, tx);
         await recordEvent(tx, { tenantId: null, type: 'base_model.created', subjectId: row.id, data: { name } });
         const model = toBaseModel(row);
         await record(tx, model);
         return model;
       }),
 
-    /** Sets the policy of later rollouts that name none. Those that were accepted keep theirs. @throws AppError 404 */
+    /**
+     * Sets the policy of later rollouts that name none, and what engines accept of adapters. Rollouts that were accepted keep their
+     * policy; the jobs that begin from now on go by the profile.
+     * @throws AppError 404
+     */
     async update(
       idOrName: string,
-      { policy }: UpdateBaseModel,
+      given: UpdateBaseModel,
       recordChange: RecordChange = unrecorded,
     ): Promise<BaseModel> {
       const { id } = await findModel(idOrName);
       return withTransaction(db, async (tx) => {
         await models.lockModel(id, tx);
         const before = toBaseModel((await models.findModel(id, tx))!);
-        const after = toBaseModel(await models.setPolicy(id, policy, tx));
-        const change = { before: { policy: before.policy }, after: { policy } };
-        await recordEvent(tx, { tenantId: null, type: 'base_model.updated', subjectId: id, data: { policy } });
+        const settings = { policy: given.policy, servingProfile: given.serving_profile };
+        const after = toBaseModel(await models.setSettings(id, settings, tx));
+        const names = (['policy', 'serving_profile'] as const).filter((name) => given[name] !== undefined);
+        const changed = (model: BaseModel) => Object.fromEntries(names.map((name) => [name, model[name]]));
+        const change = { before: changed(before), after: changed(after) };
+        const { policy, serving_profile } = after;
+        const data = { policy, serving_profile };
+        await recordEvent(tx, { tenantId: null, type: 'base_model.updated', subjectId: id, data });
         await recordChange(tx, { tenantId: null, subjectId: id, ...change });
         return after;
       });
@@ -207,7 +219,7 @@ async function startFor(
 }
 
 function toBaseModel(
-  row: { id: string; name: string; policy: unknown; createdAt: Date },
+  row: { id: string; name: string; policy: unknown; servingProfile: unknown; createdAt: Date },
   scope: string | null = null,
 ): BaseModel {
   const policy = row.policy as BaseModel['policy'];
@@ -215,6 +227,7 @@ function toBaseModel(
     id: row.id,
     name: row.name,
     policy: policy === null || scope === null ? policy : withoutAddress(policy),
+    serving_profile: row.servingProfile as BaseModel['serving_profile'],
     created_at: toTimestamp(row.createdAt),
   };
 }

@@ -91,7 +91,7 @@ describe('readapt keys create --operator', () => {
   });
 
   test.each([
-    [[], '--operator is missing'],
+    [[], '--operator or --serving is missing'],
     [['--operator'], 'which holds no database'],
     [['--operator', '--expires-at', '2020-01-01T00:00:00Z'], 'expected a time in the future'],
     [['--operator', '--name', ''], 'expected 1 to 100 characters'],

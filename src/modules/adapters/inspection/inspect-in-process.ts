@@ -4,6 +4,7 @@ import { FormatError } from '../../../../core/formats/errors.ts';
 import { checkModelFiles } from '../../../../core/formats/hugging-face/model-weights.ts';
 import { readAdapterManifest } from '../../../../core/formats/peft/adapter-manifest.ts';
 import { describeAdapter } from '../../../../core/formats/peft/peft-adapter.ts';
+import { readServedFeatures } from '../../../../core/formats/peft/serving-rules.ts';
 import type { InspectedAdapter, InspectionAnswer, InspectionMessage, InspectionRequest } from './protocol.ts';
 
 if (!process.send) throw new Error('the inspection has no parent: fork it with an IPC channel');
@@ -31,7 +32,11 @@ async function inspect({ folder, baseFolder }: InspectionRequest): Promise<Inspe
   const { config, parameters } = await describeAdapter(folder, base);
   await readAdapterManifest(folder);
   const { rank, alpha, targetModules: targets } = config;
-  return { rank, loraAlpha: alpha, parameters, targets: typeof targets === 'string' ? [targets] : [...targets] };
+  const features = await readServedFeatures(folder, base);
+  return {
+    ...{ rank, loraAlpha: alpha, parameters, features },
+    targets: typeof targets === 'string' ? [targets] : [...targets],
+  };
 }
 
 /** Does nothing if the parent is gone; 'disconnect' then ends this process. */

@@ -1,3 +1,5 @@
+import type { ServedFeatures } from '../../../../core/formats/peft/serving-rules.ts';
+
 /** What an adapter folder holds, after all of it was checked against its base. */
 export interface InspectedAdapter {
   rank: number;
@@ -7,6 +9,8 @@ export interface InspectedAdapter {
   targets: string[];
   /** Number of trainable parameters. */
   parameters: number;
+  /** What decides whether engines serve it. */
+  features: ServedFeatures;
 }
 
 /** What the process of an inspection is asked: the folders of an adapter and of its base model version. */

@@ -13,9 +13,13 @@ const VersionOfAdapter = {
 /** Events of base models, datasets and adapters. */
 export const MODEL_EVENTS = {
   'base_model.created': describeEvent('A base model was created.', { name }),
-  'base_model.updated': describeEvent('Later rollouts of a base model have another policy, if they name none.', {
-    policy: Nullable(ObjectLike('The policy, as `RolloutPolicy` describes it.')),
-  }),
+  'base_model.updated': describeEvent(
+    'A base model has another policy for later rollouts, or another serving profile.',
+    {
+      policy: Nullable(ObjectLike('The policy, as `RolloutPolicy` describes it.')),
+      serving_profile: Type.Optional(Nullable(ObjectLike('The serving profile, as `ServingProfile` describes it.'))),
+    },
+  ),
   'base_model_version.registered': describeEvent('A version of a base model was registered.', {
     base_model_name: name,
     version: Type.String(),

@@ -2,7 +2,9 @@ import { Prisma, type Database, type Queryable, type Transaction } from '../../.
 
 /** The rows that making a provisional version needs. */
 const NEEDED = {
-  rollout: { include: { baseModelVersion: true } },
+  rollout: {
+    include: { baseModelVersion: { include: { baseModel: { select: { name: true, servingProfile: true } } } } },
+  },
   sourceVersion: { include: { baseModelVersion: true } },
 } satisfies Prisma.JobInclude;
 

@@ -1,0 +1,2 @@
+export { createFolderMetrics } from './folder/folder-metrics.ts';
+export { createServingFolder, type ServingFolder } from './folder/serving-folder.ts';

@@ -1,0 +1,230 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { registerArtifact } from '../../../src/artifacts/index.ts';
+import { withTransaction, type Database } from '../../../src/lib/database.ts';
+import { createServingFolder, type ServingFolder } from '../../../src/modules/serving/index.ts';
+import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { logger } from '../queue/test-queue.ts';
+import { createTestDatabase, type TestDatabase } from '../support/index.ts';
+import { publish as insert } from './publish.ts';
+
+const CHILD = fileURLToPath(new URL('./folder-child.ts', import.meta.url));
+
+let database: TestDatabase;
+let db: Database;
+let fleet: Fleet;
+let root: string;
+let folders: ServingFolder[] = [];
+/** The alias of each adapter. */
+let aliases: string[];
+let made = 0;
+
+beforeEach(async () => {
+  database = await createTestDatabase();
+  db = database.db;
+  fleet = await createFleet(db, { tenants: 2, adapters: 3 });
+  root = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-serving-'));
+  folders = [];
+  const adapters = await db.adapter.findMany({ include: { tenant: true }, orderBy: { id: 'asc' } });
+  aliases = adapters.map(({ name, tenant }) => `${tenant.name}.${name}`);
+});
+afterEach(async () => {
+  await Promise.all(folders.map((folder) => folder.stop()));
+  await fleet.remove();
+  await rm(root, { recursive: true, force: true });
+  await database.close();
+});
+
+function open(options: Partial<Parameters<typeof createServingFolder>[0]> = {}): ServingFolder {
+  const { artifacts } = fleet;
+  const folder = createServingFolder({ db, artifacts, logger, root, graceMs: 3_600_000, ...options });
+  folders.push(folder);
+  return folder;
+}
+
+/** Publishes a version with weights and a manifest of its own. */
+async function publish(adapter: number, base = fleet.oldVersionId) {
+  const weights = `weights ${++made}`;
+  const source = await mkdtemp(path.join(fleet.folder, 'source-'));
+  const config = { peft_type: 'LORA', r: 4, base_model_name_or_path: 'what its tenant calls it' };
+  const manifest = { base_fingerprint: 'f', files: { 'adapter_config.json': { sha256: 'old', bytes: 1 } } };
+  await writeFile(path.join(source, 'adapter_config.json'), JSON.stringify(config));
+  await writeFile(path.join(source, 'readapt.json'), JSON.stringify(manifest));
+  await writeFile(path.join(source, 'adapter_model.safetensors'), weights);
+  const stored = await fleet.artifacts.putFolder(source, 'adapter');
+  await withTransaction(db, (tx) => registerArtifact(tx, fleet.artifacts, stored));
+  return { ...(await insert({ db }, fleet.adapters[adapter]!, base, stored.digest)), weights };
+}
+
+const makeCurrent = (adapter: number, adapterVersionId: string | null) =>
+  db.currentVersion.updateMany({
+    where: { adapterId: fleet.adapters[adapter], baseModelVersionId: fleet.oldVersionId },
+    data: { adapterVersionId },
+  });
+
+/** What engines see of a base: the target of each alias, and the versions. */
+async function seen(base = fleet.oldVersionId) {
+  const entries = await readdir(path.join(root, base), { withFileTypes: true });
+  const links = entries.filter((entry) => entry.isSymbolicLink()).map(({ name }) => name);
+  const targets = await Promise.all(links.map((name) => readlink(path.join(root, base, name))));
+  return {
+    aliases: Object.fromEntries(links.map((name, place) => [name, targets[place]!])),
+    versions: entries.flatMap((entry) => (entry.isDirectory() ? entry.name : [])).sort(),
+  };
+}
+
+const read = (name: string, file: string, base = fleet.oldVersionId) =>
+  readFile(path.join(root, base, name, file), 'utf8');
+
+describe('the serving folder', () => {
+  test('has what is current, under the names that engines know, as they want it', async () => {
+    const version = await publish(0);
+    expect(await open().round()).toBe(true);
+    const { aliases: targets, versions } = await seen();
+    const names = [`${aliases[0]}@2`, `${aliases[1]}@1`, `${aliases[2]}@1`];
+    expect(targets).toEqual(Object.fromEntries(aliases.map((alias, place) => [alias, names[place]])));
+    expect(versions).toEqual([...names].sort());
+    const config = await read(aliases[0]!, 'adapter_config.json');
+    expect(JSON.parse(config)).toEqual({ peft_type: 'LORA', r: 4, base_model_name_or_path: 'served/v1' });
+    const { files } = JSON.parse(await read(names[0]!, 'readapt.json'));
+    expect(files['adapter_config.json'].bytes).toBe(Buffer.byteLength(config));
+    expect(await read(names[0]!, 'adapter_model.safetensors')).toBe(version.weights);
+    expect(JSON.parse(await read(names[0]!, 'readapt-serving.json'))).toMatchObject({
+      adapter_version_id: version.id,
+      digest: version.artifactDigest,
+      serving_name: 'served/v1',
+    });
+    const stored = path.join(await fleet.artifacts.localPath(version.artifactDigest), 'adapter_model.safetensors');
+    const served = path.join(root, fleet.oldVersionId, names[0]!, 'adapter_model.safetensors');
+    expect((await stat(served)).ino).toBe((await stat(stored)).ino);
+  });
+
+  test('follows publications, rollbacks and what is taken back, and collects after the grace time', async () => {
+    const folder = open();
+    await folder.round();
+    const second = await publish(0);
+    await folder.round();
+    const [first, next] = [`${aliases[0]}@1`, `${aliases[0]}@2`];
+    expect((await seen()).aliases[aliases[0]!]).toBe(next);
+    expect((await seen()).versions).toContain(first);
+    const before = await db.adapterVersion.findFirstOrThrow({ where: { adapterId: fleet.adapters[0]!, number: 1 } });
+    await makeCurrent(0, before.id);
+    await folder.round();
+    expect((await seen()).aliases[aliases[0]!]).toBe(first);
+    expect((await seen()).versions).toContain(next);
+    await makeCurrent(0, second.id);
+    await folder.round();
+    await makeCurrent(1, null);
+    await db.adapter.update({ where: { id: fleet.adapters[2] }, data: { deletedAt: new Date(), name: 'gone~x' } });
+    await folder.round();
+    expect((await seen()).aliases).toEqual({ [aliases[0]!]: next });
+    expect((await seen()).versions).toHaveLength(4);
+    await folder.stop();
+    await open({ graceMs: 0 }).round();
+    expect(await seen()).toEqual({ aliases: { [aliases[0]!]: next }, versions: [next] });
+    expect(await readdir(path.join(root, '.readapt', 'scratch'))).toEqual([]);
+  });
+
+  test('has a folder for each base, and is repaired at the start, without touching what is not its own', async () => {
+    await publish(0, fleet.newVersionId);
+    const first = open();
+    await first.round();
+    await first.stop();
+    expect((await seen(fleet.newVersionId)).aliases).toEqual({ [aliases[0]!]: `${aliases[0]}@2` });
+    expect(JSON.parse(await read(aliases[0]!, 'adapter_config.json', fleet.newVersionId))).toMatchObject({
+      base_model_name_or_path: 'served/v2',
+    });
+    const old = path.join(root, fleet.oldVersionId);
+    await rm(path.join(old, `${aliases[1]}@1`), { recursive: true });
+    await rm(path.join(old, aliases[2]!));
+    await mkdir(path.join(old, 'acme.mine@1'));
+    await mkdir(path.join(root, 'notes'));
+    await open({ graceMs: 0 }).round();
+    expect((await seen()).versions).toEqual([...aliases.map((alias) => `${alias}@1`), 'acme.mine@1'].sort());
+    expect(Object.keys((await seen()).aliases).sort()).toEqual([...aliases].sort());
+    expect(await readdir(root)).toContain('notes');
+  });
+
+  test('leaves the version before where the current one is lost, and tries again', async () => {
+    const folder = open();
+    await folder.round();
+    const second = await publish(0);
+    await rm(await fleet.artifacts.localPath(second.artifactDigest), { recursive: true });
+    await publish(1);
+    await folder.round();
+    expect((await seen()).aliases).toMatchObject({
+      [aliases[0]!]: `${aliases[0]}@1`,
+      [aliases[1]!]: `${aliases[1]}@2`,
+    });
+    await folder.stop();
+    await open({ graceMs: 0 }).round();
+    expect((await seen()).aliases[aliases[0]!]).toBe(`${aliases[0]}@1`);
+    expect((await seen()).versions).toContain(`${aliases[0]}@1`);
+  });
+
+  test('is held by one process at a time, and taken over when that stops or dies', async () => {
+    const [first, second] = [open({ leaseMs: 60_000 }), open({ leaseMs: 60_000 })];
+    expect([await first.round(), await second.round()]).toEqual([true, false]);
+    await first.stop();
+    expect(await second.round()).toBe(true);
+    await db.processLease.updateMany({ data: { owner: 'dead', expiresAt: new Date(Date.now() - 1000) } });
+    expect(await open().round()).toBe(true);
+  });
+
+  test('is the same to a loop as to somebody who asks', async () => {
+    const folder = open({ intervalMs: 20 });
+    folder.start();
+    await expect
+      .poll(() => seen().catch(() => null))
+      .toMatchObject({ versions: aliases.map((alias) => `${alias}@1`).sort() });
+    await publish(2);
+    await expect.poll(async () => (await seen()).aliases[aliases[2]!]).toBe(`${aliases[2]}@2`);
+  });
+});
+
+/** Runs the child. @returns the number of its calls of the file system; null if it has killed itself */
+async function runChild(killAt: number): Promise<number | null> {
+  const store = path.join(fleet.folder, 'data', 'artifacts');
+  const child = fork(CHILD, [database.url, store, root, String(killAt), '0'], { execArgv: ['--import', 'tsx'] });
+  let count: number | null = null;
+  child.on('message', (message: { count?: number }) => (count = message.count ?? count));
+  const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
+  expect([code, signal]).toEqual(count === null ? [null, 'SIGKILL'] : [0, null]);
+  return count;
+}
+
+/** Everything that an engine may open is whole: each alias stands for a version, which has all of its files. */
+async function expectWhole(): Promise<void> {
+  const { aliases: targets, versions } = await seen().catch(() => ({ aliases: {}, versions: [] }));
+  for (const name of versions) {
+    expect(await readdir(path.join(root, fleet.oldVersionId, name))).toContain('readapt-serving.json');
+    const { base_model_name_or_path } = JSON.parse(await read(name, 'adapter_config.json'));
+    expect(base_model_name_or_path).toBe('served/v1');
+  }
+  for (const target of Object.values(targets)) expect(versions).toContain(target);
+}
+
+test('a process that is killed at any call leaves nothing by halves, and the next one goes on', async () => {
+  // What is followed: a new version of one adapter, another one that is taken back, and the first versions of all.
+  await open().round();
+  await Promise.all(folders.map((folder) => folder.stop()));
+  await publish(0);
+  await makeCurrent(1, null);
+  let kills = 0;
+  for (let killAt = 1; ; killAt += 1) {
+    const count = await runChild(killAt);
+    await expectWhole();
+    if (count !== null) break;
+    kills += 1;
+  }
+  expect(kills).toBeGreaterThan(15);
+  expect(await seen()).toEqual({
+    aliases: { [aliases[0]!]: `${aliases[0]}@2`, [aliases[2]!]: `${aliases[2]}@1` },
+    versions: [`${aliases[0]}@2`, `${aliases[2]}@1`].sort(),
+  });
+}, 240_000);
