@@ -47,6 +47,7 @@ export const PROBLEM_CODES = {
     'webhook_endpoint_disabled',
     'webhook_test_waiting',
     'too_many_webhook_endpoints',
+    'replica_exists',
     'adapter_pinned',
   ],
   410: ['position_expired', 'grace_time_over'],
