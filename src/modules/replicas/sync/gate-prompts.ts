@@ -14,16 +14,13 @@ const MOST_BYTES = 4 * 1024 * 1024;
 export async function gatePrompts(artifacts: ArtifactStore, digest: string | null): Promise<readonly string[]> {
   if (digest === null) return [ANY_PROMPT];
   const prompts: string[] = [];
-  const stream = await artifacts.createReadStream(digest);
   try {
-    for await (const row of parseDataset(start(stream))) {
+    for await (const row of parseDataset(start(await artifacts.createReadStream(digest)))) {
       if (row.split === 'gate') prompts.push(promptOf(row).slice(0, MOST_CHARACTERS));
       if (prompts.length === MOST_PROMPTS) break;
     }
   } catch {
-    // The last line may be cut. What came before it counts.
-  } finally {
-    stream.destroy();
+    // The last line may be cut, or the rows are gone. What came before counts, and without any row any prompt will do.
   }
   return prompts.length === 0 ? [ANY_PROMPT] : prompts;
 }

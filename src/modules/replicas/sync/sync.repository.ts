@@ -156,7 +156,7 @@ export const syncRepository = {
       return true;
     }),
 
-  /** Ends a look that has found what the last one had left. */
+  /** Ends a look that has found what the last one had left, or has found out nothing. */
   rest: (db: Queryable, id: string, nextTurnMs: number, lease: Lease): Promise<boolean> =>
     hold(
       db,

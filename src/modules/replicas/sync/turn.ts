@@ -48,8 +48,11 @@ export async function runTurn(options: TurnOptions, replica: ClaimedReplica, con
       await reconcile(options, replica, { engine, listing, control });
     }
   } catch (error) {
-    if (!(error instanceof EngineError || error instanceof UnusableReplicaError)) throw error;
-    if (error.code === 'stopped') return;
+    if (error instanceof EngineError && error.code === 'stopped') return;
+    if (!(error instanceof EngineError || error instanceof UnusableReplicaError)) {
+      await repository.rest(db, replica.id, times.longestRetryMs * spread(replica.id), control.lease);
+      throw error;
+    }
     const state = error.code === 'unreachable' || error.code === 'timeout' ? 'unreachable' : 'failed';
     const failure = { code: error.code, message: error.message };
     const nextTurnMs = retryIn(times, replica.failures + 1, replica.id);
@@ -114,33 +117,40 @@ async function reconcile(
   if (!(await repository.prepare(db, replica, plan, lease))) return;
   const bench = createWorkbench({ db, artifacts, engine, listing, replica, times, checks });
   const until = performance.now() + times.turnMs;
-  const succeeded = await work(plan, bench, { atOnce: engine.atOnce, until, control });
-  const outcome = await outcomeOf({ db, times }, replica, { plan, desired, listing, succeeded });
+  const progress = await work(plan, bench, { atOnce: engine.atOnce, until, control });
+  const outcome = await outcomeOf({ db, times }, replica, { plan, desired, listing, progress });
   if (await repository.finish(db, replica, outcome, lease)) {
     logger.info({ replica: replica.id, state: outcome.state, desired: outcome.desired }, 'a replica has another state');
   }
 }
 
+interface Progress {
+  readonly made: number;
+  readonly succeeded: number;
+}
+
 /**
  * Does what a plan says, a few adapters at a time, until all is done or the turn is over. What is left is planned anew.
- * @returns how many steps have succeeded
+ * @returns how many steps were made, and how many of them have succeeded
  */
 async function work(
   plan: Plan,
   bench: Workbench,
   { atOnce, until, control }: { atOnce: number; until: number; control: TurnControl },
-): Promise<number> {
+): Promise<Progress> {
   const steps = [
     ...plan.work.map((one) => () => bench.serve(one)),
     ...plan.unload.map((name) => () => bench.unload(name)),
   ].values();
-  let succeeded = 0;
+  const progress = { made: 0, succeeded: 0 };
   let isBroken = false;
   const mayGoOn = (): boolean =>
     !isBroken && performance.now() < until && !control.isStopping() && !control.signal.aborted;
   const hand = async (): Promise<void> => {
     for (const step of steps) {
-      if (await step()) succeeded += 1;
+      const hasSucceeded = await step();
+      progress.made += 1;
+      if (hasSucceeded) progress.succeeded += 1;
       if (!mayGoOn()) return;
     }
   };
@@ -153,24 +163,25 @@ async function work(
     ),
   );
   for (const end of ends) if (end.status === 'rejected') throw end.reason;
-  return succeeded;
+  return progress;
 }
 
 async function outcomeOf(
   { db, times }: Pick<TurnOptions, 'db' | 'times'>,
   { id, maxAdapters }: ClaimedReplica,
-  { plan, desired, listing, succeeded }: { plan: Plan; desired: Desired; listing: Listing; succeeded: number },
+  { plan, desired, listing, progress }: { plan: Plan; desired: Desired; listing: Listing; progress: Progress },
 ) {
   const pending = await repository.pending(db, id);
   const resyncMs = times.resyncMs;
   const common = { desired: desired.total, seen: desired.seen, resyncMs, listingDigest: null };
-  const nextTurnMs = Math.max(0, Math.min(times.checkMs * spread(id), pending.nextMs ?? Infinity));
+  const steps = plan.work.length + plan.unload.length;
   // What was done is looked at in the next turn, which begins at once: only a list in which nothing is missing says that all is there.
-  if (plan.work.length + plan.unload.length > 0) {
-    return { ...common, state: 'syncing', error: null, nextTurnMs: succeeded > 0 ? 0 : nextTurnMs } as const;
-  }
+  const restMs = Math.min(times.checkMs * spread(id), pending.nextMs ?? Infinity);
+  const nextTurnMs = progress.succeeded > 0 || progress.made < steps ? 0 : Math.max(0, restMs);
   const error = errorOf(pending.failed, desired.total, maxAdapters);
+  if (progress.made < steps) return { ...common, state: 'syncing', error: null, nextTurnMs } as const;
   if (error !== null) return { ...common, state: 'failed', error, nextTurnMs } as const;
+  if (steps > 0) return { ...common, state: 'syncing', error: null, nextTurnMs } as const;
   const listingDigest = pending.retiring > 0 ? null : digestOf(listing);
   return { ...common, state: 'in_sync', error: null, nextTurnMs, listingDigest } as const;
 }
