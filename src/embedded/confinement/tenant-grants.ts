@@ -87,6 +87,8 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   process_leases: NOTHING,
   provisional_requests: NOTHING,
   rate_buckets: NOTHING,
+  replica_adapters: NOTHING,
+  replicas: NOTHING,
   rollout_counts: NOTHING,
   rollout_device_uses: NOTHING,
   rollout_forecasts: NOTHING,

@@ -58,6 +58,8 @@ const GRANTS: Record<string, Record<string, string>> = {
   process_leases: {},
   provisional_requests: {},
   rate_buckets: {},
+  replica_adapters: {},
+  replicas: {},
   rollout_counts: {},
   rollout_device_uses: {},
   rollout_forecasts: {},
