@@ -18,6 +18,8 @@ const MAX_CHARACTERS = 1024;
  * The name by which serving engines know an adapter (`acme.support`) or a version of it (`acme.support@3`). It can be used as a file name
  * and in a URL, and {@link parseEngineName} takes it apart again. Whatever is neither a letter, a digit, `-` nor `_`
  * is percent-encoded; so is `.` in a tenant's name, because the first `.` ends it.
+ *
+ * @throws URIError for half of a surrogate pair, which no name has
  */
 export function engineName({ tenant, adapter, number }: EngineName): string {
   const alias = `${encode(tenant).replaceAll('.', '%2E')}.${encode(adapter)}`;
@@ -38,7 +40,7 @@ export function parseEngineName(text: string): EngineName | null {
 
 /** `encodeURIComponent` leaves a few marks as they are that shells and file systems give a meaning. */
 function encode(text: string): string {
-  return encodeURIComponent(text.toWellFormed()).replace(/[!'()*~]|^\.+/g, (marks) =>
+  return encodeURIComponent(text).replace(/[!'()*~]|^\.+/g, (marks) =>
     [...marks].map((mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`).join(''),
   );
 }

@@ -61,14 +61,3 @@ CREATE INDEX "replica_adapters_replica_id_state_id_idx" ON "replica_adapters" ("
 ALTER TABLE "replica_adapters" ADD CONSTRAINT "replica_adapters_replica_id_fkey"
   FOREIGN KEY ("replica_id") REFERENCES "replicas" ("id") ON DELETE CASCADE ON UPDATE CASCADE;
 SELECT readapt_isolate('replica_adapters');
-
--- The transaction that has last made another version current, by which a replica sees in one look at an index whether anything has changed.
-ALTER TABLE "current_versions" ADD COLUMN "changed_in" BIGINT NOT NULL DEFAULT 0;
-CREATE INDEX "current_versions_base_model_version_id_changed_in_idx" ON "current_versions" ("base_model_version_id", "changed_in");
-CREATE FUNCTION readapt_note_current_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  NEW.changed_in := pg_current_xact_id()::text::bigint;
-  RETURN NEW;
-END $$;
-CREATE TRIGGER current_versions_note_change BEFORE INSERT OR UPDATE OF adapter_version_id ON "current_versions"
-  FOR EACH ROW EXECUTE FUNCTION readapt_note_current_change();

@@ -52,6 +52,7 @@ export async function fillTables(databaseUrl: string): Promise<LargeTables> {
       version: await one(id('adv', String(200 + 2 * LARGE))),
       rollout: await one(id('rol', '1')),
       job: await one(id('job', '1')),
+      replica: await one(id('rep', '1')),
       endpoint: await one(id('whe', '1')),
       recently: await one(`to_char(now() AT TIME ZONE 'UTC' - interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`),
     };

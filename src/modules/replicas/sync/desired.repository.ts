@@ -28,8 +28,8 @@ export interface Desired {
 
 /** @param horizon all transactions before it have ended, and what they changed was seen */
 export const changesSince = (baseModelVersionId: Prisma.Sql, horizon: Prisma.Sql): Prisma.Sql => Prisma.sql`
-  (SELECT COALESCE(sum(c.changed_in), 0)::bigint FROM current_versions c
-   WHERE c.base_model_version_id = ${baseModelVersionId} AND c.changed_in >= ${horizon})`;
+  (SELECT COALESCE(sum(c.change_transaction_id), 0)::bigint FROM current_versions c
+   WHERE c.base_model_version_id = ${baseModelVersionId} AND c.change_transaction_id >= ${horizon})`;
 
 /** Reads what a replica should serve. */
 export async function readDesired(db: Queryable, selection: Selection): Promise<Desired> {
