@@ -24,6 +24,7 @@ import ladderRoutes from './modules/jobs/ladder/ladder.routes.ts';
 import overviewRoutes from './modules/overview/overview.routes.ts';
 import quotaRoutes from './modules/quotas/quota.routes.ts';
 import distributionRoutes from './modules/reports/distribution/distribution.routes.ts';
+import replicaRoutes from './modules/replicas/replica.routes.ts';
 import reportRoutes from './modules/reports/report.routes.ts';
 import rollbackRoutes from './modules/rollbacks/rollback.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
@@ -82,6 +83,7 @@ const MODULES: readonly ModulePlugin[] = [
   exportRoutes,
   workerRoutes,
   webhookRoutes,
+  replicaRoutes,
 ];
 
 interface AppOptions {

@@ -26,6 +26,7 @@ import { createAdapterInspector } from './modules/adapters/index.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 import { writeChecks, type ReadinessChecks } from './modules/health/health.service.ts';
 import { createApprovalAsker } from './modules/rollouts/index.ts';
+import { createReconciler, createSyncMetrics, SYNC_TIMES } from './modules/replicas/index.ts';
 import { createDeliverer, createDeliveryMetrics, RETRY_SCHEDULE } from './modules/webhooks/index.ts';
 import { countStoreFaults, createProcessRegistry } from './modules/metrics/index.ts';
 import { createFolderMetrics, createServingFolder } from './modules/serving/index.ts';
@@ -154,8 +155,9 @@ async function openDatabase(
   return { url: postgres.url, readiness: { embedded_postgres: postgres.check }, lost: postgres.lost };
 }
 
-/** Sends events to webhook endpoints, and asks for approvals of waves, each if there is a secret for it. */
-function startSending(config: Config, { db, producer, logger, metrics }: AppDependencies, closing: Closing): void {
+/** Keeps replicas in sync, sends events to webhook endpoints, and asks for approvals of waves; the last two if there is a secret for it. */
+function startSending(config: Config, deps: AppDependencies, closing: Closing): void {
+  const { db, producer, logger, metrics, artifacts } = deps;
   const policy = createAddressPolicy(config.webhookAllowedRanges);
   const start = (name: string, loop: ClaimLoop): void => {
     loop.start();
@@ -166,6 +168,12 @@ function startSending(config: Config, { db, producer, logger, metrics }: AppDepe
     const sending = { post: createPost({ policy }), schedule: RETRY_SCHEDULE, metrics: createDeliveryMetrics(metrics) };
     start('webhooks', createDeliverer({ db, box, logger, ...sending }));
   }
+  const replicas = {
+    policy: createAddressPolicy(config.replicaAllowedRanges),
+    times: SYNC_TIMES,
+    metrics: createSyncMetrics(metrics),
+  };
+  start('replicas', createReconciler({ db, artifacts, box, logger, ...replicas }));
   const { approvalSecrets: secrets } = config;
   if (secrets.length > 0) {
     const post = (timeoutMs: number) => createPost({ policy, timeoutMs });

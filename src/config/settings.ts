@@ -30,6 +30,7 @@ import {
   TENANT_EVENT_STREAMS_VARIABLE,
   SECRET_KEY_VARIABLE,
   WEBHOOK_RANGES_VARIABLE,
+  REPLICA_RANGES_VARIABLE,
   APPROVAL_SECRET_VARIABLE,
   WORKER_METRICS_VARIABLE,
   ROW_SECURITY_VARIABLE,
@@ -113,6 +114,8 @@ export const ConfigSchema = Type.Object({
   secretKeys: Type.Array(Type.String({ pattern: SECRET_KEY_PATTERN }), { maxItems: 10 }),
   /** Ranges of addresses, by CIDR, to which webhooks may go although they are not public, and without TLS. */
   webhookAllowedRanges: Type.Array(Type.String({ pattern: RANGE_PATTERN }), { maxItems: 1000 }),
+  /** The same for replicas of serving engines. */
+  replicaAllowedRanges: Type.Array(Type.String({ pattern: RANGE_PATTERN }), { maxItems: 1000 }),
   /** Secrets that sign the requests by which waves of rollouts are approved. */
   approvalSecrets: Type.Array(Type.String({ pattern: APPROVAL_SECRET_PATTERN }), { maxItems: 4 }),
   /** How long the log of webhook deliveries is kept, in days; null keeps it for ever. */
@@ -342,6 +345,12 @@ export const SETTINGS: Readonly<Record<keyof PlainConfig, Setting>> = {
   secretKeys: { variable: SECRET_KEY_VARIABLE, fallback: [], parse: parseKeys, expected: KEYS_EXPECTED, secret: true },
   webhookAllowedRanges: {
     variable: WEBHOOK_RANGES_VARIABLE,
+    fallback: [],
+    parse: parseRanges,
+    expected: RANGES_EXPECTED,
+  },
+  replicaAllowedRanges: {
+    variable: REPLICA_RANGES_VARIABLE,
     fallback: [],
     parse: parseRanges,
     expected: RANGES_EXPECTED,

@@ -20,6 +20,8 @@ const PREFIXES = {
   webhookEndpoint: 'whe',
   webhookSecret: 'whs',
   webhookDelivery: 'whd',
+  replica: 'rep',
+  replicaAdapter: 'rpa',
 } as const;
 
 /** What each kind of identifier is of. */
@@ -42,6 +44,8 @@ export const ID_NOUNS: Readonly<Record<keyof typeof PREFIXES, string>> = {
   webhookEndpoint: 'a webhook endpoint',
   webhookSecret: 'a secret of a webhook endpoint',
   webhookDelivery: 'a delivery to a webhook endpoint',
+  replica: 'a replica of a serving engine',
+  replicaAdapter: 'an adapter version on a replica',
 };
 
 export type IdKind = keyof typeof PREFIXES;

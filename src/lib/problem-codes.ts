@@ -47,6 +47,7 @@ export const PROBLEM_CODES = {
     'webhook_endpoint_disabled',
     'webhook_test_waiting',
     'too_many_webhook_endpoints',
+    'replica_exists',
     'adapter_pinned',
     'ambiguous_serving_name',
   ],

@@ -88,6 +88,8 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   provisional_requests: NOTHING,
   rate_buckets: NOTHING,
   rollback_counts: READ,
+  replica_adapters: NOTHING,
+  replicas: NOTHING,
   rollout_counts: NOTHING,
   rollout_device_uses: NOTHING,
   rollout_forecasts: NOTHING,

@@ -11,6 +11,8 @@ export interface OutgoingOptions {
   readonly resolve?: Resolve;
   /** How long a request may take from its look-up to the end of its answer, in milliseconds (default 15,000). */
   readonly timeoutMs?: number;
+  /** Most bytes of an answer that are read; what is longer is cut (default 16 KiB). */
+  readonly maxAnswerBytes?: number;
 }
 
 export interface OutgoingRequest {
@@ -19,6 +21,11 @@ export interface OutgoingRequest {
   readonly body: string;
   /** Ends the request early. */
   readonly signal?: AbortSignal;
+}
+
+interface SentRequest extends Omit<OutgoingRequest, 'body'> {
+  /** Null sends none, by GET. */
+  readonly body: string | null;
 }
 
 /** Why there is no answer. */
@@ -31,15 +38,21 @@ export type SendResult =
 /** Sends JSON by POST. It never throws. */
 export type Post = (request: OutgoingRequest) => Promise<SendResult>;
 
-/** Most bytes of an answer that are read; what is longer is cut. */
+/** Sends JSON by POST, or asks by GET where there is no body. It never throws. */
+export type Send = (request: SentRequest) => Promise<SendResult>;
+
 const MAX_ANSWER = 16 * 1024;
+const MAX_HEADERS = 16 * 1024;
+
+/** As {@link createSend}, for POST alone. */
+export const createPost = (options: OutgoingOptions): Post => createSend(options);
 
 /**
  * Makes the function that sends requests to addresses which others have named: only where the policy allows it, without following
  * redirects, without a proxy, cookies or credentials of this process, each on a connection of its own.
  */
-export function createPost(options: OutgoingOptions): Post {
-  const { policy, resolve = resolveByDns, timeoutMs = 15_000 } = options;
+export function createSend(options: OutgoingOptions): Send {
+  const { policy, resolve = resolveByDns, timeoutMs = 15_000, maxAnswerBytes = MAX_ANSWER } = options;
   return async (request) => {
     const began = performance.now();
     const timeout = AbortSignal.timeout(timeoutMs);
@@ -51,7 +64,7 @@ export function createPost(options: OutgoingOptions): Post {
     try {
       const target = await findTarget(new URL(request.url), { policy, resolve, signal });
       if (target === null) return failed('no_allowed_address');
-      const answer = await exchange(target, request, signal);
+      const answer = await exchange(target, request, { signal, maxAnswerBytes });
       return { ...answer, latencyMs: performance.now() - began };
     } catch {
       return failed('connection_failed');
@@ -60,31 +73,40 @@ export function createPost(options: OutgoingOptions): Post {
 }
 
 /** @throws Error of the connection */
-async function exchange({ url, address }: Target, { headers, body }: OutgoingRequest, signal: AbortSignal) {
+async function exchange(
+  { url, address }: Target,
+  { headers, body }: SentRequest,
+  { signal, maxAnswerBytes }: { signal: AbortSignal; maxAnswerBytes: number },
+) {
   const isSecure = url.protocol === 'https:';
   const agent = isSecure ? new HttpsAgent() : new HttpAgent();
   try {
     const response = await new Promise<IncomingMessage>((settle, reject) => {
       const sent = (isSecure ? httpsRequest : httpRequest)(url, {
-        method: 'POST',
+        method: body === null ? 'GET' : 'POST',
         agent,
         lookup: onlyTo(address),
         signal,
-        maxHeaderSize: MAX_ANSWER,
+        maxHeaderSize: MAX_HEADERS,
         headers: {
-          'content-type': 'application/json; charset=utf-8',
-          'content-length': Buffer.byteLength(body),
+          ...(body !== null && {
+            'content-type': 'application/json; charset=utf-8',
+            'content-length': Buffer.byteLength(body),
+          }),
           'user-agent': `readapt/${packageVersion()}`,
           connection: 'close',
           ...headers,
         },
       });
-      sent.once('response', settle).once('error', reject).end(body);
+      sent
+        .once('response', settle)
+        .once('error', reject)
+        .end(body ?? undefined);
     });
     const retryAfter = /^\d{1,6}$/.exec(response.headers['retry-after'] ?? '')?.[0];
     return {
       status: response.statusCode ?? 0,
-      body: await readStart(response),
+      body: await readStart(response, maxAnswerBytes),
       retryAfterMs: retryAfter === undefined ? null : Number(retryAfter) * 1000,
     };
   } finally {
@@ -101,14 +123,14 @@ function onlyTo(address: string): LookupFunction {
   };
 }
 
-async function readStart(response: IncomingMessage): Promise<string> {
+async function readStart(response: IncomingMessage, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
     chunks.push(chunk);
     bytes += chunk.length;
-    if (bytes >= MAX_ANSWER) break;
+    if (bytes >= maxBytes) break;
   }
   response.destroy();
-  return Buffer.concat(chunks).subarray(0, MAX_ANSWER).toString('utf8');
+  return Buffer.concat(chunks).subarray(0, maxBytes).toString('utf8');
 }

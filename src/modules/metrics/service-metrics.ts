@@ -7,6 +7,7 @@ import { withTimeout } from '../../lib/timeout.ts';
 import { checkReadiness, type Readiness, type ReadinessChecks } from '../health/index.ts';
 import { LIVE_ROLLOUT_STATES } from '../rollouts/index.ts';
 import { readTogether, registerReadGauge, single } from './gauges.ts';
+import { readReplicaStates, REPLICA_STATES, type ReplicaStates } from './replica-state.repository.ts';
 import { MOST_PENDING, readServiceState, type ServiceState } from './service-state.repository.ts';
 import { readWebhookState, type WebhookState } from './webhook-state.repository.ts';
 
@@ -50,6 +51,10 @@ export function registerServiceMetrics(registry: Registry, options: ServiceMetri
   registerWebhooks(
     registry,
     reading('the webhooks', () => readWebhookState(db)),
+  );
+  registerReplicas(
+    registry,
+    reading('the replicas', () => readReplicaStates(db)),
   );
   const depths = async (): Promise<QueueDepth[]> =>
     Promise.all(QUEUES.map(async (queue) => ({ queue, counts: await producer.countByState(queue) })));
@@ -138,6 +143,16 @@ function registerWebhooks(registry: Registry, read: () => Promise<WebhookState |
     name: 'readapt_webhook_overdue_seconds',
     help: 'For how long no process has sent what was due to an endpoint, in seconds; 0 if nothing is due.',
     samples: ({ overdue }) => single(overdue),
+  });
+}
+
+/** Replicas of serving engines. What was asked of each counts the process that asked. */
+function registerReplicas(registry: Registry, read: () => Promise<ReplicaStates | null>): void {
+  registerReadGauge(registry, read, {
+    name: 'readapt_replicas',
+    help: 'Number of replicas of serving engines, by their state.',
+    labelNames: ['state'] as const,
+    samples: (found) => REPLICA_STATES.map((state) => ({ labels: { state }, value: found[state] ?? 0 })),
   });
 }
 

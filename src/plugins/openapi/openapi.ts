@@ -23,6 +23,7 @@ const TAGS = [
   { name: 'Reports', description: 'How long rollouts took, for whom, and what they cost.' },
   { name: 'Events', description: 'A record of everything that has happened.' },
   { name: 'Audit log', description: 'Who has changed what.' },
+  { name: 'Replicas', description: 'Running processes of serving engines, in which adapters are loaded and unloaded.' },
   { name: 'Webhooks', description: 'Where events are sent, signed by Standard Webhooks.' },
   { name: 'Webhook messages', description: 'What is sent to webhook endpoints.' },
   { name: 'Service', description: 'The health of the service.' },

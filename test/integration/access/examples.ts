@@ -50,6 +50,9 @@ const withWorker: Example = async ({ addWorker }) => ({ path: { id: await addWor
 const withEndpoint =
   (body?: Record<string, unknown>): Example =>
   async ({ addEndpoint }, { owner }) => ({ path: { id: await addEndpoint(owner) }, body });
+const withReplica =
+  (body?: Record<string, unknown>): Example =>
+  async ({ addReplica }) => ({ path: { id: await addReplica() }, body });
 const plain: Example = () => ({});
 
 /** For each operation a request that succeeds, whoever is admitted, however often, with the identifiers of its owner. */
@@ -83,6 +86,12 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     body: ['search', 'gate'].map((split) => JSON.stringify({ prompt: 'a', completion: 'b', split })).join('\n'),
     contentType: 'application/x-ndjson',
   }),
+  createReplica: ({ baseModelVersionId }) => ({
+    body: {
+      ...{ name: name(), engine: 'vllm', url: `https://${name()}.example.com`, path_prefix: '/adapters' },
+      base_model_version_id: baseModelVersionId,
+    },
+  }),
   createRollout: async ({ addBaseModelVersion }) => ({ body: { base_model_version_id: await addBaseModelVersion() } }),
   createRolloutForecast: async ({ addBaseModelVersion }) => ({
     body: { base_model_version_id: await addBaseModelVersion() },
@@ -98,6 +107,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     path: { id: owner.owned.adp, version_id: await addOldVersion(owner) },
   }),
   deleteDataset: async ({ addDataset }, { owner }) => ({ path: { id: await addDataset(owner) } }),
+  deleteReplica: withReplica(),
   deleteTenant: async ({ service }) => ({ path: { id: (await createTestTenant(service.db, name())).id } }),
   deleteWebhookEndpoint: withEndpoint(),
   downloadAdapterVersion: withVersion,
@@ -135,6 +145,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   getJob: withId('job'),
   getJobLadder: withId('job'),
   getReadiness: plain,
+  getReplica: withReplica(),
   getRollout: ({ rolloutId }) => ({ path: { id: rolloutId } }),
   getRolloutReport: ({ rolloutId }) => ({ path: { id: rolloutId } }),
   getRolloutForecast: async (world) => {
@@ -172,6 +183,8 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   listJobMetrics: withId('job'),
   listJobs: plain,
   listNegativeFlips: withVersion,
+  listReplicaAdapters: withReplica(),
+  listReplicas: plain,
   listRolloutForecasts: plain,
   listRolloutEvents: ({ rolloutId }) => ({ path: { id: rolloutId } }),
   listRollouts: plain,
@@ -214,6 +227,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     body: { retires_at: '2030-01-01T00:00:00.000Z' },
   }),
   updateAdapter: (_world, { owner }) => ({ path: { id: owner.owned.adp }, body: { dataset_id: owner.owned.dst } }),
+  updateReplica: withReplica({ max_adapters: 5 }),
   updateWebhookEndpoint: (_world, { owner }) => ({ path: { id: owner.owned.whe }, body: { description: name() } }),
   setCurrentVersion: async (world, caller) => {
     const { baseModelVersionId } = world;

@@ -59,6 +59,8 @@ const GRANTS: Record<string, Record<string, string>> = {
   provisional_requests: {},
   rate_buckets: {},
   rollback_counts: { SELECT: ALL },
+  replica_adapters: {},
+  replicas: {},
   rollout_counts: {},
   rollout_device_uses: {},
   rollout_forecasts: {},

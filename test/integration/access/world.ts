@@ -57,6 +57,8 @@ export interface AccessWorld {
   addWorker(): Promise<string>;
   /** Adds a webhook endpoint, in place of those that were added before. */
   addEndpoint(owner: Owner): Promise<string>;
+  /** Adds a replica of a serving engine. */
+  addReplica(): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -127,7 +129,7 @@ export async function createAccessWorld({ rowSecurity = true } = {}): Promise<Ac
 
 type Additions = Pick<
   AccessWorld,
-  'addKey' | 'addDataset' | 'addAdapter' | 'addOldVersion' | 'addWorker' | 'addEndpoint'
+  'addKey' | 'addDataset' | 'addAdapter' | 'addOldVersion' | 'addWorker' | 'addEndpoint' | 'addReplica'
 >;
 
 function additionsTo(service: TestApp): Additions {
@@ -149,6 +151,17 @@ function additionsTo(service: TestApp): Additions {
       const [id, newest] = [newId('adapterVersion'), newId('adapterVersion')];
       await db.adapterVersion.create({ data: { ...copied, id, number: copied.number + 1 } });
       await db.adapterVersion.create({ data: { ...copied, id: newest, number: copied.number + 2 } });
+      return id;
+    },
+    async addReplica() {
+      const { id: baseModelVersionId } = await db.baseModelVersion.findFirstOrThrow();
+      const id = newId('replica');
+      const name = id.slice(-12);
+      const settings = { engine: 'vllm', pathPrefix: '/adapters', maxAdapters: 10, aliases: true, check: 'none' };
+      const url = `https://${name}.example.com`;
+      await db.replica.create({
+        data: { ...settings, id, name, url, baseModelVersionId, labels: {}, unloadAfterMs: 0 },
+      });
       return id;
     },
     async addWorker() {

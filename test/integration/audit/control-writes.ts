@@ -1,10 +1,11 @@
 import { expect } from 'vitest';
 import type { TestApp } from '../support/index.ts';
+import { replicaWrites } from './replica-writes.ts';
 import { webhookWrites } from './webhook-writes.ts';
 import type { Answer, Write } from './write.ts';
 
 interface Callers {
-  operator(method: 'POST' | 'PATCH', url: string, payload?: object): Promise<Answer>;
+  operator(method: 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object): Promise<Answer>;
   tenant(method: 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object): Promise<Answer>;
   newRollout(): Promise<string>;
   newJob(): Promise<string>;
@@ -40,12 +41,13 @@ function writesByFilter({ tenant, newJob, app }: Callers): Record<string, Write>
   return Object.fromEntries(writes);
 }
 
-/** The operations that steer rollouts, jobs, workers and webhooks. */
+/** The operations that steer rollouts, jobs, workers, webhooks and replicas. */
 export function controlWrites(callers: Callers): Record<string, Write> {
   const { operator, tenant, newRollout, newJob, newWorker, app, baseModelId } = callers;
   return {
     ...writesByFilter(callers),
     ...webhookWrites({ tenant, app }),
+    ...replicaWrites({ operator, newRollout, app }),
     updateBaseModel: {
       actor: 'operator',
       run: () => operator('PATCH', `/v1/base-models/${baseModelId()}`, { policy: { approve: 'manual' } }),

@@ -15,6 +15,8 @@ export interface LargeTables {
   version: string;
   rollout: string;
   job: string;
+  /** A replica that has many adapters. */
+  replica: string;
   /** A webhook endpoint of the tenant, to which much was sent. */
   endpoint: string;
   /** A time after nearly all changes of jobs. */
@@ -50,6 +52,7 @@ export async function fillTables(databaseUrl: string): Promise<LargeTables> {
       version: await one(id('adv', String(200 + 2 * LARGE))),
       rollout: await one(id('rol', '1')),
       job: await one(id('job', '1')),
+      replica: await one(id('rep', '1')),
       endpoint: await one(id('whe', '1')),
       recently: await one(`to_char(now() AT TIME ZONE 'UTC' - interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`),
     };
@@ -133,6 +136,14 @@ const STATEMENTS = [
    FROM generate_series(1, ${2 * LARGE}) n`,
   `INSERT INTO audit_entries (id, tenant_id, actor, operation, subject_id)
    SELECT ${id('aud', 'n')}, ${tenantOf('n')}, 'tenant', 'cancelJob', ${id('job', 'n / 10 + 1')} FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO replicas (id, name, engine, url, base_model_version_id, path_prefix, max_adapters, aliases, "check", tenant_ids, labels,
+     unload_after_ms)
+   SELECT ${id('rep', 'n')}, 'replica-' || n, 'vllm', 'http://10.0.0.1:' || n, ${id('bmv', '3')}, '/adapters', 1000, true, 'none', '{}', '{}', 0
+   FROM generate_series(1, ${LARGE}) n`,
+  `INSERT INTO replica_adapters (id, replica_id, tenant_id, adapter_id, engine_name, state)
+   SELECT ${id('rpa', 'n')}, ${id('rep', 'CASE WHEN n % 2 = 1 THEN 1 ELSE n / 2 END')}, ${tenantOf('n')}, ${id('adp', 'n')}, 'a.b@' || n,
+     CASE WHEN n % 1000 < 100 THEN 'failed' ELSE 'loaded' END
+   FROM generate_series(1, ${2 * LARGE}) n`,
   `INSERT INTO webhook_endpoints (id, tenant_id, url, event_types, position_transaction_id, position_seq)
    SELECT ${id('whe', 'n')}, ${tenantOf('n')}, 'https://hooks.example.com/', '{}', 0, 0 FROM generate_series(1, ${2 * LARGE}) n`,
   `INSERT INTO webhook_deliveries (id, endpoint_id, tenant_id, event_id, event_type, state, next_attempt_at, last_attempt_at)

@@ -173,12 +173,14 @@ const LISTS: Record<string, string[]> = {
   '/v1/audit-log': ['', 'after=POSITION', 'subject_id=JOB'],
   '/v1/workers': [''],
   '/v1/rollout-forecasts': ['', 'base_model_version_id=ALL_ARE_ON', 'base_model_version_id=FEW_ARE_ON'],
+  '/v1/replicas': [''],
+  '/v1/replicas/{id}/adapters': ['', 'state=failed', 'state=loaded'],
   '/v1/webhook-endpoints': ['', 'tenant_id=TENANT'],
   '/v1/webhook-endpoints/{id}/deliveries': ['', 'state=pending', 'state=failed'],
 };
 
 /** Lists that tenants may not see. */
-const OPERATORS = ['/v1/tenants', '/v1/workers', '/v1/rollout-forecasts'];
+const OPERATORS = ['/v1/tenants', '/v1/workers', '/v1/rollout-forecasts', '/v1/replicas', '/v1/replicas/{id}/adapters'];
 
 /** Only some lists are paged by cursors. */
 const CURSORS = Object.keys(LISTS).filter(
@@ -187,6 +189,7 @@ const CURSORS = Object.keys(LISTS).filter(
 
 function subjectOf(path: string): string {
   if (path.startsWith('/v1/webhook-endpoints')) return large.endpoint;
+  if (path.startsWith('/v1/replicas')) return large.replica;
   if (path.endsWith('/current')) return large.baseModelVersion;
   if (path.startsWith('/v1/base-model-versions')) return large.nextBaseModelVersion;
   return path.startsWith('/v1/adapters') ? large.adapter : large.job;

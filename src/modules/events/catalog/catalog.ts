@@ -3,10 +3,17 @@ import type { IdKind } from '../../../lib/ids.ts';
 import { ACCOUNT_EVENTS } from './account-events.ts';
 import { FLEET_EVENTS } from './fleet-events.ts';
 import { MODEL_EVENTS } from './model-events.ts';
+import { REPLICA_EVENTS } from './replica-events.ts';
 import { WEBHOOK_EVENTS } from './webhook-events.ts';
 
 /** Every type of event that this version records. A type that is not here cannot be recorded. */
-export const EVENT_CATALOG = { ...FLEET_EVENTS, ...MODEL_EVENTS, ...ACCOUNT_EVENTS, ...WEBHOOK_EVENTS };
+export const EVENT_CATALOG = {
+  ...FLEET_EVENTS,
+  ...MODEL_EVENTS,
+  ...ACCOUNT_EVENTS,
+  ...WEBHOOK_EVENTS,
+  ...REPLICA_EVENTS,
+};
 
 export type EventType = keyof typeof EVENT_CATALOG;
 export type EventData<T extends EventType> = Static<(typeof EVENT_CATALOG)[T]['data']>;
@@ -28,6 +35,7 @@ const SUBJECTS = {
   api_key: 'apiKey',
   worker: 'worker',
   webhook_endpoint: 'webhookEndpoint',
+  replica: 'replica',
 } as const satisfies Record<string, IdKind>;
 
 type SubjectOf<T extends string> = T extends `${infer S}.${string}` ? S : never;

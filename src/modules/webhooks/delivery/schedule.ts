@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -18,8 +16,3 @@ export const RETRY_SCHEDULE: RetrySchedule = {
   // One failure may be about one event. After more of them, others would only fail as well.
   restMs: (failures) => (failures < 2 ? 0 : Math.min(5 * SECOND * 2 ** (failures - 2), 5 * MINUTE)),
 };
-
-/** Events that have failed at once are not tried again at once: a factor from 0.9 to 1.1, always the same for the same text. */
-export function spread(text: string): number {
-  return 0.9 + (0.2 * createHash('sha256').update(text).digest().readUInt32BE(0)) / 2 ** 32;
-}

@@ -4,6 +4,7 @@ import type { Logger } from '../../../lib/logger.ts';
 import type { Post, SendResult } from '../../../lib/outgoing/post.ts';
 import { signedHeaders } from '../../../lib/outgoing/sign.ts';
 import type { SecretBox } from '../../../lib/secret-box.ts';
+import { spread } from '../../../lib/spread.ts';
 import {
   createEventRepository,
   formatPosition,
@@ -19,7 +20,7 @@ import {
   type ClaimedEndpoint,
   type Lease,
 } from './delivery.repository.ts';
-import { spread, type RetrySchedule } from './schedule.ts';
+import type { RetrySchedule } from './schedule.ts';
 
 export interface TurnOptions {
   readonly db: Database;

@@ -41,6 +41,8 @@ export const SCHEMAS: Readonly<Record<string, Readonly<Record<string, unknown>>>
   ApiKey: { expires_at: null, revoked_at: null, rotated_from_id: null },
   CreatedApiKey: { expires_at: null, revoked_at: null, rotated_from_id: null },
   Worker: { reason: null, quarantined_until: null, drain_requested_at: null, idle_requested_at: null },
+  Replica: { state: 'in_sync', error: null },
+  ReplicaAdapter: { state: 'loaded', error: null, next_attempt_at: null, unload_at: null },
   WebhookEndpoint: { disabled_reason: null },
   CreatedWebhookEndpoint: { disabled_reason: null },
   WebhookDelivery: { state: 'delivered', next_attempt_at: null },

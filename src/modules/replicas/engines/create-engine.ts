@@ -1,0 +1,56 @@
+import { readCompletion, readListing } from './answers.ts';
+import { connect, parse, type ConnectionOptions, type EngineAddress } from './connection.ts';
+import type { Engine } from './engine.ts';
+
+export const ENGINES = ['vllm', 'sglang'] as const;
+export type EngineKind = (typeof ENGINES)[number];
+
+/** In what the interfaces of engines differ. */
+interface Dialect {
+  readonly atOnce: number;
+  readonly load: string;
+  readonly unload: string;
+  /** The members of a completion that choose an adapter, or the base model (null). */
+  choose(adapter: string | null, base: string): object;
+}
+
+const DIALECTS: Readonly<Record<EngineKind, Dialect>> = {
+  // With VLLM_ALLOW_RUNTIME_LORA_UPDATING. `load_inplace` is never used: vLLM keeps it with the name, and then reads the adapter from disk again
+  // for each step that uses it.
+  vllm: {
+    atOnce: 4,
+    load: '/v1/load_lora_adapter',
+    unload: '/v1/unload_lora_adapter',
+    choose: (adapter, base) => ({ model: adapter ?? base }),
+  },
+  // With --enable-lora. It loads one adapter at a time. A `model` that it does not know is answered by the base model, so the adapter
+  // is named by `lora_path`, which takes a name.
+  sglang: {
+    atOnce: 1,
+    load: '/load_lora_adapter',
+    unload: '/unload_lora_adapter',
+    choose: (adapter, base) => ({ model: base, ...(adapter !== null && { lora_path: adapter }) }),
+  },
+};
+
+/** A completion of a prompt that compares models: greedy, a few tokens, with the probabilities of those. */
+const GREEDY = { max_tokens: 8, temperature: 0, logprobs: 1 };
+
+export function createEngine(kind: EngineKind, address: EngineAddress, options: ConnectionOptions): Engine {
+  const { get, post } = connect(address, options);
+  const { atOnce, load, unload, choose } = DIALECTS[kind];
+  return {
+    atOnce,
+    list: async () => readListing(await get('/v1/models')),
+    async load(name, path) {
+      await post(load, { lora_name: name, lora_path: path });
+    },
+    async unload(name) {
+      await post(unload, { lora_name: name });
+    },
+    async complete(prompt, adapter) {
+      const text = await post('/v1/completions', { ...choose(adapter, address.servingName), prompt, ...GREEDY });
+      return readCompletion(parse(text, '/v1/completions'));
+    },
+  };
+}

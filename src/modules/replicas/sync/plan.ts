@@ -1,0 +1,142 @@
+import type { Listing } from '../engines/engine.ts';
+import { parseEngineName } from '../../../lib/engine-name.ts';
+
+/** An adapter in the version that a replica should serve. */
+export interface DesiredAdapter {
+  readonly tenantId: string;
+  readonly adapterId: string;
+  readonly adapterVersionId: string;
+  readonly datasetDigest: string | null;
+  /** The name without and with the number of the version. */
+  readonly alias: string;
+  readonly name: string;
+}
+
+/** What is kept of a name that a replica has or should have. */
+export interface TrackedAdapter {
+  readonly name: string;
+  readonly adapterId: string | null;
+  readonly state: string;
+  readonly attempts: number;
+  /** Null if it may be tried now. */
+  readonly retryInMs: number | null;
+  readonly isChecked: boolean;
+  /** How long it stays loaded; null if that has not been decided. */
+  readonly unloadInMs: number | null;
+}
+
+export interface PlanInput {
+  readonly desired: readonly DesiredAdapter[];
+  readonly listing: Listing;
+  readonly tracked: readonly TrackedAdapter[];
+  readonly pathPrefix: string;
+  readonly aliases: boolean;
+  /** Whether an adapter serves only after a check. */
+  readonly checks: boolean;
+}
+
+/** What is to be done for one adapter, in this order. */
+export interface AdapterWork {
+  readonly adapter: DesiredAdapter;
+  readonly path: string;
+  /** The name is loaded from another path, and unloaded first. */
+  readonly unloadFirst: boolean;
+  readonly load: boolean;
+  readonly check: boolean;
+  /** What is to be done with the alias: nothing, load it, or unload and load it. */
+  readonly alias: 'keep' | 'load' | 'move';
+  readonly attempts: number;
+}
+
+export interface Plan {
+  /** Adapters of which nothing is kept yet. */
+  readonly added: readonly DesiredAdapter[];
+  /** In the order of `desired`. What has failed and is to wait is left out. */
+  readonly work: readonly AdapterWork[];
+  /** Versions whose successor serves, or that nobody should serve: they stay for the grace time. */
+  readonly retire: readonly string[];
+  /** Names of ours that nothing is kept of. They are retired, too. */
+  readonly found: readonly string[];
+  /** Names that are to be unloaded now, with what is kept of them. */
+  readonly unload: readonly string[];
+  /** What is kept of names that are gone. */
+  readonly forget: readonly string[];
+  /** Versions that were retired and are current again. */
+  readonly revive: readonly string[];
+  /** Names whose state is wrong: what is served and was noted otherwise. */
+  readonly serving: readonly string[];
+}
+
+/** Compares what a replica has with what it should have. It does nothing itself. */
+export function makePlan(input: PlanInput): Plan {
+  const { desired, listing, tracked } = input;
+  const kept = new Map(tracked.map((one) => [one.name, one]));
+  const works = desired.map((adapter) => workOf(adapter, kept.get(adapter.name), input));
+  const current = new Set(desired.map(({ name }) => name));
+  // Until its successor serves, a version is kept: the alias and gateways still lead to it.
+  const waiting = new Set(works.filter(({ isDone }) => !isDone).map(({ work }) => work.adapter.adapterId));
+  const old = tracked.filter(({ name }) => !current.has(name));
+  const isOver = (one: TrackedAdapter): boolean => one.adapterId === null || !waiting.has(one.adapterId);
+  return {
+    added: desired.filter(({ name }) => !kept.has(name)),
+    work: works.filter(({ isDone, isLater }) => !isDone && !isLater).map(({ work }) => work),
+    retire: namesOf(old.filter((one) => listing.adapters.has(one.name) && one.unloadInMs === null && isOver(one))),
+    found: [...listing.adapters.keys()].filter(
+      (name) => isOurs(name, input) && isVersion(name) && !kept.has(name) && !current.has(name),
+    ),
+    unload: [
+      ...namesOf(old.filter((one) => listing.adapters.has(one.name) && (one.unloadInMs ?? 1) <= 0 && isOver(one))),
+      ...deadAliases(input),
+    ],
+    forget: namesOf(old.filter(({ name }) => !listing.adapters.has(name))),
+    revive: namesOf(tracked.filter(({ name, unloadInMs }) => current.has(name) && unloadInMs !== null)),
+    serving: works
+      .filter(({ work, isDone }) => isDone && kept.get(work.adapter.name)?.state !== 'loaded')
+      .map(({ work }) => work.adapter.name),
+  };
+}
+
+/** The folder of an adapter as the engine sees it. */
+export function pathOf(pathPrefix: string, name: string): string {
+  return `${pathPrefix.replace(/\/+$/, '')}/${name}`;
+}
+
+function workOf(adapter: DesiredAdapter, kept: TrackedAdapter | undefined, input: PlanInput) {
+  const path = pathOf(input.pathPrefix, adapter.name);
+  const { adapters } = input.listing;
+  const [root, aliasRoot] = [adapters.get(adapter.name), adapters.get(adapter.alias)];
+  const isLoaded = root === path;
+  const alias = !input.aliases || aliasRoot === path ? 'keep' : aliasRoot === undefined ? 'load' : 'move';
+  const work: AdapterWork = {
+    adapter,
+    path,
+    unloadFirst: root !== undefined && !isLoaded,
+    load: !isLoaded,
+    check: input.checks && (!isLoaded || kept?.isChecked !== true),
+    alias,
+    attempts: kept?.attempts ?? 0,
+  };
+  const isDone = isLoaded && !work.check && alias === 'keep';
+  return { work, isDone, isLater: (kept?.retryInMs ?? 0) > 0 };
+}
+
+/** Aliases of ours whose adapter nothing is to be served of. */
+function deadAliases({ desired, listing, ...input }: PlanInput): string[] {
+  const alive = new Set(input.aliases ? desired.map(({ alias }) => alias) : []);
+  return [...listing.adapters.keys()].filter(
+    (name) => isOurs(name, { listing, ...input }) && !isVersion(name) && !alive.has(name),
+  );
+}
+
+/** Whether a name was loaded from the folder of adapters, and is one that this service gives. */
+function isOurs(name: string, { listing, pathPrefix }: Pick<PlanInput, 'listing' | 'pathPrefix'>): boolean {
+  return (listing.adapters.get(name) ?? '').startsWith(pathOf(pathPrefix, '')) && parseEngineName(name) !== null;
+}
+
+function isVersion(name: string): boolean {
+  return parseEngineName(name)?.number !== undefined;
+}
+
+function namesOf(tracked: readonly TrackedAdapter[]): string[] {
+  return tracked.map(({ name }) => name);
+}

@@ -1,0 +1,193 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createReplicaWorld, eventually, FOLDER, GATE_PROMPTS, type ReplicaWorld } from './support/replica-world.ts';
+
+let world: ReplicaWorld;
+beforeAll(async () => {
+  world = await createReplicaWorld();
+});
+beforeEach(() => world.begin());
+afterEach(() => world.reset());
+afterAll(() => world.close());
+
+const ALL = [0, 1, 2, 3];
+/** What an engine should have: each adapter in its first version, by its name and its alias. */
+const everything = () =>
+  Object.fromEntries(
+    ALL.flatMap((adapter) => [
+      [world.name(adapter, 1), world.path(adapter)],
+      [world.name(adapter), world.path(adapter)],
+    ]),
+  );
+
+describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
+  test('a replica gets what is current, by name and by alias, and each adapter is checked with prompts', async () => {
+    const engine = await world.engine(kind);
+    const { id } = await world.add(engine);
+    world.reconciler();
+    await world.reaches(id, 'in_sync');
+    expect(Object.fromEntries(engine.loaded)).toEqual(everything());
+    expect(await world.get(id)).toMatchObject({ desired: 4, loaded: 4, failed: 0, error: null });
+    expect((await world.adapters(id)).map(({ state, checked_at: at }) => [state, typeof at])).toEqual(
+      ALL.map(() => ['loaded', 'string']),
+    );
+    expect(await world.events(id)).toEqual(['replica.created', 'replica.in_sync']);
+    const asked = engine.changes.filter(({ path }) => path === '/v1/completions').map(({ body }) => body.prompt);
+    expect([...new Set(asked)]).toEqual([GATE_PROMPTS[0]]);
+  });
+
+  test('a new version is loaded and checked before the alias moves, and the old one goes after the grace time', async () => {
+    const engine = await world.engine(kind);
+    const { id } = await world.add(engine, { unload_after_ms: 500 });
+    world.reconciler();
+    await world.reaches(id, 'in_sync');
+    const before = engine.changes.length;
+    await world.publish(0);
+    await eventually(() => engine.loaded.get(world.name(0))).toBe(world.path(0, 2));
+    expect(engine.loaded.has(world.name(0, 1))).toBe(true);
+    await eventually(() => world.adapters(id, '?state=retiring').then((found) => found.length)).toBe(1);
+    await eventually(() => engine.loaded.has(world.name(0, 1))).toBe(false);
+    const loads = engine.changes.slice(before).filter(({ path }) => path.includes('load'));
+    expect(loads.map(({ path, body }) => [path.includes('unload') ? 'unload' : 'load', body.lora_name])).toEqual([
+      ['load', world.name(0, 2)],
+      ['unload', world.name(0)],
+      ['load', world.name(0)],
+      ['unload', world.name(0, 1)],
+    ]);
+    await eventually(() => world.adapters(id).then((found) => found.length)).toBe(4);
+  });
+
+  test('a replica that comes back empty is filled again, and checked again', async () => {
+    const engine = await world.engine(kind);
+    const { id } = await world.add(engine);
+    world.reconciler();
+    await world.reaches(id, 'in_sync');
+    const before = engine.changes.length;
+    engine.restart();
+    await eventually(() => Object.fromEntries(engine.loaded)).toEqual(everything());
+    await world.reaches(id, 'in_sync');
+    expect(engine.changes.slice(before).filter(({ path }) => path === '/v1/completions').length).toBe(12);
+  });
+
+  test('an adapter that changes nothing was not loaded: its alias stays, and the other adapters serve', async () => {
+    const engine = await world.engine(kind);
+    const { id } = await world.add(engine);
+    world.reconciler();
+    await world.reaches(id, 'in_sync');
+    engine.inert.add(world.path(1, 2));
+    await world.publish(1);
+    await world.reaches(id, 'failed');
+    expect(engine.loaded.get(world.name(1))).toBe(world.path(1));
+    expect(engine.loaded.has(world.name(1, 1))).toBe(true);
+    const [failed] = await world.adapters(id, '?state=failed');
+    expect(failed).toMatchObject({ engine_name: world.name(1, 2), error: { code: 'changes_nothing' } });
+    expect(await world.get(id)).toMatchObject({ failed: 1, error: { code: 'adapters_failed' } });
+    engine.inert.clear();
+    await world.reaches(id, 'in_sync');
+    expect(engine.loaded.get(world.name(1))).toBe(world.path(1, 2));
+  });
+
+  test('an adapter whose folder is missing fails by itself, and is loaded as soon as it is there', async () => {
+    const engine = await world.engine(kind);
+    engine.missing.add(world.path(2));
+    const { id } = await world.add(engine);
+    world.reconciler();
+    await world.reaches(id, 'failed');
+    expect(await world.get(id)).toMatchObject({ desired: 4, loaded: 3, failed: 1 });
+    const [failed] = await world.adapters(id, '?state=failed');
+    expect(failed!.error).toMatchObject({ code: 'load_failed', message: expect.stringContaining(world.path(2)) });
+    engine.missing.clear();
+    await world.reaches(id, 'in_sync');
+  });
+
+  test('an answer that comes too late is found out: what was loaded all the same is not loaded twice', async () => {
+    const engine = await world.engine(kind);
+    let late = 0;
+    engine.fault = ({ path, body }) => {
+      if (path.endsWith('/load_lora_adapter') && body.lora_name === world.name(3, 1) && late++ === 0) return 'late';
+      return undefined;
+    };
+    const { id } = await world.add(engine);
+    world.reconciler();
+    await world.reaches(id, 'in_sync');
+    expect(Object.fromEntries(engine.loaded)).toEqual(everything());
+    expect(late).toBe(1);
+  });
+});
+
+test('a rollback in the middle of a sync is done first, and needs nothing to be loaded', async () => {
+  const engine = await world.engine();
+  const { id } = await world.add(engine);
+  const first = await world.currentVersion(0);
+  world.reconciler();
+  await world.reaches(id, 'in_sync');
+  await world.publish(0);
+  await eventually(() => engine.loaded.get(world.name(0))).toBe(world.path(0, 2));
+  // The loads of another adapter hang while the tenant goes back.
+  engine.fault = ({ body }) => (body.lora_name === world.name(1, 2) ? 'hang' : undefined);
+  await world.publish(1);
+  await eventually(() => engine.changes.some(({ body }) => body.lora_name === world.name(1, 2))).toBe(true);
+  const before = engine.changes.length;
+  await world.makeCurrent(0, first);
+  await eventually(() => engine.loaded.get(world.name(0))).toBe(world.path(0, 1));
+  const reloaded = engine.changes.slice(before).filter(({ body }) => body.lora_name === world.name(0, 1));
+  expect(reloaded).toEqual([]);
+});
+
+test('an adapter of which nothing is to be served loses its alias at once', async () => {
+  const engine = await world.engine();
+  const { id } = await world.add(engine);
+  world.reconciler();
+  await world.reaches(id, 'in_sync');
+  await world.makeCurrent(0, null);
+  await eventually(() => engine.loaded.has(world.name(0))).toBe(false);
+  expect(engine.loaded.has(world.name(0, 1))).toBe(true);
+  expect(await world.get(id)).toMatchObject({ desired: 3 });
+});
+
+test('what others have loaded is left alone, and what was left by an earlier replica is unloaded', async () => {
+  const engine = await world.engine();
+  engine.put('their-own', '/mnt/other/their-own');
+  engine.put('acme.support@7', '/mnt/other/acme.support@7');
+  engine.put('gone.adapter@3', `${FOLDER}/gone.adapter@3`);
+  engine.put('gone.adapter', `${FOLDER}/gone.adapter@3`);
+  const { id } = await world.add(engine, { unload_after_ms: 0 });
+  world.reconciler();
+  await world.reaches(id, 'in_sync');
+  await eventually(() => engine.loaded.has('gone.adapter@3')).toBe(false);
+  expect(engine.loaded.has('gone.adapter')).toBe(false);
+  expect(engine.loaded.has('their-own')).toBe(true);
+  expect(engine.loaded.has('acme.support@7')).toBe(true);
+});
+
+test('a replica serves a selection: tenants, labels, and no aliases where there are to be none', async () => {
+  const [tenantId] = world.fleet.tenants as [string, string];
+  const mine = await world.app.db.adapter.findMany({ where: { tenantId } });
+  await world.app.db.adapter.update({ where: { id: mine[0]!.id }, data: { labels: { tier: 'gold' } } });
+  const engine = await world.engine();
+  const { id } = await world.add(engine, { tenant_ids: [tenantId], labels: { tier: 'gold' }, aliases: false });
+  world.reconciler();
+  await world.reaches(id, 'in_sync');
+  expect([...engine.loaded.keys()]).toEqual([world.name(world.fleet.adapters.indexOf(mine[0]!.id), 1)]);
+  const wider = await world.send('PATCH', `/v1/replicas/${id}`, { labels: {}, aliases: true });
+  expect(wider.status).toBe(200);
+  await eventually(() => engine.loaded.size).toBe(4);
+});
+
+test('more adapters than a replica holds are said, and those that fit serve', async () => {
+  const engine = await world.engine();
+  const { id } = await world.add(engine, { max_adapters: 3, aliases: false });
+  world.reconciler();
+  await world.reaches(id, 'failed');
+  expect(await world.get(id)).toMatchObject({ desired: 4, loaded: 3, error: { code: 'over_capacity' } });
+  expect(engine.loaded.size).toBe(3);
+});
+
+test('a look at a replica to which nothing has happened reads one list, and changes nothing', async () => {
+  const engine = await world.engine();
+  const { id } = await world.add(engine);
+  world.reconciler();
+  await world.reaches(id, 'in_sync');
+  const [lists, changes] = [engine.lists, engine.changes.length];
+  await eventually(() => engine.lists).toBeGreaterThan(lists + 3);
+  expect(engine.changes.length).toBe(changes);
+});

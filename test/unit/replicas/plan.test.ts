@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest';
+import {
+  makePlan,
+  type DesiredAdapter,
+  type PlanInput,
+  type TrackedAdapter,
+} from '../../../src/modules/replicas/sync/plan.ts';
+
+const PREFIX = '/adapters/';
+const desired = (number: number): DesiredAdapter => ({
+  ...{ tenantId: 'ten_1', adapterId: 'adp_1', adapterVersionId: `adv_${number}`, datasetDigest: null },
+  ...{ alias: 'acme.support', name: `acme.support@${number}` },
+});
+const tracked = (number: number, more: Partial<TrackedAdapter> = {}): TrackedAdapter => ({
+  ...{ name: `acme.support@${number}`, adapterId: 'adp_1', state: 'loaded', attempts: 0, retryInMs: null },
+  ...{ isChecked: true, unloadInMs: null, ...more },
+});
+const loaded = (...names: string[]) => ({
+  bases: new Set(['base']),
+  adapters: new Map(names.map((name) => [name, `/adapters/${name.includes('@') ? name : `${name}@1`}`])),
+});
+const plan = (input: Partial<PlanInput>) =>
+  makePlan({ desired: [], listing: loaded(), tracked: [], pathPrefix: PREFIX, aliases: true, checks: true, ...input });
+const NOTHING = { added: [], work: [], retire: [], found: [], unload: [], forget: [], revive: [], serving: [] };
+
+test('nothing is to be done where all is there', () => {
+  const listing = loaded('acme.support@1', 'acme.support');
+  expect(plan({ desired: [desired(1)], listing, tracked: [tracked(1)] })).toEqual(NOTHING);
+});
+
+test('a successor that waits to be tried again keeps the version before, also after its grace time', () => {
+  const listing = loaded('acme.support@1', 'acme.support');
+  const before = tracked(1, { state: 'retiring', unloadInMs: -1 });
+  const failed = tracked(2, { state: 'failed', retryInMs: 500, isChecked: false });
+  expect(plan({ desired: [desired(2)], listing, tracked: [before, failed] })).toEqual(NOTHING);
+});
+
+test('a version that was loaded from another folder is loaded again, and checked', () => {
+  const listing = { bases: new Set<string>(), adapters: new Map([['acme.support@1', '/old/acme.support@1']]) };
+  const [work] = plan({ desired: [desired(1)], listing, tracked: [tracked(1)] }).work;
+  expect(work).toMatchObject({ unloadFirst: true, load: true, check: true, alias: 'load' });
+});
+
+test('without checks, what is listed counts as loaded', () => {
+  const listing = loaded('acme.support@1', 'acme.support');
+  const waiting = tracked(1, { state: 'waiting', isChecked: false });
+  const found = plan({ desired: [desired(1)], listing, tracked: [waiting], checks: false });
+  expect(found).toEqual({ ...NOTHING, serving: ['acme.support@1'] });
+});
+
+test('a retired version that is current again is kept, and only its alias moves', () => {
+  const listing = {
+    bases: new Set<string>(),
+    adapters: new Map([
+      ...loaded('acme.support@1', 'acme.support@2').adapters,
+      ['acme.support', '/adapters/acme.support@2'],
+    ]),
+  };
+  const found = plan({
+    desired: [desired(1)],
+    listing,
+    tracked: [tracked(1, { state: 'retiring', unloadInMs: 9 }), tracked(2)],
+  });
+  expect(found.revive).toEqual(['acme.support@1']);
+  expect(found.work).toMatchObject([{ load: false, check: false, alias: 'move' }]);
+  expect(found.retire).toEqual([]);
+});
