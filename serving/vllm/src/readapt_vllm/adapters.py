@@ -81,9 +81,9 @@ class Adapters:
         """Whether the disk keeps more than it should, because everything on it was handed to an engine."""
         return self._cache.is_crowded
 
-    async def release(self, digests: set[str]) -> None:
-        """Says that the engine needs these versions no more, so that they may leave the disk."""
-        await asyncio.to_thread(self._cache.release, digests)
+    async def release(self, digest: str) -> None:
+        """Says that the engine needs a version no more, so that it may leave the disk."""
+        await asyncio.to_thread(self._cache.release, digest)
 
     async def close(self) -> None:
         """Waits for what is going on, and gives back what is held."""

@@ -47,7 +47,7 @@ class Cache:
         with self._locked() as lease:
             if not folder.is_dir():
                 return None
-            lease.add(version)
+            is_new = lease.add(version)
             os.utime(folder)
         try:
             entries = self._verify(version)
@@ -55,7 +55,8 @@ class Cache:
                 check_folder(folder / _FOLDER, entries, answer)
                 return folder / _FOLDER
         except BaseException:
-            self.release({answer.digest})
+            if is_new:
+                self.release(answer.digest)
             raise
         with self._locked() as lease:
             self._discard(folder, lease)
@@ -92,11 +93,10 @@ class Cache:
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
 
-    def release(self, digests: set[str]) -> None:
-        """Says that the engine of this process needs these versions no more."""
+    def release(self, digest: str) -> None:
+        """Says that the engine of this process needs a version no more."""
         with self._locked() as lease:
-            for digest in digests:
-                lease.remove(_version_of(digest))
+            lease.remove(_version_of(digest))
 
     def close(self) -> None:
         """Gives everything back that this process holds."""

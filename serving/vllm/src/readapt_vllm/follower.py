@@ -157,7 +157,9 @@ class Following:
                 self._left.pop(name, None)
             elif now - max(self._left.setdefault(name, now), given.at) >= grace:
                 del self._resolver.given[name], self._left[name]
-                await self._resolver.adapters.release({given.answer.digest})
+                # Adapters with the same files share a folder.
+                if all(given.answer.digest != each.answer.digest for each in self._resolver.given.values()):
+                    await self._resolver.adapters.release(given.answer.digest)
 
     def _loaded(self) -> dict[str, VersionRequest]:
         """The names that vLLM has resolved here."""

@@ -20,11 +20,14 @@ class Lease:
         self._file: IO[str] = (folder / self.id).open("x", encoding="ascii")
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def add(self, version: str) -> None:
-        if version not in self._versions:
-            self._versions[version] = None
-            self._file.write(f"{version}\n")
-            self._file.flush()
+    def add(self, version: str) -> bool:
+        """Returns whether it was not needed before."""
+        if version in self._versions:
+            return False
+        self._versions[version] = None
+        self._file.write(f"{version}\n")
+        self._file.flush()
+        return True
 
     def remove(self, version: str) -> None:
         if version in self._versions:
