@@ -27,6 +27,7 @@ import distributionRoutes from './modules/reports/distribution/distribution.rout
 import reportRoutes from './modules/reports/report.routes.ts';
 import rollbackRoutes from './modules/rollbacks/rollback.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
+import servingRoutes from './modules/serving/serving.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
 import webhookRoutes from './modules/webhooks/webhook.routes.ts';
 import { NO_TRACING } from './lib/tracing/tracing.ts';
@@ -74,6 +75,7 @@ const MODULES: readonly ModulePlugin[] = [
   datasetRoutes,
   adapterRoutes,
   currentVersionRoutes,
+  servingRoutes,
   deletionRoutes,
   undeleteRoutes,
   exportRoutes,

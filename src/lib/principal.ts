@@ -1,12 +1,14 @@
 export const TENANT_SCOPES = ['tenant:read', 'tenant:write', 'tenant:admin', 'serving:read'] as const;
 export type TenantScope = (typeof TENANT_SCOPES)[number];
+/** Of a tenant, or, with a key that belongs to none, of all tenants. */
+export const SERVING_SCOPE = 'serving:read';
 export const OPERATOR_SCOPE = 'operator';
 export const OPERATOR_SCOPES = [OPERATOR_SCOPE, 'operator:read'] as const;
 type OperatorScope = (typeof OPERATOR_SCOPES)[number];
 
 /** The caller of a request. */
 export type Principal =
-  | { kind: 'operator'; keyId: string; readOnly: boolean }
+  | { kind: 'operator'; keyId: string; readOnly: boolean; servingOnly: boolean }
   | { kind: 'tenant'; keyId: string; tenantId: string; scopes: readonly TenantScope[] };
 
 /** The least scope that a route needs of its callers. */
@@ -22,12 +24,14 @@ const INCLUDED: Record<TenantScope, readonly TenantScope[]> = {
 
 /**
  * Whether the principal may make a request that needs this scope. The operator may make all requests, and `operator:read`
- * those that only read.
+ * those that only read. A key of the operator's with `serving:read` may read what that scope admits to, of all tenants.
  *
  * @param reads whether the request only reads
  */
 export function isAdmitted(principal: Principal, required: RequiredScope, reads: boolean): boolean {
-  if (principal.kind === 'operator') return reads || !principal.readOnly;
+  if (principal.kind === 'operator') {
+    return (!principal.servingOnly || required === SERVING_SCOPE) && (reads || !principal.readOnly);
+  }
   return required !== OPERATOR_SCOPE && principal.scopes.some((held) => INCLUDED[held].includes(required));
 }
 

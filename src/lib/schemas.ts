@@ -76,9 +76,11 @@ export function contentOf<T extends Type.TSchema>(types: readonly string[], sche
 /** A time by RFC 3339, in UTC with milliseconds. */
 export const Timestamp = Type.String({ format: 'date-time' });
 
+export const NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$';
+
 /** A name that can be used in paths, logs and file names. */
 export const Name = Type.String({
-  pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$',
+  pattern: NAME_PATTERN,
   description: 'One to 100 letters, digits, ".", "_" and "-"; the first is a letter or a digit.',
 });
 

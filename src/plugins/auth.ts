@@ -93,7 +93,7 @@ export function requireScope(scope: RequiredScope): Admission {
       code: 'forbidden',
       status: 403,
       message:
-        request.principal.kind === 'operator'
+        request.principal.kind === 'operator' && !request.principal.servingOnly
           ? 'this request writes, and a key with the scope operator:read may only read'
           : `this request needs ${needed}`,
     });

@@ -6,6 +6,7 @@ import { withKeys } from './with-keys.ts';
 
 interface CreateOptions extends JsonOption, DatabaseOption {
   readonly operator?: boolean;
+  readonly serving?: boolean;
   readonly name: string;
   readonly expiresAt?: string;
 }
@@ -16,9 +17,13 @@ export function addCreate(keys: Command): void {
   const create = keys
     .command('create')
     .description(
-      'Create a key for the operator who has none that works, and print it. This is the only time that it is shown.',
+      'Create a key that belongs to no tenant, and print it. This is the only time that it is shown. The API creates all other keys.',
     )
-    .option('--operator', 'Confirm that the key may do everything, for all tenants. The API creates all other keys.')
+    .option('--operator', 'Create a key that may do everything, for all tenants.')
+    .option(
+      '--serving',
+      'Create a key that may only read what is to be served, of all tenants, for engines and gateways.',
+    )
     .option('--name <text>', 'Name of the key, by which lists of keys show it.', name, 'made on the command line')
     .option(
       '--expires-at <time>',
@@ -30,11 +35,15 @@ export function addCreate(keys: Command): void {
 }
 
 async function run(options: CreateOptions): Promise<void> {
-  if (!options.operator) {
-    throw new UsageError('--operator is missing: only operator keys are created here; the API creates all other keys');
+  if (options.operator === options.serving) {
+    const found = options.operator ? '--operator and --serving are both given' : '--operator or --serving is missing';
+    throw new UsageError(
+      `${found}: name one of them, since only keys of no tenant are created here; the API creates all others`,
+    );
   }
+  const scope = options.operator ? ('operator' as const) : ('serving:read' as const);
   const { recordCommand } = await import('../../../src/modules/api-keys/index.ts');
-  const request = { name: options.name, scopes: ['operator' as const], expires_at: options.expiresAt ?? null };
+  const request = { name: options.name, tenant_id: null, scopes: [scope], expires_at: options.expiresAt ?? null };
   const { id, name, key, created_at, expires_at } = await withKeys(options, (keys) =>
     keys.create(request, null, recordCommand('createApiKey')),
   );
@@ -42,7 +51,7 @@ async function run(options: CreateOptions): Promise<void> {
     process.stdout.write(`${JSON.stringify({ id, name, key, created_at, expires_at }, null, 2)}\n`);
     return;
   }
-  process.stderr.write(`operator key ${id} (${name}), shown this once:\n`);
+  process.stderr.write(`${options.operator ? 'operator' : 'serving'} key ${id} (${name}), shown this once:\n`);
   process.stdout.write(`${key}\n`);
 }
 

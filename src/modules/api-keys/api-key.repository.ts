@@ -2,6 +2,7 @@ import { columnsOf, isForeignKeyViolation, Prisma, type Database, type Queryable
 import { readRows } from '../../lib/database-reads.ts';
 import { notFound } from '../../lib/errors.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
+import { OPERATOR_SCOPES } from '../../lib/principal.ts';
 
 const FIELDS = Object.keys(Prisma.ApiKeyScalarFieldEnum);
 
@@ -65,7 +66,8 @@ export function createApiKeyRepository(db: Database) {
       });
       return row ?? null;
     },
-    countOperatorKeys: (tx: Queryable = db) => tx.apiKey.count({ where: { tenantId: null } }),
+    countOperatorKeys: (tx: Queryable = db) =>
+      tx.apiKey.count({ where: { tenantId: null, scopes: { hasSome: [...OPERATOR_SCOPES] } } }),
     /** Until the transaction ends, other processes wait to decide whether the first operator key is needed. */
     lockOperatorKeys: (tx: Queryable) => tx.$executeRaw`SELECT pg_advisory_xact_lock(7236835)`,
   };

@@ -11,12 +11,18 @@ const Scope = Type.Enum([...OPERATOR_SCOPES, ...TENANT_SCOPES] as const, {
   title: 'Scope',
   description:
     '`operator` may do everything, for all tenants, and `operator:read` read everything. `tenant:admin` includes ' +
-    '`tenant:write`, which includes `tenant:read`, which includes `serving:read`: reading adapters and their files.',
+    '`tenant:write`, which includes `tenant:read`, which includes `serving:read`: reading adapters, what is to be ' +
+    'served, and their files. The operator makes keys with `serving:read` alone for all tenants (`tenant_id: null`).',
 });
 
 const properties = {
   id: Id('apiKey'),
-  tenant_id: Nullable(Id('tenant', 'The owner of the key; null for an operator key.')),
+  tenant_id: Nullable(
+    Id(
+      'tenant',
+      'The owner of the key; null for an operator key, and for one that reads what is to be served of all tenants.',
+    ),
+  ),
   name: Type.String(),
   prefix: Type.String({ description: 'The part of the key that is not secret: `rdp_<prefix>_…`.' }),
   scopes: Type.Array(Scope),

@@ -2,7 +2,7 @@ import { withTransaction, type Database, type Transaction } from '../../lib/data
 import { AppError, conflict, notFound, unprocessable } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
-import { isAdmitted, isOperatorScope, OPERATOR_SCOPE, type Principal } from '../../lib/principal.ts';
+import { isAdmitted, isOperatorScope, OPERATOR_SCOPE, SERVING_SCOPE, type Principal } from '../../lib/principal.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import type { QuotaLimits } from '../../config/quotas.ts';
@@ -175,10 +175,19 @@ function ownerOf(request: CreateApiKey, scope: string | null): string | null {
       'the scopes operator and operator:read cannot be combined with other scopes or with a tenant_id',
     );
   }
-  if (!wantsOperator && tenantId === null) {
-    throw unprocessable('invalid_scopes', 'tenant_id is missing: a key with tenant scopes belongs to a tenant');
-  }
+  if (!wantsOperator && tenantId === null) requireServingOfAll(request);
   return tenantId;
+}
+
+/**
+ * Only `serving:read` may be for all tenants, and only where the request says so by a `tenant_id` of null, since who forgets it means one tenant.
+ * @throws AppError 422
+ */
+function requireServingOfAll({ scopes, tenant_id: tenantId }: CreateApiKey): void {
+  const servingOnly = scopes.every((scope) => scope === SERVING_SCOPE);
+  if (servingOnly && tenantId === null) return;
+  const advice = servingOnly ? '; null is for a key that may read what is to be served of all tenants' : '';
+  throw unprocessable('invalid_scopes', `tenant_id is missing: a key with tenant scopes belongs to a tenant${advice}`);
 }
 
 function expiryOf(time: string | null): Date | null {

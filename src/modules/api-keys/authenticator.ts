@@ -1,6 +1,6 @@
 import type { Database } from '../../lib/database.ts';
 import type { Logger } from '../../lib/logger.ts';
-import { isOperatorScope, isTenantScope, OPERATOR_SCOPE, type Principal } from '../../lib/principal.ts';
+import { isOperatorScope, isTenantScope, OPERATOR_SCOPE, SERVING_SCOPE, type Principal } from '../../lib/principal.ts';
 import { isUsable, parseApiKey, secretMatches } from './api-key-secret.ts';
 import { createApiKeyRepository } from './api-key.repository.ts';
 import { lookUpTogether } from './look-up-together.ts';
@@ -87,8 +87,9 @@ export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }
       noteUse(row, log);
       const { id: keyId, tenantId, scopes } = row;
       if (tenantId !== null) return { kind: 'tenant', keyId, tenantId, scopes: scopes.filter(isTenantScope) };
-      if (!scopes.some(isOperatorScope)) return null;
-      return { kind: 'operator', keyId, readOnly: !scopes.includes(OPERATOR_SCOPE) };
+      const servingOnly = !scopes.some(isOperatorScope);
+      if (servingOnly && !scopes.includes(SERVING_SCOPE)) return null;
+      return { kind: 'operator', keyId, readOnly: !scopes.includes(OPERATOR_SCOPE), servingOnly };
     },
 
     /** Whether a key that was authenticated before can still be used. */

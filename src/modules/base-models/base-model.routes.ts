@@ -114,7 +114,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
   app.get(
     '/base-models/:model/versions',
     {
-      onRequest: requireScope('tenant:read'),
+      onRequest: requireScope('serving:read'),
       schema: {
         ...operation('listBaseModelVersions', 'List the versions of a base model, newest first'),
         description: 'Lists the versions of one base model, also those whose files cannot be used.',
@@ -128,7 +128,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
   app.get(
     '/base-model-versions/:id',
     {
-      onRequest: requireScope('tenant:read'),
+      onRequest: requireScope('serving:read'),
       schema: {
         ...operation('getBaseModelVersion', 'Get a base model version'),
         description: 'Answers with the version and whether its files were read.',

@@ -15,6 +15,7 @@ const TAGS = [
   { name: 'Base models', description: 'Base models and their versions. Registering a new version starts a rollout.' },
   { name: 'Datasets', description: 'The training, search and gate rows of adapters, as JSONL.' },
   { name: 'Adapters', description: 'LoRA adapters and their versions.' },
+  { name: 'Serving', description: 'Which version of an adapter engines are to serve on which base model version.' },
   { name: 'Rollouts', description: 'A rollout carries every adapter over to one new base model version.' },
   { name: 'Jobs', description: 'A job carries one adapter over in a rollout, or trains its control from scratch.' },
   { name: 'Workers', description: 'The processes that carry adapters over, and what they are doing.' },

@@ -114,6 +114,15 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   getBaseModelVersion: ({ baseModelVersionId }) => ({ path: { id: baseModelVersionId } }),
   getCurrentVersion: withCurrent,
   getDataset: withId('dst'),
+  listCurrentVersions: ({ baseModelVersionId }) => ({ path: { id: baseModelVersionId } }),
+  resolveAdapter: ({ baseModelVersionId }, { owner }) => ({
+    path: { id: owner.owned.adp },
+    query: { base_model_version: baseModelVersionId },
+  }),
+  resolveName: async ({ baseModelVersionId, service }, { owner }) => {
+    const { name } = await service.db.adapter.findUniqueOrThrow({ where: { id: owner.owned.adp } });
+    return { query: { name: `${owner.name}.${name}`, base_model_version: baseModelVersionId } };
+  },
   getEvolution: async ({ addEvolution, baseModelVersionId }) => ({
     path: { id: await addEvolution(baseModelVersionId) },
   }),

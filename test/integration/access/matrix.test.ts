@@ -8,8 +8,15 @@ import { createAccessWorld, type AccessWorld } from './world.ts';
 
 /** What docs/security.md says of the gateways' scope, and what needs no key at all. */
 const FOR_GATEWAYS = [
-  ...['downloadAdapterVersion', 'getAdapter', 'getAdapterVersion', 'getCurrentVersion', 'listAdapters'],
-  'whoami',
+  ...[
+    'downloadAdapterVersion',
+    'getAdapter',
+    'getAdapterVersion',
+    'getBaseModelVersion',
+    'getCurrentVersion',
+    'listAdapters',
+  ],
+  ...['listBaseModelVersions', 'listCurrentVersions', 'resolveAdapter', 'resolveName', 'whoami'],
 ];
 const WITHOUT_KEY = ['getHealth', 'getReadiness'];
 
@@ -83,5 +90,13 @@ describe.each(guarded)('$id', (operation) => {
     } else {
       expect([answer.statusCode, answer.json().code]).toEqual([403, 'forbidden']);
     }
+  });
+
+  test('with serving:read of all tenants', async () => {
+    const key = await createTestKey(world.service.db, { tenantId: null, scopes: ['serving:read'] });
+    const example = await exampleOf(world, operation, { scope: 'operator', owner: world.other });
+    const answer = await send(world, operation, example, key);
+    const expected = FOR_GATEWAYS.includes(operation.id) ? 200 : 403;
+    expect(answer.statusCode, answer.body).toBe(expected);
   });
 });

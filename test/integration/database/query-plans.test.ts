@@ -101,6 +101,7 @@ const LISTS: Record<string, string[]> = {
     'sort=name&label=tier:gold',
     'sort=name&base_model_version_id=FEW_ARE_ON',
   ],
+  '/v1/base-model-versions/{id}/current': ['', 'changed_after=0', 'changed_after=CURRENT_POSITION'],
   '/v1/adapters/{id}/versions': [''],
   '/v1/adapters/{id}/versions/{version_id}/negative-flips': [''],
   '/v1/rollouts': [
@@ -186,6 +187,7 @@ const CURSORS = Object.keys(LISTS).filter(
 
 function subjectOf(path: string): string {
   if (path.startsWith('/v1/webhook-endpoints')) return large.endpoint;
+  if (path.endsWith('/current')) return large.baseModelVersion;
   if (path.startsWith('/v1/base-model-versions')) return large.nextBaseModelVersion;
   return path.startsWith('/v1/adapters') ? large.adapter : large.job;
 }
@@ -193,7 +195,11 @@ function subjectOf(path: string): string {
 async function get(path: string, query: string, key: string): Promise<{ next_cursor?: string | null }> {
   const [last] = await service.db.$queryRaw<{ position: string }[]>`
     SELECT change_transaction_id || '-' || change_seq AS position FROM jobs ORDER BY change_seq DESC LIMIT 1 OFFSET 20`;
+  const [moved] = await service.db.$queryRaw<{ position: string }[]>`
+    SELECT change_transaction_id || '-' || change_seq AS position FROM current_versions
+    WHERE base_model_version_id = ${large.baseModelVersion} ORDER BY change_transaction_id DESC, change_seq DESC LIMIT 1 OFFSET 20`;
   const filled = query
+    .replace('CURRENT_POSITION', moved!.position)
     .replace('TENANT', large.tenant)
     .replace('ROLLOUT', large.rollout)
     .replace('ADAPTER', large.adapter)
@@ -275,6 +281,29 @@ describe('what is polled reads little', () => {
     // At an address of which no body is kept.
     expect(await excesses(() => poll(`/v1/rollouts/${large.rollout}?made`), 100)).toEqual([]);
     expect(await excesses(() => poll(`/v1/jobs/${large.job}?made`), 100)).toEqual([]);
+  });
+
+  test('what an engine asks for takes one statement besides that for the key, and so does an unchanged answer', async () => {
+    const { name } = await service.db.adapter.findUniqueOrThrow({ where: { id: large.adapter } });
+    const owner = await service.db.tenant.findUniqueOrThrow({ where: { id: large.tenant } });
+    const base = `base_model_version=${large.baseModelVersion}`;
+    const named = `/v1/serving/resolve?name=${owner.name}.${name}`;
+    for (const url of [
+      `/v1/adapters/${large.adapter}/resolve?${base}`,
+      `${named}&${base}`,
+      `${named}&${base}&serving_name=served`,
+    ]) {
+      const { headers } = await ask(url);
+      for (const etag of ['', headers.etag as string]) {
+        const answers: number[] = [];
+        const statements = await plans.record(async () => {
+          answers.push((await ask(url, { etag })).statusCode);
+        });
+        expect([url, answers]).toEqual([url, [etag === '' ? 200 : 304]]);
+        expect(statements.filter(({ sql }) => !sql.includes('api_keys'))).toHaveLength(1);
+        expect(excessesOf(statements, 20)).toEqual([]);
+      }
+    }
   });
 
   test('lists that stay prepared, also by a plan for any values', async () => {

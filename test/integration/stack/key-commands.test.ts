@@ -73,3 +73,12 @@ test.each([
   expect(code).toBe(2);
   expect(output).toContain(message);
 });
+
+test('readapt keys create --serving makes a key that only reads what is to be served', async () => {
+  const created = await run('keys', 'create', '--serving', '--name', 'gateway', '--json');
+  expect(created.code, created.output).toBe(0);
+  const { key } = JSON.parse(created.output) as { key: string };
+  expect(await authenticate(key)).toMatchObject({ kind: 'operator', readOnly: true, servingOnly: true });
+  const both = await run('keys', 'create', '--serving', '--operator');
+  expect([both.code, both.output]).toEqual([2, expect.stringContaining('both given')]);
+});

@@ -38,6 +38,13 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   path: '/srv/models/assistant-2',
   'AdapterFolder.path': '/srv/adapters/support-replies',
   serving_name: 'acme/assistant-2',
+  alias: 'acme.support-replies',
+  'ServedVersion.name': 'acme.support-replies@3',
+  'resolveName.name': 'acme.support-replies',
+  download:
+    '/v1/adapters/adp_0199f3a0-1c52-7b44-9a3e-5d0c7f1e2a04/versions/adv_0199f3a0-1c52-7b44-9a3e-5d0c7f1e2a05/download',
+  removed: [],
+  base_model_fingerprint: '5b1f0c7e9a3d48261f5e07bb6ad92c4083e6f15d7c294ab0e8d3167f52c0b9ae',
   architecture: 'llama',
   fingerprint: '5b1f0c7e9a3d48261f5e07bb6ad92c4083e6f15d7c294ab0e8d3167f52c0b9ae',
   digest: '9c0f3b7a6e21d5840b9e7c36f1a2d85e4470c1b96f3e8d2a57b04c19e6fd3a82',

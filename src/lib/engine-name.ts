@@ -1,0 +1,54 @@
+/** What a serving engine calls an adapter, or one version of it. */
+export interface EngineName {
+  /** Name of the tenant. */
+  readonly tenant: string;
+  /** Name of the adapter. */
+  readonly adapter: string;
+  /** Number of the version; without it, the name is the alias of whichever version is current. */
+  readonly number?: number;
+}
+
+/** The largest number of a version that the database holds. */
+const MAX_NUMBER = 2 ** 31 - 1;
+
+/** Longer than any two names of up to 100 characters are, percent-encoded. Nothing longer is parsed. */
+const MAX_CHARACTERS = 1024;
+
+/**
+ * The name by which serving engines know an adapter (`acme.support`) or a version of it (`acme.support@3`). It can be used as a file name
+ * and in a URL, and {@link parseEngineName} takes it apart again. Whatever is neither a letter, a digit, `-` nor `_`
+ * is percent-encoded; so is `.` in a tenant's name, because the first `.` ends it.
+ *
+ * @throws URIError for half of a surrogate pair, which no name has
+ */
+export function engineName({ tenant, adapter, number }: EngineName): string {
+  const alias = `${encode(tenant).replaceAll('.', '%2E')}.${encode(adapter)}`;
+  return number === undefined ? alias : `${alias}@${number}`;
+}
+
+/** What an engine's name stands for; null if {@link engineName} would not have written it so. */
+export function parseEngineName(text: string): EngineName | null {
+  if (text.length > MAX_CHARACTERS) return null;
+  const [, tenant = '', adapter = '', digits] = /^([^.@]+)\.([^@]+)(?:@([1-9]\d{0,9}))?$/.exec(text) ?? [];
+  const number = digits === undefined ? undefined : Number(digits);
+  if (number !== undefined && number > MAX_NUMBER) return null;
+  const [decodedTenant, decodedAdapter] = [decode(tenant), decode(adapter)];
+  if (!decodedTenant || !decodedAdapter) return null;
+  const name = { tenant: decodedTenant, adapter: decodedAdapter, ...(number !== undefined && { number }) };
+  return engineName(name) === text ? name : null;
+}
+
+/** `encodeURIComponent` leaves a few marks as they are that shells and file systems give a meaning. */
+function encode(text: string): string {
+  return encodeURIComponent(text).replace(/[!'()*~]|^\.+/g, (marks) =>
+    [...marks].map((mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`).join(''),
+  );
+}
+
+function decode(text: string): string | null {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,20 @@
+import { withTransaction } from '../../../src/lib/database.ts';
+import { newId } from '../../../src/lib/ids.ts';
+import { insertAdapterVersion } from '../../../src/modules/adapters/adapter.repository.ts';
+import type { TestApp } from '../support/index.ts';
+
+/** Publishes another version of an adapter on a base model version, as an import does, with the files of its first one. */
+export async function publish(
+  { db }: Pick<TestApp, 'db'>,
+  adapterId: string,
+  baseModelVersionId: string,
+  digest?: string,
+) {
+  const { artifactDigest, tenantId } = await db.adapterVersion.findFirstOrThrow({ where: { adapterId } });
+  return withTransaction(db, (tx) =>
+    insertAdapterVersion(tx, {
+      ...{ id: newId('adapterVersion'), tenantId, adapterId, baseModelVersionId },
+      ...{ origin: 'imported', artifactDigest: digest ?? artifactDigest, rank: 4, loraAlpha: 8 },
+    }),
+  );
+}
