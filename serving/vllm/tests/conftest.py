@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestServer
+from service import KEY, Service
+
 from readapt_vllm.adapters import Adapters
 from readapt_vllm.settings import Settings
-
-from service import KEY, Service
 
 
 @pytest.fixture

@@ -29,9 +29,7 @@ def files_of(rank: int = 4, weights: bytes = b"weights", fingerprint: str | None
 
 
 def digest_of(files: dict[str, bytes]) -> str:
-    lines = "".join(
-        f'["{name}",{len(files[name])},"{hashlib.sha256(files[name]).hexdigest()}"]\n' for name in sorted(files)
-    )
+    lines = "".join(f'["{name}",{len(files[name])},"{hashlib.sha256(files[name]).hexdigest()}"]\n' for name in sorted(files))
     return "sha256:" + hashlib.sha256(f"readapt folder 1\n{lines}".encode()).hexdigest()
 
 

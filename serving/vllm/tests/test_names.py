@@ -1,4 +1,5 @@
 import pytest
+
 from readapt_vllm.names import is_engine_name
 
 
@@ -10,8 +11,21 @@ def test_asks_for_names_that_readapt_may_have_written(name: str):
 @pytest.mark.parametrize(
     "name",
     [
-        "", "acme", "acme/support", "meta-llama/Llama-3.1-8B", "acme.support@0", "acme.support@03", "acme.support@", "@3", ".support",
-        "acme.", "../acme.support", "acme.sup port", "acme.support\n", "acmé.support", f"a.{'b' * 1024}",
+        "",
+        "acme",
+        "acme/support",
+        "meta-llama/Llama-3.1-8B",
+        "acme.support@0",
+        "acme.support@03",
+        "acme.support@",
+        "@3",
+        ".support",
+        "acme.",
+        "../acme.support",
+        "acme.sup port",
+        "acme.support\n",
+        "acmé.support",
+        f"a.{'b' * 1024}",
     ],
 )
 def test_asks_for_no_other_names(name: str):

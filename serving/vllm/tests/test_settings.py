@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from readapt_vllm.errors import SettingsError
 from readapt_vllm.settings import read_settings
 

@@ -19,15 +19,6 @@ MAX_BYTES = 3 * 2**30
 
 
 @dataclass(frozen=True)
-class Changes:
-    """What has changed on a base since a position: what is served now, and the adapters of which nothing is."""
-
-    answers: tuple[Answer, ...]
-    removed: frozenset[str]
-    position: str
-
-
-@dataclass(frozen=True)
 class Answer:
     """A version that is to be served on a base. `bytes` is the size of its files."""
 
@@ -44,6 +35,15 @@ class Answer:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What has changed on a base since a position: what is served now, and the adapters of which nothing is."""
+
+    answers: tuple[Answer, ...]
+    removed: frozenset[str]
+    position: str
 
 
 def parse_answer(body: Any) -> Answer:

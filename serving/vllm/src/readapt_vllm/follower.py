@@ -1,7 +1,8 @@
 """Moves aliases in a running server, as Readapt publishes, takes back and withdraws versions.
 
-vLLM asks a resolver once for a name, and answers with what it got for as long as it runs. Only what vLLM offers to everybody is used here to
-change that: it resolves the new version by its own name, which shows whether the engine can load it, and only then forgets the alias.
+vLLM asks a resolver once for a name, and answers with what it got for as long as it runs. Only what vLLM offers to everybody is
+used here to change that: it resolves the new version by its own name, which shows whether the engine can load it, and only then
+forgets the alias.
 """
 
 import asyncio
@@ -68,7 +69,9 @@ class Following:
                 await self.turn()
             except Exception:
                 # A server that answers is worth more than an alias that moves.
-                logger.exception("Readapt: aliases could not be moved; they are tried again in %g s", self._resolver.settings.refresh_seconds)
+                logger.exception(
+                    "Readapt: aliases could not be moved; they are tried again in %g s", self._resolver.settings.refresh_seconds
+                )
 
     async def turn(self) -> None:
         """Moves what has changed since the last turn, and gives back what nobody needs any more."""
@@ -140,7 +143,7 @@ class Following:
         await self._models.unload_lora_adapter(UnloadLoRAAdapterRequest(lora_name=name))
 
     async def _forget_unused(self) -> None:
-        """Where the disk is full of what vLLM has resolved once, lets it forget what it has not used for long: what its own cache has dropped."""
+        """Where the disk is full of what vLLM has resolved once, lets it forget what it has not used for long."""
         if not self._resolver.adapters.is_crowded():
             return
         used = await self._models.engine_client.list_loras()
@@ -167,6 +170,4 @@ class Following:
 
     def _names_of(self, alias: str) -> list[str]:
         """The names that follow an alias: the alias itself, and numbers that are gone, by which the current version is served."""
-        return [
-            name for name, request in self._loaded().items() if name.split("@")[0] == alias and name != request.lora_name
-        ]
+        return [name for name, request in self._loaded().items() if name.split("@")[0] == alias and name != request.lora_name]
