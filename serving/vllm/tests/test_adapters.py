@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from service import MODEL, Service, archive_of, digest_of, files_of, part_of, problem
+from service import FINGERPRINT, MODEL, Service, archive_of, digest_of, files_of, part_of, problem
 
 from readapt_vllm.adapters import Adapters
 from readapt_vllm.errors import Refused, Unavailable
@@ -208,6 +208,19 @@ async def test_refuses_a_version_for_another_base(service: Service, start: Start
         await start(**changes).find(MODEL, ALIAS)
     assert message in str(error.value)
     assert service.asked(DOWNLOAD) == 0
+
+
+async def test_compares_the_base_with_the_adapter_where_the_service_does_not_know_it(service: Service, start: Start):
+    service.base_fingerprint = None
+    service.publish(1, files_of())
+    assert await start(base_fingerprint=FINGERPRINT).find(MODEL, ALIAS) is not None
+    # It is on the disk now, and still not for another base.
+    with pytest.raises(Refused, match="was made for the base"):
+        await start(base_fingerprint="ab" * 32).find(MODEL, ALIAS)
+    service.publish(2, files_of(fingerprint=None))
+    with pytest.raises(Refused, match="nothing says that acme.support@2 was made for the base"):
+        await start(base_fingerprint=FINGERPRINT).find(MODEL, "acme.support@2")
+    assert await start().find(MODEL, "acme.support@2") is not None
 
 
 async def test_refuses_an_archive_without_end(service: Service, start: Start, settings: Settings):

@@ -1,6 +1,7 @@
 """The whole way from the real service to vLLM's own list of models."""
 
 import asyncio
+import json
 from pathlib import Path
 
 from engine import models_of
@@ -17,7 +18,15 @@ WEIGHTS = "adapter_model.safetensors"
 async def test_serves_what_the_real_service_publishes(tmp_path: Path):
     with RealService(tmp_path / "service", MODEL) as service:
         await asyncio.to_thread(service.publish, "plural-small")
-        settings = Settings(url=service.url, cache_dir=tmp_path / "cache", api_key=service.key, timeout_seconds=10, grace_seconds=0)
+        manifest = json.loads((FAMILY / "adapters" / "plural" / "readapt.json").read_text())
+        settings = Settings(
+            url=service.url,
+            cache_dir=tmp_path / "cache",
+            api_key=service.key,
+            base_fingerprint=manifest["base_fingerprint"],
+            timeout_seconds=10,
+            grace_seconds=0,
+        )
         resolver = ReadaptResolver(settings)
         models = models_of(MODEL, resolver)
         following = Following(resolver, models)

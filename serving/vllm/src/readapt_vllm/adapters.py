@@ -40,7 +40,7 @@ class Adapters:
         self._settings = settings
         self._logger = logger or getLogger(__name__)
         self._client = Client(settings, self._logger)
-        self._cache = Cache(settings.cache_dir, settings.cache_bytes)
+        self._cache = Cache(settings.cache_dir, settings.cache_bytes, settings.base_fingerprint)
         self._memory = Memory(settings.cache_dir)
         self._downloads: dict[str, asyncio.Task[Path]] = {}
         self._nothing: OrderedDict[str, float] = OrderedDict()
@@ -114,7 +114,7 @@ class Adapters:
         if expected is None and answer.serving_name not in (None, serving_name):
             raise Refused(f"{answer.name} is for the model {answer.serving_name!r}, but this engine serves {serving_name!r}")
         fingerprint = self._settings.base_fingerprint
-        if fingerprint is not None and answer.base_fingerprint != fingerprint:
+        if fingerprint is not None and answer.base_fingerprint not in (None, fingerprint):
             raise Refused(f"{answer.name} is for the base {answer.base_fingerprint}, but READAPT_BASE_FINGERPRINT is {fingerprint}")
 
     async def _go_on_with(self, known: Resolved | None, model: str, name: str, error: Unavailable | Refused) -> Found:

@@ -44,8 +44,8 @@ def folder_digest(entries: list[FileEntry]) -> str:
     return f"sha256:{text.hexdigest()}"
 
 
-def unpack(archive: Path, folder: Path, answer: Answer) -> list[FileEntry]:
-    """Unpacks an archive into a new folder, checks it, and leaves it safely on the disk.
+def unpack(archive: Path, folder: Path, answer: Answer, base: str | None = None) -> list[FileEntry]:
+    """Unpacks an archive into a new folder, checks it, and leaves it safely on the disk. `base` is as in `check_folder`.
 
     Raises:
         Refused: it is not the version of the answer, or holds what an adapter cannot.
@@ -60,7 +60,7 @@ def unpack(archive: Path, folder: Path, answer: Answer) -> list[FileEntry]:
     digest = folder_digest(entries)
     if digest != answer.digest:
         raise Refused(f"the files of {answer.name} have the digest {digest}, expected {answer.digest}")
-    check_folder(folder, entries, answer)
+    check_folder(folder, entries, answer, base)
     _sync(folder)
     return entries
 
@@ -123,8 +123,10 @@ def has_files(folder: Path, entries: list[FileEntry]) -> bool:
     return True
 
 
-def check_folder(folder: Path, entries: list[FileEntry], answer: Answer) -> None:
+def check_folder(folder: Path, entries: list[FileEntry], answer: Answer, base: str | None = None) -> None:
     """Checks what the files say of themselves: a LoRA adapter, unchanged since it was made, for the base of the answer.
+
+    Where the answer does not know the fingerprint of its base, which nobody has computed yet, it has to be `base`, if that is given.
 
     Raises:
         Refused: they say otherwise.
@@ -134,13 +136,16 @@ def check_folder(folder: Path, entries: list[FileEntry], answer: Answer) -> None
         raise Refused(f"{CONFIG} of {answer.name} has peft_type {str(config.get('peft_type'))[:100]!r}, expected 'LORA'")
     # An adapter that another tool has made has none.
     if not (folder / MANIFEST).exists():
+        if base is not None and answer.base_fingerprint is None:
+            raise Refused(f"nothing says that {answer.name} was made for the base {base} of READAPT_BASE_FINGERPRINT")
         return
     manifest = _read_json(folder / MANIFEST)
     made_for = parse_fingerprint(manifest.get("base_fingerprint"), f"base_fingerprint in {MANIFEST} of {answer.name}")
     if made_for is None:
         raise Refused(f"base_fingerprint is missing in {MANIFEST} of {answer.name}")
-    if answer.base_fingerprint is not None and made_for != answer.base_fingerprint:
-        raise Refused(f"{answer.name} was made for the base {made_for}, and is to be served on {answer.base_fingerprint}")
+    expected = answer.base_fingerprint or base
+    if expected is not None and made_for != expected:
+        raise Refused(f"{answer.name} was made for the base {made_for}, and is to be served on {expected}")
     files = manifest.get("files")
     for entry in entries:
         said = files.get(entry.path) if isinstance(files, dict) else None

@@ -23,11 +23,12 @@ class Cache:
     """Folders of verified versions by digest: `versions/<digest>/adapter`. Each appears whole or not at all.
 
     Once more than `limit` bytes are kept, the versions that were asked for longest ago are removed, but none that a living process has
-    handed to its engine, even where the limit is then exceeded.
+    handed to its engine, even where the limit is then exceeded. Only versions for the base with the fingerprint `base` are let through, if
+    it is given.
     """
 
-    def __init__(self, root: Path, limit: int) -> None:
-        self._root, self._limit = root, limit
+    def __init__(self, root: Path, limit: int, base: str | None = None) -> None:
+        self._root, self._limit, self._base = root, limit, base
         self._mutex = threading.Lock()
         self._lease: Lease | None = None
         self._verified: set[str] = set()
@@ -52,7 +53,7 @@ class Cache:
         try:
             entries = self._verify(version)
             if entries is not None:
-                check_folder(folder / _FOLDER, entries, answer)
+                check_folder(folder / _FOLDER, entries, answer, self._base)
                 return folder / _FOLDER
         except BaseException:
             if is_new:
@@ -78,7 +79,7 @@ class Cache:
         incoming, version = self.new_path(), _version_of(answer.digest)
         incoming.mkdir()
         try:
-            entries = unpack(archive, incoming / _FOLDER, answer)
+            entries = unpack(archive, incoming / _FOLDER, answer, self._base)
             _write_durably(incoming / _ENTRIES, json.dumps([asdict(entry) for entry in entries]))
             self._make_room(sum(entry.bytes for entry in entries))
             folder = self._root / "versions" / version
