@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any, Self
@@ -17,11 +19,14 @@ _START_SECONDS = 90
 class RealService:
     """One tenant, `acme`, with one adapter, `plural`, for the family's first version. Every request must succeed."""
 
-    def __init__(self, folder: Path, serving_name: str) -> None:
-        self.folder, self.serving_name = folder, serving_name
+    def __init__(self, serving_name: str) -> None:
+        self.serving_name = serving_name
         self.url = self.key = self.operator = self.adapter_id = self.base_id = ""
 
     def __enter__(self) -> Self:
+        self.folder = Path(tempfile.mkdtemp(prefix="readapt-service-"))
+        # Its PostgreSQL runs as another user, where root starts it.
+        self.folder.chmod(0o755)
         self.start()
         self.operator = (self.folder / "operator-key").read_text().strip()
         self._register()
@@ -29,6 +34,7 @@ class RealService:
 
     def __exit__(self, *error: object) -> None:
         self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self) -> None:
         """Starts it with what the folder holds, on the same port as before."""
@@ -53,7 +59,8 @@ class RealService:
         threading.Thread(target=self._process.stdout.read, daemon=True).start()
 
     def stop(self) -> None:
-        self._process.terminate()
+        if self._process.poll() is None:
+            self._process.terminate()
         self._process.wait(30)
 
     def publish(self, adapter: str) -> int:
@@ -78,7 +85,7 @@ class RealService:
         self.send("POST", "/v1/base-models", {"name": "tiny"})
         version = {"version": "1", "path": str(FAMILY / "v1"), "serving_name": self.serving_name}
         registered = self.send("POST", "/v1/base-models/tiny/versions", version)
-        self.base_id = registered.get("id") or registered["base_model_version"]["id"]
+        self.base_id = registered["base_model_version"]["id"]
         tenant = self.send("POST", "/v1/tenants", {"name": "acme"})["id"]
         self.key = self.send("POST", "/v1/api-keys", {"name": "engines", "tenant_id": None, "scopes": ["serving:read"]})["key"]
         rows = (FAMILY / "data" / "plural" / "validation.jsonl").read_bytes()

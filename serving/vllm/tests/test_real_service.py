@@ -16,7 +16,7 @@ WEIGHTS = "adapter_model.safetensors"
 
 
 async def test_serves_what_the_real_service_publishes(tmp_path: Path):
-    with RealService(tmp_path / "service", MODEL) as service:
+    with RealService(MODEL) as service:
         await asyncio.to_thread(service.publish, "plural-small")
         manifest = json.loads((FAMILY / "adapters" / "plural" / "readapt.json").read_text())
         settings = Settings(

@@ -158,8 +158,8 @@ async def test_stays_at_a_version_where_the_engine_cannot_load_the_next(service:
     assert number_of(models, ALIAS) == "acme.support@3"
 
 
-@pytest.mark.parametrize("path", ["/v1/adapters", "/v1/base-model-versions", "/v1/serving"])
-async def test_moves_an_alias_once_the_service_is_back(service: Service, start: Start, path: str):
+@pytest.mark.parametrize(("path", "times"), [("/v1/adapters", 1), ("/v1/base-model-versions", 1), ("/v1/serving", 3)])
+async def test_moves_an_alias_once_the_service_is_back(service: Service, start: Start, path: str, times: int):
     service.publish(1, files_of())
     models, following = start()
     await models.resolve_lora(ALIAS)
@@ -169,7 +169,7 @@ async def test_moves_an_alias_once_the_service_is_back(service: Service, start: 
     async def gone(request: web.Request) -> web.Response:
         return problem(404, "route_not_found")
 
-    service.misbehave(path, gone)
+    service.misbehave(path, gone, times)
     await following.turn()
     assert number_of(models, ALIAS) == "acme.support@1"
     await following.turn()
@@ -209,7 +209,7 @@ async def test_gives_back_what_nobody_needs_any_more(service: Service, start: St
     assert [path.name for path in (settings.cache_dir / "versions").iterdir()] == [Path(third.lora_path).parent.name]
 
 
-def test_is_found_and_registered_by_vllm(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+async def test_is_found_and_registered_by_vllm(settings: Settings, monkeypatch: pytest.MonkeyPatch):
     [general] = [each for each in entry_points(group="vllm.general_plugins") if each.name == "readapt"]
     [endpoint] = [each for each in entry_points(group="vllm.endpoint_plugins") if each.name == "readapt"]
     assert (general.load(), endpoint.load()) == (register, create_follower)

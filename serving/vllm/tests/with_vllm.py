@@ -70,7 +70,7 @@ def is_serving() -> bool:
 
 def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="readapt-vllm-"))
-    with RealService(folder / "service", MODEL) as service:
+    with RealService(MODEL) as service:
         settings = {
             "READAPT_URL": service.url,
             "READAPT_API_KEY": service.key,

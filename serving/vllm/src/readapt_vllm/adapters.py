@@ -65,7 +65,10 @@ class Adapters:
             found = Found(resolved.answer, await self._fetch(resolved.answer))
         except (Unavailable, Refused) as error:
             return await self._go_on_with(known, model, name, error)
-        await asyncio.to_thread(self._memory.keep, key, resolved)
+        try:
+            await asyncio.to_thread(self._memory.keep, key, resolved)
+        except OSError as error:
+            self._logger.warning("Readapt: %s will not be known after a restart, if the service is away then: %s", name, error)
         return found
 
     async def changes(self, base_model_version_id: str, after: str) -> Changes | None:

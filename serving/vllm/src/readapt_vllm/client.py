@@ -26,7 +26,6 @@ _EXPIRED = 410
 
 _ANSWER_LIMIT_BYTES = 2**20
 _PAGE = 100
-_CHUNK_BYTES = 2**20
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 30.0
 #: The longest pause that the service can ask for.
@@ -206,7 +205,7 @@ class Client:
         elif not response.headers.get("Content-Range", "").startswith(f"bytes {to.tell()}-"):
             raise _BrokenOff("the answer was another part than the one that was asked for", None)
         try:
-            async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+            async for chunk in response.content.iter_any():
                 if to.tell() + len(chunk) > limit:
                     raise Refused(f"the archive of {answer.name} has more than {limit} bytes, but its files have {answer.bytes}")
                 await asyncio.to_thread(to.write, chunk)
