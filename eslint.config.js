@@ -8,6 +8,7 @@ export default tseslint.config(
       '.ci/',
       '.venv/',
       '.venv-contract/',
+      '.venv-vllm/',
       'node_modules/',
       '**/generated/',
       'coverage/',

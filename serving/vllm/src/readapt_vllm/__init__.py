@@ -1,0 +1,1 @@
+"""Lets vLLM serve the adapter versions that Readapt publishes."""
