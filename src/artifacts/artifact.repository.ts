@@ -38,9 +38,17 @@ const LOOKED_FOR = 8;
  * for example a file system that is not mounted, and one that has them has lost this one.
  * @throws AppError 503 `storage_away`, 500 `artifact_missing`; the system's error if the store cannot be used at all
  */
-export async function locateArtifact(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {
+export function locateArtifact(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {
+  return explainMissing({ db, store, digest }, () => store.localPath(digest));
+}
+
+/** Runs what needs an artifact, and tells one that is gone from a store that is away. @throws AppError as {@link locateArtifact} */
+export async function explainMissing<T>(
+  { db, store, digest }: { db: Queryable; store: ArtifactStore; digest: string },
+  work: () => Promise<T>,
+): Promise<T> {
   try {
-    return await store.localPath(digest);
+    return await work();
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== MISSING_ARTIFACT) throw error;
     await store.checkWritable();
@@ -59,10 +67,8 @@ export async function sampleDigests(db: Queryable): Promise<string[]> {
  * The path of an artifact whose content is what its digest says. It is read as a whole, which takes about a second for a gigabyte.
  * @throws AppError 500 `artifact_corrupt`, and as {@link locateArtifact}
  */
-export async function locateVerified(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {
-  const located = await locateArtifact(db, store, digest);
-  await store.verify(digest);
-  return located;
+export function locateVerified(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {
+  return explainMissing({ db, store, digest }, () => store.localPath(digest, { verify: true }));
 }
 
 async function lacksOthers(db: Queryable, store: ArtifactStore, digest: string): Promise<boolean> {

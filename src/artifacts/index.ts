@@ -4,6 +4,7 @@ export { readPlainFile, writeHashed } from './durable-files.ts';
 export { readTar, type TarEntry } from './read-tar.ts';
 export {
   discardUnreferenced,
+  explainMissing,
   locateArtifact,
   locateVerified,
   lockArtifact,
