@@ -23,6 +23,8 @@ export interface ArtifactStore {
   /** Stores a copy of a folder. It may hold plain files and folders only: a link or a device is refused. */
   putFolder(folder: string, kind: ArtifactKind): Promise<StoredArtifact>;
   has(digest: string): Promise<boolean>;
+  /** Size of what is stored, which is not read; null if nothing is. Of a folder, files that are missing do not count. */
+  bytesOf(digest: string): Promise<number | null>;
   /**
    * The absolute path of the file or folder on this machine, for reading only. Where the store is elsewhere, it is a copy: within
    * {@link holding} it stays until the work has ended, else until the room for copies is needed.
@@ -49,6 +51,11 @@ export interface ArtifactStore {
   list(): AsyncIterable<{ readonly digest: string; readonly storedAt: Date }>;
   /** Removes the content. Call it only if no row names the digest: see `discardUnreferenced`. */
   remove(digest: string): Promise<void>;
+  /**
+   * Takes the content out of the store, without deleting it.
+   * @returns where it is now, for the operator
+   */
+  quarantine(digest: string): Promise<string>;
   /**
    * Removes what puts have left that ended before they were complete, if it is older than this.
    * @returns how much

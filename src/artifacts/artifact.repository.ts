@@ -57,6 +57,17 @@ export async function explainMissing<T>(
   }
 }
 
+/** Those of the digests that have a row, or that a row names. */
+export async function namedAmong(db: Queryable, digests: readonly string[]): Promise<Set<string>> {
+  const rows = await db.$queryRaw<{ digest: string }[]>`
+    SELECT d.digest FROM unnest(${[...digests]}::text[]) AS d (digest)
+    WHERE EXISTS (SELECT FROM artifacts a WHERE a.digest = d.digest)
+      OR EXISTS (SELECT FROM datasets s WHERE s.artifact_digest = d.digest)
+      OR EXISTS (SELECT FROM adapter_versions v WHERE v.artifact_digest = d.digest)
+      OR EXISTS (SELECT FROM evolutions e WHERE e.artifact_digest = d.digest)`;
+  return new Set(rows.map(({ digest }) => digest));
+}
+
 /** The first and the last digests that rows name. */
 export async function sampleDigests(db: Queryable): Promise<string[]> {
   const ends = (order: 'asc' | 'desc') => db.artifact.findMany({ orderBy: { digest: order }, take: LOOKED_FOR });

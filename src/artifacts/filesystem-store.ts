@@ -7,12 +7,13 @@ import {
   copyFolderHashed,
   describeFolder,
   hashFile,
+  listFiles,
   readPlainFile,
   setWritable,
   syncFolder,
   writeHashed,
 } from './durable-files.ts';
-import { folderDigest, isDigest, placeOf, totalBytes } from './manifest.ts';
+import { folderDigest, isDigest, placeOf, quarantinePlace, totalBytes } from './manifest.ts';
 import { corruptArtifact, missingArtifact, storedAs, toStorageError } from './storage-errors.ts';
 import { tarOf } from './tar-archive.ts';
 import { kindOfEntry, openTemporaries, type EntryKind, type Temporaries } from './temporaries.ts';
@@ -33,6 +34,7 @@ export async function createFilesystemStore(root: string): Promise<ArtifactStore
     putFile: (source, kind) => storageCall(() => putFile(store, source, kind)),
     putFolder: (folder, kind) => storageCall(() => putFolder(store, folder, kind)),
     has: async (digest) => (await kindOfEntry(artifactPath(root, digest))) !== undefined,
+    bytesOf: (digest) => bytesOf(root, digest),
     localPath,
     // What is stored stays where it is until it is removed.
     holding: (work) => work(artifacts),
@@ -41,6 +43,7 @@ export async function createFilesystemStore(root: string): Promise<ArtifactStore
     verify: (digest) => verify(root, digest),
     list: () => list(root),
     remove: (digest) => remove(store, digest),
+    quarantine: (digest) => storageCall(() => quarantine(root, digest)),
     // Temporaries of dead processes are removed when a store is opened.
     removeLeftovers: () => Promise.resolve(0),
     checkWritable: () => storageCall(() => store.at(writeProbe)),
@@ -132,6 +135,26 @@ async function* list(root: string): AsyncGenerator<{ digest: string; storedAt: D
       if (stats !== null && isDigest(digest)) yield { digest, storedAt: stats.mtime };
     }
   }
+}
+
+async function bytesOf(root: string, digest: string): Promise<number | null> {
+  const path = artifactPath(root, digest);
+  const kind = await kindOfEntry(path);
+  if (kind === undefined) return null;
+  if (kind === 'file') return (await lstat(path)).size;
+  let bytes = 0;
+  for (const file of await listFiles(path)) bytes += (await lstat(join(path, file))).size;
+  return bytes;
+}
+
+async function quarantine(root: string, digest: string): Promise<string> {
+  const path = await existing(root, digest);
+  const target = join(root, quarantinePlace(digest));
+  await mkdir(dirname(target), { recursive: true });
+  // A folder has to be writable to be moved.
+  if ((await kindOfEntry(path)) === 'folder') await chmod(path, 0o755);
+  await rename(path, target);
+  return target;
 }
 
 /** Moves the content to a temporary name in one step and then deletes it, so that no reader finds half of it. */

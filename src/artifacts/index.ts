@@ -8,6 +8,7 @@ export {
   locateArtifact,
   locateVerified,
   lockArtifact,
+  namedAmong,
   registerArtifact,
   registeredBytes,
 } from './artifact.repository.ts';

@@ -48,3 +48,8 @@ export function placeOf(digest: string): string {
   if (parts === null) throw new Error(`"${digest}" is not an artifact digest, expected sha256:<64 hex digits>`);
   return `sha256/${parts[1]!}/${parts[2]!}`;
 }
+
+/** Where an artifact is put that is taken out of a store, at a time. */
+export function quarantinePlace(digest: string, at = new Date()): string {
+  return `quarantine/${placeOf(digest)}.${at.toISOString().replaceAll(/[:.]/g, '-')}`;
+}

@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import {
   AbortMultipartUploadCommand,
+  CopyObjectCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
@@ -22,6 +23,7 @@ export interface ObjectHead {
 
 export interface ListedObject {
   readonly key: string;
+  readonly bytes: number;
   readonly modifiedAt: Date;
 }
 
@@ -92,6 +94,12 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
     }
   }
 
+  /** Copies an object of at most 5 GiB within the service. */
+  async function copy(from: string, to: string): Promise<void> {
+    const CopySource = encodeURI(`${Bucket}/${prefix}${from}`);
+    await s3Call(() => client.send(new CopyObjectCommand({ ...at(to), ...encrypted, CopySource })));
+  }
+
   async function remove(keys: Iterable<string>): Promise<void> {
     for (const key of keys) await s3Call(() => client.send(new DeleteObjectCommand(at(key))));
   }
@@ -100,8 +108,8 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
   async function* list(start: string): AsyncGenerator<ListedObject> {
     const pages = paginateListObjectsV2({ client }, { Bucket, Prefix: `${prefix}${start}` });
     for await (const { Contents = [] } of faultsOf(pages)) {
-      for (const { Key = '', LastModified = new Date(0) } of Contents) {
-        yield { key: Key.slice(prefix.length), modifiedAt: LastModified };
+      for (const { Key = '', Size = 0, LastModified = new Date(0) } of Contents) {
+        yield { key: Key.slice(prefix.length), bytes: Size, modifiedAt: LastModified };
       }
     }
   }
@@ -125,7 +133,7 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
     return count;
   }
 
-  return { head, put, putFile, read, remove, list, abortUploads };
+  return { name: `s3://${Bucket}/${prefix}`, head, put, putFile, read, copy, remove, list, abortUploads };
 }
 
 interface PutOptions {

@@ -6,7 +6,14 @@ import { buffer } from 'node:stream/consumers';
 import type { ArtifactKind, ArtifactStore, StoredArtifact } from '../artifact-store.ts';
 import type { LocalCache } from '../cache/local-cache.ts';
 import { describeFolder, hashBytes, readPlainFile, writeHashed, type HashedBytes } from '../durable-files.ts';
-import { folderDigest, manifestText, parseManifest, totalBytes, type ManifestEntry } from '../manifest.ts';
+import {
+  folderDigest,
+  manifestText,
+  parseManifest,
+  quarantinePlace,
+  totalBytes,
+  type ManifestEntry,
+} from '../manifest.ts';
 import { corruptArtifact, missingArtifact, storedAs, toStorageError } from '../storage-errors.ts';
 import { tarOfFiles } from '../tar-archive.ts';
 import type { EntryKind, Temporaries } from '../temporaries.ts';
@@ -33,6 +40,7 @@ export function createS3Store(parts: S3StoreParts): ArtifactStore {
     putFile: (source, kind) => localCall(() => putFile(parts, source, kind)),
     putFolder: (folder, kind) => putFolder(bucket, folder, kind),
     has: async (digest) => (await bucket.head(artifactKey(digest))) !== undefined,
+    bytesOf: (digest) => bytesOf(bucket, digest),
     localPath: (digest, options) => localCall(() => cache.use(digest, fetch(digest), options)),
     holding: (work) =>
       cache.holding((held) =>
@@ -57,6 +65,7 @@ export function createS3Store(parts: S3StoreParts): ArtifactStore {
     verify: (digest) => verify(bucket, digest),
     list: () => list(bucket),
     remove: (digest) => remove(bucket, digest),
+    quarantine: (digest) => quarantine(bucket, digest),
     removeLeftovers: (olderThanMs) => removeLeftovers(bucket, new Date(Date.now() - olderThanMs)),
     checkWritable: () => writeProbe(bucket),
     withScratch: (work) => localCall(() => temporaries.folder(work)),
@@ -193,29 +202,51 @@ async function* list(bucket: Bucket): AsyncGenerator<{ digest: string; storedAt:
 }
 
 async function* grouped(bucket: Bucket): AsyncGenerator<Listed> {
-  let last: Listed | null = null;
+  let last: Listed | undefined;
   for await (const { key, modifiedAt } of bucket.list(ARTIFACTS)) {
     const digest = digestOf(key);
     if (digest === null) continue;
-    if (last?.digest === digest) {
-      if (modifiedAt > last.storedAt) last.storedAt = modifiedAt;
-      continue;
-    }
-    if (last !== null) yield last;
-    last = { digest, storedAt: modifiedAt, isThere: key === artifactKey(digest) };
+    const isSame: boolean = last?.digest === digest;
+    if (last !== undefined && !isSame) yield last;
+    if (last !== undefined && isSame) last.storedAt = modifiedAt > last.storedAt ? modifiedAt : last.storedAt;
+    else last = { digest, storedAt: modifiedAt, isThere: key === artifactKey(digest) };
   }
-  if (last !== null) yield last;
+  if (last !== undefined) yield last;
+}
+
+/** The keys of an artifact's files; none of a file, whose bytes are the artifact's own object. */
+async function* filesOf(bucket: Bucket, digest: string, put: string | undefined) {
+  if (put !== undefined) yield* bucket.list(filesKey(digest, put));
+}
+
+async function bytesOf(bucket: Bucket, digest: string): Promise<number | null> {
+  const head = await bucket.head(artifactKey(digest));
+  if (head === undefined) return null;
+  if (head.metadata.put === undefined) return head.bytes;
+  let total = 0;
+  for await (const { bytes } of filesOf(bucket, digest, head.metadata.put)) total += bytes;
+  return total;
 }
 
 /** Removes first what makes the content visible, so that no reader who comes later finds half of it. */
 async function remove(bucket: Bucket, digest: string): Promise<void> {
   const head = await bucket.head(artifactKey(digest));
   await bucket.remove([artifactKey(digest), putAgainKey(digest)]);
-  const { put } = head?.metadata ?? {};
-  if (put === undefined) return;
   const keys: string[] = [];
-  for await (const { key } of bucket.list(filesKey(digest, put))) keys.push(key);
+  for await (const { key } of filesOf(bucket, digest, head?.metadata.put)) keys.push(key);
   await bucket.remove(keys);
+}
+
+async function quarantine(bucket: Bucket, digest: string): Promise<string> {
+  const head = await bucket.head(artifactKey(digest));
+  if (head === undefined) throw missingArtifact(digest);
+  const place = quarantinePlace(digest);
+  for await (const { key } of filesOf(bucket, digest, head.metadata.put)) {
+    await bucket.copy(key, `${place}/${key.slice(filesKey(digest, head.metadata.put!).length)}`);
+  }
+  await bucket.copy(artifactKey(digest), `${place}.${head.metadata.entry === 'folder' ? 'manifest' : 'file'}`);
+  await remove(bucket, digest);
+  return `${bucket.name}${place}`;
 }
 
 async function writeProbe(bucket: Bucket): Promise<void> {

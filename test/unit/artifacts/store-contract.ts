@@ -164,6 +164,26 @@ export function describeStore(open: (folder: string) => Promise<TestStore>): voi
     });
   });
 
+  describe('quarantine', () => {
+    it('takes content out of the store, and the same content can be put again', async () => {
+      const file = await store.putFile(bytesOf('hello'), 'dataset');
+      const made = await store.putFolder(await make('a', { f: 'x', 'in/side': 'yy' }), 'adapter');
+      expect(await Promise.all([file, made].map(({ digest }) => store.bytesOf(digest)))).toEqual([5, 3]);
+      await tested.damage(file.digest, null, 'not hello');
+      expect(await store.bytesOf(file.digest)).toBe(9);
+      for (const { digest } of [file, made]) {
+        expect(await store.quarantine(digest)).toContain('quarantine/');
+        expect(await store.has(digest)).toBe(false);
+        expect(await store.bytesOf(digest)).toBe(null);
+        await expect(store.quarantine(digest)).rejects.toMatchObject({ code: 'artifact_missing' });
+      }
+      expect(await entries()).toEqual({ stored: 0, temporary: 0 });
+      await store.putFile(bytesOf('hello'), 'dataset');
+      await store.putFolder(join(folder, 'a'), 'adapter');
+      for (const { digest } of [file, made]) await store.verify(digest);
+    });
+  });
+
   describe('a listing', () => {
     it('is in the order of the digests, with the time of the last put', async () => {
       const put = [];
