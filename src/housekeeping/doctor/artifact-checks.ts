@@ -2,10 +2,11 @@ import { lockArtifact, namedAmong, registerArtifact, type ArtifactStore } from '
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { AppError } from '../../lib/errors.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
-import { createCurrentVersionService } from '../../modules/adapters/index.ts';
+import { createCurrentVersionService, lockAdapter } from '../../modules/adapters/index.ts';
 import { writeAuditEntry } from '../../modules/audit/index.ts';
+import { recordEvent } from '../../modules/events/index.ts';
 import type { Diagnosis } from './findings.ts';
-import { doctorRepository as repository, type CurrentUse, type NamedArtifact } from './doctor.repository.ts';
+import { doctorRepository as repository, type NamedArtifact, type VersionWith } from './doctor.repository.ts';
 
 const PAGE = 500;
 /** Artifacts that are looked at at a time, each with a request or two of the store. */
@@ -38,9 +39,9 @@ async function diagnose(checks: ArtifactChecks, named: NamedArtifact): Promise<D
   const { artifacts } = checks;
   const { digest } = named;
   const bytes = await artifacts.bytesOf(digest);
-  if (bytes === null) return [await missing(checks, digest), ...(await consequences(checks, digest, 'gone'))];
+  if (bytes === null) return consequences(checks, digest, 'gone');
   const wrong = await problemOf(checks, named, bytes);
-  if (wrong !== null) return [await corrupt(checks, digest, wrong), ...(await consequences(checks, digest, 'corrupt'))];
+  if (wrong !== null) return [corrupt(checks, digest, wrong), ...(await consequences(checks, digest, 'corrupt'))];
   return named.bytes === null ? [unregistered(checks, named, bytes)] : [];
 }
 
@@ -62,28 +63,15 @@ async function problemOf(
   }
 }
 
-async function missing({ db }: ArtifactChecks, digest: string): Promise<Diagnosis> {
-  const users = await repository.users(db, digest);
-  return {
-    kind: 'artifact_missing',
-    subject: digest,
-    message: `${digest} is named by ${users.join(', ')} and is not in the store`,
-    remedy: null,
-    advice: 'copy it from a backup, or send the same rows or files again: the same content has the same digest',
-  };
-}
-
-async function corrupt({ db, artifacts }: ArtifactChecks, digest: string, wrong: string): Promise<Diagnosis> {
-  const users = await repository.users(db, digest);
+function corrupt({ artifacts }: ArtifactChecks, digest: string, wrong: string): Diagnosis {
   return {
     kind: 'artifact_corrupt',
     subject: digest,
-    message: `${digest}, which ${users.join(', ')} name, is not what it was: ${wrong}`,
+    message: `${digest} is not what it was: ${wrong}`,
     remedy: {
       text: 'put it into quarantine, so that the same content can be stored again',
       apply: async () => void (await artifacts.quarantine(digest)),
     },
-    advice: 'then copy it from a backup, or send the same rows or files again',
   };
 }
 
@@ -99,48 +87,86 @@ function unregistered({ db, artifacts }: ArtifactChecks, { digest, kind }: Named
   };
 }
 
-/** What else is wrong because an artifact is: what engines should load, and what rollouts would reuse. */
+/** What is wrong because an artifact is. What was current comes first, because it has to be so no longer before more is done. */
 async function consequences({ db }: ArtifactChecks, digest: string, how: string): Promise<Diagnosis[]> {
-  const current = (await repository.currentWith(db, digest)).map((use) => currentGone(db, use, how));
-  const evolutions = (await repository.evolutionsWith(db, digest)).map(({ id }): Diagnosis => {
-    return {
-      kind: 'evolution_gone',
-      subject: id,
-      message: `the files of evolution ${id} are ${how}, so rollouts between its base model versions fail`,
-      remedy: {
-        text: 'forget it, so that the next rollout computes it again',
-        apply: () => repository.forgetEvolution(db, id, digest),
-      },
-    };
-  });
-  return [...current, ...evolutions];
+  const versions = await repository.versionsWith(db, digest);
+  const datasets = await repository.datasetsWith(db, digest);
+  const evolutions = await repository.evolutionsWith(db, digest);
+  return [
+    ...versions.filter(({ current_on: base }) => base !== null).map((version) => currentGone(db, version, how)),
+    ...versions.map((version) => versionGone(db, version, how)),
+    ...datasets.map((dataset) => datasetGone(dataset, how)),
+    ...evolutions.map(({ id }) => evolutionGone(db, { id, digest }, how)),
+  ];
 }
 
-function currentGone(db: Database, use: CurrentUse, how: string): Diagnosis {
-  const { adapter_id: adapterId, base_model_version_id: baseModelVersionId, adapter_version_id: version } = use;
+const SEND_AGAIN = 'copy it from a backup, or send the same content again, which has the same digest';
+
+function currentGone(db: Database, version: VersionWith, how: string): Diagnosis {
+  const { id, adapter_id: adapterId, current_on: baseModelVersionId } = version;
   return {
     kind: 'current_version_gone',
-    subject: version,
-    message: `version ${version} of adapter ${adapterId} is current on ${baseModelVersionId}, and its files are ${how}`,
+    subject: id,
+    message: `version ${id} of adapter ${adapterId} is current on ${baseModelVersionId}, and its files are ${how}`,
     remedy: {
       text: 'make it not current: nothing of this adapter is served there until another version is made current',
       apply: async () => {
-        const set = { version_id: null, expected_version_id: version };
-        const key = { adapterId, baseModelVersionId };
-        await createCurrentVersionService({ db }).set(key, set, null, recordCommand);
+        const set = { version_id: null, expected_version_id: id };
+        const key = { adapterId, baseModelVersionId: baseModelVersionId! };
+        await createCurrentVersionService({ db }).set(key, set, null, recordedAs('setCurrentVersion'));
       },
     },
   };
 }
 
-/** The audit log shows that somebody at the command line has done what the API does in this operation. */
-const recordCommand: RecordChange = (tx, change) =>
-  writeAuditEntry(tx, {
-    ...change,
-    actor: { kind: 'command', keyId: null },
-    operation: 'setCurrentVersion',
-    requestId: null,
+function versionGone(db: Database, version: VersionWith, how: string): Diagnosis {
+  const { id, adapter_id: adapterId, number, origin } = version;
+  const found = {
+    kind: 'version_gone',
+    subject: id,
+    message: `the files of version ${number} (${id}, ${origin}) of adapter ${adapterId} are ${how}`,
+  } as const;
+  if (origin === 'imported') return { ...found, remedy: null, advice: SEND_AGAIN };
+  const text =
+    'delete it, as its tenant could, so that a rollout makes it again; it can be undeleted while its grace time lasts';
+  return { ...found, remedy: { text, apply: () => setAside(db, version) } };
+}
+
+function setAside(
+  db: Database,
+  { id, tenant_id: tenantId, adapter_id: adapterId, number }: VersionWith,
+): Promise<void> {
+  return withTransaction(db, async (tx) => {
+    await lockAdapter(tx, adapterId);
+    if (!(await repository.setAside(tx, id))) return;
+    const data = { adapter_id: adapterId, number };
+    await recordEvent(tx, { tenantId, type: 'adapter_version.deleted', subjectId: id, data });
+    await recordedAs('deleteAdapterVersion')(tx, { tenantId, subjectId: id, before: data, after: null });
   });
+}
+
+function datasetGone({ id, tenantId, name }: { id: string; tenantId: string; name: string }, how: string): Diagnosis {
+  const message = `the rows of dataset ${name} (${id}) of tenant ${tenantId} are ${how}, so jobs of its adapters fail`;
+  return { kind: 'dataset_gone', subject: id, message, remedy: null, advice: SEND_AGAIN };
+}
+
+function evolutionGone(db: Database, { id, digest }: { id: string; digest: string }, how: string): Diagnosis {
+  return {
+    kind: 'evolution_gone',
+    subject: id,
+    message: `the files of evolution ${id} are ${how}, so rollouts between its base model versions fail`,
+    remedy: {
+      text: 'forget it, so that the next rollout computes it again',
+      apply: () => repository.forgetEvolution(db, id, digest),
+    },
+  };
+}
+
+/** The audit log shows that somebody at the command line has done what the API does in this operation. */
+const recordedAs =
+  (operation: string): RecordChange =>
+  (tx, change) =>
+    writeAuditEntry(tx, { ...change, actor: { kind: 'command', keyId: null }, operation, requestId: null });
 
 /** Finds stored bytes without a row, of which the younger ones may be about to get one. */
 export async function* checkStored({ db, artifacts, graceMs }: ArtifactChecks): AsyncGenerator<Diagnosis> {

@@ -1,4 +1,4 @@
-import type { Database } from '../../lib/database.ts';
+import type { Database, Transaction } from '../../lib/database.ts';
 
 /** An artifact that rows name. */
 export interface NamedArtifact {
@@ -9,44 +9,54 @@ export interface NamedArtifact {
   kind: 'dataset' | 'adapter' | 'evolution';
 }
 
-/** A version that is current somewhere. */
-export interface CurrentUse {
+/** A version of an adapter, and the base model version that it is current on. */
+export interface VersionWith {
+  id: string;
+  tenant_id: string;
   adapter_id: string;
-  base_model_version_id: string;
-  adapter_version_id: string;
+  number: number;
+  origin: 'imported' | 'adapted';
+  /** Null if it is not current. */
+  current_on: string | null;
 }
 
 export const doctorRepository = {
-  /** A page of what datasets, adapter versions and evolutions name, in the order of the digests. Each table is read by its index. */
+  /** A page of what datasets, adapter versions and evolutions name that are not deleted, in the order of the digests. Each table is read by its index. */
   named: (db: Database, after: string, limit: number): Promise<NamedArtifact[]> =>
     db.$queryRaw<NamedArtifact[]>`
       SELECT n.digest, min(n.kind) AS kind, a.bytes FROM (
         (SELECT artifact_digest AS digest, 'dataset' AS kind FROM datasets
-          WHERE artifact_digest > ${after} GROUP BY 1 ORDER BY 1 LIMIT ${limit})
+          WHERE artifact_digest > ${after} AND deleted_at IS NULL GROUP BY 1 ORDER BY 1 LIMIT ${limit})
         UNION ALL
         (SELECT artifact_digest, 'adapter' FROM adapter_versions
-          WHERE artifact_digest > ${after} GROUP BY 1 ORDER BY 1 LIMIT ${limit})
+          WHERE artifact_digest > ${after} AND deleted_at IS NULL GROUP BY 1 ORDER BY 1 LIMIT ${limit})
         UNION ALL
         (SELECT artifact_digest, 'evolution' FROM evolutions
           WHERE artifact_digest > ${after} AND state = 'ready' GROUP BY 1 ORDER BY 1 LIMIT ${limit})
       ) AS n LEFT JOIN artifacts a ON a.digest = n.digest
       GROUP BY n.digest, a.bytes ORDER BY n.digest LIMIT ${limit}`,
 
-  /** Where a version with these files is current. */
-  currentWith: (db: Database, digest: string): Promise<CurrentUse[]> =>
-    db.$queryRaw<CurrentUse[]>`
-      SELECT c.adapter_id, c.base_model_version_id, c.adapter_version_id
-      FROM adapter_versions v JOIN current_versions c ON c.adapter_version_id = v.id
-      WHERE v.artifact_digest = ${digest} ORDER BY c.adapter_id, c.base_model_version_id`,
+  /** The versions that have these files. */
+  versionsWith: (db: Database, digest: string): Promise<VersionWith[]> =>
+    db.$queryRaw<VersionWith[]>`
+      SELECT v.id, v.tenant_id, v.adapter_id, v.number, v.origin, c.base_model_version_id AS current_on
+      FROM adapter_versions v LEFT JOIN current_versions c ON c.adapter_version_id = v.id
+      WHERE v.artifact_digest = ${digest} AND v.deleted_at IS NULL ORDER BY v.id`,
 
-  /** The rows that name an artifact, as a reader of the report knows them; the first ones of many. */
-  users: async (db: Database, digest: string): Promise<string[]> => {
-    const rows = await db.$queryRaw<{ id: string }[]>`
-      (SELECT id FROM datasets WHERE artifact_digest = ${digest} ORDER BY id LIMIT 3)
-      UNION ALL (SELECT id FROM adapter_versions WHERE artifact_digest = ${digest} ORDER BY id LIMIT 3)
-      UNION ALL (SELECT id FROM evolutions WHERE artifact_digest = ${digest} ORDER BY id LIMIT 3)`;
-    return rows.map(({ id }) => id);
+  /** Marks a version as deleted that a rollout can make again. @returns whether it was not, and is current nowhere */
+  setAside: async (tx: Transaction, id: string): Promise<boolean> => {
+    const count = await tx.$executeRaw`
+      UPDATE adapter_versions v SET deleted_at = clock_timestamp()
+      WHERE v.id = ${id} AND v.origin = 'adapted' AND v.deleted_at IS NULL
+        AND NOT EXISTS (SELECT 1 FROM current_versions c WHERE c.adapter_version_id = v.id)`;
+    return count === 1;
   },
+
+  datasetsWith: (db: Database, digest: string): Promise<{ id: string; tenantId: string; name: string }[]> =>
+    db.dataset.findMany({
+      where: { artifactDigest: digest, deletedAt: null },
+      select: { id: true, tenantId: true, name: true },
+    }),
 
   evolutionsWith: (db: Database, digest: string): Promise<{ id: string }[]> =>
     db.evolution.findMany({ where: { artifactDigest: digest, state: 'ready' }, select: { id: true } }),

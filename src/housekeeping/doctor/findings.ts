@@ -1,10 +1,11 @@
 /** What the doctor looks for, in the order of its report. */
 export const FINDINGS = {
-  artifact_missing: 'artifacts that rows name and that are not in the store',
   artifact_corrupt: 'artifacts whose content is not what their digest says',
   artifact_unregistered: 'artifacts that rows name and that the collector would take for nobody’s',
   artifact_unnamed: 'artifacts that no row names',
-  current_version_gone: 'current versions whose files are gone or corrupt',
+  current_version_gone: 'versions that should be served and whose files are gone or corrupt',
+  version_gone: 'versions of adapters whose files are gone or corrupt',
+  dataset_gone: 'datasets whose rows are gone or corrupt',
   evolution_gone: 'evolutions between base versions whose files are gone or corrupt',
   base_unreadable: 'base model versions that this machine cannot read',
   lease_stale: 'jobs whose worker has been silent for long and that nobody takes over',

@@ -46,11 +46,11 @@ test('finds nothing in a fleet where nothing is wrong', async () => {
 test('a version whose files are gone is made not current, with an event and an audit entry', async () => {
   await fleet.artifacts.remove(version.artifactDigest);
   const seen = await examined();
-  expect(kinds(seen)).toEqual(['artifact_missing', 'current_version_gone']);
+  expect(kinds(seen)).toEqual(['current_version_gone', 'version_gone']);
   expect(seen[0]!.message).toContain(version.id);
   expect((await current()).adapterVersionId, 'nothing is changed without mend').toBe(version.id);
 
-  expect((await examined({ mend: true })).map(({ mended }) => mended)).toEqual([false, true]);
+  expect((await examined({ mend: true })).map(({ mended }) => mended)).toEqual([true, false]);
   expect((await current()).adapterVersionId).toBe(null);
   const data = { base_model_version_id: fleet.oldVersionId, from: version.id, to: null };
   expect(await database.db.event.findMany({ orderBy: { seq: 'desc' }, take: 1 })).toMatchObject([
@@ -59,7 +59,7 @@ test('a version whose files are gone is made not current, with an event and an a
   expect(await database.db.auditEntry.findMany()).toMatchObject([
     { operation: 'setCurrentVersion', actor: 'command', subjectId: version.adapterId },
   ]);
-  expect(kinds(await examined()), 'the row is still there, and says what is missing').toEqual(['artifact_missing']);
+  expect(kinds(await examined()), 'only its tenant has the files of an import').toEqual(['version_gone']);
 });
 
 test.each([
@@ -71,7 +71,11 @@ test.each([
   await chmod(file, 0o644);
   await writeFile(file, verify ? text.padEnd(size) : text);
   if (verify) expect(await examined()).toEqual([]);
-  expect(kinds(await examined({ verify, mend: true }))).toEqual(['artifact_corrupt', 'current_version_gone']);
+  expect(kinds(await examined({ verify, mend: true }))).toEqual([
+    'artifact_corrupt',
+    'current_version_gone',
+    'version_gone',
+  ]);
   expect(await fleet.artifacts.has(version.artifactDigest)).toBe(false);
   // What is sent again is stored again, and nothing is wrong any more.
   await fleet.artifacts.putFolder(path.join(fleet.folder, 'adapter'), 'adapter');
@@ -95,6 +99,30 @@ test('an artifact that rows name but that has no row of its own is registered', 
   expect(await examined()).toEqual([]);
 });
 
+test('a version that a rollout can make again is deleted, and the next one starts from the one before', async () => {
+  await database.db.adapterVersion.update({ where: { id: version.id }, data: { origin: 'adapted' } });
+  await fleet.artifacts.remove(version.artifactDigest);
+  expect((await examined({ mend: true })).map(({ kind, mended }) => [kind, mended])).toEqual([
+    ['current_version_gone', true],
+    ['version_gone', true],
+  ]);
+  const row = await database.db.adapterVersion.findUniqueOrThrow({ where: { id: version.id } });
+  expect(row.deletedAt).not.toBe(null);
+  expect(await database.db.auditEntry.findMany({ orderBy: { seq: 'asc' } })).toMatchObject([
+    { operation: 'setCurrentVersion' },
+    { operation: 'deleteAdapterVersion', subjectId: version.id },
+  ]);
+  expect(await examined()).toEqual([]);
+});
+
+test('a dataset whose rows are gone is named, and whole again when the same rows are sent', async () => {
+  const { id, artifactDigest } = await database.db.dataset.findFirstOrThrow();
+  await fleet.artifacts.remove(artifactDigest);
+  expect(await examined({ mend: true })).toMatchObject([{ kind: 'dataset_gone', subject: id, mended: false }]);
+  await fleet.artifacts.putFile(path.join(fleet.folder, 'rows.jsonl'), 'dataset');
+  expect(await examined({ verify: true })).toEqual([]);
+});
+
 test('an evolution whose files are gone is computed again by the next rollout', async () => {
   const folder = path.join(fleet.folder, 'evolution');
   await mkdir(folder);
@@ -105,7 +133,7 @@ test('an evolution whose files are gone is computed again by the next rollout', 
   const id = newId('evolution');
   await database.db.evolution.create({ data: { id, ...bases, state: 'ready', artifactDigest: stored.digest } });
   await fleet.artifacts.remove(stored.digest);
-  expect(kinds(await examined({ mend: true }))).toEqual(['artifact_missing', 'evolution_gone']);
+  expect(kinds(await examined({ mend: true }))).toEqual(['evolution_gone']);
   expect(await database.db.evolution.findUniqueOrThrow({ where: { id } })).toMatchObject({ state: 'pending' });
   expect(await examined()).toEqual([]);
 });
