@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { ArtifactKind, ArtifactStore, StoredArtifact } from '../artifact-store.ts';
-import type { LocalCache } from '../cache/local-cache.ts';
+import type { Fetch, LocalCache } from '../cache/local-cache.ts';
 import { describeFolder, hashBytes, readPlainFile, writeHashed, type HashedBytes } from '../durable-files.ts';
 import {
   folderDigest,
@@ -32,13 +32,17 @@ export interface S3StoreParts {
 /** Stores artifacts as objects of a bucket: see layout.ts. */
 export function createS3Store(parts: S3StoreParts): ArtifactStore {
   const { bucket, cache, temporaries } = parts;
-  const fetch = (digest: string) => ({
-    bytes: async () => (await found(bucket, digest)).bytes,
-    to: (path: string) => fetchTo(bucket, digest, path),
-  });
+  const fetch = (digest: string): Fetch => {
+    let asked: Promise<Found> | undefined;
+    const known = () => (asked ??= found(bucket, digest));
+    return {
+      bytes: async () => (await known()).bytes,
+      to: async (path) => fetchTo(bucket, { digest, ...(await known()) }, path),
+    };
+  };
   const store: ArtifactStore = {
     putFile: (source, kind) => localCall(() => putFile(parts, source, kind)),
-    putFolder: (folder, kind) => putFolder(bucket, folder, kind),
+    putFolder: (folder, kind) => localCall(() => putFolder(bucket, folder, kind)),
     has: async (digest) => (await bucket.head(artifactKey(digest))) !== undefined,
     bytesOf: (digest) => bytesOf(bucket, digest),
     localPath: (digest, options) => localCall(() => cache.use(digest, fetch(digest), options)),
@@ -152,8 +156,11 @@ async function found(bucket: Bucket, digest: string, expected?: EntryKind): Prom
 }
 
 /** Writes a copy to a path, and checks its digest on the way. */
-async function fetchTo(bucket: Bucket, digest: string, path: string): Promise<void> {
-  const { kind, files } = await found(bucket, digest);
+async function fetchTo(
+  bucket: Bucket,
+  { digest, kind, files }: Found & { digest: string },
+  path: string,
+): Promise<void> {
   if (kind === 'file') {
     const { sha256 } = await writeHashed(path, present(bucket.read(artifactKey(digest)), digest));
     if (`sha256:${sha256}` !== digest) throw corruptArtifact(digest, `sha256:${sha256}`);
