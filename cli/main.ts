@@ -8,7 +8,7 @@ import * as bases from './commands/bases/bases.ts';
 import * as completion from './commands/completion/completion.ts';
 import * as demo from './commands/demo.ts';
 import * as devices from './commands/devices.ts';
-import * as doctor from './commands/doctor.ts';
+import * as doctor from './commands/doctor/doctor.ts';
 import * as evaluate from './commands/eval.ts';
 import * as events from './commands/fleet/events.ts';
 import * as workers from './commands/fleet/workers.ts';

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { TarArchive } from './tar-archive.ts';
+import type { TarArchive } from './tar/tar-archive.ts';
 
 /** The kind is recorded in the artifact's row and does not enter its digest. */
 export type ArtifactKind = 'dataset' | 'adapter' | 'evolution';

@@ -15,7 +15,7 @@ import {
 } from './durable-files.ts';
 import { folderDigest, isDigest, placeOf, quarantinePlace, totalBytes } from './manifest.ts';
 import { corruptArtifact, missingArtifact, storedAs, toStorageError } from './storage-errors.ts';
-import { tarOf } from './tar-archive.ts';
+import { tarOf } from './tar/tar-archive.ts';
 import { kindOfEntry, openTemporaries, type EntryKind, type Temporaries } from './temporaries.ts';
 
 /**

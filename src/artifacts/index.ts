@@ -1,7 +1,7 @@
 export type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
 export { createFilesystemStore } from './filesystem-store.ts';
 export { readPlainFile, writeHashed } from './durable-files.ts';
-export { readTar, type TarEntry } from './read-tar.ts';
+export { readTar, type TarEntry } from './tar/read-tar.ts';
 export {
   discardUnreferenced,
   explainMissing,
@@ -12,7 +12,7 @@ export {
   registerArtifact,
   registeredBytes,
 } from './artifact.repository.ts';
-export type { TarArchive } from './tar-archive.ts';
-export { writeTar, type TarFile } from './write-tar.ts';
+export type { TarArchive } from './tar/tar-archive.ts';
+export { writeTar, type TarFile } from './tar/write-tar.ts';
 export { withRegisteredArtifact } from './register.ts';
 export { openArtifactStore } from './opening/open-store.ts';

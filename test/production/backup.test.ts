@@ -181,6 +181,11 @@ test('artifacts that are older than the database: the doctor says what is gone, 
   await run(path.join(SCRIPTS, 'restore.sh'), [path.join(folder, 'older')], { env });
   const found = await doctor(env);
   expect([found.code, kinds(found).sort()]).toEqual([1, ['current_version_gone', 'evolution_gone', 'version_gone']]);
+  const told = processes.start(COMMAND, ['doctor'], env);
+  expect(await told.ended()).toBe(1);
+  expect(told.output()).toMatch(/evolutions [^\n]* \(1\):\n {2}the files of evolution evo_/);
+  expect(told.output()).toContain('--mend would: delete it, as its tenant could, so that a rollout makes it again');
+  expect(told.output()).toContain('3 of 3 findings are not mended');
   const mended = await doctor(env, '--mend');
   expect([mended.code, kinds(mended).sort()]).toEqual([0, found.findings.map(({ kind }) => `${kind} mended`).sort()]);
   expect((await doctor(env, '--verify')).findings).toEqual([]);

@@ -15,7 +15,7 @@ import {
   type ManifestEntry,
 } from '../manifest.ts';
 import { corruptArtifact, missingArtifact, storedAs, toStorageError } from '../storage-errors.ts';
-import { tarOfFiles } from '../tar-archive.ts';
+import { tarOfFiles } from '../tar/tar-archive.ts';
 import type { EntryKind, Temporaries } from '../temporaries.ts';
 import type { Bucket } from './bucket.ts';
 import { ARTIFACTS, artifactKey, digestOf, filesKey, putAgainKey } from './layout.ts';

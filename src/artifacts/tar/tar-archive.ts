@@ -3,7 +3,7 @@ import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { Header } from 'tar';
-import { listFiles } from './durable-files.ts';
+import { listFiles } from '../durable-files.ts';
 
 const BLOCK_BYTES = 512;
 

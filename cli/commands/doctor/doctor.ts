@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import type { Finding, FindingKind } from '../../src/housekeeping/doctor/findings.ts';
-import { UnsuccessfulResult } from '../errors.ts';
-import { addJsonOption, type JsonOption } from '../options/common-options.ts';
-import { addDatabaseOption, configOf, type DatabaseOption } from '../options/database-option.ts';
+import type { Finding, FindingKind } from '../../../src/housekeeping/doctor/findings.ts';
+import { UnsuccessfulResult } from '../../errors.ts';
+import { addJsonOption, type JsonOption } from '../../options/common-options.ts';
+import { addDatabaseOption, configOf, type DatabaseOption } from '../../options/database-option.ts';
 
 interface DoctorOptions extends JsonOption, DatabaseOption {
   readonly verify?: boolean;
@@ -28,9 +28,9 @@ export function register(program: Command): void {
 }
 
 async function run(options: DoctorOptions): Promise<void> {
-  const { withDatabase } = await import('../stack/database.ts');
-  const { openArtifactStore } = await import('../../src/artifacts/index.ts');
-  const { examine } = await import('../../src/housekeeping/doctor/doctor.ts');
+  const { withDatabase } = await import('../../stack/database.ts');
+  const { openArtifactStore } = await import('../../../src/artifacts/index.ts');
+  const { examine } = await import('../../../src/housekeeping/doctor/doctor.ts');
   const config = await configOf(options);
   const findings = await withDatabase(config, async (db) => {
     const artifacts = await openArtifactStore({ db, config, begins: false });
@@ -44,13 +44,13 @@ async function run(options: DoctorOptions): Promise<void> {
 }
 
 async function report(findings: readonly Finding[], { mend }: DoctorOptions): Promise<string> {
-  const { FINDINGS } = await import('../../src/housekeeping/doctor/findings.ts');
+  const { FINDINGS } = await import('../../../src/housekeeping/doctor/findings.ts');
   if (findings.length === 0) return 'nothing is wrong\n';
   const lines: string[] = [];
   for (const [kind, heading] of Object.entries(FINDINGS) as [FindingKind, string][]) {
     const found = findings.filter((finding) => finding.kind === kind);
     if (found.length === 0) continue;
-    lines.push(`${found.length} ${heading}:`);
+    lines.push(`${heading} (${found.length}):`);
     for (const { message } of found.slice(0, SHOWN)) lines.push(`  ${message}`);
     if (found.length > SHOWN) lines.push(`  and ${found.length - SHOWN} more, which --json shows`);
     const [{ mend: remedy, advice, mended }] = found as [Finding];
