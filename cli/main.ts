@@ -8,6 +8,7 @@ import * as bases from './commands/bases/bases.ts';
 import * as completion from './commands/completion/completion.ts';
 import * as demo from './commands/demo.ts';
 import * as devices from './commands/devices.ts';
+import * as doctor from './commands/doctor/doctor.ts';
 import * as evaluate from './commands/eval.ts';
 import * as events from './commands/fleet/events.ts';
 import * as replicas from './commands/fleet/replicas.ts';
@@ -39,7 +40,7 @@ interface CommandModule {
 const COMMANDS: Readonly<Record<string, readonly CommandModule[]>> = {
   'Try it:': [demo],
   'Adapters and models in files:': [rebase, train, evaluate, generate, inspect, graph, devices],
-  'Running the service:': [serve, worker, migrate, keys, audit, openapi],
+  'Running the service:': [serve, worker, migrate, doctor, keys, audit, openapi],
   'Using a running service:': [login, logout, profiles, rollout, jobs, adapters, bases, workers, replicas, events],
   'This command:': [completion],
 };

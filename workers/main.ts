@@ -141,7 +141,7 @@ async function start(
   const registry = config.workerMetricsPort === null ? new Registry() : createProcessRegistry();
   registerPoolMetrics(registry, db);
   const artifacts = countStoreFaults(
-    deps.artifacts ?? (await openArtifactStore({ db, dataDir: config.dataDir, begins: false })),
+    deps.artifacts ?? (await openArtifactStore({ db, config, begins: false })),
     registry,
   );
   const { training, device, loaded } =

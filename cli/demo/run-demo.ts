@@ -111,7 +111,7 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
   const report = createReport(rollout, jobs, fleet.adapters);
   process.stdout.write(`\n${renderReport(report)}\n${renderSummary(report)}\n`);
   const wasSteered = inWaves === null || ((await rollBack(fleet, inWaves, say)) && inWaves.wasPaused);
-  process.stdout.write(`artifacts: ${stack.artifactsDir}${options.keep ? '' : ' (removed now; --keep leaves them)'}\n`);
+  process.stdout.write(`artifacts: ${stack.artifacts}${options.keep ? '' : ' (removed now; --keep leaves them)'}\n`);
   if (options.json !== undefined)
     await writeFileAtomic(path.resolve(options.json), `${JSON.stringify(report, null, 2)}\n`);
   return endedHonestly(report, jobs) && wasSteered ? 0 : 1;

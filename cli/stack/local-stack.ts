@@ -12,7 +12,8 @@ export interface LocalStack {
   readonly dashboardUrl: string | null;
   /** Set only at the first start with a data folder; null later. */
   readonly operatorKey: string | null;
-  readonly artifactsDir: string;
+  /** The folder or the bucket of the artifacts. */
+  readonly artifacts: string;
   readonly worker: SupervisedWorker | null;
   /** Resolves if the embedded database has died and cannot be started again. */
   readonly lost: Promise<Error>;
@@ -38,7 +39,7 @@ export async function startLocalStack(config: Config, options: LocalStackOptions
     url: server.url,
     dashboardUrl: config.dashboard && isDashboardBuilt() ? server.url : null,
     operatorKey: server.operatorKey,
-    artifactsDir: path.join(config.dataDir, 'artifacts'),
+    artifacts: config.artifacts ?? path.join(config.dataDir, 'artifacts'),
     worker,
     lost: server.lost,
     async stop() {

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { TarArchive } from './tar-archive.ts';
+import type { TarArchive } from './tar/tar-archive.ts';
 
 /** The kind is recorded in the artifact's row and does not enter its digest. */
 export type ArtifactKind = 'dataset' | 'adapter' | 'evolution';
@@ -14,7 +14,7 @@ export interface StoredArtifact {
 
 /**
  * Content-addressed storage of files and folders. Stored content never changes, equal content is stored once, and it is
- * on disk when the promise of a put resolves. The row that names its digest is written afterwards, by
+ * durable when the promise of a put resolves. The row that names its digest is written afterwards, by
  * `registerArtifact`.
  */
 export interface ArtifactStore {
@@ -23,8 +23,18 @@ export interface ArtifactStore {
   /** Stores a copy of a folder. It may hold plain files and folders only: a link or a device is refused. */
   putFolder(folder: string, kind: ArtifactKind): Promise<StoredArtifact>;
   has(digest: string): Promise<boolean>;
-  /** The absolute path of the file or folder, for reading only. @throws AppError `artifact_missing` */
-  localPath(digest: string): Promise<string>;
+  /** Size of what is stored, which is not read; null if nothing is. Of a folder, files that are missing do not count. */
+  bytesOf(digest: string): Promise<number | null>;
+  /**
+   * The absolute path of the file or folder on this machine, for reading only. Where the store is elsewhere, it is a copy: within
+   * {@link holding} it stays until the work has ended, else until the room for copies is needed.
+   *
+   * @param options with `verify`, the content is read and compared with its digest
+   * @throws AppError `artifact_missing` or `artifact_corrupt`
+   */
+  localPath(digest: string, options?: { readonly verify?: boolean }): Promise<string>;
+  /** Runs `work` with a store whose local paths stay until it has ended. */
+  holding<T>(work: (held: ArtifactStore) => Promise<T>): Promise<T>;
   /** Reads the bytes of a file. @throws AppError `artifact_missing` */
   createReadStream(digest: string): Promise<Readable>;
   /**
@@ -41,8 +51,18 @@ export interface ArtifactStore {
   list(): AsyncIterable<{ readonly digest: string; readonly storedAt: Date }>;
   /** Removes the content. Call it only if no row names the digest: see `discardUnreferenced`. */
   remove(digest: string): Promise<void>;
+  /**
+   * Takes the content out of the store, without deleting it.
+   * @returns where it is now, for the operator
+   */
+  quarantine(digest: string): Promise<string>;
+  /**
+   * Removes what puts have left that ended before they were complete, if it is older than this.
+   * @returns how much
+   */
+  removeLeftovers(olderThanMs: number): Promise<number>;
   /** Writes a little and removes it. @throws AppError if the store is full or read-only */
   checkWritable(): Promise<void>;
-  /** Runs `work` with an empty folder of its own, which is removed afterwards, even if this process crashes. */
+  /** Runs `work` with an empty folder of its own on this machine, which is removed afterwards, even if this process crashes. */
   withScratch<T>(work: (folder: string) => Promise<T>): Promise<T>;
 }

@@ -38,15 +38,34 @@ const LOOKED_FOR = 8;
  * for example a file system that is not mounted, and one that has them has lost this one.
  * @throws AppError 503 `storage_away`, 500 `artifact_missing`; the system's error if the store cannot be used at all
  */
-export async function locateArtifact(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {
+export function locateArtifact(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {
+  return explainMissing({ db, store, digest }, () => store.localPath(digest));
+}
+
+/** Runs what needs an artifact, and tells one that is gone from a store that is away. @throws AppError as {@link locateArtifact} */
+export async function explainMissing<T>(
+  { db, store, digest }: { db: Queryable; store: ArtifactStore; digest: string },
+  work: () => Promise<T>,
+): Promise<T> {
   try {
-    return await store.localPath(digest);
+    return await work();
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== MISSING_ARTIFACT) throw error;
     await store.checkWritable();
     if (await lacksOthers(db, store, digest)) throw storageAway(error);
     throw error;
   }
+}
+
+/** Those of the digests that have a row, or that a row names. */
+export async function namedAmong(db: Queryable, digests: readonly string[]): Promise<Set<string>> {
+  const rows = await db.$queryRaw<{ digest: string }[]>`
+    SELECT d.digest FROM unnest(${[...digests]}::text[]) AS d (digest)
+    WHERE EXISTS (SELECT FROM artifacts a WHERE a.digest = d.digest)
+      OR EXISTS (SELECT FROM datasets s WHERE s.artifact_digest = d.digest)
+      OR EXISTS (SELECT FROM adapter_versions v WHERE v.artifact_digest = d.digest)
+      OR EXISTS (SELECT FROM evolutions e WHERE e.artifact_digest = d.digest)`;
+  return new Set(rows.map(({ digest }) => digest));
 }
 
 /** The first and the last digests that rows name. */
@@ -59,10 +78,8 @@ export async function sampleDigests(db: Queryable): Promise<string[]> {
  * The path of an artifact whose content is what its digest says. It is read as a whole, which takes about a second for a gigabyte.
  * @throws AppError 500 `artifact_corrupt`, and as {@link locateArtifact}
  */
-export async function locateVerified(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {
-  const located = await locateArtifact(db, store, digest);
-  await store.verify(digest);
-  return located;
+export function locateVerified(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {
+  return explainMissing({ db, store, digest }, () => store.localPath(digest, { verify: true }));
 }
 
 async function lacksOthers(db: Queryable, store: ArtifactStore, digest: string): Promise<boolean> {

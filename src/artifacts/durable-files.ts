@@ -59,10 +59,12 @@ export async function* readPlainFile(path: string): AsyncGenerator<Uint8Array> {
   }
 }
 
-export async function hashFile(path: string): Promise<HashedBytes> {
+export const hashFile = (path: string): Promise<HashedBytes> => hashBytes(readPlainFile(path));
+
+export async function hashBytes(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<HashedBytes> {
   const hash = createHash('sha256');
   let bytes = 0;
-  for await (const chunk of readPlainFile(path)) {
+  for await (const chunk of source) {
     hash.update(chunk);
     bytes += chunk.byteLength;
   }

@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { chmod, lstat, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, rename, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { ArtifactKind, ArtifactStore, StoredArtifact } from './artifact-store.ts';
@@ -8,19 +7,16 @@ import {
   copyFolderHashed,
   describeFolder,
   hashFile,
+  listFiles,
   readPlainFile,
   setWritable,
   syncFolder,
   writeHashed,
 } from './durable-files.ts';
-import { folderDigest, totalBytes } from './manifest.ts';
-import { joinOwners, ofDeadOwners, ownerOf } from './scratch.ts';
-import { corruptArtifact, missingArtifact, toStorageError } from './storage-errors.ts';
-import { tarOf } from './tar-archive.ts';
-
-/** Temporaries from before version 0.3, which name no owner, count as left behind after this time. */
-const STALE_MS = 3_600_000;
-const DIGEST = /^sha256:([0-9a-f]{2})([0-9a-f]{62})$/;
+import { folderDigest, isDigest, placeOf, quarantinePlace, totalBytes } from './manifest.ts';
+import { corruptArtifact, missingArtifact, storedAs, toStorageError } from './storage-errors.ts';
+import { tarOf } from './tar/tar-archive.ts';
+import { kindOfEntry, openTemporaries, type EntryKind, type Temporaries } from './temporaries.ts';
 
 /**
  * Stores artifacts below `root` as `sha256/ab/cdef…`, a read-only file or folder each. A put is written to `tmp/`
@@ -29,41 +25,44 @@ const DIGEST = /^sha256:([0-9a-f]{2})([0-9a-f]{62})$/;
  */
 export async function createFilesystemStore(root: string): Promise<ArtifactStore> {
   const store = await storageCall(() => openStore(root));
-  return {
+  const localPath: ArtifactStore['localPath'] = async (digest, { verify: isVerified = false } = {}) => {
+    const path = await existing(root, digest);
+    if (isVerified) await verify(root, digest);
+    return path;
+  };
+  const artifacts: ArtifactStore = {
     putFile: (source, kind) => storageCall(() => putFile(store, source, kind)),
     putFolder: (folder, kind) => storageCall(() => putFolder(store, folder, kind)),
     has: async (digest) => (await kindOfEntry(artifactPath(root, digest))) !== undefined,
-    localPath: (digest) => existing(root, digest),
+    bytesOf: (digest) => bytesOf(root, digest),
+    localPath,
+    // What is stored stays where it is until it is removed.
+    holding: (work) => work(artifacts),
     createReadStream: async (digest) => createReadStream(await existing(root, digest)),
     tarArchive: async (digest, options) => tarOf(await existing(root, digest), options?.prefix ?? ''),
     verify: (digest) => verify(root, digest),
     list: () => list(root),
     remove: (digest) => remove(store, digest),
-    checkWritable: () => storageCall(() => withTemporary(store, writeProbe)),
-    withScratch: (work) => storageCall(() => withTemporary(store, (folder) => mkdir(folder).then(() => work(folder)))),
+    quarantine: (digest) => storageCall(() => quarantine(root, digest)),
+    // Temporaries of dead processes are removed when a store is opened.
+    removeLeftovers: () => Promise.resolve(0),
+    checkWritable: () => storageCall(() => store.at(writeProbe)),
+    withScratch: (work) => storageCall(() => store.folder(work)),
   };
+  return artifacts;
 }
 
-interface OpenStore {
-  readonly root: string;
-  /** What the names of this process's temporaries begin with. */
-  readonly prefix: string;
-}
-
-async function openStore(root: string): Promise<OpenStore> {
+async function openStore(root: string): Promise<Temporaries> {
   await mkdir(join(root, 'sha256'), { recursive: true });
-  await mkdir(join(root, 'tmp'), { recursive: true });
-  const prefix = await joinOwners(root);
-  await removeStale(root);
-  return { root, prefix };
+  return openTemporaries(root);
 }
 
 async function putFile(
-  store: OpenStore,
+  store: Temporaries,
   source: AsyncIterable<Uint8Array> | string,
   kind: ArtifactKind,
 ): Promise<StoredArtifact> {
-  return withTemporary(store, async (temporary) => {
+  return store.at(async (temporary) => {
     const stream = typeof source === 'string' ? readPlainFile(source) : source;
     const { bytes, sha256 } = await writeHashed(temporary, stream);
     const digest = `sha256:${sha256}`;
@@ -79,8 +78,8 @@ async function writeProbe(path: string): Promise<void> {
   await writeHashed(path, Readable.from([Buffer.alloc(PROBE_BYTES, 1)]));
 }
 
-async function putFolder(store: OpenStore, folder: string, kind: ArtifactKind): Promise<StoredArtifact> {
-  return withTemporary(store, async (temporary) => {
+async function putFolder(store: Temporaries, folder: string, kind: ArtifactKind): Promise<StoredArtifact> {
+  return store.at(async (temporary) => {
     const entries = await copyFolderHashed(folder, temporary);
     const digest = folderDigest(entries);
     await publish(store.root, temporary, digest, 'folder');
@@ -100,7 +99,7 @@ async function publish(root: string, temporary: string, digest: string, kind: En
       if (!lostRace || (await kindOfEntry(target)) !== kind) throw error;
     });
   } else if (present !== kind) {
-    throw new Error(`artifact ${digest} is stored as a ${present}, expected a ${kind}`);
+    throw storedAs(digest, present, kind);
   }
   try {
     // Only after the rename, because a folder has to be writable to be moved.
@@ -117,10 +116,14 @@ async function publish(root: string, temporary: string, digest: string, kind: En
 }
 
 async function verify(root: string, digest: string): Promise<void> {
-  const path = await existing(root, digest);
-  const isFolder = (await kindOfEntry(path)) === 'folder';
-  const found = isFolder ? folderDigest(await describeFolder(path)) : `sha256:${(await hashFile(path)).sha256}`;
+  const found = await digestAt(await existing(root, digest));
   if (found !== digest) throw corruptArtifact(digest, found);
+}
+
+/** The digest of the file or the folder at a path, which is read. */
+export async function digestAt(path: string): Promise<string> {
+  const isFolder = (await kindOfEntry(path)) === 'folder';
+  return isFolder ? folderDigest(await describeFolder(path)) : `sha256:${(await hashFile(path)).sha256}`;
 }
 
 async function* list(root: string): AsyncGenerator<{ digest: string; storedAt: Date }> {
@@ -129,29 +132,38 @@ async function* list(root: string): AsyncGenerator<{ digest: string; storedAt: D
     for (const rest of (await readdir(join(folder, start))).sort()) {
       const stats = await lstat(join(folder, start, rest)).catch(() => null);
       const digest = `sha256:${start}${rest}`;
-      if (stats !== null && DIGEST.test(digest)) yield { digest, storedAt: stats.mtime };
+      if (stats !== null && isDigest(digest)) yield { digest, storedAt: stats.mtime };
     }
   }
 }
 
+async function bytesOf(root: string, digest: string): Promise<number | null> {
+  const path = artifactPath(root, digest);
+  const kind = await kindOfEntry(path);
+  if (kind === undefined) return null;
+  if (kind === 'file') return (await lstat(path)).size;
+  let bytes = 0;
+  for (const file of await listFiles(path)) bytes += (await lstat(join(path, file))).size;
+  return bytes;
+}
+
+async function quarantine(root: string, digest: string): Promise<string> {
+  const path = await existing(root, digest);
+  const target = join(root, quarantinePlace(digest));
+  await mkdir(dirname(target), { recursive: true });
+  // A folder has to be writable to be moved.
+  if ((await kindOfEntry(path)) === 'folder') await chmod(path, 0o755);
+  await rename(path, target);
+  return target;
+}
+
 /** Moves the content to a temporary name in one step and then deletes it, so that no reader finds half of it. */
-async function remove(store: OpenStore, digest: string): Promise<void> {
+async function remove(store: Temporaries, digest: string): Promise<void> {
   const path = artifactPath(store.root, digest);
   const kind = await kindOfEntry(path);
   if (kind === undefined) return;
   if (kind === 'folder') await chmod(path, 0o755);
-  await withTemporary(store, (aside) => rename(path, aside));
-}
-
-type EntryKind = 'file' | 'folder';
-
-async function kindOfEntry(path: string): Promise<EntryKind | undefined> {
-  try {
-    return (await lstat(path)).isDirectory() ? 'folder' : 'file';
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+  await store.at((aside) => rename(path, aside));
 }
 
 async function existing(root: string, digest: string): Promise<string> {
@@ -162,35 +174,7 @@ async function existing(root: string, digest: string): Promise<string> {
 
 /** Where an artifact is below the folder of the store. */
 export function artifactPath(root: string, digest: string): string {
-  const parts = DIGEST.exec(digest);
-  if (parts === null) throw new Error(`"${digest}" is not an artifact digest, expected sha256:<64 hex digits>`);
-  return join(root, 'sha256', parts[1]!, parts[2]!);
-}
-
-async function withTemporary<T>({ root, prefix }: OpenStore, work: (path: string) => Promise<T>): Promise<T> {
-  const path = join(root, 'tmp', `${prefix}${randomUUID()}`);
-  try {
-    return await work(path);
-  } finally {
-    await removeTree(path);
-  }
-}
-
-async function removeTree(path: string): Promise<void> {
-  if ((await kindOfEntry(path)) === undefined) return;
-  await setWritable(path, true);
-  await rm(path, { recursive: true, force: true });
-}
-
-async function removeStale(root: string): Promise<void> {
-  const temporary = join(root, 'tmp');
-  const names = await readdir(temporary);
-  for (const name of await ofDeadOwners(root, names)) await removeTree(join(temporary, name));
-  for (const name of names.filter((one) => ownerOf(one) === null)) {
-    const path = join(temporary, name);
-    const stats = await stat(path).catch(() => undefined);
-    if (stats !== undefined && Date.now() - stats.mtimeMs > STALE_MS) await removeTree(path);
-  }
+  return join(root, ...placeOf(digest).split('/'));
 }
 
 async function storageCall<T>(work: () => Promise<T>): Promise<T> {

@@ -12,17 +12,44 @@ export interface ManifestEntry {
 const HEADING = 'readapt folder 1\n';
 
 /**
- * The digest of a folder: SHA-256 of a heading and of one line `["path",bytes,"sha256"]` per file, sorted by the UTF-16
- * code units of the paths. It depends only on names and contents, not on times, modes or the order in which files are
- * read.
+ * The digest of a folder: SHA-256 of its manifest. It depends only on names and contents, not on times, modes or the order in which
+ * files are read.
  */
 export function folderDigest(entries: readonly ManifestEntry[]): string {
+  return `sha256:${createHash('sha256').update(manifestText(entries)).digest('hex')}`;
+}
+
+/** A heading and one line `["path",bytes,"sha256"]` per file, sorted by the UTF-16 code units of the paths. */
+export function manifestText(entries: readonly ManifestEntry[]): string {
   const sorted = [...entries].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
-  const hash = createHash('sha256').update(HEADING);
-  for (const entry of sorted) hash.update(`${JSON.stringify([entry.path, entry.bytes, entry.sha256])}\n`);
-  return `sha256:${hash.digest('hex')}`;
+  return HEADING + sorted.map(({ path, bytes, sha256 }) => `${JSON.stringify([path, bytes, sha256])}\n`).join('');
+}
+
+/** Reads what {@link manifestText} has written. Whoever calls it has checked the digest of the text. */
+export function parseManifest(text: string): ManifestEntry[] {
+  const lines = text.slice(HEADING.length).split('\n').slice(0, -1);
+  return lines.map((line) => {
+    const [path, bytes, sha256] = JSON.parse(line) as [string, number, string];
+    return { path, bytes, sha256 };
+  });
 }
 
 export function totalBytes(entries: readonly ManifestEntry[]): number {
   return entries.reduce((sum, entry) => sum + entry.bytes, 0);
+}
+
+const DIGEST = /^sha256:([0-9a-f]{2})([0-9a-f]{62})$/;
+
+export const isDigest = (text: string): boolean => DIGEST.test(text);
+
+/** Where an artifact is within a store: `sha256/ab/cdef…`. @throws Error if the text is no digest */
+export function placeOf(digest: string): string {
+  const parts = DIGEST.exec(digest);
+  if (parts === null) throw new Error(`"${digest}" is not an artifact digest, expected sha256:<64 hex digits>`);
+  return `sha256/${parts[1]!}/${parts[2]!}`;
+}
+
+/** Where an artifact is put that is taken out of a store, at a time. */
+export function quarantinePlace(digest: string, at = new Date()): string {
+  return `quarantine/${placeOf(digest)}.${at.toISOString().replaceAll(/[:.]/g, '-')}`;
 }

@@ -33,7 +33,8 @@ export function baselinesHandlers(deps: BaselinesDependencies): HandlerSet {
         const slot = await acquireDevice(deps.training, context.signal);
         try {
           const job = await adaptationRepository.load(db, jobId);
-          if (job?.baselinesPending && job.rollout.state !== 'paused') await measure({ ...deps, slot, context }, job);
+          if (!job?.baselinesPending || job.rollout.state === 'paused') return;
+          await deps.artifacts.holding((artifacts) => measure({ ...deps, artifacts, slot, context }, job));
         } finally {
           slot.release();
         }

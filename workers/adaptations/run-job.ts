@@ -36,7 +36,12 @@ export interface JobRun extends Omit<PublicationContext, 'anchor'>, JobFolders {
  * @throws LeaseLostError if the job was cancelled or taken over; the signal's reason if it aborted; otherwise the error of
  *   the training process, the database or the artifact store
  */
-export async function runJob(run: JobRun): Promise<void> {
+export function runJob(run: JobRun): Promise<void> {
+  // What the job reads stays on this machine until it has ended.
+  return run.artifacts.holding((artifacts) => runHolding({ ...run, artifacts }));
+}
+
+async function runHolding(run: JobRun): Promise<void> {
   const { job, lease, lifecycle, signal, logger } = run;
   const recorder = recordProgress({
     lifecycle,

@@ -71,7 +71,9 @@ export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
         await fitness.run(user, async () => {
           const slot = await acquireDevice(deps.training, context.signal);
           try {
-            await claimAndMeasure({ ...deps, requests, isRolloutWaiting, slot, context }, version.id);
+            await deps.artifacts.holding((artifacts) =>
+              claimAndMeasure({ ...deps, artifacts, requests, isRolloutWaiting, slot, context }, version.id),
+            );
           } finally {
             slot.release();
           }

@@ -69,7 +69,10 @@ export function provisionHandlers(deps: ProvisionDependencies): HandlerSet {
         if (job.finishedAt !== null || job.sourceVersion === null) return end(deps, job, null);
         const slot = await acquireDevice(deps.training, context.signal);
         try {
-          await provide({ ...deps, slot, context, job: { ...job, sourceVersion: job.sourceVersion } });
+          const { sourceVersion } = job;
+          await deps.artifacts.holding((artifacts) =>
+            provide({ ...deps, artifacts, slot, context, job: { ...job, sourceVersion } }),
+          );
         } finally {
           slot.release();
         }

@@ -73,6 +73,10 @@ export function artifactCollectionTask(options: ArtifactCollectionOptions): Hous
 
   return {
     name: 'collection of artifacts',
-    run: async (signal) => ({ artifacts: await removeRows(signal), unregistered: await removeBytes(signal) }),
+    run: async (signal) => ({
+      artifacts: await removeRows(signal),
+      unregistered: await removeBytes(signal),
+      leftovers: signal.aborted ? 0 : await artifacts.removeLeftovers(graceMs),
+    }),
   };
 }

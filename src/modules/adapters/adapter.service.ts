@@ -1,4 +1,4 @@
-import { locateArtifact, withRegisteredArtifact, type ArtifactStore, type TarArchive } from '../../artifacts/index.ts';
+import { explainMissing, withRegisteredArtifact, type ArtifactStore, type TarArchive } from '../../artifacts/index.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { notFound, unprocessable } from '../../lib/errors.ts';
 import { adviceOn } from '../../lib/gate-advice.ts';
@@ -309,11 +309,9 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       const version = await findVersion(id, versionId, scope);
       const prefix = `${name}-${version.number}`;
       const digest = version.artifactDigest;
-      const open = async () => {
-        // Whether the store is away shows in artifacts of all tenants.
-        await locateArtifact(unconfined(db), artifacts, digest);
-        return artifacts.tarArchive(digest, { prefix });
-      };
+      // Whether the store is away shows in artifacts of all tenants.
+      const asked = { db: unconfined(db), store: artifacts, digest };
+      const open = () => explainMissing(asked, () => artifacts.tarArchive(digest, { prefix }));
       return { digest, filename: `${prefix}.tar`, open };
     },
   };

@@ -3,4 +3,5 @@ export { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
 export { adapterExists, createAdapterRepository, insertAdapterVersion, lockAdapter } from './adapter.repository.ts';
 export { createAdapterService, type AdapterService } from './adapter.service.ts';
 export { Adapter, AdapterVersion } from './adapter.schemas.ts';
+export { createCurrentVersionService } from './current/current-version.service.ts';
 export { atRiskRepository } from './current/at-risk.repository.ts';

@@ -33,7 +33,13 @@ export function registerPoolMetrics(registry: Registry, db: Database): void {
 }
 
 /** Faults of the store by their codes; all other faults of its file system are `file_system`. */
-const STORE_FAULTS = ['storage_full', 'storage_read_only', 'artifact_missing', 'artifact_corrupt'] as const;
+const STORE_FAULTS = [
+  'storage_full',
+  'storage_read_only',
+  'storage_away',
+  'artifact_missing',
+  'artifact_corrupt',
+] as const;
 const FILE_SYSTEM = 'file_system';
 /** Codes of a client that goes away in the middle of an upload. */
 const CLIENT_GONE = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED']);
@@ -56,16 +62,18 @@ export function countStoreFaults(store: ArtifactStore, registry: Registry): Arti
       throw error;
     }
   };
-  return {
-    ...store,
-    putFile: (source, kind) => counted(store.putFile(source, kind)),
-    putFolder: (folder, kind) => counted(store.putFolder(folder, kind)),
-    localPath: (digest) => counted(store.localPath(digest)),
-    createReadStream: (digest) => counted(store.createReadStream(digest)),
-    tarArchive: (digest, options) => counted(store.tarArchive(digest, options)),
-    verify: (digest) => counted(store.verify(digest)),
-    checkWritable: () => counted(store.checkWritable()),
-  };
+  const counting = (inner: ArtifactStore): ArtifactStore => ({
+    ...inner,
+    putFile: (source, kind) => counted(inner.putFile(source, kind)),
+    putFolder: (folder, kind) => counted(inner.putFolder(folder, kind)),
+    localPath: (digest, options) => counted(inner.localPath(digest, options)),
+    holding: (work) => inner.holding((held) => work(counting(held))),
+    createReadStream: (digest) => counted(inner.createReadStream(digest)),
+    tarArchive: (digest, options) => counted(inner.tarArchive(digest, options)),
+    verify: (digest) => counted(inner.verify(digest)),
+    checkWritable: () => counted(inner.checkWritable()),
+  });
+  return counting(store);
 }
 
 function faultOf(error: unknown): string | null {

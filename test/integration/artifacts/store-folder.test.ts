@@ -4,6 +4,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openArtifactStore, registerArtifact } from '../../../src/artifacts/index.ts';
+import { loadConfig } from '../../../src/config/config.ts';
 import { withTransaction } from '../../../src/lib/database.ts';
 import { createFleet } from '../queue/fleet.ts';
 import { createTestApp, createTestDatabase, createTestKey, type TestDatabase } from '../support/index.ts';
@@ -11,7 +12,8 @@ import { createTestApp, createTestDatabase, createTestKey, type TestDatabase } f
 let database: TestDatabase;
 let dataDir: string;
 const root = () => path.join(dataDir, 'artifacts');
-const open = (begins: boolean) => openArtifactStore({ db: database.db, dataDir, begins });
+const open = (begins: boolean) =>
+  openArtifactStore({ db: database.db, config: loadConfig({ READAPT_DATA_DIR: dataDir }), begins });
 
 beforeEach(async () => {
   database = await createTestDatabase();

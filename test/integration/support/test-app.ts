@@ -82,7 +82,7 @@ async function testDependencies(
   const logger = given.logger ?? createLogger({ level: config.logLevel, pretty: false });
   return {
     db: database.db,
-    artifacts: await openArtifactStore({ db: database.db, dataDir: config.dataDir, begins: true }),
+    artifacts: await openArtifactStore({ db: database.db, config, begins: true }),
     producer: given.producer ?? (await createTestProducer(database, logger)),
     inspector: missing('inspector'),
     metrics: new Registry(),

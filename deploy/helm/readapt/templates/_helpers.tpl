@@ -82,6 +82,8 @@ securityContext:
   value: /var/lib/readapt
 - name: READAPT_GRAPH_CACHE
   value: /var/lib/readapt/graphs
+- name: READAPT_ARTIFACT_CACHE_DIR
+  value: /var/cache/readapt
 - name: READAPT_ALLOWED_ROOTS
   value: {{ .Values.models.mountPath | quote }}
 - name: READAPT_HOST
@@ -92,12 +94,22 @@ securityContext:
 {{- end }}
 {{- end }}
 
+{{/* What the AWS SDK reads, where artifacts are in a bucket. */}}
+{{- define "readapt.environmentFrom" -}}
+{{- with .Values.artifacts.existingSecret }}
+envFrom:
+  - secretRef: { name: {{ . }} }
+{{- end }}
+{{- end }}
+
 {{- define "readapt.mounts" -}}
 - name: data
   mountPath: /var/lib/readapt
 - name: models
   mountPath: {{ .Values.models.mountPath }}
   readOnly: true
+- name: artifact-cache
+  mountPath: /var/cache/readapt
 - name: tmp
   mountPath: /tmp
 {{- end }}
@@ -110,6 +122,8 @@ securityContext:
   persistentVolumeClaim:
     claimName: {{ required "models.existingClaim is not set: name the claim that holds the base models" .Values.models.existingClaim }}
     readOnly: true
+- name: artifact-cache
+  emptyDir: {}
 - name: tmp
   emptyDir: {}
 {{- end }}

@@ -3,7 +3,7 @@ import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { Header } from 'tar';
-import { listFiles } from './durable-files.ts';
+import { listFiles } from '../durable-files.ts';
 
 const BLOCK_BYTES = 512;
 
@@ -20,8 +20,16 @@ export interface TarArchive {
   read(range?: ByteRange): Readable;
 }
 
+/** A file that can be read in parts. */
+export interface ReadableFile {
+  readonly path: string;
+  readonly bytes: number;
+  /** Reads from a byte up to another one, which does not belong to it. The stream fails if the file is shorter. */
+  read(from: number, to: number): AsyncIterable<Uint8Array>;
+}
+
 /** A piece of an archive: bytes in memory, or a file. */
-type Piece = { readonly length: number } & ({ readonly content: Buffer } | { readonly file: string });
+type Piece = { readonly length: number } & ({ readonly content: Buffer } | { readonly file: ReadableFile });
 
 /**
  * A tar archive of a folder's files, which is made while it is read. Files are sorted by name, and the archive holds no owners, times or
@@ -32,11 +40,21 @@ type Piece = { readonly length: number } & ({ readonly content: Buffer } | { rea
  * @throws Error if a path is too long for the header of an archive
  */
 export async function tarOf(folder: string, prefix: string): Promise<TarArchive> {
-  const pieces: Piece[] = [];
-  for (const name of await listFiles(folder)) {
-    const file = join(folder, name);
+  const files: ReadableFile[] = [];
+  for (const path of await listFiles(folder)) {
+    const file = join(folder, path);
     const { size } = await lstat(file);
-    pieces.push(inMemory(headerOf(prefix === '' ? name : `${prefix}/${name}`, size)), { length: size, file });
+    files.push({ path, bytes: size, read: (from, to) => partOf(file, from, to) });
+  }
+  return tarOfFiles(files, prefix);
+}
+
+/** The same of files that are anywhere, sorted by their paths. */
+export function tarOfFiles(files: readonly ReadableFile[], prefix: string): TarArchive {
+  const pieces: Piece[] = [];
+  for (const file of files) {
+    const { path, bytes: size } = file;
+    pieces.push(inMemory(headerOf(prefix === '' ? path : `${prefix}/${path}`, size)), { length: size, file });
     pieces.push(inMemory(Buffer.alloc((BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES)));
   }
   pieces.push(inMemory(Buffer.alloc(2 * BLOCK_BYTES)));
@@ -60,14 +78,14 @@ export function headerOf(path: string, size: number): Buffer {
   return block;
 }
 
-async function* chunksOf(pieces: readonly Piece[], { start, end }: ByteRange): AsyncGenerator<Buffer> {
+async function* chunksOf(pieces: readonly Piece[], { start, end }: ByteRange): AsyncGenerator<Uint8Array> {
   let begin = 0;
   for (const piece of pieces) {
     const [from, to] = [Math.max(0, start - begin), Math.min(piece.length, end + 1 - begin)];
     begin += piece.length;
     if (from >= to) continue;
     if ('content' in piece) yield piece.content.subarray(from, to);
-    else yield* partOf(piece.file, from, to);
+    else yield* piece.file.read(from, to);
   }
 }
 

@@ -1,6 +1,6 @@
 import { Header, Pax } from 'tar';
-import { compressedFormat } from '../../core/formats/compressed-format.ts';
-import { AppError, unprocessable } from '../lib/errors.ts';
+import { compressedFormat } from '../../../core/formats/compressed-format.ts';
+import { AppError, unprocessable } from '../../lib/errors.ts';
 
 const BLOCK_BYTES = 512;
 /** Headers of all kinds, so that extended ones, of which only files come out, have an end too. */

@@ -1,0 +1,25 @@
+import path from 'node:path';
+import type { Config } from '../../config/config.ts';
+import { createLocalCache } from '../cache/local-cache.ts';
+import { createBucket, type Bucket } from '../s3/bucket.ts';
+import { createS3Client, parseS3Url } from '../s3/s3-client.ts';
+import { createS3Store } from '../s3/s3-store.ts';
+import { openTemporaries } from '../temporaries.ts';
+import type { ArtifactStore } from '../artifact-store.ts';
+
+export type S3StoreConfig = Pick<
+  Config,
+  'dataDir' | 's3Endpoint' | 's3PathStyle' | 's3Encryption' | 'artifactCacheDir' | 'artifactCacheBytes'
+>;
+
+/** The store at `s3://bucket/prefix`. Its client needs no closing: it keeps nothing open once its requests have ended. */
+export async function openS3Store(
+  url: string,
+  config: S3StoreConfig,
+): Promise<{ store: ArtifactStore; bucket: Bucket }> {
+  const bucket = createBucket(createS3Client(config), parseS3Url(url), config.s3Encryption);
+  const root = config.artifactCacheDir ?? path.join(config.dataDir, 'artifact-cache');
+  const temporaries = await openTemporaries(root);
+  const cache = await createLocalCache({ temporaries, limitBytes: config.artifactCacheBytes });
+  return { store: createS3Store({ bucket, cache, temporaries }), bucket };
+}

@@ -1,0 +1,63 @@
+import type { Bucket } from './bucket.ts';
+import { artifactKey, ARTIFACTS, digestOf, FOLDERS, putOf } from './layout.ts';
+
+/** The files that one put of a folder has stored. */
+interface Put {
+  readonly digest: string;
+  readonly put: string;
+  readonly keys: string[];
+  newest: Date;
+}
+
+/**
+ * Removes what puts have left that ended before they were complete: uploads in parts, and files of folders that no manifest names.
+ * @returns how many
+ */
+export async function removeLeftovers(bucket: Bucket, before: Date): Promise<number> {
+  let count = await bucket.abortUploads(before);
+  const isListed = listing(bucket);
+  for await (const puts of putsOfFolders(bucket)) {
+    const old = puts.filter(({ newest }) => newest < before);
+    // Nearly all folders are whole and were stored once; the others are worth a request each.
+    if (old.length === 0 || (puts.length === 1 && (await isListed(puts[0]!.digest)))) continue;
+    const head = await bucket.head(artifactKey(puts[0]!.digest));
+    for (const { put, keys } of old) {
+      if (head?.metadata.put === put) continue;
+      await bucket.remove(keys);
+      count++;
+    }
+  }
+  return count;
+}
+
+/** Tells whether an artifact is in the listing, for digests in ascending order. */
+function listing(bucket: Bucket): (digest: string) => Promise<boolean> {
+  const keys = bucket.list(ARTIFACTS);
+  let last = '';
+  return async (digest) => {
+    while (last < digest) {
+      const { value, done } = await keys.next();
+      last = done === true ? '~' : (digestOf(value.key) ?? last);
+    }
+    return last === digest;
+  };
+}
+
+/** The puts of one folder after the other. */
+async function* putsOfFolders(bucket: Bucket): AsyncGenerator<Put[]> {
+  let puts: Put[] = [];
+  for await (const { key, modifiedAt } of bucket.list(FOLDERS)) {
+    const found = putOf(key);
+    if (found === null) continue;
+    if (puts.length > 0 && puts[0]!.digest !== found.digest) {
+      yield puts;
+      puts = [];
+    }
+    const last = puts.at(-1);
+    if (last?.put === found.put) {
+      last.keys.push(key);
+      if (modifiedAt > last.newest) last.newest = modifiedAt;
+    } else puts.push({ ...found, keys: [key], newest: modifiedAt });
+  }
+  if (puts.length > 0) yield puts;
+}

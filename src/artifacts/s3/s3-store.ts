@@ -1,0 +1,291 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import type { ArtifactKind, ArtifactStore, StoredArtifact } from '../artifact-store.ts';
+import type { Fetch, LocalCache } from '../cache/local-cache.ts';
+import { describeFolder, hashBytes, readPlainFile, writeHashed, type HashedBytes } from '../durable-files.ts';
+import {
+  folderDigest,
+  manifestText,
+  parseManifest,
+  quarantinePlace,
+  totalBytes,
+  type ManifestEntry,
+} from '../manifest.ts';
+import { corruptArtifact, missingArtifact, storedAs, toStorageError } from '../storage-errors.ts';
+import { tarOfFiles } from '../tar/tar-archive.ts';
+import type { EntryKind, Temporaries } from '../temporaries.ts';
+import type { Bucket } from './bucket.ts';
+import { ARTIFACTS, artifactKey, digestOf, filesKey, putAgainKey } from './layout.ts';
+import { removeLeftovers } from './leftovers.ts';
+import { isMissingObject } from './s3-faults.ts';
+
+export interface S3StoreParts {
+  readonly bucket: Bucket;
+  /** The copies on this machine. */
+  readonly cache: LocalCache;
+  readonly temporaries: Temporaries;
+}
+
+/** Stores artifacts as objects of a bucket: see layout.ts. */
+export function createS3Store(parts: S3StoreParts): ArtifactStore {
+  const { bucket, cache, temporaries } = parts;
+  const fetch = (digest: string): Fetch => {
+    let asked: Promise<Found> | undefined;
+    const known = () => (asked ??= found(bucket, digest));
+    return {
+      bytes: async () => (await known()).bytes,
+      to: async (path) => fetchTo(bucket, { digest, ...(await known()) }, path),
+    };
+  };
+  const store: ArtifactStore = {
+    putFile: (source, kind) => localCall(() => putFile(parts, source, kind)),
+    putFolder: (folder, kind) => localCall(() => putFolder(bucket, folder, kind)),
+    has: async (digest) => (await bucket.head(artifactKey(digest))) !== undefined,
+    bytesOf: (digest) => bytesOf(bucket, digest),
+    localPath: (digest, options) => localCall(() => cache.use(digest, fetch(digest), options)),
+    holding: (work) =>
+      cache.holding((held) =>
+        work({
+          ...store,
+          localPath: (digest, options) => localCall(() => held.use(digest, fetch(digest), options)),
+        }),
+      ),
+    createReadStream: async (digest) => {
+      const { bytes } = await found(bucket, digest, 'file');
+      return Readable.from(whole(bucket.read(artifactKey(digest)), bytes, digest), { objectMode: false });
+    },
+    tarArchive: async (digest, options) => {
+      const { files } = await found(bucket, digest, 'folder');
+      const readable = files.map(({ path, bytes, key }) => ({
+        path,
+        bytes,
+        read: (from: number, to: number) => whole(bucket.read(key, from, to), to - from, digest),
+      }));
+      return tarOfFiles(readable, options?.prefix ?? '');
+    },
+    verify: (digest) => verify(bucket, digest),
+    list: () => list(bucket),
+    remove: (digest) => remove(bucket, digest),
+    quarantine: (digest) => quarantine(bucket, digest),
+    removeLeftovers: (olderThanMs) => removeLeftovers(bucket, new Date(Date.now() - olderThanMs)),
+    checkWritable: () => writeProbe(bucket),
+    withScratch: (work) => localCall(() => temporaries.folder(work)),
+  };
+  return store;
+}
+
+/** A file is written to this machine first, because its digest, which is its key, is known at its end. */
+async function putFile(
+  { bucket, temporaries }: S3StoreParts,
+  source: AsyncIterable<Uint8Array> | string,
+  kind: ArtifactKind,
+): Promise<StoredArtifact> {
+  return temporaries.at(async (path) => {
+    const stream = typeof source === 'string' ? readPlainFile(source) : source;
+    const { bytes, sha256 } = await writeHashed(path, stream);
+    const digest = `sha256:${sha256}`;
+    if (!(await putAgain(bucket, digest, 'file'))) {
+      await bucket.putFile(artifactKey(digest), { path, bytes, sha256 }, { entry: 'file' });
+    }
+    return { digest, kind, bytes };
+  });
+}
+
+async function putFolder(bucket: Bucket, folder: string, kind: ArtifactKind): Promise<StoredArtifact> {
+  const entries = await describeFolder(folder);
+  const digest = folderDigest(entries);
+  const stored = { digest, kind, bytes: totalBytes(entries) };
+  if (await putAgain(bucket, digest, 'folder')) return stored;
+  const put = randomUUID();
+  const keys = entries.map(({ path }) => `${filesKey(digest, put)}${path}`);
+  try {
+    for (const [index, entry] of entries.entries()) {
+      await bucket.putFile(keys[index]!, { ...entry, path: join(folder, entry.path) });
+    }
+    // It comes last and names the files, so that a folder is there as a whole or not at all.
+    const metadata = { entry: 'folder', put, bytes: String(stored.bytes) };
+    const manifest = Buffer.from(manifestText(entries));
+    const isFirst = await bucket.put(artifactKey(digest), manifest, {
+      metadata,
+      sha256: digest.slice('sha256:'.length),
+      ifAbsent: true,
+    });
+    if (!isFirst) await bucket.remove(keys);
+  } catch (error) {
+    // Whoever cannot remove them now leaves them to the collector.
+    await bucket.remove(keys).catch(() => undefined);
+    throw error;
+  }
+  return stored;
+}
+
+/** Notes that content which is there already was put again. @returns whether it is there */
+async function putAgain(bucket: Bucket, digest: string, kind: EntryKind): Promise<boolean> {
+  const head = await bucket.head(artifactKey(digest));
+  if (head === undefined) return false;
+  if (head.metadata.entry !== kind) throw storedAs(digest, head.metadata.entry ?? 'file', kind);
+  await bucket.put(putAgainKey(digest), Buffer.alloc(0));
+  return true;
+}
+
+interface Found {
+  readonly kind: EntryKind;
+  readonly bytes: number;
+  /** The files of a folder with their keys; none of a file. */
+  readonly files: readonly (ManifestEntry & { readonly key: string })[];
+}
+
+/** @throws AppError `artifact_missing`; `artifact_corrupt` if the manifest is not what it was; Error if it is of another kind */
+async function found(bucket: Bucket, digest: string, expected?: EntryKind): Promise<Found> {
+  const key = artifactKey(digest);
+  const head = await bucket.head(key);
+  if (head === undefined) throw missingArtifact(digest);
+  const { put, entry } = head.metadata;
+  const kind = entry === 'folder' && put !== undefined ? 'folder' : 'file';
+  if (expected !== undefined && kind !== expected) throw storedAs(digest, kind, expected);
+  if (kind === 'file' || put === undefined) return { kind, bytes: head.bytes, files: [] };
+  const manifest = await buffer(present(bucket.read(key), digest));
+  const { sha256 } = await hashBytes([manifest]);
+  if (`sha256:${sha256}` !== digest) throw corruptArtifact(digest, `sha256:${sha256}`);
+  const start = filesKey(digest, put);
+  const files = parseManifest(manifest.toString()).map((file) => ({ ...file, key: `${start}${file.path}` }));
+  return { kind, bytes: totalBytes(files), files };
+}
+
+/** Writes a copy to a path, and checks its digest on the way. */
+async function fetchTo(
+  bucket: Bucket,
+  { digest, kind, files }: Found & { digest: string },
+  path: string,
+): Promise<void> {
+  if (kind === 'file') {
+    const { sha256 } = await writeHashed(path, present(bucket.read(artifactKey(digest)), digest));
+    if (`sha256:${sha256}` !== digest) throw corruptArtifact(digest, `sha256:${sha256}`);
+    return;
+  }
+  await mkdir(path);
+  await checkFiles(digest, files, async (file) => {
+    const target = join(path, file.path);
+    await mkdir(dirname(target), { recursive: true });
+    return writeHashed(target, present(bucket.read(file.key), digest));
+  });
+}
+
+/** Reads everything. @throws AppError `artifact_missing` or `artifact_corrupt` */
+async function verify(bucket: Bucket, digest: string): Promise<void> {
+  const { kind, files } = await found(bucket, digest);
+  if (kind === 'folder') {
+    return checkFiles(digest, files, (file) => hashBytes(present(bucket.read(file.key), digest)));
+  }
+  const { sha256 } = await hashBytes(present(bucket.read(artifactKey(digest)), digest));
+  if (`sha256:${sha256}` !== digest) throw corruptArtifact(digest, `sha256:${sha256}`);
+}
+
+/** Compares the files of a folder with its manifest. */
+async function checkFiles<T extends ManifestEntry>(
+  digest: string,
+  files: readonly T[],
+  read: (file: T) => Promise<HashedBytes>,
+): Promise<void> {
+  const described: ManifestEntry[] = [];
+  for (const file of files) described.push({ path: file.path, ...(await read(file)) });
+  const digestFound = folderDigest(described);
+  if (digestFound !== digest) throw corruptArtifact(digest, digestFound);
+}
+
+/** An artifact in a listing. */
+interface Listed {
+  digest: string;
+  storedAt: Date;
+  /** Without its own object, only something that was put again is there, which its removal has left. */
+  isThere: boolean;
+}
+
+async function* list(bucket: Bucket): AsyncGenerator<{ digest: string; storedAt: Date }> {
+  for await (const { digest, storedAt, isThere } of grouped(bucket)) if (isThere) yield { digest, storedAt };
+}
+
+async function* grouped(bucket: Bucket): AsyncGenerator<Listed> {
+  let last: Listed | undefined;
+  for await (const { key, modifiedAt } of bucket.list(ARTIFACTS)) {
+    const digest = digestOf(key);
+    if (digest === null) continue;
+    const isSame: boolean = last?.digest === digest;
+    if (last !== undefined && !isSame) yield last;
+    if (last !== undefined && isSame) last.storedAt = modifiedAt > last.storedAt ? modifiedAt : last.storedAt;
+    else last = { digest, storedAt: modifiedAt, isThere: key === artifactKey(digest) };
+  }
+  if (last !== undefined) yield last;
+}
+
+/** The keys of an artifact's files; none of a file, whose bytes are the artifact's own object. */
+async function* filesOf(bucket: Bucket, digest: string, put: string | undefined) {
+  if (put !== undefined) yield* bucket.list(filesKey(digest, put));
+}
+
+async function bytesOf(bucket: Bucket, digest: string): Promise<number | null> {
+  const head = await bucket.head(artifactKey(digest));
+  if (head === undefined) return null;
+  if (head.metadata.put === undefined) return head.bytes;
+  let total = 0;
+  for await (const { bytes } of filesOf(bucket, digest, head.metadata.put)) total += bytes;
+  return total;
+}
+
+/** Removes first what makes the content visible, so that no reader who comes later finds half of it. */
+async function remove(bucket: Bucket, digest: string): Promise<void> {
+  const head = await bucket.head(artifactKey(digest));
+  await bucket.remove([artifactKey(digest), putAgainKey(digest)]);
+  const keys: string[] = [];
+  for await (const { key } of filesOf(bucket, digest, head?.metadata.put)) keys.push(key);
+  await bucket.remove(keys);
+}
+
+async function quarantine(bucket: Bucket, digest: string): Promise<string> {
+  const head = await bucket.head(artifactKey(digest));
+  if (head === undefined) throw missingArtifact(digest);
+  const place = quarantinePlace(digest);
+  for await (const { key } of filesOf(bucket, digest, head.metadata.put)) {
+    await bucket.copy(key, `${place}/${key.slice(filesKey(digest, head.metadata.put!).length)}`);
+  }
+  await bucket.copy(artifactKey(digest), `${place}.${head.metadata.entry === 'folder' ? 'manifest' : 'file'}`);
+  await remove(bucket, digest);
+  return `${bucket.name}${place}`;
+}
+
+async function writeProbe(bucket: Bucket): Promise<void> {
+  const key = `probes/${randomUUID()}`;
+  await bucket.put(key, Buffer.alloc(1024, 1));
+  await bucket.remove([key]);
+}
+
+/** Turns a missing object into the error of a store. What a head has found may be removed before it is read. */
+async function* present(source: AsyncIterable<Uint8Array>, digest: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* source;
+  } catch (error) {
+    throw isMissingObject(error) ? missingArtifact(digest) : error;
+  }
+}
+
+/** @throws Error if there are less bytes */
+async function* whole(source: AsyncIterable<Uint8Array>, bytes: number, digest: string): AsyncGenerator<Uint8Array> {
+  let count = 0;
+  for await (const chunk of present(source, digest)) {
+    count += chunk.byteLength;
+    yield chunk;
+  }
+  if (count < bytes) throw new Error(`a file of artifact ${digest} has ${count} bytes, expected at least ${bytes}`);
+}
+
+/** Runs what writes to the disk of this machine. */
+async function localCall<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw toStorageError(error);
+  }
+}

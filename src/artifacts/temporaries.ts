@@ -1,0 +1,65 @@
+import { randomUUID } from 'node:crypto';
+import { lstat, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setWritable } from './durable-files.ts';
+import { joinOwners, ofDeadOwners, ownerOf } from './scratch.ts';
+
+/** Temporaries from before version 0.3, which name no owner, count as left behind after this time. */
+const STALE_MS = 3_600_000;
+
+/** The folder of a process's unfinished files. Their names say whose they are, and those of dead processes are removed. */
+export interface Temporaries {
+  /** The folder that holds `tmp/` and `owners/`. */
+  readonly root: string;
+  /** What the names of this process's files begin with. */
+  readonly prefix: string;
+  /** Runs `work` with a path at which nothing is. What is there afterwards is removed. */
+  at<T>(work: (path: string) => Promise<T>): Promise<T>;
+  /** The same with an empty folder. */
+  folder<T>(work: (folder: string) => Promise<T>): Promise<T>;
+}
+
+/** Opens them, and removes those of dead processes. */
+export async function openTemporaries(root: string): Promise<Temporaries> {
+  await mkdir(join(root, 'tmp'), { recursive: true });
+  const prefix = await joinOwners(root);
+  await removeStale(root);
+  const at = async <T>(work: (path: string) => Promise<T>): Promise<T> => {
+    const path = join(root, 'tmp', `${prefix}${randomUUID()}`);
+    try {
+      return await work(path);
+    } finally {
+      await removeTree(path);
+    }
+  };
+  return { root, prefix, at, folder: (work) => at((folder) => mkdir(folder).then(() => work(folder))) };
+}
+
+export type EntryKind = 'file' | 'folder';
+
+/** What is at a path; undefined if there is nothing. */
+export async function kindOfEntry(path: string): Promise<EntryKind | undefined> {
+  try {
+    return (await lstat(path)).isDirectory() ? 'folder' : 'file';
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function removeTree(path: string): Promise<void> {
+  if ((await kindOfEntry(path)) === undefined) return;
+  await setWritable(path, true);
+  await rm(path, { recursive: true, force: true });
+}
+
+async function removeStale(root: string): Promise<void> {
+  const temporary = join(root, 'tmp');
+  const names = await readdir(temporary);
+  for (const name of await ofDeadOwners(root, names)) await removeTree(join(temporary, name));
+  for (const name of names.filter((one) => ownerOf(one) === null)) {
+    const path = join(temporary, name);
+    const stats = await stat(path).catch(() => undefined);
+    if (stats !== undefined && Date.now() - stats.mtimeMs > STALE_MS) await removeTree(path);
+  }
+}

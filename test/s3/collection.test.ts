@@ -1,0 +1,63 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { registerArtifact } from '../../src/artifacts/index.ts';
+import { artifactCollectionTask } from '../../src/housekeeping/collection/artifact-collection.ts';
+import { examine } from '../../src/housekeeping/doctor/doctor.ts';
+import type { Finding } from '../../src/housekeeping/doctor/findings.ts';
+import { withTransaction } from '../../src/lib/database.ts';
+import { createTestDatabase, type TestDatabase } from '../integration/support/index.ts';
+import { openTestStore } from './support/open-test-store.ts';
+import { startS3Server, type S3Server } from './support/versitygw.ts';
+
+const HOUR_MS = 3_600_000;
+
+let server: S3Server;
+let database: TestDatabase;
+let folder: string;
+
+beforeAll(async () => {
+  server = await startS3Server();
+  database = await createTestDatabase();
+  folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-s3-collection-'));
+});
+afterAll(async () => {
+  await database?.close();
+  await server?.remove();
+  await rm(folder, { recursive: true, force: true });
+});
+
+test('the collector removes from a bucket what nobody names and what puts have left, when it is old enough', async () => {
+  const { store, client } = await openTestStore(server, { prefix: 'collected', dataDir: path.join(folder, 'data') });
+  const { db } = database;
+  const source = path.join(folder, 'source');
+  await mkdir(source);
+  await writeFile(path.join(source, 'f'), 'x');
+  const registered = await store.putFolder(source, 'adapter');
+  await withTransaction(db, (tx) => registerArtifact(tx, store, registered));
+  await store.putFile(Readable.from([Buffer.from('nobody’s')]), 'dataset');
+  // A put that was killed before its manifest.
+  const Key = `collected/folders/ab/${'c'.repeat(62)}/some-put/f`;
+  await client.s3.send(new PutObjectCommand({ Bucket: server.bucket, Key, Body: 'x' }));
+
+  const collect = (graceMs: number) =>
+    artifactCollectionTask({ db, artifacts: store, graceMs }).run(AbortSignal.any([]));
+  expect(await collect(HOUR_MS)).toEqual({ artifacts: 0, unregistered: 0, leftovers: 0 });
+  expect(await collect(0)).toEqual({ artifacts: 1, unregistered: 1, leftovers: 1 });
+  expect(await client.keys('collected')).toEqual([]);
+});
+
+test('the doctor puts what nobody names in a bucket into quarantine there', async () => {
+  const { store, client } = await openTestStore(server, { prefix: 'examined', dataDir: path.join(folder, 'data') });
+  const { digest } = await store.putFile(Readable.from([Buffer.from('nobody’s')]), 'dataset');
+  const found: Finding[] = [];
+  const { db } = database;
+  for await (const one of examine({ db, artifacts: store, mend: true, graceMs: 0 })) found.push(one);
+  expect(found).toMatchObject([{ kind: 'artifact_unnamed', subject: digest, mended: true }]);
+  const keys = await client.keys('examined');
+  expect(keys).toHaveLength(1);
+  expect(keys[0]).toMatch(new RegExp(`^quarantine/sha256/${digest.slice(7, 9)}/${digest.slice(9)}\\..*\\.file$`));
+});

@@ -1,0 +1,9 @@
+/** Opens the store of the environment and puts what its argument names, a file or a folder. */
+import { stat } from 'node:fs/promises';
+import { openS3Store } from '../../../src/artifacts/opening/open-s3-store.ts';
+import { loadConfig } from '../../../src/config/config.ts';
+
+const [, , source = ''] = process.argv;
+const config = loadConfig(process.env);
+const { store } = await openS3Store(config.artifacts!, config);
+await ((await stat(source)).isDirectory() ? store.putFolder(source, 'adapter') : store.putFile(source, 'dataset'));
