@@ -6,12 +6,15 @@ import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { locateArtifact, locateVerified } from '../../src/artifacts/index.ts';
 import { PermanentError } from '../../src/jobs/index.ts';
 import type { Queryable } from '../../src/lib/database.ts';
+import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
 
 export interface JobFolders {
   artifacts: ArtifactStore;
   /** Folder that holds a folder for each job, on durable storage. */
   checkpoints: string;
+  /** Where this worker has the files of bases. Default: in folders alone. */
+  local?: LocalBases;
   /** Most tokens that measuring an adapter once may take. Default: any number. */
   measuredTokens?: number;
 }
@@ -25,7 +28,7 @@ export interface JobFolders {
 export async function buildJobSpec(
   db: Queryable,
   job: LoadedJob,
-  { artifacts, measuredTokens, workDir }: Omit<JobFolders, 'checkpoints'> & { workDir: string },
+  { artifacts, local = FOLDERS_ONLY, measuredTokens, workDir }: Omit<JobFolders, 'checkpoints'> & { workDir: string },
 ): Promise<JobSpec> {
   const { adapter, rollout, sourceVersion } = job;
   if (adapter.dataset === null) {
@@ -45,8 +48,8 @@ export async function buildJobSpec(
   return {
     jobId: job.id,
     kind: job.kind,
-    oldBase: sourceVersion.baseModelVersion.path,
-    newBase: rollout.baseModelVersion.path,
+    oldBase: local.locate(sourceVersion.baseModelVersion).path,
+    newBase: local.locate(rollout.baseModelVersion).path,
     newBaseName: rollout.baseModelVersion.servingName,
     adapter: await locateVerified(db, artifacts, sourceVersion.artifactDigest),
     data: { file: await locateVerified(db, artifacts, adapter.dataset.artifactDigest) },

@@ -1,3 +1,4 @@
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ArtifactStore, StoredArtifact } from '../../artifacts/index.ts';
 import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
@@ -17,6 +18,14 @@ export interface ImportedAdapter {
   readonly inspected: InspectedAdapter;
 }
 
+/** The files of a base model version, as far as an adapter is checked against them. */
+export interface ImportBase {
+  /** Their folder. */
+  readonly path: string;
+  /** Their config.json, where the service does not have the others; null where they are in the folder. */
+  readonly sourceConfig: unknown;
+}
+
 export interface ImportDependencies {
   readonly artifacts: ArtifactStore;
   readonly inspector: AdapterInspector;
@@ -27,27 +36,35 @@ export interface ImportDependencies {
  * Copies an adapter's files to a scratch folder, checks every tensor against the base and then stores the files.
  * Nothing is stored if a check fails.
  *
- * @param target the tenant that gets the adapter, the folder of the base model version on which it was trained, and the room
- *   of the upload
+ * @param target the tenant that gets the adapter, the base model version on which it was trained, and the room of the upload
  * @throws AppError 422 `invalid_adapter` or `invalid_base_model` that names file and tensor, an error of the source, or one of
  *   the inspector
  */
 export function importAdapter(
   deps: ImportDependencies,
   source: AdapterSource,
-  { owner, baseFolder, room }: { readonly owner: string; readonly baseFolder: string; readonly room: UploadRoom },
+  { owner, base, room }: { readonly owner: string; readonly base: ImportBase; readonly room: UploadRoom },
 ): Promise<ImportedAdapter> {
   return deps.artifacts.withScratch(async (scratch) => {
     const folder = join(scratch, 'adapter');
     if ('archive' in source) await unpackAdapter(room.measured(source.archive.chunks), folder);
     else await copyAdapterFiles(await resolveAllowedFolder(source.path, deps.allowedRoots), folder);
+    const baseFolder = base.sourceConfig === null ? base.path : await writeConfig(scratch, base.sourceConfig);
+    const configOnly = base.sourceConfig !== null;
     const inspected = await withProblems(
-      () => deps.inspector.inspectAdapter(folder, baseFolder, owner),
+      () => deps.inspector.inspectAdapter({ folder, baseFolder, configOnly }, owner),
       folder,
       baseFolder,
     );
     return { artifact: await deps.artifacts.putFolder(folder, 'adapter'), inspected };
   });
+}
+
+async function writeConfig(scratch: string, config: unknown): Promise<string> {
+  const folder = join(scratch, 'base');
+  await mkdir(folder);
+  await writeFile(join(folder, 'config.json'), JSON.stringify(config));
+  return folder;
 }
 
 async function withProblems<T>(inspect: () => Promise<T>, folder: string, baseFolder: string): Promise<T> {

@@ -110,6 +110,7 @@ const MIGRATIONS = [
   '20261127290000_negative_flips_of_jobs',
   '20261127290100_wave_figures',
   '20261127290200_product_aggregate',
+  '20261128300000_base_sources',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
