@@ -28,23 +28,30 @@ const COMMIT = /^[0-9a-f]{40}$/;
 /** Reads models of a Hugging Face hub or of a mirror that speaks its API. */
 export function createHub({ hubUrl, hubToken }: HubSettings) {
   const address = hubUrl.replace(/\/+$/, '');
-  const accessOf = (token: string | null): { accessToken?: string } => {
-    const accessToken = token ?? hubToken;
-    return accessToken === null ? {} : { accessToken };
+  const { origin } = new URL(address);
+  const accessOf = (token: string | null): { authorization?: string } => {
+    const known = token ?? hubToken;
+    return known === null ? {} : { authorization: `Bearer ${known}` };
   };
-  /** The library takes no signal, and its requests have no time limit. */
+  /**
+   * The library takes no signal, has no time limit, and no tokens but those of Hugging Face itself. A token goes to the hub alone, also
+   * where a listing has its next page elsewhere.
+   */
   const fetchWith =
-    (signal: AbortSignal): typeof fetch =>
-    (input, init) =>
-      fetch(input, { ...init, signal: AbortSignal.any([signal, AbortSignal.timeout(SILENT_MS)]) });
+    ({ token, signal }: HubRequest): typeof fetch =>
+    (input, init) => {
+      const isHub = new URL(input instanceof Request ? input.url : input).origin === origin;
+      const headers = { ...(init?.headers as Record<string, string> | undefined), ...(isHub && accessOf(token)) };
+      return fetch(input, { ...init, headers, signal: AbortSignal.any([signal, AbortSignal.timeout(SILENT_MS)]) });
+    };
 
   return {
     /**
      * Resolves the revision to a commit and lists what it has.
      * @throws SourceError
      */
-    async pin(source: HubSource, { token, signal }: HubRequest): Promise<PinnedFiles> {
-      const shared = { ...accessOf(token), hubUrl: address, fetch: fetchWith(signal) };
+    async pin(source: HubSource, request: HubRequest): Promise<PinnedFiles> {
+      const shared = { hubUrl: address, fetch: fetchWith(request) };
       try {
         const { repo, revision } = source;
         const { sha } = await modelInfo({ name: repo, revision, additionalFields: ['sha'], ...shared });
@@ -55,7 +62,7 @@ export function createHub({ hubUrl, hubToken }: HubSettings) {
           if (names.push(entry.path) > MAX_ENTRIES) throw tooMany(source);
           if (entry.type === 'file') files.push(toFile(entry));
         }
-        return { source: { ...source, commit: sha, hasToken: token !== null }, files: checkListing(source, files, names) };
+        return { source: { ...source, commit: sha, hasToken: request.token !== null }, files: checkListing(source, files, names) };
       } catch (error) {
         throw toSourceError(error, source, null, address);
       }
@@ -74,9 +81,8 @@ export function createHub({ hubUrl, hubToken }: HubSettings) {
       const silence = createSilence(signal);
       try {
         const url = `${address}/${source.repo}/resolve/${source.commit}/${encodeURIComponent(name)}`;
-        const { accessToken } = accessOf(token);
         const headers = {
-          ...(accessToken !== undefined && { authorization: `Bearer ${accessToken}` }),
+          ...accessOf(token),
           ...(from > 0 && { range: `bytes=${from}-` }),
           // Bytes are counted and hashed as they are stored.
           'accept-encoding': 'identity',

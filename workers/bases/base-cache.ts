@@ -80,7 +80,8 @@ export class BaseCache {
   async hold(key: string): Promise<() => Promise<void>> {
     await mkdir(this.#options.folder, { recursive: true });
     const release = await this.#locks.hold(key);
-    const now = new Date();
+    // Rounded up, because the times of files are finer.
+    const now = new Date(Date.now() + 1);
     await utimes(this.folderOf(key), now, now).catch(() => undefined);
     return release;
   }
