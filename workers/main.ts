@@ -150,7 +150,7 @@ async function start(
       ? await startTraining(config, logger)
       : { training: deps.training, device: config.device, loaded: (): readonly string[] => [] };
   if (deps.training === undefined) closing.add('training process', () => training.stop());
-  const local = openLocalBases({ db, config, loaded, logger });
+  const local = await openLocalBases({ db, config, loaded, logger });
   closing.add('fetches', () => local.close());
   const checkpoints = path.join(config.dataDir, 'checkpoints');
   await mkdir(checkpoints, { recursive: true });

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { createSources } from '../../src/base-sources/index.ts';
 import type { Config } from '../../src/config/config.ts';
+import { knownSecretKeys } from '../../src/config/secret-key-file.ts';
 import type { Database } from '../../src/lib/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
@@ -23,8 +24,8 @@ export interface OpenedBases {
 }
 
 /** Opens the worker's cache of bases. Nothing is written before the first fetch. */
-export function openLocalBases({ db, config, loaded, logger }: OpenOptions): OpenedBases {
-  const { baseCacheBytes: maxBytes, secretKeys } = config;
+export async function openLocalBases({ db, config, loaded, logger }: OpenOptions): Promise<OpenedBases> {
+  const { baseCacheBytes: maxBytes } = config;
   // A user without a home has no cache folder.
   const folder = config.baseCacheDir ?? path.join(config.dataDir, 'bases');
   const cache: BaseCache = new BaseCache({
@@ -37,7 +38,7 @@ export function openLocalBases({ db, config, loaded, logger }: OpenOptions): Ope
     db,
     cache,
     sources: createSources(config),
-    box: createSecretBox(secretKeys),
+    box: createSecretBox(await knownSecretKeys(config)),
     logger,
   });
   return { bases, nameOf: (place) => cache.keyOf(place) ?? place, close: () => bases.close() };
