@@ -35,6 +35,7 @@ import {
   WORKER_METRICS_VARIABLE,
   ROW_SECURITY_VARIABLE,
 } from './variables.ts';
+import { STORAGE_SCHEMA, STORAGE_SETTINGS } from './storage/storage-settings.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
 
 /** `auto` uses row-level security where it can and warns where it cannot; `required` refuses to start there. */
@@ -122,6 +123,7 @@ export const ConfigSchema = Type.Object({
   ...BASE_SCHEMA,
   /** How far a process's clock may be from the database's, in milliseconds. */
   clockToleranceMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
+  ...STORAGE_SCHEMA,
 });
 
 export type PlainConfig = Static<typeof ConfigSchema>;
@@ -371,4 +373,5 @@ export const SETTINGS: Readonly<Record<keyof PlainConfig, Setting>> = {
     parse: asInteger,
     expected: 'an integer from 100 to 3600000 (milliseconds)',
   },
+  ...STORAGE_SETTINGS,
 };

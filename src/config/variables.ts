@@ -24,3 +24,6 @@ export const HUB_URL_VARIABLE = 'READAPT_HUB_URL';
 export const HUB_TOKEN_VARIABLE = 'READAPT_HUB_TOKEN';
 export const BASE_CACHE_DIR_VARIABLE = 'READAPT_BASE_CACHE_DIR';
 export const BASE_CACHE_BYTES_VARIABLE = 'READAPT_BASE_CACHE_BYTES';
+/** The variables that messages about the artifact store name. */
+export const ARTIFACTS_VARIABLE = 'READAPT_ARTIFACTS';
+export const S3_ENDPOINT_VARIABLE = 'READAPT_S3_ENDPOINT';
