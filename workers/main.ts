@@ -197,7 +197,17 @@ async function start(
     },
     intervalMs: times.registrationMs,
   });
-  const shared = { db, artifacts, producer, training, tracing, fitness, local: local.bases, quotas: config.quotas, ...times };
+  const shared = {
+    db,
+    artifacts,
+    producer,
+    training,
+    tracing,
+    fitness,
+    local: local.bases,
+    quotas: config.quotas,
+    ...times,
+  };
   const jobs = { checkpoints, measuredTokens: config.measuredTokens };
   const handlers = combineHandlers([
     rolloutHandlers(shared),

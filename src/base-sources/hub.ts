@@ -2,7 +2,14 @@ import { HubApiError, listFiles, modelInfo } from '@huggingface/hub';
 import { HUB_TOKEN_VARIABLE, HUB_URL_VARIABLE } from '../config/variables.ts';
 import { checkListing } from './listing.ts';
 import { SourceError } from './source-error.ts';
-import { sourceText, type HubSource, type PinnedFiles, type PinnedHub, type RemoteSource, type SourceFile } from './source.ts';
+import {
+  sourceText,
+  type HubSource,
+  type PinnedFiles,
+  type PinnedHub,
+  type RemoteSource,
+  type SourceFile,
+} from './source.ts';
 
 export interface HubSettings {
   /** Address of the hub or of a mirror. */
@@ -62,7 +69,10 @@ export function createHub({ hubUrl, hubToken }: HubSettings) {
           if (names.push(entry.path) > MAX_ENTRIES) throw tooMany(source);
           if (entry.type === 'file') files.push(toFile(entry));
         }
-        return { source: { ...source, commit: sha, hasToken: request.token !== null }, files: checkListing(source, files, names) };
+        return {
+          source: { ...source, commit: sha, hasToken: request.token !== null },
+          files: checkListing(source, files, names),
+        };
       } catch (error) {
         throw toSourceError(error, source, null, address);
       }

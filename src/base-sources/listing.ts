@@ -3,7 +3,8 @@ import { SourceError } from './source-error.ts';
 import { sourceText, type PinnedFiles, type RemoteSource, type SourceFile } from './source.ts';
 
 /** Names of files that Readapt reads or that serving engines want beside the weights. Nothing else is fetched. */
-const TAKEN = /^[^/\\]+\.(safetensors|json|jinja)$|^(merges|vocab)\.txt$|^(tokenizer|spiece|sentencepiece(\.bpe)?)\.model$/;
+const TAKEN =
+  /^[^/\\]+\.(safetensors|json|jinja)$|^(merges|vocab)\.txt$|^(tokenizer|spiece|sentencepiece(\.bpe)?)\.model$/;
 
 /** Pickles can run code when they are loaded. */
 const PICKLE = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i;
@@ -24,7 +25,11 @@ export function isTaken(name: string): boolean {
  * @param names all names that the source has
  * @throws SourceError `source_refused` that names what is missing, or the pickles that stand in its place
  */
-export function checkListing(source: RemoteSource, files: readonly SourceFile[], names: readonly string[]): SourceFile[] {
+export function checkListing(
+  source: RemoteSource,
+  files: readonly SourceFile[],
+  names: readonly string[],
+): SourceFile[] {
   const where = sourceText(source);
   const taken = files.filter(({ name }) => isTaken(name)).sort((a, b) => (a.name < b.name ? -1 : 1));
   if (!taken.some(({ name }) => name.endsWith('.safetensors'))) throw noWeights(where, names);
@@ -56,7 +61,10 @@ function noWeights(where: string, names: readonly string[]): SourceError {
 /** Names the folder of these files in a worker's cache: the same files of the same place have the same name everywhere. */
 export function keyOf({ source, files }: PinnedFiles): string {
   const named = files.map(({ name, size, sha256, gitSha1, etag }) => [name, size, sha256, gitSha1, etag]);
-  return createHash('sha256').update(JSON.stringify([sourceText(source), named])).digest('hex').slice(0, 40);
+  return createHash('sha256')
+    .update(JSON.stringify([sourceText(source), named]))
+    .digest('hex')
+    .slice(0, 40);
 }
 
 export function bytesOf(files: readonly SourceFile[]): number {

@@ -1,4 +1,6 @@
+import type { S3Settings } from '../artifacts/s3/s3-client.ts';
 import { createHub, type HubSettings } from './hub.ts';
+import { createS3Models } from './s3.ts';
 import { SourceError } from './source-error.ts';
 import type { PinnedFiles, PinnedSource, RemoteSource, SourceFile } from './source.ts';
 
@@ -17,24 +19,14 @@ export interface Sources {
   read(source: PinnedSource, file: SourceFile, request: SourceRequest & { from: number }): AsyncIterable<Uint8Array>;
 }
 
-export type SourceSettings = HubSettings;
-
-export function createSources(settings: SourceSettings): Sources {
+export function createSources(settings: HubSettings & S3Settings): Sources {
   const hub = createHub(settings);
+  const buckets = createS3Models(settings);
   return {
-    pin: (source, request) => {
-      if (source.kind === 'hub') return hub.pin(source, request);
-      throw unsupported(source);
-    },
-    read: (source, file, request) => {
-      if (source.kind === 'hub') return hub.read(source, file, request);
-      throw unsupported(source);
-    },
+    pin: (source, request) => (source.kind === 'hub' ? hub.pin(source, request) : buckets.pin(source, request)),
+    read: (source, file, request) =>
+      source.kind === 'hub' ? hub.read(source, file, request) : buckets.read(source, file, request),
   };
-}
-
-function unsupported({ kind }: RemoteSource): SourceError {
-  return new SourceError('source_refused', `sources of the kind ${kind} cannot be read by this version`);
 }
 
 /** A small file as a whole, for example config.json. @throws SourceError */

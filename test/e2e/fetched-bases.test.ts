@@ -77,7 +77,8 @@ async function killed(worker: ChildProcess): Promise<void> {
 }
 
 const cacheOf = (name: string) => path.join(folder, `bases-of-${name}`);
-const basesOf = async (name: string) => (await readdir(cacheOf(name))).filter((entry) => /^[0-9a-f]{40}$/.test(entry)).sort();
+const basesOf = async (name: string) =>
+  (await readdir(cacheOf(name))).filter((entry) => /^[0-9a-f]{40}$/.test(entry)).sort();
 
 test('two workers without a shared folder of bases fetch them from a hub, over a kill in the middle of a fetch', async () => {
   const commits = [
@@ -116,11 +117,15 @@ test('two workers without a shared folder of bases fetch them from a hub, over a
   hub.requests.length = 0;
   const second = startWorker('first');
   const planned = await until('the jobs are planned', ({ state }) => state === 'adapting');
-  const ranges = hub.requests.filter(({ large }) => large).map(({ range }) => Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0));
+  const ranges = hub.requests
+    .filter(({ large }) => large)
+    .map(({ range }) => Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0));
   // One base goes on where the killed worker was, and the other one is fetched as a whole.
   expect(ranges.sort((a, b) => a - b)).toEqual([0, expect.any(Number)]);
   expect(ranges[1]).toBeGreaterThanOrEqual(HANG_AFTER / 2);
-  expect(planned.fetches!.every(({ file, bytes_done, bytes_total }) => file === null && bytes_done === bytes_total)).toBe(true);
+  expect(
+    planned.fetches!.every(({ file, bytes_done, bytes_total }) => file === null && bytes_done === bytes_total),
+  ).toBe(true);
   await killed(second);
 
   startWorker('second');

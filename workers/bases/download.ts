@@ -6,7 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { writeFully } from '../../core/formats/atomic-file.ts';
 import { FormatError } from '../../core/formats/errors.ts';
 import { SafetensorsFile } from '../../core/formats/safetensors/safetensors.ts';
-import { SourceError, sourceText, type PinnedSource, type SourceFile, type Sources } from '../../src/base-sources/index.ts';
+import {
+  SourceError,
+  sourceText,
+  type PinnedSource,
+  type SourceFile,
+  type Sources,
+} from '../../src/base-sources/index.ts';
 
 export interface DownloadOptions {
   readonly sources: Sources;

@@ -28,11 +28,7 @@ export function problemOfFetch({ base, fault }: BaseNotFetchedError): StoredErro
 }
 
 /** Leaves work to others whose bases this worker cannot fetch. @throws BaseElsewhereError in place of {@link BaseNotFetchedError} */
-export async function fetchOrLeave(
-  local: LocalBases,
-  bases: readonly SourcedBase[],
-  wait: FetchWait,
-): Promise<void> {
+export async function fetchOrLeave(local: LocalBases, bases: readonly SourcedBase[], wait: FetchWait): Promise<void> {
   try {
     await local.fetch(bases, wait);
   } catch (error) {

@@ -184,7 +184,10 @@ export class FetchedBases implements LocalBases {
     };
     this.#tasks.set(key, task);
     // Whoever waits gets the error too.
-    task.done.catch(() => undefined).finally(() => this.#tasks.delete(key)).catch(() => undefined);
+    task.done
+      .catch(() => undefined)
+      .finally(() => this.#tasks.delete(key))
+      .catch(() => undefined);
     return task;
   }
 
@@ -220,7 +223,13 @@ export class FetchedBases implements LocalBases {
       const data = { host: os.hostname(), bytes_done: done, bytes_total: total };
       isAnnounced ??= fetchRepository.record(db, { ...about(base), type: 'base_model_version.fetching', data });
     };
-    const options = { sources, source, token: this.#token(base, row.sealedToken), signal: task.abort.signal, onProgress };
+    const options = {
+      sources,
+      source,
+      token: this.#token(base, row.sealedToken),
+      signal: task.abort.signal,
+      onProgress,
+    };
     const hashes = await cache.fetch({ key: base.sourceKey, files }, options);
     if (hashes === null) return;
     await isAnnounced;
@@ -229,7 +238,10 @@ export class FetchedBases implements LocalBases {
     }
     const data = { host: os.hostname(), bytes_total: task.progress.total, fetch_ms: performance.now() - begun };
     await fetchRepository.record(db, { ...about(base), type: 'base_model_version.fetched', data });
-    logger.info({ baseModelVersionId: base.id, bytes: data.bytes_total, ms: data.fetch_ms }, 'base model version fetched');
+    logger.info(
+      { baseModelVersionId: base.id, bytes: data.bytes_total, ms: data.fetch_ms },
+      'base model version fetched',
+    );
   }
 
   /** @throws SourceError if a key is missing that the token was sealed with */
@@ -244,7 +256,10 @@ export class FetchedBases implements LocalBases {
   async #remember({ id, sourceKey }: SourcedBase & { sourceKey: string }, fault: SourceError): Promise<void> {
     const { db, logger, firstDelayMs = 5000 } = this.#options;
     const times = (this.#failed.get(sourceKey)?.times ?? 0) + 1;
-    const ms = Math.max(fault.retryAfterMs ?? 0, Math.min(LONGEST_DELAY_MS, firstDelayMs * 2 ** Math.min(20, times - 1)));
+    const ms = Math.max(
+      fault.retryAfterMs ?? 0,
+      Math.min(LONGEST_DELAY_MS, firstDelayMs * 2 ** Math.min(20, times - 1)),
+    );
     this.#failed.set(sourceKey, { fault, times, until: performance.now() + ms });
     logger.warn({ baseModelVersionId: id, code: fault.code, reason: fault.message }, 'base model version not fetched');
     const error = { code: fault.code, message: fault.message };

@@ -105,7 +105,10 @@ async function provide(provision: Provision): Promise<void> {
   }
 }
 
-async function buildSpec({ db, artifacts, local = FOLDERS_ONLY, job }: Provision, outDir: string): Promise<ProvisionalSpec> {
+async function buildSpec(
+  { db, artifacts, local = FOLDERS_ONLY, job }: Provision,
+  outDir: string,
+): Promise<ProvisionalSpec> {
   const { sourceVersion: source, rollout } = job;
   const { baseModelVersion: newBase } = rollout;
   const strategy = (rollout.options as StoredOptions).policy?.provisional ?? 'none';

@@ -83,8 +83,10 @@ function registerVersions(versions: Command): void {
     .option('--serving-name <name>', 'What serving engines call the version. (default: --path, or ORG/NAME of a hub)')
     .option('--retires-at <time>', 'When the version is no longer served, as 2027-01-31T00:00:00Z.')
     .action(registerVersion);
-  addServiceOptions(adding, ['readapt base-versions register my-llama@1 --path /models/my-llama-v1',
-    'readapt base-versions register my-llama@2 --path hf://my-org/my-llama@v2',]);
+  addServiceOptions(adding, [
+    'readapt base-versions register my-llama@1 --path /models/my-llama-v1',
+    'readapt base-versions register my-llama@2 --path hf://my-org/my-llama@v2',
+  ]);
 }
 
 async function listModels(options: ServiceOptions & LimitOptions): Promise<void> {

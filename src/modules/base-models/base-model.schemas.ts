@@ -50,7 +50,9 @@ export const BaseModelVersion = Type.Object(
     base_model_name: Name,
     version: Name,
     path: Nullable(
-      Type.String({ description: 'Folder of the model files. It is null for tenants, and where they come from elsewhere.' }),
+      Type.String({
+        description: 'Folder of the model files. It is null for tenants, and where they come from elsewhere.',
+      }),
     ),
     source: Nullable(BaseSource),
     serving_name: Nullable(

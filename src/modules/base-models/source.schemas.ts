@@ -31,7 +31,11 @@ const GivenHub = Type.Object(
       }),
     ),
   },
-  { title: 'GivenHubSource', additionalProperties: false, description: 'A model of the hub that READAPT_HUB_URL names.' },
+  {
+    title: 'GivenHubSource',
+    additionalProperties: false,
+    description: 'A model of the hub that READAPT_HUB_URL names.',
+  },
 );
 
 const GivenS3 = Type.Object(
@@ -44,7 +48,11 @@ const GivenFolder = Type.Object(
     kind: Type.Literal('folder'),
     path: Type.String({ minLength: 1, maxLength: 4096, description: 'Absolute path below one of the allowed roots.' }),
   },
-  { title: 'GivenFolderSource', additionalProperties: false, description: 'A folder that workers see under the same path.' },
+  {
+    title: 'GivenFolderSource',
+    additionalProperties: false,
+    description: 'A folder that workers see under the same path.',
+  },
 );
 
 export const GivenBaseSource = Type.Union(
@@ -58,7 +66,10 @@ export const GivenBaseSource = Type.Union(
     GivenS3,
     GivenFolder,
   ],
-  { description: 'Where the files are, in place of `path`: workers fetch them from a hub or a bucket into a cache of their own.' },
+  {
+    description:
+      'Where the files are, in place of `path`: workers fetch them from a hub or a bucket into a cache of their own.',
+  },
 );
 export type GivenBaseSource = Static<typeof GivenBaseSource>;
 
@@ -66,7 +77,11 @@ const File = Type.Object(
   {
     name: Type.String(),
     size: Type.Integer({ description: 'Bytes.' }),
-    sha256: Nullable(Type.String({ description: 'Hexadecimal; null if the source does not give it and no worker has fetched it yet.' })),
+    sha256: Nullable(
+      Type.String({
+        description: 'Hexadecimal; null if the source does not give it and no worker has fetched it yet.',
+      }),
+    ),
     etag: Nullable(Type.String({ description: 'What names this state of the file in a bucket.' })),
   },
   { title: 'BaseSourceFile', description: 'A file that workers fetch.' },
@@ -78,7 +93,9 @@ const Hub = Type.Object(
     kind: Type.Literal('hub'),
     repo,
     revision,
-    commit: Type.String({ description: 'The commit of the revision when the version was registered, which is what is fetched.' }),
+    commit: Type.String({
+      description: 'The commit of the revision when the version was registered, which is what is fetched.',
+    }),
     has_token: Type.Boolean({ description: 'Whether a token was given with it.' }),
     files,
   },

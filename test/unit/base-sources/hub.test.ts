@@ -22,7 +22,8 @@ beforeEach(async () => {
 });
 afterEach(() => hub.close());
 
-const sourcesWith = (hubToken: string | null = null) => createSources({ hubUrl: hub.url, hubToken });
+const sourcesWith = (hubToken: string | null = null) =>
+  createSources({ hubUrl: hub.url, hubToken, s3Endpoint: null, s3PathStyle: null });
 const request = (token: string | null = null) => ({ token, signal: AbortSignal.timeout(10_000) });
 const source = parseRemoteSource(`hf://${REPO}`)!;
 
@@ -62,7 +63,9 @@ describe('pin', () => {
     hub.publish(REPO, new Map([...FILES, ['config.json', Buffer.from('{"model_type":"other"}')]]));
     const second = await sourcesWith().pin(source, request());
     expect(keyOf(second)).not.toBe(keyOf(first));
-    expect(keyOf(await sourcesWith().pin({ ...source, revision: first.source.commit } as never, request()))).toBe(keyOf(first));
+    expect(keyOf(await sourcesWith().pin({ ...source, revision: first.source.commit } as never, request()))).toBe(
+      keyOf(first),
+    );
     expect(await readWhole(sourcesWith(), first.source, first.files[0]!, request())).toEqual(CONFIG);
   });
 
@@ -96,9 +99,11 @@ describe('pin', () => {
   });
 
   test('says which address does not answer', async () => {
-    const nobody = createSources({ hubUrl: 'http://127.0.0.1:9', hubToken: null });
+    const nobody = createSources({ hubUrl: 'http://127.0.0.1:9', hubToken: null, s3Endpoint: null, s3PathStyle: null });
     const refused = expect(nobody.pin(source, request())).rejects;
-    await refused.toThrow(/the hub http:\/\/127\.0\.0\.1:9 could not be read at hf:\/\/acme\/assistant@main \(.+\): check READAPT_HUB_URL/);
+    await refused.toThrow(
+      /the hub http:\/\/127\.0\.0\.1:9 could not be read at hf:\/\/acme\/assistant@main \(.+\): check READAPT_HUB_URL/,
+    );
     await refused.toMatchObject({ code: 'source_unreachable' });
   });
 });

@@ -54,6 +54,8 @@ function versionOf(flags: CreateOptions, file: Awaited<ReturnType<typeof readRol
     throw new UsageError(`--base-model is missing: version ${JSON.stringify(version)} is one of a base model`);
   }
   const register =
-    path === undefined ? undefined : { ...toBasePlace(path), ...(serving_name && { serving_name }), ...(retires_at && { retires_at }) };
+    path === undefined
+      ? undefined
+      : { ...toBasePlace(path), ...(serving_name && { serving_name }), ...(retires_at && { retires_at }) };
   return { model, version, ...(register && { register }) };
 }

@@ -25,11 +25,14 @@ export const MODEL_EVENTS = {
     fingerprint: Type.String(),
   }),
   'base_model_version.failed': describeEvent('The files of a base model version cannot be used.', { error: Failure }),
-  'base_model_version.fetching': describeEvent('A worker has begun to fetch the files of a base model version, or goes on.', {
-    host,
-    bytes_done: Type.Integer({ description: 'Bytes that were there already.' }),
-    bytes_total: Type.Integer(),
-  }),
+  'base_model_version.fetching': describeEvent(
+    'A worker has begun to fetch the files of a base model version, or goes on.',
+    {
+      host,
+      bytes_done: Type.Integer({ description: 'Bytes that were there already.' }),
+      bytes_total: Type.Integer(),
+    },
+  ),
   'base_model_version.fetched': describeEvent('A worker has the files of a base model version in its cache.', {
     host,
     bytes_total: Type.Integer(),

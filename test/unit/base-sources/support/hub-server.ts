@@ -126,7 +126,16 @@ export async function startHub(): Promise<HubServer> {
 }
 
 function infoOf(name: string, { commit, token }: Repo) {
-  return { _id: '1', id: name, sha: commit, private: token !== null, gated: false, downloads: 0, likes: 0, lastModified: '2026-01-01T00:00:00Z' };
+  return {
+    _id: '1',
+    id: name,
+    sha: commit,
+    private: token !== null,
+    gated: false,
+    downloads: 0,
+    likes: 0,
+    lastModified: '2026-01-01T00:00:00Z',
+  };
 }
 
 function isLarge(name: string): boolean {

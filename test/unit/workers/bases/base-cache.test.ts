@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -31,7 +31,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const sources = () => createSources({ hubUrl: hub.url, hubToken: null });
+const sources = () => createSources({ hubUrl: hub.url, hubToken: null, s3Endpoint: null, s3PathStyle: null });
 const pin = (repo: string) =>
   sources().pin(parseRemoteSource(`hf://${repo}`)!, { token: null, signal: AbortSignal.timeout(10_000) });
 const cacheOf = (maxBytes = 1e9) => new BaseCache({ folder, maxBytes, loaded: () => loaded, logger });
@@ -48,7 +48,8 @@ async function fetchInto(
 
 /** The faults of the first requests for the weights; later ones have none. */
 function faultsOfWeights(...faults: HubFault[]): void {
-  hub.fault = ({ path: file, large }: HubRequest) => (large && file.endsWith('.safetensors') ? (faults.shift() ?? null) : null);
+  hub.fault = ({ path: file, large }: HubRequest) =>
+    large && file.endsWith('.safetensors') ? (faults.shift() ?? null) : null;
 }
 
 const rangesOfWeights = () => hub.requests.filter(({ large }) => large).map(({ range }) => range);
@@ -63,7 +64,9 @@ describe('a fetch', () => {
     for (const { name } of pinned.files) {
       expect(await readFile(path.join(there, name))).toEqual(await readFile(path.join(BASE, name)));
     }
-    expect(hashes!.get('model.safetensors')).toBe(pinned.files.find(({ name }) => name === 'model.safetensors')!.sha256);
+    expect(hashes!.get('model.safetensors')).toBe(
+      pinned.files.find(({ name }) => name === 'model.safetensors')!.sha256,
+    );
     expect(seen[0]).toEqual({ done: 0, total: bytes, file: pinned.files[0]!.name });
     expect(seen.at(-1)).toEqual({ done: bytes, total: bytes, file: null });
     expect(await fetchInto(cache)).toBeNull();
@@ -107,7 +110,9 @@ describe('a fetch', () => {
     faultsOfWeights({ corrupt: true }, { corrupt: true });
     const refused = expect(fetchInto(cacheOf())).rejects;
     await refused.toMatchObject({ code: 'source_corrupt' });
-    await refused.toThrow(/model\.safetensors of hf:\/\/acme\/assistant@[0-9a-f]{40} arrived twice with the wrong content: its SHA-256 is/);
+    await refused.toThrow(
+      /model\.safetensors of hf:\/\/acme\/assistant@[0-9a-f]{40} arrived twice with the wrong content: its SHA-256 is/,
+    );
     expect(await cacheOf().has(keyOf(pinned))).toBe(false);
   });
 
@@ -150,7 +155,9 @@ describe('the bound', () => {
     await fetchInto(cache);
     await fetchInto(cache, others[0]);
     // The first one was used last.
-    await (await cache.hold(keyOf(pinned)))();
+    await (
+      await cache.hold(keyOf(pinned))
+    )();
     await fetchInto(cache, others[1]);
     expect(await Promise.all([pinned, ...others].map((one) => cache.has(keyOf(one))))).toEqual([true, false, true]);
   });
@@ -171,11 +178,31 @@ describe('the bound', () => {
     expect(await cache.has(keyOf(pinned))).toBe(false);
   });
 
+  test('does without the marks and locks of machines that have been silent for a minute', async () => {
+    const cache = cacheOf(1.5 * bytes);
+    const other = await publish('acme/second');
+    await fetchInto(cache);
+    const elsewhere = 'another-machine.1.00000000-0000-0000-0000-000000000000';
+    const mark = path.join(folder, 'held', `${elsewhere}~${keyOf(pinned)}.mark`);
+    const lock = path.join(folder, `${keyOf(other)}.lock`);
+    await mkdir(path.dirname(mark), { recursive: true });
+    await writeFile(mark, '');
+    await writeFile(path.join(folder, 'owners', elsewhere), '');
+    await expect(fetchInto(cache, other)).rejects.toMatchObject({ code: 'base_cache_too_small' });
+    await writeFile(lock, `${elsewhere}~lock`);
+    const past = new Date(Date.now() - 61_000);
+    for (const file of [mark, lock]) await utimes(file, past, past);
+    await fetchInto(cache, other);
+    expect(await cache.has(keyOf(other))).toBe(true);
+  });
+
   test('does without the marks and locks of processes that have died', async () => {
     const cache = cacheOf(1.5 * bytes);
     const other = await publish('acme/second');
     await fetchInto(cache);
-    await (await cache.hold(keyOf(pinned)))();
+    await (
+      await cache.hold(keyOf(pinned))
+    )();
     const [own] = await readdir(path.join(folder, 'owners'));
     // A process of this machine that is not there: no process has so large a number.
     const dead = `${own!.split('.')[0]}.999999999.00000000-0000-0000-0000-000000000000`;
