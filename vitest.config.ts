@@ -27,6 +27,7 @@ export default defineConfig({
         hookTimeout: 120_000,
         globalSetup: ['test/dashboard/support/global-setup.ts'],
       }),
+      project('s3', { testTimeout: 120_000, hookTimeout: 120_000 }),
       project('devices', { testTimeout: 300_000, hookTimeout: 120_000 }),
       project('interop', { testTimeout: 300_000, hookTimeout: 300_000 }),
     ],
