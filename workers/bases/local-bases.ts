@@ -156,6 +156,8 @@ export class FetchedBases implements LocalBases {
     const task = this.#taskOf(base);
     const deadline = performance.now() + patienceMs;
     const done = task.done.then(() => true);
+    // It may fail after this caller has lost its patience.
+    done.catch(() => undefined);
     for (;;) {
       task.wantedUntil = performance.now() + UNWANTED_MS;
       const tick = sleep(Math.max(1, Math.min(TICK_MS, deadline - performance.now())), false, { signal });
@@ -221,7 +223,9 @@ export class FetchedBases implements LocalBases {
       task.progress = progress;
       const { done, total } = progress;
       const data = { host: os.hostname(), bytes_done: done, bytes_total: total };
-      isAnnounced ??= fetchRepository.record(db, { ...about(base), type: 'base_model_version.fetching', data });
+      isAnnounced ??= fetchRepository
+        .record(db, { ...about(base), type: 'base_model_version.fetching', data })
+        .catch((error: unknown) => logger.warn({ err: error }, 'the beginning of a fetch could not be recorded'));
     };
     const options = {
       sources,
