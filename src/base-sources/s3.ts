@@ -84,12 +84,18 @@ function tooMany(source: S3Source): SourceError {
   );
 }
 
+/** The status of an answer, also of one that the SDK cannot read, such as that of a proxy. */
+function statusOf(error: unknown): number | null {
+  if (error instanceof S3ServiceException) return error.$metadata.httpStatusCode ?? null;
+  return (error as { $response?: { statusCode?: number } }).$response?.statusCode ?? null;
+}
+
 /** Says what an answer of the service, or none, means. */
 function toSourceError(error: unknown, source: S3Source, file: string | null): SourceError {
   if (error instanceof SourceError) return error;
   const what = `${file === null ? '' : `${file} of `}${sourceText(source)}`;
   const options = { cause: error };
-  const status = error instanceof S3ServiceException ? (error.$metadata.httpStatusCode ?? null) : null;
+  const status = statusOf(error);
   if (status === 412) {
     const message = `${what} is not the object any more that was registered: register what is there now as a new version`;
     return new SourceError('source_changed', message, options);
