@@ -25,7 +25,7 @@ COPY scripts/install-cuda-provider.sh scripts/cuda-provider.txt scripts/install-
 RUN useradd --system --create-home --uid 10001 readapt \
   && mkdir -p /var/lib/readapt && chown readapt /var/lib/readapt
 USER readapt
-ENV READAPT_DATA_DIR=/var/lib/readapt READAPT_GRAPH_CACHE=/var/lib/readapt/graphs READAPT_HOST=0.0.0.0 READAPT_PORT=8080
+ENV READAPT_DATA_DIR=/var/lib/readapt READAPT_GRAPH_CACHE=/var/lib/readapt/graphs READAPT_BASE_CACHE_DIR=/var/lib/readapt/bases READAPT_HOST=0.0.0.0 READAPT_PORT=8080
 VOLUME /var/lib/readapt
 
 FROM base AS api

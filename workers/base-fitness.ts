@@ -2,13 +2,14 @@ import { access, constants } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TryLaterError, WorkerFaultError, type QuarantineOptions } from '../src/jobs/index.ts';
-import { machineFaultOf } from './handler-faults.ts';
+import type { StoredError } from '../src/lib/shown-error.ts';
+import { machineFaultOf, WORKER_FAULT } from './handler-faults.ts';
 
 /** A base model version that a queue job needs. */
 export interface NeededBase {
   readonly id: string;
   readonly version: string;
-  /** Its folder. */
+  /** Its folder on this worker. */
   readonly path: string;
 }
 
@@ -17,9 +18,20 @@ export class BaseElsewhereError extends Error {
   /** As of a file that is not there: the fault is the machine's. */
   readonly code = 'ENOENT';
 
-  constructor(readonly base: NeededBase) {
-    super(`the folder of base model version ${base.version} cannot be read here`);
+  /** @param problem why, for the row that waits; by default that the folder is not there */
+  constructor(
+    readonly base: NeededBase,
+    readonly problem: StoredError = folderMissing(base),
+  ) {
+    super(`the files of base model version ${base.version} are not on this worker`);
   }
+}
+
+function folderMissing({ version }: NeededBase): StoredError {
+  const message =
+    `no worker that has tried can read the folder of base model version ${version}: ` +
+    'it has to be there, under the same path, on at least one worker';
+  return { code: WORKER_FAULT, message };
 }
 
 /** A queue job, as far as the bases that it needs. */
@@ -29,13 +41,21 @@ export interface BaseUser {
   readonly bases: readonly NeededBase[];
   readonly signal: AbortSignal;
   /** Says in the row of the job or the rollout why it waits. */
-  note(reason: string): Promise<void>;
+  note(problem: StoredError): Promise<void>;
 }
 
 interface Unreadable {
+  /** Why it could not be read the last time. */
+  problem: StoredError;
   faults: number;
   /** Until then the worker leaves jobs with this base to others, unless the folder is there again. */
   until: number;
+}
+
+/** A base that could not be read, and why. */
+interface Fault {
+  readonly base: NeededBase;
+  readonly problem: StoredError;
 }
 
 /** How long a job with an unreadable base stays in the queue for others, in milliseconds. */
@@ -85,7 +105,7 @@ export class BaseFitness {
     const known = await this.#known(job.bases);
     if (known !== null) {
       await sleep(Math.min(PAUSE_MS, this.#firstMs), undefined, { signal: job.signal }).catch(() => undefined);
-      await this.#leave(job, known);
+      await this.#leave(job, this.#unreadable.get(known.id)?.problem ?? folderMissing(known));
     }
     try {
       await work();
@@ -93,7 +113,7 @@ export class BaseFitness {
       const found = await this.#atFault(job, error);
       if (found === null) throw error;
       this.#remember(found);
-      await this.#leave(job, found);
+      await this.#leave(job, found.problem);
     }
     this.#left.delete(job.id);
     if (job.bases.map(({ id }) => this.#unreadable.delete(id)).includes(true)) this.#onChange();
@@ -106,30 +126,30 @@ export class BaseFitness {
   }
 
   /** The base that a failed attempt could not read; null if something else is wrong. */
-  async #atFault({ id, bases }: BaseUser, error: unknown): Promise<NeededBase | null> {
+  async #atFault({ id, bases }: BaseUser, error: unknown): Promise<Fault | null> {
     const isFault = error instanceof WorkerFaultError || machineFaultOf(error) !== null;
     if (!isFault) return null;
     const elsewhere = [error, error instanceof Error ? error.cause : null].find(
       (at) => at instanceof BaseElsewhereError,
     );
-    if (elsewhere === undefined) return firstUnreadable(bases);
+    if (elsewhere === undefined) {
+      const base = await firstUnreadable(bases);
+      return base && { base, problem: folderMissing(base) };
+    }
     this.#left.set(id, elsewhere.base);
-    return elsewhere.base;
+    return elsewhere;
   }
 
-  #remember({ id }: NeededBase): void {
+  #remember({ base: { id }, problem }: Fault): void {
     const faults = (this.#unreadable.get(id)?.faults ?? 0) + 1;
     const ms = Math.min(this.#longestMs, this.#firstMs * 2 ** Math.min(30, faults - 1));
-    this.#unreadable.set(id, { faults, until: performance.now() + ms });
+    this.#unreadable.set(id, { problem, faults, until: performance.now() + ms });
     this.#onChange();
   }
 
-  async #leave(job: BaseUser, base: NeededBase): Promise<never> {
-    const reason =
-      `no worker that has tried can read the folder of base model version ${base.version}: ` +
-      'it has to be there, under the same path, on at least one worker';
-    await job.note(reason);
-    throw new TryLaterError(reason, Math.min(OTHERS_MS, this.#firstMs));
+  async #leave(job: BaseUser, problem: StoredError): Promise<never> {
+    await job.note(problem);
+    throw new TryLaterError(problem.message, Math.min(OTHERS_MS, this.#firstMs));
   }
 }
 

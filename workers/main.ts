@@ -47,6 +47,7 @@ import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adapta
 import { baselinesHandlers } from './adaptations/baselines.worker.ts';
 import { MemoryCheck } from './adaptations/memory-check.ts';
 import { BaseFitness } from './base-fitness.ts';
+import { openLocalBases } from './bases/open-local-bases.ts';
 import { outcomesHandlers } from './outcomes/outcomes.worker.ts';
 import { createDraining, type Draining } from './draining.ts';
 import { startMetricsServer } from './metrics/metrics-server.ts';
@@ -149,6 +150,8 @@ async function start(
       ? await startTraining(config, logger)
       : { training: deps.training, device: config.device, loaded: (): readonly string[] => [] };
   if (deps.training === undefined) closing.add('training process', () => training.stop());
+  const local = await openLocalBases({ db, config, loaded, logger });
+  closing.add('fetches', () => local.close());
   const checkpoints = path.join(config.dataDir, 'checkpoints');
   await mkdir(checkpoints, { recursive: true });
   await removeStaleCheckpoints(db, checkpoints);
@@ -183,7 +186,7 @@ async function start(
       memoryBytes: Number.isFinite(memory.bytes) ? BigInt(Math.floor(memory.bytes)) : null,
     },
     unreadableBases: () => fitness.unreadable,
-    loadedFolders: () => loaded(),
+    loadedFolders: () => loaded().map(local.nameOf),
     onDrain: (wanted) => draining?.follow(wanted),
     onLift: () => consumer?.liftQuarantine(),
     onClock: (reading) => {
@@ -194,7 +197,17 @@ async function start(
     },
     intervalMs: times.registrationMs,
   });
-  const shared = { db, artifacts, producer, training, tracing, fitness, quotas: config.quotas, ...times };
+  const shared = {
+    db,
+    artifacts,
+    producer,
+    training,
+    tracing,
+    fitness,
+    local: local.bases,
+    quotas: config.quotas,
+    ...times,
+  };
   const jobs = { checkpoints, measuredTokens: config.measuredTokens };
   const handlers = combineHandlers([
     rolloutHandlers(shared),

@@ -3,7 +3,7 @@ import { EXIT, UnsuccessfulResult } from '../errors.ts';
 import { duration } from '../output.ts';
 import { isEndOfJob, isEndOfRollout, type Job, type Rollout } from '../remote/client.ts';
 import type { Service, ServiceOptions } from '../remote/service.ts';
-import { countsText, whyWaiting } from '../commands/rollout/rollout-text.ts';
+import { countsText, fetchingTexts, whyWaiting } from '../commands/rollout/rollout-text.ts';
 import { painterOf, paintState } from '../screen/paint.ts';
 import { followRollout } from './follow-jobs.ts';
 import { untilInterrupted } from './until-interrupted.ts';
@@ -118,6 +118,7 @@ function heading(rollout: Rollout): string[] {
     summary.makespan_ms !== null && isEndOfRollout(rollout.state) ? ` · makespan ${duration(summary.makespan_ms)}` : '';
   return [
     `${id} · ${model} ${version} · ${paintState(paint, state)}${wave} · ${countsText(jobs, paint)}${end}`,
+    ...fetchingTexts(rollout).map((text) => `  fetching ${text}`),
     ...(waiting === null ? [] : [`  ${waiting}`]),
   ];
 }

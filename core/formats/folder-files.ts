@@ -1,5 +1,5 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
-import { join, sep } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import { FormatError } from './errors.ts';
 import { quote } from '../options/quote.ts';
 import { JsonLimitError, parseStrictJson, type JsonLimits } from './json.ts';
@@ -27,12 +27,27 @@ export async function resolveInFolder(folder: string, name: string, namedBy: str
   const root = await realFolder(folder);
   const path = await realpath(join(root, name)).catch(nullIfMissing);
   if (path === null) return null;
-  if (!path.startsWith(root.endsWith(sep) ? root : root + sep)) {
-    const message = 'is a symbolic link that leaves the folder, expected a file in it';
+  const bounds = hubCacheFolder(root) ?? root;
+  if (!path.startsWith(bounds.endsWith(sep) ? bounds : bounds + sep)) {
+    const message =
+      bounds === root
+        ? 'is a symbolic link that leaves the folder, expected a file in it'
+        : `is a symbolic link that leaves the folder of its model in the cache of Hugging Face, ${bounds}`;
     throw new FormatError({ code: 'unsafe_path', file: name, message });
   }
   if ((await stat(path)).isFile()) return path;
   throw new FormatError({ code: 'missing_file', file: name, message: 'is not a regular file' });
+}
+
+/**
+ * The folder of a model in a cache of Hugging Face, if `root` is one of its snapshots (`models--org--name/snapshots/<commit>`): the files of
+ * a snapshot are links to the `blobs` beside it. Null for any other folder.
+ */
+function hubCacheFolder(root: string): string | null {
+  const snapshots = dirname(root);
+  const model = dirname(snapshots);
+  const isSnapshot = /^[0-9a-f]{40}$/.test(basename(root)) && basename(snapshots) === 'snapshots';
+  return isSnapshot && /^models--.+/.test(basename(model)) ? model : null;
 }
 
 /**

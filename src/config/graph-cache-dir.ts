@@ -23,8 +23,13 @@ export function parseGraphCacheDir(text: string): string | null {
 
 /** The folder in the user's cache folder; null if the user has no home. */
 export function defaultGraphCacheDir(env: Environment): string | null {
+  return userCacheFolder(env, 'graphs');
+}
+
+/** A folder of Readapt in the user's cache folder; null if the user has no home. */
+export function userCacheFolder(env: Environment, name: string): string | null {
   const folder = userCacheDir(env);
-  return folder === null ? null : path.join(folder, 'readapt', 'graphs');
+  return folder === null ? null : path.join(folder, 'readapt', name);
 }
 
 function userCacheDir(env: Environment): string | null {

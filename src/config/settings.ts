@@ -2,6 +2,7 @@ import path from 'node:path';
 import Type, { type Static } from 'typebox';
 import { DEVICE_CHOICE_PATTERN, DEVICE_EXPECTED, type DeviceChoice } from '../../core/options/devices.ts';
 import { INT8_CACHE_GB, PRECISION_SETTINGS } from '../../core/options/precisions.ts';
+import { BASE_SCHEMA, BASE_SETTINGS } from './base-settings.ts';
 import { ORIGIN_PATTERN, ORIGINS_EXPECTED, parseOrigins } from './cors-origins.ts';
 import { INT8_CACHE_VARIABLE } from './int8-cache-size.ts';
 import { MEMORY_VARIABLE, parseMemory } from './memory-setting.ts';
@@ -127,6 +128,7 @@ export const ConfigSchema = Type.Object({
   otlpEndpoint: Type.Union([Type.String({ pattern: '^https?://.+' }), Type.Null()]),
   /** Whether the API serves the dashboard at `/`. */
   dashboard: Type.Boolean(),
+  ...BASE_SCHEMA,
   /** How far a process's clock may be from the database's, in milliseconds. */
   clockToleranceMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
   ...STORAGE_SCHEMA,
@@ -384,6 +386,7 @@ export const SETTINGS: Readonly<Record<keyof PlainConfig, Setting>> = {
     secretUrl: true,
   },
   dashboard: { variable: 'READAPT_DASHBOARD', fallback: true, parse: asSwitch, expected: 'on or off' },
+  ...BASE_SETTINGS,
   // Locks of 15 s are renewed every 7.5 s: one holds where its worker's clock is 3 s behind and another's 3 s ahead.
   clockToleranceMs: {
     variable: CLOCK_TOLERANCE_VARIABLE,

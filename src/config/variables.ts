@@ -22,6 +22,11 @@ export const APPROVAL_SECRET_VARIABLE = 'READAPT_APPROVAL_SECRET';
 export const WORKER_METRICS_VARIABLE = 'READAPT_WORKER_METRICS_PORT';
 export const ROW_SECURITY_VARIABLE = 'READAPT_ROW_SECURITY';
 export const SERVING_FOLDER_VARIABLE = 'READAPT_SERVING_FOLDER';
+/** The variables that a fault of a source of base models names. */
+export const HUB_URL_VARIABLE = 'READAPT_HUB_URL';
+export const HUB_TOKEN_VARIABLE = 'READAPT_HUB_TOKEN';
+export const BASE_CACHE_DIR_VARIABLE = 'READAPT_BASE_CACHE_DIR';
+export const BASE_CACHE_BYTES_VARIABLE = 'READAPT_BASE_CACHE_BYTES';
 /** The variables that messages about the artifact store name. */
 export const ARTIFACTS_VARIABLE = 'READAPT_ARTIFACTS';
 export const S3_ENDPOINT_VARIABLE = 'READAPT_S3_ENDPOINT';

@@ -68,6 +68,10 @@ export const PROBLEM_CODES = {
     'path_not_allowed',
     'path_not_found',
     'not_a_folder',
+    'invalid_source',
+    'source_not_found',
+    'source_unauthorized',
+    'source_refused',
     'base_model_version_not_found',
     'version_of_another_base',
     'dry_run_of_nothing',
@@ -91,6 +95,7 @@ export const PROBLEM_CODES = {
     'storage_away',
     'secret_key_missing',
     'approval_secret_missing',
+    'source_unreachable',
   ],
   507: ['storage_full', 'storage_read_only', 'database_full', 'database_read_only'],
 } as const;

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startHub, type HubServer } from '../unit/base-sources/support/hub-server.ts';
 import { startAttackedService, type AttackedService } from '../attack/support/service.ts';
 
 /** The command of Schemathesis, which CI installs from PyPI. */
@@ -20,14 +21,24 @@ const CHECKS = [
 const LEFT_OUT = '^(stream.*|revokeApiKey|deleteTenant)$';
 
 let service: AttackedService;
+let hub: HubServer;
 beforeAll(async () => {
+  // A source that does not answer is 503, and nothing is to be asked outside of this machine.
+  hub = await startHub();
   service = await startAttackedService({
     READAPT_RATE_LIMIT_PER_MINUTE: '1000000000',
     // Without it, a policy that asks an address is refused with 503, which says that the service is not set up for it.
     READAPT_APPROVAL_SECRET: `whsec_${Buffer.alloc(32, 7).toString('base64')}`,
+    READAPT_HUB_URL: hub.url,
+    READAPT_S3_ENDPOINT: hub.url,
+    AWS_ACCESS_KEY_ID: 'test',
+    AWS_SECRET_ACCESS_KEY: 'test',
   });
 });
-afterAll(() => service.stop());
+afterAll(async () => {
+  await service.stop();
+  await hub.close();
+});
 
 /** Sends requests that are made of the document, in the same order each time, for 30 s at most, and holds the answers to it. */
 async function conformance(key: string): Promise<{ code: number | null; output: string }> {

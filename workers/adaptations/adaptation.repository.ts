@@ -1,5 +1,7 @@
 import { Prisma, type Queryable, type Transaction } from '../../src/lib/database.ts';
 import { newId } from '../../src/lib/ids.ts';
+import type { StoredError } from '../../src/lib/shown-error.ts';
+import type { SourcedBase } from '../bases/local-bases.ts';
 import { insertAdapterVersion, lockAdapter } from '../../src/modules/adapters/index.ts';
 import { recordEvent } from '../../src/modules/events/index.ts';
 import { keepOutcomes, outcomeRequestRepository } from '../../src/modules/outcomes/index.ts';
@@ -91,8 +93,9 @@ export const adaptationRepository = {
   },
 
   /** The base that a job adapts to and the one that it adapts from; none where the job does not exist. */
-  async bases(db: Queryable, jobId: string): Promise<{ id: string; version: string; path: string }[]> {
-    const base = { select: { baseModelVersion: { select: { id: true, version: true, path: true } } } };
+  async bases(db: Queryable, jobId: string): Promise<SourcedBase[]> {
+    const fields = { select: { id: true, version: true, path: true, sourceKey: true } } as const;
+    const base = { select: { baseModelVersion: fields } } as const;
     const job = await db.job.findUnique({ where: { id: jobId }, select: { rollout: base, sourceVersion: base } });
     return [job?.rollout, job?.sourceVersion].flatMap((of) => of?.baseModelVersion ?? []);
   },
@@ -102,8 +105,8 @@ export const adaptationRepository = {
     (await db.job.count({ where: { id: jobId, baselinesPending: true, rollout: { state: { not: 'paused' } } } })) > 0,
 
   /** Says in the row of a job that nobody holds why it waits. */
-  async noteWaiting(db: Queryable, jobId: string, error: { code: string; message: string }): Promise<void> {
-    await db.job.updateMany({ where: { id: jobId, state: 'queued', leaseOwner: null }, data: { error } });
+  async noteWaiting(db: Queryable, jobId: string, error: StoredError): Promise<void> {
+    await db.job.updateMany({ where: { id: jobId, state: 'queued', leaseOwner: null }, data: { error: { ...error } } });
   },
 
   evolution: (db: Queryable, oldBaseModelVersionId: string, newBaseModelVersionId: string) =>

@@ -25,6 +25,7 @@ import {
 } from '../../src/modules/jobs/index.ts';
 import { followInBatches, releaseAfter, type StoredOptions } from '../../src/modules/rollouts/index.ts';
 import { BaseFitness } from '../base-fitness.ts';
+import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
 import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../handler-faults.ts';
 import { storedProblem } from '../stored-problem.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
@@ -70,10 +71,11 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   const lifecycle = createJobLifecycle({ db: deps.db, leaseMs: deps.leaseMs, observer: deps.metrics?.jobs });
   const choice = createJobChoice(deps);
   const { db, check = new MemoryCheck(UNLIMITED), fitness = new BaseFitness(), workerId = null } = deps;
+  const { local = FOLDERS_ONLY } = deps;
   return {
     'adaptation.run': ({ jobId }, context) =>
-      leavingUnreadable({ db, fitness, workerId }, jobId, context, async () => {
-        await leaveToLarger({ db, check, logger: context.logger }, jobId);
+      leavingUnreadable({ db, fitness, local, workerId }, jobId, context, async () => {
+        await leaveToLarger({ db, check, local, logger: context.logger }, jobId);
         // Waiting for the device counts as `queue_wait`, because the job's clock changes phase only with the claim.
         const slot = await acquireDevice(deps.training, context.signal);
         try {
@@ -97,11 +99,11 @@ const UNLIMITED: WorkerMemory = { available: { bytes: Infinity, source: 'no limi
  * @throws TryLaterError
  */
 async function leaveToLarger(
-  { db, check, logger }: { db: Database; check: MemoryCheck; logger: Logger },
+  { db, check, local, logger }: { db: Database; check: MemoryCheck; local: LocalBases; logger: Logger },
   jobId: string,
 ): Promise<void> {
   if (check.isHopeless(jobId)) return;
-  const reason = check.refusalOf(jobId) ?? (await objection(db, check, jobId));
+  const reason = check.refusalOf(jobId) ?? (await objection({ db, check, local }, jobId));
   if (reason === null) return;
   if (check.refuse(jobId, reason)) logger.warn({ jobId, reason }, 'job left to another worker');
   await adaptationRepository.noteWaiting(db, jobId, { ...storedProblem(tooLittleMemory(reason)) });
@@ -112,10 +114,13 @@ function tooLittleMemory(reason: string): PermanentError {
   return new PermanentError(reason, { code: INSUFFICIENT_MEMORY });
 }
 
-async function objection(db: Database, check: MemoryCheck, jobId: string): Promise<string | null> {
+async function objection(
+  { db, check, local }: { db: Database; check: MemoryCheck; local: LocalBases },
+  jobId: string,
+): Promise<string | null> {
   const [newBase] = await adaptationRepository.bases(db, jobId);
   // A folder that cannot be read is the job's to report.
-  const config = newBase === undefined ? null : await readModelConfig(newBase.path).catch(() => null);
+  const config = newBase === undefined ? null : await readModelConfig(local.locate(newBase).path).catch(() => null);
   return config && check.objectionTo(config);
 }
 

@@ -5,6 +5,7 @@ import { PermanentError, type HandlerContext, type HandlerSet } from '../../src/
 import type { Database, Queryable } from '../../src/lib/database.ts';
 import { createJobLifecycle } from '../../src/modules/jobs/index.ts';
 import { BaseFitness } from '../base-fitness.ts';
+import { FOLDERS_ONLY } from '../bases/local-bases.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
 import { acquireDevice, faultOf, isPermanent, machineFaultOf } from '../handler-faults.ts';
 import { storedProblem } from '../stored-problem.ts';
@@ -26,10 +27,10 @@ export interface BaselinesDependencies extends JobFolders {
 
 /** Makes the handler of `baselines.measure`: what only the report of a job needs, when no adapter waits for the device. */
 export function baselinesHandlers(deps: BaselinesDependencies): HandlerSet {
-  const { db, fitness = new BaseFitness() } = deps;
+  const { db, fitness = new BaseFitness(), local = FOLDERS_ONLY } = deps;
   return {
     'baselines.measure': ({ jobId }, context) =>
-      leavingUnreadable({ db, fitness, workerId: null }, jobId, context, async () => {
+      leavingUnreadable({ db, fitness, local, workerId: null }, jobId, context, async () => {
         const slot = await acquireDevice(deps.training, context.signal);
         try {
           const job = await adaptationRepository.load(db, jobId);

@@ -8,6 +8,7 @@ import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { locateArtifact, locateVerified } from '../../src/artifacts/index.ts';
 import { PermanentError } from '../../src/jobs/index.ts';
 import type { Queryable } from '../../src/lib/database.ts';
+import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
 import { requireServable } from '../serving-check.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
 
@@ -15,6 +16,8 @@ export interface JobFolders {
   artifacts: ArtifactStore;
   /** Folder that holds a folder for each job, on durable storage. */
   checkpoints: string;
+  /** Where this worker has the files of bases. Default: in folders alone. */
+  local?: LocalBases;
   /** Most tokens that measuring an adapter once may take. Default: any number. */
   measuredTokens?: number;
 }
@@ -28,7 +31,7 @@ export interface JobFolders {
 export async function buildJobSpec(
   db: Queryable,
   job: LoadedJob,
-  { artifacts, measuredTokens, workDir }: Omit<JobFolders, 'checkpoints'> & { workDir: string },
+  { artifacts, local = FOLDERS_ONLY, measuredTokens, workDir }: Omit<JobFolders, 'checkpoints'> & { workDir: string },
 ): Promise<JobSpec> {
   const { adapter, rollout, sourceVersion } = job;
   if (adapter.dataset === null) {
@@ -47,7 +50,7 @@ export async function buildJobSpec(
   const digest = evolution?.state === 'ready' ? evolution.artifactDigest : null;
   const { baseModel } = rollout.baseModelVersion;
   const source = {
-    oldBase: sourceVersion.baseModelVersion.path,
+    oldBase: local.locate(sourceVersion.baseModelVersion).path,
     adapter: await locateVerified(db, artifacts, sourceVersion.artifactDigest),
   };
   await requireServable(baseModel, source);
@@ -60,7 +63,7 @@ export async function buildJobSpec(
     jobId: job.id,
     kind: job.kind,
     ...source,
-    newBase: rollout.baseModelVersion.path,
+    newBase: local.locate(rollout.baseModelVersion).path,
     newBaseName: rollout.baseModelVersion.servingName,
     data: { file: await locateVerified(db, artifacts, adapter.dataset.artifactDigest) },
     metric: oneOf(METRICS, job.metricName, `metric of job ${job.id}`),

@@ -1,7 +1,7 @@
 import type { Prisma, Queryable } from '../../src/lib/database.ts';
 
 const NEEDED = {
-  baseModelVersion: { select: { id: true, version: true, path: true } },
+  baseModelVersion: { select: { id: true, version: true, path: true, sourceKey: true } },
   adapter: { include: { dataset: true } },
 } satisfies Prisma.AdapterVersionInclude;
 

@@ -12,6 +12,8 @@ import { createJobRooms } from '../../src/modules/quotas/index.ts';
 import { gateOf, oneOf } from '../adaptations/build-job-spec.ts';
 import { INSUFFICIENT_MEMORY, type MemoryCheck } from '../adaptations/memory-check.ts';
 import { BaseFitness } from '../base-fitness.ts';
+import { withBases } from '../bases/fetch-faults.ts';
+import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
 import {
   acquireDevice,
   isPermanent,
@@ -35,6 +37,8 @@ export interface OutcomesDependencies {
   quotas?: QuotaLimits;
   /** Which bases this worker cannot read. */
   fitness?: BaseFitness;
+  /** Where it has the files of bases. Default: in folders alone. */
+  local?: LocalBases;
   /** Which jobs do not fit into its memory. */
   check?: Pick<MemoryCheck, 'left'>;
   leaseMs?: number;
@@ -52,7 +56,7 @@ const MAX_CLAIMS = 10;
 
 /** Makes the handler of `outcomes.measure`: what the next rollout compares with, while there is nothing else to do. */
 export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
-  const { db, fitness = new BaseFitness(), check, leaseMs } = deps;
+  const { db, fitness = new BaseFitness(), local = FOLDERS_ONLY, check, leaseMs } = deps;
   const requests = createOutcomeRequests({ db, leaseMs });
   // What this worker leaves to others does not hold it up.
   const isRolloutWaiting = () =>
@@ -67,8 +71,9 @@ export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
           return;
         }
         const bases = [version.baseModelVersion];
-        const user = { id: versionId, bases, signal: context.signal, note: () => Promise.resolve() };
-        await fitness.run(user, async () => {
+        const { signal } = context;
+        const user = { id: versionId, bases: bases.map(local.locate), signal, note: () => Promise.resolve() };
+        const measure = async () => {
           const slot = await acquireDevice(deps.training, context.signal);
           try {
             await deps.artifacts.holding((artifacts) =>
@@ -77,7 +82,8 @@ export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
           } finally {
             slot.release();
           }
-        });
+        };
+        await fitness.run(user, () => withBases(local, bases, user, measure));
       }),
   };
 }
@@ -185,14 +191,14 @@ class Measurement {
   }
 
   async #spec(): Promise<OutcomesSpec> {
-    const { db, artifacts, measuredTokens } = this.#deps;
+    const { db, artifacts, local = FOLDERS_ONLY, measuredTokens } = this.#deps;
     const { version } = this.#claim;
     const { adapter } = version;
     if (adapter.dataset === null) {
       throw new PermanentError(`adapter ${adapter.id} has no dataset`, { code: 'dataset_missing' });
     }
     return {
-      base: version.baseModelVersion.path,
+      base: local.locate(version.baseModelVersion).path,
       adapter: await locateVerified(db, artifacts, version.artifactDigest),
       data: { file: await locateVerified(db, artifacts, adapter.dataset.artifactDigest) },
       metric: oneOf(METRICS, adapter.metric, `metric of adapter ${adapter.id}`),

@@ -18,6 +18,7 @@ import {
 import { adaptationRepository } from '../adaptations/adaptation.repository.ts';
 import { leavingUnreadable } from '../adaptations/leave-unreadable.ts';
 import { BaseFitness } from '../base-fitness.ts';
+import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
 import { acquireDevice, faultOf, isPermanent, isStopping, machineFaultOf } from '../handler-faults.ts';
 import { requireServable } from '../serving-check.ts';
@@ -33,6 +34,8 @@ export interface ProvisionDependencies {
   heartbeatMs?: number;
   /** Which bases this worker cannot read. */
   fitness?: BaseFitness;
+  /** Where this worker has the files of bases. Default: in folders alone. */
+  local?: LocalBases;
 }
 
 interface Provision extends ProvisionDependencies {
@@ -59,10 +62,10 @@ interface Made {
 
 /** Makes the handler of `adaptation.provision`: a version without data for each adapter of a rollout, before its first wave. */
 export function provisionHandlers(deps: ProvisionDependencies): HandlerSet {
-  const { db, fitness = new BaseFitness() } = deps;
+  const { db, fitness = new BaseFitness(), local = FOLDERS_ONLY } = deps;
   return {
     'adaptation.provision': ({ jobId }, context) =>
-      leavingUnreadable({ db, fitness, workerId: null }, jobId, context, async () => {
+      leavingUnreadable({ db, fitness, local, workerId: null }, jobId, context, async () => {
         const job = await repository.load(db, jobId);
         // The sweeper enqueues that of a paused rollout again when it goes on.
         if (job === null || job.rollout.state === 'paused') return;
@@ -106,7 +109,10 @@ async function provide(provision: Provision): Promise<void> {
   }
 }
 
-async function buildSpec({ db, artifacts, job }: Provision, outDir: string): Promise<ProvisionalSpec> {
+async function buildSpec(
+  { db, artifacts, local = FOLDERS_ONLY, job }: Provision,
+  outDir: string,
+): Promise<ProvisionalSpec> {
   const { sourceVersion: source, rollout } = job;
   const { baseModelVersion: newBase } = rollout;
   const strategy = (rollout.options as StoredOptions).policy?.provisional ?? 'none';
@@ -114,13 +120,13 @@ async function buildSpec({ db, artifacts, job }: Provision, outDir: string): Pro
   const evolution = await adaptationRepository.evolution(db, source.baseModelVersionId, newBase.id);
   const digest = evolution?.state === 'ready' ? evolution.artifactDigest : null;
   const files = {
-    oldBase: source.baseModelVersion.path,
+    oldBase: local.locate(source.baseModelVersion).path,
     adapter: await locateVerified(db, artifacts, source.artifactDigest),
   };
   await requireServable(newBase.baseModel, files);
   return {
     ...files,
-    newBase: newBase.path,
+    newBase: local.locate(newBase).path,
     newBaseName: newBase.servingName,
     parent: source.id,
     strategy,

@@ -1,4 +1,4 @@
-import { PermanentError, WorkerFaultError, type HandlerContext } from '../../src/jobs/index.ts';
+import { PermanentError, TryLaterError, WorkerFaultError, type HandlerContext } from '../../src/jobs/index.ts';
 import type { Prisma } from '../../src/lib/database.ts';
 import { faultOf, isStopping, machineFaultOf } from '../handler-faults.ts';
 import { storedProblem } from '../stored-problem.ts';
@@ -44,6 +44,10 @@ export async function concludeAnalysis(
     throw new PermanentError(error.message, { cause: error });
   }
   if (isStopping(context.signal)) await row.excuse(id, null);
+  else if (error instanceof TryLaterError) {
+    await row.excuse(id, null);
+    throw error;
+  }
   const fault = faultOf(context.signal, error);
   const machineFault = machineFaultOf(fault);
   if (machineFault !== null) {

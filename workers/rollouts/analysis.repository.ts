@@ -1,6 +1,8 @@
 import { Prisma, type Database, type Transaction } from '../../src/lib/database.ts';
 import { newId } from '../../src/lib/ids.ts';
+import type { StoredError } from '../../src/lib/shown-error.ts';
 import type { EvolveOutcome } from '../../core/adaptation/evolutions.ts';
+import type { SourcedBase } from '../bases/local-bases.ts';
 import type { DescribeOutcome } from '../training/protocol.ts';
 
 export type BaseModelVersionRow = NonNullable<Awaited<ReturnType<Database['baseModelVersion']['findUnique']>>>;
@@ -8,6 +10,18 @@ export type BaseModelVersionRow = NonNullable<Awaited<ReturnType<Database['baseM
 export function createAnalysisRepository(db: Database) {
   return {
     baseModelVersion: (id: string) => db.baseModelVersion.findUniqueOrThrow({ where: { id } }),
+
+    baseModelVersions: (ids: readonly string[]): Promise<SourcedBase[]> =>
+      db.baseModelVersion.findMany({
+        where: { id: { in: [...ids] } },
+        select: { id: true, version: true, path: true, sourceKey: true },
+      }),
+
+    /** Says in the row of a rollout how far the fetches of its bases are. */
+    noteFetches: (id: string, fetches: Prisma.InputJsonArray) =>
+      db.$executeRaw`
+        UPDATE rollouts SET fetches = ${JSON.stringify(fetches)}::jsonb, updated_at = clock_timestamp()
+        WHERE id = ${id} AND state = 'analyzing'`,
 
     /** The base model version of a rollout, and those that the adapters of its base model have versions for. */
     basesOf: (rolloutId: string) =>
@@ -18,8 +32,9 @@ export function createAnalysisRepository(db: Database) {
       basesBeside(db, Prisma.sql`SELECT base_model_version_id FROM rollout_forecasts WHERE id = ${id}`),
 
     /** Says in the row of a rollout that is to be analyzed why it waits. */
-    async noteWaiting(id: string, error: { code: string; message: string }): Promise<void> {
-      await db.rollout.updateMany({ where: { id, state: { in: ['planning', 'analyzing'] } }, data: { error } });
+    async noteWaiting(id: string, error: StoredError): Promise<void> {
+      const where = { id, state: { in: ['planning', 'analyzing'] } } satisfies Prisma.RolloutWhereInput;
+      await db.rollout.updateMany({ where, data: { error: { ...error } } });
     },
 
     /** Marks a version as verified. True if it was not verified before. */
@@ -77,8 +92,8 @@ export function createAnalysisRepository(db: Database) {
 
 /** @param baseModelVersion a statement of the identifier of the new one, which comes first */
 function basesBeside(db: Database, baseModelVersion: Prisma.Sql) {
-  return db.$queryRaw<{ id: string; version: string; path: string }[]>`
-    SELECT v.id, v.version, v.path FROM base_model_versions new
+  return db.$queryRaw<SourcedBase[]>`
+    SELECT v.id, v.version, v.path, v.source_key AS "sourceKey" FROM base_model_versions new
     JOIN base_model_versions v ON v.base_model_id = new.base_model_id
     WHERE new.id = (${baseModelVersion}) AND (v.id = new.id OR v.id IN (
       SELECT last.base_model_version_id FROM adapters a

@@ -6,6 +6,7 @@ import { withTransaction, type Database, type Prisma } from '../../src/lib/datab
 import type { Logger } from '../../src/lib/logger.ts';
 import { inSpan, type Tracing } from '../../src/lib/tracing/tracing.ts';
 import { recordEvent } from '../../src/modules/events/index.ts';
+import type { LocalBases } from '../bases/local-bases.ts';
 import { MISSING_FILE } from '../handler-faults.ts';
 import { unusableFiles } from '../stored-problem.ts';
 import { TrainingFailedError } from '../training/training-errors.ts';
@@ -17,6 +18,8 @@ export interface AnalysisContext {
   db: Database;
   artifacts: ArtifactStore;
   slot: TrainingSlot;
+  /** Where this worker has the files of the versions, which are here. */
+  local: LocalBases;
   tracing: Tracing;
   signal: AbortSignal;
   logger: Logger;
@@ -55,14 +58,15 @@ export async function examineVersions(
   oldBaseModelVersionIds: readonly string[],
 ): Promise<ExaminedVersions> {
   const repository = createAnalysisRepository(context.db);
-  const newBase = await repository.baseModelVersion(newBaseModelVersionId);
+  const { local } = context;
+  const newBase = local.locate(await repository.baseModelVersion(newBaseModelVersionId));
   await verify(context, newBase);
   const refusals = new Map<string, RefusalError['problem']>();
   const usable: BaseModelVersionRow[] = [];
   let evolvingMs = 0;
   for (const oldId of oldBaseModelVersionIds) {
     try {
-      const oldBase = await repository.baseModelVersion(oldId);
+      const oldBase = local.locate(await repository.baseModelVersion(oldId));
       await verify(context, oldBase);
       const attributes = { 'readapt.old_version_id': oldBase.id, 'readapt.new_version_id': newBase.id };
       evolvingMs += await inSpan(context.tracing, 'rollout.evolution', { attributes }, () =>

@@ -3,6 +3,7 @@ import { TryLaterError, type HandlerContext, type HandlerSet, type JobProducer }
 import type { QuotaLimits } from '../../src/config/quotas.ts';
 import type { Database } from '../../src/lib/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
+import type { StoredError } from '../../src/lib/shown-error.ts';
 import { createForecastLifecycle, type ForecastLifecycle } from '../../src/modules/forecasts/index.ts';
 import { inSpan, NO_TRACING, type Tracing } from '../../src/lib/tracing/tracing.ts';
 import {
@@ -14,11 +15,14 @@ import {
 } from '../../src/modules/rollouts/index.ts';
 import { BaseFitness } from '../base-fitness.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, reportingFaults, WORKER_FAULT } from '../handler-faults.ts';
-import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
+import { FOLDERS_ONLY, type BaseFetch, type LocalBases, type SourcedBase } from '../bases/local-bases.ts';
+import { reportingFaults } from '../handler-faults.ts';
+import type { TrainingProcess } from '../training/training-process.ts';
 import { createAnalysisRepository } from './analysis.repository.ts';
 import { analyzeVersions } from './analysis.ts';
 import { concludeAnalysis, limitAnalyses } from './analysis-end.ts';
+import { createLateDevice, type LateDevice } from './late-device.ts';
+import { noteFetches, withFetchedVersions } from './version-fetch.ts';
 
 export interface RolloutDependencies {
   db: Database;
@@ -31,6 +35,8 @@ export interface RolloutDependencies {
   heartbeatMs?: number;
   /** Which bases this worker cannot read. */
   fitness?: BaseFitness;
+  /** Where this worker has the files of bases. Default: in folders alone. */
+  local?: LocalBases;
   /** Default: nothing is traced. */
   tracing?: Tracing;
 }
@@ -40,27 +46,34 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
   const forecasts = createForecastLifecycle(deps);
   const repository = createAnalysisRepository(deps.db);
-  const { fitness = new BaseFitness(), tracing = NO_TRACING } = deps;
-  const work = async (rolloutId: string, context: HandlerContext): Promise<void> => {
-    const slot = await acquireDevice(deps.training, context.signal);
+  const { fitness = new BaseFitness(), local = FOLDERS_ONLY, tracing = NO_TRACING } = deps;
+  const work = async (rolloutId: string, bases: readonly SourcedBase[], context: HandlerContext): Promise<void> => {
+    const device = createLateDevice(deps.training, context.signal);
     try {
+      // Files are fetched without the device, which then is waited for in the middle of the analysis.
+      if (await local.areHere(bases)) await device.acquire();
       const rollout = await lifecycle.beginAnalysis(rolloutId);
       if (rollout === null) return;
       await limitAnalyses(lifecycle, 'rollout', rollout);
       const { traceparent: parent } = rollout;
       const attributes = { 'readapt.rollout_id': rolloutId, 'readapt.attempt': rollout.attempt };
       await inSpan(tracing, 'rollout.prepare', { parent, attributes }, () =>
-        planRollout({ ...deps, tracing, lifecycle, forecasts, slot, context }, rollout),
+        planRollout({ ...deps, local, tracing, lifecycle, forecasts, device, context }, rollout),
       );
     } finally {
-      slot.release();
+      device.release();
     }
   };
   const plan = ({ rolloutId }: { rolloutId: string }, context: HandlerContext): Promise<void> =>
     reportingFaults(async () => {
       const bases = await repository.basesOf(rolloutId);
-      const note = (message: string) => repository.noteWaiting(rolloutId, { code: WORKER_FAULT, message });
-      await fitness.run({ id: rolloutId, bases, signal: context.signal, note }, () => work(rolloutId, context));
+      const user = {
+        id: rolloutId,
+        bases: bases.map(local.locate),
+        signal: context.signal,
+        note: (problem: StoredError) => repository.noteWaiting(rolloutId, problem),
+      };
+      await fitness.run(user, () => work(rolloutId, bases, context));
     });
   return { 'rollout.plan': plan, 'rollout.plan_in_waves': plan };
 }
@@ -69,7 +82,8 @@ interface PlanContext extends RolloutDependencies {
   tracing: Tracing;
   lifecycle: RolloutLifecycle;
   forecasts: ForecastLifecycle;
-  slot: TrainingSlot;
+  local: LocalBases;
+  device: LateDevice;
   context: HandlerContext;
 }
 
@@ -83,9 +97,14 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   try {
     const options = rollout.options as StoredOptions;
     const oldIds = await lifecycle.oldVersions({ baseModelVersionId, options });
-    const refusals = await inSpan(tracing, 'rollout.analyze', {}, () =>
-      analyzeVersions({ ...deps, signal, logger }, baseModelVersionId, oldIds),
-    );
+    const ids = [baseModelVersionId, ...oldIds];
+    const onProgress = (fetches: readonly BaseFetch[]) => noteFetches(deps.db, id, fetches);
+    const refusals = await withFetchedVersions({ ...deps, signal, onProgress }, ids, async () => {
+      const slot = await deps.device.acquire();
+      return inSpan(tracing, 'rollout.analyze', {}, () =>
+        analyzeVersions({ ...deps, slot, signal, logger }, baseModelVersionId, oldIds),
+      );
+    });
     await keepForecast({ ...deps, logger }, rollout, refusals);
     const jobs = await inSpan(tracing, 'rollout.plan', {}, () =>
       lifecycle.plan({ id, baseModelVersionId, options }, refusals, async (entries, superseded) => {

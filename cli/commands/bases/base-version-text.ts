@@ -16,6 +16,7 @@ export function baseVersionRows(
     ['architecture', architecture ?? 'not known yet'],
     ['parameters', parameters?.toLocaleString('en-US') ?? 'not known yet'],
     ...(path === null ? [] : [['folder', printable(path)] as const]),
+    ...sourceRows(version),
     ...(serving === null ? [] : [['served as', printable(serving)] as const]),
     [
       'retires',
@@ -23,6 +24,16 @@ export function baseVersionRows(
     ],
     ['at risk', atRiskText(atRisk)],
   ];
+}
+
+function sourceRows({ source }: BaseModelVersion): (readonly [string, string])[] {
+  if (source === null || source.kind === 'folder') return [];
+  const place =
+    source.kind === 'hub'
+      ? `hf://${source.repo}@${source.revision}, commit ${source.commit}`
+      : `s3://${[source.bucket, source.prefix].filter((part) => part !== '').join('/')}`;
+  const bytes = source.files.reduce((sum, { size }) => sum + size, 0);
+  return [['source', `${printable(place)} (${source.files.length} files, ${(bytes / 2 ** 30).toFixed(2)} GiB)`]];
 }
 
 function atRiskText({ adapters, tenant_count: tenants }: AtRisk): string {

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { BaseModel, BaseModelVersion } from '../../remote/client.ts';
 import { createOutput } from '../../output.ts';
 import { addLimit, collect, cutNote, type LimitOptions } from '../../remote/collect.ts';
+import { toBasePlace } from '../../remote/base-place.ts';
 import { findBaseVersion, splitReference } from '../../remote/find.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { painterOf, paintState } from '../../screen/paint.ts';
@@ -75,11 +76,17 @@ function registerVersions(versions: Command): void {
       'Register a version of a base model, and begin nothing. `rollout create --path` registers one and begins.',
     )
     .argument('<version>', 'MODEL@VERSION.')
-    .requiredOption('--path <folder>', "Folder of the model files on the service's machine.")
-    .option('--serving-name <name>', 'What serving engines call the version. (default: --path)')
+    .requiredOption(
+      '--path <place>',
+      "Folder of the model files on the service's machine, hf://ORG/NAME@REVISION or s3://BUCKET/PREFIX.",
+    )
+    .option('--serving-name <name>', 'What serving engines call the version. (default: --path, or ORG/NAME of a hub)')
     .option('--retires-at <time>', 'When the version is no longer served, as 2027-01-31T00:00:00Z.')
     .action(registerVersion);
-  addServiceOptions(adding, ['readapt base-versions register my-llama@1 --path /models/my-llama-v1']);
+  addServiceOptions(adding, [
+    'readapt base-versions register my-llama@1 --path /models/my-llama-v1',
+    'readapt base-versions register my-llama@2 --path hf://my-org/my-llama@v2',
+  ]);
 }
 
 async function listModels(options: ServiceOptions & LimitOptions): Promise<void> {
@@ -103,7 +110,7 @@ async function registerVersion(reference: string, options: RegisterOptions): Pro
   const { model, version } = splitReference(reference);
   const { path, servingName, retiresAt } = options;
   const body = {
-    ...{ version, path, rollout: false as const },
+    ...{ version, ...toBasePlace(path), rollout: false as const },
     ...(servingName !== undefined && { serving_name: servingName }),
     ...(retiresAt !== undefined && { retires_at: retiresAt }),
   };

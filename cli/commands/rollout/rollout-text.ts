@@ -3,6 +3,8 @@ import { duration } from '../../output.ts';
 import { paintState, type Paint } from '../../screen/paint.ts';
 import { printable, relativeTime } from '../../screen/text.ts';
 
+type RolloutFetch = NonNullable<Rollout['fetches']>[number];
+
 type Row = readonly [label: string, value: string];
 
 /** A rollout in lines: how it stands, what a person has to do, and what has come of it. */
@@ -11,6 +13,7 @@ export function rolloutRows(rollout: Rollout, paint: Paint): Row[] {
   return [
     ['rollout', id],
     ['base model', `${model}, version ${version} (${rollout.base_model_version_id})`],
+    ...(rollout.fetches ?? []).map((fetch): Row => ['fetched', fetchText(fetch)]),
     ['state', [paintState(paint, state), whyWaiting(rollout)].filter((part) => part !== null).join(': ')],
     ...(rollout.waves === null ? [] : [['waves', wavesText(rollout)] as const]),
     ['adapters', countsText(rollout.jobs, paint)],
@@ -33,6 +36,18 @@ export function whyWaiting({ id, state, error, paused_reason: reason, waves }: R
   }
   if (waves?.awaiting_approval !== true) return null;
   return `wave ${waves.released + 1} waits for a person; release it with \`readapt rollout approve ${id}\``;
+}
+
+/** The bases that are being fetched for the analysis; none when all are there. */
+export function fetchingTexts({ state, fetches }: Rollout): string[] {
+  if (state !== 'analyzing') return [];
+  return (fetches ?? []).filter(({ file }) => file !== null).map(fetchText);
+}
+
+function fetchText({ version, file, bytes_done: done, bytes_total: total }: RolloutFetch): string {
+  const share = total === 0 ? 100 : Math.floor((100 * done) / total);
+  const what = file === null ? '' : `, now ${printable(file)}`;
+  return `version ${version}: ${share} % of ${(total / 2 ** 30).toFixed(2)} GiB${what}`;
 }
 
 function wavesText({ waves }: Rollout): string {

@@ -66,6 +66,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   audit_entries: { SELECT: null, INSERT: AUDIT_ENTRY },
   base_model_versions: READ,
   base_models: READ,
+  base_source_tokens: NOTHING,
   // What was published last is known to the trigger alone.
   current_versions: { SELECT: null, INSERT: CURRENT_VERSION, UPDATE: CURRENT_VERSION.slice(3) },
   datasets: { SELECT: null, INSERT: null, UPDATE: ['name', 'deleted_at'] },

@@ -1,3 +1,4 @@
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { servingRefusal } from '../../../core/formats/peft/serving-rules.ts';
 import type { ServingProfile } from '../../../core/options/serving-profile.ts';
@@ -19,6 +20,14 @@ export interface ImportedAdapter {
   readonly inspected: InspectedAdapter;
 }
 
+/** The files of a base model version, as far as an adapter is checked against them. */
+export interface ImportBase {
+  /** Their folder. */
+  readonly path: string;
+  /** Their config.json, where the service does not have the others; null where they are in the folder. */
+  readonly sourceConfig: unknown;
+}
+
 export interface ImportDependencies {
   readonly artifacts: ArtifactStore;
   readonly inspector: AdapterInspector;
@@ -28,8 +37,8 @@ export interface ImportDependencies {
 interface ImportTarget {
   readonly owner: string;
   /** The base model, and what its engines accept. */
-  readonly base: { readonly name: string; readonly servingProfile: unknown };
-  readonly baseFolder: string;
+  readonly model: { readonly name: string; readonly servingProfile: unknown };
+  readonly base: ImportBase;
   readonly room: UploadRoom;
 }
 
@@ -37,37 +46,45 @@ interface ImportTarget {
  * Copies an adapter's files to a scratch folder, checks every tensor against the base and then stores the files.
  * Nothing is stored if a check fails.
  *
- * @param target the tenant that gets the adapter, its base model, the folder of the base model version on which it was trained, and the room
- *   of the upload
+ * @param target the tenant that gets the adapter, its base model, the version of it on which the adapter was trained, and the room of the upload
  * @throws AppError 422 `invalid_adapter` or `invalid_base_model` that names file and tensor, `adapter_not_servable`, an error of
  *   the source, or one of the inspector
  */
 export function importAdapter(
   deps: ImportDependencies,
   source: AdapterSource,
-  { owner, base, baseFolder, room }: ImportTarget,
+  { owner, model, base, room }: ImportTarget,
 ): Promise<ImportedAdapter> {
   return deps.artifacts.withScratch(async (scratch) => {
     const folder = join(scratch, 'adapter');
     if ('archive' in source) await unpackAdapter(room.measured(source.archive.chunks), folder);
     else await copyAdapterFiles(await resolveAllowedFolder(source.path, deps.allowedRoots), folder);
+    const baseFolder = base.sourceConfig === null ? base.path : await writeConfig(scratch, base.sourceConfig);
+    const configOnly = base.sourceConfig !== null;
     const inspected = await withProblems(
-      () => deps.inspector.inspectAdapter(folder, baseFolder, owner),
+      () => deps.inspector.inspectAdapter({ folder, baseFolder, configOnly }, owner),
       folder,
       baseFolder,
     );
-    requireServable(base, inspected);
+    requireServable(model, inspected);
     return { artifact: await deps.artifacts.putFolder(folder, 'adapter'), inspected };
   });
 }
 
 /** @throws AppError 422 `adapter_not_servable` */
-function requireServable({ name, servingProfile }: ImportTarget['base'], { features }: InspectedAdapter): void {
+function requireServable({ name, servingProfile }: ImportTarget['model'], { features }: InspectedAdapter): void {
   const refusal = servingRefusal(servingProfile as ServingProfile | null, features);
   if (refusal === null) return;
   const { message, ...details } = refusal;
   const where = `by the serving profile of base model ${name}`;
   throw unprocessable('adapter_not_servable', `${message} (\`${refusal.feature}\`, ${where})`, details);
+}
+
+async function writeConfig(scratch: string, config: unknown): Promise<string> {
+  const folder = join(scratch, 'base');
+  await mkdir(folder);
+  await writeFile(join(folder, 'config.json'), JSON.stringify(config));
+  return folder;
 }
 
 async function withProblems<T>(inspect: () => Promise<T>, folder: string, baseFolder: string): Promise<T> {

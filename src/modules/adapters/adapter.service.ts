@@ -208,12 +208,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       }
       const source = body.source;
       return deps.rooms.during(owner, null, async (room) => {
-        const imported = await importAdapter(deps, source, {
-          owner,
-          base: baseModel,
-          baseFolder: baseModelVersion.path,
-          room,
-        });
+        const imported = await importAdapter(deps, source, { owner, model: baseModel, base: baseModelVersion, room });
         const base = { modelId: baseModel.id, versionId: baseModelVersion.id, imported };
         return withRegisteredArtifact(deps, imported.artifact, async (tx) => {
           const adapter = { ...(await insertAdapter(owner, body, base, tx)), ...advice };
@@ -263,12 +258,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       const { tenantId: owner } = adapter;
       const declaredBytes = 'archive' in source ? source.archive.declaredBytes : null;
       return deps.rooms.during(owner, declaredBytes, async (room) => {
-        const imported = await importAdapter(deps, source, {
-          owner,
-          base: adapter.baseModel,
-          baseFolder: base.path,
-          room,
-        });
+        const imported = await importAdapter(deps, source, { owner, model: adapter.baseModel, base, room });
         return withRegisteredArtifact(deps, imported.artifact, async (tx) => {
           const version = await insertVersion(adapter, imported, base.id, tx);
           await room.settle(tx, { stored_bytes: imported.artifact.bytes });

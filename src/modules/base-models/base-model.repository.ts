@@ -1,3 +1,4 @@
+import type { PinnedFiles } from '../../base-sources/index.ts';
 import { isUniqueViolation, Prisma, type Database, type Queryable } from '../../lib/database.ts';
 import { conflict } from '../../lib/errors.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
@@ -10,6 +11,9 @@ export interface NewBaseModelVersion {
   servingName: string;
   config: Prisma.InputJsonObject;
   retiresAt: Date | null;
+  /** Null for files in a folder. */
+  pinned: (PinnedFiles & { key: string }) | null;
+  sealedToken: string | null;
 }
 
 const withModel = { include: { baseModel: { select: { name: true } } } } as const;
@@ -56,9 +60,11 @@ export function createBaseModelRepository(db: Database) {
 
     countVersions: (baseModelId: string, tx: Queryable = db) => tx.baseModelVersion.count({ where: { baseModelId } }),
 
-    async insertVersion(version: NewBaseModelVersion, tx: Queryable = db) {
+    async insertVersion({ pinned, sealedToken, ...version }: NewBaseModelVersion, tx: Queryable = db) {
+      const source = pinned === null ? {} : { ...columnsOf(pinned), sourceConfig: version.config };
+      const token = sealedToken === null ? {} : { sourceToken: { create: { sealed: sealedToken } } };
       try {
-        return await tx.baseModelVersion.create({ data: version, ...withModel });
+        return await tx.baseModelVersion.create({ data: { ...version, ...source, ...token }, ...withModel });
       } catch (error) {
         if (isUniqueViolation(error)) {
           throw conflict('base_model_version_exists', `the base model already has a version ${version.version}`);
@@ -84,6 +90,14 @@ export function createBaseModelRepository(db: Database) {
       const { where, ...rest } = pageArguments(query);
       return tx.baseModelVersion.findMany({ ...rest, where: { ...where, baseModelId }, ...withModel });
     },
+  };
+}
+
+function columnsOf({ source, files, key }: PinnedFiles & { key: string }) {
+  return {
+    source: source as unknown as Prisma.InputJsonObject,
+    sourceFiles: files as unknown as Prisma.InputJsonArray,
+    sourceKey: key,
   };
 }
 

@@ -1,6 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
+import { createSources } from '../../base-sources/index.ts';
+import { createSecretBox } from '../../lib/secret-box.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
 import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
@@ -26,8 +28,9 @@ const operation = operationsOf('Base models');
 
 const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
   const checkApproval = createApprovalCheck(config);
-  const service = ({ db }: Pick<FastifyRequest, 'db'>) =>
-    createBaseModelService({ ...deps, db, allowedRoots: config.allowedRoots });
+  const { allowedRoots, secretKeys } = config;
+  const files = { allowedRoots, sources: createSources(config), box: createSecretBox(secretKeys) };
+  const service = ({ db }: Pick<FastifyRequest, 'db'>) => createBaseModelService({ ...deps, db, files });
   app.post(
     '/base-models',
     {

@@ -5,6 +5,7 @@ import { ErrorOf, Id, Name, Nullable, Timestamp, used } from '../../lib/schemas.
 import { Forecast } from '../forecasts/index.ts';
 import { RolloutPolicy } from '../jobs/index.ts';
 import { Rollout, RolloutOptions } from '../rollouts/index.ts';
+import { BaseSource, GivenBaseSource } from './source.schemas.ts';
 
 const { selection: _selection, deadline: _deadline, ...DEFAULTS } = RolloutPolicy.properties;
 const DefaultPolicy = Type.Object(DEFAULTS, {
@@ -66,7 +67,12 @@ export const BaseModelVersion = Type.Object(
     base_model_id: Id('baseModel'),
     base_model_name: Name,
     version: Name,
-    path: Nullable(Type.String({ description: 'Folder of the model files. It is null for tenants.' })),
+    path: Nullable(
+      Type.String({
+        description: 'Folder of the model files. It is null for tenants, and where they come from elsewhere.',
+      }),
+    ),
+    source: Nullable(BaseSource),
     serving_name: Nullable(
       Type.String({
         description:
@@ -86,18 +92,22 @@ export const BaseModelVersion = Type.Object(
     retires_at: Nullable(RetiresAt),
     created_at: Timestamp,
   },
-  { title: 'BaseModelVersion', description: 'A version of a base model: a folder of model files.' },
+  { title: 'BaseModelVersion', description: 'A version of a base model: a set of model files.' },
 );
 export type BaseModelVersion = Static<typeof BaseModelVersion>;
 
 export const CreateBaseModelVersion = Type.Object(
   {
     version: Name,
-    path: Type.String({
-      minLength: 1,
-      maxLength: 4096,
-      description: 'Absolute path of a Hugging Face model folder below one of the allowed roots.',
-    }),
+    path: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 4096,
+        description:
+          'Absolute path of a Hugging Face model folder below one of the allowed roots. Either this or `source` is given.',
+      }),
+    ),
+    source: Type.Optional(GivenBaseSource),
     serving_name: Type.Optional(
       Type.String({
         minLength: 1,
@@ -106,7 +116,7 @@ export const CreateBaseModelVersion = Type.Object(
         description:
           'What serving engines call this version: the exact text of `--model` of vLLM, or a name or path that PEFT can load ' +
           'it from. Adapters published for it have it as `base_model_name_or_path`, which their tenants can read. ' +
-          `By default it is \`path\`, as it is given. ${BASE_NAME_EXPECTED}.`,
+          `By default it is \`path\` as it is given, \`org/name\` of a hub, or \`s3://bucket/prefix\`. ${BASE_NAME_EXPECTED}.`,
       }),
     ),
     rollout_options: Type.Optional(

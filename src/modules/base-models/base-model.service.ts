@@ -1,7 +1,6 @@
 import { isAbsolute } from 'node:path';
 import type { JobEntry } from '../../jobs/catalog.ts';
 import type { JobProducer } from '../../jobs/producer.ts';
-import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { notFound, unprocessable } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
@@ -27,18 +26,19 @@ import type {
   UpdateBaseModelVersion,
 } from './base-model.schemas.ts';
 import { requestedRollout } from './requested-rollout.ts';
-import { readModelFolder } from './model-folder.ts';
+import { findFiles, toBaseSource, type SourceContext } from './version-source.ts';
 
 export interface BaseModelServiceOptions {
   db: Database;
   producer: JobProducer;
-  allowedRoots: readonly string[];
+  /** How files that requests name are found. */
+  files: SourceContext;
 }
 
 /**
  * In all methods `scope` is the tenant to which the caller is confined, or null for the operator, who alone sees paths.
  */
-export function createBaseModelService({ db, producer, allowedRoots }: BaseModelServiceOptions) {
+export function createBaseModelService({ db, producer, files }: BaseModelServiceOptions) {
   const models = createBaseModelRepository(db);
 
   async function findModel(idOrName: string) {
@@ -101,7 +101,7 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
      * request says `start_rollout: false`, or asks with `dry_run` what one would do. Version, rollout, events and outbox entries are committed together.
      *
      * @throws AppError 404, 409 `base_model_version_exists`, 422 `path_not_allowed`, `path_not_found`, `not_a_folder`,
-     *   `invalid_base_model` or `dry_run_of_nothing`
+     *   `invalid_base_model`, `dry_run_of_nothing`, or one of a source as {@link findFiles} says
      */
     async addVersion(
       idOrName: string,
@@ -115,19 +115,22 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
         throw unprocessable('dry_run_of_nothing', message);
       }
       const model = await findModel(idOrName);
-      const folder = await resolveAllowedFolder(request.path, allowedRoots);
-      const config = await readModelFolder(folder);
+      const { path, config, defaultName, pinned, token } = await findFiles(request, files);
+      const id = newId('baseModelVersion');
+      const sealedToken = token === null ? null : files.box!.seal(token, id);
       const { answer, entries } = await withTransaction(db, async (tx) => {
         await models.lockModel(model.id, tx);
         const first = (await models.countVersions(model.id, tx)) === 0;
         const version = await models.insertVersion(
           {
-            id: newId('baseModelVersion'),
+            id,
             baseModelId: model.id,
             version: request.version,
-            path: folder,
-            servingName: request.serving_name ?? request.path,
+            path,
+            servingName: request.serving_name ?? defaultName,
             config,
+            pinned,
+            sealedToken,
             retiresAt: request.retires_at === undefined ? null : new Date(request.retires_at),
           },
           tx,
@@ -239,7 +242,8 @@ function toBaseModelVersion(row: BaseModelVersionRow, scope: string | null): Bas
     base_model_id: row.baseModelId,
     base_model_name: row.baseModel.name,
     version: row.version,
-    path: scope === null ? row.path : null,
+    path: scope === null && row.source === null ? row.path : null,
+    source: scope === null ? toBaseSource(row) : null,
     serving_name: scope === null || !isAbsolute(row.servingName) ? row.servingName : null,
     state: row.state,
     architecture: config?.model_type ?? null,

@@ -15,7 +15,16 @@ const SIZES = ['hidden_size', 'num_hidden_layers', 'num_attention_heads', 'vocab
  * @throws AppError 422 `invalid_base_model` with `file` and `expected`
  */
 export async function readModelFolder(folder: string): Promise<Prisma.InputJsonObject> {
-  const config = await readConfig(path.join(folder, 'config.json'));
+  const config = checkConfig(await readConfig(path.join(folder, 'config.json')));
+  const names = await readdir(folder);
+  if (!names.some((name) => name.endsWith('.safetensors'))) {
+    throw invalid('model.safetensors', 'the folder has no *.safetensors file', 'weights in one file or in shards');
+  }
+  return config;
+}
+
+/** @throws AppError 422 `invalid_base_model` if the config.json is not that of a decoder */
+export function checkConfig(config: Record<string, unknown>): Prisma.InputJsonObject {
   if (typeof config.model_type !== 'string' || config.model_type === '') {
     throw invalid(
       'config.json',
@@ -29,10 +38,6 @@ export async function readModelFolder(folder: string): Promise<Prisma.InputJsonO
       throw invalid('config.json', `${name} is ${JSON.stringify(value) ?? 'missing'}`, 'an integer of at least 1');
     }
   }
-  const names = await readdir(folder);
-  if (!names.some((name) => name.endsWith('.safetensors'))) {
-    throw invalid('model.safetensors', 'the folder has no *.safetensors file', 'weights in one file or in shards');
-  }
   return config as Prisma.InputJsonObject;
 }
 
@@ -43,8 +48,13 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
   if (found.size > MAX_CONFIG_BYTES) {
     throw invalid('config.json', `it has ${found.size} bytes`, `at most ${MAX_CONFIG_BYTES} bytes`);
   }
+  return parseConfig(await readFile(file, 'utf8'));
+}
+
+/** @throws AppError 422 `invalid_base_model` if a config.json is not a JSON object */
+export function parseConfig(text: string): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(await readFile(file, 'utf8'));
+    const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   } catch {
     // It is not JSON, which is reported below.

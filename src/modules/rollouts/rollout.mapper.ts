@@ -28,6 +28,7 @@ export function toRollout(
     state: row.state,
     options: showOptions(row.options as RolloutOptions, scope),
     error: showError(row.error, scope),
+    fetches: scope === null ? (row.fetches as Rollout['fetches']) : null,
     paused_at: toTimestamp(row.pausedAt),
     paused_reason: showReason(row.pausedReason as Rollout['paused_reason'], scope),
     deadline_missed_at: toTimestamp(row.deadlineMissedAt),

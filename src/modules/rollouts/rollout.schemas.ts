@@ -112,6 +112,17 @@ export const RolloutStateName = Type.Enum(ROLLOUT_STATES, {
     'completed: all jobs have ended, and what their adapters are compared with is measured. failed: see `error`.',
 });
 
+const RolloutFetch = Type.Object(
+  {
+    base_model_version_id: Id('baseModelVersion'),
+    version: Type.String({ description: 'The version text of that version.' }),
+    file: Nullable(Type.String({ description: 'The file that is being fetched; null when all are there.' })),
+    bytes_done: Type.Integer({ description: 'Bytes of its files that the worker has.' }),
+    bytes_total: Type.Integer({ description: 'Bytes of all of its files.' }),
+  },
+  { title: 'RolloutFetch', description: 'How far the files of a base model version are fetched.' },
+);
+
 export const Rollout = Type.Object(
   {
     id: Id('rollout'),
@@ -121,6 +132,13 @@ export const Rollout = Type.Object(
     state: RolloutStateName,
     options: RolloutOptions,
     error: Nullable(ErrorOf('Why the rollout failed, or why its analysis waits.')),
+    fetches: Nullable(
+      Type.Array(RolloutFetch, {
+        description:
+          'How far the last analysis has fetched bases that come from a hub or a bucket. Null where it found them all on its worker, and ' +
+          'for tenants.',
+      }),
+    ),
     paused_at: Nullable(Timestamp),
     paused_reason: Nullable(PausedReason),
     deadline_missed_at: Nullable(

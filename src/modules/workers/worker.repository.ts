@@ -88,7 +88,9 @@ export function createWorkerRepository(db: Queryable) {
           ${report.state}, ${report.reason}, ${report.quarantinedUntil}, ${report.currentJob}, ${report.jobsDone},
           ${report.jobsFailed}, ${report.faults}, ${report.busyMs}, ${report.tokensPerSecond},
           ${report.load}, ARRAY(
-            SELECT v.id FROM base_model_versions v WHERE v.path = ANY(${[...report.loadedFolders]}::text[]) ORDER BY v.id
+            SELECT v.id FROM base_model_versions v
+            WHERE v.path = ANY(${[...report.loadedFolders]}::text[]) OR v.source_key = ANY(${[...report.loadedFolders]}::text[])
+            ORDER BY v.id
           ), ${report.unreadableBases}, clock_timestamp()
         )
         ON CONFLICT (id) DO UPDATE SET state = EXCLUDED.state, reason = EXCLUDED.reason,

@@ -39,15 +39,20 @@ export const OPTIONS = {
   seed: 4,
 } as const;
 
+/** Where the files of both versions are. */
+type BasePlaces = readonly [BasePlace, BasePlace];
+type BasePlace = { readonly path: string } | { readonly source: string };
+
 /** Registers a base model, tenants and adapters of a round's own, and starts a rollout to version 2. @returns its identifier */
 export async function startRollout(
   { origin, operatorKey, family }: Pick<FaultStack, 'origin' | 'operatorKey' | 'family'>,
   round: string,
+  bases: BasePlaces = [{ path: family.oldBase }, { path: family.newBase }],
 ): Promise<string> {
   const client = patientClient(origin, operatorKey);
   const { id: model } = await createBaseModel({ client, body: { name: `model-${round}` } });
   const path = { model };
-  const first = await createBaseModelVersion({ client, path, body: { version: '1', path: family.oldBase } });
+  const first = await createBaseModelVersion({ client, path, body: { version: '1', ...bases[0] } });
   const tenants = new Map<string, string>();
   for (const name of new Set(ADAPTERS.map(({ tenant }) => tenant))) {
     tenants.set(name, (await createTenant({ client, body: { name: `${name}-${round}` } })).id);
@@ -60,7 +65,7 @@ export async function startRollout(
     const body = { tenant_id: tenantId, name, base_model: model, dataset_id: dataset.id, metric, gate, source };
     await createAdapter({ client, body });
   }
-  const second = { version: '2', path: family.newBase, rollout: OPTIONS };
+  const second = { version: '2', ...bases[1], rollout: OPTIONS };
   return (await createBaseModelVersion({ client, path, body: second })).rollout!.id;
 }
 

@@ -145,7 +145,7 @@ describe('inspections', () => {
 
 describe('the process of an inspection', () => {
   const control = path.join(GOLDEN, 'broken', 'control');
-  const request = { folder: path.join(control, 'adapter'), baseFolder: path.join(control, 'base') };
+  const request = { folder: path.join(control, 'adapter'), baseFolder: path.join(control, 'base'), configOnly: false };
   const logger = createLogger({ level: 'silent', pretty: false });
   const running: InspectionProcess[] = [];
   const start = (memoryBytes = 2 ** 29) => {

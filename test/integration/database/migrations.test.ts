@@ -113,6 +113,7 @@ const MIGRATIONS = [
   '20261128100000_current_version_changes',
   '20261128100100_serving_profiles',
   '20261128200000_replicas',
+  '20261128300000_base_sources',
   '20261128400000_rolled_back',
   '20261128400100_ends_of_rollouts',
 ];

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readlink, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readlink, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { FloatDtype } from '../../../core/formats/safetensors/dtypes.ts';
@@ -326,6 +326,25 @@ describe('files', () => {
     await rename(outside, join(folder, 'blob'));
     await symlink('blob', join(folder, WEIGHTS));
     expect((await loadBaseModel(folder)).weights.size).toBe(20);
+  });
+
+  it("follows the links of a snapshot of Hugging Face's cache to the blobs of its model, and no others", async () => {
+    const hub = await temporaryFolder();
+    const snapshot = join(hub, 'models--acme--assistant', 'snapshots', '0'.repeat(40));
+    const blobs = join(hub, 'models--acme--assistant', 'blobs');
+    await mkdir(blobs, { recursive: true });
+    await cp(await copyOf('llama-gqa-tied/base'), snapshot, { recursive: true });
+    await rename(join(snapshot, WEIGHTS), join(blobs, 'hash'));
+    await symlink('../../blobs/hash', join(snapshot, WEIGHTS));
+    expect((await loadBaseModel(snapshot)).weights.size).toBe(20);
+    // Blobs of another model are another owner's.
+    await mkdir(join(hub, 'models--other--model', 'blobs'), { recursive: true });
+    await rename(join(blobs, 'hash'), join(hub, 'models--other--model', 'blobs', 'hash'));
+    await rm(join(snapshot, WEIGHTS));
+    await symlink('../../../models--other--model/blobs/hash', join(snapshot, WEIGHTS));
+    await expect(loadBaseModel(snapshot)).rejects.toThrow(
+      /leaves the folder of its model in the cache of Hugging Face/,
+    );
   });
 
   it('reads no pickle, and says so', async () => {

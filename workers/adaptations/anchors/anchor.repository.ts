@@ -1,10 +1,11 @@
 import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
 import type { Prisma, Queryable, Transaction } from '../../../src/lib/database.ts';
 import { keepOutcomes, outcomeRequestRepository } from '../../../src/modules/outcomes/index.ts';
+import type { SourcedBase } from '../../bases/local-bases.ts';
 import { createWorkerRepository } from '../../../src/modules/workers/index.ts';
 
 const NEEDED = {
-  baseModelVersion: { select: { id: true, version: true, path: true } },
+  baseModelVersion: { select: { id: true, version: true, path: true, sourceKey: true } },
 } satisfies Prisma.AdapterVersionInclude;
 
 /** A version that margins count from, as long as it was not collected. */
@@ -33,6 +34,15 @@ export const anchorRepository = {
   /** A version that was deleted counts until it is collected. */
   version: (db: Queryable, id: string): Promise<AnchorVersion | null> =>
     db.adapterVersion.findUnique({ where: { id }, include: NEEDED }),
+
+  /** The base of the version that the margin of a job counts from, if it is one that workers fetch; at most one. */
+  fetchedBase: (db: Queryable, jobId: string) =>
+    db.$queryRaw<SourcedBase[]>`
+      SELECT b.id, b.version, b.path, b.source_key AS "sourceKey" FROM jobs j
+      JOIN adapter_versions source ON source.id = j.source_version_id
+      JOIN adapter_versions anchor ON anchor.id = source.anchor_version_id
+      JOIN base_model_versions b ON b.id = anchor.base_model_version_id
+      WHERE j.id = ${jobId} AND b.source_key IS NOT NULL`,
 
   /** Whether a worker that is there, other than this one, has not found that it cannot read a base. */
   async othersMayRead(db: Queryable, baseModelVersionId: string, workerId: string | null): Promise<boolean> {

@@ -6,6 +6,7 @@ import { locateVerified } from '../../../src/artifacts/index.ts';
 import type { Queryable } from '../../../src/lib/database.ts';
 import { AppError } from '../../../src/lib/errors.ts';
 import { BaseElsewhereError, isReadable, type NeededBase } from '../../base-fitness.ts';
+import { FOLDERS_ONLY, type LocalBases } from '../../bases/local-bases.ts';
 import { anchorRepository, type AnchorVersion, type JobAnchor } from './anchor.repository.ts';
 import type { LoadedJob } from '../adaptation.repository.ts';
 
@@ -23,7 +24,7 @@ export interface JobAnchorSpec {
 export async function buildAnchorSpec(
   db: Queryable,
   job: LoadedJob,
-  { artifacts }: { readonly artifacts: ArtifactStore },
+  { artifacts, local = FOLDERS_ONLY }: { readonly artifacts: ArtifactStore; readonly local?: LocalBases },
 ): Promise<JobAnchorSpec | null> {
   const { anchorVersionId, number: oldNumber } = job.sourceVersion;
   const { kind } = job.adapter.gate as unknown as GateRule;
@@ -31,7 +32,7 @@ export async function buildAnchorSpec(
   const version = await anchorRepository.version(db, anchorVersionId);
   const kept = await anchorRepository.outcomes(db, anchorVersionId);
   const adapter = version === null ? null : await locate(db, artifacts, version);
-  const base = version?.baseModelVersion ?? null;
+  const base = version === null ? null : local.locate(version.baseModelVersion);
   const isBaseThere = base !== null && (await isReadable(base));
   const source = adapter !== null && isBaseThere ? { base: base.path, adapter } : null;
   // What the same rollout has measured does not count, as for the old version, unless it cannot be measured again.

@@ -1,5 +1,6 @@
 import type { RolloutOptions } from '../../../remote/client.ts';
 import { UsageError } from '../../../errors.ts';
+import { toBasePlace, type BasePlace } from '../../../remote/base-place.ts';
 import { givenJobOptions } from '../../../options/job-options.ts';
 import type { CreateOptions } from './create-options.ts';
 import { policyOf } from './policy-options.ts';
@@ -10,11 +11,10 @@ export type VersionOf =
   { readonly id: string } | { readonly model: string; readonly version: string; readonly register?: NewVersion };
 
 /** A version that is registered with the rollout. */
-export interface NewVersion {
-  readonly path: string;
+export type NewVersion = BasePlace & {
   readonly serving_name?: string;
   readonly retires_at?: string;
-}
+};
 
 export interface RolloutRequest {
   readonly version: VersionOf;
@@ -54,6 +54,8 @@ function versionOf(flags: CreateOptions, file: Awaited<ReturnType<typeof readRol
     throw new UsageError(`--base-model is missing: version ${JSON.stringify(version)} is one of a base model`);
   }
   const register =
-    path === undefined ? undefined : { path, ...(serving_name && { serving_name }), ...(retires_at && { retires_at }) };
+    path === undefined
+      ? undefined
+      : { ...toBasePlace(path), ...(serving_name && { serving_name }), ...(retires_at && { retires_at }) };
   return { model, version, ...(register && { register }) };
 }

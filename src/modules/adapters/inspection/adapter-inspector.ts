@@ -1,7 +1,7 @@
 import type { Config } from '../../../config/config.ts';
 import type { Logger } from '../../../lib/logger.ts';
 import { InspectionProcess } from './inspection-process.ts';
-import type { InspectedAdapter } from './protocol.ts';
+import type { InspectedAdapter, InspectionRequest } from './protocol.ts';
 import { createTurns } from './turns.ts';
 
 /** Checks adapter folders against the folders of their base model versions. */
@@ -11,7 +11,7 @@ export interface AdapterInspector {
    * @throws an error with `code`, `file`, `subject` and `message` for files that cannot be used; AppError 422
    *   `inspection_timeout` or `inspection_out_of_memory`, 429 `too_many_inspections`, 503 `inspection_interrupted`
    */
-  inspectAdapter(dir: string, baseDir: string, owner: string): Promise<InspectedAdapter>;
+  inspectAdapter(request: InspectionRequest, owner: string): Promise<InspectedAdapter>;
 }
 
 /** An inspector with processes, which whoever made it closes. */
@@ -46,11 +46,11 @@ export function createAdapterInspector(settings: InspectionSettings, logger: Log
   }
 
   return {
-    inspectAdapter: (folder, baseFolder, owner) =>
+    inspectAdapter: (request, owner) =>
       inTurn(owner, async () => {
         const process = take();
         try {
-          return await process.inspect({ folder, baseFolder });
+          return await process.inspect(request);
         } finally {
           await putBack(process);
         }

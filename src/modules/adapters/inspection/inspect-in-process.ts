@@ -1,7 +1,7 @@
 /** The process of `InspectionProcess`. It checks adapters with the strict loaders of the formats, and ends with its parent. */
 import { constants, getPriority, setPriority } from 'node:os';
 import { FormatError } from '../../../../core/formats/errors.ts';
-import { checkModelFiles } from '../../../../core/formats/hugging-face/model-weights.ts';
+import { checkModelFiles, readModelConfig } from '../../../../core/formats/hugging-face/model-weights.ts';
 import { readAdapterManifest } from '../../../../core/formats/peft/adapter-manifest.ts';
 import { describeAdapter } from '../../../../core/formats/peft/peft-adapter.ts';
 import { readServedFeatures } from '../../../../core/formats/peft/serving-rules.ts';
@@ -27,8 +27,8 @@ async function answer(request: InspectionRequest): Promise<InspectionAnswer> {
   }
 }
 
-async function inspect({ folder, baseFolder }: InspectionRequest): Promise<InspectedAdapter> {
-  const base = await checkModelFiles(baseFolder);
+async function inspect({ folder, baseFolder, configOnly }: InspectionRequest): Promise<InspectedAdapter> {
+  const base = configOnly ? await readModelConfig(baseFolder) : await checkModelFiles(baseFolder);
   const { config, parameters } = await describeAdapter(folder, base);
   await readAdapterManifest(folder);
   const { rank, alpha, targetModules: targets } = config;

@@ -17,6 +17,8 @@ export interface InspectedAdapter {
 export interface InspectionRequest {
   readonly folder: string;
   readonly baseFolder: string;
+  /** Whether that has config.json alone, because workers fetch the weights. */
+  readonly configOnly: boolean;
 }
 
 /** A fault of the files, with the fields of a FormatError. */

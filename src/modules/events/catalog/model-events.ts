@@ -5,6 +5,7 @@ import { describeEvent, Failure, ObjectLike } from './describe-event.ts';
 
 const name = Type.String();
 const digest = Type.String({ description: 'SHA-256 of the files.' });
+const host = Type.String({ description: 'The machine of the worker.' });
 const VersionOfAdapter = {
   adapter_id: Id('adapter'),
   number: Type.Integer({ description: 'The versions of an adapter are numbered from 1.' }),
@@ -28,6 +29,23 @@ export const MODEL_EVENTS = {
     fingerprint: Type.String(),
   }),
   'base_model_version.failed': describeEvent('The files of a base model version cannot be used.', { error: Failure }),
+  'base_model_version.fetching': describeEvent(
+    'A worker has begun to fetch the files of a base model version, or goes on.',
+    {
+      host,
+      bytes_done: Type.Integer({ description: 'Bytes that were there already.' }),
+      bytes_total: Type.Integer(),
+    },
+  ),
+  'base_model_version.fetched': describeEvent('A worker has the files of a base model version in its cache.', {
+    host,
+    bytes_total: Type.Integer(),
+    fetch_ms: Type.Number({ description: 'How long it took, without earlier attempts, in milliseconds.' }),
+  }),
+  'base_model_version.not_fetched': describeEvent('A worker could not fetch the files of a base model version.', {
+    host,
+    error: Failure,
+  }),
   'base_model_version.updated': describeEvent('A base model version retires at another time than before, or not.', {
     retires_at: Nullable(Timestamp),
   }),

@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto';
+import { SourceError } from './source-error.ts';
+import { sourceText, type PinnedFiles, type RemoteSource, type SourceFile } from './source.ts';
+
+/** Names of files that Readapt reads or that serving engines want beside the weights. Nothing else is fetched. */
+const TAKEN =
+  /^[^/\\]+\.(safetensors|json|jinja)$|^(merges|vocab)\.txt$|^(tokenizer|spiece|sentencepiece(\.bpe)?)\.model$/;
+
+/** Pickles can run code when they are loaded. */
+const PICKLE = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i;
+
+/** Largest number of files of a base model version. A model of 2 TB in shards of 5 GB has 400. */
+const MAX_FILES = 2000;
+
+/** Largest size of a file that is no weights, in bytes; the largest tokenizers have 40 MB. */
+const MAX_OTHER_BYTES = 64 << 20;
+
+/** Whether a file of a source is fetched. Folders inside of it, such as `onnx/` or `original/`, are not. */
+export function isTaken(name: string): boolean {
+  return TAKEN.test(name) && !name.startsWith('.');
+}
+
+/**
+ * Checks what a source has, and leaves what is taken, sorted by name.
+ * @param names all names that the source has
+ * @throws SourceError `source_refused` that names what is missing, or the pickles that stand in its place
+ */
+export function checkListing(
+  source: RemoteSource,
+  files: readonly SourceFile[],
+  names: readonly string[],
+): SourceFile[] {
+  const where = sourceText(source);
+  const taken = files.filter(({ name }) => isTaken(name)).sort((a, b) => (a.name < b.name ? -1 : 1));
+  if (!taken.some(({ name }) => name.endsWith('.safetensors'))) throw noWeights(where, names);
+  if (!taken.some(({ name }) => name === 'config.json')) {
+    throw new SourceError('source_refused', `${where} has no config.json, expected the files of a Hugging Face model`);
+  }
+  if (taken.length > MAX_FILES) {
+    const message = `${where} has ${taken.length} files of a model, expected at most ${MAX_FILES}`;
+    throw new SourceError('source_refused', message);
+  }
+  const large = taken.find(({ name, size }) => !name.endsWith('.safetensors') && size > MAX_OTHER_BYTES);
+  if (large !== undefined) {
+    const message = `${large.name} of ${where} has ${large.size} bytes, expected at most ${MAX_OTHER_BYTES}`;
+    throw new SourceError('source_refused', message);
+  }
+  return taken;
+}
+
+function noWeights(where: string, names: readonly string[]): SourceError {
+  const pickle = names.find((name) => PICKLE.test(name));
+  const message =
+    pickle === undefined
+      ? `${where} has no *.safetensors file, expected weights in one file or in shards`
+      : `${where} has its weights as ${pickle}, a pickle, which can run code and is never fetched: convert it to safetensors ` +
+        '(`save_pretrained(folder, safe_serialization=True)` of transformers does) and register that';
+  return new SourceError('source_refused', message);
+}
+
+/** Names the folder of these files in a worker's cache: the same files of the same place have the same name everywhere. */
+export function keyOf({ source, files }: PinnedFiles): string {
+  const named = files.map(({ name, size, sha256, gitSha1, etag }) => [name, size, sha256, gitSha1, etag]);
+  return createHash('sha256')
+    .update(JSON.stringify([sourceText(source), named]))
+    .digest('hex')
+    .slice(0, 40);
+}
+
+export function bytesOf(files: readonly SourceFile[]): number {
+  return files.reduce((sum, { size }) => sum + size, 0);
+}

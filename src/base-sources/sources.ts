@@ -1,0 +1,49 @@
+import type { S3Settings } from '../artifacts/s3/s3-client.ts';
+import { createHub, type HubSettings } from './hub.ts';
+import { createS3Models } from './s3.ts';
+import { SourceError } from './source-error.ts';
+import type { PinnedFiles, PinnedSource, RemoteSource, SourceFile } from './source.ts';
+
+/** How a source is asked. */
+export interface SourceRequest {
+  /** The token of this source, which goes before that of the process; null if it has none. */
+  readonly token: string | null;
+  readonly signal: AbortSignal;
+}
+
+/** Reads the files of base models from where they are. */
+export interface Sources {
+  /** Lists what is fetched, in the state that it is in now. @throws SourceError */
+  pin(source: RemoteSource, request: SourceRequest): Promise<PinnedFiles>;
+  /** The bytes of a file in its pinned state, from one on. @throws SourceError, also while they are read */
+  read(source: PinnedSource, file: SourceFile, request: SourceRequest & { from: number }): AsyncIterable<Uint8Array>;
+}
+
+export function createSources(settings: HubSettings & S3Settings): Sources {
+  const hub = createHub(settings);
+  const buckets = createS3Models(settings);
+  return {
+    pin: (source, request) => (source.kind === 'hub' ? hub.pin(source, request) : buckets.pin(source, request)),
+    read: (source, file, request) =>
+      source.kind === 'hub' ? hub.read(source, file, request) : buckets.read(source, file, request),
+  };
+}
+
+/** A small file as a whole, for example config.json. @throws SourceError */
+export async function readWhole(
+  sources: Sources,
+  source: PinnedSource,
+  file: SourceFile,
+  request: SourceRequest,
+): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of sources.read(source, file, { ...request, from: 0 })) {
+    bytes += chunk.length;
+    if (bytes > file.size) break;
+    chunks.push(chunk);
+  }
+  if (bytes === file.size) return Buffer.concat(chunks);
+  const message = `${file.name} has not the ${file.size} bytes that its source says`;
+  throw new SourceError('source_corrupt', message);
+}

@@ -1,0 +1,137 @@
+import {
+  keyOf,
+  parseRemoteSource,
+  readWhole,
+  SOURCE_EXPECTED,
+  SourceError,
+  sourceName,
+  sourceText,
+  type PinnedFiles,
+  type PinnedSource,
+  type RemoteSource,
+  type SourceFile,
+  type Sources,
+} from '../../base-sources/index.ts';
+import { SECRET_KEY_VARIABLE } from '../../config/variables.ts';
+import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
+import type { Prisma } from '../../lib/database.ts';
+import { AppError, unprocessable } from '../../lib/errors.ts';
+import type { SecretBox } from '../../lib/secret-box.ts';
+import type { CreateBaseModelVersion } from './base-model.schemas.ts';
+import { checkConfig, parseConfig, readModelFolder } from './model-folder.ts';
+import type { BaseSource, GivenBaseSource } from './source.schemas.ts';
+
+export interface SourceContext {
+  readonly allowedRoots: readonly string[];
+  readonly sources: Sources;
+  /** Seals tokens; null without a secret key. */
+  readonly box: SecretBox | null;
+}
+
+/** The columns of a version that say where its files are, as they were found. */
+export interface FoundFiles {
+  readonly path: string;
+  /** What engines call the version, unless the request says it. */
+  readonly defaultName: string;
+  readonly config: Prisma.InputJsonObject;
+  /** Null for files in a folder. */
+  readonly pinned: (PinnedFiles & { readonly key: string }) | null;
+  readonly token: string | null;
+}
+
+/** How long a source may take until it has listed its files, in milliseconds. */
+const PIN_MS = 60_000;
+
+const REMOTE = /^[a-z][a-z0-9+.-]*:\/\//;
+
+/**
+ * Finds the files that a request names, and reads their config.json. Files of a hub or a bucket are pinned to their state.
+ * @throws AppError 422 or 503 `source_unreachable`
+ */
+export async function findFiles(
+  { path, source }: Pick<CreateBaseModelVersion, 'path' | 'source'>,
+  context: SourceContext,
+): Promise<FoundFiles> {
+  if ((path === undefined) === (source === undefined)) {
+    const found = path === undefined ? 'neither is given' : 'both are given';
+    throw unprocessable('invalid_source', `the files are named by \`path\` or by \`source\`: ${found}`);
+  }
+  const { folder, remote, token } = toPlace(source ?? { kind: 'folder', path: path! });
+  if (folder !== null) {
+    const found = await resolveAllowedFolder(folder, context.allowedRoots);
+    return { path: found, defaultName: folder, config: await readModelFolder(found), pinned: null, token: null };
+  }
+  if (token !== null && context.box === null) throw keyMissing();
+  return pin(remote, token, context.sources);
+}
+
+type Place =
+  | { readonly folder: string; readonly remote: null; readonly token: null }
+  | { readonly folder: null; readonly remote: RemoteSource; readonly token: string | null };
+
+function toPlace(source: GivenBaseSource): Place {
+  if (typeof source === 'string') {
+    if (!REMOTE.test(source)) return { folder: source, remote: null, token: null };
+    const remote = parseRemoteSource(source);
+    if (remote !== null) return { folder: null, remote, token: null };
+    throw unprocessable('invalid_source', `source ${source} is not usable, expected ${SOURCE_EXPECTED}`);
+  }
+  if (source.kind === 'folder') return { folder: source.path, remote: null, token: null };
+  if (source.kind === 's3') {
+    return { folder: null, remote: { kind: 's3', bucket: source.bucket, prefix: source.prefix ?? '' }, token: null };
+  }
+  const { kind, repo, revision, token = null } = source;
+  return { folder: null, remote: { kind, repo, revision: revision! }, token };
+}
+
+async function pin(remote: RemoteSource, token: string | null, sources: Sources): Promise<FoundFiles> {
+  const request = { token, signal: AbortSignal.timeout(PIN_MS) };
+  try {
+    const pinned = await sources.pin(remote, request);
+    const file = pinned.files.find(({ name }) => name === 'config.json')!;
+    const text = (await readWhole(sources, pinned.source, file, request)).toString('utf8');
+    return {
+      path: sourceText(pinned.source),
+      defaultName: sourceName(remote),
+      config: checkConfig(parseConfig(text)),
+      pinned: { ...pinned, key: keyOf(pinned) },
+      token,
+    };
+  } catch (error) {
+    if (error instanceof SourceError) throw toProblem(error);
+    if (request.signal.aborted) throw tooSlow(remote);
+    throw error;
+  }
+}
+
+function toProblem(error: SourceError): AppError {
+  const { code, message } = error;
+  if (code === 'source_unreachable') return new AppError({ code, status: 503, message, cause: error });
+  if (code === 'source_unauthorized' || code === 'source_not_found') return unprocessable(code, message);
+  return unprocessable('source_refused', message);
+}
+
+function tooSlow(source: RemoteSource): AppError {
+  const message = `${sourceText(source)} has not listed its files within ${PIN_MS / 1000} s: try again`;
+  return new AppError({ code: 'source_unreachable', status: 503, message });
+}
+
+function keyMissing(): AppError {
+  const message = `tokens are stored encrypted, for which ${SECRET_KEY_VARIABLE} has to be set`;
+  return new AppError({ code: 'secret_key_missing', status: 503, message });
+}
+
+/** Where the files of a version come from, as the operator sees it. */
+export function toBaseSource(row: {
+  readonly path: string;
+  readonly source: unknown;
+  readonly sourceFiles: unknown;
+}): BaseSource {
+  if (row.source === null) return { kind: 'folder', path: row.path };
+  const source = row.source as PinnedSource;
+  const listed = row.sourceFiles as SourceFile[];
+  const files = listed.map(({ name, size, sha256, etag }) => ({ name, size, sha256, etag }));
+  if (source.kind === 's3') return { ...source, files };
+  const { hasToken, ...hub } = source;
+  return { ...hub, has_token: hasToken, files };
+}

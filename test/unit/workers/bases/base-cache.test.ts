@@ -1,0 +1,214 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createSources, keyOf, parseRemoteSource, type PinnedFiles } from '../../../../src/base-sources/index.ts';
+import { createLogger } from '../../../../src/lib/logger.ts';
+import { BaseCache, type FetchProgress } from '../../../../workers/bases/base-cache.ts';
+import { startHub, type HubFault, type HubRequest, type HubServer } from '../../base-sources/support/hub-server.ts';
+import { BASE } from '../../training/support/tiny-task.ts';
+
+const REPO = 'acme/assistant';
+const logger = createLogger({ level: 'silent', pretty: false });
+
+let hub: HubServer;
+let folder: string;
+let pinned: PinnedFiles;
+let bytes: number;
+let loaded: string[];
+
+beforeEach(async () => {
+  hub = await startHub();
+  folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-bases-'));
+  await hub.publishFolder(REPO, BASE);
+  pinned = await pin(REPO);
+  bytes = pinned.files.reduce((sum, { size }) => sum + size, 0);
+  loaded = [];
+  hub.requests.length = 0;
+});
+afterEach(async () => {
+  await hub.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const sources = () => createSources({ hubUrl: hub.url, hubToken: null, s3Endpoint: null, s3PathStyle: null });
+const pin = (repo: string) =>
+  sources().pin(parseRemoteSource(`hf://${repo}`)!, { token: null, signal: AbortSignal.timeout(10_000) });
+const cacheOf = (maxBytes = 1e9) => new BaseCache({ folder, maxBytes, loaded: () => loaded, logger });
+
+async function fetchInto(
+  cache: BaseCache,
+  { files, source }: PinnedFiles = pinned,
+  options: { onProgress?: (progress: FetchProgress) => void; signal?: AbortSignal } = {},
+) {
+  const { onProgress = () => undefined, signal = AbortSignal.timeout(20_000) } = options;
+  const base = { key: keyOf({ source, files }), files };
+  return cache.fetch(base, { sources: sources(), source, token: null, firstDelayMs: 1, onProgress, signal });
+}
+
+/** The faults of the first requests for the weights; later ones have none. */
+function faultsOfWeights(...faults: HubFault[]): void {
+  hub.fault = ({ path: file, large }: HubRequest) =>
+    large && file.endsWith('.safetensors') ? (faults.shift() ?? null) : null;
+}
+
+const rangesOfWeights = () => hub.requests.filter(({ large }) => large).map(({ range }) => range);
+
+describe('a fetch', () => {
+  test('leaves exactly the files of the model, and tells how far it is', async () => {
+    const cache = cacheOf();
+    const seen: FetchProgress[] = [];
+    const hashes = await fetchInto(cache, pinned, { onProgress: (progress) => seen.push(progress) });
+    const there = cache.folderOf(keyOf(pinned));
+    expect((await readdir(there)).sort()).toEqual(pinned.files.map(({ name }) => name));
+    for (const { name } of pinned.files) {
+      expect(await readFile(path.join(there, name))).toEqual(await readFile(path.join(BASE, name)));
+    }
+    expect(hashes!.get('model.safetensors')).toBe(
+      pinned.files.find(({ name }) => name === 'model.safetensors')!.sha256,
+    );
+    expect(seen[0]).toEqual({ done: 0, total: bytes, file: pinned.files[0]!.name });
+    expect(seen.at(-1)).toEqual({ done: bytes, total: bytes, file: null });
+    expect(await fetchInto(cache)).toBeNull();
+  });
+
+  test('is made once by two processes that need the base', async () => {
+    const [first, second] = await Promise.all([fetchInto(cacheOf()), fetchInto(cacheOf())]);
+    expect([first, second].filter((hashes) => hashes !== null)).toHaveLength(1);
+    expect(rangesOfWeights()).toEqual([null]);
+  });
+
+  test('goes on after connections that are cut, also without ranges', async () => {
+    faultsOfWeights({ cutAfter: 1000 }, { cutAfter: 50_000 }, { cutAfter: 60_000, ignoreRange: true });
+    const cache = cacheOf();
+    await fetchInto(cache);
+    const ranges = rangesOfWeights();
+    expect(ranges[0]).toBeNull();
+    expect(ranges.slice(1).every((range) => /^bytes=[1-9]\d*-$/.test(range ?? ''))).toBe(true);
+    expect(await cache.has(keyOf(pinned))).toBe(true);
+  });
+
+  test('goes on in the next attempt where the last one was ended', async () => {
+    const ending = new AbortController();
+    faultsOfWeights({ hangAfter: 100_000 });
+    const cache = cacheOf();
+    const onProgress = ({ done, file }: FetchProgress) => {
+      if (file === 'model.safetensors' && done >= 100_000) ending.abort(new Error('killed'));
+    };
+    await expect(fetchInto(cache, pinned, { onProgress, signal: ending.signal })).rejects.toThrow('killed');
+    expect(await cache.has(keyOf(pinned))).toBe(false);
+    await fetchInto(cache);
+    expect(rangesOfWeights()[1]).toMatch(/^bytes=[1-9]\d{4,}-$/);
+    expect(await cache.has(keyOf(pinned))).toBe(true);
+  });
+
+  test('fetches a file once more that came with wrong bytes, and gives up the second time', async () => {
+    faultsOfWeights({ corrupt: true });
+    await fetchInto(cacheOf());
+    expect(rangesOfWeights()).toEqual([null, null]);
+    await rm(path.join(folder, keyOf(pinned)), { recursive: true });
+    faultsOfWeights({ corrupt: true }, { corrupt: true });
+    const refused = expect(fetchInto(cacheOf())).rejects;
+    await refused.toMatchObject({ code: 'source_corrupt' });
+    await refused.toThrow(
+      /model\.safetensors of hf:\/\/acme\/assistant@[0-9a-f]{40} arrived twice with the wrong content: its SHA-256 is/,
+    );
+    expect(await cacheOf().has(keyOf(pinned))).toBe(false);
+  });
+
+  test('notices a part that has changed since the last attempt', async () => {
+    const cache = cacheOf();
+    faultsOfWeights({ status: 404 });
+    await expect(fetchInto(cache)).rejects.toMatchObject({ code: 'source_not_found' });
+    const partial = `${cache.folderOf(keyOf(pinned))}.partial`;
+    await writeFile(path.join(partial, 'model.safetensors.part'), Buffer.alloc(1000, 1));
+    await truncate(path.join(partial, 'config.json'), 10);
+    await fetchInto(cache);
+    expect(await readFile(path.join(cache.folderOf(keyOf(pinned)), 'config.json'))).toEqual(
+      await readFile(path.join(BASE, 'config.json')),
+    );
+  });
+
+  test('does not take more than was registered', async () => {
+    faultsOfWeights({ surplus: true });
+    await expect(fetchInto(cacheOf())).rejects.toMatchObject({ code: 'source_changed' });
+  });
+
+  test('gives up for now when no byte arrives, and says why', async () => {
+    hub.fault = ({ large }) => (large ? { status: 503 } : null);
+    const refused = expect(fetchInto(cacheOf())).rejects;
+    await refused.toMatchObject({ code: 'source_unreachable', hope: 'later' });
+    await refused.toThrow(/model\.safetensors of hf:.* \(HTTP 503\): check READAPT_HUB_URL/);
+    expect(rangesOfWeights()).toHaveLength(6);
+  });
+});
+
+describe('the bound', () => {
+  const publish = async (repo: string): Promise<PinnedFiles> => {
+    await hub.publishFolder(repo, BASE);
+    return pin(repo);
+  };
+
+  test('removes what was not used for the longest time', async () => {
+    const cache = cacheOf(2.5 * bytes);
+    const others = [await publish('acme/second'), await publish('acme/third')];
+    await fetchInto(cache);
+    await fetchInto(cache, others[0]);
+    // The first one was used last.
+    await (
+      await cache.hold(keyOf(pinned))
+    )();
+    await fetchInto(cache, others[1]);
+    expect(await Promise.all([pinned, ...others].map((one) => cache.has(keyOf(one))))).toEqual([true, false, true]);
+  });
+
+  test('never removes what somebody uses or has loaded', async () => {
+    const cache = cacheOf(1.5 * bytes);
+    const other = await publish('acme/second');
+    await fetchInto(cache);
+    const release = await cacheOf().hold(keyOf(pinned));
+    const refused = expect(fetchInto(cache, other)).rejects;
+    await refused.toMatchObject({ code: 'base_cache_too_small', hope: 'elsewhere' });
+    await refused.toThrow(/raise READAPT_BASE_CACHE_BYTES/);
+    await release();
+    loaded = [keyOf(pinned)];
+    await expect(fetchInto(cache, other)).rejects.toMatchObject({ code: 'base_cache_too_small' });
+    loaded = [];
+    await fetchInto(cache, other);
+    expect(await cache.has(keyOf(pinned))).toBe(false);
+  });
+
+  test('does without the marks and locks of machines that have been silent for a minute', async () => {
+    const cache = cacheOf(1.5 * bytes);
+    const other = await publish('acme/second');
+    await fetchInto(cache);
+    const elsewhere = 'another-machine.1.00000000-0000-0000-0000-000000000000';
+    const mark = path.join(folder, 'held', `${elsewhere}~${keyOf(pinned)}.mark`);
+    const lock = path.join(folder, `${keyOf(other)}.lock`);
+    await mkdir(path.dirname(mark), { recursive: true });
+    await writeFile(mark, '');
+    await writeFile(path.join(folder, 'owners', elsewhere), '');
+    await expect(fetchInto(cache, other)).rejects.toMatchObject({ code: 'base_cache_too_small' });
+    await writeFile(lock, `${elsewhere}~lock`);
+    const past = new Date(Date.now() - 61_000);
+    for (const file of [mark, lock]) await utimes(file, past, past);
+    await fetchInto(cache, other);
+    expect(await cache.has(keyOf(other))).toBe(true);
+  });
+
+  test('does without the marks and locks of processes that have died', async () => {
+    const cache = cacheOf(1.5 * bytes);
+    const other = await publish('acme/second');
+    await fetchInto(cache);
+    await (
+      await cache.hold(keyOf(pinned))
+    )();
+    const [own] = await readdir(path.join(folder, 'owners'));
+    // A process of this machine that is not there: no process has so large a number.
+    const dead = `${own!.split('.')[0]}.999999999.00000000-0000-0000-0000-000000000000`;
+    await writeFile(path.join(folder, 'held', `${dead}~${keyOf(pinned)}.mark`), '');
+    await writeFile(path.join(folder, `${keyOf(other)}.lock`), `${dead}~lock`);
+    await fetchInto(cache, other);
+    expect(await cache.has(keyOf(other))).toBe(true);
+  });
+});

@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { joinOwners, ofDeadOwners } from '../../src/artifacts/scratch.ts';
+
+const POLL_MS = 200;
+const HELD = 'held';
+
+/** How often a process says that it still holds a lock or a mark, and after what silence it counts as dead, in milliseconds. */
+const BEAT_MS = 5000;
+const SILENT_MS = 60_000;
+
+/**
+ * What the processes that share a cache tell each other: who fetches or removes a base, and who uses one. Locks and marks are files
+ * that name their process. Those of a process of this machine that has died count no longer; those of other machines, and of containers
+ * that were started anew, count until they have been silent for a minute.
+ */
+export class CacheLocks {
+  readonly #root: string;
+  #own: Promise<string> | null = null;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Runs `work` while no other process holds the lock. @throws the signal's reason if it aborts before */
+  async with<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const file = path.join(this.#root, `${name}.lock`);
+    const mine = `${await this.#owner()}${randomUUID()}`;
+    while (!(await tryLock(file, mine))) {
+      signal.throwIfAborted();
+      await this.#dropIfDead(file);
+      await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+    const stop = keepAlive(file);
+    try {
+      return await work();
+    } finally {
+      stop();
+      // Not that of a process which took this one for dead.
+      if ((await readFile(file, 'utf8').catch(() => null)) === mine) await rm(file, { force: true });
+    }
+  }
+
+  /** Marks a base as used by this process, until the function that is returned is called. */
+  async hold(key: string): Promise<() => Promise<void>> {
+    const folder = path.join(this.#root, HELD);
+    await mkdir(folder, { recursive: true });
+    const file = path.join(folder, `${await this.#owner()}${key}.${randomUUID()}`);
+    await writeFile(file, '');
+    const stop = keepAlive(file);
+    return () => {
+      stop();
+      return rm(file, { force: true });
+    };
+  }
+
+  /** The bases that living processes use. Marks of dead ones are removed. */
+  async held(): Promise<ReadonlySet<string>> {
+    const folder = path.join(this.#root, HELD);
+    await this.#owner();
+    const names = await readdir(folder).catch((): string[] => []);
+    const dead = new Set(await ofDeadOwners(this.#root, names));
+    for (const name of names) if (await isSilent(path.join(folder, name))) dead.add(name);
+    for (const name of dead) await rm(path.join(folder, name), { force: true });
+    return new Set(
+      names.filter((name) => !dead.has(name)).map((name) => name.slice(name.indexOf('~') + 1).split('.')[0]!),
+    );
+  }
+
+  #owner(): Promise<string> {
+    return (this.#own ??= joinOwners(this.#root));
+  }
+
+  async #dropIfDead(file: string): Promise<void> {
+    const content = await readFile(file, 'utf8').catch(() => null);
+    if (content === null) return;
+    if (!(await isSilent(file)) && (await ofDeadOwners(this.#root, [content])).length === 0) return;
+    const aside = `${file}.${randomUUID()}`;
+    await rename(file, aside).catch(() => undefined);
+    // Another process has taken the lock in the meantime: give it back.
+    const moved = await readFile(aside, 'utf8').catch(() => null);
+    if (moved !== null && moved !== content) await link(aside, file).catch(() => undefined);
+    await rm(aside, { force: true });
+  }
+}
+
+function keepAlive(file: string): () => void {
+  const timer = setInterval(() => {
+    const now = new Date();
+    utimes(file, now, now).catch(() => undefined);
+  }, BEAT_MS).unref();
+  return () => clearInterval(timer);
+}
+
+async function isSilent(file: string): Promise<boolean> {
+  const stats = await stat(file).catch(() => null);
+  return stats !== null && Date.now() - stats.mtimeMs > SILENT_MS;
+}
+
+/** Creates the lock by a link, which makes it appear together with its content. */
+async function tryLock(file: string, content: string): Promise<boolean> {
+  const temporary = `${file}.${randomUUID()}`;
+  await writeFile(temporary, content);
+  try {
+    await link(temporary, file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return false;
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}

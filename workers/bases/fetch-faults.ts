@@ -1,0 +1,54 @@
+import type { SourceErrorCode } from '../../src/base-sources/index.ts';
+import type { StoredError } from '../../src/lib/shown-error.ts';
+import { TryLaterError } from '../../src/jobs/index.ts';
+import { BaseElsewhereError, type BaseUser } from '../base-fitness.ts';
+import { BaseNotFetchedError, type FetchWait, type LocalBases, type SourcedBase } from './local-bases.ts';
+
+/** What everybody may read; the fault's own words name the source and settings, and are for the operator. */
+const REASONS: Readonly<Record<SourceErrorCode, string>> = {
+  source_unauthorized: 'the worker may not read their source',
+  source_unreachable: 'their source does not answer',
+  source_not_found: 'their source does not have them any more',
+  source_changed: 'they have changed at their source since they were registered',
+  source_corrupt: 'their source sends other bytes than it says',
+  source_refused: 'their source has no model that can be used',
+  base_cache_too_small: 'they do not fit into the cache of the worker',
+};
+
+/** The code in the row of a job whose base is being fetched. */
+const FETCHING = 'base_fetching';
+
+/** How long a queue job waits for a fetch before it goes back to the queue, where a worker that has the base may take it, in milliseconds. */
+const PATIENCE_MS = 2000;
+
+/** What a row keeps of a base that could not be fetched. */
+export function problemOfFetch({ base, fault }: BaseNotFetchedError): StoredError {
+  const message = `the files of base model version ${base.version} cannot be fetched: ${REASONS[fault.code]}`;
+  return { code: fault.code, message, detail: fault.message };
+}
+
+/** Leaves work to others whose bases this worker cannot fetch. @throws BaseElsewhereError in place of {@link BaseNotFetchedError} */
+export async function fetchOrLeave(local: LocalBases, bases: readonly SourcedBase[], wait: FetchWait): Promise<void> {
+  try {
+    await local.fetch(bases, wait);
+  } catch (error) {
+    if (!(error instanceof BaseNotFetchedError)) throw error;
+    throw new BaseElsewhereError(error.base, problemOfFetch(error));
+  }
+}
+
+/** Runs the work of a queue job with its bases on this worker. While they are fetched, the job waits in the queue. */
+export function withBases(
+  local: LocalBases,
+  bases: readonly SourcedBase[],
+  { signal, note }: Pick<BaseUser, 'signal' | 'note'>,
+  work: () => Promise<void>,
+): Promise<void> {
+  return local.holding(bases, async () => {
+    await fetchOrLeave(local, bases, { signal, patienceMs: PATIENCE_MS }).catch(async (error: unknown) => {
+      if (error instanceof TryLaterError) await note({ code: FETCHING, message: error.message });
+      throw error;
+    });
+    await work();
+  });
+}

@@ -1,0 +1,43 @@
+import type { PinnedSource, SourceFile } from '../../src/base-sources/index.ts';
+import { withTransaction, type Database, type Prisma } from '../../src/lib/database.ts';
+import { recordEvent, type NewEvent } from '../../src/modules/events/index.ts';
+
+/** What a fetch needs of a base model version. */
+export interface SourceRow {
+  readonly source: PinnedSource;
+  readonly files: readonly SourceFile[];
+  /** The sealed token of the source; null if it has none. */
+  readonly sealedToken: string | null;
+}
+
+type FetchEvent = Extract<NewEvent, { type: `base_model_version.${'fetching' | 'fetched' | 'not_fetched'}` }>;
+
+export const fetchRepository = {
+  /** Null where the files are in a folder. */
+  async source(db: Database, id: string): Promise<SourceRow | null> {
+    const row = await db.baseModelVersion.findUnique({
+      where: { id },
+      select: { source: true, sourceFiles: true, sourceToken: true },
+    });
+    if (row === null || row.source === null) return null;
+    return {
+      source: row.source as unknown as PinnedSource,
+      files: row.sourceFiles as unknown as SourceFile[],
+      sealedToken: row.sourceToken?.sealed ?? null,
+    };
+  },
+
+  /** Keeps the SHA-256 of files whose source gives none, so that every later fetch is compared with the first one. */
+  async keepHashes(db: Database, id: string, hashes: ReadonlyMap<string, string>): Promise<void> {
+    await withTransaction(db, async (tx) => {
+      await tx.$executeRaw`SELECT 1 FROM base_model_versions WHERE id = ${id} FOR NO KEY UPDATE`;
+      const row = await tx.baseModelVersion.findUniqueOrThrow({ where: { id }, select: { sourceFiles: true } });
+      const files = row.sourceFiles as unknown as SourceFile[];
+      const hashed = files.map((file) => ({ ...file, sha256: file.sha256 ?? hashes.get(file.name) ?? null }));
+      const sourceFiles = hashed as unknown as Prisma.InputJsonArray;
+      await tx.baseModelVersion.update({ where: { id }, data: { sourceFiles } });
+    });
+  },
+
+  record: (db: Database, event: FetchEvent): Promise<void> => withTransaction(db, (tx) => recordEvent(tx, event)),
+};

@@ -1,0 +1,283 @@
+import os from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SourceError, type Sources } from '../../src/base-sources/index.ts';
+import { SECRET_KEY_VARIABLE } from '../../src/config/variables.ts';
+import { TryLaterError } from '../../src/jobs/index.ts';
+import type { Database } from '../../src/lib/database.ts';
+import type { Logger } from '../../src/lib/logger.ts';
+import type { SecretBox } from '../../src/lib/secret-box.ts';
+import type { NeededBase } from '../base-fitness.ts';
+import type { BaseCache, FetchProgress } from './base-cache.ts';
+import { fetchRepository } from './fetch.repository.ts';
+
+/** A base model version as far as it says where its files are. */
+export interface SourcedBase extends NeededBase {
+  /** Names its folder in the cache of each worker; null for files that are in the folder `path`. */
+  readonly sourceKey: string | null;
+}
+
+/** How far the fetch of a base is. */
+export interface BaseFetch extends FetchProgress {
+  readonly base: SourcedBase;
+}
+
+export interface FetchWait {
+  readonly signal: AbortSignal;
+  /** How long to wait for what is being fetched, in milliseconds. */
+  readonly patienceMs: number;
+  /** Is told about once a second how far the fetches are. */
+  readonly onProgress?: (fetches: readonly BaseFetch[]) => Promise<void>;
+}
+
+/** A base cannot be had from its source. The message is for the operator. */
+export class BaseNotFetchedError extends Error {
+  constructor(
+    readonly base: SourcedBase,
+    readonly fault: SourceError,
+  ) {
+    super(`base model version ${base.version}: ${fault.message}`, { cause: fault });
+    this.name = 'BaseNotFetchedError';
+  }
+}
+
+/** Where a worker has the files of base model versions. */
+export interface LocalBases {
+  /** The version with `path` as the folder in which this worker has its files, or will have them. */
+  readonly locate: <T extends { readonly path: string; readonly sourceKey: string | null }>(version: T) => T;
+  /** Whether nothing is to be fetched for these. */
+  areHere(bases: readonly SourcedBase[]): Promise<boolean>;
+  /** Keeps the cache from removing the bases while `work` runs. */
+  holding<T>(bases: readonly SourcedBase[], work: () => Promise<T>): Promise<T>;
+  /**
+   * Waits until the bases, which the caller holds, are here. What this begins goes on for a while when the caller does not wait any longer.
+   * @throws TryLaterError when the patience is over; BaseNotFetchedError; the signal's reason
+   */
+  fetch(bases: readonly SourcedBase[], wait: FetchWait): Promise<void>;
+}
+
+/** For workers all of whose bases are in folders. */
+export const FOLDERS_ONLY: LocalBases = {
+  locate: (version) => version,
+  areHere: () => Promise.resolve(true),
+  holding: (_bases, work) => work(),
+  fetch: () => Promise.resolve(),
+};
+
+export interface LocalBasesOptions {
+  readonly db: Database;
+  readonly cache: BaseCache;
+  readonly sources: Sources;
+  /** Opens the tokens of sources; null without a secret key. */
+  readonly box: SecretBox | null;
+  readonly logger: Logger;
+  /** First wait before a source that has failed is asked again, in milliseconds. Default: five seconds. */
+  readonly firstDelayMs?: number;
+}
+
+interface Task {
+  readonly done: Promise<void>;
+  readonly abort: AbortController;
+  progress: FetchProgress;
+  /** When it ends if nobody has asked for it until then. */
+  wantedUntil: number;
+}
+
+/** How long a fetch goes on that nobody asks for, for example because its rollout was cancelled. */
+const UNWANTED_MS = 60_000;
+const TICK_MS = 1000;
+const LONGEST_DELAY_MS = 300_000;
+const NOTHING: FetchProgress = { done: 0, total: 0, file: null };
+
+/** Fetches bases from their sources into the cache of this machine. It is closed before the worker's database. */
+export class FetchedBases implements LocalBases {
+  readonly #options: LocalBasesOptions;
+  readonly #tasks = new Map<string, Task>();
+  readonly #failed = new Map<string, { fault: SourceError; times: number; until: number }>();
+
+  constructor(options: LocalBasesOptions) {
+    this.#options = options;
+  }
+
+  readonly locate = <T extends { readonly path: string; readonly sourceKey: string | null }>(version: T): T => {
+    const { sourceKey } = version;
+    return sourceKey === null ? version : { ...version, path: this.#options.cache.folderOf(sourceKey) };
+  };
+
+  async areHere(bases: readonly SourcedBase[]): Promise<boolean> {
+    return (await this.#missing(bases)).length === 0;
+  }
+
+  async holding<T>(bases: readonly SourcedBase[], work: () => Promise<T>): Promise<T> {
+    const releases: (() => Promise<void>)[] = [];
+    try {
+      for (const { sourceKey } of bases) {
+        if (sourceKey !== null) releases.push(await this.#options.cache.hold(sourceKey));
+      }
+      return await work();
+    } finally {
+      await Promise.all(releases.map((release) => release().catch(() => undefined)));
+    }
+  }
+
+  async fetch(bases: readonly SourcedBase[], wait: FetchWait): Promise<void> {
+    const missing = await this.#missing(bases);
+    const begun = performance.now();
+    const seen = new Map<string, BaseFetch>();
+    for (const base of missing) {
+      const report = async (progress: FetchProgress): Promise<void> => {
+        seen.set(base.id, { base, ...progress });
+        await wait.onProgress?.([...seen.values()]);
+      };
+      await this.#await(base, { ...wait, patienceMs: wait.patienceMs - (performance.now() - begun) }, report);
+    }
+  }
+
+  /** Ends what is being fetched; it is gone on with by whoever needs it next. */
+  async close(): Promise<void> {
+    const tasks = [...this.#tasks.values()];
+    for (const { abort } of tasks) abort.abort(new Error('the worker is stopping'));
+    await Promise.all(tasks.map(({ done }) => done.catch(() => undefined)));
+  }
+
+  async #missing(bases: readonly SourcedBase[]): Promise<(SourcedBase & { sourceKey: string })[]> {
+    const missing: (SourcedBase & { sourceKey: string })[] = [];
+    for (const base of bases) {
+      const { sourceKey } = base;
+      if (sourceKey !== null && !(await this.#options.cache.has(sourceKey))) missing.push({ ...base, sourceKey });
+    }
+    return missing;
+  }
+
+  async #await(
+    base: SourcedBase & { sourceKey: string },
+    { signal, patienceMs }: FetchWait,
+    report: (progress: FetchProgress) => Promise<void>,
+  ): Promise<void> {
+    const task = this.#taskOf(base);
+    const deadline = performance.now() + patienceMs;
+    const done = task.done.then(() => true);
+    // It may fail after this caller has lost its patience.
+    done.catch(() => undefined);
+    for (;;) {
+      task.wantedUntil = performance.now() + UNWANTED_MS;
+      const tick = sleep(Math.max(1, Math.min(TICK_MS, deadline - performance.now())), false, { signal });
+      const isDone = await Promise.race([done, tick.catch(() => false)]).catch((error: unknown) => {
+        throw error instanceof SourceError ? new BaseNotFetchedError(base, error) : error;
+      });
+      signal.throwIfAborted();
+      await report(task.progress);
+      if (isDone) return;
+      if (performance.now() >= deadline) throw new TryLaterError(fetchingText(base, task.progress), TICK_MS);
+    }
+  }
+
+  #taskOf(base: SourcedBase & { sourceKey: string }): Task {
+    const key = base.sourceKey;
+    const running = this.#tasks.get(key);
+    if (running !== undefined) return running;
+    const failed = this.#failed.get(key);
+    if (failed !== undefined && failed.until > performance.now()) throw new BaseNotFetchedError(base, failed.fault);
+    const abort = new AbortController();
+    const task: Task = {
+      abort,
+      progress: NOTHING,
+      wantedUntil: performance.now() + UNWANTED_MS,
+      done: Promise.resolve().then(() => this.#run(base, task)),
+    };
+    this.#tasks.set(key, task);
+    // Whoever waits gets the error too.
+    task.done
+      .catch(() => undefined)
+      .finally(() => this.#tasks.delete(key))
+      .catch(() => undefined);
+    return task;
+  }
+
+  async #run(base: SourcedBase & { sourceKey: string }, task: Task): Promise<void> {
+    const { cache, logger } = this.#options;
+    const watch = setInterval(() => {
+      if (performance.now() > task.wantedUntil) task.abort.abort(new Error('nobody waits for the base any longer'));
+    }, TICK_MS);
+    try {
+      await cache.hold(base.sourceKey).then(async (release) => {
+        await this.#fetch(base, task).finally(release);
+      });
+      this.#failed.delete(base.sourceKey);
+    } catch (error) {
+      if (error instanceof SourceError) await this.#remember(base, error);
+      else logger.warn({ err: error, baseModelVersionId: base.id }, 'fetch of a base model version ended');
+      throw error;
+    } finally {
+      clearInterval(watch);
+    }
+  }
+
+  async #fetch(base: SourcedBase & { sourceKey: string }, task: Task): Promise<void> {
+    const { db, cache, sources, logger } = this.#options;
+    const row = await fetchRepository.source(db, base.id);
+    if (row === null) throw new SourceError('source_not_found', `base model version ${base.id} has no source any more`);
+    const { source, files } = row;
+    const begun = performance.now();
+    let isAnnounced: Promise<void> | null = null;
+    const onProgress = (progress: FetchProgress): void => {
+      task.progress = progress;
+      const { done, total } = progress;
+      const data = { host: os.hostname(), bytes_done: done, bytes_total: total };
+      isAnnounced ??= fetchRepository
+        .record(db, { ...about(base), type: 'base_model_version.fetching', data })
+        .catch((error: unknown) => logger.warn({ err: error }, 'the beginning of a fetch could not be recorded'));
+    };
+    const options = {
+      sources,
+      source,
+      token: this.#token(base, row.sealedToken),
+      signal: task.abort.signal,
+      onProgress,
+    };
+    const hashes = await cache.fetch({ key: base.sourceKey, files }, options);
+    if (hashes === null) return;
+    await isAnnounced;
+    if (files.some(({ sha256, gitSha1 }) => sha256 === null && gitSha1 === null)) {
+      await fetchRepository.keepHashes(db, base.id, hashes);
+    }
+    const data = { host: os.hostname(), bytes_total: task.progress.total, fetch_ms: performance.now() - begun };
+    await fetchRepository.record(db, { ...about(base), type: 'base_model_version.fetched', data });
+    logger.info(
+      { baseModelVersionId: base.id, bytes: data.bytes_total, ms: data.fetch_ms },
+      'base model version fetched',
+    );
+  }
+
+  /** @throws SourceError if a key is missing that the token was sealed with */
+  #token({ id, version }: SourcedBase, sealed: string | null): string | null {
+    if (sealed === null) return null;
+    const token = this.#options.box?.open(sealed, id) ?? null;
+    if (token !== null) return token;
+    const message = `the token of base model version ${version} cannot be opened: ${SECRET_KEY_VARIABLE} of this worker has to be that of the API`;
+    throw new SourceError('source_unauthorized', message);
+  }
+
+  async #remember({ id, sourceKey }: SourcedBase & { sourceKey: string }, fault: SourceError): Promise<void> {
+    const { db, logger, firstDelayMs = 5000 } = this.#options;
+    const times = (this.#failed.get(sourceKey)?.times ?? 0) + 1;
+    const ms = Math.max(
+      fault.retryAfterMs ?? 0,
+      Math.min(LONGEST_DELAY_MS, firstDelayMs * 2 ** Math.min(20, times - 1)),
+    );
+    this.#failed.set(sourceKey, { fault, times, until: performance.now() + ms });
+    logger.warn({ baseModelVersionId: id, code: fault.code, reason: fault.message }, 'base model version not fetched');
+    const error = { code: fault.code, message: fault.message };
+    const data = { host: os.hostname(), error };
+    const event = { ...about({ id }), type: 'base_model_version.not_fetched' as const, data };
+    await fetchRepository.record(db, event).catch(() => undefined);
+  }
+}
+
+function about({ id: subjectId }: { readonly id: string }) {
+  return { tenantId: null, subjectId };
+}
+
+function fetchingText({ version }: SourcedBase, { done, total }: FetchProgress): string {
+  const share = total === 0 ? '' : `, ${Math.floor((100 * done) / total)} % of ${total} bytes`;
+  return `a worker fetches the files of base model version ${version}${share}`;
+}

@@ -1,0 +1,45 @@
+import path from 'node:path';
+import { createSources } from '../../src/base-sources/index.ts';
+import type { Config } from '../../src/config/config.ts';
+import { knownSecretKeys } from '../../src/config/secret-key-file.ts';
+import type { Database } from '../../src/lib/database.ts';
+import type { Logger } from '../../src/lib/logger.ts';
+import { createSecretBox } from '../../src/lib/secret-box.ts';
+import { BaseCache } from './base-cache.ts';
+import { FetchedBases, type LocalBases } from './local-bases.ts';
+
+interface OpenOptions {
+  readonly db: Database;
+  readonly config: Config;
+  /** The folders of the bases that the training process has loaded. */
+  readonly loaded: () => readonly string[];
+  readonly logger: Logger;
+}
+
+export interface OpenedBases {
+  readonly bases: LocalBases;
+  /** What the rows of base model versions call a folder of this worker: its key if it is in the cache, or else the path. */
+  readonly nameOf: (folder: string) => string;
+  close(): Promise<void>;
+}
+
+/** Opens the worker's cache of bases. Nothing is written before the first fetch. */
+export async function openLocalBases({ db, config, loaded, logger }: OpenOptions): Promise<OpenedBases> {
+  const { baseCacheBytes: maxBytes } = config;
+  // A user without a home has no cache folder.
+  const folder = config.baseCacheDir ?? path.join(config.dataDir, 'bases');
+  const cache: BaseCache = new BaseCache({
+    folder,
+    maxBytes,
+    loaded: () => loaded().flatMap((place) => cache.keyOf(place) ?? []),
+    logger,
+  });
+  const bases = new FetchedBases({
+    db,
+    cache,
+    sources: createSources(config),
+    box: createSecretBox(await knownSecretKeys(config)),
+    logger,
+  });
+  return { bases, nameOf: (place) => cache.keyOf(place) ?? place, close: () => bases.close() };
+}
