@@ -93,15 +93,16 @@ class Following:
             return
         if self._must_repeat or self._resolver.has_given_stale:
             self._position, self._must_repeat, self._resolver.has_given_stale = _FROM_THE_START, False, False
-        position = None
-        while position != self._position:
-            position = self._position
-            changes = await self._resolver.adapters.changes(base, position)
-            # A position that is too old to be known is left for the next turn.
-            self._position = _FROM_THE_START if changes is None else changes.position
+        while True:
+            changes = await self._resolver.adapters.changes(base, self._position)
             if changes is None:
+                # The position is too old to be known, and the next turn begins from the start.
+                self._position = _FROM_THE_START
                 return
             await self._apply(changes)
+            if changes.position == self._position:
+                return
+            self._position = changes.position
 
     async def _apply(self, changes: Changes) -> None:
         for answer in changes.answers:
