@@ -123,7 +123,7 @@ class Following:
         try:
             result = await self._models.resolve_lora(answer.name)
         except HTTPException as error:
-            logger.warning("Readapt: %s stays at %s for now: %s", name, request.lora_name, error.detail)
+            logger.warning("Readapt: %s stays at %s for now: %s", name, request.lora_name, error.__cause__)
             self._must_repeat = True
             return
         if not isinstance(result, LoRARequest):
