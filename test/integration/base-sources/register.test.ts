@@ -97,7 +97,14 @@ describe('a version of a hub', () => {
     ).json<{ id: string }>();
     await cp(family.adapter, path.join(app.allowedRoot, 'adapter'), { recursive: true });
     const source = { base_model_version: 'for-adapters', path: path.join(app.allowedRoot, 'adapter') };
-    const payload = { tenant_id: tenantId, name: 'a', base_model: 'assistant', metric: 'loss', source };
+    const payload = {
+      tenant_id: tenantId,
+      name: 'a',
+      base_model: 'assistant',
+      dataset_id: null,
+      metric: 'loss',
+      source,
+    };
     const answer = await app.request({
       method: 'POST',
       url: '/v1/adapters',
