@@ -139,7 +139,22 @@ test.each([
   const version = await register();
   hub.fault = ({ large }) => (large ? fault : null);
   const fetching = { db: app.db, local: openBases(), signal: new AbortController().signal };
-  const failed = expect(withFetchedVersions(fetching, [version.id], () => Promise.resolve())).rejects;
+  const failed = expect(
+    withFetchedVersions(fetching, { newId: version.id, oldIds: [] }, () => Promise.resolve()),
+  ).rejects;
   await failed.toBeInstanceOf(type);
   await failed.toThrow(message);
+});
+
+test('a rollout does without an old version that its source does not have any more', async () => {
+  const [old, version] = [await register(), await register()];
+  await app.db.baseModelVersion.update({
+    where: { id: old.id },
+    data: { source: { ...(old.source as object), repo: 'acme/elsewhere' }, sourceKey: 'f'.repeat(40) },
+  });
+  const fetching = { db: app.db, local: openBases(), signal: new AbortController().signal };
+  const gone = await withFetchedVersions(fetching, { newId: version.id, oldIds: [old.id] }, (found) =>
+    Promise.resolve(found),
+  );
+  expect([...gone]).toMatchObject([[old.id, { code: 'source_not_found', base_model_version_id: old.id }]]);
 });
