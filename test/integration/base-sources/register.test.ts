@@ -97,7 +97,14 @@ describe('a version of a hub', () => {
     ).json<{ id: string }>();
     await cp(family.adapter, path.join(app.allowedRoot, 'adapter'), { recursive: true });
     const source = { base_model_version: 'for-adapters', path: path.join(app.allowedRoot, 'adapter') };
-    const payload = { tenant_id: tenantId, name: 'a', base_model: 'assistant', metric: 'loss', source };
+    const payload = {
+      tenant_id: tenantId,
+      name: 'a',
+      base_model: 'assistant',
+      dataset_id: null,
+      metric: 'loss',
+      source,
+    };
     const answer = await app.request({
       method: 'POST',
       url: '/v1/adapters',
@@ -110,17 +117,47 @@ describe('a version of a hub', () => {
 
 describe('what is refused', () => {
   test.each([
-    ['neither path nor source', {}, 422, 'invalid_source', /neither is given/],
-    ['path and source', { path: '/x', source: 'hf://acme/public' }, 422, 'invalid_source', /both are given/],
-    ['an address', { source: 'https://169.254.169.254/latest' }, 422, 'invalid_source', /expected hf:\/\/org\/name/],
-    ['a file of the machine', { source: 'file:///etc/passwd' }, 422, 'invalid_source', /expected hf:/],
-    ['a folder outside of the roots', { source: '/etc' }, 422, 'path_not_allowed', /READAPT_ALLOWED_ROOTS/],
-    ['a model that is not there', { source: 'hf://acme/nothing' }, 422, 'source_not_found', /READAPT_HUB_URL/],
-    ['a private model', { source: `hf://${REPO}` }, 422, 'source_unauthorized', /READAPT_HUB_TOKEN/],
-    ['a repository that leads away', { source: { kind: 'hub', repo: '../api' } }, 400, 'invalid_request', /repo/],
-  ])('%s', async (_what, body, status, code, message) => {
+    ['neither path nor source', {}, { status: 422, code: 'invalid_source' }, /neither is given/],
+    [
+      'path and source',
+      { path: '/x', source: 'hf://acme/public' },
+      { status: 422, code: 'invalid_source' },
+      /both are given/,
+    ],
+    [
+      'an address',
+      { source: 'https://169.254.169.254/latest' },
+      { status: 422, code: 'invalid_source' },
+      /expected hf:\/\/org\/name/,
+    ],
+    [
+      'a file of the machine',
+      { source: 'file:///etc/passwd' },
+      { status: 422, code: 'invalid_source' },
+      /expected hf:/,
+    ],
+    [
+      'a folder outside of the roots',
+      { source: '/etc' },
+      { status: 422, code: 'path_not_allowed' },
+      /READAPT_ALLOWED_ROOTS/,
+    ],
+    [
+      'a model that is not there',
+      { source: 'hf://acme/nothing' },
+      { status: 422, code: 'source_not_found' },
+      /READAPT_HUB_URL/,
+    ],
+    ['a private model', { source: `hf://${REPO}` }, { status: 422, code: 'source_unauthorized' }, /READAPT_HUB_TOKEN/],
+    [
+      'a repository that leads away',
+      { source: { kind: 'hub', repo: '../api' } },
+      { status: 400, code: 'invalid_request' },
+      /repo/,
+    ],
+  ])('%s', async (_what, body, problem, message) => {
     const answer = await register({ version: 'refused', ...body });
-    expect(answer.json()).toMatchObject({ status, code });
+    expect(answer.json()).toMatchObject(problem);
     expect(answer.body).toMatch(message);
     expect(await app.db.baseModelVersion.count({ where: { version: 'refused' } })).toBe(0);
   });
