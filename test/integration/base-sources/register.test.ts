@@ -114,7 +114,7 @@ describe('a version of a hub', () => {
       tenant_id: tenantId,
       name: 'a',
       base_model: 'assistant',
-      dataset_id: null,
+      dataset_id: dataset.json<{ id: string }>().id,
       metric: 'loss',
       source,
     };
