@@ -6,7 +6,14 @@ import { loadConfig } from '../../../src/config/config.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { createSecretBox } from '../../../src/lib/secret-box.ts';
 import { startHub, type HubServer } from '../../unit/base-sources/support/hub-server.ts';
-import { BASE, createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
+import {
+  BASE,
+  createTinyFamily,
+  removeTinyFamily,
+  tasteRows,
+  toJsonl,
+  type TinyFamily,
+} from '../../unit/training/support/tiny-task.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 
 const REPO = 'acme/assistant';
@@ -95,13 +102,19 @@ describe('a version of a hub', () => {
     const { id: tenantId } = (
       await app.request({ method: 'POST', url: '/v1/tenants', payload: { name: 'owner' } })
     ).json<{ id: string }>();
+    const dataset = await app.request({
+      method: 'POST',
+      url: `/v1/datasets?name=rows&tenant_id=${tenantId}`,
+      headers: { 'content-type': 'application/x-ndjson' },
+      payload: toJsonl(tasteRows(20).map((row, at) => ({ ...row, split: at < 10 ? 'training' : 'gate' }))),
+    });
     await cp(family.adapter, path.join(app.allowedRoot, 'adapter'), { recursive: true });
     const source = { base_model_version: 'for-adapters', path: path.join(app.allowedRoot, 'adapter') };
     const payload = {
       tenant_id: tenantId,
       name: 'a',
       base_model: 'assistant',
-      dataset_id: null,
+      dataset_id: dataset.json<{ id: string }>().id,
       metric: 'loss',
       source,
     };
