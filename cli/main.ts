@@ -9,6 +9,7 @@ import * as completion from './commands/completion/completion.ts';
 import * as demo from './commands/demo.ts';
 import * as devices from './commands/devices.ts';
 import * as evaluate from './commands/eval.ts';
+import * as exporting from './commands/export/export.ts';
 import * as events from './commands/fleet/events.ts';
 import * as workers from './commands/fleet/workers.ts';
 import * as generate from './commands/generate.ts';
@@ -39,7 +40,7 @@ const COMMANDS: Readonly<Record<string, readonly CommandModule[]>> = {
   'Try it:': [demo],
   'Adapters and models in files:': [rebase, train, evaluate, generate, inspect, graph, devices],
   'Running the service:': [serve, worker, migrate, keys, audit, openapi],
-  'Using a running service:': [login, logout, profiles, rollout, jobs, adapters, bases, workers, events],
+  'Using a running service:': [login, logout, profiles, rollout, jobs, adapters, bases, workers, events, exporting],
   'This command:': [completion],
 };
 
