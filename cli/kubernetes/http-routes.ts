@@ -1,5 +1,5 @@
 import { metadataOf, type Common, type Manifest } from './manifest.ts';
-import { joinName } from './object-names.ts';
+import { partName } from './object-names.ts';
 import { movedTo, type Pool } from './pools.ts';
 import { splitByHash } from './split-by-hash.ts';
 
@@ -40,7 +40,7 @@ export function routesByAdapter(routing: Routing, pools: readonly Pool[], header
             aliases.map((alias) => headerMatch(header, alias)),
           ),
         );
-        return routeOf(routing, joinName(routing.name, pool.name, prefix), rules);
+        return routeOf(routing, partName(routing.name, pool.name, prefix), rules);
       }),
   );
   return [routeOf(routing, routing.name, [remainder(pools)]), ...moved];

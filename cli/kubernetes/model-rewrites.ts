@@ -1,5 +1,5 @@
 import { jsonBytes, MAX_OBJECT_BYTES, metadataOf, type Common, type Manifest } from './manifest.ts';
-import { joinName } from './object-names.ts';
+import { partName } from './object-names.ts';
 import { sorted, type Pool } from './pools.ts';
 import { splitByHash } from './split-by-hash.ts';
 
@@ -22,7 +22,7 @@ export function rewritesOf(common: Common, pool: Pool, apiVersion: RewriteApi): 
   return parts.map(({ prefix, items }) => ({
     apiVersion,
     kind: 'InferenceModelRewrite',
-    metadata: metadataOf(common, joinName(common.name, pool.name, prefix)),
+    metadata: metadataOf(common, partName(common.name, pool.name, prefix)),
     spec: {
       poolRef: { group: 'inference.networking.k8s.io', kind: 'InferencePool', name: pool.name },
       rules: items,

@@ -22,6 +22,11 @@ export function joinName(...parts: readonly string[]): string {
   return whole.length <= MAX_LABEL ? whole : hashedName(whole);
 }
 
+/** The name of what belongs to a pool, or of a part of it, which no other pool's name can be taken for. */
+export function partName(name: string, pool: string, prefix: string): string {
+  return prefix === '' ? joinName(name, pool) : hashedName(`${name}.${pool}.${prefix}`);
+}
+
 /** A valid name for any text, which nothing else has: what can be read of it, and a hash. */
 export function hashedName(text: string): string {
   const readable = text
