@@ -118,6 +118,8 @@ function printObjects(files: readonly ExportFile[], { json = false }: ExportOpti
 
 function report(files: readonly WrittenFile[], { output, json = false, follow = false }: ExportOptions): void {
   if (json) return void process.stdout.write(`${JSON.stringify({ output, files }, null, follow ? 0 : 2)}\n`);
-  const changed = files.filter(({ changed }) => changed).map(({ name, objects }) => `${name} (${objects} objects)`);
+  const changed = files
+    .filter(({ changed }) => changed)
+    .map(({ name, objects }) => `${name} (${objects} ${objects === 1 ? 'object' : 'objects'})`);
   note(changed.length === 0 ? `${output} is as it should be` : `wrote ${changed.join(', ')} in ${output}`);
 }

@@ -51,7 +51,7 @@ async function moved(output: string): Promise<unknown> {
 test('adapters move to the new pool as they become ready, and back when they are rolled back', async () => {
   const output = path.join(folder, 'routes');
   const following = terminal.start([...llmd(), '--output', output, '--follow', '--interval', '1'], { env });
-  await following.printed(/wrote 1-inferencemodelrewrites\.yaml \(2 objects\), 2-configmaps\.yaml \(1 objects\)/);
+  await following.printed(/wrote 1-inferencemodelrewrites\.yaml \(2 objects\), 2-configmaps\.yaml \(1 object\)/);
   expect(await moved(output)).toEqual([]);
 
   const [adapterId] = fleet.adapters as [string];
