@@ -47,8 +47,8 @@ function isNumbered(used: readonly string[]): boolean {
 }
 
 /**
- * A DynamoModel for each version that is current on any of the pools. A version keeps its object, and another one gets an object of
- * its own: the operator loads what is new and unloads what is deleted, but what it has loaded under a name it does not load again.
+ * A DynamoModel for each version that is current on any of the pools. A version keeps its object, and another one gets an object and a
+ * name of its own: the operator unloads by its name what is deleted, so that under a common name the new version would end with the old.
  */
 export function dynamoModels(common: Common, pools: readonly Pool[], uri: SourceUri): Manifest[] {
   return pools.flatMap(({ servingName, served }) =>
