@@ -8,7 +8,7 @@ import { withService, type Service } from '../../remote/service.ts';
 import { note, printJson } from '../../screen/print.ts';
 import { untilInterrupted } from '../../watch/until-interrupted.ts';
 import { writeExport, type WrittenFile } from './export-folder.ts';
-import type { ExportOptions } from './export-options.ts';
+import type { ExportOptions } from './export-request.ts';
 import { exportPlan, wantedPools, type WantedPool } from './export-plan.ts';
 import { createServedVersions, type ServedVersions } from './served-versions.ts';
 

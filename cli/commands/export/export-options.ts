@@ -2,28 +2,8 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { isObjectName, OBJECT_NAME_EXPECTED } from '../../kubernetes/object-names.ts';
 import { integer } from '../../options/parsers.ts';
 import { several } from '../../remote/collect.ts';
-import { addServiceOptions, type ServiceOptions } from '../../remote/service.ts';
-
-/** What is written, and for whom. */
-export const FORMATS = ['gateway-api', 'llm-d', 'dynamo'] as const;
-
-/** The options of `readapt export k8s`. */
-export interface ExportOptions extends ServiceOptions {
-  readonly pool: readonly string[];
-  readonly format: (typeof FORMATS)[number];
-  readonly name: string;
-  readonly namespace?: string;
-  readonly gateway?: string;
-  readonly gatewayNamespace?: string;
-  readonly hostname?: readonly string[];
-  readonly modelHeader: string;
-  readonly rewrites: boolean;
-  readonly configMaps: number;
-  readonly sourceUri?: string;
-  readonly output?: string;
-  readonly follow?: boolean;
-  readonly interval: number;
-}
+import { addServiceOptions } from '../../remote/service.ts';
+import { FORMATS, type ExportOptions } from './export-request.ts';
 
 const NOTES = `
 Give the pool from which adapters move first. An adapter goes to the last pool on whose base model version it is current, and stays on the

@@ -2,7 +2,7 @@ import { UsageError } from '../../errors.ts';
 import { sourceUri } from '../../kubernetes/dynamo-models.ts';
 import type { ExportPlan } from '../../kubernetes/export-files.ts';
 import { isObjectName, OBJECT_NAME_EXPECTED } from '../../kubernetes/object-names.ts';
-import type { ExportOptions } from './export-options.ts';
+import type { ExportOptions } from './export-request.ts';
 
 /** A base model version, as it was named, and the pool that serves it. */
 export interface WantedPool {
