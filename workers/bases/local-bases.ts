@@ -218,12 +218,12 @@ export class FetchedBases implements LocalBases {
     if (row === null) throw new SourceError('source_not_found', `base model version ${base.id} has no source any more`);
     const { source, files } = row;
     const begun = performance.now();
-    let isAnnounced: Promise<void> | null = null;
+    let announcing = null as Promise<void> | null;
     const onProgress = (progress: FetchProgress): void => {
       task.progress = progress;
       const { done, total } = progress;
       const data = { host: os.hostname(), bytes_done: done, bytes_total: total };
-      isAnnounced ??= fetchRepository
+      announcing ??= fetchRepository
         .record(db, { ...about(base), type: 'base_model_version.fetching', data })
         .catch((error: unknown) => logger.warn({ err: error }, 'the beginning of a fetch could not be recorded'));
     };
@@ -236,7 +236,7 @@ export class FetchedBases implements LocalBases {
     };
     const hashes = await cache.fetch({ key: base.sourceKey, files }, options);
     if (hashes === null) return;
-    await isAnnounced;
+    await announcing;
     if (files.some(({ sha256, gitSha1 }) => sha256 === null && gitSha1 === null)) {
       await fetchRepository.keepHashes(db, base.id, hashes);
     }

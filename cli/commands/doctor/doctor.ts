@@ -19,7 +19,10 @@ export function register(program: Command): void {
     .description('Compare the database with the artifact store, and say what does not fit together.')
     .option('--verify', 'Read all artifacts and compare them with their digests; else only their sizes are compared.')
     .option('--mend', 'Do what the report says that it would do. No artifact is deleted.')
-    .option('--accept-losses', 'With --mend: go on where most artifacts are gone, corrupt or nobody’s. Else it refuses.');
+    .option(
+      '--accept-losses',
+      'With --mend: go on where most artifacts are gone, corrupt or nobody’s. Else it refuses.',
+    );
   addDatabaseOption(doctor)
     .addHelpText(
       'after',
