@@ -30,6 +30,9 @@ const SILENT_MS = 60_000;
 /** A whole tree has fewer entries, unless somebody wants to keep the service busy. */
 const MAX_ENTRIES = 20_000;
 
+/** The most bytes of an answer that says something about a model; a page of a thousand files has less than a megabyte. */
+const MAX_ANSWER_BYTES = 32 << 20;
+
 const COMMIT = /^[0-9a-f]{40}$/;
 
 /** Reads models of a Hugging Face hub or of a mirror that speaks its API. */
@@ -46,10 +49,11 @@ export function createHub({ hubUrl, hubToken }: HubSettings) {
    */
   const fetchWith =
     ({ token, signal }: HubRequest): typeof fetch =>
-    (input, init) => {
+    async (input, init) => {
       const isHub = new URL(input instanceof Request ? input.url : input).origin === origin;
       const headers = { ...(init?.headers as Record<string, string> | undefined), ...(isHub && accessOf(token)) };
-      return fetch(input, { ...init, headers, signal: AbortSignal.any([signal, AbortSignal.timeout(SILENT_MS)]) });
+      const ended = AbortSignal.any([signal, AbortSignal.timeout(SILENT_MS)]);
+      return bounded(await fetch(input, { ...init, headers, signal: ended }));
     };
 
   return {
@@ -110,6 +114,20 @@ export function createHub({ hubUrl, hubToken }: HubSettings) {
       }
     },
   };
+}
+
+/** The same answer, which cannot be read beyond a size. */
+function bounded(response: Response): Response {
+  if (response.body === null) return response;
+  let bytes = 0;
+  const limit = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      bytes += chunk.length;
+      if (bytes <= MAX_ANSWER_BYTES) controller.enqueue(chunk);
+      else controller.error(new Error(`its answer has more than ${MAX_ANSWER_BYTES} bytes`));
+    },
+  });
+  return new Response(response.body.pipeThrough(limit), response);
 }
 
 /** An answer that is none of those that carry a file. */

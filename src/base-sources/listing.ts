@@ -9,6 +9,9 @@ const TAKEN =
 /** Pickles can run code when they are loaded. */
 const PICKLE = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i;
 
+/** Names that every file system takes, also with the ending of a part of a file, and that a log and the database can hold. */
+const UNUSABLE = /[\u0000-\u001f\u007f]|[^]{201}/;
+
 /** Largest number of files of a base model version. A model of 2 TB in shards of 5 GB has 400. */
 const MAX_FILES = 2000;
 
@@ -38,6 +41,14 @@ export function checkListing(
   }
   if (taken.length > MAX_FILES) {
     const message = `${where} has ${taken.length} files of a model, expected at most ${MAX_FILES}`;
+    throw new SourceError('source_refused', message);
+  }
+  const wrong = taken.find(({ name, size }) => UNUSABLE.test(name) || !Number.isSafeInteger(size) || size < 0);
+  if (wrong !== undefined) {
+    const { name, size } = wrong;
+    const message =
+      `${where} lists a file ${JSON.stringify(name.slice(0, 200))} of ${JSON.stringify(size)} bytes, expected a size, and a name of at ` +
+      'most 200 characters without control characters';
     throw new SourceError('source_refused', message);
   }
   const large = taken.find(({ name, size }) => !name.endsWith('.safetensors') && size > MAX_OTHER_BYTES);

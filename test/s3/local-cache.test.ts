@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
@@ -64,7 +64,7 @@ test('what somebody holds stays beyond the limit, and goes when nobody does', as
   await used(...all);
   await store.localPath(await put('f'));
   expect(await Promise.all(all.map(isHere))).toEqual([false, false, false, true, true]);
-  expect(await readdir(path.join(root(), 'pins'))).toEqual([]);
+  expect(await readdir(path.join(root(), 'held'))).toEqual([]);
 });
 
 test('a copy that has changed on the disk is fetched again where it is verified', async () => {
@@ -105,8 +105,9 @@ test('locks and pins of dead processes hold nothing up', async () => {
   const machine = (await readdir(path.join(root(), 'owners')))[0]!.split('.')[0]!;
   // No process has this number.
   const dead = `${machine}.4194999.gone~`;
-  await writeFile(path.join(root(), 'locks', digest.slice(7)), `${dead}lock`);
-  await writeFile(path.join(root(), 'pins', `${dead}${digest.slice(7)}.x`), '');
+  await writeFile(path.join(root(), `${digest.slice(7)}.lock`), `${dead}lock`);
+  await mkdir(path.join(root(), 'held'), { recursive: true });
+  await writeFile(path.join(root(), 'held', `${dead}${digest.slice(7)}.x`), '');
   expect(await readFile(await cache.use(digest, fetch), 'utf8')).toBe('text');
   const { cache: other, fetch: larger, digest: second } = await counted('x'.repeat(999));
   await other.use(second, larger);
@@ -119,5 +120,17 @@ test('a fetch that fails leaves nothing, and the next one is tried', async () =>
   await expect(cache.use(digest, failing)).rejects.toThrow('the line is cut');
   expect(await isHere(digest)).toBe(false);
   expect(await readFile(await cache.use(digest, fetch), 'utf8')).toBe('text');
-  for (const name of ['locks', 'pins', 'tmp']) expect(await readdir(path.join(root(), name)), name).toEqual([]);
+  for (const name of ['held', 'tmp']) expect(await readdir(path.join(root(), name)), name).toEqual([]);
+  expect((await readdir(root())).filter((name) => name.includes('.lock'))).toEqual([]);
+});
+
+test('the lock of a process that another machine or container had holds nothing up after a minute of silence', async () => {
+  const { cache, fetch, digest } = await counted('text');
+  const elsewhere = 'another-machine.1.00000000-0000-0000-0000-000000000000';
+  await writeFile(path.join(root(), 'owners', elsewhere), '');
+  const lock = path.join(root(), `${digest.slice(7)}.lock`);
+  await writeFile(lock, `${elsewhere}~lock`);
+  const past = new Date(Date.now() - 61_000);
+  await utimes(lock, past, past);
+  expect(await readFile(await cache.use(digest, fetch), 'utf8')).toBe('text');
 });

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
+import { CacheLocks } from '../../src/artifacts/cache/cache-locks.ts';
 import { bytesOf, SourceError, type SourceFile } from '../../src/base-sources/index.ts';
 import { BASE_CACHE_BYTES_VARIABLE } from '../../src/config/variables.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import { CacheLocks } from './cache-locks.ts';
 import { bytesThere, download, type DownloadOptions } from './download.ts';
 
 export interface BaseCacheOptions {
@@ -39,6 +39,7 @@ export interface FetchOptions extends Omit<DownloadOptions, 'onBytes'> {
 const PARTIAL = '.partial';
 const RECORD = '.json';
 const SPACE_LOCK = 'space';
+const REMOVED = 'removed-';
 const KEY = /^[0-9a-f]{40}$/;
 
 /** What the cache has of a base. A base that is being fetched counts with its whole size. */
@@ -131,6 +132,9 @@ export class BaseCache {
     return this.#locks.with(SPACE_LOCK, signal, async () => {
       const { maxBytes } = this.#options;
       const needed = bytesOf(files);
+      // Nothing gives way to what does not fit in any case.
+      if (needed > maxBytes) throw tooSmall(needed, 0, maxBytes);
+      await this.#clear();
       const kept = (await this.#kept()).filter((one) => one.key !== key);
       const others = kept.sort((a, b) => a.usedAtMs - b.usedAtMs);
       let used = others.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -141,6 +145,13 @@ export class BaseCache {
       if (used + needed > maxBytes) throw tooSmall(needed, used, maxBytes);
       await writeFileAtomic(this.#recordOf(key), JSON.stringify({ bytes: needed }));
     });
+  }
+
+  /** Removes what a process has left that died while it removed a base. Only one at a time removes, which has the lock. */
+  async #clear(): Promise<void> {
+    const { folder } = this.#options;
+    const left = (await readdir(folder)).filter((name) => name.startsWith(REMOVED));
+    for (const name of left) await rm(path.join(folder, name), { recursive: true, force: true });
   }
 
   async #kept(): Promise<Kept[]> {
@@ -162,7 +173,7 @@ export class BaseCache {
     const { folder, loaded, logger } = this.#options;
     const isUsed = async () => loaded().includes(key) || (await this.#locks.held()).has(key);
     if (await isUsed()) return false;
-    const aside = path.join(folder, `removed-${randomUUID()}`);
+    const aside = path.join(folder, `${REMOVED}${randomUUID()}`);
     const place = (await this.has(key)) ? this.folderOf(key) : `${this.folderOf(key)}${PARTIAL}`;
     await rename(place, aside);
     // Somebody may have begun to use it meanwhile: who comes later does not find it, and fetches it again.

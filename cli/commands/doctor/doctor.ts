@@ -7,6 +7,7 @@ import { addDatabaseOption, configOf, type DatabaseOption } from '../../options/
 interface DoctorOptions extends JsonOption, DatabaseOption {
   readonly verify?: boolean;
   readonly mend?: boolean;
+  readonly acceptLosses?: boolean;
 }
 
 /** Findings of a kind that are printed; `--json` has all. */
@@ -17,7 +18,11 @@ export function register(program: Command): void {
     .command('doctor')
     .description('Compare the database with the artifact store, and say what does not fit together.')
     .option('--verify', 'Read all artifacts and compare them with their digests; else only their sizes are compared.')
-    .option('--mend', 'Do what the report says that it would do. No artifact is deleted.');
+    .option('--mend', 'Do what the report says that it would do. No artifact is deleted.')
+    .option(
+      '--accept-losses',
+      'With --mend: go on where most artifacts are gone, corrupt or nobody’s. Else it refuses.',
+    );
   addDatabaseOption(doctor)
     .addHelpText(
       'after',

@@ -1,12 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { setWritable } from '../durable-files.ts';
 import { digestAt } from '../filesystem-store.ts';
 import { placeOf } from '../manifest.ts';
-import { ofDeadOwners } from '../scratch.ts';
 import { kindOfEntry, type Temporaries } from '../temporaries.ts';
+import { CacheLocks } from './cache-locks.ts';
 
 /** How often it is looked whether another process has fetched what this one waits for, in milliseconds. */
 const LOOK_MS = 50;
@@ -32,10 +31,10 @@ export interface LocalCache {
   holding<T>(work: (held: Pick<LocalCache, 'use'>) => Promise<T>): Promise<T>;
 }
 
-// Below its root: `sha256/ab/cdef…` the copies; `used/<hex>` with the size of each, written again with each use; `locks/<hex>` while a
-// process fetches or removes it; `pins/<owner>~<hex>.<uuid>` for each one who holds it; and what temporaries.ts keeps.
+// Below its root: `sha256/ab/cdef…` the copies; `used/<hex>` with the size of each, written again with each use; what cache-locks.ts keeps
+// of who fetches or removes a copy and who holds one; and what temporaries.ts keeps.
 //
-// Whoever uses a copy pins it first and looks for a lock afterwards. Whoever removes one locks it first and looks for pins
+// Whoever uses a copy holds it first and looks for a lock afterwards. Whoever removes one locks it first and looks for holders
 // afterwards. So at least one of them sees the other.
 
 export async function createLocalCache({
@@ -46,68 +45,57 @@ export async function createLocalCache({
   limitBytes: number;
 }): Promise<LocalCache> {
   const { root } = temporaries;
-  for (const folder of ['sha256', 'used', 'locks', 'pins']) await mkdir(join(root, folder), { recursive: true });
-  const cache = new Copies(temporaries, limitBytes);
-  await cache.forgetDead();
+  for (const folder of ['sha256', 'used']) await mkdir(join(root, folder), { recursive: true });
+  const locks = new CacheLocks(root);
+  const cache = new Copies(temporaries, locks, limitBytes);
+  // Removes the marks of dead processes.
+  await locks.held();
   return {
     use: async (digest, fetch, options) => {
-      const pin = await cache.pin(digest);
-      return cache.use(digest, fetch, options?.verify ?? false).finally(pin.release);
+      const release = await locks.hold(hexOf(digest));
+      return cache.use(digest, fetch, options?.verify ?? false).finally(release);
     },
     holding: async (work) => {
-      const pins: Pin[] = [];
+      const releases: (() => Promise<void>)[] = [];
       try {
         return await work({
           use: async (digest, fetch, options) => {
-            pins.push(await cache.pin(digest));
+            releases.push(await locks.hold(hexOf(digest)));
             return cache.use(digest, fetch, options?.verify ?? false);
           },
         });
       } finally {
-        for (const { release } of pins) await release();
+        for (const release of releases) await release();
       }
     },
   };
-}
-
-interface Pin {
-  readonly release: () => Promise<void>;
 }
 
 const hexOf = (digest: string): string => digest.slice('sha256:'.length);
 
 class Copies {
   readonly #temporaries: Temporaries;
+  readonly #locks: CacheLocks;
   readonly #limitBytes: number;
 
-  constructor(temporaries: Temporaries, limitBytes: number) {
+  constructor(temporaries: Temporaries, locks: CacheLocks, limitBytes: number) {
     this.#temporaries = temporaries;
+    this.#locks = locks;
     this.#limitBytes = limitBytes;
   }
 
-  /** Removes the pins of dead processes. */
-  async forgetDead(): Promise<void> {
-    await this.#livingPins();
-  }
-
-  async pin(digest: string): Promise<Pin> {
-    const path = this.#at('pins', `${this.#temporaries.prefix}${hexOf(digest)}.${randomUUID()}`);
-    await writeFile(path, '');
-    return { release: () => rm(path, { force: true }) };
-  }
-
-  /** The caller has pinned it. */
+  /** The caller holds it. */
   async use(digest: string, fetch: Fetch, isVerified: boolean): Promise<string> {
     const path = join(this.#temporaries.root, placeOf(digest));
     for (;;) {
-      if (await this.#isLocked(digest)) {
+      if (await this.#locks.isLocked(hexOf(digest))) {
         await wait(LOOK_MS);
         continue;
       }
       if (await this.#isThere(digest, path)) {
         if (!isVerified || (await digestAt(path)) === digest) return path;
-        await this.#locked(digest, () => this.#remove(digest, path));
-      } else await this.#locked(digest, () => this.#fetch(digest, path, fetch));
+        await this.#locks.tryWith(hexOf(digest), () => this.#remove(digest, path));
+      } else await this.#locks.tryWith(hexOf(digest), () => this.#fetch(digest, path, fetch));
     }
   }
 
@@ -140,8 +128,8 @@ class Copies {
     let total = copies.reduce((sum, copy) => sum + copy.bytes, bytes);
     if (total <= this.#limitBytes) return;
     for (const copy of copies.sort((a, b) => a.usedAt - b.usedAt)) {
-      const isGone = await this.#locked(copy.digest, async () => {
-        if ((await this.#livingPins()).has(hexOf(copy.digest))) return false;
+      const isGone = await this.#locks.tryWith(hexOf(copy.digest), async () => {
+        if ((await this.#locks.held()).has(hexOf(copy.digest))) return false;
         await this.#remove(copy.digest, join(this.#temporaries.root, placeOf(copy.digest)));
         return true;
       });
@@ -167,44 +155,6 @@ class Copies {
     if (kind === undefined) return;
     if (kind === 'folder') await setWritable(path, true);
     await this.#temporaries.at((aside) => rename(path, aside));
-  }
-
-  /** The digests that living processes hold, in hexadecimal. */
-  async #livingPins(): Promise<Set<string>> {
-    const names = await readdir(this.#at('pins', ''));
-    const dead = new Set(await ofDeadOwners(this.#temporaries.root, names));
-    for (const name of dead) await rm(this.#at('pins', name), { force: true });
-    return new Set(names.filter((name) => !dead.has(name)).map((name) => name.split('~')[1]!.split('.')[0]!));
-  }
-
-  async #isLocked(digest: string): Promise<boolean> {
-    const path = this.#at('locks', hexOf(digest));
-    const owner = await readFile(path, 'utf8').catch(() => null);
-    if (owner === null) return false;
-    if ((await ofDeadOwners(this.#temporaries.root, [owner])).length === 0) return true;
-    // The owner is dead. Another process may have seen so as well, and have locked it anew since.
-    const aside = this.#at('tmp', `${this.#temporaries.prefix}${randomUUID()}`);
-    await rename(path, aside).catch(() => undefined);
-    const removed = await readFile(aside, 'utf8').catch(() => owner);
-    if (removed !== owner) await writeFile(path, removed, { flag: 'wx' }).catch(() => undefined);
-    await rm(aside, { force: true });
-    return removed !== owner;
-  }
-
-  /** Runs `work` under the lock of a copy. @returns undefined, without having run it, if another one has the lock */
-  async #locked<T>(digest: string, work: () => Promise<T>): Promise<T | undefined> {
-    const path = this.#at('locks', hexOf(digest));
-    try {
-      await writeFile(path, `${this.#temporaries.prefix}lock`, { flag: 'wx' });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
-      throw error;
-    }
-    try {
-      return await work();
-    } finally {
-      await rm(path, { force: true });
-    }
   }
 
   #at(folder: string, name: string): string {

@@ -114,13 +114,13 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
     }
   }
 
-  /** Aborts the uploads in parts that were begun before a time. @returns how many */
-  async function abortUploads(before: Date): Promise<number> {
+  /** Aborts the uploads in parts to keys that begin with `start` and that were begun before a time. @returns how many */
+  async function abortUploads(start: string, before: Date): Promise<number> {
     let count = 0;
     let page: { KeyMarker?: string; UploadIdMarker?: string } | null = {};
     while (page !== null) {
       const listed: ListMultipartUploadsCommandOutput = await s3Call(() =>
-        client.send(new ListMultipartUploadsCommand({ Bucket, Prefix: prefix, ...page })),
+        client.send(new ListMultipartUploadsCommand({ Bucket, Prefix: `${prefix}${start}`, ...page })),
       );
       for (const { Key, UploadId, Initiated = before } of listed.Uploads ?? []) {
         if (Initiated >= before) continue;

@@ -14,7 +14,8 @@ interface Put {
  * @returns how many
  */
 export async function removeLeftovers(bucket: Bucket, before: Date): Promise<number> {
-  let count = await bucket.abortUploads(before);
+  // A bucket without a prefix may have uploads of others, which are none of ours to abort.
+  let count = (await bucket.abortUploads(ARTIFACTS, before)) + (await bucket.abortUploads(FOLDERS, before));
   const isListed = listing(bucket);
   for await (const puts of putsOfFolders(bucket)) {
     const old = puts.filter(({ newest }) => newest < before);

@@ -105,20 +105,21 @@ async function putFolder(bucket: Bucket, folder: string, kind: ArtifactKind): Pr
     for (const [index, entry] of entries.entries()) {
       await bucket.putFile(keys[index]!, { ...entry, path: join(folder, entry.path) });
     }
-    // It comes last and names the files, so that a folder is there as a whole or not at all.
-    const metadata = { entry: 'folder', put, bytes: String(stored.bytes) };
-    const manifest = Buffer.from(manifestText(entries));
-    const isFirst = await bucket.put(artifactKey(digest), manifest, {
-      metadata,
-      sha256: digest.slice('sha256:'.length),
-      ifAbsent: true,
-    });
-    if (!isFirst) await bucket.remove(keys);
   } catch (error) {
     // Whoever cannot remove them now leaves them to the collector.
     await bucket.remove(keys).catch(() => undefined);
     throw error;
   }
+  // It comes last and names the files, so that a folder is there as a whole or not at all. Where it fails it may have arrived all the
+  // same, so the files stay: the collector removes them if no manifest names them.
+  const metadata = { entry: 'folder', put, bytes: String(stored.bytes) };
+  const isFirst = await bucket.put(artifactKey(digest), Buffer.from(manifestText(entries)), {
+    metadata,
+    sha256: digest.slice('sha256:'.length),
+    ifAbsent: true,
+  });
+  // The one that is there already may be this one: the SDK has sent it again, because the first answer was lost.
+  if (!isFirst && (await bucket.head(artifactKey(digest)))?.metadata.put !== put) await bucket.remove(keys);
   return stored;
 }
 

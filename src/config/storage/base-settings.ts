@@ -11,8 +11,8 @@ import {
 
 /** Where base models are fetched from, and where workers keep them. */
 export const BASE_SCHEMA = {
-  /** Address of the Hugging Face hub or of a mirror. */
-  hubUrl: Type.String({ pattern: '^https?://.+' }),
+  /** Address of the Hugging Face hub or of a mirror. It stands in errors and events, so it has no password. */
+  hubUrl: Type.String({ pattern: '^https?://[^/?#@]+(/[^?#]*)?$' }),
   /** Token for models of the hub that are private; null for none. */
   hubToken: Type.Union([Type.String({ pattern: '^[\\x21-\\x7e]+$' }), Type.Null()]),
   /** Absolute path of the folder in which this machine keeps the base models that it has fetched. */
@@ -29,7 +29,7 @@ export const BASE_SETTINGS = {
     // The variable that Hugging Face's own programs read.
     fallback: process.env.HF_ENDPOINT?.trim() || 'https://huggingface.co',
     parse: asText,
-    expected: 'http://host:port or https://host:port',
+    expected: `http://host:port or https://host:port without a user and password; a token goes into ${HUB_TOKEN_VARIABLE}`,
     secretUrl: true,
   },
   hubToken: {

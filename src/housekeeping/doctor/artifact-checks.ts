@@ -21,13 +21,19 @@ export interface ArtifactChecks {
   readonly graceMs: number;
 }
 
-/** Compares what rows name with what is stored, a page at a time. */
-export async function* checkNamed(checks: ArtifactChecks): AsyncGenerator<Diagnosis> {
+/** How much of what was looked at is wrong. */
+export interface Tally {
+  examined: number;
+  wrong: number;
+}
+
+/** Compares what rows name with what is stored, a page at a time. What is gone or corrupt counts as wrong. */
+export async function* checkNamed(checks: ArtifactChecks, tally: Tally): AsyncGenerator<Diagnosis> {
   for (let after = ''; ;) {
     const page = await repository.named(checks.db, after, PAGE);
     for (let start = 0; start < page.length; start += AT_A_TIME) {
       const few = page.slice(start, start + AT_A_TIME);
-      yield* (await Promise.all(few.map((named) => diagnose(checks, named)))).flat();
+      yield* (await Promise.all(few.map((named) => diagnose(checks, named, tally)))).flat();
     }
     const last = page.at(-1);
     if (last === undefined || page.length < PAGE) return;
@@ -35,12 +41,14 @@ export async function* checkNamed(checks: ArtifactChecks): AsyncGenerator<Diagno
   }
 }
 
-async function diagnose(checks: ArtifactChecks, named: NamedArtifact): Promise<Diagnosis[]> {
+async function diagnose(checks: ArtifactChecks, named: NamedArtifact, tally: Tally): Promise<Diagnosis[]> {
   const { artifacts } = checks;
   const { digest } = named;
   const bytes = await artifacts.bytesOf(digest);
+  const wrong = bytes === null ? null : await problemOf(checks, named, bytes);
+  tally.examined += 1;
+  if (bytes === null || wrong !== null) tally.wrong += 1;
   if (bytes === null) return consequences(checks, digest, 'gone');
-  const wrong = await problemOf(checks, named, bytes);
   if (wrong !== null) return [corrupt(checks, digest, wrong), ...(await consequences(checks, digest, 'corrupt'))];
   return named.bytes === null ? [unregistered(checks, named, bytes)] : [];
 }
@@ -88,16 +96,26 @@ function unregistered({ db, artifacts }: ArtifactChecks, { digest, kind }: Named
 }
 
 /** What is wrong because an artifact is. What was current comes first, because it has to be so no longer before more is done. */
-async function consequences({ db }: ArtifactChecks, digest: string, how: string): Promise<Diagnosis[]> {
+async function consequences({ db, artifacts }: ArtifactChecks, digest: string, how: string): Promise<Diagnosis[]> {
   const versions = await repository.versionsWith(db, digest);
   const datasets = await repository.datasetsWith(db, digest);
   const evolutions = await repository.evolutionsWith(db, digest);
-  return [
+  const found = [
     ...versions.filter(({ current_on: base }) => base !== null).map((version) => currentGone(db, version, how)),
     ...versions.map((version) => versionGone(db, version, how)),
     ...datasets.map((dataset) => datasetGone(dataset, how)),
     ...evolutions.map(({ id }) => evolutionGone(db, { id, digest }, how)),
   ];
+  return found.map((diagnosis) => unlessStored(artifacts, digest, diagnosis));
+}
+
+/** The same content may have been sent again since it was looked for. What was corrupt is in quarantine by then. */
+function unlessStored(artifacts: ArtifactStore, digest: string, { remedy, ...found }: Diagnosis): Diagnosis {
+  if (remedy === null) return { ...found, remedy };
+  const apply = async () => {
+    if (!(await artifacts.has(digest))) await remedy.apply();
+  };
+  return { ...found, remedy: { ...remedy, apply } };
 }
 
 const SEND_AGAIN = 'copy it from a backup, or send the same content again, which has the same digest';
@@ -168,12 +186,17 @@ const recordedAs =
   (tx, change) =>
     writeAuditEntry(tx, { ...change, actor: { kind: 'command', keyId: null }, operation, requestId: null });
 
-/** Finds stored bytes without a row, of which the younger ones may be about to get one. */
-export async function* checkStored({ db, artifacts, graceMs }: ArtifactChecks): AsyncGenerator<Diagnosis> {
+/** Finds stored bytes without a row, of which the younger ones may be about to get one. What nobody names counts as wrong. */
+export async function* checkStored(
+  { db, artifacts, graceMs }: ArtifactChecks,
+  tally: Tally,
+): AsyncGenerator<Diagnosis> {
   let old: string[] = [];
   const flush = async (): Promise<Diagnosis[]> => {
     const named = await namedAmong(db, old);
     const unnamed = old.filter((digest) => !named.has(digest));
+    tally.examined += old.length;
+    tally.wrong += unnamed.length;
     old = [];
     return unnamed.map((digest) => unnamedArtifact(db, artifacts, digest));
   };

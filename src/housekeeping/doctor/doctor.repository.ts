@@ -69,8 +69,13 @@ export const doctorRepository = {
     });
   },
 
+  /** The base model versions in folders. Others are fetched by each worker that needs them. */
   bases: (db: Database): Promise<{ id: string; version: string; path: string }[]> =>
-    db.baseModelVersion.findMany({ select: { id: true, version: true, path: true }, orderBy: { id: 'asc' } }),
+    db.baseModelVersion.findMany({
+      where: { sourceKey: null },
+      select: { id: true, version: true, path: true },
+      orderBy: { id: 'asc' },
+    }),
 
   /** Jobs whose lease has run out longer ago than this. A worker's sweep takes them over within seconds. */
   staleLeases: (db: Database, olderThanMs: number): Promise<{ id: string; owner: string | null }[]> =>

@@ -1,7 +1,9 @@
 import { readModelConfig } from '../../../core/formats/hugging-face/model-weights.ts';
 import type { ArtifactStore } from '../../artifacts/index.ts';
+import { SetupError } from '../../config/setup-error.ts';
+import { ARTIFACTS_VARIABLE } from '../../config/variables.ts';
 import type { Database } from '../../lib/database.ts';
-import { checkNamed, checkStored } from './artifact-checks.ts';
+import { checkNamed, checkStored, type Tally } from './artifact-checks.ts';
 import { doctorRepository as repository } from './doctor.repository.ts';
 import type { Diagnosis, Finding } from './findings.ts';
 
@@ -12,6 +14,8 @@ export interface ExaminationOptions {
   verify?: boolean;
   /** Does what the findings say it would do (default false). */
   mend?: boolean;
+  /** Mends also where most artifacts are gone, corrupt or nobody's (default false). */
+  acceptLosses?: boolean;
   /** Age from which stored bytes that no row names count as left behind (default an hour), in milliseconds. */
   graceMs?: number;
 }
@@ -24,17 +28,40 @@ const STALE_MS = 600_000;
  * Looks for what does not fit together in the database and the artifact store. It changes nothing unless it is to mend, and even then
  * it deletes no artifact. It may run beside the service.
  *
- * @throws AppError `storage_away`; the system's error if the store cannot be read
+ * Nothing is mended before everything was looked at, and nothing at all where most artifacts are wrong: then it is more likely that the
+ * store or the database is another one than that they were lost.
+ *
+ * @throws AppError `storage_away`; SetupError `most_artifacts_wrong`; the system's error if the store cannot be read
  */
 export async function* examine(options: ExaminationOptions): AsyncGenerator<Finding> {
-  const { db, artifacts, verify = false, mend = false, graceMs = HOUR_MS } = options;
+  const { db, artifacts, verify = false, mend = false, acceptLosses = false, graceMs = HOUR_MS } = options;
   const checks = { db, artifacts, verify, graceMs };
-  for (const check of [checkNamed(checks), checkStored(checks), checkBases(db), checkWork(db)]) {
-    for await (const { remedy, ...found } of check) {
-      if (mend) await remedy?.apply();
-      yield { ...found, mend: remedy?.text ?? null, mended: mend && remedy !== null };
-    }
+  const [named, stored] = [emptyTally(), emptyTally()];
+  const diagnoses: Diagnosis[] = [];
+  for (const check of [checkNamed(checks, named), checkStored(checks, stored), checkBases(db), checkWork(db)]) {
+    for await (const one of check) diagnoses.push(one);
   }
+  if (mend && !acceptLosses) {
+    refuseMost(named, 'of the artifacts that the database names are gone or corrupt');
+    refuseMost(stored, 'of the stored artifacts are named by nobody');
+  }
+  for (const { remedy, ...found } of diagnoses) {
+    if (mend) await remedy?.apply();
+    yield { ...found, mend: remedy?.text ?? null, mended: mend && remedy !== null };
+  }
+}
+
+const emptyTally = (): Tally => ({ examined: 0, wrong: 0 });
+
+/** @throws SetupError if more than half is wrong, and not only one */
+function refuseMost({ examined, wrong }: Tally, what: string): void {
+  if (wrong < 2 || 2 * wrong <= examined) return;
+  throw new SetupError(
+    'most_artifacts_wrong',
+    `nothing was changed: ${wrong} of ${examined} ${what}, as where the store or the database is another one. Check DATABASE_URL, ` +
+      `${ARTIFACTS_VARIABLE} and READAPT_DATA_DIR, and look at the report without --mend; if they are lost, add --accept-losses`,
+    { badInput: true },
+  );
 }
 
 async function* checkBases(db: Database): AsyncGenerator<Diagnosis> {

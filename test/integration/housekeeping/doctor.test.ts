@@ -148,3 +148,44 @@ test('bases that cannot be read, leases that ran out and jobs that nobody enqueu
   await rm(path.join(fleet.folder, 'v1'), { recursive: true });
   expect(kinds(await examined())).toEqual(['base_unreadable', 'base_unreadable', 'outbox_stale']);
 });
+
+test('nothing is mended where most artifacts are gone, as in a bucket that is another one, unless that is accepted', async () => {
+  const { artifactDigest } = await database.db.dataset.findFirstOrThrow();
+  for (const digest of [version.artifactDigest, artifactDigest]) await fleet.artifacts.remove(digest);
+  expect(kinds(await examined())).toContain('current_version_gone');
+  const refusal = { code: 'most_artifacts_wrong', message: expect.stringContaining('2 of 2 ') as string };
+  await expect(examined({ mend: true })).rejects.toMatchObject(refusal);
+  expect((await current()).adapterVersionId).toBe(version.id);
+  await examined({ mend: true, acceptLosses: true });
+  expect((await current()).adapterVersionId).toBe(null);
+});
+
+test('nothing is put into quarantine where nobody names most of what is stored, as with another database', async () => {
+  const put = (text: string) => fleet.artifacts.putFile(Readable.from([Buffer.from(text)]), 'dataset');
+  const stored = await Promise.all(['a', 'b', 'c', 'd'].map(put));
+  await expect(examined({ mend: true, graceMs: 0 })).rejects.toMatchObject({ code: 'most_artifacts_wrong' });
+  expect(await Promise.all(stored.map(({ digest }) => fleet.artifacts.has(digest)))).not.toContain(false);
+});
+
+test('a version stays that was sent again while the doctor was looking', async () => {
+  await fleet.artifacts.remove(version.artifactDigest);
+  const artifacts = {
+    ...fleet.artifacts,
+    // The tenant sends its files when they have been found missing.
+    list: () => sentAgain(),
+  };
+  async function* sentAgain() {
+    await fleet.artifacts.putFolder(path.join(fleet.folder, 'adapter'), 'adapter');
+    yield* fleet.artifacts.list();
+  }
+  await examined({ mend: true, artifacts });
+  expect((await current()).adapterVersionId).toBe(version.id);
+});
+
+test('a base that workers fetch from a hub is not missed here', async () => {
+  await database.db.baseModelVersion.update({
+    where: { id: fleet.newVersionId },
+    data: { path: 'hf://acme/assistant@0123', sourceKey: '0'.repeat(40) },
+  });
+  expect(await examined()).toEqual([]);
+});

@@ -46,6 +46,7 @@ describe('a value that cannot be used', () => {
     ['READAPT_SECRET_KEY', 'hunter2', 'not usable', '32 random bytes in base64'],
     ['READAPT_APPROVAL_SECRET', `whsec_${'A'.repeat(33)}`, 'not usable', 'whsec_'],
     ['READAPT_APPROVAL_SECRET', 'hunter2', 'not usable', 'whsec_'],
+    ['READAPT_HUB_URL', 'https://user:hunter2@hub.example', 'not usable', 'READAPT_HUB_TOKEN'],
     ['REDIS_URL', 'localhost:6379', 'not usable', 'redis://'],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318', 'not usable', 'http://host:port'],
     ['DATABASE_URL', 'mysql://root:hunter2@db/x', 'not usable', 'postgresql://'],

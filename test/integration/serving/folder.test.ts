@@ -167,6 +167,26 @@ describe('the serving folder', () => {
     expect((await seen()).versions).toContain(`${aliases[0]}@1`);
   });
 
+  test('leaves nothing in its scratch folder of what could not be put in its place', async () => {
+    const [first] = await db.adapter.findMany({ orderBy: { id: 'asc' }, take: 1 });
+    // With its dots encoded, it is longer than any file system takes.
+    await db.tenant.update({ where: { id: first!.tenantId }, data: { name: `t${'.'.repeat(99)}` } });
+    await open().round();
+    expect(await readdir(path.join(root, '.readapt', 'scratch'))).toEqual([]);
+  });
+
+  test('takes files while they are held, so that no other process makes room of them', async () => {
+    const held = new Set<string>();
+    const artifacts: typeof fleet.artifacts = {
+      ...fleet.artifacts,
+      localPath: () => Promise.reject(new Error('nobody holds it')),
+      holding: (work) => fleet.artifacts.holding((store) => (held.add('held'), work(store))),
+    };
+    await open({ artifacts }).round();
+    expect((await seen()).versions).toHaveLength(3);
+    expect(held.size).toBe(1);
+  });
+
   test('is held by one process at a time, and taken over when that stops or dies', async () => {
     const [first, second] = [open({ leaseMs: 60_000 }), open({ leaseMs: 60_000 })];
     expect([await first.round(), await second.round()]).toEqual([true, false]);

@@ -1,6 +1,15 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createSources, keyOf, parseRemoteSource, readWhole, type PinnedSource } from '../../../src/base-sources/index.ts';
+import {
+  createSources,
+  keyOf,
+  parseRemoteSource,
+  readWhole,
+  type PinnedFiles,
+} from '../../../src/base-sources/index.ts';
 import { startHub, type HubServer } from './support/hub-server.ts';
 
 const REPO = 'acme/assistant';
@@ -58,15 +67,13 @@ describe('pin', () => {
   });
 
   test('stays with its commit when the branch moves on', async () => {
-    hub.publish(REPO, FILES);
+    const commit = hub.publish(REPO, FILES);
     const first = await sourcesWith().pin(source, request());
     hub.publish(REPO, new Map([...FILES, ['config.json', Buffer.from('{"model_type":"other"}')]]));
     const second = await sourcesWith().pin(source, request());
     expect(keyOf(second)).not.toBe(keyOf(first));
-    const { commit } = first.source as Extract<PinnedSource, { kind: 'hub' }>;
-    expect(keyOf(await sourcesWith().pin(parseRemoteSource(`hf://${REPO}@${commit}`)!, request()))).toBe(
-      keyOf(first),
-    );
+    const again = await sourcesWith().pin(parseRemoteSource(`hf://${REPO}@${commit}`)!, request());
+    expect(keyOf(again)).toBe(keyOf(first));
     expect(await readWhole(sourcesWith(), first.source, first.files[0]!, request())).toEqual(CONFIG);
   });
 
@@ -97,6 +104,30 @@ describe('pin', () => {
     const refused = expect(sourcesWith().pin(source, request())).rejects;
     await refused.toMatchObject({ code });
     await refused.toThrow(message);
+  });
+
+  test.each([
+    ['a name with a control character', { path: 'a\u0000.safetensors' }],
+    ['a name that no file system takes', { path: `${'a'.repeat(250)}.safetensors` }],
+    ['a negative size', { size: -1 }],
+    ['a size that is no number', { size: 'much' }],
+  ])('refuses %s', async (_, wrong) => {
+    const entry = { type: 'file', oid: 'f'.repeat(40), size: 10, path: 'model.safetensors' };
+    const tree = [{ ...entry, path: 'config.json' }, entry, { ...entry, ...wrong }];
+    const refused = expect(pinFrom((response) => response.end(JSON.stringify(tree)))).rejects;
+    await refused.toMatchObject({ code: 'source_refused' });
+    await refused.toThrow(/lists a file ".*" of .* bytes, expected a size/);
+  });
+
+  test('reads no answer without end', async () => {
+    const endless = (response: ServerResponse) => {
+      const more = () => {
+        while (!response.destroyed && response.write(' '.repeat(1 << 20)));
+      };
+      response.on('drain', more);
+      more();
+    };
+    await expect(pinFrom(endless)).rejects.toThrow(/its answer has more than 33554432 bytes/);
   });
 
   test('says which address does not answer', async () => {
@@ -132,6 +163,24 @@ describe('read', () => {
     expect(await joined(read)).toEqual(WEIGHTS.subarray(299_000));
   });
 });
+
+/** Pins a model of a hub whose tree is answered so. */
+async function pinFrom(answerTree: (response: ServerResponse) => void): Promise<PinnedFiles> {
+  const server = createServer(({ url = '' }, response) => {
+    response.setHeader('content-type', 'application/json');
+    if (url.includes('/tree/')) answerTree(response);
+    else response.end(JSON.stringify({ _id: '1', id: REPO, sha: 'a'.repeat(40), private: false, gated: false }));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const hubUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  try {
+    const sources = createSources({ hubUrl, hubToken: null, s3Endpoint: null, s3PathStyle: null });
+    return await sources.pin(source, request());
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
 
 async function joined(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const all: Uint8Array[] = [];

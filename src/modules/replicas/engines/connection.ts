@@ -45,7 +45,7 @@ export function connect({ url, apiKey }: EngineAddress, { get, post, signal, obs
     const target = `${url.replace(/\/+$/, '')}${path}`;
     const text = body === null ? null : JSON.stringify(body);
     const result = await (text === null ? get : post)({ url: target, headers, body: text, signal });
-    const error = problemOf(result, path);
+    const error = problemOf(result, path, apiKey);
     observe?.(path.slice(path.lastIndexOf('/') + 1), error?.code ?? 'ok', result.latencyMs);
     if (error !== null) throw error;
     return (result as { body: string }).body;
@@ -65,7 +65,8 @@ export function parse(text: string, path: string): unknown {
   }
 }
 
-function problemOf(result: SendResult, path: string): EngineError | null {
+/** @param apiKey which engines or what stands before them may repeat in an answer, and which errors do not show */
+function problemOf(result: SendResult, path: string, apiKey: string | null): EngineError | null {
   if ('failure' in result) {
     if (result.failure === 'aborted') return new EngineError('stopped', 'the service was stopped meanwhile');
     if (result.failure === 'timeout') return new EngineError('timeout', `${path} did not answer in time`);
@@ -76,7 +77,8 @@ function problemOf(result: SendResult, path: string): EngineError | null {
     return new EngineError('unreachable', `${path} cannot be reached: ${why}`);
   }
   if (result.status >= 200 && result.status < 300) return null;
-  return new EngineError('refused', `${path} answered ${result.status}: ${quote(result.body)}`);
+  const answer = apiKey === null ? result.body : result.body.replaceAll(apiKey, '[api_key]');
+  return new EngineError('refused', `${path} answered ${result.status}: ${quote(answer)}`);
 }
 
 function quote(text: string): string {

@@ -15,8 +15,8 @@ export interface BasePublisherOptions {
   readonly graceMs: number;
   /** The next changes after a position, in the order of commits; none at the end. */
   readonly readChanges: (base: string, after: CommitPosition) => Promise<readonly ChangedRow[]>;
-  /** The folder of an artifact whose content was checked. */
-  readonly locate: (digest: string) => Promise<string>;
+  /** Runs `work` with the folder of an artifact whose content was checked, which stays until it has ended. */
+  readonly withFiles: (digest: string, work: (folder: string) => Promise<void>) => Promise<void>;
   /** Called before each change of the folder. @throws Error if another process may hold it */
   readonly requireLease: () => void;
   readonly onAction: (action: FolderAction) => void;
@@ -36,7 +36,8 @@ export class BasePublisher {
   #wasCompared = false;
   /** The alias of each adapter that is served. */
   readonly #aliases = new Map<string, string>();
-  readonly #retired = new Set<string>();
+  /** Since when each version is no longer current, in milliseconds since 1970. */
+  readonly #retired = new Map<string, number>();
   readonly #failed = new Map<string, ChangedRow>();
   #triedAt = -Infinity;
 
@@ -106,12 +107,12 @@ export class BasePublisher {
   }
 
   async #publish(row: ServedRow): Promise<void> {
-    const { folder, base, locate, onAction } = this.#options;
+    const { folder, base, withFiles, onAction } = this.#options;
     const { tenant, adapter, number } = row;
     const [alias, name] = [engineName({ tenant, adapter }), engineName({ tenant, adapter, number })];
     const marker = markerOf(row);
     if (!isSame(await folder.marker(base, name), marker)) {
-      await folder.put(base, name, { source: await locate(row.digest), marker });
+      await withFiles(row.digest, (source) => folder.put(base, name, { source, marker }));
       onAction('published');
     }
     await folder.bringBack(base, name);
@@ -158,15 +159,14 @@ export class BasePublisher {
   }
 
   async #retire(name: string): Promise<void> {
-    await this.#options.folder.retire(this.#options.base, name);
-    this.#retired.add(name);
+    this.#retired.set(name, await this.#options.folder.retire(this.#options.base, name));
   }
 
   async #collect(): Promise<void> {
     const { folder, base, graceMs, requireLease, onAction } = this.#options;
-    for (const name of this.#retired) {
+    for (const [name, since] of this.#retired) {
+      if (Date.now() - since < graceMs) continue;
       requireLease();
-      if (Date.now() - (await folder.retire(base, name)) < graceMs) continue;
       await folder.remove(base, name);
       this.#retired.delete(name);
       onAction('collected');

@@ -71,10 +71,15 @@ export async function openEngineFolder(root: string) {
     /** Puts the files of a version there, in place of what has its name. */
     async put(base: string, name: string, { source, marker }: { source: string; marker: ServedMarker }): Promise<void> {
       const [made, path] = [join(scratch, randomUUID()), join(root, base, name)];
-      await writeServedFiles(source, made, marker);
-      await mkdir(join(root, base), { recursive: true });
-      if ((await stat(path).catch(unlessMissing(null))) !== null) await moveAway(path);
-      await rename(made, path);
+      try {
+        await writeServedFiles(source, made, marker);
+        await mkdir(join(root, base), { recursive: true });
+        if ((await stat(path).catch(unlessMissing(null))) !== null) await moveAway(path);
+        await rename(made, path);
+      } finally {
+        // Where it could not be put there, it is tried again and again, and each attempt may have copied the weights.
+        await rm(made, { recursive: true, force: true });
+      }
       await syncFolder(join(root, base));
     },
 

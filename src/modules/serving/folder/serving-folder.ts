@@ -83,7 +83,8 @@ export function createServingFolder(options: ServingFolderOptions): ServingFolde
       new BasePublisher({
         ...{ folder, base, requireLease, graceMs: options.graceMs },
         readChanges: (id, after) => repository.changes(db, id, { after, limit: PAGE }, null),
-        locate: (digest) => locateVerified(db, options.artifacts, digest),
+        withFiles: (digest, work) =>
+          options.artifacts.holding(async (held) => work(await locateVerified(db, held, digest))),
         onAction: (action) => metrics?.acted(action),
         onFailure: (error, { adapterId }) =>
           logger.warn(

@@ -178,6 +178,23 @@ describe('the bound', () => {
     expect(await cache.has(keyOf(pinned))).toBe(false);
   });
 
+  test('removes nothing for what does not fit in any case', async () => {
+    const cache = cacheOf(1.5 * bytes);
+    await fetchInto(cache);
+    const [first, ...rest] = pinned.files;
+    const huge = { ...pinned, files: [{ ...first!, size: 1e13 }, ...rest] };
+    await expect(fetchInto(cache, huge)).rejects.toMatchObject({ code: 'base_cache_too_small' });
+    expect(await cache.has(keyOf(pinned))).toBe(true);
+  });
+
+  test('removes what a process has left that died while it removed a base', async () => {
+    const left = path.join(folder, 'removed-00000000-0000-0000-0000-000000000000');
+    await mkdir(left);
+    await writeFile(path.join(left, 'model.safetensors'), 'x');
+    await fetchInto(cacheOf());
+    expect(await readdir(folder)).not.toContain(path.basename(left));
+  });
+
   test('does without the marks and locks of machines that have been silent for a minute', async () => {
     const cache = cacheOf(1.5 * bytes);
     const other = await publish('acme/second');

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { link, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { joinOwners, ofDeadOwners } from '../../src/artifacts/scratch.ts';
+import { joinOwners, ofDeadOwners } from '../scratch.ts';
 
 const POLL_MS = 200;
 const HELD = 'held';
@@ -12,7 +12,7 @@ const BEAT_MS = 5000;
 const SILENT_MS = 60_000;
 
 /**
- * What the processes that share a cache tell each other: who fetches or removes a base, and who uses one. Locks and marks are files
+ * What the processes that share a cache tell each other: who fetches or removes something of it, and who uses what. Locks and marks are files
  * that name their process. Those of a process of this machine that has died count no longer; those of other machines, and of containers
  * that were started anew, count until they have been silent for a minute.
  */
@@ -26,24 +26,31 @@ export class CacheLocks {
 
   /** Runs `work` while no other process holds the lock. @throws the signal's reason if it aborts before */
   async with<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    const file = path.join(this.#root, `${name}.lock`);
-    const mine = `${await this.#owner()}${randomUUID()}`;
-    while (!(await tryLock(file, mine))) {
+    for (;;) {
+      const unlock = await this.#tryLock(name);
+      if (unlock !== null) return work().finally(unlock);
       signal.throwIfAborted();
-      await this.#dropIfDead(file);
+      await this.#dropIfDead(this.#fileOf(name));
       await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
-    }
-    const stop = keepAlive(file);
-    try {
-      return await work();
-    } finally {
-      stop();
-      // Not that of a process which took this one for dead.
-      if ((await readFile(file, 'utf8').catch(() => null)) === mine) await rm(file, { force: true });
     }
   }
 
-  /** Marks a base as used by this process, until the function that is returned is called. */
+  /** Runs `work` under the lock. @returns undefined, without having run it, if another one has the lock */
+  async tryWith<T>(name: string, work: () => Promise<T>): Promise<T | undefined> {
+    const unlock = await this.#tryLock(name);
+    return unlock === null ? undefined : work().finally(unlock);
+  }
+
+  /** Whether a living process has the lock. That of a dead one is removed. */
+  async isLocked(name: string): Promise<boolean> {
+    const file = this.#fileOf(name);
+    if (!(await isThere(file))) return false;
+    await this.#owner();
+    await this.#dropIfDead(file);
+    return isThere(file);
+  }
+
+  /** Marks something as used by this process, until the function that is returned is called. */
   async hold(key: string): Promise<() => Promise<void>> {
     const folder = path.join(this.#root, HELD);
     await mkdir(folder, { recursive: true });
@@ -56,7 +63,7 @@ export class CacheLocks {
     };
   }
 
-  /** The bases that living processes use. Marks of dead ones are removed. */
+  /** What living processes use. Marks of dead ones are removed. */
   async held(): Promise<ReadonlySet<string>> {
     const folder = path.join(this.#root, HELD);
     await this.#owner();
@@ -67,6 +74,23 @@ export class CacheLocks {
     return new Set(
       names.filter((name) => !dead.has(name)).map((name) => name.slice(name.indexOf('~') + 1).split('.')[0]!),
     );
+  }
+
+  #fileOf(name: string): string {
+    return path.join(this.#root, `${name}.lock`);
+  }
+
+  /** @returns what gives the lock up; null if another one has it */
+  async #tryLock(name: string): Promise<(() => Promise<void>) | null> {
+    const file = this.#fileOf(name);
+    const mine = `${await this.#owner()}${randomUUID()}`;
+    if (!(await createLock(file, mine))) return null;
+    const stop = keepAlive(file);
+    return async () => {
+      stop();
+      // Not that of a process which took this one for dead.
+      if ((await readFile(file, 'utf8').catch(() => null)) === mine) await rm(file, { force: true });
+    };
   }
 
   #owner(): Promise<string> {
@@ -99,8 +123,14 @@ async function isSilent(file: string): Promise<boolean> {
   return stats !== null && Date.now() - stats.mtimeMs > SILENT_MS;
 }
 
+const isThere = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => true,
+    () => false,
+  );
+
 /** Creates the lock by a link, which makes it appear together with its content. */
-async function tryLock(file: string, content: string): Promise<boolean> {
+async function createLock(file: string, content: string): Promise<boolean> {
   const temporary = `${file}.${randomUUID()}`;
   await writeFile(temporary, content);
   try {
