@@ -34,6 +34,7 @@ describe('a value that cannot be used', () => {
     ['READAPT_INSPECTION_TIMEOUT_MS', '5s', '"5s"', '100 to 3600000'],
     ['READAPT_EVENT_RETENTION_DAYS', '0', '"0"', '1 to 36500 .days., or off'],
     ['READAPT_DELETION_GRACE_DAYS', '-1', '"-1"', '0 to 3650'],
+    ['READAPT_SERVING_GRACE_MS', '15m', '"15m"', '0 to 2592000000'],
     ['READAPT_AUDIT_RETENTION_DAYS', '0', '"0"', '1 to 36500 .days., or off'],
     ['READAPT_DEVICE_USE_RETENTION_DAYS', '31', '"31"', '32 to 36500 .days., or off'],
     ['READAPT_METRIC_RETENTION_DAYS', 'never', '"never"', '1 to 36500 .days., or off'],

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -20,12 +20,13 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function start(): Promise<RunningServer> {
+async function start(env: Record<string, string> = {}): Promise<RunningServer> {
   const config = loadConfig({
     DATABASE_URL: database.url,
     READAPT_DATA_DIR: folder,
     READAPT_PORT: '0',
     READAPT_LOG_LEVEL: 'silent',
+    ...env,
   });
   const server = await startServer(config);
   running.push(server);
@@ -46,6 +47,19 @@ test('the first start gives the operator key, and it works over HTTP; the second
   const second = await start();
   expect(second.operatorKey).toBeNull();
   expect(await ask(second)).toBe(200);
+});
+
+test('a server keeps the serving folder, and says when it last did', async () => {
+  const serving = path.join(folder, 'serving');
+  const server = await start({ READAPT_SERVING_FOLDER: serving });
+  const followed = async () => {
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    return Number(/^readapt_serving_folder_followed_timestamp_seconds (\S+)$/m.exec(metrics)?.[1]);
+  };
+  await expect.poll(followed).toBeGreaterThan(Date.now() / 1000 - 60);
+  expect(await readdir(serving)).toEqual(['.readapt']);
+  expect(await server.deps.db.processLease.count({ where: { name: { startsWith: 'serving_folder:' } } })).toBe(1);
+  await server.stop();
 });
 
 test('two servers that start on one new database make one operator key', async () => {

@@ -27,7 +27,7 @@ const { createDatabase } = await import('../../../src/lib/database.ts');
 const { createServingFolder } = await import('../../../src/modules/serving/index.ts');
 const db = createDatabase(url, { poolSize: 2 });
 const logger = { info: () => undefined, warn: (given: object) => process.send?.({ warning: given }) };
-const folder = createServingFolder({ db, artifacts, logger, root, graceMs: Number(graceMs), leaseMs: 1 });
+const folder = createServingFolder({ db, artifacts, logger, root, graceMs: Number(graceMs) });
 await folder.round();
 await folder.stop();
 process.send?.({ count });

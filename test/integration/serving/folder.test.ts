@@ -189,6 +189,8 @@ describe('the serving folder', () => {
 
 /** Runs the child. @returns the number of its calls of the file system; null if it has killed itself */
 async function runChild(killAt: number): Promise<number | null> {
+  // The lease of the one that was killed has run out.
+  await db.processLease.updateMany({ data: { expiresAt: new Date(Date.now() - 1000) } });
   const store = path.join(fleet.folder, 'data', 'artifacts');
   const child = fork(CHILD, [database.url, store, root, String(killAt), '0'], { execArgv: ['--import', 'tsx'] });
   let count: number | null = null;
