@@ -1,4 +1,4 @@
-import { Prisma, type Database, type Queryable, type Transaction } from '../../lib/database.ts';
+import type { Database, Prisma, Queryable, Transaction } from '../../lib/database.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
 import type { ListReplicaAdapters } from './replica.schemas.ts';
 

@@ -7,6 +7,7 @@ import { createLogger } from '../../../src/lib/logger.ts';
 import { createAdapterInspector } from '../../../src/modules/adapters/index.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
+import { addReplica } from './add-replica.ts';
 
 const CONTROL = fileURLToPath(new URL('../../fixtures/golden/broken/control/', import.meta.url));
 
@@ -153,17 +154,7 @@ function additionsTo(service: TestApp): Additions {
       await db.adapterVersion.create({ data: { ...copied, id: newest, number: copied.number + 2 } });
       return id;
     },
-    async addReplica() {
-      const { id: baseModelVersionId } = await db.baseModelVersion.findFirstOrThrow();
-      const id = newId('replica');
-      const name = id.slice(-12);
-      const settings = { engine: 'vllm', pathPrefix: '/adapters', maxAdapters: 10, aliases: true, check: 'none' };
-      const url = `https://${name}.example.com`;
-      await db.replica.create({
-        data: { ...settings, id, name, url, baseModelVersionId, labels: {}, unloadAfterMs: 0 },
-      });
-      return id;
-    },
+    addReplica: () => addReplica(db, null),
     async addWorker() {
       const id = newId('worker');
       const figures = { version: '0.0.0', device: 'cpu', state: 'ready', unreadableBases: [] };
@@ -245,5 +236,6 @@ async function createOwner(
   const whd = newId('webhookDelivery');
   const sent = { eventId: newId('event'), eventType: 'job.ready', state: 'delivered' };
   await db.webhookDelivery.create({ data: { id: whd, endpointId: whe, tenantId: tenant.id, ...sent } });
+  await addReplica(db, tenant.id);
   return { ...tenant, owned: { ten: tenant.id, key, dst, adp, adv, job, whe, whd } };
 }

@@ -133,6 +133,26 @@ test('a rollback in the middle of a sync is done first, and needs nothing to be 
   expect(reloaded).toEqual([]);
 });
 
+test('a version whose grace time is over stays while its successor fails, and the engine is not asked without end', async () => {
+  const engine = await world.engine();
+  const { id } = await world.add(engine, { unload_after_ms: 0 });
+  world.reconciler();
+  await world.reaches(id, 'in_sync');
+  engine.missing.add(world.path(0, 2));
+  await world.app.db.replicaAdapter.updateMany({
+    where: { replicaId: id, engineName: world.name(0, 1) },
+    data: { state: 'retiring', unloadAt: new Date(0) },
+  });
+  await world.publish(0);
+  await world.reaches(id, 'failed');
+  const { lists } = engine;
+  const since = Date.now();
+  await eventually(() => engine.lists).toBeGreaterThan(lists + 3);
+  expect(Date.now() - since).toBeGreaterThan(200);
+  expect(engine.loaded.get(world.name(0))).toBe(world.path(0));
+  expect(engine.loaded.has(world.name(0, 1))).toBe(true);
+});
+
 test('an adapter of which nothing is to be served loses its alias at once', async () => {
   const engine = await world.engine();
   const { id } = await world.add(engine);

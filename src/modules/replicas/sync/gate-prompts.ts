@@ -6,7 +6,7 @@ import type { ArtifactStore } from '../../../artifacts/index.ts';
 const ANY_PROMPT = 'The';
 const MOST_PROMPTS = 3;
 /** Most characters of a prompt, so that any model has room for it. */
-const MOST_CHARACTERS = 2000;
+const MOST_CHARACTERS = 400;
 /** Most bytes of a dataset that are read in search of gate rows. */
 const MOST_BYTES = 4 * 1024 * 1024;
 

@@ -115,7 +115,7 @@ async function reconcile(
   const checks = replica.check === 'gate_prompt';
   const plan = makePlan({ desired: desired.adapters, listing, tracked, pathPrefix, aliases, checks });
   if (!(await repository.prepare(db, replica, plan, lease))) return;
-  const bench = createWorkbench({ db, artifacts, engine, listing, replica, times, checks });
+  const bench = createWorkbench({ db, artifacts, engine, replica, times, checks });
   const until = performance.now() + times.turnMs;
   const progress = await work(plan, bench, { atOnce: engine.atOnce, until, control });
   const outcome = await outcomeOf({ db, times }, replica, { plan, desired, listing, progress });
@@ -176,8 +176,10 @@ async function outcomeOf(
   const common = { desired: desired.total, seen: desired.seen, resyncMs, listingDigest: null };
   const steps = plan.work.length + plan.unload.length;
   // What was done is looked at in the next turn, which begins at once: only a list in which nothing is missing says that all is there.
-  const restMs = Math.min(times.checkMs * spread(id), pending.nextMs ?? Infinity);
-  const nextTurnMs = progress.succeeded > 0 || progress.made < steps ? 0 : Math.max(0, restMs);
+  const isToGoOn = progress.succeeded > 0 || progress.made < steps;
+  // What is overdue and could not be done may stay so for long: nobody is asked again at once.
+  const restMs = Math.max(times.retryMs, Math.min(times.checkMs * spread(id), pending.nextMs ?? Infinity));
+  const nextTurnMs = isToGoOn ? 0 : restMs;
   const error = errorOf(pending.failed, desired.total, maxAdapters);
   if (progress.made < steps) return { ...common, state: 'syncing', error: null, nextTurnMs } as const;
   if (error !== null) return { ...common, state: 'failed', error, nextTurnMs } as const;

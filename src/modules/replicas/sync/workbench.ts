@@ -1,6 +1,6 @@
 import type { ArtifactStore } from '../../../artifacts/index.ts';
 import type { Database } from '../../../lib/database.ts';
-import { EngineError, type Engine, type Listing } from '../engines/engine.ts';
+import { EngineError, type Engine } from '../engines/engine.ts';
 import { changesSomething } from './check.ts';
 import { gatePrompts } from './gate-prompts.ts';
 import type { AdapterWork } from './plan.ts';
@@ -11,7 +11,6 @@ interface WorkbenchOptions {
   readonly db: Database;
   readonly artifacts: ArtifactStore;
   readonly engine: Engine;
-  readonly listing: Listing;
   readonly replica: ClaimedReplica;
   readonly times: SyncTimes;
   /** Whether an adapter serves only after a check. */
