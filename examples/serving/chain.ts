@@ -59,8 +59,9 @@ async function run({ dataDir, command, signal }: RunOptions): Promise<number> {
     });
     await Promise.race([story, stack.lost.then((error) => Promise.reject(error))]);
   } finally {
-    await Promise.all(engines.map((engine) => engine.stop()));
+    // The service ends first, so that it does not report engines that are gone.
     await stack.stop();
+    await Promise.all(engines.map((engine) => engine.stop()));
   }
   return conclude(seen, Date.now() - begun);
 }
