@@ -2,7 +2,7 @@ import path from 'node:path';
 import Type, { type Static } from 'typebox';
 import { DEVICE_CHOICE_PATTERN, DEVICE_EXPECTED, type DeviceChoice } from '../../core/options/devices.ts';
 import { INT8_CACHE_GB, PRECISION_SETTINGS } from '../../core/options/precisions.ts';
-import { BASE_SCHEMA, BASE_SETTINGS } from './base-settings.ts';
+import { BASE_SCHEMA, BASE_SETTINGS } from './storage/base-settings.ts';
 import { ORIGIN_PATTERN, ORIGINS_EXPECTED, parseOrigins } from './cors-origins.ts';
 import { INT8_CACHE_VARIABLE } from './int8-cache-size.ts';
 import { MEMORY_VARIABLE, parseMemory } from './memory-setting.ts';

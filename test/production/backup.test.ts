@@ -36,6 +36,8 @@ const FIRST: DemoAdapter = {
 };
 const LATER: DemoAdapter = { ...FIRST, tenant: 'later', adapter: 'later-topics', trainRows: 120 };
 
+const QUICK = { max_steps: 20, search_evaluations: 4, search_rows: 16, refine_steps: 0 };
+
 const processes = new Processes();
 let folder: string;
 let postgres: DebianPostgres;
@@ -168,7 +170,7 @@ test('a service is backed up while it runs', async () => {
   const { rollout } = await createBaseModelVersion({
     client: fleet.operator,
     path: { model: fleet.baseModelId },
-    body: { version: '2', path: familyPath('v2'), rollout: {} },
+    body: { version: '2', path: familyPath('v2'), rollout: QUICK },
   });
   expect(await finished(fleet.operator, rollout!.id)).toMatchObject({ state: 'ready' });
   await backUp('original', path.join(folder, 'backup'));
@@ -223,7 +225,7 @@ test('artifacts that are older than the database: the doctor says what is gone, 
   const client = patientClient(origin, operatorKey);
   const versions = await listBaseModelVersions({ client, path: { model: fleet.baseModelId } });
   const newBase = versions.data.find(({ version }) => version === '2')!;
-  const rollout = await createRollout({ client, body: { base_model_version_id: newBase.id } });
+  const rollout = await createRollout({ client, body: { base_model_version_id: newBase.id, options: QUICK } });
   expect(await finished(client, rollout.id)).toMatchObject({ state: 'ready' });
   expect(await downloadCurrent(origin, 'again')).toEqual([1, 3]);
   for (const part of parts) await part.stop();

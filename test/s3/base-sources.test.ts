@@ -17,8 +17,8 @@ let folder: string;
 beforeAll(async () => {
   server = await startS3Server();
   const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = server.env('');
-  vi.stubEnv('AWS_ACCESS_KEY_ID', AWS_ACCESS_KEY_ID!);
-  vi.stubEnv('AWS_SECRET_ACCESS_KEY', AWS_SECRET_ACCESS_KEY!);
+  vi.stubEnv('AWS_ACCESS_KEY_ID', AWS_ACCESS_KEY_ID);
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', AWS_SECRET_ACCESS_KEY);
   client = createS3Client({ s3Endpoint: server.endpoint, s3PathStyle: null });
 });
 afterAll(async () => {
@@ -96,7 +96,7 @@ test('what is wrong with a place is said with the setting that may be wrong', as
       /may not read s3:\/\/artifacts\/models\/one .* AWS_SECRET_ACCESS_KEY/,
     );
   } finally {
-    vi.stubEnv('AWS_SECRET_ACCESS_KEY', server.env('').AWS_SECRET_ACCESS_KEY!);
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', server.env('').AWS_SECRET_ACCESS_KEY);
   }
   const nobody = expect(pin('models/one', sourcesAt('http://127.0.0.1:9'))).rejects;
   await nobody.toMatchObject({ code: 'source_unreachable' });

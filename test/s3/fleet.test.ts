@@ -107,7 +107,11 @@ test('workers with folders of their own carry a fleet over, through an outage of
   const { rollout } = await createBaseModelVersion({
     client: fleet.operator,
     path: { model: fleet.baseModelId },
-    body: { version: '2', path: familyPath('v2'), rollout: {} },
+    body: {
+      version: '2',
+      path: familyPath('v2'),
+      rollout: { max_steps: 20, search_evaluations: 4, search_rows: 16, refine_steps: 0 },
+    },
   });
   const made = await jobOf(fleet, rollout!.id, ({ state }) => isEndOfJob(state));
   await ended(first.child);

@@ -218,14 +218,10 @@ export class FetchedBases implements LocalBases {
     if (row === null) throw new SourceError('source_not_found', `base model version ${base.id} has no source any more`);
     const { source, files } = row;
     const begun = performance.now();
-    let isAnnounced: Promise<void> | null = null;
+    const announced: Promise<void>[] = [];
     const onProgress = (progress: FetchProgress): void => {
       task.progress = progress;
-      const { done, total } = progress;
-      const data = { host: os.hostname(), bytes_done: done, bytes_total: total };
-      isAnnounced ??= fetchRepository
-        .record(db, { ...about(base), type: 'base_model_version.fetching', data })
-        .catch((error: unknown) => logger.warn({ err: error }, 'the beginning of a fetch could not be recorded'));
+      if (announced.length === 0) announced.push(this.#announce(base, progress));
     };
     const options = {
       sources,
@@ -236,7 +232,7 @@ export class FetchedBases implements LocalBases {
     };
     const hashes = await cache.fetch({ key: base.sourceKey, files }, options);
     if (hashes === null) return;
-    await isAnnounced;
+    await Promise.all(announced);
     if (files.some(({ sha256, gitSha1 }) => sha256 === null && gitSha1 === null)) {
       await fetchRepository.keepHashes(db, base.id, hashes);
     }
@@ -246,6 +242,14 @@ export class FetchedBases implements LocalBases {
       { baseModelVersionId: base.id, bytes: data.bytes_total, ms: data.fetch_ms },
       'base model version fetched',
     );
+  }
+
+  async #announce(base: SourcedBase, { done, total }: FetchProgress): Promise<void> {
+    const { db, logger } = this.#options;
+    const data = { host: os.hostname(), bytes_done: done, bytes_total: total };
+    await fetchRepository
+      .record(db, { ...about(base), type: 'base_model_version.fetching', data })
+      .catch((error: unknown) => logger.warn({ err: error }, 'the beginning of a fetch could not be recorded'));
   }
 
   /** @throws SourceError if a key is missing that the token was sealed with */

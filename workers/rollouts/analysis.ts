@@ -36,6 +36,14 @@ export class RefusalError extends Error {
   }
 }
 
+export interface VersionsToExamine {
+  readonly newId: string;
+  /** The versions that adapters were trained for. */
+  readonly oldIds: readonly string[];
+  /** The problem of those among them whose files cannot be had any more, by the version's id. */
+  readonly gone: ReadonlyMap<string, RefusalError['problem']>;
+}
+
 /** What is known of the versions of a rollout once they are examined. */
 export interface ExaminedVersions {
   /** The problem of each old version whose adapters cannot be carried over, by the version's id. */
@@ -54,17 +62,16 @@ export interface ExaminedVersions {
  */
 export async function examineVersions(
   context: AnalysisContext,
-  newBaseModelVersionId: string,
-  oldBaseModelVersionIds: readonly string[],
+  { newId, oldIds, gone }: VersionsToExamine,
 ): Promise<ExaminedVersions> {
   const repository = createAnalysisRepository(context.db);
   const { local } = context;
-  const newBase = local.locate(await repository.baseModelVersion(newBaseModelVersionId));
+  const newBase = local.locate(await repository.baseModelVersion(newId));
   await verify(context, newBase);
-  const refusals = new Map<string, RefusalError['problem']>();
+  const refusals = new Map<string, RefusalError['problem']>(gone);
   const usable: BaseModelVersionRow[] = [];
   let evolvingMs = 0;
-  for (const oldId of oldBaseModelVersionIds) {
+  for (const oldId of oldIds.filter((id) => !gone.has(id))) {
     try {
       const oldBase = local.locate(await repository.baseModelVersion(oldId));
       await verify(context, oldBase);
@@ -88,10 +95,9 @@ export async function examineVersions(
  */
 export async function analyzeVersions(
   context: AnalysisContext,
-  newBaseModelVersionId: string,
-  oldBaseModelVersionIds: readonly string[],
+  versions: VersionsToExamine,
 ): Promise<ExaminedVersions['refusals']> {
-  const examined = await examineVersions(context, newBaseModelVersionId, oldBaseModelVersionIds);
+  const examined = await examineVersions(context, versions);
   const { refusals, newBase, usable } = examined;
   const [first] = refusals.values();
   if (first !== undefined && usable.length === 0) throw new RefusalError(first);

@@ -52,10 +52,11 @@ async function forecast(
   { id, baseModelVersionId, options }: { id: string; baseModelVersionId: string; options: StoredOptions },
 ): Promise<void> {
   const oldIds = await createRolloutLifecycle(context).oldVersions({ baseModelVersionId, options });
-  const { refusals, analysisMs } = await withFetchedVersions(context, [baseModelVersionId, ...oldIds], async () => {
+  const ids = { newId: baseModelVersionId, oldIds };
+  const { refusals, analysisMs } = await withFetchedVersions(context, ids, async (gone) => {
     const slot = await context.device.acquire();
     const begun = performance.now();
-    const examined = await examineVersions({ ...context, slot }, baseModelVersionId, oldIds);
+    const examined = await examineVersions({ ...context, slot }, { ...ids, gone });
     // The rollout finds the files and the evolutions, and verifies the files again.
     const analysisMs = Math.max(0, performance.now() - begun - examined.evolvingMs);
     return { refusals: examined.refusals, analysisMs };

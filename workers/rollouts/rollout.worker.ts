@@ -97,12 +97,12 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   try {
     const options = rollout.options as StoredOptions;
     const oldIds = await lifecycle.oldVersions({ baseModelVersionId, options });
-    const ids = [baseModelVersionId, ...oldIds];
+    const ids = { newId: baseModelVersionId, oldIds };
     const onProgress = (fetches: readonly BaseFetch[]) => noteFetches(deps.db, id, fetches);
-    const refusals = await withFetchedVersions({ ...deps, signal, onProgress }, ids, async () => {
+    const refusals = await withFetchedVersions({ ...deps, signal, onProgress }, ids, async (gone) => {
       const slot = await deps.device.acquire();
       return inSpan(tracing, 'rollout.analyze', {}, () =>
-        analyzeVersions({ ...deps, slot, signal, logger }, baseModelVersionId, oldIds),
+        analyzeVersions({ ...deps, slot, signal, logger }, { ...ids, gone }),
       );
     });
     await keepForecast({ ...deps, logger }, rollout, refusals);

@@ -15,26 +15,46 @@ export interface VersionFetch {
 /** A handler may run for an hour. What is not here then is fetched on by the next attempt. */
 const PATIENCE_MS = 40 * 60_000;
 
+/** The problem of each old version that its source does not have any more, by the version's id. */
+type GoneVersions = ReadonlyMap<string, RefusalError['problem']>;
+
 /**
- * Runs `work` when this worker has the files of all of the versions.
- * @throws RefusalError if a source does not have them any more, or others; BaseElsewhereError if this worker cannot fetch them now
+ * Runs `work` when this worker has the files of the versions. What the source of an old version does not give any more concerns its
+ * adapters alone.
+ * @param newId the version that adapters are carried over to
+ * @throws RefusalError if the source of the new version does not have its files any more, or others; BaseElsewhereError if this worker
+ *   cannot fetch a version now
  */
 export async function withFetchedVersions<T>(
   { db, local, signal, onProgress }: VersionFetch,
-  ids: readonly string[],
-  work: () => Promise<T>,
+  { newId, oldIds }: { readonly newId: string; readonly oldIds: readonly string[] },
+  work: (gone: GoneVersions) => Promise<T>,
 ): Promise<T> {
-  const versions = await createAnalysisRepository(db).baseModelVersions(ids);
+  const versions = await createAnalysisRepository(db).baseModelVersions([newId, ...oldIds]);
+  const gone = new Map<string, RefusalError['problem']>();
+  const seen = new Map<string, BaseFetch>();
+  const deadline = performance.now() + PATIENCE_MS;
+  const report = async (fetches: readonly BaseFetch[]): Promise<void> => {
+    for (const fetch of fetches) seen.set(fetch.base.id, fetch);
+    await onProgress?.([...seen.values()]);
+  };
   return local.holding(versions, async () => {
-    await local
-      .fetch(versions, { signal, patienceMs: PATIENCE_MS, ...(onProgress && { onProgress }) })
-      .catch((error: unknown) => {
-        if (!(error instanceof BaseNotFetchedError)) throw error;
-        const problem = { ...problemOfFetch(error), base_model_version_id: error.base.id };
-        throw error.fault.hope === 'never' ? new RefusalError(problem) : new BaseElsewhereError(error.base, problem);
-      });
-    return work();
+    for (const version of versions) {
+      const wait = { signal, patienceMs: deadline - performance.now(), onProgress: report };
+      const problem = await local.fetch([version], wait).then(() => null, refusalOf);
+      if (problem !== null && version.id === newId) throw new RefusalError(problem);
+      if (problem !== null) gone.set(version.id, problem);
+    }
+    return work(gone);
   });
+}
+
+/** @throws BaseElsewhereError where another worker, or a later attempt, may have the version; any other error */
+function refusalOf(error: unknown): RefusalError['problem'] {
+  if (!(error instanceof BaseNotFetchedError)) throw error;
+  const problem = { ...problemOfFetch(error), base_model_version_id: error.base.id };
+  if (error.fault.hope === 'never') return problem;
+  throw new BaseElsewhereError(error.base, problem);
 }
 
 /** Writes how far fetches are to the row of the rollout that waits for them. */

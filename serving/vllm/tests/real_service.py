@@ -28,8 +28,12 @@ class RealService:
         # Its PostgreSQL runs as another user, where root starts it.
         self.folder.chmod(0o755)
         self.start()
-        self.operator = (self.folder / "operator-key").read_text().strip()
-        self._register()
+        try:
+            self.operator = (self.folder / "operator-key").read_text().strip()
+            self._register()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -50,8 +54,8 @@ class RealService:
         lines = []
         for line in self._process.stdout:
             lines.append(line)
-            if address := re.search(r"http://127\.0\.0\.1:\d+", line):
-                self.url = address[0]
+            if address := re.match(r"readapt serves (http://\S+)", line):
+                self.url = address[1]
                 break
         timer.cancel()
         assert self.url, f"the service did not start:\n{''.join(lines)}"

@@ -96,7 +96,7 @@ class Service:
         return app
 
     @web.middleware
-    async def _misbehave_or_answer(self, request: web.Request, answer: Callable) -> web.StreamResponse:
+    async def _misbehave_or_answer(self, request: web.Request, handler: Callable) -> web.StreamResponse:
         self.requests.append(request.path_qs)
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return problem(401, "unauthorized")
@@ -107,7 +107,7 @@ class Service:
                 if response is not None:
                     return response
                 break
-        return await answer(request)
+        return await handler(request)
 
     async def _resolve(self, request: web.Request) -> web.Response:
         name = request.query["name"]

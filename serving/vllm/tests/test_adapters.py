@@ -46,6 +46,11 @@ async def test_finds_nothing_where_there_is_nothing(service: Service, start: Sta
     assert service.asked(RESOLVE) == 2
 
 
+async def test_asks_for_a_name_as_it_is_written(service: Service, start: Start):
+    assert await start().find(MODEL, "a%2Eb.support") is None
+    assert "name=a%252Eb.support" in service.requests[-1]
+
+
 async def test_downloads_once_for_all_who_ask_at_once(service: Service, start: Start):
     service.publish(1, files_of())
     adapters = start()

@@ -110,5 +110,9 @@ const Folder = Type.Object(
   { title: 'FolderSource', description: 'A folder that workers see under the same path.' },
 );
 
-export const BaseSource = Type.Union([Folder, Hub, S3], { description: 'Where the files come from.' });
+export const BaseSource = Type.Union([Folder, Hub, S3], {
+  title: 'BaseSource',
+  description: 'Where the files come from.',
+  discriminator: { propertyName: 'kind' },
+});
 export type BaseSource = Static<typeof BaseSource>;

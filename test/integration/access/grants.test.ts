@@ -30,6 +30,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   },
   base_model_versions: { SELECT: ALL },
   base_models: { SELECT: ALL },
+  base_source_tokens: {},
   current_versions: {
     SELECT: ALL,
     INSERT: 'adapter_id adapter_version_id base_model_version_id changed_at held_job_id previous_version_id tenant_id',

@@ -6,7 +6,14 @@ import { loadConfig } from '../../../src/config/config.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { createSecretBox } from '../../../src/lib/secret-box.ts';
 import { startHub, type HubServer } from '../../unit/base-sources/support/hub-server.ts';
-import { BASE, createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
+import {
+  BASE,
+  createTinyFamily,
+  removeTinyFamily,
+  tasteRows,
+  toJsonl,
+  type TinyFamily,
+} from '../../unit/training/support/tiny-task.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 
 const REPO = 'acme/assistant';
@@ -95,9 +102,22 @@ describe('a version of a hub', () => {
     const { id: tenantId } = (
       await app.request({ method: 'POST', url: '/v1/tenants', payload: { name: 'owner' } })
     ).json<{ id: string }>();
+    const dataset = await app.request({
+      method: 'POST',
+      url: `/v1/datasets?name=rows&tenant_id=${tenantId}`,
+      headers: { 'content-type': 'application/x-ndjson' },
+      payload: toJsonl(tasteRows(20).map((row, at) => ({ ...row, split: at < 10 ? 'training' : 'gate' }))),
+    });
     await cp(family.adapter, path.join(app.allowedRoot, 'adapter'), { recursive: true });
     const source = { base_model_version: 'for-adapters', path: path.join(app.allowedRoot, 'adapter') };
-    const payload = { tenant_id: tenantId, name: 'a', base_model: 'assistant', metric: 'loss', source };
+    const payload = {
+      tenant_id: tenantId,
+      name: 'a',
+      base_model: 'assistant',
+      dataset_id: dataset.json<{ id: string }>().id,
+      metric: 'loss',
+      source,
+    };
     const answer = await app.request({
       method: 'POST',
       url: '/v1/adapters',
@@ -110,17 +130,47 @@ describe('a version of a hub', () => {
 
 describe('what is refused', () => {
   test.each([
-    ['neither path nor source', {}, 422, 'invalid_source', /neither is given/],
-    ['path and source', { path: '/x', source: 'hf://acme/public' }, 422, 'invalid_source', /both are given/],
-    ['an address', { source: 'https://169.254.169.254/latest' }, 422, 'invalid_source', /expected hf:\/\/org\/name/],
-    ['a file of the machine', { source: 'file:///etc/passwd' }, 422, 'invalid_source', /expected hf:/],
-    ['a folder outside of the roots', { source: '/etc' }, 422, 'path_not_allowed', /READAPT_ALLOWED_ROOTS/],
-    ['a model that is not there', { source: 'hf://acme/nothing' }, 422, 'source_not_found', /READAPT_HUB_URL/],
-    ['a private model', { source: `hf://${REPO}` }, 422, 'source_unauthorized', /READAPT_HUB_TOKEN/],
-    ['a repository that leads away', { source: { kind: 'hub', repo: '../api' } }, 400, 'invalid_request', /repo/],
-  ])('%s', async (_what, body, status, code, message) => {
+    ['neither path nor source', {}, { status: 422, code: 'invalid_source' }, /neither is given/],
+    [
+      'path and source',
+      { path: '/x', source: 'hf://acme/public' },
+      { status: 422, code: 'invalid_source' },
+      /both are given/,
+    ],
+    [
+      'an address',
+      { source: 'https://169.254.169.254/latest' },
+      { status: 422, code: 'invalid_source' },
+      /expected hf:\/\/org\/name/,
+    ],
+    [
+      'a file of the machine',
+      { source: 'file:///etc/passwd' },
+      { status: 422, code: 'invalid_source' },
+      /expected hf:/,
+    ],
+    [
+      'a folder outside of the roots',
+      { source: '/etc' },
+      { status: 422, code: 'path_not_allowed' },
+      /READAPT_ALLOWED_ROOTS/,
+    ],
+    [
+      'a model that is not there',
+      { source: 'hf://acme/nothing' },
+      { status: 422, code: 'source_not_found' },
+      /READAPT_HUB_URL/,
+    ],
+    ['a private model', { source: `hf://${REPO}` }, { status: 422, code: 'source_unauthorized' }, /READAPT_HUB_TOKEN/],
+    [
+      'a repository that leads away',
+      { source: { kind: 'hub', repo: '../api' } },
+      { status: 400, code: 'invalid_request' },
+      /repo/,
+    ],
+  ])('%s', async (_what, body, problem, message) => {
     const answer = await register({ version: 'refused', ...body });
-    expect(answer.json()).toMatchObject({ status, code });
+    expect(answer.json()).toMatchObject(problem);
     expect(answer.body).toMatch(message);
     expect(await app.db.baseModelVersion.count({ where: { version: 'refused' } })).toBe(0);
   });

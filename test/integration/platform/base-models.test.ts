@@ -163,7 +163,7 @@ describe('versions', () => {
     const { base_model_version: version } = (await addVersion('shown', { version: '1', path: folder })).json();
     expect(version.path).toBe(folder);
     const asTenant = await service.request({ url: `/v1/base-model-versions/${version.id}`, key: tenant.key });
-    expect(asTenant.json()).toEqual({ ...version, path: null, serving_name: null });
+    expect(asTenant.json()).toEqual({ ...version, path: null, source: null, serving_name: null });
     expect((await service.request({ url: `/v1/base-model-versions/${newId('baseModelVersion')}` })).statusCode).toBe(
       404,
     );

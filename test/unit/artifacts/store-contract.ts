@@ -121,6 +121,14 @@ export function describeStore(open: (folder: string) => Promise<TestStore>): voi
       const described = await store.tarArchive(digest, { prefix: 'mine' });
       const archive = await buffer(described.read());
       expect(described.bytes).toBe(archive.length);
+      for (const [start, end] of [
+        [0, 0],
+        [511, 514],
+        [700, archive.length - 1],
+      ] as const) {
+        const part = await buffer(described.read({ start, end }));
+        expect(part.equals(archive.subarray(start, end + 1)), `${start}-${end}`).toBe(true);
+      }
       expect((await buffer((await store.tarArchive(digest, { prefix: 'mine' })).read())).equals(archive)).toBe(true);
       const out = join(folder, 'out');
       await mkdir(out);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createSources, keyOf, parseRemoteSource, readWhole } from '../../../src/base-sources/index.ts';
+import { createSources, keyOf, parseRemoteSource, readWhole, type PinnedSource } from '../../../src/base-sources/index.ts';
 import { startHub, type HubServer } from './support/hub-server.ts';
 
 const REPO = 'acme/assistant';
@@ -63,7 +63,8 @@ describe('pin', () => {
     hub.publish(REPO, new Map([...FILES, ['config.json', Buffer.from('{"model_type":"other"}')]]));
     const second = await sourcesWith().pin(source, request());
     expect(keyOf(second)).not.toBe(keyOf(first));
-    expect(keyOf(await sourcesWith().pin({ ...source, revision: first.source.commit } as never, request()))).toBe(
+    const { commit } = first.source as Extract<PinnedSource, { kind: 'hub' }>;
+    expect(keyOf(await sourcesWith().pin(parseRemoteSource(`hf://${REPO}@${commit}`)!, request()))).toBe(
       keyOf(first),
     );
     expect(await readWhole(sourcesWith(), first.source, first.files[0]!, request())).toEqual(CONFIG);

@@ -189,7 +189,7 @@ describe('every schema', () => {
 
   test('of variants that one member tells apart maps its values to them', () => {
     const unions = Object.entries(document.components.schemas).filter(([, { oneOf }]) => oneOf !== undefined);
-    expect(unions.map(([name]) => name).sort()).toEqual(['Gate', 'KnownEvent']);
+    expect(unions.map(([name]) => name).sort()).toEqual(['BaseSource', 'Gate', 'KnownEvent']);
     for (const [name, { oneOf, discriminator }] of unions) {
       const { propertyName, mapping } = discriminator!;
       expect(Object.values(mapping), name).toEqual(oneOf!.map(({ $ref }) => $ref));
@@ -252,7 +252,7 @@ describe('extensions', () => {
     expect(places(paged)).toEqual(places(lists));
   });
 
-  test('what is polled says in which states it stays, and the list of jobs how changes are read', () => {
+  test('what is polled says in which states it stays, and two lists how changes are read', () => {
     const polled = read().filter(([, get]) => get['x-polling'] !== undefined);
     const one = polled.filter(([, get]) => get['x-polling']!.changes === undefined);
     expect(places(one)).toEqual([
@@ -271,6 +271,7 @@ describe('extensions', () => {
     }
     const changes = { parameter: 'changed_after', next: 'next_changed_after' };
     expect(polled.filter(([, get]) => get['x-polling']!.changes !== undefined)).toMatchObject([
+      ['/v1/base-model-versions/{id}/current', { 'x-polling': { changes } }],
       ['/v1/jobs', { 'x-polling': { changes } }],
     ]);
   });

@@ -18,6 +18,7 @@ from .settings import Settings
 _NOTHING_SECONDS = 2.0
 _MAX_REMEMBERED_NOTHING = 10_000
 _ATTEMPTS = 3
+_DOWNLOADS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Adapters:
         self._client = Client(settings, self._logger)
         self._cache = Cache(settings.cache_dir, settings.cache_bytes, settings.base_fingerprint)
         self._memory = Memory(settings.cache_dir)
+        self._turns = asyncio.Semaphore(_DOWNLOADS_AT_ONCE)
         self._downloads: dict[str, asyncio.Task[Path]] = {}
         self._nothing: OrderedDict[str, float] = OrderedDict()
 
@@ -158,16 +160,20 @@ class Adapters:
             folder = await asyncio.to_thread(self._cache.hold, answer)
             if folder is not None:
                 return folder
-            archive = await asyncio.to_thread(self._cache.new_path)
-            try:
-                await self._client.download(answer, archive)
-                folder = await asyncio.to_thread(self._cache.add, archive, answer)
-            finally:
-                await asyncio.to_thread(archive.unlink, missing_ok=True)
+            async with self._turns:
+                folder = await self._download(answer)
         except OSError as error:
             raise Unavailable(f"READAPT_CACHE_DIR: {answer.name} cannot be kept in {self._settings.cache_dir}: {error}") from error
         self._logger.info("Readapt: %s (%d bytes, %s) is in %s", answer.name, answer.bytes, answer.digest, folder)
         return folder
+
+    async def _download(self, answer: Answer) -> Path:
+        archive = await asyncio.to_thread(self._cache.new_path)
+        try:
+            await self._client.download(answer, archive)
+            return await asyncio.to_thread(self._cache.add, archive, answer)
+        finally:
+            await asyncio.to_thread(archive.unlink, missing_ok=True)
 
     def _key(self, model: str, name: str) -> str:
         base = self._settings.base_model_version or self._settings.serving_name or model

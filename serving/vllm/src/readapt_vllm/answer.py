@@ -10,7 +10,7 @@ from .names import is_engine_name
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _FINGERPRINT = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
-_ID = re.compile(r"[A-Za-z0-9_]{1,100}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 # No backslash, no host of its own, no way up.
 _PATH = re.compile(r"/v1/[A-Za-z0-9_./-]+")
 

@@ -1,4 +1,4 @@
-"""What can go wrong between vLLM and Readapt. Every message can be shown to whoever asked for the adapter."""
+"""What can go wrong between vLLM and Readapt. The messages are for whoever runs vLLM."""
 
 
 class SettingsError(ValueError):

@@ -56,6 +56,8 @@ class Following:
     def __init__(self, resolver: ReadaptResolver, models: OpenAIServingModels) -> None:
         self._resolver, self._models = resolver, models
         self._position = _FROM_THE_START
+        #: Whether something could not be moved that can be moved later.
+        self._must_repeat = False
         #: Versions that no name stands for any more, by the time at which that was seen.
         self._left: dict[str, float] = {}
         self._is_away = False
@@ -87,57 +89,51 @@ class Following:
 
     async def _follow(self) -> None:
         base = self._resolver.base_model_version_id
-        if self._resolver.has_given_stale:
-            self._position, self._resolver.has_given_stale = _FROM_THE_START, False
-        must_repeat = False
-        while base is not None:
+        if base is None:
+            return
+        if self._must_repeat or self._resolver.has_given_stale:
+            self._position, self._must_repeat, self._resolver.has_given_stale = _FROM_THE_START, False, False
+        while True:
             changes = await self._resolver.adapters.changes(base, self._position)
             if changes is None:
+                # The position is too old to be known, and the next turn begins from the start.
                 self._position = _FROM_THE_START
-                continue
-            must_repeat |= not await self._apply(changes)
+                return
+            await self._apply(changes)
             if changes.position == self._position:
-                break
+                return
             self._position = changes.position
-        if must_repeat:
-            self._position = _FROM_THE_START
 
-    async def _apply(self, changes: Changes) -> bool:
-        """Returns whether everything is where it should be; if not, it is to be tried again."""
-        is_done = True
+    async def _apply(self, changes: Changes) -> None:
         for answer in changes.answers:
             for name in self._names_of(answer.alias):
-                is_done &= await self._move(name, answer)
+                await self._move(name, answer)
         for name, request in self._loaded().items():
             given = self._resolver.given.get(request.lora_name)
             if given is not None and given.answer.adapter_id in changes.removed:
                 await self._unload(name)
                 logger.info("Readapt: %s is withdrawn", name)
-        return is_done
 
-    async def _move(self, name: str, answer: Answer) -> bool:
-        """Lets a name stand for another version, if the engine can load it. Requests that have begun end with the one before.
-
-        Returns whether there is nothing to try again.
-        """
+    async def _move(self, name: str, answer: Answer) -> None:
+        """Lets a name stand for another version, if the engine can load it. Requests that have begun end with the one before."""
         request = self._models.lora_requests.get(name)
         if request is None or request.lora_name == answer.name:
-            return True
+            return
         was_loaded = answer.name in self._models.lora_requests
         try:
             result = await self._models.resolve_lora(answer.name)
         except HTTPException as error:
-            logger.warning("Readapt: %s stays at %s for now: %s", name, request.lora_name, error.detail)
-            return False
+            logger.warning("Readapt: %s stays at %s for now: %s", name, request.lora_name, error.__cause__)
+            self._must_repeat = True
+            return
         if not isinstance(result, LoRARequest):
             logger.error("Readapt: %s stays at %s: %s", name, request.lora_name, result.error.message)
-            return True
+            return
         await self._unload(name)
         result = await self._models.resolve_lora(name)
         if not was_loaded:
             await self._unload(answer.name)
         logger.info("Readapt: %s moves from %s to %s", name, request.lora_name, getattr(result, "lora_name", "nothing"))
-        return True
 
     async def _unload(self, name: str) -> None:
         await self._models.unload_lora_adapter(UnloadLoRAAdapterRequest(lora_name=name))

@@ -63,16 +63,17 @@ class ReadaptResolver(LoRAResolver):
         and the cached prefixes of two versions can never be mixed up, and so that answers say which version they come from.
 
         Raises:
-            HTTPException: 503 where asking again may help; 502 where the service has something that must not be served.
+            HTTPException: 503 where asking again may help; 502 where the service has something that must not be served. Tenants see these
+                messages, so that addresses and reasons stand in the log alone.
         """
         if not is_engine_name(lora_name):
             return None
         try:
             found = await self.adapters.find(base_model_name, lora_name)
         except Unavailable as error:
-            raise HTTPException(503, str(error)) from error
+            raise HTTPException(503, f"adapter {lora_name} cannot be loaded now: ask again later") from error
         except Refused as error:
-            raise HTTPException(502, str(error)) from error
+            raise HTTPException(502, f"adapter {lora_name} must not be served: vLLM's log says why") from error
         return None if found is None else self._give(found)
 
     def _give(self, found: Found) -> VersionRequest:

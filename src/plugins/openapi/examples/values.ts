@@ -55,7 +55,7 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   'S3Source.prefix': 'assistant/v2',
   'GivenS3Source.prefix': 'assistant/v2',
   'BaseSourceFile.etag': null,
-  'GivenHubSource.token': 'hf_…',
+  'GivenHubSource.token': 'hf_example',
   serving_name: 'acme/assistant-2',
   max_rank: 64,
   dora: false,

@@ -90,7 +90,7 @@ export async function startHub(): Promise<HubServer> {
     requests.push(seen);
     const fault = hub.fault(seen) ?? {};
     if (fault.status !== undefined) {
-      const headers = fault.retryAfter === undefined ? {} : { 'retry-after': String(fault.retryAfter) };
+      const headers: Record<string, string> = fault.retryAfter === undefined ? {} : { 'retry-after': String(fault.retryAfter) };
       return json(response, fault.status, { error: `fault ${fault.status}` }, headers);
     }
     const [, repoName = '', kind = '', rest = ''] =

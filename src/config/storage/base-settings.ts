@@ -1,13 +1,13 @@
 import path from 'node:path';
 import Type from 'typebox';
-import { userCacheFolder } from './graph-cache-dir.ts';
-import { parseMemory } from './memory-setting.ts';
+import { userCacheFolder } from '../graph-cache-dir.ts';
+import { parseMemory } from '../memory-setting.ts';
 import {
   BASE_CACHE_BYTES_VARIABLE,
   BASE_CACHE_DIR_VARIABLE,
   HUB_TOKEN_VARIABLE,
   HUB_URL_VARIABLE,
-} from './variables.ts';
+} from '../variables.ts';
 
 /** Where base models are fetched from, and where workers keep them. */
 export const BASE_SCHEMA = {
