@@ -7,22 +7,27 @@ import { FAMILY } from '../../cli/demo/fleet.ts';
 import { InterruptedError, interruptible } from '../../cli/interruption.ts';
 import { startLocalStack } from '../../cli/stack/local-stack.ts';
 import { loadConfig } from '../../src/config/config.ts';
-import type { RunningEngine } from './engines/start-engine.ts';
-import { tellStory } from './story.ts';
+import type { EngineCommand, RunningEngine } from './engines/start-engine.ts';
+import { tellStory } from './steps/story.ts';
 
-const HELP = `Usage: node --import tsx examples/serving/chain.ts [--vllm COMMAND]
+const HELP = `Usage: node --import tsx examples/serving/chain.ts [--vllm COMMAND [-- OPTIONS]]
 
-  --vllm COMMAND  engine to start in place of the stand-in, such as "vllm serve --enforce-eager";
-                  it is given the model, its served name, address and port, and the options of LoRA`;
+  --vllm COMMAND  engine to start in place of the stand-in, such as "vllm serve"; it is given the model, the name
+                  under which it is served, address, port, the options of LoRA, and then OPTIONS`;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { vllm: { type: 'string' }, help: { type: 'boolean' } } });
-  if (values.help) return (say(HELP), 0);
+  const { values, positionals: options } = parseArgs({
+    allowPositionals: true,
+    options: { vllm: { type: 'string' }, help: { type: 'boolean' } },
+  });
+  const { vllm: program = null, help } = values;
+  if (help) return (say(HELP), 0);
+  if (program === null && options.length > 0) return (say(HELP), 2);
   const dataDir = await createTemporaryFolder('readapt-serving-');
   try {
-    return await interruptible((signal) => run({ dataDir, command: values.vllm ?? null, signal }));
+    return await interruptible((signal) => run({ dataDir, command: { program, options }, signal }));
   } finally {
     await rm(dataDir, { recursive: true, force: true });
   }
@@ -30,7 +35,7 @@ async function main(): Promise<number> {
 
 interface RunOptions {
   readonly dataDir: string;
-  readonly command: string | null;
+  readonly command: EngineCommand;
   readonly signal: AbortSignal;
 }
 
@@ -47,7 +52,7 @@ async function run({ dataDir, command, signal }: RunOptions): Promise<number> {
     DATABASE_URL: '',
     REDIS_URL: '',
   });
-  say(`starting the service; engines are ${command === null ? 'stand-ins that compute with Readapt' : command}`);
+  say(`starting the service; engines are ${command.program ?? 'stand-ins that compute with Readapt'}`);
   const begun = Date.now();
   const stack = await startLocalStack(config, { worker: true, temporary: true });
   const engines: RunningEngine[] = [];

@@ -12,12 +12,19 @@ export const MAX_RANK = 64;
 const STOP_MS = 10_000;
 const POLL_MS = 200;
 
+/** How engines are started. */
+export interface EngineCommand {
+  /** A command such as `vllm serve`, which is given the model and options; null starts the stand-in. */
+  readonly program: string | null;
+  /** Further options, which come last. */
+  readonly options: readonly string[];
+}
+
 export interface EngineOptions {
   /** Folder of the base model. */
   readonly model: string;
   readonly servingName: string;
-  /** A command such as `vllm serve`, which is given the model and options; null starts the stand-in. */
-  readonly command: string | null;
+  readonly command: EngineCommand;
   readonly signal: AbortSignal;
 }
 
@@ -33,8 +40,8 @@ export async function startEngine({ model, servingName, command, signal }: Engin
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const where = ['--served-model-name', servingName, '--host', '127.0.0.1', '--port', String(port)];
-  const options = [model, ...where, '--enable-lora', '--max-lora-rank', String(MAX_RANK)];
-  const child = command === null ? startStandIn(options) : startCommand(command, options);
+  const options = [model, ...where, '--enable-lora', '--max-lora-rank', String(MAX_RANK), ...command.options];
+  const child = command.program === null ? startStandIn(options) : startCommand(command.program, options);
   const engine = { ...createEngineClient(url), url, servingName, stop: () => stopGroup(child) };
   try {
     while (!(await engine.isUp())) {
@@ -58,10 +65,10 @@ function startStandIn(options: readonly string[]): ChildProcess {
   });
 }
 
-/** The command is a shell's, so that it may have options and quotes of its own. Its output goes to stderr. */
-function startCommand(command: string, options: readonly string[]): ChildProcess {
+/** A shell reads the program, so that it may be several words. Its output goes to stderr. */
+function startCommand(program: string, options: readonly string[]): ChildProcess {
   const env = { ...process.env, VLLM_ALLOW_RUNTIME_LORA_UPDATING: 'True' };
-  return spawn('sh', ['-c', `exec ${command} "$@"`, 'sh', ...options], { env, stdio: ['pipe', 2, 2], detached: true });
+  return spawn('sh', ['-c', `exec ${program} "$@"`, 'sh', ...options], { env, stdio: ['pipe', 2, 2], detached: true });
 }
 
 /** Ends the engine and the processes that it has started. */
