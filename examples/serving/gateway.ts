@@ -5,6 +5,8 @@ import type { RunningEngine } from './engines/start-engine.ts';
 export interface Pool {
   readonly baseModelVersionId: string;
   readonly engine: RunningEngine;
+  /** When its engine was added to the service, by `Date.now()`. */
+  readonly addedAt: number;
 }
 
 export interface Answer {

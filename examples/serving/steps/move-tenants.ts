@@ -36,14 +36,20 @@ export async function moveTenants(
     const at = arrivals.seen.get(alias);
     saw(`${alias} has moved to ${next.engine.servingName}`, at !== undefined && answer?.name === version?.name);
     saw(`${alias} answers otherwise than ${next.engine.servingName} alone`, answer !== null && answer.text !== alone);
-    const took = at === undefined || version === undefined ? 'never' : seconds(at - Date.parse(version.changed_at));
+    const took =
+      at === undefined || version === undefined
+        ? 'never'
+        : seconds(at - Math.max(next.addedAt, Date.parse(version.changed_at)));
     const was = before.get(alias);
     rows.push({
       ...{ 'asked for': alias, before: `${was?.name}: ${was?.text}`, 'the new base alone': alone },
-      ...{ after: `${answer?.name}: ${answer?.text}`, 'served after its publication': took },
+      ...{ after: `${answer?.name}: ${answer?.text}`, 'served within': took },
     });
   }
   printTable(say, rows);
+  say(
+    'Served within: from the publication, or from when the engine was added if that came later, until the engine has the alias.',
+  );
   const { answered, unanswered } = gateway.counts;
   say(`${answered + unanswered} requests through the gateway meanwhile, ${unanswered} without an answer`);
   saw('no request was left without an answer while tenants moved', unanswered === 0 && answered > 0);

@@ -59,7 +59,7 @@ async function addPool(
     },
   });
   say(`engine of ${servingName} at ${engine.url}`);
-  return { baseModelVersionId: base.id, engine };
+  return { baseModelVersionId: base.id, engine, addedAt: Date.now() };
 }
 
 /** Waits until the first engine has all aliases, and asks for each adapter. */
