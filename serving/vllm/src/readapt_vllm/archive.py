@@ -61,7 +61,7 @@ def unpack(archive: Path, folder: Path, answer: Answer, base: str | None = None)
     if digest != answer.digest:
         raise Refused(f"the files of {answer.name} have the digest {digest}, expected {answer.digest}")
     check_folder(folder, entries, answer, base)
-    _sync(folder)
+    sync_folder(folder)
     return entries
 
 
@@ -163,7 +163,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Makes the names in a folder outlive a power cut, as their contents do."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .answer import Answer
-from .archive import FileEntry, check_folder, folder_digest, has_files, unpack
+from .archive import FileEntry, check_folder, folder_digest, has_files, sync_folder, unpack
 from .lease import Lease, read_leases
 
 _ENTRIES = "files.json"
@@ -87,7 +87,7 @@ class Cache:
                 # Another process may have been faster.
                 if not folder.is_dir():
                     incoming.rename(folder)
-                    _sync(folder.parent)
+                    sync_folder(folder.parent)
                 lease.add(version)
             self._verified.add(version)
             return folder / _FOLDER
@@ -180,11 +180,3 @@ def _write_durably(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
