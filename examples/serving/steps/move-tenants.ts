@@ -20,6 +20,8 @@ export async function moveTenants(
   const ended = new AbortController();
   const traffic = sendTraffic(gateway, AbortSignal.any([signal, ended.signal]));
   const arrivals = watchAliases(next.engine, AbortSignal.any([signal, ended.signal]));
+  // Both are awaited below; where something else ends the example before, their failures say nothing more.
+  for (const background of [traffic, arrivals.watching]) background.catch(() => undefined);
   const { rollout, jobs } = await followRollout(fleet, rolloutId, { signal, started });
   const { data: served } = await listCurrentVersions({ client: fleet.operator, path: { id: next.baseModelVersionId } });
   await until(signal, () => Promise.resolve(served.every(({ alias }) => arrivals.seen.has(alias)) || null));
