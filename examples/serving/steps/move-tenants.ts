@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { followRollout } from '../../../cli/demo/follow-rollout.ts';
 import { listCurrentVersions, type ServedVersion } from '../../../openapi/clients/typescript/src/index.ts';
 import type { RunningEngine } from '../engines/start-engine.ts';
-import type { Gateway } from '../gateway.ts';
+import type { Answer, Gateway } from '../gateway.ts';
 import { printTable, seconds } from '../print-table.ts';
 import { SERVED } from '../tenants.ts';
 import { until } from '../until.ts';
@@ -42,10 +42,9 @@ export async function moveTenants(
       at === undefined || version === undefined
         ? 'never'
         : seconds(at - Math.max(next.addedAt, Date.parse(version.changed_at)));
-    const was = before.get(alias);
     rows.push({
-      ...{ 'asked for': alias, before: `${was?.name}: ${was?.text}`, 'the new base alone': alone },
-      ...{ after: `${answer?.name}: ${answer?.text}`, 'served within': took },
+      ...{ 'asked for': alias, before: shown(before.get(alias)), 'the new base alone': alone },
+      ...{ after: shown(answer), 'served within': took },
     });
   }
   printTable(say, rows);
@@ -56,6 +55,10 @@ export async function moveTenants(
   say(`${answered + unanswered} requests through the gateway meanwhile, ${unanswered} without an answer`);
   saw('no request was left without an answer while tenants moved', unanswered === 0 && answered > 0);
   return served;
+}
+
+function shown(answer: Answer | null | undefined): string {
+  return answer ? `${answer.name}: ${answer.text}` : 'no answer';
 }
 
 /** Users go on asking for their adapters, one after the other. */
