@@ -10,6 +10,7 @@ import * as demo from './commands/demo.ts';
 import * as devices from './commands/devices.ts';
 import * as doctor from './commands/doctor/doctor.ts';
 import * as evaluate from './commands/eval.ts';
+import * as exporting from './commands/export/export.ts';
 import * as events from './commands/fleet/events.ts';
 import * as replicas from './commands/fleet/replicas.ts';
 import * as workers from './commands/fleet/workers.ts';
@@ -41,7 +42,19 @@ const COMMANDS: Readonly<Record<string, readonly CommandModule[]>> = {
   'Try it:': [demo],
   'Adapters and models in files:': [rebase, train, evaluate, generate, inspect, graph, devices],
   'Running the service:': [serve, worker, migrate, doctor, keys, audit, openapi],
-  'Using a running service:': [login, logout, profiles, rollout, jobs, adapters, bases, workers, replicas, events],
+  'Using a running service:': [
+    login,
+    logout,
+    profiles,
+    rollout,
+    jobs,
+    adapters,
+    bases,
+    workers,
+    replicas,
+    events,
+    exporting,
+  ],
   'This command:': [completion],
 };
 

@@ -1,0 +1,49 @@
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { writeFileAtomic } from '../../../core/formats/atomic-file.ts';
+import { UsageError } from '../../errors.ts';
+import { FILE_NAMES, type ExportFile } from '../../kubernetes/export-files.ts';
+import { HEADING, toYaml } from '../../kubernetes/manifest.ts';
+
+/** What has been done with a file. */
+export interface WrittenFile {
+  readonly name: string;
+  readonly objects: number;
+  readonly changed: boolean;
+}
+
+/**
+ * Writes each file that is not yet as it should be, atomically and in the order of the files, and removes those of an earlier export
+ * that are no longer wanted.
+ * @throws UsageError if a file of such a name was written by somebody else
+ */
+export async function writeExport(folder: string, files: readonly ExportFile[]): Promise<WrittenFile[]> {
+  await mkdir(folder, { recursive: true });
+  const present = new Map<string, string | null>();
+  for (const name of FILE_NAMES) present.set(name, await ownText(path.join(folder, name)));
+  const written: WrittenFile[] = [];
+  for (const { name, manifests } of files) {
+    const text = toYaml(manifests);
+    const changed = present.get(name) !== text;
+    if (changed) await writeFileAtomic(path.join(folder, name), text);
+    written.push({ name, objects: manifests.length, changed });
+  }
+  for (const name of FILE_NAMES) {
+    if (present.get(name) === null || files.some((file) => file.name === name)) continue;
+    await rm(path.join(folder, name));
+    written.push({ name, objects: 0, changed: true });
+  }
+  return written;
+}
+
+/** The text of a file that this command has written; null if there is none. */
+async function ownText(file: string): Promise<string | null> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
+  if (text === null || text.startsWith(HEADING)) return text;
+  throw new UsageError(
+    `${file} was not written by \`readapt export k8s\`: give another --output, or move the file away`,
+  );
+}

@@ -1,0 +1,22 @@
+import type { ServiceOptions } from '../../remote/service.ts';
+
+/** What is written, and for whom. */
+export const FORMATS = ['gateway-api', 'llm-d', 'dynamo'] as const;
+
+/** The options of `readapt export k8s`. */
+export interface ExportOptions extends ServiceOptions {
+  readonly pool: readonly string[];
+  readonly format: (typeof FORMATS)[number];
+  readonly name: string;
+  readonly namespace?: string;
+  readonly gateway?: string;
+  readonly gatewayNamespace?: string;
+  readonly hostname?: readonly string[];
+  readonly modelHeader: string;
+  readonly rewrites: boolean;
+  readonly configMaps: number;
+  readonly sourceUri?: string;
+  readonly output?: string;
+  readonly follow?: boolean;
+  readonly interval: number;
+}

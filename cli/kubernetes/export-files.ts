@@ -1,0 +1,60 @@
+import { adapterMaps } from './adapter-maps.ts';
+import { dynamoModels, type SourceUri } from './dynamo-models.ts';
+import { routeByBase, routesByAdapter, type Routing } from './http-routes.ts';
+import type { Common, Manifest } from './manifest.ts';
+import { rewritesOf, type RewriteApi } from './model-rewrites.ts';
+import type { Pool } from './pools.ts';
+
+/** What is written, for whom. */
+export type ExportPlan =
+  | (Routing & { readonly format: 'gateway-api'; readonly rewrites: boolean; readonly modelHeader: string })
+  | (Routing & { readonly format: 'llm-d'; readonly rewrites: boolean; readonly configMaps: number })
+  | (Common & { readonly format: 'dynamo'; readonly sourceUri: SourceUri });
+
+/** A file of one kind of object. */
+export interface ExportFile {
+  readonly name: ExportFileName;
+  readonly manifests: readonly Manifest[];
+}
+
+/** `kubectl apply -f FOLDER` goes by these names: what a pool does with an alias comes before the requests that name it. */
+export const FILE_NAMES = [
+  '1-dynamomodels.yaml',
+  '1-inferencemodelrewrites.yaml',
+  '2-configmaps.yaml',
+  '3-httproutes.yaml',
+] as const;
+export type ExportFileName = (typeof FILE_NAMES)[number];
+
+/**
+ * Makes the files, in the order in which they are to be applied. The same versions make the same files.
+ * @throws UsageError for what does not fit
+ */
+export function exportFiles(plan: ExportPlan, pools: readonly Pool[]): ExportFile[] {
+  switch (plan.format) {
+    case 'gateway-api':
+      return [
+        ...rewrites(plan, pools, 'inference.networking.x-k8s.io/v1alpha2'),
+        { name: '3-httproutes.yaml', manifests: routesByAdapter(plan, pools, plan.modelHeader) },
+      ];
+    case 'llm-d':
+      return [
+        ...rewrites(plan, pools, 'llm-d.ai/v1alpha2'),
+        { name: '2-configmaps.yaml', manifests: adapterMaps(plan, pools, plan.configMaps) },
+        { name: '3-httproutes.yaml', manifests: [routeByBase(plan, pools)] },
+      ];
+    case 'dynamo':
+      return [{ name: '1-dynamomodels.yaml', manifests: dynamoModels(plan, pools, plan.sourceUri) }];
+  }
+}
+
+function rewrites(
+  plan: Common & { readonly rewrites: boolean },
+  pools: readonly Pool[],
+  apiVersion: RewriteApi,
+): ExportFile[] {
+  if (!plan.rewrites) return [];
+  return [
+    { name: '1-inferencemodelrewrites.yaml', manifests: pools.flatMap((pool) => rewritesOf(plan, pool, apiVersion)) },
+  ];
+}

@@ -1,0 +1,80 @@
+import { metadataOf, type Common, type Manifest } from './manifest.ts';
+import { partName } from './object-names.ts';
+import { movedTo, type Pool } from './pools.ts';
+import { splitByHash } from './split-by-hash.ts';
+
+/** Where routes are attached. */
+export interface Routing extends Common {
+  readonly gateway: string;
+  readonly gatewayNamespace?: string;
+  readonly hostnames: readonly string[];
+}
+
+/** Most matches of a rule of an HTTPRoute, and of a whole one. */
+const MATCHES_OF_RULE = 64;
+const MATCHES_OF_ROUTE = 128;
+
+/** The header into which payload processors write the base of the adapter that a request names. */
+const BASE_MODEL_HEADER = 'X-Gateway-Base-Model-Name';
+
+/** One route: a request for a pool's base goes to the pool, and whatever names no other pool's to the first one. */
+export function routeByBase(routing: Routing, pools: readonly Pool[]): Manifest {
+  const rules = pools
+    .slice(1)
+    .map(({ name, servingName }) => ruleFor(name, [headerMatch(BASE_MODEL_HEADER, servingName)]));
+  return routeOf(routing, routing.name, [...rules, remainder(pools)]);
+}
+
+/** A route for everything, to the first pool, and routes for the adapters that have moved, which are more specific. */
+export function routesByAdapter(routing: Routing, pools: readonly Pool[], header: string): Manifest[] {
+  const moved = movedTo(pools).flatMap(({ pool, moved: versions }) =>
+    splitByHash(
+      versions.map(({ alias }) => alias),
+      { keyOf: (alias) => alias, fits: ({ length }) => length <= MATCHES_OF_ROUTE },
+    )
+      .filter(({ items }) => items.length > 0)
+      .map(({ prefix, items }) => {
+        const rules = chunks(items, MATCHES_OF_RULE).map((aliases) =>
+          ruleFor(
+            pool.name,
+            aliases.map((alias) => headerMatch(header, alias)),
+          ),
+        );
+        return routeOf(routing, partName(routing.name, pool.name, prefix), rules);
+      }),
+  );
+  return [routeOf(routing, routing.name, [remainder(pools)]), ...moved];
+}
+
+/** A header decides between rules that match the same path, so this one comes last wherever it stands. */
+function remainder([first]: readonly Pool[]) {
+  return ruleFor(first!.name, [{ path: { type: 'PathPrefix', value: '/' } }]);
+}
+
+function headerMatch(name: string, value: string) {
+  return { headers: [{ type: 'Exact', name, value }] };
+}
+
+function ruleFor(pool: string, matches: readonly object[]) {
+  return { matches, backendRefs: [{ group: 'inference.networking.k8s.io', kind: 'InferencePool', name: pool }] };
+}
+
+function routeOf(routing: Routing, name: string, rules: readonly object[]): Manifest {
+  const { gateway, gatewayNamespace, hostnames } = routing;
+  return {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: metadataOf(routing, name),
+    spec: {
+      parentRefs: [{ name: gateway, ...(gatewayNamespace !== undefined && { namespace: gatewayNamespace }) }],
+      ...(hostnames.length > 0 && { hostnames }),
+      rules,
+    },
+  };
+}
+
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
+    items.slice(index * size, (index + 1) * size),
+  );
+}

@@ -1,0 +1,34 @@
+import { jsonBytes, MAX_OBJECT_BYTES, metadataOf, type Common, type Manifest } from './manifest.ts';
+import { partName } from './object-names.ts';
+import { sorted, type Pool } from './pools.ts';
+import { splitByHash } from './split-by-hash.ts';
+
+/** The groups that have the kind: that of the inference extension up to its version 1.5, and llm-d's, to which it has moved. */
+export type RewriteApi = 'inference.networking.x-k8s.io/v1alpha2' | 'llm-d.ai/v1alpha2';
+
+/**
+ * The rewrites of a pool: the alias that requests name becomes the version that is current there. An adapter that has moved on keeps its
+ * rule, because its requests come back when it is rolled back.
+ */
+export function rewritesOf(common: Common, pool: Pool, apiVersion: RewriteApi): Manifest[] {
+  const rules = sorted(pool.served).map(({ alias, name }) => ({
+    matches: [{ model: { type: 'Exact', value: alias } }],
+    targets: [{ modelRewrite: name, weight: 1 }],
+  }));
+  const parts = splitByHash(rules, {
+    keyOf: ({ matches: [match] }) => match!.model.value,
+    fits: (part) => jsonBytes(part) <= MAX_OBJECT_BYTES - ROOM,
+  });
+  return parts.map(({ prefix, items }) => ({
+    apiVersion,
+    kind: 'InferenceModelRewrite',
+    metadata: metadataOf(common, partName(common.name, pool.name, prefix)),
+    spec: {
+      poolRef: { group: 'inference.networking.k8s.io', kind: 'InferencePool', name: pool.name },
+      rules: items,
+    },
+  }));
+}
+
+/** Bytes of an object besides its rules, generously. */
+const ROOM = 4096;

@@ -1,0 +1,47 @@
+import { hashOf } from './object-names.ts';
+
+/** The items whose hashes begin with the same bits. */
+export interface Part<T> {
+  /** These bits, such as `01`; nothing if all items are in one part. */
+  readonly prefix: string;
+  readonly items: readonly T[];
+}
+
+/** How {@link splitByHash} knows and measures items. */
+export interface Splitting<T> {
+  readonly keyOf: (item: T) => string;
+  readonly fits: (items: readonly T[]) => boolean;
+}
+
+/**
+ * Splits what does not fit into one object by the first bits of a hash, and each half again. Another item changes one part alone
+ * or splits it in two, where parts of the sorted items would all be shifted.
+ * @returns parts in the order of their prefixes, at least one; their items keep their order
+ * @throws Error if a single item does not fit
+ */
+export function splitByHash<T>(items: readonly T[], splitting: Splitting<T>): Part<T>[] {
+  const hashed = items.map((item) => ({ item, bits: bitsOf(splitting.keyOf(item)) }));
+  const split = (part: typeof hashed, prefix: string): Part<T>[] => {
+    const ofPart = part.map(({ item }) => item);
+    if (splitting.fits(ofPart)) return [{ prefix, items: ofPart }];
+    const [only, second] = part;
+    if (second === undefined)
+      throw new Error(`${only ? splitting.keyOf(only.item) : 'nothing'} is too large for an object`);
+    return ['0', '1'].flatMap((bit) =>
+      split(
+        part.filter(({ bits }) => bits[prefix.length] === bit),
+        prefix + bit,
+      ),
+    );
+  };
+  return split(hashed, '');
+}
+
+/** One of `count` buckets, which depends on the key alone. */
+export function bucketOf(key: string, count: number): number {
+  return Number(BigInt(`0x${hashOf(key)}`) % BigInt(count));
+}
+
+function bitsOf(key: string): string {
+  return [...hashOf(key)].map((digit) => Number.parseInt(digit, 16).toString(2).padStart(4, '0')).join('');
+}

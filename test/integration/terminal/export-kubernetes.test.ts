@@ -1,0 +1,92 @@
+// `readapt export k8s` as a process, against a real service with the key of a serving engine.
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { eventually } from '../queue/test-queue.ts';
+import { publish } from '../serving/publish.ts';
+import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
+import { createTerminal, type Terminal } from './terminal.ts';
+
+// Each command is a process that loads the sources anew.
+vi.setConfig({ testTimeout: 120_000 });
+
+let app: TestApp;
+let fleet: Fleet;
+let folder: string;
+let terminal: Terminal;
+let env: NodeJS.ProcessEnv;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  await app.app.listen({ port: 0, host: '127.0.0.1' });
+  fleet = await createFleet(app.db, { tenants: 2, adapters: 4 });
+  folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-export-'));
+  terminal = createTerminal(folder);
+  env = {
+    READAPT_URL: `http://127.0.0.1:${(app.app.server.address() as AddressInfo).port}`,
+    READAPT_API_KEY: await createTestKey(app.db, { tenantId: null, scopes: ['serving:read'] }),
+  };
+});
+afterAll(async () => {
+  await fleet.remove();
+  await rm(folder, { recursive: true, force: true });
+  await app.close();
+});
+
+const pools = () => ['--pool', `${fleet.oldVersionId}=old`, '--pool', `${fleet.newVersionId}=new`];
+const llmd = () => ['export', 'k8s', '--format', 'llm-d', '--gateway', 'gateway', '--config-maps', '1', ...pools()];
+
+/** The adapters of which the ConfigMap in a folder says that the new pool has them. */
+async function moved(output: string): Promise<unknown> {
+  const [map] = parseAllDocuments(await readFile(path.join(output, '2-configmaps.yaml'), 'utf8'));
+  const { data } = map!.toJS() as { data: { adapters: string; baseModel: string } };
+  expect(data.baseModel).toBe('served/v2');
+  return parseAllDocuments(data.adapters)[0]!.toJS();
+}
+
+test('adapters move to the new pool as they become ready, and back when they are rolled back', async () => {
+  const output = path.join(folder, 'routes');
+  const following = terminal.start([...llmd(), '--output', output, '--follow', '--interval', '1'], { env });
+  await following.printed(/wrote 1-inferencemodelrewrites\.yaml \(2 objects\), 2-configmaps\.yaml \(1 object\)/);
+  expect(await moved(output)).toEqual([]);
+
+  const [adapterId] = fleet.adapters as [string];
+  const ready = await publish(app, adapterId, fleet.newVersionId);
+  const adapter = await app.db.adapter.findUniqueOrThrow({ where: { id: adapterId }, include: { tenant: true } });
+  const alias = `${adapter.tenant.name}.${adapter.name}`;
+  await eventually('the adapter has moved', async () => JSON.stringify(await moved(output)) === `["${alias}"]`);
+  const rewrites = await readFile(path.join(output, '1-inferencemodelrewrites.yaml'), 'utf8');
+  expect(rewrites).toContain(`modelRewrite: "${alias}@${ready.number}"`);
+
+  const rolledBack = await app.request({
+    ...{ method: 'PUT', url: `/v1/adapters/${adapterId}/current/${fleet.newVersionId}` },
+    payload: { version_id: null, expected_version_id: ready.id },
+  });
+  expect(rolledBack.statusCode, rolledBack.body).toBe(200);
+  await eventually('the adapter is back', async () => JSON.stringify(await moved(output)) === '[]');
+  following.child.kill('SIGTERM');
+  expect(await following.ended).toMatchObject({ code: 143 });
+
+  // Another format takes the folder over, and leaves nothing behind that would still be applied.
+  const byAdapter = ['export', 'k8s', '--format', 'gateway-api', '--no-rewrites', '--gateway', 'gateway', ...pools()];
+  expect(await terminal.run([...byAdapter, '--output', output], { env })).toMatchObject({ code: 0 });
+  expect(await readdir(output)).toEqual(['3-httproutes.yaml']);
+});
+
+test('objects are printed for kubectl, and a file of somebody else is not overwritten', async () => {
+  const dynamo = ['export', 'k8s', '--format', 'dynamo', '--source-uri', 's3://adapters/{adapter_version_id}'];
+  const printed = await terminal.run([...dynamo, '--pool', fleet.oldVersionId, '--json'], { env });
+  expect(printed, printed.stderr).toMatchObject({ code: 0 });
+  const { kind, items } = JSON.parse(printed.stdout) as { kind: string; items: { spec: { baseModelName: string } }[] };
+  expect(kind).toBe('List');
+  expect(items.map(({ spec }) => spec.baseModelName)).toEqual(Array(4).fill('served/v1'));
+
+  await writeFile(path.join(folder, '2-configmaps.yaml'), 'kind: ConfigMap\n');
+  const refused = await terminal.run([...llmd(), '--output', folder], { env });
+  expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('was not written by') });
+  expect(await readFile(path.join(folder, '2-configmaps.yaml'), 'utf8')).toBe('kind: ConfigMap\n');
+});
