@@ -113,6 +113,11 @@ const FOLDERS = [
     'the comparison with PyTorch; times of evolution and fusion; load of the service; simulated jobs of gates; forecasts',
     ['core', 'openapi/clients/typescript', 'src', 'cli'],
   ],
+  [
+    'examples',
+    'the chain from a published adapter to the answer of an engine; the models and rows of the demo',
+    ['core', 'openapi/clients/typescript', 'src', 'cli'],
+  ],
   ['experiments', 'the harness of the measurements in docs/experiments.md', ['core', 'cli', 'bench']],
   [
     'dashboard',
@@ -127,7 +132,7 @@ const FOLDERS = [
   ],
 ];
 
-const OURS = '^(bench|cli|core|dashboard|experiments|openapi|scripts|src|test|workers)/';
+const OURS = '^(bench|cli|core|dashboard|examples|experiments|openapi|scripts|src|test|workers)/';
 
 /** Files directly in `core/method` or `workers` do not count as in their sub-folders, which have rows of their own. */
 const PARENTS = ['core/method', 'workers'];

@@ -9,6 +9,7 @@ import {
   createTenant,
   type BaseModelVersion,
   type ReadaptClient,
+  type ServingProfile,
 } from '../../openapi/clients/typescript/src/index.ts';
 import { familyPath, type DemoAdapter } from './fleet.ts';
 
@@ -36,6 +37,8 @@ export interface RegisterOptions {
   readonly fleet: readonly DemoAdapter[];
   /** Name of the base model (default `demo-llama`). */
   readonly baseModel?: string;
+  /** What engines call version 1, and what they accept. Default: its path, and everything. */
+  readonly serving?: { readonly name: string; readonly profile: ServingProfile };
   log(line: string): void;
 }
 
@@ -43,13 +46,16 @@ export interface RegisterOptions {
  * Registers version 1 of the base model, the tenants with their keys, datasets and adapters, through the public API.
  */
 export async function registerFleet(options: RegisterOptions): Promise<RegisteredFleet> {
-  const { origin, operatorKey, fleet, baseModel: name = 'demo-llama', log } = options;
+  const { origin, operatorKey, fleet, baseModel: name = 'demo-llama', serving, log } = options;
   const operator = patientClient(origin, operatorKey);
-  const baseModel = await createBaseModel({ client: operator, body: { name } });
+  const baseModel = await createBaseModel({
+    client: operator,
+    body: { name, ...(serving && { serving_profile: serving.profile }) },
+  });
   const first = await createBaseModelVersion({
     client: operator,
     path: { model: baseModel.id },
-    body: { version: '1', path: familyPath('v1') },
+    body: { version: '1', path: familyPath('v1'), ...(serving && { serving_name: serving.name }) },
   });
   log(`base model ${name}, version 1: ${familyPath('v1')}`);
 

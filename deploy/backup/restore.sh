@@ -6,7 +6,8 @@ backup=$1
 here=$(dirname "$0")
 mkdir -p "$READAPT_DATA_DIR/artifacts"
 
-pg_restore --no-owner --exit-on-error --dbname="$DATABASE_URL" "$backup/readapt.dump"
+# The service gives the role of tenants its privileges when it starts, and creates it first where this server has none.
+pg_restore --no-owner --no-privileges --exit-on-error --dbname="$DATABASE_URL" "$backup/readapt.dump"
 psql --quiet --set=ON_ERROR_STOP=1 --file="$here/after-restore.sql" "$DATABASE_URL"
 
 cp -R --preserve=timestamps "$backup/artifacts/." "$READAPT_DATA_DIR/artifacts"

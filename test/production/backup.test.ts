@@ -11,6 +11,7 @@ import {
   getRollout,
   isEndOfJob,
   listBaseModelVersions,
+  listCurrentVersions,
   listJobs,
   type Job,
 } from '../../openapi/clients/typescript/src/index.ts';
@@ -40,6 +41,8 @@ const QUICK = { max_steps: 20, search_evaluations: 4, search_rows: 16, refine_st
 const processes = new Processes();
 let folder: string;
 let postgres: DebianPostgres;
+/** Another server, which has counted few transactions so far. */
+let elsewhere: DebianPostgres;
 /** The fleet of the service that is backed up, whose keys are in the database. */
 let fleet: RegisteredFleet;
 let operatorKey: string;
@@ -50,18 +53,21 @@ beforeAll(async () => {
   // The embedded PostgreSQL runs as another user.
   await chmod(folder, 0o755);
   postgres = await startDebianPostgres(await freePort());
+  await useTransactions(postgres, 100_000);
+  elsewhere = await startDebianPostgres(await freePort());
 });
 afterAll(async () => {
   await processes.killAll();
   await postgres?.stop();
+  await elsewhere?.stop();
   await rm(folder, { recursive: true, force: true });
 });
 
 /** Names a database of its own, and a data folder. */
-function placeOf(name: string): NodeJS.ProcessEnv {
+function placeOf(name: string, server = postgres): NodeJS.ProcessEnv {
   return {
     ...process.env,
-    DATABASE_URL: postgres.url.replace(/postgres$/, name),
+    DATABASE_URL: server.url.replace(/postgres$/, name),
     READAPT_DATA_DIR: path.join(folder, name),
     READAPT_ALLOWED_ROOTS: FAMILY,
     READAPT_PORT: '0',
@@ -70,7 +76,16 @@ function placeOf(name: string): NodeJS.ProcessEnv {
   };
 }
 
-const createEmpty = (name: string) => run('psql', [postgres.url, '-c', `CREATE DATABASE ${name}`]);
+const createEmpty = (name: string, server = postgres) => run('psql', [server.url, '-c', `CREATE DATABASE ${name}`]);
+
+/** Lets the server count transactions up, as one does that has run for long. */
+async function useTransactions({ url }: DebianPostgres, count: number): Promise<void> {
+  await run('psql', [
+    url,
+    '-c',
+    `DO $$ BEGIN FOR i IN 1..${count} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$`,
+  ]);
+}
 const backUp = (name: string, to: string) => run(path.join(SCRIPTS, 'backup.sh'), [to], { env: placeOf(name) });
 
 async function startService(env: NodeJS.ProcessEnv): Promise<{ origin: string; parts: Process[] }> {
@@ -121,6 +136,18 @@ async function downloadCurrent(origin: string, into: string): Promise<number[]> 
   return numbers.sort();
 }
 
+/** What one who follows the current versions is told from the beginning, by the numbers of the versions. */
+async function followedVersions(origin: string): Promise<number[]> {
+  const client = patientClient(origin, operatorKey);
+  const bases = await listBaseModelVersions({ client, path: { model: fleet.baseModelId } });
+  const numbers: number[] = [];
+  for (const { id } of bases.data) {
+    const { data } = await listCurrentVersions({ client, path: { id }, query: { changed_after: '0' } });
+    numbers.push(...data.map(({ number }) => number));
+  }
+  return numbers.sort();
+}
+
 /** The doctor takes what was stored a moment ago for something that is about to be registered. */
 async function age(dataDir: string): Promise<void> {
   const hoursAgo = new Date(Date.now() - 2 * 3_600_000);
@@ -158,8 +185,8 @@ test('artifacts that are newer than the database: the doctor sets aside what nob
     preserveTimestamps: true,
   });
   await cp(path.join(folder, 'backup', 'readapt.dump'), path.join(folder, 'newer', 'readapt.dump'));
-  await createEmpty('restored_newer');
-  const env = placeOf('restored_newer');
+  await createEmpty('restored_newer', elsewhere);
+  const env = placeOf('restored_newer', elsewhere);
   await run(path.join(SCRIPTS, 'restore.sh'), [path.join(folder, 'newer')], { env });
   await age(env.READAPT_DATA_DIR!);
   const found = await doctor(env, '--verify');
@@ -169,6 +196,7 @@ test('artifacts that are newer than the database: the doctor sets aside what nob
   expect([after.code, kinds(after)]).toEqual([0, []]);
   const { origin, parts } = await startService(env);
   expect(await downloadCurrent(origin, 'newer')).toEqual([1, 2]);
+  expect(await followedVersions(origin)).toEqual([1, 2]);
   for (const part of parts) await part.stop();
 });
 
