@@ -58,19 +58,22 @@ function describeModel(schema: Schema, model: Model): string[] {
   return [`table ${model.table}`, ...model.lines.flatMap((line) => describeLine(schema, model, line))];
 }
 
+/** `[fields]`, with a condition and a name of its own. */
+const INDEX_ARGUMENT =
+  /^\[(\w+(?:\(sort: Desc\))?(?:, \w+(?:\(sort: Desc\))?)*)\](?:, where: raw\("([^"]+)"\))?(?:, map: "(\w+)")?$/;
+
 function describeLine(schema: Schema, model: Model, line: string): string[] {
   const { table } = model;
   const block = /^@@(id|unique|index|map)\((.*)\)$/.exec(line);
   if (block !== null) {
     const [, kind, argument = ''] = block;
     if (kind === 'map') return [];
-    const [, fields, condition] =
-      /^\[((?:\w+(?:\(sort: Desc\))?(?:, )?)+)\](?:, where: raw\("([^"]+)"\))?$/.exec(argument) ?? [];
+    const [, fields, condition, ownName] = INDEX_ARGUMENT.exec(argument) ?? [];
     const columns = toColumns(model, fields?.replaceAll('(sort: Desc)', ''), line);
     if (kind === 'id') return [describePrimaryKey(table, columns)];
     const isDescending = fields?.split(', ').map((field) => field.endsWith('(sort: Desc)'));
     const where = condition === undefined ? '' : ` where (${condition})`;
-    return [`${describeIndex(kind === 'unique', table, columns, isDescending)}${where}`];
+    return [`${describeIndex(kind === 'unique', table, columns, { isDescending, ownName })}${where}`];
   }
   const field = /^(\w+)\s+(\w+)(\?|\[\])?(?:\s+(.*))?$/.exec(line);
   if (field === null) throw new Error(`schema.prisma has a line that the drift check does not know: ${line}`);
@@ -165,9 +168,16 @@ function describePrimaryKey(table: string, columns: string[]): string {
 /** PostgreSQL's names have at most this many bytes; Prisma cuts a longer one before its suffix. */
 const MAX_NAME_BYTES = 63;
 
-function describeIndex(unique: boolean, table: string, columns: string[], isDescending: boolean[] = []): string {
+interface IndexForm {
+  /** Of each column. */
+  isDescending?: boolean[] | undefined;
+  ownName?: string | undefined;
+}
+
+function describeIndex(unique: boolean, table: string, columns: string[], form: IndexForm = {}): string {
+  const { isDescending = [], ownName } = form;
   const suffix = unique ? '_key' : '_idx';
-  const name = `${table}_${columns.join('_')}`.slice(0, MAX_NAME_BYTES - suffix.length) + suffix;
+  const name = ownName ?? `${table}_${columns.join('_')}`.slice(0, MAX_NAME_BYTES - suffix.length) + suffix;
   const keys = columns.map((column, place) => (isDescending[place] === true ? `${column} desc` : column));
   return `${unique ? 'unique index' : 'index'} ${name} on ${table} (${keys.join(', ')})`;
 }
