@@ -116,7 +116,9 @@ async function publishedTwice({ stack: { db }, rolloutId }: Subject): Promise<st
     const ready = await db.event.count({ where: { subjectId: id, type: 'job.ready' } });
     if (ready !== (state === 'ready' ? 1 : 0)) problems.push(`job ${id} has ${ready} events job.ready and is ${state}`);
   }
-  const completed = await db.event.count({ where: { subjectId: rolloutId, type: 'rollout.completed' } });
+  const completed = await db.event.count({
+    where: { subjectId: rolloutId, type: 'rollout.completed', isCopy: false },
+  });
   if (completed !== 1) problems.push(`the rollout has ${completed} events rollout.completed`);
   return problems;
 }

@@ -58,7 +58,7 @@ export async function startWebhooks(stack: FaultStack): Promise<Webhooks> {
         (error: Error) => [error.message],
       );
       const left = await missing();
-      const events = await stack.db.event.count({ where: { occurredAt: { gt: createdAt } } });
+      const events = await stack.db.event.count({ where: { occurredAt: { gt: createdAt }, isCopy: false } });
       const repeated = [...received.values()].filter((times) => times > 1).length;
       return { events, repeated, problems: [...refused, ...reason, ...left.slice(0, SHOWN)] };
     },
@@ -71,7 +71,10 @@ async function missingOf(
   { db }: FaultStack,
   { endpointId, since, received }: { endpointId: string; since: Date; received: ReadonlyMap<string, number> },
 ): Promise<string[]> {
-  const events = await db.event.findMany({ where: { occurredAt: { gt: since } }, select: { id: true, type: true } });
+  const events = await db.event.findMany({
+    where: { occurredAt: { gt: since }, isCopy: false },
+    select: { id: true, type: true },
+  });
   const deliveries = await db.webhookDelivery.findMany({ where: { endpointId, state: 'delivered' } });
   const logged = new Set(deliveries.map(({ eventId }) => eventId));
   return events.flatMap(({ id, type }) => {

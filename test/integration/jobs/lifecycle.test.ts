@@ -43,7 +43,9 @@ afterAll(() => database.close());
 const leaseOf = (jobId: string): Lease => ({ jobId, owner: newId('job') });
 const jobOf = (id: string) => database.db.job.findUniqueOrThrow({ where: { id } });
 const typesOf = async (subjectId: string) =>
-  (await database.db.event.findMany({ where: { subjectId }, orderBy: { seq: 'asc' } })).map((event) => event.type);
+  (await database.db.event.findMany({ where: { subjectId, isCopy: false }, orderBy: { seq: 'asc' } })).map(
+    (event) => event.type,
+  );
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Plans a rollout of a fleet of two adapters. */

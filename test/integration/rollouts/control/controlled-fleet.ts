@@ -118,7 +118,10 @@ export function useControlledFleets(): ControlledFleets {
       return createSweeper({ db, producer, sources, logger }).sweep();
     },
     async eventsOf(subjectId) {
-      const events = await services().db.event.findMany({ where: { subjectId }, orderBy: { seq: 'asc' } });
+      const events = await services().db.event.findMany({
+        where: { subjectId, isCopy: false },
+        orderBy: { seq: 'asc' },
+      });
       return events.map(({ type }) => type);
     },
   };
