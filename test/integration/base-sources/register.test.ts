@@ -106,8 +106,9 @@ describe('a version of a hub', () => {
       method: 'POST',
       url: `/v1/datasets?name=rows&tenant_id=${tenantId}`,
       headers: { 'content-type': 'application/x-ndjson' },
-      payload: toJsonl(tasteRows(20).map((row, at) => ({ ...row, split: at < 10 ? 'training' : 'gate' }))),
+      payload: toJsonl(tasteRows(30).map((row, at) => ({ ...row, split: ['training', 'search', 'gate'][at % 3] }))),
     });
+    expect(dataset.statusCode, dataset.body).toBe(201);
     await cp(family.adapter, path.join(app.allowedRoot, 'adapter'), { recursive: true });
     const source = { base_model_version: 'for-adapters', path: path.join(app.allowedRoot, 'adapter') };
     const payload = {
