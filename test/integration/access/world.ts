@@ -230,6 +230,8 @@ async function createOwner(
   });
   const now = new Date();
   await db.deviceUse.create({ data: { tenantId: tenant.id, jobId: job, startedAt: now, endedAt: now } });
+  const { rolloutId } = await db.job.findUniqueOrThrow({ where: { id: job } });
+  await db.rollbackCount.create({ data: { rolloutId, tenantId: tenant.id, rolledBack: 1, leftAlone: 0 } });
   const expiresAt = new Date(now.getTime() + 86_400_000);
   await db.uploadReservation.create({ data: { id: newId('reservation'), tenantId: tenant.id, bytes: 0n, expiresAt } });
   const whe = await create('/v1/webhook-endpoints', { payload: { url: 'https://hooks.example.com/' } });
