@@ -11,6 +11,8 @@ afterAll(() => database.close());
 /** Columns that sound like secrets, and what they are. */
 const DECIDED = {
   'api_keys.secret_hash': 'the SHA-256 of a secret of 256 random bits, from which it cannot be found',
+  'base_source_tokens.sealed':
+    'the token of a private model of a hub, encrypted under READAPT_SECRET_KEY (src/lib/secret-box.ts)',
   'rate_buckets.tokens': 'requests that a tenant may still make',
   'replicas.sealed_api_key':
     'the key that a serving engine asks for, encrypted under READAPT_SECRET_KEY (src/lib/secret-box.ts)',
