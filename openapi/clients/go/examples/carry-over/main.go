@@ -24,9 +24,10 @@ func main() {
 	operator := connect(os.Getenv("OPERATOR"))
 
 	// The operator registers the base model, whose first version starts no rollout, and gives a key to a tenant.
+	oldBase, newBase := filepath.Join(family, "v1"), filepath.Join(family, "v2")
 	answered(operator.CreateBaseModelWithResponse(ctx, nil, readapt.CreateBaseModel{Name: name}))
 	answered(operator.CreateBaseModelVersionWithResponse(ctx, name, nil,
-		readapt.CreateBaseModelVersion{Version: "1", Path: filepath.Join(family, "v1")}))
+		readapt.CreateBaseModelVersion{Version: "1", Path: &oldBase}))
 	owner := answered(operator.CreateTenantWithResponse(ctx, nil, readapt.CreateTenant{Name: name})).JSON201
 	key := answered(operator.CreateApiKeyWithResponse(ctx, nil, readapt.CreateApiKey{
 		Name: "example", TenantId: &owner.Id, Scopes: []readapt.Scope{readapt.ScopeTenantWrite},
@@ -50,7 +51,7 @@ func main() {
 	again := name + "-2"
 	registered := answered(operator.CreateBaseModelVersionWithResponse(ctx, name,
 		&readapt.CreateBaseModelVersionParams{IdempotencyKey: &again},
-		readapt.CreateBaseModelVersion{Version: "2", Path: filepath.Join(family, "v2")})).JSON202
+		readapt.CreateBaseModelVersion{Version: "2", Path: &newBase})).JSON202
 	rollout := must(readapt.WaitForRollout(ctx, tenant, registered.Rollout.Id, 2*time.Second))
 	fmt.Println("rollout", rollout.Id, rollout.State)
 
