@@ -35,7 +35,7 @@ function comparison(factor: number): string {
 
 function certainty({ pairs, low, high, median }: TtrDistribution['speedup']): string {
   if (low === null || high === null) {
-    return `From ${counted(pairs, 'pair')} only: how sure that is cannot be said, because an interval needs two.`;
+    return `From ${counted(pairs, 'pair')} only: how sure that is cannot be said, because an interval needs five.`;
   }
   const interval = `95 % interval ${times(low)} to ${times(high)}, from ${counted(pairs, 'pair')}`;
   const middle = median === null ? '' : `; median ${times(median)}`;
