@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { createLockFile, dropLockFile } from '../lib/lock-file.ts';
 import { processIdentity } from './processes.ts';
 
 const WAIT_MS = 180_000;
@@ -16,7 +17,7 @@ export async function withStartLock<T>(folder: string, work: () => Promise<T>): 
   const file = path.join(folder, 'starting.lock');
   const mine = `${(await processIdentity(process.pid)) ?? process.pid} ${randomUUID()}`;
   const deadline = Date.now() + WAIT_MS;
-  while (!(await tryLock(file, mine))) {
+  while (!(await createLockFile(file, mine))) {
     if (Date.now() > deadline)
       throw new Error(`the lock ${file} has been held by another process for more than ${WAIT_MS / 60_000} minutes`);
     await dropIfStale(file);
@@ -29,30 +30,10 @@ export async function withStartLock<T>(folder: string, work: () => Promise<T>): 
   }
 }
 
-/** Creates the lock by a link, which makes it appear together with its content. */
-async function tryLock(file: string, content: string): Promise<boolean> {
-  const temporary = `${file}.${randomUUID()}`;
-  await writeFile(temporary, content);
-  try {
-    await link(temporary, file);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    return false;
-  } finally {
-    await rm(temporary, { force: true });
-  }
-}
-
 async function dropIfStale(file: string): Promise<void> {
   const content = await readFile(file, 'utf8').catch(() => null);
   if (content === null) return;
   const identity = content.split(' ')[0] ?? '';
   if ((await processIdentity(Number.parseInt(identity, 10))) === identity) return;
-  const aside = `${file}.${randomUUID()}`;
-  await rename(file, aside).catch(() => undefined);
-  // Another process has taken the lock in the meantime: give it back.
-  const moved = await readFile(aside, 'utf8').catch(() => null);
-  if (moved !== null && moved !== content) await link(aside, file).catch(() => undefined);
-  await rm(aside, { force: true });
+  await dropLockFile(file, content);
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createLockFile, dropLockFile } from '../../lib/lock-file.ts';
 import { joinOwners, ofDeadOwners } from '../scratch.ts';
 
 const POLL_MS = 200;
@@ -84,7 +85,7 @@ export class CacheLocks {
   async #tryLock(name: string): Promise<(() => Promise<void>) | null> {
     const file = this.#fileOf(name);
     const mine = `${await this.#owner()}${randomUUID()}`;
-    if (!(await createLock(file, mine))) return null;
+    if (!(await createLockFile(file, mine))) return null;
     const stop = keepAlive(file);
     return async () => {
       stop();
@@ -101,12 +102,7 @@ export class CacheLocks {
     const content = await readFile(file, 'utf8').catch(() => null);
     if (content === null) return;
     if (!(await isSilent(file)) && (await ofDeadOwners(this.#root, [content])).length === 0) return;
-    const aside = `${file}.${randomUUID()}`;
-    await rename(file, aside).catch(() => undefined);
-    // Another process has taken the lock in the meantime: give it back.
-    const moved = await readFile(aside, 'utf8').catch(() => null);
-    if (moved !== null && moved !== content) await link(aside, file).catch(() => undefined);
-    await rm(aside, { force: true });
+    await dropLockFile(file, content);
   }
 }
 
@@ -128,18 +124,3 @@ const isThere = (file: string): Promise<boolean> =>
     () => true,
     () => false,
   );
-
-/** Creates the lock by a link, which makes it appear together with its content. */
-async function createLock(file: string, content: string): Promise<boolean> {
-  const temporary = `${file}.${randomUUID()}`;
-  await writeFile(temporary, content);
-  try {
-    await link(temporary, file);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    return false;
-  } finally {
-    await rm(temporary, { force: true });
-  }
-}
