@@ -6,7 +6,7 @@ import { CacheLocks } from '../../src/artifacts/cache/cache-locks.ts';
 import { bytesOf, SourceError, type SourceFile } from '../../src/base-sources/index.ts';
 import { BASE_CACHE_BYTES_VARIABLE } from '../../src/config/variables.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import { bytesThere, download, type DownloadOptions } from './download.ts';
+import { fetchFiles, type FetchOptions } from './fetch-files.ts';
 
 export interface BaseCacheOptions {
   /** Absolute path of the folder. Processes of one machine may share it. */
@@ -22,18 +22,6 @@ export interface BaseCacheOptions {
 export interface FetchedBase {
   readonly key: string;
   readonly files: readonly SourceFile[];
-}
-
-export interface FetchProgress {
-  /** Bytes that are there, and those that will be. */
-  readonly done: number;
-  readonly total: number;
-  /** The file that is being fetched. */
-  readonly file: string | null;
-}
-
-export interface FetchOptions extends Omit<DownloadOptions, 'onBytes'> {
-  readonly onProgress: (progress: FetchProgress) => void;
 }
 
 const PARTIAL = '.partial';
@@ -100,31 +88,10 @@ export class BaseCache {
       await this.#makeRoom(base, options.signal);
       const partial = `${this.folderOf(base.key)}${PARTIAL}`;
       await mkdir(partial, { recursive: true });
-      const hashes = await this.#fetchFiles(partial, base.files, options);
+      const hashes = await fetchFiles(partial, base.files, options);
       await rename(partial, this.folderOf(base.key));
       return hashes;
     });
-  }
-
-  async #fetchFiles(
-    partial: string,
-    files: readonly SourceFile[],
-    { onProgress, ...options }: FetchOptions,
-  ): Promise<ReadonlyMap<string, string>> {
-    const total = bytesOf(files);
-    let done = 0;
-    for (const file of files) done += await bytesThere(partial, file);
-    const hashes = new Map<string, string>();
-    for (const file of files) {
-      onProgress({ done, total, file: file.name });
-      const onBytes = (bytes: number): void => {
-        done += bytes;
-        onProgress({ done, total, file: file.name });
-      };
-      hashes.set(file.name, await download(partial, file, { ...options, onBytes }));
-    }
-    onProgress({ done, total, file: null });
-    return hashes;
   }
 
   /** Removes bases until this one fits. @throws SourceError `base_cache_too_small` */

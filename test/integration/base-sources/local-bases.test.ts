@@ -57,7 +57,7 @@ async function register() {
 function openBases(keys: readonly string[] = app.config.secretKeys): FetchedBases {
   const cache = new BaseCache({ folder, maxBytes: 1e9, loaded: () => [], logger });
   const sources = createSources({ hubUrl: hub.url, hubToken: null, s3Endpoint: null, s3PathStyle: null });
-  const local = new FetchedBases({ db: app.db, cache, sources, box: createSecretBox(keys), logger });
+  const local = new FetchedBases({ db: app.db, cache, sources, box: createSecretBox(keys), logger, streams: 4 });
   opened.push(local);
   return local;
 }
