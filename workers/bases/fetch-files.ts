@@ -45,6 +45,7 @@ export async function fetchFiles(
       tell();
       hashes.set(file.name, await download(folder, file, { ...options, signal, onBytes }));
       running.delete(file.name);
+      tell();
     }
   };
   const faults: unknown[] = [];
