@@ -24,6 +24,11 @@ export interface FetchedBase {
   readonly files: readonly SourceFile[];
 }
 
+export interface CacheFetchOptions extends FetchOptions {
+  /** Looks at all files, with the SHA-256 of each, before the base appears. If it finds a fault of the source, they are removed. */
+  readonly check?: (folder: string, hashes: ReadonlyMap<string, string>) => Promise<void>;
+}
+
 const PARTIAL = '.partial';
 const RECORD = '.json';
 const SPACE_LOCK = 'space';
@@ -80,7 +85,10 @@ export class BaseCache {
    * @returns the SHA-256 of each file by its name; null if it was there
    * @throws SourceError, an error of the file system, or the signal's reason
    */
-  async fetch(base: FetchedBase, options: FetchOptions): Promise<ReadonlyMap<string, string> | null> {
+  async fetch(
+    base: FetchedBase,
+    { check = () => Promise.resolve(), ...options }: CacheFetchOptions,
+  ): Promise<ReadonlyMap<string, string> | null> {
     await mkdir(this.#options.folder, { recursive: true });
     if (await this.has(base.key)) return null;
     return this.#locks.with(base.key, options.signal, async () => {
@@ -89,6 +97,10 @@ export class BaseCache {
       const partial = `${this.folderOf(base.key)}${PARTIAL}`;
       await mkdir(partial, { recursive: true });
       const hashes = await fetchFiles(partial, base.files, options);
+      await check(partial, hashes).catch(async (error: unknown) => {
+        if (error instanceof SourceError) await rm(partial, { recursive: true, force: true });
+        throw error;
+      });
       await rename(partial, this.folderOf(base.key));
       return hashes;
     });

@@ -9,6 +9,7 @@ import type { SecretBox } from '../../src/lib/secret-box.ts';
 import type { NeededBase } from '../base-fitness.ts';
 import type { BaseCache } from './base-cache.ts';
 import type { FetchProgress } from './fetch-files.ts';
+import { checkContent } from './check-content.ts';
 import { fetchRepository } from './fetch.repository.ts';
 
 /** A base model version as far as it says where its files are. */
@@ -226,20 +227,20 @@ export class FetchedBases implements LocalBases {
       task.progress = progress;
       if (announced.length === 0) announced.push(this.#announce(base, progress));
     };
+    const { signal } = task.abort;
     const options = {
       sources,
       source,
       token: this.#token(base, row.sealedToken),
-      signal: task.abort.signal,
+      signal,
       streams,
       onProgress,
+      check: (folder: string, hashes: ReadonlyMap<string, string>) =>
+        checkContent({ db, base, folder, hashes, signal }),
     };
     const hashes = await cache.fetch({ key: base.sourceKey, files }, options);
     if (hashes === null) return;
     await Promise.all(announced);
-    if (files.some(({ sha256, gitSha1 }) => sha256 === null && gitSha1 === null)) {
-      await fetchRepository.keepHashes(db, base.id, hashes);
-    }
     const data = { host: os.hostname(), bytes_total: task.progress.total, fetch_ms: performance.now() - begun };
     await fetchRepository.record(db, { ...about(base), type: 'base_model_version.fetched', data });
     logger.info(
