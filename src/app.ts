@@ -18,6 +18,7 @@ import evolutionRoutes from './modules/evolutions/evolution.routes.ts';
 import exportRoutes from './modules/export/export.routes.ts';
 import forecastRoutes from './modules/forecasts/forecast.routes.ts';
 import healthRoutes from './modules/health/health.routes.ts';
+import { storeWarnings } from './modules/health/index.ts';
 import byFilterRoutes from './modules/jobs/by-filter/by-filter.routes.ts';
 import jobRoutes from './modules/jobs/job.routes.ts';
 import ladderRoutes from './modules/jobs/ladder/ladder.routes.ts';
@@ -119,6 +120,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
   const health = {
     db,
     checks: { queue: () => producer.check(), ...deps.readiness },
+    warnings: storeWarnings(deps.artifacts),
     clockToleranceMs: config.clockToleranceMs,
   };
   registerWorkerMetrics(deps.metrics, deps);

@@ -108,7 +108,7 @@ async function start(
     version: packageVersion(),
   });
   closing.add('tracing', () => tracing.stop());
-  const store = await openArtifactStore({ db, config, begins: true });
+  const store = await openArtifactStore({ db, config, begins: true, logger });
   const artifacts = countStoreFaults(store, metrics);
   const inspector = createAdapterInspector(config, logger);
   closing.add('inspections', () => inspector.close());

@@ -142,7 +142,7 @@ async function start(
   const registry = config.workerMetricsPort === null ? new Registry() : createProcessRegistry();
   registerPoolMetrics(registry, db);
   const artifacts = countStoreFaults(
-    deps.artifacts ?? (await openArtifactStore({ db, config, begins: false })),
+    deps.artifacts ?? (await openArtifactStore({ db, config, begins: false, logger })),
     registry,
   );
   const { training, device, loaded } =

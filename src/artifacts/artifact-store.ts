@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { StoreOwnership } from './ownership/store-ownership.ts';
 import type { TarArchive } from './tar/tar-archive.ts';
 
 /** The kind is recorded in the artifact's row and does not enter its digest. */
@@ -18,6 +19,8 @@ export interface StoredArtifact {
  * `registerArtifact`.
  */
 export interface ArtifactStore {
+  /** Whether it belongs to the database that is used with it. If it does not, removals and perhaps puts are refused: `storage_away`. */
+  readonly ownership: StoreOwnership;
   /** Stores the bytes of a stream, or of the file at a path. If the source throws, nothing is stored. */
   putFile(source: AsyncIterable<Uint8Array> | string, kind: ArtifactKind): Promise<StoredArtifact>;
   /** Stores a copy of a folder. It may hold plain files and folders only: a link or a device is refused. */

@@ -14,6 +14,7 @@ import {
   writeHashed,
 } from './durable-files.ts';
 import { folderDigest, isDigest, placeOf, quarantinePlace, totalBytes } from './manifest.ts';
+import { NO_OWNERSHIP } from './ownership/store-ownership.ts';
 import { corruptArtifact, missingArtifact, storedAs, toStorageError } from './storage-errors.ts';
 import { tarOf } from './tar/tar-archive.ts';
 import { kindOfEntry, openTemporaries, type EntryKind, type Temporaries } from './temporaries.ts';
@@ -31,6 +32,7 @@ export async function createFilesystemStore(root: string): Promise<ArtifactStore
     return path;
   };
   const artifacts: ArtifactStore = {
+    ownership: NO_OWNERSHIP,
     putFile: (source, kind) => storageCall(() => putFile(store, source, kind)),
     putFolder: (folder, kind) => storageCall(() => putFolder(store, folder, kind)),
     has: async (digest) => (await kindOfEntry(artifactPath(root, digest))) !== undefined,

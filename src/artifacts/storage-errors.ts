@@ -29,9 +29,9 @@ export function storageFull(cause: unknown): AppError {
   });
 }
 
-/** The store cannot be reached, or by default has none of the artifacts that it should have. */
+/** The store cannot be reached, belongs to another database, or by default has none of the artifacts that it should have. */
 export function storageAway(
-  cause: Error,
+  cause: Error | null,
   message = 'the artifact store has nothing of what it should have: its file system is away, or it is another folder',
 ): AppError {
   return new AppError({
@@ -39,7 +39,7 @@ export function storageAway(
     status: 503,
     message,
     details: { retry_after_ms: 10_000 },
-    cause,
+    ...(cause !== null && { cause }),
   });
 }
 

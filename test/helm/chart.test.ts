@@ -8,7 +8,7 @@ import { typeProblems } from './kubernetes-types.ts';
 
 const SMALLEST = path.join(CHART, 'ci/smallest.yaml');
 /** Variables that the chart takes from secrets where these are named. */
-const SECRETS = ['READAPT_SECRET_KEY', 'READAPT_APPROVAL_SECRET'];
+const SECRETS = ['READAPT_SECRET_KEY', 'READAPT_APPROVAL_SECRET', 'READAPT_HUB_TOKEN'];
 const EVERYTHING = path.join(CHART, 'ci/everything.yaml');
 
 const ofKind = (manifests: readonly Manifest[], kind: string) => manifests.filter((manifest) => manifest.kind === kind);
@@ -104,6 +104,16 @@ describe('the chart', () => {
     }
   });
 
+  test('gives workers what they read private models with', () => {
+    const workers = podsOf(render(EVERYTHING)).filter(({ labels }) => 'readapt/worker' in labels);
+    expect(workers).toHaveLength(2);
+    for (const { spec } of workers) {
+      const names = spec.containers[0].env.map(({ name }: { name: string }) => name);
+      expect(names).toEqual(expect.arrayContaining(['READAPT_SECRET_KEY', 'READAPT_HUB_TOKEN']));
+      expect(names).not.toContain('READAPT_APPROVAL_SECRET');
+    }
+  });
+
   test('migrates before APIs and workers of a new version start', () => {
     const [job] = ofKind(render(SMALLEST), 'Job');
     expect(job!.metadata).toMatchObject({ annotations: { 'helm.sh/hook': 'pre-install,pre-upgrade' } });
@@ -113,6 +123,7 @@ describe('the chart', () => {
   test.each([
     ['a setting that Readapt does not have', 'settings.READAPT_EVENT_DAYS=3', /READAPT_EVENT_DAYS/],
     ['a setting that the chart sets itself', 'settings.READAPT_DATA_DIR=/x', /READAPT_DATA_DIR/],
+    ['a secret among the settings', 'settings.READAPT_HUB_TOKEN=hf_x', /READAPT_HUB_TOKEN/],
     ['a database without a secret', 'database.existingSecret=', /database\/existingSecret/],
     ['a misspelt value', 'api.replica=3', /replica/],
   ])('refuses %s', (_what, value, words) => {

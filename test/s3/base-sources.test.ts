@@ -51,7 +51,7 @@ async function upload(prefix: string): Promise<PinnedFiles> {
 function fetchBase({ source, files }: PinnedFiles, sources = sourcesAt()) {
   const logger = createLogger({ level: 'silent', pretty: false });
   const cache = new BaseCache({ folder, maxBytes: 1e9, loaded: () => [], logger });
-  const options = { sources, source, token: null, firstDelayMs: 1, onProgress: () => undefined };
+  const options = { sources, source, token: null, firstDelayMs: 1, streams: 4, onProgress: () => undefined };
   const base = { key: keyOf({ source, files }), files };
   return { cache, hashes: cache.fetch(base, { ...options, signal: AbortSignal.timeout(20_000) }) };
 }

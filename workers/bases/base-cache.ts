@@ -6,7 +6,7 @@ import { CacheLocks } from '../../src/artifacts/cache/cache-locks.ts';
 import { bytesOf, SourceError, type SourceFile } from '../../src/base-sources/index.ts';
 import { BASE_CACHE_BYTES_VARIABLE } from '../../src/config/variables.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import { bytesThere, download, type DownloadOptions } from './download.ts';
+import { fetchFiles, type FetchOptions } from './fetch-files.ts';
 
 export interface BaseCacheOptions {
   /** Absolute path of the folder. Processes of one machine may share it. */
@@ -24,16 +24,9 @@ export interface FetchedBase {
   readonly files: readonly SourceFile[];
 }
 
-export interface FetchProgress {
-  /** Bytes that are there, and those that will be. */
-  readonly done: number;
-  readonly total: number;
-  /** The file that is being fetched. */
-  readonly file: string | null;
-}
-
-export interface FetchOptions extends Omit<DownloadOptions, 'onBytes'> {
-  readonly onProgress: (progress: FetchProgress) => void;
+export interface CacheFetchOptions extends FetchOptions {
+  /** Looks at all files, with the SHA-256 of each, before the base appears. If it finds a fault of the source, they are removed. */
+  readonly check?: (folder: string, hashes: ReadonlyMap<string, string>) => Promise<void>;
 }
 
 const PARTIAL = '.partial';
@@ -92,7 +85,10 @@ export class BaseCache {
    * @returns the SHA-256 of each file by its name; null if it was there
    * @throws SourceError, an error of the file system, or the signal's reason
    */
-  async fetch(base: FetchedBase, options: FetchOptions): Promise<ReadonlyMap<string, string> | null> {
+  async fetch(
+    base: FetchedBase,
+    { check = () => Promise.resolve(), ...options }: CacheFetchOptions,
+  ): Promise<ReadonlyMap<string, string> | null> {
     await mkdir(this.#options.folder, { recursive: true });
     if (await this.has(base.key)) return null;
     return this.#locks.with(base.key, options.signal, async () => {
@@ -100,31 +96,14 @@ export class BaseCache {
       await this.#makeRoom(base, options.signal);
       const partial = `${this.folderOf(base.key)}${PARTIAL}`;
       await mkdir(partial, { recursive: true });
-      const hashes = await this.#fetchFiles(partial, base.files, options);
+      const hashes = await fetchFiles(partial, base.files, options);
+      await check(partial, hashes).catch(async (error: unknown) => {
+        if (error instanceof SourceError) await rm(partial, { recursive: true, force: true });
+        throw error;
+      });
       await rename(partial, this.folderOf(base.key));
       return hashes;
     });
-  }
-
-  async #fetchFiles(
-    partial: string,
-    files: readonly SourceFile[],
-    { onProgress, ...options }: FetchOptions,
-  ): Promise<ReadonlyMap<string, string>> {
-    const total = bytesOf(files);
-    let done = 0;
-    for (const file of files) done += await bytesThere(partial, file);
-    const hashes = new Map<string, string>();
-    for (const file of files) {
-      onProgress({ done, total, file: file.name });
-      const onBytes = (bytes: number): void => {
-        done += bytes;
-        onProgress({ done, total, file: file.name });
-      };
-      hashes.set(file.name, await download(partial, file, { ...options, onBytes }));
-    }
-    onProgress({ done, total, file: null });
-    return hashes;
   }
 
   /** Removes bases until this one fits. @throws SourceError `base_cache_too_small` */

@@ -1,5 +1,3 @@
-import { createHash, type Hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,6 +11,7 @@ import {
   type SourceFile,
   type Sources,
 } from '../../src/base-sources/index.ts';
+import { RunningHashes } from './running-hashes.ts';
 
 export interface DownloadOptions {
   readonly sources: Sources;
@@ -30,22 +29,25 @@ const MAX_FAULTS = 5;
 const LONGEST_DELAY_MS = 30_000;
 
 /**
- * Fetches a file into a folder, goes on where an earlier attempt was cut off, and checks what has arrived.
+ * Fetches a file into a folder, goes on where an earlier attempt was cut off, and checks what has arrived. Bytes are hashed as they arrive;
+ * only what an earlier attempt has left is read.
  * @returns the SHA-256 of the file, hexadecimal
  * @throws SourceError; `source_corrupt` if wrong bytes came twice
  */
 export async function download(folder: string, file: SourceFile, options: DownloadOptions): Promise<string> {
   const whole = path.join(folder, file.name);
   const part = `${whole}.part`;
-  if ((await sizeOf(whole)) !== null) {
-    const known = await check(whole, file);
+  const left = await sizeOf(whole);
+  if (left !== null) {
+    const known = await check(whole, file, new RunningHashes(file));
     if (known.problem === null) return known.sha256;
     await rm(whole);
-    options.onBytes(-file.size);
+    options.onBytes(-Math.min(left, file.size));
   }
   for (let tries = 0; ; tries++) {
-    await complete(part, file, options);
-    const { problem, sha256 } = await check(part, file);
+    const hashes = new RunningHashes(file);
+    await complete(part, file, { ...options, hashes });
+    const { problem, sha256 } = await check(part, file, hashes);
     if (problem === null) {
       await rename(part, whole);
       return sha256;
@@ -62,7 +64,11 @@ export async function bytesThere(folder: string, { name, size }: SourceFile): Pr
   return Math.min(size, (await sizeOf(whole)) ?? (await sizeOf(`${whole}.part`)) ?? 0);
 }
 
-async function complete(part: string, file: SourceFile, options: DownloadOptions): Promise<void> {
+interface Append extends DownloadOptions {
+  readonly hashes: RunningHashes;
+}
+
+async function complete(part: string, file: SourceFile, options: Append): Promise<void> {
   const { signal, firstDelayMs = 1000 } = options;
   let faults = 0;
   for (;;) {
@@ -82,16 +88,18 @@ async function complete(part: string, file: SourceFile, options: DownloadOptions
 }
 
 /** Appends what is missing. A file that a source ends early is short, and one that is too long is cut off and refused later. */
-async function append(part: string, file: SourceFile, options: DownloadOptions): Promise<void> {
-  const { sources, source, token, signal, onBytes } = options;
+async function append(part: string, file: SourceFile, options: Append): Promise<void> {
+  const { sources, source, token, signal, onBytes, hashes } = options;
   const handle = await open(part, 'a');
   try {
     const { size: from } = await handle.stat();
+    await hashes.read(part, Math.min(from, file.size), signal);
     let at = from;
     if (from < file.size) {
       for await (const chunk of sources.read(source, file, { from, token, signal })) {
         const taken = chunk.subarray(0, file.size - at);
         await writeFully(handle, taken);
+        hashes.add(taken);
         at += taken.length;
         onBytes(taken.length);
         if (taken.length < chunk.length) throw new SourceError('source_changed', longer(file, source));
@@ -113,8 +121,12 @@ interface Checked {
   readonly problem: string | null;
 }
 
-async function check(place: string, file: SourceFile): Promise<Checked> {
-  const { sha256, gitSha1, size } = await hashesOf(place);
+/** Compares a file with what was pinned. What of it was not hashed as it was written is read. */
+async function check(place: string, file: SourceFile, hashes: RunningHashes): Promise<Checked> {
+  // It may be longer than what was hashed: a process that was taken for dead may have appended to it, too.
+  const size = (await sizeOf(place)) ?? 0;
+  await hashes.read(place, Math.min(size, file.size));
+  const { sha256, gitSha1 } = hashes.digest();
   const problem = ((): string | null => {
     if (size !== file.size) return `it has ${size} bytes, expected ${file.size}`;
     if (file.sha256 !== null && file.sha256 !== sha256) return `its SHA-256 is ${sha256}, expected ${file.sha256}`;
@@ -135,18 +147,6 @@ async function headerProblem(place: string, name: string): Promise<string | null
     if (error instanceof FormatError) return error.message;
     throw error;
   }
-}
-
-async function hashesOf(place: string): Promise<{ sha256: string; gitSha1: string; size: number }> {
-  const size = (await sizeOf(place)) ?? 0;
-  const sha256 = createHash('sha256');
-  // Git hashes the size with the content.
-  const gitSha1: Hash = createHash('sha1').update(`blob ${size}\0`);
-  for await (const chunk of createReadStream(place, { highWaterMark: 1 << 20 })) {
-    sha256.update(chunk as Buffer);
-    gitSha1.update(chunk as Buffer);
-  }
-  return { sha256: sha256.digest('hex'), gitSha1: gitSha1.digest('hex'), size };
 }
 
 function corrupt({ name }: SourceFile, source: PinnedSource, problem: string): string {

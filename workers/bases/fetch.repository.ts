@@ -27,17 +27,27 @@ export const fetchRepository = {
     };
   },
 
-  /** Keeps the SHA-256 of files whose source gives none, so that every later fetch is compared with the first one. */
-  async keepHashes(db: Database, id: string, hashes: ReadonlyMap<string, string>): Promise<void> {
-    await withTransaction(db, async (tx) => {
+  /** The files with the hashes that are known by now, and the fingerprint; null until the version is verified. */
+  async known(db: Database, id: string): Promise<{ files: readonly SourceFile[]; fingerprint: string | null }> {
+    const select = { sourceFiles: true, fingerprint: true };
+    const { sourceFiles, fingerprint } = await db.baseModelVersion.findUniqueOrThrow({ where: { id }, select });
+    return { files: sourceFiles as unknown as SourceFile[], fingerprint };
+  },
+
+  /**
+   * Keeps the SHA-256 of files whose source gives none, so that every later fetch is compared with the first one.
+   * @returns the files with the hashes that are kept; those that another worker was first to keep are its own
+   */
+  keepHashes: (db: Database, id: string, hashes: ReadonlyMap<string, string>): Promise<readonly SourceFile[]> =>
+    withTransaction(db, async (tx) => {
       await tx.$executeRaw`SELECT 1 FROM base_model_versions WHERE id = ${id} FOR NO KEY UPDATE`;
       const row = await tx.baseModelVersion.findUniqueOrThrow({ where: { id }, select: { sourceFiles: true } });
       const files = row.sourceFiles as unknown as SourceFile[];
       const hashed = files.map((file) => ({ ...file, sha256: file.sha256 ?? hashes.get(file.name) ?? null }));
       const sourceFiles = hashed as unknown as Prisma.InputJsonArray;
       await tx.baseModelVersion.update({ where: { id }, data: { sourceFiles } });
-    });
-  },
+      return hashed;
+    }),
 
   record: (db: Database, event: FetchEvent): Promise<void> => withTransaction(db, (tx) => recordEvent(tx, event)),
 };

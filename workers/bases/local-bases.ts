@@ -7,7 +7,9 @@ import type { Database } from '../../src/lib/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { SecretBox } from '../../src/lib/secret-box.ts';
 import type { NeededBase } from '../base-fitness.ts';
-import type { BaseCache, FetchProgress } from './base-cache.ts';
+import type { BaseCache } from './base-cache.ts';
+import type { FetchProgress } from './fetch-files.ts';
+import { checkContent } from './check-content.ts';
 import { fetchRepository } from './fetch.repository.ts';
 
 /** A base model version as far as it says where its files are. */
@@ -70,6 +72,8 @@ export interface LocalBasesOptions {
   /** Opens the tokens of sources; null without a secret key. */
   readonly box: SecretBox | null;
   readonly logger: Logger;
+  /** Files of a base that are fetched at a time. */
+  readonly streams: number;
   /** First wait before a source that has failed is asked again, in milliseconds. Default: five seconds. */
   readonly firstDelayMs?: number;
 }
@@ -213,7 +217,7 @@ export class FetchedBases implements LocalBases {
   }
 
   async #fetch(base: SourcedBase & { sourceKey: string }, task: Task): Promise<void> {
-    const { db, cache, sources, logger } = this.#options;
+    const { db, cache, sources, streams, logger } = this.#options;
     const row = await fetchRepository.source(db, base.id);
     if (row === null) throw new SourceError('source_not_found', `base model version ${base.id} has no source any more`);
     const { source, files } = row;
@@ -223,19 +227,20 @@ export class FetchedBases implements LocalBases {
       task.progress = progress;
       if (announced.length === 0) announced.push(this.#announce(base, progress));
     };
+    const { signal } = task.abort;
     const options = {
       sources,
       source,
       token: this.#token(base, row.sealedToken),
-      signal: task.abort.signal,
+      signal,
+      streams,
       onProgress,
+      check: (folder: string, hashes: ReadonlyMap<string, string>) =>
+        checkContent({ db, base, folder, hashes, signal }),
     };
     const hashes = await cache.fetch({ key: base.sourceKey, files }, options);
     if (hashes === null) return;
     await Promise.all(announced);
-    if (files.some(({ sha256, gitSha1 }) => sha256 === null && gitSha1 === null)) {
-      await fetchRepository.keepHashes(db, base.id, hashes);
-    }
     const data = { host: os.hostname(), bytes_total: task.progress.total, fetch_ms: performance.now() - begun };
     await fetchRepository.record(db, { ...about(base), type: 'base_model_version.fetched', data });
     logger.info(

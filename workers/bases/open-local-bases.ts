@@ -40,6 +40,7 @@ export async function openLocalBases({ db, config, loaded, logger }: OpenOptions
     sources: createSources(config),
     box: createSecretBox(await knownSecretKeys(config)),
     logger,
+    streams: config.baseFetchStreams,
   });
   return { bases, nameOf: (place) => cache.keyOf(place) ?? place, close: () => bases.close() };
 }

@@ -7,6 +7,7 @@ import { addDatabaseOption, configOf, type DatabaseOption } from '../../options/
 interface DoctorOptions extends JsonOption, DatabaseOption {
   readonly verify?: boolean;
   readonly mend?: boolean;
+  readonly adopt?: boolean;
   readonly acceptLosses?: boolean;
 }
 
@@ -20,8 +21,12 @@ export function register(program: Command): void {
     .option('--verify', 'Read all artifacts and compare them with their digests; else only their sizes are compared.')
     .option('--mend', 'Do what the report says that it would do. No artifact is deleted.')
     .option(
+      '--adopt',
+      'Make the artifact store belong to this database, from which workers then remove what it does not name.',
+    )
+    .option(
       '--accept-losses',
-      'With --mend: go on where most artifacts are gone, corrupt or nobody’s. Else it refuses.',
+      'With --mend or --adopt: go on where most artifacts are gone, corrupt or nobody’s. Else it refuses.',
     );
   addDatabaseOption(doctor)
     .addHelpText(
@@ -48,7 +53,7 @@ async function run(options: DoctorOptions): Promise<void> {
   if (left > 0) throw new UnsuccessfulResult(`${left} of ${findings.length} findings are not mended`);
 }
 
-async function report(findings: readonly Finding[], { mend }: DoctorOptions): Promise<string> {
+async function report(findings: readonly Finding[], { mend, adopt }: DoctorOptions): Promise<string> {
   const { FINDINGS } = await import('../../../src/housekeeping/doctor/findings.ts');
   if (findings.length === 0) return 'nothing is wrong\n';
   const lines: string[] = [];
@@ -59,10 +64,11 @@ async function report(findings: readonly Finding[], { mend }: DoctorOptions): Pr
     for (const { message } of found.slice(0, SHOWN)) lines.push(`  ${message}`);
     if (found.length > SHOWN) lines.push(`  and ${found.length - SHOWN} more, which --json shows`);
     const [{ mend: remedy, advice, mended }] = found as [Finding];
-    if (remedy !== null) lines.push(`  ${mended ? 'done' : '--mend would'}: ${remedy}`);
+    const option = kind === 'store_not_owned' ? '--adopt' : '--mend';
+    if (remedy !== null) lines.push(`  ${mended ? 'done' : `${option} would`}: ${remedy}`);
     if (advice !== undefined) lines.push(`  what you can do: ${advice}`);
   }
-  if (mend !== true && findings.some(({ mend: remedy }) => remedy !== null)) {
+  if (mend !== true && adopt !== true && findings.some(({ mend: remedy }) => remedy !== null)) {
     lines.push('nothing was changed; `readapt doctor --mend` does what is said above');
   }
   return `${lines.join('\n')}\n`;

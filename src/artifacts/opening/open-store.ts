@@ -5,9 +5,13 @@ import { SetupError } from '../../config/setup-error.ts';
 import { ARTIFACTS_VARIABLE } from '../../config/variables.ts';
 import type { Database } from '../../lib/database.ts';
 import { AppError } from '../../lib/errors.ts';
+import type { Logger } from '../../lib/logger.ts';
 import type { ArtifactStore } from '../artifact-store.ts';
 import { sampleDigests } from '../artifact.repository.ts';
 import { artifactPath, createFilesystemStore } from '../filesystem-store.ts';
+import { ownedStore } from '../ownership/owned-store.ts';
+import { markInBucket, markInFolder, type MarkPlace } from '../ownership/owner-mark.ts';
+import { createOwnership } from '../ownership/ownership.ts';
 import type { S3StoreConfig } from './open-s3-store.ts';
 
 /** A file or an object that says that this is the store, and not the place where its file system will be mounted. */
@@ -22,12 +26,20 @@ export interface OpenedBy {
   config: StoreConfig;
   /** Whether this process may begin a new store, as an API may. */
   begins: boolean;
+  /** Is told if the store does not belong to the database. */
+  logger?: Pick<Logger, 'warn'>;
 }
 
 /** A place that may be the store. */
 interface Place {
+  /** Where it is. */
+  readonly name: string;
+  /** The variable that says so. */
+  readonly setting: string;
+  /** Says to which database it belongs. */
+  readonly mark: MarkPlace;
   isMarked(): Promise<boolean>;
-  mark(): Promise<void>;
+  begin(): Promise<void>;
   has(digest: string): Promise<boolean>;
   open(): Promise<ArtifactStore>;
   /** What is said where it has nothing of what it should have. */
@@ -40,15 +52,21 @@ interface Place {
  *
  * @throws SetupError `artifact_store_away` that names the setting
  */
-export async function openArtifactStore({ db, config, begins }: OpenedBy): Promise<ArtifactStore> {
+export async function openArtifactStore({ db, config, begins, logger }: OpenedBy): Promise<ArtifactStore> {
   const place = config.artifacts === null ? folderIn(config.dataDir) : await bucketAt(config.artifacts, config);
   const isMarked = await place.isMarked();
   const named = isMarked ? [] : await sampleDigests(db);
   if (named.length > 0 && !(await hasAny(place, named))) throw place.away();
   const store = await place.open();
+  const { mark, isMarked: isBegun, setting } = place;
+  const ownership = createOwnership({ db, store, mark, isBegun, begins, setting });
+  // Before the marker, which lets an empty store be taken.
+  const problem = await ownership.problem();
+  if (problem !== null)
+    logger?.warn({ store: place.name, reason: problem.message }, 'nothing is removed from the artifact store');
   // A worker that comes first, while the database names nothing, may be in the wrong place.
-  if (!isMarked && (begins || named.length > 0)) await place.mark();
-  return store;
+  if (!isMarked && (begins || named.length > 0)) await place.begin();
+  return ownedStore(store, ownership);
 }
 
 async function hasAny(place: Place, digests: readonly string[]): Promise<boolean> {
@@ -60,9 +78,12 @@ function folderIn(dataDir: string): Place {
   const root = path.join(dataDir, 'artifacts');
   const marker = path.join(root, MARKER);
   return {
+    name: root,
+    setting: 'READAPT_DATA_DIR',
+    mark: markInFolder(root),
     isMarked: () => exists(marker),
     // Where it cannot be written, for example on a full disk, the next start looks for artifacts again.
-    mark: () => writeFile(marker, MARKER_TEXT, { flag: 'wx' }).catch(() => undefined),
+    begin: () => writeFile(marker, MARKER_TEXT, { flag: 'wx' }).catch(() => undefined),
     has: (digest) => exists(artifactPath(root, digest)),
     open: () => createFilesystemStore(root),
     away: () =>
@@ -79,8 +100,11 @@ async function bucketAt(url: string, config: StoreConfig): Promise<Place> {
   const { store, bucket } = await openS3Store(url, config);
   const usable = <T>(work: Promise<T>): Promise<T> => work.catch((error: unknown) => Promise.reject(named(error, url)));
   return {
+    name: url,
+    setting: ARTIFACTS_VARIABLE,
+    mark: markInBucket(bucket),
     isMarked: async () => (await usable(bucket.head(MARKER))) !== undefined,
-    mark: async () => void (await usable(bucket.put(MARKER, Buffer.from(MARKER_TEXT)))),
+    begin: async () => void (await usable(bucket.put(MARKER, Buffer.from(MARKER_TEXT)))),
     has: (digest) => usable(store.has(digest)),
     open: () => Promise.resolve(store),
     away: () =>

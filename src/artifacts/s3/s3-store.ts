@@ -14,6 +14,7 @@ import {
   totalBytes,
   type ManifestEntry,
 } from '../manifest.ts';
+import { NO_OWNERSHIP } from '../ownership/store-ownership.ts';
 import { corruptArtifact, missingArtifact, storedAs, toStorageError } from '../storage-errors.ts';
 import { tarOfFiles } from '../tar/tar-archive.ts';
 import type { EntryKind, Temporaries } from '../temporaries.ts';
@@ -41,6 +42,7 @@ export function createS3Store(parts: S3StoreParts): ArtifactStore {
     };
   };
   const store: ArtifactStore = {
+    ownership: NO_OWNERSHIP,
     putFile: (source, kind) => localCall(() => putFile(parts, source, kind)),
     putFolder: (folder, kind) => localCall(() => putFolder(bucket, folder, kind)),
     has: async (digest) => (await bucket.head(artifactKey(digest))) !== undefined,

@@ -5,6 +5,7 @@ import { parseMemory } from '../memory-setting.ts';
 import {
   BASE_CACHE_BYTES_VARIABLE,
   BASE_CACHE_DIR_VARIABLE,
+  BASE_STREAMS_VARIABLE,
   HUB_TOKEN_VARIABLE,
   HUB_URL_VARIABLE,
 } from '../variables.ts';
@@ -19,6 +20,8 @@ export const BASE_SCHEMA = {
   baseCacheDir: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
   /** Largest size of all base models in that folder, in bytes. */
   baseCacheBytes: Type.Integer({ minimum: 2 ** 20 }),
+  /** Files of a base model that are fetched at a time. */
+  baseFetchStreams: Type.Integer({ minimum: 1, maximum: 32 }),
 };
 
 const asText = (text: string): unknown => text;
@@ -50,5 +53,11 @@ export const BASE_SETTINGS = {
     fallback: 200 * 2 ** 30,
     parse: parseMemory,
     expected: 'a size of at least 1MiB, such as 200GiB',
+  },
+  baseFetchStreams: {
+    variable: BASE_STREAMS_VARIABLE,
+    fallback: 4,
+    parse: (text: string): unknown => (/^\d+$/.test(text) ? Number(text) : text),
+    expected: 'an integer from 1 to 32',
   },
 };

@@ -80,6 +80,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   job_ladders: READ,
   job_waits: READ,
   jobs: { SELECT: null, UPDATE: CANCELLED_JOB },
+  installation: NOTHING,
   late_adapters: NOTHING,
   metric_points: READ,
   negative_flips: READ,

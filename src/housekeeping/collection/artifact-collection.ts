@@ -22,7 +22,7 @@ export interface ArtifactCollectionOptions {
 /**
  * Removes artifacts that nothing refers to: those whose datasets, versions or jobs were removed, and bytes without a row, which a
  * process leaves that dies between a put and its registration. Row and bytes of an artifact are removed under the lock that
- * registering takes. If the process dies in between, what is left is found again, because both are looked for.
+ * registering takes. It removes nothing of a store that does not belong to the database. If the process dies in between, what is left is found again, because both are looked for.
  */
 export function artifactCollectionTask(options: ArtifactCollectionOptions): HousekeepingTask {
   const { db, artifacts, graceMs = GRACE_MS, page = PAGE } = options;
@@ -73,10 +73,15 @@ export function artifactCollectionTask(options: ArtifactCollectionOptions): Hous
 
   return {
     name: 'collection of artifacts',
-    run: async (signal) => ({
-      artifacts: await removeRows(signal),
-      unregistered: await removeBytes(signal),
-      leftovers: signal.aborted ? 0 : await artifacts.removeLeftovers(graceMs),
-    }),
+    run: async (signal) => {
+      // Each removal is refused, too; this says so before any row is looked at.
+      const problem = await artifacts.ownership.problem();
+      if (problem !== null) throw new Error(problem.message);
+      return {
+        artifacts: await removeRows(signal),
+        unregistered: await removeBytes(signal),
+        leftovers: signal.aborted ? 0 : await artifacts.removeLeftovers(graceMs),
+      };
+    },
   };
 }

@@ -14,7 +14,9 @@ export interface ExaminationOptions {
   verify?: boolean;
   /** Does what the findings say it would do (default false). */
   mend?: boolean;
-  /** Mends also where most artifacts are gone, corrupt or nobody's (default false). */
+  /** Makes the store belong to this database (default false). */
+  adopt?: boolean;
+  /** Mends or adopts also where most artifacts are gone, corrupt or nobody's (default false). */
   acceptLosses?: boolean;
   /** Age from which stored bytes that no row names count as left behind (default an hour), in milliseconds. */
   graceMs?: number;
@@ -31,24 +33,48 @@ const STALE_MS = 600_000;
  * Nothing is mended before everything was looked at, and nothing at all where most artifacts are wrong: then it is more likely that the
  * store or the database is another one than that they were lost.
  *
- * @throws AppError `storage_away`; SetupError `most_artifacts_wrong`; the system's error if the store cannot be read
+ * @throws AppError `storage_away`; SetupError `most_artifacts_wrong`, or `artifact_store_not_owned` if it is to mend without adopting; the system's error if the store cannot be read
  */
 export async function* examine(options: ExaminationOptions): AsyncGenerator<Finding> {
-  const { db, artifacts, verify = false, mend = false, acceptLosses = false, graceMs = HOUR_MS } = options;
+  const {
+    db,
+    artifacts,
+    verify = false,
+    mend = false,
+    adopt = false,
+    acceptLosses = false,
+    graceMs = HOUR_MS,
+  } = options;
   const checks = { db, artifacts, verify, graceMs };
   const [named, stored] = [emptyTally(), emptyTally()];
   const diagnoses: Diagnosis[] = [];
+  const problem = await artifacts.ownership.problem();
+  if (mend && !adopt && problem !== null) throw notOwned(problem.message);
+  if (problem !== null) diagnoses.push(storeNotOwned(artifacts, problem.message));
   for (const check of [checkNamed(checks, named), checkStored(checks, stored), checkBases(db), checkWork(db)]) {
     for await (const one of check) diagnoses.push(one);
   }
-  if (mend && !acceptLosses) {
+  if ((mend || adopt) && !acceptLosses) {
     refuseMost(named, 'of the artifacts that the database names are gone or corrupt');
     refuseMost(stored, 'of the stored artifacts are named by nobody');
   }
   for (const { remedy, ...found } of diagnoses) {
-    if (mend) await remedy?.apply();
-    yield { ...found, mend: remedy?.text ?? null, mended: mend && remedy !== null };
+    const applies = remedy !== null && (found.kind === 'store_not_owned' ? adopt : mend);
+    if (applies) await remedy.apply();
+    yield { ...found, mend: remedy?.text ?? null, mended: applies };
   }
+}
+
+function storeNotOwned({ ownership }: ArtifactStore, message: string): Diagnosis {
+  const remedy = {
+    text: 'make the store belong to this database, whose workers then remove what it does not name',
+    apply: () => ownership.adopt(),
+  };
+  return { kind: 'store_not_owned', subject: 'artifacts', message, remedy };
+}
+
+function notOwned(message: string): SetupError {
+  return new SetupError('artifact_store_not_owned', `nothing was changed: ${message}`, { badInput: true });
 }
 
 const emptyTally = (): Tally => ({ examined: 0, wrong: 0 });

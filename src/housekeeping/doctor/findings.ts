@@ -1,5 +1,6 @@
 /** What the doctor looks for, in the order of its report. */
 export const FINDINGS = {
+  store_not_owned: 'the artifact store does not belong to this database',
   artifact_corrupt: 'artifacts whose content is not what their digest says',
   artifact_unregistered: 'artifacts that rows name and that the collector would take for nobody’s',
   artifact_unnamed: 'artifacts that no row names',
@@ -20,7 +21,7 @@ export interface Finding {
   readonly subject: string;
   /** What is wrong, in a sentence. */
   readonly message: string;
-  /** What `--mend` does about it; null if it cannot do anything. */
+  /** What `--mend` does about it, or `--adopt` about the store; null if they cannot do anything. */
   readonly mend: string | null;
   /** What the operator can do where it cannot. */
   readonly advice?: string;

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import type { Database } from '../../lib/database.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { checkReadiness, type ReadinessChecks } from './health.service.ts';
+import { checkReadiness, type ReadinessChecks, type ReadinessWarnings } from './health.service.ts';
 
 const CheckResult = Type.Object(
   {
@@ -34,6 +34,7 @@ const Readiness = Type.Object(
 interface HealthOptions {
   db: Database;
   checks: ReadinessChecks;
+  warnings: ReadinessWarnings;
   clockToleranceMs: number;
 }
 

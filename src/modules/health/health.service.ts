@@ -47,18 +47,33 @@ function kept(check: () => Promise<unknown>): () => Promise<unknown> {
   };
 }
 
+/** Finds what is wrong and does not keep the service from answering. It reveals nothing internal. */
+export type ReadinessWarnings = () => Promise<readonly string[]>;
+
+/** Says why nothing may be removed from the store, if it is so. */
+export function storeWarnings({ ownership }: Pick<ArtifactStore, 'ownership'>): ReadinessWarnings {
+  return async () => {
+    // Where it is not known, a check that has failed says why.
+    const problem = await withTimeout(ownership.problem(), TIMEOUT_MS, 'ownership').catch(() => null);
+    return problem === null ? [] : [problem.message];
+  };
+}
+
 export interface ReadinessOptions {
   db: Database;
   checks: ReadinessChecks;
+  warnings: ReadinessWarnings;
   log: WarnLog;
   /** How far this process's clock may be from the database's. */
   clockToleranceMs: number;
 }
 
 /** Runs all checks at once. The client is shown the message of an AppError; of other errors only the log has the reason. */
-export async function checkReadiness({ db, checks, log, clockToleranceMs }: ReadinessOptions): Promise<Readiness> {
+export async function checkReadiness(options: ReadinessOptions): Promise<Readiness> {
+  const { db, checks, log, clockToleranceMs } = options;
   const clocks: ClockReading[] = [];
   const all: ReadinessChecks = { database: async () => clocks.push(await readClock(db)), ...checks };
+  const found = options.warnings();
   const results = await Promise.all(
     Object.entries(all).map(async ([name, check]) => {
       const started = performance.now();
@@ -73,7 +88,7 @@ export async function checkReadiness({ db, checks, log, clockToleranceMs }: Read
       return { name, ok: reason === null, duration_ms: Math.round(performance.now() - started), reason };
     }),
   );
-  const warnings = clocks.flatMap((clock) => clockProblem(clock, clockToleranceMs) ?? []);
+  const warnings = [...clocks.flatMap((clock) => clockProblem(clock, clockToleranceMs) ?? []), ...(await found)];
   for (const warning of warnings) log.warn({ warning }, 'a readiness check warns');
   return { status: results.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks: results, warnings };
 }

@@ -1,1 +1,7 @@
-export { checkReadiness, type Readiness, type ReadinessChecks } from './health.service.ts';
+export {
+  checkReadiness,
+  storeWarnings,
+  type Readiness,
+  type ReadinessChecks,
+  type ReadinessWarnings,
+} from './health.service.ts';

@@ -4,7 +4,7 @@ import type { JobProducer } from '../../jobs/producer.ts';
 import type { Database } from '../../lib/database.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { withTimeout } from '../../lib/timeout.ts';
-import { checkReadiness, type Readiness, type ReadinessChecks } from '../health/index.ts';
+import { checkReadiness, type Readiness, type ReadinessChecks, type ReadinessWarnings } from '../health/index.ts';
 import { LIVE_ROLLOUT_STATES } from '../rollouts/index.ts';
 import { readTogether, registerReadGauge, single } from './gauges.ts';
 import { readReplicaStates, REPLICA_STATES, type ReplicaStates } from './replica-state.repository.ts';
@@ -17,6 +17,7 @@ export interface ServiceMetricsOptions {
   logger: Logger;
   /** What /readyz checks besides the database. */
   checks: ReadinessChecks;
+  warnings: ReadinessWarnings;
   clockToleranceMs: number;
   /** For how long what was read is kept, in milliseconds (default 5,000). */
   keptMs?: number;
@@ -32,7 +33,7 @@ const TIMEOUT_MS = 3000;
 
 /** Adds the metrics of the service as a whole, which each API reads from the database and the queue when it is scraped. */
 export function registerServiceMetrics(registry: Registry, options: ServiceMetricsOptions): void {
-  const { db, producer, logger, checks, clockToleranceMs, keptMs = 5000 } = options;
+  const { db, producer, logger, checks, warnings, clockToleranceMs, keptMs = 5000 } = options;
   /** What cannot be read in time is left out, and the log says why. */
   const reading = <T>(what: string, read: () => Promise<T>): (() => Promise<T | null>) =>
     readTogether(
@@ -43,7 +44,7 @@ export function registerServiceMetrics(registry: Registry, options: ServiceMetri
         }),
       keptMs,
     );
-  const readiness = () => checkReadiness({ db, checks, log: logger, clockToleranceMs });
+  const readiness = () => checkReadiness({ db, checks, warnings, log: logger, clockToleranceMs });
   registerReadiness(registry, readTogether(readiness, keptMs));
   const state = reading('the database', () => readServiceState(db));
   registerFleet(registry, state);

@@ -43,6 +43,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   evolutions: { SELECT: ALL },
   gate_outcomes: { SELECT: 'adapter_version_id tenant_id value' },
   idempotency_records: { SELECT: ALL, UPDATE: 'body_bytes created_at request_hash response status_code' },
+  installation: {},
   job_ladders: { SELECT: ALL },
   job_waits: { SELECT: ALL },
   jobs: {

@@ -1,9 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createSources } from '../../../src/base-sources/index.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describeBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
+import { createSources, type SourceFile } from '../../../src/base-sources/index.ts';
 import { TryLaterError } from '../../../src/jobs/index.ts';
+import type { Prisma } from '../../../src/lib/database.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { createSecretBox } from '../../../src/lib/secret-box.ts';
 import { BaseElsewhereError } from '../../../workers/base-fitness.ts';
@@ -57,7 +59,7 @@ async function register() {
 function openBases(keys: readonly string[] = app.config.secretKeys): FetchedBases {
   const cache = new BaseCache({ folder, maxBytes: 1e9, loaded: () => [], logger });
   const sources = createSources({ hubUrl: hub.url, hubToken: null, s3Endpoint: null, s3PathStyle: null });
-  const local = new FetchedBases({ db: app.db, cache, sources, box: createSecretBox(keys), logger });
+  const local = new FetchedBases({ db: app.db, cache, sources, box: createSecretBox(keys), logger, streams: 4 });
   opened.push(local);
   return local;
 }
@@ -157,4 +159,58 @@ test('a rollout does without an old version that its source does not have any mo
     Promise.resolve(found),
   );
   expect([...gone]).toMatchObject([[old.id, { code: 'source_not_found', base_model_version_id: old.id }]]);
+});
+
+describe('files whose source gives no hashes', () => {
+  /** A version of them, as of a bucket. */
+  async function withoutHashes(change: { fingerprint?: string | null } = {}) {
+    const { id, sourceFiles } = await register();
+    const files = (sourceFiles as unknown as SourceFile[]).map((file) => ({ ...file, sha256: null, gitSha1: null }));
+    return app.db.baseModelVersion.update({
+      where: { id },
+      data: { ...change, sourceFiles: files as unknown as Prisma.InputJsonArray },
+    });
+  }
+  const filesOf = async (id: string) =>
+    (await app.db.baseModelVersion.findUniqueOrThrow({ where: { id } })).sourceFiles as unknown as SourceFile[];
+
+  test('are compared with the fingerprint, and the first fetch stores their hashes', async () => {
+    const { fingerprint } = await describeBaseModel(BASE);
+    const version = await withoutHashes({ fingerprint });
+    const local = openBases();
+    await local.fetch([version], wait());
+    expect(await local.areHere([version])).toBe(true);
+    const hashes = (await filesOf(version.id)).map(({ sha256 }) => sha256);
+    expect(hashes.every((hash) => /^[0-9a-f]{64}$/.test(hash ?? ''))).toBe(true);
+  });
+
+  test('are not kept where they have another fingerprint than the one that was verified', async () => {
+    const version = await withoutHashes({ fingerprint: 'e'.repeat(64) });
+    const local = openBases();
+    const failed = await local.fetch([version], wait()).catch((error: unknown) => error);
+    expect(failed).toBeInstanceOf(BaseNotFetchedError);
+    const { fault } = failed as BaseNotFetchedError;
+    expect(fault).toMatchObject({ code: 'source_changed', hope: 'never' });
+    expect(fault.message).toMatch(/other files than those that were verified: its fingerprint is [0-9a-f]{64}/);
+    expect(await local.areHere([version])).toBe(false);
+    expect((await readdir(folder)).filter((name) => name.includes('.partial'))).toEqual([]);
+    expect((await filesOf(version.id)).every(({ sha256 }) => sha256 === null)).toBe(true);
+  });
+
+  test('are compared with what another worker has stored while they were fetched', async () => {
+    const version = await withoutHashes();
+    hub.fault = ({ large }) => (large ? { hangAfter: 1000 } : null);
+    const local = openBases();
+    await expect(local.fetch([version], wait(100))).rejects.toBeInstanceOf(TryLaterError);
+    const files = (await filesOf(version.id)).map((file) => ({ ...file, sha256: 'a'.repeat(64) }));
+    const sourceFiles = files as unknown as Prisma.InputJsonArray;
+    await app.db.baseModelVersion.update({ where: { id: version.id }, data: { sourceFiles } });
+    hub.cut();
+    const failed = await local.fetch([version], wait()).catch((error: unknown) => error);
+    expect((failed as BaseNotFetchedError).fault).toMatchObject({
+      code: 'source_corrupt',
+      message: expect.stringMatching(/has the SHA-256 [0-9a-f]{64} here, and a{64} where it was fetched first/),
+    });
+    expect(await local.areHere([version])).toBe(false);
+  });
 });

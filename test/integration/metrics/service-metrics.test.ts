@@ -32,6 +32,7 @@ function registryWith(options: Partial<Parameters<typeof registerServiceMetrics>
     producer,
     logger,
     checks: {},
+    warnings: () => Promise.resolve([]),
     clockToleranceMs: 60_000,
     keptMs: 0,
     ...options,

@@ -54,21 +54,21 @@ securityContext:
       key: {{ .Values.database.key }}
 {{- end }}
 
-{{- define "readapt.sending" -}}
-{{- with .Values.secretKey }}{{- if .existingSecret }}
-- name: READAPT_SECRET_KEY
+{{/* A variable from a secret, where one is named: (dict "name" VARIABLE "from" VALUES). */}}
+{{- define "readapt.secret" -}}
+{{- if .from.existingSecret }}
+- name: {{ .name }}
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret }}
-      key: {{ .key }}
-{{- end }}{{- end }}
-{{- with .Values.approvalSecret }}{{- if .existingSecret }}
-- name: READAPT_APPROVAL_SECRET
-  valueFrom:
-    secretKeyRef:
-      name: {{ .existingSecret }}
-      key: {{ .key }}
-{{- end }}{{- end }}
+      name: {{ .from.existingSecret }}
+      key: {{ .from.key }}
+{{- end }}
+{{- end }}
+
+{{/* What APIs and workers read private models with: the tokens of versions are sealed by the secret key. */}}
+{{- define "readapt.sources" -}}
+{{- include "readapt.secret" (dict "name" "READAPT_SECRET_KEY" "from" .Values.secretKey) }}
+{{- include "readapt.secret" (dict "name" "READAPT_HUB_TOKEN" "from" .Values.hubToken) }}
 {{- end }}
 
 {{- define "readapt.environment" -}}

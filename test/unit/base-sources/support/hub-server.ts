@@ -46,6 +46,8 @@ export interface HubServer {
   publish(repo: string, files: ReadonlyMap<string, Buffer>, token?: string): string;
   /** Adds the files of a folder as a model. */
   publishFolder(repo: string, folder: string, token?: string): Promise<string>;
+  /** Ends all connections, also those of answers that hang, and lets later requests have no faults. */
+  cut(): void;
   close(): Promise<void>;
 }
 
@@ -77,6 +79,10 @@ export async function startHub(): Promise<HubServer> {
       const files = new Map<string, Buffer>();
       for (const file of (await readdir(folder)).sort()) files.set(file, await readFile(path.join(folder, file)));
       return hub.publish(name, files, token);
+    },
+    cut() {
+      hub.fault = () => null;
+      for (const server of [main, cdn]) server.closeAllConnections();
     },
     async close() {
       await Promise.all([main, cdn].map(stop));

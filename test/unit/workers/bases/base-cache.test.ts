@@ -4,7 +4,8 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createSources, keyOf, parseRemoteSource, type PinnedFiles } from '../../../../src/base-sources/index.ts';
 import { createLogger } from '../../../../src/lib/logger.ts';
-import { BaseCache, type FetchProgress } from '../../../../workers/bases/base-cache.ts';
+import { BaseCache } from '../../../../workers/bases/base-cache.ts';
+import type { FetchProgress } from '../../../../workers/bases/fetch-files.ts';
 import { startHub, type HubFault, type HubRequest, type HubServer } from '../../base-sources/support/hub-server.ts';
 import { BASE } from '../../training/support/tiny-task.ts';
 
@@ -39,11 +40,11 @@ const cacheOf = (maxBytes = 1e9) => new BaseCache({ folder, maxBytes, loaded: ()
 async function fetchInto(
   cache: BaseCache,
   { files, source }: PinnedFiles = pinned,
-  options: { onProgress?: (progress: FetchProgress) => void; signal?: AbortSignal } = {},
+  options: { onProgress?: (progress: FetchProgress) => void; signal?: AbortSignal; streams?: number } = {},
 ) {
-  const { onProgress = () => undefined, signal = AbortSignal.timeout(20_000) } = options;
+  const { onProgress = () => undefined, signal = AbortSignal.timeout(20_000), streams = 4 } = options;
   const base = { key: keyOf({ source, files }), files };
-  return cache.fetch(base, { sources: sources(), source, token: null, firstDelayMs: 1, onProgress, signal });
+  return cache.fetch(base, { sources: sources(), source, token: null, firstDelayMs: 1, onProgress, signal, streams });
 }
 
 /** The faults of the first requests for the weights; later ones have none. */
@@ -140,6 +141,81 @@ describe('a fetch', () => {
     await refused.toMatchObject({ code: 'source_unreachable', hope: 'later' });
     await refused.toThrow(/model\.safetensors of hf:.* \(HTTP 503\): check READAPT_HUB_URL/);
     expect(rangesOfWeights()).toHaveLength(6);
+  });
+});
+
+describe('several files at a time', () => {
+  const SHARDS = ['a', 'b', 'c', 'd', 'e'].map((name) => `${name}.safetensors`);
+  let sharded: PinnedFiles;
+
+  beforeEach(async () => {
+    const weights = await readFile(path.join(BASE, 'model.safetensors'));
+    const config = await readFile(path.join(BASE, 'config.json'));
+    hub.publish('acme/sharded', new Map([['config.json', config], ...SHARDS.map((name) => [name, weights] as const)]));
+    sharded = await pin('acme/sharded');
+    hub.requests.length = 0;
+  });
+
+  const asked = () => hub.requests.filter(({ large }) => large).map(({ path: file }) => path.basename(file));
+  /** Answers to requests for shards hang; resolves when so many have come. */
+  function hang(count: number, hangAfter = 1000): Promise<void> {
+    return new Promise((resolve) => {
+      hub.fault = ({ large }) => {
+        if (!large) return null;
+        if (asked().length >= count) setImmediate(resolve);
+        return { hangAfter };
+      };
+    });
+  }
+
+  test('are as many as the setting says, and no more', async () => {
+    const ending = new AbortController();
+    const hanging = hang(3);
+    const fetched = fetchInto(cacheOf(), sharded, { streams: 3, signal: ending.signal });
+    const ended = expect(fetched).rejects.toThrow('enough');
+    await hanging;
+    ending.abort(new Error('enough'));
+    await ended;
+    expect(asked().sort()).toEqual(SHARDS.slice(0, 3));
+  });
+
+  test('are all gone on with after the fetch was ended', async () => {
+    const ending = new AbortController();
+    const hanging = hang(2);
+    const onProgress = ({ done }: FetchProgress) => {
+      if (done >= 2000) ending.abort(new Error('killed'));
+    };
+    const ended = expect(fetchInto(cacheOf(), sharded, { streams: 2, signal: ending.signal, onProgress })).rejects;
+    await Promise.all([hanging, ended.toThrow('killed')]);
+    hub.fault = () => null;
+    hub.requests.length = 0;
+    const seen: FetchProgress[] = [];
+    const cache = cacheOf();
+    await fetchInto(cache, sharded, { streams: 2, onProgress: (progress) => seen.push(progress) });
+    const resumed = hub.requests.filter(({ large, range }) => large && range === 'bytes=1000-');
+    expect(resumed.map(({ path: file }) => path.basename(file)).sort()).toEqual(SHARDS.slice(0, 2));
+    const total = sharded.files.reduce((sum, { size }) => sum + size, 0);
+    expect(seen[0]!.done).toBe(2000);
+    expect(seen.at(-1)).toEqual({ done: total, total, file: null });
+    expect((await readdir(cache.folderOf(keyOf(sharded)))).sort()).toEqual(sharded.files.map(({ name }) => name));
+  });
+
+  test('all end when one cannot be had, with its fault', async () => {
+    hub.fault = ({ large, path: file }) => {
+      if (!large) return null;
+      return file.endsWith('b.safetensors') ? { status: 404 } : { hangAfter: 1000 };
+    };
+    const refused = expect(fetchInto(cacheOf(), sharded)).rejects;
+    await refused.toMatchObject({ code: 'source_not_found', message: expect.stringContaining('b.safetensors') });
+  });
+
+  test('count bytes that come twice only once', async () => {
+    let faults = 2;
+    hub.fault = ({ large }) => (large && faults-- > 0 ? { corrupt: true } : null);
+    const seen: FetchProgress[] = [];
+    await fetchInto(cacheOf(), sharded, { onProgress: (progress) => seen.push(progress) });
+    expect(seen.every(({ done, total }) => done >= 0 && done <= total)).toBe(true);
+    expect(seen.at(-1)!.done).toBe(seen.at(-1)!.total);
   });
 });
 

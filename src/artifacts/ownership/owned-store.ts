@@ -1,0 +1,44 @@
+import type { ArtifactStore } from '../artifact-store.ts';
+import { storageAway } from '../storage-errors.ts';
+import type { StoreOwnership } from './store-ownership.ts';
+
+/**
+ * The store as it may be used by its database: nothing is removed unless it belongs to it, and nothing is stored if it belongs to
+ * another one.
+ */
+export function ownedStore(store: ArtifactStore, ownership: StoreOwnership): ArtifactStore {
+  const refuse = async (isChange: 'removal' | 'put'): Promise<void> => {
+    const problem = await ownership.problem();
+    if (problem !== null && (problem.isForeign || isChange === 'removal')) throw storageAway(null, problem.message);
+  };
+  const owned = (inner: ArtifactStore): ArtifactStore => ({
+    ...inner,
+    ownership,
+    putFile: async (source, kind) => {
+      await refuse('put');
+      return inner.putFile(source, kind);
+    },
+    putFolder: async (folder, kind) => {
+      await refuse('put');
+      return inner.putFolder(folder, kind);
+    },
+    checkWritable: async () => {
+      await refuse('put');
+      return inner.checkWritable();
+    },
+    remove: async (digest) => {
+      await refuse('removal');
+      return inner.remove(digest);
+    },
+    quarantine: async (digest) => {
+      await refuse('removal');
+      return inner.quarantine(digest);
+    },
+    removeLeftovers: async (olderThanMs) => {
+      await refuse('removal');
+      return inner.removeLeftovers(olderThanMs);
+    },
+    holding: (work) => inner.holding((held) => work(owned(held))),
+  });
+  return owned(store);
+}

@@ -1,0 +1,21 @@
+/** Why nothing is removed from a store. */
+export interface OwnershipProblem {
+  /** What is wrong and which settings to look at, for everybody: it has no values of settings. */
+  readonly message: string;
+  /** Whether nothing is stored either, because the store's own database would remove it. */
+  readonly isForeign: boolean;
+}
+
+/** Whether a store belongs to the database that names its artifacts. */
+export interface StoreOwnership {
+  /** Null if it does. It is looked at again after ten seconds. */
+  problem(): Promise<OwnershipProblem | null>;
+  /** Makes it belong to this database, whatever its mark says. */
+  adopt(): Promise<void>;
+}
+
+/** Of a store that is used without its database. */
+export const NO_OWNERSHIP: StoreOwnership = {
+  problem: () => Promise.resolve(null),
+  adopt: () => Promise.resolve(),
+};

@@ -1,0 +1,196 @@
+import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openArtifactStore, registerArtifact, type ArtifactStore } from '../../../src/artifacts/index.ts';
+import { loadConfig } from '../../../src/config/config.ts';
+import { artifactCollectionTask } from '../../../src/housekeeping/collection/artifact-collection.ts';
+import { examine, type ExaminationOptions } from '../../../src/housekeeping/doctor/doctor.ts';
+import type { Finding } from '../../../src/housekeeping/doctor/findings.ts';
+import { withTransaction, type Database } from '../../../src/lib/database.ts';
+import { writeChecks } from '../../../src/modules/health/health.service.ts';
+import { createTestApp, createTestDatabase, type TestDatabase } from '../support/index.ts';
+
+const LONG_AGO = new Date(Date.now() - 48 * 3_600_000);
+
+let own: TestDatabase;
+/** A copy of the first one: the databases of tests are made from one template. */
+let other: TestDatabase;
+let dataDir: string;
+
+beforeEach(async () => {
+  [own, other] = [await createTestDatabase(), await createTestDatabase()];
+  dataDir = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-owner-'));
+});
+afterEach(async () => {
+  await Promise.all([own.close(), other.close()]);
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+const markFile = () => path.join(dataDir, 'artifacts', 'readapt-installation.json');
+const markOf = async () => JSON.parse(await readFile(markFile(), 'utf8')) as Record<string, string>;
+const open = ({ db }: { db: Database }, { begins = true } = {}) =>
+  openArtifactStore({ db, config: loadConfig({ READAPT_DATA_DIR: dataDir }), begins });
+const messageOf = async (store: ArtifactStore) => (await store.ownership.problem())?.message ?? null;
+const collect = (db: Database, artifacts: ArtifactStore) =>
+  artifactCollectionTask({ db, artifacts }).run(new AbortController().signal);
+
+/** Makes the database one of another installation. */
+const another = ({ db }: TestDatabase) => db.installation.updateMany({ data: { identifier: 'another-installation' } });
+
+/** Stores content that is old enough for the collector, and registers it with a database. */
+async function stored(store: ArtifactStore, text: string, owner: TestDatabase | null): Promise<string> {
+  const artifact = await store.putFile(Readable.from([Buffer.from(text)]), 'dataset');
+  if (owner !== null) await withTransaction(owner.db, (tx) => registerArtifact(tx, store, artifact));
+  await utimes(await store.localPath(artifact.digest), LONG_AGO, LONG_AGO);
+  return artifact.digest;
+}
+
+async function examined(db: Database, artifacts: ArtifactStore, options: Partial<ExaminationOptions>) {
+  const found: Finding[] = [];
+  for await (const one of examine({ db, artifacts, ...options })) found.push(one);
+  return found;
+}
+
+test('a new store belongs to the database of the APIs that begin it, also of two at once', async () => {
+  const stores = await Promise.all([open(own), open(own), open(own, { begins: false })]);
+  for (const store of stores.slice(0, 2)) expect(await messageOf(store)).toBeNull();
+  expect(await messageOf(await open(own, { begins: false }))).toBeNull();
+  const { identifier } = await own.db.installation.findFirstOrThrow();
+  expect(await markOf()).toMatchObject({ installation: identifier, database: expect.stringMatching(/^\d+\/\d+$/) });
+});
+
+test('a worker that comes first takes no store, and its collector waits', async () => {
+  const store = await open(own, { begins: false });
+  expect(await messageOf(store)).toMatch(/no readapt-installation\.json yet/);
+  await expect(collect(own.db, store)).rejects.toThrow(/no readapt-installation\.json yet/);
+});
+
+describe('a store from before there were marks', () => {
+  let digest: string;
+  beforeEach(async () => {
+    digest = await stored(await open(own), 'rows', own);
+    await rm(markFile());
+  });
+
+  test.each([true, false])('is taken by the database that names what it has (an API: %s)', async (begins) => {
+    expect(await messageOf(await open(own, { begins }))).toBeNull();
+  });
+
+  test('is not taken by an empty database, which removes nothing', async () => {
+    const store = await open(other);
+    const settings = /most of what is in it, so nothing is stored or removed: check READAPT_DATA_DIR and DATABASE_URL/;
+    await expect(collect(other.db, store)).rejects.toThrow(settings);
+    await expect(store.remove(digest)).rejects.toMatchObject({
+      code: 'storage_away',
+      message: expect.stringMatching(settings),
+    });
+    expect(await store.has(digest)).toBe(true);
+    expect(await messageOf(await open(own))).toBeNull();
+  });
+
+  test('is not taken by a database that names one of many', async () => {
+    const store = await open(own);
+    for (const text of ['more', 'and more']) await stored(store, text, own);
+    await stored(store, 'by mistake', other);
+    await rm(markFile());
+    expect(await messageOf(await open(other))).toMatch(/does not name most of what is in it/);
+  });
+});
+
+describe('a store of another installation', () => {
+  let digest: string;
+  let store: ArtifactStore;
+  beforeEach(async () => {
+    digest = await stored(await open(own), 'rows', own);
+    await another(other);
+    store = await open(other);
+  });
+
+  const REFUSED =
+    /belongs to installation [0-9a-f-]{36}, and the database is that of installation another-installation/;
+
+  test('keeps what the database does not name, and gets nothing', async () => {
+    await expect(collect(other.db, store)).rejects.toThrow(REFUSED);
+    for (const refused of [
+      store.remove(digest),
+      store.quarantine(digest),
+      store.removeLeftovers(0),
+      store.holding((held) => held.remove(digest)),
+      store.putFile(Readable.from([Buffer.from('new')]), 'dataset'),
+      store.putFolder(dataDir, 'adapter'),
+      store.checkWritable(),
+    ]) {
+      await expect(refused).rejects.toMatchObject({ code: 'storage_away', message: expect.stringMatching(REFUSED) });
+    }
+    expect(await store.has(digest)).toBe(true);
+    expect(await collect(own.db, await open(own)), 'its own database goes on').toMatchObject({ unregistered: 0 });
+  });
+
+  test('is not mended by the doctor, which says why', async () => {
+    await expect(examined(other.db, store, { mend: true, acceptLosses: true })).rejects.toMatchObject({
+      code: 'artifact_store_not_owned',
+      message: expect.stringMatching(REFUSED),
+    });
+    expect(await examined(other.db, store, {})).toMatchObject([
+      { kind: 'store_not_owned', mended: false },
+      { kind: 'artifact_unnamed', subject: digest },
+    ]);
+  });
+
+  test('can be given to this one, but where it names next to nothing only if that is said', async () => {
+    await stored(await open(own), 'more rows', own);
+    await expect(examined(other.db, store, { adopt: true })).rejects.toMatchObject({ code: 'most_artifacts_wrong' });
+    expect(await messageOf(store)).toMatch(REFUSED);
+    const findings = await examined(other.db, store, { adopt: true, acceptLosses: true });
+    expect(findings.filter(({ mended }) => mended).map(({ kind }) => kind)).toEqual(['store_not_owned']);
+    expect(await messageOf(store)).toBeNull();
+    expect(await messageOf(await open(own))).toMatch(/belongs to installation another-installation/);
+  });
+});
+
+describe('a copy of the database', () => {
+  test('stores, but removes nothing until the store is given to it', async () => {
+    const digest = await stored(await open(own), 'rows', own);
+    const store = await open(other);
+    await stored(store, 'of the copy', other);
+    await expect(collect(other.db, store)).rejects.toThrow(
+      /another copy of this database, so nothing is removed from it: .* `readapt doctor --adopt`.* \(READAPT_DATA_DIR\)/,
+    );
+    expect(await store.has(digest)).toBe(true);
+    await examined(other.db, store, { adopt: true });
+    expect(await collect(other.db, store)).toMatchObject({ unregistered: 1 });
+    expect(await messageOf(await open(own))).toMatch(/another copy of this database/);
+  });
+});
+
+test('a mark that cannot be read counts as none', async () => {
+  await stored(await open(own), 'rows', own);
+  await writeFile(markFile(), '');
+  expect(await messageOf(await open(own))).toMatch(/no readapt-installation\.json/);
+});
+
+test('an API whose database is another one is not ready, and one whose database is a copy warns', async () => {
+  const readiness = async (owner: TestDatabase) => {
+    const artifacts = await open(owner);
+    const app = await createTestApp({ deps: { artifacts, readiness: writeChecks(owner.db, artifacts) } });
+    try {
+      return (await app.request({ url: '/readyz', key: null })).json<object>();
+    } finally {
+      await app.close();
+    }
+  };
+  await open(own);
+  expect(await readiness(own)).toMatchObject({ status: 'ready', warnings: [] });
+  expect(await readiness(other)).toMatchObject({
+    status: 'ready',
+    warnings: [expect.stringMatching(/another copy of this database/)],
+  });
+  await another(other);
+  const reason = expect.stringMatching(/check READAPT_DATA_DIR and DATABASE_URL/);
+  expect(await readiness(other)).toMatchObject({
+    status: 'not_ready',
+    checks: expect.arrayContaining([expect.objectContaining({ name: 'artifacts_write', ok: false, reason })]),
+  });
+});

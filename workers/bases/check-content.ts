@@ -1,0 +1,57 @@
+import { SourceError, type SourceFile } from '../../src/base-sources/index.ts';
+import type { Database } from '../../src/lib/database.ts';
+import { fetchRepository } from './fetch.repository.ts';
+import { fingerprintOf } from './fingerprint.ts';
+
+export interface FetchedContent {
+  readonly db: Database;
+  readonly base: { readonly id: string; readonly version: string };
+  readonly folder: string;
+  /** SHA-256 of each file by its name. */
+  readonly hashes: ReadonlyMap<string, string>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Compares the files of a base with what is known of it, where its source gives no hashes of them: with the fingerprint, if the version was
+ * verified, and with the SHA-256 that the first fetch has found. The first one stores them.
+ * @throws SourceError `source_changed` or `source_corrupt`; the signal's reason
+ */
+export async function checkContent({ db, base, folder, hashes, signal }: FetchedContent): Promise<void> {
+  const known = await fetchRepository.known(db, base.id);
+  if (!known.files.some(isUnknown)) return compareHashes(base, known.files, hashes);
+  // Before the hashes are stored, which every later fetch has to give.
+  if (known.fingerprint !== null) await compareFingerprint({ base, folder, signal }, known.fingerprint);
+  compareHashes(base, await fetchRepository.keepHashes(db, base.id, hashes), hashes);
+}
+
+/** Whether nothing but the first fetch says what the content of a file is. */
+function isUnknown({ sha256, gitSha1 }: SourceFile): boolean {
+  return sha256 === null && gitSha1 === null;
+}
+
+async function compareFingerprint(
+  { base, folder, signal }: Pick<FetchedContent, 'base' | 'folder' | 'signal'>,
+  expected: string,
+): Promise<void> {
+  const found = await fingerprintOf(folder, signal);
+  if ('fingerprint' in found && found.fingerprint === expected) return;
+  const what = 'problem' in found ? found.problem : `its fingerprint is ${found.fingerprint}`;
+  const message =
+    `the source of base model version ${base.version} has other files than those that were verified: ${what}, expected the ` +
+    `fingerprint ${expected}; register what is there now as a new version`;
+  throw new SourceError('source_changed', message);
+}
+
+function compareHashes(
+  { version }: FetchedContent['base'],
+  files: readonly SourceFile[],
+  hashes: ReadonlyMap<string, string>,
+): void {
+  const other = files.find(({ name, sha256 }) => sha256 !== null && sha256 !== hashes.get(name));
+  if (other === undefined) return;
+  const message =
+    `${other.name} of base model version ${version} has the SHA-256 ${hashes.get(other.name)} here, and ${other.sha256} where it was ` +
+    'fetched first; check what is between this machine and the source, such as a mirror or a proxy';
+  throw new SourceError('source_corrupt', message);
+}

@@ -1,0 +1,62 @@
+import { bytesOf, type SourceFile } from '../../src/base-sources/index.ts';
+import { bytesThere, download, type DownloadOptions } from './download.ts';
+
+export interface FetchProgress {
+  /** Bytes that are there, and those that will be. */
+  readonly done: number;
+  readonly total: number;
+  /** The first of the files that are being fetched. */
+  readonly file: string | null;
+}
+
+export interface FetchOptions extends Omit<DownloadOptions, 'onBytes'> {
+  /** Files that are fetched at a time, each in a stream of its own. */
+  readonly streams: number;
+  readonly onProgress: (progress: FetchProgress) => void;
+}
+
+/**
+ * Fetches files into a folder, several at a time. The first fault that ends one ends the others, which go on in the next attempt.
+ * @returns the SHA-256 of each file by its name
+ * @throws as {@link download}
+ */
+export async function fetchFiles(
+  folder: string,
+  files: readonly SourceFile[],
+  { onProgress, streams, ...options }: FetchOptions,
+): Promise<ReadonlyMap<string, string>> {
+  const total = bytesOf(files);
+  let done = 0;
+  for (const file of files) done += await bytesThere(folder, file);
+  const hashes = new Map<string, string>();
+  const running = new Set<string>();
+  const tell = (): void => onProgress({ done, total, file: [...running][0] ?? null });
+  const onBytes = (bytes: number): void => {
+    done += bytes;
+    tell();
+  };
+  const ending = new AbortController();
+  const signal = AbortSignal.any([options.signal, ending.signal]);
+  const waiting = files.values();
+  const inTurn = async (): Promise<void> => {
+    for (const file of waiting) {
+      signal.throwIfAborted();
+      running.add(file.name);
+      tell();
+      hashes.set(file.name, await download(folder, file, { ...options, signal, onBytes }));
+      running.delete(file.name);
+      tell();
+    }
+  };
+  const faults: unknown[] = [];
+  const lanes = Array.from({ length: streams }, () =>
+    inTurn().catch((error: unknown) => {
+      faults.push(error);
+      ending.abort(error);
+    }),
+  );
+  await Promise.all(lanes);
+  if (faults.length > 0) throw faults[0];
+  tell();
+  return hashes;
+}
