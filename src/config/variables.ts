@@ -27,6 +27,10 @@ export const HUB_URL_VARIABLE = 'READAPT_HUB_URL';
 export const HUB_TOKEN_VARIABLE = 'READAPT_HUB_TOKEN';
 export const BASE_CACHE_DIR_VARIABLE = 'READAPT_BASE_CACHE_DIR';
 export const BASE_CACHE_BYTES_VARIABLE = 'READAPT_BASE_CACHE_BYTES';
+/** The variables that a refused import of an adapter names. */
+export const ADAPTER_SOURCES_VARIABLE = 'READAPT_ADAPTER_SOURCES';
+export const ADAPTER_HUB_TOKEN_VARIABLE = 'READAPT_ADAPTER_HUB_TOKEN';
+export const ADAPTER_FETCH_TIMEOUT_VARIABLE = 'READAPT_ADAPTER_FETCH_TIMEOUT_MS';
 /** The variables that messages about the artifact store name. */
 export const ARTIFACTS_VARIABLE = 'READAPT_ARTIFACTS';
 export const S3_ENDPOINT_VARIABLE = 'READAPT_S3_ENDPOINT';

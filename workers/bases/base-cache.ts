@@ -3,10 +3,17 @@ import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/prom
 import path from 'node:path';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
 import { CacheLocks } from '../../src/artifacts/cache/cache-locks.ts';
-import { bytesOf, SourceError, type SourceFile } from '../../src/base-sources/index.ts';
+import {
+  bytesOf,
+  bytesThere,
+  download,
+  SourceError,
+  type DownloadOptions,
+  type SourceFile,
+} from '../../src/base-sources/index.ts';
 import { BASE_CACHE_BYTES_VARIABLE } from '../../src/config/variables.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import { bytesThere, download, type DownloadOptions } from './download.ts';
+import { headerProblem } from './header-problem.ts';
 
 export interface BaseCacheOptions {
   /** Absolute path of the folder. Processes of one machine may share it. */
@@ -32,7 +39,7 @@ export interface FetchProgress {
   readonly file: string | null;
 }
 
-export interface FetchOptions extends Omit<DownloadOptions, 'onBytes'> {
+export interface FetchOptions extends Omit<DownloadOptions, 'onBytes' | 'problemOf'> {
   readonly onProgress: (progress: FetchProgress) => void;
 }
 
@@ -121,7 +128,7 @@ export class BaseCache {
         done += bytes;
         onProgress({ done, total, file: file.name });
       };
-      hashes.set(file.name, await download(partial, file, { ...options, onBytes }));
+      hashes.set(file.name, await download(partial, file, { ...options, onBytes, problemOf: headerProblem }));
     }
     onProgress({ done, total, file: null });
     return hashes;

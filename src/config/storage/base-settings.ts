@@ -2,6 +2,7 @@ import path from 'node:path';
 import Type from 'typebox';
 import { userCacheFolder } from '../graph-cache-dir.ts';
 import { parseMemory } from '../memory-setting.ts';
+import { ADAPTER_SOURCE_SCHEMA, ADAPTER_SOURCE_SETTINGS } from './adapter-source-settings.ts';
 import {
   BASE_CACHE_BYTES_VARIABLE,
   BASE_CACHE_DIR_VARIABLE,
@@ -9,7 +10,7 @@ import {
   HUB_URL_VARIABLE,
 } from '../variables.ts';
 
-/** Where base models are fetched from, and where workers keep them. */
+/** Where base models and adapters are fetched from, and where workers keep base models. */
 export const BASE_SCHEMA = {
   /** Address of the Hugging Face hub or of a mirror. It stands in errors and events, so it has no password. */
   hubUrl: Type.String({ pattern: '^https?://[^/?#@]+(/[^?#]*)?$' }),
@@ -19,6 +20,7 @@ export const BASE_SCHEMA = {
   baseCacheDir: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
   /** Largest size of all base models in that folder, in bytes. */
   baseCacheBytes: Type.Integer({ minimum: 2 ** 20 }),
+  ...ADAPTER_SOURCE_SCHEMA,
 };
 
 const asText = (text: string): unknown => text;
@@ -51,4 +53,5 @@ export const BASE_SETTINGS = {
     parse: parseMemory,
     expected: 'a size of at least 1MiB, such as 200GiB',
   },
+  ...ADAPTER_SOURCE_SETTINGS,
 };

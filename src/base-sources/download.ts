@@ -4,15 +4,9 @@ import { open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeFully } from '../../core/formats/atomic-file.ts';
-import { FormatError } from '../../core/formats/errors.ts';
-import { SafetensorsFile } from '../../core/formats/safetensors/safetensors.ts';
-import {
-  SourceError,
-  sourceText,
-  type PinnedSource,
-  type SourceFile,
-  type Sources,
-} from '../../src/base-sources/index.ts';
+import { SourceError } from './source-error.ts';
+import { sourceText, type PinnedSource, type SourceFile } from './source.ts';
+import type { Sources } from './sources.ts';
 
 export interface DownloadOptions {
   readonly sources: Sources;
@@ -23,6 +17,8 @@ export interface DownloadOptions {
   readonly onBytes: (bytes: number) => void;
   /** Wait after the first fault of a source, in milliseconds; each further one doubles it. Default: a second. */
   readonly firstDelayMs?: number;
+  /** What is wrong with a file whose bytes are those of its source; null if nothing is. Default: nothing is looked at. */
+  readonly problemOf?: (place: string, name: string) => Promise<string | null>;
 }
 
 /** How often in a row a source may fail without a byte arriving, before the fetch is given up for now. */
@@ -38,14 +34,14 @@ export async function download(folder: string, file: SourceFile, options: Downlo
   const whole = path.join(folder, file.name);
   const part = `${whole}.part`;
   if ((await sizeOf(whole)) !== null) {
-    const known = await check(whole, file);
+    const known = await check(whole, file, options);
     if (known.problem === null) return known.sha256;
     await rm(whole);
     options.onBytes(-file.size);
   }
   for (let tries = 0; ; tries++) {
     await complete(part, file, options);
-    const { problem, sha256 } = await check(part, file);
+    const { problem, sha256 } = await check(part, file, options);
     if (problem === null) {
       await rename(part, whole);
       return sha256;
@@ -113,7 +109,7 @@ interface Checked {
   readonly problem: string | null;
 }
 
-async function check(place: string, file: SourceFile): Promise<Checked> {
+async function check(place: string, file: SourceFile, { problemOf }: DownloadOptions): Promise<Checked> {
   const { sha256, gitSha1, size } = await hashesOf(place);
   const problem = ((): string | null => {
     if (size !== file.size) return `it has ${size} bytes, expected ${file.size}`;
@@ -123,18 +119,7 @@ async function check(place: string, file: SourceFile): Promise<Checked> {
     }
     return null;
   })();
-  return { sha256, problem: problem ?? (await headerProblem(place, file.name)) };
-}
-
-async function headerProblem(place: string, name: string): Promise<string | null> {
-  if (!name.endsWith('.safetensors')) return null;
-  try {
-    await (await SafetensorsFile.open(place, name)).close();
-    return null;
-  } catch (error) {
-    if (error instanceof FormatError) return error.message;
-    throw error;
-  }
+  return { sha256, problem: problem ?? (await problemOf?.(place, file.name)) ?? null };
 }
 
 async function hashesOf(place: string): Promise<{ sha256: string; gitSha1: string; size: number }> {
@@ -157,7 +142,7 @@ function corrupt({ name }: SourceFile, source: PinnedSource, problem: string): s
 }
 
 function longer({ name, size }: SourceFile, source: PinnedSource): string {
-  return `${name} of ${sourceText(source)} is longer than the ${size} bytes that it had when it was registered: register the version again`;
+  return `${name} of ${sourceText(source)} is longer than the ${size} bytes that it had when it was listed: register or import it again`;
 }
 
 function sizeOf(place: string): Promise<number | null> {
