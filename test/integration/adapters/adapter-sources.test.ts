@@ -38,7 +38,7 @@ beforeAll(async () => {
     READAPT_HUB_URL: hub.url,
     READAPT_HUB_TOKEN: OPERATOR_TOKEN,
     READAPT_ADAPTER_SOURCES: `hf://public,hf://acme/,hf://${OPERATORS_OWN}`,
-    READAPT_ADAPTER_FETCH_TIMEOUT_MS: '10000',
+    READAPT_ADAPTER_FETCH_TIMEOUT_MS: '4000',
   });
   adapterId = (await world.ensureAdapter('imported')).id;
 });
@@ -75,7 +75,8 @@ describe('a version of a hub', () => {
     expect(uploaded.json()).toMatchObject({ source: null });
     const shown = await world.request({ url: `/v1/adapters/${adapterId}/versions/${version.id}` });
     expect(shown.json()).toMatchObject({ source, digest: version.digest });
-    const listed = await world.request({ url: '/v1/audit-log?operation=importAdapterVersion' });
+    const listed = await world.app.request({ url: `/v1/audit-log?subject_id=${version.id}` });
+    expect(listed.statusCode, listed.body).toBe(200);
     expect(listed.json<{ data: object[] }>().data).toContainEqual(
       expect.objectContaining({ subject_id: version.id, after: expect.objectContaining({ source }) as object }),
     );
@@ -125,11 +126,12 @@ describe('tokens', () => {
     const { db } = world.app;
     const everything = [
       answer.body,
-      (await world.request({ url: '/v1/audit-log' })).body,
-      (await world.request({ url: '/v1/events' })).body,
+      (await world.app.request({ url: '/v1/audit-log' })).body,
+      (await world.app.request({ url: '/v1/events' })).body,
       JSON.stringify(await db.adapterVersion.findMany(), (_, value: unknown) => String(value)),
       JSON.stringify(await db.idempotencyRecord.findMany()),
     ];
+    expect(everything.join('\n')).toContain(answer.json<Version>().digest);
     expect(everything.join('\n')).not.toContain(TOKEN);
     const wrong = await importFrom({ kind: 'hub', repo: TENANTS_OWN, token: 'hf_wrong' });
     expect(wrong.json()).toMatchObject({ code: 'source_unauthorized' });

@@ -20,7 +20,7 @@ import { createFetchSlots } from './fetch-slots.ts';
 import { clientGone, notAllowed, problemOfSource, tooSlow } from './source-problems.ts';
 
 /** A client waits for the answer, so a source that fails is asked again soon or not at all. */
-const FIRST_DELAY_MS = 200;
+const FIRST_DELAY_MS = 100;
 
 /** A source that a request names. */
 export interface RemoteAdapter {
