@@ -49,7 +49,7 @@ export const ADAPTER_SOURCE_SETTINGS = {
 
 /** @returns the places without slashes at their ends; the text unchanged, which the schema refuses, if they cannot stand beside each other */
 function parsePlaces(text: string): unknown {
-  const places = text.split(',').map((part) => part.trim().replace(/(?<!\/)\/+$/, ''));
+  const places = text.split(',').map((part) => part.trim().replace(/(?<=[^/:])\/+$/, ''));
   const split = places.map((place) => place.split('/'));
   const perTenant = split.filter((segments) => segments.some(isTenant));
   return split.some((place) => perTenant.some((other) => leadsInto(place, other))) ? text : places;

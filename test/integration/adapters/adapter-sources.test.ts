@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { startHub, type HubFault, type HubServer } from '../../unit/base-sources/support/hub-server.ts';
 import { bearer } from '../support/index.ts';
+import { createTerminal } from '../terminal/terminal.ts';
 import { CONFIG, createAdapterWorld, WEIGHTS, type AdapterWorld } from './support.ts';
 
 const TOKEN = 'hf_a-secret-of-the-tenant';
@@ -27,6 +28,7 @@ interface Version {
 let hub: HubServer;
 let world: AdapterWorld;
 let commit: string;
+let address: string;
 let adapterId: string;
 
 beforeAll(async () => {
@@ -41,6 +43,7 @@ beforeAll(async () => {
     READAPT_ADAPTER_FETCH_TIMEOUT_MS: '4000',
   });
   adapterId = (await world.ensureAdapter('imported')).id;
+  address = await world.app.app.listen({ host: '127.0.0.1', port: 0 });
 });
 afterAll(async () => {
   await world?.app.close();
@@ -271,8 +274,7 @@ describe('faults while a file is fetched', () => {
   });
 
   test('a fetch ends when the client goes away', async () => {
-    const { app, db } = world.app;
-    const address = await app.listen({ host: '127.0.0.1', port: 0 });
+    const { db } = world.app;
     hub.fault = (request) => (isWeights(request) && request.large ? { hangAfter: 10 } : null);
     const client = new AbortController();
     const request = fetch(`${address}/v1/adapters/${adapterId}/versions`, {
@@ -288,5 +290,31 @@ describe('faults while a file is fetched', () => {
     await vi.waitFor(() => expect(hub.open()).toBe(0), 5000);
     await vi.waitFor(async () => expect(await db.uploadReservation.count()).toBe(0), 5000);
     expect(performance.now() - began).toBeLessThan(8000);
+  });
+});
+
+describe('readapt adapters push', () => {
+  const push = (...args: string[]) => {
+    const env = { READAPT_URL: address, READAPT_API_KEY: world.acme.key, HF_TOKEN: TOKEN };
+    const version = ['--name', 'imported', '--base-version', 'control'];
+    return createTerminal(world.app.dataDir).run(['adapters', 'push', ...args, ...version], { env });
+  };
+
+  test('has the service fetch what it names, with a token if it is told to send it', async () => {
+    const pushed = await push(`hf://${PUBLIC}`);
+    expect(pushed, pushed.stderr).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/has version \d+: adv_/) as string,
+    });
+    const refused = await push(`hf://${TENANTS_OWN}`);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('`source.token`') as string });
+    const shown = await push(`hf://${TENANTS_OWN}@main`, '--hub-token', '--json');
+    expect(shown, shown.stderr).toMatchObject({ code: 0 });
+    expect(JSON.parse(shown.stdout)).toMatchObject({ version: { source: { repo: TENANTS_OWN, revision: 'main' } } });
+  });
+
+  test('sends a token with nothing else', async () => {
+    const pushed = await push('./folder', '--hub-token');
+    expect(pushed).toMatchObject({ code: 2, stderr: expect.stringContaining('--hub-token is for hf://') as string });
   });
 });
