@@ -14,7 +14,6 @@ export {
   toPlace,
   type GivenSource,
   type PinnedFiles,
-  type Place,
   type PinnedSource,
   type RemoteSource,
   type SourceFile,

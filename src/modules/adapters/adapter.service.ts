@@ -46,7 +46,7 @@ export interface AdapterServiceDependencies {
 }
 
 /** Who imports. */
-export interface ImportCaller<Answer> {
+interface ImportCaller<Answer> {
   /** The tenant to which the caller is confined; null for the operator. */
   readonly scope: string | null;
   /** Aborts when the client has gone, who then needs nothing from a source any more. */

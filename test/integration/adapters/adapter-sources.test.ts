@@ -185,6 +185,28 @@ describe('what is refused without a request to the hub', () => {
   });
 });
 
+test('a token of the operator for all tenants reads for those who give none, and no place beside it', async () => {
+  const shared = await createAdapterWorld(['control'], {
+    READAPT_HUB_URL: hub.url,
+    READAPT_ADAPTER_SOURCES: 'hf://acme',
+    READAPT_ADAPTER_HUB_TOKEN: TOKEN,
+  });
+  try {
+    const create = (name: string, source: unknown) => {
+      const payload = shared.body(name, { source: { base_model_version: 'control', source } });
+      return shared.request({ method: 'POST', url: '/v1/adapters', payload });
+    };
+    const answer = await create('shared', `hf://${TENANTS_OWN}`);
+    expect(answer.statusCode, answer.body).toBe(201);
+    expect(answer.body).not.toContain(TOKEN);
+    const own = await create('own', { kind: 'hub', repo: TENANTS_OWN, token: 'hf_wrong' });
+    expect(own.json()).toMatchObject({ code: 'source_unauthorized' });
+    expect((await create('elsewhere', `hf://${PUBLIC}`)).json()).toMatchObject({ code: 'source_not_allowed' });
+  } finally {
+    await shared.app.close();
+  }
+});
+
 describe('what is refused of a hub', () => {
   const huge = new Map([
     ...FILES,

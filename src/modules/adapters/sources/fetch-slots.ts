@@ -1,7 +1,7 @@
 import { AppError } from '../../../lib/errors.ts';
 
 /** Most fetches of one tenant, and of all tenants, at a time in this process. */
-export const MOST_OF_ONE = 4;
+const MOST_OF_ONE = 4;
 const MOST_OF_ALL = 16;
 
 /** How long somebody waits who is told that there are too many, in milliseconds. */

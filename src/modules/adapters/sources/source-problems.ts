@@ -1,4 +1,5 @@
-import { SourceError, sourceText, type RemoteSource, type SourceErrorCode } from '../../../base-sources/index.ts';
+import type { SourceError } from '../../../base-sources/index.ts';
+import { sourceText, type RemoteSource, type SourceErrorCode } from '../../../base-sources/index.ts';
 import { ADAPTER_FETCH_TIMEOUT_VARIABLE, ADAPTER_SOURCES_VARIABLE } from '../../../config/variables.ts';
 import { AppError, unprocessable } from '../../../lib/errors.ts';
 
