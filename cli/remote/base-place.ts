@@ -3,7 +3,12 @@ export type BasePlace = { readonly path: string } | { readonly source: string };
 
 const REMOTE = /^(hf|s3):\/\//;
 
+/** Whether a text names a hub or a bucket, which the service asks, and not a folder. */
+export function isRemote(text: string): boolean {
+  return REMOTE.test(text);
+}
+
 /** What `--path` says: a folder, `hf://org/name@revision` or `s3://bucket/prefix`. The service checks it. */
 export function toBasePlace(text: string): BasePlace {
-  return REMOTE.test(text) ? { source: text } : { path: text };
+  return isRemote(text) ? { source: text } : { path: text };
 }

@@ -1,6 +1,6 @@
 import { HubApiError, listFiles, modelInfo } from '@huggingface/hub';
 import { HUB_TOKEN_VARIABLE, HUB_URL_VARIABLE } from '../config/variables.ts';
-import { checkListing } from './listing.ts';
+import { requireFew, type ListingRules } from './listing.ts';
 import { SourceError } from './source-error.ts';
 import {
   sourceText,
@@ -27,16 +27,13 @@ interface HubRequest {
 /** How long a hub may take to send the next bytes, in milliseconds. */
 const SILENT_MS = 60_000;
 
-/** A whole tree has fewer entries, unless somebody wants to keep the service busy. */
-const MAX_ENTRIES = 20_000;
-
 /** The most bytes of an answer that says something about a model; a page of a thousand files has less than a megabyte. */
 const MAX_ANSWER_BYTES = 32 << 20;
 
 const COMMIT = /^[0-9a-f]{40}$/;
 
 /** Reads models of a Hugging Face hub or of a mirror that speaks its API. */
-export function createHub({ hubUrl, hubToken }: HubSettings) {
+export function createHub({ hubUrl, hubToken }: HubSettings, rules: ListingRules) {
   const address = hubUrl.replace(/\/+$/, '');
   const { origin } = new URL(address);
   const accessOf = (token: string | null): { authorization?: string } => {
@@ -70,12 +67,12 @@ export function createHub({ hubUrl, hubToken }: HubSettings) {
         const files: SourceFile[] = [];
         const names: string[] = [];
         for await (const entry of listFiles({ repo, revision: sha, recursive: false, ...shared })) {
-          if (names.push(entry.path) > MAX_ENTRIES) throw tooMany(source);
+          requireFew(source, names.push(entry.path), rules);
           if (entry.type === 'file') files.push(toFile(entry));
         }
         return {
           source: { ...source, commit: sha, hasToken: request.token !== null },
-          files: checkListing(source, files, names),
+          files: rules.check(source, files, names),
         };
       } catch (error) {
         throw toSourceError(error, source, null, address);
@@ -185,11 +182,6 @@ function toFile(entry: { path: string; size: number; oid?: string; lfs?: { oid: 
     etag: null,
     versionId: null,
   };
-}
-
-function tooMany(source: RemoteSource): SourceError {
-  const message = `${sourceText(source)} has more than ${MAX_ENTRIES} files in its first folder`;
-  return new SourceError('source_refused', message);
 }
 
 /** Says what an answer of the hub, or none, means. */

@@ -1,4 +1,5 @@
-export { bytesOf, keyOf } from './listing.ts';
+export { bytesThere, download, type DownloadOptions } from './download.ts';
+export { bytesOf, keyOf, requireUsable, type ListingRules } from './listing.ts';
 export { SourceError, type SourceErrorCode } from './source-error.ts';
 export {
   BUCKET_PATTERN,
@@ -10,6 +11,8 @@ export {
   SOURCE_EXPECTED,
   sourceName,
   sourceText,
+  toPlace,
+  type GivenSource,
   type PinnedFiles,
   type PinnedSource,
   type RemoteSource,

@@ -18,21 +18,28 @@ const MAX_FILES = 2000;
 /** Largest size of a file that is no weights, in bytes; the largest tokenizers have 40 MB. */
 const MAX_OTHER_BYTES = 64 << 20;
 
+/** What is taken of a source, and how much its first folder may have. */
+export interface ListingRules {
+  /** The most files and folders there; a listing that has more is not read to its end. */
+  readonly maxEntries: number;
+  /**
+   * Checks what a source has, and leaves what is taken, sorted by name.
+   * @param names all names that the source has
+   * @throws SourceError `source_refused`
+   */
+  check(source: RemoteSource, files: readonly SourceFile[], names: readonly string[]): SourceFile[];
+}
+
+/** The rules of base models. A whole tree has fewer entries, unless somebody wants to keep the service busy. */
+export const BASE_LISTING: ListingRules = { maxEntries: 20_000, check: checkListing };
+
 /** Whether a file of a source is fetched. Folders inside of it, such as `onnx/` or `original/`, are not. */
 export function isTaken(name: string): boolean {
   return TAKEN.test(name) && !name.startsWith('.');
 }
 
-/**
- * Checks what a source has, and leaves what is taken, sorted by name.
- * @param names all names that the source has
- * @throws SourceError `source_refused` that names what is missing, or the pickles that stand in its place
- */
-export function checkListing(
-  source: RemoteSource,
-  files: readonly SourceFile[],
-  names: readonly string[],
-): SourceFile[] {
+/** @throws SourceError `source_refused` that names what is missing, or the pickles that stand in its place */
+function checkListing(source: RemoteSource, files: readonly SourceFile[], names: readonly string[]): SourceFile[] {
   const where = sourceText(source);
   const taken = files.filter(({ name }) => isTaken(name)).sort((a, b) => (a.name < b.name ? -1 : 1));
   if (!taken.some(({ name }) => name.endsWith('.safetensors'))) throw noWeights(where, names);
@@ -43,20 +50,31 @@ export function checkListing(
     const message = `${where} has ${taken.length} files of a model, expected at most ${MAX_FILES}`;
     throw new SourceError('source_refused', message);
   }
-  const wrong = taken.find(({ name, size }) => UNUSABLE.test(name) || !Number.isSafeInteger(size) || size < 0);
-  if (wrong !== undefined) {
-    const { name, size } = wrong;
-    const message =
-      `${where} lists a file ${JSON.stringify(name.slice(0, 200))} of ${JSON.stringify(size)} bytes, expected a size, and a name of at ` +
-      'most 200 characters without control characters';
-    throw new SourceError('source_refused', message);
-  }
+  requireUsable(source, taken);
   const large = taken.find(({ name, size }) => !name.endsWith('.safetensors') && size > MAX_OTHER_BYTES);
   if (large !== undefined) {
     const message = `${large.name} of ${where} has ${large.size} bytes, expected at most ${MAX_OTHER_BYTES}`;
     throw new SourceError('source_refused', message);
   }
   return taken;
+}
+
+/** @throws SourceError `source_refused` if a name is none that every file system takes, or a size is none */
+export function requireUsable(source: RemoteSource, files: readonly SourceFile[]): void {
+  const wrong = files.find(({ name, size }) => UNUSABLE.test(name) || !Number.isSafeInteger(size) || size < 0);
+  if (wrong === undefined) return;
+  const { name, size } = wrong;
+  const message =
+    `${sourceText(source)} lists a file ${JSON.stringify(name.slice(0, 200))} of ${JSON.stringify(size)} bytes, expected a size, and a ` +
+    'name of at most 200 characters without control characters';
+  throw new SourceError('source_refused', message);
+}
+
+/** @throws SourceError `source_refused` if the first folder of a source has more entries than the rules allow */
+export function requireFew(source: RemoteSource, entries: number, { maxEntries }: ListingRules): void {
+  if (entries <= maxEntries) return;
+  const message = `${sourceText(source)} has more than ${maxEntries} files and folders in its first folder`;
+  throw new SourceError('source_refused', message);
 }
 
 function noWeights(where: string, names: readonly string[]): SourceError {

@@ -1,15 +1,12 @@
 import { GetObjectCommand, ListObjectsV2Command, S3ServiceException, type S3Client } from '@aws-sdk/client-s3';
 import { createS3Client, type S3Settings } from '../artifacts/s3/s3-client.ts';
 import { S3_ENDPOINT_VARIABLE } from '../config/variables.ts';
-import { checkListing } from './listing.ts';
+import { requireFew, type ListingRules } from './listing.ts';
 import { SourceError } from './source-error.ts';
 import { sourceText, type PinnedFiles, type S3Source, type SourceFile } from './source.ts';
 
-/** A folder of a model has fewer objects, unless somebody wants to keep the service busy. */
-const MAX_OBJECTS = 20_000;
-
 /** Reads models in buckets of S3 and of services that are compatible with it. Each object is read in the state that was pinned. */
-export function createS3Models(settings: S3Settings) {
+export function createS3Models(settings: S3Settings, rules: ListingRules) {
   let client: S3Client | null = null;
   // The SDK looks for credentials when it is used first.
   const connected = () => (client ??= createS3Client(settings));
@@ -20,6 +17,7 @@ export function createS3Models(settings: S3Settings) {
       const prefix = prefixOf(source);
       const files: SourceFile[] = [];
       const names: string[] = [];
+      let folders = 0;
       try {
         for (let token: string | undefined; ;) {
           const command = new ListObjectsV2Command({
@@ -31,9 +29,11 @@ export function createS3Models(settings: S3Settings) {
           const page = await connected().send(command, { abortSignal: signal });
           for (const { Key: key = '', Size: size = 0, ETag: etag = null } of page.Contents ?? []) {
             const name = key.slice(prefix.length);
-            if (names.push(name) > MAX_OBJECTS) throw tooMany(source);
+            names.push(name);
             files.push({ name, size, etag, sha256: null, gitSha1: null, versionId: null });
           }
+          folders += page.CommonPrefixes?.length ?? 0;
+          requireFew(source, names.length + folders, rules);
           token = page.NextContinuationToken;
           if (token === undefined) break;
         }
@@ -42,7 +42,7 @@ export function createS3Models(settings: S3Settings) {
         throw toSourceError(error, source, null);
       }
       if (names.length === 0) throw nothing(source);
-      return { source, files: checkListing(source, files, names) };
+      return { source, files: rules.check(source, files, names) };
     },
 
     /** Opens an object, from a byte on. @throws SourceError; `source_changed` where it is not the one that was pinned */
@@ -75,13 +75,6 @@ function prefixOf({ prefix }: S3Source): string {
 function nothing(source: S3Source): SourceError {
   const message = `${sourceText(source)} has no objects: check the bucket, the prefix and ${S3_ENDPOINT_VARIABLE}`;
   return new SourceError('source_not_found', message);
-}
-
-function tooMany(source: S3Source): SourceError {
-  return new SourceError(
-    'source_refused',
-    `${sourceText(source)} has more than ${MAX_OBJECTS} objects in its first folder`,
-  );
 }
 
 /** The status of an answer, also of one that the SDK cannot read, such as that of a proxy. */

@@ -87,3 +87,32 @@ export function sourceText(source: RemoteSource | PinnedSource): string {
 export function sourceName(source: RemoteSource): string {
   return source.kind === 'hub' ? source.repo : sourceText(source);
 }
+
+/** A source as a request names it: a text, or an object. */
+export type GivenSource =
+  | string
+  | { readonly kind: 'folder'; readonly path: string }
+  | { readonly kind: 'hub'; readonly repo: string; readonly revision?: string; readonly token?: string }
+  | { readonly kind: 's3'; readonly bucket: string; readonly prefix?: string };
+
+/** A folder of this machine, or a source elsewhere, with the token that was given for it. */
+export type Place =
+  | { readonly folder: string; readonly remote: null; readonly token: null }
+  | { readonly folder: null; readonly remote: RemoteSource; readonly token: string | null };
+
+const HAS_SCHEME = /^[a-z][a-z0-9+.-]*:\/\//i;
+
+/** Where a source is that a request names; null for a text that is none of {@link SOURCE_EXPECTED}. */
+export function toPlace(source: GivenSource): Place | null {
+  if (typeof source === 'string') {
+    if (!HAS_SCHEME.test(source)) return { folder: source, remote: null, token: null };
+    const remote = parseRemoteSource(source);
+    return remote === null ? null : { folder: null, remote, token: null };
+  }
+  if (source.kind === 'folder') return { folder: source.path, remote: null, token: null };
+  if (source.kind === 's3') {
+    return { folder: null, remote: { kind: 's3', bucket: source.bucket, prefix: source.prefix ?? '' }, token: null };
+  }
+  const { kind, repo, revision = DEFAULT_REVISION, token = null } = source;
+  return { folder: null, remote: { kind, repo, revision }, token };
+}

@@ -1,5 +1,6 @@
 import type { S3Settings } from '../artifacts/s3/s3-client.ts';
 import { createHub, type HubSettings } from './hub.ts';
+import { BASE_LISTING, type ListingRules } from './listing.ts';
 import { createS3Models } from './s3.ts';
 import { SourceError } from './source-error.ts';
 import type { PinnedFiles, PinnedSource, RemoteSource, SourceFile } from './source.ts';
@@ -11,7 +12,7 @@ export interface SourceRequest {
   readonly signal: AbortSignal;
 }
 
-/** Reads the files of base models from where they are. */
+/** Reads the files of base models, or of adapters, from where they are. */
 export interface Sources {
   /** Lists what is fetched, in the state that it is in now. @throws SourceError */
   pin(source: RemoteSource, request: SourceRequest): Promise<PinnedFiles>;
@@ -19,9 +20,10 @@ export interface Sources {
   read(source: PinnedSource, file: SourceFile, request: SourceRequest & { from: number }): AsyncIterable<Uint8Array>;
 }
 
-export function createSources(settings: HubSettings & S3Settings): Sources {
-  const hub = createHub(settings);
-  const buckets = createS3Models(settings);
+/** @param rules what is taken of a source. Default: the files of a base model */
+export function createSources(settings: HubSettings & S3Settings, rules: ListingRules = BASE_LISTING): Sources {
+  const hub = createHub(settings, rules);
+  const buckets = createS3Models(settings, rules);
   return {
     pin: (source, request) => (source.kind === 'hub' ? hub.pin(source, request) : buckets.pin(source, request)),
     read: (source, file, request) =>

@@ -72,6 +72,9 @@ export const PROBLEM_CODES = {
     'source_not_found',
     'source_unauthorized',
     'source_refused',
+    'source_not_allowed',
+    'source_changed',
+    'source_corrupt',
     'base_model_version_not_found',
     'version_of_another_base',
     'dry_run_of_nothing',
@@ -85,7 +88,7 @@ export const PROBLEM_CODES = {
     'report_too_large',
     'serving_name_mismatch',
   ],
-  429: ['rate_limited', 'too_many_inspections', 'too_many_streams'],
+  429: ['rate_limited', 'too_many_inspections', 'too_many_fetches', 'too_many_streams'],
   431: ['headers_too_large'],
   500: ['internal', 'artifact_missing', 'artifact_corrupt'],
   503: [

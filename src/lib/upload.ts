@@ -1,6 +1,25 @@
+import { AppError } from './errors.ts';
+
 /** What a client uploads, while it arrives. */
 export interface Upload {
   readonly chunks: AsyncIterable<Uint8Array>;
   /** Its size as the client says; null if he does not. */
   readonly declaredBytes: number | null;
+}
+
+export interface UploadLimit {
+  /** What is uploaded or fetched, for error messages. */
+  what: string;
+  maxBytes: number;
+  /** The setting that the limit comes from. */
+  setting?: string;
+}
+
+export function uploadTooLarge({ what, maxBytes, setting }: UploadLimit): AppError {
+  return new AppError({
+    code: 'upload_too_large',
+    status: 413,
+    message: `the ${what} is larger than ${maxBytes} bytes${setting === undefined ? '' : ` (${setting})`}`,
+    details: { max_bytes: maxBytes, ...(setting !== undefined && { setting }) },
+  });
 }

@@ -1,5 +1,5 @@
-import { bytesOf, type SourceFile } from '../../src/base-sources/index.ts';
-import { bytesThere, download, type DownloadOptions } from './download.ts';
+import { bytesOf, bytesThere, download, type DownloadOptions, type SourceFile } from '../../src/base-sources/index.ts';
+import { headerProblem } from './header-problem.ts';
 
 export interface FetchProgress {
   /** Bytes that are there, and those that will be. */
@@ -9,7 +9,7 @@ export interface FetchProgress {
   readonly file: string | null;
 }
 
-export interface FetchOptions extends Omit<DownloadOptions, 'onBytes'> {
+export interface FetchOptions extends Omit<DownloadOptions, 'onBytes' | 'problemOf'> {
   /** Files that are fetched at a time, each in a stream of its own. */
   readonly streams: number;
   readonly onProgress: (progress: FetchProgress) => void;
@@ -43,7 +43,7 @@ export async function fetchFiles(
       signal.throwIfAborted();
       running.add(file.name);
       tell();
-      hashes.set(file.name, await download(folder, file, { ...options, signal, onBytes }));
+      hashes.set(file.name, await download(folder, file, { ...options, signal, onBytes, problemOf: headerProblem }));
       running.delete(file.name);
       tell();
     }

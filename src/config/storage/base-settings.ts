@@ -2,6 +2,7 @@ import path from 'node:path';
 import Type from 'typebox';
 import { userCacheFolder } from '../graph-cache-dir.ts';
 import { parseMemory } from '../memory-setting.ts';
+import { ADAPTER_SOURCE_SCHEMA, ADAPTER_SOURCE_SETTINGS } from './adapter-source-settings.ts';
 import {
   BASE_CACHE_BYTES_VARIABLE,
   BASE_CACHE_DIR_VARIABLE,
@@ -10,7 +11,7 @@ import {
   HUB_URL_VARIABLE,
 } from '../variables.ts';
 
-/** Where base models are fetched from, and where workers keep them. */
+/** Where base models and adapters are fetched from, and where workers keep base models. */
 export const BASE_SCHEMA = {
   /** Address of the Hugging Face hub or of a mirror. It stands in errors and events, so it has no password. */
   hubUrl: Type.String({ pattern: '^https?://[^/?#@]+(/[^?#]*)?$' }),
@@ -22,6 +23,7 @@ export const BASE_SCHEMA = {
   baseCacheBytes: Type.Integer({ minimum: 2 ** 20 }),
   /** Files of a base model that are fetched at a time. */
   baseFetchStreams: Type.Integer({ minimum: 1, maximum: 32 }),
+  ...ADAPTER_SOURCE_SCHEMA,
 };
 
 const asText = (text: string): unknown => text;
@@ -60,4 +62,5 @@ export const BASE_SETTINGS = {
     parse: (text: string): unknown => (/^\d+$/.test(text) ? Number(text) : text),
     expected: 'an integer from 1 to 32',
   },
+  ...ADAPTER_SOURCE_SETTINGS,
 };

@@ -49,17 +49,17 @@ export async function copyAdapterFiles(from: string, to: string, limits = ADAPTE
     await writeHashed(join(to, name), readPlainFile(source));
     copied.add(name);
   }
-  if (
-    !copied.has('adapter_model.safetensors') &&
-    (await lstat(join(from, PICKLED_WEIGHTS)).catch(() => null)) !== null
-  ) {
-    throw unusable(PICKLED_WEIGHTS, `${PICKLED_WEIGHTS} ${PICKLE_ADVICE}`, 'pickle_refused');
-  }
-  requireFiles(copied);
+  requireFiles(copied, (await lstat(join(from, PICKLED_WEIGHTS)).catch(() => null)) !== null);
 }
 
-/** @throws AppError 422 `invalid_adapter` that names the first missing file */
-export function requireFiles(present: ReadonlySet<AdapterFile>): void {
+/**
+ * @param hasPickle whether the weights are there as a pickle
+ * @throws AppError 422 `invalid_adapter` that names the first missing file, or the pickle in its place
+ */
+export function requireFiles(present: ReadonlySet<AdapterFile>, hasPickle = false): void {
+  if (hasPickle && !present.has('adapter_model.safetensors')) {
+    throw unusable(PICKLED_WEIGHTS, `${PICKLED_WEIGHTS} ${PICKLE_ADVICE}`, 'pickle_refused');
+  }
   const missing = REQUIRED.find((name) => !present.has(name));
   if (missing === undefined) return;
   throw unusable(missing, `${missing} is missing, expected ${REQUIRED.join(' and ')}`, 'missing_file');

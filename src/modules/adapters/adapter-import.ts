@@ -9,15 +9,20 @@ import type { Upload } from '../../lib/upload.ts';
 import type { UploadRoom } from '../quotas/index.ts';
 import { unpackAdapter } from './adapter-archive.ts';
 import { copyAdapterFiles, isAdapterFile } from './adapter-files.ts';
+import type { FoundAdapter } from './sources/adapter-sources.ts';
+import { toImportedFrom } from './sources/imported-from.ts';
+import type { ImportedFrom } from './sources/source.schemas.ts';
 import type { AdapterInspector } from './inspection/adapter-inspector.ts';
 import type { InspectedAdapter } from './inspection/protocol.ts';
 
-/** The source of an adapter's files: a folder that the service can read, or an uploaded archive. */
-export type AdapterSource = { readonly path: string } | { readonly archive: Upload };
+/** The source of an adapter's files: a folder that the service can read, an uploaded archive, or what was found in a hub or a bucket. */
+export type AdapterSource = { readonly path: string } | { readonly archive: Upload } | { readonly found: FoundAdapter };
 
 export interface ImportedAdapter {
   readonly artifact: StoredArtifact;
   readonly inspected: InspectedAdapter;
+  /** Null for folders and uploads. */
+  readonly source: ImportedFrom | null;
 }
 
 /** The files of a base model version, as far as an adapter is checked against them. */
@@ -57,8 +62,7 @@ export function importAdapter(
 ): Promise<ImportedAdapter> {
   return deps.artifacts.withScratch(async (scratch) => {
     const folder = join(scratch, 'adapter');
-    if ('archive' in source) await unpackAdapter(room.measured(source.archive.chunks), folder);
-    else await copyAdapterFiles(await resolveAllowedFolder(source.path, deps.allowedRoots), folder);
+    await putFiles(source, folder, { room, allowedRoots: deps.allowedRoots });
     const baseFolder = base.sourceConfig === null ? base.path : await writeConfig(scratch, base.sourceConfig);
     const configOnly = base.sourceConfig !== null;
     const inspected = await withProblems(
@@ -67,8 +71,23 @@ export function importAdapter(
       baseFolder,
     );
     requireServable(model, inspected);
-    return { artifact: await deps.artifacts.putFolder(folder, 'adapter'), inspected };
+    const artifact = await deps.artifacts.putFolder(folder, 'adapter');
+    return { artifact, inspected, source: 'found' in source ? toImportedFrom(source.found.source) : null };
   });
+}
+
+async function putFiles(
+  source: AdapterSource,
+  folder: string,
+  { room, allowedRoots }: { room: UploadRoom; allowedRoots: readonly string[] },
+): Promise<void> {
+  if ('archive' in source) await unpackAdapter(room.measured(source.archive.chunks), folder);
+  else if ('path' in source) await copyAdapterFiles(await resolveAllowedFolder(source.path, allowedRoots), folder);
+  else {
+    await mkdir(folder);
+    // The size was known before, and has its room.
+    await source.found.fetchInto(folder);
+  }
 }
 
 /** @throws AppError 422 `adapter_not_servable` */

@@ -14,6 +14,7 @@ const ADAPTER = [
 const VERSION = [
   ...(['id', 'tenantId', 'adapterId', 'baseModelVersionId', 'parentVersionId', 'number', 'origin'] as const),
   ...([
+    'source',
     'provisional',
     'artifactDigest',
     'rank',

@@ -4,12 +4,14 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { UPLOAD_LIMIT_VARIABLE } from '../../config/variables.ts';
 import { AppError } from '../../lib/errors.ts';
+import type { UploadLimit } from '../../lib/upload.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
+import { signalOfClient } from '../../plugins/client-signal.ts';
 import { sendBytes } from '../../plugins/byte-ranges.ts';
 import { answerOnce, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { acceptUploads, uploadOf, type UploadLimit } from '../../plugins/request-body/upload-body.ts';
+import { acceptUploads, uploadOf } from '../../plugins/request-body/upload-body.ts';
 import { ARCHIVE_LIMIT_BYTES } from './adapter-archive.ts';
 import {
   AdapterParams,
@@ -23,16 +25,17 @@ import {
   UploadVersionBody,
   UploadVersionQuery,
   VersionArchive,
-  type FolderSource,
+  type AdapterFiles,
 } from './adapter.schemas.ts';
 import type { AdapterService } from './adapter.service.ts';
+import { toGivenAdapter, type GivenAdapter } from './sources/given-adapter.ts';
 
 const operation = operationsOf('Adapters');
 
 /** What a version is imported from, and the base model version that it is for. */
 interface NamedSource {
   readonly baseModelVersion: string;
-  readonly from: Parameters<AdapterService['importVersion']>[2];
+  readonly from: GivenAdapter;
 }
 
 interface VersionRoutesOptions {
@@ -55,11 +58,11 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
       onRequest: requireScope('tenant:write'),
       config: { problems: [507] },
       schema: {
-        ...operation('importAdapterVersion', 'Import an adapter version from a folder'),
+        ...operation('importAdapterVersion', 'Import an adapter version from a folder, a hub or a bucket'),
         description:
-          'Imports the next version of an adapter from a folder that the service can read. Every tensor is checked against the base model ' +
-          'version on which the adapter was trained. If the import is refused, nothing of it is stored. Archives go to `…/versions/upload`; ' +
-          'this path takes them as well (`application/x-tar`, with `base_model_version` in the query), for clients of versions before 0.3.',
+          'Imports the next version of an adapter from a folder that the service can read, or from a hub or a bucket, which it asks within ' +
+          'the request. Every tensor is checked against the base model version on which the adapter was trained. If the import is refused, ' +
+          'nothing of it is stored. Archives go to `…/versions/upload`; this path takes them as well (`application/x-tar`, with `base_model_version` in the query), for clients of versions before 0.3.',
         params: AdapterParams,
         querystring: ImportVersionQuery,
         body: ImportVersionBody,
@@ -68,10 +71,13 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
     },
     async (request, reply) => {
       const isArchive = request.body instanceof Readable;
-      // The body of an archive is a stream; any other body was validated as a FolderSource.
-      const body = (isArchive ? undefined : request.body) as FolderSource | undefined;
+      // The body of an archive is a stream; any other body was validated as AdapterFiles.
+      const body = (isArchive ? undefined : request.body) as AdapterFiles | undefined;
       const baseModelVersion = named(body?.base_model_version, request.query.base_model_version);
-      const from = body === undefined ? { archive: uploadOf(request, ARCHIVE_TYPES, limit) } : { path: body.path };
+      const from =
+        body === undefined
+          ? { archive: uploadOf(request, ARCHIVE_TYPES, limit) }
+          : toGivenAdapter(body, signalOfClient(reply));
       return importFrom(request, reply, { baseModelVersion, from });
     },
   );

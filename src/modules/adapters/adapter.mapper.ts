@@ -54,6 +54,7 @@ export function toAdapterVersion(row: ShownVersion): AdapterVersion {
     base_model_version_id: row.baseModelVersionId,
     parent_version_id: row.parentVersionId,
     origin: row.origin as AdapterVersion['origin'],
+    source: row.source as AdapterVersion['source'],
     provisional: row.provisional,
     digest: row.artifactDigest,
     rank: row.rank,

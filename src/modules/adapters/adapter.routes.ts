@@ -6,6 +6,7 @@ import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { answerOnce, createdBelow } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
+import { signalOfClient } from '../../plugins/client-signal.ts';
 import { createUploadRooms } from '../quotas/index.ts';
 import versionRoutes from './adapter-version.routes.ts';
 import {
@@ -18,24 +19,27 @@ import {
   UpdatedAdapter,
 } from './adapter.schemas.ts';
 import { createAdapterService } from './adapter.service.ts';
+import { createAdapterSources } from './sources/adapter-sources.ts';
 
 const operation = operationsOf('Adapters');
 
 const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
   const { artifacts, inspector, logger } = deps;
+  const sources = createAdapterSources({ config, logger });
   const service = ({ db }: Pick<FastifyRequest, 'db'>) => {
     const rooms = createUploadRooms({ db, logger, quotas: config.quotas });
-    return createAdapterService({ db, artifacts, inspector, rooms, allowedRoots: config.allowedRoots });
+    return createAdapterService({ db, artifacts, inspector, rooms, sources, allowedRoots: config.allowedRoots });
   };
   app.post(
     '/adapters',
     {
       onRequest: requireScope('tenant:write'),
-      config: { problems: [404, 507] },
+      config: { problems: [404, 413, 507] },
       schema: {
         ...operation('createAdapter', 'Create an adapter'),
         description:
-          'Creates an adapter. With `source`, its first version is imported too, and either both are created or neither. ' +
+          'Creates an adapter. With `source`, its first version is imported too, from a folder, a hub or a bucket, and either both are ' +
+          'created or neither. ' +
           '`gate_advice` says what the gate rows of its dataset can certify.',
         body: CreateAdapter,
         response: { 201: CreatedAdapter },
@@ -43,7 +47,7 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     },
     (request, reply) =>
       answerOnce<CreatedAdapter>(request, reply, createdBelow('/v1/adapters'), (record) =>
-        service(request).create(request.body, tenantScope(request), record),
+        service(request).create(request.body, { scope: tenantScope(request), gone: signalOfClient(reply), record }),
       ),
   );
   app.get(

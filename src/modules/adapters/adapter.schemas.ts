@@ -17,6 +17,7 @@ import {
   Timestamp,
   used,
 } from '../../lib/schemas.ts';
+import { GivenAdapterSource, ImportedFrom } from './sources/source.schemas.ts';
 
 /** Largest number of current versions that an adapter's answer shows. */
 export const CURRENT_SHOWN = 20;
@@ -37,22 +38,26 @@ const BaseModelVersionReference = Type.String({
   description: "A version of the adapter's base model: its identifier or its version text.",
 });
 
-export const FolderSource = Type.Object(
+export const AdapterFiles = Type.Object(
   {
     base_model_version: BaseModelVersionReference,
-    path: Type.String({
-      minLength: 1,
-      maxLength: 4096,
-      description: 'Absolute path of a PEFT folder below one of the allowed roots.',
-    }),
+    path: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 4096,
+        description:
+          'Absolute path of a PEFT folder below one of the allowed roots. Either `path` or `source` is given.',
+      }),
+    ),
+    source: Type.Optional(GivenAdapterSource),
   },
   {
-    title: 'AdapterFolder',
-    description: 'A PEFT folder that the service can read, and the base model version that the adapter was trained on.',
+    title: 'AdapterFiles',
+    description: 'Where a PEFT folder is, and the base model version that the adapter was trained on.',
     additionalProperties: false,
   },
 );
-export type FolderSource = Static<typeof FolderSource>;
+export type AdapterFiles = Static<typeof AdapterFiles>;
 
 export const CreateAdapter = Type.Object(
   {
@@ -65,7 +70,7 @@ export const CreateAdapter = Type.Object(
     labels: Type.Optional(Labels),
     pinned_base_model_version_id: Type.Optional(Pin),
     approval: Type.Optional(AdapterApproval),
-    source: Type.Optional(FolderSource),
+    source: Type.Optional(AdapterFiles),
     tenant_id: Type.Optional(
       Id('tenant', 'The owner of the adapter. Operators have to name it; others may leave it out.'),
     ),
@@ -105,6 +110,7 @@ export const AdapterVersion = Type.Object(
       title: 'VersionOrigin',
       description: 'Whether its tenant has imported it, or a job has carried it over.',
     }),
+    source: Nullable(ImportedFrom),
     provisional: Type.Boolean({
       description:
         'Whether nobody has measured it: it was made without data, to be served until a version is published.',
@@ -287,7 +293,7 @@ const Archive = Binary(
 export const UploadVersionBody = { content: contentOf(ARCHIVE_TYPES, Archive) };
 
 /** Archives are taken here, too, as they were before there was an operation for them; then the body is a stream. */
-export const ImportVersionBody = { content: contentOf(['application/json'], FolderSource) };
+export const ImportVersionBody = { content: contentOf(['application/json'], AdapterFiles) };
 
 export const ListAdaptersQuery = Type.Object(
   {

@@ -31,6 +31,8 @@ import type {
 } from './adapter.schemas.ts';
 import { checkGate, checkSlices } from './gate.ts';
 import { requirePin, updateAdapter } from './settings/update-adapter.ts';
+import type { AdapterSources } from './sources/adapter-sources.ts';
+import { toGivenAdapter, type GivenAdapter } from './sources/given-adapter.ts';
 
 export type AdapterService = ReturnType<typeof createAdapterService>;
 
@@ -40,6 +42,16 @@ export interface AdapterServiceDependencies {
   readonly inspector: AdapterInspector;
   readonly rooms: UploadRooms;
   readonly allowedRoots: readonly string[];
+  readonly sources: AdapterSources;
+}
+
+/** Who imports. */
+interface ImportCaller<Answer> {
+  /** The tenant to which the caller is confined; null for the operator. */
+  readonly scope: string | null;
+  /** Aborts when the client has gone, who then needs nothing from a source any more. */
+  readonly gone: AbortSignal;
+  readonly record: RecordAnswer<Answer>;
 }
 
 /** The folder of a version as an archive. */
@@ -135,7 +147,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
   /** Inserts a version and its event. */
   async function insertVersion(
     adapter: { id: string; tenantId: string },
-    { artifact, inspected }: ImportedAdapter,
+    { artifact, inspected, source }: ImportedAdapter,
     baseModelVersionId: string,
     tx: Transaction,
   ): Promise<AdapterVersion> {
@@ -146,6 +158,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       adapterId: adapter.id,
       baseModelVersionId,
       origin: 'imported',
+      ...(source !== null && { source }),
       artifactDigest: artifact.digest,
       rank,
       loraAlpha,
@@ -163,6 +176,18 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     };
     await recordEvent(tx, { tenantId: adapter.tenantId, type: 'adapter_version.imported', subjectId: row.id, data });
     return toAdapterVersion(row);
+  }
+
+  /** Runs `work` with an adapter's files, and their size as far as it is known ahead. */
+  async function withFiles<T>(
+    given: GivenAdapter,
+    { owner, scope }: { owner: string; scope: string | null },
+    work: (source: AdapterSource, declaredBytes: number | null) => Promise<T>,
+  ): Promise<T> {
+    if ('path' in given) return work(given, null);
+    if ('archive' in given) return work(given, given.archive.declaredBytes);
+    const importer = { tenant: await tenants.get(owner, null), isOperator: scope === null };
+    return deps.sources.during(given.remote, importer, (found) => work({ found }, found.bytes));
   }
 
   /** Finds what a new adapter refers to, and refuses what can be refused before files are read. */
@@ -189,11 +214,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
      *
      * @throws AppError 403 `quota_exceeded`, 404, 409 `adapter_exists`, 422; neither rows nor files remain then
      */
-    async create(
-      body: CreateAdapter,
-      scope: string | null,
-      record: RecordAnswer<CreatedAdapter>,
-    ): Promise<CreatedAdapter> {
+    async create(body: CreateAdapter, { scope, gone, record }: ImportCaller<CreatedAdapter>): Promise<CreatedAdapter> {
       const owner = resolveOwner(scope, body.tenant_id);
       const { baseModel, baseModelVersion } = await resolveReferences(body, owner);
       const advice = { gate_advice: await adviceOf({ ...body, datasetId: body.dataset_id }, owner) };
@@ -206,17 +227,18 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
           return adapter;
         });
       }
-      const source = body.source;
-      return deps.rooms.during(owner, null, async (room) => {
-        const imported = await importAdapter(deps, source, { owner, model: baseModel, base: baseModelVersion, room });
-        const base = { modelId: baseModel.id, versionId: baseModelVersion.id, imported };
-        return withRegisteredArtifact(deps, imported.artifact, async (tx) => {
-          const adapter = { ...(await insertAdapter(owner, body, base, tx)), ...advice };
-          await room.settle(tx, { adapters: 1, stored_bytes: imported.artifact.bytes });
-          await record(tx, adapter);
-          return adapter;
-        });
-      });
+      return withFiles(toGivenAdapter(body.source, gone), { owner, scope }, (source, declaredBytes) =>
+        deps.rooms.during(owner, declaredBytes, async (room) => {
+          const imported = await importAdapter(deps, source, { owner, model: baseModel, base: baseModelVersion, room });
+          const base = { modelId: baseModel.id, versionId: baseModelVersion.id, imported };
+          return withRegisteredArtifact(deps, imported.artifact, async (tx) => {
+            const adapter = { ...(await insertAdapter(owner, body, base, tx)), ...advice };
+            await room.settle(tx, { adapters: 1, stored_bytes: imported.artifact.bytes });
+            await record(tx, adapter);
+            return adapter;
+          });
+        }),
+      );
     },
 
     async list(query: ListAdaptersQuery, scope: string | null): Promise<Page<Adapter>> {
@@ -250,22 +272,23 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     async importVersion(
       id: string,
       baseModelVersion: string,
-      source: AdapterSource,
-      caller: { scope: string | null; record: RecordAnswer<AdapterVersion> },
+      given: GivenAdapter,
+      { scope, record }: Omit<ImportCaller<AdapterVersion>, 'gone'>,
     ): Promise<AdapterVersion> {
-      const adapter = await findAdapter(id, caller.scope);
+      const adapter = await findAdapter(id, scope);
       const base = await findBaseModelVersion(adapter.baseModel, baseModelVersion);
       const { tenantId: owner } = adapter;
-      const declaredBytes = 'archive' in source ? source.archive.declaredBytes : null;
-      return deps.rooms.during(owner, declaredBytes, async (room) => {
-        const imported = await importAdapter(deps, source, { owner, model: adapter.baseModel, base, room });
-        return withRegisteredArtifact(deps, imported.artifact, async (tx) => {
-          const version = await insertVersion(adapter, imported, base.id, tx);
-          await room.settle(tx, { stored_bytes: imported.artifact.bytes });
-          await caller.record(tx, version);
-          return version;
-        });
-      });
+      return withFiles(given, { owner, scope }, (source, declaredBytes) =>
+        deps.rooms.during(owner, declaredBytes, async (room) => {
+          const imported = await importAdapter(deps, source, { owner, model: adapter.baseModel, base, room });
+          return withRegisteredArtifact(deps, imported.artifact, async (tx) => {
+            const version = await insertVersion(adapter, imported, base.id, tx);
+            await room.settle(tx, { stored_bytes: imported.artifact.bytes });
+            await record(tx, version);
+            return version;
+          });
+        }),
+      );
     },
 
     async listVersions(id: string, query: PageQuery, scope: string | null): Promise<Page<AdapterVersion>> {

@@ -1,1 +1,2 @@
 export { createBaseModelRepository } from './base-model.repository.ts';
+export { GivenFolder, GivenHub, GivenS3, SourceText } from './source.schemas.ts';

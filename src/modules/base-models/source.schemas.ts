@@ -17,7 +17,7 @@ const prefix = Type.String({
   description: 'The folder in the bucket, without a slash at either end; empty for the whole bucket.',
 });
 
-const GivenHub = Type.Object(
+export const GivenHub = Type.Object(
   {
     kind: Type.Literal('hub'),
     repo,
@@ -27,7 +27,9 @@ const GivenHub = Type.Object(
         minLength: 1,
         maxLength: 1000,
         pattern: '^[\\x21-\\x7e]+$',
-        description: 'A token of the hub that may read the model. It is stored encrypted and never shown.',
+        description:
+          'A token of the hub that may read the model. It is never shown. That of a base model version is stored encrypted; that of an ' +
+          'adapter is used for the import, and not stored.',
       }),
     ),
   },
@@ -38,12 +40,12 @@ const GivenHub = Type.Object(
   },
 );
 
-const GivenS3 = Type.Object(
+export const GivenS3 = Type.Object(
   { kind: Type.Literal('s3'), bucket, prefix: Type.Optional(prefix) },
   { title: 'GivenS3Source', additionalProperties: false, description: 'A folder of a bucket.' },
 );
 
-const GivenFolder = Type.Object(
+export const GivenFolder = Type.Object(
   {
     kind: Type.Literal('folder'),
     path: Type.String({ minLength: 1, maxLength: 4096, description: 'Absolute path below one of the allowed roots.' }),
@@ -51,26 +53,21 @@ const GivenFolder = Type.Object(
   {
     title: 'GivenFolderSource',
     additionalProperties: false,
-    description: 'A folder that workers see under the same path.',
+    description:
+      'A folder that the service can read; of a base model version, one that workers see under the same path.',
   },
 );
 
-export const GivenBaseSource = Type.Union(
-  [
-    Type.String({
-      minLength: 1,
-      maxLength: 4096,
-      description: '`hf://org/name@revision`, `hf://org/name`, `s3://bucket/prefix` or the path of a folder.',
-    }),
-    GivenHub,
-    GivenS3,
-    GivenFolder,
-  ],
-  {
-    description:
-      'Where the files are, in place of `path`: workers fetch them from a hub or a bucket into a cache of their own.',
-  },
-);
+export const SourceText = Type.String({
+  minLength: 1,
+  maxLength: 4096,
+  description: '`hf://org/name@revision`, `hf://org/name`, `s3://bucket/prefix` or the path of a folder.',
+});
+
+export const GivenBaseSource = Type.Union([SourceText, GivenHub, GivenS3, GivenFolder], {
+  description:
+    'Where the files are, in place of `path`: workers fetch them from a hub or a bucket into a cache of their own.',
+});
 export type GivenBaseSource = Static<typeof GivenBaseSource>;
 
 const File = Type.Object(

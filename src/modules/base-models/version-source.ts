@@ -1,11 +1,11 @@
 import {
   keyOf,
-  parseRemoteSource,
   readWhole,
   SOURCE_EXPECTED,
   SourceError,
   sourceName,
   sourceText,
+  toPlace,
   type PinnedFiles,
   type PinnedSource,
   type RemoteSource,
@@ -19,7 +19,7 @@ import { AppError, unprocessable } from '../../lib/errors.ts';
 import type { SecretBox } from '../../lib/secret-box.ts';
 import type { CreateBaseModelVersion } from './base-model.schemas.ts';
 import { checkConfig, parseConfig, readModelFolder } from './model-folder.ts';
-import type { BaseSource, GivenBaseSource } from './source.schemas.ts';
+import type { BaseSource } from './source.schemas.ts';
 
 export interface SourceContext {
   readonly allowedRoots: readonly string[];
@@ -42,8 +42,6 @@ export interface FoundFiles {
 /** How long a source may take until it has listed its files, in milliseconds. */
 const PIN_MS = 60_000;
 
-const REMOTE = /^[a-z][a-z0-9+.-]*:\/\//;
-
 /**
  * Finds the files that a request names, and reads their config.json. Files of a hub or a bucket are pinned to their state.
  * @throws AppError 422 or 503 `source_unreachable`
@@ -56,32 +54,17 @@ export async function findFiles(
     const found = path === undefined ? 'neither is given' : 'both are given';
     throw unprocessable('invalid_source', `the files are named by \`path\` or by \`source\`: ${found}`);
   }
-  const { folder, remote, token } = toPlace(source ?? { kind: 'folder', path: path! });
+  const place = toPlace(source ?? { kind: 'folder', path: path! });
+  if (place === null) {
+    throw unprocessable('invalid_source', `source ${String(source)} is not usable, expected ${SOURCE_EXPECTED}`);
+  }
+  const { folder, remote, token } = place;
   if (folder !== null) {
     const found = await resolveAllowedFolder(folder, context.allowedRoots);
     return { path: found, defaultName: folder, config: await readModelFolder(found), pinned: null, token: null };
   }
   if (token !== null && context.box === null) throw keyMissing();
   return pin(remote, token, context.sources);
-}
-
-type Place =
-  | { readonly folder: string; readonly remote: null; readonly token: null }
-  | { readonly folder: null; readonly remote: RemoteSource; readonly token: string | null };
-
-function toPlace(source: GivenBaseSource): Place {
-  if (typeof source === 'string') {
-    if (!REMOTE.test(source)) return { folder: source, remote: null, token: null };
-    const remote = parseRemoteSource(source);
-    if (remote !== null) return { folder: null, remote, token: null };
-    throw unprocessable('invalid_source', `source ${source} is not usable, expected ${SOURCE_EXPECTED}`);
-  }
-  if (source.kind === 'folder') return { folder: source.path, remote: null, token: null };
-  if (source.kind === 's3') {
-    return { folder: null, remote: { kind: 's3', bucket: source.bucket, prefix: source.prefix ?? '' }, token: null };
-  }
-  const { kind, repo, revision, token = null } = source;
-  return { folder: null, remote: { kind, repo, revision: revision! }, token };
 }
 
 async function pin(remote: RemoteSource, token: string | null, sources: Sources): Promise<FoundFiles> {

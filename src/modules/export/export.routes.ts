@@ -6,7 +6,7 @@ import type { ModuleOptions } from '../../app-dependencies.ts';
 import { Binary, Id } from '../../lib/schemas.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { createAdapterService } from '../adapters/index.ts';
+import { createAdapterService, createAdapterSources } from '../adapters/index.ts';
 import { createDatasetService } from '../datasets/index.ts';
 import { createEventService } from '../events/index.ts';
 import { createJobService } from '../jobs/index.ts';
@@ -18,6 +18,7 @@ const operation = operationsOf('Tenants');
 const ARCHIVE_TYPE = 'application/x-tar';
 
 const exportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
+  const sources = createAdapterSources({ config, logger: deps.logger });
   const service = ({ db }: Pick<FastifyRequest, 'db'>) => {
     const confined = { ...deps, db };
     const rooms = createUploadRooms({ db, logger: deps.logger, quotas: config.quotas });
@@ -25,7 +26,7 @@ const exportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
       artifacts: deps.artifacts,
       tenants: createTenantService(confined),
       datasets: createDatasetService({ ...confined, rooms, rowLimit: config.datasetRowLimit }),
-      adapters: createAdapterService({ ...confined, rooms, allowedRoots: config.allowedRoots }),
+      adapters: createAdapterService({ ...confined, rooms, sources, allowedRoots: config.allowedRoots }),
       jobs: createJobService(confined),
       events: createEventService(confined),
     });

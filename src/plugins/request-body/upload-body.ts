@@ -1,19 +1,11 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../../lib/errors.ts';
-import type { Upload } from '../../lib/upload.ts';
+import { uploadTooLarge, type Upload, type UploadLimit } from '../../lib/upload.ts';
 
 /** Passes bodies of these content types to the handler as an unread stream. */
 export function acceptUploads(app: FastifyInstance, contentTypes: readonly string[]): void {
   app.addContentTypeParser([...contentTypes], (_request, payload, done) => done(null, payload));
-}
-
-export interface UploadLimit {
-  /** What is uploaded, for error messages. */
-  what: string;
-  maxBytes: number;
-  /** The setting that the limit comes from. */
-  setting?: string;
 }
 
 /**
@@ -29,7 +21,7 @@ export function uploadOf(request: FastifyRequest, contentTypes: readonly string[
   }
   const length = request.headers['content-length'];
   const declaredBytes = length === undefined ? null : Number(length);
-  if (declaredBytes !== null && declaredBytes > limit.maxBytes) throw tooLarge(limit);
+  if (declaredBytes !== null && declaredBytes > limit.maxBytes) throw uploadTooLarge(limit);
   return { chunks: limited(body, limit), declaredBytes };
 }
 
@@ -37,7 +29,7 @@ async function* limited(body: Readable, limit: UploadLimit): AsyncGenerator<Buff
   let bytes = 0;
   for await (const chunk of readOn(body)) {
     bytes += chunk.length;
-    if (bytes > limit.maxBytes) throw tooLarge(limit);
+    if (bytes > limit.maxBytes) throw uploadTooLarge(limit);
     yield chunk;
   }
 }
@@ -62,13 +54,4 @@ async function* readOn(body: Readable): AsyncGenerator<Buffer> {
 function aborted(cause: unknown): AppError {
   const message = 'the upload was cut off before its end';
   return new AppError({ code: 'upload_aborted', status: 400, message, cause });
-}
-
-function tooLarge({ what, maxBytes, setting }: UploadLimit): AppError {
-  return new AppError({
-    code: 'upload_too_large',
-    status: 413,
-    message: `the ${what} is larger than ${maxBytes} bytes${setting === undefined ? '' : ` (${setting})`}`,
-    details: { max_bytes: maxBytes, ...(setting !== undefined && { setting }) },
-  });
 }

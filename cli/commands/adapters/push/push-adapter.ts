@@ -1,27 +1,64 @@
-import type { Adapter, CreatedAdapter } from '../../../remote/client.ts';
+import type { Adapter, AdapterFiles, AdapterVersion, CreatedAdapter } from '../../../remote/client.ts';
 import { EXIT, ServiceError, UsageError } from '../../../errors.ts';
 import { interruptible } from '../../../interruption.ts';
 import { gateOf } from '../../../options/gate-options.ts';
 import { findAdapter } from '../../../remote/find.ts';
+import { isRemote } from '../../../remote/base-place.ts';
 import type { Service } from '../../../remote/service.ts';
 import { note, printJson } from '../../../screen/print.ts';
 import type { PushOptions } from './push-options.ts';
 
-/** Imports a folder as a version of an adapter, which is created with its dataset where there is none of the name. */
+/**
+ * Imports a folder, or what a hub or a bucket has, as a version of an adapter, which is created with its dataset where there is none of the
+ * name.
+ */
 export async function pushAdapter(service: Service, folder: string, options: PushOptions): Promise<void> {
-  const { uploadAdapter } = await import('../../../remote/transfers.ts');
-  const { client } = service;
+  const source = isRemote(folder) ? sourceOf(folder, options) : null;
+  if (source === null && options.hubToken) throw new UsageError('--hub-token is for hf://ORG/NAME: leave it out');
   await interruptible(async (signal) => {
     const found = await existing(service, options);
     if (found !== null) refuseSettings(options, found);
     const adapter = found ?? (await createAdapter(service, options, signal));
-    const request = { client, adapterId: adapter.id, baseModelVersion: options.baseVersion, folder, signal };
-    const version = await uploadAdapter(request);
+    const request = { adapterId: adapter.id, baseModelVersion: options.baseVersion, signal };
+    const version = await (source === null ? upload(service, folder, request) : importFrom(service, source, request));
     if (options.json) return printJson({ adapter_id: adapter.id, created: found === null, version });
     process.stdout.write(
       `adapter ${adapter.name} (${adapter.id}) has version ${version.number}: ${version.id}, ${version.digest}\n`,
     );
   });
+}
+
+interface VersionRequest {
+  readonly adapterId: string;
+  readonly baseModelVersion: string;
+  readonly signal: AbortSignal;
+}
+
+async function upload({ client }: Service, folder: string, request: VersionRequest): Promise<AdapterVersion> {
+  const { uploadAdapter } = await import('../../../remote/transfers.ts');
+  return uploadAdapter({ client, folder, ...request });
+}
+
+async function importFrom(
+  { client }: Service,
+  source: Source,
+  { adapterId, baseModelVersion, signal }: VersionRequest,
+): Promise<AdapterVersion> {
+  const { importAdapterVersion } = await import('../../../remote/client.ts');
+  const body = { base_model_version: baseModelVersion, source };
+  return importAdapterVersion({ client, path: { id: adapterId }, body, signal });
+}
+
+type Source = NonNullable<AdapterFiles['source']>;
+
+/** What the service is told to fetch. A token is sent only to a service that is told to use it. */
+function sourceOf(text: string, { hubToken }: PushOptions): Source {
+  if (!hubToken) return text;
+  const [, repo = '', revision] = /^hf:\/\/([^@]+)(?:@(.+))?$/.exec(text) ?? [];
+  if (repo === '') throw new UsageError('--hub-token is for hf://ORG/NAME: leave it out');
+  const token = process.env.HF_TOKEN?.trim() ?? '';
+  if (token === '') throw new UsageError('--hub-token is given, and HF_TOKEN is not set: set it to a token of the hub');
+  return { kind: 'hub', repo, ...(revision !== undefined && { revision }), token };
 }
 
 async function existing(service: Service, { name }: PushOptions): Promise<Adapter | null> {

@@ -11,4 +11,5 @@ export interface PushOptions extends ServiceOptions, GateOptions {
   readonly metric?: MetricName;
   readonly label?: Readonly<Record<string, string>>;
   readonly tenant?: string;
+  readonly hubToken?: true;
 }

@@ -11,18 +11,24 @@ const EXAMPLES = [
   '    --data rows.jsonl --metric accuracy --margin 0.03',
   '# another version of it, trained anew',
   'readapt adapters push ./sentiment-2 --name review-sentiment --base-version 1',
+  '# one that the service fetches, with the token in HF_TOKEN',
+  'readapt adapters push hf://my-org/sentiment@v3 --hub-token --name review-sentiment --base-version 1',
 ];
 
 export function addPush(adapters: Command): void {
   const command = adapters
     .command('push')
     .description('Import a PEFT folder as a version of an adapter, which is created if there is none of the name.')
-    .argument('<folder>', 'PEFT folder of the adapter.')
+    .argument(
+      '<folder>',
+      'PEFT folder of the adapter; or hf://ORG/NAME@REVISION or s3://BUCKET/PREFIX, which the service fetches.',
+    )
     .requiredOption('--name <name>', 'Name of the adapter, or its identifier.')
     .requiredOption(
       '--base-version <version>',
       'Version of the base model that it was trained on: its text or identifier.',
     )
+    .option('--hub-token', 'Send the token in HF_TOKEN along, by which the service reads hf:// this once.')
     .optionsGroup('For a new adapter:')
     .option('--base-model <model>', 'Its base model: the name or identifier.')
     .option('--data <file>', 'JSONL file with the rows of its task, which becomes a dataset (docs/data.md).')

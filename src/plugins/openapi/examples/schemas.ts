@@ -28,7 +28,7 @@ export const SCHEMAS: Readonly<Record<string, Readonly<Record<string, unknown>>>
   LadderRun: { strategy: 'auto', current_rung: null },
   LadderRung: { rung: 'fine_tune' },
   LadderCandidate: { rung: 'fine_tune', strategy: 'warm-start' },
-  AdapterVersion: { origin: 'adapted', strategy: 'warm-start' },
+  AdapterVersion: { origin: 'adapted', source: null, strategy: 'warm-start' },
   UnknownEvent: {
     type: 'adapter.of_a_newer_version',
     subject_id: 'adp_0199f3a0-1c52-7b44-9a3e-5d0c7f1e2a07',
@@ -90,6 +90,7 @@ export const WHOLE: Readonly<Record<string, unknown>> = {
     gate: { kind: 'relative', margin: 0.03 },
     labels: { tier: 'gold' },
   },
+  AdapterFiles: { base_model_version: '1', source: 'hf://acme/support-replies@v2' },
   UpdateAdapter: { labels: { tier: 'gold', team: 'search' } },
   AbsoluteGate: { kind: 'absolute', target: 0.9 },
   RelativeGate: { kind: 'relative', margin: 0.03 },

@@ -17,6 +17,8 @@ export interface HubFault {
   readonly corrupt?: boolean;
   /** Sends bytes that the file does not have. */
   readonly surplus?: boolean;
+  /** Lists each file with so many bytes. */
+  readonly declaredBytes?: number;
   /** Sends the whole file where a part is asked for. */
   readonly ignoreRange?: boolean;
 }
@@ -38,6 +40,8 @@ interface Repo {
 
 export interface HubServer {
   readonly url: string;
+  /** Requests that are being answered. */
+  open(): number;
   /** All requests that have come so far. */
   readonly requests: HubRequest[];
   /** Decides what goes wrong; it is asked once for each request. */
@@ -52,21 +56,23 @@ export interface HubServer {
 }
 
 /** Largest page of a listing. The real hub has a thousand. */
-const PAGE = 3;
+const SMALL_PAGE = 3;
 
 /**
  * A hub that speaks the part of Hugging Face's API by which models are read: the information on a revision, the pages of its tree, and files
  * with ranges. As there, weights are large files (LFS), for which it redirects to another server that is not to see the token.
  */
-export async function startHub(): Promise<HubServer> {
+export async function startHub({ page = SMALL_PAGE } = {}): Promise<HubServer> {
   const repos = new Map<string, Repo[]>();
   const requests: HubRequest[] = [];
+  let open = 0;
   const started = (large: boolean) => createServer((request, response) => void answer(request, response, large));
   const [main, cdn] = [started(false), started(true)];
   const [url, cdnUrl] = [await listen(main), await listen(cdn)];
   const hub: HubServer = {
     url,
     requests,
+    open: () => open,
     fault: () => null,
     publish(name, files, token) {
       const hash = createHash('sha1').update(name);
@@ -90,6 +96,8 @@ export async function startHub(): Promise<HubServer> {
   };
 
   async function answer(request: IncomingMessage, response: ServerResponse, large: boolean): Promise<void> {
+    open++;
+    response.once('close', () => open--);
     const address = new URL(request.url ?? '/', 'http://hub');
     const { range = null, authorization = null } = request.headers;
     const seen = { method: request.method ?? '', path: address.pathname, range, authorization, large };
@@ -111,7 +119,7 @@ export async function startHub(): Promise<HubServer> {
       return json(response, 401, { error: 'Invalid username or password.' });
     }
     if (kind === 'revision') return json(response, 200, infoOf(repoName, repo));
-    if (kind === 'tree') return tree(response, address, repo);
+    if (kind === 'tree') return tree(response, address, { repo, declaredBytes: fault.declaredBytes });
     const content = repo.files.get(names.join('/'));
     if (content === undefined) return json(response, 404, { error: 'Entry not found' });
     if (isLarge(names.join('/')) && !large) {
@@ -121,12 +129,17 @@ export async function startHub(): Promise<HubServer> {
     await send(response, content, { range, fault });
   }
 
-  function tree(response: ServerResponse, address: URL, repo: Repo): void {
-    const entries = [...repo.files].map(([name, content]) => entryOf(name, content));
+  function tree(
+    response: ServerResponse,
+    address: URL,
+    { repo, declaredBytes }: { repo: Repo; declaredBytes: number | undefined },
+  ): void {
     const from = Number(address.searchParams.get('cursor') ?? 0);
-    const isLast = from + PAGE >= entries.length;
-    const next = `${url}${address.pathname}?recursive=false&expand=false&cursor=${from + PAGE}`;
-    json(response, 200, entries.slice(from, from + PAGE), isLast ? {} : { link: `<${next}>; rel="next"` });
+    const isLast = from + page >= repo.files.size;
+    const next = `${url}${address.pathname}?recursive=false&expand=false&cursor=${from + page}`;
+    const shown = [...repo.files].slice(from, from + page);
+    const entries = shown.map(([name, content]) => entryOf(name, content, declaredBytes));
+    json(response, 200, entries, isLast ? {} : { link: `<${next}>; rel="next"` });
   }
 
   return hub;
@@ -149,13 +162,13 @@ function isLarge(name: string): boolean {
   return /\.(safetensors|bin)$/.test(name);
 }
 
-function entryOf(name: string, content: Buffer) {
+function entryOf(name: string, content: Buffer, size = content.length) {
   const gitSha1 = createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
-  const entry = { type: 'file', oid: gitSha1, size: content.length, path: name };
+  const entry = { type: 'file', oid: gitSha1, size, path: name };
   if (!isLarge(name)) return entry;
   const oid = createHash('sha256').update(content).digest('hex');
   // The hash by which Git names the pointer, not the content.
-  return { ...entry, oid: 'f'.repeat(40), lfs: { oid, size: content.length, pointerSize: 134 } };
+  return { ...entry, oid: 'f'.repeat(40), lfs: { oid, size, pointerSize: 134 } };
 }
 
 function json(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {

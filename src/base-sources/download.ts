@@ -2,16 +2,10 @@ import { open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeFully } from '../../core/formats/atomic-file.ts';
-import { FormatError } from '../../core/formats/errors.ts';
-import { SafetensorsFile } from '../../core/formats/safetensors/safetensors.ts';
-import {
-  SourceError,
-  sourceText,
-  type PinnedSource,
-  type SourceFile,
-  type Sources,
-} from '../../src/base-sources/index.ts';
 import { RunningHashes } from './running-hashes.ts';
+import { SourceError } from './source-error.ts';
+import { sourceText, type PinnedSource, type SourceFile } from './source.ts';
+import type { Sources } from './sources.ts';
 
 export interface DownloadOptions {
   readonly sources: Sources;
@@ -22,6 +16,8 @@ export interface DownloadOptions {
   readonly onBytes: (bytes: number) => void;
   /** Wait after the first fault of a source, in milliseconds; each further one doubles it. Default: a second. */
   readonly firstDelayMs?: number;
+  /** What is wrong with a file whose bytes are those of its source; null if nothing is. Default: nothing is looked at. */
+  readonly problemOf?: (place: string, name: string) => Promise<string | null>;
 }
 
 /** How often in a row a source may fail without a byte arriving, before the fetch is given up for now. */
@@ -39,7 +35,7 @@ export async function download(folder: string, file: SourceFile, options: Downlo
   const part = `${whole}.part`;
   const left = await sizeOf(whole);
   if (left !== null) {
-    const known = await check(whole, file, new RunningHashes(file));
+    const known = await check(whole, file, new RunningHashes(file), options);
     if (known.problem === null) return known.sha256;
     await rm(whole);
     options.onBytes(-Math.min(left, file.size));
@@ -47,7 +43,7 @@ export async function download(folder: string, file: SourceFile, options: Downlo
   for (let tries = 0; ; tries++) {
     const hashes = new RunningHashes(file);
     await complete(part, file, { ...options, hashes });
-    const { problem, sha256 } = await check(part, file, hashes);
+    const { problem, sha256 } = await check(part, file, hashes, options);
     if (problem === null) {
       await rename(part, whole);
       return sha256;
@@ -122,7 +118,7 @@ interface Checked {
 }
 
 /** Compares a file with what was pinned. What of it was not hashed as it was written is read. */
-async function check(place: string, file: SourceFile, hashes: RunningHashes): Promise<Checked> {
+async function check(place: string, file: SourceFile, hashes: RunningHashes, { problemOf }: DownloadOptions): Promise<Checked> {
   // It may be longer than what was hashed: a process that was taken for dead may have appended to it, too.
   const size = (await sizeOf(place)) ?? 0;
   await hashes.read(place, Math.min(size, file.size));
@@ -135,18 +131,7 @@ async function check(place: string, file: SourceFile, hashes: RunningHashes): Pr
     }
     return null;
   })();
-  return { sha256, problem: problem ?? (await headerProblem(place, file.name)) };
-}
-
-async function headerProblem(place: string, name: string): Promise<string | null> {
-  if (!name.endsWith('.safetensors')) return null;
-  try {
-    await (await SafetensorsFile.open(place, name)).close();
-    return null;
-  } catch (error) {
-    if (error instanceof FormatError) return error.message;
-    throw error;
-  }
+  return { sha256, problem: problem ?? (await problemOf?.(place, file.name)) ?? null };
 }
 
 function corrupt({ name }: SourceFile, source: PinnedSource, problem: string): string {
@@ -157,7 +142,7 @@ function corrupt({ name }: SourceFile, source: PinnedSource, problem: string): s
 }
 
 function longer({ name, size }: SourceFile, source: PinnedSource): string {
-  return `${name} of ${sourceText(source)} is longer than the ${size} bytes that it had when it was registered: register the version again`;
+  return `${name} of ${sourceText(source)} is longer than the ${size} bytes that it had when it was listed: register or import it again`;
 }
 
 function sizeOf(place: string): Promise<number | null> {

@@ -1,0 +1,9 @@
+import type { PinnedSource } from '../../../base-sources/index.ts';
+import type { ImportedFrom } from './source.schemas.ts';
+
+/** What a version keeps of its source. That a token was given with it concerns nobody who reads it. */
+export function toImportedFrom(source: PinnedSource): ImportedFrom {
+  if (source.kind === 's3') return { kind: 's3', bucket: source.bucket, prefix: source.prefix };
+  const { kind, repo, revision, commit } = source;
+  return { kind, repo, revision, commit };
+}

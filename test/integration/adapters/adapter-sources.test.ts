@@ -1,0 +1,342 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { startHub, type HubFault, type HubServer } from '../../unit/base-sources/support/hub-server.ts';
+import { bearer } from '../support/index.ts';
+import { createTerminal } from '../terminal/terminal.ts';
+import { CONFIG, createAdapterWorld, WEIGHTS, type AdapterWorld } from './support.ts';
+
+const TOKEN = 'hf_a-secret-of-the-tenant';
+const OPERATOR_TOKEN = 'hf_a-secret-of-the-operator';
+const PUBLIC = 'public/sentiment';
+const TENANTS_OWN = 'acme/sentiment';
+const OPERATORS_OWN = 'provider/sentiment';
+const FILES = new Map([
+  ['README.md', Buffer.from('# An adapter')],
+  ['adapter_config.json', CONFIG],
+  ['adapter_model.safetensors', WEIGHTS],
+  ['training_args.bin', Buffer.from('a pickle')],
+]);
+const withoutWeights = new Map([...FILES].filter(([name]) => name !== 'adapter_model.safetensors'));
+const isFile = ({ path }: { path: string }): boolean => path.includes('/resolve/');
+const isWeights = ({ path }: { path: string }): boolean => path.endsWith('/adapter_model.safetensors');
+
+interface Version {
+  id: string;
+  digest: string;
+  source: object | null;
+}
+
+let hub: HubServer;
+let world: AdapterWorld;
+let commit: string;
+let address: string;
+let adapterId: string;
+
+beforeAll(async () => {
+  hub = await startHub({ page: 1000 });
+  commit = hub.publish(PUBLIC, FILES);
+  hub.publish(TENANTS_OWN, FILES, TOKEN);
+  hub.publish(OPERATORS_OWN, FILES, OPERATOR_TOKEN);
+  world = await createAdapterWorld(['control'], {
+    READAPT_HUB_URL: hub.url,
+    READAPT_HUB_TOKEN: OPERATOR_TOKEN,
+    READAPT_ADAPTER_SOURCES: `hf://public,hf://acme/,hf://${OPERATORS_OWN}`,
+    READAPT_ADAPTER_FETCH_TIMEOUT_MS: '4000',
+  });
+  adapterId = (await world.ensureAdapter('imported')).id;
+  address = await world.app.app.listen({ host: '127.0.0.1', port: 0 });
+});
+afterAll(async () => {
+  await world?.app.close();
+  await hub?.close();
+});
+afterEach(() => {
+  hub.fault = () => null;
+  hub.requests.length = 0;
+});
+
+const importFrom = (source: unknown, more: object = {}) =>
+  world.request({
+    method: 'POST',
+    url: `/v1/adapters/${adapterId}/versions`,
+    payload: { base_model_version: 'control', source },
+    ...more,
+  });
+const importPublic = () => importFrom(`hf://${PUBLIC}`);
+
+describe('a version of a hub', () => {
+  test('has the files of the commit, as an upload of the same files has, and says where it comes from', async () => {
+    const answer = await importFrom(`hf://${PUBLIC}@main`);
+    expect(answer.statusCode, answer.body).toBe(201);
+    const version = answer.json<Version>();
+    const source = { kind: 'hub', repo: PUBLIC, revision: 'main', commit };
+    expect(version.source).toEqual(source);
+    const uploaded = await world.request({
+      method: 'POST',
+      url: `/v1/adapters/${adapterId}/versions`,
+      payload: { base_model_version: 'control', path: world.fixture('control').adapter },
+    });
+    expect(uploaded.json()).toMatchObject({ source: null });
+    const shown = await world.request({ url: `/v1/adapters/${adapterId}/versions/${version.id}` });
+    expect(shown.json()).toMatchObject({ source, digest: version.digest });
+    const listed = await world.app.request({ url: `/v1/audit-log?subject_id=${version.id}` });
+    expect(listed.statusCode, listed.body).toBe(200);
+    expect(listed.json<{ data: object[] }>().data).toContainEqual(
+      expect.objectContaining({ subject_id: version.id, after: expect.objectContaining({ source }) as object }),
+    );
+    expect(hub.requests.filter(isFile).map(({ path }) => path.split('/').at(-1))).not.toContain('training_args.bin');
+  });
+
+  test('is the first one of an adapter that is created with it', async () => {
+    const source = { base_model_version: 'control', source: { kind: 'hub', repo: PUBLIC, revision: commit } };
+    const created = await world.createAdapter('from-hub', { source });
+    expect(created.latest_version).toMatchObject({ source: { repo: PUBLIC, revision: commit, commit } });
+    const listed = await world.request({ url: '/v1/adapters?name=from-hub' });
+    expect(listed.json()).toMatchObject({ data: [{ latest_version: { source: { commit } } }] });
+  });
+
+  test('a branch that moves on does not change what was imported', async () => {
+    const first = (await importPublic()).json<Version>();
+    const later = hub.publish(PUBLIC, new Map([...FILES, ['README.md', Buffer.from('# Another')]]));
+    const second = (await importPublic()).json<Version>();
+    expect(second.source).toMatchObject({ commit: later });
+    expect(second.digest).not.toBe(first.digest);
+    const again = (await importFrom(`hf://${PUBLIC}@${commit}`)).json<Version>();
+    expect(again.digest).toBe(first.digest);
+  });
+});
+
+describe('tokens', () => {
+  test("the operator's token reads nothing for a tenant", async () => {
+    await world.expectRefusal(() => importFrom(`hf://${OPERATORS_OWN}`), {
+      status: 422,
+      code: 'source_unauthorized',
+      detail: expect.stringContaining('`source.token`') as string,
+    });
+    expect(hub.requests.length).toBeGreaterThan(0);
+    expect(hub.requests.every(({ authorization }) => authorization === null)).toBe(true);
+    const byOperator = await importFrom(`hf://${OPERATORS_OWN}`, { key: world.app.operatorKey });
+    expect(byOperator.statusCode, byOperator.body).toBe(201);
+  });
+
+  test("the tenant's own goes to the hub alone, for this import, and is nowhere afterwards", async () => {
+    const answer = await importFrom({ kind: 'hub', repo: TENANTS_OWN, token: TOKEN });
+    expect(answer.statusCode, answer.body).toBe(201);
+    const seen = hub.requests.filter(isWeights);
+    expect(seen).toMatchObject([
+      { large: false, authorization: `Bearer ${TOKEN}` },
+      { large: true, authorization: null },
+    ]);
+    const { db } = world.app;
+    const everything = [
+      answer.body,
+      (await world.app.request({ url: '/v1/audit-log' })).body,
+      (await world.app.request({ url: '/v1/events' })).body,
+      JSON.stringify(await db.adapterVersion.findMany(), (_, value: unknown) => String(value)),
+      JSON.stringify(await db.idempotencyRecord.findMany()),
+    ];
+    expect(everything.join('\n')).toContain(answer.json<Version>().digest);
+    expect(everything.join('\n')).not.toContain(TOKEN);
+    const wrong = await importFrom({ kind: 'hub', repo: TENANTS_OWN, token: 'hf_wrong' });
+    expect(wrong.json()).toMatchObject({ code: 'source_unauthorized' });
+    expect(wrong.body).not.toContain('hf_wrong');
+    expect(wrong.body).not.toContain(hub.url);
+  });
+});
+
+describe('what is refused without a request to the hub', () => {
+  test.each([
+    ['an organization that no place names', 'hf://elsewhere/sentiment', 422, 'source_not_allowed'],
+    ['one that begins with the name of one', 'hf://public-2/sentiment', 422, 'source_not_allowed'],
+    ['a repository beside the one that is named', 'hf://provider/other', 422, 'source_not_allowed'],
+    ['a bucket', 's3://artifacts/sha256', 422, 'source_not_allowed'],
+    ['a path that leads up', 'hf://public/../provider', 422, 'invalid_source'],
+    ['a repository that leads up', { kind: 'hub', repo: '../api' }, 400, 'invalid_request'],
+    ['an address', 'https://169.254.169.254/latest', 422, 'invalid_source'],
+    ['a file of the machine', 'file:///etc/passwd', 422, 'invalid_source'],
+    ['a folder outside of the roots', { kind: 'folder', path: '/etc' }, 422, 'path_not_allowed'],
+  ])('%s', async (_what, source, status, code) => {
+    await world.expectRefusal(() => importFrom(source), { status, code });
+    expect(hub.requests).toEqual([]);
+  });
+
+  test.each([
+    ['neither path nor source', {}],
+    ['both', { path: '/x', source: `hf://${PUBLIC}` }],
+  ])('%s', async (_what, given) => {
+    const payload = { base_model_version: 'control', ...given };
+    await world.expectRefusal(() => importFrom(null, { payload }), { status: 422, code: 'invalid_source' });
+  });
+
+  test('everything, where the operator has allowed nothing', async () => {
+    const closed = await createAdapterWorld(['control'], { READAPT_HUB_URL: hub.url });
+    try {
+      const source = { base_model_version: 'control', source: `hf://${PUBLIC}` };
+      const payload = closed.body('mine', { source });
+      const refused = await closed.request({ method: 'POST', url: '/v1/adapters', payload });
+      expect(refused.json()).toMatchObject({ code: 'source_not_allowed' });
+      expect(refused.body).toContain('READAPT_ADAPTER_SOURCES');
+      expect(hub.requests).toEqual([]);
+      const byOperator = { key: closed.app.operatorKey, payload: { ...payload, tenant_id: closed.acme.id } };
+      const answer = await closed.request({ method: 'POST', url: '/v1/adapters', ...byOperator });
+      expect(answer.statusCode, answer.body).toBe(201);
+    } finally {
+      await closed.app.close();
+    }
+  });
+});
+
+test('a token of the operator for all tenants reads for those who give none, and no place beside it', async () => {
+  const shared = await createAdapterWorld(['control'], {
+    READAPT_HUB_URL: hub.url,
+    READAPT_ADAPTER_SOURCES: 'hf://acme',
+    READAPT_ADAPTER_HUB_TOKEN: TOKEN,
+  });
+  try {
+    const create = (name: string, source: unknown) => {
+      const payload = shared.body(name, { source: { base_model_version: 'control', source } });
+      return shared.request({ method: 'POST', url: '/v1/adapters', payload });
+    };
+    const answer = await create('shared', `hf://${TENANTS_OWN}`);
+    expect(answer.statusCode, answer.body).toBe(201);
+    expect(answer.body).not.toContain(TOKEN);
+    const own = await create('own', { kind: 'hub', repo: TENANTS_OWN, token: 'hf_wrong' });
+    expect(own.json()).toMatchObject({ code: 'source_unauthorized' });
+    expect((await create('elsewhere', `hf://${PUBLIC}`)).json()).toMatchObject({ code: 'source_not_allowed' });
+  } finally {
+    await shared.app.close();
+  }
+});
+
+describe('what is refused of a hub', () => {
+  const huge = new Map([
+    ...FILES,
+    ...Array.from({ length: 10_000 }, (_, at) => [`${at}.txt`, Buffer.from('')] as const),
+  ]);
+  const pickled = new Map([...withoutWeights, ['adapter_model.bin', Buffer.from('a pickle')]]);
+  const broken = new Map([...FILES, ['adapter_model.safetensors', Buffer.from('not weights at all')]]);
+
+  test.each<[string, Map<string, Buffer> | null, HubFault | null, object]>([
+    ['a repository that is not there', null, null, { status: 422, code: 'source_not_found' }],
+    ['no weights', withoutWeights, null, { status: 422, code: 'invalid_adapter', reason: 'missing_file' }],
+    ['a pickle', pickled, null, { code: 'invalid_adapter', file: 'adapter_model.bin', reason: 'pickle_refused' }],
+    ['weights that are none', broken, null, { code: 'invalid_adapter', file: 'adapter_model.safetensors' }],
+    ['10,000 files', huge, null, { status: 422, code: 'source_refused' }],
+    ['10 GB', FILES, { declaredBytes: 10 * 2 ** 30 }, { status: 413, code: 'adapter_too_large', file: 'README.md' }],
+    ['a negative size', FILES, { declaredBytes: -1 }, { status: 422, code: 'source_refused' }],
+    ['an error', FILES, { status: 500 }, { status: 503, code: 'source_unreachable' }],
+    ['a limit', FILES, { status: 429, retryAfter: 3 }, { status: 503, code: 'source_unreachable' }],
+  ])('%s', async (what, files, fault, problem) => {
+    const repo = `public/${what.replaceAll(/[^a-z0-9]/gi, '-')}`;
+    if (files !== null) hub.publish(repo, files);
+    hub.fault = () => fault;
+    await world.expectRefusal(() => importFrom(`hf://${repo}`), problem);
+    const fetched = hub.requests.filter(isFile).length;
+    expect(fetched).toBeLessThan(what === 'weights that are none' ? 5 : 1);
+    expect(hub.requests.length).toBeLessThan(8);
+  });
+
+  test('what has no room in the quota is not fetched', async () => {
+    const quotas = { method: 'PUT', url: `/v1/tenants/${world.acme.id}/quotas`, key: world.app.operatorKey } as const;
+    const used = await world.request({ url: `/v1/tenants/${world.acme.id}/quotas` });
+    const { quotas: before } = used.json<{ quotas: { name: string; used: number }[] }>();
+    const stored = before.find(({ name }) => name === 'stored_bytes')!.used;
+    await world.request({ ...quotas, payload: { stored_bytes: stored + WEIGHTS.length } });
+    try {
+      await world.expectRefusal(importPublic, { status: 403, code: 'quota_exceeded' });
+      expect(hub.requests.filter(isFile)).toEqual([]);
+    } finally {
+      await world.request({ ...quotas, payload: {} });
+    }
+  });
+});
+
+describe('faults while a file is fetched', () => {
+  test('a connection that is cut goes on from the byte where it was', async () => {
+    let cuts = 2;
+    hub.fault = (request) => (isWeights(request) && request.large && cuts-- > 0 ? { cutAfter: 100 } : null);
+    const answer = await importPublic();
+    expect(answer.statusCode, answer.body).toBe(201);
+    const ranges = hub.requests.filter((request) => isWeights(request) && request.large).map(({ range }) => range);
+    expect(ranges).toEqual([null, 'bytes=100-', 'bytes=200-']);
+  });
+
+  test.each<[string, HubFault, object]>([
+    ['wrong bytes, twice', { corrupt: true }, { status: 422, code: 'source_corrupt' }],
+    ['more bytes than it says', { surplus: true }, { status: 422, code: 'source_changed' }],
+    ['no answer any more', { status: 502 }, { status: 503, code: 'source_unreachable' }],
+    ['files that are gone', { status: 404 }, { status: 422, code: 'source_not_found' }],
+  ])('%s', async (_what, fault, problem) => {
+    hub.fault = (request) => (isWeights(request) && request.large ? fault : null);
+    await world.expectRefusal(importPublic, problem);
+  });
+
+  test('fetches that hang are few for each tenant, and end', async () => {
+    hub.fault = (request) => (isWeights(request) && request.large ? { hangAfter: 10 } : null);
+    const hanging = Array.from({ length: 4 }, importPublic);
+    await vi.waitFor(() => expect(hub.requests.filter((one) => isWeights(one) && one.large).length).toBe(4), 5000);
+    const refused = await importPublic();
+    expect(refused.json()).toMatchObject({ status: 429, code: 'too_many_fetches' });
+    expect(refused.headers['retry-after']).toBe('2');
+    hub.fault = (request) => (isWeights(request) && request.large ? { status: 404 } : null);
+    const { other } = world;
+    const payload = {
+      ...world.body('others'),
+      ...{ dataset_id: null, metric: 'loss', gate: { kind: 'absolute', target: 1 } },
+      source: { base_model_version: 'control', source: `hf://${PUBLIC}` },
+    };
+    const ofOther = await world.request({ method: 'POST', url: '/v1/adapters', key: other.key, payload });
+    expect(ofOther.json()).not.toMatchObject({ code: 'too_many_fetches' });
+    for (const answer of await Promise.all(hanging)) {
+      expect(answer.json()).toMatchObject({ status: 503, code: 'source_unreachable' });
+      expect(answer.body).toContain('READAPT_ADAPTER_FETCH_TIMEOUT_MS');
+    }
+    await vi.waitFor(() => expect(hub.open()).toBe(0), 5000);
+    hub.fault = () => null;
+    expect((await importPublic()).statusCode).toBe(201);
+  });
+
+  test('a fetch ends when the client goes away', async () => {
+    const { db } = world.app;
+    hub.fault = (request) => (isWeights(request) && request.large ? { hangAfter: 10 } : null);
+    const client = new AbortController();
+    const request = fetch(`${address}/v1/adapters/${adapterId}/versions`, {
+      method: 'POST',
+      headers: { ...bearer(world.acme.key), 'content-type': 'application/json' },
+      body: JSON.stringify({ base_model_version: 'control', source: `hf://${PUBLIC}` }),
+      signal: client.signal,
+    });
+    request.catch(() => undefined);
+    await vi.waitFor(() => expect(hub.open()).toBe(1), 5000);
+    const began = performance.now();
+    client.abort();
+    await vi.waitFor(() => expect(hub.open()).toBe(0), 5000);
+    await vi.waitFor(async () => expect(await db.uploadReservation.count()).toBe(0), 5000);
+    expect(performance.now() - began).toBeLessThan(8000);
+  });
+});
+
+describe('readapt adapters push', () => {
+  const push = (...args: string[]) => {
+    const env = { READAPT_URL: address, READAPT_API_KEY: world.acme.key, HF_TOKEN: TOKEN };
+    const version = ['--name', 'imported', '--base-version', 'control'];
+    return createTerminal(world.app.dataDir).run(['adapters', 'push', ...args, ...version], { env });
+  };
+
+  test('has the service fetch what it names, with a token if it is told to send it', async () => {
+    const pushed = await push(`hf://${PUBLIC}`);
+    expect(pushed, pushed.stderr).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/has version \d+: adv_/) as string,
+    });
+    const refused = await push(`hf://${TENANTS_OWN}`);
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('`source.token`') as string });
+    const shown = await push(`hf://${TENANTS_OWN}@main`, '--hub-token', '--json');
+    expect(shown, shown.stderr).toMatchObject({ code: 0 });
+    expect(JSON.parse(shown.stdout)).toMatchObject({ version: { source: { repo: TENANTS_OWN, revision: 'main' } } });
+  });
+
+  test('sends a token with nothing else', async () => {
+    const pushed = await push('./folder', '--hub-token');
+    expect(pushed).toMatchObject({ code: 2, stderr: expect.stringContaining('--hub-token is for hf://') as string });
+  });
+});
