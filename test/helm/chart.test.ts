@@ -8,7 +8,7 @@ import { typeProblems } from './kubernetes-types.ts';
 
 const SMALLEST = path.join(CHART, 'ci/smallest.yaml');
 /** Variables that the chart takes from secrets where these are named. */
-const SECRETS = ['READAPT_SECRET_KEY', 'READAPT_APPROVAL_SECRET', 'READAPT_HUB_TOKEN'];
+const SECRETS = ['READAPT_SECRET_KEY', 'READAPT_APPROVAL_SECRET', 'READAPT_HUB_TOKEN', 'READAPT_ADAPTER_HUB_TOKEN'];
 const EVERYTHING = path.join(CHART, 'ci/everything.yaml');
 
 const ofKind = (manifests: readonly Manifest[], kind: string) => manifests.filter((manifest) => manifest.kind === kind);
