@@ -15,6 +15,7 @@ import {
 } from './durable-files.ts';
 import { folderDigest, isDigest, placeOf, quarantinePlace, totalBytes } from './manifest.ts';
 import { corruptArtifact, missingArtifact, storedAs, toStorageError } from './storage-errors.ts';
+import { filesOfFolder } from './stored-files.ts';
 import { tarOf } from './tar/tar-archive.ts';
 import { kindOfEntry, openTemporaries, type EntryKind, type Temporaries } from './temporaries.ts';
 
@@ -40,6 +41,7 @@ export async function createFilesystemStore(root: string): Promise<ArtifactStore
     holding: (work) => work(artifacts),
     createReadStream: async (digest) => createReadStream(await existing(root, digest)),
     tarArchive: async (digest, options) => tarOf(await existing(root, digest), options?.prefix ?? ''),
+    files: async (digest) => filesOfFolder(await existing(root, digest), digest),
     verify: (digest) => verify(root, digest),
     list: () => list(root),
     remove: (digest) => remove(store, digest),
