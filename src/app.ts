@@ -3,6 +3,7 @@ import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } 
 import type { AppDependencies, ModuleOptions, ModulePlugin } from './app-dependencies.ts';
 import type { Config } from './config/config.ts';
 import adapterRoutes from './modules/adapters/adapter.routes.ts';
+import versionFileRoutes from './modules/adapters/files/version-file.routes.ts';
 import currentVersionRoutes from './modules/adapters/current/current-version.routes.ts';
 import apiKeyRoutes from './modules/api-keys/api-key.routes.ts';
 import callerRoutes from './modules/api-keys/caller.routes.ts';
@@ -77,6 +78,7 @@ const MODULES: readonly ModulePlugin[] = [
   overviewRoutes,
   datasetRoutes,
   adapterRoutes,
+  versionFileRoutes,
   currentVersionRoutes,
   servingRoutes,
   deletionRoutes,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, createReadStream } from 'node:fs';
 import { chmod, lstat, mkdir, open, readdir, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { unprocessable } from '../lib/errors.ts';
@@ -57,6 +57,17 @@ export async function* readPlainFile(path: string): AsyncGenerator<Uint8Array> {
   } finally {
     await handle.close();
   }
+}
+
+/** Reads a file from a byte up to another one, which does not belong to the part. @throws Error if the file ends before `to` */
+export async function* partOfFile(file: string, from: number, to: number): AsyncGenerator<Buffer> {
+  if (from === to) return;
+  let left = to - from;
+  for await (const chunk of createReadStream(file, { start: from, end: to - 1 }) as AsyncIterable<Buffer>) {
+    left -= chunk.length;
+    yield chunk;
+  }
+  if (left > 0) throw new Error(`${file} has ${to - left} bytes, expected at least ${to}`);
 }
 
 export const hashFile = (path: string): Promise<HashedBytes> => hashBytes(readPlainFile(path));

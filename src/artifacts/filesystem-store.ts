@@ -16,6 +16,7 @@ import {
 import { folderDigest, isDigest, placeOf, quarantinePlace, totalBytes } from './manifest.ts';
 import { NO_OWNERSHIP } from './ownership/store-ownership.ts';
 import { corruptArtifact, missingArtifact, storedAs, toStorageError } from './storage-errors.ts';
+import { filesOfFolder } from './stored-files.ts';
 import { tarOf } from './tar/tar-archive.ts';
 import { kindOfEntry, openTemporaries, type EntryKind, type Temporaries } from './temporaries.ts';
 
@@ -42,6 +43,7 @@ export async function createFilesystemStore(root: string): Promise<ArtifactStore
     holding: (work) => work(artifacts),
     createReadStream: async (digest) => createReadStream(await existing(root, digest)),
     tarArchive: async (digest, options) => tarOf(await existing(root, digest), options?.prefix ?? ''),
+    files: async (digest) => filesOfFolder(await existing(root, digest), digest),
     verify: (digest) => verify(root, digest),
     list: () => list(root),
     remove: (digest) => remove(store, digest),

@@ -12,7 +12,8 @@ export {
   registerArtifact,
   registeredBytes,
 } from './artifact.repository.ts';
-export type { TarArchive } from './tar/tar-archive.ts';
+export type { StoredFile } from './stored-files.ts';
+export type { ByteRange, TarArchive } from './tar/tar-archive.ts';
 export { writeTar, type TarFile } from './tar/write-tar.ts';
 export { withRegisteredArtifact } from './register.ts';
 export { openArtifactStore } from './opening/open-store.ts';

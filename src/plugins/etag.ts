@@ -21,6 +21,8 @@ export default fp(
     app.addHook('onSend', async (request, reply, payload) => {
       const reads = request.method === 'GET' || request.method === 'HEAD';
       if (!reads || reply.statusCode !== 200 || typeof payload !== 'string' || reply.hasHeader('etag')) return payload;
+      // What nobody may keep needs no tag.
+      if (reply.getHeader('cache-control') === 'no-store') return payload;
       const etag = etagOf(payload);
       setEtag(reply, etag);
       if (!matchesEtag(request.headers['if-none-match'], etag)) return payload;

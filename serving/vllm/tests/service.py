@@ -13,6 +13,8 @@ BASE = "bmv_1"
 MODEL = "/models/tiny"
 FINGERPRINT = "ec66a1589b3a12c50dc622dbf7aee1b6aee81c446fab2551ae7dc1683b22f9d6"
 KEY = "rk_test"
+#: It is not the same any more if a client writes it in another way.
+SIGNATURE = "a%2Fb%7Ec%3D"
 
 Misbehaviour = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 
@@ -54,6 +56,9 @@ class Service:
     #: What happens instead of the next answers to a path that begins so. None means that it is answered as usual.
     misbehaviours: list[tuple[str, Misbehaviour]] = field(default_factory=list)
     changes: list[int | None] = field(default_factory=list)
+    #: Whether it says where files are, as later services do, and whether that is in a bucket.
+    names_files: bool = False
+    has_bucket: bool = True
 
     def publish(self, number: int, files: dict[str, bytes]) -> None:
         self.versions[number] = files
@@ -86,19 +91,23 @@ class Service:
             "bytes": sum(map(len, files.values())),
             "changed_at": "2026-11-28T00:00:00.000Z",
             "download": f"/v1/adapters/adp_1/versions/adv_{number}/download",
-        }
+        } | ({"files": f"/v1/adapters/adp_1/versions/adv_{number}/files"} if self.names_files else {})
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._misbehave_or_answer])
         app.router.add_get("/v1/serving/resolve", self._resolve)
         app.router.add_get("/v1/base-model-versions/{base}/current", self._changes)
         app.router.add_get("/v1/adapters/adp_1/versions/{version}/download", self._download)
+        app.router.add_get("/v1/adapters/adp_1/versions/{version}/files", self._files)
+        app.router.add_get("/bucket/{version}/{name}", self._object)
         return app
 
     @web.middleware
     async def _misbehave_or_answer(self, request: web.Request, handler: Callable) -> web.StreamResponse:
         self.requests.append(request.path_qs)
-        if request.headers.get("Authorization") != f"Bearer {KEY}":
+        # A bucket refuses a key beside its own signature.
+        key = None if request.path.startswith("/bucket") else f"Bearer {KEY}"
+        if request.headers.get("Authorization") != key:
             return problem(401, "unauthorized")
         for index, (path, what) in enumerate(self.misbehaviours):
             if request.path.startswith(path):
@@ -133,6 +142,33 @@ class Service:
     async def _download(self, request: web.Request) -> web.Response:
         files = self.versions[int(request.match_info["version"].removeprefix("adv_"))]
         return part_of(request, archive_of(files), digest_of(files))
+
+    async def _files(self, request: web.Request) -> web.Response:
+        version = request.match_info["version"]
+        return web.json_response({"files": self.files(version, str(request.url.origin()))})
+
+    def files(self, version: str, origin: str) -> list[dict[str, object]]:
+        """The list of a version's files, with addresses whose signatures are right as they are written and not otherwise."""
+        expires_at = "2026-11-28T00:15:00.000Z" if self.has_bucket else None
+        return [
+            {
+                "name": name,
+                "bytes": len(content),
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "media_type": "application/octet-stream",
+                "url": f"{origin}/bucket/{version}/{name}?X-Amz-Signature={SIGNATURE}",
+                "expires_at": expires_at,
+            }
+            for name, content in sorted(self.versions[int(version.removeprefix("adv_"))].items())
+        ]
+
+    async def _object(self, request: web.Request) -> web.Response:
+        if not request.raw_path.endswith(f"?X-Amz-Signature={SIGNATURE}"):
+            return web.Response(status=403)
+        content = self.versions[int(request.match_info["version"].removeprefix("adv_"))][request.match_info["name"]]
+        start = int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start > 0 else {}
+        return web.Response(status=206 if start > 0 else 200, body=content[start:], headers=headers)
 
 
 def part_of(request: web.Request, content: bytes, tag: str) -> web.Response:

@@ -2,24 +2,42 @@ import path from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { createLocalCache } from '../cache/local-cache.ts';
 import { createBucket, type Bucket } from '../s3/bucket.ts';
-import { createS3Client, parseS3Url } from '../s3/s3-client.ts';
+import { createS3Client, parseS3Url, type S3Place } from '../s3/s3-client.ts';
 import { createS3Store } from '../s3/s3-store.ts';
+import { createSigner, type SignLink } from '../s3/signed-links.ts';
 import { openTemporaries } from '../temporaries.ts';
 import type { ArtifactStore } from '../artifact-store.ts';
 
 export type S3StoreConfig = Pick<
   Config,
-  'dataDir' | 's3Endpoint' | 's3PathStyle' | 's3Encryption' | 'artifactCacheDir' | 'artifactCacheBytes'
+  | 'dataDir'
+  | 's3Endpoint'
+  | 's3PathStyle'
+  | 's3Encryption'
+  | 's3PublicEndpoint'
+  | 's3LinkSeconds'
+  | 'artifactCacheDir'
+  | 'artifactCacheBytes'
 >;
+
+/** Readers check what they get themselves, and not all of them know the header that asks the service for checksums. */
+const SIGNING = { responseChecksumValidation: 'WHEN_REQUIRED' } as const;
 
 /** The store at `s3://bucket/prefix`. Its client needs no closing: it keeps nothing open once its requests have ended. */
 export async function openS3Store(
   url: string,
   config: S3StoreConfig,
 ): Promise<{ store: ArtifactStore; bucket: Bucket }> {
-  const bucket = createBucket(createS3Client(config), parseS3Url(url), config.s3Encryption);
+  const place = parseS3Url(url);
+  const bucket = createBucket(createS3Client(config), place, config.s3Encryption);
   const root = config.artifactCacheDir ?? path.join(config.dataDir, 'artifact-cache');
   const temporaries = await openTemporaries(root);
   const cache = await createLocalCache({ temporaries, limitBytes: config.artifactCacheBytes });
-  return { store: createS3Store({ bucket, cache, temporaries }), bucket };
+  return { store: createS3Store({ bucket, cache, temporaries, sign: signerOf(config, place) }), bucket };
+}
+
+function signerOf(config: S3StoreConfig, place: S3Place): SignLink | undefined {
+  if (config.s3LinkSeconds === null) return undefined;
+  const s3Endpoint = config.s3PublicEndpoint ?? config.s3Endpoint;
+  return createSigner(createS3Client({ ...config, s3Endpoint }, SIGNING), place, config.s3LinkSeconds);
 }

@@ -12,6 +12,7 @@ import {
   type PutObjectCommandInput,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import { copyInParts, SINGLE_COPY_BYTES } from './copies.ts';
 import type { S3Place } from './s3-client.ts';
 import { isLostRace, isMissingObject, isUnknownCondition, toS3Error } from './s3-faults.ts';
 import { putLargeFile, SINGLE_PUT_BYTES, type KnownFile } from './large-files.ts';
@@ -94,10 +95,15 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
     }
   }
 
-  /** Copies an object of at most 5 GiB within the service. */
-  async function copy(from: string, to: string): Promise<void> {
-    const CopySource = encodeURI(`${Bucket}/${prefix}${from}`);
-    await s3Call(() => client.send(new CopyObjectCommand({ ...at(to), ...encrypted, CopySource })));
+  /** Copies an object within the service. */
+  async function copy(from: string, to: string, partBytes = SINGLE_COPY_BYTES): Promise<void> {
+    const source = encodeURI(`${Bucket}/${prefix}${from}`);
+    const { bytes = 0, metadata } = (await head(from)) ?? {};
+    await s3Call(() =>
+      bytes > partBytes
+        ? copyInParts(client, { ...at(to), ...encrypted, Metadata: metadata }, { source, bytes, partBytes })
+        : client.send(new CopyObjectCommand({ ...at(to), ...encrypted, CopySource: source })),
+    );
   }
 
   async function remove(keys: Iterable<string>): Promise<void> {

@@ -1,3 +1,4 @@
+import { S3_ENCRYPTION_VARIABLE } from '../../config/variables.ts';
 import { AppError } from '../../lib/errors.ts';
 import { storageAway, storageFull } from '../storage-errors.ts';
 
@@ -7,6 +8,8 @@ const FULL = /full|quota|insufficientstorage/i;
 const REFUSALS = new Set([301, 307, 401, 403]);
 const REFUSED_NAMES =
   /^(NoSuchBucket|CredentialsProviderError|AuthorizationHeaderMalformed|InvalidAccessKeyId|SignatureDoesNotMatch)$/;
+/** What services say of encryption: `KMS.NotFoundException`, a missing `kms:GenerateDataKey`, `InvalidEncryptionAlgorithmError` and others. */
+const ENCRYPTION = /\bkms\b|kms[.:]|encrypt/i;
 /** What says that it would take the same request later. */
 const BUSY = new Set([408, 429]);
 
@@ -27,12 +30,18 @@ export const isLostRace = (error: unknown): boolean => [409, 412].includes(statu
 export const isUnknownCondition = (error: unknown): boolean => statusOf(error) === 501;
 
 /**
- * Turns an error of the SDK into an AppError: 507 where the service has no room, 503 `storage_away` where it does not answer or does
- * not let this process in. Others, such as a request that it finds wrong, are returned unchanged.
+ * Turns an error of the SDK into an AppError: 507 where the service has no room, 503 `storage_away` where it does not answer, does
+ * not let this process in, or cannot encrypt as it should. Others, such as a request that it finds wrong, are returned unchanged.
  */
 export function toS3Error(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof AppError) return error;
   const status = statusOf(error);
+  if (isAboutEncryption(error, status)) {
+    const message =
+      `the artifact store refuses the encryption (${error.name}), which is that of ${S3_ENCRYPTION_VARIABLE} or else the bucket's own: ` +
+      'its operator has to see to the setting, the key and the rights to it';
+    return storageAway(error, message);
+  }
   if (status === 507 || FULL.test(error.name)) return storageFull(error);
   if (status === undefined ? isUnreachable(error) : status >= 500 || BUSY.has(status)) {
     return storageAway(error, 'the artifact store does not answer');
@@ -41,6 +50,11 @@ export function toS3Error(error: unknown): unknown {
     return storageAway(error, `the artifact store refuses this service (${error.name}): its operator has to see to it`);
   }
   return error;
+}
+
+/** Services say so by 400 or 403, and by 501 where they have no key. */
+function isAboutEncryption({ name, message }: Error, status: number | undefined): boolean {
+  return status !== undefined && (status < 500 || status === 501) && ENCRYPTION.test(`${name} ${message}`);
 }
 
 const UNREACHABLE =

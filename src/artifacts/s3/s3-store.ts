@@ -16,18 +16,22 @@ import {
 } from '../manifest.ts';
 import { NO_OWNERSHIP } from '../ownership/store-ownership.ts';
 import { corruptArtifact, missingArtifact, storedAs, toStorageError } from '../storage-errors.ts';
+import type { StoredFile } from '../stored-files.ts';
 import { tarOfFiles } from '../tar/tar-archive.ts';
 import type { EntryKind, Temporaries } from '../temporaries.ts';
 import type { Bucket } from './bucket.ts';
 import { ARTIFACTS, artifactKey, digestOf, filesKey, putAgainKey } from './layout.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { isMissingObject } from './s3-faults.ts';
+import type { SignLink } from './signed-links.ts';
 
 export interface S3StoreParts {
   readonly bucket: Bucket;
   /** The copies on this machine. */
   readonly cache: LocalCache;
   readonly temporaries: Temporaries;
+  /** Without it, files are read through this process alone. */
+  readonly sign?: SignLink | undefined;
 }
 
 /** Stores artifacts as objects of a bucket: see layout.ts. */
@@ -59,15 +63,8 @@ export function createS3Store(parts: S3StoreParts): ArtifactStore {
       const { bytes } = await found(bucket, digest, 'file');
       return Readable.from(whole(bucket.read(artifactKey(digest)), bytes, digest), { objectMode: false });
     },
-    tarArchive: async (digest, options) => {
-      const { files } = await found(bucket, digest, 'folder');
-      const readable = files.map(({ path, bytes, key }) => ({
-        path,
-        bytes,
-        read: (from: number, to: number) => whole(bucket.read(key, from, to), to - from, digest),
-      }));
-      return tarOfFiles(readable, options?.prefix ?? '');
-    },
+    tarArchive: async (digest, options) => tarOfFiles(await filesIn(parts, digest), options?.prefix ?? ''),
+    files: (digest) => filesIn(parts, digest),
     verify: (digest) => verify(bucket, digest),
     list: () => list(bucket),
     remove: (digest) => remove(bucket, digest),
@@ -156,6 +153,16 @@ async function found(bucket: Bucket, digest: string, expected?: EntryKind): Prom
   const start = filesKey(digest, put);
   const files = parseManifest(manifest.toString()).map((file) => ({ ...file, key: `${start}${file.path}` }));
   return { kind, bytes: totalBytes(files), files };
+}
+
+/** The files of a folder, each to be read alone. */
+async function filesIn({ bucket, sign }: S3StoreParts, digest: string): Promise<StoredFile[]> {
+  const { files } = await found(bucket, digest, 'folder');
+  return files.map(({ key, ...entry }) => ({
+    ...entry,
+    read: (from, to) => whole(bucket.read(key, from, to), to - from, digest),
+    link: async (as) => (await sign?.(key, as)) ?? null,
+  }));
 }
 
 /** Writes a copy to a path, and checks its digest on the way. */

@@ -1,9 +1,8 @@
-import { createReadStream } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { Header } from 'tar';
-import { listFiles } from '../durable-files.ts';
+import { listFiles, partOfFile } from '../durable-files.ts';
 
 const BLOCK_BYTES = 512;
 
@@ -44,7 +43,7 @@ export async function tarOf(folder: string, prefix: string): Promise<TarArchive>
   for (const path of await listFiles(folder)) {
     const file = join(folder, path);
     const { size } = await lstat(file);
-    files.push({ path, bytes: size, read: (from, to) => partOf(file, from, to) });
+    files.push({ path, bytes: size, read: (from, to) => partOfFile(file, from, to) });
   }
   return tarOfFiles(files, prefix);
 }
@@ -87,14 +86,4 @@ async function* chunksOf(pieces: readonly Piece[], { start, end }: ByteRange): A
     if ('content' in piece) yield piece.content.subarray(from, to);
     else yield* piece.file.read(from, to);
   }
-}
-
-/** @throws Error if the file ends before `to` */
-async function* partOf(file: string, from: number, to: number): AsyncGenerator<Buffer> {
-  let left = to - from;
-  for await (const chunk of createReadStream(file, { start: from, end: to - 1 }) as AsyncIterable<Buffer>) {
-    left -= chunk.length;
-    yield chunk;
-  }
-  if (left > 0) throw new Error(`${file} has ${to - left} bytes, expected at least ${to}`);
 }

@@ -1,7 +1,13 @@
 import path from 'node:path';
 import Type from 'typebox';
 import { parseMemory } from '../memory-setting.ts';
-import { ARTIFACTS_VARIABLE, S3_ENDPOINT_VARIABLE } from '../variables.ts';
+import {
+  ARTIFACTS_VARIABLE,
+  S3_ENCRYPTION_VARIABLE,
+  S3_ENDPOINT_VARIABLE,
+  S3_LINK_SECONDS_VARIABLE,
+  S3_PUBLIC_ENDPOINT_VARIABLE,
+} from '../variables.ts';
 
 /** A bucket, and the folder in it. The rules of bucket names are the service's to check. */
 export const S3_PATTERN = "^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?$";
@@ -19,6 +25,10 @@ export const STORAGE_SCHEMA = {
   s3PathStyle: Type.Union([Type.Boolean(), Type.Null()]),
   /** How the service encrypts what is stored; null leaves it to the bucket. */
   s3Encryption: Type.Union([Type.String({ pattern: ENCRYPTION_PATTERN }), Type.Null()]),
+  /** Address at which those who download reach the bucket, if it is another one than `s3Endpoint`. */
+  s3PublicEndpoint: Type.Union([Type.String({ pattern: '^https?://[^?#@]+$' }), Type.Null()]),
+  /** How long a link to a file in the bucket works, in seconds; null makes no links, so that the API sends the files. */
+  s3LinkSeconds: Type.Union([Type.Integer({ minimum: 1, maximum: 604_800 }), Type.Null()]),
   /** Absolute path of the folder of local copies of artifacts; null puts it into the data folder. */
   artifactCacheDir: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
   /** Largest size of all local copies that nobody reads, in bytes. */
@@ -44,10 +54,23 @@ export const STORAGE_SETTINGS = {
   },
   s3PathStyle: { variable: 'READAPT_S3_PATH_STYLE', fallback: null, parse: asSwitch, expected: 'on or off' },
   s3Encryption: {
-    variable: 'READAPT_S3_ENCRYPTION',
+    variable: S3_ENCRYPTION_VARIABLE,
     fallback: null,
     parse: asText,
     expected: 'AES256, aws:kms or aws:kms:<key id or ARN>',
+  },
+  s3PublicEndpoint: {
+    variable: S3_PUBLIC_ENDPOINT_VARIABLE,
+    fallback: null,
+    parse: asText,
+    expected: 'http://host:port or https://host:port, without a user and a password',
+    secretUrl: true,
+  },
+  s3LinkSeconds: {
+    variable: S3_LINK_SECONDS_VARIABLE,
+    fallback: 900,
+    parse: (text: string): unknown => (text === 'off' ? null : /^\d+$/.test(text) ? Number(text) : text),
+    expected: 'an integer from 1 to 604800 (seconds), or off',
   },
   artifactCacheDir: {
     variable: 'READAPT_ARTIFACT_CACHE_DIR',

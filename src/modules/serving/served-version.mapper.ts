@@ -23,5 +23,6 @@ export function toServedVersion(row: ServedRow, scope: string | null): ServedVer
     bytes: Number(row.bytes),
     changed_at: toTimestamp(row.changedAt),
     download: `/v1/adapters/${row.adapterId}/versions/${row.versionId}/download`,
+    files: `/v1/adapters/${row.adapterId}/versions/${row.versionId}/files`,
   };
 }

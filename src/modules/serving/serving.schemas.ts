@@ -29,7 +29,8 @@ export const ServedVersion = Type.Object(
       format: 'date-time',
       description: 'When it became current; for one that is not current, when it was created.',
     }),
-    download: Type.String({ description: 'Path of the operation that downloads it.' }),
+    download: Type.String({ description: 'Path of the operation that downloads it as one archive.' }),
+    files: Type.String({ description: 'Path of the operation that says where to get each of its files.' }),
   },
   { title: 'ServedVersion', description: 'The version of an adapter that is to be served on a base model version.' },
 );

@@ -111,6 +111,10 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   deleteTenant: async ({ service }) => ({ path: { id: (await createTestTenant(service.db, name())).id } }),
   deleteWebhookEndpoint: withEndpoint(),
   downloadAdapterVersion: withVersion,
+  downloadAdapterVersionFile: (world, caller) => {
+    const { path } = withVersion(world, caller) as ExampleRequest;
+    return { path: { ...path, name: 'adapter_config.json' } };
+  },
   drainWorker: withWorker,
   exportAuditLog: plain,
   exportRolloutReport: ({ rolloutId }) => ({ path: { id: rolloutId } }),
@@ -170,6 +174,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     contentType: 'application/x-tar',
   }),
   liftQuarantine: withWorker,
+  listAdapterVersionFiles: withVersion,
   listAdapterVersions: withId('adp'),
   listAdapters: plain,
   listApiKeys: plain,

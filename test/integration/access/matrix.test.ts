@@ -10,11 +10,13 @@ import { createAccessWorld, type AccessWorld } from './world.ts';
 const FOR_GATEWAYS = [
   ...[
     'downloadAdapterVersion',
+    'downloadAdapterVersionFile',
     'getAdapter',
     'getAdapterVersion',
     'getBaseModelVersion',
     'getCurrentVersion',
     'listAdapters',
+    'listAdapterVersionFiles',
   ],
   ...['listBaseModelVersions', 'listCurrentVersions', 'resolveAdapter', 'resolveName', 'whoami'],
 ];

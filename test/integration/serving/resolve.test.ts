@@ -52,6 +52,7 @@ describe('an adapter on a base model version', () => {
       ...{ provisional: false, rank: 4, digest: second.artifactDigest, bytes: Number(second.bytes) },
       changed_at: expect.any(String),
       download: `/v1/adapters/${adapterId}/versions/${second.id}/download`,
+      files: `/v1/adapters/${adapterId}/versions/${second.id}/files`,
     });
     const queries: Record<string, string>[] = [
       { name: `${tenant}.adapter-0`, serving_name: 'served/v1' },

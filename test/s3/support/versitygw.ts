@@ -6,9 +6,46 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 
-const BINARY = process.env.READAPT_VERSITYGW;
 const USER = { accessKeyId: 'readapt-test', secretAccessKey: 'readapt-test-secret' };
 const BUCKET = 'artifacts';
+/** The encryption that the stores under test ask for, if any. */
+const ENCRYPTION = process.env.READAPT_TEST_S3_ENCRYPTION;
+
+/** How a program that speaks S3 is started on a folder, each first-level folder of which is a bucket. */
+interface Program {
+  readonly binary: string;
+  readonly args: (address: string, folder: string) => string[];
+  readonly env?: Record<string, string>;
+}
+
+/** @throws Error that says how to install one */
+function chosenProgram(): Program {
+  const { READAPT_VERSITYGW: versitygw, READAPT_MINIO: minio } = process.env;
+  if (minio !== undefined) {
+    return {
+      binary: minio,
+      args: (address, folder) => ['server', '--quiet', '--address', address, folder],
+      env: {
+        MINIO_ROOT_USER: USER.accessKeyId,
+        MINIO_ROOT_PASSWORD: USER.secretAccessKey,
+        // A key of its own makes it encrypt what it is asked to.
+        MINIO_KMS_SECRET_KEY: `readapt-test-key:${Buffer.alloc(32, 1).toString('base64')}`,
+      },
+    };
+  }
+  if (versitygw === undefined) {
+    throw new Error(
+      'neither READAPT_VERSITYGW nor READAPT_MINIO is set, expected the path of the program: see docs/development.md',
+    );
+  }
+  return {
+    binary: versitygw,
+    args: (address, folder) => [
+      ...['--access', USER.accessKeyId, '--secret', USER.secretAccessKey, '--port', address],
+      ...['--quiet', 'posix', folder],
+    ],
+  };
+}
 
 /** A real server that speaks S3, with a bucket on the local disk. */
 export interface S3Server {
@@ -24,10 +61,9 @@ export interface S3Server {
   remove(): Promise<void>;
 }
 
-/** @throws Error that says how to install it */
+/** Starts the program that the environment names. @throws Error that says how to install one */
 export async function startS3Server(): Promise<S3Server> {
-  if (BINARY === undefined)
-    throw new Error('READAPT_VERSITYGW is not set, expected the path of versitygw: see docs/development.md');
+  const program = chosenProgram();
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-s3-'));
   await mkdir(path.join(folder, BUCKET));
   const port = await freePort();
@@ -42,10 +78,11 @@ export async function startS3Server(): Promise<S3Server> {
       READAPT_S3_ENDPOINT: endpoint,
       AWS_ACCESS_KEY_ID: USER.accessKeyId,
       AWS_SECRET_ACCESS_KEY: USER.secretAccessKey,
+      ...(ENCRYPTION !== undefined && { READAPT_S3_ENCRYPTION: ENCRYPTION }),
     }),
     start: async () => {
-      const args = ['--access', USER.accessKeyId, '--secret', USER.secretAccessKey, '--port', `127.0.0.1:${port}`];
-      child = spawn(BINARY, [...args, '--quiet', 'posix', folder], { stdio: 'ignore' });
+      const env = { ...process.env, ...program.env };
+      child = spawn(program.binary, program.args(`127.0.0.1:${port}`, folder), { stdio: 'ignore', env });
       await answering(endpoint, child);
     },
     kill: async () => {
@@ -65,10 +102,11 @@ export async function startS3Server(): Promise<S3Server> {
 async function answering(endpoint: string, child: ChildProcess): Promise<void> {
   for (let tries = 0; tries < 200 && child.exitCode === null; tries++) {
     const answer = await fetch(endpoint).catch(() => null);
-    if (answer !== null) return;
+    // A server that is still beginning says so by 503.
+    if (answer !== null && answer.status !== 503) return;
     await wait(50);
   }
-  throw new Error(`versitygw does not answer at ${endpoint}`);
+  throw new Error(`the server of S3 does not answer at ${endpoint}`);
 }
 
 async function freePort(): Promise<number> {

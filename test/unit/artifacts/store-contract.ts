@@ -140,6 +140,28 @@ export function describeStore(open: (folder: string) => Promise<TestStore>): voi
     });
   });
 
+  describe('the files of a folder', () => {
+    const files = { 'a.json': '{}', 'b.bin': 'some bytes', empty: '' };
+
+    it('are listed with their hashes, and are read in whole and in part', async () => {
+      const { digest } = await store.putFolder(await make('source', files), 'adapter');
+      const listed = await store.files(digest);
+      expect(listed.map(({ path, bytes, sha256: hash }) => ({ path, bytes, sha256: hash }))).toEqual(
+        Object.entries(files).map(([path, text]) => ({ path, bytes: text.length, sha256: sha256(text) })),
+      );
+      const [, file] = listed;
+      expect((await buffer(Readable.from(file!.read(0, file!.bytes)))).toString()).toBe('some bytes');
+      expect((await buffer(Readable.from(file!.read(5, 7)))).toString()).toBe('by');
+    });
+
+    it('are those of a folder that is there', async () => {
+      const made = await store.putFolder(await make('source', files), 'adapter');
+      await store.files(made.digest);
+      await store.remove(made.digest);
+      await expect(store.files(made.digest)).rejects.toMatchObject({ code: 'artifact_missing' });
+    });
+  });
+
   describe('integrity', () => {
     it('verify tells content that has changed', async () => {
       const file = await store.putFile(bytesOf('hello'), 'dataset');

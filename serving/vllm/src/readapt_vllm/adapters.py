@@ -1,6 +1,7 @@
 """Finds what an engine is to load for a name. It knows nothing of any engine."""
 
 import asyncio
+import shutil
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -9,7 +10,7 @@ from logging import Logger, getLogger
 from pathlib import Path
 
 from .answer import Answer, Changes
-from .cache import Cache
+from .cache import FOLDER, Cache
 from .client import Client, NotModified, Resolved
 from .errors import Refused, Unavailable
 from .memory import Memory
@@ -168,6 +169,16 @@ class Adapters:
         return folder
 
     async def _download(self, answer: Answer) -> Path:
+        incoming = await asyncio.to_thread(self._cache.new_path)
+        try:
+            entries = await self._client.download_files(answer, incoming / FOLDER)
+            if entries is not None:
+                return await asyncio.to_thread(self._cache.add_files, incoming, entries, answer)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, incoming, ignore_errors=True)
+        return await self._download_archive(answer)
+
+    async def _download_archive(self, answer: Answer) -> Path:
         archive = await asyncio.to_thread(self._cache.new_path)
         try:
             await self._client.download(answer, archive)

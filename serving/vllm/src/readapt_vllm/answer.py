@@ -32,6 +32,8 @@ class Answer:
     base_model_version_id: str
     serving_name: str | None
     base_fingerprint: str | None
+    #: Where the service says where each file is. An older service does not.
+    files: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -61,7 +63,8 @@ def parse_answer(body: Any) -> Answer:
         number=_count(body, "number", 2**31 - 1),
         digest=_text(body, "digest", lambda text: _DIGEST.fullmatch(text) is not None),
         bytes=_count(body, "bytes", MAX_BYTES),
-        download=_text(body, "download", lambda text: _PATH.fullmatch(text) is not None and "/.." not in text),
+        download=_text(body, "download", _is_path),
+        files=None if body.get("files") is None else _text(body, "files", _is_path),
         base_model_version_id=_text(body, "base_model_version_id", lambda text: _ID.fullmatch(text) is not None),
         serving_name=None if body.get("serving_name") is None else _text(body, "serving_name", bool),
         base_fingerprint=parse_fingerprint(body.get("base_model_fingerprint"), "base_model_fingerprint of the answer"),
@@ -95,6 +98,10 @@ def parse_fingerprint(value: Any, what: str) -> str | None:
     if match is None:
         raise Refused(f"{what} is {str(value)[:100]!r}, expected 64 hexadecimal digits")
     return match[1]
+
+
+def _is_path(text: str) -> bool:
+    return _PATH.fullmatch(text) is not None and "/.." not in text
 
 
 def _text(body: Mapping[str, Any], field: str, is_valid: Any) -> str:

@@ -35,6 +35,16 @@ class FileEntry:
     sha256: str
 
 
+def limit_of(name: str) -> int | None:
+    """The most bytes that a file of an adapter may have; None where an adapter has no such file."""
+    return _KEPT.get(name, _LEFT_OUT.get(name))
+
+
+def is_kept(name: str) -> bool:
+    """Whether an engine needs the file."""
+    return name in _KEPT
+
+
 def folder_digest(entries: list[FileEntry]) -> str:
     """The digest of a version with these files, as the service computes it."""
     text = hashlib.sha256(b"readapt folder 1\n")
@@ -74,7 +84,7 @@ def _unpack_entries(tar: tarfile.TarFile, folder: Path) -> list[FileEntry]:
             continue
         # The service puts the files into one folder, whose name is of no interest.
         name = member.name.split("/", 1)[-1]
-        limit = _KEPT.get(name, _LEFT_OUT.get(name))
+        limit = limit_of(name)
         shown = repr(member.name[:200])
         if limit is None or not member.isreg():
             raise Refused(f"the archive holds {shown}, which is not a file of an adapter")
@@ -123,6 +133,26 @@ def has_files(folder: Path, entries: list[FileEntry]) -> bool:
     return True
 
 
+def check_files(folder: Path, entries: list[FileEntry], answer: Answer, base: str | None = None) -> None:
+    """Checks files that were fetched one by one, and leaves them safely on the disk. `base` is as in `check_folder`.
+
+    Raises:
+        Refused: they are not the version of the answer, or not an adapter.
+        OSError: the disk fails or is full.
+    """
+    names = {entry.path for entry in entries}
+    missing = [name for name in (CONFIG, WEIGHTS) if name not in names]
+    if missing or len(names) < len(entries) or folder_digest(entries) != answer.digest:
+        raise Refused(f"what the service names for {answer.name} are not the files of that version")
+    if not has_files(folder, entries):
+        raise Refused(f"the files of {answer.name} are not what their SHA-256 says")
+    check_folder(folder, entries, answer, base)
+    for entry in entries:
+        if is_kept(entry.path):
+            sync_file(folder / entry.path)
+    sync_folder(folder)
+
+
 def check_folder(folder: Path, entries: list[FileEntry], answer: Answer, base: str | None = None) -> None:
     """Checks what the files say of themselves: a LoRA adapter, unchanged since it was made, for the base of the answer.
 
@@ -165,7 +195,12 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def sync_folder(folder: Path) -> None:
     """Makes the names in a folder outlive a power cut, as their contents do."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    sync_file(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Makes the content of a file outlive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

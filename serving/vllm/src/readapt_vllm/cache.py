@@ -12,11 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .answer import Answer
-from .archive import FileEntry, check_folder, folder_digest, has_files, sync_folder, unpack
+from .archive import FileEntry, check_files, check_folder, folder_digest, has_files, sync_folder, unpack
 from .lease import Lease, read_leases
 
 _ENTRIES = "files.json"
-_FOLDER = "adapter"
+
+#: The folder of the files, beside what is known of them.
+FOLDER = "adapter"
 
 
 class Cache:
@@ -53,8 +55,8 @@ class Cache:
         try:
             entries = self._verify(version)
             if entries is not None:
-                check_folder(folder / _FOLDER, entries, answer, self._base)
-                return folder / _FOLDER
+                check_folder(folder / FOLDER, entries, answer, self._base)
+                return folder / FOLDER
         except BaseException:
             if is_new:
                 self.release(answer.digest)
@@ -76,23 +78,36 @@ class Cache:
             Refused: the archive is not the version of the answer.
             OSError: the disk fails or is full.
         """
-        incoming, version = self.new_path(), _version_of(answer.digest)
+        incoming = self.new_path()
         incoming.mkdir()
         try:
-            entries = unpack(archive, incoming / _FOLDER, answer, self._base)
-            _write_durably(incoming / _ENTRIES, json.dumps([asdict(entry) for entry in entries]))
-            self._make_room(sum(entry.bytes for entry in entries))
-            folder = self._root / "versions" / version
-            with self._locked() as lease:
-                # Another process may have been faster.
-                if not folder.is_dir():
-                    incoming.rename(folder)
-                    sync_folder(folder.parent)
-                lease.add(version)
-            self._verified.add(version)
-            return folder / _FOLDER
+            return self._keep(incoming, unpack(archive, incoming / FOLDER, answer, self._base), answer)
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
+
+    def add_files(self, incoming: Path, entries: list[FileEntry], answer: Answer) -> Path:
+        """Checks the files in the folder `adapter` of a new path, keeps their version, and holds it.
+
+        Raises:
+            Refused: they are not the version of the answer.
+            OSError: the disk fails or is full.
+        """
+        check_files(incoming / FOLDER, entries, answer, self._base)
+        return self._keep(incoming, entries, answer)
+
+    def _keep(self, incoming: Path, entries: list[FileEntry], answer: Answer) -> Path:
+        version = _version_of(answer.digest)
+        _write_durably(incoming / _ENTRIES, json.dumps([asdict(entry) for entry in entries]))
+        self._make_room(sum(entry.bytes for entry in entries))
+        folder = self._root / "versions" / version
+        with self._locked() as lease:
+            # Another process may have been faster.
+            if not folder.is_dir():
+                incoming.rename(folder)
+                sync_folder(folder.parent)
+            lease.add(version)
+        self._verified.add(version)
+        return folder / FOLDER
 
     def release(self, digest: str) -> None:
         """Says that the engine of this process needs a version no more."""
@@ -116,7 +131,7 @@ class Cache:
         if _version_of(folder_digest(entries)) != version:
             return None
         if version not in self._verified:
-            if not has_files(folder / _FOLDER, entries):
+            if not has_files(folder / FOLDER, entries):
                 return None
             self._verified.add(version)
         return entries

@@ -14,8 +14,9 @@ from typing import Any
 import aiohttp
 
 from .answer import Answer, Changes, parse_answer, parse_changes
-from .archive import ARCHIVE_OVERHEAD_BYTES
+from .archive import ARCHIVE_OVERHEAD_BYTES, FileEntry
 from .errors import Refused, SettingsError, Unavailable
+from .links import BrokenOff, Link, fetch_files, parse_links
 from .settings import Settings
 
 #: The service says so where there is nothing to be served. A 404 with another code, or without one, comes from something on the way.
@@ -34,6 +35,8 @@ _STALL_SECONDS = 30.0
 #: A key that is refused may be about to be replaced.
 _KEY_PAUSE_SECONDS = 5.0
 _DOWNLOAD_ATTEMPTS = 5
+#: Where an engine cannot reach the bucket, it does not wait for it at each download.
+_NO_LINKS_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Client:
         self._failures = 0
         self._closed_until = 0.0
         self._problem = ""
+        self._no_links_until = 0.0
 
     async def resolve(self, name: str, serving_name: str, etag: str | None = None, attempts: int = 1) -> Resolved | NotModified | None:
         """Which version is to be served by this name on the base; None if none is.
@@ -86,22 +90,39 @@ class Client:
         """
         limit = answer.bytes + ARCHIVE_OVERHEAD_BYTES
         etag: str | None = None
-        try:
-            async with asyncio.timeout(self._settings.download_seconds):
-                with file.open("xb") as to:
-                    for attempt in range(1, _DOWNLOAD_ATTEMPTS + 1):
-                        try:
-                            return await self._download_rest(answer, to, etag, limit)
-                        except _BrokenOff as error:
-                            etag = error.etag
-                            if attempt == _DOWNLOAD_ATTEMPTS:
-                                raise self._away(f"broke off the download of {answer.name}: {error}") from error
-                            await asyncio.sleep(error.pause or _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
-        except TimeoutError as error:
-            seconds = self._settings.download_seconds
-            raise Unavailable(
-                f"the download of {answer.name} took more than the {seconds:g} s that READAPT_DOWNLOAD_SECONDS allows"
-            ) from error
+        async with self._in_download_time(answer):
+            with file.open("xb") as to:
+                for attempt in range(1, _DOWNLOAD_ATTEMPTS + 1):
+                    try:
+                        return await self._download_rest(answer, to, etag, limit)
+                    except _BrokenOff as error:
+                        etag = error.etag
+                        if attempt == _DOWNLOAD_ATTEMPTS:
+                            raise self._away(f"broke off the download of {answer.name}: {error}") from error
+                        await asyncio.sleep(error.pause or _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+
+    async def download_files(self, answer: Answer, folder: Path) -> list[FileEntry] | None:
+        """Downloads the files of a version from where the service says they are, into a new folder; None where they cannot be had so.
+
+        Then the archive is left, which the service sends itself. Where the files could not be had, that is not tried again for a while.
+
+        Raises:
+            Unavailable: it took too long.
+            Refused: there is more than there should be, or the service names other files.
+            OSError: the disk fails or is full.
+        """
+        if answer.files is None or time.monotonic() < self._no_links_until:
+            return None
+        await asyncio.to_thread(folder.mkdir, parents=True)
+        async with self._in_download_time(answer):
+            try:
+                return await fetch_files(self._connect(), lambda: self._links(answer), folder)
+            except BrokenOff as error:
+                self._no_links_until = time.monotonic() + _NO_LINKS_SECONDS
+                self._logger.warning(
+                    "Readapt: %s is downloaded through the service, because the bucket does not give it: %s", answer.name, error
+                )
+                return None
 
     async def close(self) -> None:
         if self._session is not None:
@@ -179,6 +200,17 @@ class Client:
         except TimeoutError as error:
             raise self._away(f"did not answer within {self._settings.timeout_seconds:g} s") from error
 
+    @asynccontextmanager
+    async def _in_download_time(self, answer: Answer) -> AsyncIterator[None]:
+        seconds = self._settings.download_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            raise Unavailable(
+                f"the download of {answer.name} took more than the {seconds:g} s that READAPT_DOWNLOAD_SECONDS allows"
+            ) from error
+
     async def _download_rest(self, answer: Answer, to: Any, etag: str | None, limit: int) -> None:
         if etag is None:
             to.seek(0)
@@ -211,6 +243,15 @@ class Client:
                 await asyncio.to_thread(to.write, chunk)
         except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
             raise _BrokenOff(str(error) or type(error).__name__, tag) from error
+
+    async def _links(self, answer: Answer) -> list[Link] | None:
+        """Where the files of a version are; None where the service does not say so now: whoever asks for the archive is told why."""
+        url = f"{self._settings.url}{answer.files}"
+        try:
+            async with self._connect().get(url, headers=self._headers(), allow_redirects=False) as response:
+                return parse_links(_parse(await _read(response)), answer) if response.status == 200 else None
+        except (aiohttp.ClientError, ConnectionError, ssl.SSLError):
+            return None
 
     def _connect(self) -> aiohttp.ClientSession:
         if self._session is None:

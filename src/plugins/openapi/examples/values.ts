@@ -1,8 +1,11 @@
+import { DOWNLOAD_VALUES } from './download-values.ts';
+
 /**
  * Values of examples by the name of a member or, where one name stands for different things, by the schema and the name. They tell of one
  * rollout: the base model `assistant` has got its version 2, and the adapter `support-replies` of the tenant `acme` was carried over.
  */
 export const VALUES: Readonly<Record<string, unknown>> = {
+  ...DOWNLOAD_VALUES,
   // Names and texts.
   name: 'support-replies',
   adapter_name: 'support-replies',
@@ -68,8 +71,6 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   alias: 'acme.support-replies',
   'ServedVersion.name': 'acme.support-replies@3',
   'resolveName.name': 'acme.support-replies',
-  download:
-    '/v1/adapters/adp_0199f3a0-1c52-7b44-9a3e-5d0c7f1e2a04/versions/adv_0199f3a0-1c52-7b44-9a3e-5d0c7f1e2a05/download',
   removed: [],
   base_model_fingerprint: '5b1f0c7e9a3d48261f5e07bb6ad92c4083e6f15d7c294ab0e8d3167f52c0b9ae',
   architecture: 'llama',

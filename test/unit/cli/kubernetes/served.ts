@@ -19,6 +19,7 @@ export function version(adapter: string, number: number, base: string): ServedVe
       changed_at: '2026-11-28T00:00:00.000Z',
     },
     download: `/v1/adapters/adp_${adapter}/versions/adv_${adapter}_${number}/download`,
+    files: `/v1/adapters/adp_${adapter}/versions/adv_${adapter}_${number}/files`,
   };
 }
 

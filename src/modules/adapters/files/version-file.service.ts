@@ -1,0 +1,62 @@
+import { Readable } from 'node:stream';
+import { explainMissing, type ArtifactStore, type ByteRange, type StoredFile } from '../../../artifacts/index.ts';
+import type { Database } from '../../../lib/database.ts';
+import { notFound } from '../../../lib/errors.ts';
+import { unconfined } from '../../../tenancy/confined-database.repository.ts';
+import { createAdapterRepository } from '../adapter.repository.ts';
+import { mediaTypeOf } from './media-types.ts';
+import type { VersionFile, VersionFiles } from './version-file.schemas.ts';
+
+/** A file of a version, to be read in whole or in part. */
+export interface OpenedFile {
+  /** Hexadecimal. */
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly mediaType: string;
+  read(range?: ByteRange): Readable;
+}
+
+/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+export function createVersionFileService({ db, artifacts }: { db: Database; artifacts: ArtifactStore }) {
+  const adapters = createAdapterRepository(db);
+
+  /** @throws AppError 404; 503 `storage_away` */
+  async function filesOf(adapterId: string, versionId: string, scope: string | null) {
+    const version = await adapters.findVersion(adapterId, versionId, scope);
+    if (version === null) throw notFound('adapter version', versionId);
+    const digest = version.artifactDigest;
+    // Whether the store is away shows in artifacts of all tenants.
+    const asked = { db: unconfined(db), store: artifacts, digest };
+    return { digest, files: await explainMissing(asked, () => artifacts.files(digest)) };
+  }
+
+  return {
+    /** The files of a version, and where to get them. @throws AppError 404; 503 `storage_away` */
+    async list(adapterId: string, versionId: string, scope: string | null): Promise<VersionFiles> {
+      const { digest, files } = await filesOf(adapterId, versionId, scope);
+      const path = `/v1/adapters/${adapterId}/versions/${versionId}/files`;
+      const shown = await Promise.all(files.map((file) => show(file, path)));
+      return { adapter_id: adapterId, adapter_version_id: versionId, digest, files: shown };
+    },
+
+    /** @throws AppError 404; 503 `storage_away` */
+    async open(adapterId: string, versionId: string, name: string, scope: string | null): Promise<OpenedFile> {
+      const { files } = await filesOf(adapterId, versionId, scope);
+      const file = files.find(({ path }) => path === name);
+      if (file === undefined) throw notFound('file of the adapter version', name);
+      const { bytes, sha256 } = file;
+      const read = ({ start, end }: ByteRange = { start: 0, end: bytes - 1 }) =>
+        Readable.from(bytes === 0 ? [] : file.read(start, end + 1), { objectMode: false });
+      return { sha256, bytes, mediaType: mediaTypeOf(name), read };
+    },
+  };
+}
+
+async function show(file: StoredFile, path: string): Promise<VersionFile> {
+  const { path: name, bytes, sha256 } = file;
+  const mediaType = mediaTypeOf(name);
+  const link = await file.link({ filename: name, mediaType });
+  const shown = { name, bytes, sha256, media_type: mediaType };
+  if (link === null) return { ...shown, url: `${path}/${name}`, expires_at: null };
+  return { ...shown, url: link.url, expires_at: link.expiresAt.toISOString() };
+}
