@@ -147,8 +147,11 @@ test('an adapter that is loaded and not checked yet does not count as loaded, an
   await world.reaches(id, 'in_sync');
   engine.fault = ({ path }) => (path === '/v1/completions' ? 'hang' : undefined);
   engine.restart();
+  // It is looked at at once.
+  await world.send('PATCH', `/v1/replicas/${id}`, { max_adapters: 10 });
   await eventually(() => world.adapters(id, '?state=checking').then((found) => found.length)).toBe(4);
-  expect([...engine.loaded.keys()].sort()).toEqual(ALL.map((adapter) => world.name(adapter, 1)).sort());
+  const versions = ALL.map((adapter) => world.name(adapter, 1)).sort();
+  await eventually(() => [...engine.loaded.keys()].sort()).toEqual(versions);
   await eventually(() => world.adapters(id, '?state=failed').then((found) => found.length)).toBe(4);
   const [failed] = await world.adapters(id, '?state=failed');
   expect(failed).toMatchObject({ checked_at: null, error: { code: 'timeout' } });

@@ -82,7 +82,8 @@ export const syncRepository = {
 
   tracked: (db: Queryable, replicaId: string): Promise<TrackedAdapter[]> =>
     db.$queryRaw`
-      SELECT engine_name AS name, adapter_id AS "adapterId", state, attempts, ${msUntil('next_attempt_at')} AS "retryInMs",
+      SELECT engine_name AS name, adapter_id AS "adapterId", adapter_version_id AS "adapterVersionId",
+        loaded_version_id AS "loadedVersionId", state, attempts, ${msUntil('next_attempt_at')} AS "retryInMs",
         checked_at IS NOT NULL AS "isChecked", ${msUntil('unload_at')} AS "unloadInMs"
       FROM replica_adapters WHERE replica_id = ${replicaId}`,
 
@@ -91,11 +92,14 @@ export const syncRepository = {
     withTransaction(db, async (tx) => {
       if (!(await hold(tx, id, lease, Prisma.empty))) return false;
       await add(tx, id, plan.added);
-      const { forget, revive, serving, found, retire } = plan;
+      const { forget, revive, serving, waiting, checking, found, retire } = plan;
+      await renew(tx, id, plan.renewed);
       if (forget.length > 0) {
         await tx.$executeRaw`DELETE FROM replica_adapters WHERE replica_id = ${id} AND engine_name = ANY (${forget})`;
       }
       await setAll(tx, id, revive, Prisma.sql`state = 'waiting', unload_at = NULL`);
+      await setAll(tx, id, waiting, Prisma.sql`state = 'waiting', checked_at = NULL`);
+      await setAll(tx, id, checking, Prisma.sql`state = 'checking'`);
       await setAll(tx, id, serving, Prisma.sql`state = 'loaded', error = NULL, attempts = 0, next_attempt_at = NULL`);
       await addFound(tx, id, found);
       const retiring = Prisma.sql`state = 'retiring', error = NULL, next_attempt_at = NULL, unload_at = ${after(unloadAfterMs)}`;
@@ -109,10 +113,17 @@ export const syncRepository = {
       UPDATE replica_adapters SET state = 'loaded', attempts = 0, error = NULL, next_attempt_at = NULL,
         checked_at = CASE WHEN ${isChecked} THEN clock_timestamp() ELSE checked_at END
       WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
-  /** An adapter was loaded anew, so nothing is known of it yet. */
-  noteLoaded: (db: Queryable, replicaId: string, name: string) =>
+  /** An engine is about to be asked to load a version, and may have it from now on, whatever becomes of the request. */
+  noteLoading: (
+    db: Queryable,
+    replicaId: string,
+    { name, adapterVersionId }: Pick<DesiredAdapter, 'name' | 'adapterVersionId'>,
+    isToBeChecked: boolean,
+  ) =>
     db.$executeRaw`
-      UPDATE replica_adapters SET checked_at = NULL WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
+      UPDATE replica_adapters SET checked_at = NULL, loaded_version_id = ${adapterVersionId},
+        state = CASE WHEN ${isToBeChecked} THEN 'checking' ELSE state END
+      WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
   noteFailed: (
     db: Queryable,
     replicaId: string,
@@ -194,6 +205,24 @@ async function add(tx: Transaction, replicaId: string, adapters: readonly Desire
     ...{ engineName: name, state: 'waiting' },
   }));
   if (data.length > 0) await tx.replicaAdapter.createMany({ data, skipDuplicates: true });
+}
+
+/** Lets rows stand for the versions that have their names now. Which weights the engine has stays as it was noted. */
+async function renew(tx: Transaction, replicaId: string, adapters: readonly DesiredAdapter[]): Promise<void> {
+  if (adapters.length === 0) return;
+  const given = JSON.stringify(
+    adapters.map(({ name, tenantId, adapterId, adapterVersionId }) => ({
+      name,
+      tenantId,
+      adapterId,
+      adapterVersionId,
+    })),
+  );
+  await tx.$executeRaw`
+    UPDATE replica_adapters r SET tenant_id = g."tenantId", adapter_id = g."adapterId", adapter_version_id = g."adapterVersionId",
+      state = 'waiting', attempts = 0, error = NULL, next_attempt_at = NULL, checked_at = NULL, unload_at = NULL
+    FROM jsonb_to_recordset(${given}::jsonb) AS g (name text, "tenantId" text, "adapterId" text, "adapterVersionId" text)
+    WHERE r.replica_id = ${replicaId} AND r.engine_name = g.name`;
 }
 
 async function addFound(tx: Transaction, replicaId: string, names: readonly string[]): Promise<void> {

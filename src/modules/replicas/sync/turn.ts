@@ -7,7 +7,7 @@ import type { AddressPolicy } from '../../../lib/outgoing/address-policy.ts';
 import { createSend } from '../../../lib/outgoing/post.ts';
 import type { SecretBox } from '../../../lib/secret-box.ts';
 import { spread } from '../../../lib/spread.ts';
-import { MAX_ENGINE_ANSWER, resolveReplica } from '../engines/connection.ts';
+import { MAX_ANSWER, MAX_LIST, resolveReplica } from '../engines/connection.ts';
 import { createEngine } from '../engines/create-engine.ts';
 import { EngineError, type Engine, type Listing } from '../engines/engine.ts';
 import { readDesired, type Desired } from './desired.repository.ts';
@@ -81,13 +81,13 @@ function engineOf({ box, policy, times, metrics }: TurnOptions, replica: Claimed
       `${SECRET_KEY_VARIABLE}, behind the present one, or give the replica its API key again`;
     throw new UnusableReplicaError('key_unreadable', message);
   }
-  const outgoing = { policy, resolve: resolveReplica, maxAnswerBytes: MAX_ENGINE_ANSWER };
+  const outgoing = { policy, resolve: resolveReplica };
   return createEngine(
     engine,
     { url, apiKey, servingName },
     {
-      get: createSend({ ...outgoing, timeoutMs: times.getMs }),
-      post: createSend({ ...outgoing, timeoutMs: times.postMs }),
+      get: createSend({ ...outgoing, timeoutMs: times.getMs, maxAnswerBytes: MAX_LIST }),
+      post: createSend({ ...outgoing, timeoutMs: times.postMs, maxAnswerBytes: MAX_ANSWER }),
       signal,
       observe: (operation, outcome, ms) => metrics.request(operation, outcome, ms),
     },

@@ -64,7 +64,7 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   modules: ['q_proj', 'k_proj', 'v_proj', 'o_proj'],
   alias: 'acme.support-replies',
   'ServedVersion.name': 'acme.support-replies@3',
-  'resolveName.name': 'acme.support-replies',
+  'resolveName.name': 'acme.support-replies@3',
   download:
     '/v1/adapters/adp_0199f3a0-1c52-7b44-9a3e-5d0c7f1e2a04/versions/adv_0199f3a0-1c52-7b44-9a3e-5d0c7f1e2a05/download',
   removed: [],
@@ -164,7 +164,7 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   'ReplicaFailedData.failed': 1,
   tenant_ids: [],
   unload_after_ms: 600_000,
-  engine_name: 'acme.support@3',
+  engine_name: 'acme.support-replies@3',
   'ReplicaUpdatedData.changed': ['max_adapters'],
   'ReplicaFailedData.code': 'adapters_failed',
   'ReplicaUnreachableData.code': 'timeout',
