@@ -202,7 +202,11 @@ describe('a key that reads what is to be served of all tenants', () => {
     app.request({ method: 'POST', url: '/v1/api-keys', payload, ...(as === undefined ? {} : { key: as }) });
 
   test('is shown how engines call a base, and not where the service has its files', async () => {
-    const error = { code: 'invalid_base_model', message: 'config.json cannot be read', detail: 'EIO in /srv/models/v1' };
+    const error = {
+      code: 'invalid_base_model',
+      message: 'config.json cannot be read',
+      detail: 'EIO in /srv/models/v1',
+    };
     await app.db.baseModelVersion.update({
       where: { id: fleet.oldVersionId },
       data: { path: '/srv/models/v1', servingName: '/models/v1', error },
