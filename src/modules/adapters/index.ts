@@ -5,3 +5,4 @@ export { createAdapterService, type AdapterService } from './adapter.service.ts'
 export { Adapter, AdapterVersion } from './adapter.schemas.ts';
 export { createCurrentVersionService } from './current/current-version.service.ts';
 export { atRiskRepository } from './current/at-risk.repository.ts';
+export { carriedFeatures } from './served-features.ts';

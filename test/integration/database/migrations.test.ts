@@ -117,6 +117,7 @@ const MIGRATIONS = [
   '20261128400000_rolled_back',
   '20261128400100_ends_of_rollouts',
   '20261128500400_loaded_versions',
+  '20261128500401_served_features',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
