@@ -66,7 +66,7 @@ const engines = Array.from({ length: Number(count) }, () => new Engine());
 const servers = engines.map((engine) =>
   createServer((request, response) => void answer(engine, request, response)).listen(0, '127.0.0.1'),
 );
-await Promise.all(servers.map((server) => server.listening || once(server, 'listening')));
+for (const server of servers) if (!server.listening) await once(server, 'listening');
 process.on('message', (message: EnginesRequest) => {
   if ('fill' in message) for (const engine of engines) engine.fill(message.fill);
   process.send?.('pathOf' in message ? engines.map(({ loaded }) => loaded.get(message.pathOf) ?? null) : []);

@@ -110,3 +110,14 @@ test('an adapter that the engine has lost waits, and one that has not been check
     checking: ['acme.support@1'],
   });
 });
+
+test('an alias that leads to an adapter which had the name before is unloaded at once, and not only when the heir is checked', () => {
+  const listing = loaded('acme.support@3');
+  const gone = tracked(3, { adapterId: 'adp_0', adapterVersionId: 'adv_0', loadedVersionId: 'adv_0' });
+  const aliased = new Map([...listing.adapters, ['acme.support', '/adapters/acme.support@3']]);
+  const input = { desired: [desired(1)], listing: { ...listing, adapters: aliased }, tracked: [gone] };
+  expect(plan(input).work).toMatchObject([{ unload: ['acme.support'], load: true, alias: 'load' }]);
+  // An earlier version of the same adapter goes on until its successor was checked.
+  const own = tracked(3, { adapterId: 'adp_1' });
+  expect(plan({ ...input, tracked: [own] }).work).toMatchObject([{ unload: [], load: true, alias: 'move' }]);
+});

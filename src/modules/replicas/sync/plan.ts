@@ -132,7 +132,7 @@ function workOf(adapter: DesiredAdapter, kept: ReadonlyMap<string, TrackedAdapte
   // A path says under which name the files were found, and not which version they were then.
   const isKnown = own?.loadedVersionId === adapterVersionId;
   const isLoaded = root === path && isKnown;
-  const isAliasWrong = aliasRoot === path ? !isKnown : isOfAnother(adapter, aliasRoot, kept, input);
+  const isAliasWrong = input.aliases && (aliasRoot === path ? !isKnown : isOfAnother(adapter, aliasRoot, kept, input));
   const work: AdapterWork = {
     adapter,
     path,
@@ -157,9 +157,9 @@ function isOfAnother(
   { adapterId }: DesiredAdapter,
   root: string | undefined,
   kept: ReadonlyMap<string, TrackedAdapter>,
-  { pathPrefix, aliases }: PlanInput,
+  { pathPrefix }: PlanInput,
 ): boolean {
-  if (!aliases || root === undefined) return false;
+  if (root === undefined) return false;
   const owner = kept.get(root.slice(pathOf(pathPrefix, '').length))?.adapterId ?? adapterId;
   return root.startsWith(pathOf(pathPrefix, '')) && owner !== adapterId;
 }

@@ -56,6 +56,10 @@ const json = (value: object | null): Prisma.Sql =>
 const msUntil = (time: string): Prisma.Sql =>
   Prisma.sql`(extract(epoch FROM ${Prisma.raw(time)} - clock_timestamp()) * 1000)::float8`;
 
+const countsOf = (id: string): Prisma.Sql => Prisma.sql`
+  loaded = (SELECT count(*) FROM replica_adapters WHERE replica_id = ${id} AND state = 'loaded'),
+  failed = (SELECT count(*) FROM replica_adapters WHERE replica_id = ${id} AND state = 'failed')`;
+
 export const syncRepository = {
   /** Replicas that are to be looked at and nobody works on, those first that have waited longest. One that does not answer only waits for its time. */
   candidates: (db: Queryable, limit: number): Promise<{ id: string }[]> =>
@@ -150,15 +154,25 @@ export const syncRepository = {
     return row;
   },
 
+  /**
+   * Notes in the middle of a long turn how far it is, and renews the lease.
+   * @returns whether it may go on: the lease is held, and what was read is still current
+   */
+  async noteProgress(db: Queryable, id: string, seen: Seen, { owner, forMs }: Lease): Promise<boolean> {
+    const [row] = await db.$queryRaw<{ isUnchanged: boolean }[]>`
+      UPDATE replicas r SET state = 'syncing', error = NULL, lease_expires_at = ${after(forMs)}, last_seen_at = clock_timestamp(), ${countsOf(id)}
+      WHERE id = ${id} AND lease_owner = ${owner}
+      RETURNING ${changesSince(Prisma.sql`r.base_model_version_id`, Prisma.sql`${seen.horizon}`)} = ${seen.changes} AS "isUnchanged"`;
+    return row?.isUnchanged === true;
+  },
+
   /** Ends a look at a replica that has answered. Nothing is written if the lease is lost. @returns whether the state is another one */
   finish: (db: Database, replica: ClaimedReplica, outcome: Outcome, lease: Lease): Promise<boolean> =>
     withTransaction(db, async (tx) => {
       const { id } = replica;
       const { state, error, desired, listingDigest, seen, nextTurnMs, resyncMs } = outcome;
       const change = Prisma.sql`, state = ${state}, error = ${json(error)}, desired = ${desired},
-        loaded = (SELECT count(*) FROM replica_adapters WHERE replica_id = ${id} AND state = 'loaded'),
-        failed = (SELECT count(*) FROM replica_adapters WHERE replica_id = ${id} AND state = 'failed'),
-        last_seen_at = clock_timestamp(), in_sync_at = CASE WHEN ${state === 'in_sync'} THEN clock_timestamp() ELSE in_sync_at END,
+        ${countsOf(id)}, last_seen_at = clock_timestamp(), in_sync_at = CASE WHEN ${state === 'in_sync'} THEN clock_timestamp() ELSE in_sync_at END,
         seen_horizon = ${seen.horizon}, seen_changes = ${seen.changes}, listing_digest = ${listingDigest}, failures = 0,
         next_turn_at = ${after(nextTurnMs)}, resync_at = ${after(resyncMs)}`;
       if (!(await hold(tx, id, lease, change))) return false;

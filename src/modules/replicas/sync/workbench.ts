@@ -46,13 +46,18 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
     }
   }
 
+  /** Where it cannot be unloaded, the next list says whether it is there, and it is checked again. */
+  async function unloadIfThere(name: string): Promise<void> {
+    await engine.unload(name).catch(failureOf);
+  }
+
   /** What has not passed its check does not stay loaded: a gateway may send requests to whatever an engine lists. */
   async function checkOrUnload(work: AdapterWork): Promise<void> {
     try {
       await check(work);
     } catch (error) {
       failureOf(error);
-      await engine.unload(work.adapter.name);
+      await unloadIfThere(work.adapter.name);
       throw error;
     }
   }
