@@ -49,7 +49,9 @@ test('plans the newest version of every adapter that is not on the new base yet'
   const versionOf = async (adapterId: string, number: number, baseModelVersionId: string) => {
     const first = await db.adapterVersion.findFirstOrThrow({ where: { adapterId } });
     const id = newId('adapterVersion');
-    await db.adapterVersion.create({ data: { ...first, metrics: undefined, id, number, baseModelVersionId } });
+    await db.adapterVersion.create({
+      data: { ...first, metrics: undefined, servedFeatures: undefined, id, number, baseModelVersionId },
+    });
     return id;
   };
   await versionOf(carried, 2, fleet.newVersionId);

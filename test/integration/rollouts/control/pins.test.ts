@@ -86,7 +86,15 @@ test('a rollout counts by reason whom it leaves out, once', async () => {
   await pin(pinned, fleet.oldVersionId);
   await pin(unselected, fleet.oldVersionId, app.operatorKey);
   const { tenantId, ...like } = await app.db.adapterVersion.findFirstOrThrow({ where: { adapterId: carried } });
-  const version = { ...like, metrics: undefined, id: newId('adapterVersion'), tenantId, number: 2, origin: 'adapted' };
+  const version = {
+    ...like,
+    metrics: undefined,
+    servedFeatures: undefined,
+    id: newId('adapterVersion'),
+    tenantId,
+    number: 2,
+    origin: 'adapted',
+  };
   await app.db.adapterVersion.create({
     data: { ...version, baseModelVersionId: fleet.newVersionId, parentVersionId: like.id },
   });

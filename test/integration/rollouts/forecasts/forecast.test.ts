@@ -161,7 +161,7 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     const rowOf = async (adapterId: string) =>
       world.db.adapterVersion.findFirstOrThrow({ where: { adapterId }, orderBy: { number: 'desc' } });
     const add = async (adapterId: string, baseModelVersionId: string) => {
-      const { id, number, metrics: _metrics, ...row } = await rowOf(adapterId);
+      const { id, number, metrics: _metrics, servedFeatures: _features, ...row } = await rowOf(adapterId);
       const data = { ...row, id: newId('adapterVersion'), number: number + 1, baseModelVersionId };
       await world.db.adapterVersion.create({ data: { ...data, parentVersionId: id } });
     };
