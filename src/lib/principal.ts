@@ -11,6 +11,9 @@ export type Principal =
   | { kind: 'operator'; keyId: string; readOnly: boolean; servingOnly: boolean }
   | { kind: 'tenant'; keyId: string; tenantId: string; scopes: readonly TenantScope[] };
 
+/** Who reads what all tenants share: the operator, an engine or a gateway with a key of the operator's for `serving:read`, or a tenant. */
+export type Reader = 'operator' | 'engine' | 'tenant';
+
 /** The least scope that a route needs of its callers. */
 export type RequiredScope = TenantScope | typeof OPERATOR_SCOPE;
 

@@ -25,7 +25,7 @@ export function namesInternals(text: string): boolean {
 /**
  * The error of a row as the caller may see it. Tenants see no `detail`, and no message that names something internal: rows
  * that a version before 0.3 has written have such messages.
- * @param scope the tenant to which the caller is confined, or null for the operator
+ * @param scope who sees it: null for the operator, and a text, such as the identifier of the tenant, for everybody else
  */
 export function showError<Shown extends StoredError>(stored: unknown, scope: string | null): Shown | null {
   const error = stored as Shown | null;

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import fp from 'fastify-plugin';
 import { AppError } from '../lib/errors.ts';
-import { isAdmitted, OPERATOR_SCOPE, type Principal, type RequiredScope } from '../lib/principal.ts';
+import { isAdmitted, OPERATOR_SCOPE, type Principal, type Reader, type RequiredScope } from '../lib/principal.ts';
 import type { Authenticator } from '../modules/api-keys/index.ts';
 
 declare module 'fastify' {
@@ -113,6 +113,12 @@ export function requiredScope({ onRequest }: Pick<RouteOptions, 'onRequest'>): R
 /** Whether requests with this method only read. */
 export function isRead(method: RouteOptions['method']): boolean {
   return [method].flat().every((one) => one === 'GET' || one === 'HEAD');
+}
+
+/** As whom the request reads what all tenants share. */
+export function readerOf({ principal }: FastifyRequest): Reader {
+  if (principal.kind === 'tenant') return 'tenant';
+  return principal.servingOnly ? 'engine' : 'operator';
 }
 
 /** The tenant to which the request is confined; null for the operator, who sees all tenants. */

@@ -53,6 +53,8 @@ export interface PublishedFolder {
   digest: string;
   rank: number;
   loraAlpha: number;
+  /** Undefined where nothing is known of the source. */
+  servedFeatures: Prisma.InputJsonObject | undefined;
   candidate: CandidateRecord;
   rows: RowsUsed;
   outcomes: GateOutcomes;
@@ -236,6 +238,7 @@ export const adaptationRepository = {
       artifactDigest: published.digest,
       rank: published.rank,
       loraAlpha: published.loraAlpha,
+      servedFeatures: published.servedFeatures,
       strategy: candidate.strategy,
       fusionAlpha: candidate.alpha,
       fusionBeta: candidate.beta,

@@ -4,6 +4,7 @@ import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { registerArtifact } from '../../src/artifacts/index.ts';
 import { withTransaction, type Database } from '../../src/lib/database.ts';
+import { carriedFeatures } from '../../src/modules/adapters/index.ts';
 import type { CandidateColumns, JobLifecycle, Lease } from '../../src/modules/jobs/index.ts';
 import type { JobAnchor } from './anchors/anchor.repository.ts';
 import { adaptationRepository, certificateColumn, type LoadedJob } from './adaptation.repository.ts';
@@ -29,7 +30,8 @@ export async function publishCandidate(
 ): Promise<string> {
   const { artifacts, lifecycle, lease, job, anchor } = context;
   await lifecycle.advancePhase(lease, 'publish');
-  const { rank, alpha } = await readAdapterConfig(folder);
+  const config = await readAdapterConfig(folder);
+  const { rank, alpha } = config;
   const stored = await artifacts.putFolder(folder, 'adapter');
   return lifecycle.publish(lease, columnsOf(candidate), async (tx) => {
     await registerArtifact(tx, artifacts, stored);
@@ -37,6 +39,7 @@ export async function publishCandidate(
       digest: stored.digest,
       rank,
       loraAlpha: alpha,
+      servedFeatures: carriedFeatures(job.sourceVersion.servedFeatures, config),
       candidate,
       rows,
       outcomes,

@@ -2,6 +2,7 @@
 const WORDS: Readonly<Record<string, string>> = {
   incompatible: 'cannot be carried over: the versions are incompatible',
   dataset_missing: 'have no dataset to be judged by',
+  not_servable: 'would be refused by the engines of the serving profile',
   quota_exceeded: 'are beyond a quota of their tenant',
   no_version: 'have no version to carry over',
   carried_over: 'have a version for it already',

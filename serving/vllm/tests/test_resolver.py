@@ -196,6 +196,26 @@ async def test_moves_an_alias_that_was_resolved_while_the_service_was_away(servi
     assert number_of(models, ALIAS) == "acme.support@2"
 
 
+async def test_reads_all_changes_again_after_an_answer_that_was_out_of_date(service: Service, start: Start):
+    service.publish(1, files_of())
+    models, following = start()
+    await models.resolve_lora(ALIAS)
+    service.publish(2, files_of(weights=b"better"))
+    models, following = start()
+    # The change to version 2 is behind its position when the service goes away.
+    await models.resolve_lora("acme.support@2")
+    await following.turn()
+
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(status=404)
+
+    service.misbehave("/v1/serving", page)
+    await models.resolve_lora(ALIAS)
+    assert number_of(models, ALIAS) == "acme.support@1"
+    await following.turn()
+    assert number_of(models, ALIAS) == "acme.support@2"
+
+
 async def test_gives_back_what_nobody_needs_any_more(service: Service, start: Start, settings: Settings):
     service.publish(1, files_of())
     models, following = start(cache_bytes=1)

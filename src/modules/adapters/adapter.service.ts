@@ -18,6 +18,7 @@ import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapt
 import type { AdapterInspector } from './inspection/adapter-inspector.ts';
 import { ADAPTER_SORTS } from './adapter-page.repository.ts';
 import { toAdapter, toAdapterVersion, toNegativeFlip } from './adapter.mapper.ts';
+import { keptFeatures } from './served-features.ts';
 import { adapterExists, createAdapterRepository, insertAdapterVersion, type AdapterRow } from './adapter.repository.ts';
 import type {
   Adapter,
@@ -151,7 +152,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     baseModelVersionId: string,
     tx: Transaction,
   ): Promise<AdapterVersion> {
-    const { rank, loraAlpha, targets, parameters } = inspected;
+    const { rank, loraAlpha, targets, parameters, features } = inspected;
     const row = await insertAdapterVersion(tx, {
       id: newId('adapterVersion'),
       tenantId: adapter.tenantId,
@@ -162,6 +163,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       artifactDigest: artifact.digest,
       rank,
       loraAlpha,
+      servedFeatures: keptFeatures(features),
     });
     // The adapter may have been deleted while its files were read. The insertion has locked it.
     await findAdapter(adapter.id, adapter.tenantId, tx);

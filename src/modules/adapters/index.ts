@@ -6,3 +6,4 @@ export { Adapter, AdapterVersion } from './adapter.schemas.ts';
 export { createCurrentVersionService } from './current/current-version.service.ts';
 export { atRiskRepository } from './current/at-risk.repository.ts';
 export { createAdapterSources } from './sources/adapter-sources.ts';
+export { carriedFeatures } from './served-features.ts';

@@ -5,7 +5,7 @@ import { createSources } from '../../base-sources/index.ts';
 import { createSecretBox } from '../../lib/secret-box.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
 import { recordChangeOf } from '../../plugins/audit.ts';
-import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
+import { readerOf, requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
 import { answerOnce, createdBelow, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { createApprovalCheck } from '../rollouts/index.ts';
@@ -129,7 +129,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         response: { 200: pageOf(BaseModelVersion) },
       },
     },
-    (request) => service(request).listVersions(request.params.model, request.query, tenantScope(request)),
+    (request) => service(request).listVersions(request.params.model, request.query, readerOf(request)),
   );
   app.get(
     '/base-model-versions/:id',
@@ -143,7 +143,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         response: { 200: BaseModelVersion },
       },
     },
-    (request) => service(request).getVersion(request.params.id, tenantScope(request)),
+    (request) => service(request).getVersion(request.params.id, readerOf(request)),
   );
   app.patch(
     '/base-model-versions/:id',

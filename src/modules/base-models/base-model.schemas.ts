@@ -69,7 +69,8 @@ export const BaseModelVersion = Type.Object(
     version: Name,
     path: Nullable(
       Type.String({
-        description: 'Folder of the model files. It is null for tenants, and where they come from elsewhere.',
+        description:
+          'Folder of the model files. It is null for tenants and engines, and where they come from elsewhere.',
       }),
     ),
     source: Nullable(BaseSource),

@@ -4,6 +4,7 @@ import type { JobProducer } from '../../jobs/producer.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { notFound, unprocessable } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
+import type { Reader } from '../../lib/principal.ts';
 import { showError } from '../../lib/shown-error.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
@@ -146,7 +147,7 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
             ? NOTHING_STARTED
             : await startFor(tx, { baseModelVersionId: version.id, options: wanted }, request.dry_run);
         const { rollout, forecast } = started;
-        const answer = { base_model_version: toBaseModelVersion(version, null), rollout, forecast };
+        const answer = { base_model_version: toBaseModelVersion(version, 'operator'), rollout, forecast };
         await record(tx, answer);
         return { answer, entries: started.entries };
       });
@@ -154,16 +155,16 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
       return answer;
     },
 
-    async listVersions(idOrName: string, query: PageQuery, scope: string | null): Promise<Page<BaseModelVersion>> {
+    async listVersions(idOrName: string, query: PageQuery, reader: Reader): Promise<Page<BaseModelVersion>> {
       const model = await findModel(idOrName);
-      return toPage(await models.pageVersions(model.id, query), query, (row) => toBaseModelVersion(row, scope));
+      return toPage(await models.pageVersions(model.id, query), query, (row) => toBaseModelVersion(row, reader));
     },
 
     /** @throws AppError 404 */
-    async getVersion(id: string, scope: string | null): Promise<BaseModelVersion> {
+    async getVersion(id: string, reader: Reader): Promise<BaseModelVersion> {
       const row = await models.findVersion(id);
       if (row === null) throw notFound('base model version', id);
-      return toBaseModelVersion(row, scope);
+      return toBaseModelVersion(row, reader);
     },
 
     /** Sets when a version retires. Setting the same again changes nothing. @throws AppError 404 */
@@ -178,11 +179,11 @@ export function createBaseModelService({ db, producer, files }: BaseModelService
         if (row === null) throw notFound('base model version', id);
         const retiresAt = wanted === null ? null : new Date(wanted);
         const [before, after] = [row.retiresAt, retiresAt].map((at) => ({ retires_at: toTimestamp(at) }));
-        if (before!.retires_at === after!.retires_at) return toBaseModelVersion(row, null);
+        if (before!.retires_at === after!.retires_at) return toBaseModelVersion(row, 'operator');
         const changed = await models.setRetirement(id, retiresAt, tx);
         await recordEvent(tx, { tenantId: null, type: 'base_model_version.updated', subjectId: id, data: after! });
         await recordChange(tx, { tenantId: null, subjectId: id, before: before!, after: after! });
-        return toBaseModelVersion(changed, null);
+        return toBaseModelVersion(changed, 'operator');
       }),
 
     /** Counts the adapters that would not be served any more when a version retires. @throws AppError 404 */
@@ -235,21 +236,23 @@ function toBaseModel(
   };
 }
 
-function toBaseModelVersion(row: BaseModelVersionRow, scope: string | null): BaseModelVersion {
+/** An engine is shown its own name of the base, but, like tenants, nothing of where the service has its files. */
+function toBaseModelVersion(row: BaseModelVersionRow, reader: Reader): BaseModelVersion {
+  const isOperator = reader === 'operator';
   const config = row.config as { model_type?: string } | null;
   return {
     id: row.id,
     base_model_id: row.baseModelId,
     base_model_name: row.baseModel.name,
     version: row.version,
-    path: scope === null && row.source === null ? row.path : null,
-    source: scope === null ? toBaseSource(row) : null,
-    serving_name: scope === null || !isAbsolute(row.servingName) ? row.servingName : null,
+    path: isOperator && row.source === null ? row.path : null,
+    source: isOperator ? toBaseSource(row) : null,
+    serving_name: reader !== 'tenant' || !isAbsolute(row.servingName) ? row.servingName : null,
     state: row.state,
     architecture: config?.model_type ?? null,
     fingerprint: row.fingerprint,
     parameters: row.parameters === null ? null : Number(row.parameters),
-    error: showError(row.error, scope),
+    error: showError(row.error, isOperator ? null : reader),
     retires_at: toTimestamp(row.retiresAt),
     created_at: toTimestamp(row.createdAt),
   };

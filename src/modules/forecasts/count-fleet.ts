@@ -66,6 +66,7 @@ export async function countFleet(
     ...leftOut,
     incompatible: sum(sources, (source) => (refusals.has(source.base_model_version_id) ? source.adapters : 0)),
     dataset_missing: sum(able, ({ source }) => source.without_dataset),
+    not_servable: sum(able, ({ notServable }) => notServable),
     quota_exceeded: sum(able, ({ refused }) => refused),
   };
   const tenants = groupSum(able, ({ source }) => source.tenant_id);
@@ -97,6 +98,8 @@ interface AbleSource {
   readonly source: SourceCount;
   /** Number of jobs that would run. */
   readonly jobs: number;
+  /** Number of those whose adapters the engines would refuse: they take places, and end before anything is measured. */
+  readonly notServable: number;
   /** Number of those for which the tenant has no room. */
   readonly refused: number;
 }
@@ -120,7 +123,8 @@ function withinRooms(sources: readonly SourceCount[], rooms: ReadonlyMap<string,
     const room = left.get(source.tenant_id) ?? Number.POSITIVE_INFINITY;
     const jobs = Math.min(wanted, room);
     left.set(source.tenant_id, room - jobs);
-    return { source, jobs, refused: wanted - jobs };
+    const notServable = Math.min(source.not_servable, jobs);
+    return { source, jobs: jobs - notServable, notServable, refused: wanted - jobs };
   });
 }
 

@@ -4,7 +4,10 @@ import type { Prediction } from './prediction/predict.ts';
 import type { Basis } from './prediction/predict-fleet.ts';
 
 /** Why adapters are not carried over: their jobs would fail, or they would get none. */
-export const SKIP_REASONS = ['incompatible', 'dataset_missing', 'quota_exceeded', ...LEFT_OUT_REASONS] as const;
+export const SKIP_REASONS = [
+  ...(['incompatible', 'dataset_missing', 'not_servable', 'quota_exceeded'] as const),
+  ...LEFT_OUT_REASONS,
+] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
 /** What a forecast has found, as its row stores it. The API shows it under the same names. */

@@ -142,13 +142,14 @@ export const UpdateReplica = Type.Object(
 );
 export type UpdateReplica = Static<typeof UpdateReplica>;
 
-export const REPLICA_ADAPTER_STATES = ['waiting', 'loaded', 'failed', 'retiring'] as const;
+export const REPLICA_ADAPTER_STATES = ['waiting', 'checking', 'loaded', 'failed', 'retiring'] as const;
 
 const ReplicaAdapterState = Type.Enum(REPLICA_ADAPTER_STATES, {
   title: 'ReplicaAdapterState',
   description:
-    '`waiting`: it is to be loaded. `loaded`: it serves. `failed`: it could not be loaded, and is tried again at `next_attempt_at`. ' +
-    '`retiring`: it is no longer current, and is unloaded at `unload_at`.',
+    '`waiting`: it is to be loaded. `checking`: the engine is asked to load it and may list it already, but has not been seen to use it. ' +
+    '`loaded`: it serves, and has passed its check if there is one. `failed`: it could not be loaded or has not passed its check, was ' +
+    'unloaded, and is tried again at `next_attempt_at`. `retiring`: it is no longer current, and is unloaded at `unload_at`.',
 });
 
 export const ReplicaAdapter = Type.Object(

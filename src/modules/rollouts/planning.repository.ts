@@ -21,6 +21,8 @@ export interface SourceCount {
   adapters: number;
   /** Those of them that have no dataset. */
   without_dataset: number;
+  /** Those of the others that engines would refuse by the serving profile of the base model, as far as rows say what they are. */
+  not_servable: number;
   /** Those of the others whose tenants want to approve their jobs, and which get no control. */
   to_approve: number;
   /** Sum over the datasets of those that have one. */
@@ -102,6 +104,7 @@ export const planningRepository = {
     db.$queryRaw<SourceCount[]>`
       SELECT a.tenant_id, newest.base_model_version_id, count(*)::int AS adapters,
         count(*) FILTER (WHERE a.dataset_id IS NULL)::int AS without_dataset,
+        count(*) FILTER (WHERE a.dataset_id IS NOT NULL AND ${NOT_SERVABLE})::int AS not_servable,
         count(*) FILTER (WHERE a.dataset_id IS NOT NULL AND a.approval = 'tenant')::int AS to_approve,
         COALESCE(sum((SELECT d.rows FROM datasets d WHERE d.id = a.dataset_id)), 0)::float8 AS rows
       ${sourcesOf(fleet)} GROUP BY a.tenant_id, newest.base_model_version_id
@@ -222,15 +225,24 @@ function candidates({ baseModelVersionId }: FleetToPlan): Prisma.Sql {
   return Prisma.sql`
     FROM adapters a
     JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
-    JOIN base_model_versions new_base ON new_base.id = ${baseModelVersionId} AND new_base.base_model_id = a.base_model_id`;
+    JOIN base_model_versions new_base ON new_base.id = ${baseModelVersionId} AND new_base.base_model_id = a.base_model_id
+    JOIN base_models model ON model.id = new_base.base_model_id`;
 }
 
 /** The version that a rollout carries over. */
 const NEWEST = Prisma.sql`(
-  SELECT v.id, v.base_model_version_id FROM adapter_versions v WHERE v.adapter_id = a.id AND NOT v.superseded
+  SELECT v.id, v.base_model_version_id, v.rank, v.served_features FROM adapter_versions v WHERE v.adapter_id = a.id AND NOT v.superseded
     AND v.deleted_at IS NULL
   ORDER BY v.number DESC LIMIT 1
 ) AS newest`;
+
+/** As `servingRefusal` in core/formats/peft/serving-rules.ts judges files. Of versions whose features were not kept, only the rank is known. */
+const NOT_SERVABLE = Prisma.sql`COALESCE(
+  COALESCE((newest.served_features->>'rank')::int, newest.rank) > (model.serving_profile->>'max_rank')::int
+  OR (newest.served_features->>'dora')::boolean AND NOT (model.serving_profile->>'dora')::boolean
+  OR (newest.served_features->>'rslora')::boolean AND NOT (model.serving_profile->>'rslora')::boolean
+  OR (newest.served_features->>'patterned')::boolean AND NOT (model.serving_profile->>'rank_patterns')::boolean
+  OR NOT (model.serving_profile->'modules' @> (newest.served_features->'modules')), FALSE)`;
 
 /** Its tenant wants no rollout to this version to take it. */
 const PINNED_ELSEWHERE = Prisma.sql`COALESCE(a.pinned_base_model_version_id <> new_base.id, FALSE)`;

@@ -148,7 +148,7 @@ function additionsTo(service: TestApp): Additions {
     },
     async addOldVersion({ owned }) {
       const last = await db.adapterVersion.findFirst({ where: { adapterId: owned.adp }, orderBy: { number: 'desc' } });
-      const { metrics: _metrics, source: _source, ...copied } = last!;
+      const { metrics: _metrics, source: _source, servedFeatures: _features, ...copied } = last!;
       const [id, newest] = [newId('adapterVersion'), newId('adapterVersion')];
       await db.adapterVersion.create({ data: { ...copied, id, number: copied.number + 1 } });
       await db.adapterVersion.create({ data: { ...copied, id: newest, number: copied.number + 2 } });

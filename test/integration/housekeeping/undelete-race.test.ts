@@ -36,7 +36,15 @@ async function createOwner() {
   const points = Array.from({ length: 3 }, (_, step) => ({ tenantId, jobId, name: 'loss', step, value: 1 }));
   await db.metricPoint.createMany({ data: points });
   await db.adapterVersion.create({
-    data: { ...old, source: undefined, metrics: undefined, id: newId('adapterVersion'), number: 2, jobId },
+    data: {
+      ...old,
+      source: undefined,
+      metrics: undefined,
+      servedFeatures: undefined,
+      id: newId('adapterVersion'),
+      number: 2,
+      jobId,
+    },
   });
   const { id: datasetId } = await db.dataset.create({
     data: {

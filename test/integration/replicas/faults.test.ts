@@ -56,6 +56,21 @@ test('an engine that hangs is unreachable, and one that answers 500 has failed, 
   await world.reaches(second.id, 'in_sync');
 });
 
+test('an answer without end is cut where enough of it is known', async () => {
+  const engine = await world.engine();
+  engine.fault = ({ path }) => (path === '/v1/completions' ? 'endless' : undefined);
+  const { id } = await world.add(engine);
+  world.reconciler({ postMs: 10_000 });
+  await world.reaches(id, 'failed');
+  const [failed] = await world.adapters(id, '?state=failed');
+  expect(failed).toMatchObject({ error: { code: 'unreadable_answer' } });
+  // The system takes some MiB that nobody reads.
+  expect(engine.mostSent).toBeGreaterThan(0);
+  expect(engine.mostSent).toBeLessThan(16 * 2 ** 20);
+  engine.fault = () => undefined;
+  await world.reaches(id, 'in_sync');
+});
+
 test('nothing is loaded into an engine that serves another base, and the error says which', async () => {
   const engine = await world.engine('vllm', 'acme/other-model');
   const { id } = await world.add(engine);

@@ -114,6 +114,51 @@ describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
   });
 });
 
+test('a name that another adapter has by now is loaded anew, and nobody gets the weights of the one before', async () => {
+  const [tenantId] = world.fleet.tenants as [string, string];
+  const [gone, heir] = await world.app.db.adapter.findMany({ where: { tenantId }, orderBy: { id: 'asc' } });
+  const engine = await world.engine();
+  const { id } = await world.add(engine);
+  world.reconciler();
+  await world.reaches(id, 'in_sync');
+  const [alias, before] = [world.name(world.fleet.adapters.indexOf(gone!.id)), engine.changes.length];
+  await world.app.db.$transaction([
+    world.app.db.adapter.update({ where: { id: gone!.id }, data: { name: 'gone~1', deletedAt: new Date() } }),
+    world.app.db.adapter.update({ where: { id: heir!.id }, data: { name: gone!.name } }),
+  ]);
+  const rowOf = async () => (await world.adapters(id)).find(({ engine_name: name }) => name === `${alias}@1`);
+  await eventually(async () => (await rowOf())?.adapter_id).toBe(heir!.id);
+  await eventually(async () => (await rowOf())?.state).toBe('loaded');
+  const asked = engine.changes
+    .slice(before)
+    .filter(({ body }) => [alias, `${alias}@1`].includes(String(body.lora_name)));
+  expect(asked.map(({ path, body }) => [path.includes('unload') ? 'unload' : 'load', body.lora_name])).toEqual([
+    ['unload', alias],
+    ['unload', `${alias}@1`],
+    ['load', `${alias}@1`],
+    ['load', alias],
+  ]);
+});
+
+test('an adapter that is loaded and not checked yet does not count as loaded, and is unloaded if its check ends in an error', async () => {
+  const engine = await world.engine();
+  const { id } = await world.add(engine);
+  world.reconciler({ postMs: 1000, retryMs: 60_000, longestRetryMs: 60_000 });
+  await world.reaches(id, 'in_sync');
+  engine.fault = ({ path }) => (path === '/v1/completions' ? 'hang' : undefined);
+  engine.restart();
+  // It is looked at at once.
+  await world.send('PATCH', `/v1/replicas/${id}`, { max_adapters: 10 });
+  await eventually(() => world.adapters(id, '?state=checking').then((found) => found.length)).toBe(4);
+  const versions = ALL.map((adapter) => world.name(adapter, 1)).sort();
+  await eventually(() => [...engine.loaded.keys()].sort()).toEqual(versions);
+  await eventually(() => world.adapters(id, '?state=failed').then((found) => found.length)).toBe(4);
+  const [failed] = await world.adapters(id, '?state=failed');
+  expect(failed).toMatchObject({ checked_at: null, error: { code: 'timeout' } });
+  expect(engine.loaded.size).toBe(0);
+  await eventually(() => world.get(id)).toMatchObject({ loaded: 0, failed: 4, state: 'failed' });
+});
+
 test('a rollback in the middle of a sync is done first, and needs nothing to be loaded', async () => {
   const engine = await world.engine();
   const { id } = await world.add(engine);

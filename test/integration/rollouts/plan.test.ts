@@ -49,7 +49,15 @@ test('plans the newest version of every adapter that is not on the new base yet'
   const versionOf = async (adapterId: string, number: number, baseModelVersionId: string) => {
     const first = await db.adapterVersion.findFirstOrThrow({ where: { adapterId } });
     const id = newId('adapterVersion');
-    const data = { ...first, source: undefined, metrics: undefined, id, number, baseModelVersionId };
+    const data = {
+      ...first,
+      source: undefined,
+      metrics: undefined,
+      servedFeatures: undefined,
+      id,
+      number,
+      baseModelVersionId,
+    };
     await db.adapterVersion.create({ data });
     return id;
   };

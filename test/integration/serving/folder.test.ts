@@ -13,6 +13,7 @@ import { logger } from '../queue/test-queue.ts';
 import { createTestDatabase, type TestDatabase } from '../support/index.ts';
 import { publish as insert } from './publish.ts';
 
+const READER = fileURLToPath(new URL('./folder-reader.ts', import.meta.url));
 const CHILD = fileURLToPath(new URL('./folder-child.ts', import.meta.url));
 
 let database: TestDatabase;
@@ -165,6 +166,60 @@ describe('the serving folder', () => {
     await open({ graceMs: 0 }).round();
     expect((await seen()).aliases[aliases[0]!]).toBe(`${aliases[0]}@1`);
     expect((await seen()).versions).toContain(`${aliases[0]}@1`);
+  });
+
+  test('is written again file by file, so that who reads meanwhile finds all of them, and weights are not written again', async () => {
+    await publish(0);
+    const folder = open();
+    await folder.round();
+    const version = path.join(root, fleet.oldVersionId, `${aliases[0]}@2`);
+    const { ino } = await stat(path.join(version, 'adapter_model.safetensors'));
+    const reader = fork(READER, [version], { execArgv: ['--import', 'tsx'] });
+    const faults: string[] = [];
+    reader.on('message', ({ fault }: { fault?: string }) => fault !== undefined && faults.push(fault));
+    await once(reader, 'message');
+    for (let turn = 0; turn < 40; turn += 1) {
+      const servingName = `served/again-${turn}`;
+      await db.baseModelVersion.update({ where: { id: fleet.oldVersionId }, data: { servingName } });
+      await folder.round();
+    }
+    const answered = new Promise<number>((resolve) =>
+      reader.on('message', ({ rounds }: { rounds?: number }) => rounds !== undefined && resolve(rounds)),
+    );
+    reader.send('end');
+    expect(await answered).toBeGreaterThan(40);
+    expect(faults).toEqual([]);
+    expect(JSON.parse(await read(aliases[0]!, 'adapter_config.json'))).toMatchObject({
+      base_model_name_or_path: 'served/again-39',
+    });
+    const { files } = JSON.parse(await read(aliases[0]!, 'readapt.json'));
+    expect(files['adapter_config.json'].bytes).toBe(Buffer.byteLength(await read(aliases[0]!, 'adapter_config.json')));
+    expect(JSON.parse(await read(aliases[0]!, 'readapt-serving.json'))).toMatchObject({
+      serving_name: 'served/again-39',
+    });
+    expect((await stat(path.join(version, 'adapter_model.safetensors'))).ino).toBe(ino);
+    expect(await readdir(path.join(root, '.readapt', 'scratch'))).toEqual([]);
+    expect((await readdir(version)).sort()).toEqual([
+      ...['adapter_config.json', 'adapter_model.safetensors', 'readapt-serving.json', 'readapt.json'],
+    ]);
+  });
+
+  test('is written anew where files of a version are missing, or its name is that of another adapter by now', async () => {
+    const folder = open();
+    await folder.round();
+    const name = `${aliases[1]}@1`;
+    await rm(path.join(root, fleet.oldVersionId, name, 'adapter_config.json'));
+    await db.baseModelVersion.update({ where: { id: fleet.oldVersionId }, data: { servingName: 'served/again' } });
+    await folder.round();
+    expect(JSON.parse(await read(name, 'adapter_config.json'))).toMatchObject({
+      base_model_name_or_path: 'served/again',
+    });
+    await folder.stop();
+    const marker = path.join(root, fleet.oldVersionId, name, 'readapt-serving.json');
+    await writeFile(marker, JSON.stringify({ ...JSON.parse(await readFile(marker, 'utf8')), digest: 'sha256:other' }));
+    await writeFile(path.join(root, fleet.oldVersionId, name, 'of-another'), '');
+    await open().round();
+    expect(await readdir(path.join(root, fleet.oldVersionId, name))).not.toContain('of-another');
   });
 
   test('leaves nothing in its scratch folder of what could not be put in its place', async () => {

@@ -35,6 +35,11 @@ test('what engines would refuse is refused by name when it is imported, and leav
   });
   await setProfile({ max_rank: 2, dora: false, rslora: false, rank_patterns: false, modules: ['q_proj', 'v_proj'] });
   expect((await create('served')).statusCode).toBe(201);
+  // What dry runs compare with profiles is kept of it.
+  const kept = await world.app.db.adapterVersion.findFirstOrThrow({ where: { adapter: { name: 'served' } } });
+  expect(kept.servedFeatures).toEqual({
+    ...{ rank: 2, dora: false, rslora: false, patterned: false, modules: ['q_proj', 'v_proj'] },
+  });
   const archive = await world.ensureAdapter('uploaded');
   await setProfile({ max_rank: 1 });
   await world.expectRefusal(() => world.uploadTar(archive.id, rawTar(good())), { code: 'adapter_not_servable' });

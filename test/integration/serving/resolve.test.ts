@@ -202,6 +202,32 @@ describe('a key that reads what is to be served of all tenants', () => {
   const create = (payload: object, as?: string) =>
     app.request({ method: 'POST', url: '/v1/api-keys', payload, ...(as === undefined ? {} : { key: as }) });
 
+  test('is shown how engines call a base, and not where the service has its files', async () => {
+    const error = {
+      code: 'invalid_base_model',
+      message: 'config.json cannot be read',
+      detail: 'EIO in /srv/models/v1',
+    };
+    await app.db.baseModelVersion.update({
+      where: { id: fleet.oldVersionId },
+      data: { path: '/srv/models/v1', servingName: '/models/v1', error },
+    });
+    const url = `/v1/base-model-versions/${fleet.oldVersionId}`;
+    const { base_model_id: model } = (await ask(url)).body;
+    for (const from of [url, `/v1/base-models/${model}/versions`]) {
+      const read = async (as: string) => {
+        const { body } = await ask(from, { as });
+        return (body.data ?? [body]).find(({ id }: { id: string }) => id === fleet.oldVersionId);
+      };
+      const shown = { path: null, source: null, error: { code: error.code, message: error.message } };
+      expect(await read(servingKey)).toMatchObject({ ...shown, serving_name: '/models/v1' });
+      expect(await read(key)).toMatchObject({ ...shown, serving_name: null });
+      expect((await read(servingKey)).error).not.toHaveProperty('detail');
+      const operator = (await app.request({ url: from })).json();
+      expect(JSON.stringify(operator)).toContain('/srv/models/v1');
+    }
+  });
+
   test('is made by an operator who says that it belongs to no tenant', async () => {
     const payload = { name: 'gateway', scopes: ['serving:read'], tenant_id: null };
     const made = await create(payload);

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import Schema from 'typebox/schema';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { parseEngineName } from '../../../src/lib/engine-name.ts';
 
 interface Described {
   $ref?: string;
@@ -279,4 +280,11 @@ describe('extensions', () => {
       ['/v1/jobs', { 'x-polling': { changes } }],
     ]);
   });
+});
+
+test('what is resolved by name is the name of a version, as engines know it', () => {
+  const { parameters = [] } = operations.find(({ operationId }) => operationId === 'resolveName')!;
+  const example = parameters.find(({ name }) => name === 'name')!.example as string;
+  expect(parseEngineName(example)).toMatchObject({ tenant: 'acme', number: 3 });
+  expect(document.components.examples.ServedVersion!.value).toMatchObject({ name: example });
 });

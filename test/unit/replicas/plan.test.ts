@@ -12,7 +12,8 @@ const desired = (number: number): DesiredAdapter => ({
   ...{ alias: 'acme.support', name: `acme.support@${number}` },
 });
 const tracked = (number: number, more: Partial<TrackedAdapter> = {}): TrackedAdapter => ({
-  ...{ name: `acme.support@${number}`, adapterId: 'adp_1', state: 'loaded', attempts: 0, retryInMs: null },
+  ...{ name: `acme.support@${number}`, adapterId: 'adp_1', adapterVersionId: `adv_${number}` },
+  ...{ loadedVersionId: `adv_${number}`, state: 'loaded', attempts: 0, retryInMs: null },
   ...{ isChecked: true, unloadInMs: null, ...more },
 });
 const loaded = (...names: string[]) => ({
@@ -21,7 +22,10 @@ const loaded = (...names: string[]) => ({
 });
 const plan = (input: Partial<PlanInput>) =>
   makePlan({ desired: [], listing: loaded(), tracked: [], pathPrefix: PREFIX, aliases: true, checks: true, ...input });
-const NOTHING = { added: [], work: [], retire: [], found: [], unload: [], forget: [], revive: [], serving: [] };
+const NOTHING = {
+  ...{ added: [], work: [], retire: [], found: [], unload: [], forget: [], revive: [], serving: [] },
+  ...{ renewed: [], waiting: [], checking: [] },
+};
 
 test('nothing is to be done where all is there', () => {
   const listing = loaded('acme.support@1', 'acme.support');
@@ -38,7 +42,7 @@ test('a successor that waits to be tried again keeps the version before, also af
 test('a version that was loaded from another folder is loaded again, and checked', () => {
   const listing = { bases: new Set<string>(), adapters: new Map([['acme.support@1', '/old/acme.support@1']]) };
   const [work] = plan({ desired: [desired(1)], listing, tracked: [tracked(1)] }).work;
-  expect(work).toMatchObject({ unloadFirst: true, load: true, check: true, alias: 'load' });
+  expect(work).toMatchObject({ unload: ['acme.support@1'], load: true, check: true, alias: 'load' });
 });
 
 test('without checks, what is listed counts as loaded', () => {
@@ -64,4 +68,56 @@ test('a retired version that is current again is kept, and only its alias moves'
   expect(found.revive).toEqual(['acme.support@1']);
   expect(found.work).toMatchObject([{ load: false, check: false, alias: 'move' }]);
   expect(found.retire).toEqual([]);
+});
+
+test('a name under which another version was loaded is unloaded with its alias, and loaded and checked anew', () => {
+  const listing = loaded('acme.support@1', 'acme.support');
+  const other = tracked(1, { adapterId: 'adp_0', adapterVersionId: 'adv_0', loadedVersionId: 'adv_0' });
+  for (const kept of [other, { ...other, state: 'retiring', unloadInMs: 9 }]) {
+    const found = plan({ desired: [desired(1)], listing, tracked: [kept] });
+    expect(found.work).toMatchObject([
+      { unload: ['acme.support', 'acme.support@1'], load: true, check: true, alias: 'load' },
+    ]);
+    expect(found.renewed).toEqual([desired(1)]);
+    expect(found.retire).toEqual([]);
+  }
+});
+
+test('what was loaded before anything was kept of it is loaded anew, because nobody knows its weights', () => {
+  const listing = loaded('acme.support@1', 'acme.support');
+  for (const kept of [[], [tracked(1, { state: 'waiting', loadedVersionId: null })]]) {
+    expect(plan({ desired: [desired(1)], listing, tracked: kept }).work).toMatchObject([
+      { unload: ['acme.support', 'acme.support@1'], load: true, alias: 'load' },
+    ]);
+  }
+});
+
+test('where a name was unloaded and its alias was left with other weights, the alias is loaded anew', () => {
+  const listing = loaded('acme.support');
+  const kept = tracked(1, { loadedVersionId: 'adv_0' });
+  expect(plan({ desired: [desired(1)], listing, tracked: [kept] }).work).toMatchObject([
+    { unload: ['acme.support'], load: true, alias: 'load' },
+  ]);
+});
+
+test('an adapter that the engine has lost waits, and one that has not been checked is being checked', () => {
+  const kept = [tracked(1)];
+  expect(plan({ desired: [desired(1)], tracked: kept })).toMatchObject({ waiting: ['acme.support@1'], checking: [] });
+  const unchecked = [tracked(1, { isChecked: false })];
+  const listing = loaded('acme.support@1', 'acme.support');
+  expect(plan({ desired: [desired(1)], listing, tracked: unchecked })).toMatchObject({
+    waiting: [],
+    checking: ['acme.support@1'],
+  });
+});
+
+test('an alias that leads to an adapter which had the name before is unloaded at once, and not only when the heir is checked', () => {
+  const listing = loaded('acme.support@3');
+  const gone = tracked(3, { adapterId: 'adp_0', adapterVersionId: 'adv_0', loadedVersionId: 'adv_0' });
+  const aliased = new Map([...listing.adapters, ['acme.support', '/adapters/acme.support@3']]);
+  const input = { desired: [desired(1)], listing: { ...listing, adapters: aliased }, tracked: [gone] };
+  expect(plan(input).work).toMatchObject([{ unload: ['acme.support'], load: true, alias: 'load' }]);
+  // An earlier version of the same adapter goes on until its successor was checked.
+  const own = tracked(3, { adapterId: 'adp_1' });
+  expect(plan({ ...input, tracked: [own] }).work).toMatchObject([{ unload: [], load: true, alias: 'move' }]);
 });

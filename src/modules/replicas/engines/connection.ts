@@ -3,8 +3,11 @@ import type { Send, SendResult } from '../../../lib/outgoing/post.ts';
 import { resolveByDns, type Resolve } from '../../../lib/outgoing/target.ts';
 import { EngineError } from './engine.ts';
 
-/** Most bytes of an answer: a list of 20,000 adapters, each with the permissions that vLLM adds. */
-export const MAX_ENGINE_ANSWER = 32 * 1024 * 1024;
+/** Most bytes of an answer that lists adapters: 20,000 of them, each with the permissions that vLLM adds. */
+export const MAX_LIST = 32 * 1024 * 1024;
+
+/** Most bytes of any other answer. A completion has eight tokens; of what is said to a load, only the status and the start matter. */
+export const MAX_ANSWER = 64 * 1024;
 
 /** Most characters of an engine's answer in an error. */
 const MAX_QUOTED = 300;

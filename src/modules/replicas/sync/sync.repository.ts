@@ -56,6 +56,10 @@ const json = (value: object | null): Prisma.Sql =>
 const msUntil = (time: string): Prisma.Sql =>
   Prisma.sql`(extract(epoch FROM ${Prisma.raw(time)} - clock_timestamp()) * 1000)::float8`;
 
+const countsOf = (id: string): Prisma.Sql => Prisma.sql`
+  loaded = (SELECT count(*) FROM replica_adapters WHERE replica_id = ${id} AND state = 'loaded'),
+  failed = (SELECT count(*) FROM replica_adapters WHERE replica_id = ${id} AND state = 'failed')`;
+
 export const syncRepository = {
   /** Replicas that are to be looked at and nobody works on, those first that have waited longest. One that does not answer only waits for its time. */
   candidates: (db: Queryable, limit: number): Promise<{ id: string }[]> =>
@@ -82,7 +86,8 @@ export const syncRepository = {
 
   tracked: (db: Queryable, replicaId: string): Promise<TrackedAdapter[]> =>
     db.$queryRaw`
-      SELECT engine_name AS name, adapter_id AS "adapterId", state, attempts, ${msUntil('next_attempt_at')} AS "retryInMs",
+      SELECT engine_name AS name, adapter_id AS "adapterId", adapter_version_id AS "adapterVersionId",
+        loaded_version_id AS "loadedVersionId", state, attempts, ${msUntil('next_attempt_at')} AS "retryInMs",
         checked_at IS NOT NULL AS "isChecked", ${msUntil('unload_at')} AS "unloadInMs"
       FROM replica_adapters WHERE replica_id = ${replicaId}`,
 
@@ -91,11 +96,14 @@ export const syncRepository = {
     withTransaction(db, async (tx) => {
       if (!(await hold(tx, id, lease, Prisma.empty))) return false;
       await add(tx, id, plan.added);
-      const { forget, revive, serving, found, retire } = plan;
+      const { forget, revive, serving, waiting, checking, found, retire } = plan;
+      await renew(tx, id, plan.renewed);
       if (forget.length > 0) {
         await tx.$executeRaw`DELETE FROM replica_adapters WHERE replica_id = ${id} AND engine_name = ANY (${forget})`;
       }
       await setAll(tx, id, revive, Prisma.sql`state = 'waiting', unload_at = NULL`);
+      await setAll(tx, id, waiting, Prisma.sql`state = 'waiting', checked_at = NULL`);
+      await setAll(tx, id, checking, Prisma.sql`state = 'checking'`);
       await setAll(tx, id, serving, Prisma.sql`state = 'loaded', error = NULL, attempts = 0, next_attempt_at = NULL`);
       await addFound(tx, id, found);
       const retiring = Prisma.sql`state = 'retiring', error = NULL, next_attempt_at = NULL, unload_at = ${after(unloadAfterMs)}`;
@@ -109,10 +117,17 @@ export const syncRepository = {
       UPDATE replica_adapters SET state = 'loaded', attempts = 0, error = NULL, next_attempt_at = NULL,
         checked_at = CASE WHEN ${isChecked} THEN clock_timestamp() ELSE checked_at END
       WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
-  /** An adapter was loaded anew, so nothing is known of it yet. */
-  noteLoaded: (db: Queryable, replicaId: string, name: string) =>
+  /** An engine is about to be asked to load a version, and may have it from now on, whatever becomes of the request. */
+  noteLoading: (
+    db: Queryable,
+    replicaId: string,
+    { name, adapterVersionId }: Pick<DesiredAdapter, 'name' | 'adapterVersionId'>,
+    isToBeChecked: boolean,
+  ) =>
     db.$executeRaw`
-      UPDATE replica_adapters SET checked_at = NULL WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
+      UPDATE replica_adapters SET checked_at = NULL, loaded_version_id = ${adapterVersionId},
+        state = CASE WHEN ${isToBeChecked} THEN 'checking' ELSE state END
+      WHERE replica_id = ${replicaId} AND engine_name = ${name}`,
   noteFailed: (
     db: Queryable,
     replicaId: string,
@@ -139,15 +154,25 @@ export const syncRepository = {
     return row;
   },
 
+  /**
+   * Notes in the middle of a long turn how far it is, and renews the lease.
+   * @returns whether it may go on: the lease is held, and what was read is still current
+   */
+  async noteProgress(db: Queryable, id: string, seen: Seen, { owner, forMs }: Lease): Promise<boolean> {
+    const [row] = await db.$queryRaw<{ isUnchanged: boolean }[]>`
+      UPDATE replicas r SET state = 'syncing', error = NULL, lease_expires_at = ${after(forMs)}, last_seen_at = clock_timestamp(), ${countsOf(id)}
+      WHERE id = ${id} AND lease_owner = ${owner}
+      RETURNING ${changesSince(Prisma.sql`r.base_model_version_id`, Prisma.sql`${seen.horizon}`)} = ${seen.changes} AS "isUnchanged"`;
+    return row?.isUnchanged === true;
+  },
+
   /** Ends a look at a replica that has answered. Nothing is written if the lease is lost. @returns whether the state is another one */
   finish: (db: Database, replica: ClaimedReplica, outcome: Outcome, lease: Lease): Promise<boolean> =>
     withTransaction(db, async (tx) => {
       const { id } = replica;
       const { state, error, desired, listingDigest, seen, nextTurnMs, resyncMs } = outcome;
       const change = Prisma.sql`, state = ${state}, error = ${json(error)}, desired = ${desired},
-        loaded = (SELECT count(*) FROM replica_adapters WHERE replica_id = ${id} AND state = 'loaded'),
-        failed = (SELECT count(*) FROM replica_adapters WHERE replica_id = ${id} AND state = 'failed'),
-        last_seen_at = clock_timestamp(), in_sync_at = CASE WHEN ${state === 'in_sync'} THEN clock_timestamp() ELSE in_sync_at END,
+        ${countsOf(id)}, last_seen_at = clock_timestamp(), in_sync_at = CASE WHEN ${state === 'in_sync'} THEN clock_timestamp() ELSE in_sync_at END,
         seen_horizon = ${seen.horizon}, seen_changes = ${seen.changes}, listing_digest = ${listingDigest}, failures = 0,
         next_turn_at = ${after(nextTurnMs)}, resync_at = ${after(resyncMs)}`;
       if (!(await hold(tx, id, lease, change))) return false;
@@ -194,6 +219,24 @@ async function add(tx: Transaction, replicaId: string, adapters: readonly Desire
     ...{ engineName: name, state: 'waiting' },
   }));
   if (data.length > 0) await tx.replicaAdapter.createMany({ data, skipDuplicates: true });
+}
+
+/** Lets rows stand for the versions that have their names now. Which weights the engine has stays as it was noted. */
+async function renew(tx: Transaction, replicaId: string, adapters: readonly DesiredAdapter[]): Promise<void> {
+  if (adapters.length === 0) return;
+  const given = JSON.stringify(
+    adapters.map(({ name, tenantId, adapterId, adapterVersionId }) => ({
+      name,
+      tenantId,
+      adapterId,
+      adapterVersionId,
+    })),
+  );
+  await tx.$executeRaw`
+    UPDATE replica_adapters r SET tenant_id = g."tenantId", adapter_id = g."adapterId", adapter_version_id = g."adapterVersionId",
+      state = 'waiting', attempts = 0, error = NULL, next_attempt_at = NULL, checked_at = NULL, unload_at = NULL
+    FROM jsonb_to_recordset(${given}::jsonb) AS g (name text, "tenantId" text, "adapterId" text, "adapterVersionId" text)
+    WHERE r.replica_id = ${replicaId} AND r.engine_name = g.name`;
 }
 
 async function addFound(tx: Transaction, replicaId: string, names: readonly string[]): Promise<void> {

@@ -6,7 +6,7 @@ export interface SyncTimes {
   readonly checkMs: number;
   /** Until all is compared again, whatever has changed: deleted adapters, other labels. */
   readonly resyncMs: number;
-  /** After that a turn ends, so that changes are seen. */
+  /** After that a turn ends if something has changed; one in which nothing does ends after {@link resyncMs}. */
   readonly turnMs: number;
   /** Until a failed attempt is made again; twice as long after each. */
   readonly retryMs: number;

@@ -7,15 +7,16 @@ import type { AddressPolicy } from '../../../lib/outgoing/address-policy.ts';
 import { createSend } from '../../../lib/outgoing/post.ts';
 import type { SecretBox } from '../../../lib/secret-box.ts';
 import { spread } from '../../../lib/spread.ts';
-import { MAX_ENGINE_ANSWER, resolveReplica } from '../engines/connection.ts';
+import { MAX_ANSWER, MAX_LIST, resolveReplica } from '../engines/connection.ts';
 import { createEngine } from '../engines/create-engine.ts';
 import { EngineError, type Engine, type Listing } from '../engines/engine.ts';
+import { carryOut, type Progress } from './carry-out.ts';
 import { readDesired, type Desired } from './desired.repository.ts';
 import { makePlan, type Plan } from './plan.ts';
 import type { SyncMetrics } from './sync-metrics.ts';
 import { syncRepository as repository, type ClaimedReplica, type Lease, type SyncError } from './sync.repository.ts';
 import { retryIn, type SyncTimes } from './times.ts';
-import { createWorkbench, type Workbench } from './workbench.ts';
+import { createWorkbench } from './workbench.ts';
 
 export interface TurnOptions {
   readonly db: Database;
@@ -81,13 +82,13 @@ function engineOf({ box, policy, times, metrics }: TurnOptions, replica: Claimed
       `${SECRET_KEY_VARIABLE}, behind the present one, or give the replica its API key again`;
     throw new UnusableReplicaError('key_unreadable', message);
   }
-  const outgoing = { policy, resolve: resolveReplica, maxAnswerBytes: MAX_ENGINE_ANSWER };
+  const outgoing = { policy, resolve: resolveReplica };
   return createEngine(
     engine,
     { url, apiKey, servingName },
     {
-      get: createSend({ ...outgoing, timeoutMs: times.getMs }),
-      post: createSend({ ...outgoing, timeoutMs: times.postMs }),
+      get: createSend({ ...outgoing, timeoutMs: times.getMs, maxAnswerBytes: MAX_LIST }),
+      post: createSend({ ...outgoing, timeoutMs: times.postMs, maxAnswerBytes: MAX_ANSWER }),
       signal,
       observe: (operation, outcome, ms) => metrics.request(operation, outcome, ms),
     },
@@ -116,54 +117,14 @@ async function reconcile(
   const plan = makePlan({ desired: desired.adapters, listing, tracked, pathPrefix, aliases, checks });
   if (!(await repository.prepare(db, replica, plan, lease))) return;
   const bench = createWorkbench({ db, artifacts, engine, replica, times, checks });
-  const until = performance.now() + times.turnMs;
-  const progress = await work(plan, bench, { atOnce: engine.atOnce, until, control });
+  const progress = await carryOut(plan, bench, {
+    ...{ atOnce: engine.atOnce, times, control },
+    isUnchanged: () => repository.noteProgress(db, replica.id, desired.seen, lease),
+  });
   const outcome = await outcomeOf({ db, times }, replica, { plan, desired, listing, progress });
   if (await repository.finish(db, replica, outcome, lease)) {
     logger.info({ replica: replica.id, state: outcome.state, desired: outcome.desired }, 'a replica has another state');
   }
-}
-
-interface Progress {
-  readonly made: number;
-  readonly succeeded: number;
-}
-
-/**
- * Does what a plan says, a few adapters at a time, until all is done or the turn is over. What is left is planned anew.
- * @returns how many steps were made, and how many of them have succeeded
- */
-async function work(
-  plan: Plan,
-  bench: Workbench,
-  { atOnce, until, control }: { atOnce: number; until: number; control: TurnControl },
-): Promise<Progress> {
-  const steps = [
-    ...plan.work.map((one) => () => bench.serve(one)),
-    ...plan.unload.map((name) => () => bench.unload(name)),
-  ].values();
-  const progress = { made: 0, succeeded: 0 };
-  let isBroken = false;
-  const mayGoOn = (): boolean =>
-    !isBroken && performance.now() < until && !control.isStopping() && !control.signal.aborted;
-  const hand = async (): Promise<void> => {
-    for (const step of steps) {
-      const hasSucceeded = await step();
-      progress.made += 1;
-      if (hasSucceeded) progress.succeeded += 1;
-      if (!mayGoOn()) return;
-    }
-  };
-  const ends = await Promise.allSettled(
-    Array.from({ length: atOnce }, () =>
-      hand().catch((error: unknown) => {
-        isBroken = true;
-        throw error;
-      }),
-    ),
-  );
-  for (const end of ends) if (end.status === 'rejected') throw end.reason;
-  return progress;
 }
 
 async function outcomeOf(

@@ -46,10 +46,25 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
     }
   }
 
+  /** Where it cannot be unloaded, the next list says whether it is there, and it is checked again. */
+  async function unloadIfThere(name: string): Promise<void> {
+    await engine.unload(name).catch(failureOf);
+  }
+
+  /** What has not passed its check does not stay loaded: a gateway may send requests to whatever an engine lists. */
+  async function checkOrUnload(work: AdapterWork): Promise<void> {
+    try {
+      await check(work);
+    } catch (error) {
+      failureOf(error);
+      await unloadIfThere(work.adapter.name);
+      throw error;
+    }
+  }
+
   async function check({ adapter: { name, datasetDigest } }: AdapterWork): Promise<void> {
     const prompts = await gatePrompts(artifacts, datasetDigest);
     if (await changesSomething(engine, name, prompts)) return;
-    await engine.unload(name);
     const message =
       `the engine completes ${prompts.length === 1 ? 'a prompt' : `${prompts.length} gate prompts`} with and without the adapter alike, ` +
       'so it does not use it. Look at the log of the engine. If the adapter really changes nothing, set check of the replica to none';
@@ -58,12 +73,12 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
 
   async function perform(work: AdapterWork): Promise<void> {
     const { adapter, path, alias } = work;
-    if (work.unloadFirst) await engine.unload(adapter.name);
+    for (const name of work.unload) await engine.unload(name);
     if (work.load) {
-      await repository.noteLoaded(db, replica.id, adapter.name);
+      await repository.noteLoading(db, replica.id, adapter, options.checks);
       await load(adapter.name, path);
     }
-    if (work.check) await check(work);
+    if (work.check) await checkOrUnload(work);
     if (alias === 'move') await engine.unload(adapter.alias);
     if (alias !== 'keep') await load(adapter.alias, path);
     await repository.noteServing(db, replica.id, adapter.name, options.checks);

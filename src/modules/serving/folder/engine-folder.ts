@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { syncFolder, writeHashed } from '../../../artifacts/index.ts';
 import { parseEngineName } from '../../../lib/engine-name.ts';
 import { idPattern } from '../../../lib/ids.ts';
-import { MARKER, writeServedFiles, type ServedMarker } from './served-files.ts';
+import { hasServedFiles, MARKER, renewServedFiles, writeServedFiles, type ServedMarker } from './served-files.ts';
 
 /** Holds what is not for engines. */
 const OWN = '.readapt';
@@ -68,9 +68,15 @@ export async function openEngineFolder(root: string) {
     target: (base: string, alias: string): Promise<string | null> =>
       readlink(join(root, base, alias)).catch(unlessMissing(null)),
 
-    /** Puts the files of a version there, in place of what has its name. */
+    /**
+     * Puts the files of a version there. Where they are there for another name of the base, they are never missing meanwhile. What else has the name
+     * goes first, since files of two adapters in one folder would be worse than none.
+     */
     async put(base: string, name: string, { source, marker }: { source: string; marker: ServedMarker }): Promise<void> {
       const [made, path] = [join(scratch, randomUUID()), join(root, base, name)];
+      if ((await readMarker(path))?.digest === marker.digest && (await hasServedFiles(source, path))) {
+        return renewServedFiles(source, path, { marker, scratch });
+      }
       try {
         await writeServedFiles(source, made, marker);
         await mkdir(join(root, base), { recursive: true });

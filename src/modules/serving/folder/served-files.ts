@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import { link, mkdir, readdir, readFile } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { link, mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readPlainFile, syncFolder, writeHashed } from '../../../artifacts/index.ts';
 
@@ -30,8 +30,33 @@ export async function writeServedFiles(source: string, to: string, marker: Serve
     if (text === undefined) await linkOrCopy(join(source, name), join(to, name));
     else await writeText(join(to, name), text);
   }
-  await writeText(join(to, MARKER), `${JSON.stringify(marker, null, 2)}\n`);
+  await writeText(join(to, MARKER), markerText(marker));
   await syncFolder(to);
+}
+
+/** Whether a folder has the files of an artifact, and no others, so that only those have to be written again that name the base. */
+export async function hasServedFiles(source: string, folder: string): Promise<boolean> {
+  const [expected, present] = await Promise.all([source, folder].map((path) => readdir(path)));
+  return [...expected!, MARKER].sort().join('/') === present!.sort().join('/');
+}
+
+/**
+ * Writes the files again that name the base of a version. Each is replaced by a rename, so that a reader finds all files at any time, old or new, and the
+ * one that says what the folder holds comes last, so that an attempt which was cut off is made again. Weights stay as they are.
+ * @param scratch a folder on the same file system
+ */
+export async function renewServedFiles(
+  source: string,
+  folder: string,
+  { marker, scratch }: { marker: ServedMarker; scratch: string },
+): Promise<void> {
+  const changed = await withServingName(source, marker.serving_name);
+  for (const name of (await readdir(source)).filter((one) => one === CONFIG || one === MANIFEST)) {
+    const text = changed.get(name) ?? (await readFile(join(source, name), 'utf8'));
+    if ((await readFile(join(folder, name), 'utf8')) !== text) await replaceText(join(folder, name), text, scratch);
+  }
+  await replaceText(join(folder, MARKER), markerText(marker), scratch);
+  await syncFolder(folder);
 }
 
 /**
@@ -62,6 +87,14 @@ async function linkOrCopy(from: string, to: string): Promise<void> {
       throw error;
     await writeHashed(to, readPlainFile(from));
   }
+}
+
+const markerText = (marker: ServedMarker): string => `${JSON.stringify(marker, null, 2)}\n`;
+
+async function replaceText(path: string, text: string, scratch: string): Promise<void> {
+  const made = join(scratch, randomUUID());
+  await writeText(made, text);
+  await rename(made, path);
 }
 
 async function writeText(path: string, text: string): Promise<void> {

@@ -15,6 +15,7 @@ interface Parameter {
   example?: unknown;
 }
 interface Operation {
+  operationId?: string;
   parameters?: Parameter[];
   requestBody?: Message;
   responses?: Record<string, Message>;
@@ -54,7 +55,7 @@ export function describeExamples<T>(document: T): T {
 
   for (const operation of Object.values({ ...paths, ...webhooks }).flatMap((methods) => Object.values(methods))) {
     for (const parameter of operation.parameters ?? []) {
-      parameter.example = maker.of(parameter.schema, { owner: 'parameter', name: parameter.name });
+      parameter.example = maker.of(parameter.schema, { owner: operation.operationId ?? '', name: parameter.name });
     }
     for (const message of [operation.requestBody ?? {}, ...Object.values(operation.responses ?? {})]) describe(message);
   }

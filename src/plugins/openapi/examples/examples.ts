@@ -17,7 +17,7 @@ export interface Schema {
 }
 export type Schemas = Record<string, Schema>;
 
-/** Where a schema stands: the component, and the member of it. */
+/** Where a schema stands: the component or the operation, and the member or the parameter of it. */
 interface Place {
   readonly owner: string;
   readonly name: string;

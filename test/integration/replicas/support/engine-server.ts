@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -10,10 +11,10 @@ export interface EngineRequest {
 }
 
 /**
- * What happens to a request in place of its answer: an HTTP status, no answer at all, or (`late`) that it is done and nobody is told. It lasts until
- * the function says otherwise.
+ * What happens to a request in place of its answer: an HTTP status, no answer at all, one without end, or (`late`) that it is done and nobody is
+ * told. It lasts until the function says otherwise.
  */
-type Fault = (request: EngineRequest) => number | 'hang' | 'late' | undefined;
+type Fault = (request: EngineRequest) => number | 'hang' | 'endless' | 'late' | undefined;
 
 /** A server that keeps adapters as an engine does, and answers as its source says. */
 export interface EngineServer {
@@ -25,6 +26,8 @@ export interface EngineServer {
   readonly changes: readonly EngineRequest[];
   /** Number of lists that were asked for. */
   readonly lists: number;
+  /** Most bytes that were sent of an answer without end before the connection was closed. */
+  readonly mostSent: number;
   /** Paths that are not there. */
   readonly missing: Set<string>;
   /** Paths whose adapters change nothing, as if the engine did not use them. */
@@ -50,6 +53,7 @@ export async function createEngineServer(kind: EngineKind, servingName: string):
   const loaded = new Map<string, string>();
   const changes: EngineRequest[] = [];
   let lists = 0;
+  let mostSent = 0;
   let port = 0;
   let server: Server | null = null;
   const answer = kind === 'vllm' ? vllm : sglang;
@@ -60,6 +64,10 @@ export async function createEngineServer(kind: EngineKind, servingName: string):
     else changes.push(request);
     const fault = engine.fault(request);
     if (fault === 'hang') return;
+    if (fault === 'endless') {
+      mostSent = Math.max(mostSent, await sendWithoutEnd(response));
+      return;
+    }
     if (typeof fault === 'number') return void respond(response, { status: fault, body: { error: 'out of order' } });
     const isAllowed = engine.apiKey === null || incoming.headers.authorization === `Bearer ${engine.apiKey}`;
     const given = isAllowed ? answer(request, { engine, loaded, servingName }) : refuse(401, 'Unauthorized');
@@ -73,6 +81,9 @@ export async function createEngineServer(kind: EngineKind, servingName: string):
     changes,
     get lists() {
       return lists;
+    },
+    get mostSent() {
+      return mostSent;
     },
     missing: new Set(),
     inert: new Set(),
@@ -190,6 +201,17 @@ function refuse(status: number, detail: string): Answer {
 function respond(response: ServerResponse, { status, body }: Answer): void {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   response.writeHead(status, { 'content-type': 'application/json' }).end(text);
+}
+
+/** Writes spaces until the connection is closed. @returns the number of bytes that the system has taken */
+async function sendWithoutEnd(response: ServerResponse): Promise<number> {
+  const closed = once(response, 'close');
+  const piece = ' '.repeat(64 * 1024);
+  response.writeHead(200, { 'content-type': 'application/json' });
+  while (!response.destroyed) {
+    if (!response.write(piece)) await Promise.race([once(response, 'drain'), closed]);
+  }
+  return response.socket?.bytesWritten ?? 0;
 }
 
 async function readBody(request: IncomingMessage): Promise<Record<string, unknown>> {

@@ -87,7 +87,7 @@ test('a rollout counts by reason whom it leaves out, once', async () => {
   await pin(unselected, fleet.oldVersionId, app.operatorKey);
   const { tenantId, ...like } = await app.db.adapterVersion.findFirstOrThrow({ where: { adapterId: carried } });
   const version = {
-    ...{ ...like, source: undefined, metrics: undefined },
+    ...{ ...like, source: undefined, metrics: undefined, servedFeatures: undefined },
     ...{ id: newId('adapterVersion'), tenantId, number: 2, origin: 'adapted' },
   };
   await app.db.adapterVersion.create({

@@ -161,7 +161,14 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     const rowOf = async (adapterId: string) =>
       world.db.adapterVersion.findFirstOrThrow({ where: { adapterId }, orderBy: { number: 'desc' } });
     const add = async (adapterId: string, baseModelVersionId: string) => {
-      const { id, number, metrics: _metrics, source: _source, ...row } = await rowOf(adapterId);
+      const {
+        id,
+        number,
+        metrics: _metrics,
+        source: _source,
+        servedFeatures: _features,
+        ...row
+      } = await rowOf(adapterId);
       const data = { ...row, id: newId('adapterVersion'), number: number + 1, baseModelVersionId };
       await world.db.adapterVersion.create({ data: { ...data, parentVersionId: id } });
     };
@@ -202,6 +209,35 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     // A rollout does what was said.
     const rollout = await world.ended(await world.start(fleet, {}), 'completed');
     expect(rollout.jobs).toEqual({ ready: 2, failed: 4 });
+  });
+
+  test('counts the adapters that break the serving profile, as far as it is known what they are', async () => {
+    await world.work(fleet);
+    const [dora, patterned, ranked, , other] = fleet.adapters as [string, string, string, string, string];
+    const plain = { rank: 4, dora: false, rslora: false, patterned: false, modules: ['q_proj', 'v_proj'] };
+    const set = (adapterId: string, data: object) => world.db.adapterVersion.updateMany({ where: { adapterId }, data });
+    await set(dora, { servedFeatures: { ...plain, dora: true } });
+    await set(patterned, { servedFeatures: { ...plain, rank: 16, patterned: true } });
+    // Nothing is known of it but its rank.
+    await set(ranked, { rank: 32 });
+    await set(other, { servedFeatures: { ...plain, modules: ['q_proj', 'gate_proj'] } });
+    const profiles: [object, number][] = [
+      [{}, 0],
+      [{ dora: false }, 1],
+      [{ max_rank: 16 }, 1],
+      [{ max_rank: 8 }, 2],
+      [{ rslora: false, rank_patterns: false }, 1],
+      [{ modules: ['q_proj', 'v_proj', 'o_proj'] }, 1],
+      [{ max_rank: 8, dora: false, rank_patterns: false, modules: ['v_proj', 'q_proj'] }, 4],
+    ];
+    for (const [servingProfile, adapters] of profiles) {
+      await world.db.baseModel.updateMany({ data: { servingProfile } });
+      const found = await ended(await ask());
+      expect(found.skipped, JSON.stringify(servingProfile)).toEqual(
+        adapters === 0 ? [] : [{ reason: 'not_servable', adapters }],
+      );
+      expect(found.adapters).toEqual({ total: 5, taken: 5 - adapters, skipped: adapters });
+    }
   });
 
   test('takes the times of another base model by parameters and rows where nothing else was measured', async () => {

@@ -1,0 +1,71 @@
+import type { Plan } from './plan.ts';
+import type { SyncTimes } from './times.ts';
+import type { Workbench } from './workbench.ts';
+
+export interface CarryOutOptions {
+  /** How many adapters are worked on at a time. */
+  readonly atOnce: number;
+  readonly times: Pick<SyncTimes, 'turnMs' | 'resyncMs'>;
+  readonly control: { readonly signal: AbortSignal; readonly isStopping: () => boolean };
+  /** Whether the plan still holds. It is asked each time that a turn would be over. */
+  readonly isUnchanged: () => Promise<boolean>;
+}
+
+export interface Progress {
+  /** Number of steps that were made. */
+  readonly made: number;
+  /** How many of them have succeeded. */
+  readonly succeeded: number;
+}
+
+/**
+ * Does what a plan says, a few adapters at a time, until all is done or something has changed. What is left is planned anew. To plan takes
+ * time in proportion to all adapters, so a plan that holds is gone on with, but not for so long that a restart of the engine is missed.
+ */
+export async function carryOut(
+  plan: Plan,
+  bench: Workbench,
+  { atOnce, times, control, isUnchanged }: CarryOutOptions,
+): Promise<Progress> {
+  const steps = [
+    ...plan.work.map((one) => () => bench.serve(one)),
+    ...plan.unload.map((name) => () => bench.unload(name)),
+  ].values();
+  const progress = { made: 0, succeeded: 0 };
+  const latest = performance.now() + times.resyncMs;
+  let until = performance.now() + times.turnMs;
+  let asked: Promise<boolean> | null = null;
+  let isBroken = false;
+
+  async function isTimeLeft(): Promise<boolean> {
+    if (performance.now() >= latest) return false;
+    if (performance.now() < until) return true;
+    asked ??= isUnchanged().then((holds) => {
+      until = performance.now() + times.turnMs;
+      asked = null;
+      return holds;
+    });
+    return asked;
+  }
+  const mayGoOn = async (): Promise<boolean> =>
+    !isBroken && !control.isStopping() && !control.signal.aborted && (await isTimeLeft());
+
+  async function hand(): Promise<void> {
+    for (const step of steps) {
+      const hasSucceeded = await step();
+      progress.made += 1;
+      if (hasSucceeded) progress.succeeded += 1;
+      if (!(await mayGoOn())) return;
+    }
+  }
+  const ends = await Promise.allSettled(
+    Array.from({ length: atOnce }, () =>
+      hand().catch((error: unknown) => {
+        isBroken = true;
+        throw error;
+      }),
+    ),
+  );
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  return progress;
+}
