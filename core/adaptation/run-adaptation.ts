@@ -18,6 +18,7 @@ import { isGenerated } from '../options/metrics.ts';
 import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
 import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts';
+import { distillationOf } from './distillation/distillation.ts';
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
 import type { CountedFrom } from './measurements/gate-outcomes.ts';
 import { measureForGate, type ExactGate } from './measurements/exact-gate.ts';
@@ -33,7 +34,7 @@ import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements/measurements.ts';
 import { runLadder } from './run-ladder.ts';
 import { requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
-import { jobMemory, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
+import { jobMemory, mostGenerated, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
 import { rowFormatOf, type RowFormat } from './setup/row-format.ts';
 
@@ -198,10 +199,16 @@ class AdaptationRun {
     requireSuitable(data, spec, settings);
     const breakdown = new GateBreakdown(data.gate, spec.gate);
     const measured = rowSizes([...data.search, ...data.gate]);
-    const generated = isGenerated(spec.metric) ? answerSizes(data.gate, settings.maxNewTokens) : null;
-    this.#planMemory({ ...needs, measured, generated, trained: trainedSizes(rows, settings, { format, measured }) });
-    const evolution = needs.evolution ? await this.#evolution(oldVersion.folder, newVersion.folder, products) : null;
     const signal = this.#signal;
+    const distillation = distillationOf({ spec, settings, data, format, teacher: oldAdapter, signal });
+    const generated = mostGenerated([
+      isGenerated(spec.metric) ? answerSizes(data.gate, settings.maxNewTokens) : null,
+      distillation?.generated ?? null,
+    ]);
+    const trained = [...trainedSizes(rows, settings, { format, measured }), ...(distillation?.trained ?? [])];
+    this.#planMemory({ ...needs, measured, generated, trained });
+    const evolution = needs.evolution ? await this.#evolution(oldVersion.folder, newVersion.folder, products) : null;
+    const taught = await distillation?.rows(() => this.#bases.load(spec.oldBase, kept));
     const { searchRows, maxNewTokens } = settings;
     const measurements = new Measurements({ data, metric: spec.metric, searchRows, maxNewTokens, signal });
     const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
@@ -223,7 +230,7 @@ class AdaptationRun {
       oldAdapter,
       evolution,
       products,
-      data,
+      data: taught ? { ...data, training: () => taught } : data,
       measurements,
       breakdown,
       measureForGate: (adapter, look) => measureForGate(exact, { base: newBase, adapter }, look),

@@ -1,5 +1,5 @@
-import type { Batch, Runtime } from '../engine/runtime.ts';
-import { labelCount, type TokenizedExample } from './example.ts';
+import type { Batch, LabelTargets, Runtime } from '../engine/runtime.ts';
+import { labelCount, labelTokens, type TokenizedExample } from './example.ts';
 
 /** An example and its labels in a batch: those from `start` up to, but not including, `end`. */
 export interface BatchMember<Example extends TokenizedExample> {
@@ -65,7 +65,33 @@ export function makeBatch(examples: readonly TokenizedExample[]): Batch {
     }
     start += inputLength(example);
   }
-  return batch;
+  const targets = joinTargets(examples);
+  return targets ? { ...batch, targets } : batch;
+}
+
+/** The targets of all labels, if an example has any. A label with fewer is filled up with its own token, whose share is then 0. */
+function joinTargets(examples: readonly TokenizedExample[]): LabelTargets | null {
+  const perLabel = examples.reduce((most, { targets }) => Math.max(most, targets?.perLabel ?? 0), 0);
+  if (perLabel === 0) return null;
+  const labels = examples.reduce((sum, example) => sum + labelCount(example), 0);
+  const ids = new Int32Array(perLabel * labels);
+  const shares = new Float32Array(perLabel * labels);
+  let at = 0;
+  for (const example of examples) {
+    const own = example.targets ?? ownTargets(example);
+    for (let label = 0; label < labelCount(example); label++, at += perLabel) {
+      const [from, to] = [label * own.perLabel, (label + 1) * own.perLabel];
+      ids.fill(own.ids[from]!, at, at + perLabel).set(own.ids.subarray(from, to), at);
+      shares.set(own.shares.subarray(from, to), at);
+    }
+  }
+  return { perLabel, ids, shares };
+}
+
+/** The tokens of an example's labels as targets. */
+function ownTargets(example: TokenizedExample): LabelTargets {
+  const ids = Int32Array.from(labelTokens(example));
+  return { perLabel: 1, ids, shares: new Float32Array(ids.length).fill(1) };
 }
 
 /** Cuts examples, in their order, into runs within the limits. An example that exceeds a limit has a run of its own. */

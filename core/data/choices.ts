@@ -48,7 +48,7 @@ export function findChoices(rows: Iterable<ExampleRow>, options: TokenizeOptions
 }
 
 /** The same row with another completion. */
-function expecting(row: ExampleRow, text: string): ExampleRow {
+export function expecting(row: ExampleRow, text: string): ExampleRow {
   if (!isChat(row)) return { ...row, completion: text };
   return { ...row, messages: [...row.messages.slice(0, -1), { ...row.messages.at(-1)!, content: text }] };
 }

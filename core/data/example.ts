@@ -1,3 +1,4 @@
+import type { LabelTargets } from '../engine/runtime.ts';
 import type { RowContent } from '../formats/dataset/dataset-row.ts';
 
 /** One row of a dataset. */
@@ -27,6 +28,8 @@ export interface TokenizedExample {
    * token. A server that gets the prompt alone sees these.
    */
   readonly promptAlone?: readonly number[];
+  /** What training learns at the labels in place of their tokens. Default: the tokens. */
+  readonly targets?: LabelTargets;
 }
 
 export interface RowCut {
@@ -39,6 +42,11 @@ export interface RowCut {
 /** Number of tokens that the model learns to predict. */
 export function labelCount({ labelSpans }: Pick<TokenizedExample, 'labelSpans'>): number {
   return labelSpans.reduce((total, [start, end]) => total + end - start, 0);
+}
+
+/** The tokens that the model learns to predict. */
+export function labelTokens({ tokenIds, labelSpans }: Pick<TokenizedExample, 'tokenIds' | 'labelSpans'>): number[] {
+  return labelSpans.flatMap(([start, end]) => tokenIds.slice(start, end));
 }
 
 /** The tokens to generate the last turn or completion from: what a server sees of this row. */

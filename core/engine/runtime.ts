@@ -20,6 +20,22 @@ export interface Batch {
   readonly labelPositions: Int32Array;
   /** [labels] the ids of those next tokens. */
   readonly labelIds: Int32Array;
+  /** What {@link Runtime.gradients} learns in place of `labelIds`. Default: those, with a share of 1. */
+  readonly targets?: LabelTargets;
+}
+
+/**
+ * Several tokens to predict at each label position, each with its share: soft targets, if the shares of a label are
+ * probabilities (Hinton, Vinyals and Dean 2015, arXiv 1503.02531, at a temperature of 1). The loss of a label is the
+ * cross-entropy −Σ share · ln p(token).
+ */
+export interface LabelTargets {
+  /** Number of tokens of each label. */
+  readonly perLabel: number;
+  /** [labels, perLabel] token ids, row-major. */
+  readonly ids: Int32Array;
+  /** [labels, perLabel] shares, row-major. They need not add up to 1. */
+  readonly shares: Float32Array;
 }
 
 /** Dropout of the inputs of every A; which of them a call drops follows from the seed. */
@@ -30,7 +46,7 @@ export interface Dropout {
 }
 
 export interface GradientResult {
-  /** Σ nll over the batch's labels (natural log), not yet divided by anything. */
+  /** Σ of the losses of the batch's labels (natural log), not yet divided by anything. */
   readonly lossSum: number;
   /** Gradients of `lossSum · gradientScale`, keyed like the adapter's modules, in the shapes of the factors. */
   readonly gradients: ReadonlyMap<string, TrainableArrays>;

@@ -48,7 +48,7 @@ export function optionalJobOptions(table: Type.TObject = JobOptions) {
 }
 
 /**
- * Completes options with their defaults. A control always trains from scratch.
+ * Completes options with their defaults. A control always trains from scratch, on the completions of the rows.
  * @throws InvalidOptionError naming each option, the value found and what was expected
  */
 export function resolveJobOptions(
@@ -65,6 +65,7 @@ export function resolveJobOptions(
     scratch_learning_rate: options.learning_rate ?? defaultLearningRate('fresh', hiddenSize),
     search_evaluations: strategy === 'relora-paper' ? EVALUATIONS.paper : EVALUATIONS.default,
     ...options,
+    ...(control && { distill: 'none' }),
     strategy,
   });
 }

@@ -49,6 +49,7 @@ export async function accumulateGradients(
     kind: 'gradients',
     adapted: adaptedWidths(adapter, dropout !== undefined),
     labels: maxLabels,
+    targets: examples.reduce((most, { targets }) => Math.max(most, targets?.perLabel ?? 0), 0),
   } as const;
   const limits = { maxTokens: tokenLimit(runtime, { ...call, most: microBatchTokens }), maxLabels };
   for (const [number, run] of cutEvenly(examples, limits).entries()) {

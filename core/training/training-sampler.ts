@@ -78,3 +78,15 @@ export class TrainingSampler<Example> {
     return [random.shuffle([...this.#examples]), random.state()];
   }
 }
+
+/** Returns the indices of the examples that a run of so many steps draws, in ascending order. */
+export function drawnExamples(
+  count: number,
+  { steps, ...options }: SamplerOptions & { readonly steps: number },
+): readonly number[] {
+  const all = [...Array(count).keys()];
+  const sampler = new TrainingSampler(all, options);
+  if (steps >= sampler.batchesPerEpoch) return all;
+  const drawn = Array.from({ length: steps }, () => sampler.next()).flat();
+  return drawn.sort((a, b) => a - b);
+}

@@ -25,6 +25,8 @@ export interface RowSizes {
   /** Input tokens. */
   readonly tokens: number;
   readonly labels: number;
+  /** Tokens with shares that gradients take for each label. Default: 0, where each label is one token. */
+  readonly targets?: number;
 }
 
 /** Returns the sizes of rows. */
@@ -94,6 +96,14 @@ export class InsufficientMemoryError extends Error {
     this.name = 'InsufficientMemoryError';
     this.plan = plan;
   }
+}
+
+/** Returns sizes that are enough for any of several lists of texts; null if nothing is generated. */
+export function mostGenerated(lists: readonly (TextSizes | null)[]): TextSizes | null {
+  const found = lists.filter((sizes) => sizes !== null);
+  if (found.length === 0) return null;
+  const most = (what: keyof TextSizes) => Math.max(...found.map((sizes) => sizes[what]));
+  return { count: most('count'), longest: most('longest') };
 }
 
 /** Copies of an adapter that training holds: parameters, gradients and moments with their successors, anchor and candidates. */
@@ -205,22 +215,22 @@ function leastActivations(needs: MemoryNeeds): number {
   const base = { config, adapted: adaptedWidths(adapter, (adapter.config.dropout ?? 0) > 0) };
   const most = (kind: 'labelLosses' | 'gradients', rows: readonly RowSizes[]) => {
     const recompute = kind === 'gradients' ? 'layers' : 'scores';
-    return rows.reduce((largest, { tokens, labels }) => {
-      const sizes = { tokens, longest: tokens, labels };
+    return rows.reduce((largest, { tokens, ...labels }) => {
+      const sizes = { tokens, longest: tokens, ...labels };
       return Math.max(largest, activationBytes({ ...base, kind, recompute }, sizes));
     }, 0);
   };
   return Math.max(most('labelLosses', measured), most('gradients', trained));
 }
 
-function mostOf({ measured, trained }: MemoryNeeds, what: keyof RowSizes): number {
+function mostOf({ measured, trained }: MemoryNeeds, what: 'tokens' | 'labels'): number {
   return [...measured, ...trained].reduce((most, sizes) => Math.max(most, sizes[what]), 0);
 }
 
 /** The needs of the same job with rows of so many tokens at most. */
 function cutTo(needs: MemoryNeeds, length: number): MemoryNeeds {
   const cut = (rows: readonly RowSizes[]) =>
-    rows.map(({ tokens, labels }) => ({ tokens: Math.min(tokens, length), labels: Math.min(labels, length) }));
+    rows.map((row) => ({ ...row, tokens: Math.min(row.tokens, length), labels: Math.min(row.labels, length) }));
   return { ...needs, measured: cut(needs.measured), trained: cut(needs.trained) };
 }
 

@@ -8,11 +8,20 @@ import type { EvaluationOptions } from './forward-passes.ts';
 export interface AnswerOptions extends EvaluationOptions {
   /** Largest number of tokens that are generated for a row; 0 follows from the rows, as {@link answerLimits} says. */
   readonly maxNewTokens?: number;
+  /** Largest number of tokens of a prompt with its answer. Default: as many as the model has positions. */
+  readonly maxLength?: number;
+}
+
+export interface GeneratedAnswer {
+  readonly text: string;
+  /** All tokens that were generated, with the end-of-text token. */
+  readonly tokenIds: readonly number[];
+  readonly reference: string;
 }
 
 export interface Answers {
   /** What was generated for each example, and what was expected. */
-  readonly texts: readonly { readonly text: string; readonly reference: string }[];
+  readonly texts: readonly GeneratedAnswer[];
   /** Number of input tokens that went through the model. */
   readonly tokens: number;
 }
@@ -39,12 +48,12 @@ export async function generateAnswers(
   base: GeneratingBase,
   adapter: Adapter | null,
   examples: readonly TokenizedExample[],
-  { maxNewTokens = 0, batchSize, signal }: AnswerOptions,
+  { maxNewTokens = 0, maxLength = Infinity, batchSize, signal }: AnswerOptions,
 ): Promise<Answers> {
   if (examples.length === 0) throw new RangeError('there are no examples to evaluate, expected at least one');
   const answers = examples.map(answerOf);
   const limits = answerLimits(answers, base.endOfTextIds, maxNewTokens);
-  const positions = base.runtime.base.config.maxPositionEmbeddings;
+  const positions = Math.min(maxLength, base.runtime.base.config.maxPositionEmbeddings);
   const requests = answers.map(({ promptIds }, index) => {
     return { promptIds, maxNewTokens: Math.max(1, Math.min(limits[index]!, positions - promptIds.length)) };
   });
@@ -53,7 +62,7 @@ export async function generateAnswers(
     ...(signal && { signal }),
   });
   return {
-    texts: generated.map(({ text }, index) => ({ text, reference: answers[index]!.reference })),
+    texts: generated.map(({ text, tokenIds }, index) => ({ text, tokenIds, reference: answers[index]!.reference })),
     // The last token of a text is only predicted.
     tokens: generated.reduce(
       (sum, { tokenIds }, index) => sum + answers[index]!.promptIds.length + tokenIds.length - 1,

@@ -2,9 +2,9 @@ import type { ModelConfig } from '../../models/config/model-config.ts';
 import { lastAngles, rotaryAngles } from '../../models/config/rotary-angles.ts';
 import { dependsOnTextLength } from '../../models/config/rope.ts';
 import { anglesName, angleTypes, CACHED, cachedStateName, type ProgramSizes } from '../decoder/program-spec.ts';
-import type { Batch, DecodeStep } from '../runtime.ts';
+import type { Batch, DecodeStep, LabelTargets } from '../runtime.ts';
 import { attentionBlocks, packIntoBins, positionsOf } from './attention-bins.ts';
-import { fillBlocks, labelBlocks, labelWeights } from './label-blocks.ts';
+import { fillBlocks, labelBlocks, labelWeights, type LabelBlocks } from './label-blocks.ts';
 import { repeatedTokens, shareNothing, sharePrefixes, sharesOf } from './shared-prefixes.ts';
 
 /** Data for some of a program's inputs, by name. */
@@ -58,10 +58,26 @@ export function bindBatch(config: ModelConfig, batch: Batch, { dropping, mostLog
     ['label_positions', fillBlocks(pick(indices, batch.labelPositions), head)],
     ['label_ids', fillBlocks(batch.labelIds, head)],
     ['label_weights', labelWeights(count, head)],
+    ...(batch.targets ? targetArrays(batch.targets, head) : []),
   ];
   const perBlock = { bins, binLength: binLength / blocks, labels: head.labels };
   const sizes = { ...perBlock, tokens: representatives.length, repeats: repeats.length, slots: 0 };
   return { data, sizes, blocks, labelBlocks: head.blocks, indices };
+}
+
+/** [perLabel, blocks · labels] of both: target by target, and labels that only fill a block have shares of 0. */
+function targetArrays({ perLabel, ids, shares }: LabelTargets, { blocks, labels }: LabelBlocks): NamedArrays {
+  const width = blocks * labels;
+  const columns = { ids: new Int32Array(perLabel * width), shares: new Float32Array(perLabel * width) };
+  for (let at = 0; at < ids.length; at++) {
+    const place = (at % perLabel) * width + Math.floor(at / perLabel);
+    columns.ids[place] = ids[at]!;
+    columns.shares[place] = shares[at]!;
+  }
+  return [
+    ['target_ids', columns.ids],
+    ['target_shares', columns.shares],
+  ];
 }
 
 /** Makes the tokens' part of a `decode` program's inputs and sizes. The cache is not copied. */

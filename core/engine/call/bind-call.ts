@@ -67,9 +67,11 @@ export function bindCall(
   const repeats = kind === 'gradients' && (sizes.repeats > 0 || (call.fewPrograms === true && dropout === null));
   const adapted = adaptedWidths(adapter, dropout !== null);
   const longest = blocks * sizes.binLength;
-  const callSizes = { ...sizes, longest, places: sizes.bins * longest, labels: labelBlocks * sizes.labels, mostLogits };
+  const targets = kind === 'gradients' && 'targets' in tokens ? (tokens.targets?.perLabel ?? 0) : 0;
+  const labels = labelBlocks * sizes.labels;
+  const callSizes = { ...sizes, longest, places: sizes.bins * longest, labels, targets, mostLogits };
   const recompute = kind === 'gradients' ? recomputeWithin(activationBytes, { config, adapted }, callSizes) : 'cheap';
-  const options = { dropout: dropout !== null, repeats, attentionBlocks: blocks, labelBlocks, recompute };
+  const options = { dropout: dropout !== null, repeats, attentionBlocks: blocks, labelBlocks, targets, recompute };
   const spec = programSpec({ kind, config, adapter, ...options });
   const factors = [...(adapter?.modules ?? [])];
   const arrays: NamedArrays = [

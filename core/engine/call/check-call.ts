@@ -19,6 +19,7 @@ export function checkCall(base: BaseModel, adapter: Adapter | null, batch: Batch
   expectBelow('batch.inputIds', inputIds, base.config.vocabSize);
   expectBelow('batch.labelIds', labelIds, base.config.vocabSize);
   expectBelow('batch.labelPositions', labelPositions, inputIds.length);
+  expectTargets(base, batch);
   expectModules(adapter);
 }
 
@@ -42,6 +43,16 @@ export function checkStep({ config }: BaseModel, adapter: Adapter | null, step: 
     if (magnitude)
       expectLength(`step.doraFactors of ${module}`, doraFactors.get(module)?.length ?? 0, magnitude.length);
   }
+}
+
+function expectTargets({ config }: BaseModel, { labelIds, targets }: Batch): void {
+  if (!targets) return;
+  const { perLabel, ids, shares } = targets;
+  if (!Number.isInteger(perLabel) || perLabel < 1)
+    throw new RangeError(`batch.targets.perLabel is ${perLabel}, expected 1 or more`);
+  expectLength('batch.targets.ids', ids.length, perLabel * labelIds.length);
+  expectLength('batch.targets.shares', shares.length, ids.length);
+  expectBelow('batch.targets.ids', ids, config.vocabSize);
 }
 
 function expectModules(adapter: Adapter | null): void {

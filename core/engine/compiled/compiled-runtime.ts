@@ -91,7 +91,7 @@ export class CompiledRuntime extends ProgramRuntime {
 
 /** Equal for calls on one base that can share a program: their adapters have the same modules with equal ranks and kinds. */
 export function programKey({ modules, ...spec }: ProgramSpec): string {
-  const { kind, dropout, repeats, attentionBlocks, labelBlocks, recompute } = spec;
+  const { kind, dropout, repeats, attentionBlocks, labelBlocks, targets, recompute } = spec;
   const adapted = [...modules].map(([module, { rank, dora }]) => `${module}:${rank}${dora ? ':dora' : ''}`).join();
-  return [kind, dropout, repeats, attentionBlocks, labelBlocks, recompute, adapted].join('|');
+  return [kind, dropout, repeats, attentionBlocks, labelBlocks, targets, recompute, adapted].join('|');
 }

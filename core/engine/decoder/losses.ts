@@ -54,6 +54,49 @@ export function negativeLogLikelihood(
   return logSumExp(hidden, head, options).sub(capped(own, head.cap));
 }
 
+/** [targets, labels] tokens to predict with their shares. */
+export interface SoftTargets {
+  /** int32 */
+  readonly ids: tf.Tensor2D;
+  readonly shares: tf.Tensor2D;
+}
+
+/**
+ * Cross-entropy of each label with soft targets, [labels] in nats: −Σ q · ln p = (Σ q) · log Σ exp(h Eᵀ) − Σ q · (h · E[id]),
+ * where q are the shares of the label's targets (Hinton, Vinyals and Dean 2015, arXiv 1503.02531, section 2, at a temperature
+ * of 1). The targets cost a row of embeddings each; the logits are computed once. Where the logits are not capped,
+ * Σ q · (h · E[id]) = h · (Σ q · E[id]).
+ * @param hidden [labels, n], where labels are a multiple of the blocks
+ */
+export function softCrossEntropy(
+  hidden: tf.Tensor2D,
+  head: Head,
+  { ids, shares }: SoftTargets,
+  options: LossOptions,
+): tf.Tensor1D {
+  const shareOf = rowsOf(shares);
+  const targets = rowsOf(ids).map((id, index) => ({ id, share: shareOf[index]! }));
+  const embedding = (id: tf.Tensor1D) => tf.gather<tf.Tensor2D>(head.weight, id);
+  const own =
+    head.cap === null
+      ? rowProducts(hidden, sumOf(targets.map(({ id, share }) => embedding(id).mul<tf.Tensor2D>(asColumn(share)))))
+      : sumOf(
+          targets.map(({ id, share }) => capped(rowProducts(hidden, embedding(id)), head.cap).mul<tf.Tensor1D>(share)),
+        );
+  return logSumExp(hidden, head, options)
+    .mul<tf.Tensor1D>(sumOf(targets.map(({ share }) => share)))
+    .sub(own);
+}
+
+/** [count, n] to count times [n]. */
+function rowsOf(x: tf.Tensor2D): tf.Tensor1D[] {
+  return tf.split(x, x.shape[0]).map((part) => part.reshape([x.shape[1]]));
+}
+
+function sumOf<T extends tf.Tensor>(terms: readonly T[]): T {
+  return terms.reduce((sum, term) => sum.add<T>(term));
+}
+
 /**
  * log Σ exp of each row's logits, [labels, n] → [labels]. Its gradient by a row of hidden states is that row of
  * softmax(logits) E times a number, so it is computed beside the value, and neither logits nor probabilities are kept for

@@ -25,6 +25,8 @@ export interface ProgramSpec {
   readonly attentionBlocks: number;
   /** Number of blocks of labels that losses are computed in, one after the other; 1 computes all at once. */
   readonly labelBlocks: number;
+  /** Number of tokens with shares that a `gradients` program takes for each label; 0 where each label is one token. */
+  readonly targets: number;
   /** What a `gradients` program computes again in place of keeping it from the forward pass. */
   readonly recompute: Recompute;
 }
@@ -50,6 +52,7 @@ interface ProgramOptions {
   readonly repeats?: boolean;
   readonly attentionBlocks?: number;
   readonly labelBlocks?: number;
+  readonly targets?: number;
   /** Default: `scores` where attention is computed in blocks, else `cheap`. */
   readonly recompute?: Recompute;
 }
@@ -57,11 +60,12 @@ interface ProgramOptions {
 /** Specifies the program that computes with a base of this config and, unless it is null, with this adapter. */
 export function programSpec(options: ProgramOptions): ProgramSpec {
   const { kind, config, adapter, dropout = false, repeats = false, attentionBlocks = 1, labelBlocks = 1 } = options;
-  const { recompute = attentionBlocks > 1 ? 'scores' : 'cheap' } = options;
+  const { targets = 0, recompute = attentionBlocks > 1 ? 'scores' : 'cheap' } = options;
   const modules = [...(adapter?.modules ?? [])].map(([module, { rank, magnitude }]): [string, AdaptedModule] => {
     return [module, { rank, dora: magnitude !== undefined }];
   });
-  return { config, kind, modules: new Map(modules), dropout, repeats, attentionBlocks, labelBlocks, recompute };
+  const shape = { attentionBlocks, labelBlocks, targets, recompute };
+  return { config, kind, modules: new Map(modules), dropout, repeats, ...shape };
 }
 
 /** The sizes that differ from batch to batch; 0 where a program has no input of that size. */
@@ -187,9 +191,8 @@ function cacheInputs({ numLayers, numKeyValueHeads, headDim }: ModelConfig, { to
 }
 
 function batchInputs(spec: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
-  const { config, kind, modules, dropout, repeats, attentionBlocks, labelBlocks } = spec;
+  const { config, kind, modules, dropout, repeats, attentionBlocks } = spec;
   const { tokens, bins, binLength } = sizes;
-  const labels = labelBlocks * sizes.labels;
   const places = attentionBlocks === 1 ? [bins, binLength] : [bins, attentionBlocks, binLength];
   return [
     int32('bin_tokens', places),
@@ -197,13 +200,21 @@ function batchInputs(spec: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
     int32('token_places', [tokens]),
     ...(repeats ? [int32('repeat_tokens', [sizes.repeats]), int32('repeat_places', [sizes.repeats])] : []),
     ...(repeats ? [float32('token_shares', [tokens, 1])] : []),
-    int32('label_positions', [labels]),
-    ...(kind === 'logits' || kind === 'prefill' ? [] : [int32('label_ids', [labels])]),
+    ...labelInputs(spec, spec.labelBlocks * sizes.labels),
     ...(kind === 'gradients' ? [float32('gradient_scale', [])] : []),
-    ...(kind === 'gradients' && labelBlocks > 1 ? [float32('label_weights', [labels])] : []),
     ...(dropout ? [float32('dropout_rate', []), float32('dropout_tokens', [tokens])] : []),
     ...(dropout ? [float32('dropout_features', [sumOf(inputWidths(config, modules))])] : []),
   ];
+}
+
+function labelInputs({ kind, labelBlocks, targets }: ProgramSpec, labels: number): ProgramInput[] {
+  const positions = int32('label_positions', [labels]);
+  if (kind === 'logits' || kind === 'prefill') return [positions];
+  if (targets > 0) {
+    return [positions, int32('target_ids', [targets, labels]), float32('target_shares', [targets, labels])];
+  }
+  const weights = kind === 'gradients' && labelBlocks > 1 ? [float32('label_weights', [labels])] : [];
+  return [positions, int32('label_ids', [labels]), ...weights];
 }
 
 /**

@@ -5,7 +5,7 @@ import type { SeenInCache } from './attention/cached.ts';
 import { labelHiddenStates, type KeysAndValues, type RowsOf } from './decoder.ts';
 import { doraFactors, type DoraTensors } from './dora.ts';
 import type { LoraTensors } from './linear.ts';
-import { logitsOf, negativeLogLikelihood, type Head } from './losses.ts';
+import { logitsOf, negativeLogLikelihood, softCrossEntropy, type Head } from './losses.ts';
 import {
   anglesName,
   cachedStateName,
@@ -136,7 +136,7 @@ function lossAndGradients(run: ProgramRun): ProgramTensors {
   const factors = trained.map(({ input }) => input);
   const lossOf = (...values: tf.Tensor[]) => {
     const inputs = { ...run.inputs, ...named(factors, values) };
-    return counted(labelLosses({ ...run, inputs }), run).sum<tf.Scalar>();
+    return trainedLosses({ ...run, inputs }).sum<tf.Scalar>();
   };
   const at = factors.map((name) => required(run.inputs, name));
   const { value, grads } = tf.valueAndGrads(lossOf)(at, required<tf.Scalar>(run.inputs, 'gradient_scale'));
@@ -144,9 +144,20 @@ function lossAndGradients(run: ProgramRun): ProgramTensors {
   return { loss_sum: value, ...named(names, grads) };
 }
 
-/** Leaves out the losses of labels that only fill a block. */
-function counted(losses: tf.Tensor1D, { spec, inputs }: ProgramRun): tf.Tensor1D {
-  return spec.labelBlocks === 1 ? losses : losses.mul(required(inputs, 'label_weights'));
+/** The losses that are differentiated. Labels that only fill a block have none. */
+function trainedLosses(run: ProgramRun): tf.Tensor1D {
+  const { labelBlocks: blocks, targets } = run.spec;
+  if (targets > 0) {
+    const [ids, shares] = ['target_ids', 'target_shares'].map((name) => required<tf.Tensor2D>(run.inputs, name));
+    return softCrossEntropy(
+      hiddenStates(run),
+      head(run),
+      { ids: ids!, shares: shares! },
+      { blocks, differentiated: true },
+    );
+  }
+  const losses = labelLosses(run);
+  return blocks === 1 ? losses : losses.mul(required(run.inputs, 'label_weights'));
 }
 
 function scalingsOf({ modules }: ProgramSpec, inputs: ProgramTensors): ProgramTensors {

@@ -26,6 +26,8 @@ export interface CallSizes {
   /** Places of all bins of attention; at least as many as tokens. Default: `tokens`. */
   readonly places?: number;
   readonly labels: number;
+  /** Tokens with shares that gradients take for each label. Default: 0, where each label is one token. */
+  readonly targets?: number;
   /** Elements of an array of logits, above which losses are computed in blocks of labels. Default: as on the CPU. */
   readonly mostLogits?: number;
 }
@@ -47,7 +49,10 @@ const SCORES = { forward: 2, gradients: 3 };
 /** Arrays of [labels, vocab] at a time for each block of labels: logits and their softmax, with a cap also its gradient. */
 const LOGITS = { plain: 2, capped: 4 };
 
-/** Arrays of [labels, hidden] that losses are made of: hidden states, embeddings of the ids, gradients by block and in all. */
+/**
+ * Arrays of [labels, hidden] that losses are made of: hidden states, embeddings of the ids, gradients by block and in all. The
+ * embeddings of several targets are further ones.
+ */
 const LABEL_STATES = 5;
 
 /** Arrays of [tokens, intermediate] at a time in the MLP of one layer, its 8-bit operands included. */
@@ -74,12 +79,12 @@ export function activationBytes(options: ActivationOptions, sizes: CallSizes): n
 /** Floats that losses and their gradients by the last hidden states take at a time. */
 function headFloats(
   config: ModelConfig,
-  { labels, mostLogits = tokenBudgets('cpu', config).logits }: CallSizes,
+  { labels, targets = 0, mostLogits = tokenBudgets('cpu', config).logits }: CallSizes,
 ): number {
   const { vocabSize, hiddenSize, logitSoftcap = null } = config;
   const block = labelBlocks(labels, vocabSize, mostLogits);
   const logits = block.labels * vocabSize * LOGITS[logitSoftcap === null ? 'plain' : 'capped'];
-  return logits + LABEL_STATES * labels * hiddenSize;
+  return logits + (LABEL_STATES + targets) * labels * hiddenSize;
 }
 
 /** Floats that one layer keeps for its gradients. */

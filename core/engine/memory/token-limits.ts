@@ -9,6 +9,8 @@ interface LimitOptions {
   readonly most: number;
   /** Largest number of labels of a call, which may be fewer than its tokens. */
   readonly labels: number;
+  /** Tokens with shares that gradients take for each label. Default: 0, where each label is one token. */
+  readonly targets?: number;
 }
 
 /** Smallest number of tokens that a limit is lowered to; what needs more memory then computes layers again. */
@@ -19,11 +21,11 @@ const FEWEST_TOKENS = 32;
  * Halving the tokens costs less than computing layers again, so nothing is recomputed for the sake of more tokens.
  */
 export function tokenLimit({ base: { config }, activationBytes: bytes }: Runtime, options: LimitOptions): number {
-  const { kind, adapted, most } = options;
+  const { kind, adapted, most, targets = 0 } = options;
   if (!(bytes < Infinity)) return most;
   let tokens = most;
   const fits = (): boolean => {
-    const sizes = { tokens, longest: tokens, labels: Math.min(tokens, options.labels) };
+    const sizes = { tokens, longest: tokens, labels: Math.min(tokens, options.labels), targets };
     return activationBytes({ config, kind, adapted, recompute: 'cheap' }, sizes) <= bytes;
   };
   while (tokens > FEWEST_TOKENS && !fits()) tokens = Math.ceil(tokens / 2);

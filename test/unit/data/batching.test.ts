@@ -13,7 +13,7 @@ import {
 import { exampleOf, promptTokens, type TokenizedExample } from '../../../core/data/example.ts';
 import { tokenizeRows } from '../../../core/data/tokenize.ts';
 import { characterTokenizer } from './support/character-tokenizer.ts';
-import { TrainingSampler } from '../../../core/training/training-sampler.ts';
+import { drawnExamples, TrainingSampler } from '../../../core/training/training-sampler.ts';
 
 /** Makes random examples with up to `longest` prompt tokens. */
 function examplesOf(count: number, longest: number, seed = 1): TokenizedExample[] {
@@ -57,6 +57,23 @@ describe('makeBatch', () => {
       labelPositions: Int32Array.of(0, 1, 3, 4),
       labelIds: Int32Array.of(4, 6, 8, 9),
     });
+  });
+
+  it('joins the targets of examples, of which one has none and one has fewer', () => {
+    const taught = (tokens: TokenizedExample, perLabel: number, ids: number[], shares: number[]): TokenizedExample => {
+      return { ...tokens, targets: { perLabel, ids: Int32Array.from(ids), shares: Float32Array.from(shares) } };
+    };
+    const batch = makeBatch([
+      example([3], [4]),
+      taught(example([5], [6, 7]), 2, [6, 9, 7, 8], [0.5, 0.25, 0.75, 0.125]),
+      taught(example([1], [2]), 1, [5], [0.5]),
+    ]);
+    expect(batch.targets).toEqual({
+      perLabel: 2,
+      ids: Int32Array.of(4, 4, 6, 9, 7, 8, 5, 5),
+      shares: Float32Array.of(1, 0, 0.5, 0.25, 0.75, 0.125, 0.5, 0),
+    });
+    expect(makeBatch([example([3], [4])])).not.toHaveProperty('targets');
   });
 
   it('refuses an example without a prompt or a completion', () => {
@@ -188,6 +205,11 @@ describe('TrainingSampler', () => {
     resumed.restore(saved);
     expect(take(resumed, 60)).toEqual(take(uninterrupted, 60));
     expect(resumed.state()).toEqual(uninterrupted.state());
+  });
+
+  it.each([1, 5, 25, 26, 60])('draws what drawnExamples says in %i steps', (steps) => {
+    const drawn = new Set(take(sampler(), steps).flat());
+    expect(drawnExamples(203, { batchSize: 8, seed: 1, steps })).toEqual([...drawn].sort((a, b) => a - b));
   });
 
   it('hands out fewer examples than a batch if there are no more, and refuses an empty list', () => {

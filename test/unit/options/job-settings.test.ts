@@ -43,6 +43,8 @@ it('keeps the given options and fills in the others', () => {
     regularizeSpace: 'factors',
     regularizeSchedule: 'two_stage',
     regularizeStrength: 0.1,
+    distill: 'none',
+    distillWeight: 1,
     seed: 0,
   });
 });
@@ -52,9 +54,10 @@ it('relora-paper searches with twice the evaluations, unless they are given', ()
   expect([evaluations({}), evaluations({ search_evaluations: 9 })]).toEqual([12, 9]);
 });
 
-it('a control trains from scratch, at the rate for fresh adapters', () => {
-  expect(resolve({ strategy: 'auto' }, { control: true })).toMatchObject({
+it('a control trains from scratch, at the rate for fresh adapters, on the completions of its rows', () => {
+  expect(resolve({ strategy: 'auto', distill: 'soft' }, { control: true })).toMatchObject({
     strategy: 'scratch',
+    distill: 'none',
     scratchLearningRate: 2e-3,
   });
 });
@@ -74,6 +77,6 @@ it.each([
 });
 
 it('takes the defaults that depend on nothing else from the table', () => {
-  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(19);
+  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(21);
   expect(resolve({})).toMatchObject({ patience: DEFAULT_JOB_OPTIONS.patience, seed: DEFAULT_JOB_OPTIONS.seed });
 });

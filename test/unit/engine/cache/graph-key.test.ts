@@ -30,6 +30,7 @@ function specOf(
     repeats: false,
     attentionBlocks: 1,
     labelBlocks: 1,
+    targets: 0,
     recompute: 'cheap',
     ...overrides,
   };
@@ -45,6 +46,7 @@ it('is equal for equal programs, and another for every difference that a graph s
     graphKey(specOf({ repeats: true }), CPU_PROVIDER),
     graphKey(specOf({ attentionBlocks: 2 }), CPU_PROVIDER),
     graphKey(specOf({ labelBlocks: 2 }), CPU_PROVIDER),
+    graphKey(specOf({ targets: 2 }), CPU_PROVIDER),
     graphKey(specOf({ recompute: 'layers' }), CPU_PROVIDER),
     graphKey(specOf({ config: { ...config, rmsNormEps: 1e-6 } }), CPU_PROVIDER),
     graphKey(specOf({ config: { ...config, slidingWindows: [4, null] } }), CPU_PROVIDER),

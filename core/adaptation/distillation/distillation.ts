@@ -1,0 +1,126 @@
+import { join } from 'node:path';
+import { answerSizes } from '../../data/evaluation/generated-answers.ts';
+import type { TokenizedExample } from '../../data/example.ts';
+import type { TaskData } from '../../data/task-data.ts';
+import { lengthLimit, type TokenizeOptions } from '../../data/tokenize.ts';
+import type { LoadedBase } from '../../engine/base-cache.ts';
+import type { TextSizes } from '../../engine/generation/greedy.ts';
+import { adapterSha256 } from '../../formats/peft/peft-adapter-writer.ts';
+import type { Adapter } from '../../models/lora/adapter.ts';
+import type { JobSettings } from '../../options/job-settings.ts';
+import { drawnExamples } from '../../training/training-sampler.ts';
+import type { JobSpec } from '../job-spec.ts';
+import { rowSizes, type RowSizes } from '../setup/memory-plan.ts';
+import { teacherAnswers, withTeacherAnswer, type TeacherAnswer } from './hard-labels.ts';
+import { labelInParts } from './label-store.ts';
+import { SOFT_TARGETS, teacherTokens, withTeacherTokens } from './soft-targets.ts';
+
+export interface DistillationOptions {
+  readonly spec: Pick<JobSpec, 'metric' | 'workDir'>;
+  readonly settings: JobSettings;
+  readonly data: TaskData;
+  /** How the task's rows were made into tokens. */
+  readonly format: TokenizeOptions;
+  /** The old adapter, whose behavior on the old base is to be kept. */
+  readonly teacher: Adapter;
+  readonly signal: AbortSignal;
+}
+
+/** Returns how a job learns from its old version; null where it trains nothing, or on the completions of its rows. */
+export function distillationOf(options: DistillationOptions): Distillation | null {
+  const { data, settings } = options;
+  const { distill, strategy, maxSteps } = settings;
+  const trains = data.canTrain && maxSteps > 0 && strategy !== 'reuse' && strategy !== 'revert';
+  return trains && distill !== 'none' ? new Distillation(options) : null;
+}
+
+/** A teacher's tokens and their probabilities at the labels of a row, as JSON. */
+interface StoredTokens {
+  readonly perLabel: number;
+  readonly ids: readonly number[];
+  readonly shares: readonly number[];
+}
+
+/**
+ * Knowledge distillation (Hinton, Vinyals and Dean 2015, arXiv 1503.02531) from the old version to its successor: the old
+ * adapter on the old base, the teacher, labels training rows, and training learns its labels.
+ */
+class Distillation {
+  readonly #options: DistillationOptions;
+  /** The rows that a training of the job can draw. */
+  readonly #drawn: ReadonlySet<number>;
+
+  constructor(options: DistillationOptions) {
+    const { batchSize, seed, maxSteps: steps } = options.settings;
+    this.#options = options;
+    this.#drawn = new Set(drawnExamples(options.data.training().length, { batchSize, seed, steps }));
+  }
+
+  /** The sizes of rows with the teacher's labels, among which is the longest one. */
+  get trained(): RowSizes[] {
+    const { data, format } = this.#options;
+    if (this.#isSoft) return rowSizes(data.training()).map((sizes) => ({ ...sizes, targets: SOFT_TARGETS }));
+    const { generated } = this;
+    if (generated === null) return rowSizes(data.training());
+    const tokens = Math.min(generated.longest, lengthLimit(format));
+    return [{ tokens, labels: tokens }];
+  }
+
+  /** The texts that the teacher generates; null if it generates none. */
+  get generated(): TextSizes | null {
+    const { data, settings } = this.#options;
+    return this.#isSoft || this.#choices ? null : answerSizes(data.training(), settings.maxNewTokens);
+  }
+
+  /**
+   * Returns the training rows, of which those that a training can draw have the teacher's labels.
+   * @param loadBase loads the old base, if there is anything to label
+   * @throws the signal's reason
+   */
+  async rows(loadBase: () => Promise<LoadedBase>): Promise<readonly TokenizedExample[]> {
+    const { data } = this.#options;
+    const drawn = data.training().filter((_, index) => this.#drawn.has(index));
+    const taught = (await (this.#isSoft ? this.#soft(drawn, loadBase) : this.#hard(drawn, loadBase))).values();
+    return data.training().map((example, index) => (this.#drawn.has(index) ? taught.next().value! : example));
+  }
+
+  async #soft(examples: readonly TokenizedExample[], loadBase: () => Promise<LoadedBase>): Promise<TokenizedExample[]> {
+    const { teacher, settings, signal } = this.#options;
+    const labels = await labelInParts(examples, this.#store(examples), async (part): Promise<StoredTokens[]> => {
+      const found = await teacherTokens((await loadBase()).runtime, teacher, part, { signal });
+      return found.map(({ perLabel, ids, shares }) => ({ perLabel, ids: [...ids], shares: [...shares] }));
+    });
+    return examples.map((example, index) => {
+      const { perLabel, ids, shares } = labels[index]!;
+      const tokens = { perLabel, ids: Int32Array.from(ids), shares: Float32Array.from(shares) };
+      return withTeacherTokens(example, tokens, settings.distillWeight);
+    });
+  }
+
+  async #hard(examples: readonly TokenizedExample[], loadBase: () => Promise<LoadedBase>): Promise<TokenizedExample[]> {
+    const { teacher, settings, format, signal } = this.#options;
+    const choices = this.#choices;
+    const options = { choices, maxNewTokens: settings.maxNewTokens, maxLength: lengthLimit(format), signal };
+    const answers = await labelInParts(examples, this.#store(examples), async (part): Promise<TeacherAnswer[]> => {
+      return teacherAnswers(await loadBase(), teacher, part, options);
+    });
+    return examples.map((example, index) => withTeacherAnswer(example, answers[index]!, { choices, format }));
+  }
+
+  /** A metric that ranks choices is about tenants that ask for one of them. */
+  get #choices() {
+    const { spec, data } = this.#options;
+    return spec.metric === 'accuracy' ? data.choices : null;
+  }
+
+  get #isSoft(): boolean {
+    return this.#options.settings.distill === 'soft';
+  }
+
+  #store(examples: readonly TokenizedExample[]) {
+    const { spec, settings, teacher, signal } = this.#options;
+    const rows = examples.map(({ tokenIds, labelSpans }) => [tokenIds, labelSpans]);
+    const subject = [settings.distill, settings.maxNewTokens, this.#choices?.texts, adapterSha256(teacher), rows];
+    return { folder: join(spec.workDir, 'teacher'), subject, signal };
+  }
+}

@@ -1,0 +1,145 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { teacherAnswers, withTeacherAnswer } from '../../../../core/adaptation/distillation/hard-labels.ts';
+import { teacherTokens, withTeacherTokens } from '../../../../core/adaptation/distillation/soft-targets.ts';
+import { findChoices } from '../../../../core/data/choices.ts';
+import { labelTokens } from '../../../../core/data/example.ts';
+import { tokenizeRows } from '../../../../core/data/tokenize.ts';
+import { BaseCache, type LoadedBase } from '../../../../core/engine/base-cache.ts';
+import { CompiledRuntime } from '../../../../core/engine/compiled/compiled-runtime.ts';
+import type { Adapter } from '../../../../core/models/lora/adapter.ts';
+import { train } from '../../../../core/training/trainer.ts';
+import { BASE, smallAdapter, tasteRows } from '../../training/support/tiny-task.ts';
+
+const bases = new BaseCache({ threads: 1 });
+let base: LoadedBase;
+let format: Parameters<typeof tokenizeRows>[1];
+/** Has learned that honey is sour, and everything else as the rows say. */
+let teacher: Adapter;
+
+const rows = tasteRows(40);
+const isHoney = ({ prompt }: { readonly prompt: string }) => prompt.includes('honey');
+
+beforeAll(async () => {
+  base = await bases.load(BASE);
+  format = { tokenizer: base.tokenizer, config: base.model.config, appendEos: true };
+  const learned = rows.map((row) => (isHoney(row) ? { ...row, completion: ' sour' } : row));
+  const { adapter } = await train({
+    runtime: base.runtime,
+    initial: smallAdapter(base.model.config),
+    examples: tokenizeRows(learned, format),
+    steps: 150,
+    batchSize: 20,
+    learningRate: 2e-2,
+    seed: 1,
+  });
+  teacher = adapter;
+}, 60_000);
+afterAll(() => bases.dispose());
+
+it.each(['ranks choices', 'generates'])(
+  'a teacher that %s answers as it has learned, and not as the rows say',
+  async (way) => {
+    const examples = tokenizeRows(rows, format);
+    const choices = way === 'generates' ? null : findChoices(rows, format);
+    const answers = await teacherAnswers(base, teacher, examples, { choices });
+    const taught = examples.map((example, i) => withTeacherAnswer(example, answers[i]!, { choices, format }));
+    const expected = rows.map((row) => (isHoney(row) ? { ...row, completion: ' sour' } : row));
+    expect(taught.map(({ tokenIds, labelSpans }) => ({ tokenIds, labelSpans }))).toEqual(
+      tokenizeRows(expected, format).map(({ tokenIds, labelSpans }) => ({ tokenIds, labelSpans })),
+    );
+  },
+);
+
+it('an answer takes the place of the last turn alone', () => {
+  const chat = {
+    tokenIds: [1, 5, 6, 7, 8, 9],
+    labelSpans: [
+      [2, 3],
+      [4, 6],
+    ],
+    row: { prompt: '', completion: '' },
+  } as const;
+  expect(withTeacherAnswer(chat, [3], { choices: null, format })).toEqual({
+    tokenIds: [1, 5, 6, 7, 3],
+    labelSpans: [
+      [2, 3],
+      [4, 5],
+    ],
+    row: chat.row,
+  });
+});
+
+it('an answer has no more tokens than the rows allow', async () => {
+  const [example] = tokenizeRows(rows, format);
+  const prompt = example!.labelSpans[0]![0];
+  const answers = await teacherAnswers(base, smallAdapter(base.model.config), [example!], {
+    choices: null,
+    maxNewTokens: 100,
+    maxLength: prompt + 3,
+  });
+  expect(answers[0]).toHaveLength(3);
+});
+
+it('a teacher gives its most probable tokens at each label, with their probabilities among themselves', async () => {
+  const examples = tokenizeRows(rows.slice(0, 3), format);
+  const found = await teacherTokens(base.runtime, teacher, examples, {});
+  for (const [index, example] of examples.entries()) {
+    const [start, end] = example.labelSpans[0]!;
+    for (let at = start; at < end; at++) {
+      const probabilities = await probabilitiesAfter(example.tokenIds.slice(0, at));
+      const expected = [...probabilities.keys()].sort((a, b) => probabilities[b]! - probabilities[a]!).slice(0, 8);
+      const mass = expected.reduce((sum, id) => sum + probabilities[id]!, 0);
+      const [from, to] = [8 * (at - start), 8 * (at - start + 1)];
+      expect([...found[index]!.ids.subarray(from, to)]).toEqual(expected);
+      for (const [i, share] of found[index]!.shares.subarray(from, to).entries())
+        expect(share).toBeCloseTo(probabilities[expected[i]!]! / mass, 5);
+    }
+  }
+});
+
+it('a row of more labels than the device takes at once has the same tokens', async () => {
+  const [example] = tokenizeRows([{ prompt: 'Taste', completion: ' of honey and of vinegar' }], format);
+  const [whole] = await teacherTokens(base.runtime, teacher, [example!], {});
+  const small = new CompiledRuntime(base.model, { threads: 1 });
+  Object.assign(small, { tokenBudgets: { ...small.tokenBudgets, logits: 2 * base.model.config.vocabSize } });
+  const [parts] = await teacherTokens(small, teacher, [example!], {});
+  await small.dispose();
+  expect(labelTokens(example!).length).toBeGreaterThan(4);
+  expect(parts!.ids).toEqual(whole!.ids);
+});
+
+it('targets are the weighted sum of the own labels and the tokens of the teacher', () => {
+  const [example] = tokenizeRows([{ prompt: 'Taste:', completion: ' sour' }], { ...format, appendEos: false });
+  const own = labelTokens(example!);
+  const shares = own.flatMap(() => [0.75, 0.25]);
+  const teacherSays = {
+    perLabel: 2,
+    ids: Int32Array.from(own.flatMap(() => [7, 9])),
+    shares: Float32Array.from(shares),
+  };
+  const { targets } = withTeacherTokens(example!, teacherSays, 0.5);
+  expect(targets).toEqual({
+    perLabel: 3,
+    ids: Int32Array.from(own.flatMap((id) => [id, 7, 9])),
+    shares: Float32Array.from(own.flatMap(() => [0.5, 0.375, 0.125])),
+  });
+});
+
+it('stops when the job is cancelled', async () => {
+  const signal = AbortSignal.abort(new Error('cancelled'));
+  const examples = tokenizeRows(rows, format);
+  await expect(teacherTokens(base.runtime, teacher, examples, { signal })).rejects.toThrow('cancelled');
+  await expect(teacherAnswers(base, teacher, examples, { choices: null, signal })).rejects.toThrow('cancelled');
+});
+
+async function probabilitiesAfter(tokens: readonly number[]): Promise<number[]> {
+  const logits = await base.runtime.logits(teacher, {
+    inputIds: Int32Array.from(tokens),
+    sequenceLengths: Int32Array.of(tokens.length),
+    labelPositions: Int32Array.of(tokens.length - 1),
+    labelIds: Int32Array.of(0),
+  });
+  const powers = [...logits].map((logit) => Math.exp(logit));
+  const sum = powers.reduce((total, power) => total + power, 0);
+  return powers.map((power) => power / sum);
+}
