@@ -7,7 +7,7 @@ import { sendBytes } from '../../../plugins/byte-ranges.ts';
 import { operationsOf } from '../../../plugins/openapi/operation.ts';
 import { AdapterVersionParams } from '../adapter.schemas.ts';
 import { createVersionFileService } from './version-file.service.ts';
-import { FileContent, VersionFileParams, VersionFiles } from './version-file.schemas.ts';
+import { FILE_TYPE, FileContent, VersionFileParams, VersionFiles } from './version-file.schemas.ts';
 
 const operation = operationsOf('Adapters');
 
@@ -55,7 +55,7 @@ const versionFileRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, 
     async (request, reply) => {
       const { id, version_id: versionId, name } = request.params;
       const file = await service(request).open(id, versionId, name, tenantScope(request));
-      reply.header('content-disposition', `attachment; filename="${name}"`).type(file.mediaType);
+      reply.header('content-disposition', `attachment; filename="${name}"`).type(FILE_TYPE);
       return sendBytes(request, reply, { tag: `sha256:${file.sha256}`, open: () => Promise.resolve(file) });
     },
   );
