@@ -21,15 +21,15 @@ const versionFileRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, 
       schema: {
         ...operation('listAdapterVersionFiles', 'List the files of an adapter version, and where to get them'),
         description:
-          'Where artifacts are in a bucket, each file has an address there that works for a short time, so that its bytes do not pass ' +
-          'through this API. Otherwise it has a path of this API. Each call checks the key, and a version that is deleted has no files; an ' +
-          'address that was given before works until it expires, also where the key has been revoked since.',
+          'Where artifacts are in a bucket, each file has a presigned URL there, which works for a short time, so that its bytes do not ' +
+          'pass through this API. Otherwise it has a path of this API. Each call checks the key, and a version that is deleted has no files; ' +
+          'a URL that was given before works until it expires, also where the key has been revoked since.',
         params: AdapterVersionParams,
         response: { 200: VersionFiles },
       },
     },
     (request, reply) => {
-      // No cache keeps addresses by which the files can be read, and no tag is made of them.
+      // No cache keeps URLs by which the files can be read, and no tag is made of them.
       reply.header('cache-control', 'no-store');
       return service(request).list(request.params.id, request.params.version_id, tenantScope(request));
     },

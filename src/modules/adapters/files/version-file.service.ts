@@ -60,8 +60,8 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
 async function show(file: StoredFile, path: string): Promise<VersionFile> {
   const { path: name, bytes, sha256 } = file;
   const mediaType = MEDIA_TYPES[extname(name)] ?? FILE_TYPE;
-  const link = await file.link({ filename: name, mediaType });
+  const presigned = await file.presign({ filename: name, mediaType });
   const shown = { name, bytes, sha256, media_type: mediaType };
-  if (link === null) return { ...shown, url: `${path}/${name}`, expires_at: null };
-  return { ...shown, url: link.url, expires_at: link.expiresAt.toISOString() };
+  if (presigned === null) return { ...shown, url: `${path}/${name}`, expires_at: null };
+  return { ...shown, url: presigned.url, expires_at: presigned.expiresAt.toISOString() };
 }
