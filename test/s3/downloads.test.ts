@@ -46,6 +46,7 @@ test('each file has a presigned URL of the bucket, which gives its bytes and its
   expect(files.map(({ name }) => name)).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
   for (const file of files) {
     expect(file.url.startsWith(`${server.endpoint}/${server.bucket}/downloads/folders/`)).toBe(true);
+    expect([...new URL(file.url).searchParams.keys()].join()).not.toContain('checksum');
     const left = Date.parse(file.expires_at!) - Date.now();
     expect(left > 890_000 && left <= 900_000, String(left)).toBe(true);
     const answer = await fetch(file.url);

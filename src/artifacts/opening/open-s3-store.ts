@@ -20,8 +20,8 @@ export type S3StoreConfig = Pick<
   | 'artifactCacheBytes'
 >;
 
-/** Readers check what they get themselves, and not all of them know the header that asks the service for checksums. */
-const SIGNING = { responseChecksumValidation: 'WHEN_REQUIRED' } as const;
+/** Presigned URLs have no checksums of the SDK: readers compare what they get with its SHA-256. */
+const SIGNING = { requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' } as const;
 
 /** The store at `s3://bucket/prefix`. Its client needs no closing: it keeps nothing open once its requests have ended. */
 export async function openS3Store(
