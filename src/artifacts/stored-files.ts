@@ -4,22 +4,22 @@ import { folderDigest, type ManifestEntry } from './manifest.ts';
 import { corruptArtifact } from './storage-errors.ts';
 import type { ReadableFile } from './tar/tar-archive.ts';
 
-/** What a file is called where a link leads to it. */
-export interface LinkedAs {
+/** What a presigned URL makes the store say of a file. */
+export interface ServedAs {
   readonly filename: string;
   readonly mediaType: string;
 }
 
-/** An address that gives a file to whoever knows it, until a time. Keep it out of logs. */
-export interface FileLink {
+/** Gives a file to whoever knows it, until a time. Keep it out of logs. */
+export interface PresignedUrl {
   readonly url: string;
   readonly expiresAt: Date;
 }
 
 /** A file of a stored folder. */
 export interface StoredFile extends ManifestEntry, ReadableFile {
-  /** Makes an address at which the store itself gives the file; null where it does not. */
-  link(as: LinkedAs): Promise<FileLink | null>;
+  /** Makes a URL at which the store itself gives the file; null where it does not. */
+  presign(as: ServedAs): Promise<PresignedUrl | null>;
 }
 
 /** Number of folders whose entries are kept in memory. */
@@ -38,7 +38,7 @@ export async function filesOfFolder(folder: string, digest: string): Promise<Sto
   return entries.map((entry) => ({
     ...entry,
     read: (from, to) => partOfFile(`${folder}/${entry.path}`, from, to),
-    link: () => Promise.resolve(null),
+    presign: () => Promise.resolve(null),
   }));
 }
 

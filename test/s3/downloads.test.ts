@@ -38,14 +38,15 @@ async function filesWith(env: Record<string, string>) {
   const config = loadConfig({ ...server.env('downloads'), READAPT_DATA_DIR: world.app.dataDir, ...env });
   const { store } = await openS3Store(config.artifacts!, config);
   const [file] = await store.files(digest);
-  return file!.link({ filename: 'a b.json', mediaType: 'text/plain' });
+  return file!.presign({ filename: 'a b.json', mediaType: 'text/plain' });
 }
 
-test('each file has an address of the bucket, which gives its bytes and its type without a key', async () => {
+test('each file has a presigned URL of the bucket, which gives its bytes and its type without a key', async () => {
   const files = await list();
   expect(files.map(({ name }) => name)).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
   for (const file of files) {
     expect(file.url.startsWith(`${server.endpoint}/${server.bucket}/downloads/folders/`)).toBe(true);
+    expect([...new URL(file.url).searchParams.keys()].join()).not.toContain('checksum');
     const left = Date.parse(file.expires_at!) - Date.now();
     expect(left > 890_000 && left <= 900_000, String(left)).toBe(true);
     const answer = await fetch(file.url);
@@ -57,7 +58,7 @@ test('each file has an address of the bucket, which gives its bytes and its type
   }
 });
 
-test('an address is that of one object, to be read', async () => {
+test('a presigned URL is that of one object, to be read', async () => {
   const [config, weights] = (await list()) as [VersionFile, VersionFile];
   const other = new URL(config.url);
   other.pathname = new URL(weights.url).pathname;
@@ -69,21 +70,24 @@ test('an address is that of one object, to be read', async () => {
   expect((await fetch(shown)).status).toBe(403);
 });
 
-test('an address ends after the time that the setting gives it', async () => {
-  const link = await filesWith({ READAPT_S3_LINK_SECONDS: '3' });
-  expect((await fetch(link!.url)).status).toBe(200);
-  await vi.waitFor(async () => expect((await fetch(link!.url)).status).toBe(403), { timeout: 10_000, interval: 200 });
-  expect(Date.now()).toBeGreaterThanOrEqual(link!.expiresAt.getTime());
+test('a presigned URL ends after the time that the setting gives it', async () => {
+  const presigned = await filesWith({ READAPT_S3_PRESIGN_SECONDS: '3' });
+  expect((await fetch(presigned!.url)).status).toBe(200);
+  await vi.waitFor(async () => expect((await fetch(presigned!.url)).status).toBe(403), {
+    timeout: 10_000,
+    interval: 200,
+  });
+  expect(Date.now()).toBeGreaterThanOrEqual(presigned!.expiresAt.getTime());
 });
 
-test('an address is made for the endpoint by which readers reach the bucket', async () => {
-  const link = await filesWith({ READAPT_S3_PUBLIC_ENDPOINT: server.endpoint.replace('127.0.0.1', 'localhost') });
-  expect(new URL(link!.url).hostname).toBe('localhost');
-  expect((await fetch(link!.url)).status).toBe(200);
+test('a presigned URL is made for the endpoint by which readers reach the bucket', async () => {
+  const presigned = await filesWith({ READAPT_S3_PUBLIC_ENDPOINT: server.endpoint.replace('127.0.0.1', 'localhost') });
+  expect(new URL(presigned!.url).hostname).toBe('localhost');
+  expect((await fetch(presigned!.url)).status).toBe(200);
 });
 
-test('where links are off, the API sends the bytes itself', async () => {
-  expect(await filesWith({ READAPT_S3_LINK_SECONDS: 'off' })).toBeNull();
+test('where presigned URLs are off, the API sends the bytes itself', async () => {
+  expect(await filesWith({ READAPT_S3_PRESIGN_SECONDS: 'off' })).toBeNull();
   for (const { name, sha256: expected, bytes } of await list()) {
     const whole = await world.request({ url: `${url}/${name}` });
     expect([whole.statusCode, sha256(new Uint8Array(whole.rawPayload).buffer)]).toEqual([200, expected]);
@@ -92,7 +96,7 @@ test('where links are off, the API sends the bytes itself', async () => {
   }
 });
 
-test('an address is in the answer alone: neither in the log nor in the audit log nor in events', async () => {
+test('a presigned URL is in the answer alone: neither in the log nor in the audit log nor in events', async () => {
   let log = '';
   const sink = new Writable({
     write: (chunk: Buffer, _encoding, done) => {

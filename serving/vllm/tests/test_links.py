@@ -33,6 +33,16 @@ def assert_whole(found: Found | None, service: Service) -> None:
     assert {path.name: path.read_bytes() for path in found.folder.iterdir()} == expected
 
 
+async def broken_off(request: web.Request) -> web.StreamResponse:
+    """Half of the weights."""
+    response = web.StreamResponse(headers={"Content-Length": str(2**20)})
+    await response.prepare(request)
+    await response.write(b"w" * 2**19)
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
 async def test_gets_from_the_bucket_what_an_engine_needs(links: Service, start: Start):
     assert_whole(await start().find(MODEL, ALIAS), links)
     assert (links.asked(FILES), links.asked(ARCHIVE), links.asked(BUCKET)) == (1, 0, 3)
@@ -42,21 +52,24 @@ async def test_gets_from_the_bucket_what_an_engine_needs(links: Service, start: 
 
 
 async def test_goes_on_by_a_new_address_where_a_file_broke_off(links: Service, start: Start):
-    async def half(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Length": str(2**20)})
-        await response.prepare(request)
-        await response.write(b"w" * 2**19)
-        assert request.transport is not None
-        request.transport.close()
-        return response
-
     async def rest(request: web.Request) -> None:
         assert request.headers["Range"] == f"bytes={2**19}-"
 
-    links.misbehave(WEIGHTS, half)
+    links.misbehave(WEIGHTS, broken_off)
     links.misbehave(WEIGHTS, rest)
     assert_whole(await start().find(MODEL, ALIAS), links)
     assert (links.asked(FILES), links.asked(ARCHIVE), links.asked(WEIGHTS)) == (2, 0, 2)
+
+
+async def test_begins_a_file_anew_where_the_bucket_knows_no_ranges(links: Service, start: Start):
+    async def whole(request: web.Request) -> web.Response:
+        assert "Range" in request.headers
+        return web.Response(body=b"w" * 2**20)
+
+    links.misbehave(WEIGHTS, broken_off)
+    links.misbehave(WEIGHTS, whole)
+    assert_whole(await start().find(MODEL, ALIAS), links)
+    assert (links.asked(ARCHIVE), links.asked(WEIGHTS)) == (0, 2)
 
 
 @pytest.mark.parametrize("status", [301, 403, 404, 503])

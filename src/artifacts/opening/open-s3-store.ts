@@ -4,7 +4,7 @@ import { createLocalCache } from '../cache/local-cache.ts';
 import { createBucket, type Bucket } from '../s3/bucket.ts';
 import { createS3Client, parseS3Url, type S3Place } from '../s3/s3-client.ts';
 import { createS3Store } from '../s3/s3-store.ts';
-import { createSigner, type SignLink } from '../s3/signed-links.ts';
+import { createPresigner, type Presign } from '../s3/presigned-urls.ts';
 import { openTemporaries } from '../temporaries.ts';
 import type { ArtifactStore } from '../artifact-store.ts';
 
@@ -15,13 +15,13 @@ export type S3StoreConfig = Pick<
   | 's3PathStyle'
   | 's3Encryption'
   | 's3PublicEndpoint'
-  | 's3LinkSeconds'
+  | 's3PresignSeconds'
   | 'artifactCacheDir'
   | 'artifactCacheBytes'
 >;
 
-/** Readers check what they get themselves, and not all of them know the header that asks the service for checksums. */
-const SIGNING = { responseChecksumValidation: 'WHEN_REQUIRED' } as const;
+/** Presigned URLs have no checksums of the SDK: readers compare what they get with its SHA-256. */
+const SIGNING = { requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' } as const;
 
 /** The store at `s3://bucket/prefix`. Its client needs no closing: it keeps nothing open once its requests have ended. */
 export async function openS3Store(
@@ -33,11 +33,11 @@ export async function openS3Store(
   const root = config.artifactCacheDir ?? path.join(config.dataDir, 'artifact-cache');
   const temporaries = await openTemporaries(root);
   const cache = await createLocalCache({ temporaries, limitBytes: config.artifactCacheBytes });
-  return { store: createS3Store({ bucket, cache, temporaries, sign: signerOf(config, place) }), bucket };
+  return { store: createS3Store({ bucket, cache, temporaries, presign: presignerOf(config, place) }), bucket };
 }
 
-function signerOf(config: S3StoreConfig, place: S3Place): SignLink | undefined {
-  if (config.s3LinkSeconds === null) return undefined;
+function presignerOf(config: S3StoreConfig, place: S3Place): Presign | undefined {
+  if (config.s3PresignSeconds === null) return undefined;
   const s3Endpoint = config.s3PublicEndpoint ?? config.s3Endpoint;
-  return createSigner(createS3Client({ ...config, s3Endpoint }, SIGNING), place, config.s3LinkSeconds);
+  return createPresigner(createS3Client({ ...config, s3Endpoint }, SIGNING), place, config.s3PresignSeconds);
 }

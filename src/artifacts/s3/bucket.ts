@@ -99,7 +99,7 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
   async function copy(from: string, to: string, partBytes = SINGLE_COPY_BYTES): Promise<void> {
     const source = encodeURI(`${Bucket}/${prefix}${from}`);
     const { bytes = 0, metadata } = (await head(from)) ?? {};
-    await s3Call(() =>
+    await s3Call<unknown>(() =>
       bytes > partBytes
         ? copyInParts(client, { ...at(to), ...encrypted, Metadata: metadata }, { source, bytes, partBytes })
         : client.send(new CopyObjectCommand({ ...at(to), ...encrypted, CopySource: source })),

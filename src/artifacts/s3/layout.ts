@@ -9,6 +9,9 @@ export const ARTIFACTS = 'sha256/';
 /** The folder that holds the files of all folders. */
 export const FOLDERS = 'folders/';
 
+/** The folder into which objects are copied that are taken out of the store. */
+export const QUARANTINE = 'quarantine/';
+
 export const artifactKey = placeOf;
 
 /** An empty object that is written when the content is put again. It comes right after the artifact's own in a listing. */

@@ -1,5 +1,5 @@
 import type { Bucket } from './bucket.ts';
-import { artifactKey, ARTIFACTS, digestOf, FOLDERS, putOf } from './layout.ts';
+import { artifactKey, ARTIFACTS, digestOf, FOLDERS, putOf, QUARANTINE } from './layout.ts';
 
 /** The files that one put of a folder has stored. */
 interface Put {
@@ -10,12 +10,13 @@ interface Put {
 }
 
 /**
- * Removes what puts have left that ended before they were complete: uploads in parts, and files of folders that no manifest names.
+ * Removes what puts have left that ended before they were complete: uploads and copies in parts, and files of folders that no manifest names.
  * @returns how many
  */
 export async function removeLeftovers(bucket: Bucket, before: Date): Promise<number> {
   // A bucket without a prefix may have uploads of others, which are none of ours to abort.
-  let count = (await bucket.abortUploads(ARTIFACTS, before)) + (await bucket.abortUploads(FOLDERS, before));
+  let count = 0;
+  for (const start of [ARTIFACTS, FOLDERS, QUARANTINE]) count += await bucket.abortUploads(start, before);
   const isListed = listing(bucket);
   for await (const puts of putsOfFolders(bucket)) {
     const old = puts.filter(({ newest }) => newest < before);

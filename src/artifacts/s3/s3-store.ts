@@ -23,7 +23,7 @@ import type { Bucket } from './bucket.ts';
 import { ARTIFACTS, artifactKey, digestOf, filesKey, putAgainKey } from './layout.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { isMissingObject } from './s3-faults.ts';
-import type { SignLink } from './signed-links.ts';
+import type { Presign } from './presigned-urls.ts';
 
 export interface S3StoreParts {
   readonly bucket: Bucket;
@@ -31,7 +31,7 @@ export interface S3StoreParts {
   readonly cache: LocalCache;
   readonly temporaries: Temporaries;
   /** Without it, files are read through this process alone. */
-  readonly sign?: SignLink | undefined;
+  readonly presign?: Presign | undefined;
 }
 
 /** Stores artifacts as objects of a bucket: see layout.ts. */
@@ -156,12 +156,12 @@ async function found(bucket: Bucket, digest: string, expected?: EntryKind): Prom
 }
 
 /** The files of a folder, each to be read alone. */
-async function filesIn({ bucket, sign }: S3StoreParts, digest: string): Promise<StoredFile[]> {
+async function filesIn({ bucket, presign }: S3StoreParts, digest: string): Promise<StoredFile[]> {
   const { files } = await found(bucket, digest, 'folder');
   return files.map(({ key, ...entry }) => ({
     ...entry,
     read: (from, to) => whole(bucket.read(key, from, to), to - from, digest),
-    link: async (as) => (await sign?.(key, as)) ?? null,
+    presign: async (as) => (await presign?.(key, as)) ?? null,
   }));
 }
 

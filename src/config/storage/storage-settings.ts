@@ -5,7 +5,7 @@ import {
   ARTIFACTS_VARIABLE,
   S3_ENCRYPTION_VARIABLE,
   S3_ENDPOINT_VARIABLE,
-  S3_LINK_SECONDS_VARIABLE,
+  S3_PRESIGN_SECONDS_VARIABLE,
   S3_PUBLIC_ENDPOINT_VARIABLE,
 } from '../variables.ts';
 
@@ -27,8 +27,8 @@ export const STORAGE_SCHEMA = {
   s3Encryption: Type.Union([Type.String({ pattern: ENCRYPTION_PATTERN }), Type.Null()]),
   /** Address at which those who download reach the bucket, if it is another one than `s3Endpoint`. */
   s3PublicEndpoint: Type.Union([Type.String({ pattern: '^https?://[^?#@]+$' }), Type.Null()]),
-  /** How long a link to a file in the bucket works, in seconds; null makes no links, so that the API sends the files. */
-  s3LinkSeconds: Type.Union([Type.Integer({ minimum: 1, maximum: 604_800 }), Type.Null()]),
+  /** How long a presigned URL of a file in the bucket works, in seconds; null makes none, so that the API sends the files. */
+  s3PresignSeconds: Type.Union([Type.Integer({ minimum: 1, maximum: 604_800 }), Type.Null()]),
   /** Absolute path of the folder of local copies of artifacts; null puts it into the data folder. */
   artifactCacheDir: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
   /** Largest size of all local copies that nobody reads, in bytes. */
@@ -66,8 +66,8 @@ export const STORAGE_SETTINGS = {
     expected: 'http://host:port or https://host:port, without a user and a password',
     secretUrl: true,
   },
-  s3LinkSeconds: {
-    variable: S3_LINK_SECONDS_VARIABLE,
+  s3PresignSeconds: {
+    variable: S3_PRESIGN_SECONDS_VARIABLE,
     fallback: 900,
     parse: (text: string): unknown => (text === 'off' ? null : /^\d+$/.test(text) ? Number(text) : text),
     expected: 'an integer from 1 to 604800 (seconds), or off',

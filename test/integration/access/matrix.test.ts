@@ -15,8 +15,8 @@ const FOR_GATEWAYS = [
     'getAdapterVersion',
     'getBaseModelVersion',
     'getCurrentVersion',
-    'listAdapters',
     'listAdapterVersionFiles',
+    'listAdapters',
   ],
   ...['listBaseModelVersions', 'listCurrentVersions', 'resolveAdapter', 'resolveName', 'whoami'],
 ];

@@ -37,7 +37,7 @@ test('of a store in a folder, each file has a path of the API', async () => {
     const { statusCode, rawPayload, headers } = await get(file.url);
     expect([statusCode, sha256(rawPayload)]).toEqual([200, file.sha256]);
     expect(headers).toMatchObject({
-      ...{ etag: `"sha256:${file.sha256}"`, 'content-type': file.media_type, 'accept-ranges': 'bytes' },
+      ...{ etag: `"sha256:${file.sha256}"`, 'content-type': 'application/octet-stream', 'accept-ranges': 'bytes' },
       'content-disposition': `attachment; filename="${file.name}"`,
     });
   }

@@ -51,8 +51,6 @@ function chosenProgram(): Program {
 export interface S3Server {
   readonly endpoint: string;
   readonly bucket: string;
-  /** The folder in which the gateway keeps the bucket's objects as files. */
-  readonly folder: string;
   /** What a process of Readapt needs to use a place in the bucket. */
   env(prefix: string): Record<string, string>;
   start(): Promise<void>;
@@ -61,8 +59,10 @@ export interface S3Server {
   remove(): Promise<void>;
 }
 
-/** Starts the program that the environment names. @throws Error that says how to install one */
+/** Starts the program that the environment names, or takes a server that runs. @throws Error that says how to install one */
 export async function startS3Server(): Promise<S3Server> {
+  const { READAPT_TEST_S3_ENDPOINT: running } = process.env;
+  if (running !== undefined) return serverOf(running);
   const program = chosenProgram();
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-s3-'));
   await mkdir(path.join(folder, BUCKET));
@@ -72,14 +72,7 @@ export async function startS3Server(): Promise<S3Server> {
   const server: S3Server = {
     endpoint,
     bucket: BUCKET,
-    folder: path.join(folder, BUCKET),
-    env: (prefix) => ({
-      READAPT_ARTIFACTS: `s3://${BUCKET}/${prefix}`,
-      READAPT_S3_ENDPOINT: endpoint,
-      AWS_ACCESS_KEY_ID: USER.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: USER.secretAccessKey,
-      ...(ENCRYPTION !== undefined && { READAPT_S3_ENCRYPTION: ENCRYPTION }),
-    }),
+    env: (prefix) => environment(endpoint, USER, prefix),
     start: async () => {
       const env = { ...process.env, ...program.env };
       child = spawn(program.binary, program.args(`127.0.0.1:${port}`, folder), { stdio: 'ignore', env });
@@ -97,6 +90,31 @@ export async function startS3Server(): Promise<S3Server> {
   };
   await server.start();
   return server;
+}
+
+/** A server that somebody else has started, with a bucket `artifacts` and the credentials of AWS's variables. Tests that stop it fail. */
+function serverOf(endpoint: string): S3Server {
+  const { AWS_ACCESS_KEY_ID: accessKeyId = '', AWS_SECRET_ACCESS_KEY: secretAccessKey = '' } = process.env;
+  const refuse = () => Promise.reject(new Error('the server of READAPT_TEST_S3_ENDPOINT is not the test’s to stop'));
+  return {
+    endpoint,
+    bucket: BUCKET,
+    env: (prefix) => environment(endpoint, { accessKeyId, secretAccessKey }, prefix),
+    start: refuse,
+    kill: refuse,
+    remove: () => Promise.resolve(),
+  };
+}
+
+/** What a process of Readapt needs to use a place in the bucket. */
+function environment(endpoint: string, user: typeof USER, prefix: string): Record<string, string> {
+  return {
+    READAPT_ARTIFACTS: `s3://${BUCKET}/${prefix}`,
+    READAPT_S3_ENDPOINT: endpoint,
+    AWS_ACCESS_KEY_ID: user.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: user.secretAccessKey,
+    ...(ENCRYPTION !== undefined && { READAPT_S3_ENCRYPTION: ENCRYPTION }),
+  };
 }
 
 async function answering(endpoint: string, child: ChildProcess): Promise<void> {

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import { createPresigner } from '../../../src/artifacts/s3/presigned-urls.ts';
 import { createS3Client, parseS3Url } from '../../../src/artifacts/s3/s3-client.ts';
+import type { PresignedUrl } from '../../../src/artifacts/stored-files.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 
 test.each([
@@ -18,6 +20,10 @@ test.each([
   [{ READAPT_S3_ENDPOINT: 'https://key:secret@' }, /^READAPT_S3_ENDPOINT is not usable/],
   [{ READAPT_S3_ENCRYPTION: 'aes' }, /^READAPT_S3_ENCRYPTION is "aes", expected AES256, aws:kms/],
   [{ READAPT_S3_PATH_STYLE: 'yes' }, /^READAPT_S3_PATH_STYLE is "yes", expected on or off/],
+  [{ READAPT_S3_PUBLIC_ENDPOINT: 'https://key:secret@s3.example.com' }, /^READAPT_S3_PUBLIC_ENDPOINT is not usable/],
+  [{ READAPT_S3_PUBLIC_ENDPOINT: 's3.example.com' }, /^READAPT_S3_PUBLIC_ENDPOINT is not usable, expected http/],
+  [{ READAPT_S3_PRESIGN_SECONDS: '0' }, /^READAPT_S3_PRESIGN_SECONDS is "0", expected an integer from 1 to 604800/],
+  [{ READAPT_S3_PRESIGN_SECONDS: '604801' }, /^READAPT_S3_PRESIGN_SECONDS is "604801"/],
   [{ READAPT_ARTIFACT_CACHE_SIZE: '10kB' }, /^READAPT_ARTIFACT_CACHE_SIZE is "10kB"/],
 ])('%o is refused', (env, words) => {
   expect(() => loadConfig(env)).toThrow(words);
@@ -29,4 +35,33 @@ test('a compatible service is asked by path in a region that every SDK has; Amaz
   const byHost = createS3Client({ s3Endpoint: 'http://127.0.0.1:1', s3PathStyle: false }).config;
   expect(byHost.forcePathStyle).toBe(false);
   expect(createS3Client({ s3Endpoint: null, s3PathStyle: null }).config.forcePathStyle).toBe(false);
+});
+
+test('a presigned URL works for a quarter of an hour, unless the setting says otherwise', () => {
+  const seconds = (text?: string) => loadConfig({ READAPT_S3_PRESIGN_SECONDS: text }).s3PresignSeconds;
+  expect([seconds(), seconds('60'), seconds('off')]).toEqual([900, 60, null]);
+});
+
+test('a presigned URL does not outlive the credentials that sign it', async () => {
+  const expiring = (ms: number) => {
+    const credentials = {
+      accessKeyId: 'a',
+      secretAccessKey: 's',
+      sessionToken: 't',
+      expiration: new Date(Date.now() + ms),
+    };
+    const settings = { s3Endpoint: 'http://127.0.0.1:1', s3PathStyle: null };
+    const client = createS3Client(settings, { credentials: () => Promise.resolve(credentials) });
+    return createPresigner(client, { bucket: 'models', prefix: 'x/' }, 900)('key', { filename: 'f', mediaType: 'm' });
+  };
+  const [short, long] = [await expiring(400_000), await expiring(3_600_000)];
+  const left = ({ expiresAt, url }: PresignedUrl) => {
+    const seconds = Number(new URL(url).searchParams.get('X-Amz-Expires'));
+    // Until the second in which it was signed has passed, both say the same.
+    expect(Math.abs((expiresAt.getTime() - Date.now()) / 1000 - seconds)).toBeLessThan(30);
+    return seconds;
+  };
+  expect(left(short)).toBeGreaterThan(370);
+  expect(left(short)).toBeLessThanOrEqual(401);
+  expect(left(long)).toBe(900);
 });

@@ -118,7 +118,8 @@ async def _fetch_rest(session: aiohttp.ClientSession, link: Link, path: Path) ->
 
 async def _take(response: aiohttp.ClientResponse, entry: FileEntry, to: IO[bytes]) -> None:
     if response.status == 200:
-        to.truncate(0)
+        to.seek(0)
+        to.truncate()
     elif response.status != 206 or not response.headers.get("Content-Range", "").startswith(f"bytes {to.tell()}-"):
         raise BrokenOff(f"the answer was {response.status}")
     async for chunk in response.content.iter_any():

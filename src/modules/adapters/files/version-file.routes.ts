@@ -7,7 +7,7 @@ import { sendBytes } from '../../../plugins/byte-ranges.ts';
 import { operationsOf } from '../../../plugins/openapi/operation.ts';
 import { AdapterVersionParams } from '../adapter.schemas.ts';
 import { createVersionFileService } from './version-file.service.ts';
-import { FileContent, VersionFileParams, VersionFiles } from './version-file.schemas.ts';
+import { FILE_TYPE, FileContent, VersionFileParams, VersionFiles } from './version-file.schemas.ts';
 
 const operation = operationsOf('Adapters');
 
@@ -21,15 +21,15 @@ const versionFileRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, 
       schema: {
         ...operation('listAdapterVersionFiles', 'List the files of an adapter version, and where to get them'),
         description:
-          'Where artifacts are in a bucket, each file has an address there that works for a short time, so that its bytes do not pass ' +
-          'through this API. Otherwise it has a path of this API. Each call checks the key, and a version that is deleted has no files; an ' +
-          'address that was given before works until it expires, also where the key has been revoked since.',
+          'Where artifacts are in a bucket, each file has a presigned URL there, which works for a short time, so that its bytes do not ' +
+          'pass through this API. Otherwise it has a path of this API. Each call checks the key, and a version that is deleted has no files; ' +
+          'a URL that was given before works until it expires, also where the key has been revoked since.',
         params: AdapterVersionParams,
         response: { 200: VersionFiles },
       },
     },
     (request, reply) => {
-      // No cache keeps addresses by which the files can be read, and no tag is made of them.
+      // No cache keeps URLs by which the files can be read, and no tag is made of them.
       reply.header('cache-control', 'no-store');
       return service(request).list(request.params.id, request.params.version_id, tenantScope(request));
     },
@@ -55,7 +55,7 @@ const versionFileRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, 
     async (request, reply) => {
       const { id, version_id: versionId, name } = request.params;
       const file = await service(request).open(id, versionId, name, tenantScope(request));
-      reply.header('content-disposition', `attachment; filename="${name}"`).type(file.mediaType);
+      reply.header('content-disposition', `attachment; filename="${name}"`).type(FILE_TYPE);
       return sendBytes(request, reply, { tag: `sha256:${file.sha256}`, open: () => Promise.resolve(file) });
     },
   );

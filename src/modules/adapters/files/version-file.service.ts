@@ -1,18 +1,17 @@
+import { extname } from 'node:path';
 import { Readable } from 'node:stream';
 import { explainMissing, type ArtifactStore, type ByteRange, type StoredFile } from '../../../artifacts/index.ts';
 import type { Database } from '../../../lib/database.ts';
 import { notFound } from '../../../lib/errors.ts';
 import { unconfined } from '../../../tenancy/confined-database.repository.ts';
 import { createAdapterRepository } from '../adapter.repository.ts';
-import { mediaTypeOf } from './media-types.ts';
-import type { VersionFile, VersionFiles } from './version-file.schemas.ts';
+import { FILE_TYPE, type VersionFile, type VersionFiles } from './version-file.schemas.ts';
 
 /** A file of a version, to be read in whole or in part. */
 export interface OpenedFile {
   /** Hexadecimal. */
   readonly sha256: string;
   readonly bytes: number;
-  readonly mediaType: string;
   read(range?: ByteRange): Readable;
 }
 
@@ -47,16 +46,22 @@ export function createVersionFileService({ db, artifacts }: { db: Database; arti
       const { bytes, sha256 } = file;
       const read = ({ start, end }: ByteRange = { start: 0, end: bytes - 1 }) =>
         Readable.from(bytes === 0 ? [] : file.read(start, end + 1), { objectMode: false });
-      return { sha256, bytes, mediaType: mediaTypeOf(name), read };
+      return { sha256, bytes, read };
     },
   };
 }
 
+/** None of these is shown as a page by a browser. */
+const MEDIA_TYPES: Readonly<Record<string, string>> = {
+  '.json': 'application/json',
+  '.md': 'text/markdown; charset=utf-8',
+};
+
 async function show(file: StoredFile, path: string): Promise<VersionFile> {
   const { path: name, bytes, sha256 } = file;
-  const mediaType = mediaTypeOf(name);
-  const link = await file.link({ filename: name, mediaType });
+  const mediaType = MEDIA_TYPES[extname(name)] ?? FILE_TYPE;
+  const presigned = await file.presign({ filename: name, mediaType });
   const shown = { name, bytes, sha256, media_type: mediaType };
-  if (link === null) return { ...shown, url: `${path}/${name}`, expires_at: null };
-  return { ...shown, url: link.url, expires_at: link.expiresAt.toISOString() };
+  if (presigned === null) return { ...shown, url: `${path}/${name}`, expires_at: null };
+  return { ...shown, url: presigned.url, expires_at: presigned.expiresAt.toISOString() };
 }

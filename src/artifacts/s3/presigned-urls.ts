@@ -1,19 +1,19 @@
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import type { FileLink, LinkedAs } from '../stored-files.ts';
+import type { PresignedUrl, ServedAs } from '../stored-files.ts';
 import type { S3Place } from './s3-client.ts';
 import { toS3Error } from './s3-faults.ts';
 
-/** Signs an address of an object. Nothing is asked of the service. */
-export type SignLink = (key: string, as: LinkedAs) => Promise<FileLink>;
+/** Makes a presigned URL of an object. Nothing is asked of the service. */
+export type Presign = (key: string, as: ServedAs) => Promise<PresignedUrl>;
 
 /**
- * Makes addresses that give one object to whoever knows them. They work for `seconds`, or for as long as the credentials that have signed
+ * Makes presigned URLs, which give one object to whoever knows them. They work for `seconds`, or for as long as the credentials that have signed
  * them, which those of a role do not outlive.
  *
  * @param client a client of the address at which readers reach the bucket, which is signed too
  */
-export function createSigner(client: S3Client, { bucket: Bucket, prefix }: S3Place, seconds: number): SignLink {
+export function createPresigner(client: S3Client, { bucket: Bucket, prefix }: S3Place, seconds: number): Presign {
   return async (key, { filename, mediaType }) => {
     const command = new GetObjectCommand({
       Bucket,
