@@ -1,3 +1,5 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { createS3Client } from '../../src/artifacts/s3/s3-client.ts';
@@ -75,6 +77,16 @@ test('no way leads out of the folder of a tenant', async () => {
     expect((await importFrom({ kind: 's3', bucket: server.bucket, prefix })).json()).toMatchObject({ status: 400 });
     expect((await importFrom(`s3://${server.bucket}/${prefix}`)).json()).toMatchObject({ code: 'invalid_source' });
   }
+});
+
+test('a folder with too much in it is not listed to its end', async () => {
+  const folder = path.join(server.folder, 'tenants/acme/many');
+  await mkdir(folder);
+  await Promise.all(Array.from({ length: 500 }, (_, at) => writeFile(path.join(folder, `${at}.txt`), 'x')));
+  for (let at = 0; at < 501; at++) await put(`tenants/acme/many/checkpoint-${at}/optimizer.pt`, 'x');
+  const answer = await importFrom(`s3://${server.bucket}/tenants/acme/many`);
+  expect(answer.json()).toMatchObject({ status: 422, code: 'source_refused' });
+  expect(answer.body).toContain('more than 1000 files and folders');
 });
 
 test('the operator reads what the service may read', async () => {

@@ -34,7 +34,7 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     '/adapters',
     {
       onRequest: requireScope('tenant:write'),
-      config: { problems: [404, 413, 507] },
+      config: { problems: [404, 507] },
       schema: {
         ...operation('createAdapter', 'Create an adapter'),
         description:
