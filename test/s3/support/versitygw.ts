@@ -24,19 +24,24 @@ export interface S3Server {
   remove(): Promise<void>;
 }
 
-/** @throws Error that says how to install it */
-export async function startS3Server(): Promise<S3Server> {
+/**
+ * @param keepsVersions whether buckets can keep versions of objects, which each is to be told
+ * @throws Error that says how to install it
+ */
+export async function startS3Server({ keepsVersions = false } = {}): Promise<S3Server> {
   if (BINARY === undefined)
     throw new Error('READAPT_VERSITYGW is not set, expected the path of versitygw: see docs/development.md');
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-s3-'));
-  await mkdir(path.join(folder, BUCKET));
+  // The gateway takes each folder for a bucket.
+  const [data, versions] = [path.join(folder, 'data'), path.join(folder, 'versions')];
+  for (const made of [path.join(data, BUCKET), versions]) await mkdir(made, { recursive: true });
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;
   let child: ChildProcess | null = null;
   const server: S3Server = {
     endpoint,
     bucket: BUCKET,
-    folder: path.join(folder, BUCKET),
+    folder: path.join(data, BUCKET),
     env: (prefix) => ({
       READAPT_ARTIFACTS: `s3://${BUCKET}/${prefix}`,
       READAPT_S3_ENDPOINT: endpoint,
@@ -45,7 +50,8 @@ export async function startS3Server(): Promise<S3Server> {
     }),
     start: async () => {
       const args = ['--access', USER.accessKeyId, '--secret', USER.secretAccessKey, '--port', `127.0.0.1:${port}`];
-      child = spawn(BINARY, [...args, '--quiet', 'posix', folder], { stdio: 'ignore' });
+      const posix = ['posix', ...(keepsVersions ? ['--versioning-dir', versions] : []), data];
+      child = spawn(BINARY, [...args, '--quiet', ...posix], { stdio: 'ignore' });
       await answering(endpoint, child);
     },
     kill: async () => {
