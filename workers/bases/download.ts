@@ -11,7 +11,7 @@ import {
   type SourceFile,
   type Sources,
 } from '../../src/base-sources/index.ts';
-import { RunningHashes } from './running-hashes.ts';
+import { RunningHashes } from '../../src/base-sources/running-hashes.ts';
 
 export interface DownloadOptions {
   readonly sources: Sources;

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import type { SourceFile } from '../../src/base-sources/index.ts';
+import type { SourceFile } from './source.ts';
 
 interface Hashes {
   /** Hexadecimal, as the other one. */
