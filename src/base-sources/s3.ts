@@ -91,7 +91,7 @@ export function createS3Models(settings: S3Settings) {
   };
 }
 
-/** Adds the version of each object, in the state that is there now; none where the bucket keeps no versions. */
+/** Adds the version of each object; none where the bucket keeps no versions. */
 async function withVersions(
   client: S3Client,
   source: S3Source,
@@ -101,12 +101,9 @@ async function withVersions(
   const pin = async (file: SourceFile): Promise<SourceFile> => {
     try {
       const command = new HeadObjectCommand(objectOf(source, file.name));
-      const {
-        ContentLength: size = 0,
-        ETag: etag,
-        VersionId: versionId,
-      } = await client.send(command, { abortSignal: signal });
-      return versionId === undefined ? file : { ...file, size, etag: etag ?? null, versionId };
+      const { ETag: etag, VersionId: versionId = null } = await client.send(command, { abortSignal: signal });
+      if (versionId !== null && etag !== file.etag) throw justReplaced(source, file.name);
+      return { ...file, versionId };
     } catch (error) {
       signal.throwIfAborted();
       throw toSourceError(error, source, file.name);
@@ -119,6 +116,11 @@ async function withVersions(
     pinned.push(...(await Promise.all(files.slice(start, start + HEADS_AT_A_TIME).map(pin))));
   }
   return pinned;
+}
+
+function justReplaced(source: S3Source, file: string): SourceError {
+  const message = `${file} of ${sourceText(source)} was replaced while it was listed: send the request again`;
+  return new SourceError('source_unreachable', message);
 }
 
 function objectOf(source: S3Source, name: string) {
