@@ -1,9 +1,19 @@
-import { GetObjectCommand, ListObjectsV2Command, S3ServiceException, type S3Client } from '@aws-sdk/client-s3';
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  S3ServiceException,
+  type GetObjectCommandInput,
+  type S3Client,
+} from '@aws-sdk/client-s3';
 import { createS3Client, type S3Settings } from '../artifacts/s3/s3-client.ts';
 import { S3_ENDPOINT_VARIABLE } from '../config/variables.ts';
 import { requireFew, type ListingRules } from './listing.ts';
 import { SourceError } from './source-error.ts';
 import { sourceText, type PinnedFiles, type S3Source, type SourceFile } from './source.ts';
+
+/** Objects that are asked for their version at a time. */
+const HEADS_AT_A_TIME = 8;
 
 /** Reads models in buckets of S3 and of services that are compatible with it. Each object is read in the state that was pinned. */
 export function createS3Models(settings: S3Settings, rules: ListingRules) {
@@ -12,7 +22,7 @@ export function createS3Models(settings: S3Settings, rules: ListingRules) {
   const connected = () => (client ??= createS3Client(settings));
 
   return {
-    /** Lists the objects with their ETags. @throws SourceError */
+    /** Lists the objects with their ETags, and with their versions where the bucket keeps them. @throws SourceError */
     async pin(source: S3Source, { signal }: { signal: AbortSignal }): Promise<PinnedFiles> {
       const prefix = prefixOf(source);
       const files: SourceFile[] = [];
@@ -42,30 +52,95 @@ export function createS3Models(settings: S3Settings, rules: ListingRules) {
         throw toSourceError(error, source, null);
       }
       if (names.length === 0) throw nothing(source);
-      return { source, files: rules.check(source, files, names) };
+      return { source, files: await withVersions(connected(), source, rules.check(source, files, names), signal) };
     },
 
-    /** Opens an object, from a byte on. @throws SourceError; `source_changed` where it is not the one that was pinned */
+    /**
+     * Opens an object, from a byte on. Where it was replaced or removed, its version is read, if that was pinned and is still there.
+     * @throws SourceError; `source_changed` where it is not the one that was pinned
+     */
     async *read(
       source: S3Source,
-      { name, etag }: SourceFile,
+      { name, etag, versionId }: SourceFile,
       { from, signal }: { from: number; signal: AbortSignal },
     ): AsyncGenerator<Uint8Array> {
-      try {
+      const open = async (more: Partial<GetObjectCommandInput> = {}): Promise<AsyncIterable<Uint8Array>> => {
         const command = new GetObjectCommand({
-          Bucket: source.bucket,
-          Key: `${prefixOf(source)}${name}`,
+          ...objectOf(source, name),
           ...(etag !== null && { IfMatch: etag }),
           ...(from > 0 && { Range: `bytes=${from}-` }),
+          ...more,
         });
         const { Body: body } = await connected().send(command, { abortSignal: signal });
-        yield* (body ?? []) as AsyncIterable<Uint8Array>;
+        return (body ?? []) as AsyncIterable<Uint8Array>;
+      };
+      try {
+        // What is current needs no right to read versions, so it is asked for first.
+        const body = await open().catch((error: unknown) => {
+          if (versionId === null || !isGone(error)) throw error;
+          return open({ VersionId: versionId }).catch((later: unknown) => {
+            throw isRefused(later) ? versionRefused(source, name, later) : later;
+          });
+        });
+        yield* body;
       } catch (error) {
         signal.throwIfAborted();
         throw toSourceError(error, source, name);
       }
     },
   };
+}
+
+/** Adds the version of each object; none where the bucket keeps no versions. */
+async function withVersions(
+  client: S3Client,
+  source: S3Source,
+  files: readonly SourceFile[],
+  signal: AbortSignal,
+): Promise<SourceFile[]> {
+  const pin = async (file: SourceFile): Promise<SourceFile> => {
+    try {
+      const command = new HeadObjectCommand(objectOf(source, file.name));
+      const { ETag: etag, VersionId: versionId = null } = await client.send(command, { abortSignal: signal });
+      if (versionId !== null && etag !== file.etag) throw justReplaced(source, file.name);
+      return { ...file, versionId };
+    } catch (error) {
+      signal.throwIfAborted();
+      throw toSourceError(error, source, file.name);
+    }
+  };
+  const pinned: SourceFile[] = [];
+  for (let start = 0; start < files.length; start += HEADS_AT_A_TIME) {
+    // The first answer tells whether the bucket has versions.
+    if (start > 0 && pinned[0]!.versionId === null) return [...pinned, ...files.slice(start)];
+    pinned.push(...(await Promise.all(files.slice(start, start + HEADS_AT_A_TIME).map(pin))));
+  }
+  return pinned;
+}
+
+function justReplaced(source: S3Source, file: string): SourceError {
+  const message = `${file} of ${sourceText(source)} was replaced while it was listed: send the request again`;
+  return new SourceError('source_unreachable', message);
+}
+
+function objectOf(source: S3Source, name: string) {
+  return { Bucket: source.bucket, Key: `${prefixOf(source)}${name}` };
+}
+
+/** Whether the object is not there any more, or not in the state that was pinned. */
+function isGone(error: unknown): boolean {
+  return [404, 412].includes(statusOf(error) ?? 0);
+}
+
+function isRefused(error: unknown): boolean {
+  return [401, 403].includes(statusOf(error) ?? 0);
+}
+
+function versionRefused(source: S3Source, file: string, cause: unknown): SourceError {
+  const message =
+    `${file} of ${sourceText(source)} was replaced since it was registered, and this process may not read its version from then: allow ` +
+    's3:GetObjectVersion, or register what is there now as a new version';
+  return new SourceError('source_unauthorized', message, { cause });
 }
 
 function prefixOf({ prefix }: S3Source): string {
@@ -97,8 +172,7 @@ function toSourceError(error: unknown, source: S3Source, file: string | null): S
     const message = `there is no ${what}: check the bucket, the prefix and ${S3_ENDPOINT_VARIABLE}`;
     return new SourceError('source_not_found', message, options);
   }
-  const isRefused = status === 401 || status === 403 || (error as Error).name === 'CredentialsProviderError';
-  if (isRefused) {
+  if (isRefused(error) || (error as Error).name === 'CredentialsProviderError') {
     const message = `this process may not read ${what} (${(error as Error).name}): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role of the machine`;
     return new SourceError('source_unauthorized', message, options);
   }

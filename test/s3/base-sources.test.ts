@@ -1,8 +1,14 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import {
+  CreateBucketCommand,
+  DeleteObjectCommand,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createS3Client } from '../../src/artifacts/s3/s3-client.ts';
 import { createSources, keyOf, parseRemoteSource, type PinnedFiles } from '../../src/base-sources/index.ts';
 import { createLogger } from '../../src/lib/logger.ts';
@@ -15,7 +21,7 @@ let client: S3Client;
 let folder: string;
 
 beforeAll(async () => {
-  server = await startS3Server();
+  server = await startS3Server({ keepsVersions: true });
   const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = server.env('');
   vi.stubEnv('AWS_ACCESS_KEY_ID', AWS_ACCESS_KEY_ID);
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', AWS_SECRET_ACCESS_KEY);
@@ -35,8 +41,8 @@ const put = (key: string, body: Buffer | string) =>
   client.send(new PutObjectCommand({ Bucket: server.bucket, Key: key, Body: body }));
 const sourcesAt = (s3Endpoint = server.endpoint) =>
   createSources({ hubUrl: 'http://127.0.0.1:9', hubToken: null, s3Endpoint, s3PathStyle: null });
-const pin = (prefix: string, sources = sourcesAt()) =>
-  sources.pin(parseRemoteSource(`s3://${server.bucket}/${prefix}`)!, {
+const pin = (prefix: string, sources = sourcesAt(), bucket = server.bucket) =>
+  sources.pin(parseRemoteSource(`s3://${bucket}/${prefix}`)!, {
     token: null,
     signal: AbortSignal.timeout(20_000),
   });
@@ -62,6 +68,7 @@ test('the files of a model are pinned by their ETags, fetched, and compared with
     (await readdir(BASE)).filter((name) => /\.(json|safetensors|jinja)$|^(merges|vocab)\.txt$/.test(name)).sort(),
   );
   expect(pinned.files.every(({ etag }) => (etag ?? '') !== '')).toBe(true);
+  expect(pinned.files.every(({ versionId }) => versionId === null)).toBe(true);
   const { cache, hashes } = fetchBase(pinned);
   const found = await hashes;
   for (const { name } of pinned.files) {
@@ -83,6 +90,56 @@ test('an object that was replaced is not taken for the one that was registered',
   await refused.toThrow(
     /model\.safetensors of s3:\/\/artifacts\/models\/two is not the object any more .* new version/,
   );
+});
+
+describe('a bucket that keeps versions', () => {
+  const Bucket = 'versioned';
+  const at = (prefix: string) => ({ Bucket, Key: `${prefix}/model.safetensors` });
+
+  beforeAll(async () => {
+    await client.send(new CreateBucketCommand({ Bucket }));
+    const VersioningConfiguration = { Status: 'Enabled' } as const;
+    await client.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration }));
+  });
+
+  async function uploadVersioned(prefix: string): Promise<PinnedFiles> {
+    for (const name of await readdir(BASE)) {
+      const Body = await readFile(path.join(BASE, name));
+      await client.send(new PutObjectCommand({ Bucket, Key: `${prefix}/${name}`, Body }));
+    }
+    return pin(prefix, sourcesAt(), Bucket);
+  }
+
+  const replace = (prefix: string) => client.send(new PutObjectCommand({ ...at(prefix), Body: 'other weights' }));
+  const weightsIn = async (cache: BaseCache, pinned: PinnedFiles) =>
+    readFile(path.join(cache.folderOf(keyOf(pinned)), 'model.safetensors'));
+
+  test.each([
+    ['was replaced', replace],
+    ['was deleted', (prefix: string) => client.send(new DeleteObjectCommand(at(prefix)))],
+  ])('gives an object that %s in the version that was registered', async (what, change) => {
+    const prefix = what.replace(' ', '-');
+    const pinned = await uploadVersioned(prefix);
+    expect(pinned.files.every(({ versionId }) => (versionId ?? '') !== '')).toBe(true);
+    await change(prefix);
+    const { cache, hashes } = fetchBase(pinned);
+    await hashes;
+    expect(await weightsIn(cache, pinned)).toEqual(await readFile(path.join(BASE, 'model.safetensors')));
+  });
+
+  test('fails a fetch of an object whose version is gone, too', async () => {
+    const pinned = await uploadVersioned('expired');
+    const { versionId } = pinned.files.find(({ name }) => name === 'model.safetensors')!;
+    await replace('expired');
+    await client.send(new DeleteObjectCommand({ ...at('expired'), VersionId: versionId! }));
+    await expect(fetchBase(pinned).hashes).rejects.toMatchObject({ code: 'source_not_found', hope: 'never' });
+  });
+
+  test('gives what is there as long as it is the same, though the version is gone', async () => {
+    const pinned = await uploadVersioned('again');
+    const files = pinned.files.map((file) => ({ ...file, versionId: 'no-such-version' }));
+    await fetchBase({ ...pinned, files }).hashes;
+  });
 });
 
 test('what is wrong with a place is said with the setting that may be wrong', async () => {

@@ -4,7 +4,8 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { registerArtifact } from '../../src/artifacts/index.ts';
+import { openArtifactStore, registerArtifact } from '../../src/artifacts/index.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import { artifactCollectionTask } from '../../src/housekeeping/collection/artifact-collection.ts';
 import { examine } from '../../src/housekeeping/doctor/doctor.ts';
 import type { Finding } from '../../src/housekeeping/doctor/findings.ts';
@@ -60,4 +61,27 @@ test('the doctor puts what nobody names in a bucket into quarantine there', asyn
   const keys = await client.keys('examined');
   expect(keys).toHaveLength(1);
   expect(keys[0]).toMatch(new RegExp(`^quarantine/sha256/${digest.slice(7, 9)}/${digest.slice(9)}\\..*\\.file$`));
+});
+
+test('a bucket belongs to the database of the API that began it, and one of another installation removes nothing', async () => {
+  const prefix = 'owned';
+  const env = { ...server.env(prefix), READAPT_DATA_DIR: path.join(folder, 'data') };
+  const open = ({ db }: TestDatabase) => openArtifactStore({ db, config: loadConfig(env), begins: true });
+  const { client } = await openTestStore(server, { prefix, dataDir: path.join(folder, 'data') });
+  const other = await createTestDatabase();
+  try {
+    await other.db.installation.updateMany({ data: { identifier: 'another-installation' } });
+    const [store] = await Promise.all([open(database), open(database)]);
+    expect(await client.keys(prefix)).toEqual(['READAPT_STORE', 'readapt-installation.json']);
+    const { digest } = await store.putFile(Readable.from([Buffer.from('rows')]), 'dataset');
+    const foreign = await open(other);
+    const collect = artifactCollectionTask({ db: other.db, artifacts: foreign, graceMs: 0 }).run(AbortSignal.any([]));
+    await expect(collect).rejects.toThrow(/check READAPT_ARTIFACTS and DATABASE_URL/);
+    await expect(foreign.remove(digest)).rejects.toMatchObject({ code: 'storage_away' });
+    await foreign.ownership.adopt();
+    expect(await foreign.ownership.problem()).toBeNull();
+    expect((await (await open(database)).ownership.problem())?.isForeign).toBe(true);
+  } finally {
+    await other.close();
+  }
 });

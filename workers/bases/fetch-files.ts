@@ -36,7 +36,10 @@ export async function fetchFiles(
     tell();
   };
   const ending = new AbortController();
-  const signal = AbortSignal.any([options.signal, ending.signal]);
+  const { signal } = ending;
+  const end = (): void => ending.abort(options.signal.reason);
+  options.signal.throwIfAborted();
+  options.signal.addEventListener('abort', end, { once: true });
   const waiting = files.values();
   const inTurn = async (): Promise<void> => {
     for (const file of waiting) {
@@ -55,7 +58,7 @@ export async function fetchFiles(
       ending.abort(error);
     }),
   );
-  await Promise.all(lanes);
+  await Promise.all(lanes).finally(() => options.signal.removeEventListener('abort', end));
   if (faults.length > 0) throw faults[0];
   tell();
   return hashes;

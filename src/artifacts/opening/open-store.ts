@@ -62,10 +62,12 @@ export async function openArtifactStore({ db, config, begins, logger }: OpenedBy
   const ownership = createOwnership({ db, store, mark, isBegun, begins, setting });
   // Before the marker, which lets an empty store be taken.
   const problem = await ownership.problem();
-  if (problem !== null)
+  if (problem !== null) {
     logger?.warn({ store: place.name, reason: problem.message }, 'nothing is removed from the artifact store');
+  }
+  const isForeign = problem?.isForeign ?? false;
   // A worker that comes first, while the database names nothing, may be in the wrong place.
-  if (!isMarked && (begins || named.length > 0)) await place.begin();
+  if (!isMarked && !isForeign && (begins || named.length > 0)) await place.begin();
   return ownedStore(store, ownership);
 }
 

@@ -168,7 +168,7 @@ describe('files whose source gives no hashes', () => {
     const files = (sourceFiles as unknown as SourceFile[]).map((file) => ({ ...file, sha256: null, gitSha1: null }));
     return app.db.baseModelVersion.update({
       where: { id },
-      data: { ...change, sourceFiles: files as unknown as Prisma.InputJsonArray },
+      data: { ...change, sourceFiles: files },
     });
   }
   const filesOf = async (id: string) =>

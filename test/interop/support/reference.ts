@@ -9,7 +9,7 @@ const ROOT = path.join(import.meta.dirname, '../../..');
 const SERVER = path.join(import.meta.dirname, '../python/serve.py');
 
 const HOW_TO = `The interop suite compares Readapt with PyTorch, transformers and PEFT and needs a Python that has them:
-  python3 -m venv .venv && .venv/bin/pip install torch transformers peft safetensors tokenizers
+  python3 -m venv .venv && .venv/bin/pip install -r test/interop/python/requirements.txt
 or name another one: READAPT_INTEROP_PYTHON=/path/to/python npm run test:interop`;
 
 const ENVIRONMENT = {

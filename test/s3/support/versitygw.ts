@@ -11,10 +11,19 @@ const BUCKET = 'artifacts';
 /** The encryption that the stores under test ask for, if any. */
 const ENCRYPTION = process.env.READAPT_TEST_S3_ENCRYPTION;
 
-/** How a program that speaks S3 is started on a folder, each first-level folder of which is a bucket. */
+/** What a program that speaks S3 is started on. */
+interface Place {
+  readonly address: string;
+  /** A folder, each first-level folder of which is a bucket. */
+  readonly data: string;
+  /** A folder for earlier versions of objects; null where buckets keep none. */
+  readonly versions: string | null;
+}
+
+/** How a program that speaks S3 is started. */
 interface Program {
   readonly binary: string;
-  readonly args: (address: string, folder: string) => string[];
+  readonly args: (place: Place) => string[];
   readonly env?: Record<string, string>;
 }
 
@@ -24,7 +33,7 @@ function chosenProgram(): Program {
   if (minio !== undefined) {
     return {
       binary: minio,
-      args: (address, folder) => ['server', '--quiet', '--address', address, folder],
+      args: ({ address, data }) => ['server', '--quiet', '--address', address, data],
       env: {
         MINIO_ROOT_USER: USER.accessKeyId,
         MINIO_ROOT_PASSWORD: USER.secretAccessKey,
@@ -40,9 +49,9 @@ function chosenProgram(): Program {
   }
   return {
     binary: versitygw,
-    args: (address, folder) => [
+    args: ({ address, data, versions }) => [
       ...['--access', USER.accessKeyId, '--secret', USER.secretAccessKey, '--port', address],
-      ...['--quiet', 'posix', folder],
+      ...['--quiet', 'posix', ...(versions === null ? [] : ['--versioning-dir', versions]), data],
     ],
   };
 }
@@ -59,13 +68,19 @@ export interface S3Server {
   remove(): Promise<void>;
 }
 
-/** Starts the program that the environment names, or takes a server that runs. @throws Error that says how to install one */
-export async function startS3Server(): Promise<S3Server> {
+/**
+ * Starts the program that the environment names, or takes a server that runs.
+ * @param keepsVersions whether buckets can keep versions of objects, which each is to be told
+ * @throws Error that says how to install one
+ */
+export async function startS3Server({ keepsVersions = false } = {}): Promise<S3Server> {
   const { READAPT_TEST_S3_ENDPOINT: running } = process.env;
   if (running !== undefined) return serverOf(running);
   const program = chosenProgram();
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-s3-'));
-  await mkdir(path.join(folder, BUCKET));
+  // The gateway takes each folder for a bucket.
+  const [data, versions] = [path.join(folder, 'data'), path.join(folder, 'versions')];
+  for (const made of [path.join(data, BUCKET), versions]) await mkdir(made, { recursive: true });
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;
   let child: ChildProcess | null = null;
@@ -75,7 +90,8 @@ export async function startS3Server(): Promise<S3Server> {
     env: (prefix) => environment(endpoint, USER, prefix),
     start: async () => {
       const env = { ...process.env, ...program.env };
-      child = spawn(program.binary, program.args(`127.0.0.1:${port}`, folder), { stdio: 'ignore', env });
+      const place = { address: `127.0.0.1:${port}`, data, versions: keepsVersions ? versions : null };
+      child = spawn(program.binary, program.args(place), { stdio: 'ignore', env });
       await answering(endpoint, child);
     },
     kill: async () => {
