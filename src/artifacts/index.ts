@@ -15,4 +15,5 @@ export {
 export type { TarArchive } from './tar/tar-archive.ts';
 export { writeTar, type TarFile } from './tar/write-tar.ts';
 export { withRegisteredArtifact } from './register.ts';
+export { folderDigest } from './manifest.ts';
 export { openArtifactStore } from './opening/open-store.ts';

@@ -1,4 +1,4 @@
-export { bytesOf, keyOf } from './listing.ts';
+export { bytesOf, checkListing, isTaken, keyOf, PICKLE } from './listing.ts';
 export { SourceError, type SourceErrorCode } from './source-error.ts';
 export {
   BUCKET_PATTERN,
@@ -14,5 +14,9 @@ export {
   type PinnedSource,
   type RemoteSource,
   type SourceFile,
+  type UploadSource,
 } from './source.ts';
-export { createSources, readWhole, type Sources } from './sources.ts';
+export { createSources, readWhole, withUploads, type Sources } from './sources.ts';
+export { createUploads } from './uploads/uploads.ts';
+export { uploadsRepository } from './uploads/uploads.repository.ts';
+export { bytesOfPart, partCount, PartGoneError, readParts, type SentFile, type UploadedFile } from './uploads/parts.ts';

@@ -7,7 +7,7 @@ const TAKEN =
   /^[^/\\]+\.(safetensors|json|jinja)$|^(merges|vocab)\.txt$|^(tokenizer|spiece|sentencepiece(\.bpe)?)\.model$/;
 
 /** Pickles can run code when they are loaded. */
-const PICKLE = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i;
+export const PICKLE = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i;
 
 /** Names that every file system takes, also with the ending of a part of a file, and that a log and the database can hold. */
 const UNUSABLE = /[\u0000-\u001f\u007f]|[^]{201}/;

@@ -2,6 +2,7 @@ import type { S3Settings } from '../artifacts/s3/s3-client.ts';
 import { createHub, type HubSettings } from './hub.ts';
 import { createS3Models } from './s3.ts';
 import { SourceError } from './source-error.ts';
+import type { Uploads } from './uploads/uploads.ts';
 import type { PinnedFiles, PinnedSource, RemoteSource, SourceFile } from './source.ts';
 
 /** How a source is asked. */
@@ -19,13 +20,28 @@ export interface Sources {
   read(source: PinnedSource, file: SourceFile, request: SourceRequest & { from: number }): AsyncIterable<Uint8Array>;
 }
 
+/** Reads hubs and buckets. Uploads are in the artifact store: see {@link withUploads}. */
 export function createSources(settings: HubSettings & S3Settings): Sources {
   const hub = createHub(settings);
   const buckets = createS3Models(settings);
   return {
-    pin: (source, request) => (source.kind === 'hub' ? hub.pin(source, request) : buckets.pin(source, request)),
+    pin: (source, request) => {
+      if (source.kind === 'upload') throw new Error('uploads are read with the artifact store');
+      return source.kind === 'hub' ? hub.pin(source, request) : buckets.pin(source, request);
+    },
+    read: (source, file, request) => {
+      if (source.kind === 'upload') throw new Error('uploads are read with the artifact store');
+      return source.kind === 'hub' ? hub.read(source, file, request) : buckets.read(source, file, request);
+    },
+  };
+}
+
+/** The same sources, and uploads besides. */
+export function withUploads(sources: Sources, uploads: Uploads): Sources {
+  return {
+    pin: (source, request) => (source.kind === 'upload' ? uploads.pin(source) : sources.pin(source, request)),
     read: (source, file, request) =>
-      source.kind === 'hub' ? hub.read(source, file, request) : buckets.read(source, file, request),
+      source.kind === 'upload' ? uploads.read(source, file, request) : sources.read(source, file, request),
   };
 }
 

@@ -27,6 +27,9 @@ export const HUB_URL_VARIABLE = 'READAPT_HUB_URL';
 export const HUB_TOKEN_VARIABLE = 'READAPT_HUB_TOKEN';
 export const BASE_CACHE_DIR_VARIABLE = 'READAPT_BASE_CACHE_DIR';
 export const BASE_CACHE_BYTES_VARIABLE = 'READAPT_BASE_CACHE_BYTES';
+/** The variables of limits that a refused upload of a base model names. */
+export const BASE_UPLOAD_BYTES_VARIABLE = 'READAPT_BASE_UPLOAD_BYTES';
+export const BASE_UPLOADS_VARIABLE = 'READAPT_BASE_UPLOADS';
 /** The variables that messages about the artifact store name. */
 export const ARTIFACTS_VARIABLE = 'READAPT_ARTIFACTS';
 export const S3_ENDPOINT_VARIABLE = 'READAPT_S3_ENDPOINT';

@@ -6,7 +6,7 @@ export interface NamedArtifact {
   /** Null if the artifact has no row of its own. */
   bytes: bigint | null;
   /** By whom it is named. */
-  kind: 'dataset' | 'adapter' | 'evolution';
+  kind: 'dataset' | 'adapter' | 'evolution' | 'base_part';
 }
 
 /** A version of an adapter, and the base model version that it is current on. */

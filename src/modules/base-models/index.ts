@@ -1,1 +1,2 @@
 export { createBaseModelRepository } from './base-model.repository.ts';
+export { checkConfig, parseConfig } from './model-folder.ts';

@@ -77,6 +77,7 @@ function toPlace(source: GivenBaseSource): Place {
     throw unprocessable('invalid_source', `source ${source} is not usable, expected ${SOURCE_EXPECTED}`);
   }
   if (source.kind === 'folder') return { folder: source.path, remote: null, token: null };
+  if (source.kind === 'upload') return { folder: null, remote: source, token: null };
   if (source.kind === 's3') {
     return { folder: null, remote: { kind: 's3', bucket: source.bucket, prefix: source.prefix ?? '' }, token: null };
   }
@@ -131,7 +132,7 @@ export function toBaseSource(row: {
   const source = row.source as PinnedSource;
   const listed = row.sourceFiles as SourceFile[];
   const files = listed.map(({ name, size, sha256, etag }) => ({ name, size, sha256, etag }));
-  if (source.kind === 's3') return { ...source, files };
+  if (source.kind !== 'hub') return { ...source, files };
   const { hasToken, ...hub } = source;
   return { ...hub, has_token: hasToken, files };
 }
