@@ -57,10 +57,7 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
 
   return {
     /** @throws AppError 409 `too_many_base_model_uploads`, 413 `upload_too_large`, 422 `source_refused` */
-    async create(
-      { files }: CreateBaseModelUpload,
-      record: RecordAnswer<BaseModelUpload>,
-    ): Promise<BaseModelUpload> {
+    async create({ files }: CreateBaseModelUpload, record: RecordAnswer<BaseModelUpload>): Promise<BaseModelUpload> {
       const id = newId('baseModelUpload');
       checkFiles(id, files);
       const bytes = files.reduce((sum, { size }) => sum + size, 0);

@@ -56,7 +56,8 @@ function inOneFolder(archive: string, found: readonly FoundEntry[]): UploadedFil
   const seen = new Set<string>();
   return first.map(({ folder, ...file }) => {
     const path = [...folder, file.name].join('/');
-    if (folder.join('/') !== top) throw refused(archive, path, 'is in another folder, expected all files in one folder');
+    if (folder.join('/') !== top)
+      throw refused(archive, path, 'is in another folder, expected all files in one folder');
     if (seen.has(file.name)) throw refused(archive, path, 'occurs twice');
     seen.add(file.name);
     return file;
