@@ -15,6 +15,7 @@ CREATE TABLE "base_model_uploads" (
   CONSTRAINT "base_model_uploads_pkey" PRIMARY KEY ("id")
 );
 CREATE INDEX "base_model_uploads_state_id_idx" ON "base_model_uploads" ("state", "id");
+CREATE INDEX "base_model_uploads_files_digest_id_idx" ON "base_model_uploads" ("files_digest", "id");
 CREATE INDEX "base_model_uploads_expires_at_idx" ON "base_model_uploads" ("expires_at");
 
 -- `contents` is null until the file was read as a whole.

@@ -36,7 +36,7 @@ const baseUploadRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
       schema: {
         ...operation('createBaseModelUpload', 'Begin to upload a base model'),
         description:
-          'Says which files will be sent. Send their parts with `PUT …/files/{name}/parts/{number}`, in any order and several at a time, and ' +
+          'Says which files will be sent. Send their parts with `PUT …/files/{file}/parts/{number}`, in any order and several at a time, and ' +
           'then `POST …/complete`. Where a connection is cut, `GET …` says which parts are missing.',
         body: CreateBaseModelUpload,
         response: { 201: BaseModelUpload },
@@ -75,7 +75,7 @@ const baseUploadRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
     (request) => service(request).get(request.params.id),
   );
   app.put(
-    '/base-model-uploads/:id/files/:name/parts/:number',
+    '/base-model-uploads/:id/files/:file/parts/:number',
     {
       onRequest,
       config: { problems: [409, 422, 507] },
@@ -90,7 +90,7 @@ const baseUploadRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
       },
     },
     (request) => {
-      const { id: uploadId, name: fileName, number } = request.params;
+      const { id: uploadId, file: fileName, number } = request.params;
       const sha256 = sha256Of(request.headers['content-digest']);
       // The service knows how long the part has to be, and reads no further.
       const upload = uploadOf(request, PART_TYPES, { what: 'part', maxBytes: Number.MAX_SAFE_INTEGER });

@@ -108,7 +108,7 @@ export const ListBaseModelUploads = Type.Object(
 export type ListBaseModelUploads = Static<typeof ListBaseModelUploads>;
 
 export const BaseModelUploadParams = Type.Object({ id: Id('baseModelUpload') });
-export const PartParams = Type.Object({ id: Id('baseModelUpload'), name: fileName, number: partNumber });
+export const PartParams = Type.Object({ id: Id('baseModelUpload'), file: fileName, number: partNumber });
 
 export const PART_TYPES = ['application/octet-stream'] as const;
 export const PartBody = { content: contentOf(PART_TYPES, Binary('The bytes of the part.')) };

@@ -1,8 +1,11 @@
+import { UPLOAD_VALUES } from './upload-values.ts';
+
 /**
  * Values of examples by the name of a member or, where one name stands for different things, by the schema and the name. They tell of one
  * rollout: the base model `assistant` has got its version 2, and the adapter `support-replies` of the tenant `acme` was carried over.
  */
 export const VALUES: Readonly<Record<string, unknown>> = {
+  ...UPLOAD_VALUES,
   // Names and texts.
   name: 'support-replies',
   adapter_name: 'support-replies',
