@@ -55,7 +55,9 @@ export function register(program: Command): void {
     .argument('<name>', 'Its name.')
     .action(createModel);
   addServiceOptions(creating, ['readapt base-models create my-llama']);
-  registerVersions(program.command('base-versions').description('See the versions of base models, register one, or upload its files.'));
+  registerVersions(
+    program.command('base-versions').description('See the versions of base models, register one, or upload its files.'),
+  );
 }
 
 function registerVersions(versions: Command): void {

@@ -95,7 +95,9 @@ async function findOrCreate(
   const usable = ['complete', 'verifying', 'open'].flatMap((state) => found.filter((one) => one.state === state));
   if (usable[0] !== undefined) {
     const upload = await getBaseModelUpload({ ...shared, path: { id: usable[0].id } });
-    return upload.state === 'verifying' ? verified({ client, files: described, ...(signal && { signal }) }, upload.id) : upload;
+    return upload.state === 'verifying'
+      ? verified({ client, files: described, ...(signal && { signal }) }, upload.id)
+      : upload;
   }
   const files = described.map(({ name, size, sha256 }) => ({ name, size, sha256 }));
   return createBaseModelUpload({ ...shared, body: { files } });
