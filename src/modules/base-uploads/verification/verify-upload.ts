@@ -113,7 +113,8 @@ async function lostPart(
 /** Checks all files together. @throws AppError 422 `source_refused`; SourceError */
 function checkContents(id: string, contents: readonly UploadedFile[]): void {
   const names = contents.map(({ name }) => name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  const seen = new Set<string>();
+  const twice = names.find((name) => seen.size === seen.add(name).size);
   if (twice !== undefined) {
     throw unprocessable('source_refused', `${twice} is there twice: in two archives, or in one and beside it`);
   }

@@ -92,7 +92,10 @@ async function findOrCreate(
     ...shared,
     query: { files_digest: digestOfFiles(described), limit: 200 },
   });
-  const usable = ['complete', 'verifying', 'open'].flatMap((state) => found.filter((one) => one.state === state));
+  // What was refused once would be refused again, after it was sent.
+  const usable = ['complete', 'verifying', 'open', 'failed'].flatMap((state) =>
+    found.filter((one) => one.state === state),
+  );
   if (usable[0] !== undefined) {
     const upload = await getBaseModelUpload({ ...shared, path: { id: usable[0].id } });
     return upload.state === 'verifying'
