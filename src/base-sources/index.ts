@@ -19,4 +19,4 @@ export {
 export { createSources, readWhole, withUploads, type Sources } from './sources.ts';
 export { createUploads } from './uploads/uploads.ts';
 export { uploadsRepository } from './uploads/uploads.repository.ts';
-export { bytesOfPart, partCount, PartGoneError, readParts, type SentFile, type UploadedFile } from './uploads/parts.ts';
+export { bytesOfPart, partCount, PartGoneError, readParts, type UploadedFile } from './uploads/parts.ts';
