@@ -1,11 +1,11 @@
-import { UPLOAD_VALUES } from './upload-values.ts';
+import { BASE_VALUES } from './base-values.ts';
 
 /**
  * Values of examples by the name of a member or, where one name stands for different things, by the schema and the name. They tell of one
  * rollout: the base model `assistant` has got its version 2, and the adapter `support-replies` of the tenant `acme` was carried over.
  */
 export const VALUES: Readonly<Record<string, unknown>> = {
-  ...UPLOAD_VALUES,
+  ...BASE_VALUES,
   // Names and texts.
   name: 'support-replies',
   adapter_name: 'support-replies',
@@ -40,25 +40,6 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   key: 'rdp_k3v9q2xw_f0Jm4yTqWb1nCz8sLr6dXg2hVp5aEu7o',
   path: '/srv/models/assistant-2',
   'AdapterFolder.path': '/srv/adapters/support-replies',
-  'RolloutFetch.file': 'model-00002-of-00004.safetensors',
-  'RolloutFetch.bytes_done': 5_368_709_120,
-  'RolloutFetch.bytes_total': 16_060_556_376,
-  'BaseModelVersionFetchingData.bytes_done': 0,
-  'BaseModelVersionFetchingData.bytes_total': 16_060_556_376,
-  'BaseModelVersionFetchedData.bytes_total': 16_060_556_376,
-  fetch_ms: 152_340,
-  'BaseSourceFile.name': 'model-00001-of-00004.safetensors',
-  'BaseSourceFile.size': 4_976_698_672,
-  sha256: '9c0f3b7a6e21d5840b9e7c36f1a2d85e4470c1b96f3e8d2a57b04c19e6fd3a82',
-  has_token: false,
-  repo: 'acme/assistant',
-  revision: 'v2',
-  commit: '0e9e39f249a16976918f6564b8830bc894c89659',
-  bucket: 'models',
-  'S3Source.prefix': 'assistant/v2',
-  'GivenS3Source.prefix': 'assistant/v2',
-  'BaseSourceFile.etag': null,
-  'GivenHubSource.token': 'hf_example',
   serving_name: 'acme/assistant-2',
   max_rank: 64,
   dora: false,

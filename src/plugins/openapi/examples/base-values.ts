@@ -1,5 +1,24 @@
-/** Values of examples of uploads of base models, as values.ts has them: of version 2 of the base model `assistant`, in four shards. */
-export const UPLOAD_VALUES: Readonly<Record<string, unknown>> = {
+/** Values of examples of where bases come from, as values.ts has them: of version 2 of the base model `assistant`, in four shards. */
+export const BASE_VALUES: Readonly<Record<string, unknown>> = {
+  'RolloutFetch.file': 'model-00002-of-00004.safetensors',
+  'RolloutFetch.bytes_done': 5_368_709_120,
+  'RolloutFetch.bytes_total': 16_060_556_376,
+  'BaseModelVersionFetchingData.bytes_done': 0,
+  'BaseModelVersionFetchingData.bytes_total': 16_060_556_376,
+  'BaseModelVersionFetchedData.bytes_total': 16_060_556_376,
+  fetch_ms: 152_340,
+  'BaseSourceFile.name': 'model-00001-of-00004.safetensors',
+  'BaseSourceFile.size': 4_976_698_672,
+  sha256: '9c0f3b7a6e21d5840b9e7c36f1a2d85e4470c1b96f3e8d2a57b04c19e6fd3a82',
+  has_token: false,
+  repo: 'acme/assistant',
+  revision: 'v2',
+  commit: '0e9e39f249a16976918f6564b8830bc894c89659',
+  bucket: 'models',
+  'S3Source.prefix': 'assistant/v2',
+  'GivenS3Source.prefix': 'assistant/v2',
+  'BaseSourceFile.etag': null,
+  'GivenHubSource.token': 'hf_example',
   'BaseModelUploadFile.name': 'model-00001-of-00004.safetensors',
   'BaseModelUploadFile.size': 4_976_698_672,
   'BaseModelUploadFileState.name': 'model-00001-of-00004.safetensors',
