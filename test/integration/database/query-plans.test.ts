@@ -207,7 +207,7 @@ async function get(path: string, query: string, key: string): Promise<{ next_cur
     WHERE base_model_version_id = ${large.baseModelVersion} ORDER BY change_transaction_id DESC, change_seq DESC LIMIT 1 OFFSET 20`;
   const filled = query
     .replace('CURRENT_POSITION', moved!.position)
-    .replace('DIGEST', `sha256:${'0'.repeat(64)}`)
+    .replace('DIGEST', `sha256:${'5'.padStart(64, '0')}`)
     .replace('TENANT', large.tenant)
     .replace('ROLLOUT', large.rollout)
     .replace('ADAPTER', large.adapter)
