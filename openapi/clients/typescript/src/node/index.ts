@@ -2,7 +2,6 @@ export { DamagedArchiveError, DigestMismatchError, downloadAdapter, type Downloa
 export { DownloadInterruptedError } from './receive-archive.ts';
 export { folderDigest } from './folder-digest.ts';
 export {
-  SourceChangedError,
   UploadFailedError,
   uploadBaseModel,
   type BaseModelFile,
