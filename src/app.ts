@@ -10,6 +10,7 @@ import callerRoutes from './modules/api-keys/caller.routes.ts';
 import auditRoutes from './modules/audit/audit.routes.ts';
 import { createAuthenticator } from './modules/api-keys/index.ts';
 import baseModelRoutes from './modules/base-models/base-model.routes.ts';
+import baseUploadRoutes from './modules/base-uploads/base-upload.routes.ts';
 import datasetRoutes from './modules/datasets/dataset.routes.ts';
 import deletionRoutes from './modules/deletion/deletion.routes.ts';
 import undeleteRoutes from './modules/deletion/undelete.routes.ts';
@@ -74,6 +75,7 @@ const MODULES: readonly ModulePlugin[] = [
   apiKeyRoutes,
   callerRoutes,
   baseModelRoutes,
+  baseUploadRoutes,
   evolutionRoutes,
   overviewRoutes,
   datasetRoutes,

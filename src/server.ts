@@ -25,6 +25,7 @@ import { startTracing } from './lib/tracing/tracing.ts';
 import { createAdapterInspector } from './modules/adapters/index.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 import { writeChecks, type ReadinessChecks } from './modules/health/health.service.ts';
+import { createUploadVerifier } from './modules/base-uploads/index.ts';
 import { createApprovalAsker } from './modules/rollouts/index.ts';
 import { createReconciler, createSyncMetrics, SYNC_TIMES } from './modules/replicas/index.ts';
 import { createDeliverer, createDeliveryMetrics, RETRY_SCHEDULE } from './modules/webhooks/index.ts';
@@ -133,7 +134,7 @@ async function start(
     options.keepOperatorKey,
   );
   const url = urlOf(config.host, app.server.address() as AddressInfo);
-  startSending(config, deps, closing);
+  startLoops(config, deps, closing);
   keepServingFolder(config, deps, closing);
   logger.info({ url, database: config.databaseUrl === null ? 'embedded' : 'external', queue: backend.kind }, 'ready');
   return { url, databaseUrl, operatorKey, app, deps, backend, lost, stop: () => closing.run() };
@@ -155,8 +156,8 @@ async function openDatabase(
   return { url: postgres.url, readiness: { embedded_postgres: postgres.check }, lost: postgres.lost };
 }
 
-/** Keeps replicas in sync, sends events to webhook endpoints, and asks for approvals of waves; the last two if there is a secret for it. */
-function startSending(config: Config, deps: AppDependencies, closing: Closing): void {
+/** Verifies uploads, keeps replicas in sync, sends events to webhook endpoints, and asks for approvals of waves; the last two if there is a secret for it. */
+function startLoops(config: Config, deps: AppDependencies, closing: Closing): void {
   const { db, producer, logger, metrics, artifacts } = deps;
   const policy = createAddressPolicy(config.webhookAllowedRanges);
   const start = (name: string, loop: ClaimLoop): void => {
@@ -173,6 +174,7 @@ function startSending(config: Config, deps: AppDependencies, closing: Closing): 
     times: SYNC_TIMES,
     metrics: createSyncMetrics(metrics),
   };
+  start('uploads', createUploadVerifier({ db, artifacts, logger, days: config.baseUploadDays }));
   start('replicas', createReconciler({ db, artifacts, box, logger, ...replicas }));
   const { approvalSecrets: secrets } = config;
   if (secrets.length > 0) {

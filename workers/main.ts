@@ -27,6 +27,7 @@ import {
   type QueueBackend,
 } from '../src/jobs/index.ts';
 import { artifactCollectionTask } from '../src/housekeeping/collection/artifact-collection.ts';
+import { uploadCollectionTask } from '../src/housekeeping/collection/upload-collection.ts';
 import { collectionTask } from '../src/housekeeping/collection/collection.ts';
 import { createHousekeeper } from '../src/housekeeping/housekeeper.ts';
 import { retentionTasks } from '../src/housekeeping/retention.ts';
@@ -150,7 +151,7 @@ async function start(
       ? await startTraining(config, logger)
       : { training: deps.training, device: config.device, loaded: (): readonly string[] => [] };
   if (deps.training === undefined) closing.add('training process', () => training.stop());
-  const local = await openLocalBases({ db, config, loaded, logger });
+  const local = await openLocalBases({ db, config, artifacts, loaded, logger });
   closing.add('fetches', () => local.close());
   const checkpoints = path.join(config.dataDir, 'checkpoints');
   await mkdir(checkpoints, { recursive: true });
@@ -253,6 +254,7 @@ async function start(
   const tasks = [
     ...retentionTasks({ db, ...config }),
     collectionTask({ db, producer, ...config }),
+    uploadCollectionTask({ db }),
     artifactCollectionTask({ db, artifacts }),
     { name: 'checkpoints', run: async () => ({ folders: await removeStaleCheckpoints(db, checkpoints) }) },
   ];

@@ -143,11 +143,12 @@ function describeRelation(schema: Schema, model: Model, field: Omit<Field, 'name
   const references = toColumns(target, /references: \[([\w, ]+)\]/.exec(attributes)?.[1], line);
   const byDefault = modifier === '?' ? 'SET NULL' : 'RESTRICT';
   const onDelete = /onDelete: (\w+)/.exec(attributes)?.[1];
-  if (onDelete !== undefined && onDelete !== 'Cascade') throw new Error(`unknown onDelete in schema.prisma: ${line}`);
+  const said = onDelete === undefined ? byDefault : { Cascade: 'CASCADE', Restrict: 'RESTRICT' }[onDelete];
+  if (said === undefined) throw new Error(`unknown onDelete in schema.prisma: ${line}`);
   const name = `${model.table}_${columns.join('_')}_fkey`;
   return [
     `foreign key ${name} on ${model.table} (${columns.join(', ')}) references ${target.table} (${references.join(', ')}) ` +
-      `on delete ${onDelete === 'Cascade' ? 'CASCADE' : byDefault} on update CASCADE`,
+      `on delete ${said} on update CASCADE`,
   ];
 }
 

@@ -4,7 +4,7 @@ import type { StoredFile } from './stored-files.ts';
 import type { TarArchive } from './tar/tar-archive.ts';
 
 /** The kind is recorded in the artifact's row and does not enter its digest. */
-export type ArtifactKind = 'dataset' | 'adapter' | 'evolution';
+export type ArtifactKind = 'dataset' | 'adapter' | 'evolution' | 'base_part';
 
 export interface StoredArtifact {
   /** `sha256:<64 hex digits>` of a file's bytes or of a folder's manifest (see manifest.ts). */

@@ -64,7 +64,8 @@ export async function namedAmong(db: Queryable, digests: readonly string[]): Pro
     WHERE EXISTS (SELECT FROM artifacts a WHERE a.digest = d.digest)
       OR EXISTS (SELECT FROM datasets s WHERE s.artifact_digest = d.digest)
       OR EXISTS (SELECT FROM adapter_versions v WHERE v.artifact_digest = d.digest)
-      OR EXISTS (SELECT FROM evolutions e WHERE e.artifact_digest = d.digest)`;
+      OR EXISTS (SELECT FROM evolutions e WHERE e.artifact_digest = d.digest)
+      OR EXISTS (SELECT FROM base_model_upload_parts p WHERE p.artifact_digest = d.digest)`;
   return new Set(rows.map(({ digest }) => digest));
 }
 

@@ -16,4 +16,5 @@ export type { StoredFile } from './stored-files.ts';
 export type { ByteRange, TarArchive } from './tar/tar-archive.ts';
 export { writeTar, type TarFile } from './tar/write-tar.ts';
 export { withRegisteredArtifact } from './register.ts';
+export { folderDigest } from './manifest.ts';
 export { openArtifactStore } from './opening/open-store.ts';

@@ -118,7 +118,12 @@ interface Checked {
 }
 
 /** Compares a file with what was pinned. What of it was not hashed as it was written is read. */
-async function check(place: string, file: SourceFile, hashes: RunningHashes, { problemOf }: DownloadOptions): Promise<Checked> {
+async function check(
+  place: string,
+  file: SourceFile,
+  hashes: RunningHashes,
+  { problemOf }: DownloadOptions,
+): Promise<Checked> {
   // It may be longer than what was hashed: a process that was taken for dead may have appended to it, too.
   const size = (await sizeOf(place)) ?? 0;
   await hashes.read(place, Math.min(size, file.size));

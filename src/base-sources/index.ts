@@ -1,7 +1,8 @@
 export { bytesThere, download, type DownloadOptions } from './download.ts';
-export { bytesOf, keyOf, requireUsable, type ListingRules } from './listing.ts';
+export { bytesOf, checkListing, isTaken, keyOf, PICKLE, requireUsable, type ListingRules } from './listing.ts';
 export { SourceError, type SourceErrorCode } from './source-error.ts';
 export {
+  ADAPTER_SOURCE_EXPECTED,
   BUCKET_PATTERN,
   DEFAULT_REVISION,
   HUB_REPO_PATTERN,
@@ -12,10 +13,15 @@ export {
   sourceName,
   sourceText,
   toPlace,
+  type ExternalSource,
   type GivenSource,
   type PinnedFiles,
   type PinnedSource,
   type RemoteSource,
   type SourceFile,
+  type UploadSource,
 } from './source.ts';
-export { createSources, readWhole, type Sources } from './sources.ts';
+export { createSources, readWhole, withUploads, type Sources } from './sources.ts';
+export { createUploads } from './uploads/uploads.ts';
+export { uploadsRepository } from './uploads/uploads.repository.ts';
+export { bytesOfPart, partCount, PartGoneError, readParts, type UploadedFile } from './uploads/parts.ts';

@@ -7,7 +7,7 @@ const TAKEN =
   /^[^/\\]+\.(safetensors|json|jinja)$|^(merges|vocab)\.txt$|^(tokenizer|spiece|sentencepiece(\.bpe)?)\.model$/;
 
 /** Pickles can run code when they are loaded. */
-const PICKLE = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i;
+export const PICKLE = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i;
 
 /** Names that every file system takes, also with the ending of a part of a file, and that a log and the database can hold. */
 const UNUSABLE = /[\u0000-\u001f\u007f]|[^]{201}/;
@@ -39,7 +39,7 @@ export function isTaken(name: string): boolean {
 }
 
 /** @throws SourceError `source_refused` that names what is missing, or the pickles that stand in its place */
-function checkListing(source: RemoteSource, files: readonly SourceFile[], names: readonly string[]): SourceFile[] {
+export function checkListing(source: RemoteSource, files: readonly SourceFile[], names: readonly string[]): SourceFile[] {
   const where = sourceText(source);
   const taken = files.filter(({ name }) => isTaken(name)).sort((a, b) => (a.name < b.name ? -1 : 1));
   if (!taken.some(({ name }) => name.endsWith('.safetensors'))) throw noWeights(where, names);

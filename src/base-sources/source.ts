@@ -1,3 +1,5 @@
+import { idPattern } from '../lib/ids.ts';
+
 /** A model of a Hugging Face hub. */
 export interface HubSource {
   readonly kind: 'hub';
@@ -15,11 +17,20 @@ export interface S3Source {
   readonly prefix: string;
 }
 
+/** Files that were sent to the service, which do not change any more when it is complete. */
+export interface UploadSource {
+  readonly kind: 'upload';
+  readonly id: string;
+}
+
+/** A place outside of the service. */
+export type ExternalSource = HubSource | S3Source;
+
 /** A place outside of the workers' machines that files of a base model version are fetched from. */
-export type RemoteSource = HubSource | S3Source;
+export type RemoteSource = ExternalSource | UploadSource;
 
 /** A source in one state, which later changes do not reach. */
-export type PinnedSource = PinnedHub | S3Source;
+export type PinnedSource = PinnedHub | S3Source | UploadSource;
 
 export type PinnedHub = HubSource & {
   readonly commit: string;
@@ -56,16 +67,22 @@ export const HUB_REPO_PATTERN = '^[A-Za-z0-9_-][A-Za-z0-9._-]{0,95}/[A-Za-z0-9_-
 export const HUB_REVISION_PATTERN = '^(?!.*(\\.\\.|//))[A-Za-z0-9_][A-Za-z0-9._/+-]{0,199}$';
 export const BUCKET_PATTERN = '^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$';
 export const PREFIX_PATTERN = "^(?!(.*/)?\\.{1,2}(/|$))([A-Za-z0-9!_.*'()=+@ -]+(/[A-Za-z0-9!_.*'()=+@ -]+)*)?$";
-export const SOURCE_EXPECTED =
-  'hf://org/name, hf://org/name@revision, s3://bucket/prefix or the absolute path of a folder';
+const EXTERNAL_EXPECTED = 'hf://org/name, hf://org/name@revision, s3://bucket/prefix';
+export const SOURCE_EXPECTED = `${EXTERNAL_EXPECTED}, upload://bmu_… or the absolute path of a folder`;
+export const ADAPTER_SOURCE_EXPECTED = `${EXTERNAL_EXPECTED} or the absolute path of a folder`;
 
 const isRepo = new RegExp(HUB_REPO_PATTERN);
 const isRevision = new RegExp(HUB_REVISION_PATTERN);
 const isBucket = new RegExp(BUCKET_PATTERN);
 const isPrefix = new RegExp(PREFIX_PATTERN);
+const isUpload = new RegExp(idPattern('baseModelUpload'));
 
-/** Reads `hf://org/name@revision` or `s3://bucket/prefix`; null for any other text. */
+/** Reads `hf://org/name@revision`, `s3://bucket/prefix` or `upload://bmu_…`; null for any other text. */
 export function parseRemoteSource(text: string): RemoteSource | null {
+  if (text.startsWith('upload://')) {
+    const id = text.slice('upload://'.length);
+    return isUpload.test(id) ? { kind: 'upload', id } : null;
+  }
   if (text.startsWith('hf://')) {
     const [repo = '', revision = DEFAULT_REVISION, ...more] = text.slice(5).split('@');
     if (more.length > 0 || !isRepo.test(repo) || !isRevision.test(revision)) return null;
@@ -79,6 +96,7 @@ export function parseRemoteSource(text: string): RemoteSource | null {
 
 /** A source as a text, with the commit that is pinned if one is. */
 export function sourceText(source: RemoteSource | PinnedSource): string {
+  if (source.kind === 'upload') return `upload://${source.id}`;
   if (source.kind === 'hub') return `hf://${source.repo}@${'commit' in source ? source.commit : source.revision}`;
   return `s3://${source.bucket}${source.prefix === '' ? '' : `/${source.prefix}`}`;
 }
@@ -93,7 +111,8 @@ export type GivenSource =
   | string
   | { readonly kind: 'folder'; readonly path: string }
   | { readonly kind: 'hub'; readonly repo: string; readonly revision?: string; readonly token?: string }
-  | { readonly kind: 's3'; readonly bucket: string; readonly prefix?: string };
+  | { readonly kind: 's3'; readonly bucket: string; readonly prefix?: string }
+  | UploadSource;
 
 /** A folder of this machine, or a source elsewhere, with the token that was given for it. */
 export type Place =
@@ -110,6 +129,7 @@ export function toPlace(source: GivenSource): Place | null {
     return remote === null ? null : { folder: null, remote, token: null };
   }
   if (source.kind === 'folder') return { folder: source.path, remote: null, token: null };
+  if (source.kind === 'upload') return { folder: null, remote: source, token: null };
   if (source.kind === 's3') {
     return { folder: null, remote: { kind: 's3', bucket: source.bucket, prefix: source.prefix ?? '' }, token: null };
   }

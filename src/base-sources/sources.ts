@@ -3,6 +3,7 @@ import { createHub, type HubSettings } from './hub.ts';
 import { BASE_LISTING, type ListingRules } from './listing.ts';
 import { createS3Models } from './s3.ts';
 import { SourceError } from './source-error.ts';
+import type { Uploads } from './uploads/uploads.ts';
 import type { PinnedFiles, PinnedSource, RemoteSource, SourceFile } from './source.ts';
 
 /** How a source is asked. */
@@ -20,14 +21,31 @@ export interface Sources {
   read(source: PinnedSource, file: SourceFile, request: SourceRequest & { from: number }): AsyncIterable<Uint8Array>;
 }
 
-/** @param rules what is taken of a source. Default: the files of a base model */
+/**
+ * Reads hubs and buckets. Uploads are in the artifact store: see {@link withUploads}.
+ * @param rules what is taken of a source. Default: the files of a base model
+ */
 export function createSources(settings: HubSettings & S3Settings, rules: ListingRules = BASE_LISTING): Sources {
   const hub = createHub(settings, rules);
   const buckets = createS3Models(settings, rules);
   return {
-    pin: (source, request) => (source.kind === 'hub' ? hub.pin(source, request) : buckets.pin(source, request)),
+    pin: (source, request) => {
+      if (source.kind === 'upload') throw new Error('uploads are read with the artifact store');
+      return source.kind === 'hub' ? hub.pin(source, request) : buckets.pin(source, request);
+    },
+    read: (source, file, request) => {
+      if (source.kind === 'upload') throw new Error('uploads are read with the artifact store');
+      return source.kind === 'hub' ? hub.read(source, file, request) : buckets.read(source, file, request);
+    },
+  };
+}
+
+/** The same sources, and uploads besides. */
+export function withUploads(sources: Sources, uploads: Uploads): Sources {
+  return {
+    pin: (source, request) => (source.kind === 'upload' ? uploads.pin(source) : sources.pin(source, request)),
     read: (source, file, request) =>
-      source.kind === 'hub' ? hub.read(source, file, request) : buckets.read(source, file, request),
+      source.kind === 'upload' ? uploads.read(source, file, request) : sources.read(source, file, request),
   };
 }
 

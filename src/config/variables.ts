@@ -32,6 +32,9 @@ export const BASE_STREAMS_VARIABLE = 'READAPT_BASE_FETCH_STREAMS';
 export const ADAPTER_SOURCES_VARIABLE = 'READAPT_ADAPTER_SOURCES';
 export const ADAPTER_HUB_TOKEN_VARIABLE = 'READAPT_ADAPTER_HUB_TOKEN';
 export const ADAPTER_FETCH_TIMEOUT_VARIABLE = 'READAPT_ADAPTER_FETCH_TIMEOUT_MS';
+/** The variables of limits that a refused upload of a base model names. */
+export const BASE_UPLOAD_BYTES_VARIABLE = 'READAPT_BASE_UPLOAD_BYTES';
+export const BASE_UPLOADS_VARIABLE = 'READAPT_BASE_UPLOADS';
 /** The variables that messages about the artifact store name. */
 export const ARTIFACTS_VARIABLE = 'READAPT_ARTIFACTS';
 export const S3_ENDPOINT_VARIABLE = 'READAPT_S3_ENDPOINT';

@@ -1,5 +1,6 @@
 import path from 'node:path';
-import { createSources } from '../../src/base-sources/index.ts';
+import { createSources, createUploads, withUploads } from '../../src/base-sources/index.ts';
+import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import type { Config } from '../../src/config/config.ts';
 import { knownSecretKeys } from '../../src/config/secret-key-file.ts';
 import type { Database } from '../../src/lib/database.ts';
@@ -11,6 +12,7 @@ import { FetchedBases, type LocalBases } from './local-bases.ts';
 interface OpenOptions {
   readonly db: Database;
   readonly config: Config;
+  readonly artifacts: ArtifactStore;
   /** The folders of the bases that the training process has loaded. */
   readonly loaded: () => readonly string[];
   readonly logger: Logger;
@@ -24,7 +26,7 @@ export interface OpenedBases {
 }
 
 /** Opens the worker's cache of bases. Nothing is written before the first fetch. */
-export async function openLocalBases({ db, config, loaded, logger }: OpenOptions): Promise<OpenedBases> {
+export async function openLocalBases({ db, config, artifacts, loaded, logger }: OpenOptions): Promise<OpenedBases> {
   const { baseCacheBytes: maxBytes } = config;
   // A user without a home has no cache folder.
   const folder = config.baseCacheDir ?? path.join(config.dataDir, 'bases');
@@ -37,7 +39,7 @@ export async function openLocalBases({ db, config, loaded, logger }: OpenOptions
   const bases = new FetchedBases({
     db,
     cache,
-    sources: createSources(config),
+    sources: withUploads(createSources(config), createUploads({ db, artifacts })),
     box: createSecretBox(await knownSecretKeys(config)),
     logger,
     streams: config.baseFetchStreams,

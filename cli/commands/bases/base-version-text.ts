@@ -28,12 +28,15 @@ export function baseVersionRows(
 
 function sourceRows({ source }: BaseModelVersion): (readonly [string, string])[] {
   if (source === null || source.kind === 'folder') return [];
-  const place =
-    source.kind === 'hub'
-      ? `hf://${source.repo}@${source.revision}, commit ${source.commit}`
-      : `s3://${[source.bucket, source.prefix].filter((part) => part !== '').join('/')}`;
+  const place = placeOf(source);
   const bytes = source.files.reduce((sum, { size }) => sum + size, 0);
   return [['source', `${printable(place)} (${source.files.length} files, ${(bytes / 2 ** 30).toFixed(2)} GiB)`]];
+}
+
+function placeOf(source: Exclude<NonNullable<BaseModelVersion['source']>, { kind: 'folder' }>): string {
+  if (source.kind === 'hub') return `hf://${source.repo}@${source.revision}, commit ${source.commit}`;
+  if (source.kind === 'upload') return `upload://${source.id}`;
+  return `s3://${[source.bucket, source.prefix].filter((part) => part !== '').join('/')}`;
 }
 
 function atRiskText({ adapters, tenant_count: tenants }: AtRisk): string {

@@ -10,6 +10,7 @@ import { note, printJson, printTable } from '../../screen/print.ts';
 import type { Column } from '../../screen/table.ts';
 import { relativeTime } from '../../screen/text.ts';
 import { baseVersionRows } from './base-version-text.ts';
+import type { UploadOptions } from './upload/upload.ts';
 
 interface RegisterOptions extends ServiceOptions {
   readonly path: string;
@@ -54,7 +55,9 @@ export function register(program: Command): void {
     .argument('<name>', 'Its name.')
     .action(createModel);
   addServiceOptions(creating, ['readapt base-models create my-llama']);
-  registerVersions(program.command('base-versions').description('See the versions of base models, and register one.'));
+  registerVersions(
+    program.command('base-versions').description('See the versions of base models, register one, or upload its files.'),
+  );
 }
 
 function registerVersions(versions: Command): void {
@@ -78,7 +81,7 @@ function registerVersions(versions: Command): void {
     .argument('<version>', 'MODEL@VERSION.')
     .requiredOption(
       '--path <place>',
-      "Folder of the model files on the service's machine, hf://ORG/NAME@REVISION or s3://BUCKET/PREFIX.",
+      "Folder of the model files on the service's machine, hf://ORG/NAME@REVISION, s3://BUCKET/PREFIX or upload://ID.",
     )
     .option('--serving-name <name>', 'What serving engines call the version. (default: --path, or ORG/NAME of a hub)')
     .option('--retires-at <time>', 'When the version is no longer served, as 2027-01-31T00:00:00Z.')
@@ -86,6 +89,24 @@ function registerVersions(versions: Command): void {
   addServiceOptions(adding, [
     'readapt base-versions register my-llama@1 --path /models/my-llama-v1',
     'readapt base-versions register my-llama@2 --path hf://my-org/my-llama@v2',
+  ]);
+  addUpload(versions);
+}
+
+function addUpload(versions: Command): void {
+  const uploading = versions
+    .command('upload')
+    .description('Send the files of a base model to the service. Run it again to go on where it was interrupted.')
+    .argument('<place...>', 'Folder of a model, or tar archives that have its files together.')
+    .option('--register <version>', 'Registers a version of the files, as MODEL@VERSION, and begins nothing.')
+    .option('--serving-name <name>', 'What serving engines call the version. (default: upload://…)')
+    .action(async (places: string[], options: UploadOptions) => {
+      const { uploadBase } = await import('./upload/upload.ts');
+      await uploadBase(places, options);
+    });
+  addServiceOptions(uploading, [
+    'readapt base-versions upload ./my-llama-v2',
+    'readapt base-versions upload shards-1.tar shards-2.tar --register my-llama@2 --serving-name my-org/my-llama-v2',
   ]);
 }
 

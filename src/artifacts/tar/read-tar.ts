@@ -11,6 +11,9 @@ const MAX_PATH_CHARACTERS = 1024;
 /** Zeros that may follow the end. `tar` fills its last record of 10 KiB, other programs somewhat more. */
 const MAX_PADDING_BYTES = 1 << 20;
 
+/** The first size that the eleven octal digits of a header cannot hold: 8 GiB. */
+const MAX_OCTAL_SIZE = 8 ** 11;
+
 const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
 const EXTENDED = new Set(['ExtendedHeader', 'OldExtendedHeader']);
 const LONG_PATH = new Set(['NextFileHasLongPath', 'OldGnuLongPath']);
@@ -20,6 +23,8 @@ export interface TarEntry {
   /** For example `File`, `OldFile`, `Directory` or `SymbolicLink`. */
   readonly type: string;
   readonly size: number;
+  /** Where the content begins in the archive, in bytes. */
+  readonly offset: number;
   /** The content. What is left unread when the next entry is asked for is skipped. */
   readonly bytes: AsyncIterable<Uint8Array>;
 }
@@ -38,12 +43,15 @@ interface Extended {
  * bytes take. The blocks are decoded by the package `tar`; its own parser is not used, because it inflates what begins
  * like a gzip and collects what follows the end of the archive.
  *
- * The archive ends with a block of zeros. Only zeros may follow, at most 1 MiB. It may have 64 headers, extended ones of
- * 64 KiB, and paths of 1,024 characters.
+ * The archive ends with a block of zeros. Only zeros may follow, at most 1 MiB. It may have 64 headers, unless more are allowed,
+ * extended ones of 64 KiB, and paths of 1,024 characters.
  *
  * @throws AppError 422 `invalid_archive`
  */
-export async function* readTar(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
+export async function* readTar(
+  chunks: AsyncIterable<Uint8Array>,
+  { maxHeaders = MAX_HEADERS }: { maxHeaders?: number } = {},
+): AsyncGenerator<TarEntry> {
   const reader = createByteReader(chunks);
   try {
     let extended: Extended = {};
@@ -53,7 +61,7 @@ export async function* readTar(chunks: AsyncIterable<Uint8Array>): AsyncGenerato
       // Some programs leave the zeros at the end out.
       if (block.length === 0) return;
       if (block.equals(ZERO_BLOCK)) return await expectZeros(reader);
-      if (headers === MAX_HEADERS) throw unreadable(`it has more than ${MAX_HEADERS} headers`);
+      if (headers === maxHeaders) throw unreadable(`it has more than ${maxHeaders} headers`);
       const header = decodeHeader(block);
       if (isExtended(header.type)) {
         extended = { ...extended, ...(await readExtended(reader, header)) };
@@ -62,7 +70,7 @@ export async function* readTar(chunks: AsyncIterable<Uint8Array>): AsyncGenerato
       const entry = describe(header, extended);
       extended = {};
       const content = createContent(reader, entry);
-      yield { ...entry, bytes: content.read() };
+      yield { ...entry, offset: reader.position(), bytes: content.read() };
       for await (const rest of content.read()) void rest;
       await reader.upTo((BLOCK_BYTES - (entry.size % BLOCK_BYTES)) % BLOCK_BYTES);
     }
@@ -121,6 +129,8 @@ function describe(header: Header & { size: number }, extended: Extended) {
     const message = `archive entry ${JSON.stringify(`${path.slice(0, 100)}…`)} has a path of ${path.length} characters`;
     throw unprocessable('invalid_archive', `${message}, expected at most ${MAX_PATH_CHARACTERS}`);
   }
+  // A plain header has no room for such a size, so there is one way to read it.
+  if (extended.size !== undefined && extended.size >= MAX_OCTAL_SIZE) return { path, type, size: extended.size };
   // Programs that believe one or the other would find other files in the same archive.
   if (extended.size !== undefined && extended.size !== size) {
     const message = `archive entry ${JSON.stringify(path.slice(0, 200))} has ${size} bytes by its header`;
@@ -162,12 +172,15 @@ interface ByteReader {
   next(maxBytes: number): Promise<Uint8Array | null>;
   /** The next bytes; fewer only at the end. */
   upTo(bytes: number): Promise<Buffer>;
+  /** Number of bytes that were taken. */
+  position(): number;
   close(): Promise<void>;
 }
 
 function createByteReader(chunks: AsyncIterable<Uint8Array>): ByteReader {
   const iterator = chunks[Symbol.asyncIterator]();
   let held: Uint8Array = new Uint8Array();
+  let position = 0;
 
   async function next(maxBytes: number): Promise<Uint8Array | null> {
     while (held.length === 0) {
@@ -177,6 +190,7 @@ function createByteReader(chunks: AsyncIterable<Uint8Array>): ByteReader {
     }
     const taken = held.subarray(0, maxBytes);
     held = held.subarray(taken.length);
+    position += taken.length;
     return taken;
   }
 
@@ -193,6 +207,7 @@ function createByteReader(chunks: AsyncIterable<Uint8Array>): ByteReader {
       }
       return filled.subarray(0, length);
     },
+    position: () => position,
     close: async () => void (await iterator.return?.()),
   };
 }

@@ -7,6 +7,8 @@ import {
   BASE_CACHE_BYTES_VARIABLE,
   BASE_CACHE_DIR_VARIABLE,
   BASE_STREAMS_VARIABLE,
+  BASE_UPLOAD_BYTES_VARIABLE,
+  BASE_UPLOADS_VARIABLE,
   HUB_TOKEN_VARIABLE,
   HUB_URL_VARIABLE,
 } from '../variables.ts';
@@ -23,10 +25,19 @@ export const BASE_SCHEMA = {
   baseCacheBytes: Type.Integer({ minimum: 2 ** 20 }),
   /** Files of a base model that are fetched at a time. */
   baseFetchStreams: Type.Integer({ minimum: 1, maximum: 32 }),
+  /** Largest upload of a base model, in bytes. */
+  baseUploadBytes: Type.Integer({ minimum: 1, maximum: 2 ** 50 }),
+  /** Smallest size of the parts of an upload but the last one of each file, in bytes. */
+  baseUploadPartBytes: Type.Integer({ minimum: 1024, maximum: 2 ** 30 }),
+  /** Largest number of uploads of base models that are not complete. */
+  baseUploads: Type.Integer({ minimum: 1, maximum: 10_000 }),
+  /** Number of days after which an upload is removed that nothing was sent to, or that no version has the files of. */
+  baseUploadDays: Type.Integer({ minimum: 1, maximum: 36_500 }),
   ...ADAPTER_SOURCE_SCHEMA,
 };
 
 const asText = (text: string): unknown => text;
+const asInteger = (text: string): unknown => (/^\d+$/.test(text) ? Number(text) : text);
 
 export const BASE_SETTINGS = {
   hubUrl: {
@@ -61,6 +72,30 @@ export const BASE_SETTINGS = {
     fallback: 4,
     parse: (text: string): unknown => (/^\d+$/.test(text) ? Number(text) : text),
     expected: 'an integer from 1 to 32',
+  },
+  baseUploadBytes: {
+    variable: BASE_UPLOAD_BYTES_VARIABLE,
+    fallback: 2 ** 40,
+    parse: parseMemory,
+    expected: 'a size of at most 1048576GiB, such as 2000GiB',
+  },
+  baseUploadPartBytes: {
+    variable: 'READAPT_BASE_UPLOAD_PART_BYTES',
+    fallback: 64 * 2 ** 20,
+    parse: parseMemory,
+    expected: 'a size from 1024 bytes to 1GiB, such as 16MiB',
+  },
+  baseUploads: {
+    variable: BASE_UPLOADS_VARIABLE,
+    fallback: 10,
+    parse: asInteger,
+    expected: 'an integer from 1 to 10000',
+  },
+  baseUploadDays: {
+    variable: 'READAPT_BASE_UPLOAD_DAYS',
+    fallback: 7,
+    parse: asInteger,
+    expected: 'an integer from 1 to 36500 (days)',
   },
   ...ADAPTER_SOURCE_SETTINGS,
 };

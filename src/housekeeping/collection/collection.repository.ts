@@ -192,5 +192,6 @@ function isUnreferenced(graceMs: number): Prisma.Sql {
   return Prisma.sql`a.created_at <= clock_timestamp() - make_interval(secs => ${graceMs / 1000}::float8)
     AND NOT EXISTS (SELECT 1 FROM datasets d WHERE d.artifact_digest = a.digest)
     AND NOT EXISTS (SELECT 1 FROM adapter_versions v WHERE v.artifact_digest = a.digest)
-    AND NOT EXISTS (SELECT 1 FROM evolutions e WHERE e.artifact_digest = a.digest)`;
+    AND NOT EXISTS (SELECT 1 FROM evolutions e WHERE e.artifact_digest = a.digest)
+    AND NOT EXISTS (SELECT 1 FROM base_model_upload_parts p WHERE p.artifact_digest = a.digest)`;
 }

@@ -6,7 +6,12 @@ import { createCurrentVersionService, lockAdapter } from '../../modules/adapters
 import { writeAuditEntry } from '../../modules/audit/index.ts';
 import { recordEvent } from '../../modules/events/index.ts';
 import type { Diagnosis } from './findings.ts';
-import { doctorRepository as repository, type NamedArtifact, type VersionWith } from './doctor.repository.ts';
+import {
+  doctorRepository as repository,
+  type NamedArtifact,
+  type UploadPart,
+  type VersionWith,
+} from './doctor.repository.ts';
 
 const PAGE = 500;
 /** Artifacts that are looked at at a time, each with a request or two of the store. */
@@ -100,11 +105,13 @@ async function consequences({ db, artifacts }: ArtifactChecks, digest: string, h
   const versions = await repository.versionsWith(db, digest);
   const datasets = await repository.datasetsWith(db, digest);
   const evolutions = await repository.evolutionsWith(db, digest);
+  const parts = await repository.uploadPartsWith(db, digest);
   const found = [
     ...versions.filter(({ current_on: base }) => base !== null).map((version) => currentGone(db, version, how)),
     ...versions.map((version) => versionGone(db, version, how)),
     ...datasets.map((dataset) => datasetGone(dataset, how)),
     ...evolutions.map(({ id }) => evolutionGone(db, { id, digest }, how)),
+    ...parts.map((part) => partGone(db, { digest, part }, how)),
   ];
   return found.map((diagnosis) => unlessStored(artifacts, digest, diagnosis));
 }
@@ -178,6 +185,15 @@ function evolutionGone(db: Database, { id, digest }: { id: string; digest: strin
       apply: () => repository.forgetEvolution(db, id, digest),
     },
   };
+}
+
+function partGone(db: Database, { digest, part }: { digest: string; part: UploadPart }, how: string): Diagnosis {
+  const { upload_id: id, file_name: file, number, state } = part;
+  const message = `part ${number} of ${file} of base model upload ${id}, which is ${state}, is ${how}`;
+  const found = { kind: 'base_part_gone', subject: id, message } as const;
+  if (state !== 'open') return { ...found, remedy: null, advice: `workers cannot fetch the file: ${SEND_AGAIN}` };
+  const text = 'forget it, so that `readapt base-versions upload` sends it again';
+  return { ...found, remedy: { text, apply: () => repository.forgetUploadPart(db, digest, part) } };
 }
 
 /** The audit log shows that somebody at the command line has done what the API does in this operation. */

@@ -6,7 +6,7 @@ export interface NamedArtifact {
   /** Null if the artifact has no row of its own. */
   bytes: bigint | null;
   /** By whom it is named. */
-  kind: 'dataset' | 'adapter' | 'evolution';
+  kind: 'dataset' | 'adapter' | 'evolution' | 'base_part';
 }
 
 /** A version of an adapter, and the base model version that it is current on. */
@@ -20,8 +20,16 @@ export interface VersionWith {
   current_on: string | null;
 }
 
+/** A part of an upload of a base model. */
+export interface UploadPart {
+  upload_id: string;
+  file_name: string;
+  number: number;
+  state: string;
+}
+
 export const doctorRepository = {
-  /** A page of what datasets, adapter versions and evolutions name that are not deleted, in the order of the digests. Each table is read by its index. */
+  /** A page of what datasets, adapter versions, evolutions and uploads of base models name that are not deleted, in the order of the digests. Each table is read by its index. */
   named: (db: Database, after: string, limit: number): Promise<NamedArtifact[]> =>
     db.$queryRaw<NamedArtifact[]>`
       SELECT n.digest, min(n.kind) AS kind, a.bytes FROM (
@@ -33,6 +41,9 @@ export const doctorRepository = {
         UNION ALL
         (SELECT artifact_digest, 'evolution' FROM evolutions
           WHERE artifact_digest > ${after} AND state = 'ready' GROUP BY 1 ORDER BY 1 LIMIT ${limit})
+        UNION ALL
+        (SELECT artifact_digest, 'base_part' FROM base_model_upload_parts
+          WHERE artifact_digest > ${after} GROUP BY 1 ORDER BY 1 LIMIT ${limit})
       ) AS n LEFT JOIN artifacts a ON a.digest = n.digest
       GROUP BY n.digest, a.bytes ORDER BY n.digest LIMIT ${limit}`,
 
@@ -60,6 +71,21 @@ export const doctorRepository = {
 
   evolutionsWith: (db: Database, digest: string): Promise<{ id: string }[]> =>
     db.evolution.findMany({ where: { artifactDigest: digest, state: 'ready' }, select: { id: true } }),
+
+  /** The parts that are this artifact, with the state of their uploads. */
+  uploadPartsWith: (db: Database, digest: string): Promise<UploadPart[]> =>
+    db.$queryRaw<UploadPart[]>`
+      SELECT p.upload_id, p.file_name, p.number, u.state
+      FROM base_model_upload_parts p JOIN base_model_uploads u ON u.id = p.upload_id
+      WHERE p.artifact_digest = ${digest} ORDER BY p.upload_id, p.file_name, p.number`,
+
+  /** Its client sends a part of an open upload again that is not there. */
+  forgetUploadPart: async (db: Database, digest: string, { upload_id: id, file_name: file, number }: UploadPart) => {
+    await db.$executeRaw`
+      DELETE FROM base_model_upload_parts p USING base_model_uploads u
+      WHERE u.id = p.upload_id AND u.state = 'open' AND p.upload_id = ${id} AND p.file_name = ${file} AND p.number = ${number}
+        AND p.artifact_digest = ${digest}`;
+  },
 
   /** The next rollout between the two versions computes it again. */
   forgetEvolution: async (db: Database, id: string, digest: string): Promise<void> => {

@@ -8,6 +8,7 @@ export const FINDINGS = {
   version_gone: 'versions of adapters whose files are gone or corrupt',
   dataset_gone: 'datasets whose rows are gone or corrupt',
   evolution_gone: 'evolutions between base versions whose files are gone or corrupt',
+  base_part_gone: 'parts of uploads of base models that are gone or corrupt',
   base_unreadable: 'base model versions that this machine cannot read',
   lease_stale: 'jobs whose worker has been silent for long and that nobody takes over',
   outbox_stale: 'jobs that nobody puts into the queue',

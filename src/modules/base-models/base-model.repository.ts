@@ -1,6 +1,6 @@
-import type { PinnedFiles } from '../../base-sources/index.ts';
+import { sourceText, type PinnedFiles, type UploadSource } from '../../base-sources/index.ts';
 import { isUniqueViolation, Prisma, type Database, type Queryable } from '../../lib/database.ts';
-import { conflict } from '../../lib/errors.ts';
+import { conflict, unprocessable } from '../../lib/errors.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
 
 export interface NewBaseModelVersion {
@@ -62,6 +62,7 @@ export function createBaseModelRepository(db: Database) {
 
     async insertVersion({ pinned, sealedToken, ...version }: NewBaseModelVersion, tx: Queryable = db) {
       const source = pinned === null ? {} : { ...columnsOf(pinned), sourceConfig: version.config };
+      if (pinned?.source.kind === 'upload') await keepUpload(pinned.source, tx);
       const token = sealedToken === null ? {} : { sourceToken: { create: { sealed: sealedToken } } };
       try {
         return await tx.baseModelVersion.create({ data: { ...version, ...source, ...token }, ...withModel });
@@ -98,7 +99,17 @@ function columnsOf({ source, files, key }: PinnedFiles & { key: string }) {
     source: source as unknown as Prisma.InputJsonObject,
     sourceFiles: files as unknown as Prisma.InputJsonArray,
     sourceKey: key,
+    ...(source.kind === 'upload' && { uploadId: source.id }),
   };
+}
+
+/** The upload does not expire any more. @throws AppError 422 `source_not_found` if it was removed meanwhile */
+async function keepUpload(source: UploadSource, tx: Queryable): Promise<void> {
+  const { count } = await tx.baseModelUpload.updateMany({
+    where: { id: source.id, state: 'complete' },
+    data: { expiresAt: null },
+  });
+  if (count === 0) throw unprocessable('source_not_found', `there is no ${sourceText(source)} any more`);
 }
 
 export type BaseModelVersionRow = NonNullable<Awaited<ReturnType<BaseModelRepository['findVersion']>>>;

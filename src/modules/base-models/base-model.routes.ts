@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
-import { createSources } from '../../base-sources/index.ts';
+import { createSources, createUploads, withUploads } from '../../base-sources/index.ts';
 import { createSecretBox } from '../../lib/secret-box.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
 import { recordChangeOf } from '../../plugins/audit.ts';
@@ -29,8 +29,11 @@ const operation = operationsOf('Base models');
 const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
   const checkApproval = createApprovalCheck(config);
   const { allowedRoots, secretKeys } = config;
-  const files = { allowedRoots, sources: createSources(config), box: createSecretBox(secretKeys) };
-  const service = ({ db }: Pick<FastifyRequest, 'db'>) => createBaseModelService({ ...deps, db, files });
+  const [remote, box] = [createSources(config), createSecretBox(secretKeys)];
+  const service = ({ db }: Pick<FastifyRequest, 'db'>) => {
+    const sources = withUploads(remote, createUploads({ ...deps, db }));
+    return createBaseModelService({ ...deps, db, files: { allowedRoots, sources, box } });
+  };
   app.post(
     '/base-models',
     {

@@ -117,7 +117,8 @@ export const CreateBaseModelVersion = Type.Object(
         description:
           'What serving engines call this version: the exact text of `--model` of vLLM, or a name or path that PEFT can load ' +
           'it from. Adapters published for it have it as `base_model_name_or_path`, which their tenants can read. ' +
-          `By default it is \`path\` as it is given, \`org/name\` of a hub, or \`s3://bucket/prefix\`. ${BASE_NAME_EXPECTED}.`,
+          'By default it is `path` as it is given, `org/name` of a hub, `s3://bucket/prefix`, or `upload://bmu_…`, which no engine can load. ' +
+          `${BASE_NAME_EXPECTED}.`,
       }),
     ),
     rollout_options: Type.Optional(

@@ -1,2 +1,3 @@
 export { createBaseModelRepository } from './base-model.repository.ts';
+export { checkConfig, parseConfig } from './model-folder.ts';
 export { GivenFolder, GivenHub, GivenS3, SourceText } from './source.schemas.ts';

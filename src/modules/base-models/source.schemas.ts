@@ -6,7 +6,7 @@ import {
   HUB_REVISION_PATTERN,
   PREFIX_PATTERN,
 } from '../../base-sources/index.ts';
-import { Nullable } from '../../lib/schemas.ts';
+import { Id, Nullable } from '../../lib/schemas.ts';
 
 const repo = Type.String({ pattern: HUB_REPO_PATTERN, description: '`org/name`.' });
 const revision = Type.String({ pattern: HUB_REVISION_PATTERN, description: 'A branch, a tag or a commit.' });
@@ -45,6 +45,11 @@ export const GivenS3 = Type.Object(
   { title: 'GivenS3Source', additionalProperties: false, description: 'A folder of a bucket.' },
 );
 
+const GivenUpload = Type.Object(
+  { kind: Type.Literal('upload'), id: Id('baseModelUpload') },
+  { title: 'GivenUploadSource', additionalProperties: false, description: 'An upload that is complete.' },
+);
+
 export const GivenFolder = Type.Object(
   {
     kind: Type.Literal('folder'),
@@ -58,15 +63,22 @@ export const GivenFolder = Type.Object(
   },
 );
 
+/** Where what an adapter or a base model version is made of may be, as a text. */
 export const SourceText = Type.String({
   minLength: 1,
   maxLength: 4096,
   description: '`hf://org/name@revision`, `hf://org/name`, `s3://bucket/prefix` or the path of a folder.',
 });
 
-export const GivenBaseSource = Type.Union([SourceText, GivenHub, GivenS3, GivenFolder], {
+const BaseSourceText = Type.Unsafe<string>({
+  ...SourceText,
   description:
-    'Where the files are, in place of `path`: workers fetch them from a hub or a bucket into a cache of their own.',
+    '`hf://org/name@revision`, `hf://org/name`, `s3://bucket/prefix`, `upload://bmu_…` or the path of a folder.',
+});
+
+export const GivenBaseSource = Type.Union([BaseSourceText, GivenHub, GivenS3, GivenUpload, GivenFolder], {
+  description:
+    'Where the files are, in place of `path`: workers fetch them from a hub, a bucket or the artifact store into a cache of their own.',
 });
 export type GivenBaseSource = Static<typeof GivenBaseSource>;
 
@@ -107,7 +119,12 @@ const Folder = Type.Object(
   { title: 'FolderSource', description: 'A folder that workers see under the same path.' },
 );
 
-export const BaseSource = Type.Union([Folder, Hub, S3], {
+const Upload = Type.Object(
+  { kind: Type.Literal('upload'), id: Id('baseModelUpload'), files },
+  { title: 'UploadSource', description: 'Files that were uploaded.' },
+);
+
+export const BaseSource = Type.Union([Folder, Hub, S3, Upload], {
   title: 'BaseSource',
   description: 'Where the files come from.',
   discriminator: { propertyName: 'kind' },

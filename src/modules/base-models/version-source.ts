@@ -114,7 +114,7 @@ export function toBaseSource(row: {
   const source = row.source as PinnedSource;
   const listed = row.sourceFiles as SourceFile[];
   const files = listed.map(({ name, size, sha256, etag }) => ({ name, size, sha256, etag }));
-  if (source.kind === 's3') return { ...source, files };
+  if (source.kind !== 'hub') return { ...source, files };
   const { hasToken, ...hub } = source;
   return { ...hub, has_token: hasToken, files };
 }

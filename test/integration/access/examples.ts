@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { newId } from '../../../src/lib/ids.ts';
 import { good, rawTar } from '../adapters/support.ts';
 import { createTestTenant } from '../support/index.ts';
+import { addBaseUpload, BASE_UPLOAD } from './add-base-upload.ts';
 import type { AccessWorld, Owner } from './world.ts';
 
 /** What a request has besides method and path. */
@@ -53,6 +54,9 @@ const withEndpoint =
 const withReplica =
   (body?: Record<string, unknown>): Example =>
   async ({ addReplica }) => ({ path: { id: await addReplica() }, body });
+const withBaseUpload =
+  (isWhole = false): Example =>
+  async ({ service }) => ({ path: { id: await addBaseUpload(service.db, isWhole) } });
 const plain: Example = () => ({});
 
 /** For each operation a request that succeeds, whoever is admitted, however often, with the identifiers of its owner. */
@@ -77,6 +81,20 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   }),
   createApiKey: (_world, caller) => ({ body: { name: name(), scopes: ['tenant:read'], ...tenantOf(caller) } }),
   createBaseModel: () => ({ body: { name: name() } }),
+  createBaseModelUpload: async ({ service }) => {
+    // There is room for another one.
+    await service.db.baseModelUpload.deleteMany({ where: { state: 'open' } });
+    return { body: BASE_UPLOAD };
+  },
+  completeBaseModelUpload: withBaseUpload(true),
+  deleteBaseModelUpload: withBaseUpload(),
+  getBaseModelUpload: withBaseUpload(),
+  listBaseModelUploads: plain,
+  putBaseModelUploadPart: async ({ service }) => ({
+    path: { id: await addBaseUpload(service.db, false), file: 'config.json', number: '1' },
+    body: Buffer.from('{}'),
+    contentType: 'application/octet-stream',
+  }),
   createBaseModelVersion: ({ baseModel, folders }) => ({
     path: { model: baseModel.id },
     body: { version: name(), path: folders.base, rollout: false },

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import type { TestApp } from '../support/index.ts';
+import { baseUploadWrites } from './base-upload-writes.ts';
 import { replicaWrites } from './replica-writes.ts';
 import { webhookWrites } from './webhook-writes.ts';
 import type { Answer, Write } from './write.ts';
@@ -41,13 +42,14 @@ function writesByFilter({ tenant, newJob, app }: Callers): Record<string, Write>
   return Object.fromEntries(writes);
 }
 
-/** The operations that steer rollouts, jobs, workers, webhooks and replicas. */
+/** The operations that steer rollouts, jobs, workers, webhooks, replicas and uploads of base models. */
 export function controlWrites(callers: Callers): Record<string, Write> {
   const { operator, tenant, newRollout, newJob, newWorker, app, baseModelId } = callers;
   return {
     ...writesByFilter(callers),
     ...webhookWrites({ tenant, app }),
     ...replicaWrites({ operator, newRollout, app }),
+    ...baseUploadWrites({ operator, app }),
     updateBaseModel: {
       actor: 'operator',
       run: () => operator('PATCH', `/v1/base-models/${baseModelId()}`, { policy: { approve: 'manual' } }),

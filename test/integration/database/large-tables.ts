@@ -140,6 +140,9 @@ const STATEMENTS = [
      unload_after_ms)
    SELECT ${id('rep', 'n')}, 'replica-' || n, 'vllm', 'http://10.0.0.1:' || n, ${id('bmv', '3')}, '/adapters', 1000, true, 'none', '{}', '{}', 0
    FROM generate_series(1, ${LARGE}) n`,
+  `INSERT INTO base_model_uploads (id, state, files_digest, bytes, part_bytes)
+   SELECT ${id('bmu', 'n')}, CASE WHEN n % 1000 < 100 THEN 'open' ELSE 'complete' END, 'sha256:' || lpad(n::text, 64, '0'), 1, 1024
+   FROM generate_series(1, ${LARGE}) n`,
   `INSERT INTO replica_adapters (id, replica_id, tenant_id, adapter_id, engine_name, state)
    SELECT ${id('rpa', 'n')}, ${id('rep', 'CASE WHEN n % 2 = 1 THEN 1 ELSE n / 2 END')}, ${tenantOf('n')}, ${id('adp', 'n')}, 'a.b@' || n,
      CASE WHEN n % 1000 < 100 THEN 'failed' ELSE 'loaded' END

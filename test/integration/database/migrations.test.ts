@@ -116,6 +116,7 @@ const MIGRATIONS = [
   '20261128300000_base_sources',
   '20261128400000_rolled_back',
   '20261128400100_ends_of_rollouts',
+  '20261128500100_base_model_uploads',
   '20261128500200_adapter_version_sources',
   '20261128500400_loaded_versions',
   '20261128500401_served_features',

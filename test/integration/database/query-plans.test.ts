@@ -68,6 +68,7 @@ const LISTS: Record<string, string[]> = {
   '/v1/tenants': [''],
   '/v1/api-keys': ['', 'tenant_id=TENANT'],
   '/v1/base-models': [''],
+  '/v1/base-model-uploads': ['', 'state=open', 'files_digest=DIGEST', 'state=open&files_digest=DIGEST'],
   '/v1/base-models/{model}/versions': [''],
   '/v1/base-model-versions/{id}/evolutions': [''],
   '/v1/datasets': ['', 'tenant_id=TENANT', 'name=data-1', 'tenant_id=TENANT&name=data-1'],
@@ -180,7 +181,10 @@ const LISTS: Record<string, string[]> = {
 };
 
 /** Lists that tenants may not see. */
-const OPERATORS = ['/v1/tenants', '/v1/workers', '/v1/rollout-forecasts', '/v1/replicas', '/v1/replicas/{id}/adapters'];
+const OPERATORS = [
+  ...['/v1/tenants', '/v1/base-model-uploads', '/v1/workers', '/v1/rollout-forecasts'],
+  ...['/v1/replicas', '/v1/replicas/{id}/adapters'],
+];
 
 /** Only some lists are paged by cursors. */
 const CURSORS = Object.keys(LISTS).filter(
@@ -203,6 +207,7 @@ async function get(path: string, query: string, key: string): Promise<{ next_cur
     WHERE base_model_version_id = ${large.baseModelVersion} ORDER BY change_transaction_id DESC, change_seq DESC LIMIT 1 OFFSET 20`;
   const filled = query
     .replace('CURRENT_POSITION', moved!.position)
+    .replace('DIGEST', `sha256:${'5'.padStart(64, '0')}`)
     .replace('TENANT', large.tenant)
     .replace('ROLLOUT', large.rollout)
     .replace('ADAPTER', large.adapter)

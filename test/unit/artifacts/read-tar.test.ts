@@ -76,3 +76,29 @@ test.each([
   })();
   await expect(reading).rejects.toThrow(where === 'within a header' ? where : 'within "block"');
 });
+
+test('says where the content of each entry begins', async () => {
+  for await (const { path, offset } of readTar(pieces(ARCHIVE, 100))) {
+    const { content } = FILES.find((file) => file.path === path)!;
+    expect(ARCHIVE.subarray(offset, offset + content.length)).toEqual(content);
+  }
+});
+
+test.each([
+  ['8 GiB, which a header cannot hold, is that of the extended header', 8 ** 11, 8 ** 11],
+  ['less is refused if the header says something else', 8 ** 11 - 1, null],
+])('a size of %s', async (_what, bytes, expected) => {
+  // A record begins with its own length, which has two digits here.
+  const record = (text: string): string => `${text.length + 4} ${text}\n`;
+  const extended = Buffer.alloc(2 * BLOCK);
+  const text = record(`size=${bytes}`);
+  new Header({ path: 'pax', type: 'ExtendedHeader', size: text.length, mode: 0o644, mtime: new Date(0) }).encode(
+    extended,
+  );
+  extended.write(text, BLOCK);
+  const header = Buffer.alloc(BLOCK);
+  new Header({ path: 'large', type: 'File', size: 0, mode: 0o644, mtime: new Date(0) }).encode(header);
+  const first = readTar(pieces(Buffer.concat([extended, header]), 100)).next();
+  if (expected === null) await expect(first).rejects.toMatchObject({ code: 'invalid_archive' });
+  else expect((await first).value).toMatchObject({ path: 'large', size: expected });
+});

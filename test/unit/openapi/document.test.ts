@@ -218,6 +218,7 @@ test('files are bytes, under the types that the service sends', () => {
     'downloadAdapterVersionFile application/octet-stream',
     'exportAuditLog application/x-ndjson',
     'exportTenant application/x-tar',
+    'putBaseModelUploadPart application/octet-stream',
     'uploadAdapterVersion application/octet-stream',
     'uploadAdapterVersion application/x-tar',
   ]);
@@ -259,6 +260,7 @@ describe('extensions', () => {
     const polled = read().filter(([, get]) => get['x-polling'] !== undefined);
     const one = polled.filter(([, get]) => get['x-polling']!.changes === undefined);
     expect(places(one)).toEqual([
+      '/v1/base-model-uploads/{id}',
       '/v1/base-model-versions/{id}',
       '/v1/evolutions/{id}',
       '/v1/jobs/{id}',

@@ -5,7 +5,7 @@ import {
   SourceError,
   type PinnedFiles,
   type PinnedSource,
-  type RemoteSource,
+  type ExternalSource,
   type SourceFile,
 } from '../../../base-sources/index.ts';
 import type { Config } from '../../../config/config.ts';
@@ -24,7 +24,7 @@ const FIRST_DELAY_MS = 100;
 
 /** A source that a request names. */
 export interface RemoteAdapter {
-  readonly source: RemoteSource;
+  readonly source: ExternalSource;
   /** The token that came with it. */
   readonly token: string | null;
   /** Aborts when the client has gone. */
@@ -58,7 +58,7 @@ export function createAdapterSources({ config, logger }: { config: Config; logge
   const ofOperator = createSources(config, ADAPTER_LISTING);
   const ofTenants = createSources({ ...config, hubToken: config.adapterHubToken }, ADAPTER_LISTING);
 
-  function requireAllowed(source: RemoteSource, { tenant, isOperator }: Importer): void {
+  function requireAllowed(source: ExternalSource, { tenant, isOperator }: Importer): void {
     if (isOperator) return;
     if (isAllowedPlace(source, places, tenant) && !isOfArtifacts(source, config.artifacts)) return;
     throw notAllowed({ source }, places);

@@ -1,5 +1,5 @@
 import { parseS3Url } from '../../../artifacts/s3/s3-client.ts';
-import type { RemoteSource } from '../../../base-sources/index.ts';
+import type { ExternalSource } from '../../../base-sources/index.ts';
 import { TENANT_ID_SEGMENT, TENANT_NAME_SEGMENT } from '../../../config/storage/adapter-source-settings.ts';
 
 export interface TenantIdentity {
@@ -11,7 +11,7 @@ export interface TenantIdentity {
  * Whether one of the places that READAPT_ADAPTER_SOURCES names holds a source, for a tenant. Whole segments are compared, so the folder of
  * `acme` holds nothing of `acme-2`; a source has no segment that is empty or leads up.
  */
-export function isAllowedPlace(source: RemoteSource, places: readonly string[], tenant: TenantIdentity): boolean {
+export function isAllowedPlace(source: ExternalSource, places: readonly string[], tenant: TenantIdentity): boolean {
   const wanted = segmentsOf(source);
   return places.some((place) => {
     const allowed = place
@@ -22,13 +22,13 @@ export function isAllowedPlace(source: RemoteSource, places: readonly string[], 
   });
 }
 
-function segmentsOf(source: RemoteSource): string[] {
+function segmentsOf(source: ExternalSource): string[] {
   if (source.kind === 'hub') return ['hf:', '', ...source.repo.split('/')];
   return ['s3:', '', source.bucket, ...source.prefix.split('/')];
 }
 
 /** Whether a source holds artifacts of the service, which are those of all tenants. @param artifacts `s3://bucket/prefix`, or null */
-export function isOfArtifacts(source: RemoteSource, artifacts: string | null): boolean {
+export function isOfArtifacts(source: ExternalSource, artifacts: string | null): boolean {
   if (source.kind !== 's3' || artifacts === null) return false;
   const { bucket, prefix } = parseS3Url(artifacts);
   return source.bucket === bucket && `${source.prefix}/`.startsWith(prefix);

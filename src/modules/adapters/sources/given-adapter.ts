@@ -1,4 +1,4 @@
-import { SOURCE_EXPECTED, toPlace, type GivenSource } from '../../../base-sources/index.ts';
+import { ADAPTER_SOURCE_EXPECTED, toPlace, type GivenSource } from '../../../base-sources/index.ts';
 import { unprocessable } from '../../../lib/errors.ts';
 import type { Upload } from '../../../lib/upload.ts';
 import type { RemoteAdapter } from './adapter-sources.ts';
@@ -17,8 +17,12 @@ export function toGivenAdapter(
     throw unprocessable('invalid_source', `the files are named by \`path\` or by \`source\`: ${found}`);
   }
   const place = toPlace(source ?? { kind: 'folder', path: path! });
-  if (place === null) {
-    throw unprocessable('invalid_source', `source ${String(source)} is not usable, expected ${SOURCE_EXPECTED}`);
+  // Uploads hold base models.
+  if (place === null || place.remote?.kind === 'upload') {
+    throw unprocessable(
+      'invalid_source',
+      `source ${String(source)} is not usable, expected ${ADAPTER_SOURCE_EXPECTED}`,
+    );
   }
   if (place.folder !== null) return { path: place.folder };
   return { remote: { source: place.remote, token: place.token, gone } };

@@ -3,6 +3,7 @@ import type { ImportedFrom } from './source.schemas.ts';
 
 /** What a version keeps of its source. That a token was given with it concerns nobody who reads it. */
 export function toImportedFrom(source: PinnedSource): ImportedFrom {
+  if (source.kind === 'upload') throw new Error('an upload holds a base model, not an adapter');
   if (source.kind === 's3') return { kind: 's3', bucket: source.bucket, prefix: source.prefix };
   const { kind, repo, revision, commit } = source;
   return { kind, repo, revision, commit };

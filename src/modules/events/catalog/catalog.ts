@@ -4,6 +4,7 @@ import { ACCOUNT_EVENTS } from './account-events.ts';
 import { FLEET_EVENTS } from './fleet-events.ts';
 import { MODEL_EVENTS } from './model-events.ts';
 import { REPLICA_EVENTS } from './replica-events.ts';
+import { UPLOAD_EVENTS } from './upload-events.ts';
 import { WEBHOOK_EVENTS } from './webhook-events.ts';
 
 /** Every type of event that this version records. A type that is not here cannot be recorded. */
@@ -13,6 +14,7 @@ export const EVENT_CATALOG = {
   ...ACCOUNT_EVENTS,
   ...WEBHOOK_EVENTS,
   ...REPLICA_EVENTS,
+  ...UPLOAD_EVENTS,
 };
 
 export type EventType = keyof typeof EVENT_CATALOG;
@@ -27,6 +29,7 @@ const SUBJECTS = {
   job: 'job',
   base_model: 'baseModel',
   base_model_version: 'baseModelVersion',
+  base_model_upload: 'baseModelUpload',
   evolution: 'evolution',
   dataset: 'dataset',
   adapter: 'adapter',

@@ -76,6 +76,7 @@ const IDS = [
   'whe',
   'whd',
   'aud',
+  'bmu',
 ];
 const UUID = '0199f3a0-1c52-7b44-9a3e-5d0c7f1e2a';
 

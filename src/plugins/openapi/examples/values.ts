@@ -1,3 +1,4 @@
+import { BASE_VALUES } from './base-values.ts';
 import { DOWNLOAD_VALUES } from './download-values.ts';
 
 /**
@@ -5,6 +6,7 @@ import { DOWNLOAD_VALUES } from './download-values.ts';
  * rollout: the base model `assistant` has got its version 2, and the adapter `support-replies` of the tenant `acme` was carried over.
  */
 export const VALUES: Readonly<Record<string, unknown>> = {
+  ...BASE_VALUES,
   ...DOWNLOAD_VALUES,
   // Names and texts.
   name: 'support-replies',
@@ -43,25 +45,6 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   'AdapterFiles.source': 'hf://acme/support-replies@v2',
   'ImportedFromHub.repo': 'acme/support-replies',
   'ImportedFromS3.prefix': 'acme/support-replies',
-  'RolloutFetch.file': 'model-00002-of-00004.safetensors',
-  'RolloutFetch.bytes_done': 5_368_709_120,
-  'RolloutFetch.bytes_total': 16_060_556_376,
-  'BaseModelVersionFetchingData.bytes_done': 0,
-  'BaseModelVersionFetchingData.bytes_total': 16_060_556_376,
-  'BaseModelVersionFetchedData.bytes_total': 16_060_556_376,
-  fetch_ms: 152_340,
-  'BaseSourceFile.name': 'model-00001-of-00004.safetensors',
-  'BaseSourceFile.size': 4_976_698_672,
-  sha256: '9c0f3b7a6e21d5840b9e7c36f1a2d85e4470c1b96f3e8d2a57b04c19e6fd3a82',
-  has_token: false,
-  repo: 'acme/assistant',
-  revision: 'v2',
-  commit: '0e9e39f249a16976918f6564b8830bc894c89659',
-  bucket: 'models',
-  'S3Source.prefix': 'assistant/v2',
-  'GivenS3Source.prefix': 'assistant/v2',
-  'BaseSourceFile.etag': null,
-  'GivenHubSource.token': 'hf_example',
   serving_name: 'acme/assistant-2',
   max_rank: 64,
   dora: false,

@@ -7,8 +7,7 @@ import type { ReadaptClient } from '../create-client.ts';
 import { ReadaptError } from '../errors.ts';
 import { createDataset, uploadAdapterVersion } from '../generated/sdk.gen.ts';
 import type { AdapterVersion, CreatedDataset } from '../generated/types.gen.ts';
-import { retryingFetch } from '../retries.ts';
-import { anySignal } from '../signals.ts';
+import { streamed } from './streamed-body.ts';
 
 /** The files of a PEFT folder that the service takes; the first two have to be there. */
 const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors', 'README.md', 'readapt.json'];
@@ -61,27 +60,6 @@ export function uploadDataset({ client, name, file, tenantId, signal }: UploadDa
     query: { name, ...(tenantId === undefined ? {} : { tenant_id: tenantId }) },
     ...streamed(client, () => createReadStream(file), signal),
   });
-}
-
-/**
- * The part of a request that sends a stream.
- *
- * @param open opens the body for an attempt
- */
-function streamed(client: ReadaptClient, open: () => Readable, signal: AbortSignal | undefined) {
-  const unreadable = new AbortController();
-  const withBody = (request: Request): Request => {
-    // A source that cannot be read is no fault of the network, after which another attempt would make sense.
-    const source = open().on('error', (error) => unreadable.abort(error));
-    const init = { body: Readable.toWeb(source) as ReadableStream<Uint8Array>, duplex: 'half' } as const;
-    return new Request(request, init);
-  };
-  return {
-    // Each attempt has a body of its own in place of this one.
-    body: new Blob([]),
-    fetch: retryingFetch(client.fetchOnce, client.retries, withBody),
-    signal: anySignal([unreadable.signal, ...(signal === undefined ? [] : [signal])]),
-  };
 }
 
 async function adapterFiles(folder: string): Promise<string[]> {

@@ -1,0 +1,74 @@
+import type { BaseModelUpload } from '../../../remote/client.ts';
+import type { UploadProgress } from '../../../remote/transfers.ts';
+import { EXIT, ServiceError } from '../../../errors.ts';
+import { interruptible } from '../../../interruption.ts';
+import { createOutput, percent, type Output } from '../../../output.ts';
+import { splitReference } from '../../../remote/find.ts';
+import { withService, type Service, type ServiceOptions } from '../../../remote/service.ts';
+import { localFiles } from './local-files.ts';
+
+export interface UploadOptions extends ServiceOptions {
+  readonly register?: string;
+  readonly servingName?: string;
+}
+
+const PHASES = { reading: 'reading files for their digests', sending: 'sending', verifying: 'the service verifies' };
+
+/** Sends a base model to a service. An upload of the same files that was begun before is gone on with. */
+export async function uploadBase(places: readonly string[], options: UploadOptions): Promise<void> {
+  const files = await localFiles(places);
+  const reference = options.register === undefined ? null : splitReference(options.register);
+  const output = createOutput(options);
+  await interruptible((signal) =>
+    withService(
+      options,
+      async (service) => {
+        const { UploadFailedError, uploadBaseModel } = await import('../../../remote/transfers.ts');
+        const upload = await uploadBaseModel({
+          ...{ client: service.client, files, signal },
+          onProgress: (progress) => output.progress(progressLine(progress)),
+        }).catch((error: unknown) => {
+          if (!(error instanceof UploadFailedError)) throw error;
+          const code = error.upload.error?.code ?? 'upload_failed';
+          throw new ServiceError(error.message, { code, exitCode: EXIT.usage });
+        });
+        const version = reference === null ? null : await registerVersion(service, upload, { ...options, reference });
+        report(output, upload, version);
+      },
+      { following: true },
+    ),
+  );
+}
+
+async function registerVersion(
+  { client }: Service,
+  { source }: BaseModelUpload,
+  { reference, servingName }: UploadOptions & { reference: { model: string; version: string } },
+) {
+  const { createBaseModelVersion } = await import('../../../remote/client.ts');
+  const { model, version } = reference;
+  const body = {
+    ...{ version, source, start_rollout: false },
+    ...(servingName !== undefined && { serving_name: servingName }),
+  };
+  return (await createBaseModelVersion({ client, path: { model }, body })).base_model_version;
+}
+
+function progressLine({ phase, done, total }: UploadProgress): string {
+  return `${PHASES[phase]}: ${percent(total === 0 ? 1 : done / total, 0)} of ${(total / 2 ** 30).toFixed(2)} GiB`;
+}
+
+function report(
+  output: Output,
+  upload: BaseModelUpload,
+  version: Awaited<ReturnType<typeof registerVersion>> | null,
+): void {
+  const rows: [string, string][] = [
+    ['upload', upload.id],
+    ['state', upload.state],
+    ['source', upload.source],
+  ];
+  if (version !== null) rows.push(['version', `${version.base_model_name}@${version.version} (${version.id})`]);
+  const next = `register it with: readapt base-versions register MODEL@VERSION --path ${upload.source}\n`;
+  output.result({ upload, base_model_version: version }, rows, version === null ? next : '');
+}

@@ -1,0 +1,176 @@
+import { createReadStream } from 'node:fs';
+import type { ReadaptClient } from '../create-client.ts';
+import { sleep } from '../delays.ts';
+import { ReadaptError } from '../errors.ts';
+import {
+  completeBaseModelUpload,
+  createBaseModelUpload,
+  getBaseModelUpload,
+  listBaseModelUploads,
+  putBaseModelUploadPart,
+} from '../generated/sdk.gen.ts';
+import type { BaseModelUpload } from '../generated/types.gen.ts';
+import { describeFiles, digestOfFiles, sha256Of, type BaseModelFile, type DescribedFile } from './described-file.ts';
+import { streamed } from './streamed-body.ts';
+
+export type { BaseModelFile } from './described-file.ts';
+
+/** How far an upload is: files are read for their digests, then sent, then verified by the service. */
+export interface UploadProgress {
+  readonly phase: 'reading' | 'sending' | 'verifying';
+  readonly done: number;
+  readonly total: number;
+  /** The upload, once there is one. */
+  readonly upload: BaseModelUpload | null;
+}
+
+export interface UploadBaseModelOptions {
+  readonly client: ReadaptClient;
+  /** Files of a model, and tar archives (`.tar`) of such files. */
+  readonly files: readonly BaseModelFile[];
+  /** Number of parts that are sent at a time (default 4). */
+  readonly atOnce?: number;
+  readonly onProgress?: (progress: UploadProgress) => void;
+  /** Time between two looks whether the upload is verified, in milliseconds (default 1000). */
+  readonly pollMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What was sent is no model that the service takes, or does not arrive as it is. */
+export class UploadFailedError extends ReadaptError {
+  override readonly name = 'UploadFailedError';
+  readonly upload: BaseModelUpload;
+
+  constructor(upload: BaseModelUpload) {
+    super(`upload ${upload.id} is ${upload.state}: ${upload.error?.message ?? 'the service does not say why'}`);
+    this.upload = upload;
+  }
+}
+
+/** How often what has arrived damaged is sent again. */
+const TRIES = 3;
+
+/**
+ * Uploads a base model. An upload of the same files that was begun before, in whatever process, is gone on with, and one that is complete is
+ * used as it is. Versions are registered with its `source`.
+ *
+ * @returns the upload, which is complete
+ * @throws UploadFailedError; ReadaptError if a file cannot be read; ProblemError; ConnectionError; the reason of the signal
+ */
+export async function uploadBaseModel(options: UploadBaseModelOptions): Promise<BaseModelUpload> {
+  const { files, signal, onProgress } = options;
+  const described = await describeFiles(files, {
+    onBytes: (done, total) => onProgress?.({ phase: 'reading', done, total, upload: null }),
+    signal,
+  });
+  let upload = await findOrCreate(options, described);
+  for (let tries = 0; tries < TRIES && upload.state === 'open'; tries++) {
+    await sendMissing(options, upload, described);
+    upload = await verified(options, upload.id);
+  }
+  if (upload.state !== 'complete') throw new UploadFailedError(upload);
+  return upload;
+}
+
+async function findOrCreate(
+  options: UploadBaseModelOptions,
+  described: readonly DescribedFile[],
+): Promise<BaseModelUpload> {
+  const shared = { client: options.client, signal: options.signal ?? null };
+  const { data: found } = await listBaseModelUploads({
+    ...shared,
+    query: { files_digest: digestOfFiles(described), limit: 200 },
+  });
+  // What was refused once would be refused again, after it was sent.
+  const usable = ['complete', 'verifying', 'open', 'failed'].flatMap((state) =>
+    found.filter((one) => one.state === state),
+  );
+  if (usable[0] !== undefined) {
+    const upload = await getBaseModelUpload({ ...shared, path: { id: usable[0].id } });
+    return upload.state === 'verifying' ? verified(options, upload.id) : upload;
+  }
+  const files = described.map(({ name, size, sha256 }) => ({ name, size, sha256 }));
+  return createBaseModelUpload({ ...shared, body: { files } });
+}
+
+interface Part {
+  readonly file: DescribedFile;
+  readonly number: number;
+  readonly start: number;
+  readonly bytes: number;
+}
+
+async function sendMissing(
+  options: UploadBaseModelOptions,
+  upload: BaseModelUpload,
+  described: readonly DescribedFile[],
+): Promise<void> {
+  const { atOnce = 4, onProgress, signal } = options;
+  const parts = missingParts(upload, described);
+  let done = upload.bytes - parts.reduce((sum, { bytes }) => sum + bytes, 0);
+  const report = (): void => onProgress?.({ phase: 'sending', done, total: upload.bytes, upload });
+  report();
+  // The first fault ends the others too.
+  const failed = new AbortController();
+  const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
+  const queue = parts.values();
+  const send = async (): Promise<void> => {
+    for (const part of queue) {
+      either.throwIfAborted();
+      await sendPart(options.client, upload, part, either);
+      done += part.bytes;
+      report();
+    }
+  };
+  const senders = Array.from({ length: atOnce }, () => send());
+  try {
+    await Promise.all(senders);
+  } catch (error) {
+    failed.abort(error);
+    await Promise.allSettled(senders);
+    throw error;
+  }
+}
+
+function missingParts(upload: BaseModelUpload, described: readonly DescribedFile[]): Part[] {
+  const { part_bytes: partBytes } = upload;
+  return upload.files.flatMap(({ name, missing }) => {
+    const file = described.find((one) => one.name === name)!;
+    return missing.flatMap(({ first, last }) =>
+      Array.from({ length: last - first + 1 }, (_, index) => {
+        const start = (first + index - 1) * partBytes;
+        return { file, number: first + index, start, bytes: Math.min(partBytes, file.size - start) };
+      }),
+    );
+  });
+}
+
+async function sendPart(
+  client: ReadaptClient,
+  { id }: BaseModelUpload,
+  { file, number, start, bytes }: Part,
+  signal: AbortSignal,
+): Promise<void> {
+  // An empty range would be the whole file.
+  const range = { start, end: start + Math.max(0, bytes - 1) };
+  const digest = await sha256Of(file.path, { range, signal }, 'base64');
+  await putBaseModelUploadPart({
+    client,
+    path: { id, file: file.name, number },
+    headers: { 'content-digest': `sha-256=:${digest}:` },
+    ...streamed(client, () => createReadStream(file.path, range), signal),
+  });
+}
+
+async function verified(
+  { client, signal, onProgress, pollMs = 1000 }: UploadBaseModelOptions,
+  id: string,
+): Promise<BaseModelUpload> {
+  const shared = { client, path: { id }, signal: signal ?? null };
+  for (let upload = await completeBaseModelUpload(shared); ; upload = await getBaseModelUpload(shared)) {
+    const done = upload.files.reduce((sum, file) => sum + file.verified_bytes, 0);
+    onProgress?.({ phase: 'verifying', done, total: upload.bytes, upload });
+    if (upload.state !== 'verifying') return upload;
+    await sleep(pollMs, signal);
+  }
+}

@@ -1,0 +1,89 @@
+import { addAbortSignal } from 'node:stream';
+import type { ArtifactStore } from '../../artifacts/artifact-store.ts';
+
+/** A file of a model in what was uploaded: a file as it was sent, or an entry of a tar archive. */
+export interface UploadedFile {
+  readonly name: string;
+  readonly size: number;
+  /** Hexadecimal. */
+  readonly sha256: string;
+  /** Where it begins in the file that was sent, in bytes. */
+  readonly offset: number;
+}
+
+/** A file that was sent in parts. */
+export interface SentFile {
+  readonly size: number;
+  /** Size of each part but the last one, in bytes. */
+  readonly partBytes: number;
+  /** The artifacts of all parts, in their order. */
+  readonly digests: readonly string[];
+}
+
+/** Number of parts of a file. An empty file has one, which is empty. */
+export function partCount(size: number, partBytes: number): number {
+  return Math.max(1, Math.ceil(size / partBytes));
+}
+
+/** Size of a part, whose number counts from 1. */
+export function bytesOfPart(number: number, size: number, partBytes: number): number {
+  return Math.min(partBytes, size - (number - 1) * partBytes);
+}
+
+export interface PartsRange {
+  readonly from: number;
+  readonly to: number;
+  readonly signal: AbortSignal;
+}
+
+/** A part cannot be read any more. */
+export class PartGoneError extends Error {
+  constructor(
+    /** From 1 on. */
+    readonly number: number,
+    readonly digest: string,
+    options: { cause: unknown },
+  ) {
+    super(`part ${number} (${digest}) cannot be read`, options);
+    this.name = 'PartGoneError';
+  }
+}
+
+/**
+ * Reads a sent file from a byte up to another one, which does not belong to it.
+ * @throws PartGoneError with the error of the store as its cause; the signal's reason
+ */
+export async function* readParts(
+  artifacts: Pick<ArtifactStore, 'createReadStream'>,
+  { size, partBytes, digests }: SentFile,
+  { from, to, signal }: PartsRange,
+): AsyncGenerator<Uint8Array> {
+  for (let number = Math.floor(from / partBytes) + 1; (number - 1) * partBytes < to; number++) {
+    const start = (number - 1) * partBytes;
+    const bytes = bytesOfPart(number, size, partBytes);
+    const wanted = { from: Math.max(0, from - start), to: Math.min(bytes, to - start) };
+    try {
+      yield* readPart(artifacts, digests[number - 1]!, { ...wanted, signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new PartGoneError(number, digests[number - 1]!, { cause: error });
+    }
+  }
+}
+
+async function* readPart(
+  artifacts: Pick<ArtifactStore, 'createReadStream'>,
+  digest: string,
+  { from, to, signal }: PartsRange,
+): AsyncGenerator<Uint8Array> {
+  signal.throwIfAborted();
+  const stream = addAbortSignal(signal, await artifacts.createReadStream(digest));
+  let at = 0;
+  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+    const wanted = chunk.subarray(Math.max(0, from - at), to - at);
+    at += chunk.length;
+    if (wanted.length > 0) yield wanted;
+    if (at >= to) return;
+  }
+  if (at < to) throw new Error(`artifact ${digest} has ${at} bytes, expected at least ${to}`);
+}

@@ -1,0 +1,62 @@
+import { randomUUID } from 'node:crypto';
+import { createClaimLoop, type ClaimLoop } from '../../../lib/claim-loop.ts';
+import type { Logger } from '../../../lib/logger.ts';
+import { verificationRepository as repository, type FileProgress, type Lease } from './verification.repository.ts';
+import { verifyUpload, type VerifyOptions } from './verify-upload.ts';
+
+export interface UploadVerifierOptions extends VerifyOptions {
+  readonly logger: Logger;
+  /** Time between two looks for uploads that are to be verified, in milliseconds (default 1000). */
+  readonly intervalMs?: number;
+  /** How long an upload is left to a process that does not say anything any more, in milliseconds (default 30,000). */
+  readonly leaseMs?: number;
+  /** Time until a verification that the store has interrupted is tried again, in milliseconds (default 10,000). */
+  readonly retryMs?: number;
+}
+
+/** At most one at a time, since each reads as fast as the store gives. */
+const AT_ONCE = 1;
+
+/**
+ * Verifies uploads of base models all of whose parts are there. Every API process has one; a lease of the row sees to it that one process
+ * verifies an upload at a time, and that another one goes on with the next file if it dies.
+ */
+export function createUploadVerifier(options: UploadVerifierOptions): ClaimLoop {
+  const { db, logger, leaseMs = 30_000, retryMs = 10_000, intervalMs } = options;
+  const lease: Lease = { owner: randomUUID(), forMs: leaseMs };
+  return createClaimLoop({
+    what: 'the verification of an upload',
+    logger,
+    intervalMs,
+    atOnce: AT_ONCE,
+    // What was begun goes on in another process from the next file on.
+    graceMs: 0,
+    candidates: async (limit) => (await repository.candidates(db, limit)).map(({ id }) => ({ id, owner: id })),
+    async run({ id }, { signal }) {
+      const claimed = await repository.claim(db, id, lease);
+      if (claimed === null) return;
+      const lost = new AbortController();
+      let progress: FileProgress | null = null;
+      const renewal = setInterval(() => {
+        void repository
+          .renew(db, id, lease, progress)
+          .then((isHeld) => (isHeld ? undefined : lost.abort(new Error('the lease of the upload is lost'))))
+          .catch((error: unknown) => logger.warn({ err: error, upload: id }, 'the lease of an upload was not renewed'));
+      }, leaseMs / 3);
+      try {
+        const onProgress = (next: FileProgress): void => void (progress = next);
+        await verifyUpload(options, claimed, { lease, signal: AbortSignal.any([signal, lost.signal]), onProgress });
+      } catch (error) {
+        const isStopping = signal.aborted;
+        const waits = isStopping ? null : { code: 'verification_interrupted', message: INTERRUPTED };
+        await repository.postpone(db, id, lease, { ms: isStopping ? 0 : retryMs, error: waits });
+        if (!isStopping) throw error;
+      } finally {
+        clearInterval(renewal);
+      }
+    },
+  });
+}
+
+const INTERRUPTED =
+  'the files could not be read from the artifact store, which the log of the API explains; it is tried again soon';

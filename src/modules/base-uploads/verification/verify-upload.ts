@@ -1,0 +1,140 @@
+import { explainMissing, type ArtifactStore } from '../../../artifacts/index.ts';
+import {
+  checkListing,
+  PartGoneError,
+  readParts,
+  SourceError,
+  uploadsRepository,
+  type UploadedFile,
+} from '../../../base-sources/index.ts';
+import type { Database } from '../../../lib/database.ts';
+import { AppError, unprocessable } from '../../../lib/errors.ts';
+import { readContents, WrongContentError } from './read-contents.ts';
+import {
+  verificationRepository as repository,
+  type ClaimedUpload,
+  type FileProgress,
+  type FileToVerify,
+  type Lease,
+  type Outcome,
+} from './verification.repository.ts';
+
+export interface VerifyOptions {
+  readonly db: Database;
+  readonly artifacts: ArtifactStore;
+  /** Number of days until an upload is removed that nobody goes on with or uses. */
+  readonly days: number;
+}
+
+export interface Turn {
+  readonly lease: Lease;
+  /** Aborts when the lease is lost or the process stops. */
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: FileProgress) => void;
+}
+
+/**
+ * Verifies an upload that this process has claimed: a file at a time, and those alone that were not verified before.
+ * @throws the signal's reason; an error of the store or the database, after which it may be tried again
+ */
+export async function verifyUpload(options: VerifyOptions, claimed: ClaimedUpload, turn: Turn): Promise<void> {
+  const { db, days } = options;
+  const outcome = await verify(options, claimed, turn).catch((error: unknown) => toOutcome(claimed.id, error));
+  turn.signal.throwIfAborted();
+  if (outcome !== null) await repository.finish(db, claimed.id, turn.lease, outcome, days);
+}
+
+/** @returns null if the lease is lost */
+async function verify(options: VerifyOptions, claimed: ClaimedUpload, turn: Turn): Promise<Outcome | null> {
+  const { db } = options;
+  const { id } = claimed;
+  const contents: UploadedFile[] = [];
+  const files = await repository.files(db, id);
+  for (const file of files) {
+    const found = file.contents ?? (await verifyFile(options, claimed, file, turn));
+    if (file.contents === null && !(await repository.keep(db, id, turn.lease, file, found))) return null;
+    contents.push(...found);
+  }
+  checkContents(id, contents);
+  const data = { bytes: files.reduce((sum, { size }) => sum + size, 0), files: files.length };
+  const event = { tenantId: null, type: 'base_model_upload.completed' as const, subjectId: id, data };
+  return { state: 'complete', error: null, event };
+}
+
+async function verifyFile(
+  { db, artifacts }: VerifyOptions,
+  { id, partBytes }: ClaimedUpload,
+  file: FileToVerify,
+  { signal, onProgress }: Turn,
+): Promise<UploadedFile[]> {
+  const { name, size } = file;
+  const digests = await uploadsRepository.digests(db, id, name);
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    let bytes = 0;
+    for await (const chunk of readParts(artifacts, { size, partBytes, digests }, { from: 0, to: size, signal })) {
+      bytes += chunk.length;
+      onProgress({ name, bytes });
+      yield chunk;
+    }
+  }
+  try {
+    return await readContents(file, counted());
+  } catch (error) {
+    throw error instanceof PartGoneError ? await lostPart(db, artifacts, name, error) : error;
+  }
+}
+
+/** A part that was stored and is gone, so it has to be sent again. */
+class LostPartError extends Error {
+  constructor(
+    readonly file: string,
+    readonly number: number,
+  ) {
+    super(`part ${number} of ${file} is gone from the artifact store: send it again`);
+    this.name = 'LostPartError';
+  }
+}
+
+/** Tells a part that is gone from a store that is away. */
+async function lostPart(
+  db: Database,
+  artifacts: ArtifactStore,
+  file: string,
+  { number, digest, cause }: PartGoneError,
+): Promise<unknown> {
+  try {
+    return await explainMissing({ db, store: artifacts, digest }, () => Promise.reject(cause as Error));
+  } catch (error) {
+    const isGone = error instanceof AppError && error.code === 'artifact_missing';
+    return isGone ? new LostPartError(file, number) : error;
+  }
+}
+
+/** Checks all files together. @throws AppError 422 `source_refused`; SourceError */
+function checkContents(id: string, contents: readonly UploadedFile[]): void {
+  const names = contents.map(({ name }) => name);
+  const seen = new Set<string>();
+  const twice = names.find((name) => seen.size === seen.add(name).size);
+  if (twice !== undefined) {
+    throw unprocessable('source_refused', `${twice} is there twice: in two archives, or in one and beside it`);
+  }
+  const files = contents.map((file) => ({ ...file, gitSha1: null, etag: null, versionId: null }));
+  checkListing({ kind: 'upload', id }, files, names);
+}
+
+/** What follows from an error. @throws the error if it says nothing about the files */
+function toOutcome(id: string, error: unknown): Outcome {
+  const about = { tenantId: null, subjectId: id };
+  if (error instanceof WrongContentError || error instanceof LostPartError) {
+    const code = error instanceof WrongContentError ? 'digest_mismatch' : 'artifact_missing';
+    const problem = { code, message: error.message };
+    const forget = { file: error.file, ...(error instanceof LostPartError && { number: error.number }) };
+    const event = { ...about, type: 'base_model_upload.reopened' as const, data: { error: problem } };
+    return { state: 'open', error: problem, event, forget };
+  }
+  const isRefused = error instanceof SourceError || (error instanceof AppError && error.status === 422);
+  if (!isRefused) throw error;
+  const problem = { code: error.code, message: error.message };
+  const event = { ...about, type: 'base_model_upload.failed' as const, data: { error: problem } };
+  return { state: 'failed', error: problem, event };
+}

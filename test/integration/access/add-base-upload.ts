@@ -1,0 +1,26 @@
+import type { Database } from '../../../src/lib/database.ts';
+import { newId } from '../../../src/lib/ids.ts';
+
+const FILES = ['config.json', 'model.safetensors'].map((name) => ({ name, size: 2, sha256: '0'.repeat(64) }));
+
+/** What begins an upload. */
+export const BASE_UPLOAD = { files: FILES };
+
+/** Adds an upload of a base model, which has all of its parts if it is said so. @returns its identifier */
+export async function addBaseUpload(db: Database, isWhole: boolean): Promise<string> {
+  const id = newId('baseModelUpload');
+  const artifactDigest = `sha256:${'0'.repeat(64)}`;
+  await db.baseModelUpload.create({
+    data: { id, filesDigest: artifactDigest, bytes: 4, partBytes: 1024, files: { createMany: { data: FILES } } },
+  });
+  if (!isWhole) return id;
+  await db.artifact.upsert({
+    where: { digest: artifactDigest },
+    create: { digest: artifactDigest, kind: 'base_part', bytes: 2 },
+    update: {},
+  });
+  await db.baseModelUploadPart.createMany({
+    data: FILES.map(({ name: fileName }) => ({ uploadId: id, fileName, number: 1, artifactDigest })),
+  });
+  return id;
+}

@@ -1,0 +1,151 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createUploads, SourceError } from '../../../src/base-sources/index.ts';
+import { artifactCollectionTask } from '../../../src/housekeeping/collection/artifact-collection.ts';
+import { uploadCollectionTask } from '../../../src/housekeeping/collection/upload-collection.ts';
+import { examine } from '../../../src/housekeeping/doctor/doctor.ts';
+import type { Finding } from '../../../src/housekeeping/doctor/findings.ts';
+import { BASE } from '../../unit/training/support/tiny-task.ts';
+import { createTestApp, type TestApp } from '../support/index.ts';
+import { filesOf, PART_BYTES, startVerifier, uploader, type TestFile } from './support.ts';
+
+let app: TestApp;
+let api: ReturnType<typeof uploader>;
+let verifier: ReturnType<typeof startVerifier>;
+let base: TestFile[];
+
+beforeEach(async () => {
+  app = await createTestApp({ env: { READAPT_BASE_UPLOAD_PART_BYTES: String(PART_BYTES) } });
+  api = uploader(app);
+  verifier = startVerifier(app);
+  base = await filesOf(BASE);
+  await app.request({ method: 'POST', url: '/v1/base-models', payload: { name: 'assistant' } });
+});
+afterEach(async () => {
+  await verifier.stop();
+  await app.close();
+});
+
+const register = (version: string, id: string) =>
+  app.request({
+    method: 'POST',
+    url: '/v1/base-models/assistant/versions',
+    payload: { version, source: `upload://${id}`, start_rollout: false },
+  });
+/** The same model with another file, so that it has a part of its own. */
+const otherBase = (text: string) => [...base, { name: 'special_tokens_map.json', content: Buffer.from(text) }];
+const digestOf = async (uploadId: string, fileName: string) =>
+  (await app.db.baseModelUploadPart.findFirstOrThrow({ where: { uploadId, fileName, number: 1 } })).artifactDigest;
+const expire = (id: string) =>
+  app.db.baseModelUpload.update({ where: { id }, data: { expiresAt: new Date(Date.now() - 1000) } });
+const collect = async () => {
+  const { db, deps } = app;
+  const { signal } = new AbortController();
+  const { uploads } = await uploadCollectionTask({ db }).run(signal);
+  await artifactCollectionTask({ db, artifacts: deps.artifacts, graceMs: 0 }).run(signal);
+  return uploads;
+};
+async function examined(mend = false): Promise<Finding[]> {
+  const found: Finding[] = [];
+  for await (const one of examine({ db: app.db, artifacts: app.deps.artifacts, mend })) found.push(one);
+  return found;
+}
+
+test('what nobody uses any more is removed with its parts, and the files of a version never', async () => {
+  const { artifacts } = app.deps;
+  const kept = await api.send(base);
+  await api.finish(kept);
+  expect((await register('1', kept)).statusCode).toBe(201);
+  const open = await api.send(otherBase('{"open":1}'));
+  const complete = await api.send(otherBase('{"complete":1}'));
+  await api.finish(complete);
+  const digests = await Promise.all([open, complete].map((id) => digestOf(id, 'special_tokens_map.json')));
+  const young = await collect();
+  expect([young, await artifacts.has(digests[0]!), await artifacts.has(digests[1]!)]).toEqual([0, true, true]);
+
+  await expire(open);
+  await expire(complete);
+  // A part puts it off.
+  await api.put(open, api.partsOf({ name: 'special_tokens_map.json', content: Buffer.from('{"open":1}') })[0]!);
+  expect(await collect()).toBe(1);
+  expect((await app.request({ url: `/v1/base-model-uploads/${complete}` })).statusCode).toBe(404);
+  expect(await Promise.all(digests.map((digest) => artifacts.has(digest)))).toEqual([true, false]);
+  await expire(open);
+  expect(await collect()).toBe(1);
+  expect(await artifacts.has(digests[0]!)).toBe(false);
+  const events = await app.db.event.findMany({ where: { type: 'base_model_upload.expired' } });
+  expect(events.map(({ subjectId }) => subjectId).sort()).toEqual([open, complete].sort());
+
+  for (const { name } of base) expect(await artifacts.has(await digestOf(kept, name))).toBe(true);
+  expect(await examined()).toEqual([]);
+  expect((await register('2', complete)).json()).toMatchObject({ status: 422, code: 'source_not_found' });
+});
+
+test('a collector that does not know uploads cannot take a part', async () => {
+  const id = await api.send(base);
+  const digest = await digestOf(id, 'config.json');
+  await expect(app.db.$executeRaw`DELETE FROM artifacts WHERE digest = ${digest}`).rejects.toThrow(/foreign key/i);
+});
+
+test('a part that the store has lost is found by the verification, and sent again alone', async () => {
+  const id = await api.send(base);
+  await app.deps.artifacts.remove(await digestOf(id, 'tokenizer.json'));
+  const reopened = await api.finish(id);
+  expect(reopened).toMatchObject({ state: 'open', error: { code: 'artifact_missing' } });
+  const missing = reopened.files.filter((file) => file.missing.length > 0);
+  expect(missing).toMatchObject([{ name: 'tokenizer.json', missing: [{ first: 1, last: 1 }] }]);
+  await api.put(id, api.partsOf(base.find(({ name }) => name === 'tokenizer.json')!)[0]!);
+  expect(await api.finish(id)).toMatchObject({ state: 'complete' });
+});
+
+test('the doctor says which parts are gone, and has them sent again while the upload is open', async () => {
+  const [open, complete] = [await api.send(otherBase('{"open":1}')), await api.send(otherBase('{"complete":1}'))];
+  await api.finish(complete);
+  const name = 'special_tokens_map.json';
+  for (const id of [open, complete]) await app.deps.artifacts.remove(await digestOf(id, name));
+  const found = await examined(true);
+  const about = (id: string) => found.find(({ subject }) => subject === id);
+  expect(found.map(({ kind }) => kind)).toEqual(['base_part_gone', 'base_part_gone']);
+  expect(about(open)).toMatchObject({ mended: true, message: expect.stringContaining(name) });
+  expect(about(complete)).toMatchObject({ mended: false, advice: expect.stringContaining('backup') });
+  expect((await api.get(open)).files.find((file) => file.name === name)!.missing).toEqual([{ first: 1, last: 1 }]);
+  expect(await examined()).toHaveLength(1);
+
+  const { db, deps } = app;
+  const uploads = createUploads({ db, artifacts: deps.artifacts });
+  const source = { kind: 'upload', id: complete } as const;
+  const file = (await uploads.pin(source)).files.find((one) => one.name === name)!;
+  const request = { from: 0, signal: new AbortController().signal };
+  const fault = await uploads
+    .read(source, file, request)
+    .next()
+    .catch((error: unknown) => error);
+  expect(fault).toBeInstanceOf(SourceError);
+  expect(fault).toMatchObject({ code: 'source_not_found', message: expect.stringContaining('upload the files again') });
+});
+
+test('an upload whose process has died in the middle of its verification is verified by another one', async () => {
+  const id = await api.send(base);
+  await verifier.stop();
+  await api.complete(id);
+  await app.db.$executeRaw`
+    UPDATE base_model_uploads SET lease_owner = 'dead', lease_expires_at = clock_timestamp() + interval '1 second'
+    WHERE id = ${id}`;
+  verifier = startVerifier(app);
+  expect(await api.ended(id)).toMatchObject({ state: 'complete' });
+});
+
+test('a file is read from any byte on, over the bounds of its parts', async () => {
+  const id = await api.send(base);
+  await api.finish(id);
+  const { db, deps } = app;
+  const uploads = createUploads({ db, artifacts: deps.artifacts });
+  const source = { kind: 'upload', id } as const;
+  const { content, name } = base.find((one) => one.name === 'model.safetensors')!;
+  const file = (await uploads.pin(source)).files.find((one) => one.name === name)!;
+  const { signal } = new AbortController();
+  for (const from of [0, 1, PART_BYTES - 1, PART_BYTES, 3 * PART_BYTES + 5, content.length - 1, content.length]) {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of uploads.read(source, file, { from, signal })) chunks.push(chunk);
+    expect(Buffer.concat(chunks).equals(content.subarray(from)), `from ${from}`).toBe(true);
+  }
+});

@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { LightMyRequestResponse } from 'fastify';
+import { createUploadVerifier } from '../../../src/modules/base-uploads/index.ts';
+import type { BaseModelUpload } from '../../../src/modules/base-uploads/base-upload.schemas.ts';
+import { eventually } from '../queue/test-queue.ts';
+import type { TestApp } from '../support/index.ts';
+
+export const PART_BYTES = 16_384;
+
+export interface TestFile {
+  readonly name: string;
+  readonly content: Buffer;
+}
+
+export const sha256 = (content: Buffer, encoding: 'hex' | 'base64' = 'hex'): string =>
+  createHash('sha256').update(content).digest(encoding);
+
+export const digestHeader = (content: Buffer) => ({ 'content-digest': `sha-256=:${sha256(content, 'base64')}:` });
+
+/** The files of a folder, in the order of their names. */
+export async function filesOf(folder: string): Promise<TestFile[]> {
+  const names = (await readdir(folder)).sort();
+  return Promise.all(names.map(async (name) => ({ name, content: await readFile(path.join(folder, name)) })));
+}
+
+export const announced = (files: readonly TestFile[]) =>
+  files.map(({ name, content }) => ({ name, size: content.length, sha256: sha256(content) }));
+
+/** Asks the API about uploads, as an operator. */
+export function uploader(app: TestApp) {
+  const partsOf = ({ name, content }: TestFile) =>
+    Array.from({ length: Math.max(1, Math.ceil(content.length / PART_BYTES)) }, (_, index) => ({
+      name,
+      number: index + 1,
+      bytes: content.subarray(index * PART_BYTES, (index + 1) * PART_BYTES),
+    }));
+  const put = (
+    id: string,
+    { name, number, bytes }: ReturnType<typeof partsOf>[number],
+    headers: Record<string, string> = digestHeader(bytes),
+  ): Promise<LightMyRequestResponse> =>
+    app.request({
+      method: 'PUT',
+      url: `/v1/base-model-uploads/${id}/files/${name}/parts/${number}`,
+      headers: { 'content-type': 'application/octet-stream', ...headers },
+      payload: bytes,
+    });
+  const get = async (id: string) =>
+    (await app.request({ url: `/v1/base-model-uploads/${id}` })).json<BaseModelUpload>();
+  const begin = (files: readonly object[]) =>
+    app.request({ method: 'POST', url: '/v1/base-model-uploads', payload: { files } });
+  const complete = (id: string) => app.request({ method: 'POST', url: `/v1/base-model-uploads/${id}/complete` });
+  const ended = (id: string) =>
+    eventually(`the upload ${id} is verified`, async () => {
+      const upload = await get(id);
+      return upload.state !== 'verifying' && upload;
+    });
+  return {
+    partsOf,
+    put,
+    get,
+    begin,
+    complete,
+    ended,
+    /** Sends all parts of the files. @returns the identifier of the upload */
+    async send(files: readonly TestFile[]): Promise<string> {
+      const { id } = (await begin(announced(files))).json<BaseModelUpload>();
+      for (const part of files.flatMap(partsOf)) await put(id, part);
+      return id;
+    },
+    /** Sends, completes and waits. */
+    async finish(id: string): Promise<BaseModelUpload> {
+      await complete(id);
+      return ended(id);
+    },
+  };
+}
+
+/** What every API process does beside its answers. */
+export function startVerifier({ deps, config }: TestApp, times: { leaseMs?: number; retryMs?: number } = {}) {
+  const { db, artifacts, logger } = deps;
+  const loop = createUploadVerifier({ db, artifacts, logger, days: config.baseUploadDays, intervalMs: 20, ...times });
+  loop.start();
+  return loop;
+}

@@ -1,0 +1,86 @@
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { BaseModelUpload } from '../../../src/modules/base-uploads/base-upload.schemas.ts';
+import { BASE } from '../../unit/training/support/tiny-task.ts';
+import { rawTar } from '../adapters/support.ts';
+import { announced, filesOf, PART_BYTES, startVerifier, uploader } from '../base-uploads/support.ts';
+import { createTestApp, type TestApp } from '../support/index.ts';
+import { createTerminal, type RunOptions, type Terminal } from './terminal.ts';
+
+let folder: string;
+let model: string;
+let app: TestApp;
+let verifier: ReturnType<typeof startVerifier>;
+let terminal: Terminal;
+let options: RunOptions;
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-upload-'));
+  model = path.join(folder, 'model');
+  await cp(BASE, model, { recursive: true });
+  // Neither is sent: a model's folder has more than what is taken.
+  await writeFile(path.join(model, 'README.md'), 'A model.');
+  await writeFile(path.join(model, 'optimizer.pt'), 'state');
+  app = await createTestApp({ env: { READAPT_BASE_UPLOAD_PART_BYTES: String(PART_BYTES) } });
+  await app.app.listen({ port: 0, host: '127.0.0.1' });
+  verifier = startVerifier(app);
+  await app.request({ method: 'POST', url: '/v1/base-models', payload: { name: 'assistant' } });
+  terminal = createTerminal(folder);
+  const { port } = app.app.server.address() as AddressInfo;
+  options = { env: { READAPT_URL: `http://127.0.0.1:${port}`, READAPT_API_KEY: app.operatorKey } };
+});
+afterAll(async () => {
+  await verifier?.stop();
+  await app?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const upload = (...args: string[]) => terminal.run(['base-versions', 'upload', ...args], options);
+
+test('goes on with the upload of the same files, registers it, and uses what is there already', async () => {
+  const api = uploader(app);
+  const files = await filesOf(BASE);
+  const { id } = (await api.begin(announced(files))).json<BaseModelUpload>();
+  for (const part of files.flatMap(api.partsOf).slice(0, 8)) await api.put(id, part);
+  const parts = () => app.db.event.count({ where: { subjectId: id, type: 'base_model_upload.part_received' } });
+
+  const done = await upload(model, '--register', 'assistant@1', '--serving-name', 'served', '--json');
+  expect(done.code, done.stderr).toBe(0);
+  expect(JSON.parse(done.stdout)).toMatchObject({
+    upload: { id, state: 'complete' },
+    base_model_version: { version: '1', serving_name: 'served', source: { kind: 'upload', id } },
+  });
+  expect(await parts()).toBe(files.flatMap(api.partsOf).length);
+
+  const again = await upload(model);
+  expect(again.code, again.stderr).toBe(0);
+  expect(again.stdout).toContain(`--path upload://${id}`);
+  expect(await parts()).toBe(files.flatMap(api.partsOf).length);
+  const registered = await terminal.run(
+    ['base-versions', 'register', 'assistant@2', '--path', `upload://${id}`],
+    options,
+  );
+  expect(registered.stdout).toContain('assistant@2');
+});
+
+test('says why files are refused, by the service or at once', async () => {
+  const files = await filesOf(BASE);
+  const entries = files.map(({ name, content }) => ({ path: name, content }));
+  const archive = path.join(folder, 'all.tar');
+  await writeFile(archive, rawTar([...entries, { path: 'pytorch_model.bin', content: 'pickle' }]));
+  const refused = await upload(archive);
+  expect(refused.code).toBe(2);
+  expect(refused.stderr).toContain('"pytorch_model.bin" of all.tar is a pickle');
+  expect(refused.stderr).toContain('is failed');
+
+  const empty = path.join(folder, 'empty');
+  await mkdir(empty);
+  const nothing = await upload(empty);
+  expect([nothing.code, nothing.stderr]).toEqual([2, expect.stringContaining('no files of a model')]);
+  expect((await upload(path.join(folder, 'missing'))).code).toBe(2);
+  const twice = await upload(model, path.join(model, 'config.json'));
+  expect([twice.code, twice.stderr]).toEqual([2, expect.stringContaining('config.json is there twice')]);
+});
