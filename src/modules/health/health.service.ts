@@ -51,10 +51,10 @@ function kept(check: () => Promise<unknown>): () => Promise<unknown> {
 export type ReadinessWarnings = () => Promise<readonly string[]>;
 
 /** Says why nothing may be removed from the store, if it is so. */
-export function storeWarnings({ ownership }: Pick<ArtifactStore, 'ownership'>): ReadinessWarnings {
+export function storeWarnings(artifacts: Pick<ArtifactStore, 'ownership'>): ReadinessWarnings {
   return async () => {
     // Where it is not known, a check that has failed says why.
-    const problem = await withTimeout(ownership.problem(), TIMEOUT_MS, 'ownership').catch(() => null);
+    const problem = await withTimeout(artifacts.ownership.problem(), TIMEOUT_MS, 'ownership').catch(() => null);
     return problem === null ? [] : [problem.message];
   };
 }

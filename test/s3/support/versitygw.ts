@@ -60,6 +60,8 @@ function chosenProgram(): Program {
 export interface S3Server {
   readonly endpoint: string;
   readonly bucket: string;
+  /** The folder in which the server keeps the bucket's objects; empty where it is not the test's. */
+  readonly folder: string;
   /** What a process of Readapt needs to use a place in the bucket. */
   env(prefix: string): Record<string, string>;
   start(): Promise<void>;
@@ -87,6 +89,7 @@ export async function startS3Server({ keepsVersions = false } = {}): Promise<S3S
   const server: S3Server = {
     endpoint,
     bucket: BUCKET,
+    folder: path.join(data, BUCKET),
     env: (prefix) => environment(endpoint, USER, prefix),
     start: async () => {
       const env = { ...process.env, ...program.env };
@@ -115,6 +118,7 @@ function serverOf(endpoint: string): S3Server {
   return {
     endpoint,
     bucket: BUCKET,
+    folder: '',
     env: (prefix) => environment(endpoint, { accessKeyId, secretAccessKey }, prefix),
     start: refuse,
     kill: refuse,

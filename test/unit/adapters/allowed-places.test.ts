@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { parseRemoteSource } from '../../../src/base-sources/index.ts';
+import { parseRemoteSource, type ExternalSource } from '../../../src/base-sources/index.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 import { isAllowedPlace, isOfArtifacts } from '../../../src/modules/adapters/sources/allowed-places.ts';
 
 const ACME = { id: 'ten_1', name: 'acme' };
 const placesOf = (text: string) => loadConfig({ READAPT_ADAPTER_SOURCES: text }).adapterSources;
+const sourceOf = (text: string) => parseRemoteSource(text) as ExternalSource;
 const isAllowed = (places: string, source: string, tenant = ACME) =>
-  isAllowedPlace(parseRemoteSource(source)!, placesOf(places), tenant);
+  isAllowedPlace(sourceOf(source), placesOf(places), tenant);
 
 describe('what a tenant may import', () => {
   test.each([
@@ -31,7 +32,7 @@ describe('what a tenant may import', () => {
     ['s3://bucket/a, hf://acme', 'hf://acme/one', true],
   ])('%s: %s is %s', (places, source, expected) => {
     // A text that is no source does not come as far as this.
-    const parsed = parseRemoteSource(source);
+    const parsed = parseRemoteSource(source) as ExternalSource | null;
     expect(parsed !== null && isAllowedPlace(parsed, placesOf(places), ACME)).toBe(expected);
   });
 
@@ -51,8 +52,8 @@ describe('artifacts', () => {
     ['s3://bucket', 's3://bucket/anything', true],
     ['s3://bucket/readapt', 's3://other/readapt', false],
   ])('%s holds %s: %s', (artifacts, source, expected) => {
-    expect(isOfArtifacts(parseRemoteSource(source)!, artifacts)).toBe(expected);
-    expect(isOfArtifacts(parseRemoteSource(source)!, null)).toBe(false);
+    expect(isOfArtifacts(sourceOf(source), artifacts)).toBe(expected);
+    expect(isOfArtifacts(sourceOf(source), null)).toBe(false);
   });
 });
 
