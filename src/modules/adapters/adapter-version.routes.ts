@@ -6,7 +6,7 @@ import { UPLOAD_LIMIT_VARIABLE } from '../../config/variables.ts';
 import { AppError } from '../../lib/errors.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
-import { sendBytes } from '../../plugins/byte-ranges.ts';
+import { sendBytes } from '../../plugins/answers/byte-ranges.ts';
 import { answerOnce, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { acceptUploads, uploadOf, type UploadLimit } from '../../plugins/request-body/upload-body.ts';
