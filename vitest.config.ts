@@ -29,8 +29,8 @@ export default defineConfig({
         globalSetup: ['test/integration/support/global-setup.ts'],
       }),
       compiledProject('e2e', { testTimeout: 300_000, hookTimeout: 120_000 }),
-      compiledProject('production', { testTimeout: 120_000, hookTimeout: 120_000 }),
-      compiledProject('upgrade', { testTimeout: 300_000, hookTimeout: 120_000 }),
+      project('production', { testTimeout: 120_000, hookTimeout: 120_000 }),
+      project('upgrade', { testTimeout: 300_000, hookTimeout: 120_000 }),
       project('attack', { testTimeout: 120_000, hookTimeout: 120_000 }),
       project('monitoring', { testTimeout: 60_000, hookTimeout: 120_000 }),
       project('contract', { testTimeout: 300_000, hookTimeout: 120_000 }),
@@ -41,7 +41,7 @@ export default defineConfig({
         hookTimeout: 120_000,
         globalSetup: ['test/dashboard/support/global-setup.ts'],
       }),
-      compiledProject('s3', {
+      project('s3', {
         testTimeout: 120_000,
         hookTimeout: 120_000,
         globalSetup: ['test/integration/support/global-setup.ts'],

@@ -4,7 +4,6 @@ import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { compiledModule } from '../compiled/index.ts';
 import {
   getBaseModelVersion,
   getRollout,
@@ -68,7 +67,7 @@ function startWorker(name: string): ChildProcess {
     READAPT_THREADS: '1',
     READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent',
   };
-  const worker = fork(compiledModule(WORKER), { execArgv: [], env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const worker = fork(WORKER, { execArgv: ['--import', 'tsx'], env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   workers.push(worker);
   return worker;
 }

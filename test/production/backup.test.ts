@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { compiledCommand } from '../compiled/index.ts';
 import {
   createBaseModelVersion,
   createRollout,
@@ -28,7 +27,7 @@ import { startDebianPostgres, type DebianPostgres } from './debian-postgres.ts';
 
 // What docs/backup.md says, with the scripts that it shows.
 const run = promisify(execFile);
-const COMMAND = compiledCommand();
+const COMMAND = path.resolve('bin/readapt.js');
 const SCRIPTS = path.resolve('deploy/backup');
 const FIRST: DemoAdapter = {
   ...FLEET.find(({ adapter }) => adapter === 'feed-topics')!,

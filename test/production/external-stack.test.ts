@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { compiledCommand } from '../compiled/index.ts';
 import { createBaseModelVersion, isEndOfJob, listJobs, type Job } from '../../openapi/clients/typescript/src/index.ts';
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { registerFleet } from '../../cli/demo/register-fleet.ts';
@@ -14,7 +13,7 @@ import { startRedis, type TestRedis } from '../integration/support/redis.ts';
 
 // Runs what docker-compose.yml runs, without Docker: an external PostgreSQL and Redis, and migrate, API and worker as
 // processes.
-const COMMAND = compiledCommand();
+const COMMAND = path.resolve('bin/readapt.js');
 
 let databaseFolder: string;
 let dataDir: string;

@@ -2,7 +2,6 @@ import { readFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { compiledCommand } from '../compiled/index.ts';
 import {
   createBaseModelVersion,
   getRollout,
@@ -19,7 +18,7 @@ import { Processes, type Process } from '../upgrade/processes.ts';
 import { startDebianPostgres, type DebianPostgres } from './debian-postgres.ts';
 
 // What a provider runs, without Docker: Debian's PostgreSQL and Redis, two APIs and two workers.
-const COMMAND = compiledCommand();
+const COMMAND = path.resolve('bin/readapt.js');
 
 const processes = new Processes();
 let dataDir: string;

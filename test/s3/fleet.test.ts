@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { compiledCommand } from '../compiled/index.ts';
 import { createBaseModelVersion, isEndOfJob, listJobs, type Job } from '../../openapi/clients/typescript/src/index.ts';
 import { downloadAdapter } from '../../openapi/clients/typescript/src/node/index.ts';
 import { FAMILY, familyPath, FLEET, type DemoAdapter } from '../../cli/demo/fleet.ts';
@@ -14,7 +13,7 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded
 import { startS3Server, type S3Server } from './support/versitygw.ts';
 
 // An API and two workers that share nothing but the database, which holds the queue, and the bucket.
-const COMMAND = compiledCommand();
+const COMMAND = path.resolve('bin/readapt.js');
 const FIRST: DemoAdapter = {
   ...FLEET.find(({ adapter }) => adapter === 'feed-topics')!,
   trainRows: 100,

@@ -2,7 +2,6 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { compiledCommand } from '../compiled/index.ts';
 import { createBaseModelVersion, getRollout, listJobs, type Job } from '../../openapi/clients/typescript/src/index.ts';
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
@@ -14,7 +13,7 @@ import { eventually, logger } from '../integration/queue/test-queue.ts';
 import { checkOut, hasCommit, lastRelease, type EarlierVersion } from './earlier-version.ts';
 import { Processes, type Process } from './processes.ts';
 
-const OURS = compiledCommand();
+const OURS = path.resolve('bin/readapt.js');
 const release = await lastRelease();
 const isThere = hasCommit(release.commit);
 if (!isThere) {

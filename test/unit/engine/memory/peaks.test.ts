@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { compiledModule } from '../../../compiled/index.ts';
 import type { ModelConfig } from '../../../../core/models/config/model-config.ts';
 import { saveRandomBase } from '../support/saved-base.ts';
 
@@ -167,7 +166,7 @@ const TOLERANCE = { least: 1, most: 1.5 };
 
 async function expectWithinPlan(peakCase: PeakCase, { name, recompute }: Case): Promise<void> {
   const argument = JSON.stringify(peakCase);
-  const { stdout } = await promisify(execFile)(process.execPath, [compiledModule(CHILD), argument]);
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', CHILD, argument]);
   const found = JSON.parse(stdout) as { peak: number; planned: number; recompute: string };
   expect(found.recompute).toBe(recompute);
   const ratio = found.planned / found.peak;
