@@ -1,20 +1,34 @@
 import { defineConfig } from 'vitest/config';
 
+interface Options {
+  readonly testTimeout: number;
+  readonly hookTimeout?: number;
+  readonly globalSetup?: readonly string[];
+}
+
 /** Makes the project of one kind of test, so that each kind can be run alone (`npm run test:unit`). */
-function project(name: string, options: Record<string, unknown> = {}) {
-  return { test: { name, include: [`test/${name}/**/*.test.ts`], environment: 'node' as const, ...options } };
+function project(name: string, options: Options) {
+  const { globalSetup = [], ...rest } = options;
+  const test = { name, include: [`test/${name}/**/*.test.ts`], environment: 'node' as const };
+  return { test: { ...test, globalSetup: [...globalSetup], ...rest } };
+}
+
+/** Makes a project whose tests start many processes, which run modules that were compiled ahead. */
+function compiledProject(name: string, { globalSetup = [], ...rest }: Options) {
+  const { test } = project(name, { ...rest, globalSetup: ['test/compiled/global-setup.ts', ...globalSetup] });
+  return { test: { ...test, setupFiles: ['test/compiled/child-modules.ts'] } };
 }
 
 export default defineConfig({
   test: {
     projects: [
-      project('unit', { testTimeout: 60_000 }),
-      project('integration', {
+      compiledProject('unit', { testTimeout: 60_000 }),
+      compiledProject('integration', {
         testTimeout: 60_000,
         hookTimeout: 120_000,
         globalSetup: ['test/integration/support/global-setup.ts'],
       }),
-      project('e2e', { testTimeout: 300_000, hookTimeout: 120_000 }),
+      compiledProject('e2e', { testTimeout: 300_000, hookTimeout: 120_000 }),
       project('production', { testTimeout: 120_000, hookTimeout: 120_000 }),
       project('upgrade', { testTimeout: 300_000, hookTimeout: 120_000 }),
       project('attack', { testTimeout: 120_000, hookTimeout: 120_000 }),

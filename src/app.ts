@@ -38,7 +38,7 @@ import { NO_TRACING } from './lib/tracing/tracing.ts';
 import { registerPoolMetrics, registerServiceMetrics } from './modules/metrics/index.ts';
 import { registerWorkerMetrics } from './modules/workers/index.ts';
 import workerRoutes from './modules/workers/worker.routes.ts';
-import { answerInTurn } from './plugins/answers-in-turn.ts';
+import { answerInTurn } from './plugins/answers/answers-in-turn.ts';
 import auth from './plugins/auth.ts';
 import confinement from './plugins/confinement.ts';
 import { useCors } from './plugins/cors.ts';

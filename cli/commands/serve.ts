@@ -62,8 +62,10 @@ async function serve(options: ServeOptions): Promise<void> {
         : `operator key written to ${keyFile}, which only this user may read: take it from there and remove the file`,
     );
   }
+  // Who reads the address may stop the service at once.
+  const stopped = untilStopped();
   process.stdout.write(`${lines.join('\n')}\n`);
-  const lost = await Promise.race([untilStopped(), stack.lost]);
+  const lost = await Promise.race([stopped, stack.lost]);
   await stack.stop();
   if (lost instanceof Error) throw lost;
 }

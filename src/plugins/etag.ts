@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { packageVersion } from '../../core/installation/package-path.ts';
 import { tenantScope } from './auth.ts';
-import { KeptBodies } from './kept-bodies.ts';
+import { KeptBodies } from './answers/kept-bodies.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {

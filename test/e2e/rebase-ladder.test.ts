@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { execFile } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compiledCommand } from '../compiled/index.ts';
 import { readAdapterManifest } from '../../core/formats/peft/adapter-manifest.ts';
 import { packagePath } from '../../core/installation/package-path.ts';
 import type { CertificateDocument } from '../../core/method/gate/certificate-document.ts';
@@ -14,7 +15,6 @@ import {
 } from '../unit/training/support/tiny-task.ts';
 
 // Runs the command as a user would, on models that train in seconds.
-const BIN = path.resolve('bin/readapt.js');
 
 interface LadderRung {
   readonly rung: string;
@@ -61,7 +61,7 @@ afterAll(() => removeTinyFamily(family));
 
 function readapt(...args: string[]): Promise<Run> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [BIN, ...args, '--threads', '1'], (error, stdout, stderr) => {
+    execFile(process.execPath, [compiledCommand(), ...args, '--threads', '1'], (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
   });

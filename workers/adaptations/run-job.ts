@@ -10,10 +10,10 @@ import type { JobEnd } from '../../src/modules/jobs/index.ts';
 import type { TrainingSlot } from '../training/training-process.ts';
 import { buildAnchorSpec, type JobAnchorSpec } from './anchors/anchor.ts';
 import { buildJobSpec, type JobFolders } from './build-job-spec.ts';
-import { createJobEventHandler } from './job-event-handler.ts';
-import { recordProgress, type ProgressRecorder } from './progress-recorder.ts';
+import { createJobEventHandler } from './progress/job-event-handler.ts';
+import { recordProgress, type ProgressRecorder } from './progress/progress-recorder.ts';
 import { columnsOf, keepCandidate, type PublicationContext } from './publication.ts';
-import { PhaseSpans, type JobTrace } from './phase-spans.ts';
+import { PhaseSpans, type JobTrace } from './progress/phase-spans.ts';
 import { takeOverWorkDir } from './work-dir.ts';
 
 export interface JobRun extends Omit<PublicationContext, 'anchor'>, JobFolders {

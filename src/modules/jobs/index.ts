@@ -1,6 +1,6 @@
 export { JobPhaseName } from './job.schemas.ts';
 export { cancelJobsOf } from './cancel-jobs-of.ts';
-export { MAX_LEARNING_RATE } from './control/retry.schemas.ts';
+export { MAX_LEARNING_RATE } from './control/retry/retry.schemas.ts';
 export { RolloutPolicy, withoutAddress } from './control/policy.schemas.ts';
 export { approveWave, markRolloutPaused, type PausedReason } from './control/waves.ts';
 export { limitsRepository } from './control/limits.repository.ts';

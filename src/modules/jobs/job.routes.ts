@@ -5,7 +5,7 @@ import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { unlessUnchanged } from '../../plugins/etag.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { RetryJob } from './control/retry.schemas.ts';
+import { RetryJob } from './control/retry/retry.schemas.ts';
 import { Job, JobPage, JobParams, JobQuery, MetricPoints, MetricQuery } from './job.schemas.ts';
 import { createJobService } from './job.service.ts';
 import { TERMINAL_JOB_STATES } from './job.states.ts';

@@ -4,7 +4,7 @@ import { pageOf, PageQuery } from '../../lib/pagination.ts';
 import { sortOf } from '../../lib/sorting.ts';
 import { ErrorOf, Id, JobKind, Metric, Nullable, severalOf, Strategy, Timestamp, used } from '../../lib/schemas.ts';
 import { POSITION_PATTERN } from '../events/index.ts';
-import { OwnOptions } from './control/retry.schemas.ts';
+import { OwnOptions } from './control/retry/retry.schemas.ts';
 import { JOB_PHASES, JOB_STATES } from './job.states.ts';
 
 /** The states of a job. */

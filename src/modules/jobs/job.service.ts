@@ -10,7 +10,7 @@ import type { RecordChange } from '../../lib/record-change.ts';
 import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import { createEventRepository, formatPosition, parsePosition, requireReached } from '../events/index.ts';
 import { createJobControl } from './control/job-control.ts';
-import type { OwnOptions } from './control/retry.schemas.ts';
+import type { OwnOptions } from './control/retry/retry.schemas.ts';
 import { jobLifecycleRepository } from './job-lifecycle.repository.ts';
 import { toBaselinesEntry, toEntry } from './job-entries.ts';
 import { cancelJobs, settleRollout } from './job-lifecycle.ts';

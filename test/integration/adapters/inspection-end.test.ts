@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { compiledModule } from '../../compiled/index.ts';
 import { createTestApp, type TestApp } from '../support/index.ts';
 
 const API = fileURLToPath(new URL('./api-process.ts', import.meta.url));
@@ -21,7 +22,7 @@ async function startApi(): Promise<ChildProcess> {
     READAPT_PORT: '0',
     READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent',
   };
-  const child = fork(API, { execArgv: ['--import', 'tsx'], env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = fork(compiledModule(API), { execArgv: [], env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   await once(child, 'message');
   return child;
 }

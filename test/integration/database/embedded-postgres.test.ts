@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { compiledModule } from '../../compiled/index.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../src/embedded/index.ts';
 import { processIdentity } from '../../../src/embedded/processes.ts';
 import { processesOf } from '../stack/readapt.ts';
@@ -39,7 +40,7 @@ async function startInChild(
   mode: 'fast' | 'durable' = 'fast',
 ): Promise<{ child: ChildProcess; url: string; reused: boolean }> {
   const script = fileURLToPath(new URL('./embedded-child.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', script, folder, mode], {
+  const child = spawn(process.execPath, [compiledModule(script), folder, mode], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   children.push(child);

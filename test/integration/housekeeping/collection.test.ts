@@ -5,6 +5,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { compiledModule } from '../../compiled/index.ts';
 import { createFilesystemStore, registerArtifact } from '../../../src/artifacts/index.ts';
 import { artifactCollectionTask } from '../../../src/housekeeping/collection/artifact-collection.ts';
 import { collectionTask } from '../../../src/housekeeping/collection/collection.ts';
@@ -221,7 +222,7 @@ test(
     const world = await deleteMuch();
     let kills = 0;
     for (let killAt = 2; ; killAt += 9) {
-      const child = fork(CHILD, [database.url, root(), String(killAt)], { execArgv: ['--import', 'tsx'] });
+      const child = fork(compiledModule(CHILD), [database.url, root(), String(killAt)], { execArgv: [] });
       const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
       if (code === 0) break;
       expect(signal).toBe('SIGKILL');

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { compiledModule } from '../../compiled/index.ts';
 import { packageVersion } from '../../../core/installation/package-path.ts';
 import { createQueueBackend } from '../../../src/jobs/index.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
@@ -239,17 +240,21 @@ const canMount = process.platform === 'linux' && spawnSync('unshare', ['--mount'
 describe.runIf(canMount)('a worker that cannot read a base', () => {
   /** Starts a worker in whose eyes the folder is empty. */
   function workWithout(folder: string): void {
-    const command = `mount -t tmpfs tmpfs "$1" && exec "$2" --import tsx "$3"`;
-    const child = spawn('unshare', ['--mount', 'sh', '-c', command, 'sh', folder, process.execPath, CHILD], {
-      env: {
-        ...process.env,
-        DATABASE_URL: app.database.url,
-        REDIS_URL: '',
-        READAPT_DATA_DIR: app.dataDir,
-        READAPT_LOG_LEVEL: 'silent',
+    const command = `mount -t tmpfs tmpfs "$1" && exec "$2" "$3"`;
+    const child = spawn(
+      'unshare',
+      ['--mount', 'sh', '-c', command, 'sh', folder, process.execPath, compiledModule(CHILD)],
+      {
+        env: {
+          ...process.env,
+          DATABASE_URL: app.database.url,
+          REDIS_URL: '',
+          READAPT_DATA_DIR: app.dataDir,
+          READAPT_LOG_LEVEL: 'silent',
+        },
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       },
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
+    );
     children.push(child);
   }
 

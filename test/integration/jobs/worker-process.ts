@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compiledModule } from '../../compiled/index.ts';
 import type { Fleet } from '../queue/fleet.ts';
 import type { TestQueue } from '../queue/test-queue.ts';
 
@@ -16,5 +17,5 @@ export function startWorkerProcess(queue: TestQueue, fleet: Fleet, more: NodeJS.
     READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent',
     ...more,
   };
-  return fork(WORKER, { execArgv: ['--import', 'tsx'], env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  return fork(compiledModule(WORKER), { execArgv: [], env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
 }

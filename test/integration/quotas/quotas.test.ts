@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { compiledModule } from '../../compiled/index.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { bearer, createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
 import { contents } from '../support/store-contents.ts';
@@ -124,8 +125,8 @@ test('what a dead process has reserved lapses', async () => {
 });
 
 test('an upload whose process is killed gives its bytes back', async () => {
-  const child = fork('test/integration/adapters/api-process.ts', [], {
-    execArgv: ['--import', 'tsx'],
+  const child = fork(compiledModule('test/integration/adapters/api-process.ts'), [], {
+    execArgv: [],
     env: {
       ...process.env,
       DATABASE_URL: service.database.url,

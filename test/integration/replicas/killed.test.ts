@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { compiledModule } from '../../compiled/index.ts';
 import { createReplicaWorld, eventually, type ReplicaWorld } from './support/replica-world.ts';
 
 const API = fileURLToPath(new URL('../adapters/api-process.ts', import.meta.url));
@@ -26,7 +27,7 @@ async function startApi(): Promise<ChildProcess> {
     READAPT_SECRET_KEY: Buffer.alloc(32, 1).toString('base64'),
     READAPT_REPLICA_ALLOWED_RANGES: '127.0.0.1/32',
   };
-  const child = fork(API, { execArgv: ['--import', 'tsx'], env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = fork(compiledModule(API), { execArgv: [], env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   await once(child, 'message');
   return child;
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { compiledModule } from '../../compiled/index.ts';
 import { NO_QUOTAS } from '../../../src/config/quotas.ts';
 import { createSweeper, type JobEntry } from '../../../src/jobs/index.ts';
 import { withTransaction, type Database } from '../../../src/lib/database.ts';
@@ -66,7 +67,7 @@ test.each([1, 2])(
       { tenants: 3, adapters: 1200 },
       { control: 'sample', control_fraction: 0.9, seed },
     );
-    const child = fork(CHILD, [queue.database.url, id, String(survived)], { execArgv: ['--import', 'tsx'] });
+    const child = fork(compiledModule(CHILD), [queue.database.url, id, String(survived)], { execArgv: [] });
     expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
     const half = await show(id);
     expect(half).toMatchObject({ state: 'analyzing', planned_at: null });

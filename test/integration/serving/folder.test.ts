@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { compiledModule } from '../../compiled/index.ts';
 import { registerArtifact } from '../../../src/artifacts/index.ts';
 import { withTransaction, type Database } from '../../../src/lib/database.ts';
 import { createServingFolder, type ServingFolder } from '../../../src/modules/serving/index.ts';
@@ -267,7 +268,7 @@ async function runChild(killAt: number): Promise<number | null> {
   // The lease of the one that was killed has run out.
   await db.processLease.updateMany({ data: { expiresAt: new Date(Date.now() - 1000) } });
   const store = path.join(fleet.folder, 'data', 'artifacts');
-  const child = fork(CHILD, [database.url, store, root, String(killAt), '0'], { execArgv: ['--import', 'tsx'] });
+  const child = fork(compiledModule(CHILD), [database.url, store, root, String(killAt), '0'], { execArgv: [] });
   let count: number | null = null;
   child.on('message', (message: { count?: number }) => (count = message.count ?? count));
   const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];

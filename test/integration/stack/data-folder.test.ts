@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { compiledCommand } from '../../compiled/index.ts';
 import { startEmbeddedPostgres } from '../../../src/embedded/index.ts';
 import { bearer } from '../support/index.ts';
 import { createFolder, isAlive, postmasterOf, removeFolder, serve, start } from './readapt.ts';
@@ -18,7 +19,7 @@ test('a second serve on the same data folder is refused with the process that us
   expect(await second.ended).toBe(2);
   expect(second.output()).toContain(
     `readapt: the data folder ${dataDir} is in use by process ${first.child.pid} (${process.execPath} ` +
-      `${path.resolve('bin/readapt.js')} serve): stop that process, or set READAPT_DATA_DIR (--data-dir) to another folder`,
+      `${compiledCommand()} serve): stop that process, or set READAPT_DATA_DIR (--data-dir) to another folder`,
   );
 
   const answer = await fetch(`${first.url}/v1/tenants`, { headers: bearer(first.operatorKey!) });
@@ -41,4 +42,12 @@ test('the server stays while anybody uses it, and ends with the last one', async
   served.child.kill('SIGTERM');
   expect(await served.ended).toBe(0);
   expect(await isAlive(postmaster)).toBe(false);
+});
+
+test('a service that is stopped as soon as its address is read ends in order', async () => {
+  const running = start(folder, ['serve', '--no-worker']);
+  running.child.stdout!.on('data', () => {
+    if (running.output().includes('readapt serves')) running.child.kill('SIGTERM');
+  });
+  expect(await running.ended).toBe(0);
 });

@@ -3,18 +3,18 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { compiledCommand } from '../../compiled/index.ts';
 import { processIdentity } from '../../../src/embedded/processes.ts';
 import { eventually } from '../queue/test-queue.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
-const COMMAND = path.join(ROOT, 'bin/readapt.js');
 
-/** How a process is started: by Node itself, or by npm, which puts a shell in between. */
+/** How a process is started: by Node itself, or by npm, which puts a shell in between and runs the sources. */
 const LAUNCHERS = {
-  node: [process.execPath, COMMAND],
-  'npm run': ['npm', 'run', '--silent', 'readapt', '--'],
-  npx: ['npx', '--no-install', 'readapt'],
-} as const;
+  node: () => [process.execPath, compiledCommand()],
+  'npm run': () => ['npm', 'run', '--silent', 'readapt', '--'],
+  npx: () => ['npx', '--no-install', 'readapt'],
+};
 
 export interface Running {
   readonly child: ChildProcess;
@@ -31,7 +31,7 @@ export interface StartOptions {
 
 /** Starts a command with temporary files in `folder`, in a process group of its own. */
 export function start(folder: string, args: readonly string[], options: StartOptions = {}): Running {
-  const [command, ...before] = LAUNCHERS[options.launcher ?? 'node'];
+  const [command, ...before] = LAUNCHERS[options.launcher ?? 'node']();
   const env: NodeJS.ProcessEnv = {
     ...process.env,
     TMPDIR: folder,
@@ -44,7 +44,7 @@ export function start(folder: string, args: readonly string[], options: StartOpt
   };
   // The test itself may have been started by npm.
   for (const name of Object.keys(env)) if (name.startsWith('npm_lifecycle_')) delete env[name];
-  const child = spawn(command, [...before, ...args], {
+  const child = spawn(command!, [...before, ...args], {
     cwd: ROOT,
     env,
     detached: true,

@@ -1,10 +1,10 @@
 // Runs `readapt` as somebody at a terminal does: with a home of its own, and each stream apart.
 import { spawn, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
+import { compiledCommand } from '../../compiled/index.ts';
 import { eventually } from '../queue/test-queue.ts';
 
 export const ROOT = path.resolve(import.meta.dirname, '../../..');
-const COMMAND = path.join(ROOT, 'bin/readapt.js');
 
 export interface Ended {
   readonly code: number | NodeJS.Signals;
@@ -41,7 +41,10 @@ export function createTerminal(folder: string): Terminal {
   const env = environment(folder);
   const terminal: Terminal = {
     start: (args, { env: more = {}, input } = {}) =>
-      started(spawn(process.execPath, [COMMAND, ...args], { cwd: folder, env: { ...env, ...more } }), input ?? ''),
+      started(
+        spawn(process.execPath, [compiledCommand(), ...args], { cwd: folder, env: { ...env, ...more } }),
+        input ?? '',
+      ),
     run: (args, options) => terminal.start(args, options).ended,
     async json<T>(...args: string[]): Promise<T> {
       const { code, stdout, stderr } = await terminal.run([...args, '--json']);
@@ -49,7 +52,7 @@ export function createTerminal(folder: string): Terminal {
       return JSON.parse(stdout) as T;
     },
     onPty: (args, more = {}) => {
-      const line = [process.execPath, COMMAND, ...args].map((word) => `'${word}'`).join(' ');
+      const line = [process.execPath, compiledCommand(), ...args].map((word) => `'${word}'`).join(' ');
       const command = ['-qefc', `stty cols 100 rows 30; exec ${line}`, '/dev/null'];
       return started(spawn('script', command, { cwd: folder, env: { ...env, TERM: 'xterm-256color', ...more } }));
     },

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { compiledModule } from '../../compiled/index.ts';
 import { createFilesystemStore } from '../../../src/artifacts/index.ts';
 
 const CHILD = fileURLToPath(new URL('./scratch-child.ts', import.meta.url));
@@ -23,7 +24,7 @@ afterEach(async () => {
 
 /** Starts a process that holds a scratch folder. @returns the folder's name */
 async function holder(): Promise<string> {
-  child = fork(CHILD, [root], { execArgv: ['--import', 'tsx'] });
+  child = fork(compiledModule(CHILD), [root], { execArgv: [] });
   const [name] = (await once(child, 'message')) as [string];
   return name;
 }

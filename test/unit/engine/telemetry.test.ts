@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
+import { compiledModule } from '../../compiled/index.ts';
 
 const CHILD = path.join(import.meta.dirname, 'support/inference-child.ts');
 
@@ -12,7 +13,7 @@ it('leaves no record of an inference below the home folder, where ONNX Runtime k
   try {
     // Nothing else of this environment: ONNX Runtime records nothing where CI is set.
     const env = { PATH: process.env.PATH, HOME: home, XDG_CACHE_HOME: path.join(home, '.cache') };
-    const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', CHILD], { env });
+    const { stdout } = await promisify(execFile)(process.execPath, [compiledModule(CHILD)], { env });
     expect(stdout).toBe('1 2 3 4\n');
     expect(await readdir(home, { recursive: true })).toEqual([]);
   } finally {

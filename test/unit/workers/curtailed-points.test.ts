@@ -1,6 +1,9 @@
 import { expect, it } from 'vitest';
 import type { CandidateRecord } from '../../../core/method/ladder/candidate.ts';
-import { createJobEventHandler, type JobEventContext } from '../../../workers/adaptations/job-event-handler.ts';
+import {
+  createJobEventHandler,
+  type JobEventContext,
+} from '../../../workers/adaptations/progress/job-event-handler.ts';
 
 const METRIC = { name: 'accuracy', value: 0.6, rows: 400, standardError: 0.02 } as const;
 

@@ -3,7 +3,7 @@ import type { Transaction } from '../../../lib/database.ts';
 import type { createJobRooms } from '../../quotas/index.ts';
 import { pauseRepository } from '../control/pause.repository.ts';
 import { pauseJobs, resumeJobs } from '../control/pause.ts';
-import { beginAnew, judgeRetries, type RetryChanges } from '../control/retry.ts';
+import { beginAnew, judgeRetries, type RetryChanges } from '../control/retry/retry.ts';
 import type { ChangedJob } from '../job-lifecycle.repository.ts';
 import { cancelJobs, settleRollout } from '../job-lifecycle.ts';
 import type { JobAction, SelectedJob } from './by-filter.repository.ts';

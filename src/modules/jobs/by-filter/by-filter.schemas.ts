@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { labelsOf } from '../../../lib/labels.ts';
 import { Id, Nullable } from '../../../lib/schemas.ts';
-import { RetryJob } from '../control/retry.schemas.ts';
+import { RetryJob } from '../control/retry/retry.schemas.ts';
 import { JobStateName } from '../job.schemas.ts';
 
 /** Most values of one criterion. */

@@ -6,7 +6,7 @@ import { decodeCursor, encodeCursor } from '../../../lib/pagination.ts';
 import type { RecordChange } from '../../../lib/record-change.ts';
 import { unconfined } from '../../../tenancy/confined-database.repository.ts';
 import { createJobRooms } from '../../quotas/index.ts';
-import type { OwnOptions } from '../control/retry.schemas.ts';
+import type { OwnOptions } from '../control/retry/retry.schemas.ts';
 import { jobLifecycleRepository } from '../job-lifecycle.repository.ts';
 import { actionOf, type Action, type QueueChanges } from './actions.ts';
 import { byFilterRepository as repository, type JobAction, type Selection } from './by-filter.repository.ts';

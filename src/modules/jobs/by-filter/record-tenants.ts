@@ -1,6 +1,6 @@
 import type { Transaction } from '../../../lib/database.ts';
 import type { RecordChange } from '../../../lib/record-change.ts';
-import type { OwnOptions } from '../control/retry.schemas.ts';
+import type { OwnOptions } from '../control/retry/retry.schemas.ts';
 import type { JobFilter } from './by-filter.schemas.ts';
 
 /** Records that jobs of these tenants are changed, in the transaction that does it. */

@@ -12,7 +12,7 @@ import type { Job } from '../job.schemas.ts';
 import { approveJob } from './approval.ts';
 import { pauseRepository } from './pause.repository.ts';
 import { pauseJobs, resumeJobs } from './pause.ts';
-import { retryJob, type RetryChanges } from './retry.ts';
+import { retryJob, type RetryChanges } from './retry/retry.ts';
 
 interface ControlDependencies {
   db: Database;

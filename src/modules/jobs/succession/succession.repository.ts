@@ -1,5 +1,5 @@
 import { Prisma, type Queryable, type Transaction } from '../../../lib/database.ts';
-import { heldBack } from '../held-back.ts';
+import { heldBack } from '../control/held-back.ts';
 import { ACCRUE, CLOCK } from '../job-clock.ts';
 import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';

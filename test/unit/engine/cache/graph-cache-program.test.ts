@@ -24,7 +24,7 @@ interface Computed {
   readonly tfjs: boolean;
 }
 
-/** Computes the same in another process, with the cache in the same folder. */
+/** Computes the same in another process, from the sources as this one, because the cache tells graphs of other modules apart. */
 async function inAnotherProcess(): Promise<Computed> {
   const child = fork(path.join(import.meta.dirname, '../support/graph-cache-child.ts'), [folder], {
     execArgv: ['--import', 'tsx'],

@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
+import { compiledModule } from '../../../compiled/index.ts';
 import type { JobEvent } from '../../../../core/adaptation/job-events.ts';
 import type { FinalMessage, Request, TrainingMessage, WorkerMessage } from '../../../../workers/training/protocol.ts';
 
@@ -20,7 +21,7 @@ export class Child {
 
   /** @param entry script of the process */
   constructor(entry = ENTRY, { threads = 1 } = {}) {
-    this.#process = fork(entry, [JSON.stringify({ threads })], { execArgv: ['--import', 'tsx'] });
+    this.#process = fork(compiledModule(entry), [JSON.stringify({ threads })], { execArgv: [] });
     this.#process.on('message', (raw) => {
       const message = raw as TrainingMessage;
       this.messages.push(message);

@@ -1,4 +1,4 @@
-import { Prisma } from '../../lib/database.ts';
+import { Prisma } from '../../../lib/database.ts';
 
 /** What keeps a job of the rollout `r` from the queue although nobody has paused it. */
 type Reason = 'wave' | 'approval' | 'job';

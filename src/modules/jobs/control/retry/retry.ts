@@ -1,12 +1,12 @@
-import type { JobEntry } from '../../../jobs/catalog.ts';
-import type { Transaction } from '../../../lib/database.ts';
-import { camelCase, resolveJobOptions } from '../../../../core/options/job-settings.ts';
-import type { GivenJobOptions } from '../../../../core/options/job-options.ts';
-import { conflict, unprocessable, type AppError } from '../../../lib/errors.ts';
-import { recordEvent } from '../../events/index.ts';
-import type { ChangedJob } from '../job-lifecycle.repository.ts';
-import { recordJobChanges } from '../job-lifecycle.ts';
-import { inOrder, lockStartTags, queueJobs } from '../order/admission.ts';
+import type { JobEntry } from '../../../../jobs/catalog.ts';
+import type { Transaction } from '../../../../lib/database.ts';
+import { camelCase, resolveJobOptions } from '../../../../../core/options/job-settings.ts';
+import type { GivenJobOptions } from '../../../../../core/options/job-options.ts';
+import { conflict, unprocessable, type AppError } from '../../../../lib/errors.ts';
+import { recordEvent } from '../../../events/index.ts';
+import type { ChangedJob } from '../../job-lifecycle.repository.ts';
+import { recordJobChanges } from '../../job-lifecycle.ts';
+import { inOrder, lockStartTags, queueJobs } from '../../order/admission.ts';
 import { retryRepository as repository, type KeptOptions, type Obstacles } from './retry.repository.ts';
 import type { OwnOptions } from './retry.schemas.ts';
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { AppError } from '../lib/errors.ts';
-import { oneByOne } from '../lib/one-by-one.ts';
-import { matchesEtag } from './etag.ts';
+import { AppError } from '../../lib/errors.ts';
+import { oneByOne } from '../../lib/one-by-one.ts';
+import { matchesEtag } from '../etag.ts';
 
 interface ByteRange {
   readonly start: number;

@@ -1,14 +1,19 @@
-import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
-import type { MetricPoint } from '../../core/adaptation/job-events.ts';
-import type { Baselines } from '../../core/adaptation/baselines.ts';
-import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
-import type { LadderDocument } from '../../core/method/ladder/ladder-document.ts';
-import type { MetricName } from '../../core/options/metrics.ts';
-import type { Logger } from '../../src/lib/logger.ts';
-import { LeaseLostError, type JobLifecycle, type JobProgress, type Lease } from '../../src/modules/jobs/index.ts';
-import type { JobAnchor } from './anchors/anchor.repository.ts';
-import type { LadderOwner } from './ladder.repository.ts';
-import { adaptationRepository, NO_MEASUREMENTS, type Measurements, type SearchPoint } from './adaptation.repository.ts';
+import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
+import type { MetricPoint } from '../../../core/adaptation/job-events.ts';
+import type { Baselines } from '../../../core/adaptation/baselines.ts';
+import type { RowFormat } from '../../../core/adaptation/setup/row-format.ts';
+import type { LadderDocument } from '../../../core/method/ladder/ladder-document.ts';
+import type { MetricName } from '../../../core/options/metrics.ts';
+import type { Logger } from '../../../src/lib/logger.ts';
+import { LeaseLostError, type JobLifecycle, type JobProgress, type Lease } from '../../../src/modules/jobs/index.ts';
+import type { JobAnchor } from '../anchors/anchor.repository.ts';
+import type { LadderOwner } from '../ladder.repository.ts';
+import {
+  adaptationRepository,
+  NO_MEASUREMENTS,
+  type Measurements,
+  type SearchPoint,
+} from '../adaptation.repository.ts';
 
 export interface ProgressRecorder {
   /** Aborts with a LeaseLostError when the lease is gone, because the job was cancelled or taken over. */

@@ -1,9 +1,9 @@
-import { JobOptions, type GivenJobOptions } from '../../../../core/options/job-options.ts';
-import { Prisma, type Transaction } from '../../../lib/database.ts';
+import { JobOptions, type GivenJobOptions } from '../../../../../core/options/job-options.ts';
+import { Prisma, type Transaction } from '../../../../lib/database.ts';
 import { heldBack } from '../held-back.ts';
-import { ACCRUE_AS_HELD, CLOCK } from '../job-clock.ts';
-import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
-import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
+import { ACCRUE_AS_HELD, CLOCK } from '../../job-clock.ts';
+import { RETURNED, type ChangedJob } from '../../job-lifecycle.repository.ts';
+import { IS_LIMITED, startTagsOf } from '../../order/start-tags.ts';
 import type { OwnOptions } from './retry.schemas.ts';
 
 const HELD_BACK = heldBack(Prisma.sql`j`);

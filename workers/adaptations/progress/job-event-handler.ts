@@ -1,14 +1,14 @@
-import type { JobEvent, JobEventHandler, Publication, Resumption } from '../../core/adaptation/job-events.ts';
-import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
-import { ladderDocument } from '../../core/method/ladder/ladder-document.ts';
-import type { WatchRecord } from '../../core/method/ladder/watch-log.ts';
-import type { SearchEvaluation } from '../../core/method/search/search-task.ts';
-import type { Logger } from '../../src/lib/logger.ts';
-import type { JobAnchor } from './anchors/anchor.repository.ts';
-import { requireAnchor, toJobAnchor, type JobAnchorSpec } from './anchors/anchor.ts';
+import type { JobEvent, JobEventHandler, Publication, Resumption } from '../../../core/adaptation/job-events.ts';
+import type { CandidateRecord } from '../../../core/method/ladder/candidate.ts';
+import { ladderDocument } from '../../../core/method/ladder/ladder-document.ts';
+import type { WatchRecord } from '../../../core/method/ladder/watch-log.ts';
+import type { SearchEvaluation } from '../../../core/method/search/search-task.ts';
+import type { Logger } from '../../../src/lib/logger.ts';
+import type { JobAnchor } from '../anchors/anchor.repository.ts';
+import { requireAnchor, toJobAnchor, type JobAnchorSpec } from '../anchors/anchor.ts';
 import type { PhaseSpans } from './phase-spans.ts';
 import type { ProgressRecorder } from './progress-recorder.ts';
-import { publishCandidate, type PublicationContext } from './publication.ts';
+import { publishCandidate, type PublicationContext } from '../publication.ts';
 
 export interface JobEventContext extends Omit<PublicationContext, 'anchor'> {
   /** The anchor that the job was given. */

@@ -1,7 +1,7 @@
 import Type from 'typebox';
-import type { GivenJobOptions } from '../../../../core/options/job-options.ts';
-import { optionalJobOptions } from '../../../../core/options/job-settings.ts';
-import { used } from '../../../lib/schemas.ts';
+import type { GivenJobOptions } from '../../../../../core/options/job-options.ts';
+import { optionalJobOptions } from '../../../../../core/options/job-settings.ts';
+import { used } from '../../../../lib/schemas.ts';
 
 /** Largest learning rate that the service takes. A higher one is a slip, which must not cost a fleet its training time. */
 export const MAX_LEARNING_RATE = 1;

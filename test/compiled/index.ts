@@ -1,0 +1,17 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { inject } from 'vitest';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+
+/** The command `readapt`, compiled from this checkout. */
+export function compiledCommand(): string {
+  return path.join(inject('compiled'), 'bin/readapt.js');
+}
+
+/** The compiled module of a TypeScript module of this checkout; a path that is none stays as it is. */
+export function compiledModule(file: string): string {
+  const within = path.relative(ROOT, file);
+  const compiled = path.join(inject('compiled'), 'dist', within.replace(/\.ts$/, '.js'));
+  return within.endsWith('.ts') && existsSync(compiled) ? compiled : file;
+}
