@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Command } from 'commander';
 import { positive } from '../../bench/positive.ts';
 import { BaseCache } from '../../core/engine/base-cache.ts';
 import { withOnnxProducts } from '../../core/engine/compiled/onnx-products.ts';
 import { measureFixedSteps, RECORDS_OF_TENANT, type FixedStepsOptions, type FixedStepsRecord } from './measure.ts';
+import { readRecords } from './records.ts';
 import { toMarkdown } from './report.ts';
 
 const { reportOnly, ...options } = new Command('experiment:fixed-steps')
@@ -23,11 +24,6 @@ const { reportOnly, ...options } = new Command('experiment:fixed-steps')
 
 const records = reportOnly ? await readRecords(reportOnly) : await measureAll(options);
 process.stdout.write(`${toMarkdown(records)}\n`);
-
-async function readRecords(file: string): Promise<FixedStepsRecord[]> {
-  const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '');
-  return lines.map((line) => JSON.parse(line) as FixedStepsRecord);
-}
 
 /** Goes on from the records of a run that was interrupted: tenants with all of theirs are not measured again. */
 async function measureAll(all: FixedStepsOptions): Promise<FixedStepsRecord[]> {
