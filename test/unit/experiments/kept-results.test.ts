@@ -3,6 +3,9 @@ import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { loadExperiment } from '../../../experiments/config/load-experiment.ts';
+import { RECORDS_OF_TENANT } from '../../../experiments/fixed-steps/measure.ts';
+import { readRecords } from '../../../experiments/fixed-steps/records.ts';
+import { toMarkdown as fixedStepsTable } from '../../../experiments/fixed-steps/report.ts';
 import { planExperiment } from '../../../experiments/plan.ts';
 import type { ResultRecord } from '../../../experiments/records.ts';
 import { toMarkdown } from '../../../experiments/report/markdown.ts';
@@ -38,4 +41,14 @@ test('the page on the gate has what the kept results of its check say', async ()
   expect(shown.length).toBeGreaterThan(8);
   // The second line of a table has no figures.
   for (const row of shown.filter((line) => !line.includes('--'))) expect(made).toContain(row);
+});
+
+test('the page on distillation has what the kept records of the same number of steps say', async () => {
+  const records = await readRecords(path.join(ROOT, 'experiments/results/fixed-steps.jsonl'));
+  expect(records).toHaveLength(8 * RECORDS_OF_TENANT);
+  const page = await readFile(path.join(ROOT, 'docs/experiments/distillation.md'), 'utf8');
+  const [, section = ''] = /## After the same number of steps\n([^]*?)\n## /.exec(page) ?? [];
+  const shown = rowsOf(section).filter((line) => !line.includes('--'));
+  expect(shown).toEqual(rowsOf(fixedStepsTable(records)).filter((line) => !line.includes('--')));
+  expect(shown).toHaveLength(11);
 });
