@@ -10,6 +10,12 @@ export interface Lease {
   readonly forMs: number;
 }
 
+/** An upload and the lease by which this process has it. */
+interface HeldUpload {
+  readonly id: string;
+  readonly lease: Lease;
+}
+
 export interface ClaimedUpload {
   readonly id: string;
   readonly partBytes: number;
@@ -83,14 +89,15 @@ export const verificationRepository = {
   },
 
   /** Keeps what was found in a file. False if the lease is lost. */
-  keep: (db: Database, id: string, lease: Lease, file: AnnouncedFile, contents: readonly UploadedFile[]) =>
-    whileHeld(db, id, lease, async (tx) => {
-      await baseUploadRepository.keepContents(tx, id, file, contents);
+  keep: (db: Database, held: HeldUpload, file: AnnouncedFile, contents: readonly UploadedFile[]) =>
+    whileHeld(db, held, async (tx) => {
+      await baseUploadRepository.keepContents(tx, held.id, file, contents);
     }),
 
   /** Ends a verification. @returns false, and writes nothing, if the lease is lost */
-  finish: (db: Database, id: string, lease: Lease, { state, error, event, forget }: Outcome, days: number) =>
-    whileHeld(db, id, lease, async (tx) => {
+  finish: (db: Database, held: HeldUpload, { state, error, event, forget }: Outcome, days: number) =>
+    whileHeld(db, held, async (tx) => {
+      const { id } = held;
       if (forget !== undefined) await baseUploadRepository.forgetParts(tx, id, forget.file, forget.number);
       await baseUploadRepository.setState(tx, id, {
         state,
@@ -104,8 +111,7 @@ export const verificationRepository = {
 
 async function whileHeld(
   db: Database,
-  id: string,
-  { owner }: Lease,
+  { id, lease: { owner } }: HeldUpload,
   work: (tx: Transaction) => Promise<void>,
 ): Promise<boolean> {
   return withTransaction(db, async (tx) => {

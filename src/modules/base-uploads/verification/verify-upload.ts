@@ -41,7 +41,7 @@ export async function verifyUpload(options: VerifyOptions, claimed: ClaimedUploa
   const { db, days } = options;
   const outcome = await verify(options, claimed, turn).catch((error: unknown) => toOutcome(claimed.id, error));
   turn.signal.throwIfAborted();
-  if (outcome !== null) await repository.finish(db, claimed.id, turn.lease, outcome, days);
+  if (outcome !== null) await repository.finish(db, { ...turn, id: claimed.id }, outcome, days);
 }
 
 /** @returns null if the lease is lost */
@@ -52,7 +52,7 @@ async function verify(options: VerifyOptions, claimed: ClaimedUpload, turn: Turn
   const files = await repository.files(db, id);
   for (const file of files) {
     const found = file.contents ?? (await verifyFile(options, claimed, file, turn));
-    if (file.contents === null && !(await repository.keep(db, id, turn.lease, file, found))) return null;
+    if (file.contents === null && !(await repository.keep(db, { ...turn, id }, file, found))) return null;
     contents.push(...found);
   }
   checkContents(id, contents);
