@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createFilesystemStore } from '../../src/artifacts/index.ts';
 import { newId } from '../../src/lib/ids.ts';
 import { createFleet } from '../service/fleet.ts';
-import { startProcess, type BenchProcess, type BenchStack } from '../service/stack.ts';
+import { residentBytes, startProcess, transactions, type BenchProcess, type BenchStack } from '../service/stack.ts';
 import type { ReplicaBenchOptions } from './options.ts';
 import type { EnginesRequest } from './processes/engines-process.ts';
 
@@ -140,17 +139,6 @@ async function measureIdle(stack: BenchStack, reconciler: BenchProcess, seconds:
   // What is counted late happens as often as what was counted late before.
   const counted = (await transactions(stack)) - before;
   return { ...cost, transactions: counted, residentBytes: await residentBytes(reconciler.pid) };
-}
-
-async function transactions({ db }: BenchStack): Promise<number> {
-  const [row] = await db.$queryRaw<{ count: number }[]>`
-    SELECT (xact_commit + xact_rollback)::float8 AS count FROM pg_stat_database WHERE datname = current_database()`;
-  return row!.count;
-}
-
-async function residentBytes(pid: number): Promise<number> {
-  const [, kib] = /^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? [];
-  return Number(kib) * 1024;
 }
 
 async function measureChange({ db }: BenchStack, engines: BenchProcess): Promise<number> {

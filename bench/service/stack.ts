@@ -86,6 +86,19 @@ export function startProcess(
   };
 }
 
+/** Transactions of the database so far. Each query of the API is one here. */
+export async function transactions({ db }: BenchStack): Promise<number> {
+  const [row] = await db.$queryRaw<{ count: number }[]>`
+    SELECT (xact_commit + xact_rollback)::float8 AS count FROM pg_stat_database WHERE datname = current_database()`;
+  return row!.count;
+}
+
+/** Resident memory of a process. */
+export async function residentBytes(pid: number): Promise<number> {
+  const [, kib] = /^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kib) * 1024;
+}
+
 /** Ticks of `/proc` a second (USER_HZ), which is 100 on Linux. */
 const TICK_MS = 10;
 

@@ -1,12 +1,11 @@
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { withTransaction } from '../../src/lib/database.ts';
 import { recordEvent } from '../../src/modules/events/index.ts';
 import { createClient, type Client } from './client.ts';
 import { apiEnvironment } from './plan.ts';
-import { cpuMs, startProcess, type BenchStack } from './stack.ts';
+import { cpuMs, residentBytes, startProcess, transactions, type BenchStack } from './stack.ts';
 
 export interface StreamFigures {
   readonly streams: number;
@@ -134,16 +133,4 @@ async function measureLoad(
     apiCpuMs: after.api - before.api,
     databaseCpuMs: after.database - before.database,
   };
-}
-
-/** Transactions of the database so far. Each query of the API is one here. */
-async function transactions({ db }: BenchStack): Promise<number> {
-  const [row] = await db.$queryRaw<{ count: number }[]>`
-    SELECT (xact_commit + xact_rollback)::float8 AS count FROM pg_stat_database WHERE datname = current_database()`;
-  return row!.count;
-}
-
-async function residentBytes(pid: number): Promise<number> {
-  const [, kib] = /^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? [];
-  return Number(kib) * 1024;
 }

@@ -179,17 +179,18 @@ async def test_moves_an_alias_once_the_service_is_back(service: Service, start: 
     assert number_of(models, ALIAS) == "acme.support@2"
 
 
+async def stranger(request: web.Request) -> web.Response:
+    """An answer of something that is not the service."""
+    return web.Response(status=404)
+
+
 async def test_moves_an_alias_that_was_resolved_while_the_service_was_away(service: Service, start: Start):
     service.publish(1, files_of())
     models, following = start()
     await models.resolve_lora(ALIAS)
     service.publish(2, files_of(weights=b"better"))
     models, following = start()
-
-    async def page(request: web.Request) -> web.Response:
-        return web.Response(status=404)
-
-    service.misbehave("/v1/serving", page)
+    service.misbehave("/v1/serving", stranger)
     await models.resolve_lora(ALIAS)
     assert number_of(models, ALIAS) == "acme.support@1"
     await following.turn()
@@ -205,11 +206,7 @@ async def test_reads_all_changes_again_after_an_answer_that_was_out_of_date(serv
     # The change to version 2 is behind its position when the service goes away.
     await models.resolve_lora("acme.support@2")
     await following.turn()
-
-    async def page(request: web.Request) -> web.Response:
-        return web.Response(status=404)
-
-    service.misbehave("/v1/serving", page)
+    service.misbehave("/v1/serving", stranger)
     await models.resolve_lora(ALIAS)
     assert number_of(models, ALIAS) == "acme.support@1"
     await following.turn()
