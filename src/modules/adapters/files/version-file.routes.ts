@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { ModuleOptions } from '../../../app-dependencies.ts';
 import { requireScope, tenantScope } from '../../../plugins/auth.ts';
-import { sendBytes } from '../../../plugins/byte-ranges.ts';
+import { sendBytes } from '../../../plugins/answers/byte-ranges.ts';
 import { operationsOf } from '../../../plugins/openapi/operation.ts';
 import { AdapterVersionParams } from '../adapter.schemas.ts';
 import { createVersionFileService } from './version-file.service.ts';
