@@ -1,20 +1,17 @@
 export { bytesThere, download, type DownloadOptions } from './download.ts';
 export { bytesOf, checkListing, isTaken, keyOf, PICKLE, requireUsable, type ListingRules } from './listing.ts';
+export { ADAPTER_SOURCE_EXPECTED, requirePlace, SOURCE_EXPECTED, unusableSource, type GivenFiles } from './place.ts';
 export { SourceError, type SourceErrorCode } from './source-error.ts';
 export {
-  ADAPTER_SOURCE_EXPECTED,
   BUCKET_PATTERN,
   DEFAULT_REVISION,
   HUB_REPO_PATTERN,
   HUB_REVISION_PATTERN,
   parseRemoteSource,
   PREFIX_PATTERN,
-  SOURCE_EXPECTED,
   sourceName,
   sourceText,
-  toPlace,
   type ExternalSource,
-  type GivenSource,
   type PinnedFiles,
   type PinnedSource,
   type RemoteSource,

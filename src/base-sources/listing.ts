@@ -39,7 +39,11 @@ export function isTaken(name: string): boolean {
 }
 
 /** @throws SourceError `source_refused` that names what is missing, or the pickles that stand in its place */
-export function checkListing(source: RemoteSource, files: readonly SourceFile[], names: readonly string[]): SourceFile[] {
+export function checkListing(
+  source: RemoteSource,
+  files: readonly SourceFile[],
+  names: readonly string[],
+): SourceFile[] {
   const where = sourceText(source);
   const taken = files.filter(({ name }) => isTaken(name)).sort((a, b) => (a.name < b.name ? -1 : 1));
   if (!taken.some(({ name }) => name.endsWith('.safetensors'))) throw noWeights(where, names);

@@ -67,9 +67,6 @@ export const HUB_REPO_PATTERN = '^[A-Za-z0-9_-][A-Za-z0-9._-]{0,95}/[A-Za-z0-9_-
 export const HUB_REVISION_PATTERN = '^(?!.*(\\.\\.|//))[A-Za-z0-9_][A-Za-z0-9._/+-]{0,199}$';
 export const BUCKET_PATTERN = '^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$';
 export const PREFIX_PATTERN = "^(?!(.*/)?\\.{1,2}(/|$))([A-Za-z0-9!_.*'()=+@ -]+(/[A-Za-z0-9!_.*'()=+@ -]+)*)?$";
-const EXTERNAL_EXPECTED = 'hf://org/name, hf://org/name@revision, s3://bucket/prefix';
-export const SOURCE_EXPECTED = `${EXTERNAL_EXPECTED}, upload://bmu_… or the absolute path of a folder`;
-export const ADAPTER_SOURCE_EXPECTED = `${EXTERNAL_EXPECTED} or the absolute path of a folder`;
 
 const isRepo = new RegExp(HUB_REPO_PATTERN);
 const isRevision = new RegExp(HUB_REVISION_PATTERN);
@@ -104,35 +101,4 @@ export function sourceText(source: RemoteSource | PinnedSource): string {
 /** The name by which serving engines load what a source has, as far as they can. */
 export function sourceName(source: RemoteSource): string {
   return source.kind === 'hub' ? source.repo : sourceText(source);
-}
-
-/** A source as a request names it: a text, or an object. */
-export type GivenSource =
-  | string
-  | { readonly kind: 'folder'; readonly path: string }
-  | { readonly kind: 'hub'; readonly repo: string; readonly revision?: string; readonly token?: string }
-  | { readonly kind: 's3'; readonly bucket: string; readonly prefix?: string }
-  | UploadSource;
-
-/** A folder of this machine, or a source elsewhere, with the token that was given for it. */
-export type Place =
-  | { readonly folder: string; readonly remote: null; readonly token: null }
-  | { readonly folder: null; readonly remote: RemoteSource; readonly token: string | null };
-
-const HAS_SCHEME = /^[a-z][a-z0-9+.-]*:\/\//i;
-
-/** Where a source is that a request names; null for a text that is none of {@link SOURCE_EXPECTED}. */
-export function toPlace(source: GivenSource): Place | null {
-  if (typeof source === 'string') {
-    if (!HAS_SCHEME.test(source)) return { folder: source, remote: null, token: null };
-    const remote = parseRemoteSource(source);
-    return remote === null ? null : { folder: null, remote, token: null };
-  }
-  if (source.kind === 'folder') return { folder: source.path, remote: null, token: null };
-  if (source.kind === 'upload') return { folder: null, remote: source, token: null };
-  if (source.kind === 's3') {
-    return { folder: null, remote: { kind: 's3', bucket: source.bucket, prefix: source.prefix ?? '' }, token: null };
-  }
-  const { kind, repo, revision = DEFAULT_REVISION, token = null } = source;
-  return { folder: null, remote: { kind, repo, revision }, token };
 }

@@ -1,11 +1,11 @@
 import {
   keyOf,
   readWhole,
+  requirePlace,
   SOURCE_EXPECTED,
   SourceError,
   sourceName,
   sourceText,
-  toPlace,
   type PinnedFiles,
   type PinnedSource,
   type RemoteSource,
@@ -47,18 +47,10 @@ const PIN_MS = 60_000;
  * @throws AppError 422 or 503 `source_unreachable`
  */
 export async function findFiles(
-  { path, source }: Pick<CreateBaseModelVersion, 'path' | 'source'>,
+  files: Pick<CreateBaseModelVersion, 'path' | 'source'>,
   context: SourceContext,
 ): Promise<FoundFiles> {
-  if ((path === undefined) === (source === undefined)) {
-    const found = path === undefined ? 'neither is given' : 'both are given';
-    throw unprocessable('invalid_source', `the files are named by \`path\` or by \`source\`: ${found}`);
-  }
-  const place = toPlace(source ?? { kind: 'folder', path: path! });
-  if (place === null) {
-    throw unprocessable('invalid_source', `source ${String(source)} is not usable, expected ${SOURCE_EXPECTED}`);
-  }
-  const { folder, remote, token } = place;
+  const { folder, remote, token } = requirePlace(files, SOURCE_EXPECTED);
   if (folder !== null) {
     const found = await resolveAllowedFolder(folder, context.allowedRoots);
     return { path: found, defaultName: folder, config: await readModelFolder(found), pinned: null, token: null };

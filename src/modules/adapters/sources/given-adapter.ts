@@ -1,5 +1,4 @@
-import { ADAPTER_SOURCE_EXPECTED, toPlace, type GivenSource } from '../../../base-sources/index.ts';
-import { unprocessable } from '../../../lib/errors.ts';
+import { ADAPTER_SOURCE_EXPECTED, requirePlace, unusableSource, type GivenFiles } from '../../../base-sources/index.ts';
 import type { Upload } from '../../../lib/upload.ts';
 import type { RemoteAdapter } from './adapter-sources.ts';
 
@@ -8,22 +7,10 @@ export type GivenAdapter =
   { readonly path: string } | { readonly archive: Upload } | { readonly remote: RemoteAdapter };
 
 /** @throws AppError 422 `invalid_source` */
-export function toGivenAdapter(
-  { path, source }: { readonly path?: string | undefined; readonly source?: GivenSource | undefined },
-  gone: AbortSignal,
-): GivenAdapter {
-  if ((path === undefined) === (source === undefined)) {
-    const found = path === undefined ? 'neither is given' : 'both are given';
-    throw unprocessable('invalid_source', `the files are named by \`path\` or by \`source\`: ${found}`);
-  }
-  const place = toPlace(source ?? { kind: 'folder', path: path! });
+export function toGivenAdapter(files: GivenFiles, gone: AbortSignal): GivenAdapter {
+  const { folder, remote: source, token } = requirePlace(files, ADAPTER_SOURCE_EXPECTED);
+  if (folder !== null) return { path: folder };
   // Uploads hold base models.
-  if (place === null || place.remote?.kind === 'upload') {
-    throw unprocessable(
-      'invalid_source',
-      `source ${String(source)} is not usable, expected ${ADAPTER_SOURCE_EXPECTED}`,
-    );
-  }
-  if (place.folder !== null) return { path: place.folder };
-  return { remote: { source: place.remote, token: place.token, gone } };
+  if (source.kind === 'upload') throw unusableSource(files.source!, ADAPTER_SOURCE_EXPECTED);
+  return { remote: { source, token, gone } };
 }
