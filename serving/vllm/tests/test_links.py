@@ -53,7 +53,8 @@ async def test_gets_from_the_bucket_what_an_engine_needs(links: Service, start: 
 
 async def test_goes_on_by_a_new_address_where_a_file_broke_off(links: Service, start: Start):
     async def rest(request: web.Request) -> None:
-        assert request.headers["Range"] == f"bytes={2**19}-"
+        # What was on its way when the connection broke may be lost.
+        assert 0 < int(request.headers["Range"].removeprefix("bytes=").removesuffix("-")) <= 2**19
 
     links.misbehave(WEIGHTS, broken_off)
     links.misbehave(WEIGHTS, rest)
