@@ -32,7 +32,7 @@ PACKAGES = ("sympy", "networkx", "numpy")
 LONGEST = 1000  # characters of one answer or piece of text: about 256 tokens
 
 
-def documents(kind: str, speeches: Path, seed: int) -> list[Document]:
+def documents(kind: str, speeches: Path, seed: str) -> list[Document]:
     """All documents of a kind, each once, in random order."""
     makers = {"instructions": instructions, "prose": prose, "code": code, "tasks": task_instructions}
     found = {json.dumps(document): document for document in makers[kind](speeches, random.Random(f"{seed}/{kind}/wording"))}
