@@ -5,7 +5,7 @@ import { mean } from '../statistics.ts';
 export type TaskDifferences = readonly (readonly number[])[];
 
 /** What the mean over tasks varies by. Each is the variance of the mean, in squared units of the differences. */
-export interface VarianceParts {
+interface VarianceParts {
   /** From one tenant to the next of the same task: its training rows, its old adapter and the job's random numbers. */
   readonly tenants: number;
   /** From one test row to the next of the same task, which all of its tenants share. */

@@ -1,7 +1,7 @@
 import { normalDistribution, normalQuantile, studentQuantile } from '../../../core/statistics/distributions.ts';
 
 /** Standard deviations of the paired difference, in units of the metric. */
-export interface Deviations {
+interface Deviations {
   /** Of a tenant's true mean about that of its task. */
   readonly tenants: number;
   /** Of a row's true mean about that of its task. */
@@ -10,7 +10,7 @@ export interface Deviations {
   readonly rest: number;
 }
 
-export interface Design {
+interface Design {
   readonly tasks: number;
   /** Number of tenants of each task. */
   readonly tenants: number;
