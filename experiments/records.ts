@@ -10,6 +10,8 @@ export interface TestScore {
   readonly standardError: number;
   /** One character for each row, `1` if it is right and `0` if it is wrong; null for the metric `loss`. */
   readonly right: string | null;
+  /** The metric of each row, of metrics that are neither right nor wrong and not a loss. Records of versions before 0.3 have none. */
+  readonly scores?: readonly number[];
 }
 
 interface Common {

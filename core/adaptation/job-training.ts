@@ -100,7 +100,7 @@ export class JobTraining {
 
   async #train(
     runtime: Runtime,
-    { initial, steps, fresh, regularization, onEvaluate }: FineTuneRequest,
+    { initial, steps, fresh, regularization, anchor, onEvaluate }: FineTuneRequest,
     { resume, isDue }: { resume: TrainerState | undefined; isDue: (step: number) => boolean },
   ): Promise<void> {
     const { data, settings, signal } = this.#options;
@@ -112,6 +112,7 @@ export class JobTraining {
       batchSize: settings.batchSize,
       learningRate: fresh ? settings.scratchLearningRate : settings.learningRate,
       regularization,
+      anchor,
       seed: settings.seed,
       resume,
       signal,

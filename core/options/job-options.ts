@@ -85,6 +85,19 @@ export const JobOptions = Type.Object(
       default: 64,
       description: 'Number of search rows used to compare coefficients; fewer if the task has fewer.',
     }),
+    search_start: Type.Enum(['named', 'space_filling'] as const, {
+      title: 'SearchStart',
+      default: 'named',
+      description:
+        'What the search of `relora-paper` measures first: copy, revert and no adapter (`named`), or points that fill the ranges of both coefficients evenly, with a third of the evaluations and no favorites (`space_filling`). Other strategies have their own start.',
+    }),
+    search_spacing: Type.Number({
+      minimum: 0,
+      maximum: 0.25,
+      default: 0,
+      description:
+        'Smallest distance of two points that the search of `relora-paper` proposes, with the ranges of both coefficients scaled to 1.',
+    }),
     coefficients: Type.Enum(['both', 'alpha', 'beta'] as const, {
       title: 'MovedCoefficients',
       default: 'both',
@@ -110,10 +123,11 @@ export const JobOptions = Type.Object(
       description:
         'Share of the energy Σ σ² of the fused update that a grown rank must hold. The smallest such rank is taken.',
     }),
-    regularize_towards: Type.Enum(['initial', 'zero'] as const, {
+    regularize_towards: Type.Enum(['initial', 'zero', 'fused'] as const, {
       title: 'RegularizationTarget',
       default: 'initial',
-      description: 'Where the L2 penalty of fine-tuning pulls the adapter: to the initial adapter, or to zero.',
+      description:
+        'Where the L2 penalty of fine-tuning pulls the adapter: to the initial adapter, to zero, or to the fused update before its truncation to the rank of the adapter (`fused`, always in product space).',
     }),
     regularize_space: Type.Enum(['factors', 'product'] as const, {
       title: 'RegularizationSpace',

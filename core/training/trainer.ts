@@ -39,6 +39,8 @@ export interface TrainOptions {
   readonly weightDecay?: number;
   /** L2 regularization towards the initial adapter or zero. Default: none. */
   readonly regularization?: RegularizationOptions;
+  /** What the regularization pulls towards, in place of the initial adapter. In product space, its rank may differ. */
+  readonly anchor?: Adapter | undefined;
   readonly seed: number;
   /** State to resume from. All other options must be those of the interrupted run. */
   readonly resume?: TrainerState;
@@ -83,7 +85,7 @@ export interface TrainResult {
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { runtime, initial, examples, steps, batchSize, signal, regularization = NO_REGULARIZATION } = options;
-  const anchor = anchorOf(regularization, initial);
+  const anchor = options.anchor ?? anchorOf(regularization, initial);
   const { learningRate: peak, warmupSteps = Math.ceil(0.06 * steps) } = options;
   const learningRateAt = cosineSchedule({ peak, steps, warmupSteps });
   const sampler = new TrainingSampler(examples, { batchSize, seed: options.seed });

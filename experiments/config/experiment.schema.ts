@@ -92,6 +92,8 @@ export function experimentSchema(table: Type.TObject = JobOptions) {
       strategies: listOf(strategyEntry(table)),
       /** Strategies that the others are compared with. Default: those that train from scratch. */
       baselines: Type.Optional(Type.Array(Name)),
+      /** Pairs of strategies whose difference gets an interval. Default: each strategy with each baseline. */
+      comparisons: Type.Optional(Type.Array(Type.Object({ strategy: Name, with: Name }, strict))),
       surfaces: Type.Optional(Type.Array(Surface)),
       device: Type.Optional(Type.Unsafe<DeviceChoice>(Type.String({ pattern: DEVICE_CHOICE_PATTERN }))),
       precision: Type.Optional(Type.Enum(PRECISION_SETTINGS)),

@@ -100,6 +100,7 @@ function nameProblems({
   adapters,
   strategies,
   baselines = [],
+  comparisons = [],
   surfaces = [],
 }: Experiment): string[] {
   const names = {
@@ -124,6 +125,10 @@ function nameProblems({
     }
   }
   problems.push(...unknownNames('baselines', baselines, names.strategies));
+  comparisons.forEach((one, i) => {
+    problems.push(...unknownNames(`comparisons[${i}].strategy`, [one.strategy], names.strategies));
+    problems.push(...unknownNames(`comparisons[${i}].with`, [one.with], names.strategies));
+  });
   surfaces.forEach(({ task, evolution, strategy }, i) => {
     problems.push(...unknownNames(`surfaces[${i}].task`, [task], names.tasks));
     problems.push(...unknownNames(`surfaces[${i}].evolution`, [evolution], names.evolutions));

@@ -1,6 +1,6 @@
 import { measure } from '../../core/data/evaluation/measure.ts';
 import type { Adapter } from '../../core/models/lora/adapter.ts';
-import { judgesRows, type MetricName } from '../../core/options/metrics.ts';
+import { isGenerated, judgesRows, type MetricName } from '../../core/options/metrics.ts';
 import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import type { TestScore } from '../records.ts';
 import type { TenantData } from './tenant.ts';
@@ -13,5 +13,12 @@ export async function scoreOnTest(
   { metric, signal }: { readonly metric: MetricName; readonly signal: AbortSignal },
 ): Promise<TestScore> {
   const { value, standardError, perExample } = await measure(base, adapter, test, { metric, choices, signal });
-  return { value, standardError, right: judgesRows(metric) ? perExample.join('') : null };
+  const right = judgesRows(metric) ? perExample.join('') : null;
+  const keepsScores = right === null && isGenerated(metric);
+  return { value, standardError, right, ...(keepsScores && { scores: Array.from(perExample, toFourPlaces) }) };
+}
+
+/** Kept results are read by people, too, and no test row is worth more places. */
+function toFourPlaces(value: number): number {
+  return Math.round(value * 1e4) / 1e4;
 }

@@ -4,6 +4,7 @@ import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import type { Experiment } from '../config/load-experiment.ts';
 import type { EvolutionRecord } from '../records.ts';
 import type { GateCheck } from './gate-check.ts';
+import { comparisonSection } from './comparisons/comparison-section.ts';
 import { metricFormat, ratio, seconds, share, table } from './format.ts';
 import type { GroupSummary, StrategySummary, Summary } from './summary.ts';
 
@@ -48,6 +49,7 @@ export function toMarkdown(
     '',
     ...glanceTable(experiment, summary),
     '',
+    ...comparisonSection(summary),
     ...gateSection(summary),
     '## Evolutions',
     '',

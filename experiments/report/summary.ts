@@ -11,6 +11,7 @@ import type {
   TenantRecord,
 } from '../records.ts';
 import { checkJob, gateChecks, type CheckedJob, type GateCheck } from './gate-check.ts';
+import { compareStrategies, type Comparison } from './comparisons/compare.ts';
 import { medianRatio, ttrRatio, type Ratio } from './ratio.ts';
 import { negativeFlips, spread, type Spread } from './statistics.ts';
 import { medianTime, type Duration } from './readiness.ts';
@@ -76,6 +77,8 @@ export interface Summary {
   readonly groups: readonly GroupSummary[];
   /** All jobs of each strategy together. */
   readonly overall: readonly StrategySummary[];
+  /** Pairs of strategies with intervals. */
+  readonly comparisons: readonly Comparison[];
   /** What gates with a margin let through, on the test rows. */
   readonly gates: readonly GateCheck[];
   readonly failed: readonly CellRecord[];
@@ -107,11 +110,24 @@ export function summarize(experiment: Experiment, items: readonly Item[], record
       jobs.map((job) => withoutLoss(experiment, job)),
       baselines,
     ),
+    comparisons: comparisonsOf(experiment, cells, baselines),
     gates: gateChecks(jobs.flatMap(({ checked }) => checked ?? [])),
     failed: all.filter(({ state }) => state === 'failed'),
     planned: items.length,
     measured: wanted.length - (all.length - cells.length),
   };
+}
+
+function comparisonsOf(
+  { strategies, comparisons }: Experiment,
+  cells: readonly CellRecord[],
+  baselines: readonly string[],
+): Comparison[] {
+  const names = strategies.map(({ name }) => name);
+  const all = names.flatMap((strategy) => baselines.map((baseline) => ({ strategy, with: baseline })));
+  return (comparisons ?? all.filter((one) => one.strategy !== one.with))
+    .flatMap((one) => compareStrategies(cells, one.strategy, one.with))
+    .filter(({ pairs }) => pairs > 0);
 }
 
 interface Material {

@@ -57,13 +57,16 @@ export function ladderOptions(settings: JobSettings): Omit<LadderOptions, 'gate'
       evaluations: settings.searchEvaluations,
       batchSize: settings.batchSize,
       ...boundsMoving(settings.coefficients),
+      // Other strategies begin with what is known, which they compare by races.
+      ...(settings.strategy === 'relora-paper' && { start: settings.searchStart, spacing: settings.searchSpacing }),
     },
     fusion: { rank: fusionRank === 0 ? 'keep' : { cap: fusionRank, energy: settings.fusionEnergy } },
     regularization: {
       ...DEFAULT_REGULARIZATION,
       schedule: settings.regularizeSchedule,
       strong: settings.regularizeStrength,
-      space: settings.regularizeSpace,
+      // The fused update has a higher rank than the adapter, so only their products can be compared.
+      space: settings.regularizeTowards === 'fused' ? 'product' : settings.regularizeSpace,
       towards: settings.regularizeTowards,
     },
   };

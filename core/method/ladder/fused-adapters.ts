@@ -42,6 +42,17 @@ export class FusedAdapters {
     return (await this.#fusion).at(coefficients);
   }
 
+  /**
+   * Returns the fused update of these coefficients as an adapter of as high a rank as it takes.
+   * @returns undefined without coefficients, or without anything to fuse with
+   */
+  async wholeOf({ alpha, beta }: Pick<Proposal, 'alpha' | 'beta'>): Promise<Adapter | undefined> {
+    if (alpha === null || beta === null || this.obstacle !== null) return undefined;
+    const { oldAdapter, products } = this.#context;
+    const rank = { cap: Number.MAX_SAFE_INTEGER };
+    return (await Fusion.prepare(oldAdapter, this.evolution, { rank, products })).at({ alpha, beta });
+  }
+
   /** Returns the adapter as which a candidate with coefficients was fused, before any training. */
   async initialOf({ id, alpha, beta, groups }: Pick<Proposal, 'id' | 'alpha' | 'beta' | 'groups'>): Promise<Adapter> {
     if (groups) return this.at(fromCoefficientGroups(groups, this.evolution.modules.keys()));

@@ -43,6 +43,8 @@ export interface FineTuneRequest {
   /** The initial adapter is untrained; it needs a higher learning rate than one that was carried over. */
   readonly fresh: boolean;
   readonly regularization: RegularizationOptions;
+  /** What the regularization pulls towards, where that is neither the initial adapter nor zero. */
+  readonly anchor?: Adapter | undefined;
   readonly steps: number;
   readonly evaluateEvery: number;
   /**

@@ -28,7 +28,7 @@ export interface LadderOptions {
   readonly leastPower?: number;
   /** What `auto` prefers. Default `old_behavior`. */
   readonly prefer?: Preference;
-  /** Regularization of `relora` and `auto`. `relora-paper` has its own; `warm-start` and `scratch` have none. */
+  /** Regularization of `relora`, `relora-paper` and `auto`. `warm-start` and `scratch` have none. */
   readonly regularization?: RegularizationOptions;
   readonly search?: SearchOptions;
   /** Default `global`: one pair by the search. Other groupings follow gradients, within the bounds of `search`. */

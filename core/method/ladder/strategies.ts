@@ -1,7 +1,6 @@
 import type { Preference, Strategy } from '../../options/job-options.ts';
 import { AdaptationError } from '../errors.ts';
 import { COPY, REVERT } from '../fusion/coefficients.ts';
-import { DEFAULT_REGULARIZATION } from '../regularization/regularization.ts';
 import type { SearchOptions } from '../search/search-task.ts';
 import type { RungName } from './candidate.ts';
 import type { LadderContext } from './ladder-context.ts';
@@ -50,10 +49,7 @@ const RUNGS: Readonly<Record<Exclude<Strategy, 'auto'>, readonly Rung[]>> = {
   reuse: [copyRung],
   revert: [revertRung],
   relora: [searchRung(), fineTuneRung({ regularization: 'own' })],
-  'relora-paper': [
-    searchRung({ search: PAPER_SEARCH, fleet: false }),
-    fineTuneRung({ regularization: DEFAULT_REGULARIZATION }),
-  ],
+  'relora-paper': [searchRung({ search: PAPER_SEARCH, fleet: false }), fineTuneRung({ regularization: 'own' })],
   'warm-start': [copyRung, fineTuneRung({ regularization: null })],
   scratch: [scratchRung],
 };

@@ -48,11 +48,13 @@ function trainingRung(
       const start = await startOf(ladder);
       await ladder.checkpoint();
       ladder.context.phase('fine_tune');
+      const regularization = regularizationOf(ladder, options);
       await ladder.context.fineTune({
         rung: name,
         initial: start.adapter,
         fresh: start.strategy === 'scratch',
-        regularization: regularizationOf(ladder, options),
+        regularization,
+        anchor: regularization.towards === 'fused' ? await ladder.fused.wholeOf(start) : undefined,
         steps: training.steps,
         evaluateEvery: ladder.options.evaluateEvery,
         onEvaluate: async (step, adapter) => {

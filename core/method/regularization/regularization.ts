@@ -26,8 +26,8 @@ export interface RegularizationOptions {
    */
   readonly space: JobOptions['regularize_space'];
   /**
-   * θ₀, which the adapter is drawn towards: the adapter that fine-tuning started from, or zero (weight decay by
-   * gradient). DoRA's magnitudes are drawn towards their initial values in either space. They are never drawn towards
+   * θ₀, which the adapter is drawn towards: the adapter that fine-tuning started from, zero (weight decay by gradient), or
+   * the fused update before its truncation (`fused`, in product space only; whoever trains has to give it). DoRA's magnitudes are drawn towards their initial values in either space. They are never drawn towards
    * zero, because a magnitude of zero would silence the layer itself and not just the adapter.
    */
   readonly towards: JobOptions['regularize_towards'];
@@ -80,9 +80,9 @@ export interface Penalty {
   readonly anchor: Adapter | null;
 }
 
-/** The anchor θ₀ that the options ask for: the initial adapter, or null for zero. */
+/** The anchor θ₀ that the options ask for, where none is given: the initial adapter, or null for zero. */
 export function anchorOf(options: RegularizationOptions, initial: Adapter): Adapter | null {
-  return options.towards === 'initial' ? initial : null;
+  return options.towards === 'zero' ? null : initial;
 }
 
 /**

@@ -5,6 +5,7 @@ import { fleetObservations } from './fleet-prior.ts';
 import type { SearchRecord } from './relative-losses.ts';
 import { RowMeasurements, summedLoss, type Contender } from './row-measurements.ts';
 import { compare, isWithinNoise } from './search-race.ts';
+import { observationsOf, spaceFillingStart } from './space-filling.ts';
 import { searchSpace, STEP_GAIN, type SearchTask } from './search-task.ts';
 
 /** Cost of a row in a training step, in forward passes of a row: one forward pass, and a backward pass that costs two. */
@@ -75,6 +76,8 @@ class Search {
   readonly #measurements: RowMeasurements;
   readonly #space: Space;
   readonly #racing: boolean;
+  /** Whether the search starts from points that fill the space, and from nothing that is known. */
+  readonly #fillsSpace: boolean;
   /** Points that are preferred to others of hardly smaller loss. */
   readonly #named: readonly Coefficients[];
   /** Points that are measured before the model proposes any. */
@@ -90,15 +93,17 @@ class Search {
     this.#task = task;
     this.#measurements = new RowMeasurements(task);
     this.#space = space;
-    this.#racing = options.racing ?? true;
-    this.#named = [REVERT, NOTHING].filter(isInside);
+    this.#fillsSpace = options.start === 'space_filling';
+    this.#racing = !this.#fillsSpace && (options.racing ?? true);
+    this.#named = this.#fillsSpace ? [] : [REVERT, NOTHING].filter(isInside);
     this.#starts = hasFleet ? compared.filter(isInside) : [...this.#named];
+    if (this.#fillsSpace) this.#starts = spaceFillingStart(space, this.#measurements.budget, task.seed);
     this.#unconditional = hasFleet ? 0 : UNCONDITIONAL_PROPOSALS;
   }
 
-  /** Measures copy, which is the first incumbent. */
+  /** Measures the first incumbent, which is copy unless the search starts from points that fill the space. */
   begin(): Promise<Contender> {
-    return this.#measurements.add(COPY);
+    return this.#measurements.add(this.#fillsSpace ? this.#starts.shift()! : COPY);
   }
 
   /** The next point to measure, or null if the search is over. */
@@ -109,7 +114,10 @@ class Search {
     if (start) return start;
     const { point, improvement } = propose({
       space: this.#space,
-      ...fleetObservations(this.#task.fleet ?? [], records),
+      ...(this.#fillsSpace
+        ? { observations: observationsOf(records) }
+        : fleetObservations(this.#task.fleet ?? [], records)),
+      spacing: this.#task.options.spacing,
       named: this.#named.map(({ alpha, beta }) => [alpha, beta]),
       seed: this.#task.seed,
     });

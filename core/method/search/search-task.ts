@@ -1,4 +1,5 @@
 import type { Adapter } from '../../models/lora/adapter.ts';
+import type { JobOptions } from '../../options/job-options.ts';
 import { Random } from '../../statistics/random.ts';
 import { ALPHA_BOUNDS, BETA_BOUNDS, type CoefficientBounds, type Coefficients } from '../fusion/coefficients.ts';
 import { Space } from './bayesian-optimization/space.ts';
@@ -22,6 +23,13 @@ export interface SearchOptions extends CoefficientBounds {
    * measured on all rows and the smallest loss wins.
    */
   readonly racing?: boolean;
+  /**
+   * With `named` (the default), the search measures copy, revert and nothing first. With `space_filling`, which does not
+   * race, it measures points that fill the space evenly, and has no favorites.
+   */
+  readonly start?: JobOptions['search_start'];
+  /** Smallest distance of two points, with both ranges scaled to 1. Default: as good as none. */
+  readonly spacing?: number;
 }
 
 /** Default of {@link SearchOptions.stepGain}, measured on the demo family (docs/method/search.md). */

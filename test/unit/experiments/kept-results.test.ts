@@ -25,20 +25,26 @@ const rowsOf = (text: string): string[] =>
         .join('|'),
     );
 
-test('the page on the gate has what the kept results of its check say', async () => {
-  const experiment = await loadExperiment(path.join(ROOT, 'experiments/gate-check.yaml'));
-  const kept = gunzipSync(await readFile(path.join(ROOT, 'experiments/results/gate-check.gz'))).toString('utf8');
+/** The rows of the tables that the kept results of an experiment give, without running anything. */
+async function keptTables(name: string): Promise<string[]> {
+  const experiment = await loadExperiment(path.join(ROOT, `experiments/${name}.yaml`));
+  const kept = gunzipSync(await readFile(path.join(ROOT, `experiments/results/${name}.gz`))).toString('utf8');
   const records = kept
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as ResultRecord);
   const summary = summarize(experiment, planExperiment(experiment), records);
   expect([summary.measured, summary.failed]).toEqual([summary.planned, []]);
-  const made = rowsOf(toMarkdown(experiment, summary, { charts: [], command: '' }));
-  const page = await readFile(path.join(ROOT, 'docs/method/gate.md'), 'utf8');
-  const [, section = ''] = /## On test rows\n([^]*?)\n## /.exec(page) ?? [];
-  const shown = rowsOf(section);
-  expect(shown.length).toBeGreaterThan(8);
+  return rowsOf(toMarkdown(experiment, summary, { charts: [], command: '' }));
+}
+
+test.each([
+  ['docs/method/gate.md', /## On test rows\n([^]*?)\n## /, 8],
+  ['docs/experiments/how-it-is-measured.md', /## Comparisons with intervals\n([^]*?)\n## /, 3],
+])('%s has what the kept results of the check of the gate say', async (page, section, least) => {
+  const made = await keptTables('gate-check');
+  const shown = rowsOf(section.exec(await readFile(path.join(ROOT, page), 'utf8'))?.[1] ?? '');
+  expect(shown.length).toBeGreaterThan(least);
   // The second line of a table has no figures.
   for (const row of shown.filter((line) => !line.includes('--'))) expect(made).toContain(row);
 });

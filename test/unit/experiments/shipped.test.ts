@@ -12,6 +12,9 @@ const yamlIn = async (folder: string): Promise<string[]> =>
 const files = [
   ...(await yamlIn('.')).map((name) => [name, name.replace('.yaml', '')] as const),
   ...(await yamlIn('ablations')).map((name) => [`ablations/${name}`, `ablation-${name.replace('.yaml', '')}`] as const),
+  ...(await yamlIn('registered')).map(
+    (name) => [`registered/${name}`, `registered-${name.replace('.yaml', '')}`] as const,
+  ),
 ];
 
 describe('the experiments of this repository', () => {
@@ -19,6 +22,7 @@ describe('the experiments of this repository', () => {
     const experiment = await loadExperiment(path.join(FOLDER, file), {
       SMOLLM2: '/models/smollm2',
       SMOLLM2_VERSIONS: '/models/versions',
+      EVOLUTIONS: '/models/evolutions',
     });
     expect(experiment.name).toBe(name);
     expect(planExperiment(experiment).filter(({ type }) => type === 'cell').length).toBeGreaterThan(0);

@@ -1,5 +1,7 @@
-import { expect, it } from 'vitest';
-import type { GivenJobOptions } from '../../../core/options/job-options.ts';
+import { describe, expect, it } from 'vitest';
+import { ladderOptions } from '../../../core/adaptation/setup/job-setup.ts';
+import { DEFAULT_REGULARIZATION } from '../../../core/method/regularization/regularization.ts';
+import type { GivenJobOptions, Strategy } from '../../../core/options/job-options.ts';
 import { DEFAULT_JOB_OPTIONS, defaultLearningRate, resolveJobOptions } from '../../../core/options/job-settings.ts';
 
 const resolve = (options: GivenJobOptions, { control = false, hiddenSize = 192 } = {}) =>
@@ -35,6 +37,8 @@ it('keeps the given options and fills in the others', () => {
     refineSteps: 0,
     searchEvaluations: 6,
     searchRows: 64,
+    searchStart: 'named',
+    searchSpacing: 0,
     coefficients: 'both',
     grouping: 'global',
     fusionRank: 0,
@@ -79,4 +83,21 @@ it.each([
 it('takes the defaults that depend on nothing else from the table', () => {
   expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(21);
   expect(resolve({})).toMatchObject({ patience: DEFAULT_JOB_OPTIONS.patience, seed: DEFAULT_JOB_OPTIONS.seed });
+});
+
+describe('what a ladder is told of a search and its penalty', () => {
+  it('starts in the space only for relora-paper', () => {
+    const given = { search_start: 'space_filling', search_spacing: 0.05 } as const;
+    const search = (strategy: Strategy) => ladderOptions(resolve({ strategy, ...given })).search;
+    expect(search('relora-paper')).toMatchObject({ start: 'space_filling', spacing: 0.05 });
+    expect(search('relora')).not.toHaveProperty('start');
+  });
+
+  it('pulls towards the fused update in product space only, and everything else as it was', () => {
+    expect(ladderOptions(resolve({ regularize_towards: 'fused' })).regularization).toMatchObject({
+      towards: 'fused',
+      space: 'product',
+    });
+    expect(ladderOptions(resolve({ strategy: 'relora-paper' })).regularization).toEqual(DEFAULT_REGULARIZATION);
+  });
 });

@@ -7,6 +7,8 @@ import { fitSurrogate, type Surrogate, type SurrogateOptions } from './surrogate
 interface ProposalOptions extends SurrogateOptions {
   /** Points that are preferred to others of hardly larger Expected Improvement. */
   readonly named?: readonly Point[];
+  /** Smallest distance (in the unit box) to the observed points. Default: as good as none. */
+  readonly spacing?: number | undefined;
   readonly seed: number;
 }
 
@@ -31,14 +33,14 @@ const NAMED_SHARE = 0.9;
  * @throws RangeError for an observed value that is not finite
  */
 export function propose(options: ProposalOptions): Proposal {
-  const { space, observations, others = [], named = [], seed } = options;
+  const { space, observations, others = [], named = [], seed, spacing = 0 } = options;
   const random = Random.fromSeed(seed + 7919 * observations.length);
   const known = observations.length + others.reduce((sum, list) => sum + list.length, 0);
   if (observations.length === 0 || known < 2) {
     return { point: space.fromUnit(randomPoint(space.bounds.length, random)), improvement: Infinity };
   }
   const surrogate = fitSurrogate(options);
-  const improvementAt = improvementOf(surrogate);
+  const improvementAt = improvementOf(surrogate, Math.max(SAME_POINT, spacing));
   const start = observations.reduce((least, next) => (next.value < least.value ? next : least));
   const best = maximize((unit) => improvementAt(space.snap(unit)), space.toUnit(start.point), random);
   const favorite = largest(
@@ -49,11 +51,11 @@ export function propose(options: ProposalOptions): Proposal {
   return { point: space.fromUnit(chosen.point), improvement: chosen.improvement * surrogate.deviation };
 }
 
-/** Expected Improvement at points of the unit box, in units of the process. */
-function improvementOf({ process, observed }: Surrogate): (point: Point) => number {
+/** Expected Improvement at points of the unit box, in units of the process; 0 at points nearer than `spacing` to observed ones. */
+function improvementOf({ process, observed }: Surrogate, spacing: number): (point: Point) => number {
   const best = Math.min(...observed.map((point) => process.predict(point).mean));
   return (point) => {
-    if (observed.some((known) => distance(known, point) < SAME_POINT)) return 0;
+    if (observed.some((known) => distance(known, point) < spacing)) return 0;
     const { mean, variance } = process.predict(point);
     return expectedImprovement(mean, Math.sqrt(variance), best);
   };

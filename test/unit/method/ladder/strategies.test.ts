@@ -1,10 +1,23 @@
 import { describe, expect, it } from 'vitest';
+import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
+import { matrix, scaleColumns, type Matrix } from '../../../../core/linalg/matrix.ts';
+import type { ModuleEvolution } from '../../../../core/method/evolution/evolution.ts';
+import type { Coefficients } from '../../../../core/method/fusion/coefficients.ts';
+import type { CandidateRecord } from '../../../../core/method/ladder/candidate.ts';
+import type { FineTuneRequest } from '../../../../core/method/ladder/ladder-context.ts';
 import type { LadderOutcome } from '../../../../core/method/ladder/ladder-state.ts';
 import type { Strategy } from '../../../../core/options/job-options.ts';
 import { DEFAULT_REGULARIZATION } from '../../../../core/method/regularization/regularization.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
+import { denseTarget, productOf } from '../support/adapters.ts';
+import { maxDifference } from '../support/matrices.ts';
 import { ids, ToyAdaptation } from '../support/toy-adaptation.ts';
 import { NOVEL, run, until } from '../support/toy-runs.ts';
+
+/** U diag(S) Vᵀ. */
+function changeOf({ u, s, v, rank, inFeatures, outFeatures }: ModuleEvolution): Matrix {
+  return matmulTransposed(scaleColumns(matrix(outFeatures, rank, u), s), matrix(inFeatures, rank, v));
+}
 
 describe('relora-paper', () => {
   it('spends its whole budget of evaluations on all rows, from nothing known, and trains in two stages', async () => {
@@ -16,7 +29,8 @@ describe('relora-paper', () => {
       seen.push(request.regularization),
       context.fineTune(request)
     );
-    const options = until(1e-9, { steps: 5, search: { evaluations: 7 } });
+    const regularization = DEFAULT_REGULARIZATION;
+    const options = until(1e-9, { steps: 5, search: { evaluations: 7 }, regularization });
     const outcome = await runStrategy('relora-paper', { ...context, fineTune }, options);
     expect(toy.rungs()).toEqual(['search', 'fine_tune']);
     expect(outcome.searchHistory).toHaveLength(7);
@@ -26,6 +40,24 @@ describe('relora-paper', () => {
     expect(points(outcome)).toEqual(points(flat));
     expect(seen).toEqual([DEFAULT_REGULARIZATION]);
     expect(outcome.best!.strategy).toBe('relora');
+  });
+
+  it('pulls towards the fused update before its truncation if it is told to', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    const context = toy.context();
+    const requests: FineTuneRequest[] = [];
+    const fineTune: typeof context.fineTune = (request) => (requests.push(request), context.fineTune(request));
+    const regularization = { ...DEFAULT_REGULARIZATION, towards: 'fused', space: 'product' } as const;
+    const options = until(1e-9, { steps: 5, regularization });
+    const outcome = await runStrategy('relora-paper', { ...context, fineTune }, options);
+    const [{ initial, anchor }] = requests as [FineTuneRequest];
+    const { alpha, beta } = outcome.candidates.find(({ id }) => id === 'search') as Coefficients & CandidateRecord;
+    for (const [name, start] of initial.modules) {
+      const [old, change] = [context.oldAdapter.modules.get(name)!, changeOf(context.evolution!.modules.get(name)!)];
+      const whole = denseTarget(old, change, alpha, beta);
+      expect(maxDifference(productOf(anchor!.modules.get(name)!), whole)).toBeLessThan(1e-5);
+      expect(maxDifference(productOf(start), whole)).toBeGreaterThan(1e-3);
+    }
   });
 });
 

@@ -206,7 +206,8 @@ export class ToyAdaptation {
     return result();
   }
 
-  async #fineTune({ rung, initial, regularization, steps, evaluateEvery, onEvaluate }: FineTuneRequest): Promise<void> {
+  async #fineTune(request: FineTuneRequest): Promise<void> {
+    const { rung, initial, regularization, steps, evaluateEvery, onEvaluate } = request;
     let { step, adapter } = this.#trained?.rung === rung ? this.#trained : { step: 0, adapter: initial };
     while (step < steps) {
       this.controller.signal.throwIfAborted();
@@ -214,7 +215,7 @@ export class ToyAdaptation {
       const penalty = {
         lambda: l2Coefficient(regularization, step, steps),
         space,
-        anchor: anchorOf(regularization, initial),
+        anchor: request.anchor ?? anchorOf(regularization, initial),
       };
       adapter = this.#call('step', () => this.#descend(adapter, penalty));
       step++;

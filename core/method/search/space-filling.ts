@@ -1,0 +1,55 @@
+import { Random } from '../../statistics/random.ts';
+import type { Coefficients } from '../fusion/coefficients.ts';
+import { distance, type Point, type Space } from './bayesian-optimization/space.ts';
+import type { Observation } from './bayesian-optimization/surrogate.ts';
+import type { SearchRecord } from './relative-losses.ts';
+
+/** Share of a search's evaluations that a space-filling start takes. */
+const START_SHARE = 1 / 3;
+/** Least points of a start: a model of two coordinates learns nothing from fewer. */
+const LEAST_POINTS = 3;
+/** Number of designs that are compared. */
+const DESIGNS = 100;
+/** Largest ln(loss / smallest loss) that the model sees. */
+const LARGEST_VALUE = 1;
+
+/**
+ * The first points of a search that knows nothing beforehand: of a hundred random Latin hypercubes, the one whose nearest
+ * points are farthest apart (McKay, Beckman and Conover 1979; Morris and Mitchell 1995). A third of the evaluations, and
+ * at least three points if there are so many.
+ */
+export function spaceFillingStart(space: Space, evaluations: number, seed: number): Coefficients[] {
+  const count = Math.min(evaluations, Math.max(LEAST_POINTS, Math.ceil(START_SHARE * evaluations)));
+  const random = Random.fromSeed(seed);
+  const designs = Array.from({ length: DESIGNS }, () => latinHypercube(count, space.bounds.length, random));
+  const best = designs.reduce((most, next) => (nearest(next) > nearest(most) ? next : most));
+  return best.map((unit) => {
+    const [alpha, beta] = space.fromUnit(unit) as [number, number];
+    return { alpha, beta };
+  });
+}
+
+/** Points of the unit box of which each coordinate has one in each of `count` equal intervals. */
+function latinHypercube(count: number, dimensions: number, random: Random): Point[] {
+  const columns = Array.from({ length: dimensions }, () =>
+    random.shuffle(Array.from({ length: count }, (_, i) => (i + random.uniform()) / count)),
+  );
+  return Array.from({ length: count }, (_, i) => columns.map((column) => column[i]!));
+}
+
+function nearest(points: readonly Point[]): number {
+  const distances = points.flatMap((one, i) => points.slice(i + 1).map((other) => distance(one, other)));
+  return Math.min(Infinity, ...distances);
+}
+
+/**
+ * Losses of points that were all measured on the same rows, as the model sees them: ln(loss / smallest loss), cut off at 1,
+ * because points that are far worse need not be known exactly.
+ */
+export function observationsOf(records: readonly SearchRecord[]): Observation[] {
+  const smallest = Math.max(Number.MIN_VALUE, Math.min(...records.map(({ loss }) => loss)));
+  return records.map(({ alpha, beta, loss }) => {
+    const value = Math.min(LARGEST_VALUE, Math.log(Math.max(loss, smallest) / smallest));
+    return { point: [alpha, beta], value };
+  });
+}
