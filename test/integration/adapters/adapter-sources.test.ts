@@ -153,6 +153,12 @@ describe('what is refused without a request to the hub', () => {
     ['a repository that leads up', { kind: 'hub', repo: '../api' }, 400, 'invalid_request'],
     ['an address', 'https://169.254.169.254/latest', 422, 'invalid_source'],
     ['a file of the machine', 'file:///etc/passwd', 422, 'invalid_source'],
+    [
+      'an upload of a base model',
+      `upload://bmu_${'0'.repeat(8)}-0000-7000-8000-${'0'.repeat(12)}`,
+      422,
+      'invalid_source',
+    ],
     ['a folder outside of the roots', { kind: 'folder', path: '/etc' }, 422, 'path_not_allowed'],
   ])('%s', async (_what, source, status, code) => {
     await world.expectRefusal(() => importFrom(source), { status, code });
