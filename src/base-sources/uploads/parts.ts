@@ -1,4 +1,3 @@
-import { addAbortSignal } from 'node:stream';
 import type { ArtifactStore } from '../../artifacts/artifact-store.ts';
 
 /** A file of a model in what was uploaded: a file as it was sent, or an entry of a tar archive. */
@@ -76,14 +75,21 @@ async function* readPart(
   digest: string,
   { from, to, signal }: PartsRange,
 ): AsyncGenerator<Uint8Array> {
-  signal.throwIfAborted();
-  const stream = addAbortSignal(signal, await artifacts.createReadStream(digest));
+  const stream = await artifacts.createReadStream(digest);
+  const abort = (): void => void stream.destroy(signal.reason as Error);
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort, { once: true });
   let at = 0;
-  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
-    const wanted = chunk.subarray(Math.max(0, from - at), to - at);
-    at += chunk.length;
-    if (wanted.length > 0) yield wanted;
-    if (at >= to) return;
+  try {
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+      const wanted = chunk.subarray(Math.max(0, from - at), to - at);
+      at += chunk.length;
+      if (wanted.length > 0) yield wanted;
+      if (at >= to) return;
+    }
+  } finally {
+    // A file has thousands of parts, which share the signal.
+    signal.removeEventListener('abort', abort);
   }
   if (at < to) throw new Error(`artifact ${digest} has ${at} bytes, expected at least ${to}`);
 }

@@ -216,24 +216,32 @@ describe('what is refused before it is sent', () => {
     [
       'a pickle',
       [config, weights, { ...config, name: 'pytorch_model.bin' }],
-      422,
-      'source_refused',
+      { status: 422, code: 'source_refused' },
       /pytorch_model\.bin is a pickle/,
     ],
     [
       'another file',
       [config, weights, { ...config, name: 'README.md' }],
-      422,
-      'source_refused',
+      { status: 422, code: 'source_refused' },
       /README\.md is not a file/,
     ],
-    ['a file twice', [config, config, weights], 422, 'source_refused', /config\.json is named twice/],
-    ['no weights', [config], 422, 'source_refused', /no \*\.safetensors/],
-    ['a path', [config, { ...weights, name: '../model.safetensors' }], 400, 'invalid_request', /name/],
-    ['too much', [config, { ...weights, size: 50_000_001 }], 413, 'upload_too_large', /READAPT_BASE_UPLOAD_BYTES/],
-  ])('%s', async (_what, files, status, code, message) => {
+    ['a file twice', [config, config, weights], { status: 422, code: 'source_refused' }, /config\.json is named twice/],
+    ['no weights', [config], { status: 422, code: 'source_refused' }, /no \*\.safetensors/],
+    [
+      'a path',
+      [config, { ...weights, name: '../model.safetensors' }],
+      { status: 400, code: 'invalid_request' },
+      /name/,
+    ],
+    [
+      'too much',
+      [config, { ...weights, size: 50_000_001 }],
+      { status: 413, code: 'upload_too_large' },
+      /READAPT_BASE_UPLOAD_BYTES/,
+    ],
+  ])('%s', async (_what, files, problem, message) => {
     const answer = await api.begin(files);
-    expect(answer.json()).toMatchObject({ status, code, detail: expect.stringMatching(message) });
+    expect(answer.json()).toMatchObject({ ...problem, detail: expect.stringMatching(message) });
   });
 
   test('more uploads at a time than the setting allows', async () => {

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
+import { getEventListeners } from 'node:events';
+import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { bytesOfPart, partCount, readParts } from '../../../src/base-sources/index.ts';
 import { checked, sha256Of } from '../../../src/modules/base-uploads/received-part.ts';
 import { HashedStream } from '../../../src/modules/base-uploads/verification/hashed-stream.ts';
 import { readContents, WrongContentError } from '../../../src/modules/base-uploads/verification/read-contents.ts';
-import { Readable } from 'node:stream';
 import { rawTar } from '../../integration/adapters/support.ts';
 
 const sha256 = (content: Buffer): string => createHash('sha256').update(content).digest('hex');
@@ -120,9 +121,27 @@ test('parts are read as one file', async () => {
   expect(await read(4, 8)).toBe('4567');
   expect(await read(9, 10)).toBe('9');
   expect(await read(10, 10)).toBe('');
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
   expect([partCount(0, 4), partCount(8, 4), partCount(9, 4)]).toEqual([1, 2, 3]);
   expect([bytesOfPart(1, 0, 4), bytesOfPart(3, 10, 4)]).toEqual([0, 2]);
   await expect(all(readParts(artifacts, { ...sent, size: 12 }, { from: 0, to: 12, signal }))).rejects.toMatchObject({
     number: 3,
   });
+});
+
+test('a read of parts ends with its signal, also in the middle of one', async () => {
+  const endless = new Readable({ read: () => undefined });
+  endless.push(Buffer.from('01'));
+  const aborter = new AbortController();
+  const sent = { size: 10, partBytes: 10, digests: ['0'] };
+  const artifacts = { createReadStream: () => Promise.resolve(endless) };
+  const chunks = readParts(artifacts, sent, { from: 0, to: 10, signal: aborter.signal });
+  expect(Buffer.from((await chunks.next()).value).toString()).toBe('01');
+  const next = chunks.next();
+  aborter.abort(new Error('enough'));
+  await expect(next).rejects.toThrow('enough');
+  expect(endless.destroyed).toBe(true);
+  await expect(readParts(artifacts, sent, { from: 0, to: 10, signal: aborter.signal }).next()).rejects.toThrow(
+    'enough',
+  );
 });
