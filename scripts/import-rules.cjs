@@ -110,8 +110,8 @@ const FOLDERS = [
   ['cli', 'the command `readapt`; it composes everything', ['core', 'openapi/clients/typescript', 'src', 'workers']],
   [
     'bench',
-    'the comparison with PyTorch; times of evolution and fusion; load of the service; simulated jobs of gates; forecasts',
-    ['core', 'openapi/clients/typescript', 'src', 'cli'],
+    'the comparison with PyTorch; times of evolution and fusion; load of the service; fetches of bases; simulated jobs of gates; forecasts',
+    ['core', 'openapi/clients/typescript', 'src', 'cli', 'workers/bases'],
   ],
   [
     'examples',
