@@ -12,7 +12,11 @@ export function useOpenSerialization(app: FastifyInstance): void {
   app.setSerializerCompiler(compile);
 }
 
-const compile: FastifySerializerCompiler<Schema> = ({ schema }) => build(openSchema(schema));
+/** Compiles a schema when the first answer needs it: those of all routes take half a second, which every start would wait for. */
+const compile: FastifySerializerCompiler<Schema> = ({ schema }) => {
+  let write: ReturnType<typeof build> | undefined;
+  return (answer) => (write ??= build(openSchema(schema)))(answer);
+};
 
 /**
  * The schema with enumerations that take any value, and unions that take what none of their variants describes.

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifySchemaCompiler, FastifySchemaValidationError } from 'fastify';
 import { registerAjvFormats } from '@fastify/type-provider-typebox';
 import type { TSchema } from 'typebox';
-import { Compile } from 'typebox/compile';
+import { Compile, type Validator } from 'typebox/compile';
 import { Value } from 'typebox/value';
 import { shorten } from '../../../core/options/quote.ts';
 import { AppError } from '../../lib/errors.ts';
@@ -18,9 +18,11 @@ export function useTypeBoxValidation(app: FastifyInstance): void {
   app.setValidatorCompiler(compile);
 }
 
+/** Compiles a schema when the first request needs it, as those of answers. */
 const compile: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
-  const check = Compile(schema);
+  let compiled: Validator | undefined;
   return (input: unknown) => {
+    const check = (compiled ??= Compile(schema));
     // This check comes first because the others take time and stack in proportion to the input.
     const unstorable = findUnstorable(input);
     if (unstorable !== null) return { error: [toValidationError(unstorable)] };
