@@ -114,6 +114,30 @@ describe('the chart', () => {
     }
   });
 
+  test('needs no volume of base models', () => {
+    for (const [values, has] of [
+      [SMALLEST, false],
+      [EVERYTHING, true],
+    ] as const) {
+      const manifests = render(values);
+      const running = podsOf(manifests).filter(({ spec }) => spec.volumes?.length > 0);
+      expect(running.length).toBeGreaterThan(1);
+      for (const { spec } of running) {
+        expect(spec.volumes.some(({ name }: { name: string }) => name === 'models')).toBe(has);
+      }
+      expect(variablesOf(manifests).includes('READAPT_ALLOWED_ROOTS')).toBe(has);
+    }
+  });
+
+  test('caches base models on the volume that is named', () => {
+    const cacheOf = (values: string) =>
+      podsOf(render(values))
+        .find(({ labels }) => 'readapt/worker' in labels)!
+        .spec.volumes.find(({ name }: { name: string }) => name === 'base-cache');
+    expect(cacheOf(SMALLEST)).toEqual({ name: 'base-cache', emptyDir: {} });
+    expect(cacheOf(EVERYTHING)).toEqual({ name: 'base-cache', hostPath: { path: '/mnt/bases' } });
+  });
+
   test('migrates before APIs and workers of a new version start', () => {
     const [job] = ofKind(render(SMALLEST), 'Job');
     expect(job!.metadata).toMatchObject({ annotations: { 'helm.sh/hook': 'pre-install,pre-upgrade' } });
@@ -132,7 +156,7 @@ describe('the chart', () => {
 
   test('offers every setting that it does not set itself', async () => {
     const schema = JSON.parse(await readFile(path.join(CHART, 'values.schema.json'), 'utf8'));
-    const own = [...variablesOf(render(SMALLEST)), ...SECRETS];
+    const own = [...variablesOf(render(SMALLEST, '--set', 'models.existingClaim=base-models')), ...SECRETS];
     const offered = Object.keys(schema.properties.settings.properties);
     expect(offered.sort()).toEqual(SETTING_VARIABLES.filter((name) => !own.includes(name)).sort());
   });

@@ -27,8 +27,8 @@ export function addCreate(rollout: Command): void {
       'The version to carry over to: its text with --base-model, or its identifier bmv_….',
     )
     .option(
-      '--path <folder>',
-      "Register the version first, with the model files in this folder of the service's machine.",
+      '--path <place>',
+      "Register the version first: a folder of the service's machine, hf://ORG/NAME@REVISION, s3://BUCKET/PREFIX or upload://bmu_….",
     )
     .option('--serving-name <name>', 'With --path: what serving engines call the version.')
     .option('--retires-at <time>', 'With --path: when the version is no longer served, as 2027-01-31T00:00:00Z.')

@@ -84,8 +84,12 @@ securityContext:
   value: /var/lib/readapt/graphs
 - name: READAPT_ARTIFACT_CACHE_DIR
   value: /var/cache/readapt
+- name: READAPT_BASE_CACHE_DIR
+  value: /var/cache/bases
+{{- if .Values.models.existingClaim }}
 - name: READAPT_ALLOWED_ROOTS
   value: {{ .Values.models.mountPath | quote }}
+{{- end }}
 - name: READAPT_HOST
   value: 0.0.0.0
 {{- range $name, $value := .Values.settings }}
@@ -105,11 +109,15 @@ envFrom:
 {{- define "readapt.mounts" -}}
 - name: data
   mountPath: /var/lib/readapt
+{{- if .Values.models.existingClaim }}
 - name: models
   mountPath: {{ .Values.models.mountPath }}
   readOnly: true
+{{- end }}
 - name: artifact-cache
   mountPath: /var/cache/readapt
+- name: base-cache
+  mountPath: /var/cache/bases
 - name: tmp
   mountPath: /tmp
 {{- end }}
@@ -118,12 +126,16 @@ envFrom:
 - name: data
   persistentVolumeClaim:
     claimName: {{ include "readapt.dataClaim" . }}
+{{- with .Values.models.existingClaim }}
 - name: models
   persistentVolumeClaim:
-    claimName: {{ required "models.existingClaim is not set: name the claim that holds the base models" .Values.models.existingClaim }}
+    claimName: {{ . }}
     readOnly: true
+{{- end }}
 - name: artifact-cache
   emptyDir: {}
+- name: base-cache
+  {{- toYaml .Values.baseCache.volume | nindent 2 }}
 - name: tmp
   emptyDir: {}
 {{- end }}
