@@ -81,7 +81,7 @@ it.each([
 });
 
 it('takes the defaults that depend on nothing else from the table', () => {
-  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(21);
+  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(23);
   expect(resolve({})).toMatchObject({ patience: DEFAULT_JOB_OPTIONS.patience, seed: DEFAULT_JOB_OPTIONS.seed });
 });
 
