@@ -47,7 +47,8 @@ export async function openStream(
   const { port } = app.server.address() as AddressInfo;
   const headers = { ...bearer(key), ...(lastEventId === null ? {} : { 'last-event-id': lastEventId }) };
   const closed = once(app.server, 'connection').then(async ([socket]) => {
-    if (!(socket as Socket).destroyed) await once(socket as Socket, 'close');
+    // once() would fail where the client resets the connection, which closes it, too.
+    if (!(socket as Socket).destroyed) await new Promise((resolve) => (socket as Socket).once('close', resolve));
   });
   const request = get({ port, host: '127.0.0.1', path, headers, agent: false });
   const [response] = (await once(request, 'response')) as [IncomingMessage];
