@@ -129,8 +129,10 @@ function describe(header: Header & { size: number }, extended: Extended) {
     const message = `archive entry ${JSON.stringify(`${path.slice(0, 100)}…`)} has a path of ${path.length} characters`;
     throw unprocessable('invalid_archive', `${message}, expected at most ${MAX_PATH_CHARACTERS}`);
   }
-  // A plain header has no room for such a size, so there is one way to read it.
-  if (extended.size !== undefined && extended.size >= MAX_OCTAL_SIZE) return { path, type, size: extended.size };
+  // A plain header has no room for such a size. Programs write zero there or the largest number, which no other content has.
+  if (extended.size !== undefined && extended.size >= MAX_OCTAL_SIZE && (size === 0 || size === MAX_OCTAL_SIZE - 1)) {
+    return { path, type, size: extended.size };
+  }
   // Programs that believe one or the other would find other files in the same archive.
   if (extended.size !== undefined && extended.size !== size) {
     const message = `archive entry ${JSON.stringify(path.slice(0, 200))} has ${size} bytes by its header`;
