@@ -6,6 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { main } from '../../../cli/main.ts';
 import { openArtifactStore, registerArtifact, type ArtifactStore } from '../../../src/artifacts/index.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 import { artifactCollectionTask } from '../../../src/housekeeping/collection/artifact-collection.ts';
@@ -33,7 +34,7 @@ afterEach(async () => {
 
 const markFile = () => path.join(dataDir, 'artifacts', 'readapt-installation.json');
 const markOf = async () => JSON.parse(await readFile(markFile(), 'utf8')) as Record<string, string>;
-const open = ({ db }: { db: Database }, options: { begins?: boolean; marks?: boolean } = {}) =>
+const open = ({ db }: { db: Database }, options: { begins?: boolean } = {}) =>
   openArtifactStore({ db, config: loadConfig({ READAPT_DATA_DIR: dataDir }), begins: true, ...options });
 const messageOf = async (store: ArtifactStore) => (await store.ownership.problem())?.message ?? null;
 const collect = (db: Database, artifacts: ArtifactStore) =>
@@ -121,12 +122,20 @@ describe('a store from before there were marks', () => {
     expect(await messageOf(restored)).toBeNull();
   });
 
-  test('is not marked by a process that only looks', async () => {
-    await rm(path.join(dataDir, 'artifacts', 'READAPT_STORE'));
-    const store = await open(own, { begins: false, marks: false });
-    expect(await messageOf(store)).toBeNull();
-    for (const name of ['READAPT_STORE', 'readapt-installation.json']) {
-      await expect(access(path.join(dataDir, 'artifacts', name))).rejects.toMatchObject({ code: 'ENOENT' });
+  test('is taken by `readapt doctor --mend`, and left alone by its report', async () => {
+    const marks = [path.join(dataDir, 'artifacts', 'READAPT_STORE'), markFile()];
+    await rm(marks[0]!);
+    vi.stubEnv('DATABASE_URL', own.url);
+    vi.stubEnv('READAPT_DATA_DIR', dataDir);
+    const printed = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    try {
+      expect(await main(['doctor'])).toBe(0);
+      for (const mark of marks) await expect(access(mark)).rejects.toMatchObject({ code: 'ENOENT' });
+      expect(await main(['doctor', '--mend'])).toBe(0);
+      await Promise.all(marks.map((mark) => access(mark)));
+    } finally {
+      printed.mockRestore();
+      vi.unstubAllEnvs();
     }
   });
 });
@@ -323,7 +332,7 @@ test('a bucket that refuses only its mark is named with its setting when a proce
       READAPT_DATA_DIR: dataDir,
       READAPT_ARTIFACTS: 's3://artifacts/refused',
       READAPT_S3_ENDPOINT: `http://127.0.0.1:${port}`,
-      READAPT_S3_PATH_STYLE: 'true',
+      READAPT_S3_PATH_STYLE: 'on',
     });
     await expect(openArtifactStore({ db: own.db, config, begins: true })).rejects.toMatchObject({
       code: 'artifact_store_away',
