@@ -95,7 +95,9 @@ async function lacksOthers(db: Queryable, store: ArtifactStore, digest: string):
  * Removes stored bytes that no row names, after the transaction that should have named them has failed.
  * @returns whether they were removed
  */
-export function discardUnreferenced(db: Database, store: ArtifactStore, digest: string): Promise<boolean> {
+export async function discardUnreferenced(db: Database, store: ArtifactStore, digest: string): Promise<boolean> {
+  // The removal in the transaction, which may hold the only connection, goes by this answer.
+  await store.ownership.problem();
   return withTransaction(db, async (tx) => {
     await lockArtifact(tx, digest);
     if ((await tx.artifact.count({ where: { digest } })) > 0) return false;

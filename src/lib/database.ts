@@ -150,6 +150,11 @@ export function isStatementTimeout(error: unknown): boolean {
   return codesOf(error).includes('57014');
 }
 
+/** Whether the user may not call a function, or the server has none of this name. */
+export function isFunctionRefused(error: unknown): boolean {
+  return codesOf(error).some((code) => code === '42501' || code === '42883');
+}
+
 /** Whether the database only reads, as a standby does. */
 export function isDatabaseReadOnly(error: unknown): boolean {
   return codesOf(error).includes('25006');

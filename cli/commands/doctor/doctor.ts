@@ -43,7 +43,9 @@ async function run(options: DoctorOptions): Promise<void> {
   const { examine } = await import('../../../src/housekeeping/doctor/doctor.ts');
   const config = await configOf(options);
   const findings = await withDatabase(config, async (db) => {
-    const artifacts = await openArtifactStore({ db, config, begins: false });
+    // A report changes nothing, so it does not take a store that nobody has marked.
+    const marks = options.mend === true || options.adopt === true;
+    const artifacts = await openArtifactStore({ db, config, begins: false, marks });
     const found: Finding[] = [];
     for await (const one of examine({ db, artifacts, ...options })) found.push(one);
     return found;

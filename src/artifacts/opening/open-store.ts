@@ -26,6 +26,8 @@ export interface OpenedBy {
   config: StoreConfig;
   /** Whether this process may begin a new store, as an API may. */
   begins: boolean;
+  /** Whether it may mark one as the store and as that of its database (default true). */
+  marks?: boolean;
   /** Is told if the store does not belong to the database. */
   logger?: Pick<Logger, 'warn'>;
 }
@@ -42,6 +44,8 @@ interface Place {
   begin(): Promise<void>;
   has(digest: string): Promise<boolean>;
   open(): Promise<ArtifactStore>;
+  /** Waits for work with it that a start cannot do without. An error names the setting. */
+  usable<T>(work: Promise<T>): Promise<T>;
   /** What is said where it has nothing of what it should have. */
   away(): SetupError;
 }
@@ -52,22 +56,23 @@ interface Place {
  *
  * @throws SetupError `artifact_store_away` that names the setting
  */
-export async function openArtifactStore({ db, config, begins, logger }: OpenedBy): Promise<ArtifactStore> {
+export async function openArtifactStore(options: OpenedBy): Promise<ArtifactStore> {
+  const { db, config, begins, marks = true, logger } = options;
   const place = config.artifacts === null ? folderIn(config.dataDir) : await bucketAt(config.artifacts, config);
   const isMarked = await place.isMarked();
   const named = isMarked ? [] : await sampleDigests(db);
   if (named.length > 0 && !(await hasAny(place, named))) throw place.away();
   const store = await place.open();
   const { mark, isMarked: isBegun, setting } = place;
-  const ownership = createOwnership({ db, store, mark, isBegun, begins, setting });
+  const ownership = createOwnership({ db, store, mark, isBegun, begins, marks, setting });
   // Before the marker, which lets an empty store be taken.
-  const problem = await ownership.problem();
+  const problem = await place.usable(ownership.problem());
   if (problem !== null) {
     logger?.warn({ store: place.name, reason: problem.message }, 'nothing is removed from the artifact store');
   }
   const isForeign = problem?.isForeign ?? false;
   // A worker that comes first, while the database names nothing, may be in the wrong place.
-  if (!isMarked && !isForeign && (begins || named.length > 0)) await place.begin();
+  if (marks && !isMarked && !isForeign && (begins || named.length > 0)) await place.begin();
   return ownedStore(store, ownership);
 }
 
@@ -88,6 +93,8 @@ function folderIn(dataDir: string): Place {
     begin: () => writeFile(marker, MARKER_TEXT, { flag: 'wx' }).catch(() => undefined),
     has: (digest) => exists(artifactPath(root, digest)),
     open: () => createFilesystemStore(root),
+    // The system's errors have the path.
+    usable: (work) => work,
     away: () =>
       storeAway(
         `READAPT_DATA_DIR is ${dataDir}, but ${root} has none of the artifacts that the database names: mount its file system, or ` +
@@ -109,6 +116,7 @@ async function bucketAt(url: string, config: StoreConfig): Promise<Place> {
     begin: async () => void (await usable(bucket.put(MARKER, Buffer.from(MARKER_TEXT)))),
     has: (digest) => usable(store.has(digest)),
     open: () => Promise.resolve(store),
+    usable,
     away: () =>
       storeAway(
         `${ARTIFACTS_VARIABLE} is ${url}, which has none of the artifacts that the database names: set it to the bucket and the ` +

@@ -1,4 +1,4 @@
-import type { Queryable } from '../../lib/database.ts';
+import { isFunctionRefused, type Queryable } from '../../lib/database.ts';
 
 /** A database, by what tells it from all others. */
 export interface Owner {
@@ -10,10 +10,22 @@ export interface Owner {
 
 export const installationRepository = {
   async owner(db: Queryable): Promise<Owner> {
-    const [row] = await db.$queryRaw<Owner[]>`
-      SELECT i.identifier AS installation, c.system_identifier || '/' || d.oid AS database
-      FROM installation i, pg_control_system() c, pg_database d WHERE d.datname = current_database()`;
+    const [row] = await db.$queryRaw<{ installation: string; number: string }[]>`
+      SELECT i.identifier AS installation, d.oid::text AS number
+      FROM installation i, pg_database d WHERE d.datname = current_database()`;
     if (row === undefined) throw new Error('the table installation has no row, expected one');
-    return row;
+    return { installation: row.installation, database: `${await serverOf(db)}/${row.number}` };
   },
 };
+
+/** What PostgreSQL has named its server; `unknown` where a managed service does not say. */
+async function serverOf(db: Queryable): Promise<string> {
+  try {
+    const rows = await db.$queryRaw<{ server: string }[]>`
+      SELECT system_identifier::text AS server FROM pg_control_system()`;
+    return rows[0]!.server;
+  } catch (error) {
+    if (isFunctionRefused(error)) return 'unknown';
+    throw error;
+  }
+}

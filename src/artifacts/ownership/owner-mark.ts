@@ -17,8 +17,8 @@ const ABOUT =
 const OwnerMark = Type.Object({ installation: Type.String(), database: Type.String() });
 
 export interface MarkPlace {
-  /** Null if there is none that can be read. */
-  read(): Promise<Owner | null>;
+  /** Null if there is none; `damaged` if what is there is no mark. */
+  read(): Promise<Owner | 'damaged' | null>;
   /** Writes it, unless there is one. */
   create(owner: Owner): Promise<void>;
   replace(owner: Owner): Promise<void>;
@@ -57,13 +57,13 @@ export function markInBucket(bucket: Bucket): MarkPlace {
 
 const textOf = (owner: Owner): string => `${JSON.stringify({ ...owner, about: ABOUT }, null, 2)}\n`;
 
-function parse(text: string | null): Owner | null {
+function parse(text: string | null): Owner | 'damaged' | null {
   if (text === null) return null;
   try {
     const { installation, database } = Value.Parse(OwnerMark, JSON.parse(text));
     return { installation, database };
   } catch {
-    return null;
+    return 'damaged';
   }
 }
 

@@ -8,8 +8,11 @@ export interface OwnershipProblem {
 
 /** Whether a store belongs to the database that names its artifacts. */
 export interface StoreOwnership {
-  /** Null if it does. It is looked at again after ten seconds. */
-  problem(): Promise<OwnershipProblem | null>;
+  /**
+   * Null if it does. An answer that is not older than this is given again, by default for ten seconds. A new one needs a connection to the
+   * database, so in a transaction, which may hold the only one, ask for an older one, and ask anew before it begins.
+   */
+  problem(atMostMs?: number): Promise<OwnershipProblem | null>;
   /** Makes it belong to this database, whatever its mark says. */
   adopt(): Promise<void>;
 }

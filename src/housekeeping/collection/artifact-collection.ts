@@ -35,6 +35,8 @@ export function artifactCollectionTask(options: ArtifactCollectionOptions): Hous
       for (const digest of found) {
         if (signal.aborted) return count;
         if (kept.has(digest)) continue;
+        // The removal in the transaction, which holds a worker's only connection, goes by this answer.
+        await artifacts.ownership.problem();
         const removed = await exclusively(db, async (tx) => {
           await lockArtifact(tx, digest);
           if (!(await repository.removeUnreferenced(tx, digest, graceMs))) return false;

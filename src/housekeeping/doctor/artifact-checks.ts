@@ -230,12 +230,15 @@ function unnamedArtifact(db: Database, artifacts: ArtifactStore, digest: string)
     message: `${digest} is in the store, and no row names it`,
     remedy: {
       text: 'put it into quarantine; without that, the collector removes it a day after it was stored',
-      apply: () =>
-        withTransaction(db, async (tx) => {
+      apply: async () => {
+        // The quarantine in the transaction, which holds the only connection, goes by this answer.
+        await artifacts.ownership.problem();
+        await withTransaction(db, async (tx) => {
           await lockArtifact(tx, digest);
           // It may have been registered since it was found.
           if (!(await namedAmong(tx, [digest])).has(digest)) await artifacts.quarantine(digest);
-        }),
+        });
+      },
     },
   };
 }

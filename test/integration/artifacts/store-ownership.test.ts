@@ -1,14 +1,18 @@
-import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { access, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { main } from '../../../cli/main.ts';
 import { openArtifactStore, registerArtifact, type ArtifactStore } from '../../../src/artifacts/index.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 import { artifactCollectionTask } from '../../../src/housekeeping/collection/artifact-collection.ts';
 import { examine, type ExaminationOptions } from '../../../src/housekeeping/doctor/doctor.ts';
 import type { Finding } from '../../../src/housekeeping/doctor/findings.ts';
-import { withTransaction, type Database } from '../../../src/lib/database.ts';
+import { createDatabase, withTransaction, type Database } from '../../../src/lib/database.ts';
 import { writeChecks } from '../../../src/modules/health/health.service.ts';
 import { createTestApp, createTestDatabase, type TestDatabase } from '../support/index.ts';
 
@@ -30,8 +34,8 @@ afterEach(async () => {
 
 const markFile = () => path.join(dataDir, 'artifacts', 'readapt-installation.json');
 const markOf = async () => JSON.parse(await readFile(markFile(), 'utf8')) as Record<string, string>;
-const open = ({ db }: { db: Database }, { begins = true } = {}) =>
-  openArtifactStore({ db, config: loadConfig({ READAPT_DATA_DIR: dataDir }), begins });
+const open = ({ db }: { db: Database }, options: { begins?: boolean } = {}) =>
+  openArtifactStore({ db, config: loadConfig({ READAPT_DATA_DIR: dataDir }), begins: true, ...options });
 const messageOf = async (store: ArtifactStore) => (await store.ownership.problem())?.message ?? null;
 const collect = (db: Database, artifacts: ArtifactStore) =>
   artifactCollectionTask({ db, artifacts }).run(new AbortController().signal);
@@ -94,8 +98,45 @@ describe('a store from before there were marks', () => {
     const store = await open(own);
     for (const text of ['more', 'and more']) await stored(store, text, own);
     await stored(store, 'by mistake', other);
+    for (const text of ['elsewhere', 'and there']) await store.remove(await stored(store, text, other));
     await rm(markFile());
-    expect(await messageOf(await open(other))).toMatch(/does not name most of what is in it/);
+    const problem = await (await open(other)).ownership.problem();
+    expect(problem?.message).toMatch(/does not name most of what is in it/);
+    expect(problem?.isForeign).toBe(true);
+  });
+
+  test('keeps what has been collected since, if it has what the database names: it was restored from a long used backup', async () => {
+    const store = await open(own);
+    for (const text of ['collected', 'long', 'ago']) await stored(store, text, null);
+    await rm(markFile());
+    const restored = await open(own);
+    expect(await restored.ownership.problem()).toEqual({
+      message: expect.stringMatching(
+        /has what the database names, and more .* `readapt doctor --adopt --accept-losses`/,
+      ),
+      isForeign: false,
+    });
+    await expect(restored.remove(digest)).rejects.toMatchObject({ code: 'storage_away' });
+    await stored(restored, 'goes on', own);
+    await examined(own.db, restored, { adopt: true, acceptLosses: true });
+    expect(await messageOf(restored)).toBeNull();
+  });
+
+  test('is taken by `readapt doctor --mend`, and left alone by its report', async () => {
+    const marks = [path.join(dataDir, 'artifacts', 'READAPT_STORE'), markFile()];
+    await rm(marks[0]!);
+    vi.stubEnv('DATABASE_URL', own.url);
+    vi.stubEnv('READAPT_DATA_DIR', dataDir);
+    const printed = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    try {
+      expect(await main(['doctor'])).toBe(0);
+      for (const mark of marks) await expect(access(mark)).rejects.toMatchObject({ code: 'ENOENT' });
+      expect(await main(['doctor', '--mend'])).toBe(0);
+      await Promise.all(marks.map((mark) => access(mark)));
+    } finally {
+      printed.mockRestore();
+      vi.unstubAllEnvs();
+    }
   });
 });
 
@@ -163,12 +204,144 @@ describe('a copy of the database', () => {
     expect(await collect(other.db, store)).toMatchObject({ unregistered: 1 });
     expect(await messageOf(await open(own))).toMatch(/another copy of this database/);
   });
+
+  test('from before there were identifiers counts as a copy where it names most of what is stored', async () => {
+    const digest = await stored(await open(own), 'rows', own);
+    const store = await open(other);
+    await stored(store, 'rows', other);
+    await another(other);
+    const upgraded = await open(other);
+    expect(await upgraded.ownership.problem()).toEqual({
+      message: expect.stringMatching(/names most of what is in it, as a copy does .* upgraded apart/),
+      isForeign: false,
+    });
+    await expect(upgraded.remove(digest)).rejects.toMatchObject({ code: 'storage_away' });
+    await stored(upgraded, 'goes on', other);
+  });
 });
 
-test('a mark that cannot be read counts as none', async () => {
-  await stored(await open(own), 'rows', own);
-  await writeFile(markFile(), '');
-  expect(await messageOf(await open(own))).toMatch(/no readapt-installation\.json/);
+describe('with one connection, as workers and commands have', () => {
+  let single: Database;
+  let laterMs: number;
+  beforeEach(() => {
+    single = createDatabase(own.url, { poolSize: 1, connectTimeoutMs: 2_000 });
+    laterMs = 0;
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, 'now').mockImplementation(() => now() + laterMs);
+  });
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    await single.$disconnect();
+  });
+
+  /** A store whose owner is no longer known a moment after somebody has asked for it. */
+  function slow(store: ArtifactStore): ArtifactStore {
+    const problem = async () => {
+      const found = await store.ownership.problem();
+      laterMs += 11_000;
+      return found;
+    };
+    return { ...store, ownership: { ...store.ownership, problem } };
+  }
+
+  test('the collector removes rows and bytes, however long it takes', async () => {
+    const store = await open({ db: single });
+    await stored(store, 'registered', own);
+    for (const text of ['nobody’s', 'nor this']) await stored(store, text, null);
+    const task = artifactCollectionTask({ db: single, artifacts: slow(store), graceMs: 0 });
+    expect(await task.run(new AbortController().signal)).toMatchObject({ artifacts: 1, unregistered: 2 });
+  });
+
+  test('the doctor mends, however long it takes', async () => {
+    const store = await open({ db: single });
+    await stored(store, 'nobody’s', null);
+    expect(await examined(single, slow(store), { mend: true })).toMatchObject([
+      { kind: 'artifact_unnamed', mended: true },
+    ]);
+  });
+
+  test('a removal does not wait for somebody who asks for the owner meanwhile', async () => {
+    const store = await open({ db: single });
+    const digest = await stored(store, 'nobody’s', null);
+    let put: Promise<unknown> = Promise.resolve();
+    await withTransaction(single, async (tx) => {
+      await tx.$queryRaw`SELECT 1`;
+      laterMs += 11_000;
+      put = store.putFile(Readable.from([Buffer.from('new')]), 'dataset');
+      await store.remove(digest);
+    });
+    await put;
+    expect(await store.has(digest)).toBe(false);
+  });
+});
+
+describe('a mark that cannot be read', () => {
+  test('says so, and is replaced by `readapt doctor --adopt`', async () => {
+    const digest = await stored(await open(own), 'rows', own);
+    await writeFile(markFile(), '');
+    const store = await open(own);
+    expect(await store.ownership.problem()).toEqual({
+      message: expect.stringMatching(/readapt-installation\.json .* cannot be read as one.* `readapt doctor --adopt`/),
+      isForeign: false,
+    });
+    await expect(store.remove(digest)).rejects.toMatchObject({ code: 'storage_away' });
+    expect(await examined(own.db, store, { adopt: true })).toMatchObject([{ kind: 'store_not_owned', mended: true }]);
+    expect(await messageOf(await open(own))).toBeNull();
+  });
+
+  test('does not make a store that of a database which names nothing in it', async () => {
+    await stored(await open(own), 'rows', own);
+    await writeFile(markFile(), '{}');
+    expect((await (await open(other)).ownership.problem())?.isForeign).toBe(true);
+  });
+});
+
+test('a server that does not say which it is has the databases that their numbers tell apart', async () => {
+  // A user of the service without this right, as managed services have.
+  const role = `test_owner_${path.basename(dataDir).slice(-6).toLowerCase()}`;
+  const url = new URL(own.url);
+  url.searchParams.set('options', `-c role=${role}`);
+  const db = createDatabase(url.toString(), { poolSize: 1 });
+  try {
+    await own.db.$executeRawUnsafe(`CREATE ROLE ${role}`);
+    await own.db.$executeRawUnsafe(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role}`);
+    await own.db.$executeRawUnsafe('REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC');
+    const store = await open({ db });
+    expect(await messageOf(store)).toBeNull();
+    expect((await markOf()).database).toMatch(/^unknown\/\d+$/);
+    await own.db.$executeRawUnsafe(`REVOKE SELECT ON installation FROM ${role}`);
+    await expect(open({ db })).rejects.toThrow(/permission denied for table installation/);
+  } finally {
+    await db.$disconnect();
+    await own.db.$executeRawUnsafe(`DROP OWNED BY ${role}`);
+    await own.db.$executeRawUnsafe(`DROP ROLE ${role}`);
+  }
+});
+
+test('a bucket that refuses only its mark is named with its setting when a process starts', async () => {
+  const server = createServer(({ url = '' }, response) => {
+    response.writeHead(url.includes('READAPT_STORE') ? 200 : 403).end();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  vi.stubEnv('AWS_ACCESS_KEY_ID', 'test');
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'test');
+  try {
+    const config = loadConfig({
+      READAPT_DATA_DIR: dataDir,
+      READAPT_ARTIFACTS: 's3://artifacts/refused',
+      READAPT_S3_ENDPOINT: `http://127.0.0.1:${port}`,
+      READAPT_S3_PATH_STYLE: 'on',
+    });
+    await expect(openArtifactStore({ db: own.db, config, begins: true })).rejects.toMatchObject({
+      code: 'artifact_store_away',
+      message: expect.stringMatching(/^READAPT_ARTIFACTS is s3:\/\/artifacts\/refused, which cannot be used/),
+    });
+  } finally {
+    vi.unstubAllEnvs();
+    server.close();
+  }
 });
 
 test('an API whose database is another one is not ready, and one whose database is a copy warns', async () => {
