@@ -83,7 +83,7 @@ async function complete(part: string, file: SourceFile, options: Append): Promis
   }
 }
 
-/** Appends what is missing. A file that a source ends early is short, and one that is too long is cut off and refused later. */
+/** Appends what is missing. A file that a source ends early is short, and one that is too long is refused, and begun anew. */
 async function append(part: string, file: SourceFile, options: Append): Promise<void> {
   const { sources, source, token, signal, onBytes, hashes } = options;
   const handle = await open(part, 'a');
@@ -98,7 +98,12 @@ async function append(part: string, file: SourceFile, options: Append): Promise<
         hashes.add(taken);
         at += taken.length;
         onBytes(taken.length);
-        if (taken.length < chunk.length) throw new SourceError('source_changed', longer(file, source));
+        if (taken.length < chunk.length) {
+          // It has the right size by now: a later fetch would take it as whole.
+          await handle.truncate(0);
+          onBytes(-file.size);
+          throw new SourceError('source_changed', longer(file, source));
+        }
       }
     }
     if (at < file.size) {

@@ -1,5 +1,6 @@
 import { HubApiError, listFiles, modelInfo } from '@huggingface/hub';
 import { HUB_TOKEN_VARIABLE, HUB_URL_VARIABLE } from '../config/variables.ts';
+import { afterBytes } from '../lib/after-bytes.ts';
 import { requireFew, type ListingRules } from './listing.ts';
 import { SourceError } from './source-error.ts';
 import {
@@ -102,7 +103,7 @@ export function createHub({ hubUrl, hubToken }: HubSettings, rules: ListingRules
         if (!response.ok) throw new HubStatus(response);
         // A server without ranges sends the whole file.
         const skip = response.status === 206 ? 0 : from;
-        yield* afterBytes(response.body ?? [], skip, silence.heard);
+        yield* afterBytes(heardFrom(response.body ?? [], silence.heard), skip);
       } catch (error) {
         signal.throwIfAborted();
         throw toSourceError(error, source, name, address);
@@ -157,19 +158,13 @@ function createSilence(signal: AbortSignal) {
   };
 }
 
-async function* afterBytes(
+async function* heardFrom(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  skip: number,
   heard: () => void,
 ): AsyncGenerator<Uint8Array> {
-  let left = skip;
   for await (const chunk of chunks) {
     heard();
-    if (left >= chunk.length) left -= chunk.length;
-    else {
-      yield left === 0 ? chunk : chunk.subarray(left);
-      left = 0;
-    }
+    yield chunk;
   }
 }
 

@@ -6,8 +6,9 @@ import {
   type GetObjectCommandInput,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { createS3Client, type S3Settings } from '../artifacts/s3/s3-client.ts';
+import { createS3Client, startsAt, type S3Settings } from '../artifacts/s3/s3-client.ts';
 import { S3_ENDPOINT_VARIABLE } from '../config/variables.ts';
+import { afterBytes } from '../lib/after-bytes.ts';
 import { requireFew, type ListingRules } from './listing.ts';
 import { SourceError } from './source-error.ts';
 import { sourceText, type PinnedFiles, type S3Source, type SourceFile } from './source.ts';
@@ -71,8 +72,8 @@ export function createS3Models(settings: S3Settings, rules: ListingRules) {
           ...(from > 0 && { Range: `bytes=${from}-` }),
           ...more,
         });
-        const { Body: body } = await connected().send(command, { abortSignal: signal });
-        return (body ?? []) as AsyncIterable<Uint8Array>;
+        const { Body: body, ContentRange: range } = await connected().send(command, { abortSignal: signal });
+        return afterBytes((body ?? []) as AsyncIterable<Uint8Array>, startsAt(from, range) ? 0 : from);
       };
       try {
         // What is current needs no right to read versions, so it is asked for first.
