@@ -16,6 +16,8 @@ export interface DownloadOptions {
   readonly onBytes: (bytes: number) => void;
   /** Wait after the first fault of a source, in milliseconds; each further one doubles it. Default: a second. */
   readonly firstDelayMs?: number;
+  /** The longest wait for a source that says how long it wants to be left alone, in milliseconds; a longer one ends the fetch. Default: none. */
+  readonly patienceMs?: number;
   /** What is wrong with a file whose bytes are those of its source; null if nothing is. Default: nothing is looked at. */
   readonly problemOf?: (place: string, name: string) => Promise<string | null>;
 }
@@ -65,7 +67,7 @@ interface Append extends DownloadOptions {
 }
 
 async function complete(part: string, file: SourceFile, options: Append): Promise<void> {
-  const { signal, firstDelayMs = 1000 } = options;
+  const { signal, firstDelayMs = 1000, patienceMs = Infinity } = options;
   let faults = 0;
   for (;;) {
     const before = (await sizeOf(part)) ?? 0;
@@ -76,7 +78,7 @@ async function complete(part: string, file: SourceFile, options: Append): Promis
       signal.throwIfAborted();
       if (!(error instanceof SourceError) || error.hope !== 'later') throw error;
       faults = ((await sizeOf(part)) ?? 0) > before ? 1 : faults + 1;
-      if (faults > MAX_FAULTS) throw error;
+      if (faults > MAX_FAULTS || (error.retryAfterMs ?? 0) > patienceMs) throw error;
       const ms = Math.min(LONGEST_DELAY_MS, error.retryAfterMs ?? firstDelayMs * 2 ** (faults - 1));
       await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
     }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -35,7 +36,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const sourcesAt = (s3Endpoint = s3.url) =>
+const sourcesAt = (s3Endpoint: string | null = s3.url) =>
   createSources({ hubUrl: 'http://127.0.0.1:9', hubToken: null, s3Endpoint, s3PathStyle: null });
 const signal = () => AbortSignal.timeout(10_000);
 
@@ -49,6 +50,35 @@ describe('a service that ignores ranges', () => {
     s3.cuts.push(70_000, 130_000);
     expect(await fetchFile()).toBe(SHA256);
     expect((await readFile(path.join(folder, FILE.name))).equals(WEIGHTS)).toBe(true);
+  });
+});
+
+describe('what a service says by a refusal', () => {
+  const pin = (sources = sourcesAt(), bucket = 'models') =>
+    sources.pin({ ...source, bucket }, { token: null, signal: signal() });
+  const answer = (status: number, code: string) => (response: ServerResponse) =>
+    void response.writeHead(status).end(`<Error><Code>${code}</Code><Message>no</Message></Error>`);
+
+  test.each([
+    [400, 'InvalidBucketName', 'source_refused'],
+    [400, 'KeyTooLongError', 'source_refused'],
+    [301, 'PermanentRedirect', 'source_refused'],
+    [400, 'ExpiredToken', 'source_unauthorized'],
+    [400, 'RequestTimeout', 'source_unreachable'],
+    [503, 'SlowDown', 'source_unreachable'],
+  ])('%i %s', async (status, code, meaning) => {
+    s3.refuse = answer(status, code);
+    await expect(pin()).rejects.toMatchObject({ code: meaning });
+  });
+
+  test('tells tenants the status, and no setting', async () => {
+    s3.refuse = answer(400, 'InvalidBucketName');
+    await expect(pin()).rejects.toThrow(/^s3:\/\/models\/llama is refused \(HTTP 400, InvalidBucketName\)[^_]*$/);
+  });
+
+  test('a bucket whose name has a meaning of its own', async () => {
+    vi.stubEnv('AWS_REGION', 'us-east-1');
+    await expect(pin(sourcesAt(null), 'models--x-s3')).rejects.toMatchObject({ code: 'source_refused' });
   });
 });
 
