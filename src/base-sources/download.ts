@@ -16,7 +16,7 @@ export interface DownloadOptions {
   readonly onBytes: (bytes: number) => void;
   /** Wait after the first fault of a source, in milliseconds; each further one doubles it. Default: a second. */
   readonly firstDelayMs?: number;
-  /** The longest wait for a source that says how long it wants to be left alone, in milliseconds; a longer one ends the fetch. Default: none. */
+  /** The longest wait for a source that says how long it wants to be left alone, in milliseconds; a longer one ends the fetch. Default: any. */
   readonly patienceMs?: number;
   /** What is wrong with a file whose bytes are those of its source; null if nothing is. Default: nothing is looked at. */
   readonly problemOf?: (place: string, name: string) => Promise<string | null>;
