@@ -16,6 +16,8 @@ export interface DownloadOptions {
   readonly onBytes: (bytes: number) => void;
   /** Wait after the first fault of a source, in milliseconds; each further one doubles it. Default: a second. */
   readonly firstDelayMs?: number;
+  /** The longest wait for a source that says how long it wants to be left alone, in milliseconds; a longer one ends the fetch. Default: any. */
+  readonly patienceMs?: number;
   /** What is wrong with a file whose bytes are those of its source; null if nothing is. Default: nothing is looked at. */
   readonly problemOf?: (place: string, name: string) => Promise<string | null>;
 }
@@ -65,7 +67,7 @@ interface Append extends DownloadOptions {
 }
 
 async function complete(part: string, file: SourceFile, options: Append): Promise<void> {
-  const { signal, firstDelayMs = 1000 } = options;
+  const { signal, firstDelayMs = 1000, patienceMs = Infinity } = options;
   let faults = 0;
   for (;;) {
     const before = (await sizeOf(part)) ?? 0;
@@ -76,14 +78,14 @@ async function complete(part: string, file: SourceFile, options: Append): Promis
       signal.throwIfAborted();
       if (!(error instanceof SourceError) || error.hope !== 'later') throw error;
       faults = ((await sizeOf(part)) ?? 0) > before ? 1 : faults + 1;
-      if (faults > MAX_FAULTS) throw error;
+      if (faults > MAX_FAULTS || (error.retryAfterMs ?? 0) > patienceMs) throw error;
       const ms = Math.min(LONGEST_DELAY_MS, error.retryAfterMs ?? firstDelayMs * 2 ** (faults - 1));
       await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }
 }
 
-/** Appends what is missing. A file that a source ends early is short, and one that is too long is cut off and refused later. */
+/** Appends what is missing. A file that a source ends early is short, and one that is too long is refused, and begun anew. */
 async function append(part: string, file: SourceFile, options: Append): Promise<void> {
   const { sources, source, token, signal, onBytes, hashes } = options;
   const handle = await open(part, 'a');
@@ -98,7 +100,12 @@ async function append(part: string, file: SourceFile, options: Append): Promise<
         hashes.add(taken);
         at += taken.length;
         onBytes(taken.length);
-        if (taken.length < chunk.length) throw new SourceError('source_changed', longer(file, source));
+        if (taken.length < chunk.length) {
+          // It has the right size by now: a later fetch would take it as whole.
+          await handle.truncate(0);
+          onBytes(-file.size);
+          throw new SourceError('source_changed', longer(file, source));
+        }
       }
     }
     if (at < file.size) {

@@ -1,7 +1,10 @@
-import { HubApiError, listFiles, modelInfo } from '@huggingface/hub';
+import { listFiles, modelInfo } from '@huggingface/hub';
 import { HUB_TOKEN_VARIABLE, HUB_URL_VARIABLE } from '../config/variables.ts';
+import { afterBytes } from '../lib/after-bytes.ts';
+import { AppError } from '../lib/errors.ts';
+import { startDeadline } from '../lib/timeout.ts';
 import { requireFew, type ListingRules } from './listing.ts';
-import { SourceError } from './source-error.ts';
+import { isRefusal, SourceError } from './source-error.ts';
 import {
   sourceText,
   type HubSource,
@@ -24,7 +27,7 @@ interface HubRequest {
   readonly signal: AbortSignal;
 }
 
-/** How long a hub may take to send the next bytes, in milliseconds. */
+/** How long a hub may take to send the next bytes of a file, or all of another answer, in milliseconds. */
 const SILENT_MS = 60_000;
 
 /** The most bytes of an answer that says something about a model; a page of a thousand files has less than a megabyte. */
@@ -49,8 +52,17 @@ export function createHub({ hubUrl, hubToken }: HubSettings, rules: ListingRules
     async (input, init) => {
       const isHub = new URL(input instanceof Request ? input.url : input).origin === origin;
       const headers = { ...(init?.headers as Record<string, string> | undefined), ...(isHub && accessOf(token)) };
-      const ended = AbortSignal.any([signal, AbortSignal.timeout(SILENT_MS)]);
-      return bounded(await fetch(input, { ...init, headers, signal: ended }));
+      const deadline = startDeadline(SILENT_MS);
+      try {
+        const ended = AbortSignal.any([signal, deadline.signal]);
+        const response = await fetch(input, { ...init, headers, signal: ended });
+        if (response.ok) return bounded(response, deadline.clear);
+        await response.body?.cancel();
+        throw new HubStatus(response);
+      } catch (error) {
+        deadline.clear();
+        throw error;
+      }
     };
 
   return {
@@ -58,15 +70,18 @@ export function createHub({ hubUrl, hubToken }: HubSettings, rules: ListingRules
      * Resolves the revision to a commit and lists what it has.
      * @throws SourceError
      */
-    async pin(source: HubSource, request: HubRequest): Promise<PinnedFiles> {
+    async pin(source: HubSource, request: HubRequest & { checkRepo?: (repo: string) => void }): Promise<PinnedFiles> {
       const shared = { hubUrl: address, fetch: fetchWith(request) };
       try {
         const { repo, revision } = source;
-        const { sha } = await modelInfo({ name: repo, revision, additionalFields: ['sha'], ...shared });
+        const { sha, name } = await modelInfo({ name: repo, revision, additionalFields: ['sha'], ...shared });
         if (!COMMIT.test(sha)) throw new Error(`the hub says that the revision is commit ${JSON.stringify(sha)}`);
+        request.checkRepo?.(String(name));
         const files: SourceFile[] = [];
         const names: string[] = [];
-        for await (const entry of listFiles({ repo, revision: sha, recursive: false, ...shared })) {
+        // The library takes a text apart: `datasets/x` would be a data set.
+        const model = { type: 'model', name: repo } as const;
+        for await (const entry of listFiles({ repo: model, revision: sha, recursive: false, ...shared })) {
           requireFew(source, names.push(entry.path), rules);
           if (entry.type === 'file') files.push(toFile(entry));
         }
@@ -102,7 +117,7 @@ export function createHub({ hubUrl, hubToken }: HubSettings, rules: ListingRules
         if (!response.ok) throw new HubStatus(response);
         // A server without ranges sends the whole file.
         const skip = response.status === 206 ? 0 : from;
-        yield* afterBytes(response.body ?? [], skip, silence.heard);
+        yield* afterBytes(heardFrom(response.body ?? [], silence.heard), skip);
       } catch (error) {
         signal.throwIfAborted();
         throw toSourceError(error, source, name, address);
@@ -113,11 +128,18 @@ export function createHub({ hubUrl, hubToken }: HubSettings, rules: ListingRules
   };
 }
 
-/** The same answer, which cannot be read beyond a size. */
-function bounded(response: Response): Response {
-  if (response.body === null) return response;
+/**
+ * The same answer, which cannot be read beyond a size.
+ * @param ended is called when it was read
+ */
+function bounded(response: Response, ended: () => void): Response {
+  if (response.body === null) {
+    ended();
+    return response;
+  }
   let bytes = 0;
   const limit = new TransformStream<Uint8Array, Uint8Array>({
+    flush: ended,
     transform(chunk, controller) {
       bytes += chunk.length;
       if (bytes <= MAX_ANSWER_BYTES) controller.enqueue(chunk);
@@ -157,19 +179,13 @@ function createSilence(signal: AbortSignal) {
   };
 }
 
-async function* afterBytes(
+async function* heardFrom(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  skip: number,
   heard: () => void,
 ): AsyncGenerator<Uint8Array> {
-  let left = skip;
   for await (const chunk of chunks) {
     heard();
-    if (left >= chunk.length) left -= chunk.length;
-    else {
-      yield left === 0 ? chunk : chunk.subarray(left);
-      left = 0;
-    }
+    yield chunk;
   }
 }
 
@@ -185,10 +201,10 @@ function toFile(entry: { path: string; size: number; oid?: string; lfs?: { oid: 
 }
 
 /** Says what an answer of the hub, or none, means. */
-function toSourceError(error: unknown, source: RemoteSource, file: string | null, hub: string): SourceError {
-  if (error instanceof SourceError) return error;
+function toSourceError(error: unknown, source: RemoteSource, file: string | null, hub: string): Error {
+  if (error instanceof SourceError || error instanceof AppError) return error;
   const what = `${file === null ? '' : `${file} of `}${sourceText(source)}`;
-  const status = error instanceof HubApiError || error instanceof HubStatus ? error.statusCode : null;
+  const status = error instanceof HubStatus ? error.statusCode : null;
   const options = { cause: error };
   if (status === 401 || status === 403) {
     const message =
@@ -203,6 +219,10 @@ function toSourceError(error: unknown, source: RemoteSource, file: string | null
   if (status === 429) {
     const message = `the hub ${hub} limits requests (HTTP 429) at ${what}: it is asked again later; a token in ${HUB_TOKEN_VARIABLE} has a higher limit`;
     return new SourceError('source_unreachable', message, { ...options, retryAfterMs: retryAfterOf(error) });
+  }
+  if (isRefusal(status)) {
+    const message = `the hub refuses to send ${what} (HTTP ${status}): check its name and revision`;
+    return new SourceError('source_refused', message, options);
   }
   const why = status === null ? reasonOf(error) : `HTTP ${status}`;
   const message = `the hub ${hub} could not be read at ${what} (${why}): check ${HUB_URL_VARIABLE} and the network of this machine`;

@@ -8,6 +8,7 @@ export {
   HUB_REPO_PATTERN,
   HUB_REVISION_PATTERN,
   parseRemoteSource,
+  PREFIX_LENGTH,
   PREFIX_PATTERN,
   sourceName,
   sourceText,

@@ -6,11 +6,16 @@ import {
   type GetObjectCommandInput,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { createS3Client, type S3Settings } from '../artifacts/s3/s3-client.ts';
+import { createS3Client, startsAt, type S3Settings } from '../artifacts/s3/s3-client.ts';
 import { S3_ENDPOINT_VARIABLE } from '../config/variables.ts';
+import { afterBytes } from '../lib/after-bytes.ts';
 import { requireFew, type ListingRules } from './listing.ts';
-import { SourceError } from './source-error.ts';
+import { isRefusal, SourceError } from './source-error.ts';
 import { sourceText, type PinnedFiles, type S3Source, type SourceFile } from './source.ts';
+
+/** What says that the credentials or the region of this process are wrong, by other statuses than 401 and 403. */
+const NOT_SET_UP =
+  /^(CredentialsProviderError|AuthorizationHeaderMalformed|ExpiredToken|InvalidToken|TokenRefreshRequired)$/;
 
 /** Objects that are asked for their version at a time. */
 const HEADS_AT_A_TIME = 8;
@@ -71,8 +76,8 @@ export function createS3Models(settings: S3Settings, rules: ListingRules) {
           ...(from > 0 && { Range: `bytes=${from}-` }),
           ...more,
         });
-        const { Body: body } = await connected().send(command, { abortSignal: signal });
-        return (body ?? []) as AsyncIterable<Uint8Array>;
+        const { Body: body, ContentRange: range } = await connected().send(command, { abortSignal: signal });
+        return afterBytes((body ?? []) as AsyncIterable<Uint8Array>, startsAt(from, range) ? 0 : from);
       };
       try {
         // What is current needs no right to read versions, so it is asked for first.
@@ -172,11 +177,17 @@ function toSourceError(error: unknown, source: S3Source, file: string | null): S
     const message = `there is no ${what}: check the bucket, the prefix and ${S3_ENDPOINT_VARIABLE}`;
     return new SourceError('source_not_found', message, options);
   }
-  if (isRefused(error) || (error as Error).name === 'CredentialsProviderError') {
-    const message = `this process may not read ${what} (${(error as Error).name}): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role of the machine`;
+  const { name } = error as Error;
+  if (isRefused(error) || NOT_SET_UP.test(name)) {
+    const message = `this process may not read ${what} (${name}): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role of the machine`;
     return new SourceError('source_unauthorized', message, options);
   }
-  const why = status === null ? (error as Error).message || (error as Error).name : `HTTP ${status}`;
+  const why = status === null ? (error as Error).message || name : `HTTP ${status}`;
+  // By 400 services say as well that a connection was too slow. The SDK itself refuses names of buckets that have a meaning of their own.
+  if ((isRefusal(status) && name !== 'RequestTimeout') || name === 'EndpointError') {
+    const message = `${what} is refused (${why}, ${name}): check the bucket and its region, and the prefix`;
+    return new SourceError('source_refused', message, options);
+  }
   const message = `${what} could not be read (${why}): check ${S3_ENDPOINT_VARIABLE} and the network of this machine`;
   return new SourceError('source_unreachable', message, options);
 }

@@ -10,11 +10,19 @@ const KINDS = {
   source_changed: 'never',
   /** It sends other bytes than it says. */
   source_corrupt: 'never',
-  /** Its files are no base model, or none that is taken. */
+  /** Its files are none that are taken, or it refuses what it is asked. The message names no setting: tenants read it. */
   source_refused: 'never',
   /** They do not fit into the cache of this worker. */
   base_cache_too_small: 'elsewhere',
 } as const;
+
+/** Statuses of refusals that do not last: the request came too late, too early or too often. */
+const PASSING: readonly number[] = [408, 425, 429];
+
+/** Whether a source that answers so would refuse the same request again. */
+export function isRefusal(status: number | null): boolean {
+  return status !== null && status >= 300 && status < 500 && !PASSING.includes(status);
+}
 
 export type SourceErrorCode = keyof typeof KINDS;
 

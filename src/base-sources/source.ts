@@ -66,6 +66,8 @@ export const HUB_REPO_PATTERN = '^[A-Za-z0-9_-][A-Za-z0-9._-]{0,95}/[A-Za-z0-9_-
 /** What Git allows in names of branches and tags, as far as hubs use it. */
 export const HUB_REVISION_PATTERN = '^(?!.*(\\.\\.|//))[A-Za-z0-9_][A-Za-z0-9._/+-]{0,199}$';
 export const BUCKET_PATTERN = '^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$';
+/** The most characters of a prefix; keys have at most 1,024 bytes. */
+export const PREFIX_LENGTH = 1024;
 export const PREFIX_PATTERN = "^(?!(.*/)?\\.{1,2}(/|$))([A-Za-z0-9!_.*'()=+@ -]+(/[A-Za-z0-9!_.*'()=+@ -]+)*)?$";
 
 const isRepo = new RegExp(HUB_REPO_PATTERN);
@@ -88,7 +90,8 @@ export function parseRemoteSource(text: string): RemoteSource | null {
   if (!text.startsWith('s3://')) return null;
   const [bucket = '', ...rest] = text.slice(5).replace(/\/+$/, '').split('/');
   const prefix = rest.join('/');
-  return isBucket.test(bucket) && isPrefix.test(prefix) ? { kind: 's3', bucket, prefix } : null;
+  const isUsable = isBucket.test(bucket) && prefix.length <= PREFIX_LENGTH && isPrefix.test(prefix);
+  return isUsable ? { kind: 's3', bucket, prefix } : null;
 }
 
 /** A source as a text, with the commit that is pinned if one is. */

@@ -13,10 +13,19 @@ export interface SourceRequest {
   readonly signal: AbortSignal;
 }
 
+/** How the files of a source are listed. */
+interface PinRequest extends SourceRequest {
+  /**
+   * Is told which repository of a hub answers, before anything of it is listed: hubs redirect to the new name of one that was renamed.
+   * An AppError that it throws is thrown unchanged.
+   */
+  readonly checkRepo?: (repo: string) => void;
+}
+
 /** Reads the files of base models, or of adapters, from where they are. */
 export interface Sources {
   /** Lists what is fetched, in the state that it is in now. @throws SourceError */
-  pin(source: RemoteSource, request: SourceRequest): Promise<PinnedFiles>;
+  pin(source: RemoteSource, request: PinRequest): Promise<PinnedFiles>;
   /** The bytes of a file in its pinned state, from one on. @throws SourceError, also while they are read */
   read(source: PinnedSource, file: SourceFile, request: SourceRequest & { from: number }): AsyncIterable<Uint8Array>;
 }

@@ -11,7 +11,7 @@ const REASONS: Readonly<Record<SourceErrorCode, string>> = {
   source_not_found: 'their source does not have them any more',
   source_changed: 'they have changed at their source since they were registered',
   source_corrupt: 'their source sends other bytes than it says',
-  source_refused: 'their source has no model that can be used',
+  source_refused: 'their source has no model that can be used, or refuses to send it',
   base_cache_too_small: 'they do not fit into the cache of the worker',
 };
 

@@ -12,8 +12,9 @@ import {
   type PutObjectCommandInput,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import { afterBytes } from '../../lib/after-bytes.ts';
 import { copyInParts, SINGLE_COPY_BYTES } from './copies.ts';
-import type { S3Place } from './s3-client.ts';
+import { startsAt, type S3Place } from './s3-client.ts';
 import { isLostRace, isMissingObject, isUnknownCondition, toS3Error } from './s3-faults.ts';
 import { putLargeFile, SINGLE_PUT_BYTES, type KnownFile } from './large-files.ts';
 
@@ -82,10 +83,13 @@ export function createBucket(client: S3Client, { bucket: Bucket, prefix }: S3Pla
       const before = position;
       try {
         const range = from === 0 && to === Infinity && position === 0 ? undefined : rangeOf(position, to);
-        const { Body } = await client.send(new GetObjectCommand({ ...at(key), Range: range }));
-        for await (const chunk of Body as AsyncIterable<Uint8Array>) {
-          position += chunk.byteLength;
-          yield chunk;
+        const { Body, ContentRange } = await client.send(new GetObjectCommand({ ...at(key), Range: range }));
+        const skip = startsAt(position, ContentRange) ? 0 : position;
+        for await (const chunk of afterBytes(Body as AsyncIterable<Uint8Array>, skip)) {
+          const taken = chunk.subarray(0, to - position);
+          position += taken.byteLength;
+          yield taken;
+          if (taken.byteLength < chunk.byteLength) return;
         }
         return;
       } catch (error) {

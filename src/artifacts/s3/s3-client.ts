@@ -35,6 +35,14 @@ export function createS3Client({ s3Endpoint, s3PathStyle }: S3Settings, given: S
   });
 }
 
+/**
+ * Whether an answer begins with the byte that was asked for. A service or a proxy that ignores ranges sends the whole object.
+ * @param contentRange as the answer has it, such as `bytes 100-199/200`
+ */
+export function startsAt(from: number, contentRange: string | undefined): boolean {
+  return contentRange?.startsWith(`bytes ${from}-`) ?? false;
+}
+
 /** @throws Error if it is not `s3://bucket` or `s3://bucket/prefix` */
 export function parseS3Url(url: string): S3Place {
   const [, bucket, rest = ''] = /^s3:\/\/([^/]+)(?:\/(.*))?$/.exec(url) ?? [];

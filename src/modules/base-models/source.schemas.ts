@@ -4,6 +4,7 @@ import {
   DEFAULT_REVISION,
   HUB_REPO_PATTERN,
   HUB_REVISION_PATTERN,
+  PREFIX_LENGTH,
   PREFIX_PATTERN,
 } from '../../base-sources/index.ts';
 import { Id, Nullable } from '../../lib/schemas.ts';
@@ -13,7 +14,7 @@ const revision = Type.String({ pattern: HUB_REVISION_PATTERN, description: 'A br
 const bucket = Type.String({ pattern: BUCKET_PATTERN });
 const prefix = Type.String({
   pattern: PREFIX_PATTERN,
-  maxLength: 1024,
+  maxLength: PREFIX_LENGTH,
   description: 'The folder in the bucket, without a slash at either end; empty for the whole bucket.',
 });
 

@@ -16,6 +16,7 @@ const FILES = new Map([
   ['training_args.bin', Buffer.from('a pickle')],
 ]);
 const withoutWeights = new Map([...FILES].filter(([name]) => name !== 'adapter_model.safetensors'));
+const withoutSettings = expect.not.stringMatching(/READAPT_|127\.0\.0\.1/) as string;
 const isFile = ({ path }: { path: string }): boolean => path.includes('/resolve/');
 const isWeights = ({ path }: { path: string }): boolean => path.endsWith('/adapter_model.safetensors');
 
@@ -191,6 +192,35 @@ describe('what is refused without a request to the hub', () => {
   });
 });
 
+describe('a repository that was renamed', () => {
+  test('is imported by its old name where a place allows the new one', async () => {
+    hub.publish('public/renamed', FILES);
+    hub.rename('public/old', 'public/renamed');
+    const answer = await importFrom('hf://public/old');
+    expect(answer.statusCode, answer.body).toBe(201);
+  });
+
+  test('is refused where no place allows the new one', async () => {
+    hub.publish('elsewhere/moved', FILES);
+    hub.rename('public/moved', 'elsewhere/moved');
+    await world.expectRefusal(() => importFrom('hf://public/moved'), {
+      status: 422,
+      code: 'source_not_allowed',
+      detail: expect.stringContaining('hf://public/moved@main, which is elsewhere/moved now, is not allowed') as string,
+    });
+    expect(hub.requests.every(({ path }) => path.includes('/revision/'))).toBe(true);
+    const byOperator = await importFrom('hf://public/moved', { key: world.app.operatorKey });
+    expect(byOperator.statusCode, byOperator.body).toBe(201);
+  });
+
+  test('is the same in other letters', async () => {
+    hub.publish('Provider/Sentiment', FILES);
+    hub.rename('provider/sentiment', 'Provider/Sentiment');
+    const answer = await importFrom(`hf://${OPERATORS_OWN}`);
+    expect(answer.statusCode, answer.body).toBe(201);
+  });
+});
+
 describe('what is refused of a hub', () => {
   const huge = new Map([
     ...FILES,
@@ -207,6 +237,7 @@ describe('what is refused of a hub', () => {
     ['10,000 files', huge, null, { status: 422, code: 'source_refused' }],
     ['10 GB', FILES, { declaredBytes: 10 * 2 ** 30 }, { status: 413, code: 'adapter_too_large', file: 'README.md' }],
     ['a negative size', FILES, { declaredBytes: -1 }, { status: 422, code: 'source_refused' }],
+    ['a refusal', FILES, { status: 400 }, { status: 422, code: 'source_refused', detail: withoutSettings }],
     ['an error', FILES, { status: 500 }, { status: 503, code: 'source_unreachable' }],
     ['a limit', FILES, { status: 429, retryAfter: 3 }, { status: 503, code: 'source_unreachable' }],
   ])('%s', async (what, files, fault, problem) => {
@@ -252,6 +283,14 @@ describe('faults while a file is fetched', () => {
   ])('%s', async (_what, fault, problem) => {
     hub.fault = (request) => (isWeights(request) && request.large ? fault : null);
     await world.expectRefusal(importPublic, problem);
+  });
+
+  test('no fetch waits longer for a hub than others can wait for its slot', async () => {
+    hub.fault = (request) => (isWeights(request) && request.large ? { status: 429, retryAfter: 3 } : null);
+    const answer = await importPublic();
+    expect(answer.json()).toMatchObject({ status: 503, code: 'source_unreachable' });
+    expect(answer.headers['retry-after']).toBe('3');
+    expect(hub.requests.filter((request) => isWeights(request) && request.large)).toHaveLength(1);
   });
 
   test('fetches that hang are few for each tenant, and end', async () => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   createSources,
   keyOf,
@@ -10,6 +10,7 @@ import {
   readWhole,
   type PinnedFiles,
 } from '../../../src/base-sources/index.ts';
+import { AppError } from '../../../src/lib/errors.ts';
 import { startHub, type HubServer } from './support/hub-server.ts';
 
 const REPO = 'acme/assistant';
@@ -51,6 +52,11 @@ describe('texts of sources', () => {
     ['/models/llama', null],
   ])('%s', (text, expected) => {
     expect(parseRemoteSource(text)).toEqual(expected);
+  });
+
+  test('name no key that is longer than a bucket takes', () => {
+    expect(parseRemoteSource(`s3://models/${'a'.repeat(1024)}`)).not.toBeNull();
+    expect(parseRemoteSource(`s3://models/${'a'.repeat(1025)}`)).toBeNull();
   });
 });
 
@@ -96,6 +102,8 @@ describe('pin', () => {
   test.each([
     [404, 'source_not_found', /check its name and revision, and READAPT_HUB_URL/],
     [403, 'source_unauthorized', /READAPT_HUB_TOKEN/],
+    [400, 'source_refused', /^the hub refuses to send hf:\/\/acme\/assistant@main \(HTTP 400\)/],
+    [408, 'source_unreachable', /HTTP 408/],
     [429, 'source_unreachable', /limits requests/],
     [502, 'source_unreachable', /HTTP 502.*READAPT_HUB_URL/],
   ])('says what an answer of %i means', async (status, code, message) => {
@@ -104,6 +112,57 @@ describe('pin', () => {
     const refused = expect(sourcesWith().pin(source, request())).rejects;
     await refused.toMatchObject({ code });
     await refused.toThrow(message);
+  });
+
+  test('says how long a hub wants to be left alone', async () => {
+    hub.publish(REPO, FILES);
+    hub.fault = ({ path }) => (path.includes('/tree/') ? { status: 429, retryAfter: 7 } : null);
+    await expect(sourcesWith().pin(source, request())).rejects.toMatchObject({ retryAfterMs: 7000 });
+  });
+
+  test('takes an organization that is called like a kind of repositories for one', async () => {
+    hub.publish('datasets/x', FILES);
+    await sourcesWith().pin(parseRemoteSource('hf://datasets/x')!, request());
+    expect(hub.requests.map(({ path }) => path)).toContainEqual(
+      expect.stringMatching(/^\/api\/models\/datasets\/x\/tree\//),
+    );
+  });
+
+  test('gives up a hub that says nothing for a minute', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const refused = expect(pinFrom(() => vi.advanceTimersByTime(60_000))).rejects;
+      await refused.toMatchObject({ code: 'source_unreachable' });
+      await refused.toThrow(/it took longer than 60000 ms/);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('leaves no time running for answers that have come', async () => {
+    hub.publish(REPO, FILES);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      await sourcesWith().pin(source, request());
+      const ofConnections = vi.getTimerCount();
+      await sourcesWith().pin(source, request());
+      await expect(sourcesWith().pin(parseRemoteSource('hf://acme/other')!, request())).rejects.toThrow(/has no/);
+      expect(vi.getTimerCount()).toBe(ofConnections);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('asks whether it may list the repository that answers', async () => {
+    hub.publish('acme/renamed', FILES);
+    hub.rename(REPO, 'acme/renamed');
+    const refusal = new AppError({ code: 'source_not_allowed', status: 422, message: 'it may not be read' });
+    const checkRepo = vi.fn(() => {
+      throw refusal;
+    });
+    await expect(sourcesWith().pin(source, { ...request(), checkRepo })).rejects.toBe(refusal);
+    expect(checkRepo).toHaveBeenCalledExactlyOnceWith('acme/renamed');
+    expect(hub.requests.some(({ path }) => path.includes('/tree/'))).toBe(false);
   });
 
   test.each([

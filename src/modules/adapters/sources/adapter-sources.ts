@@ -19,8 +19,12 @@ import { isAllowedPlace, isOfArtifacts, type TenantIdentity } from './allowed-pl
 import { createFetchSlots } from './fetch-slots.ts';
 import { clientGone, notAllowed, problemOfSource, tooSlow } from './source-problems.ts';
 
-/** A client waits for the answer, so a source that fails is asked again soon or not at all. */
-const FIRST_DELAY_MS = 100;
+/** A client waits for the answer, so a source that fails is asked again soon or not at all. Milliseconds. */
+const WAITS = {
+  firstDelayMs: 100,
+  // A fetch that waits keeps its slot from others.
+  patienceMs: 2000,
+};
 
 /** A source that a request names. */
 export interface RemoteAdapter {
@@ -64,6 +68,14 @@ export function createAdapterSources({ config, logger }: { config: Config; logge
     throw notAllowed({ source }, places);
   }
 
+  /** Hubs answer for a repository that was renamed with the one that it has become, which has to be allowed as well. */
+  const checkRepoOf =
+    (source: ExternalSource, { tenant, isOperator }: Importer) =>
+    (repo: string) => {
+      if (isOperator || source.kind !== 'hub' || repo.toLowerCase() === source.repo.toLowerCase()) return;
+      if (!isAllowedPlace({ ...source, repo }, places, tenant)) throw notAllowed({ source, repo }, places);
+    };
+
   return {
     /**
      * Finds an adapter, and calls `work`, which may fetch it.
@@ -79,6 +91,7 @@ export function createAdapterSources({ config, logger }: { config: Config; logge
       requireAllowed(source, importer);
       const { isOperator, tenant } = importer;
       const sources = isOperator ? ofOperator : ofTenants;
+      const checkRepo = checkRepoOf(source, importer);
       return inSlot(tenant.id, async () => {
         const deadline = startDeadline(timeoutMs);
         const signal = AbortSignal.any([deadline.signal, gone]);
@@ -94,9 +107,9 @@ export function createAdapterSources({ config, logger }: { config: Config; logge
           }
         };
         try {
-          const pinned = await explained(sources.pin(source, { token, signal }));
+          const pinned = await explained(sources.pin(source, { token, signal, checkRepo }));
           const files = adapterFilesOf(pinned, uploadLimitBytes);
-          const options = { sources, source: pinned.source, token, signal, firstDelayMs: FIRST_DELAY_MS };
+          const options = { sources, source: pinned.source, token, signal, ...WAITS };
           return await work({
             source: pinned.source,
             bytes: bytesOf(files),

@@ -30,12 +30,17 @@ export function problemOfSource(error: SourceError, { source, isOperator }: Aske
   return new AppError({ code, status: 503, message: shown, details, cause: error });
 }
 
-export function notAllowed({ source }: Pick<Asked, 'source'>, places: readonly string[]): AppError {
+/** @param repo the repository that answers in place of the one that is asked for */
+export function notAllowed(
+  { source, repo }: Pick<Asked, 'source'> & { readonly repo?: string },
+  places: readonly string[],
+): AppError {
   const found =
     places.length === 0
       ? `${ADAPTER_SOURCES_VARIABLE} names no place`
       : `it lies below no place that ${ADAPTER_SOURCES_VARIABLE} names for this tenant`;
-  return unprocessable('source_not_allowed', `source ${sourceText(source)} is not allowed: ${found}`);
+  const asked = repo === undefined ? sourceText(source) : `${sourceText(source)}, which is ${repo} now,`;
+  return unprocessable('source_not_allowed', `source ${asked} is not allowed: ${found}`);
 }
 
 export function tooSlow({ source }: Pick<Asked, 'source'>, timeoutMs: number): AppError {

@@ -48,6 +48,8 @@ export interface HubServer {
   fault: (request: HubRequest) => HubFault | null;
   /** Adds a model, or a later commit of it that its branch then names. @returns the commit */
   publish(repo: string, files: ReadonlyMap<string, Buffer>, token?: string): string;
+  /** Has a model answer for its old name, to which the hub redirects. */
+  rename(from: string, to: string): void;
   /** Adds the files of a folder as a model. */
   publishFolder(repo: string, folder: string, token?: string): Promise<string>;
   /** Ends all connections, also those of answers that hang, and lets later requests have no faults. */
@@ -64,6 +66,7 @@ const SMALL_PAGE = 3;
  */
 export async function startHub({ page = SMALL_PAGE } = {}): Promise<HubServer> {
   const repos = new Map<string, Repo[]>();
+  const renamed = new Map<string, string>();
   const requests: HubRequest[] = [];
   let open = 0;
   const started = (large: boolean) => createServer((request, response) => void answer(request, response, large));
@@ -81,6 +84,7 @@ export async function startHub({ page = SMALL_PAGE } = {}): Promise<HubServer> {
       repos.set(name, [...(repos.get(name) ?? []), { files, commit, token: token ?? null }]);
       return commit;
     },
+    rename: (from, to) => void renamed.set(from, to),
     async publishFolder(name, folder, token) {
       const files = new Map<string, Buffer>();
       for (const file of (await readdir(folder)).sort()) files.set(file, await readFile(path.join(folder, file)));
@@ -110,6 +114,11 @@ export async function startHub({ page = SMALL_PAGE } = {}): Promise<HubServer> {
     }
     const [, repoName = '', kind = '', rest = ''] =
       /^\/(?:api\/models\/)?([^/]+\/[^/]+)\/(revision|tree|resolve)\/(.+)$/.exec(address.pathname) ?? [];
+    const newName = renamed.get(repoName);
+    if (newName !== undefined) {
+      response.writeHead(307, { location: `${address.pathname.replace(repoName, newName)}${address.search}` }).end();
+      return;
+    }
     const [revision = '', ...names] = rest.split('/').map(decodeURIComponent);
     const commits = repos.get(repoName) ?? [];
     const repo = revision === 'main' ? commits.at(-1) : commits.find(({ commit }) => commit === revision);
