@@ -1,3 +1,4 @@
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createUploads, SourceError } from '../../../src/base-sources/index.ts';
 import { artifactCollectionTask } from '../../../src/housekeeping/collection/artifact-collection.ts';
@@ -95,6 +96,29 @@ test('a part that the store has lost is found by the verification, and sent agai
   expect(missing).toMatchObject([{ name: 'tokenizer.json', missing: [{ first: 1, last: 1 }] }]);
   await api.put(id, api.partsOf(base.find(({ name }) => name === 'tokenizer.json')!)[0]!);
   expect(await api.finish(id)).toMatchObject({ state: 'complete' });
+});
+
+test.each([
+  ['damaged', (content: Buffer) => content.fill(0, 100, 200)],
+  ['shorter', (content: Buffer) => content.subarray(0, -1)],
+])('a part that is %s in the store is sent again alone, and takes its place', async (_what, damage) => {
+  const id = await api.send(base);
+  const name = 'model.safetensors';
+  const large = base.find((file) => file.name === name)!;
+  const { artifactDigest: digest } = await app.db.baseModelUploadPart.findFirstOrThrow({
+    where: { uploadId: id, fileName: name, number: 2 },
+  });
+  const file = await app.deps.artifacts.localPath(digest);
+  const content = await readFile(file);
+  await chmod(file, 0o644);
+  await writeFile(file, damage(content));
+  const reopened = await api.finish(id);
+  expect(reopened).toMatchObject({ state: 'open', error: { code: 'artifact_corrupt' } });
+  const missing = reopened.files.filter((one) => one.missing.length > 0);
+  expect(missing).toMatchObject([{ name, missing: [{ first: 2, last: 2 }] }]);
+  expect(await app.deps.artifacts.has(digest)).toBe(false);
+  await api.put(id, api.partsOf(large)[1]!);
+  expect(await api.finish(id)).toMatchObject({ state: 'complete', error: null });
 });
 
 test('the doctor says which parts are gone, and has them sent again while the upload is open', async () => {

@@ -69,9 +69,10 @@ async function verifyFile(
 ): Promise<UploadedFile[]> {
   const { name, size } = file;
   const digests = await uploadsRepository.digests(db, id, name);
+  const range = { from: 0, to: size, signal, verify: true };
   async function* counted(): AsyncGenerator<Uint8Array> {
     let bytes = 0;
-    for await (const chunk of readParts(artifacts, { size, partBytes, digests }, { from: 0, to: size, signal })) {
+    for await (const chunk of readParts(artifacts, { size, partBytes, digests }, range)) {
       bytes += chunk.length;
       onProgress({ name, bytes });
       yield chunk;
@@ -84,18 +85,20 @@ async function verifyFile(
   }
 }
 
-/** A part that was stored and is gone, so it has to be sent again. */
+/** A part that was stored and is gone or damaged, so it has to be sent again. */
 class LostPartError extends Error {
   constructor(
     readonly file: string,
     readonly number: number,
+    readonly code: 'artifact_missing' | 'artifact_corrupt',
   ) {
-    super(`part ${number} of ${file} is gone from the artifact store: send it again`);
+    const what = code === 'artifact_missing' ? 'gone from the artifact store' : 'damaged in the artifact store';
+    super(`part ${number} of ${file} is ${what}: send it again`);
     this.name = 'LostPartError';
   }
 }
 
-/** Tells a part that is gone from a store that is away. */
+/** Tells a part that is gone or damaged from a store that is away. */
 async function lostPart(
   db: Database,
   artifacts: ArtifactStore,
@@ -103,12 +106,22 @@ async function lostPart(
   { number, digest, cause }: PartGoneError,
 ): Promise<unknown> {
   try {
-    return await explainMissing({ db, store: artifacts, digest }, () => Promise.reject(cause as Error));
+    return await explainMissing({ db, store: artifacts, digest }, async () => {
+      if (cause instanceof AppError) throw cause;
+      // It is read once more, because a connection may have been at fault.
+      await artifacts.verify(digest);
+      throw cause as Error;
+    });
   } catch (error) {
-    const isGone = error instanceof AppError && error.code === 'artifact_missing';
-    return isGone ? new LostPartError(file, number) : error;
+    if (codeOf(error) === 'artifact_missing') return new LostPartError(file, number, 'artifact_missing');
+    if (codeOf(error) !== 'artifact_corrupt') return error;
+    // The store would keep what it has in place of the same part that is sent again.
+    await artifacts.quarantine(digest);
+    return new LostPartError(file, number, 'artifact_corrupt');
   }
 }
+
+const codeOf = (error: unknown): string | null => (error instanceof AppError ? error.code : null);
 
 /** Checks all files together. @throws AppError 422 `source_refused`; SourceError */
 function checkContents(id: string, contents: readonly UploadedFile[]): void {
@@ -126,7 +139,7 @@ function checkContents(id: string, contents: readonly UploadedFile[]): void {
 function toOutcome(id: string, error: unknown): Outcome {
   const about = { tenantId: null, subjectId: id };
   if (error instanceof WrongContentError || error instanceof LostPartError) {
-    const code = error instanceof WrongContentError ? 'digest_mismatch' : 'artifact_missing';
+    const code = error instanceof WrongContentError ? 'digest_mismatch' : error.code;
     const problem = { code, message: error.message };
     const forget = { file: error.file, ...(error instanceof LostPartError && { number: error.number }) };
     const event = { ...about, type: 'base_model_upload.reopened' as const, data: { error: problem } };
