@@ -130,7 +130,7 @@ test('the doctor says which parts are gone, and has them sent again while the up
   const about = (id: string) => found.find(({ subject }) => subject === id);
   expect(found.map(({ kind }) => kind)).toEqual(['base_part_gone', 'base_part_gone']);
   expect(about(open)).toMatchObject({ mended: true, message: expect.stringContaining(name) });
-  expect(about(complete)).toMatchObject({ mended: false, advice: expect.stringContaining('backup') });
+  expect(about(complete)).toMatchObject({ mended: false, advice: expect.stringContaining('upload --again') });
   expect((await api.get(open)).files.find((file) => file.name === name)!.missing).toEqual([{ first: 1, last: 1 }]);
   expect(await examined()).toHaveLength(1);
 
@@ -144,7 +144,7 @@ test('the doctor says which parts are gone, and has them sent again while the up
     .next()
     .catch((error: unknown) => error);
   expect(fault).toBeInstanceOf(SourceError);
-  expect(fault).toMatchObject({ code: 'source_not_found', message: expect.stringContaining('upload the files again') });
+  expect(fault).toMatchObject({ code: 'source_not_found', message: expect.stringContaining('upload --again') });
 });
 
 test('an upload whose process has died in the middle of its verification is verified by another one', async () => {

@@ -66,6 +66,21 @@ test('goes on with the upload of the same files, registers it, and uses what is 
   expect(registered.stdout).toContain('assistant@2');
 });
 
+test('sends a complete upload again of which the service has lost a part, and so mends it', async () => {
+  const [complete] = await app.db.baseModelUpload.findMany({ where: { state: 'complete' } });
+  const { artifactDigest: lost } = await app.db.baseModelUploadPart.findFirstOrThrow({
+    where: { uploadId: complete!.id, fileName: 'model.safetensors', number: 2 },
+  });
+  await app.deps.artifacts.remove(lost);
+  expect((await upload(model)).stdout).toContain(complete!.id);
+  expect(await app.deps.artifacts.has(lost)).toBe(false);
+  const again = await upload(model, '--again', '--json');
+  expect(again.code, again.stderr).toBe(0);
+  const { id } = JSON.parse(again.stdout).upload as BaseModelUpload;
+  expect(id).not.toBe(complete!.id);
+  expect(await app.deps.artifacts.has(lost)).toBe(true);
+});
+
 test('says why files are refused, by the service or at once', async () => {
   const files = await filesOf(BASE);
   const entries = files.map(({ name, content }) => ({ path: name, content }));

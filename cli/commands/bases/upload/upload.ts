@@ -10,6 +10,7 @@ import { localFiles } from './local-files.ts';
 export interface UploadOptions extends ServiceOptions {
   readonly register?: string;
   readonly servingName?: string;
+  readonly again?: boolean;
 }
 
 const PHASES = { reading: 'reading files for their digests', sending: 'sending', verifying: 'the service verifies' };
@@ -25,7 +26,7 @@ export async function uploadBase(places: readonly string[], options: UploadOptio
       async (service) => {
         const { UploadFailedError, uploadBaseModel } = await import('../../../remote/transfers.ts');
         const upload = await uploadBaseModel({
-          ...{ client: service.client, files, signal },
+          ...{ client: service.client, files, again: options.again ?? false, signal },
           onProgress: (progress) => output.progress(progressLine(progress)),
         }).catch((error: unknown) => {
           if (!(error instanceof UploadFailedError)) throw error;

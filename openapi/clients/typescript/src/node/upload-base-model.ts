@@ -30,6 +30,11 @@ export interface UploadBaseModelOptions {
   readonly files: readonly BaseModelFile[];
   /** Number of parts that are sent at a time (default 4). */
   readonly atOnce?: number;
+  /**
+   * Whether the files are sent although there is a complete upload of them, because the service has lost some of it, or a failed one.
+   * One that is open is gone on with.
+   */
+  readonly again?: boolean;
   readonly onProgress?: (progress: UploadProgress) => void;
   /** Time between two looks whether the upload is verified, in milliseconds (default 1000). */
   readonly pollMs?: number;
@@ -82,7 +87,8 @@ async function findOrCreate(
     query: { files_digest: digestOfFiles(described), limit: 200 },
   });
   // What was refused once would be refused again, after it was sent.
-  const usable = ['complete', 'verifying', 'open', 'failed'].flatMap((state) =>
+  const states = options.again === true ? ['verifying', 'open'] : ['complete', 'verifying', 'open', 'failed'];
+  const usable = states.flatMap((state) =>
     found.filter((one) => one.state === state),
   );
   if (usable[0] !== undefined) {
