@@ -1,5 +1,15 @@
 export { bytesThere, download, type DownloadOptions } from './download.ts';
-export { bytesOf, checkListing, isTaken, keyOf, PICKLE, requireUsable, type ListingRules } from './listing.ts';
+export {
+  bytesOf,
+  checkListing,
+  isTaken,
+  keyOf,
+  MAX_FILES,
+  PICKLE,
+  requireUsable,
+  UNUSABLE,
+  type ListingRules,
+} from './listing.ts';
 export { ADAPTER_SOURCE_EXPECTED, requirePlace, SOURCE_EXPECTED, unusableSource, type GivenFiles } from './place.ts';
 export { SourceError, type SourceErrorCode } from './source-error.ts';
 export {

@@ -158,6 +158,19 @@ test('an upload whose process has died in the middle of its verification is veri
   expect(await api.ended(id)).toMatchObject({ state: 'complete' });
 });
 
+test('a verification that never ends is given up, so that the upload may be removed', async () => {
+  const id = await api.send(base);
+  await verifier.stop();
+  const events = () => app.db.event.count({ where: { subjectId: id, type: 'base_model_upload.reopened' } });
+  await api.complete(id);
+  await app.db.baseModelUpload.update({ where: { id }, data: { attempts: 100 } });
+  verifier = startVerifier(app);
+  const given = await api.ended(id);
+  expect(given).toMatchObject({ state: 'open', error: { code: 'verification_interrupted' } });
+  expect([given.files.flatMap(({ missing }) => missing), await events()]).toEqual([[], 1]);
+  expect(await api.finish(id)).toMatchObject({ state: 'complete', error: null });
+});
+
 test('a file is read from any byte on, over the bounds of its parts', async () => {
   const id = await api.send(base);
   await api.finish(id);

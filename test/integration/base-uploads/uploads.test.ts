@@ -41,6 +41,12 @@ const register = (version: string, source: unknown) =>
     payload: { version, source, start_rollout: false },
   });
 const archiveOf = (name: string, entries: readonly RawEntry[]): TestFile => ({ name, content: rawTar(entries) });
+const longName = (name: string): RawEntry => ({ path: '././@LongLink', type: 'NextFileHasLongPath', content: name });
+const sparseHeader: RawEntry = {
+  path: 'PaxHeaders/model.safetensors',
+  type: 'ExtendedHeader',
+  content: '22 GNU.sparse.major=1\n39 GNU.sparse.name=model.safetensors\n',
+};
 const entriesOf = (files: readonly TestFile[], folder = '') =>
   files.map(({ name, content }) => ({ path: `${folder}${name}`, content }));
 const eventsOf = async (id: string) => {
@@ -125,8 +131,10 @@ describe('an upload', () => {
         ...entriesOf(others, './'),
         { path: './README.md', content: 'A model.' },
         { path: './original/params.json', content: '{}' },
+        { path: './original/consolidated.00.pth', content: 'pickle' },
+        { path: './training_args.bin', content: 'pickle' },
       ]),
-      archiveOf('weights.tar', entriesOf([large], 'assistant/')),
+      archiveOf('weights.tar', [...entriesOf([large], 'assistant/'), { path: 'training_args.bin', content: 'pickle' }]),
     ];
     const id = await api.send(archives);
     expect(await api.finish(id)).toMatchObject({ state: 'complete', error: null });
@@ -283,9 +291,40 @@ describe('what is refused after it has arrived, by name', () => {
       /leads out of the archive/,
     ],
     [
-      'a pickle',
-      () => [archiveOf('a.tar', [...entriesOf(base), { path: 'old/model.pt', content: '{}' }])],
-      /"old\/model\.pt" of a\.tar is a pickle/,
+      'weights that are pickles alone',
+      () => [archiveOf('a.tar', [...entriesOf(rest()), { path: 'pytorch_model.bin', content: '{}' }])],
+      /pytorch_model\.bin, a pickle/,
+    ],
+    [
+      'a name with control characters',
+      () => [archiveOf('a.tar', [...entriesOf(base), longName('a\n\u0001b.json'), { path: 'b.json', content: '{}' }])],
+      /"a\\n\\u0001b\.json" of a\.tar has a name .* control characters/,
+    ],
+    [
+      'a sparse file',
+      () => [archiveOf('a.tar', [...entriesOf(rest()), sparseHeader, ...entriesOf([large], 'GNUSparseFile.1/')])],
+      /"model\.safetensors" is stored as a sparse file/,
+    ],
+    [
+      'more files than a model has, in all archives together',
+      () => {
+        const many = Array.from({ length: 1100 }, (_, index) => index);
+        const half = (from: number) => many.map((index) => ({ path: `${from + index}.json`, content: '{}' }));
+        return [archiveOf('a.tar', half(0)), archiveOf('b.tar', half(5000)), archiveOf('c.tar', entriesOf(base))];
+      },
+      /in b\.tar.* more than 2000/,
+    ],
+    [
+      'shards of which one is missing',
+      () => {
+        const index = { weight_map: { a: 'model-00001-of-00002.safetensors', b: 'model-00002-of-00002.safetensors' } };
+        const files = [
+          { name: 'model-00001-of-00002.safetensors', content: large.content },
+          { name: 'model.safetensors.index.json', content: Buffer.from(JSON.stringify(index)) },
+        ];
+        return [archiveOf('a.tar', entriesOf([...rest(), ...files]))];
+      },
+      /"model-00002-of-00002\.safetensors", and no such file was sent/,
     ],
     [
       'an entry that is there twice',

@@ -85,10 +85,10 @@ test('says why files are refused, by the service or at once', async () => {
   const files = await filesOf(BASE);
   const entries = files.map(({ name, content }) => ({ path: name, content }));
   const archive = path.join(folder, 'all.tar');
-  await writeFile(archive, rawTar([...entries, { path: 'pytorch_model.bin', content: 'pickle' }]));
+  await writeFile(archive, rawTar([...entries, { path: '../x.json', content: '{}' }]));
   const refused = await upload(archive);
   expect(refused.code).toBe(2);
-  expect(refused.stderr).toContain('"pytorch_model.bin" of all.tar is a pickle');
+  expect(refused.stderr).toContain('"../x.json" of all.tar leads out of the archive');
   expect(refused.stderr).toContain('is failed');
 
   const empty = path.join(folder, 'empty');

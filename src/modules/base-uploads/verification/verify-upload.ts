@@ -1,6 +1,8 @@
 import { explainMissing, type ArtifactStore } from '../../../artifacts/index.ts';
 import {
   checkListing,
+  isTaken,
+  MAX_FILES,
   PartGoneError,
   readParts,
   SourceError,
@@ -9,6 +11,7 @@ import {
 } from '../../../base-sources/index.ts';
 import type { Database } from '../../../lib/database.ts';
 import { AppError, unprocessable } from '../../../lib/errors.ts';
+import { checkShards, INDEX } from './check-shards.ts';
 import { readContents, WrongContentError } from './read-contents.ts';
 import {
   verificationRepository as repository,
@@ -44,27 +47,56 @@ export async function verifyUpload(options: VerifyOptions, claimed: ClaimedUploa
   if (outcome !== null) await repository.finish(db, { ...turn, id: claimed.id }, outcome, days);
 }
 
+/** How often a verification is begun that ends neither way. With the pauses between them, that takes some hours. */
+const MOST_ATTEMPTS = 100;
+
 /** @returns null if the lease is lost */
 async function verify(options: VerifyOptions, claimed: ClaimedUpload, turn: Turn): Promise<Outcome | null> {
   const { db } = options;
   const { id } = claimed;
+  if (claimed.attempts > MOST_ATTEMPTS) return givenUp(id);
   const contents: UploadedFile[] = [];
+  let index: Place | undefined;
   const files = await repository.files(db, id);
   for (const file of files) {
-    const found = file.contents ?? (await verifyFile(options, claimed, file, turn));
+    const found =
+      file.contents ?? (await verifyFile(options, claimed, { ...file, most: MAX_FILES - contents.length }, turn));
     if (file.contents === null && !(await repository.keep(db, { ...turn, id }, file, found))) return null;
     contents.push(...found);
+    const entry = found.find(({ name }) => name === INDEX);
+    if (entry !== undefined) index = { sent: file, entry };
   }
   checkContents(id, contents);
+  await checkShards(contents, () => readEntry(options, claimed, index!, turn.signal));
   const data = { bytes: files.reduce((sum, { size }) => sum + size, 0), files: files.length };
   const event = { tenantId: null, type: 'base_model_upload.completed' as const, subjectId: id, data };
   return { state: 'complete', error: null, event };
 }
 
+/** A file of a model, and what was sent that has it. */
+interface Place {
+  readonly sent: FileToVerify;
+  readonly entry: UploadedFile;
+}
+
+async function* readEntry(
+  { db, artifacts }: VerifyOptions,
+  { id, partBytes }: ClaimedUpload,
+  { sent: { name, size }, entry: { offset, size: bytes } }: Place,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const digests = await uploadsRepository.digests(db, id, name);
+  try {
+    yield* readParts(artifacts, { size, partBytes, digests }, { from: offset, to: offset + bytes, signal });
+  } catch (error) {
+    throw error instanceof PartGoneError ? await lostPart(db, artifacts, name, error) : error;
+  }
+}
+
 async function verifyFile(
   { db, artifacts }: VerifyOptions,
   { id, partBytes }: ClaimedUpload,
-  file: FileToVerify,
+  file: FileToVerify & { most: number },
   { signal, onProgress }: Turn,
 ): Promise<UploadedFile[]> {
   const { name, size } = file;
@@ -79,7 +111,7 @@ async function verifyFile(
     }
   }
   try {
-    return await readContents(file, counted());
+    return await readContents(file, counted(), file.most);
   } catch (error) {
     throw error instanceof PartGoneError ? await lostPart(db, artifacts, name, error) : error;
   }
@@ -127,12 +159,22 @@ const codeOf = (error: unknown): string | null => (error instanceof AppError ? e
 function checkContents(id: string, contents: readonly UploadedFile[]): void {
   const names = contents.map(({ name }) => name);
   const seen = new Set<string>();
-  const twice = names.find((name) => seen.size === seen.add(name).size);
+  // Pickles are not taken, so that it does not matter where they are.
+  const twice = names.filter(isTaken).find((name) => seen.size === seen.add(name).size);
   if (twice !== undefined) {
     throw unprocessable('source_refused', `${twice} is there twice: in two archives, or in one and beside it`);
   }
   const files = contents.map((file) => ({ ...file, gitSha1: null, etag: null, versionId: null }));
   checkListing({ kind: 'upload', id }, files, names);
+}
+
+function givenUp(id: string): Outcome {
+  const message =
+    `the files could not be verified in ${MOST_ATTEMPTS} attempts, which the log of the API explains: have them verified again when ` +
+    'that is mended';
+  const error = { code: 'verification_interrupted', message };
+  const event = { tenantId: null, subjectId: id, type: 'base_model_upload.reopened' as const, data: { error } };
+  return { state: 'open', error, event };
 }
 
 /** What follows from an error. @throws the error if it says nothing about the files */
