@@ -7,6 +7,7 @@ export {
   MAX_FILES,
   PICKLE,
   requireUsable,
+  SENT_NAME,
   UNUSABLE,
   type ListingRules,
 } from './listing.ts';

@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -81,6 +81,22 @@ test('sends a complete upload again of which the service has lost a part, and so
   expect(await app.deps.artifacts.has(lost)).toBe(true);
 });
 
+test('does not read files for a service or a model that is not there, or of names that are not taken', async () => {
+  // Whoever reads this file fails.
+  const unread = path.join(folder, 'unread');
+  await mkdir(unread);
+  await symlink('nowhere', path.join(unread, 'model.safetensors'));
+  expect((await upload(unread)).stderr).toContain('cannot be read');
+  expect((await upload(unread, '--register', 'nobody@1')).code).toBe(4);
+  const env = { ...options.env, READAPT_API_KEY: 'wrong' };
+  expect((await terminal.run(['base-versions', 'upload', unread], { env })).code).toBe(3);
+  const other = await upload(path.join(model, 'README.md'));
+  expect([other.code, other.stderr]).toEqual([2, expect.stringContaining('expected a folder, *.safetensors')]);
+  const spaced = path.join(folder, 'my model.tar');
+  await writeFile(spaced, '');
+  expect((await upload(spaced)).stderr).toContain('expected a name of at most 200 letters');
+});
+
 test('says why files are refused, by the service or at once', async () => {
   const files = await filesOf(BASE);
   const entries = files.map(({ name, content }) => ({ path: name, content }));
@@ -89,7 +105,7 @@ test('says why files are refused, by the service or at once', async () => {
   const refused = await upload(archive);
   expect(refused.code).toBe(2);
   expect(refused.stderr).toContain('"../x.json" of all.tar leads out of the archive');
-  expect(refused.stderr).toContain('is failed');
+  expect(refused.stderr).toMatch(/is failed.* Delete it \(DELETE \/v1\/base-model-uploads\/bmu_/);
 
   const empty = path.join(folder, 'empty');
   await mkdir(empty);
