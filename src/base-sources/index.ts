@@ -1,5 +1,16 @@
 export { bytesThere, download, type DownloadOptions } from './download.ts';
-export { bytesOf, checkListing, isTaken, keyOf, PICKLE, requireUsable, type ListingRules } from './listing.ts';
+export {
+  bytesOf,
+  checkListing,
+  isTaken,
+  keyOf,
+  MAX_FILES,
+  PICKLE,
+  requireUsable,
+  SENT_NAME,
+  UNUSABLE,
+  type ListingRules,
+} from './listing.ts';
 export { ADAPTER_SOURCE_EXPECTED, requirePlace, SOURCE_EXPECTED, unusableSource, type GivenFiles } from './place.ts';
 export { SourceError, type SourceErrorCode } from './source-error.ts';
 export {
@@ -20,6 +31,6 @@ export {
   type UploadSource,
 } from './source.ts';
 export { createSources, readWhole, withUploads, type Sources } from './sources.ts';
-export { createUploads } from './uploads/uploads.ts';
+export { createUploads, PART_ADVICE } from './uploads/uploads.ts';
 export { uploadsRepository } from './uploads/uploads.repository.ts';
 export { bytesOfPart, partCount, PartGoneError, readParts, type UploadedFile } from './uploads/parts.ts';

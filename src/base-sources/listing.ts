@@ -10,10 +10,13 @@ const TAKEN =
 export const PICKLE = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i;
 
 /** Names that every file system takes, also with the ending of a part of a file, and that a log and the database can hold. */
-const UNUSABLE = /[\u0000-\u001f\u007f]|[^]{201}/;
+export const UNUSABLE = /[\u0000-\u001f\u007f]|[^]{201}/;
+
+/** Names of files that are uploaded: no folder, and nothing that an address has to encode. */
+export const SENT_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,199}$/;
 
 /** Largest number of files of a base model version. A model of 2 TB in shards of 5 GB has 400. */
-const MAX_FILES = 2000;
+export const MAX_FILES = 2000;
 
 /** Largest size of a file that is no weights, in bytes; the largest tokenizers have 40 MB. */
 const MAX_OTHER_BYTES = 64 << 20;

@@ -94,7 +94,7 @@ export const PROBLEM_CODES = {
     'invalid_part',
     'digest_mismatch',
   ],
-  429: ['rate_limited', 'too_many_inspections', 'too_many_fetches', 'too_many_streams'],
+  429: ['rate_limited', 'too_many_inspections', 'too_many_fetches', 'too_many_parts', 'too_many_streams'],
   431: ['headers_too_large'],
   500: ['internal', 'artifact_missing', 'artifact_corrupt'],
   503: [

@@ -32,6 +32,9 @@ export interface TarEntry {
 /** Records that are a size but no plain number, or a path that goes on after a NUL: some programs read on, and others do not. */
 const AMBIGUOUS = /^\d+ (?:size=(?!\d+$)|path=.*\0)/m;
 
+/** Records of a sparse file in the formats of GNU tar. */
+const SPARSE = /^\d+ GNU\.sparse\./m;
+
 /** What extended headers say of the next entry. */
 interface Extended {
   readonly path?: string | undefined;
@@ -111,6 +114,8 @@ async function readExtended(reader: ByteReader, { type, size }: Header & { size:
   if (bytes.length < padded) throw unreadable('it is cut off within an extended header');
   const text = bytes.toString('utf8', 0, size);
   if (LONG_PATH.has(type)) return { path: text.split('\0', 1)[0] };
+  // Of a sparse file, an archive has a map and pieces, which are not the file.
+  if (SPARSE.test(text)) throw sparse(text);
   if (AMBIGUOUS.test(text)) throw unreadable('an extended header has a path or a size that can be read in two ways');
   const { path, size: contentSize } = Pax.parse(text);
   if (EXTENDED.has(type)) {
@@ -212,6 +217,11 @@ function createByteReader(chunks: AsyncIterable<Uint8Array>): ByteReader {
     position: () => position,
     close: async () => void (await iterator.return?.()),
   };
+}
+
+function sparse(text: string): AppError {
+  const [, name = 'an entry'] = /^\d+ GNU\.sparse\.name=(.{1,200})/m.exec(text) ?? [];
+  return unreadable(`${JSON.stringify(name)} is stored as a sparse file: pack it without \`--sparse\``);
 }
 
 function unreadable(reason: string, cause?: unknown): AppError {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { ArtifactStore } from '../../artifacts/artifact-store.ts';
 
 /** A file of a model in what was uploaded: a file as it was sent, or an entry of a tar archive. */
@@ -33,6 +34,8 @@ export interface PartsRange {
   readonly from: number;
   readonly to: number;
   readonly signal: AbortSignal;
+  /** Whether parts that are read as a whole are compared with their digests. */
+  readonly verify?: boolean;
 }
 
 /** A part cannot be read any more. */
@@ -55,14 +58,15 @@ export class PartGoneError extends Error {
 export async function* readParts(
   artifacts: Pick<ArtifactStore, 'createReadStream'>,
   { size, partBytes, digests }: SentFile,
-  { from, to, signal }: PartsRange,
+  { from, to, signal, verify = false }: PartsRange,
 ): AsyncGenerator<Uint8Array> {
   for (let number = Math.floor(from / partBytes) + 1; (number - 1) * partBytes < to; number++) {
     const start = (number - 1) * partBytes;
     const bytes = bytesOfPart(number, size, partBytes);
     const wanted = { from: Math.max(0, from - start), to: Math.min(bytes, to - start) };
     try {
-      yield* readPart(artifacts, digests[number - 1]!, { ...wanted, signal });
+      const isWhole = wanted.from === 0 && wanted.to === bytes;
+      yield* readPart(artifacts, digests[number - 1]!, { ...wanted, signal, verify: verify && isWhole });
     } catch (error) {
       signal.throwIfAborted();
       throw new PartGoneError(number, digests[number - 1]!, { cause: error });
@@ -73,8 +77,9 @@ export async function* readParts(
 async function* readPart(
   artifacts: Pick<ArtifactStore, 'createReadStream'>,
   digest: string,
-  { from, to, signal }: PartsRange,
+  { from, to, signal, verify }: PartsRange,
 ): AsyncGenerator<Uint8Array> {
+  const hash = verify ? createHash('sha256') : null;
   const stream = await artifacts.createReadStream(digest);
   const abort = (): void => void stream.destroy(signal.reason as Error);
   if (signal.aborted) abort();
@@ -84,12 +89,15 @@ async function* readPart(
     for await (const chunk of stream as AsyncIterable<Uint8Array>) {
       const wanted = chunk.subarray(Math.max(0, from - at), to - at);
       at += chunk.length;
+      hash?.update(wanted);
       if (wanted.length > 0) yield wanted;
-      if (at >= to) return;
+      if (at >= to) break;
     }
   } finally {
     // A file has thousands of parts, which share the signal.
     signal.removeEventListener('abort', abort);
   }
   if (at < to) throw new Error(`artifact ${digest} has ${at} bytes, expected at least ${to}`);
+  const found = hash && `sha256:${hash.digest('hex')}`;
+  if (found !== null && found !== digest) throw new Error(`artifact ${digest} has the digest ${found}`);
 }

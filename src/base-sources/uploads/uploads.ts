@@ -53,6 +53,10 @@ function notThere(source: UploadSource): SourceError {
   return new SourceError('source_not_found', message);
 }
 
+/** Parts are known by their content, so those of a new upload mend all uploads that have the same ones. */
+export const PART_ADVICE =
+  'restore it from a backup, or send the same files again with `readapt base-versions upload --again`';
+
 /** Tells a store that is away from one that has lost a part. */
 async function toSourceError(
   { db, artifacts, what }: { db: Queryable; artifacts: ArtifactStore; what: string },
@@ -63,7 +67,7 @@ async function toSourceError(
   );
   const options = { cause: error };
   if (error instanceof AppError && error.code === 'artifact_missing') {
-    const message = `${what} is gone from the artifact store (${digest}): restore it from a backup, or upload the files again`;
+    const message = `${what} is gone from the artifact store (${digest}): ${PART_ADVICE}`;
     return new SourceError('source_not_found', message, options);
   }
   const message = `${what} could not be read from the artifact store (${error.message})`;

@@ -25,8 +25,8 @@ export const BASE_SCHEMA = {
   baseCacheBytes: Type.Integer({ minimum: 2 ** 20 }),
   /** Files of a base model that are fetched at a time. */
   baseFetchStreams: Type.Integer({ minimum: 1, maximum: 32 }),
-  /** Largest upload of a base model, in bytes. */
-  baseUploadBytes: Type.Integer({ minimum: 1, maximum: 2 ** 50 }),
+  /** Largest upload of a base model, in bytes. The size of its parts, of which there are at most 10,000, is an INTEGER in the database. */
+  baseUploadBytes: Type.Integer({ minimum: 1, maximum: 2 ** 43 }),
   /** Smallest size of the parts of an upload but the last one of each file, in bytes. */
   baseUploadPartBytes: Type.Integer({ minimum: 1024, maximum: 2 ** 30 }),
   /** Largest number of uploads of base models that are not complete. */
@@ -77,7 +77,7 @@ export const BASE_SETTINGS = {
     variable: BASE_UPLOAD_BYTES_VARIABLE,
     fallback: 2 ** 40,
     parse: parseMemory,
-    expected: 'a size of at most 1048576GiB, such as 2000GiB',
+    expected: 'a size of at most 8192GiB, such as 2000GiB',
   },
   baseUploadPartBytes: {
     variable: 'READAPT_BASE_UPLOAD_PART_BYTES',

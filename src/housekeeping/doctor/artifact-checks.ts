@@ -1,4 +1,5 @@
 import { lockArtifact, namedAmong, registerArtifact, type ArtifactStore } from '../../artifacts/index.ts';
+import { PART_ADVICE } from '../../base-sources/index.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { AppError } from '../../lib/errors.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
@@ -191,7 +192,7 @@ function partGone(db: Database, { digest, part }: { digest: string; part: Upload
   const { upload_id: id, file_name: file, number, state } = part;
   const message = `part ${number} of ${file} of base model upload ${id}, which is ${state}, is ${how}`;
   const found = { kind: 'base_part_gone', subject: id, message } as const;
-  if (state !== 'open') return { ...found, remedy: null, advice: `workers cannot fetch the file: ${SEND_AGAIN}` };
+  if (state !== 'open') return { ...found, remedy: null, advice: `workers cannot fetch the file: ${PART_ADVICE}` };
   const text = 'forget it, so that `readapt base-versions upload` sends it again';
   return { ...found, remedy: { text, apply: () => repository.forgetUploadPart(db, digest, part) } };
 }

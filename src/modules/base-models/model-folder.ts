@@ -51,16 +51,32 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
   return parseConfig(await readFile(file, 'utf8'));
 }
 
-/** @throws AppError 422 `invalid_base_model` if a config.json is not a JSON object */
+/** @throws AppError 422 `invalid_base_model` if a config.json is not a JSON object, or has text that no database can hold */
 export function parseConfig(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  } catch {
-    // It is not JSON, which is reported below.
+  const unusable: string[] = [];
+  const value = parseJson(text, (key, found) => {
+    if (!isUsable(key) || (typeof found === 'string' && !isUsable(found))) unusable.push(key);
+    return found;
+  });
+  if (unusable[0] !== undefined) {
+    const found = `${JSON.stringify(unusable[0].slice(0, 200))} has a NUL or half of a character in its name or its text`;
+    throw invalid('config.json', found, 'text in Unicode without NUL');
   }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   throw invalid('config.json', 'it is not a JSON object', 'a Hugging Face config.json');
 }
+
+/** The value; null also for what is no JSON. */
+function parseJson(text: string, revive: (key: string, value: unknown) => unknown): unknown {
+  try {
+    return JSON.parse(text, revive);
+  } catch {
+    return null;
+  }
+}
+
+/** Whether PostgreSQL takes it in JSONB. */
+const isUsable = (text: string): boolean => !/\0|\p{Surrogate}/u.test(text);
 
 function invalid(file: string, found: string, expected: string) {
   return unprocessable('invalid_base_model', `${file}: ${found}, expected ${expected}`, { file, expected });

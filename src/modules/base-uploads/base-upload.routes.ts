@@ -21,6 +21,7 @@ import {
   UploadedPart,
 } from './base-upload.schemas.ts';
 import { createBaseUploadService } from './base-upload.service.ts';
+import { createPartSlots, MOST_AT_A_TIME } from './part-slots.ts';
 import { sha256Of } from './received-part.ts';
 
 const operation = operationsOf('Base models');
@@ -28,6 +29,7 @@ const operation = operationsOf('Base models');
 const baseUploadRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps: { artifacts } }) => {
   const service = ({ db }: Pick<FastifyRequest, 'db'>) => createBaseUploadService({ db, artifacts, limits: config });
   const onRequest = requireOperator;
+  const inSlot = createPartSlots();
   acceptUploads(app, PART_TYPES);
   app.post(
     '/base-model-uploads',
@@ -82,7 +84,8 @@ const baseUploadRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
       schema: {
         ...operation('putBaseModelUploadPart', 'Send a part of a file'),
         description:
-          'Stores the part, in the place of one that is there. The part is there when this is answered, and may be sent again if it was not.',
+          'Stores the part, in the place of one that is there. The part is there when this is answered, and may be sent again if it was not. ' +
+          `A process receives ${MOST_AT_A_TIME} parts at a time and answers others with 429 and \`Retry-After\`.`,
         params: PartParams,
         headers: PartHeaders,
         body: PartBody,
@@ -95,7 +98,7 @@ const baseUploadRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, {
       // The service knows how long the part has to be, and reads no further.
       const upload = uploadOf(request, PART_TYPES, { what: 'part', maxBytes: Number.MAX_SAFE_INTEGER });
       const key = { uploadId, fileName, number };
-      return service(request).putPart(key, { ...upload, sha256 }, recordChangeOf(request));
+      return inSlot(() => service(request).putPart(key, { ...upload, sha256 }, recordChangeOf(request)));
     },
   );
   app.post(

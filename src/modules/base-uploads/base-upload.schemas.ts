@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { SENT_NAME } from '../../base-sources/index.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Binary, contentOf, ErrorOf, Id, Nullable, Timestamp } from '../../lib/schemas.ts';
 
@@ -7,12 +8,10 @@ const MAX_FILES = 2000;
 /** S3 has as many in one upload; a list of them is still small. */
 export const MOST_PARTS = 10_000;
 
-/** A name without a folder. The longest of a file of a model; also the longest of a parameter in a path. */
-const FILE_NAME = '^[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,199}$';
 const SHA256 = '^[0-9a-f]{64}$';
 
 const fileName = Type.String({
-  pattern: FILE_NAME,
+  pattern: SENT_NAME.source,
   description: 'Name of a file of a model, or of a tar archive (`.tar`) of such files.',
 });
 const sha256 = Type.String({ pattern: SHA256, description: 'SHA-256 of the file, hexadecimal.' });

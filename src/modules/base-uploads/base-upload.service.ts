@@ -133,7 +133,7 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
           await record(tx, before, { state: before.state });
           return before;
         }
-        const data = { state: 'verifying', error: Prisma.DbNull, nextAttemptAt: new Date(0) };
+        const data = { state: 'verifying', error: Prisma.DbNull, nextAttemptAt: new Date(0), attempts: 0 };
         const upload = await show(await repository.setState(tx, id, data), tx);
         await recordEvent(tx, { tenantId: null, type: 'base_model_upload.verifying', subjectId: id, data: {} });
         await record(tx, upload, { state: before.state });

@@ -37,7 +37,8 @@ const PROBLEMS: Partial<Record<ProblemStatus, string>> = {
     '`idempotency_key_reused` means that the `Idempotency-Key` was used for a different request.',
   429:
     'The tenant, or the key of the operator, has made too many requests (`rate_limited`), or has too many streams of events open ' +
-    '(`too_many_streams`, with `setting`) or uploads under inspection (`too_many_inspections`).',
+    '(`too_many_streams`, with `setting`) or uploads under inspection (`too_many_inspections`), or a process is busy with others ' +
+    '(`too_many_parts`, of a base model).',
   500: 'The service has failed.',
   503: 'The service cannot do it at present: try again.',
   507: 'The artifact store or the database cannot be written.',

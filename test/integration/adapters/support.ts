@@ -143,7 +143,15 @@ export async function tarOfFolder(folder: string, files: readonly string[] = ['.
 export interface RawEntry {
   path: string;
   type?:
-    'File' | 'Directory' | 'SymbolicLink' | 'Link' | 'CharacterDevice' | 'BlockDevice' | 'FIFO' | 'NextFileHasLongPath';
+    | 'File'
+    | 'Directory'
+    | 'SymbolicLink'
+    | 'Link'
+    | 'CharacterDevice'
+    | 'BlockDevice'
+    | 'FIFO'
+    | 'NextFileHasLongPath'
+    | 'ExtendedHeader';
   linkpath?: string;
   content?: Buffer | string;
   /** Size in the header, if it differs from the true one. */

@@ -1,3 +1,4 @@
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createUploads, SourceError } from '../../../src/base-sources/index.ts';
 import { artifactCollectionTask } from '../../../src/housekeeping/collection/artifact-collection.ts';
@@ -97,6 +98,29 @@ test('a part that the store has lost is found by the verification, and sent agai
   expect(await api.finish(id)).toMatchObject({ state: 'complete' });
 });
 
+test.each([
+  ['damaged', (content: Buffer) => content.fill(0, 100, 200)],
+  ['shorter', (content: Buffer) => content.subarray(0, -1)],
+])('a part that is %s in the store is sent again alone, and takes its place', async (_what, damage) => {
+  const id = await api.send(base);
+  const name = 'model.safetensors';
+  const large = base.find((file) => file.name === name)!;
+  const { artifactDigest: digest } = await app.db.baseModelUploadPart.findFirstOrThrow({
+    where: { uploadId: id, fileName: name, number: 2 },
+  });
+  const file = await app.deps.artifacts.localPath(digest);
+  const content = await readFile(file);
+  await chmod(file, 0o644);
+  await writeFile(file, damage(content));
+  const reopened = await api.finish(id);
+  expect(reopened).toMatchObject({ state: 'open', error: { code: 'artifact_corrupt' } });
+  const missing = reopened.files.filter((one) => one.missing.length > 0);
+  expect(missing).toMatchObject([{ name, missing: [{ first: 2, last: 2 }] }]);
+  expect(await app.deps.artifacts.has(digest)).toBe(false);
+  await api.put(id, api.partsOf(large)[1]!);
+  expect(await api.finish(id)).toMatchObject({ state: 'complete', error: null });
+});
+
 test('the doctor says which parts are gone, and has them sent again while the upload is open', async () => {
   const [open, complete] = [await api.send(otherBase('{"open":1}')), await api.send(otherBase('{"complete":1}'))];
   await api.finish(complete);
@@ -106,7 +130,7 @@ test('the doctor says which parts are gone, and has them sent again while the up
   const about = (id: string) => found.find(({ subject }) => subject === id);
   expect(found.map(({ kind }) => kind)).toEqual(['base_part_gone', 'base_part_gone']);
   expect(about(open)).toMatchObject({ mended: true, message: expect.stringContaining(name) });
-  expect(about(complete)).toMatchObject({ mended: false, advice: expect.stringContaining('backup') });
+  expect(about(complete)).toMatchObject({ mended: false, advice: expect.stringContaining('upload --again') });
   expect((await api.get(open)).files.find((file) => file.name === name)!.missing).toEqual([{ first: 1, last: 1 }]);
   expect(await examined()).toHaveLength(1);
 
@@ -120,7 +144,7 @@ test('the doctor says which parts are gone, and has them sent again while the up
     .next()
     .catch((error: unknown) => error);
   expect(fault).toBeInstanceOf(SourceError);
-  expect(fault).toMatchObject({ code: 'source_not_found', message: expect.stringContaining('upload the files again') });
+  expect(fault).toMatchObject({ code: 'source_not_found', message: expect.stringContaining('upload --again') });
 });
 
 test('an upload whose process has died in the middle of its verification is verified by another one', async () => {
@@ -132,6 +156,19 @@ test('an upload whose process has died in the middle of its verification is veri
     WHERE id = ${id}`;
   verifier = startVerifier(app);
   expect(await api.ended(id)).toMatchObject({ state: 'complete' });
+});
+
+test('a verification that never ends is given up, so that the upload may be removed', async () => {
+  const id = await api.send(base);
+  await verifier.stop();
+  const events = () => app.db.event.count({ where: { subjectId: id, type: 'base_model_upload.reopened' } });
+  await api.complete(id);
+  await app.db.baseModelUpload.update({ where: { id }, data: { attempts: 100 } });
+  verifier = startVerifier(app);
+  const given = await api.ended(id);
+  expect(given).toMatchObject({ state: 'open', error: { code: 'verification_interrupted' } });
+  expect([given.files.flatMap(({ missing }) => missing), await events()]).toEqual([[], 1]);
+  expect(await api.finish(id)).toMatchObject({ state: 'complete', error: null });
 });
 
 test('a file is read from any byte on, over the bounds of its parts', async () => {

@@ -1,5 +1,6 @@
-import { request as httpRequest } from 'node:http';
+import { request as httpRequest, type ClientRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { LightMyRequestResponse } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BaseModelUpload } from '../../../src/modules/base-uploads/base-upload.schemas.ts';
 import { BASE } from '../../unit/training/support/tiny-task.ts';
@@ -24,6 +25,7 @@ beforeAll(async () => {
     },
   });
   api = uploader(app);
+  await app.app.listen({ port: 0, host: '127.0.0.1' });
   verifier = startVerifier(app);
   base = await filesOf(BASE);
   large = base.find(({ name }) => name === 'model.safetensors')!;
@@ -41,6 +43,23 @@ const register = (version: string, source: unknown) =>
     payload: { version, source, start_rollout: false },
   });
 const archiveOf = (name: string, entries: readonly RawEntry[]): TestFile => ({ name, content: rawTar(entries) });
+const longName = (name: string): RawEntry => ({ path: '././@LongLink', type: 'NextFileHasLongPath', content: name });
+const sparseHeader: RawEntry = {
+  path: 'PaxHeaders/model.safetensors',
+  type: 'ExtendedHeader',
+  content: '22 GNU.sparse.major=1\n39 GNU.sparse.name=model.safetensors\n',
+};
+/** Sends the first bytes of a part. */
+function beginPart(id: string, bytes: Buffer): ClientRequest {
+  const { port } = app.app.server.address() as AddressInfo;
+  const path = `/v1/base-model-uploads/${id}/files/${large.name}/parts/1`;
+  const type = { 'content-type': 'application/octet-stream', 'content-length': bytes.length };
+  const headers = { ...bearer(app.operatorKey), ...type };
+  const request = httpRequest({ port, host: '127.0.0.1', path, method: 'PUT', headers, agent: false });
+  request.on('error', () => undefined);
+  request.write(bytes.subarray(0, 5000));
+  return request;
+}
 const entriesOf = (files: readonly TestFile[], folder = '') =>
   files.map(({ name, content }) => ({ path: `${folder}${name}`, content }));
 const eventsOf = async (id: string) => {
@@ -61,7 +80,12 @@ describe('an upload', () => {
     // In any order, and several at a time.
     const all = base.flatMap(api.partsOf).reverse();
     const late = all.filter(({ name, number }) => name === large.name && [2, 3].includes(number));
-    const sent = await Promise.all(all.filter((part) => !late.includes(part)).map((part) => api.put(id, part)));
+    const sent: LightMyRequestResponse[] = [];
+    const queue = all.filter((part) => !late.includes(part)).values();
+    const send = async () => {
+      for (const part of queue) sent.push(await api.put(id, part));
+    };
+    await Promise.all([send(), send(), send(), send()]);
     expect(sent.map(({ statusCode }) => statusCode)).toEqual(sent.map(() => 200));
     const partly = (await api.get(id)).files.find(({ name }) => name === large.name);
     expect(partly).toMatchObject({ parts, missing: [{ first: 2, last: 3 }] });
@@ -125,8 +149,10 @@ describe('an upload', () => {
         ...entriesOf(others, './'),
         { path: './README.md', content: 'A model.' },
         { path: './original/params.json', content: '{}' },
+        { path: './original/consolidated.00.pth', content: 'pickle' },
+        { path: './training_args.bin', content: 'pickle' },
       ]),
-      archiveOf('weights.tar', entriesOf([large], 'assistant/')),
+      archiveOf('weights.tar', [...entriesOf([large], 'assistant/'), { path: 'training_args.bin', content: 'pickle' }]),
     ];
     const id = await api.send(archives);
     expect(await api.finish(id)).toMatchObject({ state: 'complete', error: null });
@@ -138,20 +164,27 @@ describe('an upload', () => {
 });
 
 describe('a part', () => {
+  test('is refused before it is read while the process receives others, and taken afterwards', async () => {
+    const { id } = (await api.begin(announced(base))).json<BaseModelUpload>();
+    const [part] = api.partsOf(large);
+    const before = await contents(app.db, app.dataDir);
+    const requests = Array.from({ length: 6 }, () => beginPart(id, part!.bytes));
+    await eventually('the parts arrive', async () => (await contents(app.db, app.dataDir)).temporary.length === 6);
+    const refused = await api.put(id, part!);
+    expect(refused.json()).toMatchObject({ status: 429, code: 'too_many_parts' });
+    expect(refused.headers['retry-after']).toBe('2');
+    for (const request of requests) request.destroy();
+    await eventually('they are removed', async () => (await contents(app.db, app.dataDir)).temporary.length === 0);
+    expect(await contents(app.db, app.dataDir)).toEqual(before);
+    await eventually('there is room', async () => (await api.put(id, part!)).statusCode === 200);
+    await app.request({ method: 'DELETE', url: `/v1/base-model-uploads/${id}` });
+  });
+
   test('that is cut off in the middle leaves nothing, and is sent again', async () => {
     const { id } = (await api.begin(announced(base))).json<BaseModelUpload>();
     const [part] = api.partsOf(large);
     const before = await contents(app.db, app.dataDir);
-    if (!app.app.server.listening) await app.app.listen({ port: 0, host: '127.0.0.1' });
-    const { port } = app.app.server.address() as AddressInfo;
-    const path = `/v1/base-model-uploads/${id}/files/${large.name}/parts/1`;
-    const headers = {
-      ...bearer(app.operatorKey),
-      ...{ 'content-type': 'application/octet-stream', 'content-length': part!.bytes.length },
-    };
-    const cut = httpRequest({ port, host: '127.0.0.1', path, method: 'PUT', headers });
-    cut.on('error', () => undefined);
-    cut.write(part!.bytes.subarray(0, 5000));
+    const cut = beginPart(id, part!.bytes);
     await eventually('the part arrives', async () => (await contents(app.db, app.dataDir)).temporary.length > 0);
     cut.destroy();
     await eventually('it is removed', async () => (await contents(app.db, app.dataDir)).temporary.length === 0);
@@ -283,9 +316,40 @@ describe('what is refused after it has arrived, by name', () => {
       /leads out of the archive/,
     ],
     [
-      'a pickle',
-      () => [archiveOf('a.tar', [...entriesOf(base), { path: 'old/model.pt', content: '{}' }])],
-      /"old\/model\.pt" of a\.tar is a pickle/,
+      'weights that are pickles alone',
+      () => [archiveOf('a.tar', [...entriesOf(rest()), { path: 'pytorch_model.bin', content: '{}' }])],
+      /pytorch_model\.bin, a pickle/,
+    ],
+    [
+      'a name with control characters',
+      () => [archiveOf('a.tar', [...entriesOf(base), longName('a\n\u0001b.json'), { path: 'b.json', content: '{}' }])],
+      /"a\\n\\u0001b\.json" of a\.tar has a name .* control characters/,
+    ],
+    [
+      'a sparse file',
+      () => [archiveOf('a.tar', [...entriesOf(rest()), sparseHeader, ...entriesOf([large], 'GNUSparseFile.1/')])],
+      /"model\.safetensors" is stored as a sparse file/,
+    ],
+    [
+      'more files than a model has, in all archives together',
+      () => {
+        const many = Array.from({ length: 1100 }, (_, index) => index);
+        const half = (from: number) => many.map((index) => ({ path: `${from + index}.json`, content: '{}' }));
+        return [archiveOf('a.tar', half(0)), archiveOf('b.tar', half(5000)), archiveOf('c.tar', entriesOf(base))];
+      },
+      /in b\.tar.* more than 2000/,
+    ],
+    [
+      'shards of which one is missing',
+      () => {
+        const index = { weight_map: { a: 'model-00001-of-00002.safetensors', b: 'model-00002-of-00002.safetensors' } };
+        const files = [
+          { name: 'model-00001-of-00002.safetensors', content: large.content },
+          { name: 'model.safetensors.index.json', content: Buffer.from(JSON.stringify(index)) },
+        ];
+        return [archiveOf('a.tar', entriesOf([...rest(), ...files]))];
+      },
+      /"model-00002-of-00002\.safetensors", and no such file was sent/,
     ],
     [
       'an entry that is there twice',

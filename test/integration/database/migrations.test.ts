@@ -121,6 +121,7 @@ const MIGRATIONS = [
   '20261128500400_loaded_versions',
   '20261128500401_served_features',
   '20261128500500_installation',
+  '20261128500600_upload_attempts',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -66,15 +66,46 @@ test('goes on with the upload of the same files, registers it, and uses what is 
   expect(registered.stdout).toContain('assistant@2');
 });
 
+test('sends a complete upload again of which the service has lost a part, and so mends it', async () => {
+  const [complete] = await app.db.baseModelUpload.findMany({ where: { state: 'complete' } });
+  const { artifactDigest: lost } = await app.db.baseModelUploadPart.findFirstOrThrow({
+    where: { uploadId: complete!.id, fileName: 'model.safetensors', number: 2 },
+  });
+  await app.deps.artifacts.remove(lost);
+  expect((await upload(model)).stdout).toContain(complete!.id);
+  expect(await app.deps.artifacts.has(lost)).toBe(false);
+  const again = await upload(model, '--again', '--json');
+  expect(again.code, again.stderr).toBe(0);
+  const { id } = JSON.parse(again.stdout).upload as BaseModelUpload;
+  expect(id).not.toBe(complete!.id);
+  expect(await app.deps.artifacts.has(lost)).toBe(true);
+});
+
+test('does not read files for a service or a model that is not there, or of names that are not taken', async () => {
+  // Whoever reads this file fails.
+  const unread = path.join(folder, 'unread');
+  await mkdir(unread);
+  await symlink('nowhere', path.join(unread, 'model.safetensors'));
+  expect((await upload(unread)).stderr).toContain('cannot be read');
+  expect((await upload(unread, '--register', 'nobody@1')).code).toBe(4);
+  const env = { ...options.env, READAPT_API_KEY: 'wrong' };
+  expect((await terminal.run(['base-versions', 'upload', unread], { env })).code).toBe(3);
+  const other = await upload(path.join(model, 'README.md'));
+  expect([other.code, other.stderr]).toEqual([2, expect.stringContaining('expected a folder, *.safetensors')]);
+  const spaced = path.join(folder, 'my model.tar');
+  await writeFile(spaced, '');
+  expect((await upload(spaced)).stderr).toContain('expected a name of at most 200 letters');
+});
+
 test('says why files are refused, by the service or at once', async () => {
   const files = await filesOf(BASE);
   const entries = files.map(({ name, content }) => ({ path: name, content }));
   const archive = path.join(folder, 'all.tar');
-  await writeFile(archive, rawTar([...entries, { path: 'pytorch_model.bin', content: 'pickle' }]));
+  await writeFile(archive, rawTar([...entries, { path: '../x.json', content: '{}' }]));
   const refused = await upload(archive);
   expect(refused.code).toBe(2);
-  expect(refused.stderr).toContain('"pytorch_model.bin" of all.tar is a pickle');
-  expect(refused.stderr).toContain('is failed');
+  expect(refused.stderr).toContain('"../x.json" of all.tar leads out of the archive');
+  expect(refused.stderr).toMatch(/is failed.* Delete it \(DELETE \/v1\/base-model-uploads\/bmu_/);
 
   const empty = path.join(folder, 'empty');
   await mkdir(empty);

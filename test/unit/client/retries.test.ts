@@ -117,3 +117,23 @@ test('stops at once when its signal is aborted', async () => {
   expect(await result).toBe('enough');
   expect(script.asked).toHaveLength(1);
 });
+
+test('makes the least number of attempts, however long each of them takes', async () => {
+  const long = { ...DEFAULT_RETRIES, leastAttempts: 5 };
+  const slow = (answer: Answer) => () =>
+    new Promise<Response>((resolve, reject) =>
+      setTimeout(() => (answer instanceof Error ? reject(answer) : resolve(answer)), 100_000),
+    );
+  const answers = [lost, problem(502, 'bad_gateway'), lost, problem(504, 'late'), new Response('{}'), lost].map(slow);
+  const fetch = vi.fn(() => answers[fetch.mock.calls.length - 1]!());
+  const { result } = await settled(retryingFetch(fetch, long)(URL, { method: 'PUT', body: 'x' }));
+  expect(result).toMatchObject({ status: 200 });
+  expect(fetch).toHaveBeenCalledTimes(5);
+
+  const failing = vi.fn(() => slow(lost)());
+  expect((await settled(retryingFetch(failing, long)(URL))).result).toBeInstanceOf(ConnectionError);
+  expect(failing).toHaveBeenCalledTimes(5);
+  const once = vi.fn(() => slow(lost)());
+  await settled(retryingFetch(once, { ...long, maxElapsedMs: 0 })(URL));
+  expect(once).toHaveBeenCalledTimes(1);
+});

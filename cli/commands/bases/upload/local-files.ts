@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BaseModelFile } from '../../../remote/transfers.ts';
-import { isTaken } from '../../../../src/base-sources/listing.ts';
+import { isTaken, SENT_NAME } from '../../../../src/base-sources/listing.ts';
 import { UsageError } from '../../../errors.ts';
 
 /**
@@ -15,13 +15,24 @@ export async function localFiles(places: readonly string[]): Promise<BaseModelFi
     const found = isFolder ? await modelFiles(place) : [{ name: path.basename(place), path: place }];
     files.push(...found);
   }
+  const unusable = files.find(({ name }) => !isSent(name) || !SENT_NAME.test(name));
+  if (unusable !== undefined) throw new UsageError(`${unusable.path} ${reasonOf(unusable)}`);
   const twice = files.find(({ name }, index) => files.findIndex((other) => other.name === name) !== index);
   if (twice !== undefined) throw new UsageError(`${twice.name} is there twice: ${twice.path} is the second one`);
   return files;
 }
 
+const isSent = (name: string): boolean => isTaken(name) || name.endsWith('.tar');
+
+function reasonOf({ name }: BaseModelFile): string {
+  const expected = isSent(name)
+    ? 'a name of at most 200 letters, digits and _.+@=-'
+    : 'a folder, *.safetensors, *.json, *.jinja, files of a tokenizer, or a tar archive of these (.tar, not compressed)';
+  return `cannot be sent: expected ${expected}`;
+}
+
 async function modelFiles(folder: string): Promise<BaseModelFile[]> {
-  const names = (await readdir(folder)).filter((name) => isTaken(name) || name.endsWith('.tar')).sort();
+  const names = (await readdir(folder)).filter(isSent).sort();
   if (names.length === 0) {
     throw new UsageError(`${folder} has no files of a model (*.safetensors, *.json, …) and no tar archives`);
   }

@@ -10,6 +10,7 @@ import { localFiles } from './local-files.ts';
 export interface UploadOptions extends ServiceOptions {
   readonly register?: string;
   readonly servingName?: string;
+  readonly again?: boolean;
 }
 
 const PHASES = { reading: 'reading files for their digests', sending: 'sending', verifying: 'the service verifies' };
@@ -24,13 +25,15 @@ export async function uploadBase(places: readonly string[], options: UploadOptio
       options,
       async (service) => {
         const { UploadFailedError, uploadBaseModel } = await import('../../../remote/transfers.ts');
+        if (reference !== null) await requireModel(service, reference.model);
         const upload = await uploadBaseModel({
-          ...{ client: service.client, files, signal },
+          ...{ client: service.client, files, again: options.again ?? false, signal },
           onProgress: (progress) => output.progress(progressLine(progress)),
         }).catch((error: unknown) => {
           if (!(error instanceof UploadFailedError)) throw error;
           const code = error.upload.error?.code ?? 'upload_failed';
-          throw new ServiceError(error.message, { code, exitCode: EXIT.usage });
+          const exitCode = error.upload.state === 'failed' ? EXIT.usage : EXIT.failed;
+          throw new ServiceError(error.message, { code, exitCode });
         });
         const version = reference === null ? null : await registerVersion(service, upload, { ...options, reference });
         report(output, upload, version);
@@ -38,6 +41,12 @@ export async function uploadBase(places: readonly string[], options: UploadOptio
       { following: true },
     ),
   );
+}
+
+/** Says before the files are read that there is nothing to register a version of. */
+async function requireModel({ client }: Service, model: string): Promise<void> {
+  const { getBaseModel } = await import('../../../remote/client.ts');
+  await getBaseModel({ client, path: { model } });
 }
 
 async function registerVersion(

@@ -5,6 +5,8 @@ import { fetchWhole } from './signals.ts';
 export interface RetryOptions extends Backoff {
   /** After this time no further attempt is begun, in milliseconds. 0 switches retries off. */
   readonly maxElapsedMs: number;
+  /** So many attempts are made also after that time, unless retries are off (default 1). */
+  readonly leastAttempts?: number;
 }
 
 export const DEFAULT_RETRIES: RetryOptions = { firstDelayMs: 300, maxDelayMs: 10_000, maxElapsedMs: 60_000 };
@@ -27,6 +29,8 @@ export function retryingFetch(
   options: RetryOptions,
   copyFor = (request: Request): Request => request.clone(),
 ): typeof fetch {
+  const { maxElapsedMs } = options;
+  const least = maxElapsedMs === 0 ? 1 : (options.leastAttempts ?? 1);
   return async (input, init) => {
     // A copy would be ended with what it was made from only while that is held.
     const request = input instanceof Request && init === undefined ? input : new Request(input, init);
@@ -38,7 +42,7 @@ export function retryingFetch(
       const outcome = await attempt(() => fetchWhole(fetchOnce, request, copyFor(request)), request.signal);
       if ('response' in outcome && !(await isTransient(outcome.response))) return outcome.response;
       const delayMs = delayAfter(outcome, options, attempts);
-      if (Date.now() + delayMs - started >= options.maxElapsedMs) {
+      if (attempts >= least && Date.now() + delayMs - started >= maxElapsedMs) {
         if ('response' in outcome) return outcome.response;
         throw new ConnectionError(request, attempts, outcome.fault);
       }

@@ -4,7 +4,7 @@ import {
   headerLength,
   parseHeader,
 } from '../../../../core/formats/safetensors/safetensors-header.ts';
-import type { UploadedFile } from '../../../base-sources/index.ts';
+import { MAX_FILES, type UploadedFile } from '../../../base-sources/index.ts';
 import { AppError, unprocessable } from '../../../lib/errors.ts';
 import { checkConfig, parseConfig } from '../../base-models/index.ts';
 import { isArchive } from '../file-names.ts';
@@ -35,12 +35,17 @@ const MAX_CONFIG_BYTES = 1 << 20;
 
 /**
  * Reads a file that was sent as a whole, and finds the files of a model in it: itself, or the entries of an archive.
+ * @param most the largest number of files
  * @throws WrongContentError if it is not what was announced; else AppError 422 if it is nothing that is taken
  */
-export async function readContents(file: AnnouncedFile, chunks: AsyncIterable<Uint8Array>): Promise<UploadedFile[]> {
+export async function readContents(
+  file: AnnouncedFile,
+  chunks: AsyncIterable<Uint8Array>,
+  most = MAX_FILES,
+): Promise<UploadedFile[]> {
   const stream = new HashedStream(chunks);
   try {
-    const found = await contentsOf(file, stream).catch((error: unknown) => {
+    const found = await contentsOf(file, stream, most).catch((error: unknown) => {
       if (error instanceof AppError) return error;
       throw error;
     });
@@ -57,8 +62,12 @@ export async function readContents(file: AnnouncedFile, chunks: AsyncIterable<Ui
   }
 }
 
-async function contentsOf({ name, size, sha256 }: AnnouncedFile, stream: HashedStream): Promise<UploadedFile[]> {
-  if (isArchive(name)) return readArchive(name, stream.rest, inspectEntry);
+async function contentsOf(
+  { name, size, sha256 }: AnnouncedFile,
+  stream: HashedStream,
+  most: number,
+): Promise<UploadedFile[]> {
+  if (isArchive(name)) return readArchive({ archive: name, most }, stream.rest, inspectEntry);
   await inspect(name, size, stream);
   return [{ name, size, sha256, offset: 0 }];
 }

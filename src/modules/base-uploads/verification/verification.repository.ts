@@ -19,6 +19,8 @@ interface HeldUpload {
 export interface ClaimedUpload {
   readonly id: string;
   readonly partBytes: number;
+  /** How often its verification was begun, with this time. */
+  readonly attempts: number;
 }
 
 /** How far a file was read. */
@@ -57,8 +59,8 @@ export const verificationRepository = {
   /** Takes the lease of an upload; null if somebody else was faster. */
   async claim(db: Queryable, id: string, { owner, forMs }: Lease): Promise<ClaimedUpload | null> {
     const [row] = await db.$queryRaw<ClaimedUpload[]>`
-      UPDATE base_model_uploads u SET lease_owner = ${owner}, lease_expires_at = ${after(forMs)}
-      WHERE u.id = ${id} AND ${IS_DUE} RETURNING u.id, u.part_bytes AS "partBytes"`;
+      UPDATE base_model_uploads u SET lease_owner = ${owner}, lease_expires_at = ${after(forMs)}, attempts = attempts + 1
+      WHERE u.id = ${id} AND ${IS_DUE} RETURNING u.id, u.part_bytes AS "partBytes", u.attempts`;
     return row ?? null;
   },
 

@@ -10,12 +10,17 @@ export interface UploadVerifierOptions extends VerifyOptions {
   readonly intervalMs?: number;
   /** How long an upload is left to a process that does not say anything any more, in milliseconds (default 30,000). */
   readonly leaseMs?: number;
-  /** Time until a verification that the store has interrupted is tried again, in milliseconds (default 10,000). */
+  /**
+   * Time until a verification that the store has interrupted is tried again, in milliseconds (default 10,000). With each time it gets
+   * longer, up to 30 times as long.
+   */
   readonly retryMs?: number;
 }
 
 /** At most one at a time, since each reads as fast as the store gives. */
 const AT_ONCE = 1;
+/** The longest pause between two attempts, in first ones. */
+const MOST_PAUSES = 30;
 
 /**
  * Verifies uploads of base models all of whose parts are there. Every API process has one; a lease of the row sees to it that one process
@@ -48,8 +53,9 @@ export function createUploadVerifier(options: UploadVerifierOptions): ClaimLoop 
         await verifyUpload(options, claimed, { lease, signal: AbortSignal.any([signal, lost.signal]), onProgress });
       } catch (error) {
         const isStopping = signal.aborted;
+        const pauseMs = retryMs * Math.min(claimed.attempts, MOST_PAUSES);
         const waits = isStopping ? null : { code: 'verification_interrupted', message: INTERRUPTED };
-        await repository.postpone(db, id, lease, { ms: isStopping ? 0 : retryMs, error: waits });
+        await repository.postpone(db, id, lease, { ms: isStopping ? 0 : pauseMs, error: waits });
         if (!isStopping) throw error;
       } finally {
         clearInterval(renewal);

@@ -1,14 +1,20 @@
 import { Readable } from 'node:stream';
 import type { ReadaptClient } from '../create-client.ts';
-import { retryingFetch } from '../retries.ts';
+import { retryingFetch, type RetryOptions } from '../retries.ts';
 import { anySignal } from '../signals.ts';
 
 /**
  * The part of a request that sends a stream.
  *
  * @param open opens the body for an attempt
+ * @param retries what is retried in another way than the client does
  */
-export function streamed(client: ReadaptClient, open: () => Readable, signal: AbortSignal | undefined) {
+export function streamed(
+  client: ReadaptClient,
+  open: () => Readable,
+  signal: AbortSignal | undefined,
+  retries: Partial<RetryOptions> = {},
+) {
   const unreadable = new AbortController();
   const withBody = (request: Request): Request => {
     // A source that cannot be read is no fault of the network, after which another attempt would make sense.
@@ -19,7 +25,7 @@ export function streamed(client: ReadaptClient, open: () => Readable, signal: Ab
   return {
     // Each attempt has a body of its own in place of this one.
     body: new Blob([]),
-    fetch: retryingFetch(client.fetchOnce, client.retries, withBody),
+    fetch: retryingFetch(client.fetchOnce, { ...client.retries, ...retries }, withBody),
     signal: anySignal([unreadable.signal, ...(signal === undefined ? [] : [signal])]),
   };
 }

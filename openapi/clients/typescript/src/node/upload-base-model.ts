@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import type { ReadaptClient } from '../create-client.ts';
 import { sleep } from '../delays.ts';
-import { ReadaptError } from '../errors.ts';
+import { isProblem, ReadaptError } from '../errors.ts';
 import {
   completeBaseModelUpload,
   createBaseModelUpload,
@@ -30,6 +30,11 @@ export interface UploadBaseModelOptions {
   readonly files: readonly BaseModelFile[];
   /** Number of parts that are sent at a time (default 4). */
   readonly atOnce?: number;
+  /**
+   * Whether the files are sent although there is a complete upload of them, because the service has lost some of it, or a failed one.
+   * One that is open is gone on with.
+   */
+  readonly again?: boolean;
   readonly onProgress?: (progress: UploadProgress) => void;
   /** Time between two looks whether the upload is verified, in milliseconds (default 1000). */
   readonly pollMs?: number;
@@ -42,13 +47,20 @@ export class UploadFailedError extends ReadaptError {
   readonly upload: BaseModelUpload;
 
   constructor(upload: BaseModelUpload) {
-    super(`upload ${upload.id} is ${upload.state}: ${upload.error?.message ?? 'the service does not say why'}`);
+    const advice =
+      upload.state === 'failed'
+        ? `Delete it (DELETE /v1/base-model-uploads/${upload.id}), mend the files, and upload them again.`
+        : 'What has arrived is kept: upload the files again to go on.';
+    const reason = upload.error?.message ?? 'the service does not say why';
+    super(`upload ${upload.id} is ${upload.state}: ${reason}. ${advice}`);
     this.upload = upload;
   }
 }
 
 /** How often what has arrived damaged is sent again. */
 const TRIES = 3;
+/** How often a part is sent at least whose connection is cut, however long each attempt takes. */
+const PART_ATTEMPTS = 5;
 
 /**
  * Uploads a base model. An upload of the same files that was begun before, in whatever process, is gone on with, and one that is complete is
@@ -59,17 +71,36 @@ const TRIES = 3;
  */
 export async function uploadBaseModel(options: UploadBaseModelOptions): Promise<BaseModelUpload> {
   const { files, signal, onProgress } = options;
+  // Files of hundreds of gigabytes are not read for a service that is not there, or does not take them from this key.
+  await listBaseModelUploads({ client: options.client, signal: signal ?? null, query: { limit: 1 } });
   const described = await describeFiles(files, {
     onBytes: (done, total) => onProgress?.({ phase: 'reading', done, total, upload: null }),
     signal,
   });
   let upload = await findOrCreate(options, described);
   for (let tries = 0; tries < TRIES && upload.state === 'open'; tries++) {
-    await sendMissing(options, upload, described);
-    upload = await verified(options, upload.id);
+    upload = await sentAndVerified(options, upload, described);
   }
   if (upload.state !== 'complete') throw new UploadFailedError(upload);
   return upload;
+}
+
+/** Who sends the same files at the same time may be faster, and may have the upload verified. */
+async function sentAndVerified(
+  options: UploadBaseModelOptions,
+  upload: BaseModelUpload,
+  described: readonly DescribedFile[],
+): Promise<BaseModelUpload> {
+  try {
+    await sendMissing(options, upload, described);
+    return await verified(options, upload.id);
+  } catch (error) {
+    if (!isProblem(error, 'base_model_upload_not_open') && !isProblem(error, 'base_model_upload_incomplete'))
+      throw error;
+    const { client, signal } = options;
+    const found = await getBaseModelUpload({ client, path: { id: upload.id }, signal: signal ?? null });
+    return found.state === 'verifying' ? verified(options, upload.id) : found;
+  }
 }
 
 async function findOrCreate(
@@ -82,9 +113,8 @@ async function findOrCreate(
     query: { files_digest: digestOfFiles(described), limit: 200 },
   });
   // What was refused once would be refused again, after it was sent.
-  const usable = ['complete', 'verifying', 'open', 'failed'].flatMap((state) =>
-    found.filter((one) => one.state === state),
-  );
+  const states = options.again === true ? ['verifying', 'open'] : ['complete', 'verifying', 'open', 'failed'];
+  const usable = states.flatMap((state) => found.filter((one) => one.state === state));
   if (usable[0] !== undefined) {
     const upload = await getBaseModelUpload({ ...shared, path: { id: usable[0].id } });
     return upload.state === 'verifying' ? verified(options, upload.id) : upload;
@@ -154,12 +184,28 @@ async function sendPart(
   // An empty range would be the whole file.
   const range = { start, end: start + Math.max(0, bytes - 1) };
   const digest = await sha256Of(file.path, { range, signal }, 'base64');
-  await putBaseModelUploadPart({
-    client,
-    path: { id, file: file.name, number },
-    headers: { 'content-digest': `sha-256=:${digest}:` },
-    ...streamed(client, () => createReadStream(file.path, range), signal),
-  });
+  const open = () => createReadStream(file.path, range);
+  await untilReceived(signal, () =>
+    putBaseModelUploadPart({
+      client,
+      path: { id, file: file.name, number },
+      headers: { 'content-digest': `sha-256=:${digest}:` },
+      ...streamed(client, open, signal, { leastAttempts: PART_ATTEMPTS }),
+    }),
+  );
+}
+
+/** Waits while the service is busy with parts of others, which is no fault. */
+async function untilReceived(signal: AbortSignal, send: () => Promise<unknown>): Promise<void> {
+  for (;;) {
+    try {
+      await send();
+      return;
+    } catch (error) {
+      if (!isProblem(error, 'too_many_parts')) throw error;
+      await sleep(error.retryAfterMs ?? 1000, signal);
+    }
+  }
 }
 
 async function verified(
