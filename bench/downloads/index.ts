@@ -58,7 +58,16 @@ async function costOf(api: BenchProcess, downloads: number, download: () => Prom
   return { cpuMs: each((await api.cpuMs()) - before), wallMs: each(performance.now() - started) };
 }
 
+/** Gives the run a prefix of its own: a store belongs to the database that has begun it, and each run has a new one. */
+function beginPrefix(): void {
+  const { READAPT_ARTIFACTS: place } = process.env;
+  if (place === undefined) throw new Error('READAPT_ARTIFACTS is not set, expected a bucket such as s3://models/bench');
+  const run = new Date().toISOString().replaceAll(/[:.]/g, '-');
+  process.env.READAPT_ARTIFACTS = `${place.replace(/\/+$/, '')}/downloads-${run}`;
+}
+
 async function measure({ megabytes, downloads, rounds }: Options): Promise<void> {
+  beginPrefix();
   const stack = await startStack();
   const version = await addVersion(stack, megabytes * MB);
   const api = startProcess('processes/api-process.ts', apiEnvironment(stack, null));
@@ -102,7 +111,7 @@ function range(values: readonly number[]): string {
 await new Command('bench:downloads')
   .description(
     'Compares what a download costs the API as an archive that it makes, and as files that come from the bucket. READAPT_ARTIFACTS, ' +
-      'READAPT_S3_ENDPOINT and the variables of AWS name the bucket, which must be empty.',
+      'READAPT_S3_ENDPOINT and the variables of AWS name the bucket, in which each run has a prefix of its own, and leaves it there.',
   )
   .option('--megabytes <n>', 'Size of the adapter.', positive, 50)
   .option('--downloads <n>', 'Downloads of a round, one after the other.', positive, 10)

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { StoreOwnership } from './ownership/store-ownership.ts';
-import type { StoredFile } from './stored-files.ts';
+import type { ListedFor, StoredFile } from './stored-files.ts';
 import type { TarArchive } from './tar/tar-archive.ts';
 
 /** The kind is recorded in the artifact's row and does not enter its digest. */
@@ -48,9 +48,9 @@ export interface ArtifactStore {
   tarArchive(digest: string, options?: { prefix?: string }): Promise<TarArchive>;
   /**
    * The files of a folder, each to be read alone.
-   * @throws AppError `artifact_missing`; `artifact_corrupt` if they are found to be others when they are listed
+   * @throws AppError `artifact_missing`; `artifact_corrupt` if they are found to be others when they are listed; the reason of the signal
    */
-  files(digest: string): Promise<readonly StoredFile[]>;
+  files(digest: string, to?: ListedFor): Promise<readonly StoredFile[]>;
   /** Reads the content and checks its digest. @throws AppError `artifact_missing` or `artifact_corrupt` */
   verify(digest: string): Promise<void>;
   /**

@@ -43,7 +43,7 @@ export async function createFilesystemStore(root: string): Promise<ArtifactStore
     holding: (work) => work(artifacts),
     createReadStream: async (digest) => createReadStream(await existing(root, digest)),
     tarArchive: async (digest, options) => tarOf(await existing(root, digest), options?.prefix ?? ''),
-    files: async (digest) => filesOfFolder(await existing(root, digest), digest),
+    files: async (digest, to) => filesOfFolder(await existing(root, digest), digest, to),
     verify: (digest) => verify(root, digest),
     list: () => list(root),
     remove: (digest) => remove(store, digest),

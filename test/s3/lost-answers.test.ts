@@ -77,9 +77,9 @@ test('the files of a folder whose manifest has not arrived are left to the colle
   expect(await viewOf(server).keys(prefix)).toEqual([]);
 });
 
-test('uploads of others below the same prefix are not aborted', async () => {
+test.each(['', 'quarantine/'])('uploads of others below the same prefix are not aborted: %s', async (below) => {
   const { s3 } = viewOf(server);
-  const upload = { Bucket: server.bucket, Key: `${prefix}/of-somebody-else` };
+  const upload = { Bucket: server.bucket, Key: `${prefix}/${below}of-somebody-else` };
   const { UploadId } = await s3.send(new CreateMultipartUploadCommand(upload));
   const store = await storeWith(bucket.put);
   expect(await store.removeLeftovers(-60_000)).toBe(0);

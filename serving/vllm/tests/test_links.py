@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -73,7 +74,7 @@ async def test_begins_a_file_anew_where_the_bucket_knows_no_ranges(links: Servic
     assert (links.asked(ARCHIVE), links.asked(WEIGHTS)) == (0, 2)
 
 
-@pytest.mark.parametrize("status", [301, 403, 404, 503])
+@pytest.mark.parametrize("status", [301, 403, 503])
 async def test_leaves_a_bucket_that_gives_nothing_to_the_service(
     links: Service, start: Start, caplog: pytest.LogCaptureFixture, status: int
 ):
@@ -91,6 +92,20 @@ async def test_leaves_a_bucket_that_gives_nothing_to_the_service(
     assert links.asked(BUCKET) == 1
 
 
+async def test_leaves_only_the_version_to_the_service_that_the_bucket_lacks(links: Service, start: Start):
+    async def missing(request: web.Request) -> web.Response:
+        return web.Response(status=404)
+
+    # The file before it has arrived, so it is asked for twice.
+    links.misbehave(WEIGHTS, missing, times=2)
+    adapters = start()
+    assert_whole(await adapters.find(MODEL, ALIAS), links)
+    assert (links.asked(ARCHIVE), links.asked(WEIGHTS)) == (1, 2)
+    links.publish(2, files_of(weights=b"better"))
+    assert (await adapters.find(MODEL, ALIAS)) is not None
+    assert (links.asked("/bucket/adv_2/"), links.asked("/v1/adapters/adp_1/versions/adv_2/download")) == (3, 0)
+
+
 async def test_leaves_a_bucket_that_cannot_be_reached_to_the_service(links: Service, start: Start):
     async def unreachable(request: web.Request) -> web.Response:
         return web.json_response({"files": links.files("adv_1", "http://127.0.0.1:9")})
@@ -102,8 +117,13 @@ async def test_leaves_a_bucket_that_cannot_be_reached_to_the_service(links: Serv
 
 async def test_takes_the_archive_where_the_service_sends_the_files_itself(links: Service, start: Start):
     links.has_bucket = False
-    assert_whole(await start().find(MODEL, ALIAS), links)
+    adapters = start()
+    assert_whole(await adapters.find(MODEL, ALIAS), links)
     assert (links.asked(ARCHIVE), links.asked(BUCKET)) == (1, 0)
+    # To list them, the service would have to read all of the next version, too.
+    links.publish(2, files_of(weights=b"better"))
+    assert (await adapters.find(MODEL, ALIAS)) is not None
+    assert links.asked("/v1/adapters/adp_1/versions/adv_2/files") == 0
 
 
 async def test_takes_the_archive_where_the_list_is_not_to_be_had(links: Service, start: Start):
@@ -115,19 +135,21 @@ async def test_takes_the_archive_where_the_list_is_not_to_be_had(links: Service,
     assert (links.asked(ARCHIVE), links.asked(BUCKET)) == (1, 0)
 
 
-async def test_refuses_other_bytes_than_the_service_names(links: Service, start: Start):
+async def test_takes_the_archive_where_the_bucket_gives_other_bytes(
+    links: Service, start: Start, caplog: pytest.LogCaptureFixture, tmp_path: Path
+):
     async def other(request: web.Request) -> web.Response:
         return web.Response(body=b"x" * 2**20)
 
     async def more(request: web.Request) -> web.Response:
         return web.Response(body=b"w" * (2**20 + 1))
 
-    links.misbehave(WEIGHTS, other)
-    links.misbehave(WEIGHTS, more)
-    for message in ("are not what their SHA-256 says", "has more than the 1048576 bytes"):
-        with pytest.raises(Refused, match=message):
-            await start().find(MODEL, ALIAS)
-    assert_whole(await start().find(MODEL, ALIAS), links)
+    for what, times, message in ((other, 1, "are not what their SHA-256 says"), (more, 2, "has more than the 1048576 bytes")):
+        links.requests.clear()
+        links.misbehave(WEIGHTS, what, times)
+        assert_whole(await start(cache_dir=tmp_path / what.__name__).find(MODEL, ALIAS), links)
+        assert (links.asked(ARCHIVE), links.asked(WEIGHTS)) == (1, times)
+        assert message in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ export const ARTIFACTS = 'sha256/';
 /** The folder that holds the files of all folders. */
 export const FOLDERS = 'folders/';
 
-/** The folder into which objects are copied that are taken out of the store. */
-export const QUARANTINE = 'quarantine/';
+/** What the keys begin with to which objects are copied that are taken out of the store: see `quarantinePlace`. */
+export const QUARANTINE = `quarantine/${ARTIFACTS}`;
 
 export const artifactKey = placeOf;
 

@@ -1,11 +1,26 @@
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { PresignedUrl, ServedAs } from '../stored-files.ts';
-import type { S3Place } from './s3-client.ts';
+import { createS3Client, type S3Place, type S3Settings } from './s3-client.ts';
 import { toS3Error } from './s3-faults.ts';
 
 /** Makes a presigned URL of an object. Nothing is asked of the service. */
 export type Presign = (key: string, as: ServedAs) => Promise<PresignedUrl>;
+
+/** Presigned URLs have no checksums of the SDK: readers compare what they get with its SHA-256. */
+const SIGNING = { requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' } as const;
+
+/**
+ * Makes a client that signs for the address at which readers reach the bucket. That address says nothing of the bucket's region, which is that
+ * of `client`, by which the service itself reaches it.
+ */
+export function createSigner(
+  settings: S3Settings & { readonly s3PublicEndpoint: string | null },
+  client: S3Client,
+): S3Client {
+  const s3Endpoint = settings.s3PublicEndpoint ?? settings.s3Endpoint;
+  return createS3Client({ ...settings, s3Endpoint }, { ...SIGNING, region: client.config.region });
+}
 
 /**
  * Makes presigned URLs, which give one object to whoever knows them. They work for `seconds`, or for as long as the credentials that have signed

@@ -70,6 +70,7 @@ export function countStoreFaults(store: ArtifactStore, registry: Registry): Arti
     holding: (work) => inner.holding((held) => work(counting(held))),
     createReadStream: (digest) => counted(inner.createReadStream(digest)),
     tarArchive: (digest, options) => counted(inner.tarArchive(digest, options)),
+    files: (digest, to) => counted(inner.files(digest, to)),
     verify: (digest) => counted(inner.verify(digest)),
     checkWritable: () => counted(inner.checkWritable()),
   });

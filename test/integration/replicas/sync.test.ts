@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { readDesired } from '../../../src/modules/replicas/sync/desired.repository.ts';
+import { syncRepository } from '../../../src/modules/replicas/sync/sync.repository.ts';
 import { createReplicaWorld, eventually, FOLDER, GATE_PROMPTS, type ReplicaWorld } from './support/replica-world.ts';
 
 let world: ReplicaWorld;
@@ -157,6 +159,50 @@ test('an adapter that is loaded and not checked yet does not count as loaded, an
   expect(failed).toMatchObject({ checked_at: null, error: { code: 'timeout' } });
   expect(engine.loaded.size).toBe(0);
   await eventually(() => world.get(id)).toMatchObject({ loaded: 0, failed: 4, state: 'failed' });
+});
+
+test('a fault that passes does not unload what serves; what the engine turns out not to use goes with its alias', async () => {
+  const engine = await world.engine();
+  const { id } = await world.add(engine);
+  world.reconciler();
+  await world.reaches(id, 'in_sync');
+  engine.fault = ({ path }) => (path === '/v1/completions' ? 503 : undefined);
+  await world.app.db.replicaAdapter.updateMany({ data: { checkedAt: null } });
+  await world.send('PATCH', `/v1/replicas/${id}`, { max_adapters: 10 });
+  await world.reaches(id, 'failed');
+  await eventually(() => world.adapters(id, '?state=failed').then((found) => found.length)).toBe(4);
+  expect(Object.fromEntries(engine.loaded)).toEqual(everything());
+  for (const adapter of ALL) engine.inert.add(world.path(adapter));
+  engine.fault = () => undefined;
+  await eventually(() => engine.loaded.size).toBe(0);
+  engine.inert.clear();
+  await world.reaches(id, 'in_sync');
+  expect(Object.fromEntries(engine.loaded)).toEqual(everything());
+});
+
+test('what a process of the version before has loaded is not loaded again', async () => {
+  const { db } = world.app;
+  const engine = await world.engine();
+  const { id } = await world.add(engine);
+  world.reconciler();
+  await world.reaches(id, 'in_sync');
+  await db.replicaAdapter.updateMany({ data: { loadedVersionId: null } });
+  const before = engine.changes.length;
+  await world.send('PATCH', `/v1/replicas/${id}`, { max_adapters: 10 });
+  await eventually(() => db.replicaAdapter.count({ where: { loadedVersionId: null } })).toBe(0);
+  await world.reaches(id, 'in_sync');
+  expect(engine.changes.slice(before)).toEqual([]);
+});
+
+test('in the middle of a turn, a replica that has failed is not shown as another', async () => {
+  const { db } = world.app;
+  const { id } = await world.add(await world.engine());
+  const lease = { owner: 'test', forMs: 60_000 };
+  const { seen } = await readDesired(db, (await syncRepository.claim(db, id, lease))!);
+  const error = { code: 'adapters_failed', message: 'one adapter has failed' };
+  await db.replica.update({ where: { id }, data: { state: 'failed', error } });
+  expect(await syncRepository.noteProgress(db, id, seen, lease)).toBe(true);
+  expect(await world.get(id)).toMatchObject({ state: 'failed', error });
 });
 
 test('a rollback in the middle of a sync is done first, and needs nothing to be loaded', async () => {

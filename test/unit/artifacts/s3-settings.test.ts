@@ -1,5 +1,8 @@
-import { expect, test } from 'vitest';
-import { createPresigner } from '../../../src/artifacts/s3/presigned-urls.ts';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { createPresigner, createSigner } from '../../../src/artifacts/s3/presigned-urls.ts';
 import { createS3Client, parseS3Url } from '../../../src/artifacts/s3/s3-client.ts';
 import type { PresignedUrl } from '../../../src/artifacts/stored-files.ts';
 import { loadConfig } from '../../../src/config/config.ts';
@@ -35,6 +38,23 @@ test('a compatible service is asked by path in a region that every SDK has; Amaz
   const byHost = createS3Client({ s3Endpoint: 'http://127.0.0.1:1', s3PathStyle: false }).config;
   expect(byHost.forcePathStyle).toBe(false);
   expect(createS3Client({ s3Endpoint: null, s3PathStyle: null }).config.forcePathStyle).toBe(false);
+});
+
+test('a presigned URL for a public endpoint is signed with the region of the profile', async () => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-profile-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const profile = path.join(folder, 'config');
+  await writeFile(profile, '[profile models]\nregion = eu-central-1\n');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  vi.stubEnv('AWS_CONFIG_FILE', profile);
+  vi.stubEnv('AWS_PROFILE', 'models');
+  vi.stubEnv('AWS_REGION', undefined);
+  vi.stubEnv('AWS_ACCESS_KEY_ID', 'a');
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', 's');
+  const settings = { s3Endpoint: null, s3PathStyle: null, s3PublicEndpoint: 'https://models.example.com' };
+  const signer = createSigner(settings, createS3Client(settings));
+  const { hostname } = await signer.config.endpoint!();
+  expect([hostname, await signer.config.region()]).toEqual(['models.example.com', 'eu-central-1']);
 });
 
 test('a presigned URL works for a quarter of an hour, unless the setting says otherwise', () => {

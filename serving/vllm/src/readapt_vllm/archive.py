@@ -134,7 +134,9 @@ def has_files(folder: Path, entries: list[FileEntry]) -> bool:
 
 
 def check_files(folder: Path, entries: list[FileEntry], answer: Answer, base: str | None = None) -> None:
-    """Checks files that were fetched one by one, and leaves them safely on the disk. `base` is as in `check_folder`.
+    """Checks files that were fetched one by one and have the bytes of the entries, and leaves them safely on the disk.
+
+    `base` is as in `check_folder`.
 
     Raises:
         Refused: they are not the version of the answer, or not an adapter.
@@ -144,8 +146,6 @@ def check_files(folder: Path, entries: list[FileEntry], answer: Answer, base: st
     missing = [name for name in (CONFIG, WEIGHTS) if name not in names]
     if missing or len(names) < len(entries) or folder_digest(entries) != answer.digest:
         raise Refused(f"what the service names for {answer.name} are not the files of that version")
-    if not has_files(folder, entries):
-        raise Refused(f"the files of {answer.name} are not what their SHA-256 says")
     check_folder(folder, entries, answer, base)
     for entry in entries:
         if is_kept(entry.path):

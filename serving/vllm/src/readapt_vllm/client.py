@@ -35,7 +35,7 @@ _STALL_SECONDS = 30.0
 #: A key that is refused may be about to be replaced.
 _KEY_PAUSE_SECONDS = 5.0
 _DOWNLOAD_ATTEMPTS = 5
-#: Where an engine cannot reach the bucket, it does not wait for it at each download.
+#: Where an engine cannot reach the bucket, or there is none, it does not ask for files at each download.
 _NO_LINKS_SECONDS = 300.0
 
 
@@ -104,11 +104,11 @@ class Client:
     async def download_files(self, answer: Answer, folder: Path) -> list[FileEntry] | None:
         """Downloads the files of a version from where the service says they are, into a new folder; None where they cannot be had so.
 
-        Then the archive is left, which the service sends itself. Where the files could not be had, that is not tried again for a while.
+        Then the archive is left, which the service sends itself. Where that is so for all versions, this is not tried again for a while.
 
         Raises:
             Unavailable: it took too long.
-            Refused: there is more than there should be, or the service names other files.
+            Refused: the service names other files.
             OSError: the disk fails or is full.
         """
         if answer.files is None or time.monotonic() < self._no_links_until:
@@ -118,7 +118,8 @@ class Client:
             try:
                 return await fetch_files(self._connect(), lambda: self._links(answer), folder)
             except BrokenOff as error:
-                self._no_links_until = time.monotonic() + _NO_LINKS_SECONDS
+                if not error.of_version:
+                    self._leave_links()
                 self._logger.warning(
                     "Readapt: %s is downloaded through the service, because the bucket does not give it: %s", answer.name, error
                 )
@@ -249,9 +250,18 @@ class Client:
         url = f"{self._settings.url}{answer.files}"
         try:
             async with self._connect().get(url, headers=self._headers(), allow_redirects=False) as response:
-                return parse_links(_parse(await _read(response)), answer) if response.status == 200 else None
+                if response.status != 200:
+                    return None
+                links = parse_links(_parse(await _read(response)), answer)
         except (aiohttp.ClientError, ConnectionError, ssl.SSLError):
             return None
+        if links is None:
+            # The service has no bucket. It may have to read a whole version to list its files.
+            self._leave_links()
+        return links
+
+    def _leave_links(self) -> None:
+        self._no_links_until = time.monotonic() + _NO_LINKS_SECONDS
 
     def _connect(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -11,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 from .answer import Answer
-from .archive import FileEntry, folder_digest, is_kept, limit_of
+from .archive import FileEntry, folder_digest, has_files, is_kept, limit_of
 from .errors import Refused
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -22,7 +22,14 @@ _ATTEMPTS = 10
 
 
 class BrokenOff(Exception):
-    """The place where a file is does not give it, or not all of it. What has arrived is kept. The message names no address."""
+    """The place where a file is does not give it, or not all of it, or gives something else. The message names no address.
+
+    What has arrived of it is kept. `of_version` says whether that is about this version alone, so that others may be had from there.
+    """
+
+    def __init__(self, message: str, of_version: bool = False) -> None:
+        super().__init__(message)
+        self.of_version = of_version
 
 
 @dataclass(frozen=True)
@@ -75,10 +82,16 @@ async def fetch_files(session: aiohttp.ClientSession, ask: Ask, folder: Path) ->
     What breaks off goes on where it was, by addresses that are asked for anew, for as long as each attempt brings something.
 
     Raises:
-        BrokenOff: the files cannot be had from where they are.
-        Refused: there is more than there should be.
+        BrokenOff: the files cannot be had from where they are, or are others there.
         OSError: the disk fails or is full.
     """
+    entries = await _fetch_all(session, ask, folder)
+    if entries is not None and not await asyncio.to_thread(has_files, folder, entries):
+        raise BrokenOff("the files are not what their SHA-256 says", of_version=True)
+    return entries
+
+
+async def _fetch_all(session: aiohttp.ClientSession, ask: Ask, folder: Path) -> list[FileEntry] | None:
     for attempt in range(1, _ATTEMPTS + 1):
         links = await ask()
         if links is None:
@@ -121,8 +134,10 @@ async def _take(response: aiohttp.ClientResponse, entry: FileEntry, to: IO[bytes
         to.seek(0)
         to.truncate()
     elif response.status != 206 or not response.headers.get("Content-Range", "").startswith(f"bytes {to.tell()}-"):
-        raise BrokenOff(f"the answer was {response.status}")
+        raise BrokenOff(f"the answer was {response.status}", of_version=response.status == 404)
     async for chunk in response.content.iter_any():
         if to.tell() + len(chunk) > entry.bytes:
-            raise Refused(f"{entry.path} has more than the {entry.bytes} bytes that the service names")
+            # None of it is the file, so it is not gone on with.
+            to.truncate(0)
+            raise BrokenOff(f"{entry.path} has more than the {entry.bytes} bytes that the service names")
         await asyncio.to_thread(to.write, chunk)

@@ -1,18 +1,23 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { ModuleOptions } from '../../../app-dependencies.ts';
 import { requireScope, tenantScope } from '../../../plugins/auth.ts';
 import { sendBytes } from '../../../plugins/answers/byte-ranges.ts';
+import { signalOfClient } from '../../../plugins/client-signal.ts';
 import { operationsOf } from '../../../plugins/openapi/operation.ts';
 import { AdapterVersionParams } from '../adapter.schemas.ts';
-import { createVersionFileService } from './version-file.service.ts';
+import { createVersionFileService, type Reader } from './version-file.service.ts';
 import { FILE_TYPE, FileContent, VersionFileParams, VersionFiles } from './version-file.schemas.ts';
 
 const operation = operationsOf('Adapters');
 
 const versionFileRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps: { artifacts } }) => {
   const service = ({ db }: Pick<FastifyRequest, 'db'>) => createVersionFileService({ db, artifacts });
+  const readerOf = (request: FastifyRequest, reply: FastifyReply): Reader => ({
+    scope: tenantScope(request),
+    gone: signalOfClient(reply),
+  });
   app.get(
     '/adapters/:id/versions/:version_id/files',
     {
@@ -31,7 +36,7 @@ const versionFileRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, 
     (request, reply) => {
       // No cache keeps URLs by which the files can be read, and no tag is made of them.
       reply.header('cache-control', 'no-store');
-      return service(request).list(request.params.id, request.params.version_id, tenantScope(request));
+      return service(request).list(request.params.id, request.params.version_id, readerOf(request, reply));
     },
   );
   app.get(
@@ -54,7 +59,7 @@ const versionFileRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, 
     },
     async (request, reply) => {
       const { id, version_id: versionId, name } = request.params;
-      const file = await service(request).open(id, versionId, name, tenantScope(request));
+      const file = await service(request).open(id, versionId, name, readerOf(request, reply));
       reply.header('content-disposition', `attachment; filename="${name}"`).type(FILE_TYPE);
       return sendBytes(request, reply, { tag: `sha256:${file.sha256}`, open: () => Promise.resolve(file) });
     },

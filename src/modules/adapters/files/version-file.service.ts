@@ -2,7 +2,7 @@ import { extname } from 'node:path';
 import { Readable } from 'node:stream';
 import { explainMissing, type ArtifactStore, type ByteRange, type StoredFile } from '../../../artifacts/index.ts';
 import type { Database } from '../../../lib/database.ts';
-import { notFound } from '../../../lib/errors.ts';
+import { AppError, notFound } from '../../../lib/errors.ts';
 import { unconfined } from '../../../tenancy/confined-database.repository.ts';
 import { createAdapterRepository } from '../adapter.repository.ts';
 import { FILE_TYPE, type VersionFile, type VersionFiles } from './version-file.schemas.ts';
@@ -15,32 +15,44 @@ export interface OpenedFile {
   read(range?: ByteRange): Readable;
 }
 
-/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+export interface Reader {
+  /** The tenant to which the caller is confined, or null for the operator. */
+  readonly scope: string | null;
+  /** Aborts when the client has gone, for whom nothing is read any more. */
+  readonly gone: AbortSignal;
+}
+
 export function createVersionFileService({ db, artifacts }: { db: Database; artifacts: ArtifactStore }) {
   const adapters = createAdapterRepository(db);
 
   /** @throws AppError 404; 503 `storage_away` */
-  async function filesOf(adapterId: string, versionId: string, scope: string | null) {
+  async function filesOf(adapterId: string, versionId: string, { scope, gone }: Reader) {
     const version = await adapters.findVersion(adapterId, versionId, scope);
     if (version === null) throw notFound('adapter version', versionId);
     const digest = version.artifactDigest;
     // Whether the store is away shows in artifacts of all tenants.
     const asked = { db: unconfined(db), store: artifacts, digest };
-    return { digest, files: await explainMissing(asked, () => artifacts.files(digest)) };
+    // A tenant whose versions have to be read first holds up itself alone.
+    const listed = () => artifacts.files(digest, { line: version.tenantId, signal: gone });
+    try {
+      return { digest, files: await explainMissing(asked, listed) };
+    } catch (error) {
+      throw error === gone.reason ? clientGone() : error;
+    }
   }
 
   return {
     /** The files of a version, and where to get them. @throws AppError 404; 503 `storage_away` */
-    async list(adapterId: string, versionId: string, scope: string | null): Promise<VersionFiles> {
-      const { digest, files } = await filesOf(adapterId, versionId, scope);
+    async list(adapterId: string, versionId: string, reader: Reader): Promise<VersionFiles> {
+      const { digest, files } = await filesOf(adapterId, versionId, reader);
       const path = `/v1/adapters/${adapterId}/versions/${versionId}/files`;
       const shown = await Promise.all(files.map((file) => show(file, path)));
       return { adapter_id: adapterId, adapter_version_id: versionId, digest, files: shown };
     },
 
     /** @throws AppError 404; 503 `storage_away` */
-    async open(adapterId: string, versionId: string, name: string, scope: string | null): Promise<OpenedFile> {
-      const { files } = await filesOf(adapterId, versionId, scope);
+    async open(adapterId: string, versionId: string, name: string, reader: Reader): Promise<OpenedFile> {
+      const { files } = await filesOf(adapterId, versionId, reader);
       const file = files.find(({ path }) => path === name);
       if (file === undefined) throw notFound('file of the adapter version', name);
       const { bytes, sha256 } = file;
@@ -49,6 +61,12 @@ export function createVersionFileService({ db, artifacts }: { db: Database; arti
       return { sha256, bytes, read };
     },
   };
+}
+
+/** What ends a listing whose client has gone. Nobody reads it. */
+function clientGone(): AppError {
+  const message = 'the client has gone before the files of the version were listed';
+  return new AppError({ code: 'upload_aborted', status: 400, message });
 }
 
 /** None of these is shown as a page by a browser. */

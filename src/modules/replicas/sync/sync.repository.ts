@@ -96,8 +96,9 @@ export const syncRepository = {
     withTransaction(db, async (tx) => {
       if (!(await hold(tx, id, lease, Prisma.empty))) return false;
       await add(tx, id, plan.added);
-      const { forget, revive, serving, waiting, checking, found, retire } = plan;
+      const { forget, revive, serving, waiting, checking, known, found, retire } = plan;
       await renew(tx, id, plan.renewed);
+      await setAll(tx, id, known, Prisma.sql`loaded_version_id = adapter_version_id`);
       if (forget.length > 0) {
         await tx.$executeRaw`DELETE FROM replica_adapters WHERE replica_id = ${id} AND engine_name = ANY (${forget})`;
       }
@@ -155,12 +156,12 @@ export const syncRepository = {
   },
 
   /**
-   * Notes in the middle of a long turn how far it is, and renews the lease.
+   * Notes in the middle of a long turn how far it is, and renews the lease. In which state the replica is, the end of the turn says.
    * @returns whether it may go on: the lease is held, and what was read is still current
    */
   async noteProgress(db: Queryable, id: string, seen: Seen, { owner, forMs }: Lease): Promise<boolean> {
     const [row] = await db.$queryRaw<{ isUnchanged: boolean }[]>`
-      UPDATE replicas r SET state = 'syncing', error = NULL, lease_expires_at = ${after(forMs)}, last_seen_at = clock_timestamp(), ${countsOf(id)}
+      UPDATE replicas r SET lease_expires_at = ${after(forMs)}, last_seen_at = clock_timestamp(), ${countsOf(id)}
       WHERE id = ${id} AND lease_owner = ${owner}
       RETURNING ${changesSince(Prisma.sql`r.base_model_version_id`, Prisma.sql`${seen.horizon}`)} = ${seen.changes} AS "isUnchanged"`;
     return row?.isUnchanged === true;

@@ -51,13 +51,18 @@ export function createWorkbench(options: WorkbenchOptions): Workbench {
     await engine.unload(name).catch(failureOf);
   }
 
-  /** What has not passed its check does not stay loaded: a gateway may send requests to whatever an engine lists. */
+  /**
+   * What has not passed its check does not stay loaded: a gateway may send requests to whatever an engine lists. What was there before may
+   * serve, and goes only where it is known to be of no use, and not because the engine could not be asked.
+   */
   async function checkOrUnload(work: AdapterWork): Promise<void> {
     try {
       await check(work);
     } catch (error) {
       failureOf(error);
-      await unloadIfThere(work.adapter.name);
+      const isUnused = error instanceof UnusedAdapterError;
+      if (work.load || isUnused) await unloadIfThere(work.adapter.name);
+      if (isUnused && replica.aliases && work.alias === 'keep') await unloadIfThere(work.adapter.alias);
       throw error;
     }
   }

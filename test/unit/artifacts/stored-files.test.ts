@@ -1,0 +1,74 @@
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Registry } from 'prom-client';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { describeFolder } from '../../../src/artifacts/durable-files.ts';
+import { createFilesystemStore, folderDigest, type ArtifactStore } from '../../../src/artifacts/index.ts';
+import { filesOfFolder } from '../../../src/artifacts/stored-files.ts';
+import { countStoreFaults } from '../../../src/modules/metrics/index.ts';
+import { makeFolder } from './store-contract.ts';
+
+let folder: string;
+let store: ArtifactStore;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'readapt-files-'));
+  store = await createFilesystemStore(join(folder, 'artifacts'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const put = async (name: string, text: string) =>
+  (await store.putFolder(await makeFolder(folder, name, { [`${name}.txt`]: text }), 'adapter')).digest;
+
+/** Stores a folder that takes long to read: 64 MB of zeros. */
+async function putLarge(name: string): Promise<string> {
+  const made = await makeFolder(folder, name, { [name]: '' });
+  const file = await open(join(made, name), 'w');
+  await file.truncate(64 * 2 ** 20);
+  await file.close();
+  return (await store.putFolder(made, 'adapter')).digest;
+}
+
+test('whoever asks for hashes that are kept, or in another line, does not wait until a large folder was read', async () => {
+  const [large, kept, other] = [await putLarge('large'), await put('kept', 'kept text'), await put('other', 'text')];
+  await store.files(kept, { line: 'a' });
+  const ended: string[] = [];
+  const listed = async (digest: string, line: string) => {
+    await store.files(digest, { line });
+    ended.push(digest);
+  };
+  await Promise.all([listed(large, 'a'), listed(kept, 'a'), listed(other, 'b')]);
+  expect(ended.at(-1)).toBe(large);
+});
+
+test('nothing is read for a client that has gone while it waited', async () => {
+  const [large, next] = [await putLarge('ahead'), await put('next', 'next text')];
+  const gone = new AbortController();
+  const first = store.files(large, { line: 'a' });
+  const waits = store.files(next, { line: 'a', signal: gone.signal });
+  gone.abort();
+  await expect(waits).rejects.toBe(gone.signal.reason);
+  await first;
+});
+
+test('the hashes of thousands of folders are kept, so none of them is read again', async () => {
+  const first = await makeFolder(folder, 'first', { 'a.txt': 'first text' });
+  const digestOf = async (at: string) => folderDigest(await describeFolder(at));
+  const digest = await digestOf(first);
+  await filesOfFolder(first, digest);
+  for (let n = 0; n < 1500; n++) {
+    const next = await makeFolder(folder, `n${n}`, { 'a.txt': `${n}` });
+    await filesOfFolder(next, await digestOf(next));
+  }
+  // Other bytes would be found out if they were read.
+  await writeFile(join(first, 'a.txt'), 'other text');
+  expect(await filesOfFolder(first, digest)).toMatchObject([{ path: 'a.txt', bytes: 10 }]);
+});
+
+test('a folder that is not there counts as a fault of the store when its files are listed', async () => {
+  const registry = new Registry();
+  const counted = countStoreFaults(store, registry);
+  await expect(counted.files(`sha256:${'0'.repeat(64)}`)).rejects.toMatchObject({ code: 'artifact_missing' });
+  expect(await registry.metrics()).toContain('readapt_artifact_store_errors_total{code="artifact_missing"} 1');
+});
