@@ -101,7 +101,7 @@ test('a worker measures its jobs, and serves that with a sign of life', async ()
   expect(ready['readapt_sweeper_last_success_timestamp_seconds{task="sweep"}']).toBeGreaterThan(Date.now() / 1000 - 60);
   await eventually('every task of the housekeeping has ended', async () => {
     const tasks = Object.keys(await scrape()).filter((name) => name.startsWith('readapt_housekeeping_last_success'));
-    return tasks.length === 8;
+    return tasks.length === 9;
   });
   expect(await (await ask('/healthz')).json()).toEqual({ status: 'ok' });
   expect((await ask('/v1/workers')).status).toBe(404);
