@@ -135,7 +135,7 @@ envFrom:
 - name: artifact-cache
   emptyDir: {}
 - name: base-cache
-  {{- toYaml .Values.baseCache.volume | nindent 2 }}
+  {{- toYaml (.Values.baseCache.volume | default (dict "emptyDir" dict)) | nindent 2 }}
 - name: tmp
   emptyDir: {}
 {{- end }}
