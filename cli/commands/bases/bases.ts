@@ -100,7 +100,10 @@ function addUpload(versions: Command): void {
     .argument('<place...>', 'Folder of a model, or tar archives that have its files together.')
     .option('--register <version>', 'Registers a version of the files, as MODEL@VERSION, and begins nothing.')
     .option('--serving-name <name>', 'What serving engines call the version. (default: upload://…)')
-    .option('--again', 'Sends the files although a complete upload of them is there, of which the service has lost a part.')
+    .option(
+      '--again',
+      'Sends the files although a complete upload of them is there, of which the service has lost a part.',
+    )
     .action(async (places: string[], options: UploadOptions) => {
       const { uploadBase } = await import('./upload/upload.ts');
       await uploadBase(places, options);
