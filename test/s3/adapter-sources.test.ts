@@ -49,12 +49,10 @@ test('a tenant imports from its own folder of a bucket, and the version says so'
   const answer = await importFrom(`s3://${server.bucket}/tenants/acme/one/`);
   expect(answer.statusCode, answer.body).toBe(201);
   const version = answer.json<{ id: string; source: object; digest: string }>();
-  expect(version.source).toEqual({ kind: 's3', bucket: server.bucket, prefix: 'tenants/acme/one' });
+  const folder = { kind: 's3', bucket: server.bucket, prefix: 'tenants/acme/one' };
+  expect(version.source).toEqual({ ...folder, repo: null, revision: null, commit: null });
   const created = await world.createAdapter('from-bucket', {
-    source: {
-      base_model_version: 'control',
-      source: { kind: 's3', bucket: server.bucket, prefix: 'tenants/acme/one' },
-    },
+    source: { base_model_version: 'control', source: folder },
   });
   expect(created.latest_version).toMatchObject({ digest: version.digest });
 });

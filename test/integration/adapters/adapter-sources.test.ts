@@ -69,7 +69,7 @@ describe('a version of a hub', () => {
     const answer = await importFrom(`hf://${PUBLIC}@main`);
     expect(answer.statusCode, answer.body).toBe(201);
     const version = answer.json<Version>();
-    const source = { kind: 'hub', repo: PUBLIC, revision: 'main', commit };
+    const source = { kind: 'hub', repo: PUBLIC, revision: 'main', commit, bucket: null, prefix: null };
     expect(version.source).toEqual(source);
     const uploaded = await world.request({
       method: 'POST',

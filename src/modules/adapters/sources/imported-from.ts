@@ -4,7 +4,10 @@ import type { ImportedFrom } from './source.schemas.ts';
 /** What a version keeps of its source. That a token was given with it concerns nobody who reads it. */
 export function toImportedFrom(source: PinnedSource): ImportedFrom {
   if (source.kind === 'upload') throw new Error('an upload holds a base model, not an adapter');
-  if (source.kind === 's3') return { kind: 's3', bucket: source.bucket, prefix: source.prefix };
+  if (source.kind === 's3') {
+    const { kind, bucket, prefix } = source;
+    return { kind, repo: null, revision: null, commit: null, bucket, prefix };
+  }
   const { kind, repo, revision, commit } = source;
-  return { kind, repo, revision, commit };
+  return { kind, repo, revision, commit, bucket: null, prefix: null };
 }
