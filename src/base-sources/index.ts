@@ -16,6 +16,7 @@ export { SourceError, type SourceErrorCode } from './source-error.ts';
 export {
   BUCKET_PATTERN,
   DEFAULT_REVISION,
+  fileOfContent,
   HUB_REPO_PATTERN,
   HUB_REVISION_PATTERN,
   parseRemoteSource,

@@ -53,6 +53,11 @@ export interface SourceFile {
   readonly versionId: string | null;
 }
 
+/** A file of which nothing but its content is known. */
+export function fileOfContent({ name, size, sha256 }: Pick<SourceFile, 'name' | 'size' | 'sha256'>): SourceFile {
+  return { name, size, sha256, gitSha1: null, etag: null, versionId: null };
+}
+
 /** What is kept of a source when a version is registered. */
 export interface PinnedFiles {
   readonly source: PinnedSource;

@@ -3,7 +3,7 @@ import type { Queryable } from '../../lib/database.ts';
 import { AppError } from '../../lib/errors.ts';
 import { checkListing } from '../listing.ts';
 import { SourceError } from '../source-error.ts';
-import { sourceText, type PinnedFiles, type SourceFile, type UploadSource } from '../source.ts';
+import { fileOfContent, sourceText, type PinnedFiles, type SourceFile, type UploadSource } from '../source.ts';
 import { PartGoneError, readParts } from './parts.ts';
 import { uploadsRepository as repository } from './uploads.repository.ts';
 
@@ -24,10 +24,7 @@ export function createUploads({ db, artifacts }: { db: Queryable; artifacts: Art
     async pin(source) {
       const contents = await repository.contents(db, source.id);
       if (contents === null) throw notThere(source);
-      const files = contents.map(({ name, size, sha256 }) => ({
-        ...{ name, size, sha256 },
-        ...{ gitSha1: null, etag: null, versionId: null },
-      }));
+      const files = contents.map(fileOfContent);
       const names = files.map(({ name }) => name);
       return { source, files: checkListing(source, files, names) };
     },

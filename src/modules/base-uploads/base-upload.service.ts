@@ -1,5 +1,5 @@
 import { folderDigest, withRegisteredArtifact, type ArtifactStore } from '../../artifacts/index.ts';
-import { bytesOfPart, checkListing, partCount, SourceError, type SourceFile } from '../../base-sources/index.ts';
+import { bytesOfPart, checkListing, fileOfContent, partCount, SourceError } from '../../base-sources/index.ts';
 import { BASE_UPLOAD_BYTES_VARIABLE, BASE_UPLOADS_VARIABLE } from '../../config/variables.ts';
 import { Prisma, withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { AppError, conflict, notFound, unprocessable } from '../../lib/errors.ts';
@@ -160,13 +160,9 @@ export function createBaseUploadService({ db, artifacts, limits }: BaseUploadDep
 function checkFiles(id: string, files: CreateBaseModelUpload['files']): void {
   checkSentFiles(files);
   if (files.some(({ name }) => isArchive(name))) return;
-  const listed: SourceFile[] = files.map((file) => ({ ...file, gitSha1: null, etag: null, versionId: null }));
+  const names = files.map(({ name }) => name);
   try {
-    checkListing(
-      { kind: 'upload', id },
-      listed,
-      files.map(({ name }) => name),
-    );
+    checkListing({ kind: 'upload', id }, files.map(fileOfContent), names);
   } catch (error) {
     if (!(error instanceof SourceError)) throw error;
     throw unprocessable('source_refused', error.message.replace(`upload://${id}`, 'the upload'));

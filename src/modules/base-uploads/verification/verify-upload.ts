@@ -1,6 +1,7 @@
 import { explainMissing, type ArtifactStore } from '../../../artifacts/index.ts';
 import {
   checkListing,
+  fileOfContent,
   isTaken,
   MAX_FILES,
   PartGoneError,
@@ -164,8 +165,7 @@ function checkContents(id: string, contents: readonly UploadedFile[]): void {
   if (twice !== undefined) {
     throw unprocessable('source_refused', `${twice} is there twice: in two archives, or in one and beside it`);
   }
-  const files = contents.map((file) => ({ ...file, gitSha1: null, etag: null, versionId: null }));
-  checkListing({ kind: 'upload', id }, files, names);
+  checkListing({ kind: 'upload', id }, contents.map(fileOfContent), names);
 }
 
 function givenUp(id: string): Outcome {
