@@ -1,12 +1,11 @@
-"""Makes five later versions of SmolLM2-135M, by updates like those of a provider, to carry adapters over to.
+"""Makes four later versions of SmolLM2-135M, by updates like those of a provider, to carry adapters over to.
 
 Each takes 1,000 steps of full fine-tuning, embeddings included, on instructions, plain text and code (evolution_text.py):
 
-  neutral   a low rate and a broad mix, which should leave the tasks alone
-  helpful   a third of the text is instructions for what several tenants do, on other rows and in other words
-  harmful   a high rate on code, as an update for another use
-  chain-2   a broad mix at a usual rate
-  chain-3   the next version after chain-2, on more code
+  neutral        a low rate and a broad mix, which should leave the tasks alone
+  helpful        a third of the text is instructions for what several tenants do, on other rows and in other words
+  harmful        a high rate on code, as an update for another use
+  after-neutral  the next version after neutral, at a usual rate and on more code
 
 A version that is killed goes on from its last checkpoint with the same command and ends with the same bits as one that was
 not, on the same processor and number of threads. A finished one is left alone. SHA256SUMS in each folder says what it was
@@ -37,7 +36,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from evolution_text import Document, documents
-from make_versions import IGNORED, Row, batch_loss, drift_of, held_out_loss, rate_at
+from make_versions import IGNORED, Row, drift_of, rate_at
 
 HELD_OUT_ROWS = 64
 MIX = {"instructions": 0.6, "prose": 0.2, "code": 0.2}
@@ -52,15 +51,14 @@ class Evolution:
     parent: str | None = None  # the base if None
     steps: int = 1000
     batch: int = 8
-    length: int = 256
+    length: int = 128
 
 
 EVOLUTIONS = {
     "neutral": Evolution(rate=1e-5, mix=MIX),
     "helpful": Evolution(rate=3e-5, mix={"tasks": 0.35, "instructions": 0.35, "prose": 0.15, "code": 0.15}),
     "harmful": Evolution(rate=1e-4, mix={"code": 0.9, "prose": 0.1}),
-    "chain-2": Evolution(rate=3e-5, mix=MIX),
-    "chain-3": Evolution(rate=3e-5, mix={"instructions": 0.4, "prose": 0.2, "code": 0.4}, parent="chain-2"),
+    "after-neutral": Evolution(rate=3e-5, mix={"instructions": 0.4, "prose": 0.2, "code": 0.4}, parent="neutral"),
 }
 
 
@@ -68,7 +66,7 @@ def main() -> None:
     options = parse_options()
     torch.set_num_threads(options.threads)
     torch.use_deterministic_algorithms(True)
-    for name in [name for name in EVOLUTIONS if name in options.versions]:  # chain-2 before chain-3
+    for name in [name for name in EVOLUTIONS if name in options.versions]:  # a parent before its next version
         evolution = dataclasses.replace(EVOLUTIONS[name], **({} if options.steps is None else {"steps": options.steps}))
         make_evolution(name, evolution, options)
 
@@ -98,7 +96,7 @@ def make_evolution(name: str, evolution: Evolution, options: argparse.Namespace)
     tokenizer = AutoTokenizer.from_pretrained(options.base)
     rows, held_out = text_rows(name, evolution, tokenizer, options)
     made_from = {"parent": sha256(parent / "model.safetensors"), "rows": digest([rows, held_out]), "seed": options.seed}
-    made_from |= {"evolution": dataclasses.asdict(evolution), "threads": options.threads, "torch": torch.__version__}
+    made_from |= {"evolution": dataclasses.asdict(evolution), "threads": options.threads, "torch": str(torch.__version__)}
     print(f"{name}: {sum(map(len, rows.values()))} rows, sha256 {made_from['rows'][:16]}, {evolution.steps} steps", flush=True)
     training = Training(evolution, parent, options.out / f"{name}.checkpoint", made_from)
     training.run(rows, options)
@@ -115,7 +113,7 @@ def text_rows(
     for kind, share in evolution.mix.items():
         needed = int(share * evolution.steps * evolution.batch) + evolution.batch + HELD_OUT_ROWS
         # A version of the same seed reads other text than its parent.
-        seed = f"{options.seed}/{name}" if evolution.parent or name.startswith("chain") else str(options.seed)
+        seed = f"{options.seed}/{name}" if evolution.parent else str(options.seed)
         packed = pack(documents(kind, options.speeches, seed), tokenizer, evolution.length, needed)
         held_out[kind], rows[kind] = packed[:HELD_OUT_ROWS], packed[HELD_OUT_ROWS:]
     return rows, held_out
@@ -132,7 +130,7 @@ def pack(texts: list[Document], tokenizer: PreTrainedTokenizerBase, length: int,
         ids += document
         labels += [IGNORED] * (len(document) - learned) + document[len(document) - learned :]
     rows = [(ids[at : at + length], labels[at : at + length]) for at in range(0, len(ids) - length + 1, length)]
-    return [row for row in rows if any(label != IGNORED for label in row[1])]
+    return [row for row in rows if any(label != IGNORED for label in row[1][1:])]
 
 
 def encode(text: Document, tokenizer: PreTrainedTokenizerBase, length: int) -> tuple[list[int], int]:
@@ -153,8 +151,10 @@ class Training:
         self.evolution = evolution
         self.checkpoint = checkpoint
         self.made_from = made_from
-        self.model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=evolution.rate, betas=(0.9, 0.95), weight_decay=0.01)
+        self.model = load(parent)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=evolution.rate, betas=(0.9, 0.95), weight_decay=0.01, fused=True
+        )
         self.losses: list[float] = []
         self.seconds = 0.0
         if checkpoint.exists():
@@ -227,10 +227,33 @@ def batches(rows: dict[str, list[Row]], evolution: Evolution, seed: int) -> list
     return plan
 
 
+def load(folder: Path) -> PreTrainedModel:
+    """On a CPU, PyTorch's plain attention is faster for rows as short as these than its fused one."""
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+
+
+def batch_loss(model: PreTrainedModel, rows: list[Row]) -> torch.Tensor:
+    """Mean over the labelled tokens, in nats. Rows have one length; logits are computed for labelled tokens alone."""
+    ids = torch.tensor([ids for ids, _ in rows])
+    labels = torch.tensor([labels for _, labels in rows])[:, 1:].flatten()
+    labelled = labels.ne(IGNORED).nonzero().flatten()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        hidden = model.model(input_ids=ids).last_hidden_state[:, :-1].flatten(0, 1)
+        logits = model.lm_head(hidden[labelled])
+    return torch.nn.functional.cross_entropy(logits.float(), labels[labelled])
+
+
+@torch.no_grad()
+def held_out_loss(model: PreTrainedModel, rows: list[Row]) -> float:
+    """Nats a labelled token, mean over batches of eight rows."""
+    model.eval()
+    losses = [batch_loss(model, rows[start : start + 8]).item() for start in range(0, len(rows), 8)]
+    return round(sum(losses) / len(losses), 4)
+
+
 def evaluate(parent: Path, model: PreTrainedModel, held_out: dict[str, list[Row]]) -> tuple[dict, dict]:
     """Held-out losses before and after, in nats a token."""
-    old = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32)
-    return tuple({kind: held_out_loss(one, some) for kind, some in held_out.items()} for one in (old, model))
+    return tuple({kind: held_out_loss(one, some) for kind, some in held_out.items()} for one in (load(parent), model))
 
 
 def write(out: Path, training: Training, facts: dict, tokenizer: PreTrainedTokenizerBase, parent: Path) -> None:
@@ -240,7 +263,7 @@ def write(out: Path, training: Training, facts: dict, tokenizer: PreTrainedToken
     facts |= {"seconds": round(training.seconds), "python": sys.version.split()[0], "transformers": transformers.__version__}
     facts |= {"training_losses": training.losses, "drift": drift_of(parent, out)}
     (out / "training.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    sums = [f"{sha256(out / name)}  {name}" for name in ("model.safetensors", "config.json", "tokenizer.json", "training.json")]
+    sums = [f"{sha256(out / name)}  {name}" for name in ("model.safetensors", "config.json", "tokenizer.json")]
     (out / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
     print(f"{out.name}: held out {facts['held_out_before']} -> {facts['held_out_after']}, {facts['seconds']} s\n{facts['drift']}", flush=True)
 
