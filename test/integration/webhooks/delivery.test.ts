@@ -67,7 +67,7 @@ test('what fails is tried again with the same identifier, and holds up no later 
   ]);
 });
 
-test.each([
+test.each<{ what: string; headers: Record<string, string>; seconds: number }>([
   { what: 'without a Retry-After', headers: {}, seconds: 5 },
   { what: 'with one of an hour', headers: { 'retry-after': '3600' }, seconds: 3600 },
   { what: 'with one of eleven days', headers: { 'retry-after': '999999' }, seconds: 86_400 },
