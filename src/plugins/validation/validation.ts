@@ -92,7 +92,8 @@ function toFieldErrors(error: FastifySchemaValidationError, part: string): Field
 }
 
 const NO_TIME =
-  'must be a time such as 2026-11-27T10:00:00Z or 2026-11-27T11:00:00+01:00, with a year from 1000 on and without a leap second';
+  'must be a time such as 2026-11-27T10:00:00Z or 2026-11-27T11:00:00+01:00: with a year from 1000 to 9999, from 9000 on in UTC, and ' +
+  'without a leap second';
 
 function isAboutTime({ params }: FastifySchemaValidationError): boolean {
   return params.format === 'date-time' || String(params.pattern) === TIME_PATTERN;
