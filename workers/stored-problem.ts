@@ -1,3 +1,4 @@
+import { storable } from '../core/options/quote.ts';
 import { PermanentError } from '../src/jobs/index.ts';
 import { AppError } from '../src/lib/errors.ts';
 import { INTERNAL_ERROR, INTERNAL_MESSAGE, namesInternals, type StoredError } from '../src/lib/shown-error.ts';
@@ -29,7 +30,7 @@ export type StoredProblem = StoredError & { readonly detail: string | null };
 export function storedProblem(error: unknown): StoredProblem {
   const fault = machineFaultOf(error);
   const { code, message } = fault ?? problemOf(error);
-  const words = (error instanceof Error ? error.message : String(error)).slice(0, MAX_DETAIL);
+  const words = storable((error instanceof Error ? error.message : String(error)).slice(0, MAX_DETAIL));
   const given = MESSAGES.get(code);
   if (given !== undefined) return { code, message: given, detail: words };
   if (fault === null && !isWritten(error, code))

@@ -12,3 +12,8 @@ export function shorten(text: string): string {
 export function quote(value: unknown): string {
   return shorten(JSON.stringify(value) ?? 'undefined');
 }
+
+/** Puts U+FFFD in the place of what PostgreSQL cannot store of a foreign text: NUL characters, and halves of characters, such as a cut leaves. */
+export function storable(text: string): string {
+  return text.replaceAll(/\0|\p{Surrogate}/gu, '\ufffd');
+}

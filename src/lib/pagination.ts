@@ -45,14 +45,23 @@ export function isIdentifier(id: string): boolean {
 /** The identifier after which a page starts. @throws AppError 400 `invalid_cursor` */
 export function decodeCursor(cursor: string): string {
   const id = Buffer.from(cursor, 'base64url').toString('utf8');
-  if (!isIdentifier(id) || encodeCursor(id) !== cursor) {
-    throw new AppError({
-      code: 'invalid_cursor',
-      status: 400,
-      message: `cursor is ${JSON.stringify(cursor)}, expected the next_cursor of a page`,
-    });
-  }
+  if (!isIdentifier(id) || encodeCursor(id) !== cursor) throw invalidCursor(cursor);
   return id;
+}
+
+/** The same of a list whose rows have places, from 0, in place of identifiers. @throws AppError 400 `invalid_cursor` */
+export function decodePlace(cursor: string): number {
+  const place = decodeCursor(cursor);
+  if (!/^\d{1,9}$/.test(place)) throw invalidCursor(cursor);
+  return Number(place);
+}
+
+function invalidCursor(cursor: string): AppError {
+  return new AppError({
+    code: 'invalid_cursor',
+    status: 400,
+    message: `cursor is ${JSON.stringify(cursor)}, expected the next_cursor of a page`,
+  });
 }
 
 /** The cursor of a page that ends with this identifier. */

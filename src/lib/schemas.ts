@@ -76,6 +76,20 @@ export function contentOf<T extends Type.TSchema>(types: readonly string[], sche
 /** A time by RFC 3339, in UTC with milliseconds. */
 export const Timestamp = Type.String({ format: 'date-time' });
 
+/** A day, an hour and seconds without leap seconds. */
+const DAY_AND_TIME = '\\d{3}-\\d\\d-\\d\\d[Tt ]\\d\\d:\\d\\d:[0-5]\\d(\\.\\d+)?';
+
+/**
+ * Times of requests. RFC 3339 has some that JavaScript or PostgreSQL does not know, or that have a year of five digits in UTC: leap
+ * seconds, the year 0, and the last hours of the year 9999 elsewhere, so that in its millennium only UTC is taken.
+ */
+export const TIME_PATTERN = `^([1-8]${DAY_AND_TIME}([Zz]|[+-]\\d\\d:\\d\\d)|9${DAY_AND_TIME}[Zz])$`;
+
+/** A time that a request names. */
+export function requestedTime(description: string) {
+  return Type.String({ format: 'date-time', pattern: TIME_PATTERN, description });
+}
+
 export const NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$';
 
 /** A name that can be used in paths, logs and file names. */

@@ -101,6 +101,8 @@ async function exchange(
       sent
         .once('response', settle)
         .once('error', reject)
+        // Node drops a connection that is switched to another protocol, with neither an answer nor an error.
+        .once('close', () => reject(new Error('the connection was closed without an answer')))
         .end(body ?? undefined);
     });
     const retryAfter = /^\d{1,6}$/.exec(response.headers['retry-after'] ?? '')?.[0];

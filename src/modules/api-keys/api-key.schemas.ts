@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
 import { OPERATOR_SCOPES, TENANT_SCOPES } from '../../lib/principal.ts';
-import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { Id, Nullable, requestedTime, Timestamp } from '../../lib/schemas.ts';
 
 const DAY_MS = 86_400_000;
 export const DEFAULT_OVERLAP_MS = DAY_MS;
@@ -63,6 +63,8 @@ export const Caller = Type.Object(
 );
 export type Caller = Static<typeof Caller>;
 
+const ExpiresAt = requestedTime('When the key can be used no more.');
+
 export const CreateApiKey = Type.Object(
   {
     name: Type.String({ minLength: 1, maxLength: 100 }),
@@ -72,7 +74,7 @@ export const CreateApiKey = Type.Object(
       }),
     ),
     scopes: Type.Array(Scope, { minItems: 1, uniqueItems: true }),
-    expires_at: Type.Optional(Type.Union([Timestamp, Type.Null()])),
+    expires_at: Type.Optional(Type.Union([ExpiresAt, Type.Null()])),
   },
   { title: 'CreateApiKey', description: 'What an API key is created with.', additionalProperties: false },
 );
@@ -89,7 +91,7 @@ export const RotateApiKey = Type.Object(
       }),
     ),
     expires_at: Type.Optional(
-      Type.Union([Timestamp, Type.Null()], {
+      Type.Union([ExpiresAt, Type.Null()], {
         description: 'When the new key expires. By default it is valid for as long as the old one was made to be.',
       }),
     ),

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { BASE_NAME_EXPECTED, BASE_NAME_PATTERN, MAX_BASE_NAME } from '../../../core/options/base-names.ts';
 import { ServingProfile } from '../../../core/options/serving-profile.ts';
-import { ErrorOf, Id, Name, Nullable, Timestamp, used } from '../../lib/schemas.ts';
+import { ErrorOf, Id, Name, Nullable, requestedTime, Timestamp, used } from '../../lib/schemas.ts';
 import { Forecast } from '../forecasts/index.ts';
 import { RolloutPolicy } from '../jobs/index.ts';
 import { Rollout, RolloutOptions } from '../rollouts/index.ts';
@@ -53,13 +53,9 @@ export const BaseModelParams = Type.Object({
   model: Type.String({ minLength: 1, maxLength: 100, description: 'A base model: its identifier or its name.' }),
 });
 
-const RetiresAt = Type.String({
-  format: 'date-time',
-  // RFC 3339 allows leap seconds and the year 0, which JavaScript and PostgreSQL do not know.
-  pattern: '^2\\d{3}-[^.]*:[0-5]\\d(\\.\\d+)?([Zz]|[+-]\\d\\d:\\d\\d)$',
-  description:
-    'When the version is no longer served. Nothing happens by itself then; `…/at-risk` says what it would hit.',
-});
+const RetiresAt = requestedTime(
+  'When the version is no longer served. Nothing happens by itself then; `…/at-risk` says what it would hit.',
+);
 
 export const BaseModelVersion = Type.Object(
   {

@@ -2,7 +2,18 @@ import Type, { type Static } from 'typebox';
 import { labelQueryOf } from '../../lib/labels.ts';
 import { pageOf, PageQuery } from '../../lib/pagination.ts';
 import { sortOf } from '../../lib/sorting.ts';
-import { ErrorOf, Id, JobKind, Metric, Nullable, severalOf, Strategy, Timestamp, used } from '../../lib/schemas.ts';
+import {
+  ErrorOf,
+  Id,
+  JobKind,
+  Metric,
+  Nullable,
+  requestedTime,
+  severalOf,
+  Strategy,
+  Timestamp,
+  used,
+} from '../../lib/schemas.ts';
 import { POSITION_PATTERN } from '../events/index.ts';
 import { OwnOptions } from './control/retry/retry.schemas.ts';
 import { JOB_PHASES, JOB_STATES } from './job.states.ts';
@@ -253,12 +264,10 @@ export const JobQuery = Type.Object(
       ),
     ),
     updated_since: Type.Optional(
-      Type.String({
-        format: 'date-time',
-        description:
-          'Only jobs that have changed at this time or later. A change whose transaction ends late can be missed: ' +
+      requestedTime(
+        'Only jobs that have changed at this time or later. A change whose transaction ends late can be missed: ' +
           '`changed_after` misses none.',
-      }),
+      ),
     ),
     changed_after: Type.Optional(
       Type.String({

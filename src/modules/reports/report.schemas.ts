@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { Id, Nullable, Timestamp, used } from '../../lib/schemas.ts';
+import { Id, Nullable, requestedTime, Timestamp, used } from '../../lib/schemas.ts';
 import { JobPhaseName } from '../jobs/index.ts';
 import { RolloutStateName } from '../rollouts/index.ts';
 
@@ -114,15 +114,8 @@ export type GroupBy = (typeof GROUPS)[number];
 
 export const TtrQuery = Type.Object(
   {
-    from: Type.Optional(
-      Type.String({
-        format: 'date-time',
-        description: 'Rollouts that were accepted then or later. Default: 30 days before `to`.',
-      }),
-    ),
-    to: Type.Optional(
-      Type.String({ format: 'date-time', description: 'Rollouts that were accepted before. Default: all until now.' }),
-    ),
+    from: Type.Optional(requestedTime('Rollouts that were accepted then or later. Default: 30 days before `to`.')),
+    to: Type.Optional(requestedTime('Rollouts that were accepted before. Default: all until now.')),
     base_model: Type.Optional(
       Type.String({ minLength: 1, maxLength: 100, description: 'A base model: its identifier or its name.' }),
     ),

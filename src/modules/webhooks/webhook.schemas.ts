@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { MAX_URL } from '../../lib/outgoing/target.ts';
 import { PageQuery } from '../../lib/pagination.ts';
-import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { Id, Nullable, requestedTime, Timestamp } from '../../lib/schemas.ts';
 import { EventTypeName, POSITION_PATTERN } from '../events/index.ts';
 
 const DAY_MS = 86_400_000;
@@ -135,10 +135,9 @@ export const ReplayWebhookEvents = Type.Union(
     ),
     Type.Object(
       {
-        since: Type.String({
-          format: 'date-time',
-          description: 'Send all events again that have occurred since. A few from shortly before may be among them.',
-        }),
+        since: requestedTime(
+          'Send all events again that have occurred since. A few from shortly before may be among them.',
+        ),
       },
       { title: 'ReplaySinceTime', additionalProperties: false, description: 'From a time on.' },
     ),

@@ -5,6 +5,7 @@ import { Compile, type Validator } from 'typebox/compile';
 import { Value } from 'typebox/value';
 import { shorten } from '../../../core/options/quote.ts';
 import { AppError } from '../../lib/errors.ts';
+import { TIME_PATTERN } from '../../lib/schemas.ts';
 import { fromText } from './from-text.ts';
 import { findUnstorable, type Unstorable } from './storable.ts';
 
@@ -86,7 +87,16 @@ function toFieldErrors(error: FastifySchemaValidationError, part: string): Field
   if (error.keyword === 'boolean') return [{ field: at(base), message: 'is not a known field' }];
   const allowed = allowedValues(error);
   if (allowed !== null) return [{ field: at(base), message: '', allowed }];
+  if (isAboutTime(error)) return [{ field: at(base), message: NO_TIME }];
   return [{ field: at(base), message: error.message ?? `does not satisfy ${error.keyword}` }];
+}
+
+const NO_TIME =
+  'must be a time such as 2026-11-27T10:00:00Z or 2026-11-27T11:00:00+01:00: with a year from 1000 to 9999, from 9000 on in UTC, and ' +
+  'without a leap second';
+
+function isAboutTime({ params }: FastifySchemaValidationError): boolean {
+  return params.format === 'date-time' || String(params.pattern) === TIME_PATTERN;
 }
 
 function allowedValues({ keyword, params }: FastifySchemaValidationError): readonly string[] | null {

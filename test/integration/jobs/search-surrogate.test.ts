@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../../src/lib/ids.ts';
-import type { SearchSurrogate } from '../../../src/modules/jobs/ladder/ladder.schemas.ts';
+import type { SearchPoint, SearchSurrogate } from '../../../src/modules/jobs/ladder/ladder.schemas.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 
@@ -65,6 +65,22 @@ test('it is empty until three points are measured, and then a grid that knows th
   expect(alpha[Math.floor(lowest / beta.length)]).toBeGreaterThan(0.5);
   expect(beta[lowest % beta.length]).toBeLessThan(-0.5);
   expect(Math.min(...mean)).toBeLessThan(0);
+});
+
+test('the points are listed page by page, and a cursor that is no place among them is refused', async () => {
+  const list = (query: string) => service.request({ url: `/v1/jobs/${jobId}/search-points?${query}`, key });
+  const first = (await list('limit=2')).json<{ data: SearchPoint[]; next_cursor: string }>();
+  const rest = (await list(`limit=2&cursor=${first.next_cursor}`)).json<{ data: SearchPoint[]; next_cursor: null }>();
+  expect([...first.data, ...rest.data].map(({ index, loss }) => [index, loss])).toEqual([
+    [0, 2],
+    [1, 1],
+    [2, 4],
+  ]);
+  expect(rest.next_cursor).toBeNull();
+  for (const place of ['99999999999', '1e300', '-1', 'one', '0x1']) {
+    const answer = await list(`cursor=${Buffer.from(place).toString('base64url')}`);
+    expect([answer.statusCode, answer.json<{ code: string }>().code], place).toEqual([400, 'invalid_cursor']);
+  }
 });
 
 test('an unchanged job is a 304, and another tenant finds none', async () => {

@@ -95,6 +95,44 @@ describe('a body that', () => {
   });
 });
 
+/** RFC 3339 has them, or seems to; JavaScript or PostgreSQL cannot read them, or Readapt not write them. */
+const UNREADABLE_TIMES = [
+  ['a leap second', '2016-12-31T23:59:60Z'],
+  ['the year 0', '0000-01-01T00:00:00Z'],
+  ['an offset of hours alone', '2026-11-27T10:00:00+01'],
+  ['a time of the year 10000', '9999-12-31T23:59:59-23:59'],
+] as const;
+
+describe.each(UNREADABLE_TIMES)('%s', (_what, time) => {
+  test.each<['GET' | 'POST', string, object?]>([
+    ['GET', '/v1/jobs?updated_since='],
+    ['GET', '/v1/reports/ttr?from='],
+    ['GET', '/v1/reports/ttr?to='],
+    ['GET', '/v1/reports/ttr/export?from='],
+    ['POST', '/v1/api-keys', { name: 'x', scopes: ['tenant:read'], expires_at: time }],
+    ['POST', '/v1/webhook-endpoints/whe_01900000-0000-7000-8000-000000000000/replay', { since: time }],
+  ])('is refused by %s %s', async (method, url, payload) => {
+    const asked = method === 'GET' ? `${url}${encodeURIComponent(time)}` : url;
+    const answer = await service.request({ method, url: asked, key: tenant.key, ...(payload && { payload }) });
+    expect([answer.statusCode, answer.json().code], answer.body).toEqual([400, 'invalid_request']);
+    expect(answer.json().errors).toEqual(
+      expect.arrayContaining([expect.objectContaining({ message: expect.stringContaining('must be a time such as') })]),
+    );
+    expect(answer.body).not.toContain('pattern');
+  });
+});
+
+test('any other time can be asked for, up to the last one that is written with four digits', async () => {
+  const since = ['1970-01-01T00:00:00Z', '2026-11-27T10:00:00.123456+05:30', '9999-12-31T23:59:59Z'];
+  for (const time of since) {
+    const { statusCode } = await service.request({ url: `/v1/jobs?updated_since=${encodeURIComponent(time)}` });
+    expect(statusCode, time).toBe(200);
+  }
+  const payload = { name: 'for ever', scopes: ['tenant:read'], expires_at: '9999-12-31T23:59:59Z' };
+  const made = await service.request({ method: 'POST', url: '/v1/api-keys', key: tenant.key, payload });
+  expect(made.json().expires_at).toBe('9999-12-31T23:59:59.000Z');
+});
+
 test('a compressed upload is refused', async () => {
   const headers = { 'content-type': 'application/x-ndjson', 'content-encoding': 'gzip' };
   const answer = await service.request({

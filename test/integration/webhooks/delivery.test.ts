@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../../src/lib/ids.ts';
+import { RETRY_SCHEDULE } from '../../../src/modules/webhooks/index.ts';
 import { createWebhookWorld, eventually, type WebhookWorld } from './webhook-world.ts';
 
 let world: WebhookWorld;
@@ -64,6 +65,26 @@ test('what fails is tried again with the same identifier, and holds up no later 
     { event_id: next, state: 'delivered', attempts: 1 },
     { event_id: poison, state: 'delivered', attempts: 3, outcome: 'delivered' },
   ]);
+});
+
+test.each<{ what: string; headers: Record<string, string>; seconds: number }>([
+  { what: 'without a Retry-After', headers: {}, seconds: 5 },
+  { what: 'with one of an hour', headers: { 'retry-after': '3600' }, seconds: 3600 },
+  { what: 'with one of eleven days', headers: { 'retry-after': '999999' }, seconds: 86_400 },
+  { what: 'with one that is no number', headers: { 'retry-after': 'tomorrow' }, seconds: 5 },
+])('after an answer $what, the next attempt follows when it should', async ({ headers, seconds }) => {
+  const receiver = await world.receiver();
+  receiver.answer = () => ({ status: 503, headers });
+  const { id } = await world.endpoint(receiver.url, { event_types: ['job.*'] });
+  await world.record(world.acme.id, job(1));
+  world.deliverer({ schedule: RETRY_SCHEDULE });
+  await eventually(() => world.log(id)).toMatchObject([{ state: 'pending', attempts: 1, status_code: 503 }]);
+  const [{ next_attempt_at: next, last_attempt_at: last } = { next_attempt_at: null, last_attempt_at: null }] =
+    await world.log(id);
+  const waits = (Date.parse(next!) - Date.parse(last!)) / 1000;
+  // A tenth more or less, so that not all that have failed at once come back at once.
+  expect(waits).toBeGreaterThanOrEqual(0.9 * seconds - 1);
+  expect(waits).toBeLessThanOrEqual(1.1 * seconds + 1);
 });
 
 test('a process that dies after the event was sent and before it is written down sends it again, with the same identifier', async () => {

@@ -1,3 +1,4 @@
+import { createServer, type AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { createAddressPolicy } from '../../../src/lib/outgoing/address-policy.ts';
 import { createPost } from '../../../src/lib/outgoing/post.ts';
@@ -75,6 +76,26 @@ test('name servers that do not answer, and servers that do not end, are given up
     failure: 'timeout',
   });
 });
+
+test.each([
+  ['switches to another protocol', 'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n', {}],
+  ['gives hints without end', 'HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n'.repeat(20), { failure: 'timeout' }],
+  ['begins an answer and stands still', 'HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nslow', { failure: 'timeout' }],
+  ['speaks no HTTP', 'SSH-2.0-OpenSSH_9.2\r\n', {}],
+])(
+  'a request to a server that %s ends',
+  async (_what, answer, end) => {
+    const server = createServer((socket) =>
+      socket.on('error', () => undefined).once('data', () => socket.write(answer)),
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const expected = { failure: 'connection_failed', ...end };
+    expect(await createPost({ policy: LOOPBACK, timeoutMs: 300 })(request(url))).toMatchObject(expected);
+    await new Promise((resolve) => server.close(resolve));
+  },
+  5000,
+);
 
 test('an answer is read up to a bound, and its length costs nothing', async () => {
   const receiver = await world.receiver();

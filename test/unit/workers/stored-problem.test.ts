@@ -51,6 +51,11 @@ it.each([
   expect(stored.message).not.toMatch(/GB|GiB|SIG|\//);
 });
 
+it('words that are cut or hold a NUL character can be stored', () => {
+  expect(storedProblem(new TypeError(`${'x'.repeat(1999)}😀`)).detail).toBe(`${'x'.repeat(1999)}\ufffd`);
+  expect(storedProblem(new TypeError('a\0b')).detail).toBe('a\ufffdb');
+});
+
 it.each([
   ['/srv/x: folder does not exist', true],
   ["open '/srv/x'", true],

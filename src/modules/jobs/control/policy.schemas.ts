@@ -2,12 +2,9 @@ import Type, { type Static } from 'typebox';
 import { PRIORITIES } from '../../../jobs/priorities.ts';
 import { labelsOf } from '../../../lib/labels.ts';
 import { MAX_URL } from '../../../lib/outgoing/target.ts';
-import { Id, Strategy, used } from '../../../lib/schemas.ts';
+import { Id, requestedTime, Strategy, used } from '../../../lib/schemas.ts';
 
 const Share = (description: string) => Type.Optional(Type.Number({ minimum: 0, maximum: 1, description }));
-
-/** JavaScript has no leap seconds, and PostgreSQL no year 0. */
-const NO_LEAP_SECOND = '^[1-9][^.]*:[0-5]\\d[.Zz+-]';
 
 /** More would limit nothing: no fleet has as many workers. */
 const MAX_CONCURRENCY = 100_000;
@@ -148,13 +145,10 @@ export const RolloutPolicy = Type.Object(
       }),
     ),
     deadline: Type.Optional(
-      Type.String({
-        format: 'date-time',
-        pattern: NO_LEAP_SECOND,
-        description:
-          'When all adapters should be carried over. Of one tenant, jobs with an earlier deadline begin first. When it passes before ' +
+      requestedTime(
+        'When all adapters should be carried over. Of one tenant, jobs with an earlier deadline begin first. When it passes before ' +
           'that, the event `rollout.deadline_missed` says so, and the rollout goes on.',
-      }),
+      ),
     ),
     budget_device_seconds: Type.Optional(
       Type.Number({

@@ -1,5 +1,5 @@
 import type { Queryable } from '../../../lib/database.ts';
-import { pageArguments, type PageQuery } from '../../../lib/pagination.ts';
+import { decodePlace, pageArguments, type PageQuery } from '../../../lib/pagination.ts';
 
 /** What a job has tried, as its workers have written it down. */
 export const ladderRepository = {
@@ -11,12 +11,11 @@ export const ladderRepository = {
 
   /** A page of the points of its search, the first ones first, each with its place as the identifier of a page. */
   searchPoints: async (db: Queryable, jobId: string, query: PageQuery) => {
-    const { take, where } = pageArguments(query, 'asc');
-    const after = where.id !== undefined && 'gt' in where.id ? Number(where.id.gt) : -1;
+    const after = query.cursor === undefined ? -1 : decodePlace(query.cursor);
     const rows = await db.searchEvaluation.findMany({
-      where: { jobId, index: { gt: Number.isInteger(after) ? after : -1 } },
+      where: { jobId, index: { gt: after } },
       orderBy: { index: 'asc' },
-      take,
+      take: pageArguments(query).take,
     });
     return rows.map((row) => ({ ...row, id: String(row.index) }));
   },

@@ -1,3 +1,4 @@
+import { storable } from '../../../../core/options/quote.ts';
 import { REPLICA_RANGES_VARIABLE } from '../../../config/variables.ts';
 import type { Send, SendResult } from '../../../lib/outgoing/post.ts';
 import { resolveByDns, type Resolve } from '../../../lib/outgoing/target.ts';
@@ -86,5 +87,5 @@ function problemOf(result: SendResult, path: string, apiKey: string | null): Eng
 
 function quote(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim();
-  return line.length > MAX_QUOTED ? `${line.slice(0, MAX_QUOTED)}…` : line;
+  return storable(line.length > MAX_QUOTED ? `${line.slice(0, MAX_QUOTED)}…` : line);
 }

@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import { Value } from 'typebox/value';
+import { storable } from '../../../../core/options/quote.ts';
 import type { SendResult } from '../../../lib/outgoing/post.ts';
 
 /** What came of a request for an approval. */
@@ -22,7 +23,7 @@ export function readDecision(result: SendResult): Decision {
   const body = parse(result.body);
   if (Value.Check(Approved, body)) return { kind: 'approved' };
   if (!Value.Check(Refused, body)) return { kind: 'none', outcome: 'undecided', status };
-  const reason = body.reason?.replaceAll('\0', '').slice(0, MAX_REASON).trim() ?? '';
+  const reason = storable(body.reason?.replaceAll('\0', '').slice(0, MAX_REASON).trim() ?? '');
   return { kind: 'refused', reason: reason === '' ? 'no reason was given' : reason };
 }
 

@@ -81,12 +81,13 @@ describe('a wave that is approved over HTTP', () => {
   });
 
   test('pauses the rollout when the answer is no, and is asked about again when it is resumed', async () => {
-    let reason: string | null = 'the canary answers in French';
+    // With half of a character, which PostgreSQL cannot store.
+    let reason: string | null = 'the canary answers in French \ud83d';
     const receiver = await receive(() => says(reason === null ? { approved: true } : { approved: false, reason }));
     const { fleet, id } = await start(receiver.url);
     startAsker();
     const paused = await world.ended(id, 'paused');
-    const message = 'wave 2 was not approved: the canary answers in French';
+    const message = 'wave 2 was not approved: the canary answers in French \ufffd';
     expect(paused.paused_reason).toEqual({ code: 'approval_refused', message, wave: 2 });
     const shown = await world.rollouts.get(id, fleet.tenants[0]!);
     expect(shown.paused_reason).toEqual({ code: 'approval_refused', message: 'a wave was not approved' });

@@ -31,19 +31,44 @@ async function placesOf(tenantId: string, count: number): Promise<number[]> {
   );
 }
 
+/** The times to readiness of the jobs that are ready, by tenant, the shortest first. */
+async function timesOf(rolloutId: string): Promise<Map<string, number[]>> {
+  const ready = await world.db.job.findMany({
+    where: { rolloutId, ttrMs: { not: null } },
+    orderBy: { ttrMs: 'asc' },
+    take: 100,
+  });
+  const times = new Map<string, number[]>();
+  for (const { tenantId, ttrMs } of ready) times.set(tenantId, [...(times.get(tenantId) ?? []), ttrMs!]);
+  return times;
+}
+
 async function weigh(tenantId: string, weight: number): Promise<void> {
   await world.db.tenant.update({ where: { id: tenantId }, data: { quotas: { weight } } });
 }
 
 describe(`the fair order, queue on ${queueKind}`, () => {
-  test('a tenant with 300 adapters holds up one with 3 by three jobs', async () => {
-    const fleet = await world.fleetOf({ tenants: 2, adapters: 303, of: [300, 3] });
+  test('a tenant with 2,000 adapters holds up one with 3 by three jobs, also in their times to readiness', async () => {
+    // Jobs are planned in the order of the adapters, a thousand at a time, so those of the small tenant come last.
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 2003, of: [2000, 3] });
+    const [large, small] = fleet.tenants as [string, string];
     await world.work(fleet);
     const id = await world.start(fleet, {});
+    const places = await placesOf(small, 3);
+    expect(places[2]).toBeLessThanOrEqual(6);
+    const of = await eventually('they are ready, and some of the large tenant', async () => {
+      const found = await timesOf(id);
+      return found.get(small)?.length === 3 && (found.get(large)?.length ?? 0) >= 5 && found;
+    });
+    expect(of.get(small)![2]).toBeLessThan(of.get(large)![4]!);
+  }, 120_000);
+
+  test('where the concurrency is limited, too, a small tenant waits for three jobs', async () => {
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 43, of: [40, 3] });
+    await world.work(fleet);
+    const id = await world.start(fleet, {}, { policy: { concurrency: 1 } });
     const places = await placesOf(fleet.tenants[1]!, 3);
     expect(places[2]).toBeLessThanOrEqual(6);
-    const small = (await world.jobsOf(id)).filter((job) => job.tenant_id === fleet.tenants[1]);
-    expect(small).toHaveLength(3);
     await world.rollouts.cancel(id);
   });
 
