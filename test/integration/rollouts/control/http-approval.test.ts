@@ -140,14 +140,16 @@ describe('a policy with an address', () => {
     const created = await post('/v1/base-models', { name: 'asked', policy: withUrl('https://hooks.example.com/') });
     expect(created.statusCode).toBe(201);
     const versions = '/v1/base-models/asked/versions';
+    const ofVersion = {
+      base_model_version_id: 'bmv_01900000-0000-7000-8000-000000000000',
+      options: { policy: inner },
+    };
     for (const answer of [
       await post('/v1/base-models', { name: 'other', policy: inner }),
       await app.request({ method: 'PATCH', url: '/v1/base-models/asked', payload: { policy: inner } }),
       await post(versions, { version: '1', path: app.allowedRoot, rollout: { policy: inner } }),
-      await post('/v1/rollouts', {
-        base_model_version_id: 'bmv_01900000-0000-7000-8000-000000000000',
-        options: { policy: inner },
-      }),
+      await post('/v1/rollouts', ofVersion),
+      await post('/v1/rollout-forecasts', ofVersion),
     ]) {
       expect([answer.statusCode, answer.json().code]).toEqual([422, 'url_not_allowed']);
     }
