@@ -116,8 +116,7 @@ describe(`an adapter that is imported while a rollout goes on, queue on ${queueK
   });
 
   test('belongs to the next wave where that waits for its approval', async () => {
-    const policy = { ...JOIN, waves: [{ count: 19 }], approve: 'manual' } as const;
-    const { db, fleet, id } = await adapting(20, policy);
+    const { db, fleet, id } = await adapting(20, { ...JOIN, waves: [{ count: 19 }], approve: 'manual' });
     await endAll(id);
     expect((await world.rollouts.get(id, null)).waves).toMatchObject({ released: 1, awaiting_approval: true });
     const late = await Promise.all(Array.from({ length: 4 }, () => importAdapter(db, fleet)));
