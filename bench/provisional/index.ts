@@ -1,10 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
 import { Command } from 'commander';
-import { FAMILY } from '../../cli/demo/fleet.ts';
-import { startLocalStack } from '../../cli/stack/local-stack.ts';
-import { loadConfig } from '../../src/config/config.ts';
+import { withDemoStack } from '../demo-stack.ts';
 import { positive } from '../positive.ts';
 import { measureProvisional } from './measure.ts';
 
@@ -17,25 +12,9 @@ const { adapters } = new Command('bench:provisional')
   .parse()
   .opts<{ adapters: number }>();
 
-const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-bench-provisional-'));
-const config = loadConfig({
-  READAPT_DATA_DIR: folder,
-  READAPT_PORT: '0',
-  READAPT_ALLOWED_ROOTS: FAMILY,
-  READAPT_LOG_LEVEL: 'warn',
-  DATABASE_URL: '',
-  REDIS_URL: '',
+const measured = await withDemoStack('provisional', (stack) => measureProvisional({ ...stack, adapters }));
+const rows = measured.map(({ provisional, seconds }) => {
+  const each = ((seconds / adapters) * 1000).toFixed(0);
+  return `| \`${provisional}\` | ${seconds.toFixed(1)} s | ${each} ms |`;
 });
-const stack = await startLocalStack(config, { worker: true, temporary: true });
-try {
-  const log = (line: string): void => void process.stderr.write(`${line}\n`);
-  const options = { origin: stack.url, operatorKey: stack.operatorKey!, adapters, log };
-  const rows = (await measureProvisional(options)).map(({ provisional, seconds }) => {
-    const each = ((seconds / adapters) * 1000).toFixed(0);
-    return `| \`${provisional}\` | ${seconds.toFixed(1)} s | ${each} ms |`;
-  });
-  process.stdout.write(`| ${adapters} adapters | in all | an adapter |\n| --- | --- | --- |\n${rows.join('\n')}\n`);
-} finally {
-  await stack.stop();
-  await rm(folder, { recursive: true, force: true });
-}
+process.stdout.write(`| ${adapters} adapters | in all | an adapter |\n| --- | --- | --- |\n${rows.join('\n')}\n`);

@@ -10,17 +10,15 @@ import {
 } from '../../openapi/clients/typescript/src/index.ts';
 import { familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { patientClient } from '../../cli/demo/register-fleet.ts';
+import type { DemoStack } from '../demo-stack.ts';
 
 const BASE_MODEL = 'demo-llama';
 
 /** Nobody judges these adapters, but each has a gate. */
 const JUDGED = { metric: 'exact_match', gate: { kind: 'absolute', target: 1 } } as const;
 
-interface MeasureOptions {
-  readonly origin: string;
-  readonly operatorKey: string;
+interface MeasureOptions extends DemoStack {
   readonly adapters: number;
-  log(line: string): void;
 }
 
 export interface MeasuredProvision {

@@ -44,7 +44,7 @@ export const provisionalRepository = {
   /** Whether the version that a request asks for is to be made now, when its rollout goes on again, or no more. */
   async standing(db: Queryable, jobId: string): Promise<'wanted' | 'paused' | 'over'> {
     const [row] = await db.$queryRaw<{ standing: 'wanted' | 'paused' | 'over' }[]>`
-      SELECT CASE WHEN NOT (${WANTED}) THEN 'over' WHEN r.state = 'paused' THEN 'paused' ELSE 'wanted' END AS standing
+      SELECT CASE WHEN NOT COALESCE(${WANTED}, FALSE) THEN 'over' WHEN r.state = 'paused' THEN 'paused' ELSE 'wanted' END AS standing
       FROM provisional_requests p JOIN jobs j ON j.id = p.job_id JOIN rollouts r ON r.id = p.rollout_id WHERE p.job_id = ${jobId}`;
     return row?.standing ?? 'over';
   },
@@ -68,7 +68,7 @@ export const provisionalRepository = {
     const [row] = await tx.$queryRaw<{ wanted: boolean }[]>`
       DELETE FROM provisional_requests p USING jobs j, rollouts r, adapters a
       WHERE p.job_id = ${jobId} AND j.id = p.job_id AND r.id = p.rollout_id AND a.id = j.adapter_id
-      RETURNING ${WANTED} AND a.deleted_at IS NULL AS wanted`;
+      RETURNING COALESCE(${WANTED} AND a.deleted_at IS NULL, FALSE) AS wanted`;
     return row ?? null;
   },
 
