@@ -10,6 +10,7 @@ import {
 import { familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { untilMeasured } from '../../cli/demo/measured-fleet.ts';
 import { registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
+import type { DemoStack } from '../demo-stack.ts';
 
 /** A predicted figure beside what was found. */
 interface Figure {
@@ -36,19 +37,13 @@ export interface MeasuredPrediction extends Pick<Forecast, 'basis' | 'reason' | 
   readonly adapters: number;
 }
 
-interface MeasureOptions {
-  readonly origin: string;
-  readonly operatorKey: string;
-  log(line: string): void;
-}
-
 const POLL_MS = 500;
 
 /**
  * Rolls out the demo's adapters between its two versions, there and back again. Each rollout is forecast by what the ones before it have
  * measured: nothing, other adapters, other updates of the same base model, and last another base model.
  */
-export async function measurePredictions(options: MeasureOptions): Promise<MeasuredPrediction[]> {
+export async function measurePredictions(options: DemoStack): Promise<MeasuredPrediction[]> {
   const found: MeasuredPrediction[] = [];
   const fleet = await registered(options, 'demo-llama', '');
   const second = await addVersion(fleet, '2', 'v2');
@@ -74,7 +69,7 @@ function partOf(fleet: RegisteredFleet, from: number, to: number): string[] {
 }
 
 /** Registers the demo's adapters, of tenants with this suffix, and waits until they are measured. */
-async function registered(options: MeasureOptions, baseModel: string, suffix: string): Promise<RegisteredFleet> {
+async function registered(options: DemoStack, baseModel: string, suffix: string): Promise<RegisteredFleet> {
   const entries = FLEET.map((entry) => ({ ...entry, tenant: `${entry.tenant}${suffix}` }));
   const fleet = await registerFleet({ ...options, fleet: entries, baseModel });
   await untilMeasured(fleet, new AbortController().signal);

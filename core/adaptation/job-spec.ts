@@ -69,4 +69,9 @@ export interface JobSpec {
    * for it. Default `all`.
    */
   readonly baselines?: 'all' | 'needed';
+  /**
+   * When the old adapter is measured although the gate does not compare with it: `before` candidates, which are then compared with it
+   * row by row, so that published ones have `negativeFlips`, or `after` a candidate is published, for its value alone. Default: never.
+   */
+  readonly measuresOld?: 'before' | 'after';
 }

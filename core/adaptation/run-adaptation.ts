@@ -13,7 +13,6 @@ import { reportRungs, usesEvolution } from '../method/ladder/strategies.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import { resolveJobOptions, type JobSettings } from '../options/job-settings.ts';
-import { needsOldVersion } from '../options/gates.ts';
 import { isGenerated } from '../options/metrics.ts';
 import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
@@ -117,12 +116,12 @@ class AdaptationRun {
   }
 
   async run(products: MatrixProducts): Promise<JobOutcome> {
-    const { metric, gate: rule, kind, baselines } = this.#spec;
+    const { metric, gate: rule, kind, baselines, measuresOld } = this.#spec;
     const prepared = await this.#prepare(products);
     this.#prepared = prepared;
     const gate: Gate = { metric, ...rule, sliceRows: prepared.breakdown.sliceRows };
     const { reference, newBase } = prepared;
-    const compared = prepared.compared ?? (needsOldVersion(gate) ? await reference.onGate(newBase) : null);
+    const compared = prepared.compared ?? (reference.isCompared ? await reference.onGate(newBase) : null);
     const old = reference.isAnchor ? reference.knownOld(newBase) : compared;
     this.#noteAnchor(compared && reference.countedFrom(compared));
     this.#target = resolveTarget(gate, compared && compared.metric).value;
@@ -140,6 +139,7 @@ class AdaptationRun {
     const copy = candidates.find(({ id }) => id === 'copy');
     if (copy && !copy.metric.curtailed) this.#noteBaselines({ copy: copy.metric.value });
     if (kind === 'adaptation' && baselines !== 'needed') await this.#completeBaselines(prepared);
+    else if (ready && measuresOld !== undefined) await this.#completeOld(prepared);
     const isKept = !ready && best !== null && kind === 'adaptation';
     return {
       ...this.#figures(),
@@ -327,9 +327,14 @@ class AdaptationRun {
   /** Measures what only the report needs. */
   async #completeBaselines(prepared: Prepared): Promise<void> {
     if (this.#signal.aborted) return;
-    const { exact, newBase, oldAdapter: adapter, reference } = prepared;
+    const { exact, newBase, oldAdapter: adapter } = prepared;
     this.#noteBaselines(await completeOnNewBase({ exact, newBase, adapter }, this.#baselines));
-    if (this.#baselines.old === null) await reference.old(newBase);
+    await this.#completeOld(prepared);
+  }
+
+  async #completeOld({ newBase, reference }: Prepared): Promise<void> {
+    if (this.#signal.aborted || this.#baselines.old !== null) return;
+    await reference.old(newBase);
   }
 
   #noteAnchor(anchor: CountedFrom | null): void {

@@ -2,12 +2,13 @@ import type { JobSpec } from '../../core/adaptation/job-spec.ts';
 import type { GateRule } from '../../core/options/gates.ts';
 import { JobOptions, STRATEGIES, type GivenJobOptions } from '../../core/options/job-options.ts';
 import { servedFusionRank } from '../../core/formats/peft/serving-rules.ts';
-import { METRICS } from '../../core/options/metrics.ts';
+import { judgesRows, METRICS } from '../../core/options/metrics.ts';
 import type { ServingProfile } from '../../core/options/serving-profile.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { locateArtifact, locateVerified } from '../../src/artifacts/index.ts';
 import { PermanentError } from '../../src/jobs/index.ts';
 import type { Queryable } from '../../src/lib/database.ts';
+import type { StoredOptions } from '../../src/modules/rollouts/index.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
 import { requireServable } from '../serving-check.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
@@ -75,7 +76,17 @@ export async function buildJobSpec(
     workDir,
     parent: job.sourceVersionId,
     baselines: 'needed',
+    ...measuredOld(job),
   };
+}
+
+/** What the conditions of a rollout judge versions by has to be known at the end of their jobs, whatever the gates compare with. */
+function measuredOld({ kind, metricName, rollout }: LoadedJob): Pick<JobSpec, 'measuresOld'> {
+  const { negative_flips: flips, metric_drop: drop } = (rollout.options as StoredOptions).policy?.pause_if ?? {};
+  const metric = METRICS.find((name) => name === metricName) ?? 'loss';
+  if (kind === 'control' || metric === 'loss') return {};
+  if (flips !== undefined && judgesRows(metric)) return { measuresOld: 'before' };
+  return drop === undefined ? {} : { measuresOld: 'after' };
 }
 
 /** No fused adapter grows beyond what engines serve. */

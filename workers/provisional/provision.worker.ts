@@ -67,9 +67,10 @@ export function provisionHandlers(deps: ProvisionDependencies): HandlerSet {
     'adaptation.provision': ({ jobId }, context) =>
       leavingUnreadable({ db, fitness, local, workerId: null }, jobId, context, async () => {
         const job = await repository.load(db, jobId);
+        const standing = await repository.standing(db, jobId);
         // The sweeper enqueues that of a paused rollout again when it goes on.
-        if (job === null || job.rollout.state === 'paused') return;
-        if (job.finishedAt !== null || job.sourceVersion === null) return end(deps, job, null);
+        if (job === null || standing === 'paused') return;
+        if (job.sourceVersion === null || standing === 'over') return end(deps, job, null);
         const slot = await acquireDevice(deps.training, context.signal);
         try {
           const { sourceVersion } = job;
@@ -85,10 +86,7 @@ export function provisionHandlers(deps: ProvisionDependencies): HandlerSet {
 
 async function provide(provision: Provision): Promise<void> {
   const { db, artifacts, slot, context, job, heartbeatMs = 1000 } = provision;
-  const isWanted = async () => {
-    const found = await repository.load(db, job.id);
-    return found !== null && found.finishedAt === null && found.rollout.state !== 'paused';
-  };
+  const isWanted = async () => (await repository.standing(db, job.id)) === 'wanted';
   const watch = watchCancellation(isWanted, `the provisional version of job ${job.id} is not wanted now`, heartbeatMs);
   try {
     const attempt = await repository.begin(db, job.id);

@@ -21,7 +21,7 @@ export interface MeasuredVersion {
 export interface ReferenceOptions {
   readonly bases: BaseCache;
   readonly exact: ExactGate;
-  readonly spec: Pick<JobSpec, 'oldBase' | 'anchor'>;
+  readonly spec: Pick<JobSpec, 'oldBase' | 'anchor' | 'measuresOld'>;
   readonly oldAdapter: Adapter;
   /** What is known of the old adapter without measuring it. */
   readonly knownOld: KnownOld;
@@ -48,10 +48,16 @@ export class ReferenceVersion {
     this.#anchor = exact.gate.kind === 'absolute' ? null : (spec.anchor ?? null);
   }
 
+  /** Whether candidates are compared with it, by the gate or for those who asked for that. */
+  get isCompared(): boolean {
+    const { exact, spec } = this.#options;
+    return needsOldVersion(exact.gate) || spec.measuresOld === 'before';
+  }
+
   /** Whether it has to be measured, which is best done before the new base is loaded. */
   isUnknown(): boolean {
     const { exact, newVersion } = this.#options;
-    return needsOldVersion(exact.gate) && !isKnown(this.#known(), exact, newVersion);
+    return this.isCompared && !isKnown(this.#known(), exact, newVersion);
   }
 
   /**

@@ -5,6 +5,7 @@ import { pageOf } from '../../lib/pagination.ts';
 import { requireOperator } from '../../plugins/auth.ts';
 import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
+import { createApprovalCheck } from '../rollouts/index.ts';
 import {
   CreateForecast,
   Forecast,
@@ -17,7 +18,8 @@ import { createForecastService } from './forecast.service.ts';
 
 const operation = operationsOf('Rollouts');
 
-const forecastRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
+const forecastRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
+  const checkApproval = createApprovalCheck(config);
   const service = ({ db }: Pick<FastifyRequest, 'db'>) => createForecastService({ ...deps, db });
   app.post(
     '/rollout-forecasts',
@@ -32,13 +34,15 @@ const forecastRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
         response: { 202: Forecast },
       },
     },
-    (request, reply) =>
-      answerOnce<Forecast>(
+    (request, reply) => {
+      checkApproval(request.body.options?.policy);
+      return answerOnce<Forecast>(
         request,
         reply,
         ({ id }) => ({ status: 202, location: `/v1/rollout-forecasts/${id}`, subjectId: id, tenantId: null }),
         (record) => service(request).create(request.body, record),
-      ),
+      );
+    },
   );
   app.get(
     '/rollout-forecasts',

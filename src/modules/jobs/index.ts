@@ -23,7 +23,13 @@ export {
   type JobLifecycle,
   type JobObserver,
 } from './job-lifecycle.ts';
-export type { CandidateColumns, ChangedJob, JobProgress, Lease } from './job-lifecycle.repository.ts';
+export {
+  WANTS_PROVISIONAL,
+  type CandidateColumns,
+  type ChangedJob,
+  type JobProgress,
+  type Lease,
+} from './job-lifecycle.repository.ts';
 export { createJobRepository, waveRank, type PlannedJob } from './job.repository.ts';
 export { createJobService, type JobService, jobRecoverySource } from './job.service.ts';
 export { releaseJobs, supersedeJobs, type Superseded } from './succession/succession.ts';

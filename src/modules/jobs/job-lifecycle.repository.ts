@@ -77,6 +77,13 @@ const REFINING = Prisma.sql`(j.state = 'ready' AND j.finished_at IS NULL)`;
 /** A job that a worker may be working on. */
 const OPEN = Prisma.sql`(j.state = ANY(${[...RUNNING_JOB_STATES]}::job_state[]) OR ${REFINING})`;
 
+/**
+ * Whether a job `j` wants a provisional version of its adapter: it has not ended, or it could not begin for want of the rows that such a
+ * version does without.
+ */
+export const WANTS_PROVISIONAL = Prisma.sql`(
+  j.finished_at IS NULL OR (j.state = 'failed' AND j.error ->> 'code' = 'dataset_missing'))`;
+
 function inState(states: readonly JobState[]): Prisma.Sql {
   return Prisma.sql`j.state = ANY(${states}::job_state[])`;
 }
@@ -293,8 +300,8 @@ export const jobLifecycleRepository = {
     tx.job.findUniqueOrThrow({ where: { id: jobId }, select: { state: true, finishedAt: true } }),
 
   /**
-   * Completes a rollout whose jobs have all ended, with all that is reported of them, and that no adapter is to join. Its row must be
-   * locked.
+   * Completes a rollout whose jobs have all ended, with all that is reported of them and all provisional versions, and that no adapter is
+   * to join. Its row must be locked.
    * @returns null if it was not completed now
    */
   async completeRollout(tx: Transaction, rolloutId: string): Promise<{ id: string } | null> {
@@ -306,6 +313,8 @@ export const jobLifecycleRepository = {
           AND NOT EXISTS (
             SELECT 1 FROM rollout_counts WHERE rollout_id = r.id AND (unfinished > 0 OR baselines_pending > 0))
           AND NOT EXISTS (SELECT 1 FROM late_adapters WHERE rollout_id = r.id)
+          AND NOT EXISTS (
+            SELECT 1 FROM provisional_requests p JOIN jobs j ON j.id = p.job_id WHERE p.rollout_id = r.id AND ${WANTS_PROVISIONAL})
         RETURNING r.id`,
     );
   },

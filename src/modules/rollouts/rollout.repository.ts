@@ -221,7 +221,8 @@ export function createRolloutRepository(db: Queryable) {
       tx.$queryRaw<{ id: string }[]>`
         SELECT r.id FROM rollouts r WHERE r.state = 'adapting' AND NOT EXISTS (
           SELECT 1 FROM rollout_counts WHERE rollout_id = r.id AND (unfinished > 0 OR baselines_pending > 0))
-          AND NOT EXISTS (SELECT 1 FROM late_adapters WHERE rollout_id = r.id)`,
+          AND NOT EXISTS (SELECT 1 FROM late_adapters WHERE rollout_id = r.id)
+          AND NOT EXISTS (SELECT 1 FROM provisional_requests WHERE rollout_id = r.id)`,
   };
 }
 

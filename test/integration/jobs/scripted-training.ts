@@ -193,16 +193,21 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
   if (behavior.outcome === 'transient')
     throw new Failure('no space left on device', { code: 'ENOSPC', permanent: false });
   const passed = behavior.outcome !== 'not_ready';
-  const best = await publications(requestId, spec, passed ? (behavior.publications ?? 1) : 0);
+  const best = await publications(requestId, spec, passed ? behavior : { ...behavior, publications: 0 });
   if (passed) return { ...end, state: 'ready', best, readyMs: 1 };
   const candidateFolder = await writeCandidate(spec, 0);
   return { ...end, state: 'not_ready', best: candidate(0, 0.75), candidateFolder };
 }
 
-async function publications(requestId: string, spec: JobSpec, count: number): Promise<CandidateRecord> {
+async function publications(
+  requestId: string,
+  spec: JobSpec,
+  { publications: count = 1, negativeFlips = null }: Pick<Behavior, 'publications'> & { negativeFlips?: number | null },
+): Promise<CandidateRecord> {
   for (let number = 0; number < count && spec.kind === 'adaptation'; number++) {
     const folder = await writeCandidate(spec, number);
-    const event = { type: 'publication', number, folder, candidate: passing(number), rows: 'training' } as const;
+    const candidate = { ...passing(number), negativeFlips };
+    const event = { type: 'publication', number, folder, candidate, rows: 'training' } as const;
     send({ type: 'event', requestId, event: { ...event, outcomes: outcomes('1', [1, 1]), slices: {}, flips: FLIPS } });
     await until(() => published.get(requestId) === number || cancelled.has(requestId));
   }

@@ -28,6 +28,8 @@ export interface Behavior {
   log?: string;
   /** Number of candidates to publish. */
   publications?: number;
+  /** Share of the gate rows that what is published has wrong and its predecessor had right. Default: nobody has compared them. */
+  negativeFlips?: number;
   /** Hidden size of the base. Bases of different sizes are incompatible. */
   hiddenSize?: number;
   fingerprint?: string;

@@ -33,6 +33,8 @@ export interface TinyFleet {
   readonly db: Database;
   /** What the API does to jobs. */
   readonly jobService: JobService;
+  /** What the API does to rollouts. */
+  readonly rollouts: ReturnType<typeof createRolloutService>;
   readonly family: TinyFamily;
   /** Folder of artifacts and checkpoints. */
   readonly dataDir: string;
@@ -113,6 +115,7 @@ export async function createTinyFleet(options: TinyFleetOptions): Promise<TinyFl
     training,
     db,
     jobService,
+    rollouts,
     family,
     dataDir: config.dataDir,
     newVersionId: fleet.newVersionId,

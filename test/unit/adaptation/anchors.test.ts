@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import type { AnchorSpec, JobSpec } from '../../../core/adaptation/job-spec.ts';
 import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
@@ -127,4 +127,37 @@ test('an absolute gate has no anchor, and its limit of flips counts from the las
   const job = await run('absolute', { metric: 'accuracy', gate, anchor: anchor({ outcomes: null, source: null }) });
   expect(job.outcome).toMatchObject({ anchor: null, warnings: [] });
   expect(typesOf(job)).toContain('old_measured');
+});
+
+describe('where somebody else than an absolute gate compares with the last version', () => {
+  const gate = { kind: 'absolute', target: 0 } as const;
+  const publishing = async (name: string, changes: Partial<JobSpec>) => {
+    const job = await run(name, { metric: 'accuracy', gate, ...changes });
+    const published = job.events.flatMap((event) => (event.type === 'publication' ? [event.candidate] : []));
+    const at = typesOf(job).indexOf('old_measured');
+    return { ...job, flips: published.map(({ negativeFlips }) => negativeFlips), at };
+  };
+
+  test('it is left for the report by default', async () => {
+    const { outcome, flips, at } = await publishing('nobody', {});
+    expect([outcome.state, outcome.baselines.old, flips, at]).toEqual(['ready', null, [null], -1]);
+  });
+
+  test('it is measured after a publication for its value, and before for its rows', async () => {
+    const after = await publishing('value', { measuresOld: 'after' });
+    expect([after.outcome.baselines.old, after.flips]).toEqual([expect.any(Number), [null]]);
+    expect(after.at).toBeGreaterThan(typesOf(after).indexOf('publication'));
+    const before = await publishing('rows', { measuresOld: 'before' });
+    expect([before.outcome.baselines.old, before.flips]).toEqual([after.outcome.baselines.old, [expect.any(Number)]]);
+    expect(before.at).toBeLessThan(typesOf(before).indexOf('publication'));
+    // It decides nothing, and nobody compares with what was not published.
+    expect(before.outcome).toMatchObject({ state: 'ready', target: 0, anchor: null });
+    const unready = { gate: { kind: 'absolute', target: 2 } as const, measuresOld: 'after' as const };
+    expect((await publishing('unready', unready)).at).toBe(-1);
+  });
+
+  test('so is the last version beside an anchor that a margin counts from', async () => {
+    const job = await run('beside', { anchor: anchor(), measuresOld: 'after' });
+    expect(job.outcome).toMatchObject({ target: onFirst!.value + 10, baselines: { old: onSecond!.value } });
+  });
 });

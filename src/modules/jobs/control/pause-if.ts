@@ -49,6 +49,6 @@ export function describeTripped({ condition, value, limit }: TrippedCondition, w
   const round = (number: number) => Number(number.toPrecision(4));
   return (
     `wave ${wave}: the ${WORDS[condition]} is ${round(value)} after ${ended} jobs, more than ${limit}; ` +
-    'resume the rollout to go on all the same, or cancel it'
+    'resume the rollout to go on all the same, cancel some of its jobs before that, or cancel it'
   );
 }

@@ -1,4 +1,5 @@
 import { Prisma, type Database, type Queryable, type Transaction } from '../../../lib/database.ts';
+import { WANTS_PROVISIONAL } from '../../jobs/index.ts';
 
 /** The rows that making a provisional version needs. */
 const NEEDED = {
@@ -15,16 +16,21 @@ export type LoadedProvision = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
 const LIVE = Prisma.sql`
   FROM provisional_requests p JOIN rollouts r ON r.id = p.rollout_id WHERE r.state IN ('analyzing', 'adapting')`;
 
+/** Whether a version is wanted for the job `j` of the rollout `r`, now or after its pause. */
+const WANTED = Prisma.sql`${WANTS_PROVISIONAL} AND r.state IN ('analyzing', 'adapting', 'paused')`;
+
 export const provisionalRepository = {
   /**
-   * Requests provisional versions for those of the newly planned jobs that wait for the first wave, unless their adapters have one.
+   * Requests provisional versions for those of the newly planned jobs that wait for the first wave, unless their adapters have one, or
+   * their tenants want to approve first what is done to them.
    * @returns these jobs
    */
   async request(tx: Transaction, rolloutId: string, jobIds: readonly string[]): Promise<string[]> {
     const rows = await tx.$queryRaw<{ job_id: string }[]>`
       INSERT INTO provisional_requests (job_id, rollout_id)
       SELECT j.id, r.id FROM rollouts r JOIN jobs j ON j.rollout_id = r.id AND j.id = ANY(${[...jobIds]}::text[])
-      WHERE r.id = ${rolloutId} AND r.wave = 0 AND j.kind = 'adaptation' AND j.finished_at IS NULL AND NOT EXISTS (
+      WHERE r.id = ${rolloutId} AND r.wave = 0 AND j.kind = 'adaptation' AND ${WANTS_PROVISIONAL}
+        AND j.approval IS DISTINCT FROM 'awaited' AND NOT EXISTS (
         SELECT 1 FROM adapter_versions v WHERE v.adapter_id = j.adapter_id AND v.base_model_version_id = r.base_model_version_id
           AND v.parent_version_id = j.source_version_id AND v.provisional AND v.deleted_at IS NULL)
       ORDER BY j.id RETURNING job_id`;
@@ -34,6 +40,14 @@ export const provisionalRepository = {
   /** The job of a request; null if there is no such request. */
   load: (db: Queryable, jobId: string): Promise<LoadedProvision | null> =>
     db.job.findFirst({ where: { id: jobId, provisionalRequest: { isNot: null } }, include: NEEDED }),
+
+  /** Whether the version that a request asks for is to be made now, when its rollout goes on again, or no more. */
+  async standing(db: Queryable, jobId: string): Promise<'wanted' | 'paused' | 'over'> {
+    const [row] = await db.$queryRaw<{ standing: 'wanted' | 'paused' | 'over' }[]>`
+      SELECT CASE WHEN NOT COALESCE(${WANTED}, FALSE) THEN 'over' WHEN r.state = 'paused' THEN 'paused' ELSE 'wanted' END AS standing
+      FROM provisional_requests p JOIN jobs j ON j.id = p.job_id JOIN rollouts r ON r.id = p.rollout_id WHERE p.job_id = ${jobId}`;
+    return row?.standing ?? 'over';
+  },
 
   /** Counts a beginning. @returns the number of beginnings; null if somebody has ended the request */
   async begin(db: Queryable, jobId: string): Promise<number | null> {
@@ -54,7 +68,7 @@ export const provisionalRepository = {
     const [row] = await tx.$queryRaw<{ wanted: boolean }[]>`
       DELETE FROM provisional_requests p USING jobs j, rollouts r, adapters a
       WHERE p.job_id = ${jobId} AND j.id = p.job_id AND r.id = p.rollout_id AND a.id = j.adapter_id
-      RETURNING j.finished_at IS NULL AND a.deleted_at IS NULL AND r.state IN ('analyzing', 'adapting', 'paused') AS wanted`;
+      RETURNING COALESCE(${WANTED} AND a.deleted_at IS NULL, FALSE) AS wanted`;
     return row ?? null;
   },
 

@@ -4,6 +4,7 @@ import type { ClaimLoop } from '../../../../src/lib/claim-loop.ts';
 import { createAddressPolicy } from '../../../../src/lib/outgoing/address-policy.ts';
 import { createPost } from '../../../../src/lib/outgoing/post.ts';
 import { createApprovalAsker } from '../../../../src/modules/rollouts/index.ts';
+import { addVersion } from '../../queue/fleet.ts';
 import { eventually, logger } from '../../queue/test-queue.ts';
 import { createTestApp, createTestTenant } from '../../support/index.ts';
 import { createReceiver, type Receiver } from '../../webhooks/receiver.ts';
@@ -44,9 +45,10 @@ function startAsker(): void {
 async function start(url: string) {
   const fleet = await world.fleetOf({ tenants: 1, adapters: 3 });
   await world.work(fleet);
-  const policy = { waves: [{ count: 1 }], approve: { url, timeout_ms: 5000 } };
-  return { fleet, id: await world.start(fleet, {}, { policy }) };
+  return { fleet, id: await world.start(fleet, {}, { policy: policyOf(url) }) };
 }
+
+const policyOf = (url: string) => ({ waves: [{ count: 1 }], approve: { url, timeout_ms: 5000 } });
 
 const says = (body: object) => ({ status: 200, body: JSON.stringify(body) });
 const approvals = async (id: string) => (await world.eventsOf(id)).filter((type) => type.includes('approval'));
@@ -116,15 +118,22 @@ describe('a wave that is approved over HTTP', () => {
 
   test('is asked about by another process when the one that asked has died', async () => {
     const receiver = await receive(() => says({ approved: true }));
-    const { id } = await start(receiver.url);
+    // Each rollout takes the adapters of one tenant, so that neither supersedes the other, and one worker has the files of both.
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 6 });
+    await world.work(fleet);
+    const begin = async (base_model_version_id: string, tenant: number) => {
+      const policy = { ...policyOf(receiver.url), selection: { tenants: [fleet.tenants[tenant]!] } };
+      return (await world.rollouts.create({ base_model_version_id, options: { policy } })).id;
+    };
+    const id = await begin(fleet.newVersionId, 0);
     await waits(id);
     const lease = { leaseOwner: 'dead', leaseExpiresAt: new Date(Date.now() + 60_000) };
     await world.db.approvalRequest.create({ data: { rolloutId: id, wave: 2, attempts: 1, ...lease } });
     startAsker();
     // Another wave that waits is asked about meanwhile, and this one is not.
-    const other = await start(receiver.url);
-    await world.ended(other.id, 'completed');
-    expect(receiver.received.map(({ headers }) => headers['webhook-id'])).toEqual([`${other.id}_2`]);
+    const other = await begin(await addVersion(world.db, fleet), 1);
+    await world.ended(other, 'completed');
+    expect(receiver.received.map(({ headers }) => headers['webhook-id'])).toEqual([`${other}_2`]);
     await world.db.approvalRequest.updateMany({ where: { rolloutId: id }, data: { leaseExpiresAt: new Date() } });
     expect((await world.ended(id, 'completed')).jobs).toEqual({ ready: 3 });
   });
@@ -141,14 +150,16 @@ describe('a policy with an address', () => {
     const created = await post('/v1/base-models', { name: 'asked', policy: withUrl('https://hooks.example.com/') });
     expect(created.statusCode).toBe(201);
     const versions = '/v1/base-models/asked/versions';
+    const ofVersion = {
+      base_model_version_id: 'bmv_01900000-0000-7000-8000-000000000000',
+      options: { policy: inner },
+    };
     for (const answer of [
       await post('/v1/base-models', { name: 'other', policy: inner }),
       await app.request({ method: 'PATCH', url: '/v1/base-models/asked', payload: { policy: inner } }),
       await post(versions, { version: '1', path: app.allowedRoot, rollout: { policy: inner } }),
-      await post('/v1/rollouts', {
-        base_model_version_id: 'bmv_01900000-0000-7000-8000-000000000000',
-        options: { policy: inner },
-      }),
+      await post('/v1/rollouts', ofVersion),
+      await post('/v1/rollout-forecasts', ofVersion),
     ]) {
       expect([answer.statusCode, answer.json().code]).toEqual([422, 'url_not_allowed']);
     }

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { NO_QUOTAS } from '../../../../src/config/quotas.ts';
+import { unrecorded } from '../../../../src/lib/record-answer.ts';
+import { createJobsByFilter } from '../../../../src/modules/jobs/by-filter/jobs-by-filter.ts';
 import type { RolloutPolicy } from '../../../../src/modules/jobs/index.ts';
 import type { RolloutOptions } from '../../../../src/modules/rollouts/index.ts';
 import type { Behavior } from '../../queue/fleet.ts';
@@ -101,13 +104,37 @@ describe(`a rollout in waves, queue on ${queueKind}`, () => {
     await eventually('the others are paused', async () => (await world.rollouts.get(id, null)).jobs.paused === 2);
   });
 
-  test('pauses when published versions have lost too much on average', async () => {
+  test.each([
     // The script publishes 0.85 where the old version has 0.9.
-    const { id } = await start(2, { waves: [{ count: 1 }], pause_if: { metric_drop: 0.02 } });
+    ['have lost too much', 'metric_drop', { limit: 0.02, value: 0.05 }],
+    ['are wrong too often where their predecessors were right', 'negative_flips', { limit: 0.1, value: 0.125 }],
+  ])('pauses when published versions %s on average', async (_what, condition, { limit, value }) => {
+    const policy = { waves: [{ count: 1 }], pause_if: { [condition]: limit } };
+    const { id } = await start(2, policy, { negativeFlips: 0.125 });
     const { paused_reason: reason } = await world.ended(id, 'paused');
-    expect(reason).toMatchObject({ condition: 'metric_drop', limit: 0.02, wave: 1, jobs: 1 });
-    expect(reason!.value).toBeCloseTo(0.05);
+    expect(reason).toMatchObject({ condition, limit, wave: 1, jobs: 1 });
+    expect(reason!.value).toBeCloseTo(value);
     await world.rollouts.cancel(id);
+  });
+
+  test.each([
+    ['to some adapters, which it carries over', 1, { not_ready: 1, cancelled: 2, ready: 2 }],
+    ['to none, and ends', 2, { not_ready: 1, cancelled: 4 }],
+  ])('that has paused is narrowed %s when it is resumed', async (_what, tenants, jobs) => {
+    const policy = { waves: [{ label: { canary: 'yes' } }], pause_if: { unready_share: 0 } };
+    const fleet = await world.fleetOf({ tenants: 2, adapters: 5 });
+    await world.db.adapter.update({ where: { id: fleet.adapters[0]! }, data: { labels: { canary: 'yes' } } });
+    await world.work(fleet);
+    const id = await world.start(fleet, { outcome: 'not_ready' }, { policy });
+    await world.ended(id, 'paused');
+    await fleet.behave({});
+    const { db } = world;
+    const byFilter = createJobsByFilter({ db, producer: world.queue.producer, quotas: NO_QUOTAS });
+    const filter = { tenants: fleet.tenants.slice(0, tenants) };
+    await byFilter.change(id, 'cancel', { filter, scope: null, recordChange: unrecorded });
+    expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'paused', waves: { released: 1 } });
+    await world.rollouts.resume(id);
+    expect((await world.ended(id, 'completed')).jobs).toEqual(jobs);
   });
 
   test('goes on where its limits are kept', async () => {

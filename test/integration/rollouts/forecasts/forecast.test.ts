@@ -6,6 +6,7 @@ import { newId } from '../../../../src/lib/ids.ts';
 import { createForecastService } from '../../../../src/modules/forecasts/forecast.service.ts';
 import { forecastRecoverySource, type Forecast } from '../../../../src/modules/forecasts/index.ts';
 import { rolloutRecoverySource, type RolloutOptions } from '../../../../src/modules/rollouts/index.ts';
+import { createWorkerRepository } from '../../../../src/modules/workers/index.ts';
 import type { Behavior, Fleet } from '../../queue/fleet.ts';
 import { eventually, logger, queueKind } from '../../queue/test-queue.ts';
 import { useControlledFleets } from '../control/controlled-fleet.ts';
@@ -258,6 +259,38 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     // What is not known cannot be scaled.
     await db.baseModelVersion.update({ where: { id: fleet.newVersionId }, data: { parameters: null } });
     expect(await ended(await ask({}, other.newVersionId))).toMatchObject({ basis: [{ likeness: null, jobs: 0 }] });
+  });
+
+  test('counts workers by what their devices have measured', async () => {
+    const worker = await world.work(fleet);
+    await world.ended(await world.start(fleet, {}), 'completed');
+    const version = await addVersion('v3');
+    const idle = {
+      jobsDone: 0,
+      jobsFailed: 0,
+      faults: 0,
+      busyMs: 0,
+      load: null,
+      loadedFolders: [],
+      unreadableBases: [],
+    };
+    const nothing = { reason: null, quarantinedUntil: null, currentJob: null };
+    const predicted = async (tokensPerSecond: number) => {
+      const other = { id: 'wrk_fast', host: 'other', pid: 1, version: '0', device: 'cuda', memoryBytes: null };
+      const report = { state: 'ready', ...nothing, ...idle, tokensPerSecond } as const;
+      await createWorkerRepository(world.db).report(other, report);
+      await world.db.workerProcess.updateMany({ where: { device: 'auto' }, data: { tokensPerSecond: 1 } });
+      const { workers, figures } = await ended(await ask({}, version));
+      expect(workers).toEqual([
+        { device: 'auto', workers: 1, tokens_per_second: 1 },
+        { device: 'cuda', workers: 1, tokens_per_second: tokensPerSecond },
+      ]);
+      return figures.device_seconds.predicted!;
+    };
+    // The slow one of both has the first job, for five hundred times as long as if both were as fast.
+    expect((await predicted(1000)) / (await predicted(1))).toBeGreaterThan(10);
+    await worker.stop();
+    await world.db.workerProcess.deleteMany();
   });
 
   test('predicts the device time of controls from jobs that were trained from scratch', async () => {

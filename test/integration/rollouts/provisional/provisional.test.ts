@@ -120,6 +120,45 @@ describe(`provisional versions, queue on ${queueKind}`, () => {
     }
   });
 
+  test('are made for adapters without data to judge them by, whose jobs fail, and the rollout ends when all are made', async () => {
+    const { db } = world;
+    for (const [adapters, withData] of [
+      [2, 1],
+      [2, 0],
+    ] as const) {
+      const fleet = await world.fleetOf({ tenants: 1, adapters });
+      const without = [...fleet.adapters].slice(withData);
+      await db.adapter.updateMany({ where: { id: { in: without } }, data: { datasetId: null } });
+      const id = await accept(db, fleet.newVersionId, { policy: { provisional: 'revert' } });
+      await plan({ db, producer: world.queue.producer }, id);
+      expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'adapting', waves: { released: 0 } });
+      expect(await world.sweep()).toBe(0);
+      const worker = await world.work(fleet);
+      expect((await world.ended(id, 'completed')).jobs).toMatchObject({ failed: adapters - withData });
+      for (const adapterId of without) {
+        const version = await provisionalOf(adapterId);
+        expect(await currentOf(fleet, adapterId)).toMatchObject({ version_id: version!.id, provisional: true });
+      }
+      expect(await countOf(fleet)).toBe(adapters);
+      await worker.stop();
+    }
+  });
+
+  test('are not made for an adapter whose tenant has approved nothing yet', async () => {
+    const { db } = world;
+    const fleet = await world.fleetOf({ tenants: 1, adapters: 2 });
+    const [asking, other] = fleet.adapters as [string, string];
+    await db.adapter.update({ where: { id: asking }, data: { approval: 'tenant' } });
+    await world.work(fleet);
+    const id = await world.start(fleet, {}, { policy: { provisional: 'reuse' } });
+    const ready = await world.oneIn(id, 'ready');
+    expect(ready.adapter_id).toBe(other);
+    expect([await provisionalOf(asking), await provisionalOf(other)]).toEqual([null, expect.anything()]);
+    expect(await currentOf(fleet, asking)).toMatchObject({ version_id: null });
+    await world.jobs.approve((await world.oneIn(id, 'held')).id, null);
+    expect((await world.ended(id, 'completed')).jobs).toEqual({ ready: 2 });
+  });
+
   test('are tried again after a fault that passes', async () => {
     const passing = await world.fleetOf({ tenants: 1, adapters: 1 });
     await world.work(passing);

@@ -114,6 +114,17 @@ describe(`an adapter that is imported while a rollout goes on, queue on ${queueK
     expect(second.filter((job) => job!.wave === 2 && job!.state === 'queued').length).toBeGreaterThan(0);
     expect(second.filter((job) => job!.wave! < 2)).toEqual([]);
   });
+
+  test('belongs to the next wave where that waits for its approval', async () => {
+    const { db, fleet, id } = await adapting(20, { ...JOIN, waves: [{ count: 19 }], approve: 'manual' });
+    await endAll(id);
+    expect((await world.rollouts.get(id, null)).waves).toMatchObject({ released: 1, awaiting_approval: true });
+    const late = await Promise.all(Array.from({ length: 4 }, () => importAdapter(db, fleet)));
+    await world.sweep();
+    for (const adapterId of late) expect(await jobOf(id, adapterId)).toMatchObject({ state: 'held', wave: 2 });
+    await world.rollouts.approve(id, 2);
+    expect(await world.rollouts.get(id, null)).toMatchObject({ jobs: { queued: 5 }, waves: { released: 2 } });
+  });
 });
 
 describe('the end of a rollout', () => {
