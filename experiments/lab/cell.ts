@@ -4,7 +4,7 @@ import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import type { CellItem } from '../plan/items.ts';
 import { nameOf } from '../plan/tenant-spec.ts';
 import type { CellRecord, Measured, TestScore } from '../records.ts';
-import { prepareJob } from './job-spec.ts';
+import { jobSpec, parentOf } from './job-spec.ts';
 import { JobWatch } from './job-watch.ts';
 import type { Laboratory } from './laboratory.ts';
 import type { Tenant, TenantData } from './tenant.ts';
@@ -18,6 +18,7 @@ import { warmUp } from './warm-up.ts';
  */
 export async function measureCell(laboratory: Laboratory, item: CellItem): Promise<Measured<CellRecord>> {
   const watch = new JobWatch();
+  const place = placeOf(item, parentOf(laboratory, item));
   try {
     const tenant = await laboratory.tenant(item.tenant);
     const data = await laboratory.data(tenant);
@@ -25,15 +26,18 @@ export async function measureCell(laboratory: Laboratory, item: CellItem): Promi
     const workDir = await laboratory.workDir();
     await mkdir(workDir, { recursive: true });
     try {
-      return await runJob(laboratory, item, { tenant, data, workDir, watch, warmUpMs });
+      return { ...place, ...(await runJob(laboratory, item, { tenant, data, workDir, watch, warmUpMs })) };
     } finally {
       await rm(workDir, { recursive: true, force: true });
     }
   } catch (error) {
     laboratory.options.signal.throwIfAborted();
-    return failedJob(item, watch, error);
+    return { ...place, ...failedJob(watch, error) };
   }
 }
+
+/** How a job ended. */
+type Ended = Omit<Measured<CellRecord>, keyof ReturnType<typeof placeOf>>;
 
 interface Prepared {
   readonly tenant: Tenant;
@@ -47,18 +51,17 @@ async function runJob(
   laboratory: Laboratory,
   item: CellItem,
   { tenant, data, workDir, watch, warmUpMs }: Prepared,
-): Promise<Measured<CellRecord>> {
+): Promise<Ended> {
   const { bases, signal, versions } = laboratory.options;
-  const { spec, carriedFrom } = await prepareJob(laboratory, item, { tenant, workDir });
+  const spec = await jobSpec(laboratory, item, { tenant, workDir });
   const outcome = await watch.time(() => runAdaptation(bases, spec, watch.onEvent, signal));
   // A cancelled job ends without an error in the product; here it ends the run.
   signal.throwIfAborted();
   const { target, baselines, best, ladder, steps, phases, readyMs, tokens, problem } = outcome;
-  const { published, first = null } = { published: watch.published.at(-1), first: watch.published[0] };
+  const [first = null] = watch.published;
+  const published = watch.published.at(-1);
   if (item.isParent && published !== undefined) await versions.keep(item.key, published);
   return {
-    ...placeOf(item),
-    carriedFrom,
     state: outcome.state === 'ready' ? 'ready' : 'not_ready',
     ...{ target, baselines, best, ladder, steps, phases, readyMs, tokens, problem },
     ...timesOf(watch),
@@ -68,9 +71,8 @@ async function runJob(
   };
 }
 
-function failedJob(item: CellItem, watch: JobWatch, error: unknown): Measured<CellRecord> {
+function failedJob(watch: JobWatch, error: unknown): Ended {
   return {
-    ...placeOf(item),
     state: 'failed',
     ...timesOf(watch),
     warmUpMs: 0,
@@ -80,9 +82,13 @@ function failedJob(item: CellItem, watch: JobWatch, error: unknown): Measured<Ce
   };
 }
 
-function placeOf({ tenant, evolution, rows, draw, strategy }: CellItem) {
-  const where = { evolution: evolution.name, rows, draw: draw?.number, strategy: strategy.name };
-  return { type: 'cell' as const, ...nameOf(tenant), ...where };
+function placeOf({ tenant, evolution, rows, draw, strategy }: CellItem, parent: CellItem | null) {
+  return {
+    type: 'cell' as const,
+    ...nameOf(tenant),
+    ...{ evolution: evolution.name, rows, draw: draw?.number, strategy: strategy.name },
+    carriedFrom: parent?.evolution.name ?? null,
+  };
 }
 
 function timesOf({ elapsedMs, candidates, search }: JobWatch) {

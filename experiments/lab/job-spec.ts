@@ -9,61 +9,49 @@ import type { Laboratory } from './laboratory.ts';
 import { firstRows, toJsonl, type Tenant } from './tenant.ts';
 import { drawRows } from './tenant-rows.ts';
 
-/** An adapter that a job carries over, and its base. */
-interface Source extends Pick<JobSpec, 'adapter' | 'oldBase'> {
-  /** The evolution that it was published for; null for the tenant's own adapter. */
-  readonly carriedFrom: string | null;
+/** The latest job before this one in its chain that was ready, whose published adapter it carries over; null if none was. */
+export function parentOf(laboratory: Laboratory, item: CellItem): CellItem | null {
+  for (let job = item.parent; job !== undefined; job = job.parent) {
+    const record = laboratory.cellRecord(job);
+    if (record === undefined) throw new Error(`${item.key} carries over what ${job.key} publishes, which was not run`);
+    if (record.state === 'ready') return job;
+  }
+  return null;
 }
 
-/** What a job is run with, as a rollout would put it together, and what it carries over. */
-export interface PreparedJob {
-  readonly spec: JobSpec;
-  readonly carriedFrom: string | null;
-}
-
-/** Writes the rows of a job to its folder and finds the adapter that it carries over. */
-export async function prepareJob(
+/** Puts together what a job is run with, as a rollout would do, and writes its rows to its folder. */
+export async function jobSpec(
   laboratory: Laboratory,
   item: CellItem,
   { tenant, workDir }: { readonly tenant: Tenant; readonly workDir: string },
-): Promise<PreparedJob> {
-  const own: Source = { adapter: tenant.adapter, oldBase: laboratory.options.base, carriedFrom: null };
-  const { carriedFrom, ...source } = publishedBefore(laboratory, item) ?? own;
+): Promise<JobSpec> {
+  const { base, versions } = laboratory.options;
+  const parent = parentOf(laboratory, item);
+  const from = parent?.evolution.name ?? null;
   const train = path.join(workDir, 'train.jsonl');
   await writeFileAtomic(train, await firstRows(tenant, item.rows));
   const spec: JobSpec = {
     jobId: item.key,
     kind: 'adaptation',
-    ...source,
+    oldBase: base,
     newBase: item.evolution.base,
+    adapter: tenant.adapter,
     data: { train, validation: await validationFile(item, { tenant, workDir }) },
     metric: item.tenant.task.metric,
     gate: item.gate,
-    evolution: laboratory.evolutionFolder(item.evolution, carriedFrom),
+    evolution: laboratory.evolutionFolder(item.evolution, from),
     options: { ...item.strategy.options, seed: item.tenant.seed },
     workDir,
     baselines: 'needed',
-    fleetSearches: item.strategy.fleet ? laboratory.earlierSearches(item, carriedFrom) : [],
+    fleetSearches: item.strategy.fleet ? laboratory.earlierSearches(item, from) : [],
   };
-  const measureOwn = (): Promise<GateOutcomes | null> =>
-    measureOldVersion(laboratory, { ...spec, adapter: own.adapter, oldBase: own.oldBase });
-  const known = item.strategy.known_old ? await laboratory.oldOutcomes(item, measureOwn) : null;
-  if (carriedFrom === null) return { spec: { ...spec, oldOutcomes: known }, carriedFrom };
+  const measureOld = (): Promise<GateOutcomes | null> => measureOldVersion(laboratory, spec);
+  const outcomes = item.strategy.known_old ? await laboratory.oldOutcomes(item, measureOld) : null;
+  if (parent === null) return { ...spec, oldOutcomes: outcomes };
+  const carried = { adapter: versions.folderOf(parent.key), oldBase: parent.evolution.base };
   // Margins count from what the tenant has imported, as in every rollout after the first.
-  const anchor = { adapter: own.adapter, base: own.oldBase };
-  return { spec: { ...spec, anchor: { number: 1, oldNumber: 2, outcomes: known, source: anchor } }, carriedFrom };
-}
-
-/** What the latest job before this one in its chain has published that was ready; null if none was. */
-function publishedBefore(laboratory: Laboratory, item: CellItem): Source | null {
-  for (let job = item.parent; job !== undefined; job = job.parent) {
-    const record = laboratory.cellRecord(job);
-    if (record === undefined) throw new Error(`${item.key} carries over what ${job.key} publishes, which was not run`);
-    const { name, base } = job.evolution;
-    if (record.state === 'ready')
-      return { adapter: laboratory.options.versions.folderOf(job.key), oldBase: base, carriedFrom: name };
-  }
-  return null;
+  const source = { adapter: tenant.adapter, base };
+  return { ...spec, ...carried, anchor: { number: 1, oldNumber: 2, outcomes, source } };
 }
 
 /** File of the rows that the job divides into search rows and gate rows. */

@@ -10,7 +10,7 @@ import type { ItemRecord } from '../records.ts';
 import type { ResultsFile } from '../results.ts';
 import { itemLine, outlook } from './progress-lines.ts';
 import { runRecord } from './run-record.ts';
-import { isOver, nextAttempt, standingOf } from './standing.ts';
+import { nextAttempt, nextItem, standingOf } from './standing.ts';
 
 export interface RunOptions {
   readonly results: ResultsFile;
@@ -30,22 +30,23 @@ export async function runItems(experiment: Experiment, items: readonly Item[], o
   const standing = () => standingOf(items, results, out);
   const begun = standing();
   output.log(`${experiment.name}: ${items.length} items, ${begun.done} done${outlook(begun, hours)}`);
-  if (begun.open.length === 0 || isOver(begun, hours)) return;
+  if (nextItem(begun, hours) === undefined) return;
   const { device = 'auto', precision = 'auto', threads = os.availableParallelism() } = experiment;
   await withBases({ json: false, seed: 0, device, precision, threads }, async (bases) => {
     await results.append(runRecord(experiment, { device, precision, threads }));
     const versions = new KeptVersions(out);
     const recordOf = (key: string) => results.recordOf(key);
     const laboratory = new Laboratory({ bases, base: experiment.base, out, signal, items, versions, recordOf });
-    for (let now = begun; now.open[0] !== undefined && !isOver(now, hours);) {
+    let now = begun;
+    for (let item = nextItem(now, hours); item !== undefined; item = nextItem(now, hours)) {
       signal.throwIfAborted();
-      const [item] = now.open;
       output.progress(`${item.key} …`);
       const record = await measured(item, laboratory);
       await results.append(record);
       now = standing();
       output.log(`[${now.done}/${items.length}] ${itemLine(item, record, experiment)}${outlook(now, hours)}`);
     }
+    if (now.open.length > 0) output.log(`${now.open.length} items are not measured, because the hours are spent`);
   });
 }
 

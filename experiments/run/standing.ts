@@ -35,14 +35,19 @@ export function standingOf(items: readonly Item[], results: ResultsFile, out: st
   return { done: items.length - open.length, open, spentMs, leftMs: estimate.left(open) };
 }
 
-/** Whether an item may not begin any more. @param hours the limit; none if undefined */
+/** Whether the hours are spent, so that no item begins any more. @param hours the limit; none if undefined */
 export function isOver({ spentMs }: Standing, hours: number | undefined): boolean {
   return hours !== undefined && spentMs >= hours * HOUR_MS;
 }
 
+/** What is to be measured next; undefined if everything is measured or the hours are spent. */
+export function nextItem(standing: Standing, hours: number | undefined): Item | undefined {
+  return isOver(standing, hours) ? undefined : standing.open[0];
+}
+
 /** Whether an experiment has come to the end that its file names. */
 export function hasEnded({ hours }: Experiment, standing: Standing): boolean {
-  return standing.open.length === 0 || isOver(standing, hours);
+  return nextItem(standing, hours) === undefined;
 }
 
 /** Which attempt at an item comes after what is known of it. */

@@ -5,13 +5,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cellsIn, runTiny } from '../support/run-tiny.ts';
 import { tinyExperiment } from '../support/tiny-experiment.ts';
 
-/** One job, which has more rows than there are. */
-const experiment = tinyExperiment((yaml) =>
-  yaml
-    .replace('rows: [16]', 'rows: [40]')
-    .replace('seeds: [1, 2]', 'seeds: [1]')
-    .replace(/ {2}- \{ name: (scratch|tuned).*\n/g, ''),
+/** One job. */
+const only = (yaml: string): string =>
+  yaml.replace('seeds: [1, 2]', 'seeds: [1]').replace(/ {2}- \{ name: (scratch|tuned).*\n/g, '');
+const refused = tinyExperiment((yaml) =>
+  only(yaml).replace('exact_match', 'loss').replace('target: 1', 'target: 1, max_negative_flips: 0.1'),
 );
+const tooFewRows = tinyExperiment((yaml) => only(yaml).replace('rows: [16]', 'rows: [40]'));
 
 describe('a job that fails by an error', () => {
   let out: string;
@@ -24,15 +24,15 @@ describe('a job that fails by an error', () => {
     (await readFile(path.join(out, 'results.jsonl'), 'utf8')).split('\n').filter((line) => line.includes('"cell"'));
 
   it('is run once more, and then never again', { timeout: 60_000 }, async () => {
-    const interrupted = await runTiny(experiment, out, { onLog: (line) => line.includes('FAILED') });
+    const interrupted = await runTiny(refused, out, { onLog: (line) => line.includes('FAILED') });
     expect(cellsIn(interrupted)).toHaveLength(1);
     expect(cellsIn(interrupted)[0]).not.toHaveProperty('attempt');
-    const records = await runTiny(experiment, out);
+    const records = await runTiny(refused, out);
     expect(cellsIn(records)).toMatchObject([
-      { state: 'failed', attempt: 2, error: expect.stringContaining('rows has 40, expected at most 32') as string },
+      { state: 'failed', attempt: 2, error: expect.stringContaining('limit of negative flips') as string },
     ]);
-    expect(cellsIn(records)[0]!.ms).toBeGreaterThan(0);
-    await runTiny(experiment, out);
+    expect(cellsIn(records)[0]!.elapsedMs).toBeGreaterThan(0);
+    await runTiny(refused, out);
     expect(await jobLines()).toHaveLength(2);
   });
 
@@ -44,15 +44,15 @@ describe('a job that fails by an error', () => {
       const rows = await readFile(train, 'utf8');
       await writeFile(train, rows.repeat(2));
     };
-    await runTiny(experiment, out, {
+    await runTiny(tooFewRows, out, {
       onLog: (line) => {
         if (line.includes('FAILED')) repaired = repair();
         return line.includes('FAILED');
       },
     });
     await repaired;
-    expect(cellsIn(await runTiny(experiment, out))).toMatchObject([{ state: 'not_ready', attempt: 2 }]);
-    await runTiny(experiment, out);
+    expect(cellsIn(await runTiny(tooFewRows, out))).toMatchObject([{ state: 'not_ready', attempt: 2 }]);
+    await runTiny(tooFewRows, out);
     expect(await jobLines()).toHaveLength(2);
   });
 });
