@@ -1,10 +1,14 @@
 import { Command } from 'commander';
+import { number } from '../cli/options/parsers.ts';
 
 export interface ExperimentOptions {
   readonly config: string;
   readonly out?: string;
   readonly json: boolean;
   readonly reportOnly: boolean;
+  readonly estimate: boolean;
+  /** No item begins once all items have taken so many hours together. */
+  readonly hours?: number;
 }
 
 const EXAMPLES = `
@@ -26,6 +30,12 @@ export function experimentCommand(): Command {
     .option('--out <dir>', 'Folder for the results. (default: results/NAME)')
     .option('--json', 'Print the figures as one JSON document on stdout. Progress stays on stderr.', false)
     .option('--report-only', 'Write the report of the existing results and run nothing.', false)
+    .option('--estimate', 'Say how much is left and about how long it takes, and run nothing.', false)
+    .option(
+      '--hours <n>',
+      "Begin no item once all items together have taken so many hours. (default: the file's hours)",
+      number((hours) => hours > 0, 'a number above 0'),
+    )
     .helpOption('-h, --help', 'Show this help.')
     .addHelpText('after', EXAMPLES);
 }

@@ -1,167 +1,125 @@
-import { createHash } from 'node:crypto';
-import path from 'node:path';
-import { packagePath } from '../core/installation/package-path.ts';
-import type { AdapterRecipe, EvolutionConfig, SurfaceConfig, TaskConfig } from './config/experiment.schema.ts';
+import type { EvolutionConfig, MoreTenants } from './config/experiment.schema.ts';
 import type { Experiment, StrategyConfig } from './config/load-experiment.ts';
-import type { TenantName } from './records.ts';
+import {
+  cellItem,
+  evolutionItem,
+  referenceItem,
+  surfaceItem,
+  tenantItem,
+  type CellItem,
+  type EvolutionItem,
+  type Item,
+  type Origin,
+  type SurfaceItem,
+} from './plan/items.ts';
+import type { TenantSpec } from './plan/tenant-spec.ts';
 
-/** One tenant: the rows of a task, and how its adapter for the old base is trained. */
-export interface TenantSpec {
-  readonly base: string;
-  readonly task: TaskConfig;
-  readonly recipe: AdapterRecipe;
-  readonly seed: number;
-  readonly validationRows?: number;
-  readonly testRows?: number;
-}
+export type { CellItem, Item } from './plan/items.ts';
+export type { TenantSpec } from './plan/tenant-spec.ts';
 
-interface Planned {
-  /** Readable text that differs whenever anything differs that decides the result. */
-  readonly key: string;
-  /** Groups of items that take about as long, from the most similar items to all. */
-  readonly groups: readonly string[];
-}
-
-/** Computes the difference of two bases. */
-export interface EvolutionItem extends Planned {
-  readonly type: 'evolution';
-  readonly evolution: EvolutionConfig;
-}
-
-/** Trains the old adapter and measures it on the old base. */
-export interface TenantItem extends Planned {
-  readonly type: 'tenant';
-  readonly tenant: TenantSpec;
-}
-
-/** Measures the new base without an adapter and with the unchanged old adapter. */
-export interface ReferenceItem extends Planned {
-  readonly type: 'reference';
-  readonly evolution: EvolutionConfig;
-  readonly tenant: TenantSpec;
-}
-
-/** Runs one adaptation job: one cell of the table of tenants, evolutions, strategies and numbers of rows. */
-export interface CellItem extends Planned {
-  readonly type: 'cell';
-  readonly evolution: EvolutionConfig;
-  readonly tenant: TenantSpec;
-  readonly rows: number;
-  readonly strategy: StrategyConfig;
-  readonly gate: Experiment['gate'];
-  /** The sample of the tenant's validation rows that the job gets; undefined where it gets all of them. */
-  readonly draw?: { readonly number: number; readonly rows: number };
-}
-
-/** Measures the loss over a grid of α and β. */
-export interface SurfaceItem extends Planned {
-  readonly type: 'surface';
-  readonly evolution: EvolutionConfig;
-  readonly tenant: TenantSpec;
-  /** Name of the strategy whose search is drawn on the surface. */
-  readonly strategy: string;
-  readonly grid: Pick<SurfaceConfig, 'alpha' | 'beta'>;
-  /** The `search_rows` option of that strategy. */
-  readonly searchRows: number | undefined;
-}
-
-export type Item = EvolutionItem | TenantItem | ReferenceItem | CellItem | SurfaceItem;
+/** The tenants of one seed, and what they are measured with: everything, unless it is narrowed. */
+type SeedGroup = Omit<MoreTenants, 'seeds'> & { readonly seed: number };
 
 /**
  * Lists everything that an experiment measures, in the order in which it is run. Seeds come one after the other, so that a
- * run that is stopped early leaves a whole table of fewer seeds. Within a seed, evolutions come one after the other, so
- * that only two bases are loaded at a time, and all strategies of a tenant follow each other, so that other load on the
- * machine meets all of them.
+ * run that is stopped early leaves a whole table of fewer seeds; further tenants come last. Within a seed, evolutions come
+ * one after the other, so that only two bases are loaded at a time, and all strategies of a tenant follow each other, so
+ * that other load on the machine meets all of them.
  */
 export function planExperiment(experiment: Experiment): Item[] {
-  const { seeds, evolutions } = experiment;
-  return seeds
-    .flatMap((seed) => evolutions.flatMap((evolution) => itemsOf(experiment, seed, evolution)))
+  const { seeds, evolutions, more_tenants: more = [] } = experiment;
+  const groups: SeedGroup[] = [{ seeds }, ...more].flatMap(({ seeds: own, ...narrowed }) =>
+    own.map((seed) => ({ ...narrowed, seed })),
+  );
+  return groups
+    .flatMap((group) => evolutions.flatMap((evolution) => itemsOf(experiment, group, evolution)))
     .filter(isFirst());
 }
 
-function itemsOf(experiment: Experiment, seed: number, evolution: EvolutionConfig): Item[] {
+function itemsOf(experiment: Experiment, group: SeedGroup, evolution: EvolutionConfig): Item[] {
   return [
-    evolutionItem(experiment, evolution),
-    ...tenantsOf(experiment, seed, evolution).flatMap((tenant) => [
+    evolutionOf(experiment, evolution),
+    ...tenantsOf(experiment, group, evolution).flatMap((tenant) => [
       tenantItem(tenant),
-      referenceItem(tenant, evolution),
-      ...cellsOf(experiment, tenant, evolution),
+      referenceItem({ tenant, evolution }),
+      ...cellsOf(experiment, group, { tenant, evolution }),
       ...surfacesOf(experiment, tenant, evolution),
     ]),
   ];
 }
 
-function tenantsOf(experiment: Experiment, seed: number, evolution: EvolutionConfig): TenantSpec[] {
+function evolutionOf(experiment: Experiment, evolution: EvolutionConfig): EvolutionItem {
+  const [nearest, ...further] = ancestorsOf(experiment, evolution).map(({ name, base }): Origin => ({ name, base }));
+  const root: Origin = { name: null, base: experiment.base };
+  return evolutionItem({ evolution, origins: nearest ? [nearest, ...further, root] : [root] });
+}
+
+/** The evolutions before this one in its chain, the latest first. */
+function ancestorsOf(experiment: Experiment, evolution: EvolutionConfig): EvolutionConfig[] {
+  const parent = parentOf(experiment, evolution);
+  return parent ? [parent, ...ancestorsOf(experiment, parent)] : [];
+}
+
+function parentOf({ evolutions }: Experiment, { parent }: EvolutionConfig): EvolutionConfig | undefined {
+  return evolutions.find(({ name }) => name === parent);
+}
+
+function tenantsOf(experiment: Experiment, group: SeedGroup, evolution: EvolutionConfig): TenantSpec[] {
   const { base, tasks, adapters, draws } = experiment;
   // What draws are made from is all validation rows.
   const validationRows = draws === undefined ? experiment.validation_rows : undefined;
   const sizes = { validationRows, testRows: experiment.test_rows };
   return tasks
-    .filter(({ name }) => includes(evolution.tasks, name))
+    .filter(({ name }) => includes(evolution.tasks, name) && includes(group.tasks, name))
     .flatMap((task) =>
       adapters.filter((recipe) => includes(recipe.tasks, task.name)).map((recipe) => ({ task, recipe })),
     )
-    .map(({ task, recipe }) => ({ base, task, recipe, seed, ...sizes }));
+    .map(({ task, recipe }) => ({ base, task, recipe, seed: group.seed, ...sizes }));
 }
 
-function cellsOf(experiment: Experiment, tenant: TenantSpec, evolution: EvolutionConfig): CellItem[] {
-  return experiment.rows.flatMap((rows) =>
-    drawsOf(experiment).flatMap((draw) =>
+/** The place of a job in the table, without its strategy. */
+type Place = Pick<CellItem, 'tenant' | 'evolution' | 'rows' | 'draw'>;
+
+function cellsOf(
+  experiment: Experiment,
+  group: SeedGroup,
+  { tenant, evolution }: Pick<Place, 'tenant' | 'evolution'>,
+): CellItem[] {
+  return experiment.rows
+    .filter((rows) => includes(group.rows, rows))
+    .flatMap((rows) => drawsOf(experiment).map((draw): Place => ({ tenant, evolution, rows, draw })))
+    .flatMap((place) =>
       experiment.strategies
-        .filter((strategy) => includes(strategy.rows, rows) && includes(strategy.seeds, tenant.seed))
-        .filter((strategy) => draw === undefined || includes(strategy.draws, draw.number))
-        .filter(({ tasks, evolutions }) => includes(tasks, tenant.task.name) && includes(evolutions, evolution.name))
-        .filter((strategy) => includes(strategy.adapters, tenant.recipe.name))
-        .map((strategy) => ({ strategy, gate: strategy.gate ?? experiment.gate }))
-        .map((one) => cellItem({ tenant, evolution, rows, draw, ...one })),
-    ),
+        .filter((strategy) => includes(group.strategies, strategy.name) && runsAt(strategy, place))
+        .map((strategy) => cellOf(experiment, strategy, place)),
+    );
+}
+
+function runsAt(strategy: StrategyConfig, { tenant, evolution, rows, draw }: Place): boolean {
+  const { task, recipe, seed } = tenant;
+  return (
+    includes(strategy.tasks, task.name) &&
+    includes(strategy.evolutions, evolution.name) &&
+    includes(strategy.adapters, recipe.name) &&
+    includes(strategy.rows, rows) &&
+    includes(strategy.seeds, seed) &&
+    (draw === undefined || includes(strategy.draws, draw.number))
   );
+}
+
+function cellOf(experiment: Experiment, strategy: StrategyConfig, place: Place): CellItem {
+  const before = parentOf(experiment, place.evolution);
+  return cellItem({
+    ...place,
+    strategy,
+    gate: strategy.gate ?? experiment.gate,
+    isParent: experiment.evolutions.some(({ parent }) => parent === place.evolution.name),
+    ...(before && { parent: cellOf(experiment, strategy, { ...place, evolution: before }) }),
+  });
 }
 
 function drawsOf({ draws, validation_rows: rows = 0 }: Experiment): CellItem['draw'][] {
   return draws?.map((number) => ({ number, rows })) ?? [undefined];
-}
-
-function evolutionItem({ base }: Experiment, evolution: EvolutionConfig): EvolutionItem {
-  const key = keyOf(`evolution ${evolution.name}`, { base, next: evolution.base });
-  return { type: 'evolution', key, groups: ['evolution'], evolution };
-}
-
-function tenantItem(tenant: TenantSpec): TenantItem {
-  const groups = [`tenant ${tenant.task.name} ${tenant.recipe.name}`, 'tenant'];
-  return { type: 'tenant', key: keyOf(`tenant ${tenantName(tenant)}`, tenantFacts(tenant)), groups, tenant };
-}
-
-function referenceItem(tenant: TenantSpec, evolution: EvolutionConfig): ReferenceItem {
-  const key = keyOf(`reference ${evolution.name} ${tenantName(tenant)}`, {
-    ...tenantFacts(tenant),
-    next: evolution.base,
-  });
-  return { type: 'reference', key, groups: [`reference ${tenant.task.name}`, 'reference'], tenant, evolution };
-}
-
-function cellItem(cell: Omit<CellItem, 'type' | 'key' | 'groups'>): CellItem {
-  const { tenant, evolution, rows, strategy, gate, draw } = cell;
-  const facts = {
-    ...tenantFacts(tenant),
-    next: evolution.base,
-    rows,
-    options: strategy.options,
-    gate,
-    fleet: strategy.fleet,
-    knownOld: strategy.known_old,
-    draw,
-  };
-  const drawn = draw === undefined ? '' : ` draw-${draw.number}`;
-  const key = keyOf(`cell ${evolution.name} ${tenantName(tenant)}${drawn} ${rows} ${strategy.name}`, facts);
-  const like = `cell ${strategy.name} ${tenant.task.name}`;
-  return {
-    type: 'cell',
-    key,
-    groups: [`${like} ${rows} ${evolution.name}`, `${like} ${rows}`, `cell ${strategy.name}`, 'cell'],
-    ...cell,
-  };
 }
 
 function surfacesOf(experiment: Experiment, tenant: TenantSpec, evolution: EvolutionConfig): SurfaceItem[] {
@@ -171,50 +129,7 @@ function surfacesOf(experiment: Experiment, tenant: TenantSpec, evolution: Evolu
   const isFirstTenant = tenant.seed === experiment.seeds[0] && tenant.recipe.name === experiment.adapters[0]?.name;
   return (isFirstTenant ? wanted : []).map(({ alpha, beta, strategy }) => {
     const searchRows = experiment.strategies.find(({ name }) => name === strategy)?.options.search_rows;
-    const facts = { ...tenantFacts(tenant), next: evolution.base, alpha, beta, searchRows };
-    const key = keyOf(`surface ${evolution.name} ${tenantName(tenant)} ${strategy}`, facts);
-    return {
-      type: 'surface',
-      key,
-      groups: ['surface'],
-      evolution,
-      tenant,
-      strategy,
-      grid: { alpha, beta },
-      searchRows,
-    };
-  });
-}
-
-export function nameOf({ task, recipe, seed }: TenantSpec): TenantName {
-  return { task: task.name, adapter: recipe.name, seed };
-}
-
-/** A key that is also the name of the tenant's folder. */
-export function tenantKey(tenant: TenantSpec): string {
-  return keyOf(tenantName(tenant), tenantFacts(tenant)).replaceAll(' ', '-').replace('#', '-');
-}
-
-function tenantName({ task, recipe, seed }: TenantSpec): string {
-  return `${task.name} ${recipe.name} seed-${seed}`;
-}
-
-function tenantFacts({ base, task, recipe, seed, validationRows, testRows }: TenantSpec) {
-  const { tasks: _, ...made } = recipe;
-  return { base, task, recipe: made, seed, validationRows, testRows };
-}
-
-function keyOf(name: string, facts: object): string {
-  return `${name} #${createHash('sha256').update(canonical(facts)).digest('hex').slice(0, 10)}`;
-}
-
-/** Writes JSON that depends neither on the order of keys nor on where the checkout lies. */
-function canonical(value: unknown): string {
-  const root = packagePath();
-  return JSON.stringify(value, (_, one: unknown) => {
-    if (typeof one === 'string' && one.startsWith(`${root}${path.sep}`)) return path.relative(root, one);
-    if (typeof one !== 'object' || one === null || Array.isArray(one)) return one;
-    return Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)));
+    return surfaceItem({ evolution, tenant, strategy, grid: { alpha, beta }, searchRows });
   });
 }
 

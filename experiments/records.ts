@@ -38,12 +38,22 @@ export interface RunRecord extends Common {
 export interface EvolutionRecord extends Common {
   readonly type: 'evolution';
   readonly evolution: string;
+  /** In a chain, the name of the evolution before it; null where it starts from the experiment's base. Older records have none. */
+  readonly from?: string | null;
   /** Drift of the adaptable modules together. */
   readonly drift: number;
+  /** Milliseconds for comparing the two bases and writing the truncated difference, once for all tenants (see `evolutionMs`). */
   readonly computeMs: number;
   readonly drifts: readonly DriftRow[];
   /** The summary of the product's `evolve`: drift and captured energy, module by module. */
   readonly summary: Readonly<Record<string, unknown>>;
+  /** In a chain, the same base seen from those further back, for tenants who have no adapter for the one before. */
+  readonly direct?: readonly DirectEvolution[];
+}
+
+/** The difference to a base of a chain that skips at least one version of it. */
+export interface DirectEvolution extends Pick<EvolutionRecord, 'drift' | 'computeMs'> {
+  readonly from: string | null;
 }
 
 /** What identifies a tenant in the records. */
@@ -103,6 +113,13 @@ export interface CellRecord extends Common, TenantName, Partial<CellOutcome> {
   /** Number of the sample of validation rows, where the experiment has several. */
   readonly draw?: number;
   readonly strategy: string;
+  /**
+   * The evolution of a chain whose published adapter was carried over; null where it was the tenant's own adapter for the
+   * experiment's base, because there is no chain or no job before this one was ready. Older records have none.
+   */
+  readonly carriedFrom?: string | null;
+  /** 2 if the job was run again because it had failed by an error. */
+  readonly attempt?: number;
   readonly state: 'ready' | 'not_ready' | 'failed';
   /** Milliseconds of the whole job without scoring on test rows: the time at which a job that is not ready is censored. */
   readonly elapsedMs: number;

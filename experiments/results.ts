@@ -8,11 +8,13 @@ import type { ResultRecord } from './records.ts';
  */
 export class ResultsFile {
   readonly #file: FileHandle;
-  readonly #records: ResultRecord[];
+  readonly #lines: ResultRecord[];
+  readonly #last: Map<string, ResultRecord>;
 
-  private constructor(file: FileHandle, records: ResultRecord[]) {
+  private constructor(file: FileHandle, lines: ResultRecord[]) {
     this.#file = file;
-    this.#records = records;
+    this.#lines = lines;
+    this.#last = new Map(lines.map((record) => [record.key, record]));
   }
 
   /** @throws Error naming the line that is not JSON */
@@ -32,13 +34,24 @@ export class ResultsFile {
 
   /** The records in the order of the file. Of several records with the same key, the last counts. */
   get records(): readonly ResultRecord[] {
-    return [...new Map(this.#records.map((record) => [record.key, record])).values()];
+    return [...this.#last.values()];
+  }
+
+  /** The last record of this key; undefined if there is none. */
+  recordOf(key: string): ResultRecord | undefined {
+    return this.#last.get(key);
+  }
+
+  /** Milliseconds that all records of these keys took, those that were replaced by a later one included. */
+  timeOf(keys: ReadonlySet<string>): number {
+    return this.#lines.reduce((sum, { key, ms }) => (keys.has(key) ? sum + ms : sum), 0);
   }
 
   async append(record: ResultRecord): Promise<void> {
     await this.#file.appendFile(`${JSON.stringify(record)}\n`);
     await this.#file.datasync();
-    this.#records.push(record);
+    this.#lines.push(record);
+    this.#last.set(record.key, record);
   }
 
   close(): Promise<void> {

@@ -20,7 +20,16 @@ function experimentOptions(table: Type.TObject) {
   return Type.Object(options, strict);
 }
 
-const Evolution = Type.Object({ name: Name, base: Path, tasks: Type.Optional(listOf(Name)) }, strict);
+const Evolution = Type.Object(
+  {
+    name: Name,
+    base: Path,
+    /** Evolution before this one in a chain: jobs carry over what they have published for it. Default: the experiment's base. */
+    parent: Type.Optional(Name),
+    tasks: Type.Optional(listOf(Name)),
+  },
+  strict,
+);
 
 const Task = Type.Object(
   {
@@ -57,6 +66,20 @@ const AdapterRecipe = Type.Object(
   strict,
 );
 
+/** Tenants beside those of the experiment's seeds, for a larger fleet, measured with a part of the table alone. */
+const MoreTenants = Type.Object(
+  {
+    seeds: listOf(Type.Integer({ minimum: 0 })),
+    /** Default: all of them. */
+    tasks: Type.Optional(listOf(Name)),
+    /** Default: all of them. */
+    strategies: Type.Optional(listOf(Name)),
+    /** Default: all of them. */
+    rows: Type.Optional(listOf(Count)),
+  },
+  strict,
+);
+
 /** A grid of α and β on which the loss is measured, as the background of a chart of one search. */
 const Surface = Type.Object(
   {
@@ -83,6 +106,7 @@ export function experimentSchema(table: Type.TObject = JobOptions) {
       adapters: listOf(AdapterRecipe),
       rows: listOf(Count),
       seeds: listOf(Type.Integer({ minimum: 0 })),
+      more_tenants: Type.Optional(listOf(MoreTenants)),
       /** Numbers of random draws: each job of a tenant is run with each of these samples of its validation rows. */
       draws: Type.Optional(listOf(Count)),
       validation_rows: Type.Optional(Count),
@@ -95,6 +119,10 @@ export function experimentSchema(table: Type.TObject = JobOptions) {
       /** Pairs of strategies whose difference gets an interval. Default: each strategy with each baseline. */
       comparisons: Type.Optional(Type.Array(Type.Object({ strategy: Name, with: Name }, strict))),
       surfaces: Type.Optional(Type.Array(Surface)),
+      /** Whether nothing shows what was measured on test rows before everything is measured or the hours are spent. */
+      blind: Type.Optional(Type.Boolean()),
+      /** No item begins once the items have taken so many hours together. Default: no limit. */
+      hours: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
       device: Type.Optional(Type.Unsafe<DeviceChoice>(Type.String({ pattern: DEVICE_CHOICE_PATTERN }))),
       precision: Type.Optional(Type.Enum(PRECISION_SETTINGS)),
       threads: Type.Optional(Count),
@@ -146,4 +174,5 @@ export interface RowPool {
 }
 
 export type EvolutionConfig = Static<typeof Evolution>;
+export type MoreTenants = Static<typeof MoreTenants>;
 export type SurfaceConfig = Static<typeof Surface>;

@@ -2,22 +2,16 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseDocument } from 'yaml';
 import { UsageError } from '../../cli/errors.ts';
-import { STRATEGIES, type GivenJobOptions, type Strategy } from '../../core/options/job-options.ts';
+import { STRATEGIES } from '../../core/options/job-options.ts';
 import { problemsOf } from '../../core/options/problems.ts';
-import { experimentSchema, type ExperimentFile, type StrategyEntry, type TaskConfig } from './experiment.schema.ts';
+import type { Experiment } from './experiment.ts';
+import { experimentSchema, type ExperimentFile } from './experiment.schema.ts';
+import { chainProblems } from './chain-problems.ts';
+import { nameProblems } from './name-problems.ts';
 import { expandPath } from './paths.ts';
 import { resolveTask, rowProblems } from './row-files.ts';
 
-/** One way to adapt: the job's options, and where it is run. */
-export interface StrategyConfig extends Omit<StrategyEntry, 'strategy' | 'options'> {
-  readonly options: GivenJobOptions & { readonly strategy: Strategy };
-}
-
-/** A checked experiment. Its paths are absolute, and each strategy has all of its options. */
-export interface Experiment extends Omit<ExperimentFile, 'strategies' | 'options' | 'tasks'> {
-  readonly tasks: readonly TaskConfig[];
-  readonly strategies: readonly StrategyConfig[];
-}
+export type { Experiment, StrategyConfig } from './experiment.ts';
 
 interface Source {
   readonly file: string;
@@ -72,6 +66,7 @@ function checkExperiment(given: unknown, { file, environment }: Source): Experim
     }),
   };
   refuse(file, [...problems, ...nameProblems(experiment)]);
+  refuse(file, chainProblems(experiment));
   return experiment;
 }
 
@@ -91,60 +86,6 @@ function withEntries(raw: unknown): unknown {
     ...raw,
     strategies: raw.strategies.map((entry: unknown) => (typeof entry === 'string' ? { name: entry } : entry)),
   };
-}
-
-/** Finds names that are given twice, and references to names that do not exist. */
-function nameProblems({
-  evolutions,
-  tasks,
-  adapters,
-  strategies,
-  baselines = [],
-  comparisons = [],
-  surfaces = [],
-}: Experiment): string[] {
-  const names = {
-    tasks: namesOf(tasks),
-    evolutions: namesOf(evolutions),
-    adapters: namesOf(adapters),
-    strategies: namesOf(strategies),
-  };
-  const problems = Object.entries(names).flatMap(([key, list]) => {
-    return list
-      .filter((name, i) => list.indexOf(name) !== i)
-      .map((name) => `${key} has the name ${name} twice, expected different names`);
-  });
-  const users: [string, Record<string, unknown>][] = [
-    ...evolutions.map((one, i): [string, Record<string, unknown>] => [`evolutions[${i}]`, one]),
-    ...adapters.map((one, i): [string, Record<string, unknown>] => [`adapters[${i}]`, one]),
-    ...strategies.map((one, i): [string, Record<string, unknown>] => [`strategies[${i}]`, { ...one }]),
-  ];
-  for (const [place, one] of users) {
-    for (const key of ['tasks', 'evolutions', 'adapters'] as const) {
-      problems.push(...unknownNames(`${place}.${key}`, (one[key] ?? []) as string[], names[key]));
-    }
-  }
-  problems.push(...unknownNames('baselines', baselines, names.strategies));
-  comparisons.forEach((one, i) => {
-    problems.push(...unknownNames(`comparisons[${i}].strategy`, [one.strategy], names.strategies));
-    problems.push(...unknownNames(`comparisons[${i}].with`, [one.with], names.strategies));
-  });
-  surfaces.forEach(({ task, evolution, strategy }, i) => {
-    problems.push(...unknownNames(`surfaces[${i}].task`, [task], names.tasks));
-    problems.push(...unknownNames(`surfaces[${i}].evolution`, [evolution], names.evolutions));
-    problems.push(...unknownNames(`surfaces[${i}].strategy`, [strategy], names.strategies));
-  });
-  return [...new Set(problems)];
-}
-
-function unknownNames(place: string, used: readonly string[], known: readonly string[]): string[] {
-  return used
-    .filter((name) => !known.includes(name))
-    .map((name) => `${place} names ${name}, expected one of ${known.join(', ')}`);
-}
-
-function namesOf(list: readonly { readonly name: string }[]): string[] {
-  return list.map(({ name }) => name);
 }
 
 function refuse(file: string, problems: readonly string[]): void {

@@ -1,105 +1,98 @@
 import { mkdir, rm } from 'node:fs/promises';
-import path from 'node:path';
-import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
-import type { JobSpec } from '../../core/adaptation/job-spec.ts';
 import { runAdaptation } from '../../core/adaptation/run-adaptation.ts';
-import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
-import { nameOf, type CellItem } from '../plan.ts';
+import type { CellItem } from '../plan/items.ts';
+import { nameOf } from '../plan/tenant-spec.ts';
 import type { CellRecord, Measured, TestScore } from '../records.ts';
+import { jobSpec, parentOf } from './job-spec.ts';
 import { JobWatch } from './job-watch.ts';
 import type { Laboratory } from './laboratory.ts';
-import { firstRows, toJsonl, type Tenant, type TenantData } from './tenant.ts';
-import { drawRows } from './tenant-rows.ts';
+import type { Tenant, TenantData } from './tenant.ts';
 import { scoreOnTest } from './test-score.ts';
 import { warmUp } from './warm-up.ts';
 
 /**
  * Runs one adaptation job as a warm training process would, then scores what it published on the test rows. A job that
  * was killed starts again from its beginning: the sum of two attempts' times would not be the time of a job.
+ * @returns its record, also of a job that failed by an error
  */
 export async function measureCell(laboratory: Laboratory, item: CellItem): Promise<Measured<CellRecord>> {
-  const { bases, signal } = laboratory.options;
-  const tenant = await laboratory.tenant(item.tenant);
-  const data = await laboratory.data(tenant);
-  const warmUpMs = await warmUp(laboratory, item, { tenant, data });
-  const workDir = await laboratory.workDir();
-  await mkdir(workDir, { recursive: true });
+  const watch = new JobWatch();
+  const place = placeOf(item, parentOf(laboratory, item));
   try {
-    const spec = await jobSpec(laboratory, item, { tenant, workDir });
-    const measureOld = (): Promise<GateOutcomes | null> => measureOldVersion(laboratory, spec);
-    const oldOutcomes = item.strategy.known_old ? await laboratory.oldOutcomes(item, measureOld) : undefined;
-    const watch = new JobWatch();
-    const outcome = await watch.time(() => runAdaptation(bases, { ...spec, oldOutcomes }, watch.onEvent, signal));
-    // A cancelled job ends without an error in the product; here it ends the run.
-    signal.throwIfAborted();
-    const { target, baselines, best, ladder, steps, phases, readyMs, tokens, problem } = outcome;
-    const { elapsedMs, candidates, search, published } = watch;
-    // Without a publication, the best candidate is what the job ends with.
-    const last = published.at(-1) ?? outcome.candidateFolder;
-    return {
-      type: 'cell',
-      ...nameOf(item.tenant),
-      evolution: item.evolution.name,
-      rows: item.rows,
-      draw: item.draw?.number,
-      strategy: item.strategy.name,
-      state: outcome.state === 'ready' ? 'ready' : 'not_ready',
-      ...{ target, baselines, best, ladder, steps, phases, readyMs, tokens, problem },
-      ...{ elapsedMs, warmUpMs, candidates, search },
-      ...(await scoreVersions(laboratory, item, { data, first: published[0] ?? null, last })),
-    };
-  } finally {
-    await rm(workDir, { recursive: true, force: true });
+    const tenant = await laboratory.tenant(item.tenant);
+    const data = await laboratory.data(tenant);
+    const warmUpMs = await warmUp(laboratory, item, { tenant, data });
+    const workDir = await laboratory.workDir();
+    await mkdir(workDir, { recursive: true });
+    try {
+      return { ...place, ...(await runJob(laboratory, item, { tenant, data, workDir, watch, warmUpMs })) };
+    } finally {
+      await rm(workDir, { recursive: true, force: true });
+    }
+  } catch (error) {
+    laboratory.options.signal.throwIfAborted();
+    return { ...place, ...failedJob(watch, error) };
   }
 }
 
-async function jobSpec(
+/** How a job ended. */
+type Ended = Omit<Measured<CellRecord>, keyof ReturnType<typeof placeOf>>;
+
+interface Prepared {
+  readonly tenant: Tenant;
+  readonly data: TenantData;
+  readonly workDir: string;
+  readonly watch: JobWatch;
+  readonly warmUpMs: number;
+}
+
+async function runJob(
   laboratory: Laboratory,
   item: CellItem,
-  { tenant, workDir }: { readonly tenant: Tenant; readonly workDir: string },
-): Promise<JobSpec> {
-  const train = path.join(workDir, 'train.jsonl');
-  await writeFileAtomic(train, await firstRows(tenant, item.rows));
+  { tenant, data, workDir, watch, warmUpMs }: Prepared,
+): Promise<Ended> {
+  const { bases, signal, versions } = laboratory.options;
+  const spec = await jobSpec(laboratory, item, { tenant, workDir });
+  const outcome = await watch.time(() => runAdaptation(bases, spec, watch.onEvent, signal));
+  // A cancelled job ends without an error in the product; here it ends the run.
+  signal.throwIfAborted();
+  const { target, baselines, best, ladder, steps, phases, readyMs, tokens, problem } = outcome;
+  const [first = null] = watch.published;
+  const published = watch.published.at(-1);
+  if (item.isParent && published !== undefined) await versions.keep(item.key, published);
   return {
-    jobId: item.key,
-    kind: 'adaptation',
-    oldBase: laboratory.options.base,
-    newBase: item.evolution.base,
-    adapter: tenant.adapter,
-    data: { train, validation: await validationFile(item, { tenant, workDir }) },
-    metric: item.tenant.task.metric,
-    gate: item.gate,
-    evolution: laboratory.evolutionFolder(item.evolution),
-    options: { ...item.strategy.options, seed: item.tenant.seed },
-    workDir,
-    baselines: 'needed',
-    fleetSearches: item.strategy.fleet ? laboratory.earlierSearches(item) : [],
+    state: outcome.state === 'ready' ? 'ready' : 'not_ready',
+    ...{ target, baselines, best, ladder, steps, phases, readyMs, tokens, problem },
+    ...timesOf(watch),
+    warmUpMs,
+    // Without a publication, the best candidate is what the job ends with.
+    ...(await scoreVersions(laboratory, item, { data, first, last: published ?? outcome.candidateFolder })),
   };
 }
 
-/** File of the rows that the job divides into search rows and gate rows. */
-async function validationFile(
-  { draw }: CellItem,
-  { tenant, workDir }: { readonly tenant: Tenant; readonly workDir: string },
-): Promise<string> {
-  if (draw === undefined) return tenant.validation;
-  const file = path.join(workDir, 'validation.jsonl');
-  await writeFileAtomic(file, toJsonl(await drawRows(tenant.validation, tenant.spec, draw)));
-  return file;
+function failedJob(watch: JobWatch, error: unknown): Ended {
+  return {
+    state: 'failed',
+    ...timesOf(watch),
+    warmUpMs: 0,
+    first: null,
+    final: null,
+    error: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+  };
 }
 
-/** Measures what the service keeps of the old version from its publication, by the cheapest job that needs it. */
-async function measureOldVersion({ options }: Laboratory, spec: JobSpec): Promise<GateOutcomes | null> {
-  const watch = new JobWatch();
-  const workDir = path.join(spec.workDir, 'old');
-  await runAdaptation(
-    options.bases,
-    { ...spec, options: { strategy: 'reuse' }, workDir },
-    watch.onEvent,
-    options.signal,
-  );
-  return watch.old;
+function placeOf({ tenant, evolution, rows, draw, strategy }: CellItem, parent: CellItem | null) {
+  return {
+    type: 'cell' as const,
+    ...nameOf(tenant),
+    ...{ evolution: evolution.name, rows, draw: draw?.number, strategy: strategy.name },
+    carriedFrom: parent?.evolution.name ?? null,
+  };
+}
+
+function timesOf({ elapsedMs, candidates, search }: JobWatch) {
+  return { elapsedMs, candidates, search };
 }
 
 interface Versions {

@@ -16,9 +16,11 @@ export class JobWatch {
 
   async time(job: () => Promise<JobOutcome>): Promise<JobOutcome> {
     this.#begun = performance.now();
-    const outcome = await job();
-    this.elapsedMs = performance.now() - this.#begun;
-    return outcome;
+    try {
+      return await job();
+    } finally {
+      this.elapsedMs = performance.now() - this.#begun;
+    }
   }
 
   readonly onEvent: JobEventHandler = (event) => {

@@ -3,11 +3,13 @@ import path from 'node:path';
 import type { LoadedBase, BaseCache } from '../../core/engine/base-cache.ts';
 import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
 import { adapterSha256 } from '../../core/formats/peft/peft-adapter-writer.ts';
-import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
+import { FLEET_SEARCHES, type FleetSearches } from '../../core/method/search/fleet-prior.ts';
 import type { Adapter } from '../../core/models/lora/adapter.ts';
 import type { EvolutionConfig } from '../config/experiment.schema.ts';
-import { nameOf, tenantKey, type CellItem, type TenantSpec } from '../plan.ts';
-import type { ResultRecord, TestScore } from '../records.ts';
+import type { CellItem, Item } from '../plan/items.ts';
+import { tenantKey, type TenantSpec } from '../plan/tenant-spec.ts';
+import type { CellRecord, ResultRecord, TestScore } from '../records.ts';
+import type { KeptVersions } from './kept-versions.ts';
 import { ensureTenant, loadTenantData, type Tenant, type TenantData } from './tenant.ts';
 
 export interface LaboratoryOptions {
@@ -17,8 +19,11 @@ export interface LaboratoryOptions {
   /** Folder of the experiment's results, which also holds the tenants and the work in progress. */
   readonly out: string;
   readonly signal: AbortSignal;
-  /** Returns what has been measured so far. */
-  records(): readonly ResultRecord[];
+  /** Everything that the experiment measures, in its order. */
+  readonly items: readonly Item[];
+  readonly versions: KeptVersions;
+  /** Returns the last record of an item; undefined as long as there is none. */
+  recordOf(key: string): ResultRecord | undefined;
 }
 
 /** What the items of one experiment share: loaded bases, the tenants' files, paths, and what was measured before. */
@@ -50,9 +55,12 @@ export class Laboratory {
     return loadTenantData(tenant, await this.oldBase);
   }
 
-  /** The folder of the difference between the old base and this version, which is computed once, as in a rollout. */
-  evolutionFolder({ name }: EvolutionConfig): string {
-    return path.resolve(this.options.out, 'evolutions', name);
+  /**
+   * The folder of the difference between a base and this version, which is computed once, as in a rollout.
+   * @param from name of an evolution before it in a chain; null for the experiment's base
+   */
+  evolutionFolder({ name }: EvolutionConfig, from: string | null): string {
+    return path.resolve(this.options.out, 'evolutions', from === null ? name : `${name}@${from}`);
   }
 
   /** Removes what an earlier job left and returns the folder for the next job, which does not exist yet. */
@@ -62,23 +70,33 @@ export class Laboratory {
     return folder;
   }
 
-  /**
-   * The searches that a rollout would hand on to this job: those of other tenants' jobs with the same evolution, strategy
-   * and number of rows.
-   */
-  earlierSearches({ evolution, strategy, rows, tenant }: CellItem): FleetSearches {
-    const own = nameOf(tenant);
-    const cells = this.options.records().filter((record) => record.type === 'cell');
-    const alike = cells.filter(
-      (cell) => cell.evolution === evolution.name && cell.strategy === strategy.name && cell.rows === rows,
-    );
-    const others = alike.filter(
-      ({ task, adapter, seed }) => task !== own.task || adapter !== own.adapter || seed !== own.seed,
-    );
-    return others.filter(({ search }) => search.length > 0).map(({ search }) => search);
+  /** What is known of a job; undefined as long as it was not run. */
+  cellRecord({ key }: CellItem): CellRecord | undefined {
+    const record = this.options.recordOf(key);
+    return record?.type === 'cell' ? record : undefined;
   }
 
-  /** How the tenant's old version does on the gate rows; `measure` is called once for each tenant and sample of rows. */
+  /**
+   * The searches that a rollout hands on to this job: those of other tenants' jobs with the same evolution, strategy and
+   * number of rows that were run before it and carried over from the same base. Those with the most points come first.
+   * @param carriedFrom as in the records of jobs
+   */
+  earlierSearches(item: CellItem, carriedFrom: string | null): FleetSearches {
+    const { items } = this.options;
+    const before = items.slice(
+      0,
+      items.findIndex(({ key }) => key === item.key),
+    );
+    return before
+      .filter((one): one is CellItem => one.type === 'cell' && areOfOneFleet(one, item))
+      .flatMap((one) => this.cellRecord(one) ?? [])
+      .filter((record) => (record.carriedFrom ?? null) === carriedFrom && record.search.length > 0)
+      .map(({ search }) => search)
+      .sort((a, b) => b.length - a.length)
+      .slice(0, FLEET_SEARCHES);
+  }
+
+  /** How the tenant's own adapter does on the gate rows; `measure` is called once for each tenant and sample of rows. */
   async oldOutcomes(
     { tenant, draw }: CellItem,
     measure: () => Promise<GateOutcomes | null>,
@@ -98,6 +116,16 @@ export class Laboratory {
   isCold(what: string): boolean {
     return !this.#warm.has(what) && Boolean(this.#warm.add(what));
   }
+}
+
+function areOfOneFleet(one: CellItem, other: CellItem): boolean {
+  return (
+    one.evolution.name === other.evolution.name &&
+    one.strategy.name === other.strategy.name &&
+    one.rows === other.rows &&
+    one.draw?.number === other.draw?.number &&
+    tenantKey(one.tenant) !== tenantKey(other.tenant)
+  );
 }
 
 async function remember<T>(known: Map<string, T>, key: string, measure: () => Promise<T>): Promise<T> {

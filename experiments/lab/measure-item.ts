@@ -1,8 +1,9 @@
 import { evolve, readEvolution } from '../../core/adaptation/evolutions.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { driftGrid } from '../../core/method/evolution/drift.ts';
-import { nameOf, type EvolutionItem, type Item, type ReferenceItem, type TenantItem } from '../plan.ts';
-import type { EvolutionRecord, Measured, ReferenceRecord, TenantRecord } from '../records.ts';
+import type { EvolutionItem, Item, Origin, ReferenceItem, TenantItem } from '../plan/items.ts';
+import { nameOf } from '../plan/tenant-spec.ts';
+import type { DirectEvolution, EvolutionRecord, Measured, ReferenceRecord, TenantRecord } from '../records.ts';
 import { measureCell } from './cell.ts';
 import type { Laboratory } from './laboratory.ts';
 import { measureSurface } from './surface.ts';
@@ -24,16 +25,25 @@ export function measureItem(laboratory: Laboratory, item: Item): Promise<Measure
   }
 }
 
-/** Computes what changed between the old base and the new one. */
+/** Computes what changed between the version before and the new base, and in a chain between those further back and it, too. */
 async function measureEvolution(
   laboratory: Laboratory,
-  { evolution }: EvolutionItem,
+  { evolution, origins: [before, ...further] }: EvolutionItem,
 ): Promise<Measured<EvolutionRecord>> {
-  const { base, signal } = laboratory.options;
-  const outDir = laboratory.evolutionFolder(evolution);
-  const { drift, computeMs, summary } = await evolve({ oldBase: base, newBase: evolution.base, outDir }, { signal });
-  const drifts = driftGrid(await readEvolution(outDir));
-  return { type: 'evolution', evolution: evolution.name, drift, computeMs, drifts, summary };
+  const compute = async ({ name: from, base: oldBase }: Origin) => {
+    const outDir = laboratory.evolutionFolder(evolution, from);
+    const spec = { oldBase, newBase: evolution.base, outDir };
+    return { from, ...(await evolve(spec, { signal: laboratory.options.signal })) };
+  };
+  const { from, dir, drift, computeMs, summary } = await compute(before);
+  const direct: DirectEvolution[] = [];
+  for (const origin of further) {
+    const { from, drift, computeMs } = await compute(origin);
+    direct.push({ from, drift, computeMs });
+  }
+  const drifts = driftGrid(await readEvolution(dir));
+  const measured = { from, drift, computeMs, drifts, summary };
+  return { type: 'evolution', evolution: evolution.name, ...measured, ...(direct.length > 0 && { direct }) };
 }
 
 /** Measures the old adapter on the old base. */

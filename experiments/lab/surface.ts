@@ -4,7 +4,8 @@ import { meanLoss } from '../../core/data/evaluation/measure.ts';
 import { loadTaskData } from '../../core/data/task-data.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { Fusion } from '../../core/method/fusion/fusion.ts';
-import { nameOf, type SurfaceItem } from '../plan.ts';
+import type { SurfaceItem } from '../plan/items.ts';
+import { nameOf } from '../plan/tenant-spec.ts';
 import type { Measured, SurfaceRecord } from '../records.ts';
 import { DEFAULT_JOB_OPTIONS } from '../../core/options/job-settings.ts';
 import type { Laboratory } from './laboratory.ts';
@@ -18,7 +19,7 @@ export async function measureSurface(laboratory: Laboratory, item: SurfaceItem):
   const { search } = await loadTaskData({ train: tenant.train, validation: tenant.validation }, { tokenizer, config });
   const rows = search.slice(0, item.searchRows ?? DEFAULT_JOB_OPTIONS.search_rows);
   const adapter = await loadAdapter(tenant.adapter, config);
-  const evolution = await readEvolution(laboratory.evolutionFolder(item.evolution));
+  const evolution = await readEvolution(laboratory.evolutionFolder(item.evolution, null));
   const points = await withOnnxProducts(async (products) => {
     const fusion = await Fusion.prepare(adapter, evolution, { products });
     const points = [];

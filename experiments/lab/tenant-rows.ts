@@ -4,7 +4,8 @@ import type { ExampleRow } from '../../core/data/example.ts';
 import { questionOf } from '../../core/formats/dataset/dataset-row.ts';
 import { Random } from '../../core/statistics/random.ts';
 import type { RowPool } from '../config/experiment.schema.ts';
-import type { CellItem, TenantSpec } from '../plan.ts';
+import type { CellItem } from '../plan/items.ts';
+import type { TenantSpec } from '../plan/tenant-spec.ts';
 
 /** The three sets of rows of a tenant, which have no row in common. */
 export interface TenantRows {

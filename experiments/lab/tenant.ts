@@ -11,7 +11,7 @@ import type { ExampleRow, TokenizedExample } from '../../core/data/example.ts';
 import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import { tokenizeRows } from '../../core/data/tokenize.ts';
 import { train } from '../../core/training/trainer.ts';
-import type { TenantSpec } from '../plan.ts';
+import type { TenantSpec } from '../plan/tenant-spec.ts';
 import { tenantRows } from './tenant-rows.ts';
 
 /** The files of one tenant. */

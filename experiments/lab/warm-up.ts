@@ -1,7 +1,7 @@
 import { measure } from '../../core/data/evaluation/measure.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { accumulateGradients } from '../../core/training/gradients.ts';
-import type { CellItem } from '../plan.ts';
+import type { CellItem } from '../plan/items.ts';
 import type { Laboratory } from './laboratory.ts';
 import type { Tenant, TenantData } from './tenant.ts';
 

@@ -17,7 +17,7 @@ import type { Certificate } from '../../core/method/gate/readiness-gate.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { LadderDocument } from '../../core/method/ladder/ladder-document.ts';
 import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
-import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
+import { FLEET_SEARCHES, type FleetSearches } from '../../core/method/search/fleet-prior.ts';
 
 /** The rows that running a job needs. */
 const NEEDED = {
@@ -30,9 +30,6 @@ const NEEDED = {
 
 /** Largest number of warnings that a job keeps. */
 const MAX_WARNINGS = 50;
-
-/** Largest number of earlier searches that a job is given; it is more than the search's model can use. */
-const FLEET_SEARCHES = 24;
 
 type FoundJob = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
 

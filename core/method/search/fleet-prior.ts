@@ -12,6 +12,9 @@ export type FleetSearches = readonly (readonly SearchRecord[])[];
 type FleetObservations = Required<Pick<SurrogateOptions, 'observations' | 'others'>> &
   Pick<SurrogateOptions, 'contexts'>;
 
+/** Largest number of earlier searches that a job is given; it is more than the search's model can use. */
+export const FLEET_SEARCHES = 24;
+
 /** Most points of other searches that the model uses, because its time grows with the cube of their number. */
 const MOST_POINTS = 48;
 

@@ -49,6 +49,15 @@ describe('the configuration of an experiment', () => {
     );
   });
 
+  it('refuses a strategy of a chain that leaves out where its adapters come from', () => {
+    const chained = (yaml: string): string =>
+      yaml.replace(' }]\ntasks', ' }, { name: v3, base: /v3, parent: v2 }]\ntasks');
+    expect(() => tinyExperiment((yaml) => chained(yaml).replace('reuse }', 'reuse, evolutions: [v3] }'))).toThrow(
+      'strategies[0].evolutions has v3 without its parent v2, which its adapters come from',
+    );
+    expect(tinyExperiment(chained).evolutions[1]).toMatchObject({ parent: 'v2' });
+  });
+
   it.each([
     ['seeds: [1, 2]', 'seeds: [1, -2]', 'seeds[1] is -2, expected at least 0'],
     [
@@ -73,8 +82,27 @@ describe('the configuration of an experiment', () => {
     ['name: tiny', 'name: [', 'cannot be used'],
     ['metric: exact_match', 'metric: exact_match\n    pool: [a.jsonl]', 'tasks[0].train is given beside pool'],
     ['validation_rows: 24', 'draws: [1]', 'validation_rows is missing, which draws need'],
+    [
+      ', base: FAMILY/v2 }',
+      ', base: FAMILY/v2, parent: v2 }',
+      'evolutions[0].parent is v2, expected an evolution that stands before it: nothing',
+    ],
+    [
+      ' }]\ntasks',
+      ' }, { name: v3, base: /v3, parent: v2 }]\nsurfaces: [{ task: past, evolution: v3, alpha: [0, 1, 2], beta: [0, 1, 2], strategy: copy }]\ntasks',
+      'surfaces cannot show v3, expected one without a parent',
+    ],
+    [
+      ' }]\ntasks',
+      ', tasks: [past] }, { name: v3, base: /v3, parent: v2 }]\ntasks',
+      'evolutions[1].tasks has all tasks, expected only tasks of its parent v2',
+    ],
+    ['seeds: [1, 2]', 'seeds: [1]\nmore_tenants: [{ seeds: [2, 1] }]', 'more_tenants[0].seeds has 1, expected seeds'],
+    ['seeds: [1, 2]', 'seeds: [1]\nmore_tenants: [{ seeds: [2], rows: [8] }]', 'more_tenants[0].rows names 8'],
+    ['seeds: [1, 2]', 'seeds: [1]\nhours: 0', 'hours is 0, expected'],
   ])('refuses %s as %s, saying where and what', (from, to, message) => {
-    expect(TINY_YAML).toContain(from);
-    expect(() => tinyExperiment((yaml) => yaml.replace(from, to))).toThrow(message);
+    const written = (yaml: string): string => yaml.replace(/base: \S+\/demo-family/g, 'base: FAMILY');
+    expect(written(TINY_YAML)).toContain(from);
+    expect(() => tinyExperiment((yaml) => written(yaml).replace(from, to))).toThrow(message);
   });
 });

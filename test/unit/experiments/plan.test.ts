@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Estimate } from '../../../experiments/estimate.ts';
+import { Estimate } from '../../../experiments/run/estimate.ts';
 import { planExperiment } from '../../../experiments/plan.ts';
 import { tinyExperiment } from './support/tiny-experiment.ts';
 
@@ -40,6 +40,38 @@ describe('the plan of an experiment', () => {
       'cell v2 past lora4 seed-1 draw-2 16 copy',
       'cell v2 past lora4 seed-1 draw-2 16 scratch',
     ]);
+  });
+
+  it('lets a job of a chain follow the same job for the version before', () => {
+    const chained = (yaml: string): string =>
+      yaml.replace(/evolutions: .*/, 'evolutions: [{ name: v2, base: /v2 }, { name: v3, base: /v3, parent: v2 }]');
+    const items = planExperiment(tinyExperiment(chained));
+    const cells = items.filter((item) => item.type === 'cell');
+    const parents = cells.filter(({ parent }) => parent).map(({ key, parent }) => [key.split(' #')[0], parent!.key]);
+    expect(parents[0]).toEqual([
+      'cell v3 past lora4 seed-1 16 copy',
+      cells.find(({ key }) => key.startsWith('cell v2 past lora4 seed-1 16 copy'))!.key,
+    ]);
+    expect(cells.filter(({ isParent }) => isParent).map(({ evolution }) => evolution.name)).toEqual(
+      Array(5).fill('v2'),
+    );
+    // What is before it in the chain belongs to the settings of an item.
+    const alone = keysOf((yaml) => chained(yaml).replace(', parent: v2', ''));
+    expect(names(items.map(({ key }) => key).filter((key) => !alone.includes(key)))).toEqual(
+      names(alone.filter((key) => /^(evolution|cell) v3/.test(key))),
+    );
+  });
+
+  it('measures further tenants last, and only what is asked of them', () => {
+    const more = 'more_tenants: [{ seeds: [7, 8], strategies: [copy, tuned] }]';
+    const added = names(keysOf((yaml) => `${yaml}\n${more}\n`)).slice(keysOf().length);
+    expect(added).toEqual(
+      [7, 8].flatMap((seed) => [
+        `tenant past lora4 seed-${seed}`,
+        `reference v2 past lora4 seed-${seed}`,
+        `cell v2 past lora4 seed-${seed} 16 copy`,
+      ]),
+    );
   });
 
   it('gives items the same keys wherever the checkout lies', () => {

@@ -37,6 +37,15 @@ describe('the file of raw results', () => {
     await results.close();
   });
 
+  it('adds up what all lines of some keys took, also those that a later line replaces', async () => {
+    await write(record('a', 1), record('b', 10), record('a', 100));
+    const results = await ResultsFile.open(file);
+    await results.append(record('a', 1000));
+    expect(results.timeOf(new Set(['a', 'c']))).toBe(1101);
+    expect(results.recordOf('a')).toEqual(record('a', 1000));
+    await results.close();
+  });
+
   it('names a line in the middle that is not JSON, and leaves the file as it is', async () => {
     await write(record('a'));
     await writeFile(file, `${JSON.stringify(record('a'))}\nnonsense\n${JSON.stringify(record('b'))}\n`);

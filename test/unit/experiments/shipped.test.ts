@@ -17,18 +17,36 @@ const files = [
   ),
 ];
 
+const MODELS = {
+  SMOLLM2: '/models/smollm2',
+  SMOLLM2_VERSIONS: '/models/versions',
+  EVOLUTIONS: '/models/evolutions',
+};
+
 describe('the experiments of this repository', () => {
   it.each(files)('%s can be planned, and its rows are there', async (file, name) => {
-    const experiment = await loadExperiment(path.join(FOLDER, file), {
-      SMOLLM2: '/models/smollm2',
-      SMOLLM2_VERSIONS: '/models/versions',
-      EVOLUTIONS: '/models/evolutions',
-    });
+    const experiment = await loadExperiment(path.join(FOLDER, file), MODELS);
     expect(experiment.name).toBe(name);
     expect(planExperiment(experiment).filter(({ type }) => type === 'cell').length).toBeGreaterThan(0);
     for (const task of experiment.tasks) {
       const rows = 'pool' in task ? task.pool : [task.train, task.validation, task.test];
       await Promise.all(rows.map((file) => access(file)));
     }
+  });
+
+  it('has a confirmatory part with fleets of 20 and a chain, which nobody looks at before its end', async () => {
+    const experiment = await loadExperiment(path.join(FOLDER, 'registered/confirm.yaml'), MODELS);
+    expect(experiment).toMatchObject({ blind: true, hours: 24 });
+    const jobs = planExperiment(experiment).filter((item) => item.type === 'cell');
+    const count = (strategy: string, evolution: string, rows: number): number =>
+      jobs.filter((job) => job.strategy.name === strategy && job.evolution.name === evolution && job.rows === rows)
+        .length;
+    for (const evolution of ['neutral', 'helpful', 'harmful', 'after-neutral']) {
+      expect([count('auto', evolution, 1500), count('scratch', evolution, 1500)]).toEqual([20, 20]);
+      expect([count('auto', evolution, 64), count('paper', evolution, 1500)]).toEqual([15, 15]);
+      expect([count('warm-start', evolution, 256), count('warm-start', evolution, 1500)]).toEqual([15, 0]);
+    }
+    const chained = jobs.filter(({ evolution }) => evolution.name === 'after-neutral');
+    expect(chained.every(({ parent }) => parent?.evolution.name === 'neutral')).toBe(true);
   });
 });

@@ -1,0 +1,85 @@
+import type { Experiment } from './experiment.ts';
+
+type Names = Readonly<Record<'tasks' | 'evolutions' | 'adapters' | 'strategies', readonly string[]>>;
+
+/** Finds names that are given twice, and references to names that do not exist. */
+export function nameProblems(experiment: Experiment): string[] {
+  const names: Names = {
+    tasks: namesOf(experiment.tasks),
+    evolutions: namesOf(experiment.evolutions),
+    adapters: namesOf(experiment.adapters),
+    strategies: namesOf(experiment.strategies),
+  };
+  const problems = [
+    ...repeatedNames(names),
+    ...narrowingProblems(experiment, names),
+    ...unknownNames('baselines', experiment.baselines, names.strategies),
+    ...comparisonProblems(experiment, names),
+    ...surfaceProblems(experiment, names),
+    ...moreTenantsProblems(experiment, names),
+  ];
+  return [...new Set(problems)];
+}
+
+function repeatedNames(names: Names): string[] {
+  return Object.entries(names).flatMap(([key, list]) =>
+    list
+      .filter((name, i) => list.indexOf(name) !== i)
+      .map((name) => `${key} has the name ${name} twice, expected different names`),
+  );
+}
+
+/** Looks at what says where an evolution, a recipe or a strategy is used. */
+function narrowingProblems({ evolutions, adapters, strategies }: Experiment, names: Names): string[] {
+  const users: [string, Record<string, unknown>][] = [
+    ...evolutions.map((one, i): [string, Record<string, unknown>] => [`evolutions[${i}]`, one]),
+    ...adapters.map((one, i): [string, Record<string, unknown>] => [`adapters[${i}]`, one]),
+    ...strategies.map((one, i): [string, Record<string, unknown>] => [`strategies[${i}]`, { ...one }]),
+  ];
+  return users.flatMap(([place, one]) =>
+    (['tasks', 'evolutions', 'adapters'] as const).flatMap((key) =>
+      unknownNames(`${place}.${key}`, one[key] as string[] | undefined, names[key]),
+    ),
+  );
+}
+
+function comparisonProblems({ comparisons = [] }: Experiment, { strategies }: Names): string[] {
+  return comparisons.flatMap((one, i) => [
+    ...unknownNames(`comparisons[${i}].strategy`, [one.strategy], strategies),
+    ...unknownNames(`comparisons[${i}].with`, [one.with], strategies),
+  ]);
+}
+
+function surfaceProblems({ surfaces = [] }: Experiment, names: Names): string[] {
+  return surfaces.flatMap(({ task, evolution, strategy }, i) => [
+    ...unknownNames(`surfaces[${i}].task`, [task], names.tasks),
+    ...unknownNames(`surfaces[${i}].evolution`, [evolution], names.evolutions),
+    ...unknownNames(`surfaces[${i}].strategy`, [strategy], names.strategies),
+  ]);
+}
+
+function moreTenantsProblems({ more_tenants: more = [], rows, seeds }: Experiment, names: Names): string[] {
+  return more.flatMap((group, i) => [
+    ...unknownNames(`more_tenants[${i}].tasks`, group.tasks, names.tasks),
+    ...unknownNames(`more_tenants[${i}].strategies`, group.strategies, names.strategies),
+    ...unknownNames(`more_tenants[${i}].rows`, group.rows, rows),
+    // The tenant of such a seed is there already.
+    ...group.seeds
+      .filter((seed) => seeds.includes(seed))
+      .map((seed) => `more_tenants[${i}].seeds has ${seed}, expected seeds that are not among seeds`),
+  ]);
+}
+
+function unknownNames<T extends string | number>(
+  place: string,
+  used: readonly T[] | undefined,
+  known: readonly T[],
+): string[] {
+  return (used ?? [])
+    .filter((name) => !known.includes(name))
+    .map((name) => `${place} names ${name}, expected one of ${known.join(', ')}`);
+}
+
+function namesOf(list: readonly { readonly name: string }[]): string[] {
+  return list.map(({ name }) => name);
+}
