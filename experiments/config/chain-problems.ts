@@ -1,5 +1,5 @@
 import type { EvolutionConfig } from './experiment.schema.ts';
-import type { Experiment, StrategyConfig } from './load-experiment.ts';
+import type { Experiment, StrategyConfig } from './experiment.ts';
 
 /**
  * Finds what a chain of evolutions lacks: a parent that is measured before, and with everything that is carried over from it.

@@ -2,24 +2,16 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseDocument } from 'yaml';
 import { UsageError } from '../../cli/errors.ts';
-import { STRATEGIES, type GivenJobOptions, type Strategy } from '../../core/options/job-options.ts';
+import { STRATEGIES } from '../../core/options/job-options.ts';
 import { problemsOf } from '../../core/options/problems.ts';
-import { experimentSchema, type ExperimentFile, type StrategyEntry, type TaskConfig } from './experiment.schema.ts';
+import type { Experiment } from './experiment.ts';
+import { experimentSchema, type ExperimentFile } from './experiment.schema.ts';
 import { chainProblems } from './chain-problems.ts';
 import { nameProblems } from './name-problems.ts';
 import { expandPath } from './paths.ts';
 import { resolveTask, rowProblems } from './row-files.ts';
 
-/** One way to adapt: the job's options, and where it is run. */
-export interface StrategyConfig extends Omit<StrategyEntry, 'strategy' | 'options'> {
-  readonly options: GivenJobOptions & { readonly strategy: Strategy };
-}
-
-/** A checked experiment. Its paths are absolute, and each strategy has all of its options. */
-export interface Experiment extends Omit<ExperimentFile, 'strategies' | 'options' | 'tasks'> {
-  readonly tasks: readonly TaskConfig[];
-  readonly strategies: readonly StrategyConfig[];
-}
+export type { Experiment, StrategyConfig } from './experiment.ts';
 
 interface Source {
   readonly file: string;

@@ -1,4 +1,4 @@
-import type { Experiment } from './load-experiment.ts';
+import type { Experiment } from './experiment.ts';
 
 type Names = Readonly<Record<'tasks' | 'evolutions' | 'adapters' | 'strategies', readonly string[]>>;
 
