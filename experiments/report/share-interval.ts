@@ -1,14 +1,13 @@
-import betaQuantile from '@stdlib/stats-base-dists-beta-quantile';
+import { lowerBoundOfShare } from '../../core/statistics/binomial-test.ts';
 
 /**
- * Two-sided 95 % interval of a share (Clopper and Pearson, Biometrika 26, 1934, 404–413), by quantiles of the beta distribution, so that
- * the count may have a fraction.
+ * Two-sided 95 % interval of a share (Clopper and Pearson, Biometrika 26, 1934, 404–413). A count with a fraction is rounded down for
+ * the lower end and up for the upper one, which only widens the interval.
  * @param count in [0, trials]
  */
 export function intervalOfShare(count: number, trials: number): [number, number] {
-  const low = count <= 0 ? 0 : betaQuantile(0.025, count, trials - count + 1);
-  const high = count >= trials ? 1 : betaQuantile(0.975, count + 1, trials - count);
-  return [low, high];
+  const lower = (right: number) => (right <= 0 ? 0 : lowerBoundOfShare({ right, rows: trials }, 0.025));
+  return [lower(Math.floor(count)), 1 - lower(trials - Math.ceil(count))];
 }
 
 /** How often something happened to the jobs of one tenant. */
