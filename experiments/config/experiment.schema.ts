@@ -94,6 +94,19 @@ const Surface = Type.Object(
   strict,
 );
 
+/** Tables of the report beside those that every report has. */
+const FurtherReport = Type.Object(
+  {
+    /** Whether the registered hypotheses are judged, with the tables that the page of experiments opens with. */
+    hypotheses: Type.Optional(Type.Boolean()),
+    /** Whether the strategies are settings of a sweep, of which one wins. */
+    winner: Type.Optional(Type.Boolean()),
+    /** A planned experiment whose power follows from what the comparisons measured. */
+    power: Type.Optional(Type.Object({ tasks: Count, rows: Count, tenants: listOf(Count) }, strict)),
+  },
+  strict,
+);
+
 /** The settings of an experiment file. @param table the job options, which an experiment's own are derived from */
 export function experimentSchema(table: Type.TObject = JobOptions) {
   return Type.Object(
@@ -119,6 +132,7 @@ export function experimentSchema(table: Type.TObject = JobOptions) {
       /** Pairs of strategies whose difference gets an interval. Default: each strategy with each baseline. */
       comparisons: Type.Optional(Type.Array(Type.Object({ strategy: Name, with: Name }, strict))),
       surfaces: Type.Optional(Type.Array(Surface)),
+      report: Type.Optional(FurtherReport),
       /** Whether nothing shows what was measured on test rows before everything is measured or the hours are spent. */
       blind: Type.Optional(Type.Boolean()),
       /** No item begins once the items have taken so many hours together. Default: no limit. */

@@ -49,10 +49,29 @@ export function seconds(ms: number | null): string {
   return ms === null ? NONE : (ms / 1000).toFixed(ms < 100_000 ? 1 : 0);
 }
 
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  return [line(header), line(header.map((_, i) => (i === 0 ? '---' : '---:'))), ...rows.map(line)];
+/** @param align of all columns but the first: figures stand at the right, and texts at the left */
+export function table(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  align: 'left' | 'right' = 'right',
+): string[] {
+  const rest = align === 'right' ? '---:' : '---';
+  return [line(header), line(header.map((_, i) => (i === 0 ? '---' : rest))), ...rows.map(line)];
 }
 
 function line(cells: readonly string[]): string {
   return `| ${cells.join(' | ')} |`;
+}
+
+/**
+ * A table between two marks. A page that shows it has the marks, too, and a test compares what stands between them with what the kept
+ * results of the experiment give (test/unit/experiments/kept-results.test.ts).
+ * @param of the experiment's name
+ * @param name tells the tables of one report apart
+ */
+export function marked(
+  { of, name }: { readonly of: string; readonly name: string },
+  lines: readonly string[],
+): string[] {
+  return [`<!-- ${of}: ${name} -->`, '', ...lines, '', `<!-- end of ${of}: ${name} -->`];
 }

@@ -1,7 +1,7 @@
-import { lowerBoundOfShare } from '../../core/statistics/binomial-test.ts';
 import { countFlips, lowerBoundOfDifference, type Flips } from '../../core/statistics/paired-statistics.ts';
 import type { Experiment } from '../config/load-experiment.ts';
 import type { CellRecord, TestScore } from '../records.ts';
+import { intervalOfShare } from './share-interval.ts';
 import { mean } from './statistics.ts';
 
 /** What is asked of a version: on test rows, it may be worse than the old one on its own base by the margin. */
@@ -102,10 +102,4 @@ function together(name: string, jobs: readonly CheckedJob[]): GateCheck {
     held: held.length,
     heldBelow: held.filter(({ isBelow }) => isBelow).length,
   };
-}
-
-/** The two-sided 95 % interval of Clopper and Pearson, as if the jobs were independent. */
-function intervalOfShare(count: number, jobs: number): [number, number] {
-  const lower = (right: number) => (right === 0 ? 0 : lowerBoundOfShare({ right, rows: jobs }, 0.025));
-  return [lower(count), 1 - lower(jobs - count)];
 }

@@ -5,6 +5,8 @@ import type { Experiment } from '../config/load-experiment.ts';
 import type { EvolutionRecord } from '../records.ts';
 import type { GateCheck } from './gate-check.ts';
 import { comparisonSection } from './comparisons/comparison-section.ts';
+import { furtherSections } from './tables/further-tables.ts';
+import { timesSection } from './tables/times.ts';
 import { metricFormat, ratio, seconds, share, table } from './format.ts';
 import type { GroupSummary, StrategySummary, Summary } from './summary.ts';
 
@@ -37,6 +39,7 @@ export function toMarkdown(
     ...failed.map(({ key, error }) => `- ${key} failed: ${error}`),
     ...conditions(experiment, summary),
     '',
+    ...furtherSections(experiment, summary.further, summary.baselines),
     '## All jobs together',
     '',
     ...overallTable(summary),
@@ -49,7 +52,8 @@ export function toMarkdown(
     '',
     ...glanceTable(experiment, summary),
     '',
-    ...comparisonSection(summary),
+    ...comparisonSection(summary, name),
+    ...timesSection(summary.times),
     ...gateSection(summary),
     '## Evolutions',
     '',

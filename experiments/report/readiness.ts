@@ -1,3 +1,5 @@
+import type { CellRecord } from '../records.ts';
+
 /** How long a job took to become ready, or how long it ran without becoming ready. */
 export interface Duration {
   readonly ms: number;
@@ -35,4 +37,20 @@ export function readinessCurve(durations: readonly Duration[]): ReadinessStep[] 
 /** The smallest time by which half of all jobs are ready; null if they never are. */
 export function medianTime(durations: readonly Duration[]): number | null {
   return readinessCurve(durations).find(({ share }) => share >= 0.5)?.ms ?? null;
+}
+
+/**
+ * A lower bound of the median time to readiness if no job had a budget: the median over all jobs of the time at which they were ready
+ * or ended.
+ */
+export function medianOfEnds(durations: readonly Duration[]): number | null {
+  return durations.map(({ ms }) => ms).toSorted((a, b) => a - b)[(durations.length - 1) >> 1] ?? null;
+}
+
+export function durationOf({
+  state,
+  readyMs,
+  elapsedMs,
+}: Pick<CellRecord, 'state' | 'readyMs' | 'elapsedMs'>): Duration {
+  return state === 'ready' ? { ms: readyMs!, happened: true } : { ms: elapsedMs, happened: false };
 }

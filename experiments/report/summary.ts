@@ -12,9 +12,12 @@ import type {
 } from '../records.ts';
 import { checkJob, gateChecks, type CheckedJob, type GateCheck } from './gate-check.ts';
 import { compareStrategies, type Comparison } from './comparisons/compare.ts';
+import { evidenceOf, withoutFurtherTenants } from './hypotheses/evidence.ts';
+import { furtherTables, type FurtherTables } from './tables/further-tables.ts';
+import { strategyTimes, type StrategyTimes } from './tables/times.ts';
 import { medianRatio, ttrRatio, type Ratio } from './ratio.ts';
 import { negativeFlips, spread, type Spread } from './statistics.ts';
-import { medianTime, type Duration } from './readiness.ts';
+import { durationOf, medianTime, type Duration } from './readiness.ts';
 
 /** One job, compared with the old version and with the baselines. */
 export interface Job {
@@ -79,6 +82,8 @@ export interface Summary {
   readonly overall: readonly StrategySummary[];
   /** Pairs of strategies with intervals. */
   readonly comparisons: readonly Comparison[];
+  readonly times: readonly StrategyTimes[];
+  readonly further: FurtherTables;
   /** What gates with a margin let through, on the test rows. */
   readonly gates: readonly GateCheck[];
   readonly failed: readonly CellRecord[];
@@ -98,6 +103,10 @@ export function summarize(experiment: Experiment, items: readonly Item[], record
     experiment.baselines ??
     experiment.strategies.filter(({ options }) => options.strategy === 'scratch').map(({ name }) => name);
   const jobs = toJobs(experiment, cells, { records: wanted, baselines });
+  const evidence = evidenceOf(experiment, wanted);
+  const { cells: main } = withoutFurtherTenants(evidence);
+  const comparisons = comparisonsOf(experiment, main, baselines);
+  const strategies = experiment.strategies.map(({ name }) => name);
   return {
     runs: records.filter((record) => record.type === 'run'),
     evolutions: wanted.filter((record) => record.type === 'evolution'),
@@ -110,7 +119,9 @@ export function summarize(experiment: Experiment, items: readonly Item[], record
       jobs.map((job) => withoutLoss(experiment, job)),
       baselines,
     ),
-    comparisons: comparisonsOf(experiment, cells, baselines),
+    comparisons,
+    times: strategyTimes(main, { strategies, baselines }),
+    further: furtherTables(evidence, { baselines, comparisons }),
     gates: gateChecks(jobs.flatMap(({ checked }) => checked ?? [])),
     failed: all.filter(({ state }) => state === 'failed'),
     planned: items.length,
@@ -234,10 +245,6 @@ function summarizeStrategy(strategy: string, jobs: readonly Job[], baselines: re
 /** Removes gains in nats from an overall summary, where they cannot be averaged with gains in percent. */
 function withoutLoss(experiment: Experiment, job: Job): Job {
   return metricOf(experiment, job.cell.task) === 'loss' ? { ...job, gains: {} } : job;
-}
-
-function durationOf({ state, readyMs, elapsedMs }: CellRecord): Duration {
-  return state === 'ready' ? { ms: readyMs!, happened: true } : { ms: elapsedMs, happened: false };
 }
 
 function finder(cells: readonly CellRecord[]): (like: CellRecord, strategy: string) => CellRecord | undefined {

@@ -6,6 +6,7 @@ import type { Experiment } from '../config/load-experiment.ts';
 import type { Item } from '../plan.ts';
 import type { ResultRecord } from '../records.ts';
 import { driftChart } from './charts/drift.ts';
+import { forestChart } from './charts/forest.ts';
 import { qualityChart } from './charts/quality-over-time.ts';
 import { readinessChart } from './charts/readiness.ts';
 import { searchPath, surfaceChart } from './charts/surface.ts';
@@ -56,7 +57,8 @@ export async function writeReport({ experiment, items, records, out, config }: R
 }
 
 function drawings({ strategies }: Experiment, summary: Summary): Drawing[] {
-  const { jobs, surfaces, evolutions, baselines } = summary;
+  const { jobs, surfaces, evolutions, baselines, further } = summary;
+  const differences = further.registered?.differences ?? [];
   const names = { strategies: strategies.map(({ name }) => name), baselines };
   const withJobs: Drawing[] =
     jobs.length === 0
@@ -65,7 +67,9 @@ function drawings({ strategies }: Experiment, summary: Summary): Drawing[] {
           { file: 'quality.svg', title: 'Quality against wall time', text: QUALITY, spec: qualityChart(jobs, names) },
           { file: 'ttr.svg', title: 'Time to readiness', text: READINESS, spec: readinessChart(jobs, names) },
         ];
+  const forest = { file: 'differences.svg', title: 'Differences with their intervals', text: DIFFERENCES };
   return [
+    ...(differences.length === 0 ? [] : [{ ...forest, spec: forestChart(differences, 1) }]),
     ...withJobs,
     ...surfaces.map((surface, i) => ({
       file: `surface-${i + 1}.svg`,
@@ -84,4 +88,6 @@ const QUALITY =
 const READINESS =
   'The share of all jobs that were ready by each time. A tick marks a job that spent its budget in vain; it still counts among all jobs.';
 const SURFACE = 'The mean loss on the search rows over a grid of α and β, with the points that the search evaluated.';
+const DIFFERENCES =
+  'How many points on test rows `auto` is above each other strategy, with 95 % intervals: all jobs together (diamond), and those of each evolution and number of training rows. The dashed line is one point below.';
 const DRIFT = '‖W_new − W_old‖ / ‖W_old‖ of every adaptable module.';

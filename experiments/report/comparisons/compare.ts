@@ -1,5 +1,5 @@
 import type { CellRecord, TestScore } from '../../records.ts';
-import type { Duration } from '../readiness.ts';
+import { durationOf } from '../readiness.ts';
 import { mean } from '../statistics.ts';
 import { pairedInterval, type PairedInterval, type TaskDifferences } from './paired-interval.ts';
 import { ratioInterval, type RatioInterval } from './ratio-interval.ts';
@@ -13,6 +13,8 @@ export interface Comparison {
   readonly pairs: number;
   /** Jobs without a counterpart, and pairs of which one ended without any candidate. They are counted and in no difference. */
   readonly unpaired: number;
+  /** How many of these are pairs of which one ended without any candidate. */
+  readonly withoutCandidate: number;
   /** Strategy minus other on test rows, positive if the strategy is better; null where no rows can be compared. */
   readonly quality: PairedInterval | null;
   readonly time: RatioInterval | null;
@@ -24,68 +26,101 @@ interface Pair {
   readonly other: CellRecord;
 }
 
+/** A job with a number for each test row of its task. */
+export interface RowValues {
+  readonly job: CellRecord;
+  readonly values: readonly number[];
+}
+
 /**
  * Compares two strategies, all numbers of training rows together and each by itself.
- * @param cells jobs that did not fail
+ * @param cells jobs, of which none is in the state `failed`
  */
 export function compareStrategies(cells: readonly CellRecord[], strategy: string, other: string): Comparison[] {
-  const own = cells.filter((cell) => cell.strategy === strategy);
-  const others = new Map(cells.filter((cell) => cell.strategy === other).map((cell) => [placeOf(cell), cell]));
-  const pairs = own.flatMap((job): Pair[] => {
-    const found = others.get(placeOf(job));
-    return found ? [{ job, other: found }] : [];
+  const sizes = [...new Set(pairsOf(cells, strategy, other).map(({ job }) => job.rows))].sort((a, b) => a - b);
+  const all = compareTogether(cells, strategy, other);
+  if (sizes.length < 2) return [all];
+  const ofSize = (rows: number): Comparison => ({
+    ...compareTogether(
+      cells.filter((cell) => cell.rows === rows),
+      strategy,
+      other,
+    ),
+    rows,
   });
-  const sizes = [...new Set(pairs.map(({ job }) => job.rows))].sort((a, b) => a - b);
-  const of = (rows: number | null): Comparison => {
-    const some = pairs.filter(({ job }) => rows === null || job.rows === rows);
-    const alone = own.filter((job) => rows === null || job.rows === rows).length - some.length;
-    return compare(some, { strategy, other, rows, alone });
-  };
-  return [null, ...(sizes.length > 1 ? sizes : [])].map(of);
+  return [all, ...sizes.map(ofSize)];
 }
 
-function compare(
-  pairs: readonly Pair[],
-  { strategy, other, rows, alone }: { strategy: string; other: string; rows: number | null; alone: number },
-): Comparison {
-  const scored = pairs.filter((pair) => differencesOf(pair) !== null);
-  const tasks = groupBy(scored, ({ job }) => job.task).map((some) => taskDifferences(some));
-  const times = groupBy(pairs, ({ job }) => `${job.task} ${job.adapter} ${job.seed}`).map((some) =>
+/** Compares two strategies on all of their jobs together. */
+export function compareTogether(cells: readonly CellRecord[], strategy: string, other: string): Comparison {
+  const times = groupBy(pairsOf(cells, strategy, other), ({ job }) => tenantOf(job)).map((some) =>
     some.map((pair) => ({ strategy: durationOf(pair.job), baseline: durationOf(pair.other) })),
   );
+  return { ...compareQuality(cells, strategy, other), time: ratioInterval(times) };
+}
+
+/** Compares the final versions alone. */
+export function compareQuality(
+  cells: readonly CellRecord[],
+  strategy: string,
+  other: string,
+): Omit<Comparison, 'time'> {
+  const pairs = pairsOf(cells, strategy, other);
+  const scored = pairs.flatMap(({ job, other: against }): RowValues[] => {
+    const values = differencesOf(job.final, against.final);
+    return values === null ? [] : [{ job, values }];
+  });
+  const alone = cells.filter((cell) => cell.strategy === strategy).length - pairs.length;
   return {
-    ...{ strategy, other, rows, pairs: pairs.length, unpaired: alone + pairs.length - scored.length },
-    quality: tasks.length === 0 ? null : pairedInterval(tasks),
-    time: ratioInterval(times),
+    ...{ strategy, other, rows: null, pairs: pairs.length },
+    unpaired: alone + pairs.length - scored.length,
+    withoutCandidate: pairs.filter(({ job, other: against }) => !job.final || !against.final).length,
+    quality: clusteredInterval(scored),
   };
 }
 
-/** A tenant's differences, row by row: the mean over its evolutions, numbers of rows and draws. */
-function taskDifferences(pairs: readonly Pair[]): TaskDifferences {
-  return groupBy(pairs, ({ job }) => `${job.adapter} ${job.seed}`).map((some) => {
-    const lists = some.map((pair) => differencesOf(pair)!);
-    return lists[0]!.map((_, row) => mean(lists.map((list) => list[row]!)));
+function pairsOf(cells: readonly CellRecord[], strategy: string, other: string): Pair[] {
+  const others = new Map(cells.filter((cell) => cell.strategy === other).map((cell) => [placeOf(cell), cell]));
+  return cells.flatMap((job): Pair[] => {
+    const found = job.strategy === strategy ? others.get(placeOf(job)) : undefined;
+    return found ? [{ job, other: found }] : [];
   });
 }
 
-function differencesOf({ job, other }: Pair): number[] | null {
-  const [now, before] = [scoresOf(job.final), scoresOf(other.final)];
-  return now && before ? now.map((value, row) => value - before[row]!) : null;
+/**
+ * The mean over tasks with its interval. A tenant has, for each row, the mean over its jobs: its evolutions, numbers of rows and draws.
+ * @returns null without any job
+ */
+export function clusteredInterval(list: readonly RowValues[]): PairedInterval | null {
+  const tasks = groupBy(list, ({ job }) => job.task).map((some): TaskDifferences => {
+    return groupBy(some, ({ job }) => tenantOf(job)).map((jobs) =>
+      jobs[0]!.values.map((_, row) => mean(jobs.map(({ values }) => values[row]!))),
+    );
+  });
+  return tasks.length === 0 ? null : pairedInterval(tasks);
 }
 
-function scoresOf(score: TestScore | null): readonly number[] | null {
+/** Row by row, how much better one version is than another; null where one is missing or its metric has no values of rows. */
+export function differencesOf(now: TestScore | null, before: TestScore | null): number[] | null {
+  const [values, others] = [scoresOf(now), scoresOf(before)];
+  return values && others ? values.map((value, row) => value - others[row]!) : null;
+}
+
+/** The metric of each test row; null where there is no version, or for a loss. */
+export function scoresOf(score: TestScore | null): readonly number[] | null {
   return score?.scores ?? (score?.right ? [...score.right].map(Number) : null);
 }
 
-function durationOf({ state, readyMs, elapsedMs }: CellRecord): Duration {
-  return state === 'ready' ? { ms: readyMs!, happened: true } : { ms: elapsedMs, happened: false };
+export function tenantOf({ task, adapter, seed }: CellRecord): string {
+  return [task, adapter, seed].join(' ');
 }
 
-function placeOf({ evolution, task, adapter, seed, rows, draw }: CellRecord): string {
+/** Identifies a job among those of its strategy. */
+export function placeOf({ evolution, task, adapter, seed, rows, draw }: CellRecord): string {
   return [evolution, task, adapter, seed, rows, draw].join(' ');
 }
 
-function groupBy<T>(list: readonly T[], keyOf: (one: T) => string): T[][] {
+export function groupBy<T>(list: readonly T[], keyOf: (one: T) => string): T[][] {
   const groups = new Map<string, T[]>();
   for (const one of list) groups.set(keyOf(one), [...(groups.get(keyOf(one)) ?? []), one]);
   return [...groups.values()];

@@ -1,15 +1,21 @@
-import { ratio, table } from '../format.ts';
+import { marked, table } from '../format.ts';
 import type { Summary } from '../summary.ts';
 import type { Comparison } from './compare.ts';
+import { pointsBetter, READY, readyCounts, timesSooner } from './written-intervals.ts';
 
 /** The comparisons with their intervals as Markdown; nothing where there are none. */
-export function comparisonSection({ comparisons }: Pick<Summary, 'comparisons'>): string[] {
+export function comparisonSection({ comparisons }: Pick<Summary, 'comparisons'>, experiment: string): string[] {
   if (comparisons.length === 0) return [];
   const header = ['strategy', 'against', 'rows', 'pairs', 'difference, points (95 %)', 'times sooner (95 %)', READY];
-  return ['## Comparisons', '', ...LEGEND, '', ...table(header, comparisons.map(toRow)), ''];
+  return [
+    '## Comparisons',
+    '',
+    ...LEGEND,
+    '',
+    ...marked({ of: experiment, name: 'comparisons' }, table(header, comparisons.map(toRow))),
+    '',
+  ];
 }
-
-const READY = 'ready: both, this, other, neither';
 
 const LEGEND = [
   'The *difference* on test rows is paired row by row and the mean over the tasks. Its interval is clustered by tenants and by test rows',
@@ -20,22 +26,13 @@ const LEGEND = [
 ];
 
 function toRow({ strategy, other, rows, pairs, unpaired, quality, time }: Comparison): string[] {
-  const ready = time === null ? [] : [time.ready.both, time.ready.strategy, time.ready.baseline, time.ready.neither];
   return [
     strategy,
     other,
     rows === null ? 'all' : String(rows),
     unpaired === 0 ? String(pairs) : `${pairs} (${unpaired})`,
-    quality === null ? '–' : `${points(quality.mean)}${ends(quality.interval?.map(points))}`,
-    time === null ? '–' : `${ratio(time.median)}${ends(time.interval.map(ratio))}`,
-    ready.join(', '),
+    pointsBetter(quality),
+    timesSooner(time),
+    readyCounts(time),
   ];
-}
-
-function ends(interval: readonly string[] | undefined): string {
-  return interval === undefined ? '' : ` (${interval.join(' to ')})`;
-}
-
-function points(value: number): string {
-  return `${value < 0 ? '−' : '+'}${Math.abs(100 * value).toFixed(1)}`;
 }

@@ -20,7 +20,17 @@ export interface PairedInterval {
   readonly interval: readonly [number, number] | null;
   readonly degrees: number;
   readonly parts: VarianceParts;
+  /** Null where tasks differ in their number of tenants or of rows. */
+  readonly design: Design | null;
+}
+
+/** The size of an experiment whose tasks are equally large. */
+export interface Design {
+  readonly tasks: number;
+  /** Number of tenants of each task. */
   readonly tenants: number;
+  /** Number of test rows of each task. */
+  readonly rows: number;
 }
 
 const LEVEL = 0.975;
@@ -47,9 +57,15 @@ export function pairedInterval(tasks: readonly TaskDifferences[]): PairedInterva
   const degrees = degreesOf(parts, weight);
   const center = mean(parts.map((one) => one.mean));
   const half = studentQuantile(normalQuantile(LEVEL), degrees) * Math.sqrt(variance);
-  const tenants = tasks.reduce((total, task) => total + task.length, 0);
   const interval = degrees >= 1 ? ([center - half, center + half] as const) : null;
-  return { mean: center, interval, degrees, parts: variances, tenants };
+  return { mean: center, interval, degrees, parts: variances, design: designOf(tasks) };
+}
+
+function designOf(tasks: readonly TaskDifferences[]): Design | null {
+  const [first] = tasks;
+  const [tenants, rows] = [first?.length ?? 0, first?.[0]?.length ?? 0];
+  const isBalanced = tasks.every((task) => task.length === tenants && task[0]?.length === rows);
+  return isBalanced ? { tasks: tasks.length, tenants, rows } : null;
 }
 
 interface TaskParts extends VarianceParts {

@@ -1,21 +1,14 @@
 import { normalDistribution, normalQuantile, studentQuantile } from '../../../core/statistics/distributions.ts';
+import type { Design } from './paired-interval.ts';
 
 /** Standard deviations of the paired difference, in units of the metric. */
-interface Deviations {
+export interface Deviations {
   /** Of a tenant's true mean about that of its task. */
   readonly tenants: number;
   /** Of a row's true mean about that of its task. */
   readonly rows: number;
   /** Of a single difference about what tenant and row explain. */
   readonly rest: number;
-}
-
-interface Design {
-  readonly tasks: number;
-  /** Number of tenants of each task. */
-  readonly tenants: number;
-  /** Number of test rows of each task. */
-  readonly rows: number;
 }
 
 /** Half the width that the interval of `pairedInterval` is expected to have. */

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { loadExperiment } from '../../../experiments/config/load-experiment.ts';
 import { RECORDS_OF_TENANT } from '../../../experiments/fixed-steps/measure.ts';
 import { readRecords } from '../../../experiments/fixed-steps/records.ts';
@@ -10,24 +10,15 @@ import { planExperiment } from '../../../experiments/plan.ts';
 import type { ResultRecord } from '../../../experiments/records.ts';
 import { toMarkdown } from '../../../experiments/report/markdown.ts';
 import { summarize } from '../../../experiments/report/summary.ts';
+import { markedTables, pageDifferences, rowsOf } from './support/marked-tables.ts';
 
 const ROOT = path.join(import.meta.dirname, '../../..');
 
-/** The rows of a page's tables, as cells without the spaces around them. */
-const rowsOf = (text: string): string[] =>
-  text
-    .split('\n')
-    .filter((line) => line.startsWith('| '))
-    .map((line) =>
-      line
-        .split('|')
-        .map((cell) => cell.trim().replaceAll('`', ''))
-        .join('|'),
-    );
-
-/** The rows of the tables that the kept results of an experiment give, without running anything. */
-async function keptTables(name: string): Promise<string[]> {
-  const experiment = await loadExperiment(path.join(ROOT, `experiments/${name}.yaml`));
+/** The report that the kept results of an experiment give, without running anything. */
+async function keptReport(name: string): Promise<string> {
+  const experiment = await loadExperiment(
+    path.join(ROOT, `experiments/${name.replace('registered-', 'registered/')}.yaml`),
+  );
   const kept = gunzipSync(await readFile(path.join(ROOT, `experiments/results/${name}.gz`))).toString('utf8');
   const records = kept
     .trim()
@@ -35,18 +26,35 @@ async function keptTables(name: string): Promise<string[]> {
     .map((line) => JSON.parse(line) as ResultRecord);
   const summary = summarize(experiment, planExperiment(experiment), records);
   expect([summary.measured, summary.failed]).toEqual([summary.planned, []]);
-  return rowsOf(toMarkdown(experiment, summary, { charts: [], command: '' }));
+  return toMarkdown(experiment, summary, { charts: [], command: '' });
 }
 
-test.each([
-  ['docs/method/gate.md', /## On test rows\n([^]*?)\n## /, 8],
-  ['docs/experiments/how-it-is-measured.md', /## Comparisons with intervals\n([^]*?)\n## /, 3],
-])('%s has what the kept results of the check of the gate say', async (page, section, least) => {
-  const made = await keptTables('gate-check');
-  const shown = rowsOf(section.exec(await readFile(path.join(ROOT, page), 'utf8'))?.[1] ?? '');
-  expect(shown.length).toBeGreaterThan(least);
+test('docs/method/gate.md has what the kept results of the check of the gate say', async () => {
+  const made = rowsOf(await keptReport('gate-check'));
+  const page = await readFile(path.join(ROOT, 'docs/method/gate.md'), 'utf8');
+  const shown = rowsOf(/## On test rows\n([^]*?)\n## /.exec(page)?.[1] ?? '');
+  expect(shown.length).toBeGreaterThan(8);
   // The second line of a table has no figures.
   for (const row of shown.filter((line) => !line.includes('--'))) expect(made).toContain(row);
+});
+
+describe('tables between marks', async () => {
+  const pages = [
+    'experiments.md',
+    ...(await readdir(path.join(ROOT, 'docs/experiments'))).map((name) => `experiments/${name}`),
+  ];
+  const texts = new Map(
+    await Promise.all(
+      pages.map(async (page) => [page, await readFile(path.join(ROOT, 'docs', page), 'utf8')] as const),
+    ),
+  );
+  const shown = [...texts].flatMap(([page, text]) => {
+    return [...new Set(markedTables(text).map(({ experiment }) => experiment))].map((name) => [page, name] as const);
+  });
+
+  test.each(shown)('of docs/%s are those that the kept results of %s give', async (page, name) => {
+    expect(pageDifferences(texts.get(page)!, await keptReport(name), name)).toEqual([]);
+  });
 });
 
 test('the page on distillation has what the kept records of the same number of steps say', async () => {

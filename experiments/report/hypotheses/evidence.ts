@@ -1,0 +1,72 @@
+import type { Experiment } from '../../config/load-experiment.ts';
+import { evolutionMs } from '../../evolution-time.ts';
+import type { CellRecord, ResultRecord, TenantName, TestScore } from '../../records.ts';
+
+/** What is judged: the jobs of an experiment, with what their versions are compared with. */
+export interface Evidence {
+  readonly experiment: Experiment;
+  /** All jobs. One that failed was not ready at the time that it took, and its tenant is left with the unchanged copy. */
+  readonly cells: readonly CellRecord[];
+  /** The tenant's own adapter on the experiment's base. Margins count from it in a chain, too. */
+  old(cell: CellRecord): TestScore | null;
+  /** That adapter, unchanged, on the new base. */
+  copy(cell: CellRecord): TestScore | null;
+  /**
+   * Milliseconds that a job bears of its evolution's computation, which so many adapters share.
+   * @throws Error if that time was not measured
+   */
+  evolutionMs(cell: CellRecord, adapters: number): number;
+}
+
+/** @param records those that belong to the experiment's plan */
+export function evidenceOf(experiment: Experiment, records: readonly ResultRecord[]): Evidence {
+  const olds = new Map(records.filter((one) => one.type === 'tenant').map((one) => [nameOf(one), one.old]));
+  const copies = new Map(
+    records.filter((one) => one.type === 'reference').map((one) => [`${one.evolution} ${nameOf(one)}`, one.copy]),
+  );
+  const copy = (cell: CellRecord): TestScore | null => copies.get(`${cell.evolution} ${nameOf(cell)}`) ?? null;
+  return {
+    experiment,
+    cells: records.filter((one) => one.type === 'cell').map((cell) => withoutFailure(cell, copy(cell))),
+    old: (cell) => olds.get(nameOf(cell)) ?? null,
+    copy,
+    evolutionMs: (cell, adapters) => evolutionMs(records, cell, adapters),
+  };
+}
+
+/** Without the further tenants, who enlarge a fleet and have a part of the strategies alone. */
+export function withoutFurtherTenants(evidence: Evidence): Evidence {
+  const { seeds } = evidence.experiment;
+  return { ...evidence, cells: evidence.cells.filter(({ seed }) => seeds.includes(seed)) };
+}
+
+function withoutFailure(cell: CellRecord, copy: TestScore | null): CellRecord {
+  return cell.state === 'failed' ? { ...cell, state: 'not_ready', readyMs: null, first: null, final: copy } : cell;
+}
+
+/** The jobs, with the unchanged copy in place of the final version where a job ended without a candidate. */
+export function withCopies({ cells, copy }: Evidence): CellRecord[] {
+  return cells.map((cell) => (cell.final === null ? { ...cell, final: copy(cell) } : cell));
+}
+
+/** The jobs, with what each bears of its evolution's computation added to the times of one strategy. */
+export function withEvolution(
+  { cells, evolutionMs: bears }: Evidence,
+  { strategy, adapters }: { readonly strategy: string; readonly adapters: number },
+): CellRecord[] {
+  return cells.map((cell) => (cell.strategy === strategy ? longer(cell, bears(cell, adapters)) : cell));
+}
+
+/** The jobs, with the time of all looks at gate rows taken off: their phase `evaluate`. A job that failed has none. */
+export function withoutLooks(cells: readonly CellRecord[]): CellRecord[] {
+  return cells.map((cell) => longer(cell, -(cell.phases?.evaluate ?? 0)));
+}
+
+function longer(cell: CellRecord, ms: number): CellRecord {
+  const readyMs = cell.readyMs === null || cell.readyMs === undefined ? cell.readyMs : cell.readyMs + ms;
+  return { ...cell, readyMs, elapsedMs: cell.elapsedMs + ms };
+}
+
+function nameOf({ task, adapter, seed }: TenantName): string {
+  return [task, adapter, seed].join(' ');
+}

@@ -1,0 +1,61 @@
+import type { CellRecord } from '../../records.ts';
+import { compareTogether } from '../comparisons/compare.ts';
+import type { RatioInterval } from '../comparisons/ratio-interval.ts';
+import { withEvolution, withoutLooks, type Evidence } from './evidence.ts';
+import { ratioFinding, together, type Bound, type Judgement } from './judgement.ts';
+import { ALONE, AUTO, FLEET, PAPER, SCRATCH } from './names.ts';
+
+export function soonerThanPaper({ cells }: Evidence): Judgement {
+  return together({
+    id: 'H2',
+    claim: '… and ready at least twice as soon',
+    condition: 'lower end at least 2',
+    ...timed(cells, { strategy: AUTO, other: PAPER }, { end: 'lower', value: 2 }),
+  });
+}
+
+/** @param evidence the jobs of the fleet */
+export function soonerInFleet(evidence: Evidence): Judgement {
+  return together({
+    id: 'H3',
+    claim: `\`auto\` is ready ≥ 8.9 times sooner than \`scratch\` in a fleet of ${FLEET}, with the evolution's computation shared by the ${FLEET}`,
+    condition: 'lower end at least 8.9',
+    ...timed(
+      withEvolution(evidence, { strategy: AUTO, adapters: FLEET }),
+      { strategy: AUTO, other: SCRATCH },
+      { end: 'lower', value: 8.9 },
+    ),
+  });
+}
+
+export function soonerAlone(evidence: Evidence): Judgement {
+  return together({
+    id: 'H4',
+    claim: "… and ≥ 4 times for a single adapter, with the evolution's computation in its time",
+    condition: 'lower end at least 4',
+    ...timed(
+      withEvolution(evidence, { strategy: ALONE, adapters: 1 }),
+      { strategy: ALONE, other: SCRATCH },
+      { end: 'lower', value: 4 },
+    ),
+  });
+}
+
+interface Pair {
+  readonly strategy: string;
+  readonly other: string;
+}
+
+/** The time with all looks decides; the time without them stands beside it. */
+function timed(cells: readonly CellRecord[], pair: Pair, bound: Bound): Pick<Judgement, 'findings' | 'notes'> {
+  const { time } = compareTogether(cells, pair.strategy, pair.other);
+  const bare = compareTogether(withoutLooks(cells), pair.strategy, pair.other).time;
+  return {
+    findings: [ratioFinding(time, { bound }), ratioFinding(bare, { label: 'without looks', bound, decides: false })],
+    notes: time === null ? [] : [readyText(time.ready, pair)],
+  };
+}
+
+function readyText({ both, strategy, baseline, neither }: RatioInterval['ready'], pair: Pair): string {
+  return `pairs ready with both ${both}, with \`${pair.strategy}\` alone ${strategy}, with \`${pair.other}\` alone ${baseline}, with neither ${neither}`;
+}

@@ -1,0 +1,56 @@
+import type { Experiment } from '../../config/load-experiment.ts';
+import type { Comparison } from '../comparisons/compare.ts';
+import { withoutFurtherTenants, type Evidence } from '../hypotheses/evidence.ts';
+import { judgeHypotheses } from '../hypotheses/hypotheses.ts';
+import { hypothesesSection } from '../hypotheses/hypotheses-section.ts';
+import type { Judgement } from '../hypotheses/judgement.ts';
+import { AUTO } from '../hypotheses/names.ts';
+import { differencesFromOthers, type PlacedDifference } from './differences.ts';
+import { powerLines, powerSection, type PowerLine } from './power.ts';
+import { resultLines, resultsSection, type ResultLine } from './results.ts';
+import { sweptSettings, winnerSection, type SweptSetting } from './winner.ts';
+
+/** The tables that an experiment's setting `report` asks for; each is null unless it does. */
+export interface FurtherTables {
+  readonly registered: {
+    readonly results: readonly ResultLine[];
+    readonly judgements: readonly Judgement[];
+    readonly differences: readonly PlacedDifference[];
+  } | null;
+  readonly settings: readonly SweptSetting[] | null;
+  readonly power: readonly PowerLine[] | null;
+}
+
+interface Known {
+  readonly baselines: readonly string[];
+  readonly comparisons: readonly Comparison[];
+}
+
+export function furtherTables(evidence: Evidence, { baselines, comparisons }: Known): FurtherTables {
+  const { hypotheses = false, winner = false, power } = evidence.experiment.report ?? {};
+  const main = withoutFurtherTenants(evidence);
+  return {
+    registered: hypotheses
+      ? {
+          results: resultLines(main, baselines),
+          judgements: judgeHypotheses(evidence),
+          differences: differencesFromOthers(main, AUTO),
+        }
+      : null,
+    settings: winner ? sweptSettings(main) : null,
+    power: power ? powerLines(comparisons, power) : null,
+  };
+}
+
+export function furtherSections(
+  { name, report }: Experiment,
+  { registered, settings, power }: FurtherTables,
+  baselines: readonly string[],
+): string[] {
+  return [
+    ...(registered ? resultsSection(registered.results, { experiment: name, baselines }) : []),
+    ...(registered ? hypothesesSection(registered.judgements, name) : []),
+    ...(settings ? winnerSection(settings) : []),
+    ...(power && report?.power ? powerSection(power, report.power) : []),
+  ];
+}
