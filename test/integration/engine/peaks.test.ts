@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ModelConfig } from '../../../../core/models/config/model-config.ts';
-import { saveRandomBase } from '../support/saved-base.ts';
+import type { ModelConfig } from '../../../core/models/config/model-config.ts';
+import { saveRandomBase } from '../../unit/engine/support/saved-base.ts';
 
-const CHILD = path.join(import.meta.dirname, '../support/peak-child.ts');
+const CHILD = path.join(import.meta.dirname, 'support/peak-child.ts');
 
 /** Folders of a base and of its cache. */
 interface Int8Base {

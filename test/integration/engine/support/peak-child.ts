@@ -10,8 +10,8 @@ import { activationBytes, adaptedWidths, recomputeWithin } from '../../../../cor
 import type { Runtime } from '../../../../core/engine/runtime.ts';
 import type { BaseModel } from '../../../../core/models/base-model.ts';
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
-import { asDora, randomAdapter, randomBase, randomBatch } from './random-model.ts';
-import type { PeakCase } from '../memory/peaks.test.ts';
+import { asDora, randomAdapter, randomBase, randomBatch } from '../../../unit/engine/support/random-model.ts';
+import type { PeakCase } from '../peaks.test.ts';
 
 const peakCase = JSON.parse(process.argv[2]!) as PeakCase;
 const { rows, tokens, labels, rank, kind, dora, dropout, memory: activations = Infinity, int8 } = peakCase;
