@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { answerSizes } from '../data/evaluation/generated-answers.ts';
-import { loadTaskRows, tokenizeTask, type TaskData, type TaskRows } from '../data/task-data.ts';
+import { loadGivenTask, tokenizeTask, type TaskData } from '../data/task-data.ts';
 import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
 import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
@@ -18,6 +18,7 @@ import { isGenerated } from '../options/metrics.ts';
 import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
 import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts';
+import { CancelledError } from './cancelled-error.ts';
 import { distillationOf } from './distillation/distillation.ts';
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
 import type { CountedFrom } from './measurements/gate-outcomes.ts';
@@ -32,23 +33,12 @@ import { GradientPrecision } from './setup/gradient-precision.ts';
 import { objectionToLosses } from './setup/job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements/measurements.ts';
+import { withAnswers, type TaskWithAnswers } from './prompts/task-answers.ts';
 import { runLadder } from './run-ladder.ts';
-import { requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
+import { isTrained, requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
 import { jobMemory, mostGenerated, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
-import { rowFormatOf, type RowFormat } from './setup/row-format.ts';
-
-/** The reason with which a signal aborts when a job is to stop. */
-export class CancelledError extends Error {
-  /** Whether somebody will resume the job from a checkpoint. */
-  readonly keep: boolean;
-
-  constructor({ keep }: { readonly keep: boolean }) {
-    super('the job was cancelled');
-    this.name = 'CancelledError';
-    this.keep = keep;
-  }
-}
+import { maxLengthIn, rowFormatOf, type RowFormat, type RowFormatOptions } from './setup/row-format.ts';
 
 /**
  * Runs one job: loads what it needs, measures the target if it depends on the old version, runs the strategy's ladder,
@@ -80,6 +70,8 @@ interface Prepared {
   readonly data: TaskData;
   readonly settings: JobSettings;
   readonly breakdown: GateBreakdown;
+  /** Whether a version has written the answers of the rows, which came without. */
+  readonly hasWritten: boolean;
   readonly newBase: LoadedBase;
   readonly oldAdapter: Adapter;
   readonly reference: ReferenceVersion;
@@ -139,7 +131,9 @@ class AdaptationRun {
     this.#emit({ type: 'ladder', ladder: { current: null, rungs, candidates, publishedId, ended: true } });
     const copy = candidates.find(({ id }) => id === 'copy');
     if (copy && !copy.metric.curtailed) this.#noteBaselines({ copy: copy.metric.value });
-    if (kind === 'adaptation' && baselines !== 'needed') await this.#completeBaselines(prepared);
+    // The answers to prompts alone go with the job's folder, so that nothing can be measured on them later.
+    const isLast = baselines !== 'needed' || prepared.hasWritten;
+    if (kind === 'adaptation' && isLast) await this.#completeBaselines(prepared);
     const isKept = !ready && best !== null && kind === 'adaptation';
     return {
       ...this.#figures(),
@@ -178,29 +172,50 @@ class AdaptationRun {
       await this.#bases.describe(spec.newBase),
     ];
     const { config, tokenizer } = newVersion;
+    const given = await loadGivenTask(spec.data);
     const settings = resolveJobOptions(spec.options, {
       control: spec.kind === 'control',
       hiddenSize: config.hiddenSize,
+      promptsOnly: given.promptsOnly,
     });
-    this.#totalSteps = settings.strategy === 'reuse' || settings.strategy === 'revert' ? 0 : settings.maxSteps;
+    this.#totalSteps = isTrained(settings) ? settings.maxSteps : 0;
     await requireCompatible(oldVersion, newVersion);
     const oldAdapter = await loadAdapter(spec.adapter, config);
-    const rows = await loadTaskRows(spec.data);
     const kept = (resumed && precisionOf(resumed)) ?? undefined;
     const precision = kept ?? this.#bases.precision;
     const needs = { config, precision, adapter: oldAdapter, evolution: usesEvolution(settings.strategy) };
     this.#planMemory({ ...needs, measured: [], trained: [] });
-    const rowFormat = (resumed && rowFormatIn(resumed)) ?? (await this.#decideRowFormat(config, oldAdapter, rows));
+    const knownFormat = resumed && rowFormatIn(resumed);
+    const signal = this.#signal;
+    const warn = (message: string): void => this.#emit({ type: 'warning', message });
+    const maxLength = knownFormat?.maxLength ?? (await maxLengthIn(this.#asked(config)));
+    const { rows, written } = await withAnswers(given, {
+      bases: this.#bases,
+      spec,
+      settings,
+      oldAdapter,
+      format: { tokenizer, config, maxLength },
+      precision: kept,
+      reserve: (generated) => {
+        const measured = [{ tokens: generated.longest, labels: 1 }];
+        this.#planMemory({ ...needs, measured, trained: [], generated });
+      },
+      warn,
+      signal,
+    });
+    const rowFormat = knownFormat ?? (await this.#decideRowFormat(config, oldAdapter, { rows, written }));
     this.#rowFormat = rowFormat;
     this.#emit({ type: 'row_format', format: rowFormat });
     const format = { tokenizer, config, ...rowFormat };
     const budget = rowBudget(spec, settings.maxNewTokens);
-    const data = tokenizeTask(rows, { ...format, budget }, (message) => this.#emit({ type: 'warning', message }));
+    const data = tokenizeTask(rows, { ...format, budget }, warn);
     requireSuitable(data, spec, settings);
     const breakdown = new GateBreakdown(data.gate, spec.gate);
     const measured = rowSizes([...data.search, ...data.gate]);
-    const signal = this.#signal;
-    const distillation = distillationOf({ spec, settings, data, format, teacher: oldAdapter, signal });
+    const teacher = written?.writer ?? { adapter: oldAdapter, loadBase: () => this.#bases.load(spec.oldBase, kept) };
+    const hasWritten = written !== null;
+    const taught = { spec, settings, data, format, teacher: teacher.adapter, hasWritten, signal };
+    const distillation = distillationOf(taught);
     const generated = mostGenerated([
       isGenerated(spec.metric) ? answerSizes(data.gate, settings.maxNewTokens) : null,
       distillation?.generated ?? null,
@@ -208,19 +223,20 @@ class AdaptationRun {
     const trained = [...trainedSizes(rows, settings, { format, measured }), ...(distillation?.trained ?? [])];
     this.#planMemory({ ...needs, measured, generated, trained });
     const evolution = needs.evolution ? await this.#evolution(oldVersion.folder, newVersion.folder, products) : null;
-    const taught = await distillation?.rows(() => this.#bases.load(spec.oldBase, kept));
+    const training = await distillation?.rows(() => teacher.loadBase());
     const { searchRows, maxNewTokens } = settings;
     const measurements = new Measurements({ data, metric: spec.metric, searchRows, maxNewTokens, signal });
     const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
     const knownOld = await knownOutcomes(spec, oldAdapter, () => this.#fingerprintOf(oldVersion.folder, evolution));
-    const reference = this.#reference({ exact, oldAdapter, knownOld, newVersion });
+    const writer = written?.writer.version;
+    const reference = this.#reference({ exact, oldAdapter, knownOld, newVersion, writer });
     const { newBase, compared: found } = await this.#loadNewBase({ data, oldAdapter, reference }, kept);
     signal.throwIfAborted();
     const gradients = new GradientPrecision({
       bases: this.#bases,
       base: newBase,
       rows: data.search,
-      warn: (message) => this.#emit({ type: 'warning', message }),
+      warn,
     });
     const context = new JobContext({
       spec,
@@ -230,7 +246,7 @@ class AdaptationRun {
       oldAdapter,
       evolution,
       products,
-      data: taught ? { ...data, training: () => taught } : data,
+      data: training ? { ...data, training: () => training } : data,
       measurements,
       breakdown,
       measureForGate: (adapter, look) => measureForGate(exact, { base: newBase, adapter }, look),
@@ -243,10 +259,13 @@ class AdaptationRun {
       publish: (publication) => this.#publish(publication),
     });
     const compared = found?.measured ?? null;
-    return { context, measurements, exact, data, breakdown, settings, newBase, oldAdapter, reference, compared };
+    const loaded = { newBase, oldAdapter, reference, compared };
+    return { context, measurements, exact, data, breakdown, settings, hasWritten, ...loaded };
   }
 
-  #reference(found: Pick<ReferenceOptions, 'exact' | 'oldAdapter' | 'knownOld' | 'newVersion'>): ReferenceVersion {
+  #reference(
+    found: Pick<ReferenceOptions, 'exact' | 'oldAdapter' | 'knownOld' | 'newVersion' | 'writer'>,
+  ): ReferenceVersion {
     return new ReferenceVersion({
       ...found,
       bases: this.#bases,
@@ -298,10 +317,16 @@ class AdaptationRun {
     return chooses && holdsFloat32;
   }
 
-  #decideRowFormat(config: ModelConfig, adapter: Adapter, { search, gate }: TaskRows): Promise<RowFormat> {
-    const { adapterOptions: given = {}, adapter: folder, oldBase } = this.#spec;
-    const loadBase = () => this.#bases.load(oldBase);
-    return rowFormatOf({ given, folder, adapter, config, loadBase, rows: [...search, ...gate], signal: this.#signal });
+  #decideRowFormat(config: ModelConfig, adapter: Adapter, { rows, written }: TaskWithAnswers): Promise<RowFormat> {
+    const loadBase = () => this.#bases.load(this.#spec.oldBase);
+    const measured = { adapter, loadBase, rows: [...rows.search, ...rows.gate], written: written ?? undefined };
+    return rowFormatOf({ ...this.#asked(config), ...measured, signal: this.#signal });
+  }
+
+  /** What decides the row format before anything is measured. */
+  #asked(config: ModelConfig): Pick<RowFormatOptions, 'given' | 'folder' | 'config'> {
+    const { adapterOptions: given = {}, adapter: folder } = this.#spec;
+    return { given, folder, config };
   }
 
   /** @throws InsufficientMemoryError */
