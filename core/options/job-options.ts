@@ -149,7 +149,7 @@ export const JobOptions = Type.Object(
       title: 'Distillation',
       default: 'none',
       description:
-        'What fine-tuning learns from the old version on its own base: nothing, so that it learns the completions of the training rows (`none`); its answers in place of the completions (`hard`); or its probabilities for each token of the completions (`soft`).',
+        'What fine-tuning learns from the old version on its own base: nothing, so that it learns the completions of the training rows (`none`); its answers in place of the completions (`hard`); or its probabilities for each token of the completions (`soft`). Where the rows are prompts alone, the old version writes the completions, the default is `soft`, and `none` is refused.',
     }),
     distill_weight: Type.Number({
       minimum: 0,
@@ -163,7 +163,7 @@ export const JobOptions = Type.Object(
       maximum: 65_536,
       default: 0,
       description:
-        'Largest number of tokens generated for a gate row, for metrics of generated text. 0 follows from the gate rows: twice as many as the longest completion has and 16 more, or the number of tokens of the row’s completion where completions do not end with an end-of-text token.',
+        'Largest number of tokens generated for a gate row, for metrics of generated text. 0 follows from the gate rows: twice as many as the longest completion has and 16 more, or the number of tokens of the row’s completion where completions do not end with an end-of-text token. For prompts alone it also limits what the old version answers; there, 0 is 128.',
     }),
     seed: Type.Integer({
       minimum: 0,
