@@ -18,7 +18,6 @@ import { isGenerated } from '../options/metrics.ts';
 import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
 import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts';
-import { CancelledError } from './cancelled-error.ts';
 import { distillationOf } from './distillation/distillation.ts';
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
 import type { CountedFrom } from './measurements/gate-outcomes.ts';
@@ -36,9 +35,22 @@ import { Measurements } from './measurements/measurements.ts';
 import { withAnswers, type TaskWithAnswers } from './prompts/task-answers.ts';
 import { runLadder } from './run-ladder.ts';
 import { isTrained, requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
+import type { LoadedJob, Prepared } from './setup/prepared-job.ts';
 import { jobMemory, mostGenerated, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
 import { maxLengthIn, rowFormatOf, type RowFormat, type RowFormatOptions } from './setup/row-format.ts';
+
+/** The reason with which a signal aborts when a job is to stop. */
+export class CancelledError extends Error {
+  /** Whether somebody will resume the job from a checkpoint. */
+  readonly keep: boolean;
+
+  constructor({ keep }: { readonly keep: boolean }) {
+    super('the job was cancelled');
+    this.name = 'CancelledError';
+    this.keep = keep;
+  }
+}
 
 /**
  * Runs one job: loads what it needs, measures the target if it depends on the old version, runs the strategy's ladder,
@@ -61,26 +73,6 @@ export async function runAdaptation(
     return job.cancelled(signal.reason);
   }
 }
-
-/** What a job has loaded before its ladder begins. */
-interface Prepared {
-  readonly context: JobContext;
-  readonly measurements: Measurements;
-  readonly exact: ExactGate;
-  readonly data: TaskData;
-  readonly settings: JobSettings;
-  readonly breakdown: GateBreakdown;
-  /** Whether a version has written the answers of the rows, which came without. */
-  readonly hasWritten: boolean;
-  readonly newBase: LoadedBase;
-  readonly oldAdapter: Adapter;
-  readonly reference: ReferenceVersion;
-  /** How the reference did on its base, where the target depends on it and that was not known. */
-  readonly compared: GateMeasurement | null;
-}
-
-/** The part of what a job has loaded that loading the new base needs. */
-type LoadedJob = Pick<Prepared, 'data' | 'oldAdapter' | 'reference'>;
 
 /** One attempt at a job, from loading to the outcome. */
 class AdaptationRun {

@@ -23,7 +23,7 @@ export class InvalidOptionError extends Error {
 /** The options whose defaults depend on nothing else. */
 export const DEFAULT_JOB_OPTIONS = Value.Default(JobOptions, {}) as Omit<
   JobOptions,
-  'learning_rate' | 'scratch_learning_rate' | 'search_evaluations'
+  'learning_rate' | 'scratch_learning_rate' | 'search_evaluations' | 'distill'
 >;
 
 /** Number of coefficient pairs that a search measures by default; `relora-paper` starts from nothing and stops for nothing. */
@@ -75,7 +75,7 @@ export function resolveJobOptions(
     learning_rate: defaultLearningRate('carried', hiddenSize),
     scratch_learning_rate: options.learning_rate ?? defaultLearningRate('fresh', hiddenSize),
     search_evaluations: strategy === 'relora-paper' ? EVALUATIONS.paper : EVALUATIONS.default,
-    ...(promptsOnly && { distill: 'soft' }),
+    distill: promptsOnly ? 'soft' : 'none',
     ...options,
     ...(control && { distill: 'none' }),
     strategy,

@@ -1,5 +1,5 @@
 import { IncompatibleBasesError } from '../../core/adaptation/evolutions.ts';
-import { CancelledError } from '../../core/adaptation/cancelled-error.ts';
+import { CancelledError } from '../../core/adaptation/run-adaptation.ts';
 import { TaskDataError } from '../../core/data/task-data.ts';
 import { TokenizeError } from '../../core/data/tokenize.ts';
 import { DatasetError } from '../../core/formats/dataset/dataset-jsonl.ts';

@@ -5,8 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
-import { CancelledError } from '../../../core/adaptation/cancelled-error.ts';
-import { runAdaptation } from '../../../core/adaptation/run-adaptation.ts';
+import { CancelledError, runAdaptation } from '../../../core/adaptation/run-adaptation.ts';
 import { meanLoss } from '../../../core/data/evaluation/measure.ts';
 import { loadTaskData, type TaskData } from '../../../core/data/task-data.ts';
 import { tokenizeRows } from '../../../core/data/tokenize.ts';

@@ -95,7 +95,10 @@ describe('parseDataset', () => {
   });
 
   it('names the first ten lines without an answer among rows with one, and other bad lines in their places', async () => {
-    const lines = Array.from({ length: 400 }, (_, i) => (i % 3 === 0 ? '{"prompt":"secret"}' : GOOD)).with(1, '[]');
+    const lines = Array.from({ length: 400 }, (_, i): string => (i % 3 === 0 ? '{"prompt":"secret"}' : GOOD)).with(
+      1,
+      '[]',
+    );
     const error = await failure(lines.join('\n'));
     expect(error.total).toBe(100);
     expect(error.problems.map(({ line }) => line)).toEqual([1, 2, 4, 7, 10, 13, 16, 19, 22, 25]);
