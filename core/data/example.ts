@@ -14,7 +14,7 @@ export type ExampleRow = RowContent & {
 };
 
 /** What a version has read and what it has generated, which need not be the tokens of the same text. */
-export interface WrittenTokens {
+interface WrittenTokens {
   readonly promptIds: readonly number[];
   /** At least one. It ends with the end of the text, unless the version did not come to an end. */
   readonly answerIds: readonly number[];

@@ -103,7 +103,8 @@ export function tokenizeTask(
   };
 }
 
-function samplingWarning(name: string, used: number, all: number, tokens: number): string {
+/** Says how many rows of a split are used, of how many. */
+export function samplingWarning(name: string, used: number, all: number, tokens: number): string {
   return (
     `${used} of ${all} ${name} rows are used, a random sample that is always the same: measuring an adapter once may take ` +
     `${tokens} tokens (READAPT_MEASURED_TOKENS)`

@@ -48,7 +48,7 @@ export function optionalJobOptions(table: Type.TObject = JobOptions) {
 }
 
 /** What the defaults of options depend on. */
-export interface JobCircumstances {
+interface JobCircumstances {
   readonly control: boolean;
   readonly hiddenSize: number;
   /** Whether the rows are prompts alone, which the old version answers. Default: no. */

@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { GivenRow } from '../../data/dataset.ts';
 import { openPrompt } from '../../data/open-prompts.ts';
 import { promptTokens, type ExampleRow, type TokenizedExample } from '../../data/example.ts';
 import { tokenizeWithin } from '../../data/row-budget.ts';
-import { TaskDataError, type GivenTask, type TaskRows } from '../../data/task-data.ts';
+import { samplingWarning, TaskDataError, type GivenTask, type TaskRows } from '../../data/task-data.ts';
 import { lengthLimit, placeOf, tokenizeRows, type TokenizeOptions } from '../../data/tokenize.ts';
 import type { LoadedBase } from '../../engine/base-cache.ts';
 import { generateTexts } from '../../engine/generation/generate-texts.ts';
@@ -20,7 +21,7 @@ import { WATCHED_ROWS } from '../measurements/measurements.ts';
 import { isTrained } from '../setup/job-setup.ts';
 
 /** Largest number of tokens of an answer to a prompt alone, where no number is given. */
-export const ANSWER_TOKENS = 128;
+const ANSWER_TOKENS = 128;
 
 /** Number of rows that a message names. */
 const NAMED = 5;
@@ -112,24 +113,26 @@ function answerLimit({ maxNewTokens }: JobSettings, format: TokenizeOptions): nu
 function chosenPrompts(
   { training, search, gate }: PromptRows,
   limit: number,
-  { spec, settings, format }: AnswerPromptsOptions,
+  { spec, settings, format, warn }: AnswerPromptsOptions,
 ): Record<'training' | 'search' | 'gate', readonly TokenizedExample[]> {
   // A row's own limit is that of its prompt, one label, and the room for its answer.
   const options = { ...format, appendEos: false, maxLength: lengthLimit(format) - limit + 1 };
   const { measuredTokens: tokens } = spec;
-  // A row counts with its answer when the version writes it and, once more, when it is measured.
-  const within = (rows: readonly GivenRow[]) =>
-    tokens === undefined
-      ? tokenizeRows(rows.map(openPrompt), options)
-      : tokenizeWithin(rows.map(openPrompt), options, { tokens, generated: 2 * limit });
+  const within = (name: string, rows: readonly GivenRow[]): readonly TokenizedExample[] => {
+    if (tokens === undefined) return tokenizeRows(rows.map(openPrompt), options);
+    // A row counts with its answer when the version writes it and, once more, when it is measured.
+    const examples = tokenizeWithin(rows.map(openPrompt), options, { tokens, generated: 2 * limit });
+    if (examples.length < rows.length) warn(samplingWarning(name, examples.length, rows.length, tokens));
+    return examples;
+  };
   const { batchSize, seed, maxSteps: steps } = settings;
   const drawn =
     isTrained(settings) && training.length > 0 ? drawnExamples(training.length, { batchSize, seed, steps }) : [];
   const drawnRows = drawn.map((index) => training[index]!);
   return {
     training: tokenizeRows(drawnRows.map(openPrompt), options),
-    search: within(search.slice(0, Math.max(settings.searchRows, WATCHED_ROWS))),
-    gate: within(gate),
+    search: within('search', search.slice(0, Math.max(settings.searchRows, WATCHED_ROWS))),
+    gate: within('gate', gate),
   };
 }
 
@@ -141,12 +144,19 @@ async function answersTo(
   const prompts = examples.map(promptTokens);
   const longest = prompts.reduce((most, { length }) => Math.max(most, length), 0);
   reserve({ count: prompts.length, longest: longest + limit });
-  const subject = ['answers', limit, adapterSha256(writer.adapter), prompts];
+  const subject = ['answers', limit, adapterSha256(writer.adapter), digestOf(prompts)];
   return labelInParts(prompts, { folder: join(spec.workDir, 'answers'), subject, signal }, async (part) => {
     const requests = part.map((promptIds) => ({ promptIds, maxNewTokens: limit }));
     const texts = await generateTexts(await writer.loadBase(), writer.adapter, requests, { signal });
     return texts.map(({ tokenIds: ids, text, stop }): Answer => ({ ids, text, ended: stop === 'end_of_text' }));
   });
+}
+
+/** Hashes prompts one by one, because the text of all of them may be longer than a string can be. */
+function digestOf(prompts: readonly (readonly number[])[]): string {
+  const hash = createHash('sha256');
+  for (const prompt of prompts) hash.update(JSON.stringify(prompt));
+  return hash.digest('hex');
 }
 
 function answeredRow(example: TokenizedExample, { ids, text }: Answer): ExampleRow {

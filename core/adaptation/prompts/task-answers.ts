@@ -7,7 +7,7 @@ import type { Precision } from '../../options/precisions.ts';
 import type { AnchorSpec, JobSpec } from '../job-spec.ts';
 import { answerPrompts, type AnsweredTask, type AnswerPromptsOptions, type Writer } from './answer-prompts.ts';
 
-export interface TaskAnswersOptions extends Omit<AnswerPromptsOptions, 'writer'> {
+interface TaskAnswersOptions extends Omit<AnswerPromptsOptions, 'writer'> {
   readonly bases: BaseCache;
   readonly spec: JobSpec;
   readonly oldAdapter: Adapter;
@@ -16,7 +16,7 @@ export interface TaskAnswersOptions extends Omit<AnswerPromptsOptions, 'writer'>
 }
 
 /** A writer, and which version it is. */
-export interface ChosenWriter extends Writer {
+interface ChosenWriter extends Writer {
   readonly version: 'anchor' | 'old';
 }
 

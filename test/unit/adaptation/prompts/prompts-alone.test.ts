@@ -84,14 +84,16 @@ const training = {
 async function run(job: JobSpec) {
   const loaded: string[] = [];
   const losses: number[] = [];
+  const events = new Set<string>();
   const bases = new BaseCache({ threads: 1, onLoad: ({ folder }) => loaded.push(path.basename(folder)) });
   const onEvent = (event: JobEvent): void => {
+    events.add(event.type);
     if (event.type !== 'points') return;
     losses.push(...event.points.flatMap(({ name, value }) => (name === 'train_loss' ? [value] : [])));
   };
   try {
     const outcome = await runAdaptation(bases, job, onEvent, new AbortController().signal);
-    return { ...outcome, loaded, losses };
+    return { ...outcome, loaded, losses, events };
   } finally {
     await bases.dispose();
   }
@@ -107,6 +109,8 @@ it('certifies an adapter by its agreement with the old version', async () => {
     warnings: [],
     rowFormat: { appendEos: true, appendEosReason: 'the old version ends 48 of its 48 answers' },
   });
+  // The old version agrees with itself by definition.
+  expect(outcome.events).not.toContain('old_measured');
   // What a report compares with is measured by the job itself, because its answers go with it.
   expect(outcome.baselines).toEqual({ old: 1, copy: 1, none: expect.any(Number) });
   expect(outcome.baselines.none).toBeLessThan(0.5);
@@ -210,6 +214,15 @@ it.each([
     'version 2, which is carried over, answers the prompts, and the margin counts from it and not from version 1, which was ' +
       `imported: its files or its base ${reason}`,
   ]);
+});
+
+it('answers no more gate rows than may be measured', async () => {
+  const outcome = await run(jobOf('few', { measuredTokens: 200, options: { max_new_tokens: 2 } }));
+  const [, used] = /^(\d+) of 32 gate rows are used, a random sample/m.exec(outcome.warnings.join('\n'))!;
+  expect(Number(used)).toBeLessThan(20);
+  expect(outcome.best?.metric.rows).toBe(Number(used));
+  const [, answers] = /of its (\d+) answers/.exec(outcome.rowFormat!.appendEosReason)!;
+  expect(Number(answers)).toBeLessThanOrEqual(2 * Number(used));
 });
 
 it('cuts prompts that leave no room for an answer, and says so', async () => {
