@@ -32,6 +32,7 @@ import { GradientPrecision } from './setup/gradient-precision.ts';
 import { objectionToLosses } from './setup/job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements/measurements.ts';
+import { withAnswerLimit } from './prompts/answer-prompts.ts';
 import { withAnswers, type TaskWithAnswers } from './prompts/task-answers.ts';
 import { runLadder } from './run-ladder.ts';
 import { isTrained, requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
@@ -165,11 +166,12 @@ class AdaptationRun {
     ];
     const { config, tokenizer } = newVersion;
     const given = await loadGivenTask(spec.data);
-    const settings = resolveJobOptions(spec.options, {
-      control: spec.kind === 'control',
-      hiddenSize: config.hiddenSize,
-      promptsOnly: given.promptsOnly,
-    });
+    const { promptsOnly } = given;
+    const circumstances = { control: spec.kind === 'control', hiddenSize: config.hiddenSize, promptsOnly };
+    const knownFormat = resumed && rowFormatIn(resumed);
+    const maxLength = knownFormat?.maxLength ?? (await maxLengthIn(this.#asked(config)));
+    const asked = resolveJobOptions(spec.options, circumstances);
+    const settings = promptsOnly ? withAnswerLimit(asked, { config, maxLength }) : asked;
     this.#totalSteps = isTrained(settings) ? settings.maxSteps : 0;
     await requireCompatible(oldVersion, newVersion);
     const oldAdapter = await loadAdapter(spec.adapter, config);
@@ -177,10 +179,8 @@ class AdaptationRun {
     const precision = kept ?? this.#bases.precision;
     const needs = { config, precision, adapter: oldAdapter, evolution: usesEvolution(settings.strategy) };
     this.#planMemory({ ...needs, measured: [], trained: [] });
-    const knownFormat = resumed && rowFormatIn(resumed);
     const signal = this.#signal;
     const warn = (message: string): void => this.#emit({ type: 'warning', message });
-    const maxLength = knownFormat?.maxLength ?? (await maxLengthIn(this.#asked(config)));
     const { rows, written } = await withAnswers(given, {
       bases: this.#bases,
       spec,

@@ -26,6 +26,8 @@ const ANSWER_TOKENS = 128;
 /** Number of rows that a message names. */
 const NAMED = 5;
 
+type LengthLimits = Pick<TokenizeOptions, 'config' | 'maxLength'>;
+
 type PromptRows = Extract<GivenTask, { promptsOnly: true }>['rows'];
 
 /** A version whose answers stand for those that prompts alone lack. */
@@ -105,8 +107,14 @@ function requireTextMetric(metric: MetricName): void {
 }
 
 /** The most tokens of an answer, which leaves half of a row for the prompt. */
-function answerLimit({ maxNewTokens }: JobSettings, format: TokenizeOptions): number {
+function answerLimit({ maxNewTokens }: JobSettings, format: LengthLimits): number {
   return Math.min(maxNewTokens > 0 ? maxNewTokens : ANSWER_TOKENS, lengthLimit(format) >> 1);
+}
+
+/** Limits `maxNewTokens` to what an answer may have, so that what is compared with it is no longer. */
+export function withAnswerLimit(settings: JobSettings, format: LengthLimits): JobSettings {
+  if (settings.maxNewTokens === 0) return settings;
+  return { ...settings, maxNewTokens: answerLimit(settings, format) };
 }
 
 /** The rows that a job can use, as the tokens of their prompts, whose labels mean nothing. */
@@ -184,6 +192,6 @@ function longWarning(long: readonly TokenizedExample[], all: number, room: numbe
 function unendedWarning(cut: number, all: number, limit: number): string {
   return (
     `${cut} of ${all} answers of the old version do not end within ${limit} tokens, and versions are compared up to there: ` +
-    'a larger max_new_tokens lets it go on'
+    'a larger max_new_tokens, up to half of max_length, lets it go on'
   );
 }
