@@ -210,6 +210,15 @@ test('a dataset of prompts alone is refused for a metric that needs answers', as
       },
     });
   }
+  const { name: base_model } = await app.db.baseModel.findFirstOrThrow({
+    where: { adapters: { some: { id: adapterId } } },
+  });
+  const create = (metric: string) => {
+    const gate = { kind: 'relative', margin: 0.1 };
+    return send('POST', '/v1/adapters', { name: 'asks', base_model, dataset_id: id, metric, gate });
+  };
+  expect(await create('accuracy')).toMatchObject({ status: 422, body: { code: 'metric_needs_answers' } });
+  expect((await create('exact_match')).status).toBe(201);
   for (const metric of ['rouge_l', 'token_f1', 'exact_match'] as const) {
     await setMetric(metric);
     expect(await give(id)).toMatchObject({ status: 200, body: { dataset_id: id } });

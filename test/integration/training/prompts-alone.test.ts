@@ -91,4 +91,5 @@ test('a version is not measured on prompts alone before a rollout', async () => 
   await db.outcomeRequest.create({ data: { adapterVersionId: imported!.id, tenantId } });
   await expect.poll(() => db.outcomeRequest.count(), { timeout: 20_000 }).toBe(0);
   expect(imported!.gateOutcomes).toBeNull();
+  expect(await db.event.count({ where: { type: 'adapter_version.not_measured' } })).toBe(0);
 });
