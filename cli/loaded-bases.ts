@@ -1,4 +1,6 @@
 import { availableParallelism } from 'node:os';
+import type { LoadedRow } from '../core/data/dataset.ts';
+import type { TokenizedExample } from '../core/data/example.ts';
 import type { TokenizeOptions } from '../core/data/tokenize.ts';
 import type { BaseCache, LoadedBase } from '../core/engine/base-cache.ts';
 import type { Device } from '../core/options/devices.ts';
@@ -57,14 +59,38 @@ type RowFormatting = Pick<TokenizeOptions, 'appendEos' | 'maxLength'>;
 export async function loadExamples(base: LoadedBase, path: string, format: RowFormatting = {}) {
   const { loadDataset } = await import('../core/data/dataset.ts');
   const { findChoices } = await import('../core/data/choices.ts');
-  const { tokenizeRows } = await import('../core/data/tokenize.ts');
-  const { lengthWarning } = await import('../core/data/lengths.ts');
   const rows = await loadDataset(path);
+  const { examples, options } = await tokenizeLoaded(base, path, rows, format);
+  return { rows, examples, choices: findChoices(rows, options) };
+}
+
+async function tokenizeLoaded(base: LoadedBase, path: string, rows: readonly LoadedRow[], format: RowFormatting = {}) {
+  const { tokenizeRows } = await import('../core/data/tokenize.ts');
   const options = { tokenizer: base.tokenizer, config: base.model.config, ...format };
   const examples = tokenizeRows(rows, options);
+  await warnOfLength(path, examples, options);
+  return { examples, options };
+}
+
+async function warnOfLength(path: string, examples: readonly TokenizedExample[], options: TokenizeOptions) {
+  const { lengthWarning } = await import('../core/data/lengths.ts');
   const warning = lengthWarning('', examples, options);
   if (warning !== null) process.stderr.write(`warning: ${path}: ${warning}\n`);
-  return { rows, examples, choices: findChoices(rows, options) };
+}
+
+/**
+ * Loads the rows of a JSONL file as tokens, also of one with prompts alone, whose rows have no labels then. A line on stderr says
+ * which rows are too long.
+ */
+export async function loadPromptsOf(base: LoadedBase, path: string): Promise<readonly TokenizedExample[]> {
+  const { areAnswered, loadGivenDataset } = await import('../core/data/dataset.ts');
+  const { tokenizePrompts } = await import('../core/data/open-prompts.ts');
+  const rows = await loadGivenDataset(path);
+  if (areAnswered(rows)) return (await tokenizeLoaded(base, path, rows)).examples;
+  const options = { tokenizer: base.tokenizer, config: base.model.config };
+  const examples = tokenizePrompts(rows, options);
+  await warnOfLength(path, examples, options);
+  return examples;
 }
 
 /** Returns the metric of a task if none is given: accuracy if it has choices, otherwise exact match. */

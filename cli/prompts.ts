@@ -2,14 +2,14 @@ import { answerOf } from '../core/data/evaluation/generated-answers.ts';
 import type { LoadedBase } from '../core/engine/base-cache.ts';
 import type { GenerationRequest } from '../core/engine/generation/greedy.ts';
 import { UsageError } from './errors.ts';
-import { loadExamples } from './loaded-bases.ts';
+import { loadPromptsOf } from './loaded-bases.ts';
 
 /** A prompt in the tokens of a base. */
 export interface Prompt {
   readonly promptIds: readonly number[];
   /** Number of the row's line in its file; absent for a prompt that was not read from one. */
   readonly line?: number;
-  /** What the row expects. */
+  /** What the row expects; absent for a prompt alone. */
   readonly expected?: string;
 }
 
@@ -53,11 +53,11 @@ async function readStdin(): Promise<string> {
 /** Turns prompts into the tokens of a base. A row of a file is cut to the limit as rows are in evaluation. */
 export async function tokenizePrompts(base: LoadedBase, source: PromptSource): Promise<Prompt[]> {
   if ('prompt' in source) return [{ promptIds: base.tokenizer.encode(source.prompt) }];
-  const { examples } = await loadExamples(base, source.data);
-  return examples.map((example): Prompt => {
-    const { promptIds, reference } = answerOf(example);
+  return (await loadPromptsOf(base, source.data)).map((example): Prompt => {
+    const { promptIds, reference: expected } = answerOf(example);
     const { line } = example.row;
-    return { promptIds, expected: reference, ...(line !== undefined && { line }) };
+    const isAnswered = example.labelSpans.length > 0;
+    return { promptIds, ...(isAnswered && { expected }), ...(line !== undefined && { line }) };
   });
 }
 

@@ -37,7 +37,7 @@ export function register(program: Command): void {
     .option('--data <file>', 'JSONL file of training rows (prompt and completion). Without it, nothing is trained.')
     .requiredOption(
       '--validation <file>',
-      'JSONL file of held-out rows, which are divided into search rows and gate rows.',
+      'JSONL file of held-out rows, which are divided into search rows and gate rows. If the rows of both files have prompts alone, the old version answers them, and the gate asks how far the new one agrees.',
     )
     .requiredOption('--out <folder>', 'Folder for the new adapter. An adapter that is already there is replaced.')
     .addOption(
@@ -117,10 +117,10 @@ async function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: st
 
 /** Chooses the metric by the completions of training rows and held-out rows together. */
 async function suitableMetric({ data, validation }: RebaseOptions): Promise<MetricName> {
-  const { loadDataset } = await import('../../core/data/dataset.ts');
+  const { areAnswered, loadGivenDataset } = await import('../../core/data/dataset.ts');
   const { choiceTexts } = await import('../../core/data/choices.ts');
-  const rows = [...(data === undefined ? [] : await loadDataset(data)), ...(await loadDataset(validation))];
-  return defaultMetric(choiceTexts(rows));
+  const rows = [...(data === undefined ? [] : await loadGivenDataset(data)), ...(await loadGivenDataset(validation))];
+  return defaultMetric(areAnswered(rows) ? choiceTexts(rows) : null);
 }
 
 function showProgress(output: Output, publish: (folder: string) => Promise<void>): JobEventHandler {

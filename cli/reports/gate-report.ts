@@ -1,5 +1,5 @@
 import { choiceTexts } from '../../core/data/choices.ts';
-import { loadDataset } from '../../core/data/dataset.ts';
+import { areAnswered, loadGivenDataset } from '../../core/data/dataset.ts';
 import { keepGateApart, splitHeldOut, splitRows } from '../../core/data/task-split.ts';
 import { inspectFolder } from '../../core/formats/inspect.ts';
 import { gateAdvice, type GateAdvice } from '../../core/method/gate/advice.ts';
@@ -20,8 +20,8 @@ export interface GateReport {
 export async function reportGate(subject: { base: string; adapter: string; data: string }): Promise<GateReport> {
   const { kind } = await inspectFolder(subject.adapter, subject.base);
   if (kind !== 'adapter') throw new UsageError(`--adapter ${subject.adapter} is a base model, expected a PEFT adapter`);
-  const rows = await loadDataset(subject.data);
-  const metric = defaultMetric(choiceTexts(rows));
+  const rows = await loadGivenDataset(subject.data);
+  const metric = defaultMetric(areAnswered(rows) ? choiceTexts(rows) : null);
   const heldOut = { training: [], ...splitHeldOut(rows) };
   const dataset = gateAdvice(keepGateApart(splitRows(rows)).rows.gate.length, metric);
   const validation = gateAdvice(keepGateApart(heldOut).rows.gate.length, metric);

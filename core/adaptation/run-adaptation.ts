@@ -1,18 +1,18 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { answerSizes } from '../data/evaluation/generated-answers.ts';
-import { loadTaskRows, tokenizeTask, type TaskData, type TaskRows } from '../data/task-data.ts';
+import { loadGivenTask, tokenizeTask } from '../data/task-data.ts';
 import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
 import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
 import type { MatrixProducts } from '../linalg/products.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
-import { resolveTarget, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
+import { resolveTarget, type Gate } from '../method/gate/readiness-gate.ts';
 import { toRecord } from '../method/ladder/candidate.ts';
 import { reportRungs, usesEvolution } from '../method/ladder/strategies.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
-import { resolveJobOptions, type JobSettings } from '../options/job-settings.ts';
+import { resolveJobOptions } from '../options/job-settings.ts';
 import { isGenerated } from '../options/metrics.ts';
 import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
@@ -20,7 +20,7 @@ import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts'
 import { distillationOf } from './distillation/distillation.ts';
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
 import type { CountedFrom } from './measurements/gate-outcomes.ts';
-import { measureForGate, type ExactGate } from './measurements/exact-gate.ts';
+import { measureForGate } from './measurements/exact-gate.ts';
 import { GateBreakdown, NO_BREAKDOWN } from './measurements/gate-breakdown.ts';
 import { knownOutcomes } from './measurements/old-version.ts';
 import { ReferenceVersion, type MeasuredVersion, type ReferenceOptions } from './measurements/reference-version.ts';
@@ -31,11 +31,14 @@ import { GradientPrecision } from './setup/gradient-precision.ts';
 import { objectionToLosses } from './setup/job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements/measurements.ts';
+import { withAnswerLimit } from './prompts/answer-prompts.ts';
+import { withAnswers, type TaskWithAnswers } from './prompts/task-answers.ts';
 import { runLadder } from './run-ladder.ts';
-import { requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
+import { isTrained, requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
+import type { LoadedJob, Prepared } from './setup/prepared-job.ts';
 import { jobMemory, mostGenerated, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
-import { rowFormatOf, type RowFormat } from './setup/row-format.ts';
+import { maxLengthIn, rowFormatOf, type RowFormat, type RowFormatOptions } from './setup/row-format.ts';
 
 /** The reason with which a signal aborts when a job is to stop. */
 export class CancelledError extends Error {
@@ -70,24 +73,6 @@ export async function runAdaptation(
     return job.cancelled(signal.reason);
   }
 }
-
-/** What a job has loaded before its ladder begins. */
-interface Prepared {
-  readonly context: JobContext;
-  readonly measurements: Measurements;
-  readonly exact: ExactGate;
-  readonly data: TaskData;
-  readonly settings: JobSettings;
-  readonly breakdown: GateBreakdown;
-  readonly newBase: LoadedBase;
-  readonly oldAdapter: Adapter;
-  readonly reference: ReferenceVersion;
-  /** How the reference did on its base, where the target depends on it and that was not known. */
-  readonly compared: GateMeasurement | null;
-}
-
-/** The part of what a job has loaded that loading the new base needs. */
-type LoadedJob = Pick<Prepared, 'data' | 'oldAdapter' | 'reference'>;
 
 /** One attempt at a job, from loading to the outcome. */
 class AdaptationRun {
@@ -138,7 +123,9 @@ class AdaptationRun {
     this.#emit({ type: 'ladder', ladder: { current: null, rungs, candidates, publishedId, ended: true } });
     const copy = candidates.find(({ id }) => id === 'copy');
     if (copy && !copy.metric.curtailed) this.#noteBaselines({ copy: copy.metric.value });
-    if (kind === 'adaptation' && baselines !== 'needed') await this.#completeBaselines(prepared);
+    // The answers to prompts alone go with the job's folder, so that nothing can be measured on them later.
+    const isLast = baselines !== 'needed' || prepared.hasWritten;
+    if (kind === 'adaptation' && isLast) await this.#completeBaselines(prepared);
     else if (ready && measuresOld !== undefined) await this.#completeOld(prepared);
     const isKept = !ready && best !== null && kind === 'adaptation';
     return {
@@ -178,29 +165,49 @@ class AdaptationRun {
       await this.#bases.describe(spec.newBase),
     ];
     const { config, tokenizer } = newVersion;
-    const settings = resolveJobOptions(spec.options, {
-      control: spec.kind === 'control',
-      hiddenSize: config.hiddenSize,
-    });
-    this.#totalSteps = settings.strategy === 'reuse' || settings.strategy === 'revert' ? 0 : settings.maxSteps;
+    const given = await loadGivenTask(spec.data);
+    const { promptsOnly } = given;
+    const circumstances = { control: spec.kind === 'control', hiddenSize: config.hiddenSize, promptsOnly };
+    const knownFormat = resumed && rowFormatIn(resumed);
+    const maxLength = knownFormat?.maxLength ?? (await maxLengthIn(this.#asked(config)));
+    const asked = resolveJobOptions(spec.options, circumstances);
+    const settings = promptsOnly ? withAnswerLimit(asked, { config, maxLength }) : asked;
+    this.#totalSteps = isTrained(settings) ? settings.maxSteps : 0;
     await requireCompatible(oldVersion, newVersion);
     const oldAdapter = await loadAdapter(spec.adapter, config);
-    const rows = await loadTaskRows(spec.data);
     const kept = (resumed && precisionOf(resumed)) ?? undefined;
     const precision = kept ?? this.#bases.precision;
     const needs = { config, precision, adapter: oldAdapter, evolution: usesEvolution(settings.strategy) };
     this.#planMemory({ ...needs, measured: [], trained: [] });
-    const rowFormat = (resumed && rowFormatIn(resumed)) ?? (await this.#decideRowFormat(config, oldAdapter, rows));
+    const signal = this.#signal;
+    const warn = (message: string): void => this.#emit({ type: 'warning', message });
+    const { rows, written } = await withAnswers(given, {
+      bases: this.#bases,
+      spec,
+      settings,
+      oldAdapter,
+      format: { tokenizer, config, maxLength },
+      precision: kept,
+      reserve: (generated) => {
+        const measured = [{ tokens: generated.longest, labels: 1 }];
+        this.#planMemory({ ...needs, measured, trained: [], generated });
+      },
+      warn,
+      signal,
+    });
+    const rowFormat = knownFormat ?? (await this.#decideRowFormat(config, oldAdapter, { rows, written }));
     this.#rowFormat = rowFormat;
     this.#emit({ type: 'row_format', format: rowFormat });
     const format = { tokenizer, config, ...rowFormat };
     const budget = rowBudget(spec, settings.maxNewTokens);
-    const data = tokenizeTask(rows, { ...format, budget }, (message) => this.#emit({ type: 'warning', message }));
+    const data = tokenizeTask(rows, { ...format, budget }, warn);
     requireSuitable(data, spec, settings);
     const breakdown = new GateBreakdown(data.gate, spec.gate);
     const measured = rowSizes([...data.search, ...data.gate]);
-    const signal = this.#signal;
-    const distillation = distillationOf({ spec, settings, data, format, teacher: oldAdapter, signal });
+    const teacher = written?.writer ?? { adapter: oldAdapter, loadBase: () => this.#bases.load(spec.oldBase, kept) };
+    const hasWritten = written !== null;
+    const taught = { spec, settings, data, format, teacher: teacher.adapter, hasWritten, signal };
+    const distillation = distillationOf(taught);
     const generated = mostGenerated([
       isGenerated(spec.metric) ? answerSizes(data.gate, settings.maxNewTokens) : null,
       distillation?.generated ?? null,
@@ -208,19 +215,20 @@ class AdaptationRun {
     const trained = [...trainedSizes(rows, settings, { format, measured }), ...(distillation?.trained ?? [])];
     this.#planMemory({ ...needs, measured, generated, trained });
     const evolution = needs.evolution ? await this.#evolution(oldVersion.folder, newVersion.folder, products) : null;
-    const taught = await distillation?.rows(() => this.#bases.load(spec.oldBase, kept));
+    const training = await distillation?.rows(() => teacher.loadBase());
     const { searchRows, maxNewTokens } = settings;
     const measurements = new Measurements({ data, metric: spec.metric, searchRows, maxNewTokens, signal });
     const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
     const knownOld = await knownOutcomes(spec, oldAdapter, () => this.#fingerprintOf(oldVersion.folder, evolution));
-    const reference = this.#reference({ exact, oldAdapter, knownOld, newVersion });
+    const writer = written?.writer.version;
+    const reference = this.#reference({ exact, oldAdapter, knownOld, newVersion, writer });
     const { newBase, compared: found } = await this.#loadNewBase({ data, oldAdapter, reference }, kept);
     signal.throwIfAborted();
     const gradients = new GradientPrecision({
       bases: this.#bases,
       base: newBase,
       rows: data.search,
-      warn: (message) => this.#emit({ type: 'warning', message }),
+      warn,
     });
     const context = new JobContext({
       spec,
@@ -230,7 +238,7 @@ class AdaptationRun {
       oldAdapter,
       evolution,
       products,
-      data: taught ? { ...data, training: () => taught } : data,
+      data: training ? { ...data, training: () => training } : data,
       measurements,
       breakdown,
       measureForGate: (adapter, look) => measureForGate(exact, { base: newBase, adapter }, look),
@@ -243,10 +251,13 @@ class AdaptationRun {
       publish: (publication) => this.#publish(publication),
     });
     const compared = found?.measured ?? null;
-    return { context, measurements, exact, data, breakdown, settings, newBase, oldAdapter, reference, compared };
+    const loaded = { newBase, oldAdapter, reference, compared };
+    return { context, measurements, exact, data, breakdown, settings, hasWritten, ...loaded };
   }
 
-  #reference(found: Pick<ReferenceOptions, 'exact' | 'oldAdapter' | 'knownOld' | 'newVersion'>): ReferenceVersion {
+  #reference(
+    found: Pick<ReferenceOptions, 'exact' | 'oldAdapter' | 'knownOld' | 'newVersion' | 'writer'>,
+  ): ReferenceVersion {
     return new ReferenceVersion({
       ...found,
       bases: this.#bases,
@@ -298,10 +309,16 @@ class AdaptationRun {
     return chooses && holdsFloat32;
   }
 
-  #decideRowFormat(config: ModelConfig, adapter: Adapter, { search, gate }: TaskRows): Promise<RowFormat> {
-    const { adapterOptions: given = {}, adapter: folder, oldBase } = this.#spec;
-    const loadBase = () => this.#bases.load(oldBase);
-    return rowFormatOf({ given, folder, adapter, config, loadBase, rows: [...search, ...gate], signal: this.#signal });
+  #decideRowFormat(config: ModelConfig, adapter: Adapter, { rows, written }: TaskWithAnswers): Promise<RowFormat> {
+    const loadBase = () => this.#bases.load(this.#spec.oldBase);
+    const measured = { adapter, loadBase, rows: [...rows.search, ...rows.gate], written: written ?? undefined };
+    return rowFormatOf({ ...this.#asked(config), ...measured, signal: this.#signal });
+  }
+
+  /** What decides the row format before anything is measured. */
+  #asked(config: ModelConfig): Pick<RowFormatOptions, 'given' | 'folder' | 'config'> {
+    const { adapterOptions: given = {}, adapter: folder } = this.#spec;
+    return { given, folder, config };
   }
 
   /** @throws InsufficientMemoryError */

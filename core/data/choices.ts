@@ -1,4 +1,4 @@
-import { expectedText, isChat } from '../formats/dataset/dataset-row.ts';
+import { expectedText, withAnswer } from '../formats/dataset/dataset-row.ts';
 import type { ExampleRow } from './example.ts';
 import { variantTokenizer, type TokenizedVariants, type TokenizeOptions } from './tokenize.ts';
 
@@ -48,7 +48,6 @@ export function findChoices(rows: Iterable<ExampleRow>, options: TokenizeOptions
 }
 
 /** The same row with another completion. */
-export function expecting(row: ExampleRow, text: string): ExampleRow {
-  if (!isChat(row)) return { ...row, completion: text };
-  return { ...row, messages: [...row.messages.slice(0, -1), { ...row.messages.at(-1)!, content: text }] };
+export function expecting({ written: _, ...row }: ExampleRow, text: string): ExampleRow {
+  return withAnswer(row, text);
 }

@@ -1,18 +1,25 @@
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
 import { DatasetError, parseDataset } from '../formats/dataset/dataset-jsonl.ts';
-import type { DatasetRow } from '../formats/dataset/dataset-row.ts';
+import { hasAnswer, type AnsweredRow, type DatasetRow } from '../formats/dataset/dataset-row.ts';
 
-/** A row with the name of its file. */
-export type LoadedRow = DatasetRow & { readonly file: string };
+interface InFile {
+  readonly file: string;
+}
+
+/** A row with an answer, and with the name of its file. */
+export type LoadedRow = AnsweredRow & InFile;
+
+/** A row with the name of its file, which has an answer as all rows of the file have, or has none as they. */
+export type GivenRow = DatasetRow & InFile;
 
 /**
- * Reads a JSONL dataset into memory.
+ * Reads a JSONL dataset into memory, whose rows have answers or are prompts alone.
  * @throws DatasetError with the first ten bad lines; Node's error if the file cannot be read
  */
-export async function loadDataset(path: string): Promise<LoadedRow[]> {
+export async function loadGivenDataset(path: string): Promise<GivenRow[]> {
   const file = basename(path);
-  const rows: LoadedRow[] = [];
+  const rows: GivenRow[] = [];
   try {
     for await (const row of parseDataset(createReadStream(path))) rows.push({ ...row, file });
   } catch (error) {
@@ -20,4 +27,24 @@ export async function loadDataset(path: string): Promise<LoadedRow[]> {
     throw error;
   }
   return rows;
+}
+
+/**
+ * Reads a JSONL dataset whose rows have answers into memory.
+ * @throws DatasetError with the first ten bad lines, or if the rows are prompts alone; Node's error if the file cannot be read
+ */
+export async function loadDataset(path: string): Promise<LoadedRow[]> {
+  const rows = await loadGivenDataset(path);
+  if (areAnswered(rows)) return rows;
+  const reason =
+    'has no answer (a completion, or a last message of the assistant), as all rows of this file, and it is needed here: ' +
+    'only what carries an adapter over works with prompts alone, because the old version answers them';
+  const error = new DatasetError([{ line: rows[0]!.line, reason }], 1);
+  error.message = `${rows[0]!.file}: ${error.message}`;
+  throw error;
+}
+
+/** Whether rows of one dataset have answers, and are not prompts alone. */
+export function areAnswered(rows: readonly GivenRow[]): rows is LoadedRow[] {
+  return rows.every(hasAnswer);
 }

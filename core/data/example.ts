@@ -9,7 +9,16 @@ export type ExampleRow = RowContent & {
   readonly file?: string;
   /** Number of its line in that file, from 1. */
   readonly line?: number;
+  /** The row's tokens, where its answer is one that a version has generated. Default: the tokens of its text. */
+  readonly written?: WrittenTokens;
 };
+
+/** What a version has read and what it has generated, which need not be the tokens of the same text. */
+interface WrittenTokens {
+  readonly promptIds: readonly number[];
+  /** At least one. It ends with the end of the text, unless the version did not come to an end. */
+  readonly answerIds: readonly number[];
+}
 
 /** Token positions [start, end) of a row that the model learns to predict and is measured on. */
 export type LabelSpan = readonly [start: number, end: number];

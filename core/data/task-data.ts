@@ -1,5 +1,5 @@
 import { findChoices, type ChoiceSet } from './choices.ts';
-import { loadDataset } from './dataset.ts';
+import { areAnswered, loadGivenDataset, type GivenRow, type LoadedRow } from './dataset.ts';
 import type { ExampleRow, TokenizedExample } from './example.ts';
 import { lengthWarning } from './lengths.ts';
 import { tokenizeWithin, type RowBudget } from './row-budget.ts';
@@ -18,6 +18,12 @@ export interface TaskRows extends SplitRows {
   /** Number of search rows that were left out because a gate row has the same prompt. */
   readonly removed: number;
 }
+
+/** A task's rows as they were given. */
+export type GivenTask =
+  | { readonly promptsOnly: false; readonly rows: TaskRows }
+  /** Prompts alone, which the old version has to answer before they are a task's rows. */
+  | { readonly promptsOnly: true; readonly rows: SplitRows<GivenRow> & Pick<TaskRows, 'removed'> };
 
 /** A task's training, search and gate rows as tokens. */
 export interface TaskData {
@@ -40,13 +46,27 @@ export class TaskDataError extends Error {
 
 /**
  * Loads and splits a task. The splits are the same in every run; search and gate share no prompt.
- * @throws DatasetError; TaskDataError if there are no search rows or no gate rows
+ * @throws DatasetError; TaskDataError if there are no search rows or no gate rows, or if one of two files alone has answers
  */
-export async function loadTaskRows(spec: DataSpec): Promise<TaskRows> {
-  const split = 'file' in spec ? splitRows(await loadDataset(spec.file)) : await loadPair(spec);
+export async function loadGivenTask(spec: DataSpec): Promise<GivenTask> {
+  const split = 'file' in spec ? splitRows(await loadGivenDataset(spec.file)) : await loadPair(spec);
   const { rows, removed } = keepGateApart(split);
   requireHeldOut(rows, removed);
-  return { ...rows, removed };
+  const { training, search, gate } = rows;
+  const answered = isAnswered(training, [...search, ...gate]);
+  if (!answered) return { promptsOnly: true, rows: { ...rows, removed } };
+  // All of them have answers, or none has.
+  const of = (some: readonly GivenRow[]) => some as readonly LoadedRow[];
+  return { promptsOnly: false, rows: { training: of(training), search: of(search), gate: of(gate), removed } };
+}
+
+/** Like {@link loadGivenTask}, for what needs rows with answers. @throws TaskDataError for prompts alone, too */
+export async function loadTaskRows(spec: DataSpec): Promise<TaskRows> {
+  const { promptsOnly, rows } = await loadGivenTask(spec);
+  if (!promptsOnly) return rows;
+  throw new TaskDataError(
+    'the dataset has prompts alone, expected rows with answers (a completion, or a last message of the assistant)',
+  );
 }
 
 /** Options of a task's rows: how they become tokens, and what measuring an adapter once may cost. Default: anything. */
@@ -83,7 +103,8 @@ export function tokenizeTask(
   };
 }
 
-function samplingWarning(name: string, used: number, all: number, tokens: number): string {
+/** Says how many rows of a split are used, of how many. */
+export function samplingWarning(name: string, used: number, all: number, tokens: number): string {
   return (
     `${used} of ${all} ${name} rows are used, a random sample that is always the same: measuring an adapter once may take ` +
     `${tokens} tokens (READAPT_MEASURED_TOKENS)`
@@ -99,7 +120,7 @@ export async function loadTaskData(
   return tokenizeTask(await loadTaskRows(spec), options, warn);
 }
 
-function requireHeldOut({ search, gate }: SplitRows, removed: number): void {
+function requireHeldOut({ search, gate }: SplitRows<GivenRow>, removed: number): void {
   if (search.length > 0 && gate.length > 0) return;
   throw new TaskDataError(
     removed > 0
@@ -108,8 +129,22 @@ function requireHeldOut({ search, gate }: SplitRows, removed: number): void {
   );
 }
 
+/** Whether the rows have answers. @throws TaskDataError if only the training rows have them, or only the others */
+function isAnswered(training: readonly GivenRow[], heldOut: readonly GivenRow[]): boolean {
+  const answered = areAnswered(heldOut);
+  if (training.length === 0 || areAnswered(training) === answered) return answered;
+  const [first] = training;
+  const [these, those] = answered ? ['have no answers', 'have them'] : ['have answers', 'have none'];
+  throw new TaskDataError(
+    `the training rows (${first?.file}) ${these}, and the held-out rows (${heldOut[0]?.file}) ${those}: give answers to both, or to neither`,
+  );
+}
+
 /** Reads a file of training rows, if there is one, and a validation file. */
-async function loadPair(spec: { readonly train: string | null; readonly validation: string }): Promise<SplitRows> {
-  const training = spec.train === null ? [] : await loadDataset(spec.train);
-  return { training, ...splitHeldOut(await loadDataset(spec.validation)) };
+async function loadPair(spec: {
+  readonly train: string | null;
+  readonly validation: string;
+}): Promise<SplitRows<GivenRow>> {
+  const training = spec.train === null ? [] : await loadGivenDataset(spec.train);
+  return { training, ...splitHeldOut(await loadGivenDataset(spec.validation)) };
 }

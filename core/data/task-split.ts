@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { questionOf, type DatasetRow, type DatasetSplit } from '../formats/dataset/dataset-row.ts';
+import { questionOf, type DatasetRow, type DatasetSplit, type GivenContent } from '../formats/dataset/dataset-row.ts';
 import type { ExampleRow } from './example.ts';
 
-export type SplitRows<Row extends ExampleRow = ExampleRow> = Readonly<Record<DatasetSplit, readonly Row[]>>;
+export type SplitRows<Row extends GivenContent = ExampleRow> = Readonly<Record<DatasetSplit, readonly Row[]>>;
 
 /**
  * Divides rows into splits. Rows keep the split they name (the service names every row's at upload); if any row names
@@ -28,7 +28,7 @@ export function splitHeldOut<Row extends DatasetRow>(rows: readonly Row[]): { se
 }
 
 /** Removes the search rows whose prompt is also a gate row's, because the rows that choose coefficients must not judge them. */
-export function keepGateApart<Row extends ExampleRow>(rows: SplitRows<Row>) {
+export function keepGateApart<Row extends GivenContent>(rows: SplitRows<Row>) {
   const prompts = new Set(rows.gate.map(questionOf));
   const search = rows.search.filter((row) => !prompts.has(questionOf(row)));
   return { rows: { ...rows, search }, removed: rows.search.length - search.length };

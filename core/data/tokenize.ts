@@ -3,7 +3,7 @@ import { ChatRenderError } from '../formats/tokenizer/chat-template.ts';
 import { UnknownTokenError, type Tokenizer } from '../formats/tokenizer/tokenizer.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
 import { encodeRow, encodeVariant, type EncodedRow, type RowEncoding } from './encode-row.ts';
-import type { ExampleRow, TokenizedExample } from './example.ts';
+import { exampleOf, type ExampleRow, type TokenizedExample } from './example.ts';
 import { RowFault } from './row-fault.ts';
 
 export interface TokenizeOptions {
@@ -126,6 +126,7 @@ export function placeOf({ file, line }: ExampleRow, index: number): string {
 
 function tokenizeRow(row: ExampleRow, encoding: RowEncoding): TokenizedExample {
   const { maxLength } = encoding;
+  if (row.written) return exampleOf(row.written.promptIds, row.written.answerIds, row);
   const encoded = encodeRow(row, encoding);
   const [start, end] = encoded.spans.at(-1) ?? [0, 0];
   if (end - start === 0) throw new RowFault('completion has no tokens, expected at least one');

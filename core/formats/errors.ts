@@ -29,3 +29,12 @@ function printable(message: string): string {
   const line = message.slice(0, 2000).replace(/\p{Cc}+/gu, ' ');
   return line.length > 1000 ? `${line.slice(0, 1000)}…` : line;
 }
+
+/** Whether the system could not read a file that is there. Then the next attempt, or another machine, may read it. */
+export function isSystemFault(error: Error): boolean {
+  for (let at: unknown = error.cause; at instanceof Error; at = at.cause) {
+    const code = 'code' in at ? String(at.code) : '';
+    if (/^E[A-Z]+$/.test(code) && code !== 'ENOENT' && code !== 'ENOTDIR') return true;
+  }
+  return false;
+}

@@ -147,9 +147,8 @@ export const JobOptions = Type.Object(
     }),
     distill: Type.Enum(['none', 'hard', 'soft'] as const, {
       title: 'Distillation',
-      default: 'none',
       description:
-        'What fine-tuning learns from the old version on its own base: nothing, so that it learns the completions of the training rows (`none`); its answers in place of the completions (`hard`); or its probabilities for each token of the completions (`soft`).',
+        'What fine-tuning learns from the old version on its own base: nothing, so that it learns the completions of the training rows (`none`); its answers in place of the completions (`hard`); or its probabilities for each token of the completions (`soft`). When left out, it is `none`, and `soft` where the rows are prompts alone: there the old version writes the completions, and `none` is refused.',
     }),
     distill_weight: Type.Number({
       minimum: 0,
@@ -163,7 +162,7 @@ export const JobOptions = Type.Object(
       maximum: 65_536,
       default: 0,
       description:
-        'Largest number of tokens generated for a gate row, for metrics of generated text. 0 follows from the gate rows: twice as many as the longest completion has and 16 more, or the number of tokens of the row’s completion where completions do not end with an end-of-text token.',
+        'Largest number of tokens generated for a gate row, for metrics of generated text. 0 follows from the gate rows: twice as many as the longest completion has and 16 more, or the number of tokens of the row’s completion where completions do not end with an end-of-text token. For prompts alone it also limits what the old version answers; there, 0 is 128.',
     }),
     seed: Type.Integer({
       minimum: 0,

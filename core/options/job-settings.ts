@@ -23,7 +23,7 @@ export class InvalidOptionError extends Error {
 /** The options whose defaults depend on nothing else. */
 export const DEFAULT_JOB_OPTIONS = Value.Default(JobOptions, {}) as Omit<
   JobOptions,
-  'learning_rate' | 'scratch_learning_rate' | 'search_evaluations'
+  'learning_rate' | 'scratch_learning_rate' | 'search_evaluations' | 'distill'
 >;
 
 /** Number of coefficient pairs that a search measures by default; `relora-paper` starts from nothing and stops for nothing. */
@@ -47,16 +47,27 @@ export function optionalJobOptions(table: Type.TObject = JobOptions) {
   return Type.Object(Type.Partial(table).properties, { additionalProperties: false });
 }
 
+/** What the defaults of options depend on. */
+interface JobCircumstances {
+  readonly control: boolean;
+  readonly hiddenSize: number;
+  /** Whether the rows are prompts alone, which the old version answers. Default: no. */
+  readonly promptsOnly?: boolean;
+}
+
 /**
  * Completes options with their defaults. A control always trains from scratch, on the completions of the rows.
  * @throws InvalidOptionError naming each option, the value found and what was expected
  */
 export function resolveJobOptions(
   given: GivenJobOptions,
-  { control, hiddenSize }: { readonly control: boolean; readonly hiddenSize: number },
+  { control, hiddenSize, promptsOnly = false }: JobCircumstances,
 ): JobSettings {
   const options = withoutUndefined(given);
-  const problems = problemsOf(optionalJobOptions(), options, 'options');
+  const problems = [
+    ...problemsOf(optionalJobOptions(), options, 'options'),
+    ...(promptsOnly && !control && options.distill === 'none' ? [NOTHING_TO_LEARN] : []),
+  ];
   if (problems.length > 0) throw new InvalidOptionError(problems);
   const strategy = control ? 'scratch' : (options.strategy ?? 'auto');
   return camelCased({
@@ -64,11 +75,16 @@ export function resolveJobOptions(
     learning_rate: defaultLearningRate('carried', hiddenSize),
     scratch_learning_rate: options.learning_rate ?? defaultLearningRate('fresh', hiddenSize),
     search_evaluations: strategy === 'relora-paper' ? EVALUATIONS.paper : EVALUATIONS.default,
+    distill: promptsOnly ? 'soft' : 'none',
     ...options,
     ...(control && { distill: 'none' }),
     strategy,
   });
 }
+
+const NOTHING_TO_LEARN =
+  'options.distill is none, expected hard or soft: the dataset has prompts alone, so that an adapter can only learn what the ' +
+  'old version answers; leave it out, or give the adapter a dataset with answers';
 
 function withoutUndefined(given: GivenJobOptions): GivenJobOptions {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));

@@ -84,6 +84,7 @@ export const PROBLEM_CODES = {
     'dry_run_of_nothing',
     'invalid_gate',
     'unknown_slice',
+    'metric_needs_answers',
     'invalid_scopes',
     'already_expired',
     'idempotency_key_reused',

@@ -8,7 +8,7 @@ import type { JobProducer } from '../../src/jobs/index.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { JobEnd } from '../../src/modules/jobs/index.ts';
 import type { TrainingSlot } from '../training/training-process.ts';
-import { buildAnchorSpec, type JobAnchorSpec } from './anchors/anchor.ts';
+import { buildAnchorSpec, requireAnchor, type JobAnchorSpec } from './anchors/anchor.ts';
 import { buildJobSpec, type JobFolders } from './build-job-spec.ts';
 import { createJobEventHandler } from './progress/job-event-handler.ts';
 import { recordProgress, type ProgressRecorder } from './progress/progress-recorder.ts';
@@ -56,6 +56,8 @@ async function runHolding(run: JobRun): Promise<void> {
   try {
     const workDir = await takeOverWorkDir(run.checkpoints, job.id, run.attempt, job.retriedAfter);
     const anchor = await buildAnchorSpec(run.db, job, run);
+    // Answering prompts alone takes long, and is for the anchor to do: where its base is missing, this is found before.
+    if (job.adapter.dataset?.promptsOnly) await requireAnchor({ ...run, anchorSpec: anchor }, { version: 'old' });
     const built = await buildJobSpec(run.db, job, { ...run, workDir });
     const spec: JobSpec = { ...built, anchor: anchor?.spec ?? null };
     const outcome = await adapt(run, { spec, anchor }, recorder);

@@ -92,6 +92,8 @@ export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
 async function isAllowed({ db, quotas = NO_QUOTAS }: OutcomesDependencies, version: LoadedVersion): Promise<boolean> {
   const { adapter, deletedAt, tenantId } = version;
   if (deletedAt !== null || adapter.deletedAt !== null || adapter.dataset === null) return false;
+  // On prompts alone, the version is right by definition: a job lets it answer them.
+  if (adapter.dataset.promptsOnly) return false;
   return (await createJobRooms({ db, defaults: quotas }).deviceRefusal(tenantId)) === null;
 }
 

@@ -10,6 +10,7 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { JobSettings } from '../../options/job-settings.ts';
 import { drawnExamples } from '../../training/training-sampler.ts';
 import type { JobSpec } from '../job-spec.ts';
+import { isTrained } from '../setup/job-setup.ts';
 import { rowSizes, type RowSizes } from '../setup/memory-plan.ts';
 import { teacherAnswers, withTeacherAnswer, type TeacherAnswer } from './hard-labels.ts';
 import { labelInParts } from './label-store.ts';
@@ -23,15 +24,18 @@ export interface DistillationOptions {
   readonly format: TokenizeOptions;
   /** The old adapter, whose behavior on the old base is to be kept. */
   readonly teacher: Adapter;
+  /** Whether the teacher has written the completions, because the rows came without. Default: no. */
+  readonly hasWritten?: boolean;
   readonly signal: AbortSignal;
 }
 
 /** Returns how a job learns from its old version; null where it trains nothing, or on the completions of its rows. */
 export function distillationOf(options: DistillationOptions): Distillation | null {
-  const { data, settings } = options;
-  const { distill, strategy, maxSteps } = settings;
-  const trains = data.canTrain && maxSteps > 0 && strategy !== 'reuse' && strategy !== 'revert';
-  return trains && distill !== 'none' ? new Distillation(options) : null;
+  const { data, settings, hasWritten = false } = options;
+  const { distill } = settings;
+  // Where the teacher has written the completions, they are its hard labels already.
+  const isTaught = distill === 'soft' || (distill === 'hard' && !hasWritten);
+  return data.canTrain && isTrained(settings) && isTaught ? new Distillation(options) : null;
 }
 
 /** A teacher's tokens and their probabilities at the labels of a row, as JSON. */

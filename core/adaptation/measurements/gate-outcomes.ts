@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { answerLimits, answerOf } from '../../data/evaluation/generated-answers.ts';
-import { summarize } from '../../data/evaluation/measure.ts';
+import { summarize, textScore } from '../../data/evaluation/measure.ts';
 import { labelCount } from '../../data/example.ts';
 import type { TaskData } from '../../data/task-data.ts';
+import { expectedText } from '../../formats/dataset/dataset-row.ts';
 import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import { isGenerated, type MetricName } from '../../options/metrics.ts';
 import type { Precision } from '../../options/precisions.ts';
@@ -76,6 +77,18 @@ export function fromRowOutcomes(stored: ReadonlyMap<string, number>, subject: Ou
   const values = rowKeys(subject).flatMap((key) => stored.get(key) ?? []);
   if (values.length < subject.data.gate.length) return null;
   return toMeasurement(values, subject, summarize(subject.metric, values, completionTokens(subject.data)));
+}
+
+/**
+ * The measurement of the version that has written the completions of the rows. It agrees with itself by definition: its score
+ * on a row is that of its text against the same text.
+ * @throws RangeError for a metric that does not compare generated text
+ */
+export function writersMeasurement(subject: OutcomesSubject): GateMeasurement {
+  const { metric, data } = subject;
+  if (!isGenerated(metric)) throw new RangeError(`metric ${metric} does not compare generated text`);
+  const values = data.gate.map(({ row }) => textScore(metric, expectedText(row), expectedText(row)));
+  return toMeasurement(values, subject, summarize(metric, values, []));
 }
 
 /** Returns the number of completion tokens of each gate row. */

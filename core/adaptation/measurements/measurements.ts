@@ -24,7 +24,7 @@ export interface MeasurementsOptions {
 }
 
 /** Largest number of search rows on which trainings are watched, unless the search uses more. */
-const WATCHED_ROWS = 128;
+export const WATCHED_ROWS = 128;
 
 /** Measures adapters on a task's search rows and gate rows. */
 export class Measurements {

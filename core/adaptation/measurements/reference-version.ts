@@ -1,5 +1,5 @@
 import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
-import { FormatError } from '../../formats/errors.ts';
+import { FormatError, isSystemFault } from '../../formats/errors.ts';
 import { loadAdapter } from '../../formats/peft/peft-adapter.ts';
 import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import { needsOldVersion } from '../../options/gates.ts';
@@ -8,7 +8,7 @@ import type { Precision } from '../../options/precisions.ts';
 import type { JobEvent, Publication } from '../job-events.ts';
 import type { AnchorSpec, JobSpec } from '../job-spec.ts';
 import type { ExactGate } from './exact-gate.ts';
-import type { CountedFrom, GateOutcomes } from './gate-outcomes.ts';
+import { writersMeasurement, type CountedFrom, type GateOutcomes } from './gate-outcomes.ts';
 import { givenOutcomes, isKnown, measureOld, storedOld, type KnownOld } from './old-version.ts';
 
 /** How a version did on its own base. */
@@ -25,6 +25,8 @@ export interface ReferenceOptions {
   readonly oldAdapter: Adapter;
   /** What is known of the old adapter without measuring it. */
   readonly knownOld: KnownOld;
+  /** The version that has written the answers of the rows, which came without: it is right by definition. Default: none. */
+  readonly writer?: 'anchor' | 'old' | undefined;
   /** The new base, as far as it is known before it is loaded. */
   readonly newVersion: Pick<LoadedBase, 'endOfTextIds'>;
   emit(event: Exclude<JobEvent, Publication>): void;
@@ -43,9 +45,10 @@ export class ReferenceVersion {
   #measuredAnchor: GateOutcomes | null = null;
 
   constructor(options: ReferenceOptions) {
-    const { spec, exact } = options;
+    const { spec, exact, writer } = options;
     this.#options = options;
-    this.#anchor = exact.gate.kind === 'absolute' ? null : (spec.anchor ?? null);
+    // An anchor that has not written the answers has given way to the old version already.
+    this.#anchor = exact.gate.kind === 'absolute' || writer === 'old' ? null : (spec.anchor ?? null);
   }
 
   /** Whether candidates are compared with it, by the gate or for those who asked for that. */
@@ -86,8 +89,8 @@ export class ReferenceVersion {
 
   /** What is known of the old adapter; null if it would have to be measured. */
   knownOld(newBase: LoadedBase): GateMeasurement | null {
-    const { exact, knownOld, emit, noteOld } = this.#options;
-    const stored = storedOld(exact, newBase, knownOld);
+    const { exact, emit, noteOld } = this.#options;
+    const stored = storedOld(exact, newBase, this.#knownOld());
     if (stored === null) return null;
     emit({ type: 'old_known', rows: stored.metric.rows });
     noteOld(stored.metric.value);
@@ -105,7 +108,12 @@ export class ReferenceVersion {
   }
 
   #known(): KnownOld {
-    return this.#anchor === null ? this.#options.knownOld : givenOutcomes(this.#anchor.outcomes);
+    if (this.#anchor === null) return this.#knownOld();
+    return this.#options.writer === 'anchor' ? writersMeasurement : givenOutcomes(this.#anchor.outcomes);
+  }
+
+  #knownOld(): KnownOld {
+    return this.#options.writer === 'old' ? writersMeasurement : this.#options.knownOld;
   }
 
   async #measureOld(precision?: Precision): Promise<MeasuredVersion> {
@@ -147,13 +155,4 @@ export class ReferenceVersion {
     this.#options.emit({ type: 'warning', message });
     return null;
   }
-}
-
-/** Whether the system could not read a file that is there. Then the next attempt, or another machine, may read it. */
-function isSystemFault(error: Error): boolean {
-  for (let at: unknown = error.cause; at instanceof Error; at = at.cause) {
-    const code = 'code' in at ? String(at.code) : '';
-    if (/^E[A-Z]+$/.test(code) && code !== 'ENOENT' && code !== 'ENOTDIR') return true;
-  }
-  return false;
 }

@@ -9,6 +9,11 @@ import { isGenerated } from '../../options/metrics.ts';
 import type { JobSpec } from '../job-spec.ts';
 import { longestSizes, type RowSizes } from './memory-plan.ts';
 
+/** Whether a job trains, if it has rows to train on. */
+export function isTrained({ strategy, maxSteps }: Pick<JobSettings, 'strategy' | 'maxSteps'>): boolean {
+  return maxSteps > 0 && strategy !== 'reuse' && strategy !== 'revert';
+}
+
 /** The sizes of the rows that a job computes gradients of: those that the search measures, and the longest training rows. */
 export function trainedSizes(
   { training }: TaskRows,

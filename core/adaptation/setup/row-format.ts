@@ -31,6 +31,8 @@ export interface RowFormatOptions {
   readonly loadBase: () => Promise<LoadedBase>;
   /** Rows of the task; the first few are measured if nothing else says how the adapter was trained. */
   readonly rows: readonly ExampleRow[];
+  /** How many answers the adapter has written, and how many of them it has ended: then nothing has to be measured. */
+  readonly written?: { readonly answers: number; readonly ended: number } | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -39,10 +41,21 @@ export interface RowFormatOptions {
  * as a measurement on the base that it was trained for says.
  */
 export async function rowFormatOf(options: RowFormatOptions): Promise<RowFormat> {
-  const { given, folder, config } = options;
-  const manifest = await readAdapterManifest(folder);
-  const maxLength = lengthLimit({ config, maxLength: given.max_length ?? manifest?.maxLength ?? null });
+  const manifest = await readAdapterManifest(options.folder);
+  const maxLength = maxLengthOf(options, manifest);
   return { ...(await appendEosOf(options, manifest, maxLength)), maxLength };
+}
+
+/** Decides only how many tokens a row may have. */
+export async function maxLengthIn(options: Pick<RowFormatOptions, 'given' | 'folder' | 'config'>): Promise<number> {
+  return maxLengthOf(options, await readAdapterManifest(options.folder));
+}
+
+function maxLengthOf(
+  { given, config }: Pick<RowFormatOptions, 'given' | 'config'>,
+  manifest: AdapterManifest | null,
+): number {
+  return lengthLimit({ config, maxLength: given.max_length ?? manifest?.maxLength ?? null });
 }
 
 async function appendEosOf(
@@ -54,6 +67,11 @@ async function appendEosOf(
   if (asked !== 'auto') return { appendEos: asked === 'yes', appendEosReason: 'asked for' };
   const known = manifest?.appendEos ?? null;
   if (known !== null) return { appendEos: known, appendEosReason: "says the adapter's readapt.json" };
+  const { written } = options;
+  if (written) {
+    const reason = `the old version ends ${written.ended} of its ${written.answers} answers`;
+    return { appendEos: 2 * written.ended > written.answers, appendEosReason: reason };
+  }
   return measureAppendEos(options, maxLength);
 }
 

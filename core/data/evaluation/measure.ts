@@ -107,6 +107,11 @@ export async function accuracy(
 /** How a metric of generated text judges a row, from 0 to 1. */
 const TEXT_SCORES = { exact_match: exactMatchOf, rouge_l: rougeL, token_f1: tokenF1 } as const;
 
+/** Returns how a metric of generated text judges a text. */
+export function textScore(metric: keyof typeof TEXT_SCORES, text: string, reference: string): number {
+  return TEXT_SCORES[metric](text, reference);
+}
+
 /** Generates an answer to each example by greedy decoding, and measures how well it agrees with the completion. */
 async function generatedScore(
   base: GeneratingBase,

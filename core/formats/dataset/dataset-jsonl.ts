@@ -1,4 +1,5 @@
 import { compressedFormat, SIGNATURE_BYTES } from '../compressed-format.ts';
+import { AnswerKinds } from './answer-kinds.ts';
 import { checkRow, type DatasetRow } from './dataset-row.ts';
 import { splitLines } from './split-lines.ts';
 
@@ -48,7 +49,7 @@ const MAX_VALUES = 20_000;
 
 /**
  * Parses JSONL while it arrives: one object on each line, `{prompt, completion}` or `{messages, tools?}`, with `split` and
- * `slices` where it names them; blank lines are skipped. Good
+ * `slices` where it names them; blank lines are skipped. Either each row has an answer, or none has: prompts alone. Good
  * rows are yielded at once, so the caller must be able to discard them if an error follows. Reading stops at 100 bad
  * lines, at 1,000 blank lines more than others, and within a line that is far too long.
  * @param chunks the file's bytes, cut at any position
@@ -60,6 +61,7 @@ export async function* parseDataset(
 ): AsyncGenerator<DatasetRow, void, undefined> {
   const { maxLineBytes = MAX_LINE_BYTES } = options;
   const problems: DatasetProblem[] = [];
+  const kinds = new AnswerKinds(MAX_PROBLEMS);
   let bad = 0;
   let rows = 0;
   let blank = 0;
@@ -69,13 +71,18 @@ export async function* parseDataset(
       if (++blank > rows + bad + MAX_BLANK_LINES) throw tooManyBlankLines(number, blank);
     } else if (typeof result !== 'string') {
       rows++;
+      kinds.add(result);
       yield result;
     } else {
       if (++bad <= MAX_PROBLEMS) problems.push({ line: number, reason: result });
       if (bad === MAX_BAD_LINES) break;
     }
   }
-  if (bad > 0) throw new DatasetError(problems, bad);
+  const mixed = kinds.problems();
+  if (bad + mixed.count > 0) {
+    const found = [...problems, ...mixed.problems].sort((a, b) => a.line - b.line);
+    throw new DatasetError(found.slice(0, MAX_PROBLEMS), Math.min(MAX_BAD_LINES, bad + mixed.count));
+  }
   if (rows === 0) throw new DatasetError([{ line: 0, reason: 'dataset has no rows' }], 1);
 }
 

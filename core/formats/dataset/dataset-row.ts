@@ -25,21 +25,37 @@ export interface CompletionContent {
   readonly completion: string;
 }
 
-/** A conversation that ends with a turn of the assistant. The base's chat template makes it text. */
+/** A prompt alone. What is expected of it is what the old version answers. */
+export interface PromptContent {
+  readonly prompt: string;
+}
+
+/**
+ * A conversation. The base's chat template makes it text. It ends with a turn of the assistant, or else, in a row that has a
+ * prompt alone, with a turn of somebody else.
+ */
 export interface ChatContent {
   readonly messages: readonly ChatMessage[];
   /** Descriptions of the tools that the assistant may call, for the template. */
   readonly tools?: readonly JsonObject[];
 }
 
-/** What a row says, apart from where it stands and what it is used for. */
+/** What a row with an answer says, apart from where it stands and what it is used for. */
 export type RowContent = CompletionContent | ChatContent;
 
-export type DatasetRow = RowContent &
-  RowFields & {
-    /** Number of the row's line in the file, from 1. */
-    readonly line: number;
-  };
+/** What any row says. */
+export type GivenContent = RowContent | PromptContent;
+
+interface PlacedFields extends RowFields {
+  /** Number of the row's line in the file, from 1. */
+  readonly line: number;
+}
+
+/** A row with an answer. */
+export type AnsweredRow = RowContent & PlacedFields;
+
+/** A row. {@link hasAnswer} says whether it has an answer; either all rows of a dataset have one, or none. */
+export type DatasetRow = GivenContent & PlacedFields;
 
 /**
  * Other names of the splits that are read, but never written. They are the ones most datasets have, and the ones in the
@@ -69,8 +85,20 @@ const MESSAGE_FIELDS: Readonly<Record<string, 'a string' | 'an array'>> = {
   reasoning_content: 'a string',
 };
 
-export function isChat<Row extends RowContent>(row: Row): row is Row & ChatContent {
+export function isChat<Row extends GivenContent>(row: Row): row is Row & ChatContent {
   return 'messages' in row;
+}
+
+/** Whether a row has an answer: a completion, or a last turn of the assistant. */
+export function hasAnswer(row: GivenContent): boolean {
+  return isChat(row) ? row.messages.at(-1)?.role === 'assistant' : 'completion' in row;
+}
+
+/** Returns a row with an answer: in place of the one that it has, if it has one. */
+export function withAnswer<Row extends GivenContent>(row: Row, text: string): Row & RowContent {
+  if (!isChat(row)) return { ...row, completion: text } as Row & CompletionContent;
+  const last = hasAnswer(row) ? row.messages.at(-1) : undefined;
+  return { ...row, messages: [...questionMessages(row), { role: 'assistant', ...last, content: text }] };
 }
 
 /** Returns what the row expects: the completion, or the text of the conversation's last turn. */
@@ -78,17 +106,23 @@ export function expectedText(row: RowContent): string {
   return isChat(row) ? (row.messages.at(-1)?.content ?? '') : row.completion;
 }
 
+/** Returns the messages in front of the answer of a conversation, if it has one. */
+export function questionMessages(row: ChatContent): readonly ChatMessage[] {
+  return hasAnswer(row) ? row.messages.slice(0, -1) : row.messages;
+}
+
 /** Returns what the expected text follows on. Rows with equal questions belong into the same split. */
-export function questionOf(row: RowContent): string {
-  return isChat(row) ? JSON.stringify([row.messages.slice(0, -1), ...(row.tools ? [row.tools] : [])]) : row.prompt;
+export function questionOf(row: GivenContent): string {
+  return isChat(row) ? JSON.stringify([questionMessages(row), ...(row.tools ? [row.tools] : [])]) : row.prompt;
 }
 
 /** Returns a row as it is stored: only the fields that it has, in one order. */
-export function toStoredRow(row: RowContent & RowFields): JsonObject {
+export function toStoredRow(row: GivenContent & RowFields): JsonObject {
   const { slices, split } = row;
   // JSON leaves out what is undefined.
   if (isChat(row)) return { messages: row.messages, tools: row.tools, slices, split };
-  return { prompt: row.prompt, completion: row.completion, slices, split };
+  const completion = 'completion' in row ? row.completion : undefined;
+  return { prompt: row.prompt, completion, slices, split };
 }
 
 /** Checks the parsed JSON of one line. Returns the row, or a message that says what is wrong and never quotes its text. */
@@ -106,9 +140,9 @@ export function checkRow(value: unknown, line: number): DatasetRow | string {
 
 function completionProblem(row: JsonObject): string | null {
   const { prompt, completion } = row;
-  const problem =
-    unknownField(row, COMPLETION_FIELDS) ?? textProblem('prompt', prompt) ?? textProblem('completion', completion);
-  return problem ?? (completion === '' ? 'completion is empty' : null);
+  const problem = unknownField(row, COMPLETION_FIELDS) ?? textProblem('prompt', prompt);
+  if (problem !== null || !('completion' in row)) return problem;
+  return textProblem('completion', completion) ?? (completion === '' ? 'completion is empty' : null);
 }
 
 function chatProblem(row: JsonObject): string | null {
@@ -122,8 +156,7 @@ function chatProblem(row: JsonObject): string | null {
     const problem = messageProblem(message);
     if (problem !== null) return `messages[${index}]${problem}`;
   }
-  const last = messages.at(-1) as ChatMessage | undefined;
-  if (last?.role !== 'assistant') return 'messages does not end with a message of the role assistant';
+  if (messages.length === 0) return 'messages is empty, expected at least one message';
   return toolsProblem(tools);
 }
 

@@ -30,7 +30,7 @@ import type {
   UpdateAdapter,
   UpdatedAdapter,
 } from './adapter.schemas.ts';
-import { checkGate, checkSlices } from './gate.ts';
+import { checkGate, checkMetric, checkSlices } from './gate.ts';
 import { requirePin, updateAdapter } from './settings/update-adapter.ts';
 import type { AdapterSources } from './sources/adapter-sources.ts';
 import { toGivenAdapter, type GivenAdapter } from './sources/given-adapter.ts';
@@ -200,7 +200,10 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     if (baseModel === null) throw notFound('base model', body.base_model);
     await requirePin(models, { baseModelId: baseModel.id, pin: body.pinned_base_model_version_id });
     const dataset = await requireDataset(body.dataset_id, owner);
-    if (dataset !== null) checkSlices(body.gate, dataset);
+    if (dataset !== null) {
+      checkMetric(body.metric, dataset);
+      checkSlices(body.gate, dataset);
+    }
     if (await adapters.isNameTaken(owner, body.name)) throw adapterExists(body.name);
     await deps.rooms.requireAnyRoom(owner, ['adapters']);
     const { source } = body;

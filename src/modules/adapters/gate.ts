@@ -1,6 +1,6 @@
 import { unprocessable } from '../../lib/errors.ts';
 import { criticalSlices, type GateRule } from '../../../core/options/gates.ts';
-import { judgesRows, type MetricName } from '../../../core/options/metrics.ts';
+import { isGenerated, judgesRows, type MetricName } from '../../../core/options/metrics.ts';
 
 /** Largest number of slices that a message lists. */
 const LISTED_SLICES = 10;
@@ -23,6 +23,15 @@ export function checkGate(metric: MetricName, gate: GateRule): void {
     const field = `gate.slices[${index}].name`;
     throw unprocessable('invalid_gate', `${field} is ${name}, which is named before`, { field });
   }
+}
+
+/** @throws AppError 422 `metric_needs_answers` if the metric cannot say how far two versions agree on prompts alone */
+export function checkMetric(metric: MetricName, dataset: { readonly id: string; readonly promptsOnly: boolean }): void {
+  if (!dataset.promptsOnly || isGenerated(metric)) return;
+  const message =
+    `the metric is ${metric}, expected exact_match, rouge_l or token_f1: dataset ${dataset.id} has prompts alone, on which only ` +
+    'generated texts of two versions can be compared; upload rows with answers, or create the adapter with another metric';
+  throw unprocessable('metric_needs_answers', message, { dataset_id: dataset.id });
 }
 
 /**

@@ -25,6 +25,11 @@ export const Dataset = Type.Object(
           'before they were counted.',
       }),
     ),
+    prompts_only: Type.Boolean({
+      description:
+        'Whether its rows are prompts alone. The version that a gate compares with answers them, and what is measured is how far ' +
+        'another version agrees with it.',
+    }),
     digest: Type.String({ description: 'SHA-256 of the stored JSONL.' }),
     created_at: Timestamp,
   },
@@ -55,7 +60,9 @@ export const DATASET_TYPES = ['application/x-ndjson', 'application/octet-stream'
 
 const Rows = Binary(
   'One JSON object per line: with the strings `prompt` and `completion`, or with `messages`, a conversation that ends ' +
-    'with the assistant, and optionally `tools`. Each may have `slices`, names of groups to report by, and `split`: `training`, ' +
+    'with the assistant, and optionally `tools`. If all rows lack the answer (no `completion`, no last message of the assistant), ' +
+    'the dataset is one of prompts alone, which the old version of an adapter answers; some rows with answers and some without are ' +
+    'refused. Each may have `slices`, names of groups to report by, and `split`: `training`, ' +
     '`search` or `gate` (`train`, `validation` and `test` are accepted as other names of the same three). Either all ' +
     'rows name their split or none does. If none does, 80 % become training rows, 10 % search rows and 10 % gate ' +
     'rows, by a hash of the prompt, so that equal prompts are in the same split. A dataset needs search rows and ' +

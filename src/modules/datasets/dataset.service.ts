@@ -42,7 +42,7 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
   ): Promise<CreatedDataset> {
     const { owner, name } = owned;
     return withRegisteredArtifact(deps, artifact, async (tx) => {
-      const { rows, splits, gateSlices } = counts;
+      const { rows, splits, gateSlices, promptsOnly } = counts;
       const row = await datasets.insert(
         {
           id: newId('dataset'),
@@ -53,6 +53,7 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
           bytes: artifact.bytes,
           splits: { ...splits },
           ...(gateSlices && { gateSlices }),
+          promptsOnly,
         },
         tx,
       );
@@ -112,6 +113,7 @@ export function toDataset(row: DatasetRow): Dataset {
     bytes: Number(row.bytes),
     splits: row.splits as Dataset['splits'],
     gate_slices: row.gateSlices as Dataset['gate_slices'],
+    prompts_only: row.promptsOnly,
     digest: row.artifactDigest,
     created_at: toTimestamp(row.createdAt),
   };

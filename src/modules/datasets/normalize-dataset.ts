@@ -1,6 +1,7 @@
 import { DatasetError, MAX_LINE_BYTES, parseDataset } from '../../../core/formats/dataset/dataset-jsonl.ts';
 import {
   DATASET_SPLITS,
+  hasAnswer,
   questionOf,
   toStoredRow,
   type DatasetRow,
@@ -19,9 +20,13 @@ const MAX_COUNTED_SLICES = 1000;
 /** Counts the rows of a dataset while they pass. */
 export class RowCounts {
   readonly splits: SplitCounts = { training: 0, search: 0, gate: 0 };
+  /** Whether the rows are prompts alone. Either all rows have answers, or none has. */
+  promptsOnly = false;
   readonly #gateSlices = new Map<string, number>();
 
-  add({ split, slices = [] }: Pick<DatasetRow, 'slices'> & { readonly split: DatasetSplit }): void {
+  add(row: DatasetRow & { readonly split: DatasetSplit }): void {
+    const { split, slices = [] } = row;
+    this.promptsOnly = !hasAnswer(row);
     this.splits[split]++;
     if (split !== 'gate' || this.#gateSlices.size > MAX_COUNTED_SLICES) return;
     for (const name of new Set(slices)) this.#gateSlices.set(name, (this.#gateSlices.get(name) ?? 0) + 1);

@@ -27,7 +27,9 @@ const quantity = (description: string) => Type.Optional(Type.Number({ descriptio
 const ofCodes = {
   rollout_id: Type.Optional(Id('rollout', 'Of `rollout_exists` and `superseded`: the other rollout.')),
   job_id: Type.Optional(Id('job', 'Of `adapter_in_use` and `version_in_use`: the job that uses it.')),
-  dataset_id: Type.Optional(Id('dataset', 'Of `dataset_deleted` and `unknown_slice`: the dataset.')),
+  dataset_id: Type.Optional(
+    Id('dataset', 'Of `dataset_deleted`, `unknown_slice` and `metric_needs_answers`: the dataset.'),
+  ),
   adapter_ids: Type.Optional(
     Type.Array(Id('adapter'), { description: 'Of `dataset_in_use`: some of the adapters that use it.' }),
   ),

@@ -191,6 +191,41 @@ test('a dataset without gate rows in a slice that the gate names is refused, unl
   expect((await give(datasetId)).status).toBe(200);
 });
 
+test('a dataset of prompts alone is refused for a metric that needs answers', async () => {
+  const prompts = ['training', 'search', 'gate'].map((split) => JSON.stringify({ prompt: split, split }));
+  const response = await app.request({
+    ...{ method: 'POST', url: '/v1/datasets?name=prompts', key, payload: prompts.join('\n') },
+    headers: { 'content-type': 'application/x-ndjson' },
+  });
+  const { id } = response.json<{ id: string }>();
+  const setMetric = (metric: 'accuracy' | 'loss' | 'exact_match' | 'rouge_l' | 'token_f1') =>
+    app.db.adapter.update({ where: { id: adapterId }, data: { metric, gate: { kind: 'relative', margin: 0.1 } } });
+  for (const metric of ['accuracy', 'loss'] as const) {
+    await setMetric(metric);
+    expect(await give(id)).toMatchObject({
+      status: 422,
+      body: {
+        ...{ code: 'metric_needs_answers', dataset_id: id },
+        detail: expect.stringContaining(`the metric is ${metric}, expected exact_match, rouge_l or token_f1`),
+      },
+    });
+  }
+  const { name: base_model } = await app.db.baseModel.findFirstOrThrow({
+    where: { adapters: { some: { id: adapterId } } },
+  });
+  const create = (metric: string) => {
+    const gate = { kind: 'relative', margin: 0.1 };
+    return send('POST', '/v1/adapters', { name: 'asks', base_model, dataset_id: id, metric, gate });
+  };
+  expect(await create('accuracy')).toMatchObject({ status: 422, body: { code: 'metric_needs_answers' } });
+  expect((await create('exact_match')).status).toBe(201);
+  for (const metric of ['rouge_l', 'token_f1', 'exact_match'] as const) {
+    await setMetric(metric);
+    expect(await give(id)).toMatchObject({ status: 200, body: { dataset_id: id } });
+    await give(datasetId);
+  }
+});
+
 test('another gate holds for the next rollout, and has the latest version measured if it compares with it', async () => {
   const gate = { kind: 'relative', margin: 0.05, confidence: 0.9 };
   const give = (value: object) => send('PATCH', `/v1/adapters/${adapterId}`, { gate: value });

@@ -122,6 +122,7 @@ const MIGRATIONS = [
   '20261128500401_served_features',
   '20261128500500_installation',
   '20261128500600_upload_attempts',
+  '20261128530000_prompts_only',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

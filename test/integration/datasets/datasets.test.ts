@@ -94,6 +94,24 @@ describe('upload', () => {
     expect(many.json()).toMatchObject({ gate_slices: null });
   });
 
+  it('says of a dataset whose rows have no answers that it is of prompts alone, and refuses some without', async () => {
+    const splits = ['training', 'search', 'gate'];
+    const prompts = splits.map((split, i) => ({ prompt: `question ${i}`, split }));
+    const chat = { messages: [{ role: 'user', content: 'question' }], split: 'gate' };
+    const jsonl = (lines: readonly object[]) => lines.map((line) => JSON.stringify(line)).join('\n');
+    const response = await upload('prompts', jsonl([...prompts, chat]));
+    expect(response.json()).toMatchObject({ prompts_only: true, splits: { training: 1, search: 1, gate: 2 } });
+    expect(await storedRows(response.json().digest)).toEqual([...prompts, chat]);
+    const answered = prompts.map((row) => ({ ...row, completion: 'answer' }));
+    expect((await upload('answers', jsonl(answered))).json()).toMatchObject({ prompts_only: false });
+    const mixed = await upload('mixed', jsonl([...answered, chat]));
+    expect(mixed.statusCode).toBe(422);
+    expect(mixed.json()).toMatchObject({
+      ...{ code: 'invalid_dataset', bad_lines: 1 },
+      lines: [{ line: 4, reason: expect.stringContaining('has no answer (a completion') }],
+    });
+  });
+
   it('accepts the names train, validation and test, and stores them as training, search and gate', async () => {
     const response = await upload(
       'aliases',

@@ -1,4 +1,4 @@
-import { cp, rename } from 'node:fs/promises';
+import { cp, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../../src/lib/ids.ts';
@@ -9,8 +9,12 @@ import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 /** Times after which the worker looks again for what it could not read. */
 const QUARANTINE = { firstDelayMs: 200, longestDelayMs: 400 };
 
+const OPTIONS = { strategy: 'reuse', max_new_tokens: 2 } as const;
+
 let fleet: TinyFleet;
 let adapterId: string;
+/** An adapter whose rows are prompts alone. */
+let prompting: string;
 /** The base of the imported version, which becomes unreadable. */
 let anchorBase: { id: string; path: string };
 let anchorVersion: string;
@@ -19,11 +23,24 @@ let thirdId: string;
 const other = newId('worker');
 
 beforeAll(async () => {
-  fleet = await createTinyFleet({ adapters: 1 });
+  fleet = await createTinyFleet({ adapters: 2 });
   const { db, family } = fleet;
   await db.adapter.updateMany({ data: { gate: { kind: 'relative', margin: 10 } } });
-  const imported = await db.adapterVersion.findFirstOrThrow({ include: { baseModelVersion: true } });
-  ({ adapterId, id: anchorVersion } = imported);
+  [adapterId, prompting] = (await db.adapter.findMany({ orderBy: { name: 'asc' } })).map(({ id }) => id) as [
+    string,
+    string,
+  ];
+  const imported = await db.adapterVersion.findFirstOrThrow({
+    where: { adapterId },
+    include: { baseModelVersion: true },
+  });
+  anchorVersion = imported.id;
+  const agreement = { metric: 'exact_match', gate: { kind: 'relative', margin: 0.95 } } as const;
+  await db.adapter.update({ where: { id: prompting }, data: agreement });
+  await fleet.replaceData(
+    1,
+    otherRows().map(({ prompt, split }) => ({ prompt, split })),
+  );
   const { baseModelId, id } = imported.baseModelVersion;
   // A copy, which can be taken away.
   anchorBase = { id, path: path.join(family.folder, 'imported-base') };
@@ -33,20 +50,21 @@ beforeAll(async () => {
   const third = { id: thirdId, baseModelId, version: '3', path: family.newBase, servingName: 'third' };
   await db.baseModelVersion.create({ data: third });
   await fleet.startWorker({ quarantine: QUARANTINE, registrationMs: 100 });
-  await fleet.roll({ strategy: 'reuse' });
+  await fleet.roll(OPTIONS);
   // The imported version has to be measured on other rows, and this machine has lost its base.
-  await fleet.replaceData(
-    0,
-    [
-      [16, 2500, 'search'],
-      [32, 2700, 'gate'],
-    ].flatMap(([count, offset, split]) =>
-      tasteRows(count as number, offset as number).map((row) => ({ ...row, split })),
-    ),
-  );
+  await fleet.replaceData(0, otherRows());
   await rename(anchorBase.path, `${anchorBase.path}.away`);
 }, 60_000);
 afterAll(() => fleet.close());
+
+/** Other rows than those that the fleet begins with. */
+const otherRows = () =>
+  [
+    [16, 2500, 'search'],
+    [32, 2700, 'gate'],
+  ].flatMap(([count, offset, split]) =>
+    tasteRows(count as number, offset as number).map((row) => ({ ...row, split: split as string })),
+  );
 
 /** Another worker, which is only registered. */
 async function report(unreadableBases: string[]): Promise<void> {
@@ -58,9 +76,11 @@ async function report(unreadableBases: string[]): Promise<void> {
 test('a job is left to a worker that may read the base of the imported version, and only without one counts from another', async () => {
   const { db } = fleet;
   await report([]);
-  const rolloutId = await fleet.begin({ strategy: 'reuse' }, thirdId);
+  const rolloutId = await fleet.begin(OPTIONS, thirdId);
+  const left = (of: string) =>
+    db.job.findFirst({ where: { rolloutId, adapterId: of, state: 'queued', error: { not: {} } } });
   const waiting = await eventually('the job is left', async () => {
-    const job = await db.job.findFirst({ where: { rolloutId, state: 'queued', error: { not: {} } } });
+    const job = await left(adapterId);
     const { unreadableBases } = await db.workerProcess.findFirstOrThrow({ where: { id: { not: other } } });
     return unreadableBases.includes(anchorBase.id) && job;
   });
@@ -70,11 +90,20 @@ test('a job is left to a worker that may read the base of the imported version, 
   const moved = { where: { subjectId: adapterId, type: 'adapter.anchor_moved' } };
   expect(await db.event.count(moved)).toBe(0);
 
+  // Prompts alone are for the imported version to answer: the last one is not asked in its place.
+  const { id } = await eventually('the job with prompts alone is left, too', () => left(prompting));
+  const files = await readdir(path.join(fleet.dataDir, 'checkpoints', id), { recursive: true });
+  expect(files.filter((file) => file.includes('answers'))).toEqual([]);
+
   // The other worker has found that it cannot read it either.
   await report([anchorBase.id]);
-  const [job] = await fleet.ended(rolloutId);
+  const jobs = await fleet.ended(rolloutId);
+  const job = jobs.find(({ adapter_id }) => adapter_id === adapterId);
   expect(job).toMatchObject({ state: 'ready' });
   expect(job!.anchor_version_id).not.toBe(anchorVersion);
   expect(job!.warnings).toEqual([expect.stringContaining('its files or its base are gone')]);
+  expect(jobs.find(({ adapter_id }) => adapter_id === prompting)!.warnings[0]).toMatch(
+    /^version 2, which is carried over, answers the prompts, .* its files or its base are gone$/,
+  );
   expect(await db.event.count(moved)).toBe(1);
 });

@@ -136,7 +136,9 @@ export async function createTinyFleet(options: TinyFleetOptions): Promise<TinyFl
         const id = newId('dataset');
         const splits = { training: 1, search: 0, gate: 0 };
         const owner = { tenantId: fleet.tenants[0]!, name: id };
-        await tx.dataset.create({ data: { id, ...owner, artifactDigest: stored.digest, rows: 1, bytes: 1n, splits } });
+        const promptsOnly = !rows.some((row) => 'completion' in row);
+        const content = { artifactDigest: stored.digest, rows: 1, bytes: 1n, splits, promptsOnly };
+        await tx.dataset.create({ data: { id, ...owner, ...content } });
         await tx.adapter.update({ where: { id: fleet.adapters[index]! }, data: { datasetId: id } });
       });
     },

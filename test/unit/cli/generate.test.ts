@@ -90,6 +90,21 @@ describe('readapt generate', () => {
     }
   });
 
+  it('continues prompts alone, which expect nothing', async () => {
+    const file = path.join(family.folder, 'prompts-alone.jsonl');
+    await writeFile(file, toJsonl([{ prompt: 'Tea is' }, { prompt: 'Once upon a time' }]));
+    const { code, stdout } = await readapt('generate', '--base', family.oldBase, '--data', file, ...LIMIT);
+    expect(code).toBe(0);
+    const lines = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Text);
+    expect(lines).toEqual([
+      { ...(await generate('--prompt', 'Tea is')), line: 1 },
+      { ...(await generate('--prompt', 'Once upon a time')), line: 2 },
+    ]);
+  });
+
   it('shows what an update of the base did to a text', async () => {
     const args = ['--prompt', 'Once upon a time', '--compare', family.oldBase, '--adapter', ADAPTER];
     const { document } = await readaptJson('generate', '--base', family.newBase, ...args, ...LIMIT);

@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
+import {
+  createTinyFamily,
+  removeTinyFamily,
+  tasteRows,
+  toJsonl,
+  type TinyFamily,
+} from '../training/support/tiny-task.ts';
 import { readapt, readaptJson } from './support/readapt.ts';
 
 const GOLDEN = path.join(import.meta.dirname, '../../fixtures/golden');
@@ -92,6 +99,21 @@ describe('readapt inspect --against', () => {
     expect(dataset!.rows).toBeLessThan(10);
     const { stdout } = await readapt('inspect', ...args);
     expect(stdout).toMatch(/gate, as --validation +32 rows certify a margin of [\d.]+ points at 95 % as a rule/);
+  });
+
+  it('shows prompts alone as rows without labels, and what margin they can certify', async () => {
+    const prompts = tasteRows(48).map(({ prompt }) => ({ prompt }));
+    const file = path.join(family.folder, 'prompts.jsonl');
+    await writeFile(file, toJsonl(prompts));
+    const args = [family.oldBase, '--data', file, '--adapter', family.adapter];
+    const { code, document } = await readaptJson('inspect', ...args);
+    expect(code).toBe(0);
+    expect(document).toMatchObject({
+      data: { counts: { rows: 48, labels: 0 }, rows: [{ line: 1, label_spans: [] }, {}, {}] },
+      gate_advice: { metric: 'exact_match', validation: { rows: 32 } },
+    });
+    const { stdout } = await readapt('inspect', ...args);
+    expect(stdout).toContain(`\n${prompts[0]!.prompt}\n`);
   });
 
   it.each([

@@ -160,6 +160,26 @@ describe('readapt train and rebase', () => {
     });
   });
 
+  it('rebase asks of prompts alone how far the new adapter agrees with the old one', async () => {
+    const prompts = (count: number, offset: number) =>
+      toJsonl(tasteRows(count, offset).map(({ prompt }) => ({ prompt })));
+    await writeFile(out('prompts.jsonl'), prompts(24, 0));
+    await writeFile(out('held-prompts.jsonl'), prompts(48, 500));
+    const bases = ['--old-base', family.oldBase, '--base', family.oldBase, '--adapter', family.adapter];
+    const data = ['--data', out('prompts.jsonl'), '--validation', out('held-prompts.jsonl')];
+    const options = ['--margin', '0.2', '--max-new-tokens', '4', '--out', out('agreed')];
+    const { code, document, stderr } = await readaptJson('rebase', ...bases, ...data, ...options);
+    expect(code).toBe(0);
+    expect(document).toMatchObject({
+      ready: true,
+      strategy: 'reuse',
+      metric: { name: 'exact_match', old: 1, published: 1, target: 0.8 },
+    });
+    expect(stderr).toContain('answers of the old version do not end within 4 tokens');
+    const mixed = await readaptJson('rebase', ...bases, ...data.with(1, family.train), ...options);
+    expect(mixed).toMatchObject({ code: 2, stderr: expect.stringContaining('have answers, and the held-out rows') });
+  });
+
   it('rebase ends with exit code 130 when it is interrupted, and leaves nothing behind', async () => {
     const bases = ['--old-base', family.oldBase, '--base', family.newBase, '--adapter', family.adapter];
     const data = ['--data', family.train, '--validation', family.validation, '--target', '2', '--max-steps', '100000'];

@@ -70,7 +70,7 @@ describe('usage', () => {
   it('refuses bad data and folders with other files before any work', async () => {
     await writeFile(out('bad.jsonl'), '{"prompt": "a"}\n');
     const bad = await readapt('eval', '--base', base, '--data', out('bad.jsonl'));
-    expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('bad.jsonl: line 1: completion is missing') });
+    expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('bad.jsonl: line 1: has no answer') });
     const good = { prompt: 'a', completion: 'b' };
     await writeFile(
       out('long.jsonl'),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { lengthWarning } from '../../../core/data/lengths.ts';
+import { tokenizePrompts } from '../../../core/data/open-prompts.ts';
 import { tokenizeRows } from '../../../core/data/tokenize.ts';
 import { createChatTemplate } from '../../../core/formats/tokenizer/chat-template.ts';
 import type { Tokenizer } from '../../../core/formats/tokenizer/tokenizer.ts';
@@ -32,6 +33,21 @@ describe('a conversation', () => {
     const { text, labels } = run(chat('hi', 'yes', 'and', 'no'));
     expect(text).toBe('\u0003u:hi\u0004\na:yes\u0004\nu:and\u0004\na:no\u0004');
     expect(labels).toEqual(['yes\u0004', 'no\u0004']);
+  });
+
+  it('without an answer has the tokens that an answer follows on, and no labels', () => {
+    const open = (...contents: string[]) => {
+      const [example] = tokenizePrompts([chat(...contents)], { tokenizer, config });
+      return [textOf(example!.tokenIds), example!.labelSpans];
+    };
+    expect(open('hi')).toEqual(['\u0003u:hi\u0004\na:', []]);
+    expect(open('hi', 'yes', 'and')).toEqual(['\u0003u:hi\u0004\na:yes\u0004\nu:and\u0004\na:', []]);
+  });
+
+  it('has as labels the tokens of an answer that a version has written, whatever its text becomes', () => {
+    const written = { promptIds: [3, 4, 5], answerIds: [6, 7] };
+    const [example] = tokenizeRows([{ ...chat('hi', 'yes'), written }], { tokenizer, config });
+    expect(example).toMatchObject({ tokenIds: [3, 4, 5, 6, 7], labelSpans: [[3, 5]] });
   });
 
   it('has the token that ends a turn as label where only the words are marked', () => {

@@ -72,6 +72,41 @@ describe('parseDataset', () => {
     expect(error.message).not.toContain('secret');
   });
 
+  it.each<[string, object]>([
+    ['prompts', { prompt: 'a' }],
+    ['conversations that end with the user', { messages: [{ role: 'user', content: 'a' }] }],
+    ['conversations that end with a tool', { messages: [{ role: 'tool', content: 'a', tool_call_id: '1' }] }],
+  ])('takes %s alone', async (_, row) => {
+    const line = JSON.stringify(row);
+    expect(await parse(`${line}\n${line}`)).toEqual([
+      { ...row, line: 1 },
+      { ...row, line: 2 },
+    ]);
+  });
+
+  it('names the line of the one answer among ten thousand prompts', async () => {
+    const prompts = Array.from({ length: 10_000 }, (_, i) => `{"prompt":"secret ${i}"}`);
+    const error = await failure(prompts.with(6000, '{"prompt":"a","completion":"secret"}').join('\n'));
+    expect([error.total, error.problems]).toEqual([1, [{ line: 6001, reason: expect.any(String) }]]);
+    expect(error.message).toBe(
+      'line 6001: has an answer (a completion, or a last message of the assistant), and 9999 other rows have none, the first in ' +
+        'line 1: expected all rows to have one, or none',
+    );
+  });
+
+  it('names the first ten lines without an answer among rows with one, and other bad lines in their places', async () => {
+    const lines = Array.from({ length: 400 }, (_, i): string => (i % 3 === 0 ? '{"prompt":"secret"}' : GOOD)).with(
+      1,
+      '[]',
+    );
+    const error = await failure(lines.join('\n'));
+    expect(error.total).toBe(100);
+    expect(error.problems.map(({ line }) => line)).toEqual([1, 2, 4, 7, 10, 13, 16, 19, 22, 25]);
+    expect(error.problems[0]!.reason).toContain('has no answer');
+    expect(error.problems[0]!.reason).toContain('265 other rows have one, the first in line 3');
+    expect(error.message).not.toContain('secret');
+  });
+
   it('lists the first ten problems and counts them all', async () => {
     const lines = Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? GOOD : '{}'));
     const error = await failure(lines.join('\n'));
@@ -188,8 +223,7 @@ describe('a conversation', () => {
   it.each<[string, object, string]>([
     ['both kinds of row', { messages: [user, assistant], prompt: 'a' }, 'has the unknown field "prompt"'],
     ['no list', { messages: 'secret' }, 'messages is a string, expected an array'],
-    ['no messages', { messages: [] }, 'messages does not end with a message of the role assistant'],
-    ['no answer', { messages: [user] }, 'messages does not end with a message of the role assistant'],
+    ['no messages', { messages: [] }, 'messages is empty, expected at least one message'],
     ['too many messages', { messages: Array(513).fill(user) }, 'messages has 513 entries, expected at most 512'],
     ['a message that is no object', { messages: ['secret', assistant] }, 'messages[0] is a string, expected an object'],
     ['no role', { messages: [{ content: 'secret' }, assistant] }, 'messages[0].role is missing'],

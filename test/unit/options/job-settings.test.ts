@@ -66,6 +66,20 @@ it('a control trains from scratch, at the rate for fresh adapters, on the comple
   });
 });
 
+it('learns soft targets of the old version on prompts alone, or its answers, and never nothing', () => {
+  const distillOf = (options: GivenJobOptions, control = false) =>
+    resolveJobOptions(options, { control, hiddenSize: 192, promptsOnly: true }).distill;
+  expect([distillOf({}), distillOf({ distill: 'hard' })]).toEqual(['soft', 'hard']);
+  expect(() => distillOf({ distill: 'none' })).toThrow(
+    expect.objectContaining({
+      code: 'invalid_option',
+      message: expect.stringContaining('expected hard or soft') as string,
+    }),
+  );
+  // The rollout of a control may say what its adaptations may not.
+  expect([distillOf({}, true), distillOf({ distill: 'none' }, true)]).toEqual(['none', 'none']);
+});
+
 it.each([
   [{ coefficients: 'gamma' }, 'options.coefficients is "gamma", expected both, alpha, beta'],
   [{ grouping: 'layer' }, 'options.grouping is "layer", expected global, block, depth, module'],
@@ -81,7 +95,7 @@ it.each([
 });
 
 it('takes the defaults that depend on nothing else from the table', () => {
-  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(23);
+  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(22);
   expect(resolve({})).toMatchObject({ patience: DEFAULT_JOB_OPTIONS.patience, seed: DEFAULT_JOB_OPTIONS.seed });
 });
 

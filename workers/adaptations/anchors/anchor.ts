@@ -69,7 +69,7 @@ export async function requireAnchor(
     anchorSpec,
     workerId,
   }: { readonly db: Queryable; readonly anchorSpec: JobAnchorSpec | null; readonly workerId: string | null },
-  { version }: CountedFrom,
+  { version }: Pick<CountedFrom, 'version'>,
 ): Promise<void> {
   const missing = anchorSpec?.missingBase ?? null;
   if (version === 'anchor' || missing === null) return;

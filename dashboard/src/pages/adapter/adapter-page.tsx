@@ -13,7 +13,7 @@ import { Facts, Identifier } from '../../parts/values/facts.tsx';
 import { TenantName } from '../../parts/values/tenant-name.tsx';
 import { Time } from '../../parts/values/time.tsx';
 import { Labels } from '../adapters/labels.tsx';
-import { adapterQuery, versionsOfAdapter } from './adapter-queries.ts';
+import { adapterQuery, datasetQuery, versionsOfAdapter } from './adapter-queries.ts';
 import { CurrentVersions } from './current-versions.tsx';
 import { gateInWords } from './gate-in-words.ts';
 import { MetricOverVersions } from './metric-over-versions.tsx';
@@ -31,7 +31,9 @@ export default function AdapterPage() {
 }
 
 function Shown({ adapter }: { adapter: Adapter }) {
-  const { id, name, metric, gate, approval, pinned_base_model_version_id: pin } = adapter;
+  const { id, name, metric, gate, approval, dataset_id: datasetId, pinned_base_model_version_id: pin } = adapter;
+  const { data: dataset } = useQuery(datasetQuery(datasetId));
+  const promptsOnly = dataset?.prompts_only ?? false;
   return (
     <>
       <PageHeader
@@ -44,13 +46,9 @@ function Shown({ adapter }: { adapter: Adapter }) {
         facts={{
           Identifier: <Identifier value={id} />,
           Tenant: <TenantName id={adapter.tenant_id} />,
-          Gate: gateInWords(gate, metric),
-          Dataset:
-            adapter.dataset_id === null ? (
-              'none: its jobs fail until it has one'
-            ) : (
-              <Identifier value={adapter.dataset_id} />
-            ),
+          Gate: gateInWords(gate, metric, promptsOnly),
+          Dataset: datasetId === null ? 'none: its jobs fail until it has one' : <Identifier value={datasetId} />,
+          'Its rows': promptsOnly ? 'prompts alone, which the old version answers' : null,
           Labels: <Labels labels={adapter.labels} />,
           'Pinned to': pin === null ? null : <BaseVersionLink id={pin} />,
           Approval: approval === 'tenant' ? 'each of its jobs waits until its tenant approves it' : null,

@@ -1,4 +1,4 @@
-import { getAdapter, listAdapterVersions, type Adapter, type AdapterVersion } from '@readapt/client';
+import { getAdapter, getDataset, listAdapterVersions, type Adapter, type AdapterVersion } from '@readapt/client';
 import { client } from '../../api/client.ts';
 import { polled } from '../../api/polling.ts';
 import type { EndlessList } from '../../api/use-endless.ts';
@@ -7,6 +7,14 @@ export const adapterQuery = (id: string) => ({
   queryKey: ['adapters', id],
   queryFn: ({ signal }: { signal: AbortSignal }) => getAdapter({ client, path: { id }, signal }),
   ...polled<Adapter>({ every: 5000 }),
+});
+
+/** A dataset is asked for once: it does not change. */
+export const datasetQuery = (id: string | null) => ({
+  queryKey: ['datasets', id],
+  queryFn: ({ signal }: { signal: AbortSignal }) => getDataset({ client, path: { id: id! }, signal }),
+  staleTime: Number.POSITIVE_INFINITY,
+  enabled: id !== null,
 });
 
 export const versionsOfAdapter = (id: string): EndlessList<AdapterVersion> => ({

@@ -9,7 +9,7 @@ import type { createDatasetRepository } from '../../datasets/index.ts';
 import { recordEvent } from '../../events/index.ts';
 import { requestOutcomesOfLatest, type AdapterRow, type createAdapterRepository } from '../adapter.repository.ts';
 import type { UpdateAdapter } from '../adapter.schemas.ts';
-import { checkGate, checkSlices } from '../gate.ts';
+import { checkGate, checkMetric, checkSlices } from '../gate.ts';
 
 interface UpdateDependencies {
   readonly adapters: ReturnType<typeof createAdapterRepository>;
@@ -31,7 +31,7 @@ interface RequestedUpdate {
  *
  * @returns the owner of the adapter
  * @throws AppError 404, 409 `adapter_in_use` for another dataset or gate while a job has not ended, 422 `invalid_gate`,
- *   `unknown_slice` or `base_model_version_not_found`
+ *   `metric_needs_answers`, `unknown_slice` or `base_model_version_not_found`
  */
 export async function updateAdapter(
   tx: Transaction,
@@ -99,7 +99,10 @@ async function changeTask(
   };
   checkGate(adapter.metric as MetricName, gate);
   const dataset = await find();
-  if (dataset !== null) checkSlices(gate, dataset);
+  if (dataset !== null) {
+    checkMetric(adapter.metric as MetricName, dataset);
+    checkSlices(gate, dataset);
+  }
   if (jobId !== null) throw adapterInUse(id, jobId);
   if (given !== undefined) await adapters.setDataset(id, given, tx);
   // A deletion of the dataset waits for this transaction, or has ended since the dataset was found.

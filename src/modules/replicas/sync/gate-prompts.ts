@@ -1,4 +1,4 @@
-import { isChat, type DatasetRow } from '../../../../core/formats/dataset/dataset-row.ts';
+import { isChat, questionMessages, type DatasetRow } from '../../../../core/formats/dataset/dataset-row.ts';
 import { parseDataset } from '../../../../core/formats/dataset/dataset-jsonl.ts';
 import type { ArtifactStore } from '../../../artifacts/index.ts';
 
@@ -36,8 +36,7 @@ async function* start(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Ar
 
 function promptOf(row: DatasetRow): string {
   if (!isChat(row)) return row.prompt;
-  return row.messages
-    .slice(0, -1)
+  return questionMessages(row)
     .map(({ content }) => content ?? '')
     .join('\n');
 }

@@ -175,6 +175,7 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   approved: true,
   awaiting_approval: false,
   certify: true,
+  prompts_only: false,
   dry_run: false,
   enabled: true,
   ended: true,

@@ -1,0 +1,197 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { GivenRow } from '../../data/dataset.ts';
+import { openPrompt } from '../../data/open-prompts.ts';
+import { promptTokens, type ExampleRow, type TokenizedExample } from '../../data/example.ts';
+import { tokenizeWithin } from '../../data/row-budget.ts';
+import { samplingWarning, TaskDataError, type GivenTask, type TaskRows } from '../../data/task-data.ts';
+import { lengthLimit, placeOf, tokenizeRows, type TokenizeOptions } from '../../data/tokenize.ts';
+import type { LoadedBase } from '../../engine/base-cache.ts';
+import { generateTexts } from '../../engine/generation/generate-texts.ts';
+import type { TextSizes } from '../../engine/generation/greedy.ts';
+import { withAnswer } from '../../formats/dataset/dataset-row.ts';
+import { adapterSha256 } from '../../formats/peft/peft-adapter-writer.ts';
+import type { Adapter } from '../../models/lora/adapter.ts';
+import type { JobSettings } from '../../options/job-settings.ts';
+import { isGenerated, type MetricName } from '../../options/metrics.ts';
+import { drawnExamples } from '../../training/training-sampler.ts';
+import { labelInParts } from '../distillation/label-store.ts';
+import type { JobSpec } from '../job-spec.ts';
+import { WATCHED_ROWS } from '../measurements/measurements.ts';
+import { isTrained } from '../setup/job-setup.ts';
+
+/** Largest number of tokens of an answer to a prompt alone, where no number is given. */
+const ANSWER_TOKENS = 128;
+
+/** Number of rows that a message names. */
+const NAMED = 5;
+
+type LengthLimits = Pick<TokenizeOptions, 'config' | 'maxLength'>;
+
+type PromptRows = Extract<GivenTask, { promptsOnly: true }>['rows'];
+
+/** A version whose answers stand for those that prompts alone lack. */
+export interface Writer {
+  readonly adapter: Adapter;
+  /** Loads the base that the adapter is for. */
+  loadBase(): Promise<LoadedBase>;
+}
+
+export interface AnswerPromptsOptions {
+  readonly spec: Pick<JobSpec, 'metric' | 'measuredTokens' | 'workDir'>;
+  readonly settings: JobSettings;
+  /** How rows are made into tokens. Whether the end of the text is a label follows from the answers. */
+  readonly format: TokenizeOptions;
+  readonly writer: Writer;
+  /** Plans the memory of what will be generated, before a base is loaded. @throws InsufficientMemoryError */
+  reserve(generated: TextSizes): void;
+  warn(message: string): void;
+  readonly signal: AbortSignal;
+}
+
+/** A task whose prompts a version has answered. */
+export interface AnsweredTask {
+  readonly rows: TaskRows;
+  /** Number of answers. */
+  readonly answers: number;
+  /** Number of them that came to an end within the limit. */
+  readonly ended: number;
+}
+
+/** What is kept of an answer. Plain JSON. */
+interface Answer {
+  readonly ids: readonly number[];
+  readonly text: string;
+  readonly ended: boolean;
+}
+
+/**
+ * Lets a version answer prompts alone by greedy decoding, which makes them rows with answers: the gate rows, and those search rows
+ * and training rows that a job can use. The answers are kept in the job's folder, so that a job which starts again goes on.
+ * @throws TaskDataError for a metric that does not compare generated text, or if the version answers nothing; TokenizeError; the
+ *   signal's reason
+ */
+export async function answerPrompts(rows: PromptRows, options: AnswerPromptsOptions): Promise<AnsweredTask> {
+  const { spec, settings, format, warn } = options;
+  requireTextMetric(spec.metric);
+  const limit = answerLimit(settings, format);
+  const prompts = chosenPrompts(rows, limit, options);
+  const all = [...prompts.gate, ...prompts.search, ...prompts.training];
+  const long = all.filter(({ cut }) => cut !== undefined);
+  if (long.length > 0) warn(longWarning(long, all.length, lengthLimit(format) - limit));
+  const answers = await answersTo(all, limit, options);
+  const [gate, search] = [prompts.gate.length, prompts.gate.length + prompts.search.length];
+  requireAnswers(answers.slice(0, gate));
+  const answered = all.map((example, index) => answeredRow(example, answers[index]!));
+  const ended = answers.filter((answer) => answer.ended).length;
+  if (ended < answers.length) warn(unendedWarning(answers.length - ended, answers.length, limit));
+  return {
+    rows: {
+      gate: answered.slice(0, gate),
+      search: answered.slice(gate, search),
+      training: answered.slice(search),
+      removed: rows.removed,
+    },
+    answers: answers.length,
+    ended,
+  };
+}
+
+/** @throws TaskDataError if a metric cannot say how far a version agrees with the answers of another one */
+function requireTextMetric(metric: MetricName): void {
+  if (isGenerated(metric)) return;
+  throw new TaskDataError(
+    `metric ${metric} needs rows with answers, and the dataset has prompts alone: there, exact_match, rouge_l and token_f1 ` +
+      'measure how far a version agrees with the old one; create the adapter with one of them, or give it a dataset with answers',
+  );
+}
+
+/** The most tokens of an answer, which leaves half of a row for the prompt. */
+function answerLimit({ maxNewTokens }: JobSettings, format: LengthLimits): number {
+  return Math.min(maxNewTokens > 0 ? maxNewTokens : ANSWER_TOKENS, lengthLimit(format) >> 1);
+}
+
+/** Limits `maxNewTokens` to what an answer may have, so that what is compared with it is no longer. */
+export function withAnswerLimit(settings: JobSettings, format: LengthLimits): JobSettings {
+  if (settings.maxNewTokens === 0) return settings;
+  return { ...settings, maxNewTokens: answerLimit(settings, format) };
+}
+
+/** The rows that a job can use, as the tokens of their prompts, whose labels mean nothing. */
+function chosenPrompts(
+  { training, search, gate }: PromptRows,
+  limit: number,
+  { spec, settings, format, warn }: AnswerPromptsOptions,
+): Record<'training' | 'search' | 'gate', readonly TokenizedExample[]> {
+  // A row's own limit is that of its prompt, one label, and the room for its answer.
+  const options = { ...format, appendEos: false, maxLength: lengthLimit(format) - limit + 1 };
+  const { measuredTokens: tokens } = spec;
+  const within = (name: string, rows: readonly GivenRow[]): readonly TokenizedExample[] => {
+    if (tokens === undefined) return tokenizeRows(rows.map(openPrompt), options);
+    // A row counts with its answer when the version writes it and, once more, when it is measured.
+    const examples = tokenizeWithin(rows.map(openPrompt), options, { tokens, generated: 2 * limit });
+    if (examples.length < rows.length) warn(samplingWarning(name, examples.length, rows.length, tokens));
+    return examples;
+  };
+  const { batchSize, seed, maxSteps: steps } = settings;
+  const drawn =
+    isTrained(settings) && training.length > 0 ? drawnExamples(training.length, { batchSize, seed, steps }) : [];
+  const drawnRows = drawn.map((index) => training[index]!);
+  return {
+    training: tokenizeRows(drawnRows.map(openPrompt), options),
+    search: within('search', search.slice(0, Math.max(settings.searchRows, WATCHED_ROWS))),
+    gate: within('gate', gate),
+  };
+}
+
+async function answersTo(
+  examples: readonly TokenizedExample[],
+  limit: number,
+  { spec, writer, reserve, signal }: AnswerPromptsOptions,
+): Promise<Answer[]> {
+  const prompts = examples.map(promptTokens);
+  const longest = prompts.reduce((most, { length }) => Math.max(most, length), 0);
+  reserve({ count: prompts.length, longest: longest + limit });
+  const subject = ['answers', limit, adapterSha256(writer.adapter), digestOf(prompts)];
+  return labelInParts(prompts, { folder: join(spec.workDir, 'answers'), subject, signal }, async (part) => {
+    const requests = part.map((promptIds) => ({ promptIds, maxNewTokens: limit }));
+    const texts = await generateTexts(await writer.loadBase(), writer.adapter, requests, { signal });
+    return texts.map(({ tokenIds: ids, text, stop }): Answer => ({ ids, text, ended: stop === 'end_of_text' }));
+  });
+}
+
+/** Hashes prompts one by one, because the text of all of them may be longer than a string can be. */
+function digestOf(prompts: readonly (readonly number[])[]): string {
+  const hash = createHash('sha256');
+  for (const prompt of prompts) hash.update(JSON.stringify(prompt));
+  return hash.digest('hex');
+}
+
+function answeredRow(example: TokenizedExample, { ids, text }: Answer): ExampleRow {
+  return { ...withAnswer(example.row, text), written: { promptIds: promptTokens(example), answerIds: ids } };
+}
+
+/** @throws TaskDataError if none of the answers says anything, because nothing would be certified then */
+function requireAnswers(answers: readonly Answer[]): void {
+  if (answers.some(({ text }) => text.trim() !== '')) return;
+  throw new TaskDataError(
+    `the old version answers none of the ${answers.length} gate prompts, so that there is nothing to agree with: give it prompts ` +
+      'as those that it was trained on, and see with readapt generate what it answers',
+  );
+}
+
+function longWarning(long: readonly TokenizedExample[], all: number, room: number): string {
+  const places = long.slice(0, NAMED).map(({ row }, index) => placeOf(row, index));
+  const others = long.length > NAMED ? ` and ${long.length - NAMED} more` : '';
+  return (
+    `${long.length} of ${all} prompts have more than ${room} tokens and lose their beginning, so that there is room for an ` +
+    `answer: ${places.join(', ')}${others}; a larger max_length, or a smaller max_new_tokens, keeps more of them`
+  );
+}
+
+function unendedWarning(cut: number, all: number, limit: number): string {
+  return (
+    `${cut} of ${all} answers of the old version do not end within ${limit} tokens, and versions are compared up to there: ` +
+    'a larger max_new_tokens, up to half of max_length, lets it go on'
+  );
+}

@@ -1,0 +1,244 @@
+import { cp, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { JobEvent } from '../../../../core/adaptation/job-events.ts';
+import type { JobSpec } from '../../../../core/adaptation/job-spec.ts';
+import { runAdaptation } from '../../../../core/adaptation/run-adaptation.ts';
+import type { ExampleRow } from '../../../../core/data/example.ts';
+import { tokenizeRows } from '../../../../core/data/tokenize.ts';
+import { BaseCache } from '../../../../core/engine/base-cache.ts';
+import { saveAdapter } from '../../../../core/formats/peft/peft-adapter-writer.ts';
+import { train } from '../../../../core/training/trainer.ts';
+import { tinyJob } from '../../training/support/tiny-job.ts';
+import {
+  createTinyFamily,
+  removeTinyFamily,
+  smallAdapter,
+  tasteRows,
+  toJsonl,
+  type TinyFamily,
+} from '../../training/support/tiny-task.ts';
+
+const [OLD, NEW] = ['base', 'v2'];
+
+let family: TinyFamily;
+const fileOf = (name: string): string => path.join(family.folder, name);
+
+/** Says the opposite of what the old version has learned. */
+const turned = (row: ReturnType<typeof tasteRows>[number]) => ({
+  ...row,
+  completion: row.completion === ' sweet' ? ' sour' : ' sweet',
+});
+
+beforeAll(async () => {
+  family = await createTinyFamily();
+  // Nothing has taught it to end what it says.
+  await cp(family.adapter, fileOf('endless'), { recursive: true });
+  await saveTaught(family.adapter, tasteRows(64));
+  await saveTaught(fileOf('turned'), tasteRows(64).map(turned));
+  await saveTaught(
+    fileOf('silent'),
+    tasteRows(64).map((row) => ({ ...row, completion: ' ' })),
+  );
+  const prompts = (count: number, offset: number) =>
+    toJsonl(tasteRows(count, offset).map(({ prompt }) => ({ prompt })));
+  await writeFile(fileOf('prompts.jsonl'), prompts(64, 0));
+  await writeFile(fileOf('held-prompts.jsonl'), prompts(48, 500));
+}, 120_000);
+afterAll(() => removeTinyFamily(family));
+
+/** Saves an adapter that says what rows say, and then ends. */
+async function saveTaught(folder: string, rows: readonly ExampleRow[]): Promise<void> {
+  const bases = new BaseCache({ threads: 1 });
+  const base = await bases.load(family.oldBase);
+  const { adapter } = await train({
+    runtime: base.runtime,
+    initial: smallAdapter(base.model.config),
+    examples: tokenizeRows(rows, { tokenizer: base.tokenizer, config: base.model.config, appendEos: true }),
+    steps: 60,
+    batchSize: 16,
+    learningRate: 2e-2,
+    seed: 1,
+  });
+  await saveAdapter(folder, adapter, { replace: true });
+  await bases.dispose();
+}
+
+/** A job on prompts alone whose new base is the old one, unless something else is said, and that tries the copy. */
+function jobOf(name: string, { options, ...changes }: Partial<JobSpec> = {}): JobSpec {
+  return tinyJob(family, name, {
+    newBase: family.oldBase,
+    data: { train: fileOf('prompts.jsonl'), validation: fileOf('held-prompts.jsonl') },
+    metric: 'exact_match',
+    gate: { kind: 'relative', margin: 0.2 },
+    baselines: 'needed',
+    ...changes,
+    options: { strategy: 'reuse', ...options },
+  });
+}
+
+/** A job that trains four steps on the new base, from the copy. */
+const training = {
+  gate: { kind: 'absolute', target: 1.1 },
+  options: { strategy: 'warm-start', max_steps: 4, evaluate_every: 4 },
+} as const;
+
+async function run(job: JobSpec) {
+  const loaded: string[] = [];
+  const losses: number[] = [];
+  const events = new Set<string>();
+  const bases = new BaseCache({ threads: 1, onLoad: ({ folder }) => loaded.push(path.basename(folder)) });
+  const onEvent = (event: JobEvent): void => {
+    events.add(event.type);
+    if (event.type !== 'points') return;
+    losses.push(...event.points.flatMap(({ name, value }) => (name === 'train_loss' ? [value] : [])));
+  };
+  try {
+    const outcome = await runAdaptation(bases, job, onEvent, new AbortController().signal);
+    return { ...outcome, loaded, losses, events };
+  } finally {
+    await bases.dispose();
+  }
+}
+
+it('certifies an adapter by its agreement with the old version', async () => {
+  const outcome = await run(jobOf('agrees'));
+  expect(outcome).toMatchObject({
+    state: 'ready',
+    target: 0.8,
+    anchor: { version: 'old', value: 1, outcomes: null },
+    best: { metric: { name: 'exact_match', value: 1, rows: 32 }, certificate: { verdict: 'passed' } },
+    warnings: [],
+    rowFormat: { appendEos: true, appendEosReason: 'the old version ends 48 of its 48 answers' },
+  });
+  // The old version agrees with itself by definition.
+  expect(outcome.events).not.toContain('old_measured');
+  // What a report compares with is measured by the job itself, because its answers go with it.
+  expect(outcome.baselines).toEqual({ old: 1, copy: 1, none: expect.any(Number) });
+  expect(outcome.baselines.none).toBeLessThan(0.5);
+});
+
+it('holds an adapter that disagrees with the old version', async () => {
+  const outcome = await run(jobOf('disagrees', { newBase: fileOf('v2'), gate: { kind: 'relative', margin: 0 } }));
+  expect(outcome).toMatchObject({ state: 'not_ready', anchor: { value: 1 }, target: 1 });
+  expect(outcome.loaded).toEqual([OLD, NEW]);
+});
+
+it.each(['soft', 'hard', undefined] as const)(
+  'trains on what the old version says, with distill %s',
+  async (distill) => {
+    const options = { ...training.options, ...(distill && { distill }) };
+    const learning = await run(jobOf(`learns ${distill}`, { ...training, newBase: fileOf('v2'), options }));
+    expect(learning.losses[0]).toBeLessThan(1.5);
+    // The same prompts mean something else to an adapter that says the opposite, which learns as easily.
+    const other = await run(
+      jobOf(`learns the opposite ${distill}`, {
+        ...training,
+        newBase: fileOf('v2'),
+        adapter: fileOf('turned'),
+        options,
+      }),
+    );
+    expect(other.losses[0]).toBeLessThan(1.5);
+  },
+);
+
+it('teaches soft targets where nothing else is said', async () => {
+  const lossesWith = async (distill?: 'soft' | 'hard') => {
+    const options = { ...training.options, ...(distill && { distill }) };
+    return (await run(jobOf(`default ${distill}`, { ...training, newBase: fileOf('v2'), options }))).losses;
+  };
+  const [found, soft, hard] = [await lossesWith(), await lossesWith('soft'), await lossesWith('hard')];
+  expect(found).toEqual(soft);
+  expect(found).not.toEqual(hard);
+});
+
+it('lets no version answer again when a job starts again', async () => {
+  const job = jobOf('again', { ...training, newBase: fileOf('v2'), options: { ...training.options, distill: 'hard' } });
+  const first = await run(job);
+  const again = await run(job);
+  expect(first.loaded).toEqual([OLD, NEW]);
+  expect(again.loaded).toEqual([NEW]);
+  expect(again.best?.metric).toEqual(first.best?.metric);
+});
+
+it.each([
+  ['that is given', 7, { adapterOptions: { max_length: 64 }, options: { max_new_tokens: 7 } }],
+  ['that leaves half of a row for the prompt', 20, { adapterOptions: { max_length: 40 } }],
+  [
+    'that is given, but leaves no room for the prompt',
+    20,
+    { adapterOptions: { max_length: 40 }, options: { max_new_tokens: 39 } },
+  ],
+])('compares an old version that goes on for ever up to the limit %s', async (name, limit, changes) => {
+  const outcome = await run(jobOf(`endless ${name}`, { adapter: fileOf('endless'), ...changes }));
+  expect(outcome).toMatchObject({ state: 'ready', best: { metric: { value: 1 } }, rowFormat: { appendEos: false } });
+  expect(outcome.warnings).toContain(
+    `48 of 48 answers of the old version do not end within ${limit} tokens, and versions are compared up to there: a larger ` +
+      'max_new_tokens, up to half of max_length, lets it go on',
+  );
+});
+
+it('refuses an old version that answers nothing', async () => {
+  await expect(run(jobOf('silent', { adapter: fileOf('silent') }))).rejects.toThrow(
+    'the old version answers none of the 32 gate prompts',
+  );
+});
+
+it.each(['accuracy', 'loss'] as const)('refuses the metric %s, before anything is loaded', async (metric) => {
+  await expect(run(jobOf(metric, { metric }))).rejects.toMatchObject({
+    code: 'insufficient_data',
+    message: expect.stringContaining(`metric ${metric} needs rows with answers, and the dataset has prompts alone`),
+  });
+});
+
+it('refuses to learn nothing from the old version', async () => {
+  await expect(run(jobOf('none', { options: { distill: 'none' } }))).rejects.toMatchObject({
+    code: 'invalid_option',
+    message: expect.stringContaining('options.distill is none, expected hard or soft'),
+  });
+});
+
+it('refuses prompts alone beside rows with answers', async () => {
+  const data = { train: family.train, validation: fileOf('held-prompts.jsonl') };
+  await expect(run(jobOf('mixed', { data }))).rejects.toThrow(
+    'the training rows (train.jsonl) have answers, and the held-out rows (held-prompts.jsonl) have none',
+  );
+});
+
+it('lets the imported version answer, so that what is lost does not add up', async () => {
+  const source = { adapter: family.adapter, base: family.oldBase };
+  const anchor = { number: 1, oldNumber: 2, outcomes: null, source };
+  const outcome = await run(jobOf('chain', { adapter: fileOf('turned'), anchor }));
+  expect(outcome).toMatchObject({ state: 'not_ready', anchor: { version: 'anchor', value: 1 }, baselines: { old: 0 } });
+});
+
+it.each([
+  ['is gone', null, 'are gone'],
+  ['cannot be read', { adapter: 'nowhere', base: 'nowhere' }, 'cannot be read'],
+] as const)('lets the old version answer where the imported one %s', async (_, source, reason) => {
+  const anchor = { number: 1, oldNumber: 2, outcomes: null, source };
+  const outcome = await run(jobOf(`gone ${reason}`, { adapter: fileOf('turned'), anchor }));
+  expect(outcome).toMatchObject({ state: 'ready', anchor: { version: 'old', value: 1 } });
+  expect(outcome.warnings).toEqual([
+    'version 2, which is carried over, answers the prompts, and the margin counts from it and not from version 1, which was ' +
+      `imported: its files or its base ${reason}`,
+  ]);
+});
+
+it('answers no more gate rows than may be measured', async () => {
+  const outcome = await run(jobOf('few', { measuredTokens: 200, options: { max_new_tokens: 2 } }));
+  const [, used] = /^(\d+) of 32 gate rows are used, a random sample/m.exec(outcome.warnings.join('\n'))!;
+  expect(Number(used)).toBeLessThan(20);
+  expect(outcome.best?.metric.rows).toBe(Number(used));
+  const [, answers] = /of its (\d+) answers/.exec(outcome.rowFormat!.appendEosReason)!;
+  expect(Number(answers)).toBeLessThanOrEqual(2 * Number(used));
+});
+
+it('cuts prompts that leave no room for an answer, and says so', async () => {
+  const outcome = await run(jobOf('long', { adapterOptions: { max_length: 12 }, options: { max_new_tokens: 4 } }));
+  expect(outcome.state).toBe('ready');
+  expect(outcome.warnings[0]).toMatch(
+    /^48 of 48 prompts have more than 8 tokens and lose their beginning, so that .* answer: held-prompts.jsonl: line \d+, /,
+  );
+});
