@@ -107,6 +107,12 @@ export interface Runtime {
    * @param dropout default: none
    */
   gradients(adapter: Adapter, batch: Batch, gradientScale: number, dropout?: Dropout): Promise<GradientResult>;
+  /**
+   * For every linear layer that an adapter may target, by its name, Σ x² of each column of its inputs x, [inFeatures]. The sum
+   * is over the tokens of the batch, of which tokens that follow the same tokens count once, and in the last layer after
+   * attention over the label positions alone (`labelIds` is ignored).
+   */
+  inputSquares(adapter: Adapter | null, batch: Batch): Promise<ReadonlyMap<string, Float32Array>>;
   /** Logits at the label positions, [labels, vocab], row-major (`labelIds` is ignored). */
   logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array>;
   /** Logits as {@link logits} gives them, with the keys and values of every token. */

@@ -1,9 +1,11 @@
+import { adaptableModules } from '../../models/architecture/architecture.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import type { Adapter, TrainableArrays } from '../../models/lora/adapter.ts';
 import { mapTrainable } from '../../models/lora/trainable-arrays.ts';
 import {
   doraFactorsName,
   gradientName,
+  inputSquaresName,
   newStateName,
   type CachedPart,
   type ProgramKind,
@@ -46,6 +48,11 @@ export abstract class ProgramRuntime implements Runtime {
       return [module, mapTrainable(factors, (_, name) => output(gradientName(module, name)))];
     });
     return { lossSum: output('loss_sum')[0]!, gradients: new Map(gradients) };
+  }
+
+  async inputSquares(adapter: Adapter | null, batch: Batch): Promise<ReadonlyMap<string, Float32Array>> {
+    const { output } = await this.#call('inputSquares', { adapter, tokens: batch });
+    return new Map(adaptableModules(this.base.config).map(({ name }) => [name, output(inputSquaresName(name))]));
   }
 
   async logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {
