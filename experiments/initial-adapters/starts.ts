@@ -11,8 +11,15 @@ export const STARTS: Readonly<Record<string, MakeStart>> = {
   copy: (workshop) => workshop.copy(),
   revert: (workshop) => workshop.fused(known(REVERT)),
   search: async (workshop) => workshop.fused(await workshop.searched()),
-  'revert, weighted': async (workshop) => workshop.truncatedByInputs(await workshop.whole(known(REVERT))),
-  'search, weighted': async (workshop) => workshop.truncatedByInputs(await workshop.whole(await workshop.searched())),
+  'revert, diagonal': async (workshop) => workshop.truncatedByInputs(await workshop.whole(known(REVERT)), 'diagonal'),
+  'revert, covariance': async (workshop) =>
+    workshop.truncatedByInputs(await workshop.whole(known(REVERT)), 'covariance'),
+  'revert, covariance of its own inputs': async (workshop) =>
+    workshop.truncatedByInputs(await workshop.whole(known(REVERT)), 'covariance', 'update'),
+  'search, diagonal': async (workshop) =>
+    workshop.truncatedByInputs(await workshop.whole(await workshop.searched()), 'diagonal'),
+  'search, covariance': async (workshop) =>
+    workshop.truncatedByInputs(await workshop.whole(await workshop.searched()), 'covariance'),
   ...directionStarts('directions at copy, by sign', COPY, bySign),
   ...directionStarts('directions at copy, shrunk', COPY, byShrunkSign),
   ...directionStarts('directions in the middle, by sign', MIDDLE, bySign),
@@ -28,7 +35,8 @@ export const STARTS: Readonly<Record<string, MakeStart>> = {
 function directionStarts(name: string, point: Coefficients, rule: BetaRule): Record<string, MakeStart> {
   return {
     [name]: async (workshop) => workshop.truncated(await workshop.directions(point, rule)),
-    [`${name}, weighted`]: async (workshop) => workshop.truncatedByInputs(await workshop.directions(point, rule)),
+    [`${name}, covariance`]: async (workshop) =>
+      workshop.truncatedByInputs(await workshop.directions(point, rule), 'covariance'),
   };
 }
 

@@ -1,14 +1,15 @@
 import { ladderOptions } from '../../core/adaptation/setup/job-setup.ts';
 import { makeBatch } from '../../core/data/batching.ts';
 import { lossesByRow } from '../../core/data/evaluation/measure.ts';
-import { sumInputSquares } from '../../core/data/evaluation/input-squares.ts';
+import { sumInputMoments, type SummedMoments } from '../../core/data/evaluation/input-moments.ts';
 import { labelCount, type TokenizedExample } from '../../core/data/example.ts';
 import type { Runtime } from '../../core/engine/runtime.ts';
 import type { MatrixProducts } from '../../core/linalg/products.ts';
 import type { Evolution } from '../../core/method/evolution/evolution.ts';
-import type { Coefficients } from '../../core/method/fusion/coefficients.ts';
+import { NOTHING, type Coefficients } from '../../core/method/fusion/coefficients.ts';
+import type { FusedShape } from '../../core/method/fusion/fusion-rank.ts';
 import { Fusion } from '../../core/method/fusion/fusion.ts';
-import { truncateWeighted } from '../../core/method/fusion/weighted-truncation.ts';
+import { truncateByMoments, truncateBySquares } from '../../core/method/fusion/weighted-truncation.ts';
 import { searchCoefficients } from '../../core/method/search/coefficient-search.ts';
 import {
   directionSlopes,
@@ -48,6 +49,13 @@ export interface Cost {
 export interface Priced<T> {
   readonly value: T;
   readonly cost: Cost;
+}
+
+/** One module of an update that is truncated. */
+interface UpdatedModule {
+  readonly name: string;
+  readonly factors: LoraFactors;
+  readonly shape: FusedShape;
 }
 
 /** Number of parts of the gradients of weights. */
@@ -101,13 +109,37 @@ export class Workshop {
 
   /** Truncates an update to the old rank. */
   truncated(update: Priced<Adapter>): Promise<Priced<Adapter>> {
-    return this.#make([update], () => this.#truncate(update.value, null));
+    const { products } = this.#materials;
+    return this.#make([update], () =>
+      this.#eachModule(update.value, ({ factors, shape }) => {
+        return truncateBySquares(factors, new Float64Array(factors.inFeatures).fill(1), shape, products);
+      }),
+    );
   }
 
-  /** Truncates an update to the old rank, weighted by the inputs of the new base. */
-  async truncatedByInputs(update: Priced<Adapter>): Promise<Priced<Adapter>> {
-    const squares = await this.#once('squares', [], () => this.#inputSquares());
-    return this.#make([update, squares], () => this.#truncate(update.value, squares.value));
+  /**
+   * Truncates an update to the old rank so that the outputs change as little as possible.
+   * @param weighting by which moments of the inputs: the diagonal, or all of them
+   * @param through what computes the inputs: the new base alone, or with the update
+   */
+  async truncatedByInputs(
+    update: Priced<Adapter>,
+    weighting: 'diagonal' | 'covariance',
+    through: 'base' | 'update' = 'base',
+  ): Promise<Priced<Adapter>> {
+    const { products } = this.#materials;
+    const moments =
+      through === 'base'
+        ? await this.#once('moments', [], () => this.#inputMoments(this.#probe()))
+        : await this.#make([], () => this.#inputMoments(update.value));
+    return this.#make([update, moments], () =>
+      this.#eachModule(update.value, ({ name, factors, shape }) => {
+        const { squares, projected } = moments.value.get(name)!;
+        return weighting === 'diagonal'
+          ? truncateBySquares(factors, squares, shape, products)
+          : truncateByMoments(factors, projected, shape, products);
+      }),
+    );
   }
 
   /**
@@ -125,10 +157,16 @@ export class Workshop {
     return this.#once('fusion', [], () => Fusion.prepare(old, evolution, { products }));
   }
 
-  #inputSquares(): Promise<ByDirection> {
+  /** An adapter that changes nothing, with the A of all updates. */
+  #probe(): Adapter {
+    const { old, evolution } = this.#materials;
+    return stackedAdapter(old, evolution, NOTHING);
+  }
+
+  #inputMoments(adapter: Adapter): Promise<ReadonlyMap<string, SummedMoments>> {
     const { runtime, training, signal } = this.#materials;
     this.#rows.forward += training.length;
-    return sumInputSquares(runtime, null, training, { signal });
+    return sumInputMoments(runtime, adapter, training, { signal });
   }
 
   async #slopes(point: Coefficients): Promise<ByDirection> {
@@ -169,14 +207,13 @@ export class Workshop {
     });
   }
 
-  async #truncate({ modules }: Adapter, squares: ReadonlyMap<string, Float64Array> | null): Promise<Adapter> {
-    const { old, products } = this.#materials;
-    const truncated = new Map<string, LoraFactors>();
-    for (const [name, update] of modules) {
-      const weights = squares?.get(name) ?? new Float64Array(update.inFeatures).fill(1);
-      truncated.set(name, await truncateWeighted(update, weights, old.modules.get(name)!, products));
+  async #eachModule(update: Adapter, truncate: (module: UpdatedModule) => Promise<LoraFactors>): Promise<Adapter> {
+    const { old } = this.#materials;
+    const modules = new Map<string, LoraFactors>();
+    for (const [name, factors] of update.modules) {
+      modules.set(name, await truncate({ name, factors, shape: old.modules.get(name)! }));
     }
-    return { config: old.config, modules: truncated };
+    return { config: old.config, modules };
   }
 
   #once<T>(name: string, needs: readonly Priced<unknown>[], make: () => Promise<T>): Promise<Priced<T>> {

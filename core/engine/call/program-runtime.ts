@@ -7,12 +7,13 @@ import {
   gradientName,
   inputSquaresName,
   newStateName,
+  projectedMomentsName,
   type CachedPart,
   type ProgramKind,
 } from '../decoder/program-spec.ts';
 import { tokenBudgets, type TokenBudgets } from '../devices/token-budgets.ts';
 import type { DeviceKind } from '../../options/devices.ts';
-import type { Batch, DecodeStep, Dropout, ForwardStates, GradientResult, Runtime } from '../runtime.ts';
+import type { Batch, DecodeStep, Dropout, ForwardStates, GradientResult, InputMoments, Runtime } from '../runtime.ts';
 import { bindCall, type BoundCall, type ProgramCall } from './bind-call.ts';
 import { checkCall, checkStep } from './check-call.ts';
 
@@ -50,9 +51,13 @@ export abstract class ProgramRuntime implements Runtime {
     return { lossSum: output('loss_sum')[0]!, gradients: new Map(gradients) };
   }
 
-  async inputSquares(adapter: Adapter | null, batch: Batch): Promise<ReadonlyMap<string, Float32Array>> {
-    const { output } = await this.#call('inputSquares', { adapter, tokens: batch });
-    return new Map(adaptableModules(this.base.config).map(({ name }) => [name, output(inputSquaresName(name))]));
+  async inputMoments(adapter: Adapter | null, batch: Batch): Promise<ReadonlyMap<string, InputMoments>> {
+    const { output } = await this.#call('inputMoments', { adapter, tokens: batch });
+    const momentsOf = (name: string): InputMoments => ({
+      squares: output(inputSquaresName(name)),
+      projected: adapter?.modules.has(name) ? output(projectedMomentsName(name)) : null,
+    });
+    return new Map(adaptableModules(this.base.config).map(({ name }) => [name, momentsOf(name)]));
   }
 
   async logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {

@@ -15,6 +15,7 @@ import {
   inputSquaresName,
   inputWidths,
   newStateName,
+  projectedMomentsName,
   trainedNames,
   weightSquaresName,
   type ProgramSpec,
@@ -26,7 +27,7 @@ type ProgramTensors = Readonly<Record<string, tf.Tensor>>;
  * The program in tfjs ops, a function of the tensors that `programInputs` lists. Its outputs are `losses` [labels], those of
  * labels that only fill a block included, or
  * `logits` [labels, vocab], or `loss_sum` [] and the gradients of loss_sum · gradient_scale. `prefill` and `decode` have
- * `logits` and, of each layer, the keys and values of their tokens. `inputSquares` has an array of each linear layer.
+ * `logits` and, of each layer, the keys and values of their tokens. `inputMoments` has arrays of each linear layer.
  */
 export function decoderProgram(spec: ProgramSpec) {
   return (inputs: ProgramTensors): ProgramTensors => {
@@ -47,8 +48,8 @@ export function decoderProgram(spec: ProgramSpec) {
       case 'prefill':
       case 'decode':
         return logitsAndStates(run);
-      case 'inputSquares':
-        return inputSquares(run);
+      case 'inputMoments':
+        return inputMoments(run);
     }
   };
 }
@@ -132,13 +133,16 @@ function logitsAndStates(run: ProgramRun): ProgramTensors {
   return { logits, ...states, ...(run.spec.kind === 'prefill' ? doraOutputs(run) : {}) };
 }
 
-function inputSquares(run: ProgramRun): ProgramTensors {
-  const squares: Record<string, tf.Tensor> = {};
+function inputMoments(run: ProgramRun): ProgramTensors {
+  const moments: Record<string, tf.Tensor> = {};
   const observe: DecoderTensors['observe'] = (module, input) => {
-    squares[inputSquaresName(module)] = input.square().sum(0);
+    moments[inputSquaresName(module)] = input.square().sum(0);
+    if (!run.spec.modules.has(module)) return;
+    const projected = tf.matMul(input, required<tf.Tensor2D>(run.inputs, inputName(module, 'a')), false, true);
+    moments[projectedMomentsName(module)] = tf.matMul(projected, projected, true, false);
   };
   hiddenStates(run, { observe });
-  return squares;
+  return moments;
 }
 
 function lossAndGradients(run: ProgramRun): ProgramTensors {
