@@ -64,6 +64,12 @@ export const byShrunkSign: BetaRule = (tValues) => {
   return undoWhere(tValues, (t) => mean + (own / (own + 1)) * (t - mean) >= 0);
 };
 
+/** A slope this many standard errors below zero is negative with a confidence of 97.7 %. */
+const CLEARLY = 2;
+
+/** Undoes the whole change but for the directions that clearly help: beta = 0 where t < −2, and −1 elsewhere. */
+export const byClearSign: BetaRule = (tValues) => undoWhere(tValues, (t) => t >= -CLEARLY);
+
 function undoWhere(tValues: ByDirection, isHarmful: (t: number) => boolean): Map<string, Float64Array> {
   return new Map([...tValues].map(([module, values]) => [module, values.map((t) => (isHarmful(t) ? -1 : 0))]));
 }

@@ -1,6 +1,6 @@
 import { COPY, REVERT, type Coefficients } from '../../core/method/fusion/coefficients.ts';
 import type { Adapter } from '../../core/models/lora/adapter.ts';
-import { byShrunkSign, bySign, type BetaRule } from './direction-betas.ts';
+import { byClearSign, byShrunkSign, bySign, type BetaRule } from './direction-betas.ts';
 import { maskedAdapter, wholeMaskedAdapter } from './gradient-signs.ts';
 import { MIDDLE, type Priced, type Workshop } from './workshop.ts';
 
@@ -20,10 +20,13 @@ export const STARTS: Readonly<Record<string, MakeStart>> = {
     workshop.truncatedByInputs(await workshop.whole(await workshop.searched()), 'diagonal'),
   'search, covariance': async (workshop) =>
     workshop.truncatedByInputs(await workshop.whole(await workshop.searched()), 'covariance'),
+  'search, covariance of its own inputs': async (workshop) =>
+    workshop.truncatedByInputs(await workshop.whole(await workshop.searched()), 'covariance', 'update'),
   ...directionStarts('directions at copy, by sign', COPY, bySign),
   ...directionStarts('directions at copy, shrunk', COPY, byShrunkSign),
   ...directionStarts('directions in the middle, by sign', MIDDLE, bySign),
   ...directionStarts('directions in the middle, shrunk', MIDDLE, byShrunkSign),
+  ...directionStarts('directions in the middle, if clear', MIDDLE, byClearSign),
   'masked copy': (workshop) => workshop.masked(0, maskedAdapter),
   'masked revert': (workshop) => workshop.masked(-1, maskedAdapter),
   // What an adapter of a larger rank could do, to tell an idea from its truncation.
@@ -35,8 +38,8 @@ export const STARTS: Readonly<Record<string, MakeStart>> = {
 function directionStarts(name: string, point: Coefficients, rule: BetaRule): Record<string, MakeStart> {
   return {
     [name]: async (workshop) => workshop.truncated(await workshop.directions(point, rule)),
-    [`${name}, covariance`]: async (workshop) =>
-      workshop.truncatedByInputs(await workshop.directions(point, rule), 'covariance'),
+    [`${name}, covariance of its own inputs`]: async (workshop) =>
+      workshop.truncatedByInputs(await workshop.directions(point, rule), 'covariance', 'update'),
   };
 }
 

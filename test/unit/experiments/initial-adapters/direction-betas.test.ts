@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../core/statistics/random.ts';
-import { byShrunkSign, bySign, DirectionEvidence } from '../../../../experiments/initial-adapters/direction-betas.ts';
+import {
+  byClearSign,
+  byShrunkSign,
+  bySign,
+  DirectionEvidence,
+} from '../../../../experiments/initial-adapters/direction-betas.ts';
 
 const one = (values: readonly number[]) => new Map([['module', Float64Array.from(values)]]);
 
@@ -32,6 +37,10 @@ describe('the evidence of rows', () => {
 describe('the betas', () => {
   it('undo by sign what raises the loss, and what nothing is known of', () => {
     expect(bySign(one([3, -0.1, 0, -4])).get('module')).toEqual(Float64Array.of(-1, 0, -1, 0));
+  });
+
+  it('undo all but what clearly helps', () => {
+    expect(byClearSign(one([3, -0.1, -2, -2.1])).get('module')).toEqual(Float64Array.of(-1, -1, -1, 0));
   });
 
   it('follow the sum where the slopes are noise, and their own sign where they are not', () => {
