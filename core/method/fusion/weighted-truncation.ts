@@ -1,6 +1,6 @@
 import { thinQr } from '../../linalg/gram-factors.ts';
 import { matmul, matmulTransposed, transposedMatmul } from '../../linalg/matmul.ts';
-import { matrix, scaleAll, transpose, type DenseMatrix, type Matrix } from '../../linalg/matrix.ts';
+import { frobeniusNorm, matrix, scaleAll, transpose, type DenseMatrix, type Matrix } from '../../linalg/matrix.ts';
 import type { MatrixProducts } from '../../linalg/products.ts';
 import { truncatedSvd } from '../../linalg/svd/svd.ts';
 import { leadingEigenvectors } from '../../linalg/svd/symmetric-eigen.ts';
@@ -100,7 +100,7 @@ function balanced(
   const factors = { a: new Float32Array(rank * inFeatures), b: new Float32Array(outFeatures * rank) };
   for (let k = 0; k < a.rows; k++) {
     const row = a.data.subarray(k * inFeatures, (k + 1) * inFeatures);
-    const root = Math.sqrt(Math.hypot(...row));
+    const root = Math.sqrt(frobeniusNorm(row));
     row.forEach((value, j) => (factors.a[k * inFeatures + j] = root === 0 ? 0 : value / root));
     for (let i = 0; i < outFeatures; i++) factors.b[i * rank + k] = root * b.data[i * b.cols + k]!;
   }
