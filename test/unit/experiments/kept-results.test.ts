@@ -6,6 +6,9 @@ import { loadExperiment } from '../../../experiments/config/load-experiment.ts';
 import { RECORDS_OF_TENANT } from '../../../experiments/fixed-steps/measure.ts';
 import { readRecords } from '../../../experiments/fixed-steps/records.ts';
 import { toMarkdown as fixedStepsTable } from '../../../experiments/fixed-steps/report.ts';
+import { readRecords as readInitialRecords } from '../../../experiments/initial-adapters/records.ts';
+import { toMarkdown as initialAdaptersTables } from '../../../experiments/initial-adapters/report.ts';
+import { STARTS } from '../../../experiments/initial-adapters/starts.ts';
 import { planExperiment } from '../../../experiments/plan.ts';
 import type { ResultRecord } from '../../../experiments/records.ts';
 import { toMarkdown } from '../../../experiments/report/markdown.ts';
@@ -65,4 +68,17 @@ test('the page on distillation has what the kept records of the same number of s
   const shown = rowsOf(section).filter((line) => !line.includes('--'));
   expect(shown).toEqual(rowsOf(fixedStepsTable(records)).filter((line) => !line.includes('--')));
   expect(shown).toHaveLength(11);
+});
+
+test('the page on initial adapters has what the kept records say', async () => {
+  const records = await readInitialRecords(path.join(ROOT, 'experiments/results/initial-adapters.gz'));
+  const starts = Object.keys(STARTS).length;
+  // Four tasks and three seeds, each with the old version.
+  expect(records).toHaveLength(12 * (starts + 1));
+  const page = await readFile(path.join(ROOT, 'docs/experiments/initial-adapters.md'), 'utf8');
+  const [, section = ''] = /## The demo family\n([^]*?)\n## /.exec(page) ?? [];
+  const shown = rowsOf(section).filter((line) => !line.includes('--'));
+  // The old version has no line in the second table; both have a header.
+  expect(shown).toHaveLength(2 * starts + 3);
+  expect(shown).toEqual(rowsOf(initialAdaptersTables(records)).filter((line) => !line.includes('--')));
 });

@@ -21,13 +21,38 @@ export function stackedAdapter(
   coefficients: Coefficients | GroupedCoefficients,
 ): Adapter {
   const modules = adaptedModules(adapter, evolution).map(({ name, old, change }) => {
-    return [name, stack(old, change, coefficientsOf(name, coefficients))] as const;
+    const { alpha, beta } = coefficientsOf(name, coefficients);
+    const factors = stack(old, change, { alpha, betaOf: () => beta });
+    return [name, withFusedMagnitude(factors, change, { alpha, beta })] as const;
   });
   return { config: adapter.config, modules: new Map(modules) };
 }
 
-function stack(old: LoraFactors, change: ModuleEvolution, coefficients: Coefficients): LoraFactors {
-  const { alpha, beta } = coefficients;
+/**
+ * Like {@link stackedAdapter}, with alpha = 1 and a beta for each direction of the change: s · B A + U diag(beta · S) Vᵀ.
+ * @param betas of each module, in the order of its singular values
+ * @throws RangeError if the betas of a module are missing or too few
+ */
+export function stackedDirections(
+  adapter: Adapter,
+  evolution: Evolution,
+  betas: ReadonlyMap<string, Float64Array>,
+): Adapter {
+  const modules = adaptedModules(adapter, evolution).map(({ name, old, change }) => {
+    const own = betas.get(name);
+    if (own?.length === change.rank) return [name, stack(old, change, { alpha: 1, betaOf: (k) => own[k]! })] as const;
+    throw new RangeError(`module ${name} has ${own?.length ?? 'no'} betas, expected ${change.rank}`);
+  });
+  return { config: adapter.config, modules: new Map(modules) };
+}
+
+interface StackedCoefficients {
+  readonly alpha: number;
+  /** The coefficient of a direction of the change. */
+  readonly betaOf: (direction: number) => number;
+}
+
+function stack(old: LoraFactors, change: ModuleEvolution, { alpha, betaOf }: StackedCoefficients): LoraFactors {
   const { inFeatures, outFeatures } = old;
   const rank = old.rank + change.rank;
   const a = new Float32Array(rank * inFeatures);
@@ -39,9 +64,11 @@ function stack(old: LoraFactors, change: ModuleEvolution, coefficients: Coeffici
   for (let i = 0; i < outFeatures; i++) {
     const row = i * rank;
     for (let k = 0; k < old.rank; k++) b[row + k] = alpha * old.scaling * old.b[i * old.rank + k]!;
-    for (let k = 0; k < change.rank; k++) b[row + old.rank + k] = beta * change.u[i * change.rank + k]! * change.s[k]!;
+    for (let k = 0; k < change.rank; k++) {
+      b[row + old.rank + k] = betaOf(k) * change.u[i * change.rank + k]! * change.s[k]!;
+    }
   }
-  return withFusedMagnitude({ ...old, rank, scaling: 1, a, b }, change, coefficients);
+  return { ...old, rank, scaling: 1, a, b };
 }
 
 /** The coefficients at which gradients of a DoRA adapter were taken. */
@@ -83,14 +110,43 @@ export function coefficientGradients(
 function slopesOf(old: LoraFactors, change: ModuleEvolution, gradient: Float32Array): Coefficients {
   const rank = old.rank + change.rank;
   let alpha = 0;
-  let beta = 0;
   for (let i = 0; i < old.outFeatures; i++) {
     for (let k = 0; k < old.rank; k++) alpha += gradient[i * rank + k]! * old.b[i * old.rank + k]!;
+  }
+  const beta = alongDirections(old, change, gradient).reduce((sum, slope) => sum + slope, 0);
+  return { alpha: old.scaling * alpha, beta };
+}
+
+/**
+ * ∂loss/∂beta_k = S_k u_kᵀ G v_k of every direction of the change, by module (ours). G v_k is a column of the gradient with
+ * respect to B′ of the stacked adapter, so no G is ever formed.
+ * @param gradients gradients of a {@link stackedAdapter} or of {@link stackedDirections}, at any coefficients
+ * @throws RangeError if the gradients of a module are missing, or for a DoRA adapter, whose norms depend on the directions, too
+ */
+export function directionSlopes(
+  adapter: Adapter,
+  evolution: Evolution,
+  gradients: ReadonlyMap<string, TrainableArrays>,
+): Map<string, Float64Array> {
+  if (adapter.config.useDora)
+    throw new RangeError('slopes of directions are known for LoRA alone, found a DoRA adapter');
+  const slopes = adaptedModules(adapter, evolution).map(({ name, old, change }) => {
+    const gradient = gradients.get(name);
+    if (gradient) return [name, alongDirections(old, change, gradient.b)] as const;
+    throw new RangeError(`the gradients of module ${name} are missing`);
+  });
+  return new Map(slopes);
+}
+
+function alongDirections(old: LoraFactors, change: ModuleEvolution, gradient: Float32Array): Float64Array {
+  const rank = old.rank + change.rank;
+  const slopes = new Float64Array(change.rank);
+  for (let i = 0; i < old.outFeatures; i++) {
     for (let k = 0; k < change.rank; k++) {
-      beta += gradient[i * rank + old.rank + k]! * change.u[i * change.rank + k]! * change.s[k]!;
+      slopes[k]! += gradient[i * rank + old.rank + k]! * change.u[i * change.rank + k]! * change.s[k]!;
     }
   }
-  return { alpha: old.scaling * alpha, beta };
+  return slopes;
 }
 
 /** ‖s · B A‖² and ‖U S Vᵀ‖² of every module: how far one unit of alpha or of beta moves the weights, squared. */

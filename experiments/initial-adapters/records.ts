@@ -1,0 +1,29 @@
+import { readFile } from 'node:fs/promises';
+import { gunzipSync } from 'node:zlib';
+import type { TenantName, TestScore } from '../records.ts';
+import type { Cost } from './workshop.ts';
+
+/** An untrained adapter on the test rows. */
+export interface InitialRecord extends TenantName, TestScore {
+  /** What was measured and with which settings, but for the start. */
+  readonly key: string;
+  readonly evolution: string;
+  /** Name of the start; `old version` for the old adapter on the old base. */
+  readonly start: string;
+  /** Mean over the completion tokens of the test rows, in nats. */
+  readonly loss: number;
+  /** What making the adapter takes; nothing for the old version. */
+  readonly cost: Cost;
+  /** Of the search. */
+  readonly coefficients?: { readonly alpha: number; readonly beta: number };
+}
+
+export const OLD_VERSION = 'old version';
+
+/** Reads a file with one record a line, compressed if its name ends in `.gz`. */
+export async function readRecords(file: string): Promise<InitialRecord[]> {
+  const bytes = await readFile(file);
+  const text = (file.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('utf8');
+  const lines = text.split('\n').filter((line) => line !== '');
+  return lines.map((line) => JSON.parse(line) as InitialRecord);
+}
