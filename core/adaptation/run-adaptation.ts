@@ -219,7 +219,8 @@ class AdaptationRun {
     const { searchRows, maxNewTokens } = settings;
     const measurements = new Measurements({ data, metric: spec.metric, searchRows, maxNewTokens, signal });
     const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
-    const knownOld = await knownOutcomes(spec, oldAdapter, () => this.#fingerprintOf(oldVersion.folder, evolution));
+    const fingerprint = async () => evolution?.oldFingerprint ?? requireFingerprint(oldVersion.folder, this.#bases);
+    const knownOld = await knownOutcomes(spec, oldAdapter, fingerprint);
     const writer = written?.writer.version;
     const reference = this.#reference({ exact, oldAdapter, knownOld, newVersion, writer });
     const { newBase, compared: found } = await this.#loadNewBase({ data, oldAdapter, reference }, kept);
@@ -335,10 +336,6 @@ class AdaptationRun {
     const evolution = await evolutionBetween(oldFolder, newFolder, options);
     this.#clock.enter('prepare');
     return evolution;
-  }
-
-  async #fingerprintOf(oldFolder: string, evolution: Evolution | null): Promise<string> {
-    return evolution?.oldFingerprint ?? requireFingerprint(oldFolder, this.#bases);
   }
 
   /** Measures what only the report needs. */

@@ -9,8 +9,10 @@ import { evolutionBetween } from '../../core/adaptation/evolutions.ts';
 import type { BaseCache } from '../../core/engine/base-cache.ts';
 import { withOnnxProducts } from '../../core/engine/compiled/onnx-products.ts';
 import { loadExperiment, type Experiment } from '../config/load-experiment.ts';
+import { KeptVersions } from '../lab/kept-versions.ts';
 import { Laboratory } from '../lab/laboratory.ts';
-import { planExperiment, type ReferenceItem } from '../plan.ts';
+import { planExperiment } from '../plan.ts';
+import type { ReferenceItem } from '../plan/items.ts';
 import { measureStarts } from './measure.ts';
 import { readOptions, type InitialAdaptersOptions } from './options.ts';
 import { OLD_VERSION, readRecords, type InitialRecord } from './records.ts';
@@ -47,7 +49,9 @@ async function measureAll(options: InitialAdaptersOptions): Promise<InitialRecor
   if (open.length > 0) {
     await interruptible((signal) =>
       withBases({ json: false, seed: 0, device, precision, threads }, (bases) => {
-        const laboratory = new Laboratory({ bases, base: experiment.base, out, signal, records: () => [] });
+        // It runs no jobs, so that nothing is known of any.
+        const jobs = { items, versions: new KeptVersions(out), recordOf: () => undefined };
+        const laboratory = new Laboratory({ bases, base: experiment.base, out, signal, ...jobs });
         return measureOpen(open, { bases, laboratory, rows: options.rows, note });
       }),
     );
