@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -123,7 +123,7 @@ describe('a fetch', () => {
     await expect(fetchInto(cache)).rejects.toMatchObject({ code: 'source_not_found' });
     const partial = `${cache.folderOf(keyOf(pinned))}.partial`;
     await writeFile(path.join(partial, 'model.safetensors.part'), Buffer.alloc(1000, 1));
-    await truncate(path.join(partial, 'config.json'), 10);
+    await writeFile(path.join(partial, 'config.json'), Buffer.alloc(10, 1));
     await fetchInto(cache);
     expect(await readFile(path.join(cache.folderOf(keyOf(pinned)), 'config.json'))).toEqual(
       await readFile(path.join(BASE, 'config.json')),
