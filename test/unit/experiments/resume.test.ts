@@ -57,7 +57,7 @@ it(
     expect(after.slice(0, before.length)).toEqual(before);
     const keys = after
       .map(parse)
-      .filter(({ type }) => type !== 'run')
+      .filter(({ type }) => type !== 'run' && type !== 'begun')
       .map(({ key }) => key);
     expect(keys).toHaveLength(10);
     expect(new Set(keys).size).toBe(10);
