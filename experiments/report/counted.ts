@@ -95,12 +95,10 @@ export function countedLines(
           '',
         ]
       : []),
+    ...(busy.known > 0 ? [`${busy.above} of ${busy.known} items ran under a load above ${busy.limit}.`] : []),
     ...excluded.map(
       ({ task, adapter, seed, error }) =>
         `- The tenant ${task} ${adapter} seed-${seed} is excluded from all strategies, because its old adapter could not be trained: ${error}`,
     ),
-    ...(busy.known > 0
-      ? [`${busy.above} of ${busy.known} items ran under a load above ${busy.limit}, which other processes make.`]
-      : []),
   ];
 }
