@@ -1,8 +1,8 @@
 /** Codes of the core for what another machine, or the same one later, may do. */
 const CORE_FAULTS = new Set(['insufficient_memory', 'missing_file', 'device_unavailable']);
 
-/** What V8 says where there is no memory for an array. */
-const NO_MEMORY = /allocation failed|could not allocate/i;
+/** What V8, the C++ library and ONNX Runtime say where there is no memory left. */
+const NO_MEMORY = /\bout of memory\b|array buffer allocation failed|\bbad[_ ]alloc|(failed to|cannot) allocate memory/i;
 
 /**
  * Whether an error, or a cause of it, says nothing against the job: the system has refused something, such as room on a disk or memory,
@@ -12,7 +12,7 @@ export function isMachineFault(error: unknown): boolean {
   for (let at = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth++) {
     const code = 'code' in at ? String(at.code) : '';
     if (/^E[A-Z]+$/.test(code) || CORE_FAULTS.has(code)) return true;
-    if (at instanceof RangeError && NO_MEMORY.test(at.message)) return true;
+    if (NO_MEMORY.test(at.message)) return true;
   }
   return false;
 }

@@ -44,7 +44,8 @@ it('faults of the machine are those of the system and of memory, and not those o
   const coded = (code: string): Error => Object.assign(new Error(code), { code });
   for (const code of ['ENOSPC', 'EIO', 'EMFILE', 'ENOENT', 'insufficient_memory', 'missing_file'])
     expect([code, isMachineFault(coded(code))]).toEqual([code, true]);
-  expect(isMachineFault(new RangeError('Array buffer allocation failed'))).toBe(true);
+  for (const text of ['Array buffer allocation failed', 'std::bad_alloc'])
+    expect(isMachineFault(new Error('the job failed', { cause: new RangeError(text) }))).toBe(true);
   for (const error of [coded('ERR_INVALID_ARG_TYPE'), coded('invalid_dataset'), new RangeError('too long'), 'ENOSPC'])
     expect(isMachineFault(error)).toBe(false);
 });
