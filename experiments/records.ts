@@ -51,9 +51,7 @@ export interface BaseFingerprint {
 /** Written before an attempt at a job, since a process that is killed leaves no record of its own. */
 export interface BegunRecord extends Common {
   readonly type: 'begun';
-  /** The attempt that begins, as in the records of jobs. */
-  readonly attempt: number;
-  /** How often this attempt has begun without an end, this time included. */
+  /** How often the job has begun since its last end, this time included. */
   readonly unended: number;
 }
 

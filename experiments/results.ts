@@ -35,6 +35,12 @@ export class Results {
     return this.last.get(key);
   }
 
+  /** Whether a line of this key was written after the last one of the other key, or without one. */
+  isAfter(key: string, other: string): boolean {
+    const last = (one: string): number => this.lines.findLastIndex((record) => record.key === one);
+    return last(key) > last(other);
+  }
+
   /** Milliseconds that all records of these keys took, those that were replaced by a later one included. */
   timeOf(keys: ReadonlySet<string>): number {
     return this.lines.reduce((sum, { key, ms }) => (keys.has(key) ? sum + ms : sum), 0);

@@ -64,11 +64,8 @@ async function measured(item: Item, laboratory: Laboratory, results: ResultsFile
   const take = () => timed(item, { attempt, measure: () => measureItem(laboratory, item) });
   if (item.type !== 'cell') return take();
   const killed = () => Promise.resolve(killedJob(laboratory, item));
-  return countingDeaths(
-    item,
-    { attempt, results },
-    { take, giveUp: () => timed(item, { attempt: MOST_ATTEMPTS, measure: killed }) },
-  );
+  const giveUp = () => timed(item, { attempt: MOST_ATTEMPTS, measure: killed });
+  return countingDeaths(item, results, { take, giveUp });
 }
 
 interface Attempt {

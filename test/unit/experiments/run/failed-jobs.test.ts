@@ -39,7 +39,7 @@ describe('a job that fails by an error', () => {
 
   it('has failed, too, if the process was killed twice while it ran', { timeout: 60_000 }, async () => {
     const { key } = planExperiment(refused).find((item) => item.type === 'cell')!;
-    const killed = { type: 'begun', key: `begun ${key}`, attempt: 1, unended: 2, ms: 0, at: '2026-01-01T00:00:00Z' };
+    const killed = { type: 'begun', key: `begun ${key}`, unended: 2, ms: 0, at: '2026-01-01T00:00:00Z' };
     await writeFile(path.join(out, 'results.jsonl'), `${JSON.stringify(killed)}\n`);
     expect(cellsIn(await runTiny(refused, out))).toMatchObject([
       { state: 'failed', attempt: 2, elapsedMs: 0, error: expect.stringContaining('was killed') as string },
