@@ -21,6 +21,10 @@ interface Common {
   readonly ms: number;
   /** When it was finished (RFC 3339, UTC). */
   readonly at: string;
+  /** Milliseconds of processor time that this process took for the item, all threads together. Older records have none. */
+  readonly cpuMs?: number;
+  /** The machine's load average over one minute at the item's end: what else ran shows in it. Older records have none. */
+  readonly load?: number;
 }
 
 /** One start of the harness with this results file. */
@@ -33,6 +37,22 @@ export interface RunRecord extends Common {
   readonly precision: string;
   readonly threads: number;
   readonly config: unknown;
+  /** The weights of the base and of each evolution. Older records have none. */
+  readonly bases?: readonly BaseFingerprint[];
+}
+
+/** Identifies the weights in a model folder, which its path does not. */
+export interface BaseFingerprint {
+  /** Name of the evolution that led to it; null for the experiment's base. */
+  readonly name: string | null;
+  readonly fingerprint: string;
+}
+
+/** Written before an attempt at a job, since a process that is killed leaves no record of its own. */
+export interface BegunRecord extends Common {
+  readonly type: 'begun';
+  /** How often the job has begun since its last end, this time included. */
+  readonly unended: number;
 }
 
 export interface EvolutionRecord extends Common {
@@ -69,6 +89,14 @@ export interface TenantRecord extends Common, TenantName {
   readonly type: 'tenant';
   /** The old adapter on the old base. */
   readonly old: TestScore;
+}
+
+/** A tenant whose old adapter could not be trained. It has the key that its `tenant` record would have. */
+export interface FailedTenantRecord extends Common, TenantName {
+  readonly type: 'failed_tenant';
+  /** 2 if it was tried again. */
+  readonly attempt?: number;
+  readonly error: string;
 }
 
 /** What a tenant has on the new base before any adaptation. */
@@ -143,7 +171,8 @@ export interface SurfaceRecord extends Common, TenantName {
   readonly points: readonly { readonly alpha: number; readonly beta: number; readonly loss: number }[];
 }
 
-export type ItemRecord = EvolutionRecord | TenantRecord | ReferenceRecord | CellRecord | SurfaceRecord;
-export type ResultRecord = RunRecord | ItemRecord;
+export type ItemRecord =
+  EvolutionRecord | TenantRecord | FailedTenantRecord | ReferenceRecord | CellRecord | SurfaceRecord;
+export type ResultRecord = RunRecord | BegunRecord | ItemRecord;
 /** A record as it is measured, before the run adds its key and times. */
 export type Measured<T extends ItemRecord = ItemRecord> = T extends ItemRecord ? Omit<T, keyof Common> : never;

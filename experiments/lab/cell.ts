@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { runAdaptation } from '../../core/adaptation/run-adaptation.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import type { CellItem } from '../plan/items.ts';
+import { isMachineFault } from '../run/machine-fault.ts';
 import { nameOf } from '../plan/tenant-spec.ts';
 import type { CellRecord, Measured, TestScore } from '../records.ts';
 import { jobSpec, parentOf } from './job-spec.ts';
@@ -15,6 +16,7 @@ import { warmUp } from './warm-up.ts';
  * Runs one adaptation job as a warm training process would, then scores what it published on the test rows. A job that
  * was killed starts again from its beginning: the sum of two attempts' times would not be the time of a job.
  * @returns its record, also of a job that failed by an error
+ * @throws Error where the machine is at fault, so that nothing can be said of the job
  */
 export async function measureCell(laboratory: Laboratory, item: CellItem): Promise<Measured<CellRecord>> {
   const watch = new JobWatch();
@@ -32,8 +34,15 @@ export async function measureCell(laboratory: Laboratory, item: CellItem): Promi
     }
   } catch (error) {
     laboratory.options.signal.throwIfAborted();
+    if (isMachineFault(error)) throw error;
     return { ...place, ...failedJob(watch, error) };
   }
+}
+
+/** The record of a job whose process was killed by every attempt, so that nothing is known of it, not even its time. */
+export function killedJob(laboratory: Laboratory, item: CellItem): Measured<CellRecord> {
+  const error = new Error('the process was killed while it ran this job, each time that it was run');
+  return { ...placeOf(item, parentOf(laboratory, item)), ...failedJob(new JobWatch(), error) };
 }
 
 /** How a job ended. */

@@ -2,7 +2,17 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic, writeFolderAtomic } from '../../core/formats/atomic-file.ts';
+import type { EvolutionConfig } from '../config/experiment.schema.ts';
 import { folderName } from '../plan/keys.ts';
+
+/**
+ * The folder of the difference between a base and a version, which is computed once, as in a rollout.
+ * @param out folder of the experiment's results
+ * @param from name of an evolution before it in a chain; null for the experiment's base
+ */
+export function evolutionFolder(out: string, { name }: EvolutionConfig, from: string | null): string {
+  return path.resolve(out, 'evolutions', from === null ? name : `${name}@${from}`);
+}
 
 /** The published adapters that jobs for the next version of a chain carry over, in the folder of the results. */
 export class KeptVersions {

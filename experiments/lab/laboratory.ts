@@ -9,7 +9,7 @@ import type { EvolutionConfig } from '../config/experiment.schema.ts';
 import type { CellItem, Item } from '../plan/items.ts';
 import { tenantKey, type TenantSpec } from '../plan/tenant-spec.ts';
 import type { CellRecord, ResultRecord, TestScore } from '../records.ts';
-import type { KeptVersions } from './kept-versions.ts';
+import { evolutionFolder, type KeptVersions } from './kept-versions.ts';
 import { ensureTenant, loadTenantData, type Tenant, type TenantData } from './tenant.ts';
 
 export interface LaboratoryOptions {
@@ -55,12 +55,9 @@ export class Laboratory {
     return loadTenantData(tenant, await this.oldBase);
   }
 
-  /**
-   * The folder of the difference between a base and this version, which is computed once, as in a rollout.
-   * @param from name of an evolution before it in a chain; null for the experiment's base
-   */
-  evolutionFolder({ name }: EvolutionConfig, from: string | null): string {
-    return path.resolve(this.options.out, 'evolutions', from === null ? name : `${name}@${from}`);
+  /** As the function of that name. */
+  evolutionFolder(evolution: EvolutionConfig, from: string | null): string {
+    return evolutionFolder(this.options.out, evolution, from);
   }
 
   /** Removes what an earlier job left and returns the folder for the next job, which does not exist yet. */

@@ -1,9 +1,19 @@
+import { UsageError } from '../../cli/errors.ts';
 import { evolve, readEvolution } from '../../core/adaptation/evolutions.ts';
+import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { driftGrid } from '../../core/method/evolution/drift.ts';
 import type { EvolutionItem, Item, Origin, ReferenceItem, TenantItem } from '../plan/items.ts';
 import { nameOf } from '../plan/tenant-spec.ts';
-import type { DirectEvolution, EvolutionRecord, Measured, ReferenceRecord, TenantRecord } from '../records.ts';
+import type {
+  DirectEvolution,
+  EvolutionRecord,
+  FailedTenantRecord,
+  Measured,
+  ReferenceRecord,
+  TenantRecord,
+} from '../records.ts';
+import { isMachineFault } from '../run/machine-fault.ts';
 import { measureCell } from './cell.ts';
 import type { Laboratory } from './laboratory.ts';
 import { measureSurface } from './surface.ts';
@@ -46,11 +56,32 @@ async function measureEvolution(
   return { type: 'evolution', evolution: evolution.name, ...measured, ...(direct.length > 0 && { direct }) };
 }
 
-/** Measures the old adapter on the old base. */
-async function measureTenant(laboratory: Laboratory, { tenant: spec }: TenantItem): Promise<Measured<TenantRecord>> {
+/**
+ * Measures the old adapter on the old base.
+ * @returns its record, also of a tenant whose adapter cannot be trained
+ * @throws Error where the base, the experiment's file or the machine is at fault
+ */
+async function measureTenant(
+  laboratory: Laboratory,
+  item: TenantItem,
+): Promise<Measured<TenantRecord | FailedTenantRecord>> {
+  const base = await laboratory.oldBase;
+  try {
+    return await measureOld(laboratory, item, base);
+  } catch (error) {
+    laboratory.options.signal.throwIfAborted();
+    if (error instanceof UsageError || isMachineFault(error)) throw error;
+    return { type: 'failed_tenant', ...nameOf(item.tenant), error: String(error) };
+  }
+}
+
+async function measureOld(
+  laboratory: Laboratory,
+  { tenant: spec }: TenantItem,
+  base: LoadedBase,
+): Promise<Measured<TenantRecord>> {
   const { signal } = laboratory.options;
   const tenant = await laboratory.tenant(spec);
-  const base = await laboratory.oldBase;
   const adapter = await loadAdapter(tenant.adapter, base.model.config);
   const data = await laboratory.data(tenant);
   const old = await scoreOnTest(base, adapter, data, { metric: spec.task.metric, signal });

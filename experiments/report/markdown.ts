@@ -3,6 +3,7 @@ import { duration, percent } from '../../cli/output.ts';
 import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import type { Experiment } from '../config/load-experiment.ts';
 import type { EvolutionRecord } from '../records.ts';
+import { countedLines } from './counted.ts';
 import type { GateCheck } from './gate-check.ts';
 import { comparisonSection } from './comparisons/comparison-section.ts';
 import { furtherSections } from './tables/further-tables.ts';
@@ -38,6 +39,7 @@ export function toMarkdown(
       : []),
     ...failed.map(({ key, error }) => `- ${key} failed: ${error}`),
     ...conditions(experiment, summary),
+    ...countedLines(experiment, summary),
     '',
     ...furtherSections(experiment, summary.further, summary.baselines),
     '## All jobs together',

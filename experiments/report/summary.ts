@@ -10,6 +10,7 @@ import type {
   TenantName,
   TenantRecord,
 } from '../records.ts';
+import { countedRecords, type Counted } from './counted.ts';
 import { checkJob, gateChecks, type CheckedJob, type GateCheck } from './gate-check.ts';
 import { compareStrategies, type Comparison } from './comparisons/compare.ts';
 import { evidenceOf, withoutFurtherTenants } from './hypotheses/evidence.ts';
@@ -70,7 +71,7 @@ export interface GroupSummary {
   readonly rows: readonly { readonly rows: number; readonly strategies: readonly StrategySummary[] }[];
 }
 
-export interface Summary {
+export interface Summary extends Pick<Counted, 'seeds' | 'excluded' | 'busy'> {
   readonly runs: readonly RunRecord[];
   readonly evolutions: readonly EvolutionRecord[];
   readonly surfaces: readonly SurfaceRecord[];
@@ -87,7 +88,7 @@ export interface Summary {
   /** What gates with a margin let through, on the test rows. */
   readonly gates: readonly GateCheck[];
   readonly failed: readonly CellRecord[];
-  /** Number of items of the plan. */
+  /** Number of items of the plan, without those of tenants that are excluded. */
   readonly planned: number;
   /** Number of items that have a result, without failed jobs. */
   readonly measured: number;
@@ -95,10 +96,9 @@ export interface Summary {
 
 /** Computes everything that the report says from the records that belong to the plan. */
 export function summarize(experiment: Experiment, items: readonly Item[], records: readonly ResultRecord[]): Summary {
-  const planned = new Set(items.map(({ key }) => key));
-  const wanted = records.filter(({ key }) => planned.has(key));
-  const all = wanted.filter((record) => record.type === 'cell');
-  const cells = all.filter(({ state }) => state !== 'failed');
+  const { counted: wanted, measured, seeds, excluded, busy, ...plan } = countedRecords(experiment, items, records);
+  const failed = measured.filter((record) => record.type === 'cell' && record.state === 'failed') as CellRecord[];
+  const cells = wanted.filter((record) => record.type === 'cell').filter(({ state }) => state !== 'failed');
   const baselines =
     experiment.baselines ??
     experiment.strategies.filter(({ options }) => options.strategy === 'scratch').map(({ name }) => name);
@@ -123,9 +123,9 @@ export function summarize(experiment: Experiment, items: readonly Item[], record
     times: strategyTimes(main, { strategies, baselines }),
     further: furtherTables(evidence, { baselines, comparisons }),
     gates: gateChecks(jobs.flatMap(({ checked }) => checked ?? [])),
-    failed: all.filter(({ state }) => state === 'failed'),
-    planned: items.length,
-    measured: wanted.length - (all.length - cells.length),
+    ...{ seeds, excluded, busy, failed },
+    planned: plan.items.length,
+    measured: measured.length - failed.length,
   };
 }
 

@@ -1,7 +1,7 @@
 import { duration, percent } from '../../cli/output.ts';
 import type { Experiment } from '../config/load-experiment.ts';
 import type { Item } from '../plan/items.ts';
-import type { CellRecord, ItemRecord } from '../records.ts';
+import type { ItemRecord } from '../records.ts';
 import { isOver, type Standing } from './standing.ts';
 
 /** What a run says of an item that it has measured. In a blind experiment, that is nothing that was measured. */
@@ -42,11 +42,12 @@ function described(item: Item): string {
   return item.key.replace(/ #.*/, '').replace(/ (\d+) (\S+)$/, ' $1 rows, $2');
 }
 
-function isFailed(record: ItemRecord): record is CellRecord {
-  return record.type === 'cell' && record.state === 'failed';
+function isFailed(record: ItemRecord): boolean {
+  return record.type === 'failed_tenant' || (record.type === 'cell' && record.state === 'failed');
 }
 
 function found(record: ItemRecord): string {
+  if (record.type === 'failed_tenant') return `FAILED: ${record.error}`;
   if (record.type === 'evolution') return `drift ${percent(record.drift)}`;
   if (record.type === 'tenant') return `old adapter ${record.old.value.toFixed(3)}`;
   if (record.type === 'reference') return `none ${record.none.value.toFixed(3)}, copy ${record.copy.value.toFixed(3)}`;

@@ -1,14 +1,16 @@
+import { existsSync } from 'node:fs';
 import type { Experiment } from '../config/load-experiment.ts';
-import { KeptVersions } from '../lab/kept-versions.ts';
-import type { Item } from '../plan/items.ts';
+import { evolutionFolder, KeptVersions } from '../lab/kept-versions.ts';
+import type { CellItem, Item } from '../plan/items.ts';
+import { tenantKey } from '../plan/tenant-spec.ts';
 import type { ResultRecord } from '../records.ts';
-import type { ResultsFile } from '../results.ts';
+import type { Results } from '../results.ts';
 import { Estimate } from './estimate.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** A job that fails by an error is run once more, and then counts as failed for good. */
-const MOST_ATTEMPTS = 2;
+/** What fails by an error is run once more, and then counts as failed for good. */
+export const MOST_ATTEMPTS = 2;
 
 /** How far an experiment is. */
 export interface Standing {
@@ -21,18 +23,86 @@ export interface Standing {
   readonly leftMs: number | null;
 }
 
-/** @param out folder of the experiment's results */
-export function standingOf(items: readonly Item[], results: ResultsFile, out: string): Standing {
-  const versions = new KeptVersions(out);
+/** Returns the last record of an item; undefined as long as there is none. */
+type RecordOf = (key: string) => ResultRecord | undefined;
+
+/**
+ * @param out folder of the experiment's results, whose files open items need; null to go by the results alone, as a report does, for
+ *   which nothing is run any more
+ */
+export function standingOf(items: readonly Item[], results: Results, out: string | null): Standing {
+  const recordOf: RecordOf = (key) => results.recordOf(key);
+  const wanted = withoutExcluded(items, recordOf);
+  const unmeasured = unmeasuredOf(wanted, recordOf);
+  const open = out === null ? unmeasured : withWhatIsGone(wanted, { unmeasured, recordOf, out });
+  const isOpen = new Set(open);
   const estimate = new Estimate();
-  const open = items.filter((item) => {
-    const record = results.recordOf(item.key);
-    if (record === undefined || !isFinal(item, record, versions)) return true;
-    estimate.note(item, record.ms);
-    return false;
-  });
+  for (const item of wanted) if (!isOpen.has(item)) estimate.note(item, recordOf(item.key)!.ms);
   const spentMs = results.timeOf(new Set(items.map(({ key }) => key)));
   return { done: items.length - open.length, open, spentMs, leftMs: estimate.left(open) };
+}
+
+/** The items that have no final result. */
+export function unmeasuredOf(items: readonly Item[], recordOf: RecordOf): Item[] {
+  return items.filter(({ key }) => {
+    const record = recordOf(key);
+    return record === undefined || nextAttempt(record) === MOST_ATTEMPTS;
+  });
+}
+
+/** Leaves out what can never be measured: everything of a tenant whose old adapter could not be trained. */
+export function withoutExcluded(items: readonly Item[], recordOf: RecordOf): readonly Item[] {
+  const isExcluded = ({ key }: Item): boolean => {
+    const record = recordOf(key);
+    return record?.type === 'failed_tenant' && nextAttempt(record) > MOST_ATTEMPTS;
+  };
+  const excluded = new Set(items.flatMap((item) => (isExcluded(item) ? tenantsIn(item) : [])));
+  if (excluded.size === 0) return items;
+  return items.filter((item) => !tenantsIn(item).some((tenant) => excluded.has(tenant)));
+}
+
+function tenantsIn(item: Item): string[] {
+  return item.type === 'evolution' ? [] : [tenantKey(item.tenant)];
+}
+
+interface Present {
+  readonly unmeasured: readonly Item[];
+  readonly recordOf: RecordOf;
+  readonly out: string;
+}
+
+/** The open items, with those among the measured ones whose files an open item needs and which are gone. */
+function withWhatIsGone(items: readonly Item[], { unmeasured, recordOf, out }: Present): Item[] {
+  const versions = new KeptVersions(out);
+  const isUnmeasured = new Set(unmeasured);
+  const needed = new Set<string>();
+  const isGone = (item: Item): boolean =>
+    item.type === 'evolution'
+      ? item.origins.some(({ name }) => !existsSync(evolutionFolder(out, item.evolution, name)))
+      : !versions.has(item.key);
+  // Whatever needs an item stands after it.
+  const open = items.toReversed().filter((item) => {
+    const isOpen = isUnmeasured.has(item) || (needed.has(item.key) && isGone(item));
+    if (isOpen) for (const key of needsOf(item, items, recordOf)) needed.add(key);
+    return isOpen;
+  });
+  return open.reverse();
+}
+
+/** Keys of the measured items whose files an item needs. */
+function needsOf(item: Item, items: readonly Item[], recordOf: RecordOf): string[] {
+  if (item.type !== 'cell' && item.type !== 'surface') return [];
+  const evolution = items.find((one) => one.type === 'evolution' && one.evolution.name === item.evolution.name);
+  return [...(evolution ? [evolution.key] : []), ...(item.type === 'cell' ? carriedOver(item, recordOf) : [])];
+}
+
+/** The job whose published adapter this one carries over: the latest before it in its chain that was ready. */
+function carriedOver({ parent }: CellItem, recordOf: RecordOf): string[] {
+  for (let job = parent; job !== undefined; job = job.parent) {
+    const record = recordOf(job.key);
+    if (record?.type === 'cell' && record.state === 'ready') return [job.key];
+  }
+  return [];
 }
 
 /** Whether the hours are spent, so that no item begins any more. @param hours the limit; none if undefined */
@@ -50,14 +120,8 @@ export function hasEnded({ hours }: Experiment, standing: Standing): boolean {
   return nextItem(standing, hours) === undefined;
 }
 
-/** Which attempt at an item comes after what is known of it. */
+/** Which attempt at an item comes after what is known of it; 1 also where it is measured. */
 export function nextAttempt(record: ResultRecord | undefined): number {
-  return record?.type === 'cell' && record.state === 'failed' ? (record.attempt ?? 1) + 1 : 1;
-}
-
-/** A job whose published adapter is gone is not, because a later job of its chain carries that over. */
-function isFinal(item: Item, record: ResultRecord, versions: KeptVersions): boolean {
-  if (item.type !== 'cell' || record.type !== 'cell') return true;
-  if (record.state === 'failed') return nextAttempt(record) > MOST_ATTEMPTS;
-  return !item.isParent || record.state !== 'ready' || versions.has(item.key);
+  const isFailed = record?.type === 'failed_tenant' || (record?.type === 'cell' && record.state === 'failed');
+  return isFailed ? (record.attempt ?? 1) + 1 : 1;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ResultRecord } from '../../../experiments/records.ts';
-import { ResultsFile } from '../../../experiments/results.ts';
+import { Results, ResultsFile } from '../../../experiments/results.ts';
 
 const record = (key: string, ms = 1): ResultRecord => ({ type: 'reference', key, ms }) as ResultRecord;
 
@@ -28,6 +28,16 @@ describe('the file of raw results', () => {
     await appendFile(file, '{"type":"cell","key":"c","ms"');
     await write(record('d'));
     expect(await readFile(file, 'utf8')).toBe(`${whole}${JSON.stringify(record('d'))}\n`);
+  });
+
+  it('is only read by what measures nothing: an incomplete last line is left out and stays', async () => {
+    expect((await Results.read(file)).records).toEqual([]);
+    await expect(readFile(file)).rejects.toThrow('ENOENT');
+    await write(record('a'));
+    await appendFile(file, '{"type":"cell","key":"c","ms"');
+    const before = await readFile(file, 'utf8');
+    expect((await Results.read(file)).records).toEqual([record('a')]);
+    expect(await readFile(file, 'utf8')).toBe(before);
   });
 
   it('keeps the last record of a key', async () => {

@@ -51,13 +51,20 @@ it(
     expect(before.map(parse).map(({ type }) => type)).toEqual(
       expect.arrayContaining(['run', 'evolution', 'tenant', 'reference', 'cell']),
     );
+    const fingerprint = expect.stringMatching(/^[0-9a-f]{64}$/) as string;
+    expect(parse(before[0]!)).toMatchObject({
+      bases: [
+        { name: null, fingerprint },
+        { name: 'v2', fingerprint },
+      ],
+    });
     const { code, stdout } = await run(null);
     expect(code).toBe(0);
     const after = await lines();
     expect(after.slice(0, before.length)).toEqual(before);
     const keys = after
       .map(parse)
-      .filter(({ type }) => type !== 'run')
+      .filter(({ type }) => type !== 'run' && type !== 'begun')
       .map(({ key }) => key);
     expect(keys).toHaveLength(10);
     expect(new Set(keys).size).toBe(10);
@@ -72,6 +79,8 @@ it(
     expect(drawn).toMatchObject({
       state: 'not_ready',
       steps: 2,
+      cpuMs: expect.any(Number) as number,
+      load: expect.any(Number) as number,
       final: { right: expect.stringMatching(/^[01]{12}$/) as string },
     });
     // The job with `known_old` gets its target from the measurement that was made for it.

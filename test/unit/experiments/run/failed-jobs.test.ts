@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { planExperiment } from '../../../../experiments/plan.ts';
 import { cellsIn, runTiny } from '../support/run-tiny.ts';
 import { tinyExperiment } from '../support/tiny-experiment.ts';
 
@@ -34,6 +35,15 @@ describe('a job that fails by an error', () => {
     expect(cellsIn(records)[0]!.elapsedMs).toBeGreaterThan(0);
     await runTiny(refused, out);
     expect(await jobLines()).toHaveLength(2);
+  });
+
+  it('has failed, too, if the process was killed twice while it ran', { timeout: 60_000 }, async () => {
+    const { key } = planExperiment(refused).find((item) => item.type === 'cell')!;
+    const killed = { type: 'begun', key: `begun ${key}`, unended: 2, ms: 0, at: '2026-01-01T00:00:00Z' };
+    await writeFile(path.join(out, 'results.jsonl'), `${JSON.stringify(killed)}\n`);
+    expect(cellsIn(await runTiny(refused, out))).toMatchObject([
+      { state: 'failed', attempt: 2, elapsedMs: 0, error: expect.stringContaining('was killed') as string },
+    ]);
   });
 
   it('counts as any other if it succeeds then', { timeout: 60_000 }, async () => {

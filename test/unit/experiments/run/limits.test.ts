@@ -19,16 +19,18 @@ beforeEach(async () => {
 afterEach(() => rm(out, { recursive: true, force: true }));
 
 /** Runs the command with a file of these settings. @returns what it has printed */
-async function command(more: string, options: Partial<ExperimentOptions> = {}) {
+async function command(more: string, options: Partial<ExperimentOptions> = {}, commit = 'abc1234') {
   const config = path.join(out, 'tiny.yaml');
   await writeFile(config, `${YAML}${more}\n`);
   const printed = { lines: [] as string[], document: {} as object, rows: [] as (readonly [string, string])[] };
   const given = { config, out, json: false, reportOnly: false, estimate: false, ...options };
-  await runExperiment(given, {
-    log: (line) => printed.lines.push(line),
+  const output = {
+    log: (line: string) => printed.lines.push(line),
     progress: () => undefined,
-    result: (document, rows) => Object.assign(printed, { document, rows }),
-  });
+    result: (document: object, rows: readonly (readonly [string, string])[]) =>
+      Object.assign(printed, { document, rows }),
+  };
+  await runExperiment(given, output, commit);
   return printed;
 }
 
@@ -38,7 +40,7 @@ const measured = async (): Promise<string[]> =>
     .trim()
     .split('\n')
     .map((line) => (JSON.parse(line) as ResultRecord).type)
-    .filter((type) => type !== 'run');
+    .filter((type) => type !== 'run' && type !== 'begun');
 
 describe('the hours of an experiment', () => {
   it(
@@ -81,10 +83,22 @@ describe('a blind experiment', () => {
     expect(part.rows).toContainEqual(['left', 'unknown before an item of each kind is measured']);
     await expect(command('blind: true', { reportOnly: true })).rejects.toThrow('tiny is blind, and 3 of its items');
     expect(await readdir(out)).not.toContain('report.md');
+    await expect(command('blind: true', {}, 'abc1234+')).rejects.toThrow('local changes (abc1234+)');
+    await expect(command('blind: true', {}, 'def5678')).rejects.toThrow('commit is def5678, expected abc1234');
     const whole = await command('blind: true');
     for (const line of [...part.lines, ...whole.lines])
       expect(line).toMatch(/^(tiny: .*|3 items are not measured, .*|\[\d\/4\] [^:]*: [\d.]+ (ms|s)(; .*)?)$/);
     expect(whole.document).toMatchObject({ measured: 4, planned: 4 });
     expect(await readdir(out)).toContain('report.md');
+    expect(await readFile(path.join(out, 'report.md'), 'utf8')).toMatch(
+      /\d of 4 items ran under a load above \d+\.5\./,
+    );
+    // The results alone are enough for a report, also with a job that has failed for good.
+    const failed = (await readFile(file(), 'utf8')).replace('"state":"not_ready"', '"state":"failed","attempt":2');
+    for (const one of await readdir(out)) await rm(path.join(out, one), { recursive: true });
+    await writeFile(file(), failed);
+    const again = await command('blind: true', { reportOnly: true });
+    expect(again.document).toMatchObject({ planned: 4, measured: 3, failed: 1 });
+    await expect(command('blind: true')).rejects.toThrow('1 jobs failed');
   });
 });
