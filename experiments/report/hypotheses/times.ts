@@ -13,7 +13,7 @@ export function soonerThanPaper(evidence: Evidence): Judgement {
     evidence.cells,
   );
   const { time } = compareTogether(shared, AUTO, PAPER);
-  const label = `with a ${FLEET}th of the evolution on both sides`;
+  const label = 'with a twentieth of the evolution on both sides';
   return together({
     id: 'H2',
     claim: '… and ready at least twice as soon',

@@ -95,7 +95,7 @@ describe('the registered hypotheses', () => {
     const text = hypothesesSection(judgeHypotheses(evidence), 'simulated').join('\n');
     expect(text).toContain(
       '| lower end at least 2 | 4.00 (4.00 to 4.00) times<br>[without looks: 4.00 (4.00 to 4.00) times: reached]<br>' +
-        '[with a 20th of the evolution on both sides: 3.73 (3.73 to 3.73) times: reached] | **reached** |',
+        '[with a twentieth of the evolution on both sides: 3.73 (3.73 to 3.73) times: reached] | **reached** |',
     );
     expect(text).toContain(
       '- H2: pairs ready with both 90, with `auto` alone 0, with `paper` alone 0, with neither 0.',
