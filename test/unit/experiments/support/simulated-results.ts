@@ -1,3 +1,4 @@
+import { packagePath } from '../../../../core/installation/package-path.ts';
 import { Random } from '../../../../core/statistics/random.ts';
 import { parseExperiment, type Experiment } from '../../../../experiments/config/load-experiment.ts';
 import { planExperiment, type Item } from '../../../../experiments/plan.ts';
@@ -47,6 +48,9 @@ export interface Size {
   readonly settings?: string;
 }
 
+/** Nothing is there, but blind experiments have to have their models within the checkout. */
+const MODELS = packagePath('data/models');
+
 /** Probability that the old version has a row right. */
 export const OLD_RIGHT = 0.8;
 /** Seconds of looks in each job, as a share of its time. */
@@ -58,8 +62,8 @@ export function simulatedExperiment(strategies: readonly string[], size: Size): 
   const { seeds, testRows, tasks = ['product-reviews'], evolutions = ['helpful'], rows = [64, 256, 1500] } = size;
   const yaml = `
 name: simulated
-base: /models/base
-evolutions: [${evolutions.map((name) => `{ name: ${name}, base: /models/${name} }`).join(', ')}]
+base: ${MODELS}/base
+evolutions: [${evolutions.map((name) => `{ name: ${name}, base: ${MODELS}/${name} }`).join(', ')}]
 tasks: [${tasks.map((name) => `{ name: ${name}, metric: ${METRICS[name] ?? 'accuracy'}, pool: [/${name}.jsonl] }`).join(', ')}]
 adapters: [{ name: lora8, rank: 8, rows: 1500, steps: 94, batch_size: 16, learning_rate: 5.0e-4 }]
 rows: [${rows.join(', ')}]
