@@ -89,10 +89,20 @@ function cellsOf(
     .filter((rows) => includes(group.rows, rows))
     .flatMap((rows) => drawsOf(experiment).map((draw): Place => ({ tenant, evolution, rows, draw })))
     .flatMap((place) =>
-      experiment.strategies
+      inTurn(experiment, tenant)
         .filter((strategy) => includes(group.strategies, strategy.name) && runsAt(strategy, place))
         .map((strategy) => cellOf(experiment, strategy, place)),
     );
+}
+
+/**
+ * The strategies in the order of the file. Where the experiment is blind, each seed begins with another one, so that none is always
+ * measured first or last.
+ */
+function inTurn({ blind, strategies }: Experiment, { seed }: TenantSpec): readonly StrategyConfig[] {
+  if (blind !== true) return strategies;
+  const first = seed % strategies.length;
+  return [...strategies.slice(first), ...strategies.slice(0, first)];
 }
 
 function runsAt(strategy: StrategyConfig, { tenant, evolution, rows, draw }: Place): boolean {
@@ -109,13 +119,20 @@ function runsAt(strategy: StrategyConfig, { tenant, evolution, rows, draw }: Pla
 
 function cellOf(experiment: Experiment, strategy: StrategyConfig, place: Place): CellItem {
   const before = parentOf(experiment, place.evolution);
+  const { job_seed: jobSeed = 0 } = experiment;
   return cellItem({
     ...place,
-    strategy,
+    strategy: atSize(strategy, place),
     gate: strategy.gate ?? experiment.gate,
+    ...(jobSeed > 0 && { jobSeed }),
     isParent: experiment.evolutions.some(({ parent }) => parent === place.evolution.name),
     ...(before && { parent: cellOf(experiment, strategy, { ...place, evolution: before }) }),
   });
+}
+
+/** The strategy with the options that it has for this number of rows, so that equal options give equal keys. */
+function atSize(strategy: StrategyConfig, { rows }: Place): StrategyConfig {
+  return { ...strategy, options: { ...strategy.options, ...strategy.options_by_rows?.[rows] } };
 }
 
 function drawsOf({ draws, validation_rows: rows = 0 }: Experiment): CellItem['draw'][] {

@@ -149,7 +149,10 @@ export interface CellRecord extends Common, TenantName, Partial<CellOutcome> {
   /** 2 if the job was run again because it had failed by an error. */
   readonly attempt?: number;
   readonly state: 'ready' | 'not_ready' | 'failed';
-  /** Milliseconds of the whole job without scoring on test rows: the time at which a job that is not ready is censored. */
+  /**
+   * Milliseconds until the ladder ended, or the job failed: the time at which a job that is not ready is censored. In older records it has
+   * what the job measured afterwards for its report, too.
+   */
   readonly elapsedMs: number;
   /** Milliseconds for loading and compiling what a warm training process has, spent before the job's clock starts. */
   readonly warmUpMs: number;

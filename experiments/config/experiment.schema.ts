@@ -43,6 +43,8 @@ const Task = Type.Object(
     test: Type.Optional(Path),
     /** In place of the three: files whose rows are divided into test rows, the same for all seeds, and each seed's others. */
     pool: Type.Optional(listOf(Path)),
+    /** Whether adapters learn to end their answers by the end of the text, which chat templates do themselves. Default: no. */
+    append_eos: Type.Optional(Type.Boolean()),
   },
   strict,
 );
@@ -119,6 +121,8 @@ export function experimentSchema(table: Type.TObject = JobOptions) {
       adapters: listOf(AdapterRecipe),
       rows: listOf(Count),
       seeds: listOf(Type.Integer({ minimum: 0 })),
+      /** Added to a tenant's seed for the random numbers of its jobs, so that they are not those of its old adapter. Default: 0. */
+      job_seed: Type.Optional(Type.Integer({ minimum: 0 })),
       more_tenants: Type.Optional(listOf(MoreTenants)),
       /** Numbers of random draws: each job of a tenant is run with each of these samples of its validation rows. */
       draws: Type.Optional(listOf(Count)),
@@ -153,9 +157,13 @@ function strategyEntry(table: Type.TObject) {
       /** Default: the strategy that the entry's name is. */
       strategy: Type.Optional(JobOptions.properties.strategy),
       options: Type.Optional(experimentOptions(table)),
+      /** Options of the jobs with a number of training rows, which come before `options`. */
+      options_by_rows: Type.Optional(Type.Record(Type.String({ pattern: '^[1-9][0-9]*$' }), experimentOptions(table))),
       gate: Type.Optional(GateRule),
       /** Whether a job receives the searches of earlier jobs of this strategy on the same evolution. */
       fleet: Type.Optional(Type.Boolean()),
+      /** Whether it stands in a sweep's table and cannot be its winner. */
+      shown_only: Type.Optional(Type.Boolean()),
       /** Whether a job knows how the old version did on the gate rows, as in every rollout but the first. */
       known_old: Type.Optional(Type.Boolean()),
       tasks: Type.Optional(listOf(Name)),

@@ -8,7 +8,7 @@ import type { Experiment } from './experiment.ts';
 import { experimentSchema, type ExperimentFile } from './experiment.schema.ts';
 import { chainProblems } from './chain-problems.ts';
 import { nameProblems } from './name-problems.ts';
-import { expandPath } from './paths.ts';
+import { expandPath, placeProblems } from './paths.ts';
 import { resolveTask, rowProblems } from './row-files.ts';
 
 export type { Experiment, StrategyConfig } from './experiment.ts';
@@ -65,7 +65,7 @@ function checkExperiment(given: unknown, { file, environment }: Source): Experim
       return { ...entry, options: { ...checked.options, ...options, strategy: named ?? 'auto' } };
     }),
   };
-  refuse(file, [...problems, ...nameProblems(experiment)]);
+  refuse(file, [...problems, ...nameProblems(experiment), ...placeProblems(experiment)]);
   refuse(file, chainProblems(experiment));
   return experiment;
 }

@@ -13,6 +13,7 @@ export function nameProblems(experiment: Experiment): string[] {
   const problems = [
     ...repeatedNames(names),
     ...narrowingProblems(experiment, names),
+    ...sizeProblems(experiment),
     ...unknownNames('baselines', experiment.baselines, names.strategies),
     ...comparisonProblems(experiment, names),
     ...surfaceProblems(experiment, names),
@@ -40,6 +41,12 @@ function narrowingProblems({ evolutions, adapters, strategies }: Experiment, nam
     (['tasks', 'evolutions', 'adapters'] as const).flatMap((key) =>
       unknownNames(`${place}.${key}`, one[key] as string[] | undefined, names[key]),
     ),
+  );
+}
+
+function sizeProblems({ strategies, rows }: Experiment): string[] {
+  return strategies.flatMap(({ options_by_rows: bySize = {} }, i) =>
+    unknownNames(`strategies[${i}].options_by_rows`, Object.keys(bySize).map(Number), rows),
   );
 }
 

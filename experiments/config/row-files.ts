@@ -1,3 +1,4 @@
+import { isGenerated } from '../../core/options/metrics.ts';
 import type { ExperimentFile, TaskConfig } from './experiment.schema.ts';
 
 const DIVIDED = ['train', 'validation', 'test'] as const;
@@ -5,6 +6,8 @@ const DIVIDED = ['train', 'validation', 'test'] as const;
 /** Finds tasks that say neither or both of the ways to name rows, and what drawing from a pool needs and the file lacks. */
 export function rowProblems(file: ExperimentFile): string[] {
   const problems = file.tasks.flatMap((task, i) => {
+    if (task.append_eos === true && !isGenerated(task.metric))
+      return [`tasks[${i}].append_eos is given, but nothing is generated for the metric ${task.metric}; leave it out`];
     const given = DIVIDED.filter((key) => task[key] !== undefined);
     if (task.pool !== undefined)
       return given.map((key) => `tasks[${i}].${key} is given beside pool, expected one or the other`);
@@ -20,13 +23,14 @@ export function rowProblems(file: ExperimentFile): string[] {
 
 /** Resolves the paths of a task that {@link rowProblems} has nothing to say about. */
 export function resolveTask(
-  { name, metric, train, validation, test, pool }: ExperimentFile['tasks'][number],
+  { name, metric, train, validation, test, pool, append_eos: appendsEos }: ExperimentFile['tasks'][number],
   resolve: (key: string, value: string) => string,
 ): TaskConfig {
-  if (pool !== undefined) return { name, metric, pool: pool.map((file, i) => resolve(`pool[${i}]`, file)) };
+  // A task without the setting has the same keys as before there was one.
+  const task = { name, metric, ...(appendsEos === true && { append_eos: true }) };
+  if (pool !== undefined) return { ...task, pool: pool.map((file, i) => resolve(`pool[${i}]`, file)) };
   return {
-    name,
-    metric,
+    ...task,
     train: resolve('train', train!),
     validation: resolve('validation', validation!),
     test: resolve('test', test!),

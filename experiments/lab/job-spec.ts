@@ -40,7 +40,7 @@ export async function jobSpec(
     metric: item.tenant.task.metric,
     gate: item.gate,
     evolution: laboratory.evolutionFolder(item.evolution, from),
-    options: { ...item.strategy.options, seed: item.tenant.seed },
+    options: { ...item.strategy.options, seed: item.tenant.seed + (item.jobSeed ?? 0) },
     workDir,
     baselines: 'needed',
     fleetSearches: item.strategy.fleet ? laboratory.earlierSearches(item, from) : [],

@@ -3,7 +3,10 @@ import type { JobEventHandler } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JudgedCandidate, SearchPoint } from '../records.ts';
 
-/** Times one job and records what it reports; times are milliseconds from the start of the job. */
+/**
+ * Times one job and records what it reports; times are milliseconds from the start of the job. Its clock stops with the ladder: what a job
+ * measures afterwards, such as all gate rows of a best candidate that was certain to fail after a part of them, is for its report alone.
+ */
 export class JobWatch {
   readonly candidates: JudgedCandidate[] = [];
   readonly search: SearchPoint[] = [];
@@ -13,14 +16,26 @@ export class JobWatch {
   old: GateOutcomes | null = null;
   elapsedMs = 0;
   #begun = performance.now();
+  /** When the ladder took its last step so far. */
+  #climbedMs: number | null = null;
+  /** Milliseconds of what was measured after that. */
+  #reportMs = 0;
 
   async time(job: () => Promise<JobOutcome>): Promise<JobOutcome> {
     this.#begun = performance.now();
+    let endedMs: number | null = null;
     try {
-      return await job();
+      const outcome = await job();
+      endedMs = this.#climbedMs;
+      return outcome.state === 'ready' ? outcome : { ...outcome, phases: this.#withoutReport(outcome.phases) };
     } finally {
-      this.elapsedMs = performance.now() - this.#begun;
+      this.elapsedMs = endedMs ?? performance.now() - this.#begun;
     }
+  }
+
+  /** Those of a ready job end with its readiness already. */
+  #withoutReport(phases: JobOutcome['phases']): JobOutcome['phases'] {
+    return { ...phases, evaluate: Math.max(0, phases.evaluate - this.#reportMs) };
   }
 
   readonly onEvent: JobEventHandler = (event) => {
@@ -39,6 +54,14 @@ export class JobWatch {
       }
       case 'old_measured':
         this.old = event.outcomes;
+        return;
+      // The ladder tells each of its steps, and a training that diverges warns; after that, only the end is told.
+      case 'warning':
+        this.#climbedMs = at;
+        return;
+      case 'ladder':
+        if (event.ladder.ended) this.#reportMs = at - (this.#climbedMs ?? at);
+        else this.#climbedMs = at;
         return;
       case 'publication':
         this.published.push(event.folder);

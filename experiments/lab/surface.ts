@@ -16,7 +16,9 @@ export async function measureSurface(laboratory: Laboratory, item: SurfaceItem):
   const tenant = await laboratory.tenant(item.tenant);
   const { tokenizer, model, runtime } = await laboratory.newBase(item.evolution);
   const { config } = model;
-  const { search } = await loadTaskData({ train: tenant.train, validation: tenant.validation }, { tokenizer, config });
+  const { append_eos: appendEos } = item.tenant.task;
+  const files = { train: tenant.train, validation: tenant.validation };
+  const { search } = await loadTaskData(files, { tokenizer, config, appendEos });
   const rows = search.slice(0, item.searchRows ?? DEFAULT_JOB_OPTIONS.search_rows);
   const adapter = await loadAdapter(tenant.adapter, config);
   const evolution = await readEvolution(laboratory.evolutionFolder(item.evolution, null));

@@ -71,7 +71,8 @@ export async function loadTenantData(tenant: Tenant, base: LoadedBase): Promise<
   const [rows, held, test] = await Promise.all(
     [tenant.train, tenant.validation, tenant.test].map((file) => loadDataset(file)),
   );
-  const options = { tokenizer: base.tokenizer, config: base.model.config };
+  const { append_eos: appendEos } = tenant.spec.task;
+  const options = { tokenizer: base.tokenizer, config: base.model.config, appendEos };
   const tokenize = (list: readonly ExampleRow[]) => tokenizeRows(list, options);
   return {
     train: tokenize(rows!),
@@ -95,7 +96,7 @@ export async function firstRows(tenant: Tenant, rows: number): Promise<string> {
 }
 
 async function trainOldAdapter(tenant: Tenant, base: LoadedBase, signal: AbortSignal): Promise<void> {
-  const { recipe, seed } = tenant.spec;
+  const { recipe, seed, task } = tenant.spec;
   const { config, weights, fingerprint } = base.model;
   const { rank = 8, alpha = 2 * rank, dora, rslora, targets = 'all-linear' } = recipe;
   const shape = { rank, alpha, useDora: dora, useRslora: rslora, targetModules: targets };
@@ -111,7 +112,11 @@ async function trainOldAdapter(tenant: Tenant, base: LoadedBase, signal: AbortSi
     signal,
   });
   await saveAdapter(tenant.adapter, adapter, {
-    manifest: { baseFingerprint: fingerprint, strategy: 'train', metrics: { steps } },
+    manifest: {
+      ...{ baseFingerprint: fingerprint, strategy: 'train', metrics: { steps } },
+      // Jobs make their rows into tokens as the adapter says that it was trained.
+      ...(task.append_eos && { appendEos: true }),
+    },
   });
 }
 

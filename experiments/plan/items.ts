@@ -48,6 +48,8 @@ export interface CellItem extends Planned {
   readonly gate: Experiment['gate'];
   /** The sample of the tenant's validation rows that the job gets; undefined where it gets all of them. */
   readonly draw?: { readonly number: number; readonly rows: number };
+  /** What the job's seed is above its tenant's; undefined where they are the same. */
+  readonly jobSeed?: number;
   /** In a chain, the same job for the version before, whose published adapter this one carries over. */
   readonly parent?: CellItem;
   /** Whether a later job carries over what this one publishes. */
@@ -90,7 +92,7 @@ export function referenceItem({ tenant, evolution }: Subject<ReferenceItem>): Re
 }
 
 export function cellItem(cell: Subject<CellItem>): CellItem {
-  const { tenant, evolution, rows, strategy, gate, draw, parent } = cell;
+  const { tenant, evolution, rows, strategy, gate, draw, jobSeed, parent } = cell;
   const facts = {
     ...tenantFacts(tenant),
     next: evolution.base,
@@ -100,6 +102,7 @@ export function cellItem(cell: Subject<CellItem>): CellItem {
     fleet: strategy.fleet,
     knownOld: strategy.known_old,
     draw,
+    jobSeed,
     parent: parent?.key,
   };
   const drawn = draw === undefined ? '' : ` draw-${draw.number}`;

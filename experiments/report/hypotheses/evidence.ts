@@ -1,6 +1,7 @@
 import type { Experiment } from '../../config/load-experiment.ts';
 import { evolutionMs } from '../../evolution-time.ts';
 import type { CellRecord, ResultRecord, TenantName, TestScore } from '../../records.ts';
+import { groupBy } from '../comparisons/compare.ts';
 
 /** What is judged: the jobs of an experiment, with what their versions are compared with. */
 export interface Evidence {
@@ -11,6 +12,8 @@ export interface Evidence {
   old(cell: CellRecord): TestScore | null;
   /** That adapter, unchanged, on the new base. */
   copy(cell: CellRecord): TestScore | null;
+  /** The new base without an adapter. */
+  none(cell: CellRecord): TestScore | null;
   /**
    * Milliseconds that a job bears of its evolution's computation, which so many adapters share.
    * @throws Error if that time was not measured
@@ -21,15 +24,17 @@ export interface Evidence {
 /** @param records those that belong to the experiment's plan */
 export function evidenceOf(experiment: Experiment, records: readonly ResultRecord[]): Evidence {
   const olds = new Map(records.filter((one) => one.type === 'tenant').map((one) => [nameOf(one), one.old]));
-  const copies = new Map(
-    records.filter((one) => one.type === 'reference').map((one) => [`${one.evolution} ${nameOf(one)}`, one.copy]),
+  const references = new Map(
+    records.filter((one) => one.type === 'reference').map((one) => [`${one.evolution} ${nameOf(one)}`, one]),
   );
-  const copy = (cell: CellRecord): TestScore | null => copies.get(`${cell.evolution} ${nameOf(cell)}`) ?? null;
+  const referenceOf = (cell: CellRecord) => references.get(`${cell.evolution} ${nameOf(cell)}`);
+  const copy = (cell: CellRecord): TestScore | null => referenceOf(cell)?.copy ?? null;
   return {
     experiment,
     cells: records.filter((one) => one.type === 'cell').map((cell) => withoutFailure(cell, copy(cell))),
     old: (cell) => olds.get(nameOf(cell)) ?? null,
     copy,
+    none: (cell) => referenceOf(cell)?.none ?? null,
     evolutionMs: (cell, adapters) => evolutionMs(records, cell, adapters),
   };
 }
@@ -49,12 +54,30 @@ export function withCopies({ cells, copy }: Evidence): CellRecord[] {
   return cells.map((cell) => (cell.final === null ? { ...cell, final: copy(cell) } : cell));
 }
 
-/** The jobs, with what each bears of its evolution's computation added to the times of one strategy. */
+/**
+ * The jobs, with what each bears of its evolution's computation added to the times of one strategy. A fleet computes every difference
+ * that one of its jobs needs: in a chain, that to the version before and, for tenants without an adapter for it, those further back.
+ */
 export function withEvolution(
-  { cells, evolutionMs: bears }: Evidence,
+  { cells, evolutionMs: bears }: Pick<Evidence, 'cells' | 'evolutionMs'>,
   { strategy, adapters }: { readonly strategy: string; readonly adapters: number },
 ): CellRecord[] {
-  return cells.map((cell) => (cell.strategy === strategy ? longer(cell, bears(cell, adapters)) : cell));
+  const own = cells.filter((cell) => cell.strategy === strategy);
+  const computed = new Map(groupBy(own, fleetOf).map((fleet) => [fleetOf(fleet[0]!), differentWays(fleet)]));
+  const shareOf = (cell: CellRecord): number =>
+    adapters === 1
+      ? bears(cell, 1)
+      : computed.get(fleetOf(cell))!.reduce((sum, needed) => sum + bears(needed, adapters), 0);
+  return cells.map((cell) => (cell.strategy === strategy ? longer(cell, shareOf(cell)) : cell));
+}
+
+function fleetOf({ evolution, rows }: CellRecord): string {
+  return `${evolution} ${rows}`;
+}
+
+/** One job for each version that adapters were carried over from. */
+function differentWays(fleet: readonly CellRecord[]): CellRecord[] {
+  return groupBy(fleet, ({ carriedFrom = null }) => String(carriedFrom)).map(([first]) => first!);
 }
 
 /** The jobs, with the time of all looks at gate rows taken off: their phase `evaluate`. A job that failed has none. */

@@ -1,14 +1,14 @@
 import type { Experiment } from '../../config/load-experiment.ts';
 import type { Comparison } from '../comparisons/compare.ts';
 import { withoutFurtherTenants, type Evidence } from '../hypotheses/evidence.ts';
-import { judgeHypotheses } from '../hypotheses/hypotheses.ts';
+import { judgeTellingTasks } from '../hypotheses/telling-tasks.ts';
 import { hypothesesSection } from '../hypotheses/hypotheses-section.ts';
 import type { Judgement } from '../hypotheses/judgement.ts';
 import { AUTO } from '../hypotheses/names.ts';
 import { differencesFromOthers, type PlacedDifference } from './differences.ts';
 import { powerLines, powerSection, type PowerLine } from './power.ts';
 import { resultLines, resultsSection, type ResultLine } from './results.ts';
-import { sweptSettings, winnerSection, type SweptSetting } from './winner.ts';
+import { sweptSizes, winnerSection, type SweptSize } from './winner.ts';
 
 /** The tables that an experiment's setting `report` asks for; each is null unless it does. */
 export interface FurtherTables {
@@ -17,7 +17,7 @@ export interface FurtherTables {
     readonly judgements: readonly Judgement[];
     readonly differences: readonly PlacedDifference[];
   } | null;
-  readonly settings: readonly SweptSetting[] | null;
+  readonly sweep: readonly SweptSize[] | null;
   readonly power: readonly PowerLine[] | null;
 }
 
@@ -33,24 +33,24 @@ export function furtherTables(evidence: Evidence, { baselines, comparisons }: Kn
     registered: hypotheses
       ? {
           results: resultLines(main, baselines),
-          judgements: judgeHypotheses(evidence),
+          judgements: judgeTellingTasks(evidence),
           differences: differencesFromOthers(main, AUTO),
         }
       : null,
-    settings: winner ? sweptSettings(main) : null,
+    sweep: winner ? sweptSizes(main) : null,
     power: power ? powerLines(comparisons, power) : null,
   };
 }
 
 export function furtherSections(
   { name, report }: Experiment,
-  { registered, settings, power }: FurtherTables,
+  { registered, sweep, power }: FurtherTables,
   baselines: readonly string[],
 ): string[] {
   return [
     ...(registered ? resultsSection(registered.results, { experiment: name, baselines }) : []),
     ...(registered ? hypothesesSection(registered.judgements, name) : []),
-    ...(settings ? winnerSection(settings) : []),
+    ...(sweep ? winnerSection(sweep) : []),
     ...(power && report?.power ? powerSection(power, report.power) : []),
   ];
 }

@@ -12,7 +12,10 @@ export interface SweptSetting {
   readonly strategy: string;
   readonly jobs: number;
   readonly ready: number;
-  /** Mean of the final test values, each task counting the same; the copy's where a job ended without a candidate. */
+  /**
+   * Mean of the final test values, each task counting the same. Where a job ended without a candidate or failed, it is the copy's, and
+   * that of the new base without an adapter where the job was to train from scratch, which begins without the old adapter.
+   */
   readonly value: number;
   readonly withoutCandidate: number;
   /** Milliseconds by which half of the jobs were ready; null if fewer were. */
@@ -25,28 +28,63 @@ export interface SweptSetting {
 /** Settings whose means are this near to the largest are as good as it, and the time decides among them. */
 const NEAR = 0.003;
 
+/** The settings of a sweep on the jobs with one number of training rows, or on all of them. */
+export interface SweptSize {
+  /** Null for all sizes together. */
+  readonly rows: number | null;
+  readonly settings: readonly SweptSetting[];
+}
+
+/** The settings on all sizes together, and where there are several, on each. */
+export function sweptSizes(evidence: Evidence): SweptSize[] {
+  const sizes = [...new Set(evidence.cells.map(({ rows }) => rows))].sort((a, b) => a - b);
+  const ofSize = (rows: number): SweptSize => {
+    return {
+      rows,
+      settings: sweptSettings({ ...evidence, cells: evidence.cells.filter((cell) => cell.rows === rows) }),
+    };
+  };
+  return [{ rows: null, settings: sweptSettings(evidence) }, ...(sizes.length > 1 ? sizes.map(ofSize) : [])];
+}
+
 /**
  * The winner of a sweep has the largest mean of final test values; among those within 0.3 points of it, the one whose jobs were ready
- * soonest: the time by which half of them were ready, then the number that were ready, then the mean.
+ * soonest: the time by which half of them were ready, then the number that were ready, then the mean. Settings that are only shown
+ * do not count.
  * @returns the settings in the order of the experiment
  */
 export function sweptSettings(evidence: Evidence): SweptSetting[] {
-  const cells = withCopies(evidence);
+  const cells = withCopies({ ...evidence, cells: withoutAdapters(evidence) });
+  const candidates = new Set(evidence.experiment.strategies.filter((one) => !one.shown_only).map(({ name }) => name));
   const settings = evidence.experiment.strategies.flatMap(({ name }) => {
     const own = cells.filter((cell) => cell.strategy === name && cell.final !== null);
     return own.length === 0 ? [] : [settingOf(name, own, evidence)];
   });
-  const largest = Math.max(...settings.map(({ value }) => value));
+  const eligible = settings.filter(({ strategy }) => candidates.has(strategy));
+  const largest = Math.max(...eligible.map(({ value }) => value));
   // The edge belongs to those that are near, however the means are rounded.
-  const near = settings.filter(({ value }) => value >= largest - NEAR - 1e-9);
+  const near = eligible.filter(({ value }) => value >= largest - NEAR - 1e-9);
   const [winner] = near.toSorted(
     (a, b) => timeOf(a) - timeOf(b) || b.ready / b.jobs - a.ready / a.jobs || b.value - a.value,
   );
   return settings.map((one) => ({
     ...one,
     isWinner: one === winner,
-    againstWinner: one === winner ? null : compareQuality(cells, one.strategy, winner!.strategy).quality,
+    againstWinner: one === winner || !winner ? null : compareQuality(cells, one.strategy, winner.strategy).quality,
   }));
+}
+
+/** The jobs, where those that were to train from scratch and failed or have no candidate leave the new base without an adapter. */
+function withoutAdapters({ experiment, cells, none }: Evidence): CellRecord[] {
+  const fresh = new Set(experiment.strategies.filter(isScratch).map(({ name }) => name));
+  return cells.map((cell) => {
+    const hasNothing = cell.final === null || cell.error !== undefined;
+    return hasNothing && fresh.has(cell.strategy) ? { ...cell, final: none(cell) } : cell;
+  });
+}
+
+function isScratch({ options }: Evidence['experiment']['strategies'][number]): boolean {
+  return options.strategy === 'scratch';
 }
 
 /** A finite number, so that two settings without a median do not differ by NaN. */
@@ -66,16 +104,18 @@ function settingOf(strategy: string, own: readonly CellRecord[], { cells }: Evid
   };
 }
 
-export function winnerSection(settings: readonly SweptSetting[]): string[] {
-  if (settings.length === 0) return [];
+export function winnerSection(sizes: readonly SweptSize[]): string[] {
+  const lines = sizes.flatMap(({ rows, settings }) => settings.map((one) => toRow(one, rows)));
+  if (lines.length === 0) return [];
   return [
     '## Winner of the sweep',
     '',
-    'The largest mean of final test values; among those within 0.3 points of it, the one whose jobs were ready soonest. Where a job ended without',
-    'a candidate, the unchanged copy stands for it.',
+    'The largest mean of final test values; among those within 0.3 points of it, the one whose jobs were ready soonest. Where a job failed or ended',
+    'without a candidate, the unchanged copy stands for it, and for training from scratch the new base without an adapter.',
     '',
     ...table(
       [
+        'rows',
         'setting',
         'jobs',
         'ready',
@@ -84,16 +124,21 @@ export function winnerSection(settings: readonly SweptSetting[]): string[] {
         'without a candidate',
         'points against the winner (95 %)',
       ],
-      settings.map((one) => [
-        one.isWinner ? `**${one.strategy}**` : one.strategy,
-        String(one.jobs),
-        String(one.ready),
-        seconds(one.medianMs),
-        (100 * one.value).toFixed(1),
-        String(one.withoutCandidate),
-        one.isWinner ? '**winner**' : pointsBetter(one.againstWinner),
-      ]),
+      lines,
     ),
     '',
+  ];
+}
+
+function toRow(one: SweptSetting, rows: number | null): string[] {
+  return [
+    rows === null ? 'all' : String(rows),
+    one.isWinner ? `**${one.strategy}**` : one.strategy,
+    String(one.jobs),
+    String(one.ready),
+    seconds(one.medianMs),
+    (100 * one.value).toFixed(1),
+    String(one.withoutCandidate),
+    one.isWinner ? '**winner**' : pointsBetter(one.againstWinner),
   ];
 }

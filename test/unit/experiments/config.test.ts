@@ -100,6 +100,27 @@ describe('the configuration of an experiment', () => {
     ['seeds: [1, 2]', 'seeds: [1]\nmore_tenants: [{ seeds: [2, 1] }]', 'more_tenants[0].seeds has 1, expected seeds'],
     ['seeds: [1, 2]', 'seeds: [1]\nmore_tenants: [{ seeds: [2], rows: [8] }]', 'more_tenants[0].rows names 8'],
     ['seeds: [1, 2]', 'seeds: [1]\nhours: 0', 'hours is 0, expected'],
+    [
+      'metric: exact_match',
+      'metric: loss\n    append_eos: true',
+      'tasks[0].append_eos is given, but nothing is generated for the metric loss',
+    ],
+    [
+      'options: { max_steps: 2 }',
+      'options_by_rows: { 64: { max_steps: 2 } }',
+      'strategies[1].options_by_rows names 64, expected one of 16',
+    ],
+    ['options: { max_steps: 2 }', 'options_by_rows: { few: { max_steps: 2 } }', 'strategies[1].options_by_rows'],
+    [
+      'base: FAMILY/v1',
+      'blind: true\nbase: /elsewhere/v1',
+      'base is /elsewhere/v1, expected a folder or a link within the checkout',
+    ],
+    [
+      'base: FAMILY/v2 }',
+      'base: /elsewhere/v2 }]\nblind: true\nmore_tenants: [{ seeds: [9] }',
+      'evolutions[0].base is /elsewhere/v2',
+    ],
   ])('refuses %s as %s, saying where and what', (from, to, message) => {
     const written = (yaml: string): string => yaml.replace(/base: \S+\/demo-family/g, 'base: FAMILY');
     expect(written(TINY_YAML)).toContain(from);

@@ -62,6 +62,38 @@ describe('the plan of an experiment', () => {
     );
   });
 
+  it('gives a size its own options, and equal options equal keys', () => {
+    const bySize = 'options: { max_steps: 3 }, options_by_rows: { 8: { max_steps: 2 } }';
+    const two = keysOf((yaml) => yaml.replace('rows: [16]', 'rows: [8, 16]'));
+    const changed = keysOf((yaml) =>
+      yaml.replace('rows: [16]', 'rows: [8, 16]').replace('options: { max_steps: 2 }', bySize),
+    );
+    expect(names(changed)).toEqual(names(two));
+    expect(names(changed.filter((key) => !two.includes(key)))).toEqual([
+      'cell v2 past lora4 seed-1 16 scratch',
+      'cell v2 past lora4 seed-2 16 scratch',
+    ]);
+  });
+
+  it('gives jobs another seed than their tenants where it is asked to, and other keys then', () => {
+    const seeded = (yaml: string): string => `${yaml}\njob_seed: 1000\n`;
+    const before = keysOf();
+    expect(names(keysOf(seeded).filter((key) => !before.includes(key)))).toEqual(
+      names(before.filter((key) => key.startsWith('cell'))),
+    );
+    expect(keysOf((yaml) => `${yaml}\njob_seed: 0\n`)).toEqual(before);
+  });
+
+  it('begins each seed of a blind experiment with another strategy', () => {
+    const strategies = names(keysOf((yaml) => `${yaml}\nblind: true\n`))
+      .filter((name) => name.startsWith('cell'))
+      .map((name) => name.split(' ').slice(-3).join(' '));
+    expect(strategies).toEqual(
+      ['1 16 scratch', '1 16 copy', '2 16 tuned', '2 16 copy', '2 16 scratch'].map((text) => `seed-${text}`),
+    );
+    expect(keysOf((yaml) => `${yaml}\nblind: true\n`).toSorted()).toEqual(keysOf().toSorted());
+  });
+
   it('measures further tenants last, and only what is asked of them', () => {
     const more = 'more_tenants: [{ seeds: [7, 8], strategies: [copy, tuned] }]';
     const added = names(keysOf((yaml) => `${yaml}\n${more}\n`)).slice(keysOf().length);

@@ -1,6 +1,7 @@
 import { access, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { defaultLearningRate } from '../../../core/options/job-settings.ts';
 import { loadExperiment } from '../../../experiments/config/load-experiment.ts';
 import { planExperiment } from '../../../experiments/plan.ts';
 
@@ -16,6 +17,9 @@ const files = [
     (name) => [`registered/${name}`, `registered-${name.replace('.yaml', '')}`] as const,
   ),
 ];
+
+const registered = await yamlIn('registered');
+const load = (name: string) => loadExperiment(path.join(FOLDER, 'registered', name), MODELS);
 
 const MODELS = {
   SMOLLM2: '/models/smollm2',
@@ -50,3 +54,56 @@ describe('the experiments of this repository', () => {
     expect(chained.every(({ parent }) => parent?.evolution.name === 'neutral')).toBe(true);
   });
 });
+
+describe('the registered files', () => {
+  it.each(registered)('%s cuts no opponent short, and gives jobs other seeds than old adapters', async (name) => {
+    const { strategies, job_seed: jobSeed } = await load(name);
+    expect(jobSeed).toBe(1000);
+    for (const { name: strategy, options } of strategies.filter(({ options }) => isTrained(options.strategy)))
+      expect([strategy, options.least_power]).toEqual([strategy, options.strategy === 'auto' ? undefined : 0]);
+  });
+
+  it.each(registered)('%s leaves the training from scratch of auto its own rate', async (name) => {
+    const { strategies } = await load(name);
+    const rated = strategies.filter(
+      ({ options }) => options.strategy === 'auto' && options.learning_rate !== undefined,
+    );
+    for (const { options } of rated)
+      expect(options.scratch_learning_rate).toBeCloseTo(defaultLearningRate('fresh', SMOLLM2_WIDTH), 6);
+  });
+
+  it('have two seeds where deviations of tenants are measured, and one in the sweeps', async () => {
+    expect((await load('development.yaml')).seeds).toEqual([1, 2]);
+    for (const name of registered.filter((one) => /^(sweep|rehearsal)/.test(one)))
+      expect((await load(name)).seeds).toEqual([1]);
+  });
+
+  it('take the jobs with 96 steps from the sweeps, and compare each with twice as many', async () => {
+    const steps = await load('sweep-steps.yaml');
+    const sweeps = await Promise.all(registered.filter((name) => name !== 'sweep-steps.yaml').map(load));
+    const known = new Set(sweeps.flatMap((sweep) => planExperiment(sweep).map(({ key }) => key)));
+    const open = planExperiment(steps).filter(({ key }) => !known.has(key));
+    expect(open).toHaveLength(4 * 3 * 2 * 2);
+    expect(open.every((item) => item.type === 'cell' && item.strategy.options.max_steps === 192)).toBe(true);
+    expect(steps.comparisons).toEqual(
+      steps.strategies.flatMap(({ name }) =>
+        name.endsWith('-steps') ? [{ strategy: name, with: name.slice(0, -10) }] : [],
+      ),
+    );
+  });
+
+  it('end generated text where no chat template does', async () => {
+    const tasks = (await Promise.all(registered.map(load))).flatMap((experiment) => experiment.tasks);
+    const generated = tasks.filter(
+      ({ metric, name }) => metric !== 'accuracy' && !['home-commands', 'past-chat'].includes(name),
+    );
+    expect(new Set(generated.map(({ name }) => name))).toEqual(new Set(['past', 'plural', 'pronunciation']));
+    expect(generated.every((task) => task.append_eos)).toBe(true);
+  });
+});
+
+const SMOLLM2_WIDTH = 576;
+
+function isTrained(strategy: string): boolean {
+  return strategy !== 'reuse' && strategy !== 'revert';
+}

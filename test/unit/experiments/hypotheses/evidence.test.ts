@@ -81,4 +81,14 @@ it('compares with the tenant’s own adapter in a chain, too, and adds the time 
     (cell) => cell.seed === 102 && cell.strategy === 'auto' && cell.evolution === 'after-neutral',
   )!;
   expect([neutral!, next!, direct].map((cell) => Math.round(bears(cell)))).toEqual([2000, 300, 450]);
+  // Together, the fleet needs both ways, and each of its jobs bears a twentieth of their sum; a single adapter bears its own.
+  const all = (adapters: number) =>
+    cellsOf('auto', withEvolution(chain, { strategy: 'auto', adapters })).map((cell) => {
+      const before = cellsOf('auto', chain.cells).find(
+        ({ evolution, seed }) => evolution === cell.evolution && seed === cell.seed,
+      )!;
+      return Math.round(cell.elapsedMs - before.elapsedMs);
+    });
+  expect(all(20).toSorted((a, b) => a - b)).toEqual([750, 750, 2000, 2000]);
+  expect(all(1).toSorted((a, b) => a - b)).toEqual([6000, 9000, 40000, 40000]);
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { evidenceOf, type Evidence } from '../../../../experiments/report/hypotheses/evidence.ts';
 import { judgeHypotheses } from '../../../../experiments/report/hypotheses/hypotheses.ts';
+import { judgeTellingTasks } from '../../../../experiments/report/hypotheses/telling-tasks.ts';
 import { hypothesesSection } from '../../../../experiments/report/hypotheses/hypotheses-section.ts';
 import { fewFlips, keepsGain } from '../../../../experiments/report/hypotheses/old-behaviour.ts';
 import { LOOKS, OLD_RIGHT, shareOf, simulateResults, type Size, type World } from '../support/simulated-results.ts';
@@ -93,7 +94,8 @@ describe('the registered hypotheses', () => {
     });
     const text = hypothesesSection(judgeHypotheses(evidence), 'simulated').join('\n');
     expect(text).toContain(
-      '| lower end at least 2 | 4.00 (4.00 to 4.00) times<br>[without looks: 4.00 (4.00 to 4.00) times: reached] | **reached** |',
+      '| lower end at least 2 | 4.00 (4.00 to 4.00) times<br>[without looks: 4.00 (4.00 to 4.00) times: reached]<br>' +
+        '[with a twentieth of the evolution on both sides: 3.73 (3.73 to 3.73) times: reached] | **reached** |',
     );
     expect(text).toContain(
       '- H2: pairs ready with both 90, with `auto` alone 0, with `paper` alone 0, with neither 0.',
@@ -107,7 +109,7 @@ describe('quality', () => {
     const [found] = one('H1', world).findings;
     // The copy loses 0.25 · 0.8 and gains 0.05 · 0.2, the other 0.02 · 0.8 and 0.28 · 0.2; of ROUGE-L, a row is worth 0.6 of that.
     expect(found!.value).toBeCloseTo((-0.19 - 0.04) * (2.6 / 3), 1);
-    expect(one('H2', world)).toMatchObject({ result: 'missed', findings: [{ value: 0 }, { value: 0 }] });
+    expect(one('H2', world)).toMatchObject({ result: 'missed', findings: [{ value: 0 }, { value: 0 }, { value: 0 }] });
     expect(one('H2', world).notes).toEqual([
       'pairs ready with both 0, with `auto` alone 0, with `paper` alone 90, with neither 0',
     ]);
@@ -153,7 +155,10 @@ describe('times', () => {
       interval: [expect.closeTo(value), expect.closeTo(value)],
       result,
     });
-    expect(timesOf('H2', timed)).toEqual([exactly(3, 'reached'), exactly(3, 'reached')]);
+    expect(timesOf('H2', timed)).toEqual([
+      ...[exactly(3, 'reached'), exactly(3, 'reached')],
+      exactly(31 / 11, 'reached'),
+    ]);
     expect(timesOf('H3', timed)).toEqual([exactly(100 / 11, 'reached'), exactly(60 / 7, 'missed')]);
     expect(timesOf('H4', timed)).toEqual([exactly(100 / 30, 'missed'), exactly(60 / 26, 'missed')]);
   });
@@ -182,6 +187,38 @@ describe('times', () => {
     const more = { ...timed, cells: [...timed.cells, ...further] };
     expect(timesOf('H3', more)[0]!.value).toBeLessThan(2);
     expect(timesOf('H2', more)).toEqual(timesOf('H2', timed));
+  });
+});
+
+describe('a task that tells nothing', () => {
+  const { evidence } = simulateResults(GOOD, { ...SIZE, testRows: 40 }, 1);
+  const withOld = (value: number): Evidence => {
+    const old: Evidence['old'] = (cell) => {
+      const score = evidence.old(cell);
+      return score && (cell.task === 'home-commands' ? { ...score, value } : score);
+    };
+    return { ...evidence, old };
+  };
+
+  it.each([0.98, 0.14])('with old adapters at %s stands beside what the others decide', (value) => {
+    const others = { ...evidence, cells: evidence.cells.filter(({ task }) => task !== 'home-commands') };
+    const expected = judgeHypotheses(others);
+    judgeTellingTasks(withOld(value)).forEach((judgement, i) => {
+      const { findings, result, notes } = expected[i]!;
+      expect(judgement.result).toBe(result);
+      expect(judgement.findings.slice(0, findings.length)).toEqual(findings);
+      const beside = judgement.findings.slice(findings.length);
+      expect(beside.length).toBeGreaterThan(0);
+      expect(beside.every((one) => !one.decides && one.label.startsWith('home-commands alone'))).toBe(true);
+      expect(judgement.notes).toEqual([
+        ...notes,
+        `home-commands does not decide: its old adapters have ${(100 * value).toFixed(1)} % on their own base`,
+      ]);
+    });
+  });
+
+  it.each([0.97, 0.15])('is none with old adapters at %s', (value) => {
+    expect(judgeTellingTasks(withOld(value))).toEqual(judgeHypotheses(withOld(value)));
   });
 });
 

@@ -1,3 +1,4 @@
+import { packagePath } from '../../../../core/installation/package-path.ts';
 import { Random } from '../../../../core/statistics/random.ts';
 import { parseExperiment, type Experiment } from '../../../../experiments/config/load-experiment.ts';
 import { planExperiment, type Item } from '../../../../experiments/plan.ts';
@@ -47,6 +48,9 @@ export interface Size {
   readonly settings?: string;
 }
 
+/** Nothing is there, but blind experiments have to have their models within the checkout. */
+const MODELS = packagePath('data/models');
+
 /** Probability that the old version has a row right. */
 export const OLD_RIGHT = 0.8;
 /** Seconds of looks in each job, as a share of its time. */
@@ -58,8 +62,8 @@ export function simulatedExperiment(strategies: readonly string[], size: Size): 
   const { seeds, testRows, tasks = ['product-reviews'], evolutions = ['helpful'], rows = [64, 256, 1500] } = size;
   const yaml = `
 name: simulated
-base: /models/base
-evolutions: [${evolutions.map((name) => `{ name: ${name}, base: /models/${name} }`).join(', ')}]
+base: ${MODELS}/base
+evolutions: [${evolutions.map((name) => `{ name: ${name}, base: ${MODELS}/${name} }`).join(', ')}]
 tasks: [${tasks.map((name) => `{ name: ${name}, metric: ${METRICS[name] ?? 'accuracy'}, pool: [/${name}.jsonl] }`).join(', ')}]
 adapters: [{ name: lora8, rank: 8, rows: 1500, steps: 94, batch_size: 16, learning_rate: 5.0e-4 }]
 rows: [${rows.join(', ')}]
@@ -85,7 +89,8 @@ export function simulateResults(world: World, size: Size, seed: number): Simulat
   const experiment = simulatedExperiment(Object.keys(world.strategies), size);
   const items = planExperiment(experiment);
   const dice = new Dice(world, size.testRows, seed);
-  const records = items.map(
+  // In the order of the file also where the experiment is blind, so that this changes no result.
+  const records = planExperiment({ ...experiment, blind: false }).map(
     (item) => ({ key: item.key, ms: 1, at: '2026-01-01T00:00:00Z', ...dice.measure(item) }) as ResultRecord,
   );
   return { experiment, items, records, evidence: evidenceOf(experiment, records) };

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { pairedInterval } from '../../../../experiments/report/comparisons/paired-interval.ts';
 import { powerLines, powerSection } from '../../../../experiments/report/tables/power.ts';
-import { sweptSettings, winnerSection, type SweptSetting } from '../../../../experiments/report/tables/winner.ts';
+import {
+  sweptSettings,
+  sweptSizes,
+  winnerSection,
+  type SweptSetting,
+} from '../../../../experiments/report/tables/winner.ts';
 import { summarize } from '../../../../experiments/report/summary.ts';
 import { simulateResults, type TrueStrategy, type World } from '../support/simulated-results.ts';
 
@@ -52,9 +57,9 @@ describe('the winner of a sweep', () => {
     expect(low!.mean).toBeCloseTo(-0.2, 1);
     expect(high!.interval![0]).toBeLessThan(-0.08);
     expect(high!.interval![1]).toBeGreaterThan(-0.08);
-    const text = winnerSection(settings).join('\n');
-    expect(text).toMatch(/\| \*\*best\*\* \| 8 \| 8 \| \S+ \| \S+ \| 0 \| \*\*winner\*\* \|/);
-    expect(text).toMatch(/\| low \| 8 \| 8 \| \S+ \| \S+ \| 0 \| −\S+ \(−\S+ to −\S+\) \|/);
+    const text = winnerSection([{ rows: null, settings }]).join('\n');
+    expect(text).toMatch(/\| all \| \*\*best\*\* \| 8 \| 8 \| \S+ \| \S+ \| 0 \| \*\*winner\*\* \|/);
+    expect(text).toMatch(/\| all \| low \| 8 \| 8 \| \S+ \| \S+ \| 0 \| −\S+ \(−\S+ to −\S+\) \|/);
   });
 
   it('has the copy in place of jobs without a candidate, so that leaving out hard tasks does not win', () => {
@@ -66,6 +71,52 @@ describe('the winner of a sweep', () => {
     expect(settings[1]!.jobs).toBe(8);
   });
 
+  it('is another one of each size', () => {
+    const cells = evidence.cells.map((cell) => {
+      const [best, value] = cell.rows === 64 ? ['low', 0.6] : ['high', 0.9];
+      return { ...cell, final: cell.final && { ...cell.final, value: cell.strategy === best ? value : 0.5 } };
+    });
+    const sizes = sweptSizes({ ...evidence, cells });
+    expect(sizes.map(({ rows, settings }) => [rows, ...winnerOf(settings)])).toEqual([
+      [null, 'high'],
+      [64, 'low'],
+      [256, 'high'],
+    ]);
+  });
+
+  it('is never a setting that is only shown', () => {
+    const { experiment } = evidence;
+    const strategies = experiment.strategies.map((one) => ({ ...one, shown_only: one.name === 'middle' }));
+    const known = { low: [0.8, 10], middle: [0.9, 5], high: [0.7, 10] } as const;
+    const settings = withValues({ ...evidence, experiment: { ...experiment, strategies } }, known);
+    expect(winnerOf(settings)).toEqual(['low']);
+    expect(settings.map(({ strategy }) => strategy)).toEqual(['low', 'middle', 'high']);
+  });
+
+  it('has the new base without an adapter in place of training from scratch that failed or has no candidate', () => {
+    const worlds = [{ failed: 1 }, { ready: 0, withoutCandidate: 1 }].map((fate) =>
+      sweep({ one: { ...even, ...fate } }),
+    );
+    for (const found of worlds) {
+      const none = { value: 0.1, standardError: 0, right: '0'.repeat(SIZE.testRows) };
+      const asStrategy = (strategy: 'scratch' | 'auto') => {
+        const strategies = found.experiment.strategies.map((one) => ({
+          ...one,
+          options: { ...one.options, strategy },
+        }));
+        const [setting] = sweptSettings({
+          ...found,
+          none: () => none,
+          experiment: { ...found.experiment, strategies },
+        });
+        return setting!.value;
+      };
+      expect(asStrategy('scratch')).toBeCloseTo(0.1);
+      // The copy loses 0.3 of the 80 % that the old version has right.
+      expect(asStrategy('auto')).toBeCloseTo(0.56, 1);
+    }
+  });
+
   it('is in the report that asks for it', () => {
     const { experiment, items, records } = simulateResults(
       { strategies: { one: even }, copy: even },
@@ -73,7 +124,7 @@ describe('the winner of a sweep', () => {
       1,
     );
     expect(summarize(experiment, items, records).further).toMatchObject({
-      settings: [{ strategy: 'one', isWinner: true }],
+      sweep: [null, 64, 256].map((rows) => ({ rows, settings: [{ strategy: 'one', isWinner: true }] })),
       registered: null,
       power: null,
     });

@@ -1,0 +1,51 @@
+import { groupBy, tenantOf } from '../comparisons/compare.ts';
+import { mean } from '../statistics.ts';
+import { withoutFurtherTenants, type Evidence } from './evidence.ts';
+import { judgeHypotheses } from './hypotheses.ts';
+import { together, type Judgement } from './judgement.ts';
+
+/** Old adapters with test values outside of these have nothing to lose that could be seen, or nothing to keep. */
+const TELLING = { least: 0.15, most: 0.97 };
+
+/** A task that tells nothing. */
+interface LeftOut {
+  readonly task: string;
+  /** Mean over tenants of their old adapters' test values on the old base. */
+  readonly value: number;
+}
+
+/**
+ * Judges the hypotheses on the tasks whose old adapters are neither nearly perfect nor hardly better than nothing. What the others say stands
+ * beside it and decides nothing. The old adapters alone decide which these are, so no strategy has a say in it.
+ */
+export function judgeTellingTasks(evidence: Evidence): Judgement[] {
+  const leftOut = tasksLeftOut(evidence);
+  const names = new Set(leftOut.map(({ task }) => task));
+  const judged = judgeHypotheses({ ...evidence, cells: evidence.cells.filter(({ task }) => !names.has(task)) });
+  return leftOut.reduce((judgements, one) => withFindings(judgements, evidence, one), judged);
+}
+
+function withFindings(judgements: readonly Judgement[], evidence: Evidence, { task, value }: LeftOut): Judgement[] {
+  const apart = judgeHypotheses({ ...evidence, cells: evidence.cells.filter((cell) => cell.task === task) });
+  return judgements.map((judgement, i) => {
+    const findings = apart[i]!.findings.map((finding) => {
+      return { ...finding, label: [`${task} alone`, finding.label].filter(Boolean).join(', '), decides: false };
+    });
+    const note = `${task} does not decide: its old adapters have ${(100 * value).toFixed(1)} % on their own base`;
+    return together({
+      ...judgement,
+      findings: [...judgement.findings, ...findings],
+      notes: [...judgement.notes, note],
+    });
+  });
+}
+
+function tasksLeftOut(evidence: Evidence): LeftOut[] {
+  const { cells, old } = withoutFurtherTenants(evidence);
+  return groupBy(cells, ({ task }) => task).flatMap((ofTask): LeftOut[] => {
+    const values = groupBy(ofTask, tenantOf).flatMap(([cell]) => old(cell!)?.value ?? []);
+    const value = values.length === 0 ? null : mean(values);
+    const isTelling = value === null || (value >= TELLING.least && value <= TELLING.most);
+    return isTelling ? [] : [{ task: ofTask[0]!.task, value }];
+  });
+}
