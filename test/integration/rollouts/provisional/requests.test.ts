@@ -104,9 +104,12 @@ describe('requests of adapters without data', () => {
     await takeData(fleet.adapters);
     await world.db.adapter.update({ where: { id: asking }, data: { approval: 'tenant' } });
     const source = await world.db.adapterVersion.findFirstOrThrow({ where: { adapterId: made } });
-    const { id: parentVersionId, metrics: _, servedFeatures: __, ...like } = source;
-    const version = { ...like, id: newId('adapterVersion'), baseModelVersionId: fleet.newVersionId, parentVersionId };
-    await world.db.adapterVersion.create({ data: { ...version, number: 2, provisional: true, superseded: true } });
+    const { id: parentVersionId, tenantId, artifactDigest, rank, loraAlpha } = source;
+    const like = { tenantId, adapterId: made, artifactDigest, rank, loraAlpha, parentVersionId };
+    const version = { ...like, id: newId('adapterVersion'), baseModelVersionId: fleet.newVersionId };
+    await world.db.adapterVersion.create({
+      data: { ...version, number: 2, origin: 'adapted', provisional: true, superseded: true },
+    });
     await limit(fleet, { queued_jobs: 1 });
     const id = await planned(fleet.newVersionId);
     expect(await fates(id)).toEqual({ dataset_missing: 3 });
