@@ -50,6 +50,7 @@ interface Provision extends ProvisionDependencies {
 /** Largest number of beginnings for one adapter, so that one that kills its worker is given up at some time. */
 const MAX_ATTEMPTS = 10;
 
+/** Others wait for the first wave, also those of other old bases. */
 const UNREADABLE_MS = 10 * 60_000;
 
 function tooManyAttempts(jobId: string): PermanentError {

@@ -79,7 +79,7 @@ const OPEN = Prisma.sql`(j.state = ANY(${[...RUNNING_JOB_STATES]}::job_state[]) 
 
 /**
  * Whether a job `j` wants a provisional version of its adapter, which exists: it has not ended, or it could not begin for want of the rows
- * that such a version does without. As a join, each end of a request would read all adapters.
+ * that such a version does without. The adapter is looked up for each job, because a join may read all of them at each end of a request.
  */
 export const WANTS_PROVISIONAL = Prisma.sql`(
   (j.finished_at IS NULL OR (j.state = 'failed' AND j.error ->> 'code' = 'dataset_missing'))

@@ -20,7 +20,7 @@ interface Rooms {
 export interface WithoutData {
   /** Their versions that the jobs begin with. */
   readonly sources: ReadonlySet<string>;
-  /** Number of such versions that are still to be made from earlier, by tenant. */
+  /** Number of such versions that were requested before and are still to be made, by tenant. */
   readonly toMake: ReadonlyMap<string, number>;
 }
 
