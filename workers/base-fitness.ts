@@ -48,6 +48,8 @@ interface Unreadable {
   /** Why it could not be read the last time. */
   problem: StoredError;
   faults: number;
+  /** When it could not be read first, with no success since. */
+  since: number;
   /** Until then the worker leaves jobs with this base to others, unless the folder is there again. */
   until: number;
 }
@@ -85,6 +87,12 @@ export class BaseFitness {
   /** Identifiers of the base model versions that could not be read. */
   get unreadable(): string[] {
     return [...this.#unreadable.keys()];
+  }
+
+  /** Why this worker has not been able to read a base for so many milliseconds; null if it has, or has not tried for so long. */
+  unreadableFor(id: string, ms: number): StoredError | null {
+    const found = this.#unreadable.get(id);
+    return found !== undefined && performance.now() - found.since >= ms ? found.problem : null;
   }
 
   /** The base for which this worker has left a job to others, after it had begun it; null if it has not. */
@@ -141,9 +149,11 @@ export class BaseFitness {
   }
 
   #remember({ base: { id }, problem }: Fault): void {
-    const faults = (this.#unreadable.get(id)?.faults ?? 0) + 1;
+    const before = this.#unreadable.get(id);
+    const faults = (before?.faults ?? 0) + 1;
     const ms = Math.min(this.#longestMs, this.#firstMs * 2 ** Math.min(30, faults - 1));
-    this.#unreadable.set(id, { problem, faults, until: performance.now() + ms });
+    const now = performance.now();
+    this.#unreadable.set(id, { problem, faults, since: before?.since ?? now, until: now + ms });
     this.#onChange();
   }
 

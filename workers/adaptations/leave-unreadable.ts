@@ -14,11 +14,13 @@ export interface LeavingDependencies {
   readonly local: LocalBases;
   /** This worker in the list of workers. */
   readonly workerId: string | null;
+  /** What else is to be done where the work is left to others. */
+  readonly onLeft?: () => Promise<void>;
 }
 
 /** Runs the work of a job and reports faults of the machine, unless this worker cannot read one of the job's bases. */
 export function leavingUnreadable(
-  { db, fitness, local, workerId }: LeavingDependencies,
+  { db, fitness, local, workerId, onLeft }: LeavingDependencies,
   jobId: string,
   { signal }: HandlerContext,
   work: () => Promise<void>,
@@ -31,6 +33,12 @@ export function leavingUnreadable(
     if (anchor !== null && (await anchorRepository.othersMayRead(db, anchor.id, workerId))) bases.push(anchor);
     const note = (problem: StoredError) => adaptationRepository.noteWaiting(db, jobId, problem);
     const fetched = [...sourced, ...(await anchorRepository.fetchedBase(db, jobId))];
-    await fitness.run({ id: jobId, bases, signal, note }, () => withBases(local, fetched, { signal, note }, work));
+    const leave = async (problem: StoredError) => {
+      await note(problem);
+      await onLeft?.();
+    };
+    await fitness.run({ id: jobId, bases, signal, note: leave }, () =>
+      withBases(local, fetched, { signal, note }, work),
+    );
   });
 }

@@ -16,11 +16,12 @@ import {
   type StoredOptions,
 } from '../../src/modules/rollouts/index.ts';
 import { adaptationRepository } from '../adaptations/adaptation.repository.ts';
+import { anchorRepository } from '../adaptations/anchors/anchor.repository.ts';
 import { leavingUnreadable } from '../adaptations/leave-unreadable.ts';
-import { BaseFitness } from '../base-fitness.ts';
+import type { BaseFitness } from '../base-fitness.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, faultOf, isPermanent, isStopping, machineFaultOf } from '../handler-faults.ts';
+import { acquireDevice, faultOf, isPermanent, isStopping, machineFaultOf, reportingFaults } from '../handler-faults.ts';
 import { requireServable } from '../serving-check.ts';
 import { storedProblem } from '../stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
@@ -33,7 +34,9 @@ export interface ProvisionDependencies {
   /** Interval at which the work checks whether its version is still wanted. */
   heartbeatMs?: number;
   /** Which bases this worker cannot read. */
-  fitness?: BaseFitness;
+  fitness: BaseFitness;
+  /** How long an old base has to be unreadable until nobody waits for versions that need it, in milliseconds. Default: ten minutes. */
+  unreadableMs?: number;
   /** Where this worker has the files of bases. Default: in folders alone. */
   local?: LocalBases;
 }
@@ -46,6 +49,9 @@ interface Provision extends ProvisionDependencies {
 
 /** Largest number of beginnings for one adapter, so that one that kills its worker is given up at some time. */
 const MAX_ATTEMPTS = 10;
+
+/** Others wait for the first wave, also those of other old bases. */
+const UNREADABLE_MS = 10 * 60_000;
 
 function tooManyAttempts(jobId: string): PermanentError {
   const message = `the provisional version of job ${jobId} was begun ${MAX_ATTEMPTS} times and never ended`;
@@ -62,26 +68,41 @@ interface Made {
 
 /** Makes the handler of `adaptation.provision`: a version without data for each adapter of a rollout, before its first wave. */
 export function provisionHandlers(deps: ProvisionDependencies): HandlerSet {
-  const { db, fitness = new BaseFitness(), local = FOLDERS_ONLY } = deps;
   return {
     'adaptation.provision': ({ jobId }, context) =>
-      leavingUnreadable({ db, fitness, local, workerId: null }, jobId, context, async () => {
-        const job = await repository.load(db, jobId);
-        const standing = await repository.standing(db, jobId);
+      reportingFaults(async () => {
+        const job = await repository.load(deps.db, jobId);
+        const standing = await repository.standing(deps.db, jobId);
         // The sweeper enqueues that of a paused rollout again when it goes on.
         if (job === null || standing === 'paused') return;
+        // Asked before the bases are, which nobody may be able to read any more.
         if (job.sourceVersion === null || standing === 'over') return end(deps, job, null);
-        const slot = await acquireDevice(deps.training, context.signal);
-        try {
-          const { sourceVersion } = job;
-          await deps.artifacts.holding((artifacts) =>
-            provide({ ...deps, artifacts, slot, context, job: { ...job, sourceVersion } }),
-          );
-        } finally {
-          slot.release();
-        }
+        await provideOrLeave(deps, { ...job, sourceVersion: job.sourceVersion }, context);
       }),
   };
+}
+
+function provideOrLeave(deps: ProvisionDependencies, job: Provision['job'], context: HandlerContext): Promise<void> {
+  const { db, fitness, local = FOLDERS_ONLY } = deps;
+  const onLeft = () => giveUpUnreadable(deps, job);
+  return leavingUnreadable({ db, fitness, local, workerId: null, onLeft }, job.id, context, async () => {
+    const slot = await acquireDevice(deps.training, context.signal);
+    try {
+      await deps.artifacts.holding((artifacts) => provide({ ...deps, artifacts, slot, context, job }));
+    } finally {
+      slot.release();
+    }
+  });
+}
+
+/** Does without the version of an adapter whose old base nobody can read any more, so that its rollout does not wait for it. */
+async function giveUpUnreadable(deps: ProvisionDependencies, job: Provision['job']): Promise<void> {
+  const { db, fitness, unreadableMs = UNREADABLE_MS } = deps;
+  const { baseModelVersionId: oldBaseId } = job.sourceVersion;
+  const problem = fitness.unreadableFor(oldBaseId, unreadableMs);
+  if (problem === null || (await anchorRepository.othersMayRead(db, oldBaseId, null))) return;
+  const { code, message } = problem;
+  await end(deps, job, null, { code, message });
 }
 
 async function provide(provision: Provision): Promise<void> {

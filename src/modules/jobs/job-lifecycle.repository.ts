@@ -78,11 +78,13 @@ const REFINING = Prisma.sql`(j.state = 'ready' AND j.finished_at IS NULL)`;
 const OPEN = Prisma.sql`(j.state = ANY(${[...RUNNING_JOB_STATES]}::job_state[]) OR ${REFINING})`;
 
 /**
- * Whether a job `j` wants a provisional version of its adapter: it has not ended, or it could not begin for want of the rows that such a
- * version does without.
+ * Whether a job `j` wants a provisional version of its adapter, which exists: it has not ended, or it could not begin for want of the rows
+ * that such a version does without. The adapter is looked up for each job, because a join may read all of them at each end of a request.
  */
 export const WANTS_PROVISIONAL = Prisma.sql`(
-  j.finished_at IS NULL OR (j.state = 'failed' AND j.error ->> 'code' = 'dataset_missing'))`;
+  (j.finished_at IS NULL OR (j.state = 'failed' AND j.error ->> 'code' = 'dataset_missing'))
+  AND (SELECT a.deleted_at IS NULL AND t.deleted_at IS NULL FROM adapters a JOIN tenants t ON t.id = a.tenant_id
+    WHERE a.id = j.adapter_id))`;
 
 function inState(states: readonly JobState[]): Prisma.Sql {
   return Prisma.sql`j.state = ANY(${states}::job_state[])`;

@@ -13,7 +13,7 @@ import {
   type JobWait,
   type PlannedJob,
 } from '../jobs/index.ts';
-import type { createJobRooms, JobRoom } from '../quotas/index.ts';
+import type { createJobRooms } from '../quotas/index.ts';
 import {
   planningRepository as repository,
   type ControlRow,
@@ -21,6 +21,7 @@ import {
   type SourceRow,
 } from './planning.repository.ts';
 import { assignWaves, labelsOfWaves } from './control/assign-waves.ts';
+import { withinRooms, type Planned, type WithoutData } from './control/within-rooms.ts';
 import { createRolloutRepository } from './rollout.repository.ts';
 import type { StoredOptions } from './rollout.schemas.ts';
 import { provisionalRepository } from './provisional/provisional.repository.ts';
@@ -29,6 +30,8 @@ import { lockSuccession, settleOlder, takeAdapters, withoutTaken, type Successio
 
 /** Number of jobs that one transaction plans. */
 const PAGE = 1000;
+
+const DATASET_MISSING = 'dataset_missing';
 
 export interface RolloutToPlan {
   readonly id: string;
@@ -48,12 +51,6 @@ export type OnPlanned = (entries: readonly JobEntry[], superseded: readonly stri
 export interface PlannerDependencies {
   db: Database;
   jobRooms: ReturnType<typeof createJobRooms>;
-}
-
-interface Planned {
-  job: PlannedJob;
-  adapterId: string;
-  tenantId: string;
 }
 
 /** What is to be done in the queue after jobs were planned. */
@@ -160,7 +157,7 @@ export async function planJobs(
   const rooms = await jobRooms.rooms(tx, [...new Set(found.map(({ tenantId }) => tenantId))]);
   const jobs = withinRooms(
     found.map((one) => waitingFor(one, taken.waitsFor.get(one.adapterId))),
-    { rooms, first: taken.adapterIds },
+    { rooms, first: taken.adapterIds, withoutData: await withoutData(tx, succession.rollout, found) },
   );
   const { strategy } = options as StoredOptions;
   await lockStartTags(tx);
@@ -180,6 +177,22 @@ export async function planJobs(
   await repository.recordPlanned(tx, rolloutId, ids);
   const admitted = await settleOlder(tx, taken);
   return { entries: [...admitted, ...provisions, ...entries], superseded: taken.queued };
+}
+
+/** The adapters without data that are to get a provisional version. */
+async function withoutData(
+  tx: Transaction,
+  { id, options }: Succession['rollout'],
+  found: readonly Planned[],
+): Promise<WithoutData> {
+  const lacking = found.filter(({ job }) => job.error?.['code'] === DATASET_MISSING);
+  if (lacking.length === 0 || !isProvisional(options as StoredOptions))
+    return { sources: new Set(), toMake: new Map() };
+  const sourceIds = lacking.map(({ job }) => job.sourceVersionId);
+  return {
+    sources: await provisionalRepository.sourcesWithout(tx, id, sourceIds),
+    toMake: await provisionalRepository.toMakeWithoutJob(tx, [...new Set(lacking.map(({ tenantId }) => tenantId))]),
+  };
 }
 
 /** Whether adapters get provisional versions before their jobs begin. */
@@ -262,30 +275,7 @@ function planned(
 function withoutDataset({ adapter_id, dataset_id }: SourceRow): Prisma.InputJsonObject | null {
   if (dataset_id !== null) return null;
   return {
-    code: 'dataset_missing',
+    code: DATASET_MISSING,
     message: `adapter ${adapter_id} has no dataset, which its gate needs: give it one with PATCH /v1/adapters/{id}`,
   };
-}
-
-/**
- * Refuses the jobs for which their tenants have no room. The `first` adapters come before others: their jobs in older rollouts have ended for
- * the new ones, which take their places also where a limit was lowered below what the tenant has. They would be left without any.
- */
-function withinRooms(
-  found: readonly Planned[],
-  { rooms, first }: { readonly rooms: ReadonlyMap<string, JobRoom>; readonly first: ReadonlySet<string> },
-): PlannedJob[] {
-  const taken = new Map<string, number>();
-  const inTurn = [
-    ...found.filter(({ adapterId }) => first.has(adapterId)),
-    ...found.filter(({ adapterId }) => !first.has(adapterId)),
-  ];
-  return inTurn.map(({ job, adapterId, tenantId }) => {
-    const room = rooms.get(tenantId);
-    if (room === undefined || job.error !== null) return job;
-    const count = (taken.get(tenantId) ?? 0) + 1;
-    taken.set(tenantId, count);
-    if (count <= room.jobs || (room.mayExchange && first.has(adapterId))) return job;
-    return { ...job, error: { code: 'quota_exceeded', ...room.refusal } };
-  });
 }

@@ -19,6 +19,13 @@ const LIVE = Prisma.sql`
 /** Whether a version is wanted for the job `j` of the rollout `r`, now or after its pause. */
 const WANTED = Prisma.sql`${WANTS_PROVISIONAL} AND r.state IN ('analyzing', 'adapting', 'paused')`;
 
+/** Whether there is a provisional version for the base of the rollout `r`, made from a version of an adapter. */
+function madeFrom(adapterId: Prisma.Sql, sourceId: Prisma.Sql): Prisma.Sql {
+  return Prisma.sql`EXISTS (
+    SELECT 1 FROM adapter_versions v WHERE v.adapter_id = ${adapterId} AND v.base_model_version_id = r.base_model_version_id
+      AND v.parent_version_id = ${sourceId} AND v.provisional AND v.deleted_at IS NULL)`;
+}
+
 export const provisionalRepository = {
   /**
    * Requests provisional versions for those of the newly planned jobs that wait for the first wave, unless their adapters have one, or
@@ -30,11 +37,28 @@ export const provisionalRepository = {
       INSERT INTO provisional_requests (job_id, rollout_id)
       SELECT j.id, r.id FROM rollouts r JOIN jobs j ON j.rollout_id = r.id AND j.id = ANY(${[...jobIds]}::text[])
       WHERE r.id = ${rolloutId} AND r.wave = 0 AND j.kind = 'adaptation' AND ${WANTS_PROVISIONAL}
-        AND j.approval IS DISTINCT FROM 'awaited' AND NOT EXISTS (
-        SELECT 1 FROM adapter_versions v WHERE v.adapter_id = j.adapter_id AND v.base_model_version_id = r.base_model_version_id
-          AND v.parent_version_id = j.source_version_id AND v.provisional AND v.deleted_at IS NULL)
+        AND j.approval IS DISTINCT FROM 'awaited' AND NOT ${madeFrom(Prisma.sql`j.adapter_id`, Prisma.sql`j.source_version_id`)}
       ORDER BY j.id RETURNING job_id`;
     return rows.map((row) => row.job_id).sort();
+  },
+
+  /** Those of the versions from which {@link request} would request one, also where the job has failed; none after wave 0. */
+  async sourcesWithout(tx: Transaction, rolloutId: string, sourceIds: readonly string[]): Promise<Set<string>> {
+    const rows = await tx.$queryRaw<{ id: string }[]>`
+      SELECT s.id FROM rollouts r JOIN adapter_versions s ON s.id = ANY(${[...sourceIds]}::text[])
+      JOIN adapters a ON a.id = s.adapter_id
+      WHERE r.id = ${rolloutId} AND r.wave = 0 AND a.approval <> 'tenant'
+        AND NOT ${madeFrom(Prisma.sql`s.adapter_id`, Prisma.sql`s.id`)}`;
+    return new Set(rows.map(({ id }) => id));
+  },
+
+  /** Number of versions, by tenant, that are wanted for jobs that have ended; those of others count as jobs. */
+  async toMakeWithoutJob(tx: Transaction, tenantIds: readonly string[]): Promise<Map<string, number>> {
+    const rows = await tx.$queryRaw<{ tenant_id: string; count: number }[]>`
+      SELECT j.tenant_id, count(*)::int AS count FROM provisional_requests p JOIN jobs j ON j.id = p.job_id
+      WHERE j.tenant_id = ANY(${[...tenantIds]}::text[]) AND j.finished_at IS NOT NULL AND ${WANTS_PROVISIONAL}
+      GROUP BY j.tenant_id`;
+    return new Map(rows.map((row) => [row.tenant_id, row.count]));
   },
 
   /** The job of a request; null if there is no such request. */
@@ -66,9 +90,9 @@ export const provisionalRepository = {
   /** Ends a request. @returns whether its job still wants the version; null if somebody else has ended it */
   async end(tx: Transaction, jobId: string): Promise<{ wanted: boolean } | null> {
     const [row] = await tx.$queryRaw<{ wanted: boolean }[]>`
-      DELETE FROM provisional_requests p USING jobs j, rollouts r, adapters a
-      WHERE p.job_id = ${jobId} AND j.id = p.job_id AND r.id = p.rollout_id AND a.id = j.adapter_id
-      RETURNING COALESCE(${WANTED} AND a.deleted_at IS NULL, FALSE) AS wanted`;
+      DELETE FROM provisional_requests p USING jobs j, rollouts r
+      WHERE p.job_id = ${jobId} AND j.id = p.job_id AND r.id = p.rollout_id
+      RETURNING COALESCE(${WANTED}, FALSE) AS wanted`;
     return row ?? null;
   },
 
