@@ -10,15 +10,21 @@ import { memorySetting } from '../src/config/memory-setting.ts';
 import { int8CacheBytes } from '../src/config/int8-cache-size.ts';
 import type { CommonOptions } from './options/common-options.ts';
 
+/** Options of a command that needs loaded bases. */
+export interface BasesOptions extends CommonOptions {
+  /** Bases that stay loaded at a time. Default: 2. */
+  readonly capacity?: number;
+}
+
 /**
  * Gives `use` a cache of bases on the command's device, and disposes of it whatever happens. A line on stderr names the
  * device.
  * @throws DeviceUnavailableError if the device that was asked for does not work here
  */
-export async function withBases<T>(options: CommonOptions, use: (bases: BaseCache) => Promise<T>): Promise<T> {
+export async function withBases<T>(options: BasesOptions, use: (bases: BaseCache) => Promise<T>): Promise<T> {
   const { BaseCache } = await import('../core/engine/base-cache.ts');
   const { availableMemory } = await import('../core/engine/memory/process-memory.ts');
-  const { precision } = options;
+  const { precision, capacity } = options;
   const device = await announceDevice(options);
   const threads = options.threads ?? availableParallelism();
   const setting = memorySetting(process.env);
@@ -27,6 +33,7 @@ export async function withBases<T>(options: CommonOptions, use: (bases: BaseCach
     device,
     precision,
     threads,
+    capacity,
     graphCacheDir: graphCacheDir(process.env),
     int8CacheBytes: int8CacheBytes(process.env),
     memory,

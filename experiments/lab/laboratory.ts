@@ -29,7 +29,6 @@ export interface LaboratoryOptions {
 /** What the items of one experiment share: loaded bases, the tenants' files, paths, and what was measured before. */
 export class Laboratory {
   readonly options: LaboratoryOptions;
-  readonly #warm = new Set<string>();
   readonly #old = new Map<string, GateOutcomes | null>();
   readonly #scores = new Map<string, TestScore>();
 
@@ -107,11 +106,6 @@ export class Laboratory {
     measure: () => Promise<TestScore>,
   ): Promise<TestScore> {
     return remember(this.#scores, `${tenantKey(tenant)} ${evolution.name} ${adapterSha256(adapter)}`, measure);
-  }
-
-  /** Whether this is the first call with this text. */
-  isCold(what: string): boolean {
-    return !this.#warm.has(what) && Boolean(this.#warm.add(what));
   }
 }
 

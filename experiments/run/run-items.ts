@@ -26,6 +26,9 @@ export interface RunOptions {
   readonly commit?: string | null | undefined;
 }
 
+/** A job of a chain goes by three bases: that of its own adapter, the one before and the new one. */
+const CHAIN = 3;
+
 /**
  * Measures the items that have no result yet, appends each record as soon as it is measured, and logs the progress. A job
  * that fails is recorded as failed and run again, once.
@@ -38,7 +41,7 @@ export async function runItems(experiment: Experiment, items: readonly Item[], o
   output.log(`${experiment.name}: ${items.length} items, ${begun.done} done${outlook(begun, hours)}`);
   if (nextItem(begun, hours) === undefined) return;
   const { device = 'auto', precision = 'auto', threads = os.availableParallelism() } = experiment;
-  await withBases({ json: false, seed: 0, device, precision, threads }, async (bases) => {
+  await withBases({ json: false, seed: 0, device, precision, threads, capacity: CHAIN }, async (bases) => {
     const engine = { device, precision, threads };
     const run = runRecord(experiment, { commit, ...engine, bases: await fingerprintsOf(experiment, bases) });
     requireSameConditions(experiment, run, results.records);
