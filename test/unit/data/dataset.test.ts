@@ -239,6 +239,11 @@ describe('a conversation', () => {
     ],
     ['no content', { messages: [{ role: 'user' }, assistant] }, 'messages[0].content is missing'],
     ['an empty answer', { messages: [user, { ...assistant, content: '' }] }, 'messages[1].content is empty'],
+    ...['model', 'gpt', 'bot', 'Assistant', 'system'].map((role): [string, object, string] => [
+      `a last message of the ${role}`,
+      { messages: [user, { role, content: 'yes' }] },
+      'messages[1].role, the last one, is another word, expected assistant, or in a prompt alone user, tool, function, ipython',
+    ]),
     ['tools that are no list', { messages: [user, assistant], tools: {} }, 'tools is an object, expected an array'],
     [
       'a tool that is no object',
