@@ -31,7 +31,7 @@ import { GradientPrecision } from './setup/gradient-precision.ts';
 import { objectionToLosses } from './setup/job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements/measurements.ts';
-import { withAnswerLimit } from './prompts/answer-prompts.ts';
+import { settingsForPrompts } from './prompts/answer-prompts.ts';
 import { withAnswers, type TaskWithAnswers } from './prompts/task-answers.ts';
 import { precisionLike } from './prompts/writer.ts';
 import { runLadder } from './run-ladder.ts';
@@ -174,7 +174,7 @@ class AdaptationRun {
     const circumstances = { control: spec.kind === 'control', hiddenSize: config.hiddenSize, promptsOnly };
     const maxLength = rowFormatIn(latest)?.maxLength ?? (await maxLengthIn(this.#asked(config)));
     const asked = resolveJobOptions(spec.options, circumstances);
-    const settings = promptsOnly ? withAnswerLimit(asked, { config, maxLength }) : asked;
+    const settings = promptsOnly ? settingsForPrompts(asked, { spec, format: { config, maxLength }, warn }) : asked;
     this.#totalSteps = isTrained(settings) ? settings.maxSteps : 0;
     await requireCompatible(oldVersion, newVersion);
     const oldAdapter = await loadAdapter(spec.adapter, config);

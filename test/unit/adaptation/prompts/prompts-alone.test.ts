@@ -285,11 +285,13 @@ it.each(['accuracy', 'loss'] as const)('refuses the metric %s, before anything i
   });
 });
 
-it('refuses to learn nothing from the old version', async () => {
-  await expect(run(jobOf('none', { options: { distill: 'none' } }))).rejects.toMatchObject({
-    code: 'invalid_option',
-    message: expect.stringContaining('options.distill is none, expected hard or soft'),
-  });
+it('learns soft targets where a rollout says that nothing is to be learned, and says so', async () => {
+  const options = { ...training.options, distill: 'none' } as const;
+  const { losses, warnings } = await run(jobOf('none', { ...training, newBase: fileOf('v2'), options }));
+  const soft = await run(jobOf('soft', { ...training, newBase: fileOf('v2'), options: training.options }));
+  expect(losses).toEqual(soft.losses);
+  expect(warnings).toContainEqual(expect.stringContaining('distill is none, and the dataset has prompts alone'));
+  expect(soft.warnings.join()).not.toContain('distill');
 });
 
 it('refuses prompts alone beside rows with answers', async () => {
