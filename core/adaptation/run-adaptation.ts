@@ -208,7 +208,7 @@ class AdaptationRun {
     requireSuitable(data, spec, settings);
     const breakdown = new GateBreakdown(data.gate, spec.gate);
     const measured = rowSizes([...data.search, ...data.gate]);
-    const old = { adapter: oldAdapter, base: spec.oldBase, loadBase: () => this.#bases.load(spec.oldBase, kept) };
+    const old = { adapter: oldAdapter, loadBase: () => this.#bases.load(spec.oldBase, kept) };
     const teacher: Teacher = written?.writer ?? old;
     const hasWritten = written !== null;
     const taught = { spec, settings, data, format, teacher, hasWritten, signal };

@@ -147,7 +147,7 @@ async function rowsFor(
     settings: settingsOf(trained, targets, options),
     data: { training: () => rows, canTrain: true, search: [], gate: [], choices: data.choices },
     format: { tokenizer: bases.old.tokenizer, config: bases.old.model.config },
-    teacher: { adapter: old, base: bases.old.folder, loadBase: () => Promise.resolve(bases.old) },
+    teacher: { adapter: old, loadBase: () => Promise.resolve(bases.old) },
     signal: new AbortController().signal,
   });
   return distillation?.rows() ?? rows;

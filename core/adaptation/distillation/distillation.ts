@@ -11,6 +11,7 @@ import type { PrecisionSetting } from '../../options/precisions.ts';
 import type { JobSettings } from '../../options/job-settings.ts';
 import { drawnExamples } from '../../training/training-sampler.ts';
 import type { JobSpec } from '../job-spec.ts';
+import type { WriterVersion } from '../prompts/writer.ts';
 import { isTrained } from '../setup/job-setup.ts';
 import { rowSizes, type RowSizes } from '../setup/memory-plan.ts';
 import { teacherAnswers, withTeacherAnswer, type TeacherAnswer } from './hard-labels.ts';
@@ -20,8 +21,8 @@ import { SOFT_TARGETS, teacherTokens, withTeacherTokens } from './soft-targets.t
 /** The version whose behavior on its own base is to be kept. */
 export interface Teacher {
   readonly adapter: Adapter;
-  /** Folder of its base. */
-  readonly base: string;
+  /** Which version it is, if it has written the completions. Default: the old one. */
+  readonly version?: WriterVersion;
   /** The precision in which it has written the completions, if it has. */
   readonly precision?: PrecisionSetting;
   /** Loads its base, if there is anything to label. */
@@ -134,8 +135,8 @@ class Distillation {
   #store(examples: readonly TokenizedExample[]) {
     const { spec, settings, teacher, signal } = this.#options;
     const rows = examples.map(({ tokenIds, labelSpans }) => [tokenIds, labelSpans]);
-    const { adapter, base, precision } = teacher;
-    const by = [base, precision, adapterSha256(adapter)];
+    const { adapter, version = 'old', precision } = teacher;
+    const by = [version, precision, adapterSha256(adapter)];
     const subject = [settings.distill, settings.maxNewTokens, this.#choices?.texts, by, rows];
     return { folder: join(spec.workDir, 'teacher'), subject, signal };
   }

@@ -165,9 +165,9 @@ async function answersTo(
   const prompts = examples.map(promptTokens);
   const longest = prompts.reduce((most, { length }) => Math.max(most, length), 0);
   reserve({ count: prompts.length, longest: longest + limit });
-  // An adapter may be a byte for byte copy of another version's, for another base.
-  const { version, base, precision } = writer;
-  const subject = ['answers', version, base, precision, limit, adapterSha256(writer.adapter), digestOf(prompts)];
+  // A version may be a byte for byte copy of the imported one, for another base. Folders of bases differ from worker to worker.
+  const { version, precision } = writer;
+  const subject = ['answers', version, precision, limit, adapterSha256(writer.adapter), digestOf(prompts)];
   return labelInParts(prompts, { folder: join(spec.workDir, 'answers'), subject, signal }, async (part) => {
     const requests = part.map((promptIds) => ({ promptIds, maxNewTokens: limit }));
     const texts = await generateTexts(await writer.loadBase(), writer.adapter, requests, { signal });

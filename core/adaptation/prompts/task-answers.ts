@@ -87,10 +87,10 @@ async function readable<T>(reading: Promise<T>): Promise<T> {
 function baseOf(
   base: string,
   { bases, spec, config, before }: TaskAnswersOptions,
-): Pick<Writer, 'base' | 'precision' | 'loadBase'> {
+): Pick<Writer, 'precision' | 'loadBase'> {
   const precision = before?.precision ?? writingPrecision(bases, config, spec.gate);
   const loadBase = (): Promise<LoadedBase> => bases.load(base, precision === 'auto' ? undefined : precision);
-  return { base, precision, loadBase };
+  return { precision, loadBase };
 }
 
 function givesWay({ number, oldNumber }: AnchorSpec, reason: string): string {

@@ -11,8 +11,6 @@ export type WriterVersion = 'anchor' | 'old';
 export interface Writer {
   readonly version: WriterVersion;
   readonly adapter: Adapter;
-  /** Folder of the base that the adapter is for. */
-  readonly base: string;
   /** In what it computes the answers. */
   readonly precision: PrecisionSetting;
   /** Loads the base that the adapter is for. */

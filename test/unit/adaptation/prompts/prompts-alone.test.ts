@@ -1,4 +1,4 @@
-import { cp, writeFile } from 'node:fs/promises';
+import { cp, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JobEvent } from '../../../../core/adaptation/job-events.ts';
@@ -180,11 +180,13 @@ it('lets no version answer again when a job starts again', async () => {
   expect(again.best?.metric).toEqual(first.best?.metric);
 });
 
-it('asks again where the same adapter belongs to another base', async () => {
-  const job = jobOf('copy');
-  expect((await run(job)).loaded).toEqual([OLD]);
-  const again = await run({ ...job, oldBase: fileOf('v2') });
-  expect(again.loaded).toEqual([NEW, OLD]);
+it('asks the imported version, of which the old one is a copy for another base', async () => {
+  const anchored = (source: { adapter: string; base: string } | null): JobSpec =>
+    jobOf('copy', { anchor: { number: 1, oldNumber: 2, outcomes: null, source } });
+  const { workDir } = anchored(null);
+  expect((await run(anchored(null))).loaded).toEqual([OLD]);
+  await rm(path.join(workDir, 'checkpoints'), { recursive: true });
+  expect((await run(anchored({ adapter: family.adapter, base: fileOf('v2') }))).loaded).toEqual([NEW, OLD]);
 });
 
 it.each([
