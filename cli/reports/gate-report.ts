@@ -22,9 +22,10 @@ export async function reportGate(subject: { base: string; adapter: string; data:
   if (kind !== 'adapter') throw new UsageError(`--adapter ${subject.adapter} is a base model, expected a PEFT adapter`);
   const rows = await loadGivenDataset(subject.data);
   const metric = defaultMetric(areAnswered(rows) ? choiceTexts(rows) : null);
+  const advised = { metric, promptsOnly: !areAnswered(rows) };
   const heldOut = { training: [], ...splitHeldOut(rows) };
-  const dataset = gateAdvice(keepGateApart(splitRows(rows)).rows.gate.length, metric);
-  const validation = gateAdvice(keepGateApart(heldOut).rows.gate.length, metric);
+  const dataset = gateAdvice(keepGateApart(splitRows(rows)).rows.gate.length, advised);
+  const validation = gateAdvice(keepGateApart(heldOut).rows.gate.length, advised);
   return {
     document: { gate_advice: { metric, dataset, validation } },
     rows: [

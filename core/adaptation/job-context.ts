@@ -24,6 +24,7 @@ import type { RowsUsed } from './job-outcome.ts';
 import type { JobSpec } from './job-spec.ts';
 import { JobTraining, type JobTrainingOptions, type TrainingState } from './job-training.ts';
 import type { Measurements } from './measurements/measurements.ts';
+import type { AnswersRecord } from './prompts/writer.ts';
 import type { GradientPrecisions } from './setup/gradient-precision.ts';
 import type { RowFormat } from './setup/row-format.ts';
 
@@ -39,6 +40,8 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   /** Measures an adapter on the gate rows of the new base. */
   measureForGate(adapter: Adapter, look: GateLook): Promise<GateMeasurement>;
   readonly rowFormat: RowFormat;
+  /** The answers that a version has written to prompts alone; null if the rows came with answers. */
+  readonly answers: AnswersRecord | null;
   readonly checkpoints: CheckpointStore;
   /** The checkpoint to resume from; null for a first attempt. */
   readonly resumed: Checkpoint | null;
@@ -60,6 +63,8 @@ interface JobState {
   readonly gradients: GradientPrecisions;
   /** A resumed job keeps it, because other labels would make another training of it. */
   readonly rowFormat: RowFormat;
+  /** A resumed job goes by the same answers to prompts alone, or begins again. */
+  readonly answers?: AnswersRecord | null;
   readonly ladder: LadderState;
   /** Configuration of the best candidate, whose ranks may have grown; null if its adapter is not among the tensors. */
   readonly best: LoraConfig | null;
@@ -76,6 +81,12 @@ export function precisionOf({ state }: Checkpoint): Precision | null {
 export function rowFormatIn(checkpoint: Checkpoint | null): RowFormat | null {
   const state = checkpoint?.state as JobState | undefined;
   return state?.version === STATE_VERSION ? state.rowFormat : null;
+}
+
+/** The answers to prompts alone that a checkpoint's job goes by; null if its rows came with answers, or if it cannot be resumed from. */
+export function answersIn(checkpoint: Checkpoint | null): AnswersRecord | null {
+  const state = checkpoint?.state as JobState | undefined;
+  return (state?.version === STATE_VERSION ? state.answers : null) ?? null;
 }
 
 /** Connects a ladder with the runtime, the task's rows, the job's folder and whoever hears of the job. */
@@ -210,12 +221,13 @@ export class JobContext implements LadderContext {
     const best = this.#bestAdapter;
     const { state: training, tensors } = this.training.encode();
     const precision = this.#precision;
-    const { rowFormat } = this.#options;
+    const { rowFormat, answers } = this.#options;
     const state: JobState = {
       version: STATE_VERSION,
       precision,
       gradients: this.#options.gradients.decided,
       rowFormat,
+      answers,
       ladder: this.#ladder,
       best: best && best.config,
       training,

@@ -15,28 +15,30 @@ import type { Adapter } from '../models/lora/adapter.ts';
 import { resolveJobOptions } from '../options/job-settings.ts';
 import { isGenerated } from '../options/metrics.ts';
 import type { Precision } from '../options/precisions.ts';
-import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
+import { CheckpointStore } from '../training/checkpoint.ts';
 import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts';
-import { distillationOf } from './distillation/distillation.ts';
+import { distillationOf, type Teacher } from './distillation/distillation.ts';
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
 import type { CountedFrom } from './measurements/gate-outcomes.ts';
 import { measureForGate } from './measurements/exact-gate.ts';
 import { GateBreakdown, NO_BREAKDOWN } from './measurements/gate-breakdown.ts';
 import { knownOutcomes } from './measurements/old-version.ts';
 import { ReferenceVersion, type MeasuredVersion, type ReferenceOptions } from './measurements/reference-version.ts';
-import { JobContext, precisionOf, rowFormatIn } from './job-context.ts';
+import { answersIn, JobContext, precisionOf, rowFormatIn } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
 import type { JobOutcome } from './job-outcome.ts';
 import { GradientPrecision } from './setup/gradient-precision.ts';
 import { objectionToLosses } from './setup/job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements/measurements.ts';
-import { withAnswerLimit } from './prompts/answer-prompts.ts';
+import { settingsForPrompts } from './prompts/answer-prompts.ts';
 import { withAnswers, type TaskWithAnswers } from './prompts/task-answers.ts';
+import { precisionLike } from './prompts/writer.ts';
 import { runLadder } from './run-ladder.ts';
 import { isTrained, requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
 import type { LoadedJob, Prepared } from './setup/prepared-job.ts';
 import { jobMemory, mostGenerated, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
+import { usableCheckpoint, withSameAnswers } from './setup/resumed-job.ts';
 import { PhaseClock } from './phase-clock.ts';
 import { maxLengthIn, rowFormatOf, type RowFormat, type RowFormatOptions } from './setup/row-format.ts';
 
@@ -159,7 +161,9 @@ class AdaptationRun {
     const spec = this.#spec;
     await mkdir(spec.workDir, { recursive: true });
     const checkpoints = new CheckpointStore(join(spec.workDir, 'checkpoints'));
-    const resumed = this.#usable(await checkpoints.latest());
+    const signal = this.#signal;
+    const warn = (message: string): void => this.#emit({ type: 'warning', message });
+    const latest = usableCheckpoint(await checkpoints.latest(), this.#bases, warn);
     const [oldVersion, newVersion] = [
       await this.#bases.describe(spec.oldBase),
       await this.#bases.describe(spec.newBase),
@@ -168,26 +172,24 @@ class AdaptationRun {
     const given = await loadGivenTask(spec.data);
     const { promptsOnly } = given;
     const circumstances = { control: spec.kind === 'control', hiddenSize: config.hiddenSize, promptsOnly };
-    const knownFormat = resumed && rowFormatIn(resumed);
-    const maxLength = knownFormat?.maxLength ?? (await maxLengthIn(this.#asked(config)));
+    const maxLength = rowFormatIn(latest)?.maxLength ?? (await maxLengthIn(this.#asked(config)));
     const asked = resolveJobOptions(spec.options, circumstances);
-    const settings = promptsOnly ? withAnswerLimit(asked, { config, maxLength }) : asked;
+    const settings = promptsOnly ? settingsForPrompts(asked, { spec, format: { config, maxLength }, warn }) : asked;
     this.#totalSteps = isTrained(settings) ? settings.maxSteps : 0;
     await requireCompatible(oldVersion, newVersion);
     const oldAdapter = await loadAdapter(spec.adapter, config);
-    const kept = (resumed && precisionOf(resumed)) ?? undefined;
+    const kept = (latest && precisionOf(latest)) ?? undefined;
     const precision = kept ?? this.#bases.precision;
     const needs = { config, precision, adapter: oldAdapter, evolution: usesEvolution(settings.strategy) };
     this.#planMemory({ ...needs, measured: [], trained: [] });
-    const signal = this.#signal;
-    const warn = (message: string): void => this.#emit({ type: 'warning', message });
     const { rows, written } = await withAnswers(given, {
       bases: this.#bases,
       spec,
       settings,
       oldAdapter,
+      config,
       format: { tokenizer, config, maxLength },
-      precision: kept,
+      before: answersIn(latest),
       reserve: (generated) => {
         const measured = [{ tokens: generated.longest, labels: 1 }];
         this.#planMemory({ ...needs, measured, trained: [], generated });
@@ -195,7 +197,9 @@ class AdaptationRun {
       warn,
       signal,
     });
-    const rowFormat = knownFormat ?? (await this.#decideRowFormat(config, oldAdapter, { rows, written }));
+    const answers = written && written.record;
+    const resumed = withSameAnswers(latest, answers, warn);
+    const rowFormat = rowFormatIn(resumed) ?? (await this.#decideRowFormat(config, oldAdapter, { rows, written }));
     this.#rowFormat = rowFormat;
     this.#emit({ type: 'row_format', format: rowFormat });
     const format = { tokenizer, config, ...rowFormat };
@@ -204,9 +208,10 @@ class AdaptationRun {
     requireSuitable(data, spec, settings);
     const breakdown = new GateBreakdown(data.gate, spec.gate);
     const measured = rowSizes([...data.search, ...data.gate]);
-    const teacher = written?.writer ?? { adapter: oldAdapter, loadBase: () => this.#bases.load(spec.oldBase, kept) };
+    const old = { adapter: oldAdapter, loadBase: () => this.#bases.load(spec.oldBase, kept) };
+    const teacher: Teacher = written?.writer ?? old;
     const hasWritten = written !== null;
-    const taught = { spec, settings, data, format, teacher: teacher.adapter, hasWritten, signal };
+    const taught = { spec, settings, data, format, teacher, hasWritten, signal };
     const distillation = distillationOf(taught);
     const generated = mostGenerated([
       isGenerated(spec.metric) ? answerSizes(data.gate, settings.maxNewTokens) : null,
@@ -215,7 +220,7 @@ class AdaptationRun {
     const trained = [...trainedSizes(rows, settings, { format, measured }), ...(distillation?.trained ?? [])];
     this.#planMemory({ ...needs, measured, generated, trained });
     const evolution = needs.evolution ? await this.#evolution(oldVersion.folder, newVersion.folder, products) : null;
-    const training = await distillation?.rows(() => teacher.loadBase());
+    const training = await distillation?.rows();
     const { searchRows, maxNewTokens } = settings;
     const measurements = new Measurements({ data, metric: spec.metric, searchRows, maxNewTokens, signal });
     const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
@@ -223,7 +228,9 @@ class AdaptationRun {
     const knownOld = await knownOutcomes(spec, oldAdapter, fingerprint);
     const writer = written?.writer.version;
     const reference = this.#reference({ exact, oldAdapter, knownOld, newVersion, writer });
-    const { newBase, compared: found } = await this.#loadNewBase({ data, oldAdapter, reference }, kept);
+    // Where a version has written answers, they are compared with others in their precision.
+    const like = written ? precisionLike(written.writer, this.#bases, config) : undefined;
+    const { newBase, compared: found } = await this.#loadNewBase({ data, oldAdapter, reference }, kept ?? like);
     signal.throwIfAborted();
     const gradients = new GradientPrecision({
       bases: this.#bases,
@@ -244,6 +251,7 @@ class AdaptationRun {
       breakdown,
       measureForGate: (adapter, look) => measureForGate(exact, { base: newBase, adapter }, look),
       rowFormat,
+      answers,
       checkpoints,
       resumed,
       signal,
@@ -266,15 +274,6 @@ class AdaptationRun {
       emit: (event) => this.#emit(event),
       noteOld: (old) => this.#noteBaselines({ old }),
     });
-  }
-
-  /** Leaves out a checkpoint whose precision this device does not have. */
-  #usable(found: Checkpoint | null): Checkpoint | null {
-    const precision = found && precisionOf(found);
-    if (precision === null || this.#bases.supports(precision)) return found;
-    const message = `the job began in ${precision}, which this device does not have, so it begins again`;
-    this.#emit({ type: 'warning', message });
-    return null;
   }
 
   /**

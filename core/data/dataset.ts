@@ -37,7 +37,7 @@ export async function loadDataset(path: string): Promise<LoadedRow[]> {
   const rows = await loadGivenDataset(path);
   if (areAnswered(rows)) return rows;
   const reason =
-    'has no answer (a completion, or a last message of the assistant), as all rows of this file, and it is needed here: ' +
+    'has no answer (a completion, or a last message of the assistant), like all rows of this file, and an answer is needed here: ' +
     'only what carries an adapter over works with prompts alone, because the old version answers them';
   const error = new DatasetError([{ line: rows[0]!.line, reason }], 1);
   error.message = `${rows[0]!.file}: ${error.message}`;

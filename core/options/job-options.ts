@@ -148,7 +148,7 @@ export const JobOptions = Type.Object(
     distill: Type.Enum(['none', 'hard', 'soft'] as const, {
       title: 'Distillation',
       description:
-        'What fine-tuning learns from the old version on its own base: nothing, so that it learns the completions of the training rows (`none`); its answers in place of the completions (`hard`); or its probabilities for each token of the completions (`soft`). When left out, it is `none`, and `soft` where the rows are prompts alone: there the old version writes the completions, and `none` is refused.',
+        'What fine-tuning learns from the old version on its own base: nothing, so that it learns the completions of the training rows (`none`); its answers in place of the completions (`hard`); or its probabilities for each token of the completions (`soft`). When left out, it is `none`, and `soft` where the rows are prompts alone: there the old version writes the completions, and `none` means `soft`.',
     }),
     distill_weight: Type.Number({
       minimum: 0,

@@ -56,7 +56,8 @@ interface JobCircumstances {
 }
 
 /**
- * Completes options with their defaults. A control always trains from scratch, on the completions of the rows.
+ * Completes options with their defaults. A control always trains from scratch, on the completions of the rows. On prompts alone,
+ * `distill: none` means `soft`.
  * @throws InvalidOptionError naming each option, the value found and what was expected
  */
 export function resolveJobOptions(
@@ -64,10 +65,7 @@ export function resolveJobOptions(
   { control, hiddenSize, promptsOnly = false }: JobCircumstances,
 ): JobSettings {
   const options = withoutUndefined(given);
-  const problems = [
-    ...problemsOf(optionalJobOptions(), options, 'options'),
-    ...(promptsOnly && !control && options.distill === 'none' ? [NOTHING_TO_LEARN] : []),
-  ];
+  const problems = problemsOf(optionalJobOptions(), options, 'options');
   if (problems.length > 0) throw new InvalidOptionError(problems);
   const strategy = control ? 'scratch' : (options.strategy ?? 'auto');
   return camelCased({
@@ -75,16 +73,19 @@ export function resolveJobOptions(
     learning_rate: defaultLearningRate('carried', hiddenSize),
     scratch_learning_rate: options.learning_rate ?? defaultLearningRate('fresh', hiddenSize),
     search_evaluations: strategy === 'relora-paper' ? EVALUATIONS.paper : EVALUATIONS.default,
-    distill: promptsOnly ? 'soft' : 'none',
     ...options,
-    ...(control && { distill: 'none' }),
+    distill: control ? 'none' : distillOf(options, promptsOnly),
     strategy,
   });
 }
 
-const NOTHING_TO_LEARN =
-  'options.distill is none, expected hard or soft: the dataset has prompts alone, so that an adapter can only learn what the ' +
-  'old version answers; leave it out, or give the adapter a dataset with answers';
+/**
+ * What an adapter learns from its old version. On prompts alone there is nothing else to learn from, and the options of a rollout
+ * are those of tenants with answers, too.
+ */
+function distillOf({ distill = 'none' }: GivenJobOptions, promptsOnly: boolean): JobOptions['distill'] {
+  return promptsOnly && distill === 'none' ? 'soft' : distill;
+}
 
 function withoutUndefined(given: GivenJobOptions): GivenJobOptions {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));

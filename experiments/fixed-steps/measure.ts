@@ -147,10 +147,10 @@ async function rowsFor(
     settings: settingsOf(trained, targets, options),
     data: { training: () => rows, canTrain: true, search: [], gate: [], choices: data.choices },
     format: { tokenizer: bases.old.tokenizer, config: bases.old.model.config },
-    teacher: old,
+    teacher: { adapter: old, loadBase: () => Promise.resolve(bases.old) },
     signal: new AbortController().signal,
   });
-  return distillation?.rows(() => Promise.resolve(bases.old)) ?? rows;
+  return distillation?.rows() ?? rows;
 }
 
 async function scoresOf({ task, data }: Trained, base: LoadedBase, adapter: Adapter): Promise<Float64Array> {

@@ -13,7 +13,8 @@ export const GateAdvice = Type.Object(
       Type.Number({
         description:
           'The smallest margin that these rows certify as a rule for a version that is as good as the old one, if four of a ' +
-          'hundred rows flip or, of a score, differ by a tenth. Null if there is none.',
+          'hundred rows flip or, of a score, differ by a tenth. On prompts alone each of the four is lost, or half of its score. Null if ' +
+          'there is none.',
       }),
     ),
     least_margin: Nullable(
@@ -36,8 +37,16 @@ export const GateAdvice = Type.Object(
 );
 export type GateAdvice = Static<typeof GateAdvice>;
 
-/** @param splits number of rows of each split of a dataset; null without one */
-export function adviceOn(splits: unknown, metric: MetricName, gate: GateRule): GateAdvice | null {
+/** What advice depends on of a dataset. */
+interface AdvisedDataset {
+  /** Number of rows of each split. */
+  readonly splits: unknown;
+  readonly promptsOnly: boolean;
+}
+
+/** @param dataset null without one */
+export function adviceOn(dataset: AdvisedDataset | null, metric: MetricName, gate: GateRule): GateAdvice | null {
+  const { splits, promptsOnly = false } = dataset ?? {};
   const { gate: rows = 0 } = (splits ?? {}) as { gate?: number };
-  return gateAdvice(rows, metric, gate);
+  return gateAdvice(rows, { metric, promptsOnly }, gate);
 }

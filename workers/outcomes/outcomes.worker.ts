@@ -118,6 +118,10 @@ async function claimAndMeasure(measuring: Measuring, versionId: string): Promise
   // Only now, because the rows may have changed until the claim.
   const version = await outcomesRepository.load(db, versionId);
   if (version === null) return;
+  if (version.adapter.dataset?.promptsOnly) {
+    await requests.withdraw(versionId);
+    return;
+  }
   const logger = context.logger.child({ versionId, tenantId: version.tenantId, attempt: claimed.attempt });
   await new Measurement({ ...measuring, context: { ...context, logger } }, { lease, claimed, version }).run();
 }

@@ -7,14 +7,27 @@ import type { LoadedBase } from '../../engine/base-cache.ts';
 import type { TextSizes } from '../../engine/generation/greedy.ts';
 import { adapterSha256 } from '../../formats/peft/peft-adapter-writer.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
+import type { PrecisionSetting } from '../../options/precisions.ts';
 import type { JobSettings } from '../../options/job-settings.ts';
 import { drawnExamples } from '../../training/training-sampler.ts';
 import type { JobSpec } from '../job-spec.ts';
+import type { WriterVersion } from '../prompts/writer.ts';
 import { isTrained } from '../setup/job-setup.ts';
 import { rowSizes, type RowSizes } from '../setup/memory-plan.ts';
 import { teacherAnswers, withTeacherAnswer, type TeacherAnswer } from './hard-labels.ts';
 import { labelInParts } from './label-store.ts';
 import { SOFT_TARGETS, teacherTokens, withTeacherTokens } from './soft-targets.ts';
+
+/** The version whose behavior on its own base is to be kept. */
+export interface Teacher {
+  readonly adapter: Adapter;
+  /** Which version it is, if it has written the completions. Default: the old one. */
+  readonly version?: WriterVersion;
+  /** The precision in which it has written the completions, if it has. */
+  readonly precision?: PrecisionSetting;
+  /** Loads its base, if there is anything to label. */
+  loadBase(): Promise<LoadedBase>;
+}
 
 export interface DistillationOptions {
   readonly spec: Pick<JobSpec, 'metric' | 'workDir'>;
@@ -22,8 +35,7 @@ export interface DistillationOptions {
   readonly data: TaskData;
   /** How the task's rows were made into tokens. */
   readonly format: TokenizeOptions;
-  /** The old adapter, whose behavior on the old base is to be kept. */
-  readonly teacher: Adapter;
+  readonly teacher: Teacher;
   /** Whether the teacher has written the completions, because the rows came without. Default: no. */
   readonly hasWritten?: boolean;
   readonly signal: AbortSignal;
@@ -78,20 +90,19 @@ class Distillation {
 
   /**
    * Returns the training rows, of which those that a training can draw have the teacher's labels.
-   * @param loadBase loads the old base, if there is anything to label
    * @throws the signal's reason
    */
-  async rows(loadBase: () => Promise<LoadedBase>): Promise<readonly TokenizedExample[]> {
+  async rows(): Promise<readonly TokenizedExample[]> {
     const { data } = this.#options;
     const drawn = data.training().filter((_, index) => this.#drawn.has(index));
-    const taught = (await (this.#isSoft ? this.#soft(drawn, loadBase) : this.#hard(drawn, loadBase))).values();
+    const taught = (await (this.#isSoft ? this.#soft(drawn) : this.#hard(drawn))).values();
     return data.training().map((example, index) => (this.#drawn.has(index) ? taught.next().value! : example));
   }
 
-  async #soft(examples: readonly TokenizedExample[], loadBase: () => Promise<LoadedBase>): Promise<TokenizedExample[]> {
+  async #soft(examples: readonly TokenizedExample[]): Promise<TokenizedExample[]> {
     const { teacher, settings, signal } = this.#options;
     const labels = await labelInParts(examples, this.#store(examples), async (part): Promise<StoredTokens[]> => {
-      const found = await teacherTokens((await loadBase()).runtime, teacher, part, { signal });
+      const found = await teacherTokens((await teacher.loadBase()).runtime, teacher.adapter, part, { signal });
       return found.map(({ perLabel, ids, shares }) => ({ perLabel, ids: [...ids], shares: [...shares] }));
     });
     return examples.map((example, index) => {
@@ -101,12 +112,12 @@ class Distillation {
     });
   }
 
-  async #hard(examples: readonly TokenizedExample[], loadBase: () => Promise<LoadedBase>): Promise<TokenizedExample[]> {
+  async #hard(examples: readonly TokenizedExample[]): Promise<TokenizedExample[]> {
     const { teacher, settings, format, signal } = this.#options;
     const choices = this.#choices;
     const options = { choices, maxNewTokens: settings.maxNewTokens, maxLength: lengthLimit(format), signal };
     const answers = await labelInParts(examples, this.#store(examples), async (part): Promise<TeacherAnswer[]> => {
-      return teacherAnswers(await loadBase(), teacher, part, options);
+      return teacherAnswers(await teacher.loadBase(), teacher.adapter, part, options);
     });
     return examples.map((example, index) => withTeacherAnswer(example, answers[index]!, { choices, format }));
   }
@@ -124,7 +135,9 @@ class Distillation {
   #store(examples: readonly TokenizedExample[]) {
     const { spec, settings, teacher, signal } = this.#options;
     const rows = examples.map(({ tokenIds, labelSpans }) => [tokenIds, labelSpans]);
-    const subject = [settings.distill, settings.maxNewTokens, this.#choices?.texts, adapterSha256(teacher), rows];
+    const { adapter, version = 'old', precision } = teacher;
+    const by = [version, precision, adapterSha256(adapter)];
+    const subject = [settings.distill, settings.maxNewTokens, this.#choices?.texts, by, rows];
     return { folder: join(spec.workDir, 'teacher'), subject, signal };
   }
 }

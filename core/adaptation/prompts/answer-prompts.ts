@@ -6,12 +6,11 @@ import { promptTokens, type ExampleRow, type TokenizedExample } from '../../data
 import { tokenizeWithin } from '../../data/row-budget.ts';
 import { samplingWarning, TaskDataError, type GivenTask, type TaskRows } from '../../data/task-data.ts';
 import { lengthLimit, placeOf, tokenizeRows, type TokenizeOptions } from '../../data/tokenize.ts';
-import type { LoadedBase } from '../../engine/base-cache.ts';
+import { textScore } from '../../data/evaluation/measure.ts';
 import { generateTexts } from '../../engine/generation/generate-texts.ts';
 import type { TextSizes } from '../../engine/generation/greedy.ts';
-import { withAnswer } from '../../formats/dataset/dataset-row.ts';
+import { withAnswer, type DatasetSplit } from '../../formats/dataset/dataset-row.ts';
 import { adapterSha256 } from '../../formats/peft/peft-adapter-writer.ts';
-import type { Adapter } from '../../models/lora/adapter.ts';
 import type { JobSettings } from '../../options/job-settings.ts';
 import { isGenerated, type MetricName } from '../../options/metrics.ts';
 import { drawnExamples } from '../../training/training-sampler.ts';
@@ -19,9 +18,13 @@ import { labelInParts } from '../distillation/label-store.ts';
 import type { JobSpec } from '../job-spec.ts';
 import { WATCHED_ROWS } from '../measurements/measurements.ts';
 import { isTrained } from '../setup/job-setup.ts';
+import { writerName, type Writer } from './writer.ts';
 
 /** Largest number of tokens of an answer to a prompt alone, where no number is given. */
 const ANSWER_TOKENS = 128;
+
+/** Largest share of answers to gate prompts in which a metric may count nothing. */
+const MOST_UNCOUNTED = 0.1;
 
 /** Number of rows that a message names. */
 const NAMED = 5;
@@ -29,13 +32,6 @@ const NAMED = 5;
 type LengthLimits = Pick<TokenizeOptions, 'config' | 'maxLength'>;
 
 type PromptRows = Extract<GivenTask, { promptsOnly: true }>['rows'];
-
-/** A version whose answers stand for those that prompts alone lack. */
-export interface Writer {
-  readonly adapter: Adapter;
-  /** Loads the base that the adapter is for. */
-  loadBase(): Promise<LoadedBase>;
-}
 
 export interface AnswerPromptsOptions {
   readonly spec: Pick<JobSpec, 'metric' | 'measuredTokens' | 'workDir'>;
@@ -56,6 +52,8 @@ export interface AnsweredTask {
   readonly answers: number;
   /** Number of them that came to an end within the limit. */
   readonly ended: number;
+  /** Hash of the answers. */
+  readonly digest: string;
 }
 
 /** What is kept of an answer. Plain JSON. */
@@ -72,19 +70,19 @@ interface Answer {
  *   signal's reason
  */
 export async function answerPrompts(rows: PromptRows, options: AnswerPromptsOptions): Promise<AnsweredTask> {
-  const { spec, settings, format, warn } = options;
+  const { spec, settings, format, writer, warn } = options;
   requireTextMetric(spec.metric);
   const limit = answerLimit(settings, format);
   const prompts = chosenPrompts(rows, limit, options);
   const all = [...prompts.gate, ...prompts.search, ...prompts.training];
   const long = all.filter(({ cut }) => cut !== undefined);
-  if (long.length > 0) warn(longWarning(long, all.length, lengthLimit(format) - limit));
+  if (long.length > 0) warn(longWarning(long, all.length, { limit, room: lengthLimit(format) - limit }));
   const answers = await answersTo(all, limit, options);
   const [gate, search] = [prompts.gate.length, prompts.gate.length + prompts.search.length];
-  requireAnswers(answers.slice(0, gate));
+  requireAnswers(answers.slice(0, gate), options);
   const answered = all.map((example, index) => answeredRow(example, answers[index]!));
   const ended = answers.filter((answer) => answer.ended).length;
-  if (ended < answers.length) warn(unendedWarning(answers.length - ended, answers.length, limit));
+  if (ended < answers.length) warn(unendedWarning(answers, limit, writer));
   return {
     rows: {
       gate: answered.slice(0, gate),
@@ -94,6 +92,7 @@ export async function answerPrompts(rows: PromptRows, options: AnswerPromptsOpti
     },
     answers: answers.length,
     ended,
+    digest: digestOf(answers),
   };
 }
 
@@ -111,11 +110,23 @@ function answerLimit({ maxNewTokens }: JobSettings, format: LengthLimits): numbe
   return Math.min(maxNewTokens > 0 ? maxNewTokens : ANSWER_TOKENS, lengthLimit(format) >> 1);
 }
 
-/** Limits `maxNewTokens` to what an answer may have, so that what is compared with it is no longer. */
-export function withAnswerLimit(settings: JobSettings, format: LengthLimits): JobSettings {
+/**
+ * Returns the settings of a job on prompts alone: `maxNewTokens` is limited to what an answer may have, so that what is compared with
+ * it is no longer. Warns where training was asked to learn nothing from the old version, which is not possible there.
+ */
+export function settingsForPrompts(
+  settings: JobSettings,
+  { spec, format, warn }: Pick<AnswerPromptsOptions, 'warn'> & { spec: Pick<JobSpec, 'options'>; format: LengthLimits },
+): JobSettings {
+  if (settings.distill !== 'none' && spec.options.distill === 'none' && isTrained(settings))
+    warn(NOTHING_ELSE_TO_LEARN);
   if (settings.maxNewTokens === 0) return settings;
   return { ...settings, maxNewTokens: answerLimit(settings, format) };
 }
+
+const NOTHING_ELSE_TO_LEARN =
+  'distill is none, and the dataset has prompts alone, where an adapter can only learn what the version that answers them says: it ' +
+  'learns its soft targets';
 
 /** The rows that a job can use, as the tokens of their prompts, whose labels mean nothing. */
 function chosenPrompts(
@@ -126,11 +137,13 @@ function chosenPrompts(
   // A row's own limit is that of its prompt, one label, and the room for its answer.
   const options = { ...format, appendEos: false, maxLength: lengthLimit(format) - limit + 1 };
   const { measuredTokens: tokens } = spec;
-  const within = (name: string, rows: readonly GivenRow[]): readonly TokenizedExample[] => {
+  const within = (name: DatasetSplit, rows: readonly GivenRow[]): readonly TokenizedExample[] => {
     if (tokens === undefined) return tokenizeRows(rows.map(openPrompt), options);
-    // A row counts with its answer when the version writes it and, once more, when it is measured.
-    const examples = tokenizeWithin(rows.map(openPrompt), options, { tokens, generated: 2 * limit });
-    if (examples.length < rows.length) warn(samplingWarning(name, examples.length, rows.length, tokens));
+    // A row counts with its answer when the version writes it and, unless it is for training, once more when it is measured.
+    const generated = name === 'training' ? limit : 2 * limit;
+    const examples = tokenizeWithin(rows.map(openPrompt), options, { tokens, generated });
+    const warning = name === 'training' ? fewerWarning : samplingWarning;
+    if (examples.length < rows.length) warn(warning(name, examples.length, rows.length, tokens));
     return examples;
   };
   const { batchSize, seed, maxSteps: steps } = settings;
@@ -138,7 +151,7 @@ function chosenPrompts(
     isTrained(settings) && training.length > 0 ? drawnExamples(training.length, { batchSize, seed, steps }) : [];
   const drawnRows = drawn.map((index) => training[index]!);
   return {
-    training: tokenizeRows(drawnRows.map(openPrompt), options),
+    training: drawnRows.length > 0 ? within('training', drawnRows) : [],
     search: within('search', search.slice(0, Math.max(settings.searchRows, WATCHED_ROWS))),
     gate: within('gate', gate),
   };
@@ -152,7 +165,9 @@ async function answersTo(
   const prompts = examples.map(promptTokens);
   const longest = prompts.reduce((most, { length }) => Math.max(most, length), 0);
   reserve({ count: prompts.length, longest: longest + limit });
-  const subject = ['answers', limit, adapterSha256(writer.adapter), digestOf(prompts)];
+  // A version may be a byte for byte copy of the imported one, for another base. Folders of bases differ from worker to worker.
+  const { version, precision } = writer;
+  const subject = ['answers', version, precision, limit, adapterSha256(writer.adapter), digestOf(prompts)];
   return labelInParts(prompts, { folder: join(spec.workDir, 'answers'), subject, signal }, async (part) => {
     const requests = part.map((promptIds) => ({ promptIds, maxNewTokens: limit }));
     const texts = await generateTexts(await writer.loadBase(), writer.adapter, requests, { signal });
@@ -160,10 +175,10 @@ async function answersTo(
   });
 }
 
-/** Hashes prompts one by one, because the text of all of them may be longer than a string can be. */
-function digestOf(prompts: readonly (readonly number[])[]): string {
+/** Hashes prompts or answers one by one, because the text of all of them may be longer than a string can be. */
+function digestOf(values: readonly (readonly number[] | Answer)[]): string {
   const hash = createHash('sha256');
-  for (const prompt of prompts) hash.update(JSON.stringify(prompt));
+  for (const value of values) hash.update(JSON.stringify(value));
   return hash.digest('hex');
 }
 
@@ -171,27 +186,55 @@ function answeredRow(example: TokenizedExample, { ids, text }: Answer): ExampleR
   return { ...withAnswer(example.row, text), written: { promptIds: promptTokens(example), answerIds: ids } };
 }
 
-/** @throws TaskDataError if none of the answers says anything, because nothing would be certified then */
-function requireAnswers(answers: readonly Answer[]): void {
-  if (answers.some(({ text }) => text.trim() !== '')) return;
+/**
+ * Requires answers to gate prompts that the metric can tell apart from others: a row where it counts nothing has the same score
+ * whatever a version says, and where all rows are such, everything would be certified.
+ * @throws TaskDataError if none of the answers says anything, or if the metric counts nothing in more than a few of them
+ */
+function requireAnswers(answers: readonly Answer[], { spec: { metric }, writer, warn }: AnswerPromptsOptions): void {
+  const name = writerName(writer.version);
+  if (answers.every(({ text }) => text.trim() === '')) {
+    throw new TaskDataError(
+      `${name} answers none of the ${answers.length} gate prompts, so that there is nothing to agree with: give it prompts as ` +
+        'those that it was trained on, and see with readapt generate what it answers',
+    );
+  }
+  const uncounted = answers.filter(({ text }) => isGenerated(metric) && textScore(metric, text, text) === 0).length;
+  if (uncounted === 0) return;
+  const found =
+    `${metric} counts no word in ${uncounted} of ${answers.length} answers of ${name} to gate prompts, so that whatever another ` +
+    'version says there has the same score';
+  if (uncounted <= MOST_UNCOUNTED * answers.length) return warn(found);
   throw new TaskDataError(
-    `the old version answers none of the ${answers.length} gate prompts, so that there is nothing to agree with: give it prompts ` +
-      'as those that it was trained on, and see with readapt generate what it answers',
+    `${found}, expected at most ${100 * MOST_UNCOUNTED} % of them: create the adapter with the metric exact_match, which ` +
+      'compares all that is said',
   );
 }
 
-function longWarning(long: readonly TokenizedExample[], all: number, room: number): string {
+function fewerWarning(name: DatasetSplit, used: number, all: number, tokens: number): string {
+  return (
+    `${used} of ${all} ${name} rows are answered, a random sample that is always the same: answering them may take ${tokens} ` +
+    'tokens (READAPT_MEASURED_TOKENS)'
+  );
+}
+
+function longWarning(
+  long: readonly TokenizedExample[],
+  all: number,
+  { limit, room }: { readonly limit: number; readonly room: number },
+): string {
   const places = long.slice(0, NAMED).map(({ row }, index) => placeOf(row, index));
   const others = long.length > NAMED ? ` and ${long.length - NAMED} more` : '';
   return (
     `${long.length} of ${all} prompts have more than ${room} tokens and lose their beginning, so that there is room for an ` +
-    `answer: ${places.join(', ')}${others}; a larger max_length, or a smaller max_new_tokens, keeps more of them`
+    `answer: ${places.join(', ')}${others}; a larger max_length, or a max_new_tokens below ${limit}, keeps more of them`
   );
 }
 
-function unendedWarning(cut: number, all: number, limit: number): string {
+function unendedWarning(answers: readonly Answer[], limit: number, { version }: Writer): string {
+  const cut = answers.filter((answer) => !answer.ended).length;
   return (
-    `${cut} of ${all} answers of the old version do not end within ${limit} tokens, and versions are compared up to there: ` +
+    `${cut} of ${answers.length} answers of ${writerName(version)} do not end within ${limit} tokens, and versions are compared up to there: ` +
     'a larger max_new_tokens, up to half of max_length, lets it go on'
   );
 }

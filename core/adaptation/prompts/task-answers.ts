@@ -1,64 +1,96 @@
-import type { BaseCache } from '../../engine/base-cache.ts';
+import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
 import type { GivenTask, TaskRows } from '../../data/task-data.ts';
 import { FormatError, isSystemFault } from '../../formats/errors.ts';
 import { loadAdapter } from '../../formats/peft/peft-adapter.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
-import type { Precision } from '../../options/precisions.ts';
+import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { AnchorSpec, JobSpec } from '../job-spec.ts';
-import { answerPrompts, type AnsweredTask, type AnswerPromptsOptions, type Writer } from './answer-prompts.ts';
+import { answerPrompts, type AnsweredTask, type AnswerPromptsOptions } from './answer-prompts.ts';
+import { writingPrecision, type AnswersRecord, type Writer } from './writer.ts';
 
 interface TaskAnswersOptions extends Omit<AnswerPromptsOptions, 'writer'> {
   readonly bases: BaseCache;
   readonly spec: JobSpec;
   readonly oldAdapter: Adapter;
-  /** Default: what is chosen for the base. */
-  readonly precision: Precision | undefined;
+  /** The configuration of the bases, which is the same for all of them. */
+  readonly config: ModelConfig;
+  /** The answers that the job has gone by before it was interrupted; null if there are none. */
+  readonly before: AnswersRecord | null;
 }
 
-/** A writer, and which version it is. */
-interface ChosenWriter extends Writer {
-  readonly version: 'anchor' | 'old';
+interface WrittenAnswers extends Pick<AnsweredTask, 'answers' | 'ended'> {
+  readonly writer: Writer;
+  /** What a checkpoint keeps of them. */
+  readonly record: AnswersRecord;
 }
 
 /** A task's rows with answers, and who has written them if they came without. */
 export interface TaskWithAnswers {
   readonly rows: TaskRows;
-  readonly written: (Omit<AnsweredTask, 'rows'> & { readonly writer: ChosenWriter }) | null;
+  readonly written: WrittenAnswers | null;
 }
+
+/** Says that nobody can read the files of a writer or of its base. */
+class UnreadableWriterError extends Error {}
 
 /**
  * Returns a task's rows with the answers that they came with. Prompts alone are answered by the version that the margin counts
  * from: the anchor, so that what is lost does not add up over versions, or else the old version. An anchor that cannot be read
- * gives way to the old version, with a warning.
+ * gives way to the old version, with a warning, and does so again in a job that is resumed.
  * @throws as {@link answerPrompts} does
  */
 export async function withAnswers(task: GivenTask, options: TaskAnswersOptions): Promise<TaskWithAnswers> {
   if (!task.promptsOnly) return { rows: task.rows, written: null };
-  const { bases, spec, oldAdapter, precision, warn } = options;
-  const use = async (writer: ChosenWriter): Promise<TaskWithAnswers> => {
-    const { rows, ...counts } = await answerPrompts(task.rows, { ...options, writer });
-    return { rows, written: { ...counts, writer } };
+  const { spec, oldAdapter, warn } = options;
+  const use = async (writer: Writer, by: Writer = writer): Promise<TaskWithAnswers> => {
+    const { rows, digest, ...counts } = await answerPrompts(task.rows, { ...options, writer: by });
+    const { version, precision } = writer;
+    return { rows, written: { ...counts, writer, record: { writer: version, precision, digest } } };
   };
-  const old: ChosenWriter = {
-    version: 'old',
-    adapter: oldAdapter,
-    loadBase: () => bases.load(spec.oldBase, precision),
-  };
+  const old = () => use({ version: 'old', adapter: oldAdapter, ...baseOf(spec.oldBase, options) });
   const anchor = spec.gate.kind === 'absolute' ? null : (spec.anchor ?? null);
-  if (anchor === null) return use(old);
-  if (anchor.source === null) {
-    warn(givesWay(anchor, 'its files or its base are gone'));
-    return use(old);
-  }
+  if (anchor === null) return old();
+  const giveWay = (reason: string) => {
+    warn(givesWay(anchor, reason));
+    return old();
+  };
+  if (options.before?.writer === 'old') return giveWay('its files or its base could not be read when the job began');
+  if (anchor.source === null) return giveWay('its files or its base are gone');
   try {
-    const { base, adapter: folder } = anchor.source;
-    const adapter = await loadAdapter(folder, (await bases.describe(base)).config);
-    return await use({ version: 'anchor', adapter, loadBase: () => bases.load(base, precision) });
+    const writer = await readAnchor(anchor.source, options);
+    return await use(writer, { ...writer, loadBase: () => readable(writer.loadBase()) });
+  } catch (error) {
+    if (!(error instanceof UnreadableWriterError)) throw error;
+    return giveWay('its files or its base cannot be read');
+  }
+}
+
+async function readAnchor(
+  { base, adapter: folder }: NonNullable<AnchorSpec['source']>,
+  options: TaskAnswersOptions,
+): Promise<Writer> {
+  const config = async (): Promise<ModelConfig> => (await options.bases.describe(base)).config;
+  const adapter = await readable(config().then((found) => loadAdapter(folder, found)));
+  return { version: 'anchor', adapter, ...baseOf(base, options) };
+}
+
+/** @throws UnreadableWriterError where files are not what they have to be, and not where a disk fails */
+async function readable<T>(reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
   } catch (error) {
     if (!(error instanceof FormatError) || isSystemFault(error)) throw error;
-    warn(givesWay(anchor, 'its files or its base cannot be read'));
-    return use(old);
+    throw new UnreadableWriterError(error.message, { cause: error });
   }
+}
+
+function baseOf(
+  base: string,
+  { bases, spec, config, before }: TaskAnswersOptions,
+): Pick<Writer, 'precision' | 'loadBase'> {
+  const precision = before?.precision ?? writingPrecision(bases, config, spec.gate);
+  const loadBase = (): Promise<LoadedBase> => bases.load(base, precision === 'auto' ? undefined : precision);
+  return { precision, loadBase };
 }
 
 function givesWay({ number, oldNumber }: AnchorSpec, reason: string): string {

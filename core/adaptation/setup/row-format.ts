@@ -6,6 +6,7 @@ import { readAdapterManifest, type AdapterManifest } from '../../formats/peft/ad
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { GivenAdapterOptions } from '../../options/adapter-options.ts';
+import { writerName, type Writer } from '../prompts/writer.ts';
 
 /** How an adapter's rows are made into tokens. Plain JSON. */
 export interface RowFormat {
@@ -20,6 +21,12 @@ export interface RowFormat {
 /** Number of rows on which it is measured whether an adapter ends its completions. */
 const MEASURED_ROWS = 16;
 
+interface WrittenCounts {
+  readonly writer: Pick<Writer, 'version'>;
+  readonly answers: number;
+  readonly ended: number;
+}
+
 export interface RowFormatOptions {
   /** What somebody has asked for. */
   readonly given: GivenAdapterOptions;
@@ -31,8 +38,8 @@ export interface RowFormatOptions {
   readonly loadBase: () => Promise<LoadedBase>;
   /** Rows of the task; the first few are measured if nothing else says how the adapter was trained. */
   readonly rows: readonly ExampleRow[];
-  /** How many answers the adapter has written, and how many of them it has ended: then nothing has to be measured. */
-  readonly written?: { readonly answers: number; readonly ended: number } | undefined;
+  /** How many answers a version has written, and how many of them it has ended: then nothing has to be measured. */
+  readonly written?: WrittenCounts | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -69,7 +76,7 @@ async function appendEosOf(
   if (known !== null) return { appendEos: known, appendEosReason: "says the adapter's readapt.json" };
   const { written } = options;
   if (written) {
-    const reason = `the old version ends ${written.ended} of its ${written.answers} answers`;
+    const reason = `${writerName(written.writer.version)} ends ${written.ended} of its ${written.answers} answers`;
     return { appendEos: 2 * written.ended > written.answers, appendEosReason: reason };
   }
   return measureAppendEos(options, maxLength);

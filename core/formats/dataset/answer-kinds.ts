@@ -22,6 +22,11 @@ export class AnswerKinds {
     if (++kind.count <= this.#listed) kind.lines.push(row.line);
   }
 
+  /** Number of rows of the kind that fewer rows are of. */
+  get fewest(): number {
+    return Math.min(this.#with.count, this.#without.count);
+  }
+
   /** What is wrong with the rows of the kind that fewer rows are of, if there are both kinds. */
   problems(): { readonly count: number; readonly problems: readonly { line: number; reason: string }[] } {
     const [few, found, many, others] =

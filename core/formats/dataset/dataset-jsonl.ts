@@ -51,7 +51,7 @@ const MAX_VALUES = 20_000;
  * Parses JSONL while it arrives: one object on each line, `{prompt, completion}` or `{messages, tools?}`, with `split` and
  * `slices` where it names them; blank lines are skipped. Either each row has an answer, or none has: prompts alone. Good
  * rows are yielded at once, so the caller must be able to discard them if an error follows. Reading stops at 100 bad
- * lines, at 1,000 blank lines more than others, and within a line that is far too long.
+ * lines or rows of the rarer kind, at 1,000 blank lines more than others, and within a line that is far too long.
  * @param chunks the file's bytes, cut at any position
  * @throws DatasetError after the last chunk that was read, if any line was bad or there was no row
  */
@@ -72,6 +72,7 @@ export async function* parseDataset(
     } else if (typeof result !== 'string') {
       rows++;
       kinds.add(result);
+      if (kinds.fewest >= MAX_BAD_LINES) break;
       yield result;
     } else {
       if (++bad <= MAX_PROBLEMS) problems.push({ line: number, reason: result });

@@ -77,6 +77,9 @@ const MAX_SLICE_LENGTH = 64;
 const COMPLETION_FIELDS = ['prompt', 'completion', 'split', 'slices'];
 const CHAT_FIELDS = ['messages', 'tools', 'split', 'slices'];
 
+/** Roles of a last message that the assistant answers. Another one is taken for a misspelt assistant. */
+const ASKING_ROLES = ['user', 'tool', 'function', 'ipython'];
+
 /** Fields of a message beside role and content, with the type that each must have. */
 const MESSAGE_FIELDS: Readonly<Record<string, 'a string' | 'an array'>> = {
   name: 'a string',
@@ -156,7 +159,14 @@ function chatProblem(row: JsonObject): string | null {
     const problem = messageProblem(message);
     if (problem !== null) return `messages[${index}]${problem}`;
   }
-  if (messages.length === 0) return 'messages is empty, expected at least one message';
+  const last = messages.at(-1) as ChatMessage | undefined;
+  if (last === undefined) return 'messages is empty, expected at least one message';
+  if (last.role !== 'assistant' && !ASKING_ROLES.includes(last.role)) {
+    return (
+      `messages[${messages.length - 1}].role, the last one, is another word, expected assistant, or in a prompt alone ` +
+      ASKING_ROLES.join(', ')
+    );
+  }
   return toolsProblem(tools);
 }
 

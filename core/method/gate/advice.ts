@@ -1,5 +1,5 @@
 import { DEFAULT_CONFIDENCE, type GateRule } from '../../options/gates.ts';
-import { judgesRows, type MetricName } from '../../options/metrics.ts';
+import { isGenerated, judgesRows, type MetricName } from '../../options/metrics.ts';
 import { FIRST_LOOK, levelOf } from './error-budget.ts';
 import { certifiableMargin, rowsToCertify, type Comparison } from './power.ts';
 
@@ -9,13 +9,19 @@ const USUAL_FLIPS = 0.04;
 /** Standard deviation of a row's difference in a score, where nobody has measured it. */
 const USUAL_DEVIATION = 0.1;
 
+/**
+ * The usual difference of a version from the one whose answers are what is right: it can only lose. Four of a hundred rows flip, or
+ * lose half of their score, which is the usual deviation, too.
+ */
+const USUAL_LOSS = { rows: -USUAL_FLIPS, score: -USUAL_FLIPS / 2 };
+
 /** What so many gate rows can certify, before anything has run. Plain JSON. */
 export interface GateAdvice {
   readonly rows: number;
   readonly confidence: number;
   /** The gate's margin; null if none is known. */
   readonly margin: number | null;
-  /** The smallest margin that is certified for an equal version as a rule (80 %), if as much differs as usual. */
+  /** The smallest margin that is certified for a version as a rule (80 %), if as much differs as usual. */
   readonly certifiable_margin: number | null;
   /** The smallest margin that is certified for a version that does not differ in a single row. */
   readonly least_margin: number | null;
@@ -25,18 +31,28 @@ export interface GateAdvice {
   readonly decidable: 'yes' | 'unlikely' | 'no' | null;
 }
 
+/** Whose rows advice is about. */
+interface AdvisedRows {
+  readonly metric: MetricName;
+  /** Whether the rows are prompts alone, so that the old version is right on each of them. */
+  readonly promptsOnly: boolean;
+}
+
 /**
- * Says what gate rows can certify at a job's first look. Null for a loss, whose spread nobody knows before it is measured, and for a
- * gate that compares with a number.
+ * Says what gate rows can certify at a job's first look. Null for a loss, whose spread nobody knows before it is measured, for a gate
+ * that compares with a number, and for a metric that prompts alone cannot have.
  */
-export function gateAdvice(rows: number, metric: MetricName, gate?: GateRule): GateAdvice | null {
-  if (metric === 'loss' || rows < 1 || gate?.kind === 'absolute') return null;
+export function gateAdvice(rows: number, { metric, promptsOnly }: AdvisedRows, gate?: GateRule): GateAdvice | null {
+  if (metric === 'loss' || rows < 1 || gate?.kind === 'absolute' || (promptsOnly && !isGenerated(metric))) return null;
   const confidence = gate?.confidence ?? DEFAULT_CONFIDENCE;
   const level = levelOf(FIRST_LOOK, confidence);
-  const usual: Comparison = { metric, level, deviation: judgesRows(metric) ? Math.sqrt(USUAL_FLIPS) : USUAL_DEVIATION };
+  const [deviation, loss] = judgesRows(metric)
+    ? [Math.sqrt(USUAL_FLIPS), USUAL_LOSS.rows]
+    : [USUAL_DEVIATION, USUAL_LOSS.score];
+  const usual: Comparison = { metric, level, deviation, difference: promptsOnly ? loss : 0 };
   const margin = gate?.margin ?? null;
   const certifiable = certifiableMargin(rows, usual);
-  const least = certifiableMargin(rows, { ...usual, deviation: 0 });
+  const least = certifiableMargin(rows, { ...usual, deviation: 0, difference: 0 });
   const needed = margin === null ? Infinity : rowsToCertify(margin, usual);
   return {
     rows,

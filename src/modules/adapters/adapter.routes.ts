@@ -40,6 +40,7 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
         description:
           'Creates an adapter. With `source`, its first version is imported too, from a folder, a hub or a bucket, and either both are ' +
           'created or neither. ' +
+          'A dataset of prompts alone is refused for the metrics `accuracy` and `loss` (422 `metric_needs_answers`). ' +
           '`gate_advice` says what the gate rows of its dataset can certify.',
         body: CreateAdapter,
         response: { 201: CreatedAdapter },

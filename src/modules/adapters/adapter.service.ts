@@ -91,7 +91,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     tx?: Transaction,
   ) {
     const dataset = datasetId === null ? null : await datasets.find(datasetId, owner, tx);
-    return adviceOn(dataset?.splits, metric, gate);
+    return adviceOn(dataset, metric, gate);
   }
 
   /** An adapter that may have changed. */

@@ -27,8 +27,8 @@ export const Dataset = Type.Object(
     ),
     prompts_only: Type.Boolean({
       description:
-        'Whether its rows are prompts alone. The version that a gate compares with answers them, and what is measured is how far ' +
-        'another version agrees with it.',
+        'Whether its rows are prompts alone. The version that a gate compares with answers them, or with an absolute gate the one that ' +
+        'is carried over, and what is measured is how far another version agrees with it.',
     }),
     digest: Type.String({ description: 'SHA-256 of the stored JSONL.' }),
     created_at: Timestamp,

@@ -60,7 +60,8 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
       await room.settle(tx, { dataset_rows: rows, stored_bytes: artifact.bytes });
       const data = { name, rows, digest: artifact.digest };
       await recordEvent(tx, { tenantId: owner, type: 'dataset.created', subjectId: row.id, data });
-      const dataset = { ...toDataset(row), gate_advice: adviceOn(splits, 'accuracy', DEFAULT_GATE) };
+      const metric = promptsOnly ? 'exact_match' : 'accuracy';
+      const dataset = { ...toDataset(row), gate_advice: adviceOn(counts, metric, DEFAULT_GATE) };
       await record(tx, dataset);
       return dataset;
     });

@@ -11,7 +11,10 @@ it('says of rows with answers how much worse a version may be', () => {
 
 it('calls it agreement where the rows are prompts alone', () => {
   expect(gateInWords(relative, 'exact_match', true)).toMatch(
-    /^agreement with the old version \(exact match\) at most 0.05 worse than the one with itself, certified/,
+    /^agreement with the imported version \(exact match\) of at least 0.95, certified/,
+  );
+  expect(gateInWords(relative, 'rouge_l', true)).toMatch(
+    /^agreement with the imported version \(ROUGE-L\) at most 0.05 below full agreement, certified/,
   );
   expect(gateInWords({ kind: 'absolute', target: 0.9 }, 'exact_match', true)).toMatch(
     /^agreement with the old version \(exact match\) of /,

@@ -103,7 +103,7 @@ describe('parseDataset', () => {
     expect(error.total).toBe(100);
     expect(error.problems.map(({ line }) => line)).toEqual([1, 2, 4, 7, 10, 13, 16, 19, 22, 25]);
     expect(error.problems[0]!.reason).toContain('has no answer');
-    expect(error.problems[0]!.reason).toContain('265 other rows have one, the first in line 3');
+    expect(error.problems[0]!.reason).toContain('197 other rows have one, the first in line 3');
     expect(error.message).not.toContain('secret');
   });
 
@@ -113,6 +113,18 @@ describe('parseDataset', () => {
     expect(error.total).toBe(20);
     expect(error.problems.map(({ line }) => line)).toEqual([2, 4, 6, 8, 10, 12, 14, 16, 18, 20]);
     expect(error.message).toContain('20 bad lines; line 2: prompt is missing; line 4:');
+  });
+
+  it('reads no further than a hundred rows of the rarer kind', async () => {
+    let read = 0;
+    const rows = async function* () {
+      for (; read < 1000; read++) yield await Promise.resolve(Buffer.from(`{"prompt":"a"}\n${GOOD}\n`));
+    };
+    const reading = async () => {
+      for await (const row of parseDataset(rows())) expect(row.line).toBeGreaterThan(0);
+    };
+    await expect(reading()).rejects.toMatchObject({ total: 100 });
+    expect(read).toBe(99);
   });
 
   it('refuses a line over the limit and continues with the next one', async () => {
@@ -239,6 +251,11 @@ describe('a conversation', () => {
     ],
     ['no content', { messages: [{ role: 'user' }, assistant] }, 'messages[0].content is missing'],
     ['an empty answer', { messages: [user, { ...assistant, content: '' }] }, 'messages[1].content is empty'],
+    ...['model', 'gpt', 'bot', 'Assistant', 'system'].map((role): [string, object, string] => [
+      `a last message of the ${role}`,
+      { messages: [user, { role, content: 'yes' }] },
+      'messages[1].role, the last one, is another word, expected assistant, or in a prompt alone user, tool, function, ipython',
+    ]),
     ['tools that are no list', { messages: [user, assistant], tools: {} }, 'tools is an object, expected an array'],
     [
       'a tool that is no object',

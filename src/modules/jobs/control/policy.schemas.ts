@@ -45,7 +45,7 @@ const PauseIf = Type.Object(
       Type.Number({
         description:
           'Pause if the published versions of a wave are worse than those before them by more than this on average. Adapters whose ' +
-          'metric is the loss do not count.',
+          'metric is the loss do not count. On prompts alone, disagreement with the version that answers them counts as worse.',
       }),
     ),
     negative_flips: Share(

@@ -1,13 +1,14 @@
-import { cp, writeFile } from 'node:fs/promises';
+import { cp, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JobEvent } from '../../../../core/adaptation/job-events.ts';
 import type { JobSpec } from '../../../../core/adaptation/job-spec.ts';
-import { runAdaptation } from '../../../../core/adaptation/run-adaptation.ts';
+import { CancelledError, runAdaptation } from '../../../../core/adaptation/run-adaptation.ts';
 import type { ExampleRow } from '../../../../core/data/example.ts';
 import { tokenizeRows } from '../../../../core/data/tokenize.ts';
-import { BaseCache } from '../../../../core/engine/base-cache.ts';
+import { BaseCache, type LoadedBase } from '../../../../core/engine/base-cache.ts';
 import { saveAdapter } from '../../../../core/formats/peft/peft-adapter-writer.ts';
+import type { Precision } from '../../../../core/options/precisions.ts';
 import { train } from '../../../../core/training/trainer.ts';
 import { tinyJob } from '../../training/support/tiny-job.ts';
 import {
@@ -39,6 +40,10 @@ beforeAll(async () => {
   await saveTaught(
     fileOf('silent'),
     tasteRows(64).map((row) => ({ ...row, completion: ' ' })),
+  );
+  await saveTaught(
+    fileOf('foreign'),
+    tasteRows(64).map((row) => ({ ...row, completion: row.completion === ' sweet' ? ' да' : ' ню' })),
   );
   const prompts = (count: number, offset: number) =>
     toJsonl(tasteRows(count, offset).map(({ prompt }) => ({ prompt })));
@@ -83,19 +88,32 @@ const training = {
   options: { strategy: 'warm-start', max_steps: 4, evaluate_every: 4 },
 } as const;
 
-async function run(job: JobSpec) {
+interface RunOptions {
+  readonly precision?: Precision;
+  /** The event at which the job is interrupted. */
+  readonly stopAt?: JobEvent['type'];
+}
+
+async function run(job: JobSpec, { precision = 'f32', stopAt }: RunOptions = {}) {
   const loaded: string[] = [];
+  const precisions: Precision[] = [];
   const losses: number[] = [];
   const events = new Set<string>();
-  const bases = new BaseCache({ threads: 1, onLoad: ({ folder }) => loaded.push(path.basename(folder)) });
+  const cancellation = new AbortController();
+  const onLoad = (base: LoadedBase): void => {
+    loaded.push(path.basename(base.folder));
+    precisions.push(base.precision.precision);
+  };
+  const bases = new BaseCache({ threads: 1, precision, onLoad });
   const onEvent = (event: JobEvent): void => {
     events.add(event.type);
+    if (event.type === stopAt) cancellation.abort(new CancelledError({ keep: true }));
     if (event.type !== 'points') return;
     losses.push(...event.points.flatMap(({ name, value }) => (name === 'train_loss' ? [value] : [])));
   };
   try {
-    const outcome = await runAdaptation(bases, job, onEvent, new AbortController().signal);
-    return { ...outcome, loaded, losses, events };
+    const outcome = await runAdaptation(bases, job, onEvent, cancellation.signal);
+    return { ...outcome, loaded, precisions, losses, events };
   } finally {
     await bases.dispose();
   }
@@ -162,6 +180,61 @@ it('lets no version answer again when a job starts again', async () => {
   expect(again.best?.metric).toEqual(first.best?.metric);
 });
 
+it('asks the imported version, of which the old one is a copy for another base', async () => {
+  const anchored = (source: { adapter: string; base: string } | null): JobSpec =>
+    jobOf('copy', { anchor: { number: 1, oldNumber: 2, outcomes: null, source } });
+  const { workDir } = anchored(null);
+  expect((await run(anchored(null))).loaded).toEqual([OLD]);
+  await rm(path.join(workDir, 'checkpoints'), { recursive: true });
+  expect((await run(anchored({ adapter: family.adapter, base: fileOf('v2') }))).loaded).toEqual([NEW, OLD]);
+});
+
+it.each([
+  ['int8', 'absolute', ['f32', 'int8']],
+  ['int8', 'relative', ['int8', 'int8']],
+  ['f32', 'absolute', ['f32', 'f32']],
+] as const)(
+  'with bases in %s and a gate that is %s, answers are written as candidates are judged',
+  async (precision, kind, found) => {
+    const gate = kind === 'absolute' ? { kind, target: 0 } : { kind, margin: 1 };
+    const outcome = await run(jobOf(`${precision} ${kind}`, { gate, newBase: fileOf('v2') }), { precision });
+    expect(outcome.precisions).toEqual(found);
+  },
+);
+
+describe('a job that is interrupted', () => {
+  /** A job whose adapter says nothing that the imported one says, from which the margin counts if it can be read. */
+  const chained = (name: string, isReadable: boolean): JobSpec => {
+    const source = isReadable ? { adapter: family.adapter, base: family.oldBase } : null;
+    const anchor = { number: 1, oldNumber: 2, outcomes: null, source };
+    const options = { strategy: 'warm-start', max_steps: 40, evaluate_every: 4, max_new_tokens: 6 } as const;
+    const gate = { kind: 'relative', margin: 0.01 } as const;
+    return jobOf(name, { adapter: fileOf('endless'), newBase: fileOf('v2'), gate, anchor, options });
+  };
+  const interrupted = async (job: JobSpec) => expect((await run(job, { stopAt: 'points' })).state).toBe('cancelled');
+
+  it('goes on with the same answers', async () => {
+    const job = chained('same', true);
+    await interrupted(job);
+    const { events, anchor, warnings } = await run(job);
+    expect([events.has('resumed'), anchor?.version, warnings]).toEqual([true, 'anchor', []]);
+  });
+
+  it('begins again where the version that wrote the answers is gone', async () => {
+    await interrupted(chained('gone', true));
+    const { events, anchor, warnings } = await run(chained('gone', false));
+    expect([events.has('resumed'), anchor?.version]).toEqual([false, 'old']);
+    expect(warnings).toContain('the answers to the prompts are not those that the job began with, so it begins again');
+  });
+
+  it('keeps to the old version where the imported one comes back', async () => {
+    await interrupted(chained('back', false));
+    const { events, anchor, warnings } = await run(chained('back', true));
+    expect([events.has('resumed'), anchor?.version]).toEqual([true, 'old']);
+    expect(warnings[0]).toContain('its files or its base could not be read when the job began');
+  });
+});
+
 it.each([
   ['that is given', 7, { adapterOptions: { max_length: 64 }, options: { max_new_tokens: 7 } }],
   ['that leaves half of a row for the prompt', 20, { adapterOptions: { max_length: 40 } }],
@@ -185,6 +258,28 @@ it('refuses an old version that answers nothing', async () => {
   );
 });
 
+it('refuses answers in which the metric counts nothing', async () => {
+  const job = (name: string, metric: JobSpec['metric'], adapter: string) =>
+    jobOf(`uncounted ${name}`, { metric, adapter: fileOf(adapter) });
+  await expect(run(job('all', 'rouge_l', 'foreign'))).rejects.toMatchObject({
+    code: 'insufficient_data',
+    message: expect.stringMatching(
+      /^rouge_l counts no word in 3\d of 32 answers of the old version to gate prompts, .* 10 % .* the metric exact_match/,
+    ) as string,
+  });
+  for (const metric of ['exact_match', 'token_f1'] as const) {
+    expect(await run(job(metric, metric, 'foreign'))).toMatchObject({ state: 'ready', warnings: [] });
+  }
+});
+
+it('answers no more training rows than may be measured', async () => {
+  const few = await run(
+    jobOf('few training', { ...training, measuredTokens: 200, options: { ...training.options, max_new_tokens: 2 } }),
+  );
+  const [, used] = /^(\d+) of 32 training rows are answered, .* take 200 tokens/m.exec(few.warnings.join('\n'))!;
+  expect(Number(used)).toBeLessThan(20);
+});
+
 it.each(['accuracy', 'loss'] as const)('refuses the metric %s, before anything is loaded', async (metric) => {
   await expect(run(jobOf(metric, { metric }))).rejects.toMatchObject({
     code: 'insufficient_data',
@@ -192,11 +287,13 @@ it.each(['accuracy', 'loss'] as const)('refuses the metric %s, before anything i
   });
 });
 
-it('refuses to learn nothing from the old version', async () => {
-  await expect(run(jobOf('none', { options: { distill: 'none' } }))).rejects.toMatchObject({
-    code: 'invalid_option',
-    message: expect.stringContaining('options.distill is none, expected hard or soft'),
-  });
+it('learns soft targets where a rollout says that nothing is to be learned, and says so', async () => {
+  const options = { ...training.options, distill: 'none' } as const;
+  const { losses, warnings } = await run(jobOf('none', { ...training, newBase: fileOf('v2'), options }));
+  const soft = await run(jobOf('soft', { ...training, newBase: fileOf('v2'), options: training.options }));
+  expect(losses).toEqual(soft.losses);
+  expect(warnings).toContainEqual(expect.stringContaining('distill is none, and the dataset has prompts alone'));
+  expect(soft.warnings.join()).not.toContain('distill');
 });
 
 it('refuses prompts alone beside rows with answers', async () => {

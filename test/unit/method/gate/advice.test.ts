@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { gateAdvice } from '../../../../core/method/gate/advice.ts';
+import type { MetricName } from '../../../../core/options/metrics.ts';
 
 describe('advice on gate rows before anything runs', () => {
+  const rowsOf = (metric: MetricName, promptsOnly = false) => ({ metric, promptsOnly });
   const relative = (margin: number) => ({ kind: 'relative', margin }) as const;
 
   it('names the margin that so many rows certify as a rule, and without a difference', () => {
-    const advice = gateAdvice(400, 'accuracy', relative(0.05))!;
+    const advice = gateAdvice(400, rowsOf('accuracy'), relative(0.05))!;
     expect(advice).toMatchObject({ rows: 400, confidence: 0.95, margin: 0.05, decidable: 'yes' });
     // 1 − 0.0133^(1/400) = 0.0107, and a little more for the exact test.
     expect(advice.least_margin).toBeGreaterThan(0.0107);
@@ -21,23 +23,41 @@ describe('advice on gate rows before anything runs', () => {
     [1500, 0.03, 'yes'],
     [20, 0.03, 'no'],
   ] as const)('says of %i rows and a margin of %f whether the gate can be decided: %s', (rows, margin, decidable) => {
-    const advice = gateAdvice(rows, 'exact_match', relative(margin))!;
+    const advice = gateAdvice(rows, rowsOf('exact_match'), relative(margin))!;
     expect(advice.decidable).toBe(decidable);
     expect(advice.rows_needed! > rows).toBe(decidable !== 'yes');
   });
 
   it('asks more rows for more confidence, and for a smaller margin', () => {
     const of = (margin: number, confidence?: number) =>
-      gateAdvice(400, 'rouge_l', { ...relative(margin), ...(confidence && { confidence }) })!.rows_needed!;
+      gateAdvice(400, rowsOf('rouge_l'), { ...relative(margin), ...(confidence && { confidence }) })!.rows_needed!;
     expect(of(0.03, 0.99)).toBeGreaterThan(of(0.03));
     expect(of(0.01)).toBeGreaterThan(of(0.03));
   });
 
   it('says nothing of a loss, of a target, of no rows, and of no margin only what is certified', () => {
-    expect(gateAdvice(400, 'loss', relative(0.1))).toBeNull();
-    expect(gateAdvice(400, 'accuracy', { kind: 'absolute', target: 0.9 })).toBeNull();
-    expect(gateAdvice(0, 'accuracy')).toBeNull();
-    expect(gateAdvice(400, 'accuracy')).toMatchObject({ margin: null, rows_needed: null, decidable: null });
-    expect(gateAdvice(400, 'accuracy', relative(0))).toMatchObject({ rows_needed: null, decidable: 'no' });
+    expect(gateAdvice(400, rowsOf('loss'), relative(0.1))).toBeNull();
+    expect(gateAdvice(400, rowsOf('accuracy'), { kind: 'absolute', target: 0.9 })).toBeNull();
+    expect(gateAdvice(0, rowsOf('accuracy'))).toBeNull();
+    expect(gateAdvice(400, rowsOf('accuracy'))).toMatchObject({ margin: null, rows_needed: null, decidable: null });
+    expect(gateAdvice(400, rowsOf('accuracy'), relative(0))).toMatchObject({ rows_needed: null, decidable: 'no' });
+  });
+
+  it.each([
+    ['exact_match', 0.04],
+    ['rouge_l', 0.02],
+  ] as const)('knows that %s on prompts alone can only be lost', (metric, loss) => {
+    const of = (margin: number, promptsOnly: boolean) =>
+      gateAdvice(400, rowsOf(metric, promptsOnly), relative(margin))!;
+    // No number of rows certifies a margin that is as small as what is usually lost.
+    expect(of(loss, true)).toMatchObject({ rows_needed: null, decidable: 'unlikely' });
+    const [alone, answered] = [of(0.2, true), of(0.2, false)];
+    expect(alone.certifiable_margin).toBeGreaterThan(answered.certifiable_margin! + loss / 2);
+    expect(alone.rows_needed).toBeGreaterThan(answered.rows_needed!);
+    expect(alone.least_margin).toBe(answered.least_margin);
+  });
+
+  it('says nothing of accuracy on prompts alone', () => {
+    expect(gateAdvice(400, rowsOf('accuracy', true), relative(0.1))).toBeNull();
   });
 });
