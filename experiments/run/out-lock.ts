@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { UsageError } from '../../cli/errors.ts';
+import { createLockFile, dropLockFile } from '../../core/formats/lock-file.ts';
 
 /**
  * Runs `work` while this process alone measures in the folder of results. The lock of a process that is dead is taken over.
@@ -9,10 +9,11 @@ import { UsageError } from '../../cli/errors.ts';
  */
 export async function withOutLock<T>(out: string, work: () => Promise<T>): Promise<T> {
   const file = path.join(out, 'run.lock');
+  const mine = String(process.pid);
   await mkdir(out, { recursive: true });
-  if (!(await create(file))) {
+  if (!(await createLockFile(file, mine))) {
     await dropIfStale(file);
-    if (!(await create(file))) throw new UsageError(heldText(out, file, await ownerOf(file)));
+    if (!(await createLockFile(file, mine))) throw new UsageError(heldText(out, file, await ownerOf(file)));
   }
   try {
     return await work();
@@ -28,30 +29,10 @@ function heldText(out: string, file: string, owner: string | null): string {
   );
 }
 
-/** A link appears together with its content. @returns false if the lock is there already */
-async function create(file: string): Promise<boolean> {
-  const temporary = `${file}.${randomUUID()}`;
-  await writeFile(temporary, String(process.pid));
-  try {
-    await link(temporary, file);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    return false;
-  } finally {
-    await rm(temporary, { force: true });
-  }
-}
-
 async function dropIfStale(file: string): Promise<void> {
   const owner = await ownerOf(file);
   if (owner === null || isAlive(Number(owner))) return;
-  const aside = `${file}.${randomUUID()}`;
-  await rename(file, aside).catch(() => undefined);
-  // Another process may have taken the lock over in the meantime: then it gets it back.
-  const moved = await ownerOf(aside);
-  if (moved !== null && moved !== owner) await link(aside, file).catch(() => undefined);
-  await rm(aside, { force: true });
+  await dropLockFile(file, owner);
 }
 
 function ownerOf(file: string): Promise<string | null> {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { createLockFile, dropLockFile } from '../lib/lock-file.ts';
+import { createLockFile, dropLockFile } from '../../core/formats/lock-file.ts';
 import { processIdentity } from './processes.ts';
 
 const WAIT_MS = 180_000;

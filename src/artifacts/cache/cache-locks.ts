@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createLockFile, dropLockFile } from '../../lib/lock-file.ts';
+import { createLockFile, dropLockFile } from '../../../core/formats/lock-file.ts';
 import { joinOwners, ofDeadOwners } from '../scratch.ts';
 
 const POLL_MS = 200;

@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import Type from 'typebox';
 import { Value } from 'typebox/value';
 import { writeFileAtomic } from '../../../core/formats/atomic-file.ts';
-import { createLockFile } from '../../lib/lock-file.ts';
+import { createLockFile } from '../../../core/formats/lock-file.ts';
 import type { Bucket } from '../s3/bucket.ts';
 import type { Owner } from './installation.repository.ts';
 
