@@ -1,5 +1,4 @@
-import { normalQuantile, studentQuantile } from '../../core/statistics/distributions.ts';
-import { mean, spread } from '../report/statistics.ts';
+import { mean, meanInterval } from '../report/statistics.ts';
 import type { FixedStepsRecord } from './measure.ts';
 
 /** A table of the trainings by what they start from and learn, with paired differences to training on the completions. */
@@ -51,12 +50,10 @@ function differences(
   });
 }
 
-/** The mean and its 95 % interval over tenants, by Student's t. */
+/** The mean and its interval over tenants; the mean alone for a single one. */
 function interval(values: readonly number[]): string {
-  const { mean: center, deviation, count } = spread(values)!;
-  if (deviation === null) return signed(center);
-  const half = (studentQuantile(normalQuantile(0.975), count - 1) * deviation) / Math.sqrt(count);
-  return `${signed(center)} (${signed(center - half)} to ${signed(center + half)})`;
+  const { mean: center, low, high } = meanInterval(values);
+  return values.length === 1 ? signed(center) : `${signed(center)} (${signed(low)} to ${signed(high)})`;
 }
 
 function signed(value: number): string {

@@ -1,3 +1,4 @@
+import { normalQuantile, studentQuantile } from '../../core/statistics/distributions.ts';
 import { countFlips } from '../../core/statistics/paired-statistics.ts';
 
 /** Mean and standard deviation of one value over several jobs. */
@@ -15,6 +16,17 @@ export function spread(values: readonly number[]): Spread | null {
   const center = mean(values);
   const squares = values.reduce((sum, value) => sum + (value - center) ** 2, 0);
   return { mean: center, deviation: count > 1 ? Math.sqrt(squares / (count - 1)) : null, count };
+}
+
+/**
+ * The mean of independent values and the ends of its 95 % interval, by Student's t. A single value has no ends.
+ * @param values at least one
+ */
+export function meanInterval(values: readonly number[]): { mean: number; low: number; high: number } {
+  const { mean: center, deviation, count } = spread(values)!;
+  const half =
+    deviation === null ? Infinity : (studentQuantile(normalQuantile(0.975), count - 1) * deviation) / Math.sqrt(count);
+  return { mean: center, low: center - half, high: center + half };
 }
 
 export function mean(values: readonly number[]): number {

@@ -1,9 +1,8 @@
-import { normalQuantile, studentQuantile } from '../../../core/statistics/distributions.ts';
 import type { Experiment } from '../../config/load-experiment.ts';
 import type { CellRecord } from '../../records.ts';
 import { differencesOf, groupBy, tenantOf } from '../comparisons/compare.ts';
 import { ends } from '../comparisons/written-intervals.ts';
-import { spread } from '../statistics.ts';
+import { meanInterval } from '../statistics.ts';
 import type { Evidence } from './evidence.ts';
 import { judge, together, type Bound, type Finding, type Judgement } from './judgement.ts';
 import { intervalOfShare, shareOverTenants } from '../share-interval.ts';
@@ -82,7 +81,8 @@ function certifiedVersions({ experiment, cells, old }: Evidence) {
   const certified = certifying.flatMap(({ cell, margin }): CertifiedVersion[] => {
     const differences = differencesOf(old(cell), cell.first);
     if (differences === null) return [];
-    const { mean, low } = rowInterval(differences);
+    // Rows are a sample, the two versions are not.
+    const { mean, low } = meanInterval(differences);
     // A difference of exactly the margin is not below it, however the margin is rounded.
     const exceeds = (value: number): boolean => value > margin + 1e-9;
     return [{ cell, isBelow: exceeds(mean), isClearlyBelow: exceeds(low) }];
@@ -94,12 +94,4 @@ function certifiedVersions({ experiment, cells, old }: Evidence) {
 function certifiedMargin(experiment: Experiment, strategy: string): number | null {
   const gate = experiment.strategies.find(({ name }) => name === strategy)?.gate ?? experiment.gate;
   return gate.kind === 'absolute' || gate.on_inconclusive === 'publish' ? null : gate.margin;
-}
-
-/** Mean of the paired differences of test rows, and the ends of its 95 % interval by Student's t: rows are a sample, the two versions are not. */
-export function rowInterval(differences: readonly number[]): { mean: number; low: number; high: number } {
-  const { mean, deviation, count } = spread(differences)!;
-  const half =
-    deviation === null ? Infinity : (studentQuantile(normalQuantile(0.975), count - 1) * deviation) / Math.sqrt(count);
-  return { mean, low: mean - half, high: mean + half };
 }

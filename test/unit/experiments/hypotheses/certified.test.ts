@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../core/statistics/random.ts';
-import { belowTheirMargin, rowInterval } from '../../../../experiments/report/hypotheses/certified.ts';
+import { belowTheirMargin } from '../../../../experiments/report/hypotheses/certified.ts';
 import { intervalOfShare, shareOverTenants, type TenantCount } from '../../../../experiments/report/share-interval.ts';
+import { meanInterval } from '../../../../experiments/report/statistics.ts';
 import type { CellRecord } from '../../../../experiments/records.ts';
 import { shareOf, simulateResults, type World } from '../support/simulated-results.ts';
 
@@ -63,7 +64,7 @@ describe('the interval of a version’s difference over test rows', () => {
         const chance = random.uniform();
         return chance < 0.07 ? 1 : chance < 0.1 ? -1 : 0;
       });
-      const { low, high } = rowInterval(differences);
+      const { low, high } = meanInterval(differences);
       return low <= 0.04 && 0.04 <= high;
     });
     // 500 samples have a standard error of one point.
@@ -72,8 +73,8 @@ describe('the interval of a version’s difference over test rows', () => {
   });
 
   it('is the mean where nothing differs, and has no ends for a single row', () => {
-    expect(rowInterval([0, 0, 0])).toEqual({ mean: 0, low: 0, high: 0 });
-    expect(rowInterval([1])).toEqual({ mean: 1, low: -Infinity, high: Infinity });
+    expect(meanInterval([0, 0, 0])).toEqual({ mean: 0, low: 0, high: 0 });
+    expect(meanInterval([1])).toEqual({ mean: 1, low: -Infinity, high: Infinity });
   });
 });
 
