@@ -8,10 +8,13 @@ import type { CellRecord, EvolutionRecord, ResultRecord } from './records.ts';
  */
 export function evolutionMs(
   records: readonly ResultRecord[],
-  { evolution, carriedFrom = null }: Pick<CellRecord, 'evolution' | 'carriedFrom'>,
+  { evolution, seed, carriedFrom = null }: Pick<CellRecord, 'evolution' | 'seed' | 'carriedFrom'>,
   adapters = 1,
 ): number {
-  const found = records.find((one): one is EvolutionRecord => one.type === 'evolution' && one.evolution === evolution);
+  const found = records.find(
+    (one): one is EvolutionRecord =>
+      one.type === 'evolution' && one.evolution === evolution && (one.seed ?? seed) === seed,
+  );
   const computed = found && [{ from: found.from ?? null, computeMs: found.computeMs }, ...(found.direct ?? [])];
   const used = computed?.find(({ from }) => from === carriedFrom);
   if (used) return used.computeMs / adapters;

@@ -38,7 +38,7 @@ export function planExperiment(experiment: Experiment): Item[] {
 
 function itemsOf(experiment: Experiment, group: SeedGroup, evolution: EvolutionConfig): Item[] {
   return [
-    evolutionOf(experiment, evolution),
+    evolutionOf(experiment, evolution, group),
     ...tenantsOf(experiment, group, evolution).flatMap((tenant) => [
       tenantItem(tenant),
       referenceItem({ tenant, evolution }),
@@ -48,10 +48,11 @@ function itemsOf(experiment: Experiment, group: SeedGroup, evolution: EvolutionC
   ];
 }
 
-function evolutionOf(experiment: Experiment, evolution: EvolutionConfig): EvolutionItem {
+function evolutionOf(experiment: Experiment, evolution: EvolutionConfig, { seed }: SeedGroup): EvolutionItem {
   const [nearest, ...further] = ancestorsOf(experiment, evolution).map(({ name, base }): Origin => ({ name, base }));
   const root: Origin = { name: null, base: experiment.base };
-  return evolutionItem({ evolution, origins: nearest ? [nearest, ...further, root] : [root] });
+  const origins: EvolutionItem['origins'] = nearest ? [nearest, ...further, root] : [root];
+  return evolutionItem({ evolution, origins, ...(experiment.seeds_apart && { seed }) });
 }
 
 /** The evolutions before this one in its chain, the latest first. */
@@ -86,7 +87,7 @@ function cellsOf(
   { tenant, evolution }: Pick<Place, 'tenant' | 'evolution'>,
 ): CellItem[] {
   return experiment.rows
-    .filter((rows) => includes(group.rows, rows))
+    .filter((rows) => includes(group.rows, rows) && includes(evolution.rows, rows))
     .flatMap((rows) => drawsOf(experiment).map((draw): Place => ({ tenant, evolution, rows, draw })))
     .flatMap((place) =>
       inTurn(experiment, tenant)

@@ -58,6 +58,8 @@ export interface BegunRecord extends Common {
 export interface EvolutionRecord extends Common {
   readonly type: 'evolution';
   readonly evolution: string;
+  /** The seed whose tenants it is for; without one, it is for all. */
+  readonly seed?: number;
   /** In a chain, the name of the evolution before it; null where it starts from the experiment's base. Older records have none. */
   readonly from?: string | null;
   /** Drift of the adaptable modules together. */

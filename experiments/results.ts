@@ -30,6 +30,11 @@ export class Results {
     return [...this.last.values()];
   }
 
+  /** All records in the order of the file, those that were replaced by a later one included. */
+  get all(): readonly ResultRecord[] {
+    return this.lines;
+  }
+
   /** The last record of this key; undefined if there is none. */
   recordOf(key: string): ResultRecord | undefined {
     return this.last.get(key);

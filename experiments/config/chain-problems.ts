@@ -12,8 +12,10 @@ export function chainProblems({ evolutions, strategies, surfaces = [] }: Experim
     const parent = before.find(({ name }) => name === evolution.parent);
     if (!parent) return [unknownParent(evolution, before, i)];
     return [
-      ...tasksBeside(evolution, parent).map(
-        (task) => `evolutions[${i}].tasks has ${task}, expected only tasks of its parent ${parent.name}`,
+      ...(['tasks', 'rows'] as const).flatMap((key) =>
+        beside(evolution, parent, key).map(
+          (one) => `evolutions[${i}].${key} has ${one}, expected only ${key} of its parent ${parent.name}`,
+        ),
       ),
       ...strategies.flatMap((strategy, s) => (runsWithout(strategy, evolution, parent) ? [missing(s, evolution)] : [])),
     ];
@@ -27,9 +29,12 @@ function unknownParent({ parent }: EvolutionConfig, before: readonly EvolutionCo
   return `evolutions[${i}].parent is ${parent}, expected an evolution that stands before it: ${names}`;
 }
 
-function tasksBeside(evolution: EvolutionConfig, { tasks: known }: EvolutionConfig): string[] {
+/** What a version is measured with and its parent is not. */
+function beside(next: EvolutionConfig, parent: EvolutionConfig, key: 'tasks' | 'rows'): readonly (string | number)[] {
+  const known: readonly (string | number)[] | undefined = parent[key];
   if (known === undefined) return [];
-  return evolution.tasks?.filter((task) => !known.includes(task)) ?? ['all tasks'];
+  const wanted: readonly (string | number)[] = next[key] ?? [`all ${key}`];
+  return wanted.filter((one) => !known.includes(one));
 }
 
 function runsWithout({ evolutions }: StrategyConfig, evolution: EvolutionConfig, parent: EvolutionConfig): boolean {

@@ -26,7 +26,10 @@ const Evolution = Type.Object(
     base: Path,
     /** Evolution before this one in a chain: jobs carry over what they have published for it. Default: the experiment's base. */
     parent: Type.Optional(Name),
+    /** Default: all of them. */
     tasks: Type.Optional(listOf(Name)),
+    /** Default: all of them. */
+    rows: Type.Optional(listOf(Count)),
   },
   strict,
 );
@@ -137,8 +140,16 @@ export function experimentSchema(table: Type.TObject = JobOptions) {
       comparisons: Type.Optional(Type.Array(Type.Object({ strategy: Name, with: Name }, strict))),
       surfaces: Type.Optional(Type.Array(Surface)),
       report: Type.Optional(FurtherReport),
-      /** Whether nothing shows what was measured on test rows before everything is measured or the hours are spent. */
+      /**
+       * Whether nothing shows what was measured on test rows before everything is measured or the hours are spent. All parts of its run
+       * have to have one commit and one machine.
+       */
       blind: Type.Optional(Type.Boolean()),
+      /**
+       * Whether each seed may be measured on another machine, with evolutions that were made again. Their differences are then computed for
+       * each seed.
+       */
+      seeds_apart: Type.Optional(Type.Boolean()),
       /** No item begins once the items have taken so many hours together. Default: no limit. */
       hours: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
       device: Type.Optional(Type.Unsafe<DeviceChoice>(Type.String({ pattern: DEVICE_CHOICE_PATTERN }))),

@@ -44,10 +44,13 @@ function narrowingProblems({ evolutions, adapters, strategies }: Experiment, nam
   );
 }
 
-function sizeProblems({ strategies, rows }: Experiment): string[] {
-  return strategies.flatMap(({ options_by_rows: bySize = {} }, i) =>
-    unknownNames(`strategies[${i}].options_by_rows`, Object.keys(bySize).map(Number), rows),
-  );
+function sizeProblems({ evolutions, strategies, rows }: Experiment): string[] {
+  return [
+    ...evolutions.flatMap((evolution, i) => unknownNames(`evolutions[${i}].rows`, evolution.rows, rows)),
+    ...strategies.flatMap(({ options_by_rows: bySize = {} }, i) =>
+      unknownNames(`strategies[${i}].options_by_rows`, Object.keys(bySize).map(Number), rows),
+    ),
+  ];
 }
 
 function comparisonProblems({ comparisons = [] }: Experiment, { strategies }: Names): string[] {

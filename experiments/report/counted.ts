@@ -50,7 +50,8 @@ export function countedRecords(
   const planned = new Set(items.map(({ key }) => key));
   const measured = records.filter(({ key, type }) => planned.has(key) && type !== 'failed_tenant');
   const seeds = seedsOf(items, unmeasuredOf(items, recordOf));
-  const isCounted = (record: ResultRecord): boolean => !('seed' in record) || !seeds.open.includes(record.seed);
+  const isCounted = (record: ResultRecord): boolean =>
+    !('seed' in record) || record.seed === undefined || !seeds.open.includes(record.seed);
   return {
     items,
     measured,

@@ -109,7 +109,7 @@ export function summarize(experiment: Experiment, items: readonly Item[], record
   const strategies = experiment.strategies.map(({ name }) => name);
   return {
     runs: records.filter((record) => record.type === 'run'),
-    evolutions: wanted.filter((record) => record.type === 'evolution'),
+    evolutions: wanted.filter((record) => record.type === 'evolution').map(named),
     surfaces: wanted.filter((record) => record.type === 'surface'),
     baselines,
     jobs,
@@ -127,6 +127,12 @@ export function summarize(experiment: Experiment, items: readonly Item[], record
     planned: plan.items.length,
     measured: measured.length - failed.length,
   };
+}
+
+/** Where each seed has its own differences, names say whose they are. */
+function named(record: EvolutionRecord): EvolutionRecord {
+  const { evolution, seed } = record;
+  return seed === undefined ? record : { ...record, evolution: `${evolution}, seed ${seed}` };
 }
 
 function comparisonsOf(

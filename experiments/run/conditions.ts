@@ -1,21 +1,69 @@
 import { UsageError } from '../../cli/errors.ts';
 import type { Experiment } from '../config/load-experiment.ts';
+import type { Item } from '../plan/items.ts';
 import type { BaseFingerprint, ResultRecord, RunRecord } from '../records.ts';
 
 /** What all parts of a blind experiment have to have in common. */
-const SAME = ['commit', 'machine', 'threads', 'device', 'precision'] as const;
+const SAME = ['commit', 'device', 'precision', 'threads'] as const;
+/** What decides about times, and may differ between seeds that are measured apart. */
+const SAME_PLACE = ['machine'] as const;
+
+/** How far the results are when a run begins. */
+export interface Begun {
+  /** All lines of the results, in their order. */
+  readonly lines: readonly ResultRecord[];
+  /** What the run is to measure. */
+  readonly open: readonly Item[];
+}
 
 /**
  * Refuses a run whose results would not belong to those before it in the same folder: other weights under the same name, and in
- * a blind experiment another commit, machine or engine, or a checkout with local changes.
- * @param records what the folder has
+ * a blind experiment another commit, machine or engine, or a checkout with local changes. Where seeds are measured apart, only a seed
+ * that has begun needs the same weights and machine.
  * @throws UsageError naming what differs
  */
-export function requireSameConditions(experiment: Experiment, run: RunRecord, records: readonly ResultRecord[]): void {
-  const runs = records.filter((record) => record.type === 'run');
-  const problems = [...otherWeights(run, runs), ...(experiment.blind ? otherConditions(run, runs) : [])];
+export function requireSameConditions(experiment: Experiment, run: RunRecord, { lines, open }: Begun): void {
+  const runs = lines.filter((record) => record.type === 'run');
+  const of = runs.filter(({ config }) => nameIn(config) === nameIn(run.config));
+  const apart = experiment.seeds_apart === true;
+  const here = apart ? runsOfSeeds(lines, begunSeeds(lines, open)) : runs;
+  const problems = [
+    ...otherWeights(run, here),
+    ...(experiment.blind ? [...localChanges(run), ...differing(run, of[0], SAME)] : []),
+    ...(experiment.blind ? differing(run, apart ? here[0] : of[0], SAME_PLACE) : []),
+  ];
   if (problems.length === 0) return;
-  throw new UsageError([`${experiment.name} cannot go on:`, ...problems.map((line) => `  ${line}`)].join('\n'));
+  const advice = apart && here.length > 0 ? [adviceFor(begunSeeds(lines, open))] : [];
+  throw new UsageError(
+    [`${experiment.name} cannot go on:`, ...problems.map((line) => `  ${line}`), ...advice].join('\n'),
+  );
+}
+
+function adviceFor(seeds: ReadonlySet<number>): string {
+  const named = [...seeds].join(', ');
+  return `seed ${named} has begun; to begin it anew, remove the lines with "seed":${named} from results.jsonl`;
+}
+
+/** Seeds of which something is measured and something is not. */
+function begunSeeds(lines: readonly ResultRecord[], open: readonly Item[]): ReadonlySet<number> {
+  const openSeeds = new Set(open.map((item) => (item.type === 'evolution' ? item.seed : item.tenant.seed)));
+  return new Set(lines.flatMap((line) => seedIn(line) ?? []).filter((seed) => openSeeds.has(seed)));
+}
+
+function seedIn(line: ResultRecord): number | undefined {
+  return 'seed' in line ? line.seed : undefined;
+}
+
+/** The runs that have measured something of these seeds. */
+function runsOfSeeds(lines: readonly ResultRecord[], seeds: ReadonlySet<number>): RunRecord[] {
+  const found = new Set<RunRecord>();
+  let run: RunRecord | undefined;
+  for (const line of lines) {
+    if (line.type === 'run') run = line;
+    const seed = seedIn(line);
+    if (run && seed !== undefined && seeds.has(seed)) found.add(run);
+  }
+  return [...found];
 }
 
 function otherWeights({ bases = [] }: RunRecord, runs: readonly RunRecord[]): string[] {
@@ -32,19 +80,21 @@ function named({ name }: BaseFingerprint): string {
   return name === null ? 'the base' : `the evolution ${name}`;
 }
 
-/** The first run of the same experiment decides: one folder may have the results of several. */
-function otherConditions(run: RunRecord, runs: readonly RunRecord[]): string[] {
-  const first = runs.find(({ config }) => nameIn(config) === nameIn(run.config));
-  const changed = run.commit?.endsWith('+')
-    ? [`the checkout has local changes (${run.commit}), and the experiment is blind: commit or undo them`]
+function localChanges({ commit }: RunRecord): string[] {
+  return commit?.endsWith('+')
+    ? [`the checkout has local changes (${commit}), and the experiment is blind: commit or undo them`]
     : [];
-  const differing = SAME.filter((what) => first !== undefined && first[what] !== run[what]);
-  return [
-    ...changed,
-    ...differing.map(
-      (what) => `${what} is ${run[what]}, expected ${first![what]}, as in the first run of this blind experiment`,
-    ),
-  ];
+}
+
+/** @param first the run that decides; undefined where there is none yet */
+function differing(
+  run: RunRecord,
+  first: RunRecord | undefined,
+  keys: readonly ((typeof SAME)[number] | (typeof SAME_PLACE)[number])[],
+): string[] {
+  return keys
+    .filter((what) => first !== undefined && first[what] !== run[what])
+    .map((what) => `${what} is ${run[what]}, expected ${first![what]}, as in the first run of this blind experiment`);
 }
 
 function nameIn(config: unknown): unknown {

@@ -44,7 +44,7 @@ export async function runItems(experiment: Experiment, items: readonly Item[], o
   await withBases({ json: false, seed: 0, device, precision, threads, capacity: CHAIN }, async (bases) => {
     const engine = { device, precision, threads };
     const run = runRecord(experiment, { commit, ...engine, bases: await fingerprintsOf(experiment, bases) });
-    requireSameConditions(experiment, run, results.records);
+    requireSameConditions(experiment, run, { lines: results.all, open: begun.open });
     await results.append(run);
     const versions = new KeptVersions(out);
     const recordOf = (key: string) => results.recordOf(key);

@@ -92,7 +92,11 @@ function withWhatIsGone(items: readonly Item[], { unmeasured, recordOf, out }: P
 /** Keys of the measured items whose files an item needs. */
 function needsOf(item: Item, items: readonly Item[], recordOf: RecordOf): string[] {
   if (item.type !== 'cell' && item.type !== 'surface') return [];
-  const evolution = items.find((one) => one.type === 'evolution' && one.evolution.name === item.evolution.name);
+  const { name } = item.evolution;
+  const { seed } = item.tenant;
+  const evolution = items.find(
+    (one) => one.type === 'evolution' && one.evolution.name === name && (one.seed ?? seed) === seed,
+  );
   return [...(evolution ? [evolution.key] : []), ...(item.type === 'cell' ? carriedOver(item, recordOf) : [])];
 }
 

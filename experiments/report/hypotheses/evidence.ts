@@ -67,7 +67,7 @@ export function withEvolution(
   const shareOf = (cell: CellRecord): number =>
     adapters === 1
       ? bears(cell, 1)
-      : computed.get(fleetOf(cell))!.reduce((sum, needed) => sum + bears(needed, adapters), 0);
+      : computed.get(fleetOf(cell))!.reduce((sum, needed) => sum + bears({ ...needed, seed: cell.seed }, adapters), 0);
   return cells.map((cell) => (cell.strategy === strategy ? longer(cell, shareOf(cell)) : cell));
 }
 

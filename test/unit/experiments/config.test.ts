@@ -97,6 +97,12 @@ describe('the configuration of an experiment', () => {
       ', tasks: [past] }, { name: v3, base: /v3, parent: v2 }]\ntasks',
       'evolutions[1].tasks has all tasks, expected only tasks of its parent v2',
     ],
+    [
+      ' }]\ntasks',
+      ', rows: [16] }, { name: v3, base: /v3, parent: v2 }]\ntasks',
+      'evolutions[1].rows has all rows, expected only rows of its parent v2',
+    ],
+    [', base: FAMILY/v2 }', ', base: FAMILY/v2, rows: [8] }', 'evolutions[0].rows names 8, expected one of 16'],
     ['seeds: [1, 2]', 'seeds: [1]\nmore_tenants: [{ seeds: [2, 1] }]', 'more_tenants[0].seeds has 1, expected seeds'],
     ['seeds: [1, 2]', 'seeds: [1]\nmore_tenants: [{ seeds: [2], rows: [8] }]', 'more_tenants[0].rows names 8'],
     ['seeds: [1, 2]', 'seeds: [1]\nhours: 0', 'hours is 0, expected'],

@@ -62,6 +62,25 @@ describe('the plan of an experiment', () => {
     );
   });
 
+  it('measures an evolution with its own numbers of rows alone', () => {
+    const narrowed = keysOf((yaml) =>
+      yaml.replace('rows: [16]', 'rows: [8, 16]').replace('/v2 }]', '/v2 }, { name: v3, base: /v3, rows: [8] }]'),
+    );
+    const sizes = (evolution: string) =>
+      new Set(names(narrowed).flatMap((name) => (name.startsWith(`cell ${evolution}`) ? [name.split(' ')[5]] : [])));
+    expect([sizes('v2'), sizes('v3')]).toEqual([new Set(['8', '16']), new Set(['8'])]);
+  });
+
+  it('computes an evolution for each seed where seeds are measured apart, before everything else of the seed', () => {
+    const apart = names(keysOf((yaml) => `${yaml}\nseeds_apart: true\n`));
+    expect(apart.filter((name) => name.startsWith('evolution'))).toEqual([
+      'evolution v2 seed-1',
+      'evolution v2 seed-2',
+    ]);
+    expect(apart.indexOf('evolution v2 seed-2')).toBe(apart.findIndex((name) => name.includes('lora4 seed-2')) - 1);
+    expect(names(keysOf()).filter((name) => name.startsWith('evolution'))).toEqual(['evolution v2']);
+  });
+
   it('gives a size its own options, and equal options equal keys', () => {
     const bySize = 'options: { max_steps: 3 }, options_by_rows: { 8: { max_steps: 2 } }';
     const two = keysOf((yaml) => yaml.replace('rows: [16]', 'rows: [8, 16]'));

@@ -63,6 +63,14 @@ it('compares with the tenant’s own adapter in a chain, too, and adds the time 
     const isNext = record.type === 'cell' && record.evolution === 'after-neutral';
     return isNext ? { ...record, carriedFrom: record.seed === 101 ? 'neutral' : null } : record;
   });
+  // Where each seed has its own evolutions, a fleet bears for each job the time of its seed.
+  const apart = records.flatMap((record): ResultRecord[] =>
+    record.type === 'evolution' ? [101, 102].map((seed) => ({ ...record, seed, computeMs: seed * 1000 })) : [record],
+  );
+  const ofSeeds = evidenceOf(experiment, apart);
+  for (const [i, cell] of cellsOf('auto', withEvolution(ofSeeds, { strategy: 'auto', adapters: 20 })).entries())
+    expect(Math.round(cell.elapsedMs - cellsOf('auto')[i]!.elapsedMs)).toBe(cell.seed * 50);
+
   const chain = evidenceOf(experiment, chained);
   const [neutral, next, other] = cellsOf('auto', chain.cells).toSorted(
     (a, b) => a.seed - b.seed || (a.evolution < b.evolution ? 1 : -1),
