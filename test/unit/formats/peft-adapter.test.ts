@@ -283,14 +283,21 @@ describe('saving', () => {
     },
   );
 
-  it('says in the manifest which coefficients groups of modules have', async () => {
-    const values = { attention: { alpha: 1.1, beta: -0.9 }, mlp: { alpha: 0.9, beta: 0.1 } };
-    const coefficients = { alpha: 1, beta: -0.4, groups: { grouping: 'block', values } };
+  it('reads a folder whose manifest has coefficients for groups of modules, as versions up to 0.2 wrote it', async () => {
     const folder = join(await temporaryFolder(), 'out');
-    await saveAdapter(folder, await load('llama-gqa-tied'), {
-      manifest: { baseFingerprint: 'f'.repeat(64), coefficients },
+    const adapter = await load('llama-gqa-tied');
+    await saveAdapter(folder, adapter, {
+      manifest: { baseFingerprint: 'f'.repeat(64), coefficients: { alpha: 1, beta: -0.4 } },
     });
-    expect((await readAdapterManifest(folder))!.coefficients).toEqual(coefficients);
+    const file = join(folder, ADAPTER_MANIFEST);
+    const json = await readJson(file);
+    const values = { attention: { alpha: 1.1, beta: -0.9 }, mlp: { alpha: 0.9, beta: 0.1 } };
+    const groups = { grouping: 'block', values };
+    await writeFile(file, JSON.stringify({ ...json, coefficients: { alpha: 1, beta: -0.4, groups } }));
+    expect((await readAdapterManifest(folder))!.coefficients).toMatchObject({ alpha: 1, beta: -0.4 });
+    await verifyAdapterFiles(folder);
+    const read = await loadAdapter(folder, adapter.config.base);
+    expect([...read.modules.keys()]).toEqual([...adapter.modules.keys()]);
   });
 
   it('writes a manifest whose checksums catch a changed file', async () => {
