@@ -121,12 +121,7 @@ export const JobOptions = Type.Object(
       title: 'RegularizationTarget',
       default: 'initial',
       description:
-        'Where the L2 penalty of fine-tuning pulls the adapter: to the initial adapter, to zero, or to the fused update before its truncation to the rank of the adapter (`fused`, always in product space).',
-    }),
-    regularize_space: Type.Enum(['factors', 'product'] as const, {
-      title: 'RegularizationSpace',
-      default: 'factors',
-      description: 'What the penalty is taken of: the elements of the factors A and B, or their product.',
+        'Where the L2 penalty of fine-tuning pulls the adapter: to the initial adapter, to zero, or to the fused update before its truncation to the rank of the adapter (`fused`). The penalty is taken of the elements of A and B, and with `fused` of their product.',
     }),
     regularize_schedule: Type.Enum(['two_stage', 'cosine', 'linear', 'none'] as const, {
       title: 'RegularizationSchedule',

@@ -39,7 +39,7 @@ export interface TrainOptions {
   readonly weightDecay?: number;
   /** L2 regularization towards the initial adapter or zero. Default: none. */
   readonly regularization?: RegularizationOptions;
-  /** What the regularization pulls towards, in place of the initial adapter. In product space, its rank may differ. */
+  /** What the regularization pulls towards, in place of the initial adapter. With `fused`, its rank may differ. */
   readonly anchor?: Adapter | undefined;
   readonly seed: number;
   /** State to resume from. All other options must be those of the interrupted run. */
@@ -103,7 +103,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const batch = await accumulateGradients(runtime, adapter, sampler.next(), { ...options, dropout });
     monitor.record(batch.loss, { step: step + 1, learningRate });
 
-    const penalty = { lambda: l2Coefficient(regularization, step, steps), space: regularization.space, anchor };
+    const { towards } = regularization;
+    const penalty = { lambda: l2Coefficient(regularization, step, steps), towards, anchor };
     const gradients = factorArrays(withL2Gradients(batch.gradients, adapter, penalty));
     const gradientNorm = clipGlobalNorm(gradients, options.maxGradientNorm ?? 1);
     const weightDecay = options.weightDecay ?? DEFAULT_ADAMW.weightDecay;

@@ -69,8 +69,6 @@ export function ladderOptions(settings: JobSettings): Omit<LadderOptions, 'gate'
       ...DEFAULT_REGULARIZATION,
       schedule: settings.regularizeSchedule,
       strong: settings.regularizeStrength,
-      // The fused update has a higher rank than the adapter, so only their products can be compared.
-      space: settings.regularizeTowards === 'fused' ? 'product' : settings.regularizeSpace,
       towards: settings.regularizeTowards,
     },
   };

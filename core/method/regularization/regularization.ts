@@ -1,8 +1,8 @@
 import type { JobOptions } from '../../options/job-options.ts';
 import { DEFAULT_JOB_OPTIONS } from '../../options/job-settings.ts';
-import type { Adapter, TrainableArrays } from '../../models/lora/adapter.ts';
+import type { Adapter, LoraFactors, TrainableArrays } from '../../models/lora/adapter.ts';
 import { mapTrainable } from '../../models/lora/trainable-arrays.ts';
-import { productGradients } from './product-space.ts';
+import { productGradients } from './product-gradients.ts';
 
 /** L2 regularization of fine-tuning, which is strong at first and relaxed later. */
 export interface RegularizationOptions {
@@ -21,14 +21,11 @@ export interface RegularizationOptions {
   /** Share of the steps after which `two_stage` has λ₂. */
   readonly relaxedFrom: number;
   /**
-   * What the penalty acts on: every element of A and B (`factors`), or the update s · B A (`product`), which does not
-   * change when A and B change in ways that cancel in their product.
-   */
-  readonly space: JobOptions['regularize_space'];
-  /**
    * θ₀, which the adapter is drawn towards: the adapter that fine-tuning started from, zero (weight decay by gradient), or
-   * the fused update before its truncation (`fused`, in product space only; whoever trains has to give it). DoRA's magnitudes are drawn towards their initial values in either space. They are never drawn towards
-   * zero, because a magnitude of zero would silence the layer itself and not just the adapter.
+   * the fused update before its truncation (`fused`; whoever trains has to give it). That has a higher rank than the
+   * adapter, so the penalty acts on the products s · B A there, and on every element of A and B otherwise. DoRA's
+   * magnitudes are drawn towards those of θ₀. They are never drawn towards zero, because a magnitude of zero would silence
+   * the layer itself and not just the adapter.
    */
   readonly towards: JobOptions['regularize_towards'];
 }
@@ -39,7 +36,6 @@ export const DEFAULT_REGULARIZATION: RegularizationOptions = {
   relaxed: 0,
   strongUntil: 0.3,
   relaxedFrom: 0.6,
-  space: 'factors',
   towards: 'initial',
 };
 
@@ -72,10 +68,10 @@ export function l2Coefficient(options: RegularizationOptions, step: number, step
   return relaxed + (strong - relaxed) * remaining;
 }
 
-/** The penalty of one step: ½ λ ‖θ − θ₀‖² over every element of A and B, or ½ λ ‖s (BA − B₀A₀)‖² in product space. */
+/** The penalty of one step: ½ λ ‖θ − θ₀‖² over every element of A and B, or ½ λ ‖s (BA − B₀A₀)‖² towards `fused`. */
 export interface Penalty {
   readonly lambda: number;
-  readonly space: RegularizationOptions['space'];
+  readonly towards: RegularizationOptions['towards'];
   /** θ₀; null stands for zero. */
   readonly anchor: Adapter | null;
 }
@@ -90,16 +86,16 @@ export function anchorOf(options: RegularizationOptions, initial: Adapter): Adap
  * touch are shared with them.
  * @param gradients gradients of the loss, for modules of the adapter
  * @param adapter where the gradients were taken
- * @throws RangeError for gradients of a module that the adapter does not have
+ * @throws RangeError for gradients of a module that the adapter does not have, or the fused update that it is drawn towards
  */
 export function withL2Gradients(gradients: FactorGradients, adapter: Adapter, penalty: Penalty): FactorGradients {
-  const { lambda, space, anchor } = penalty;
+  const { lambda, towards, anchor } = penalty;
   if (lambda === 0) return gradients;
   const regularized = [...gradients].map(([module, gradient]) => {
     const factors = adapter.modules.get(module);
     if (!factors) throw new RangeError(`there are gradients of module ${module}, which the adapter does not have`);
     const origin = anchor?.modules.get(module);
-    const ofProduct = space === 'product' ? productGradients(factors, origin ?? null) : null;
+    const ofProduct = towards === 'fused' ? productGradients(factors, fusedOf(module, anchor)) : null;
     const arrays = mapTrainable(gradient, (slopes, name) => {
       if (name === 'magnitude') {
         return factors.magnitude && origin?.magnitude
@@ -113,6 +109,13 @@ export function withL2Gradients(gradients: FactorGradients, adapter: Adapter, pe
     return [module, arrays] as const;
   });
   return new Map(regularized);
+}
+
+/** One module of the fused update that an adapter is drawn towards. */
+function fusedOf(module: string, fused: Adapter | null): LoraFactors {
+  const factors = fused?.modules.get(module);
+  if (factors) return factors;
+  throw new RangeError(`the fused update that the penalty draws towards has no module ${module}`);
 }
 
 /** gradient + λ (values − origin); without an origin, gradient + λ values. */

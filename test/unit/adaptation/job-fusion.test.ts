@@ -13,11 +13,7 @@ import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import { CheckpointStore } from '../../../core/training/checkpoint.ts';
 import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { bestOf, plainJob } from '../training/support/tiny-job.ts';
-import {
-  createTinyFamily,
-  removeTinyFamily,
-  type TinyFamily,
-} from '../training/support/tiny-task.ts';
+import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
 
 let family: TinyFamily;
 let bases: BaseCache;

@@ -17,7 +17,6 @@ const SCHEDULE: RegularizationOptions = {
   relaxed: 0.1,
   strongUntil: 0.25,
   relaxedFrom: 0.75,
-  space: 'factors',
   towards: 'initial',
 };
 
@@ -61,11 +60,11 @@ describe('l2Coefficient', () => {
   });
 });
 
-/** The penalty by its definition, from the dense update in product space. */
-function penaltyOf({ modules }: Adapter, { lambda, space, anchor }: Penalty): number {
+/** The penalty by its definition, towards the fused update from dense products. */
+function penaltyOf({ modules }: Adapter, { lambda, towards, anchor }: Penalty): number {
   const factors = modules.get('m')!;
   const origin = anchor?.modules.get('m');
-  const arrays = (of: LoraFactors) => (space === 'product' ? [productOf(of).data] : [of.a, of.b]);
+  const arrays = (of: LoraFactors) => (towards === 'fused' ? [productOf(of).data] : [of.a, of.b]);
   const pairs = arrays(factors).map((values, i) => [values, origin && arrays(origin)[i]!] as const);
   if (factors.magnitude && origin?.magnitude) pairs.push([factors.magnitude, origin.magnitude]);
   let squares = 0;
@@ -77,8 +76,9 @@ describe('withL2Gradients', () => {
   const shapes = [{ name: 'm', outFeatures: 5, inFeatures: 3 }];
   const adapter = randomAdapter(shapes, 2, 4, 1);
   const initial = randomAdapter(shapes, 2, 4, 2);
-  const inFactors = (anchor: Adapter | null, lambda = 0.3): Penalty => ({ lambda, space: 'factors', anchor });
-  const inProduct = (anchor: Adapter | null, lambda = 0.3): Penalty => ({ lambda, space: 'product', anchor });
+  const towardsZero = (lambda = 0.3): Penalty => ({ lambda, towards: 'zero', anchor: null });
+  const towardsInitial = (anchor: Adapter, lambda = 0.3): Penalty => ({ lambda, towards: 'initial', anchor });
+  const towardsFused = (anchor: Adapter, lambda = 0.3): Penalty => ({ lambda, towards: 'fused', anchor });
 
   it('is worked by hand', () => {
     // One input, one output, rank 2: A = (1, 2)ᵀ, B = (3, 5), s = 2 and s B A = 26; from B₀ = (1, 1) on, 20 are left.
@@ -100,30 +100,30 @@ describe('withL2Gradients', () => {
       const { a, b } = withL2Gradients(none, small, penalty).get('m')!;
       return [...a, ...b];
     };
-    expect(gradientsOf(inFactors(null, 0.5))).toEqual([0.5, 1, 1.5, 2.5]);
-    expect(gradientsOf(inFactors(small))).toEqual([0, 0, 0, 0]);
-    // λ s Bᵀ (s B A) and λ (s B A) s Aᵀ.
-    expect(gradientsOf(inProduct(null, 0.5))).toEqual([78, 130, 26, 52]);
-    expect(gradientsOf(inProduct(other, 0.5))).toEqual([60, 100, 20, 40]);
+    expect(gradientsOf(towardsZero(0.5))).toEqual([0.5, 1, 1.5, 2.5]);
+    expect(gradientsOf(towardsInitial(small))).toEqual([0, 0, 0, 0]);
+    // λ s Bᵀ (s B A − s B₀ A) and λ (s B A − s B₀ A) s Aᵀ.
+    expect(gradientsOf(towardsFused(at(Float32Array.of(0, 0)), 0.5))).toEqual([78, 130, 26, 52]);
+    expect(gradientsOf(towardsFused(other, 0.5))).toEqual([60, 100, 20, 40]);
   });
 
-  it('in the product leaves other factors of the same update alone', () => {
+  it('towards the fused update leaves other factors of the same update alone', () => {
     const factors = adapter.modules.get('m')!;
     const turned = { ...factors, a: factors.a.map((value) => 2 * value), b: factors.b.map((value) => value / 2) };
     const none = new Map([['m', { a: new Float32Array(turned.a.length), b: new Float32Array(turned.b.length) }]]);
-    const moved = withL2Gradients(none, { ...adapter, modules: new Map([['m', turned]]) }, inProduct(adapter)).get(
-      'm',
-    )!;
+    const at = { ...adapter, modules: new Map([['m', turned]]) };
+    const moved = withL2Gradients(none, at, towardsFused(adapter)).get('m')!;
     for (const value of [...moved.a, ...moved.b]) expect(value).toBeCloseTo(0, 5);
   });
 
   it.each([
-    ['factors', 'initial'],
-    ['factors', 'zero'],
-    ['product', 'initial'],
-    ['product', 'zero'],
-  ] as const)('has the gradient that finite differences give: %s towards %s', (space, towards) => {
-    const penalty = { lambda: 0.3, space, anchor: anchorOf({ ...SCHEDULE, towards }, initial) };
+    ['initial', 'the default anchor', undefined],
+    ['zero', 'the default anchor', undefined],
+    // Where there is nothing to fuse with, the initial adapter is the whole update.
+    ['fused', 'the default anchor', undefined],
+    ['fused', 'an anchor of a higher rank', randomAdapter(shapes, 3, 6, 3)],
+  ] as const)('has the gradient that finite differences give: towards %s, %s', (towards, _which, given) => {
+    const penalty = { lambda: 0.3, towards, anchor: given ?? anchorOf({ ...SCHEDULE, towards }, initial) };
     const factors = adapter.modules.get('m')!;
     const loss = { a: factors.a.map((_, i) => i / 8), b: factors.b.map(() => -1) };
     const gradients = withL2Gradients(new Map([['m', loss]]), adapter, penalty).get('m')!;
@@ -140,26 +140,32 @@ describe('withL2Gradients', () => {
     }
   });
 
-  it.each(['factors', 'product'] as const)(
-    'pulls magnitudes towards the initial adapter and never towards zero: %s',
-    (space) => {
-      const withMagnitude = (of: Adapter, ...magnitude: number[]): Adapter => {
-        const factors = { ...of.modules.get('m')!, magnitude: Float32Array.from(magnitude) };
-        return { ...of, modules: new Map([['m', factors]]) };
-      };
-      const [now, start] = [withMagnitude(adapter, 3, 5), withMagnitude(initial, 2, 6)];
-      const towards = (anchor: Adapter | null): Penalty => ({ lambda: 0.5, space, anchor });
-      const { a, b } = adapter.modules.get('m')!;
-      const gradients = new Map([['m', { a, b, magnitude: Float32Array.of(1, 1) }]]);
-      expect(withL2Gradients(gradients, now, towards(start)).get('m')!.magnitude).toEqual(Float32Array.of(1.5, 0.5));
-      expect(withL2Gradients(gradients, now, towards(null)).get('m')!.magnitude).toEqual(Float32Array.of(1, 1));
-    },
-  );
+  it('pulls magnitudes towards those of the anchor and never towards zero', () => {
+    const withMagnitude = (of: Adapter, ...magnitude: number[]): Adapter => {
+      const factors = { ...of.modules.get('m')!, magnitude: Float32Array.from(magnitude) };
+      return { ...of, modules: new Map([['m', factors]]) };
+    };
+    const [now, start] = [withMagnitude(adapter, 3, 5), withMagnitude(initial, 2, 6)];
+    const { a, b } = adapter.modules.get('m')!;
+    const gradients = new Map([['m', { a, b, magnitude: Float32Array.of(1, 1) }]]);
+    const magnitudeOf = (penalty: Penalty) => withL2Gradients(gradients, now, penalty).get('m')!.magnitude;
+    expect(magnitudeOf(towardsInitial(start, 0.5))).toEqual(Float32Array.of(1.5, 0.5));
+    expect(magnitudeOf(towardsFused(start, 0.5))).toEqual(Float32Array.of(1.5, 0.5));
+    expect(magnitudeOf(towardsZero(0.5))).toEqual(Float32Array.of(1, 1));
+  });
+
+  it('refuses a fused update that lacks a module', () => {
+    const { a, b } = adapter.modules.get('m')!;
+    const penalty = towardsFused({ ...initial, modules: new Map() });
+    expect(() => withL2Gradients(new Map([['m', { a, b }]]), adapter, penalty)).toThrow('has no module m');
+  });
 
   it('leaves the gradients of the caller alone', () => {
     const { a, b } = adapter.modules.get('m')!;
     const zero = { a: new Float32Array(a.length), b: new Float32Array(b.length) };
-    for (const penalty of [inFactors(null), inProduct(null)]) withL2Gradients(new Map([['m', zero]]), adapter, penalty);
+    for (const penalty of [towardsZero(), towardsFused(initial)]) {
+      withL2Gradients(new Map([['m', zero]]), adapter, penalty);
+    }
     expect(zero.a.every((value) => value === 0)).toBe(true);
   });
 });

@@ -43,7 +43,6 @@ it('keeps the given options and fills in the others', () => {
     fusionRank: 0,
     fusionEnergy: 1,
     regularizeTowards: 'initial',
-    regularizeSpace: 'factors',
     regularizeSchedule: 'two_stage',
     regularizeStrength: 0.1,
     distill: 'none',
@@ -81,6 +80,7 @@ it.each([
   [{ fusion_rank: 1.5 }, 'options.fusion_rank is 1.5, expected an integer'],
   [{ fusion_energy: 0 }, 'options.fusion_energy is 0, expected more than 0'],
   [{ fusion_energy: 1.01 }, 'options.fusion_energy is 1.01, expected at most 1'],
+  [{ regularize_space: 'product' }, 'options.regularize_space is not known, expected one of strategy, prefer'],
   [{ fusion_energie: 1 }, 'options.fusion_energie is not known, expected one of strategy, prefer'],
 ])('refuses %j', (options, message) => {
   expect(() => resolve(options as GivenJobOptions)).toThrow(
@@ -89,7 +89,7 @@ it.each([
 });
 
 it('takes the defaults that depend on nothing else from the table', () => {
-  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(21);
+  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(20);
   expect(resolve({})).toMatchObject({ patience: DEFAULT_JOB_OPTIONS.patience, seed: DEFAULT_JOB_OPTIONS.seed });
 });
 
@@ -101,10 +101,10 @@ describe('what a ladder is told of a search and its penalty', () => {
     expect(search('relora')).not.toHaveProperty('start');
   });
 
-  it('pulls towards the fused update in product space only, and everything else as it was', () => {
-    expect(ladderOptions(resolve({ regularize_towards: 'fused' })).regularization).toMatchObject({
+  it('pulls towards the fused update if it is told to, and leaves everything else as it was', () => {
+    expect(ladderOptions(resolve({ regularize_towards: 'fused' })).regularization).toEqual({
+      ...DEFAULT_REGULARIZATION,
       towards: 'fused',
-      space: 'product',
     });
     expect(ladderOptions(resolve({ strategy: 'relora-paper' })).regularization).toEqual(DEFAULT_REGULARIZATION);
   });

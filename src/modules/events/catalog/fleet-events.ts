@@ -80,11 +80,14 @@ export const FLEET_EVENTS = {
     adapters: ForecastAdapters,
   }),
   'rollout_forecast.failed': describeEvent('A forecast of a rollout could not be computed.', { error: Failure }),
-  'job.without_provisional': describeEvent('No provisional version could be made; the job itself goes on.', {
-    rollout_id: Id('rollout'),
-    adapter_id: Id('adapter'),
-    error: Failure,
-  }),
+  'job.without_provisional': describeEvent(
+    'No provisional version could be made. The job goes on as without one, and one that failed for want of a dataset stays failed.',
+    {
+      rollout_id: Id('rollout'),
+      adapter_id: Id('adapter'),
+      error: Failure,
+    },
+  ),
   'job.queued': job('A job waits for a worker.'),
   'job.held': job('A job waits for its wave, for its tenant, or for a job to an older version.'),
   'job.approved': describeEvent('A tenant has approved a job that waited for it.', {

@@ -47,7 +47,7 @@ describe('relora-paper', () => {
     const context = toy.context();
     const requests: FineTuneRequest[] = [];
     const fineTune: typeof context.fineTune = (request) => (requests.push(request), context.fineTune(request));
-    const regularization = { ...DEFAULT_REGULARIZATION, towards: 'fused', space: 'product' } as const;
+    const regularization = { ...DEFAULT_REGULARIZATION, towards: 'fused' } as const;
     const options = until(1e-9, { steps: 5, regularization });
     const outcome = await runStrategy('relora-paper', { ...context, fineTune }, options);
     const [{ initial, anchor }] = requests as [FineTuneRequest];

@@ -182,10 +182,10 @@ export class ToyAdaptation {
     let { step, adapter } = this.#trained?.rung === rung ? this.#trained : { step: 0, adapter: initial };
     while (step < steps) {
       this.controller.signal.throwIfAborted();
-      const { space } = regularization;
+      const { towards } = regularization;
       const penalty = {
         lambda: l2Coefficient(regularization, step, steps),
-        space,
+        towards,
         anchor: request.anchor ?? anchorOf(regularization, initial),
       };
       adapter = this.#call('step', () => this.#descend(adapter, penalty));

@@ -13,14 +13,14 @@ interface ProductGradients {
  *
  * which needs r × r matrices only: neither product is formed (ours).
  * @param factors the current factors
- * @param origin B₀ and A₀, of the same layer; null stands for zero
+ * @param origin B₀ and A₀, of the same layer and with the same scaling, whose rank may differ
  */
-export function productGradients(factors: LoraFactors, origin: LoraFactors | null): ProductGradients {
+export function productGradients(factors: LoraFactors, origin: LoraFactors): ProductGradients {
   const a = new Float32Array(factors.a.length);
   const b = new Float32Array(factors.b.length);
   const square = factors.scaling ** 2;
   addProducts({ a, b }, factors, grams(factors, factors), square);
-  if (origin) addProducts({ a, b }, origin, grams(factors, origin), -square);
+  addProducts({ a, b }, origin, grams(factors, origin), -square);
   return { a, b };
 }
 
