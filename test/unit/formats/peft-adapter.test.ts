@@ -5,7 +5,11 @@ import { readModelConfig } from '../../../core/formats/hugging-face/model-weight
 import { adapterSha256, saveAdapter } from '../../../core/formats/peft/peft-adapter-writer.ts';
 import { describeAdapter, loadAdapter } from '../../../core/formats/peft/peft-adapter.ts';
 import { readAdapterConfig } from '../../../core/formats/peft/peft-config.ts';
-import { readAdapterManifest, verifyAdapterFiles } from '../../../core/formats/peft/adapter-manifest.ts';
+import {
+  ADAPTER_MANIFEST,
+  readAdapterManifest,
+  verifyAdapterFiles,
+} from '../../../core/formats/peft/adapter-manifest.ts';
 import { withSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
 import { writeSafetensors } from '../../../core/formats/safetensors/safetensors-writer.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
@@ -296,7 +300,7 @@ describe('saving', () => {
     await writeFile(file, JSON.stringify({ ...json, coefficients: { alpha: 1, beta: -0.4, groups } }));
     expect((await readAdapterManifest(folder))!.coefficients).toMatchObject({ alpha: 1, beta: -0.4 });
     await verifyAdapterFiles(folder);
-    const read = await loadAdapter(folder, adapter.config.base);
+    const read = await loadAdapter(folder, await base('llama-gqa-tied'));
     expect([...read.modules.keys()]).toEqual([...adapter.modules.keys()]);
   });
 
