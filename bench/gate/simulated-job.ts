@@ -68,7 +68,6 @@ function contextOf(job: SimulatedRows, seed: number): LadderContext {
     createFresh: () => ({ ...ADAPTER }),
     searchRowTokens: new Array<number>(SEARCH_ROWS).fill(1),
     searchRowLosses: async (adapters, rows) => adapters.map((adapter) => job.searchLosses(adapter, rows)),
-    searchRowGradients: () => Promise.reject(new Error('a simulated job has no gradients')),
     searchMetric: async (adapter) => job.of(adapter).search,
     gateMetric: async (adapter) => job.of(adapter).gate,
     fineTune,

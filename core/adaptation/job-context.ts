@@ -9,8 +9,6 @@ import type { FineTuneRequest, LadderContext, LadderEvent, LadderPhase } from '.
 import type { LadderState } from '../method/ladder/ladder-state.ts';
 import type { WatchRecord } from '../method/ladder/watch-log.ts';
 import type { FleetSearches } from '../method/search/fleet-prior.ts';
-import type { LossAndGradients } from '../method/search/gradients/gradient-search.ts';
-import type { BaseModel } from '../models/base-model.ts';
 import type { Adapter, LoraConfig } from '../models/lora/adapter.ts';
 import type { Precision } from '../options/precisions.ts';
 import { createAdapter } from '../models/lora/lora-init.ts';
@@ -51,8 +49,11 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   emit(event: Exclude<JobEvent, Publication>): void;
 }
 
-/** Layout of {@link JobState}. A checkpoint of another layout is not resumed from: the job starts again. */
-const STATE_VERSION = 6;
+/**
+ * Layout of {@link JobState}. A checkpoint of another layout is not resumed from: the job starts again. Candidates of layout 6
+ * may have coefficients for each of several groups of modules, with which nothing can be fused any more.
+ */
+const STATE_VERSION = 7;
 
 /** What a job's checkpoint holds besides tensors. Plain JSON. */
 interface JobState {
@@ -131,21 +132,12 @@ export class JobContext implements LadderContext {
     return this.#options.spec.fleetSearches ?? [];
   }
 
-  get baseWeights(): BaseModel['weights'] {
-    return this.#base.model.weights;
-  }
-
   get searchRowTokens(): number[] {
     return this.#options.measurements.searchRowTokens;
   }
 
   searchRowLosses(adapters: readonly Adapter[], rows: readonly number[]): Promise<readonly Float64Array[]> {
     return this.#options.measurements.searchRowLosses(this.#base, adapters, rows);
-  }
-
-  searchRowGradients(adapter: Adapter): Promise<LossAndGradients> {
-    const { gradients, measurements } = this.#options;
-    return gradients.use(adapter, 'carried', (runtime) => measurements.searchRowGradients(runtime, adapter));
   }
 
   searchMetric(adapter: Adapter): Promise<MetricValue> {
@@ -179,13 +171,13 @@ export class JobContext implements LadderContext {
   /** Writes a candidate as a PEFT folder within the job's folder. */
   async writeCandidate({ adapter, outcomes, ...record }: Candidate, name: string): Promise<string> {
     const { spec, rowFormat, measurements } = this.#options;
-    const { alpha, beta, groups } = record;
+    const { alpha, beta } = record;
     const folder = join(spec.workDir, name);
     const manifest = {
       baseFingerprint: this.#base.model.fingerprint,
       parent: spec.parent ?? null,
       strategy: record.strategy,
-      coefficients: alpha === null || beta === null ? null : { alpha, beta, ...(groups && { groups }) },
+      coefficients: alpha === null || beta === null ? null : { alpha, beta },
       metrics: { [record.metric.name]: record.metric.value, steps: record.step },
       precision: this.#precisionOf(record),
       judgedIn: this.#judgedIn(record),

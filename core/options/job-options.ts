@@ -103,12 +103,6 @@ export const JobOptions = Type.Object(
       default: 'both',
       description: 'Fusion coefficients that the search may change. The other one stays as in a copy (α = 1, β = 0).',
     }),
-    grouping: Type.Enum(['global', 'block', 'depth', 'module'] as const, {
-      title: 'ModuleGrouping',
-      default: 'global',
-      description:
-        'Modules that share a pair of fusion coefficients: all (`global`), those of attention and those of the MLP (`block`), those of each of four bands of layers (`depth`), or none (`module`). All but `global` follow gradients on the search rows instead of searching.',
-    }),
     fusion_rank: Type.Integer({
       minimum: 0,
       maximum: 1024,
@@ -178,5 +172,3 @@ export type GivenJobOptions = Readonly<Partial<JobOptions>>;
 export type Preference = JobOptions['prefer'];
 /** Fusion coefficients that a search may change. */
 export type MovedCoefficients = JobOptions['coefficients'];
-/** Modules that share a pair of fusion coefficients. */
-export type GroupingName = JobOptions['grouping'];

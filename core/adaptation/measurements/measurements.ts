@@ -2,13 +2,10 @@ import { lossesByRow, measure } from '../../data/evaluation/measure.ts';
 import { labelCount, type TokenizedExample } from '../../data/example.ts';
 import type { TaskData } from '../../data/task-data.ts';
 import type { LoadedBase } from '../../engine/base-cache.ts';
-import type { Runtime } from '../../engine/runtime.ts';
 import type { GateMeasurement, MetricValue } from '../../method/gate/readiness-gate.ts';
-import type { LossAndGradients } from '../../method/search/gradients/gradient-search.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { MetricName } from '../../options/metrics.ts';
 import type { Precision } from '../../options/precisions.ts';
-import { accumulateGradients } from '../../training/gradients.ts';
 import { completionTokens, subjectOf, type OutcomesSubject } from './gate-outcomes.ts';
 import { lookInParts, type LookInParts } from './look-in-parts.ts';
 
@@ -49,11 +46,6 @@ export class Measurements {
   ): Promise<readonly Float64Array[]> {
     const examples = rows.flatMap((row) => this.#searchRows[row] ?? []);
     return (await lossesByRow(runtime, adapters, examples, { signal: this.#options.signal })).perExample;
-  }
-
-  /** Returns the mean completion loss over all search rows, with its gradients. */
-  async searchRowGradients(runtime: Runtime, adapter: Adapter): Promise<LossAndGradients> {
-    return accumulateGradients(runtime, adapter, this.#searchRows, { signal: this.#options.signal });
   }
 
   /** Measures the job's metric on search rows: more of them than a search needs, because a share of right rows is coarse. */

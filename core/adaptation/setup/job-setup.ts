@@ -49,7 +49,7 @@ export function requireSuitable(
 
 /** The part of a job's settings that its ladder goes by. */
 export function ladderOptions(settings: JobSettings): Omit<LadderOptions, 'gate' | 'old'> {
-  const { maxSteps, evaluateEvery, refineSteps, patience, leastPower, prefer, grouping, fusionRank } = settings;
+  const { maxSteps, evaluateEvery, refineSteps, patience, leastPower, prefer, fusionRank } = settings;
   return {
     steps: maxSteps,
     evaluateEvery,
@@ -57,7 +57,6 @@ export function ladderOptions(settings: JobSettings): Omit<LadderOptions, 'gate'
     patience,
     leastPower,
     prefer,
-    grouping,
     search: {
       evaluations: settings.searchEvaluations,
       batchSize: settings.batchSize,

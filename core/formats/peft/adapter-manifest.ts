@@ -35,15 +35,8 @@ export interface AdapterManifest {
 }
 
 interface ManifestCoefficients {
-  /** With `groups`, `alpha` and `beta` are the means over the adapted modules. */
   readonly alpha: number;
   readonly beta: number;
-  /** The coefficients of each group, if groups of modules have coefficients of their own. */
-  readonly groups?: {
-    /** `block`, `depth` or `module`. */
-    readonly grouping: string;
-    readonly values: Readonly<Record<string, { readonly alpha: number; readonly beta: number }>>;
-  };
 }
 
 interface FileChecksum {

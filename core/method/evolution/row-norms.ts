@@ -20,15 +20,3 @@ export function rowNormsAt(squares: Float32Array, beta: number): Float64Array {
     return Math.sqrt(Math.max(0, (1 + beta) * after - beta * before + beta * (1 + beta) * delta));
   });
 }
-
-/**
- * The derivative of {@link rowNormsAt} with respect to beta, [outFeatures]: the derivative of the squared norm divided by
- * twice the norm, and 0 for a row of zeros.
- */
-export function rowNormSlopesAt(squares: Float32Array, beta: number): Float64Array {
-  const rows = squares.length / 3;
-  return rowNormsAt(squares, beta).map((norm, i) => {
-    const [before, after, delta] = [squares[i]!, squares[rows + i]!, squares[2 * rows + i]!];
-    return norm === 0 ? 0 : (after - before + (1 + 2 * beta) * delta) / (2 * norm);
-  });
-}

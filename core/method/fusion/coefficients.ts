@@ -20,6 +20,12 @@ export function isSamePoint(a: Coefficients, b: Coefficients): boolean {
   return a.alpha === b.alpha && a.beta === b.beta;
 }
 
+/** @throws RangeError for coefficients that are not finite */
+export function requireFinite({ alpha, beta }: Coefficients): void {
+  if (Number.isFinite(alpha) && Number.isFinite(beta)) return;
+  throw new RangeError(`fusion coefficients are alpha ${alpha} and beta ${beta}, expected finite numbers`);
+}
+
 /** Intervals to which a search is restricted by default. */
 export const ALPHA_BOUNDS: readonly [number, number] = [0, 1.5];
 export const BETA_BOUNDS: readonly [number, number] = [-1.25, 0.5];
@@ -49,17 +55,8 @@ export function commonBounds(bounds: CoefficientBounds, by: CoefficientBounds): 
   };
 }
 
-/** The nearest coefficients within the bounds. */
-export function clampCoefficients({ alpha, beta }: Coefficients, bounds: Required<CoefficientBounds>): Coefficients {
-  return { alpha: clamp(alpha, bounds.alphaBounds), beta: clamp(beta, bounds.betaBounds) };
-}
-
 type Interval = readonly [number, number];
 
 function intersection([low, high]: Interval, by: Interval = [low, high]): Interval {
   return [Math.max(low, by[0]), Math.min(high, by[1])];
-}
-
-function clamp(value: number, [low, high]: Interval): number {
-  return Math.min(high, Math.max(low, value));
 }

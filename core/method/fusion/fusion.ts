@@ -3,9 +3,8 @@ import { loraSettings } from '../../models/lora/lora-config.ts';
 import { plainProducts, type MatrixProducts } from '../../linalg/products.ts';
 import { AdaptationError } from '../errors.ts';
 import type { Evolution, ModuleEvolution } from '../evolution/evolution.ts';
-import { COPY, isSamePoint, REVERT, type Coefficients } from './coefficients.ts';
+import { COPY, isSamePoint, requireFinite, REVERT, type Coefficients } from './coefficients.ts';
 import { checkRank, commonRank, grownConfig, type FusedShape, type FusionRank } from './fusion-rank.ts';
-import { coefficientsOf, type GroupedCoefficients } from './grouping.ts';
 import { prepareModule, type ModuleFusion } from './module-fusion.ts';
 
 export interface FusionOptions {
@@ -28,7 +27,7 @@ interface FusedAdapter {
 /**
  * Fuses one adapter with one evolution at any number of coefficients. Orthonormal bases of the stacked factors are computed
  * once, so that each further point costs one small SVD per module. The ranks are also chosen once: the adapters of all
- * coefficients have the same shapes, except that (1, 0) everywhere gives the old adapter itself.
+ * coefficients have the same shapes, except that (1, 0) gives the old adapter itself.
  */
 export class Fusion {
   readonly adapter: Adapter;
@@ -67,25 +66,22 @@ export class Fusion {
 
   /**
    * The adapter that approximates alpha · s · B A + beta · (W_new − W_old) best at the ranks of this fusion.
-   * @param coefficients one pair for all modules, or a pair for each group
-   * @throws RangeError for coefficients that are not finite, and for a group without coefficients
+   * @throws RangeError for coefficients that are not finite
    */
-  async at(coefficients: Coefficients | GroupedCoefficients): Promise<Adapter> {
+  async at(coefficients: Coefficients): Promise<Adapter> {
     return (await this.fuse(coefficients)).adapter;
   }
 
   /** {@link at}, together with what did not fit into the ranks. */
-  async fuse(coefficients: Coefficients | GroupedCoefficients): Promise<FusedAdapter> {
-    const pairs = [...this.#modules].map(([name, module]) => {
-      return { name, module, pair: coefficientsOf(name, coefficients) };
-    });
-    if (pairs.every(({ pair }) => isSamePoint(pair, COPY))) {
-      return { adapter: this.adapter, truncationErrors: new Map(pairs.map(({ name }) => [name, 0])) };
+  async fuse(coefficients: Coefficients): Promise<FusedAdapter> {
+    requireFinite(coefficients);
+    if (isSamePoint(coefficients, COPY)) {
+      return { adapter: this.adapter, truncationErrors: new Map([...this.#modules.keys()].map((name) => [name, 0])) };
     }
     const modules = new Map<string, LoraFactors>();
     const truncationErrors = new Map<string, number>();
-    for (const { name, module, pair } of pairs) {
-      const { factors, truncationError } = await module.at(pair, this.#shapes.get(name));
+    for (const [name, module] of this.#modules) {
+      const { factors, truncationError } = await module.at(coefficients, this.#shapes.get(name));
       modules.set(name, factors);
       truncationErrors.set(name, truncationError);
     }

@@ -1,7 +1,6 @@
 import type { Strategy } from '../../options/job-options.ts';
 import type { Precision } from '../../options/precisions.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
-import type { CoefficientGroups } from '../fusion/grouping.ts';
 import type { GateVerdict, MetricValue, RowOutcomes } from '../gate/readiness-gate.ts';
 
 /** The rungs of all ladders. `prior` tries the coefficients that the fleet's searches favor, `scratch` trains a fresh adapter. */
@@ -19,8 +18,6 @@ export interface Proposal {
   /** Fusion coefficients of the (initial) adapter; null for an adapter that was trained from scratch. */
   readonly alpha: number | null;
   readonly beta: number | null;
-  /** Set if groups of modules have coefficients of their own; `alpha` and `beta` are then means over the adapted modules. */
-  readonly groups?: CoefficientGroups;
   /** Number of fine-tuning steps that went into the adapter. */
   readonly step: number;
 }
@@ -47,11 +44,7 @@ export function toRecord({ adapter: _, outcomes: __, ...record }: Candidate): Ca
 }
 
 /** Names the strategy of a candidate that fine-tuning made from one with these coefficients. */
-export function fineTunedStrategy({
-  alpha,
-  beta,
-  groups,
-}: Pick<Proposal, 'alpha' | 'beta' | 'groups'>): CandidateStrategy {
+export function fineTunedStrategy({ alpha, beta }: Pick<Proposal, 'alpha' | 'beta'>): CandidateStrategy {
   if (alpha === null) return 'scratch';
-  return !groups && alpha === 1 && beta === 0 ? 'warm-start' : 'relora';
+  return alpha === 1 && beta === 0 ? 'warm-start' : 'relora';
 }

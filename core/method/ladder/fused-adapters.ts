@@ -1,10 +1,8 @@
 import type { Adapter } from '../../models/lora/adapter.ts';
 import { AdaptationError } from '../errors.ts';
 import type { Evolution } from '../evolution/evolution.ts';
-import { fromCoefficientGroups } from '../fusion/grouping.ts';
 import { COPY, isSamePoint, type Coefficients } from '../fusion/coefficients.ts';
 import { Fusion } from '../fusion/fusion.ts';
-import type { GroupedCoefficients } from '../fusion/grouping.ts';
 import type { LadderContext } from './ladder-context.ts';
 import type { LadderOptions } from './ladder-state.ts';
 import type { Proposal } from './candidate.ts';
@@ -35,9 +33,9 @@ export class FusedAdapters {
   }
 
   /** Returns the adapter with these coefficients. What all coefficients share is computed at the first call. */
-  async at(coefficients: Coefficients | GroupedCoefficients): Promise<Adapter> {
+  async at(coefficients: Coefficients): Promise<Adapter> {
     const { oldAdapter, products } = this.#context;
-    if ('alpha' in coefficients && isSamePoint(coefficients, COPY)) return oldAdapter;
+    if (isSamePoint(coefficients, COPY)) return oldAdapter;
     this.#fusion ??= Fusion.prepare(oldAdapter, this.evolution, { ...this.#options, products });
     return (await this.#fusion).at(coefficients);
   }
@@ -54,8 +52,7 @@ export class FusedAdapters {
   }
 
   /** Returns the adapter as which a candidate with coefficients was fused, before any training. */
-  async initialOf({ id, alpha, beta, groups }: Pick<Proposal, 'id' | 'alpha' | 'beta' | 'groups'>): Promise<Adapter> {
-    if (groups) return this.at(fromCoefficientGroups(groups, this.evolution.modules.keys()));
+  async initialOf({ id, alpha, beta }: Pick<Proposal, 'id' | 'alpha' | 'beta'>): Promise<Adapter> {
     if (alpha === null || beta === null) throw new RangeError(`candidate ${id} has no fusion coefficients`);
     return this.at({ alpha, beta });
   }

@@ -1,5 +1,4 @@
 import type { Adapter } from '../../models/lora/adapter.ts';
-import type { BaseModel } from '../../models/base-model.ts';
 import type { Phase } from '../../options/phases.ts';
 import type { Evolution } from '../evolution/evolution.ts';
 import type { FusionOptions } from '../fusion/fusion.ts';
@@ -7,7 +6,6 @@ import type { GateLook, GateMeasurement, MetricValue } from '../gate/readiness-g
 import type { RegularizationOptions } from '../regularization/regularization.ts';
 import type { SearchEvaluation } from '../search/search-task.ts';
 import type { FleetSearches } from '../search/fleet-prior.ts';
-import type { LossAndGradients } from '../search/gradients/gradient-search.ts';
 import type { Candidate, CandidateRecord, RungName } from './candidate.ts';
 import type { LadderProgress, LadderState } from './ladder-state.ts';
 import type { WatchRecord } from './watch-log.ts';
@@ -61,8 +59,6 @@ export interface LadderContext {
   readonly evolution: Evolution | null;
   /** What multiplies when adapters are fused. Default: JavaScript on one thread. */
   readonly products?: FusionOptions['products'];
-  /** Weights of the new base. Groups of modules need them if the old adapter is a DoRA adapter. */
-  readonly baseWeights?: BaseModel['weights'];
   /** Finished searches of the same rollout, from the same base model version. Default: none. */
   readonly fleetSearches?: FleetSearches;
   /** Whether there are training rows. Default true. Copying, reverting and searching do not need any. */
@@ -75,8 +71,6 @@ export interface LadderContext {
   readonly searchRowTokens: readonly number[];
   /** Returns, for each adapter, the summed completion losses (nats) of the search rows with these indices, in their order. */
   searchRowLosses(adapters: readonly Adapter[], rows: readonly number[]): Promise<readonly ArrayLike<number>[]>;
-  /** Returns the mean completion loss over all search rows and its gradients by the adapter's factors, of any rank. */
-  searchRowGradients(adapter: Adapter): Promise<LossAndGradients>;
   /** Measures the gate's metric of an adapter on the search rows. */
   searchMetric(adapter: Adapter): Promise<MetricValue>;
   /**

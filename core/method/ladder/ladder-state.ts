@@ -1,9 +1,8 @@
-import type { GroupingName, Preference, Strategy } from '../../options/job-options.ts';
+import type { Preference, Strategy } from '../../options/job-options.ts';
 import type { FusionOptions } from '../fusion/fusion.ts';
 import type { Gate, GateMeasurement, GateTarget, judge, MetricValue, Verdict } from '../gate/readiness-gate.ts';
 import type { RegularizationOptions } from '../regularization/regularization.ts';
 import type { SearchEvaluation, SearchOptions } from '../search/search-task.ts';
-import type { GradientEvaluation } from '../search/gradients/gradient-search.ts';
 import type { Candidate, CandidateRecord, RungName } from './candidate.ts';
 import type { WatchRecord } from './watch-log.ts';
 
@@ -31,8 +30,6 @@ export interface LadderOptions {
   /** Regularization of `relora`, `relora-paper` and `auto`. `warm-start` and `scratch` have none. */
   readonly regularization?: RegularizationOptions;
   readonly search?: SearchOptions;
-  /** Default `global`: one pair by the search. Other groupings follow gradients, within the bounds of `search`. */
-  readonly grouping?: GroupingName;
   /** What decides on a candidate. Simulations of many jobs keep its answers. Default: `judge`. */
   readonly judge?: typeof judge;
   /** How far the rank of a fused adapter may grow. Default: not at all. */
@@ -78,7 +75,6 @@ export interface LadderState {
   /** Why the run is over although nothing is published and rungs are left; null if it is not. */
   readonly held: string | null;
   readonly searchHistory: readonly SearchEvaluation[];
-  readonly gradientHistory: readonly GradientEvaluation[];
   readonly bestId: string | null;
   /** Gate rows of the best candidate, as numbers. */
   readonly bestOutcomes: { readonly values: readonly number[]; readonly tokens: readonly number[] } | null;

@@ -14,7 +14,6 @@ import {
   type MetricValue,
 } from '../gate/readiness-gate.ts';
 import type { SearchEvaluation } from '../search/search-task.ts';
-import type { GradientEvaluation } from '../search/gradients/gradient-search.ts';
 import { estimatedLoss } from '../search/relative-losses.ts';
 import { toRecord, type Candidate, type CandidateRecord, type Proposal, type RungName } from './candidate.ts';
 import { FusedAdapters } from './fused-adapters.ts';
@@ -43,7 +42,6 @@ export class Ladder {
   #rung: RungName;
   #candidates: CandidateRecord[] = [];
   #searchHistory: SearchEvaluation[] = [];
-  #gradientHistory: GradientEvaluation[] = [];
   #best: Candidate | null = null;
   #publishedId: string | null = null;
   #held: string | null = null;
@@ -107,10 +105,6 @@ export class Ladder {
 
   get searchHistory(): readonly SearchEvaluation[] {
     return this.#searchHistory;
-  }
-
-  get gradientHistory(): readonly GradientEvaluation[] {
-    return this.#gradientHistory;
   }
 
   /** The candidates of one rung, in the order in which they were judged. */
@@ -241,14 +235,9 @@ export class Ladder {
     await this.checkpoint();
   }
 
-  async recordGradients(evaluation: GradientEvaluation): Promise<void> {
-    this.#gradientHistory.push(evaluation);
-    await this.checkpoint();
-  }
-
-  /** Loss on the search rows, if the search measured these coefficients. It does not measure groups, which are truncated. */
-  searchLossOf({ alpha, beta, groups }: Pick<Proposal, 'alpha' | 'beta' | 'groups'>): number | null {
-    return groups || alpha === null || beta === null ? null : estimatedLoss(this.#searchHistory, { alpha, beta });
+  /** Loss on the search rows, if the search measured these coefficients. */
+  searchLossOf({ alpha, beta }: Pick<Proposal, 'alpha' | 'beta'>): number | null {
+    return alpha === null || beta === null ? null : estimatedLoss(this.#searchHistory, { alpha, beta });
   }
 
   now(): number {
@@ -291,7 +280,6 @@ export class Ladder {
       compared: this.#compared,
       held: this.#held,
       searchHistory: [...this.#searchHistory],
-      gradientHistory: [...this.#gradientHistory],
       bestId: this.#best?.id ?? null,
       bestOutcomes: outcomes ? { values: Array.from(outcomes.values), tokens: Array.from(outcomes.tokens) } : null,
       publishedId: this.#publishedId,
@@ -355,7 +343,6 @@ export class Ladder {
     }
     this.#candidates = [...state.candidates];
     this.#searchHistory = [...state.searchHistory];
-    this.#gradientHistory = [...state.gradientHistory];
     this.#publishedId = state.publishedId;
     this.#held = state.held;
     this.#compared = state.compared;

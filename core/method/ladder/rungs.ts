@@ -1,11 +1,7 @@
-import { commonPair, meanCoefficients, toCoefficientGroups } from '../fusion/grouping.ts';
 import { COPY, isSamePoint, REVERT, type Coefficients } from '../fusion/coefficients.ts';
-import { groupingOf, type GroupedCoefficients } from '../fusion/grouping.ts';
-import type { GroupingName } from '../../options/job-options.ts';
 import type { RungName } from './candidate.ts';
-import { searchGroups } from './searches/group-search.ts';
 import type { Ladder } from './ladder.ts';
-import { fleetBest, searchBounds, searchPair, type PairSearchOptions } from './searches/pair-search.ts';
+import { fleetBest, searchPair, type PairSearchOptions } from './searches/pair-search.ts';
 import type { Screening } from './searches/screening.ts';
 
 /** One way of making a candidate. */
@@ -83,8 +79,8 @@ export function priorRung({ search, screening }: SearchRungOptions = {}): Rung {
 }
 
 /**
- * Searches for the coefficients with the smallest loss on the search rows: one pair, or one for each group of the job's
- * grouping. With a budget of 0 evaluations it only makes sure that a candidate exists, by trying the copy.
+ * Searches for the coefficients with the smallest loss on the search rows. With a budget of 0 evaluations it only makes sure
+ * that a candidate exists, by trying the copy.
  */
 export function searchRung({ screening, ...options }: SearchRungOptions = {}): Rung {
   return {
@@ -92,35 +88,17 @@ export function searchRung({ screening, ...options }: SearchRungOptions = {}): R
     refines: false,
     isCostly: true,
     async run(ladder) {
-      const { grouping = 'global', search } = ladder.options;
-      if (search?.evaluations === 0 && ladder.candidates.length > 0) {
+      if (ladder.options.search?.evaluations === 0 && ladder.candidates.length > 0) {
         return ladder.skip('search', 'its budget of evaluations is 0');
       }
       ladder.enter('search');
-      if (grouping === 'global') {
-        const screened = await screening?.of(ladder);
-        return considerFound(ladder, await searchPair(ladder, options, screened?.points));
-      }
-      const modules = ladder.fused.evolution.modules.keys();
-      const found = await searchGroups(ladder, groupingOf(grouping, modules), searchBounds(ladder, options.search));
-      return considerGroups(ladder, grouping, found);
+      const screened = await screening?.of(ladder);
+      const found = await searchPair(ladder, options, screened?.points);
+      if (!isJudged(ladder, found)) return considerFused(ladder, 'search', found);
+      ladder.skip('search', `it found nothing better than ${strategyOf(found)} beyond noise, which was tried`);
+      await ladder.checkpoint();
     },
   };
-}
-
-async function considerFound(ladder: Ladder, found: Coefficients): Promise<void> {
-  if (!isJudged(ladder, found)) return considerFused(ladder, 'search', found);
-  ladder.skip('search', `it found nothing better than ${strategyOf(found)} beyond noise, which was tried`);
-  await ladder.checkpoint();
-}
-
-async function considerGroups(ladder: Ladder, grouping: GroupingName, found: GroupedCoefficients): Promise<void> {
-  const pair = commonPair(found);
-  if (pair) return considerFound(ladder, pair);
-  const mean = meanCoefficients(found, ladder.context.oldAdapter.modules.keys());
-  const groups = toCoefficientGroups(grouping, found);
-  const proposal = { id: 'search', rung: 'search', strategy: 'relora', ...mean, groups, step: 0 } as const;
-  await ladder.consider(proposal, await ladder.fused.at(found));
 }
 
 async function considerFused(ladder: Ladder, rung: RungName, { alpha, beta }: Coefficients): Promise<void> {
@@ -130,9 +108,7 @@ async function considerFused(ladder: Ladder, rung: RungName, { alpha, beta }: Co
 
 /** Whether the gate has judged these coefficients already, on another rung. */
 function isJudged(ladder: Ladder, { alpha, beta }: Coefficients): boolean {
-  return ladder.candidates.some(
-    (known) => known.alpha === alpha && known.beta === beta && known.step === 0 && !known.groups,
-  );
+  return ladder.candidates.some((known) => known.alpha === alpha && known.beta === beta && known.step === 0);
 }
 
 function clearlyBetter(point: Coefficients): string {

@@ -58,8 +58,8 @@ function trainingRung(
         steps: training.steps,
         evaluateEvery: ladder.options.evaluateEvery,
         onEvaluate: async (step, adapter) => {
-          const { alpha, beta, groups, strategy } = start;
-          const proposal = { id: `${name}@${step}`, rung: name, strategy, alpha, beta, groups, step };
+          const { alpha, beta, strategy } = start;
+          const proposal = { id: `${name}@${step}`, rung: name, strategy, alpha, beta, step };
           const looks = await ladder.watch(proposal, adapter, (watched) => training.looksAt(watched));
           if (looks) await ladder.consider(proposal, adapter, 'fine_tune');
           return training.isOver() || ladder.futility !== null || (await ladder.isHeld()) ? 'stop' : 'continue';
@@ -146,7 +146,7 @@ function sinceBest(watched: readonly WatchRecord[]): number {
 }
 
 /** What a training starts from. */
-interface Start extends Pick<Proposal, 'strategy' | 'alpha' | 'beta' | 'groups'> {
+interface Start extends Pick<Proposal, 'strategy' | 'alpha' | 'beta'> {
   readonly adapter: Adapter;
 }
 
@@ -160,22 +160,21 @@ function freshStart({ context }: Ladder): Start {
  */
 async function startOfBest(ladder: Ladder): Promise<Start> {
   const chosen = bestStart(ladder);
-  const { alpha, beta, groups } = chosen;
+  const { alpha, beta } = chosen;
   const adapter = await ladder.fused.initialOf(chosen);
   await ladder.watch(chosen, adapter, () => true);
-  return { adapter, alpha, beta, groups, strategy: fineTunedStrategy(chosen) };
+  return { adapter, alpha, beta, strategy: fineTunedStrategy(chosen) };
 }
 
 /**
  * Returns the untrained candidate that is published, or else the best one by the search rows: gate rows must not choose what they
- * will judge. Coefficients of groups were searched last and from the best of the others.
+ * will judge.
  */
 function bestStart(ladder: Ladder): CandidateRecord {
   const untrained = ladder.candidates.filter(({ step }) => step === 0);
   const published = ladder.firstPublishable;
   if (published && published.step === 0) return published;
-  const lossOf = (candidate: CandidateRecord) =>
-    candidate.groups ? -Infinity : (ladder.searchLossOf(candidate) ?? Infinity);
+  const lossOf = (candidate: CandidateRecord) => ladder.searchLossOf(candidate) ?? Infinity;
   return untrained.reduce((best, next) => (lossOf(next) < lossOf(best) ? next : best));
 }
 

@@ -41,58 +41,63 @@ async function storedRollout(options: Prisma.InputJsonObject) {
   return { id, jobId: job.id };
 }
 
-describe.each(['factors', 'product'])(
-  'a rollout that is stored with the deleted option regularize_space: %s',
-  (space) => {
-    const stored = { ...KNOWN, regularize_space: space, control: 'none', control_fraction: 0.5 };
-    let rollout: { id: string; jobId: string };
-    beforeAll(async () => {
-      await app.db.rollout.deleteMany();
-      rollout = await storedRollout(stored);
-    });
+describe.each([
+  ['regularize_space', 'factors'],
+  ['regularize_space', 'product'],
+  ['grouping', 'global'],
+  ['grouping', 'module'],
+])('a rollout that is stored with the deleted option %s: %s', (deleted, value) => {
+  const stored = { ...KNOWN, [deleted]: value, control: 'none', control_fraction: 0.5 };
+  let rollout: { id: string; jobId: string };
+  beforeAll(async () => {
+    await app.db.rollout.deleteMany();
+    rollout = await storedRollout(stored);
+  });
 
-    test('is listed and shown with the options that there are', async () => {
-      const { data } = await get('/v1/rollouts');
-      for (const found of [...data, await get(`/v1/rollouts/${rollout.id}`)]) {
-        expect(found).toMatchObject({ id: rollout.id, options: KNOWN });
-        expect(found.options).not.toHaveProperty('regularize_space');
-      }
-      expect(data).toHaveLength(1);
-      expect((await get(`/v1/jobs?rollout_id=${rollout.id}`)).data).toMatchObject([{ id: rollout.jobId }]);
-    });
+  test('is listed and shown with the options that there are', async () => {
+    const { data } = await get('/v1/rollouts');
+    for (const found of [...data, await get(`/v1/rollouts/${rollout.id}`)]) {
+      expect(found).toMatchObject({ id: rollout.id, options: KNOWN });
+      expect(found.options).not.toHaveProperty(deleted);
+    }
+    expect(data).toHaveLength(1);
+    expect((await get(`/v1/jobs?rollout_id=${rollout.id}`)).data).toMatchObject([{ id: rollout.jobId }]);
+  });
 
-    test('has jobs that are retried and go on without it', async () => {
-      const url = `/v1/jobs/${rollout.jobId}/retry`;
-      const answer = await app.request({
-        method: 'POST',
-        url,
-        key: tenantKey,
-        payload: { options: { max_steps: 50 } },
-      });
-      expect(answer.statusCode, answer.body).toBe(200);
-      const job = await adaptationRepository.load(app.db, rollout.jobId);
-      const spec = await buildJobSpec(app.db, job!, { artifacts: fleet.artifacts, workDir: fleet.folder });
-      expect(spec.options).toEqual({ ...KNOWN, max_steps: 50 });
+  test('has jobs that are retried and go on without it', async () => {
+    const url = `/v1/jobs/${rollout.jobId}/retry`;
+    const answer = await app.request({
+      method: 'POST',
+      url,
+      key: tenantKey,
+      payload: { options: { max_steps: 50 } },
     });
+    expect(answer.statusCode, answer.body).toBe(200);
+    const job = await adaptationRepository.load(app.db, rollout.jobId);
+    const spec = await buildJobSpec(app.db, job!, { artifacts: fleet.artifacts, workDir: fleet.folder });
+    expect(spec.options).toEqual({ ...KNOWN, max_steps: 50 });
+  });
 
-    test('has a forecast that is listed and shown', async () => {
-      const id = newId('forecast');
-      const row = { id, baseModelVersionId: fleet.newVersionId, state: 'queued', options: stored };
-      await app.db.rolloutForecast.create({ data: row });
-      const { data } = await get('/v1/rollout-forecasts');
-      expect(data).toMatchObject([{ id, options: KNOWN }]);
-      expect((await get(`/v1/rollout-forecasts/${id}`)).options).not.toHaveProperty('regularize_space');
-      await app.db.rolloutForecast.deleteMany();
-    });
-  },
-);
+  test('has a forecast that is listed and shown', async () => {
+    const id = newId('forecast');
+    const row = { id, baseModelVersionId: fleet.newVersionId, state: 'queued', options: stored };
+    await app.db.rolloutForecast.create({ data: row });
+    const { data } = await get('/v1/rollout-forecasts');
+    expect(data).toMatchObject([{ id, options: KNOWN }]);
+    expect((await get(`/v1/rollout-forecasts/${id}`)).options).not.toHaveProperty(deleted);
+    await app.db.rolloutForecast.deleteMany();
+  });
+});
 
-test('a request that has the deleted option is refused by its name', async () => {
-  const payload = { base_model_version_id: fleet.newVersionId, options: { regularize_space: 'factors' } };
+test.each([
+  ['regularize_space', 'factors'],
+  ['grouping', 'global'],
+])('a request that has the deleted option %s is refused by its name', async (deleted, value) => {
+  const payload = { base_model_version_id: fleet.newVersionId, options: { [deleted]: value } };
   const answer = await app.request({ method: 'POST', url: '/v1/rollouts', payload });
   expect(answer.json()).toMatchObject({
     status: 400,
     code: 'invalid_request',
-    errors: [{ field: 'options.regularize_space', message: 'is not a known field' }],
+    errors: [{ field: `options.${deleted}`, message: 'is not a known field' }],
   });
 });

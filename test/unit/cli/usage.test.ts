@@ -46,7 +46,7 @@ describe('usage', () => {
     `${rebase} --out x --certified-slice =0.1`,
     `${rebase} --out x --critical-slice de=0.1 --certified-slice de=0.2`,
     `${rebase} --out x --target 1 --critical-slice de=0.1`,
-    `${rebase} --out x --grouping layer`,
+    `${rebase} --out x --grouping block`,
     `${rebase} --out x --fusion-energy 2`,
     'eval --base /nowhere --data x.jsonl',
     'eval --base BASE --data /nowhere.jsonl',

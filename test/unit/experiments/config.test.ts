@@ -73,8 +73,8 @@ describe('the configuration of an experiment', () => {
     ['max_steps: 4', 'max_steps: many', 'strategies[2].options.max_steps is "many", expected an integer'],
     [
       'max_steps: 4',
-      'grouping: layer',
-      'strategies[2].options.grouping is "layer", expected global, block, depth, module',
+      'grouping: block',
+      'strategies[2].options.grouping is not known, expected one of prefer, max_steps',
     ],
     ['max_steps: 4', 'fusion_energy: 2', 'strategies[2].options.fusion_energy is 2, expected at most 1'],
     ['seeds: [2] }', 'tasks: [plural] }', 'strategies[2].tasks names plural, expected one of past'],

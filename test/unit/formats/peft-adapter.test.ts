@@ -5,7 +5,11 @@ import { readModelConfig } from '../../../core/formats/hugging-face/model-weight
 import { adapterSha256, saveAdapter } from '../../../core/formats/peft/peft-adapter-writer.ts';
 import { describeAdapter, loadAdapter } from '../../../core/formats/peft/peft-adapter.ts';
 import { readAdapterConfig } from '../../../core/formats/peft/peft-config.ts';
-import { readAdapterManifest, verifyAdapterFiles } from '../../../core/formats/peft/adapter-manifest.ts';
+import {
+  ADAPTER_MANIFEST,
+  readAdapterManifest,
+  verifyAdapterFiles,
+} from '../../../core/formats/peft/adapter-manifest.ts';
 import { withSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
 import { writeSafetensors } from '../../../core/formats/safetensors/safetensors-writer.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
@@ -283,14 +287,21 @@ describe('saving', () => {
     },
   );
 
-  it('says in the manifest which coefficients groups of modules have', async () => {
-    const values = { attention: { alpha: 1.1, beta: -0.9 }, mlp: { alpha: 0.9, beta: 0.1 } };
-    const coefficients = { alpha: 1, beta: -0.4, groups: { grouping: 'block', values } };
+  it('reads a folder whose manifest has coefficients for groups of modules, as versions up to 0.2 wrote it', async () => {
     const folder = join(await temporaryFolder(), 'out');
-    await saveAdapter(folder, await load('llama-gqa-tied'), {
-      manifest: { baseFingerprint: 'f'.repeat(64), coefficients },
+    const adapter = await load('llama-gqa-tied');
+    await saveAdapter(folder, adapter, {
+      manifest: { baseFingerprint: 'f'.repeat(64), coefficients: { alpha: 1, beta: -0.4 } },
     });
-    expect((await readAdapterManifest(folder))!.coefficients).toEqual(coefficients);
+    const file = join(folder, ADAPTER_MANIFEST);
+    const json = await readJson(file);
+    const values = { attention: { alpha: 1.1, beta: -0.9 }, mlp: { alpha: 0.9, beta: 0.1 } };
+    const groups = { grouping: 'block', values };
+    await writeFile(file, JSON.stringify({ ...json, coefficients: { alpha: 1, beta: -0.4, groups } }));
+    expect((await readAdapterManifest(folder))!.coefficients).toMatchObject({ alpha: 1, beta: -0.4 });
+    await verifyAdapterFiles(folder);
+    const read = await loadAdapter(folder, await base('llama-gqa-tied'));
+    expect([...read.modules.keys()]).toEqual([...adapter.modules.keys()]);
   });
 
   it('writes a manifest whose checksums catch a changed file', async () => {

@@ -40,7 +40,6 @@ it('keeps the given options and fills in the others', () => {
     searchStart: 'named',
     searchSpacing: 0,
     coefficients: 'both',
-    grouping: 'global',
     fusionRank: 0,
     fusionEnergy: 1,
     regularizeTowards: 'initial',
@@ -76,7 +75,7 @@ it('learns soft targets of the old version on prompts alone, or its answers, and
 
 it.each([
   [{ coefficients: 'gamma' }, 'options.coefficients is "gamma", expected both, alpha, beta'],
-  [{ grouping: 'layer' }, 'options.grouping is "layer", expected global, block, depth, module'],
+  [{ grouping: 'block' }, 'options.grouping is not known, expected one of strategy, prefer'],
   [{ fusion_rank: -1 }, 'options.fusion_rank is -1, expected at least 0'],
   [{ fusion_rank: 1.5 }, 'options.fusion_rank is 1.5, expected an integer'],
   [{ fusion_energy: 0 }, 'options.fusion_energy is 0, expected more than 0'],
@@ -90,7 +89,7 @@ it.each([
 });
 
 it('takes the defaults that depend on nothing else from the table', () => {
-  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(21);
+  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(20);
   expect(resolve({})).toMatchObject({ patience: DEFAULT_JOB_OPTIONS.patience, seed: DEFAULT_JOB_OPTIONS.seed });
 });
 

@@ -66,9 +66,7 @@ const Candidate = Type.Object(
     id: Type.String({ description: 'The rung and, where it trains, the step: `fine_tune@40`.' }),
     rung: RungName,
     strategy: Strategy,
-    fusion_alpha: Nullable(
-      Type.Number({ description: 'α; a mean where groups of modules have coefficients of their own.' }),
-    ),
+    fusion_alpha: Nullable(Type.Number({ description: 'The fusion coefficient α; null if it was not fused.' })),
     fusion_beta: Nullable(Type.Number({ description: 'The same of β.' })),
     step: Type.Integer({ description: 'Number of training steps of the rung that went into it.' }),
     search_loss: Nullable(Type.Number({ description: 'Its loss on the search rows, if the search has measured it.' })),

@@ -157,6 +157,7 @@ describe('Fusion', () => {
       'tall is [16, 40] in the evolution, expected [40, 16]',
     );
     await expect(fusion.at({ alpha: NaN, beta: 0 })).rejects.toThrow('alpha NaN');
+    await expect(fusion.at({ alpha: 1, beta: Infinity })).rejects.toThrow('alpha 1 and beta Infinity, expected finite');
   });
 });
 

@@ -30,9 +30,7 @@ export interface ToyOptions {
   readonly change?: number;
   readonly bestAlpha?: number;
   readonly bestBeta?: number;
-  /** In place of one layer with `bestBeta`: attention's and the MLP's of as many layers as there are pairs. */
-  readonly bestBetas?: readonly (readonly [number, number])[];
-  /** Half of the layers' rows. Default 6, which are too few to tell any two adapters apart. */
+  /** Half of the layer's rows. Default 6, which are too few to tell any two adapters apart. */
   readonly searchRows?: number;
   /** Size of a part of the task's optimum that no fusion reaches. */
   readonly novelty?: number;
@@ -47,18 +45,18 @@ export interface ToyOptions {
   readonly before?: (call: string) => void;
 }
 
-/** One linear layer. */
+const LAYER = 'layer';
+
 interface Layer {
-  readonly name: string;
   /** How the base changed. */
   readonly delta: Matrix;
   readonly wanted: Matrix;
 }
 
 /**
- * A model that is a few linear layers: the loss of an adapter is the squared difference of its products from the wanted
- * ones, summed over layers and averaged over elements, on some rows of the matrices for the search and on the others for
- * the gate. Fine-tuning is gradient descent.
+ * A model that is one linear layer: the loss of an adapter is the squared difference of its product from the wanted one,
+ * averaged over elements, on some rows of the matrix for the search and on the others for the gate. Fine-tuning is gradient
+ * descent.
  * What was kept at checkpoints survives in the object, as on disk; `context()` is a new process.
  */
 export class ToyAdaptation {
@@ -71,7 +69,7 @@ export class ToyAdaptation {
   readonly old: Adapter;
   readonly #options: ToyOptions;
   readonly #size: { readonly outFeatures: number; readonly inFeatures: number };
-  readonly #layers: readonly Layer[];
+  readonly #layer: Layer;
   readonly #random = Random.fromSeed(8);
   #phase: LadderPhase | 'none' = 'none';
   #saved: { state: string; best: Candidate | null } | null = null;
@@ -80,22 +78,12 @@ export class ToyAdaptation {
   constructor(options: ToyOptions = {}) {
     this.#options = options;
     this.#size = { outFeatures: 2 * (options.searchRows ?? 6), inFeatures: IN_FEATURES };
-    const { bestBeta = -1, bestBetas } = options;
-    const betas = bestBetas?.flat() ?? [bestBeta];
-    const names = betas.map((_, i) =>
-      bestBetas ? `model.layers.${i >> 1}.${i % 2 === 0 ? 'self_attn.q_proj' : 'mlp.up_proj'}` : 'layer',
-    );
-    this.old = randomAdapter(
-      names.map((name) => ({ name, ...this.#size })),
-      RANK,
-      RANK,
-      11,
-    );
-    this.#layers = names.map((name, i) => this.#makeLayer(name, betas[i]!, 12 + 10 * i));
+    this.old = randomAdapter([{ name: LAYER, ...this.#size }], RANK, RANK, 11);
+    this.#layer = this.#makeLayer(12);
   }
 
-  #makeLayer(name: string, bestBeta: number, seed: number): Layer {
-    const { change = 0.5, bestAlpha = 1, novelty = 0 } = this.#options;
+  #makeLayer(seed: number): Layer {
+    const { change = 0.5, bestAlpha = 1, bestBeta = -1, novelty = 0 } = this.#options;
     const { outFeatures, inFeatures } = this.#size;
     const direction = matmul(randomMatrix(outFeatures, 1, seed), randomMatrix(1, inFeatures, seed + 1));
     const delta = scaled(direction, change);
@@ -103,39 +91,24 @@ export class ToyAdaptation {
       matmul(randomMatrix(outFeatures, 1, seed + 2), randomMatrix(1, inFeatures, seed + 3)),
       novelty,
     );
-    const fused = productOf(this.old.modules.get(name)!).data.map(
+    const fused = productOf(this.old.modules.get(LAYER)!).data.map(
       (value, i) => bestAlpha * value + bestBeta * delta.data[i]!,
     );
     const wanted = { ...direction, data: fused.map((value, i) => value + unreachable.data[i]!) };
     // Of the adapter's rank, so that training can reach it.
-    return { name, delta, wanted: bestApproximation(wanted, RANK) };
+    return { delta, wanted: bestApproximation(wanted, RANK) };
   }
 
   context(): LadderContext {
     return {
       oldAdapter: this.old,
-      evolution: evolutionOf(new Map(this.#layers.map(({ name, delta }) => [name, delta]))),
+      evolution: evolutionOf(new Map([[LAYER, this.#layer.delta]])),
       seed: 3,
       signal: this.controller.signal,
-      createFresh: (seed) =>
-        emptied(
-          randomAdapter(
-            this.#layers.map(({ name }) => ({ name, ...this.#size })),
-            RANK,
-            RANK,
-            seed,
-          ),
-        ),
+      createFresh: (seed) => emptied(randomAdapter([{ name: LAYER, ...this.#size }], RANK, RANK, seed)),
       searchRowTokens: this.#rowTokens(),
       searchRowLosses: async (adapters, rows) =>
         this.#call('search', () => adapters.map((adapter) => this.#rowLosses(adapter, rows, 0))),
-      searchRowGradients: async (adapter) => {
-        const half = (this.#size.outFeatures * this.#size.inFeatures) / 2;
-        return this.#call('gradients', () => ({
-          loss: this.loss(adapter, 0),
-          gradients: this.#gradients(adapter, half, 0),
-        }));
-      },
       canTrain: this.#options.canTrain ?? true,
       fleetSearches: this.#options.fleetSearches ?? [],
       searchMetric: async (adapter) => this.#call('watch', () => this.#watched(adapter)),
@@ -159,11 +132,9 @@ export class ToyAdaptation {
 
   /** Summed squared differences of some of the even (0) or odd (1) rows. */
   #rowLosses(adapter: Adapter, rows: readonly number[], parity: 0 | 1): number[] {
-    const errors = this.#layers.map((layer) => errorOf(adapter, layer));
+    const { data, cols } = errorOf(adapter, this.#layer);
     const sumOf = (row: number) =>
-      errors.reduce((total, { data, cols }) => {
-        return total + data.subarray(row * cols, (row + 1) * cols).reduce((sum, error) => sum + error ** 2, 0);
-      }, 0);
+      data.subarray(row * cols, (row + 1) * cols).reduce((sum, error) => sum + error ** 2, 0);
     return rows.map((row) => sumOf(2 * row + parity));
   }
 
@@ -227,7 +198,7 @@ export class ToyAdaptation {
   }
 
   #descend(adapter: Adapter, penalty: Penalty): Adapter {
-    const raw = this.#gradients(adapter, this.#size.outFeatures * this.#size.inFeatures);
+    const raw = this.#gradients(adapter);
     const gradients = withL2Gradients(raw, adapter, penalty);
     const rate = this.#options.learningRate ?? 2;
     const moved = (values: Float32Array, gradient: Float32Array) =>
@@ -239,25 +210,19 @@ export class ToyAdaptation {
     return { ...adapter, modules: new Map(modules) };
   }
 
-  /** Of the summed squares of all rows, or of the even (0) or odd (1) ones, divided by a number of elements. */
-  #gradients(adapter: Adapter, elements: number, parity?: 0 | 1): Map<string, TrainableArrays> {
-    const gradients = this.#layers.map((layer): [string, TrainableArrays] => {
-      const factors = adapter.modules.get(layer.name)!;
-      const { rank, outFeatures, inFeatures, scaling } = factors;
-      const error = scaled(errorOf(adapter, layer), (2 * scaling) / elements);
-      if (parity !== undefined)
-        for (let row = 1 - parity; row < error.rows; row += 2)
-          error.data.fill(0, row * error.cols, (row + 1) * error.cols);
-      const b = matmul(error, transpose(matrix(rank, inFeatures, factors.a)));
-      const a = transposedMatmul(matrix(outFeatures, rank, factors.b), error);
-      return [layer.name, { a: Float32Array.from(a.data), b: Float32Array.from(b.data) }];
-    });
-    return new Map(gradients);
+  /** Of the mean square over all rows. */
+  #gradients(adapter: Adapter): Map<string, TrainableArrays> {
+    const factors = adapter.modules.get(LAYER)!;
+    const { rank, outFeatures, inFeatures, scaling } = factors;
+    const error = scaled(errorOf(adapter, this.#layer), (2 * scaling) / (outFeatures * inFeatures));
+    const b = matmul(error, transpose(matrix(rank, inFeatures, factors.a)));
+    const a = transposedMatmul(matrix(outFeatures, rank, factors.b), error);
+    return new Map([[LAYER, { a: Float32Array.from(a.data), b: Float32Array.from(b.data) }]]);
   }
 }
 
-function errorOf(adapter: Adapter, { name, wanted }: Layer): Matrix {
-  const product = productOf(adapter.modules.get(name)!);
+function errorOf(adapter: Adapter, { wanted }: Layer): Matrix {
+  const product = productOf(adapter.modules.get(LAYER)!);
   return { ...product, data: product.data.map((value, i) => value - wanted.data[i]!) };
 }
 
