@@ -59,7 +59,7 @@ EVOLUTIONS = {
     "helpful": Evolution(
         rate=3e-5, mix={"tasks": 0.35, "instructions": 0.35, "prose": 0.15, "code": 0.15}, parent="neutral"
     ),
-    "harmful": Evolution(rate=1e-4, mix={"code": 0.9, "prose": 0.1}),
+    "harmful": Evolution(rate=2e-4, mix={"code": 0.9, "prose": 0.1}),
 }
 
 
