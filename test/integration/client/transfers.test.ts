@@ -1,7 +1,7 @@
-import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   items,
   listAdapterVersions,
@@ -100,10 +100,13 @@ describe('a download that was interrupted', () => {
     part = path.join(folder, `.target-${versionId}.part`);
   });
 
+  /** Waits until the part has more bytes than the description of the version, so that an interruption loses none of them. */
+  const begun = () => vi.waitFor(async () => expect((await stat(part)).size).toBeGreaterThan(1000), 10_000);
+
   /** Downloads until the connection is cut, after the description of the version and the beginning of the archive. */
   async function interrupt(): Promise<number> {
     const impatient = world.client(adapters.acme.key, { retries: { maxElapsedMs: 0 } });
-    world.relay.cutAfter(4000);
+    world.relay.cutAfter(4000, begun);
     const error = await downloadAdapter({ client: impatient, ...request }).catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(DownloadInterruptedError);
     const { bytes, file } = error as DownloadInterruptedError;
@@ -119,7 +122,7 @@ describe('a download that was interrupted', () => {
 
   test('goes on where that happened', async () => {
     const { client: noting, ranges, statuses } = downloading();
-    world.relay.cutAfter(4000);
+    world.relay.cutAfter(4000, begun);
     await downloadAdapter({ client: noting, ...request });
     expect([ranges, statuses]).toEqual([
       [null, expect.stringMatching(/^bytes=[1-9]\d{3}-$/)],
