@@ -87,3 +87,13 @@ test('the page on initial adapters has what the kept records say', async () => {
   expect(shown).toHaveLength(2 * starts + 3);
   expect(shown).toEqual(rowsOf(initialAdaptersTables(records)).filter((line) => !line.includes('--')));
 });
+
+test('… and of SmolLM2', async () => {
+  const records = await readInitialRecords(path.join(ROOT, 'experiments/results/first-harmful.gz'));
+  expect(records).toHaveLength(3 * 6);
+  const page = await readFile(path.join(ROOT, 'docs/experiments/initial-adapters.md'), 'utf8');
+  const [, section = ''] = /## SmolLM2\n([^]*)/.exec(page) ?? [];
+  const shown = rowsOf(section).filter((line) => !line.includes('--'));
+  expect(shown).toHaveLength(7);
+  expect(rowsOf(initialAdaptersTables(records))).toEqual(expect.arrayContaining(shown));
+});
