@@ -5,8 +5,6 @@ import type { BaseFingerprint, ResultRecord, RunRecord } from '../records.ts';
 
 /** What all parts of a blind experiment have to have in common. */
 const SAME = ['commit', 'device', 'precision', 'threads'] as const;
-/** What decides about times, and may differ between seeds that are measured apart. */
-const SAME_PLACE = ['machine'] as const;
 
 /** How far the results are when a run begins. */
 export interface Begun {
@@ -23,25 +21,26 @@ export interface Begun {
  * @throws UsageError naming what differs
  */
 export function requireSameConditions(experiment: Experiment, run: RunRecord, { lines, open }: Begun): void {
+  const { name, blind = false, seeds_apart: apart = false } = experiment;
   const runs = lines.filter((record) => record.type === 'run');
-  const of = runs.filter(({ config }) => nameIn(config) === nameIn(run.config));
-  const apart = experiment.seeds_apart === true;
-  const here = apart ? runsOfSeeds(lines, begunSeeds(lines, open)) : runs;
+  const first = runs.find(({ config }) => nameIn(config) === nameIn(run.config));
+  const begun = begunSeeds(lines, open);
+  // Runs that this one has to agree with in weights and in what decides about times.
+  const here = apart ? runsOfSeeds(lines, begun) : runs;
   const problems = [
-    ...otherWeights(run, here),
-    ...(experiment.blind ? [...localChanges(run), ...differing(run, of[0], SAME)] : []),
-    ...(experiment.blind ? differing(run, apart ? here[0] : of[0], SAME_PLACE) : []),
+    ...otherWeights(run, here, apart ? '' : '; take another --out'),
+    ...(blind ? [...localChanges(run), ...differing(run, first, SAME)] : []),
+    ...(blind ? differing(run, apart ? here[0] : first, ['machine']) : []),
   ];
   if (problems.length === 0) return;
-  const advice = apart && here.length > 0 ? [adviceFor(begunSeeds(lines, open))] : [];
-  throw new UsageError(
-    [`${experiment.name} cannot go on:`, ...problems.map((line) => `  ${line}`), ...advice].join('\n'),
-  );
+  const advice = begun.size > 0 && apart ? [adviceFor(begun)] : [];
+  throw new UsageError([`${name} cannot go on:`, ...problems.map((line) => `  ${line}`), ...advice].join('\n'));
 }
 
+/** Each line of a seed has it in its key, those before an attempt, too. */
 function adviceFor(seeds: ReadonlySet<number>): string {
-  const named = [...seeds].join(', ');
-  return `seed ${named} has begun; to begin it anew, remove the lines with "seed":${named} from results.jsonl`;
+  const keys = [...seeds].map((seed) => `seed-${seed}`).join(' or ');
+  return `its seed has begun under other conditions; to begin it anew, remove all lines with ${keys} in their key from results.jsonl`;
 }
 
 /** Seeds of which something is measured and something is not. */
@@ -66,13 +65,13 @@ function runsOfSeeds(lines: readonly ResultRecord[], seeds: ReadonlySet<number>)
   return [...found];
 }
 
-function otherWeights({ bases = [] }: RunRecord, runs: readonly RunRecord[]): string[] {
+function otherWeights({ bases = [] }: RunRecord, runs: readonly RunRecord[], advice: string): string[] {
   const known = new Map(runs.flatMap((run) => (run.bases ?? []).map((one) => [one.name, one.fingerprint])));
   return bases
     .filter(({ name, fingerprint }) => (known.get(name) ?? fingerprint) !== fingerprint)
     .map((one) => {
       const before = known.get(one.name)!.slice(0, 12);
-      return `${named(one)} has other weights (${one.fingerprint.slice(0, 12)}) than in the runs before (${before}); take another --out`;
+      return `${named(one)} has other weights (${one.fingerprint.slice(0, 12)}) than in the runs before (${before})${advice}`;
     });
 }
 
@@ -90,11 +89,14 @@ function localChanges({ commit }: RunRecord): string[] {
 function differing(
   run: RunRecord,
   first: RunRecord | undefined,
-  keys: readonly ((typeof SAME)[number] | (typeof SAME_PLACE)[number])[],
+  keys: readonly (keyof RunRecord & string)[],
 ): string[] {
   return keys
     .filter((what) => first !== undefined && first[what] !== run[what])
-    .map((what) => `${what} is ${run[what]}, expected ${first![what]}, as in the first run of this blind experiment`);
+    .map(
+      (what) =>
+        `${what} is ${String(run[what])}, expected ${String(first![what])}, as in the first run of this blind experiment`,
+    );
 }
 
 function nameIn(config: unknown): unknown {
