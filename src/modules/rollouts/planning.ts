@@ -53,6 +53,11 @@ export interface PlannerDependencies {
   jobRooms: ReturnType<typeof createJobRooms>;
 }
 
+interface PagedDependencies extends PlannerDependencies {
+  /** Number of jobs that one transaction plans; 1,000 by default. */
+  readonly pageSize?: number;
+}
+
 /** What is to be done in the queue after jobs were planned. */
 export interface NewJobs {
   readonly entries: readonly JobEntry[];
@@ -66,7 +71,7 @@ interface PlannedPage extends NewJobs {
 }
 
 /** Reads the next page of jobs to be planned. */
-type ReadPage = (tx: Transaction, after: string) => Promise<Planned[]>;
+type ReadPage = (tx: Transaction, page: { readonly after: string; readonly limit: number }) => Promise<Planned[]>;
 
 /**
  * Plans the jobs of a rollout that is being analyzed, adaptations first and then controls: identifiers and the queue follow
@@ -77,7 +82,7 @@ type ReadPage = (tx: Transaction, after: string) => Promise<Planned[]>;
  * @returns the number of all jobs; null if the rollout is no longer being analyzed
  */
 export async function planInPages(
-  deps: PlannerDependencies,
+  { pageSize = PAGE, ...deps }: PagedDependencies,
   rollout: RolloutToPlan,
   refusals: Refusals,
   onPlanned: OnPlanned,
@@ -87,7 +92,10 @@ export async function planInPages(
     let { entries, superseded }: NewJobs = { entries: [], superseded: [] };
     let after: string | null = await repository.lastPlanned(db, rollout.id, kind);
     while (after !== null) {
-      const planning: Promise<PlannedPage | null> = planPage(deps, rollout.id, read, after);
+      const planning: Promise<PlannedPage | null> = planPage(deps, rollout.id, read, {
+        after,
+        limit: pageSize,
+      });
       const [page] = await both(planning, onPlanned(entries, superseded));
       if (page === null) return false;
       ({ entries, superseded, last: after } = page);
@@ -126,16 +134,21 @@ export async function planningWithin<T>(db: Database, fn: (tx: Transaction) => P
 }
 
 /** Plans one page. @returns null if the rollout is no longer being analyzed */
-function planPage(deps: PlannerDependencies, id: string, read: ReadPage, after: string): Promise<PlannedPage | null> {
+function planPage(
+  deps: PlannerDependencies,
+  id: string,
+  read: ReadPage,
+  page: Parameters<ReadPage>[1],
+): Promise<PlannedPage | null> {
   return planningWithin(deps.db, async (tx) => {
     // Locked first: what older rollouts do to these adapters meanwhile is either seen or waits.
     const succession = await lockSuccession(tx, id);
     if (succession?.rollout.state !== 'analyzing') return null;
-    const found = await read(tx, after);
+    const found = await read(tx, page);
     const isSuperseded = succession.rollout.superseded_by_id !== null;
     const left = isSuperseded ? await withoutTaken(tx, id, found) : found;
     const jobs = await planJobs(tx, deps, { succession }, left);
-    return { ...jobs, last: found.length < PAGE ? null : (found.at(-1)?.adapterId ?? null) };
+    return { ...jobs, last: found.length < page.limit ? null : (found.at(-1)?.adapterId ?? null) };
   });
 }
 
@@ -245,10 +258,8 @@ export function fleetOf({ baseModelVersionId, options }: Omit<RolloutToPlan, 'id
 }
 
 function readSources(rollout: RolloutToPlan, refusals: Refusals): ReadPage {
-  return async (tx, after) =>
-    (await repository.sources(tx, fleetOf(rollout), { after, limit: PAGE })).map((source) =>
-      plannedSource(source, refusals),
-    );
+  return async (tx, page) =>
+    (await repository.sources(tx, fleetOf(rollout), page)).map((source) => plannedSource(source, refusals));
 }
 
 /** The job of an adapter, which fails at once where it cannot be carried over. */
@@ -257,8 +268,8 @@ export function plannedSource(source: SourceRow, refusals: Refusals): Planned {
 }
 
 function readControls(rolloutId: string, sample: { seed: number; threshold: string }): ReadPage {
-  return async (tx, after) =>
-    (await repository.controls(tx, rolloutId, sample, { after, limit: PAGE })).map((row) =>
+  return async (tx, page) =>
+    (await repository.controls(tx, rolloutId, sample, page)).map((row) =>
       waitingFor(planned(row, 'control', null), row.waits_for ?? undefined),
     );
 }

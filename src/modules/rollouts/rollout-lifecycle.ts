@@ -11,8 +11,15 @@ import { successionRepository } from './succession/succession.repository.ts';
 
 export type RolloutLifecycle = ReturnType<typeof createRolloutLifecycle>;
 
+interface RolloutLifecycleDependencies {
+  readonly db: Database;
+  readonly quotas?: QuotaLimits;
+  /** Number of jobs that one transaction plans; 1,000 by default. */
+  readonly pageSize?: number;
+}
+
 /** What a worker does to a rollout's row. Every change is a conditional update with its event, in one transaction. */
-export function createRolloutLifecycle({ db, quotas = NO_QUOTAS }: { db: Database; quotas?: QuotaLimits }) {
+export function createRolloutLifecycle({ db, quotas = NO_QUOTAS, pageSize }: RolloutLifecycleDependencies) {
   const rollouts = createRolloutRepository(db);
   const jobRooms = createJobRooms({ db, defaults: quotas });
 
@@ -67,6 +74,6 @@ export function createRolloutLifecycle({ db, quotas = NO_QUOTAS }: { db: Databas
       rollout: RolloutToPlan,
       refusals: Refusals,
       onPlanned: OnPlanned = () => Promise.resolve(),
-    ): Promise<number | null> => planInPages({ db, jobRooms }, rollout, refusals, onPlanned),
+    ): Promise<number | null> => planInPages({ db, jobRooms, pageSize }, rollout, refusals, onPlanned),
   };
 }

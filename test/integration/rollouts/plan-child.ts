@@ -1,9 +1,9 @@
 import { createDatabase } from '../../../src/lib/database.ts';
 import { createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
 
-/** Plans a rollout, and kills itself when so many pages are committed and given to the queue. */
+/** Plans a rollout in pages of ten, and kills itself when so many are committed and given to the queue. */
 const [, , databaseUrl = '', rolloutId = '', survived = '0'] = process.argv;
-const lifecycle = createRolloutLifecycle({ db: createDatabase(databaseUrl) });
+const lifecycle = createRolloutLifecycle({ db: createDatabase(databaseUrl), pageSize: 10 });
 const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(rolloutId))!;
 let pages = 0;
 await lifecycle.plan({ id: rolloutId, baseModelVersionId, options: options as StoredOptions }, new Map(), (entries) => {

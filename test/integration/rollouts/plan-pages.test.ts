@@ -45,9 +45,9 @@ async function accept(size: { tenants: number; adapters: number }, options: Roll
   return { fleet, id: rollout.id };
 }
 
-/** Begins the analysis, and plans as a worker does, which is told of each page. */
-async function plan(id: string, onPlanned: (entries: readonly JobEntry[]) => Promise<void>, limits = {}) {
-  const lifecycle = createRolloutLifecycle({ db, ...limits });
+/** Begins the analysis, and plans as a worker does, which is told of each page of ten. */
+async function plan(id: string, onPlanned: (entries: readonly JobEntry[]) => Promise<void>, quotas = NO_QUOTAS) {
+  const lifecycle = createRolloutLifecycle({ db, quotas, pageSize: 10 });
   const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(id))!;
   return lifecycle.plan({ id, baseModelVersionId, options: options as StoredOptions }, new Map(), onPlanned);
 }
@@ -64,8 +64,8 @@ test.each([1, 2])(
   async (survived) => {
     const seed = 7;
     const { fleet, id } = await accept(
-      { tenants: 3, adapters: 1200 },
-      { control: 'sample', control_fraction: 0.9, seed },
+      { tenants: 3, adapters: 16 },
+      { control: 'sample', control_fraction: 0.75, seed },
     );
     const child = fork(compiledModule(CHILD), [queue.database.url, id, String(survived)], { execArgv: [] });
     expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
@@ -73,21 +73,21 @@ test.each([1, 2])(
     expect(half).toMatchObject({ state: 'analyzing', planned_at: null });
     const planned = half.summary.adapters + half.summary.controls;
     expect(planned).toBeGreaterThan(0);
-    expect(planned).toBeLessThan(2280);
+    expect(planned).toBeLessThan(28);
 
-    expect(await plan(id, enqueue)).toBe(2280);
-    expect(await show(id)).toMatchObject({ state: 'adapting', jobs: { queued: 1200 }, controls: { queued: 1080 } });
+    expect(await plan(id, enqueue)).toBe(28);
+    expect(await show(id)).toMatchObject({ state: 'adapting', jobs: { queued: 16 }, controls: { queued: 12 } });
     const jobs = await db.job.findMany({ where: { rolloutId: id }, orderBy: { id: 'asc' } });
     const adaptersOf = (kind: string) => jobs.filter((job) => job.kind === kind).map((job) => job.adapterId);
     expect(adaptersOf('adaptation').sort()).toEqual([...fleet.adapters].sort());
-    expect(adaptersOf('control').sort()).toEqual(sampleOf(fleet.adapters, seed, 1080).sort());
-    expect(jobs.slice(1200).every((job) => job.kind === 'control')).toBe(true);
+    expect(adaptersOf('control').sort()).toEqual(sampleOf(fleet.adapters, seed, 12).sort());
+    expect(jobs.slice(16).every((job) => job.kind === 'control')).toBe(true);
     expect(await db.event.count({ where: { type: 'job.queued', subjectId: { in: jobs.map((job) => job.id) } } })).toBe(
-      2280,
+      28,
     );
     // The sweeper enqueues what the dead process has left in the outbox, with the rollout's own entry.
     await sweep();
-    expect(await queue.producer.count('adaptations')).toBe(2280);
+    expect(await queue.producer.count('adaptations')).toBe(28);
     expect(await sweep()).toBe(0);
   },
   120_000,
@@ -100,7 +100,7 @@ function sampleOf(adapterIds: readonly string[], seed: number, count: number): s
 }
 
 test('jobs may end while others are planned, and the rollout is complete when all are planned and have ended', async () => {
-  const { id } = await accept({ tenants: 1, adapters: 1001 });
+  const { id } = await accept({ tenants: 1, adapters: 11 });
   const states: string[] = [];
   const endAll = (entries: readonly JobEntry[]) =>
     withTransaction(db, async (tx) => {
@@ -113,25 +113,25 @@ test('jobs may end while others are planned, and the rollout is complete when al
       await endAll(entries);
       states.push((await show(id)).state);
     }),
-  ).toBe(1001);
+  ).toBe(11);
   expect(new Set(states)).toEqual(new Set(['analyzing']));
-  expect(await show(id)).toMatchObject({ state: 'completed', jobs: { cancelled: 1001 } });
+  expect(await show(id)).toMatchObject({ state: 'completed', jobs: { cancelled: 11 } });
 });
 
 test('a rollout that is cancelled while it is planned gets no further jobs', async () => {
-  const { id } = await accept({ tenants: 1, adapters: 2400 });
+  const { id } = await accept({ tenants: 1, adapters: 24 });
   const planned = await plan(id, async (entries) => {
     if (entries.length > 0) await createRolloutService({ db, producer: queue.producer }).cancel(id);
   });
   expect(planned).toBeNull();
   const { state, finished_at: finishedAt, jobs } = await show(id);
   expect([state, finishedAt === null, Object.keys(jobs)]).toEqual(['cancelled', false, ['cancelled']]);
-  expect(jobs.cancelled).toBeLessThan(2400);
+  expect(jobs.cancelled).toBeLessThan(24);
 });
 
 describe('a rollout that fails while it is planned', () => {
   test('cancels the jobs that it has', async () => {
-    const { id } = await accept({ tenants: 1, adapters: 1500 });
+    const { id } = await accept({ tenants: 1, adapters: 15 });
     await expect(plan(id, failAfterFirst)).rejects.toThrow('the queue is gone');
     const waiting = await db.job.findFirstOrThrow({ where: { rolloutId: id } });
     expect(await createRolloutLifecycle({ db }).fail(id, { code: 'failed', message: 'no' })).toBe(true);
@@ -147,7 +147,7 @@ describe('a rollout that fails while it is planned', () => {
   });
 
   test('where its process dies before that, nobody claims them, and the sweeper goes on', async () => {
-    const { fleet, id } = await accept({ tenants: 1, adapters: 1500 });
+    const { fleet, id } = await accept({ tenants: 1, adapters: 15 });
     await expect(plan(id, failAfterFirst)).rejects.toThrow('the queue is gone');
     // This is how a process that dies after the first transaction leaves it.
     await db.rollout.update({ where: { id }, data: { state: 'failed' } });
@@ -170,8 +170,8 @@ function failAfterFirst(entries: readonly JobEntry[]): Promise<void> {
 }
 
 test('the limit of a tenant holds over all pages', async () => {
-  const { id } = await accept({ tenants: 1, adapters: 2400 }, { control: 'all' });
-  const quotas = { ...NO_QUOTAS, queued_jobs: 1300 };
-  expect(await plan(id, enqueue, { quotas })).toBe(3700);
-  expect(await show(id)).toMatchObject({ jobs: { queued: 1300, failed: 1100 }, controls: { failed: 1300 } });
+  const { id } = await accept({ tenants: 1, adapters: 24 }, { control: 'all' });
+  const quotas = { ...NO_QUOTAS, queued_jobs: 13 };
+  expect(await plan(id, enqueue, quotas)).toBe(37);
+  expect(await show(id)).toMatchObject({ jobs: { queued: 13, failed: 11 }, controls: { failed: 13 } });
 });

@@ -321,18 +321,22 @@ describe('retrying', () => {
 
 describe('a large fleet', () => {
   test('is changed in steps that others see', async () => {
-    const { rolloutId, jobIds } = await planned({ tenants: 2, adapters: 2500 });
+    const { rolloutId, jobIds } = await planned({ tenants: 2, adapters: 25 });
     const seen: number[] = [];
     const remove: TestQueue['producer']['remove'] = async (...jobs) => {
       seen.push(await db.job.count({ where: { rolloutId, state: 'paused' } }));
       await queue.producer.remove(...jobs);
     };
-    const pausing = service({ producer: { ...queue.producer, remove } }).change(rolloutId, 'pause', OPERATOR);
-    expect(await pausing).toEqual(answerOf({ matched: 2500, changed: 2500 }));
-    expect(seen).toEqual([1000, 2000, 2500]);
-    expect(await ask(rolloutId, 'cancel')).toEqual(answerOf({ matched: 2500, changed: 2500 }));
-    expect(await eventsOf(rolloutId, 'job.cancelled')).toBe(2500);
-    expect(await ask(rolloutId, 'retry')).toEqual(answerOf({ matched: 2500, changed: 2500 }));
+    const pausing = service({ producer: { ...queue.producer, remove }, pageSize: 10 }).change(
+      rolloutId,
+      'pause',
+      OPERATOR,
+    );
+    expect(await pausing).toEqual(answerOf({ matched: 25, changed: 25 }));
+    expect(seen).toEqual([10, 20, 25]);
+    expect(await ask(rolloutId, 'cancel')).toEqual(answerOf({ matched: 25, changed: 25 }));
+    expect(await eventsOf(rolloutId, 'job.cancelled')).toBe(25);
+    expect(await ask(rolloutId, 'retry')).toEqual(answerOf({ matched: 25, changed: 25 }));
     expect(await inState(rolloutId, 'queued')).toEqual(jobIds);
   });
 

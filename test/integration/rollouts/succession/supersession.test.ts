@@ -117,22 +117,22 @@ describe(`a rollout to a newer version, queue on ${queueKind}`, () => {
   });
 
   test('has taken nothing before its own bases are analyzed, and goes on where its planning was interrupted', async () => {
-    const { db, producer, second, third: base } = await begun(2500);
+    const { db, producer, second, third: base } = await begun(25);
     const third = await accept(db, base);
-    expect((await world.rollouts.get(second, null)).jobs).toEqual({ queued: 2500 });
+    expect((await world.rollouts.get(second, null)).jobs).toEqual({ queued: 25 });
     let pages = 0;
     const onPage = () => (++pages === 2 ? Promise.reject(new Error('the process died')) : Promise.resolve());
-    await expect(plan({ db, producer, onPage }, third)).rejects.toThrow('died');
+    await expect(plan({ db, producer, onPage, pageSize: 10 }, third)).rejects.toThrow('died');
     const half = await world.rollouts.get(second, null);
-    expect(half.jobs.cancelled).toBeGreaterThanOrEqual(1000);
-    expect(half.jobs.cancelled).toBeLessThan(2500);
-    expect(await plan({ db, producer }, third)).toBe(2500);
-    expect(await world.rollouts.get(second, null)).toMatchObject({ state: 'completed', jobs: { cancelled: 2500 } });
-    expect(await world.rollouts.get(third, null)).toMatchObject({ state: 'adapting', jobs: { queued: 2500 } });
+    expect(half.jobs.cancelled).toBeGreaterThanOrEqual(10);
+    expect(half.jobs.cancelled).toBeLessThan(25);
+    expect(await plan({ db, producer }, third)).toBe(25);
+    expect(await world.rollouts.get(second, null)).toMatchObject({ state: 'completed', jobs: { cancelled: 25 } });
+    expect(await world.rollouts.get(third, null)).toMatchObject({ state: 'adapting', jobs: { queued: 25 } });
     // What the dead process has not enqueued is swept up after two seconds. What it has not taken out of the queue, nobody claims.
     await eventually('all that is planned is in the queue', async () => {
       await world.sweep();
-      return (await world.queue.producer.count('adaptations')) === 2500 + 1000;
+      return (await world.queue.producer.count('adaptations')) === 25 + 10;
     });
     const stale = await db.job.findFirstOrThrow({ where: { rolloutId: second }, orderBy: { adapterId: 'desc' } });
     expect(await createJobLifecycle({ db }).claim({ jobId: stale.id, owner: 'late' })).toBeNull();
@@ -243,40 +243,40 @@ describe('an older rollout of limited concurrency, while a newer one is planned'
       ({ adapterId }) => adapterId,
     );
 
-  /** Begins to plan, and dies when two pages of a thousand are planned. */
+  /** Begins to plan, and dies when two pages of ten are planned. */
   async function planTwoPages(id: string): Promise<void> {
     const { producer } = world.queue;
     const dying = () => Promise.reject(new Error('the process died'));
     const onPage = (page: readonly unknown[]) => (page.length > 0 ? dying() : Promise.resolve());
-    await expect(plan({ db: world.db, producer, onPage }, id)).rejects.toThrow('died');
-    expect((await world.rollouts.get(id, null)).jobs).toEqual({ queued: 2000 });
+    await expect(plan({ db: world.db, producer, onPage, pageSize: 10 }, id)).rejects.toThrow('died');
+    expect((await world.rollouts.get(id, null)).jobs).toEqual({ queued: 20 });
   }
 
   test('admits no job of an adapter that the newer one is about to take', async () => {
-    const { db, producer, second, third: base } = await begun(2100, { policy: { concurrency: 3 } });
+    const { db, producer, second, third: base } = await begun(21, { policy: { concurrency: 3 } });
     expect(await admittedOf(second)).toHaveLength(3);
     const third = await accept(db, base);
     await planTwoPages(third);
     await world.sweep();
     expect(await admittedOf(second)).toEqual([]);
-    expect((await world.rollouts.get(second, null)).jobs).toEqual({ queued: 100, cancelled: 2000 });
-    expect(await plan({ db, producer }, third)).toBe(2100);
-    expect(await world.rollouts.get(second, null)).toMatchObject({ state: 'completed', jobs: { cancelled: 2100 } });
+    expect((await world.rollouts.get(second, null)).jobs).toEqual({ queued: 1, cancelled: 20 });
+    expect(await plan({ db, producer }, third)).toBe(21);
+    expect(await world.rollouts.get(second, null)).toMatchObject({ state: 'completed', jobs: { cancelled: 21 } });
   });
 
   test('admits those of others, and of all when the newer one is cancelled', async () => {
-    const { db, second, third: base } = await begun(2200, { policy: { concurrency: 1 } });
+    const { db, second, third: base } = await begun(22, { policy: { concurrency: 1 } });
     const adapters = (await db.job.findMany({ where: { rolloutId: second }, orderBy: { adapterId: 'asc' } })).map(
       ({ adapterId }) => adapterId,
     );
-    const policy = { selection: { adapters: adapters.slice(0, 2100) } };
+    const policy = { selection: { adapters: adapters.slice(0, 21) } };
     const third = await accept(db, base, { policy });
     await planTwoPages(third);
-    expect(await admittedOf(second)).toEqual([adapters[2100]]);
+    expect(await admittedOf(second)).toEqual([adapters[21]]);
     await world.rollouts.cancel(third);
-    const { id } = await db.job.findFirstOrThrow({ where: { rolloutId: second, adapterId: adapters[2100]! } });
+    const { id } = await db.job.findFirstOrThrow({ where: { rolloutId: second, adapterId: adapters[21]! } });
     await world.jobs.cancel(id, null);
-    expect(await admittedOf(second)).toEqual([adapters[2000]]);
+    expect(await admittedOf(second)).toEqual([adapters[20]]);
   });
 
   test('admits what the newer one has not taken after all, when that is planned', async () => {
@@ -298,12 +298,12 @@ describe('an older rollout of limited concurrency, while a newer one is planned'
 });
 
 test('a rollout releases no wave while a newer one takes its adapters', async () => {
-  const { db, producer, second, third: base } = await begun(1500, { policy: { waves: [{ count: 1 }] } });
+  const { db, producer, second, third: base } = await begun(15, { policy: { waves: [{ count: 1 }] } });
   const third = await accept(db, base);
   const dying = () => Promise.reject(new Error('the process died'));
   let entries = 0;
   const onPage = (page: readonly unknown[]) => ((entries += page.length) > 0 ? dying() : Promise.resolve());
-  await expect(plan({ db, producer, onPage }, third)).rejects.toThrow('died');
+  await expect(plan({ db, producer, onPage, pageSize: 10 }, third)).rejects.toThrow('died');
   await world.sweep();
   const { waves, jobs } = await world.rollouts.get(second, null);
   expect([waves?.released, jobs.queued]).toEqual([1, undefined]);

@@ -36,12 +36,17 @@ export async function accept(db: Database, baseModelVersionId: string, options: 
   return rollout.id;
 }
 
+/** What plans: pages of 1,000 jobs unless it says otherwise. */
+interface PlanOptions {
+  readonly db: Database;
+  readonly producer: Planner;
+  readonly onPage?: OnPage;
+  readonly pageSize?: number;
+}
+
 /** Plans a rollout as a worker does, whose device another job may have. @returns the number of its jobs */
-export async function plan(
-  { db, producer, onPage }: { db: Database; producer: Planner; onPage?: OnPage },
-  id: string,
-): Promise<number | null> {
-  const lifecycle = createRolloutLifecycle({ db });
+export async function plan({ db, producer, onPage, pageSize }: PlanOptions, id: string): Promise<number | null> {
+  const lifecycle = createRolloutLifecycle({ db, pageSize });
   const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(id))!;
   const rollout = { id, baseModelVersionId, options: options as StoredOptions };
   return lifecycle.plan(rollout, new Map(), async (entries, superseded) => {
