@@ -24,7 +24,7 @@ export default defineConfig({
     projects: [
       compiledProject('unit', { testTimeout: 60_000 }),
       compiledProject('integration', {
-        testTimeout: 60_000,
+        testTimeout: 120_000,
         hookTimeout: 120_000,
         globalSetup: ['test/integration/support/global-setup.ts'],
       }),
@@ -37,7 +37,7 @@ export default defineConfig({
       project('helm', { testTimeout: 60_000 }),
       project('browser', { testTimeout: 120_000, hookTimeout: 120_000 }),
       project('dashboard', {
-        testTimeout: 60_000,
+        testTimeout: 120_000,
         hookTimeout: 120_000,
         globalSetup: ['test/dashboard/support/global-setup.ts'],
       }),
