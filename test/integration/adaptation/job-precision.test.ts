@@ -15,8 +15,8 @@ import { readAdapterManifest } from '../../../core/formats/peft/adapter-manifest
 import { loadAdapter } from '../../../core/formats/peft/peft-adapter.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import type { GateRule } from '../../../core/options/gates.ts';
-import { tinyJob } from '../training/support/tiny-job.ts';
-import { createTinyFamily, removeTinyFamily, toJsonl, type TinyFamily } from '../training/support/tiny-task.ts';
+import { tinyJob } from '../../unit/training/support/tiny-job.ts';
+import { createTinyFamily, removeTinyFamily, toJsonl, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 
 const FAMILY = path.join(import.meta.dirname, '../../../examples/demo-family');
 const ADAPTER = path.join(FAMILY, 'adapters/sst2');

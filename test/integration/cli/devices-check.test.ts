@@ -1,8 +1,8 @@
 import { afterEach, expect, it, vi } from 'vitest';
-import type { DeviceCheck } from '../../../../core/device-check/check-report.ts';
-import { checkDevice } from '../../../../core/device-check/check-device.ts';
-import { checkCases } from '../../../../core/device-check/cases.ts';
-import { readapt } from '../support/readapt.ts';
+import type { DeviceCheck } from '../../../core/device-check/check-report.ts';
+import { checkDevice } from '../../../core/device-check/check-device.ts';
+import { checkCases } from '../../../core/device-check/cases.ts';
+import { readapt } from '../../unit/cli/support/readapt.ts';
 
 afterEach(() => vi.unstubAllEnvs());
 
