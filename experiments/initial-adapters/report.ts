@@ -57,7 +57,7 @@ function results(records: readonly InitialRecord[]): string[] {
     });
     return differences.length === 0 ? '–' : interval(differences, which === 'loss' ? 3 : 1);
   };
-  const lines = [OLD_VERSION, ...Object.keys(STARTS)].filter((start) => of(start).length > 0);
+  const lines = [OLD_VERSION, ...STARTS].filter((start) => of(start).length > 0);
   return table(
     HEADER,
     lines.map((start) => [
@@ -98,7 +98,7 @@ function interval(tasks: readonly TaskDifferences[], digits: number): string {
 
 /** Means over tenants and evolutions. Times are in the records alone, because they depend on what else a machine does. */
 function costs(records: readonly InitialRecord[]): string[] {
-  const lines = Object.keys(STARTS).flatMap((start) => {
+  const lines = STARTS.flatMap((start) => {
     const own = records.filter((record) => record.start === start).map(({ cost }) => cost);
     if (own.length === 0) return [];
     const [forward, backward] = [mean(own.map((cost) => cost.forward)), mean(own.map((cost) => cost.backward))];

@@ -77,7 +77,7 @@ test('the page on distillation has what the kept records of the same number of s
 
 test('the page on initial adapters has what the kept records say', async () => {
   const records = await readInitialRecords(path.join(ROOT, 'experiments/results/initial-adapters.gz'));
-  const starts = Object.keys(STARTS).length;
+  const starts = STARTS.length;
   // Four tasks and three seeds, each with the old version.
   expect(records).toHaveLength(12 * (starts + 1));
   const page = await readFile(path.join(ROOT, 'docs/experiments/initial-adapters.md'), 'utf8');
