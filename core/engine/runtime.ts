@@ -52,14 +52,6 @@ export interface GradientResult {
   readonly gradients: ReadonlyMap<string, TrainableArrays>;
 }
 
-/** Sums over the inputs x of a linear layer. */
-export interface InputMoments {
-  /** Σ x² by column, [inFeatures]. */
-  readonly squares: Float32Array;
-  /** Σ (A x)(A x)ᵀ with the adapter's A, [rank, rank] row-major; null for a module that is not adapted. */
-  readonly projected: Float32Array | null;
-}
-
 /** Arrays by layer of the keys, rotated, and the values of tokens. */
 export interface KeyValueArrays {
   readonly keys: readonly Float32Array[];
@@ -115,12 +107,6 @@ export interface Runtime {
    * @param dropout default: none
    */
   gradients(adapter: Adapter, batch: Batch, gradientScale: number, dropout?: Dropout): Promise<GradientResult>;
-  /**
-   * Moments of the inputs of every linear layer that an adapter may target, by its name. The sums are over the tokens of the batch,
-   * of which tokens that follow the same tokens count once, and in the last layer after attention over the label positions
-   * alone (`labelIds` is ignored).
-   */
-  inputMoments(adapter: Adapter | null, batch: Batch): Promise<ReadonlyMap<string, InputMoments>>;
   /** Logits at the label positions, [labels, vocab], row-major (`labelIds` is ignored). */
   logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array>;
   /** Logits as {@link logits} gives them, with the keys and values of every token. */

@@ -1,7 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
 import type { TenantName, TestScore } from '../records.ts';
-import type { Cost } from './workshop.ts';
+
+/** What making an adapter took, its parts included. */
+interface Cost {
+  readonly ms: number;
+  /** Rows that went through the new base forward. */
+  readonly forward: number;
+  /** Rows that went through it forward and backward. */
+  readonly backward: number;
+}
 
 /** An untrained adapter on the test rows. */
 export interface InitialRecord extends TenantName, TestScore {
@@ -12,7 +20,7 @@ export interface InitialRecord extends TenantName, TestScore {
   readonly start: string;
   /** Mean over the completion tokens of the test rows, in nats. */
   readonly loss: number;
-  /** What making the adapter takes; nothing for the old version. */
+  /** Nothing for the old version. */
   readonly cost: Cost;
   /** Of the search. */
   readonly coefficients?: { readonly alpha: number; readonly beta: number };

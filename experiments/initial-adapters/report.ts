@@ -40,8 +40,29 @@ export function toMarkdown(records: readonly InitialRecord[]): string {
   return [...sections, '## What they take', '', ...costs(records)].join('\n');
 }
 
+/** A table of what some starts do to each task, and how long they took. Times depend on what else the machine did. */
+export function taskTable(records: readonly InitialRecord[], starts: readonly string[]): string {
+  const old = oldVersions(records);
+  const lines = groupBy(records, ({ task }) => task).flatMap((all) =>
+    starts.flatMap((start) => {
+      const some = all.filter((record) => record.start === start);
+      if (some.length === 0) return [];
+      const average = (which: keyof typeof MEASURES, digits: number): string =>
+        meanOfTasks(tasksOf(some, (record) => MEASURES[which](record, old.get(record.key)!))).toFixed(digits);
+      const seconds = mean(some.map(({ cost }) => cost.ms / 1000)).toFixed(1);
+      return [[all[0]!.task, start, average('value', 1), average('flips', 1), average('loss', 4), seconds]];
+    }),
+  );
+  return table(['task', 'start', 'right, %', 'flips, %', 'loss, nats', 'seconds'], lines).join('\n');
+}
+
+/** By the key of the place. */
+function oldVersions(records: readonly InitialRecord[]): ReadonlyMap<string, InitialRecord> {
+  return new Map(records.filter(({ start }) => start === OLD_VERSION).map((record) => [record.key, record]));
+}
+
 function results(records: readonly InitialRecord[]): string[] {
-  const old = new Map(records.filter(({ start }) => start === OLD_VERSION).map((record) => [record.key, record]));
+  const old = oldVersions(records);
   const of = (start: string): InitialRecord[] =>
     records.filter((record) => record.start === start && old.has(record.key));
   const average = (some: readonly InitialRecord[], which: keyof typeof MEASURES): number =>
@@ -57,7 +78,7 @@ function results(records: readonly InitialRecord[]): string[] {
     });
     return differences.length === 0 ? '–' : interval(differences, which === 'loss' ? 3 : 1);
   };
-  const lines = [OLD_VERSION, ...Object.keys(STARTS)].filter((start) => of(start).length > 0);
+  const lines = [OLD_VERSION, ...STARTS].filter((start) => of(start).length > 0);
   return table(
     HEADER,
     lines.map((start) => [
@@ -96,9 +117,9 @@ function interval(tasks: readonly TaskDifferences[], digits: number): string {
   return ends === null ? signed(center) : `${signed(center)} (${ends.map(signed).join(' to ')})`;
 }
 
-/** Means over tenants and evolutions. Times are in the records alone, because they depend on what else a machine does. */
+/** Means over tenants and evolutions. Times are not among them, because they depend on what else a machine does. */
 function costs(records: readonly InitialRecord[]): string[] {
-  const lines = Object.keys(STARTS).flatMap((start) => {
+  const lines = STARTS.flatMap((start) => {
     const own = records.filter((record) => record.start === start).map(({ cost }) => cost);
     if (own.length === 0) return [];
     const [forward, backward] = [mean(own.map((cost) => cost.forward)), mean(own.map((cost) => cost.backward))];

@@ -1,19 +1,16 @@
-import { adaptableModules } from '../../models/architecture/architecture.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import type { Adapter, TrainableArrays } from '../../models/lora/adapter.ts';
 import { mapTrainable } from '../../models/lora/trainable-arrays.ts';
 import {
   doraFactorsName,
   gradientName,
-  inputSquaresName,
   newStateName,
-  projectedMomentsName,
   type CachedPart,
   type ProgramKind,
 } from '../decoder/program-spec.ts';
 import { tokenBudgets, type TokenBudgets } from '../devices/token-budgets.ts';
 import type { DeviceKind } from '../../options/devices.ts';
-import type { Batch, DecodeStep, Dropout, ForwardStates, GradientResult, InputMoments, Runtime } from '../runtime.ts';
+import type { Batch, DecodeStep, Dropout, ForwardStates, GradientResult, Runtime } from '../runtime.ts';
 import { bindCall, type BoundCall, type ProgramCall } from './bind-call.ts';
 import { checkCall, checkStep } from './check-call.ts';
 
@@ -49,15 +46,6 @@ export abstract class ProgramRuntime implements Runtime {
       return [module, mapTrainable(factors, (_, name) => output(gradientName(module, name)))];
     });
     return { lossSum: output('loss_sum')[0]!, gradients: new Map(gradients) };
-  }
-
-  async inputMoments(adapter: Adapter | null, batch: Batch): Promise<ReadonlyMap<string, InputMoments>> {
-    const { output } = await this.#call('inputMoments', { adapter, tokens: batch });
-    const momentsOf = (name: string): InputMoments => ({
-      squares: output(inputSquaresName(name)),
-      projected: adapter?.modules.has(name) ? output(projectedMomentsName(name)) : null,
-    });
-    return new Map(adaptableModules(this.base.config).map(({ name }) => [name, momentsOf(name)]));
   }
 
   async logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {

@@ -17,7 +17,7 @@ import { rmsNorm } from './rms-norm.ts';
 export type RowsOf = 'tokens' | 'labels';
 
 /** What the decoder computes with: tensors by Hugging Face name, and the factors of adapted modules. */
-export interface DecoderTensors {
+interface DecoderTensors {
   readonly weight: (name: string) => tf.Tensor;
   readonly lora: (module: string, rows: RowsOf) => LoraTensors | undefined;
   /** [tokens] int32 */
@@ -28,12 +28,10 @@ export interface DecoderTensors {
   readonly attention: readonly LayerAttention[];
   /** Called with the keys and values of each layer's tokens. */
   readonly keep?: (layer: number, states: KeysAndValues) => void;
-  /** Called with what each linear layer multiplies, [rows, inFeatures]. */
-  readonly observe?: (module: string, input: tf.Tensor2D) => void;
 }
 
 /** Keys, rotated, and values of the tokens of a call, each [tokens, keyValueHeads · headDim]. */
-type KeysAndValues = Readonly<Record<'k' | 'v', tf.Tensor2D>>;
+export type KeysAndValues = Readonly<Record<'k' | 'v', tf.Tensor2D>>;
 
 /** One layer of a run of the decoder. */
 interface Layer {
@@ -167,7 +165,6 @@ function gateAndUp(layer: Layer, x: tf.Tensor2D): [tf.Tensor2D, tf.Tensor2D] {
 
 function project({ index, run, isLast }: Layer, projection: Projection, x: tf.Tensor2D): tf.Tensor2D {
   const module = `model.layers.${index}.${projection}`;
-  run.observe?.(module, x);
   const weight = run.weight(`${module}.weight`) as tf.Tensor2D;
   const biased = run.config.biases?.includes(projection);
   const bias = biased ? (run.weight(`${module}.bias`) as tf.Tensor1D) : undefined;

@@ -7,10 +7,9 @@ import type { TrainableName } from '../../models/lora/trainable-arrays.ts';
 /**
  * What a program computes: the loss of each label, the logits at the label positions, or the summed loss with the
  * gradient of every factor. `prefill` computes logits and hands out each layer's keys and values; `decode` takes those
- * and computes the logits of one further token of each row. `inputMoments` sums products of what each linear layer
- * multiplies. Only `gradients` has a backward pass.
+ * and computes the logits of one further token of each row. Only `gradients` has a backward pass.
  */
-export type ProgramKind = 'labelLosses' | 'gradients' | 'logits' | 'prefill' | 'decode' | 'inputMoments';
+export type ProgramKind = 'labelLosses' | 'gradients' | 'logits' | 'prefill' | 'decode';
 
 /** Everything that a program is specialized to. Batches of any {@link ProgramSizes} run on it. */
 export interface ProgramSpec {
@@ -105,16 +104,6 @@ export function inputName(module: string, name: TrainableName): string {
 /** Names the output of a `gradients` program that holds the gradient of that array. */
 export function gradientName(module: string, name: TrainableName): string {
   return `${inputName(module, name)}.gradient`;
-}
-
-/** Names the output of an `inputMoments` program with a module's Σ x² by column, [inFeatures]. */
-export function inputSquaresName(module: string): string {
-  return `${module}.input_squares`;
-}
-
-/** Names the output of an `inputMoments` program with an adapted module's Σ (A x)(A x)ᵀ, [rank, rank]. */
-export function projectedMomentsName(module: string): string {
-  return `${module}.projected_moments`;
 }
 
 /** What a cache holds of each layer. */
@@ -220,7 +209,7 @@ function batchInputs(spec: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
 
 function labelInputs({ kind, labelBlocks, targets }: ProgramSpec, labels: number): ProgramInput[] {
   const positions = int32('label_positions', [labels]);
-  if (kind === 'logits' || kind === 'prefill' || kind === 'inputMoments') return [positions];
+  if (kind === 'logits' || kind === 'prefill') return [positions];
   if (targets > 0) {
     return [positions, int32('target_ids', [targets, labels]), float32('target_shares', [targets, labels])];
   }

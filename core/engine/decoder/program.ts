@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { attentionTensors, type AttentionSource, type LayerAttention } from './attention/attention-tensors.ts';
 import type { Repeats } from './attention/bins.ts';
 import type { SeenInCache } from './attention/cached.ts';
-import { labelHiddenStates, type DecoderTensors, type RowsOf } from './decoder.ts';
+import { labelHiddenStates, type KeysAndValues, type RowsOf } from './decoder.ts';
 import { doraFactors, type DoraTensors } from './dora.ts';
 import type { LoraTensors } from './linear.ts';
 import { logitsOf, negativeLogLikelihood, softCrossEntropy, type Head } from './losses.ts';
@@ -12,10 +12,8 @@ import {
   doraFactorsName,
   gradientName,
   inputName,
-  inputSquaresName,
   inputWidths,
   newStateName,
-  projectedMomentsName,
   trainedNames,
   weightSquaresName,
   type ProgramSpec,
@@ -27,7 +25,7 @@ type ProgramTensors = Readonly<Record<string, tf.Tensor>>;
  * The program in tfjs ops, a function of the tensors that `programInputs` lists. Its outputs are `losses` [labels], those of
  * labels that only fill a block included, or
  * `logits` [labels, vocab], or `loss_sum` [] and the gradients of loss_sum · gradient_scale. `prefill` and `decode` have
- * `logits` and, of each layer, the keys and values of their tokens. `inputMoments` has arrays of each linear layer.
+ * `logits` and, of each layer, the keys and values of their tokens.
  */
 export function decoderProgram(spec: ProgramSpec) {
   return (inputs: ProgramTensors): ProgramTensors => {
@@ -48,8 +46,6 @@ export function decoderProgram(spec: ProgramSpec) {
       case 'prefill':
       case 'decode':
         return logitsAndStates(run);
-      case 'inputMoments':
-        return inputMoments(run);
     }
   };
 }
@@ -125,24 +121,12 @@ function labelLosses(run: ProgramRun): tf.Tensor1D {
 
 function logitsAndStates(run: ProgramRun): ProgramTensors {
   const states: Record<string, tf.Tensor> = {};
-  const keep: DecoderTensors['keep'] = (layer, { k, v }) => {
+  const keep = (layer: number, { k, v }: KeysAndValues) => {
     states[newStateName('keys', layer)] = k;
     states[newStateName('values', layer)] = v;
   };
-  const logits = logitsOf(hiddenStates(run, { keep }), head(run));
+  const logits = logitsOf(hiddenStates(run, keep), head(run));
   return { logits, ...states, ...(run.spec.kind === 'prefill' ? doraOutputs(run) : {}) };
-}
-
-function inputMoments(run: ProgramRun): ProgramTensors {
-  const moments: Record<string, tf.Tensor> = {};
-  const observe: DecoderTensors['observe'] = (module, input) => {
-    moments[inputSquaresName(module)] = input.square().sum(0);
-    if (!run.spec.modules.has(module)) return;
-    const projected = tf.matMul(input, required<tf.Tensor2D>(run.inputs, inputName(module, 'a')), false, true);
-    moments[projectedMomentsName(module)] = tf.matMul(projected, projected, true, false);
-  };
-  hiddenStates(run, { observe });
-  return moments;
 }
 
 function lossAndGradients(run: ProgramRun): ProgramTensors {
@@ -234,7 +218,7 @@ function doraTensors(inputs: ProgramTensors, module: string): DoraTensors {
   };
 }
 
-function hiddenStates(run: ProgramRun, listeners: Pick<DecoderTensors, 'keep' | 'observe'> = {}): tf.Tensor2D {
+function hiddenStates(run: ProgramRun, keep?: (layer: number, states: KeysAndValues) => void): tf.Tensor2D {
   const { spec, inputs, attention } = run;
   const lora = loraTensors(run);
   return labelHiddenStates(spec.config, {
@@ -243,7 +227,7 @@ function hiddenStates(run: ProgramRun, listeners: Pick<DecoderTensors, 'keep' | 
     inputIds: required(inputs, 'input_ids'),
     labelPositions: spec.kind === 'decode' ? null : required(inputs, 'label_positions'),
     attention,
-    ...listeners,
+    ...(keep && { keep }),
   });
 }
 

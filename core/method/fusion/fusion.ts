@@ -100,7 +100,7 @@ interface AdaptedModule {
  * The adapted modules in the adapter's order, each with its evolution.
  * @throws AdaptationError `incompatible_evolution` if the evolution lacks a module or has it in another shape
  */
-export function adaptedModules(adapter: Adapter, evolution: Evolution): AdaptedModule[] {
+function adaptedModules(adapter: Adapter, evolution: Evolution): AdaptedModule[] {
   return [...adapter.modules].map(([name, old]) => {
     const change = evolution.modules.get(name);
     if (!change) throw new AdaptationError('incompatible_evolution', `adapted module ${name} is not in the evolution`);

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { OLD_VERSION, type InitialRecord } from '../../../../experiments/initial-adapters/records.ts';
 import { pairedInterval } from '../../../../experiments/report/comparisons/paired-interval.ts';
-import { toMarkdown } from '../../../../experiments/initial-adapters/report.ts';
+import { taskTable, toMarkdown } from '../../../../experiments/initial-adapters/report.ts';
 
 const record = (seed: number, start: string, right: string, loss: number): InitialRecord => ({
   ...{ key: `v2 ${seed}`, evolution: 'v2', task: 'past', adapter: 'lora8', seed, start, loss },
@@ -36,4 +36,13 @@ it('has a table for all evolutions where there are several', () => {
   const made = toMarkdown([...RECORDS, ...more]);
   expect(made.match(/^## .*$/gm)).toEqual(['## All evolutions', '## v2', '## v3', '## What they take']);
   expect(made).toMatch(/\| revert \| 87.5 \| 12.5 \| 1.100 \|/);
+});
+
+it('has a table of tasks with the starts that are asked for', () => {
+  const more = RECORDS.map((one) => ({ ...one, task: 'plural', key: `plural ${one.seed}`, loss: one.loss + 1 }));
+  const lines = taskTable([...RECORDS, ...more], ['revert', 'another']).split('\n');
+  expect(lines.slice(2)).toEqual([
+    '| past | revert | 87.5 | 12.5 | 0.6000 | 0.5 |',
+    '| plural | revert | 87.5 | 12.5 | 1.6000 | 0.5 |',
+  ]);
 });

@@ -14,7 +14,7 @@ export interface ModuleShape {
   readonly inFeatures: number;
 }
 
-export function randomFactors(shape: ModuleShape, rank: number, scaling: number, random: Random): LoraFactors {
+function randomFactors(shape: ModuleShape, rank: number, scaling: number, random: Random): LoraFactors {
   const normals = (length: number) => Float32Array.from({ length }, () => random.normal());
   const { outFeatures, inFeatures } = shape;
   return { rank, inFeatures, outFeatures, scaling, a: normals(rank * inFeatures), b: normals(outFeatures * rank) };
