@@ -1,16 +1,22 @@
 import { cp, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { evolutionBetween } from '../../../core/adaptation/evolutions.ts';
 import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { plainProducts, type MatrixProducts } from '../../../core/linalg/products.ts';
+import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
 
-const FAMILY = path.join(import.meta.dirname, '../../../examples/demo-family');
-const [V1, V2] = [path.join(FAMILY, 'v1'), path.join(FAMILY, 'v2')];
-
+let family: TinyFamily;
 let folder: string;
 
+beforeAll(async () => {
+  family = await createTinyFamily();
+  // Fingerprints of files are remembered from two seconds after they were written: until then, they may change without a new time stamp.
+  await pause(2100);
+});
+afterAll(() => removeTinyFamily(family));
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'readapt-evolutions-'));
 });
@@ -18,8 +24,8 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 /** The evolution as a process that starts now gets it, and how many products it has computed for that. */
 async function evolve({
-  from = V1,
-  to = V2,
+  from = family.oldBase,
+  to = family.newBase,
   cacheFolder = folder,
 }: { from?: string; to?: string; cacheFolder?: string | null } = {}) {
   let count = 0;
@@ -46,7 +52,7 @@ describe('the cache of evolutions', () => {
 
   it('tells pairs of versions apart, and their directions', async () => {
     await evolve();
-    const back = await evolve({ from: V2, to: V1 });
+    const back = await evolve({ from: family.newBase, to: family.oldBase });
     expect(back.count).toBeGreaterThan(0);
     expect(await kept()).toHaveLength(2);
   });
@@ -71,7 +77,7 @@ describe('the cache of evolutions', () => {
 
   it('knows nothing of files that have changed since', async () => {
     const copy = path.join(folder, 'copy');
-    await cp(V2, copy, { recursive: true });
+    await cp(family.newBase, copy, { recursive: true });
     const old = new Date(Date.now() - 60_000);
     await utimes(path.join(copy, 'model.safetensors'), old, old);
     const first = await evolve({ to: copy });
