@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Experiment } from '../config/load-experiment.ts';
 import { evolutionFolder, KeptVersions } from '../lab/kept-versions.ts';
 import type { CellItem, Item } from '../plan/items.ts';
-import { tenantKey } from '../plan/tenant-spec.ts';
+import { isFor, nameOf, tenantKey } from '../plan/tenant-spec.ts';
 import type { ResultRecord } from '../records.ts';
 import type { Results } from '../results.ts';
 import { Estimate } from './estimate.ts';
@@ -62,7 +62,7 @@ export function withoutExcluded(items: readonly Item[], recordOf: RecordOf): rea
 }
 
 function tenantsIn(item: Item): string[] {
-  return item.type === 'evolution' ? [] : [tenantKey(item.tenant)];
+  return item.tenant ? [tenantKey(item.tenant)] : [];
 }
 
 interface Present {
@@ -93,9 +93,9 @@ function withWhatIsGone(items: readonly Item[], { unmeasured, recordOf, out }: P
 function needsOf(item: Item, items: readonly Item[], recordOf: RecordOf): string[] {
   if (item.type !== 'cell' && item.type !== 'surface') return [];
   const { name } = item.evolution;
-  const { seed } = item.tenant;
+  const tenant = nameOf(item.tenant);
   const evolution = items.find(
-    (one) => one.type === 'evolution' && one.evolution.name === name && (one.seed ?? seed) === seed,
+    (one) => one.type === 'evolution' && one.evolution.name === name && isFor(one.tenant && nameOf(one.tenant), tenant),
   );
   return [...(evolution ? [evolution.key] : []), ...(item.type === 'cell' ? carriedOver(item, recordOf) : [])];
 }

@@ -1,6 +1,7 @@
 import { packagePath } from '../../../../core/installation/package-path.ts';
 import { Random } from '../../../../core/statistics/random.ts';
 import { parseExperiment, type Experiment } from '../../../../experiments/config/load-experiment.ts';
+import { nameOf } from '../../../../experiments/plan/tenant-spec.ts';
 import { planExperiment, type Item } from '../../../../experiments/plan.ts';
 import type { CellRecord, ResultRecord, TestScore } from '../../../../experiments/records.ts';
 import { evidenceOf, type Evidence } from '../../../../experiments/report/hypotheses/evidence.ts';
@@ -112,7 +113,8 @@ class Dice {
 
   measure(item: Item): object {
     if (item.type === 'surface') throw new Error('surfaces are not simulated');
-    if (item.type === 'evolution') return this.#evolution(item.evolution.name);
+    if (item.type === 'evolution')
+      return { ...this.#evolution(item.evolution.name), ...(item.tenant && nameOf(item.tenant)) };
     const { task, recipe, seed } = item.tenant;
     const name = { task: task.name, adapter: recipe.name, seed };
     if (item.type === 'tenant') return { type: 'tenant', ...name, old: this.#score(name.task, this.#tenant(name).old) };
