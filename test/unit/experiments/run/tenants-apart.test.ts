@@ -91,4 +91,13 @@ it('measures each tenant with the evolutions that it began with, and the next on
     'v2, past lora4 seed-1',
     'v2, plural lora4 seed-2',
   ]);
+
+  // A job of an earlier tenant that is run again does not take the difference that was computed for a later one.
+  await makeEvolution('v2');
+  const again = lines.filter((line) => !line.includes('"key":"cell v2 past lora4 seed-1 16 scratch'));
+  await writeFile(file(), again.map((line) => `${line}\n`).join(''));
+  await runTiny(experiment, out);
+  const added = (await linesOf()).slice(again.length).map((line) => JSON.parse(line) as ResultRecord);
+  expect(added.map(({ type }) => type)).toEqual(['run', 'evolution', 'begun', 'cell']);
+  expect(added[1]).toMatchObject({ key: planned[0], task: 'past', adapter: 'lora4', seed: 1, drift: first });
 }, 240_000);
