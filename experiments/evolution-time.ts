@@ -1,4 +1,8 @@
-import type { CellRecord, EvolutionRecord, ResultRecord } from './records.ts';
+import { isFor } from './plan/tenant-spec.ts';
+import type { CellRecord, EvolutionRecord, ResultRecord, TenantName } from './records.ts';
+
+/** Which job it is about: that of a tenant, for an evolution. */
+export type EvolvedJob = TenantName & Pick<CellRecord, 'evolution' | 'carriedFrom'>;
 
 /**
  * The share of its evolution's computing time that a job bears, in milliseconds: all of it for a single adapter, a twentieth
@@ -8,12 +12,11 @@ import type { CellRecord, EvolutionRecord, ResultRecord } from './records.ts';
  */
 export function evolutionMs(
   records: readonly ResultRecord[],
-  { evolution, seed, carriedFrom = null }: Pick<CellRecord, 'evolution' | 'seed' | 'carriedFrom'>,
+  { evolution, carriedFrom = null, ...tenant }: EvolvedJob,
   adapters = 1,
 ): number {
   const found = records.find(
-    (one): one is EvolutionRecord =>
-      one.type === 'evolution' && one.evolution === evolution && (one.seed ?? seed) === seed,
+    (one): one is EvolutionRecord => one.type === 'evolution' && one.evolution === evolution && isFor(one, tenant),
   );
   const computed = found && [{ from: found.from ?? null, computeMs: found.computeMs }, ...(found.direct ?? [])];
   const used = computed?.find(({ from }) => from === carriedFrom);

@@ -1,4 +1,4 @@
-import type { EvolutionConfig, MoreTenants } from './config/experiment.schema.ts';
+import type { EvolutionConfig } from './config/experiment.schema.ts';
 import type { Experiment, StrategyConfig } from './config/load-experiment.ts';
 import {
   cellItem,
@@ -17,42 +17,45 @@ import type { TenantSpec } from './plan/tenant-spec.ts';
 export type { CellItem, Item } from './plan/items.ts';
 export type { TenantSpec } from './plan/tenant-spec.ts';
 
-/** The tenants of one seed, and what they are measured with: everything, unless it is narrowed. */
-type SeedGroup = Omit<MoreTenants, 'seeds'> & { readonly seed: number };
-
 /**
  * Lists everything that an experiment measures, in the order in which it is run. Seeds come one after the other, so that a
- * run that is stopped early leaves a whole table of fewer seeds; further tenants come last. Within a seed, evolutions come
- * one after the other, so that only two bases are loaded at a time, and all strategies of a tenant follow each other, so
- * that other load on the machine meets all of them.
+ * run that is stopped early leaves a whole table of fewer seeds. Within a seed, evolutions come one after the other, so that only
+ * two bases are loaded at a time; where tenants are measured apart, tenants do, each with all of its evolutions. All strategies of a
+ * tenant follow each other, so that other load on the machine meets all of them.
  */
 export function planExperiment(experiment: Experiment): Item[] {
-  const { seeds, evolutions, more_tenants: more = [] } = experiment;
-  const groups: SeedGroup[] = [{ seeds }, ...more].flatMap(({ seeds: own, ...narrowed }) =>
-    own.map((seed) => ({ ...narrowed, seed })),
-  );
-  return groups
-    .flatMap((group) => evolutions.flatMap((evolution) => itemsOf(experiment, group, evolution)))
+  const { seeds, evolutions, tenants_apart: apart = false } = experiment;
+  return seeds
+    .map((seed) => tenantsOf(experiment, seed))
+    .flatMap((tenants) => (apart ? tenants.map((tenant) => [tenant]) : [tenants]))
+    .flatMap((tenants) => evolutions.flatMap((evolution) => itemsOf(experiment, tenants, evolution)))
     .filter(isFirst());
 }
 
-function itemsOf(experiment: Experiment, group: SeedGroup, evolution: EvolutionConfig): Item[] {
+/** @param tenants those of one seed, or one of them where tenants are measured apart */
+function itemsOf(experiment: Experiment, tenants: readonly TenantSpec[], evolution: EvolutionConfig): Item[] {
+  const here = tenants.filter(({ task }) => includes(evolution.tasks, task.name));
   return [
-    evolutionOf(experiment, evolution, group),
-    ...tenantsOf(experiment, group, evolution).flatMap((tenant) => [
+    ...evolutionsOf(experiment, evolution, here),
+    ...here.flatMap((tenant) => [
       tenantItem(tenant),
       referenceItem({ tenant, evolution }),
-      ...cellsOf(experiment, group, { tenant, evolution }),
+      ...cellsOf(experiment, { tenant, evolution }),
       ...surfacesOf(experiment, tenant, evolution),
     ]),
   ];
 }
 
-function evolutionOf(experiment: Experiment, evolution: EvolutionConfig, { seed }: SeedGroup): EvolutionItem {
+function evolutionsOf(
+  experiment: Experiment,
+  evolution: EvolutionConfig,
+  tenants: readonly TenantSpec[],
+): EvolutionItem[] {
   const [nearest, ...further] = ancestorsOf(experiment, evolution).map(({ name, base }): Origin => ({ name, base }));
   const root: Origin = { name: null, base: experiment.base };
   const origins: EvolutionItem['origins'] = nearest ? [nearest, ...further, root] : [root];
-  return evolutionItem({ evolution, origins, ...(experiment.seeds_apart && { seed }) });
+  if (!experiment.tenants_apart) return [evolutionItem({ evolution, origins })];
+  return tenants.map((tenant) => evolutionItem({ evolution, origins, tenant }));
 }
 
 /** The evolutions before this one in its chain, the latest first. */
@@ -65,33 +68,28 @@ function parentOf({ evolutions }: Experiment, { parent }: EvolutionConfig): Evol
   return evolutions.find(({ name }) => name === parent);
 }
 
-function tenantsOf(experiment: Experiment, group: SeedGroup, evolution: EvolutionConfig): TenantSpec[] {
+function tenantsOf(experiment: Experiment, seed: number): TenantSpec[] {
   const { base, tasks, adapters, draws } = experiment;
   // What draws are made from is all validation rows.
   const validationRows = draws === undefined ? experiment.validation_rows : undefined;
   const sizes = { validationRows, testRows: experiment.test_rows };
   return tasks
-    .filter(({ name }) => includes(evolution.tasks, name) && includes(group.tasks, name))
     .flatMap((task) =>
       adapters.filter((recipe) => includes(recipe.tasks, task.name)).map((recipe) => ({ task, recipe })),
     )
-    .map(({ task, recipe }) => ({ base, task, recipe, seed: group.seed, ...sizes }));
+    .map(({ task, recipe }) => ({ base, task, recipe, seed, ...sizes }));
 }
 
 /** The place of a job in the table, without its strategy. */
 type Place = Pick<CellItem, 'tenant' | 'evolution' | 'rows' | 'draw'>;
 
-function cellsOf(
-  experiment: Experiment,
-  group: SeedGroup,
-  { tenant, evolution }: Pick<Place, 'tenant' | 'evolution'>,
-): CellItem[] {
+function cellsOf(experiment: Experiment, { tenant, evolution }: Pick<Place, 'tenant' | 'evolution'>): CellItem[] {
   return experiment.rows
-    .filter((rows) => includes(group.rows, rows) && includes(evolution.rows, rows))
+    .filter((rows) => includes(evolution.rows, rows))
     .flatMap((rows) => drawsOf(experiment).map((draw): Place => ({ tenant, evolution, rows, draw })))
     .flatMap((place) =>
       inTurn(experiment, tenant)
-        .filter((strategy) => includes(group.strategies, strategy.name) && runsAt(strategy, place))
+        .filter((strategy) => runsAt(strategy, place))
         .map((strategy) => cellOf(experiment, strategy, place)),
     );
 }

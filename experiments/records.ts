@@ -55,16 +55,15 @@ export interface BegunRecord extends Common {
   readonly unended: number;
 }
 
-export interface EvolutionRecord extends Common {
+/** The difference of two bases: with a tenant's name, it was computed for this tenant alone, and without one for all of them. */
+export interface EvolutionRecord extends Common, Partial<TenantName> {
   readonly type: 'evolution';
   readonly evolution: string;
-  /** The seed whose tenants it is for; without one, it is for all. */
-  readonly seed?: number;
   /** In a chain, the name of the evolution before it; null where it starts from the experiment's base. Older records have none. */
   readonly from?: string | null;
   /** Drift of the adaptable modules together. */
   readonly drift: number;
-  /** Milliseconds for comparing the two bases and writing the truncated difference, once for all tenants (see `evolutionMs`). */
+  /** Milliseconds for comparing the two bases and writing the truncated difference, once for all its tenants (see `evolutionMs`). */
   readonly computeMs: number;
   readonly drifts: readonly DriftRow[];
   /** The summary of the product's `evolve`: drift and captured energy, module by module. */

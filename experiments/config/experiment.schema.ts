@@ -71,20 +71,6 @@ const AdapterRecipe = Type.Object(
   strict,
 );
 
-/** Tenants beside those of the experiment's seeds, for a larger fleet, measured with a part of the table alone. */
-const MoreTenants = Type.Object(
-  {
-    seeds: listOf(Type.Integer({ minimum: 0 })),
-    /** Default: all of them. */
-    tasks: Type.Optional(listOf(Name)),
-    /** Default: all of them. */
-    strategies: Type.Optional(listOf(Name)),
-    /** Default: all of them. */
-    rows: Type.Optional(listOf(Count)),
-  },
-  strict,
-);
-
 /** A grid of α and β on which the loss is measured, as the background of a chart of one search. */
 const Surface = Type.Object(
   {
@@ -126,7 +112,6 @@ export function experimentSchema(table: Type.TObject = JobOptions) {
       seeds: listOf(Type.Integer({ minimum: 0 })),
       /** Added to a tenant's seed for the random numbers of its jobs, so that they are not those of its old adapter. Default: 0. */
       job_seed: Type.Optional(Type.Integer({ minimum: 0 })),
-      more_tenants: Type.Optional(listOf(MoreTenants)),
       /** Numbers of random draws: each job of a tenant is run with each of these samples of its validation rows. */
       draws: Type.Optional(listOf(Count)),
       validation_rows: Type.Optional(Count),
@@ -146,10 +131,10 @@ export function experimentSchema(table: Type.TObject = JobOptions) {
        */
       blind: Type.Optional(Type.Boolean()),
       /**
-       * Whether each seed may be measured on another machine, with evolutions that were made again. Their differences are then computed for
-       * each seed.
+       * Whether each tenant may be measured on another machine, with evolutions that were made again. Their differences are then computed
+       * for each tenant, and a seed's tenants are measured one after the other, each with all of its evolutions.
        */
-      seeds_apart: Type.Optional(Type.Boolean()),
+      tenants_apart: Type.Optional(Type.Boolean()),
       /** No item begins once the items have taken so many hours together. Default: no limit. */
       hours: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
       device: Type.Optional(Type.Unsafe<DeviceChoice>(Type.String({ pattern: DEVICE_CHOICE_PATTERN }))),
@@ -207,5 +192,4 @@ export interface RowPool {
 }
 
 export type EvolutionConfig = Static<typeof Evolution>;
-export type MoreTenants = Static<typeof MoreTenants>;
 export type SurfaceConfig = Static<typeof Surface>;

@@ -17,7 +17,6 @@ export function nameProblems(experiment: Experiment): string[] {
     ...unknownNames('baselines', experiment.baselines, names.strategies),
     ...comparisonProblems(experiment, names),
     ...surfaceProblems(experiment, names),
-    ...moreTenantsProblems(experiment, names),
   ];
   return [...new Set(problems)];
 }
@@ -65,18 +64,6 @@ function surfaceProblems({ surfaces = [] }: Experiment, names: Names): string[] 
     ...unknownNames(`surfaces[${i}].task`, [task], names.tasks),
     ...unknownNames(`surfaces[${i}].evolution`, [evolution], names.evolutions),
     ...unknownNames(`surfaces[${i}].strategy`, [strategy], names.strategies),
-  ]);
-}
-
-function moreTenantsProblems({ more_tenants: more = [], rows, seeds }: Experiment, names: Names): string[] {
-  return more.flatMap((group, i) => [
-    ...unknownNames(`more_tenants[${i}].tasks`, group.tasks, names.tasks),
-    ...unknownNames(`more_tenants[${i}].strategies`, group.strategies, names.strategies),
-    ...unknownNames(`more_tenants[${i}].rows`, group.rows, rows),
-    // The tenant of such a seed is there already.
-    ...group.seeds
-      .filter((seed) => seeds.includes(seed))
-      .map((seed) => `more_tenants[${i}].seeds has ${seed}, expected seeds that are not among seeds`),
   ]);
 }
 

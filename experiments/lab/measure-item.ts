@@ -38,7 +38,7 @@ export function measureItem(laboratory: Laboratory, item: Item): Promise<Measure
 /** Computes what changed between the version before and the new base, and in a chain between those further back and it, too. */
 async function measureEvolution(
   laboratory: Laboratory,
-  { evolution, origins: [before, ...further], seed }: EvolutionItem,
+  { evolution, origins: [before, ...further], tenant }: EvolutionItem,
 ): Promise<Measured<EvolutionRecord>> {
   const compute = async ({ name: from, base: oldBase }: Origin) => {
     const outDir = laboratory.evolutionFolder(evolution, from);
@@ -52,7 +52,7 @@ async function measureEvolution(
     direct.push({ from, drift, computeMs });
   }
   const drifts = driftGrid(await readEvolution(dir));
-  const measured = { from, drift, computeMs, drifts, summary, ...(seed !== undefined && { seed }) };
+  const measured = { from, drift, computeMs, drifts, summary, ...(tenant && nameOf(tenant)) };
   return { type: 'evolution', evolution: evolution.name, ...measured, ...(direct.length > 0 && { direct }) };
 }
 

@@ -23,8 +23,8 @@ export interface EvolutionItem extends Planned {
   readonly evolution: EvolutionConfig;
   /** Where adapters come from, the version before first. The experiment's base is the last, or the only one without a chain. */
   readonly origins: readonly [Origin, ...Origin[]];
-  /** The seed whose tenants it is for, where seeds are measured apart; undefined where it is for all. */
-  readonly seed?: number;
+  /** The tenant that it is for, where tenants are measured apart; undefined where it is for all. */
+  readonly tenant?: TenantSpec;
 }
 
 /** Trains the old adapter and measures it on the old base. */
@@ -75,12 +75,12 @@ export type Item = EvolutionItem | TenantItem | ReferenceItem | CellItem | Surfa
 /** What an item is about, without what follows from it. */
 type Subject<T extends Item> = Omit<T, 'type' | keyof Planned>;
 
-export function evolutionItem({ evolution, origins, seed }: Subject<EvolutionItem>): EvolutionItem {
+export function evolutionItem({ evolution, origins, tenant }: Subject<EvolutionItem>): EvolutionItem {
   const [{ base }, ...direct] = origins;
   const facts = { base, next: evolution.base, ...(direct.length > 0 && { direct: direct.map((one) => one.base) }) };
-  const apart = seed === undefined ? '' : ` seed-${seed}`;
+  const apart = tenant === undefined ? '' : ` ${tenantName(tenant)}`;
   const key = keyOf(`evolution ${evolution.name}${apart}`, facts);
-  return { type: 'evolution', key, groups: ['evolution'], evolution, origins, ...(seed !== undefined && { seed }) };
+  return { type: 'evolution', key, groups: ['evolution'], evolution, origins, ...(tenant && { tenant }) };
 }
 
 export function tenantItem(tenant: TenantSpec): TenantItem {

@@ -21,9 +21,21 @@ export function tenantKey(tenant: TenantSpec): string {
   return folderName(keyOf(tenantName(tenant), tenantFacts(tenant)));
 }
 
-/** The tenant in the keys of items. */
-export function tenantName({ task, recipe, seed }: TenantSpec): string {
-  return `${task.name} ${recipe.name} seed-${seed}`;
+/**
+ * The tenant in the keys of items, where a space stands before it and behind it: with these, it is found in no key of another tenant
+ * (`seed-1` also begins `seed-10`).
+ */
+export function tenantName(tenant: TenantSpec): string {
+  return writtenName(nameOf(tenant));
+}
+
+export function writtenName({ task, adapter, seed }: TenantName): string {
+  return `${task} ${adapter} seed-${seed}`;
+}
+
+/** Whether what was made for one tenant, or without a name for all of them, is this tenant's. */
+export function isFor(owner: Partial<TenantName> | undefined, { task, adapter, seed }: TenantName): boolean {
+  return owner?.seed === undefined || (owner.task === task && owner.adapter === adapter && owner.seed === seed);
 }
 
 /** What decides a tenant's rows and its old adapter. */

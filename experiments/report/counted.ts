@@ -1,5 +1,6 @@
 import type { Experiment } from '../config/load-experiment.ts';
 import type { Item } from '../plan.ts';
+import { writtenName } from '../plan/tenant-spec.ts';
 import type { FailedTenantRecord, ItemRecord, ResultRecord, RunRecord } from '../records.ts';
 import { unmeasuredOf, withoutExcluded } from '../run/standing.ts';
 
@@ -16,7 +17,7 @@ export interface Counted {
   readonly busy: BusyCount;
 }
 
-/** Seeds of an experiment, those of further tenants among them. */
+/** Seeds of an experiment. */
 export interface SeedCount {
   readonly whole: readonly number[];
   /** Those with items that are not measured. A blind experiment counts nothing of them. */
@@ -69,8 +70,7 @@ export function countedRecords(
 }
 
 function seedsOf(items: readonly Item[], unmeasured: readonly Item[]): SeedCount {
-  const seedsIn = (list: readonly Item[]): Set<number> =>
-    new Set(list.flatMap((item) => (item.type === 'evolution' ? [] : [item.tenant.seed])));
+  const seedsIn = (list: readonly Item[]): Set<number> => new Set(list.flatMap((item) => item.tenant?.seed ?? []));
   const open = seedsIn(unmeasured);
   return { whole: [...seedsIn(items)].filter((seed) => !open.has(seed)), open: [...open] };
 }
@@ -98,8 +98,8 @@ export function countedLines(
       : []),
     ...(busy.known > 0 ? [`${busy.above} of ${busy.known} items ran under a load above ${busy.limit}.`] : []),
     ...excluded.map(
-      ({ task, adapter, seed, error }) =>
-        `- The tenant ${task} ${adapter} seed-${seed} is excluded from all strategies, because its old adapter could not be trained: ${error}`,
+      (tenant) =>
+        `- The tenant ${writtenName(tenant)} is excluded from all strategies, because its old adapter could not be trained: ${tenant.error}`,
     ),
   ];
 }

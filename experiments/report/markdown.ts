@@ -2,7 +2,7 @@ import { DEFAULT_CONFIDENCE } from '../../core/options/gates.ts';
 import { duration, percent } from '../../cli/output.ts';
 import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import type { Experiment } from '../config/load-experiment.ts';
-import type { EvolutionRecord } from '../records.ts';
+import type { EvolutionRecord, RunRecord } from '../records.ts';
 import { countedLines } from './counted.ts';
 import type { GateCheck } from './gate-check.ts';
 import { comparisonSection } from './comparisons/comparison-section.ts';
@@ -59,7 +59,9 @@ export function toMarkdown(
     ...gateSection(summary),
     '## Evolutions',
     '',
-    'The difference of two bases is computed once for all tenants, as in a rollout, and is not part of any TTR.',
+    experiment.tenants_apart
+      ? 'The difference of two bases is computed for each tenant, who may each be measured elsewhere, and is not part of any TTR.'
+      : 'The difference of two bases is computed once for all tenants, as in a rollout, and is not part of any TTR.',
     '',
     ...table(
       ['evolution', 'drift, %', 'drift of adaptable modules, %', 'captured energy, %', 'computing time, s'],
@@ -102,8 +104,14 @@ function conditions({ seeds, gate, validation_rows, test_rows }: Experiment, { r
     : 'Nothing has been run yet';
   return [
     `${seeds.length} seeds (${seeds.join(', ')}); gate: ${target}; ${rows(validation_rows, 'validation')}, divided into search rows and gate rows; ${rows(test_rows, 'test')}.`,
-    `${machine}${runs.length > 1 ? `; these are the conditions of the last of ${runs.length} runs` : ''}.`,
+    `${machine}${runs.length > 1 ? `; these are the conditions of the last of ${runs.length} runs${otherMachines(runs)}` : ''}.`,
   ];
+}
+
+function otherMachines(runs: readonly RunRecord[]): string {
+  const last = runs.at(-1)?.machine;
+  const others = new Set(runs.map(({ machine }) => machine).filter((machine) => machine !== last));
+  return others.size === 0 ? '' : `, of which others were on ${[...others].join(' and on ')}`;
 }
 
 function gateText({ max_negative_flips: maxNegativeFlips, ...rule }: Experiment['gate']): string {

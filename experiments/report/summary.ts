@@ -1,5 +1,6 @@
 import type { Experiment } from '../config/load-experiment.ts';
 import type { Item } from '../plan.ts';
+import { writtenName } from '../plan/tenant-spec.ts';
 import type {
   CellRecord,
   EvolutionRecord,
@@ -13,7 +14,7 @@ import type {
 import { countedRecords, type Counted } from './counted.ts';
 import { checkJob, gateChecks, type CheckedJob, type GateCheck } from './gate-check.ts';
 import { compareStrategies, type Comparison } from './comparisons/compare.ts';
-import { evidenceOf, withoutFurtherTenants } from './hypotheses/evidence.ts';
+import { evidenceOf } from './hypotheses/evidence.ts';
 import { furtherTables, type FurtherTables } from './tables/further-tables.ts';
 import { strategyTimes, type StrategyTimes } from './tables/times.ts';
 import { medianRatio, ttrRatio, type Ratio } from './ratio.ts';
@@ -104,8 +105,7 @@ export function summarize(experiment: Experiment, items: readonly Item[], record
     experiment.strategies.filter(({ options }) => options.strategy === 'scratch').map(({ name }) => name);
   const jobs = toJobs(experiment, cells, { records: wanted, baselines });
   const evidence = evidenceOf(experiment, wanted);
-  const { cells: main } = withoutFurtherTenants(evidence);
-  const comparisons = comparisonsOf(experiment, main, baselines);
+  const comparisons = comparisonsOf(experiment, evidence.cells, baselines);
   const strategies = experiment.strategies.map(({ name }) => name);
   return {
     runs: records.filter((record) => record.type === 'run'),
@@ -120,7 +120,7 @@ export function summarize(experiment: Experiment, items: readonly Item[], record
       baselines,
     ),
     comparisons,
-    times: strategyTimes(main, { strategies, baselines }),
+    times: strategyTimes(evidence.cells, { strategies, baselines }),
     further: furtherTables(evidence, { baselines, comparisons }),
     gates: gateChecks(jobs.flatMap(({ checked }) => checked ?? [])),
     ...{ seeds, excluded, busy, failed },
@@ -129,10 +129,11 @@ export function summarize(experiment: Experiment, items: readonly Item[], record
   };
 }
 
-/** Where each seed has its own differences, names say whose they are. */
+/** Where each tenant has its own differences, names say whose they are. */
 function named(record: EvolutionRecord): EvolutionRecord {
-  const { evolution, seed } = record;
-  return seed === undefined ? record : { ...record, evolution: `${evolution}, seed ${seed}` };
+  const { evolution, task, adapter, seed } = record;
+  if (task === undefined || adapter === undefined || seed === undefined) return record;
+  return { ...record, evolution: `${evolution}, ${writtenName({ task, adapter, seed })}` };
 }
 
 function comparisonsOf(

@@ -90,4 +90,5 @@ const READINESS =
 const SURFACE = 'The mean loss on the search rows over a grid of α and β, with the points that the search evaluated.';
 const DIFFERENCES =
   'How many points on test rows `auto` is above each other strategy, with 95 % intervals: all jobs together (diamond), and those of each evolution and number of training rows. The dashed line is one point below.';
-const DRIFT = '‖W_new − W_old‖ / ‖W_old‖ of every adaptable module.';
+const DRIFT =
+  '‖W_new − W_old‖ / ‖W_old‖ of every adaptable module. What is the same for several tenants is drawn once, under the name of the first.';

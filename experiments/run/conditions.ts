@@ -1,6 +1,7 @@
 import { UsageError } from '../../cli/errors.ts';
 import type { Experiment } from '../config/load-experiment.ts';
 import type { Item } from '../plan/items.ts';
+import { tenantName, writtenName } from '../plan/tenant-spec.ts';
 import type { BaseFingerprint, ResultRecord, RunRecord } from '../records.ts';
 
 /** What all parts of a blind experiment have to have in common. */
@@ -16,62 +17,71 @@ export interface Begun {
 
 /**
  * Refuses a run whose results would not belong to those before it in the same folder: other weights under the same name, and in
- * a blind experiment another commit, machine or engine, or a checkout with local changes. Where seeds are measured apart, only a seed
- * that has begun needs the same weights and machine.
+ * a blind experiment another commit, machine or engine, or a checkout with local changes. Where tenants are measured apart, only a
+ * tenant that has begun needs the same weights and machine.
  * @throws UsageError naming what differs
  */
 export function requireSameConditions(experiment: Experiment, run: RunRecord, { lines, open }: Begun): void {
-  const { name, blind = false, seeds_apart: apart = false } = experiment;
+  const { name, blind = false, tenants_apart: apart = false } = experiment;
   const runs = lines.filter((record) => record.type === 'run');
   const first = runs.find(({ config }) => nameIn(config) === nameIn(run.config));
-  const begun = begunSeeds(lines, open);
-  // Runs that this one has to agree with in weights and in what decides about times.
-  const here = apart ? runsOfSeeds(lines, begun) : runs;
+  // What decides about times, beside the engine.
+  const place = blind ? (['machine'] as const) : [];
   const problems = [
-    ...otherWeights(run, here, apart ? '' : '; take another --out'),
     ...(blind ? [...localChanges(run), ...differing(run, first, SAME)] : []),
-    ...(blind ? differing(run, apart ? here[0] : first, ['machine']) : []),
+    ...(apart
+      ? begunTenants(lines, open).flatMap((tenant) => elsewhere(run, { tenant, runs: runsOf(lines, tenant), place }))
+      : [...otherWeights(run, runs).map((line) => `${line}; take another --out`), ...differing(run, first, place)]),
   ];
-  if (problems.length === 0) return;
-  const advice = begun.size > 0 && apart ? [adviceFor(begun)] : [];
-  throw new UsageError([`${name} cannot go on:`, ...problems.map((line) => `  ${line}`), ...advice].join('\n'));
+  if (problems.length > 0)
+    throw new UsageError([`${name} cannot go on:`, ...problems.map((line) => `  ${line}`)].join('\n'));
 }
 
-/** Each line of a seed has it in its key, those before an attempt, too. */
-function adviceFor(seeds: ReadonlySet<number>): string {
-  const keys = [...seeds].map((seed) => `seed-${seed}`).join(' or ');
-  return `its seed has begun under other conditions; to begin it anew, remove all lines with ${keys} in their key from results.jsonl`;
+interface BegunTenant {
+  /** As in the keys of items. */
+  readonly tenant: string;
+  /** The runs that have measured something of it. */
+  readonly runs: readonly RunRecord[];
+  readonly place: readonly (keyof RunRecord & string)[];
 }
 
-/** Seeds of which something is measured and something is not. */
-function begunSeeds(lines: readonly ResultRecord[], open: readonly Item[]): ReadonlySet<number> {
-  const openSeeds = new Set(open.map((item) => (item.type === 'evolution' ? item.seed : item.tenant.seed)));
-  return new Set(lines.flatMap((line) => seedIn(line) ?? []).filter((seed) => openSeeds.has(seed)));
+/** What is other than in the runs of a tenant that has begun, and how to begin it anew. */
+function elsewhere(run: RunRecord, { tenant, runs, place }: BegunTenant): string[] {
+  const problems = runs.flatMap((one) => [...differing(run, one, place), ...otherWeights(run, [one])]);
+  if (problems.length === 0) return [];
+  const advice = `remove all lines with " ${tenant} " from results.jsonl, which have it in their keys, the spaces included`;
+  return [...new Set(problems), `${tenant} has begun under these other conditions; to begin it anew, ${advice}`];
 }
 
-function seedIn(line: ResultRecord): number | undefined {
-  return 'seed' in line ? line.seed : undefined;
+/** Tenants of which something is measured and something is not. */
+function begunTenants(lines: readonly ResultRecord[], open: readonly Item[]): string[] {
+  const isOpen = new Set(open.flatMap((item) => (item.tenant ? [tenantName(item.tenant)] : [])));
+  return [...new Set(lines.flatMap((line) => tenantIn(line) ?? []))].filter((tenant) => isOpen.has(tenant));
 }
 
-/** The runs that have measured something of these seeds. */
-function runsOfSeeds(lines: readonly ResultRecord[], seeds: ReadonlySet<number>): RunRecord[] {
+function tenantIn(line: ResultRecord): string | undefined {
+  if (!('task' in line) || line.task === undefined) return undefined;
+  const { task, adapter, seed } = line;
+  return adapter === undefined || seed === undefined ? undefined : writtenName({ task, adapter, seed });
+}
+
+function runsOf(lines: readonly ResultRecord[], tenant: string): RunRecord[] {
   const found = new Set<RunRecord>();
   let run: RunRecord | undefined;
   for (const line of lines) {
     if (line.type === 'run') run = line;
-    const seed = seedIn(line);
-    if (run && seed !== undefined && seeds.has(seed)) found.add(run);
+    if (run && tenantIn(line) === tenant) found.add(run);
   }
   return [...found];
 }
 
-function otherWeights({ bases = [] }: RunRecord, runs: readonly RunRecord[], advice: string): string[] {
+function otherWeights({ bases = [] }: RunRecord, runs: readonly RunRecord[]): string[] {
   const known = new Map(runs.flatMap((run) => (run.bases ?? []).map((one) => [one.name, one.fingerprint])));
   return bases
     .filter(({ name, fingerprint }) => (known.get(name) ?? fingerprint) !== fingerprint)
     .map((one) => {
       const before = known.get(one.name)!.slice(0, 12);
-      return `${named(one)} has other weights (${one.fingerprint.slice(0, 12)}) than in the runs before (${before})${advice}`;
+      return `${named(one)} has other weights (${one.fingerprint.slice(0, 12)}) than in the runs before (${before})`;
     });
 }
 
@@ -95,7 +105,7 @@ function differing(
     .filter((what) => first !== undefined && first[what] !== run[what])
     .map(
       (what) =>
-        `${what} is ${String(run[what])}, expected ${String(first![what])}, as in the first run of this blind experiment`,
+        `${what} is ${String(run[what])}, expected ${String(first![what])}, as in the runs before, because the experiment is blind`,
     );
 }
 

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import type { Experiment } from '../config/load-experiment.ts';
 import { evolutionFolder, KeptVersions } from '../lab/kept-versions.ts';
-import type { CellItem, Item } from '../plan/items.ts';
-import { tenantKey } from '../plan/tenant-spec.ts';
+import type { CellItem, EvolutionItem, Item } from '../plan/items.ts';
+import { isFor, nameOf, tenantKey } from '../plan/tenant-spec.ts';
 import type { ResultRecord } from '../records.ts';
 import type { Results } from '../results.ts';
 import { Estimate } from './estimate.ts';
@@ -34,7 +34,7 @@ export function standingOf(items: readonly Item[], results: Results, out: string
   const recordOf: RecordOf = (key) => results.recordOf(key);
   const wanted = withoutExcluded(items, recordOf);
   const unmeasured = unmeasuredOf(wanted, recordOf);
-  const open = out === null ? unmeasured : withWhatIsGone(wanted, { unmeasured, recordOf, out });
+  const open = out === null ? unmeasured : withWhatIsGone(wanted, { unmeasured, results, out });
   const isOpen = new Set(open);
   const estimate = new Estimate();
   for (const item of wanted) if (!isOpen.has(item)) estimate.note(item, recordOf(item.key)!.ms);
@@ -62,23 +62,25 @@ export function withoutExcluded(items: readonly Item[], recordOf: RecordOf): rea
 }
 
 function tenantsIn(item: Item): string[] {
-  return item.type === 'evolution' ? [] : [tenantKey(item.tenant)];
+  return item.tenant ? [tenantKey(item.tenant)] : [];
 }
 
 interface Present {
   readonly unmeasured: readonly Item[];
-  readonly recordOf: RecordOf;
+  readonly results: Results;
   readonly out: string;
 }
 
 /** The open items, with those among the measured ones whose files an open item needs and which are gone. */
-function withWhatIsGone(items: readonly Item[], { unmeasured, recordOf, out }: Present): Item[] {
+function withWhatIsGone(items: readonly Item[], { unmeasured, results, out }: Present): Item[] {
   const versions = new KeptVersions(out);
+  const recordOf: RecordOf = (key) => results.recordOf(key);
   const isUnmeasured = new Set(unmeasured);
   const needed = new Set<string>();
   const isGone = (item: Item): boolean =>
     item.type === 'evolution'
-      ? item.origins.some(({ name }) => !existsSync(evolutionFolder(out, item.evolution, name)))
+      ? item.origins.some(({ name }) => !existsSync(evolutionFolder(out, item.evolution, name))) ||
+        isReplaced(item, results)
       : !versions.has(item.key);
   // Whatever needs an item stands after it.
   const open = items.toReversed().filter((item) => {
@@ -89,13 +91,22 @@ function withWhatIsGone(items: readonly Item[], { unmeasured, recordOf, out }: P
   return open.reverse();
 }
 
+/** Whether the difference that was computed for a tenant has made room for another tenant's, which may be between other weights. */
+function isReplaced({ key, evolution, tenant }: EvolutionItem, { all }: Results): boolean {
+  return tenant !== undefined && all.findLast((one) => isOf(one, evolution))?.key !== key;
+}
+
+function isOf(record: ResultRecord, { name }: EvolutionItem['evolution']): boolean {
+  return record.type === 'evolution' && record.evolution === name;
+}
+
 /** Keys of the measured items whose files an item needs. */
 function needsOf(item: Item, items: readonly Item[], recordOf: RecordOf): string[] {
   if (item.type !== 'cell' && item.type !== 'surface') return [];
   const { name } = item.evolution;
-  const { seed } = item.tenant;
+  const tenant = nameOf(item.tenant);
   const evolution = items.find(
-    (one) => one.type === 'evolution' && one.evolution.name === name && (one.seed ?? seed) === seed,
+    (one) => one.type === 'evolution' && one.evolution.name === name && isFor(one.tenant && nameOf(one.tenant), tenant),
   );
   return [...(evolution ? [evolution.key] : []), ...(item.type === 'cell' ? carriedOver(item, recordOf) : [])];
 }

@@ -1,5 +1,5 @@
 import type { Experiment } from '../../config/load-experiment.ts';
-import { evolutionMs } from '../../evolution-time.ts';
+import { evolutionMs, type EvolvedJob } from '../../evolution-time.ts';
 import type { CellRecord, ResultRecord, TenantName, TestScore } from '../../records.ts';
 import { groupBy } from '../comparisons/compare.ts';
 
@@ -18,7 +18,7 @@ export interface Evidence {
    * Milliseconds that a job bears of its evolution's computation, which so many adapters share.
    * @throws Error if that time was not measured
    */
-  evolutionMs(cell: CellRecord, adapters: number): number;
+  evolutionMs(job: EvolvedJob, adapters: number): number;
 }
 
 /** @param records those that belong to the experiment's plan */
@@ -35,14 +35,8 @@ export function evidenceOf(experiment: Experiment, records: readonly ResultRecor
     old: (cell) => olds.get(nameOf(cell)) ?? null,
     copy,
     none: (cell) => referenceOf(cell)?.none ?? null,
-    evolutionMs: (cell, adapters) => evolutionMs(records, cell, adapters),
+    evolutionMs: (job, adapters) => evolutionMs(records, job, adapters),
   };
-}
-
-/** Without the further tenants, who enlarge a fleet and have a part of the strategies alone. */
-export function withoutFurtherTenants(evidence: Evidence): Evidence {
-  const { seeds } = evidence.experiment;
-  return { ...evidence, cells: evidence.cells.filter(({ seed }) => seeds.includes(seed)) };
 }
 
 function withoutFailure(cell: CellRecord, copy: TestScore | null): CellRecord {
@@ -67,7 +61,10 @@ export function withEvolution(
   const shareOf = (cell: CellRecord): number =>
     adapters === 1
       ? bears(cell, 1)
-      : computed.get(fleetOf(cell))!.reduce((sum, needed) => sum + bears({ ...needed, seed: cell.seed }, adapters), 0);
+      : computed
+          .get(fleetOf(cell))!
+          // Where each tenant has its own evolutions, a job bears the times of its tenant's.
+          .reduce((sum, { carriedFrom }) => sum + bears({ ...cell, carriedFrom }, adapters), 0);
   return cells.map((cell) => (cell.strategy === strategy ? longer(cell, shareOf(cell)) : cell));
 }
 

@@ -6,5 +6,5 @@ export const PAPER = 'paper';
 export const SCRATCH = 'scratch';
 export const HELPFUL = 'helpful';
 export const SMALL_SIZES = [64, 256] as const;
-/** Number of adapters that share the computation of an evolution. */
+/** Number of adapters that share the computation of an evolution, however many of them are measured. */
 export const FLEET = 20;

@@ -1,6 +1,6 @@
 import { groupBy, tenantOf } from '../comparisons/compare.ts';
 import { mean } from '../statistics.ts';
-import { withoutFurtherTenants, type Evidence } from './evidence.ts';
+import type { Evidence } from './evidence.ts';
 import { judgeHypotheses } from './hypotheses.ts';
 import { together, type Judgement } from './judgement.ts';
 
@@ -40,8 +40,7 @@ function withFindings(judgements: readonly Judgement[], evidence: Evidence, { ta
   });
 }
 
-function tasksLeftOut(evidence: Evidence): LeftOut[] {
-  const { cells, old } = withoutFurtherTenants(evidence);
+function tasksLeftOut({ cells, old }: Evidence): LeftOut[] {
   return groupBy(cells, ({ task }) => task).flatMap((ofTask): LeftOut[] => {
     const values = groupBy(ofTask, tenantOf).flatMap(([cell]) => old(cell!)?.value ?? []);
     const value = values.length === 0 ? null : mean(values);

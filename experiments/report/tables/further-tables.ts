@@ -1,6 +1,6 @@
 import type { Experiment } from '../../config/load-experiment.ts';
 import type { Comparison } from '../comparisons/compare.ts';
-import { withoutFurtherTenants, type Evidence } from '../hypotheses/evidence.ts';
+import type { Evidence } from '../hypotheses/evidence.ts';
 import { judgeTellingTasks } from '../hypotheses/telling-tasks.ts';
 import { hypothesesSection } from '../hypotheses/hypotheses-section.ts';
 import type { Judgement } from '../hypotheses/judgement.ts';
@@ -28,16 +28,15 @@ interface Known {
 
 export function furtherTables(evidence: Evidence, { baselines, comparisons }: Known): FurtherTables {
   const { hypotheses = false, winner = false, power } = evidence.experiment.report ?? {};
-  const main = withoutFurtherTenants(evidence);
   return {
     registered: hypotheses
       ? {
-          results: resultLines(main, baselines),
+          results: resultLines(evidence, baselines),
           judgements: judgeTellingTasks(evidence),
-          differences: differencesFromOthers(main, AUTO),
+          differences: differencesFromOthers(evidence, AUTO),
         }
       : null,
-    sweep: winner ? sweptSizes(main) : null,
+    sweep: winner ? sweptSizes(evidence) : null,
     power: power ? powerLines(comparisons, power) : null,
   };
 }

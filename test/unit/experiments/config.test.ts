@@ -103,8 +103,7 @@ describe('the configuration of an experiment', () => {
       'evolutions[1].rows has all rows, expected only rows of its parent v2',
     ],
     [', base: FAMILY/v2 }', ', base: FAMILY/v2, rows: [8] }', 'evolutions[0].rows names 8, expected one of 16'],
-    ['seeds: [1, 2]', 'seeds: [1]\nmore_tenants: [{ seeds: [2, 1] }]', 'more_tenants[0].seeds has 1, expected seeds'],
-    ['seeds: [1, 2]', 'seeds: [1]\nmore_tenants: [{ seeds: [2], rows: [8] }]', 'more_tenants[0].rows names 8'],
+    ['seeds: [1, 2]', 'seeds: [1]\ntenants_apart: 2', 'tenants_apart is 2, expected'],
     ['seeds: [1, 2]', 'seeds: [1]\nhours: 0', 'hours is 0, expected'],
     [
       'metric: exact_match',
@@ -124,7 +123,7 @@ describe('the configuration of an experiment', () => {
     ],
     [
       'base: FAMILY/v2 }',
-      'base: /elsewhere/v2 }]\nblind: true\nmore_tenants: [{ seeds: [9] }',
+      'base: /elsewhere/v2 }]\nblind: true\nsurfaces: [{ task: past, evolution: v2, alpha: [0, 1, 2], beta: [0, 1, 2], strategy: copy }',
       'evolutions[0].base is /elsewhere/v2',
     ],
   ])('refuses %s as %s, saying where and what', (from, to, message) => {

@@ -6,6 +6,15 @@ import { tinyExperiment } from './support/tiny-experiment.ts';
 const keysOf = (change?: (yaml: string) => string): string[] =>
   planExperiment(tinyExperiment(change)).map(({ key }) => key);
 const names = (keys: readonly string[]): string[] => keys.map((key) => key.replace(/ #.*/, ''));
+/** Two tasks, evolutions and seeds, and one strategy. */
+const twoByTwo = (yaml: string): string =>
+  yaml
+    .replace('/v2 }]', '/v2 }, { name: v3, base: /v3 }]')
+    .replace(
+      /tasks:\n([^]*?)adapters:/,
+      (_, task: string) => `tasks:\n${task}${task.replaceAll('past', 'plural')}adapters:`,
+    )
+    .replace(/ {2}- \{ name: (scratch|tuned).*\n/g, '');
 
 describe('the plan of an experiment', () => {
   it('lists shared items first and the wanted strategies of each tenant after each other', () => {
@@ -71,14 +80,53 @@ describe('the plan of an experiment', () => {
     expect([sizes('v2'), sizes('v3')]).toEqual([new Set(['8', '16']), new Set(['8'])]);
   });
 
-  it('computes an evolution for each seed where seeds are measured apart, before everything else of the seed', () => {
-    const apart = names(keysOf((yaml) => `${yaml}\nseeds_apart: true\n`));
-    expect(apart.filter((name) => name.startsWith('evolution'))).toEqual([
-      'evolution v2 seed-1',
-      'evolution v2 seed-2',
-    ]);
-    expect(apart.indexOf('evolution v2 seed-2')).toBe(apart.findIndex((name) => name.includes('lora4 seed-2')) - 1);
-    expect(names(keysOf()).filter((name) => name.startsWith('evolution'))).toEqual(['evolution v2']);
+  describe('where tenants are measured apart', () => {
+    const apart = (yaml: string): string => `${twoByTwo(yaml)}\ntenants_apart: true\n`;
+
+    it('has whole tenants after each other, each with evolutions of its own, and whole seeds', () => {
+      const tenant = (name: string): string[] => [
+        `evolution v2 ${name}`,
+        `tenant ${name}`,
+        `reference v2 ${name}`,
+        `cell v2 ${name} 16 copy`,
+        `evolution v3 ${name}`,
+        `reference v3 ${name}`,
+        `cell v3 ${name} 16 copy`,
+      ];
+      expect(names(keysOf(apart))).toEqual(
+        ['past lora4 seed-1', 'plural lora4 seed-1', 'past lora4 seed-2', 'plural lora4 seed-2'].flatMap(tenant),
+      );
+    });
+
+    it('measures a tenant on the evolutions of its task alone', () => {
+      const narrowed = names(keysOf((yaml) => apart(yaml).replace('name: v3,', 'name: v3, tasks: [plural],')));
+      expect(narrowed.filter((name) => name.includes(' v3 past '))).toEqual([]);
+      expect(narrowed.filter((name) => name.startsWith('evolution v3'))).toEqual([
+        'evolution v3 plural lora4 seed-1',
+        'evolution v3 plural lora4 seed-2',
+      ]);
+    });
+
+    it('measures the same with the same keys, but for the evolutions, which name their tenants', () => {
+      const [together, alone] = [keysOf(twoByTwo), keysOf(apart)];
+      const without = (keys: readonly string[]) => keys.filter((key) => !key.startsWith('evolution')).toSorted();
+      expect(without(alone)).toEqual(without(together));
+      expect(new Set(alone.filter((key) => key.startsWith('evolution v2')).map((key) => key.split(' #')[1]))).toEqual(
+        new Set(together.filter((key) => key.startsWith('evolution v2')).map((key) => key.split(' #')[1])),
+      );
+    });
+
+    it('has evolutions before tenants where they are not, and one of each for all seeds', () => {
+      const together = names(keysOf(twoByTwo));
+      expect(together.filter((name) => name.startsWith('evolution'))).toEqual(['evolution v2', 'evolution v3']);
+      expect(together.filter((name) => name.startsWith('cell'))).toEqual(
+        [1, 2].flatMap((seed) =>
+          ['v2', 'v3'].flatMap((evolution) =>
+            ['past', 'plural'].map((task) => `cell ${evolution} ${task} lora4 seed-${seed} 16 copy`),
+          ),
+        ),
+      );
+    });
   });
 
   it('gives a size its own options, and equal options equal keys', () => {
@@ -111,18 +159,6 @@ describe('the plan of an experiment', () => {
       ['1 16 scratch', '1 16 copy', '2 16 tuned', '2 16 copy', '2 16 scratch'].map((text) => `seed-${text}`),
     );
     expect(keysOf((yaml) => `${yaml}\nblind: true\n`).toSorted()).toEqual(keysOf().toSorted());
-  });
-
-  it('measures further tenants last, and only what is asked of them', () => {
-    const more = 'more_tenants: [{ seeds: [7, 8], strategies: [copy, tuned] }]';
-    const added = names(keysOf((yaml) => `${yaml}\n${more}\n`)).slice(keysOf().length);
-    expect(added).toEqual(
-      [7, 8].flatMap((seed) => [
-        `tenant past lora4 seed-${seed}`,
-        `reference v2 past lora4 seed-${seed}`,
-        `cell v2 past lora4 seed-${seed} 16 copy`,
-      ]),
-    );
   });
 
   it('gives items the same keys wherever the checkout lies', () => {

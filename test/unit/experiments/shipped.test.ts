@@ -38,20 +38,38 @@ describe('the experiments of this repository', () => {
     }
   });
 
-  it('has a confirmatory part with fleets of 20 and a chain, which nobody looks at before its end', async () => {
+  it('has a confirmatory part of whole tenants with a chain, which nobody looks at before its end', async () => {
     const experiment = await loadExperiment(path.join(FOLDER, 'registered/confirm.yaml'), MODELS);
-    expect(experiment).toMatchObject({ blind: true, hours: 24 });
-    const jobs = planExperiment(experiment).filter((item) => item.type === 'cell');
-    const count = (strategy: string, evolution: string, rows: number): number =>
-      jobs.filter((job) => job.strategy.name === strategy && job.evolution.name === evolution && job.rows === rows)
-        .length;
-    for (const evolution of ['neutral', 'helpful', 'harmful']) {
-      expect([count('auto', evolution, 1500), count('scratch', evolution, 1500)]).toEqual([20, 20]);
-      expect([count('auto', evolution, 64), count('paper', evolution, 1500)]).toEqual([12, 12]);
-      expect([count('warm-start', evolution, 256), count('warm-start', evolution, 1500)]).toEqual([12, 0]);
+    expect(experiment).toMatchObject({ blind: true, tenants_apart: true, hours: 24 });
+    const items = planExperiment(experiment);
+    const tenants = [...new Set(items.map(({ tenant }) => tenant!.seed + tenant!.task.name))];
+    expect(tenants).toHaveLength(12);
+    // One after the other, with as many items each.
+    expect(items.map(({ tenant }) => tenants.indexOf(tenant!.seed + tenant!.task.name))).toEqual(
+      tenants.flatMap((_, i) => Array<number>(4 + 1 + 4 + 36).fill(i)),
+    );
+    const jobs = items.filter((item) => item.type === 'cell');
+    const sizes = (evolution: string, strategy: string): (number | undefined)[] =>
+      [64, 256, 1500].map((rows) => {
+        const found = jobs.filter((job) => job.evolution.name === evolution && job.strategy.name === strategy);
+        return found.filter((job) => job.rows === rows).length;
+      });
+    const all = {
+      neutral: [0, 12, 12],
+      helpful: [12, 0, 12],
+      harmful: [12, 12, 12],
+      'helpful-after-neutral': [0, 12, 0],
+    };
+    for (const [evolution, expected] of Object.entries(all)) {
+      for (const strategy of ['auto', 'paper', 'scratch']) expect(sizes(evolution, strategy)).toEqual(expected);
+      expect(sizes(evolution, 'warm-start')).toEqual([0, expected[1], 0]);
+      for (const strategy of ['auto-alone', 'reuse', 'revert'])
+        expect(sizes(evolution, strategy)).toEqual([0, 0, expected[2]]);
     }
+    expect(jobs).toHaveLength(432);
     const chained = jobs.filter(({ evolution }) => evolution.name === 'helpful-after-neutral');
-    expect(chained.map(({ rows }) => rows)).toEqual(Array(4 * 12).fill(256));
+    const keys = new Map(items.map(({ key }, i) => [key, i]));
+    expect(chained.every(({ key, parent }) => keys.get(parent!.key)! < keys.get(key)!)).toBe(true);
     expect(chained.every(({ parent }) => parent?.evolution.name === 'neutral')).toBe(true);
   });
 });

@@ -56,6 +56,35 @@ it('adds to one strategy what each job bears of its evolution, and takes off the
   });
 });
 
+it('bears the times of the tenant’s own evolutions where tenants are measured apart, alone and in a fleet', () => {
+  const tasks = ['product-reviews', 'home-commands'];
+  const apart = simulateResults(world, { ...size, tasks, settings: 'baselines: []\ntenants_apart: true' }, 1);
+  const secondsOf = ({ task, seed }: { readonly task: string; readonly seed: number }): number =>
+    seed - 100 + (task === 'home-commands' ? 10 : 0);
+  // One tenant was ready on the version before, so the fleet needs both differences.
+  const isReady = (record: CellRecord): boolean => record.task === 'product-reviews' && record.seed === 101;
+  const changed = apart.records.map((record): ResultRecord => {
+    const isNext = 'evolution' in record && record.evolution === 'after-neutral';
+    if (record.type === 'cell' && isNext) return { ...record, carriedFrom: isReady(record) ? 'neutral' : null };
+    if (record.type !== 'evolution') return record;
+    const { task = '', seed = 0 } = record;
+    const seconds = secondsOf({ task, seed });
+    const chain = { from: 'neutral', direct: [{ from: null, drift: 0.01, computeMs: 100_000 * seconds }] };
+    return { ...record, computeMs: 1000 * seconds, ...(isNext && chain) };
+  });
+  const own = evidenceOf(apart.experiment, changed);
+  const borne = (adapters: number) =>
+    withEvolution(own, { strategy: 'auto', adapters }).flatMap((cell, i) => {
+      const ms = Math.round(cell.elapsedMs - own.cells[i]!.elapsedMs);
+      return cell.strategy === 'auto' ? [[cell, ms / secondsOf(cell)] as const] : [];
+    });
+  expect(borne(20)).toHaveLength(8);
+  for (const [{ evolution }, perSecond] of borne(20))
+    expect(perSecond).toBe(evolution === 'after-neutral' ? (1000 + 100_000) / 20 : 1000 / 20);
+  for (const [cell, perSecond] of borne(1))
+    expect(perSecond).toBe(cell.evolution === 'after-neutral' && !isReady(cell) ? 100_000 : 1000);
+});
+
 it('compares with the tenant’s own adapter in a chain, too, and adds the time of the way that a job has taken', () => {
   const chained = records.map((record): ResultRecord => {
     if (record.type === 'evolution' && record.evolution === 'after-neutral')
@@ -63,14 +92,6 @@ it('compares with the tenant’s own adapter in a chain, too, and adds the time 
     const isNext = record.type === 'cell' && record.evolution === 'after-neutral';
     return isNext ? { ...record, carriedFrom: record.seed === 101 ? 'neutral' : null } : record;
   });
-  // Where each seed has its own evolutions, a fleet bears for each job the time of its seed.
-  const apart = records.flatMap((record): ResultRecord[] =>
-    record.type === 'evolution' ? [101, 102].map((seed) => ({ ...record, seed, computeMs: seed * 1000 })) : [record],
-  );
-  const ofSeeds = evidenceOf(experiment, apart);
-  for (const [i, cell] of cellsOf('auto', withEvolution(ofSeeds, { strategy: 'auto', adapters: 20 })).entries())
-    expect(Math.round(cell.elapsedMs - cellsOf('auto')[i]!.elapsedMs)).toBe(cell.seed * 50);
-
   const chain = evidenceOf(experiment, chained);
   const [neutral, next, other] = cellsOf('auto', chain.cells).toSorted(
     (a, b) => a.seed - b.seed || (a.evolution < b.evolution ? 1 : -1),

@@ -174,19 +174,27 @@ describe('times', () => {
     ]);
   });
 
-  it('of a fleet take the further tenants, too, and all others do not', () => {
-    const further = timed.cells
-      .filter(({ task, rows }) => task === 'product-reviews' && rows === 1500)
-      .flatMap((cell) =>
-        Array.from({ length: 10 }, (_, i) => ({
-          ...cell,
-          seed: 200 + i,
-          readyMs: cell.readyMs! * (cell.strategy === 'auto' ? 10 : 1),
-        })),
-      );
-    const more = { ...timed, cells: [...timed.cells, ...further] };
-    expect(timesOf('H3', more)[0]!.value).toBeLessThan(2);
-    expect(timesOf('H2', more)).toEqual(timesOf('H2', timed));
+  it('of a fleet take the jobs with all rows, and say on how many tenants, who bear a twentieth however few they are', () => {
+    const slower = timed.cells.map((cell) => ({
+      ...cell,
+      readyMs: cell.readyMs! * (cell.strategy === 'auto' ? 10 : 1),
+    }));
+    const ofSome = (cells: Evidence['cells']) => ({ ...timed, cells });
+    const few = ofSome(timed.cells.map((cell, i) => (cell.rows === 1500 ? cell : slower[i]!)));
+    expect(timesOf('H3', few)).toEqual(timesOf('H3', timed));
+    expect(timesOf('H2', few)[0]!.value).toBeLessThan(1);
+    const all = ofSome(timed.cells.map((cell, i) => (cell.rows === 1500 ? slower[i]! : cell)));
+    expect(timesOf('H3', all)[0]!.value).toBeLessThan(1);
+    const note = (evidence: Evidence) =>
+      judgeHypotheses(evidence)
+        .find(({ id }) => id === 'H3')!
+        .notes.at(-1);
+    expect(note(timed)).toBe(
+      "judged on 15 tenants, each of whose jobs bears a twentieth of the evolution's computation",
+    );
+    const three = ofSome(timed.cells.filter(({ seed }) => seed === 101));
+    expect(note(three)).toMatch(/^judged on 3 tenants,/);
+    expect(timesOf('H3', three)[0]!.value).toBeCloseTo(100 / 11);
   });
 });
 

@@ -1,6 +1,7 @@
 import { packagePath } from '../../../../core/installation/package-path.ts';
 import { Random } from '../../../../core/statistics/random.ts';
 import { parseExperiment, type Experiment } from '../../../../experiments/config/load-experiment.ts';
+import { nameOf } from '../../../../experiments/plan/tenant-spec.ts';
 import { planExperiment, type Item } from '../../../../experiments/plan.ts';
 import type { CellRecord, ResultRecord, TestScore } from '../../../../experiments/records.ts';
 import { evidenceOf, type Evidence } from '../../../../experiments/report/hypotheses/evidence.ts';
@@ -86,9 +87,13 @@ export interface Simulation {
 
 /** Draws the results of a whole experiment in a world of which the truth is known. */
 export function simulateResults(world: World, size: Size, seed: number): Simulation {
-  const experiment = simulatedExperiment(Object.keys(world.strategies), size);
+  return simulateExperiment(simulatedExperiment(Object.keys(world.strategies), size), world, size.testRows, seed);
+}
+
+/** As {@link simulateResults}, of an experiment's file. @param world one with all of its strategies */
+export function simulateExperiment(experiment: Experiment, world: World, testRows: number, seed: number): Simulation {
   const items = planExperiment(experiment);
-  const dice = new Dice(world, size.testRows, seed);
+  const dice = new Dice(world, testRows, seed);
   // In the order of the file also where the experiment is blind, so that this changes no result.
   const records = planExperiment({ ...experiment, blind: false }).map(
     (item) => ({ key: item.key, ms: 1, at: '2026-01-01T00:00:00Z', ...dice.measure(item) }) as ResultRecord,
@@ -112,7 +117,8 @@ class Dice {
 
   measure(item: Item): object {
     if (item.type === 'surface') throw new Error('surfaces are not simulated');
-    if (item.type === 'evolution') return this.#evolution(item.evolution.name);
+    if (item.type === 'evolution')
+      return { ...this.#evolution(item.evolution.name), ...(item.tenant && nameOf(item.tenant)) };
     const { task, recipe, seed } = item.tenant;
     const name = { task: task.name, adapter: recipe.name, seed };
     if (item.type === 'tenant') return { type: 'tenant', ...name, old: this.#score(name.task, this.#tenant(name).old) };
