@@ -12,11 +12,20 @@ export function folderName(key: string): string {
   return key.replaceAll(' ', '-').replace('#', '-');
 }
 
+/** Plain JSON with the paths within the checkout relative to it, so that it does not depend on where the checkout lies. */
+export function withoutCheckout(value: object): object {
+  return JSON.parse(JSON.stringify(value, (_, one: unknown) => relativePath(one))) as object;
+}
+
+function relativePath(one: unknown): unknown {
+  const root = packagePath();
+  return typeof one === 'string' && one.startsWith(`${root}${path.sep}`) ? path.relative(root, one) : one;
+}
+
 /** Writes JSON that depends neither on the order of keys nor on where the checkout lies. */
 function canonical(value: unknown): string {
-  const root = packagePath();
-  return JSON.stringify(value, (_, one: unknown) => {
-    if (typeof one === 'string' && one.startsWith(`${root}${path.sep}`)) return path.relative(root, one);
+  return JSON.stringify(value, (_, found: unknown) => {
+    const one = relativePath(found);
     if (typeof one !== 'object' || one === null || Array.isArray(one)) return one;
     return Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)));
   });

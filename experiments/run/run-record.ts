@@ -3,9 +3,13 @@ import os from 'node:os';
 import { requireFingerprint } from '../../core/adaptation/evolutions.ts';
 import type { BaseCache } from '../../core/engine/base-cache.ts';
 import type { Experiment } from '../config/load-experiment.ts';
+import { withoutCheckout } from '../plan/keys.ts';
 import type { BaseFingerprint, RunRecord } from '../records.ts';
 
-/** Describes a start of the harness: when, where, at which commit, with which settings and on which weights. */
+/**
+ * Describes a start of the harness: when, where, at which commit, with which settings and on which weights. What is kept of it says nothing
+ * of where the checkout lies.
+ */
 export function runRecord(
   config: Experiment,
   conditions: Pick<RunRecord, 'commit' | 'device' | 'precision' | 'threads' | 'bases'>,
@@ -13,7 +17,7 @@ export function runRecord(
   const at = new Date().toISOString();
   const [cpu] = os.cpus();
   const machine = `${cpu!.model.trim()}, ${os.cpus().length} cores, ${Math.round(os.totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
-  return { type: 'run', key: `run ${at}`, ms: 0, at, machine, ...conditions, config };
+  return { type: 'run', key: `run ${at}`, ms: 0, at, machine, ...conditions, config: withoutCheckout(config) };
 }
 
 /** Reads the weights of all bases, unless their files are known to the engine's cache. @throws FormatError */

@@ -10,7 +10,7 @@ import { readRecords as readInitialRecords } from '../../../experiments/initial-
 import { taskTable, toMarkdown as initialAdaptersTables } from '../../../experiments/initial-adapters/report.ts';
 import { STARTS } from '../../../experiments/initial-adapters/starts.ts';
 import { planExperiment } from '../../../experiments/plan.ts';
-import type { ResultRecord } from '../../../experiments/records.ts';
+import type { ReferenceRecord, ResultRecord, TenantRecord } from '../../../experiments/records.ts';
 import { toMarkdown } from '../../../experiments/report/markdown.ts';
 import { summarize } from '../../../experiments/report/summary.ts';
 import { Results } from '../../../experiments/results.ts';
@@ -19,17 +19,21 @@ import { markedTables, pageDifferences, rowsOf } from './support/marked-tables.t
 
 const ROOT = path.join(import.meta.dirname, '../../..');
 
+/** The lines of kept results. */
+async function keptLines(name: string): Promise<ResultRecord[]> {
+  const kept = gunzipSync(await readFile(path.join(ROOT, `experiments/results/${name}.gz`))).toString('utf8');
+  return kept
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as ResultRecord);
+}
+
 /** The report that the kept results of an experiment give, without running anything. */
 async function keptReport(name: string): Promise<string> {
   const experiment = await loadExperiment(
     path.join(ROOT, `experiments/${name.replace('registered-', 'registered/')}.yaml`),
   );
-  const kept = gunzipSync(await readFile(path.join(ROOT, `experiments/results/${name}.gz`))).toString('utf8');
-  const lines = kept
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as ResultRecord);
-  const [items, results] = [planExperiment(experiment), new Results(lines)];
+  const [items, results] = [planExperiment(experiment), new Results(await keptLines(name))];
   const summary = summarize(experiment, items, results.records);
   // The protocol of a blind experiment says what follows from jobs that failed and from an end by its hours.
   if (experiment.blind) expect(hasEnded(experiment, standingOf(items, results, null))).toBe(true);
@@ -99,4 +103,20 @@ test('… and of SmolLM2', async () => {
   expect(shown).toHaveLength(7 + 7);
   expect(shown.slice(7)).toEqual(byTask.filter((line) => !line.includes('--')));
   expect(rowsOf(initialAdaptersTables(records))).toEqual(expect.arrayContaining(shown.slice(0, 7)));
+});
+
+test('the protocol has what copies lose on `harmful` by the kept results', async () => {
+  const lines = await keptLines('harmful-check');
+  const changeOf = (task: string): number => {
+    const old = lines.find((line) => line.type === 'tenant' && line.task === task) as TenantRecord;
+    const reference = lines.find((line) => line.type === 'reference' && line.task === task) as ReferenceRecord;
+    return 100 * (reference.copy.value - old.old.value);
+  };
+  const changes = ['sst2', 'agnews', 'past'].map(changeOf);
+  const mean = changes.reduce((sum, change) => sum + change, 0) / 3;
+  const [sst2, agnews, past, all] = [...changes, mean].map((change) => change.toFixed(1).replace('-', '−'));
+  const protocol = await readFile(path.join(ROOT, 'docs/experiments/protocol.md'), 'utf8');
+  expect(protocol.replaceAll('\n', ' ')).toContain(
+    `they change by ${sst2}, ${agnews} and ${past} points on the same seed, ${all} on average`,
+  );
 });

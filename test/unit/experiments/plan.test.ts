@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { packagePath } from '../../../core/installation/package-path.ts';
+import { withoutCheckout } from '../../../experiments/plan/keys.ts';
 import { Estimate } from '../../../experiments/run/estimate.ts';
 import { planExperiment } from '../../../experiments/plan.ts';
 import { tinyExperiment } from './support/tiny-experiment.ts';
@@ -165,6 +167,15 @@ describe('the plan of an experiment', () => {
     const [key] = keysOf();
     // The hash of the paths relative to the checkout, and of nothing else.
     expect(key).toBe('evolution v2 #d204333520');
+  });
+});
+
+it('keeps nothing of where the checkout lies in what is written of a run', () => {
+  const file = packagePath('examples/demo-family/v1');
+  expect(withoutCheckout({ base: file, tasks: [{ pool: [file] }], other: '/srv/models' })).toEqual({
+    base: 'examples/demo-family/v1',
+    tasks: [{ pool: ['examples/demo-family/v1'] }],
+    other: '/srv/models',
   });
 });
 
