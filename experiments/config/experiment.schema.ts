@@ -158,8 +158,6 @@ function strategyEntry(table: Type.TObject) {
       gate: Type.Optional(GateRule),
       /** Whether a job receives the searches of earlier jobs of this strategy on the same evolution. */
       fleet: Type.Optional(Type.Boolean()),
-      /** Whether it stands in a sweep's table and cannot be its winner. */
-      shown_only: Type.Optional(Type.Boolean()),
       /** Whether a job knows how the old version did on the gate rows, as in every rollout but the first. */
       known_old: Type.Optional(Type.Boolean()),
       tasks: Type.Optional(listOf(Name)),

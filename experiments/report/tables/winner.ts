@@ -49,21 +49,18 @@ export function sweptSizes(evidence: Evidence): SweptSize[] {
 
 /**
  * The winner of a sweep has the largest mean of final test values; among those within 0.3 points of it, the one whose jobs were ready
- * soonest: the time by which half of them were ready, then the number that were ready, then the mean. Settings that are only shown
- * do not count.
+ * soonest: the time by which half of them were ready, then the number that were ready, then the mean.
  * @returns the settings in the order of the experiment
  */
 export function sweptSettings(evidence: Evidence): SweptSetting[] {
   const cells = withCopies({ ...evidence, cells: withoutAdapters(evidence) });
-  const candidates = new Set(evidence.experiment.strategies.filter((one) => !one.shown_only).map(({ name }) => name));
   const settings = evidence.experiment.strategies.flatMap(({ name }) => {
     const own = cells.filter((cell) => cell.strategy === name && cell.final !== null);
     return own.length === 0 ? [] : [settingOf(name, own, evidence)];
   });
-  const eligible = settings.filter(({ strategy }) => candidates.has(strategy));
-  const largest = Math.max(...eligible.map(({ value }) => value));
+  const largest = Math.max(...settings.map(({ value }) => value));
   // The edge belongs to those that are near, however the means are rounded.
-  const near = eligible.filter(({ value }) => value >= largest - NEAR - 1e-9);
+  const near = settings.filter(({ value }) => value >= largest - NEAR - 1e-9);
   const [winner] = near.toSorted(
     (a, b) => timeOf(a) - timeOf(b) || b.ready / b.jobs - a.ready / a.jobs || b.value - a.value,
   );

@@ -92,22 +92,11 @@ describe('the registered files', () => {
       expect(options.scratch_learning_rate).toBeCloseTo(defaultLearningRate('fresh', SMOLLM2_WIDTH), 6);
   });
 
-  it('take the jobs with 96 steps from the sweeps, and compare each with twice as many', async () => {
-    const steps = await load('sweep-steps.yaml');
-    const sweeps = await Promise.all(registered.filter((name) => name !== 'sweep-steps.yaml').map(load));
-    const known = new Set(sweeps.flatMap((sweep) => planExperiment(sweep).map(({ key }) => key)));
-    const open = planExperiment(steps).flatMap((item) => (item.type === 'cell' && !known.has(item.key) ? [item] : []));
-    const opened = (most: number) =>
-      open.filter(({ strategy }) => strategy.options.max_steps === most).map(({ strategy }) => strategy.name);
-    expect(opened(192)).toHaveLength(4 * 2);
-    // The sweep of scratch has other sizes.
-    expect(opened(96)).toEqual(Array(2).fill('scratch-1.0e-3'));
-    expect(open).toHaveLength(10);
-    expect(steps.comparisons).toEqual(
-      steps.strategies.flatMap(({ name }) =>
-        name.endsWith('-steps') ? [{ strategy: name, with: name.slice(0, -10) }] : [],
-      ),
-    );
+  it('sweep the pull of the published method from what its strength has measured', async () => {
+    const cells = async (name: string) => planExperiment(await load(name)).filter(({ type }) => type === 'cell');
+    const strength = new Set((await cells('sweep-paper-strength.yaml')).map(({ key }) => key));
+    const pull = await cells('sweep-paper-pull.yaml');
+    expect(pull.map(({ key }) => strength.has(key))).toEqual([true, false, false, true, false, false]);
   });
 
   it('end generated text where no chat template does', async () => {

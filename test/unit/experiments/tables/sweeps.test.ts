@@ -84,15 +84,6 @@ describe('the winner of a sweep', () => {
     ]);
   });
 
-  it('is never a setting that is only shown', () => {
-    const { experiment } = evidence;
-    const strategies = experiment.strategies.map((one) => ({ ...one, shown_only: one.name === 'middle' }));
-    const known = { low: [0.8, 10], middle: [0.9, 5], high: [0.7, 10] } as const;
-    const settings = withValues({ ...evidence, experiment: { ...experiment, strategies } }, known);
-    expect(winnerOf(settings)).toEqual(['low']);
-    expect(settings.map(({ strategy }) => strategy)).toEqual(['low', 'middle', 'high']);
-  });
-
   it('has the new base without an adapter in place of training from scratch that failed or has no candidate', () => {
     const worlds = [{ failed: 1 }, { ready: 0, withoutCandidate: 1 }].map((fate) =>
       sweep({ one: { ...even, ...fate } }),
