@@ -28,10 +28,10 @@ const id = (prefix: string, n: string): string =>
   `'${prefix}_018f0000-0000-7000-8000-' || lpad(to_hex((${n})::bigint), 12, '0')`;
 
 /** The number of rows of each large table, or more. */
-export const LARGE = 20_000;
+export const LARGE = 6_000;
 
 /**
- * Fills every table that a list reads with tens of thousands of rows: one tenant that has half of everything beside thousands
+ * Fills every table that a list reads with thousands of rows: one tenant that has half of everything beside thousands
  * that have little, one large rollout beside thousands of small ones, and a few rows in each state.
  */
 export async function fillTables(databaseUrl: string): Promise<LargeTables> {
