@@ -327,12 +327,8 @@ describe('a large fleet', () => {
       seen.push(await db.job.count({ where: { rolloutId, state: 'paused' } }));
       await queue.producer.remove(...jobs);
     };
-    const pausing = service({ producer: { ...queue.producer, remove }, pageSize: 10 }).change(
-      rolloutId,
-      'pause',
-      OPERATOR,
-    );
-    expect(await pausing).toEqual(answerOf({ matched: 25, changed: 25 }));
+    const paged = service({ producer: { ...queue.producer, remove }, pageSize: 10 });
+    expect(await paged.change(rolloutId, 'pause', OPERATOR)).toEqual(answerOf({ matched: 25, changed: 25 }));
     expect(seen).toEqual([10, 20, 25]);
     expect(await ask(rolloutId, 'cancel')).toEqual(answerOf({ matched: 25, changed: 25 }));
     expect(await eventsOf(rolloutId, 'job.cancelled')).toBe(25);
