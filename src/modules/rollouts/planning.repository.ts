@@ -49,7 +49,7 @@ export interface FleetToPlan {
 }
 
 /** The rows that follow the given adapter, at most so many, in the order of the adapters' identifiers. */
-interface PageRange {
+export interface PageRange {
   readonly after: string;
   readonly limit: number;
 }

@@ -18,6 +18,7 @@ import {
   planningRepository as repository,
   type ControlRow,
   type FleetToPlan,
+  type PageRange,
   type SourceRow,
 } from './planning.repository.ts';
 import { assignWaves, labelsOfWaves } from './control/assign-waves.ts';
@@ -71,7 +72,7 @@ interface PlannedPage extends NewJobs {
 }
 
 /** Reads the next page of jobs to be planned. */
-type ReadPage = (tx: Transaction, page: { readonly after: string; readonly limit: number }) => Promise<Planned[]>;
+type ReadPage = (tx: Transaction, page: PageRange) => Promise<Planned[]>;
 
 /**
  * Plans the jobs of a rollout that is being analyzed, adaptations first and then controls: identifiers and the queue follow
@@ -134,12 +135,7 @@ export async function planningWithin<T>(db: Database, fn: (tx: Transaction) => P
 }
 
 /** Plans one page. @returns null if the rollout is no longer being analyzed */
-function planPage(
-  deps: PlannerDependencies,
-  id: string,
-  read: ReadPage,
-  page: Parameters<ReadPage>[1],
-): Promise<PlannedPage | null> {
+function planPage(deps: PlannerDependencies, id: string, read: ReadPage, page: PageRange): Promise<PlannedPage | null> {
   return planningWithin(deps.db, async (tx) => {
     // Locked first: what older rollouts do to these adapters meanwhile is either seen or waits.
     const succession = await lockSuccession(tx, id);

@@ -59,39 +59,32 @@ const sweep = () => {
   return createSweeper({ db, producer: queue.producer, sources, logger, graceMs: 0 }).sweep();
 };
 
-test.each([1, 2])(
-  'a planning whose process is killed after %d pages goes on',
-  async (survived) => {
-    const seed = 7;
-    const { fleet, id } = await accept(
-      { tenants: 3, adapters: 16 },
-      { control: 'sample', control_fraction: 0.75, seed },
-    );
-    const child = fork(compiledModule(CHILD), [queue.database.url, id, String(survived)], { execArgv: [] });
-    expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
-    const half = await show(id);
-    expect(half).toMatchObject({ state: 'analyzing', planned_at: null });
-    const planned = half.summary.adapters + half.summary.controls;
-    expect(planned).toBeGreaterThan(0);
-    expect(planned).toBeLessThan(28);
+test.each([1, 2])('a planning whose process is killed after %d pages goes on', async (survived) => {
+  const seed = 7;
+  const { fleet, id } = await accept({ tenants: 3, adapters: 16 }, { control: 'sample', control_fraction: 0.75, seed });
+  const child = fork(compiledModule(CHILD), [queue.database.url, id, String(survived)], { execArgv: [] });
+  expect(await once(child, 'exit')).toEqual([null, 'SIGKILL']);
+  const half = await show(id);
+  expect(half).toMatchObject({ state: 'analyzing', planned_at: null });
+  const planned = half.summary.adapters + half.summary.controls;
+  expect(planned).toBeGreaterThan(0);
+  expect(planned).toBeLessThan(28);
 
-    expect(await plan(id, enqueue)).toBe(28);
-    expect(await show(id)).toMatchObject({ state: 'adapting', jobs: { queued: 16 }, controls: { queued: 12 } });
-    const jobs = await db.job.findMany({ where: { rolloutId: id }, orderBy: { id: 'asc' } });
-    const adaptersOf = (kind: string) => jobs.filter((job) => job.kind === kind).map((job) => job.adapterId);
-    expect(adaptersOf('adaptation').sort()).toEqual([...fleet.adapters].sort());
-    expect(adaptersOf('control').sort()).toEqual(sampleOf(fleet.adapters, seed, 12).sort());
-    expect(jobs.slice(16).every((job) => job.kind === 'control')).toBe(true);
-    expect(await db.event.count({ where: { type: 'job.queued', subjectId: { in: jobs.map((job) => job.id) } } })).toBe(
-      28,
-    );
-    // The sweeper enqueues what the dead process has left in the outbox, with the rollout's own entry.
-    await sweep();
-    expect(await queue.producer.count('adaptations')).toBe(28);
-    expect(await sweep()).toBe(0);
-  },
-  120_000,
-);
+  expect(await plan(id, enqueue)).toBe(28);
+  expect(await show(id)).toMatchObject({ state: 'adapting', jobs: { queued: 16 }, controls: { queued: 12 } });
+  const jobs = await db.job.findMany({ where: { rolloutId: id }, orderBy: { id: 'asc' } });
+  const adaptersOf = (kind: string) => jobs.filter((job) => job.kind === kind).map((job) => job.adapterId);
+  expect(adaptersOf('adaptation').sort()).toEqual([...fleet.adapters].sort());
+  expect(adaptersOf('control').sort()).toEqual(sampleOf(fleet.adapters, seed, 12).sort());
+  expect(jobs.slice(16).every((job) => job.kind === 'control')).toBe(true);
+  expect(await db.event.count({ where: { type: 'job.queued', subjectId: { in: jobs.map((job) => job.id) } } })).toBe(
+    28,
+  );
+  // The sweeper enqueues what the dead process has left in the outbox, with the rollout's own entry.
+  await sweep();
+  expect(await queue.producer.count('adaptations')).toBe(28);
+  expect(await sweep()).toBe(0);
+});
 
 /** The adapters with the smallest hashes of seed and identifier. */
 function sampleOf(adapterIds: readonly string[], seed: number, count: number): string[] {

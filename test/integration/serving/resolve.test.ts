@@ -173,12 +173,12 @@ describe('what is current on a base model version', () => {
     // A change is shown when no older transaction runs, which other test files have on the same server.
     let position = '0';
     const changes = async (least = 1) => {
-      const { found, ...next } = await eventually('the change is shown', async () => {
+      const shown = await eventually('the change is shown', async () => {
         const answer = await after(position);
         return answer.found.length >= least && answer;
       });
-      ({ position } = next);
-      return found;
+      position = shown.position;
+      return shown.found;
     };
     const versions = await changes(4);
     expect(versions.map(([, number]) => number)).toEqual([1, 1, 1, 1]);

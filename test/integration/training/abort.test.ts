@@ -104,4 +104,4 @@ test('in the middle of a micro-batch, a cancelled job ends at once; one that is 
   expect(await second.outcome).toMatchObject({ state: 'cancelled', steps: 4 });
   expect(await savedStep()).toBe(4);
   expect(training.pid).toBe(successor);
-}, 120_000);
+});

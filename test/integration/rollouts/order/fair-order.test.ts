@@ -61,7 +61,7 @@ describe(`the fair order, queue on ${queueKind}`, () => {
       return found.get(small)?.length === 3 && (found.get(large)?.length ?? 0) >= 5 && found;
     });
     expect(of.get(small)![2]).toBeLessThan(of.get(large)![4]!);
-  }, 120_000);
+  });
 
   test('where the concurrency is limited, too, a small tenant waits for three jobs', async () => {
     const fleet = await world.fleetOf({ tenants: 2, adapters: 43, of: [40, 3] });
