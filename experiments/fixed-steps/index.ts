@@ -5,8 +5,8 @@ import { Command } from 'commander';
 import { positive } from '../../bench/positive.ts';
 import { BaseCache } from '../../core/engine/base-cache.ts';
 import { withOnnxProducts } from '../../core/engine/compiled/onnx-products.ts';
+import { readJsonLines } from '../json-lines.ts';
 import { measureFixedSteps, RECORDS_OF_TENANT, type FixedStepsOptions, type FixedStepsRecord } from './measure.ts';
-import { readRecords } from './records.ts';
 import { toMarkdown } from './report.ts';
 
 const { reportOnly, ...options } = new Command('experiment:fixed-steps')
@@ -22,14 +22,14 @@ const { reportOnly, ...options } = new Command('experiment:fixed-steps')
   .parse()
   .opts<FixedStepsOptions & { readonly reportOnly?: string }>();
 
-const records = reportOnly ? await readRecords(reportOnly) : await measureAll(options);
+const records = reportOnly ? await readJsonLines<FixedStepsRecord>(reportOnly) : await measureAll(options);
 process.stdout.write(`${toMarkdown(records)}\n`);
 
 /** Goes on from the records of a run that was interrupted: tenants with all of theirs are not measured again. */
 async function measureAll(all: FixedStepsOptions): Promise<FixedStepsRecord[]> {
   const file = path.join(all.out, 'records.jsonl');
   await mkdir(all.out, { recursive: true });
-  const known = existsSync(file) ? await readRecords(file) : [];
+  const known = existsSync(file) ? await readJsonLines<FixedStepsRecord>(file) : [];
   const isDone = ({ task, seed }: Pick<FixedStepsRecord, 'task' | 'seed'>): boolean =>
     known.filter((record) => record.task === task && record.seed === seed).length === RECORDS_OF_TENANT;
   const found = known.filter(isDone);

@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import { gunzipSync } from 'node:zlib';
 import type { TenantName, TestScore } from '../records.ts';
 
 /** What making an adapter took, its parts included. */
@@ -27,11 +25,3 @@ export interface InitialRecord extends TenantName, TestScore {
 }
 
 export const OLD_VERSION = 'old version';
-
-/** Reads a file with one record a line, compressed if its name ends in `.gz`. */
-export async function readRecords(file: string): Promise<InitialRecord[]> {
-  const bytes = await readFile(file);
-  const text = (file.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('utf8');
-  const lines = text.split('\n').filter((line) => line !== '');
-  return lines.map((line) => JSON.parse(line) as InitialRecord);
-}

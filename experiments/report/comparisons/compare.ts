@@ -1,3 +1,4 @@
+import { writtenName } from '../../plan/tenant-spec.ts';
 import type { CellRecord, TestScore } from '../../records.ts';
 import { durationOf } from '../readiness.ts';
 import { mean } from '../statistics.ts';
@@ -53,7 +54,7 @@ export function compareStrategies(cells: readonly CellRecord[], strategy: string
 
 /** Compares two strategies on all of their jobs together. */
 export function compareTogether(cells: readonly CellRecord[], strategy: string, other: string): Comparison {
-  const times = groupBy(pairsOf(cells, strategy, other), ({ job }) => tenantOf(job)).map((some) =>
+  const times = groupBy(pairsOf(cells, strategy, other), ({ job }) => writtenName(job)).map((some) =>
     some.map((pair) => ({ strategy: durationOf(pair.job), baseline: durationOf(pair.other) })),
   );
   return { ...compareQuality(cells, strategy, other), time: ratioInterval(times) };
@@ -93,7 +94,7 @@ function pairsOf(cells: readonly CellRecord[], strategy: string, other: string):
  */
 export function clusteredInterval(list: readonly RowValues[]): PairedInterval | null {
   const tasks = groupBy(list, ({ job }) => job.task).map((some): TaskDifferences => {
-    return groupBy(some, ({ job }) => tenantOf(job)).map((jobs) =>
+    return groupBy(some, ({ job }) => writtenName(job)).map((jobs) =>
       jobs[0]!.values.map((_, row) => mean(jobs.map(({ values }) => values[row]!))),
     );
   });
@@ -109,10 +110,6 @@ export function differencesOf(now: TestScore | null, before: TestScore | null): 
 /** The metric of each test row; null where there is no version, or for a loss. */
 export function scoresOf(score: TestScore | null): readonly number[] | null {
   return score?.scores ?? (score?.right ? [...score.right].map(Number) : null);
-}
-
-export function tenantOf({ task, adapter, seed }: CellRecord): string {
-  return [task, adapter, seed].join(' ');
 }
 
 /** Identifies a job among those of its strategy. */

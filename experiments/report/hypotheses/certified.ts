@@ -1,6 +1,7 @@
 import type { Experiment } from '../../config/load-experiment.ts';
+import { writtenName } from '../../plan/tenant-spec.ts';
 import type { CellRecord } from '../../records.ts';
-import { differencesOf, groupBy, tenantOf } from '../comparisons/compare.ts';
+import { differencesOf, groupBy } from '../comparisons/compare.ts';
 import { ends } from '../comparisons/written-intervals.ts';
 import { meanInterval } from '../statistics.ts';
 import type { Evidence } from './evidence.ts';
@@ -27,13 +28,13 @@ export function belowTheirMargin(evidence: Evidence): Judgement {
   const { certifying, certified } = certifiedVersions(evidence);
   const shareOf = (key: 'isBelow' | 'isClearlyBelow') =>
     shareOverTenants(
-      groupBy(certified, ({ cell }) => tenantOf(cell)).map((some) => ({
+      groupBy(certified, ({ cell }) => writtenName(cell)).map((some) => ({
         count: some.filter((one) => one[key]).length,
         of: some.length,
       })),
     );
   const below = certified.filter(({ isBelow }) => isBelow).length;
-  const tenants = new Set(certified.map(({ cell }) => tenantOf(cell))).size;
+  const tenants = new Set(certified.map(({ cell }) => writtenName(cell))).size;
   return together({
     id: 'H7',
     claim: 'certified publications that are truly below their margin are at most 5 %',

@@ -1,6 +1,7 @@
 import type { Experiment } from '../../config/load-experiment.ts';
 import { evolutionMs, type EvolvedJob } from '../../evolution-time.ts';
-import type { CellRecord, ResultRecord, TenantName, TestScore } from '../../records.ts';
+import { writtenName } from '../../plan/tenant-spec.ts';
+import type { CellRecord, ResultRecord, TestScore } from '../../records.ts';
 import { groupBy } from '../comparisons/compare.ts';
 
 /** What is judged: the jobs of an experiment, with what their versions are compared with. */
@@ -23,16 +24,16 @@ export interface Evidence {
 
 /** @param records those that belong to the experiment's plan */
 export function evidenceOf(experiment: Experiment, records: readonly ResultRecord[]): Evidence {
-  const olds = new Map(records.filter((one) => one.type === 'tenant').map((one) => [nameOf(one), one.old]));
+  const olds = new Map(records.filter((one) => one.type === 'tenant').map((one) => [writtenName(one), one.old]));
   const references = new Map(
-    records.filter((one) => one.type === 'reference').map((one) => [`${one.evolution} ${nameOf(one)}`, one]),
+    records.filter((one) => one.type === 'reference').map((one) => [`${one.evolution} ${writtenName(one)}`, one]),
   );
-  const referenceOf = (cell: CellRecord) => references.get(`${cell.evolution} ${nameOf(cell)}`);
+  const referenceOf = (cell: CellRecord) => references.get(`${cell.evolution} ${writtenName(cell)}`);
   const copy = (cell: CellRecord): TestScore | null => referenceOf(cell)?.copy ?? null;
   return {
     experiment,
     cells: records.filter((one) => one.type === 'cell').map((cell) => withoutFailure(cell, copy(cell))),
-    old: (cell) => olds.get(nameOf(cell)) ?? null,
+    old: (cell) => olds.get(writtenName(cell)) ?? null,
     copy,
     none: (cell) => referenceOf(cell)?.none ?? null,
     evolutionMs: (job, adapters) => evolutionMs(records, job, adapters),
@@ -85,8 +86,4 @@ export function withoutLooks(cells: readonly CellRecord[]): CellRecord[] {
 function longer(cell: CellRecord, ms: number): CellRecord {
   const readyMs = cell.readyMs === null || cell.readyMs === undefined ? cell.readyMs : cell.readyMs + ms;
   return { ...cell, readyMs, elapsedMs: cell.elapsedMs + ms };
-}
-
-function nameOf({ task, adapter, seed }: TenantName): string {
-  return [task, adapter, seed].join(' ');
 }

@@ -1,5 +1,6 @@
+import { writtenName } from '../../plan/tenant-spec.ts';
 import type { CellRecord, TestScore } from '../../records.ts';
-import { clusteredInterval, scoresOf, tenantOf, type RowValues } from '../comparisons/compare.ts';
+import { clusteredInterval, scoresOf, type RowValues } from '../comparisons/compare.ts';
 import type { Evidence } from './evidence.ts';
 import { differenceFinding, together, type Judgement } from './judgement.ts';
 import { AUTO, HELPFUL, SCRATCH } from './names.ts';
@@ -52,7 +53,7 @@ function bestOf({ experiment, cells, copy }: Evidence, job: CellRecord): TestSco
       cell.rows === rows &&
       cell.evolution === job.evolution &&
       cell.draw === job.draw &&
-      tenantOf(cell) === tenantOf(job),
+      writtenName(cell) === writtenName(job),
   );
   const [trained, unchanged] = [scratch?.final ?? null, copy(job)];
   if (trained === null || unchanged === null) return trained ?? unchanged;

@@ -1,4 +1,5 @@
-import { groupBy, tenantOf } from '../comparisons/compare.ts';
+import { writtenName } from '../../plan/tenant-spec.ts';
+import { groupBy } from '../comparisons/compare.ts';
 import { mean } from '../statistics.ts';
 import type { Evidence } from './evidence.ts';
 import { judgeHypotheses } from './hypotheses.ts';
@@ -42,7 +43,7 @@ function withFindings(judgements: readonly Judgement[], evidence: Evidence, { ta
 
 function tasksLeftOut({ cells, old }: Evidence): LeftOut[] {
   return groupBy(cells, ({ task }) => task).flatMap((ofTask): LeftOut[] => {
-    const values = groupBy(ofTask, tenantOf).flatMap(([cell]) => old(cell!)?.value ?? []);
+    const values = groupBy(ofTask, writtenName).flatMap(([cell]) => old(cell!)?.value ?? []);
     const value = values.length === 0 ? null : mean(values);
     const isTelling = value === null || (value >= TELLING.least && value <= TELLING.most);
     return isTelling ? [] : [{ task: ofTask[0]!.task, value }];

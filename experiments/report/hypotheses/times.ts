@@ -1,5 +1,6 @@
+import { writtenName } from '../../plan/tenant-spec.ts';
 import type { CellRecord } from '../../records.ts';
-import { compareTogether, tenantOf } from '../comparisons/compare.ts';
+import { compareTogether } from '../comparisons/compare.ts';
 import type { RatioInterval } from '../comparisons/ratio-interval.ts';
 import { withEvolution, withoutLooks, type Evidence } from './evidence.ts';
 import { ratioFinding, together, type Bound, type Judgement } from './judgement.ts';
@@ -30,7 +31,7 @@ export function soonerInFleet(evidence: Evidence): Judgement {
     { strategy: AUTO, other: SCRATCH },
     { end: 'lower', value: 8.9 },
   );
-  const tenants = new Set(evidence.cells.map(tenantOf)).size;
+  const tenants = new Set(evidence.cells.map(writtenName)).size;
   return together({
     id: 'H3',
     claim: `\`auto\` is ready ≥ 8.9 times sooner than \`scratch\` in a fleet of ${FLEET} that share the evolution's computation`,

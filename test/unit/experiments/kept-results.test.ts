@@ -1,14 +1,13 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { loadExperiment } from '../../../experiments/config/load-experiment.ts';
-import { RECORDS_OF_TENANT } from '../../../experiments/fixed-steps/measure.ts';
-import { readRecords } from '../../../experiments/fixed-steps/records.ts';
+import { RECORDS_OF_TENANT, type FixedStepsRecord } from '../../../experiments/fixed-steps/measure.ts';
 import { toMarkdown as fixedStepsTable } from '../../../experiments/fixed-steps/report.ts';
-import { readRecords as readInitialRecords } from '../../../experiments/initial-adapters/records.ts';
+import type { InitialRecord } from '../../../experiments/initial-adapters/records.ts';
 import { taskTable, toMarkdown as initialAdaptersTables } from '../../../experiments/initial-adapters/report.ts';
 import { STARTS } from '../../../experiments/initial-adapters/starts.ts';
+import { readJsonLines } from '../../../experiments/json-lines.ts';
 import { planExperiment } from '../../../experiments/plan.ts';
 import type { ReferenceRecord, ResultRecord, TenantRecord } from '../../../experiments/records.ts';
 import { toMarkdown } from '../../../experiments/report/markdown.ts';
@@ -19,21 +18,15 @@ import { markedTables, pageDifferences, rowsOf } from './support/marked-tables.t
 
 const ROOT = path.join(import.meta.dirname, '../../..');
 
-/** The lines of kept results. */
-async function keptLines(name: string): Promise<ResultRecord[]> {
-  const kept = gunzipSync(await readFile(path.join(ROOT, `experiments/results/${name}.gz`))).toString('utf8');
-  return kept
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as ResultRecord);
-}
+/** The records that are kept in a file. */
+const kept = <T>(name: string): Promise<T[]> => readJsonLines<T>(path.join(ROOT, 'experiments/results', name));
 
 /** The report that the kept results of an experiment give, without running anything. */
 async function keptReport(name: string): Promise<string> {
   const experiment = await loadExperiment(
     path.join(ROOT, `experiments/${name.replace('registered-', 'registered/')}.yaml`),
   );
-  const [items, results] = [planExperiment(experiment), new Results(await keptLines(name))];
+  const [items, results] = [planExperiment(experiment), new Results(await kept(`${name}.gz`))];
   const summary = summarize(experiment, items, results.records);
   // The protocol of a blind experiment says what follows from jobs that failed and from an end by its hours.
   if (experiment.blind) expect(hasEnded(experiment, standingOf(items, results, null))).toBe(true);
@@ -70,7 +63,7 @@ describe('tables between marks', async () => {
 });
 
 test('the page on distillation has what the kept records of the same number of steps say', async () => {
-  const records = await readRecords(path.join(ROOT, 'experiments/results/fixed-steps.jsonl'));
+  const records = await kept<FixedStepsRecord>('fixed-steps.jsonl');
   expect(records).toHaveLength(8 * RECORDS_OF_TENANT);
   const page = await readFile(path.join(ROOT, 'docs/experiments/distillation.md'), 'utf8');
   const [, section = ''] = /## After the same number of steps\n([^]*?)\n## /.exec(page) ?? [];
@@ -80,7 +73,7 @@ test('the page on distillation has what the kept records of the same number of s
 });
 
 test('the page on initial adapters has what the kept records say', async () => {
-  const records = await readInitialRecords(path.join(ROOT, 'experiments/results/initial-adapters.gz'));
+  const records = await kept<InitialRecord>('initial-adapters.gz');
   const starts = STARTS.length;
   // Four tasks and three seeds, each with the old version.
   expect(records).toHaveLength(12 * (starts + 1));
@@ -93,7 +86,7 @@ test('the page on initial adapters has what the kept records say', async () => {
 });
 
 test('… and of SmolLM2', async () => {
-  const records = await readInitialRecords(path.join(ROOT, 'experiments/results/first-harmful.gz'));
+  const records = await kept<InitialRecord>('first-harmful.gz');
   expect(records).toHaveLength(3 * 6);
   const page = await readFile(path.join(ROOT, 'docs/experiments/initial-adapters.md'), 'utf8');
   const [, section = ''] = /## SmolLM2\n([^]*)/.exec(page) ?? [];
@@ -106,7 +99,7 @@ test('… and of SmolLM2', async () => {
 });
 
 test('the protocol has what copies lose on `harmful` by the kept results', async () => {
-  const lines = await keptLines('harmful-check');
+  const lines = await kept<ResultRecord>('harmful-check.gz');
   const changeOf = (task: string): number => {
     const old = lines.find((line) => line.type === 'tenant' && line.task === task) as TenantRecord;
     const reference = lines.find((line) => line.type === 'reference' && line.task === task) as ReferenceRecord;
