@@ -154,11 +154,15 @@ export class TrainingChild {
   async stop(graceMs = 5000): Promise<void> {
     this.#stopping = true;
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const gone = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
+    const gone = new Promise<string>((resolve) =>
+      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`)),
+    );
     if (this.#child.connected) this.#child.disconnect();
     const timer = setTimeout(() => this.#kill(), graceMs);
-    await gone;
+    const reason = await gone;
     clearTimeout(timer);
+    // After `disconnect`, Node 20 emits no 'close'.
+    this.#die(reason);
   }
 
   #send(message: WorkerMessage): void {
