@@ -9,6 +9,8 @@ interface OpenOptions {
   readonly key?: string;
   readonly width?: keyof typeof WIDTHS;
   readonly appearance?: 'light' | 'dark';
+  /** Errors that the test brings about, as answers of 4xx. They may come at any time, also behind the test. Default: none. */
+  readonly expected?: RegExp;
 }
 
 /** A page of the dashboard in a browser of its own, without anything that other pages have stored. */
@@ -39,7 +41,7 @@ export function useBrowser() {
     await browser?.close();
   });
   return async (path: string, options: OpenOptions = {}): Promise<DashboardPage> => {
-    const { key, width = 'wide', appearance = 'light' } = options;
+    const { key, width = 'wide', appearance = 'light', expected } = options;
     const context = await browser.newContext({
       viewport: { width: WIDTHS[width], height: 900 },
       colorScheme: appearance,
@@ -47,7 +49,7 @@ export function useBrowser() {
     });
     context.setDefaultTimeout(20_000);
     const page = await context.newPage();
-    const problems = collectProblems(page);
+    const problems = collectProblems(page, expected);
     opened.push({ context, problems });
     const fragment = key === undefined ? '' : `#key=${key}`;
     await page.goto(`${inject('demo').url}${path}${fragment}`);
@@ -55,12 +57,15 @@ export function useBrowser() {
   };
 }
 
-/** An answer of 4xx or 5xx is an error of the console too. A test that asks for one takes it out of `problems`. */
-function collectProblems(page: Page): string[] {
+/** An answer of 4xx or 5xx is an error of the console too. */
+function collectProblems(page: Page, expected?: RegExp): string[] {
   const problems: string[] = [];
-  page.on('pageerror', (error) => problems.push(error.message));
+  const note = (problem: string): void => {
+    if (!expected?.test(problem)) problems.push(problem);
+  };
+  page.on('pageerror', (error) => note(error.message));
   page.on('console', (message) => {
-    if (message.type() === 'error') problems.push(`${message.text()} ${message.location().url}`.trim());
+    if (message.type() === 'error') note(`${message.text()} ${message.location().url}`.trim());
   });
   return problems;
 }
