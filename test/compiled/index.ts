@@ -9,6 +9,11 @@ export function compiledCommand(): string {
   return path.join(inject('compiled'), 'bin/readapt.js');
 }
 
+/** A folder where npx runs that command, as it does where the package is installed. */
+export function installedFolder(): string {
+  return path.join(inject('compiled'), 'installed');
+}
+
 /** The compiled module of a TypeScript module of this checkout; a path that is none stays as it is. */
 export function compiledModule(file: string): string {
   const within = path.relative(ROOT, file);

@@ -15,6 +15,7 @@ import {
 import { patientClient } from '../../cli/demo/register-fleet.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { startServer } from '../../src/server.ts';
+import { compiledModule } from '../compiled/index.ts';
 import { startRollout } from '../faults/support/fleet.ts';
 import { eventually } from '../integration/queue/test-queue.ts';
 import { startHub, type HubServer } from '../unit/base-sources/support/hub-server.ts';
@@ -67,7 +68,7 @@ function startWorker(name: string): ChildProcess {
     READAPT_THREADS: '1',
     READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent',
   };
-  const worker = fork(WORKER, { execArgv: ['--import', 'tsx'], env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const worker = fork(compiledModule(WORKER), { execArgv: [], env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   workers.push(worker);
   return worker;
 }

@@ -76,12 +76,12 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
       version: '2',
       path: familyPath('v2'),
       serving_name: 'demo/llama-v2',
-      rollout: { max_steps: 60, evaluate_every: 20, search_evaluations: 4, search_rows: 16, refine_steps: 0 },
+      rollout: { max_steps: 36, evaluate_every: 12, search_evaluations: 4, search_rows: 16, refine_steps: 0 },
     },
   });
 
   const training = await waitForJobs(rollout!.id, (jobs) =>
-    jobs.find((job) => job.adapter_name === 'must-train' && job.step >= 25),
+    jobs.find((job) => job.adapter_name === 'must-train' && job.step >= 15),
   );
   process.kill(stack.worker!.pid!, 'SIGKILL');
   const jobs = await waitForJobs(rollout!.id, (all) => (all.every((job) => isEndOfJob(job.state)) ? all : undefined));
@@ -90,7 +90,7 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
   expect(easy).toMatchObject({ state: 'ready', error: null });
   expect(easy!.ttr_ms).toBeGreaterThan(0);
   expect(Math.abs(sum(easy!.phases) - easy!.ttr_ms!)).toBeLessThan(1);
-  expect(mustTrain).toMatchObject({ state: 'not_ready', ttr_ms: null, published_version_id: null, step: 60 });
+  expect(mustTrain).toMatchObject({ state: 'not_ready', ttr_ms: null, published_version_id: null, step: 36 });
   expect(mustTrain!.error).toMatchObject({ code: 'gate_not_reached' });
   expect(mustTrain!.attempt).toBeGreaterThan(training.attempt);
   // What only the report needs is measured after the jobs, and the rollout is complete with it.

@@ -15,12 +15,12 @@ import {
 import { uploadBaseModel } from '../../openapi/clients/typescript/src/node/index.ts';
 import { patientClient } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
+import { compiledCommand, compiledModule } from '../compiled/index.ts';
 import { startRollout } from '../faults/support/fleet.ts';
 import { eventually } from '../integration/queue/test-queue.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../unit/training/support/tiny-task.ts';
 
 const WORKER = path.resolve('test/faults/support/worker-process.ts');
-const COMMAND = path.resolve('bin/readapt.js');
 const PART_BYTES = 16_384;
 
 let folder: string;
@@ -55,7 +55,10 @@ async function startApi(): Promise<{ api: ChildProcess; origin: string }> {
     ...environment(),
     ...{ READAPT_PORT: '0', READAPT_BASE_UPLOAD_PART_BYTES: String(PART_BYTES), READAPT_ALLOWED_ROOTS: family.folder },
   };
-  const api = spawn(process.execPath, [COMMAND, 'serve', '--no-worker'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const api = spawn(process.execPath, [compiledCommand(), 'serve', '--no-worker'], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   running.push(api);
   let seen = '';
   const origin = await new Promise<string>((resolve, reject) => {
@@ -79,7 +82,7 @@ function startWorker(): void {
     ...{ READAPT_THREADS: '1', READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent' },
   };
   const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const;
-  running.push(fork(WORKER, { execArgv: ['--import', 'tsx'], env, stdio: [...stdio] }));
+  running.push(fork(compiledModule(WORKER), { execArgv: [], env, stdio: [...stdio] }));
 }
 
 async function killed(child: ChildProcess): Promise<void> {

@@ -175,7 +175,7 @@ describe('the serving folder', () => {
     await folder.round();
     const version = path.join(root, fleet.oldVersionId, `${aliases[0]}@2`);
     const { ino } = await stat(path.join(version, 'adapter_model.safetensors'));
-    const reader = fork(READER, [version], { execArgv: ['--import', 'tsx'] });
+    const reader = fork(compiledModule(READER), [version], { execArgv: [] });
     const faults: string[] = [];
     reader.on('message', ({ fault }: { fault?: string }) => fault !== undefined && faults.push(fault));
     await once(reader, 'message');

@@ -1,19 +1,23 @@
 // Runs `readapt` as users do, as real processes on an embedded PostgreSQL.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { compiledCommand } from '../../compiled/index.ts';
+import { inject } from 'vitest';
+import { compiledCommand, installedFolder } from '../../compiled/index.ts';
 import { processIdentity } from '../../../src/embedded/processes.ts';
 import { eventually } from '../queue/test-queue.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 
-/** How a process is started: by Node itself, or by npm, which puts a shell in between and runs the sources. */
+/**
+ * How a process is started: by Node itself, or by npm, which puts a shell in between. `npm run` runs the sources, and `npx` compiled
+ * modules, as it does where the package is installed.
+ */
 const LAUNCHERS = {
-  node: () => [process.execPath, compiledCommand()],
-  'npm run': () => ['npm', 'run', '--silent', 'readapt', '--'],
-  npx: () => ['npx', '--no-install', 'readapt'],
+  node: () => ({ command: [process.execPath, compiledCommand()], cwd: ROOT }),
+  'npm run': () => ({ command: ['npm', 'run', '--silent', 'readapt', '--'], cwd: ROOT }),
+  npx: () => ({ command: ['npx', '--no-install', 'readapt'], cwd: installedFolder() }),
 };
 
 export interface Running {
@@ -31,7 +35,8 @@ export interface StartOptions {
 
 /** Starts a command with temporary files in `folder`, in a process group of its own. */
 export function start(folder: string, args: readonly string[], options: StartOptions = {}): Running {
-  const [command, ...before] = LAUNCHERS[options.launcher ?? 'node']();
+  const { command, cwd } = LAUNCHERS[options.launcher ?? 'node']();
+  const [program, ...before] = command;
   const env: NodeJS.ProcessEnv = {
     ...process.env,
     TMPDIR: folder,
@@ -44,8 +49,8 @@ export function start(folder: string, args: readonly string[], options: StartOpt
   };
   // The test itself may have been started by npm.
   for (const name of Object.keys(env)) if (name.startsWith('npm_lifecycle_')) delete env[name];
-  const child = spawn(command!, [...before, ...args], {
-    cwd: ROOT,
+  const child = spawn(program!, [...before, ...args], {
+    cwd,
     env,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -91,10 +96,14 @@ export async function serve(folder: string, args: readonly string[] = [], option
   return { ...running, url: url!, operatorKey };
 }
 
-/** A folder that the account of PostgreSQL can enter. */
+/** A folder for temporary files that the account of PostgreSQL can enter. */
 export async function createFolder(): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-stack-'));
   await chmod(folder, 0o755);
+  // tsx keeps among temporary files what it has transformed, which takes it half a minute.
+  const transformed = path.join(inject('compiled'), 'tsx');
+  await mkdir(transformed, { recursive: true });
+  await symlink(transformed, path.join(folder, `tsx-${process.geteuid!()}`));
   return folder;
 }
 
