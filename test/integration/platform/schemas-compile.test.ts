@@ -1,24 +1,30 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import build from 'fast-json-stringify';
-import type { FastifyServerOptions, RouteOptions } from 'fastify';
+import type { FastifyInstance, RouteOptions } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { beforeAll, expect, test, vi } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { renderOpenApi } from '../../../src/openapi.ts';
 import { openSchema } from '../../../src/plugins/validation/serialization.ts';
 
-const routes = vi.hoisted((): RouteOptions[] => []);
-
-/** Notes each route that the service registers. */
-vi.mock(import('fastify'), async (original) => {
-  const fastify = await original();
-  const create = (options: FastifyServerOptions) =>
-    fastify.default(options).addHook('onRoute', (route) => void routes.push(route));
-  return { ...fastify, default: create as unknown as typeof fastify.default };
-});
-
 type Answer = TSchema & { readonly content?: Readonly<Record<string, { readonly schema: TSchema }>> };
 
-beforeAll(renderOpenApi, 30_000);
+const routes: RouteOptions[] = [];
+
+/** Notes each route that the service registers. */
+function noteRoutes(message: unknown): void {
+  const { fastify } = message as { fastify: FastifyInstance };
+  fastify.addHook('onRoute', (route) => void routes.push(route));
+}
+
+beforeAll(async () => {
+  subscribe('fastify.initialization', noteRoutes);
+  try {
+    await renderOpenApi();
+  } finally {
+    unsubscribe('fastify.initialization', noteRoutes);
+  }
+});
 
 // A schema is compiled when the first request or answer needs it, so the start of the service says nothing about it.
 test('the schemas of all answers can be compiled', () => {
