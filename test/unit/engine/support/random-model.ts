@@ -3,7 +3,7 @@ import type { Adapter, LoraFactors } from '../../../../core/models/lora/adapter.
 import { adaptableModules, expectedWeights } from '../../../../core/models/architecture/architecture.ts';
 import type { BaseModel } from '../../../../core/models/base-model.ts';
 import type { ModelConfig } from '../../../../core/models/config/model-config.ts';
-import { randomSource } from './numeric.ts';
+import { drawn, randomSource } from './numeric.ts';
 
 const TINY: ModelConfig = {
   modelType: 'llama',
@@ -33,7 +33,7 @@ export function randomBase(overrides: Partial<ModelConfig> = {}, seed = 1): Base
     const scale = 2 / Math.sqrt(shape.at(-1)!);
     const value = name.includes('norm') ? () => 0.5 + random() : () => (2 * random() - 1) * scale;
     const size = shape.reduce((product, dimension) => product * dimension, 1);
-    return [name, { shape, data: Float32Array.from({ length: size }, value) }] as const;
+    return [name, { shape, data: drawn(size, value) }] as const;
   });
   return { config, weights: new Map(weights), fingerprint: `random-${seed}` };
 }
@@ -42,7 +42,7 @@ export function randomBase(overrides: Partial<ModelConfig> = {}, seed = 1): Base
 export function asDora(adapter: Adapter, seed = 4): Adapter {
   const random = randomSource(seed);
   const modules = [...adapter.modules].map(([name, factors]) => {
-    const magnitude = Float32Array.from({ length: factors.outFeatures }, () => 0.5 + random());
+    const magnitude = drawn(factors.outFeatures, () => 0.5 + random());
     return [name, { ...factors, magnitude }] as const;
   });
   return { config: { ...adapter.config, useDora: true }, modules: new Map(modules) };
@@ -55,7 +55,7 @@ export function randomAdapter(
   seed = 2,
 ): Adapter {
   const random = randomSource(seed);
-  const array = (length: number) => Float32Array.from({ length }, () => 0.6 * (random() - 0.5));
+  const array = (length: number) => drawn(length, () => 0.6 * (random() - 0.5));
   const modules = adaptableModules(base.config).flatMap(({ name, inFeatures, outFeatures }) => {
     const rank = rankOf(name);
     if (rank === null) return [];
