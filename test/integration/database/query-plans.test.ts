@@ -19,7 +19,7 @@ import { fillTables, LARGE, type LargeTables } from './large-tables.ts';
 
 /**
  * Largest number of rows that a list of at most 50 entries may read, and sort. Entries have parts in other tables, and
- * filters skip some rows; a table has 6,000 and more.
+ * filters skip some rows; a table has 12,000 and more.
  */
 const BOUND = 1000;
 
