@@ -33,11 +33,11 @@ export interface PeakCase {
   readonly int8?: Int8Base;
 }
 
-/** 32 million weights: enough for activations of hundreds of megabytes, and a second or two of work. */
+/** 20 million weights: enough for activations of hundreds of megabytes, and a second or two of work. */
 const config = {
   hiddenSize: 512,
   intermediateSize: 1408,
-  numLayers: 8,
+  numLayers: 4,
   numHeads: 8,
   numKeyValueHeads: 4,
   headDim: 64,
@@ -116,6 +116,7 @@ const CASES: readonly Case[] = [
 /** 94 million weights in layers, which are large beside embeddings and process. */
 const int8Config = {
   ...config,
+  numLayers: 8,
   hiddenSize: 1024,
   intermediateSize: 2816,
   numHeads: 16,
