@@ -100,7 +100,7 @@ export async function serve(folder: string, args: readonly string[] = [], option
 export async function createFolder(): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-stack-'));
   await chmod(folder, 0o755);
-  // tsx keeps among temporary files what it has transformed, which takes it half a minute.
+  // tsx keeps among temporary files what it has transformed, and would transform the sources anew for each test.
   const transformed = path.join(inject('compiled'), 'tsx');
   await mkdir(transformed, { recursive: true });
   await symlink(transformed, path.join(folder, `tsx-${process.geteuid!()}`));
