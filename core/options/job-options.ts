@@ -98,24 +98,12 @@ export const JobOptions = Type.Object(
       description:
         'Smallest distance of two points that the search of `relora-paper` proposes, with the ranges of both coefficients scaled to 1.',
     }),
-    coefficients: Type.Enum(['both', 'alpha', 'beta'] as const, {
-      title: 'MovedCoefficients',
-      default: 'both',
-      description: 'Fusion coefficients that the search may change. The other one stays as in a copy (α = 1, β = 0).',
-    }),
     fusion_rank: Type.Integer({
       minimum: 0,
       maximum: 1024,
       default: 0,
       description:
-        'Largest rank that a fused adapter may grow to. 0 keeps the rank of the old adapter; no rank shrinks.',
-    }),
-    fusion_energy: Type.Number({
-      exclusiveMinimum: 0,
-      maximum: 1,
-      default: 1,
-      description:
-        'Share of the energy Σ σ² of the fused update that a grown rank must hold. The smallest such rank is taken.',
+        'Rank that a fused adapter grows to, as far as there is anything to fill it with. 0 keeps the rank of the old adapter; no rank shrinks.',
     }),
     regularize_towards: Type.Enum(['initial', 'zero', 'fused'] as const, {
       title: 'RegularizationTarget',
@@ -170,5 +158,3 @@ export type GivenJobOptions = Readonly<Partial<JobOptions>>;
 
 /** What `auto` keeps where it cannot keep both the old behavior and what the new base does better. */
 export type Preference = JobOptions['prefer'];
-/** Fusion coefficients that a search may change. */
-export type MovedCoefficients = JobOptions['coefficients'];

@@ -1,7 +1,6 @@
 import { TaskDataError, type TaskData, type TaskRows } from '../../data/task-data.ts';
 import type { RowBudget } from '../../data/row-budget.ts';
 import type { TokenizeOptions } from '../../data/tokenize.ts';
-import { boundsMoving } from '../../method/fusion/coefficients.ts';
 import type { LadderOptions } from '../../method/ladder/ladder-state.ts';
 import { DEFAULT_REGULARIZATION } from '../../method/regularization/regularization.ts';
 import type { JobSettings } from '../../options/job-settings.ts';
@@ -60,11 +59,10 @@ export function ladderOptions(settings: JobSettings): Omit<LadderOptions, 'gate'
     search: {
       evaluations: settings.searchEvaluations,
       batchSize: settings.batchSize,
-      ...boundsMoving(settings.coefficients),
       // Other strategies begin with what is known, which they compare by races.
       ...(settings.strategy === 'relora-paper' && { start: settings.searchStart, spacing: settings.searchSpacing }),
     },
-    fusion: { rank: fusionRank === 0 ? 'keep' : { cap: fusionRank, energy: settings.fusionEnergy } },
+    fusion: { maxRank: fusionRank === 0 ? undefined : fusionRank },
     regularization: {
       ...DEFAULT_REGULARIZATION,
       schedule: settings.regularizeSchedule,

@@ -3,13 +3,16 @@ import { loraSettings } from '../../models/lora/lora-config.ts';
 import { plainProducts, type MatrixProducts } from '../../linalg/products.ts';
 import { AdaptationError } from '../errors.ts';
 import type { Evolution, ModuleEvolution } from '../evolution/evolution.ts';
-import { COPY, isSamePoint, requireFinite, REVERT, type Coefficients } from './coefficients.ts';
-import { checkRank, commonRank, grownConfig, type FusedShape, type FusionRank } from './fusion-rank.ts';
+import { COPY, isSamePoint, requireFinite, type Coefficients } from './coefficients.ts';
+import { grownConfig, type FusedShape } from './fusion-rank.ts';
 import { prepareModule, type ModuleFusion } from './module-fusion.ts';
 
 export interface FusionOptions {
-  /** Default `keep`. */
-  readonly rank?: FusionRank;
+  /**
+   * Rank that all modules grow to, one for all so that the adapter keeps a single `r`, but at most the largest that the full update of any
+   * module can have. No rank shrinks. Default: each module keeps its own.
+   */
+  readonly maxRank?: number | undefined;
   /** What multiplies the large matrices. Default: JavaScript on one thread, which is slow. */
   readonly products?: MatrixProducts | undefined;
 }
@@ -46,22 +49,23 @@ export class Fusion {
   /**
    * Computes what all coefficients share.
    * @throws AdaptationError `incompatible_evolution` if the evolution lacks a module of the adapter or has it in another
-   *   shape; RangeError for an invalid rank option
+   *   shape; RangeError for a rank that is not a positive integer
    */
   static async prepare(
     adapter: Adapter,
     evolution: Evolution,
-    { rank = 'keep', products = plainProducts }: FusionOptions = {},
+    { maxRank, products = plainProducts }: FusionOptions = {},
   ): Promise<Fusion> {
-    checkRank(rank);
+    if (maxRank !== undefined && !(Number.isSafeInteger(maxRank) && maxRank >= 1)) {
+      throw new RangeError(`fusion's rank is ${maxRank}, expected a positive integer`);
+    }
     const modules = new Map<string, ModuleFusion>();
     for (const { name, old, change } of adaptedModules(adapter, evolution)) {
       modules.set(name, await prepareModule(old, change, products));
     }
-    // Growth by energy is measured at revert, because undoing the change takes the largest rank of the useful coefficients.
-    const spectra = () => [...modules.values()].map((module) => module.singularValues(REVERT));
-    const config = rank === 'keep' ? adapter.config : grownConfig(adapter, commonRank(rank, spectra()));
-    return new Fusion(adapter, config, modules);
+    if (maxRank === undefined) return new Fusion(adapter, adapter.config, modules);
+    const usable = Math.max(0, ...[...modules.values()].map(({ fullRank }) => fullRank));
+    return new Fusion(adapter, grownConfig(adapter, Math.min(maxRank, usable)), modules);
   }
 
   /**

@@ -31,8 +31,8 @@ interface FusedModule {
 export interface ModuleFusion {
   /** @param shape rank (at least the old one) and scaling of the result; by default those of the old factors */
   at(coefficients: Coefficients, shape?: FusedShape): Promise<FusedModule>;
-  /** All singular values of the full update, descending. */
-  singularValues(coefficients: Coefficients): Float64Array;
+  /** Largest rank that the full update can have. */
+  readonly fullRank: number;
 }
 
 /**
@@ -71,10 +71,7 @@ export async function prepareModule(
         truncationError,
       };
     },
-    singularValues(coefficients) {
-      const most = Math.min(outFeatures, inFeatures);
-      return svdOf(prepared, coefficients, 0).squares.subarray(0, most).map(Math.sqrt);
-    },
+    fullRank: Math.min(outFeatures, inFeatures, rank + change.rank),
   };
 }
 

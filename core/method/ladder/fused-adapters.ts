@@ -47,8 +47,8 @@ export class FusedAdapters {
   async wholeOf({ alpha, beta }: Pick<Proposal, 'alpha' | 'beta'>): Promise<Adapter | undefined> {
     if (alpha === null || beta === null || this.obstacle !== null) return undefined;
     const { oldAdapter, products } = this.#context;
-    const rank = { cap: Number.MAX_SAFE_INTEGER };
-    return (await Fusion.prepare(oldAdapter, this.evolution, { rank, products })).at({ alpha, beta });
+    const options = { maxRank: Number.MAX_SAFE_INTEGER, products };
+    return (await Fusion.prepare(oldAdapter, this.evolution, options)).at({ alpha, beta });
   }
 
   /** Returns the adapter as which a candidate with coefficients was fused, before any training. */

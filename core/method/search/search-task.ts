@@ -1,12 +1,14 @@
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { JobOptions } from '../../options/job-options.ts';
 import { Random } from '../../statistics/random.ts';
-import { ALPHA_BOUNDS, BETA_BOUNDS, type CoefficientBounds, type Coefficients } from '../fusion/coefficients.ts';
+import { ALPHA_BOUNDS, BETA_BOUNDS, type Coefficients } from '../fusion/coefficients.ts';
 import { Space } from './bayesian-optimization/space.ts';
 import type { FleetSearches } from './fleet-prior.ts';
 import type { SearchRecord } from './relative-losses.ts';
 
-export interface SearchOptions extends CoefficientBounds {
+export interface SearchOptions {
+  /** Interval of β. Default [−1.25, 0.5]. */
+  readonly betaBounds?: readonly [number, number];
   /** Most points that are measured, copy included. Default 12. */
   readonly evaluations?: number;
   /**
@@ -66,8 +68,8 @@ export interface SearchTask {
 }
 
 /** The region of coefficients that is searched: alpha is the first coordinate, beta the second. */
-export function searchSpace({ alphaBounds = ALPHA_BOUNDS, betaBounds = BETA_BOUNDS }: CoefficientBounds = {}): Space {
-  return new Space([alphaBounds, betaBounds]);
+export function searchSpace({ betaBounds = BETA_BOUNDS }: SearchOptions = {}): Space {
+  return new Space([ALPHA_BOUNDS, betaBounds]);
 }
 
 /** Indices of the search rows in the order in which they are measured. */

@@ -46,6 +46,8 @@ describe.each([
   ['regularize_space', 'product'],
   ['grouping', 'global'],
   ['grouping', 'module'],
+  ['coefficients', 'beta'],
+  ['fusion_energy', 0.9],
 ])('a rollout that is stored with the deleted option %s: %s', (deleted, value) => {
   const stored = { ...KNOWN, [deleted]: value, control: 'none', control_fraction: 0.5 };
   let rollout: { id: string; jobId: string };
@@ -92,6 +94,8 @@ describe.each([
 test.each([
   ['regularize_space', 'factors'],
   ['grouping', 'global'],
+  ['coefficients', 'both'],
+  ['fusion_energy', 1],
 ])('a request that has the deleted option %s is refused by its name', async (deleted, value) => {
   const payload = { base_model_version_id: fleet.newVersionId, options: { [deleted]: value } };
   const answer = await app.request({ method: 'POST', url: '/v1/rollouts', payload });

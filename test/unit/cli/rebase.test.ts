@@ -130,18 +130,7 @@ describe('readapt train and rebase', () => {
     expect(measured.document).toMatchObject({ ready: false, metric: { old_known: false, old: metric.old, target } });
 
     // A search may end at the copy, whose rank does not grow.
-    const fusion = [
-      '--strategy',
-      'revert',
-      '--coefficients',
-      'beta',
-      '--fusion-rank',
-      '6',
-      '--target',
-      '0',
-      '--base-name',
-      'org/new-base',
-    ];
+    const fusion = ['--strategy', 'revert', '--fusion-rank', '6', '--target', '0', '--base-name', 'org/new-base'];
     expect(await readaptJson('rebase', ...bases, ...data, '--out', out('grown'), ...fusion)).toMatchObject({
       code: 0,
       document: { ready: true },

@@ -47,7 +47,8 @@ describe('usage', () => {
     `${rebase} --out x --critical-slice de=0.1 --certified-slice de=0.2`,
     `${rebase} --out x --target 1 --critical-slice de=0.1`,
     `${rebase} --out x --grouping block`,
-    `${rebase} --out x --fusion-energy 2`,
+    `${rebase} --out x --fusion-energy 1`,
+    `${rebase} --out x --fusion-rank 2.5`,
     'eval --base /nowhere --data x.jsonl',
     'eval --base BASE --data /nowhere.jsonl',
   ])('%s ends with exit code 2, and prints the error on stderr and as JSON', async (line) => {

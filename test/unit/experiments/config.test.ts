@@ -76,7 +76,7 @@ describe('the configuration of an experiment', () => {
       'grouping: block',
       'strategies[2].options.grouping is not known, expected one of prefer, max_steps',
     ],
-    ['max_steps: 4', 'fusion_energy: 2', 'strategies[2].options.fusion_energy is 2, expected at most 1'],
+    ['max_steps: 4', 'least_power: -1', 'strategies[2].options.least_power is -1, expected at least 0'],
     ['seeds: [2] }', 'tasks: [plural] }', 'strategies[2].tasks names plural, expected one of past'],
     ['name: tuned', 'name: scratch', 'strategies has the name scratch twice'],
     ['name: tiny', 'name: [', 'cannot be used'],

@@ -39,9 +39,7 @@ it('keeps the given options and fills in the others', () => {
     searchRows: 64,
     searchStart: 'named',
     searchSpacing: 0,
-    coefficients: 'both',
     fusionRank: 0,
-    fusionEnergy: 1,
     regularizeTowards: 'initial',
     regularizeSchedule: 'two_stage',
     regularizeStrength: 0.1,
@@ -74,12 +72,13 @@ it('learns soft targets of the old version on prompts alone, or its answers, and
 });
 
 it.each([
-  [{ coefficients: 'gamma' }, 'options.coefficients is "gamma", expected both, alpha, beta'],
+  [{ coefficients: 'both' }, 'options.coefficients is not known, expected one of strategy, prefer'],
   [{ grouping: 'block' }, 'options.grouping is not known, expected one of strategy, prefer'],
   [{ fusion_rank: -1 }, 'options.fusion_rank is -1, expected at least 0'],
   [{ fusion_rank: 1.5 }, 'options.fusion_rank is 1.5, expected an integer'],
-  [{ fusion_energy: 0 }, 'options.fusion_energy is 0, expected more than 0'],
-  [{ fusion_energy: 1.01 }, 'options.fusion_energy is 1.01, expected at most 1'],
+  [{ fusion_energy: 1 }, 'options.fusion_energy is not known, expected one of strategy, prefer'],
+  [{ regularize_strength: -1 }, 'options.regularize_strength is -1, expected at least 0'],
+  [{ regularize_towards: 'nowhere' }, 'options.regularize_towards is "nowhere", expected initial'],
   [{ regularize_space: 'product' }, 'options.regularize_space is not known, expected one of strategy, prefer'],
   [{ fusion_energie: 1 }, 'options.fusion_energie is not known, expected one of strategy, prefer'],
 ])('refuses %j', (options, message) => {
@@ -89,7 +88,7 @@ it.each([
 });
 
 it('takes the defaults that depend on nothing else from the table', () => {
-  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(20);
+  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(18);
   expect(resolve({})).toMatchObject({ patience: DEFAULT_JOB_OPTIONS.patience, seed: DEFAULT_JOB_OPTIONS.seed });
 });
 

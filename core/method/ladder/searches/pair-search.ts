@@ -1,13 +1,13 @@
 import { searchCoefficients } from '../../search/coefficient-search.ts';
 import { searchSpace, type SearchOptions, type SearchTask } from '../../search/search-task.ts';
-import { commonBounds, COPY, REVERT, type CoefficientBounds, type Coefficients } from '../../fusion/coefficients.ts';
+import { COPY, REVERT, type Coefficients } from '../../fusion/coefficients.ts';
 import { bestOfFleet } from '../../search/fleet-prior.ts';
 import type { Ladder } from '../ladder.ts';
 import type { SearchRecord } from '../../search/relative-losses.ts';
 
 /** How a rung's search differs from the job's own. */
 export interface PairSearchOptions {
-  /** Overrides the job's search options; bounds narrow the job's bounds. */
+  /** Overrides the job's search options. */
   readonly search?: SearchOptions;
   /** Whether to use what other adapters' searches found. Default true. */
   readonly fleet?: boolean;
@@ -20,7 +20,7 @@ export interface FleetBestOptions extends Pick<PairSearchOptions, 'search'> {
 
 /** Returns the coefficients, within the bounds, for which the fleet's finished searches promise the smallest loss. */
 export function fleetBest(ladder: Ladder, { search, own }: FleetBestOptions = {}): Coefficients | null {
-  const space = searchSpace(searchBounds(ladder, search));
+  const space = searchSpace(search);
   return bestOfFleet(ladder.context.fleetSearches ?? [], space, [COPY, REVERT], own);
 }
 
@@ -36,16 +36,11 @@ export function searchPair(
   return searchCoefficients({ ...searchTask(ladder, options), compared });
 }
 
-/** Returns the job's bounds, narrowed by those of a rung's search. */
-export function searchBounds({ options }: Ladder, search: SearchOptions = {}): Required<CoefficientBounds> {
-  return commonBounds(options.search ?? {}, search);
-}
-
 /** Describes a search on this ladder. */
 export function searchTask(ladder: Ladder, { search, fleet = true }: PairSearchOptions): SearchTask {
   const { context, options } = ladder;
   return {
-    options: { ...options.search, ...search, ...searchBounds(ladder, search) },
+    options: { ...options.search, ...search },
     seed: context.seed,
     signal: context.signal,
     history: ladder.searchHistory,

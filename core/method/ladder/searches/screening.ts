@@ -1,8 +1,7 @@
 import { COPY, isSamePoint, REVERT, type Coefficients } from '../../fusion/coefficients.ts';
 import { compareCoefficients, type ClearlyWorse, type FirstComparison } from '../../search/coefficient-search.ts';
-import { searchSpace } from '../../search/search-task.ts';
 import type { Ladder } from '../ladder.ts';
-import { fleetBest, searchBounds, searchTask } from './pair-search.ts';
+import { fleetBest, searchTask } from './pair-search.ts';
 
 /** The coefficients that are known before any search, and how they compare. */
 interface Screened {
@@ -35,17 +34,15 @@ export class Screening {
 }
 
 async function screen(ladder: Ladder): Promise<Screened> {
-  const space = searchSpace(searchBounds(ladder));
   // Screening races even if the job's own search does not. The second comparison reuses what the first has measured.
   const compare = (points: readonly Coefficients[]): Promise<FirstComparison> => {
     return compareCoefficients(searchTask(ladder, { search: { racing: true } }), points);
   };
-  const named = [REVERT].filter(({ alpha, beta }) => space.contains([alpha, beta]));
-  const { worse, records } = await compare(named);
+  const { worse, records } = await compare([REVERT]);
   const prior = fleetBest(ladder, { own: records });
   if (prior === null || [COPY, REVERT].some((point) => isSamePoint(point, prior))) {
-    return { prior, points: named, worse };
+    return { prior, points: [REVERT], worse };
   }
-  const points = [...named, prior];
+  const points = [REVERT, prior];
   return { prior, points, worse: (await compare(points)).worse };
 }

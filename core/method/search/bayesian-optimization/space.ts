@@ -3,14 +3,14 @@ export type Point = readonly number[];
 
 type Interval = readonly [low: number, high: number];
 
-/** A box. A coordinate whose bounds are equal is fixed. */
+/** A box. */
 export class Space {
   readonly bounds: readonly Interval[];
 
   /** @throws RangeError for bounds that are not finite or in the wrong order */
   constructor(bounds: readonly Interval[]) {
     for (const [low, high] of bounds) {
-      if (Number.isFinite(low) && Number.isFinite(high) && low <= high) continue;
+      if (Number.isFinite(low) && Number.isFinite(high) && low < high) continue;
       throw new RangeError(`bounds are [${low}, ${high}], expected finite numbers, the lower one first`);
     }
     this.bounds = bounds;
@@ -20,9 +20,9 @@ export class Space {
     return this.bounds.every(([low, high], i) => low <= point[i]! && point[i]! <= high);
   }
 
-  /** Scales each coordinate to [0, 1]. Fixed coordinates become 0. */
+  /** Scales each coordinate to [0, 1]. */
   toUnit(point: Point): number[] {
-    return this.bounds.map(([low, high], i) => (high > low ? (point[i]! - low) / (high - low) : 0));
+    return this.bounds.map(([low, high], i) => (point[i]! - low) / (high - low));
   }
 
   /** The inverse of {@link toUnit}, clamped to the bounds. */
@@ -30,7 +30,7 @@ export class Space {
     return this.bounds.map(([low, high], i) => Math.min(high, Math.max(low, low + unit[i]! * (high - low))));
   }
 
-  /** The nearest point of the unit box that stands for a point of the space: clamped, and 0 in fixed coordinates. */
+  /** The nearest point of the unit box that stands for a point of the space. */
   snap(unit: Point): number[] {
     return this.toUnit(this.fromUnit(unit));
   }

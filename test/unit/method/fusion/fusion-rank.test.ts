@@ -8,10 +8,8 @@ import type { Adapter } from '../../../../core/models/lora/adapter.ts';
 import { loraSettings } from '../../../../core/models/lora/lora-config.ts';
 import type { LadderContext } from '../../../../core/method/ladder/ladder-context.ts';
 import type { LadderOptions } from '../../../../core/method/ladder/ladder-state.ts';
-import { commonRank } from '../../../../core/method/fusion/fusion-rank.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
 import { frobeniusNorm, type Matrix } from '../../../../core/linalg/matrix.ts';
-import { svd } from '../../../../core/linalg/svd/svd.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { loadGoldenCase } from '../../engine/support/golden.ts';
 import { bestApproximation, denseTarget, evolutionOf, productOf, randomAdapter } from '../support/adapters.ts';
@@ -38,7 +36,7 @@ describe('the rank of a fused adapter', () => {
     [7, 0.4, 0.3],
     [12, 1, -1],
   ])('grown to %i is the best of that rank for alpha %f, beta %f', async (cap, alpha, beta) => {
-    const fusion = await Fusion.prepare(adapter, evolution, { rank: { cap } });
+    const fusion = await Fusion.prepare(adapter, evolution, { maxRank: cap });
     const { adapter: fused, truncationErrors } = await fusion.fuse({
       alpha,
       beta,
@@ -53,41 +51,21 @@ describe('the rank of a fused adapter', () => {
     }
   });
 
-  it('leaves nothing out where the cap allows it, and is no larger than it has to be', async () => {
-    const fusion = await Fusion.prepare(adapter, evolution, { rank: { cap: 1000 } });
+  it('leaves nothing out where it may grow enough, and is no larger than it has to be', async () => {
+    const fusion = await Fusion.prepare(adapter, evolution, { maxRank: 1000 });
     expect(fusion.config.rank).toBe(20);
     const { truncationErrors } = await fusion.fuse(REVERT);
     for (const error of truncationErrors.values()) expect(error).toBeLessThan(1e-5);
   });
 
-  it('by energy is the smallest that leaves no more out of the dense target than allowed', async () => {
-    const energies = targets(1, -1).map(([, target]) => svd(target).s.map((value) => value * value));
-    const sum = (from: number) =>
-      energies.reduce((all, values) => all + values.slice(from).reduce((a, b) => a + b, 0), 0);
-    for (const energy of [0.99, 0.995, 0.9995]) {
-      const { rank } = (await Fusion.prepare(adapter, evolution, { rank: { cap: 30, energy } })).config;
-      expect(rank).toBeGreaterThan(4);
-      expect(sum(rank) / sum(0)).toBeLessThanOrEqual(1 - energy);
-      expect(sum(rank - 1) / sum(0)).toBeGreaterThan(1 - energy);
-    }
-  });
-
-  it('is the common one of spectra, worked by hand', () => {
-    // Squares by place: 9 + 4, 1 + 1, 1 of 16.
-    const spectra = [Float64Array.of(3, 1), Float64Array.of(2, 1, 1)];
-    const at = (energy: number, cap = 9) => commonRank({ cap, energy }, spectra);
-    expect([0.5, 13 / 16, 0.82, 15 / 16, 0.95, 1].map((energy) => at(energy))).toEqual([1, 1, 2, 2, 3, 3]);
-    expect([at(1, 2), commonRank({ cap: 2 }, spectra), commonRank({ cap: 9 }, spectra)]).toEqual([2, 2, 3]);
-  });
-
-  it('never shrinks: a cap below the old rank keeps the old configuration', async () => {
-    const fused = await (await Fusion.prepare(adapter, evolution, { rank: { cap: 3 } })).at(REVERT);
+  it('never shrinks: one below the old rank keeps the old configuration', async () => {
+    const fused = await (await Fusion.prepare(adapter, evolution, { maxRank: 3 })).at(REVERT);
     expect(fused).toEqual(await (await Fusion.prepare(adapter, evolution)).at(REVERT));
     expect(fused.config).toBe(adapter.config);
   });
 
   it('gives what has no direction to show a row that can learn', async () => {
-    const fusion = await Fusion.prepare(adapter, evolution, { rank: { cap: 9 } });
+    const fusion = await Fusion.prepare(adapter, evolution, { maxRank: 9 });
     expect(await fusion.at({ alpha: 1, beta: 0 })).toBe(adapter);
     for (const [name, { a, b, inFeatures, ...shape }] of (await fusion.at({ alpha: 0.5, beta: 0 })).modules) {
       const expected = denseTarget(adapter.modules.get(name)!, deltas.get(name)!, 0.5, 0);
@@ -103,13 +81,8 @@ describe('the rank of a fused adapter', () => {
     }
   });
 
-  it('refuses what is no rank and no share', async () => {
-    for (const cap of [0, 2.5, NaN])
-      await expect(Fusion.prepare(adapter, evolution, { rank: { cap } })).rejects.toThrow(`cap is ${cap}`);
-    for (const energy of [0, 1.1, NaN]) {
-      const fusion = Fusion.prepare(adapter, evolution, { rank: { cap: 8, energy } });
-      await expect(fusion).rejects.toThrow(`energy is ${energy}`);
-    }
+  it.each([0, 2.5, NaN])('is not %f', async (maxRank) => {
+    await expect(Fusion.prepare(adapter, evolution, { maxRank })).rejects.toThrow(`rank is ${maxRank}, expected`);
   });
 });
 
@@ -121,7 +94,7 @@ describe('a strategy', () => {
       steps: 3,
       evaluateEvery: 3,
       search: { evaluations: 3, racing: false },
-      fusion: { rank: { cap: 16, energy: 1 - 1e-9 } },
+      fusion: { maxRank: 4 },
     };
     const toy = new ToyAdaptation({ novelty: 0.5 });
     const judged: string[] = [];
@@ -150,7 +123,7 @@ describe.each(['llama-gqa-tied', 'llama-qv-rslora', 'llama-patterns', 'llama-dor
       const changes = [...old.modules].map(([module, { outFeatures, inFeatures }], i) => {
         return [module, randomMatrix(outFeatures, inFeatures, i)] as const;
       });
-      const fusion = await Fusion.prepare(old, evolutionOf(new Map(changes)), { rank: { cap: 6 } });
+      const fusion = await Fusion.prepare(old, evolutionOf(new Map(changes)), { maxRank: 6 });
       const fused: Adapter = await fusion.at(REVERT);
       const settings = loraSettings(fused.config, [...fused.modules.keys()]);
       for (const [module, factors] of fused.modules) {

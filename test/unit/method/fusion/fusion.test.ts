@@ -168,13 +168,11 @@ describe('Fusion by ONNX Runtime', () => {
     [0, 1],
   ])('agrees with the reference for alpha %f, beta %f, with equal bits each time', async (alpha, beta) => {
     await withOnnxProducts(async (products) => {
-      const options = { rank: { cap: 6 }, products } as const;
+      const options = { maxRank: 6, products } as const;
       const fast = await (await Fusion.prepare(adapter, evolutionOf(deltas), options)).fuse({ alpha, beta });
       const again = await (await Fusion.prepare(adapter, evolutionOf(deltas), options)).fuse({ alpha, beta });
       expect(again).toEqual(fast);
-      const plain = await (
-        await Fusion.prepare(adapter, evolutionOf(deltas), { rank: { cap: 6 } })
-      ).fuse({ alpha, beta });
+      const plain = await (await Fusion.prepare(adapter, evolutionOf(deltas), { maxRank: 6 })).fuse({ alpha, beta });
       for (const [name, factors] of fast.adapter.modules) {
         const expected = productOf(plain.adapter.modules.get(name)!);
         const scale = Math.max(...expected.data.map(Math.abs));

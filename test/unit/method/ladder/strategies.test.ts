@@ -3,7 +3,7 @@ import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
 import { matrix, scaleColumns, type Matrix } from '../../../../core/linalg/matrix.ts';
 import type { ModuleEvolution } from '../../../../core/method/evolution/evolution.ts';
 import type { Coefficients } from '../../../../core/method/fusion/coefficients.ts';
-import type { CandidateRecord } from '../../../../core/method/ladder/candidate.ts';
+import { fineTunedStrategy, type CandidateRecord } from '../../../../core/method/ladder/candidate.ts';
 import type { FineTuneRequest } from '../../../../core/method/ladder/ladder-context.ts';
 import type { LadderOutcome } from '../../../../core/method/ladder/ladder-state.ts';
 import type { Strategy } from '../../../../core/options/job-options.ts';
@@ -117,4 +117,10 @@ describe('the strategies', () => {
       'watch in initialize',
     ]);
   });
+});
+
+it('a fine-tuned copy is a warm start, and one of other coefficients is not', () => {
+  expect(fineTunedStrategy({ alpha: 1, beta: 0 })).toBe('warm-start');
+  expect(fineTunedStrategy({ alpha: 1, beta: -0.3 })).toBe('relora');
+  expect(fineTunedStrategy({ alpha: null, beta: null })).toBe('scratch');
 });

@@ -105,14 +105,6 @@ describe('searchCoefficients', () => {
     expect(slow.rows).toBeLessThan(never.rows);
   });
 
-  it('searches one coefficient where the other is fixed', async () => {
-    const synthetic = new SyntheticSearch(BETWEEN);
-    const found = await synthetic.search({ options: { alphaBounds: [1, 1] } });
-    expect(new Set(synthetic.history.map(({ alpha }) => alpha))).toEqual(new Set([1]));
-    expect(found.beta).toBeLessThan(-0.3);
-    expect(found.beta).toBeGreaterThan(-0.8);
-  });
-
   it.each([1, 3, 6])('does with %i rows', async (rows) => {
     const synthetic = new SyntheticSearch({ ...BETWEEN, rows, spread: 0 });
     const found = await synthetic.search({ options: { evaluations: 6 } });

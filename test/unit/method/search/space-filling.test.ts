@@ -32,11 +32,6 @@ describe('spaceFillingStart', () => {
     expect(spaceFillingStart(SPACE, 16, 7)).toEqual(points);
     expect(spaceFillingStart(SPACE, 16, 8)).not.toEqual(points);
   });
-
-  it('leaves a coefficient that does not move where it is', () => {
-    const fixed = searchSpace({ alphaBounds: [1, 1] });
-    expect(spaceFillingStart(fixed, 12, 7).map(({ alpha }) => alpha)).toEqual([1, 1, 1, 1]);
-  });
 });
 
 it('observationsOf has the logarithm of a loss to the smallest, cut off at 1', () => {

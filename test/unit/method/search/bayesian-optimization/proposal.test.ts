@@ -109,28 +109,9 @@ describe('propose', () => {
     expect(improvements.at(-1)!).toBeLessThan(improvements[0]! / 20);
   });
 
-  it('leaves a fixed coordinate as it is, and finds the best of the others', () => {
-    const f = ([x, y]: Point) => (x! - 3.4) ** 2 + 4 * (y! - 0.25) ** 2;
-    const space = new Space([
-      [0, 8],
-      [0, 1],
-      [2, 2],
-    ]);
-    const observations = observed(
-      [
-        [0, 0, 2],
-        [8, 1, 2],
-      ],
-      f,
-    );
-    for (let i = 0; i < 14; i++) observations.push(...observed([propose({ space, observations, seed: 1 }).point], f));
-    for (const { point } of observations) expect(point[2]).toBe(2);
-    expect(smallest(observations).point[0]).toBeCloseTo(3.4, 0);
-    expect(smallest(observations).point[1]).toBeCloseTo(0.25, 1);
-  });
-
   it.each<[number, number]>([
     [2, 1],
+    [1, 1],
     [0, Infinity],
     [NaN, 1],
   ])('refuses the bounds [%d, %d]', (low, high) => {
