@@ -6,6 +6,7 @@ import { hypothesesSection } from '../hypotheses/hypotheses-section.ts';
 import type { Judgement } from '../hypotheses/judgement.ts';
 import { AUTO } from '../hypotheses/names.ts';
 import { differencesFromOthers, type PlacedDifference } from './differences.ts';
+import { partsOf, partsSection, type Part } from './parts.ts';
 import { powerLines, powerSection, type PowerLine } from './power.ts';
 import { resultLines, resultsSection, type ResultLine } from './results.ts';
 import { sweptSizes, winnerSection, type SweptSize } from './winner.ts';
@@ -16,6 +17,7 @@ export interface FurtherTables {
     readonly results: readonly ResultLine[];
     readonly judgements: readonly Judgement[];
     readonly differences: readonly PlacedDifference[];
+    readonly parts: readonly Part[];
   } | null;
   readonly sweep: readonly SweptSize[] | null;
   readonly power: readonly PowerLine[] | null;
@@ -34,6 +36,7 @@ export function furtherTables(evidence: Evidence, { baselines, comparisons }: Kn
           results: resultLines(evidence, baselines),
           judgements: judgeTellingTasks(evidence),
           differences: differencesFromOthers(evidence, AUTO),
+          parts: partsOf(evidence),
         }
       : null,
     sweep: winner ? sweptSizes(evidence) : null,
@@ -49,6 +52,7 @@ export function furtherSections(
   return [
     ...(registered ? resultsSection(registered.results, { experiment: name, baselines }) : []),
     ...(registered ? hypothesesSection(registered.judgements, name) : []),
+    ...(registered ? partsSection(registered.parts, name) : []),
     ...(sweep ? winnerSection(sweep) : []),
     ...(power && report?.power ? powerSection(power, report.power) : []),
   ];
