@@ -1,7 +1,6 @@
 import { access, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { defaultLearningRate } from '../../../core/options/job-settings.ts';
 import { loadExperiment } from '../../../experiments/config/load-experiment.ts';
 import { planExperiment } from '../../../experiments/plan.ts';
 
@@ -83,13 +82,14 @@ describe('the registered files', () => {
       expect([strategy, options.least_power]).toEqual([strategy, options.strategy === 'auto' ? undefined : 0]);
   });
 
-  it.each(registered)('%s leaves the training from scratch of auto its own rate', async (name) => {
+  it.each(registered)('%s gives the training from scratch of auto the rate that was swept for it', async (name) => {
     const { strategies } = await load(name);
+    const scratch = (await load('confirm.yaml')).strategies.find(({ options }) => options.strategy === 'scratch')!;
+    expect(scratch.options.learning_rate).toBeGreaterThan(0);
     const rated = strategies.filter(
       ({ options }) => options.strategy === 'auto' && options.learning_rate !== undefined,
     );
-    for (const { options } of rated)
-      expect(options.scratch_learning_rate).toBeCloseTo(defaultLearningRate('fresh', SMOLLM2_WIDTH), 6);
+    for (const { options } of rated) expect(options.scratch_learning_rate).toBe(scratch.options.learning_rate);
   });
 
   it('sweep the pull of the published method from what its strength has measured', async () => {
@@ -108,8 +108,6 @@ describe('the registered files', () => {
     expect(generated.every((task) => task.append_eos)).toBe(true);
   });
 });
-
-const SMOLLM2_WIDTH = 576;
 
 function isTrained(strategy: string): boolean {
   return strategy !== 'reuse' && strategy !== 'revert';
