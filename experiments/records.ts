@@ -157,6 +157,8 @@ export interface CellRecord extends Common, TenantName, Partial<CellOutcome> {
   readonly elapsedMs: number;
   /** Milliseconds for loading and compiling what a warm training process has, spent before the job's clock starts. */
   readonly warmUpMs: number;
+  /** Milliseconds in which the old version was measured before the job's clock started, where its results are known to the job. */
+  readonly oldMs?: number;
   readonly candidates: readonly JudgedCandidate[];
   readonly search: readonly SearchPoint[];
   /** Score of the version that was published first; null if none was. */

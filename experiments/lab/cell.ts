@@ -62,7 +62,7 @@ async function runJob(
   { tenant, data, workDir, watch, warmUpMs }: Prepared,
 ): Promise<Ended> {
   const { bases, signal, versions } = laboratory.options;
-  const spec = await jobSpec(laboratory, item, { tenant, workDir });
+  const { spec, oldMs } = await jobSpec(laboratory, item, { tenant, workDir });
   const outcome = await watch.time(() => runAdaptation(bases, spec, watch.onEvent, signal));
   // A cancelled job ends without an error in the product; here it ends the run.
   signal.throwIfAborted();
@@ -75,6 +75,7 @@ async function runJob(
     ...{ target, baselines, best, ladder, steps, phases, readyMs, tokens, problem },
     ...timesOf(watch),
     warmUpMs,
+    ...(oldMs !== null && { oldMs }),
     // Without a publication, the best candidate is what the job ends with.
     ...(await scoreVersions(laboratory, item, { data, first, last: published ?? outcome.candidateFolder })),
   };

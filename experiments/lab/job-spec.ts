@@ -1,10 +1,9 @@
 import path from 'node:path';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
-import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
 import { runAdaptation } from '../../core/adaptation/run-adaptation.ts';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
 import type { CellItem } from '../plan/items.ts';
-import { JobWatch } from './job-watch.ts';
+import { JobWatch, type MeasuredOld } from './job-watch.ts';
 import type { Laboratory } from './laboratory.ts';
 import { firstRows, toJsonl, type Tenant } from './tenant.ts';
 import { drawRows } from './tenant-rows.ts';
@@ -19,12 +18,19 @@ export function parentOf(laboratory: Laboratory, item: CellItem): CellItem | nul
   return null;
 }
 
+/** What a job is run with. */
+interface JobToRun {
+  readonly spec: JobSpec;
+  /** Milliseconds in which the old version was measured beforehand; null unless its results are known to the job. */
+  readonly oldMs: number | null;
+}
+
 /** Puts together what a job is run with, as a rollout would do, and writes its rows to its folder. */
 export async function jobSpec(
   laboratory: Laboratory,
   item: CellItem,
   { tenant, workDir }: { readonly tenant: Tenant; readonly workDir: string },
-): Promise<JobSpec> {
+): Promise<JobToRun> {
   const { base, versions } = laboratory.options;
   const parent = parentOf(laboratory, item);
   const from = parent?.evolution.name ?? null;
@@ -45,13 +51,14 @@ export async function jobSpec(
     baselines: 'needed',
     fleetSearches: item.strategy.fleet ? laboratory.earlierSearches(item, from) : [],
   };
-  const measureOld = (): Promise<GateOutcomes | null> => measureOldVersion(laboratory, spec);
-  const outcomes = item.strategy.known_old ? await laboratory.oldOutcomes(item, measureOld) : null;
-  if (parent === null) return { ...spec, oldOutcomes: outcomes };
+  const measureOld = (): Promise<MeasuredOld | null> => measureOldVersion(laboratory, spec);
+  const old = item.strategy.known_old ? await laboratory.oldOutcomes(item, measureOld) : null;
+  const [outcomes, oldMs] = [old?.outcomes ?? null, old?.ms ?? null];
+  if (parent === null) return { spec: { ...spec, oldOutcomes: outcomes }, oldMs };
   const carried = { adapter: versions.folderOf(parent.key), oldBase: parent.evolution.base };
   // Margins count from what the tenant has imported, as in every rollout after the first.
   const source = { adapter: tenant.adapter, base };
-  return { ...spec, ...carried, anchor: { number: 1, oldNumber: 2, outcomes, source } };
+  return { spec: { ...spec, ...carried, anchor: { number: 1, oldNumber: 2, outcomes, source } }, oldMs };
 }
 
 /** File of the rows that the job divides into search rows and gate rows. */
@@ -66,7 +73,7 @@ async function validationFile(
 }
 
 /** Measures what the service keeps of the imported version, by the cheapest job that needs it. */
-async function measureOldVersion({ options }: Laboratory, spec: JobSpec): Promise<GateOutcomes | null> {
+async function measureOldVersion({ options }: Laboratory, spec: JobSpec): Promise<MeasuredOld | null> {
   const watch = new JobWatch();
   const job: JobSpec = { ...spec, options: { strategy: 'reuse' }, workDir: path.join(spec.workDir, 'old') };
   await runAdaptation(options.bases, job, watch.onEvent, options.signal);

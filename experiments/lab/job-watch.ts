@@ -3,6 +3,11 @@ import type { JobEventHandler } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JudgedCandidate, SearchPoint } from '../records.ts';
 
+export interface MeasuredOld {
+  readonly outcomes: GateOutcomes;
+  readonly ms: number;
+}
+
 /**
  * Times one job and records what it reports; times are milliseconds from the start of the job. Its clock stops with the ladder: what a job
  * measures afterwards, such as all gate rows of a best candidate that was certain to fail after a part of them, is for its report alone.
@@ -12,8 +17,8 @@ export class JobWatch {
   readonly search: SearchPoint[] = [];
   /** PEFT folders of the published versions, in order. */
   readonly published: string[] = [];
-  /** The old version on the old base; null unless the job measured it. */
-  old: GateOutcomes | null = null;
+  /** The old version on the old base, known so many milliseconds after the start of the job; null unless the job measured it. */
+  old: MeasuredOld | null = null;
   elapsedMs = 0;
   #begun = performance.now();
   /** When the ladder took its last step so far. */
@@ -53,7 +58,7 @@ export class JobWatch {
         return;
       }
       case 'old_measured':
-        this.old = event.outcomes;
+        this.old = { outcomes: event.outcomes, ms: at };
         return;
       // The ladder tells each of its steps, and a training that diverges warns; after that, only the end is told.
       case 'warning':

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { LoadedBase, BaseCache } from '../../core/engine/base-cache.ts';
-import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
+import type { MeasuredOld } from './job-watch.ts';
 import { adapterSha256 } from '../../core/formats/peft/peft-adapter-writer.ts';
 import { FLEET_SEARCHES, type FleetSearches } from '../../core/method/search/fleet-prior.ts';
 import type { Adapter } from '../../core/models/lora/adapter.ts';
@@ -29,7 +29,7 @@ export interface LaboratoryOptions {
 /** What the items of one experiment share: loaded bases, the tenants' files, paths, and what was measured before. */
 export class Laboratory {
   readonly options: LaboratoryOptions;
-  readonly #old = new Map<string, GateOutcomes | null>();
+  readonly #old = new Map<string, MeasuredOld | null>();
   readonly #scores = new Map<string, TestScore>();
 
   constructor(options: LaboratoryOptions) {
@@ -95,8 +95,8 @@ export class Laboratory {
   /** How the tenant's own adapter does on the gate rows; `measure` is called once for each tenant and sample of rows. */
   async oldOutcomes(
     { tenant, draw }: CellItem,
-    measure: () => Promise<GateOutcomes | null>,
-  ): Promise<GateOutcomes | null> {
+    measure: () => Promise<MeasuredOld | null>,
+  ): Promise<MeasuredOld | null> {
     return remember(this.#old, `${tenantKey(tenant)} ${draw?.number ?? ''}`, measure);
   }
 

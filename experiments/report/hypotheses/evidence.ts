@@ -83,6 +83,11 @@ export function withoutLooks(cells: readonly CellRecord[]): CellRecord[] {
   return cells.map((cell) => longer(cell, -(cell.phases?.evaluate ?? 0)));
 }
 
+/** The jobs, with the time in which the old version was measured for them beforehand. */
+export function withOldVersion(cells: readonly CellRecord[]): CellRecord[] {
+  return cells.map((cell) => longer(cell, cell.oldMs ?? 0));
+}
+
 function longer(cell: CellRecord, ms: number): CellRecord {
   const readyMs = cell.readyMs === null || cell.readyMs === undefined ? cell.readyMs : cell.readyMs + ms;
   return { ...cell, readyMs, elapsedMs: cell.elapsedMs + ms };

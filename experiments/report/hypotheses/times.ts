@@ -2,7 +2,7 @@ import { writtenName } from '../../plan/tenant-spec.ts';
 import type { CellRecord } from '../../records.ts';
 import { compareTogether } from '../comparisons/compare.ts';
 import type { RatioInterval } from '../comparisons/ratio-interval.ts';
-import { withEvolution, withoutLooks, type Evidence } from './evidence.ts';
+import { withEvolution, withOldVersion, withoutLooks, type Evidence } from './evidence.ts';
 import { ratioFinding, together, type Bound, type Judgement } from './judgement.ts';
 import { ALONE, AUTO, FLEET, PAPER, SCRATCH } from './names.ts';
 
@@ -62,12 +62,19 @@ interface Pair {
   readonly other: string;
 }
 
-/** The time with all looks decides; the time without them stands beside it. */
+/** The time with all looks decides; beside it stand the time without them, and that with the measurement of the old version. */
 function timed(cells: readonly CellRecord[], pair: Pair, bound: Bound): Pick<Judgement, 'findings' | 'notes'> {
   const { time } = compareTogether(cells, pair.strategy, pair.other);
-  const bare = compareTogether(withoutLooks(cells), pair.strategy, pair.other).time;
+  const beside = [
+    { label: 'without looks', others: withoutLooks(cells) },
+    ...(cells.some(({ oldMs }) => oldMs)
+      ? [{ label: 'with the old version measured', others: withOldVersion(cells) }]
+      : []),
+  ].map(({ label, others }) => {
+    return ratioFinding(compareTogether(others, pair.strategy, pair.other).time, { label, bound, decides: false });
+  });
   return {
-    findings: [ratioFinding(time, { bound }), ratioFinding(bare, { label: 'without looks', bound, decides: false })],
+    findings: [ratioFinding(time, { bound }), ...beside],
     notes: time === null ? [] : [readyText(time.ready, pair)],
   };
 }

@@ -90,5 +90,7 @@ it(
     >;
     expect(told.target).toBe(told.baselines!.old);
     expect(told.target).not.toBeNull();
+    expect(told.oldMs).toBeGreaterThan(0);
+    expect(drawn).not.toHaveProperty('oldMs');
   },
 );

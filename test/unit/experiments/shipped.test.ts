@@ -49,7 +49,7 @@ describe('the experiments of this repository', () => {
     );
     const jobs = items.filter((item) => item.type === 'cell');
     const sizes = (evolution: string, strategy: string): (number | undefined)[] =>
-      [64, 256, 1500].map((rows) => {
+      [64, 256, 1000].map((rows) => {
         const found = jobs.filter((job) => job.evolution.name === evolution && job.strategy.name === strategy);
         return found.filter((job) => job.rows === rows).length;
       });

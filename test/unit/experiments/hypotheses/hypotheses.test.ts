@@ -103,6 +103,17 @@ describe('the registered hypotheses', () => {
   });
 });
 
+it('times with the measurement of the old version stand beside those that decide, where it was made before the jobs', () => {
+  const { evidence } = simulateResults(GOOD, { ...SIZE, testRows: 2 }, 1);
+  const measured = { ...withTimes(evidence, { auto: 5, paper: 20, scratch: 100 }) };
+  const cells = measured.cells.map((cell) => ({ ...cell, oldMs: 10_000 }));
+  const found = judgeHypotheses({ ...measured, cells }).find(({ id }) => id === 'H2')!.findings;
+  expect(found[0]).toMatchObject({ text: '4.00 (4.00 to 4.00) times', decides: true });
+  expect(found.filter(({ label }) => label === 'with the old version measured')).toMatchObject([
+    { text: '2.00 (2.00 to 2.00) times', decides: false },
+  ]);
+});
+
 describe('quality', () => {
   it('counts a failed job as the copy, and as not ready at the time that it took', () => {
     const world = { ...GOOD, strategies: { ...GOOD.strategies, auto: { loss: 0, gain: 1, seconds: 5, failed: 1 } } };

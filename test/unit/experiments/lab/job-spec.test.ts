@@ -32,6 +32,6 @@ it.each([
   if (item?.type !== 'cell' || 'pool' in item.tenant.task) throw new Error('the plan has no such job');
   const { train, validation, test } = item.tenant.task;
   const tenant: Tenant = { spec: item.tenant, adapter: '/adapter', train, validation, test };
-  const { options } = await jobSpec(laboratory, item, { tenant, workDir });
-  expect(options).toEqual({ batch_size: 8, evaluate_every: 2, max_steps: 7, strategy: 'scratch', seed });
+  const { spec } = await jobSpec(laboratory, item, { tenant, workDir });
+  expect(spec.options).toEqual({ batch_size: 8, evaluate_every: 2, max_steps: 7, strategy: 'scratch', seed });
 });
