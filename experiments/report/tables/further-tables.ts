@@ -53,7 +53,7 @@ export function furtherSections(
     ...(registered ? resultsSection(registered.results, { experiment: name, baselines }) : []),
     ...(registered ? hypothesesSection(registered.judgements, name) : []),
     ...(registered ? partsSection(registered.parts, name) : []),
-    ...(sweep ? winnerSection(sweep) : []),
+    ...(sweep ? winnerSection(sweep, name) : []),
     ...(power && report?.power ? powerSection(power, report.power) : []),
   ];
 }

@@ -2,7 +2,7 @@ import type { CellRecord } from '../../records.ts';
 import { compareQuality, groupBy } from '../comparisons/compare.ts';
 import { pointsBetter } from '../comparisons/written-intervals.ts';
 import type { PairedInterval } from '../comparisons/paired-interval.ts';
-import { seconds, table } from '../format.ts';
+import { marked, seconds, table } from '../format.ts';
 import { withCopies, type Evidence } from '../hypotheses/evidence.ts';
 import { durationOf, medianTime } from '../readiness.ts';
 import { mean } from '../statistics.ts';
@@ -101,7 +101,12 @@ function settingOf(strategy: string, own: readonly CellRecord[], { cells }: Evid
   };
 }
 
-export function winnerSection(sizes: readonly SweptSize[]): string[] {
+const HEADER = [
+  ...['rows', 'setting', 'jobs', 'ready', 'half ready after, s'],
+  ...['mean, %', 'without a candidate', 'points against the winner (95 %)'],
+];
+
+export function winnerSection(sizes: readonly SweptSize[], experiment: string): string[] {
   const lines = sizes.flatMap(({ rows, settings }) => settings.map((one) => toRow(one, rows)));
   if (lines.length === 0) return [];
   return [
@@ -110,19 +115,7 @@ export function winnerSection(sizes: readonly SweptSize[]): string[] {
     'The largest mean of final test values; among those within 0.3 points of it, the one whose jobs were ready soonest. Where a job failed or ended',
     'without a candidate, the unchanged copy stands for it, and for training from scratch the new base without an adapter.',
     '',
-    ...table(
-      [
-        'rows',
-        'setting',
-        'jobs',
-        'ready',
-        'half ready after, s',
-        'mean, %',
-        'without a candidate',
-        'points against the winner (95 %)',
-      ],
-      lines,
-    ),
+    ...marked({ of: experiment, name: 'winner' }, table(HEADER, lines)),
     '',
   ];
 }

@@ -57,7 +57,7 @@ describe('the winner of a sweep', () => {
     expect(low!.mean).toBeCloseTo(-0.2, 1);
     expect(high!.interval![0]).toBeLessThan(-0.08);
     expect(high!.interval![1]).toBeGreaterThan(-0.08);
-    const text = winnerSection([{ rows: null, settings }]).join('\n');
+    const text = winnerSection([{ rows: null, settings }], 'x').join('\n');
     expect(text).toMatch(/\| all \| \*\*best\*\* \| 8 \| 8 \| \S+ \| \S+ \| 0 \| \*\*winner\*\* \|/);
     expect(text).toMatch(/\| all \| low \| 8 \| 8 \| \S+ \| \S+ \| 0 \| −\S+ \(−\S+ to −\S+\) \|/);
   });
