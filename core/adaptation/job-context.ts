@@ -29,6 +29,8 @@ import type { RowFormat } from './setup/row-format.ts';
 export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   readonly base: LoadedBase;
   readonly spec: JobSpec;
+  /** Whether there is anything to train on. */
+  readonly canTrain: boolean;
   readonly oldAdapter: Adapter;
   readonly evolution: Evolution | null;
   /** What multiplies when adapters are fused. */
@@ -114,7 +116,7 @@ export class JobContext implements LadderContext {
     this.products = options.products;
     this.seed = options.settings.seed;
     this.signal = options.signal;
-    this.canTrain = options.data.canTrain;
+    this.canTrain = options.canTrain;
     this.training = new JobTraining({ ...options, save: () => this.save() });
     if (options.resumed) this.resume = this.#restore(options.resumed);
   }

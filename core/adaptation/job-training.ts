@@ -1,4 +1,4 @@
-import type { TaskData } from '../data/task-data.ts';
+import type { TokenizedExample } from '../data/example.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { RungName } from '../method/ladder/candidate.ts';
 import type { FineTuneRequest } from '../method/ladder/ladder-context.ts';
@@ -14,7 +14,8 @@ import type { GradientPrecision } from './setup/gradient-precision.ts';
 export interface JobTrainingOptions {
   /** Where gradients are computed. */
   readonly gradients: GradientPrecision;
-  readonly data: TaskData;
+  /** Returns the rows to train on, which may take a while at the first call. */
+  trainingRows(): Promise<readonly TokenizedExample[]>;
   readonly settings: JobSettings;
   readonly signal: AbortSignal;
   emit(event: JobEvent): void;
@@ -41,6 +42,13 @@ export interface TrainingState {
   readonly points?: readonly MetricPoint[];
   /** λ that was told last, so that a resumed training does not tell it again. */
   readonly regularization?: number | null;
+}
+
+/** One training of the job. */
+interface Training {
+  readonly examples: readonly TokenizedExample[];
+  readonly resume: TrainerState | undefined;
+  readonly isDue: (step: number) => boolean;
 }
 
 /** A job saves a checkpoint at least this often, even between evaluations. */
@@ -94,20 +102,22 @@ export class JobTraining {
       if ((await onEvaluate(resume.optimizer.step, adapter)) === 'stop') return;
     }
     const origin = request.fresh ? 'fresh' : 'carried';
-    await this.#options.gradients.use(initial, origin, (runtime) => this.#train(runtime, request, { resume, isDue }));
+    const examples = await this.#options.trainingRows();
+    const training = { examples, resume, isDue };
+    await this.#options.gradients.use(initial, origin, (runtime) => this.#train(runtime, request, training));
     this.flushPoints();
   }
 
   async #train(
     runtime: Runtime,
     { initial, steps, fresh, regularization, anchor, onEvaluate }: FineTuneRequest,
-    { resume, isDue }: { resume: TrainerState | undefined; isDue: (step: number) => boolean },
+    { examples, resume, isDue }: Training,
   ): Promise<void> {
-    const { data, settings, signal } = this.#options;
+    const { settings, signal } = this.#options;
     const run = train({
       runtime,
       initial,
-      examples: data.training(),
+      examples,
       steps,
       batchSize: settings.batchSize,
       learningRate: fresh ? settings.scratchLearningRate : settings.learningRate,

@@ -18,6 +18,7 @@ import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore } from '../training/checkpoint.ts';
 import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts';
 import { distillationOf, type Teacher } from './distillation/distillation.ts';
+import { TaughtRows } from './distillation/taught-rows.ts';
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
 import type { CountedFrom } from './measurements/gate-outcomes.ts';
 import { measureForGate } from './measurements/exact-gate.ts';
@@ -211,8 +212,7 @@ class AdaptationRun {
     const old = { adapter: oldAdapter, loadBase: () => this.#bases.load(spec.oldBase, kept) };
     const teacher: Teacher = written?.writer ?? old;
     const hasWritten = written !== null;
-    const taught = { spec, settings, data, format, teacher, hasWritten, signal };
-    const distillation = distillationOf(taught);
+    const distillation = distillationOf({ spec, settings, data, format, teacher, hasWritten, signal });
     const generated = mostGenerated([
       isGenerated(spec.metric) ? answerSizes(data.gate, settings.maxNewTokens) : null,
       distillation?.generated ?? null,
@@ -220,7 +220,8 @@ class AdaptationRun {
     const trained = [...trainedSizes(rows, settings, { format, measured }), ...(distillation?.trained ?? [])];
     this.#planMemory({ ...needs, measured, generated, trained });
     const evolution = needs.evolution ? await this.#evolution(oldVersion.folder, newVersion.folder, products) : null;
-    const training = await distillation?.rows();
+    const taughtRows = new TaughtRows({ bases: this.#bases, data, distillation, config });
+    await taughtRows.prepare();
     const { searchRows, maxNewTokens } = settings;
     const measurements = new Measurements({ data, metric: spec.metric, searchRows, maxNewTokens, signal });
     const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
@@ -230,7 +231,8 @@ class AdaptationRun {
     const reference = this.#reference({ exact, oldAdapter, knownOld, newVersion, writer });
     // Where a version has written answers, they are compared with others in their precision.
     const like = written ? precisionLike(written.writer, this.#bases, config) : undefined;
-    const { newBase, compared: found } = await this.#loadNewBase({ data, oldAdapter, reference }, kept ?? like);
+    const { newBase: loaded, compared: found } = await this.#loadNewBase({ data, oldAdapter, reference }, kept ?? like);
+    const newBase = await taughtRows.settle(loaded, () => this.#bases.load(spec.newBase, loaded.precision.precision));
     signal.throwIfAborted();
     const gradients = new GradientPrecision({
       bases: this.#bases,
@@ -246,7 +248,8 @@ class AdaptationRun {
       oldAdapter,
       evolution,
       products,
-      data: training ? { ...data, training: () => training } : data,
+      canTrain: data.canTrain,
+      trainingRows: () => taughtRows.rows(),
       measurements,
       breakdown,
       measureForGate: (adapter, look) => measureForGate(exact, { base: newBase, adapter }, look),
@@ -259,9 +262,8 @@ class AdaptationRun {
       emit: (event) => this.#emit(event),
       publish: (publication) => this.#publish(publication),
     });
-    const compared = found?.measured ?? null;
-    const loaded = { newBase, oldAdapter, reference, compared };
-    return { context, measurements, exact, data, breakdown, settings, hasWritten, ...loaded };
+    const compared = { reference, compared: found?.measured ?? null };
+    return { context, measurements, exact, data, breakdown, settings, hasWritten, newBase, oldAdapter, ...compared };
   }
 
   #reference(

@@ -189,6 +189,18 @@ export class BaseCache {
     return this.#rowErrors.of(base.model, kind, compare);
   }
 
+  /** Whether two bases of this size can be loaded at the same time, beside what the job needs. */
+  holdsTwo(config: ModelConfig): boolean {
+    const share = { config, precision: this.precision };
+    return (this.#options.capacity ?? 2) >= 2 && this.memory.holdsBoth(share, share);
+  }
+
+  /** Whether a base that was loaded has not been released since. */
+  async holds(base: LoadedBase): Promise<boolean> {
+    const held = await Promise.all([...this.#bases.values()].map((one) => one.catch(() => null)));
+    return held.some((one) => one === base);
+  }
+
   /** Whether precisions are chosen, rather than asked for. */
   get chooses(): boolean {
     return this.#setting === 'auto';

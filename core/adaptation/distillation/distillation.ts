@@ -15,7 +15,7 @@ import type { WriterVersion } from '../prompts/writer.ts';
 import { isTrained } from '../setup/job-setup.ts';
 import { rowSizes, type RowSizes } from '../setup/memory-plan.ts';
 import { teacherAnswers, withTeacherAnswer, type TeacherAnswer } from './hard-labels.ts';
-import { labelInParts } from './label-store.ts';
+import { areLabelsKept, labelInParts } from './label-store.ts';
 import { SOFT_TARGETS, teacherTokens, withTeacherTokens } from './soft-targets.ts';
 
 /** The version whose behavior on its own base is to be kept. */
@@ -61,7 +61,7 @@ interface StoredTokens {
  * Knowledge distillation (Hinton, Vinyals and Dean 2015, arXiv 1503.02531) from the old version to its successor: the old
  * adapter on the old base, the teacher, labels training rows, and training learns its labels.
  */
-class Distillation {
+export class Distillation {
   readonly #options: DistillationOptions;
   /** The rows that a training of the job can draw. */
   readonly #drawn: ReadonlySet<number>;
@@ -88,15 +88,32 @@ class Distillation {
     return this.#isSoft || this.#choices ? null : answerSizes(data.training(), settings.maxNewTokens);
   }
 
+  /** Loads the teacher's base. @throws the signal's reason */
+  async loadBase(): Promise<LoadedBase> {
+    const { teacher, signal } = this.#options;
+    signal.throwIfAborted();
+    return teacher.loadBase();
+  }
+
+  /** Whether the job has labelled all rows before, so that nothing is left to ask the teacher. */
+  areLabelsKept(): Promise<boolean> {
+    const drawn = this.#drawnRows();
+    return areLabelsKept(drawn, this.#store(drawn));
+  }
+
   /**
    * Returns the training rows, of which those that a training can draw have the teacher's labels.
    * @throws the signal's reason
    */
   async rows(): Promise<readonly TokenizedExample[]> {
     const { data } = this.#options;
-    const drawn = data.training().filter((_, index) => this.#drawn.has(index));
+    const drawn = this.#drawnRows();
     const taught = (await (this.#isSoft ? this.#soft(drawn) : this.#hard(drawn))).values();
     return data.training().map((example, index) => (this.#drawn.has(index) ? taught.next().value! : example));
+  }
+
+  #drawnRows(): TokenizedExample[] {
+    return this.#options.data.training().filter((_, index) => this.#drawn.has(index));
   }
 
   async #soft(examples: readonly TokenizedExample[]): Promise<TokenizedExample[]> {

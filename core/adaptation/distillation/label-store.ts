@@ -25,11 +25,8 @@ export async function labelInParts<Row, Label>(
   { folder, subject, signal }: LabelStoreOptions,
   label: (part: readonly Row[]) => Promise<readonly Label[]>,
 ): Promise<Label[]> {
-  const digest = createHash('sha256').update(JSON.stringify(subject)).digest('hex').slice(0, 16);
   const labels: Label[] = [];
-  for (let start = 0; start < rows.length; start += ROWS_AT_A_TIME) {
-    const part = rows.slice(start, start + ROWS_AT_A_TIME);
-    const file = join(folder, `${digest}-${start}.json`);
+  for (const { part, file } of partsOf(rows, { folder, subject })) {
     const kept = await readLabels<Label>(file, part.length);
     if (kept === null) signal.throwIfAborted();
     const found = kept ?? (await label(part));
@@ -40,6 +37,26 @@ export async function labelInParts<Row, Label>(
     for (const each of found) labels.push(each);
   }
   return labels;
+}
+
+/** Whether {@link labelInParts} would label nothing. */
+export async function areLabelsKept(
+  rows: readonly unknown[],
+  store: Pick<LabelStoreOptions, 'folder' | 'subject'>,
+): Promise<boolean> {
+  for (const { part, file } of partsOf(rows, store)) {
+    if ((await readLabels(file, part.length)) === null) return false;
+  }
+  return true;
+}
+
+/** Rows that are labelled together, with the file of their labels. */
+function partsOf<Row>(rows: readonly Row[], { folder, subject }: Pick<LabelStoreOptions, 'folder' | 'subject'>) {
+  const digest = createHash('sha256').update(JSON.stringify(subject)).digest('hex').slice(0, 16);
+  return Array.from({ length: Math.ceil(rows.length / ROWS_AT_A_TIME) }, (_, part) => {
+    const start = part * ROWS_AT_A_TIME;
+    return { part: rows.slice(start, start + ROWS_AT_A_TIME), file: join(folder, `${digest}-${start}.json`) };
+  });
 }
 
 /** Returns null where there is no such file, or it is damaged. */

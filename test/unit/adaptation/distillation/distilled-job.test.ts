@@ -55,11 +55,23 @@ function jobOf(name: string, { options, ...changes }: Partial<JobSpec> = {}): Jo
 }
 
 /** Runs a job in a process of its own, as it were. */
-async function run(job: JobSpec, { stopAt }: { readonly stopAt?: JobEvent['type'] } = {}) {
+async function run(
+  job: JobSpec,
+  {
+    stopAt,
+    capacity,
+  }: { readonly stopAt?: JobEvent['type']; readonly capacity?: (loaded: readonly string[]) => number } = {},
+) {
   const loaded: string[] = [];
   const losses: number[] = [];
   const cancellation = new AbortController();
-  const bases = new BaseCache({ threads: 1, onLoad: ({ folder }) => loaded.push(path.basename(folder)) });
+  const bases = new BaseCache({
+    threads: 1,
+    get capacity() {
+      return capacity?.(loaded) ?? 2;
+    },
+    onLoad: ({ folder }) => loaded.push(path.basename(folder)),
+  });
   const onEvent = (event: JobEvent): void => {
     if (event.type === stopAt) cancellation.abort(new CancelledError({ keep: true }));
     if (event.type !== 'points') return;
@@ -101,6 +113,26 @@ it('learns both by their weights', async () => {
   const [own, both, taught] = [await lossAt(0), await lossAt(0.25), await lossAt(1)];
   expect(both).toBeCloseTo(0.75 * own + 0.25 * taught, 4);
   expect(own).toBeCloseTo((await run(jobOf('own'))).losses[0]!, 4);
+});
+
+it('labels nothing where the copy is published, unless the teacher has to make room for the new base', async () => {
+  const anything = { kind: 'absolute', target: 1e9 } as const;
+  const job = (name: string) => jobOf(name, { gate: anything, options: { strategy: 'warm-start', distill: 'soft' } });
+  const [beside, alone] = [job('published beside'), job('published alone')];
+  expect(await run(beside)).toMatchObject({ state: 'ready', loaded: [OLD, NEW] });
+  expect(await readdir(beside.workDir)).not.toContain('teacher');
+  expect(await run(alone, { capacity: () => 1 })).toMatchObject({ state: 'ready', loaded: [OLD, NEW] });
+  expect(await readdir(alone.workDir)).toContain('teacher');
+});
+
+it('learns the same whether labels wait for the training or not', async () => {
+  const job = (name: string) => jobOf(name, { options: { distill: 'soft' } });
+  const [waited, before] = [await run(job('waited')), await run(job('before'), { capacity: () => 1 })];
+  expect(waited.losses).toHaveLength(4);
+  expect(before.losses).toEqual(waited.losses);
+  // There is no more room for two by the time that the new base is loaded.
+  const shrunk = await run(job('shrunk'), { capacity: ({ length }) => (length === 0 ? 2 : 1) });
+  expect(shrunk).toEqual({ ...waited, loaded: [OLD, NEW, OLD, NEW] });
 });
 
 it('labels no row again when it starts again', async () => {
