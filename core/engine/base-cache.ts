@@ -191,8 +191,7 @@ export class BaseCache {
 
   /** Whether two bases of this size can be loaded at the same time, beside what the job needs. */
   holdsTwo(config: ModelConfig): boolean {
-    const share = { config, precision: this.precision };
-    return (this.#options.capacity ?? 2) >= 2 && this.memory.holdsBoth(share, share);
+    return (this.#options.capacity ?? 2) >= 2 && this.memory.holdsTwo({ config, precision: this.precision });
   }
 
   /** Whether a base that was loaded has not been released since. */

@@ -4,11 +4,11 @@ import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { Distillation } from './distillation.ts';
 
-export interface TaughtRowsOptions {
-  readonly bases: Pick<BaseCache, 'holdsTwo' | 'holds'>;
+interface TaughtRowsOptions {
+  readonly bases: BaseCache;
   readonly data: TaskData;
   /** Null where the completions of the rows are learned. */
-  readonly distillation: Pick<Distillation, 'areLabelsKept' | 'loadBase' | 'rows'> | null;
+  readonly distillation: Distillation | null;
   /** Of both bases. */
   readonly config: ModelConfig;
 }

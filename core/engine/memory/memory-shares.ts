@@ -52,11 +52,10 @@ export class MemoryShares {
     return baseBytes(config, 'f32') + PROCESS_BYTES + kept + working <= this.available.bytes;
   }
 
-  /** Whether two bases fit at the same time, beside what the job needs. */
-  holdsBoth(one: Pick<Share, 'config' | 'precision'>, other: Pick<Share, 'config' | 'precision'>): boolean {
+  /** Whether two bases like this one fit at the same time, beside what the job needs. */
+  holdsTwo({ config, precision }: Pick<Share, 'config' | 'precision'>): boolean {
     const { kept, working } = this.#job;
-    const loading = Math.max(largestWeightBytes(one.config), largestWeightBytes(other.config));
-    const bytes = this.#bytesOf(one) + this.#bytesOf(other) + loading;
+    const bytes = 2 * this.#bytesOf({ config, precision }) + largestWeightBytes(config);
     return bytes + PROCESS_BYTES + kept + working <= this.available.bytes;
   }
 
