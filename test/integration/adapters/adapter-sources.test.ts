@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { startHub, type HubFault, type HubServer } from '../../unit/base-sources/support/hub-server.ts';
-import { bearer } from '../support/index.ts';
+import { bearer, untilReadable } from '../support/index.ts';
 import { createTerminal } from '../terminal/terminal.ts';
 import { CONFIG, createAdapterWorld, WEIGHTS, type AdapterWorld } from './support.ts';
 
@@ -79,6 +79,7 @@ describe('a version of a hub', () => {
     expect(uploaded.json()).toMatchObject({ source: null });
     const shown = await world.request({ url: `/v1/adapters/${adapterId}/versions/${version.id}` });
     expect(shown.json()).toMatchObject({ source, digest: version.digest });
+    await untilReadable(world.app.db);
     const listed = await world.app.request({ url: `/v1/audit-log?subject_id=${version.id}` });
     expect(listed.statusCode, listed.body).toBe(200);
     expect(listed.json<{ data: object[] }>().data).toContainEqual(
@@ -128,6 +129,7 @@ describe('tokens', () => {
       { large: true, authorization: null },
     ]);
     const { db } = world.app;
+    await untilReadable(db);
     const everything = [
       answer.body,
       (await world.app.request({ url: '/v1/audit-log' })).body,

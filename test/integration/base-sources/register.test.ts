@@ -14,7 +14,7 @@ import {
   toJsonl,
   type TinyFamily,
 } from '../../unit/training/support/tiny-task.ts';
-import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
+import { createTestApp, createTestKey, untilReadable, type TestApp } from '../support/index.ts';
 
 const REPO = 'acme/assistant';
 const TOKEN = 'hf_a-secret-of-the-operator';
@@ -65,6 +65,7 @@ describe('a version of a hub', () => {
     );
     const { sealed } = await app.db.baseSourceToken.findUniqueOrThrow({ where: { baseModelVersionId: version.id } });
     expect(createSecretBox(app.config.secretKeys)!.open(sealed, version.id)).toBe(TOKEN);
+    await untilReadable(app.db);
     const shown = [
       answer.body,
       (await app.request({ url: `/v1/base-model-versions/${version.id}` })).body,

@@ -7,7 +7,14 @@ import { pruneLog, recordEvent } from '../../../src/modules/events/index.ts';
 import type { Event } from '../../../src/modules/events/event.schemas.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../queue/test-queue.ts';
-import { createTestApp, createTestKey, createTestTenant, unknownEvent, type TestApp } from '../support/index.ts';
+import {
+  createTestApp,
+  createTestKey,
+  createTestTenant,
+  unknownEvent,
+  untilReadable,
+  type TestApp,
+} from '../support/index.ts';
 import { openStream, type StreamClient } from './event-stream-client.ts';
 import { happen, leftOpen, planFleet } from './support.ts';
 
@@ -44,6 +51,7 @@ async function take(stream: StreamClient, count: number): Promise<Event[]> {
 }
 
 async function listed(path: string, key = app.operatorKey): Promise<Event[]> {
+  await untilReadable(app.db);
   const answer = await app.request({ url: `${path}?limit=1000`, key });
   expect(answer.statusCode, answer.body).toBe(200);
   return answer.json<{ data: Event[] }>().data;

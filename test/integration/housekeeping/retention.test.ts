@@ -10,8 +10,16 @@ import { newId } from '../../../src/lib/ids.ts';
 import { writeAuditEntry } from '../../../src/modules/audit/index.ts';
 import { pruneLog, recordEvent } from '../../../src/modules/events/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { leftOpen } from '../events/support.ts';
 import { eventually } from '../queue/test-queue.ts';
-import { createTestApp, createTestTenant, unknownEvent, type TestApp, type TestTenant } from '../support/index.ts';
+import {
+  createTestApp,
+  createTestTenant,
+  unknownEvent,
+  untilReadable,
+  type TestApp,
+  type TestTenant,
+} from '../support/index.ts';
 
 const DAY = 86_400_000;
 const BATCH = 5;
@@ -45,6 +53,11 @@ const prune = async () => {
 
 /** Records events of a tenant, or of the operator, which happened so many days ago. */
 async function happened(tenantId: string | null, ages: readonly number[]): Promise<void> {
+  await record(tenantId, ages);
+  await untilReadable(app.db);
+}
+
+async function record(tenantId: string | null, ages: readonly number[]): Promise<void> {
   for (const age of ages) {
     const subjectId = newId('job');
     await withTransaction(app.db, (tx) => recordEvent(tx, unknownEvent({ tenantId, subjectId, data: { age } })));
@@ -123,20 +136,12 @@ describe('events', () => {
 
   test('what readers cannot see yet is kept', async () => {
     await happened(null, [90]);
-    let done = (): void => undefined;
-    const written = new Promise<void>((resolve) => (done = resolve));
-    let commit = (): void => undefined;
-    const held = new Promise<void>((resolve) => (commit = resolve));
-    const open = withTransaction(app.db, async (tx) => {
-      await recordEvent(tx, unknownEvent({ tenantId: null, subjectId: newId('job'), data: { age: 0 } }));
-      done();
-      await held;
-    });
-    await written;
-    await happened(null, [80]);
+    const event = unknownEvent({ tenantId: null, subjectId: newId('job'), data: { age: 0 } });
+    const commit = await leftOpen(app.db, (tx) => recordEvent(tx, event));
+    await record(null, [80]);
     expect(await prune()).toMatchObject({ events: 1 });
-    commit();
-    await open;
+    await commit();
+    await untilReadable(app.db);
     expect(ages(await read(null))).toEqual([0, 80]);
   });
 
@@ -178,6 +183,7 @@ describe('audit entries', () => {
       const occurredAt = new Date(Date.now() - age * DAY);
       await app.db.auditEntry.updateMany({ where: { subjectId }, data: { occurredAt } });
     }
+    await untilReadable(app.db);
   }
   const ask = (path: string, key?: string) => app.request({ url: path, ...(key === undefined ? {} : { key }) });
   const list = async (after: string, key?: string) => {

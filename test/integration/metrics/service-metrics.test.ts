@@ -6,6 +6,7 @@ import { registerWorkerMetrics } from '../../../src/modules/workers/index.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
+import { untilReadable } from '../support/index.ts';
 import { samplesOf } from './samples.ts';
 
 let queue: TestQueue;
@@ -141,8 +142,10 @@ describe('of webhooks,', () => {
         INSERT INTO events (id, tenant_id, type, subject_id, data, occurred_at)
         VALUES (${id}, ${tenantId}, 'job.ready', 'x', '{}', now() - interval '500 s')`;
     await add(other, 'evt_1');
+    await untilReadable(db);
     expect(await samples()).toMatchObject({ oldest: 0, overdue: 0 });
     await add(own, 'evt_2');
+    await untilReadable(db);
     // It has become the endpoint's turn 100 s ago.
     await db.$executeRaw`UPDATE webhook_endpoints SET next_turn_at = now() - interval '100 s'`;
     const waiting = await samples();

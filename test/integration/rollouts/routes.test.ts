@@ -3,7 +3,7 @@ import { newId } from '../../../src/lib/ids.ts';
 import { createJobLifecycle } from '../../../src/modules/jobs/index.ts';
 import { createRolloutLifecycle } from '../../../src/modules/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
+import { createTestApp, createTestKey, untilReadable, type TestApp } from '../support/index.ts';
 
 let app: TestApp;
 let fleet: Fleet;
@@ -35,6 +35,7 @@ async function planned(): Promise<string> {
   const row = await lifecycle.beginAnalysis(body.id);
   const options = row!.options as Parameters<typeof lifecycle.plan>[0]['options'];
   await lifecycle.plan({ id: body.id, baseModelVersionId: fleet.newVersionId, options }, new Map());
+  await untilReadable(app.db);
   return body.id;
 }
 
@@ -143,6 +144,7 @@ describe('reading', () => {
     const id = await planned();
     const [one] = await app.db.job.findMany({ where: { rolloutId: id, kind: 'adaptation' } });
     await app.db.job.update({ where: { id: one!.id }, data: { state: 'failed', finishedAt: new Date() } });
+    await untilReadable(app.db);
     const all = (await get(`/v1/jobs?rollout_id=${id}`)).body.data as { id: string; state: string }[];
     const states = 'state=queued&state=failed&state=failed';
     for (const others of ['', '&changed_after=0']) {

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { bearer, createTestDatabase, createTestKey } from '../support/index.ts';
+import { bearer, createTestDatabase, createTestKey, untilReadable } from '../support/index.ts';
 import { createFolder, isAlive, postmasterOf, removeFolder, serve, start } from './readapt.ts';
 
 let folder: string;
@@ -80,6 +80,7 @@ describe('readapt keys create --operator', () => {
       const created = JSON.parse(output) as { key: string; expires_at: string };
       expect(Date.parse(created.expires_at)).toBe(Date.parse(expiresAt));
       expect(await statusWith(server.url, created.key)).toBe(200);
+      await untilReadable(database.db);
       const events = await fetch(`${server.url}/v1/events`, { headers: bearer(created.key) });
       expect(await events.json()).toMatchObject({
         data: [{ type: 'api_key.created', data: { scopes: ['operator'] } }],

@@ -79,13 +79,14 @@ test('a job is left to a worker that may read the base of the imported version, 
   const rolloutId = await fleet.begin(OPTIONS, thirdId);
   const left = (of: string) =>
     db.job.findFirst({ where: { rolloutId, adapterId: of, state: 'queued', error: { not: {} } } });
-  const waiting = await eventually('the job is left', async () => {
+  // The row first has the fault itself, and what is missing where when the worker has noted it.
+  const waiting = await eventually('the job is left, and its row says what no worker can read', async () => {
     const job = await left(adapterId);
     const { unreadableBases } = await db.workerProcess.findFirstOrThrow({ where: { id: { not: other } } });
-    return unreadableBases.includes(anchorBase.id) && job;
+    const isSaid = JSON.stringify(job?.error ?? null).includes('can read the folder of base model version');
+    return unreadableBases.includes(anchorBase.id) && isSaid && job;
   });
   expect(waiting.error).toMatchObject({ code: 'worker_fault' });
-  expect(JSON.stringify(waiting.error)).toContain('can read the folder of base model version');
   expect(waiting.anchorVersionId).toBeNull();
   const moved = { where: { subjectId: adapterId, type: 'adapter.anchor_moved' } };
   expect(await db.event.count(moved)).toBe(0);

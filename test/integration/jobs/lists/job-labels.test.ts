@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../../../src/lib/ids.ts';
 import { createFleet, type Fleet } from '../../queue/fleet.ts';
-import { createTestApp, createTestKey, type TestApp } from '../../support/index.ts';
+import { createTestApp, createTestKey, untilReadable, type TestApp } from '../../support/index.ts';
 
 let app: TestApp;
 let fleet: Fleet;
@@ -27,6 +27,7 @@ beforeAll(async () => {
       await app.db.job.create({ data: { ...job, state: 'ready', ...end } });
     }
   }
+  await untilReadable(app.db);
 });
 afterAll(async () => {
   await fleet.remove();
