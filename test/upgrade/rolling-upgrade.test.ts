@@ -3,15 +3,16 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createBaseModelVersion, getRollout, listJobs, type Job } from '../../openapi/clients/typescript/src/index.ts';
-import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
-import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
+import { patientClient } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
 import { createJobProducer, createQueueBackend } from '../../src/jobs/index.ts';
 import { createDatabase, withTransaction, type Database } from '../../src/lib/database.ts';
 import { outcomesRecoverySource, requestOutcomes } from '../../src/modules/outcomes/index.ts';
 import { eventually, logger } from '../integration/queue/test-queue.ts';
+import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../unit/training/support/tiny-task.ts';
 import { checkOut, hasCommit, lastRelease, type EarlierVersion } from './earlier-version.ts';
 import { Processes, type Process } from './processes.ts';
+import { registerTinyAdapter } from './tiny-adapter.ts';
 
 const OURS = path.resolve('bin/readapt.js');
 const release = await lastRelease();
@@ -30,7 +31,8 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
   let db: Database;
   let env: NodeJS.ProcessEnv;
   let operatorKey: string;
-  let fleet: RegisteredFleet;
+  let family: TinyFamily;
+  let baseModelId: string;
   let oldApi: Process;
 
   beforeAll(async () => {
@@ -38,6 +40,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-upgrade-'));
     // The user of PostgreSQL has to get through it.
     await chmod(folder, 0o755);
+    family = await createTinyFamily();
     postgres = await startEmbeddedPostgres(path.join(folder, 'database'), { durable: false });
     db = createDatabase(postgres.url);
     env = {
@@ -45,7 +48,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
       DATABASE_URL: postgres.url,
       REDIS_URL: '',
       READAPT_DATA_DIR: path.join(folder, 'data'),
-      READAPT_ALLOWED_ROOTS: FAMILY,
+      READAPT_ALLOWED_ROOTS: [family.folder, family.oldBase].join(path.delimiter),
       READAPT_PORT: '0',
       READAPT_LOG_LEVEL: 'info',
       READAPT_GRAPH_CACHE: path.join(folder, 'graphs'),
@@ -56,6 +59,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     await db?.$disconnect();
     await postgres?.stop();
     await earlier?.remove();
+    if (family !== undefined) await removeTinyFamily(family);
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
   });
 
@@ -67,10 +71,10 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     return started;
   };
   /** Registers a base model version by one API, and waits until its rollout is completed. */
-  const roll = async (api: string, version: string, folderName: string): Promise<Job> => {
+  const roll = async (api: string, version: string, base: 'oldBase' | 'newBase'): Promise<Job> => {
     const client = patientClient(api, operatorKey);
-    const body = { version, path: familyPath(folderName), rollout: {} };
-    const { rollout } = await createBaseModelVersion({ client, path: { model: fleet.baseModelId }, body });
+    const body = { version, path: family[base], rollout: {} };
+    const { rollout } = await createBaseModelVersion({ client, path: { model: baseModelId }, body });
     const state = () => getRollout({ client, path: { id: rollout!.id } });
     await eventually(
       `the rollout to version ${version} is completed`,
@@ -120,9 +124,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     const origin = await addressOf(oldApi);
     const [, key, file] = await oldApi.printed(/operator key, shown this once: (\S+)|operator key written to ([^,]+),/);
     operatorKey = key ?? (await readFile(file!, 'utf8')).trim();
-    const gate = { kind: 'relative', margin: 0.2 } as const;
-    const entry = { ...FLEET.find(({ adapter }) => adapter === 'feed-topics')!, trainRows: 100, gate };
-    fleet = await registerFleet({ origin, operatorKey, fleet: [entry], log: () => {} });
+    baseModelId = await registerTinyAdapter(patientClient(origin, operatorKey), family);
   });
 
   test('its worker runs what the new API has accepted', async () => {
@@ -130,16 +132,16 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     // The migrations are applied while the earlier version runs.
     expect(await start(OURS, 'migrate').ended()).toBe(0);
     const api = await addressOf(start(OURS, 'serve', '--no-worker'));
-    await roll(api, '2', 'v2');
+    await roll(api, '2', 'newBase');
     expect(oldWorker.child.exitCode).toBeNull();
     await oldWorker.stop();
   });
 
   test('its API, which goes on, hands a rollout to a new worker', async () => {
     const newWorker = await worker(OURS);
-    await roll(await addressOf(oldApi), '3', 'v1');
+    await roll(await addressOf(oldApi), '3', 'oldBase');
     const { servingName } = await db.baseModelVersion.findFirstOrThrow({ where: { version: '3' } });
-    expect(servingName).toBe(familyPath('v1'));
+    expect(servingName).toBe(family.oldBase);
     // The operator lets it finish by a signal.
     expect(await newWorker.stop('SIGUSR2')).toBe(0);
     expect(newWorker.output()).toContain('drained');
@@ -150,7 +152,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     const measured = await requestMeasurement();
     const newWorker = await worker(OURS);
     await measured();
-    await roll(await addressOf(oldApi), '4', 'v2');
+    await roll(await addressOf(oldApi), '4', 'newBase');
     expect([oldWorker.child.exitCode, newWorker.child.exitCode]).toEqual([null, null]);
     await newWorker.stop();
     await oldWorker.stop();
@@ -169,11 +171,11 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     await addressOf(late);
     await late.stop();
     const oldWorker = await worker(earlier.command);
-    await roll(api, '5', 'v1');
+    await roll(api, '5', 'oldBase');
     await oldWorker.stop();
     // And forward again.
     expect(await start(OURS, 'migrate').ended()).toBe(0);
     await worker(OURS);
-    await roll(await addressOf(start(OURS, 'serve', '--no-worker')), '6', 'v2');
+    await roll(await addressOf(start(OURS, 'serve', '--no-worker')), '6', 'newBase');
   });
 });

@@ -70,6 +70,13 @@ export async function removeTinyFamily({ folder }: TinyFamily): Promise<void> {
   await rm(folder, { recursive: true, force: true });
 }
 
+/** A dataset as JSONL: 96 training rows, 24 search rows and 48 gate rows. */
+export function tasteDataset(): string {
+  const split = (count: number, offset: number, name: string) =>
+    tasteRows(count, offset).map((row) => ({ ...row, split: name }));
+  return toJsonl([...split(96, 0, 'training'), ...split(24, 500, 'search'), ...split(48, 700, 'gate')]);
+}
+
 export function toJsonl(rows: readonly object[]): string {
   return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 }
