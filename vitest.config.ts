@@ -6,11 +6,20 @@ interface Options {
   readonly globalSetup?: readonly string[];
 }
 
+/** What a test waits for comes late where other checks use the processor, and waits say nothing about speed. */
+const expectOptions = { poll: { timeout: 50_000, interval: 20 } };
+
 /** Makes the project of one kind of test, so that each kind can be run alone (`npm run test:unit`). */
 function project(name: string, options: Options) {
   const { globalSetup = [], ...rest } = options;
   // Its files share the modules of a process: loading and compiling them anew for each took half of the processor time.
-  const test = { name, include: [`test/${name}/**/*.test.ts`], environment: 'node' as const, isolate: false };
+  const test = {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    environment: 'node' as const,
+    isolate: false,
+    expect: expectOptions,
+  };
   return { test: { ...test, globalSetup: [...globalSetup], ...rest } };
 }
 

@@ -7,7 +7,6 @@ import { createSmallFleet } from './support/small-fleet.ts';
 const demo = inject('demo');
 const open = useBrowser();
 /** Milliseconds for which what the page shows may take. */
-const SOON = { timeout: 15_000 };
 const formPath = () => `/rollouts/new?version=${demo.versionIds.second}`;
 
 testEveryLook(open, {
@@ -15,9 +14,7 @@ testEveryLook(open, {
   path: formPath,
   key: () => demo.operatorKey,
   shown: async (page) => {
-    await expect
-      .poll(() => page.getByLabel('Version', { exact: true }).inputValue(), SOON)
-      .toBe(demo.versionIds.second);
+    await expect.poll(() => page.getByLabel('Version', { exact: true }).inputValue()).toBe(demo.versionIds.second);
     await page.getByRole('button', { name: 'Add a wave' }).click();
   },
 });
@@ -35,7 +32,7 @@ test('a rollout is tried, begun by the form, paused, resumed, approved, followed
   // The dry run has registered the version, so the form goes on with it.
   await page.getByRole('radio', { name: 'Registered version', checked: true }).waitFor();
   await expect
-    .poll(() => page.getByLabel('Version', { exact: true }).locator('option:checked').textContent(), SOON)
+    .poll(() => page.getByLabel('Version', { exact: true }).locator('option:checked').textContent())
     .toMatch(/^second/);
   expect(new URL(page.url()).searchParams.get('dry_run')).toMatch(/^rfc_/);
 
@@ -68,7 +65,7 @@ test('a link to a dry run restores all of the form that it was asked by', async 
 
   const other = await open(new URL(page.url()).pathname + new URL(page.url()).search, { key: demo.operatorKey });
   await other.getByRole('button', { name: 'Try again' }).waitFor();
-  await expect.poll(() => fieldsOf(other), SOON).toEqual(before);
+  await expect.poll(() => fieldsOf(other)).toEqual(before);
   expect(await other.getByLabel('curl code', { exact: true }).textContent()).toBe(request);
   expect(await other.getByText('What is in the form may differ').count()).toBe(0);
   await other.getByLabel('Most jobs at a time').fill('9');
@@ -91,7 +88,7 @@ test('what is wrong stands at its field, before sending and after the service ha
   await expectRefused(page, 'Folder of the model', /READAPT_ALLOWED_ROOTS/);
   // The browser notes both refusals of the service.
   const refusals = [expect.stringContaining('400'), expect.stringContaining('422')];
-  await expect.poll(() => page.problems, SOON).toEqual(refusals);
+  await expect.poll(() => page.problems).toEqual(refusals);
   page.problems.splice(0);
 });
 
@@ -189,5 +186,5 @@ function fieldsOf(page: DashboardPage): Promise<[string, string][]> {
 
 async function expectRefused(page: DashboardPage, label: string, message: string | RegExp): Promise<void> {
   await page.locator('.field-error').getByText(message).waitFor();
-  await expect.poll(() => page.getByLabel(label).getAttribute('aria-invalid'), SOON).toBe('true');
+  await expect.poll(() => page.getByLabel(label).getAttribute('aria-invalid')).toBe('true');
 }

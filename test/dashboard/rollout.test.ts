@@ -9,7 +9,6 @@ import { createSmallFleet, operatorClient } from './support/small-fleet.ts';
 const demo = inject('demo');
 const open = useBrowser();
 /** Milliseconds for which what the page shows may take. */
-const SOON = { timeout: 15_000 };
 const rolloutPath = () => `/rollouts/${demo.rolloutId}`;
 
 testEveryLook(open, {
@@ -48,23 +47,23 @@ test('the rollout says how much sooner it was than from scratch, and how sure th
 test('the table is filtered and sorted by the service, and the address says how', async () => {
   const page = await open(rolloutPath(), { key: demo.operatorKey });
   const rows = page.getByRole('table', { name: 'Jobs of the rollout' }).getByRole('row');
-  await expect.poll(() => rows.count(), SOON).toBe(demo.jobs.length + 1);
+  await expect.poll(() => rows.count()).toBe(demo.jobs.length + 1);
   await page.getByRole('radio', { name: 'Controls' }).click();
-  await expect.poll(() => rows.count(), SOON).toBe(2);
+  await expect.poll(() => rows.count()).toBe(2);
   await page.getByRole('radio', { name: 'Adaptations' }).click();
   await page.getByLabel('Tenant', { exact: true }).selectOption({ label: 'globex (2)' });
-  await expect.poll(() => rows.count(), SOON).toBe(3);
+  await expect.poll(() => rows.count()).toBe(3);
   await page.getByRole('button', { name: 'Ready after' }).click();
-  await expect.poll(() => new URL(page.url()).searchParams.get('sort'), SOON).toBe('-ttr');
+  await expect.poll(() => new URL(page.url()).searchParams.get('sort')).toBe('-ttr');
   const { data: slowest } = await listJobs({
     client: operatorClient(),
     query: { rollout_id: demo.rolloutId, kind: 'adaptation', sort: '-ttr' },
   });
   const names = slowest.filter(({ adapter_name: name }) => /^(feed-topics|catalogue-plurals)$/.test(name));
-  await expect.poll(() => rows.nth(1).textContent(), SOON).toContain(names[0]!.adapter_name);
+  await expect.poll(() => rows.nth(1).textContent()).toContain(names[0]!.adapter_name);
   await page.getByRole('button', { name: /^ready/ }).click();
   await page.reload();
-  await expect.poll(() => rows.count(), SOON).toBe(3);
+  await expect.poll(() => rows.count()).toBe(3);
   await page.getByRole('button', { name: /^ready/, pressed: true }).waitFor();
 });
 
@@ -74,7 +73,7 @@ test('a key that only reads is offered no verb, and a tenant none of the operato
   expect(await reader.getByRole('button', { name: /roll back|change many|what can be done/i }).count()).toBe(0);
   const tenant = await open(rolloutPath(), { key: demo.tenantKeys.acme });
   const rows = tenant.getByRole('table', { name: 'Jobs of the rollout' }).getByRole('row');
-  await expect.poll(() => rows.count(), SOON).toBeGreaterThan(1);
+  await expect.poll(() => rows.count()).toBeGreaterThan(1);
   expect(await tenant.getByRole('button', { name: /roll back/i }).count()).toBe(0);
   expect(await tenant.getByText('globex').count()).toBe(0);
 });

@@ -71,7 +71,7 @@ beforeAll(async () => {
   });
   // Workers report themselves every five seconds.
   const hasReported = async () => (await prometheus.query('readapt_worker_tokens_per_second')).length > 0;
-  await eventually('Prometheus has seen how fast the worker has trained', hasReported, 15_000);
+  await eventually('Prometheus has seen how fast the worker has trained', hasReported);
 }, 120_000);
 afterAll(async () => {
   await prometheus?.stop();
@@ -101,7 +101,7 @@ test('every query of the dashboard is one, and shows something where there is so
     // Also what it has shown before and shows no more, because its rollout has ended.
     const hasSeries = async () => (await prometheus.query(`last_over_time((${query})[10m:1s])`)).length > 0;
     if (empty.has(panel)) expect(await hasSeries(), panel).toBe(false);
-    else await eventually(`${panel} shows something: ${query}`, hasSeries, 15_000);
+    else await eventually(`${panel} shows something: ${query}`, hasSeries);
   }
 });
 

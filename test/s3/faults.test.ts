@@ -44,7 +44,7 @@ async function killedPut(source: string, when: () => Promise<boolean>): Promise<
   const env = { ...process.env, ...server.env(prefix), READAPT_DATA_DIR: path.join(folder, 'other') };
   const child = fork(CHILD, [source], { execArgv: ['--import', 'tsx'], env });
   const exit = once(child, 'exit') as Promise<[number | null, string | null]>;
-  await eventually('the put is half-way', when, 30_000);
+  await eventually('the put is half-way', when);
   child.kill('SIGKILL');
   expect((await exit)[1]).toBe('SIGKILL');
 }

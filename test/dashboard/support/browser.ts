@@ -47,7 +47,7 @@ export function useBrowser() {
       colorScheme: appearance,
       permissions: ['clipboard-read', 'clipboard-write'],
     });
-    context.setDefaultTimeout(20_000);
+    context.setDefaultTimeout(50_000);
     const page = await context.newPage();
     const problems = collectProblems(page, expected);
     opened.push({ context, problems });

@@ -101,7 +101,7 @@ async function jobsOf(client: ReadaptClient, rolloutId: string): Promise<Pick<Jo
       const { data } = await listJobs({ client, query: { rollout_id: rolloutId } });
       return data.length === 2 && data;
     },
-    { timeout: 30_000, interval: 200 },
+    { timeout: 50_000, interval: 200 },
   );
   const named = (name: string) => jobs.find(({ adapter_name: adapter }) => adapter === name)!;
   return { unreachable: named('unreachable'), broken: named('broken') };

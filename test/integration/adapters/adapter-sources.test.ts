@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startHub, type HubFault, type HubServer } from '../../unit/base-sources/support/hub-server.ts';
 import { bearer, untilReadable } from '../support/index.ts';
 import { createTerminal } from '../terminal/terminal.ts';
@@ -298,7 +298,7 @@ describe('faults while a file is fetched', () => {
   test('fetches that hang are few for each tenant, and end', async () => {
     hub.fault = (request) => (isWeights(request) && request.large ? { hangAfter: 10 } : null);
     const hanging = Array.from({ length: 4 }, importPublic);
-    await vi.waitFor(() => expect(hub.requests.filter((one) => isWeights(one) && one.large).length).toBe(4), 5000);
+    await expect.poll(() => hub.requests.filter((one) => isWeights(one) && one.large)).toHaveLength(4);
     const refused = await importPublic();
     expect(refused.json()).toMatchObject({ status: 429, code: 'too_many_fetches' });
     expect(refused.headers['retry-after']).toBe('2');
@@ -315,7 +315,7 @@ describe('faults while a file is fetched', () => {
       expect(answer.json()).toMatchObject({ status: 503, code: 'source_unreachable' });
       expect(answer.body).toContain('READAPT_ADAPTER_FETCH_TIMEOUT_MS');
     }
-    await vi.waitFor(() => expect(hub.open()).toBe(0), 5000);
+    await expect.poll(() => hub.open()).toBe(0);
     hub.fault = () => null;
     expect((await importPublic()).statusCode).toBe(201);
   });
@@ -358,15 +358,12 @@ describe('a service with a token for all tenants', () => {
       body: JSON.stringify(bodyOf('gone', `hf://${TENANTS_OWN}`)),
       signal: client.signal,
     });
-    await vi.waitFor(
-      () => expect(hub.requests.some((request) => isWeights(request) && request.large)).toBe(true),
-      10_000,
-    );
+    await expect.poll(() => hub.requests.some((request) => isWeights(request) && request.large)).toBe(true);
     expect(await db.uploadReservation.count()).toBe(1);
     client.abort();
     await expect(gone).rejects.toThrow(/abort/);
-    await vi.waitFor(() => expect(hub.open()).toBe(0), 10_000);
-    await vi.waitFor(async () => expect(await db.uploadReservation.count()).toBe(0), 10_000);
+    await expect.poll(() => hub.open()).toBe(0);
+    await expect.poll(() => db.uploadReservation.count()).toBe(0);
     expect(await db.adapter.count({ where: { name: 'gone' } })).toBe(0);
   });
 });

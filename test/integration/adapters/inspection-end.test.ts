@@ -35,7 +35,7 @@ it.runIf(process.platform === 'linux')('inspections end with the API, however it
   expect(children.length).toBeGreaterThan(0);
   api.kill('SIGKILL');
   await once(api, 'exit');
-  await expect.poll(() => children.filter(isAlive), { timeout: 10_000 }).toEqual([]);
+  await expect.poll(() => children.filter(isAlive)).toEqual([]);
 });
 
 function isAlive(pid: number): boolean {

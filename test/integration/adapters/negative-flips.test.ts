@@ -34,10 +34,8 @@ beforeAll(async () => {
   const created = await app.request({ method: 'POST', url: '/v1/rollouts', payload: rollout });
   expect(created.statusCode, created.body).toBe(202);
   const adapter = `/v1/adapters/${fleet.adapters[0]!}`;
-  const published = await eventually(
-    'a version is published',
-    () => app.db.adapterVersion.findFirst({ where: { origin: 'adapted' } }),
-    40_000,
+  const published = await eventually('a version is published', () =>
+    app.db.adapterVersion.findFirst({ where: { origin: 'adapted' } }),
   );
   versionUrl = `${adapter}/versions/${published.id}`;
 }, 60_000);

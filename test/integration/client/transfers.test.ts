@@ -1,7 +1,7 @@
 import { cp, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   items,
   listAdapterVersions,
@@ -101,7 +101,7 @@ describe('a download that was interrupted', () => {
   });
 
   /** Waits until the part has more bytes than the description of the version, so that an interruption loses none of them. */
-  const begun = () => vi.waitFor(async () => expect((await stat(part)).size).toBeGreaterThan(1000), 10_000);
+  const begun = () => expect.poll(async () => (await stat(part)).size).toBeGreaterThan(1000);
 
   /** Downloads until the connection is cut, after the description of the version and the beginning of the archive. */
   async function interrupt(): Promise<number> {

@@ -93,7 +93,7 @@ test('polls with the ETag where no stream can be had', async () => {
     },
   });
   const [waiting] = await begun(client);
-  await expect.poll(() => statuses, { timeout: 10_000 }).toContain(304);
+  await expect.poll(() => statuses).toContain(304);
   await cancelJobs(world.client());
   expect((await waiting).state).toBe('completed');
 });

@@ -47,14 +47,10 @@ test('a worker that was stopped for a while and wakes up again does not disturb 
   await fleet.behave({ publications: 1, until: goOn });
   const { id } = await rollouts.create({ base_model_version_id: fleet.newVersionId });
   const trainedIn = (attempt: number) =>
-    eventually(
-      `attempt ${attempt} trains`,
-      async () => {
-        const [job] = (await jobs.list({ rollout_id: id }, null)).data;
-        return job?.state === 'fine_tuning' && job.attempt === attempt && job;
-      },
-      40_000,
-    );
+    eventually(`attempt ${attempt} trains`, async () => {
+      const [job] = (await jobs.list({ rollout_id: id }, null)).data;
+      return job?.state === 'fine_tuning' && job.attempt === attempt && job;
+    });
   const first = startWorker();
   const job = await trainedIn(1);
   const folder = path.join(fleet.folder, 'data', 'checkpoints', job.id);
@@ -69,11 +65,7 @@ test('a worker that was stopped for a while and wakes up again does not disturb 
   for (const pid of stopped) process.kill(pid, 'SIGCONT');
   // Both finish their candidates now.
   await writeFile(goOn, '');
-  await eventually(
-    'the rollout is completed',
-    async () => (await rollouts.get(id, null)).state === 'completed',
-    40_000,
-  );
+  await eventually('the rollout is completed', async () => (await rollouts.get(id, null)).state === 'completed');
 
   expect(await jobs.get(job.id, null)).toMatchObject({ state: 'ready', attempt: 2, error: null });
   expect(await db.adapterVersion.count({ where: { jobId: job.id } })).toBe(1);

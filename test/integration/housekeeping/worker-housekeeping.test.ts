@@ -91,6 +91,6 @@ test('a worker removes by itself what is too old, what was deleted, and bytes th
   const deps = { db, artifacts: fleet.artifacts, backend, producer, training, logger };
   worker = await startWorker(config, deps, { housekeepingDelayMs: 0 });
   const after = { events: 0, auditEntries: 0, deviceUses: 0, metricPoints: 0, adapters: 1, artifacts: 2 };
-  await expect.poll(counts, { timeout: 20_000 }).toEqual(after);
+  await expect.poll(counts).toEqual(after);
   expect(await readdir(path.join(config.dataDir, 'checkpoints'))).toEqual([]);
 });

@@ -54,7 +54,6 @@ const completed = (id: string) =>
   eventually(
     'the rollout is completed',
     async () => (await rollouts().get(id, null)).state === 'completed' && jobsOf(id),
-    40_000,
   );
 
 /** The jobs of the three adaptations, when all have ended. */
@@ -97,7 +96,7 @@ describe(`baselines that only the report needs, queue on ${queueKind}`, () => {
     await allEnded(id);
     expect((await rollouts().get(id, null)).state).toBe('adapting');
     expect((await rollouts().cancel(id)).state).toBe('cancelled');
-    await eventually('the queue is empty', async () => (await queue.producer.count('adaptations')) === 0, 20_000);
+    await eventually('the queue is empty', async () => (await queue.producer.count('adaptations')) === 0);
     for (const job of await jobsOf(id)) expect(job).toMatchObject({ state: 'ready', metric: { none: null } });
     expect(await jobRecoverySource(queue.database.db).countLive()).toBe(0);
   });

@@ -69,7 +69,7 @@ describe.runIf(FAKETIME !== '')(`a worker with a wrong clock (queue on ${queueKi
   ])('that starts with a clock %s off takes no job and writes no times', async (shift, words) => {
     await workBy(shift);
     const id = await begin();
-    const found = await eventually('it is quarantined', isQuarantined, 40_000);
+    const found = await eventually('it is quarantined', isQuarantined);
     expect(found.reason).toMatch(
       new RegExp(
         `^the clock of this machine is (39.0|38.9) h ${words} the database's, expected at most 3.0 s \\(READAPT_CLOCK_TOLERANCE_MS\\)`,
@@ -77,7 +77,7 @@ describe.runIf(FAKETIME !== '')(`a worker with a wrong clock (queue on ${queueKi
     );
     expect(found.quarantinedUntil).toBeNull();
     work();
-    await eventually('another one completes the rollout', isCompleted(id), 40_000);
+    await eventually('another one completes the rollout', isCompleted(id));
     const all = await queue.database.db.workerProcess.findMany({ orderBy: { startedAt: 'asc' } });
     expect(all.map((worker) => [worker.state, worker.jobsDone > 0])).toEqual([
       ['quarantined', false],
@@ -88,11 +88,11 @@ describe.runIf(FAKETIME !== '')(`a worker with a wrong clock (queue on ${queueKi
   test('is the only one: nothing runs until its clock is right', async () => {
     const clock = await workBy('+39h');
     const id = await begin();
-    await eventually('it is quarantined', isQuarantined, 40_000);
+    await eventually('it is quarantined', isQuarantined);
     if (queueKind === 'postgres') expect(await stalledChecks()).toEqual([]);
     expect(await queue.database.db.workerProcess.findMany()).toMatchObject([{ jobsDone: 0, jobsFailed: 0, faults: 0 }]);
     await clock.set('+0');
-    await eventually('it completes the rollout', isCompleted(id), 40_000);
+    await eventually('it completes the rollout', isCompleted(id));
   });
 
   test.each(['+39h', '-39h'])(
@@ -101,14 +101,14 @@ describe.runIf(FAKETIME !== '')(`a worker with a wrong clock (queue on ${queueKi
       await fleet.behave({ hang: true });
       const clock = await workBy('+0');
       const id = await begin();
-      await eventually('a job is trained', isTraining, 40_000);
+      await eventually('a job is trained', isTraining);
       await clock.set(shift);
-      await eventually('it is quarantined', isQuarantined, 40_000);
+      await eventually('it is quarantined', isQuarantined);
       await eventually('its job is put off', async () => !(await isTraining()));
       expect(await states()).toEqual(['queued', 'queued']);
       await fleet.behave({});
       await clock.set('+0');
-      await eventually('it completes the rollout', isCompleted(id), 40_000);
+      await eventually('it completes the rollout', isCompleted(id));
       expect(await states()).toEqual(['ready', 'ready']);
     },
   );
@@ -118,7 +118,7 @@ test.runIf(queueKind === 'postgres')('times that a clock ahead has written into 
   await fleet.behave({ hang: true });
   const id = await begin();
   const first = work();
-  await eventually('a job is trained', isTraining, 40_000);
+  await eventually('a job is trained', isTraining);
   await kill(first);
   const { db } = queue.database;
   const later = Date.now() + 39 * 3_600_000;
@@ -129,6 +129,6 @@ test.runIf(queueKind === 'postgres')('times that a clock ahead has written into 
   expect(delayed).toBe(1);
   await fleet.behave({});
   work();
-  await eventually('the next worker completes the rollout', isCompleted(id), 40_000);
+  await eventually('the next worker completes the rollout', isCompleted(id));
   expect(await states()).toEqual(['ready', 'ready']);
 });

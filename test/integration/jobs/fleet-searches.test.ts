@@ -44,7 +44,7 @@ test('a job is given the searches of the jobs that had finished in its rollout b
   await fleet.behave({});
   const rollouts = createRolloutService({ db, producer: queue.producer });
   const { id } = await rollouts.create({ base_model_version_id: fleet.newVersionId, options: { control: 'all' } });
-  await eventually('rollout is completed', async () => (await rollouts.get(id, null)).state === 'completed', 40_000);
+  await eventually('rollout is completed', async () => (await rollouts.get(id, null)).state === 'completed');
   const jobs = await db.job.findMany({ where: { rolloutId: id }, orderBy: { startedAt: 'asc' } });
   const given = await Promise.all(
     jobs.map(async (job) => adaptationRepository.fleetSearches(db, (await adaptationRepository.load(db, job.id))!)),

@@ -35,7 +35,7 @@ beforeAll(async () => {
   await fleet.behave({});
   const rollouts = createRolloutService({ db, producer });
   const { id } = await rollouts.create({ base_model_version_id: fleet.newVersionId, options: { control: 'all' } });
-  await eventually('rollout is completed', async () => (await rollouts.get(id, null)).state === 'completed', 40_000);
+  await eventually('rollout is completed', async () => (await rollouts.get(id, null)).state === 'completed');
   const found = await db.job.findMany({ where: { rolloutId: id }, orderBy: { startedAt: 'asc' } });
   jobs = await Promise.all(found.map(async (job) => (await adaptationRepository.load(db, job.id))!));
 });

@@ -38,21 +38,16 @@ test(`kill -9 of a worker in the middle of a job: the next worker ends the rollo
   const running = await eventually(
     'a job is being fine-tuned',
     async () => trainingPid !== null && (await jobs.list({ rollout_id: id, state: ['fine_tuning'] }, null)).data[0],
-    40_000,
   );
   first.kill('SIGKILL');
   await once(first, 'exit');
   await eventually('the training process has ended with its parent', async () => !alive(trainingPid!));
   await fleet.behave({});
   startProcess();
-  const done = await eventually(
-    'the rollout is completed',
-    async () => {
-      const rollout = await rollouts.get(id, null);
-      return rollout.state === 'completed' && rollout;
-    },
-    40_000,
-  );
+  const done = await eventually('the rollout is completed', async () => {
+    const rollout = await rollouts.get(id, null);
+    return rollout.state === 'completed' && rollout;
+  });
   expect(done.jobs).toEqual({ ready: 2 });
   const job = await jobs.get(running.id, null);
   expect(job.attempt).toBe(2);

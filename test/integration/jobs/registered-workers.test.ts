@@ -78,8 +78,7 @@ async function begin(behavior: Behavior): Promise<string> {
 const list = async () => (await app.request({ url: '/v1/workers' })).json<{ data: Listed[] }>().data;
 const states = async () => (await app.db.job.findMany({ orderBy: { id: 'asc' } })).map((job) => job.state);
 /** Waits until the first worker is as asked. */
-const listed = (what: string, is: (worker: Listed) => boolean) =>
-  eventually(what, async () => (await list()).find(is), 30_000);
+const listed = (what: string, is: (worker: Listed) => boolean) => eventually(what, async () => (await list()).find(is));
 
 describe('the list of workers', () => {
   test('says what each is and does, and only to operators', async () => {
@@ -278,7 +277,6 @@ describe.runIf(canMount)('a worker that cannot read a base', () => {
     await eventually(
       'a worker that can read it completes the rollout',
       async () => (await rollout()).state === 'completed',
-      40_000,
     );
     expect(await states()).toEqual(['ready', 'ready']);
     expect((await rollout()).error).toBeNull();

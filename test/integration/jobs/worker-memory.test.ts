@@ -65,14 +65,10 @@ test('a worker leaves jobs that cannot fit to one with more memory, and their ro
   const rollouts = createRolloutService({ db: queue.database.db, producer: queue.producer });
   const small = await work('256MiB');
   const { id } = await rollouts.create({ base_model_version_id: fleet.newVersionId, options: {} });
-  const waiting = await eventually(
-    'both jobs say why they wait',
-    async () => {
-      const all = await jobsOf(id);
-      return all.length === 2 && all.every(({ error }) => error !== null) && all;
-    },
-    20_000,
-  );
+  const waiting = await eventually('both jobs say why they wait', async () => {
+    const all = await jobsOf(id);
+    return all.length === 2 && all.every(({ error }) => error !== null) && all;
+  });
   for (const job of waiting) {
     expect(job.state).toBe('queued');
     expect(job.error).toMatchObject({
@@ -91,20 +87,16 @@ test('a worker leaves jobs that cannot fit to one with more memory, and their ro
     for (const version of versions)
       await requestOutcomes(tx, task, { tenantId: version.tenantId, versionIds: [version.id] });
   });
-  await eventually('the old versions are measured', async () => (await db.outcomeRequest.count()) === 0, 20_000);
+  await eventually('the old versions are measured', async () => (await db.outcomeRequest.count()) === 0);
   expect((await jobsOf(id)).map(({ state }) => state)).toEqual(['queued', 'queued']);
   await small.stop();
   workers.pop();
 
   await work('8GiB');
-  const ended = await eventually(
-    'both jobs are ready',
-    async () => {
-      const all = await jobsOf(id);
-      return all.every(({ state }) => state === 'ready') && all;
-    },
-    45_000,
-  );
+  const ended = await eventually('both jobs are ready', async () => {
+    const all = await jobsOf(id);
+    return all.every(({ state }) => state === 'ready') && all;
+  });
   expect(ended.map(({ error }) => error)).toEqual([null, null]);
 }, 90_000);
 

@@ -57,14 +57,10 @@ const start = async (behavior: Behavior, options: RolloutOptions = {}): Promise<
 };
 const jobsOf = async (rolloutId: string) => (await jobs().list({ rollout_id: rolloutId }, null)).data;
 const ended = (rolloutId: string, state: string) =>
-  eventually(
-    `rollout is ${state}`,
-    async () => {
-      const rollout = await rollouts().get(rolloutId, null);
-      return rollout.state === state && rollout;
-    },
-    40_000,
-  );
+  eventually(`rollout is ${state}`, async () => {
+    const rollout = await rollouts().get(rolloutId, null);
+    return rollout.state === state && rollout;
+  });
 
 describe(`a worker, queue on ${queueKind}`, () => {
   test('carries a whole fleet over', async () => {

@@ -55,11 +55,7 @@ async function work(port: string): Promise<RunningWorker> {
 async function roll(): Promise<void> {
   const rollouts = createRolloutService({ db: queue.database.db, producer: queue.producer });
   const { id } = await rollouts.create({ base_model_version_id: fleet.newVersionId, options: {} });
-  await eventually(
-    'the rollout is completed',
-    async () => (await rollouts.get(id, null)).state === 'completed',
-    40_000,
-  );
+  await eventually('the rollout is completed', async () => (await rollouts.get(id, null)).state === 'completed');
 }
 
 test('a worker measures its jobs, and serves that with a sign of life', async () => {

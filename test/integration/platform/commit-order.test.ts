@@ -55,7 +55,7 @@ async function read(cursor: Cursor, key?: string): Promise<void> {
 
 /** Reads until there is so much. */
 async function readUntil(count: number, cursor: Cursor, key?: string): Promise<string[]> {
-  await eventually(`${count} entries`, async () => (await read(cursor, key), cursor.ids.length >= count), 10_000);
+  await eventually(`${count} entries`, async () => (await read(cursor, key), cursor.ids.length >= count));
   return cursor.ids;
 }
 

@@ -59,7 +59,7 @@ export async function createTestQueue(): Promise<TestQueue> {
 export async function eventually<T>(
   what: string,
   condition: () => Promise<T | null | undefined | false>,
-  timeoutMs = 20_000,
+  timeoutMs = 50_000,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

@@ -28,7 +28,7 @@ test('the worker beside a service keeps its process while it waits for its relea
   });
   const now = () => ask<{ state: string; pid: number; seen_at: string }>(served, 'GET', `/v1/workers/${worker.id}`);
   await ask(served, 'POST', `/v1/workers/${worker.id}/drain?stop=false`, {});
-  await eventually('it is draining', async () => (await now()).state === 'draining', 20_000);
+  await eventually('it is draining', async () => (await now()).state === 'draining');
 
   await ask(served, 'POST', '/v1/base-models', { name: 'tiny' });
   const register = (version: string) =>
@@ -39,11 +39,11 @@ test('the worker beside a service keeps its process while it waits for its relea
   const { forecast } = await register('2');
   const state = async () => (await ask<{ state: string }>(served, 'GET', `/v1/rollout-forecasts/${forecast.id}`)).state;
   const { seen_at: seen } = await now();
-  await eventually('the next heartbeat comes', async () => (await now()).seen_at > seen, 20_000);
+  await eventually('the next heartbeat comes', async () => (await now()).seen_at > seen);
   expect([await state(), (await now()).state, (await now()).pid]).toEqual(['queued', 'draining', worker.pid]);
 
   await ask(served, 'POST', `/v1/workers/${worker.id}/release`, {});
-  await eventually('the forecast is computed', async () => (await state()) === 'computed', 30_000);
+  await eventually('the forecast is computed', async () => (await state()) === 'computed');
   expect(await now()).toMatchObject({ state: 'ready', pid: worker.pid });
 });
 

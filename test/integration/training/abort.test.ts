@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { AbandonedError } from '../../../workers/training/training-errors.ts';
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import {
@@ -73,7 +73,7 @@ test('in the middle of a micro-batch, a cancelled job ends at once; one that is 
   await first.step();
   const microBatchMs = performance.now() - begun;
   await first.watched();
-  await vi.waitFor(async () => expect(await savedStep()).toBe(2), 10_000);
+  await expect.poll(savedStep).toBe(2);
   // By then, a micro-batch has begun and is still far from its end.
   const intoMicroBatchMs = microBatchMs / 4;
   await pause(intoMicroBatchMs);
@@ -98,7 +98,7 @@ test('in the middle of a micro-batch, a cancelled job ends at once; one that is 
   expect(await second.step(), 'says where it goes on from').toBe(2);
   expect(await second.step()).toBe(3);
   await second.watched();
-  await vi.waitFor(async () => expect(await savedStep()).toBe(3), 10_000);
+  await expect.poll(savedStep).toBe(3);
   await pause(intoMicroBatchMs);
   second.abort(new Error('the worker is stopping'));
   expect(await second.outcome).toMatchObject({ state: 'cancelled', steps: 4 });

@@ -58,7 +58,7 @@ describe('a model folder that is away', () => {
     const id = await planned({ strategy: 'reuse' });
     await rename(fleet.family.newBase, away());
     await fleet.startWorker({ quarantine: QUARANTINE });
-    await eventually('its job was claimed more often than it has attempts', () => claimedTooOften(id), 40_000);
+    await eventually('its job was claimed more often than it has attempts', () => claimedTooOften(id));
     for (const job of await fleet.jobs(id)) expect(['queued', 'preparing']).toContain(job.state);
     await eventually('a job says why it waits', async () =>
       (await fleet.jobs(id)).some((job) => job.state === 'queued' && job.error?.code === 'worker_fault'),
@@ -86,7 +86,7 @@ test('a training process that cannot start puts jobs off', async () => {
   fleet = await createTinyFleet({ adapters: 1, training: { entry } });
   const id = await planned({ strategy: 'reuse' });
   await fleet.startWorker({ quarantine: QUARANTINE });
-  await eventually('its job was claimed more often than it has attempts', () => claimedTooOften(id), 40_000);
+  await eventually('its job was claimed more often than it has attempts', () => claimedTooOften(id));
   await eventually('it waits', async () => (await fleet.jobs(id))[0]?.error?.code === 'training_process_not_started');
 });
 
@@ -114,7 +114,7 @@ describe.runIf(canMount)('a full artifact store', () => {
     const events = listen();
     fill(path.join(store, 'ballast'));
     await fleet.startWorker({ quarantine: QUARANTINE });
-    await eventually('its job was claimed more often than it has attempts', () => claimedTooOften(id), 40_000);
+    await eventually('its job was claimed more often than it has attempts', () => claimedTooOften(id));
     for (const job of await fleet.jobs(id)) {
       expect(['failed', 'not_ready', 'ready']).not.toContain(job.state);
       expect(await readdir(path.join(fleet.dataDir, 'checkpoints', job.id))).not.toEqual([]);

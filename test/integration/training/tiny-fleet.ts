@@ -100,14 +100,10 @@ export async function createTinyFleet(options: TinyFleetOptions): Promise<TinyFl
   const jobs = async (rolloutId: string): Promise<FleetJob[]> =>
     (await jobService.list({ rollout_id: rolloutId }, null)).data;
   const ended = (rolloutId: string): Promise<FleetJob[]> =>
-    eventually(
-      'all jobs have ended',
-      async () => {
-        const all = await jobs(rolloutId);
-        return all.length === adapters && all.every((job) => job.finished_at !== null) && all;
-      },
-      50_000,
-    );
+    eventually('all jobs have ended', async () => {
+      const all = await jobs(rolloutId);
+      return all.length === adapters && all.every((job) => job.finished_at !== null) && all;
+    });
   const begin: TinyFleet['begin'] = async (options, baseModelVersionId = fleet.newVersionId) =>
     (await rollouts.create({ base_model_version_id: baseModelVersionId, options })).id;
   return {

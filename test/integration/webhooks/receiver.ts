@@ -57,8 +57,7 @@ export async function createReceiver(): Promise<Receiver> {
       return most;
     },
     answer: () => ({ status: 204 }),
-    waitFor: (count) =>
-      expect.poll(() => received.length, { timeout: 20_000, interval: 10 }).toBeGreaterThanOrEqual(count),
+    waitFor: (count) => expect.poll(() => received.length).toBeGreaterThanOrEqual(count),
     messages: (secret) =>
       received.map(
         ({ headers, body }) => new Webhook(secret).verify(body, headers as Record<string, string>) as Message,

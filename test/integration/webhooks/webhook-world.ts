@@ -29,7 +29,7 @@ const DATA: Readonly<Record<string, object>> = {
 export const AT_ONCE: RetrySchedule = { delaysMs: [1, 1, 1], restMs: () => 0 };
 
 /** Waits until an assertion holds. */
-export const eventually = <T>(look: () => T) => expect.poll(look, { timeout: 20_000, interval: 20 });
+export const eventually = <T>(look: () => T) => expect.poll(look);
 
 export interface DelivererOptions extends Partial<OutgoingOptions> {
   schedule?: RetrySchedule;

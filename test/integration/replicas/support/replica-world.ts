@@ -16,7 +16,7 @@ export const SERVING_NAME = 'acme/assistant-1';
 export const FOLDER = '/mnt/adapters/bmv';
 
 /** Waits until an assertion holds. */
-export const eventually = <T>(look: () => T) => expect.poll(look, { timeout: 20_000, interval: 20 });
+export const eventually = <T>(look: () => T) => expect.poll(look);
 
 /** Nothing rests for long, and a request to an engine ends soon. */
 export const TEST_TIMES = {

@@ -104,14 +104,10 @@ export function useControlledFleets(): ControlledFleets {
     oneIn: (rolloutId, state) =>
       eventually(`a job is ${state}`, async () => (await jobsOf(rolloutId)).find((job) => job.state === state)),
     ended: (rolloutId, state) =>
-      eventually(
-        `the rollout is ${state}`,
-        async () => {
-          const rollout = await createRolloutService(services()).get(rolloutId, null);
-          return rollout.state === state && rollout;
-        },
-        40_000,
-      ),
+      eventually(`the rollout is ${state}`, async () => {
+        const rollout = await createRolloutService(services()).get(rolloutId, null);
+        return rollout.state === state && rollout;
+      }),
     async sweep() {
       const { db, producer } = services();
       const sources = [rolloutRecoverySource(db, producer), jobRecoverySource(db)];
