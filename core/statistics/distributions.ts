@@ -28,15 +28,55 @@ function upperTail(x: number): number {
   return normalDensity(x) / denominator;
 }
 
+/** Up to so many degrees of freedom, the expansion of a quantile is not good enough. */
+const FEW_DEGREES = 12;
+
 /**
- * The quantile of Student's t distribution with the given degrees of freedom that belongs to the normal quantile z
- * (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5, its first three terms).
+ * The quantile of Student's t distribution with the given degrees of freedom, at least 1, that belongs to the normal quantile z: the one
+ * with the same probability above it. With many degrees it is an expansion (Abramowitz and Stegun, Handbook of Mathematical Functions,
+ * 26.7.5, its first three terms), with few it is found by bisection, because the expansion is 24 % too small for an interval of 95 % with
+ * one degree, and 3 % with two. Its relative error is below 1e-3 up to z = 3.
  */
 export function studentQuantile(z: number, degrees: number): number {
+  if (z < 0) return -studentQuantile(-z, degrees);
+  if (degrees <= FEW_DEGREES) return studentQuantileOfFew(normalDistribution(-z), degrees);
   const first = (z ** 3 + z) / 4;
   const second = (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96;
   const third = (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / 384;
   return z + first / degrees + second / degrees ** 2 + third / degrees ** 3;
+}
+
+/**
+ * With t = √ν · cot φ, the probability above t is ∫ sin^(ν−1) from 0 to φ over the same integral from 0 to π, by substitution in the density.
+ * @param above that probability, at most 0.5
+ */
+function studentQuantileOfFew(above: number, degrees: number): number {
+  const whole = 2 * powerOfSine(Math.PI / 2, degrees - 1);
+  const angle = bisect([0, Math.PI / 2], (middle) => powerOfSine(middle, degrees - 1) / whole < above);
+  return Math.sqrt(degrees) / Math.tan(angle);
+}
+
+/** ∫ sin^power from 0 to the angle, at most π/2, by Simpson's rule in v with an angle of end · v²: it has no root at 0 left to bend it. */
+function powerOfSine(end: number, power: number): number {
+  const parts = 200;
+  let sum = 0;
+  for (let part = 0; part <= parts; part++) {
+    const v = part / parts;
+    const weight = part === 0 || part === parts ? 1 : part % 2 === 1 ? 4 : 2;
+    sum += weight * Math.sin(end * v * v) ** power * 2 * end * v;
+  }
+  return sum / (3 * parts);
+}
+
+/** The end of an interval's lower part, of whose numbers the condition is true. */
+function bisect([from, to]: readonly [number, number], isBelow: (middle: number) => boolean): number {
+  let [low, high] = [from, to];
+  for (let i = 0; i < 70; i++) {
+    const middle = (low + high) / 2;
+    if (isBelow(middle)) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
 }
 
 /**
@@ -45,12 +85,5 @@ export function studentQuantile(z: number, degrees: number): number {
  */
 export function normalQuantile(p: number): number {
   if (!(p > 0 && p < 1)) throw new RangeError(`probability is ${p}, expected a number between 0 and 1`);
-  let low = -40;
-  let high = 40;
-  for (let i = 0; i < 70; i++) {
-    const middle = (low + high) / 2;
-    if (normalDistribution(middle) < p) low = middle;
-    else high = middle;
-  }
-  return (low + high) / 2;
+  return bisect([-40, 40], (middle) => normalDistribution(middle) < p);
 }

@@ -7,7 +7,7 @@ export interface LogRatios {
   readonly deviation: number;
 }
 
-/** With fewer ratios, the quantile of Student's distribution is not accurate, and an interval would say little. */
+/** An interval of fewer ratios would say little. */
 const LEAST = 5;
 
 /**

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../core/statistics/random.ts';
 import { compare, isWithinNoise, raceStages } from '../../../../core/method/search/search-race.ts';
-import { studentQuantile } from '../../../../core/statistics/distributions.ts';
 
 const measured = (losses: readonly number[]) => ({ rows: losses.length, losses: Float64Array.from(losses) });
 
@@ -13,17 +12,6 @@ describe('raceStages', () => {
     [5, [5]],
   ])('at %i rows are %j', (rows, expected) => {
     expect(raceStages(rows)).toEqual(expected);
-  });
-});
-
-describe('studentQuantile', () => {
-  // Quantiles of t at the probability of z = 1.959964 (0.975), from tables.
-  it.each([
-    [5, 2.5706],
-    [15, 2.1314],
-    [63, 1.9983],
-  ])("with %i degrees of freedom is the tables' %f", (degrees, expected) => {
-    expect(studentQuantile(1.959964, degrees)).toBeCloseTo(expected, 2);
   });
 });
 
