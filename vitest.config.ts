@@ -1,13 +1,11 @@
 import { defineConfig } from 'vitest/config';
+import { PATIENCE_MS } from './test/patience.ts';
 
 interface Options {
   readonly testTimeout: number;
   readonly hookTimeout?: number;
   readonly globalSetup?: readonly string[];
 }
-
-/** What a test waits for comes late where other checks use the processor, and waits say nothing about speed. */
-const expectOptions = { poll: { timeout: 50_000, interval: 20 } };
 
 /** Makes the project of one kind of test, so that each kind can be run alone (`npm run test:unit`). */
 function project(name: string, options: Options) {
@@ -18,7 +16,7 @@ function project(name: string, options: Options) {
     include: [`test/${name}/**/*.test.ts`],
     environment: 'node' as const,
     isolate: false,
-    expect: expectOptions,
+    expect: { poll: { timeout: PATIENCE_MS, interval: 20 } },
   };
   return { test: { ...test, globalSetup: [...globalSetup], ...rest } };
 }

@@ -1,5 +1,6 @@
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, inject } from 'vitest';
+import { PATIENCE_MS } from '../../patience.ts';
 
 const CHROMIUM = process.env.READAPT_CHROMIUM ?? '/usr/bin/chromium';
 const WIDTHS = { wide: 1280, narrow: 360 } as const;
@@ -47,7 +48,7 @@ export function useBrowser() {
       colorScheme: appearance,
       permissions: ['clipboard-read', 'clipboard-write'],
     });
-    context.setDefaultTimeout(50_000);
+    context.setDefaultTimeout(PATIENCE_MS);
     const page = await context.newPage();
     const problems = collectProblems(page, expected);
     opened.push({ context, problems });

@@ -13,6 +13,7 @@ import {
   type ReadaptClient,
 } from '../../../openapi/clients/typescript/src/index.ts';
 import type { DemoService } from './demo-service.ts';
+import { PATIENCE_MS } from '../../patience.ts';
 
 /** A small fleet of its own, of one tenant, in a rollout. */
 export interface JobFleet {
@@ -101,7 +102,7 @@ async function jobsOf(client: ReadaptClient, rolloutId: string): Promise<Pick<Jo
       const { data } = await listJobs({ client, query: { rollout_id: rolloutId } });
       return data.length === 2 && data;
     },
-    { timeout: 50_000, interval: 200 },
+    { timeout: PATIENCE_MS, interval: 200 },
   );
   const named = (name: string) => jobs.find(({ adapter_name: adapter }) => adapter === name)!;
   return { unreachable: named('unreachable'), broken: named('broken') };

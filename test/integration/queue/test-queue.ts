@@ -7,6 +7,7 @@ import {
   type QueueBackend,
 } from '../../../src/jobs/index.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
+import { PATIENCE_MS } from '../../patience.ts';
 import { createTestDatabase, startRedis, type TestDatabase } from '../support/index.ts';
 
 export const logger = createLogger({ level: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent', pretty: false });
@@ -59,7 +60,7 @@ export async function createTestQueue(): Promise<TestQueue> {
 export async function eventually<T>(
   what: string,
   condition: () => Promise<T | null | undefined | false>,
-  timeoutMs = 50_000,
+  timeoutMs = PATIENCE_MS,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

@@ -2,6 +2,7 @@ import { vi } from 'vitest';
 import { Prisma, type Database } from '../../../src/lib/database.ts';
 import { readRows } from '../../../src/lib/database-reads.ts';
 import { FIRST_RUNNING } from '../../../src/modules/events/index.ts';
+import { PATIENCE_MS } from '../../patience.ts';
 
 /**
  * Waits until readers of events, audit entries and changes get all that has been committed. They go up to the first transaction
@@ -19,5 +20,5 @@ export async function untilReadable(db: Database): Promise<void> {
     );
     return row!.reached;
   };
-  await vi.waitUntil(isReadable, { timeout: 50_000, interval: 20 });
+  await vi.waitUntil(isReadable, { timeout: PATIENCE_MS, interval: 20 });
 }
