@@ -56,7 +56,10 @@ function studentQuantileOfFew(above: number, degrees: number): number {
   return Math.sqrt(degrees) / Math.tan(angle);
 }
 
-/** ∫ sin^power from 0 to the angle, at most π/2, by Simpson's rule in v with an angle of end · v²: it has no root at 0 left to bend it. */
+/**
+ * ∫ sin^power from 0 to an angle of at most π/2, by Simpson's rule in v, where the angle is end · v²: so the integrand is smooth enough at 0 also for
+ * powers below 1.
+ */
 function powerOfSine(end: number, power: number): number {
   const parts = 200;
   let sum = 0;
