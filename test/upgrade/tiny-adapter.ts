@@ -6,7 +6,7 @@ import {
   createTenant,
   type ReadaptClient,
 } from '../../openapi/clients/typescript/src/index.ts';
-import { tasteDataset, type TinyFamily } from '../unit/training/support/tiny-task.ts';
+import { tasteDataset, toJsonl, type TinyFamily } from '../unit/training/support/tiny-task.ts';
 
 /**
  * Registers version 1 of a base model and an adapter of a tenant, which is measured by what its old version reaches and is ready at
@@ -19,7 +19,7 @@ export async function registerTinyAdapter(operator: ReadaptClient, family: TinyF
   await createBaseModelVersion({ client, path: { model }, body: first });
   const { id: tenantId } = await createTenant({ client, body: { name: 'acme' } });
   const query = { name: 'tastes', tenant_id: tenantId };
-  const dataset = await createDataset({ client, query, body: new Blob([tasteDataset()]) });
+  const dataset = await createDataset({ client, query, body: new Blob([toJsonl(tasteDataset())]) });
   await createAdapter({
     client,
     body: {

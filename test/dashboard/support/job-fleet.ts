@@ -12,8 +12,8 @@ import {
   type Job,
   type ReadaptClient,
 } from '../../../openapi/clients/typescript/src/index.ts';
-import type { DemoService } from './demo-service.ts';
 import { PATIENCE_MS } from '../../patience.ts';
+import type { DemoService } from './demo-service.ts';
 
 /** A small fleet of its own, of one tenant, in a rollout. */
 export interface JobFleet {

@@ -6,7 +6,7 @@ import {
   createTenant,
 } from '../../../openapi/clients/typescript/src/index.ts';
 import { patientClient } from '../../../cli/demo/register-fleet.ts';
-import { tasteDataset } from '../../unit/training/support/tiny-task.ts';
+import { tasteDataset, toJsonl } from '../../unit/training/support/tiny-task.ts';
 import type { FaultStack } from './stack.ts';
 
 /** The adapters of a round: each ends in another way. */
@@ -60,7 +60,7 @@ export async function startRollout(
   for (const { name, tenant, metric, gate } of ADAPTERS) {
     const tenantId = tenants.get(tenant)!;
     const query = { name: `${name}-rows`, tenant_id: tenantId };
-    const dataset = await createDataset({ client, query, body: new Blob([tasteDataset()]) });
+    const dataset = await createDataset({ client, query, body: new Blob([toJsonl(tasteDataset())]) });
     const source = { base_model_version: first.base_model_version.id, path: family.adapter };
     const body = { tenant_id: tenantId, name, base_model: model, dataset_id: dataset.id, metric, gate, source };
     await createAdapter({ client, body });

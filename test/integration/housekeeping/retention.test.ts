@@ -9,8 +9,8 @@ import { withTransaction } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { writeAuditEntry } from '../../../src/modules/audit/index.ts';
 import { pruneLog, recordEvent } from '../../../src/modules/events/index.ts';
-import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { leftOpen } from '../events/support.ts';
+import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../queue/test-queue.ts';
 import {
   createTestApp,
@@ -51,7 +51,7 @@ const prune = async () => {
   return removed;
 };
 
-/** Records events of a tenant, or of the operator, which happened so many days ago. */
+/** Records events of a tenant, or of the operator, which happened so many days ago, and waits until they can be read. */
 async function happened(tenantId: string | null, ages: readonly number[]): Promise<void> {
   await record(tenantId, ages);
   await untilReadable(app.db);

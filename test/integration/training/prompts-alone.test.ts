@@ -2,7 +2,7 @@ import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../../src/lib/ids.ts';
-import { tasteRows } from '../../unit/training/support/tiny-task.ts';
+import { tasteDataset } from '../../unit/training/support/tiny-task.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 
 /** The adapters of the fleet: one has prompts alone, the other rows whose completions no version says. */
@@ -15,13 +15,11 @@ let other: string;
 
 /** The rows of all splits, without their completions if `promptsOnly`. */
 function rows(promptsOnly: boolean) {
-  const split = (count: number, offset: number, name: string) =>
-    tasteRows(count, offset).map(({ prompt }) => ({
-      prompt,
-      ...(!promptsOnly && { completion: ' bitter' }),
-      split: name,
-    }));
-  return [...split(32, 0, 'training'), ...split(16, 500, 'search'), ...split(32, 700, 'gate')];
+  return tasteDataset({ training: 32, search: 16, gate: 32 }).map(({ prompt, split }) => ({
+    prompt,
+    ...(!promptsOnly && { completion: ' bitter' }),
+    split,
+  }));
 }
 
 beforeAll(async () => {

@@ -16,7 +16,7 @@ import { startWorker, type RunningWorker, type WorkerTimes } from '../../../work
 import {
   createTinyFamily,
   removeTinyFamily,
-  tasteRows,
+  tasteDataset,
   toJsonl,
   type TinyFamily,
 } from '../../unit/training/support/tiny-task.ts';
@@ -75,13 +75,7 @@ export async function createTinyFleet(options: TinyFleetOptions): Promise<TinyFl
     await writeFile(file, toJsonl(rows));
     return fleet.artifacts.putFile(file, 'dataset');
   };
-  const split = (count: number, offset: number, name: string) =>
-    tasteRows(count, offset).map((row) => ({ ...row, split: name }));
-  const dataset = await storeRows([
-    ...split(96, 0, 'training'),
-    ...split(16, 500, 'search'),
-    ...split(32, 700, 'gate'),
-  ]);
+  const dataset = await storeRows(tasteDataset({ search: 16, gate: 32 }));
   const adapter = await fleet.artifacts.putFolder(family.adapter, 'adapter');
   await withTransaction(db, async (tx) => {
     for (const stored of [dataset, adapter]) await registerArtifact(tx, fleet.artifacts, stored);

@@ -70,11 +70,11 @@ export async function removeTinyFamily({ folder }: TinyFamily): Promise<void> {
   await rm(folder, { recursive: true, force: true });
 }
 
-/** A dataset as JSONL: 96 training rows, 24 search rows and 48 gate rows. */
-export function tasteDataset(): string {
+/** The rows of a dataset, so many of each split. */
+export function tasteDataset({ training = 96, search = 24, gate = 48 } = {}) {
   const split = (count: number, offset: number, name: string) =>
     tasteRows(count, offset).map((row) => ({ ...row, split: name }));
-  return toJsonl([...split(96, 0, 'training'), ...split(24, 500, 'search'), ...split(48, 700, 'gate')]);
+  return [...split(training, 0, 'training'), ...split(search, 500, 'search'), ...split(gate, 700, 'gate')];
 }
 
 export function toJsonl(rows: readonly object[]): string {
