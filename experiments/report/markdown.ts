@@ -7,6 +7,7 @@ import { countedLines } from './counted.ts';
 import type { GateCheck } from './gate-check.ts';
 import { comparisonSection } from './comparisons/comparison-section.ts';
 import { furtherSections } from './tables/further-tables.ts';
+import { surfacesSection } from './tables/surfaces.ts';
 import { timesSection } from './tables/times.ts';
 import { metricFormat, ratio, seconds, share, table } from './format.ts';
 import type { GroupSummary, StrategySummary, Summary } from './summary.ts';
@@ -57,6 +58,7 @@ export function toMarkdown(
     ...comparisonSection(summary, name),
     ...timesSection(summary.times),
     ...gateSection(summary),
+    ...surfacesSection(summary.surfaces, name),
     '## Evolutions',
     '',
     experiment.tenants_apart

@@ -1,0 +1,27 @@
+import type { SurfaceRecord } from '../../records.ts';
+import { marked, table } from '../format.ts';
+
+/** For each value of β the smallest loss over α, which says where the losses of a surface are smallest, and whether at an edge. */
+export function surfacesSection(surfaces: readonly SurfaceRecord[], experiment: string): string[] {
+  if (surfaces.length === 0) return [];
+  const betas = ascending(surfaces.flatMap(({ points }) => points.map(({ beta }) => beta)));
+  const header = ['β', ...surfaces.map(({ task, evolution }) => `${task}, ${evolution}`)];
+  const rows = betas.map((beta) => [`${beta}`.replace('-', '−'), ...surfaces.map((surface) => smallest(surface, beta))]);
+  return [
+    '## Losses by β',
+    '',
+    'For each β, the smallest mean loss on the search rows, in nats a token, and behind the dot the α that has it.',
+    '',
+    ...marked({ of: experiment, name: 'losses' }, table(header, rows)),
+    '',
+  ];
+}
+
+function smallest({ points }: SurfaceRecord, beta: number): string {
+  const [best] = points.filter((point) => point.beta === beta).sort((a, b) => a.loss - b.loss);
+  return best === undefined ? '–' : `${best.loss.toFixed(3)} · ${best.alpha}`;
+}
+
+function ascending(values: readonly number[]): number[] {
+  return [...new Set(values)].sort((a, b) => a - b);
+}
