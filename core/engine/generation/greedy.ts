@@ -29,7 +29,7 @@ export interface GenerationOptions {
   readonly onToken?: (request: number, tokenIds: readonly number[]) => boolean;
   /** Bytes that keys and values may take; a single row that needs more is computed alone. Default: 512 MiB. */
   readonly cacheBytes?: number;
-  /** Largest number of texts that grow at the same time. Default: 32. */
+  /** Largest number of texts that grow at the same time. Default: 64. */
   readonly maxRows?: number;
   /** Checked before every forward pass. */
   readonly signal?: AbortSignal;
@@ -39,7 +39,7 @@ export interface GenerationOptions {
 const PREFILL_TOKENS = 1024;
 
 const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
-const DEFAULT_MAX_ROWS = 32;
+const DEFAULT_MAX_ROWS = 64;
 
 /** A text that grows: a row of the cache. */
 interface Row {

@@ -46,8 +46,8 @@ describe('the memory plan of a job', () => {
     expect(plan.generation).toBe(0);
     expect(cacheOf(3, 100).generation).toBe(3 * 100 * bytes);
     expect(cacheOf(3, 100).total).toBe(plan.total + 3 * 100 * bytes);
-    // No more than 32 texts grow at once, and no more than fit into 512 MiB, except for a single one.
-    expect(cacheOf(1000, 100).generation).toBe(32 * 100 * bytes);
+    // No more than 64 texts grow at once, and no more than fit into 512 MiB, except for a single one.
+    expect(cacheOf(1000, 100).generation).toBe(64 * 100 * bytes);
     expect(cacheOf(1000, 2000).generation).toBe(Math.floor(GIB / 2 / (2000 * bytes)) * 2000 * bytes);
     expect(cacheOf(1000, 30_000).generation).toBe(30_000 * bytes);
   });
