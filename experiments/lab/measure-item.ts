@@ -1,5 +1,6 @@
 import { UsageError } from '../../cli/errors.ts';
 import { evolve, readEvolution } from '../../core/adaptation/evolutions.ts';
+import { answerOf } from '../../core/data/evaluation/generated-answers.ts';
 import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { driftGrid } from '../../core/method/evolution/drift.ts';
@@ -88,7 +89,10 @@ async function measureOld(
   return { type: 'tenant', ...nameOf(spec), old };
 }
 
-/** Measures the new base without an adapter and with the unchanged old adapter. */
+/**
+ * Measures the new base without an adapter and with the unchanged old adapter. Without one, a generated answer may be as long as the
+ * longest right one.
+ */
 async function measureReference(
   laboratory: Laboratory,
   { tenant: spec, evolution }: ReferenceItem,
@@ -98,7 +102,9 @@ async function measureReference(
   const base = await laboratory.newBase(evolution);
   const data = await laboratory.data(tenant);
   const options = { metric: spec.task.metric, signal };
-  const none = await scoreOnTest(base, null, data, options);
+  // Without an adapter, hardly an answer ends by itself.
+  const maxNewTokens = Math.max(...data.test.map((example) => answerOf(example).labelIds.length));
+  const none = await scoreOnTest(base, null, data, { ...options, maxNewTokens });
   const copy = await scoreOnTest(base, await loadAdapter(tenant.adapter, base.model.config), data, options);
   return { type: 'reference', ...nameOf(spec), evolution: evolution.name, none, copy };
 }

@@ -1,6 +1,6 @@
-import { measure } from '../../core/data/evaluation/measure.ts';
+import { measure, type MeasureOptions } from '../../core/data/evaluation/measure.ts';
 import type { Adapter } from '../../core/models/lora/adapter.ts';
-import { isGenerated, judgesRows, type MetricName } from '../../core/options/metrics.ts';
+import { isGenerated, judgesRows } from '../../core/options/metrics.ts';
 import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import type { TestScore } from '../records.ts';
 import type { TenantData } from './tenant.ts';
@@ -10,9 +10,9 @@ export async function scoreOnTest(
   base: LoadedBase,
   adapter: Adapter | null,
   { test, choices }: TenantData,
-  { metric, signal }: { readonly metric: MetricName; readonly signal: AbortSignal },
+  { metric, ...options }: Pick<MeasureOptions, 'metric' | 'maxNewTokens' | 'signal'>,
 ): Promise<TestScore> {
-  const { value, standardError, perExample } = await measure(base, adapter, test, { metric, choices, signal });
+  const { value, standardError, perExample } = await measure(base, adapter, test, { ...options, metric, choices });
   const right = judgesRows(metric) ? perExample.join('') : null;
   const keepsScores = right === null && isGenerated(metric);
   return { value, standardError, right, ...(keepsScores && { scores: Array.from(perExample, toFourPlaces) }) };

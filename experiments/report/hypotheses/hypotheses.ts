@@ -6,11 +6,11 @@ import { betterWithFewRows, notWorseThanPaper, notWorseWithAllRows } from './qua
 import { soonerAlone, soonerInFleet, soonerThanPaper } from './times.ts';
 
 /** Below so many whole seeds, the protocol has no confirmatory result. */
-const FEWEST_SEEDS = 4;
+const FEWEST_SEEDS = 3;
 
 /**
  * Judges the registered hypotheses (docs/experiments/protocol.md) by the results alone. That about a fleet takes the jobs with all rows. In
- * a blind experiment, nothing is judged below 4 seeds.
+ * a blind experiment, nothing is judged below 3 seeds.
  */
 export function judgeHypotheses(evidence: Evidence): Judgement[] {
   const { rows } = evidence.experiment;

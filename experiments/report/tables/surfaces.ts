@@ -6,7 +6,10 @@ export function surfacesSection(surfaces: readonly SurfaceRecord[], experiment: 
   if (surfaces.length === 0) return [];
   const betas = ascending(surfaces.flatMap(({ points }) => points.map(({ beta }) => beta)));
   const header = ['β', ...surfaces.map(({ task, evolution }) => `${task}, ${evolution}`)];
-  const rows = betas.map((beta) => [`${beta}`.replace('-', '−'), ...surfaces.map((surface) => smallest(surface, beta))]);
+  const rows = betas.map((beta) => [
+    `${beta}`.replace('-', '−'),
+    ...surfaces.map((surface) => smallest(surface, beta)),
+  ]);
   return [
     '## Losses by β',
     '',
