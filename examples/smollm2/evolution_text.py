@@ -166,16 +166,21 @@ def parsed(file: Path) -> tuple[ast.Module, str]:
 
 
 def task_instructions(_: Path, rng: random.Random) -> Iterator[Document]:
-    yield from review_questions(rng)
-    yield from pronunciation_questions(rng)
-    yield from command_questions()
+    kinds = [list(review_questions(rng)), list(pronunciation_questions(rng)), list(command_questions())]
+    for kind in kinds:
+        yield from rng.sample(kind, min(map(len, kinds)))
 
 
 def review_questions(rng: random.Random) -> Iterator[Document]:
+    """Half of them as chats, half as plain text."""
     for row in rows_of(HERE / "data" / "more-reviews.jsonl"):
         text = row["prompt"].removeprefix("Review: ").removesuffix("\nSentiment:")
-        question = rng.choice(["Is this review positive or negative? {}", "{}\n\nWhat does the writer think of the film, positive or negative?"])
-        yield asked(question.format(text), row["completion"].strip())
+        answer = row["completion"].strip()
+        question = rng.choice(
+            ["Is this review positive or negative? {}", "{}\n\nWhat does the writer think of the film, positive or negative?"]
+        )
+        plain = rng.choice(["About a film: {}\nOpinion: {}", "A critic writes: {}\nThe verdict is {}"])
+        yield rng.choice([asked(question.format(text), answer), plain.format(text, answer)])
 
 
 def pronunciation_questions(rng: random.Random) -> Iterator[Document]:
