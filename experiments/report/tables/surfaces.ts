@@ -4,7 +4,8 @@ import { marked, table } from '../format.ts';
 /** For each value of β the smallest loss over α, which says where the losses of a surface are smallest, and whether at an edge. */
 export function surfacesSection(surfaces: readonly SurfaceRecord[], experiment: string): string[] {
   if (surfaces.length === 0) return [];
-  const betas = ascending(surfaces.flatMap(({ points }) => points.map(({ beta }) => beta)));
+  const found = surfaces.flatMap(({ points }) => points.map(({ beta }) => beta));
+  const betas = [...new Set(found)].sort((a, b) => a - b);
   const header = ['β', ...surfaces.map(({ task, evolution }) => `${task}, ${evolution}`)];
   const rows = betas.map((beta) => [
     `${beta}`.replace('-', '−'),
@@ -23,8 +24,4 @@ export function surfacesSection(surfaces: readonly SurfaceRecord[], experiment: 
 function smallest({ points }: SurfaceRecord, beta: number): string {
   const [best] = points.filter((point) => point.beta === beta).sort((a, b) => a.loss - b.loss);
   return best === undefined ? '–' : `${best.loss.toFixed(3)} · ${best.alpha}`;
-}
-
-function ascending(values: readonly number[]): number[] {
-  return [...new Set(values)].sort((a, b) => a - b);
 }
