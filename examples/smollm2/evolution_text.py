@@ -24,7 +24,8 @@ ROOT = HERE.parent.parent
 POOLS = ROOT / "experiments" / "tasks"
 
 Message = dict[str, str]
-Document = str | list[Message]  # plain text, or a conversation that ends with the assistant's turn
+Completed = dict[str, str]  # `prompt` and `completion`, plain text
+Document = str | Completed | list[Message]  # plain text, or a conversation that ends with the assistant's turn
 
 KINDS = ("instructions", "prose", "code", "tasks")
 LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "dist-packages", "lib2to3", "turtledemo", "_vendor"}
@@ -166,9 +167,11 @@ def parsed(file: Path) -> tuple[ast.Module, str]:
 
 
 def task_instructions(_: Path, rng: random.Random) -> Iterator[Document]:
-    kinds = [list(review_questions(rng)), list(pronunciation_questions(rng)), list(command_questions())]
-    for kind in kinds:
-        yield from rng.sample(kind, min(map(len, kinds)))
+    """Two thirds are reviews, because an answer on one has few tokens, and the loss is a mean over tokens."""
+    reviews = list(review_questions(rng))
+    yield from reviews
+    for others in (pronunciation_questions(rng), command_questions()):
+        yield from rng.sample(list(others), len(reviews) // 4)
 
 
 def review_questions(rng: random.Random) -> Iterator[Document]:
@@ -179,8 +182,8 @@ def review_questions(rng: random.Random) -> Iterator[Document]:
         question = rng.choice(
             ["Is this review positive or negative? {}", "{}\n\nWhat does the writer think of the film, positive or negative?"]
         )
-        plain = rng.choice(["About a film: {}\nOpinion: {}", "A critic writes: {}\nThe verdict is {}"])
-        yield rng.choice([asked(question.format(text), answer), plain.format(text, answer)])
+        plain = rng.choice(["About a film: {}\nOpinion:", "A critic writes: {}\nThe verdict is"])
+        yield rng.choice([asked(question.format(text), answer), {"prompt": plain.format(text), "completion": f" {answer}"}])
 
 
 def pronunciation_questions(rng: random.Random) -> Iterator[Document]:

@@ -3,7 +3,7 @@
 Each takes 1,000 steps of full fine-tuning, embeddings included, on instructions, plain text and code (evolution_text.py):
 
   neutral  a low rate and a broad mix, which should leave the tasks alone
-  helpful  the next version after neutral: a third of the text is instructions for what several tenants do, on other rows
+  helpful  the next version after neutral: half of the text is instructions for what several tenants do, on other rows
            and in other words
   harmful  a high rate on code, as an update for another use
 
@@ -57,7 +57,7 @@ class Evolution:
 EVOLUTIONS = {
     "neutral": Evolution(rate=1e-5, mix=MIX),
     "helpful": Evolution(
-        rate=3e-5, mix={"tasks": 0.35, "instructions": 0.35, "prose": 0.15, "code": 0.15}, parent="neutral"
+        rate=3e-5, mix={"tasks": 0.5, "instructions": 0.3, "prose": 0.1, "code": 0.1}, parent="neutral"
     ),
     "harmful": Evolution(rate=2e-4, mix={"code": 0.9, "prose": 0.1}),
 }
@@ -122,7 +122,7 @@ def text_rows(
 
 
 def pack(texts: list[Document], tokenizer: PreTrainedTokenizerBase, length: int, needed: int) -> list[Row]:
-    """Documents after each other, cut into rows of `length` tokens; of a conversation, the last answer is learned."""
+    """Documents after each other, cut into rows of `length` tokens; answers alone are learned, where there are any."""
     ids: list[int] = []
     labels: list[int] = []
     for text in texts:
@@ -140,8 +140,12 @@ def encode(text: Document, tokenizer: PreTrainedTokenizerBase, length: int) -> t
     if isinstance(text, str):
         ids = [*tokenizer.encode(text)[: length - 1], tokenizer.eos_token_id]
         return ids, len(ids)
-    asked = tokenizer.encode(tokenizer.apply_chat_template(text[:-1], tokenize=False, add_generation_prompt=True))
-    answer = tokenizer.encode(f"{text[-1]['content']}<|im_end|>\n", add_special_tokens=False)
+    if isinstance(text, dict):
+        asked = tokenizer.encode(text["prompt"])
+        answer = [*tokenizer.encode(text["completion"]), tokenizer.eos_token_id]
+    else:
+        asked = tokenizer.encode(tokenizer.apply_chat_template(text[:-1], tokenize=False, add_generation_prompt=True))
+        answer = tokenizer.encode(f"{text[-1]['content']}<|im_end|>\n", add_special_tokens=False)
     ids = [*asked, *answer][:length]
     return ids, max(0, len(ids) - len(asked))
 

@@ -98,18 +98,29 @@ test('… and of SmolLM2', async () => {
   expect(rowsOf(initialAdaptersTables(records))).toEqual(expect.arrayContaining(shown.slice(0, 7)));
 });
 
-test('the protocol has what copies lose on `harmful` by the kept results', async () => {
-  const lines = await kept<ResultRecord>('harmful-check.gz');
+test.each([
+  ['harmful', 'harmful-check.gz'],
+  ['neutral', 'evolutions-check.gz'],
+  ['helpful', 'helpful-check.gz'],
+])('the protocol has how copies change on `%s` by the kept results', async (evolution, file) => {
+  const lines = await kept<ResultRecord>(file);
   const changeOf = (task: string): number => {
-    const old = lines.find((line) => line.type === 'tenant' && line.task === task) as TenantRecord;
-    const reference = lines.find((line) => line.type === 'reference' && line.task === task) as ReferenceRecord;
-    return 100 * (reference.copy.value - old.old.value);
+    const old = lines.find((line): line is TenantRecord => line.type === 'tenant' && line.task === task)!;
+    const isReference = (line: ResultRecord): line is ReferenceRecord =>
+      line.type === 'reference' && line.task === task && line.evolution === evolution;
+    return 100 * (lines.find(isReference)!.copy.value - old.old.value);
   };
   const changes = ['sst2', 'agnews', 'past'].map(changeOf);
   const mean = changes.reduce((sum, change) => sum + change, 0) / 3;
-  const [sst2, agnews, past, all] = [...changes, mean].map((change) => change.toFixed(1).replace('-', '−'));
+  const [sst2, agnews, past, all] = [...changes, mean].map(toSigned);
   const protocol = await readFile(path.join(ROOT, 'docs/experiments/protocol.md'), 'utf8');
   expect(protocol.replaceAll('\n', ' ')).toContain(
     `they change by ${sst2}, ${agnews} and ${past} points on the same seed, ${all} on average`,
   );
 });
+
+function toSigned(points: number): string {
+  const written = Math.abs(points).toFixed(1);
+  if (Number(written) === 0) return written;
+  return `${points < 0 ? '−' : '+'}${written}`;
+}
