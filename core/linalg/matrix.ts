@@ -94,13 +94,6 @@ export function scaleColumns(a: Matrix, factors: ArrayLike<number>): Matrix {
   return out;
 }
 
-/** The square root of the sum of squares of any numbers, such as a matrix's. */
-export function frobeniusNorm(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]! ** 2;
-  return Math.sqrt(sum);
-}
-
 /** @throws RangeError naming the routine where two sizes differ that have to be equal */
 export function requireEqual(routine: string, what: string, left: number, right: number): void {
   if (left !== right) throw new RangeError(`${routine}: ${what} differ, ${left} and ${right}`);

@@ -5,7 +5,6 @@ import { semidefiniteCholesky, spanningBasis, thinQr } from '../../../core/linal
 import { matmul, matmulTransposed, transposedMatmul } from '../../../core/linalg/matmul.ts';
 import {
   concatColumns,
-  frobeniusNorm,
   identity,
   matrix,
   scaleColumns,
@@ -19,6 +18,7 @@ import { qr } from '../../../core/linalg/qr.ts';
 import { randomizedSvd } from '../../../core/linalg/svd/randomized-svd.ts';
 import { svd } from '../../../core/linalg/svd/svd.ts';
 import {
+  frobeniusNorm,
   maxDifference,
   naiveProduct,
   orthonormalityError,

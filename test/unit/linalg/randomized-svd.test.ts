@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { withSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
 import { gaussianMatrices } from '../../../core/linalg/svd/gaussian.ts';
 import { matmulTransposed } from '../../../core/linalg/matmul.ts';
-import { frobeniusNorm, matrix, scaleColumns, toFloat64, zeros, type Matrix } from '../../../core/linalg/matrix.ts';
+import { matrix, scaleColumns, toFloat64, zeros, type Matrix } from '../../../core/linalg/matrix.ts';
 import { qr } from '../../../core/linalg/qr.ts';
 import { svd } from '../../../core/linalg/svd/svd.ts';
 import { randomizedSvd, type RandomizedSvdOptions } from '../../../core/linalg/svd/randomized-svd.ts';
-import { orthonormalityError, randomMatrix, subtract } from '../method/support/matrices.ts';
+import { frobeniusNorm, orthonormalityError, randomMatrix, subtract } from '../method/support/matrices.ts';
 
 /** Makes a 120 × 80 matrix with singular values that decay as given. */
 function withSpectrum(decay: (i: number) => number) {

@@ -5,12 +5,12 @@ import { Random } from '../../../../core/statistics/random.ts';
 import { adviseOn, THRESHOLDS } from '../../../../core/method/evolution/analysis/advisor.ts';
 import { driftOf } from '../../../../core/method/evolution/drift.ts';
 import type { Evolution } from '../../../../core/method/evolution/evolution.ts';
-import { frobeniusNorm, type Matrix } from '../../../../core/linalg/matrix.ts';
+import type { Matrix } from '../../../../core/linalg/matrix.ts';
 import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
 import { compareTokenizers } from '../../../../core/method/evolution/analysis/tokenizer-changes.ts';
 import type { VersionComparison } from '../../../../core/method/evolution/analysis/version-comparison.ts';
 import { evolutionOf } from '../support/adapters.ts';
-import { randomMatrix } from '../support/matrices.ts';
+import { frobeniusNorm, randomMatrix } from '../support/matrices.ts';
 
 const SAME: VersionComparison = { differences: [], settings: [], tokenizer: compareTokenizers(null, null) };
 const MODULE = 'model.layers.0.mlp.up_proj';

@@ -20,9 +20,10 @@ import {
 } from '../../../../core/method/evolution/evolution.ts';
 import { loadEvolution, saveEvolution } from '../../../../core/method/evolution/evolution-file.ts';
 import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
-import { frobeniusNorm, matrix, scaleColumns } from '../../../../core/linalg/matrix.ts';
+import { matrix, scaleColumns } from '../../../../core/linalg/matrix.ts';
 import { svd } from '../../../../core/linalg/svd/svd.ts';
 import { goldenEvolution, type GoldenEvolution } from '../support/golden-evolution.ts';
+import { frobeniusNorm } from '../support/matrices.ts';
 
 let golden: GoldenEvolution;
 let evolution: Evolution;

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { adapterReach } from '../../../../core/method/fusion/adapter-reach.ts';
 import { flatEnergy, overallCapturedEnergy } from '../../../../core/method/evolution/captured-energy.ts';
-import { frobeniusNorm, type Matrix } from '../../../../core/linalg/matrix.ts';
+import type { Matrix } from '../../../../core/linalg/matrix.ts';
 import { bestApproximation, denseTarget, evolutionOf, randomAdapter } from '../support/adapters.ts';
-import { randomMatrix, subtract } from '../support/matrices.ts';
+import { frobeniusNorm, randomMatrix, subtract } from '../support/matrices.ts';
 
 const SHAPES = [
   { name: 'model.layers.0.self_attn.q_proj', outFeatures: 20, inFeatures: 24 },

@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import type { Adapter, LoraFactors } from '../../../../core/models/lora/adapter.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
 import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
-import { frobeniusNorm, matrix, type Matrix } from '../../../../core/linalg/matrix.ts';
+import { matrix, type Matrix } from '../../../../core/linalg/matrix.ts';
 import { rowNormsAt } from '../../../../core/method/evolution/row-norms.ts';
 import { bestApproximation, denseTarget, evolutionOf, productOf, randomAdapter } from '../support/adapters.ts';
-import { maxDifference, randomMatrix } from '../support/matrices.ts';
+import { frobeniusNorm, maxDifference, randomMatrix } from '../support/matrices.ts';
 
 const SHAPE = { name: 'wide', outFeatures: 20, inFeatures: 48 };
 const RANK = 3;

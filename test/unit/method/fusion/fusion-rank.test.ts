@@ -9,11 +9,11 @@ import { loraSettings } from '../../../../core/models/lora/lora-config.ts';
 import type { LadderContext } from '../../../../core/method/ladder/ladder-context.ts';
 import type { LadderOptions } from '../../../../core/method/ladder/ladder-state.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
-import { frobeniusNorm, type Matrix } from '../../../../core/linalg/matrix.ts';
+import type { Matrix } from '../../../../core/linalg/matrix.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { loadGoldenCase } from '../../engine/support/golden.ts';
 import { bestApproximation, denseTarget, evolutionOf, productOf, randomAdapter } from '../support/adapters.ts';
-import { maxDifference, randomMatrix } from '../support/matrices.ts';
+import { frobeniusNorm, maxDifference, randomMatrix } from '../support/matrices.ts';
 import { ToyAdaptation } from '../support/toy-adaptation.ts';
 
 const REVERT = { alpha: 1, beta: -1 };

@@ -4,11 +4,11 @@ import { withOnnxProducts } from '../../../../core/engine/compiled/onnx-products
 import { REVERT } from '../../../../core/method/fusion/coefficients.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
 import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
-import { frobeniusNorm, matrix, zeros, type Matrix } from '../../../../core/linalg/matrix.ts';
+import { matrix, zeros, type Matrix } from '../../../../core/linalg/matrix.ts';
 import { svd } from '../../../../core/linalg/svd/svd.ts';
 import { bestApproximation, denseTarget, evolutionOf, productOf, randomAdapter } from '../support/adapters.ts';
 import { goldenEvolution } from '../support/golden-evolution.ts';
-import { maxDifference, randomMatrix } from '../support/matrices.ts';
+import { frobeniusNorm, maxDifference, randomMatrix } from '../support/matrices.ts';
 
 describe('fusion against the reference implementation', async () => {
   const golden = await goldenEvolution();

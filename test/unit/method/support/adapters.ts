@@ -4,9 +4,10 @@ import { rowSquares } from '../../../../core/linalg/row-squares.ts';
 import type { Evolution, ModuleEvolution } from '../../../../core/method/evolution/evolution.ts';
 import { driftOf } from '../../../../core/method/evolution/drift.ts';
 import { matmul, matmulTransposed } from '../../../../core/linalg/matmul.ts';
-import { frobeniusNorm, matrix, scaleColumns, zeros, type Matrix } from '../../../../core/linalg/matrix.ts';
+import { matrix, scaleColumns, zeros, type Matrix } from '../../../../core/linalg/matrix.ts';
 import { svd } from '../../../../core/linalg/svd/svd.ts';
 import { stackRowSquares } from '../../../../core/method/evolution/row-norms.ts';
+import { frobeniusNorm } from './matrices.ts';
 
 export interface ModuleShape {
   readonly name: string;

@@ -30,6 +30,13 @@ export function subtract(a: Matrix, b: Matrix): Matrix {
   return { ...a, data: a.data.map((value, i) => value - b.data[i]!) };
 }
 
+/** The square root of the sum of squares of any numbers, such as a matrix's. */
+export function frobeniusNorm(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]! ** 2;
+  return Math.sqrt(sum);
+}
+
 /** Product by the definition, one sum an element. */
 export function naiveProduct(a: Matrix, b: Matrix): Matrix {
   const out = zeros(a.rows, b.cols);
