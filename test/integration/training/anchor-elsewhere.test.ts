@@ -2,7 +2,7 @@ import { cp, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../../src/lib/ids.ts';
-import { tasteRows } from '../../unit/training/support/tiny-task.ts';
+import { tasteDataset } from '../../unit/training/support/tiny-task.ts';
 import { eventually } from '../queue/test-queue.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 
@@ -10,6 +10,9 @@ import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 const QUARANTINE = { firstDelayMs: 200, longestDelayMs: 400 };
 
 const OPTIONS = { strategy: 'reuse', max_new_tokens: 2 } as const;
+
+/** Other rows than those that the fleet begins with. */
+const OTHER_DATASET = tasteDataset({ training: 0, search: 16, gate: 32, from: 2000 });
 
 let fleet: TinyFleet;
 let adapterId: string;
@@ -39,7 +42,7 @@ beforeAll(async () => {
   await db.adapter.update({ where: { id: prompting }, data: agreement });
   await fleet.replaceData(
     1,
-    otherRows().map(({ prompt, split }) => ({ prompt, split })),
+    OTHER_DATASET.map(({ prompt, split }) => ({ prompt, split })),
   );
   const { baseModelId, id } = imported.baseModelVersion;
   // A copy, which can be taken away.
@@ -52,19 +55,10 @@ beforeAll(async () => {
   await fleet.startWorker({ quarantine: QUARANTINE, registrationMs: 100 });
   await fleet.roll(OPTIONS);
   // The imported version has to be measured on other rows, and this machine has lost its base.
-  await fleet.replaceData(0, otherRows());
+  await fleet.replaceData(0, OTHER_DATASET);
   await rename(anchorBase.path, `${anchorBase.path}.away`);
 }, 60_000);
 afterAll(() => fleet.close());
-
-/** Other rows than those that the fleet begins with. */
-const otherRows = () =>
-  [
-    [16, 2500, 'search'],
-    [32, 2700, 'gate'],
-  ].flatMap(([count, offset, split]) =>
-    tasteRows(count as number, offset as number).map((row) => ({ ...row, split: split as string })),
-  );
 
 /** Another worker, which is only registered. */
 async function report(unreadableBases: string[]): Promise<void> {

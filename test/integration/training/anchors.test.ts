@@ -7,7 +7,7 @@ import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-m
 import { writeSafetensors } from '../../../core/formats/safetensors/safetensors-writer.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { toAdapterVersion } from '../../../src/modules/adapters/index.ts';
-import { tasteRows } from '../../unit/training/support/tiny-task.ts';
+import { tasteDataset } from '../../unit/training/support/tiny-task.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 
 /** The adapters of the fleet: what happens to them between the second and the third version. */
@@ -92,11 +92,7 @@ async function roll(to: number) {
 }
 
 /** Other rows than those that the fleet begins with. */
-const otherRows = () =>
-  [
-    [16, 2500, 'search'],
-    [32, 2700, 'gate'],
-  ].flatMap(([count, offset, split]) => tasteRows(count as number, offset as number).map((row) => ({ ...row, split })));
+const OTHER_DATASET = tasteDataset({ training: 0, search: 16, gate: 32, from: 2000 });
 
 test('the first rollout counts from the imported version, which is the one that is carried over', async () => {
   for (const [adapter, job] of (await roll(0)).entries()) {
@@ -113,7 +109,7 @@ test('a chain of three versions that each lose nearly a margin fails at the thir
     const [imported] = await versionsOf(adapter);
     await db.adapterVersion.delete({ where: { id: imported!.id } });
   }
-  for (const adapter of [OTHER_ROWS, COLLECTED_WITH_OTHER_ROWS]) await fleet.replaceData(adapter, otherRows());
+  for (const adapter of [OTHER_ROWS, COLLECTED_WITH_OTHER_ROWS]) await fleet.replaceData(adapter, OTHER_DATASET);
   const jobs = await roll(1);
   const whole = losses[0]! + margin;
   for (const adapter of [PLAIN, COLLECTED]) {

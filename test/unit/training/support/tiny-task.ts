@@ -70,10 +70,10 @@ export async function removeTinyFamily({ folder }: TinyFamily): Promise<void> {
   await rm(folder, { recursive: true, force: true });
 }
 
-/** The rows of a dataset, so many of each split. */
-export function tasteDataset({ training = 96, search = 24, gate = 48 } = {}) {
+/** The rows of a dataset, so many of each split. @param from where the rows' numbers begin */
+export function tasteDataset({ training = 96, search = 24, gate = 48, from = 0 } = {}) {
   const split = (count: number, offset: number, name: string) =>
-    tasteRows(count, offset).map((row) => ({ ...row, split: name }));
+    tasteRows(count, from + offset).map((row) => ({ ...row, split: name }));
   return [...split(training, 0, 'training'), ...split(search, 500, 'search'), ...split(gate, 700, 'gate')];
 }
 
