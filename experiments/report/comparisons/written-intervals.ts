@@ -23,7 +23,7 @@ export function pointsBetter(quality: PairedInterval | null): string {
 }
 
 /** Writes a difference in points with its sign: `+1.2`, `−0.3`. */
-function points(value: number): string {
+export function points(value: number): string {
   return `${value < 0 ? '−' : '+'}${Math.abs(100 * value).toFixed(1)}`;
 }
 

@@ -11,6 +11,7 @@ import { readJsonLines } from '../../../experiments/json-lines.ts';
 import { planExperiment } from '../../../experiments/plan.ts';
 import type { ReferenceRecord, ResultRecord, TenantRecord } from '../../../experiments/records.ts';
 import { toMarkdown } from '../../../experiments/report/markdown.ts';
+import { points } from '../../../experiments/report/comparisons/written-intervals.ts';
 import { summarize } from '../../../experiments/report/summary.ts';
 import { Results } from '../../../experiments/results.ts';
 import { hasEnded, standingOf } from '../../../experiments/run/standing.ts';
@@ -108,19 +109,13 @@ test.each([
     const old = lines.find((line): line is TenantRecord => line.type === 'tenant' && line.task === task)!;
     const isReference = (line: ResultRecord): line is ReferenceRecord =>
       line.type === 'reference' && line.task === task && line.evolution === evolution;
-    return 100 * (lines.find(isReference)!.copy.value - old.old.value);
+    return lines.find(isReference)!.copy.value - old.old.value;
   };
   const changes = ['sst2', 'agnews', 'past'].map(changeOf);
   const mean = changes.reduce((sum, change) => sum + change, 0) / 3;
-  const [sst2, agnews, past, all] = [...changes, mean].map(toSigned);
+  const [sst2, agnews, past, all] = [...changes, mean].map((change) => points(change).replace(/^[+−](?=0\.0$)/, ''));
   const protocol = await readFile(path.join(ROOT, 'docs/experiments/protocol.md'), 'utf8');
   expect(protocol.replaceAll('\n', ' ')).toContain(
     `they change by ${sst2}, ${agnews} and ${past} points on the same seed, ${all} on average`,
   );
 });
-
-function toSigned(points: number): string {
-  const written = Math.abs(points).toFixed(1);
-  if (Number(written) === 0) return written;
-  return `${points < 0 ? '−' : '+'}${written}`;
-}
