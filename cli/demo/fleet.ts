@@ -41,7 +41,7 @@ export const FLEET: readonly DemoAdapter[] = [
   adapter('initech', 'past-tense-chat', 'past-chat', 'past-chat', 1500),
 ];
 
-// eslint-disable-next-line max-params -- a table is easiest to read as rows
+// oxlint-disable-next-line max-params -- a table is easiest to read as rows
 function adapter(tenant: string, name: string, task: string, folder: string, trainRows: number): DemoAdapter {
   const metric = task === 'sst2' || task === 'agnews' ? 'accuracy' : 'exact_match';
   return { tenant, adapter: name, task, folder, metric, trainRows, gate: GATE, sliced: false };

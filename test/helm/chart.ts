@@ -12,7 +12,7 @@ export interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- what is in it is compared with Kubernetes' types
+  // oxlint-disable-next-line typescript/no-explicit-any -- what is in it is compared with Kubernetes' types
   readonly spec: any;
 }
 

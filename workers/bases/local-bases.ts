@@ -203,9 +203,12 @@ export class FetchedBases implements LocalBases {
       if (performance.now() > task.wantedUntil) task.abort.abort(new Error('nobody waits for the base any longer'));
     }, TICK_MS);
     try {
-      await cache.hold(base.sourceKey).then(async (release) => {
-        await this.#fetch(base, task).finally(release);
-      });
+      const release = await cache.hold(base.sourceKey);
+      try {
+        await this.#fetch(base, task);
+      } finally {
+        await release();
+      }
       this.#failed.delete(base.sourceKey);
     } catch (error) {
       if (error instanceof SourceError) await this.#remember(base, error);

@@ -53,6 +53,7 @@ export function truncatedSvd(a: Matrix, rank: number): SvdFactors & { readonly a
 /** @throws RangeError if an entry is not finite */
 export function requireFinite(a: Matrix): void {
   let sum = 0;
+  // oxlint-disable-next-line oxc/erasing-op -- infinity and NaN times 0 are NaN
   for (let i = 0; i < a.data.length; i++) sum += a.data[i]! * 0;
   if (sum !== 0) throw new RangeError('svd: the matrix has an entry that is not finite');
 }

@@ -29,7 +29,7 @@ export class CacheLocks {
   async with<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     for (;;) {
       const unlock = await this.#tryLock(name);
-      if (unlock !== null) return work().finally(unlock);
+      if (unlock !== null) return unlockAfter(work, unlock);
       signal.throwIfAborted();
       await this.#dropIfDead(this.#fileOf(name));
       await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
@@ -39,7 +39,7 @@ export class CacheLocks {
   /** Runs `work` under the lock. @returns undefined, without having run it, if another one has the lock */
   async tryWith<T>(name: string, work: () => Promise<T>): Promise<T | undefined> {
     const unlock = await this.#tryLock(name);
-    return unlock === null ? undefined : work().finally(unlock);
+    return unlock === null ? undefined : unlockAfter(work, unlock);
   }
 
   /** Whether a living process has the lock. That of a dead one is removed. */
@@ -117,6 +117,14 @@ function keepAlive(file: string): () => void {
 async function isSilent(file: string): Promise<boolean> {
   const stats = await stat(file).catch(() => null);
   return stats !== null && Date.now() - stats.mtimeMs > SILENT_MS;
+}
+
+async function unlockAfter<T>(work: () => Promise<T>, unlock: () => Promise<void>): Promise<T> {
+  try {
+    return await work();
+  } finally {
+    await unlock();
+  }
 }
 
 const isThere = (file: string): Promise<boolean> =>

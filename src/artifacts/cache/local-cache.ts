@@ -53,7 +53,11 @@ export async function createLocalCache({
   return {
     use: async (digest, fetch, options) => {
       const release = await locks.hold(hexOf(digest));
-      return cache.use(digest, fetch, options?.verify ?? false).finally(release);
+      try {
+        return await cache.use(digest, fetch, options?.verify ?? false);
+      } finally {
+        await release();
+      }
     },
     holding: async (work) => {
       const releases: (() => Promise<void>)[] = [];
