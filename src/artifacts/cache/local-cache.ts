@@ -50,29 +50,20 @@ export async function createLocalCache({
   const cache = new Copies(temporaries, locks, limitBytes);
   // Removes the marks of dead processes.
   await locks.held();
-  return {
-    use: async (digest, fetch, options) => {
-      const release = await locks.hold(hexOf(digest));
-      try {
-        return await cache.use(digest, fetch, options?.verify ?? false);
-      } finally {
-        await release();
-      }
-    },
-    holding: async (work) => {
-      const releases: (() => Promise<void>)[] = [];
-      try {
-        return await work({
-          use: async (digest, fetch, options) => {
-            releases.push(await locks.hold(hexOf(digest)));
-            return cache.use(digest, fetch, options?.verify ?? false);
-          },
-        });
-      } finally {
-        for (const release of releases) await release();
-      }
-    },
+  const holding: LocalCache['holding'] = async (work) => {
+    const releases: (() => Promise<void>)[] = [];
+    try {
+      return await work({
+        use: async (digest, fetch, options) => {
+          releases.push(await locks.hold(hexOf(digest)));
+          return cache.use(digest, fetch, options?.verify ?? false);
+        },
+      });
+    } finally {
+      for (const release of releases) await release();
+    }
   };
+  return { use: (digest, fetch, options) => holding((held) => held.use(digest, fetch, options)), holding };
 }
 
 const hexOf = (digest: string): string => digest.slice('sha256:'.length);
