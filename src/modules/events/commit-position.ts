@@ -19,7 +19,9 @@ export function isPosition(text: string): boolean {
 
 /**
  * The first transaction that was still running when the statement took its snapshot: those before it have ended. One that is
- * seen to belong to another database of the server does not count, and one of which that is not known does.
+ * seen to belong to another database of the server does not count, and one of which that is not known does. So one of another
+ * database that did not count may do so for a moment while it ends, or for as long as it is prepared: a later statement may get an
+ * earlier transaction.
  */
 export const FIRST_RUNNING = Prisma.sql`(SELECT readapt_first_running())`;
 
@@ -66,6 +68,10 @@ export function requireRetained(
 /** Whether a change comes before another one in the order of commits. */
 export function isBefore(a: CommitPosition, b: CommitPosition): boolean {
   return a.transaction < b.transaction || (a.transaction === b.transaction && a.sequence < b.sequence);
+}
+
+export function later(a: CommitPosition, b: CommitPosition): CommitPosition {
+  return isBefore(a, b) ? b : a;
 }
 
 /** @throws AppError 400 `invalid_cursor` if the database has not come that far, because it was restored from a dump */

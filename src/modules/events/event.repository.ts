@@ -1,7 +1,7 @@
 import { Prisma, usualLimit, type Database, type Queryable } from '../../lib/database.ts';
 import { readRows } from '../../lib/database-reads.ts';
 import { newId } from '../../lib/ids.ts';
-import { FIRST_RUNNING, type CommitPosition } from './commit-position.ts';
+import { FIRST_RUNNING, later, type CommitPosition } from './commit-position.ts';
 import type { EventData, EventType } from './catalog/catalog.ts';
 import { prunedPosition } from './retention.repository.ts';
 
@@ -136,7 +136,7 @@ export function createEventRepository(db: Database) {
       const last = rows.at(-1)!;
       const isLast = subjects.length < limit;
       const end = isLast
-        ? { transaction: last.horizon, sequence: 0n }
+        ? later({ transaction, sequence }, { transaction: last.horizon, sequence: 0n })
         : { transaction: last.transaction_id!, sequence: last.seq };
       return { subjects, end, isLast };
     },

@@ -4,6 +4,7 @@ import { notFound } from '../../lib/errors.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import {
   formatPosition,
+  later,
   parsePosition,
   requireReached,
   requireRetained,
@@ -46,7 +47,9 @@ export function createEventService({ db }: { db: Database }) {
     if (found.events.length === 0) requireReached(text, after, found.next);
     const last = found.events.at(-1);
     const isLast = found.events.length < (query.limit ?? 100);
-    const end = isLast || last === undefined ? { transaction: found.horizon, sequence: 0n } : positionOf(last);
+    const reached = { transaction: found.horizon, sequence: 0n };
+    // The first running transaction may be an earlier one than before, and a reader who went back to it would get events again.
+    const end = isLast || last === undefined ? later(after, reached) : positionOf(last);
     return { events: found.events.map(toEvent), end, isLast };
   }
 

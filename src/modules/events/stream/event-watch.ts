@@ -1,5 +1,5 @@
 import type { Logger } from '../../../lib/logger.ts';
-import { isBefore, type CommitPosition } from '../commit-position.ts';
+import { isBefore, later, type CommitPosition } from '../commit-position.ts';
 import type { EventFilter, EventSubject, SubjectPage } from '../event.repository.ts';
 
 /** How often the database is asked for new events while streams wait for some, in milliseconds. */
@@ -119,8 +119,4 @@ function keysOf(event: EventSubject): string[] {
   const tenants = [...(isCopy ? [] : [ANY]), ...(tenantId === null ? [] : [tenantId])];
   const subjects = rolloutId === null ? [ANY, subjectId] : [ANY, subjectId, rolloutId];
   return tenants.flatMap((tenant) => subjects.map((subject) => `${tenant} ${subject}`));
-}
-
-function later(a: CommitPosition, b: CommitPosition): CommitPosition {
-  return isBefore(a, b) ? b : a;
 }
