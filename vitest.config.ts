@@ -49,7 +49,7 @@ export default defineConfig({
         hookTimeout: 120_000,
         globalSetup: ['test/dashboard/support/global-setup.ts'],
       }),
-      project('s3', {
+      compiledProject('s3', {
         testTimeout: 120_000,
         hookTimeout: 120_000,
         globalSetup: ['test/integration/support/global-setup.ts'],

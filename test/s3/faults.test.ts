@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { HeadObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { ArtifactStore } from '../../src/artifacts/index.ts';
+import { compiledModule } from '../compiled/index.ts';
 import { eventually } from '../integration/queue/test-queue.ts';
 import { openTestStore, type BucketView } from './support/open-test-store.ts';
 import { startS3Server, type S3Server } from './support/versitygw.ts';
@@ -42,7 +43,7 @@ const uploads = async () => {
 /** Puts a file or a folder in a process of its own, and kills it when something holds. */
 async function killedPut(source: string, when: () => Promise<boolean>): Promise<void> {
   const env = { ...process.env, ...server.env(prefix), READAPT_DATA_DIR: path.join(folder, 'other') };
-  const child = fork(CHILD, [source], { execArgv: ['--import', 'tsx'], env });
+  const child = fork(compiledModule(CHILD), [source], { execArgv: [], env });
   const exit = once(child, 'exit') as Promise<[number | null, string | null]>;
   await eventually('the put is half-way', when);
   child.kill('SIGKILL');

@@ -3,17 +3,17 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createBaseModelVersion, isEndOfJob, listJobs, type Job } from '../../openapi/clients/typescript/src/index.ts';
 import { downloadAdapter } from '../../openapi/clients/typescript/src/node/index.ts';
 import { FAMILY, familyPath, FLEET, type DemoAdapter } from '../../cli/demo/fleet.ts';
 import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
+import { compiledCommand } from '../compiled/index.ts';
+import { eventually } from '../integration/queue/test-queue.ts';
 import { startS3Server, type S3Server } from './support/versitygw.ts';
 
 // An API and two workers that share nothing but the database, which holds the queue, and the bucket.
-const COMMAND = path.resolve('bin/readapt.js');
 const FIRST: DemoAdapter = {
   ...FLEET.find(({ adapter }) => adapter === 'feed-topics')!,
   trainRows: 100,
@@ -22,11 +22,17 @@ const FIRST: DemoAdapter = {
 
 const SECOND: DemoAdapter = { ...FIRST, adapter: 'more-topics', trainRows: 120 };
 
+/** Jobs train while other checks use the processor: with a third of it they take two minutes and more, half a minute alone. */
+const JOB_PATIENCE_MS = 240_000;
+const TEST_PATIENCE_MS = 600_000;
+
 let folder: string;
 let databaseFolder: string;
 let postgres: EmbeddedPostgres;
 let s3: S3Server;
 const running: ChildProcess[] = [];
+/** What each process has printed. */
+const outputs = new Map<string, string>();
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'readapt-test-s3-fleet-'));
@@ -57,18 +63,19 @@ async function start(
     READAPT_PORT: '0',
     READAPT_LOG_LEVEL: 'info',
   };
-  const child = spawn(process.execPath, [COMMAND, ...command], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [compiledCommand(), ...command], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   running.push(child);
-  let seen = '';
+  outputs.set(name, '');
   const match = await new Promise<RegExpExecArray>((resolve, reject) => {
     const read = (chunk: Buffer): void => {
-      seen += chunk.toString();
+      const seen = outputs.get(name)! + chunk.toString();
+      outputs.set(name, seen);
       const found = line.exec(seen);
       if (found !== null) resolve(found);
     };
     child.stdout.on('data', read);
     child.stderr.on('data', read);
-    child.once('exit', (code) => reject(new Error(`ended with ${code} before ${line}:\n${seen}`)));
+    child.once('exit', (code) => reject(new Error(`ended with ${code} before ${line}`)));
   });
   return { child, match };
 }
@@ -81,59 +88,80 @@ async function ended(child: ChildProcess): Promise<void> {
 }
 
 /** Waits for a job of the rollout. */
-async function jobOf(fleet: RegisteredFleet, rolloutId: string, isIt: (job: Job) => boolean): Promise<Job> {
-  for (;;) {
+function jobOf(what: string, fleet: RegisteredFleet, rolloutId: string, isIt: (job: Job) => boolean): Promise<Job> {
+  const find = async (): Promise<Job | undefined> => {
     const { data } = await listJobs({ client: fleet.operator, query: { rollout_id: rolloutId } });
-    const job = data.find(isIt);
-    if (job !== undefined) return job;
-    await sleep(100);
-  }
+    return data.find(isIt);
+  };
+  return eventually(what, find, JOB_PATIENCE_MS);
 }
 
-test('workers with folders of their own carry a fleet over, through an outage of the bucket', async () => {
-  const api = await start('api', ['serve', '--no-worker'], /serves (\S+)[\s\S]*operator key written to ([^,]+),/);
-  const [, origin = '', keyFile = ''] = api.match;
-  const operatorKey = (await readFile(keyFile, 'utf8')).trim();
-  const first = await start('worker-1', ['worker'], /worker started/);
-  const fleet = await registerFleet({ origin, operatorKey, fleet: [FIRST, SECOND], log: () => {} });
-  const client = patientClient(origin, fleet.tenantKeys.get(FIRST.tenant)!);
-  /** The client compares the digest. */
-  const download = async (job: Job) => {
-    const target = path.join(folder, 'downloads', job.id);
-    await downloadAdapter({ client, adapterId: job.adapter_id, versionId: job.published_version_id!, folder: target });
-    return readdir(target);
-  };
+test(
+  'workers with folders of their own carry a fleet over, through an outage of the bucket',
+  async ({ onTestFailed }) => {
+    onTestFailed(() => {
+      for (const [name, output] of outputs) console.error(`=== the end of ${name}:\n${output.slice(-20_000)}`);
+    });
+    const api = await start('api', ['serve', '--no-worker'], /serves (\S+)[\s\S]*operator key written to ([^,]+),/);
+    const [, origin = '', keyFile = ''] = api.match;
+    const operatorKey = (await readFile(keyFile, 'utf8')).trim();
+    const first = await start('worker-1', ['worker'], /worker started/);
+    const fleet = await registerFleet({ origin, operatorKey, fleet: [FIRST, SECOND], log: () => {} });
+    const client = patientClient(origin, fleet.tenantKeys.get(FIRST.tenant)!);
+    /** The client compares the digest. */
+    const download = async (job: Job) => {
+      const target = path.join(folder, 'downloads', job.id);
+      await downloadAdapter({
+        client,
+        adapterId: job.adapter_id,
+        versionId: job.published_version_id!,
+        folder: target,
+      });
+      return readdir(target);
+    };
 
-  const { rollout } = await createBaseModelVersion({
-    client: fleet.operator,
-    path: { model: fleet.baseModelId },
-    body: {
-      version: '2',
-      path: familyPath('v2'),
-      rollout: { max_steps: 20, search_evaluations: 4, search_rows: 16, refine_steps: 0 },
-    },
-  });
-  const made = await jobOf(fleet, rollout!.id, ({ state }) => isEndOfJob(state));
-  await ended(first.child);
-  expect(made).toMatchObject({ state: 'ready', error: null });
-  expect(await download(made)).toContain('adapter_model.safetensors');
+    const { rollout } = await createBaseModelVersion({
+      client: fleet.operator,
+      path: { model: fleet.baseModelId },
+      body: {
+        version: '2',
+        path: familyPath('v2'),
+        rollout: { max_steps: 20, search_evaluations: 4, search_rows: 16, refine_steps: 0 },
+      },
+    });
+    const made = await jobOf('a job has ended', fleet, rollout!.id, ({ state }) => isEndOfJob(state));
+    await ended(first.child);
+    expect(made).toMatchObject({ state: 'ready', error: null });
+    expect(await download(made)).toContain('adapter_model.safetensors');
 
-  // The second worker has nothing of what the first one has made or read, and the bucket is away when it takes the other job over.
-  await start('worker-2', ['worker'], /worker started/);
-  await s3.kill();
-  const url = `${origin}/v1/adapters/${made.adapter_id}/versions/${made.published_version_id!}/download`;
-  const refused = await fetch(url, { headers: { authorization: `Bearer ${operatorKey}` } });
-  expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '10']);
-  expect(await refused.json()).toMatchObject({ code: 'storage_away' });
-  const isOther = ({ id }: Job): boolean => id !== made.id;
-  const waiting = await jobOf(fleet, rollout!.id, (job) => isOther(job) && job.error !== null);
-  expect(waiting).toMatchObject({ finished_at: null, error: { code: 'worker_fault' } });
-  await s3.start();
-  const other = await jobOf(fleet, rollout!.id, (job) => isOther(job) && isEndOfJob(job.state));
-  expect(other).toMatchObject({ state: 'ready', error: null });
-  expect(await download(other)).toContain('adapter_model.safetensors');
+    // The second worker has nothing of what the first one has made or read, and the bucket is away when it takes the other job over.
+    await start('worker-2', ['worker'], /worker started/);
+    await s3.kill();
+    const url = `${origin}/v1/adapters/${made.adapter_id}/versions/${made.published_version_id!}/download`;
+    const refused = await fetch(url, { headers: { authorization: `Bearer ${operatorKey}` } });
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '10']);
+    expect(await refused.json()).toMatchObject({ code: 'storage_away' });
+    const isOther = ({ id }: Job): boolean => id !== made.id;
+    const waiting = await jobOf(
+      'the other job has met the outage',
+      fleet,
+      rollout!.id,
+      (job) => isOther(job) && job.error !== null,
+    );
+    expect(waiting).toMatchObject({ finished_at: null, error: { code: 'worker_fault' } });
+    await s3.start();
+    const other = await jobOf(
+      'the other job has ended',
+      fleet,
+      rollout!.id,
+      (job) => isOther(job) && isEndOfJob(job.state),
+    );
+    expect(other).toMatchObject({ state: 'ready', error: null });
+    expect(await download(other)).toContain('adapter_model.safetensors');
 
-  for (const name of ['api', 'worker-1', 'worker-2']) {
-    expect(await readdir(path.join(folder, name)), name).not.toContain('artifacts');
-  }
-});
+    for (const name of ['api', 'worker-1', 'worker-2']) {
+      expect(await readdir(path.join(folder, name)), name).not.toContain('artifacts');
+    }
+  },
+  TEST_PATIENCE_MS,
+);
