@@ -1,6 +1,4 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
   combineHandlers,
@@ -18,10 +16,8 @@ import {
 import { CATALOG } from '../../../src/jobs/catalog.ts';
 import { withTransaction } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
+import { collectGarbage } from '../../garbage.ts';
 import { createTestQueue, eventually, logger, queueKind, type TestQueue } from './test-queue.ts';
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 let queue: TestQueue;
 let consumer: Consumer | null = null;

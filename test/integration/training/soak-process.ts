@@ -4,8 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { InferenceSession } from '../../../core/engine/compiled/onnx-runtime.ts';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { collectGarbage } from '../../garbage.ts';
 
 /** What the process holds after a garbage collection. */
 export interface Gauges {
@@ -17,9 +16,6 @@ export interface Gauges {
   /** Number of sessions created since the process started. */
   readonly made: number;
 }
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 let sessions = 0;
 let made = 0;

@@ -5,8 +5,6 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import {
   createClient,
@@ -18,10 +16,7 @@ import {
   type ReadaptClient,
 } from '../../../openapi/clients/typescript/src/index.ts';
 import { uploadDataset } from '../../../openapi/clients/typescript/src/node/index.ts';
-
-// In Node 20 the signal of a request, and the deadlines that a signal is made of, can be collected while the request goes on.
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
+import { collectGarbage } from '../../garbage.ts';
 
 /** A request that its signal does not end goes on for ever. */
 const LIMIT_MS = 10_000;
@@ -45,7 +40,10 @@ beforeEach(() => {
 afterEach(() => server.closeAllConnections());
 afterAll(() => server.close());
 
-/** Waits until the service has the request and everything is collected that nothing holds. */
+/**
+ * Waits until the service has the request and everything is collected that nothing holds. In Node 20 that could be the signal of a request
+ * that goes on, and the deadlines that a signal is made of.
+ */
 async function underWay(): Promise<{ closed: Promise<unknown> }> {
   const [request] = await asked;
   const closed = once(request.socket, 'close');

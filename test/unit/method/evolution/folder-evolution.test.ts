@@ -2,8 +2,6 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { describeBaseModel, loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
 import { withModelWeights } from '../../../../core/formats/hugging-face/model-weights.ts';
@@ -11,13 +9,11 @@ import type { VerifiedFiles } from '../../../../core/formats/hugging-face/verifi
 import { computeEvolution, type WeightSource } from '../../../../core/method/evolution/evolution.ts';
 import { evolutionBetweenFolders } from '../../../../core/method/evolution/folder-evolution.ts';
 import { streamed } from '../../../../core/method/evolution/streamed-weights.ts';
+import { collectGarbage } from '../../../garbage.ts';
 import { createTinyFamily, removeTinyFamily } from '../../training/support/tiny-task.ts';
 
 const FAMILY = new URL('../../../../examples/demo-family/', import.meta.url).pathname;
 const [V1, V2] = [`${FAMILY}v1`, `${FAMILY}v2`];
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 /** What was handed out and is still referred to by anybody. */
 class LiveTensors {
