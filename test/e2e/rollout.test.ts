@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   createBaseModelVersion,
@@ -24,6 +23,7 @@ import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
 import { readAdapterManifest } from '../../core/formats/peft/adapter-manifest.ts';
+import { eventually } from '../integration/queue/test-queue.ts';
 
 // A fleet of two tenants. The adapter `must-train` cannot reach its target, so its job uses its whole budget of steps,
 // which leaves time to kill the worker while it runs.
@@ -40,6 +40,8 @@ const MUST_TRAIN: DemoAdapter = {
   gate: { kind: 'absolute', target: 1 },
 };
 
+/** How long the fleet may take for what is waited for, in milliseconds: it trains on what other tests leave of the processor. */
+const FLEET_MS = 240_000;
 const OTHER_MODELS = path.resolve('test/fixtures/golden');
 
 let dataDir: string;
@@ -80,11 +82,13 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
     },
   });
 
-  const training = await waitForJobs(rollout!.id, (jobs) =>
+  const training = await waitForJobs('must-train is half-way', rollout!.id, (jobs) =>
     jobs.find((job) => job.adapter_name === 'must-train' && job.step >= 15),
   );
   process.kill(stack.worker!.pid!, 'SIGKILL');
-  const jobs = await waitForJobs(rollout!.id, (all) => (all.every((job) => isEndOfJob(job.state)) ? all : undefined));
+  const jobs = await waitForJobs('both jobs have ended', rollout!.id, (all) =>
+    all.every((job) => isEndOfJob(job.state)) ? all : undefined,
+  );
 
   const [easy, mustTrain] = ['easy', 'must-train'].map((name) => jobs.find((job) => job.adapter_name === name)!);
   expect(easy).toMatchObject({ state: 'ready', error: null });
@@ -94,9 +98,8 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
   expect(mustTrain!.error).toMatchObject({ code: 'gate_not_reached' });
   expect(mustTrain!.attempt).toBeGreaterThan(training.attempt);
   // What only the report needs is measured after the jobs, and the rollout is complete with it.
-  while ((await getRollout(shown(rollout!))).state === 'adapting') await sleep(100);
-  expect((await getRollout(shown(rollout!))).state).toBe('completed');
-  for (const { metric } of await waitForJobs(rollout!.id, (all) => all)) {
+  expect(await rolloutAfter(['adapting'], rollout!)).toMatchObject({ state: 'completed' });
+  for (const { metric } of await waitForJobs('both jobs are listed', rollout!.id, (all) => all)) {
     expect([metric.old, metric.none, metric.copy].every(Number.isFinite)).toBe(true);
   }
 
@@ -124,23 +127,16 @@ test('a version that no adapter fits is registered, and its rollout fails with t
       rollout: {},
     },
   });
-  for (;;) {
-    const { state, error } = await getRollout(shown(rollout!));
-    if (state === 'planning' || state === 'analyzing') {
-      await sleep(100);
-      continue;
-    }
-    expect(state).toBe('failed');
-    expect(error).toMatchObject({
-      code: 'incompatible_base_model_versions',
-      differences: expect.arrayContaining([
-        { field: 'hidden_size', old: 192, new: 64 },
-        { field: 'num_hidden_layers', old: 6, new: 2 },
-        { field: 'vocab_size', old: 4096, new: 512 },
-      ]) as unknown,
-    });
-    return;
-  }
+  const { state, error } = await rolloutAfter(['planning', 'analyzing'], rollout!);
+  expect(state).toBe('failed');
+  expect(error).toMatchObject({
+    code: 'incompatible_base_model_versions',
+    differences: expect.arrayContaining([
+      { field: 'hidden_size', old: 192, new: 64 },
+      { field: 'num_hidden_layers', old: 6, new: 2 },
+      { field: 'vocab_size', old: 4096, new: 512 },
+    ]) as unknown,
+  });
 });
 
 /** Checks that the published version downloads as a PEFT folder that loads on the new base and names its origin. */
@@ -162,16 +158,21 @@ async function expectAnotherTenantToSeeNothing(job: Job): Promise<void> {
   await expect(getAdapter({ client, path: { id: job.adapter_id } })).rejects.toMatchObject({ status: 404 });
 }
 
-/** The operator's request for a rollout. */
-const shown = ({ id }: Pick<Rollout, 'id'>) => ({ client: fleet.operator, path: { id } });
+/** The rollout, once it has left the states. */
+function rolloutAfter(states: readonly Rollout['state'][], { id }: Pick<Rollout, 'id'>): Promise<Rollout> {
+  const left = async () => {
+    const rollout = await getRollout({ client: fleet.operator, path: { id } });
+    return !states.includes(rollout.state) && rollout;
+  };
+  return eventually(`the rollout is no longer ${states.join(' or ')}`, left, FLEET_MS);
+}
 
-async function waitForJobs<T>(rolloutId: string, found: (jobs: Job[]) => T | undefined): Promise<T> {
-  for (;;) {
+function waitForJobs<T>(what: string, rolloutId: string, found: (jobs: Job[]) => T | undefined): Promise<T> {
+  const search = async () => {
     const { data } = await listJobs({ client: fleet.operator, query: { rollout_id: rolloutId } });
-    const result = data.length === 2 ? found(data) : undefined;
-    if (result !== undefined) return result;
-    await sleep(100);
-  }
+    return data.length === 2 ? found(data) : undefined;
+  };
+  return eventually(what, search, FLEET_MS);
 }
 
 const sum = (phases: Readonly<Record<string, number>>): number => Object.values(phases).reduce((a, b) => a + b, 0);

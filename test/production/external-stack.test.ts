@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createBaseModelVersion, isEndOfJob, listJobs, type Job } from '../../openapi/clients/typescript/src/index.ts';
+import { createBaseModelVersion, isEndOfJob, listJobs } from '../../openapi/clients/typescript/src/index.ts';
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { registerFleet } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
+import { eventually } from '../integration/queue/test-queue.ts';
 import { startRedis, type TestRedis } from '../integration/support/redis.ts';
 
 // Runs what docker-compose.yml runs, without Docker: an external PostgreSQL and Redis, and migrate, API and worker as
@@ -73,19 +73,15 @@ test('API and worker on PostgreSQL and Redis re-adapt a fleet', async () => {
       rollout: {},
     },
   });
-  const job = await endOf(() => listJobs({ client: fleet.operator, query: { rollout_id: rollout!.id } }));
+  const endedJob = async () => {
+    const [job] = (await listJobs({ client: fleet.operator, query: { rollout_id: rollout!.id } })).data;
+    return job !== undefined && isEndOfJob(job.state) && job;
+  };
+  const job = await eventually('the job has ended', endedJob, 90_000);
   expect(job).toMatchObject({ state: 'ready', adapter_name: 'feed-topics', error: null });
   const ready = (await (await fetch(`${origin}/readyz`)).json()) as object;
   expect(ready).toMatchObject({ status: 'ready' });
 });
-
-async function endOf(list: () => Promise<{ data: Job[] }>): Promise<Job> {
-  for (;;) {
-    const [job] = (await list()).data;
-    if (job !== undefined && isEndOfJob(job.state)) return job;
-    await sleep(200);
-  }
-}
 
 /** Waits until a process prints the line. The process is ended after the tests. */
 async function started(child: ChildProcess, line: RegExp): Promise<RegExpExecArray> {
