@@ -17,7 +17,7 @@ import { loadConfig } from '../../src/config/config.ts';
 import { startServer } from '../../src/server.ts';
 import { compiledModule } from '../compiled/index.ts';
 import { startRollout } from '../faults/support/fleet.ts';
-import { eventually } from '../integration/queue/test-queue.ts';
+import { eventually } from '../eventually.ts';
 import { startHub, type HubServer } from '../unit/base-sources/support/hub-server.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../unit/training/support/tiny-task.ts';
 

@@ -23,7 +23,7 @@ import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
 import { readAdapterManifest } from '../../core/formats/peft/adapter-manifest.ts';
-import { eventually } from '../integration/queue/test-queue.ts';
+import { eventually } from '../eventually.ts';
 
 // A fleet of two tenants. The adapter `must-train` cannot reach its target, so its job uses its whole budget of steps,
 // which leaves time to kill the worker while it runs.

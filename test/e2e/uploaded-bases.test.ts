@@ -17,7 +17,7 @@ import { patientClient } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
 import { compiledCommand, compiledModule } from '../compiled/index.ts';
 import { startRollout } from '../faults/support/fleet.ts';
-import { eventually } from '../integration/queue/test-queue.ts';
+import { eventually } from '../eventually.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../unit/training/support/tiny-task.ts';
 
 const WORKER = path.resolve('test/faults/support/worker-process.ts');

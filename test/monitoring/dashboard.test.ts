@@ -9,7 +9,7 @@ import {
 } from '../../openapi/clients/typescript/src/index.ts';
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { registerFleet } from '../../cli/demo/register-fleet.ts';
-import { eventually } from '../integration/queue/test-queue.ts';
+import { eventually } from '../eventually.ts';
 import { createReceiver, type Receiver } from '../integration/webhooks/receiver.ts';
 import { freePort } from '../integration/support/redis.ts';
 import { Processes } from '../upgrade/processes.ts';

@@ -20,7 +20,7 @@ import { FAMILY, familyPath, FLEET, type DemoAdapter } from '../../cli/demo/flee
 import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
 import type { Finding } from '../../src/housekeeping/doctor/findings.ts';
 import { hasEmbeddedPostgres } from '../../src/embedded/index.ts';
-import { eventually } from '../integration/queue/test-queue.ts';
+import { eventually } from '../eventually.ts';
 import { freePort } from '../integration/support/redis.ts';
 import { Processes, type Process } from '../upgrade/processes.ts';
 import { startDebianPostgres, type DebianPostgres } from './debian-postgres.ts';

@@ -12,7 +12,7 @@ import {
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { patientClient, registerFleet } from '../../cli/demo/register-fleet.ts';
 import { createDatabase, type Database } from '../../src/lib/database.ts';
-import { eventually } from '../integration/queue/test-queue.ts';
+import { eventually } from '../eventually.ts';
 import { freePort, startRedis, type TestRedis } from '../integration/support/redis.ts';
 import { Processes, type Process } from '../upgrade/processes.ts';
 import { startDebianPostgres, type DebianPostgres } from './debian-postgres.ts';

@@ -11,7 +11,7 @@ import { HeadObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { ArtifactStore } from '../../src/artifacts/index.ts';
 import { compiledModule } from '../compiled/index.ts';
-import { eventually } from '../integration/queue/test-queue.ts';
+import { eventually } from '../eventually.ts';
 import { openTestStore, type BucketView } from './support/open-test-store.ts';
 import { startS3Server, type S3Server } from './support/versitygw.ts';
 

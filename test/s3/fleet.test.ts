@@ -10,7 +10,7 @@ import { FAMILY, familyPath, FLEET, type DemoAdapter } from '../../cli/demo/flee
 import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
 import { compiledCommand } from '../compiled/index.ts';
-import { eventually } from '../integration/queue/test-queue.ts';
+import { eventually } from '../eventually.ts';
 import { startS3Server, type S3Server } from './support/versitygw.ts';
 
 // An API and two workers that share nothing but the database, which holds the queue, and the bucket.

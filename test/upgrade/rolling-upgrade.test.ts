@@ -8,7 +8,8 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded
 import { createJobProducer, createQueueBackend } from '../../src/jobs/index.ts';
 import { createDatabase, withTransaction, type Database } from '../../src/lib/database.ts';
 import { outcomesRecoverySource, requestOutcomes } from '../../src/modules/outcomes/index.ts';
-import { eventually, logger } from '../integration/queue/test-queue.ts';
+import { eventually } from '../eventually.ts';
+import { logger } from '../integration/queue/test-queue.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../unit/training/support/tiny-task.ts';
 import { checkOut, hasCommit, lastRelease, type EarlierVersion } from './earlier-version.ts';
 import { Processes, type Process } from './processes.ts';

@@ -6,7 +6,8 @@ import { createQueueBackend } from '../../../src/jobs/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { eventually, logger } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
+import { logger } from '../queue/test-queue.ts';
 import { createTestApp, createTestKey, createTestTenant, type TestApp } from '../support/index.ts';
 
 /** It publishes a version that has lost rows 3 and 9, the first of which is in a critical slice. */

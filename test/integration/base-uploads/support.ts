@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { LightMyRequestResponse } from 'fastify';
 import { createUploadVerifier } from '../../../src/modules/base-uploads/index.ts';
 import type { BaseModelUpload } from '../../../src/modules/base-uploads/base-upload.schemas.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import type { TestApp } from '../support/index.ts';
 
 export const PART_BYTES = 16_384;

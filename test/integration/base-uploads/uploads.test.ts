@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { BaseModelUpload } from '../../../src/modules/base-uploads/base-upload.schemas.ts';
 import { BASE } from '../../unit/training/support/tiny-task.ts';
 import { rawTar, type RawEntry } from '../adapters/support.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import { bearer, createTestApp, type TestApp } from '../support/index.ts';
 import { contents } from '../support/store-contents.ts';
 import { announced, filesOf, PART_BYTES, sha256, startVerifier, uploader, type TestFile } from './support.ts';

@@ -6,7 +6,7 @@ import { newId } from '../../../src/lib/ids.ts';
 import { pruneLog, recordEvent } from '../../../src/modules/events/index.ts';
 import type { Event } from '../../../src/modules/events/event.schemas.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import {
   createTestApp,
   createTestKey,

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import { createTestApp, createTestTenant, type TestApp } from '../support/index.ts';
 import { openStream, type StreamClient } from './event-stream-client.ts';
 import { happen } from './support.ts';

@@ -9,7 +9,7 @@ import { problemsOf } from '../../faults/support/checks.ts';
 import { startRollout } from '../../faults/support/fleet.ts';
 import { createReference } from '../../faults/support/reference.ts';
 import { BASE, createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import {
   createFolder,
   isAlive,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import { useKilledTree } from './killed-tree.ts';
 
 const tree = useKilledTree();

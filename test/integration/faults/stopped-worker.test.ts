@@ -7,7 +7,8 @@ import { createJobService } from '../../../src/modules/jobs/index.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { startWorkerProcess } from '../jobs/worker-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { createTestQueue, eventually, type TestQueue } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
+import { createTestQueue, type TestQueue } from '../queue/test-queue.ts';
 
 interface WorkerProcess {
   readonly child: ChildProcess;

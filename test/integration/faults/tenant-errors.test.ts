@@ -8,7 +8,8 @@ import { createRollout, createRolloutLifecycle, type StoredOptions } from '../..
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { eventually, logger } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
+import { logger } from '../queue/test-queue.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 
 interface Shown {

@@ -11,7 +11,7 @@ import { writeAuditEntry } from '../../../src/modules/audit/index.ts';
 import { pruneLog, recordEvent } from '../../../src/modules/events/index.ts';
 import { leftOpen } from '../events/support.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import {
   createTestApp,
   createTestTenant,

@@ -7,7 +7,8 @@ import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { createTestQueue, eventually, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
+import { createTestQueue, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
 const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };

@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { FAKETIME, NO_FAKETIME } from '../../faults/support/faketime.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { createTestQueue, eventually, queueKind, type TestQueue } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
+import { createTestQueue, queueKind, type TestQueue } from '../queue/test-queue.ts';
 import { startWorkerProcess } from './worker-process.ts';
 
 if (FAKETIME === '') console.warn(`clocks are not set: ${NO_FAKETIME}`);

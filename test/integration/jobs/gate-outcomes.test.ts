@@ -11,7 +11,8 @@ import {
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { createTestQueue, eventually, logger, type TestQueue } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
+import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
 /** Outcomes that the scripted training process reports for the old adapter and for what it publishes. */

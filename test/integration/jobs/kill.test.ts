@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createJobService } from '../../../src/modules/jobs/index.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { createTestQueue, eventually, queueKind, type TestQueue } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
+import { createTestQueue, queueKind, type TestQueue } from '../queue/test-queue.ts';
 import { startWorkerProcess } from './worker-process.ts';
 
 let queue: TestQueue;

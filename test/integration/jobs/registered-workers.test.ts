@@ -12,7 +12,8 @@ import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { startWorker, type RunningWorker, type WorkerTimes } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Behavior, type Fleet } from '../queue/fleet.ts';
-import { eventually, logger } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
+import { logger } from '../queue/test-queue.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));

@@ -13,7 +13,8 @@ import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import type { Behavior } from '../queue/fleet.ts';
-import { eventually, logger } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
+import { logger } from '../queue/test-queue.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
 const never = new AbortController().signal;

@@ -8,7 +8,8 @@ import { createRolloutService, type RolloutOptions } from '../../../src/modules/
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Behavior, type Fleet } from '../queue/fleet.ts';
-import { createTestQueue, eventually, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
+import { createTestQueue, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
 /** Short times, so that a dead worker is noticed soon. */

@@ -6,7 +6,7 @@ import { createRollout, createRolloutLifecycle, type StoredOptions } from '../..
 import { leftOpen } from '../events/support.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { planEntries } from '../queue/plan-entries.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import { createTestApp, createTestDatabase, createTestKey, unknownEvent, type TestApp } from '../support/index.ts';
 
 let app: TestApp;

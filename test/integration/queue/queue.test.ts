@@ -17,7 +17,8 @@ import { CATALOG } from '../../../src/jobs/catalog.ts';
 import { withTransaction } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { collectGarbage } from '../../garbage.ts';
-import { createTestQueue, eventually, logger, queueKind, type TestQueue } from './test-queue.ts';
+import { eventually } from '../../eventually.ts';
+import { createTestQueue, logger, queueKind, type TestQueue } from './test-queue.ts';
 
 let queue: TestQueue;
 let consumer: Consumer | null = null;

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { createSweeper, type RecoverySource } from '../../../src/jobs/index.ts';
-import { createTestQueue, eventually, logger, type TestQueue } from './test-queue.ts';
+import { eventually } from '../../eventually.ts';
+import { createTestQueue, logger, type TestQueue } from './test-queue.ts';
 
 const INTERVAL_MS = 100;
 

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Queue } from 'bullmq';
 import {
   createJobProducer,
@@ -8,7 +7,6 @@ import {
   type QueueBackend,
 } from '../../../src/jobs/index.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
-import { PATIENCE_MS } from '../../patience.ts';
 import { createTestDatabase, startRedis, type TestDatabase } from '../support/index.ts';
 
 export const logger = createLogger({ level: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent', pretty: false });
@@ -55,23 +53,4 @@ export async function createTestQueue(): Promise<TestQueue> {
       await database.close();
     },
   };
-}
-
-/**
- * Polls until the condition holds and returns its value. A failure names what it was waiting for. Long waits poll less often, which leaves the
- * processor to what is waited for.
- */
-export async function eventually<T>(
-  what: string,
-  condition: () => Promise<T | null | undefined | false>,
-  timeoutMs = PATIENCE_MS,
-): Promise<T> {
-  const start = Date.now();
-  for (;;) {
-    const found = await condition();
-    if (found !== null && found !== undefined && found !== false) return found;
-    const waitedMs = Date.now() - start;
-    if (waitedMs > timeoutMs) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
-    await sleep(Math.min(100, Math.max(25, waitedMs / 20)));
-  }
 }

@@ -13,7 +13,8 @@ import { createTrainingProcess } from '../../../workers/training/training-proces
 import type { Fleet } from '../queue/fleet.ts';
 import { planEntries } from '../queue/plan-entries.ts';
 import { useQueueWithFleets } from '../queue/queue-with-fleets.ts';
-import { eventually, logger, type TestQueue } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
+import { logger, type TestQueue } from '../queue/test-queue.ts';
 
 const world = useQueueWithFleets();
 let queue: TestQueue;

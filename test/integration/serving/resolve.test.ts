@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { newId } from '../../../src/lib/ids.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 import { publish } from './publish.ts';
 

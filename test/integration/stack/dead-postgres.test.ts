@@ -2,7 +2,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { bearer } from '../support/index.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import { createFolder, killProcess, postmasterOf, printed, removeFolder, serve, type Served } from './readapt.ts';
 
 const FAMILY = path.resolve('examples/demo-family');

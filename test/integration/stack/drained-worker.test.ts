@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import { createFolder, killProcess, printed, processesOf, removeFolder, serve, type Served } from './readapt.ts';
 
 let folder: string;

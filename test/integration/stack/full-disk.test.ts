@@ -6,7 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GOLDEN, good, rawTar } from '../adapters/support.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import { bearer, createTestDatabase, type TestDatabase } from '../support/index.ts';
 import { createFolder, removeFolder, serve, type Served } from './readapt.ts';
 

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { inject } from 'vitest';
 import { compiledCommand, installedFolder } from '../../compiled/index.ts';
 import { processIdentity } from '../../../src/embedded/processes.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FAMILY, FLEET, familyPath } from '../../../cli/demo/fleet.ts';
 import { registerFleet } from '../../../cli/demo/register-fleet.ts';
 import { createBaseModelVersion, isEndOfJob, listJobs } from '../../../openapi/clients/typescript/src/index.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import { createFolder, processesOf, removeFolder, serve } from './readapt.ts';
 
 let folder: string;

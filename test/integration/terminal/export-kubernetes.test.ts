@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import { publish } from '../serving/publish.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 import { createTerminal, type Terminal } from './terminal.ts';

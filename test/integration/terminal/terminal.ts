@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { compiledCommand } from '../../compiled/index.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 
 export const ROOT = path.resolve(import.meta.dirname, '../../..');
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { currentTraceparent } from '../../../src/lib/tracing/current-trace.ts';
 import { inSpan, NO_TRACING, startTracing, type Tracing } from '../../../src/lib/tracing/tracing.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import { createTestApp, type TestApp } from '../support/index.ts';
 import { createTinyFleet, type TinyFleet } from '../training/tiny-fleet.ts';
 import { startCollector, type CollectedSpan, type Collector } from './collector.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../../src/lib/ids.ts';
 import { tasteDataset } from '../../unit/training/support/tiny-task.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 
 /** Times after which the worker looks again for what it could not read. */

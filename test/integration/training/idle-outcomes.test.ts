@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { withTransaction } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { requestOutcomes } from '../../../src/modules/outcomes/index.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 
 const GATE = { kind: 'relative', margin: 10 };

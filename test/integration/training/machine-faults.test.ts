@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { withTransaction } from '../../../src/lib/database.ts';
 import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
-import { eventually } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 
 /** Jobs come back soon, and the worker is quarantined after three faults, but not for long. */

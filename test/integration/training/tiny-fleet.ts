@@ -21,7 +21,8 @@ import {
   type TinyFamily,
 } from '../../unit/training/support/tiny-task.ts';
 import { createFleet } from '../queue/fleet.ts';
-import { createTestQueue, eventually, logger } from '../queue/test-queue.ts';
+import { eventually } from '../../eventually.ts';
+import { createTestQueue, logger } from '../queue/test-queue.ts';
 
 type JobService = ReturnType<typeof createJobService>;
 type FleetJob = Awaited<ReturnType<JobService['list']>>['data'][number];

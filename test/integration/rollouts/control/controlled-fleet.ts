@@ -17,7 +17,8 @@ import { startWorker, type RunningWorker } from '../../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../../workers/training/training-process.ts';
 import type { Behavior, Fleet } from '../../queue/fleet.ts';
 import { useQueueWithFleets, type QueueWithFleets } from '../../queue/queue-with-fleets.ts';
-import { eventually, logger } from '../../queue/test-queue.ts';
+import { eventually } from '../../../eventually.ts';
+import { logger } from '../../queue/test-queue.ts';
 
 const ENTRY = fileURLToPath(new URL('../../jobs/scripted-training.ts', import.meta.url));
 const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };

@@ -5,7 +5,8 @@ import { createAddressPolicy } from '../../../../src/lib/outgoing/address-policy
 import { createPost } from '../../../../src/lib/outgoing/post.ts';
 import { createApprovalAsker } from '../../../../src/modules/rollouts/index.ts';
 import { addVersion } from '../../queue/fleet.ts';
-import { eventually, logger } from '../../queue/test-queue.ts';
+import { eventually } from '../../../eventually.ts';
+import { logger } from '../../queue/test-queue.ts';
 import { createTestApp, createTestTenant } from '../../support/index.ts';
 import { createReceiver, type Receiver } from '../../webhooks/receiver.ts';
 import { useControlledFleets } from './controlled-fleet.ts';

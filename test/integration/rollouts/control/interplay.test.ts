@@ -6,7 +6,8 @@ import { createForecastLifecycle } from '../../../../src/modules/forecasts/index
 import { createJobService } from '../../../../src/modules/jobs/index.ts';
 import { createApprovalAsker, type StoredOptions } from '../../../../src/modules/rollouts/index.ts';
 import { confineTo } from '../../../../src/tenancy/confined-database.repository.ts';
-import { eventually, logger, queueKind } from '../../queue/test-queue.ts';
+import { eventually } from '../../../eventually.ts';
+import { logger, queueKind } from '../../queue/test-queue.ts';
 import { accept, claim, importAdapter } from '../succession/two-rollouts.ts';
 import { useControlledFleets } from './controlled-fleet.ts';
 import { plannedFleetsOf } from './planned-fleet.ts';

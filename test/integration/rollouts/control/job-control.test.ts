@@ -5,7 +5,8 @@ import { withTransaction } from '../../../../src/lib/database.ts';
 import { newId } from '../../../../src/lib/ids.ts';
 import { createJobLifecycle, JobPausedError } from '../../../../src/modules/jobs/index.ts';
 import { createRollout } from '../../../../src/modules/rollouts/index.ts';
-import { eventually, queueKind } from '../../queue/test-queue.ts';
+import { eventually } from '../../../eventually.ts';
+import { queueKind } from '../../queue/test-queue.ts';
 import { expectExact, useControlledFleets } from './controlled-fleet.ts';
 
 const world = useControlledFleets();

@@ -3,7 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { newId } from '../../../../src/lib/ids.ts';
 import { createJobLifecycle } from '../../../../src/modules/jobs/index.ts';
-import { eventually, queueKind } from '../../queue/test-queue.ts';
+import { eventually } from '../../../eventually.ts';
+import { queueKind } from '../../queue/test-queue.ts';
 import { expectExact, useControlledFleets } from './controlled-fleet.ts';
 
 const world = useControlledFleets();

@@ -6,7 +6,8 @@ import { createJobsByFilter } from '../../../../src/modules/jobs/by-filter/jobs-
 import type { RolloutPolicy } from '../../../../src/modules/jobs/index.ts';
 import type { RolloutOptions } from '../../../../src/modules/rollouts/index.ts';
 import type { Behavior } from '../../queue/fleet.ts';
-import { eventually, queueKind } from '../../queue/test-queue.ts';
+import { eventually } from '../../../eventually.ts';
+import { queueKind } from '../../queue/test-queue.ts';
 import { expectExact, useControlledFleets } from './controlled-fleet.ts';
 
 const world = useControlledFleets();

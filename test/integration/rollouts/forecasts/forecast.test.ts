@@ -8,7 +8,8 @@ import { forecastRecoverySource, type Forecast } from '../../../../src/modules/f
 import { rolloutRecoverySource, type RolloutOptions } from '../../../../src/modules/rollouts/index.ts';
 import { createWorkerRepository } from '../../../../src/modules/workers/index.ts';
 import type { Behavior, Fleet } from '../../queue/fleet.ts';
-import { eventually, logger, queueKind } from '../../queue/test-queue.ts';
+import { eventually } from '../../../eventually.ts';
+import { logger, queueKind } from '../../queue/test-queue.ts';
 import { useControlledFleets } from '../control/controlled-fleet.ts';
 
 const world = useControlledFleets();

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { RolloutOptions } from '../../../../src/modules/rollouts/index.ts';
 import { addVersion } from '../../queue/fleet.ts';
-import { eventually, queueKind } from '../../queue/test-queue.ts';
+import { eventually } from '../../../eventually.ts';
+import { queueKind } from '../../queue/test-queue.ts';
 import { useControlledFleets } from '../control/controlled-fleet.ts';
 
 const world = useControlledFleets();

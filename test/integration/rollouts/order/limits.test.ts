@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { RolloutPolicy } from '../../../../src/modules/jobs/index.ts';
 import { outcomeRequestRepository } from '../../../../src/modules/outcomes/index.ts';
 import type { Behavior } from '../../queue/fleet.ts';
-import { eventually, queueKind } from '../../queue/test-queue.ts';
+import { eventually } from '../../../eventually.ts';
+import { queueKind } from '../../queue/test-queue.ts';
 import { expectExact, useControlledFleets } from '../control/controlled-fleet.ts';
 
 const world = useControlledFleets();

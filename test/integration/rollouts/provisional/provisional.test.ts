@@ -6,7 +6,8 @@ import { createCurrentVersionService } from '../../../../src/modules/adapters/cu
 import { createRollbackService } from '../../../../src/modules/rollbacks/rollback.service.ts';
 import type { RolloutPolicy } from '../../../../src/modules/jobs/index.ts';
 import type { Behavior, Fleet } from '../../queue/fleet.ts';
-import { eventually, queueKind } from '../../queue/test-queue.ts';
+import { eventually } from '../../../eventually.ts';
+import { queueKind } from '../../queue/test-queue.ts';
 import { expectExact, useControlledFleets } from '../control/controlled-fleet.ts';
 import { accept, addBase, plan } from '../succession/two-rollouts.ts';
 

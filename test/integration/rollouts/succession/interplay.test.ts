@@ -5,7 +5,8 @@ import { createRolloutLifecycle, type StoredOptions } from '../../../../src/modu
 import { useControlledFleets } from '../control/controlled-fleet.ts';
 import { plannedFleetsOf } from '../control/planned-fleet.ts';
 import type { Fleet } from '../../queue/fleet.ts';
-import { eventually, queueKind } from '../../queue/test-queue.ts';
+import { eventually } from '../../../eventually.ts';
+import { queueKind } from '../../queue/test-queue.ts';
 import { accept, addBase, claim } from './two-rollouts.ts';
 
 const world = useControlledFleets();

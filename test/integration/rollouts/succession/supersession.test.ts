@@ -3,7 +3,8 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createJobLifecycle } from '../../../../src/modules/jobs/index.ts';
 import type { RolloutOptions } from '../../../../src/modules/rollouts/index.ts';
-import { eventually, queueKind } from '../../queue/test-queue.ts';
+import { eventually } from '../../../eventually.ts';
+import { queueKind } from '../../queue/test-queue.ts';
 import { expectExact, useControlledFleets } from '../control/controlled-fleet.ts';
 import { accept, addBase, claim, plan } from './two-rollouts.ts';
 

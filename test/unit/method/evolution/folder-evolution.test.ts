@@ -27,8 +27,6 @@ class LiveTensors {
     for (let attempt = 1; ; attempt++) {
       // A WeakRef holds what it refers to until the turn of the event loop that made or read it is over.
       await nextTurn();
-      // The first may end a marking that began when more was alive; the second begins anew.
-      collectGarbage();
       collectGarbage();
       const live = this.handedOut.filter(({ data }) => data.deref() !== undefined);
       if (live.length <= 2 || attempt === 5) return live;
