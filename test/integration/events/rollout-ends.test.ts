@@ -5,7 +5,7 @@ import { settleRollout } from '../../../src/modules/jobs/index.ts';
 import { createRolloutLifecycle } from '../../../src/modules/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestKey } from '../support/index.ts';
-import { createWebhookWorld, eventually, type WebhookWorld } from '../webhooks/webhook-world.ts';
+import { createWebhookWorld, type WebhookWorld } from '../webhooks/webhook-world.ts';
 import { openStream, type StreamClient } from './event-stream-client.ts';
 import { planFleet } from './support.ts';
 
@@ -99,7 +99,7 @@ test('webhooks get it once, too: those of the tenants, and those of the operator
     tenants.map(async (tenantId) => (await world.record(tenantId, ['rollout.paused']))[0]),
   );
   const arrived = () => receivers.map(({ received }) => received.map(({ headers }) => headers['webhook-id']));
-  await eventually(() => arrived().map((of, index) => of.includes(later[index]))).toEqual([true, true, true, true]);
+  await expect.poll(() => arrived().map((of, index) => of.includes(later[index]))).toEqual([true, true, true, true]);
   const ended = receivers.map(({ received }) =>
     received
       .filter(({ body }) => END.test((JSON.parse(body) as Event).type) && body.includes(rolloutId))

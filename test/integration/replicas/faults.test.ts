@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createReplicaWorld, eventually, SERVING_NAME, type ReplicaWorld } from './support/replica-world.ts';
+import { createReplicaWorld, SERVING_NAME, type ReplicaWorld } from './support/replica-world.ts';
 
 let world: ReplicaWorld;
 beforeAll(async () => {
@@ -18,7 +18,7 @@ test('of two replicas, one that is down holds up neither the other nor what is p
   await world.reaches(second.id, 'unreachable');
   expect(await world.get(second.id)).toMatchObject({ error: { code: 'unreachable' }, last_seen_at: null });
   await world.publish(0);
-  await eventually(() => up.loaded.get(world.name(0))).toBe(world.path(0, 2));
+  await expect.poll(() => up.loaded.get(world.name(0))).toBe(world.path(0, 2));
   await down.start();
   await world.reaches(second.id, 'in_sync');
   expect(down.loaded.get(world.name(0))).toBe(world.path(0, 2));
@@ -104,7 +104,7 @@ test('with several processes one works on a replica at a time, and what one leav
   engine.fault = ({ path }) => (path === '/v1/load_lora_adapter' ? 'late' : undefined);
   const { id } = await world.add(engine);
   const first = world.reconciler({ postMs: 60_000, leaseMs: 1000 });
-  await eventually(() => engine.loaded.size).toBe(4);
+  await expect.poll(() => engine.loaded.size).toBe(4);
   await first.stop();
   engine.fault = () => undefined;
   for (let process = 0; process < 3; process++) world.reconciler({ leaseMs: 1000 });
@@ -126,7 +126,7 @@ test('a name that cannot be unloaded is tried again without haste, and all else 
     return 500;
   };
   await world.publish(0);
-  await eventually(() => engine.loaded.has(world.name(0, 1))).toBe(false);
+  await expect.poll(() => engine.loaded.has(world.name(0, 1))).toBe(false);
   expect(engine.loaded.get(world.name(0))).toBe(world.path(0, 2));
   await world.reaches(id, 'in_sync');
 });

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compiledModule } from '../../compiled/index.ts';
-import { createReplicaWorld, eventually, type ReplicaWorld } from './support/replica-world.ts';
+import { createReplicaWorld, type ReplicaWorld } from './support/replica-world.ts';
 
 const API = fileURLToPath(new URL('../adapters/api-process.ts', import.meta.url));
 
@@ -38,7 +38,7 @@ test('after kill -9 of an API in the middle of loads, another one takes over whe
   engine.fault = ({ path }) => (path === '/v1/load_lora_adapter' ? 'late' : undefined);
   const { id } = await world.add(engine);
   const api = await startApi();
-  await eventually(() => engine.loaded.size).toBe(4);
+  await expect.poll(() => engine.loaded.size).toBe(4);
   api.kill('SIGKILL');
   await once(api, 'exit');
   engine.fault = () => undefined;

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { readDesired } from '../../../src/modules/replicas/sync/desired.repository.ts';
 import { syncRepository } from '../../../src/modules/replicas/sync/sync.repository.ts';
-import { createReplicaWorld, eventually, FOLDER, GATE_PROMPTS, type ReplicaWorld } from './support/replica-world.ts';
+import { createReplicaWorld, FOLDER, GATE_PROMPTS, type ReplicaWorld } from './support/replica-world.ts';
 
 let world: ReplicaWorld;
 beforeAll(async () => {
@@ -44,10 +44,10 @@ describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
     await world.reaches(id, 'in_sync');
     const before = engine.changes.length;
     await world.publish(0);
-    await eventually(() => engine.loaded.get(world.name(0))).toBe(world.path(0, 2));
+    await expect.poll(() => engine.loaded.get(world.name(0))).toBe(world.path(0, 2));
     expect(engine.loaded.has(world.name(0, 1))).toBe(true);
-    await eventually(() => world.adapters(id, '?state=retiring').then((found) => found.length)).toBe(1);
-    await eventually(() => engine.loaded.has(world.name(0, 1))).toBe(false);
+    await expect.poll(() => world.adapters(id, '?state=retiring').then((found) => found.length)).toBe(1);
+    await expect.poll(() => engine.loaded.has(world.name(0, 1))).toBe(false);
     const loads = engine.changes.slice(before).filter(({ path }) => path.includes('load'));
     expect(loads.map(({ path, body }) => [path.includes('unload') ? 'unload' : 'load', body.lora_name])).toEqual([
       ['load', world.name(0, 2)],
@@ -55,7 +55,7 @@ describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
       ['load', world.name(0)],
       ['unload', world.name(0, 1)],
     ]);
-    await eventually(() => world.adapters(id).then((found) => found.length)).toBe(4);
+    await expect.poll(() => world.adapters(id).then((found) => found.length)).toBe(4);
   });
 
   test('a replica that comes back empty is filled again, and checked again', async () => {
@@ -65,7 +65,7 @@ describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
     await world.reaches(id, 'in_sync');
     const before = engine.changes.length;
     engine.restart();
-    await eventually(() => Object.fromEntries(engine.loaded)).toEqual(everything());
+    await expect.poll(() => Object.fromEntries(engine.loaded)).toEqual(everything());
     await world.reaches(id, 'in_sync');
     expect(engine.changes.slice(before).filter(({ path }) => path === '/v1/completions').length).toBe(12);
   });
@@ -129,8 +129,8 @@ test('a name that another adapter has by now is loaded anew, and nobody gets the
     world.app.db.adapter.update({ where: { id: heir!.id }, data: { name: gone!.name } }),
   ]);
   const rowOf = async () => (await world.adapters(id)).find(({ engine_name: name }) => name === `${alias}@1`);
-  await eventually(async () => (await rowOf())?.adapter_id).toBe(heir!.id);
-  await eventually(async () => (await rowOf())?.state).toBe('loaded');
+  await expect.poll(async () => (await rowOf())?.adapter_id).toBe(heir!.id);
+  await expect.poll(async () => (await rowOf())?.state).toBe('loaded');
   const asked = engine.changes
     .slice(before)
     .filter(({ body }) => [alias, `${alias}@1`].includes(String(body.lora_name)));
@@ -151,14 +151,14 @@ test('an adapter that is loaded and not checked yet does not count as loaded, an
   engine.restart();
   // It is looked at at once.
   await world.send('PATCH', `/v1/replicas/${id}`, { max_adapters: 10 });
-  await eventually(() => world.adapters(id, '?state=checking').then((found) => found.length)).toBe(4);
+  await expect.poll(() => world.adapters(id, '?state=checking').then((found) => found.length)).toBe(4);
   const versions = ALL.map((adapter) => world.name(adapter, 1)).sort();
-  await eventually(() => [...engine.loaded.keys()].sort()).toEqual(versions);
-  await eventually(() => world.adapters(id, '?state=failed').then((found) => found.length)).toBe(4);
+  await expect.poll(() => [...engine.loaded.keys()].sort()).toEqual(versions);
+  await expect.poll(() => world.adapters(id, '?state=failed').then((found) => found.length)).toBe(4);
   const [failed] = await world.adapters(id, '?state=failed');
   expect(failed).toMatchObject({ checked_at: null, error: { code: 'timeout' } });
   expect(engine.loaded.size).toBe(0);
-  await eventually(() => world.get(id)).toMatchObject({ loaded: 0, failed: 4, state: 'failed' });
+  await expect.poll(() => world.get(id)).toMatchObject({ loaded: 0, failed: 4, state: 'failed' });
 });
 
 test('a fault that passes does not unload what serves; what the engine turns out not to use goes with its alias', async () => {
@@ -170,11 +170,11 @@ test('a fault that passes does not unload what serves; what the engine turns out
   await world.app.db.replicaAdapter.updateMany({ data: { checkedAt: null } });
   await world.send('PATCH', `/v1/replicas/${id}`, { max_adapters: 10 });
   await world.reaches(id, 'failed');
-  await eventually(() => world.adapters(id, '?state=failed').then((found) => found.length)).toBe(4);
+  await expect.poll(() => world.adapters(id, '?state=failed').then((found) => found.length)).toBe(4);
   expect(Object.fromEntries(engine.loaded)).toEqual(everything());
   for (const adapter of ALL) engine.inert.add(world.path(adapter));
   engine.fault = () => undefined;
-  await eventually(() => engine.loaded.size).toBe(0);
+  await expect.poll(() => engine.loaded.size).toBe(0);
   engine.inert.clear();
   await world.reaches(id, 'in_sync');
   expect(Object.fromEntries(engine.loaded)).toEqual(everything());
@@ -189,7 +189,7 @@ test('what a process of the version before has loaded is not loaded again', asyn
   await db.replicaAdapter.updateMany({ data: { loadedVersionId: null } });
   const before = engine.changes.length;
   await world.send('PATCH', `/v1/replicas/${id}`, { max_adapters: 10 });
-  await eventually(() => db.replicaAdapter.count({ where: { loadedVersionId: null } })).toBe(0);
+  await expect.poll(() => db.replicaAdapter.count({ where: { loadedVersionId: null } })).toBe(0);
   await world.reaches(id, 'in_sync');
   expect(engine.changes.slice(before)).toEqual([]);
 });
@@ -212,14 +212,14 @@ test('a rollback in the middle of a sync is done first, and needs nothing to be 
   world.reconciler();
   await world.reaches(id, 'in_sync');
   await world.publish(0);
-  await eventually(() => engine.loaded.get(world.name(0))).toBe(world.path(0, 2));
+  await expect.poll(() => engine.loaded.get(world.name(0))).toBe(world.path(0, 2));
   // The loads of another adapter hang while the tenant goes back.
   engine.fault = ({ body }) => (body.lora_name === world.name(1, 2) ? 'hang' : undefined);
   await world.publish(1);
-  await eventually(() => engine.changes.some(({ body }) => body.lora_name === world.name(1, 2))).toBe(true);
+  await expect.poll(() => engine.changes.some(({ body }) => body.lora_name === world.name(1, 2))).toBe(true);
   const before = engine.changes.length;
   await world.makeCurrent(0, first);
-  await eventually(() => engine.loaded.get(world.name(0))).toBe(world.path(0, 1));
+  await expect.poll(() => engine.loaded.get(world.name(0))).toBe(world.path(0, 1));
   const reloaded = engine.changes.slice(before).filter(({ body }) => body.lora_name === world.name(0, 1));
   expect(reloaded).toEqual([]);
 });
@@ -238,7 +238,7 @@ test('a version whose grace time is over stays while its successor fails, and th
   await world.reaches(id, 'failed');
   const { lists } = engine;
   const since = Date.now();
-  await eventually(() => engine.lists).toBeGreaterThan(lists + 3);
+  await expect.poll(() => engine.lists).toBeGreaterThan(lists + 3);
   expect(Date.now() - since).toBeGreaterThan(200);
   expect(engine.loaded.get(world.name(0))).toBe(world.path(0));
   expect(engine.loaded.has(world.name(0, 1))).toBe(true);
@@ -250,10 +250,10 @@ test('an adapter of which nothing is to be served loses its alias at once', asyn
   world.reconciler();
   await world.reaches(id, 'in_sync');
   await world.makeCurrent(0, null);
-  await eventually(() => engine.loaded.has(world.name(0))).toBe(false);
+  await expect.poll(() => engine.loaded.has(world.name(0))).toBe(false);
   expect(engine.loaded.has(world.name(0, 1))).toBe(true);
   // The count is written at the end of the turn, after the engine has been changed.
-  await eventually(() => world.get(id)).toMatchObject({ desired: 3 });
+  await expect.poll(() => world.get(id)).toMatchObject({ desired: 3 });
 });
 
 test('what others have loaded is left alone, and what was left by an earlier replica is unloaded', async () => {
@@ -265,7 +265,7 @@ test('what others have loaded is left alone, and what was left by an earlier rep
   const { id } = await world.add(engine, { unload_after_ms: 0 });
   world.reconciler();
   await world.reaches(id, 'in_sync');
-  await eventually(() => engine.loaded.has('gone.adapter@3')).toBe(false);
+  await expect.poll(() => engine.loaded.has('gone.adapter@3')).toBe(false);
   expect(engine.loaded.has('gone.adapter')).toBe(false);
   expect(engine.loaded.has('their-own')).toBe(true);
   expect(engine.loaded.has('acme.support@7')).toBe(true);
@@ -282,7 +282,7 @@ test('a replica serves a selection: tenants, labels, and no aliases where there 
   expect([...engine.loaded.keys()]).toEqual([world.name(world.fleet.adapters.indexOf(mine[0]!.id), 1)]);
   const wider = await world.send('PATCH', `/v1/replicas/${id}`, { labels: {}, aliases: true });
   expect(wider.status).toBe(200);
-  await eventually(() => engine.loaded.size).toBe(4);
+  await expect.poll(() => engine.loaded.size).toBe(4);
 });
 
 test('more adapters than a replica holds are said, and those that fit serve', async () => {
@@ -300,6 +300,6 @@ test('a look at a replica to which nothing has happened reads one list, and chan
   world.reconciler();
   await world.reaches(id, 'in_sync');
   const [lists, changes] = [engine.lists, engine.changes.length];
-  await eventually(() => engine.lists).toBeGreaterThan(lists + 3);
+  await expect.poll(() => engine.lists).toBeGreaterThan(lists + 3);
   expect(engine.changes.length).toBe(changes);
 });

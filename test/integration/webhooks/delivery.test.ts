@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../../src/lib/ids.ts';
 import { RETRY_SCHEDULE } from '../../../src/modules/webhooks/index.ts';
-import { createWebhookWorld, eventually, type WebhookWorld } from './webhook-world.ts';
+import { createWebhookWorld, type WebhookWorld } from './webhook-world.ts';
 
 let world: WebhookWorld;
 beforeAll(async () => {
@@ -33,7 +33,7 @@ test('events arrive signed, in the order of commits, once each, and the log says
     timestamp: expect.any(String),
     data: listed.find((event) => event.id === sent[0]),
   });
-  await eventually(() => world.log(id).then((log) => log.length)).toBe(3);
+  await expect.poll(() => world.log(id).then((log) => log.length)).toBe(3);
   const [last] = await world.log(id);
   expect(last).toMatchObject({
     event_id: sent[3],
@@ -61,10 +61,12 @@ test('what fails is tried again with the same identifier, and holds up no later 
   expect(order[0]).toBe(poison);
   expect(order.filter((one) => one === poison)).toHaveLength(3);
   expect(order.filter((one) => one === next)).toHaveLength(1);
-  await eventually(() => world.log(id)).toMatchObject([
-    { event_id: next, state: 'delivered', attempts: 1 },
-    { event_id: poison, state: 'delivered', attempts: 3, outcome: 'delivered' },
-  ]);
+  await expect
+    .poll(() => world.log(id))
+    .toMatchObject([
+      { event_id: next, state: 'delivered', attempts: 1 },
+      { event_id: poison, state: 'delivered', attempts: 3, outcome: 'delivered' },
+    ]);
 });
 
 test.each<{ what: string; headers: Record<string, string>; seconds: number }>([
@@ -78,7 +80,7 @@ test.each<{ what: string; headers: Record<string, string>; seconds: number }>([
   const { id } = await world.endpoint(receiver.url, { event_types: ['job.*'] });
   await world.record(world.acme.id, job(1));
   world.deliverer({ schedule: RETRY_SCHEDULE });
-  await eventually(() => world.log(id)).toMatchObject([{ state: 'pending', attempts: 1, status_code: 503 }]);
+  await expect.poll(() => world.log(id)).toMatchObject([{ state: 'pending', attempts: 1, status_code: 503 }]);
   const [{ next_attempt_at: next, last_attempt_at: last } = { next_attempt_at: null, last_attempt_at: null }] =
     await world.log(id);
   const waits = (Date.parse(next!) - Date.parse(last!)) / 1000;
@@ -105,7 +107,7 @@ test('a process that dies after the event was sent and before it is written down
   world.deliverer();
   await receiver.waitFor(2);
   expect(receiver.messages(secret!).map(({ data }) => data.id)).toEqual([event, event]);
-  await eventually(() => world.log(id)).toMatchObject([{ event_id: event, state: 'delivered', attempts: 1 }]);
+  await expect.poll(() => world.log(id)).toMatchObject([{ event_id: event, state: 'delivered', attempts: 1 }]);
 });
 
 test('many processes send to an endpoint one at a time, each event once', async () => {
@@ -134,7 +136,7 @@ test('10,000 events that wait for an endpoint which does not answer hold up nobo
   expect(live.received.map(({ headers }) => headers['webhook-id']).sort()).toEqual(sent.sort());
   expect(secret).not.toBe(others.secret);
   await dead.waitFor(20);
-  await eventually(() => world.get(id)).toMatchObject({ failures: 20 });
+  await expect.poll(() => world.get(id)).toMatchObject({ failures: 20 });
   expect(await world.log(id)).toMatchObject(
     Array.from({ length: 20 }, () => ({ state: 'pending', outcome: 'timeout', status_code: null })),
   );
@@ -154,7 +156,7 @@ test('a receiver that refuses all events of one type gets the others', async () 
   world.deliverer({ schedule: { delaysMs: [60_000], restMs: () => 0 } });
   await receiver.waitFor(31);
   expect(receiver.messages(secret!).at(-1)!.data.id).toBe(ready);
-  await eventually(() => world.get(id)).toMatchObject({ failures: 0, enabled: true });
+  await expect.poll(() => world.get(id)).toMatchObject({ failures: 0, enabled: true });
 });
 
 test.each([
@@ -221,7 +223,7 @@ test('the metrics count attempts by what came of them', async () => {
   await world.record(world.acme.id, job(1));
   world.deliverer();
   await receiver.waitFor(2);
-  await eventually(async () => [await counted('refused'), await counted('delivered')]).toEqual(
-    before.map((n) => n + 1),
-  );
+  await expect
+    .poll(async () => [await counted('refused'), await counted('delivered')])
+    .toEqual(before.map((n) => n + 1));
 });

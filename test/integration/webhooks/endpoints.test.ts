@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createTestApp } from '../support/index.ts';
-import { createWebhookWorld, eventually, type WebhookWorld } from './webhook-world.ts';
+import { createWebhookWorld, type WebhookWorld } from './webhook-world.ts';
 
 const PUBLIC = 'https://hooks.example.com/readapt';
 
@@ -22,10 +22,12 @@ describe('an endpoint that is disabled', () => {
     const { id } = await world.endpoint(receiver.url, { event_types: ['job.*'] });
     const sent = await world.record(world.acme.id, job(3));
     world.deliverer();
-    await eventually(() => world.get(id)).toMatchObject({
-      enabled: false,
-      disabled_reason: 'failing',
-    });
+    await expect
+      .poll(() => world.get(id))
+      .toMatchObject({
+        enabled: false,
+        disabled_reason: 'failing',
+      });
     expect(await eventsOf(id)).toEqual(['webhook_endpoint.created', 'webhook_endpoint.disabled']);
     expect(await world.log(id, '?state=failed')).toMatchObject([{ attempts: 4, outcome: 'refused', status_code: 500 }]);
     const count = receiver.received.length;
@@ -51,7 +53,7 @@ describe('an endpoint that is disabled', () => {
     const [poison] = await world.record(world.acme.id, job(2));
     receiver.answer = ({ headers }) => ({ status: headers['webhook-id'] === poison ? 500 : 200 });
     world.deliverer();
-    await eventually(() => world.log(id, '?state=failed')).toMatchObject([{ event_id: poison, attempts: 4 }]);
+    await expect.poll(() => world.log(id, '?state=failed')).toMatchObject([{ event_id: poison, attempts: 4 }]);
     expect(await world.get(id)).toMatchObject({ enabled: true });
     expect(await eventsOf(id)).not.toContain('webhook_endpoint.disabled');
   });
@@ -62,7 +64,7 @@ describe('an endpoint that is disabled', () => {
     const { id } = await world.endpoint(receiver.url, { event_types: ['job.*'] });
     await world.record(world.acme.id, job(3));
     world.deliverer();
-    await eventually(() => world.get(id)).toMatchObject({ enabled: false, disabled_reason: 'gone' });
+    await expect.poll(() => world.get(id)).toMatchObject({ enabled: false, disabled_reason: 'gone' });
     expect(receiver.received).toHaveLength(1);
     for (const path of ['test', 'replay']) {
       const answer = await world.send('POST', `/v1/webhook-endpoints/${id}/${path}`, { after: '0' });
@@ -147,7 +149,7 @@ describe('replays', () => {
     const sent = await world.record(world.acme.id, job(3));
     world.deliverer();
     await receiver.waitFor(3);
-    await eventually(() => world.log(id).then((log) => log.length)).toBe(3);
+    await expect.poll(() => world.log(id).then((log) => log.length)).toBe(3);
     const [{ id: delivery } = { id: '' }] = (await world.log(id)).filter(({ event_id }) => event_id === sent[1]);
     const replayed = await world.send('POST', `/v1/webhook-endpoints/${id}/deliveries/${delivery}/replay`);
     expect(replayed).toMatchObject({ status: 200, body: { state: 'pending', attempts: 0 } });
@@ -158,7 +160,7 @@ describe('replays', () => {
     await receiver.waitFor(10);
     const ids = receiver.received.map(({ headers }) => headers['webhook-id']);
     expect(ids).toEqual([...sent, sent[1], ...sent, ...sent]);
-    await eventually(() => world.log(id)).toMatchObject(sent.map(() => ({ state: 'delivered', attempts: 1 })));
+    await expect.poll(() => world.log(id)).toMatchObject(sent.map(() => ({ state: 'delivered', attempts: 1 })));
   });
 
   test('from a position that was pruned or that was never reached are refused', async () => {
@@ -192,7 +194,7 @@ test('a test reaches its endpoint alone, whatever types are chosen', async () =>
   await receiver.waitFor(1);
   expect(receiver.messages(secret!)).toMatchObject([{ type: 'webhook_endpoint.tested', data: { subject_id: id } }]);
   const [later] = await world.record(world.acme.id, job(1));
-  await eventually(() => neighbour.received.map(({ headers }) => headers['webhook-id'])).toContain(later);
+  await expect.poll(() => neighbour.received.map(({ headers }) => headers['webhook-id'])).toContain(later);
   const types = neighbour.received.map(({ body }) => (JSON.parse(body) as { type: string }).type);
   expect(types).not.toContain('webhook_endpoint.tested');
 });
@@ -291,7 +293,7 @@ test('without a key for secrets, endpoints are refused with the setting, and wit
   const other = Buffer.alloc(32, 2).toString('base64');
   const stranger = world.deliverer({ secretKeys: [other] });
   const row = () => world.app.db.webhookEndpoint.findUniqueOrThrow({ where: { id } });
-  await eventually(async () => (await row()).nextTurnAt.getTime() - Date.now()).toBeGreaterThan(30_000);
+  await expect.poll(async () => (await row()).nextTurnAt.getTime() - Date.now()).toBeGreaterThan(30_000);
   expect(receiver.received).toEqual([]);
   await stranger.stop();
   await world.app.db.webhookEndpoint.update({ where: { id }, data: { nextTurnAt: new Date() } });

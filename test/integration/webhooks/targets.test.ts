@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { createAddressPolicy } from '../../../src/lib/outgoing/address-policy.ts';
 import { createPost } from '../../../src/lib/outgoing/post.ts';
 import { resolveByDns } from '../../../src/lib/outgoing/target.ts';
-import { createWebhookWorld, eventually, type WebhookWorld } from './webhook-world.ts';
+import { createWebhookWorld, type WebhookWorld } from './webhook-world.ts';
 
 let world: WebhookWorld;
 beforeAll(async () => {
@@ -26,7 +26,7 @@ test('a redirect is not followed, wherever it leads', async () => {
   await world.record(world.acme.id, ['job.ready']);
   world.deliverer({ schedule: { delaysMs: [1, 1, 1, 1, 1], restMs: () => 0 } });
   await receiver.waitFor(6);
-  await eventually(() => world.log(id)).toMatchObject([{ state: 'delivered', attempts: 6 }]);
+  await expect.poll(() => world.log(id)).toMatchObject([{ state: 'delivered', attempts: 6 }]);
   expect(inner.received).toEqual([]);
 });
 

@@ -1,5 +1,4 @@
 import { Registry } from 'prom-client';
-import { expect } from 'vitest';
 import type { ClaimLoop } from '../../../src/lib/claim-loop.ts';
 import { createAddressPolicy } from '../../../src/lib/outgoing/address-policy.ts';
 import { createPost, type OutgoingOptions } from '../../../src/lib/outgoing/post.ts';
@@ -27,9 +26,6 @@ const DATA: Readonly<Record<string, object>> = {
 
 /** Attempts follow at once, and endpoints that fail do not rest. */
 export const AT_ONCE: RetrySchedule = { delaysMs: [1, 1, 1], restMs: () => 0 };
-
-/** Waits until an assertion holds. */
-export const eventually = <T>(look: () => T) => expect.poll(look);
 
 export interface DelivererOptions extends Partial<OutgoingOptions> {
   schedule?: RetrySchedule;

@@ -15,9 +15,6 @@ import { createEngineServer, type EngineKind, type EngineServer } from './engine
 export const SERVING_NAME = 'acme/assistant-1';
 export const FOLDER = '/mnt/adapters/bmv';
 
-/** Waits until an assertion holds. */
-export const eventually = <T>(look: () => T) => expect.poll(look);
-
 /** Nothing rests for long, and a request to an engine ends soon. */
 export const TEST_TIMES = {
   ...SYNC_TIMES,
@@ -117,7 +114,7 @@ export async function createReplicaWorld(env: Record<string, string> = {}): Prom
     get: (id) => ask(`/v1/replicas/${id}`),
     adapters: async (id, query = '') =>
       (await ask<{ data: ReplicaAdapter[] }>(`/v1/replicas/${id}/adapters${query}`)).data,
-    reaches: (id, state) => eventually(() => world.get(id).then((replica) => replica.state)).toBe(state),
+    reaches: (id, state) => expect.poll(() => world.get(id).then((replica) => replica.state)).toBe(state),
     reconciler({ leaseMs, secretKeys = app.config.secretKeys, ...times } = {}) {
       const { db, deps } = app;
       const reconciler = createReconciler({
