@@ -37,11 +37,11 @@ export default defineConfig({
         globalSetup: ['test/integration/support/global-setup.ts'],
       }),
       compiledProject('e2e', { testTimeout: 300_000, hookTimeout: 120_000 }),
-      project('production', { testTimeout: 120_000, hookTimeout: 120_000 }),
-      project('upgrade', { testTimeout: 300_000, hookTimeout: 120_000 }),
-      project('attack', { testTimeout: 120_000, hookTimeout: 120_000 }),
-      project('monitoring', { testTimeout: 60_000, hookTimeout: 120_000 }),
-      project('contract', { testTimeout: 300_000, hookTimeout: 120_000 }),
+      compiledProject('production', { testTimeout: 120_000, hookTimeout: 120_000 }),
+      compiledProject('upgrade', { testTimeout: 300_000, hookTimeout: 120_000 }),
+      compiledProject('attack', { testTimeout: 120_000, hookTimeout: 120_000 }),
+      compiledProject('monitoring', { testTimeout: 60_000, hookTimeout: 120_000 }),
+      compiledProject('contract', { testTimeout: 300_000, hookTimeout: 120_000 }),
       project('helm', { testTimeout: 60_000 }),
       project('browser', { testTimeout: 120_000, hookTimeout: 120_000 }),
       project('dashboard', {
@@ -55,8 +55,9 @@ export default defineConfig({
         globalSetup: ['test/integration/support/global-setup.ts'],
       }),
       project('devices', { testTimeout: 300_000, hookTimeout: 120_000 }),
-      project('interop', { testTimeout: 300_000, hookTimeout: 300_000 }),
+      compiledProject('interop', { testTimeout: 300_000, hookTimeout: 300_000 }),
     ],
+    // `npm test` has a third, which computes while others wait for what they have started.
     maxWorkers: 2,
   },
 });

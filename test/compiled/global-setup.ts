@@ -9,9 +9,11 @@ declare module 'vitest' {
   }
 }
 
-/** Compiles the checkout for the processes that all test files start. */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+/** Compiles the checkout for the processes that all test files start, once for all projects of a run. */
+export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  const run = project.vitest.getRootProject();
+  if ('compiled' in run.getProvidedContext()) return undefined;
   const folder = await compileCheckout();
-  project.provide('compiled', folder);
+  run.provide('compiled', folder);
   return () => rm(folder, { recursive: true, force: true });
 }

@@ -9,6 +9,11 @@ export function compiledCommand(): string {
   return path.join(inject('compiled'), 'bin/readapt.js');
 }
 
+/** The folder that is laid out as the package is, where npm runs its scripts. */
+export function packageFolder(): string {
+  return inject('compiled');
+}
+
 /** A folder where npx runs that command, as it does where the package is installed. */
 export function installedFolder(): string {
   return path.join(inject('compiled'), 'installed');

@@ -6,9 +6,10 @@ import { beforeAll, expect, it } from 'vitest';
 import { Random } from '../../core/statistics/random.ts';
 import { PLAIN } from './support/bases.ts';
 import { trainingTexts } from './support/texts.ts';
+import { compiledCommand } from '../compiled/index.ts';
 import { useWorkspace } from './support/workspace.ts';
 
-const COMMAND = path.join(import.meta.dirname, '../../bin/readapt.js');
+const COMMAND = compiledCommand();
 const run = promisify(execFile);
 
 const workspace = useWorkspace();

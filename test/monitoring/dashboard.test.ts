@@ -9,6 +9,7 @@ import {
 } from '../../openapi/clients/typescript/src/index.ts';
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { registerFleet } from '../../cli/demo/register-fleet.ts';
+import { compiledCommand } from '../compiled/index.ts';
 import { eventually } from '../eventually.ts';
 import { createReceiver, type Receiver } from '../integration/webhooks/receiver.ts';
 import { freePort } from '../integration/support/redis.ts';
@@ -28,7 +29,7 @@ beforeAll(async () => {
   await chmod(folder, 0o755);
   const worker = await freePort();
   receiver = await createReceiver();
-  const api = processes.start(path.resolve('bin/readapt.js'), ['serve'], {
+  const api = processes.start(compiledCommand(), ['serve'], {
     ...process.env,
     DATABASE_URL: '',
     REDIS_URL: '',

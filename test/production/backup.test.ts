@@ -20,6 +20,7 @@ import { FAMILY, familyPath, FLEET, type DemoAdapter } from '../../cli/demo/flee
 import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
 import type { Finding } from '../../src/housekeeping/doctor/findings.ts';
 import { hasEmbeddedPostgres } from '../../src/embedded/index.ts';
+import { compiledCommand } from '../compiled/index.ts';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../integration/support/redis.ts';
 import { Processes, type Process } from '../upgrade/processes.ts';
@@ -27,7 +28,7 @@ import { startDebianPostgres, type DebianPostgres } from './debian-postgres.ts';
 
 // What docs/backup.md says, with the scripts that it shows.
 const run = promisify(execFile);
-const COMMAND = path.resolve('bin/readapt.js');
+const COMMAND = compiledCommand();
 const SCRIPTS = path.resolve('deploy/backup');
 const FIRST: DemoAdapter = {
   ...FLEET.find(({ adapter }) => adapter === 'feed-topics')!,

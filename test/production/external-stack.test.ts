@@ -8,12 +8,13 @@ import { createBaseModelVersion, isEndOfJob, listJobs } from '../../openapi/clie
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { registerFleet } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
+import { compiledCommand } from '../compiled/index.ts';
 import { eventually } from '../eventually.ts';
 import { startRedis, type TestRedis } from '../integration/support/redis.ts';
 
 // Runs what docker-compose.yml runs, without Docker: an external PostgreSQL and Redis, and migrate, API and worker as
 // processes.
-const COMMAND = path.resolve('bin/readapt.js');
+const COMMAND = compiledCommand();
 
 let databaseFolder: string;
 let dataDir: string;

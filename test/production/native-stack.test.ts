@@ -12,13 +12,14 @@ import {
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { patientClient, registerFleet } from '../../cli/demo/register-fleet.ts';
 import { createDatabase, type Database } from '../../src/lib/database.ts';
+import { compiledCommand } from '../compiled/index.ts';
 import { eventually } from '../eventually.ts';
 import { freePort, startRedis, type TestRedis } from '../integration/support/redis.ts';
 import { Processes, type Process } from '../upgrade/processes.ts';
 import { startDebianPostgres, type DebianPostgres } from './debian-postgres.ts';
 
 // What a provider runs, without Docker: Debian's PostgreSQL and Redis, two APIs and two workers.
-const COMMAND = path.resolve('bin/readapt.js');
+const COMMAND = compiledCommand();
 
 const processes = new Processes();
 let dataDir: string;

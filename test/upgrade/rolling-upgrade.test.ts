@@ -8,6 +8,7 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded
 import { createJobProducer, createQueueBackend } from '../../src/jobs/index.ts';
 import { createDatabase, withTransaction, type Database } from '../../src/lib/database.ts';
 import { outcomesRecoverySource, requestOutcomes } from '../../src/modules/outcomes/index.ts';
+import { compiledCommand } from '../compiled/index.ts';
 import { eventually } from '../eventually.ts';
 import { logger } from '../integration/queue/test-queue.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../unit/training/support/tiny-task.ts';
@@ -15,7 +16,7 @@ import { checkOut, hasCommit, lastRelease, type EarlierVersion } from './earlier
 import { Processes, type Process } from './processes.ts';
 import { registerTinyAdapter } from './tiny-adapter.ts';
 
-const OURS = path.resolve('bin/readapt.js');
+const OURS = compiledCommand();
 const release = await lastRelease();
 const isThere = hasCommit(release.commit);
 if (!isThere) {

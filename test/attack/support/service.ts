@@ -13,8 +13,9 @@ import {
   type ReadaptClient,
 } from '../../../openapi/clients/typescript/src/index.ts';
 import { patientClient } from '../../../cli/demo/register-fleet.ts';
+import { compiledCommand } from '../../compiled/index.ts';
 
-const COMMAND = path.resolve('bin/readapt.js');
+const COMMAND = compiledCommand();
 const FIXTURE = path.resolve('test/fixtures/golden/broken/control');
 
 /** A real API process on an embedded PostgreSQL, with what a tenant needs to upload something. */

@@ -3,6 +3,10 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { compiledModule } from '../../compiled/index.ts';
+
+/** Polls `/healthz` in a process of its own. */
+const HEALTH = path.join(import.meta.dirname, 'health-process.ts');
 
 export interface Vitals {
   /** Most memory that the process has held since it was started. */
@@ -20,9 +24,7 @@ export async function watchVitals<T>(
   process: { origin: string; pid: number },
   work: () => Promise<T>,
 ): Promise<{ result: T; vitals: Vitals }> {
-  const poller = fork(path.join(import.meta.dirname, 'health-process.ts'), [process.origin], {
-    execArgv: ['--import', 'tsx'],
-  });
+  const poller = fork(compiledModule(HEALTH), [process.origin], { execArgv: [] });
   try {
     await answerOf(poller);
     const { result, ...memory } = await watchMemory(process.pid, work);

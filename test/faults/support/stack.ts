@@ -8,11 +8,10 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../src/embedded/index.ts';
 import { createDatabase, type Database } from '../../../src/lib/database.ts';
+import { compileCheckout } from '../../compiled/compile.ts';
 import { createTinyFamily, BASE, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { childrenOf, SupervisedProcess } from './processes.ts';
 
-const ROOT = path.resolve(import.meta.dirname, '../../..');
-const WORKER = path.join(import.meta.dirname, 'worker-process.ts');
 const DISK = '96m';
 
 export interface StackOptions {
@@ -45,6 +44,7 @@ export async function startStack({ queue }: StackOptions): Promise<FaultStack> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-faults-'));
   // The account of PostgreSQL has to get through it.
   await chmod(folder, 0o755);
+  const compiled = await compileCheckout();
   const inFolder = (name: string) => path.join(folder, name);
   const dataDir = inFolder('data');
   await mkdir(dataDir);
@@ -69,12 +69,13 @@ export async function startStack({ queue }: StackOptions): Promise<FaultStack> {
   };
   const run = (name: string, args: readonly string[]) =>
     new SupervisedProcess({ command: process.execPath, args, env, log: inFolder(`${name}.log`) });
-  const api = run('api', [path.join(ROOT, 'bin/readapt.js'), 'serve']);
+  const api = run('api', [path.join(compiled, 'bin/readapt.js'), 'serve']);
   const origin = `http://127.0.0.1:${port}`;
   const keyFile = path.join(dataDir, 'operator-key');
   await until('the API is ready', async () => (await fetch(`${origin}/readyz`)).ok && (await exists(keyFile)));
   const operatorKey = (await readFile(keyFile, 'utf8')).trim();
-  const workers = [1, 2].map((number) => run(`worker-${number}`, ['--import', 'tsx', WORKER]));
+  const worker = path.join(compiled, 'dist/test/faults/support/worker-process.js');
+  const workers = [1, 2].map((number) => run(`worker-${number}`, [worker]));
   const db = createDatabase(postgres.url, { poolSize: 4 });
   return {
     origin,
@@ -104,7 +105,7 @@ export async function startStack({ queue }: StackOptions): Promise<FaultStack> {
       await postgres.stop();
       if (disk) execFileSync('umount', ['--lazy', dataDir]);
       await removeTinyFamily(family);
-      await rm(folder, { recursive: true, force: true });
+      for (const each of [folder, compiled]) await rm(each, { recursive: true, force: true });
     },
   };
 }

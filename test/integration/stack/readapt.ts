@@ -1,22 +1,16 @@
 // Runs `readapt` as users do, as real processes on an embedded PostgreSQL.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { inject } from 'vitest';
-import { compiledCommand, installedFolder } from '../../compiled/index.ts';
+import { compiledCommand, installedFolder, packageFolder } from '../../compiled/index.ts';
 import { processIdentity } from '../../../src/embedded/processes.ts';
 import { eventually } from '../../eventually.ts';
 
-const ROOT = path.resolve(import.meta.dirname, '../../..');
-
-/**
- * How a process is started: by Node itself, or by npm, which puts a shell in between. `npm run` runs the sources, and `npx` compiled
- * modules, as it does where the package is installed.
- */
+/** How a process is started: by Node itself, or by npm, which puts a shell in between. */
 const LAUNCHERS = {
-  node: () => ({ command: [process.execPath, compiledCommand()], cwd: ROOT }),
-  'npm run': () => ({ command: ['npm', 'run', '--silent', 'readapt', '--'], cwd: ROOT }),
+  node: () => ({ command: [process.execPath, compiledCommand()], cwd: packageFolder() }),
+  'npm run': () => ({ command: ['npm', 'run', '--silent', 'readapt', '--'], cwd: packageFolder() }),
   npx: () => ({ command: ['npx', '--no-install', 'readapt'], cwd: installedFolder() }),
 };
 
@@ -100,10 +94,6 @@ export async function serve(folder: string, args: readonly string[] = [], option
 export async function createFolder(): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-stack-'));
   await chmod(folder, 0o755);
-  // tsx keeps among temporary files what it has transformed, and would transform the sources anew for each test.
-  const transformed = path.join(inject('compiled'), 'tsx');
-  await mkdir(transformed, { recursive: true });
-  await symlink(transformed, path.join(folder, `tsx-${process.geteuid!()}`));
   return folder;
 }
 

@@ -2,11 +2,12 @@ import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compiledCommand } from '../../compiled/index.ts';
 import { createTinyFamily, removeTinyFamily, toJsonl, type TinyFamily } from '../training/support/tiny-task.ts';
 import { readapt, readaptJson } from './support/readapt.ts';
 
 const ADAPTER = path.join(import.meta.dirname, '../../fixtures/golden/llama-gqa-tied/adapter');
-const COMMAND = path.join(import.meta.dirname, '../../../bin/readapt.js');
+const COMMAND = compiledCommand();
 const LIMIT = ['--max-new-tokens', '6'];
 
 let family: TinyFamily;

@@ -13,9 +13,8 @@ import {
   toJsonl,
   type TinyFamily,
 } from '../training/support/tiny-task.ts';
+import { compiledCommand } from '../../compiled/index.ts';
 import { readaptJson } from './support/readapt.ts';
-
-const BIN = path.join(import.meta.dirname, '../../../bin/readapt.js');
 
 let family: TinyFamily;
 
@@ -170,7 +169,7 @@ describe('readapt train and rebase', () => {
     const data = ['--data', family.train, '--validation', family.validation, '--target', '2', '--max-steps', '100000'];
     const temporary = out('tmp');
     await mkdir(temporary);
-    const args = [BIN, 'rebase', ...bases, ...data, '--out', out('interrupted'), '--threads', '1'];
+    const args = [compiledCommand(), 'rebase', ...bases, ...data, '--out', out('interrupted'), '--threads', '1'];
     const child = spawn(process.execPath, args, {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, TMPDIR: temporary },

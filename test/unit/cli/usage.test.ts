@@ -3,11 +3,12 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { compiledCommand } from '../../compiled/index.ts';
 import { createTinyFamily, removeTinyFamily, toJsonl, type TinyFamily } from '../training/support/tiny-task.ts';
 import { readapt } from './support/readapt.ts';
 
 const GOLDEN = path.join(import.meta.dirname, '../../fixtures/golden');
-const BIN = path.join(import.meta.dirname, '../../../bin/readapt.js');
+const BIN = compiledCommand();
 const base = `${GOLDEN}/llama-gqa-tied/base`;
 const adapter = `${GOLDEN}/llama-gqa-tied/adapter`;
 
