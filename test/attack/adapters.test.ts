@@ -25,7 +25,6 @@ describe('an adapter with', () => {
   test.each(Object.entries(hostileAdapters))('%s', async (name, { files, refusal }) => {
     const answer = await attack(service, name, request(archiveOf(files())));
     expect(answer.body).toMatchObject({ code: 'invalid_adapter', detail: expect.stringMatching(refusal) });
-    expect(answer.answerMs).toBeLessThan(10_000);
   });
 
   test('each of these faults, all small ones at once', async () => {

@@ -78,7 +78,6 @@ describe('an archive', () => {
   ])('%s', async (name, code, body) => {
     const answer = await attack(service, name, { path: service.versionsPath, headers: tar(), body: body() });
     expect(answer.body).toMatchObject({ code });
-    expect(answer.answerMs).toBeLessThan(5_000);
   });
 });
 
@@ -101,7 +100,6 @@ describe('a dataset', () => {
     const path = `/v1/datasets?name=${randomUUID()}`;
     const answer = await attack(service, name, { path, headers: ndjson(), body: body() });
     expect(answer.body).toMatchObject({ code });
-    expect(answer.answerMs).toBeLessThan(5_000);
   });
 });
 

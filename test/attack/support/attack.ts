@@ -7,6 +7,8 @@ import { watchVitals, type Vitals } from './vitals.ts';
 /** What every attack is held to: memory of the API process from its start on, and what its event loop is kept from. */
 const MAX_BYTES = 512 << 20;
 const MAX_HEALTH_MS = 1_000;
+/** What a request may take of the processors until it is refused. How long that is depends on what else the machine does. */
+const MAX_PROCESSOR_MS = 5_000;
 /** The same for crowds, whose hundreds of clients compute on the machine of the service. `bench:service` measures what they take alone. */
 export const MAX_CROWD_HEALTH_MS = 3_000;
 const MAX_PROBLEM_CHARACTERS = 8 << 10;
@@ -32,10 +34,17 @@ export async function attackTogether(
     service,
     name,
     () => Promise.all(requests.map((request) => sendHostile(service.origin, request))),
-    { summary: summaryOf },
+    { summary: summaryOf, maxProcessorMs: MAX_PROCESSOR_MS * requests.length },
   );
   for (const outcome of outcomes) expectRefusal(outcome);
   return outcomes;
+}
+
+interface Bounds<T> {
+  readonly summary: (result: T) => string[];
+  readonly maxHealthMs?: number;
+  /** For the service and the processes that it has started together. Default: as much as it takes. */
+  readonly maxProcessorMs?: number;
 }
 
 /**
@@ -46,13 +55,14 @@ export async function underAttack<T>(
   service: AttackedService,
   name: string,
   work: () => Promise<T>,
-  { summary, maxHealthMs = MAX_HEALTH_MS }: { summary: (result: T) => string[]; maxHealthMs?: number },
+  { summary, maxHealthMs = MAX_HEALTH_MS, maxProcessorMs = Infinity }: Bounds<T>,
 ): Promise<T> {
   const { result, vitals } = await watchVitals(service, work);
   process.stdout.write(`${name.padEnd(52)} ${[...summary(result), ...summaryOfVitals(vitals)].join(' · ')}\n`);
   await keepFigures({ attack: name, ...vitals });
   expect(vitals.peakBytes, 'most memory of the API since its start in bytes').toBeLessThan(MAX_BYTES);
   expect(vitals.longestHealthMs, 'the slowest /healthz in ms').toBeLessThan(maxHealthMs);
+  expect(vitals.processorMs, 'processor time of the service in ms').toBeLessThan(maxProcessorMs);
   expect(await failuresOf(service), 'answers of 5xx since the start').toEqual([]);
   await expect.poll(() => service.temporaries()).toEqual([]);
   return result;
@@ -95,6 +105,10 @@ function summaryOf(outcomes: readonly Outcome[]): string[] {
   ];
 }
 
-function summaryOfVitals({ grownBytes, longestHealthMs }: Vitals): string[] {
-  return [`memory +${mebibytes(grownBytes)}`, `/healthz ≤ ${Math.round(longestHealthMs)} ms`];
+function summaryOfVitals({ grownBytes, longestHealthMs, processorMs }: Vitals): string[] {
+  return [
+    `memory +${mebibytes(grownBytes)}`,
+    `/healthz ≤ ${Math.round(longestHealthMs)} ms`,
+    `${processorMs} ms of processor time`,
+  ];
 }
