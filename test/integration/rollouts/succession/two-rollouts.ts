@@ -47,6 +47,8 @@ interface PlanOptions {
 /** Plans a rollout as a worker does, whose device another job may have. @returns the number of its jobs */
 export async function plan({ db, producer, onPage, pageSize }: PlanOptions, id: string): Promise<number | null> {
   const lifecycle = createRolloutLifecycle({ db, pageSize });
+  // A worker gets it from the queue. What is left in the outbox would be found by the first sweep that comes two seconds later.
+  await db.outboxEntry.deleteMany({ where: { queue: 'rollouts', jobId: id } });
   const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(id))!;
   const rollout = { id, baseModelVersionId, options: options as StoredOptions };
   return lifecycle.plan(rollout, new Map(), async (entries, superseded) => {
