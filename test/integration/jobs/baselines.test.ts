@@ -11,9 +11,9 @@ import { createTrainingProcess, type TrainingProcess } from '../../../workers/tr
 import { createFleet, type Behavior, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
+import { WORKER_TIMES } from '../queue/worker-times.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
-const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };
 
 let queue: TestQueue;
 let training: TrainingProcess;
@@ -47,7 +47,7 @@ async function start(behavior: Behavior, options: RolloutOptions = {}): Promise<
   const config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: database.url });
   const parts = { db: database.db, artifacts: fleet.artifacts, backend, producer, training, logger };
   await fleet.behave(behavior);
-  worker = await startWorker(config, parts, TIMES);
+  worker = await startWorker(config, parts, WORKER_TIMES);
   return (await rollouts().create({ base_model_version_id: fleet.newVersionId, options })).id;
 }
 

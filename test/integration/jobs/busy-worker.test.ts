@@ -9,9 +9,9 @@ import { createTrainingProcess, type TrainingProcess } from '../../../workers/tr
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
+import { WORKER_TIMES } from '../queue/worker-times.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
-const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };
 
 let queue: TestQueue;
 let fleets: Fleet[];
@@ -42,7 +42,11 @@ async function work(): Promise<RunningWorker> {
   const config = loadConfig({ READAPT_DATA_DIR: path.join(folder, 'data'), DATABASE_URL: database.url });
   const training = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs: 2000 });
   devices.push(training);
-  const worker = await startWorker(config, { db: database.db, artifacts, backend, producer, training, logger }, TIMES);
+  const worker = await startWorker(
+    config,
+    { db: database.db, artifacts, backend, producer, training, logger },
+    WORKER_TIMES,
+  );
   workers.push(worker);
   return worker;
 }

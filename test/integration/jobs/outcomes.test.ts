@@ -14,9 +14,9 @@ import { createTrainingProcess, type TrainingProcess } from '../../../workers/tr
 import { createFleet, type Behavior, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
+import { WORKER_TIMES } from '../queue/worker-times.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
-const TIMES = { leaseMs: 1500, heartbeatMs: 50, lockMs: 1500, stalledCheckMs: 500, sweepMs: 200 };
 const RELATIVE = { kind: 'relative', margin: 0.02 };
 /** What the scripted training process reports. */
 const MEASURED = { digest: `sha256:${'2'.repeat(64)}`, value: 0.5, standardError: 0.25, values: [0, 1] };
@@ -56,7 +56,7 @@ async function start(env: Record<string, string> = {}): Promise<RunningWorker> {
   const { backend, producer } = queue;
   const folders = { READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: queue.database.url };
   const parts = { db, artifacts: fleet.artifacts, backend, producer, training, logger };
-  const worker = await startWorker(loadConfig({ ...folders, ...env }), parts, TIMES);
+  const worker = await startWorker(loadConfig({ ...folders, ...env }), parts, WORKER_TIMES);
   workers.push(worker);
   return worker;
 }

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compiledModule } from '../../compiled/index.ts';
 import { packageVersion } from '../../../core/installation/package-path.ts';
 import { createQueueBackend } from '../../../src/jobs/index.ts';
@@ -14,11 +14,12 @@ import { createTrainingProcess, type TrainingProcess } from '../../../workers/tr
 import { createFleet, type Behavior, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { logger } from '../queue/test-queue.ts';
+import { WORKER_TIMES } from '../queue/worker-times.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
 const CHILD = fileURLToPath(new URL('./worker-child.ts', import.meta.url));
-const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300, registrationMs: 200 };
+const TIMES = { ...WORKER_TIMES, registrationMs: 200 };
 
 interface Listed {
   id: string;
@@ -42,8 +43,6 @@ let fleet: Fleet;
 const workers: RunningWorker[] = [];
 const trainings: TrainingProcess[] = [];
 const children: ChildProcess[] = [];
-
-vi.setConfig({ testTimeout: 90_000 });
 
 beforeEach(async () => {
   app = await createTestApp();

@@ -7,13 +7,14 @@ import { createJobService } from '../../../src/modules/jobs/index.ts';
 import { createRolloutService, type RolloutOptions } from '../../../src/modules/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
+import { PATIENCE_MS } from '../../patience.ts';
 import { createFleet, type Behavior, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
+import { WORKER_TIMES } from '../queue/worker-times.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
 /** Short times, so that a dead worker is noticed soon. */
-const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };
 
 let queue: TestQueue;
 let training: TrainingProcess;
@@ -44,7 +45,7 @@ async function work(): Promise<RunningWorker> {
   const worker = await startWorker(
     config,
     { db: database.db, artifacts: fleet.artifacts, backend, producer, training, logger },
-    TIMES,
+    WORKER_TIMES,
   );
   workers.push(worker);
   return worker;
@@ -249,7 +250,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
     const cancelled = await rollouts().cancel(id);
     expect(cancelled).toMatchObject({ state: 'cancelled', jobs: { cancelled: 3 } });
     // The device is free only once the running step has really stopped.
-    const session = await training.acquire(AbortSignal.timeout(10_000));
+    const session = await training.acquire(AbortSignal.timeout(PATIENCE_MS));
     session.release();
     await eventually('the queue is empty', async () => (await queue.producer.count('adaptations')) === 0);
     expect((await jobsOf(id)).map((job) => job.state)).toEqual(['cancelled', 'cancelled', 'cancelled']);

@@ -9,17 +9,11 @@ import { createTrainingProcess, type TrainingProcess } from '../../../workers/tr
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
+import { WORKER_TIMES } from '../queue/worker-times.ts';
 import { samplesOf } from './samples.ts';
 
 const ENTRY = fileURLToPath(new URL('../jobs/scripted-training.ts', import.meta.url));
-const TIMES = {
-  leaseMs: 1500,
-  heartbeatMs: 100,
-  lockMs: 1500,
-  stalledCheckMs: 500,
-  sweepMs: 300,
-  housekeepingDelayMs: 0,
-};
+const TIMES = { ...WORKER_TIMES, housekeepingDelayMs: 0 };
 
 let queue: TestQueue;
 let fleet: Fleet;

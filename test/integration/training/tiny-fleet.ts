@@ -23,6 +23,7 @@ import {
 import { createFleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger } from '../queue/test-queue.ts';
+import { WORKER_TIMES } from '../queue/worker-times.ts';
 
 type JobService = ReturnType<typeof createJobService>;
 type FleetJob = Awaited<ReturnType<JobService['list']>>['data'][number];
@@ -61,7 +62,6 @@ export interface TinyFleetOptions {
 }
 
 /** Short times, so that a failed attempt is repeated soon. */
-const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };
 
 export async function createTinyFleet(options: TinyFleetOptions): Promise<TinyFleet> {
   const { adapters, training: trainingOptions, env } = options;
@@ -138,7 +138,7 @@ export async function createTinyFleet(options: TinyFleetOptions): Promise<TinyFl
       const worker = await startWorker(
         config,
         { db, artifacts: fleet.artifacts, backend, producer, training, logger },
-        { ...TIMES, ...times },
+        { ...WORKER_TIMES, ...times },
       );
       workers.push(worker);
       return worker;

@@ -19,9 +19,9 @@ import type { Behavior, Fleet } from '../../queue/fleet.ts';
 import { useQueueWithFleets, type QueueWithFleets } from '../../queue/queue-with-fleets.ts';
 import { eventually } from '../../../eventually.ts';
 import { logger } from '../../queue/test-queue.ts';
+import { WORKER_TIMES } from '../../queue/worker-times.ts';
 
 const ENTRY = fileURLToPath(new URL('../../jobs/scripted-training.ts', import.meta.url));
-const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };
 
 type ShownJob = Awaited<ReturnType<JobService['get']>>;
 
@@ -85,7 +85,7 @@ export function useControlledFleets(): ControlledFleets {
       const own = ownDevice ? createTrainingProcess({ logger, entry: ENTRY }) : training;
       if (ownDevice) devices.push(own);
       const deps = { db: database.db, artifacts: fleet.artifacts, backend, producer, training: own, logger };
-      const worker = await startWorker(config, deps, TIMES);
+      const worker = await startWorker(config, deps, WORKER_TIMES);
       workers.push(worker);
       return worker;
     },
