@@ -148,4 +148,4 @@ test('two workers without a shared folder of bases fetch them from a hub, over a
   for await (const { type } of items(listEvents, { client })) if (type.includes('fetch')) events.push(type);
   expect(events.filter((type) => type === 'base_model_version.fetched')).toHaveLength(4);
   expect(events.filter((type) => type === 'base_model_version.fetching').length).toBeGreaterThanOrEqual(5);
-}, 180_000);
+});

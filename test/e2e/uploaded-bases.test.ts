@@ -157,4 +157,4 @@ test('a rollout runs from bases that were uploaded, over the death of the API th
   expect((await readdir(path.join(folder, 'bases'))).filter((name) => /^[0-9a-f]{40}$/.test(name))).toHaveLength(2);
   const version = await getBaseModelVersion({ client, path: { id: done.base_model_version_id } });
   expect(version).toMatchObject({ state: 'verified', path: null, source: { kind: 'upload', id: fresh.id } });
-}, 240_000);
+});

@@ -41,7 +41,7 @@ beforeAll(() => {
   for (const [kind, [module, file]] of Object.entries(DEFINITIONS)) {
     definitions.set(kind, parse(readFileSync(path.join(download(module), file), 'utf8')) as Definition);
   }
-}, 120_000);
+});
 
 /** Downloads a Go module, unless it is there. @returns its folder */
 function download(module: string): string {

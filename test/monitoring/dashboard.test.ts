@@ -73,7 +73,7 @@ beforeAll(async () => {
   // Workers report themselves every five seconds.
   const hasReported = async () => (await prometheus.query('readapt_worker_tokens_per_second')).length > 0;
   await eventually('Prometheus has seen how fast the worker has trained', hasReported);
-}, 120_000);
+});
 afterAll(async () => {
   await prometheus?.stop();
   await processes.killAll();

@@ -14,6 +14,7 @@ import { createSources, keyOf, parseRemoteSource, type PinnedFiles } from '../..
 import { createLogger } from '../../src/lib/logger.ts';
 import { BaseCache } from '../../workers/bases/base-cache.ts';
 import { BASE } from '../unit/training/support/tiny-task.ts';
+import { PATIENCE_MS } from '../patience.ts';
 import { startS3Server, type S3Server } from './support/versitygw.ts';
 
 let server: S3Server;
@@ -44,7 +45,7 @@ const sourcesAt = (s3Endpoint = server.endpoint) =>
 const pin = (prefix: string, sources = sourcesAt(), bucket = server.bucket) =>
   sources.pin(parseRemoteSource(`s3://${bucket}/${prefix}`)!, {
     token: null,
-    signal: AbortSignal.timeout(20_000),
+    signal: AbortSignal.timeout(PATIENCE_MS),
   });
 
 async function upload(prefix: string): Promise<PinnedFiles> {
@@ -59,7 +60,7 @@ function fetchBase({ source, files }: PinnedFiles, sources = sourcesAt()) {
   const cache = new BaseCache({ folder, maxBytes: 1e9, loaded: () => [], logger });
   const options = { sources, source, token: null, firstDelayMs: 1, streams: 4, onProgress: () => undefined };
   const base = { key: keyOf({ source, files }), files };
-  return { cache, hashes: cache.fetch(base, { ...options, signal: AbortSignal.timeout(20_000) }) };
+  return { cache, hashes: cache.fetch(base, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) }) };
 }
 
 test('the files of a model are pinned by their ETags, fetched, and compared with the first fetch later', async () => {

@@ -73,7 +73,7 @@ describe('a job on a real base in int8', () => {
     data = await loadTaskData({ train: null, validation: path.join(folder, 'rows.jsonl') }, options);
     int8 = (await meanLoss(base.runtime, adapter, data.gate)).value;
     float32 = (await bases.withFloat32(base, async (runtime) => (await meanLoss(runtime, adapter, data.gate)).value))!;
-  }, 60_000);
+  });
   afterEach(() => vi.restoreAllMocks());
   afterAll(async () => {
     await bases.dispose();

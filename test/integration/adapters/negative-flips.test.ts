@@ -39,7 +39,7 @@ beforeAll(async () => {
     app.db.adapterVersion.findFirst({ where: { origin: 'adapted' } }),
   );
   versionUrl = `${adapter}/versions/${published.id}`;
-}, 60_000);
+});
 afterAll(async () => {
   await worker.stop();
   await training.stop();

@@ -38,4 +38,4 @@ test('a process that stands still in a transaction keeps its locks for half a mi
   }
   expect(await stopped.tenant.findUnique({ where: { id } })).toMatchObject({ name: 'by the other' });
   await Promise.all([stopped.$disconnect(), other.$disconnect()]);
-}, 90_000);
+});

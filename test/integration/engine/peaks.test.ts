@@ -178,7 +178,7 @@ async function expectWithinPlan(peakCase: PeakCase, { name, recompute }: Case): 
 }
 
 describe.skipIf(process.platform !== 'linux')('the memory plan and measured peaks', () => {
-  it.each(CASES)('$name', { timeout: 120_000 }, async (each) => {
+  it.each(CASES)('$name', async (each) => {
     const { vocabSize = config.vocabSize, cap: logitSoftcap = null } = each;
     await expectWithinPlan({ ...each, config: { ...config, vocabSize, logitSoftcap } }, each);
   });
@@ -190,10 +190,10 @@ describe.skipIf(process.platform !== 'linux')('the memory plan and measured peak
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'readapt-peaks-'));
     await saveRandomBase(path.join(folder, 'base'), int8Config);
-  }, 60_000);
+  });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  it.each(INT8_CASES)('$name', { timeout: 120_000 }, async ({ isFirst = false, ...each }) => {
+  it.each(INT8_CASES)('$name', async ({ isFirst = false, ...each }) => {
     const int8 = { folder: path.join(folder, 'base'), cache: path.join(folder, 'cache'), isFirst };
     await expectWithinPlan({ ...each, config: int8Config, int8 }, each);
   });

@@ -3,6 +3,7 @@ import { withTransaction } from '../../../src/lib/database.ts';
 import type { Event } from '../../../src/modules/events/event.schemas.ts';
 import { settleRollout } from '../../../src/modules/jobs/index.ts';
 import { createRolloutLifecycle } from '../../../src/modules/rollouts/index.ts';
+import { timeProcessor } from '../../processor-time.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestKey } from '../support/index.ts';
 import { createWebhookWorld, type WebhookWorld } from '../webhooks/webhook-world.ts';
@@ -135,9 +136,8 @@ test('10,000 tenants are told in one statement, whose rows the readers of the op
   await db.$executeRaw`
     INSERT INTO rollout_tenant_counts (rollout_id, tenant_id, kind, state, jobs, unfinished, baselines_pending)
     SELECT ${rolloutId}, id, 'adaptation', 'ready', 1, 0, 0 FROM tenants WHERE id LIKE 'ten_many_%'`;
-  const began = performance.now();
-  await complete(rolloutId);
-  expect(performance.now() - began).toBeLessThan(10_000);
+  const { processorMs } = await timeProcessor(() => complete(rolloutId));
+  expect(processorMs).toBeLessThan(1000);
   expect(await db.event.count({ where: { subjectId: rolloutId, type: 'rollout.completed', isCopy: true } })).toBe(
     10_002,
   );

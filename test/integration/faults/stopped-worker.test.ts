@@ -72,4 +72,4 @@ test('a worker that was stopped for a while and wakes up again does not disturb 
   expect(await db.adapterVersion.count({ where: { jobId: job.id } })).toBe(1);
   expect(await db.event.count({ where: { subjectId: job.id, type: 'job.ready' } })).toBe(1);
   expect(first.child.exitCode).toBeNull();
-}, 120_000);
+});

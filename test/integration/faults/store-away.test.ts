@@ -1,6 +1,6 @@
 import { chmod, mkdir, readdir, readFile, rename, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { withTransaction } from '../../../src/lib/database.ts';
 import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
 import { eventually } from '../../eventually.ts';
@@ -9,8 +9,6 @@ import { createTinyFleet, type TinyFleet } from '../training/tiny-fleet.ts';
 const QUARANTINE = { firstDelayMs: 50, longestDelayMs: 200, faults: 3, firstMs: 200, longestMs: 200 };
 
 let fleet: TinyFleet;
-
-vi.setConfig({ testTimeout: 120_000 });
 
 beforeEach(async () => {
   fleet = await createTinyFleet({ adapters: 1 });

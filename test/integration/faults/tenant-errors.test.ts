@@ -79,7 +79,7 @@ test('a tenant reads a code and a message of the service, and the operator reads
   expect(whole).toMatchObject(shown.error!);
   expect(whole.detail).toContain(`EEXIST: file already exists, mkdir '${inTheWay}'`);
   expect(await tenantReads()).not.toContain(fleet.folder);
-}, 90_000);
+});
 
 test('a base model version that lacks a file fails its rollout, and only the operator reads where the file should be', async () => {
   const { db } = api;
@@ -105,7 +105,7 @@ test('a base model version that lacks a file fails its rollout, and only the ope
     expect(whole.detail).toContain(`model-1.safetensors: file is missing from ${family.newBase}`);
   }
   expect(await tenantReads()).not.toContain(family.folder);
-}, 90_000);
+});
 
 test('what an older version has written about a job is cut for tenants, too', async () => {
   const { id } = await api.db.job.findFirstOrThrow();

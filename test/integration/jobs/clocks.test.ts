@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { FAKETIME, NO_FAKETIME } from '../../faults/support/faketime.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
@@ -15,8 +15,6 @@ if (FAKETIME === '') console.warn(`clocks are not set: ${NO_FAKETIME}`);
 let queue: TestQueue;
 let fleet: Fleet;
 const children: ChildProcess[] = [];
-
-vi.setConfig({ testTimeout: 120_000 });
 
 beforeEach(async () => {
   queue = await createTestQueue();

@@ -29,7 +29,7 @@ beforeAll(async () => {
     ...{ state: 'ready', rank: evolution!.rank, drift: evolution!.adaptable.drift, computeMs: 12 },
     summary: JSON.parse(JSON.stringify(summarizeAnalysis(analysis))) as object,
   });
-}, 120_000);
+});
 afterAll(() => service.close());
 
 async function add(oldBaseModelVersionId: string, newBaseModelVersionId: string, data: object): Promise<string> {

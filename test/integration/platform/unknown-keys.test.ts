@@ -38,6 +38,7 @@ const ask = (key: string) => app.inject({ url: '/v1/rollouts', headers: bearer(k
 
 test('1,000 unknown keys at once are looked up in a few queries, and a key that nobody has sent before is admitted', async () => {
   const { key } = await createTestTenant(service.db, 'neighbour');
+  const began = performance.now();
   const guesses = Array.from({ length: 1_000 }, (_, index) => ask(guess(index)));
   // It comes from the same address.
   const [honest, ...answers] = await Promise.all([ask(key), ...guesses]);
@@ -48,7 +49,7 @@ test('1,000 unknown keys at once are looked up in a few queries, and a key that 
   expect(statuses.filter((status) => status === 401).length).toBeLessThanOrEqual(300);
   expect(answers.find(({ statusCode }) => statusCode === 429)!.headers['retry-after']).toMatch(/^\d+$/);
   expect(lookups).toBeGreaterThan(0);
-  expect(lookups).toBeLessThan(20);
+  expect(lookups).toBeLessThanOrEqual(1 + (performance.now() - began) / 100);
 });
 
 test('unknown keys that come one after another are looked up ten times a second at most', async () => {

@@ -2,14 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Replica } from '../../../src/modules/replicas/replica.schemas.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { createReplicaWorld, FOLDER, type ReplicaWorld } from './support/replica-world.ts';
 
 // Each command is a process that loads the sources anew.
-vi.setConfig({ testTimeout: 120_000 });
-
 let world: ReplicaWorld;
 let folder: string;
 let terminal: Terminal;

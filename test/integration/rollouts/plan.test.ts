@@ -9,6 +9,7 @@ import {
 } from '../../../src/modules/rollouts/index.ts';
 import { jobRecoverySource } from '../../../src/modules/jobs/index.ts';
 import { createSweeper } from '../../../src/jobs/index.ts';
+import { timeProcessor } from '../../processor-time.ts';
 import type { Fleet } from '../queue/fleet.ts';
 import { planEntries } from '../queue/plan-entries.ts';
 import { useQueueWithFleets } from '../queue/queue-with-fleets.ts';
@@ -164,12 +165,14 @@ test('two requests for the same version make one rollout', async () => {
 
 test(`1,000 adapters are planned and queued on ${queueKind} in bulk, and the sweeper finds nothing to add`, async () => {
   const fleet = await fleetOf(1000, 10);
-  const began = performance.now();
-  const { id, entries } = await plan(fleet, { control: 'sample', control_fraction: 0.1 });
-  await queue.producer.enqueueAfterCommit(entries!);
-  const elapsed = performance.now() - began;
+  const { result, processorMs } = await timeProcessor(async () => {
+    const made = await plan(fleet, { control: 'sample', control_fraction: 0.1 });
+    await queue.producer.enqueueAfterCommit(made.entries!);
+    return made;
+  });
+  const { id, entries } = result;
   expect(entries).toHaveLength(1100);
-  expect(elapsed).toBeLessThan(10_000);
+  expect(processorMs).toBeLessThan(1000);
   expect(await queue.producer.count('adaptations')).toBe(1100);
   expect(await db.event.count({ where: { type: 'job.queued', data: { path: ['rollout_id'], equals: id } } })).toBe(
     1100,

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { PATIENCE_MS } from '../../patience.ts';
 import { GOLDEN, good, rawTar } from '../adapters/support.ts';
 import { eventually } from '../../eventually.ts';
 import { bearer, createTestDatabase, type TestDatabase } from '../support/index.ts';
@@ -75,7 +76,7 @@ async function ask(
   const response = await fetch(`${server.url}${url}`, {
     headers: { ...bearer(server.operatorKey!), ...(payload !== undefined && { 'content-type': type }) },
     ...(payload !== undefined && { method: 'POST', body: payload as RequestInit['body'] }),
-    signal: AbortSignal.timeout(30_000),
+    signal: AbortSignal.timeout(PATIENCE_MS),
   });
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }
@@ -140,7 +141,7 @@ const FULL = {
   body: { code: 'storage_full', detail: 'the artifact store has no space left: free some and send the request again' },
 };
 
-describe.skipIf(!canMount)('a full disk (tmpfs)', { timeout: 120_000 }, () => {
+describe.skipIf(!canMount)('a full disk (tmpfs)', () => {
   test('of the artifacts: datasets and adapters are answered with 507, and /readyz is not ready until there is space', async () => {
     const artifacts = await mountTmpfs('artifacts', '4M');
     const { server, dataset, version } = await prepare();
@@ -177,7 +178,7 @@ describe.skipIf(!canMount)('a full disk (tmpfs)', { timeout: 120_000 }, () => {
   });
 });
 
-describe('a limit of the size of files (ulimit -f)', { timeout: 120_000 }, () => {
+describe('a limit of the size of files (ulimit -f)', () => {
   let database: TestDatabase;
 
   beforeEach(async () => {

@@ -48,7 +48,7 @@ describe('PostgreSQL ends with the process that started it', () => {
   test.each([
     ['kill −9 of serve', (pid: number) => pid],
     ['kill −9 of its process group', (pid: number) => -pid],
-  ])('%s', { timeout: 90_000 }, async (_what, target) => {
+  ])('%s', async (_what, target) => {
     const server = await serve(folder);
     const dataDir = path.join(folder, 'data');
     const postmaster = await postmasterOf(dataDir);
@@ -64,7 +64,7 @@ describe('PostgreSQL ends with the process that started it', () => {
 });
 
 describe('kill −TERM of npm ends the stack in order', () => {
-  test.each(['npm run', 'npx'] as const)('%s', { timeout: 90_000 }, async (launcher) => {
+  test.each(['npm run', 'npx'] as const)('%s', async (launcher) => {
     const server = await serve(folder, [], { launcher });
     await printed(server, /worker started/);
     const postmaster = await postmasterOf(path.join(folder, 'data'));
@@ -77,7 +77,7 @@ describe('kill −TERM of npm ends the stack in order', () => {
 });
 
 describe('kill −TERM of npm while the service is still loaded', () => {
-  test.each(['npm run', 'npx'] as const)('%s', { timeout: 90_000 }, async (launcher) => {
+  test.each(['npm run', 'npx'] as const)('%s', async (launcher) => {
     const running = start(folder, ['serve', '--no-worker'], { launcher });
     await eventually('Node loads the command', async () =>
       (await processesOf(folder)).some(({ command }) => /^\S*node \S*readapt(\.js)? serve/.test(command)),
@@ -97,7 +97,7 @@ describe('a killed demo leaves no process and no folder', () => {
     ['kill −9 of npm above it', 'npm run', (pid: number) => pid],
     ['kill −9 of npx above it', 'npx', (pid: number) => pid],
     ['kill −TERM of npm above it', 'npm run', (pid: number) => pid, 'SIGTERM'],
-  ] as const)('%s', { timeout: 120_000 }, async (_what, launcher, target, signal: NodeJS.Signals = 'SIGKILL') => {
+  ] as const)('%s', async (_what, launcher, target, signal: NodeJS.Signals = 'SIGKILL') => {
     const running = start(folder, demo, { launcher });
     await printed(running, /API at/);
     killProcess(target(running.child.pid!), signal);
@@ -105,7 +105,7 @@ describe('a killed demo leaves no process and no folder', () => {
     await dataFolderGoes();
   });
 
-  test('kill −9 before PostgreSQL is ready', { timeout: 120_000 }, async () => {
+  test('kill −9 before PostgreSQL is ready', async () => {
     const running = start(folder, demo);
     await eventually('initdb is at work', async () =>
       (await processesOf(folder)).some(({ command }) => command.includes('initdb')),

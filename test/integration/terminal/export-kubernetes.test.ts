@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
@@ -12,8 +12,6 @@ import { createTestApp, createTestKey, type TestApp } from '../support/index.ts'
 import { createTerminal, type Terminal } from './terminal.ts';
 
 // Each command is a process that loads the sources anew.
-vi.setConfig({ testTimeout: 120_000 });
-
 let app: TestApp;
 let fleet: Fleet;
 let folder: string;

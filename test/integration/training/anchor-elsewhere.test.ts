@@ -57,7 +57,7 @@ beforeAll(async () => {
   // The imported version has to be measured on other rows, and this machine has lost its base.
   await fleet.replaceData(0, OTHER_DATASET);
   await rename(anchorBase.path, `${anchorBase.path}.away`);
-}, 60_000);
+});
 afterAll(() => fleet.close());
 
 /** Another worker, which is only registered. */

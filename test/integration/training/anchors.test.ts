@@ -46,7 +46,7 @@ beforeAll(async () => {
   expect(steps[0]! + steps[1]!).toBeGreaterThan(1.2 * margin);
   await db.adapter.updateMany({ data: { gate: { kind: 'relative', margin } } });
   await fleet.startWorker();
-}, 60_000);
+});
 afterAll(() => fleet.close());
 
 /** Writes a version of a base whose logits are larger. */

@@ -76,7 +76,7 @@ test('a ladder whose writing was lost is whole when the job resumes, and the sam
   const expected = untimed(await ladderOf(whole));
   expect(expected[0]!.candidates.map(({ id }) => id)).toEqual(['copy', 'fine_tune@120']);
   expect(untimed(await ladderOf(interrupted))).toEqual(expected);
-}, 60_000);
+});
 
 test('a job that is retried with other options follows them, and its ladder says which strategy', async () => {
   const [job] = await fleet.roll({ strategy: 'reuse' });
@@ -104,4 +104,4 @@ test('a retried job has a run of its own, and the last ten are kept', async () =
   const runs = untimed(await ladderOf(job!.id));
   expect(runs.map(({ after_attempt: after }) => after)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   for (const run of runs) expect({ ...run, after_attempt: 0 }).toEqual(first[0]);
-}, 60_000);
+});

@@ -16,8 +16,6 @@ const QUARANTINE = { firstDelayMs: 50, longestDelayMs: 200, faults: 3, firstMs: 
 
 let fleet: TinyFleet;
 
-vi.setConfig({ testTimeout: 120_000 });
-
 beforeEach(async () => {
   fleet = await createTinyFleet({ adapters: 1 });
 });

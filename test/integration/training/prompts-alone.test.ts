@@ -37,7 +37,7 @@ beforeAll(async () => {
   await fleet.replaceData(PROMPTS, rows(true));
   await fleet.replaceData(COMPLETIONS, rows(false));
   await fleet.startWorker();
-}, 60_000);
+});
 afterAll(() => fleet.close());
 
 async function roll(to: string) {

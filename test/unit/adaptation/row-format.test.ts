@@ -30,7 +30,7 @@ beforeAll(async () => {
   bases = new BaseCache({ threads: 1 });
   base = await bases.load(family.oldBase);
   for (const appendEos of [true, false]) await trainAdapter(`ends-${appendEos}`, appendEos);
-}, 60_000);
+});
 afterAll(async () => {
   await bases.dispose();
   await removeTinyFamily(family);

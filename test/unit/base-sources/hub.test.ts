@@ -11,6 +11,7 @@ import {
   type PinnedFiles,
 } from '../../../src/base-sources/index.ts';
 import { AppError } from '../../../src/lib/errors.ts';
+import { PATIENCE_MS } from '../../patience.ts';
 import { startHub, type HubServer } from './support/hub-server.ts';
 
 const REPO = 'acme/assistant';
@@ -34,7 +35,7 @@ afterEach(() => hub.close());
 
 const sourcesWith = (hubToken: string | null = null) =>
   createSources({ hubUrl: hub.url, hubToken, s3Endpoint: null, s3PathStyle: null });
-const request = (token: string | null = null) => ({ token, signal: AbortSignal.timeout(10_000) });
+const request = (token: string | null = null) => ({ token, signal: AbortSignal.timeout(PATIENCE_MS) });
 const source = parseRemoteSource(`hf://${REPO}`)!;
 
 describe('texts of sources', () => {

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createSources, download, type SourceFile } from '../../../src/base-sources/index.ts';
+import { PATIENCE_MS } from '../../patience.ts';
 import { startRangelessS3, type RangelessS3 } from './support/rangeless-s3.ts';
 
 const WEIGHTS = Buffer.from(Array.from({ length: 200_000 }, (_, at) => at % 251));
@@ -38,7 +39,7 @@ afterEach(async () => {
 
 const sourcesAt = (s3Endpoint: string | null = s3.url) =>
   createSources({ hubUrl: 'http://127.0.0.1:9', hubToken: null, s3Endpoint, s3PathStyle: null });
-const signal = () => AbortSignal.timeout(10_000);
+const signal = () => AbortSignal.timeout(PATIENCE_MS);
 
 function fetchFile(onBytes: (bytes: number) => void = () => undefined): Promise<string> {
   const options = { sources: sourcesAt(), source, token: null, firstDelayMs: 1, onBytes };

@@ -18,11 +18,12 @@ import {
 import { uploadDataset } from '../../../openapi/clients/typescript/src/node/index.ts';
 import { collectGarbage } from '../../garbage.ts';
 
-/** A request that its signal does not end goes on for ever. */
-const LIMIT_MS = 10_000;
 let server: Server;
 let client: ReadaptClient;
-/** Resolves when the service has a request, which it leaves unanswered, or whose answer it leaves without an end. */
+/**
+ * Resolves when the service has a request, which it leaves unanswered, or whose answer it leaves without an end. What its signal does not end
+ * goes on for ever.
+ */
 let asked: Promise<[IncomingMessage, ServerResponse]>;
 
 beforeAll(async () => {
@@ -57,7 +58,7 @@ async function underWay(): Promise<{ closed: Promise<unknown> }> {
 
 const failure = (work: Promise<unknown>): Promise<unknown> => work.then(() => 'it went well').catch((error) => error);
 
-test('a signal ends a stream of events and its connection', { timeout: LIMIT_MS }, async () => {
+test('a signal ends a stream of events and its connection', async () => {
   const stop = new AbortController();
   let open = (): void => undefined;
   const opened = new Promise<void>((resolve) => (open = resolve));
@@ -69,7 +70,7 @@ test('a signal ends a stream of events and its connection', { timeout: LIMIT_MS 
   await closed;
 });
 
-test('a signal ends a request that is not answered', { timeout: LIMIT_MS }, async () => {
+test('a signal ends a request that is not answered', async () => {
   const stop = new AbortController();
   const job = failure(getJob({ client, path: { id: 'job_1' }, signal: stop.signal }));
   const { closed } = await underWay();
@@ -78,7 +79,7 @@ test('a signal ends a request that is not answered', { timeout: LIMIT_MS }, asyn
   await closed;
 });
 
-test('a signal ends a download', { timeout: LIMIT_MS }, async () => {
+test('a signal ends a download', async () => {
   const stop = new AbortController();
   const path = { id: 'adp_1', version_id: 'adv_1' };
   const body = (await downloadAdapterVersion({ client, path, parseAs: 'stream', signal: stop.signal })) as unknown;
@@ -89,7 +90,7 @@ test('a signal ends a download', { timeout: LIMIT_MS }, async () => {
   await closed;
 });
 
-test('a deadline that nothing else holds ends an upload', { timeout: LIMIT_MS }, async () => {
+test('a deadline that nothing else holds ends an upload', async () => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-upload-'));
   const file = path.join(folder, 'rows.jsonl');
   await writeFile(file, '{"prompt":"a","completion":"b"}\n');
@@ -100,7 +101,7 @@ test('a deadline that nothing else holds ends an upload', { timeout: LIMIT_MS },
   await rm(folder, { recursive: true });
 });
 
-test('the time of a wait ends while the service does not answer', { timeout: LIMIT_MS }, async () => {
+test('the time of a wait ends while the service does not answer', async () => {
   const waiting = failure(waitForJob({ client, id: 'job_1', timeoutMs: 1000, transport: 'poll' }));
   const { closed } = await underWay();
   expect(await waiting).toBeInstanceOf(WaitTimeoutError);

@@ -1,15 +1,16 @@
 import { expect, test } from 'vitest';
 import { readCompletion, readListing } from '../../../src/modules/replicas/engines/answers.ts';
+import { timeProcessor } from '../../processor-time.ts';
 
 const card = (id: string, root: string, parent: string | null) => ({ id, root, parent, permission: [{ id: 'p' }] });
 
-test('a list tells adapters from their base, and one of 20,000 is read at once', () => {
+test('a list tells adapters from their base, and one of 20,000 is read at once', async () => {
   const names = Array.from({ length: 20_000 }, (_, n) => `acme.adapter-${n}@1`);
   const data = [card('base', '/models/base', null), ...names.map((name) => card(name, `/adapters/${name}`, 'base'))];
-  const began = performance.now();
-  const { bases, adapters } = readListing({ object: 'list', data });
+  const { result, processorMs } = await timeProcessor(() => readListing({ object: 'list', data }));
+  const { bases, adapters } = result;
   // It takes some 10 ms, and took 2 s where each card was checked by the schema as it stands.
-  expect(performance.now() - began).toBeLessThan(500);
+  expect(processorMs).toBeLessThan(500);
   expect([...bases]).toEqual(['base', '/models/base']);
   expect(adapters.size).toBe(20_000);
   expect(adapters.get('acme.adapter-7@1')).toBe('/adapters/acme.adapter-7@1');

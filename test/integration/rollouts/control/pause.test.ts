@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { newId } from '../../../../src/lib/ids.ts';
 import { createJobLifecycle } from '../../../../src/modules/jobs/index.ts';
 import { eventually } from '../../../eventually.ts';
+import { PATIENCE_MS } from '../../../patience.ts';
 import { queueKind } from '../../queue/test-queue.ts';
 import { expectExact, useControlledFleets } from './controlled-fleet.ts';
 
@@ -23,7 +24,7 @@ describe(`a paused rollout, queue on ${queueKind}`, () => {
       paused_reason: { code: 'requested', message: 'paused by the operator' },
     });
     // The device is free only once the running step has really stopped.
-    (await world.training.acquire(AbortSignal.timeout(10_000))).release();
+    (await world.training.acquire(AbortSignal.timeout(PATIENCE_MS))).release();
     await eventually('the queue is empty', async () => (await world.queue.producer.count('adaptations')) === 0);
     for (let sweep = 0; sweep < 3; sweep++) expect(await world.sweep()).toBe(0);
     expect(await world.queue.producer.count('adaptations')).toBe(0);
@@ -57,10 +58,8 @@ describe(`a paused rollout, queue on ${queueKind}`, () => {
     const { pid } = world.training;
     const began = performance.now();
     await world.rollouts.pause(id);
-    (await world.training.acquire(AbortSignal.timeout(10_000))).release();
-    const tookMs = performance.now() - began;
-    expect(tookMs).toBeGreaterThan(1900);
-    expect(tookMs).toBeLessThan(8000);
+    (await world.training.acquire(AbortSignal.timeout(PATIENCE_MS))).release();
+    expect(performance.now() - began).toBeGreaterThan(1900);
     await fleet.behave({});
     await world.rollouts.resume(id);
     expect((await world.ended(id, 'completed')).jobs).toEqual({ ready: 1 });
@@ -121,7 +120,7 @@ describe(`a paused rollout, queue on ${queueKind}`, () => {
     // A candidate was published, and the training goes on.
     await world.db.$executeRaw`UPDATE jobs SET state = 'ready', ready_at = now(), ttr_ms = 1 WHERE id = ${running.id}`;
     expect((await world.rollouts.pause(id)).jobs).toEqual({ ready: 1 });
-    (await world.training.acquire(AbortSignal.timeout(10_000))).release();
+    (await world.training.acquire(AbortSignal.timeout(PATIENCE_MS))).release();
     expect(await createJobLifecycle({ db: world.db }).claim({ jobId: running.id, owner: newId('job') })).toBeNull();
     expect(await world.sweep()).toBe(0);
     await writeFile(until, '');

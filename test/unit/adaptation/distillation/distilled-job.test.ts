@@ -38,7 +38,7 @@ beforeAll(async () => {
   await saveAdapter(family.adapter, adapter, { replace: true });
   await bases.dispose();
   await writeFile(path.join(family.folder, 'turned.jsonl'), toJsonl(turned));
-}, 60_000);
+});
 afterAll(() => removeTinyFamily(family));
 
 /** A job that trains 4 steps from the copy on the turned rows, and whose old base is needed for nothing but labels. */

@@ -33,7 +33,7 @@ beforeAll(async () => {
     seed: 1,
   });
   teacher = adapter;
-}, 60_000);
+});
 afterAll(() => bases.dispose());
 
 it.each(['ranks choices', 'generates'])(

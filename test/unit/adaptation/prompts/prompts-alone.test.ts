@@ -49,7 +49,7 @@ beforeAll(async () => {
     toJsonl(tasteRows(count, offset).map(({ prompt }) => ({ prompt })));
   await writeFile(fileOf('prompts.jsonl'), prompts(64, 0));
   await writeFile(fileOf('held-prompts.jsonl'), prompts(48, 500));
-}, 120_000);
+});
 afterAll(() => removeTinyFamily(family));
 
 /** Saves an adapter that says what rows say, and then ends. */

@@ -11,7 +11,7 @@ beforeAll(async () => {
   expect(code).toBe(0);
   text = stdout;
   reports = (JSON.parse(text) as { devices: DeviceReport[] }).devices;
-}, 120_000);
+});
 afterEach(() => vi.unstubAllEnvs());
 
 const unavailable = (): Device => reports.find(({ available }) => !available)!.device;

@@ -147,7 +147,7 @@ describe('choosePrecision', () => {
 });
 
 describe('choosePrecision without memory for float32', () => {
-  it('takes int8 where float32 would be chosen, and says so', { timeout: 60_000 }, async () => {
+  it('takes int8 where float32 would be chosen, and says so', async () => {
     const large = randomBase({ vocabSize: tokenizer.vocabSize, hiddenSize: 1024, intermediateSize: 4096 });
     const cache = new EngineCache(folder);
     const { inputIds } = calibrationBatch(tokenizer);

@@ -125,10 +125,10 @@ describe('a cache of bases with `auto`', () => {
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'readapt-memory-'));
     await saveRandomBase(path.join(folder, 'base'), sizes);
-  }, 60_000);
+  });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  it('hands out float32 only while there is memory for it beside what a job needs', { timeout: 60_000 }, async () => {
+  it('hands out float32 only while there is memory for it beside what a job needs', async () => {
     const [from, cache] = [path.join(folder, 'base'), path.join(folder, 'cache')];
     const { fingerprint, config } = await loadBaseModel(from);
     const { inputIds } = calibrationBatch(await loadTokenizer(from));

@@ -24,11 +24,11 @@ const reportOf = (some: typeof records) => {
 };
 
 // A report draws thousands of samples of each ratio.
-describe('the confirmatory part', { timeout: 120_000 }, () => {
+describe('the confirmatory part', () => {
   let whole: ReturnType<typeof reportOf>;
   beforeAll(() => {
     whole = reportOf(records);
-  }, 120_000);
+  });
 
   it('has the jobs of each hypothesis', () => {
     const { summary } = whole;

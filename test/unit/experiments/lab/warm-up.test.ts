@@ -46,7 +46,7 @@ it('compares int8 with float32 before the clock of a job starts, for losses and 
   const kindsOf = (kinds: ReadonlySet<string>) => new Set([...kinds].map((kind) => kind.replace(/ [\d-].*/, '')));
   expect(kindsOf(asked.within)).toEqual(new Set(['losses', 'gradients carried', 'gradients fresh']));
   expect([...asked.within].filter((kind) => !asked.before.has(kind))).toEqual([]);
-}, 120_000);
+});
 
 /** Only the strategy that fine-tunes learns soft targets, and the gate sees no difference that would keep it from training. */
 const withSoftTargets = (yaml: string): string =>
@@ -78,4 +78,4 @@ it('compiles what soft targets need before the clock of a job starts, on both ba
   expect([...learned.within].filter((targets) => !learned.before.has(targets))).toEqual([]);
   expect(labelled.within).toBeGreaterThan(0);
   expect(labelled.before).toBeGreaterThan(0);
-}, 120_000);
+});

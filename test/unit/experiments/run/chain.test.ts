@@ -43,7 +43,7 @@ describe('a chain of evolutions', () => {
     experiment = tinyExperiment(chained);
     out = await mkdtemp(path.join(tmpdir(), 'readapt-chain-'));
     records = await runTiny(experiment, out);
-  }, 120_000);
+  });
   afterAll(() => rm(out, { recursive: true, force: true }));
 
   it('carries over what the same strategy has published for the version before, or else the own adapter from the base', () => {
@@ -95,7 +95,7 @@ describe('a chain of evolutions', () => {
       const again = await runTiny(experiment, out);
       expect(cellsIn(again).map(resultOf)).toEqual(cellsIn(records).map(resultOf));
     }
-  }, 120_000);
+  });
 
   it('runs a job again whose published adapter is gone, if a later job needs it', async () => {
     const file = path.join(out, 'results.jsonl');
@@ -119,5 +119,5 @@ describe('a chain of evolutions', () => {
       ['run', 'evolution', 'begun', 'cell', 'evolution', 'begun', 'cell'],
     );
     expect(cell(again, 'third', 'tuned').carriedFrom).toBe('second');
-  }, 120_000);
+  });
 });

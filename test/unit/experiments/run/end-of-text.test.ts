@@ -33,7 +33,7 @@ it('is what old adapters learn where the task asks for it, and jobs then read it
     append_eos: unknown;
   };
   expect(manifest.append_eos).toBe(true);
-}, 60_000);
+});
 
 it('changes the keys of its task alone, and of no task that says no', () => {
   const keys = (change: (yaml: string) => string) =>

@@ -24,7 +24,7 @@ describe('a job that fails by an error', () => {
   const jobLines = async (): Promise<string[]> =>
     (await readFile(path.join(out, 'results.jsonl'), 'utf8')).split('\n').filter((line) => line.includes('"cell"'));
 
-  it('is run once more, and then never again', { timeout: 60_000 }, async () => {
+  it('is run once more, and then never again', async () => {
     const interrupted = await runTiny(refused, out, { onLog: (line) => line.includes('FAILED') });
     expect(cellsIn(interrupted)).toHaveLength(1);
     expect(cellsIn(interrupted)[0]).not.toHaveProperty('attempt');
@@ -37,7 +37,7 @@ describe('a job that fails by an error', () => {
     expect(await jobLines()).toHaveLength(2);
   });
 
-  it('has failed, too, if the process was killed twice while it ran', { timeout: 60_000 }, async () => {
+  it('has failed, too, if the process was killed twice while it ran', async () => {
     const { key } = planExperiment(refused).find((item) => item.type === 'cell')!;
     const killed = { type: 'begun', key: `begun ${key}`, unended: 2, ms: 0, at: '2026-01-01T00:00:00Z' };
     await writeFile(path.join(out, 'results.jsonl'), `${JSON.stringify(killed)}\n`);
@@ -46,7 +46,7 @@ describe('a job that fails by an error', () => {
     ]);
   });
 
-  it('counts as any other if it succeeds then', { timeout: 60_000 }, async () => {
+  it('counts as any other if it succeeds then', async () => {
     let repaired: Promise<void> | undefined;
     const repair = async (): Promise<void> => {
       const [tenant] = await readdir(path.join(out, 'tenants'));

@@ -43,21 +43,17 @@ const measured = async (): Promise<string[]> =>
     .filter((type) => type !== 'run' && type !== 'begun');
 
 describe('the hours of an experiment', () => {
-  it(
-    'let no item begin after them, all runs together, and are those of the command before those of the file',
-    { timeout: 60_000 },
-    async () => {
-      await command('hours: 24', { hours: NEXT_TO_NOTHING });
-      expect(await measured()).toEqual(['evolution']);
-      await command(`hours: ${NEXT_TO_NOTHING}`);
-      expect(await measured()).toEqual(['evolution']);
-      const { lines } = await command('hours: 24');
-      expect(await measured()).toEqual(['evolution', 'tenant', 'reference', 'cell']);
-      expect(lines[0]).toMatch(/^tiny: 4 items, 1 done; .* of 24 hours spent$/);
-    },
-  );
+  it('let no item begin after them, all runs together, and are those of the command before those of the file', async () => {
+    await command('hours: 24', { hours: NEXT_TO_NOTHING });
+    expect(await measured()).toEqual(['evolution']);
+    await command(`hours: ${NEXT_TO_NOTHING}`);
+    expect(await measured()).toEqual(['evolution']);
+    const { lines } = await command('hours: 24');
+    expect(await measured()).toEqual(['evolution', 'tenant', 'reference', 'cell']);
+    expect(lines[0]).toMatch(/^tiny: 4 items, 1 done; .* of 24 hours spent$/);
+  });
 
-  it('count attempts that failed, and not what belongs to other experiments', { timeout: 60_000 }, async () => {
+  it('count attempts that failed, and not what belongs to other experiments', async () => {
     await command('', { hours: NEXT_TO_NOTHING });
     const [key] = (await readFile(file(), 'utf8')).match(/evolution v2 #\w+/)!;
     await appendFile(file(), `${JSON.stringify({ type: 'evolution', key: 'another', ms: 9e9 })}\n`);
@@ -71,7 +67,7 @@ describe('the hours of an experiment', () => {
 });
 
 describe('a blind experiment', () => {
-  it('shows nothing of its test rows before its end', { timeout: 60_000 }, async () => {
+  it('shows nothing of its test rows before its end', async () => {
     const part = await command('blind: true', { hours: NEXT_TO_NOTHING });
     expect(part.document).toEqual({
       experiment: 'tiny',

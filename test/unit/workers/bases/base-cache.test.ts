@@ -6,6 +6,7 @@ import { createSources, keyOf, parseRemoteSource, type PinnedFiles } from '../..
 import { createLogger } from '../../../../src/lib/logger.ts';
 import { BaseCache } from '../../../../workers/bases/base-cache.ts';
 import type { FetchProgress } from '../../../../workers/bases/fetch-files.ts';
+import { PATIENCE_MS } from '../../../patience.ts';
 import { startHub, type HubFault, type HubRequest, type HubServer } from '../../base-sources/support/hub-server.ts';
 import { BASE } from '../../training/support/tiny-task.ts';
 
@@ -34,7 +35,7 @@ afterEach(async () => {
 
 const sources = () => createSources({ hubUrl: hub.url, hubToken: null, s3Endpoint: null, s3PathStyle: null });
 const pin = (repo: string) =>
-  sources().pin(parseRemoteSource(`hf://${repo}`)!, { token: null, signal: AbortSignal.timeout(10_000) });
+  sources().pin(parseRemoteSource(`hf://${repo}`)!, { token: null, signal: AbortSignal.timeout(PATIENCE_MS) });
 const cacheOf = (maxBytes = 1e9) => new BaseCache({ folder, maxBytes, loaded: () => loaded, logger });
 
 async function fetchInto(
@@ -42,7 +43,7 @@ async function fetchInto(
   { files, source }: PinnedFiles = pinned,
   options: { onProgress?: (progress: FetchProgress) => void; signal?: AbortSignal; streams?: number } = {},
 ) {
-  const { onProgress = () => undefined, signal = AbortSignal.timeout(20_000), streams = 4 } = options;
+  const { onProgress = () => undefined, signal = AbortSignal.timeout(PATIENCE_MS), streams = 4 } = options;
   const base = { key: keyOf({ source, files }), files };
   return cache.fetch(base, { sources: sources(), source, token: null, firstDelayMs: 1, onProgress, signal, streams });
 }
