@@ -8,7 +8,7 @@ interface Options {
 }
 
 /** Makes the project of one kind of test, so that each kind can be run alone (`npm run test:unit`). */
-function project(name: string, { timeout = 120_000, globalSetup = [] }: Options = {}) {
+function project(name: string, { timeout = 300_000, globalSetup = [] }: Options = {}) {
   // Its files share the modules of a process: loading and compiling them anew for each took half of the processor time.
   const test = {
     name,
@@ -31,20 +31,23 @@ function compiledProject(name: string, { globalSetup = [], ...rest }: Options = 
 export default defineConfig({
   test: {
     projects: [
-      compiledProject('unit'),
-      compiledProject('integration', { globalSetup: ['test/integration/support/global-setup.ts'] }),
-      compiledProject('e2e', { timeout: 300_000 }),
+      compiledProject('unit', { timeout: 120_000 }),
+      compiledProject('integration', {
+        timeout: 120_000,
+        globalSetup: ['test/integration/support/global-setup.ts'],
+      }),
+      compiledProject('e2e'),
       compiledProject('production'),
-      compiledProject('upgrade', { timeout: 300_000 }),
+      compiledProject('upgrade'),
       compiledProject('attack'),
       compiledProject('monitoring'),
-      compiledProject('contract', { timeout: 300_000 }),
+      compiledProject('contract'),
       project('helm'),
       project('browser'),
       project('dashboard', { globalSetup: ['test/dashboard/support/global-setup.ts'] }),
       compiledProject('s3', { globalSetup: ['test/integration/support/global-setup.ts'] }),
-      project('devices', { timeout: 300_000 }),
-      compiledProject('interop', { timeout: 300_000 }),
+      project('devices'),
+      compiledProject('interop'),
     ],
     // `npm test` has a third, which computes while others wait for what they have started.
     maxWorkers: 2,

@@ -15,8 +15,6 @@ beforeAll(async () => {
 
 /** The worker has the jobs of other suites as well. */
 const WORK_MS = 90_000;
-/** One test waits for it three times. */
-const FOLLOWED_MS = 3 * WORK_MS;
 
 /** Presses a button and the one of the dialog that it opens, by keyboard alone. */
 async function confirm(page: DashboardPage, label: string): Promise<void> {
@@ -30,7 +28,7 @@ async function confirm(page: DashboardPage, label: string): Promise<void> {
 
 const heading = (page: DashboardPage) => page.getByRole('heading', { level: 1 }).locator('..');
 
-test('a failed job says why, and what to do, and offers a retry to who may', { timeout: FOLLOWED_MS }, async () => {
+test('a failed job says why, and what to do, and offers a retry to who may', async () => {
   const page = await open(`/jobs/${fleet.broken.id}`, { key: fleet.tenantKey });
   await heading(page).getByText('failed').waitFor({ timeout: WORK_MS });
   const account = page.getByRole('region', { name: 'Why it is not ready' });
@@ -47,38 +45,34 @@ test('a failed job says why, and what to do, and offers a retry to who may', { t
   expect(await watched.getByRole('button', { name: 'Retry the job' }).count()).toBe(0);
 });
 
-test(
-  'a job is paused, resumed, approved, followed to its end, and retried with other options',
-  { timeout: FOLLOWED_MS },
-  async () => {
-    const { id } = fleet.unreachable;
-    const page = await open(`/jobs/${id}`, { key: fleet.tenantKey });
-    await page.getByText('Held until its tenant approves it.').waitFor();
-    await confirm(page, 'Pause the job');
-    await heading(page).getByText('paused').waitFor();
-    await confirm(page, 'Resume the job');
-    await heading(page).getByText('held').waitFor();
-    await confirm(page, 'Approve the job');
-    await heading(page).getByText('not ready').waitFor({ timeout: WORK_MS });
-    await page.getByRole('region', { name: 'Why' }).getByText('No candidate has reached the gate').waitFor();
-    const rungs = page.getByRole('list', { name: 'Rungs of the ladder' });
-    await rungs.getByText(/^Copy/).waitFor();
-    await page.getByRole('list', { name: 'States' }).getByText('not ready').waitFor();
+test('a job is paused, resumed, approved, followed to its end, and retried with other options', async () => {
+  const { id } = fleet.unreachable;
+  const page = await open(`/jobs/${id}`, { key: fleet.tenantKey });
+  await page.getByText('Held until its tenant approves it.').waitFor();
+  await confirm(page, 'Pause the job');
+  await heading(page).getByText('paused').waitFor();
+  await confirm(page, 'Resume the job');
+  await heading(page).getByText('held').waitFor();
+  await confirm(page, 'Approve the job');
+  await heading(page).getByText('not ready').waitFor({ timeout: WORK_MS });
+  await page.getByRole('region', { name: 'Why' }).getByText('No candidate has reached the gate').waitFor();
+  const rungs = page.getByRole('list', { name: 'Rungs of the ladder' });
+  await rungs.getByText(/^Copy/).waitFor();
+  await page.getByRole('list', { name: 'States' }).getByText('not ready').waitFor();
 
-    await page.getByRole('button', { name: 'Retry the job' }).click();
-    const dialog = page.getByRole('alertdialog');
-    await dialog.getByLabel('Strategy').click();
-    await page.getByRole('option', { name: 'scratch' }).click();
-    await dialog.getByLabel('Most steps of training').fill('3');
-    await expectAccessible(page);
-    await dialog.getByRole('button', { name: 'Retry the job' }).click();
-    await dialog.waitFor({ state: 'detached' });
-    await rungs.getByText('From scratch').waitFor({ timeout: WORK_MS });
-    await heading(page).getByText('not ready').waitFor({ timeout: WORK_MS });
-    await page.getByRole('combobox', { name: 'Run of the job' }).getByText('Run 2 of 2, scratch').waitFor();
-    await page.getByRole('img', { name: /^Training loss over 3 steps/ }).waitFor();
-    await page.getByRole('img', { name: /^What the job did in .*, 2 attempts$/ }).waitFor();
-    const { own_options: options } = await getJob({ client: fleet.operator, path: { id } });
-    expect(options).toEqual({ strategy: 'scratch', max_steps: 3 });
-  },
-);
+  await page.getByRole('button', { name: 'Retry the job' }).click();
+  const dialog = page.getByRole('alertdialog');
+  await dialog.getByLabel('Strategy').click();
+  await page.getByRole('option', { name: 'scratch' }).click();
+  await dialog.getByLabel('Most steps of training').fill('3');
+  await expectAccessible(page);
+  await dialog.getByRole('button', { name: 'Retry the job' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  await rungs.getByText('From scratch').waitFor({ timeout: WORK_MS });
+  await heading(page).getByText('not ready').waitFor({ timeout: WORK_MS });
+  await page.getByRole('combobox', { name: 'Run of the job' }).getByText('Run 2 of 2, scratch').waitFor();
+  await page.getByRole('img', { name: /^Training loss over 3 steps/ }).waitFor();
+  await page.getByRole('img', { name: /^What the job did in .*, 2 attempts$/ }).waitFor();
+  const { own_options: options } = await getJob({ client: fleet.operator, path: { id } });
+  expect(options).toEqual({ strategy: 'scratch', max_steps: 3 });
+});

@@ -6,7 +6,6 @@ import { createSmallFleet } from './support/small-fleet.ts';
 
 const demo = inject('demo');
 const open = useBrowser();
-/** Milliseconds for which what the page shows may take. */
 const formPath = () => `/rollouts/new?version=${demo.versionIds.second}`;
 
 testEveryLook(open, {

@@ -39,7 +39,7 @@ test('a tenant has so many streams with all its keys, the service so many in all
   await eventually('a place', async () => (await open(tenant.key)).status === 200);
 });
 
-test('a service that stops ends streams at once, also those of clients that do not read', async () => {
+test('a service that stops ends streams, also those of clients that do not read', async () => {
   app = await createTestApp();
   const { id: tenantId, key } = await createTestTenant(app.db, 'acme');
   for (let n = 0; n < 800; n++) await happen(app.db, `${n}`, tenantId, { text: 'x'.repeat(20_000) });

@@ -35,7 +35,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** Memory where there is plenty, because what else uses the disk can hold up PostgreSQL for minutes, and the folder for temporary files elsewhere. */
+/** Memory if there is plenty of it, because other programs may keep the disk busy; else the folder for temporary files. */
 async function placeOfData(): Promise<string> {
   const memory = '/dev/shm';
   const space = await statfs(memory).catch(() => null);
