@@ -1,12 +1,13 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { Queue } from 'bullmq';
 import { applyMigrations, startEmbeddedPostgres } from '../../src/embedded/index.ts';
 import { createQueueBackend, QUEUES } from '../../src/jobs/index.ts';
 import { createDatabase, type Database } from '../../src/lib/database.ts';
+import { cpuMs, familyCpuMs } from './processor-time.ts';
 
 /** A PostgreSQL in a temporary folder, with Readapt's tables. */
 export interface BenchStack {
@@ -97,32 +98,6 @@ export async function transactions({ db }: BenchStack): Promise<number> {
 export async function residentBytes(pid: number): Promise<number> {
   const [, kib] = /^VmRSS:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? [];
   return Number(kib) * 1024;
-}
-
-/** Ticks of `/proc` a second (USER_HZ), which is 100 on Linux. */
-const TICK_MS = 10;
-
-/** Processor time of a process, and of its children that have ended, in milliseconds. */
-export async function cpuMs(pid: number): Promise<{ own: number; ended: number; parent: number }> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-  // The name before may hold spaces; the first field after it is the third.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const at = (number: number): number => Number(fields[number - 3]);
-  return { own: (at(14) + at(15)) * TICK_MS, ended: (at(16) + at(17)) * TICK_MS, parent: at(4) };
-}
-
-async function familyCpuMs(postmaster: number): Promise<number> {
-  for (;;) {
-    const { own, ended } = await cpuMs(postmaster);
-    let sum = own + ended;
-    for (const name of await readdir('/proc')) {
-      if (!/^\d+$/.test(name)) continue;
-      const found = await cpuMs(Number(name)).catch(() => null);
-      if (found?.parent === postmaster) sum += found.own;
-    }
-    // A child that has ended meanwhile is counted twice or not at all.
-    if ((await cpuMs(postmaster)).ended === ended) return sum;
-  }
 }
 
 /** @throws Error if a queue in the Redis holds jobs, which would be run among those of the bench */

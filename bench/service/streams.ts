@@ -5,7 +5,8 @@ import { withTransaction } from '../../src/lib/database.ts';
 import { recordEvent } from '../../src/modules/events/index.ts';
 import { createClient, type Client } from './client.ts';
 import { apiEnvironment } from './plan.ts';
-import { cpuMs, residentBytes, startProcess, transactions, type BenchStack } from './stack.ts';
+import { cpuMs } from './processor-time.ts';
+import { residentBytes, startProcess, transactions, type BenchStack } from './stack.ts';
 
 export interface StreamFigures {
   readonly streams: number;

@@ -4,7 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Database } from '../../../src/lib/database.ts';
 import { createJobLifecycle, type JobProgress } from '../../../src/modules/jobs/index.ts';
-import { cpuMs, type BenchStack } from '../stack.ts';
+import { cpuMs } from '../processor-time.ts';
+import type { BenchStack } from '../stack.ts';
 import type { PolledFleet } from './fleet.ts';
 
 const ROOT = path.join(import.meta.dirname, '../../..');

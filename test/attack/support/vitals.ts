@@ -1,8 +1,9 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { familyCpuMs } from '../../../bench/service/processor-time.ts';
 import { compiledModule } from '../../compiled/index.ts';
 
 /** Polls `/healthz` in a process of its own. */
@@ -19,9 +20,6 @@ export interface Vitals {
   readonly processorMs: number;
 }
 
-/** What Linux counts processor time in (`getconf CLK_TCK`). */
-const TICK_MS = 10;
-
 const PAUSE_MS = 10;
 
 /** Watches the memory of a process and polls its `/healthz` while some work runs. It reads /proc and needs Linux. */
@@ -32,11 +30,11 @@ export async function watchVitals<T>(
   const poller = fork(compiledModule(HEALTH), [process.origin], { execArgv: [] });
   try {
     await answerOf(poller);
-    const processorMs = await processorTimeOf(process.pid);
+    const processorMs = await familyCpuMs(process.pid);
     const { result, ...memory } = await watchMemory(process.pid, work);
     poller.send('how long?');
     const longestHealthMs = await answerOf(poller);
-    const vitals = { ...memory, longestHealthMs, processorMs: (await processorTimeOf(process.pid)) - processorMs };
+    const vitals = { ...memory, longestHealthMs, processorMs: (await familyCpuMs(process.pid)) - processorMs };
     return { result, vitals };
   } finally {
     poller.disconnect();
@@ -77,22 +75,6 @@ async function watchMemory<T>(
     running = false;
     await polling.catch(() => undefined);
   }
-}
-
-/** Processor time of a process, of those it has started that have ended, and of those that run. */
-async function processorTimeOf(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => null);
-  if (stat === null) return 0;
-  // The name of the command, in parentheses, may have spaces. Times begin with the 14th field, and the 3rd follows the name.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
-  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
-  const children = await Promise.all(
-    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, 'latin1').catch(() => '')),
-  );
-  const living = children.join(' ').split(' ').filter(Boolean).map(Number);
-  const times = await Promise.all(living.map(processorTimeOf));
-  return times.reduce((sum, ms) => sum + ms, ticks * TICK_MS);
 }
 
 async function memoryOf(pid: number): Promise<{ resident: number; peak: number }> {
