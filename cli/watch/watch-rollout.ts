@@ -1,7 +1,7 @@
 import { createProgressView, type ProgressView } from '../demo/progress-view.ts';
 import { EXIT, UnsuccessfulResult } from '../errors.ts';
 import { duration } from '../output.ts';
-import { isEndOfJob, isEndOfRollout, type Job, type Rollout } from '../remote/client.ts';
+import { isEndOfJob, isEndOfRollout, items, listJobs, type Job, type Rollout } from '../remote/client.ts';
 import type { Service, ServiceOptions } from '../remote/service.ts';
 import { countsText, fetchingTexts, whyWaiting } from '../commands/rollout/rollout-text.ts';
 import { painterOf, paintState } from '../screen/paint.ts';
@@ -13,12 +13,6 @@ export interface WatchOptions extends ServiceOptions {
   readonly untilWaiting?: boolean;
 }
 
-/** How a rollout was when the watching ended, with all its jobs. */
-interface Watched {
-  readonly rollout: Rollout;
-  readonly jobs: ReadonlyMap<string, Job>;
-}
-
 /**
  * Shows a rollout until it has ended, or waits for a person if that is asked for: as a block that redraws itself, as lines, or as NDJSON
  * with a line for each change.
@@ -26,26 +20,55 @@ interface Watched {
  */
 export async function watchRollout({ client }: Service, rolloutId: string, options: WatchOptions): Promise<void> {
   const goesOn = `rollout ${rolloutId} goes on; \`readapt rollout watch ${rolloutId}\` shows it again`;
-  const { rollout, jobs } = await untilInterrupted(goesOn, async (signal) => {
+  const rollout = await untilInterrupted(goesOn, async (signal) => {
     const show = options.json ? jsonLines() : viewOf(createProgressView(process.stdout));
     const seen = new Map<string, Job>();
     try {
       for await (const view of followRollout({ client, rolloutId, signal })) {
-        for (const job of view.changed) seen.set(job.id, job);
-        show.update(view.rollout, view.changed, seen);
-        if (isOver(view.rollout, seen, options)) return { rollout: view.rollout, jobs: seen };
+        const changed = [...view.changed];
+        for (const job of changed) seen.set(job.id, job);
+        const isLast = isOver(view.rollout, options);
+        if (isLast && !isUpToDate(view.rollout, seen)) {
+          const query = { rollout_id: rolloutId, limit: 200 };
+          for await (const job of items(listJobs, { client, query, signal })) {
+            if (seen.get(job.id)?.state !== job.state) changed.push(job);
+            seen.set(job.id, job);
+          }
+        }
+        show.update(view.rollout, changed, seen);
+        if (isLast) return view.rollout;
       }
       throw new Error('a rollout is followed until somebody stops');
     } finally {
       show.close();
     }
   });
-  judge({ rollout, jobs });
+  judge(rollout);
 }
 
-function isOver(rollout: Rollout, jobs: ReadonlyMap<string, Job>, { untilWaiting = false }: WatchOptions): boolean {
+function isOver(rollout: Rollout, { untilWaiting = false }: WatchOptions): boolean {
   if (untilWaiting && waits(rollout)) return true;
-  return isEndOfRollout(rollout.state) && [...jobs.values()].every(({ state }) => isEndOfJob(state));
+  return isEndOfRollout(rollout.state) && jobCounts(rollout).every(({ state }) => isEndOfJob(state));
+}
+
+interface JobCount {
+  readonly kind: Job['kind'];
+  readonly state: Job['state'];
+  readonly count: number;
+}
+
+function jobCounts({ jobs, controls }: Rollout): JobCount[] {
+  const of = (kind: Job['kind'], counts: Rollout['jobs']): JobCount[] =>
+    Object.entries(counts).map(([state, count]) => ({ kind, state: state as Job['state'], count }));
+  return [...of('adaptation', jobs), ...of('control', controls)];
+}
+
+/** Whether the jobs are as the rollout counts them. As long as an older transaction runs, their changes are told later. */
+function isUpToDate(rollout: Rollout, jobs: ReadonlyMap<string, Job>): boolean {
+  const all = [...jobs.values()];
+  return jobCounts(rollout).every(
+    ({ kind, state, count }) => all.filter((job) => job.kind === kind && job.state === state).length === count,
+  );
 }
 
 function waits({ state, waves }: Rollout): boolean {
@@ -53,9 +76,9 @@ function waits({ state, waves }: Rollout): boolean {
 }
 
 /** Says by the exit code how a rollout has ended. */
-function judge({ rollout, jobs }: Watched): void {
+function judge(rollout: Rollout): void {
   const { id, state, error } = rollout;
-  if (!isEndOfRollout(rollout.state))
+  if (!isEndOfRollout(state))
     throw new UnsuccessfulResult(`rollout ${id} is ${state}: ${whyWaiting(rollout)}`, EXIT.waits);
   if (state !== 'completed') {
     throw new UnsuccessfulResult(
@@ -63,11 +86,11 @@ function judge({ rollout, jobs }: Watched): void {
       EXIT.endedBadly,
     );
   }
-  const adaptations = [...jobs.values()].filter(({ kind }) => kind === 'adaptation');
-  const ready = adaptations.filter(({ state: end }) => end === 'ready').length;
-  if (ready < adaptations.length) {
+  const { ready = 0, ...others } = rollout.jobs;
+  const unready = Object.values(others).reduce((sum, count) => sum + count, 0);
+  if (unready > 0) {
     throw new UnsuccessfulResult(
-      `${adaptations.length - ready} of ${adaptations.length} adapters are not ready: \`readapt jobs ls --rollout ${id}\` lists them`,
+      `${unready} of ${ready + unready} adapters are not ready: \`readapt jobs ls --rollout ${id}\` lists them`,
       EXIT.endedBadly,
     );
   }

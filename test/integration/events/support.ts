@@ -3,6 +3,7 @@ import { recordEvent } from '../../../src/modules/events/index.ts';
 import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
 import type { Fleet } from '../queue/fleet.ts';
 import { planEntries } from '../queue/plan-entries.ts';
+import { PATIENCE_MS } from '../../patience.ts';
 import { unknownEvent } from '../support/index.ts';
 
 /** Does some work in a transaction and leaves it open. @returns what commits it */
@@ -14,11 +15,17 @@ export async function leftOpen(
   const held = new Promise<void>((resolve) => (commit = resolve));
   let done = (): void => undefined;
   const worked = new Promise<void>((resolve) => (done = resolve));
-  const ended = withTransaction(db, async (tx) => {
-    await work(tx);
-    done();
-    await held;
-  });
+  const ended = withTransaction(
+    db,
+    async (tx) => {
+      // It may be held for as long as a command takes on a busy machine.
+      await tx.$executeRaw`SET LOCAL idle_in_transaction_session_timeout = 0`;
+      await work(tx);
+      done();
+      await held;
+    },
+    { timeoutMs: 2 * PATIENCE_MS },
+  );
   await Promise.race([worked, ended]);
   return () => (commit(), ended);
 }
