@@ -1,4 +1,4 @@
-import { listCurrentVersions, type ReadaptClient, type ServedVersion } from '../../remote/client.ts';
+import { items, listCurrentVersions, type ReadaptClient, type ServedVersion } from '../../remote/client.ts';
 
 /** Largest page that the service gives. */
 const PAGE = 200;
@@ -13,11 +13,24 @@ export interface ServedVersions {
   read(signal?: AbortSignal): Promise<boolean>;
 }
 
-/** Follows a base model version by the list's changes, of which a fleet that rests has none. */
+/**
+ * Follows a base model version by the list's changes, of which a fleet that rests has none. Changes leave out for a moment what was
+ * changed while an older transaction runs, so the first answer is the list as it is.
+ */
 export function createServedVersions(client: ReadaptClient, baseModelVersionId: string): ServedVersions {
   const served = new Map<string, ServedVersion>();
   let position = '0';
-  let readAt = Date.now();
+  let readAt = -Infinity;
+
+  /** Reads everything, after which changes are followed from the beginning. */
+  async function readList(signal: AbortSignal | undefined): Promise<void> {
+    served.clear();
+    position = '0';
+    const list = { client, path: { id: baseModelVersionId }, query: { limit: PAGE } };
+    for await (const version of items(listCurrentVersions, { ...list, ...(signal !== undefined && { signal }) })) {
+      served.set(version.adapter_id, version);
+    }
+  }
 
   /** @returns how many adapters have changed, at most a page */
   async function readPage(signal: AbortSignal | undefined): Promise<number> {
@@ -42,8 +55,9 @@ export function createServedVersions(client: ReadaptClient, baseModelVersionId: 
     async read(signal) {
       const now = Date.now();
       if (now - readAt > LONGEST_GAP_MS) {
-        served.clear();
-        position = '0';
+        await readList(signal);
+        readAt = now;
+        return true;
       }
       readAt = now;
       let changes = 0;

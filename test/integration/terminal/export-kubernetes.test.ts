@@ -5,10 +5,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { leftOpen } from '../events/support.ts';
+import { recordEvent } from '../../../src/modules/events/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { publish } from '../serving/publish.ts';
-import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
+import { createTestApp, createTestKey, unknownEvent, type TestApp } from '../support/index.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 
 // Each command is a process that loads the sources anew.
@@ -73,6 +75,19 @@ test('adapters move to the new pool as they become ready, and back when they are
   const byAdapter = ['export', 'k8s', '--format', 'gateway-api', '--no-rewrites', '--gateway', 'gateway', ...pools()];
   expect(await terminal.run([...byAdapter, '--output', output], { env })).toMatchObject({ code: 0 });
   expect(await readdir(output)).toEqual(['3-httproutes.yaml']);
+});
+
+test('an adapter is there as long as its change waits for the end of an older transaction', async () => {
+  const event = unknownEvent({ tenantId: null, subjectId: 'older' });
+  const commit = await leftOpen(app.db, (tx) => recordEvent(tx, event));
+  const { id } = await publish(app, fleet.adapters[1]!, fleet.oldVersionId);
+  const dynamo = ['export', 'k8s', '--format', 'dynamo', '--source-uri', 's3://adapters/{adapter_version_id}'];
+  const printed = await terminal.run([...dynamo, '--pool', fleet.oldVersionId, '--json'], { env });
+  await commit();
+  expect(printed, printed.stderr).toMatchObject({ code: 0 });
+  const { items } = JSON.parse(printed.stdout) as { items: { spec: { source: { uri: string } } }[] };
+  expect(items.map(({ spec }) => spec.source.uri)).toContain(`s3://adapters/${id}`);
+  expect(items).toHaveLength(4);
 });
 
 test('objects are printed for kubectl, and a file of somebody else is not overwritten', async () => {
