@@ -30,6 +30,13 @@ export interface ServedRow extends AdapterOnBase {
 /** Without a version where nothing is to be served. */
 export type FoundRow = AdapterOnBase & ({ readonly versionId: null } | ServedRow);
 
+/** An adapter by its names. */
+export interface ServedAdapter {
+  readonly adapterId: string;
+  readonly adapter: string;
+  readonly tenant: string;
+}
+
 /** A change of what is to be served: another version, or none. */
 export type ChangedRow = { readonly adapterId: string } & ({ readonly versionId: null } | ServedRow) & CommitPosition;
 
@@ -146,5 +153,21 @@ export const servedVersionRepository = {
         JOIN base_model_versions b ON b.id = c.base_model_version_id
         LEFT JOIN adapter_versions v ON v.id = c.adapter_version_id
         ORDER BY c.change_transaction_id, c.change_seq`,
+    ),
+
+  /**
+   * The adapters of which something is current on a base model version by a change after a position. Unlike in {@link changes}, an older
+   * transaction may still run.
+   */
+  unread: (db: Queryable, baseModelVersionId: string, after: CommitPosition): Promise<ServedAdapter[]> =>
+    readRows<ServedAdapter>(
+      db,
+      Prisma.sql`
+        SELECT a.id AS "adapterId", a.name AS adapter, t.name AS tenant
+        FROM current_versions c JOIN adapters a ON a.id = c.adapter_id JOIN tenants t ON t.id = c.tenant_id
+        LEFT JOIN adapter_versions v ON v.id = c.adapter_version_id
+        WHERE c.base_model_version_id = ${baseModelVersionId}
+          AND (c.change_transaction_id, c.change_seq) > (${after.transaction}::bigint, ${after.sequence}::bigint)
+          AND NOT (${NOTHING_CURRENT})`,
     ),
 };

@@ -8,10 +8,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compiledModule } from '../../compiled/index.ts';
 import { registerArtifact } from '../../../src/artifacts/index.ts';
 import { withTransaction, type Database } from '../../../src/lib/database.ts';
+import { recordEvent } from '../../../src/modules/events/index.ts';
 import { createServingFolder, type ServingFolder } from '../../../src/modules/serving/index.ts';
+import { leftOpen } from '../events/support.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { logger } from '../queue/test-queue.ts';
-import { createTestDatabase, type TestDatabase } from '../support/index.ts';
+import { createTestDatabase, unknownEvent, untilReadable, type TestDatabase } from '../support/index.ts';
 import { publish as insert } from './publish.ts';
 
 const READER = fileURLToPath(new URL('./folder-reader.ts', import.meta.url));
@@ -42,11 +44,16 @@ afterEach(async () => {
   await database.close();
 });
 
+/** Opens the folder, whose rounds follow all that was written before them. */
 function open(options: Partial<Parameters<typeof createServingFolder>[0]> = {}): ServingFolder {
   const { artifacts } = fleet;
   const folder = createServingFolder({ db, artifacts, logger, root, graceMs: 3_600_000, ...options });
   folders.push(folder);
-  return folder;
+  const round = async (): Promise<boolean> => {
+    await untilReadable(db);
+    return folder.round();
+  };
+  return { ...folder, round };
 }
 
 /** Publishes a version with weights and a manifest of its own. */
@@ -150,6 +157,27 @@ describe('the serving folder', () => {
     expect((await seen()).versions).toEqual([...aliases.map((alias) => `${alias}@1`), 'acme.mine@1'].sort());
     expect(Object.keys((await seen()).aliases).sort()).toEqual([...aliases].sort());
     expect(await readdir(root)).toContain('notes');
+  });
+
+  test('keeps what was current where the next change cannot be read yet, also when all is compared', async () => {
+    const first = open();
+    await first.round();
+    await first.stop();
+    const [before, next] = [`${aliases[0]}@1`, `${aliases[0]}@2`];
+    const commit = await leftOpen(db, (tx) => recordEvent(tx, unknownEvent({ tenantId: null, subjectId: 'older' })));
+    await publish(0);
+    await makeCurrent(1, null);
+    // This one does not wait until all can be read.
+    const folder = createServingFolder({ db, artifacts: fleet.artifacts, logger, root, graceMs: 0 });
+    folders.push(folder);
+    await folder.round();
+    expect((await seen()).aliases).toEqual({ [aliases[0]!]: before, [aliases[2]!]: `${aliases[2]}@1` });
+    expect((await seen()).versions).toEqual([before, `${aliases[2]}@1`].sort());
+    await commit();
+    await untilReadable(db);
+    await folder.round();
+    expect((await seen()).aliases[aliases[0]!]).toBe(next);
+    expect((await seen()).versions).toEqual([next, `${aliases[2]}@1`].sort());
   });
 
   test('leaves the version before where the current one is lost, and tries again', async () => {
@@ -293,6 +321,8 @@ test('a process that is killed at any call leaves nothing by halves, and the nex
   await Promise.all(folders.map((folder) => folder.stop()));
   await publish(0);
   await makeCurrent(1, null);
+  // The children follow all of it.
+  await untilReadable(db);
   let kills = 0;
   for (let killAt = 1; ; killAt += 1) {
     const count = await runChild(killAt);

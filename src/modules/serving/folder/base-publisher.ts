@@ -1,6 +1,6 @@
 import { engineName } from '../../../lib/engine-name.ts';
 import type { CommitPosition } from '../../events/index.ts';
-import type { ChangedRow, ServedRow } from '../served-version.repository.ts';
+import type { ChangedRow, ServedAdapter, ServedRow } from '../served-version.repository.ts';
 import type { EngineFolder } from './engine-folder.ts';
 import type { ServedMarker } from './served-files.ts';
 
@@ -15,6 +15,8 @@ export interface BasePublisherOptions {
   readonly graceMs: number;
   /** The next changes after a position, in the order of commits; none at the end. */
   readonly readChanges: (base: string, after: CommitPosition) => Promise<readonly ChangedRow[]>;
+  /** Of which adapters something is current by a change after a position, whether or not it can be read yet. */
+  readonly readUnread: (base: string, after: CommitPosition) => Promise<readonly ServedAdapter[]>;
   /** Runs `work` with the folder of an artifact whose content was checked, which stays until it has ended. */
   readonly withFiles: (digest: string, work: (folder: string) => Promise<void>) => Promise<void>;
   /** Called before each change of the folder. @throws Error if another process may hold it */
@@ -137,8 +139,16 @@ export class BasePublisher {
 
   /** What lies in the folder and is not current has been, while nobody followed. */
   async #retireUnknown(): Promise<void> {
-    const { folder, base, requireLease } = this.#options;
+    const { folder, base, requireLease, readUnread } = this.#options;
+    const unread = await readUnread(base, this.#position);
     const { versions, aliases } = await folder.contents(base);
+    // What was current of an adapter stays until the change can be read that makes another version so.
+    for (const row of unread) {
+      const alias = engineName(row);
+      const name = aliases.get(alias);
+      if (name === undefined || (await folder.marker(base, name))?.adapter_id !== row.adapterId) continue;
+      this.#aliases.set(row.adapterId, alias);
+    }
     const kept = new Set(this.#aliases.values());
     // The version before stays where the current one could not be published.
     for (const row of this.#failed.values()) {

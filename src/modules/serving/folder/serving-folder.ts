@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { locateVerified, type ArtifactStore } from '../../../artifacts/index.ts';
-import { ensureLease, giveUpLease, holdLease, type ProcessLease } from '../../../jobs/index.ts';
+import { ensureLease, giveUpLease, holdLease, renewLease, type ProcessLease } from '../../../jobs/index.ts';
 import type { Database } from '../../../lib/database.ts';
 import type { Logger } from '../../../lib/logger.ts';
 import { servedVersionRepository as repository } from '../served-version.repository.ts';
@@ -65,9 +65,9 @@ export function createServingFolder(options: ServingFolderOptions): ServingFolde
     return (opened = { folder, lease });
   }
 
-  async function hold(lease: ProcessLease): Promise<boolean> {
+  async function hold(lease: ProcessLease, ask: typeof holdLease): Promise<boolean> {
     const asked = performance.now();
-    const isHeld = await holdLease(db, lease);
+    const isHeld = await ask(db, lease);
     heldUntil = isHeld ? asked + leaseMs : 0;
     return isHeld;
   }
@@ -83,6 +83,7 @@ export function createServingFolder(options: ServingFolderOptions): ServingFolde
       new BasePublisher({
         ...{ folder, base, requireLease, graceMs: options.graceMs },
         readChanges: (id, after) => repository.changes(db, id, { after, limit: PAGE }, null),
+        readUnread: (id, after) => repository.unread(db, id, after),
         withFiles: (digest, work) =>
           options.artifacts.holding(async (held) => work(await locateVerified(db, held, digest))),
         onAction: (action) => metrics?.acted(action),
@@ -107,8 +108,8 @@ export function createServingFolder(options: ServingFolderOptions): ServingFolde
   async function round(): Promise<boolean> {
     const { folder, lease } = await open();
     const held = performance.now() < heldUntil;
-    if (!(await hold(lease))) return false;
-    const renewal = setInterval(() => void hold(lease).catch(() => undefined), leaseMs / 3);
+    if (!(await hold(lease, holdLease))) return false;
+    const renewal = setInterval(() => void hold(lease, renewLease).catch(() => undefined), leaseMs / 3);
     try {
       // Whoever held it meanwhile may have changed it.
       if (!held || performance.now() - comparedAt > COMPARED_MS) await compare(folder);
