@@ -225,9 +225,13 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
 
 /** Runs a job, or gives it back if another queue's job keeps the device or the worker is quarantined. */
 async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: string): Promise<void> {
-  // A worker that was waiting for a job when it was told to fetch none still gets one.
-  const end = shared.sickness.active !== null || shared.draining ? null : await shared.turns.take(queue);
-  if (end === null) return putOff(shared, job, token, RETURN_MS);
+  // A worker that was waiting for a job when it was told to fetch none still gets one, and one may be told so while a job waits for its turn.
+  const takesNone = () => shared.stopping.aborted || shared.sickness.active !== null || shared.draining;
+  const end = takesNone() ? null : await shared.turns.take(queue);
+  if (end === null || takesNone()) {
+    end?.();
+    return putOff(shared, job, token, RETURN_MS);
+  }
   shared.running++;
   try {
     await runJob(shared, job, token);
