@@ -16,5 +16,5 @@ export { writeOutbox } from './outbox.repository.ts';
 export { priorityOf } from './priorities.ts';
 export { createJobProducer, type JobProducer } from './producer.ts';
 export type { QuarantineOptions } from './quarantine.ts';
-export { ensureLease, giveUpLease, holdLease, type ProcessLease } from './process-lease.repository.ts';
+export { ensureLease, giveUpLease, holdLease, renewLease, type ProcessLease } from './process-lease.repository.ts';
 export { createSweeper, type RecoverySource } from './sweeper.ts';

@@ -3,7 +3,7 @@ import type { Database } from '../lib/database.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { JobEntry, QueueName } from './catalog.ts';
 import { countPending, leftoverEntries } from './outbox.repository.ts';
-import { giveUpLease, holdLease, type ProcessLease } from './process-lease.repository.ts';
+import { giveUpLease, holdLease, renewLease, type ProcessLease } from './process-lease.repository.ts';
 import type { JobProducer } from './producer.ts';
 import { setBackFutureTimes, type QueueClock } from './queue-clock.repository.ts';
 
@@ -56,7 +56,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
 
   const sweepInTurn = async (): Promise<number> => {
     if (!(await holdLease(db, lease))) return 0;
-    const renewal = setInterval(() => void holdLease(db, lease).catch(() => undefined), intervalMs);
+    const renewal = setInterval(() => void renewLease(db, lease).catch(() => undefined), intervalMs);
     try {
       const count = await sweepOnce(options);
       options.onSwept?.();

@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { createSweeper, type RecoverySource } from '../../../src/jobs/index.ts';
+import { createSweeper, giveUpLease, holdLease, renewLease, type RecoverySource } from '../../../src/jobs/index.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, type TestQueue } from './test-queue.ts';
 
-const INTERVAL_MS = 100;
+/** A process that a busy machine lets wait for two seconds keeps its lease, which lasts three intervals. */
+const INTERVAL_MS = 1500;
 
 let queue: TestQueue;
 const started: { stop(): Promise<void> }[] = [];
@@ -49,11 +50,22 @@ test('one of several processes sweeps, and another takes over when it stops', as
 });
 
 test('a process that dies keeps the others from sweeping for three intervals at most', async () => {
+  const began = performance.now();
   await queue.database.db.$executeRaw`
     UPDATE process_leases SET owner = 'dead', expires_at = clock_timestamp() + make_interval(secs => ${(3 * INTERVAL_MS) / 1000}::float8)
     WHERE name = 'sweeper'`;
-  const began = performance.now();
   const { sweeps } = start();
   await eventually('it sweeps', () => Promise.resolve(sweeps.count > 0));
   expect(performance.now() - began).toBeGreaterThan(INTERVAL_MS);
+});
+
+test('a renewal that comes after the lease was given up leaves it to others', async () => {
+  const { db } = queue.database;
+  const lease = (owner: string) => ({ name: 'sweeper', owner, forMs: 60_000 }) as const;
+  expect(await holdLease(db, lease('this process'))).toBe(true);
+  expect(await renewLease(db, lease('this process'))).toBe(true);
+  await giveUpLease(db, lease('this process'));
+  expect(await renewLease(db, lease('this process'))).toBe(false);
+  expect(await holdLease(db, lease('another'))).toBe(true);
+  await giveUpLease(db, lease('another'));
 });
