@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { access, appendFile, chown, readFile, rm, writeFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { access, appendFile, chown, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import type { Account } from './account.ts';
 import { findBinaries, type Binaries } from './binaries.ts';
@@ -12,6 +14,11 @@ const run = promisify(execFile);
 const USER = 'readapt';
 /** Name of the file that marks a complete cluster. */
 const INITIALIZED = 'readapt-initialized';
+
+/** The sessions of a killed server hold its shared memory until they have noticed, which takes a busy machine seconds. */
+const SESSIONS_END_MS = 60_000;
+/** What the log says of them. */
+const SHARED_MEMORY_IS_HELD = /pre-existing shared memory block/;
 
 /** What commands on a cluster need. */
 export interface Cluster {
@@ -27,6 +34,13 @@ export interface ServerOptions {
   /** False trades durability for speed, for tests only (default true). */
   durable?: boolean;
   maxConnections?: number;
+}
+
+export interface StartOptions {
+  /** The port that the server has to have; otherwise it takes a free one, and another if a process is faster. */
+  fixedPort?: number | undefined;
+  /** How long the sessions of a killed server may take to end, in milliseconds (default 60,000). */
+  sessionsEndMs?: number;
 }
 
 /** PostgreSQL's data folder within the folder of the embedded PostgreSQL. */
@@ -90,14 +104,19 @@ async function initialize(cluster: Cluster, folder: string, options: ServerOptio
 /**
  * Starts the server and returns its port.
  *
- * @param fixedPort the port that it has to have; otherwise it takes a free one, and another if a process is faster
  * @throws Error with the end of the server's log if it does not start
  */
-export async function startServer(cluster: Cluster, options: ServerOptions, fixedPort?: number): Promise<number> {
+export async function startServer(
+  cluster: Cluster,
+  options: ServerOptions,
+  { fixedPort, sessionsEndMs = SESSIONS_END_MS }: StartOptions = {},
+): Promise<number> {
   const attempts = 3;
-  for (let attempt = 1; ; attempt += 1) {
+  const began = performance.now();
+  for (let failures = 0; ;) {
     await appendFile(cluster.log, '');
     await giveToAccount(cluster.log, cluster.account);
+    const { size } = await stat(cluster.log);
     const port = fixedPort ?? (await freePort());
     try {
       await runAs(cluster, cluster.binaries.pgCtl, [
@@ -110,13 +129,15 @@ export async function startServer(cluster: Cluster, options: ServerOptions, fixe
       ]);
       return port;
     } catch (cause) {
-      if (attempt === attempts) {
-        const log = (await readFile(cluster.log, 'utf8').catch(() => '')).split('\n').slice(-12).join('\n');
-        throw new Error(`the embedded PostgreSQL in ${cluster.data} does not start; its log ends with:\n${log}`, {
+      const log = await text(createReadStream(cluster.log, { start: size })).catch(() => '');
+      const waitsForSessions = SHARED_MEMORY_IS_HELD.test(log) && performance.now() - began < sessionsEndMs;
+      if (!waitsForSessions) failures += 1;
+      if (failures === attempts) {
+        const end = log.split('\n').slice(-12).join('\n');
+        throw new Error(`the embedded PostgreSQL in ${cluster.data} does not start; its log ends with:\n${end}`, {
           cause,
         });
       }
-      // The sessions of a killed server hold its shared memory for a moment longer.
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
   }

@@ -78,7 +78,7 @@ export async function startEmbeddedPostgres(
       const running = await runningPort(cluster.data);
       // Others may wait for a server that has died, on the port that they know.
       const known = isShared ? await readPort(folder) : undefined;
-      const port = running ?? (await startServer(cluster, options, known));
+      const port = running ?? (await startServer(cluster, options, { fixedPort: known }));
       await writeFile(portFileOf(folder), String(port));
       return { cluster, port, reused: running !== null };
     });

@@ -75,7 +75,8 @@ export function superviseServer(options: SupervisionOptions): Supervision {
       await withStartLock(folder, async () => {
         if (stopped) return;
         const running = await runningPort(cluster.data);
-        if (running === null) await startServer(cluster, options, port);
+        // It is tried again as often anyway, and whoever wants to stop the server waits for this lock.
+        if (running === null) await startServer(cluster, options, { fixedPort: port, sessionsEndMs: 0 });
         else if (running !== port) throw new Error(`another process has started it on port ${running}`);
       });
     } catch (error) {

@@ -97,6 +97,8 @@ test('after kill −9 of its process and its watchdog the server is taken over a
   const { child, url } = await startInChild();
   await writeRow(url);
   const pid = await pidOfServer();
+  // A process that goes on for a moment starts its watchdog again.
+  child.kill('SIGSTOP');
   await killWatchdog();
   await kill(child);
   expect(await isAlive(pid)).toBe(true);
@@ -112,13 +114,38 @@ test('after kill −9 of process and server it recovers all that was committed, 
   const { child, url } = await startInChild('durable');
   await writeRow(url);
   const pid = await pidOfServer();
-  await kill(child);
+  // The server goes first: as soon as its process is gone, the watchdog shuts it down.
   process.kill(pid, 'SIGKILL');
+  await kill(child);
   await expect.poll(() => isAlive(pid)).toBe(false);
   expect(await pidOfServer()).toBe(pid);
   const restarted = await start();
   expect(restarted.reused).toBe(false);
   expect(await readRow(restarted.url)).toEqual([{ value: 42 }]);
+});
+
+test('a session that is slow to notice the death of its server delays the next one', async () => {
+  const { child, url } = await startInChild('durable');
+  await writeRow(url);
+  const session = new pg.Client({ connectionString: url });
+  session.on('error', () => undefined);
+  await session.connect();
+  const { rows } = await session.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  const { pid } = rows[0]!;
+  process.kill(pid, 'SIGSTOP');
+  try {
+    process.kill(await pidOfServer(), 'SIGKILL');
+    await kill(child);
+    const restarting = start();
+    const log = path.join(folder, 'postgres', 'postgres.log');
+    const refusals = async () => (await readFile(log, 'utf8')).match(/pre-existing shared memory block/g)?.length ?? 0;
+    const tooSoon = restarting.then(() => Promise.reject(new Error('it did not wait for the session')));
+    await Promise.race([tooSoon, expect.poll(refusals).toBeGreaterThan(3)]);
+    process.kill(pid, 'SIGCONT');
+    expect(await readRow((await restarting).url)).toEqual([{ value: 42 }]);
+  } finally {
+    if (await isAlive(pid)) process.kill(pid, 'SIGCONT');
+  }
 });
 
 test('a pid file that names a process of something else is no server', async () => {
