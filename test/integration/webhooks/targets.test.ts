@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { createAddressPolicy } from '../../../src/lib/outgoing/address-policy.ts';
 import { createPost } from '../../../src/lib/outgoing/post.ts';
 import { resolveByDns } from '../../../src/lib/outgoing/target.ts';
+import { PATIENCE_MS } from '../../patience.ts';
 import { createWebhookWorld, type WebhookWorld } from './webhook-world.ts';
 
 let world: WebhookWorld;
@@ -82,20 +83,15 @@ test.each([
   ['gives hints without end', 'HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n'.repeat(20), { failure: 'timeout' }],
   ['begins an answer and stands still', 'HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nslow', { failure: 'timeout' }],
   ['speaks no HTTP', 'SSH-2.0-OpenSSH_9.2\r\n', {}],
-])(
-  'a request to a server that %s ends',
-  async (_what, answer, end) => {
-    const server = createServer((socket) =>
-      socket.on('error', () => undefined).once('data', () => socket.write(answer)),
-    );
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-    const expected = { failure: 'connection_failed', ...end };
-    expect(await createPost({ policy: LOOPBACK, timeoutMs: 300 })(request(url))).toMatchObject(expected);
-    await new Promise((resolve) => server.close(resolve));
-  },
-  5000,
-);
+])('a request to a server that %s ends', async (_what, answer, end) => {
+  const server = createServer((socket) => socket.on('error', () => undefined).once('data', () => socket.write(answer)));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const expected = { failure: 'connection_failed', ...end };
+  const timeoutMs = expected.failure === 'timeout' ? 300 : PATIENCE_MS;
+  expect(await createPost({ policy: LOOPBACK, timeoutMs })(request(url))).toMatchObject(expected);
+  await new Promise((resolve) => server.close(resolve));
+});
 
 test('an answer is read up to a bound, and its length costs nothing', async () => {
   const receiver = await world.receiver();

@@ -1,7 +1,7 @@
 import { Registry } from 'prom-client';
 import type { ClaimLoop } from '../../../src/lib/claim-loop.ts';
 import { createAddressPolicy } from '../../../src/lib/outgoing/address-policy.ts';
-import { createPost, type OutgoingOptions } from '../../../src/lib/outgoing/post.ts';
+import { createPost, type Post } from '../../../src/lib/outgoing/post.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { createSecretBox } from '../../../src/lib/secret-box.ts';
 import { recordEvents, type NewEvent } from '../../../src/modules/events/index.ts';
@@ -11,7 +11,7 @@ import type {
   WebhookDelivery,
   WebhookEndpoint,
 } from '../../../src/modules/webhooks/webhook.schemas.ts';
-import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
+import { createTestApp, createTestTenant, untilReadable, type TestApp, type TestTenant } from '../support/index.ts';
 import { createReceiver, type Receiver } from './receiver.ts';
 
 const JOB = { rollout_id: newId('rollout'), adapter_id: newId('adapter'), kind: 'adaptation' };
@@ -27,11 +27,13 @@ const DATA: Readonly<Record<string, object>> = {
 /** Attempts follow at once, and endpoints that fail do not rest. */
 export const AT_ONCE: RetrySchedule = { delaysMs: [1, 1, 1], restMs: () => 0 };
 
-export interface DelivererOptions extends Partial<OutgoingOptions> {
+export interface DelivererOptions {
   schedule?: RetrySchedule;
   leaseMs?: number;
   graceMs?: number;
   secretKeys?: readonly string[];
+  /** What sends to endpoints (default: what the service sends with). */
+  post?: Post;
 }
 
 export interface WebhookWorld {
@@ -46,7 +48,7 @@ export interface WebhookWorld {
     url: string,
     options?: { key?: string; event_types?: string[]; tenant_id?: string },
   ): Promise<CreatedWebhookEndpoint>;
-  /** Records events in one transaction. @returns their identifiers */
+  /** Records events in one transaction, and waits until they can be read. @returns their identifiers */
   record(tenantId: string | null, types: readonly string[]): Promise<string[]>;
   get(id: string): Promise<WebhookEndpoint>;
   log(id: string, query?: string): Promise<WebhookDelivery[]>;
@@ -87,11 +89,11 @@ export async function createWebhookWorld(env: Record<string, string> = {}): Prom
       opened.push(() => receiver.close());
       return receiver;
     },
-    deliverer({ schedule = AT_ONCE, leaseMs, graceMs, secretKeys = app.config.secretKeys, ...outgoing } = {}) {
+    deliverer({ schedule = AT_ONCE, leaseMs, graceMs, secretKeys = app.config.secretKeys, post } = {}) {
       const deliverer = createDeliverer({
         db: app.db,
         box: createSecretBox(secretKeys)!,
-        post: createPost({ policy: createAddressPolicy(app.config.webhookAllowedRanges), ...outgoing }),
+        post: post ?? createPost({ policy: createAddressPolicy(app.config.webhookAllowedRanges) }),
         schedule,
         logger: app.deps.logger,
         metrics: counted,
@@ -114,6 +116,7 @@ export async function createWebhookWorld(env: Record<string, string> = {}): Prom
         return event as NewEvent & { id: string };
       });
       await recordEvents(app.db, events);
+      await untilReadable(app.db);
       return events.map(({ id }) => id);
     },
     get: (id) => ask(`/v1/webhook-endpoints/${id}`),

@@ -48,6 +48,7 @@ export interface Outcome {
 const NOW = Prisma.sql`(SELECT clock_timestamp())`;
 const IS_FREE = Prisma.sql`(r.lease_expires_at IS NULL OR r.lease_expires_at < ${NOW})`;
 const HAS_CHANGED = Prisma.sql`${changesSince(Prisma.sql`r.base_model_version_id`, Prisma.sql`r.seen_horizon`)} <> r.seen_changes`;
+const IS_DUE = Prisma.sql`${IS_FREE} AND (r.next_turn_at <= ${NOW} OR (r.failures = 0 AND ${HAS_CHANGED}))`;
 const RELEASED = Prisma.sql`lease_owner = NULL, lease_expires_at = NULL`;
 
 const after = (ms: number): Prisma.Sql => Prisma.sql`clock_timestamp() + make_interval(secs => ${ms / 1000}::float8)`;
@@ -65,14 +66,14 @@ export const syncRepository = {
   candidates: (db: Queryable, limit: number): Promise<{ id: string }[]> =>
     db.$queryRaw`
       SELECT r.id FROM replicas r
-      WHERE ${IS_FREE} AND (r.next_turn_at <= ${NOW} OR (r.failures = 0 AND ${HAS_CHANGED}))
+      WHERE ${IS_DUE}
       ORDER BY r.next_turn_at LIMIT ${limit}`,
 
-  /** Takes the lease of a replica; null if somebody else was faster. */
+  /** Takes the lease of a replica; null if somebody else was faster, or has looked at it since. */
   async claim(db: Queryable, id: string, { owner, forMs }: Lease): Promise<ClaimedReplica | null> {
     const [row] = await db.$queryRaw<ClaimedReplica[]>`
       UPDATE replicas r SET lease_owner = ${owner}, lease_expires_at = ${after(forMs)}
-      FROM base_model_versions b WHERE b.id = r.base_model_version_id AND r.id = ${id} AND ${IS_FREE}
+      FROM base_model_versions b WHERE b.id = r.base_model_version_id AND r.id = ${id} AND ${IS_DUE}
       RETURNING r.id, r.engine, r.url, b.serving_name AS "servingName", r.base_model_version_id AS "baseModelVersionId",
         r.path_prefix AS "pathPrefix", r.sealed_api_key AS "sealedApiKey", r.max_adapters AS "maxAdapters", r.aliases, r.check,
         r.tenant_ids AS "tenantIds", r.labels, r.unload_after_ms AS "unloadAfterMs", r.state, r.failures,

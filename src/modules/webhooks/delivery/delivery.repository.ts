@@ -58,11 +58,12 @@ export const deliveryRepository = {
         AND (${HAS_RETRY} OR ${HAS_EVENT})
       ORDER BY e.next_turn_at LIMIT ${limit}`,
 
-  /** Takes the lease of an endpoint; null if somebody else was faster. */
+  /** Takes the lease of an endpoint; null if somebody else was faster, or it has come to rest since it was a candidate. */
   async claim(db: Queryable, id: string, { owner, forMs }: Lease): Promise<ClaimedEndpoint | null> {
     const [row] = await db.$queryRaw<(Omit<ClaimedEndpoint, 'position'> & CommitPosition)[]>`
       UPDATE webhook_endpoints e SET lease_owner = ${owner}, lease_expires_at = clock_timestamp() + ${lasting(forMs)}
-      WHERE e.id = ${id} AND e.enabled AND ${IS_FREE}
+      WHERE e.id = ${id} AND e.enabled AND e.next_turn_at <= ${NOW} AND ${IS_FREE}
+        AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = e.tenant_id AND t.deleted_at IS NOT NULL)
       RETURNING id, tenant_id AS "tenantId", url, event_types AS "eventTypes", failures,
         position_transaction_id AS transaction, position_seq AS sequence`;
     if (row === undefined) return null;
