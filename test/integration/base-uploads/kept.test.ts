@@ -5,6 +5,7 @@ import { artifactCollectionTask } from '../../../src/housekeeping/collection/art
 import { uploadCollectionTask } from '../../../src/housekeeping/collection/upload-collection.ts';
 import { examine } from '../../../src/housekeeping/doctor/doctor.ts';
 import type { Finding } from '../../../src/housekeeping/doctor/findings.ts';
+import { verificationRepository } from '../../../src/modules/base-uploads/verification/verification.repository.ts';
 import { BASE } from '../../unit/training/support/tiny-task.ts';
 import { createTestApp, type TestApp } from '../support/index.ts';
 import { filesOf, PART_BYTES, startVerifier, uploader, type TestFile } from './support.ts';
@@ -185,4 +186,21 @@ test('a file is read from any byte on, over the bounds of its parts', async () =
     for await (const chunk of uploads.read(source, file, { from, signal })) chunks.push(chunk);
     expect(Buffer.concat(chunks).equals(content.subarray(from)), `from ${from}`).toBe(true);
   }
+});
+
+test('a renewal that comes late takes back nothing of a file that was verified meanwhile', async () => {
+  const { db } = app;
+  const id = await api.send(base);
+  await verifier.stop();
+  await api.complete(id);
+  const held = { id, lease: { owner: 'this process', forMs: 60_000 } };
+  expect(await verificationRepository.claim(db, id, held.lease)).not.toBeNull();
+  const [done, begun] = await verificationRepository.files(db, id);
+  expect(await verificationRepository.keep(db, held, done!, [])).toBe(true);
+  for (const { name } of [done!, begun!]) {
+    expect(await verificationRepository.renew(db, held, { name, bytes: 1 })).toBe(true);
+  }
+  const { files } = await api.get(id);
+  expect(files.slice(0, 2).map(({ verified_bytes: bytes }) => bytes)).toEqual([done!.size, 1]);
+  expect(await verificationRepository.renew(db, { id, lease: { ...held.lease, owner: 'another' } }, null)).toBe(false);
 });

@@ -64,16 +64,21 @@ export const verificationRepository = {
     return row ?? null;
   },
 
-  /** Says that the process is alive, and how far it is. False if the lease is lost. */
-  async renew(db: Queryable, id: string, { owner, forMs }: Lease, progress: FileProgress | null): Promise<boolean> {
-    const count = await db.$executeRaw`
-      UPDATE base_model_uploads SET lease_expires_at = ${after(forMs)} WHERE id = ${id} AND lease_owner = ${owner}`;
-    if (count === 1 && progress !== null) {
+  /**
+   * Says that the process is alive, and how far it is, but for a file that it has done with meanwhile. False if the lease is
+   * lost.
+   */
+  renew: (db: Database, held: HeldUpload, progress: FileProgress | null): Promise<boolean> =>
+    whileHeld(db, held, async (tx) => {
+      const { id, lease } = held;
+      await tx.$executeRaw`UPDATE base_model_uploads SET lease_expires_at = ${after(lease.forMs)} WHERE id = ${id}`;
+      if (progress === null) return;
       const { name, bytes } = progress;
-      await db.baseModelUploadFile.updateMany({ where: { uploadId: id, name }, data: { verifiedBytes: bytes } });
-    }
-    return count === 1;
-  },
+      await tx.baseModelUploadFile.updateMany({
+        where: { uploadId: id, name, contents: { equals: Prisma.DbNull } },
+        data: { verifiedBytes: bytes },
+      });
+    }),
 
   /** Gives the lease up; the upload is verified again after a while. */
   postpone: (db: Queryable, id: string, { owner }: Lease, { ms, error }: { ms: number; error: UploadError | null }) =>

@@ -44,7 +44,7 @@ export function createUploadVerifier(options: UploadVerifierOptions): ClaimLoop 
       let progress: FileProgress | null = null;
       const renewal = setInterval(() => {
         void repository
-          .renew(db, id, lease, progress)
+          .renew(db, { id, lease }, progress)
           .then((isHeld) => (isHeld ? undefined : lost.abort(new Error('the lease of the upload is lost'))))
           .catch((error: unknown) => logger.warn({ err: error, upload: id }, 'the lease of an upload was not renewed'));
       }, leaseMs / 3);
