@@ -33,3 +33,8 @@ export class PhaseClock {
     this.#since = now;
   }
 }
+
+/** The milliseconds that all phases have taken together. */
+export function totalMs(phases: Readonly<Record<Phase, number>>): number {
+  return Object.values(phases).reduce((sum, ms) => sum + ms, 0);
+}

@@ -40,7 +40,7 @@ import { isTrained, requireSuitable, rowBudget, trainedSizes } from './setup/job
 import type { LoadedJob, Prepared } from './setup/prepared-job.ts';
 import { jobMemory, mostGenerated, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
 import { usableCheckpoint, withSameAnswers } from './setup/resumed-job.ts';
-import { PhaseClock } from './phase-clock.ts';
+import { PhaseClock, totalMs } from './phase-clock.ts';
 import { maxLengthIn, rowFormatOf, type RowFormat, type RowFormatOptions } from './setup/row-format.ts';
 
 /** The reason with which a signal aborts when a job is to stop. */
@@ -83,7 +83,6 @@ class AdaptationRun {
   readonly #spec: JobSpec;
   readonly #onEvent: JobEventHandler;
   readonly #signal: AbortSignal;
-  readonly #begun = performance.now();
   readonly #clock: PhaseClock;
   #prepared: Prepared | null = null;
   #baselines = NO_BASELINES;
@@ -375,7 +374,8 @@ class AdaptationRun {
   }
 
   #markReady(): void {
-    this.#ready ??= { readyMs: performance.now() - this.#begun, phases: this.#clock.phases() };
+    const phases = this.#clock.phases();
+    this.#ready ??= { readyMs: totalMs(phases), phases };
   }
 
   #figures() {

@@ -80,7 +80,10 @@ describe('the training process', () => {
     const seen: JobEvent[] = [];
     for (const kill of kills) {
       child = new Child(undefined, { threads: 2 });
-      const reached = child.waitFor((message) => message.type === 'event' && kill(message.event));
+      // One that comes to the end before it is killed leaves a checkpoint as well, from which the next one goes on.
+      const reached = child.waitFor(
+        (message) => message.type === 'outcome' || (message.type === 'event' && kill(message.event)),
+      );
       child.send({ type: 'adapt', requestId: 'r', spec });
       await reached;
       await child.kill();
@@ -88,7 +91,7 @@ describe('the training process', () => {
     }
     child = new Child(undefined, { threads: 2 });
     const resumed = outcomeOf(await child.request({ type: 'adapt', requestId: 'r', spec }));
-    expect(child.events('progress')[0]!.step).toBeGreaterThanOrEqual(15);
+    expect(child.events('progress').filter(({ step }) => step < 15)).toEqual([]);
     expect(bestOf(resumed)).toEqual(bestOf(whole));
     expect((await bytesOf(resumed)).equals(await bytesOf(whole))).toBe(true);
     // Everything measured on the way, even a second time after a kill, is what an uninterrupted run measures.
@@ -107,6 +110,8 @@ describe('the training process', () => {
       parent: 'adv_1',
       options: { ...jobSpec('').options, strategy: 'auto', max_steps: 60, search_evaluations: 4 },
     });
+    const asked = performance.now();
+    const begun = child.waitForEvent('phase').then(() => performance.now());
     const end = child.request({ type: 'adapt', requestId: 'r1', spec });
     const publication = await child.waitForEvent('publication');
     expect(publication.candidate).toMatchObject({ metric: { name: 'accuracy' }, verdict: 'passed' });
@@ -121,14 +126,18 @@ describe('the training process', () => {
     const probe = await child.request({ type: 'describe', requestId: 'r2', spec: { base: family.oldBase } });
     expect(probe).toMatchObject({ type: 'error', code: 'busy' });
     expect(child.events('published')).toEqual([]);
+    const acknowledged = performance.now();
     child.send({ type: 'published', requestId: 'r1', number: publication.number });
 
     const outcome = outcomeOf(await end);
+    const ended = performance.now();
     expect(outcome).toMatchObject({ state: 'ready', best: publication.candidate, target: 0.9, candidateFolder: null });
     expect(Object.values(outcome.baselines).every((value) => typeof value === 'number')).toBe(true);
     expect(Object.keys(outcome.phases)).toEqual([...PHASES]);
-    const sum = Object.values(outcome.phases).reduce((total, ms) => total + ms, 0);
-    expect(Math.abs(sum - outcome.readyMs!)).toBeLessThan(1);
+    expect(outcome.readyMs).toBe(Object.values(outcome.phases).reduce((sum, ms) => sum + ms, 0));
+    // The phases leave out nothing of the time that has passed here.
+    expect(outcome.readyMs!).toBeGreaterThanOrEqual(acknowledged - (await begun));
+    expect(outcome.readyMs!).toBeLessThanOrEqual(ended - asked);
     expect(child.events('phase').map(({ phase }) => phase)).toEqual(
       expect.arrayContaining(['prepare', 'evolution', 'evaluate', 'publish']),
     );
@@ -178,20 +187,22 @@ describe('the training process', () => {
   });
 
   it('stops a cancelled job, which resumes from there later', async () => {
-    const spec = jobSpec('cancelled');
+    // Long enough for the cancellation to come before its end, also where this process has to wait for the processor.
+    const options = { ...TINY_TRAINING, max_steps: 200, evaluate_every: 20 };
+    const spec = jobSpec('cancelled', { options });
     const begun = child.waitForEvent('progress', ({ step }) => step >= 7);
     const end = child.request({ type: 'adapt', requestId: 'r1', spec });
     await begun;
     child.send({ type: 'cancel', requestId: 'r1', keep: true });
     const outcome = outcomeOf(await end);
     expect(outcome.state).toBe('cancelled');
-    expect(outcome.steps).toBeLessThan(30);
+    expect(outcome.steps).toBeLessThan(options.max_steps);
 
     const steps = child.events('progress').length;
     const resumed = outcomeOf(await child.request({ type: 'adapt', requestId: 'r2', spec }));
     expect(resumed.state).toBe('not_ready');
     // A job that was cancelled at an evaluation judges that step when it resumes.
-    const atEvaluation = outcome.steps % TINY_TRAINING.evaluate_every! === 0;
+    const atEvaluation = outcome.steps % options.evaluate_every === 0;
     expect(child.events('progress')[steps]!.step).toBe(atEvaluation ? outcome.steps : outcome.steps + 1);
   });
 
