@@ -6,7 +6,7 @@ import { newId } from '../../../src/lib/ids.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { createAdapterInspector } from '../../../src/modules/adapters/index.ts';
 import { loadConfig } from '../../../src/config/config.ts';
-import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
+import { createTestApp, createTestTenant, untilReadable, type TestApp, type TestTenant } from '../support/index.ts';
 import { addReplica } from './add-replica.ts';
 
 const CONTROL = fileURLToPath(new URL('../../fixtures/golden/broken/control/', import.meta.url));
@@ -109,6 +109,7 @@ export async function createAccessWorld({ rowSecurity = true } = {}): Promise<Ac
   const base = { baseModel, baseModelVersionId, rolloutId, folders };
   const acme = await createOwner(service, 'acme', base);
   const other = await createOwner(service, 'other', base);
+  await untilReadable(db);
   const close = async () => {
     await service.close();
     await inspector.close();

@@ -22,6 +22,7 @@ import {
 } from '../../../openapi/clients/typescript/src/index.ts';
 import { planFleet } from '../events/support.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { untilReadable } from '../support/index.ts';
 import { createClientWorld, type ClientWorld } from './client-world.ts';
 
 let world: ClientWorld;
@@ -108,6 +109,8 @@ test('follows events once each and without a gap over a connection that is cut',
     world.relay.cut();
     await cancelJobs(world.client());
   }
+  // Another list may end before what a stream has told already.
+  await untilReadable(world.app.db);
   const listed: string[] = [];
   for await (const event of items(listRolloutEvents, { client, path: { id: rolloutId }, query: { limit: 4 } })) {
     listed.push(`${event.type} ${event.subject_id}`);
@@ -162,7 +165,7 @@ test('says what a rollout and a job have come to that are not ready', async () =
 
 test('stops waiting after its time and by its signal', async () => {
   const client = world.client();
-  const late = await waitForRollout({ client, id: rolloutId, timeoutMs: 300 }).catch((error: unknown) => error);
+  const late = await waitForRollout({ client, id: rolloutId, timeoutMs: 5_000 }).catch((error: unknown) => error);
   expect(late).toBeInstanceOf(WaitTimeoutError);
   expect((late as WaitTimeoutError<Rollout>).last?.id).toBe(rolloutId);
   const stop = new AbortController();

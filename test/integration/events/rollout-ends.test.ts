@@ -5,7 +5,7 @@ import { settleRollout } from '../../../src/modules/jobs/index.ts';
 import { createRolloutLifecycle } from '../../../src/modules/rollouts/index.ts';
 import { timeProcessor } from '../../processor-time.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { createTestKey } from '../support/index.ts';
+import { createTestKey, untilReadable } from '../support/index.ts';
 import { createWebhookWorld, type WebhookWorld } from '../webhooks/webhook-world.ts';
 import { openStream, type StreamClient } from './event-stream-client.ts';
 import { planFleet } from './support.ts';
@@ -48,6 +48,7 @@ async function endOn(stream: StreamClient): Promise<Event> {
 }
 
 async function endsIn(path: string, key: string): Promise<Event[]> {
+  await untilReadable(world.app.db);
   const answer = await world.app.request({ url: `${path}limit=1000`, key });
   return answer.json<{ data: Event[] }>().data.filter(({ type }) => END.test(type));
 }

@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeTar, type TarFile } from '../../../src/artifacts/index.ts';
 import { createAdapterWorld, type AdapterWorld } from '../adapters/support.ts';
-import { createTestKey } from '../support/index.ts';
+import { createTestKey, untilReadable } from '../support/index.ts';
 
 let world: AdapterWorld;
 let folder: string;
@@ -43,6 +43,7 @@ test('an export holds all that a tenant has, and nothing of another', async () =
   await app.db.negativeFlips.create({ data: { adapterVersionId: version!.id, tenantId: acme.id, flips } });
   const gone = await world.createAdapter('gone', { source });
   await world.request({ method: 'DELETE', url: `/v1/adapters/${gone.id}` });
+  await untilReadable(app.db);
   const url = `/v1/tenants/${acme.id}/export`;
   const response = await world.request({ method: 'GET', url });
   expect(response.statusCode).toBe(200);

@@ -11,7 +11,7 @@ import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
-import { unknownEvent } from '../support/test-events.ts';
+import { unknownEvent, untilReadable } from '../support/index.ts';
 
 const ENTRY = fileURLToPath(new URL('../jobs/scripted-training.ts', import.meta.url));
 const LONG_AGO = new Date(Date.now() - 20 * 365 * 86_400_000);
@@ -66,6 +66,8 @@ async function makeOldThings(): Promise<void> {
   await writeFile(file, 'bytes of a process that died before it could name them');
   const { digest } = await fleet.artifacts.putFile(file, 'dataset');
   await utimes(await fleet.artifacts.localPath(digest), LONG_AGO, LONG_AGO);
+  // It removes no event that readers cannot see yet, and does not look again for an hour.
+  await untilReadable(db);
 }
 
 /** How much there is of each. */

@@ -1,7 +1,13 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { createAuthenticator } from '../../../src/modules/api-keys/index.ts';
-import { createTestDatabase, createTestKey, createTestTenant, type TestDatabase } from '../support/index.ts';
+import {
+  createTestDatabase,
+  createTestKey,
+  createTestTenant,
+  untilReadable,
+  type TestDatabase,
+} from '../support/index.ts';
 import { createFolder, removeFolder, start } from './readapt.ts';
 
 let folder: string;
@@ -17,8 +23,7 @@ afterEach(async () => {
 });
 
 async function run(...args: string[]): Promise<{ code: unknown; output: string }> {
-  const running = start(folder, args, { env: { DATABASE_URL: database.url } });
-  return { code: await running.ended, output: running.output() };
+  return start(folder, args, { env: { DATABASE_URL: database.url } }).whole();
 }
 
 const idOf = async (key: string): Promise<string> =>
@@ -42,6 +47,7 @@ test('readapt keys rotate replaces a key, and readapt audit export says so', asy
   expect(ofTenant.code, ofTenant.output).toBe(0);
   expect(await authenticate(acme.key)).toMatchObject({ kind: 'tenant' });
 
+  await untilReadable(database.db);
   const exported = await run('audit', 'export');
   expect(exported.code, exported.output).toBe(0);
   const entries = exported.output
