@@ -2,7 +2,7 @@ import { cp, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { evolutionBetween } from '../../../core/adaptation/evolutions.ts';
 import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { plainProducts, type MatrixProducts } from '../../../core/linalg/products.ts';
@@ -76,9 +76,12 @@ describe('the cache of evolutions', () => {
   });
 
   it('knows nothing of files that have changed since', async () => {
+    const old = new Date(Date.now() - 60_000);
+    // The clock stands still, so that the copy stays young where the machine stalls.
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
     const copy = path.join(folder, 'copy');
     await cp(family.newBase, copy, { recursive: true });
-    const old = new Date(Date.now() - 60_000);
     await utimes(path.join(copy, 'model.safetensors'), old, old);
     const first = await evolve({ to: copy });
     // A file so young may change again without a new time stamp, so its fingerprint is not remembered.

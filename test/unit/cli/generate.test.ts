@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compiledCommand } from '../../compiled/index.ts';
@@ -61,11 +61,12 @@ describe('readapt generate', () => {
   it('ends the text with a token that generation_config.json calls the end', async () => {
     const { token_ids } = await generate('--prompt', 'Once upon a time');
     const [, , end] = token_ids;
-    const file = path.join(family.oldBase, 'generation_config.json');
-    await writeFile(file, JSON.stringify({ eos_token_id: [end, 1] }));
-    const found = await generate('--prompt', 'Once upon a time');
+    // The folder of the old base is a fixture, which the tests of other files read meanwhile.
+    const base = path.join(family.folder, 'with-end');
+    await cp(family.oldBase, base, { recursive: true });
+    await writeFile(path.join(base, 'generation_config.json'), JSON.stringify({ eos_token_id: [end, 1] }));
+    const found = await generate('--base', base, '--prompt', 'Once upon a time');
     expect(found).toMatchObject({ stop: 'end_of_text', token_ids: token_ids.slice(0, token_ids.indexOf(end!) + 1) });
-    await writeFile(file, '{}');
   });
 
   it('prints a document a line for the rows of a file, in their order', async () => {

@@ -174,7 +174,7 @@ describe('readapt train and rebase', () => {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, TMPDIR: temporary },
     });
-    const exit = once(child, 'exit');
+    const closed = once(child, 'close');
     let stderr = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       const isFirst = !stderr.includes('fine_tune@') && (stderr + text).includes('fine_tune@');
@@ -184,7 +184,7 @@ describe('readapt train and rebase', () => {
       child.kill('SIGINT');
       child.kill('SIGINT');
     });
-    expect(await exit).toEqual([130, null]);
+    expect(await closed).toEqual([130, null]);
     expect(stderr).toMatch(/readapt: interrupted\n$/);
     expect((await readdir(temporary)).filter((name) => name.startsWith('readapt-'))).toEqual([]);
     expect((await readdir(family.folder)).filter((name) => name.startsWith('interrupted'))).toEqual([]);

@@ -18,6 +18,9 @@ import {
 import { uploadDataset } from '../../../openapi/clients/typescript/src/node/index.ts';
 import { collectGarbage } from '../../garbage.ts';
 
+/** Long enough for a request to arrive before it, also where the whole machine stalls. */
+const DEADLINE_MS = 5000;
+
 let server: Server;
 let client: ReadaptClient;
 /**
@@ -94,7 +97,7 @@ test('a deadline that nothing else holds ends an upload', async () => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-upload-'));
   const file = path.join(folder, 'rows.jsonl');
   await writeFile(file, '{"prompt":"a","completion":"b"}\n');
-  const upload = failure(uploadDataset({ client, name: 'rows', file, signal: AbortSignal.timeout(1000) }));
+  const upload = failure(uploadDataset({ client, name: 'rows', file, signal: AbortSignal.timeout(DEADLINE_MS) }));
   const { closed } = await underWay();
   expect(await upload).toMatchObject({ name: 'TimeoutError' });
   await closed;
@@ -102,7 +105,7 @@ test('a deadline that nothing else holds ends an upload', async () => {
 });
 
 test('the time of a wait ends while the service does not answer', async () => {
-  const waiting = failure(waitForJob({ client, id: 'job_1', timeoutMs: 1000, transport: 'poll' }));
+  const waiting = failure(waitForJob({ client, id: 'job_1', timeoutMs: DEADLINE_MS, transport: 'poll' }));
   const { closed } = await underWay();
   expect(await waiting).toBeInstanceOf(WaitTimeoutError);
   await closed;

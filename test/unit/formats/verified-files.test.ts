@@ -1,7 +1,7 @@
 import { copyFile, mkdtemp, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { VerifiedModels } from '../../../core/engine/cache/verified-models.ts';
 import { describeBaseModel, openBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
 import type { VerifiedFiles } from '../../../core/formats/hugging-face/verified-files.ts';
@@ -44,6 +44,9 @@ it('files that were verified once have their fingerprint without being read', as
 });
 
 it('files that were changed a moment ago are not remembered, since they may change again within a clock tick', async () => {
+  // The clock stands still, so that it stays a moment where the machine stalls.
+  vi.useFakeTimers({ toFake: ['Date'] });
+  onTestFinished(() => void vi.useRealTimers());
   const { known, verified } = memory();
   await describeBaseModel(await copyOf('llama-gqa-tied/base'), { verified });
   expect(known.size).toBe(0);
