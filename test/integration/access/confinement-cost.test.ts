@@ -27,7 +27,8 @@ afterAll(async () => {
 });
 
 interface Cost {
-  /** Median time of a request, and mean processor time of this process, in milliseconds. */
+  /** Least and median time of a request, and mean processor time of this process, in milliseconds. */
+  least: number;
   time: number;
   cpu: number;
 }
@@ -55,10 +56,10 @@ async function compare(urlOf: (turn: number) => string): Promise<{ confined: Cos
     }
   }
   const counted = times.plain.length;
-  const cost = (name: 'confined' | 'plain'): Cost => ({
-    time: times[name].sort((a, b) => a - b)[Math.floor(counted / 2)]!,
-    cpu: cpu[name] / counted,
-  });
+  const cost = (name: 'confined' | 'plain'): Cost => {
+    const sorted = times[name].sort((a, b) => a - b);
+    return { least: sorted[0]!, time: sorted[Math.floor(counted / 2)]!, cpu: cpu[name] / counted };
+  };
   return { confined: cost('confined'), plain: cost('plain') };
 }
 
@@ -79,5 +80,6 @@ test.each(Object.keys(ANOTHER))('GET /v1/%s', async (path) => {
     const shown = ({ time, cpu }: Cost) => `${time.toFixed(2)} ms (${cpu.toFixed(2)} ms of processor time)`;
     console.log(`GET /v1/${path}: confined ${shown(confined)}, without ${shown(plain)}`);
   }
-  expect(confined.time).toBeLessThan(plain.time + 50);
+  // Each statement more waits for a processor that others use, which the least time does not.
+  expect(confined.least).toBeLessThan(plain.least + 50);
 });

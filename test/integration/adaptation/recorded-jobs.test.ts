@@ -114,7 +114,7 @@ const untimed = ({ elapsedMs: _, ...record }: CandidateRecord) => record;
 
 describe.each(Object.keys(JOBS) as JobName[])('a job with the metric %s', (name) => {
   let curtailed: Recorded;
-  beforeAll(async () => void (curtailed = await record(name, 'curtailed')), 60_000);
+  beforeAll(async () => void (curtailed = await record(name, 'curtailed')));
 
   it('has the same verdicts, versions and digests whether its looks are curtailed or whole', async () => {
     lookWhole();

@@ -224,7 +224,7 @@ describe('with one connection, as workers and commands have', () => {
   let single: Database;
   let laterMs: number;
   beforeEach(() => {
-    single = createDatabase(own.url, { poolSize: 1, connectTimeoutMs: 2_000 });
+    single = createDatabase(own.url, { poolSize: 1 });
     laterMs = 0;
     const now = performance.now.bind(performance);
     vi.spyOn(performance, 'now').mockImplementation(() => now() + laterMs);

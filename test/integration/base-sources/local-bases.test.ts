@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -14,6 +14,7 @@ import { withBases } from '../../../workers/bases/fetch-faults.ts';
 import { BaseNotFetchedError, FetchedBases, type BaseFetch } from '../../../workers/bases/local-bases.ts';
 import { RefusalError } from '../../../workers/rollouts/analysis.ts';
 import { withFetchedVersions } from '../../../workers/rollouts/version-fetch.ts';
+import { eventually } from '../../eventually.ts';
 import { startHub, type HubServer } from '../../unit/base-sources/support/hub-server.ts';
 import { BASE } from '../../unit/training/support/tiny-task.ts';
 import { createTestApp, type TestApp } from '../support/index.ts';
@@ -70,6 +71,19 @@ const eventsOf = async (subjectId: string) =>
     ({ type, data }) => ({ type, data }),
   );
 
+/** Runs a queue job, which comes again as long as its bases are being fetched. */
+async function untilRun(...job: Parameters<typeof withBases>): Promise<void> {
+  const run = () =>
+    withBases(...job).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof TryLaterError) return false;
+        throw error;
+      },
+    );
+  await eventually('the job has its bases', run);
+}
+
 test('a base is fetched with the token of its version, and what was done is told', async () => {
   const version = await register();
   const local = openBases();
@@ -96,15 +110,19 @@ test('a job goes back to the queue while its base is fetched, and runs when it i
   const notes: { code: string; message: string }[] = [];
   const user = { signal: new AbortController().signal, note: async (note: (typeof notes)[0]) => void notes.push(note) };
   const ran: string[] = [];
-  const job = () => withBases(local, [version], user, async () => void ran.push('job'));
-  await expect(job()).rejects.toBeInstanceOf(TryLaterError);
+  const work = async (): Promise<void> => void ran.push('job');
+  // Something of it has arrived when the job comes.
+  await expect(local.fetch([version], wait(1))).rejects.toBeInstanceOf(TryLaterError);
+  const part = path.join(folder, `${version.sourceKey!}.partial`, 'model.safetensors.part');
+  await expect.poll(async () => (await stat(part)).size).toBeGreaterThan(0);
+  await expect(withBases(local, [version], user, work)).rejects.toBeInstanceOf(TryLaterError);
   expect(notes).toMatchObject([{ code: 'base_fetching' }]);
   expect(notes[0]!.message).toMatch(/^a worker fetches the files of base model version \d+, \d+ % of \d+ bytes$/);
   expect(ran).toEqual([]);
   hub.fault = () => null;
   // The worker stops, and the next one goes on.
   await local.close();
-  await withBases(openBases(), [version], user, async () => void ran.push('job'));
+  await untilRun(openBases(), [version], user, work);
   expect(ran).toEqual(['job']);
   expect(hub.requests.filter(({ large }) => large).at(-1)!.range).toMatch(/^bytes=\d+-$/);
 });
@@ -114,7 +132,7 @@ test('a source that refuses is not asked by every job, and the row says what eve
   const local = openBases();
   hub.fault = () => ({ status: 403 });
   const user = { signal: new AbortController().signal, note: () => Promise.resolve() };
-  const failed = await withBases(local, [version], user, () => Promise.resolve()).catch((error: unknown) => error);
+  const failed = await untilRun(local, [version], user, () => Promise.resolve()).catch((error: unknown) => error);
   expect(failed).toBeInstanceOf(BaseElsewhereError);
   const { problem } = failed as BaseElsewhereError;
   expect(problem).toMatchObject({ code: 'source_unauthorized' });
@@ -202,6 +220,7 @@ describe('files whose source gives no hashes', () => {
     hub.fault = ({ large }) => (large ? { hangAfter: 1000 } : null);
     const local = openBases();
     await expect(local.fetch([version], wait(100))).rejects.toBeInstanceOf(TryLaterError);
+    await expect.poll(() => hub.requests.filter(({ large }) => large)).toHaveLength(1);
     const files = (await filesOf(version.id)).map((file) => ({ ...file, sha256: 'a'.repeat(64) }));
     const sourceFiles = files as unknown as Prisma.InputJsonArray;
     await app.db.baseModelVersion.update({ where: { id: version.id }, data: { sourceFiles } });

@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createDatabase } from '../../../src/lib/database.ts';
+import { createDatabase, withTransaction } from '../../../src/lib/database.ts';
 import { registerPoolMetrics, registerServiceMetrics } from '../../../src/modules/metrics/index.ts';
 import { registerWorkerMetrics } from '../../../src/modules/workers/index.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
@@ -217,7 +217,7 @@ test('the connections of the pool are counted', async () => {
   const db = createDatabase(queue.database.url, { poolSize: 3 });
   const registry = new Registry();
   registerPoolMetrics(registry, db);
-  await db.$transaction(async (tx) => {
+  await withTransaction(db, async (tx) => {
     await tx.$queryRaw`SELECT 1`;
     expect(await samplesOf(registry)).toEqual({
       'readapt_database_connections{state="busy"}': 1,

@@ -70,10 +70,13 @@ test('one tenant takes nothing away from another, nor from the operator', async 
 });
 
 test('requests come back with time, as the answer says', async () => {
+  const started = performance.now();
   for (let sent = 0; sent < PER_MINUTE; sent += 1) await statusOf(service.app, acme.key);
   const refused = await service.request({ url: `/v1/tenants/${acme.id}`, key: acme.key });
   expect(refused.json()).toMatchObject({ status: 429, code: 'rate_limited' });
-  expect(Number(refused.headers['retry-after'])).toBeGreaterThan(7);
+  // Some of the time until the next one may have passed meanwhile.
+  const passed = (performance.now() - started) / 1000;
+  expect(Number(refused.headers['retry-after'])).toBeGreaterThanOrEqual(10 - passed);
   expect(Number(refused.headers['retry-after'])).toBeLessThanOrEqual(10);
   // The other process has not been told that the bucket is empty, so it goes by the database alone.
   await service.db.$executeRaw`UPDATE rate_buckets SET refilled_at = refilled_at - interval '10 seconds'`;
@@ -89,10 +92,11 @@ test('the database is asked once for many requests, and hardly while a tenant go
     return buckets.take(owner, 1000);
   });
   const owner = { id: acme.id, tenantId: acme.id };
+  // Tokens flow in from the first request on.
+  const started = performance.now();
   const spent = await Promise.all(Array.from({ length: 1000 }, () => leases.spend(owner)));
   expect(spent.every(({ retryAfterMs }) => retryAfterMs === null)).toBe(true);
   expect(asked).toBe(100);
-  const started = performance.now();
   let refused = 0;
   for (let sent = 0; sent < 20_000; sent += 1) if ((await leases.spend(owner)).retryAfterMs !== null) refused += 1;
   const batches = (performance.now() - started) / 600;

@@ -3,8 +3,9 @@ import pg from 'pg';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { requireDatabase } from '../../../src/config/reachable.ts';
-import { createDatabase, type Database } from '../../../src/lib/database.ts';
+import { createDatabase, withTransaction, type Database } from '../../../src/lib/database.ts';
 import { buildApp } from '../../../src/app.ts';
+import { eventually } from '../../eventually.ts';
 import { createTestApp, type TestApp } from '../support/index.ts';
 
 const ROLE = `limited_${randomBytes(4).toString('hex')}`;
@@ -27,10 +28,15 @@ afterAll(async () => {
   await service.close();
 });
 
-/** Keeps one connection busy while `work` runs. */
+/** Keeps one connection busy while `work` runs. One that was closed before counts until its server process is gone. */
 async function whileBusy(url: string, work: () => Promise<void>): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
+  const client = await eventually('a connection is free', async () => {
+    const wanted = new pg.Client({ connectionString: url });
+    return wanted.connect().then(
+      () => wanted,
+      () => null,
+    );
+  });
   try {
     await work();
   } finally {
@@ -74,11 +80,12 @@ test('a request for which the server has no connection is answered with 503, whi
 
 test('a request for which this process has no connection in time is answered in the same way', async () => {
   const db = createDatabase(service.database.url, { poolSize: 1, connectTimeoutMs: 300 });
-  const held = db.$transaction(async () => {
+  // The request waits no longer than that, and the first connection may have to.
+  await eventually('the connection is there', () => db.$queryRaw`SELECT 1`.catch(() => null));
+  await withTransaction(db, async () => {
     const answer = await request(db);
     expect(answer.statusCode).toBe(503);
     expect(answer.json<{ detail: string }>().detail).toMatch(/READAPT_API_CONNECTIONS/);
   });
-  await held;
   await db.$disconnect();
 });

@@ -15,9 +15,9 @@ afterEach(() => removeFolder(folder));
 test('a second serve on the same data folder is refused with the process that uses it and the setting', async () => {
   const dataDir = path.join(folder, 'data');
   const first = await serve(folder);
-  const second = start(folder, ['serve']);
-  expect(await second.ended).toBe(2);
-  expect(second.output()).toContain(
+  const second = await start(folder, ['serve']).whole();
+  expect(second.code).toBe(2);
+  expect(second.output).toContain(
     `readapt: the data folder ${dataDir} is in use by process ${first.child.pid} (${process.execPath} ` +
       `${compiledCommand()} serve): stop that process, or set READAPT_DATA_DIR (--data-dir) to another folder`,
   );

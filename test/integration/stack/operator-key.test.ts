@@ -28,10 +28,10 @@ test('the first operator key goes to a file that only its owner may read, and to
 test('where that file cannot be written there is no key, and the next start makes one', async () => {
   const file = path.join(folder, 'data/operator-key');
   await mkdir(path.join(file, 'occupied'), { recursive: true });
-  const refused = start(folder, ['serve']);
-  expect(await refused.ended).not.toBe(0);
-  expect(refused.output()).toContain(`READAPT_DATA_DIR is ${folder}/data, which cannot be written (`);
-  expect(refused.output()).not.toMatch(KEY);
+  const refused = await start(folder, ['serve']).whole();
+  expect(refused.code).not.toBe(0);
+  expect(refused.output).toContain(`READAPT_DATA_DIR is ${folder}/data, which cannot be written (`);
+  expect(refused.output).not.toMatch(KEY);
   await rm(file, { recursive: true });
   const server = await serve(folder);
   expect(await statusWith(server.url, server.operatorKey!)).toBe(200);
@@ -39,8 +39,7 @@ test('where that file cannot be written there is no key, and the next start make
 
 describe('readapt keys create --operator', () => {
   async function create(args: string[], env: NodeJS.ProcessEnv = {}): Promise<{ code: unknown; output: string }> {
-    const running = start(folder, ['keys', 'create', ...args], { env });
-    return { code: await running.ended, output: running.output() };
+    return start(folder, ['keys', 'create', ...args], { env }).whole();
   }
 
   test('makes a key beside a running service, and with a stopped one starts and stops its database', async () => {

@@ -20,6 +20,8 @@ export interface Running {
   readonly output: () => string;
   /** Resolves with the exit code, or the signal that ended the process. */
   readonly ended: Promise<number | NodeJS.Signals>;
+  /** The same, and everything that was printed, once nobody prints any more. */
+  whole(): Promise<{ code: number | NodeJS.Signals; output: string }>;
 }
 
 export interface StartOptions {
@@ -55,7 +57,14 @@ export function start(folder: string, args: readonly string[], options: StartOpt
     child.once('error', reject);
     child.once('exit', (code, signal) => resolve(signal ?? code ?? -1));
   });
-  return { child, output: () => output, ended };
+  // At the exit, the last lines may still be on their way.
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const whole = async () => {
+    const code = await ended;
+    await closed;
+    return { code, output };
+  };
+  return { child, output: () => output, ended, whole };
 }
 
 /** Waits until a process has printed what a pattern asks for. */

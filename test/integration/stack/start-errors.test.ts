@@ -33,8 +33,7 @@ async function run(command: string, env: Record<string, string>): Promise<{ code
   const fill = (text: string): string =>
     text.replaceAll('FOLDER', folder).replaceAll('TAKEN', port).replaceAll('POSTGRES', database.url);
   const filled = Object.fromEntries(Object.entries(env).map(([name, value]) => [name, fill(value)]));
-  const running = start(folder, fill(command).split(' '), { env: { READAPT_LOG_LEVEL: 'silent', ...filled } });
-  return { code: await running.ended, output: running.output() };
+  return start(folder, fill(command).split(' '), { env: { READAPT_LOG_LEVEL: 'silent', ...filled } }).whole();
 }
 
 const withUser = (user: string): string => {
