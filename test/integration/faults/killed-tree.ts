@@ -1,6 +1,12 @@
 import path from 'node:path';
 import { afterEach, beforeEach, expect } from 'vitest';
-import { getRollout, listJobs, pauseRollout, resumeRollout } from '../../../openapi/clients/typescript/src/index.ts';
+import {
+  getRollout,
+  listJobs,
+  pauseRollout,
+  resumeRollout,
+  type Job,
+} from '../../../openapi/clients/typescript/src/index.ts';
 import { patientClient } from '../../../cli/demo/register-fleet.ts';
 import { createFilesystemStore } from '../../../src/artifacts/index.ts';
 import { startEmbeddedPostgres } from '../../../src/embedded/index.ts';
@@ -80,6 +86,25 @@ export function useKilledTree() {
       const { operatorKey, rolloutId } = await started;
       const { url } = await serve(folder, [], { env: env() });
       return asked(url, operatorKey, rolloutId);
+    },
+
+    /**
+     * Stops the training process while a job is trained, which then does not end before the test goes on.
+     * @param trained the job that is trained; undefined if none is
+     * @returns the job, and what lets the process go on
+     */
+    freezeTraining(trained: () => Promise<Job | undefined>): Promise<{ job: Job; thaw: () => void }> {
+      const freeze = async () => {
+        const training = (await processesOf(folder)).filter(({ command }) => /training\/process/.test(command));
+        const signal = (name: NodeJS.Signals): void => training.forEach(({ pid }) => killProcess(pid, name));
+        if (training.length === 0 || (await trained()) === undefined) return null;
+        signal('SIGSTOP');
+        const job = await trained();
+        if (job !== undefined) return { job, thaw: () => signal('SIGCONT') };
+        signal('SIGCONT');
+        return null;
+      };
+      return eventually('a job is trained', freeze, 60_000);
     },
 
     /** What a machine does that loses its power, except that its disk keeps what was not synced. */

@@ -7,9 +7,11 @@ const tree = useKilledTree();
 test('paused in the middle of a training, killed with everything and resumed, a rollout ends with the same bits', async () => {
   const first = await tree.start('paused');
   const training = async () => (await first.jobs()).find(({ state }) => state === 'fine_tuning');
-  // Once it goes on in the same processes, and once it is the next start that resumes it.
-  const interrupted = await eventually('a job is trained', training, 60_000);
+  // Once it goes on in the same processes, unless the pause takes so long that the worker kills the stopped one, and once it is the next
+  // start that resumes it.
+  const { job: interrupted, thaw } = await tree.freezeTraining(training);
   expect(await first.change('pause')).toMatchObject({ state: 'paused' });
+  thaw();
   await first.change('resume');
   await eventually('a job is trained again', training, 60_000);
   await first.change('pause');

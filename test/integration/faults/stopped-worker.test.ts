@@ -56,7 +56,8 @@ test('a worker that was stopped for a while and wakes up again does not disturb 
   const job = await trainedIn(1);
   const folder = path.join(fleet.folder, 'data', 'checkpoints', job.id);
   expect(await readdir(folder)).toEqual(['attempt-1']);
-  const stopped = [first.child.pid!, first.trainingPid!];
+  const trainingPid = await eventually('it has told of its training process', async () => first.trainingPid);
+  const stopped = [first.child.pid!, trainingPid];
   for (const pid of stopped) process.kill(pid, 'SIGSTOP');
 
   startWorker();

@@ -1,13 +1,11 @@
 import { expect, test } from 'vitest';
-import { eventually } from '../../eventually.ts';
 import { useKilledTree } from './killed-tree.ts';
 
 const tree = useKilledTree();
 
 test('kill −9 of API, worker, training process and PostgreSQL at once: the next start ends the rollout as if nothing had happened', async () => {
   const first = await tree.start('killed');
-  const isTraining = async () => (await first.jobs()).some(({ state }) => state === 'fine_tuning');
-  await eventually('a job is trained', isTraining, 60_000);
+  await tree.freezeTraining(async () => (await first.jobs()).find(({ state }) => state === 'fine_tuning'));
   await tree.killEverything();
 
   const { origin, completed } = await tree.restart();

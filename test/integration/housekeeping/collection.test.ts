@@ -125,6 +125,11 @@ async function mentions(texts: readonly string[]): Promise<Record<string, number
   return found;
 }
 
+/** The advisory locks of the database, which collectors take. */
+const locksHeld = () => db.$queryRaw`
+  SELECT 1 AS held FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+  WHERE l.locktype = 'advisory' AND d.datname = current_database()`;
+
 /** Runs both tasks here. */
 async function collect(graceDays = 0, graceMs = 0): Promise<Record<string, number>> {
   const { signal } = new AbortController();
@@ -226,6 +231,8 @@ test(
       const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
       if (code === 0) break;
       expect(signal).toBe('SIGKILL');
+      // What its transaction has locked is locked until PostgreSQL has noticed.
+      await expect.poll(locksHeld).toEqual([]);
       kills++;
     }
     expect(kills).toBeGreaterThan(5);

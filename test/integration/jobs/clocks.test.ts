@@ -57,6 +57,7 @@ async function begin(): Promise<string> {
 const states = async () => (await queue.database.db.job.findMany({ orderBy: { id: 'asc' } })).map((job) => job.state);
 const isTraining = async () => (await states()).includes('fine_tuning');
 const isQuarantined = async () => await queue.database.db.workerProcess.findFirst({ where: { state: 'quarantined' } });
+const hasWorked = async () => await queue.database.db.workerProcess.findFirst({ where: { jobsDone: { gt: 0 } } });
 const isCompleted = (id: string) => async () =>
   (await queue.database.db.rollout.findUniqueOrThrow({ where: { id } })).state === 'completed';
 const stalledChecks = () => queue.database.db.$queryRaw`SELECT 1 FROM bullmq.meta WHERE field = 'stalled-check'`;
@@ -77,6 +78,7 @@ describe.runIf(FAKETIME !== '')(`a worker with a wrong clock (queue on ${queueKi
     expect(found.quarantinedUntil).toBeNull();
     work();
     await eventually('another one completes the rollout', isCompleted(id));
+    await eventually('it has reported that', hasWorked);
     const all = await queue.database.db.workerProcess.findMany({ orderBy: { startedAt: 'asc' } });
     expect(all.map((worker) => [worker.state, worker.jobsDone > 0])).toEqual([
       ['quarantined', false],
@@ -124,7 +126,8 @@ test.runIf(queueKind === 'postgres')('times that a clock ahead has written into 
   await db.$executeRaw`UPDATE bullmq.meta SET value = ${String(later)} WHERE field = 'stalled-check'`;
   await db.$executeRaw`UPDATE bullmq.job SET locked_until_ms = ${later} WHERE state = 'active'`;
   const delayed = await db.$executeRaw`
-    UPDATE bullmq.job SET state = 'delayed', process_at_ms = ${later} WHERE state = 'waiting' AND queue = 'adaptations'`;
+    UPDATE bullmq.job SET state = 'delayed', process_at_ms = ${later}
+    WHERE state IN ('waiting', 'delayed') AND queue = 'adaptations'`;
   expect(delayed).toBe(1);
   await fleet.behave({});
   work();

@@ -37,7 +37,7 @@ beforeAll(async () => {
   const rollouts = createRolloutService({ db, producer });
   const { id } = await rollouts.create({ base_model_version_id: fleet.newVersionId, options: { control: 'all' } });
   await eventually('rollout is completed', async () => (await rollouts.get(id, null)).state === 'completed');
-  const found = await db.job.findMany({ where: { rolloutId: id }, orderBy: { startedAt: 'asc' } });
+  const found = await db.job.findMany({ where: { rolloutId: id }, orderBy: { kind: 'asc' } });
   jobs = await Promise.all(found.map(async (job) => (await adaptationRepository.load(db, job.id))!));
 });
 afterAll(async () => {

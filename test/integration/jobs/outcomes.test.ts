@@ -200,9 +200,10 @@ describe(`measurements ahead of rollouts, queue on ${queueKind}`, () => {
   test('one of a worker that died is made by another one', async () => {
     await behave({});
     const [id] = await request((place) => place === 0);
-    const requests = createOutcomeRequests({ db, leaseMs: 300 });
+    const requests = createOutcomeRequests({ db });
     expect(await requests.claim({ versionId: id!, owner: 'dead' })).toMatchObject({ attempt: 1 });
     expect(await requests.claim({ versionId: id!, owner: 'second' })).toBeNull();
+    await db.outcomeRequest.update({ where: { adapterVersionId: id! }, data: { leaseExpiresAt: new Date() } });
     await start();
     await done();
     expect(await db.gateOutcomes.findUnique({ where: { adapterVersionId: id! } })).toMatchObject(MEASURED);

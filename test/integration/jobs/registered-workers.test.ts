@@ -127,7 +127,7 @@ describe('the list of workers', () => {
         `UPDATE workers SET stopped_at = NULL, seen_at = now() - interval '${age}', load = 0.5, loaded_bases = '{${fleet.newVersionId}}'
          WHERE id = '${id}'`,
       );
-    await died('29 s');
+    await died('25 s');
     const loaded = [fleet.newVersionId];
     expect(await list()).toMatchObject([{ id, state: 'ready', load: 0.5, loaded_base_model_version_ids: loaded }]);
     await died('31 s');
@@ -196,6 +196,7 @@ describe('a worker that was drained and released', () => {
 
     await ask(id, 'release');
     await eventually('it does the rest', async () => (await states()).every((state) => state === 'ready'));
+    await listed('it is ready again', ({ state }) => state === 'ready');
     expect(await list()).toMatchObject([{ id, state: 'ready', idle_requested_at: null }]);
     // It can be drained again, and stops then.
     await ask(id, 'drain');

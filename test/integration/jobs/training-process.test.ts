@@ -14,6 +14,7 @@ import { createTrainingProcess, type TrainingProcess } from '../../../workers/tr
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import type { Behavior } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
+import { PATIENCE_MS } from '../../patience.ts';
 import { logger } from '../queue/test-queue.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
@@ -31,7 +32,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 beforeEach(() => {
-  training = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs: 300 });
+  training = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs: PATIENCE_MS });
 });
 afterEach(() => training.stop());
 
@@ -137,7 +138,8 @@ test('cancelling ends a running request, and the process lives on', async () => 
 });
 
 test('a request that does not stop when cancelled is killed', async () => {
-  const slot = await training.acquire(never);
+  const hasty = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs: 300 });
+  const slot = await hasty.acquire(never);
   const controller = new AbortController();
   const spec = await specOf({ hang: true, deaf: true });
   const running = slot.adapt(
@@ -148,6 +150,7 @@ test('a request that does not stop when cancelled is killed', async () => {
     controller.signal,
   );
   await expect(running).rejects.toThrow('the training process ended (SIGKILL)');
+  await hasty.stop();
 });
 
 test('a request that nobody needs any more is not waited for, and a new process stands ready', async () => {

@@ -20,6 +20,7 @@ import { withTransaction } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { collectGarbage } from '../../garbage.ts';
 import { eventually } from '../../eventually.ts';
+import { PATIENCE_MS } from '../../patience.ts';
 import { createTestQueue, logger, queueKind, type TestQueue } from './test-queue.ts';
 
 let queue: TestQueue;
@@ -231,7 +232,10 @@ describe(`queue on ${queueKind}`, () => {
     const known = entry();
     await queue.producer.enqueue([known]);
     const old = await consume();
-    await eventually('the known job has run', async () => old.length === 1);
+    await eventually(
+      'the known job has run',
+      async () => old.length === 1 && (await queue.producer.count('adaptations')) === 1,
+    );
     // Old workers meet it again and again.
     await new Promise((resolve) => setTimeout(resolve, 1200));
     expect(await queue.producer.count('adaptations')).toBe(1);
@@ -354,7 +358,7 @@ describe(`queue on ${queueKind}`, () => {
     const producer = await producerWith((made) => {
       const addBulk = made.addBulk.bind(made);
       return { addBulk: (jobs) => (commands.push(jobs.length), addBulk(jobs)) };
-    });
+    }, PATIENCE_MS);
     await producer.enqueueAfterCommit(entries);
     await producer.close();
     expect(commands).toEqual([1000]);

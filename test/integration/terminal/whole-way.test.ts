@@ -175,9 +175,13 @@ test('a pull that was interrupted goes on with what has arrived, and says when t
   const pull = ['adapters', 'pull', 'plurals', '--on', 'demo@2', '--out', out];
   const relay = await openRelay(Number(new URL(service.url).port));
   const env = { READAPT_URL: relay.origin, READAPT_API_KEY: service.operatorKey! };
+  const arrived = async () => {
+    const part = (await readdir(folder)).find((name) => /^\.pulled-on-.*\.part$/.test(name));
+    return part === undefined ? 0 : (await stat(path.join(folder, part))).size;
+  };
   try {
-    // Cut in the middle of the archive, which is what is sent last.
-    relay.cutAfter(100_000);
+    // Cut in the middle of the archive, which is what is sent last. What has not been written by then is lost.
+    relay.cutAfter(100_000, () => expect.poll(arrived).toBeGreaterThan(60_000));
     expect(await terminal.run(pull, { env })).toMatchObject({ code: 0 });
     // After the cut, only what was missing has come.
     expect(relay.bytesSinceCut).toBeGreaterThan(0);

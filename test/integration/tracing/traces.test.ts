@@ -89,11 +89,12 @@ describe('a rollout', () => {
     const worker = await fleet.startWorker();
     const id = await inSpan(tracing, 'POST', {}, () => fleet.begin({ strategy: 'reuse' }));
     await fleet.ended(id);
+    // A training process that is stopped hands nothing over any more.
+    await eventually('both jobs are collected', async () => named('training.adapt').length === 2);
     // What has ended is handed over at the latest when the worker stops.
     await worker.stop();
     await fleet.training.stop();
     await tracing.flush();
-    await eventually('both jobs are collected', async () => named('training.adapt').length === 2);
 
     const [post] = named('POST');
     expect(childrenOf(post!)).toMatchObject([

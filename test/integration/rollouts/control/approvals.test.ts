@@ -61,6 +61,8 @@ describe(`a job that its tenant wants to approve, queue on ${queueKind}`, () => 
     expect(await world.jobs.approve(late.id, null)).toMatchObject({ state: 'held', approval: 'given' });
     await world.jobs.approve(early.id, null);
     await settled(id, { held: 3, ready: 1 });
+    // It is ready as soon as it has published, and the next wave waits for its end.
+    await eventually('the first wave has ended', async () => (await world.jobs.get(early.id, null)).finished_at);
     await world.rollouts.approve(id, 2);
     await world.rollouts.approve(id, 3);
     await settled(id, { held: 2, ready: 2 });

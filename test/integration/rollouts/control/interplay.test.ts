@@ -304,6 +304,7 @@ test('a rollout that its budget pauses while a wave waits for an approval begins
     answers[1]!(APPROVED);
     await world.oneIn(id, 'queued');
     expect(await world.rollouts.get(id, null)).toMatchObject({ waves: { released: 2, awaiting_approval: false } });
+    await eventually('it is in the queue', async () => (await world.queue.producer.count('adaptations')) === 1);
     await expectInQueue(1);
   } finally {
     await asker.stop();

@@ -14,7 +14,7 @@ const world = useControlledFleets();
 describe(`a paused job, queue on ${queueKind}`, () => {
   test('waits while the others go on, and its rollout waits for it', async () => {
     const fleet = await world.fleetOf({ tenants: 1, adapters: 3 });
-    await world.work(fleet);
+    const worker = await world.work(fleet);
     const id = await world.start(fleet, { hang: true });
     const running = await world.oneIn(id, 'fine_tuning');
     await fleet.behave({});
@@ -28,7 +28,9 @@ describe(`a paused job, queue on ${queueKind}`, () => {
     expect(await world.sweep()).toBe(0);
     expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'adapting', jobs: { ready: 2, paused: 1 } });
     await access(path.join(fleet.folder, 'data', 'checkpoints', running.id));
+    await worker.stop();
     expect(await world.jobs.resume(running.id, null)).toMatchObject({ state: 'queued', paused_by: null });
+    await world.work(fleet);
     await world.ended(id, 'completed');
     const after = await world.jobs.get(running.id, null);
     expectExact(after);
@@ -121,9 +123,10 @@ describe(`a paused job, queue on ${queueKind}`, () => {
 describe(`a retried job, queue on ${queueKind}`, () => {
   test('begins anew, opens its rollout again, and counts the time since its end as held', async () => {
     const fleet = await world.fleetOf({ tenants: 1, adapters: 2 });
-    await world.work(fleet);
+    const worker = await world.work(fleet);
     const id = await world.start(fleet, { outcome: 'not_ready' });
     await world.ended(id, 'completed');
+    await worker.stop();
     const [job] = await world.jobsOf(id);
     await fleet.behave({});
     expect(await world.jobs.retry(job!.id, null)).toMatchObject({
@@ -134,6 +137,7 @@ describe(`a retried job, queue on ${queueKind}`, () => {
       metric: { best: null },
     });
     expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'adapting', finished_at: null });
+    await world.work(fleet);
     expect(await world.ended(id, 'completed')).toMatchObject({ jobs: { ready: 1, not_ready: 1 } });
     const after = await world.jobs.get(job!.id, null);
     expect(after).toMatchObject({ state: 'ready', attempt: 2 });
