@@ -36,7 +36,8 @@ export default defineConfig({
         timeout: 120_000,
         globalSetup: ['test/integration/support/global-setup.ts'],
       }),
-      compiledProject('e2e'),
+      // Its fleets train, and a test waits for that more than once (`FLEET_MS`).
+      compiledProject('e2e', { timeout: 600_000 }),
       compiledProject('production'),
       compiledProject('upgrade'),
       compiledProject('attack'),

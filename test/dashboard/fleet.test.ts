@@ -69,7 +69,8 @@ test('a rollout is among the running ones until it ends, then among the last', a
   const page = await open('/', { key: demo.readerKey });
   const running = page.getByRole('region', { name: 'Running rollouts' });
   const card = running.locator('.rt-Card').filter({ hasText: `demo-llama to version ${version}` });
-  await card.getByText('paused').waitFor();
+  // Jobs that were planned before the pause are told as paused, too.
+  await card.getByText('paused', { exact: true }).waitFor();
   await cancelRollout({ client, path: { id } });
   await card.waitFor({ state: 'detached' });
   const last = page.getByRole('row').filter({ hasText: `demo-llama to version ${version}` });

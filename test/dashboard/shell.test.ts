@@ -46,8 +46,9 @@ test('the keyboard alone reaches the content, the views and the settings', async
   await page.getByRole('link', { name: 'Rollouts', exact: true }).focus();
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { level: 1, name: 'Rollouts' }).waitFor();
-  expect(await page.getByRole('main').evaluate(isFocused)).toBe(true);
-  expect(await page.title()).toBe('Rollouts · Readapt');
+  // The page is focused and named after it is shown.
+  await expect.poll(() => page.getByRole('main').evaluate(isFocused)).toBe(true);
+  await expect.poll(() => page.title()).toBe('Rollouts · Readapt');
 
   await page.getByRole('button', { name: 'Settings' }).focus();
   await page.keyboard.press('Enter');

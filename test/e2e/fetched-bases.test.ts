@@ -18,6 +18,7 @@ import { startServer } from '../../src/server.ts';
 import { compiledModule } from '../compiled/index.ts';
 import { startRollout } from '../faults/support/fleet.ts';
 import { eventually } from '../eventually.ts';
+import { FLEET_MS } from '../patience.ts';
 import { startHub, type HubServer } from '../unit/base-sources/support/hub-server.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../unit/training/support/tiny-task.ts';
 
@@ -100,7 +101,7 @@ test('two workers without a shared folder of bases fetch them from a hub, over a
         const found = await rollout();
         return condition(found) && found;
       },
-      60_000,
+      FLEET_MS,
     ).catch(async (error: Error) => {
       throw new Error(`${error.message}: ${JSON.stringify([await rollout(), await listJobs({ client })])}`);
     });

@@ -24,6 +24,7 @@ import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
 import { readAdapterManifest } from '../../core/formats/peft/adapter-manifest.ts';
 import { eventually } from '../eventually.ts';
+import { FLEET_MS } from '../patience.ts';
 
 // A fleet of two tenants. The adapter `must-train` cannot reach its target, so its job uses its whole budget of steps,
 // which leaves time to kill the worker while it runs.
@@ -40,8 +41,6 @@ const MUST_TRAIN: DemoAdapter = {
   gate: { kind: 'absolute', target: 1 },
 };
 
-/** How long the fleet may take for what is waited for, in milliseconds: it trains on what other tests leave of the processor. */
-const FLEET_MS = 240_000;
 const OTHER_MODELS = path.resolve('test/fixtures/golden');
 
 let dataDir: string;

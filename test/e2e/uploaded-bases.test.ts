@@ -18,6 +18,7 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded
 import { compiledCommand, compiledModule } from '../compiled/index.ts';
 import { startRollout } from '../faults/support/fleet.ts';
 import { eventually } from '../eventually.ts';
+import { FLEET_MS } from '../patience.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../unit/training/support/tiny-task.ts';
 
 const WORKER = path.resolve('test/faults/support/worker-process.ts');
@@ -149,7 +150,7 @@ test('a rollout runs from bases that were uploaded, over the death of the API th
       if (found.state === 'failed') throw new Error(JSON.stringify(found.error));
       return found.state === 'completed' && found;
     },
-    100_000,
+    FLEET_MS,
   ).catch(async (error: Error) => {
     throw new Error(`${error.message}: ${JSON.stringify(await listJobs({ client }))}`);
   });

@@ -13,6 +13,7 @@ import { compiledCommand } from '../compiled/index.ts';
 import { eventually } from '../eventually.ts';
 import { createReceiver, type Receiver } from '../integration/webhooks/receiver.ts';
 import { freePort } from '../integration/support/redis.ts';
+import { PATIENCE_MS } from '../patience.ts';
 import { Processes } from '../upgrade/processes.ts';
 import { alertRules, dashboardQueries, metricNames, RULES } from './monitoring.ts';
 import { startPrometheus, type Prometheus } from './prometheus.ts';
@@ -82,7 +83,9 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
-/** The housekeeping begins a minute after the start. */
+/** The housekeeping begins so long after the start, in milliseconds. */
+const HOUSEKEEPING_DELAY_MS = 60_000;
+const HOUSEKEEPING = 'Housekeeping';
 const LATER = ['readapt_housekeeping_last_success_timestamp_seconds'];
 
 test('every metric that the dashboard and the rules name is scraped', async () => {
@@ -95,29 +98,32 @@ test('every metric that the dashboard and the rules name is scraped', async () =
   expect(unknown).toEqual([]);
 });
 
+/** Whether a query has shown something so far, also if that has ended. */
+const hasShown = async (query: string) => (await prometheus.query(`last_over_time((${query})[10m:1s])`)).length > 0;
+
 test('every query of the dashboard is one, and shows something where there is something', async () => {
-  // Nothing has failed here.
-  const empty = new Set(['Failed attempts', 'Housekeeping']);
   for (const { panel, query } of await dashboardQueries()) {
-    // Also what it has shown before and shows no more, because its rollout has ended.
-    const hasSeries = async () => (await prometheus.query(`last_over_time((${query})[10m:1s])`)).length > 0;
-    if (empty.has(panel)) expect(await hasSeries(), panel).toBe(false);
-    else await eventually(`${panel} shows something: ${query}`, hasSeries);
+    // Nothing has failed here.
+    if (panel === 'Failed attempts') expect(await hasShown(query), panel).toBe(false);
+    else if (panel === HOUSEKEEPING) await hasShown(query);
+    else await eventually(`${panel} shows something: ${query}`, () => hasShown(query));
   }
 });
 
+// A service that takes more than a second to answer Prometheus shows nothing until it is asked again.
 test('the dashboard shows what has happened', async () => {
   const queries = new Map((await dashboardQueries()).map(({ panel, query }) => [panel, query]));
-  const first = async (panel: string) => (await prometheus.query(queries.get(panel)!))[0];
-  expect(await first('Workers ready')).toMatchObject({ value: 1 });
-  expect(await first('Checks of /readyz')).toMatchObject({ value: 1 });
-  expect((await prometheus.query(queries.get('Use of the devices')!)).some(({ value }) => value > 0)).toBe(true);
-  expect((await first('Speed of training'))!.value).toBeGreaterThan(0);
-  const seriesOf = async (panel: string) => await prometheus.query(queries.get(panel)!);
-  expect((await seriesOf('Deliveries by outcome')).filter(({ value }) => value > 0)).toMatchObject([
-    { labels: { outcome: 'delivered' } },
-  ]);
-  expect((await seriesOf('Webhook endpoints')).map(({ labels, value }) => [labels.state, value]).sort()).toEqual([
+  const seriesOf = (panel: string) => prometheus.query(queries.get(panel)!);
+  await expect.poll(() => seriesOf('Workers ready')).toMatchObject([{ value: 1 }]);
+  await expect.poll(() => seriesOf('Checks of /readyz')).toMatchObject([{ value: 1 }]);
+  const isInUse = async () => (await seriesOf('Use of the devices')).some(({ value }) => value > 0);
+  await expect.poll(isInUse).toBe(true);
+  await expect.poll(async () => (await seriesOf('Speed of training'))[0]?.value ?? 0).toBeGreaterThan(0);
+  const deliveries = async () => (await seriesOf('Deliveries by outcome')).filter(({ value }) => value > 0);
+  await expect.poll(deliveries).toMatchObject([{ labels: { outcome: 'delivered' } }]);
+  const endpoints = async () =>
+    (await seriesOf('Webhook endpoints')).map(({ labels, value }) => [labels.state, value]).sort();
+  await expect.poll(endpoints).toEqual([
     ['disabled', 0],
     ['enabled', 1],
   ]);
@@ -132,4 +138,9 @@ test('every rule is evaluated, and none fires for a service that works', async (
     return all.every(({ health, state }) => health === 'ok' && state === 'inactive') && all;
   });
   expect(rules.map(({ name }) => name).sort()).toEqual((await alertRules()).map(({ alert }) => alert).sort());
+});
+
+test('the dashboard shows the housekeeping once it has begun', async () => {
+  const { query } = (await dashboardQueries()).find(({ panel }) => panel === HOUSEKEEPING)!;
+  await eventually('the housekeeping is shown', () => hasShown(query), HOUSEKEEPING_DELAY_MS + PATIENCE_MS);
 });

@@ -244,6 +244,8 @@ test('a stopped service with its embedded database is copied as a folder', async
   expect([found.code, found.findings]).toEqual([0, []]);
   const again = await startService(copy);
   expect((await fetch(`${again.origin}/readyz`)).status).toBe(200);
+  // Killed at the end, it would leave its PostgreSQL to stop in a folder that is being removed.
+  for (const part of again.parts) await part.stop();
 });
 
 async function keyOf(api: Process): Promise<string> {

@@ -9,7 +9,7 @@ export interface Process {
   output(): string;
   /** Waits until it has printed what the pattern asks for. @throws Error if it ends before */
   printed(pattern: RegExp): Promise<RegExpExecArray>;
-  /** Waits for its end. @returns the exit code, or null if a signal ended it */
+  /** Waits for its end and for all that it has printed. @returns the exit code, or null if a signal ended it */
   ended(): Promise<number | null>;
   /** Sends a signal, SIGTERM unless given, and waits for the end. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
@@ -24,7 +24,12 @@ export class Processes {
     let output = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += String(chunk)));
     const exit = once(child, 'exit').then(([code]) => code as number | null);
-    const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
+    // What it has printed last may come after its exit.
+    let hasClosed = false;
+    const close = once(child, 'close').then(([code]) => {
+      hasClosed = true;
+      return code as number | null;
+    });
     const started: Process = {
       child,
       output: () => output,
@@ -33,14 +38,14 @@ export class Processes {
           `${pattern} is printed`,
           async () => {
             const found = pattern.exec(output);
-            if (found === null && hasEnded()) throw new Error(`ended before ${pattern}:\n${output}`);
+            if (found === null && hasClosed) throw new Error(`ended before ${pattern}:\n${output}`);
             return found;
           },
           60_000,
         ),
-      ended: () => exit,
+      ended: () => close,
       stop: async (signal = 'SIGTERM') => {
-        if (!hasEnded()) child.kill(signal);
+        if (child.exitCode === null && child.signalCode === null) child.kill(signal);
         return exit;
       },
     };

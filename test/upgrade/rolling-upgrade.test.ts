@@ -146,6 +146,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     expect(servingName).toBe(family.oldBase);
     // The operator lets it finish by a signal.
     expect(await newWorker.stop('SIGUSR2')).toBe(0);
+    await newWorker.ended();
     expect(newWorker.output()).toContain('drained');
   });
 
