@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { buildApp } from '../../../src/app.ts';
 import { createAuthenticator } from '../../../src/modules/api-keys/index.ts';
-import { bearer, createTestApp, createTestKey, createTestTenant, type TestApp } from '../support/index.ts';
+import { bearer, clockAhead, createTestApp, createTestKey, createTestTenant, type TestApp } from '../support/index.ts';
 
 const log = { warn: () => undefined };
 
@@ -45,8 +45,7 @@ test('a kept key ends when it expires', async () => {
   const key = await createTestKey(service.db, { expiresAt: new Date(Date.now() + 3_600_000) });
   const keys = createAuthenticator({ db: service.db, keptMs: 600_000 });
   expect(await keys.authenticate(key, log)).not.toBeNull();
-  const now = Date.now.bind(Date);
-  vi.spyOn(Date, 'now').mockImplementation(() => now() + 3_600_000);
+  clockAhead(3_600_000);
   expect(await keys.authenticate(key, log)).toBeNull();
 });
 

@@ -1,5 +1,12 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { createTestApp, createTestKey, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
+import {
+  clockAhead,
+  createTestApp,
+  createTestKey,
+  createTestTenant,
+  type TestApp,
+  type TestTenant,
+} from '../support/index.ts';
 
 let service: TestApp;
 let acme: TestTenant;
@@ -39,8 +46,7 @@ test('both keys can be used during the overlap, and then the new one alone', asy
   const successor = answer.json<Created>();
   expect(successor).toMatchObject({ name: 'ci', scopes: ['tenant:write'], expires_at: null, rotated_from_id: old.id });
   expect([await statusWith(old.key), await statusWith(successor.key)]).toEqual([200, 200]);
-  const now = Date.now.bind(Date);
-  vi.spyOn(Date, 'now').mockImplementation(() => now() + 3_600_000);
+  clockAhead(3_600_000);
   expect(await statusWith(old.key)).toBe(401);
   expect(await statusWith(successor.key)).toBe(200);
 });

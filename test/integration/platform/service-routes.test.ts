@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { renderOpenApi } from '../../../src/openapi.ts';
-import { createTestApp, type TestApp } from '../support/index.ts';
+import { clockAhead, createTestApp, type TestApp } from '../support/index.ts';
 
 let service: TestApp;
 beforeAll(async () => {
@@ -30,8 +30,7 @@ describe('/readyz', () => {
     [39 * 3_600_000, /^the clock of this machine is 39\.0 h ahead of the database's, expected at most 3\.0 s/],
     [-60_000, /^the clock of this machine is (59|60)\.\d s behind the database's/],
   ])('warns of a clock that is %d ms ahead, and is ready', async (aheadMs, words) => {
-    const now = Date.now.bind(Date);
-    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + aheadMs);
+    const clock = clockAhead(aheadMs);
     try {
       const answer = await service.request({ url: '/readyz', key: null });
       expect(answer.statusCode).toBe(200);

@@ -21,9 +21,6 @@ const everything = () =>
     ]),
   );
 
-/** The first adapter that has failed. It is tried again meanwhile, and has not failed as long as that lasts. */
-const firstFailed = async (id: string) => (await world.adapters(id, '?state=failed'))[0];
-
 describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
   test('a replica gets what is current, by name and by alias, and each adapter is checked with prompts', async () => {
     const engine = await world.engine(kind);
@@ -84,7 +81,7 @@ describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
     expect(engine.loaded.get(world.name(1))).toBe(world.path(1));
     expect(engine.loaded.has(world.name(1, 1))).toBe(true);
     const error = { code: 'changes_nothing' };
-    await expect.poll(() => firstFailed(id)).toMatchObject({ engine_name: world.name(1, 2), error });
+    await expect.poll(() => world.firstFailed(id)).toMatchObject({ engine_name: world.name(1, 2), error });
     expect(await world.get(id)).toMatchObject({ failed: 1, error: { code: 'adapters_failed' } });
     engine.inert.clear();
     await world.reaches(id, 'in_sync');
@@ -99,7 +96,7 @@ describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
     await world.reaches(id, 'failed');
     expect(await world.get(id)).toMatchObject({ desired: 4, loaded: 3, failed: 1 });
     const error = { code: 'load_failed', message: expect.stringContaining(world.path(2)) };
-    await expect.poll(() => firstFailed(id)).toMatchObject({ error });
+    await expect.poll(() => world.firstFailed(id)).toMatchObject({ error });
     engine.missing.clear();
     await world.reaches(id, 'in_sync');
   });

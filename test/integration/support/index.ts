@@ -1,3 +1,4 @@
+export { clockAhead } from './clock-ahead.ts';
 export { startRedis } from './redis.ts';
 export { createTestApp, type TestApp } from './test-app.ts';
 export { unknownEvent } from './test-events.ts';

@@ -38,6 +38,8 @@ export interface ReplicaWorld {
   add(engine: EngineServer, settings?: object): Promise<Replica>;
   get(id: string): Promise<Replica>;
   adapters(id: string, query?: string): Promise<ReplicaAdapter[]>;
+  /** The first of them that has failed. It is tried again meanwhile, and has not failed as long as that lasts. */
+  firstFailed(id: string): Promise<ReplicaAdapter | undefined>;
   /** Waits until a replica is in a state. */
   reaches(id: string, state: Replica['state']): Promise<void>;
   reconciler(settings?: ReconcilerSettings): ClaimLoop;
@@ -111,6 +113,7 @@ export async function createReplicaWorld(env: Record<string, string> = {}): Prom
     get: (id) => ask(`/v1/replicas/${id}`),
     adapters: async (id, query = '') =>
       (await ask<{ data: ReplicaAdapter[] }>(`/v1/replicas/${id}/adapters${query}`)).data,
+    firstFailed: async (id) => (await world.adapters(id, '?state=failed'))[0],
     reaches: (id, state) => expect.poll(() => world.get(id).then((replica) => replica.state)).toBe(state),
     reconciler({ secretKeys = app.config.secretKeys, ...times } = {}) {
       const { db, deps } = app;
