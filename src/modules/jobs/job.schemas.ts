@@ -274,8 +274,8 @@ export const JobQuery = Type.Object(
         pattern: POSITION_PATTERN,
         description:
           'Only jobs that have changed after this position, those that changed first coming first: the ' +
-          '`next_changed_after` of the answer before or the `sequence` of an event; `0` for all. A change appears when every ' +
-          'transaction that began before it has ended, and until then the job is left out. It takes no `cursor`.',
+          '`next_changed_after` of the answer before or the `sequence` of an event; `0` for all. A change appears once ' +
+          'all older transactions of the database have ended; until then the job is left out. It takes no `cursor`.',
       }),
     ),
   },

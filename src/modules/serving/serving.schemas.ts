@@ -78,7 +78,7 @@ export const CurrentOfBaseQuery = Type.Object(
         pattern: POSITION_PATTERN,
         description:
           'Only what has changed after this position, what changed first coming first: the `next_changed_after` of the answer before; ' +
-          '`0` for all. A change appears when every transaction that began before it has ended, and until then it is left out. ' +
+          '`0` for all. A change appears once all older transactions of the database have ended; until then it is left out. ' +
           'It takes no `cursor`.',
       }),
     ),
