@@ -156,7 +156,7 @@ function strategyEntry(table: Type.TObject) {
       /** Options of the jobs with a number of training rows, which come before `options`. */
       options_by_rows: Type.Optional(Type.Record(Type.String({ pattern: '^[1-9][0-9]*$' }), experimentOptions(table))),
       gate: Type.Optional(GateRule),
-      /** Whether a job receives the searches of earlier jobs of this strategy on the same evolution. */
+      /** Only of finished experiments: their jobs were given the searches of earlier ones, as no job is any more. Keys have it. */
       fleet: Type.Optional(Type.Boolean()),
       /** Whether a job knows how the old version did on the gate rows, as in every rollout but the first. */
       known_old: Type.Optional(Type.Boolean()),

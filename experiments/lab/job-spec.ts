@@ -49,7 +49,6 @@ export async function jobSpec(
     options: { ...item.strategy.options, seed: item.tenant.seed + (item.jobSeed ?? 0) },
     workDir,
     baselines: 'needed',
-    fleetSearches: item.strategy.fleet ? laboratory.earlierSearches(item, from) : [],
   };
   const measureOld = (): Promise<MeasuredOld | null> => measureOldVersion(laboratory, spec);
   const old = item.strategy.known_old ? await laboratory.oldOutcomes(item, measureOld) : null;

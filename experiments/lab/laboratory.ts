@@ -3,10 +3,9 @@ import path from 'node:path';
 import type { LoadedBase, BaseCache } from '../../core/engine/base-cache.ts';
 import type { MeasuredOld } from './job-watch.ts';
 import { adapterSha256 } from '../../core/formats/peft/peft-adapter-writer.ts';
-import { FLEET_SEARCHES, type FleetSearches } from '../../core/method/search/fleet-prior.ts';
 import type { Adapter } from '../../core/models/lora/adapter.ts';
 import type { EvolutionConfig } from '../config/experiment.schema.ts';
-import type { CellItem, Item } from '../plan/items.ts';
+import type { CellItem } from '../plan/items.ts';
 import { tenantKey, type TenantSpec } from '../plan/tenant-spec.ts';
 import type { CellRecord, ResultRecord, TestScore } from '../records.ts';
 import { evolutionFolder, type KeptVersions } from './kept-versions.ts';
@@ -19,8 +18,6 @@ export interface LaboratoryOptions {
   /** Folder of the experiment's results, which also holds the tenants and the work in progress. */
   readonly out: string;
   readonly signal: AbortSignal;
-  /** Everything that the experiment measures, in its order. */
-  readonly items: readonly Item[];
   readonly versions: KeptVersions;
   /** Returns the last record of an item; undefined as long as there is none. */
   recordOf(key: string): ResultRecord | undefined;
@@ -72,26 +69,6 @@ export class Laboratory {
     return record?.type === 'cell' ? record : undefined;
   }
 
-  /**
-   * The searches that a rollout hands on to this job: those of other tenants' jobs with the same evolution, strategy and
-   * number of rows that were run before it and carried over from the same base. Those with the most points come first.
-   * @param carriedFrom as in the records of jobs
-   */
-  earlierSearches(item: CellItem, carriedFrom: string | null): FleetSearches {
-    const { items } = this.options;
-    const before = items.slice(
-      0,
-      items.findIndex(({ key }) => key === item.key),
-    );
-    return before
-      .filter((one): one is CellItem => one.type === 'cell' && areOfOneFleet(one, item))
-      .flatMap((one) => this.cellRecord(one) ?? [])
-      .filter((record) => (record.carriedFrom ?? null) === carriedFrom && record.search.length > 0)
-      .map(({ search }) => search)
-      .sort((a, b) => b.length - a.length)
-      .slice(0, FLEET_SEARCHES);
-  }
-
   /** How the tenant's own adapter does on the gate rows; `measure` is called once for each tenant and sample of rows. */
   async oldOutcomes(
     { tenant, draw }: CellItem,
@@ -107,16 +84,6 @@ export class Laboratory {
   ): Promise<TestScore> {
     return remember(this.#scores, `${tenantKey(tenant)} ${evolution.name} ${adapterSha256(adapter)}`, measure);
   }
-}
-
-function areOfOneFleet(one: CellItem, other: CellItem): boolean {
-  return (
-    one.evolution.name === other.evolution.name &&
-    one.strategy.name === other.strategy.name &&
-    one.rows === other.rows &&
-    one.draw?.number === other.draw?.number &&
-    tenantKey(one.tenant) !== tenantKey(other.tenant)
-  );
 }
 
 async function remember<T>(known: Map<string, T>, key: string, measure: () => Promise<T>): Promise<T> {

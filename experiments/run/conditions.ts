@@ -7,6 +7,19 @@ import type { BaseFingerprint, ResultRecord, RunRecord } from '../records.ts';
 /** What all parts of a blind experiment have to have in common. */
 const SAME = ['commit', 'device', 'precision', 'threads'] as const;
 
+/**
+ * Refuses to measure jobs that were given the searches of earlier ones (`fleet`), which only finished experiments have.
+ * @throws UsageError naming a strategy of such jobs
+ */
+export function requireMeasurable({ name }: Experiment, open: readonly Item[]): void {
+  const job = open.find((item) => item.type === 'cell' && item.strategy.fleet);
+  if (job?.type !== 'cell') return;
+  throw new UsageError(
+    `${name} cannot be measured: its strategy ${job.strategy.name} has fleet: true, which only finished experiments have, ` +
+      'because no job is given the searches of others any more',
+  );
+}
+
 /** How far the results are when a run begins. */
 export interface Begun {
   /** All lines of the results, in their order. */

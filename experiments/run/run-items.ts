@@ -9,7 +9,7 @@ import { measureItem } from '../lab/measure-item.ts';
 import type { Item } from '../plan/items.ts';
 import type { ItemRecord, Measured } from '../records.ts';
 import type { ResultsFile } from '../results.ts';
-import { requireSameConditions } from './conditions.ts';
+import { requireMeasurable, requireSameConditions } from './conditions.ts';
 import { countingDeaths } from './deaths.ts';
 import { itemLine, outlook } from './progress-lines.ts';
 import { checkedOutCommit, fingerprintsOf, runRecord } from './run-record.ts';
@@ -32,7 +32,8 @@ const CHAIN = 3;
 /**
  * Measures the items that have no result yet, appends each record as soon as it is measured, and logs the progress. A job
  * that fails is recorded as failed and run again, once.
- * @throws UsageError if the results so far were measured under other conditions; Error where the machine is at fault
+ * @throws UsageError if the results so far were measured under other conditions, or if what is open cannot be measured any more; Error
+ *   where the machine is at fault
  */
 export async function runItems(experiment: Experiment, items: readonly Item[], options: RunOptions): Promise<void> {
   const { results, out, output, signal, hours = experiment.hours, commit = checkedOutCommit() } = options;
@@ -40,6 +41,7 @@ export async function runItems(experiment: Experiment, items: readonly Item[], o
   const begun = standing();
   output.log(`${experiment.name}: ${items.length} items, ${begun.done} done${outlook(begun, hours)}`);
   if (nextItem(begun, hours) === undefined) return;
+  requireMeasurable(experiment, begun.open);
   const { device = 'auto', precision = 'auto', threads = os.availableParallelism() } = experiment;
   await withBases({ json: false, seed: 0, device, precision, threads, capacity: CHAIN }, async (bases) => {
     const engine = { device, precision, threads };
@@ -48,7 +50,7 @@ export async function runItems(experiment: Experiment, items: readonly Item[], o
     await results.append(run);
     const versions = new KeptVersions(out);
     const recordOf = (key: string) => results.recordOf(key);
-    const laboratory = new Laboratory({ bases, base: experiment.base, out, signal, items, versions, recordOf });
+    const laboratory = new Laboratory({ bases, base: experiment.base, out, signal, versions, recordOf });
     let now = begun;
     for (let item = nextItem(now, hours); item !== undefined; item = nextItem(now, hours)) {
       signal.throwIfAborted();

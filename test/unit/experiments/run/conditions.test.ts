@@ -3,7 +3,7 @@ import type { Experiment } from '../../../../experiments/config/load-experiment.
 import { planExperiment, type Item } from '../../../../experiments/plan.ts';
 import { nameOf, tenantName } from '../../../../experiments/plan/tenant-spec.ts';
 import type { ResultRecord, RunRecord } from '../../../../experiments/records.ts';
-import { requireSameConditions } from '../../../../experiments/run/conditions.ts';
+import { requireMeasurable, requireSameConditions } from '../../../../experiments/run/conditions.ts';
 import { tinyExperiment } from '../support/tiny-experiment.ts';
 
 const open = tinyExperiment();
@@ -18,6 +18,16 @@ function run(config: Experiment, changes: Partial<RunRecord> = {}): RunRecord {
   const common = { key: 'run 1', ms: 0, at: '2026-01-01T00:00:00Z', commit: 'abc1234', machine: 'one' };
   return { type: 'run', ...common, ...engine, bases, config, ...changes };
 }
+
+it('jobs with other jobs’ searches are known by keys of their own, and are not measured any more', () => {
+  const fleet = tinyExperiment((yaml) => yaml.replace('strategy: reuse', 'strategy: reuse, fleet: true'));
+  const [items, others] = [planExperiment(fleet), planExperiment(open)];
+  const known = new Set(others.map(({ key }) => key));
+  const own = items.filter(({ key }) => !known.has(key));
+  expect(own.map((item) => item.type === 'cell' && item.strategy.name)).toEqual(['copy', 'copy']);
+  expect(() => requireMeasurable(fleet, own)).toThrow('tiny cannot be measured: its strategy copy has fleet: true');
+  expect(() => requireMeasurable(fleet, others)).not.toThrow();
+});
 
 it('a run is refused where the weights of a base or an evolution are others than before', () => {
   const other = run(open, { bases: [{ name: 'v2', fingerprint: 'c'.repeat(64) }] });
