@@ -8,7 +8,6 @@ import type { Candidate, RungName } from '../method/ladder/candidate.ts';
 import type { FineTuneRequest, LadderContext, LadderEvent, LadderPhase } from '../method/ladder/ladder-context.ts';
 import type { LadderState } from '../method/ladder/ladder-state.ts';
 import type { WatchRecord } from '../method/ladder/watch-log.ts';
-import type { FleetSearches } from '../method/search/fleet-prior.ts';
 import type { Adapter, LoraConfig } from '../models/lora/adapter.ts';
 import type { Precision } from '../options/precisions.ts';
 import { createAdapter } from '../models/lora/lora-init.ts';
@@ -53,9 +52,10 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
 
 /**
  * Layout of {@link JobState}. A checkpoint of another layout is not resumed from: the job starts again. Candidates of layout 6
- * may have coefficients for each of several groups of modules, with which nothing can be fused any more.
+ * may have coefficients for each of several groups of modules, with which nothing can be fused any more. Ladders of layout 7 may
+ * stand on a rung for what searches of other jobs had found.
  */
-const STATE_VERSION = 7;
+const STATE_VERSION = 8;
 
 /** What a job's checkpoint holds besides tensors. Plain JSON. */
 interface JobState {
@@ -128,10 +128,6 @@ export class JobContext implements LadderContext {
   /** Where the ladder stood at its last checkpoint; null before the first. */
   get reached(): { readonly state: LadderState; readonly best: Candidate | null } | null {
     return this.#ladder && { state: this.#ladder, best: this.#best };
-  }
-
-  get fleetSearches(): FleetSearches {
-    return this.#options.spec.fleetSearches ?? [];
   }
 
   get searchRowTokens(): number[] {

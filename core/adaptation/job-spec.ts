@@ -1,5 +1,4 @@
 import type { DataSpec } from '../data/task-data.ts';
-import type { FleetSearches } from '../method/search/fleet-prior.ts';
 import type { GivenAdapterOptions } from '../options/adapter-options.ts';
 import type { GateRule } from '../options/gates.ts';
 import type { GivenJobOptions } from '../options/job-options.ts';
@@ -48,8 +47,6 @@ export interface JobSpec {
    * them. The caller removes it when the job has ended for good.
    */
   readonly workDir: string;
-  /** Searches of the jobs that had finished in the same rollout when this one was first started. Default: none. */
-  readonly fleetSearches?: FleetSearches;
   /** Stored outcomes of the old adapter on the old base. It is measured if they are missing or describe something else. */
   readonly oldOutcomes?: GateOutcomes | null;
   /**

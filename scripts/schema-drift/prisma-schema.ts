@@ -103,7 +103,7 @@ function describeColumn(schema: Schema, model: Model, field: Field): string[] {
   if (/(?<!@)@unique\b/.test(attributes)) lines.push(describeIndex(true, table, [column]));
   const rest = attributes
     .replace(
-      /@(id|unique)\b|@map\("\w+"\)|@db\.Timestamptz\(\d\)|@default\((\w+(\(\))?|"[^"]*"|dbgenerated\("\w+"\))\)/g,
+      /@(id|unique|ignore)\b|@map\("\w+"\)|@db\.Timestamptz\(\d\)|@default\((\w+(\(\))?|"[^"]*"|dbgenerated\("\w+"\))\)/g,
       '',
     )
     .trim();

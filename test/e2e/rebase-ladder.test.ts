@@ -96,7 +96,7 @@ describe('readapt rebase --explain', () => {
     expect(copy).toMatchObject({ rung: 'copy', result: 'passed', gate: { target: 0.1, bound: null, passed: true } });
     expect(copy!.ms).toBeGreaterThan(0);
     expect(rest.map(({ rung, result, reason, ms }) => [rung, result, reason, ms])).toEqual(
-      ['revert', 'prior', 'search', 'fine_tune', 'scratch'].map((rung) => [rung, 'not_run', 'copy passed', 0]),
+      ['revert', 'search', 'fine_tune', 'scratch'].map((rung) => [rung, 'not_run', 'copy passed', 0]),
     );
     // The later rungs have not run: there is no candidate, search evaluation or step of theirs.
     expect(run.stderr).toMatch(/^copy /m);
@@ -127,7 +127,6 @@ describe('readapt rebase --explain', () => {
     for (const line of [
       /copy .*skipped: revert is clearly better on/,
       /revert .*200\.0 %.*failed/,
-      /prior .*skipped/,
       /fine tune, step \d+ .*failed/,
     ]) {
       expect(run.stdout).toMatch(line);
@@ -189,7 +188,6 @@ describe('readapt rebase --explain', () => {
     expect(ladderOf(held).map(({ rung, result }) => `${rung} ${result}`)).toEqual([
       'copy skipped',
       'revert inconclusive',
-      'prior skipped',
       'search skipped',
       'fine_tune skipped',
       'scratch skipped',

@@ -1,4 +1,4 @@
-import { Prisma, type Queryable, type Transaction } from '../../src/lib/database.ts';
+import type { Prisma, Queryable, Transaction } from '../../src/lib/database.ts';
 import { newId } from '../../src/lib/ids.ts';
 import type { StoredError } from '../../src/lib/shown-error.ts';
 import type { SourcedBase } from '../bases/local-bases.ts';
@@ -17,7 +17,6 @@ import type { Certificate } from '../../core/method/gate/readiness-gate.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { LadderDocument } from '../../core/method/ladder/ladder-document.ts';
 import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
-import { FLEET_SEARCHES, type FleetSearches } from '../../core/method/search/fleet-prior.ts';
 
 /** The rows that running a job needs. */
 const NEEDED = {
@@ -112,19 +111,6 @@ export const adaptationRepository = {
     db.evolution.findUnique({
       where: { oldBaseModelVersionId_newBaseModelVersionId: { oldBaseModelVersionId, newBaseModelVersionId } },
     }),
-
-  /**
-   * The searches of adaptations from the same old base that had ended in the same rollout before this job first started. Which
-   * jobs these are is recorded at the first call, since one whose end is committed late would else be seen by a later attempt
-   * alone. Jobs with the most evaluations come first, then those that ended first. All that crosses tenants is coefficients and
-   * mean losses, and only workers see them.
-   */
-  async fleetSearches(db: Queryable, job: LoadedJob): Promise<FleetSearches> {
-    const known = (job.fleetPrior as string[] | null) ?? (await recordPrior(db, job));
-    return (await searchesOf(db, job, Prisma.sql`j.id = ANY(${known}::text[])`)).flatMap(({ records }) =>
-      records === null ? [] : [records],
-    );
-  },
 
   /** Milliseconds until the job's lease expires; null if the job has ended, does not exist or is not held. */
   async leaseLeft(db: Queryable, jobId: string): Promise<number | null> {
@@ -259,42 +245,6 @@ async function recordMovedAnchor(
   await anchorRepository.make(tx, versionId);
   const data = { version_id: publishedId, from: insteadOf, anchor_version_id: versionId };
   await recordEvent(tx, { tenantId, type: 'adapter.anchor_moved', subjectId: adapterId, data });
-}
-
-interface JobSearch {
-  id: string;
-  records: FleetSearches[number] | null;
-}
-
-/**
- * The searches of jobs of the rollout that adapt from the same old base and fulfil a condition. An index has them in this
- * order, so no others are read.
- */
-function searchesOf(db: Queryable, job: LoadedJob, condition: Prisma.Sql): Promise<JobSearch[]> {
-  return db.$queryRaw<JobSearch[]>`
-    SELECT best.id, (
-      SELECT json_agg(json_build_object('alpha', e.fusion_alpha, 'beta', e.fusion_beta, 'rows', e.rows, 'loss', e.loss) ORDER BY e.index)
-      FROM search_evaluations e WHERE e.job_id = best.id AND e.rows > 0 AND e.metric = 'loss'
-    ) AS records
-    FROM (
-      SELECT j.id, j.search_points, j.finished_at FROM jobs j
-      JOIN adapter_versions v ON v.id = j.source_version_id
-      WHERE j.rollout_id = ${job.rolloutId} AND j.search_points > 0 AND j.kind = 'adaptation'
-        AND v.base_model_version_id = ${job.sourceVersion.baseModelVersionId}
-        AND ${condition}
-      ORDER BY j.search_points DESC, j.finished_at, j.id
-      LIMIT ${FLEET_SEARCHES}
-    ) AS best
-    ORDER BY best.search_points DESC, best.finished_at, best.id`;
-}
-
-/** Records which jobs' searches a job is given, unless that is known. @returns the identifiers of these jobs */
-async function recordPrior(db: Queryable, job: LoadedJob): Promise<string[]> {
-  const ended = Prisma.sql`j.finished_at <= (SELECT started_at FROM jobs WHERE id = ${job.id})`;
-  const found = JSON.stringify((await searchesOf(db, job, ended)).map(({ id }) => id));
-  const [row] = await db.$queryRaw<{ fleet_prior: string[] }[]>`
-    UPDATE jobs SET fleet_prior = COALESCE(fleet_prior, ${found}::jsonb) WHERE id = ${job.id} RETURNING fleet_prior`;
-  return row?.fleet_prior ?? [];
 }
 
 function hasSource(job: FoundJob): job is LoadedJob {

@@ -71,7 +71,6 @@ export async function buildJobSpec(
     ...gateOf(adapter, measuredTokens),
     evolution: digest === null ? null : await locateArtifact(db, artifacts, digest),
     options: withinProfile(options, baseModel.servingProfile as ServingProfile | null),
-    fleetSearches: await adaptationRepository.fleetSearches(db, job),
     oldOutcomes: await adaptationRepository.oldOutcomes(db, job),
     workDir,
     parent: job.sourceVersionId,

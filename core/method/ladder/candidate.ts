@@ -3,8 +3,8 @@ import type { Precision } from '../../options/precisions.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { GateVerdict, MetricValue, RowOutcomes } from '../gate/readiness-gate.ts';
 
-/** The rungs of all ladders. `prior` tries the coefficients that the fleet's searches favor, `scratch` trains a fresh adapter. */
-export type RungName = 'copy' | 'revert' | 'prior' | 'search' | 'fine_tune' | 'scratch';
+/** The rungs of all ladders. `scratch` trains a fresh adapter. */
+export type RungName = 'copy' | 'revert' | 'search' | 'fine_tune' | 'scratch';
 
 /** What a candidate was made by. `auto` picks one of these, and `relora-paper` makes a `relora`. */
 export type CandidateStrategy = Exclude<Strategy, 'auto' | 'relora-paper'>;

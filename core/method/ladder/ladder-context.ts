@@ -5,7 +5,6 @@ import type { FusionOptions } from '../fusion/fusion.ts';
 import type { GateLook, GateMeasurement, MetricValue } from '../gate/readiness-gate.ts';
 import type { RegularizationOptions } from '../regularization/regularization.ts';
 import type { SearchEvaluation } from '../search/search-task.ts';
-import type { FleetSearches } from '../search/fleet-prior.ts';
 import type { Candidate, CandidateRecord, RungName } from './candidate.ts';
 import type { LadderProgress, LadderState } from './ladder-state.ts';
 import type { WatchRecord } from './watch-log.ts';
@@ -59,8 +58,6 @@ export interface LadderContext {
   readonly evolution: Evolution | null;
   /** What multiplies when adapters are fused. Default: JavaScript on one thread. */
   readonly products?: FusionOptions['products'];
-  /** Finished searches of the same rollout, from the same base model version. Default: none. */
-  readonly fleetSearches?: FleetSearches;
   /** Whether there are training rows. Default true. Copying, reverting and searching do not need any. */
   readonly canTrain?: boolean;
   readonly seed: number;

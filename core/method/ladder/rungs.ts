@@ -1,7 +1,8 @@
 import { COPY, isSamePoint, REVERT, type Coefficients } from '../fusion/coefficients.ts';
+import type { SearchOptions } from '../search/search-task.ts';
 import type { RungName } from './candidate.ts';
 import type { Ladder } from './ladder.ts';
-import { fleetBest, searchPair, type PairSearchOptions } from './searches/pair-search.ts';
+import { searchPair } from './searches/pair-search.ts';
 import type { Screening } from './searches/screening.ts';
 
 /** One way of making a candidate. */
@@ -36,44 +37,15 @@ export const revertRung: Rung = {
   },
 };
 
-export interface SearchRungOptions extends PairSearchOptions {
-  /** The run's screening; the search starts from what it has measured. */
-  readonly screening?: Screening;
-}
-
-/** Skips a rung if other coefficients that are known already are clearly better on the search rows. */
-export function screenedRung(rung: Rung, coefficients: Coefficients, screening: Screening): Rung {
+/** Skips copy or revert if the other one is clearly better on the search rows. */
+export function screenedRung(rung: Rung, screening: Screening): Rung {
   return {
     ...rung,
     async run(ladder) {
       ladder.enter(rung.name);
-      const better = await screening.betterThan(coefficients, ladder);
-      if (better) ladder.skip(rung.name, clearlyBetter(better));
-      else await rung.run(ladder);
-    },
-  };
-}
-
-/** Tries the coefficients for which the fleet's finished searches promise the smallest loss. */
-export function priorRung({ search, screening }: SearchRungOptions = {}): Rung {
-  return {
-    name: 'prior',
-    refines: false,
-    isCostly: false,
-    async run(ladder) {
-      const found = screening ? (await screening.of(ladder)).prior : fleetBest(ladder, { search });
-      if (!found) return ladder.skip('prior', 'no other adapter of the rollout has been searched yet');
-      if (isJudged(ladder, found)) {
-        return ladder.skip('prior', `the fleet's best is ${strategyOf(found)}, which was tried`);
-      }
-      const better = await screening?.betterThan(found, ladder);
-      if (better) return ladder.skip('prior', clearlyBetter(better));
-      // The screening lets the gate judge only what is not clearly worse than these coefficients.
-      if (screening && ladder.candidates.length > 0) {
-        return ladder.skip('prior', `${pairOf(found)} is not clearly better than what was tried`);
-      }
-      ladder.enter('prior');
-      await considerFused(ladder, 'prior', found);
+      const better = await screening.betterOf(ladder);
+      if (better === null || better === rung.name) await rung.run(ladder);
+      else ladder.skip(rung.name, `${better} is clearly better on the search rows`);
     },
   };
 }
@@ -81,8 +53,9 @@ export function priorRung({ search, screening }: SearchRungOptions = {}): Rung {
 /**
  * Searches for the coefficients with the smallest loss on the search rows. With a budget of 0 evaluations it only makes sure
  * that a candidate exists, by trying the copy.
+ * @param search overrides the job's search options
  */
-export function searchRung({ screening, ...options }: SearchRungOptions = {}): Rung {
+export function searchRung(search?: SearchOptions): Rung {
   return {
     name: 'search',
     refines: false,
@@ -92,8 +65,7 @@ export function searchRung({ screening, ...options }: SearchRungOptions = {}): R
         return ladder.skip('search', 'its budget of evaluations is 0');
       }
       ladder.enter('search');
-      const screened = await screening?.of(ladder);
-      const found = await searchPair(ladder, options, screened?.points);
+      const found = await searchPair(ladder, search);
       if (!isJudged(ladder, found)) return considerFused(ladder, 'search', found);
       ladder.skip('search', `it found nothing better than ${strategyOf(found)} beyond noise, which was tried`);
       await ladder.checkpoint();
@@ -109,15 +81,6 @@ async function considerFused(ladder: Ladder, rung: RungName, { alpha, beta }: Co
 /** Whether the gate has judged these coefficients already, on another rung. */
 function isJudged(ladder: Ladder, { alpha, beta }: Coefficients): boolean {
   return ladder.candidates.some((known) => known.alpha === alpha && known.beta === beta && known.step === 0);
-}
-
-function clearlyBetter(point: Coefficients): string {
-  const names = { reuse: 'copy', revert: 'revert', relora: pairOf(point) };
-  return `${names[strategyOf(point)]} is clearly better on the search rows`;
-}
-
-function pairOf({ alpha, beta }: Coefficients): string {
-  return `(${alpha.toFixed(2)}, ${beta.toFixed(2)})`;
 }
 
 function strategyOf(coefficients: Coefficients): 'reuse' | 'revert' | 'relora' {

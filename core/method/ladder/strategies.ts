@@ -1,21 +1,20 @@
 import type { Preference, Strategy } from '../../options/job-options.ts';
 import { AdaptationError } from '../errors.ts';
-import { COPY, REVERT } from '../fusion/coefficients.ts';
 import type { SearchOptions } from '../search/search-task.ts';
 import type { RungName } from './candidate.ts';
 import type { LadderContext } from './ladder-context.ts';
 import type { LadderOptions, LadderOutcome, LadderState, RungReport } from './ladder-state.ts';
 import { Ladder } from './ladder.ts';
 import { RungLog } from './rung-log.ts';
-import { copyRung, priorRung, revertRung, screenedRung, searchRung, type Rung } from './rungs.ts';
+import { copyRung, revertRung, screenedRung, searchRung, type Rung } from './rungs.ts';
 import { Screening } from './searches/screening.ts';
 import { fineTuneRung, scratchRung } from './training-rungs.ts';
 
 const fineTune = fineTuneRung({ regularization: 'own', patient: true });
 
 /**
- * The paper's search, as we read it: it looks for one pair of coefficients without any prior knowledge, measures every
- * point on all rows, spends the whole budget, and takes the smallest loss.
+ * The paper's search, as we read it: it measures every point on all rows, spends the whole budget, and takes the smallest
+ * loss.
  */
 const PAPER_SEARCH: SearchOptions = { racing: false, stepGain: 0 };
 
@@ -26,22 +25,14 @@ const AUTO: Readonly<Record<Preference, () => readonly Rung[]>> = {
   old_behavior: () => {
     const screening = new Screening();
     return [
-      screenedRung(copyRung, COPY, screening),
-      screenedRung(revertRung, REVERT, screening),
-      priorRung({ screening }),
-      searchRung({ screening }),
+      screenedRung(copyRung, screening),
+      screenedRung(revertRung, screening),
+      searchRung(),
       fineTune,
       scratchRung,
     ];
   },
-  new_base: () => [
-    copyRung,
-    priorRung({ search: KEEPING_NEW }),
-    searchRung({ search: KEEPING_NEW }),
-    fineTune,
-    scratchRung,
-    revertRung,
-  ],
+  new_base: () => [copyRung, searchRung(KEEPING_NEW), fineTune, scratchRung, revertRung],
 };
 
 /** The rungs of each strategy, in order. The gate judges every one, and the first that passes is published. */
@@ -49,7 +40,7 @@ const RUNGS: Readonly<Record<Exclude<Strategy, 'auto'>, readonly Rung[]>> = {
   reuse: [copyRung],
   revert: [revertRung],
   relora: [searchRung(), fineTuneRung({ regularization: 'own' })],
-  'relora-paper': [searchRung({ search: PAPER_SEARCH, fleet: false }), fineTuneRung({ regularization: 'own' })],
+  'relora-paper': [searchRung(PAPER_SEARCH), fineTuneRung({ regularization: 'own' })],
   'warm-start': [copyRung, fineTuneRung({ regularization: null })],
   scratch: [scratchRung],
 };
@@ -63,7 +54,7 @@ export function usesEvolution(strategy: Strategy): boolean {
 }
 
 /** The rungs that are made from the evolution. */
-const OF_EVOLUTION: ReadonlySet<RungName> = new Set(['revert', 'prior', 'search']);
+const OF_EVOLUTION: ReadonlySet<RungName> = new Set(['revert', 'search']);
 
 /**
  * Carries one adapter over to the new base by the named strategy, cheapest rung first.

@@ -1,8 +1,7 @@
 import { COPY, isSamePoint, NOTHING, REVERT, type Coefficients } from '../fusion/coefficients.ts';
 import { propose } from './bayesian-optimization/proposal.ts';
 import type { Space } from './bayesian-optimization/space.ts';
-import { fleetObservations } from './fleet-prior.ts';
-import type { SearchRecord } from './relative-losses.ts';
+import { relativeObservations } from './relative-losses.ts';
 import { RowMeasurements, summedLoss, type Contender } from './row-measurements.ts';
 import { compare, isWithinNoise } from './search-race.ts';
 import { observationsOf, spaceFillingStart } from './space-filling.ts';
@@ -18,8 +17,8 @@ const TRAINING_PASSES = 3;
 const FUSION_ROWS = 30;
 
 /**
- * Number of the model's first proposals that a search without a fleet measures whatever improvement the model expects,
- * because a model of three points knows too little to stop the search.
+ * Number of the model's first proposals that are measured whatever improvement the model expects, because a model of three
+ * points knows too little to stop the search.
  */
 const UNCONDITIONAL_PROPOSALS = 2;
 
@@ -29,9 +28,8 @@ export interface SearchResult extends Coefficients {
 }
 
 /**
- * Bayesian optimization of alpha and beta on the loss of the search rows. It starts from copy, revert and nothing; with a
- * fleet, from copy, the points compared before, and whatever the fleet's finished searches promise. Time is counted in rows
- * and not by the clock, so that equal seeds, rows and fleets give equal searches.
+ * Bayesian optimization of alpha and beta on the loss of the search rows, from copy, revert and nothing. Time is counted in
+ * rows and not by the clock, so that equal seeds and rows give equal searches.
  * @returns the point of the smallest loss on the same rows, or copy, revert or nothing if one of them is within its noise
  * @throws RangeError for a loss that is not finite
  */
@@ -42,32 +40,19 @@ export async function searchCoefficients(task: SearchTask): Promise<SearchResult
   return { ...search.choose(best), stopped: search.stopped };
 }
 
-/** A point that is clearly worse than another: by more than one standard error of the difference on the same rows. */
-export interface ClearlyWorse {
-  readonly point: Coefficients;
-  readonly than: Coefficients;
-}
-
-/** The comparison of copy and a few other points on the first search rows. */
-export interface FirstComparison {
-  readonly worse: readonly ClearlyWorse[];
-  readonly records: readonly SearchRecord[];
-}
+/** What is known before any search. */
+export type Known = 'copy' | 'revert';
 
 /**
- * Compares copy and other points on the rows of the first stage only, in one pass over these rows. A search that follows
- * continues from these evaluations if they are in its history.
- * @returns for each point that is clearly worse than others, the best of those others
+ * Compares copy and revert on the rows of the first stage only, in one pass over these rows. A search that follows continues
+ * from these evaluations if they are in its history.
+ * @returns the one that is clearly better, by more than one standard error of the difference; null if neither is
  */
-export async function compareCoefficients(task: SearchTask, points: readonly Coefficients[]): Promise<FirstComparison> {
+export async function compareKnown(task: SearchTask): Promise<Known | null> {
   const measurements = new RowMeasurements(task);
-  const contenders = await measurements.addAll([COPY, ...points]);
-  const ranked = contenders.toSorted((a, b) => summedLoss(a) - summedLoss(b));
-  const worse = contenders.flatMap((contender) => {
-    const better = ranked.find((other) => !isWithinNoise(contender, other, measurements.tokens));
-    return better ? [{ point: contender.point, than: better.point }] : [];
-  });
-  return { worse, records: measurements.records };
+  const [copy, revert] = (await measurements.addAll([COPY, REVERT])) as [Contender, Contender];
+  if (!isWithinNoise(copy, revert, measurements.tokens)) return 'revert';
+  return isWithinNoise(revert, copy, measurements.tokens) ? null : 'copy';
 }
 
 class Search {
@@ -83,22 +68,18 @@ class Search {
   /** Points that are measured before the model proposes any. */
   readonly #starts: Coefficients[];
   /** Number of proposals that are still measured unconditionally. */
-  #unconditional: number;
+  #unconditional = UNCONDITIONAL_PROPOSALS;
 
   constructor(task: SearchTask) {
-    const { options, fleet = [], compared = [REVERT] } = task;
+    const { options } = task;
     const space = searchSpace(options);
-    const isInside = ({ alpha, beta }: Coefficients): boolean => space.contains([alpha, beta]);
-    const hasFleet = fleetObservations(fleet).others.length > 0;
     this.#task = task;
     this.#measurements = new RowMeasurements(task);
     this.#space = space;
     this.#fillsSpace = options.start === 'space_filling';
     this.#racing = !this.#fillsSpace && (options.racing ?? true);
-    this.#named = this.#fillsSpace ? [] : [REVERT, NOTHING].filter(isInside);
-    this.#starts = hasFleet ? compared.filter(isInside) : [...this.#named];
-    if (this.#fillsSpace) this.#starts = spaceFillingStart(space, this.#measurements.budget, task.seed);
-    this.#unconditional = hasFleet ? 0 : UNCONDITIONAL_PROPOSALS;
+    this.#named = this.#fillsSpace ? [] : [REVERT, NOTHING].filter(({ alpha, beta }) => space.contains([alpha, beta]));
+    this.#starts = this.#fillsSpace ? spaceFillingStart(space, this.#measurements.budget, task.seed) : [...this.#named];
   }
 
   /** Measures the first incumbent, which is copy unless the search starts from points that fill the space. */
@@ -114,9 +95,7 @@ class Search {
     if (start) return start;
     const { point, improvement } = propose({
       space: this.#space,
-      ...(this.#fillsSpace
-        ? { observations: observationsOf(records) }
-        : fleetObservations(this.#task.fleet ?? [], records)),
+      observations: this.#fillsSpace ? observationsOf(records) : relativeObservations(records),
       spacing: this.#task.options.spacing,
       named: this.#named.map(({ alpha, beta }) => [alpha, beta]),
       seed: this.#task.seed,

@@ -10,7 +10,7 @@ export interface SearchRecord extends Coefficients {
 }
 
 /** A measured point with its loss relative to copy's. */
-export interface RelativeLoss extends Coefficients {
+interface RelativeLoss extends Coefficients {
   /** ln(loss / copy's loss); negative means better than copy. */
   readonly value: number;
   /** Number of rows that the value rests on. */
@@ -31,7 +31,7 @@ const SMALLEST_RATIO = 1e-3;
  * The points of one search with their losses relative to copy's. Losses are only compared on common rows: each point with
  * a reference on the rows that both have, and the reference with copy. The reference is the point measured on the most rows
  * (of several, the one with the smallest loss), so that close rivals are compared on many rows. The results depend neither
- * on the task's level of loss nor on which rows came first, so searches of different adapters can be compared.
+ * on the level of the loss nor on which rows came first.
  * @returns the points in the order in which they were first measured; empty if copy was not measured
  */
 export function relativeLosses(records: readonly SearchRecord[]): RelativeLoss[] {
@@ -48,9 +48,9 @@ export function relativeLosses(records: readonly SearchRecord[]): RelativeLoss[]
   });
 }
 
-/** Relative losses as observations for the model of the search. */
-export function toObservations(losses: readonly RelativeLoss[]): Observation[] {
-  return losses.map(({ alpha, beta, value, rows }) => {
+/** What the model of a search learns from its records: {@link relativeLosses}, cut off above, with their noise. */
+export function relativeObservations(records: readonly SearchRecord[]): Observation[] {
+  return relativeLosses(records).map(({ alpha, beta, value, rows }) => {
     return { point: [alpha, beta], value: Math.min(LARGEST_VALUE, value), noiseScale: REFERENCE_ROWS / rows };
   });
 }

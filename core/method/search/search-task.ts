@@ -3,7 +3,6 @@ import type { JobOptions } from '../../options/job-options.ts';
 import { Random } from '../../statistics/random.ts';
 import { ALPHA_BOUNDS, BETA_BOUNDS, type Coefficients } from '../fusion/coefficients.ts';
 import { Space } from './bayesian-optimization/space.ts';
-import type { FleetSearches } from './fleet-prior.ts';
 import type { SearchRecord } from './relative-losses.ts';
 
 export interface SearchOptions {
@@ -54,10 +53,6 @@ export interface SearchTask {
   readonly history: readonly SearchEvaluation[];
   /** Completion tokens of every search row. */
   readonly rowTokens: readonly number[];
-  /** Records of the fleet's finished searches. Default none. */
-  readonly fleet?: FleetSearches | undefined;
-  /** Points that were compared with copy before; with a fleet, the search starts from them. Default revert. */
-  readonly compared?: readonly Coefficients[] | undefined;
   fuse(coefficients: Coefficients): Adapter | Promise<Adapter>;
   /** For each adapter, the summed completion losses, in nats, of the search rows with these indices, in the order of the indices. */
   rowLosses(adapters: readonly Adapter[], rows: readonly number[]): Promise<readonly ArrayLike<number>[]>;

@@ -1,5 +1,5 @@
 import { fitSurrogate } from './bayesian-optimization/surrogate.ts';
-import { relativeLosses, toObservations, type SearchRecord } from './relative-losses.ts';
+import { relativeObservations, type SearchRecord } from './relative-losses.ts';
 import { searchSpace } from './search-task.ts';
 
 /** Fewer points say nothing of a surface. */
@@ -21,11 +21,11 @@ export interface SurrogateGrid {
 
 /**
  * Fits the model of a search to all that the search has measured, and predicts it over the whole region of coefficients. The model that
- * proposed the points knew less of them, and more of other searches of the fleet.
+ * proposed the points knew fewer of them.
  * @returns null for fewer than three points, for more than 64, and if copy was not measured
  */
 export function surrogateGrid(records: readonly SearchRecord[]): SurrogateGrid | null {
-  const observations = toObservations(relativeLosses(records));
+  const observations = relativeObservations(records);
   if (observations.length < LEAST_POINTS || observations.length > MOST_POINTS) return null;
   const space = searchSpace();
   const { process, mean, deviation } = fitSurrogate({ space, observations });

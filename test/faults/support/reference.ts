@@ -12,7 +12,7 @@ import type { FaultStack } from './stack.ts';
 
 /** Runs jobs undisturbed: what every job is compared with. */
 export interface Reference {
-  /** The same job, with the fleet's searches that are recorded with it, by a training process that nothing happens to. */
+  /** The same job, by a training process that nothing happens to. */
   of(jobId: string): Promise<Measured>;
   close(): Promise<void>;
 }

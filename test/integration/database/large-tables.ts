@@ -125,7 +125,6 @@ const STATEMENTS = [
    FROM generate_series(101, ${LARGE}) n CROSS JOIN generate_series(1, 2) i`,
   `INSERT INTO search_evaluations (job_id, index, tenant_id, fusion_alpha, fusion_beta, rows, metric, loss, duration_ms)
    SELECT ${id('job', '1')}, i, ${id('ten', '1')}, 1, 0, 16, 'loss', 1, 1 FROM generate_series(1, 100) i`,
-  `UPDATE jobs SET search_points = 2 WHERE rollout_id = ${id('rol', '1')} AND finished_at IS NOT NULL`,
   `INSERT INTO metric_points (tenant_id, job_id, name, step, value)
    SELECT ${id('ten', '1')}, ${id('job', `CASE WHEN n % 2 = 1 THEN 1 ELSE n / 2 END`)}, 'loss', n, 1
    FROM generate_series(1, ${2 * LARGE}) n`,

@@ -145,6 +145,10 @@ describe(`a worker, queue on ${queueKind}`, () => {
         [1, 1],
         [2, 0.5],
       ]);
+      const searched = { index: 0, fusionAlpha: 1, fusionBeta: -1, rows: 16, metric: 'loss', loss: 0.5, durationMs: 2 };
+      expect(await queue.database.db.searchEvaluation.findMany({ where: { jobId: job.id } })).toEqual([
+        { jobId: job.id, tenantId: job.tenant_id, ...searched },
+      ]);
     }
     const [evolution, ...others] = await queue.database.db.evolution.findMany({
       where: { newBaseModelVersionId: fleet.newVersionId },

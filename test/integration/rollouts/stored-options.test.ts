@@ -105,3 +105,19 @@ test.each([
     errors: [{ field: `options.${deleted}`, message: 'is not a known field' }],
   });
 });
+
+test('a ladder that is stored with the deleted rung prior is shown with it', async () => {
+  await app.db.rollout.deleteMany();
+  const { jobId } = await storedRollout(KNOWN);
+  const gate = { value: 0.5, best_case: null, standard_error: 0.1, bound: null, needed: 0.8, negative_flips: null };
+  const found = { rows: 32, measured_rows: 32, verdict: 'failed', failed: ['value'], certificate: null };
+  const made = { strategy: 'relora', fusion_alpha: 1.1, fusion_beta: -0.8, step: 0, search_loss: 0.7, elapsed_ms: 2 };
+  const shown = {
+    rungs: [{ rung: 'prior', result: 'failed', reason: null, ms: 1, best_candidate: 'prior', looks: 1 }],
+    candidates: [{ id: 'prior', rung: 'prior', ...made, gate: { ...gate, ...found, judged_in: null } }],
+  };
+  const ladder = { ended: true, current_rung: null, published_candidate: null, ...shown, candidates_left_out: 0 };
+  const run = { jobId, tenantId: fleet.tenants[0]!, retriedAfter: 0, strategy: 'auto', ladder };
+  await app.db.jobLadder.create({ data: run });
+  expect(await get(`/v1/jobs/${jobId}/ladder`)).toMatchObject({ recorded: true, data: [shown] });
+});

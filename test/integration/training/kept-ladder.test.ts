@@ -43,7 +43,7 @@ test('every rung, every look and every point of the search of a job are kept', a
       { after_attempt: 0, strategy: 'auto', ended: true, current_rung: null, published_candidate: null },
     ]);
     const { rungs, candidates } = data[0]!;
-    expect(rungs.map(({ rung }) => rung)).toEqual(['copy', 'revert', 'prior', 'search', 'fine_tune', 'scratch']);
+    expect(rungs.map(({ rung }) => rung)).toEqual(['copy', 'revert', 'search', 'fine_tune', 'scratch']);
     // No adapter can reach the target, so each rung has failed, or there was nothing to try, which it says.
     for (const { result, reason, best_candidate: best } of rungs) {
       expect([result, typeof reason, typeof best]).toEqual(

@@ -1,7 +1,7 @@
-import { GaussianProcess, type ObservationTraits } from './gaussian-process.ts';
+import { GaussianProcess } from './gaussian-process.ts';
 import { nelderMead } from './nelder-mead.ts';
 
-/** How one hyperparameter is fitted, on a transformed scale: where it may lie, its normal prior, and its first grid. */
+/** How one hyperparameter is fitted, on a logarithmic scale: where it may lie, its normal prior, and its first grid. */
 interface Coordinate {
   readonly bounds: readonly [number, number];
   /** Mean of the prior. */
@@ -12,7 +12,6 @@ interface Coordinate {
 }
 
 const logs = (...values: readonly number[]): number[] => values.map((value) => Math.log(value));
-const logit = (share: number): number => Math.log(share / (1 - share));
 
 /** Logarithm of the length scale, in units of the unit box. */
 const LENGTH: Coordinate = {
@@ -33,65 +32,41 @@ const NOISE: Coordinate = {
   grid: logs(1e-5, 1e-3, 1e-2, 0.1),
 };
 
-/** Logit of the tasks' correlation. The tasks of one fleet are probably similar. */
-const CORRELATION: Coordinate = {
-  bounds: [logit(0.01), logit(0.995)],
-  center: logit(0.8),
-  width: 1.5,
-  grid: [logit(0.4), logit(0.9)],
-};
-
-/** Logarithm of the scale of contexts, which are logarithms of ratios. The prior is wide: the fleet decides. */
-const CONTEXT: Coordinate = {
-  bounds: [Math.log(0.05), Math.log(5)],
-  center: Math.log(0.4),
-  width: 1,
-  grid: logs(0.2, 0.8),
-};
+const COORDINATES: readonly Coordinate[] = [LENGTH, SIGNAL, NOISE];
 
 /**
  * Fits the hyperparameters by maximizing the marginal likelihood times weak log-normal priors (a length scale around half
  * the box, a signal around the outputs' variance, little noise); without priors, the few points of a search could be fitted
- * by almost anything. The best point of a coarse grid is refined by Nelder–Mead. The correlation of tasks is fitted if there
- * are several tasks, and the scale of their contexts if they have contexts.
+ * by almost anything. The best point of a coarse grid is refined by Nelder–Mead.
  * @param inputs points in the unit box
  * @param outputs standardized values
+ * @param noiseScales as {@link GaussianProcess} takes them
  */
 export function fitGaussianProcess(
   inputs: readonly (readonly number[])[],
   outputs: readonly number[],
-  traits: ObservationTraits = {},
+  noiseScales?: readonly number[],
 ): GaussianProcess {
-  const isRelated = new Set(traits.tasks).size > 1;
-  const hasContext = isRelated && traits.contexts !== undefined;
-  const coordinates = [LENGTH, SIGNAL, NOISE, ...(isRelated ? [CORRELATION] : []), ...(hasContext ? [CONTEXT] : [])];
-  const processOf = ([length = 0, signal = 0, noise = 0, correlation = 0, context = 0]: readonly number[]) => {
+  const processOf = ([length = 0, signal = 0, noise = 0]: readonly number[]) => {
     const hyperparameters = {
       lengthScale: Math.exp(length),
       signalVariance: Math.exp(signal),
       noiseVariance: Math.exp(noise),
-      ...(isRelated && { taskCorrelation: 1 / (1 + Math.exp(-correlation)) }),
-      ...(hasContext && { contextScale: Math.exp(context) }),
     };
-    return new GaussianProcess(inputs, outputs, hyperparameters, traits);
+    return new GaussianProcess(inputs, outputs, hyperparameters, noiseScales);
   };
-  const objective = (theta: readonly number[]): number => negativeLogPosterior(processOf, coordinates, theta);
-  const bounds = coordinates.map((coordinate) => coordinate.bounds);
-  const { point } = nelderMead(objective, bestOfGrid(objective, coordinates), {
-    bounds,
-    tolerance: 1e-6,
-    maxIterations: 80,
-  });
+  const objective = (theta: readonly number[]): number => negativeLogPosterior(processOf, theta);
+  const bounds = COORDINATES.map((coordinate) => coordinate.bounds);
+  const { point } = nelderMead(objective, bestOfGrid(objective), { bounds, tolerance: 1e-6, maxIterations: 80 });
   return processOf(point);
 }
 
 /** Infinity where the covariance is not positive definite. */
 function negativeLogPosterior(
   processOf: (theta: readonly number[]) => GaussianProcess,
-  coordinates: readonly Coordinate[],
   theta: readonly number[],
 ): number {
-  const prior = coordinates.reduce((sum, { center, width }, i) => sum + 0.5 * ((theta[i]! - center) / width) ** 2, 0);
+  const prior = COORDINATES.reduce((sum, { center, width }, i) => sum + 0.5 * ((theta[i]! - center) / width) ** 2, 0);
   try {
     return prior - processOf(theta).logMarginalLikelihood;
   } catch (error) {
@@ -101,9 +76,9 @@ function negativeLogPosterior(
 }
 
 /** The best combination of the coordinates' grids. */
-function bestOfGrid(objective: (theta: readonly number[]) => number, coordinates: readonly Coordinate[]): number[] {
+function bestOfGrid(objective: (theta: readonly number[]) => number): number[] {
   let thetas: number[][] = [[]];
-  for (const { grid } of coordinates) thetas = thetas.flatMap((theta) => grid.map((value) => [...theta, value]));
+  for (const { grid } of COORDINATES) thetas = thetas.flatMap((theta) => grid.map((value) => [...theta, value]));
   const ranked = thetas.map((theta) => ({ theta, value: objective(theta) }));
   return ranked.reduce((best, next) => (next.value < best.value ? next : best)).theta;
 }

@@ -33,10 +33,9 @@ const NAMED_SHARE = 0.9;
  * @throws RangeError for an observed value that is not finite
  */
 export function propose(options: ProposalOptions): Proposal {
-  const { space, observations, others = [], named = [], seed, spacing = 0 } = options;
+  const { space, observations, named = [], seed, spacing = 0 } = options;
   const random = Random.fromSeed(seed + 7919 * observations.length);
-  const known = observations.length + others.reduce((sum, list) => sum + list.length, 0);
-  if (observations.length === 0 || known < 2) {
+  if (observations.length < 2) {
     return { point: space.fromUnit(randomPoint(space.bounds.length, random)), improvement: Infinity };
   }
   const surrogate = fitSurrogate(options);
@@ -52,10 +51,10 @@ export function propose(options: ProposalOptions): Proposal {
 }
 
 /** Expected Improvement at points of the unit box, in units of the process; 0 at points nearer than `spacing` to observed ones. */
-function improvementOf({ process, observed }: Surrogate, spacing: number): (point: Point) => number {
-  const best = Math.min(...observed.map((point) => process.predict(point).mean));
+function improvementOf({ process }: Surrogate, spacing: number): (point: Point) => number {
+  const best = Math.min(...process.inputs.map((point) => process.predict(point).mean));
   return (point) => {
-    if (observed.some((known) => distance(known, point) < spacing)) return 0;
+    if (process.inputs.some((known) => distance(known, point) < spacing)) return 0;
     const { mean, variance } = process.predict(point);
     return expectedImprovement(mean, Math.sqrt(variance), best);
   };

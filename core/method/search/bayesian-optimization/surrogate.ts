@@ -1,5 +1,5 @@
 import { fitGaussianProcess } from './fit-gaussian-process.ts';
-import { PREDICTED_TASK, type GaussianProcess } from './gaussian-process.ts';
+import type { GaussianProcess } from './gaussian-process.ts';
 import type { Point, Space } from './space.ts';
 
 export interface Observation {
@@ -13,13 +13,6 @@ export interface SurrogateOptions {
   readonly space: Space;
   /** Observations of the function that is minimized. */
   readonly observations: readonly Observation[];
-  /** Observations of similar functions, one list for each, in the same units. */
-  readonly others?: readonly (readonly Observation[])[];
-  /**
-   * One number for the function itself, followed by one for each of `others`, if known: the nearer two numbers, the more
-   * similar the functions.
-   */
-  readonly contexts?: readonly number[];
 }
 
 /** A model of a function: a Gaussian process over the unit box, fitted to standardized values. */
@@ -29,31 +22,24 @@ export interface Surrogate {
   readonly mean: number;
   /** Standard deviation of the values, by which the process's outputs are scaled. */
   readonly deviation: number;
-  /** The observed points of the function itself, in the unit box. */
-  readonly observed: readonly Point[];
 }
 
 /**
- * Fits a model of a function to its own observations and to those of similar functions.
+ * Fits a model of a function to its observations.
  * @throws RangeError if there is no observation at all, or if a value is not finite
  */
-export function fitSurrogate({ space, observations, others = [], contexts }: SurrogateOptions): Surrogate {
-  const tasks = [observations, ...others];
-  const all = tasks.flatMap((list, i) => list.map((observation) => ({ ...observation, task: PREDICTED_TASK + i })));
-  if (all.length === 0) throw new RangeError('there are 0 observations, expected at least one to fit a model to');
-  for (const { point, value } of all) {
+export function fitSurrogate({ space, observations }: SurrogateOptions): Surrogate {
+  if (observations.length === 0)
+    throw new RangeError('there are 0 observations, expected at least one to fit a model to');
+  for (const { point, value } of observations) {
     if (!Number.isFinite(value))
       throw new RangeError(`value at (${point.join(', ')}) is ${value}, expected a finite number`);
   }
-  const { mean, deviation } = standardization(all.map(({ value }) => value));
-  const inputs = all.map(({ point }) => space.toUnit(point));
-  const outputs = all.map(({ value }) => (value - mean) / deviation);
-  const process = fitGaussianProcess(inputs, outputs, {
-    tasks: all.map(({ task }) => task),
-    ...(contexts && { contexts }),
-    noiseScales: all.map(({ noiseScale = 1 }) => noiseScale),
-  });
-  return { process, mean, deviation, observed: inputs.slice(0, observations.length) };
+  const { mean, deviation } = standardization(observations.map(({ value }) => value));
+  const inputs = observations.map(({ point }) => space.toUnit(point));
+  const outputs = observations.map(({ value }) => (value - mean) / deviation);
+  const noiseScales = observations.map(({ noiseScale = 1 }) => noiseScale);
+  return { process: fitGaussianProcess(inputs, outputs, noiseScales), mean, deviation };
 }
 
 /** Mean and standard deviation; the deviation is 1 if all values are equal. */

@@ -39,9 +39,7 @@ const ladderRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       onRequest: requireScope('tenant:read'),
       schema: {
         ...operation('listSearchPoints', 'List the points of the search of a job, the first ones first'),
-        description:
-          'Fusion coefficients and the loss that the search has measured with them. A retry that searches again keeps the points that the ' +
-          'first search has measured, because other jobs may have begun with them.',
+        description: 'Fusion coefficients and the loss that the search has measured with them. A retry measures anew.',
         params: JobParams,
         querystring: PageQuery,
         response: { 200: pageOf(SearchPoint) },
@@ -56,8 +54,7 @@ const ladderRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       schema: {
         ...operation('getSearchSurrogate', 'Get the model of the search of a job, over a grid of coefficients'),
         description:
-          'A Gaussian process, as the search uses one to propose points, fitted to all points that this job has measured. What other jobs ' +
-          'of the rollout have measured, which a search may know too, is not in it.',
+          'A Gaussian process, as the search uses one to propose points, fitted to all that this job has measured.',
         params: JobParams,
         response: { 200: SearchSurrogate },
       },

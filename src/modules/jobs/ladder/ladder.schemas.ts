@@ -5,9 +5,9 @@ import { Certificate, GateVerdict } from '../job.schemas.ts';
 const RungName = Type.Enum(['copy', 'revert', 'prior', 'search', 'fine_tune', 'scratch'] as const, {
   title: 'RungName',
   description:
-    '`copy`: the old adapter, unchanged. `revert`: with the change of the base undone. `prior`: with the coefficients that searches ' +
-    'of other adapters favor. `search`: with those that its own search has found. `fine_tune`: trained from the best of these. ' +
-    '`scratch`: trained from the start.',
+    '`copy`: the old adapter, unchanged. `revert`: with the change of the base undone. `search`: with the coefficients that its own ' +
+    'search has found. `fine_tune`: trained from the best of these. `scratch`: trained from the start. `prior`, which only earlier ' +
+    'jobs have: with the coefficients that searches of other adapters favored.',
 });
 
 const Rung = Type.Object(

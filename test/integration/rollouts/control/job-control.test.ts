@@ -128,6 +128,8 @@ describe(`a retried job, queue on ${queueKind}`, () => {
     await world.ended(id, 'completed');
     await worker.stop();
     const [job] = await world.jobsOf(id);
+    const searched = () => world.db.searchEvaluation.count({ where: { jobId: job!.id } });
+    expect(await searched()).toBe(1);
     await fleet.behave({});
     expect(await world.jobs.retry(job!.id, null)).toMatchObject({
       state: 'queued',
@@ -136,9 +138,11 @@ describe(`a retried job, queue on ${queueKind}`, () => {
       finished_at: null,
       metric: { best: null },
     });
+    expect(await searched()).toBe(0);
     expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'adapting', finished_at: null });
     await world.work(fleet);
     expect(await world.ended(id, 'completed')).toMatchObject({ jobs: { ready: 1, not_ready: 1 } });
+    expect(await searched()).toBe(1);
     const after = await world.jobs.get(job!.id, null);
     expect(after).toMatchObject({ state: 'ready', attempt: 2 });
     // The worker takes no checkpoints of the first attempt.

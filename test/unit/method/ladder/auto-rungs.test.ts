@@ -52,21 +52,9 @@ describe('auto: what is kept, and what is there', () => {
     expect(toy.count('step')).toBe(0);
     const skipped = outcome.rungs.filter(({ result }) => result === 'skipped');
     expect(skipped.map(({ rung, reason }) => [rung, reason])).toEqual([
-      ['prior', 'no other adapter of the rollout has been searched yet'],
       ['fine_tune', 'no training rows are shared'],
       ['scratch', 'no training rows are shared'],
     ]);
-  });
-
-  it('tries what the fleet has found before it searches', async () => {
-    const task: ToyOptions = { change: 0.6, bestAlpha: 1, bestBeta: -0.5 };
-    const { searchHistory } = await run('relora', new ToyAdaptation(task), until(1e-9, { steps: 0 }));
-    const toy = new ToyAdaptation({ ...task, fleetSearches: [searchHistory] });
-    const outcome = await run('auto', toy, until(0.05));
-    expect(toy.rungs()).toEqual(['copy', 'revert', 'prior']);
-    expect(outcome).toMatchObject({ ready: true, strategy: 'relora' });
-    // Copy and revert are compared in one pass over the search rows, and then the fleet's best. Nothing else is measured.
-    expect(toy.count('search')).toBe(2);
   });
 
   it('reports every rung: passed, failed, skipped and not run, with its time', async () => {
@@ -78,7 +66,6 @@ describe('auto: what is kept, and what is there', () => {
     expect(rungs.map(({ rung, result, reason }) => [rung, result, reason])).toEqual([
       ['copy', 'failed', null],
       ['revert', 'passed', null],
-      ['prior', 'not_run', 'revert passed'],
       ['search', 'not_run', 'revert passed'],
       ['fine_tune', 'not_run', 'revert passed'],
       ['scratch', 'not_run', 'revert passed'],
@@ -89,7 +76,7 @@ describe('auto: what is kept, and what is there', () => {
       failed: ['value'],
       needed: copyLoss / 2,
     });
-    expect(rungs.map(({ ms }) => ms > 0)).toEqual([true, true, false, false, false, false]);
+    expect(rungs.map(({ ms }) => ms > 0)).toEqual([true, true, false, false, false]);
   });
 
   it('is not passed by what flips too many rows', async () => {

@@ -31,7 +31,7 @@ describe('the ladder that a run tells', () => {
     const onCopy = ladderDocument(told(toy)[0]!);
     expect(onCopy).toMatchObject({ ended: false, current_rung: 'copy', published_candidate: null, candidates: [] });
     expect(onCopy.rungs.map(({ rung, result, reason }) => [rung, result, reason])).toEqual(
-      ['copy', 'revert', 'prior', 'search', 'fine_tune', 'scratch'].map((rung) => [rung, null, null]),
+      ['copy', 'revert', 'search', 'fine_tune', 'scratch'].map((rung) => [rung, null, null]),
     );
     const ended = ladderDocument({ ...told(toy).at(-1)!, ended: true });
     expect(ended.rungs.at(-1)).toMatchObject({ rung: 'scratch', result: 'not_run', reason: 'fine_tune passed' });

@@ -5,7 +5,6 @@ import type { ModuleEvolution } from '../../../../core/method/evolution/evolutio
 import type { Coefficients } from '../../../../core/method/fusion/coefficients.ts';
 import { fineTunedStrategy, type CandidateRecord } from '../../../../core/method/ladder/candidate.ts';
 import type { FineTuneRequest } from '../../../../core/method/ladder/ladder-context.ts';
-import type { LadderOutcome } from '../../../../core/method/ladder/ladder-state.ts';
 import type { Strategy } from '../../../../core/options/job-options.ts';
 import { DEFAULT_REGULARIZATION } from '../../../../core/method/regularization/regularization.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
@@ -20,9 +19,8 @@ function changeOf({ u, s, v, rank, inFeatures, outFeatures }: ModuleEvolution): 
 }
 
 describe('relora-paper', () => {
-  it('spends its whole budget of evaluations on all rows, from nothing known, and trains in two stages', async () => {
-    const known = { alpha: 1, beta: -1, rows: 6, loss: 0.001, ms: 1, rowLosses: [] };
-    const toy = new ToyAdaptation({ ...NOVEL, fleetSearches: [[{ ...known, beta: 0, loss: 1 }, known]] });
+  it('spends its whole budget of evaluations on all rows, and trains in two stages', async () => {
+    const toy = new ToyAdaptation(NOVEL);
     const seen: unknown[] = [];
     const context = toy.context();
     const fineTune: typeof context.fineTune = (request) => (
@@ -35,9 +33,6 @@ describe('relora-paper', () => {
     expect(toy.rungs()).toEqual(['search', 'fine_tune']);
     expect(outcome.searchHistory).toHaveLength(7);
     expect(outcome.searchHistory.every(({ rowLosses }) => rowLosses.length === 6)).toBe(true);
-    const flat = await run('relora-paper', new ToyAdaptation(NOVEL), options);
-    const points = (found: LadderOutcome) => found.searchHistory.map(({ alpha, beta }) => [alpha, beta]);
-    expect(points(outcome)).toEqual(points(flat));
     expect(seen).toEqual([DEFAULT_REGULARIZATION]);
     expect(outcome.best!.strategy).toBe('relora');
   });

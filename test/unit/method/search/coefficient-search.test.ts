@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
-import { compareCoefficients, type FirstComparison } from '../../../../core/method/search/coefficient-search.ts';
+import { compareKnown, type Known } from '../../../../core/method/search/coefficient-search.ts';
 import type { SearchEvaluation, SearchTask } from '../../../../core/method/search/search-task.ts';
 import { COPY, isSamePoint, NOTHING, REVERT, type Coefficients } from '../../../../core/method/fusion/coefficients.ts';
 import { SyntheticSearch, type Surface } from '../support/synthetic-search.ts';
@@ -153,44 +153,46 @@ describe('searchCoefficients', () => {
   });
 });
 
-describe('compareCoefficients', () => {
-  it('finds what is clearly worse than any other point, not than the best alone', async () => {
-    // The smallest mean is owed to all rows but one, which is so bad that nothing can be told.
-    const erratic = { alpha: 1.2, beta: -1.2 };
+describe('compareKnown', () => {
+  it.each<[Known, Coefficients]>([
+    ['copy', COPY],
+    ['revert', REVERT],
+  ])('finds %s clearly better where the loss is smallest', async (name, best) => {
+    expect(await compareKnown(new SyntheticSearch({ best, rows: 16 }).task())).toBe(name);
+  });
+
+  it('finds neither where all rows but one favor revert, and that one is so bad that nothing can be told', async () => {
     const lossOf = (point: Coefficients, row: number): number => {
-      if (isSamePoint(point, COPY)) return 1.5;
-      return isSamePoint(point, REVERT) ? 1 : row === 0 ? 0.99 * 16 : 0;
+      if (isSamePoint(point, COPY)) return 1;
+      return row === 0 ? 0.99 * 16 : 0;
     };
     const task = new SyntheticSearch({ best: REVERT, rows: 16 }).task({
       rowTokens: new Array<number>(16).fill(1),
       rowLosses: async (adapters: readonly Adapter[], rows: readonly number[]) =>
         adapters.map((adapter) => rows.map((row) => lossOf(adapter as unknown as Coefficients, row))),
     });
-    const { worse, records } = await compareCoefficients(task, [REVERT, erratic]);
-    expect(records.map(({ loss }) => loss)).toEqual([1.5, 1, expect.closeTo(0.99)]);
-    expect(worse).toEqual([{ point: COPY, than: REVERT }]);
+    expect(await compareKnown(task)).toBeNull();
   });
 
-  it('measures all points in one pass over the rows, and of a resumed run only those that are not recorded', async () => {
+  it('measures both in one pass over the rows, and of a resumed run only the one that is not recorded', async () => {
     const synthetic = new SyntheticSearch({ best: REVERT, rows: 16 });
-    const overshoot = { alpha: 1.25, beta: -1.25 };
     const passes: Coefficients[][] = [];
-    const compare = (): Promise<FirstComparison> => {
+    const compare = (): Promise<Known | null> => {
       const { rowLosses, ...task } = synthetic.task();
       const spied: SearchTask['rowLosses'] = (adapters, rows) => {
         passes.push(adapters as unknown as Coefficients[]);
         return rowLosses(adapters, rows);
       };
-      return compareCoefficients({ ...task, rowLosses: spied }, [REVERT, overshoot]);
+      return compareKnown({ ...task, rowLosses: spied });
     };
-    const lossesOf = ({ records }: FirstComparison) => records.map(({ loss }) => loss);
+    const measured = () => synthetic.history.map(({ alpha, beta, loss }) => ({ alpha, beta, loss }));
     const whole = await compare();
-    expect(passes).toEqual([[COPY, REVERT, overshoot]]);
+    const expected = measured();
+    expect(expected).toMatchObject([COPY, REVERT]);
+    expect(passes).toEqual([[COPY, REVERT]]);
     synthetic.history.length = 1;
-    const resumed = await compare();
-    expect(lossesOf(resumed)).toEqual(lossesOf(whole));
-    expect(resumed.worse).toEqual(whole.worse);
-    expect(passes.slice(1)).toEqual([[REVERT, overshoot]]);
-    expect(synthetic.history.map(({ alpha, beta }) => ({ alpha, beta }))).toEqual([COPY, REVERT, overshoot]);
+    expect(await compare()).toBe(whole);
+    expect(passes.slice(1)).toEqual([[REVERT]]);
+    expect(measured()).toEqual(expected);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   estimatedLoss,
   relativeLosses,
-  toObservations,
+  relativeObservations,
   type SearchRecord,
 } from '../../../../core/method/search/relative-losses.ts';
 
@@ -46,9 +46,9 @@ describe('relativeLosses', () => {
   });
 });
 
-describe('toObservations', () => {
+describe('relativeObservations', () => {
   it('gives fewer rows more noise, and cuts off what is far worse than copy', () => {
-    const [copy, , found, nothing] = toObservations(relativeLosses(RECORDS));
+    const [copy, , found, nothing] = relativeObservations(RECORDS);
     expect(copy).toEqual({ point: [1, 0], value: 0, noiseScale: 4 });
     expect(found!.noiseScale).toBe(1);
     expect(nothing!.value).toBe(1);

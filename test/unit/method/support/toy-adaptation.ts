@@ -8,7 +8,6 @@ import type {
 } from '../../../../core/method/ladder/ladder-context.ts';
 import type { LadderState } from '../../../../core/method/ladder/ladder-state.ts';
 import { Random } from '../../../../core/statistics/random.ts';
-import type { FleetSearches } from '../../../../core/method/search/fleet-prior.ts';
 import { matmul, transposedMatmul } from '../../../../core/linalg/matmul.ts';
 import { matrix, scaleColumns, transpose, type Matrix } from '../../../../core/linalg/matrix.ts';
 import type { GateMeasurement, MetricValue } from '../../../../core/method/gate/readiness-gate.ts';
@@ -40,7 +39,6 @@ export interface ToyOptions {
   readonly gateNoise?: number;
   /** Standard error of the loss on the search rows, as it is told. By default so large that everything is plausible. */
   readonly doubt?: number;
-  readonly fleetSearches?: FleetSearches;
   /** Called before every call of the context; may throw, as a killed process would. */
   readonly before?: (call: string) => void;
 }
@@ -110,7 +108,6 @@ export class ToyAdaptation {
       searchRowLosses: async (adapters, rows) =>
         this.#call('search', () => adapters.map((adapter) => this.#rowLosses(adapter, rows, 0))),
       canTrain: this.#options.canTrain ?? true,
-      fleetSearches: this.#options.fleetSearches ?? [],
       searchMetric: async (adapter) => this.#call('watch', () => this.#watched(adapter)),
       gateMetric: async (adapter) => this.#call('gate', () => this.metric(adapter)),
       fineTune: (request) => this.#fineTune(request),

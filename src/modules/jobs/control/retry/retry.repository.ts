@@ -82,8 +82,7 @@ export const retryRepository = {
 
   /**
    * Puts jobs that have ended without a publication back into the queue, as if they had never begun, except that their attempts are
-   * numbered on, their time goes on, and the searches that they were given at their first start stay the same. Jobs whose state does not
-   * allow that are left as they are.
+   * numbered on and their time goes on. Jobs whose state does not allow that are left as they are.
    */
   async retry(tx: Transaction, { ids, rolloutId, kept }: RetriedJobs): Promise<ChangedJob[]> {
     const own = kept === null || kept.options === null ? null : JSON.stringify(kept.options);
@@ -105,8 +104,10 @@ export const retryRepository = {
       FROM clock, rollouts r, old LEFT JOIN tags ON tags.id = old.id
       WHERE j.id = old.id AND r.id = j.rollout_id AND ${RETRYABLE}
       RETURNING ${RETURNED}`;
-    // The curves of a run that counts no more are measured anew. Searches stay, because other jobs may have begun with them.
-    await tx.$executeRaw`DELETE FROM metric_points WHERE job_id = ANY(${jobs.map(({ id }) => id)}::text[])`;
+    // The curves and the search of a run that counts no more are measured anew.
+    const anew = jobs.map(({ id }) => id);
+    await tx.$executeRaw`DELETE FROM metric_points WHERE job_id = ANY(${anew}::text[])`;
+    await tx.$executeRaw`DELETE FROM search_evaluations WHERE job_id = ANY(${anew}::text[])`;
     return jobs;
   },
 

@@ -67,84 +67,20 @@ describe('GaussianProcess', () => {
     }
   });
 
-  it('has two tasks worked by hand: the other one counts by the square of the correlation', () => {
-    const hyperparameters = { lengthScale: 1, signalVariance: 1, noiseVariance: 0.25, taskCorrelation: 0.6 };
-    const other = new GaussianProcess([[0.5]], [2], hyperparameters, { tasks: [1] });
-    // 0.6 / 1.25 of the other's value, and 0.6² / 1.25 less variance.
-    expect(other.predict([0.5]).mean).toBeCloseTo(0.96, 12);
-    expect(other.predict([0.5]).variance).toBeCloseTo(1 - 0.288, 12);
-  });
-
-  it('has contexts worked by hand: a task at the distance of the scale shares e^(−1/2) of the correlation', () => {
-    const hyperparameters = {
-      lengthScale: 1,
-      signalVariance: 1,
-      noiseVariance: 0.25,
-      taskCorrelation: 0.6,
-      contextScale: 0.5,
-    };
-    const at = (context: number) =>
-      new GaussianProcess([[0.5]], [2], hyperparameters, { tasks: [1], contexts: [0, context] }).predict([0.5]).mean;
-    expect(at(0)).toBeCloseTo(0.96, 12);
-    expect(at(-0.5)).toBeCloseTo(0.96 * Math.exp(-0.5), 12);
-    expect(at(5)).toBeLessThan(1e-20);
-  });
-
-  it('has several tasks and unequal noise as the dense formulae have', () => {
+  it('has unequal noise as the dense formulae have', () => {
     const random = Random.fromSeed(4);
     const inputs = Array.from({ length: 8 }, () => [random.uniform(), random.uniform()]);
     const outputs = inputs.map(([x]) => x!);
-    const tasks = [0, 1, 2, 0, 1, 2, 0, 1];
     const noiseScales = [1, 2, 4, 1, 2, 4, 1, 2];
-    const contexts = [-0.9, -0.7, 0.1];
-    const hyperparameters = { ...HYPERPARAMETERS, taskCorrelation: 0.7, contextScale: 0.4 };
-    const process = new GaussianProcess(inputs, outputs, hyperparameters, { tasks, noiseScales, contexts });
-    const share = (a: number, b: number) =>
-      a === b ? 1 : 0.7 * Math.exp(-0.5 * ((contexts[a]! - contexts[b]!) / 0.4) ** 2);
+    const process = new GaussianProcess(inputs, outputs, HYPERPARAMETERS, noiseScales);
     const noisy = inputs.map((x, i) =>
-      inputs.map(
-        (y, j) =>
-          share(tasks[i]!, tasks[j]!) * matern52(x, y, HYPERPARAMETERS) + (i === j ? 0.02 * noiseScales[i]! : 0),
-      ),
+      inputs.map((y, j) => matern52(x, y, HYPERPARAMETERS) + (i === j ? 0.02 * noiseScales[i]! : 0)),
     );
     const { inverse } = invert(noisy);
-    const cross = inputs.map((input, i) => share(tasks[i]!, 0) * matern52(input, [0.3, 0.6], HYPERPARAMETERS));
+    const cross = inputs.map((input) => matern52(input, [0.3, 0.6], HYPERPARAMETERS));
     const { mean, variance } = process.predict([0.3, 0.6]);
     expect(mean).toBeCloseTo(quadratic(cross, inverse, outputs), 9);
     expect(variance).toBeCloseTo(1.3 - quadratic(cross, inverse, cross), 9);
-  });
-
-  it('fits the correlation: high for tasks that are alike, low for strangers', () => {
-    const grid = Array.from({ length: 10 }, (_, i) => [i / 9]);
-    const inputs = [...grid, ...grid, ...grid];
-    const tasks = inputs.map((_, i) => Math.floor(i / 10));
-    const of = (f: (x: number, task: number) => number) => inputs.map(([x], i) => f(x!, tasks[i]!));
-    const alike = fitGaussianProcess(
-      inputs,
-      of((x, task) => Math.sin(6 * x) + 0.1 * task * x),
-      { tasks },
-    );
-    const strangers = fitGaussianProcess(
-      inputs,
-      of((x, task) => Math.sin(6 * x + 2.1 * task)),
-      { tasks },
-    );
-    expect(alike.hyperparameters.taskCorrelation!).toBeGreaterThan(0.9);
-    expect(strangers.hyperparameters.taskCorrelation!).toBeLessThan(0.5);
-  });
-
-  it('fits the scale of contexts: long where they do not matter, short where tasks of another context are strangers', () => {
-    const grid = Array.from({ length: 10 }, (_, i) => [i / 9]);
-    const inputs = [...grid, ...grid, ...grid, ...grid];
-    const tasks = inputs.map((_, i) => Math.floor(i / 10));
-    const contexts = [0, 0, -0.8, -0.8];
-    const of = (f: (x: number, task: number) => number) => inputs.map(([x], i) => f(x!, tasks[i]!));
-    const scaleOf = (f: (x: number, task: number) => number) =>
-      fitGaussianProcess(inputs, of(f), { tasks, contexts }).hyperparameters.contextScale!;
-    const alike = scaleOf((x, task) => Math.sin(6 * x) + 0.05 * task * x);
-    const strangers = scaleOf((x, task) => Math.sin(6 * x + 2.1 * contexts[task]!) + 0.05 * task * x);
-    expect(alike).toBeGreaterThan(0.8);
-    expect(strangers).toBeLessThan(alike / 2);
   });
 
   it('refuses repeated points without noise', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../../core/statistics/random.ts';
-import { propose, type Proposal } from '../../../../../core/method/search/bayesian-optimization/proposal.ts';
+import { propose } from '../../../../../core/method/search/bayesian-optimization/proposal.ts';
 import { Space, type Point } from '../../../../../core/method/search/bayesian-optimization/space.ts';
 import type { Observation } from '../../../../../core/method/search/bayesian-optimization/surrogate.ts';
 
@@ -142,44 +142,5 @@ describe('propose', () => {
   it('refuses a value that is no number', () => {
     const observations = [...observed(START), { point: [1, 0.1], value: NaN }];
     expect(() => propose({ space: spaceOf(NOISY_BOWL), observations, seed: 5 })).toThrow('value at (1, 0.1) is NaN');
-  });
-});
-
-describe('propose with what is known of like functions', () => {
-  const space = spaceOf(NOISY_BOWL);
-  const grid = [0, 0.5, 1, 1.5].flatMap((x) => [-1.25, -0.8, -0.4, 0, 0.5].map((y) => [x, y]));
-  const like = (shift: number) => observed(grid, ([x, y]) => NOISY_BOWL.f([x! + shift, y! - shift]));
-  const next = (others: Observation[][]): Proposal =>
-    propose({ space, observations: observed([[1, 0]]), others, seed: 3 });
-
-  it('goes where they are small', () => {
-    const { point } = next([like(0.05), like(-0.05), like(0.1)]);
-    expect(NOISY_BOWL.f(point)).toBeLessThan(NOISY_BOWL.optimum + 0.01);
-  });
-
-  it('expects little once it has been there', () => {
-    const observations = observed([
-      [1, 0],
-      [1.1, -0.8],
-    ]);
-    const others = [like(0.05), like(-0.05), like(0.1)];
-    const [informed, alone] = [
-      propose({ space, observations, others, seed: 3 }),
-      propose({ space, observations, seed: 3 }),
-    ];
-    expect(informed.improvement).toBeLessThan(alone.improvement / 5);
-  });
-
-  it('does not follow those that are unlike each other', () => {
-    const random = Random.fromSeed(8);
-    const unlike = () => observed(grid, () => NOISY_BOWL.optimum + 0.2 * random.uniform());
-    const observations = observed([
-      [1, 0],
-      [1, -1],
-      [0, 0],
-      [1.2, -0.7],
-    ]);
-    const { point } = propose({ space, observations, others: [unlike(), unlike(), unlike()], seed: 3 });
-    expect(NOISY_BOWL.f(point)).toBeLessThan(NOISY_BOWL.optimum + 0.15);
   });
 });
