@@ -30,21 +30,23 @@ const SMALLEST_RATIO = 1e-3;
 /**
  * The points of one search with their losses relative to copy's. Losses are only compared on common rows: each point with
  * a reference on the rows that both have, and the reference with copy. The reference is the point measured on the most rows
- * (of several, the one with the smallest loss), so that close rivals are compared on many rows. The results depend neither
- * on the level of the loss nor on which rows came first.
- * @returns the points in the order in which they were first measured; empty if copy was not measured
+ * (of several, the one with the smallest loss), so that as many points as possible are compared on many rows. The results
+ * depend neither on the level of the loss nor on which rows came first.
+ * @returns the points in the order in which they were first measured, without those that cannot be compared with copy; empty
+ *   if copy was not measured
  */
 export function relativeLosses(records: readonly SearchRecord[]): RelativeLoss[] {
   const points = byPoint(records);
   const copy = points.find((point) => isSamePoint(point, COPY));
   if (!copy) return [];
-  const reference = points.reduce((best, next) => (isDeeper(next.deepest, best.deepest) ? next : best));
+  const comparable = points.filter((point) => logRatio(point, copy).rows > 0);
+  const reference = comparable.reduce((best, next) => (isDeeper(next.deepest, best.deepest) ? next : best), copy);
   const level = logRatio(reference, copy).value;
-  return points.map((point) => {
+  return points.flatMap((point) => {
     const { alpha, beta, deepest } = point;
-    if (point === copy) return { alpha, beta, value: 0, rows: deepest.rows };
+    if (point === copy) return [{ alpha, beta, value: 0, rows: deepest.rows }];
     const { value, rows } = logRatio(point, reference);
-    return { alpha, beta, value: value + level, rows };
+    return rows > 0 ? [{ alpha, beta, value: value + level, rows }] : [];
   });
 }
 
@@ -89,8 +91,8 @@ function isDeeper(a: SearchRecord, b: SearchRecord): boolean {
 }
 
 /**
- * ln(loss of a / loss of b) on the largest number of rows on which both were measured. There always is one, because every
- * search measures all points on its first rows.
+ * ln(loss of a / loss of b) on the largest number of rows on which both were measured; 0 rows if there is none. That happens
+ * where a search was interrupted by an upgrade, since versions differ in the numbers of rows that they measure on.
  */
 function logRatio(a: MeasuredPoint, b: MeasuredPoint): { readonly value: number; readonly rows: number } {
   let found = { value: NaN, rows: 0 };

@@ -36,6 +36,16 @@ describe('relativeLosses', () => {
     expect(relativeLosses(RECORDS.slice(1))).toEqual([]);
   });
 
+  it('leaves out what has no rows in common with the others, as two versions may leave it behind', () => {
+    const stray = { alpha: 1.1, beta: -0.9, rows: 32, loss: 0.3 };
+    expect(relativeLosses([...RECORDS, stray])).toEqual(relativeLosses(RECORDS));
+    // On more rows than all others, but not on copy's.
+    expect(relativeLosses([...RECORDS, { ...stray, rows: 128 }])).toEqual(relativeLosses(RECORDS));
+    // The number of rows is not known.
+    const unknown = [0, -1].map((beta) => ({ alpha: 1, beta, rows: 0, loss: 1 }));
+    expect(relativeLosses(unknown)).toEqual([{ alpha: 1, beta: 0, value: 0, rows: 0 }]);
+  });
+
   it('takes a loss of zero', () => {
     const records = [
       { alpha: 1, beta: 0, rows: 8, loss: 2 },
