@@ -59,7 +59,7 @@ export function ladderOptions(settings: JobSettings): Omit<LadderOptions, 'gate'
     search: {
       evaluations: settings.searchEvaluations,
       batchSize: settings.batchSize,
-      // Other strategies begin with what is known, which they compare by races.
+      // Other strategies begin with what is known.
       ...(settings.strategy === 'relora-paper' && { start: settings.searchStart, spacing: settings.searchSpacing }),
     },
     fusion: { maxRank: fusionRank === 0 ? undefined : fusionRank },

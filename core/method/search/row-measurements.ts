@@ -1,25 +1,26 @@
 import type { Adapter } from '../../models/lora/adapter.ts';
+import { lossDifference } from '../../statistics/paired-statistics.ts';
 import { isSamePoint, type Coefficients } from '../fusion/coefficients.ts';
-import { raceStages, type MeasuredRows } from './search-race.ts';
 import { searchOrder, type SearchEvaluation, type SearchTask } from './search-task.ts';
 
-/** A point of the search with what was measured of it. */
-export interface Contender extends MeasuredRows {
+/** A point of the search with its losses on the first rows. */
+export interface PointLosses {
   readonly point: Coefficients;
+  /** Summed completion loss of each row, in the search's order, in nats. */
+  readonly losses: Float64Array;
+}
+
+/** A point that may lack the last of its losses. */
+interface PartlyMeasured extends PointLosses {
+  /** Number of rows measured. */
   rows: number;
-  /** The fused adapter, made when it is first needed; null before, and after the contender was dropped. */
-  adapter: Adapter | null;
-  /** Whether another contender is confidently better. */
-  isBeaten: boolean;
 }
 
 /**
- * Measures the points of one search on its rows. All points use the rows in the same seeded order, and each stage of the
- * race is one evaluation. Evaluations of an earlier, interrupted search are taken from its history.
+ * Measures the points of one search on its rows, in the same seeded order for all points. What the history has is not
+ * measured again: a point that has only the first rows there is measured on the others.
  */
 export class RowMeasurements {
-  /** Numbers of rows at which points are compared. */
-  readonly stages: readonly number[];
   /** Completion tokens of each row, in the search's order. */
   readonly tokens: readonly number[];
   /** Most points that are measured. */
@@ -27,105 +28,96 @@ export class RowMeasurements {
   readonly #task: SearchTask;
   /** Indices of the search rows, in the search's order. */
   readonly #order: readonly number[];
-  readonly #contenders: Contender[] = [];
   readonly #records: SearchEvaluation[] = [];
 
   constructor(task: SearchTask) {
-    const { evaluations = 12, racing = true } = task.options;
-    const rows = task.rowTokens.length;
+    const { evaluations = 12 } = task.options;
     this.#task = task;
     this.budget = Math.max(1, evaluations);
-    this.stages = raceStages(rows, racing ? undefined : rows);
-    this.#order = searchOrder(task.seed, rows);
+    this.#order = searchOrder(task.seed, task.rowTokens.length);
     this.tokens = this.#order.map((row) => task.rowTokens[row]!);
   }
 
-  /** All evaluations so far, in their order. */
+  /** The evaluations of all points so far, those in the history included. */
   get records(): readonly SearchEvaluation[] {
     return this.#records;
   }
 
-  get contenders(): readonly Contender[] {
-    return this.#contenders;
-  }
-
-  /** Adds a point and measures it on the rows of the first stage. */
-  async add(point: Coefficients): Promise<Contender> {
-    const [contender] = await this.addAll([point]);
-    return contender!;
-  }
-
-  /** Adds points and measures them on the rows of the first stage, in one pass over these rows. */
-  async addAll(points: readonly Coefficients[]): Promise<Contender[]> {
-    const added = points.map(({ alpha, beta }): Contender => {
-      const losses = new Float64Array(this.#order.length);
-      return { point: { alpha, beta }, rows: 0, losses, adapter: null, isBeaten: false };
-    });
-    this.#contenders.push(...added);
-    const [first = 0] = this.stages;
-    await this.#measureTogether(added, first);
-    return added;
-  }
-
-  /** Measures a point on all rows up to a number of rows, one evaluation for each stage. */
-  async measure(contender: Contender, upTo: number): Promise<void> {
-    for (const rows of this.stages.filter((count) => count > contender.rows && count <= upTo)) {
-      await this.#measureTogether([contender], rows);
-    }
-  }
-
-  /** Measures contenders that were measured on the same rows on those up to the next stage. */
-  async #measureTogether(contenders: readonly Contender[], rows: number): Promise<void> {
-    const { history, onEvaluation } = this.#task;
-    const knownOf = ({ point }: Contender) => history.find((one) => isSamePoint(one, point) && one.rows === rows);
-    const unknown = contenders.filter((contender) => !knownOf(contender));
-    const evaluations = await this.#evaluate(unknown, rows);
-    for (const contender of contenders) {
-      const found = evaluations.get(contender);
-      const evaluation = found ?? knownOf(contender)!;
-      contender.losses.set(evaluation.rowLosses, contender.rows);
-      contender.rows = rows;
+  /**
+   * Measures points, in one pass over the rows.
+   * @param rows the number of first rows to measure on. Default: all
+   */
+  async measure(points: readonly Coefficients[], rows = this.#order.length): Promise<PointLosses[]> {
+    const measured = points.map((point) => this.#recall(point, rows));
+    const incomplete = measured.filter((one) => one.rows < rows);
+    for (const evaluation of await this.#evaluate(incomplete, rows)) {
       this.#records.push(evaluation);
-      if (found) await onEvaluation(found, this.budget);
+      await this.#task.onEvaluation(evaluation, this.budget);
     }
+    return measured;
   }
 
-  async #evaluate(contenders: readonly Contender[], rows: number): Promise<ReadonlyMap<Contender, SearchEvaluation>> {
+  /** A point with what the history has of its first rows. */
+  #recall(point: Coefficients, rows: number): PartlyMeasured {
+    const recalled = { point, losses: new Float64Array(rows), rows: 0 };
+    for (const known of this.#task.history.filter((one) => isSamePoint(one, point) && one.rows <= rows)) {
+      recalled.losses.set(known.rowLosses, known.rows - known.rowLosses.length);
+      recalled.rows = known.rows;
+      this.#records.push(known);
+    }
+    return recalled;
+  }
+
+  /** Measures points on the rows that they lack, and completes their losses. */
+  async #evaluate(points: readonly PartlyMeasured[], rows: number): Promise<SearchEvaluation[]> {
+    if (points.length === 0) return [];
     const task = this.#task;
-    const fused: { readonly contender: Contender; readonly adapter: Adapter; readonly ms: number }[] = [];
-    for (const contender of contenders) {
+    const fused: { readonly adapter: Adapter; readonly ms: number }[] = [];
+    for (const { point } of points) {
       task.signal.throwIfAborted();
       const start = task.now();
-      const adapter = (contender.adapter ??= await task.fuse(contender.point));
-      fused.push({ contender, adapter, ms: task.now() - start });
+      fused.push({ adapter: await task.fuse(point), ms: task.now() - start });
     }
-    const [{ rows: measured } = { rows }] = contenders;
+    const from = Math.min(...points.map((one) => one.rows));
     const start = task.now();
     const adapters = fused.map(({ adapter }) => adapter);
-    const losses = fused.length > 0 ? await task.rowLosses(adapters, this.#order.slice(measured, rows)) : [];
-    const share = (task.now() - start) / fused.length;
-    return new Map(
-      fused.map(({ contender, ms }, i) => {
-        return [contender, this.#evaluationOf(contender, rows, { rowLosses: Array.from(losses[i]!), ms: ms + share })];
-      }),
-    );
+    const losses = await task.rowLosses(adapters, this.#order.slice(from, rows));
+    const share = (task.now() - start) / points.length;
+    return points.map((one, i) => {
+      const rowLosses = Array.from(losses[i]!);
+      one.losses.set(rowLosses, from);
+      const { alpha, beta } = one.point;
+      return { alpha, beta, rows, loss: this.#meanLoss(one), ms: fused[i]!.ms + share, rowLosses };
+    });
   }
 
-  #evaluationOf(
-    contender: Contender,
-    rows: number,
-    { rowLosses, ms }: Pick<SearchEvaluation, 'rowLosses' | 'ms'>,
-  ): SearchEvaluation {
-    const { alpha, beta } = contender.point;
-    const sum = rowLosses.reduce((total, loss) => total + loss, summedLoss(contender));
-    const loss = sum / this.tokens.slice(0, rows).reduce((total, count) => total + count, 0);
+  /** @throws RangeError if the loss is not finite */
+  #meanLoss(measured: PointLosses): number {
+    const { alpha, beta } = measured.point;
+    const tokens = this.tokens.slice(0, measured.losses.length).reduce((total, count) => total + count, 0);
+    const loss = summedLoss(measured) / tokens;
     if (!Number.isFinite(loss))
       throw new RangeError(`loss at alpha ${alpha}, beta ${beta} is ${loss}, expected a finite number`);
-    return { alpha, beta, rows, loss, ms, rowLosses };
+    return loss;
   }
 }
 
-/** The loss summed over the first rows; by default over all rows that were measured. */
-export function summedLoss({ losses, rows: measured }: MeasuredRows, rows = measured): number {
-  return losses.subarray(0, rows).reduce((total, loss) => total + loss, 0);
+/** The loss summed over all rows that a point was measured on. */
+export function summedLoss({ losses }: PointLosses): number {
+  return losses.reduce((total, loss) => total + loss, 0);
+}
+
+/**
+ * Whether a point's loss is at most one standard error of the difference above the loss of another point on the same rows.
+ * Differences are paired: rows are easy or hard for both points alike, so that the difference is known much more precisely
+ * than either loss. With a single row there is no standard error, and every point is within noise.
+ * @param tokens completion tokens of each search row, in the search's order
+ */
+export function isWithinNoise(point: PointLosses, other: PointLosses, tokens: readonly number[]): boolean {
+  const { value, standardError } = lossDifference({
+    before: other.losses,
+    after: point.losses,
+    tokens: tokens.slice(0, point.losses.length),
+  });
+  return value <= standardError;
 }

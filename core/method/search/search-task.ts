@@ -11,22 +11,20 @@ export interface SearchOptions {
   /** Most points that are measured, copy included. Default 12. */
   readonly evaluations?: number;
   /**
-   * Share of the loss that one training step is assumed to remove. The search stops when its next evaluations promise less
-   * than training would gain in the same time. With 0, the whole budget of evaluations is spent. Default
-   * {@link STEP_GAIN}.
+   * Share of the loss that one training step is assumed to remove. The search stops when its next point promises less than
+   * training would gain in the same time. With 0, the whole budget of evaluations is spent. Default {@link STEP_GAIN}.
    */
   readonly stepGain?: number;
   /** Rows of one training step. Default 16. */
   readonly batchSize?: number;
   /**
-   * With true (the default), points are measured on more and more rows, only as far as it takes to tell them apart, and
-   * copy, revert or nothing wins if it is within noise of the best point. With false, as in the paper, every point is
-   * measured on all rows and the smallest loss wins.
+   * Whether copy, revert or nothing wins if it is within one standard error of the smallest loss. Default true. With false,
+   * as in the paper, the smallest loss wins.
    */
-  readonly racing?: boolean;
+  readonly oneStandardError?: boolean;
   /**
-   * With `named` (the default), the search measures copy, revert and nothing first. With `space_filling`, which does not
-   * race, it measures points that fill the space evenly, and has no favorites.
+   * With `named` (the default), the search measures copy, revert and nothing first. With `space_filling`, it measures points
+   * that fill the space evenly, and has no favorites.
    */
   readonly start?: JobOptions['search_start'];
   /** Smallest distance of two points, with both ranges scaled to 1. Default: as good as none. */
@@ -36,7 +34,7 @@ export interface SearchOptions {
 /** Default of {@link SearchOptions.stepGain}, measured on the demo family (docs/method/search.md). */
 export const STEP_GAIN = 0.01;
 
-/** One evaluation: the loss of a point on the rows that it was measured on before and some more. */
+/** One evaluation: the loss of a point on the rows that it was measured on before, if any, and some more. */
 export interface SearchEvaluation extends SearchRecord {
   /** Duration in milliseconds, including fusion. */
   readonly ms: number;
@@ -49,7 +47,7 @@ export interface SearchTask {
   readonly options: SearchOptions;
   readonly seed: number;
   readonly signal: AbortSignal;
-  /** Evaluations of an earlier, interrupted search. They are not repeated. */
+  /** Evaluations of a comparison before the search, or of the search before it was interrupted. They are not repeated. */
   readonly history: readonly SearchEvaluation[];
   /** Completion tokens of every search row. */
   readonly rowTokens: readonly number[];

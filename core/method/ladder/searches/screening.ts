@@ -18,7 +18,6 @@ export class Screening {
   }
 }
 
-/** Screening races even if the job's own search does not. */
 function screen(ladder: Ladder): Promise<Known | null> {
-  return compareKnown(searchTask(ladder, { racing: true }));
+  return compareKnown(searchTask(ladder, {}));
 }

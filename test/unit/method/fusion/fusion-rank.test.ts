@@ -93,7 +93,7 @@ describe('a strategy', () => {
       old: null,
       steps: 3,
       evaluateEvery: 3,
-      search: { evaluations: 3, racing: false },
+      search: { evaluations: 3 },
       fusion: { maxRank: 4 },
     };
     const toy = new ToyAdaptation({ novelty: 0.5 });

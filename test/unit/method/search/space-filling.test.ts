@@ -7,7 +7,7 @@ import { SyntheticSearch, type Surface } from '../support/synthetic-search.ts';
 
 const SPACE = searchSpace();
 const BETWEEN: Surface = { best: { alpha: 1.2, beta: -0.55 }, curvature: { alpha: 0.2, beta: 1.5 } };
-const FILLING: SearchOptions = { start: 'space_filling', racing: false, stepGain: 0, spacing: 0.05 };
+const FILLING: SearchOptions = { start: 'space_filling', stepGain: 0, spacing: 0.05 };
 const unitOf = ({ alpha, beta }: Coefficients) => SPACE.toUnit([alpha, beta]);
 const distances = (points: readonly Coefficients[]) =>
   points.flatMap((one, i) => points.slice(i + 1).map((other) => distance(unitOf(one), unitOf(other))));
