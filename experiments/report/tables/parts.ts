@@ -18,7 +18,7 @@ export interface Part {
 
 /** Least share of the published versions that come from a search. */
 const LEAST_PUBLISHED = 0.05;
-/** Least share of all jobs' time that races save. */
+/** Least share of all jobs' time that races had to save. */
 const LEAST_SAVED = 0.05;
 /** Most that the fleet's searches may cost in quality. */
 const MARGIN = 0.01;
@@ -45,6 +45,7 @@ function isFromSearch({ ladder = [], best = null }: CellRecord): boolean {
   return best !== null && searched !== null && best.alpha === searched.alpha && best.beta === searched.beta;
 }
 
+/** Races dropped points after a part of the search rows. They were deleted after the experiment. */
 function racesOf(cells: readonly CellRecord[]): Part {
   const searched = cells.filter(({ search }) => search.length > 0);
   const saved = sum(searched.map(savedMs)) / sum(cells.map((cell) => durationOf(cell).ms));
