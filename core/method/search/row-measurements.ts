@@ -86,6 +86,7 @@ export class RowMeasurements {
     return points.map((one, i) => {
       const rowLosses = Array.from(losses[i]!);
       one.losses.set(rowLosses, from);
+      one.rows = rows;
       const { alpha, beta } = one.point;
       return { alpha, beta, rows, loss: this.#meanLoss(one), ms: fused[i]!.ms + share, rowLosses };
     });

@@ -39,6 +39,6 @@ test('is less certain where nothing was measured', () => {
 test('there is none for too few points, for too many, and without the copy', () => {
   expect(surrogateGrid(records.slice(0, 2))).toBeNull();
   expect(surrogateGrid(records.filter(({ alpha, beta }) => alpha !== 1 || beta !== 0))).toBeNull();
-  const many = Array.from({ length: 70 }, (_, i) => ({ alpha: i / 100, beta: 0.1, rows: 16, loss: 1 }));
+  const many = Array.from({ length: 70 }, (_, i) => ({ alpha: i / 100, beta: 0.1, rows: 4096, loss: 1 }));
   expect(surrogateGrid([...many, ...records])).toBeNull();
 });
