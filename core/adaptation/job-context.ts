@@ -23,10 +23,11 @@ import { JobTraining, type JobTrainingOptions, type TrainingState } from './job-
 import type { Measurements } from './measurements/measurements.ts';
 import type { AnswersRecord } from './prompts/writer.ts';
 import type { GradientPrecisions } from './setup/gradient-precision.ts';
+import type { NewBase } from './setup/new-base.ts';
 import type { RowFormat } from './setup/row-format.ts';
 
 export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
-  readonly base: LoadedBase;
+  readonly newBase: NewBase;
   readonly spec: JobSpec;
   /** Whether there is anything to train on. */
   readonly canTrain: boolean;
@@ -240,11 +241,11 @@ export class JobContext implements LadderContext {
   }
 
   get #precision(): Precision {
-    return this.#base.precision.precision;
+    return this.#options.newBase.precision;
   }
 
   get #base(): LoadedBase {
-    return this.#options.base;
+    return this.#options.newBase.loaded;
   }
 
   #restore({ state, tensors }: Checkpoint): LadderContext['resume'] {

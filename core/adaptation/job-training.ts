@@ -14,13 +14,20 @@ import type { GradientPrecision } from './setup/gradient-precision.ts';
 export interface JobTrainingOptions {
   /** Where gradients are computed. */
   readonly gradients: GradientPrecision;
-  /** Returns the rows to train on, which may take a while at the first call. */
-  trainingRows(): Promise<readonly TokenizedExample[]>;
+  /** Returns the rows to train on after so many steps of a training, which may take a while. Nothing computes with a base meanwhile. */
+  trainingRows(step: number): Promise<TrainingRows>;
   readonly settings: JobSettings;
   readonly signal: AbortSignal;
   emit(event: JobEvent): void;
   /** Saves the job's checkpoint. */
   save(): Promise<void>;
+}
+
+/** The rows that are trained on. */
+export interface TrainingRows {
+  readonly examples: readonly TokenizedExample[];
+  /** Number of steps, from a training's first one, for which they are complete. */
+  readonly steps: number;
 }
 
 /** What one or several trainings have done. */
@@ -44,9 +51,9 @@ export interface TrainingState {
   readonly regularization?: number | null;
 }
 
-/** One training of the job. */
-interface Training {
-  readonly examples: readonly TokenizedExample[];
+/** A part of a training: as many steps as its rows are complete for. */
+interface TrainingPart {
+  readonly rows: TrainingRows;
   readonly resume: TrainerState | undefined;
   readonly isDue: (step: number) => boolean;
 }
@@ -102,22 +109,26 @@ export class JobTraining {
       if ((await onEvaluate(resume.optimizer.step, adapter)) === 'stop') return;
     }
     const origin = request.fresh ? 'fresh' : 'carried';
-    const examples = await this.#options.trainingRows();
-    const training = { examples, resume, isDue };
-    await this.#options.gradients.use(initial, origin, (runtime) => this.#train(runtime, request, training));
+    for (let hasEnded = (this.#trainer?.optimizer.step ?? 0) >= steps; !hasEnded; ) {
+      const from = this.#trainer ?? undefined;
+      const part = { rows: await this.#options.trainingRows(from?.optimizer.step ?? 0), resume: from, isDue };
+      hasEnded = await this.#options.gradients.use(initial, origin, (runtime) => this.#train(runtime, request, part));
+    }
     this.flushPoints();
   }
 
+  /** @returns whether the training has ended, rather than its rows */
   async #train(
     runtime: Runtime,
     { initial, steps, fresh, regularization, anchor, onEvaluate }: FineTuneRequest,
-    { examples, resume, isDue }: Training,
-  ): Promise<void> {
+    { rows, resume, isDue }: TrainingPart,
+  ): Promise<boolean> {
     const { settings, signal } = this.#options;
+    let hasEnded = false;
     const run = train({
       runtime,
       initial,
-      examples,
+      examples: rows.examples,
       steps,
       batchSize: settings.batchSize,
       learningRate: fresh ? settings.scratchLearningRate : settings.learningRate,
@@ -129,14 +140,16 @@ export class JobTraining {
       afterStep: async (report) => {
         this.#record(report);
         this.#reportProgress(report.step, steps);
-        if (isDue(report.step)) return onEvaluate(report.step, report.adapter);
-        if (performance.now() - this.#savedAt > CHECKPOINT_MS) await this.#options.save();
-        return 'continue';
+        if (isDue(report.step)) hasEnded = (await onEvaluate(report.step, report.adapter)) === 'stop';
+        else if (performance.now() - this.#savedAt > CHECKPOINT_MS) await this.#options.save();
+        hasEnded ||= report.step === steps;
+        return hasEnded || report.step === rows.steps ? 'stop' : 'continue';
       },
     });
     await run.catch((error: unknown) => {
       throw error instanceof TrainingDivergedError ? error.withCheckpoints(this.#savedSteps) : error;
     });
+    return hasEnded;
   }
 
   /** Emits the metric points that were recorded since the last time. */

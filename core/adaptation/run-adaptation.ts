@@ -17,8 +17,7 @@ import { isGenerated } from '../options/metrics.ts';
 import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore } from '../training/checkpoint.ts';
 import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts';
-import { distillationOf, type Teacher } from './distillation/distillation.ts';
-import { TaughtRows } from './distillation/taught-rows.ts';
+import { distillationOf, rowsAfter, type Teacher } from './distillation/distillation.ts';
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
 import type { CountedFrom } from './measurements/gate-outcomes.ts';
 import { measureForGate } from './measurements/exact-gate.ts';
@@ -37,6 +36,7 @@ import { withAnswers, type TaskWithAnswers } from './prompts/task-answers.ts';
 import { precisionLike } from './prompts/writer.ts';
 import { runLadder } from './run-ladder.ts';
 import { isTrained, requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
+import { NewBase } from './setup/new-base.ts';
 import type { LoadedJob, Prepared } from './setup/prepared-job.ts';
 import { jobMemory, mostGenerated, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
 import { usableCheckpoint, withSameAnswers } from './setup/resumed-job.ts';
@@ -109,7 +109,7 @@ class AdaptationRun {
     const gate: Gate = { metric, ...rule, sliceRows: prepared.breakdown.sliceRows };
     const { reference, newBase } = prepared;
     const compared = prepared.compared ?? (reference.isCompared ? await reference.onGate(newBase) : null);
-    const old = reference.isAnchor ? reference.knownOld(newBase) : compared;
+    const old = reference.isAnchor ? reference.knownOld(newBase.loaded) : compared;
     this.#noteAnchor(compared && reference.countedFrom(compared));
     this.#target = resolveTarget(gate, compared && compared.metric).value;
     prepared.breakdown.compareWith({ reference: compared, old });
@@ -208,8 +208,8 @@ class AdaptationRun {
     requireSuitable(data, spec, settings);
     const breakdown = new GateBreakdown(data.gate, spec.gate);
     const measured = rowSizes([...data.search, ...data.gate]);
-    const old = { adapter: oldAdapter, loadBase: () => this.#bases.load(spec.oldBase, kept) };
-    const teacher: Teacher = written?.writer ?? old;
+    const loadBase = (precision: Precision) => this.#bases.load(spec.oldBase, precision);
+    const teacher: Teacher = written?.writer ?? { adapter: oldAdapter, loadBase };
     const hasWritten = written !== null;
     const distillation = distillationOf({ spec, settings, data, format, teacher, hasWritten, signal });
     const generated = mostGenerated([
@@ -219,8 +219,6 @@ class AdaptationRun {
     const trained = [...trainedSizes(rows, settings, { format, measured }), ...(distillation?.trained ?? [])];
     this.#planMemory({ ...needs, measured, generated, trained });
     const evolution = needs.evolution ? await this.#evolution(oldVersion.folder, newVersion.folder, products) : null;
-    const taughtRows = new TaughtRows({ bases: this.#bases, data, distillation, config });
-    await taughtRows.prepare();
     const { searchRows, maxNewTokens } = settings;
     const measurements = new Measurements({ data, metric: spec.metric, searchRows, maxNewTokens, signal });
     const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
@@ -230,28 +228,23 @@ class AdaptationRun {
     const reference = this.#reference({ exact, oldAdapter, knownOld, newVersion, writer });
     // Where a version has written answers, they are compared with others in their precision.
     const like = written ? precisionLike(written.writer, this.#bases, config) : undefined;
-    const { newBase: loaded, compared: found } = await this.#loadNewBase({ data, oldAdapter, reference }, kept ?? like);
-    const newBase = await taughtRows.settle(loaded, () => this.#bases.load(spec.newBase, loaded.precision.precision));
     signal.throwIfAborted();
-    const gradients = new GradientPrecision({
-      bases: this.#bases,
-      base: newBase,
-      rows: data.search,
-      warn,
-    });
+    const { newBase, compared: found } = await this.#loadNewBase({ data, oldAdapter, reference }, kept ?? like);
+    signal.throwIfAborted();
+    const gradients = new GradientPrecision({ bases: this.#bases, newBase, rows: data.search, warn });
     const context = new JobContext({
       spec,
       settings,
-      base: newBase,
+      newBase,
       gradients,
       oldAdapter,
       evolution,
       products,
       canTrain: data.canTrain,
-      trainingRows: () => taughtRows.rows(),
+      trainingRows: (step) => newBase.makeRoomFor(() => rowsAfter(step, { data, distillation, newBase })),
       measurements,
       breakdown,
-      measureForGate: (adapter, look) => measureForGate(exact, { base: newBase, adapter }, look),
+      measureForGate: (adapter, look) => measureForGate(exact, { base: newBase.loaded, adapter }, look),
       rowFormat,
       answers,
       checkpoints,
@@ -286,14 +279,15 @@ class AdaptationRun {
   async #loadNewBase(
     job: LoadedJob,
     precision?: Precision,
-  ): Promise<{ newBase: LoadedBase; compared: MeasuredVersion | null }> {
+  ): Promise<{ newBase: NewBase; compared: MeasuredVersion | null }> {
     const compared = job.reference.isUnknown() ? await job.reference.measure(precision) : null;
-    const newBase = await this.#bases.load(this.#spec.newBase, precision);
+    const loaded = await this.#bases.load(this.#spec.newBase, precision);
+    const newBase = new NewBase(this.#bases, loaded, precision);
     if (precision !== undefined) return { newBase, compared };
-    const holdsFloat32 = this.#bases.memory.holdsFloat32(newBase.model.config);
-    const differs = compared !== null && compared.precision !== newBase.precision.precision;
+    const holdsFloat32 = this.#bases.memory.holdsFloat32(loaded.model.config);
+    const differs = compared !== null && compared.precision !== newBase.precision;
     if (differs) return this.#loadNewBase(job, holdsFloat32 ? 'f32' : 'int8');
-    const refused = await this.#refusesInt8(newBase, job, holdsFloat32);
+    const refused = await this.#refusesInt8(loaded, job, holdsFloat32);
     return refused ? this.#loadNewBase(job, 'f32') : { newBase, compared };
   }
 
@@ -342,13 +336,13 @@ class AdaptationRun {
   async #completeBaselines(prepared: Prepared): Promise<void> {
     if (this.#signal.aborted) return;
     const { exact, newBase, oldAdapter: adapter } = prepared;
-    this.#noteBaselines(await completeOnNewBase({ exact, newBase, adapter }, this.#baselines));
+    this.#noteBaselines(await completeOnNewBase({ exact, newBase: newBase.loaded, adapter }, this.#baselines));
     await this.#completeOld(prepared);
   }
 
   async #completeOld({ newBase, reference }: Prepared): Promise<void> {
     if (this.#signal.aborted || this.#baselines.old !== null) return;
-    await reference.old(newBase);
+    await reference.old(newBase.loaded);
   }
 
   #noteAnchor(anchor: CountedFrom | null): void {
@@ -387,7 +381,7 @@ class AdaptationRun {
       anchor: this.#anchor,
       oldKnown: this.#oldKnown,
       rowFormat: this.#rowFormat,
-      precision: this.#prepared?.newBase.precision.precision ?? null,
+      precision: this.#prepared?.newBase.precision ?? null,
       warnings: this.#warnings,
       rows: context?.rows ?? ('training' as const),
       steps,

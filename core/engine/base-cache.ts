@@ -189,11 +189,6 @@ export class BaseCache {
     return this.#rowErrors.of(base.model, kind, compare);
   }
 
-  /** Whether two bases of this size can be loaded at the same time, beside what the job needs. */
-  holdsTwo(config: ModelConfig): boolean {
-    return (this.#options.capacity ?? 2) >= 2 && this.memory.holdsTwo({ config, precision: this.precision });
-  }
-
   /** Whether a base that was loaded has not been released since. */
   async holds(base: LoadedBase): Promise<boolean> {
     const held = await Promise.all([...this.#bases.values()].map((one) => one.catch(() => null)));

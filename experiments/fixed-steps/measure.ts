@@ -150,7 +150,8 @@ async function rowsFor(
     teacher: { adapter: old, loadBase: () => Promise.resolve(bases.old) },
     signal: new AbortController().signal,
   });
-  return distillation?.rows() ?? rows;
+  if (distillation === null) return rows;
+  return (await distillation.rowsAfter(options.steps - 1, bases.old.precision.precision)).examples;
 }
 
 async function scoresOf({ task, data }: Trained, base: LoadedBase, adapter: Adapter): Promise<Float64Array> {

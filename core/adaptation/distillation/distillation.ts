@@ -7,15 +7,17 @@ import type { LoadedBase } from '../../engine/base-cache.ts';
 import type { TextSizes } from '../../engine/generation/greedy.ts';
 import { adapterSha256 } from '../../formats/peft/peft-adapter-writer.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
-import type { PrecisionSetting } from '../../options/precisions.ts';
+import type { Precision, PrecisionSetting } from '../../options/precisions.ts';
 import type { JobSettings } from '../../options/job-settings.ts';
 import { drawnExamples } from '../../training/training-sampler.ts';
 import type { JobSpec } from '../job-spec.ts';
+import type { TrainingRows } from '../job-training.ts';
 import type { WriterVersion } from '../prompts/writer.ts';
 import { isTrained } from '../setup/job-setup.ts';
+import type { NewBase } from '../setup/new-base.ts';
 import { rowSizes, type RowSizes } from '../setup/memory-plan.ts';
 import { teacherAnswers, withTeacherAnswer, type TeacherAnswer } from './hard-labels.ts';
-import { areLabelsKept, labelInParts } from './label-store.ts';
+import { labelInParts } from './label-store.ts';
 import { SOFT_TARGETS, teacherTokens, withTeacherTokens } from './soft-targets.ts';
 
 /** The version whose behavior on its own base is to be kept. */
@@ -25,8 +27,11 @@ export interface Teacher {
   readonly version?: WriterVersion;
   /** The precision in which it has written the completions, if it has. */
   readonly precision?: PrecisionSetting;
-  /** Loads its base, if there is anything to label. */
-  loadBase(): Promise<LoadedBase>;
+  /**
+   * Loads its base.
+   * @param precision that of the job, in which it is loaded unless it has written the completions
+   */
+  loadBase(precision: Precision): Promise<LoadedBase>;
 }
 
 export interface DistillationOptions {
@@ -50,6 +55,27 @@ export function distillationOf(options: DistillationOptions): Distillation | nul
   return data.canTrain && isTrained(settings) && isTaught ? new Distillation(options) : null;
 }
 
+/** Returns the rows for the steps of a training after one: those of the task, or those that the teacher has labelled. */
+export async function rowsAfter(
+  step: number,
+  { data, distillation, newBase }: Pick<DistillationOptions, 'data'> & Taught,
+): Promise<TrainingRows> {
+  if (distillation === null) return { examples: data.training(), steps: Infinity };
+  return distillation.rowsAfter(step, newBase.precision);
+}
+
+interface Taught {
+  /** Null where the completions are learned. */
+  readonly distillation: Distillation | null;
+  readonly newBase: Pick<NewBase, 'precision'>;
+}
+
+/**
+ * Number of rows that are labelled when something is trained for the first time, as far as a training can draw them. A training that goes
+ * on has twice as many labelled, and so on: most end soon, and a large dataset would take longer to label than to learn from.
+ */
+const FIRST_ROWS = 1024;
+
 /** A teacher's tokens and their probabilities at the labels of a row, as JSON. */
 interface StoredTokens {
   readonly perLabel: number;
@@ -63,13 +89,15 @@ interface StoredTokens {
  */
 export class Distillation {
   readonly #options: DistillationOptions;
-  /** The rows that a training of the job can draw. */
-  readonly #drawn: ReadonlySet<number>;
+  /** The training rows with the teacher's labels, as far as they are labelled. */
+  readonly #rows: TokenizedExample[];
+  readonly #labelled = new Set<number>();
+  /** Number of steps, from the first one, that draw labelled rows alone. */
+  #steps = 0;
 
   constructor(options: DistillationOptions) {
-    const { batchSize, seed, maxSteps: steps } = options.settings;
     this.#options = options;
-    this.#drawn = new Set(drawnExamples(options.data.training().length, { batchSize, seed, steps }));
+    this.#rows = [...options.data.training()];
   }
 
   /** The sizes of rows with the teacher's labels, among which is the longest one. */
@@ -88,38 +116,38 @@ export class Distillation {
     return this.#isSoft || this.#choices ? null : answerSizes(data.training(), settings.maxNewTokens);
   }
 
-  /** Loads the teacher's base. @throws the signal's reason */
-  async loadBase(): Promise<LoadedBase> {
-    const { teacher, signal } = this.#options;
-    signal.throwIfAborted();
-    return teacher.loadBase();
-  }
-
-  /** Whether the job has labelled all rows before, so that nothing is left to ask the teacher. */
-  areLabelsKept(): Promise<boolean> {
-    const drawn = this.#drawnRows();
-    return areLabelsKept(drawn, this.#store(drawn));
-  }
-
   /**
-   * Returns the training rows, of which those that a training can draw have the teacher's labels.
+   * Returns the rows for the steps of a training after one, labelled as far as they say. The teacher's base is loaded where rows have to
+   * be labelled that the job has not labelled before.
+   * @param step number of steps that the training has done
+   * @param precision that of the job
    * @throws the signal's reason
    */
-  async rows(): Promise<readonly TokenizedExample[]> {
-    const { data } = this.#options;
-    const drawn = this.#drawnRows();
-    const taught = (await (this.#isSoft ? this.#soft(drawn) : this.#hard(drawn))).values();
-    return data.training().map((example, index) => (this.#drawn.has(index) ? taught.next().value! : example));
+  async rowsAfter(step: number, precision: Precision): Promise<TrainingRows> {
+    while (this.#steps <= step) await this.#labelMore(precision);
+    return { examples: this.#rows, steps: this.#steps };
   }
 
-  #drawnRows(): TokenizedExample[] {
-    return this.#options.data.training().filter((_, index) => this.#drawn.has(index));
+  async #labelMore(precision: Precision): Promise<void> {
+    const { batchSize, seed, maxSteps } = this.#options.settings;
+    const steps = this.#steps === 0 ? Math.ceil(FIRST_ROWS / batchSize) : 2 * this.#steps;
+    const count = this.#rows.length;
+    const drawn = drawnExamples(count, { batchSize, seed, steps: Math.min(steps, maxSteps) });
+    const added = drawn.filter((row) => !this.#labelled.has(row));
+    const examples = added.map((row) => this.#rows[row]!);
+    const taught = await (this.#isSoft ? this.#soft(examples, precision) : this.#hard(examples, precision));
+    for (const [i, row] of added.entries()) {
+      this.#rows[row] = taught[i]!;
+      this.#labelled.add(row);
+    }
+    this.#steps = steps >= maxSteps || drawn.length === count ? Infinity : steps;
   }
 
-  async #soft(examples: readonly TokenizedExample[]): Promise<TokenizedExample[]> {
+  async #soft(examples: readonly TokenizedExample[], precision: Precision): Promise<TokenizedExample[]> {
     const { teacher, settings, signal } = this.#options;
-    const labels = await labelInParts(examples, this.#store(examples), async (part): Promise<StoredTokens[]> => {
-      const found = await teacherTokens((await teacher.loadBase()).runtime, teacher.adapter, part, { signal });
+    const store = this.#store(examples, precision);
+    const labels = await labelInParts(examples, store, async (part): Promise<StoredTokens[]> => {
+      const found = await teacherTokens((await teacher.loadBase(precision)).runtime, teacher.adapter, part, { signal });
       return found.map(({ perLabel, ids, shares }) => ({ perLabel, ids: [...ids], shares: [...shares] }));
     });
     return examples.map((example, index) => {
@@ -129,12 +157,13 @@ export class Distillation {
     });
   }
 
-  async #hard(examples: readonly TokenizedExample[]): Promise<TokenizedExample[]> {
+  async #hard(examples: readonly TokenizedExample[], precision: Precision): Promise<TokenizedExample[]> {
     const { teacher, settings, format, signal } = this.#options;
     const choices = this.#choices;
     const options = { choices, maxNewTokens: settings.maxNewTokens, maxLength: lengthLimit(format), signal };
-    const answers = await labelInParts(examples, this.#store(examples), async (part): Promise<TeacherAnswer[]> => {
-      return teacherAnswers(await teacher.loadBase(), teacher.adapter, part, options);
+    const store = this.#store(examples, precision);
+    const answers = await labelInParts(examples, store, async (part): Promise<TeacherAnswer[]> => {
+      return teacherAnswers(await teacher.loadBase(precision), teacher.adapter, part, options);
     });
     return examples.map((example, index) => withTeacherAnswer(example, answers[index]!, { choices, format }));
   }
@@ -149,10 +178,10 @@ export class Distillation {
     return this.#options.settings.distill === 'soft';
   }
 
-  #store(examples: readonly TokenizedExample[]) {
+  #store(examples: readonly TokenizedExample[], jobPrecision: Precision) {
     const { spec, settings, teacher, signal } = this.#options;
     const rows = examples.map(({ tokenIds, labelSpans }) => [tokenIds, labelSpans]);
-    const { adapter, version = 'old', precision } = teacher;
+    const { adapter, version = 'old', precision = jobPrecision } = teacher;
     const by = [version, precision, adapterSha256(adapter)];
     const subject = [settings.distill, settings.maxNewTokens, this.#choices?.texts, by, rows];
     return { folder: join(spec.workDir, 'teacher'), subject, signal };

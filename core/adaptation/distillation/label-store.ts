@@ -39,17 +39,6 @@ export async function labelInParts<Row, Label>(
   return labels;
 }
 
-/** Whether {@link labelInParts} would label nothing. */
-export async function areLabelsKept(
-  rows: readonly unknown[],
-  store: Pick<LabelStoreOptions, 'folder' | 'subject'>,
-): Promise<boolean> {
-  for (const { part, file } of partsOf(rows, store)) {
-    if ((await readLabels(file, part.length)) === null) return false;
-  }
-  return true;
-}
-
 /** Rows that are labelled together, with the file of their labels. */
 function partsOf<Row>(rows: readonly Row[], { folder, subject }: Pick<LabelStoreOptions, 'folder' | 'subject'>) {
   const digest = createHash('sha256').update(JSON.stringify(subject)).digest('hex').slice(0, 16);

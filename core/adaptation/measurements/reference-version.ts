@@ -7,6 +7,7 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { Precision } from '../../options/precisions.ts';
 import type { JobEvent, Publication } from '../job-events.ts';
 import type { AnchorSpec, JobSpec } from '../job-spec.ts';
+import type { NewBase } from '../setup/new-base.ts';
 import type { ExactGate } from './exact-gate.ts';
 import { writersMeasurement, type CountedFrom, type GateOutcomes } from './gate-outcomes.ts';
 import { givenOutcomes, isKnown, measureOld, storedOld, type KnownOld } from './old-version.ts';
@@ -74,8 +75,15 @@ export class ReferenceVersion {
     return measured ?? (this.isUnknown() ? this.#measureOld(precision) : null);
   }
 
-  /** What is known of it, or else what is measured now, in the precision of the new base. */
-  async onGate(newBase: LoadedBase): Promise<GateMeasurement> {
+  /**
+   * What is known of it, or else what is measured now, in the precision of the new base. What is known may be of the other precision, so
+   * that its own base is loaded after all.
+   */
+  onGate(newBase: NewBase): Promise<GateMeasurement> {
+    return newBase.makeRoomFor(() => this.#onGate(newBase.loaded));
+  }
+
+  async #onGate(newBase: LoadedBase): Promise<GateMeasurement> {
     if (this.#anchor === null) return this.old(newBase);
     const { exact } = this.#options;
     const stored = storedOld(exact, newBase, this.#known());

@@ -1,9 +1,10 @@
 import type { TokenizedExample } from '../../data/example.ts';
-import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
+import type { BaseCache } from '../../engine/base-cache.ts';
 import type { Runtime } from '../../engine/runtime.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { Precision } from '../../options/precisions.ts';
 import { objectionToGradients } from './job-precision.ts';
+import type { NewBase } from './new-base.ts';
 
 /** Where the adapter comes from whose gradients are computed: from the old one, or from nothing. */
 export type AdapterOrigin = 'carried' | 'fresh';
@@ -14,7 +15,7 @@ export type GradientPrecisions = Readonly<Partial<Record<AdapterOrigin, Precisio
 export interface GradientPrecisionOptions {
   readonly bases: BaseCache;
   /** The base that adapters are measured on. */
-  readonly base: LoadedBase;
+  readonly newBase: Pick<NewBase, 'loaded'>;
   /** Rows of the task to decide by. */
   readonly rows: readonly TokenizedExample[];
   warn(message: string): void;
@@ -44,7 +45,8 @@ export class GradientPrecision {
 
   /** Runs something with the runtime that computes the gradients of an adapter. */
   async use<T>(adapter: Adapter, origin: AdapterOrigin, run: (runtime: Runtime) => Promise<T>): Promise<T> {
-    const { bases, base, warn } = this.#options;
+    const { bases, newBase, warn } = this.#options;
+    const base = newBase.loaded;
     if (base.precision.precision !== 'int8') return run(base.runtime);
     const objection = this.#decided[origin] === undefined ? await this.#objection(adapter, origin) : null;
     if (objection !== null && !bases.chooses) warn(objection);
@@ -64,8 +66,8 @@ export class GradientPrecision {
   }
 
   async #objection(adapter: Adapter, origin: AdapterOrigin): Promise<string | null> {
-    const { bases, base, rows } = this.#options;
-    const objection = await objectionToGradients({ bases, base, adapter, rows }, origin);
+    const { bases, newBase, rows } = this.#options;
+    const objection = await objectionToGradients({ bases, base: newBase.loaded, adapter, rows }, origin);
     return objection && `with this adapter on rows of this task, ${objection}`;
   }
 

@@ -1,5 +1,4 @@
 import type { TaskData } from '../../data/task-data.ts';
-import type { LoadedBase } from '../../engine/base-cache.ts';
 import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { JobSettings } from '../../options/job-settings.ts';
@@ -8,6 +7,7 @@ import type { ExactGate } from '../measurements/exact-gate.ts';
 import type { GateBreakdown } from '../measurements/gate-breakdown.ts';
 import type { Measurements } from '../measurements/measurements.ts';
 import type { ReferenceVersion } from '../measurements/reference-version.ts';
+import type { NewBase } from './new-base.ts';
 
 /** What a job has loaded before its ladder begins. */
 export interface Prepared {
@@ -19,7 +19,7 @@ export interface Prepared {
   readonly breakdown: GateBreakdown;
   /** Whether a version has written the answers of the rows, which came without. */
   readonly hasWritten: boolean;
-  readonly newBase: LoadedBase;
+  readonly newBase: NewBase;
   readonly oldAdapter: Adapter;
   readonly reference: ReferenceVersion;
   /** How the reference did on its base, where the target depends on it and that was not known. */

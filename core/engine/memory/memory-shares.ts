@@ -52,13 +52,6 @@ export class MemoryShares {
     return baseBytes(config, 'f32') + PROCESS_BYTES + kept + working <= this.available.bytes;
   }
 
-  /** Whether two bases like this one fit at the same time, beside what the job needs. */
-  holdsTwo({ config, precision }: Pick<Share, 'config' | 'precision'>): boolean {
-    const { kept, working } = this.#job;
-    const bytes = 2 * this.#bytesOf({ config, precision }) + largestWeightBytes(config);
-    return bytes + PROCESS_BYTES + kept + working <= this.available.bytes;
-  }
-
   /** Keeps memory free for a job. */
   reserve(job: JobMemory): void {
     this.#job = job;

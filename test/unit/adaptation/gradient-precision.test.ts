@@ -50,7 +50,8 @@ async function judged(name: string, adapterOf: (base: BaseModel) => Adapter) {
   const rows = tokenizeRows(tasteRows(16), { tokenizer: base.tokenizer, config: base.model.config });
   const adapter = adapterOf(base.model);
   const warnings: string[] = [];
-  const gradients = new GradientPrecision({ bases, base, rows, warn: (message) => warnings.push(message) });
+  const newBase = { loaded: base };
+  const gradients = new GradientPrecision({ bases, newBase, rows, warn: (message) => warnings.push(message) });
   const runtime = await gradients.use(adapter, 'carried', (used) => Promise.resolve(used));
   return { base, rows, adapter, warnings, runtime, gradients };
 }

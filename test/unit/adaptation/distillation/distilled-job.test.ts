@@ -20,7 +20,8 @@ import {
 
 let family: TinyFamily;
 /** Training rows that say the opposite of what the old version has learned. */
-const turned = tasteRows(64).map((row) => ({ ...row, completion: row.completion === ' sweet' ? ' sour' : ' sweet' }));
+const turnedRows = (count: number) =>
+  tasteRows(count).map((row) => ({ ...row, completion: row.completion === ' sweet' ? ' sour' : ' sweet' }));
 
 beforeAll(async () => {
   family = await createTinyFamily();
@@ -37,7 +38,8 @@ beforeAll(async () => {
   });
   await saveAdapter(family.adapter, adapter, { replace: true });
   await bases.dispose();
-  await writeFile(path.join(family.folder, 'turned.jsonl'), toJsonl(turned));
+  await writeFile(path.join(family.folder, 'turned.jsonl'), toJsonl(turnedRows(64)));
+  await writeFile(path.join(family.folder, 'many.jsonl'), toJsonl(turnedRows(1100)));
 });
 afterAll(() => removeTinyFamily(family));
 
@@ -59,17 +61,15 @@ async function run(
   job: JobSpec,
   {
     stopAt,
-    capacity,
-  }: { readonly stopAt?: JobEvent['type']; readonly capacity?: (loaded: readonly string[]) => number } = {},
+    capacity = 2,
+  }: { readonly stopAt?: JobEvent['type']; readonly capacity?: number } = {},
 ) {
   const loaded: string[] = [];
   const losses: number[] = [];
   const cancellation = new AbortController();
   const bases = new BaseCache({
     threads: 1,
-    get capacity() {
-      return capacity?.(loaded) ?? 2;
-    },
+    capacity,
     onLoad: ({ folder }) => loaded.push(path.basename(folder)),
   });
   const onEvent = (event: JobEvent): void => {
@@ -101,7 +101,7 @@ it.each([
   ['probabilities', 'soft', {}],
 ] as const)('learns what the old version says, by its %s', async (way, distill, changes) => {
   const { loaded, losses } = await run(jobOf(`taught ${way}`, { ...changes, options: { distill } }));
-  expect(loaded).toEqual([OLD, NEW]);
+  expect(loaded).toEqual([NEW, OLD]);
   expect(losses[0]).toBeLessThan(1.5);
 });
 
@@ -115,24 +115,38 @@ it('learns both by their weights', async () => {
   expect(own).toBeCloseTo((await run(jobOf('own'))).losses[0]!, 4);
 });
 
-it('labels nothing where the copy is published, unless the teacher has to make room for the new base', async () => {
+it('labels nothing where the copy is published', async () => {
   const anything = { kind: 'absolute', target: 1e9 } as const;
-  const job = (name: string) => jobOf(name, { gate: anything, options: { strategy: 'warm-start', distill: 'soft' } });
-  const [beside, alone] = [job('published beside'), job('published alone')];
-  expect(await run(beside)).toMatchObject({ state: 'ready', loaded: [OLD, NEW] });
-  expect(await readdir(beside.workDir)).not.toContain('teacher');
-  expect(await run(alone, { capacity: () => 1 })).toMatchObject({ state: 'ready', loaded: [OLD, NEW] });
-  expect(await readdir(alone.workDir)).toContain('teacher');
+  const job = jobOf('published', { gate: anything, options: { strategy: 'warm-start', distill: 'soft' } });
+  expect(await run(job, { capacity: 1 })).toMatchObject({ state: 'ready', loaded: [NEW] });
+  expect(await readdir(job.workDir)).not.toContain('teacher');
 });
 
-it('learns the same whether labels wait for the training or not', async () => {
+it('learns the same where the new base has to make room for the teacher', async () => {
   const job = (name: string) => jobOf(name, { options: { distill: 'soft' } });
-  const [waited, before] = [await run(job('waited')), await run(job('before'), { capacity: () => 1 })];
-  expect(waited.losses).toHaveLength(4);
-  expect(before.losses).toEqual(waited.losses);
-  // There is no more room for two by the time that the new base is loaded.
-  const shrunk = await run(job('shrunk'), { capacity: ({ length }) => (length === 0 ? 2 : 1) });
-  expect(shrunk).toEqual({ ...waited, loaded: [OLD, NEW, OLD, NEW] });
+  const [beside, alone] = [await run(job('beside')), await run(job('alone'), { capacity: 1 })];
+  expect(beside.losses).toHaveLength(4);
+  expect(alone).toEqual({ ...beside, loaded: [NEW, OLD, NEW] });
+});
+
+it('labels the rows of later steps when a training gets there', async () => {
+  const data = { train: path.join(family.folder, 'many.jsonl'), validation: family.validation };
+  // 64 steps draw 1,024 rows.
+  const job = (name: string) =>
+    jobOf(name, { data, options: { distill: 'soft', batch_size: 16, max_steps: 70, evaluate_every: 64 } });
+  const filesOf = ({ workDir }: JobSpec) => readdir(path.join(workDir, 'teacher'));
+  const whole = job('many rows');
+  const { losses, loaded } = await run(whole, { capacity: 1 });
+  expect(losses).toHaveLength(70);
+  expect(loaded).toEqual([NEW, OLD, NEW, OLD, NEW]);
+  expect(await filesOf(whole)).toHaveLength(5);
+
+  const stopped = job('many rows, stopped');
+  expect(await run(stopped, { stopAt: 'points' })).toMatchObject({ state: 'cancelled', loaded: [NEW, OLD] });
+  expect(await filesOf(stopped)).toHaveLength(4);
+  const resumed = await run(stopped);
+  expect(resumed.losses).toEqual(losses.slice(-resumed.losses.length));
+  expect(await filesOf(stopped)).toHaveLength(5);
 });
 
 it('labels no row again when it starts again', async () => {
