@@ -94,7 +94,7 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
     const held = await loadExamples(base, options.validation, format);
     const initial = await initialAdapter(options, base.model);
     const warn = (message: string) => void process.stderr.write(`warning: ${message}\n`);
-    const gradients = new GradientPrecision({ bases, base, rows: examples, warn });
+    const gradients = new GradientPrecision({ bases, newBase: { loaded: base }, rows: examples, warn });
     const origin = options.init === undefined ? 'fresh' : 'carried';
     const result = await gradients.use(initial, origin, (runtime) =>
       train({

@@ -109,7 +109,7 @@ export class JobTraining {
       if ((await onEvaluate(resume.optimizer.step, adapter)) === 'stop') return;
     }
     const origin = request.fresh ? 'fresh' : 'carried';
-    for (let hasEnded = (this.#trainer?.optimizer.step ?? 0) >= steps; !hasEnded; ) {
+    for (let hasEnded = (this.#trainer?.optimizer.step ?? 0) >= steps; !hasEnded;) {
       const from = this.#trainer ?? undefined;
       const part = { rows: await this.#options.trainingRows(from?.optimizer.step ?? 0), resume: from, isDue };
       hasEnded = await this.#options.gradients.use(initial, origin, (runtime) => this.#train(runtime, request, part));

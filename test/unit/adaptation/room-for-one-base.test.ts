@@ -19,10 +19,21 @@ async function run(name: string, precision: Precision, changes: Partial<JobSpec>
   const onLoad = ({ folder }: { folder: string }): void => void loaded.push(path.basename(folder));
   const bases = new BaseCache({ precision, threads: 1, capacity: 1, onLoad });
   const gate = { kind: 'relative', margin: 10 } as const;
-  const spec = plainJob(family, name, { gate, options: { strategy: 'reuse' }, baselines: 'needed', ...changes });
+  const spec = plainJob(family, name, {
+    gate,
+    adapterOptions: { append_eos: 'no' },
+    options: { strategy: 'reuse' },
+    baselines: 'needed',
+    ...changes,
+  });
   const events: JobEvent[] = [];
   try {
-    const { state } = await runAdaptation(bases, spec, (event) => void events.push(event), new AbortController().signal);
+    const { state } = await runAdaptation(
+      bases,
+      spec,
+      (event) => void events.push(event),
+      new AbortController().signal,
+    );
     const [oldOutcomes = null] = events.flatMap((event) => (event.type === 'old_measured' ? [event.outcomes] : []));
     return { state, loaded, oldOutcomes };
   } finally {

@@ -59,10 +59,7 @@ function jobOf(name: string, { options, ...changes }: Partial<JobSpec> = {}): Jo
 /** Runs a job in a process of its own, as it were. */
 async function run(
   job: JobSpec,
-  {
-    stopAt,
-    capacity = 2,
-  }: { readonly stopAt?: JobEvent['type']; readonly capacity?: number } = {},
+  { stopAt, capacity = 2 }: { readonly stopAt?: JobEvent['type']; readonly capacity?: number } = {},
 ) {
   const loaded: string[] = [];
   const losses: number[] = [];
