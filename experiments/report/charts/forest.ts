@@ -17,7 +17,7 @@ export function forestChart(differences: readonly PlacedDifference[], notWorseBy
   const values = forestPoints(differences);
   const places = [...new Set(values.map(({ place }) => place))];
   const others = [...new Set(values.map(({ other }) => other))];
-  const axis = { labelLimit: 240 };
+  const axis = { labelLimit: 0 };
   const y = { field: 'place', type: 'nominal' as const, title: null, axis, scale: { domain: places } };
   const x = { field: 'low', type: 'quantitative' as const, title: 'points on test rows' };
   return {
