@@ -109,7 +109,8 @@ export class JobTraining {
       if ((await onEvaluate(resume.optimizer.step, adapter)) === 'stop') return;
     }
     const origin = request.fresh ? 'fresh' : 'carried';
-    for (let hasEnded = (this.#trainer?.optimizer.step ?? 0) >= steps; !hasEnded;) {
+    let hasEnded = (this.#trainer?.optimizer.step ?? 0) >= steps;
+    while (!hasEnded) {
       const from = this.#trainer ?? undefined;
       const part = { rows: await this.#options.trainingRows(from?.optimizer.step ?? 0), resume: from, isDue };
       hasEnded = await this.#options.gradients.use(initial, origin, (runtime) => this.#train(runtime, request, part));

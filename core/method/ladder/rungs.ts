@@ -1,8 +1,9 @@
 import { COPY, isSamePoint, REVERT, type Coefficients } from '../fusion/coefficients.ts';
+import { searchCoefficients } from '../search/coefficient-search.ts';
 import type { SearchOptions } from '../search/search-task.ts';
 import type { RungName } from './candidate.ts';
 import type { Ladder } from './ladder.ts';
-import { searchPair } from './searches/pair-search.ts';
+import { searchTask } from './searches/ladder-search.ts';
 import type { Screening } from './searches/screening.ts';
 
 /** One way of making a candidate. */
@@ -65,7 +66,7 @@ export function searchRung(search?: SearchOptions): Rung {
         return ladder.skip('search', 'its budget of evaluations is 0');
       }
       ladder.enter('search');
-      const found = await searchPair(ladder, search);
+      const found = await searchCoefficients(searchTask(ladder, search));
       if (!isJudged(ladder, found)) return considerFused(ladder, 'search', found);
       ladder.skip('search', `it found nothing better than ${strategyOf(found)} beyond noise, which was tried`);
       await ladder.checkpoint();

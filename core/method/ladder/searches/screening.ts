@@ -1,6 +1,6 @@
 import { compareKnown, type Known } from '../../search/coefficient-search.ts';
 import type { Ladder } from '../ladder.ts';
-import { searchTask } from './pair-search.ts';
+import { searchTask } from './ladder-search.ts';
 
 /**
  * Compares copy and revert on a few search rows, so that the gate, which has many rows, does not judge the one that is clearly
@@ -14,10 +14,6 @@ export class Screening {
    * resumed run finds the measurements in its records.
    */
   betterOf(ladder: Ladder): Promise<Known | null> {
-    return (this.#better ??= ladder.fused.obstacle === null ? screen(ladder) : Promise.resolve(null));
+    return (this.#better ??= ladder.fused.obstacle === null ? compareKnown(searchTask(ladder)) : Promise.resolve(null));
   }
-}
-
-function screen(ladder: Ladder): Promise<Known | null> {
-  return compareKnown(searchTask(ladder, {}));
 }

@@ -1,15 +1,5 @@
-import { searchCoefficients } from '../../search/coefficient-search.ts';
 import type { SearchOptions, SearchTask } from '../../search/search-task.ts';
-import type { Coefficients } from '../../fusion/coefficients.ts';
 import type { Ladder } from '../ladder.ts';
-
-/**
- * Returns the best pair on the search rows.
- * @param search overrides the job's search options
- */
-export function searchPair(ladder: Ladder, search?: SearchOptions): Promise<Coefficients> {
-  return searchCoefficients(searchTask(ladder, search));
-}
 
 /**
  * Describes a search on this ladder.
