@@ -2,44 +2,54 @@ import { existsSync } from 'node:fs';
 import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Command } from 'commander';
-import { positive } from '../../bench/positive.ts';
 import { BaseCache } from '../../core/engine/base-cache.ts';
 import { withOnnxProducts } from '../../core/engine/compiled/onnx-products.ts';
+import { positive } from '../../bench/positive.ts';
+import { loadExperiment } from '../config/load-experiment.ts';
 import { readJsonLines } from '../json-lines.ts';
-import { measureFixedSteps, RECORDS_OF_TENANT, type FixedStepsOptions, type FixedStepsRecord } from './measure.ts';
+import { isSame, measureFixedSteps, STARTS, type FixedStepsRecord, type Start } from './measure.ts';
 import { toMarkdown } from './report.ts';
+
+interface Options {
+  readonly config: string;
+  readonly starts: readonly Start[];
+  readonly threads?: number;
+  readonly out: string;
+  readonly reportOnly?: string;
+}
 
 const { reportOnly, ...options } = new Command('experiment:fixed-steps')
   .description(
-    'Train the adapters of the demo family on few rows for the same number of steps, without a gate, on what each way to learn from the old version says, and compare them on the test rows.',
+    'Train the adapters of an experiment for the same number of steps, without a gate, on what each way to learn from the old version says, and compare them on the test rows.',
   )
-  .option('--rows <n>', 'Number of training rows.', positive, 64)
-  .option('--steps <n>', 'Number of training steps.', positive, 60)
-  .option('--seeds <n>', 'Number of tenants for each of the four tasks.', positive, 3)
+  .option('--config <file>', 'YAML file of the experiment.', 'experiments/fixed-steps.yaml')
+  .option('--starts <names...>', 'Adapters that trainings start from: copy, revert.', Object.keys(STARTS))
+  .option('--threads <n>', 'Number of threads. (default: one for each core)', positive)
   .option('--out <dir>', 'Folder for tenants and records.jsonl.', 'results/fixed-steps')
   .option('--report-only <file>', 'Print the table of the records in this file, and measure nothing.')
   .helpOption('-h, --help', 'Show this help.')
   .parse()
-  .opts<FixedStepsOptions & { readonly reportOnly?: string }>();
+  .opts<Options>();
 
 const records = reportOnly ? await readJsonLines<FixedStepsRecord>(reportOnly) : await measureAll(options);
 process.stdout.write(`${toMarkdown(records)}\n`);
 
-/** Goes on from the records of a run that was interrupted: tenants with all of theirs are not measured again. */
-async function measureAll(all: FixedStepsOptions): Promise<FixedStepsRecord[]> {
-  const file = path.join(all.out, 'records.jsonl');
-  await mkdir(all.out, { recursive: true });
-  const known = existsSync(file) ? await readJsonLines<FixedStepsRecord>(file) : [];
-  const isDone = ({ task, seed }: Pick<FixedStepsRecord, 'task' | 'seed'>): boolean =>
-    known.filter((record) => record.task === task && record.seed === seed).length === RECORDS_OF_TENANT;
-  const found = known.filter(isDone);
+/** Goes on from the records of a run that was interrupted: what is among them is not measured again. */
+async function measureAll({ config, starts, threads, out }: Options): Promise<FixedStepsRecord[]> {
+  const experiment = await loadExperiment(config);
+  const file = path.join(out, 'records.jsonl');
+  await mkdir(out, { recursive: true });
+  const found = existsSync(file) ? await readJsonLines<FixedStepsRecord>(file) : [];
+  // A line that was cut off is none of them.
   await writeFile(file, toLines(found));
-  const bases = new BaseCache();
+  const bases = new BaseCache({ precision: experiment.precision, threads: threads ?? null });
   try {
     await withOnnxProducts(async (products) => {
-      for await (const record of measureFixedSteps(bases, products, all, isDone)) {
+      const isKnown: Parameters<typeof measureFixedSteps>[1]['isKnown'] = (one) =>
+        found.some((each) => isSame(each, one));
+      for await (const record of measureFixedSteps(experiment, { bases, products, starts, out, isKnown })) {
         await appendFile(file, toLines([record]));
-        process.stderr.write(`${record.task} ${record.seed}: ${record.targets ?? 'nothing'} from ${record.start}\n`);
+        process.stderr.write(`${nameOf(record)}: ${(100 * record.right).toFixed(1)} %, ${new Date().toISOString()}\n`);
         found.push(record);
       }
     });
@@ -47,6 +57,10 @@ async function measureAll(all: FixedStepsOptions): Promise<FixedStepsRecord[]> {
   } finally {
     await bases.dispose();
   }
+}
+
+function nameOf({ task, seed, rows, start, targets }: FixedStepsRecord): string {
+  return `${task} ${seed}, ${rows} rows: ${targets ?? 'nothing'} from ${start}`;
 }
 
 function toLines(records: readonly FixedStepsRecord[]): string {

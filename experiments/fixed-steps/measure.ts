@@ -11,52 +11,59 @@ import { Fusion } from '../../core/method/fusion/fusion.ts';
 import { DEFAULT_REGULARIZATION } from '../../core/method/regularization/regularization.ts';
 import type { Adapter } from '../../core/models/lora/adapter.ts';
 import { resolveJobOptions } from '../../core/options/job-settings.ts';
+import { judgesRows } from '../../core/options/metrics.ts';
 import { countFlips } from '../../core/statistics/paired-statistics.ts';
 import { train } from '../../core/training/trainer.ts';
+import type { Experiment } from '../config/load-experiment.ts';
 import { ensureTenant, loadTenantData, type Tenant, type TenantData } from '../lab/tenant.ts';
-
-const FAMILY = path.join(import.meta.dirname, '../../examples/demo-family');
-const [OLD, NEW] = [path.join(FAMILY, 'v1'), path.join(FAMILY, 'v2')];
-const TASKS = { past: 'exact_match', plural: 'exact_match', sst2: 'accuracy', agnews: 'accuracy' } as const;
-const RECIPE = { name: 'lora8', rank: 8, alpha: 16, rows: 1500, steps: 200, batch_size: 16, learning_rate: 2e-3 };
 
 /** What each training learns, by the options of a job. */
 export const TARGETS = {
   completions: { distill: 'none' },
-  'hard labels': { distill: 'hard' },
   'soft targets, weight 0.5': { distill: 'soft', distill_weight: 0.5 },
   'soft targets': { distill: 'soft' },
 } as const;
-const STARTS = { copy: COPY, revert: REVERT } as const;
+export const STARTS = { copy: COPY, revert: REVERT } as const;
+export type Start = keyof typeof STARTS;
+type Targets = keyof typeof TARGETS;
 
-/** An adapter on the test rows, compared with the old version on the old base. */
-export interface FixedStepsRecord {
+/** Which adapter a record is of. Records of the first run, which had 64 rows, do not say their number. */
+interface Subject {
   readonly task: string;
   readonly seed: number;
-  readonly start: keyof typeof STARTS;
-  /** Null for the start itself. */
-  readonly targets: keyof typeof TARGETS | null;
-  /** Shares of the test rows. */
+  readonly rows?: number;
+  readonly start: Start;
+  /** Null for the start itself. Kept records have others, too, which can no longer be learned. */
+  readonly targets: string | null;
+}
+
+/** An adapter on the test rows, compared with the old version on the old base. */
+export interface FixedStepsRecord extends Subject {
+  /** Mean of the scores of the test rows: the share that is right, or ROUGE-L. */
   readonly right: number;
   readonly oldRight: number;
-  readonly flips: number;
+  /** Share of the test rows; null where rows are not right or wrong. */
+  readonly flips: number | null;
 }
 
 export interface FixedStepsOptions {
-  readonly rows: number;
-  readonly steps: number;
-  readonly seeds: number;
+  readonly bases: BaseCache;
+  readonly products: MatrixProducts;
+  readonly starts: readonly Start[];
   /** Folder for the tenants and their labels. */
   readonly out: string;
+  /** Whether something is left out, because its record is known. */
+  readonly isKnown: (subject: Subject) => boolean;
 }
 
-/** The number of records of each tenant: from each start the start itself and one for each of the targets. */
-export const RECORDS_OF_TENANT = Object.keys(STARTS).length * (1 + Object.keys(TARGETS).length);
+/** Whether two records are of the same adapter. */
+export function isSame(one: Subject, other: Subject): boolean {
+  return (['task', 'seed', 'rows', 'start', 'targets'] as const).every((key) => one[key] === other[key]);
+}
 
 /** A tenant and what its trainings have in common. */
 interface Trained {
-  readonly task: keyof typeof TASKS;
-  readonly seed: number;
+  readonly experiment: Experiment;
   readonly tenant: Tenant;
   readonly old: Adapter;
   readonly data: TenantData;
@@ -64,98 +71,121 @@ interface Trained {
 }
 
 /**
- * Trains the adapters of the demo family for the same number of steps from copy and from revert, once for each of
- * {@link TARGETS}, without a gate, and scores each on the test rows.
- * @param isDone whether a tenant is left out, because its records are known
+ * Trains the tenants' adapters for the experiment's `max_steps` from each start, once on each of {@link TARGETS}, without a gate, and
+ * scores each on the test rows. The experiment's first evolution, adapter and strategy count.
  */
 export async function* measureFixedSteps(
-  bases: BaseCache,
-  products: MatrixProducts,
+  experiment: Experiment,
   options: FixedStepsOptions,
-  isDone: (tenant: Pick<FixedStepsRecord, 'task' | 'seed'>) => boolean,
 ): AsyncGenerator<FixedStepsRecord> {
-  const loaded = { old: await bases.load(OLD), new: await bases.load(NEW) };
-  const evolution = await evolutionBetweenFolders(OLD, NEW, { products });
-  for (let seed = 1; seed <= options.seeds; seed++) {
-    for (const task of Object.keys(TASKS) as (keyof typeof TASKS)[]) {
-      if (isDone({ task, seed })) continue;
-      const trained = await makeTenant(loaded, { task, seed, out: options.out });
-      const fusion = await Fusion.prepare(trained.old, evolution, { products });
-      for (const start of Object.keys(STARTS) as (keyof typeof STARTS)[]) {
-        const initial = start === 'copy' ? trained.old : await fusion.at(STARTS[start]);
-        yield* measureStart(trained, { start, initial }, options);
+  const { base, evolutions, tasks, seeds } = experiment;
+  const loaded = { old: await options.bases.load(base), new: await options.bases.load(evolutions[0]!.base) };
+  const evolution = await evolutionBetweenFolders(base, evolutions[0]!.base, { products: options.products });
+  for (const seed of seeds) {
+    for (const task of tasks) {
+      const open = openSubjects(experiment, { task: task.name, seed }, options);
+      if (open.length === 0) continue;
+      const trained = await makeTenant(experiment, { task, seed, bases: loaded, out: options.out });
+      const fusion = await Fusion.prepare(trained.old, evolution, { products: options.products });
+      const before = await scoresOf(trained, loaded.old, trained.old);
+      for (const subject of open) {
+        const initial = subject.start === 'copy' ? trained.old : await fusion.at(STARTS[subject.start]);
+        const after = await scoresOf(
+          trained,
+          loaded.new,
+          await trainedOn(trained, { ...subject, initial, ...options }),
+        );
+        const flips = judgesRows(task.metric) ? countFlips(before, after).losses / after.length : null;
+        yield { ...subject, right: meanOf(after), oldRight: meanOf(before), flips };
       }
     }
   }
 }
 
+/** What is to be measured of a tenant. A start is measured once, with the first number of rows, though it learns from none. */
+function openSubjects(
+  { rows: sizes }: Experiment,
+  tenant: Pick<Subject, 'task' | 'seed'>,
+  { starts, isKnown }: FixedStepsOptions,
+): (Subject & { readonly rows: number; readonly targets: Targets | null })[] {
+  return sizes
+    .flatMap((rows) =>
+      starts.flatMap((start) =>
+        [null, ...(Object.keys(TARGETS) as Targets[])].map((targets) => ({ ...tenant, rows, start, targets })),
+      ),
+    )
+    .filter(({ rows, targets }) => targets !== null || rows === sizes[0])
+    .filter((subject) => !isKnown(subject));
+}
+
 async function makeTenant(
-  bases: Trained['bases'],
-  { task, seed, out }: Pick<Trained, 'task' | 'seed'> & { readonly out: string },
+  experiment: Experiment,
+  { task, seed, bases, out }: Pick<Trained, 'bases'> & Pick<Tenant['spec'], 'task' | 'seed'> & { readonly out: string },
 ): Promise<Trained> {
-  const file = (name: string) => path.join(FAMILY, 'data', task, `${name}.jsonl`);
-  const files = { train: file('train'), validation: file('validation'), test: file('test') };
-  const spec = { base: OLD, task: { name: task, metric: TASKS[task], ...files }, recipe: RECIPE, seed };
-  const tenant = await ensureTenant(path.join(out, `${task}-${seed}`), spec, bases.old, new AbortController().signal);
+  const { base, adapters, test_rows: testRows, validation_rows: validationRows } = experiment;
+  const spec = { base, task, recipe: adapters[0]!, seed, testRows, validationRows };
+  const tenant = await ensureTenant(
+    path.join(out, `${task.name}-${seed}`),
+    spec,
+    bases.old,
+    new AbortController().signal,
+  );
   const old = await loadAdapter(tenant.adapter, bases.new.model.config);
-  return { task, seed, tenant, old, data: await loadTenantData(tenant, bases.old), bases };
+  return { experiment, tenant, old, data: await loadTenantData(tenant, bases.old), bases };
 }
 
-async function* measureStart(
-  trained: Trained,
-  { start, initial }: { readonly start: keyof typeof STARTS; readonly initial: Adapter },
-  options: FixedStepsOptions,
-): AsyncGenerator<FixedStepsRecord> {
-  const { task, seed, bases, old } = trained;
-  const before = await scoresOf(trained, bases.old, old);
-  const compare = async (targets: FixedStepsRecord['targets'], adapter: Adapter): Promise<FixedStepsRecord> => {
-    const after = await scoresOf(trained, bases.new, adapter);
-    const flips = countFlips(before, after).losses / after.length;
-    return { task, seed, start, targets, right: meanOf(after), oldRight: meanOf(before), flips };
-  };
-  yield compare(null, initial);
-  for (const targets of Object.keys(TARGETS) as (keyof typeof TARGETS)[]) {
-    const { adapter } = await train({
-      runtime: bases.new.runtime,
-      initial,
-      examples: await rowsFor(trained, targets, options),
-      steps: options.steps,
-      batchSize: 16,
-      learningRate: settingsOf(trained, targets, options).learningRate,
-      regularization: DEFAULT_REGULARIZATION,
-      seed,
-    });
-    yield compare(targets, adapter);
-  }
+interface Training {
+  readonly initial: Adapter;
+  readonly rows: number;
+  readonly targets: Targets | null;
+  readonly out: string;
 }
 
-function settingsOf({ seed, bases }: Trained, targets: keyof typeof TARGETS, { steps }: FixedStepsOptions) {
+async function trainedOn(trained: Trained, { initial, targets, rows, out }: Training): Promise<Adapter> {
+  if (targets === null) return initial;
+  const { experiment, tenant, bases } = trained;
   const { hiddenSize } = bases.new.model.config;
-  return resolveJobOptions({ ...TARGETS[targets], max_steps: steps, seed }, { control: false, hiddenSize });
+  const options = { ...experiment.strategies[0]!.options, ...TARGETS[targets], seed: tenant.spec.seed };
+  const settings = resolveJobOptions(options, { control: false, hiddenSize });
+  const { adapter } = await train({
+    runtime: bases.new.runtime,
+    initial,
+    examples: await rowsFor(trained, { settings, rows, out }),
+    steps: settings.maxSteps,
+    batchSize: settings.batchSize,
+    learningRate: settings.learningRate,
+    regularization: DEFAULT_REGULARIZATION,
+    seed: settings.seed,
+  });
+  return adapter;
 }
 
-/** The tenant's first training rows, as a job with these options learns them. */
+/** The tenant's first training rows, as a job with these settings learns them. */
 async function rowsFor(
-  trained: Trained,
-  targets: keyof typeof TARGETS,
-  options: FixedStepsOptions,
+  { tenant, data, bases, old }: Trained,
+  {
+    settings,
+    rows: count,
+    out,
+  }: Pick<Training, 'rows' | 'out'> & { readonly settings: ReturnType<typeof resolveJobOptions> },
 ): Promise<readonly TokenizedExample[]> {
-  const { task, seed, data, bases, old } = trained;
-  const rows = data.train.slice(0, options.rows);
+  const { task, seed } = tenant.spec;
+  const rows = data.train.slice(0, count);
   const distillation = distillationOf({
-    spec: { metric: TASKS[task], workDir: path.join(options.out, `${task}-${seed}-labels`) },
-    settings: settingsOf(trained, targets, options),
+    spec: { metric: task.metric, workDir: path.join(out, `${task.name}-${seed}-labels`) },
+    settings,
     data: { training: () => rows, canTrain: true, search: [], gate: [], choices: data.choices },
     format: { tokenizer: bases.old.tokenizer, config: bases.old.model.config },
     teacher: { adapter: old, loadBase: () => Promise.resolve(bases.old) },
     signal: new AbortController().signal,
   });
   if (distillation === null) return rows;
-  return (await distillation.rowsAfter(options.steps - 1, bases.old.precision.precision)).examples;
+  return (await distillation.rowsAfter(settings.maxSteps - 1, bases.old.precision.precision)).examples;
 }
 
-async function scoresOf({ task, data }: Trained, base: LoadedBase, adapter: Adapter): Promise<Float64Array> {
-  const { perExample } = await measure(base, adapter, data.test, { metric: TASKS[task], choices: data.choices });
+async function scoresOf({ tenant, data }: Trained, base: LoadedBase, adapter: Adapter): Promise<Float64Array> {
+  const { metric } = tenant.spec.task;
+  const { perExample } = await measure(base, adapter, data.test, { metric, choices: data.choices });
   return perExample;
 }
 

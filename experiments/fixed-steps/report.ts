@@ -1,21 +1,28 @@
 import { mean, meanInterval } from '../report/statistics.ts';
 import type { FixedStepsRecord } from './measure.ts';
 
-/** A table of the trainings by what they start from and learn, with paired differences to training on the completions. */
+/** A table for each number of rows, with paired differences to training on the completions. */
 export function toMarkdown(records: readonly FixedStepsRecord[]): string {
+  return [...new Set(records.map(({ rows }) => rows))]
+    .map((rows) => tableOf(records.filter((record) => record.rows === rows)))
+    .join('\n\n');
+}
+
+/** The trainings by what they start from and learn. */
+function tableOf(records: readonly FixedStepsRecord[]): string {
+  const { rows } = records[0]!;
   const starts = [...new Set(records.map(({ start }) => start))];
   const learned = [...new Set(records.map(({ targets }) => targets))];
   const lines = starts.flatMap((start) => {
-    return learned.map((targets) =>
-      line(
-        records.filter((each) => each.start === start && each.targets === targets),
-        records,
-      ),
-    );
+    return learned.flatMap((targets) => {
+      const own = records.filter((each) => each.start === start && each.targets === targets);
+      return own.length > 0 ? [line(own, records)] : [];
+    });
   });
-  const tenants = new Set(records.map(({ task, seed }) => `${task} ${seed}`)).size;
+  const tenants = new Map(records.map((record) => [`${record.task} ${record.seed}`, record.oldRight]));
+  const learnedFrom = rows === undefined ? '' : ` with ${rows} rows`;
   return [
-    `${tenants} tenants; the old version on the old base has ${percent(records.map(({ oldRight }) => oldRight))} % right.`,
+    `${tenants.size} tenants${learnedFrom}; the old version on the old base has ${percent([...tenants.values()])} % right.`,
     '',
     '| start | learns | right, % | negative flips, % | right, against completions | flips, against completions |',
     '| --- | --- | --- | --- | --- | --- |',
@@ -25,12 +32,8 @@ export function toMarkdown(records: readonly FixedStepsRecord[]): string {
 
 function line(own: readonly FixedStepsRecord[], all: readonly FixedStepsRecord[]): string {
   const { start, targets } = own[0]!;
-  const cells = [
-    start,
-    targets ?? 'nothing',
-    percent(own.map(({ right }) => right)),
-    percent(own.map(({ flips }) => flips)),
-  ];
+  const flips = own.flatMap((record) => record.flips ?? []);
+  const cells = [start, targets ?? 'nothing', percent(own.map(({ right }) => right)), percent(flips)];
   const differs = (what: 'right' | 'flips') =>
     targets === 'completions' ? '–' : interval(differences(own, all, what));
   return `| ${[...cells, differs('right'), differs('flips')].join(' | ')} |`;
@@ -46,7 +49,8 @@ function differences(
     const other = all.find(({ task, seed, start, targets }) => {
       return task === record.task && seed === record.seed && start === record.start && targets === 'completions';
     });
-    return other ? [100 * (record[what] - other[what])] : [];
+    const [value, reference] = [record[what], other?.[what] ?? null];
+    return value === null || reference === null ? [] : [100 * (value - reference)];
   });
 }
 
