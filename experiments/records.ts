@@ -2,7 +2,7 @@ import type { JobOutcome } from '../core/adaptation/job-outcome.ts';
 import type { CurtailedLook, Verdict } from '../core/method/gate/gate-types.ts';
 import type { CandidateRecord } from '../core/method/ladder/candidate.ts';
 import type { DriftRow } from '../core/method/evolution/drift.ts';
-import type { SearchRecord } from '../core/method/search/relative-losses.ts';
+import type { SearchRecord } from '../core/method/search/observations.ts';
 
 /** The metric of an adapter, or of a base without one, on the task's test rows, which no job has seen. */
 export interface TestScore {

@@ -66,8 +66,8 @@ function contextOf(job: SimulatedRows, seed: number): LadderContext {
     seed,
     signal: new AbortController().signal,
     createFresh: () => ({ ...ADAPTER }),
-    searchRowTokens: new Array<number>(SEARCH_ROWS).fill(1),
-    searchRowLosses: async (adapters, rows) => adapters.map((adapter) => job.searchLosses(adapter, rows)),
+    searchRows: SEARCH_ROWS,
+    searchLoss: async (adapter) => job.of(adapter).loss,
     searchMetric: async (adapter) => job.of(adapter).search,
     gateMetric: async (adapter) => job.of(adapter).gate,
     fineTune,
@@ -88,7 +88,7 @@ async function fineTune({ initial, steps, evaluateEvery, onEvaluate }: FineTuneR
 interface Measured {
   readonly gate: GateMeasurement;
   readonly search: MetricValue;
-  readonly losses: Float64Array;
+  readonly loss: number;
 }
 
 /** The rows of a job, and what each adapter does on them. Adapters that are asked for one after the other do much alike. */
@@ -114,15 +114,10 @@ class SimulatedRows {
     const measured = {
       gate: measurementOf(this.#gate.next(this.#model)),
       search: measurementOf(this.#search.next(this.#model)).metric,
-      losses: Float64Array.from({ length: SEARCH_ROWS }, () => 1 + 0.1 * this.#random.normal()),
+      loss: 1 + (0.1 / Math.sqrt(SEARCH_ROWS)) * this.#random.normal(),
     };
     this.#known.set(adapter, measured);
     return measured;
-  }
-
-  searchLosses(adapter: Adapter, rows: readonly number[]): number[] {
-    const { losses } = this.of(adapter);
-    return rows.map((row) => losses[row]!);
   }
 }
 

@@ -54,9 +54,9 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
 /**
  * Layout of {@link JobState}. A checkpoint of another layout is not resumed from: the job starts again. Candidates of layout 6
  * may have coefficients for each of several groups of modules, with which nothing can be fused any more. Ladders of layout 7 may
- * stand on a rung for what searches of other jobs had found.
+ * stand on a rung for what searches of other jobs had found, and those of layout 8 have other rungs in another order.
  */
-const STATE_VERSION = 8;
+const STATE_VERSION = 9;
 
 /** What a job's checkpoint holds besides tensors. Plain JSON. */
 interface JobState {
@@ -131,12 +131,12 @@ export class JobContext implements LadderContext {
     return this.#ladder && { state: this.#ladder, best: this.#best };
   }
 
-  get searchRowTokens(): number[] {
-    return this.#options.measurements.searchRowTokens;
+  get searchRows(): number {
+    return this.#options.measurements.searchRows;
   }
 
-  searchRowLosses(adapters: readonly Adapter[], rows: readonly number[]): Promise<readonly Float64Array[]> {
-    return this.#options.measurements.searchRowLosses(this.#base, adapters, rows);
+  searchLoss(adapter: Adapter): Promise<number> {
+    return this.#options.measurements.searchLoss(this.#base, adapter);
   }
 
   searchMetric(adapter: Adapter): Promise<MetricValue> {

@@ -15,13 +15,13 @@ export const JobOptions = Type.Object(
       title: 'Strategy',
       default: 'auto',
       description:
-        'How adapters are carried over. `auto` tries the cheapest way first and stops at the first that passes the gate.',
+        'How adapters are carried over. `auto` searches first, trains only if that does not pass the gate, and stops at the first that does.',
     }),
     prefer: Type.Enum(['old_behavior', 'new_base'] as const, {
       title: 'Preference',
       default: 'old_behavior',
       description:
-        'What `auto` keeps where it cannot keep both. `old_behavior` reverts the change of the base early; `new_base` undoes half of that change at most, and all of it only when everything else has failed.',
+        'What `auto` keeps where it cannot keep both. `old_behavior` may undo all of the change of the base; `new_base` undoes half of that change at most, and all of it only when everything else has failed.',
     }),
     max_steps: Type.Integer({
       minimum: 0,
@@ -76,27 +76,15 @@ export const JobOptions = Type.Object(
     search_evaluations: Type.Integer({
       minimum: 0,
       maximum: 1000,
+      default: 12,
       description:
-        'Number of coefficient pairs that the search may measure, the copy included; 0 leaves the search out. When left out, it is 6, and 12 for the strategy relora-paper.',
+        'Number of coefficient pairs that the search measures; 0 leaves the search out, and the copy takes its place.',
     }),
     search_rows: Type.Integer({
       minimum: 1,
       maximum: 1_000_000,
       default: 64,
       description: 'Number of search rows used to compare coefficients; fewer if the task has fewer.',
-    }),
-    search_start: Type.Enum(['named', 'space_filling'] as const, {
-      title: 'SearchStart',
-      default: 'named',
-      description:
-        'What the search of `relora-paper` measures first: copy, revert and no adapter (`named`), or points that fill the ranges of both coefficients evenly, with a third of the evaluations and no favorites (`space_filling`). Other strategies have their own start.',
-    }),
-    search_spacing: Type.Number({
-      minimum: 0,
-      maximum: 0.25,
-      default: 0,
-      description:
-        'Smallest distance of two points that the search of `relora-paper` proposes, with the ranges of both coefficients scaled to 1.',
     }),
     fusion_rank: Type.Integer({
       minimum: 0,

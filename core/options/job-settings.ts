@@ -23,11 +23,8 @@ export class InvalidOptionError extends Error {
 /** The options whose defaults depend on nothing else. */
 export const DEFAULT_JOB_OPTIONS = Value.Default(JobOptions, {}) as Omit<
   JobOptions,
-  'learning_rate' | 'scratch_learning_rate' | 'search_evaluations' | 'distill'
+  'learning_rate' | 'scratch_learning_rate' | 'distill'
 >;
-
-/** Number of coefficient pairs that a search measures by default; `relora-paper` starts from nothing and stops for nothing. */
-const EVALUATIONS = { default: 6, paper: 12 };
 
 /** Hidden size of the model on which the learning rates were measured. */
 const MEASURED_WIDTH = 192;
@@ -72,7 +69,6 @@ export function resolveJobOptions(
     ...DEFAULT_JOB_OPTIONS,
     learning_rate: defaultLearningRate('carried', hiddenSize),
     scratch_learning_rate: options.learning_rate ?? defaultLearningRate('fresh', hiddenSize),
-    search_evaluations: strategy === 'relora-paper' ? EVALUATIONS.paper : EVALUATIONS.default,
     ...options,
     distill: control ? 'none' : distillOf(options, promptsOnly),
     strategy,

@@ -14,10 +14,16 @@ const Path = Type.String({ minLength: 1 });
 const Count = Type.Integer({ minimum: 1 });
 const listOf = <T extends TSchema>(item: T) => Type.Array(item, { minItems: 1 });
 
+/** Options that jobs no longer have. Finished experiments have them, and so have the keys of their results. */
+export const RETIRED_OPTIONS = {
+  search_start: Type.Optional(Type.String()),
+  search_spacing: Type.Optional(Type.Number()),
+};
+
 /** The product's job options. The strategy is not among them: it is what an experiment compares. */
 function experimentOptions(table: Type.TObject) {
   const { strategy: _, ...options } = optionalJobOptions(table).properties;
-  return Type.Object(options, strict);
+  return Type.Object({ ...options, ...RETIRED_OPTIONS }, strict);
 }
 
 const Evolution = Type.Object(

@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { BaseCache } from '../../core/engine/base-cache.ts';
 import { withOnnxProducts } from '../../core/engine/compiled/onnx-products.ts';
 import { positive } from '../../bench/positive.ts';
+import { exitCodeOf, printError } from '../../cli/errors.ts';
 import { loadExperiment } from '../config/load-experiment.ts';
 import { readJsonLines } from '../json-lines.ts';
 import { isSame, measureFixedSteps, STARTS, type FixedStepsRecord, type Start } from './measure.ts';
@@ -31,8 +32,13 @@ const { reportOnly, ...options } = new Command('experiment:fixed-steps')
   .parse()
   .opts<Options>();
 
-const records = reportOnly ? await readJsonLines<FixedStepsRecord>(reportOnly) : await measureAll(options);
-process.stdout.write(`${toMarkdown(records)}\n`);
+try {
+  const records = reportOnly ? await readJsonLines<FixedStepsRecord>(reportOnly) : await measureAll(options);
+  process.stdout.write(`${toMarkdown(records)}\n`);
+} catch (error) {
+  printError(error, false);
+  process.exitCode = exitCodeOf(error);
+}
 
 /** Goes on from the records of a run that was interrupted: what is among them is not measured again. */
 async function measureAll({ config, starts, threads, out }: Options): Promise<FixedStepsRecord[]> {

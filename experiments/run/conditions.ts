@@ -1,4 +1,5 @@
 import { UsageError } from '../../cli/errors.ts';
+import { RETIRED_OPTIONS } from '../config/experiment.schema.ts';
 import type { Experiment } from '../config/load-experiment.ts';
 import type { Item } from '../plan/items.ts';
 import { tenantName, writtenName } from '../plan/tenant-spec.ts';
@@ -8,16 +9,21 @@ import type { BaseFingerprint, ResultRecord, RunRecord } from '../records.ts';
 const SAME = ['commit', 'device', 'precision', 'threads'] as const;
 
 /**
- * Refuses to measure jobs that were given the searches of earlier ones (`fleet`), which only finished experiments have.
- * @throws UsageError naming a strategy of such jobs
+ * Refuses to measure jobs as only finished experiments have them: with the searches of earlier jobs (`fleet`), or with options that
+ * jobs no longer have.
+ * @throws UsageError naming a strategy of such jobs, and what it has
  */
 export function requireMeasurable({ name }: Experiment, open: readonly Item[]): void {
-  const job = open.find((item) => item.type === 'cell' && item.strategy.fleet);
-  if (job?.type !== 'cell') return;
-  throw new UsageError(
-    `${name} cannot be measured: its strategy ${job.strategy.name} has fleet: true, which only finished experiments have, ` +
-      'because no job is given the searches of others any more',
-  );
+  for (const item of open) {
+    if (item.type !== 'cell') continue;
+    const { fleet, options } = item.strategy;
+    const retired = fleet ? 'fleet' : Object.keys(RETIRED_OPTIONS).find((option) => option in options);
+    if (retired === undefined) continue;
+    throw new UsageError(
+      `${name} cannot be measured: its strategy ${item.strategy.name} has ${retired}, which only finished experiments have, ` +
+        'because jobs no longer have it',
+    );
+  }
 }
 
 /** How far the results are when a run begins. */

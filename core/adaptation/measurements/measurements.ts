@@ -1,5 +1,5 @@
-import { lossesByRow, measure } from '../../data/evaluation/measure.ts';
-import { labelCount, type TokenizedExample } from '../../data/example.ts';
+import { meanLoss, measure } from '../../data/evaluation/measure.ts';
+import type { TokenizedExample } from '../../data/example.ts';
 import type { TaskData } from '../../data/task-data.ts';
 import type { LoadedBase } from '../../engine/base-cache.ts';
 import type { GateMeasurement, MetricValue } from '../../method/gate/readiness-gate.ts';
@@ -33,19 +33,14 @@ export class Measurements {
     this.#searchRows = options.data.search.slice(0, options.searchRows);
   }
 
-  /** Number of completion tokens of every search row. */
-  get searchRowTokens(): number[] {
-    return this.#searchRows.map(labelCount);
+  /** Number of search rows. */
+  get searchRows(): number {
+    return this.#searchRows.length;
   }
 
-  /** Returns, for each adapter, the summed completion losses (nats) of the search rows with these indices, in their order. */
-  async searchRowLosses(
-    { runtime }: LoadedBase,
-    adapters: readonly Adapter[],
-    rows: readonly number[],
-  ): Promise<readonly Float64Array[]> {
-    const examples = rows.flatMap((row) => this.#searchRows[row] ?? []);
-    return (await lossesByRow(runtime, adapters, examples, { signal: this.#options.signal })).perExample;
+  /** Mean completion loss on the search rows, in nats a token. */
+  async searchLoss({ runtime }: LoadedBase, adapter: Adapter): Promise<number> {
+    return (await meanLoss(runtime, adapter, this.#searchRows, { signal: this.#options.signal })).value;
   }
 
   /** Measures the job's metric on search rows: more of them than a search needs, because a share of right rows is coarse. */

@@ -56,12 +56,7 @@ export function ladderOptions(settings: JobSettings): Omit<LadderOptions, 'gate'
     patience,
     leastPower,
     prefer,
-    search: {
-      evaluations: settings.searchEvaluations,
-      batchSize: settings.batchSize,
-      // Other strategies begin with what is known.
-      ...(settings.strategy === 'relora-paper' && { start: settings.searchStart, spacing: settings.searchSpacing }),
-    },
+    search: { evaluations: settings.searchEvaluations },
     fusion: { maxRank: fusionRank === 0 ? undefined : fusionRank },
     regularization: {
       ...DEFAULT_REGULARIZATION,

@@ -59,34 +59,14 @@ export async function meanLoss(
   examples: readonly TokenizedExample[],
   options: EvaluationOptions = {},
 ): Promise<Measurement> {
-  const { perExample, tokens } = await lossesByRow(runtime, [adapter], examples, options);
-  const [losses] = perExample;
-  const summary = summarize('loss', losses!, examples.map(labelCount));
-  return { metric: 'loss', ...summary, examples: examples.length, tokens, perExample: losses! };
-}
-
-/**
- * Measures several adapters in one pass over the examples, which are cut into batches once: each batch goes through the model with
- * one adapter after the other. The values are those of passes of their own.
- * @returns for each adapter the summed loss of each example, in nats, and the number of input tokens of one adapter's batches
- */
-export async function lossesByRow(
-  runtime: Runtime,
-  adapters: readonly (Adapter | null)[],
-  examples: readonly TokenizedExample[],
-  options: EvaluationOptions = {},
-): Promise<{ readonly perExample: readonly Float64Array[]; readonly tokens: number }> {
-  const perExample = adapters.map(() => new Float64Array(examples.length));
+  const perExample = new Float64Array(examples.length);
   const tokens = await forEachBatch(runtime, examples, options, async ({ batch, members }) => {
-    for (const [which, adapter] of adapters.entries()) {
-      options.signal?.throwIfAborted();
-      const losses = await runtime.labelLosses(adapter, batch);
-      for (const { index, start, end } of members) {
-        perExample[which]![index] = losses.subarray(start, end).reduce((total, loss) => total + loss, 0);
-      }
-    }
+    const losses = await runtime.labelLosses(adapter, batch);
+    for (const { index, start, end } of members)
+      perExample[index] = losses.subarray(start, end).reduce((total, loss) => total + loss, 0);
   });
-  return { perExample, tokens };
+  const summary = summarize('loss', perExample, examples.map(labelCount));
+  return { metric: 'loss', ...summary, examples: examples.length, tokens, perExample };
 }
 
 /**

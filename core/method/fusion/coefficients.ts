@@ -11,8 +11,6 @@ export interface Coefficients {
 export const COPY: Coefficients = { alpha: 1, beta: 0 };
 /** The old adapter with the base's change undone. */
 export const REVERT: Coefficients = { alpha: 1, beta: -1 };
-/** The new base without an adapter. */
-export const NOTHING: Coefficients = { alpha: 0, beta: 0 };
 
 export function isSamePoint(a: Coefficients, b: Coefficients): boolean {
   return a.alpha === b.alpha && a.beta === b.beta;

@@ -18,7 +18,6 @@ export type LadderEvent =
   | { readonly type: 'skipped'; readonly rung: RungName; readonly reason: string }
   | {
       readonly type: 'search';
-      /** On another rung than `search`, coefficients that are known beforehand are compared. */
       readonly rung: RungName;
       readonly evaluation: SearchEvaluation;
       /** Number of evaluations so far, this one included, and the most that there may be. */
@@ -64,10 +63,10 @@ export interface LadderContext {
   readonly signal: AbortSignal;
   /** Creates an untrained adapter with the configuration of the old one. */
   createFresh(seed: number): Adapter;
-  /** Number of completion tokens of every search row. */
-  readonly searchRowTokens: readonly number[];
-  /** Returns, for each adapter, the summed completion losses (nats) of the search rows with these indices, in their order. */
-  searchRowLosses(adapters: readonly Adapter[], rows: readonly number[]): Promise<readonly ArrayLike<number>[]>;
+  /** Number of search rows. */
+  readonly searchRows: number;
+  /** Mean completion loss on the search rows, in nats a token. */
+  searchLoss(adapter: Adapter): Promise<number>;
   /** Measures the gate's metric of an adapter on the search rows. */
   searchMetric(adapter: Adapter): Promise<MetricValue>;
   /**

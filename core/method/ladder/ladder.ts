@@ -14,7 +14,7 @@ import {
   type MetricValue,
 } from '../gate/readiness-gate.ts';
 import type { SearchEvaluation } from '../search/search-task.ts';
-import { estimatedLoss } from '../search/relative-losses.ts';
+import { isSamePoint } from '../fusion/coefficients.ts';
 import { toRecord, type Candidate, type CandidateRecord, type Proposal, type RungName } from './candidate.ts';
 import { FusedAdapters } from './fused-adapters.ts';
 import type { LadderContext, LadderPhase } from './ladder-context.ts';
@@ -237,7 +237,8 @@ export class Ladder {
 
   /** Loss on the search rows, if the search measured these coefficients. */
   searchLossOf({ alpha, beta }: Pick<Proposal, 'alpha' | 'beta'>): number | null {
-    return alpha === null || beta === null ? null : estimatedLoss(this.#searchHistory, { alpha, beta });
+    if (alpha === null || beta === null) return null;
+    return this.#searchHistory.find((one) => isSamePoint(one, { alpha, beta }))?.loss ?? null;
   }
 
   now(): number {

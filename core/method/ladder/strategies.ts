@@ -1,37 +1,57 @@
 import type { Preference, Strategy } from '../../options/job-options.ts';
 import { AdaptationError } from '../errors.ts';
+import { COPY, REVERT } from '../fusion/coefficients.ts';
 import type { SearchOptions } from '../search/search-task.ts';
 import type { RungName } from './candidate.ts';
 import type { LadderContext } from './ladder-context.ts';
 import type { LadderOptions, LadderOutcome, LadderState, RungReport } from './ladder-state.ts';
 import { Ladder } from './ladder.ts';
 import { RungLog } from './rung-log.ts';
-import { copyRung, revertRung, screenedRung, searchRung, type Rung } from './rungs.ts';
-import { Screening } from './searches/screening.ts';
+import { copyRung, isJudged, revertRung, searchRung, unless, type Rung } from './rungs.ts';
 import { fineTuneRung, scratchRung } from './training-rungs.ts';
 
 const fineTune = fineTuneRung({ regularization: 'own', patient: true });
 
-/**
- * The paper's search, as we read it: it spends the whole budget, and takes the smallest loss.
- */
-const PAPER_SEARCH: SearchOptions = { oneStandardError: false, stepGain: 0 };
+/** The paper's search, as we read it: it knows no point beforehand. */
+const PAPER_SEARCH: SearchOptions = { startsFromKnown: false };
 
 /** The preference `new_base` undoes at most half of the evolution. */
 const KEEPING_NEW: SearchOptions = { betaBounds: [-0.5, 0.5] };
 
-const AUTO: Readonly<Record<Preference, () => readonly Rung[]>> = {
-  old_behavior: () => {
-    const screening = new Screening();
-    return [
-      screenedRung(copyRung, screening),
-      screenedRung(revertRung, screening),
-      searchRung(),
-      fineTune,
-      scratchRung,
-    ];
-  },
-  new_base: () => [copyRung, searchRung(KEEPING_NEW), fineTune, scratchRung, revertRung],
+const searchWithBudget = (search?: SearchOptions): Rung =>
+  unless(
+    ({ options }) => (options.search?.evaluations === 0 ? 'its budget of evaluations is 0' : null),
+    searchRung(search),
+  );
+
+/** The search compares copy and revert with others, and a look at each of them would cost as much as the search. */
+const copyWithoutTraining = unless((ladder) => {
+  if (isJudged(ladder, COPY)) return 'it is what the search found, which was tried';
+  const isSearched = ladder.candidatesOf('search').length > 0;
+  return isSearched && trainingFollows(ladder) ? 'the search found something better on the search rows' : null;
+}, copyRung);
+
+const revertAtLast = unless(
+  (ladder) => (isJudged(ladder, REVERT) ? 'it is what the search found, which was tried' : null),
+  revertRung,
+);
+
+const revertWithoutTraining = unless(
+  (ladder) => (hasTrained(ladder) ? 'what the search found was trained further' : null),
+  revertAtLast,
+);
+
+function trainingFollows({ context, options, futility }: Ladder): boolean {
+  return context.canTrain !== false && options.steps > 0 && futility === null;
+}
+
+function hasTrained({ watched }: Ladder): boolean {
+  return watched.stepsOf('fine_tune') + watched.stepsOf('scratch') > 0;
+}
+
+const AUTO: Readonly<Record<Preference, readonly Rung[]>> = {
+  old_behavior: [searchWithBudget(), copyWithoutTraining, fineTune, scratchRung, revertWithoutTraining],
+  new_base: [searchWithBudget(KEEPING_NEW), copyWithoutTraining, fineTune, scratchRung, revertAtLast],
 };
 
 /** The rungs of each strategy, in order. The gate judges every one, and the first that passes is published. */
@@ -56,7 +76,7 @@ export function usesEvolution(strategy: Strategy): boolean {
 const OF_EVOLUTION: ReadonlySet<RungName> = new Set(['revert', 'search']);
 
 /**
- * Carries one adapter over to the new base by the named strategy, cheapest rung first.
+ * Carries one adapter over to the new base by the named strategy, rung after rung.
  * @returns the outcome. Running out of steps is not an error: the outcome is then not ready, and has the best candidate
  * @throws AdaptationError, the signal's reason if it aborts, and whatever the context throws
  */
@@ -78,10 +98,10 @@ export async function runStrategy(
   const ladder = await Ladder.begin(strategy, names, context, options);
   await ladder.publishBest();
   for (const rung of rungs.slice(names.indexOf(ladder.rung))) {
-    if (ladder.isPublished && !rung.refines) continue;
+    if (ladder.isPublished && !rung.trains) continue;
     if (await ladder.isHeld()) break;
     const { obstacle } = ladder.fused;
-    const futility = rung.isCostly ? ladder.futility : null;
+    const futility = rung.trains ? ladder.futility : null;
     if (futility !== null) ladder.skip(rung.name, futility);
     else if (strategy === 'auto' && obstacle !== null && OF_EVOLUTION.has(rung.name)) ladder.skip(rung.name, obstacle);
     else await rung.run(ladder);
@@ -98,5 +118,5 @@ export function reportRungs(state: LadderState, prefer?: Preference): RungReport
 }
 
 function rungsOf(strategy: Strategy, prefer: Preference = 'old_behavior'): readonly Rung[] {
-  return strategy === 'auto' ? AUTO[prefer]() : RUNGS[strategy];
+  return strategy === 'auto' ? AUTO[prefer] : RUNGS[strategy];
 }

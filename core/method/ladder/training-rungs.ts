@@ -19,7 +19,7 @@ export interface FineTuneRungOptions {
 
 /** Fine-tunes the best candidate that was not trained yet. */
 export function fineTuneRung(options: FineTuneRungOptions): Rung {
-  return trainingRung('fine_tune', startOfBest, options);
+  return trainingRung('fine_tune', carriedStart, options);
 }
 
 /** Trains a fresh adapter with the steps that are left. */
@@ -38,8 +38,7 @@ function trainingRung(
 ): Rung {
   return {
     name,
-    refines: true,
-    isCostly: true,
+    trains: true,
     async run(ladder) {
       const training = new Training(ladder, name, options.patient ? (ladder.options.patience ?? 0) : 0);
       const obstacle = training.obstacle();
@@ -158,24 +157,18 @@ function freshStart({ context }: Ladder): Start {
  * Chooses by what the state has recorded, so that a resumed run starts from the same adapter. How it does on the search rows is
  * what the training has to exceed before the gate is asked again.
  */
-async function startOfBest(ladder: Ladder): Promise<Start> {
-  const chosen = bestStart(ladder);
+async function carriedStart(ladder: Ladder): Promise<Start> {
+  const chosen = untrained(ladder);
   const { alpha, beta } = chosen;
   const adapter = await ladder.fused.initialOf(chosen);
   await ladder.watch(chosen, adapter, () => true);
   return { adapter, alpha, beta, strategy: fineTunedStrategy(chosen) };
 }
 
-/**
- * Returns the untrained candidate that is published, or else the best one by the search rows: gate rows must not choose what they
- * will judge.
- */
-function bestStart(ladder: Ladder): CandidateRecord {
-  const untrained = ladder.candidates.filter(({ step }) => step === 0);
+/** Returns the untrained candidate that is published, or else the first one: the best on the search rows, where there was a search. */
+function untrained(ladder: Ladder): CandidateRecord {
   const published = ladder.firstPublishable;
-  if (published && published.step === 0) return published;
-  const lossOf = (candidate: CandidateRecord) => ladder.searchLossOf(candidate) ?? Infinity;
-  return untrained.reduce((best, next) => (lossOf(next) < lossOf(best) ? next : best));
+  return published?.step === 0 ? published : ladder.candidates.find(({ step }) => step === 0)!;
 }
 
 function regularizationOf(ladder: Ladder, { regularization }: FineTuneRungOptions): RegularizationOptions {

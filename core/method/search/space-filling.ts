@@ -1,8 +1,6 @@
 import { Random } from '../../statistics/random.ts';
 import type { Coefficients } from '../fusion/coefficients.ts';
 import { distance, type Point, type Space } from './bayesian-optimization/space.ts';
-import type { Observation } from './bayesian-optimization/surrogate.ts';
-import type { SearchRecord } from './relative-losses.ts';
 
 /** Share of a search's evaluations that a space-filling start takes. */
 const START_SHARE = 1 / 3;
@@ -10,8 +8,6 @@ const START_SHARE = 1 / 3;
 const LEAST_POINTS = 3;
 /** Number of designs that are compared. */
 const DESIGNS = 100;
-/** Largest ln(loss / smallest loss) that the model sees. */
-const LARGEST_VALUE = 1;
 
 /**
  * The first points of a search that knows nothing beforehand: of a hundred random Latin hypercubes, the one whose nearest
@@ -40,16 +36,4 @@ function latinHypercube(count: number, dimensions: number, random: Random): Poin
 function nearest(points: readonly Point[]): number {
   const distances = points.flatMap((one, i) => points.slice(i + 1).map((other) => distance(one, other)));
   return Math.min(Infinity, ...distances);
-}
-
-/**
- * Losses of points that were all measured on the same rows, as the model sees them: ln(loss / smallest loss), cut off at 1,
- * because points that are far worse need not be known exactly.
- */
-export function observationsOf(records: readonly SearchRecord[]): Observation[] {
-  const smallest = Math.max(Number.MIN_VALUE, Math.min(...records.map(({ loss }) => loss)));
-  return records.map(({ alpha, beta, loss }) => {
-    const value = Math.min(LARGEST_VALUE, Math.log(Math.max(loss, smallest) / smallest));
-    return { point: [alpha, beta], value };
-  });
 }

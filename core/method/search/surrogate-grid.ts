@@ -1,5 +1,6 @@
+import { COPY, isSamePoint } from '../fusion/coefficients.ts';
 import { fitSurrogate } from './bayesian-optimization/surrogate.ts';
-import { relativeObservations, type SearchRecord } from './relative-losses.ts';
+import { observationsOf, type SearchRecord } from './observations.ts';
 import { searchSpace } from './search-task.ts';
 
 /** Fewer points say nothing of a surface. */
@@ -22,11 +23,15 @@ export interface SurrogateGrid {
 /**
  * Fits the model of a search to all that the search has measured, and predicts it over the whole region of coefficients. The model that
  * proposed the points knew fewer of them.
+ * Jobs of earlier versions have points on some of their rows, too, which say nothing beside those on all.
  * @returns null for fewer than three points, for more than 64, and if copy was not measured
  */
 export function surrogateGrid(records: readonly SearchRecord[]): SurrogateGrid | null {
-  const observations = relativeObservations(records);
-  if (observations.length < LEAST_POINTS || observations.length > MOST_POINTS) return null;
+  const rows = Math.max(...records.map((record) => record.rows));
+  const measured = records.filter((record) => record.rows === rows);
+  const copy = measured.findIndex((record) => isSamePoint(record, COPY));
+  if (copy < 0 || measured.length < LEAST_POINTS || measured.length > MOST_POINTS) return null;
+  const observations = observationsOf(measured);
   const space = searchSpace();
   const { process, mean, deviation } = fitSurrogate({ space, observations });
   const steps = Array.from({ length: SIDE }, (_, i) => i / (SIDE - 1));
@@ -34,7 +39,7 @@ export function surrogateGrid(records: readonly SearchRecord[]): SurrogateGrid |
   return {
     alpha: steps.map((a) => space.fromUnit([a, 0])[0]!),
     beta: steps.map((b) => space.fromUnit([0, b])[1]!),
-    mean: predicted.map((point) => mean + deviation * point.mean),
+    mean: predicted.map((point) => mean + deviation * point.mean - observations[copy]!.value),
     deviation: predicted.map(({ variance }) => deviation * Math.sqrt(variance)),
   };
 }

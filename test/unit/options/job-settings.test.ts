@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ladderOptions } from '../../../core/adaptation/setup/job-setup.ts';
 import { DEFAULT_REGULARIZATION } from '../../../core/method/regularization/regularization.ts';
-import type { GivenJobOptions, Strategy } from '../../../core/options/job-options.ts';
+import type { GivenJobOptions } from '../../../core/options/job-options.ts';
 import { DEFAULT_JOB_OPTIONS, defaultLearningRate, resolveJobOptions } from '../../../core/options/job-settings.ts';
 
 const resolve = (options: GivenJobOptions, { control = false, hiddenSize = 192 } = {}) =>
@@ -35,10 +35,8 @@ it('keeps the given options and fills in the others', () => {
     patience: 5,
     leastPower: 0.5,
     refineSteps: 0,
-    searchEvaluations: 6,
+    searchEvaluations: 12,
     searchRows: 64,
-    searchStart: 'named',
-    searchSpacing: 0,
     fusionRank: 0,
     regularizeTowards: 'initial',
     regularizeSchedule: 'two_stage',
@@ -47,11 +45,6 @@ it('keeps the given options and fills in the others', () => {
     distillWeight: 1,
     seed: 0,
   });
-});
-
-it('relora-paper searches with twice the evaluations, unless they are given', () => {
-  const evaluations = (options: GivenJobOptions) => resolve({ strategy: 'relora-paper', ...options }).searchEvaluations;
-  expect([evaluations({}), evaluations({ search_evaluations: 9 })]).toEqual([12, 9]);
 });
 
 it('a control trains from scratch, at the rate for fresh adapters, on the completions of its rows', () => {
@@ -88,18 +81,11 @@ it.each([
 });
 
 it('takes the defaults that depend on nothing else from the table', () => {
-  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(18);
+  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(17);
   expect(resolve({})).toMatchObject({ patience: DEFAULT_JOB_OPTIONS.patience, seed: DEFAULT_JOB_OPTIONS.seed });
 });
 
-describe('what a ladder is told of a search and its penalty', () => {
-  it('starts in the space only for relora-paper', () => {
-    const given = { search_start: 'space_filling', search_spacing: 0.05 } as const;
-    const search = (strategy: Strategy) => ladderOptions(resolve({ strategy, ...given })).search;
-    expect(search('relora-paper')).toMatchObject({ start: 'space_filling', spacing: 0.05 });
-    expect(search('relora')).not.toHaveProperty('start');
-  });
-
+describe('what a ladder is told of its penalty', () => {
   it('pulls towards the fused update if it is told to, and leaves everything else as it was', () => {
     expect(ladderOptions(resolve({ regularize_towards: 'fused' })).regularization).toEqual({
       ...DEFAULT_REGULARIZATION,

@@ -13,8 +13,8 @@ export function searchTask(ladder: Ladder, search?: SearchOptions): SearchTask {
     signal: context.signal,
     history: ladder.searchHistory,
     fuse: (coefficients) => ladder.fused.at(coefficients),
-    rowTokens: context.searchRowTokens,
-    rowLosses: (adapters, rows) => context.searchRowLosses(adapters, rows),
+    rows: context.searchRows,
+    loss: (adapter) => context.searchLoss(adapter),
     onEvaluation: (evaluation, budget) => ladder.recordSearch(evaluation, budget),
     now: () => ladder.now(),
   };

@@ -40,12 +40,10 @@ const COORDINATES: readonly Coordinate[] = [LENGTH, SIGNAL, NOISE];
  * by almost anything. The best point of a coarse grid is refined by Nelder–Mead.
  * @param inputs points in the unit box
  * @param outputs standardized values
- * @param noiseScales as {@link GaussianProcess} takes them
  */
 export function fitGaussianProcess(
   inputs: readonly (readonly number[])[],
   outputs: readonly number[],
-  noiseScales?: readonly number[],
 ): GaussianProcess {
   const processOf = ([length = 0, signal = 0, noise = 0]: readonly number[]) => {
     const hyperparameters = {
@@ -53,7 +51,7 @@ export function fitGaussianProcess(
       signalVariance: Math.exp(signal),
       noiseVariance: Math.exp(noise),
     };
-    return new GaussianProcess(inputs, outputs, hyperparameters, noiseScales);
+    return new GaussianProcess(inputs, outputs, hyperparameters);
   };
   const objective = (theta: readonly number[]): number => negativeLogPosterior(processOf, theta);
   const bounds = COORDINATES.map((coordinate) => coordinate.bounds);

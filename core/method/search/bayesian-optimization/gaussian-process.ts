@@ -40,16 +40,10 @@ export class GaussianProcess {
   /**
    * @param inputs points, preferably scaled to the unit box
    * @param outputs values at these points, preferably standardized
-   * @param noiseScales for each observation, the multiple of the noise variance that it has. Default 1
    * @throws RangeError if the covariance is not positive definite, as with repeated points and no noise
    */
-  constructor(
-    inputs: readonly (readonly number[])[],
-    outputs: readonly number[],
-    hyperparameters: Hyperparameters,
-    noiseScales: readonly number[] = [],
-  ) {
-    const factor = cholesky(covariance(inputs, hyperparameters, noiseScales));
+  constructor(inputs: readonly (readonly number[])[], outputs: readonly number[], hyperparameters: Hyperparameters) {
+    const factor = cholesky(covariance(inputs, hyperparameters));
     if (!factor)
       throw new RangeError(`covariance of ${inputs.length} points is not positive definite: noise is too small`);
     const y = Float64Array.from(outputs);
@@ -73,16 +67,12 @@ export class GaussianProcess {
   }
 }
 
-function covariance(
-  inputs: readonly (readonly number[])[],
-  hyperparameters: Hyperparameters,
-  noiseScales: readonly number[],
-): Matrix {
+function covariance(inputs: readonly (readonly number[])[], hyperparameters: Hyperparameters): Matrix {
   const n = inputs.length;
   const k = zeros(n, n);
   for (let i = 0; i < n; i++) {
     for (let j = 0; j <= i; j++) k.data[i * n + j] = matern52(inputs[i]!, inputs[j]!, hyperparameters);
-    k.data[i * n + i]! += hyperparameters.noiseVariance * (noiseScales[i] ?? 1);
+    k.data[i * n + i]! += hyperparameters.noiseVariance;
   }
   return k;
 }

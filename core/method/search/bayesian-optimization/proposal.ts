@@ -5,8 +5,6 @@ import { distance, type Point } from './space.ts';
 import { fitSurrogate, type Surrogate, type SurrogateOptions } from './surrogate.ts';
 
 interface ProposalOptions extends SurrogateOptions {
-  /** Points that are preferred to others of hardly larger Expected Improvement. */
-  readonly named?: readonly Point[];
   /** Smallest distance (in the unit box) to the observed points. Default: as good as none. */
   readonly spacing?: number | undefined;
   readonly seed: number;
@@ -24,8 +22,6 @@ const CANDIDATES = 400;
 const REFINED = 4;
 /** A point nearer than this (in the unit box) to an observed one has an Expected Improvement of 0. */
 const SAME_POINT = 1e-3;
-/** A named point is preferred if its Expected Improvement is at least this share of the largest. */
-const NAMED_SHARE = 0.9;
 
 /**
  * Proposes the next point to evaluate of a function that is minimized: the one of the largest Expected Improvement on the
@@ -33,7 +29,7 @@ const NAMED_SHARE = 0.9;
  * @throws RangeError for an observed value that is not finite
  */
 export function propose(options: ProposalOptions): Proposal {
-  const { space, observations, named = [], seed, spacing = 0 } = options;
+  const { space, observations, seed, spacing = 0 } = options;
   const random = Random.fromSeed(seed + 7919 * observations.length);
   if (observations.length < 2) {
     return { point: space.fromUnit(randomPoint(space.bounds.length, random)), improvement: Infinity };
@@ -42,12 +38,7 @@ export function propose(options: ProposalOptions): Proposal {
   const improvementAt = improvementOf(surrogate, Math.max(SAME_POINT, spacing));
   const start = observations.reduce((least, next) => (next.value < least.value ? next : least));
   const best = maximize((unit) => improvementAt(space.snap(unit)), space.toUnit(start.point), random);
-  const favorite = largest(
-    named.map((point) => space.toUnit(point)),
-    improvementAt,
-  );
-  const chosen = favorite && favorite.improvement >= NAMED_SHARE * best.improvement ? favorite : best;
-  return { point: space.fromUnit(chosen.point), improvement: chosen.improvement * surrogate.deviation };
+  return { point: space.fromUnit(best.point), improvement: best.improvement * surrogate.deviation };
 }
 
 /** Expected Improvement at points of the unit box, in units of the process; 0 at points nearer than `spacing` to observed ones. */
@@ -74,13 +65,6 @@ function maximize(improvementAt: (point: Point) => number, incumbent: Point, ran
     return { point: minimum.point, improvement: -minimum.value };
   });
   return refined.reduce((most, next) => (next.improvement > most.improvement ? next : most));
-}
-
-function largest(points: readonly Point[], improvementAt: (point: Point) => number): Proposal | null {
-  return points.reduce<Proposal | null>((most, point) => {
-    const improvement = improvementAt(point);
-    return most && most.improvement >= improvement ? most : { point, improvement };
-  }, null);
 }
 
 function randomPoint(dimensions: number, random: Random): number[] {

@@ -5,8 +5,6 @@ import type { Point, Space } from './space.ts';
 export interface Observation {
   readonly point: Point;
   readonly value: number;
-  /** The multiple of an ordinary observation's noise variance that this one has. Default 1. */
-  readonly noiseScale?: number;
 }
 
 export interface SurrogateOptions {
@@ -38,8 +36,7 @@ export function fitSurrogate({ space, observations }: SurrogateOptions): Surroga
   const { mean, deviation } = standardization(observations.map(({ value }) => value));
   const inputs = observations.map(({ point }) => space.toUnit(point));
   const outputs = observations.map(({ value }) => (value - mean) / deviation);
-  const noiseScales = observations.map(({ noiseScale = 1 }) => noiseScale);
-  return { process: fitGaussianProcess(inputs, outputs, noiseScales), mean, deviation };
+  return { process: fitGaussianProcess(inputs, outputs), mean, deviation };
 }
 
 /** Mean and standard deviation; the deviation is 1 if all values are equal. */

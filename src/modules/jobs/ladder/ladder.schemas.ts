@@ -141,14 +141,14 @@ export const SearchSurrogate = Type.Object(
     beta: Grid('The values of β of the grid, ascending.'),
     mean: Grid(
       'Expected ln(loss / loss of the copy), below 0 where it is better than the copy: of the first α with each β, then of the next α. ' +
-        'What was measured above 1 counts as 1.',
+        'What was measured above e times the smallest loss counts as that.',
     ),
     standard_deviation: Grid('How uncertain that is, in the same order.'),
   },
   {
     title: 'SearchSurrogate',
     description:
-      'The model of a search over α and β. Its arrays are empty for fewer than three different points, and for more than 64.',
+      'The model of a search over α and β. Its arrays are empty for fewer than three different points, for more than 64, and where the copy was not measured, as by `relora-paper`.',
   },
 );
 export type SearchSurrogate = Static<typeof SearchSurrogate>;

@@ -25,8 +25,15 @@ it('jobs with other jobs’ searches are known by keys of their own, and are not
   const known = new Set(others.map(({ key }) => key));
   const own = items.filter(({ key }) => !known.has(key));
   expect(own.map((item) => item.type === 'cell' && item.strategy.name)).toEqual(['copy', 'copy']);
-  expect(() => requireMeasurable(fleet, own)).toThrow('tiny cannot be measured: its strategy copy has fleet: true');
+  expect(() => requireMeasurable(fleet, own)).toThrow('tiny cannot be measured: its strategy copy has fleet');
   expect(() => requireMeasurable(fleet, others)).not.toThrow();
+});
+
+it('jobs with options that are no more are read and not measured', () => {
+  const old = tinyExperiment((yaml) =>
+    yaml.replace('strategy: reuse', 'strategy: reuse, options: { search_spacing: 0.05 }'),
+  );
+  expect(() => requireMeasurable(old, planExperiment(old))).toThrow('its strategy copy has search_spacing');
 });
 
 it('a run is refused where the weights of a base or an evolution are others than before', () => {

@@ -68,7 +68,7 @@ describe('the hours of an experiment', () => {
 
 it('what only finished experiments have is refused before anything is measured', async () => {
   const given = '  - { name: given, strategy: reuse, fleet: true }';
-  await expect(command(given)).rejects.toThrow('its strategy given has fleet: true');
+  await expect(command(given)).rejects.toThrow('its strategy given has fleet, which only');
   expect(await readFile(file(), 'utf8')).toBe('');
   expect(await command(given, { estimate: true })).toMatchObject({ document: { planned: 5, measured: 0 } });
 });

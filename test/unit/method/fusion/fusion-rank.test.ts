@@ -105,9 +105,11 @@ describe('a strategy', () => {
       return context.gateMetric(adapter, look);
     };
     const outcome = await runStrategy('auto', { ...context, gateMetric }, options);
-    expect(outcome.candidates.map(({ id }) => id)).toEqual(['copy', 'revert', 'fine_tune@3']);
+    expect(outcome.candidates.map(({ id }) => id)).toEqual(['search', 'fine_tune@3']);
+    const { candidates } = await runStrategy('reuse', { ...context, gateMetric }, options);
+    expect(candidates.map(({ id }) => id)).toEqual(['copy']);
     // The change is one direction beside the adapter's three.
-    expect(judged).toEqual(['rank 3', 'rank 4', 'rank 4']);
+    expect(judged).toEqual(['rank 4', 'rank 4', 'rank 3']);
   });
 });
 

@@ -1,59 +1,54 @@
 import { describe, expect, it } from 'vitest';
-import { ids, ToyAdaptation, type ToyOptions } from '../support/toy-adaptation.ts';
+import { ids, ToyAdaptation } from '../support/toy-adaptation.ts';
 import { NOVEL, run, until } from '../support/toy-runs.ts';
 
-/** One row leaves open what is better: every rung is judged. */
-const ONE_ROW: ToyOptions = { searchRows: 1 };
-
 describe('auto', () => {
-  it('stops at copy where copy passes', async () => {
-    const toy = new ToyAdaptation({ change: 0.5, bestBeta: 0 });
-    const outcome = await run('auto', toy, until(0.01));
-    expect(toy.calls.filter((call) => call !== 'search')).toEqual(['gate', 'publish copy']);
-    expect(outcome).toMatchObject({ ready: true, strategy: 'reuse', alpha: 1, beta: 0 });
-    expect(outcome.published!.adapter).toBe(toy.old);
-  });
-
-  it('stops at revert where copy fails and revert passes', async () => {
-    const toy = new ToyAdaptation(ONE_ROW);
-    const copyLoss = toy.metric(toy.old).metric.value;
-    const outcome = await run('auto', toy, until(copyLoss / 2));
-    expect(toy.calls.filter((call) => call !== 'search')).toEqual(['gate', 'gate', 'publish revert']);
-    expect(outcome).toMatchObject({ ready: true, strategy: 'revert', alpha: 1, beta: -1 });
-    expect(ids(outcome.candidates)).toEqual(['copy', 'revert']);
-  });
-
-  it('searches where both fail, and publishes what it found', async () => {
+  it('searches before the gate is asked, and stops where what it found passes', async () => {
     const toy = new ToyAdaptation({ change: 0.6, bestAlpha: 1.2, bestBeta: -0.4 });
     const outcome = await run('auto', toy, until(0.06));
-    expect(toy.rungs()).toEqual(['copy', 'revert', 'search']);
+    expect(toy.rungs()).toEqual(['search']);
+    expect(toy.calls.filter((call) => call !== 'search')).toEqual(['gate', 'publish search']);
     expect(outcome).toMatchObject({ ready: true, strategy: 'relora' });
-    expect(outcome.published!.id).toBe('search');
     const losses = outcome.searchHistory.map(({ loss }) => loss);
+    expect(losses).toHaveLength(8);
     expect(outcome.published!.searchLoss).toBe(Math.min(...losses));
-    expect(outcome.searchHistory.slice(0, 3).map(({ alpha, beta }) => [alpha, beta])).toEqual([
+    expect(outcome.searchHistory.slice(0, 2).map(({ alpha, beta }) => [alpha, beta])).toEqual([
       [1, 0],
       [1, -1],
-      [0, 0],
     ]);
-    expect(toy.count('step')).toBe(0);
   });
 
-  it('fine-tunes from what is known where the search has no budget', async () => {
+  it.each([
+    ['copy', 'reuse', { bestBeta: 0 }, { alpha: 1, beta: 0 }],
+    ['revert', 'revert', {}, { alpha: 1, beta: -1 }],
+  ])('publishes %s where nothing that was searched is better', async (_, strategy, options, coefficients) => {
+    const toy = new ToyAdaptation({ change: 0.5, ...options });
+    const outcome = await run('auto', toy, until(0.01));
+    expect(outcome).toMatchObject({ ready: true, strategy, ...coefficients });
+    expect(ids(outcome.candidates)).toEqual(['search']);
+    if (strategy === 'reuse') expect(outcome.published!.adapter).toBe(toy.old);
+  });
+
+  it('fine-tunes the copy where the search has no budget', async () => {
     const toy = new ToyAdaptation(NOVEL);
     const outcome = await run('auto', toy, until(0.1, { search: { evaluations: 0 } }));
-    expect(toy.rungs()).toEqual(['copy', 'revert', 'fine_tune']);
-    expect(ids(outcome.candidates.filter(({ step }) => step === 0))).toEqual(['copy', 'revert']);
+    expect(toy.rungs()).toEqual(['copy', 'fine_tune']);
+    expect(ids(outcome.candidates.filter(({ step }) => step === 0))).toEqual(['copy']);
     expect(toy.events).toContainEqual({ type: 'skipped', rung: 'search', reason: 'its budget of evaluations is 0' });
   });
 
-  it('fine-tunes from the best so far where nothing else passes, and stops at the first pass', async () => {
+  it('fine-tunes what the search found where it does not pass, and stops at the first pass', async () => {
     const toy = new ToyAdaptation(NOVEL);
     const outcome = await run('auto', toy, until(0.1));
-    expect(toy.rungs()).toEqual(['copy', 'revert', 'search', 'fine_tune']);
-    const untrained = outcome.candidates.filter(({ step }) => step === 0);
-    const start = untrained.reduce((best, next) => (next.metric.value < best.metric.value ? next : best));
-    expect([outcome.alpha, outcome.beta]).toEqual([start.alpha, start.beta]);
+    expect(toy.rungs()).toEqual(['search', 'fine_tune']);
+    expect(toy.events).toContainEqual({
+      type: 'skipped',
+      rung: 'copy',
+      reason: 'the search found something better on the search rows',
+    });
+    const [start] = outcome.candidates;
+    expect(start).toMatchObject({ id: 'search', step: 0 });
+    expect([outcome.alpha, outcome.beta]).toEqual([start!.alpha, start!.beta]);
     const passed = outcome.candidates.filter(({ verdict }) => verdict === 'passed');
     expect(ids(passed)).toEqual([outcome.published!.id]);
     expect(outcome.candidates.at(-1)!.id).toBe(outcome.published!.id);

@@ -32,7 +32,7 @@ describe('relora-paper', () => {
     const outcome = await runStrategy('relora-paper', { ...context, fineTune }, options);
     expect(toy.rungs()).toEqual(['search', 'fine_tune']);
     expect(outcome.searchHistory).toHaveLength(7);
-    expect(outcome.searchHistory.every(({ rowLosses }) => rowLosses.length === 6)).toBe(true);
+    expect(outcome.searchHistory.every(({ rows }) => rows === 6)).toBe(true);
     expect(seen).toEqual([DEFAULT_REGULARIZATION]);
     expect(outcome.best!.strategy).toBe('relora');
   });

@@ -1,6 +1,6 @@
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
 import { Random } from '../../../../core/statistics/random.ts';
-import { searchCoefficients, type SearchResult } from '../../../../core/method/search/coefficient-search.ts';
+import { searchCoefficients } from '../../../../core/method/search/coefficient-search.ts';
 import type { SearchEvaluation, SearchTask } from '../../../../core/method/search/search-task.ts';
 import type { Coefficients } from '../../../../core/method/fusion/coefficients.ts';
 
@@ -19,7 +19,7 @@ export interface Surface {
 /** A task whose rows' losses are a formula; its "adapters" are coefficients. Counts what a search of it costs. */
 export class SyntheticSearch {
   readonly history: SearchEvaluation[] = [];
-  rowsMeasured = 0;
+  measured = 0;
   /** Called before each measurement; may throw, as a killed process would. */
   before: () => void = () => undefined;
   readonly #surface: Required<Surface>;
@@ -39,11 +39,11 @@ export class SyntheticSearch {
 
   /** Mean loss a token over all rows. */
   loss(coefficients: Coefficients): number {
-    const losses = this.#rows.map((_, row) => this.rowLoss(coefficients, row));
+    const losses = this.#rows.map((_, row) => this.#rowLoss(coefficients, row));
     return losses.reduce((sum, loss) => sum + loss, 0) / this.#rows.reduce((sum, { tokens }) => sum + tokens, 0);
   }
 
-  rowLoss({ alpha, beta }: Coefficients, row: number): number {
+  #rowLoss({ alpha, beta }: Coefficients, row: number): number {
     const { best, curvature } = this.#surface;
     const { level, tokens, shift } = this.#rows[row]!;
     const rise = curvature.alpha * (alpha - best.alpha) ** 2 + curvature.beta * (beta - best.beta - shift) ** 2;
@@ -57,12 +57,12 @@ export class SyntheticSearch {
       seed: this.#surface.seed,
       signal: new AbortController().signal,
       history: [...this.history],
-      rowTokens: this.#rows.map(({ tokens }) => tokens),
+      rows: this.#rows.length,
       fuse: (coefficients) => coefficients as unknown as Adapter,
-      rowLosses: async (adapters, rows) => {
+      loss: async (adapter) => {
         this.before();
-        this.rowsMeasured += adapters.length * rows.length;
-        return adapters.map((adapter) => rows.map((row) => this.rowLoss(adapter as unknown as Coefficients, row)));
+        this.measured++;
+        return this.loss(adapter as unknown as Coefficients);
       },
       onEvaluation: async (evaluation) => void this.history.push(evaluation),
       now: () => (clock += 1),
@@ -70,7 +70,7 @@ export class SyntheticSearch {
     };
   }
 
-  search(more: Partial<SearchTask> = {}): Promise<SearchResult> {
+  search(more: Partial<SearchTask> = {}): Promise<Coefficients> {
     return searchCoefficients(this.task(more));
   }
 }

@@ -104,9 +104,8 @@ export class ToyAdaptation {
       seed: 3,
       signal: this.controller.signal,
       createFresh: (seed) => emptied(randomAdapter([{ name: LAYER, ...this.#size }], RANK, RANK, seed)),
-      searchRowTokens: this.#rowTokens(),
-      searchRowLosses: async (adapters, rows) =>
-        this.#call('search', () => adapters.map((adapter) => this.#rowLosses(adapter, rows, 0))),
+      searchRows: this.#rowTokens().length,
+      searchLoss: async (adapter) => this.#call('search', () => this.loss(adapter, 0)),
       canTrain: this.#options.canTrain ?? true,
       searchMetric: async (adapter) => this.#call('watch', () => this.#watched(adapter)),
       gateMetric: async (adapter) => this.#call('gate', () => this.metric(adapter)),
@@ -123,16 +122,16 @@ export class ToyAdaptation {
   /** Mean squared difference on the even (0) or odd (1) rows. */
   loss(adapter: Adapter, parity: 0 | 1): number {
     const tokens = this.#rowTokens();
-    const losses = this.#rowLosses(adapter, [...tokens.keys()], parity);
+    const losses = this.#rowLosses(adapter, parity);
     return losses.reduce((sum, loss) => sum + loss, 0) / tokens.reduce((sum, count) => sum + count, 0);
   }
 
-  /** Summed squared differences of some of the even (0) or odd (1) rows. */
-  #rowLosses(adapter: Adapter, rows: readonly number[], parity: 0 | 1): number[] {
+  /** Summed squared differences of each of the even (0) or odd (1) rows. */
+  #rowLosses(adapter: Adapter, parity: 0 | 1): number[] {
     const { data, cols } = errorOf(adapter, this.#layer);
     const sumOf = (row: number) =>
       data.subarray(row * cols, (row + 1) * cols).reduce((sum, error) => sum + error ** 2, 0);
-    return rows.map((row) => sumOf(2 * row + parity));
+    return this.#rowTokens().map((_, row) => sumOf(2 * row + parity));
   }
 
   #rowTokens(): number[] {
@@ -142,7 +141,7 @@ export class ToyAdaptation {
   /** The loss on the odd rows, each of which is a row of the gate. */
   metric(adapter: Adapter): GateMeasurement {
     const noise = this.#options.gateNoise ?? 0;
-    const exact = this.#rowLosses(adapter, [...this.#rowTokens().keys()], 1);
+    const exact = this.#rowLosses(adapter, 1);
     const values = exact.map((loss) => loss + noise * this.#size.inFeatures * this.#random.normal());
     return {
       metric: { name: 'loss', value: this.loss(adapter, 1), rows: values.length, standardError: 0.001 },

@@ -11,7 +11,7 @@ export const until = (target: number, options: Partial<LadderOptions> = {}): Lad
   old: null,
   steps: 40,
   evaluateEvery: 5,
-  search: { evaluations: 8, stepGain: 0, oneStandardError: false },
+  search: { evaluations: 8 },
   regularization: NO_REGULARIZATION,
   ...options,
 });

@@ -67,22 +67,6 @@ describe('GaussianProcess', () => {
     }
   });
 
-  it('has unequal noise as the dense formulae have', () => {
-    const random = Random.fromSeed(4);
-    const inputs = Array.from({ length: 8 }, () => [random.uniform(), random.uniform()]);
-    const outputs = inputs.map(([x]) => x!);
-    const noiseScales = [1, 2, 4, 1, 2, 4, 1, 2];
-    const process = new GaussianProcess(inputs, outputs, HYPERPARAMETERS, noiseScales);
-    const noisy = inputs.map((x, i) =>
-      inputs.map((y, j) => matern52(x, y, HYPERPARAMETERS) + (i === j ? 0.02 * noiseScales[i]! : 0)),
-    );
-    const { inverse } = invert(noisy);
-    const cross = inputs.map((input) => matern52(input, [0.3, 0.6], HYPERPARAMETERS));
-    const { mean, variance } = process.predict([0.3, 0.6]);
-    expect(mean).toBeCloseTo(quadratic(cross, inverse, outputs), 9);
-    expect(variance).toBeCloseTo(1.3 - quadratic(cross, inverse, cross), 9);
-  });
-
   it('refuses repeated points without noise', () => {
     const noiseless = { lengthScale: 1, signalVariance: 1, noiseVariance: 0 };
     expect(() => new GaussianProcess([[0.2], [0.2]], [1, 2], noiseless)).toThrow('not positive definite');

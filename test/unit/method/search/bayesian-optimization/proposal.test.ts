@@ -118,16 +118,6 @@ describe('propose', () => {
     expect(() => new Space([[low, high]])).toThrow(`bounds are [${low}, ${high}], expected finite numbers`);
   });
 
-  it('prefers a named point to another that promises hardly more', () => {
-    const options = { space: spaceOf(NOISY_BOWL), observations: observed(START), seed: 1 };
-    const { point, improvement } = propose(options);
-    const near = [point[0]! - 0.03, point[1]! + 0.02];
-    const named = propose({ ...options, named: [[0.1, 0.4], near] });
-    named.point.forEach((value, i) => expect(value).toBeCloseTo(near[i]!, 12));
-    expect(named.improvement).toBeLessThan(improvement);
-    expect(propose({ ...options, named: [[0.1, 0.4]] }).point).toEqual(point);
-  });
-
   it('copes with a flat function', () => {
     const { improvement } = propose({ space: spaceOf(NOISY_BOWL), observations: observed(START, () => 0.7), seed: 5 });
     expect(Number.isFinite(improvement)).toBe(true);
