@@ -1,8 +1,11 @@
 import path from 'node:path';
 import { distillationOf } from '../../core/adaptation/distillation/distillation.ts';
+import { withTeacherAnswer } from '../../core/adaptation/distillation/hard-labels.ts';
+import { generateAnswers } from '../../core/data/evaluation/generated-answers.ts';
 import { measure } from '../../core/data/evaluation/measure.ts';
 import type { TokenizedExample } from '../../core/data/example.ts';
 import type { BaseCache, LoadedBase } from '../../core/engine/base-cache.ts';
+import { withAnswer } from '../../core/formats/dataset/dataset-row.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import type { MatrixProducts } from '../../core/linalg/products.ts';
 import { evolutionBetweenFolders } from '../../core/method/evolution/folder-evolution.ts';
@@ -50,6 +53,8 @@ export interface FixedStepsOptions {
   readonly bases: BaseCache;
   readonly products: MatrixProducts;
   readonly starts: readonly Start[];
+  /** Whether the old version writes all completions, as for prompts alone. */
+  readonly prompts: boolean;
   /** Folder for the tenants and their labels. */
   readonly out: string;
   /** Whether something is left out, because its record is known. */
@@ -85,7 +90,8 @@ export async function* measureFixedSteps(
     for (const task of tasks) {
       const open = openSubjects(experiment, { task: task.name, seed }, options);
       if (open.length === 0) continue;
-      const trained = await makeTenant(experiment, { task, seed, bases: loaded, out: options.out });
+      const given = await makeTenant(experiment, { task, seed, bases: loaded, out: options.out });
+      const trained = options.prompts ? await answered(given, Math.max(...experiment.rows)) : given;
       const fusion = await Fusion.prepare(trained.old, evolution, { products: options.products });
       const before = await scoresOf(trained, loaded.old, trained.old);
       for (const subject of open) {
@@ -181,6 +187,26 @@ async function rowsFor(
   });
   if (distillation === null) return rows;
   return (await distillation.rowsAfter(settings.maxSteps - 1, bases.old.precision.precision)).examples;
+}
+
+/** The tenant as it would be with prompts alone: the old version answers its training rows and its test rows. */
+async function answered(trained: Trained, rows: number): Promise<Trained> {
+  const { tenant, data, bases, old } = trained;
+  const format = { tokenizer: bases.old.tokenizer, config: bases.old.model.config };
+  const answer = async (examples: readonly TokenizedExample[]): Promise<TokenizedExample[]> => {
+    const { texts } = await generateAnswers(bases.old, old, examples, {});
+    return examples.map((example, index) => {
+      const { text, tokenIds } = texts[index]!;
+      const labelled = withTeacherAnswer(example, tokenIds, { choices: null, format });
+      return { ...labelled, row: withAnswer(example.row, text) };
+    });
+  };
+  const task = { ...tenant.spec.task, metric: 'exact_match' as const };
+  return {
+    ...trained,
+    tenant: { ...tenant, spec: { ...tenant.spec, task } },
+    data: { train: await answer(data.train.slice(0, rows)), test: await answer(data.test), choices: null },
+  };
 }
 
 async function scoresOf({ tenant, data }: Trained, base: LoadedBase, adapter: Adapter): Promise<Float64Array> {
