@@ -7,7 +7,7 @@ import type { LadderContext } from './ladder-context.ts';
 import type { LadderOptions, LadderOutcome, LadderState, RungReport } from './ladder-state.ts';
 import { Ladder } from './ladder.ts';
 import { RungLog } from './rung-log.ts';
-import { copyRung, isJudged, revertRung, searchRung, unless, type Rung } from './rungs.ts';
+import { copyRung, isJudged, revertRung, searchRung, unless, whereNear, type Rung } from './rungs.ts';
 import { fineTuneRung, scratchRung } from './training-rungs.ts';
 
 const fineTune = fineTuneRung({ regularization: 'own', patient: true });
@@ -24,34 +24,31 @@ const searchWithBudget = (search?: SearchOptions): Rung =>
     searchRung(search),
   );
 
-/** The search compares copy and revert with others, and a look at each of them would cost as much as the search. */
-const copyWithoutTraining = unless((ladder) => {
+/** Copy is a point of the search, and a look at it costs as much as the search. */
+const copyAfterSearch = unless((ladder) => {
   if (isJudged(ladder, COPY)) return 'it is what the search found, which was tried';
-  const isSearched = ladder.candidatesOf('search').length > 0;
-  return isSearched && trainingFollows(ladder) ? 'the search found something better on the search rows' : null;
+  const { context, options, futility } = ladder;
+  const trainingFollows = context.canTrain !== false && options.steps > 0 && futility === null;
+  return searches(ladder) && trainingFollows ? 'the search found something better on the search rows' : null;
 }, copyRung);
+
+const copyAtFirst: Rung = {
+  ...copyRung,
+  run: (ladder) => (searches(ladder) ? whereNear(copyRung) : copyRung).run(ladder),
+};
 
 const revertAtLast = unless(
   (ladder) => (isJudged(ladder, REVERT) ? 'it is what the search found, which was tried' : null),
   revertRung,
 );
 
-const revertWithoutTraining = unless(
-  (ladder) => (hasTrained(ladder) ? 'what the search found was trained further' : null),
-  revertAtLast,
-);
-
-function trainingFollows({ context, options, futility }: Ladder): boolean {
-  return context.canTrain !== false && options.steps > 0 && futility === null;
-}
-
-function hasTrained({ watched }: Ladder): boolean {
-  return watched.stepsOf('fine_tune') + watched.stepsOf('scratch') > 0;
+function searches({ options, fused }: Ladder): boolean {
+  return options.search?.evaluations !== 0 && fused.obstacle === null;
 }
 
 const AUTO: Readonly<Record<Preference, readonly Rung[]>> = {
-  old_behavior: [searchWithBudget(), copyWithoutTraining, fineTune, scratchRung, revertWithoutTraining],
-  new_base: [searchWithBudget(KEEPING_NEW), copyWithoutTraining, fineTune, scratchRung, revertAtLast],
+  old_behavior: [whereNear(revertRung), searchWithBudget(), copyAfterSearch, fineTune, scratchRung],
+  new_base: [copyAtFirst, searchWithBudget(KEEPING_NEW), fineTune, scratchRung, revertAtLast],
 };
 
 /** The rungs of each strategy, in order. The gate judges every one, and the first that passes is published. */
@@ -101,7 +98,7 @@ export async function runStrategy(
     if (ladder.isPublished && !rung.trains) continue;
     if (await ladder.isHeld()) break;
     const { obstacle } = ladder.fused;
-    const futility = rung.trains ? ladder.futility : null;
+    const futility = rung.isCostly ? ladder.futility : null;
     if (futility !== null) ladder.skip(rung.name, futility);
     else if (strategy === 'auto' && obstacle !== null && OF_EVOLUTION.has(rung.name)) ladder.skip(rung.name, obstacle);
     else await rung.run(ladder);

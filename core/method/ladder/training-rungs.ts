@@ -39,6 +39,7 @@ function trainingRung(
   return {
     name,
     trains: true,
+    isCostly: true,
     async run(ladder) {
       const training = new Training(ladder, name, options.patient ? (ladder.options.patience ?? 0) : 0);
       const obstacle = training.obstacle();
@@ -158,17 +159,22 @@ function freshStart({ context }: Ladder): Start {
  * what the training has to exceed before the gate is asked again.
  */
 async function carriedStart(ladder: Ladder): Promise<Start> {
-  const chosen = untrained(ladder);
+  const chosen = bestUntrained(ladder);
   const { alpha, beta } = chosen;
   const adapter = await ladder.fused.initialOf(chosen);
   await ladder.watch(chosen, adapter, () => true);
   return { adapter, alpha, beta, strategy: fineTunedStrategy(chosen) };
 }
 
-/** Returns the untrained candidate that is published, or else the first one: the best on the search rows, where there was a search. */
-function untrained(ladder: Ladder): CandidateRecord {
-  const published = ladder.firstPublishable;
-  return published?.step === 0 ? published : ladder.candidates.find(({ step }) => step === 0)!;
+/**
+ * Returns the untrained candidate that is published, or else the best one by the search rows: gate rows must not choose what they
+ * will judge.
+ */
+function bestUntrained({ candidates, firstPublishable: published }: Ladder): CandidateRecord {
+  if (published?.step === 0) return published;
+  const untrained = candidates.filter(({ step }) => step === 0);
+  const lossOf = ({ searchLoss }: CandidateRecord) => searchLoss ?? Infinity;
+  return untrained.reduce((best, next) => (lossOf(next) < lossOf(best) ? next : best));
 }
 
 function regularizationOf(ladder: Ladder, { regularization }: FineTuneRungOptions): RegularizationOptions {

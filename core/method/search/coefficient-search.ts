@@ -31,6 +31,16 @@ export async function searchCoefficients(task: SearchTask): Promise<Coefficients
   }
 }
 
+/**
+ * Measures copy and revert, which a search that follows and starts from what is known does not measure again.
+ * @returns the loss of revert as a multiple of copy's: how much the change of the base matters to the task
+ * @throws RangeError for a loss that is not finite
+ */
+export async function revertedLoss(task: SearchTask): Promise<number> {
+  const [copy, revert] = [await evaluationOf(task, COPY, 2), await evaluationOf(task, REVERT, 2)];
+  return Math.max(revert.loss, Number.MIN_VALUE) / Math.max(copy.loss, Number.MIN_VALUE);
+}
+
 /** Measures a point, unless the history has it. */
 async function evaluationOf(
   task: SearchTask,

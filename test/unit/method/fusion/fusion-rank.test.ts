@@ -105,7 +105,7 @@ describe('a strategy', () => {
       return context.gateMetric(adapter, look);
     };
     const outcome = await runStrategy('auto', { ...context, gateMetric }, options);
-    expect(outcome.candidates.map(({ id }) => id)).toEqual(['search', 'fine_tune@3']);
+    expect(outcome.candidates.map(({ id }) => id)).toEqual(['revert', 'fine_tune@3']);
     const { candidates } = await runStrategy('reuse', { ...context, gateMetric }, options);
     expect(candidates.map(({ id }) => id)).toEqual(['copy']);
     // The change is one direction beside the adapter's three.

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { LadderContext } from '../../../../core/method/ladder/ladder-context.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { ids, ToyAdaptation } from '../support/toy-adaptation.ts';
 import { NOVEL, run, until } from '../support/toy-runs.ts';
@@ -10,8 +11,9 @@ describe('auto: what is kept, and what is there', () => {
   it('that prefers the new base reverts last, and undoes half of its change at most before', async () => {
     const toy = new ToyAdaptation(NOVEL);
     const outcome = await run('auto', toy, until(1e-9, { prefer: 'new_base', steps: 10 }));
-    expect(toy.rungs()).toEqual(['search', 'fine_tune', 'revert']);
-    const tried = outcome.searchHistory.map(({ beta }) => beta);
+    expect(toy.rungs()).toEqual(['copy', 'search', 'fine_tune', 'revert']);
+    // After copy and revert, by which it decides whether to look at the copy first.
+    const tried = outcome.searchHistory.slice(2).map(({ beta }) => beta);
     expect(tried.length).toBeGreaterThan(2);
     expect(Math.min(...tried)).toBeGreaterThanOrEqual(-0.5);
     // The plain task of the toy is to revert: that is what the last rung finds.
@@ -25,7 +27,7 @@ describe('auto: what is kept, and what is there', () => {
     // Steps so long that training diverges: the first evaluation is the best, two more end it.
     const toy = new ToyAdaptation({ ...NOVEL, learningRate: 10 });
     const outcome = await run('auto', toy, until(1e-9, { steps: 40, patience: 2 }));
-    expect(toy.rungs()).toEqual(['search', 'fine_tune', 'scratch']);
+    expect(toy.rungs()).toEqual(['revert', 'search', 'fine_tune', 'scratch']);
     const trained = watchedIds(toy).filter((id) => id.includes('@'));
     const tuned = ['fine_tune@5', 'fine_tune@10', 'fine_tune@15'];
     expect(trained).toEqual([...tuned, 'scratch@5', 'scratch@10', 'scratch@15', 'scratch@20', 'scratch@25']);
@@ -35,19 +37,20 @@ describe('auto: what is kept, and what is there', () => {
     // Without patience the first training spends it all.
     const stubborn = new ToyAdaptation({ ...NOVEL, learningRate: 10 });
     const { rungs } = await run('auto', stubborn, until(1e-9, { steps: 40 }));
-    expect(rungs.slice(-2)).toMatchObject([
-      { rung: 'scratch', result: 'skipped', reason: 'the budget of steps is used up' },
-      { rung: 'revert', result: 'skipped', reason: 'what the search found was trained further' },
-    ]);
+    expect(rungs.at(-1)).toMatchObject({
+      rung: 'scratch',
+      result: 'skipped',
+      reason: 'the budget of steps is used up',
+    });
   });
 
   it.each([
     ['training rows', { canTrain: false }, {}, 'no training rows are shared'],
     ['steps', {}, { steps: 0 }, 'the budget of steps is 0'],
-  ])('judges copy and revert, too, without %s', async (_, options, given, reason) => {
+  ])('judges the copy, too, without %s', async (_, options, given, reason) => {
     const toy = new ToyAdaptation({ ...NOVEL, ...options });
     const outcome = await run('auto', toy, until(1e-9, given));
-    expect(toy.rungs()).toEqual(['search', 'copy', 'revert']);
+    expect(ids(outcome.candidates)).toEqual(['revert', 'search', 'copy']);
     expect(toy.count('step')).toBe(0);
     const skipped = outcome.rungs.filter(({ result }) => result === 'skipped');
     expect(skipped.map((rung) => [rung.rung, rung.reason])).toEqual([
@@ -57,28 +60,46 @@ describe('auto: what is kept, and what is there', () => {
   });
 
   it('judges no adapter twice', async () => {
-    const toy = new ToyAdaptation({ bestBeta: 0, canTrain: false });
-    const { candidates, rungs } = await run('auto', toy, until(-1));
-    expect(ids(candidates)).toEqual(['search', 'revert']);
-    expect(rungs[1]).toMatchObject({ rung: 'copy', reason: 'it is what the search found, which was tried' });
-    const reverting = new ToyAdaptation({ canTrain: false });
-    expect(ids((await run('auto', reverting, until(-1))).candidates)).toEqual(['search', 'copy']);
+    const copying = await run('auto', new ToyAdaptation({ bestBeta: 0, canTrain: false }), until(-1));
+    expect(ids(copying.candidates)).toEqual(['search']);
+    expect(copying.rungs[2]).toMatchObject({ rung: 'copy', reason: 'it is what the search found, which was tried' });
+    // So small a change that revert is looked at first, and hardly worse than the best.
+    const near = new ToyAdaptation({ ...NOVEL, bestBeta: 0, change: 0.2 });
+    const reverting = await run('auto', near, until(1e-9, { steps: 5 }));
+    expect(ids(reverting.candidates)).toEqual(['revert', 'fine_tune@5']);
+    expect(reverting.rungs[1]).toMatchObject({ reason: 'it found nothing better than revert, which was tried' });
+  });
+
+  it('fine-tunes what the search rows prefer, whatever the gate rows say', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    const looks = [0.1, 0.9, 0.9];
+    const context: LadderContext = {
+      ...toy.context(),
+      gateMetric: async () => ({
+        metric: { name: 'loss', value: looks.shift()!, rows: 4, standardError: 0.1 },
+        outcomes: { values: [1, 1, 1, 1], tokens: [1, 1, 1, 1] },
+      }),
+    };
+    const { candidates } = await runStrategy('auto', context, until(1e-9, { steps: 5 }));
+    expect(ids(candidates)).toEqual(['revert', 'search', 'fine_tune@5']);
+    expect([candidates[2]!.alpha, candidates[2]!.beta]).toEqual([candidates[1]!.alpha, candidates[1]!.beta]);
   });
 
   it('reports every rung: passed, failed, skipped and not run, with its time', async () => {
     let clock = 0;
-    const toy = new ToyAdaptation(NOVEL);
+    const toy = new ToyAdaptation({ ...NOVEL, change: 1 });
     const context = { ...toy.context(), now: () => (clock += 1) };
     const { rungs } = await runStrategy('auto', context, until(0.1));
-    expect(rungs.map(({ rung, result, reason }) => [rung, result, reason])).toEqual([
-      ['search', 'failed', null],
-      ['copy', 'skipped', 'the search found something better on the search rows'],
-      ['fine_tune', 'passed', null],
-      ['scratch', 'not_run', 'fine_tune passed'],
-      ['revert', 'not_run', 'fine_tune passed'],
+    expect(rungs.map(({ rung, result }) => [rung, result])).toEqual([
+      ['revert', 'skipped'],
+      ['search', 'failed'],
+      ['copy', 'skipped'],
+      ['fine_tune', 'passed'],
+      ['scratch', 'not_run'],
     ]);
-    expect(rungs[0]!.candidate).toMatchObject({ id: 'search', verdict: 'failed', failed: ['value'], needed: 0.1 });
-    expect(rungs.map(({ ms }) => ms > 0)).toEqual([true, false, true, false, false]);
+    expect(rungs.at(-1)!.reason).toBe('fine_tune passed');
+    expect(rungs[1]!.candidate).toMatchObject({ id: 'search', verdict: 'failed', failed: ['value'], needed: 0.1 });
+    expect(rungs.map(({ ms }) => ms > 0)).toEqual([true, true, false, true, false]);
   });
 
   it('is not passed by what flips too many rows', async () => {

@@ -2,20 +2,38 @@ import { describe, expect, it } from 'vitest';
 import { ids, ToyAdaptation } from '../support/toy-adaptation.ts';
 import { NOVEL, run, until } from '../support/toy-runs.ts';
 
+/** A base whose change matters to the task: undoing it takes away most of the loss. */
+const FAR = { ...NOVEL, change: 1 };
+
 describe('auto', () => {
-  it('searches before the gate is asked, and stops where what it found passes', async () => {
-    const toy = new ToyAdaptation({ change: 0.6, bestAlpha: 1.2, bestBeta: -0.4 });
-    const outcome = await run('auto', toy, until(0.06));
-    expect(toy.rungs()).toEqual(['search']);
-    expect(toy.calls.filter((call) => call !== 'search')).toEqual(['gate', 'publish search']);
-    expect(outcome).toMatchObject({ ready: true, strategy: 'relora' });
-    const losses = outcome.searchHistory.map(({ loss }) => loss);
-    expect(losses).toHaveLength(8);
-    expect(outcome.published!.searchLoss).toBe(Math.min(...losses));
-    expect(outcome.searchHistory.slice(0, 2).map(({ alpha, beta }) => [alpha, beta])).toEqual([
+  it('looks at revert before it searches where the change of the base matters little to the task', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    const outcome = await run('auto', toy, until(3));
+    expect(toy.rungs()).toEqual(['revert']);
+    expect(toy.calls).toEqual(['search', 'search', 'gate', 'publish revert']);
+    expect(outcome).toMatchObject({ ready: true, strategy: 'revert', alpha: 1, beta: -1 });
+    expect(outcome.searchHistory.map(({ alpha, beta }) => [alpha, beta])).toEqual([
       [1, 0],
       [1, -1],
     ]);
+  });
+
+  it('searches before the gate is asked where it matters much, and stops where what it found passes', async () => {
+    const toy = new ToyAdaptation({ change: 0.6, bestAlpha: 1.2, bestBeta: -0.4 });
+    const outcome = await run('auto', toy, until(0.06));
+    expect(toy.rungs()).toEqual(['revert', 'search']);
+    expect(toy.calls.filter((call) => call !== 'search')).toEqual(['gate', 'publish search']);
+    expect(toy.events).toContainEqual({
+      type: 'skipped',
+      rung: 'revert',
+      reason:
+        'revert has 3.8 times the loss of copy on the search rows, so that the change of the base matters too much to the task',
+    });
+    expect(outcome).toMatchObject({ ready: true, strategy: 'relora' });
+    const losses = outcome.searchHistory.map(({ loss }) => loss);
+    expect(losses).toHaveLength(8);
+    expect(toy.count('search')).toBe(8);
+    expect(outcome.published!.searchLoss).toBe(Math.min(...losses));
   });
 
   it.each([
@@ -30,17 +48,17 @@ describe('auto', () => {
   });
 
   it('fine-tunes the copy where the search has no budget', async () => {
-    const toy = new ToyAdaptation(NOVEL);
+    const toy = new ToyAdaptation({ ...NOVEL, bestBeta: 0 });
     const outcome = await run('auto', toy, until(0.1, { search: { evaluations: 0 } }));
-    expect(toy.rungs()).toEqual(['copy', 'fine_tune']);
+    expect(toy.rungs()).toEqual(['revert', 'copy', 'fine_tune']);
     expect(ids(outcome.candidates.filter(({ step }) => step === 0))).toEqual(['copy']);
     expect(toy.events).toContainEqual({ type: 'skipped', rung: 'search', reason: 'its budget of evaluations is 0' });
   });
 
   it('fine-tunes what the search found where it does not pass, and stops at the first pass', async () => {
-    const toy = new ToyAdaptation(NOVEL);
+    const toy = new ToyAdaptation(FAR);
     const outcome = await run('auto', toy, until(0.1));
-    expect(toy.rungs()).toEqual(['search', 'fine_tune']);
+    expect(toy.rungs()).toEqual(['revert', 'search', 'fine_tune']);
     expect(toy.events).toContainEqual({
       type: 'skipped',
       rung: 'copy',
