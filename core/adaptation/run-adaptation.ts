@@ -17,7 +17,7 @@ import { isGenerated } from '../options/metrics.ts';
 import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore } from '../training/checkpoint.ts';
 import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts';
-import { distillationOf, rowsAfter, type Teacher } from './distillation/distillation.ts';
+import { distillationOf, rowsAfter } from './distillation/distillation.ts';
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
 import type { CountedFrom } from './measurements/gate-outcomes.ts';
 import { measureForGate } from './measurements/exact-gate.ts';
@@ -38,7 +38,7 @@ import { runLadder } from './run-ladder.ts';
 import { isTrained, requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
 import { NewBase } from './setup/new-base.ts';
 import type { LoadedJob, Prepared } from './setup/prepared-job.ts';
-import { jobMemory, mostGenerated, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
+import { jobMemory, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
 import { usableCheckpoint, withSameAnswers } from './setup/resumed-job.ts';
 import { PhaseClock, totalMs } from './phase-clock.ts';
 import { maxLengthIn, rowFormatOf, type RowFormat, type RowFormatOptions } from './setup/row-format.ts';
@@ -171,10 +171,10 @@ class AdaptationRun {
     const { config, tokenizer } = newVersion;
     const given = await loadGivenTask(spec.data);
     const { promptsOnly } = given;
-    const circumstances = { control: spec.kind === 'control', hiddenSize: config.hiddenSize, promptsOnly };
+    const circumstances = { control: spec.kind === 'control', hiddenSize: config.hiddenSize };
     const maxLength = rowFormatIn(latest)?.maxLength ?? (await maxLengthIn(this.#asked(config)));
     const asked = resolveJobOptions(spec.options, circumstances);
-    const settings = promptsOnly ? settingsForPrompts(asked, { spec, format: { config, maxLength }, warn }) : asked;
+    const settings = promptsOnly ? settingsForPrompts(asked, { config, maxLength }) : asked;
     this.#totalSteps = isTrained(settings) ? settings.maxSteps : 0;
     await requireCompatible(oldVersion, newVersion);
     const oldAdapter = await loadAdapter(spec.adapter, config);
@@ -208,14 +208,8 @@ class AdaptationRun {
     requireSuitable(data, spec, settings);
     const breakdown = new GateBreakdown(data.gate, spec.gate);
     const measured = rowSizes([...data.search, ...data.gate]);
-    const loadBase = (precision: Precision) => this.#bases.load(spec.oldBase, precision);
-    const teacher: Teacher = written?.writer ?? { adapter: oldAdapter, loadBase };
-    const hasWritten = written !== null;
-    const distillation = distillationOf({ spec, settings, data, format, teacher, hasWritten, signal });
-    const generated = mostGenerated([
-      isGenerated(spec.metric) ? answerSizes(data.gate, settings.maxNewTokens) : null,
-      distillation?.generated ?? null,
-    ]);
+    const distillation = distillationOf({ spec, settings, data, teacher: written && written.writer, signal });
+    const generated = isGenerated(spec.metric) ? answerSizes(data.gate, settings.maxNewTokens) : null;
     const trained = [...trainedSizes(rows, settings, { format, measured }), ...(distillation?.trained ?? [])];
     this.#planMemory({ ...needs, measured, generated, trained });
     const evolution = needs.evolution ? await this.#evolution(oldVersion.folder, newVersion.folder, products) : null;
@@ -241,7 +235,7 @@ class AdaptationRun {
       evolution,
       products,
       canTrain: data.canTrain,
-      trainingRows: (step) => newBase.makeRoomFor(() => rowsAfter(step, { data, distillation, newBase })),
+      trainingRows: (step) => newBase.makeRoomFor(() => rowsAfter(step, { data, distillation })),
       measurements,
       breakdown,
       measureForGate: (adapter, look) => measureForGate(exact, { base: newBase.loaded, adapter }, look),
@@ -255,6 +249,7 @@ class AdaptationRun {
       publish: (publication) => this.#publish(publication),
     });
     const compared = { reference, compared: found?.measured ?? null };
+    const hasWritten = written !== null;
     return { context, measurements, exact, data, breakdown, settings, hasWritten, newBase, oldAdapter, ...compared };
   }
 

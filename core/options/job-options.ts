@@ -110,18 +110,6 @@ export const JobOptions = Type.Object(
       default: 0.1,
       description: 'Strength of the penalty at the start.',
     }),
-    distill: Type.Enum(['none', 'hard', 'soft'] as const, {
-      title: 'Distillation',
-      description:
-        'What fine-tuning learns from the old version on its own base: nothing, so that it learns the completions of the training rows (`none`); its answers in place of the completions (`hard`); or its probabilities for each token of the completions (`soft`). When left out, it is `none`, and `soft` where the rows are prompts alone: there the old version writes the completions, and `none` means `soft`.',
-    }),
-    distill_weight: Type.Number({
-      minimum: 0,
-      maximum: 1,
-      default: 1,
-      description:
-        'With `distill` set to `soft`, weight of the old version’s probabilities in the loss. The completions themselves have the rest.',
-    }),
     max_new_tokens: Type.Integer({
       minimum: 0,
       maximum: 65_536,

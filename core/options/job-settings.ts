@@ -23,7 +23,7 @@ export class InvalidOptionError extends Error {
 /** The options whose defaults depend on nothing else. */
 export const DEFAULT_JOB_OPTIONS = Value.Default(JobOptions, {}) as Omit<
   JobOptions,
-  'learning_rate' | 'scratch_learning_rate' | 'distill'
+  'learning_rate' | 'scratch_learning_rate'
 >;
 
 /** Hidden size of the model on which the learning rates were measured. */
@@ -48,19 +48,13 @@ export function optionalJobOptions(table: Type.TObject = JobOptions) {
 interface JobCircumstances {
   readonly control: boolean;
   readonly hiddenSize: number;
-  /** Whether the rows are prompts alone, which the old version answers. Default: no. */
-  readonly promptsOnly?: boolean;
 }
 
 /**
- * Completes options with their defaults. A control always trains from scratch, on the completions of the rows. On prompts alone,
- * `distill: none` means `soft`.
+ * Completes options with their defaults. A control always trains from scratch.
  * @throws InvalidOptionError naming each option, the value found and what was expected
  */
-export function resolveJobOptions(
-  given: GivenJobOptions,
-  { control, hiddenSize, promptsOnly = false }: JobCircumstances,
-): JobSettings {
+export function resolveJobOptions(given: GivenJobOptions, { control, hiddenSize }: JobCircumstances): JobSettings {
   const options = withoutUndefined(given);
   const problems = problemsOf(optionalJobOptions(), options, 'options');
   if (problems.length > 0) throw new InvalidOptionError(problems);
@@ -70,17 +64,8 @@ export function resolveJobOptions(
     learning_rate: defaultLearningRate('carried', hiddenSize),
     scratch_learning_rate: options.learning_rate ?? defaultLearningRate('fresh', hiddenSize),
     ...options,
-    distill: control ? 'none' : distillOf(options, promptsOnly),
     strategy,
   });
-}
-
-/**
- * What an adapter learns from its old version. On prompts alone there is nothing else to learn from, and the options of a rollout
- * are those of tenants with answers, too.
- */
-function distillOf({ distill = 'none' }: GivenJobOptions, promptsOnly: boolean): JobOptions['distill'] {
-  return promptsOnly && distill === 'none' ? 'soft' : distill;
 }
 
 function withoutUndefined(given: GivenJobOptions): GivenJobOptions {

@@ -18,6 +18,8 @@ const listOf = <T extends TSchema>(item: T) => Type.Array(item, { minItems: 1 })
 export const RETIRED_OPTIONS = {
   search_start: Type.Optional(Type.String()),
   search_spacing: Type.Optional(Type.Number()),
+  distill: Type.Optional(Type.String()),
+  distill_weight: Type.Optional(Type.Number()),
 };
 
 /** The product's job options. The strategy is not among them: it is what an experiment compares. */

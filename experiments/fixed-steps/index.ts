@@ -14,7 +14,6 @@ import { toMarkdown } from './report.ts';
 interface Options {
   readonly config: string;
   readonly starts: readonly Start[];
-  readonly prompts: boolean;
   readonly threads?: number;
   readonly out: string;
   readonly reportOnly?: string;
@@ -22,15 +21,10 @@ interface Options {
 
 const { reportOnly, ...options } = new Command('experiment:fixed-steps')
   .description(
-    'Train the adapters of an experiment for the same number of steps, without a gate, on what each way to learn from the old version says, and compare them on the test rows.',
+    'Train the adapters of an experiment for the same number of steps, without a gate, on prompts alone: on what the old version answers, and on its soft targets. Compare how far they agree with it on test prompts.',
   )
   .option('--config <file>', 'YAML file of the experiment.', 'experiments/fixed-steps.yaml')
   .option('--starts <names...>', 'Adapters that trainings start from: copy, revert.', Object.keys(STARTS))
-  .option(
-    '--prompts',
-    'Let the old version write the completions of training and test rows, as for prompts alone: what counts is agreement with it.',
-    false,
-  )
   .option('--threads <n>', 'Number of threads. (default: one for each core)', positive)
   .option('--out <dir>', 'Folder for tenants and records.jsonl.', 'results/fixed-steps')
   .option('--report-only <file>', 'Print the table of the records in this file, and measure nothing.')
@@ -47,7 +41,7 @@ try {
 }
 
 /** Goes on from the records of a run that was interrupted: what is among them is not measured again. */
-async function measureAll({ config, starts, prompts, threads, out }: Options): Promise<FixedStepsRecord[]> {
+async function measureAll({ config, starts, threads, out }: Options): Promise<FixedStepsRecord[]> {
   const experiment = await loadExperiment(config);
   const file = path.join(out, 'records.jsonl');
   await mkdir(out, { recursive: true });
@@ -59,7 +53,7 @@ async function measureAll({ config, starts, prompts, threads, out }: Options): P
     await withOnnxProducts(async (products) => {
       const isKnown: Parameters<typeof measureFixedSteps>[1]['isKnown'] = (one) =>
         found.some((each) => isSame(each, one));
-      for await (const record of measureFixedSteps(experiment, { bases, products, starts, prompts, out, isKnown })) {
+      for await (const record of measureFixedSteps(experiment, { bases, products, starts, out, isKnown })) {
         await appendFile(file, toLines([record]));
         process.stderr.write(`${nameOf(record)}: ${(100 * record.right).toFixed(1)} %, ${new Date().toISOString()}\n`);
         found.push(record);

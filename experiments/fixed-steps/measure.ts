@@ -1,9 +1,8 @@
 import path from 'node:path';
 import { distillationOf } from '../../core/adaptation/distillation/distillation.ts';
-import { withTeacherAnswer } from '../../core/adaptation/distillation/hard-labels.ts';
 import { generateAnswers } from '../../core/data/evaluation/generated-answers.ts';
 import { measure } from '../../core/data/evaluation/measure.ts';
-import type { TokenizedExample } from '../../core/data/example.ts';
+import { promptTokens, type TokenizedExample } from '../../core/data/example.ts';
 import type { BaseCache, LoadedBase } from '../../core/engine/base-cache.ts';
 import { withAnswer } from '../../core/formats/dataset/dataset-row.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
@@ -14,21 +13,16 @@ import { Fusion } from '../../core/method/fusion/fusion.ts';
 import { DEFAULT_REGULARIZATION } from '../../core/method/regularization/regularization.ts';
 import type { Adapter } from '../../core/models/lora/adapter.ts';
 import { resolveJobOptions } from '../../core/options/job-settings.ts';
-import { judgesRows } from '../../core/options/metrics.ts';
 import { countFlips } from '../../core/statistics/paired-statistics.ts';
 import { train } from '../../core/training/trainer.ts';
 import type { Experiment } from '../config/load-experiment.ts';
 import { ensureTenant, loadTenantData, type Tenant, type TenantData } from '../lab/tenant.ts';
 
-/** What each training learns, by the options of a job. */
-export const TARGETS = {
-  completions: { distill: 'none' },
-  'soft targets, weight 0.5': { distill: 'soft', distill_weight: 0.5 },
-  'soft targets': { distill: 'soft' },
-} as const;
+/** What each training learns: the answers that the old version has written as completions, or its soft targets for them. */
+const TARGETS = ['completions', 'soft targets'] as const;
 export const STARTS = { copy: COPY, revert: REVERT } as const;
 export type Start = keyof typeof STARTS;
-type Targets = keyof typeof TARGETS;
+type Targets = (typeof TARGETS)[number];
 
 /** Which adapter a record is of. Records of the first run, which had 64 rows, do not say their number. */
 interface Subject {
@@ -53,8 +47,6 @@ export interface FixedStepsOptions {
   readonly bases: BaseCache;
   readonly products: MatrixProducts;
   readonly starts: readonly Start[];
-  /** Whether the old version writes all completions, as for prompts alone. */
-  readonly prompts: boolean;
   /** Folder for the tenants and their labels. */
   readonly out: string;
   /** Whether something is left out, because its record is known. */
@@ -77,7 +69,7 @@ interface Trained {
 
 /**
  * Trains the tenants' adapters for the experiment's `max_steps` from each start, once on each of {@link TARGETS}, without a gate, and
- * scores each on the test rows. The experiment's first evolution, adapter and strategy count.
+ * counts the test rows on which each agrees with the old version. The experiment's first evolution, adapter and strategy count.
  */
 export async function* measureFixedSteps(
   experiment: Experiment,
@@ -91,7 +83,7 @@ export async function* measureFixedSteps(
       const open = openSubjects(experiment, { task: task.name, seed }, options);
       if (open.length === 0) continue;
       const given = await makeTenant(experiment, { task, seed, bases: loaded, out: options.out });
-      const trained = options.prompts ? await answered(given, Math.max(...experiment.rows)) : given;
+      const trained = await answered(given, Math.max(...experiment.rows));
       const fusion = await Fusion.prepare(trained.old, evolution, { products: options.products });
       const before = await scoresOf(trained, loaded.old, trained.old);
       for (const subject of open) {
@@ -101,7 +93,7 @@ export async function* measureFixedSteps(
           loaded.new,
           await trainedOn(trained, { ...subject, initial, ...options }),
         );
-        const flips = judgesRows(task.metric) ? countFlips(before, after).losses / after.length : null;
+        const flips = countFlips(before, after).losses / after.length;
         yield { ...subject, right: meanOf(after), oldRight: meanOf(before), flips };
       }
     }
@@ -116,9 +108,7 @@ function openSubjects(
 ): (Subject & { readonly rows: number; readonly targets: Targets | null })[] {
   return sizes
     .flatMap((rows) =>
-      starts.flatMap((start) =>
-        [null, ...(Object.keys(TARGETS) as Targets[])].map((targets) => ({ ...tenant, rows, start, targets })),
-      ),
+      starts.flatMap((start) => [null, ...TARGETS].map((targets) => ({ ...tenant, rows, start, targets }))),
     )
     .filter(({ rows, targets }) => targets !== null || rows === sizes[0])
     .filter((subject) => !isKnown(subject));
@@ -151,12 +141,12 @@ async function trainedOn(trained: Trained, { initial, targets, rows, out }: Trai
   if (targets === null) return initial;
   const { experiment, tenant, bases } = trained;
   const { hiddenSize } = bases.new.model.config;
-  const options = { ...experiment.strategies[0]!.options, ...TARGETS[targets], seed: tenant.spec.seed };
+  const options = { ...experiment.strategies[0]!.options, seed: tenant.spec.seed };
   const settings = resolveJobOptions(options, { control: false, hiddenSize });
   const { adapter } = await train({
     runtime: bases.new.runtime,
     initial,
-    examples: await rowsFor(trained, { settings, rows, out }),
+    examples: await rowsFor(trained, { targets, settings, rows, out }),
     steps: settings.maxSteps,
     batchSize: settings.batchSize,
     learningRate: settings.learningRate,
@@ -170,35 +160,37 @@ async function trainedOn(trained: Trained, { initial, targets, rows, out }: Trai
 async function rowsFor(
   { tenant, data, bases, old }: Trained,
   {
+    targets,
     settings,
     rows: count,
     out,
-  }: Pick<Training, 'rows' | 'out'> & { readonly settings: ReturnType<typeof resolveJobOptions> },
+  }: Omit<Training, 'initial'> & { readonly settings: ReturnType<typeof resolveJobOptions> },
 ): Promise<readonly TokenizedExample[]> {
   const { task, seed } = tenant.spec;
   const rows = data.train.slice(0, count);
+  const { precision } = bases.old.precision;
+  const teacher = { version: 'old', precision, adapter: old, loadBase: () => Promise.resolve(bases.old) } as const;
   const distillation = distillationOf({
-    spec: { metric: task.metric, workDir: path.join(out, `${task.name}-${seed}-labels`) },
+    spec: { kind: 'adaptation', workDir: path.join(out, `${task.name}-${seed}-labels`) },
     settings,
     data: { training: () => rows, canTrain: true, search: [], gate: [], choices: data.choices },
-    format: { tokenizer: bases.old.tokenizer, config: bases.old.model.config },
-    teacher: { adapter: old, loadBase: () => Promise.resolve(bases.old) },
+    teacher: targets === 'soft targets' ? teacher : null,
     signal: new AbortController().signal,
   });
   if (distillation === null) return rows;
-  return (await distillation.rowsAfter(settings.maxSteps - 1, bases.old.precision.precision)).examples;
+  return (await distillation.rowsAfter(settings.maxSteps - 1)).examples;
 }
 
 /** The tenant as it would be with prompts alone: the old version answers its training rows and its test rows. */
 async function answered(trained: Trained, rows: number): Promise<Trained> {
   const { tenant, data, bases, old } = trained;
-  const format = { tokenizer: bases.old.tokenizer, config: bases.old.model.config };
   const answer = async (examples: readonly TokenizedExample[]): Promise<TokenizedExample[]> => {
     const { texts } = await generateAnswers(bases.old, old, examples, {});
     return examples.map((example, index) => {
-      const { text, tokenIds } = texts[index]!;
-      const labelled = withTeacherAnswer(example, tokenIds, { choices: null, format });
-      return { ...labelled, row: withAnswer(example.row, text) };
+      const { text, tokenIds: ids } = texts[index]!;
+      const prompt = promptTokens(example);
+      const labelSpans = [...example.labelSpans.slice(0, -1), [prompt.length, prompt.length + ids.length] as const];
+      return { tokenIds: [...prompt, ...ids], labelSpans, row: withAnswer(example.row, text) };
     });
   };
   const task = { ...tenant.spec.task, metric: 'exact_match' as const };

@@ -1,42 +1,70 @@
 import { mean, meanInterval } from '../report/statistics.ts';
 import type { FixedStepsRecord } from './measure.ts';
 
-/** A table for each number of rows, with paired differences to training on the completions. */
+/** A table for each number of rows, and one for all of them together, with paired differences to training on the completions. */
 export function toMarkdown(records: readonly FixedStepsRecord[]): string {
-  return [...new Set(records.map(({ rows }) => rows))]
-    .map((rows) => tableOf(records.filter((record) => record.rows === rows)))
-    .join('\n\n');
+  const sizes = [...new Set(records.map(({ rows }) => rows))];
+  const tables = sizes.map((rows) => {
+    const own = records.filter((record) => record.rows === rows);
+    return tableOf(own, rows === undefined ? 'tenants' : `tenants with ${rows} rows`);
+  });
+  if (sizes.length > 1)
+    tables.push(tableOf(meansOver(sizes.length, records), 'tenants, with the mean over numbers of rows'));
+  return tables.join('\n\n');
 }
 
-/** The trainings by what they start from and learn. */
-function tableOf(records: readonly FixedStepsRecord[]): string {
-  const { rows } = records[0]!;
+/** Each adapter with its means over all numbers of rows. One that was not trained with each of them is left out. */
+function meansOver(sizes: number, records: readonly FixedStepsRecord[]): FixedStepsRecord[] {
+  const groups = new Map<string, FixedStepsRecord[]>();
+  for (const record of records) {
+    const { task, seed, start, targets } = record;
+    const key = JSON.stringify([task, seed, start, targets]);
+    groups.set(key, [...(groups.get(key) ?? []), record]);
+  }
+  return [...groups.values()]
+    .filter((group) => group.length === sizes)
+    .map((group) => ({
+      ...group[0]!,
+      right: mean(group.map(({ right }) => right)),
+      flips: group[0]!.flips === null ? null : mean(group.map(({ flips }) => flips!)),
+    }));
+}
+
+/** The trainings by what they start from and learn. Where the old version agrees with itself, what counts is agreement with it. */
+function tableOf(records: readonly FixedStepsRecord[], whose: string): string {
   const starts = [...new Set(records.map(({ start }) => start))];
   const learned = [...new Set(records.map(({ targets }) => targets))];
+  const old = new Map(records.map((record) => [`${record.task} ${record.seed}`, record.oldRight]));
+  const isAgreement = [...old.values()].every((right) => right === 1);
   const lines = starts.flatMap((start) => {
     return learned.flatMap((targets) => {
       const own = records.filter((each) => each.start === start && each.targets === targets);
-      return own.length > 0 ? [line(own, records)] : [];
+      return own.length > 0 ? [line(own, records, isAgreement)] : [];
     });
   });
-  const tenants = new Map(records.map((record) => [`${record.task} ${record.seed}`, record.oldRight]));
-  const learnedFrom = rows === undefined ? '' : ` with ${rows} rows`;
+  const head = isAgreement
+    ? ['start', 'learns', 'agrees, %', 'against completions']
+    : ['start', 'learns', 'right, %', 'negative flips, %', 'right, against completions', 'flips, against completions'];
+  const what = isAgreement
+    ? 'agreement with the old version'
+    : `the old version has ${percent([...old.values()])} % right`;
   return [
-    `${tenants.size} tenants${learnedFrom}; the old version on the old base has ${percent([...tenants.values()])} % right.`,
+    `${old.size} ${whose}; ${what}.`,
     '',
-    '| start | learns | right, % | negative flips, % | right, against completions | flips, against completions |',
-    '| --- | --- | --- | --- | --- | --- |',
+    `| ${head.join(' | ')} |`,
+    `|${' --- |'.repeat(head.length)}`,
     ...lines,
   ].join('\n');
 }
 
-function line(own: readonly FixedStepsRecord[], all: readonly FixedStepsRecord[]): string {
+function line(own: readonly FixedStepsRecord[], all: readonly FixedStepsRecord[], isAgreement: boolean): string {
   const { start, targets } = own[0]!;
-  const flips = own.flatMap((record) => record.flips ?? []);
-  const cells = [start, targets ?? 'nothing', percent(own.map(({ right }) => right)), percent(flips)];
   const differs = (what: 'right' | 'flips') =>
     targets === 'completions' ? '–' : interval(differences(own, all, what));
-  return `| ${[...cells, differs('right'), differs('flips')].join(' | ')} |`;
+  const right = percent(own.map((record) => record.right));
+  const flips = percent(own.flatMap((record) => record.flips ?? []));
+  const cells = isAgreement ? [right, differs('right')] : [right, flips, differs('right'), differs('flips')];
+  return `| ${[start, targets ?? 'nothing', ...cells].join(' | ')} |`;
 }
 
 /** In points, of the same tenant and start. */

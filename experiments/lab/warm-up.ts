@@ -1,12 +1,9 @@
-import { teacherTokens, withTeacherTokens } from '../../core/adaptation/distillation/soft-targets.ts';
 import { objectionToGradients, objectionToLosses } from '../../core/adaptation/setup/job-precision.ts';
 import { measure } from '../../core/data/evaluation/measure.ts';
-import type { TokenizedExample } from '../../core/data/example.ts';
 import { loadTaskData } from '../../core/data/task-data.ts';
 import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { createAdapter } from '../../core/models/lora/lora-init.ts';
-import { resolveJobOptions } from '../../core/options/job-settings.ts';
 import { accumulateGradients } from '../../core/training/gradients.ts';
 import type { CellItem } from '../plan/items.ts';
 import { tenantKey } from '../plan/tenant-spec.ts';
@@ -35,12 +32,9 @@ export async function warmUp(laboratory: Laboratory, item: CellItem, prepared: P
   const parent = parentOf(laboratory, item);
   await compilePasses(await laboratory.oldBase, item, prepared);
   if (parent !== null) await compilePasses(await laboratory.newBase(parent.evolution), item, prepared);
-  const teacherBase = parent === null ? laboratory.oldBase : laboratory.newBase(parent.evolution);
-  const taught = await rowsWithSoftTargets(await teacherBase, item, prepared);
   const newBase = await laboratory.newBase(item.evolution);
   await compilePasses(newBase, item, prepared);
-  await compileGradients(newBase, item, { ...prepared, rows: prepared.data.train.slice(0, WARM_UP_ROWS) });
-  if (taught !== null) await compileGradients(newBase, item, { ...prepared, rows: taught });
+  await compileGradients(newBase, item, prepared);
   await comparePrecisions(laboratory, newBase, prepared);
   return performance.now() - begun;
 }
@@ -58,28 +52,14 @@ async function compilePasses(
     await measure(base, adapter, rows, { metric, choices: data.choices });
 }
 
-/** Rows with the soft targets of the old version on its base, where the job learns them; null where it does not. */
-async function rowsWithSoftTargets(
-  { runtime, model: { config } }: LoadedBase,
-  { strategy: { options } }: CellItem,
-  { tenant, data }: Prepared,
-): Promise<TokenizedExample[] | null> {
-  const { distill, distillWeight } = resolveJobOptions(options, { control: false, hiddenSize: config.hiddenSize });
-  if (distill !== 'soft') return null;
-  const rows = data.train.slice(0, WARM_UP_ROWS);
-  const tokens = await teacherTokens(runtime, await loadAdapter(tenant.adapter, config), rows, {});
-  return rows.map((row, index) => withTeacherTokens(row, tokens[index]!, distillWeight));
-}
-
 async function compileGradients(
   base: LoadedBase,
   { tenant: { task, recipe } }: CellItem,
-  { tenant, rows }: Pick<Prepared, 'tenant'> & { readonly rows: readonly TokenizedExample[] },
+  { tenant, data }: Prepared,
 ): Promise<void> {
-  const targets = rows[0]?.targets?.perLabel ?? 0;
-  if (!warm.isCold(base, `gradients ${task.name} ${recipe.name} ${targets}`)) return;
+  if (!warm.isCold(base, `gradients ${task.name} ${recipe.name}`)) return;
   const adapter = await loadAdapter(tenant.adapter, base.model.config);
-  await accumulateGradients(base.runtime, adapter, rows);
+  await accumulateGradients(base.runtime, adapter, data.train.slice(0, WARM_UP_ROWS));
 }
 
 /** Compares int8 with float32 on the tenant's search rows, as its first job would, which then finds the results. */

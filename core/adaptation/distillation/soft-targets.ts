@@ -7,9 +7,6 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 /** Number of a teacher's tokens that are learned at each label. */
 export const TEACHER_TOKENS = 8;
 
-/** Number of targets of each label: the teacher's tokens, and the label's own. */
-export const SOFT_TARGETS = TEACHER_TOKENS + 1;
-
 /** Some labels of an example, as an example. */
 interface Part extends TokenizedExample {
   /** Index of the example. */
@@ -21,7 +18,7 @@ interface Part extends TokenizedExample {
 /**
  * Lets a teacher predict each label of the examples: its most probable tokens, at most {@link TEACHER_TOKENS}, whose
  * probabilities are scaled to add up to 1. It reads the row's own completion up to the label (word-level distillation: Kim and
- * Rush 2016, arXiv 1606.07947, section 3.1).
+ * Rush 2016, arXiv 1606.07947, section 3.1). Learned with these targets, the loss of a label is −Σ q ln p: Hinton's at a temperature of 1.
  * @returns the targets of each example's labels, in the order of the examples
  */
 export async function teacherTokens(
@@ -78,23 +75,4 @@ function mostProbable(logits: Float32Array, count: number): { ids: number[]; pro
   const powers = ids.map((id) => Math.exp(logits[id]! - logits[ids[0]!]!));
   const sum = powers.reduce((total, power) => total + power, 0);
   return { ids, probabilities: powers.map((power) => power / sum) };
-}
-
-/**
- * Lets an example teach a mixture: at each label its own token with a share of 1 − weight, and the teacher's tokens with
- * weight times their probabilities. Cross-entropy is linear in its targets, so that its loss is the weighted sum
- * (1 − weight) · CE(own) + weight · CE(teacher) (Hinton, Vinyals and Dean 2015, arXiv 1503.02531, section 2, at a temperature
- * of 1).
- * @param teacher what {@link teacherTokens} returned for the example
- */
-export function withTeacherTokens(example: TokenizedExample, teacher: LabelTargets, weight: number): TokenizedExample {
-  const own = labelTokens(example);
-  const perLabel = teacher.perLabel + 1;
-  const [ids, shares] = [new Int32Array(perLabel * own.length), new Float32Array(perLabel * own.length)];
-  for (const [label, id] of own.entries()) {
-    const [from, to, at] = [label * teacher.perLabel, (label + 1) * teacher.perLabel, label * perLabel];
-    ids.set([id, ...teacher.ids.subarray(from, to)], at);
-    shares.set([1 - weight, ...teacher.shares.subarray(from, to).map((share) => weight * share)], at);
-  }
-  return { ...example, targets: { perLabel, ids, shares } };
 }

@@ -110,23 +110,11 @@ function answerLimit({ maxNewTokens }: JobSettings, format: LengthLimits): numbe
   return Math.min(maxNewTokens > 0 ? maxNewTokens : ANSWER_TOKENS, lengthLimit(format) >> 1);
 }
 
-/**
- * Returns the settings of a job on prompts alone: `maxNewTokens` is limited to what an answer may have, so that what is compared with
- * it is no longer. Warns where training was asked to learn nothing from the old version, which is not possible there.
- */
-export function settingsForPrompts(
-  settings: JobSettings,
-  { spec, format, warn }: Pick<AnswerPromptsOptions, 'warn'> & { spec: Pick<JobSpec, 'options'>; format: LengthLimits },
-): JobSettings {
-  if (settings.distill !== 'none' && spec.options.distill === 'none' && isTrained(settings))
-    warn(NOTHING_ELSE_TO_LEARN);
+/** Returns the settings of a job on prompts alone: what is compared with an answer may be no longer than an answer. */
+export function settingsForPrompts(settings: JobSettings, format: LengthLimits): JobSettings {
   if (settings.maxNewTokens === 0) return settings;
   return { ...settings, maxNewTokens: answerLimit(settings, format) };
 }
-
-const NOTHING_ELSE_TO_LEARN =
-  'distill is none, and the dataset has prompts alone, where an adapter can only learn what the version that answers them says: it ' +
-  'learns its soft targets';
 
 /** The rows that a job can use, as the tokens of their prompts, whose labels mean nothing. */
 function chosenPrompts(

@@ -98,14 +98,6 @@ export class InsufficientMemoryError extends Error {
   }
 }
 
-/** Returns sizes that are enough for any of several lists of texts; null if nothing is generated. */
-export function mostGenerated(lists: readonly (TextSizes | null)[]): TextSizes | null {
-  const found = lists.filter((sizes) => sizes !== null);
-  if (found.length === 0) return null;
-  const most = (what: keyof TextSizes) => Math.max(...found.map((sizes) => sizes[what]));
-  return { count: most('count'), longest: most('longest') };
-}
-
 /** Copies of an adapter that training holds: parameters, gradients and moments with their successors, anchor and candidates. */
 const TRAINED_COPIES = 12;
 

@@ -7,6 +7,7 @@ import { toMarkdown as fixedStepsTable } from '../../../experiments/fixed-steps/
 import type { InitialRecord } from '../../../experiments/initial-adapters/records.ts';
 import { taskTable, toMarkdown as initialAdaptersTables } from '../../../experiments/initial-adapters/report.ts';
 import { STARTS } from '../../../experiments/initial-adapters/starts.ts';
+import { NEAR } from '../../../core/method/ladder/rungs.ts';
 import { readJsonLines } from '../../../experiments/json-lines.ts';
 import { planExperiment } from '../../../experiments/plan.ts';
 import type { ReferenceRecord, ResultRecord, TenantRecord } from '../../../experiments/records.ts';
@@ -63,15 +64,45 @@ describe('tables between marks', async () => {
   });
 });
 
-test('the page on distillation has what the kept records of the same number of steps say', async () => {
-  const records = await kept<FixedStepsRecord>('fixed-steps.jsonl');
+test('the page on the ladder has how often revert was certified in the registered run, by its loss beside that of copy', async () => {
+  const cells = (await kept<ResultRecord>('registered-confirm.gz')).filter((record) => record.type === 'cell');
+  const found = { near: [0, 0], far: [0, 0] };
+  for (const revert of cells.filter(({ strategy }) => strategy === 'revert')) {
+    const { search } = cells.find(({ strategy, evolution, rows, task, seed }) => {
+      const [own, other] = [{ evolution, rows, task, seed }, revert];
+      return (
+        strategy === 'auto' && Object.entries(own).every(([key, value]) => other[key as keyof typeof own] === value)
+      );
+    })!;
+    // Where the search came, all rows were measured, and before it the first ones.
+    const lossesAt = (beta: number) => search.filter((point) => point.alpha === 1 && point.beta === beta);
+    const rows = Math.min(...[0, -1].map((beta) => lossesAt(beta).at(-1)!.rows));
+    const [copy, reverted] = [0, -1].map((beta) => lossesAt(beta).find((point) => point.rows === rows)!.loss);
+    const multiple = reverted! / copy!;
+    const counts = found[multiple >= NEAR.least && multiple <= NEAR.most ? 'near' : 'far'];
+    counts[revert.state === 'ready' ? 0 : 1]! += 1;
+  }
+  expect(found).toEqual({ near: [15, 4], far: [0, 29] });
+  const page = (await readFile(path.join(ROOT, 'docs/method/ladder.md'), 'utf8')).replaceAll('\n', ' ');
+  expect(page).toContain(
+    `of ${15 + 4 + 29} tenants and updates, 19 lie between them, and at 15 of these revert was certified`,
+  );
+  expect(page).toContain('of the 29 others, at none');
+});
+
+test.each([
+  ['With SmolLM2', 'fixed-steps-smollm2.jsonl', 56],
+  ['Prompts alone', 'fixed-steps-prompts.jsonl', 64],
   // Two starts, each alone and with four ways to learn.
-  expect(records).toHaveLength(8 * 10);
+  ['On the demo family, after the same number of steps', 'fixed-steps.jsonl', 8 * 10],
+])('the page on distillation has in "%s" what the kept records in %s say', async (heading, file, count) => {
+  const records = await kept<FixedStepsRecord>(file);
+  expect(records).toHaveLength(count);
   const page = await readFile(path.join(ROOT, 'docs/experiments/distillation.md'), 'utf8');
-  const [, section = ''] = /## After the same number of steps\n([^]*?)\n## /.exec(page) ?? [];
+  const [, section = ''] = new RegExp(`\n## ${heading}\n([^]*?)\n## `).exec(page) ?? [];
   const shown = rowsOf(section).filter((line) => !line.includes('--'));
   expect(shown).toEqual(rowsOf(fixedStepsTable(records)).filter((line) => !line.includes('--')));
-  expect(shown).toHaveLength(11);
+  expect(shown.length).toBeGreaterThan(8);
 });
 
 test('the page on initial adapters has what the kept records say', async () => {

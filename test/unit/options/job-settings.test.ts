@@ -41,31 +41,20 @@ it('keeps the given options and fills in the others', () => {
     regularizeTowards: 'initial',
     regularizeSchedule: 'two_stage',
     regularizeStrength: 0.1,
-    distill: 'none',
-    distillWeight: 1,
     seed: 0,
   });
 });
 
-it('a control trains from scratch, at the rate for fresh adapters, on the completions of its rows', () => {
-  expect(resolve({ strategy: 'auto', distill: 'soft' }, { control: true })).toMatchObject({
+it('a control trains from scratch, at the rate for fresh adapters', () => {
+  expect(resolve({ strategy: 'auto' }, { control: true })).toMatchObject({
     strategy: 'scratch',
-    distill: 'none',
     scratchLearningRate: 2e-3,
   });
 });
 
-it('learns soft targets of the old version on prompts alone, or its answers, and never nothing', () => {
-  const distillOf = (options: GivenJobOptions, control = false) =>
-    resolveJobOptions(options, { control, hiddenSize: 192, promptsOnly: true }).distill;
-  expect([distillOf({}), distillOf({ distill: 'hard' })]).toEqual(['soft', 'hard']);
-  // The options of a rollout are those of tenants with answers, too.
-  expect(distillOf({ distill: 'none' })).toBe('soft');
-  expect([distillOf({}, true), distillOf({ distill: 'none' }, true)]).toEqual(['none', 'none']);
-});
-
 it.each([
   [{ coefficients: 'both' }, 'options.coefficients is not known, expected one of strategy, prefer'],
+  [{ distill: 'soft' }, 'options.distill is not known, expected one of strategy, prefer'],
   [{ grouping: 'block' }, 'options.grouping is not known, expected one of strategy, prefer'],
   [{ fusion_rank: -1 }, 'options.fusion_rank is -1, expected at least 0'],
   [{ fusion_rank: 1.5 }, 'options.fusion_rank is 1.5, expected an integer'],
@@ -81,7 +70,7 @@ it.each([
 });
 
 it('takes the defaults that depend on nothing else from the table', () => {
-  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(17);
+  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(16);
   expect(resolve({})).toMatchObject({ patience: DEFAULT_JOB_OPTIONS.patience, seed: DEFAULT_JOB_OPTIONS.seed });
 });
 

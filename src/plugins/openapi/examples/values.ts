@@ -347,7 +347,6 @@ export const VALUES: Readonly<Record<string, unknown>> = {
   // Options that have no default of their own.
   learning_rate: 0.0005,
   scratch_learning_rate: 0.002,
-  search_evaluations: 6,
 
   // What a rung has left.
   best_candidate: 'fine_tune@120',

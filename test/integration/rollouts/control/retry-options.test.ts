@@ -99,7 +99,7 @@ test('takes other options, which the worker gets and later retries keep', async 
 
 test.each([
   ['more steps than the rollout has', { max_steps: 101 }, { option: 'max_steps', limit: 100 }],
-  ['more evaluations than are usual', { search_evaluations: 7 }, { option: 'search_evaluations', limit: 6 }],
+  ['more evaluations than are usual', { search_evaluations: 13 }, { option: 'search_evaluations', limit: 12 }],
 ])('a tenant cannot ask for %s, and the operator can', async (_what, options, details) => {
   expect(await retry({ options })).toMatchObject({ status: 422, body: { code: 'invalid_options', ...details } });
   expect(await app.db.job.findUniqueOrThrow({ where: { id: jobId } })).toMatchObject({ state: 'not_ready' });

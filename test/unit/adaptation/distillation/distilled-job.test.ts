@@ -19,9 +19,7 @@ import {
 } from '../../training/support/tiny-task.ts';
 
 let family: TinyFamily;
-/** Training rows that say the opposite of what the old version has learned. */
-const turnedRows = (count: number) =>
-  tasteRows(count).map((row) => ({ ...row, completion: row.completion === ' sweet' ? ' sour' : ' sweet' }));
+const promptsOf = (count: number, offset = 0) => toJsonl(tasteRows(count, offset).map(({ prompt }) => ({ prompt })));
 
 beforeAll(async () => {
   family = await createTinyFamily();
@@ -30,7 +28,7 @@ beforeAll(async () => {
   const { adapter } = await train({
     runtime: base.runtime,
     initial: smallAdapter(base.model.config),
-    examples: tokenizeRows(tasteRows(64), { tokenizer: base.tokenizer, config: base.model.config }),
+    examples: tokenizeRows(tasteRows(64), { tokenizer: base.tokenizer, config: base.model.config, appendEos: true }),
     steps: 60,
     batchSize: 16,
     learningRate: 2e-2,
@@ -38,21 +36,26 @@ beforeAll(async () => {
   });
   await saveAdapter(family.adapter, adapter, { replace: true });
   await bases.dispose();
-  await writeFile(path.join(family.folder, 'turned.jsonl'), toJsonl(turnedRows(64)));
-  await writeFile(path.join(family.folder, 'many.jsonl'), toJsonl(turnedRows(1100)));
+  await writeFile(path.join(family.folder, 'prompts.jsonl'), promptsOf(64));
+  await writeFile(path.join(family.folder, 'held-prompts.jsonl'), promptsOf(48, 500));
+  await writeFile(path.join(family.folder, 'many.jsonl'), promptsOf(1100));
 });
 afterAll(() => removeTinyFamily(family));
 
-/** A job that trains 4 steps from the copy on the turned rows, and whose old base is needed for nothing but labels. */
+const dataOf = (train: string | null) => ({
+  train: train && path.join(family.folder, train),
+  validation: path.join(family.folder, 'held-prompts.jsonl'),
+});
+
+/** A job on prompts alone that trains 4 steps from the copy, whatever the gate rows say. */
 function jobOf(name: string, { options, ...changes }: Partial<JobSpec> = {}): JobSpec {
-  const data = { train: path.join(family.folder, 'turned.jsonl'), validation: family.validation };
-  const steps = { max_steps: 4, evaluate_every: 4 };
   return tinyJob(family, name, {
-    data,
-    adapterOptions: { append_eos: 'no' },
+    data: dataOf('prompts.jsonl'),
+    metric: 'exact_match',
+    gate: { kind: 'absolute', target: 1.1 },
     baselines: 'needed',
     ...changes,
-    options: { ...steps, ...options },
+    options: { max_steps: 4, evaluate_every: 4, max_new_tokens: 8, ...options },
   });
 }
 
@@ -82,64 +85,41 @@ async function run(
   }
 }
 
+// The old base is loaded first, for the answers.
 const [OLD, NEW] = ['base', 'v2'];
-const ranked = { metric: 'accuracy', gate: { kind: 'absolute', target: 1.1 } } as const;
-const generated = { metric: 'exact_match', gate: { kind: 'absolute', target: 1.1 } } as const;
+const filesOf = ({ workDir }: JobSpec) => readdir(path.join(workDir, 'teacher'));
 
-it('learns the completions of its rows, and loads no old base for that, without distillation', async () => {
-  const { loaded, losses } = await run(jobOf('labels'));
-  expect(loaded).toEqual([NEW]);
-  expect(losses[0]).toBeGreaterThan(3);
-});
-
-it.each([
-  ['answers that it generates', 'hard', generated],
-  ['answers that it ranks first', 'hard', ranked],
-  ['probabilities', 'soft', {}],
-] as const)('learns what the old version says, by its %s', async (way, distill, changes) => {
-  const { loaded, losses } = await run(jobOf(`taught ${way}`, { ...changes, options: { distill } }));
-  expect(loaded).toEqual([NEW, OLD]);
-  expect(losses[0]).toBeLessThan(1.5);
-});
-
-it('learns both by their weights', async () => {
-  const lossAt = async (distill_weight: number) => {
-    const { losses } = await run(jobOf(`weight ${distill_weight}`, { options: { distill: 'soft', distill_weight } }));
-    return losses[0]!;
-  };
-  const [own, both, taught] = [await lossAt(0), await lossAt(0.25), await lossAt(1)];
-  expect(both).toBeCloseTo(0.75 * own + 0.25 * taught, 4);
-  expect(own).toBeCloseTo((await run(jobOf('own'))).losses[0]!, 4);
+it('learns soft targets, which are not certain of anything, and not the answers', async () => {
+  const [taught, control] = [await run(jobOf('taught')), await run(jobOf('control', { kind: 'control' }))];
+  expect(taught).toMatchObject({ loaded: [OLD, NEW] });
+  expect(taught.losses).toHaveLength(4);
+  expect(control.losses).not.toEqual(taught.losses);
 });
 
 it('labels nothing where the copy is published', async () => {
-  const anything = { kind: 'absolute', target: 1e9 } as const;
-  const job = jobOf('published', { gate: anything, options: { strategy: 'warm-start', distill: 'soft' } });
-  expect(await run(job, { capacity: 1 })).toMatchObject({ state: 'ready', loaded: [NEW] });
+  const job = jobOf('published', { gate: { kind: 'absolute', target: 0 }, options: { strategy: 'warm-start' } });
+  expect(await run(job, { capacity: 1 })).toMatchObject({ state: 'ready', loaded: [OLD, NEW] });
   expect(await readdir(job.workDir)).not.toContain('teacher');
 });
 
 it('learns the same where the new base has to make room for the teacher', async () => {
-  const job = (name: string) => jobOf(name, { options: { distill: 'soft' } });
-  const [beside, alone] = [await run(job('beside')), await run(job('alone'), { capacity: 1 })];
+  const [beside, alone] = [await run(jobOf('beside')), await run(jobOf('alone'), { capacity: 1 })];
   expect(beside.losses).toHaveLength(4);
-  expect(alone).toEqual({ ...beside, loaded: [NEW, OLD, NEW] });
+  expect(alone).toEqual({ ...beside, loaded: [OLD, NEW, OLD, NEW] });
 });
 
 it('labels the rows of later steps when a training gets there', async () => {
-  const data = { train: path.join(family.folder, 'many.jsonl'), validation: family.validation };
   // 64 steps draw 1,024 rows.
   const job = (name: string) =>
-    jobOf(name, { data, options: { distill: 'soft', batch_size: 16, max_steps: 70, evaluate_every: 64 } });
-  const filesOf = ({ workDir }: JobSpec) => readdir(path.join(workDir, 'teacher'));
+    jobOf(name, { data: dataOf('many.jsonl'), options: { batch_size: 16, max_steps: 70, evaluate_every: 64 } });
   const whole = job('many rows');
   const { losses, loaded } = await run(whole, { capacity: 1 });
   expect(losses).toHaveLength(70);
-  expect(loaded).toEqual([NEW, OLD, NEW, OLD, NEW]);
+  expect(loaded).toEqual([OLD, NEW, OLD, NEW, OLD, NEW]);
   expect(await filesOf(whole)).toHaveLength(5);
 
   const stopped = job('many rows, stopped');
-  expect(await run(stopped, { stopAt: 'points' })).toMatchObject({ state: 'cancelled', loaded: [NEW, OLD] });
+  expect(await run(stopped, { stopAt: 'points' })).toMatchObject({ state: 'cancelled', loaded: [OLD, NEW] });
   expect(await filesOf(stopped)).toHaveLength(4);
   const resumed = await run(stopped);
   expect(resumed.losses).toEqual(losses.slice(-resumed.losses.length));
@@ -147,7 +127,7 @@ it('labels the rows of later steps when a training gets there', async () => {
 });
 
 it('labels no row again when it starts again', async () => {
-  const job = jobOf('again', { options: { distill: 'soft' } });
+  const job = jobOf('again');
   const first = await run(job);
   await rm(path.join(job.workDir, 'checkpoints'), { recursive: true });
   const second = await run(job);
@@ -156,7 +136,7 @@ it('labels no row again when it starts again', async () => {
 });
 
 it('goes on from a checkpoint with the same labels', async () => {
-  const job = jobOf('resumed', { options: { distill: 'hard', max_steps: 8 }, ...generated });
+  const job = jobOf('resumed', { options: { max_steps: 8 } });
   const whole = await run({ ...job, workDir: `${job.workDir}-whole` });
   const stopped = await run(job, { stopAt: 'points' });
   expect(stopped.state).toBe('cancelled');
@@ -166,22 +146,18 @@ it('goes on from a checkpoint with the same labels', async () => {
 });
 
 it('can be cancelled before anything is labelled', async () => {
-  const job = jobOf('cancelled', { options: { distill: 'hard' }, ...generated });
+  const job = jobOf('cancelled');
   const { state, loaded } = await run(job, { stopAt: 'row_format' });
-  expect([state, loaded]).toEqual(['cancelled', []]);
+  expect([state, loaded]).toEqual(['cancelled', [OLD]]);
   expect(await readdir(job.workDir)).not.toContain('teacher');
 });
 
 it.each([
   ['a strategy that trains nothing', { options: { strategy: 'reuse' } }],
   ['no training rows', {}],
-  ['a control, which shows what training on the rows gives', { kind: 'control' }],
-] as const)('asks no teacher for %s', async (name, changes) => {
-  const data = { train: null, validation: family.validation };
-  const job = jobOf(name, {
-    ...changes,
-    ...(name === 'no training rows' && { data }),
-    options: { distill: 'soft', ...('options' in changes && changes.options) },
-  });
-  expect((await run(job)).loaded).toEqual([NEW]);
+  ['a control, which shows what training on the answers gives', { kind: 'control' }],
+] as const)('asks for no soft targets for %s', async (name, changes) => {
+  const job = jobOf(name, { ...changes, ...(name === 'no training rows' && { data: dataOf(null) }) });
+  await run(job);
+  expect(await readdir(job.workDir)).not.toContain('teacher');
 });

@@ -1,7 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { teacherAnswers, withTeacherAnswer } from '../../../../core/adaptation/distillation/hard-labels.ts';
-import { teacherTokens, withTeacherTokens } from '../../../../core/adaptation/distillation/soft-targets.ts';
-import { findChoices } from '../../../../core/data/choices.ts';
+import { teacherTokens } from '../../../../core/adaptation/distillation/soft-targets.ts';
 import { labelTokens } from '../../../../core/data/example.ts';
 import { tokenizeRows } from '../../../../core/data/tokenize.ts';
 import { BaseCache, type LoadedBase } from '../../../../core/engine/base-cache.ts';
@@ -36,50 +34,6 @@ beforeAll(async () => {
 });
 afterAll(() => bases.dispose());
 
-it.each(['ranks choices', 'generates'])(
-  'a teacher that %s answers as it has learned, and not as the rows say',
-  async (way) => {
-    const examples = tokenizeRows(rows, format);
-    const choices = way === 'generates' ? null : findChoices(rows, format);
-    const answers = await teacherAnswers(base, teacher, examples, { choices });
-    const taught = examples.map((example, i) => withTeacherAnswer(example, answers[i]!, { choices, format }));
-    const expected = rows.map((row) => (isHoney(row) ? { ...row, completion: ' sour' } : row));
-    expect(taught.map(({ tokenIds, labelSpans }) => ({ tokenIds, labelSpans }))).toEqual(
-      tokenizeRows(expected, format).map(({ tokenIds, labelSpans }) => ({ tokenIds, labelSpans })),
-    );
-  },
-);
-
-it('an answer takes the place of the last turn alone', () => {
-  const chat = {
-    tokenIds: [1, 5, 6, 7, 8, 9],
-    labelSpans: [
-      [2, 3],
-      [4, 6],
-    ],
-    row: { prompt: '', completion: '' },
-  } as const;
-  expect(withTeacherAnswer(chat, [3], { choices: null, format })).toEqual({
-    tokenIds: [1, 5, 6, 7, 3],
-    labelSpans: [
-      [2, 3],
-      [4, 5],
-    ],
-    row: chat.row,
-  });
-});
-
-it('an answer has no more tokens than the rows allow', async () => {
-  const [example] = tokenizeRows(rows, format);
-  const prompt = example!.labelSpans[0]![0];
-  const answers = await teacherAnswers(base, smallAdapter(base.model.config), [example!], {
-    choices: null,
-    maxNewTokens: 100,
-    maxLength: prompt + 3,
-  });
-  expect(answers[0]).toHaveLength(3);
-});
-
 it('a teacher gives its most probable tokens at each label, with their probabilities among themselves', async () => {
   const examples = tokenizeRows(rows.slice(0, 3), format);
   const found = await teacherTokens(base.runtime, teacher, examples, {});
@@ -108,28 +62,10 @@ it('a row of more labels than the device takes at once has the same tokens', asy
   expect(parts!.ids).toEqual(whole!.ids);
 });
 
-it('targets are the weighted sum of the own labels and the tokens of the teacher', () => {
-  const [example] = tokenizeRows([{ prompt: 'Taste:', completion: ' sour' }], { ...format, appendEos: false });
-  const own = labelTokens(example!);
-  const shares = own.flatMap(() => [0.75, 0.25]);
-  const teacherSays = {
-    perLabel: 2,
-    ids: Int32Array.from(own.flatMap(() => [7, 9])),
-    shares: Float32Array.from(shares),
-  };
-  const { targets } = withTeacherTokens(example!, teacherSays, 0.5);
-  expect(targets).toEqual({
-    perLabel: 3,
-    ids: Int32Array.from(own.flatMap((id) => [id, 7, 9])),
-    shares: Float32Array.from(own.flatMap(() => [0.5, 0.375, 0.125])),
-  });
-});
-
 it('stops when the job is cancelled', async () => {
   const signal = AbortSignal.abort(new Error('cancelled'));
   const examples = tokenizeRows(rows, format);
   await expect(teacherTokens(base.runtime, teacher, examples, { signal })).rejects.toThrow('cancelled');
-  await expect(teacherAnswers(base, teacher, examples, { choices: null, signal })).rejects.toThrow('cancelled');
 });
 
 async function probabilitiesAfter(tokens: readonly number[]): Promise<number[]> {

@@ -2,9 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
-import { SOFT_TARGETS } from '../../../../core/adaptation/distillation/soft-targets.ts';
 import { BaseCache } from '../../../../core/engine/base-cache.ts';
-import { ProgramRuntime } from '../../../../core/engine/call/program-runtime.ts';
 import { JobWatch } from '../../../../experiments/lab/job-watch.ts';
 import { cellsIn, runTiny } from '../support/run-tiny.ts';
 import { tinyExperiment } from '../support/tiny-experiment.ts';
@@ -46,36 +44,4 @@ it('compares int8 with float32 before the clock of a job starts, for losses and 
   const kindsOf = (kinds: ReadonlySet<string>) => new Set([...kinds].map((kind) => kind.replace(/ [\d-].*/, '')));
   expect(kindsOf(asked.within)).toEqual(new Set(['losses', 'gradients carried', 'gradients fresh']));
   expect([...asked.within].filter((kind) => !asked.before.has(kind))).toEqual([]);
-});
-
-/** Only the strategy that fine-tunes learns soft targets, and the gate sees no difference that would keep it from training. */
-const withSoftTargets = (yaml: string): string =>
-  yaml
-    .replace(
-      '{ max_steps: 4 }, gate: { kind: relative, margin: 0 }, known_old: true',
-      '{ max_steps: 4, distill: soft }',
-    )
-    .replace('seeds: [1, 2]', 'seeds: [2]');
-
-it('compiles what soft targets need before the clock of a job starts, on both bases', async () => {
-  out = await mkdtemp(path.join(tmpdir(), 'readapt-warm-up-'));
-  const learned: Record<'before' | 'within', Set<number>> = { before: new Set(), within: new Set() };
-  const labelled = { before: 0, within: 0 };
-  const when = clock();
-  const { gradients, logits } = ProgramRuntime.prototype;
-  vi.spyOn(ProgramRuntime.prototype, 'gradients').mockImplementation(function (this: ProgramRuntime, ...call) {
-    learned[when()].add(call[1].targets?.perLabel ?? 0);
-    return gradients.apply(this, call);
-  });
-  vi.spyOn(ProgramRuntime.prototype, 'logits').mockImplementation(function (this: ProgramRuntime, ...call) {
-    labelled[when()] += 1;
-    return logits.apply(this, call);
-  });
-  const records = await runTiny(tinyExperiment(withSoftTargets), out);
-  expect(cellsIn(records).map(({ state }) => state)).not.toContain('failed');
-  // A fresh adapter learns completions, and the old version's successor learns its eight tokens beside the row's own.
-  expect(learned.within).toEqual(new Set([0, SOFT_TARGETS]));
-  expect([...learned.within].filter((targets) => !learned.before.has(targets))).toEqual([]);
-  expect(labelled.within).toBeGreaterThan(0);
-  expect(labelled.before).toBeGreaterThan(0);
 });
