@@ -10,7 +10,7 @@ import { STARTS } from '../../../experiments/initial-adapters/starts.ts';
 import { NEAR } from '../../../core/method/ladder/rungs.ts';
 import { readJsonLines } from '../../../experiments/json-lines.ts';
 import { planExperiment } from '../../../experiments/plan.ts';
-import type { ReferenceRecord, ResultRecord, TenantRecord } from '../../../experiments/records.ts';
+import type { CellRecord, ReferenceRecord, ResultRecord, TenantRecord } from '../../../experiments/records.ts';
 import { toMarkdown } from '../../../experiments/report/markdown.ts';
 import { points } from '../../../experiments/report/comparisons/written-intervals.ts';
 import { summarize } from '../../../experiments/report/summary.ts';
@@ -88,6 +88,30 @@ test('the page on the ladder has how often revert was certified in the registere
     `of ${15 + 4 + 29} tenants and updates, 19 lie between them, and at 15 of these revert was certified`,
   );
   expect(page).toContain('of the 29 others, at none');
+});
+
+test('the page on the search has the jobs that are kept of three orders of auto', async () => {
+  type Job = CellRecord & { readonly order: string };
+  const jobs = await kept<Job>('look-or-search.jsonl');
+  expect(jobs).toHaveLength(3 * 8);
+  const cellOf = ({ candidates, readyMs, elapsedMs, final }: Job): string => {
+    const seconds = ((readyMs ?? elapsedMs) / 1000).toFixed(0);
+    return [candidates.length, readyMs === null ? `(${seconds})` : seconds, (100 * final!.value).toFixed(1)].join(
+      ' · ',
+    );
+  };
+  const page = await readFile(path.join(ROOT, 'docs/experiments/search.md'), 'utf8');
+  const [, section = ''] = /\n## Look or search first\n([^]*?)\n## /.exec(page) ?? [];
+  const shown = rowsOf(section).filter((line) => !line.includes('--'));
+  const places = jobs.filter(({ order }) => order === 'now');
+  const lines = places.map(({ evolution, task }) => {
+    const cells = ['before', 'search first', 'now'].map((order) =>
+      cellOf(jobs.find((job) => job.order === order && job.evolution === evolution && job.task === task)!),
+    );
+    return `| ${[evolution, task, ...cells].join(' | ')} |`;
+  });
+  const plain = (line: string) => line.replaceAll(/ +/g, ' ');
+  expect(shown.slice(1).map(plain)).toEqual(lines.map(plain));
 });
 
 test.each([
