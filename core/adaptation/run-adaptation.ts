@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { answerSizes } from '../data/evaluation/generated-answers.ts';
 import { loadGivenTask, tokenizeTask } from '../data/task-data.ts';
+import { COPY } from '../method/fusion/coefficients.ts';
 import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
 import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
@@ -123,7 +124,7 @@ class AdaptationRun {
     const { ready, best, rungs, problem, candidates } = result;
     const publishedId = ready ? (best?.id ?? null) : null;
     this.#emit({ type: 'ladder', ladder: { current: null, rungs, candidates, publishedId, ended: true } });
-    const copy = candidates.find(({ id }) => id === 'copy');
+    const copy = candidates.find(({ step, alpha, beta }) => step === 0 && alpha === COPY.alpha && beta === COPY.beta);
     if (copy && !copy.metric.curtailed) this.#noteBaselines({ copy: copy.metric.value });
     // The answers to prompts alone go with the job's folder, so that nothing can be measured on them later.
     const isLast = baselines !== 'needed' || prepared.hasWritten;

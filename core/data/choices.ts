@@ -48,6 +48,6 @@ export function findChoices(rows: Iterable<ExampleRow>, options: TokenizeOptions
 }
 
 /** The same row with another completion. */
-export function expecting({ written: _, ...row }: ExampleRow, text: string): ExampleRow {
+function expecting({ written: _, ...row }: ExampleRow, text: string): ExampleRow {
   return withAnswer(row, text);
 }

@@ -15,7 +15,7 @@ export const JobOptions = Type.Object(
       title: 'Strategy',
       default: 'auto',
       description:
-        'How adapters are carried over. `auto` searches first, trains only if that does not pass the gate, and stops at the first that does.',
+        'How adapters are carried over. `auto` tries what needs no training first, trains only if none of that passes the gate, and stops at the first that does.',
     }),
     prefer: Type.Enum(['old_behavior', 'new_base'] as const, {
       title: 'Preference',

@@ -69,7 +69,7 @@ function addRetryOptions(command: Command): void {
       'Peak learning rate.',
       number((value) => value > 0, 'a positive number'),
     )
-    .option('--search-evaluations <n>', 'Number of coefficient pairs that the search may measure.', integer(0));
+    .option('--search-evaluations <n>', 'Number of coefficient pairs that the search measures.', integer(0));
 }
 
 async function run(action: JobAction, ids: readonly string[], options: ActionOptions): Promise<void> {

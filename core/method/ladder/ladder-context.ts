@@ -20,9 +20,8 @@ export type LadderEvent =
       readonly type: 'search';
       readonly rung: RungName;
       readonly evaluation: SearchEvaluation;
-      /** Number of evaluations so far, this one included, and the most that there may be. */
+      /** Number of evaluations so far, this one included. */
       readonly evaluations: number;
-      readonly budget: number;
     }
   /** An adapter of a training was measured on the search rows. */
   | { readonly type: 'watched'; readonly watched: WatchRecord }

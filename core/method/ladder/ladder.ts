@@ -228,10 +228,10 @@ export class Ladder {
     await this.checkpoint();
   }
 
-  async recordSearch(evaluation: SearchEvaluation, budget: number): Promise<void> {
+  async recordSearch(evaluation: SearchEvaluation): Promise<void> {
     this.#searchHistory.push(evaluation);
     const evaluations = this.#searchHistory.length;
-    this.context.report({ type: 'search', rung: this.#rung, evaluation, evaluations, budget });
+    this.context.report({ type: 'search', rung: this.#rung, evaluation, evaluations });
     await this.checkpoint();
   }
 

@@ -55,14 +55,17 @@ export function unless(reasonAgainst: (ladder: Ladder) => string | null, rung: R
  */
 export const NEAR = { least: 0.75, most: 1.05 };
 
-/** Runs a rung only where the change of the base matters little to the task by copy and revert on the search rows. */
-export function whereNear(rung: Rung): Rung {
+/**
+ * Runs a rung only where the change of the base matters little to the task by copy and revert on the search rows.
+ * @param least the smallest multiple of copy's loss at which it does
+ */
+export function whereNear(rung: Rung, least = NEAR.least): Rung {
   return {
     ...rung,
     async run(ladder) {
       ladder.enter(rung.name);
       const multiple = await revertedLoss(searchTask(ladder));
-      if (multiple >= NEAR.least && multiple <= NEAR.most) return rung.run(ladder);
+      if (multiple >= least && multiple <= NEAR.most) return rung.run(ladder);
       const found = `revert has ${Number(multiple.toPrecision(2))} times the loss of copy on the search rows`;
       ladder.skip(rung.name, `${found}, so that the change of the base matters too much to the task`);
     },
@@ -82,7 +85,7 @@ export function searchRung(search?: SearchOptions): Rung {
       ladder.enter('search');
       const searches = ladder.options.search?.evaluations !== 0;
       const found = searches ? await searchCoefficients(searchTask(ladder, search)) : COPY;
-      if (!isJudged(ladder, found)) return considerFused(ladder, 'search', found);
+      if (!isJudged(ladder, found, 'search')) return considerFused(ladder, 'search', found);
       ladder.skip('search', `it found nothing better than ${strategyOf(found)}, which was tried`);
       await ladder.checkpoint();
     },
@@ -94,9 +97,11 @@ async function considerFused(ladder: Ladder, rung: RungName, { alpha, beta }: Co
   await ladder.consider(proposal, await ladder.fused.at({ alpha, beta }));
 }
 
-/** Whether the gate has judged the untrained adapter of these coefficients. */
-export function isJudged(ladder: Ladder, { alpha, beta }: Coefficients): boolean {
-  return ladder.candidates.some((known) => known.alpha === alpha && known.beta === beta && known.step === 0);
+/** Whether the gate has judged the untrained adapter of these coefficients on another rung than this one. */
+export function isJudged(ladder: Ladder, coefficients: Coefficients, own: RungName): boolean {
+  return ladder.candidates.some(({ rung, step, alpha, beta }) => {
+    return rung !== own && step === 0 && alpha === coefficients.alpha && beta === coefficients.beta;
+  });
 }
 
 function strategyOf(coefficients: Coefficients): 'reuse' | 'revert' | 'relora' {

@@ -1,6 +1,6 @@
 import type { Preference, Strategy } from '../../options/job-options.ts';
 import { AdaptationError } from '../errors.ts';
-import { COPY, REVERT } from '../fusion/coefficients.ts';
+import { COPY } from '../fusion/coefficients.ts';
 import type { SearchOptions } from '../search/search-task.ts';
 import type { RungName } from './candidate.ts';
 import type { LadderContext } from './ladder-context.ts';
@@ -24,31 +24,35 @@ const searchWithBudget = (search?: SearchOptions): Rung =>
     searchRung(search),
   );
 
+/** Where no search follows that could find better, a revert that is much better than the copy is looked at, too. */
+const revertAtFirst: Rung = {
+  ...revertRung,
+  run: (ladder) => (searches(ladder) ? whereNear(revertRung) : whereNear(revertRung, 0)).run(ladder),
+};
+
 /** Copy is a point of the search, and a look at it costs as much as the search. */
 const copyAfterSearch = unless((ladder) => {
-  if (isJudged(ladder, COPY)) return 'it is what the search found, which was tried';
-  const { context, options, futility } = ladder;
-  const trainingFollows = context.canTrain !== false && options.steps > 0 && futility === null;
-  return searches(ladder) && trainingFollows ? 'the search found something better on the search rows' : null;
+  if (isJudged(ladder, COPY, 'copy')) return 'it is what the search found, which was tried';
+  const follows = trains(ladder) && ladder.futility === null;
+  return searches(ladder) && follows ? 'the search found something better on the search rows' : null;
 }, copyRung);
 
 const copyAtFirst: Rung = {
   ...copyRung,
-  run: (ladder) => (searches(ladder) ? whereNear(copyRung) : copyRung).run(ladder),
+  run: (ladder) => (searches(ladder) && trains(ladder) ? whereNear(copyRung) : copyRung).run(ladder),
 };
-
-const revertAtLast = unless(
-  (ladder) => (isJudged(ladder, REVERT) ? 'it is what the search found, which was tried' : null),
-  revertRung,
-);
 
 function searches({ options, fused }: Ladder): boolean {
   return options.search?.evaluations !== 0 && fused.obstacle === null;
 }
 
+function trains({ context, options }: Ladder): boolean {
+  return context.canTrain !== false && options.steps > 0;
+}
+
 const AUTO: Readonly<Record<Preference, readonly Rung[]>> = {
-  old_behavior: [whereNear(revertRung), searchWithBudget(), copyAfterSearch, fineTune, scratchRung],
-  new_base: [copyAtFirst, searchWithBudget(KEEPING_NEW), fineTune, scratchRung, revertAtLast],
+  old_behavior: [revertAtFirst, searchWithBudget(), copyAfterSearch, fineTune, scratchRung],
+  new_base: [copyAtFirst, searchWithBudget(KEEPING_NEW), fineTune, scratchRung, revertRung],
 };
 
 /** The rungs of each strategy, in order. The gate judges every one, and the first that passes is published. */

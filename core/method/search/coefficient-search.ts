@@ -20,8 +20,10 @@ export async function searchCoefficients(task: SearchTask): Promise<Coefficients
   const known = startsFromKnown ? [COPY, REVERT].filter(({ alpha, beta }) => space.contains([alpha, beta])) : [];
   const starts = [...known, ...spaceFillingStart(space, budget, task.seed)];
   const measured: SearchEvaluation[] = [];
-  while (measured.length < budget) measured.push(await evaluationOf(task, starts.shift() ?? proposed(), budget));
-  const { alpha, beta } = measured.reduce((least, next) => (next.loss < least.loss ? next : least));
+  while (measured.length < budget) measured.push(await evaluationOf(task, starts.shift() ?? proposed()));
+  // What was measured before the search counts, too, where its budget left it out.
+  const all = [...measured, ...task.history.filter(({ alpha, beta }) => space.contains([alpha, beta]))];
+  const { alpha, beta } = all.reduce((least, next) => (next.loss < least.loss ? next : least));
   return { alpha, beta };
 
   function proposed(): Coefficients {
@@ -37,16 +39,12 @@ export async function searchCoefficients(task: SearchTask): Promise<Coefficients
  * @throws RangeError for a loss that is not finite
  */
 export async function revertedLoss(task: SearchTask): Promise<number> {
-  const [copy, revert] = [await evaluationOf(task, COPY, 2), await evaluationOf(task, REVERT, 2)];
+  const [copy, revert] = [await evaluationOf(task, COPY), await evaluationOf(task, REVERT)];
   return Math.max(revert.loss, Number.MIN_VALUE) / Math.max(copy.loss, Number.MIN_VALUE);
 }
 
 /** Measures a point, unless the history has it. */
-async function evaluationOf(
-  task: SearchTask,
-  { alpha, beta }: Coefficients,
-  budget: number,
-): Promise<SearchEvaluation> {
+async function evaluationOf(task: SearchTask, { alpha, beta }: Coefficients): Promise<SearchEvaluation> {
   const known = task.history.find((one) => isSamePoint(one, { alpha, beta }));
   if (known) return known;
   task.signal.throwIfAborted();
@@ -55,6 +53,6 @@ async function evaluationOf(
   if (!Number.isFinite(loss))
     throw new RangeError(`loss at alpha ${alpha}, beta ${beta} is ${loss}, expected a finite number`);
   const evaluation = { alpha, beta, rows: task.rows, loss, ms: task.now() - start };
-  await task.onEvaluation(evaluation, budget);
+  await task.onEvaluation(evaluation);
   return evaluation;
 }

@@ -23,7 +23,7 @@ export interface SearchTask {
   readonly options: SearchOptions;
   readonly seed: number;
   readonly signal: AbortSignal;
-  /** Evaluations of the search before it was interrupted. They are not repeated. */
+  /** Evaluations before the search, and those of the search before it was interrupted. They are not repeated. */
   readonly history: readonly SearchEvaluation[];
   /** Number of search rows. */
   readonly rows: number;
@@ -31,7 +31,7 @@ export interface SearchTask {
   /** Mean completion loss on the search rows, in nats a token. */
   loss(adapter: Adapter): Promise<number>;
   /** Called after every evaluation that is not in the history. */
-  onEvaluation(evaluation: SearchEvaluation, budget: number): Promise<void>;
+  onEvaluation(evaluation: SearchEvaluation): Promise<void>;
   /** The current time in milliseconds. */
   now(): number;
 }

@@ -151,7 +151,7 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
   emit({ type: 'baselines', target: 0.8, baselines });
   phase('initialize');
   const evaluation = { alpha: 1, beta: -1, rows: 16, loss: 0.5, ms: 2, rowLosses: [] };
-  emit({ type: 'search', rung: 'search', evaluation, evaluations: 1, budget: 6 });
+  emit({ type: 'search', rung: 'search', evaluation, evaluations: 1 });
   phase('fine_tune');
   for (const step of [1, 2]) {
     emit({ type: 'progress', step, totalSteps: 4 });

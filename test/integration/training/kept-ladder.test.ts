@@ -43,7 +43,7 @@ test('every rung, every look and every point of the search of a job are kept', a
       { after_attempt: 0, strategy: 'auto', ended: true, current_rung: null, published_candidate: null },
     ]);
     const { rungs, candidates } = data[0]!;
-    expect(rungs.map(({ rung }) => rung)).toEqual(['copy', 'revert', 'search', 'fine_tune', 'scratch']);
+    expect(rungs.map(({ rung }) => rung)).toEqual(['revert', 'search', 'copy', 'fine_tune', 'scratch']);
     // No adapter can reach the target, so each rung has failed, or there was nothing to try, which it says.
     for (const { result, reason, best_candidate: best } of rungs) {
       expect([result, typeof reason, typeof best]).toEqual(
@@ -55,7 +55,7 @@ test('every rung, every look and every point of the search of a job are kept', a
     expect(Math.min(...values)).toBeCloseTo(job.metric.best!, 12);
     const { data: points } = await createLadderService({ db: fleet.db }).searchPoints(job.id, { limit: 200 });
     expect(points.map(({ index }) => index)).toEqual(points.map((_, i) => i));
-    expect(points.length).toBeGreaterThan(1);
+    expect(points).toHaveLength(4);
     expect(points[0]).toMatchObject({ fusion_alpha: 1, fusion_beta: 0 });
   }
 });

@@ -15,7 +15,7 @@ export function searchTask(ladder: Ladder, search?: SearchOptions): SearchTask {
     fuse: (coefficients) => ladder.fused.at(coefficients),
     rows: context.searchRows,
     loss: (adapter) => context.searchLoss(adapter),
-    onEvaluation: (evaluation, budget) => ladder.recordSearch(evaluation, budget),
+    onEvaluation: (evaluation) => ladder.recordSearch(evaluation),
     now: () => ladder.now(),
   };
 }

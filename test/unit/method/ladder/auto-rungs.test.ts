@@ -23,6 +23,29 @@ describe('auto: what is kept, and what is there', () => {
     expect(plain.rungs().at(-1)).toBe('revert');
   });
 
+  it.each([
+    ['training rows', { canTrain: false }, {}],
+    ['steps', {}, { steps: 0 }],
+  ])('that prefers the new base judges the copy, too, without %s', async (_, options, given) => {
+    const toy = new ToyAdaptation({ ...NOVEL, change: 1, ...options });
+    const { candidates } = await run('auto', toy, until(1e-9, { prefer: 'new_base', ...given }));
+    expect(ids(candidates)).toEqual(['copy', 'search', 'revert']);
+  });
+
+  it.each(['old_behavior', 'new_base'] as const)(
+    'skips no rung when a run is resumed at its end: %s',
+    async (prefer) => {
+      const toy = new ToyAdaptation({ ...NOVEL, change: 1, canTrain: false });
+      const options = until(1e-9, { prefer });
+      const whole = await run('auto', toy, options);
+      toy.events.length = 0;
+      const resumed = await run('auto', toy, options);
+      expect(resumed.candidates).toEqual(whole.candidates);
+      const skipped = toy.events.flatMap((event) => (event.type === 'skipped' ? [event.rung] : []));
+      expect(skipped.filter((rung) => whole.candidates.some((candidate) => candidate.rung === rung))).toEqual([]);
+    },
+  );
+
   it('gives the rest of the budget to training from scratch where fine-tuning gets no better', async () => {
     // Steps so long that training diverges: the first evaluation is the best, two more end it.
     const toy = new ToyAdaptation({ ...NOVEL, learningRate: 10 });

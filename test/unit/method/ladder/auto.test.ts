@@ -55,6 +55,15 @@ describe('auto', () => {
     expect(toy.events).toContainEqual({ type: 'skipped', rung: 'search', reason: 'its budget of evaluations is 0' });
   });
 
+  it.each([0, 1])(
+    'judges a revert that is much better than the copy where the search has %i evaluations',
+    async (evaluations) => {
+      const toy = new ToyAdaptation({ ...FAR, canTrain: false });
+      const { candidates } = await run('auto', toy, until(1e-9, { search: { evaluations } }));
+      expect(candidates[0]).toMatchObject({ rung: evaluations === 0 ? 'revert' : 'search', alpha: 1, beta: -1 });
+    },
+  );
+
   it('fine-tunes what the search found where it does not pass, and stops at the first pass', async () => {
     const toy = new ToyAdaptation(FAR);
     const outcome = await run('auto', toy, until(0.1));

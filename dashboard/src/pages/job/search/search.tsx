@@ -69,5 +69,5 @@ function captionOf(hasModel: boolean): string {
   const numbers = 'Numbers give the order in which points were measured, and the star is the best of them.';
   return hasModel
     ? `${numbers} The stronger the color, the smaller the loss that the model of the search expects there; where it is plain, it expects nothing better than copy.`
-    : `${numbers} A model of what lies between them needs three points at least.`;
+    : `${numbers} A model of what lies between them needs three points at least, the copy among them.`;
 }

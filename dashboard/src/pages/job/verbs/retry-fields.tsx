@@ -21,7 +21,7 @@ const NUMBERS: readonly { readonly name: NumberName; readonly label: string; rea
   },
   {
     name: 'search_evaluations',
-    label: 'Points that the search may measure',
+    label: 'Points that the search measures',
     hint: 'More of them find better coefficients; 0 leaves the search out.',
   },
 ];

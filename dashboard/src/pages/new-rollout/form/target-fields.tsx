@@ -46,7 +46,7 @@ export function TargetFields() {
         name="strategy"
         label="Strategy"
         error="strategy"
-        help="How adapters are carried over. Automatically is without training first, until one way passes the gate of the adapter."
+        help="How adapters are carried over. Automatically tries what needs no training first, and stops at the first that passes the gate of the adapter."
         options={[
           ['', 'as the service chooses (automatically)'],
           ['auto', 'automatically'],
