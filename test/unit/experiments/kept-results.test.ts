@@ -85,7 +85,7 @@ test('the page on the ladder has how often revert was certified in the registere
   expect(found).toEqual({ near: [15, 4], far: [0, 29] });
   const page = (await readFile(path.join(ROOT, 'docs/method/ladder.md'), 'utf8')).replaceAll('\n', ' ');
   expect(page).toContain(
-    `of ${15 + 4 + 29} tenants and updates, 19 lie between them, and at 15 of these revert was certified`,
+    `of ${15 + 4 + 29} tenants and updates, 19 lie between them by the losses that \`auto\` had measured, mostly on 16 search rows. At 15 of these the strategy \`revert\` was certified`,
   );
   expect(page).toContain('of the 29 others, at none');
 });
