@@ -24,10 +24,16 @@ const searchWithBudget = (search?: SearchOptions): Rung =>
     searchRung(search),
   );
 
-/** Where no search follows that could find better, a revert that is much better than the copy is looked at, too. */
+/**
+ * A revert that is much better than the copy is looked at, too, where no search follows that could find better, and where the gate
+ * publishes what it cannot certify: most reverts are good enough by their value (docs/method/gate.md, "On test rows").
+ */
 const revertAtFirst: Rung = {
   ...revertRung,
-  run: (ladder) => (searches(ladder) ? whereNear(revertRung) : whereNear(revertRung, 0)).run(ladder),
+  run: (ladder) => {
+    const isCertified = ladder.options.gate.on_inconclusive !== 'publish';
+    return (searches(ladder) && isCertified ? whereNear(revertRung) : whereNear(revertRung, 0)).run(ladder);
+  },
 };
 
 /** Copy is a point of the search, and a look at it costs as much as the search. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { LadderOptions } from '../../../../core/method/ladder/ladder-state.ts';
 import { ids, ToyAdaptation } from '../support/toy-adaptation.ts';
 import { NOVEL, run, until } from '../support/toy-runs.ts';
 
@@ -53,6 +54,16 @@ describe('auto', () => {
     expect(toy.rungs()).toEqual(['revert', 'copy', 'fine_tune']);
     expect(ids(outcome.candidates.filter(({ step }) => step === 0))).toEqual(['copy']);
     expect(toy.events).toContainEqual({ type: 'skipped', rung: 'search', reason: 'its budget of evaluations is 0' });
+  });
+
+  it('looks first at a revert that is much better than the copy where the gate publishes what it cannot certify', async () => {
+    const gate = { metric: 'loss', kind: 'relative', margin: 9, on_inconclusive: 'publish' } as const;
+    const first = async (options: Partial<LadderOptions>) => {
+      const toy = new ToyAdaptation(FAR);
+      return (await run('auto', toy, until(0, { old: toy.metric(toy.old), ...options }))).candidates[0]!.rung;
+    };
+    expect(await first({ gate })).toBe('revert');
+    expect(await first({ gate: { ...gate, on_inconclusive: 'hold' } })).toBe('search');
   });
 
   it.each([0, 1])(
