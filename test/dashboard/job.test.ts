@@ -51,7 +51,7 @@ test('the ladder says what was certified, why rungs were left out, and where the
   const rungs = page.getByRole('list', { name: 'Rungs of the ladder' });
   const certified = certificate!.verdict === 'passed' ? 'Certified' : 'Not certified';
   await rungs.getByText(`${certified} at 95% confidence on ${certificate!.rows} rows`).waitFor();
-  await rungs.getByText('Skipped, because revert is clearly better on the search rows.').waitFor();
+  await rungs.getByText('Skipped, because the search found something better on the search rows.').waitFor();
   await rungs.getByText(/^Not run, because fine-tune /).waitFor();
   const looks = page.getByRole('img', { name: `against the gate's line at ${metric.target}` });
   expect(await looks.getAttribute('aria-label')).toMatch(/Fine-tune, step \d+ .* after the start of the run$/);
