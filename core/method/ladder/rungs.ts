@@ -2,8 +2,8 @@ import { COPY, isSamePoint, REVERT, type Coefficients } from '../fusion/coeffici
 import { revertedLoss, searchCoefficients } from '../search/coefficient-search.ts';
 import type { SearchOptions } from '../search/search-task.ts';
 import type { RungName } from './candidate.ts';
+import { searchTask } from './ladder-search.ts';
 import type { Ladder } from './ladder.ts';
-import { searchTask } from './searches/ladder-search.ts';
 
 /** One way of making a candidate. */
 export interface Rung {
@@ -51,7 +51,7 @@ export function unless(reasonAgainst: (ladder: Ladder) => string | null, rung: R
 
 /**
  * Between these multiples of copy's loss, the loss of revert says that the change of the base matters little to the task: in the registered
- * run, 15 of 19 such reverts were certified at their first look, and none of 29 others (docs/method/ladder.md).
+ * run, 15 of 19 such reverts were certified at their only look, and none of the 29 others (docs/method/ladder.md).
  */
 export const NEAR = { least: 0.75, most: 1.05 };
 

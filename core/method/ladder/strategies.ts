@@ -7,7 +7,7 @@ import type { LadderContext } from './ladder-context.ts';
 import type { LadderOptions, LadderOutcome, LadderState, RungReport } from './ladder-state.ts';
 import { Ladder } from './ladder.ts';
 import { RungLog } from './rung-log.ts';
-import { copyRung, isJudged, revertRung, searchRung, unless, whereNear, type Rung } from './rungs.ts';
+import { copyRung, isJudged, NEAR, revertRung, searchRung, unless, whereNear, type Rung } from './rungs.ts';
 import { fineTuneRung, scratchRung } from './training-rungs.ts';
 
 const fineTune = fineTuneRung({ regularization: 'own', patient: true });
@@ -19,10 +19,7 @@ const PAPER_SEARCH: SearchOptions = { startsFromKnown: false };
 const KEEPING_NEW: SearchOptions = { betaBounds: [-0.5, 0.5] };
 
 const searchWithBudget = (search?: SearchOptions): Rung =>
-  unless(
-    ({ options }) => (options.search?.evaluations === 0 ? 'its budget of evaluations is 0' : null),
-    searchRung(search),
-  );
+  unless((ladder) => (searches(ladder) ? null : 'its budget of evaluations is 0'), searchRung(search));
 
 /**
  * A revert that is much better than the copy is looked at, too, where no search follows that could find better, and where the gate
@@ -32,7 +29,7 @@ const revertAtFirst: Rung = {
   ...revertRung,
   run: (ladder) => {
     const isCertified = ladder.options.gate.on_inconclusive !== 'publish';
-    return (searches(ladder) && isCertified ? whereNear(revertRung) : whereNear(revertRung, 0)).run(ladder);
+    return whereNear(revertRung, searches(ladder) && isCertified ? NEAR.least : 0).run(ladder);
   },
 };
 

@@ -1,5 +1,5 @@
-import type { SearchOptions, SearchTask } from '../../search/search-task.ts';
-import type { Ladder } from '../ladder.ts';
+import type { SearchOptions, SearchTask } from '../search/search-task.ts';
+import type { Ladder } from './ladder.ts';
 
 /**
  * Describes a search on this ladder.
