@@ -21,7 +21,7 @@ export interface BenchFleet {
 export async function createFleet(db: Database, adapters: number): Promise<BenchFleet> {
   const baseModelId = newId('baseModel');
   const [oldVersionId, newVersionId] = [newId('baseModelVersion'), newId('baseModelVersion')];
-  await db.baseModel.create({ data: { id: baseModelId, name: `bench-${adapters}-${baseModelId.slice(-6)}` } });
+  await db.baseModel.create({ data: { id: baseModelId, name: `bench-${adapters}-${baseModelId}` } });
   const version = { baseModelId, path: '/nowhere', servingName: 'bench' };
   await db.baseModelVersion.createMany({
     data: [
@@ -29,13 +29,13 @@ export async function createFleet(db: Database, adapters: number): Promise<Bench
       { ...version, id: newVersionId, version: 'v2' },
     ],
   });
-  const tag = baseModelId.slice(-8);
-  const id = (prefix: string, n: string) =>
-    `'${prefix}_018f0000-0000-7000-8000-${tag.slice(-4)}' || lpad(to_hex(${n}), 8, '0')`;
+  // The first four groups of the base model's identifier: no other fleet has them.
+  const groups = baseModelId.slice('bm_'.length, -12);
+  const id = (prefix: string, n: string) => `'${prefix}_${groups}' || lpad(to_hex(${n}), 12, '0')`;
   const tenants = Math.ceil(adapters / EACH);
   const tenant = id('ten', `(n - 1) / ${EACH} + 1`);
   const statements = [
-    `INSERT INTO tenants (id, name) SELECT ${id('ten', 'n')}, '${tag}-' || n FROM generate_series(1, ${tenants}) n`,
+    `INSERT INTO tenants (id, name) SELECT ${id('ten', 'n')}, '${groups}' || n FROM generate_series(1, ${tenants}) n`,
     `INSERT INTO datasets (id, tenant_id, name, artifact_digest, rows, bytes, splits)
      SELECT ${id('dst', 'n')}, ${id('ten', 'n')}, 'rows', 'none', 1, 1, '{}' FROM generate_series(1, ${tenants}) n`,
     `INSERT INTO adapters (id, tenant_id, base_model_id, dataset_id, name, metric, gate)

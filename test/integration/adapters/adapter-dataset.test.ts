@@ -142,7 +142,7 @@ test('while a job of it waits or runs, or its report is measured, its dataset st
 });
 
 test("neither an unknown dataset, a deleted one nor another tenant's is taken", async () => {
-  const other = await createTestTenant(app.db, `other-${tenantId.slice(-6)}`);
+  const other = await createTestTenant(app.db, `other-than-${tenantId}`);
   const foreign = await upload('more', other.key);
   const deleted = await upload();
   await send('DELETE', `/v1/datasets/${deleted}`);

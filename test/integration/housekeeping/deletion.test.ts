@@ -145,7 +145,7 @@ test('a tenant goes with its keys, its jobs and all that it has', async () => {
 });
 
 test("another tenant's things cannot be deleted, and a key that only reads deletes nothing", async () => {
-  const other = await createTestTenant(app.db, `other-${tenantId.slice(-6)}`);
+  const other = await createTestTenant(app.db, `other-than-${tenantId}`);
   const reader = await createTestKey(app.db, { tenantId, scopes: ['tenant:read'] });
   const version = await app.db.adapterVersion.findFirstOrThrow({ where: { adapterId } });
   for (const url of [

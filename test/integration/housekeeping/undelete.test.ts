@@ -164,7 +164,7 @@ test('what the collector has begun to remove cannot come back, and goes whatever
 });
 
 test("another tenant's things cannot be undeleted, and a key that only reads undeletes nothing", async () => {
-  const other = await createTestTenant(app.db, `other-${tenantId.slice(-6)}`);
+  const other = await createTestTenant(app.db, `other-than-${tenantId}`);
   const reader = await createTestKey(app.db, { tenantId, scopes: ['tenant:read'] });
   for (const id of fleet.adapters) await remove(`/v1/adapters/${id}`);
   await remove(`/v1/datasets/${datasetId}`);

@@ -64,7 +64,7 @@ export async function createFleet(db: Database, size: FleetSize): Promise<Fleet>
   const behaving = (version: string) => (behavior: Behavior) =>
     writeFile(path.join(folder, version, 'behavior.json'), JSON.stringify(behavior));
   const baseModelId = newId('baseModel');
-  await db.baseModel.create({ data: { id: baseModelId, name: `model-${baseModelId.slice(-6)}` } });
+  await db.baseModel.create({ data: { id: baseModelId, name: baseModelId } });
   const versions: string[] = [];
   for (const version of ['v1', 'v2']) {
     await mkdir(path.join(folder, version));
@@ -79,7 +79,7 @@ export async function createFleet(db: Database, size: FleetSize): Promise<Fleet>
   const [oldVersionId, newVersionId] = versions as [string, string];
   const bytes = await storeBytes(db, artifacts, folder);
   const tenants = Array.from({ length: size.tenants }, () => newId('tenant'));
-  await db.tenant.createMany({ data: tenants.map((id, index) => ({ id, name: `tenant-${index}-${id.slice(-6)}` })) });
+  await db.tenant.createMany({ data: tenants.map((id) => ({ id, name: id })) });
   const datasets = tenants.map((tenantId) => ({ id: newId('dataset'), tenantId }));
   await db.dataset.createMany({
     data: datasets.map((dataset) => ({

@@ -53,7 +53,7 @@ describe('a policy', () => {
     const third = await accept();
     expect(third.body).toMatchObject({ waves: null });
     expect(third.body.options).not.toHaveProperty('policy');
-    const created = await send('POST', '/v1/base-models', { name: `m-${fleet.baseModelId.slice(-8)}`, policy: POLICY });
+    const created = await send('POST', '/v1/base-models', { name: `third-${fleet.baseModelId}`, policy: POLICY });
     expect(created).toMatchObject({ status: 201, body: { policy: POLICY } });
   });
 
