@@ -2,13 +2,17 @@ import { defineConfig } from 'vitest/config';
 import { PATIENCE_MS } from './test/patience.ts';
 
 interface Options {
-  /** How long a test or a hook may take, in milliseconds: several times what it takes alone, because a machine may do much else meanwhile. */
-  readonly timeout?: number;
   readonly globalSetup?: readonly string[];
 }
 
+/**
+ * How long a test or a hook may take, in milliseconds: many times what it takes alone, because a machine may do much else meanwhile, and
+ * more than it waits for one thing, so that a failure names that.
+ */
+const TIMEOUT_MS = 2.5 * PATIENCE_MS;
+
 /** Makes the project of one kind of test, so that each kind can be run alone (`npm run test:unit`). */
-function project(name: string, { timeout = 300_000, globalSetup = [] }: Options = {}) {
+function project(name: string, { globalSetup = [] }: Options = {}) {
   // Its files share the modules of a process: loading and compiling them anew for each took half of the processor time.
   const test = {
     name,
@@ -16,8 +20,8 @@ function project(name: string, { timeout = 300_000, globalSetup = [] }: Options 
     environment: 'node' as const,
     isolate: false,
     expect: { poll: { timeout: PATIENCE_MS, interval: 20 } },
-    testTimeout: timeout,
-    hookTimeout: timeout,
+    testTimeout: TIMEOUT_MS,
+    hookTimeout: TIMEOUT_MS,
   };
   return { test: { ...test, globalSetup: [...globalSetup] } };
 }
@@ -31,13 +35,9 @@ function compiledProject(name: string, { globalSetup = [], ...rest }: Options = 
 export default defineConfig({
   test: {
     projects: [
-      compiledProject('unit', { timeout: 120_000 }),
-      compiledProject('integration', {
-        timeout: 120_000,
-        globalSetup: ['test/integration/support/global-setup.ts'],
-      }),
-      // Its fleets train, and a test waits for that more than once (`FLEET_MS`).
-      compiledProject('e2e', { timeout: 600_000 }),
+      compiledProject('unit'),
+      compiledProject('integration', { globalSetup: ['test/integration/support/global-setup.ts'] }),
+      compiledProject('e2e'),
       compiledProject('production'),
       compiledProject('upgrade'),
       compiledProject('attack'),

@@ -18,7 +18,6 @@ import { startServer } from '../../src/server.ts';
 import { compiledModule } from '../compiled/index.ts';
 import { startRollout } from '../faults/support/fleet.ts';
 import { eventually } from '../eventually.ts';
-import { FLEET_MS } from '../patience.ts';
 import { startHub, type HubServer } from '../unit/base-sources/support/hub-server.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../unit/training/support/tiny-task.ts';
 
@@ -95,14 +94,10 @@ test('two workers without a shared folder of bases fetch them from a hub, over a
   const id = await startRollout({ origin, operatorKey: operatorKey!, family }, 'fetched', [places[0]!, places[1]!]);
   const rollout = () => getRollout({ client, path: { id } });
   const until = (what: string, condition: (found: Rollout) => boolean) =>
-    eventually(
-      what,
-      async () => {
-        const found = await rollout();
-        return condition(found) && found;
-      },
-      FLEET_MS,
-    ).catch(async (error: Error) => {
+    eventually(what, async () => {
+      const found = await rollout();
+      return condition(found) && found;
+    }).catch(async (error: Error) => {
       throw new Error(`${error.message}: ${JSON.stringify([await rollout(), await listJobs({ client })])}`);
     });
 

@@ -24,7 +24,6 @@ import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
 import { readAdapterManifest } from '../../core/formats/peft/adapter-manifest.ts';
 import { eventually } from '../eventually.ts';
-import { FLEET_MS } from '../patience.ts';
 
 // A fleet of two tenants. The adapter `must-train` cannot reach its target, so its job uses its whole budget of steps,
 // which leaves time to kill the worker while it runs.
@@ -163,7 +162,7 @@ function rolloutAfter(states: readonly Rollout['state'][], { id }: Pick<Rollout,
     const rollout = await getRollout({ client: fleet.operator, path: { id } });
     return !states.includes(rollout.state) && rollout;
   };
-  return eventually(`the rollout is no longer ${states.join(' or ')}`, left, FLEET_MS);
+  return eventually(`the rollout is no longer ${states.join(' or ')}`, left);
 }
 
 function waitForJobs<T>(what: string, rolloutId: string, found: (jobs: Job[]) => T | undefined): Promise<T> {
@@ -171,7 +170,7 @@ function waitForJobs<T>(what: string, rolloutId: string, found: (jobs: Job[]) =>
     const { data } = await listJobs({ client: fleet.operator, query: { rollout_id: rolloutId } });
     return data.length === 2 ? found(data) : undefined;
   };
-  return eventually(what, search, FLEET_MS);
+  return eventually(what, search);
 }
 
 const sum = (phases: Readonly<Record<string, number>>): number => Object.values(phases).reduce((a, b) => a + b, 0);

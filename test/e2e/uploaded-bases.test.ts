@@ -18,7 +18,6 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded
 import { compiledCommand, compiledModule } from '../compiled/index.ts';
 import { startRollout } from '../faults/support/fleet.ts';
 import { eventually } from '../eventually.ts';
-import { FLEET_MS } from '../patience.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../unit/training/support/tiny-task.ts';
 
 const WORKER = path.resolve('test/faults/support/worker-process.ts');
@@ -143,15 +142,11 @@ test('a rollout runs from bases that were uploaded, over the death of the API th
   startWorker();
   const stack = { origin: second.origin, operatorKey, family };
   const rollout = await startRollout(stack, 'uploaded', [{ source: old.source }, { source: fresh.source }]);
-  const done = await eventually(
-    'the rollout is completed',
-    async () => {
-      const found = await getRollout({ client, path: { id: rollout } });
-      if (found.state === 'failed') throw new Error(JSON.stringify(found.error));
-      return found.state === 'completed' && found;
-    },
-    FLEET_MS,
-  ).catch(async (error: Error) => {
+  const done = await eventually('the rollout is completed', async () => {
+    const found = await getRollout({ client, path: { id: rollout } });
+    if (found.state === 'failed') throw new Error(JSON.stringify(found.error));
+    return found.state === 'completed' && found;
+  }).catch(async (error: Error) => {
     throw new Error(`${error.message}: ${JSON.stringify(await listJobs({ client }))}`);
   });
   expect(done.jobs).toEqual({ ready: 3, not_ready: 2 });

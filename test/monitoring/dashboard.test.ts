@@ -59,7 +59,6 @@ beforeAll(async () => {
   await eventually(
     'both adapters are ready',
     async () => (await getRollout({ client, path: { id: rollout!.id } })).summary.ready === 2,
-    90_000,
   ).catch((error: unknown) => {
     throw new Error(processes.tails(), { cause: error });
   });

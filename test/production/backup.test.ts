@@ -112,16 +112,12 @@ const kinds = ({ findings }: { findings: Finding[] }) =>
 
 /** Waits for the end of the rollout and of its one job. */
 async function finished(client: RegisteredFleet['operator'], rolloutId: string): Promise<Job> {
-  const job = await eventually(
-    'the job has ended',
-    async () => {
-      const { data } = await listJobs({ client, query: { rollout_id: rolloutId } });
-      return data.length > 0 && data.every(({ state }) => isEndOfJob(state)) && data[0]!;
-    },
-    60_000,
-  );
+  const job = await eventually('the job has ended', async () => {
+    const { data } = await listJobs({ client, query: { rollout_id: rolloutId } });
+    return data.length > 0 && data.every(({ state }) => isEndOfJob(state)) && data[0]!;
+  });
   const isCompleted = async () => (await getRollout({ client, path: { id: rolloutId } })).state === 'completed';
-  await eventually('the rollout is completed', isCompleted, 60_000);
+  await eventually('the rollout is completed', isCompleted);
   return job;
 }
 

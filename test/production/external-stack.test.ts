@@ -78,7 +78,7 @@ test('API and worker on PostgreSQL and Redis re-adapt a fleet', async () => {
     const [job] = (await listJobs({ client: fleet.operator, query: { rollout_id: rollout!.id } })).data;
     return job !== undefined && isEndOfJob(job.state) && job;
   };
-  const job = await eventually('the job has ended', endedJob, 90_000);
+  const job = await eventually('the job has ended', endedJob);
   expect(job).toMatchObject({ state: 'ready', adapter_name: 'feed-topics', error: null });
   const ready = (await (await fetch(`${origin}/readyz`)).json()) as object;
   expect(ready).toMatchObject({ status: 'ready' });

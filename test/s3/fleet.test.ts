@@ -23,8 +23,6 @@ const FIRST: DemoAdapter = {
 const SECOND: DemoAdapter = { ...FIRST, adapter: 'more-topics', trainRows: 120 };
 
 /** Jobs train while other checks use the processor: with a third of it they take two minutes and more, half a minute alone. */
-const JOB_PATIENCE_MS = 240_000;
-const TEST_PATIENCE_MS = 600_000;
 
 let folder: string;
 let databaseFolder: string;
@@ -93,75 +91,73 @@ function jobOf(what: string, fleet: RegisteredFleet, rolloutId: string, isIt: (j
     const { data } = await listJobs({ client: fleet.operator, query: { rollout_id: rolloutId } });
     return data.find(isIt);
   };
-  return eventually(what, find, JOB_PATIENCE_MS);
+  return eventually(what, find);
 }
 
-test(
-  'workers with folders of their own carry a fleet over, through an outage of the bucket',
-  async ({ onTestFailed }) => {
-    onTestFailed(() => {
-      for (const [name, output] of outputs) console.error(`=== the end of ${name}:\n${output.slice(-20_000)}`);
+test('workers with folders of their own carry a fleet over, through an outage of the bucket', async ({
+  onTestFailed,
+}) => {
+  onTestFailed(() => {
+    for (const [name, output] of outputs) console.error(`=== the end of ${name}:\n${output.slice(-20_000)}`);
+  });
+  const api = await start('api', ['serve', '--no-worker'], /serves (\S+)[\s\S]*operator key written to ([^,]+),/);
+  const [, origin = '', keyFile = ''] = api.match;
+  const operatorKey = (await readFile(keyFile, 'utf8')).trim();
+  const first = await start('worker-1', ['worker'], /worker started/);
+  const fleet = await registerFleet({ origin, operatorKey, fleet: [FIRST, SECOND], log: () => {} });
+  const client = patientClient(origin, fleet.tenantKeys.get(FIRST.tenant)!);
+  /** The client compares the digest. */
+  const download = async (job: Job) => {
+    const target = path.join(folder, 'downloads', job.id);
+    await downloadAdapter({
+      client,
+      adapterId: job.adapter_id,
+      versionId: job.published_version_id!,
+      folder: target,
     });
-    const api = await start('api', ['serve', '--no-worker'], /serves (\S+)[\s\S]*operator key written to ([^,]+),/);
-    const [, origin = '', keyFile = ''] = api.match;
-    const operatorKey = (await readFile(keyFile, 'utf8')).trim();
-    const first = await start('worker-1', ['worker'], /worker started/);
-    const fleet = await registerFleet({ origin, operatorKey, fleet: [FIRST, SECOND], log: () => {} });
-    const client = patientClient(origin, fleet.tenantKeys.get(FIRST.tenant)!);
-    /** The client compares the digest. */
-    const download = async (job: Job) => {
-      const target = path.join(folder, 'downloads', job.id);
-      await downloadAdapter({
-        client,
-        adapterId: job.adapter_id,
-        versionId: job.published_version_id!,
-        folder: target,
-      });
-      return readdir(target);
-    };
+    return readdir(target);
+  };
 
-    const { rollout } = await createBaseModelVersion({
-      client: fleet.operator,
-      path: { model: fleet.baseModelId },
-      body: {
-        version: '2',
-        path: familyPath('v2'),
-        rollout: { max_steps: 20, search_evaluations: 4, search_rows: 16, refine_steps: 0 },
-      },
-    });
-    const made = await jobOf('a job has ended', fleet, rollout!.id, ({ state }) => isEndOfJob(state));
-    await ended(first.child);
-    expect(made).toMatchObject({ state: 'ready', error: null });
-    expect(await download(made)).toContain('adapter_model.safetensors');
+  const { rollout } = await createBaseModelVersion({
+    client: fleet.operator,
+    path: { model: fleet.baseModelId },
+    body: {
+      version: '2',
+      path: familyPath('v2'),
+      rollout: { max_steps: 20, search_evaluations: 4, search_rows: 16, refine_steps: 0 },
+    },
+  });
+  const made = await jobOf('a job has ended', fleet, rollout!.id, ({ state }) => isEndOfJob(state));
+  await ended(first.child);
+  expect(made).toMatchObject({ state: 'ready', error: null });
+  expect(await download(made)).toContain('adapter_model.safetensors');
 
-    // The second worker has nothing of what the first one has made or read, and the bucket is away when it takes the other job over.
-    await start('worker-2', ['worker'], /worker started/);
-    await s3.kill();
-    const url = `${origin}/v1/adapters/${made.adapter_id}/versions/${made.published_version_id!}/download`;
-    const refused = await fetch(url, { headers: { authorization: `Bearer ${operatorKey}` } });
-    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '10']);
-    expect(await refused.json()).toMatchObject({ code: 'storage_away' });
-    const isOther = ({ id }: Job): boolean => id !== made.id;
-    const waiting = await jobOf(
-      'the other job has met the outage',
-      fleet,
-      rollout!.id,
-      (job) => isOther(job) && job.error !== null,
-    );
-    expect(waiting).toMatchObject({ finished_at: null, error: { code: 'worker_fault' } });
-    await s3.start();
-    const other = await jobOf(
-      'the other job has ended',
-      fleet,
-      rollout!.id,
-      (job) => isOther(job) && isEndOfJob(job.state),
-    );
-    expect(other).toMatchObject({ state: 'ready', error: null });
-    expect(await download(other)).toContain('adapter_model.safetensors');
+  // The second worker has nothing of what the first one has made or read, and the bucket is away when it takes the other job over.
+  await start('worker-2', ['worker'], /worker started/);
+  await s3.kill();
+  const url = `${origin}/v1/adapters/${made.adapter_id}/versions/${made.published_version_id!}/download`;
+  const refused = await fetch(url, { headers: { authorization: `Bearer ${operatorKey}` } });
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '10']);
+  expect(await refused.json()).toMatchObject({ code: 'storage_away' });
+  const isOther = ({ id }: Job): boolean => id !== made.id;
+  const waiting = await jobOf(
+    'the other job has met the outage',
+    fleet,
+    rollout!.id,
+    (job) => isOther(job) && job.error !== null,
+  );
+  expect(waiting).toMatchObject({ finished_at: null, error: { code: 'worker_fault' } });
+  await s3.start();
+  const other = await jobOf(
+    'the other job has ended',
+    fleet,
+    rollout!.id,
+    (job) => isOther(job) && isEndOfJob(job.state),
+  );
+  expect(other).toMatchObject({ state: 'ready', error: null });
+  expect(await download(other)).toContain('adapter_model.safetensors');
 
-    for (const name of ['api', 'worker-1', 'worker-2']) {
-      expect(await readdir(path.join(folder, name)), name).not.toContain('artifacts');
-    }
-  },
-  TEST_PATIENCE_MS,
-);
+  for (const name of ['api', 'worker-1', 'worker-2']) {
+    expect(await readdir(path.join(folder, name)), name).not.toContain('artifacts');
+  }
+});

@@ -34,15 +34,11 @@ export class Processes {
       child,
       output: () => output,
       printed: (pattern) =>
-        eventually(
-          `${pattern} is printed`,
-          async () => {
-            const found = pattern.exec(output);
-            if (found === null && hasClosed) throw new Error(`ended before ${pattern}:\n${output}`);
-            return found;
-          },
-          60_000,
-        ),
+        eventually(`${pattern} is printed`, async () => {
+          const found = pattern.exec(output);
+          if (found === null && hasClosed) throw new Error(`ended before ${pattern}:\n${output}`);
+          return found;
+        }),
       ended: () => close,
       stop: async (signal = 'SIGTERM') => {
         if (child.exitCode === null && child.signalCode === null) child.kill(signal);

@@ -78,10 +78,8 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     const body = { version, path: family[base], rollout: {} };
     const { rollout } = await createBaseModelVersion({ client, path: { model: baseModelId }, body });
     const state = () => getRollout({ client, path: { id: rollout!.id } });
-    await eventually(
-      `the rollout to version ${version} is completed`,
-      async () => ['completed', 'failed'].includes((await state()).state),
-      120_000,
+    await eventually(`the rollout to version ${version} is completed`, async () =>
+      ['completed', 'failed'].includes((await state()).state),
     ).catch((error: unknown) => {
       throw new Error(processes.tails(), { cause: error });
     });
@@ -115,7 +113,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     await eventually('the earlier worker has met it', async () => (await producer.count('adaptations')) === 0);
     await producer.close();
     return async () => {
-      await eventually('it is measured', async () => (await db.outcomeRequest.count()) === 0, 60_000);
+      await eventually('it is measured', async () => (await db.outcomeRequest.count()) === 0);
       const { measuredAt: again } = await db.gateOutcomes.findUniqueOrThrow({ where: { adapterVersionId: id } });
       expect(again.getTime()).toBeGreaterThan(measuredAt.getTime());
     };

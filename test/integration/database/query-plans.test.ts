@@ -41,7 +41,7 @@ beforeAll(async () => {
   app = await buildApp(service.config, { ...service.deps, db: plans.db, metrics: new Registry() });
   // The figures of all jobs that have ended are computed once, for all answers that follow.
   for (const key of [service.operatorKey, tenantKey]) await ask(`/v1/rollouts/${large.rollout}`, { key });
-}, 240_000);
+});
 afterAll(async () => {
   await app.close();
   await plans.close();

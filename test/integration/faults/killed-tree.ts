@@ -104,7 +104,7 @@ export function useKilledTree() {
         signal('SIGCONT');
         return null;
       };
-      return eventually('a job is trained', freeze, 60_000);
+      return eventually('a job is trained', freeze);
     },
 
     /** What a machine does that loses its power, except that its disk keeps what was not synced. */

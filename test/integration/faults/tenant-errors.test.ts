@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createQueueBackend } from '../../../src/jobs/index.ts';
 import { loadConfig } from '../../../src/config/config.ts';
+import { newId } from '../../../src/lib/ids.ts';
 import { withTransaction } from '../../../src/lib/database.ts';
 import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
@@ -83,7 +84,7 @@ test('a tenant reads a code and a message of the service, and the operator reads
 test('a base model version that lacks a file fails its rollout, and only the operator reads where the file should be', async () => {
   const { db } = api;
   const version = { baseModelId: fleet.baseModelId, servingName: 'served/v3' };
-  const id = fleet.newVersionId.slice(0, -4) + 'ffff';
+  const id = newId('baseModelVersion');
   await rm(path.join(family.newBase, 'model.safetensors'));
   const index = JSON.stringify({ weight_map: { 'model.norm.weight': 'model-1.safetensors' } });
   await writeFile(path.join(family.newBase, 'model.safetensors.index.json'), index);

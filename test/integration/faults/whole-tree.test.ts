@@ -13,4 +13,4 @@ test('kill −9 of API, worker, training process and PostgreSQL at once: the nex
   await tree.expectUndisturbed(origin, async (db, rolloutId) => {
     expect(await db.job.count({ where: { rolloutId, attempt: { gt: 1 } } })).toBe(1);
   });
-}, 300_000);
+});

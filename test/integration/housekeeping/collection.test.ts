@@ -220,28 +220,24 @@ test('what is deleted is collected with everything that it has, and what is need
   await expectCollected(world);
 });
 
-test(
-  'a collector that is killed again and again leaves nothing over and loses nothing',
-  { timeout: 180_000 },
-  async () => {
-    const world = await deleteMuch();
-    let kills = 0;
-    for (let killAt = 2; ; killAt += 9) {
-      const child = fork(compiledModule(CHILD), [database.url, root(), String(killAt)], { execArgv: [] });
-      const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
-      if (code === 0) break;
-      expect(signal).toBe('SIGKILL');
-      // What its transaction has locked is locked until PostgreSQL has noticed.
-      await expect.poll(locksHeld).toEqual([]);
-      kills++;
-    }
-    expect(kills).toBeGreaterThan(5);
-    // The next process that opens the store removes what a dead one has moved aside.
-    await createFilesystemStore(root());
-    expect(await readdir(path.join(root(), 'tmp'))).toEqual([]);
-    await expectCollected(world);
-  },
-);
+test('a collector that is killed again and again leaves nothing over and loses nothing', async () => {
+  const world = await deleteMuch();
+  let kills = 0;
+  for (let killAt = 2; ; killAt += 9) {
+    const child = fork(compiledModule(CHILD), [database.url, root(), String(killAt)], { execArgv: [] });
+    const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
+    if (code === 0) break;
+    expect(signal).toBe('SIGKILL');
+    // What its transaction has locked is locked until PostgreSQL has noticed.
+    await expect.poll(locksHeld).toEqual([]);
+    kills++;
+  }
+  expect(kills).toBeGreaterThan(5);
+  // The next process that opens the store removes what a dead one has moved aside.
+  await createFilesystemStore(root());
+  expect(await readdir(path.join(root(), 'tmp'))).toEqual([]);
+  await expectCollected(world);
+});
 
 test('a tenant is gone from every table that has its id, whatever tables there are', async () => {
   await db.$executeRaw`CREATE TABLE later (tenant_id text NOT NULL REFERENCES tenants (id), secret text)`;

@@ -4,11 +4,11 @@ import { loadConfig } from '../../../src/config/config.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { createTrainingProcess } from '../../../workers/training/training-process.ts';
 import { startWorker } from '../../../workers/main.ts';
-import { WORKER_TIMES } from '../queue/worker-times.ts';
+import { MORTAL_WORKER_TIMES } from '../queue/worker-times.ts';
 
 const config = loadConfig(process.env);
 const logger = createLogger({ level: config.logLevel, pretty: false });
 const entry = modulePath('./scripted-training', import.meta.url);
 const training = createTrainingProcess({ logger, entry });
-await startWorker(config, { training, logger }, { ...WORKER_TIMES, registrationMs: 200 });
+await startWorker(config, { training, logger }, { ...MORTAL_WORKER_TIMES, registrationMs: 200 });
 setInterval(() => process.send?.({ trainingPid: training.pid ?? null }), 50);

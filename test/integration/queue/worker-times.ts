@@ -1,5 +1,5 @@
-/**
- * Times of the workers that tests start, in milliseconds. What a dead one held is soon taken over, but not from one that a busy machine lets wait
- * for a while.
- */
-export const WORKER_TIMES = { leaseMs: 4000, heartbeatMs: 100, lockMs: 4000, stalledCheckMs: 500, sweepMs: 300 };
+/** Times of the workers that tests start, in milliseconds. A busy machine may let one wait for a while before it loses what it holds. */
+export const WORKER_TIMES = { leaseMs: 15_000, heartbeatMs: 100, lockMs: 15_000, stalledCheckMs: 500, sweepMs: 300 };
+
+/** Those of workers that are killed: what they held is soon taken over. */
+export const MORTAL_WORKER_TIMES = { ...WORKER_TIMES, leaseMs: 4000, lockMs: 4000 };

@@ -335,4 +335,4 @@ test('a process that is killed at any call leaves nothing by halves, and the nex
     aliases: { [aliases[0]!]: `${aliases[0]}@2`, [aliases[2]!]: `${aliases[2]}@1` },
     versions: [`${aliases[0]}@2`, `${aliases[2]}@1`].sort(),
   });
-}, 240_000);
+});

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { Registry } from 'prom-client';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { requireDatabase } from '../../../src/config/reachable.ts';
 import { createDatabase, withTransaction, type Database } from '../../../src/lib/database.ts';
 import { buildApp } from '../../../src/app.ts';
@@ -27,6 +27,14 @@ afterAll(async () => {
   await service.db.$executeRawUnsafe(`DROP ROLE ${ROLE}`);
   await service.close();
 });
+
+// A connection that was closed counts until its server process is gone.
+beforeEach(() =>
+  eventually('no connection is left', async () => {
+    const left = await service.db.$queryRaw<object[]>`SELECT pid FROM pg_stat_activity WHERE usename = ${ROLE}`;
+    return left.length === 0;
+  }),
+);
 
 /** Keeps one connection busy while `work` runs. One that was closed before counts until its server process is gone. */
 async function whileBusy(url: string, work: () => Promise<void>): Promise<void> {

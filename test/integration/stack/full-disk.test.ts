@@ -173,7 +173,7 @@ describe.skipIf(!canMount)('a full disk (tmpfs)', () => {
     expect(notReady.failed).toContainEqual({ name: 'database_write', reason: detail });
 
     await rm(filler);
-    await eventually('/readyz is ready again', async () => (await readiness(server)).status === 200, 60_000);
+    await eventually('/readyz is ready again', async () => (await readiness(server)).status === 200);
     expect((await ask(server, '/v1/tenants', { name: 'after' })).status).toBe(201);
   });
 });

@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { clusterData } from '../../../src/embedded/cluster.ts';
 import { eventually } from '../../eventually.ts';
 import {
   createFolder,
@@ -22,21 +24,21 @@ beforeEach(async () => {
 afterEach(() => removeFolder(folder));
 
 /** Waits until no process of the stack is left. If some are, the error lists them. */
-async function everythingEnds(timeoutMs = 60_000): Promise<void> {
+async function everythingEnds(): Promise<void> {
   let left: string[] = [];
   await eventually(
     'every process of the stack has ended',
     async () => (left = (await processesOf(folder)).map(({ command }) => command)).length === 0,
-    timeoutMs,
   ).catch((error: Error) => {
     throw new Error(`${error.message}; left are:\n${left.join('\n')}`);
   });
 }
 
+const demoFolders = async () => (await readdir(folder)).filter((name) => name.startsWith('readapt-demo-'));
+
 /** Waits until the demo's data folder is removed. If it is not, the error lists what is left. */
 async function dataFolderGoes(): Promise<void> {
-  const folders = async () => (await readdir(folder)).filter((name) => name.startsWith('readapt-demo-'));
-  await eventually('the data folder is gone', async () => (await folders()).length === 0).catch(
+  await eventually('the data folder is gone', async () => (await demoFolders()).length === 0).catch(
     async (error: Error) => {
       const files = await readdir(folder, { recursive: true });
       throw new Error(`${error.message}; left are:\n${files.slice(0, 50).join('\n')}`);
@@ -84,7 +86,7 @@ describe('kill −TERM of npm while the service is still loaded', () => {
     );
     running.child.kill('SIGTERM');
     await running.ended;
-    await everythingEnds(40_000);
+    await everythingEnds();
   });
 });
 
@@ -107,11 +109,12 @@ describe('a killed demo leaves no process and no folder', () => {
 
   test('kill −9 before PostgreSQL is ready', async () => {
     const running = start(folder, demo);
-    await eventually('initdb is at work', async () =>
-      (await processesOf(folder)).some(({ command }) => command.includes('initdb')),
-    );
+    await eventually('initdb is at work', async () => {
+      const data = (await demoFolders()).map((name) => clusterData(path.join(folder, name, 'postgres')));
+      return data.some((cluster) => existsSync(path.join(cluster, 'PG_VERSION')));
+    });
     killProcess(running.child.pid!, 'SIGKILL');
     await everythingEnds();
-    expect((await readdir(folder)).filter((name) => name.startsWith('readapt-demo-'))).toEqual([]);
+    expect(await demoFolders()).toEqual([]);
   });
 });

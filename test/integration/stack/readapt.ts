@@ -68,19 +68,15 @@ export function start(folder: string, args: readonly string[], options: StartOpt
 }
 
 /** Waits until a process has printed what a pattern asks for. */
-export async function printed(running: Running, pattern: RegExp, timeoutMs = 60_000): Promise<RegExpExecArray> {
-  return eventually(
-    `${pattern} is printed`,
-    async () => {
-      const found = pattern.exec(running.output());
-      const { exitCode, signalCode } = running.child;
-      if (found === null && (exitCode !== null || signalCode !== null)) {
-        throw new Error(`ended with ${exitCode ?? signalCode} before ${pattern}:\n${running.output()}`);
-      }
-      return found;
-    },
-    timeoutMs,
-  );
+export async function printed(running: Running, pattern: RegExp): Promise<RegExpExecArray> {
+  return eventually(`${pattern} is printed`, async () => {
+    const found = pattern.exec(running.output());
+    const { exitCode, signalCode } = running.child;
+    if (found === null && (exitCode !== null || signalCode !== null)) {
+      throw new Error(`ended with ${exitCode ?? signalCode} before ${pattern}:\n${running.output()}`);
+    }
+    return found;
+  });
 }
 
 export interface Served extends Running {

@@ -80,16 +80,12 @@ function started(child: ChildProcess, input?: string): Started {
     child,
     ended,
     async printed(pattern) {
-      await eventually(
-        `${pattern} is printed`,
-        () => {
-          if (child.exitCode !== null && !pattern.test(written.stdout + written.stderr)) {
-            throw new Error(`ended with ${child.exitCode} before ${pattern}:\n${written.stderr}${written.stdout}`);
-          }
-          return Promise.resolve(pattern.test(written.stdout + written.stderr));
-        },
-        90_000,
-      );
+      await eventually(`${pattern} is printed`, () => {
+        if (child.exitCode !== null && !pattern.test(written.stdout + written.stderr)) {
+          throw new Error(`ended with ${child.exitCode} before ${pattern}:\n${written.stderr}${written.stdout}`);
+        }
+        return Promise.resolve(pattern.test(written.stdout + written.stderr));
+      });
     },
   };
 }

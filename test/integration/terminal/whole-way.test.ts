@@ -1,7 +1,7 @@
 // A fleet is carried over from the terminal alone, by real processes against a real `readapt serve` with its worker.
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { folderDigest } from '../../../openapi/clients/typescript/src/node/index.ts';
 import { openRelay } from '../client/relay.ts';
 import { createFolder, removeFolder, serve, type Served } from '../stack/readapt.ts';
@@ -10,9 +10,6 @@ import { createTerminal, ROOT, type Terminal } from './terminal.ts';
 const FAMILY = path.join(ROOT, 'examples/demo-family');
 /** No rollout has this identifier. */
 const UNKNOWN = 'rol_00000000-0000-7000-8000-000000000000';
-
-// Each command is a process that loads the sources anew.
-vi.setConfig({ testTimeout: 240_000 });
 
 let folder: string;
 let service: Served;

@@ -10,10 +10,12 @@ import {
 } from '../../../workers/training/training-process.ts';
 import { CheckpointStore } from '../../../core/training/checkpoint.ts';
 import { removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
-import { PATIENCE_MS } from '../../patience.ts';
 import { logger } from '../queue/test-queue.ts';
 import { createLargeFamily } from './large-family.ts';
 import { tinyJob } from '../../unit/training/support/tiny-job.ts';
+
+/** How long a job that is cancelled has until its process is killed, in milliseconds. */
+const GRACE_MS = 50_000;
 
 /** Processor time in ms after a checkpoint, by which the next micro-batch has begun and is far from its end. */
 const INTO_MICRO_BATCH_MS = 100;
@@ -24,7 +26,7 @@ let slot: TrainingSlot;
 
 beforeAll(async () => {
   family = await createLargeFamily();
-  training = createTrainingProcess({ logger, bases: { threads: 1 }, cancelGraceMs: PATIENCE_MS });
+  training = createTrainingProcess({ logger, bases: { threads: 1 }, cancelGraceMs: GRACE_MS });
   slot = await training.acquire(new AbortController().signal);
 });
 afterAll(async () => {
@@ -98,7 +100,7 @@ test('in the middle of a micro-batch, a cancelled job ends at once; one that is 
   const abortMs = performance.now() - aborted;
   await annotate(`stopped ${Math.round(abortMs)} ms after the cancellation`);
   // A job that is only to stop gets so long to end.
-  expect(abortMs).toBeLessThan(PATIENCE_MS);
+  expect(abortMs).toBeLessThan(GRACE_MS);
   expect(await savedStep()).toBe(saved);
 
   // A new process is loading the base already, and resumes from the last checkpoint.

@@ -104,4 +104,4 @@ test(`${JOBS} jobs of different shapes leave nothing behind in the process`, asy
     expect(sessions).toBeGreaterThan(0);
     expect(sessions).toBeLessThanOrEqual(MAX_SESSIONS);
   }
-}, 300_000);
+});

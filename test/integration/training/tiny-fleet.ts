@@ -61,8 +61,6 @@ export interface TinyFleetOptions {
   env?: Record<string, string>;
 }
 
-/** Short times, so that a failed attempt is repeated soon. */
-
 export async function createTinyFleet(options: TinyFleetOptions): Promise<TinyFleet> {
   const { adapters, training: trainingOptions, env } = options;
   const family = await createTinyFamily();

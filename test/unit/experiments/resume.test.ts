@@ -42,55 +42,51 @@ const lines = async (): Promise<string[]> =>
   (await readFile(path.join(folder, 'results.jsonl'), 'utf8')).split('\n').slice(0, -1);
 const parse = (line: string): ResultRecord => JSON.parse(line) as ResultRecord;
 
-it(
-  'resumes after SIGKILL with what was measured, measures the rest once and reports everything',
-  { timeout: 240_000 },
-  async () => {
-    expect((await run('16 rows, copy: ')).signal).toBe('SIGKILL');
-    const before = await lines();
-    expect(before.map(parse).map(({ type }) => type)).toEqual(
-      expect.arrayContaining(['run', 'evolution', 'tenant', 'reference', 'cell']),
-    );
-    const fingerprint = expect.stringMatching(/^[0-9a-f]{64}$/) as string;
-    expect(parse(before[0]!)).toMatchObject({
-      bases: [
-        { name: null, fingerprint },
-        { name: 'v2', fingerprint },
-      ],
-    });
-    const { code, stdout } = await run(null);
-    expect(code).toBe(0);
-    const after = await lines();
-    expect(after.slice(0, before.length)).toEqual(before);
-    const keys = after
-      .map(parse)
-      .filter(({ type }) => type !== 'run' && type !== 'begun')
-      .map(({ key }) => key);
-    expect(keys).toHaveLength(10);
-    expect(new Set(keys).size).toBe(10);
-    expect(JSON.parse(stdout)).toMatchObject({ experiment: 'tiny', planned: 10, measured: 10, failed: 0 });
-    const report = await readFile(path.join(folder, 'report.md'), 'utf8');
-    for (const [, file] of report.matchAll(/\]\((\S+\.svg)\)/g))
-      expect(await readFile(path.join(folder, file!), 'utf8')).toContain('<svg');
-    const drawn = after.map(parse).find((record) => record.type === 'cell' && record.strategy === 'scratch') as Extract<
-      ResultRecord,
-      { type: 'cell' }
-    >;
-    expect(drawn).toMatchObject({
-      state: 'not_ready',
-      steps: 2,
-      cpuMs: expect.any(Number) as number,
-      load: expect.any(Number) as number,
-      final: { right: expect.stringMatching(/^[01]{12}$/) as string },
-    });
-    // The job with `known_old` gets its target from the measurement that was made for it.
-    const told = after.map(parse).find((record) => record.type === 'cell' && record.strategy === 'tuned') as Extract<
-      ResultRecord,
-      { type: 'cell' }
-    >;
-    expect(told.target).toBe(told.baselines!.old);
-    expect(told.target).not.toBeNull();
-    expect(told.oldMs).toBeGreaterThan(0);
-    expect(drawn).not.toHaveProperty('oldMs');
-  },
-);
+it('resumes after SIGKILL with what was measured, measures the rest once and reports everything', async () => {
+  expect((await run('16 rows, copy: ')).signal).toBe('SIGKILL');
+  const before = await lines();
+  expect(before.map(parse).map(({ type }) => type)).toEqual(
+    expect.arrayContaining(['run', 'evolution', 'tenant', 'reference', 'cell']),
+  );
+  const fingerprint = expect.stringMatching(/^[0-9a-f]{64}$/) as string;
+  expect(parse(before[0]!)).toMatchObject({
+    bases: [
+      { name: null, fingerprint },
+      { name: 'v2', fingerprint },
+    ],
+  });
+  const { code, stdout } = await run(null);
+  expect(code).toBe(0);
+  const after = await lines();
+  expect(after.slice(0, before.length)).toEqual(before);
+  const keys = after
+    .map(parse)
+    .filter(({ type }) => type !== 'run' && type !== 'begun')
+    .map(({ key }) => key);
+  expect(keys).toHaveLength(10);
+  expect(new Set(keys).size).toBe(10);
+  expect(JSON.parse(stdout)).toMatchObject({ experiment: 'tiny', planned: 10, measured: 10, failed: 0 });
+  const report = await readFile(path.join(folder, 'report.md'), 'utf8');
+  for (const [, file] of report.matchAll(/\]\((\S+\.svg)\)/g))
+    expect(await readFile(path.join(folder, file!), 'utf8')).toContain('<svg');
+  const drawn = after.map(parse).find((record) => record.type === 'cell' && record.strategy === 'scratch') as Extract<
+    ResultRecord,
+    { type: 'cell' }
+  >;
+  expect(drawn).toMatchObject({
+    state: 'not_ready',
+    steps: 2,
+    cpuMs: expect.any(Number) as number,
+    load: expect.any(Number) as number,
+    final: { right: expect.stringMatching(/^[01]{12}$/) as string },
+  });
+  // The job with `known_old` gets its target from the measurement that was made for it.
+  const told = after.map(parse).find((record) => record.type === 'cell' && record.strategy === 'tuned') as Extract<
+    ResultRecord,
+    { type: 'cell' }
+  >;
+  expect(told.target).toBe(told.baselines!.old);
+  expect(told.target).not.toBeNull();
+  expect(told.oldMs).toBeGreaterThan(0);
+  expect(drawn).not.toHaveProperty('oldMs');
+});

@@ -21,15 +21,11 @@ async function begun(rolloutId?: string): Promise<string[]> {
 
 /** Waits until so many jobs of a tenant have begun. @returns the places of these, from 1, among all jobs that have */
 async function placesOf(tenantId: string, count: number): Promise<number[]> {
-  return eventually(
-    `${count} jobs of a tenant have begun`,
-    async () => {
-      const tenants = await begun();
-      const places = tenants.flatMap((tenant, index) => (tenant === tenantId ? [index + 1] : []));
-      return places.length >= count && places.slice(0, count);
-    },
-    60_000,
-  );
+  return eventually(`${count} jobs of a tenant have begun`, async () => {
+    const tenants = await begun();
+    const places = tenants.flatMap((tenant, index) => (tenant === tenantId ? [index + 1] : []));
+    return places.length >= count && places.slice(0, count);
+  });
 }
 
 /** The times to readiness of the jobs that are ready, by tenant, the shortest first. */

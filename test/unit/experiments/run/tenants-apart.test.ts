@@ -100,4 +100,4 @@ it('measures each tenant with the evolutions that it began with, and the next on
   const added = (await linesOf()).slice(again.length).map((line) => JSON.parse(line) as ResultRecord);
   expect(added.map(({ type }) => type)).toEqual(['run', 'evolution', 'begun', 'cell']);
   expect(added[1]).toMatchObject({ key: planned[0], task: 'past', adapter: 'lora4', seed: 1, drift: first });
-}, 240_000);
+});
