@@ -29,7 +29,7 @@ export async function createFleet(db: Database, adapters: number): Promise<Bench
       { ...version, id: newVersionId, version: 'v2' },
     ],
   });
-  // The first four groups of the base model's identifier: no other fleet has them.
+  // The first four groups of the base model's identifier: a fleet of another millisecond has others.
   const groups = baseModelId.slice('bm_'.length, -12);
   const id = (prefix: string, n: string) => `'${prefix}_${groups}' || lpad(to_hex(${n}), 12, '0')`;
   const tenants = Math.ceil(adapters / EACH);

@@ -22,8 +22,6 @@ const FIRST: DemoAdapter = {
 
 const SECOND: DemoAdapter = { ...FIRST, adapter: 'more-topics', trainRows: 120 };
 
-/** Jobs train while other checks use the processor: with a third of it they take two minutes and more, half a minute alone. */
-
 let folder: string;
 let databaseFolder: string;
 let postgres: EmbeddedPostgres;

@@ -14,12 +14,13 @@ import { createTrainingProcess, type TrainingProcess } from '../../../workers/tr
 import { createFleet, type Behavior, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { logger } from '../queue/test-queue.ts';
-import { WORKER_TIMES } from '../queue/worker-times.ts';
+import { MORTAL_WORKER_TIMES } from '../queue/worker-times.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
 const CHILD = fileURLToPath(new URL('./worker-child.ts', import.meta.url));
-const TIMES = { ...WORKER_TIMES, registrationMs: 200 };
+/** Those of the workers in processes of their own: all workers of a queue have equal locks. */
+const TIMES = { ...MORTAL_WORKER_TIMES, registrationMs: 200 };
 
 interface Listed {
   id: string;

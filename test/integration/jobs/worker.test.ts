@@ -14,7 +14,6 @@ import { createTestQueue, logger, queueKind, type TestQueue } from '../queue/tes
 import { WORKER_TIMES } from '../queue/worker-times.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
-/** Short times, so that a dead worker is noticed soon. */
 
 let queue: TestQueue;
 let training: TrainingProcess;

@@ -145,7 +145,7 @@ test('a name that another adapter has by now is loaded anew, and nobody gets the
 test('an adapter that is loaded and not checked yet does not count as loaded, and is unloaded if its check ends in an error', async () => {
   const engine = await world.engine();
   const { id } = await world.add(engine);
-  world.reconciler({ postMs: 4000, retryMs: 60_000, longestRetryMs: 60_000 });
+  world.reconciler({ postMs: 4000, retryMs: 3_600_000, longestRetryMs: 3_600_000 });
   await world.reaches(id, 'in_sync');
   engine.fault = ({ path }) => (path === '/v1/completions' ? 'hang' : undefined);
   engine.restart();

@@ -58,9 +58,9 @@ describe('PostgreSQL ends with the process that started it', () => {
     await eventually('PostgreSQL has ended', async () => !(await isAlive(postmaster)));
     await everythingEnds();
     // It was stopped in order, so nothing has to be recovered.
-    expect(await readFile(path.join(dataDir, 'postgres/postgres.log'), 'utf8')).toContain(
-      'database system is shut down',
-    );
+    const log = await readFile(path.join(dataDir, 'postgres/postgres.log'), 'utf8');
+    expect(log).toContain('database system is shut down');
+    expect(log).not.toContain('received immediate shutdown request');
     expect(await readdir(path.join(dataDir, 'postgres/data'))).not.toContain('postmaster.pid');
   });
 });

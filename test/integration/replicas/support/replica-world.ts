@@ -15,11 +15,11 @@ import { createEngineServer, type EngineKind, type EngineServer } from './engine
 export const SERVING_NAME = 'acme/assistant-1';
 export const FOLDER = '/mnt/adapters/bmv';
 
-/** Nothing rests for long. Requests to an engine have as long as in production, so that none ends on a busy machine. */
+/** Nothing rests for long, and no engine is asked for all that it has while a test runs. Requests to an engine have as long as in production, so that none ends on a busy machine. */
 export const TEST_TIMES = {
   ...SYNC_TIMES,
   checkMs: 200,
-  resyncMs: 60_000,
+  resyncMs: 3_600_000,
   retryMs: 100,
   longestRetryMs: 200,
 };

@@ -128,7 +128,7 @@ describe('a wave that is approved over HTTP', () => {
     };
     const id = await begin(fleet.newVersionId, 0);
     await waits(id);
-    const lease = { leaseOwner: 'dead', leaseExpiresAt: new Date(Date.now() + 60_000) };
+    const lease = { leaseOwner: 'dead', leaseExpiresAt: new Date(Date.now() + 3_600_000) };
     await world.db.approvalRequest.create({ data: { rolloutId: id, wave: 2, attempts: 1, ...lease } });
     startAsker();
     // Another wave that waits is asked about meanwhile, and this one is not.
