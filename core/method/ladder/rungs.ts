@@ -66,8 +66,8 @@ export function whereNear(rung: Rung, least = NEAR.least): Rung {
       ladder.enter(rung.name);
       const multiple = await revertedLoss(searchTask(ladder));
       if (multiple >= least && multiple <= NEAR.most) return rung.run(ladder);
-      const found = `revert has ${Number(multiple.toPrecision(2))} times the loss of copy on the search rows`;
-      ladder.skip(rung.name, `${found}, so that the change of the base matters too much to the task`);
+      const found = `revert has ${Number(multiple.toPrecision(3))} times the loss of copy on the search rows`;
+      ladder.skip(rung.name, `${found}; ${rung.name} is looked at first from ${least} to ${NEAR.most} times`);
     },
   };
 }
