@@ -67,7 +67,7 @@ export function whereNear(rung: Rung, least = NEAR.least): Rung {
       const multiple = await revertedLoss(searchTask(ladder));
       if (multiple >= least && multiple <= NEAR.most) return rung.run(ladder);
       const found = `revert has ${Number(multiple.toPrecision(3))} times the loss of copy on the search rows`;
-      ladder.skip(rung.name, `${found}; ${rung.name} is looked at first from ${least} to ${NEAR.most} times`);
+      ladder.skip(rung.name, `${found}; between ${least} and ${NEAR.most} times, ${rung.name} is looked at first`);
     },
   };
 }

@@ -7,6 +7,9 @@ import { RETRY_SCHEDULE } from '../../../src/modules/webhooks/index.ts';
 import { createTestTenant } from '../support/index.ts';
 import { createWebhookWorld, type WebhookWorld } from './webhook-world.ts';
 
+/** Longer than any test takes, in milliseconds. */
+const LATER_MS = 3_600_000;
+
 let world: WebhookWorld;
 beforeAll(async () => {
   world = await createWebhookWorld();
@@ -132,12 +135,12 @@ test('10,000 events that wait for an endpoint which does not answer hold up nobo
   const { secret } = await world.endpoint(live.url, { event_types: ['job.*'] });
   const others = await world.endpoint(live.url, { key: world.other.key, event_types: ['job.*'] });
   // It rests for long after twenty failures, as it does for minutes after some more of them.
-  const restMs = (failures: number): number => (failures < 20 ? 0 : 3_600_000);
+  const restMs = (failures: number): number => (failures < 20 ? 0 : LATER_MS);
   // Only the one that does not answer is given up so soon: the others may be slow to answer on a busy machine.
   const policy = createAddressPolicy(['127.0.0.1/32']);
   const [soon, late] = [createPost({ policy, timeoutMs: 300 }), createPost({ policy })];
   const post: Post = (request) => (request.url === dead.url ? soon : late)(request);
-  world.deliverer({ post, schedule: { delaysMs: [3_600_000], restMs } });
+  world.deliverer({ post, schedule: { delaysMs: [LATER_MS], restMs } });
   await dead.waitFor(1);
   const sent = [...(await world.record(world.acme.id, job(30))), ...(await world.record(world.other.id, job(30)))];
   await live.waitFor(60);
@@ -161,7 +164,7 @@ test('a receiver that refuses all events of one type gets the others', async () 
   const { id, secret } = await world.endpoint(receiver.url, { event_types: ['job.*'] });
   await world.record(world.acme.id, job(30, 'job.failed'));
   const [ready] = await world.record(world.acme.id, job(1));
-  world.deliverer({ schedule: { delaysMs: [3_600_000], restMs: () => 0 } });
+  world.deliverer({ schedule: { delaysMs: [LATER_MS], restMs: () => 0 } });
   await receiver.waitFor(31);
   expect(receiver.messages(secret!).at(-1)!.data.id).toBe(ready);
   await expect.poll(() => world.get(id)).toMatchObject({ failures: 0, enabled: true });
@@ -189,7 +192,7 @@ test.each([
       }),
     });
     const [fresh] = await world.record(world.acme.id, job(1));
-    world.deliverer({ schedule: { delaysMs: [3_600_000, 3_600_000], restMs: () => 3_600_000 } });
+    world.deliverer({ schedule: { delaysMs: [LATER_MS, LATER_MS], restMs: () => LATER_MS } });
     await receiver.waitFor(1);
     const sent = String(receiver.received[0]!.headers['webhook-id']);
     expect(first === 'new' ? [fresh] : due).toContain(sent);
@@ -240,10 +243,10 @@ test('an endpoint that has come to rest, or whose tenant is gone, is not taken b
   const { db } = world.app;
   const { id: tenantId, key } = await createTestTenant(db, 'leaves');
   const { id } = await world.endpoint('https://hooks.example.com/', { key });
-  const lease = { owner: 'this process', forMs: 60_000 };
+  const lease = { owner: 'this process', forMs: LATER_MS };
   const take = () => deliveryRepository.claim(db, id, lease);
   expect(await take()).toMatchObject({ id, tenantId });
-  await deliveryRepository.release(db, id, lease, 60_000);
+  await deliveryRepository.release(db, id, lease, LATER_MS);
   expect(await take()).toBeNull();
   await db.webhookEndpoint.update({ where: { id }, data: { nextTurnAt: new Date(0) } });
   expect(await take()).toMatchObject({ id });

@@ -28,7 +28,7 @@ describe('auto', () => {
       type: 'skipped',
       rung: 'revert',
       reason:
-        'revert has 3.84 times the loss of copy on the search rows; revert is looked at first from 0.75 to 1.05 times',
+        'revert has 3.84 times the loss of copy on the search rows; between 0.75 and 1.05 times, revert is looked at first',
     });
     expect(outcome).toMatchObject({ ready: true, strategy: 'relora' });
     const losses = outcome.searchHistory.map(({ loss }) => loss);
