@@ -1,6 +1,13 @@
 /**
- * The rules of `npm run lint` that are about this project alone, as a plugin of oxlint (`.oxlintrc.json`), in the form of ESLint's.
+ * Rules of `npm run lint` that are about this project alone: a plugin of oxlint (`.oxlintrc.json`) in the form of ESLint's.
  */
+
+const MAX_LINE_LENGTH = 120;
+const MAX_FUNCTION_LINES = 60;
+
+/** Openings that make a comment a riddle without its code. */
+const RIDDLE =
+  /^(What|Whose|Who|Whom|Where|How|Why|Says (what|who|whose|where|how|why|whether)|The same (of|as|for))\b/;
 
 /** Calls of Prisma's models and its raw SQL, which only `*.repository.ts` may make: the others call a repository. */
 const onlyRepositoriesQuery = {
@@ -23,7 +30,91 @@ const onlyRepositoriesQuery = {
   },
 };
 
+/** Doc comments open with a noun or a verb and stand alone. */
+const commentOpening = {
+  meta: { type: 'suggestion', schema: [] },
+  create(context) {
+    return {
+      Program() {
+        for (const comment of context.sourceCode.getAllComments()) {
+          if (comment.type !== 'Block' || !comment.value.startsWith('*')) continue;
+          const text = comment.value.replace(/^[\s*]+/, '');
+          const opening = RIDDLE.exec(text)?.[0];
+          if (opening === undefined) continue;
+          const message = `Open this comment with a noun or a verb in place of “${opening}”, so that it stands alone.`;
+          context.report({ loc: comment.loc, message });
+        }
+      },
+    };
+  },
+};
+
+/** Lines of code and comments fit into 120 columns; Prettier leaves comments and long strings alone. */
+const lineLength = {
+  meta: { type: 'layout', schema: [] },
+  create(context) {
+    return {
+      Program() {
+        context.sourceCode.lines.forEach((line, index) => {
+          if (line.length <= MAX_LINE_LENGTH) return;
+          const loc = {
+            start: { line: index + 1, column: MAX_LINE_LENGTH },
+            end: { line: index + 1, column: line.length },
+          };
+          context.report({ loc, message: `This line has ${line.length} columns; ${MAX_LINE_LENGTH} are allowed.` });
+        });
+      },
+    };
+  },
+};
+
+const lineCount = (node) => node.loc.end.line - node.loc.start.line + 1;
+
+/** The declaration of a route that ends with this handler, or undefined. */
+function routeOf({ parent }) {
+  if (parent.type !== 'CallExpression' || parent.callee.type !== 'MemberExpression') return undefined;
+  return /^(app|routes|scope)$/.test(parent.callee.object.name) ? parent : undefined;
+}
+
+/** The lines that an inner function with a name, or a route with its schema, takes from the function around it. */
+function linesApart(node) {
+  if (node.type === 'FunctionDeclaration') return lineCount(node);
+  if (/^(VariableDeclarator|MethodDefinition|Property)$/.test(node.parent.type)) return lineCount(node);
+  const route = routeOf(node);
+  return route === undefined ? 0 : lineCount(route);
+}
+
+/** A function has at most 60 lines, those of its inner functions with a name or a route apart. */
+const functionLength = {
+  meta: { type: 'suggestion', schema: [] },
+  create(context) {
+    const open = [];
+    const enter = () => open.push({ inner: 0 });
+    const leave = (node) => {
+      const { inner } = open.pop();
+      const lines = lineCount(node) - inner;
+      const outer = open.at(-1);
+      if (outer !== undefined) outer.inner += linesApart(node) || inner;
+      if (lines <= MAX_FUNCTION_LINES) return;
+      const message = `This function has ${lines} lines of its own; ${MAX_FUNCTION_LINES} are allowed. Name its steps.`;
+      context.report({ loc: { start: node.loc.start, end: node.loc.start }, message });
+    };
+    const kinds = ['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression'];
+    return Object.fromEntries(
+      kinds.flatMap((kind) => [
+        [kind, enter],
+        [`${kind}:exit`, leave],
+      ]),
+    );
+  },
+};
+
 export default {
   meta: { name: 'readapt' },
-  rules: { 'only-repositories-query': onlyRepositoriesQuery },
+  rules: {
+    'only-repositories-query': onlyRepositoriesQuery,
+    'comment-opening': commentOpening,
+    'line-length': lineLength,
+    'function-length': functionLength,
+  },
 };
