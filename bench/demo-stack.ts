@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { FAMILY } from '../cli/demo/fleet.ts';
 import { startLocalStack } from '../cli/stack/local-stack.ts';
-import { loadConfig } from '../src/config/config.ts';
+import { loadConfig } from '../src/platform/config/config.ts';
 
 /** A whole service with one worker, which may read the demo's models. */
 export interface DemoStack {

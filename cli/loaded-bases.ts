@@ -5,9 +5,9 @@ import type { TokenizeOptions } from '../core/data/tokenize.ts';
 import type { BaseCache, LoadedBase } from '../core/engine/base-cache.ts';
 import type { Device } from '../core/options/devices.ts';
 import type { MetricName } from '../core/options/metrics.ts';
-import { graphCacheDir } from '../src/config/graph-cache-dir.ts';
-import { memorySetting } from '../src/config/memory-setting.ts';
-import { int8CacheBytes } from '../src/config/int8-cache-size.ts';
+import { graphCacheDir } from '../src/platform/config/graph-cache-dir.ts';
+import { memorySetting } from '../src/platform/config/memory-setting.ts';
+import { int8CacheBytes } from '../src/platform/config/int8-cache-size.ts';
 import type { CommonOptions } from './options/common-options.ts';
 
 /** Options of a command that needs loaded bases. */

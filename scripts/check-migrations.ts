@@ -3,7 +3,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { applyMigrations, startEmbeddedPostgres } from '../src/embedded/index.ts';
+import { applyMigrations } from '../src/platform/database/migrations.ts';
+import { startEmbeddedPostgres } from '../src/platform/embedded/index.ts';
 import { findDrift } from './schema-drift/index.ts';
 
 const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-check-migrations-'));

@@ -5,6 +5,11 @@
  */
 const { readFileSync, writeFileSync } = require('node:fs');
 
+/** Rooms that every other room of `src` may use. */
+const PLATFORM = ['src/lib', 'src/platform'];
+/** Rooms that every room with routes may use. */
+const ROUTES = ['src/api/plugins', ...PLATFORM];
+
 /** Folder, what it is, and the folders that it may import besides itself. From the bottom to the top. */
 const FOLDERS = [
   ['core/options', 'every option of a job, its type, range, default and help; metrics, gates, devices, precisions', []],
@@ -96,11 +101,199 @@ const FOLDERS = [
     ],
   ],
   ['core/adaptation', 'one job from its files to its outcome', ['core']],
+  ['src/lib', 'helpers without a domain: logger, clock, timeouts, keyed mutex, TTL cache, jitter', []],
   [
-    'src',
-    'the service: HTTP, database, queue',
-    ['core/formats', 'core/options', 'core/installation', 'core/statistics', 'core/method/gate', 'core/method/search'],
+    'src/platform/config',
+    'every setting: variable, type, range, default, help',
+    ['core/formats', 'core/options', 'src/lib'],
   ],
+  ['src/platform/tracing', 'spans, sent by OTLP where a collector is set', ['src/lib']],
+  [
+    'src/platform/outgoing',
+    'requests to addresses that users give, and the policy of addresses',
+    ['core/installation', 'src/lib'],
+  ],
+  [
+    'src/platform/database',
+    'client, migrations, tenant role, grants and row-level security, for any PostgreSQL',
+    ['core/installation', 'src/lib', 'src/platform/config'],
+  ],
+  [
+    'src/platform/contract',
+    'the vocabulary of the API: problems, identifiers, pages, sorting, shared schemas',
+    ['core/options', 'src/lib', 'src/platform/database'],
+  ],
+  [
+    'src/platform/queue',
+    'BullMQ on PostgreSQL or Redis: catalog of queue entries, producer, consumer, sweeper',
+    ['src/lib', 'src/platform/contract', 'src/platform/database'],
+  ],
+  [
+    'src/platform/artifacts',
+    'the artifact store: a folder or an S3 bucket',
+    ['core/formats', 'src/lib', 'src/platform/config', 'src/platform/contract', 'src/platform/database'],
+  ],
+  [
+    'src/platform/embedded',
+    'PostgreSQL in the data folder: start, supervision, watchdog',
+    ['core/formats', 'core/installation', 'src/lib', 'src/platform/config', 'src/platform/contract'],
+  ],
+  [
+    'src/platform/base-sources',
+    'files of bases and adapters from folders, hubs, buckets and uploads',
+    [
+      'core/formats',
+      'src/lib',
+      'src/platform/artifacts',
+      'src/platform/config',
+      'src/platform/contract',
+      'src/platform/database',
+    ],
+  ],
+  [
+    'src/api/plugins',
+    'Fastify plugins: authentication, problems, idempotency, rate limits, validation, OpenAPI',
+    ['core/installation', 'core/options', ...PLATFORM],
+  ],
+  ['src/delivery/events', 'the log of events, and streams of it', ROUTES],
+  ['src/delivery/webhooks', 'endpoints, and delivery to them', [...ROUTES, 'src/delivery/events']],
+  ['src/tenants/tenants', 'tenants', [...ROUTES, 'src/delivery/events']],
+  ['src/tenants/quotas', 'limits of tenants, and what they have used', [...ROUTES, 'src/delivery/events']],
+  ['src/tenants/audit', 'the log of changes that callers make', [...ROUTES, 'src/delivery/events']],
+  [
+    'src/tenants/api-keys',
+    'keys, their scopes, and authentication',
+    [...ROUTES, 'src/delivery/events', 'src/tenants/audit', 'src/tenants/quotas'],
+  ],
+  ['src/operations/workers', 'workers as they report themselves', [...ROUTES, 'src/delivery/events']],
+  ['src/operations/health', 'liveness and readiness', ROUTES],
+  ['src/operations/overview', 'the fleet at a glance, and what needs a person', ROUTES],
+  ['src/fleet/evolutions', 'what changed between two base versions', ROUTES],
+  [
+    'src/fleet/outcomes',
+    'gate outcomes of versions, measured ahead',
+    ['core/options', ...ROUTES, 'src/delivery/events'],
+  ],
+  ['src/fleet/rollbacks', 'undoing the publications of a rollout', [...ROUTES, 'src/delivery/events']],
+  [
+    'src/fleet/datasets',
+    'rows of tenants, and advice on gates',
+    [
+      'core/formats',
+      'core/method/gate',
+      'core/options',
+      ...ROUTES,
+      'src/delivery/events',
+      'src/tenants/quotas',
+      'src/tenants/tenants',
+    ],
+  ],
+  [
+    'src/fleet/jobs',
+    'adaptation jobs and their states',
+    ['core/method/search', 'core/options', ...ROUTES, 'src/delivery/events', 'src/tenants/quotas'],
+  ],
+  [
+    'src/fleet/rollouts',
+    'one base version reaching the whole fleet',
+    ['core/options', ...ROUTES, 'src/delivery/events', 'src/fleet/evolutions', 'src/fleet/jobs', 'src/tenants/quotas'],
+  ],
+  [
+    'src/fleet/forecasts',
+    'dry runs: what a rollout would do, and how long it would take',
+    [
+      'core/statistics',
+      ...ROUTES,
+      'src/delivery/events',
+      'src/fleet/evolutions',
+      'src/fleet/jobs',
+      'src/fleet/rollouts',
+      'src/operations/workers',
+      'src/tenants/quotas',
+    ],
+  ],
+  [
+    'src/fleet/reports',
+    'results of a rollout as tables',
+    ['core/statistics', ...ROUTES, 'src/fleet/jobs', 'src/fleet/rollouts'],
+  ],
+  [
+    'src/fleet/base-models',
+    'base models and their versions',
+    ['core/options', ...ROUTES, 'src/delivery/events', 'src/fleet/forecasts', 'src/fleet/jobs', 'src/fleet/rollouts'],
+  ],
+  [
+    'src/fleet/base-uploads',
+    'uploads of base models, in parts',
+    ['core/formats', ...ROUTES, 'src/delivery/events', 'src/fleet/base-models'],
+  ],
+  [
+    'src/fleet/adapters',
+    'adapters and their versions: import, inspection, current version',
+    [
+      'core/formats',
+      'core/installation',
+      'core/options',
+      ...ROUTES,
+      'src/delivery/events',
+      'src/fleet/base-models',
+      'src/fleet/datasets',
+      'src/fleet/outcomes',
+      'src/tenants/quotas',
+      'src/tenants/tenants',
+    ],
+  ],
+  [
+    'src/delivery/serving',
+    'folders of adapters for serving engines',
+    ['core/options', ...ROUTES, 'src/delivery/events', 'src/fleet/base-models'],
+  ],
+  [
+    'src/delivery/replicas',
+    'adapters in running engines, kept in sync',
+    ['core/formats', 'core/options', ...ROUTES, 'src/delivery/events', 'src/delivery/serving'],
+  ],
+  [
+    'src/tenants/deletion',
+    'deleting and undeleting what tenants have',
+    [
+      ...ROUTES,
+      'src/delivery/events',
+      'src/fleet/adapters',
+      'src/fleet/datasets',
+      'src/fleet/jobs',
+      'src/tenants/tenants',
+    ],
+  ],
+  [
+    'src/tenants/export',
+    'everything that a tenant has, as one stream',
+    [
+      ...ROUTES,
+      'src/delivery/events',
+      'src/fleet/adapters',
+      'src/fleet/datasets',
+      'src/fleet/jobs',
+      'src/tenants/quotas',
+      'src/tenants/tenants',
+    ],
+  ],
+  [
+    'src/operations/metrics',
+    'metrics for Prometheus',
+    [...ROUTES, 'src/delivery/events', 'src/fleet/rollouts', 'src/operations/health'],
+  ],
+  [
+    'src/operations/housekeeping',
+    'retention and collection of what is no longer needed',
+    [...ROUTES, 'src/delivery/events', 'src/fleet/base-uploads', 'src/fleet/jobs'],
+  ],
+  [
+    'src/operations/doctor',
+    'comparison of database and artifact store, and repairs',
+    ['core/formats', ...ROUTES, 'src/delivery/events', 'src/fleet/adapters', 'src/tenants/audit'],
+  ],
+  ['src/api', 'the app and its server, which compose all rooms', ['core/installation', 'src']],
   ['workers/training', 'the training process, and how a worker speaks with it', ['core', 'src']],
   ['workers/adaptations', 'the handler of adaptation jobs', ['core', 'src', 'workers']],
   ['workers/outcomes', 'the handler of measurements that are made ahead of rollouts', ['core', 'src', 'workers']],
@@ -134,8 +327,8 @@ const FOLDERS = [
 
 const OURS = '^(bench|cli|core|dashboard|examples|experiments|openapi|scripts|src|test|workers)/';
 
-/** Files directly in `core/method` or `workers` do not count as in their sub-folders, which have rows of their own. */
-const PARENTS = ['core/method', 'workers'];
+/** Files directly in these folders do not count as in their sub-folders, which have rows of their own. */
+const PARENTS = ['core/method', 'workers', 'src/api'];
 
 function inside(folder) {
   return PARENTS.includes(folder) ? `^${folder}/[^/]+$` : `^${folder}/`;

@@ -1,8 +1,8 @@
 import { access, constants } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TryLaterError, WorkerFaultError, type QuarantineOptions } from '../src/jobs/index.ts';
-import type { StoredError } from '../src/lib/shown-error.ts';
+import { TryLaterError, WorkerFaultError, type QuarantineOptions } from '../src/platform/queue/index.ts';
+import type { StoredError } from '../src/platform/contract/shown-error.ts';
 import { machineFaultOf, WORKER_FAULT } from './handler-faults.ts';
 
 /** A base model version that a queue job needs. */

@@ -1,4 +1,4 @@
-import type { Consumer } from '../src/jobs/index.ts';
+import type { Consumer } from '../src/platform/queue/index.ts';
 import type { Logger } from '../src/lib/logger.ts';
 
 /** What a worker does about jobs: it stops when its job has ended, takes none until it is released, or works. */

@@ -1,5 +1,5 @@
-import { PermanentError, TryLaterError, WorkerFaultError } from '../src/jobs/index.ts';
-import { isDatabaseUnavailable } from '../src/lib/database.ts';
+import { PermanentError, TryLaterError, WorkerFaultError } from '../src/platform/queue/index.ts';
+import { isDatabaseUnavailable } from '../src/platform/database/database.ts';
 import { OUT_OF_MEMORY } from './training/out-of-memory.ts';
 import { SYSTEM_FAULTS, systemFaultOf } from './training/system-faults.ts';
 import { ranOutOfMemory, TrainingCrashedError, TrainingFailedError } from './training/training-errors.ts';

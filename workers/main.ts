@@ -6,13 +6,13 @@ import { chooseDevice } from '../core/engine/devices/choose-device.ts';
 import type { Device } from '../core/options/devices.ts';
 import { largestMemory } from '../core/engine/memory/process-memory.ts';
 import { packageVersion } from '../core/installation/package-path.ts';
-import { openArtifactStore } from '../src/artifacts/index.ts';
-import type { ArtifactStore } from '../src/artifacts/artifact-store.ts';
-import type { Config } from '../src/config/config.ts';
-import { gibibytes } from '../src/config/int8-cache-size.ts';
-import { requireDatabase, requireRedis } from '../src/config/reachable.ts';
-import { nameDataFolder, SetupError } from '../src/config/setup-error.ts';
-import { pendingMigrations } from '../src/embedded/index.ts';
+import { openArtifactStore } from '../src/platform/artifacts/index.ts';
+import type { ArtifactStore } from '../src/platform/artifacts/artifact-store.ts';
+import type { Config } from '../src/platform/config/config.ts';
+import { gibibytes } from '../src/platform/config/int8-cache-size.ts';
+import { requireDatabase, requireRedis } from '../src/platform/config/reachable.ts';
+import { nameDataFolder, SetupError } from '../src/platform/config/setup-error.ts';
+import { pendingMigrations } from '../src/platform/database/migrations.ts';
 import {
   combineHandlers,
   createJobProducer,
@@ -25,25 +25,25 @@ import {
   type QuarantineOptions,
   type JobProducer,
   type QueueBackend,
-} from '../src/jobs/index.ts';
-import { artifactCollectionTask } from '../src/housekeeping/collection/artifact-collection.ts';
-import { uploadCollectionTask } from '../src/housekeeping/collection/upload-collection.ts';
-import { collectionTask } from '../src/housekeeping/collection/collection.ts';
-import { createHousekeeper } from '../src/housekeeping/housekeeper.ts';
-import { retentionTasks } from '../src/housekeeping/retention.ts';
-import { createClosing, type Closing } from '../src/lib/closing.ts';
-import { clockProblem } from '../src/lib/clock/clock.ts';
-import { readClock } from '../src/lib/clock/clock.repository.ts';
-import { createDatabase, type Database } from '../src/lib/database.ts';
-import { newId } from '../src/lib/ids.ts';
+} from '../src/platform/queue/index.ts';
+import { artifactCollectionTask } from '../src/operations/housekeeping/collection/artifact-collection.ts';
+import { uploadCollectionTask } from '../src/operations/housekeeping/collection/upload-collection.ts';
+import { collectionTask } from '../src/operations/housekeeping/collection/collection.ts';
+import { createHousekeeper } from '../src/operations/housekeeping/housekeeper.ts';
+import { retentionTasks } from '../src/operations/housekeeping/retention.ts';
+import { createClosing, type Closing } from '../src/lib/shutdown.ts';
+import { clockProblem } from '../src/lib/clock.ts';
+import { readClock } from '../src/platform/database/clock.repository.ts';
+import { createDatabase, type Database } from '../src/platform/database/database.ts';
+import { newId } from '../src/platform/contract/ids.ts';
 import { createLogger, type Logger } from '../src/lib/logger.ts';
-import { forecastRecoverySource } from '../src/modules/forecasts/index.ts';
-import { startTracing } from '../src/lib/tracing/tracing.ts';
-import { countStoreFaults, createProcessRegistry, registerPoolMetrics } from '../src/modules/metrics/index.ts';
-import { jobRecoverySource } from '../src/modules/jobs/index.ts';
-import { outcomesRecoverySource } from '../src/modules/outcomes/index.ts';
-import { rollbackRecoverySource } from '../src/modules/rollbacks/index.ts';
-import { provisionalRecoverySource, rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
+import { forecastRecoverySource } from '../src/fleet/forecasts/index.ts';
+import { startTracing } from '../src/platform/tracing/tracing.ts';
+import { countStoreFaults, createProcessRegistry, registerPoolMetrics } from '../src/operations/metrics/index.ts';
+import { jobRecoverySource } from '../src/fleet/jobs/index.ts';
+import { outcomesRecoverySource } from '../src/fleet/outcomes/index.ts';
+import { rollbackRecoverySource } from '../src/fleet/rollbacks/index.ts';
+import { provisionalRecoverySource, rolloutRecoverySource } from '../src/fleet/rollouts/index.ts';
 import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adaptation.worker.ts';
 import { baselinesHandlers } from './adaptations/baselines.worker.ts';
 import { MemoryCheck } from './adaptations/memory-check.ts';

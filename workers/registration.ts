@@ -1,8 +1,8 @@
-import type { ConsumerObserver } from '../src/jobs/index.ts';
-import { compareClock, type ClockReading } from '../src/lib/clock/clock.ts';
-import type { Database } from '../src/lib/database.ts';
+import type { ConsumerObserver } from '../src/platform/queue/index.ts';
+import { compareClock, type ClockReading } from '../src/lib/clock.ts';
+import type { Database } from '../src/platform/database/database.ts';
 import type { Logger } from '../src/lib/logger.ts';
-import { createWorkerRepository, type NewWorker, type WorkerReport } from '../src/modules/workers/index.ts';
+import { createWorkerRepository, type NewWorker, type WorkerReport } from '../src/operations/workers/index.ts';
 import { BusyShare } from './busy-share.ts';
 
 const HEARTBEAT_MS = 5000;

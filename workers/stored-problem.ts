@@ -1,7 +1,12 @@
 import { storable } from '../core/options/quote.ts';
-import { PermanentError } from '../src/jobs/index.ts';
-import { AppError } from '../src/lib/errors.ts';
-import { INTERNAL_ERROR, INTERNAL_MESSAGE, namesInternals, type StoredError } from '../src/lib/shown-error.ts';
+import { PermanentError } from '../src/platform/queue/index.ts';
+import { AppError } from '../src/platform/contract/errors.ts';
+import {
+  INTERNAL_ERROR,
+  INTERNAL_MESSAGE,
+  namesInternals,
+  type StoredError,
+} from '../src/platform/contract/shown-error.ts';
 import { INSUFFICIENT_MEMORY } from './adaptations/memory-check.ts';
 import { machineFaultOf, problemOf, WRITTEN_CODES } from './handler-faults.ts';
 import { OUT_OF_MEMORY } from './training/out-of-memory.ts';

@@ -3,7 +3,7 @@ import { mkdtemp, rename, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { Command } from 'commander';
-import { keyOf } from '../../src/base-sources/index.ts';
+import { keyOf } from '../../src/platform/base-sources/index.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { BaseCache } from '../../workers/bases/base-cache.ts';
 import { positive } from '../positive.ts';

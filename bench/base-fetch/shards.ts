@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { SourceFile, Sources } from '../../src/base-sources/index.ts';
+import type { SourceFile, Sources } from '../../src/platform/base-sources/index.ts';
 
 const CHUNK = 256 * 1024;
 

@@ -1,5 +1,5 @@
-import type { Database } from '../../src/lib/database.ts';
-import { newId } from '../../src/lib/ids.ts';
+import type { Database } from '../../src/platform/database/database.ts';
+import { newId } from '../../src/platform/contract/ids.ts';
 
 /** As a model of 7 billion parameters has them. */
 const LAYERS = 32;

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createFilesystemStore } from '../../src/artifacts/index.ts';
-import { newId } from '../../src/lib/ids.ts';
+import { createFilesystemStore } from '../../src/platform/artifacts/index.ts';
+import { newId } from '../../src/platform/contract/ids.ts';
 import { createFleet } from '../service/fleet.ts';
 import { residentBytes, startProcess, transactions, type BenchProcess, type BenchStack } from '../service/stack.ts';
 import type { ReplicaBenchOptions } from './options.ts';

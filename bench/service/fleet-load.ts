@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { createJobProducer, createQueueBackend, createSweeper } from '../../src/jobs/index.ts';
+import { createJobProducer, createQueueBackend, createSweeper } from '../../src/platform/queue/index.ts';
 import { createLogger } from '../../src/lib/logger.ts';
-import { createJobLifecycle, jobRecoverySource, type JobProgress } from '../../src/modules/jobs/index.ts';
-import { rolloutRecoverySource } from '../../src/modules/rollouts/index.ts';
+import { createJobLifecycle, jobRecoverySource, type JobProgress } from '../../src/fleet/jobs/index.ts';
+import { rolloutRecoverySource } from '../../src/fleet/rollouts/index.ts';
 import { createClient } from './client.ts';
 import { apiEnvironment } from './plan.ts';
 import { startProcess, type BenchStack } from './stack.ts';

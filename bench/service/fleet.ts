@@ -1,13 +1,13 @@
-import type { Database } from '../../src/lib/database.ts';
-import { withTransaction } from '../../src/lib/database.ts';
-import { newId } from '../../src/lib/ids.ts';
+import type { Database } from '../../src/platform/database/database.ts';
+import { withTransaction } from '../../src/platform/database/database.ts';
+import { newId } from '../../src/platform/contract/ids.ts';
 import {
   createRollout,
   createRolloutLifecycle,
   type RolloutLifecycle,
   type RolloutOptions,
   type StoredOptions,
-} from '../../src/modules/rollouts/index.ts';
+} from '../../src/fleet/rollouts/index.ts';
 
 /** Adapters of one tenant. */
 const EACH = 10;

@@ -4,9 +4,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { Queue } from 'bullmq';
-import { applyMigrations, startEmbeddedPostgres } from '../../src/embedded/index.ts';
-import { createQueueBackend, QUEUES } from '../../src/jobs/index.ts';
-import { createDatabase, type Database } from '../../src/lib/database.ts';
+import { applyMigrations } from '../../src/platform/database/migrations.ts';
+import { startEmbeddedPostgres } from '../../src/platform/embedded/index.ts';
+import { createQueueBackend, QUEUES } from '../../src/platform/queue/index.ts';
+import { createDatabase, type Database } from '../../src/platform/database/database.ts';
 import { cpuMs, familyCpuMs } from './processor-time.ts';
 
 /** A PostgreSQL in a temporary folder, with Readapt's tables. */

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { withTransaction } from '../../src/lib/database.ts';
-import { recordEvent } from '../../src/modules/events/index.ts';
+import { withTransaction } from '../../src/platform/database/database.ts';
+import { recordEvent } from '../../src/delivery/events/index.ts';
 import { createClient, type Client } from './client.ts';
 import { apiEnvironment } from './plan.ts';
 import { cpuMs } from './processor-time.ts';

@@ -16,9 +16,10 @@ export function register(program: Command): void {
       ]),
     )
     .action(async ({ json, admit }: MigrateOptions) => {
-      const { loadConfig } = await import('../../src/config/config.ts');
-      const { applyMigrations, hideMigrations, showMigrations } = await import('../../src/embedded/index.ts');
-      const { requireDatabase } = await import('../../src/config/reachable.ts');
+      const { loadConfig } = await import('../../src/platform/config/config.ts');
+      const { applyMigrations, hideMigrations, showMigrations } =
+        await import('../../src/platform/database/migrations.ts');
+      const { requireDatabase } = await import('../../src/platform/config/reachable.ts');
       const { databaseUrl } = loadConfig(process.env);
       if (databaseUrl === null) {
         throw new UsageError(

@@ -12,7 +12,7 @@ export function register(program: Command): void {
       if (options.out !== undefined && options.check !== undefined) {
         throw new UsageError('--out and --check exclude each other: give one of them');
       }
-      const { renderOpenApi } = await import('../../src/openapi.ts');
+      const { renderOpenApi } = await import('../../src/api/openapi.ts');
       const document = await renderOpenApi();
       if (options.check !== undefined) process.exitCode = await check(options.check, document);
       else if (options.out === undefined) process.stdout.write(document);

@@ -35,7 +35,7 @@ export function register(program: Command): void {
 }
 
 async function serve(options: ServeOptions): Promise<void> {
-  const { loadConfig } = await import('../../src/config/config.ts');
+  const { loadConfig } = await import('../../src/platform/config/config.ts');
   const { BUILD_COMMAND } = await import('../stack/dashboard.ts');
   const { startLocalStack } = await import('../stack/local-stack.ts');
   const config = loadConfig({

@@ -15,7 +15,7 @@ export function register(program: Command): void {
         '\nThe worker reads DATABASE_URL (required), REDIS_URL, READAPT_DATA_DIR, READAPT_DEVICE and READAPT_THREADS.',
     )
     .action(async ({ device }: { readonly device?: DeviceChoice }) => {
-      const { loadConfig } = await import('../../src/config/config.ts');
+      const { loadConfig } = await import('../../src/platform/config/config.ts');
       const { startWorker } = await import('../../workers/main.ts');
       const config = loadConfig({ ...process.env, ...(device === undefined ? {} : { READAPT_DEVICE: device }) });
       if (config.databaseUrl === null) {

@@ -1,6 +1,6 @@
 import { access, constants, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { loadConfig, type Config } from '../../src/config/config.ts';
+import { loadConfig, type Config } from '../../src/platform/config/config.ts';
 import type { DeviceChoice } from '../../core/options/devices.ts';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
 import { createApiKey, createBaseModelVersion, createClient } from '../../openapi/clients/typescript/src/index.ts';

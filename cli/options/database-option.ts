@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Config } from '../../src/config/config.ts';
+import type { Config } from '../../src/platform/config/config.ts';
 
 export interface DatabaseOption {
   readonly dataDir?: string;
@@ -17,6 +17,6 @@ export function addDatabaseOption(command: Command): Command {
 
 /** The configuration with the folder of the option. @throws ConfigError */
 export async function configOf({ dataDir }: DatabaseOption): Promise<Config> {
-  const { loadConfig } = await import('../../src/config/config.ts');
+  const { loadConfig } = await import('../../src/platform/config/config.ts');
   return loadConfig({ ...process.env, ...(dataDir === undefined ? {} : { READAPT_DATA_DIR: dataDir }) });
 }

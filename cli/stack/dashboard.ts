@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { packagePath } from '../../core/installation/package-path.ts';
-import { isDashboardBuilt } from '../../src/plugins/dashboard.ts';
+import { isDashboardBuilt } from '../../src/api/plugins/dashboard.ts';
 
 /** What makes the dashboard in a checkout. The npm package comes with it. */
 export const BUILD_COMMAND = 'npm run build:dashboard';

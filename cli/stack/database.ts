@@ -1,8 +1,9 @@
-import type { Config } from '../../src/config/config.ts';
-import { nameDataFolder } from '../../src/config/setup-error.ts';
-import { hasEmbeddedPostgres, pendingMigrations, startEmbeddedPostgres } from '../../src/embedded/index.ts';
-import { createDatabase, type Database } from '../../src/lib/database.ts';
-import { requireDatabase } from '../../src/config/reachable.ts';
+import type { Config } from '../../src/platform/config/config.ts';
+import { nameDataFolder } from '../../src/platform/config/setup-error.ts';
+import { hasEmbeddedPostgres, startEmbeddedPostgres } from '../../src/platform/embedded/index.ts';
+import { pendingMigrations } from '../../src/platform/database/migrations.ts';
+import { createDatabase, type Database } from '../../src/platform/database/database.ts';
+import { requireDatabase } from '../../src/platform/config/reachable.ts';
 import { UsageError } from '../errors.ts';
 
 /**

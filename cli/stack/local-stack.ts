@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { chooseDevice } from '../../core/engine/devices/choose-device.ts';
-import type { Config } from '../../src/config/config.ts';
-import { isDashboardBuilt } from '../../src/plugins/dashboard.ts';
-import { startServer } from '../../src/server.ts';
+import type { Config } from '../../src/platform/config/config.ts';
+import { isDashboardBuilt } from '../../src/api/plugins/dashboard.ts';
+import { startServer } from '../../src/api/server.ts';
 import { superviseWorker, type SupervisedWorker } from './worker-supervisor.ts';
 
 /** The service in this process, and a worker with its training process as processes of their own. */

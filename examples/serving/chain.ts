@@ -6,7 +6,7 @@ import { createTemporaryFolder } from '../../cli/folders.ts';
 import { FAMILY } from '../../cli/demo/fleet.ts';
 import { InterruptedError, interruptible } from '../../cli/interruption.ts';
 import { startLocalStack } from '../../cli/stack/local-stack.ts';
-import { loadConfig } from '../../src/config/config.ts';
+import { loadConfig } from '../../src/platform/config/config.ts';
 import type { EngineCommand, RunningEngine } from './engines/start-engine.ts';
 import { tellStory } from './steps/story.ts';
 

@@ -1,5 +1,5 @@
 import { FLEET, type DemoAdapter } from '../../cli/demo/fleet.ts';
-import { engineName } from '../../src/lib/engine-name.ts';
+import { engineName } from '../../src/delivery/serving/engine-name.ts';
 
 /** An adapter of a tenant, with a prompt that the tenant's users send. */
 export interface ServedAdapter extends DemoAdapter {

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { expect, inject, test } from 'vitest';
 import { packagePath } from '../../core/installation/package-path.ts';
-import { DASHBOARD_PAGES } from '../../src/plugins/dashboard.ts';
+import { DASHBOARD_PAGES } from '../../src/api/plugins/dashboard.ts';
 import { useBrowser } from './support/browser.ts';
 
 const { url, readerKey } = inject('demo');

@@ -13,8 +13,8 @@ import {
   type Rollout,
 } from '../../openapi/clients/typescript/src/index.ts';
 import { patientClient } from '../../cli/demo/register-fleet.ts';
-import { loadConfig } from '../../src/config/config.ts';
-import { startServer } from '../../src/server.ts';
+import { loadConfig } from '../../src/platform/config/config.ts';
+import { startServer } from '../../src/api/server.ts';
 import { compiledModule } from '../compiled/index.ts';
 import { startRollout } from '../faults/support/fleet.ts';
 import { eventually } from '../eventually.ts';

@@ -18,7 +18,7 @@ import { downloadAdapter } from '../../openapi/clients/typescript/src/node/index
 import { FAMILY, familyPath, FLEET, type DemoAdapter } from '../../cli/demo/fleet.ts';
 import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
 import { startLocalStack, type LocalStack } from '../../cli/stack/local-stack.ts';
-import { loadConfig } from '../../src/config/config.ts';
+import { loadConfig } from '../../src/platform/config/config.ts';
 import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';

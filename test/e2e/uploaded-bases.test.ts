@@ -14,7 +14,7 @@ import {
 } from '../../openapi/clients/typescript/src/index.ts';
 import { uploadBaseModel } from '../../openapi/clients/typescript/src/node/index.ts';
 import { patientClient } from '../../cli/demo/register-fleet.ts';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/platform/embedded/index.ts';
 import { compiledCommand, compiledModule } from '../compiled/index.ts';
 import { startRollout } from '../faults/support/fleet.ts';
 import { eventually } from '../eventually.ts';

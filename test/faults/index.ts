@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Random } from '../../core/statistics/random.ts';
-import { createFilesystemStore } from '../../src/artifacts/index.ts';
+import { createFilesystemStore } from '../../src/platform/artifacts/index.ts';
 import { problemsOf } from './support/checks.ts';
 import { oneOf, possibleFaults } from './support/faults.ts';
 import { startRollout } from './support/fleet.ts';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { loadConfig, SETTING_VARIABLES } from '../../src/config/config.ts';
+import { loadConfig, SETTING_VARIABLES } from '../../src/platform/config/config.ts';
 import { CHART, helm, podsOf, render, VALUES, variablesOf, type Manifest } from './chart.ts';
 import { typeProblems } from './kubernetes-types.ts';
 

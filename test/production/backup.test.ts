@@ -18,8 +18,8 @@ import {
 import { downloadAdapter } from '../../openapi/clients/typescript/src/node/index.ts';
 import { FAMILY, familyPath, FLEET, type DemoAdapter } from '../../cli/demo/fleet.ts';
 import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
-import type { Finding } from '../../src/housekeeping/doctor/findings.ts';
-import { hasEmbeddedPostgres } from '../../src/embedded/index.ts';
+import type { Finding } from '../../src/operations/doctor/findings.ts';
+import { hasEmbeddedPostgres } from '../../src/platform/embedded/index.ts';
 import { compiledCommand } from '../compiled/index.ts';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../integration/support/redis.ts';

@@ -11,7 +11,7 @@ import {
 } from '../../openapi/clients/typescript/src/index.ts';
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { patientClient, registerFleet } from '../../cli/demo/register-fleet.ts';
-import { createDatabase, type Database } from '../../src/lib/database.ts';
+import { createDatabase, type Database } from '../../src/platform/database/database.ts';
 import { compiledCommand } from '../compiled/index.ts';
 import { eventually } from '../eventually.ts';
 import { freePort, startRedis, type TestRedis } from '../integration/support/redis.ts';

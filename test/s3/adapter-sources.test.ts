@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { PutObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { createS3Client } from '../../src/artifacts/s3/s3-client.ts';
+import { createS3Client } from '../../src/platform/artifacts/s3/s3-client.ts';
 import { CONFIG, createAdapterWorld, WEIGHTS, type AdapterWorld } from '../integration/adapters/support.ts';
 import { startS3Server, type S3Server } from './support/versitygw.ts';
 

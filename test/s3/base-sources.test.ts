@@ -9,8 +9,8 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createS3Client } from '../../src/artifacts/s3/s3-client.ts';
-import { createSources, keyOf, parseRemoteSource, type PinnedFiles } from '../../src/base-sources/index.ts';
+import { createS3Client } from '../../src/platform/artifacts/s3/s3-client.ts';
+import { createSources, keyOf, parseRemoteSource, type PinnedFiles } from '../../src/platform/base-sources/index.ts';
 import { createLogger } from '../../src/lib/logger.ts';
 import { BaseCache } from '../../workers/bases/base-cache.ts';
 import { BASE } from '../unit/training/support/tiny-task.ts';

@@ -5,10 +5,10 @@ import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { HeadObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { hashFile } from '../../src/artifacts/durable-files.ts';
-import { openS3Store } from '../../src/artifacts/opening/open-s3-store.ts';
-import type { Bucket } from '../../src/artifacts/s3/bucket.ts';
-import { loadConfig } from '../../src/config/config.ts';
+import { hashFile } from '../../src/platform/artifacts/durable-files.ts';
+import { openS3Store } from '../../src/platform/artifacts/opening/open-s3-store.ts';
+import type { Bucket } from '../../src/platform/artifacts/s3/bucket.ts';
+import { loadConfig } from '../../src/platform/config/config.ts';
 import { openTestStore, type BucketView } from './support/open-test-store.ts';
 import { startS3Server, type S3Server } from './support/versitygw.ts';
 

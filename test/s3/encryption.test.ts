@@ -4,9 +4,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { hashFile } from '../../src/artifacts/durable-files.ts';
-import { createBucket } from '../../src/artifacts/s3/bucket.ts';
-import { createS3Client } from '../../src/artifacts/s3/s3-client.ts';
+import { hashFile } from '../../src/platform/artifacts/durable-files.ts';
+import { createBucket } from '../../src/platform/artifacts/s3/bucket.ts';
+import { createS3Client } from '../../src/platform/artifacts/s3/s3-client.ts';
 import { startS3Server, type S3Server } from './support/versitygw.ts';
 
 const MIB = 2 ** 20;

@@ -9,7 +9,7 @@ import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { HeadObjectCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { ArtifactStore } from '../../src/artifacts/index.ts';
+import type { ArtifactStore } from '../../src/platform/artifacts/index.ts';
 import { compiledModule } from '../compiled/index.ts';
 import { eventually } from '../eventually.ts';
 import { openTestStore, type BucketView } from './support/open-test-store.ts';

@@ -8,7 +8,7 @@ import { createBaseModelVersion, isEndOfJob, listJobs, type Job } from '../../op
 import { downloadAdapter } from '../../openapi/clients/typescript/src/node/index.ts';
 import { FAMILY, familyPath, FLEET, type DemoAdapter } from '../../cli/demo/fleet.ts';
 import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/platform/embedded/index.ts';
 import { compiledCommand } from '../compiled/index.ts';
 import { eventually } from '../eventually.ts';
 import { startS3Server, type S3Server } from './support/versitygw.ts';

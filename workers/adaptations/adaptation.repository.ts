@@ -1,10 +1,10 @@
-import type { Prisma, Queryable, Transaction } from '../../src/lib/database.ts';
-import { newId } from '../../src/lib/ids.ts';
-import type { StoredError } from '../../src/lib/shown-error.ts';
+import type { Prisma, Queryable, Transaction } from '../../src/platform/database/database.ts';
+import { newId } from '../../src/platform/contract/ids.ts';
+import type { StoredError } from '../../src/platform/contract/shown-error.ts';
 import type { SourcedBase } from '../bases/local-bases.ts';
-import { insertAdapterVersion, lockAdapter } from '../../src/modules/adapters/index.ts';
-import { recordEvent } from '../../src/modules/events/index.ts';
-import { keepOutcomes, outcomeRequestRepository } from '../../src/modules/outcomes/index.ts';
+import { insertAdapterVersion, lockAdapter } from '../../src/fleet/adapters/index.ts';
+import { recordEvent } from '../../src/delivery/events/index.ts';
+import { keepOutcomes, outcomeRequestRepository } from '../../src/fleet/outcomes/index.ts';
 import { anchorRepository, type JobAnchor } from './anchors/anchor.repository.ts';
 import { keepLadder, type LadderOwner } from './ladder.repository.ts';
 import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';

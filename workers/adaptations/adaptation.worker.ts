@@ -9,12 +9,12 @@ import {
   type HandlerContext,
   type HandlerSet,
   type JobProducer,
-} from '../../src/jobs/index.ts';
-import { NO_QUOTAS, type QuotaLimits } from '../../src/config/quotas.ts';
-import type { Database } from '../../src/lib/database.ts';
+} from '../../src/platform/queue/index.ts';
+import { NO_QUOTAS, type QuotaLimits } from '../../src/platform/config/quotas.ts';
+import type { Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import { inSpan, NO_TRACING, type SpanAttributes, type Tracing } from '../../src/lib/tracing/tracing.ts';
-import { createJobRooms } from '../../src/modules/quotas/index.ts';
+import { inSpan, NO_TRACING, type SpanAttributes, type Tracing } from '../../src/platform/tracing/tracing.ts';
+import { createJobRooms } from '../../src/tenants/quotas/index.ts';
 import {
   createJobLifecycle,
   LeaseLostError,
@@ -22,8 +22,8 @@ import {
   type ChangedJob,
   type JobLifecycle,
   type Lease,
-} from '../../src/modules/jobs/index.ts';
-import { followInBatches, releaseAfter, type StoredOptions } from '../../src/modules/rollouts/index.ts';
+} from '../../src/fleet/jobs/index.ts';
+import { followInBatches, releaseAfter, type StoredOptions } from '../../src/fleet/rollouts/index.ts';
 import { BaseFitness } from '../base-fitness.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
 import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../handler-faults.ts';

@@ -4,11 +4,11 @@ import { JobOptions, STRATEGIES, type GivenJobOptions } from '../../core/options
 import { servedFusionRank } from '../../core/formats/peft/serving-rules.ts';
 import { judgesRows, METRICS } from '../../core/options/metrics.ts';
 import type { ServingProfile } from '../../core/options/serving-profile.ts';
-import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
-import { locateArtifact, locateVerified } from '../../src/artifacts/index.ts';
-import { PermanentError } from '../../src/jobs/index.ts';
-import type { Queryable } from '../../src/lib/database.ts';
-import type { StoredOptions } from '../../src/modules/rollouts/index.ts';
+import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.ts';
+import { locateArtifact, locateVerified } from '../../src/platform/artifacts/index.ts';
+import { PermanentError } from '../../src/platform/queue/index.ts';
+import type { Queryable } from '../../src/platform/database/database.ts';
+import type { StoredOptions } from '../../src/fleet/rollouts/index.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
 import { requireServable } from '../serving-check.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';

@@ -1,5 +1,5 @@
 import type { LadderDocument } from '../../core/method/ladder/ladder-document.ts';
-import type { Transaction } from '../../src/lib/database.ts';
+import type { Transaction } from '../../src/platform/database/database.ts';
 
 /** Largest number of runs of a job whose ladders are kept. Each retry begins another one. */
 const KEPT_RUNS = 10;

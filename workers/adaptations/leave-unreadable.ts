@@ -1,6 +1,6 @@
-import type { HandlerContext } from '../../src/jobs/index.ts';
-import type { Database } from '../../src/lib/database.ts';
-import type { StoredError } from '../../src/lib/shown-error.ts';
+import type { HandlerContext } from '../../src/platform/queue/index.ts';
+import type { Database } from '../../src/platform/database/database.ts';
+import type { StoredError } from '../../src/platform/contract/shown-error.ts';
 import type { BaseFitness, NeededBase } from '../base-fitness.ts';
 import { withBases } from '../bases/fetch-faults.ts';
 import type { LocalBases } from '../bases/local-bases.ts';

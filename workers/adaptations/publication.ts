@@ -1,11 +1,11 @@
 import type { Publication } from '../../core/adaptation/job-events.ts';
 import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
-import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
-import { registerArtifact } from '../../src/artifacts/index.ts';
-import { withTransaction, type Database } from '../../src/lib/database.ts';
-import { carriedFeatures } from '../../src/modules/adapters/index.ts';
-import type { CandidateColumns, JobLifecycle, Lease } from '../../src/modules/jobs/index.ts';
+import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.ts';
+import { registerArtifact } from '../../src/platform/artifacts/index.ts';
+import { withTransaction, type Database } from '../../src/platform/database/database.ts';
+import { carriedFeatures } from '../../src/fleet/adapters/index.ts';
+import type { CandidateColumns, JobLifecycle, Lease } from '../../src/fleet/jobs/index.ts';
 import type { JobAnchor } from './anchors/anchor.repository.ts';
 import { adaptationRepository, certificateColumn, type LoadedJob } from './adaptation.repository.ts';
 

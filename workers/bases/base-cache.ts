@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
-import { CacheLocks } from '../../src/artifacts/cache/cache-locks.ts';
-import { bytesOf, SourceError, type SourceFile } from '../../src/base-sources/index.ts';
-import { BASE_CACHE_BYTES_VARIABLE } from '../../src/config/variables.ts';
+import { CacheLocks } from '../../src/platform/artifacts/cache/cache-locks.ts';
+import { bytesOf, SourceError, type SourceFile } from '../../src/platform/base-sources/index.ts';
+import { BASE_CACHE_BYTES_VARIABLE } from '../../src/platform/config/variables.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { fetchFiles, type FetchOptions } from './fetch-files.ts';
 

@@ -1,5 +1,5 @@
-import { SourceError, type SourceFile } from '../../src/base-sources/index.ts';
-import type { Database } from '../../src/lib/database.ts';
+import { SourceError, type SourceFile } from '../../src/platform/base-sources/index.ts';
+import type { Database } from '../../src/platform/database/database.ts';
 import { fetchRepository } from './fetch.repository.ts';
 import { fingerprintOf } from './fingerprint.ts';
 

@@ -1,6 +1,6 @@
-import type { SourceErrorCode } from '../../src/base-sources/index.ts';
-import type { StoredError } from '../../src/lib/shown-error.ts';
-import { TryLaterError } from '../../src/jobs/index.ts';
+import type { SourceErrorCode } from '../../src/platform/base-sources/index.ts';
+import type { StoredError } from '../../src/platform/contract/shown-error.ts';
+import { TryLaterError } from '../../src/platform/queue/index.ts';
 import { BaseElsewhereError, type BaseUser } from '../base-fitness.ts';
 import { BaseNotFetchedError, type FetchWait, type LocalBases, type SourcedBase } from './local-bases.ts';
 

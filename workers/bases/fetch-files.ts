@@ -1,4 +1,10 @@
-import { bytesOf, bytesThere, download, type DownloadOptions, type SourceFile } from '../../src/base-sources/index.ts';
+import {
+  bytesOf,
+  bytesThere,
+  download,
+  type DownloadOptions,
+  type SourceFile,
+} from '../../src/platform/base-sources/index.ts';
 import { headerProblem } from './header-problem.ts';
 
 export interface FetchProgress {

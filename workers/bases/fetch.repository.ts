@@ -1,6 +1,6 @@
-import type { PinnedSource, SourceFile } from '../../src/base-sources/index.ts';
-import { withTransaction, type Database, type Prisma } from '../../src/lib/database.ts';
-import { recordEvent, type NewEvent } from '../../src/modules/events/index.ts';
+import type { PinnedSource, SourceFile } from '../../src/platform/base-sources/index.ts';
+import { withTransaction, type Database, type Prisma } from '../../src/platform/database/database.ts';
+import { recordEvent, type NewEvent } from '../../src/delivery/events/index.ts';
 
 /** What a fetch needs of a base model version. */
 export interface SourceRow {

@@ -1,11 +1,11 @@
 import os from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SourceError, type Sources } from '../../src/base-sources/index.ts';
-import { SECRET_KEY_VARIABLE } from '../../src/config/variables.ts';
-import { TryLaterError } from '../../src/jobs/index.ts';
-import type { Database } from '../../src/lib/database.ts';
+import { SourceError, type Sources } from '../../src/platform/base-sources/index.ts';
+import { SECRET_KEY_VARIABLE } from '../../src/platform/config/variables.ts';
+import { TryLaterError } from '../../src/platform/queue/index.ts';
+import type { Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import type { SecretBox } from '../../src/lib/secret-box.ts';
+import type { SecretBox } from '../../src/platform/config/secret-box.ts';
 import type { NeededBase } from '../base-fitness.ts';
 import type { BaseCache } from './base-cache.ts';
 import type { FetchProgress } from './fetch-files.ts';

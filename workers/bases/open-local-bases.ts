@@ -1,11 +1,11 @@
 import path from 'node:path';
-import { createSources, createUploads, withUploads } from '../../src/base-sources/index.ts';
-import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
-import type { Config } from '../../src/config/config.ts';
-import { knownSecretKeys } from '../../src/config/secret-key-file.ts';
-import type { Database } from '../../src/lib/database.ts';
+import { createSources, createUploads, withUploads } from '../../src/platform/base-sources/index.ts';
+import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.ts';
+import type { Config } from '../../src/platform/config/config.ts';
+import { knownSecretKeys } from '../../src/platform/config/secret-key-file.ts';
+import type { Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import { createSecretBox } from '../../src/lib/secret-box.ts';
+import { createSecretBox } from '../../src/platform/config/secret-box.ts';
 import { BaseCache } from './base-cache.ts';
 import { FetchedBases, type LocalBases } from './local-bases.ts';
 

@@ -1,4 +1,4 @@
-import { INTERNAL_ERROR } from '../../src/lib/shown-error.ts';
+import { INTERNAL_ERROR } from '../../src/platform/contract/shown-error.ts';
 import { INSUFFICIENT_MEMORY } from '../adaptations/memory-check.ts';
 import { MISSING_FILE, WORKER_FAULT } from '../handler-faults.ts';
 import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';

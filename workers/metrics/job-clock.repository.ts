@@ -1,4 +1,4 @@
-import type { Queryable } from '../../src/lib/database.ts';
+import type { Queryable } from '../../src/platform/database/database.ts';
 
 /** What is measured of a job whose clock has stopped, in milliseconds. */
 export const jobClockRepository = {

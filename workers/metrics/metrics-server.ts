@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
-import { WORKER_METRICS_VARIABLE } from '../../src/config/variables.ts';
-import { SetupError } from '../../src/config/setup-error.ts';
+import { WORKER_METRICS_VARIABLE } from '../../src/platform/config/variables.ts';
+import { SetupError } from '../../src/platform/config/setup-error.ts';
 
 export interface MetricsServer {
   /** The port that it listens on. */

@@ -1,9 +1,9 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { JOB_NAMES } from '../../src/jobs/catalog.ts';
-import type { ConsumerObserver } from '../../src/jobs/index.ts';
-import type { Database } from '../../src/lib/database.ts';
+import { JOB_NAMES } from '../../src/platform/queue/catalog.ts';
+import type { ConsumerObserver } from '../../src/platform/queue/index.ts';
+import type { Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import type { ChangedJob, JobObserver } from '../../src/modules/jobs/index.ts';
+import type { ChangedJob, JobObserver } from '../../src/fleet/jobs/index.ts';
 import { FAILURE_CODES, failureCodeOf, OTHER_FAILURE } from './failure-codes.ts';
 import { jobClockRepository, type JobClock } from './job-clock.repository.ts';
 

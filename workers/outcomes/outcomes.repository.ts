@@ -1,4 +1,4 @@
-import type { Prisma, Queryable } from '../../src/lib/database.ts';
+import type { Prisma, Queryable } from '../../src/platform/database/database.ts';
 
 const NEEDED = {
   baseModelVersion: { select: { id: true, version: true, path: true, sourceKey: true } },

@@ -1,20 +1,25 @@
 import path from 'node:path';
 import type { ProvisionalOutcome, ProvisionalSpec } from '../../core/adaptation/provisional.ts';
 import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
-import { locateArtifact, locateVerified, registerArtifact } from '../../src/artifacts/index.ts';
-import type { ArtifactStore, StoredArtifact } from '../../src/artifacts/artifact-store.ts';
-import { PermanentError, type HandlerContext, type HandlerSet, type JobProducer } from '../../src/jobs/index.ts';
-import { withTransaction, type Database, type Transaction } from '../../src/lib/database.ts';
-import { newId } from '../../src/lib/ids.ts';
-import { insertAdapterVersion, lockAdapter } from '../../src/modules/adapters/index.ts';
-import { recordEvent } from '../../src/modules/events/index.ts';
-import { settleRollout } from '../../src/modules/jobs/index.ts';
+import { locateArtifact, locateVerified, registerArtifact } from '../../src/platform/artifacts/index.ts';
+import type { ArtifactStore, StoredArtifact } from '../../src/platform/artifacts/artifact-store.ts';
+import {
+  PermanentError,
+  type HandlerContext,
+  type HandlerSet,
+  type JobProducer,
+} from '../../src/platform/queue/index.ts';
+import { withTransaction, type Database, type Transaction } from '../../src/platform/database/database.ts';
+import { newId } from '../../src/platform/contract/ids.ts';
+import { insertAdapterVersion, lockAdapter } from '../../src/fleet/adapters/index.ts';
+import { recordEvent } from '../../src/delivery/events/index.ts';
+import { settleRollout } from '../../src/fleet/jobs/index.ts';
 import {
   followInBatches,
   provisionalRepository as repository,
   type LoadedProvision,
   type StoredOptions,
-} from '../../src/modules/rollouts/index.ts';
+} from '../../src/fleet/rollouts/index.ts';
 import { adaptationRepository } from '../adaptations/adaptation.repository.ts';
 import { anchorRepository } from '../adaptations/anchors/anchor.repository.ts';
 import { leavingUnreadable } from '../adaptations/leave-unreadable.ts';

@@ -1,5 +1,10 @@
-import { PermanentError, TryLaterError, WorkerFaultError, type HandlerContext } from '../../src/jobs/index.ts';
-import type { Prisma } from '../../src/lib/database.ts';
+import {
+  PermanentError,
+  TryLaterError,
+  WorkerFaultError,
+  type HandlerContext,
+} from '../../src/platform/queue/index.ts';
+import type { Prisma } from '../../src/platform/database/database.ts';
 import { faultOf, isStopping, machineFaultOf } from '../handler-faults.ts';
 import { storedProblem } from '../stored-problem.ts';
 import { RefusalError } from './analysis.ts';

@@ -1,6 +1,6 @@
-import { Prisma, type Database, type Transaction } from '../../src/lib/database.ts';
-import { newId } from '../../src/lib/ids.ts';
-import type { StoredError } from '../../src/lib/shown-error.ts';
+import { Prisma, type Database, type Transaction } from '../../src/platform/database/database.ts';
+import { newId } from '../../src/platform/contract/ids.ts';
+import type { StoredError } from '../../src/platform/contract/shown-error.ts';
 import type { EvolveOutcome } from '../../core/adaptation/evolutions.ts';
 import type { SourcedBase } from '../bases/local-bases.ts';
 import type { DescribeOutcome } from '../training/protocol.ts';

@@ -1,11 +1,11 @@
 import { access } from 'node:fs/promises';
 import path from 'node:path';
-import { registerArtifact } from '../../src/artifacts/index.ts';
-import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
-import { withTransaction, type Database, type Prisma } from '../../src/lib/database.ts';
+import { registerArtifact } from '../../src/platform/artifacts/index.ts';
+import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.ts';
+import { withTransaction, type Database, type Prisma } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import { inSpan, type Tracing } from '../../src/lib/tracing/tracing.ts';
-import { recordEvent } from '../../src/modules/events/index.ts';
+import { inSpan, type Tracing } from '../../src/platform/tracing/tracing.ts';
+import { recordEvent } from '../../src/delivery/events/index.ts';
 import type { LocalBases } from '../bases/local-bases.ts';
 import { MISSING_FILE } from '../handler-faults.ts';
 import { unusableFiles } from '../stored-problem.ts';

@@ -1,9 +1,9 @@
-import type { HandlerContext, HandlerSet } from '../../src/jobs/index.ts';
-import { createForecastLifecycle, type ForecastLifecycle } from '../../src/modules/forecasts/index.ts';
-import { createRolloutLifecycle, type StoredOptions } from '../../src/modules/rollouts/index.ts';
+import type { HandlerContext, HandlerSet } from '../../src/platform/queue/index.ts';
+import { createForecastLifecycle, type ForecastLifecycle } from '../../src/fleet/forecasts/index.ts';
+import { createRolloutLifecycle, type StoredOptions } from '../../src/fleet/rollouts/index.ts';
 import { BaseFitness } from '../base-fitness.ts';
-import { NO_TRACING } from '../../src/lib/tracing/tracing.ts';
-import type { StoredError } from '../../src/lib/shown-error.ts';
+import { NO_TRACING } from '../../src/platform/tracing/tracing.ts';
+import type { StoredError } from '../../src/platform/contract/shown-error.ts';
 import { FOLDERS_ONLY, type SourcedBase } from '../bases/local-bases.ts';
 import { reportingFaults } from '../handler-faults.ts';
 import { concludeAnalysis, limitAnalyses } from './analysis-end.ts';

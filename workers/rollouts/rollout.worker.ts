@@ -1,18 +1,23 @@
-import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
-import { TryLaterError, type HandlerContext, type HandlerSet, type JobProducer } from '../../src/jobs/index.ts';
-import type { QuotaLimits } from '../../src/config/quotas.ts';
-import type { Database } from '../../src/lib/database.ts';
+import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.ts';
+import {
+  TryLaterError,
+  type HandlerContext,
+  type HandlerSet,
+  type JobProducer,
+} from '../../src/platform/queue/index.ts';
+import type { QuotaLimits } from '../../src/platform/config/quotas.ts';
+import type { Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import type { StoredError } from '../../src/lib/shown-error.ts';
-import { createForecastLifecycle, type ForecastLifecycle } from '../../src/modules/forecasts/index.ts';
-import { inSpan, NO_TRACING, type Tracing } from '../../src/lib/tracing/tracing.ts';
+import type { StoredError } from '../../src/platform/contract/shown-error.ts';
+import { createForecastLifecycle, type ForecastLifecycle } from '../../src/fleet/forecasts/index.ts';
+import { inSpan, NO_TRACING, type Tracing } from '../../src/platform/tracing/tracing.ts';
 import {
   createRolloutLifecycle,
   type Refusals,
   type RolloutLifecycle,
   type RolloutRow,
   type StoredOptions,
-} from '../../src/modules/rollouts/index.ts';
+} from '../../src/fleet/rollouts/index.ts';
 import { BaseFitness } from '../base-fitness.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
 import { FOLDERS_ONLY, type BaseFetch, type LocalBases, type SourcedBase } from '../bases/local-bases.ts';

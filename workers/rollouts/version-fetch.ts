@@ -1,4 +1,4 @@
-import type { Database } from '../../src/lib/database.ts';
+import type { Database } from '../../src/platform/database/database.ts';
 import { BaseElsewhereError } from '../base-fitness.ts';
 import { problemOfFetch } from '../bases/fetch-faults.ts';
 import { BaseNotFetchedError, type BaseFetch, type LocalBases } from '../bases/local-bases.ts';

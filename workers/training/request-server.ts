@@ -6,7 +6,7 @@ import { makeProvisional } from '../../core/adaptation/provisional.ts';
 import { CancelledError, runAdaptation } from '../../core/adaptation/run-adaptation.ts';
 import type { BaseCache } from '../../core/engine/base-cache.ts';
 import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
-import { NO_TRACING, type Tracing } from '../../src/lib/tracing/tracing.ts';
+import { NO_TRACING, type Tracing } from '../../src/platform/tracing/tracing.ts';
 import { toFailure } from './failure.ts';
 import type { FinalMessage, Request, TrainingMessage, WorkerMessage } from './protocol.ts';
 

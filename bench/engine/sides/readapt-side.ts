@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { createRuntime } from '../../../core/engine/create-runtime.ts';
-import { graphCacheDir } from '../../../src/config/graph-cache-dir.ts';
+import { graphCacheDir } from '../../../src/platform/config/graph-cache-dir.ts';
 import { adamwInit, adamwUpdate, type AdamwState, type Arrays } from '../../../core/training/optimizer/adamw.ts';
 import { clipGlobalNorm } from '../../../core/training/optimizer/clipping.ts';
 import { factorArrays, withFactorArrays } from '../../../core/training/optimizer/factors.ts';

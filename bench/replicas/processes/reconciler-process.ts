@@ -1,10 +1,10 @@
 /** What an API does about replicas, and nothing else. Arguments: URL of the database, and folder of the store. */
 import { Registry } from 'prom-client';
-import { createFilesystemStore } from '../../../src/artifacts/index.ts';
-import { createDatabase } from '../../../src/lib/database.ts';
+import { createFilesystemStore } from '../../../src/platform/artifacts/index.ts';
+import { createDatabase } from '../../../src/platform/database/database.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
-import { createAddressPolicy } from '../../../src/lib/outgoing/address-policy.ts';
-import { createReconciler, createSyncMetrics, SYNC_TIMES } from '../../../src/modules/replicas/index.ts';
+import { createAddressPolicy } from '../../../src/platform/outgoing/address-policy.ts';
+import { createReconciler, createSyncMetrics, SYNC_TIMES } from '../../../src/delivery/replicas/index.ts';
 
 const [, , databaseUrl = '', store = ''] = process.argv;
 const db = createDatabase(databaseUrl, { poolSize: 10 });

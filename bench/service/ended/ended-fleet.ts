@@ -1,4 +1,4 @@
-import type { RolloutOptions } from '../../../src/modules/rollouts/index.ts';
+import type { RolloutOptions } from '../../../src/fleet/rollouts/index.ts';
 import { createAnalyzed, createFleet } from '../fleet.ts';
 import type { BenchStack } from '../stack.ts';
 

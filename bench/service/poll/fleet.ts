@@ -1,5 +1,5 @@
-import type { Database } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
+import type { Database } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import { createAnalyzed, createFleet } from '../fleet.ts';
 
 /** What clients poll: a rollout whose jobs are in mixed states. */

@@ -1,5 +1,5 @@
-import { loadConfig } from '../../../src/config/config.ts';
-import { startServer } from '../../../src/server.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
+import { startServer } from '../../../src/api/server.ts';
 
 /** The API as a process. It sends its address and the operator's key, and ends when it is told to. */
 const server = await startServer(loadConfig(process.env));

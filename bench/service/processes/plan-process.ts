@@ -1,5 +1,5 @@
-import { createJobProducer, createQueueBackend } from '../../../src/jobs/index.ts';
-import { createDatabase } from '../../../src/lib/database.ts';
+import { createJobProducer, createQueueBackend } from '../../../src/platform/queue/index.ts';
+import { createDatabase } from '../../../src/platform/database/database.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { createAnalyzed } from '../fleet.ts';
 

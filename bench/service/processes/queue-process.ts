@@ -1,5 +1,5 @@
 import { appendFileSync } from 'node:fs';
-import { combineHandlers, createQueueBackend, startConsumer } from '../../../src/jobs/index.ts';
+import { combineHandlers, createQueueBackend, startConsumer } from '../../../src/platform/queue/index.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 
 /** A worker whose jobs do nothing. It writes the identifier of each job that it runs to the file that it is given. */

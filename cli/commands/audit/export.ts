@@ -20,8 +20,8 @@ export function register(program: Command): void {
 
 async function run({ after, tenant, ...options }: ExportOptions): Promise<void> {
   const { withDatabase } = await import('../../stack/database.ts');
-  const { createAuditService } = await import('../../../src/modules/audit/index.ts');
-  const { isPosition } = await import('../../../src/modules/events/index.ts');
+  const { createAuditService } = await import('../../../src/tenants/audit/index.ts');
+  const { isPosition } = await import('../../../src/delivery/events/index.ts');
   if (after !== undefined && !isPosition(after)) {
     throw new UsageError(`--after is ${JSON.stringify(after.slice(0, 100))}, expected the sequence of an entry`);
   }

@@ -42,7 +42,7 @@ async function run(options: CreateOptions): Promise<void> {
     );
   }
   const scope = options.operator ? ('operator' as const) : ('serving:read' as const);
-  const { recordCommand } = await import('../../../src/modules/api-keys/index.ts');
+  const { recordCommand } = await import('../../../src/tenants/api-keys/index.ts');
   const request = { name: options.name, tenant_id: null, scopes: [scope], expires_at: options.expiresAt ?? null };
   const { id, name, key, created_at, expires_at } = await withKeys(options, (keys) =>
     keys.create(request, null, recordCommand('createApiKey')),

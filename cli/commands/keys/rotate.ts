@@ -29,8 +29,8 @@ export function addRotate(keys: Command): void {
 }
 
 async function run(id: string, options: RotateOptions): Promise<void> {
-  const { AppError } = await import('../../../src/lib/errors.ts');
-  const { recordCommand } = await import('../../../src/modules/api-keys/index.ts');
+  const { AppError } = await import('../../../src/platform/contract/errors.ts');
+  const { recordCommand } = await import('../../../src/tenants/api-keys/index.ts');
   const created = await withKeys(options, (keys) =>
     keys.rotate(id, { overlap_ms: options.overlap }, null, recordCommand('rotateApiKey')).catch((error: unknown) => {
       throw error instanceof AppError && error.status < 500 ? new UsageError(error.message, error.code) : error;

@@ -8,7 +8,7 @@ import {
   listJobs,
   waitForRollout,
 } from '../../../openapi/clients/typescript/src/index.ts';
-import { loadConfig } from '../../../src/config/config.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
 
 /** A service whose fleet has been carried over to version 2, with what a test needs to look at it. */
 export interface DemoService {

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
-import type { Job } from '../../../src/generated/prisma/client.ts';
-import { isDatabaseUnavailable } from '../../../src/lib/database.ts';
+import type { ArtifactStore } from '../../../src/platform/artifacts/artifact-store.ts';
+import type { Job } from '../../../src/platform/database/generated/prisma/client.ts';
+import { isDatabaseUnavailable } from '../../../src/platform/database/database.ts';
 import { getRollout } from '../../../openapi/clients/typescript/src/index.ts';
 import { patientClient } from '../../../cli/demo/register-fleet.ts';
 import { measuredOf, type Measured } from './measured.ts';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Job } from '../../../src/generated/prisma/client.ts';
-import type { Database } from '../../../src/lib/database.ts';
-import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
+import type { Job } from '../../../src/platform/database/generated/prisma/client.ts';
+import type { Database } from '../../../src/platform/database/database.ts';
+import type { ArtifactStore } from '../../../src/platform/artifacts/artifact-store.ts';
 
 /** Everything of a job that must not depend on what has happened to its processes. */
 export interface Measured {

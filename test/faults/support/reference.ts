@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
-import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
+import type { ArtifactStore } from '../../../src/platform/artifacts/artifact-store.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { adaptationRepository } from '../../../workers/adaptations/adaptation.repository.ts';
 import { buildAnchorSpec } from '../../../workers/adaptations/anchors/anchor.ts';

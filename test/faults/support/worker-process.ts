@@ -1,5 +1,5 @@
 /** A worker with its real training process, and with short times, so that a round of the campaign is short. */
-import { loadConfig } from '../../../src/config/config.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
 import { startWorker } from '../../../workers/main.ts';
 
 const quarantine = { firstDelayMs: 300, longestDelayMs: 1000, faults: 3, firstMs: 500, longestMs: 1000 };

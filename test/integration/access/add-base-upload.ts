@@ -1,5 +1,5 @@
-import type { Database } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
+import type { Database } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 
 const FILES = ['config.json', 'model.safetensors'].map((name) => ({ name, size: 2, sha256: '0'.repeat(64) }));
 

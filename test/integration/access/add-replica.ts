@@ -1,5 +1,5 @@
-import type { Database } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
+import type { Database } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 
 /** Adds a replica of a serving engine, which has an adapter of a tenant if one is given. @returns its identifier */
 export async function addReplica(db: Database, tenantId: string | null): Promise<string> {

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { buildApp } from '../../../src/app.ts';
+import { buildApp } from '../../../src/api/app.ts';
 import { timeProcessor } from '../../processor-time.ts';
 import { bearer } from '../support/index.ts';
 import { createAccessWorld, type AccessWorld } from './world.ts';

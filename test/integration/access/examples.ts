@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { newId } from '../../../src/lib/ids.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import { good, rawTar } from '../adapters/support.ts';
 import { createTestTenant } from '../support/index.ts';
 import { addBaseUpload, BASE_UPLOAD } from './add-base-upload.ts';

@@ -3,20 +3,17 @@ import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { loadConfig } from '../../../src/config/config.ts';
-import { requireDatabase } from '../../../src/config/reachable.ts';
-import {
-  applyMigrations,
-  confinementProblem,
-  startEmbeddedPostgres,
-  type EmbeddedPostgres,
-} from '../../../src/embedded/index.ts';
-import { createDatabase } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
+import { requireDatabase } from '../../../src/platform/config/reachable.ts';
+import { applyMigrations } from '../../../src/platform/database/migrations.ts';
+import { confinementProblem } from '../../../src/platform/database/row-security/prepare-tenant-role.ts';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../src/platform/embedded/index.ts';
+import { createDatabase } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
-import { confineTo } from '../../../src/tenancy/confined-database.repository.ts';
-import { startServer } from '../../../src/server.ts';
-import { decideRowSecurity } from '../../../src/tenancy/row-security.ts';
+import { confineTo } from '../../../src/platform/database/row-security/confined-database.repository.ts';
+import { startServer } from '../../../src/api/server.ts';
+import { decideRowSecurity } from '../../../src/platform/database/row-security/row-security.ts';
 
 // A server of its own, on which the role does not exist yet, with users that are no superusers.
 let folder: string;

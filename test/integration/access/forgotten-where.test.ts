@@ -1,15 +1,15 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Prisma, withTransaction, type Database } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { prepareTenantRole } from '../../../src/embedded/confinement/tenant-role.ts';
-import { createAdapterRepository } from '../../../src/modules/adapters/adapter.repository.ts';
-import { createApiKeyRepository } from '../../../src/modules/api-keys/api-key.repository.ts';
-import { createDatasetRepository } from '../../../src/modules/datasets/index.ts';
-import { createEventRepository, recordEvent } from '../../../src/modules/events/index.ts';
-import { cancelJobs, createJobRepository } from '../../../src/modules/jobs/index.ts';
-import { createIdempotencyRepository } from '../../../src/plugins/idempotency/idempotency.repository.ts';
-import { confineTo } from '../../../src/tenancy/confined-database.repository.ts';
+import { Prisma, withTransaction, type Database } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { prepareTenantRole } from '../../../src/platform/database/row-security/prepare-tenant-role.ts';
+import { createAdapterRepository } from '../../../src/fleet/adapters/adapter.repository.ts';
+import { createApiKeyRepository } from '../../../src/tenants/api-keys/api-key.repository.ts';
+import { createDatasetRepository } from '../../../src/fleet/datasets/index.ts';
+import { createEventRepository, recordEvent } from '../../../src/delivery/events/index.ts';
+import { cancelJobs, createJobRepository } from '../../../src/fleet/jobs/index.ts';
+import { createIdempotencyRepository } from '../../../src/api/plugins/idempotency/idempotency.repository.ts';
+import { confineTo } from '../../../src/platform/database/row-security/confined-database.repository.ts';
 import { createAccessWorld, type AccessWorld } from './world.ts';
 import { unknownEvent } from '../support/test-events.ts';
 

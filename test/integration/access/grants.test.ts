@@ -1,15 +1,18 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { confinementProblem, prepareTenantRole } from '../../../src/embedded/confinement/tenant-role.ts';
-import { Prisma, withTransaction, type Transaction } from '../../../src/lib/database.ts';
-import { confineTo } from '../../../src/tenancy/confined-database.repository.ts';
+import {
+  confinementProblem,
+  prepareTenantRole,
+} from '../../../src/platform/database/row-security/prepare-tenant-role.ts';
+import { Prisma, withTransaction, type Transaction } from '../../../src/platform/database/database.ts';
+import { confineTo } from '../../../src/platform/database/row-security/confined-database.repository.ts';
 import { createAccessWorld, type AccessWorld } from './world.ts';
 
 const ALL = 'all columns';
 
 /**
  * What an SQL statement in a tenant's request may do to each table: what those of the service need. A new table fails the test
- * until somebody has decided it, here and in src/embedded/confinement/tenant-grants.ts.
+ * until somebody has decided it, here and in src/platform/database/row-security/tenant-grants.ts.
  */
 const GRANTS: Record<string, Record<string, string>> = {
   _prisma_migrations: {},

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { OPERATOR_SCOPES, TENANT_SCOPES } from '../../../src/lib/principal.ts';
+import { OPERATOR_SCOPES, TENANT_SCOPES } from '../../../src/platform/contract/principal.ts';
 import { createTestKey } from '../support/index.ts';
 import { EXAMPLES } from './examples.ts';
 import { readOperations } from './operations.ts';

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { newId } from '../../../src/lib/ids.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
-import { createAdapterInspector } from '../../../src/modules/adapters/index.ts';
-import { loadConfig } from '../../../src/config/config.ts';
+import { createAdapterInspector } from '../../../src/fleet/adapters/index.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
 import { createTestApp, createTestTenant, untilReadable, type TestApp, type TestTenant } from '../support/index.ts';
 import { addReplica } from './add-replica.ts';
 

@@ -1,6 +1,6 @@
 /** The service in a process of its own, so that a test can see whether it answers while it works, or kill it. */
-import { loadConfig } from '../../../src/config/config.ts';
-import { startServer } from '../../../src/server.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
+import { startServer } from '../../../src/api/server.ts';
 
 const server = await startServer(loadConfig(process.env));
 process.send!({ url: server.url });

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { collectionTask } from '../../../src/housekeeping/collection/collection.ts';
-import { withTransaction } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { insertAdapterVersion } from '../../../src/modules/adapters/adapter.repository.ts';
+import { collectionTask } from '../../../src/operations/housekeeping/collection/collection.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { insertAdapterVersion } from '../../../src/fleet/adapters/adapter.repository.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 

@@ -2,9 +2,9 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { newId } from '../../../src/lib/ids.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
-import { InspectionProcess } from '../../../src/modules/adapters/inspection/inspection-process.ts';
+import { InspectionProcess } from '../../../src/fleet/adapters/inspection/inspection-process.ts';
 import { bearer } from '../support/index.ts';
 import { headerOfTensors, hostileAdapters, safetensorsOf, soundAdapter } from '../support/hostile-adapters.ts';
 import { createAdapterWorld, GOLDEN, rawTar, TAR, type AdapterWorld } from './support.ts';

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { loadConfig } from '../../../src/config/config.ts';
-import { createQueueBackend } from '../../../src/jobs/index.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
+import { createQueueBackend } from '../../../src/platform/queue/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';

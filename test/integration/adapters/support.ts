@@ -6,10 +6,10 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { create, Header } from 'tar';
 import { expect } from 'vitest';
-import { loadConfig } from '../../../src/config/config.ts';
-import { newId } from '../../../src/lib/ids.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
-import { createAdapterInspector } from '../../../src/modules/adapters/index.ts';
+import { createAdapterInspector } from '../../../src/fleet/adapters/index.ts';
 import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
 import { contents } from '../support/store-contents.ts';
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { VersionFiles } from '../../../src/modules/adapters/files/version-file.schemas.ts';
+import type { VersionFiles } from '../../../src/fleet/adapters/files/version-file.schemas.ts';
 import { CONFIG, createAdapterWorld, WEIGHTS, type AdapterWorld } from './support.ts';
 
 let world: AdapterWorld;

@@ -9,8 +9,8 @@ import {
   registerArtifact,
   withRegisteredArtifact,
   type ArtifactStore,
-} from '../../../src/artifacts/index.ts';
-import { withTransaction } from '../../../src/lib/database.ts';
+} from '../../../src/platform/artifacts/index.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
 import { createTestDatabase, type TestDatabase } from '../support/index.ts';
 
 let database: TestDatabase;

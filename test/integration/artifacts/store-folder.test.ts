@@ -3,9 +3,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openArtifactStore, registerArtifact } from '../../../src/artifacts/index.ts';
-import { loadConfig } from '../../../src/config/config.ts';
-import { withTransaction } from '../../../src/lib/database.ts';
+import { openArtifactStore, registerArtifact } from '../../../src/platform/artifacts/index.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
 import { createFleet } from '../queue/fleet.ts';
 import { createTestApp, createTestDatabase, createTestKey, type TestDatabase } from '../support/index.ts';
 

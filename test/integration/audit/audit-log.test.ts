@@ -1,9 +1,9 @@
 import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { withTransaction } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { writeAuditEntry } from '../../../src/modules/audit/index.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { writeAuditEntry } from '../../../src/tenants/audit/index.ts';
 import { createAdapterWorld, rawTar, good, type AdapterWorld } from '../adapters/support.ts';
 import { untilReadable } from '../support/index.ts';
 import { controlWrites } from './control-writes.ts';

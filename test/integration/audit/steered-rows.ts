@@ -1,4 +1,4 @@
-import { newId } from '../../../src/lib/ids.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import type { AdapterWorld } from '../adapters/support.ts';
 
 /** Makes rows for the operations that steer rollouts, jobs and workers. @returns functions that return their identifiers */

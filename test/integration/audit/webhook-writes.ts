@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { newId } from '../../../src/lib/ids.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import type { TestApp } from '../support/index.ts';
 import type { Write } from './write.ts';
 

@@ -1,10 +1,10 @@
 import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createAdapterInspector } from '../../../src/modules/adapters/index.ts';
-import { loadConfig } from '../../../src/config/config.ts';
+import { createAdapterInspector } from '../../../src/fleet/adapters/index.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
-import { createSecretBox } from '../../../src/lib/secret-box.ts';
+import { createSecretBox } from '../../../src/platform/config/secret-box.ts';
 import { startHub, type HubServer } from '../../unit/base-sources/support/hub-server.ts';
 import {
   BASE,

@@ -1,11 +1,11 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createUploads, SourceError } from '../../../src/base-sources/index.ts';
-import { artifactCollectionTask } from '../../../src/housekeeping/collection/artifact-collection.ts';
-import { uploadCollectionTask } from '../../../src/housekeeping/collection/upload-collection.ts';
-import { examine } from '../../../src/housekeeping/doctor/doctor.ts';
-import type { Finding } from '../../../src/housekeeping/doctor/findings.ts';
-import { verificationRepository } from '../../../src/modules/base-uploads/verification/verification.repository.ts';
+import { createUploads, SourceError } from '../../../src/platform/base-sources/index.ts';
+import { artifactCollectionTask } from '../../../src/operations/housekeeping/collection/artifact-collection.ts';
+import { uploadCollectionTask } from '../../../src/operations/housekeeping/collection/upload-collection.ts';
+import { examine } from '../../../src/operations/doctor/doctor.ts';
+import type { Finding } from '../../../src/operations/doctor/findings.ts';
+import { verificationRepository } from '../../../src/fleet/base-uploads/verification/verification.repository.ts';
 import { BASE } from '../../unit/training/support/tiny-task.ts';
 import { createTestApp, type TestApp } from '../support/index.ts';
 import { filesOf, PART_BYTES, startVerifier, uploader, type TestFile } from './support.ts';

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { LightMyRequestResponse } from 'fastify';
-import { createUploadVerifier } from '../../../src/modules/base-uploads/index.ts';
-import type { BaseModelUpload } from '../../../src/modules/base-uploads/base-upload.schemas.ts';
+import { createUploadVerifier } from '../../../src/fleet/base-uploads/index.ts';
+import type { BaseModelUpload } from '../../../src/fleet/base-uploads/base-upload.schemas.ts';
 import { eventually } from '../../eventually.ts';
 import type { TestApp } from '../support/index.ts';
 

@@ -2,7 +2,7 @@ import { request as httpRequest, type ClientRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { LightMyRequestResponse } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { BaseModelUpload } from '../../../src/modules/base-uploads/base-upload.schemas.ts';
+import type { BaseModelUpload } from '../../../src/fleet/base-uploads/base-upload.schemas.ts';
 import { BASE } from '../../unit/training/support/tiny-task.ts';
 import { rawTar, type RawEntry } from '../adapters/support.ts';
 import { eventually } from '../../eventually.ts';

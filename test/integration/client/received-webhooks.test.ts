@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import Schema from 'typebox/schema';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { verifyWebhook, WebhookVerificationError } from '../../../openapi/clients/typescript/src/webhooks.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { recordEvents } from '../../../src/modules/events/index.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { recordEvents } from '../../../src/delivery/events/index.ts';
 import { untilReadable } from '../support/index.ts';
 import { createWebhookWorld, type WebhookWorld } from '../webhooks/webhook-world.ts';
 

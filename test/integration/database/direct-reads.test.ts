@@ -5,10 +5,10 @@ import {
   Prisma,
   withTransaction,
   type Database,
-} from '../../../src/lib/database.ts';
-import { readConfined, readRows } from '../../../src/lib/database-reads.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { confineTo } from '../../../src/tenancy/confined-database.repository.ts';
+} from '../../../src/platform/database/database.ts';
+import { readConfined, readRows } from '../../../src/platform/database/database-reads.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { confineTo } from '../../../src/platform/database/row-security/confined-database.repository.ts';
 import { createTestDatabase, type TestDatabase } from '../support/index.ts';
 
 let database: TestDatabase;

@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compiledModule } from '../../compiled/index.ts';
-import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../src/embedded/index.ts';
-import { processIdentity } from '../../../src/embedded/processes.ts';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../src/platform/embedded/index.ts';
+import { processIdentity } from '../../../src/platform/embedded/processes.ts';
 import { processesOf } from '../stack/readapt.ts';
 
 let folder: string;

@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { applyMigrations } from '../../../src/embedded/index.ts';
+import { applyMigrations } from '../../../src/platform/database/migrations.ts';
 import { createTestDatabase, type TestDatabase } from '../support/index.ts';
 
 const DIGEST = `sha256:${'0'.repeat(64)}`;

@@ -4,7 +4,12 @@ import path from 'node:path';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { describeDatabase, findDrift } from '../../../scripts/schema-drift/index.ts';
-import { applyMigrations, hideMigrations, pendingMigrations, showMigrations } from '../../../src/embedded/index.ts';
+import {
+  applyMigrations,
+  hideMigrations,
+  pendingMigrations,
+  showMigrations,
+} from '../../../src/platform/database/migrations.ts';
 import { createTestDatabase, type TestDatabase } from '../support/index.ts';
 
 let database: TestDatabase;

@@ -12,12 +12,12 @@ afterAll(() => database.close());
 const DECIDED = {
   'api_keys.secret_hash': 'the SHA-256 of a secret of 256 random bits, from which it cannot be found',
   'base_source_tokens.sealed':
-    'the token of a private model of a hub, encrypted under READAPT_SECRET_KEY (src/lib/secret-box.ts)',
+    'the token of a private model of a hub, encrypted under READAPT_SECRET_KEY (src/platform/config/secret-box.ts)',
   'rate_buckets.tokens': 'requests that a tenant may still make',
   'replicas.sealed_api_key':
-    'the key that a serving engine asks for, encrypted under READAPT_SECRET_KEY (src/lib/secret-box.ts)',
+    'the key that a serving engine asks for, encrypted under READAPT_SECRET_KEY (src/platform/config/secret-box.ts)',
   'webhook_secrets.sealed':
-    'the secret of a webhook endpoint, encrypted under READAPT_SECRET_KEY (src/lib/secret-box.ts)',
+    'the secret of a webhook endpoint, encrypted under READAPT_SECRET_KEY (src/platform/config/secret-box.ts)',
   'workers.tokens_per_second': 'how fast a worker trains',
 };
 

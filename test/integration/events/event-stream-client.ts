@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import type { Event } from '../../../src/modules/events/event.schemas.ts';
+import type { Event } from '../../../src/delivery/events/event.schemas.ts';
 import { bearer } from '../support/index.ts';
 
 /** A block of a stream as the standard of server-sent events reads it. */

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { Random } from '../../../core/statistics/random.ts';
-import { withTransaction } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { pruneLog, recordEvent } from '../../../src/modules/events/index.ts';
-import type { Event } from '../../../src/modules/events/event.schemas.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { pruneLog, recordEvent } from '../../../src/delivery/events/index.ts';
+import type { Event } from '../../../src/delivery/events/event.schemas.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import {

@@ -3,11 +3,12 @@ import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { applyMigrations, startEmbeddedPostgres, type EmbeddedPostgres } from '../../../src/embedded/index.ts';
-import { createDatabase, type Database } from '../../../src/lib/database.ts';
-import { formatPosition } from '../../../src/modules/events/index.ts';
-import { createEventService } from '../../../src/modules/events/event.service.ts';
-import { createEventStreams } from '../../../src/modules/events/stream/event-streams.ts';
+import { applyMigrations } from '../../../src/platform/database/migrations.ts';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../src/platform/embedded/index.ts';
+import { createDatabase, type Database } from '../../../src/platform/database/database.ts';
+import { formatPosition } from '../../../src/delivery/events/index.ts';
+import { createEventService } from '../../../src/delivery/events/event.service.ts';
+import { createEventStreams } from '../../../src/delivery/events/stream/event-streams.ts';
 import { happen } from './support.ts';
 
 // A server of its own, which takes prepared transactions: how many is read at its start.

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { withTransaction } from '../../../src/lib/database.ts';
-import type { Event } from '../../../src/modules/events/event.schemas.ts';
-import { settleRollout } from '../../../src/modules/jobs/index.ts';
-import { createRolloutLifecycle } from '../../../src/modules/rollouts/index.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
+import type { Event } from '../../../src/delivery/events/event.schemas.ts';
+import { settleRollout } from '../../../src/fleet/jobs/index.ts';
+import { createRolloutLifecycle } from '../../../src/fleet/rollouts/index.ts';
 import { timeProcessor } from '../../processor-time.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestKey, untilReadable } from '../support/index.ts';

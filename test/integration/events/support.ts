@@ -1,6 +1,6 @@
-import { withTransaction, type Database, type Transaction } from '../../../src/lib/database.ts';
-import { recordEvent } from '../../../src/modules/events/index.ts';
-import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
+import { withTransaction, type Database, type Transaction } from '../../../src/platform/database/database.ts';
+import { recordEvent } from '../../../src/delivery/events/index.ts';
+import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/fleet/rollouts/index.ts';
 import type { Fleet } from '../queue/fleet.ts';
 import { planEntries } from '../queue/plan-entries.ts';
 import { PATIENCE_MS } from '../../patience.ts';

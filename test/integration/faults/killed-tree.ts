@@ -8,9 +8,9 @@ import {
   type Job,
 } from '../../../openapi/clients/typescript/src/index.ts';
 import { patientClient } from '../../../cli/demo/register-fleet.ts';
-import { createFilesystemStore } from '../../../src/artifacts/index.ts';
-import { startEmbeddedPostgres } from '../../../src/embedded/index.ts';
-import { createDatabase, type Database } from '../../../src/lib/database.ts';
+import { createFilesystemStore } from '../../../src/platform/artifacts/index.ts';
+import { startEmbeddedPostgres } from '../../../src/platform/embedded/index.ts';
+import { createDatabase, type Database } from '../../../src/platform/database/database.ts';
 import { problemsOf } from '../../faults/support/checks.ts';
 import { startRollout } from '../../faults/support/fleet.ts';
 import { createReference } from '../../faults/support/reference.ts';

@@ -1,8 +1,8 @@
 import { chmod, mkdir, readdir, readFile, rename, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { withTransaction } from '../../../src/lib/database.ts';
-import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
+import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/fleet/rollouts/index.ts';
 import { eventually } from '../../eventually.ts';
 import { createTinyFleet, type TinyFleet } from '../training/tiny-fleet.ts';
 

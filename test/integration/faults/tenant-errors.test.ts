@@ -1,11 +1,11 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createQueueBackend } from '../../../src/jobs/index.ts';
-import { loadConfig } from '../../../src/config/config.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { withTransaction } from '../../../src/lib/database.ts';
-import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
+import { createQueueBackend } from '../../../src/platform/queue/index.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
+import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/fleet/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';

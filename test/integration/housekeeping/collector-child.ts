@@ -2,10 +2,10 @@
  * Collects everything that is deleted, at once. It kills itself before its so manyth query, or before or after a removal of bytes,
  * whichever is the so manyth. Arguments: URL of the database, folder of the store, that number.
  */
-import { createFilesystemStore } from '../../../src/artifacts/index.ts';
-import { artifactCollectionTask } from '../../../src/housekeeping/collection/artifact-collection.ts';
-import { collectionTask } from '../../../src/housekeeping/collection/collection.ts';
-import { createDatabase, type Database } from '../../../src/lib/database.ts';
+import { createFilesystemStore } from '../../../src/platform/artifacts/index.ts';
+import { artifactCollectionTask } from '../../../src/operations/housekeeping/collection/artifact-collection.ts';
+import { collectionTask } from '../../../src/operations/housekeeping/collection/collection.ts';
+import { createDatabase, type Database } from '../../../src/platform/database/database.ts';
 
 const [url, folder, killAt] = process.argv.slice(2) as [string, string, string];
 let count = 0;

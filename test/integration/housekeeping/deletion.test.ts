@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { withTransaction } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { insertAdapterVersion } from '../../../src/modules/adapters/adapter.repository.ts';
-import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { insertAdapterVersion } from '../../../src/fleet/adapters/adapter.repository.ts';
+import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, createTestKey, createTestTenant, type TestApp } from '../support/index.ts';
 

@@ -2,11 +2,11 @@ import { chmod, mkdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promi
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { registerArtifact } from '../../../src/artifacts/index.ts';
-import { examine, type ExaminationOptions } from '../../../src/housekeeping/doctor/doctor.ts';
-import type { Finding } from '../../../src/housekeeping/doctor/findings.ts';
-import { withTransaction } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
+import { registerArtifact } from '../../../src/platform/artifacts/index.ts';
+import { examine, type ExaminationOptions } from '../../../src/operations/doctor/doctor.ts';
+import type { Finding } from '../../../src/operations/doctor/findings.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestDatabase, type TestDatabase } from '../support/index.ts';
 

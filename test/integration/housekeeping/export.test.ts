@@ -5,7 +5,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { writeTar, type TarFile } from '../../../src/artifacts/index.ts';
+import { writeTar, type TarFile } from '../../../src/platform/artifacts/index.ts';
 import { createAdapterWorld, type AdapterWorld } from '../adapters/support.ts';
 import { createTestKey, untilReadable } from '../support/index.ts';
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { collectionTask } from '../../../src/housekeeping/collection/collection.ts';
-import type { Database } from '../../../src/lib/database.ts';
-import { AppError } from '../../../src/lib/errors.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { createDeletionService } from '../../../src/modules/deletion/deletion.service.ts';
-import { createUndeleteService } from '../../../src/modules/deletion/undelete.service.ts';
+import { collectionTask } from '../../../src/operations/housekeeping/collection/collection.ts';
+import type { Database } from '../../../src/platform/database/database.ts';
+import { AppError } from '../../../src/platform/contract/errors.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { createDeletionService } from '../../../src/tenants/deletion/deletion.service.ts';
+import { createUndeleteService } from '../../../src/tenants/deletion/undelete.service.ts';
 import { createFleet } from '../queue/fleet.ts';
 import { createTestDatabase, type TestDatabase } from '../support/index.ts';
 

@@ -3,7 +3,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import { setImmediate as nextRound } from 'node:timers/promises';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, expect, test } from 'vitest';
-import { answerInTurn } from '../../../src/plugins/answers/answers-in-turn.ts';
+import { answerInTurn } from '../../../src/api/plugins/answers/answers-in-turn.ts';
 
 const CROWD = 100;
 const WORK_MS = 2;

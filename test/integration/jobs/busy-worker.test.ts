@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { loadConfig } from '../../../src/config/config.ts';
-import { createJobService } from '../../../src/modules/jobs/index.ts';
-import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
+import { createJobService } from '../../../src/fleet/jobs/index.ts';
+import { createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import { createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import { FAKETIME, NO_FAKETIME } from '../../faults/support/faketime.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';

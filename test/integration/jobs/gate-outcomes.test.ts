@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { loadConfig } from '../../../src/config/config.ts';
-import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
+import { createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import {
   adaptationRepository,
   NO_MEASUREMENTS,

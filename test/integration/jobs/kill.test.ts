@@ -1,8 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createJobService } from '../../../src/modules/jobs/index.ts';
-import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import { createJobService } from '../../../src/fleet/jobs/index.ts';
+import { createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, queueKind, type TestQueue } from '../queue/test-queue.ts';

@@ -1,11 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { withTransaction, type Database } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { createAdapterRepository, insertAdapterVersion } from '../../../src/modules/adapters/adapter.repository.ts';
-import { createJobLifecycle } from '../../../src/modules/jobs/index.ts';
-import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
+import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { createAdapterRepository, insertAdapterVersion } from '../../../src/fleet/adapters/adapter.repository.ts';
+import { createJobLifecycle } from '../../../src/fleet/jobs/index.ts';
+import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/fleet/rollouts/index.ts';
 import { adaptationRepository } from '../../../workers/adaptations/adaptation.repository.ts';
 import { publishCandidate } from '../../../workers/adaptations/publication.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';

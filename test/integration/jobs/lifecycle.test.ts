@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { withTransaction } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import {
   advancePhase,
   cancelJobs,
@@ -12,8 +12,8 @@ import {
   LeaseLostError,
   type JobLifecycle,
   type Lease,
-} from '../../../src/modules/jobs/index.ts';
-import { createRolloutLifecycle, createRollout } from '../../../src/modules/rollouts/index.ts';
+} from '../../../src/fleet/jobs/index.ts';
+import { createRolloutLifecycle, createRollout } from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { planEntries } from '../queue/plan-entries.ts';
 import { createTestDatabase, type TestDatabase } from '../support/index.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { newId } from '../../../src/lib/ids.ts';
-import type { SearchPoint, SearchSurrogate } from '../../../src/modules/jobs/ladder/ladder.schemas.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import type { SearchPoint, SearchSurrogate } from '../../../src/fleet/jobs/ladder/ladder.schemas.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 

@@ -1,6 +1,6 @@
 /** A worker with the scripted training process, in a process of its own that a test can kill. */
 import { modulePath } from '../../../core/installation/child-module.ts';
-import { loadConfig } from '../../../src/config/config.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { createTrainingProcess } from '../../../workers/training/training-process.ts';
 import { startWorker } from '../../../workers/main.ts';

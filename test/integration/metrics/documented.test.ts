@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { countStoreFaults, registerPoolMetrics } from '../../../src/modules/metrics/index.ts';
+import { countStoreFaults, registerPoolMetrics } from '../../../src/operations/metrics/index.ts';
 import { createWorkerMetrics } from '../../../workers/metrics/worker-metrics.ts';
 import { logger } from '../queue/test-queue.ts';
 import { createTestApp, type TestApp } from '../support/index.ts';

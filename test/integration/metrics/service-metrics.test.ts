@@ -1,9 +1,9 @@
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createDatabase, withTransaction } from '../../../src/lib/database.ts';
-import { registerPoolMetrics, registerServiceMetrics } from '../../../src/modules/metrics/index.ts';
-import { registerWorkerMetrics } from '../../../src/modules/workers/index.ts';
-import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import { createDatabase, withTransaction } from '../../../src/platform/database/database.ts';
+import { registerPoolMetrics, registerServiceMetrics } from '../../../src/operations/metrics/index.ts';
+import { registerWorkerMetrics } from '../../../src/operations/workers/index.ts';
+import { createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
 import { untilReadable } from '../support/index.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { newId } from '../../../src/lib/ids.ts';
-import type { Attention } from '../../../src/modules/overview/attention.schemas.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import type { Attention } from '../../../src/operations/overview/attention.schemas.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 

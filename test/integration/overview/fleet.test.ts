@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { newId } from '../../../src/lib/ids.ts';
-import type { Fleet as Counts } from '../../../src/modules/overview/fleet.schemas.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import type { Fleet as Counts } from '../../../src/operations/overview/fleet.schemas.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { newId } from '../../../src/lib/ids.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import { createTestApp, createTestKey, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
 
 let service: TestApp;

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { withTransaction, type Transaction } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { recordEvent } from '../../../src/modules/events/index.ts';
-import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
+import { withTransaction, type Transaction } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { recordEvent } from '../../../src/delivery/events/index.ts';
+import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/fleet/rollouts/index.ts';
 import { leftOpen } from '../events/support.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { planEntries } from '../queue/plan-entries.ts';

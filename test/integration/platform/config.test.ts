@@ -2,10 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ConfigError, loadConfig } from '../../../src/config/config.ts';
-import { graphCacheDir } from '../../../src/config/graph-cache-dir.ts';
-import { memorySetting } from '../../../src/config/memory-setting.ts';
-import { startServer } from '../../../src/server.ts';
+import { ConfigError, loadConfig } from '../../../src/platform/config/config.ts';
+import { graphCacheDir } from '../../../src/platform/config/graph-cache-dir.ts';
+import { memorySetting } from '../../../src/platform/config/memory-setting.ts';
+import { startServer } from '../../../src/api/server.ts';
 
 describe('a value that cannot be used', () => {
   test.each([

@@ -3,8 +3,8 @@ import os from 'node:os';
 import path from 'node:path';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import dashboard from '../../../src/plugins/dashboard.ts';
-import { useProblems } from '../../../src/plugins/problems/problems.ts';
+import dashboard from '../../../src/api/plugins/dashboard.ts';
+import { useProblems } from '../../../src/api/plugins/problems/problems.ts';
 import { createTestApp } from '../support/index.ts';
 
 let folder: string;

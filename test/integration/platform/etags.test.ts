@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildApp } from '../../../src/app.ts';
-import { withTransaction } from '../../../src/lib/database.ts';
-import { insertAdapterVersion } from '../../../src/modules/adapters/index.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { createJobLifecycle, type Lease } from '../../../src/modules/jobs/index.ts';
-import { createRollout, createRolloutLifecycle } from '../../../src/modules/rollouts/index.ts';
+import { buildApp } from '../../../src/api/app.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
+import { insertAdapterVersion } from '../../../src/fleet/adapters/index.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { createJobLifecycle, type Lease } from '../../../src/fleet/jobs/index.ts';
+import { createRollout, createRolloutLifecycle } from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { bearer, createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 

@@ -2,8 +2,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Value } from 'typebox/value';
 import { analyzeVersions, summarizeAnalysis } from '../../../core/method/evolution/analysis/version-analysis.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { Evolution } from '../../../src/modules/evolutions/evolution.schemas.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { Evolution } from '../../../src/fleet/evolutions/evolution.schemas.ts';
 import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
 
 const FAMILY = path.resolve('examples/demo-family');

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { buildApp } from '../../../src/app.ts';
-import { createAuthenticator } from '../../../src/modules/api-keys/index.ts';
+import { buildApp } from '../../../src/api/app.ts';
+import { createAuthenticator } from '../../../src/tenants/api-keys/index.ts';
 import { bearer, clockAhead, createTestApp, createTestKey, createTestTenant, type TestApp } from '../support/index.ts';
 
 const log = { warn: () => undefined };

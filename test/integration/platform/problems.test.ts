@@ -3,8 +3,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Fastify from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { PROBLEM_CODES } from '../../../src/lib/problem-codes.ts';
-import { useProblems } from '../../../src/plugins/problems/problems.ts';
+import { PROBLEM_CODES } from '../../../src/platform/contract/problem-codes.ts';
+import { useProblems } from '../../../src/api/plugins/problems/problems.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 
 let service: TestApp;

@@ -4,8 +4,8 @@ import type { FastifyInstance, RouteOptions } from 'fastify';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { beforeAll, expect, test } from 'vitest';
-import { renderOpenApi } from '../../../src/openapi.ts';
-import { openSchema } from '../../../src/plugins/validation/serialization.ts';
+import { renderOpenApi } from '../../../src/api/openapi.ts';
+import { openSchema } from '../../../src/api/plugins/validation/serialization.ts';
 
 type Answer = TSchema & { readonly content?: Readonly<Record<string, { readonly schema: TSchema }>> };
 

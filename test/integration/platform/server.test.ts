@@ -2,8 +2,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { loadConfig } from '../../../src/config/config.ts';
-import { startServer, type RunningServer } from '../../../src/server.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
+import { startServer, type RunningServer } from '../../../src/api/server.ts';
 import { bearer, createTestDatabase, type TestDatabase } from '../support/index.ts';
 
 let folder: string;

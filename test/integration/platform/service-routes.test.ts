@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { renderOpenApi } from '../../../src/openapi.ts';
+import { renderOpenApi } from '../../../src/api/openapi.ts';
 import { clockAhead, createTestApp, type TestApp } from '../support/index.ts';
 
 let service: TestApp;

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { buildApp } from '../../../src/app.ts';
-import type { Database } from '../../../src/lib/database.ts';
-import { createAuthenticator } from '../../../src/modules/api-keys/index.ts';
+import { buildApp } from '../../../src/api/app.ts';
+import type { Database } from '../../../src/platform/database/database.ts';
+import { createAuthenticator } from '../../../src/tenants/api-keys/index.ts';
 import { bearer, createTestApp, createTestKey, createTestTenant, type TestApp } from '../support/index.ts';
 
 let service: TestApp;

@@ -1,10 +1,10 @@
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { createFilesystemStore, registerArtifact } from '../../../src/artifacts/index.ts';
-import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
-import { withTransaction, type Database } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
+import { createFilesystemStore, registerArtifact } from '../../../src/platform/artifacts/index.ts';
+import type { ArtifactStore } from '../../../src/platform/artifacts/artifact-store.ts';
+import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 
 /** What the scripted training process does, as `behavior.json` in the folder of the new base. */
 export interface Behavior {

@@ -1,5 +1,5 @@
-import type { JobEntry } from '../../../src/jobs/index.ts';
-import type { RolloutLifecycle } from '../../../src/modules/rollouts/index.ts';
+import type { JobEntry } from '../../../src/platform/queue/index.ts';
+import type { RolloutLifecycle } from '../../../src/fleet/rollouts/index.ts';
 
 type Plan = RolloutLifecycle['plan'];
 

@@ -13,11 +13,11 @@ import {
   type JobEntry,
   type JobProducer,
   type RecoverySource,
-} from '../../../src/jobs/index.ts';
-import type { JobQueue } from '../../../src/jobs/backend.ts';
-import { CATALOG, type QueueName } from '../../../src/jobs/catalog.ts';
-import { withTransaction } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
+} from '../../../src/platform/queue/index.ts';
+import type { JobQueue } from '../../../src/platform/queue/backend.ts';
+import { CATALOG, type QueueName } from '../../../src/platform/queue/catalog.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import { collectGarbage } from '../../garbage.ts';
 import { eventually } from '../../eventually.ts';
 import { PATIENCE_MS } from '../../patience.ts';

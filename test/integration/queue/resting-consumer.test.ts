@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { combineHandlers, startConsumer, type Consumer } from '../../../src/jobs/index.ts';
-import type { QueueBackend } from '../../../src/jobs/backend.ts';
-import { newId } from '../../../src/lib/ids.ts';
+import { combineHandlers, startConsumer, type Consumer } from '../../../src/platform/queue/index.ts';
+import type { QueueBackend } from '../../../src/platform/queue/backend.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, queueKind, type TestQueue } from './test-queue.ts';
 

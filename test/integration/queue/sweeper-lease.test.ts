@@ -1,5 +1,11 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { createSweeper, giveUpLease, holdLease, renewLease, type RecoverySource } from '../../../src/jobs/index.ts';
+import {
+  createSweeper,
+  giveUpLease,
+  holdLease,
+  renewLease,
+  type RecoverySource,
+} from '../../../src/platform/queue/index.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, type TestQueue } from './test-queue.ts';
 

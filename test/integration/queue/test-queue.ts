@@ -5,7 +5,7 @@ import {
   QUEUES,
   type JobProducer,
   type QueueBackend,
-} from '../../../src/jobs/index.ts';
+} from '../../../src/platform/queue/index.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { createTestDatabase, startRedis, type TestDatabase } from '../support/index.ts';
 

@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compiledModule } from '../../compiled/index.ts';
-import { newId } from '../../../src/lib/ids.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import { bearer, createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
 import { contents } from '../support/store-contents.ts';
 

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { buildApp } from '../../../src/app.ts';
-import { createBucketRepository } from '../../../src/plugins/rate-limit/bucket.repository.ts';
-import { createTokenLeases } from '../../../src/plugins/rate-limit/token-leases.ts';
+import { buildApp } from '../../../src/api/app.ts';
+import { createBucketRepository } from '../../../src/api/plugins/rate-limit/bucket.repository.ts';
+import { createTokenLeases } from '../../../src/api/plugins/rate-limit/token-leases.ts';
 import {
   bearer,
   createTestApp,

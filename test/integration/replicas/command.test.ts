@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Replica } from '../../../src/modules/replicas/replica.schemas.ts';
+import type { Replica } from '../../../src/delivery/replicas/replica.schemas.ts';
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { createReplicaWorld, FOLDER, type ReplicaWorld } from './support/replica-world.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { newId } from '../../../src/lib/ids.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import { createTestKey } from '../support/index.ts';
 import { createReplicaWorld, FOLDER, type ReplicaWorld } from './support/replica-world.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { readDesired } from '../../../src/modules/replicas/sync/desired.repository.ts';
-import { syncRepository } from '../../../src/modules/replicas/sync/sync.repository.ts';
+import { readDesired } from '../../../src/delivery/replicas/sync/desired.repository.ts';
+import { syncRepository } from '../../../src/delivery/replicas/sync/sync.repository.ts';
 import { createReplicaWorld, FOLDER, GATE_PROMPTS, type ReplicaWorld } from './support/replica-world.ts';
 
 let world: ReplicaWorld;

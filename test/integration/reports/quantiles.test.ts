@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Random } from '../../../core/statistics/random.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { createReportService } from '../../../src/modules/reports/report.service.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { createReportService } from '../../../src/fleet/reports/report.service.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, type TestApp } from '../support/index.ts';
 import { kaplanMeierQuantiles } from './kaplan-meier.ts';

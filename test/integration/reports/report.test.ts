@@ -1,10 +1,10 @@
 import { Value } from 'typebox/value';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Prisma } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { RolloutReport, TtrReport } from '../../../src/modules/reports/report.schemas.ts';
-import { createReportService } from '../../../src/modules/reports/report.service.ts';
-import type { Rollout } from '../../../src/modules/rollouts/index.ts';
+import type { Prisma } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { RolloutReport, TtrReport } from '../../../src/fleet/reports/report.schemas.ts';
+import { createReportService } from '../../../src/fleet/reports/report.service.ts';
+import type { Rollout } from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Prisma } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import type { TtrDistribution } from '../../../src/modules/reports/distribution/distribution.schemas.ts';
+import type { Prisma } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import type { TtrDistribution } from '../../../src/fleet/reports/distribution/distribution.schemas.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 

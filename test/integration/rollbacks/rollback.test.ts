@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createSweeper } from '../../../src/jobs/index.ts';
-import { withTransaction, type Database } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { insertAdapterVersion } from '../../../src/modules/adapters/adapter.repository.ts';
-import { createRollbackService, rollbackRecoverySource } from '../../../src/modules/rollbacks/index.ts';
+import { createSweeper } from '../../../src/platform/queue/index.ts';
+import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { insertAdapterVersion } from '../../../src/fleet/adapters/adapter.repository.ts';
+import { createRollbackService, rollbackRecoverySource } from '../../../src/fleet/rollbacks/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { logger } from '../queue/test-queue.ts';
 import { bearer, createTestApp, createTestKey, createTestTenant, type TestApp } from '../support/index.ts';

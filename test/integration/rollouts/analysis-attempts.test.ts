@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { TryLaterError } from '../../../src/jobs/index.ts';
-import { withTransaction } from '../../../src/lib/database.ts';
-import { createRollout, createRolloutLifecycle, createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import { TryLaterError } from '../../../src/platform/queue/index.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
+import { createRollout, createRolloutLifecycle, createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import { rolloutHandlers } from '../../../workers/rollouts/rollout.worker.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';

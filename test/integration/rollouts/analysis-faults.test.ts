@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { TryLaterError } from '../../../src/jobs/index.ts';
-import { withTransaction } from '../../../src/lib/database.ts';
-import { createRollout, createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import { TryLaterError } from '../../../src/platform/queue/index.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
+import { createRollout, createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import type { TrainingProcess } from '../../../workers/training/training-process.ts';
 import { rolloutHandlers } from '../../../workers/rollouts/rollout.worker.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';

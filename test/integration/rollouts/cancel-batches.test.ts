@@ -1,15 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createSweeper } from '../../../src/jobs/index.ts';
-import { withTransaction, type Database } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { createJobLifecycle, jobRecoverySource } from '../../../src/modules/jobs/index.ts';
+import { createSweeper } from '../../../src/platform/queue/index.ts';
+import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { createJobLifecycle, jobRecoverySource } from '../../../src/fleet/jobs/index.ts';
 import {
   createRollout,
   createRolloutLifecycle,
   createRolloutService,
   rolloutRecoverySource,
   type StoredOptions,
-} from '../../../src/modules/rollouts/index.ts';
+} from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
 

@@ -1,14 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { withTransaction, type Database, type Transaction } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import {
-  createJobLifecycle,
-  createJobService,
-  JobEndedError,
-  LeaseLostError,
-} from '../../../src/modules/jobs/index.ts';
-import { createRollout, createRolloutLifecycle, createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import { withTransaction, type Database, type Transaction } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { createJobLifecycle, createJobService, JobEndedError, LeaseLostError } from '../../../src/fleet/jobs/index.ts';
+import { createRollout, createRolloutLifecycle, createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import { useQueueWithFleets } from '../queue/queue-with-fleets.ts';
 import type { TestQueue } from '../queue/test-queue.ts';
 

@@ -1,5 +1,5 @@
-import { createDatabase } from '../../../src/lib/database.ts';
-import { createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
+import { createDatabase } from '../../../src/platform/database/database.ts';
+import { createRolloutLifecycle, type StoredOptions } from '../../../src/fleet/rollouts/index.ts';
 
 /** Plans a rollout in pages of ten, and kills itself when so many are committed and given to the queue. */
 const [, , databaseUrl = '', rolloutId = '', survived = '0'] = process.argv;

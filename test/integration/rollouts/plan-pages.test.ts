@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { compiledModule } from '../../compiled/index.ts';
-import { NO_QUOTAS } from '../../../src/config/quotas.ts';
-import { createSweeper, type JobEntry } from '../../../src/jobs/index.ts';
-import { withTransaction, type Database } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { cancelJobs, createJobLifecycle, jobRecoverySource, settleRollout } from '../../../src/modules/jobs/index.ts';
+import { NO_QUOTAS } from '../../../src/platform/config/quotas.ts';
+import { createSweeper, type JobEntry } from '../../../src/platform/queue/index.ts';
+import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { cancelJobs, createJobLifecycle, jobRecoverySource, settleRollout } from '../../../src/fleet/jobs/index.ts';
 import {
   createRollout,
   createRolloutLifecycle,
@@ -16,7 +16,7 @@ import {
   rolloutRecoverySource,
   type RolloutOptions,
   type StoredOptions,
-} from '../../../src/modules/rollouts/index.ts';
+} from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
 

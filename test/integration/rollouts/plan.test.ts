@@ -1,14 +1,14 @@
 import { beforeAll, expect, test } from 'vitest';
-import { withTransaction, type Database } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
+import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import {
   createRollout,
   createRolloutLifecycle,
   createRolloutService,
   type RolloutOptions,
-} from '../../../src/modules/rollouts/index.ts';
-import { jobRecoverySource } from '../../../src/modules/jobs/index.ts';
-import { createSweeper } from '../../../src/jobs/index.ts';
+} from '../../../src/fleet/rollouts/index.ts';
+import { jobRecoverySource } from '../../../src/fleet/jobs/index.ts';
+import { createSweeper } from '../../../src/platform/queue/index.ts';
 import { timeProcessor } from '../../processor-time.ts';
 import type { Fleet } from '../queue/fleet.ts';
 import { planEntries } from '../queue/plan-entries.ts';

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { newId } from '../../../src/lib/ids.ts';
-import { createJobLifecycle } from '../../../src/modules/jobs/index.ts';
-import { createRolloutLifecycle } from '../../../src/modules/rollouts/index.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { createJobLifecycle } from '../../../src/fleet/jobs/index.ts';
+import { createRolloutLifecycle } from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, createTestKey, untilReadable, type TestApp } from '../support/index.ts';
 

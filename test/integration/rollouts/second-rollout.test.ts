@@ -1,13 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { withTransaction, type Database } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { insertAdapterVersion } from '../../../src/modules/adapters/index.ts';
+import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { insertAdapterVersion } from '../../../src/fleet/adapters/index.ts';
 import {
   createRollout,
   createRolloutLifecycle,
   createRolloutService,
   type StoredOptions,
-} from '../../../src/modules/rollouts/index.ts';
+} from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, type TestQueue } from '../queue/test-queue.ts';
 

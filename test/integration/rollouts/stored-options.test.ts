@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Prisma } from '../../../src/generated/prisma/client.ts';
-import { newId } from '../../../src/lib/ids.ts';
+import type { Prisma } from '../../../src/platform/database/generated/prisma/client.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import { adaptationRepository } from '../../../workers/adaptations/adaptation.repository.ts';
 import { buildJobSpec } from '../../../workers/adaptations/build-job-spec.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';

@@ -10,7 +10,7 @@ let count = 0;
 const counted = ['mkdir', 'rename', 'rm', 'link', 'symlink', 'open', 'readlink', 'stat'] as const;
 const calls = fs as unknown as Record<string, (...given: unknown[]) => unknown>;
 
-const { createFilesystemStore } = await import('../../../src/artifacts/index.ts');
+const { createFilesystemStore } = await import('../../../src/platform/artifacts/index.ts');
 const artifacts = await createFilesystemStore(store);
 for (const name of counted) {
   const original = calls[name]!;
@@ -23,8 +23,8 @@ for (const name of counted) {
 }
 syncBuiltinESMExports();
 
-const { createDatabase } = await import('../../../src/lib/database.ts');
-const { createServingFolder } = await import('../../../src/modules/serving/index.ts');
+const { createDatabase } = await import('../../../src/platform/database/database.ts');
+const { createServingFolder } = await import('../../../src/delivery/serving/index.ts');
 const db = createDatabase(url, { poolSize: 2 });
 const logger = { info: () => undefined, warn: (given: object) => process.send?.({ warning: given }) };
 const folder = createServingFolder({ db, artifacts, logger, root, graceMs: Number(graceMs) });

@@ -1,6 +1,6 @@
-import { withTransaction } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { insertAdapterVersion } from '../../../src/modules/adapters/adapter.repository.ts';
+import { withTransaction } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { insertAdapterVersion } from '../../../src/fleet/adapters/adapter.repository.ts';
 import type { TestApp } from '../support/index.ts';
 
 /** Publishes another version of an adapter on a base model version, as an import does, with the files of its first one. */

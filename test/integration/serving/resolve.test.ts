@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { newId } from '../../../src/lib/ids.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';

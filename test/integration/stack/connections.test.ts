@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { requireDatabase } from '../../../src/config/reachable.ts';
-import { createDatabase, withTransaction, type Database } from '../../../src/lib/database.ts';
-import { buildApp } from '../../../src/app.ts';
+import { requireDatabase } from '../../../src/platform/config/reachable.ts';
+import { createDatabase, withTransaction, type Database } from '../../../src/platform/database/database.ts';
+import { buildApp } from '../../../src/api/app.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestApp, type TestApp } from '../support/index.ts';
 

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compiledCommand } from '../../compiled/index.ts';
-import { startEmbeddedPostgres } from '../../../src/embedded/index.ts';
+import { startEmbeddedPostgres } from '../../../src/platform/embedded/index.ts';
 import { bearer } from '../support/index.ts';
 import { createFolder, isAlive, postmasterOf, removeFolder, serve, start } from './readapt.ts';
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createLogger } from '../../../src/lib/logger.ts';
-import { createAuthenticator } from '../../../src/modules/api-keys/index.ts';
+import { createAuthenticator } from '../../../src/tenants/api-keys/index.ts';
 import {
   createTestDatabase,
   createTestKey,

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { clusterData } from '../../../src/embedded/cluster.ts';
+import { clusterData } from '../../../src/platform/embedded/cluster.ts';
 import { eventually } from '../../eventually.ts';
 import {
   createFolder,

@@ -4,7 +4,7 @@ import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { compiledCommand, installedFolder, packageFolder } from '../../compiled/index.ts';
-import { processIdentity } from '../../../src/embedded/processes.ts';
+import { processIdentity } from '../../../src/platform/embedded/processes.ts';
 import { eventually } from '../../eventually.ts';
 
 /** How a process is started: by Node itself, or by npm, which puts a shell in between. */

@@ -3,9 +3,10 @@ import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { applyMigrations, startEmbeddedPostgres } from '../../../src/embedded/index.ts';
-import { createJobProducer, createQueueBackend } from '../../../src/jobs/index.ts';
-import { createDatabase } from '../../../src/lib/database.ts';
+import { applyMigrations } from '../../../src/platform/database/migrations.ts';
+import { startEmbeddedPostgres } from '../../../src/platform/embedded/index.ts';
+import { createJobProducer, createQueueBackend } from '../../../src/platform/queue/index.ts';
+import { createDatabase } from '../../../src/platform/database/database.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 
 declare module 'vitest' {

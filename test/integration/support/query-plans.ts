@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { createDatabaseOn, statementNames, type Database } from '../../../src/lib/database.ts';
+import { createDatabaseOn, statementNames, type Database } from '../../../src/platform/database/database.ts';
 
 /** A node of a plan as EXPLAIN (ANALYZE, FORMAT JSON) prints it. */
 interface PlanNode {

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import type { Database } from '../../../src/lib/database.ts';
+import type { Database } from '../../../src/platform/database/database.ts';
 
 /** Everything that a refused upload could have left: rows, stored content and temporaries. */
 export async function contents(db: Database, dataDir: string) {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { expect, inject } from 'vitest';
-import { createDatabase, type Database } from '../../../src/lib/database.ts';
+import { createDatabase, type Database } from '../../../src/platform/database/database.ts';
 import { undescribedEvents } from './test-events.ts';
 
 export interface TestDatabase {
@@ -27,7 +27,7 @@ export async function createTestDatabase(options: { empty?: boolean } = {}): Pro
       const undescribed = options.empty === true ? [] : await undescribedEvents(url.toString());
       await db.$disconnect();
       await asAdmin((admin) => admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
-      expect(undescribed, 'events that are not as src/modules/events/catalog says').toEqual([]);
+      expect(undescribed, 'events that are not as src/delivery/events/catalog says').toEqual([]);
     },
   };
 }

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { Value } from 'typebox/value';
-import type { Prisma } from '../../../src/lib/database.ts';
-import { EVENT_CATALOG, type EventType, type NewEvent } from '../../../src/modules/events/index.ts';
+import type { Prisma } from '../../../src/platform/database/database.ts';
+import { EVENT_CATALOG, type EventType, type NewEvent } from '../../../src/delivery/events/index.ts';
 
 /** An event of a type that this version does not know, as one before or after it may have recorded. */
 export function unknownEvent(event: {

@@ -1,7 +1,7 @@
-import type { Database } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { OPERATOR_SCOPE, type TenantScope } from '../../../src/lib/principal.ts';
-import { generateApiKey } from '../../../src/modules/api-keys/api-key-secret.ts';
+import type { Database } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { OPERATOR_SCOPE, type TenantScope } from '../../../src/platform/contract/principal.ts';
+import { generateApiKey } from '../../../src/tenants/api-keys/api-key-secret.ts';
 
 export interface TestKeyOptions {
   tenantId?: string | null;

@@ -1,6 +1,6 @@
 import { vi } from 'vitest';
-import { Prisma, type Database } from '../../../src/lib/database.ts';
-import { readRows } from '../../../src/lib/database-reads.ts';
+import { Prisma, type Database } from '../../../src/platform/database/database.ts';
+import { readRows } from '../../../src/platform/database/database-reads.ts';
 import { PATIENCE_MS } from '../../patience.ts';
 
 /**

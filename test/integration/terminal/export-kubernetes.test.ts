@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { leftOpen } from '../events/support.ts';
-import { recordEvent } from '../../../src/modules/events/index.ts';
+import { recordEvent } from '../../../src/delivery/events/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { publish } from '../serving/publish.ts';

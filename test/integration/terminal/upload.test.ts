@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { BaseModelUpload } from '../../../src/modules/base-uploads/base-upload.schemas.ts';
+import type { BaseModelUpload } from '../../../src/fleet/base-uploads/base-upload.schemas.ts';
 import { BASE } from '../../unit/training/support/tiny-task.ts';
 import { rawTar } from '../adapters/support.ts';
 import { announced, filesOf, PART_BYTES, startVerifier, uploader } from '../base-uploads/support.ts';

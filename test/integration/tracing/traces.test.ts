@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { currentTraceparent } from '../../../src/lib/tracing/current-trace.ts';
-import { inSpan, NO_TRACING, startTracing, type Tracing } from '../../../src/lib/tracing/tracing.ts';
+import { currentTraceparent } from '../../../src/platform/tracing/current-trace.ts';
+import { inSpan, NO_TRACING, startTracing, type Tracing } from '../../../src/platform/tracing/tracing.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestApp, type TestApp } from '../support/index.ts';

@@ -5,8 +5,8 @@ import { measureOutcomes } from '../../../core/adaptation/measurements/version-o
 import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
 import { writeSafetensors } from '../../../core/formats/safetensors/safetensors-writer.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { toAdapterVersion } from '../../../src/modules/adapters/index.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { toAdapterVersion } from '../../../src/fleet/adapters/index.ts';
 import { tasteDataset } from '../../unit/training/support/tiny-task.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 

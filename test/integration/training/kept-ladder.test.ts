@@ -1,7 +1,7 @@
 import { Value } from 'typebox/value';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { JobLadder } from '../../../src/modules/jobs/ladder/ladder.schemas.ts';
-import { createLadderService } from '../../../src/modules/jobs/ladder/ladder.service.ts';
+import { JobLadder } from '../../../src/fleet/jobs/ladder/ladder.schemas.ts';
+import { createLadderService } from '../../../src/fleet/jobs/ladder/ladder.service.ts';
 import { eventually } from '../../eventually.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 

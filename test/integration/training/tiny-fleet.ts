@@ -1,12 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { ArtifactStore, StoredArtifact } from '../../../src/artifacts/artifact-store.ts';
-import { registerArtifact } from '../../../src/artifacts/index.ts';
-import { loadConfig } from '../../../src/config/config.ts';
-import { withTransaction, type Database } from '../../../src/lib/database.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { createJobService } from '../../../src/modules/jobs/index.ts';
-import { createRolloutService, type RolloutOptions } from '../../../src/modules/rollouts/index.ts';
+import type { ArtifactStore, StoredArtifact } from '../../../src/platform/artifacts/artifact-store.ts';
+import { registerArtifact } from '../../../src/platform/artifacts/index.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
+import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { createJobService } from '../../../src/fleet/jobs/index.ts';
+import { createRolloutService, type RolloutOptions } from '../../../src/fleet/rollouts/index.ts';
 import {
   createTrainingProcess,
   type TrainingProcess,

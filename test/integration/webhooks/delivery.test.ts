@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { newId } from '../../../src/lib/ids.ts';
-import { createAddressPolicy } from '../../../src/lib/outgoing/address-policy.ts';
-import { createPost, type Post } from '../../../src/lib/outgoing/post.ts';
-import { deliveryRepository } from '../../../src/modules/webhooks/delivery/delivery.repository.ts';
-import { RETRY_SCHEDULE } from '../../../src/modules/webhooks/index.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { createAddressPolicy } from '../../../src/platform/outgoing/address-policy.ts';
+import { createPost, type Post } from '../../../src/platform/outgoing/post.ts';
+import { deliveryRepository } from '../../../src/delivery/webhooks/delivery/delivery.repository.ts';
+import { RETRY_SCHEDULE } from '../../../src/delivery/webhooks/index.ts';
 import { createTestTenant } from '../support/index.ts';
 import { createWebhookWorld, type WebhookWorld } from './webhook-world.ts';
 

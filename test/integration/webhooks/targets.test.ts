@@ -1,8 +1,8 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { createAddressPolicy } from '../../../src/lib/outgoing/address-policy.ts';
-import { createPost } from '../../../src/lib/outgoing/post.ts';
-import { resolveByDns } from '../../../src/lib/outgoing/target.ts';
+import { createAddressPolicy } from '../../../src/platform/outgoing/address-policy.ts';
+import { createPost } from '../../../src/platform/outgoing/post.ts';
+import { resolveByDns } from '../../../src/platform/outgoing/target.ts';
 import { PATIENCE_MS } from '../../patience.ts';
 import { createWebhookWorld, type WebhookWorld } from './webhook-world.ts';
 

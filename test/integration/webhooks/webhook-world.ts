@@ -1,16 +1,16 @@
 import { Registry } from 'prom-client';
 import type { ClaimLoop } from '../../../src/lib/claim-loop.ts';
-import { createAddressPolicy } from '../../../src/lib/outgoing/address-policy.ts';
-import { createPost, type Post } from '../../../src/lib/outgoing/post.ts';
-import { newId } from '../../../src/lib/ids.ts';
-import { createSecretBox } from '../../../src/lib/secret-box.ts';
-import { recordEvents, type NewEvent } from '../../../src/modules/events/index.ts';
-import { createDeliverer, createDeliveryMetrics, type RetrySchedule } from '../../../src/modules/webhooks/index.ts';
+import { createAddressPolicy } from '../../../src/platform/outgoing/address-policy.ts';
+import { createPost, type Post } from '../../../src/platform/outgoing/post.ts';
+import { newId } from '../../../src/platform/contract/ids.ts';
+import { createSecretBox } from '../../../src/platform/config/secret-box.ts';
+import { recordEvents, type NewEvent } from '../../../src/delivery/events/index.ts';
+import { createDeliverer, createDeliveryMetrics, type RetrySchedule } from '../../../src/delivery/webhooks/index.ts';
 import type {
   CreatedWebhookEndpoint,
   WebhookDelivery,
   WebhookEndpoint,
-} from '../../../src/modules/webhooks/webhook.schemas.ts';
+} from '../../../src/delivery/webhooks/webhook.schemas.ts';
 import { createTestApp, createTestTenant, untilReadable, type TestApp, type TestTenant } from '../support/index.ts';
 import { createReceiver, type Receiver } from './receiver.ts';
 

@@ -5,9 +5,9 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
-import type { ArtifactStore } from '../../../src/artifacts/index.ts';
-import { openS3Store } from '../../../src/artifacts/opening/open-s3-store.ts';
-import { loadConfig } from '../../../src/config/config.ts';
+import type { ArtifactStore } from '../../../src/platform/artifacts/index.ts';
+import { openS3Store } from '../../../src/platform/artifacts/opening/open-s3-store.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
 import type { S3Server } from './versitygw.ts';
 
 /** A look at the bucket behind the store's back. */

@@ -1,7 +1,7 @@
 /** Opens the store of the environment and puts what its argument names, a file or a folder. */
 import { stat } from 'node:fs/promises';
-import { openS3Store } from '../../../src/artifacts/opening/open-s3-store.ts';
-import { loadConfig } from '../../../src/config/config.ts';
+import { openS3Store } from '../../../src/platform/artifacts/opening/open-s3-store.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
 
 const [, , source = ''] = process.argv;
 const config = loadConfig(process.env);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { parseRemoteSource, type ExternalSource } from '../../../src/base-sources/index.ts';
-import { loadConfig } from '../../../src/config/config.ts';
-import { isAllowedPlace, isOfArtifacts } from '../../../src/modules/adapters/sources/allowed-places.ts';
+import { parseRemoteSource, type ExternalSource } from '../../../src/platform/base-sources/index.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
+import { isAllowedPlace, isOfArtifacts } from '../../../src/fleet/adapters/sources/allowed-places.ts';
 
 const ACME = { id: 'ten_1', name: 'acme' };
 const placesOf = (text: string) => loadConfig({ READAPT_ADAPTER_SOURCES: text }).adapterSources;

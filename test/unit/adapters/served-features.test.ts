@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { carriedFeatures, keptFeatures } from '../../../src/modules/adapters/served-features.ts';
+import { carriedFeatures, keptFeatures } from '../../../src/fleet/adapters/served-features.ts';
 
 const features = {
   largest: { module: 'layers.0.q_proj', rank: 16 },

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createTurns } from '../../../src/modules/adapters/inspection/turns.ts';
+import { createTurns } from '../../../src/fleet/adapters/inspection/turns.ts';
 
 /** Works that end when they are told to, and the order in which they started. */
 function makeWorks(atOnce: number) {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createBucket } from '../../../src/artifacts/s3/bucket.ts';
+import { createBucket } from '../../../src/platform/artifacts/s3/bucket.ts';
 import { startRangelessS3, type RangelessS3 } from '../base-sources/support/rangeless-s3.ts';
 
 const CONTENT = Buffer.from(Array.from({ length: 200_000 }, (_, at) => at % 251));

@@ -2,9 +2,9 @@ import { chmod, mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createFilesystemStore, type ArtifactStore } from '../../../src/artifacts/index.ts';
-import { writeHashed } from '../../../src/artifacts/durable-files.ts';
-import { toStorageError } from '../../../src/artifacts/storage-errors.ts';
+import { createFilesystemStore, type ArtifactStore } from '../../../src/platform/artifacts/index.ts';
+import { writeHashed } from '../../../src/platform/artifacts/durable-files.ts';
+import { toStorageError } from '../../../src/platform/artifacts/storage-errors.ts';
 import { bytesOf, describeStore } from './store-contract.ts';
 
 let folder: string;

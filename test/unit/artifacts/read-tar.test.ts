@@ -1,6 +1,6 @@
 import { Header } from 'tar';
 import { expect, test } from 'vitest';
-import { readTar } from '../../../src/artifacts/index.ts';
+import { readTar } from '../../../src/platform/artifacts/index.ts';
 
 const BLOCK = 512;
 

@@ -2,10 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { createPresigner, createSigner } from '../../../src/artifacts/s3/presigned-urls.ts';
-import { createS3Client, parseS3Url } from '../../../src/artifacts/s3/s3-client.ts';
-import type { PresignedUrl } from '../../../src/artifacts/stored-files.ts';
-import { loadConfig } from '../../../src/config/config.ts';
+import { createPresigner, createSigner } from '../../../src/platform/artifacts/s3/presigned-urls.ts';
+import { createS3Client, parseS3Url } from '../../../src/platform/artifacts/s3/s3-client.ts';
+import type { PresignedUrl } from '../../../src/platform/artifacts/stored-files.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
 
 test.each([
   ['s3://models', { bucket: 'models', prefix: '' }],

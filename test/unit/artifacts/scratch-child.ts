@@ -1,7 +1,7 @@
 /** Opens the store in its first argument, fills scratch there, says so and waits. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { createFilesystemStore } from '../../../src/artifacts/index.ts';
+import { createFilesystemStore } from '../../../src/platform/artifacts/index.ts';
 
 const store = await createFilesystemStore(process.argv[2]!);
 await store.withScratch(async (folder) => {

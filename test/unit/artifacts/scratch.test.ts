@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compiledModule } from '../../compiled/index.ts';
-import { createFilesystemStore } from '../../../src/artifacts/index.ts';
+import { createFilesystemStore } from '../../../src/platform/artifacts/index.ts';
 
 const CHILD = fileURLToPath(new URL('./scratch-child.ts', import.meta.url));
 const LONG_AGO = new Date(Date.now() - 7 * 3_600_000);

@@ -7,8 +7,8 @@ import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { ArtifactStore } from '../../../src/artifacts/index.ts';
-import { folderDigest } from '../../../src/artifacts/manifest.ts';
+import type { ArtifactStore } from '../../../src/platform/artifacts/index.ts';
+import { folderDigest } from '../../../src/platform/artifacts/manifest.ts';
 
 /** A store under test, and a look behind it. */
 export interface TestStore {

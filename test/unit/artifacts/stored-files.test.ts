@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { describeFolder } from '../../../src/artifacts/durable-files.ts';
-import { createFilesystemStore, folderDigest, type ArtifactStore } from '../../../src/artifacts/index.ts';
-import { filesOfFolder } from '../../../src/artifacts/stored-files.ts';
-import { countStoreFaults } from '../../../src/modules/metrics/index.ts';
+import { describeFolder } from '../../../src/platform/artifacts/durable-files.ts';
+import { createFilesystemStore, folderDigest, type ArtifactStore } from '../../../src/platform/artifacts/index.ts';
+import { filesOfFolder } from '../../../src/platform/artifacts/stored-files.ts';
+import { countStoreFaults } from '../../../src/operations/metrics/index.ts';
 import { makeFolder } from './store-contract.ts';
 
 let folder: string;

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { create } from 'tar';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { tarOf } from '../../../src/artifacts/tar/tar-archive.ts';
+import { tarOf } from '../../../src/platform/artifacts/tar/tar-archive.ts';
 
 /** Files of several blocks, of exactly one, of less than one, and of none. */
 const SIZES = { 'adapter_config.json': 100, 'adapter_model.safetensors': 200_000, empty: 0, 'in/side': 512 };

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseConfig } from '../../../src/modules/base-models/index.ts';
+import { parseConfig } from '../../../src/fleet/base-models/index.ts';
 
 test.each([
   ['a NUL in a text', '{"a":[{"b":"x\\u0000"}]}', /"b" has a NUL/],

@@ -9,8 +9,8 @@ import {
   parseRemoteSource,
   readWhole,
   type PinnedFiles,
-} from '../../../src/base-sources/index.ts';
-import { AppError } from '../../../src/lib/errors.ts';
+} from '../../../src/platform/base-sources/index.ts';
+import { AppError } from '../../../src/platform/contract/errors.ts';
 import { PATIENCE_MS } from '../../patience.ts';
 import { startHub, type HubServer } from './support/hub-server.ts';
 

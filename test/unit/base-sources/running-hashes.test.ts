@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { RunningHashes } from '../../../src/base-sources/running-hashes.ts';
+import { RunningHashes } from '../../../src/platform/base-sources/running-hashes.ts';
 
 const CONTENT = Buffer.from('the bytes of a shard');
 const FILE = { name: 'f', size: CONTENT.length, sha256: null, gitSha1: 'given', etag: null, versionId: null };

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createSources, download, type SourceFile } from '../../../src/base-sources/index.ts';
+import { createSources, download, type SourceFile } from '../../../src/platform/base-sources/index.ts';
 import { PATIENCE_MS } from '../../patience.ts';
 import { startRangelessS3, type RangelessS3 } from './support/rangeless-s3.ts';
 

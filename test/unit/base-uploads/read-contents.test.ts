@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { getEventListeners } from 'node:events';
 import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { bytesOfPart, partCount, readParts } from '../../../src/base-sources/index.ts';
-import { checked, sha256Of } from '../../../src/modules/base-uploads/received-part.ts';
-import { HashedStream } from '../../../src/modules/base-uploads/verification/hashed-stream.ts';
-import { readContents, WrongContentError } from '../../../src/modules/base-uploads/verification/read-contents.ts';
+import { bytesOfPart, partCount, readParts } from '../../../src/platform/base-sources/index.ts';
+import { checked, sha256Of } from '../../../src/fleet/base-uploads/received-part.ts';
+import { HashedStream } from '../../../src/fleet/base-uploads/verification/hashed-stream.ts';
+import { readContents, WrongContentError } from '../../../src/fleet/base-uploads/verification/read-contents.ts';
 import { rawTar } from '../../integration/adapters/support.ts';
 
 const sha256 = (content: Buffer): string => createHash('sha256').update(content).digest('hex');

@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { baseName, device, deviceChoice, layers, targets } from '../../../cli/options/parsers.ts';
 import { cardOf, kindOf } from '../../../core/options/devices.ts';
-import { loadConfig } from '../../../src/config/config.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
 
 describe('--targets', () => {
   it.each<[string, string[] | string]>([

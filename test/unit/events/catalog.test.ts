@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import type { NewEvent } from '../../../src/modules/events/index.ts';
-import { EVENT_CATALOG, EVENT_TYPES } from '../../../src/modules/events/catalog/catalog.ts';
-import { titleOf } from '../../../src/modules/events/event.schemas.ts';
+import type { NewEvent } from '../../../src/delivery/events/index.ts';
+import { EVENT_CATALOG, EVENT_TYPES } from '../../../src/delivery/events/catalog/catalog.ts';
+import { titleOf } from '../../../src/delivery/events/event.schemas.ts';
 
 const file = (path: string) => readFile(fileURLToPath(new URL(`../../../${path}`, import.meta.url)), 'utf8');
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { CommitPosition } from '../../../src/modules/events/index.ts';
-import { createEventWatch, type Wake } from '../../../src/modules/events/stream/event-watch.ts';
+import type { CommitPosition } from '../../../src/delivery/events/index.ts';
+import { createEventWatch, type Wake } from '../../../src/delivery/events/stream/event-watch.ts';
 
 const POLL_MS = 500;
 const HEARTBEAT_MS = 15_000;

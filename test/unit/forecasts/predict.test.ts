@@ -4,7 +4,7 @@ import {
   type FleetToPredict,
   type JobClass,
   type MeasuredJob,
-} from '../../../src/modules/forecasts/prediction/predict.ts';
+} from '../../../src/fleet/forecasts/prediction/predict.ts';
 import { timeProcessor } from '../../processor-time.ts';
 
 const measured = (rolloutId: string, ...seconds: readonly number[]): MeasuredJob[] =>

@@ -4,7 +4,7 @@ import {
   quantileOf,
   simulateRollout,
   type SimulatedRollout,
-} from '../../../src/modules/forecasts/prediction/simulate.ts';
+} from '../../../src/fleet/forecasts/prediction/simulate.ts';
 
 /** Draws these times in turn. */
 function inTurn(...times: readonly [number, number | null][]): SimulatedRollout['draw'] {

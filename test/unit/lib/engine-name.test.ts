@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { engineName, parseEngineName, type EngineName } from '../../../src/lib/engine-name.ts';
+import { engineName, parseEngineName, type EngineName } from '../../../src/delivery/serving/engine-name.ts';
 
 const NAMES: [string, EngineName][] = [
   ['acme.support', { tenant: 'acme', adapter: 'support' }],

@@ -2,8 +2,8 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { loadConfig } from '../../../src/config/config.ts';
-import { SECRET_KEY_FILE, withSecretKey } from '../../../src/config/secret-key-file.ts';
+import { loadConfig } from '../../../src/platform/config/config.ts';
+import { SECRET_KEY_FILE, withSecretKey } from '../../../src/platform/config/secret-key-file.ts';
 
 let folder: string;
 beforeEach(async () => {

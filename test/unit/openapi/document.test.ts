@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import Schema from 'typebox/schema';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { parseEngineName } from '../../../src/lib/engine-name.ts';
+import { parseEngineName } from '../../../src/delivery/serving/engine-name.ts';
 
 interface Described {
   $ref?: string;

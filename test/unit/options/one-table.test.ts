@@ -6,7 +6,7 @@ import { addJobOptions, givenJobOptions } from '../../../cli/options/job-options
 import { JobOptions } from '../../../core/options/job-options.ts';
 import { problemsOf } from '../../../core/options/problems.ts';
 import { experimentSchema } from '../../../experiments/config/experiment.schema.ts';
-import { rolloutOptions } from '../../../src/modules/rollouts/rollout.schemas.ts';
+import { rolloutOptions } from '../../../src/fleet/rollouts/rollout.schemas.ts';
 import { jobOptionsOf } from '../../../workers/adaptations/build-job-spec.ts';
 
 /** The table with an option that does not exist yet, added in this one place. */

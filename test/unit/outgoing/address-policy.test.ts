@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { createAddressPolicy } from '../../../src/lib/outgoing/address-policy.ts';
-import { urlProblem } from '../../../src/lib/outgoing/target.ts';
+import { createAddressPolicy } from '../../../src/platform/outgoing/address-policy.ts';
+import { urlProblem } from '../../../src/platform/outgoing/target.ts';
 
 const SETTING = 'READAPT_WEBHOOK_ALLOWED_RANGES';
 const none = createAddressPolicy([]);

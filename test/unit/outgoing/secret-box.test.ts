@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createSecretBox } from '../../../src/lib/secret-box.ts';
+import { createSecretBox } from '../../../src/platform/config/secret-box.ts';
 
 const key = (byte: number): string => Buffer.alloc(32, byte).toString('base64');
 const SECRET = 'whsec_abc';

@@ -1,7 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import { beforeEach, expect, test } from 'vitest';
-import { tenantScope } from '../../../src/plugins/auth.ts';
-import etag, { unlessUnchanged } from '../../../src/plugins/etag.ts';
+import { tenantScope } from '../../../src/api/plugins/auth.ts';
+import etag, { unlessUnchanged } from '../../../src/api/plugins/etag.ts';
 
 let app: FastifyInstance;
 /** The version of the answer, which is the same for all callers, and how often a body was made. */

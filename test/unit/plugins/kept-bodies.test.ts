@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { KeptBodies } from '../../../src/plugins/answers/kept-bodies.ts';
+import { KeptBodies } from '../../../src/api/plugins/answers/kept-bodies.ts';
 
 test('a body is sent for its key and its ETag only', () => {
   const bodies = new KeptBodies();

@@ -1,9 +1,9 @@
 import build from 'fast-json-stringify';
 import Type from 'typebox';
 import { expect, test } from 'vitest';
-import { Nullable, Strategy } from '../../../src/lib/schemas.ts';
+import { Nullable, Strategy } from '../../../src/platform/contract/schemas.ts';
 import { GateRule } from '../../../core/options/gates.ts';
-import { openSchema } from '../../../src/plugins/validation/serialization.ts';
+import { openSchema } from '../../../src/api/plugins/validation/serialization.ts';
 
 /** What an answer by this schema says of a value. */
 const written = (schema: Type.TSchema, value: unknown): unknown =>

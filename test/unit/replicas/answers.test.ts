@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readCompletion, readListing } from '../../../src/modules/replicas/engines/answers.ts';
+import { readCompletion, readListing } from '../../../src/delivery/replicas/engines/answers.ts';
 import { timeProcessor } from '../../processor-time.ts';
 
 const card = (id: string, root: string, parent: string | null) => ({ id, root, parent, permission: [{ id: 'p' }] });

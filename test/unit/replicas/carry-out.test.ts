@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { carryOut } from '../../../src/modules/replicas/sync/carry-out.ts';
-import { makePlan, type DesiredAdapter } from '../../../src/modules/replicas/sync/plan.ts';
+import { carryOut } from '../../../src/delivery/replicas/sync/carry-out.ts';
+import { makePlan, type DesiredAdapter } from '../../../src/delivery/replicas/sync/plan.ts';
 
 const desired = Array.from({ length: 40 }, (_, n): DesiredAdapter => ({
   ...{ tenantId: 'ten_1', adapterId: `adp_${n}`, adapterVersionId: `adv_${n}`, datasetDigest: null },

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Completion } from '../../../src/modules/replicas/engines/engine.ts';
-import { changesSomething } from '../../../src/modules/replicas/sync/check.ts';
+import type { Completion } from '../../../src/delivery/replicas/engines/engine.ts';
+import { changesSomething } from '../../../src/delivery/replicas/sync/check.ts';
 
 /** An engine whose base model says these completions one after the other, and whose adapter says one. */
 function engineOf(base: readonly Completion[], adapted: Completion) {

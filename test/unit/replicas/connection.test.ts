@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Send } from '../../../src/lib/outgoing/post.ts';
-import { connect } from '../../../src/modules/replicas/engines/connection.ts';
+import type { Send } from '../../../src/platform/outgoing/post.ts';
+import { connect } from '../../../src/delivery/replicas/engines/connection.ts';
 
 /** Asks an engine that answers so. */
 function connectTo(answer: (headers: Readonly<Record<string, string>>) => { status: number; body: string }) {

@@ -4,7 +4,7 @@ import {
   type DesiredAdapter,
   type PlanInput,
   type TrackedAdapter,
-} from '../../../src/modules/replicas/sync/plan.ts';
+} from '../../../src/delivery/replicas/sync/plan.ts';
 
 const PREFIX = '/adapters/';
 const desired = (number: number): DesiredAdapter => ({

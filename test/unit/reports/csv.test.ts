@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { cell } from '../../../src/modules/reports/csv.ts';
+import { cell } from '../../../src/fleet/reports/csv.ts';
 
 it.each([
   [null, ''],

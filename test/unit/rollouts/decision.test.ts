@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readDecision } from '../../../src/modules/rollouts/approvals/decision.ts';
+import { readDecision } from '../../../src/fleet/rollouts/approvals/decision.ts';
 
 const answered = (status: number, body: string) => ({ status, body, retryAfterMs: null, latencyMs: 1 });
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { SummaryCache } from '../../../src/modules/rollouts/summary-cache.ts';
+import { SummaryCache } from '../../../src/fleet/rollouts/summary-cache.ts';
 
 const ID = 'rol_1';
 /** How long the computation of the figures takes, in milliseconds. */

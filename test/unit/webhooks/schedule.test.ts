@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { RETRY_SCHEDULE } from '../../../src/modules/webhooks/index.ts';
+import { RETRY_SCHEDULE } from '../../../src/delivery/webhooks/index.ts';
 
 const HOUR = 3_600_000;
 

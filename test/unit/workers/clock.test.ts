@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { clockProblem } from '../../../src/lib/clock/clock.ts';
+import { clockProblem } from '../../../src/lib/clock.ts';
 
 test.each([
   [0, 10, null],

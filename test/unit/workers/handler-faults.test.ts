@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
-import { PermanentError, TryLaterError } from '../../../src/jobs/index.ts';
+import { PermanentError, TryLaterError } from '../../../src/platform/queue/index.ts';
 import { TrainingCrashedError, TrainingFailedError } from '../../../workers/training/training-errors.ts';
 import { createTrainingProcess } from '../../../workers/training/training-process.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
-import { AppError } from '../../../src/lib/errors.ts';
+import { AppError } from '../../../src/platform/contract/errors.ts';
 import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../../../workers/handler-faults.ts';
 
 const timeout = new DOMException('The operation was aborted due to timeout', 'TimeoutError');

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createQuarantine } from '../../../src/jobs/quarantine.ts';
+import { createQuarantine } from '../../../src/platform/queue/quarantine.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 
 beforeEach(() => void vi.useFakeTimers());

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { PermanentError } from '../../../src/jobs/index.ts';
-import { AppError } from '../../../src/lib/errors.ts';
-import { namesInternals } from '../../../src/lib/shown-error.ts';
+import { PermanentError } from '../../../src/platform/queue/index.ts';
+import { AppError } from '../../../src/platform/contract/errors.ts';
+import { namesInternals } from '../../../src/platform/contract/shown-error.ts';
 import { storedProblem } from '../../../workers/stored-problem.ts';
 import { TrainingCrashedError, TrainingFailedError } from '../../../workers/training/training-errors.ts';
 

@@ -1,8 +1,8 @@
 import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
-import type { Prisma, Queryable, Transaction } from '../../../src/lib/database.ts';
-import { keepOutcomes, outcomeRequestRepository } from '../../../src/modules/outcomes/index.ts';
+import type { Prisma, Queryable, Transaction } from '../../../src/platform/database/database.ts';
+import { keepOutcomes, outcomeRequestRepository } from '../../../src/fleet/outcomes/index.ts';
 import type { SourcedBase } from '../../bases/local-bases.ts';
-import { createWorkerRepository } from '../../../src/modules/workers/index.ts';
+import { createWorkerRepository } from '../../../src/operations/workers/index.ts';
 
 const NEEDED = {
   baseModelVersion: { select: { id: true, version: true, path: true, sourceKey: true } },

@@ -1,10 +1,10 @@
 import type { AnchorSpec } from '../../../core/adaptation/job-spec.ts';
 import type { CountedFrom } from '../../../core/adaptation/measurements/gate-outcomes.ts';
 import type { GateRule } from '../../../core/options/gates.ts';
-import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
-import { locateVerified } from '../../../src/artifacts/index.ts';
-import type { Queryable } from '../../../src/lib/database.ts';
-import { AppError } from '../../../src/lib/errors.ts';
+import type { ArtifactStore } from '../../../src/platform/artifacts/artifact-store.ts';
+import { locateVerified } from '../../../src/platform/artifacts/index.ts';
+import type { Queryable } from '../../../src/platform/database/database.ts';
+import { AppError } from '../../../src/platform/contract/errors.ts';
 import { BaseElsewhereError, isReadable, type NeededBase } from '../../base-fitness.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../../bases/local-bases.ts';
 import { anchorRepository, type AnchorVersion, type JobAnchor } from './anchor.repository.ts';

@@ -1,5 +1,5 @@
 import type { Phase } from '../../../core/options/phases.ts';
-import { inSpan, type Span, type Tracing } from '../../../src/lib/tracing/tracing.ts';
+import { inSpan, type Span, type Tracing } from '../../../src/platform/tracing/tracing.ts';
 
 /** Where the spans of a job's parts go. */
 export interface JobTrace {

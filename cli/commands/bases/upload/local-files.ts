@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BaseModelFile } from '../../../remote/transfers.ts';
-import { isTaken, SENT_NAME } from '../../../../src/base-sources/listing.ts';
+import { isTaken, SENT_NAME } from '../../../../src/platform/base-sources/listing.ts';
 import { UsageError } from '../../../errors.ts';
 
 /**

@@ -1,18 +1,18 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { NO_QUOTAS } from '../../../../src/config/quotas.ts';
-import { createSweeper } from '../../../../src/jobs/index.ts';
-import { withTransaction, type Database } from '../../../../src/lib/database.ts';
-import { unrecorded } from '../../../../src/lib/record-answer.ts';
-import type { RecordChange } from '../../../../src/lib/record-change.ts';
-import type { ChangedRolloutJobs } from '../../../../src/modules/jobs/by-filter/by-filter.schemas.ts';
-import { createJobsByFilter } from '../../../../src/modules/jobs/by-filter/jobs-by-filter.ts';
+import { NO_QUOTAS } from '../../../../src/platform/config/quotas.ts';
+import { createSweeper } from '../../../../src/platform/queue/index.ts';
+import { withTransaction, type Database } from '../../../../src/platform/database/database.ts';
+import { unrecorded } from '../../../../src/platform/contract/record-answer.ts';
+import type { RecordChange } from '../../../../src/platform/contract/record-change.ts';
+import type { ChangedRolloutJobs } from '../../../../src/fleet/jobs/by-filter/by-filter.schemas.ts';
+import { createJobsByFilter } from '../../../../src/fleet/jobs/by-filter/jobs-by-filter.ts';
 import {
   createRollout,
   createRolloutLifecycle,
   createRolloutService,
   type StoredOptions,
-} from '../../../../src/modules/rollouts/index.ts';
-import { confineTo } from '../../../../src/tenancy/confined-database.repository.ts';
+} from '../../../../src/fleet/rollouts/index.ts';
+import { confineTo } from '../../../../src/platform/database/row-security/confined-database.repository.ts';
 import { createFleet, type Fleet, type FleetSize } from '../../queue/fleet.ts';
 import { createTestQueue, logger, queueKind, type TestQueue } from '../../queue/test-queue.ts';
 import { createTestApp, createTestKey, type TestApp } from '../../support/index.ts';

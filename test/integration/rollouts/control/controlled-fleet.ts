@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
-import { loadConfig } from '../../../../src/config/config.ts';
-import { createSweeper } from '../../../../src/jobs/index.ts';
-import type { Database } from '../../../../src/lib/database.ts';
-import { createJobService, jobRecoverySource, type JobService } from '../../../../src/modules/jobs/index.ts';
+import { loadConfig } from '../../../../src/platform/config/config.ts';
+import { createSweeper } from '../../../../src/platform/queue/index.ts';
+import type { Database } from '../../../../src/platform/database/database.ts';
+import { createJobService, jobRecoverySource, type JobService } from '../../../../src/fleet/jobs/index.ts';
 import {
   createRolloutLifecycle,
   createRolloutService,
@@ -12,7 +12,7 @@ import {
   type Rollout,
   type RolloutOptions,
   type StoredOptions,
-} from '../../../../src/modules/rollouts/index.ts';
+} from '../../../../src/fleet/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../../workers/training/training-process.ts';
 import type { Behavior, Fleet } from '../../queue/fleet.ts';

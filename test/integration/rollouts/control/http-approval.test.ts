@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { Webhook } from 'standardwebhooks';
 import type { ClaimLoop } from '../../../../src/lib/claim-loop.ts';
-import { createAddressPolicy } from '../../../../src/lib/outgoing/address-policy.ts';
-import { createPost } from '../../../../src/lib/outgoing/post.ts';
-import { createApprovalAsker } from '../../../../src/modules/rollouts/index.ts';
+import { createAddressPolicy } from '../../../../src/platform/outgoing/address-policy.ts';
+import { createPost } from '../../../../src/platform/outgoing/post.ts';
+import { createApprovalAsker } from '../../../../src/fleet/rollouts/index.ts';
 import { addVersion } from '../../queue/fleet.ts';
 import { eventually } from '../../../eventually.ts';
 import { logger } from '../../queue/test-queue.ts';

@@ -1,11 +1,11 @@
 import { describe, expect, test, vi } from 'vitest';
-import type { SendResult } from '../../../../src/lib/outgoing/post.ts';
-import { createDeletionService } from '../../../../src/modules/deletion/deletion.service.ts';
-import { createForecastService } from '../../../../src/modules/forecasts/forecast.service.ts';
-import { createForecastLifecycle } from '../../../../src/modules/forecasts/index.ts';
-import { createJobService } from '../../../../src/modules/jobs/index.ts';
-import { createApprovalAsker, type StoredOptions } from '../../../../src/modules/rollouts/index.ts';
-import { confineTo } from '../../../../src/tenancy/confined-database.repository.ts';
+import type { SendResult } from '../../../../src/platform/outgoing/post.ts';
+import { createDeletionService } from '../../../../src/tenants/deletion/deletion.service.ts';
+import { createForecastService } from '../../../../src/fleet/forecasts/forecast.service.ts';
+import { createForecastLifecycle } from '../../../../src/fleet/forecasts/index.ts';
+import { createJobService } from '../../../../src/fleet/jobs/index.ts';
+import { createApprovalAsker, type StoredOptions } from '../../../../src/fleet/rollouts/index.ts';
+import { confineTo } from '../../../../src/platform/database/row-security/confined-database.repository.ts';
 import { eventually } from '../../../eventually.ts';
 import { logger, queueKind } from '../../queue/test-queue.ts';
 import { accept, claim, importAdapter } from '../succession/two-rollouts.ts';

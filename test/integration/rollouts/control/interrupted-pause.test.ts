@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import { withTransaction } from '../../../../src/lib/database.ts';
-import { newId } from '../../../../src/lib/ids.ts';
-import { createJobLifecycle } from '../../../../src/modules/jobs/index.ts';
+import { withTransaction } from '../../../../src/platform/database/database.ts';
+import { newId } from '../../../../src/platform/contract/ids.ts';
+import { createJobLifecycle } from '../../../../src/fleet/jobs/index.ts';
 import {
   createRollout,
   createRolloutLifecycle,
   createRolloutService,
   type StoredOptions,
-} from '../../../../src/modules/rollouts/index.ts';
+} from '../../../../src/fleet/rollouts/index.ts';
 import { useControlledFleets } from './controlled-fleet.ts';
 
 const JOBS = 2500;

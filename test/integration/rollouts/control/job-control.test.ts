@@ -1,10 +1,10 @@
 import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { withTransaction } from '../../../../src/lib/database.ts';
-import { newId } from '../../../../src/lib/ids.ts';
-import { createJobLifecycle, JobPausedError } from '../../../../src/modules/jobs/index.ts';
-import { createRollout } from '../../../../src/modules/rollouts/index.ts';
+import { withTransaction } from '../../../../src/platform/database/database.ts';
+import { newId } from '../../../../src/platform/contract/ids.ts';
+import { createJobLifecycle, JobPausedError } from '../../../../src/fleet/jobs/index.ts';
+import { createRollout } from '../../../../src/fleet/rollouts/index.ts';
 import { eventually } from '../../../eventually.ts';
 import { queueKind } from '../../queue/test-queue.ts';
 import { expectExact, useControlledFleets } from './controlled-fleet.ts';

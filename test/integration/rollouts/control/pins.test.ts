@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { newId } from '../../../../src/lib/ids.ts';
-import { createRolloutLifecycle } from '../../../../src/modules/rollouts/index.ts';
+import { newId } from '../../../../src/platform/contract/ids.ts';
+import { createRolloutLifecycle } from '../../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../../queue/fleet.ts';
 import { createTestApp, createTestKey, type TestApp } from '../../support/index.ts';
 

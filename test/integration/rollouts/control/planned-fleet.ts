@@ -1,13 +1,13 @@
 import { expect } from 'vitest';
-import type { Job } from '../../../../src/generated/prisma/client.ts';
-import { newId } from '../../../../src/lib/ids.ts';
-import { insertAdapterVersion } from '../../../../src/modules/adapters/index.ts';
+import type { Job } from '../../../../src/platform/database/generated/prisma/client.ts';
+import { newId } from '../../../../src/platform/contract/ids.ts';
+import { insertAdapterVersion } from '../../../../src/fleet/adapters/index.ts';
 import {
   createJobLifecycle,
   jobRecoverySource,
   type Lease,
   type RolloutPolicy,
-} from '../../../../src/modules/jobs/index.ts';
+} from '../../../../src/fleet/jobs/index.ts';
 import type { Fleet } from '../../queue/fleet.ts';
 import { accept, addBase, claim, plan } from '../succession/two-rollouts.ts';
 import type { ControlledFleets } from './controlled-fleet.ts';

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createRolloutLifecycle } from '../../../../src/modules/rollouts/index.ts';
+import { createRolloutLifecycle } from '../../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../../queue/fleet.ts';
 import { createTestApp, createTestKey, type TestApp } from '../../support/index.ts';
 

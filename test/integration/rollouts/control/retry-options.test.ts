@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { newId } from '../../../../src/lib/ids.ts';
-import type { Job } from '../../../../src/modules/jobs/job.schemas.ts';
+import { newId } from '../../../../src/platform/contract/ids.ts';
+import type { Job } from '../../../../src/fleet/jobs/job.schemas.ts';
 import { adaptationRepository } from '../../../../workers/adaptations/adaptation.repository.ts';
 import { buildJobSpec } from '../../../../workers/adaptations/build-job-spec.ts';
 import { createFleet, type Fleet } from '../../queue/fleet.ts';

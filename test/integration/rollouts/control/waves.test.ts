@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { NO_QUOTAS } from '../../../../src/config/quotas.ts';
-import { unrecorded } from '../../../../src/lib/record-answer.ts';
-import { createJobsByFilter } from '../../../../src/modules/jobs/by-filter/jobs-by-filter.ts';
-import type { RolloutPolicy } from '../../../../src/modules/jobs/index.ts';
-import type { RolloutOptions } from '../../../../src/modules/rollouts/index.ts';
+import { NO_QUOTAS } from '../../../../src/platform/config/quotas.ts';
+import { unrecorded } from '../../../../src/platform/contract/record-answer.ts';
+import { createJobsByFilter } from '../../../../src/fleet/jobs/by-filter/jobs-by-filter.ts';
+import type { RolloutPolicy } from '../../../../src/fleet/jobs/index.ts';
+import type { RolloutOptions } from '../../../../src/fleet/rollouts/index.ts';
 import type { Behavior } from '../../queue/fleet.ts';
 import { eventually } from '../../../eventually.ts';
 import { queueKind } from '../../queue/test-queue.ts';

@@ -1,12 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { createSweeper } from '../../../../src/jobs/index.ts';
-import { newId } from '../../../../src/lib/ids.ts';
-import { createForecastService } from '../../../../src/modules/forecasts/forecast.service.ts';
-import { forecastRecoverySource, type Forecast } from '../../../../src/modules/forecasts/index.ts';
-import { rolloutRecoverySource, type RolloutOptions } from '../../../../src/modules/rollouts/index.ts';
-import { createWorkerRepository } from '../../../../src/modules/workers/index.ts';
+import { createSweeper } from '../../../../src/platform/queue/index.ts';
+import { newId } from '../../../../src/platform/contract/ids.ts';
+import { createForecastService } from '../../../../src/fleet/forecasts/forecast.service.ts';
+import { forecastRecoverySource, type Forecast } from '../../../../src/fleet/forecasts/index.ts';
+import { rolloutRecoverySource, type RolloutOptions } from '../../../../src/fleet/rollouts/index.ts';
+import { createWorkerRepository } from '../../../../src/operations/workers/index.ts';
 import type { Behavior, Fleet } from '../../queue/fleet.ts';
 import { eventually } from '../../../eventually.ts';
 import { logger, queueKind } from '../../queue/test-queue.ts';

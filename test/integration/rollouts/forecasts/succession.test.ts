@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { NO_QUOTAS } from '../../../../src/config/quotas.ts';
-import { withTransaction } from '../../../../src/lib/database.ts';
-import { createForecastLifecycle } from '../../../../src/modules/forecasts/forecast-lifecycle.ts';
-import { createForecastService } from '../../../../src/modules/forecasts/forecast.service.ts';
-import { optionsOf, type RolloutOptions } from '../../../../src/modules/rollouts/index.ts';
+import { NO_QUOTAS } from '../../../../src/platform/config/quotas.ts';
+import { withTransaction } from '../../../../src/platform/database/database.ts';
+import { createForecastLifecycle } from '../../../../src/fleet/forecasts/forecast-lifecycle.ts';
+import { createForecastService } from '../../../../src/fleet/forecasts/forecast.service.ts';
+import { optionsOf, type RolloutOptions } from '../../../../src/fleet/rollouts/index.ts';
 import { queueKind } from '../../queue/test-queue.ts';
 import type { Fleet } from '../../queue/fleet.ts';
 import { useControlledFleets } from '../control/controlled-fleet.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { RolloutOptions } from '../../../../src/modules/rollouts/index.ts';
+import type { RolloutOptions } from '../../../../src/fleet/rollouts/index.ts';
 import { addVersion } from '../../queue/fleet.ts';
 import { eventually } from '../../../eventually.ts';
 import { queueKind } from '../../queue/test-queue.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { RolloutPolicy } from '../../../../src/modules/jobs/index.ts';
-import { outcomeRequestRepository } from '../../../../src/modules/outcomes/index.ts';
+import type { RolloutPolicy } from '../../../../src/fleet/jobs/index.ts';
+import { outcomeRequestRepository } from '../../../../src/fleet/outcomes/index.ts';
 import type { Behavior } from '../../queue/fleet.ts';
 import { eventually } from '../../../eventually.ts';
 import { queueKind } from '../../queue/test-queue.ts';

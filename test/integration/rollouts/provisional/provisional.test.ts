@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createAdapterRepository } from '../../../../src/modules/adapters/adapter.repository.ts';
-import { createCurrentVersionService } from '../../../../src/modules/adapters/current/current-version.service.ts';
-import { createRollbackService } from '../../../../src/modules/rollbacks/rollback.service.ts';
-import type { RolloutPolicy } from '../../../../src/modules/jobs/index.ts';
+import { createAdapterRepository } from '../../../../src/fleet/adapters/adapter.repository.ts';
+import { createCurrentVersionService } from '../../../../src/fleet/adapters/current/current-version.service.ts';
+import { createRollbackService } from '../../../../src/fleet/rollbacks/rollback.service.ts';
+import type { RolloutPolicy } from '../../../../src/fleet/jobs/index.ts';
 import type { Behavior, Fleet } from '../../queue/fleet.ts';
 import { eventually } from '../../../eventually.ts';
 import { queueKind } from '../../queue/test-queue.ts';

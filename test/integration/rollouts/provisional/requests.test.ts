@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { TryLaterError } from '../../../../src/jobs/index.ts';
-import { newId } from '../../../../src/lib/ids.ts';
-import { createDeletionService } from '../../../../src/modules/deletion/deletion.service.ts';
+import { TryLaterError } from '../../../../src/platform/queue/index.ts';
+import { newId } from '../../../../src/platform/contract/ids.ts';
+import { createDeletionService } from '../../../../src/tenants/deletion/deletion.service.ts';
 import { BaseFitness } from '../../../../workers/base-fitness.ts';
 import { provisionHandlers } from '../../../../workers/provisional/provision.worker.ts';
 import type { TrainingProcess } from '../../../../workers/training/training-process.ts';

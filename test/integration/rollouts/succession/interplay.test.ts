@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { NO_QUOTAS } from '../../../../src/config/quotas.ts';
-import { withTransaction } from '../../../../src/lib/database.ts';
-import { createRolloutLifecycle, type StoredOptions } from '../../../../src/modules/rollouts/index.ts';
+import { NO_QUOTAS } from '../../../../src/platform/config/quotas.ts';
+import { withTransaction } from '../../../../src/platform/database/database.ts';
+import { createRolloutLifecycle, type StoredOptions } from '../../../../src/fleet/rollouts/index.ts';
 import { useControlledFleets } from '../control/controlled-fleet.ts';
 import { plannedFleetsOf } from '../control/planned-fleet.ts';
 import type { Fleet } from '../../queue/fleet.ts';

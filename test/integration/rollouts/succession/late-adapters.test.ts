@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { withTransaction } from '../../../../src/lib/database.ts';
-import { createJobLifecycle, type RolloutPolicy } from '../../../../src/modules/jobs/index.ts';
-import { confineTo } from '../../../../src/tenancy/confined-database.repository.ts';
+import { withTransaction } from '../../../../src/platform/database/database.ts';
+import { createJobLifecycle, type RolloutPolicy } from '../../../../src/fleet/jobs/index.ts';
+import { confineTo } from '../../../../src/platform/database/row-security/confined-database.repository.ts';
 import { queueKind } from '../../queue/test-queue.ts';
 import { useControlledFleets } from '../control/controlled-fleet.ts';
 import { accept, addBase, claim, importAdapter, importWithin, plan } from './two-rollouts.ts';

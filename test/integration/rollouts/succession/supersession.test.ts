@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createJobLifecycle } from '../../../../src/modules/jobs/index.ts';
-import type { RolloutOptions } from '../../../../src/modules/rollouts/index.ts';
+import { createJobLifecycle } from '../../../../src/fleet/jobs/index.ts';
+import type { RolloutOptions } from '../../../../src/fleet/rollouts/index.ts';
 import { eventually } from '../../../eventually.ts';
 import { queueKind } from '../../queue/test-queue.ts';
 import { expectExact, useControlledFleets } from '../control/controlled-fleet.ts';

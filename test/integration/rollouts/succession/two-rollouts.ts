@@ -1,17 +1,17 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'vitest';
-import { withTransaction, type Database, type Transaction } from '../../../../src/lib/database.ts';
-import { newId } from '../../../../src/lib/ids.ts';
-import { createJobLifecycle, type Lease } from '../../../../src/modules/jobs/index.ts';
-import { insertAdapterVersion } from '../../../../src/modules/adapters/index.ts';
+import { withTransaction, type Database, type Transaction } from '../../../../src/platform/database/database.ts';
+import { newId } from '../../../../src/platform/contract/ids.ts';
+import { createJobLifecycle, type Lease } from '../../../../src/fleet/jobs/index.ts';
+import { insertAdapterVersion } from '../../../../src/fleet/adapters/index.ts';
 import {
   createRollout,
   createRolloutLifecycle,
   type RolloutOptions,
   type StoredOptions,
-} from '../../../../src/modules/rollouts/index.ts';
-import type { JobEntry, JobProducer } from '../../../../src/jobs/index.ts';
+} from '../../../../src/fleet/rollouts/index.ts';
+import type { JobEntry, JobProducer } from '../../../../src/platform/queue/index.ts';
 import type { Fleet } from '../../queue/fleet.ts';
 
 type Planner = Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { loadConfig } from '../../../../src/config/config.ts';
+import { loadConfig } from '../../../../src/platform/config/config.ts';
 import { chooseDevice } from '../../../../core/engine/devices/choose-device.ts';
 import { DEVICES, runtimeOf, type Device } from '../../../../core/options/devices.ts';
 import { PRECISIONS, type Precision } from '../../../../core/options/precisions.ts';

@@ -2,7 +2,12 @@ import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:f
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createSources, keyOf, parseRemoteSource, type PinnedFiles } from '../../../../src/base-sources/index.ts';
+import {
+  createSources,
+  keyOf,
+  parseRemoteSource,
+  type PinnedFiles,
+} from '../../../../src/platform/base-sources/index.ts';
 import { createLogger } from '../../../../src/lib/logger.ts';
 import { BaseCache } from '../../../../workers/bases/base-cache.ts';
 import type { FetchProgress } from '../../../../workers/bases/fetch-files.ts';

@@ -1,0 +1,142 @@
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import fp from 'fastify-plugin';
+import { AppError } from '../../platform/contract/errors.ts';
+import {
+  isAdmitted,
+  OPERATOR_SCOPE,
+  type Principal,
+  type Reader,
+  type RequiredScope,
+} from '../../platform/contract/principal.ts';
+
+/** Finds out to whom an API key belongs. */
+export interface Authenticator {
+  /** The principal of a key; null if the key is unknown, expired or revoked. */
+  authenticate(key: string, logger: Pick<FastifyBaseLogger, 'warn'>): Promise<Principal | null>;
+  /** Whether a key can still be used, while an answer to it goes on. */
+  isUsable(key: string): Promise<boolean>;
+  /** Forgets all cached keys. Call it after a change of keys or tenants, before the change is answered. */
+  forget(): void;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set for every request below /v1. */
+    principal: Principal;
+    /** Whether the key of the request can still be used, while its answer goes on. */
+    hasUsableKey(): Promise<boolean>;
+  }
+}
+
+/**
+ * Authenticates every request of the Fastify scope in which it is registered, before its body is read. A route there that
+ * does not say which scope it needs is refused when it is registered.
+ */
+export default fp<{ keys: Authenticator }>(
+  async (app, { keys }) => {
+    // The hook sets it before anything can read it.
+    app.decorateRequest('principal');
+    const refuse = await createRefusal(app);
+    app.addHook('onRoute', (route) => {
+      if (requiredScope(route) !== undefined) return;
+      throw new Error(
+        `${String(route.method)} ${route.url} has no requireScope or requireOperator among its onRequest hooks`,
+      );
+    });
+    app.decorateRequest('hasUsableKey', function () {
+      return keys.isUsable(keyOf(this));
+    });
+    app.addHook('onRequest', async (request) => {
+      const principal = await keys.authenticate(keyOf(request), request.log);
+      if (principal === null) throw await refuse(request);
+      request.principal = principal;
+      if (principal.kind === 'tenant') request.log = request.log.child({ tenantId: principal.tenantId });
+    });
+    // Any write may have changed keys or their tenants. At this process, a revoked key ends before the client reads that it did.
+    app.addHook('onSend', async (request, _reply, payload) => {
+      if (!isRead(request.method)) keys.forget();
+      return payload;
+    });
+  },
+  { name: 'auth' },
+);
+
+function keyOf(request: FastifyRequest): string {
+  const [, key = ''] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
+  return key;
+}
+
+/** Makes the error of a refused request. Addresses that send too many unknown keys are slowed down. */
+async function createRefusal(app: FastifyInstance) {
+  const limiter = app.createRateLimit({ max: 300, timeWindow: 60_000, keyGenerator: (request) => `ip:${request.ip}` });
+  return async (request: FastifyRequest): Promise<AppError> => {
+    const limit = await limiter(request);
+    if (!limit.isAllowed && limit.isExceeded) return tooManyRequests(limit.ttlInSeconds);
+    return unauthorized(request);
+  };
+}
+
+function unauthorized(request: FastifyRequest): AppError {
+  const message =
+    request.headers.authorization === undefined
+      ? 'the request has no API key, expected "Authorization: Bearer rdp_…"'
+      : 'the API key is unknown, expired or revoked';
+  return new AppError({ code: 'unauthorized', status: 401, message });
+}
+
+export function tooManyRequests(retryAfterSeconds: number): AppError {
+  return new AppError({
+    code: 'rate_limited',
+    status: 429,
+    message: `too many requests: try again in ${retryAfterSeconds} s`,
+    details: { retry_after_ms: retryAfterSeconds * 1000 },
+  });
+}
+
+/** A route's `onRequest` hook that admits the callers with a scope. */
+interface Admission {
+  (request: FastifyRequest, reply: FastifyReply): Promise<void>;
+  readonly scope: RequiredScope;
+}
+
+/** A route's `onRequest` hook that admits operators and keys whose scopes include this one. */
+export function requireScope(scope: RequiredScope): Admission {
+  const admit = async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
+    if (isAdmitted(request.principal, scope, isRead(request.method))) return;
+    const needed = scope === OPERATOR_SCOPE ? 'an operator key' : `a key with the scope ${scope}`;
+    throw new AppError({
+      code: 'forbidden',
+      status: 403,
+      message:
+        request.principal.kind === 'operator' && !request.principal.servingOnly
+          ? 'this request writes, and a key with the scope operator:read may only read'
+          : `this request needs ${needed}`,
+    });
+  };
+  return Object.assign(admit, { scope });
+}
+
+/** A route's `onRequest` hook that admits operators only. */
+export const requireOperator = requireScope(OPERATOR_SCOPE);
+
+/** The scope that a route needs; undefined if it does not say. */
+export function requiredScope({ onRequest }: Pick<RouteOptions, 'onRequest'>): RequiredScope | undefined {
+  const hooks: readonly object[] = onRequest === undefined ? [] : [onRequest].flat();
+  return hooks.find((hook): hook is Admission => 'scope' in hook)?.scope;
+}
+
+/** Whether requests with this method only read. */
+export function isRead(method: RouteOptions['method']): boolean {
+  return [method].flat().every((one) => one === 'GET' || one === 'HEAD');
+}
+
+/** As whom the request reads what all tenants share. */
+export function readerOf({ principal }: FastifyRequest): Reader {
+  if (principal.kind === 'tenant') return 'tenant';
+  return principal.servingOnly ? 'engine' : 'operator';
+}
+
+/** The tenant to which the request is confined; null for the operator, who sees all tenants. */
+export function tenantScope(request: FastifyRequest): string | null {
+  return request.principal.kind === 'operator' ? null : request.principal.tenantId;
+}

@@ -1,0 +1,131 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import fastifyStatic from '@fastify/static';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { packagePath } from '../../../core/installation/package-path.ts';
+import { AppError } from '../../platform/contract/errors.ts';
+
+/** Where `npm run build` puts the dashboard. */
+const BUILT = packagePath('dashboard', 'dist');
+
+const PAGE = 'index.html';
+
+/** Whether there is a dashboard to serve. A checkout has none until it is built. */
+export function isDashboardBuilt(): boolean {
+  return existsSync(path.join(BUILT, PAGE));
+}
+
+/** The page that the dashboard shows at a path. What else stands below the first word is decided in the browser. */
+export const DASHBOARD_PAGES: Readonly<Record<string, string>> = {
+  '/': 'fleet',
+  '/sign-in': 'sign-in',
+  '/rollouts': 'rollouts',
+  '/rollouts/new': 'new-rollout',
+  '/rollouts/:id': 'rollout',
+  '/jobs': 'jobs',
+  '/jobs/:id': 'job',
+  '/base-model-versions/:id': 'base-model-version',
+  '/adapters': 'adapters',
+  '/adapters/:id': 'adapter',
+  '/workers': 'workers',
+};
+
+const FIRST_WORDS = new Set(Object.keys(DASHBOARD_PAGES).map((url) => url.split('/')[1]!));
+FIRST_WORDS.delete('');
+
+/** What `index.html` has in the place of the nonce of its answer. */
+const NONCE_PLACEHOLDER = '__CSP_NONCE__';
+
+/** What the build says of the files of each page (`dashboard/page-preloads.ts`). */
+const PRELOADS = 'pages.json';
+type Preloads = Readonly<Record<string, { modules: string[]; styles: string[]; later: string[] }>>;
+
+/**
+ * Two style elements that Radix inserts without a nonce: they hide the native scroll bar of scroll areas and of lists of choices. The
+ * texts do not change, so their digests stand for them; a test in a real browser fails when a new release has other ones.
+ */
+const RADIX_STYLES = [
+  'sha256-vGQdhYJbTuF+M8iCn1IZCHpdkiICocWHDq4qnQF4Rjw=',
+  'sha256-441zG27rExd4/il+NvIqyL8zFx5XmyNQtE381kSkUJk=',
+];
+
+/**
+ * Serves the dashboard: hashed files below `/assets/`, which never change, and one page for all of its paths. Everything that it shows
+ * comes from `/v1`, with the key that its user enters.
+ */
+export default async function dashboard(app: FastifyInstance, { folder = BUILT }: { folder?: string }): Promise<void> {
+  app.addHook('onRequest', async (_request, reply) => void protect(reply));
+  const assets = path.join(folder, 'assets');
+  // The plugin would warn of a checkout in which nothing is built yet, and finds what is built later. Where it cannot be made, it may warn.
+  await mkdir(assets, { recursive: true }).catch(() => undefined);
+  await app.register(fastifyStatic, {
+    root: assets,
+    prefix: '/assets/',
+    index: false,
+    preCompressed: true,
+    maxAge: '365d',
+    immutable: true,
+    schemaHide: true,
+  });
+  const serve = (url: string, page?: string) =>
+    app.get(url, { schema: { hide: true } }, async (_request, reply) => sendPage(reply, folder, page));
+  for (const [url, page] of Object.entries(DASHBOARD_PAGES)) serve(url, page);
+  for (const word of FIRST_WORDS) {
+    serve(`/${word}/*`);
+    if (DASHBOARD_PAGES[`/${word}`] === undefined) serve(`/${word}`);
+  }
+}
+
+async function sendPage(reply: FastifyReply, folder: string, page?: string): Promise<FastifyReply> {
+  const html = await readFile(path.join(folder, PAGE), 'utf8').catch(notBuilt);
+  const preloads = page === undefined ? '' : await preloadsOf(folder, page);
+  const nonce = randomBytes(16).toString('base64');
+  return reply
+    .header('cache-control', 'no-cache')
+    .header('content-security-policy', policy([`'nonce-${nonce}'`, ...RADIX_STYLES.map((digest) => `'${digest}'`)]))
+    .type('text/html; charset=utf-8')
+    .send(html.replace(NONCE_PLACEHOLDER, nonce).replace('</head>', `${preloads}</head>`));
+}
+
+/** Links by which the browser asks for the files of a page at once, and not after it has run the scripts that ask for them. */
+async function preloadsOf(folder: string, page: string): Promise<string> {
+  // Without the file, the page is only slower.
+  const text = await readFile(path.join(folder, PRELOADS), 'utf8').catch(() => '{}');
+  const { modules = [], styles = [], later = [] } = (JSON.parse(text) as Preloads)[page] ?? {};
+  return [
+    ...styles.map((file) => `<link rel="preload" as="style" crossorigin href="/${file}">`),
+    ...modules.map((file) => `<link rel="modulepreload" crossorigin href="/${file}">`),
+    ...later.map((file) => `<link rel="modulepreload" crossorigin fetchpriority="low" href="/${file}">`),
+  ].join('');
+}
+
+function notBuilt(cause: unknown): never {
+  if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+  const message =
+    'the dashboard is not built in this checkout: run `npm run build:dashboard`, and load this page again';
+  throw new AppError({ code: 'route_not_found', status: 404, message, cause });
+}
+
+/** @param styles sources of style elements besides the stylesheets of this origin */
+function policy(styles: readonly string[]): string {
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    `style-src 'self' ${styles.join(' ')}`,
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
+}
+
+function protect(reply: FastifyReply): void {
+  reply
+    .header('x-content-type-options', 'nosniff')
+    .header('referrer-policy', 'no-referrer')
+    .header('permissions-policy', 'camera=(), geolocation=(), microphone=(), payment=(), usb=()')
+    .header('cross-origin-opener-policy', 'same-origin');
+}

@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import { packageVersion } from '../../../core/installation/package-path.ts';
+import { tenantScope } from './auth.ts';
+import { KeptBodies } from './answers/kept-bodies.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    keptBodies: KeptBodies;
+  }
+}
+
+/**
+ * Adds an ETag to every JSON answer to a GET or HEAD, and answers 304 if the client has the answer already. Where no version
+ * says so beforehand ({@link unlessUnchanged}), the ETag is made from the answer.
+ */
+export default fp(
+  async (app) => {
+    app.decorate('keptBodies', new KeptBodies());
+    app.addHook('onSend', async (request, reply, payload) => {
+      const reads = request.method === 'GET' || request.method === 'HEAD';
+      if (!reads || reply.statusCode !== 200 || typeof payload !== 'string' || reply.hasHeader('etag')) return payload;
+      // What nobody may keep needs no tag.
+      if (reply.getHeader('cache-control') === 'no-store') return payload;
+      const etag = etagOf(payload);
+      setEtag(reply, etag);
+      if (!matchesEtag(request.headers['if-none-match'], etag)) return payload;
+      reply.code(304).removeHeader('content-length').removeHeader('content-type');
+      return null;
+    });
+  },
+  { name: 'etag' },
+);
+
+/** Bodies of another release may look different, though nothing has changed. */
+const RELEASE = packageVersion();
+
+/**
+ * Answers 304 without making the body, if the client has the body of this version, and sends a body that was made for this version
+ * and caller before. The version is read before the body, so a change in between makes the client ask again, and never leaves it
+ * with an old body.
+ *
+ * @param answer.version a text that differs after each change of the body; null where there is none
+ */
+export async function unlessUnchanged<T>(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  answer: { version: () => Promise<string | null>; body: () => Promise<T> },
+): Promise<T> {
+  const version = await answer.version();
+  if (version === null) return answer.body();
+  const scope = tenantScope(request) ?? '';
+  const etag = etagOf(`${RELEASE} ${scope} ${version}`);
+  if (matchesEtag(request.headers['if-none-match'], etag)) {
+    setEtag(reply, etag);
+    // The answer is on its way, which the returned reply tells Fastify.
+    return reply.code(304).send() as unknown as T;
+  }
+  const { keptBodies } = request.server;
+  const key = `${scope} ${request.url}`;
+  const kept = keptBodies.get(key, etag);
+  const body = kept ?? reply.serialize(await answer.body());
+  if (kept === null) keptBodies.keep(key, etag, body as string);
+  setEtag(reply, etag);
+  return reply.type('application/json; charset=utf-8').send(body) as unknown as T;
+}
+
+function etagOf(text: string): string {
+  return `W/"${createHash('sha1').update(text).digest('base64url')}"`;
+}
+
+function setEtag(reply: FastifyReply, etag: string): void {
+  reply.header('etag', etag).header('cache-control', 'private, no-cache');
+}
+
+/** Whether the header `If-None-Match` names the tag, by the weak comparison of RFC 9110. */
+export function matchesEtag(header: string | undefined, etag: string): boolean {
+  const opaque = (tag: string) => tag.trim().replace(/^W\//, '');
+  return (
+    header !== undefined && header.split(',').some((entry) => entry.trim() === '*' || opaque(entry) === opaque(etag))
+  );
+}

@@ -1,0 +1,60 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { RecordAnswer } from '../../../platform/contract/record-answer.ts';
+import { recordChangeOf } from '../audit.ts';
+import { claimOf, secretsOf, stillRunning, withoutSecrets } from './idempotency.ts';
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** The status and the `Location` of an answer, and what the audit log says that it is about. */
+export interface AnswerHead {
+  status: 201 | 202;
+  location?: string;
+  subjectId: string;
+  /** The tenant that may see the change; null for the operator alone. */
+  tenantId: string | null;
+}
+
+/** The head of an answer to a request that has created a resource below a path. */
+export function createdBelow(path: string) {
+  return (answer: { id: string; tenant_id?: string }): AnswerHead => ({
+    status: 201,
+    location: `${path}/${answer.id}`,
+    subjectId: answer.id,
+    tenantId: answer.tenant_id ?? null,
+  });
+}
+
+/**
+ * Answers a request that creates something with what `work` returns, and writes it to the audit log. `work` passes its result
+ * to `record` in the transaction that creates it, so a retry with the same `Idempotency-Key` gets that answer even if this
+ * process dies before it has been sent.
+ */
+export async function answerOnce<T extends Record<string, unknown>>(
+  request: FastifyRequest,
+  reply: Pick<FastifyReply, 'code' | 'header' | 'serializeInput'>,
+  head: (answer: T) => AnswerHead,
+  work: (record: RecordAnswer<T>) => Promise<T>,
+): Promise<T> {
+  const recordChange = recordChangeOf(request);
+  const answer = await work(async (tx, result, before) => {
+    const { status, location, subjectId, tenantId } = head(result);
+    const payload = withoutSecrets(String(reply.serializeInput(result, String(status))), secretsOf(request));
+    const after = JSON.parse(payload) as object;
+    await recordChange(tx, { subjectId, tenantId, before: before ?? null, after });
+    const state = request.idempotency;
+    if (state?.claimed !== true || state.digest === null) return;
+    const stored = {
+      statusCode: status,
+      headers: { 'content-type': JSON_TYPE, ...(location === undefined ? {} : { location }) },
+      payload,
+    };
+    const { idempotencyRepository } = request.server;
+    if (!(await idempotencyRepository.complete(claimOf(state), state.digest, stored, tx)))
+      throw stillRunning(state.key);
+    state.recorded = true;
+  });
+  const { status, location } = head(answer);
+  reply.code(status);
+  if (location !== undefined) reply.header('location', location);
+  return answer;
+}

@@ -1,0 +1,126 @@
+import { Prisma, type Database, type Queryable } from '../../../platform/database/database.ts';
+
+/** The answer of a request as it was sent. */
+export interface StoredAnswer {
+  statusCode: number;
+  headers: Record<string, string>;
+  payload: string;
+}
+
+/** What identifies a request: the hash of its method, its URL and its body, and the size of the body. */
+export interface RequestDigest {
+  hash: string;
+  bytes: number;
+}
+
+export interface FoundRecord {
+  /** Null while the body of the first request is still being read. */
+  requestHash: string | null;
+  /** Size of the first request's body; null while it is running, and in records of versions that did not count. */
+  bodyBytes: number | null;
+  /** Null while the first request is running. */
+  answer: StoredAnswer | null;
+}
+
+/** The claim of a request on a key. */
+export interface Claim {
+  principal: string;
+  key: string;
+  /** Differs between requests, so that one that was taken for dead no longer holds the key. */
+  claimId: string;
+}
+
+/** A claim that was not renewed for this time counts as that of a dead process. */
+const CLAIM_MS = 60_000;
+const KEEP_MS = 24 * 3_600_000;
+
+/** Stands for the hash of a body that has not been read completely. */
+const UNKNOWN = '';
+const RUNNING: FoundRecord = { requestHash: null, bodyBytes: null, answer: null };
+
+export type IdempotencyRepository = ReturnType<typeof createIdempotencyRepository>;
+
+/** Queries on `idempotency_records`. While a request is running, `created_at` is when its claim was last renewed. */
+export function createIdempotencyRepository(db: Database) {
+  /** Inserts the claim. False if the key is taken. */
+  async function insert(claim: Claim, requestHash: string): Promise<boolean> {
+    const { count } = await db.idempotencyRecord.createMany({
+      data: [{ ...claim, requestHash }],
+      skipDuplicates: true,
+    });
+    return count === 1;
+  }
+
+  /** Takes the key over if its claim has lapsed or its answer is too old to be replayed. False otherwise. */
+  async function takeOver({ principal, key, claimId }: Claim, requestHash: string): Promise<boolean> {
+    const { count } = await db.idempotencyRecord.updateMany({
+      where: {
+        principal,
+        key,
+        OR: [
+          { statusCode: null, createdAt: { lt: new Date(Date.now() - CLAIM_MS) } },
+          { createdAt: { lt: new Date(Date.now() - KEEP_MS) } },
+        ],
+      },
+      data: {
+        requestHash,
+        claimId,
+        bodyBytes: null,
+        statusCode: null,
+        response: Prisma.DbNull,
+        createdAt: new Date(),
+      },
+    });
+    return count === 1;
+  }
+
+  return {
+    async claim(claim: Claim, digest: RequestDigest | null): Promise<'claimed' | FoundRecord> {
+      const { principal, key } = claim;
+      const requestHash = digest?.hash ?? UNKNOWN;
+      if (await insert(claim, requestHash)) return 'claimed';
+      if (await takeOver(claim, requestHash)) return 'claimed';
+      const row = await db.idempotencyRecord.findUnique({ where: { principal_key: { principal, key } } });
+      // The key was released between the two statements.
+      if (row === null) return (await insert(claim, requestHash)) ? 'claimed' : RUNNING;
+      return {
+        requestHash: row.requestHash === UNKNOWN ? null : row.requestHash,
+        bodyBytes: row.bodyBytes === null ? null : Number(row.bodyBytes),
+        answer: row.statusCode === null ? null : (row.response as unknown as StoredAnswer),
+      };
+    },
+
+    async renew(claim: Claim): Promise<void> {
+      await db.idempotencyRecord.updateMany({ where: held(claim), data: { createdAt: new Date() } });
+    },
+
+    /** Stores the answer. False if the claim has lapsed and another request has the key. */
+    async complete(claim: Claim, digest: RequestDigest, answer: StoredAnswer, tx: Queryable = db): Promise<boolean> {
+      const { count } = await tx.idempotencyRecord.updateMany({
+        where: held(claim),
+        data: {
+          requestHash: digest.hash,
+          bodyBytes: digest.bytes,
+          statusCode: answer.statusCode,
+          response: answer as unknown as Prisma.InputJsonObject,
+          createdAt: new Date(),
+        },
+      });
+      return count === 1;
+    },
+
+    /** Releases the key, unless an answer is stored. */
+    async release(claim: Claim): Promise<void> {
+      await db.idempotencyRecord.deleteMany({ where: held(claim) });
+    },
+
+    async deleteExpired(): Promise<void> {
+      await db.idempotencyRecord.deleteMany({ where: { createdAt: { lt: new Date(Date.now() - KEEP_MS) } } });
+    },
+  };
+}
+
+/** The condition for the record while the claim holds and no answer is stored. */
+function held({ principal, key, claimId }: Claim) {
+  return { principal, key, claimId, statusCode: null };
+}

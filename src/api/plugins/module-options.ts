@@ -1,0 +1,23 @@
+import type { FastifyPluginAsync } from 'fastify';
+import type { Logger } from '../../lib/logger.ts';
+import type { ArtifactStore } from '../../platform/artifacts/artifact-store.ts';
+import type { Config } from '../../platform/config/config.ts';
+import type { JobProducer } from '../../platform/queue/producer.ts';
+
+/** Dependencies that the routes of every room may use. The database comes with each request, confined to its caller. */
+export interface ModuleDependencies {
+  artifacts: ArtifactStore;
+  producer: JobProducer;
+  logger: Logger;
+}
+
+/** Options of every plugin of routes. */
+export interface ModuleOptions<Deps extends ModuleDependencies = ModuleDependencies> {
+  config: Config;
+  deps: Deps;
+}
+
+/** Routes that are registered below /v1. */
+export type ModulePlugin<Deps extends ModuleDependencies = ModuleDependencies> = FastifyPluginAsync<
+  ModuleOptions<Deps>
+>;

@@ -1,0 +1,132 @@
+import { STATUS_CODES } from 'node:http';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { databaseProblem } from './database-problem.ts';
+import { shorten } from '../../../../core/options/quote.ts';
+import { BODY_LIMIT_VARIABLE } from '../../../platform/config/variables.ts';
+import { AppError } from '../../../platform/contract/errors.ts';
+import type { ProblemCode } from '../../../platform/contract/problem-codes.ts';
+import { invalidRequest } from '../validation/validation.ts';
+import { useAllowedMethods } from './allowed-methods.ts';
+
+/**
+ * Answers every error with a problem by RFC 9457. An error that is not meant for clients is answered by a plain 500.
+ */
+export function useProblems(app: FastifyInstance): void {
+  app.setErrorHandler((error: unknown, request, reply) => {
+    const problem = toAppError(error, request);
+    if (problem.status >= 500) request.log.error({ err: error }, problem.message);
+    else request.log.info({ code: problem.code, status: problem.status }, problem.message);
+    return sendProblem(request, reply, problem);
+  });
+  const allowedMethods = useAllowedMethods(app);
+  app.setNotFoundHandler((request, reply) => {
+    const path = pathOf(request);
+    const found = allowedMethods(path);
+    // If a route has the method, it has not found what it serves.
+    const methods = found.includes(request.method) ? [] : found;
+    if (methods.length > 0) reply.header('allow', methods.join(', '));
+    return sendProblem(request, reply, routeNotFound(request.method, path, methods));
+  });
+}
+
+function routeNotFound(method: string, path: string, methods: readonly string[]): AppError {
+  if (methods.length === 0) {
+    return new AppError({
+      code: 'route_not_found',
+      status: 404,
+      message: `there is no route ${method} ${shorten(path)}`,
+    });
+  }
+  const message = `${shorten(path)} does not accept ${method}, expected ${methods.join(' or ')}`;
+  return new AppError({ code: 'method_not_allowed', status: 405, message });
+}
+
+/** The path without the query string, which may hold private values. */
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? request.url;
+}
+
+/** Characters of the path that an answer repeats. */
+const MAX_INSTANCE = 1000;
+
+/** The problem document of an error (RFC 9457). `instance` is the requested path, if it is known, cut if it is very long. */
+export function problemDocument(error: AppError, instance?: string): Record<string, unknown> {
+  return {
+    ...error.details,
+    type: `urn:readapt:problem:${error.code}`,
+    title: STATUS_CODES[error.status] ?? 'Error',
+    status: error.status,
+    detail: error.message,
+    code: error.code,
+    instance: instance?.slice(0, MAX_INSTANCE),
+  };
+}
+
+/** Answers a request with a problem. */
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply {
+  if (error.status === 401) reply.header('www-authenticate', 'Bearer');
+  // Fastify would close the connection of a body that it has not read, which takes the answer away from a client that is
+  // still sending. What it may still send is bounded by unread-body.ts.
+  reply.removeHeader('connection');
+  const retryAfterMs = error.details.retry_after_ms;
+  if (typeof retryAfterMs === 'number') reply.header('retry-after', String(Math.ceil(retryAfterMs / 1000)));
+  return reply
+    .code(error.status)
+    .header('cache-control', 'no-store')
+    .type('application/problem+json')
+    .serializer((payload: unknown) => JSON.stringify(payload))
+    .send(problemDocument(error, pathOf(request)));
+}
+
+/** Our stable codes for the errors of Fastify itself. */
+const FASTIFY_CODES: Record<
+  string,
+  { code: ProblemCode; status: number; message: string; details?: { setting: string } }
+> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: {
+    code: 'body_too_large',
+    status: 413,
+    message: `the body is larger than the service accepts (${BODY_LIMIT_VARIABLE})`,
+    details: { setting: BODY_LIMIT_VARIABLE },
+  },
+  FST_ERR_CTP_INVALID_JSON_BODY: { code: 'malformed_json', status: 400, message: 'the body is not valid JSON' },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+    code: 'invalid_content_length',
+    status: 400,
+    message: 'the body does not have the length that its Content-Length says',
+  },
+};
+
+function unsupportedMediaType({ headers, routeOptions }: FastifyRequest, cause: unknown): AppError {
+  const body = routeOptions.schema?.body as { content?: object } | undefined;
+  const accepted =
+    body === undefined ? 'no body' : Object.keys(body.content ?? { 'application/json': {} }).join(' or ');
+  const found = shorten(headers['content-type'] ?? 'none');
+  const message = `the body has the content type ${found}, expected ${accepted}`;
+  return new AppError({ code: 'unsupported_media_type', status: 415, message, cause });
+}
+
+function toAppError(error: unknown, request: FastifyRequest): AppError {
+  if (error instanceof AppError) return error;
+  const fastifyError = error as Partial<FastifyError>;
+  // A body that breaks off has the code of a connection that is reset, as a database that goes away has, and a status by Fastify.
+  const ofDatabase = fastifyError.statusCode === undefined ? databaseProblem(error) : null;
+  if (ofDatabase !== null) return ofDatabase;
+  if (Array.isArray(fastifyError.validation)) {
+    return invalidRequest(fastifyError.validation, fastifyError.validationContext ?? 'body');
+  }
+  if (fastifyError.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return unsupportedMediaType(request, error);
+  const known = FASTIFY_CODES[fastifyError.code ?? ''];
+  if (known !== undefined) return new AppError({ ...known, cause: error });
+  const status = fastifyError.statusCode ?? 500;
+  if (status >= 400 && status < 500 && error instanceof Error) {
+    const code = error instanceof SyntaxError ? 'malformed_json' : 'invalid_request';
+    return new AppError({ code, status, message: error.message, cause: error });
+  }
+  return new AppError({
+    code: 'internal',
+    status: 500,
+    message: 'the service has failed; its log has the cause',
+    cause: error,
+  });
+}

@@ -1,0 +1,81 @@
+import { STATUS_CODES } from 'node:http';
+import type { FastifyError, FastifyInstance, FastifyServerOptions } from 'fastify';
+import { AppError } from '../../../platform/contract/errors.ts';
+import { boundUnreadBody, closeInTime } from '../request-body/unread-body.ts';
+import { problemDocument, sendProblem } from './problems.ts';
+
+type ErrorOptions = Required<Pick<FastifyServerOptions, 'frameworkErrors' | 'clientErrorHandler'>>;
+
+/** Options that make Fastify answer with a problem if a request fails before its route is known. */
+export const protocolErrors: ErrorOptions & { readonly http: { readonly requireHostHeader: false } } = {
+  // Node's own refusal is no problem; see useProtocolProblems.
+  http: { requireHostHeader: false },
+  frameworkErrors: (error, request, reply) => {
+    // There are no hooks for a request without a route.
+    boundUnreadBody(request, reply);
+    void sendProblem(request, reply, badPath(error));
+  },
+  clientErrorHandler: (error, socket) => {
+    // On a connection that is reset or closed nobody can read an answer.
+    if (error.code === 'ECONNRESET' || socket.destroyed) return;
+    // It was answered, and what the client goes on sending cannot be read either.
+    if (socket.writableEnded) return;
+    if (!socket.writable) return void socket.destroy(error);
+    // A connection that is destroyed while something arrives takes the answer away from the client.
+    socket.end(rawAnswer(badMessage(error.code)));
+    closeInTime(socket, () => false);
+  },
+};
+
+/** Answers with a problem what Node would refuse with a bare status, or by closing the connection. */
+export function useProtocolProblems(app: FastifyInstance): void {
+  app.addHook('onRequest', async ({ raw }) => {
+    if (raw.httpVersion === '1.1' && raw.headers.host === undefined) throw badMessage('no host');
+  });
+  // Whoever expects something else than 100-continue may be answered without it.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
+  app.server.on('connect', (_request, socket) => {
+    socket.on('error', () => undefined);
+    socket.end(rawAnswer(noTunnel()));
+  });
+}
+
+function noTunnel(): AppError {
+  const message = 'the service opens no tunnels (CONNECT)';
+  return new AppError({ code: 'method_not_allowed', status: 405, message });
+}
+
+function badPath(error: FastifyError): AppError {
+  const tooLong = error.code === 'FST_ERR_MAX_PARAM_LENGTH';
+  return new AppError({
+    code: tooLong ? 'path_too_long' : 'invalid_request',
+    status: tooLong ? 414 : 400,
+    message: tooLong ? 'a part of the path is too long' : 'the path is not valid percent-encoded UTF-8',
+    cause: error,
+  });
+}
+
+function badMessage(code: string): AppError {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new AppError({ code: 'request_timeout', status: 408, message: 'the request took too long to arrive' });
+  }
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return new AppError({
+      code: 'headers_too_large',
+      status: 431,
+      message: 'the headers are larger than the service accepts',
+    });
+  }
+  return new AppError({ code: 'malformed_http', status: 400, message: 'the request is not valid HTTP' });
+}
+
+function rawAnswer(error: AppError): string {
+  const body = JSON.stringify(problemDocument(error));
+  const head = [
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`,
+    'content-type: application/problem+json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
+}

@@ -1,0 +1,124 @@
+import type { FastifyInstance, FastifySchemaCompiler, FastifySchemaValidationError } from 'fastify';
+import { registerAjvFormats } from '@fastify/type-provider-typebox';
+import type { TSchema } from 'typebox';
+import { Compile, type Validator } from 'typebox/compile';
+import { Value } from 'typebox/value';
+import { shorten } from '../../../../core/options/quote.ts';
+import { AppError } from '../../../platform/contract/errors.ts';
+import { TIME_PATTERN } from '../../../platform/contract/schemas.ts';
+import { fromText } from './from-text.ts';
+import { findUnstorable, type Unstorable } from './storable.ts';
+
+/**
+ * Validates requests with TypeBox. Values in the path and the query are converted to the type of the schema, strictly; bodies
+ * are not converted. Defaults are filled in. Unknown fields are refused if the schema says `additionalProperties: false`,
+ * and are never dropped silently.
+ */
+export function useTypeBoxValidation(app: FastifyInstance): void {
+  registerAjvFormats();
+  app.setValidatorCompiler(compile);
+}
+
+/** Compiles a schema when the first request needs it, as those of answers. */
+const compile: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
+  let compiled: Validator | undefined;
+  return (input: unknown) => {
+    const check = (compiled ??= Compile(schema));
+    // This check comes first because the others take time and stack in proportion to the input.
+    const unstorable = findUnstorable(input);
+    if (unstorable !== null) return { error: [toValidationError(unstorable)] };
+    // Fastify has null for a body that was not sent, in whose place the default of the schema stands, if it has one.
+    const converted = httpPart === 'body' ? (input ?? undefined) : fromText(schema, input);
+    const value = Value.Default(schema, converted);
+    if (check.Check(value)) return { value };
+    return { error: check.Errors(value) as FastifySchemaValidationError[] };
+  };
+};
+
+function toValidationError({ path, message }: Unstorable): FastifySchemaValidationError {
+  const instancePath = path.map((part) => `/${part.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  return { keyword: 'storable', instancePath, schemaPath: '#', params: {}, message };
+}
+
+interface FieldError {
+  /** The values that one schema of the field takes, where it takes some alone. */
+  allowed?: readonly string[];
+  /** Path of the field, for example `gate.target`, cut if it is long; the part of the request if all of it is wrong. */
+  field: string;
+  message: string;
+}
+
+const PARTS: Record<string, string> = { body: 'body', querystring: 'query', params: 'path', headers: 'headers' };
+
+/** The problem for input that does not match its schema. */
+export function invalidRequest(errors: readonly FastifySchemaValidationError[], context: string): AppError {
+  const part = PARTS[context] ?? context;
+  const fields = mostSpecific(withAllAllowed(errors.flatMap((error) => toFieldErrors(error, part))));
+  const detail = fields.map(({ field, message }) => `${field} ${message}`).join('; ');
+  return new AppError({
+    code: 'invalid_request',
+    status: 400,
+    message: `${part}: ${detail}`,
+    details: { errors: fields.map((entry) => ({ in: part, ...entry })) },
+  });
+}
+
+function toFieldErrors(error: FastifySchemaValidationError, part: string): FieldError[] {
+  const base = error.instancePath.split('/').slice(1).map(unescapePointer);
+  const at = (names: readonly string[]) => (names.length === 0 ? part : shorten(names.join('.')));
+  const params = error.params;
+  const names = (key: string): string[] => {
+    const value = params[key];
+    return Array.isArray(value) ? value.map(String) : typeof value === 'string' ? [value] : [];
+  };
+  if (error.keyword === 'required') {
+    const missing = [...names('requiredProperties'), ...names('missingProperty')];
+    return missing.map((name) => ({ field: at([...base, name]), message: 'is missing' }));
+  }
+  if (error.keyword === 'additionalProperties' || error.keyword === 'unevaluatedProperties') {
+    const unknown = [
+      ...names('additionalProperties'),
+      ...names('additionalProperty'),
+      ...names('unevaluatedProperties'),
+    ];
+    return unknown.map((name) => ({ field: at([...base, name]), message: 'is not a known field' }));
+  }
+  // The schema of the member is `false`.
+  if (error.keyword === 'boolean') return [{ field: at(base), message: 'is not a known field' }];
+  const allowed = allowedValues(error);
+  if (allowed !== null) return [{ field: at(base), message: '', allowed }];
+  if (isAboutTime(error)) return [{ field: at(base), message: NO_TIME }];
+  return [{ field: at(base), message: error.message ?? `does not satisfy ${error.keyword}` }];
+}
+
+const NO_TIME =
+  'must be a time such as 2026-11-27T10:00:00Z or 2026-11-27T11:00:00+01:00: with a year from 1000 to 9999, from 9000 on in UTC, and ' +
+  'without a leap second';
+
+function isAboutTime({ params }: FastifySchemaValidationError): boolean {
+  return params.format === 'date-time' || String(params.pattern) === TIME_PATTERN;
+}
+
+function allowedValues({ keyword, params }: FastifySchemaValidationError): readonly string[] | null {
+  if (keyword === 'enum' && Array.isArray(params.allowedValues)) return params.allowedValues.map(String);
+  return keyword === 'const' ? [String(params.allowedValue)] : null;
+}
+
+/** A field that several variants have, such as the `kind` of a gate, takes the values of all of them. */
+function withAllAllowed(errors: readonly FieldError[]): FieldError[] {
+  return errors.map(({ allowed, ...error }) => {
+    if (allowed === undefined) return error;
+    const all = errors.filter(({ field }) => field === error.field).flatMap((other) => other.allowed ?? []);
+    return { ...error, message: `must be one of: ${[...new Set(all)].join(', ')}` };
+  });
+}
+
+function unescapePointer(part: string): string {
+  return part.replaceAll('~1', '/').replaceAll('~0', '~');
+}
+
+/** Keeps one error for each field and message. An error within a union is reported for the union as well. */
+function mostSpecific(errors: readonly FieldError[]): FieldError[] {
+  const seen = new Map(errors.map((error) => [`${error.field}\n${error.message}`, error]));
+  return [...seen.values()].slice(0, 20);
+}

@@ -1,0 +1,116 @@
+import Type from 'typebox';
+import {
+  ForecastAdapters,
+  Id,
+  JobKind,
+  Nullable,
+  PausedReason,
+  Timestamp,
+} from '../../../platform/contract/schemas.ts';
+import { describeEvent, Failure } from './describe-event.ts';
+
+const from = Type.String({ description: 'The state before.' });
+const wave = Type.Integer({ description: 'Number of the wave; the canary is 1.' });
+
+const JobChange = {
+  rollout_id: Id('rollout'),
+  adapter_id: Id('adapter'),
+  kind: JobKind,
+  from: Type.Optional(Type.String({ description: 'The state before; absent where the job was just planned.' })),
+  attempt: Type.Optional(Type.Integer({ description: 'Number of times that a worker has begun the job.' })),
+  reason: Type.Optional(
+    Type.Enum(['superseded'] as const, {
+      title: 'JobEndReason',
+      description: 'Why it has ended, where a newer rollout has taken its adapter.',
+    }),
+  ),
+  superseded_by: Type.Optional(Id('rollout', 'The rollout that has taken its adapter.')),
+};
+const job = (description: string) => describeEvent(description, JobChange, 'JobChangeData');
+
+/** Events of rollouts and jobs. Those of a job have its new state in their type. */
+export const FLEET_EVENTS = {
+  'rollout.accepted': describeEvent('A rollout was requested.', { base_model_version_id: Id('baseModelVersion') }),
+  'rollout.planning': describeEvent('A paused rollout was resumed, which waits for its analysis.', { from }),
+  'rollout.analyzing': describeEvent('The analysis of a rollout has begun, or goes on.', { from }),
+  'rollout.adapting': describeEvent('The jobs of a rollout run: they are planned, or the rollout goes on.', {
+    from,
+    jobs: Type.Optional(Type.Integer({ description: 'Number of jobs, where they were just planned.' })),
+  }),
+  'rollout.paused': describeEvent('A rollout was paused, by somebody or by its policy.', {
+    from,
+    reason: PausedReason,
+  }),
+  'rollout.wave_waiting': describeEvent('The next wave of a rollout waits for an approval.', { wave }),
+  'rollout.approval_requested': describeEvent('It was asked over HTTP whether the next wave of a rollout may begin.', {
+    wave,
+    attempt: Type.Integer({ description: 'How often it was asked about this wave.' }),
+  }),
+  'rollout.approval_answered': describeEvent('Whom the policy asks has released a wave or refused it.', {
+    wave,
+    approved: Type.Boolean(),
+    reason: Type.Optional(Type.String({ description: 'Why it was refused.' })),
+  }),
+  'rollout.approval_unanswered': describeEvent(
+    'Whom the policy asks has not decided about a wave, and is asked again.',
+    {
+      wave,
+      outcome: Type.String({ description: 'What came of the request.' }),
+      status_code: Nullable(Type.Integer({ description: 'The status of the answer, if there was one.' })),
+    },
+  ),
+  'rollout.wave_released': describeEvent('The jobs of another wave of a rollout may begin.', { wave }),
+  'rollout.deadline_missed': describeEvent('The deadline of a rollout has passed before all of its jobs had ended.', {
+    deadline: Timestamp,
+    unfinished: Type.Integer({ description: 'Number of jobs that had not ended.' }),
+  }),
+  'rollout.superseded': describeEvent('A rollout to a newer base model version has taken adapters of this one.', {
+    from: Type.String({ description: 'The state of this rollout.' }),
+    superseded_by: Id('rollout', 'The newer rollout.'),
+    running: Type.Enum(['finish', 'stop'] as const, {
+      title: 'SupersededJobs',
+      description: 'What becomes of jobs that workers run.',
+    }),
+  }),
+  'rollout.completed': describeEvent('All jobs of a rollout have ended.', { from }),
+  'rollout.failed': describeEvent('A rollout failed before all of its jobs were planned.', { error: Failure }),
+  'rollout.cancelled': describeEvent('A rollout was cancelled.', { from }),
+  'rollout.rolling_back': describeEvent('A rollback of a rollout has begun.', {}),
+  'rollout.rolled_back': describeEvent('A rollback of a rollout has ended.', {
+    rolled_back: Type.Integer({ description: 'Number of adapters that have what was current before.' }),
+    left_alone: Type.Integer({ description: 'Number of adapters for which something else is current.' }),
+  }),
+  'rollout_forecast.requested': describeEvent('A forecast of a rollout was requested.', {
+    base_model_version_id: Id('baseModelVersion'),
+  }),
+  'rollout_forecast.computed': describeEvent('A forecast of a rollout is computed.', {
+    adapters: ForecastAdapters,
+  }),
+  'rollout_forecast.failed': describeEvent('A forecast of a rollout could not be computed.', { error: Failure }),
+  'job.without_provisional': describeEvent(
+    'No provisional version could be made. The job goes on as without one, and one that failed for want of a dataset stays failed.',
+    {
+      rollout_id: Id('rollout'),
+      adapter_id: Id('adapter'),
+      error: Failure,
+    },
+  ),
+  'job.queued': job('A job waits for a worker.'),
+  'job.held': job('A job waits for its wave, for its tenant, or for a job to an older version.'),
+  'job.approved': describeEvent('A tenant has approved a job that waited for it.', {
+    rollout_id: Id('rollout'),
+    adapter_id: Id('adapter'),
+  }),
+  'job.paused': job('A job was paused, by itself or with its rollout.'),
+  'job.preparing': job('A worker has begun a job.'),
+  'job.initializing': job('A job looks for its starting point.'),
+  'job.fine_tuning': job('A job trains.'),
+  'job.evaluating': job('A job asks the gate.'),
+  'job.ready': describeEvent('A job has published a version of its adapter.', {
+    ...JobChange,
+    published_version_id: Type.Optional(Id('adapterVersion', 'The version of the adapter that it has published.')),
+  }),
+  'job.not_ready': job('A job has ended without a version that its gate lets through.'),
+  'job.failed': job('A job has failed.'),
+  'job.cancelled': job('A job was cancelled.'),
+} as const;

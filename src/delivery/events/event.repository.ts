@@ -1,0 +1,188 @@
+import { Prisma, usualLimit, type Database, type Queryable } from '../../platform/database/database.ts';
+import { readRows } from '../../platform/database/database-reads.ts';
+import { newId } from '../../platform/contract/ids.ts';
+import { FIRST_RUNNING, later, type CommitPosition } from './commit-position.ts';
+import type { EventData, EventType } from './catalog/catalog.ts';
+import { prunedPosition } from './retention.repository.ts';
+
+interface NewEventOf<T extends EventType> {
+  /** Its identifier, where it is needed beforehand (default: a new one). */
+  id?: string;
+  /** The tenant that may see the event; null for the operator alone. */
+  tenantId: string | null;
+  /** `<subject>.<what happened>`, for example `rollout.completed`. */
+  type: T;
+  subjectId: string;
+  data: EventData<T>;
+}
+/** An event to be recorded. Its data is what the catalog says of its type. */
+export type NewEvent = { [T in EventType]: NewEventOf<T> }[EventType];
+
+/** Which events the operator reads: of those that several tenants are told of, its own. */
+const NO_COPIES = Prisma.sql`AND NOT is_copy`;
+const NEXT_TRANSACTION = Prisma.sql`pg_snapshot_xmax(pg_current_snapshot())::text::bigint`;
+
+/** Records an event. Call it in the transaction that makes the change. */
+export async function recordEvent(tx: Queryable, event: NewEvent): Promise<void> {
+  await recordEvents(tx, [event]);
+}
+
+/** Records many events with one statement, in the given order. */
+export async function recordEvents(tx: Queryable, events: readonly NewEvent[]): Promise<void> {
+  if (events.length === 0) return;
+  await tx.event.createMany({ data: events.map((event) => ({ id: newId('event'), ...event })) });
+}
+
+export interface EventRow {
+  id: string;
+  tenant_id: string | null;
+  type: string;
+  subject_id: string;
+  data: Prisma.JsonObject;
+  occurred_at: Date;
+  transaction_id: bigint;
+  seq: bigint;
+}
+
+/** Which events are wanted: of one subject, or of one rollout with its jobs. */
+export interface EventFilter {
+  readonly subjectId?: string;
+  readonly rolloutId?: string;
+}
+
+/** Events after a position, and what tells whether some are missing. */
+export interface EventsAfter {
+  readonly events: EventRow[];
+  /** Position of the last one that was pruned; null if none was. */
+  readonly pruned: CommitPosition | null;
+  /** The number of the next transaction. */
+  readonly next: bigint;
+  /** The first transaction that is still running: the events go no further. */
+  readonly horizon: bigint;
+}
+
+interface FoundRow extends Omit<EventRow, 'id'> {
+  /** Null if there is no event. */
+  id: string | null;
+  pruned_transaction: bigint | null;
+  pruned_sequence: bigint | null;
+  next: bigint;
+  horizon: bigint;
+}
+
+/** What an event is about, which says whom it concerns. */
+export interface EventSubject {
+  readonly tenant_id: string | null;
+  readonly subject_id: string;
+  readonly rollout_id: string | null;
+  /** Whether it concerns its tenant alone, because the operator has one of its own. */
+  readonly is_copy: boolean;
+}
+
+/** What events after a position are about. */
+export interface SubjectPage {
+  readonly subjects: EventSubject[];
+  /** Everything up to here was looked at. */
+  readonly end: CommitPosition;
+  readonly isLast: boolean;
+}
+
+export function createEventRepository(db: Database) {
+  return {
+    /** Events after a position, in the order of commits; of one tenant, or of all if `tenantId` is null. */
+    async after(
+      position: CommitPosition,
+      { limit = 100, ...filter }: EventFilter & { limit?: number },
+      tenantId: string | null,
+      tx: Queryable = db,
+    ): Promise<EventsAfter> {
+      // One statement has one view of events, of what was pruned and of transactions, and takes one round trip.
+      const rows = await readRows<FoundRow>(
+        tx,
+        Prisma.sql`
+          WITH now AS MATERIALIZED (SELECT ${NEXT_TRANSACTION} AS next, ${FIRST_RUNNING} AS horizon)
+          SELECT e.*, p.transaction AS pruned_transaction, p.sequence AS pruned_sequence, now.next, now.horizon
+          FROM now
+          LEFT JOIN (${prunedPosition('events', tenantId)}) AS p ON TRUE
+          LEFT JOIN (
+            SELECT id, tenant_id, type, subject_id, data, occurred_at, transaction_id, seq FROM events
+            ${rangeAfter(position, filter, tenantId)} LIMIT ${usualLimit(limit, 100)}
+          ) AS e ON TRUE
+          ORDER BY e.transaction_id, e.seq`,
+      );
+      const { pruned_transaction: prunedTransaction, pruned_sequence: prunedSequence, next, horizon } = rows[0]!;
+      const pruned =
+        prunedTransaction === null || prunedSequence === null
+          ? null
+          : { transaction: prunedTransaction, sequence: prunedSequence };
+      return { events: rows.filter((row) => row.id !== null) as EventRow[], pruned, next, horizon };
+    },
+
+    /** What events after a position are about, of all tenants, in the order of commits. */
+    async subjectsAfter({ transaction, sequence }: CommitPosition, limit: number): Promise<SubjectPage> {
+      const rows = await readRows<EventSubject & { transaction_id: bigint | null; seq: bigint; horizon: bigint }>(
+        db,
+        Prisma.sql`
+          WITH now AS MATERIALIZED (SELECT ${FIRST_RUNNING} AS horizon)
+          SELECT e.*, now.horizon FROM now LEFT JOIN (
+            SELECT transaction_id, seq, tenant_id, subject_id, rollout_id, is_copy FROM events
+            WHERE (transaction_id, seq) > (${transaction}::bigint, ${sequence}::bigint)
+              AND transaction_id < (SELECT horizon FROM now)
+            ORDER BY transaction_id, seq LIMIT ${usualLimit(limit, limit)}
+          ) AS e ON TRUE
+          ORDER BY e.transaction_id, e.seq`,
+      );
+      const subjects = rows.filter((row) => row.transaction_id !== null);
+      const last = rows.at(-1)!;
+      const isLast = subjects.length < limit;
+      const end = isLast
+        ? later({ transaction, sequence }, { transaction: last.horizon, sequence: 0n })
+        : { transaction: last.transaction_id!, sequence: last.seq };
+      return { subjects, end, isLast };
+    },
+
+    /** The first transaction that is still running: whatever is committed from now on belongs to it or to a later one. */
+    async horizon(tx: Queryable = db): Promise<bigint> {
+      const [row] = await readRows<{ horizon: bigint }>(tx, Prisma.sql`SELECT ${FIRST_RUNNING} AS horizon`);
+      return row!.horizon;
+    },
+
+    async jobExists(id: string, tenantId: string | null): Promise<boolean> {
+      const ofTenant = tenantId === null ? Prisma.empty : Prisma.sql`AND tenant_id = ${tenantId}`;
+      return (await readRows(db, Prisma.sql`SELECT id FROM jobs WHERE id = ${id} ${ofTenant}`)).length > 0;
+    },
+
+    /** Rollouts belong to no tenant. */
+    rolloutExists: async (id: string): Promise<boolean> =>
+      (await readRows(db, Prisma.sql`SELECT id FROM rollouts WHERE id = ${id}`)).length > 0,
+
+    /** The number of the next transaction. */
+    async nextTransaction(tx: Queryable = db): Promise<bigint> {
+      const [row] = await readRows<{ next: bigint }>(tx, Prisma.sql`SELECT ${NEXT_TRANSACTION} AS next`);
+      return row?.next ?? 0n;
+    },
+  };
+}
+
+/** The events that are wanted after a position, in order, up to the horizon of `now`. */
+function rangeAfter(
+  { transaction, sequence }: CommitPosition,
+  { subjectId, rolloutId }: EventFilter,
+  tenantId: string | null,
+): Prisma.Sql {
+  const after = Prisma.sql`${transaction}::bigint, ${sequence}::bigint`;
+  if (rolloutId !== undefined && tenantId !== null) {
+    // Written so that one index has the range alone. PostgreSQL takes tenants to be spread evenly over rollouts, and would read all
+    // events of a tenant, or of a rollout, to find a page of those that belong to both.
+    return Prisma.sql`
+      WHERE (rollout_id, tenant_id, transaction_id, seq) > (${rolloutId}, ${tenantId}, ${after})
+        AND (rollout_id, tenant_id, transaction_id) < (${rolloutId}, ${tenantId}, (SELECT horizon FROM now))
+      ORDER BY rollout_id, tenant_id, transaction_id, seq`;
+  }
+  return Prisma.sql`
+    WHERE (transaction_id, seq) > (${after}) AND transaction_id < (SELECT horizon FROM now)
+      ${tenantId === null ? NO_COPIES : Prisma.sql`AND tenant_id = ${tenantId}`}
+      ${subjectId === undefined ? Prisma.empty : Prisma.sql`AND subject_id = ${subjectId}`}
+      ${rolloutId === undefined ? Prisma.empty : Prisma.sql`AND rollout_id = ${rolloutId}`}
+    ORDER BY transaction_id, seq`;
+}

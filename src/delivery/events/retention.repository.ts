@@ -1,0 +1,74 @@
+import { Prisma, type Queryable } from '../../platform/database/database.ts';
+import { readRows } from '../../platform/database/database-reads.ts';
+import { FIRST_RUNNING, type CommitPosition } from './commit-position.ts';
+
+/** What is read in the order of commits and pruned in that order. */
+export type CommitLog = 'events' | 'audit_entries';
+
+/** Where the position of the last one that was pruned is noted: columns of `tenants`, and a row of `event_retention`. */
+const NOTED = {
+  events: { columns: 'events_pruned', row: 'all' },
+  audit_entries: { columns: 'audit_pruned', row: 'audit' },
+} as const;
+
+/**
+ * Deletes at most `limit` events or audit entries that are older than so many days, from the beginning of the order of commits, and
+ * notes the position of the last one, for all readers and for those of its tenant. One that somebody could not have read yet is
+ * kept, and so is everything after one that is not old enough.
+ * @returns how many were deleted
+ */
+export async function pruneLog(
+  tx: Queryable,
+  log: CommitLog,
+  { days, limit }: { days: number; limit: number },
+): Promise<number> {
+  const table = Prisma.raw(log);
+  const transactionColumn = Prisma.raw(`${NOTED[log].columns}_transaction_id`);
+  const seqColumn = Prisma.raw(`${NOTED[log].columns}_seq`);
+  const [row] = await tx.$queryRaw<{ count: number }[]>`
+    WITH oldest AS (
+      SELECT seq, transaction_id, occurred_at FROM ${table} WHERE transaction_id < ${FIRST_RUNNING}
+      ORDER BY transaction_id, seq LIMIT ${limit}
+    ), judged AS (
+      SELECT seq, bool_and(occurred_at < clock_timestamp() - make_interval(days => ${days}::int))
+        OVER (ORDER BY transaction_id, seq) AS is_old
+      FROM oldest
+    ), gone AS (
+      DELETE FROM ${table} e USING judged WHERE e.seq = judged.seq AND judged.is_old
+      RETURNING e.tenant_id, e.transaction_id, e.seq
+    ), marked AS (
+      UPDATE tenants t SET ${transactionColumn} = newest.transaction_id, ${seqColumn} = newest.seq
+      FROM (
+        SELECT DISTINCT ON (tenant_id) tenant_id, transaction_id, seq FROM gone
+        ORDER BY tenant_id, transaction_id DESC, seq DESC
+      ) AS newest
+      WHERE t.id = newest.tenant_id
+    ), noted AS (
+      INSERT INTO event_retention (id, transaction_id, seq)
+      SELECT ${NOTED[log].row}, transaction_id, seq FROM gone ORDER BY transaction_id DESC, seq DESC LIMIT 1
+      ON CONFLICT (id) DO UPDATE SET transaction_id = EXCLUDED.transaction_id, seq = EXCLUDED.seq
+    )
+    SELECT count(*)::int AS count FROM gone`;
+  return row?.count ?? 0;
+}
+
+/** Position of the last one that was pruned: of a tenant's, or of all if `tenantId` is null. Null if none was. */
+export async function prunedUpTo(
+  db: Queryable,
+  log: CommitLog,
+  tenantId: string | null,
+): Promise<CommitPosition | null> {
+  const [row] = await readRows<CommitPosition>(db, prunedPosition(log, tenantId));
+  return row ?? null;
+}
+
+/** The statement of {@link prunedUpTo}, which can be part of another one. */
+export function prunedPosition(log: CommitLog, tenantId: string | null): Prisma.Sql {
+  const { columns, row } = NOTED[log];
+  if (tenantId === null) {
+    return Prisma.sql`SELECT transaction_id AS transaction, seq AS sequence FROM event_retention WHERE id = ${row}`;
+  }
+  const [transaction, sequence] = [Prisma.raw(`${columns}_transaction_id`), Prisma.raw(`${columns}_seq`)];
+  return Prisma.sql`
+    SELECT ${transaction} AS transaction, ${sequence} AS sequence FROM tenants WHERE id = ${tenantId} AND ${sequence} <> 0`;
+}

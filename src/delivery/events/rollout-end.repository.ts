@@ -1,0 +1,31 @@
+import type { Transaction } from '../../platform/database/database.ts';
+import { newId } from '../../platform/contract/ids.ts';
+import { showError } from '../../platform/contract/shown-error.ts';
+import { recordEvent, type NewEvent } from './event.repository.ts';
+
+type EndType = 'rollout.completed' | 'rollout.failed' | 'rollout.cancelled';
+type WithoutReader<E> = E extends NewEvent ? Omit<E, 'id' | 'tenantId'> : never;
+/** That a rollout has ended, as the operator is told. */
+type RolloutEnd = WithoutReader<Extract<NewEvent, { type: EndType }>>;
+
+/**
+ * Records that a rollout has ended: for the operator, and a copy for each tenant with jobs in it, which is at most as many rows as
+ * those jobs have written. A copy is a tenant's event like any other, so nothing that reads events for a tenant has to know of it.
+ * The copies come first: once a reader of the operator has come to its own event, it has passed all of them.
+ */
+export async function recordRolloutEnd(tx: Transaction, end: RolloutEnd): Promise<void> {
+  const { type, subjectId } = end;
+  const tenants = await tx.$queryRaw<{ tenant_id: string }[]>`
+    SELECT DISTINCT tenant_id FROM rollout_tenant_counts WHERE rollout_id = ${subjectId} AND jobs > 0 ORDER BY tenant_id`;
+  const copies = tenants.map(({ tenant_id: tenantId }) => ({ id: newId('event'), tenantId }));
+  await tx.$executeRaw`
+    INSERT INTO events (id, tenant_id, type, subject_id, data, is_copy)
+    SELECT c.id, c."tenantId", ${type}, ${subjectId}, ${JSON.stringify(dataForTenants(end))}::jsonb, true
+    FROM jsonb_to_recordset(${JSON.stringify(copies)}::jsonb) AS c (id text, "tenantId" text)`;
+  await recordEvent(tx, { tenantId: null, ...end });
+}
+
+/** A tenant is told no more than the rollout itself shows it. The identifier stands for any tenant: all of them are shown the same. */
+function dataForTenants(end: RolloutEnd): object {
+  return end.type === 'rollout.failed' ? { error: showError(end.data.error, 'any tenant') } : end.data;
+}

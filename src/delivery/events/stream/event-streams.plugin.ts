@@ -1,0 +1,63 @@
+import { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import type { Config } from '../../../platform/config/config.ts';
+import type { Database } from '../../../platform/database/database.ts';
+import { createEventStreams, type EventStreams, type StreamedEvents, type StreamReader } from '../index.ts';
+import { tenantScope } from '../../../api/plugins/auth.ts';
+import { EVENT_STREAM_TYPE } from '../../../platform/contract/schemas.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    eventStreams: EventStreams;
+  }
+}
+
+/** Proxies close a connection on which nothing moves for a minute or half of one. */
+const HEARTBEAT_MS = 15_000;
+
+interface EventStreamsPluginOptions {
+  db: Database;
+  config: Pick<Config, 'eventStreams' | 'tenantEventStreams' | 'idleTimeoutMs'>;
+}
+
+/** Keeps the streams of events of this process, which end when it stops. */
+export default fp<EventStreamsPluginOptions>(
+  async (app, { db, config }) => {
+    const limits = { perOwner: config.tenantEventStreams, all: config.eventStreams };
+    // The server closes connections on which nothing moves, which must not be those that only wait.
+    const heartbeatMs = Math.min(HEARTBEAT_MS, Math.ceil(config.idleTimeoutMs / 3));
+    const streams = createEventStreams({ db, limits, heartbeatMs, logger: app.log });
+    app.decorate('eventStreams', streams);
+    app.addHook('preClose', async () => streams.close());
+  },
+  { name: 'event-streams', dependencies: ['confinement'] },
+);
+
+/** Answers with a stream of events, which ends with the connection, with the key, or with the service. */
+export async function streamEvents(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  streamed: StreamedEvents,
+): Promise<FastifyReply> {
+  const frames = await request.server.eventStreams.open(readerOf(request, reply), streamed);
+  // Proxies would keep what they are sent until there is more of it.
+  reply.header('cache-control', 'no-cache').header('x-accel-buffering', 'no');
+  return reply.type(EVENT_STREAM_TYPE).send(Readable.from(frames));
+}
+
+function readerOf(request: FastifyRequest, reply: FastifyReply): StreamReader {
+  const { db, principal } = request;
+  const closed = new AbortController();
+  reply.raw.once('close', () => closed.abort());
+  // The client may be gone before its request is begun.
+  if (reply.raw.destroyed) closed.abort();
+  return {
+    db,
+    scope: tenantScope(request),
+    owner: principal.kind === 'tenant' ? principal.tenantId : principal.keyId,
+    signal: closed.signal,
+    isAdmitted: () => request.hasUsableKey(),
+    cut: () => void reply.raw.destroy(),
+  };
+}

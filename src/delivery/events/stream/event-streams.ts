@@ -1,0 +1,138 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Database } from '../../../platform/database/database.ts';
+import { AppError } from '../../../platform/contract/errors.ts';
+import type { Logger } from '../../../lib/logger.ts';
+import { parsePosition, type CommitPosition } from '../commit-position.ts';
+import { createEventRepository } from '../event.repository.ts';
+import { createEventService, type EventSource } from '../event.service.ts';
+import { heartbeatFrame, openingFrame } from './event-frames.ts';
+import { createEventWatch, keyOf, type EventInterest } from './event-watch.ts';
+import { createSharedPages, type FramedPage } from './shared-pages.ts';
+import { createStreamSlots, type StreamLimits } from './stream-limits.ts';
+
+/** How many events one query of the watch looks at. */
+const WATCHED = 1000;
+/** How long a stream waits after a query has failed, in milliseconds. */
+const RETRY_READING_MS = 1000;
+/** How long streams have to end when the service stops, in milliseconds; those of clients that do not read are cut then. */
+const END_MS = 250;
+
+/** The reader of a stream. */
+export interface StreamReader {
+  /** The database as the reader may see it. */
+  readonly db: Database;
+  /** The tenant to which it is confined; null for the operator. */
+  readonly scope: string | null;
+  /** The tenant, or the key of the operator, whose streams are counted together. */
+  readonly owner: string;
+  /** Aborted when the connection is closed. */
+  readonly signal: AbortSignal;
+  /** Whether its key can still be used. */
+  isAdmitted(): Promise<boolean>;
+  /** Closes the connection, though not everything was sent. */
+  cut(): void;
+}
+
+export interface StreamedEvents {
+  readonly source: EventSource;
+  /** The position after which events are sent; null for those from now on. */
+  readonly after: string | null;
+}
+
+interface EventStreamsOptions {
+  /** The database of all tenants. It tells only whom new events concern. */
+  readonly db: Database;
+  readonly limits: StreamLimits;
+  readonly heartbeatMs: number;
+  readonly logger: Pick<Logger, 'warn'>;
+}
+
+export type EventStreams = ReturnType<typeof createEventStreams>;
+
+/**
+ * Streams of events. A stream reads a page only when the client has taken the one before, so one whose client is slow keeps a page
+ * in memory and no more; the server closes a connection on which nothing moves.
+ */
+export function createEventStreams({ db, limits, heartbeatMs, logger }: EventStreamsOptions) {
+  const repository = createEventRepository(db);
+  const subjectsAfter = (position: CommitPosition) => repository.subjectsAfter(position, WATCHED);
+  const watch = createEventWatch({ subjectsAfter, heartbeatMs, logger });
+  const pages = createSharedPages();
+  const slots = createStreamSlots(limits);
+  const open = new Set<StreamReader>();
+
+  function enter(reader: StreamReader): void {
+    const giveBack = slots.take(reader.owner);
+    open.add(reader);
+    const leave = (): void => {
+      open.delete(reader);
+      giveBack();
+    };
+    if (reader.signal.aborted) leave();
+    else reader.signal.addEventListener('abort', leave, { once: true });
+  }
+
+  /** Reads a page for a stream that is open, again and again while the database cannot be reached. Null if it ends the stream. */
+  async function tryToRead(reader: StreamReader, read: () => Promise<FramedPage>): Promise<FramedPage | null> {
+    while (!reader.signal.aborted) {
+      try {
+        const page = await read();
+        return page.text === '' || (await reader.isAdmitted()) ? page : null;
+      } catch (error) {
+        // What comes next was pruned. Whoever connects again is told so.
+        if (error instanceof AppError) return null;
+        logger.warn({ err: error }, 'events of a stream could not be read: trying again');
+        await sleep(RETRY_READING_MS, undefined, { signal: reader.signal }).catch(() => undefined);
+      }
+    }
+    return null;
+  }
+
+  return {
+    /**
+     * Opens a stream.
+     * @returns what is sent, in pieces
+     * @throws AppError 404, 400 `invalid_cursor`, 410 `position_expired`, 429 `too_many_streams`
+     */
+    async open(reader: StreamReader, { source, after }: StreamedEvents): Promise<AsyncGenerator<string, void>> {
+      enter(reader);
+      const events = createEventService(reader);
+      const filter = await events.filterFor(source, reader.scope);
+      const interest: EventInterest = { ...filter, tenantId: reader.scope };
+      const read = (from: CommitPosition): Promise<FramedPage> =>
+        pages.read(keyOf(interest), from, (position) => events.read(position, filter, reader.scope));
+      const start = after === null ? await events.now() : parsePosition(after);
+      const first = after === null ? nothingUpTo(start) : await read(start);
+
+      async function* frames(): AsyncGenerator<string, void> {
+        yield openingFrame(start);
+        let page: FramedPage | null = first;
+        while (page !== null) {
+          if (page.text !== '') yield page.text;
+          const { end, isLast }: FramedPage = page;
+          const wake = isLast
+            ? await watch.next(interest, end, reader.signal)
+            : ({ reason: 'events', position: end } as const);
+          if (wake === null) return;
+          const { reason, position } = wake;
+          if (reason === 'heartbeat') {
+            if (!(await reader.isAdmitted().catch(() => true))) return;
+            yield heartbeatFrame(position);
+            page = nothingUpTo(position);
+          } else page = await tryToRead(reader, () => read(position));
+        }
+      }
+      return frames();
+    },
+
+    /** Ends all streams. Their clients go on elsewhere, or later, with the last position that they have. */
+    close(): void {
+      watch.close();
+      setTimeout(() => open.forEach((reader) => reader.cut()), END_MS).unref();
+    },
+  };
+}
+
+function nothingUpTo(end: CommitPosition): FramedPage {
+  return { text: '', end, isLast: true };
+}

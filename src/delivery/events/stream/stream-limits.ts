@@ -1,0 +1,47 @@
+import { EVENT_STREAMS_VARIABLE, TENANT_EVENT_STREAMS_VARIABLE } from '../../../platform/config/variables.ts';
+import { AppError } from '../../../platform/contract/errors.ts';
+
+/** When a refused client may try again, in seconds. Nobody knows when a stream ends. */
+const RETRY_AFTER_S = 30;
+
+/** How many streams may be open at a time: of a tenant, or a key of the operator, and of all. */
+export interface StreamLimits {
+  readonly perOwner: number;
+  readonly all: number;
+}
+
+/** Counts open streams. */
+export function createStreamSlots({ perOwner, all }: StreamLimits) {
+  const open = new Map<string, number>();
+  let total = 0;
+  return {
+    /**
+     * @param owner a tenant or an operator key
+     * @returns what gives the slot back
+     * @throws AppError 429 `too_many_streams`
+     */
+    take(owner: string): () => void {
+      const held = open.get(owner) ?? 0;
+      if (held >= perOwner)
+        throw tooManyStreams(`${held} event streams are open already`, TENANT_EVENT_STREAMS_VARIABLE);
+      if (total >= all) throw tooManyStreams('the service has no event stream left', EVENT_STREAMS_VARIABLE);
+      open.set(owner, held + 1);
+      total += 1;
+      return () => {
+        const left = (open.get(owner) ?? 1) - 1;
+        if (left === 0) open.delete(owner);
+        else open.set(owner, left);
+        total -= 1;
+      };
+    },
+  };
+}
+
+function tooManyStreams(what: string, setting: string): AppError {
+  return new AppError({
+    code: 'too_many_streams',
+    status: 429,
+    message: `${what}: close one and try again in ${RETRY_AFTER_S} s, or list events, or ask the operator to raise ${setting}`,
+    details: { retry_after_ms: RETRY_AFTER_S * 1000, setting },
+  });
+}

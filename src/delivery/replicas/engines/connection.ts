@@ -1,0 +1,91 @@
+import { storable } from '../../../../core/options/quote.ts';
+import { REPLICA_RANGES_VARIABLE } from '../../../platform/config/variables.ts';
+import type { Send, SendResult } from '../../../platform/outgoing/post.ts';
+import { resolveByDns, type Resolve } from '../../../platform/outgoing/target.ts';
+import { EngineError } from './engine.ts';
+
+/** Most bytes of an answer that lists adapters: 20,000 of them, each with the permissions that vLLM adds. */
+export const MAX_LIST = 32 * 1024 * 1024;
+
+/** Most bytes of any other answer. A completion has eight tokens; of what is said to a load, only the status and the start matter. */
+export const MAX_ANSWER = 64 * 1024;
+
+/** Most characters of an engine's answer in an error. */
+const MAX_QUOTED = 300;
+
+/** Where an engine is, and how it is asked. */
+export interface EngineAddress {
+  readonly url: string;
+  readonly apiKey: string | null;
+  /** The name by which the engine knows the base model. */
+  readonly servingName: string;
+}
+
+export interface ConnectionOptions {
+  /** Asks for a list. */
+  readonly get: Send;
+  /** Loads, unloads and completes, which may take much longer. */
+  readonly post: Send;
+  /** Ends all requests. */
+  readonly signal: AbortSignal;
+  /** Told of each request, for metrics. */
+  readonly observe?: (operation: string, outcome: string, latencyMs: number) => void;
+}
+
+/** Asks one engine. Both throw {@link EngineError}. */
+export interface Connection {
+  get(path: string): Promise<unknown>;
+  /** @returns the text of the answer */
+  post(path: string, body: object): Promise<string>;
+}
+
+/** As by DNS, but this machine is known without it. */
+export const resolveReplica: Resolve = (name, signal) =>
+  name === 'localhost' ? Promise.resolve(['127.0.0.1', '::1']) : resolveByDns(name, signal);
+
+export function connect({ url, apiKey }: EngineAddress, { get, post, signal, observe }: ConnectionOptions): Connection {
+  const headers: Record<string, string> = apiKey === null ? {} : { authorization: `Bearer ${apiKey}` };
+  async function ask(path: string, body: object | null): Promise<string> {
+    const target = `${url.replace(/\/+$/, '')}${path}`;
+    const text = body === null ? null : JSON.stringify(body);
+    const result = await (text === null ? get : post)({ url: target, headers, body: text, signal });
+    const error = problemOf(result, path, apiKey);
+    observe?.(path.slice(path.lastIndexOf('/') + 1), error?.code ?? 'ok', result.latencyMs);
+    if (error !== null) throw error;
+    return (result as { body: string }).body;
+  }
+  return {
+    get: async (path) => parse(await ask(path, null), path),
+    post: (path, body) => ask(path, body),
+  };
+}
+
+/** @throws EngineError if it is no JSON */
+export function parse(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new EngineError('unreadable_answer', `the answer to ${path} is not JSON: ${quote(text)}`);
+  }
+}
+
+/** @param apiKey which engines or what stands before them may repeat in an answer, and which errors do not show */
+function problemOf(result: SendResult, path: string, apiKey: string | null): EngineError | null {
+  if ('failure' in result) {
+    if (result.failure === 'aborted') return new EngineError('stopped', 'the service was stopped meanwhile');
+    if (result.failure === 'timeout') return new EngineError('timeout', `${path} did not answer in time`);
+    const why =
+      result.failure === 'no_allowed_address'
+        ? `its name is not found, or leads to an address that ${REPLICA_RANGES_VARIABLE} does not allow`
+        : 'the connection failed';
+    return new EngineError('unreachable', `${path} cannot be reached: ${why}`);
+  }
+  if (result.status >= 200 && result.status < 300) return null;
+  const answer = apiKey === null ? result.body : result.body.replaceAll(apiKey, '[api_key]');
+  return new EngineError('refused', `${path} answered ${result.status}: ${quote(answer)}`);
+}
+
+function quote(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return storable(line.length > MAX_QUOTED ? `${line.slice(0, MAX_QUOTED)}…` : line);
+}

@@ -1,0 +1,72 @@
+import { Prisma, type Queryable } from '../../../platform/database/database.ts';
+import { engineName } from '../../serving/index.ts';
+import { FIRST_RUNNING } from '../../events/index.ts';
+import type { DesiredAdapter } from './plan.ts';
+
+/** Which adapters a replica serves. */
+export interface Selection {
+  readonly baseModelVersionId: string;
+  /** None stands for all tenants. */
+  readonly tenantIds: readonly string[];
+  readonly labels: Prisma.JsonValue;
+  readonly maxAdapters: number;
+}
+
+/** What was current when the versions were read: whoever finds other figures later has to read them again. */
+export interface Seen {
+  readonly horizon: bigint;
+  readonly changes: bigint;
+}
+
+export interface Desired {
+  /** Those that were changed last come first. */
+  readonly adapters: readonly DesiredAdapter[];
+  /** Number of adapters that are selected, of which `adapters` are the oldest. */
+  readonly total: number;
+  readonly seen: Seen;
+}
+
+/** @param horizon all transactions before it have ended, and what they changed was seen */
+export const changesSince = (baseModelVersionId: Prisma.Sql, horizon: Prisma.Sql): Prisma.Sql => Prisma.sql`
+  (SELECT COALESCE(sum(c.change_transaction_id), 0)::bigint FROM current_versions c
+   WHERE c.base_model_version_id = ${baseModelVersionId} AND c.change_transaction_id >= ${horizon})`;
+
+/** Reads what a replica should serve. */
+export async function readDesired(db: Queryable, selection: Selection): Promise<Desired> {
+  // What is seen comes first: a change in between is found again, and none is missed.
+  const seen = await readSeen(db, selection.baseModelVersionId);
+  const { baseModelVersionId, tenantIds, labels, maxAdapters } = selection;
+  const rows = await db.$queryRaw<
+    (Omit<DesiredAdapter, 'alias' | 'name'> & { tenant: string; adapter: string; number: number; total: number })[]
+  >`
+    SELECT * FROM (
+      SELECT c.tenant_id AS "tenantId", c.adapter_id AS "adapterId", c.adapter_version_id AS "adapterVersionId",
+        d.artifact_digest AS "datasetDigest", t.name AS tenant, a.name AS adapter, v.number, c.changed_at,
+        count(*) OVER ()::int AS total
+      FROM current_versions c
+      JOIN adapters a ON a.id = c.adapter_id AND a.deleted_at IS NULL
+      JOIN tenants t ON t.id = c.tenant_id AND t.deleted_at IS NULL
+      JOIN adapter_versions v ON v.id = c.adapter_version_id AND v.deleted_at IS NULL
+      LEFT JOIN datasets d ON d.id = a.dataset_id
+      WHERE c.base_model_version_id = ${baseModelVersionId}
+        AND (cardinality(${tenantIds}::text[]) = 0 OR c.tenant_id = ANY (${tenantIds}::text[]))
+        AND a.labels @> ${JSON.stringify(labels)}::jsonb
+      ORDER BY c.adapter_id LIMIT ${maxAdapters}
+    ) AS selected ORDER BY changed_at DESC, "adapterId"`;
+  return {
+    adapters: rows.map(({ tenant, adapter, number, tenantId, adapterId, adapterVersionId, datasetDigest }) => ({
+      ...{ tenantId, adapterId, adapterVersionId, datasetDigest },
+      alias: engineName({ tenant, adapter }),
+      name: engineName({ tenant, adapter, number }),
+    })),
+    total: rows[0]?.total ?? 0,
+    seen,
+  };
+}
+
+async function readSeen(db: Queryable, baseModelVersionId: string): Promise<Seen> {
+  const [row] = await db.$queryRaw<[Seen]>`
+    WITH now AS MATERIALIZED (SELECT ${FIRST_RUNNING} AS horizon)
+    SELECT horizon, ${changesSince(Prisma.sql`${baseModelVersionId}`, Prisma.sql`now.horizon`)} AS changes FROM now`;
+  return row;
+}

@@ -1,0 +1,42 @@
+import { isChat, questionMessages, type DatasetRow } from '../../../../core/formats/dataset/dataset-row.ts';
+import { parseDataset } from '../../../../core/formats/dataset/dataset-jsonl.ts';
+import type { ArtifactStore } from '../../../platform/artifacts/index.ts';
+
+/** What is asked where an adapter has no dataset: it changes what follows any text. */
+const ANY_PROMPT = 'The';
+const MOST_PROMPTS = 3;
+/** Most characters of a prompt, so that any model has room for it. */
+const MOST_CHARACTERS = 400;
+/** Most bytes of a dataset that are read in search of gate rows. */
+const MOST_BYTES = 4 * 1024 * 1024;
+
+/** The prompts of an adapter's first gate rows, by which it is told from the base model. They go to the operator's engine alone. */
+export async function gatePrompts(artifacts: ArtifactStore, digest: string | null): Promise<readonly string[]> {
+  if (digest === null) return [ANY_PROMPT];
+  const prompts: string[] = [];
+  try {
+    for await (const row of parseDataset(start(await artifacts.createReadStream(digest)))) {
+      if (row.split === 'gate') prompts.push(promptOf(row).slice(0, MOST_CHARACTERS));
+      if (prompts.length === MOST_PROMPTS) break;
+    }
+  } catch {
+    // The last line may be cut, or the rows are gone. What came before counts, and without any row any prompt will do.
+  }
+  return prompts.length === 0 ? [ANY_PROMPT] : prompts;
+}
+
+async function* start(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    yield chunk;
+    bytes += chunk.length;
+    if (bytes >= MOST_BYTES) return;
+  }
+}
+
+function promptOf(row: DatasetRow): string {
+  if (!isChat(row)) return row.prompt;
+  return questionMessages(row)
+    .map(({ content }) => content ?? '')
+    .join('\n');
+}

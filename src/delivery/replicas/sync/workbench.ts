@@ -1,0 +1,127 @@
+import type { ArtifactStore } from '../../../platform/artifacts/index.ts';
+import type { Database } from '../../../platform/database/database.ts';
+import { EngineError, type Engine } from '../engines/engine.ts';
+import { changesSomething } from './check.ts';
+import { gatePrompts } from './gate-prompts.ts';
+import type { AdapterWork } from './plan.ts';
+import { syncRepository as repository, type ClaimedReplica } from './sync.repository.ts';
+import { retryIn, type SyncTimes } from './times.ts';
+
+interface WorkbenchOptions {
+  readonly db: Database;
+  readonly artifacts: ArtifactStore;
+  readonly engine: Engine;
+  readonly replica: ClaimedReplica;
+  readonly times: SyncTimes;
+  /** Whether an adapter serves only after a check. */
+  readonly checks: boolean;
+}
+
+/** Does what is to be done for adapters at one replica. Both throw {@link EngineError} if the replica cannot be reached any more. */
+export interface Workbench {
+  /**
+   * Loads an adapter, checks it and moves its alias. If one of these fails, that is written down, and tried again later.
+   * @returns whether it serves
+   */
+  serve(work: AdapterWork): Promise<boolean>;
+  /** Unloads a name. What fails is tried again in a later turn. @returns whether it is gone */
+  unload(name: string): Promise<boolean>;
+}
+
+/** An adapter was loaded, and the engine answers as if it were not. */
+class UnusedAdapterError extends Error {
+  readonly code = 'changes_nothing';
+}
+
+export function createWorkbench(options: WorkbenchOptions): Workbench {
+  const { db, artifacts, engine, replica, times } = options;
+
+  /** Loads a name. An engine that has refused because a request that timed out was granted after all has it now. */
+  async function load(name: string, path: string): Promise<void> {
+    try {
+      await engine.load(name, path);
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.code !== 'refused') throw error;
+      if ((await engine.list()).adapters.get(name) !== path) throw error;
+    }
+  }
+
+  /** Where it cannot be unloaded, the next list says whether it is there, and it is checked again. */
+  async function unloadIfThere(name: string): Promise<void> {
+    await engine.unload(name).catch(failureOf);
+  }
+
+  /**
+   * What has not passed its check does not stay loaded: a gateway may send requests to whatever an engine lists. What was there before may
+   * serve, and goes only where it is known to be of no use, and not because the engine could not be asked.
+   */
+  async function checkOrUnload(work: AdapterWork): Promise<void> {
+    try {
+      await check(work);
+    } catch (error) {
+      failureOf(error);
+      const isUnused = error instanceof UnusedAdapterError;
+      if (work.load || isUnused) await unloadIfThere(work.adapter.name);
+      if (isUnused && replica.aliases && work.alias === 'keep') await unloadIfThere(work.adapter.alias);
+      throw error;
+    }
+  }
+
+  async function check({ adapter: { name, datasetDigest } }: AdapterWork): Promise<void> {
+    const prompts = await gatePrompts(artifacts, datasetDigest);
+    if (await changesSomething(engine, name, prompts)) return;
+    const message =
+      `the engine completes ${prompts.length === 1 ? 'a prompt' : `${prompts.length} gate prompts`} with and without the adapter alike, ` +
+      'so it does not use it. Look at the log of the engine. If the adapter really changes nothing, set check of the replica to none';
+    throw new UnusedAdapterError(message);
+  }
+
+  async function perform(work: AdapterWork): Promise<void> {
+    const { adapter, path, alias } = work;
+    for (const name of work.unload) await engine.unload(name);
+    if (work.load) {
+      await repository.noteLoading(db, replica.id, adapter, options.checks);
+      await load(adapter.name, path);
+    }
+    if (work.check) await checkOrUnload(work);
+    if (alias === 'move') await engine.unload(adapter.alias);
+    if (alias !== 'keep') await load(adapter.alias, path);
+    await repository.noteServing(db, replica.id, adapter.name, options.checks);
+  }
+
+  return {
+    async serve(work) {
+      try {
+        await perform(work);
+        return true;
+      } catch (error) {
+        const failure = failureOf(error);
+        const { name } = work.adapter;
+        const retryMs = retryIn(times, work.attempts + 1, `${replica.id} ${name}`);
+        await repository.noteFailed(db, replica.id, name, { error: failure, retryMs });
+        return false;
+      }
+    },
+
+    async unload(name) {
+      try {
+        await engine.unload(name);
+        await repository.noteUnloaded(db, replica.id, name);
+        return true;
+      } catch (error) {
+        // The next list says whether the name is gone all the same.
+        failureOf(error);
+        return false;
+      }
+    },
+  };
+}
+
+/** Why one adapter has failed. @throws the error if it is not about the adapter */
+function failureOf(error: unknown): { code: string; message: string } {
+  if (error instanceof UnusedAdapterError) return { code: error.code, message: error.message };
+  const isOfReplica = error instanceof EngineError && (error.code === 'unreachable' || error.code === 'stopped');
+  if (!(error instanceof EngineError) || isOfReplica) throw error;
+  const code = error.code === 'refused' ? 'load_failed' : error.code;
+  return { code, message: error.message };
+}

@@ -1,0 +1,200 @@
+import { engineName } from '../engine-name.ts';
+import type { CommitPosition } from '../../events/index.ts';
+import type { ChangedRow, ServedAdapter, ServedRow } from '../served-version.repository.ts';
+import type { EngineFolder } from './engine-folder.ts';
+import type { ServedMarker } from './served-files.ts';
+
+/** What is done in the folder, for the metrics. */
+export type FolderAction = 'published' | 'aliased' | 'alias_removed' | 'collected';
+
+export interface BasePublisherOptions {
+  readonly folder: EngineFolder;
+  /** The base model version. */
+  readonly base: string;
+  /** How long a version stays that is no longer current, in milliseconds. */
+  readonly graceMs: number;
+  /** The next changes after a position, in the order of commits; none at the end. */
+  readonly readChanges: (base: string, after: CommitPosition) => Promise<readonly ChangedRow[]>;
+  /** Of which adapters something is current by a change after a position, whether or not it can be read yet. */
+  readonly readUnread: (base: string, after: CommitPosition) => Promise<readonly ServedAdapter[]>;
+  /** Runs `work` with the folder of an artifact whose content was checked, which stays until it has ended. */
+  readonly withFiles: (digest: string, work: (folder: string) => Promise<void>) => Promise<void>;
+  /** Called before each change of the folder. @throws Error if another process may hold it */
+  readonly requireLease: () => void;
+  readonly onAction: (action: FolderAction) => void;
+  /** Is told once of an adapter that cannot be published, until it could be. */
+  readonly onFailure: (error: unknown, row: Pick<ChangedRow, 'adapterId'>) => void;
+}
+
+const BEGINNING: CommitPosition = { transaction: 0n, sequence: 0n };
+
+/** What could not be published is tried again after this time. */
+const RETRY_MS = 30_000;
+
+/** Keeps the folder of one base model version as the database says. */
+export class BasePublisher {
+  readonly #options: BasePublisherOptions;
+  #position = BEGINNING;
+  #wasCompared = false;
+  /** The alias of each adapter that is served. */
+  readonly #aliases = new Map<string, string>();
+  /** Since when each version is no longer current, in milliseconds since 1970. */
+  readonly #retired = new Map<string, number>();
+  readonly #failed = new Map<string, ChangedRow>();
+  #triedAt = -Infinity;
+
+  constructor(options: BasePublisherOptions) {
+    this.#options = options;
+  }
+
+  /** Up to where it has followed the database. */
+  get position(): CommitPosition {
+    return this.#position;
+  }
+
+  /** Number of adapters that could not be published. */
+  get failures(): number {
+    return this.#failed.size;
+  }
+
+  /** Number of adapters that are served. */
+  get size(): number {
+    return this.#aliases.size;
+  }
+
+  /** Forgets what is known of the folder, so that the next call compares all of it with the database. */
+  reset(): void {
+    this.#position = BEGINNING;
+    this.#wasCompared = false;
+    for (const known of [this.#aliases, this.#retired, this.#failed]) known.clear();
+  }
+
+  /**
+   * Follows the database up to its end, and collects what is no longer current for long enough. The first call also compares the folder with
+   * the database. What fails for one adapter is tried again at a later call.
+   *
+   * @param hasChanged whether the database is known to have changed
+   */
+  async follow(hasChanged: boolean): Promise<void> {
+    if (performance.now() - this.#triedAt >= RETRY_MS) {
+      this.#triedAt = performance.now();
+      for (const row of [...this.#failed.values()]) await this.#apply(row);
+    }
+    if (hasChanged || !this.#wasCompared) await this.#readOn();
+    if (!this.#wasCompared) await this.#retireUnknown();
+    this.#wasCompared = true;
+    await this.#collect();
+  }
+
+  async #readOn(): Promise<void> {
+    for (;;) {
+      const rows = await this.#options.readChanges(this.#options.base, this.#position);
+      for (const row of rows) await this.#apply(row);
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      this.#position = { transaction: last.transaction, sequence: last.sequence };
+    }
+  }
+
+  async #apply(row: ChangedRow): Promise<void> {
+    this.#options.requireLease();
+    try {
+      if (row.versionId === null) await this.#withdraw(row.adapterId);
+      else await this.#publish(row);
+      this.#failed.delete(row.adapterId);
+    } catch (error) {
+      if (!this.#failed.has(row.adapterId)) this.#options.onFailure(error, row);
+      this.#failed.set(row.adapterId, row);
+    }
+  }
+
+  async #publish(row: ServedRow): Promise<void> {
+    const { folder, base, withFiles, onAction } = this.#options;
+    const { tenant, adapter, number } = row;
+    const [alias, name] = [engineName({ tenant, adapter }), engineName({ tenant, adapter, number })];
+    const marker = markerOf(row);
+    if (!isSame(await folder.marker(base, name), marker)) {
+      await withFiles(row.digest, (source) => folder.put(base, name, { source, marker }));
+      onAction('published');
+    }
+    await folder.bringBack(base, name);
+    this.#retired.delete(name);
+    const before = await folder.target(base, alias);
+    if (before !== name) {
+      await folder.point(base, alias, name);
+      onAction('aliased');
+    }
+    this.#aliases.set(row.adapterId, alias);
+    if (before !== null && before !== name) await this.#retire(before);
+  }
+
+  async #withdraw(adapterId: string): Promise<void> {
+    const alias = this.#aliases.get(adapterId);
+    if (alias === undefined) return;
+    const name = await this.#options.folder.target(this.#options.base, alias);
+    await this.#removeAlias(alias);
+    this.#aliases.delete(adapterId);
+    if (name !== null) await this.#retire(name);
+  }
+
+  /** What lies in the folder and is not current has been, while nobody followed. */
+  async #retireUnknown(): Promise<void> {
+    const { folder, base, requireLease, readUnread } = this.#options;
+    const unread = await readUnread(base, this.#position);
+    const { versions, aliases } = await folder.contents(base);
+    // What was current of an adapter stays until the change can be read that makes another version so.
+    for (const row of unread) {
+      const alias = engineName(row);
+      const name = aliases.get(alias);
+      if (name === undefined || (await folder.marker(base, name))?.adapter_id !== row.adapterId) continue;
+      this.#aliases.set(row.adapterId, alias);
+    }
+    const kept = new Set(this.#aliases.values());
+    // The version before stays where the current one could not be published.
+    for (const row of this.#failed.values()) {
+      if (row.versionId !== null) kept.add(engineName({ tenant: row.tenant, adapter: row.adapter }));
+    }
+    const targets = new Set<string>();
+    for (const [alias, name] of aliases) {
+      requireLease();
+      if (kept.has(alias)) targets.add(name);
+      else await this.#removeAlias(alias);
+    }
+    for (const name of versions) if (!targets.has(name)) await this.#retire(name);
+  }
+
+  async #removeAlias(alias: string): Promise<void> {
+    await this.#options.folder.removeAlias(this.#options.base, alias);
+    this.#options.onAction('alias_removed');
+  }
+
+  async #retire(name: string): Promise<void> {
+    this.#retired.set(name, await this.#options.folder.retire(this.#options.base, name));
+  }
+
+  async #collect(): Promise<void> {
+    const { folder, base, graceMs, requireLease, onAction } = this.#options;
+    for (const [name, since] of this.#retired) {
+      if (Date.now() - since < graceMs) continue;
+      requireLease();
+      await folder.remove(base, name);
+      this.#retired.delete(name);
+      onAction('collected');
+    }
+  }
+}
+
+function markerOf(row: ServedRow): ServedMarker {
+  return {
+    adapter_id: row.adapterId,
+    adapter_version_id: row.versionId,
+    digest: row.digest,
+    serving_name: row.servingName,
+    base_model_fingerprint: row.fingerprint,
+  };
+}
+
+function isSame(present: ServedMarker | null, wanted: ServedMarker): boolean {
+  const names = Object.keys(wanted) as (keyof ServedMarker)[];
+  return present !== null && names.every((name) => present[name] === wanted[name]);
+}

@@ -1,0 +1,106 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { link, mkdir, readdir, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readPlainFile, syncFolder, writeHashed } from '../../../platform/artifacts/index.ts';
+
+/** The file in a folder for engines that says what it holds. */
+export const MARKER = 'readapt-serving.json';
+
+/** What a folder for engines holds. A folder with another one is made anew. */
+export interface ServedMarker {
+  readonly adapter_id: string;
+  readonly adapter_version_id: string;
+  readonly digest: string;
+  readonly serving_name: string;
+  readonly base_model_fingerprint: string | null;
+}
+
+const CONFIG = 'adapter_config.json';
+const MANIFEST = 'readapt.json';
+
+/**
+ * Writes the files of an artifact to a new folder, as engines want them. Weights are linked where the store is on the same file system, and
+ * copied elsewhere. When it returns, all of it is on disk.
+ */
+export async function writeServedFiles(source: string, to: string, marker: ServedMarker): Promise<void> {
+  await mkdir(to);
+  const changed = await withServingName(source, marker.serving_name);
+  for (const name of await readdir(source)) {
+    const text = changed.get(name);
+    if (text === undefined) await linkOrCopy(join(source, name), join(to, name));
+    else await writeText(join(to, name), text);
+  }
+  await writeText(join(to, MARKER), markerText(marker));
+  await syncFolder(to);
+}
+
+/** Whether a folder has the files of an artifact, and no others, so that only those have to be written again that name the base. */
+export async function hasServedFiles(source: string, folder: string): Promise<boolean> {
+  const [expected, present] = await Promise.all([source, folder].map((path) => readdir(path)));
+  return [...expected!, MARKER].sort().join('/') === present!.sort().join('/');
+}
+
+/**
+ * Writes the files again that name the base of a version. Each is replaced by a rename, so that a reader finds all files at any time, old or new, and the
+ * one that says what the folder holds comes last, so that an attempt which was cut off is made again. Weights stay as they are.
+ * @param scratch a folder on the same file system
+ */
+export async function renewServedFiles(
+  source: string,
+  folder: string,
+  { marker, scratch }: { marker: ServedMarker; scratch: string },
+): Promise<void> {
+  const changed = await withServingName(source, marker.serving_name);
+  for (const name of (await readdir(source)).filter((one) => one === CONFIG || one === MANIFEST)) {
+    const text = changed.get(name) ?? (await readFile(join(source, name), 'utf8'));
+    if ((await readFile(join(folder, name), 'utf8')) !== text) await replaceText(join(folder, name), text, scratch);
+  }
+  await replaceText(join(folder, MARKER), markerText(marker), scratch);
+  await syncFolder(folder);
+}
+
+/**
+ * The files that differ from those of the artifact: an imported adapter names the base as its tenant calls it, and engines compare that with
+ * their own name of the base. Its `readapt.json`, if it has one, gets the checksum of the changed config.
+ */
+async function withServingName(source: string, servingName: string): Promise<Map<string, string>> {
+  const config = JSON.parse(await readFile(join(source, CONFIG), 'utf8')) as Record<string, unknown>;
+  if (config.base_model_name_or_path === servingName) return new Map();
+  const text = `${JSON.stringify({ ...config, base_model_name_or_path: servingName }, null, 2)}\n`;
+  const manifest = await readFile(join(source, MANIFEST), 'utf8').catch(() => null);
+  if (manifest === null) return new Map([[CONFIG, text]]);
+  const parsed = JSON.parse(manifest) as { files?: Record<string, unknown> };
+  const checksum = { sha256: createHash('sha256').update(text).digest('hex'), bytes: Buffer.byteLength(text) };
+  const rewritten = { ...parsed, files: { ...parsed.files, [CONFIG]: checksum } };
+  return new Map([
+    [CONFIG, text],
+    [MANIFEST, `${JSON.stringify(rewritten, null, 2)}\n`],
+  ]);
+}
+
+async function linkOrCopy(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    // Another file system, one without links, or a store that belongs to another user.
+    if (!['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      throw error;
+    await writeHashed(to, readPlainFile(from));
+  }
+}
+
+const markerText = (marker: ServedMarker): string => `${JSON.stringify(marker, null, 2)}\n`;
+
+async function replaceText(path: string, text: string, scratch: string): Promise<void> {
+  const made = join(scratch, randomUUID());
+  await writeText(made, text);
+  await rename(made, path);
+}
+
+async function writeText(path: string, text: string): Promise<void> {
+  await writeHashed(path, toChunks(text));
+}
+
+async function* toChunks(text: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text);
+}

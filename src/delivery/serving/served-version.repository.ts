@@ -1,0 +1,173 @@
+import { Prisma, type Queryable } from '../../platform/database/database.ts';
+import { readRows } from '../../platform/database/database-reads.ts';
+import { decodeCursor, type PageQuery } from '../../platform/contract/pagination.ts';
+import { FIRST_RUNNING, type CommitPosition } from '../events/index.ts';
+
+/** An adapter, and a version of its base if the request has named one that exists. */
+export interface AdapterOnBase {
+  readonly adapterId: string;
+  readonly tenantId: string;
+  readonly adapter: string;
+  readonly tenant: string;
+  readonly baseModelVersionId: string | null;
+  readonly servingName: string | null;
+  readonly fingerprint: string | null;
+}
+
+/** A version that is to be served. */
+export interface ServedRow extends AdapterOnBase {
+  readonly baseModelVersionId: string;
+  readonly servingName: string;
+  readonly versionId: string;
+  readonly number: number;
+  readonly provisional: boolean;
+  readonly rank: number;
+  readonly digest: string;
+  readonly bytes: bigint;
+  readonly changedAt: Date;
+}
+
+/** Without a version where nothing is to be served. */
+export type FoundRow = AdapterOnBase & ({ readonly versionId: null } | ServedRow);
+
+/** An adapter by its names. */
+export interface ServedAdapter {
+  readonly adapterId: string;
+  readonly adapter: string;
+  readonly tenant: string;
+}
+
+/** A change of what is to be served: another version, or none. */
+export type ChangedRow = { readonly adapterId: string } & ({ readonly versionId: null } | ServedRow) & CommitPosition;
+
+/** Which adapter is asked for. */
+export type WantedAdapter = { readonly id: string } | { readonly tenant: string; readonly adapter: string };
+
+/** Which version of its base, by identifier or by the engines' name. */
+export type WantedBase = { readonly id: string } | { readonly servingName: string };
+
+/** What is answered of the adapter `a`, its tenant `t`, the base `b` and the version `v`. */
+const SHOWN = Prisma.sql`a.id AS "adapterId", a.tenant_id AS "tenantId", a.name AS adapter, t.name AS tenant,
+  b.id AS "baseModelVersionId", b.serving_name AS "servingName", b.fingerprint,
+  v.id AS "versionId", v.number, v.provisional, v.rank, v.artifact_digest AS digest, v.bytes`;
+
+const NOTHING_CURRENT = Prisma.sql`v.id IS NULL OR v.deleted_at IS NOT NULL OR a.deleted_at IS NOT NULL OR t.deleted_at IS NOT NULL`;
+
+function ofTenant(tenantId: string | null): Prisma.Sql {
+  return tenantId === null ? Prisma.empty : Prisma.sql`AND a.tenant_id = ${tenantId}`;
+}
+
+/** A `tenantId` of null stands for any tenant. */
+export const servedVersionRepository = {
+  /**
+   * The version to be served, by one statement: that with the number if it is for the base, or else what is current there.
+   * @returns a row for each base that is meant, of which there are several only for a name that several versions have; none if there is no such adapter
+   */
+  find: (
+    db: Queryable,
+    { adapter, base, number }: { adapter: WantedAdapter; base: WantedBase; number?: number | undefined },
+    tenantId: string | null,
+  ): Promise<FoundRow[]> =>
+    readRows<FoundRow>(
+      db,
+      Prisma.sql`
+        SELECT ${SHOWN}, CASE WHEN v.id = c.adapter_version_id THEN c.changed_at ELSE v.created_at END AS "changedAt"
+        FROM adapters a JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
+        LEFT JOIN base_model_versions b ON b.base_model_id = a.base_model_id AND ${
+          'id' in base ? Prisma.sql`b.id = ${base.id}` : Prisma.sql`b.serving_name = ${base.servingName}`
+        }
+        LEFT JOIN current_versions c ON c.adapter_id = a.id AND c.base_model_version_id = b.id
+        LEFT JOIN adapter_versions n ON n.adapter_id = a.id AND n.number = ${number ?? null}::int
+          AND n.base_model_version_id = b.id AND n.deleted_at IS NULL
+        LEFT JOIN adapter_versions v ON v.id = COALESCE(n.id, c.adapter_version_id) AND v.deleted_at IS NULL
+        WHERE a.deleted_at IS NULL ${ofTenant(tenantId)} AND ${
+          'id' in adapter
+            ? Prisma.sql`a.id = ${adapter.id}`
+            : Prisma.sql`t.name = ${adapter.tenant} AND a.name = ${adapter.adapter}`
+        } LIMIT 2`,
+    ),
+
+  /** A page of what is current on a base model version, by the identifiers of the adapters, and one more. */
+  page: (
+    db: Queryable,
+    baseModelVersionId: string,
+    { cursor, limit = 50 }: PageQuery,
+    tenantId: string | null,
+  ): Promise<ServedRow[]> =>
+    readRows<ServedRow>(
+      db,
+      Prisma.sql`
+        SELECT ${SHOWN}, c.changed_at AS "changedAt"
+        FROM current_versions c JOIN adapters a ON a.id = c.adapter_id AND a.deleted_at IS NULL
+        JOIN tenants t ON t.id = c.tenant_id AND t.deleted_at IS NULL
+        JOIN base_model_versions b ON b.id = c.base_model_version_id
+        JOIN adapter_versions v ON v.id = c.adapter_version_id AND v.deleted_at IS NULL
+        WHERE c.base_model_version_id = ${baseModelVersionId}
+          ${tenantId === null ? Prisma.empty : Prisma.sql`AND c.tenant_id = ${tenantId}`}
+          ${cursor === undefined ? Prisma.empty : Prisma.sql`AND c.adapter_id > ${decodeCursor(cursor)}`}
+        ORDER BY c.adapter_id LIMIT ${limit + 1}`,
+    ),
+
+  /** The base model versions that have changes after the position up to which a follower has read each. */
+  async changedBases(db: Queryable, read: ReadonlyMap<string, CommitPosition>): Promise<string[]> {
+    const positions = [...read.values()];
+    const [transactions, sequences] = [
+      positions.map(({ transaction }) => String(transaction)),
+      positions.map(({ sequence }) => String(sequence)),
+    ];
+    const rows = await readRows<{ id: string }>(
+      db,
+      Prisma.sql`
+        SELECT b.id FROM base_model_versions b
+        LEFT JOIN unnest(${[...read.keys()]}::text[], ${transactions}::bigint[], ${sequences}::bigint[])
+          AS p (id, transaction, sequence) ON p.id = b.id
+        WHERE EXISTS (
+          SELECT FROM current_versions c WHERE c.base_model_version_id = b.id
+            AND (c.change_transaction_id, c.change_seq) > (COALESCE(p.transaction, 0), COALESCE(p.sequence, 0))
+            AND c.change_transaction_id < ${FIRST_RUNNING}
+        ) ORDER BY b.id`,
+    );
+    return rows.map(({ id }) => id);
+  },
+
+  /** What has changed after a position on a base model version, in the order of commits. */
+  changes: (
+    db: Queryable,
+    baseModelVersionId: string,
+    { after, limit }: { after: CommitPosition; limit: number },
+    tenantId: string | null,
+  ): Promise<ChangedRow[]> =>
+    readRows<ChangedRow>(
+      db,
+      Prisma.sql`
+        SELECT ${SHOWN}, c.changed_at AS "changedAt", c.change_transaction_id AS transaction, c.change_seq AS sequence,
+          CASE WHEN ${NOTHING_CURRENT} THEN NULL ELSE v.id END AS "versionId"
+        FROM (
+          SELECT * FROM current_versions
+          WHERE base_model_version_id = ${baseModelVersionId}
+            ${tenantId === null ? Prisma.empty : Prisma.sql`AND tenant_id = ${tenantId}`}
+            AND (change_transaction_id, change_seq) > (${after.transaction}::bigint, ${after.sequence}::bigint)
+            AND change_transaction_id < ${FIRST_RUNNING}
+          ORDER BY change_transaction_id, change_seq LIMIT ${limit}
+        ) AS c JOIN adapters a ON a.id = c.adapter_id JOIN tenants t ON t.id = c.tenant_id
+        JOIN base_model_versions b ON b.id = c.base_model_version_id
+        LEFT JOIN adapter_versions v ON v.id = c.adapter_version_id
+        ORDER BY c.change_transaction_id, c.change_seq`,
+    ),
+
+  /**
+   * The adapters of which something is current on a base model version by a change after a position. Unlike in {@link changes}, an older
+   * transaction may still run.
+   */
+  unread: (db: Queryable, baseModelVersionId: string, after: CommitPosition): Promise<ServedAdapter[]> =>
+    readRows<ServedAdapter>(
+      db,
+      Prisma.sql`
+        SELECT a.id AS "adapterId", a.name AS adapter, t.name AS tenant
+        FROM current_versions c JOIN adapters a ON a.id = c.adapter_id JOIN tenants t ON t.id = c.tenant_id
+        LEFT JOIN adapter_versions v ON v.id = c.adapter_version_id
+        WHERE c.base_model_version_id = ${baseModelVersionId}
+          AND (c.change_transaction_id, c.change_seq) > (${after.transaction}::bigint, ${after.sequence}::bigint)
+          AND NOT (${NOTHING_CURRENT})`,
+    ),
+};

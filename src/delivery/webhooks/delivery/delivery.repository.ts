@@ -1,0 +1,221 @@
+import {
+  Prisma,
+  withTransaction,
+  type Database,
+  type Queryable,
+  type Transaction,
+} from '../../../platform/database/database.ts';
+import { newId } from '../../../platform/contract/ids.ts';
+import { FIRST_RUNNING, recordEvent, type CommitPosition, type EventData, type EventRow } from '../../events/index.ts';
+
+/** An endpoint that this process sends to until its lease expires. */
+export interface ClaimedEndpoint {
+  readonly id: string;
+  readonly tenantId: string | null;
+  readonly url: string;
+  readonly eventTypes: readonly string[];
+  readonly position: CommitPosition;
+  readonly failures: number;
+}
+
+export interface Lease {
+  readonly owner: string;
+  readonly forMs: number;
+}
+
+/** An attempt to send an event, and what came of it. */
+export interface Attempt {
+  readonly eventId: string;
+  readonly eventType: string;
+  readonly outcome: string;
+  readonly statusCode: number | null;
+  readonly latencyMs: number;
+  /** Where the endpoint has come; null if the event was not sent in its order. */
+  readonly position: CommitPosition | null;
+  /** Times until the next attempt after the first one and so on, in milliseconds, and the least of them. */
+  readonly delaysMs: readonly number[];
+  readonly leastDelayMs: number;
+  /** Nothing is sent to the endpoint for so long. */
+  readonly restMs: number;
+}
+
+/** Number of events of an endpoint that wait for another attempt from which on, while it fails, these come before new ones. */
+export const MANY_PENDING = 20;
+
+const NOW = Prisma.sql`(SELECT clock_timestamp())`;
+const IS_FREE = Prisma.sql`(e.lease_expires_at IS NULL OR e.lease_expires_at < ${NOW})`;
+const AFTER = Prisma.sql`(ev.transaction_id, ev.seq) > (e.position_transaction_id, e.position_seq) AND ev.transaction_id < ${FIRST_RUNNING}`;
+const HAS_RETRY = Prisma.sql`EXISTS (
+  SELECT FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.next_attempt_at <= ${NOW})`;
+/** In two statements, because each has an index of its own. */
+const HAS_EVENT = Prisma.sql`CASE WHEN e.tenant_id IS NULL
+  THEN EXISTS (SELECT FROM events ev WHERE NOT ev.is_copy AND ${AFTER})
+  ELSE EXISTS (SELECT FROM events ev WHERE ev.tenant_id = e.tenant_id AND ${AFTER}) END`;
+const RELEASED = Prisma.sql`lease_owner = NULL, lease_expires_at = NULL`;
+
+const lasting = (ms: number): Prisma.Sql => Prisma.sql`make_interval(secs => ${ms / 1000}::float8)`;
+
+export const deliveryRepository = {
+  /** Endpoints to which something is to be sent and nobody sends, those first that have waited longest. */
+  candidates: (db: Queryable, limit: number): Promise<{ id: string; tenant_id: string | null }[]> =>
+    db.$queryRaw`
+      SELECT e.id, e.tenant_id FROM webhook_endpoints e LEFT JOIN tenants t ON t.id = e.tenant_id
+      WHERE e.enabled AND e.next_turn_at <= ${NOW} AND ${IS_FREE} AND t.deleted_at IS NULL
+        AND (${HAS_RETRY} OR ${HAS_EVENT})
+      ORDER BY e.next_turn_at LIMIT ${limit}`,
+
+  /** Takes the lease of an endpoint; null if somebody else was faster, or it has come to rest since it was a candidate. */
+  async claim(db: Queryable, id: string, { owner, forMs }: Lease): Promise<ClaimedEndpoint | null> {
+    const [row] = await db.$queryRaw<(Omit<ClaimedEndpoint, 'position'> & CommitPosition)[]>`
+      UPDATE webhook_endpoints e SET lease_owner = ${owner}, lease_expires_at = clock_timestamp() + ${lasting(forMs)}
+      WHERE e.id = ${id} AND e.enabled AND e.next_turn_at <= ${NOW} AND ${IS_FREE}
+        AND NOT EXISTS (SELECT FROM tenants t WHERE t.id = e.tenant_id AND t.deleted_at IS NOT NULL)
+      RETURNING id, tenant_id AS "tenantId", url, event_types AS "eventTypes", failures,
+        position_transaction_id AS transaction, position_seq AS sequence`;
+    if (row === undefined) return null;
+    const { transaction, sequence, ...endpoint } = row;
+    return { ...endpoint, position: { transaction, sequence } };
+  },
+
+  /** Gives the lease up; another endpoint of those that wait comes first then. */
+  release: (db: Queryable, id: string, { owner }: Lease, restMs = 0) =>
+    db.$executeRaw`
+      UPDATE webhook_endpoints SET ${RELEASED}, next_turn_at = GREATEST(next_turn_at, clock_timestamp() + ${lasting(restMs)})
+      WHERE id = ${id} AND lease_owner = ${owner}`,
+
+  /** The secrets that sign now, encrypted, the newest first. */
+  secrets: async (db: Queryable, endpointId: string): Promise<string[]> =>
+    (
+      await db.$queryRaw<{ sealed: string }[]>`
+        SELECT sealed FROM webhook_secrets
+        WHERE endpoint_id = ${endpointId} AND (expires_at IS NULL OR expires_at > ${NOW}) ORDER BY id DESC`
+    ).map(({ sealed }) => sealed),
+
+  /** The delivery whose next attempt is due, with its event, of which only the identifiers are left if it was pruned. */
+  async dueRetry(
+    db: Queryable,
+    endpointId: string,
+  ): Promise<{ eventId: string; eventType: string; event: EventRow | null } | null> {
+    const [row] = await db.$queryRaw<({ event_id: string; event_type: string } & EventRow)[]>`
+      SELECT d.event_id, d.event_type, ev.* FROM webhook_deliveries d LEFT JOIN events ev ON ev.id = d.event_id
+      WHERE d.endpoint_id = ${endpointId} AND d.next_attempt_at <= ${NOW} ORDER BY d.next_attempt_at LIMIT 1`;
+    if (row === undefined) return null;
+    const { event_id: eventId, event_type: eventType, ...event } = row;
+    return { eventId, eventType, event: (event.id as string | null) === null ? null : event };
+  },
+
+  /** How many events wait for another attempt, up to {@link MANY_PENDING}. */
+  countPending: (db: Queryable, endpointId: string) =>
+    db.webhookDelivery.count({ where: { endpointId, state: 'pending' }, take: MANY_PENDING }),
+
+  /** Notes that events up to a position need not be sent. False if the lease is lost. */
+  advance: (db: Queryable, id: string, position: CommitPosition, lease: Lease): Promise<boolean> =>
+    hold(
+      db,
+      id,
+      lease,
+      Prisma.sql`
+      position_transaction_id = ${position.transaction}, position_seq = ${position.sequence}`,
+    ),
+
+  /** The same of events that were pruned before they could be sent, which is an event itself. */
+  skipPruned: (
+    db: Database,
+    { id, tenantId }: ClaimedEndpoint,
+    { to, data, lease }: { to: CommitPosition; data: EventData<'webhook_endpoint.events_missed'>; lease: Lease },
+  ): Promise<boolean> =>
+    withTransaction(db, async (tx) => {
+      if (!(await deliveryRepository.advance(tx, id, to, lease))) return false;
+      await recordEvent(tx, { tenantId, type: 'webhook_endpoint.events_missed', subjectId: id, data });
+      return true;
+    }),
+
+  /** Writes down that a pending event was pruned. */
+  giveUpPruned: (db: Queryable, endpointId: string, eventId: string) =>
+    db.$executeRaw`
+      UPDATE webhook_deliveries SET state = 'failed', next_attempt_at = NULL, outcome = 'event_pruned'
+      WHERE endpoint_id = ${endpointId} AND event_id = ${eventId}`,
+
+  /**
+   * Writes down what came of an attempt, and disables the endpoint where it is to be. Nothing is written if the lease is lost: then
+   * another process sends the event again.
+   * @returns why the endpoint was disabled, if it was; `lost` if the lease is lost
+   */
+  record: (
+    db: Database,
+    endpoint: Pick<ClaimedEndpoint, 'id' | 'tenantId'>,
+    attempt: Attempt,
+    lease: Lease,
+  ): Promise<'lost' | 'failing' | 'gone' | null> =>
+    withTransaction(db, async (tx) => {
+      if (!(await noteOnEndpoint(tx, endpoint.id, attempt, lease))) return 'lost';
+      const isOver = await noteOnDelivery(tx, endpoint, attempt);
+      const reason = attempt.statusCode === 410 ? ('gone' as const) : isOver ? ('failing' as const) : null;
+      if (reason === null || !(await disable(tx, endpoint.id, reason))) return null;
+      const data = { reason, event_id: attempt.eventId } as const;
+      const { id: subjectId, tenantId } = endpoint;
+      await recordEvent(tx, { tenantId, type: 'webhook_endpoint.disabled', subjectId, data });
+      return reason;
+    }),
+};
+
+/** Changes an endpoint and renews its lease. False if it is lost. */
+async function hold(db: Queryable, id: string, { owner, forMs }: Lease, change: Prisma.Sql): Promise<boolean> {
+  const count = await db.$executeRaw`
+    UPDATE webhook_endpoints SET ${change}, lease_expires_at = clock_timestamp() + ${lasting(forMs)}
+    WHERE id = ${id} AND lease_owner = ${owner}`;
+  return count === 1;
+}
+
+function noteOnEndpoint(tx: Transaction, id: string, attempt: Attempt, lease: Lease): Promise<boolean> {
+  const { position, outcome, restMs } = attempt;
+  const moved =
+    position === null
+      ? Prisma.empty
+      : Prisma.sql`, position_transaction_id = ${position.transaction}, position_seq = ${position.sequence}`;
+  const noted =
+    outcome === 'delivered'
+      ? Prisma.sql`failures = 0, last_success_at = clock_timestamp()`
+      : Prisma.sql`failures = failures + 1, next_turn_at = clock_timestamp() + ${lasting(restMs)}`;
+  return hold(tx, id, lease, Prisma.sql`${noted}${moved}`);
+}
+
+/** @returns whether it was the last attempt, and nothing was delivered to the endpoint since the first one */
+async function noteOnDelivery(
+  tx: Transaction,
+  { id: endpointId, tenantId }: Pick<ClaimedEndpoint, 'id' | 'tenantId'>,
+  attempt: Attempt,
+): Promise<boolean> {
+  const { eventId, eventType, outcome, statusCode, latencyMs, delaysMs, leastDelayMs } = attempt;
+  const delays = Prisma.sql`${delaysMs.map((ms) => ms / 1000)}::float8[]`;
+  // An event that is sent once more after its end begins anew.
+  const number = Prisma.sql`(CASE WHEN d.state = 'pending' THEN d.attempts + 1 ELSE 1 END)`;
+  const next = (count: Prisma.Sql) =>
+    outcome === 'delivered'
+      ? Prisma.sql`NULL`
+      : Prisma.sql`clock_timestamp() + make_interval(secs => CASE WHEN (${delays})[${count}] IS NOT NULL
+          THEN GREATEST((${delays})[${count}], ${leastDelayMs / 1000}::float8) END)`;
+  const state = (count: Prisma.Sql) =>
+    outcome === 'delivered'
+      ? Prisma.sql`'delivered'`
+      : Prisma.sql`CASE WHEN (${delays})[${count}] IS NULL THEN 'failed' ELSE 'pending' END`;
+  const one = Prisma.sql`1`;
+  const [row] = await tx.$queryRaw<{ over: boolean }[]>`
+    INSERT INTO webhook_deliveries AS d (id, endpoint_id, tenant_id, event_id, event_type, state, attempts, next_attempt_at,
+      first_attempt_at, last_attempt_at, outcome, status_code, latency_ms)
+    VALUES (${newId('webhookDelivery')}, ${endpointId}, ${tenantId}, ${eventId}, ${eventType}, ${state(one)}, 1, ${next(one)},
+      clock_timestamp(), clock_timestamp(), ${outcome}, ${statusCode}, ${latencyMs})
+    ON CONFLICT (endpoint_id, event_id) DO UPDATE SET state = ${state(number)}, attempts = ${number}, next_attempt_at = ${next(number)},
+      first_attempt_at = CASE WHEN ${number} = 1 THEN EXCLUDED.first_attempt_at ELSE d.first_attempt_at END,
+      last_attempt_at = EXCLUDED.last_attempt_at, outcome = EXCLUDED.outcome, status_code = EXCLUDED.status_code,
+      latency_ms = EXCLUDED.latency_ms
+    RETURNING d.state = 'failed' AND NOT EXISTS (
+      SELECT FROM webhook_endpoints e WHERE e.id = d.endpoint_id AND e.last_success_at >= d.first_attempt_at) AS over`;
+  return row?.over === true;
+}
+
+async function disable(tx: Transaction, id: string, reason: string): Promise<boolean> {
+  const count = await tx.$executeRaw`
+    UPDATE webhook_endpoints SET enabled = FALSE, disabled_reason = ${reason}, ${RELEASED} WHERE id = ${id} AND enabled`;
+  return count === 1;
+}

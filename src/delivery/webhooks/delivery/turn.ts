@@ -1,0 +1,187 @@
+import { SECRET_KEY_VARIABLE } from '../../../platform/config/variables.ts';
+import type { Database } from '../../../platform/database/database.ts';
+import type { Logger } from '../../../lib/logger.ts';
+import type { Post, SendResult } from '../../../platform/outgoing/post.ts';
+import { signedHeaders } from '../../../platform/outgoing/sign.ts';
+import type { SecretBox } from '../../../platform/config/secret-box.ts';
+import { spread } from '../../../lib/jitter.ts';
+import {
+  createEventRepository,
+  formatPosition,
+  isBefore,
+  type CommitPosition,
+  type EventRow,
+} from '../../events/index.ts';
+import { toMessage, wants } from '../message.ts';
+import type { DeliveryMetrics } from './delivery-metrics.ts';
+import {
+  deliveryRepository as repository,
+  MANY_PENDING,
+  type ClaimedEndpoint,
+  type Lease,
+} from './delivery.repository.ts';
+import type { RetrySchedule } from './schedule.ts';
+
+export interface TurnOptions {
+  readonly db: Database;
+  readonly box: SecretBox;
+  readonly post: Post;
+  readonly schedule: RetrySchedule;
+  readonly logger: Logger;
+  readonly metrics: DeliveryMetrics;
+}
+
+/** How long a turn lasts, after which other endpoints are served, in milliseconds. */
+const TURN_MS = 5000;
+/** An endpoint whose secrets this process cannot decrypt is left to others for so long. */
+const UNREADABLE_MS = 60_000;
+/** Most that an answer can put the next attempt off by its Retry-After. */
+const MAX_RETRY_AFTER_MS = 86_400_000;
+const PAGE = 100;
+
+/** An event that is to be sent. */
+interface Work {
+  readonly event: EventRow;
+  /** Where the endpoint is when it was sent; null for another attempt or a replay. */
+  readonly position: CommitPosition | null;
+}
+
+/** Sends what waits for one endpoint, one event after the other, until nothing is left, one fails, or the turn is over. */
+export async function runTurn(
+  options: TurnOptions,
+  endpoint: ClaimedEndpoint,
+  { lease, signal, isStopping }: { lease: Lease; signal: AbortSignal; isStopping: () => boolean },
+): Promise<void> {
+  const { db, logger, box } = options;
+  const secrets = (await repository.secrets(db, endpoint.id)).map((sealed) => box.open(sealed, endpoint.id));
+  const readable = secrets.filter((secret) => secret !== null);
+  if (readable.length === 0) {
+    logger.error(
+      { endpoint: endpoint.id, setting: SECRET_KEY_VARIABLE },
+      'no secret of a webhook endpoint can be decrypted: add the key that it was stored with to the setting, behind the present one',
+    );
+    await repository.release(db, endpoint.id, lease, UNREADABLE_MS);
+    return;
+  }
+  const queue = createQueue(db, endpoint, lease);
+  const end = performance.now() + TURN_MS;
+  let { failures } = endpoint;
+  while (performance.now() < end && !isStopping()) {
+    const work = await queue.next();
+    if (work === null) break;
+    const result = await send(options, endpoint, { work, secrets: readable, signal });
+    if ('failure' in result && result.failure === 'aborted') break;
+    if (!(await note(options, endpoint, { work, result, failures, lease }))) break;
+    failures = 0;
+  }
+  await repository.release(db, endpoint.id, lease);
+}
+
+/** What waits for an endpoint: the log of events in the order of commits, and what is tried again. */
+function createQueue(db: Database, endpoint: ClaimedEndpoint, lease: Lease) {
+  const { id, tenantId, eventTypes, failures } = endpoint;
+  const events = createEventRepository(db);
+  let { position } = endpoint;
+  let page: EventRow[] = [];
+  let isAtEnd = false;
+
+  async function retry(): Promise<Work | null> {
+    for (;;) {
+      const due = await repository.dueRetry(db, id);
+      if (due === null) return null;
+      if (due.event !== null) return { event: due.event, position: null };
+      await repository.giveUpPruned(db, id, due.eventId);
+    }
+  }
+
+  /** Reads on, and notes what need not be sent. False at the end of the log, or if the lease is lost. */
+  async function readPage(): Promise<boolean> {
+    if (isAtEnd) return false;
+    const found = await events.after(position, { limit: PAGE }, tenantId);
+    const { pruned } = found;
+    if (pruned !== null && isBefore(position, pruned)) {
+      const data = { after: formatPosition(position), pruned_up_to: formatPosition(pruned) };
+      if (!(await repository.skipPruned(db, endpoint, { to: pruned, data, lease }))) return false;
+      position = pruned;
+    }
+    isAtEnd = found.events.length < PAGE;
+    page = found.events;
+    return page.length > 0;
+  }
+
+  async function event(): Promise<Work | null> {
+    for (;;) {
+      const start = position;
+      for (let row = page.shift(); row !== undefined; row = page.shift()) {
+        position = { transaction: row.transaction_id, sequence: row.seq };
+        if (wants(eventTypes, row.type)) return { event: row, position };
+      }
+      if (position !== start && !(await repository.advance(db, id, position, lease))) return null;
+      if (!(await readPage())) return null;
+    }
+  }
+
+  // A turn ends when something fails, so the next one begins with the other.
+  let isTurnOfEvents = failures % 2 === 0;
+  let isBehind: boolean | null = null;
+  return {
+    /**
+     * Takes turns, so that neither what fails again and again nor a busy log holds up the other. If an endpoint fails for which much waits
+     * already, that comes first, and something new is only tried when nothing else is due.
+     */
+    async next(): Promise<Work | null> {
+      isBehind ??= failures > 0 && (await repository.countPending(db, id)) >= MANY_PENDING;
+      const isEventFirst = isTurnOfEvents && !isBehind;
+      isTurnOfEvents = !isTurnOfEvents;
+      return isEventFirst ? ((await event()) ?? retry()) : ((await retry()) ?? event());
+    },
+  };
+}
+
+async function send(
+  { post, metrics }: TurnOptions,
+  { url }: ClaimedEndpoint,
+  { work, secrets, signal }: { work: Work; secrets: readonly string[]; signal: AbortSignal },
+): Promise<SendResult> {
+  const body = JSON.stringify(toMessage(work.event));
+  const headers = signedHeaders({ id: work.event.id, body, at: new Date() }, secrets);
+  const result = await post({ url, body, headers, signal });
+  metrics.attempt(outcomeOf(result), result.latencyMs);
+  return result;
+}
+
+/** @returns whether it was delivered and the endpoint is still this process's */
+async function note(
+  { db, schedule, logger, metrics }: TurnOptions,
+  endpoint: ClaimedEndpoint,
+  { work, result, failures, lease }: { work: Work; result: SendResult; failures: number; lease: Lease },
+): Promise<boolean> {
+  const { id: eventId, type: eventType } = work.event;
+  const outcome = outcomeOf(result);
+  const factor = spread(`${endpoint.id} ${eventId}`);
+  const leastDelayMs = Math.min('status' in result ? (result.retryAfterMs ?? 0) : 0, MAX_RETRY_AFTER_MS);
+  const recorded = await repository.record(
+    db,
+    endpoint,
+    {
+      ...{ eventId, eventType, outcome, leastDelayMs },
+      statusCode: 'status' in result ? result.status : null,
+      latencyMs: Math.round(result.latencyMs * 10) / 10,
+      position: work.position,
+      delaysMs: schedule.delaysMs.map((ms) => ms * factor),
+      restMs: Math.max(schedule.restMs(failures + 1), leastDelayMs),
+    },
+    lease,
+  );
+  if (recorded === 'failing' || recorded === 'gone') {
+    logger.warn({ endpoint: endpoint.id, tenantId: endpoint.tenantId, reason: recorded }, 'webhook endpoint disabled');
+    metrics.disabled(recorded);
+  }
+  return outcome === 'delivered' && recorded === null;
+}
+
+/** A redirect is not followed and counts as refused, as Standard Webhooks advises. */
+function outcomeOf(result: SendResult): string {
+  if ('failure' in result) return result.failure;
+  return result.status >= 200 && result.status < 300 ? 'delivered' : 'refused';
+}

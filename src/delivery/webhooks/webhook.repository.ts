@@ -1,0 +1,161 @@
+import { Prisma, type Database, type Queryable, type Transaction } from '../../platform/database/database.ts';
+import { newId } from '../../platform/contract/ids.ts';
+import { pageArguments } from '../../platform/contract/pagination.ts';
+import { FIRST_RUNNING, type CommitPosition } from '../events/index.ts';
+import type { ListWebhookDeliveries, ListWebhookEndpoints, UpdateWebhookEndpoint } from './webhook.schemas.ts';
+
+export type EndpointRow = Prisma.WebhookEndpointGetPayload<object>;
+export type DeliveryRow = Prisma.WebhookDeliveryGetPayload<object>;
+
+export interface NewEndpoint {
+  readonly id: string;
+  readonly tenantId: string | null;
+  readonly url: string;
+  readonly description: string | null;
+  readonly eventTypes: readonly string[];
+  readonly position: CommitPosition;
+}
+
+/** What is changed of an endpoint besides its description. The process that sends to it then begins anew. */
+const ANEW = Prisma.sql`lease_owner = NULL, lease_expires_at = NULL, failures = 0, next_turn_at = clock_timestamp()`;
+
+export const webhookRepository = {
+  /** Locks the owner of endpoints, so that two that are created at once are both counted. False if it is gone. */
+  async lockOwner(tx: Transaction, tenantId: string | null): Promise<boolean> {
+    if (tenantId === null) {
+      await tx.$executeRaw`SELECT pg_advisory_xact_lock(7236841)`;
+      return true;
+    }
+    const found = await tx.$queryRaw<unknown[]>`
+      SELECT id FROM tenants WHERE id = ${tenantId} AND deleted_at IS NULL FOR NO KEY UPDATE`;
+    return found.length === 1;
+  },
+  count: (tx: Transaction, tenantId: string | null) => tx.webhookEndpoint.count({ where: { tenantId } }),
+
+  /** The end of the log: what is committed from now on comes after it. Rows of all tenants count. */
+  async end(db: Queryable): Promise<CommitPosition> {
+    const [row] = await db.$queryRaw<[CommitPosition]>`
+      SELECT ${FIRST_RUNNING} - 1 AS transaction, COALESCE((SELECT max(seq) FROM events), 0) AS sequence`;
+    return row;
+  },
+
+  /**
+   * A position before all events that were made since a time, by their identifiers; null if there are none. A transaction takes a minute at
+   * most, so what has an earlier position than the first of them was made within a minute of it.
+   */
+  async before(db: Queryable, since: Date): Promise<CommitPosition | null> {
+    const [first] = await db.$queryRaw<{ id: string }[]>`
+      SELECT id FROM events WHERE id >= ${firstIdAt(since.getTime())} ORDER BY id LIMIT 1`;
+    if (first === undefined) return null;
+    const [row] = await db.$queryRaw<CommitPosition[]>`
+      SELECT transaction_id AS transaction, seq - 1 AS sequence FROM events
+      WHERE id >= ${first.id} AND id < ${firstIdAt(timeOf(first.id) + 60_000)} ORDER BY transaction_id, seq LIMIT 1`;
+    return row ?? null;
+  },
+
+  async insert(tx: Transaction, endpoint: NewEndpoint): Promise<EndpointRow> {
+    const { id, tenantId, url, description, eventTypes, position } = endpoint;
+    await tx.$executeRaw`
+      INSERT INTO webhook_endpoints (id, tenant_id, url, description, event_types, position_transaction_id, position_seq)
+      VALUES (${id}, ${tenantId}, ${url}, ${description}, ${[...eventTypes]}::text[], ${position.transaction}, ${position.sequence})`;
+    return tx.webhookEndpoint.findUniqueOrThrow({ where: { id } });
+  },
+
+  /** Adds a secret. The ones before expire at a time, unless they do so earlier. */
+  async addSecret(
+    tx: Transaction,
+    secret: { id: string; endpointId: string; tenantId: string | null; sealed: string },
+    othersForMs: number,
+  ): Promise<void> {
+    const { id, endpointId, tenantId, sealed } = secret;
+    await tx.$executeRaw`
+      UPDATE webhook_secrets SET expires_at = LEAST(expires_at, clock_timestamp() + make_interval(secs => ${othersForMs / 1000}::float8))
+      WHERE endpoint_id = ${endpointId}`;
+    await tx.$executeRaw`
+      INSERT INTO webhook_secrets (id, endpoint_id, tenant_id, sealed) VALUES (${id}, ${endpointId}, ${tenantId}, ${sealed})`;
+  },
+  async countSecrets(tx: Transaction, endpointId: string): Promise<number> {
+    const [row] = await tx.$queryRaw<[{ count: number }]>`
+      SELECT count(*)::int AS count FROM webhook_secrets
+      WHERE endpoint_id = ${endpointId} AND (expires_at IS NULL OR expires_at > clock_timestamp())`;
+    return row.count;
+  },
+
+  page(db: Database, query: ListWebhookEndpoints, tenantId: string | undefined): Promise<EndpointRow[]> {
+    const { where, ...rest } = pageArguments(query);
+    return db.webhookEndpoint.findMany({ ...rest, where: { ...where, tenantId } });
+  },
+  find: (db: Queryable, id: string, tenantId: string | undefined) =>
+    db.webhookEndpoint.findFirst({ where: { id, tenantId } }),
+  async lock(tx: Transaction, id: string, tenantId: string | undefined): Promise<EndpointRow | null> {
+    await tx.$queryRaw`SELECT id FROM webhook_endpoints WHERE id = ${id} FOR NO KEY UPDATE`;
+    return webhookRepository.find(tx, id, tenantId);
+  },
+
+  async update(tx: Transaction, row: EndpointRow, change: UpdateWebhookEndpoint): Promise<EndpointRow> {
+    const { url, description, event_types: eventTypes, enabled } = change;
+    const isEnabled = enabled ?? row.enabled;
+    await tx.$executeRaw`
+      UPDATE webhook_endpoints SET url = ${url ?? row.url},
+        description = ${description === undefined ? row.description : description},
+        event_types = ${eventTypes ?? row.eventTypes}::text[], enabled = ${isEnabled},
+        disabled_reason = ${isEnabled ? null : (row.disabledReason ?? 'requested')}, ${ANEW}
+      WHERE id = ${row.id}`;
+    if (isEnabled && !row.enabled) {
+      await tx.$executeRaw`
+        UPDATE webhook_deliveries SET attempts = 0, first_attempt_at = NULL, next_attempt_at = clock_timestamp()
+        WHERE endpoint_id = ${row.id} AND state = 'pending'`;
+    }
+    return tx.webhookEndpoint.findUniqueOrThrow({ where: { id: row.id } });
+  },
+  async moveTo(tx: Transaction, id: string, { transaction, sequence }: CommitPosition): Promise<EndpointRow> {
+    await tx.$executeRaw`
+      UPDATE webhook_endpoints SET position_transaction_id = ${transaction}, position_seq = ${sequence}, ${ANEW} WHERE id = ${id}`;
+    return tx.webhookEndpoint.findUniqueOrThrow({ where: { id } });
+  },
+  delete: (tx: Transaction, id: string) => tx.$executeRaw`DELETE FROM webhook_endpoints WHERE id = ${id}`,
+
+  deliveries(db: Database, endpointId: string, query: ListWebhookDeliveries): Promise<DeliveryRow[]> {
+    const { where, ...rest } = pageArguments(query);
+    return db.webhookDelivery.findMany({ ...rest, where: { ...where, endpointId, state: query.state } });
+  },
+  findDelivery: (tx: Transaction, endpointId: string, id: string) =>
+    tx.webhookDelivery.findFirst({ where: { id, endpointId } }),
+  /** Whether a delivery of this type waits. */
+  async isWaiting(tx: Transaction, endpointId: string, eventType: string): Promise<boolean> {
+    const found = await tx.webhookDelivery.findFirst({
+      where: { endpointId, eventType, state: 'pending' },
+      select: { id: true },
+    });
+    return found !== null;
+  },
+  /** Adds the delivery of an event that is not sent in its order. */
+  async addDelivery(
+    tx: Transaction,
+    delivery: { endpointId: string; tenantId: string | null; eventId: string; eventType: string },
+  ): Promise<DeliveryRow> {
+    const id = newId('webhookDelivery');
+    const { endpointId, tenantId, eventId, eventType } = delivery;
+    await tx.$executeRaw`
+      INSERT INTO webhook_deliveries (id, endpoint_id, tenant_id, event_id, event_type, state, next_attempt_at)
+      VALUES (${id}, ${endpointId}, ${tenantId}, ${eventId}, ${eventType}, 'pending', clock_timestamp())`;
+    return tx.webhookDelivery.findUniqueOrThrow({ where: { id } });
+  },
+  /** Lets an event be sent again, now. */
+  async replay(tx: Transaction, id: string): Promise<DeliveryRow> {
+    await tx.$executeRaw`
+      UPDATE webhook_deliveries SET state = 'pending', attempts = 0, first_attempt_at = NULL, next_attempt_at = clock_timestamp()
+      WHERE id = ${id}`;
+    return tx.webhookDelivery.findUniqueOrThrow({ where: { id } });
+  },
+};
+
+/** The least identifier of an event that is made at a time: UUIDv7 begins with the milliseconds since 1970. */
+function firstIdAt(ms: number): string {
+  const hex = Math.max(0, ms).toString(16).padStart(12, '0');
+  return `evt_${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
+}
+
+function timeOf(id: string): number {
+  return Number.parseInt(id.slice('evt_'.length).replace('-', '').slice(0, 12), 16);
+}

@@ -1,0 +1,267 @@
+import { EVENT_RETENTION_VARIABLE, WEBHOOK_RANGES_VARIABLE } from '../../platform/config/variables.ts';
+import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
+import { AppError, conflict, notFound, unprocessable } from '../../platform/contract/errors.ts';
+import { newId } from '../../platform/contract/ids.ts';
+import type { AddressPolicy } from '../../platform/outgoing/address-policy.ts';
+import { urlProblem } from '../../platform/outgoing/target.ts';
+import { toPage, type Page } from '../../platform/contract/pagination.ts';
+import type { RecordAnswer } from '../../platform/contract/record-answer.ts';
+import type { RecordChange } from '../../platform/contract/record-change.ts';
+import type { SecretBox } from '../../platform/config/secret-box.ts';
+import { unconfined } from '../../platform/database/row-security/confined-database.repository.ts';
+import {
+  createEventRepository,
+  parsePosition,
+  prunedUpTo,
+  recordEvent,
+  requireReached,
+  requireRetained,
+  type CommitPosition,
+} from '../events/index.ts';
+import { PING } from './message.ts';
+import { generateWebhookSecret, requireSecretBox } from './webhook-secret.ts';
+import { toDelivery, toEndpoint } from './webhook.mapper.ts';
+import { webhookRepository as repository, type EndpointRow } from './webhook.repository.ts';
+import {
+  DEFAULT_OVERLAP_MS,
+  type CreatedWebhookEndpoint,
+  type CreateWebhookEndpoint,
+  type ListWebhookDeliveries,
+  type ListWebhookEndpoints,
+  type ReplayWebhookEvents,
+  type RotateWebhookSecret,
+  type UpdateWebhookEndpoint,
+  type WebhookDelivery,
+  type WebhookEndpoint,
+} from './webhook.schemas.ts';
+
+/** Most endpoints of a tenant, and of the operator. */
+const MAX_ENDPOINTS = 20;
+/** Most secrets of an endpoint that sign at a time. */
+const MAX_SECRETS = 4;
+
+interface WebhookDependencies {
+  readonly db: Database;
+  readonly policy: AddressPolicy;
+  /** Null where the service has no key to encrypt secrets. */
+  readonly box: SecretBox | null;
+}
+
+/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+export function createWebhookService({ db, policy, box }: WebhookDependencies) {
+  async function change<T>(
+    id: string,
+    scope: string | null,
+    work: (tx: Transaction, row: EndpointRow) => Promise<T>,
+  ): Promise<T> {
+    return withTransaction(db, async (tx) => {
+      const row = await repository.lock(tx, id, scope ?? undefined);
+      if (row === null) throw notFound('webhook endpoint', id);
+      return work(tx, row);
+    });
+  }
+
+  async function addSecret(tx: Transaction, row: EndpointRow, othersForMs: number): Promise<string> {
+    const secret = generateWebhookSecret();
+    const { id: endpointId, tenantId } = row;
+    const sealed = requireSecretBox(box).seal(secret, endpointId);
+    await repository.addSecret(tx, { id: newId('webhookSecret'), endpointId, tenantId, sealed }, othersForMs);
+    return secret;
+  }
+
+  return {
+    /** @throws AppError 404 `tenant`, 409 `too_many_webhook_endpoints`, 422 `url_not_allowed`, 503 `secret_key_missing` */
+    async create(
+      request: CreateWebhookEndpoint,
+      scope: string | null,
+      record: RecordAnswer<CreatedWebhookEndpoint>,
+    ): Promise<CreatedWebhookEndpoint> {
+      requireSecretBox(box);
+      const { url, description = null, event_types: eventTypes = [] } = request;
+      requireAllowed(url, policy);
+      const tenantId = ownerOf(request, scope);
+      // What is committed later comes after it, whoever has written it.
+      const position = await repository.end(unconfined(db));
+      return withTransaction(db, async (tx) => {
+        if (!(await repository.lockOwner(tx, tenantId))) throw notFound('tenant', tenantId ?? '');
+        if ((await repository.count(tx, tenantId)) >= MAX_ENDPOINTS) throw tooMany();
+        const id = newId('webhookEndpoint');
+        const row = await repository.insert(tx, { id, tenantId, url, description, eventTypes, position });
+        const secret = await addSecret(tx, row, 0);
+        const data = { event_types: eventTypes };
+        await recordEvent(tx, { tenantId, type: 'webhook_endpoint.created', subjectId: id, data });
+        const created = { ...toEndpoint(row), secret };
+        await record(tx, created);
+        return created;
+      });
+    },
+
+    async list(query: ListWebhookEndpoints, scope: string | null): Promise<Page<WebhookEndpoint>> {
+      if (scope !== null && query.tenant_id !== undefined && query.tenant_id !== scope) {
+        throw notFound('tenant', query.tenant_id);
+      }
+      return toPage(await repository.page(db, query, scope ?? query.tenant_id), query, toEndpoint);
+    },
+
+    /** @throws AppError 404 */
+    async get(id: string, scope: string | null): Promise<WebhookEndpoint> {
+      const row = await repository.find(db, id, scope ?? undefined);
+      if (row === null) throw notFound('webhook endpoint', id);
+      return toEndpoint(row);
+    },
+
+    /** @throws AppError 404, 422 `url_not_allowed` */
+    update: (id: string, request: UpdateWebhookEndpoint, scope: string | null, recordChange: RecordChange) =>
+      change(id, scope, async (tx, row): Promise<WebhookEndpoint> => {
+        if (request.url !== undefined) requireAllowed(request.url, policy);
+        const updated = await repository.update(tx, row, request);
+        const { tenantId } = row;
+        const data = { changed: Object.keys(request) };
+        await recordEvent(tx, { tenantId, type: 'webhook_endpoint.updated', subjectId: id, data });
+        await recordChange(tx, { tenantId, subjectId: id, before: toEndpoint(row), after: toEndpoint(updated) });
+        return toEndpoint(updated);
+      }),
+
+    /** Deletes an endpoint with its secrets and its log. @throws AppError 404 */
+    delete: (id: string, scope: string | null, recordChange: RecordChange): Promise<void> =>
+      change(id, scope, async (tx, row) => {
+        const { tenantId } = row;
+        await repository.delete(tx, id);
+        await recordEvent(tx, { tenantId, type: 'webhook_endpoint.deleted', subjectId: id, data: {} });
+        await recordChange(tx, { tenantId, subjectId: id, before: toEndpoint(row), after: null });
+      }),
+
+    /** @throws AppError 404, 409 `rotation_in_progress` if too many secrets sign already, 503 `secret_key_missing` */
+    rotate: (
+      id: string,
+      { overlap_ms: overlapMs = DEFAULT_OVERLAP_MS }: RotateWebhookSecret,
+      scope: string | null,
+      record: RecordAnswer<CreatedWebhookEndpoint>,
+    ): Promise<CreatedWebhookEndpoint> =>
+      change(id, scope, async (tx, row) => {
+        if (overlapMs > 0 && (await repository.countSecrets(tx, id)) >= MAX_SECRETS) throw stillRotating(id);
+        const secret = await addSecret(tx, row, overlapMs);
+        const { tenantId } = row;
+        const data = { overlap_ms: overlapMs };
+        await recordEvent(tx, { tenantId, type: 'webhook_endpoint.secret_rotated', subjectId: id, data });
+        const created = { ...toEndpoint(row), secret };
+        await record(tx, created);
+        return created;
+      }),
+
+    /** @throws AppError 404 */
+    async deliveries(id: string, query: ListWebhookDeliveries, scope: string | null): Promise<Page<WebhookDelivery>> {
+      if ((await repository.find(db, id, scope ?? undefined)) === null) throw notFound('webhook endpoint', id);
+      return toPage(await repository.deliveries(db, id, query), query, toDelivery);
+    },
+
+    /** Sends one event again. @throws AppError 404, 409 `webhook_endpoint_disabled` */
+    replayDelivery: (
+      { id, delivery_id: deliveryId }: { id: string; delivery_id: string },
+      scope: string | null,
+      recordChange: RecordChange,
+    ): Promise<WebhookDelivery> =>
+      change(id, scope, async (tx, row) => {
+        requireEnabled(row);
+        const delivery = await repository.findDelivery(tx, id, deliveryId);
+        if (delivery === null) throw notFound('webhook delivery', deliveryId);
+        const replayed = await repository.replay(tx, deliveryId);
+        const { tenantId } = row;
+        const data = { delivery_id: deliveryId, event_id: delivery.eventId };
+        await recordEvent(tx, { tenantId, type: 'webhook_endpoint.replayed', subjectId: id, data });
+        const [before, after] = [toDelivery(delivery), toDelivery(replayed)];
+        await recordChange(tx, { tenantId, subjectId: id, before, after });
+        return after;
+      }),
+
+    /**
+     * Sends all events from a position or a time on again.
+     * @throws AppError 400 `invalid_cursor`, 404, 409 `webhook_endpoint_disabled`, 410 `position_expired`
+     */
+    async replay(
+      id: string,
+      request: ReplayWebhookEvents,
+      scope: string | null,
+      recordChange: RecordChange,
+    ): Promise<WebhookEndpoint> {
+      const position = await positionOf(db, request, scope);
+      return change(id, scope, async (tx, row) => {
+        requireEnabled(row);
+        const moved = await repository.moveTo(tx, id, position);
+        const [before, after] = [toEndpoint(row), toEndpoint(moved)];
+        const { tenantId } = row;
+        const data = { from: before.position, to: after.position };
+        await recordEvent(tx, { tenantId, type: 'webhook_endpoint.replayed', subjectId: id, data });
+        await recordChange(tx, { tenantId, subjectId: id, before, after });
+        return after;
+      });
+    },
+
+    /** Sends an event that says nothing, whatever types are chosen. @throws AppError 404, 409 */
+    test: (id: string, scope: string | null, record: RecordAnswer<WebhookDelivery>): Promise<WebhookDelivery> =>
+      change(id, scope, async (tx, row) => {
+        requireEnabled(row);
+        if (await repository.isWaiting(tx, id, PING)) {
+          throw conflict('webhook_test_waiting', `an earlier test of webhook endpoint ${id} is still to be delivered`);
+        }
+        const { tenantId } = row;
+        const eventId = newId('event');
+        await recordEvent(tx, { id: eventId, tenantId, type: PING, subjectId: id, data: {} });
+        const added = await repository.addDelivery(tx, { endpointId: id, tenantId, eventId, eventType: PING });
+        const delivery = toDelivery(added);
+        await record(tx, delivery);
+        return delivery;
+      }),
+  };
+}
+
+function ownerOf({ tenant_id: requested }: CreateWebhookEndpoint, scope: string | null): string | null {
+  if (scope === null) return requested ?? null;
+  if (requested === null) {
+    throw new AppError({
+      code: 'forbidden',
+      status: 403,
+      message: 'only an operator can have the events of all tenants sent',
+    });
+  }
+  if (requested !== undefined && requested !== scope) throw notFound('tenant', requested);
+  return scope;
+}
+
+function requireAllowed(url: string, policy: AddressPolicy): void {
+  const problem = urlProblem(url, policy, WEBHOOK_RANGES_VARIABLE);
+  if (problem !== null) throw unprocessable('url_not_allowed', `url cannot be used: ${problem}`);
+}
+
+function requireEnabled({ id, enabled }: EndpointRow): void {
+  if (enabled) return;
+  throw conflict('webhook_endpoint_disabled', `webhook endpoint ${id} is disabled: enable it first, with PATCH`);
+}
+
+function tooMany(): AppError {
+  const message = `there are ${MAX_ENDPOINTS} webhook endpoints already, and more are not allowed: delete one first`;
+  return conflict('too_many_webhook_endpoints', message, { limit: MAX_ENDPOINTS });
+}
+
+function stillRotating(id: string): AppError {
+  const message =
+    `${MAX_SECRETS} secrets of webhook endpoint ${id} sign already: wait until an older one has expired, ` +
+    'or rotate with overlap_ms 0, which ends all others at once';
+  return conflict('rotation_in_progress', message);
+}
+
+async function positionOf(db: Database, request: ReplayWebhookEvents, scope: string | null): Promise<CommitPosition> {
+  if ('since' in request) {
+    // Identifiers tell the time of the process that made them, which may be some seconds behind.
+    const since = new Date(Date.parse(request.since) - 5000);
+    // The positions of all events are in one order, so it does not matter whose the first one is.
+    const everything = unconfined(db);
+    return (await repository.before(everything, since)) ?? repository.end(everything);
+  }
+  const position = parsePosition(request.after);
+  const isStart = position.transaction === 0n && position.sequence === 0n;
+  const retained = { what: 'events', setting: EVENT_RETENTION_VARIABLE };
+  if (!isStart) requireRetained(position, await prunedUpTo(db, 'events', scope), retained);
+  requireReached(request.after, position, await createEventRepository(db).nextTransaction());
+  return position;
+}

@@ -1,3 +1,0 @@
-export { applyMigrations, hideMigrations, pendingMigrations, showMigrations } from './migrations.ts';
-export { confinementProblem } from './confinement/tenant-role.ts';
-export { hasEmbeddedPostgres, startEmbeddedPostgres, type EmbeddedPostgres } from './postgres.ts';

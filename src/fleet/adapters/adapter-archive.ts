@@ -1,0 +1,99 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ADAPTER_OUTCOMES } from '../../../core/formats/peft/adapter-outcomes.ts';
+import { readTar, writeHashed, type TarEntry } from '../../platform/artifacts/index.ts';
+import { unprocessable, type AppError } from '../../platform/contract/errors.ts';
+import {
+  ADAPTER_FILE_LIMITS,
+  ADAPTER_FILES,
+  checkSize,
+  isAdapterFile,
+  PICKLE_ADVICE,
+  PICKLED_WEIGHTS,
+  requireFiles,
+  type AdapterFile,
+} from './adapter-files.ts';
+
+/** The types of plain files in old and new archives. */
+const FILE_TYPES = new Set(['File', 'OldFile']);
+const MAX_ENTRIES = 16;
+
+/** What an archive may hold of {@link ADAPTER_OUTCOMES}, which is read past. */
+const OUTCOMES_LIMIT_BYTES = 64 << 20;
+
+/** Size of the largest archive: the limits of its files plus room for headers and padding. */
+export const ARCHIVE_LIMIT_BYTES = Object.values(ADAPTER_FILE_LIMITS).reduce(
+  (sum, bytes) => sum + bytes,
+  OUTCOMES_LIMIT_BYTES + (8 << 20),
+);
+
+/**
+ * Unpacks the uncompressed tar archive of an adapter into a new folder. The archive may hold only the files of an
+ * adapter, each at most once, all at the top or all in one folder. Links, devices and other paths are refused. Outcomes
+ * that lie beside an adapter are left out: a tenant who wrote down poor ones would have a gate that everything passes.
+ *
+ * @throws AppError 422 `invalid_archive` that names the entry, 422 `invalid_adapter` if a file is missing, 413
+ */
+export async function unpackAdapter(
+  chunks: AsyncIterable<Uint8Array>,
+  folder: string,
+  limits = ADAPTER_FILE_LIMITS,
+): Promise<void> {
+  await mkdir(folder);
+  const entries = createEntryCheck(limits);
+  for await (const entry of readTar(chunks)) {
+    const name = entries.check(entry);
+    if (name !== null) await writeHashed(join(folder, name), entry.bytes);
+  }
+  requireFiles(entries.seen);
+}
+
+/** Makes a check of the entries of an archive, which remembers what it has seen. */
+function createEntryCheck(limits: typeof ADAPTER_FILE_LIMITS) {
+  const seen = new Set<AdapterFile>();
+  let top: string | undefined;
+  let count = 0;
+
+  function checkTop(path: string, folder: string): void {
+    if (folder === '' && path.startsWith('/')) throw refused(path, 'is an absolute path');
+    if (folder === '..' || (top !== undefined && top !== folder)) {
+      throw refused(path, 'is in another folder, expected all files in one folder');
+    }
+    top = folder;
+  }
+
+  /** The file that an entry is; null for the folder that holds the files, and for what is left out. */
+  function check(entry: TarEntry): AdapterFile | null {
+    const { path, type } = entry;
+    if (++count > MAX_ENTRIES) throw refused(path, `exceeds the limit of ${MAX_ENTRIES} entries`);
+    const parts = path.replace(/^(\.\/)+/, '').split('/');
+    const name = parts.pop()!;
+    if (type === 'Directory') {
+      if (name === '' && parts.length === 0) return null;
+      if (name !== '' || parts.length > 1) throw refused(path, 'is a folder within the folder of the files');
+      checkTop(path, parts[0]!);
+      return null;
+    }
+    if (!FILE_TYPES.has(type)) throw refused(path, `is of type ${type}, expected a plain file`);
+    if (parts.length < 2 && name === PICKLED_WEIGHTS) throw refused(path, PICKLE_ADVICE);
+    if (parts.length < 2 && name === ADAPTER_OUTCOMES) {
+      checkTop(path, parts[0] ?? '');
+      checkSize(name, entry.size, OUTCOMES_LIMIT_BYTES);
+      return null;
+    }
+    if (parts.length > 1 || !isAdapterFile(name))
+      throw refused(path, `is not a file of an adapter, expected ${ADAPTER_FILES.join(', ')}`);
+    checkTop(path, parts[0] ?? '');
+    if (seen.has(name)) throw refused(path, 'occurs twice');
+    checkSize(name, entry.size, limits[name]);
+    seen.add(name);
+    return name;
+  }
+  return { check, seen };
+}
+
+function refused(path: string, reason: string): AppError {
+  return unprocessable('invalid_archive', `archive entry ${JSON.stringify(path.slice(0, 200))} ${reason}`, {
+    entry: path.slice(0, 200),
+  });
+}

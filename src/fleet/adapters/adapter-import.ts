@@ -1,0 +1,138 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { servingRefusal } from '../../../core/formats/peft/serving-rules.ts';
+import type { ServingProfile } from '../../../core/options/serving-profile.ts';
+import type { ArtifactStore, StoredArtifact } from '../../platform/artifacts/index.ts';
+import { resolveAllowedFolder } from '../../platform/base-sources/allowed-path.ts';
+import { unprocessable, type AppError } from '../../platform/contract/errors.ts';
+import type { Upload } from '../../platform/contract/upload.ts';
+import type { UploadRoom } from '../../tenants/quotas/index.ts';
+import { unpackAdapter } from './adapter-archive.ts';
+import { copyAdapterFiles, isAdapterFile } from './adapter-files.ts';
+import type { FoundAdapter } from './sources/adapter-sources.ts';
+import { toImportedFrom } from './sources/imported-from.ts';
+import type { ImportedFrom } from './sources/source.schemas.ts';
+import type { AdapterInspector } from './inspection/adapter-inspector.ts';
+import type { InspectedAdapter } from './inspection/protocol.ts';
+
+/** The source of an adapter's files: a folder that the service can read, an uploaded archive, or what was found in a hub or a bucket. */
+export type AdapterSource = { readonly path: string } | { readonly archive: Upload } | { readonly found: FoundAdapter };
+
+export interface ImportedAdapter {
+  readonly artifact: StoredArtifact;
+  readonly inspected: InspectedAdapter;
+  /** Null for folders and uploads. */
+  readonly source: ImportedFrom | null;
+}
+
+/** The files of a base model version, as far as an adapter is checked against them. */
+export interface ImportBase {
+  /** Their folder. */
+  readonly path: string;
+  /** Their config.json, where the service does not have the others; null where they are in the folder. */
+  readonly sourceConfig: unknown;
+}
+
+export interface ImportDependencies {
+  readonly artifacts: ArtifactStore;
+  readonly inspector: AdapterInspector;
+  readonly allowedRoots: readonly string[];
+}
+
+interface ImportTarget {
+  readonly owner: string;
+  /** The base model, and what its engines accept. */
+  readonly model: { readonly name: string; readonly servingProfile: unknown };
+  readonly base: ImportBase;
+  readonly room: UploadRoom;
+}
+
+/**
+ * Copies an adapter's files to a scratch folder, checks every tensor against the base and then stores the files.
+ * Nothing is stored if a check fails.
+ *
+ * @param target the tenant that gets the adapter, its base model, the version of it on which the adapter was trained, and the room of the upload
+ * @throws AppError 422 `invalid_adapter` or `invalid_base_model` that names file and tensor, `adapter_not_servable`, an error of
+ *   the source, or one of the inspector
+ */
+export function importAdapter(
+  deps: ImportDependencies,
+  source: AdapterSource,
+  { owner, model, base, room }: ImportTarget,
+): Promise<ImportedAdapter> {
+  return deps.artifacts.withScratch(async (scratch) => {
+    const folder = join(scratch, 'adapter');
+    await putFiles(source, folder, { room, allowedRoots: deps.allowedRoots });
+    const baseFolder = base.sourceConfig === null ? base.path : await writeConfig(scratch, base.sourceConfig);
+    const configOnly = base.sourceConfig !== null;
+    const inspected = await withProblems(
+      () => deps.inspector.inspectAdapter({ folder, baseFolder, configOnly }, owner),
+      folder,
+      baseFolder,
+    );
+    requireServable(model, inspected);
+    const artifact = await deps.artifacts.putFolder(folder, 'adapter');
+    return { artifact, inspected, source: 'found' in source ? toImportedFrom(source.found.source) : null };
+  });
+}
+
+async function putFiles(
+  source: AdapterSource,
+  folder: string,
+  { room, allowedRoots }: { room: UploadRoom; allowedRoots: readonly string[] },
+): Promise<void> {
+  if ('archive' in source) await unpackAdapter(room.measured(source.archive.chunks), folder);
+  else if ('path' in source) await copyAdapterFiles(await resolveAllowedFolder(source.path, allowedRoots), folder);
+  else {
+    await mkdir(folder);
+    // The size was known before, and has its room.
+    await source.found.fetchInto(folder);
+  }
+}
+
+/** @throws AppError 422 `adapter_not_servable` */
+function requireServable({ name, servingProfile }: ImportTarget['model'], { features }: InspectedAdapter): void {
+  const refusal = servingRefusal(servingProfile as ServingProfile | null, features);
+  if (refusal === null) return;
+  const { message, ...details } = refusal;
+  const where = `by the serving profile of base model ${name}`;
+  throw unprocessable('adapter_not_servable', `${message} (\`${refusal.feature}\`, ${where})`, details);
+}
+
+async function writeConfig(scratch: string, config: unknown): Promise<string> {
+  const folder = join(scratch, 'base');
+  await mkdir(folder);
+  await writeFile(join(folder, 'config.json'), JSON.stringify(config));
+  return folder;
+}
+
+async function withProblems<T>(inspect: () => Promise<T>, folder: string, baseFolder: string): Promise<T> {
+  try {
+    return await inspect();
+  } catch (error) {
+    if (!isFormatError(error)) throw error;
+    throw toProblem(error, folder, baseFolder);
+  }
+}
+
+/** The errors of the file formats, whose classes the service does not import. */
+interface FormatErrorLike extends Error {
+  readonly code: string;
+  readonly file: string;
+  readonly subject?: string | undefined;
+}
+
+function isFormatError(error: unknown): error is FormatErrorLike {
+  return error instanceof Error && 'file' in error && typeof error.file === 'string' && 'code' in error;
+}
+
+/** The problem of a format error. The paths of this machine are replaced by words, since a client reads it. */
+function toProblem(error: FormatErrorLike, folder: string, baseFolder: string): AppError {
+  const inAdapter = isAdapterFile(error.file);
+  const shown = (text: string) => text.replaceAll(folder, 'the adapter').replaceAll(baseFolder, 'the base model');
+  return unprocessable(inAdapter ? 'invalid_adapter' : 'invalid_base_model', shown(error.message), {
+    file: shown(error.file),
+    tensor: error.subject ?? null,
+    reason: error.code,
+  });
+}

@@ -1,0 +1,203 @@
+import { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import Type from 'typebox';
+import { UPLOAD_LIMIT_VARIABLE } from '../../platform/config/variables.ts';
+import { AppError } from '../../platform/contract/errors.ts';
+import type { UploadLimit } from '../../platform/contract/upload.ts';
+import { PageQuery, pageOf } from '../../platform/contract/pagination.ts';
+import { requireScope, tenantScope } from '../../api/plugins/auth.ts';
+import { sendBytes } from '../../api/plugins/answers/byte-ranges.ts';
+import { signalOfClient } from '../../api/plugins/client-signal.ts';
+import { answerOnce, type AnswerHead } from '../../api/plugins/idempotency/answer-once.ts';
+import { operationsOf } from '../../api/plugins/openapi/operation.ts';
+import { acceptUploads, uploadOf } from '../../api/plugins/request-body/upload-body.ts';
+import { ARCHIVE_LIMIT_BYTES } from './adapter-archive.ts';
+import {
+  AdapterParams,
+  AdapterVersion,
+  AdapterVersionParams,
+  ARCHIVE_TYPE,
+  ARCHIVE_TYPES,
+  ImportVersionBody,
+  ImportVersionQuery,
+  NegativeFlip,
+  UploadVersionBody,
+  UploadVersionQuery,
+  VersionArchive,
+  type AdapterFiles,
+} from './adapter.schemas.ts';
+import type { AdapterService } from './adapter.service.ts';
+import { toGivenAdapter, type GivenAdapter } from './sources/given-adapter.ts';
+
+const operation = operationsOf('Adapters');
+
+/** What a version is imported from, and the base model version that it is for. */
+interface NamedSource {
+  readonly baseModelVersion: string;
+  readonly from: GivenAdapter;
+}
+
+interface VersionRoutesOptions {
+  service: (request: Pick<FastifyRequest, 'db'>) => AdapterService;
+  uploadLimitBytes: number;
+}
+
+const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (app, { service, uploadLimitBytes }) => {
+  acceptUploads(app, ARCHIVE_TYPES);
+  const limit = archiveLimit(uploadLimitBytes);
+  const importFrom = (request: FastifyRequest, reply: FastifyReply, source: NamedSource) => {
+    const { id } = request.params as { id: string };
+    return answerOnce<AdapterVersion>(request, reply, headOfVersion, (record) =>
+      service(request).importVersion(id, source.baseModelVersion, source.from, { scope: tenantScope(request), record }),
+    );
+  };
+  app.post(
+    '/adapters/:id/versions',
+    {
+      onRequest: requireScope('tenant:write'),
+      config: { problems: [507] },
+      schema: {
+        ...operation('importAdapterVersion', 'Import an adapter version from a folder, a hub or a bucket'),
+        description:
+          'Imports the next version of an adapter from a folder that the service can read, or from a hub or a bucket, which it asks within ' +
+          'the request. Every tensor is checked against the base model version on which the adapter was trained. If the import is refused, ' +
+          'nothing of it is stored. Archives go to `…/versions/upload`; this path takes them as well (`application/x-tar`, with `base_model_version` in the query), for clients of versions before 0.3.',
+        params: AdapterParams,
+        querystring: ImportVersionQuery,
+        body: ImportVersionBody,
+        response: { 201: AdapterVersion },
+      },
+    },
+    async (request, reply) => {
+      const isArchive = request.body instanceof Readable;
+      // The body of an archive is a stream; any other body was validated as AdapterFiles.
+      const body = (isArchive ? undefined : request.body) as AdapterFiles | undefined;
+      const baseModelVersion = named(body?.base_model_version, request.query.base_model_version);
+      const from =
+        body === undefined
+          ? { archive: uploadOf(request, ARCHIVE_TYPES, limit) }
+          : toGivenAdapter(body, signalOfClient(reply));
+      return importFrom(request, reply, { baseModelVersion, from });
+    },
+  );
+  app.post(
+    '/adapters/:id/versions/upload',
+    {
+      onRequest: requireScope('tenant:write'),
+      config: { problems: [507] },
+      schema: {
+        ...operation('uploadAdapterVersion', 'Import an adapter version from a tar archive'),
+        description:
+          'Imports the next version of an adapter from the archive in the body. Every tensor is checked against the base model version on ' +
+          'which the adapter was trained. If the import is refused, nothing of it is stored.',
+        params: AdapterParams,
+        querystring: UploadVersionQuery,
+        body: UploadVersionBody,
+        response: { 201: AdapterVersion },
+      },
+    },
+    async (request, reply) => {
+      const from = { archive: uploadOf(request, ARCHIVE_TYPES, limit) };
+      return importFrom(request, reply, { baseModelVersion: request.query.base_model_version, from });
+    },
+  );
+  app.get(
+    '/adapters/:id/versions',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        ...operation('listAdapterVersions', 'List the versions of an adapter, newest first'),
+        description: 'Lists imported versions, versions that jobs have published, and provisional ones.',
+        params: AdapterParams,
+        querystring: PageQuery,
+        response: { 200: pageOf(AdapterVersion) },
+      },
+    },
+    (request) => service(request).listVersions(request.params.id, request.query, tenantScope(request)),
+  );
+  app.get(
+    '/adapters/:id/versions/:version_id',
+    {
+      onRequest: requireScope('serving:read'),
+      schema: {
+        ...operation('getAdapterVersion', 'Get an adapter version'),
+        description: 'Answers with the version, also where a newer one is current.',
+        params: AdapterVersionParams,
+        response: { 200: AdapterVersion },
+      },
+    },
+    (request) => service(request).getVersion(request.params.id, request.params.version_id, tenantScope(request)),
+  );
+  app.get(
+    '/adapters/:id/versions/:version_id/negative-flips',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        ...operation('listNegativeFlips', 'List the rows that an adapter version has lost'),
+        description:
+          'Lists the gate rows that the version before had right and this one has wrong, measured when it was published, in the order ' +
+          'of the dataset: the first 1,000 of them. How many there are says `negative_flips` of its `metrics`, as a share of ' +
+          '`examples`. Empty where rows are neither right nor wrong, and where the gate compares with no version. The texts of ' +
+          'rows are never stored here.',
+        params: AdapterVersionParams,
+        querystring: PageQuery,
+        response: { 200: pageOf(NegativeFlip) },
+      },
+    },
+    (request) =>
+      service(request).listFlips(request.params.id, request.params.version_id, request.query, tenantScope(request)),
+  );
+  app.get(
+    '/adapters/:id/versions/:version_id/download',
+    {
+      onRequest: requireScope('serving:read'),
+      config: { problems: [416, 503] },
+      schema: {
+        ...operation('downloadAdapterVersion', 'Download an adapter version'),
+        description:
+          'Returns the PEFT folder of the version as a tar archive, ready for a serving engine, with `readapt.json` if it has one. The ' +
+          'archive of a version has always the same bytes, so a download that broke off goes on with `Range` and `If-Range`. ' +
+          '`Want-Repr-Digest: sha-256=1` asks for the SHA-256 of the whole archive (`Repr-Digest`, RFC 9530), which takes the server as long ' +
+          'as to read it. `digest` of the version is that of the files: see `AdapterVersion`.',
+        params: AdapterVersionParams,
+        response: {
+          200: VersionArchive,
+          206: { ...VersionArchive, description: 'The range of the archive that was asked for.' },
+          304: Type.Null({ description: 'The client has the current answer already.' }),
+        },
+      },
+    },
+    async (request, reply) => {
+      const found = await service(request).download(request.params.id, request.params.version_id, tenantScope(request));
+      reply.header('content-disposition', `attachment; filename="${found.filename}"`).type(ARCHIVE_TYPE);
+      return sendBytes(request, reply, { tag: found.digest, open: found.open });
+    },
+  );
+};
+export default versionRoutes;
+
+/** An archive that is larger than all files of an adapter together is refused even if the setting allows it. */
+function archiveLimit(uploadLimitBytes: number): UploadLimit {
+  if (uploadLimitBytes > ARCHIVE_LIMIT_BYTES) return { what: 'archive', maxBytes: ARCHIVE_LIMIT_BYTES };
+  return { what: 'archive', maxBytes: uploadLimitBytes, setting: UPLOAD_LIMIT_VARIABLE };
+}
+
+function headOfVersion(version: AdapterVersion): AnswerHead {
+  const { id: subjectId, tenant_id: tenantId } = version;
+  return { status: 201, location: `/v1/adapters/${version.adapter_id}/versions/${version.id}`, subjectId, tenantId };
+}
+
+/** The base model version that the body or the query names. @throws AppError 400 `invalid_request` */
+function named(inBody: string | undefined, inQuery: string | undefined): string {
+  if (inBody !== undefined && inQuery !== undefined && inBody !== inQuery) {
+    throw invalid('base_model_version has different values in the body and in the query');
+  }
+  const reference = inBody ?? inQuery;
+  if (reference === undefined) throw invalid('query: base_model_version is missing');
+  return reference;
+}
+
+function invalid(message: string): AppError {
+  return new AppError({ code: 'invalid_request', status: 400, message });
+}

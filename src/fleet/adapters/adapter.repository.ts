@@ -1,0 +1,222 @@
+import { registeredBytes } from '../../platform/artifacts/index.ts';
+import {
+  isForeignKeyViolation,
+  isUniqueViolation,
+  type Database,
+  type Prisma,
+  type Queryable,
+  type Transaction,
+} from '../../platform/database/database.ts';
+import { conflict, notFound } from '../../platform/contract/errors.ts';
+import { ownedBy } from '../../tenants/tenants/index.ts';
+import { pageArguments, type PageQuery } from '../../platform/contract/pagination.ts';
+import { requestOutcomes } from '../outcomes/index.ts';
+import { pageOfAdapters, type ShownAdapter } from './adapter-page.repository.ts';
+import { currentVersionRepository, WITH_CURRENT } from './current/current-version.repository.ts';
+import type { ListAdaptersQuery, UpdateAdapter } from './adapter.schemas.ts';
+
+type AdapterRepository = ReturnType<typeof createAdapterRepository>;
+export type AdapterRow = NonNullable<Awaited<ReturnType<AdapterRepository['find']>>>;
+
+export function adapterExists(name: string) {
+  return conflict('adapter_exists', `there is already an adapter named ${name}`);
+}
+
+const WITH_VALUE = { gateOutcomes: { select: { value: true } } } as const satisfies Prisma.AdapterVersionInclude;
+
+const LATEST = {
+  where: { superseded: false, deletedAt: null },
+  orderBy: { number: 'desc' },
+  take: 1,
+} as const satisfies Prisma.Adapter$versionsArgs;
+
+const WITH_LATEST = {
+  baseModel: true,
+  versions: { ...LATEST, include: WITH_VALUE },
+  currentVersions: WITH_CURRENT,
+} as const satisfies Prisma.AdapterInclude;
+
+/** Locks an adapter until the end of the transaction, so that its versions are numbered one after the other. */
+export const lockAdapter = (tx: Transaction, id: string): Promise<unknown> =>
+  tx.$queryRaw`SELECT id FROM adapters WHERE id = ${id} FOR NO KEY UPDATE`;
+
+/**
+ * Adds the next version of an adapter. Callers that add one at the same time wait for each other. The version becomes the
+ * adapter's latest one, unless it was adapted from another version and comes late: after a version for a newer base, or
+ * after a newer import. A provisional one never does. Whether it becomes the current one for its base is decided by a trigger,
+ * for all that publish.
+ */
+export async function insertAdapterVersion(
+  tx: Transaction,
+  version: Omit<Prisma.AdapterVersionUncheckedCreateInput, 'number' | 'superseded' | 'bytes'>,
+) {
+  await lockAdapter(tx, version.adapterId);
+  const newest = await tx.adapterVersion.aggregate({
+    where: { adapterId: version.adapterId },
+    _max: { number: true },
+  });
+  const superseded = version.provisional === true || (await isSuperseded(tx, version));
+  const bytes = (await registeredBytes(tx, version.artifactDigest)) ?? 0n;
+  const number = (newest._max.number ?? 0) + 1;
+  const before = await currentVersionRepository.find(tx, {
+    adapterId: version.adapterId,
+    baseModelVersionId: version.baseModelVersionId,
+  });
+  const created = await tx.adapterVersion.create({
+    data: { ...version, superseded, number, bytes },
+    include: WITH_VALUE,
+  });
+  await recordIfCurrent(tx, created, before?.adapterVersionId ?? null);
+  if (!created.provisional) await retireProvisional(tx, created);
+  if (version.gateOutcomes === undefined && !superseded) await requestOutcomesOfLatest(tx, version.adapterId);
+  return created;
+}
+
+/** Deletes provisional versions whose place a published one has taken. The collector removes them when their grace time is over. */
+async function retireProvisional(
+  tx: Transaction,
+  { adapterId, baseModelVersionId }: { adapterId: string; baseModelVersionId: string },
+): Promise<void> {
+  await tx.$executeRaw`
+    UPDATE adapter_versions v SET deleted_at = clock_timestamp()
+    WHERE v.adapter_id = ${adapterId} AND v.base_model_version_id = ${baseModelVersionId} AND v.provisional
+      AND v.deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM current_versions c WHERE c.adapter_version_id = v.id)`;
+}
+
+/** @param from what was current for its base before the version was inserted */
+async function recordIfCurrent(
+  tx: Transaction,
+  version: { id: string; tenantId: string; adapterId: string; baseModelVersionId: string },
+  from: string | null,
+): Promise<void> {
+  const { id: to, tenantId, adapterId, baseModelVersionId } = version;
+  const key = { adapterId, baseModelVersionId };
+  const current = await currentVersionRepository.find(tx, key);
+  if (current?.adapterVersionId !== to) return;
+  await currentVersionRepository.recordMove(tx, { ...key, tenantId }, { from, to });
+}
+
+/** Requests that the version which the next rollout carries over, and its anchor, be measured on the adapter's gate rows. */
+export async function requestOutcomesOfLatest(tx: Transaction, adapterId: string): Promise<void> {
+  const select = { tenantId: true, gate: true, datasetId: true };
+  const versions = { ...LATEST, select: { id: true, anchorVersionId: true } };
+  const adapter = await tx.adapter.findUniqueOrThrow({ where: { id: adapterId }, select: { ...select, versions } });
+  const ids = adapter.versions.flatMap(({ id, anchorVersionId }) => [id, anchorVersionId ?? id]);
+  const found = await tx.adapterVersion.findMany({ where: { id: { in: ids }, deletedAt: null }, select: { id: true } });
+  const { tenantId } = adapter;
+  await requestOutcomes(tx, adapter, { tenantId, versionIds: found.map(({ id }) => id) });
+}
+
+/** Identifiers sort by creation, so a greater one is that of a newer base model version. */
+async function isSuperseded(
+  tx: Transaction,
+  { adapterId, baseModelVersionId, parentVersionId }: Omit<Prisma.AdapterVersionUncheckedCreateInput, 'number'>,
+): Promise<boolean> {
+  if (parentVersionId === undefined || parentVersionId === null) return false;
+  const { number } = await tx.adapterVersion.findUniqueOrThrow({ where: { id: parentVersionId } });
+  const earlier = await tx.adapterVersion.count({
+    where: {
+      adapterId,
+      provisional: false,
+      OR: [
+        { number: { gte: number }, baseModelVersionId: { gt: baseModelVersionId } },
+        { number: { gt: number }, origin: 'imported' },
+      ],
+    },
+  });
+  return earlier > 0;
+}
+
+interface StoredFlip {
+  row: number;
+  slices: string[];
+}
+
+export interface NegativeFlipRow extends StoredFlip {
+  /** The row's number, in a form that sorts. */
+  id: string;
+  datasetId: string | null;
+}
+
+/** Rows that are not deleted, and whose tenant is not. */
+const LIVE = { deletedAt: null, tenant: { deletedAt: null } };
+
+/** A `tenantId` of null stands for any tenant. */
+export function createAdapterRepository(db: Database) {
+  /** The rows that a version has lost, in their order. They are one value, which has a bounded size. */
+  async function flips(adapterVersionId: string, tx: Queryable = db): Promise<NegativeFlipRow[]> {
+    const found = await tx.negativeFlips.findUnique({ where: { adapterVersionId } });
+    return ((found?.flips ?? []) as unknown as StoredFlip[]).map(({ row, slices }) => {
+      return { id: String(row).padStart(10, '0'), row, slices, datasetId: found?.datasetId ?? null };
+    });
+  }
+
+  return {
+    async insert(adapter: Prisma.AdapterUncheckedCreateInput, tx: Queryable = db): Promise<void> {
+      try {
+        await tx.adapter.create({ data: adapter });
+      } catch (error) {
+        if (isUniqueViolation(error)) throw adapterExists(adapter.name);
+        if (isForeignKeyViolation(error)) throw notFound('tenant', adapter.tenantId);
+        throw error;
+      }
+    },
+    find: (id: string, tenantId: string | null, tx: Queryable = db) =>
+      tx.adapter.findFirst({ where: { id, ...ownedBy(tenantId), ...LIVE }, include: WITH_LATEST }),
+    isNameTaken: async (tenantId: string, name: string, tx: Queryable = db) =>
+      (await tx.adapter.count({ where: { tenantId, name } })) > 0,
+    page: (query: ListAdaptersQuery, tenantId: string | null): Promise<ShownAdapter[]> =>
+      pageOfAdapters(db, query, tenantId),
+
+    /** Locks it, so that no job can be planned for it until the transaction ends. @returns a job that still needs its dataset */
+    async lockForUpdate(id: string, tx: Transaction): Promise<{ id: string } | null> {
+      await tx.$queryRaw`SELECT id FROM adapters WHERE id = ${id} FOR UPDATE`;
+      return tx.job.findFirst({
+        where: { adapterId: id, OR: [{ finishedAt: null }, { baselinesPending: true }] },
+        select: { id: true },
+      });
+    },
+    async setDataset(id: string, datasetId: string | null, tx: Transaction): Promise<void> {
+      try {
+        await tx.adapter.update({ where: { id }, data: { datasetId }, select: { id: true } });
+      } catch (error) {
+        if (datasetId !== null && isForeignKeyViolation(error)) throw notFound('dataset', datasetId);
+        throw error;
+      }
+    },
+    /** @param settings those that change, by their names in the API */
+    async setSettings(id: string, settings: Omit<UpdateAdapter, 'dataset_id'>, tx: Transaction): Promise<void> {
+      if (Object.keys(settings).length === 0) return;
+      const { pinned_base_model_version_id: pin, gate, ...others } = settings;
+      const json = gate as Prisma.InputJsonObject | undefined;
+      const data = {
+        ...others,
+        ...(json !== undefined && { gate: json }),
+        ...(pin !== undefined && { pinnedBaseModelVersionId: pin }),
+      };
+      await tx.adapter.update({ where: { id }, data, select: { id: true } });
+    },
+
+    findVersion: (adapterId: string, id: string, tenantId: string | null, tx: Queryable = db) =>
+      tx.adapterVersion.findFirst({
+        where: { id, adapterId, ...ownedBy(tenantId), deletedAt: null, adapter: LIVE },
+        include: WITH_VALUE,
+      }),
+    pageVersions(adapterId: string, query: PageQuery, tx: Queryable = db) {
+      const { where, ...page } = pageArguments(query);
+      return tx.adapterVersion.findMany({
+        ...page,
+        where: { ...where, adapterId, deletedAt: null },
+        include: WITH_VALUE,
+      });
+    },
+
+    flips,
+    /** A page of {@link flips}. */
+    async pageFlips(adapterVersionId: string, query: PageQuery, tx: Queryable = db): Promise<NegativeFlipRow[]> {
+      const { where, take } = pageArguments(query, 'asc');
+      const after = where.id !== undefined && 'gt' in where.id ? where.id.gt : '';
+      return (await flips(adapterVersionId, tx)).filter(({ id }) => id > after).slice(0, take);
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import { Prisma, type Queryable } from '../../../platform/database/database.ts';
+import type { Sorting } from '../../../platform/contract/sorting.ts';
+import type { ListAdaptersQuery } from '../adapter.schemas.ts';
+import { isAtRisk } from '../../base-models/index.ts';
+import { withLabels } from '../settings/labels.repository.ts';
+
+/** A page of adapters that a caller asks for. */
+export interface AdaptersToList {
+  readonly query: ListAdaptersQuery;
+  readonly sorting: Sorting<never>;
+  /** The tenant to which the caller is confined; null for the operator. */
+  readonly tenantId: string | null;
+}
+
+/**
+ * One page of the adapters that are on a base model version or not, and one adapter more, in SQL. Those that are on one
+ * are found by the index of current versions. For those that are not, and those at risk, adapters are looked at until there are enough.
+ */
+export async function adaptersByBase(tx: Queryable, { query, sorting, tenantId }: AdaptersToList): Promise<Prisma.Sql> {
+  const { not_on: notOn, at_risk_on: atRiskOn } = query;
+  const on = query.base_model_version_id ?? atRiskOn;
+  const missing = notOn === undefined ? Prisma.empty : await isMissing(tx, notOn);
+  const atRisk = atRiskOn === undefined ? Prisma.empty : await atRiskWhen(tx, atRiskOn, on === atRiskOn);
+  const tenantIds = [tenantId ?? [], query.tenant_id ?? []].flat();
+  return Prisma.sql`
+    SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
+      ${on === undefined ? Prisma.empty : Prisma.sql`JOIN current_versions c ON c.adapter_id = a.id`}
+      ${withLabels({ ...query, tenantIds, sorting })}
+    WHERE a.deleted_at IS NULL ${on === undefined ? Prisma.empty : Prisma.sql`AND ${isOn(on)}`} ${missing} ${atRisk} ${sorting.rest('a.')}
+      ${Prisma.join([Prisma.empty, ...tenantIds.map((id) => ofTenant(id, on))], ' ')}
+      ${query.name === undefined ? Prisma.empty : Prisma.sql`AND a.name = ${query.name}`}
+    ORDER BY ${sorting.orderBy('a.')} LIMIT ${sorting.take}`;
+}
+
+/** The current version `c` is one on this base model version. */
+function isOn(baseModelVersionId: string): Prisma.Sql {
+  return Prisma.sql`c.base_model_version_id = ${baseModelVersionId} AND c.adapter_version_id IS NOT NULL`;
+}
+
+/** The condition that the adapter `a` has no current version there. The base model is looked up first, because its value decides the plan. */
+async function isMissing(tx: Queryable, baseModelVersionId: string): Promise<Prisma.Sql> {
+  const base = await tx.baseModelVersion.findUnique({
+    where: { id: baseModelVersionId },
+    select: { baseModelId: true },
+  });
+  if (base === null) return Prisma.sql`AND FALSE`;
+  return Prisma.sql`AND a.base_model_id = ${base.baseModelId}
+    AND NOT EXISTS (SELECT FROM current_versions c WHERE c.adapter_id = a.id AND ${isOn(baseModelVersionId)})`;
+}
+
+/**
+ * The condition that the adapter `a` is on this base model version and on none that is served for longer.
+ * @param isKnown whether the statement has only adapters that are on it
+ */
+async function atRiskWhen(tx: Queryable, baseModelVersionId: string, isKnown: boolean): Promise<Prisma.Sql> {
+  const retiring = await tx.baseModelVersion.findUnique({
+    where: { id: baseModelVersionId },
+    select: { retiresAt: true },
+  });
+  if (retiring === null) return Prisma.sql`AND FALSE`;
+  const isThere = Prisma.sql`AND EXISTS (
+    SELECT FROM current_versions c WHERE c.adapter_id = a.id AND ${isOn(baseModelVersionId)})`;
+  return Prisma.sql`${isKnown ? Prisma.empty : isThere} AND ${isAtRisk(baseModelVersionId, retiring.retiresAt)}`;
+}
+
+/** Both tables have the tenant. An index of each begins with it. */
+function ofTenant(tenantId: string, on: string | undefined): Prisma.Sql {
+  return Prisma.sql`AND a.tenant_id = ${tenantId} ${on === undefined ? Prisma.empty : Prisma.sql`AND c.tenant_id = ${tenantId}`}`;
+}

@@ -1,0 +1,91 @@
+import { Prisma, type Queryable, type Transaction } from '../../../platform/database/database.ts';
+import { recordEvent } from '../../../delivery/events/index.ts';
+import { CURRENT_SHOWN } from '../adapter.schemas.ts';
+
+/** The version of an adapter that is moved from and to, for one base model version; null is none. */
+interface Move {
+  readonly from: string | null;
+  readonly to: string | null;
+}
+
+/** Which version is current: that of an adapter for a base model version. */
+export interface CurrentVersionKey {
+  readonly adapterId: string;
+  readonly baseModelVersionId: string;
+}
+
+const SHOWN = {
+  adapterVersion: { select: { number: true, artifactDigest: true, provisional: true } },
+} as const satisfies Prisma.CurrentVersionInclude;
+
+/** What an adapter's answer shows of its current versions. */
+export const WITH_CURRENT = {
+  where: { adapterVersionId: { not: null } },
+  orderBy: { baseModelVersionId: 'desc' },
+  take: CURRENT_SHOWN,
+  include: SHOWN,
+} as const satisfies Prisma.Adapter$currentVersionsArgs;
+
+/** What answers show of a current version. */
+export type CurrentVersionRow = Pick<
+  Prisma.CurrentVersionGetPayload<{ include: typeof SHOWN }>,
+  'adapterId' | 'baseModelVersionId' | 'adapterVersionId' | 'previousVersionId' | 'changedAt' | 'adapterVersion'
+>;
+
+/** The same for the adapter `a` of a statement, as JSON. */
+export const CURRENT_OF_A = Prisma.sql`
+  SELECT COALESCE(json_agg(json_build_object('adapterId', c.adapter_id, 'baseModelVersionId', c.base_model_version_id,
+      'adapterVersionId', c.adapter_version_id, 'previousVersionId', c.previous_version_id, 'changedAt', c.changed_at,
+      'adapterVersion', json_build_object('number', n.number, 'artifactDigest', n.artifact_digest, 'provisional', n.provisional))
+    ORDER BY c.base_model_version_id DESC), '[]')
+  FROM (
+    SELECT * FROM current_versions WHERE adapter_id = a.id AND adapter_version_id IS NOT NULL
+    ORDER BY base_model_version_id DESC LIMIT ${Prisma.raw(String(CURRENT_SHOWN))}
+  ) AS c JOIN adapter_versions n ON n.id = c.adapter_version_id`;
+
+/** The job that has published a version; null for none, and for a provisional one: what its job publishes becomes current. */
+function jobOf(versionId: string | null): Prisma.Sql {
+  return Prisma.sql`SELECT v.job_id FROM adapter_versions v WHERE v.id = ${versionId} AND NOT v.provisional`;
+}
+
+/** The adapter must be locked where something is changed. */
+export const currentVersionRepository = {
+  find: (db: Queryable, key: CurrentVersionKey): Promise<CurrentVersionRow | null> =>
+    db.currentVersion.findUnique({ where: { adapterId_baseModelVersionId: key }, include: SHOWN }),
+
+  /** Whether the base model version is one of the adapter's base model. */
+  async isOfModel(db: Queryable, baseModelId: string, baseModelVersionId: string): Promise<boolean> {
+    return (await db.baseModelVersion.count({ where: { id: baseModelVersionId, baseModelId } })) > 0;
+  },
+
+  /** Whether this was ever a version of the adapter, as far as it is not collected. */
+  async isKnown(db: Queryable, adapterId: string, versionId: string): Promise<boolean> {
+    return (await db.adapterVersion.count({ where: { id: versionId, adapterId } })) > 0;
+  },
+
+  /**
+   * Makes another version current, or none. What the job of the version before publishes later does not become current again. As what
+   * was current before, versions of one job count as one.
+   */
+  move: (tx: Transaction, key: CurrentVersionKey & { tenantId: string }, { from, to }: Move) =>
+    tx.$executeRaw`
+      INSERT INTO current_versions AS c (adapter_id, base_model_version_id, tenant_id, adapter_version_id, changed_at)
+      VALUES (${key.adapterId}, ${key.baseModelVersionId}, ${key.tenantId}, ${to}, clock_timestamp())
+      ON CONFLICT (adapter_id, base_model_version_id) DO UPDATE SET
+        adapter_version_id = EXCLUDED.adapter_version_id, changed_at = EXCLUDED.changed_at,
+        previous_version_id = CASE WHEN (${jobOf(from)}) = (${jobOf(to)}) THEN c.previous_version_id ELSE ${from} END,
+        held_job_id = NULLIF(COALESCE((${jobOf(from)}), c.held_job_id), (${jobOf(to)}))`,
+
+  /** Records that another version is current, with what has moved it. */
+  recordMove: (
+    tx: Transaction,
+    { adapterId, baseModelVersionId, tenantId }: CurrentVersionKey & { tenantId: string },
+    { from, to }: Move,
+  ): Promise<void> =>
+    recordEvent(tx, {
+      tenantId,
+      type: 'adapter.current_moved',
+      subjectId: adapterId,
+      data: { base_model_version_id: baseModelVersionId, from, to },
+    }),
+};

@@ -1,0 +1,90 @@
+import { extname } from 'node:path';
+import { Readable } from 'node:stream';
+import {
+  explainMissing,
+  type ArtifactStore,
+  type ByteRange,
+  type StoredFile,
+} from '../../../platform/artifacts/index.ts';
+import type { Database } from '../../../platform/database/database.ts';
+import { AppError, notFound } from '../../../platform/contract/errors.ts';
+import { unconfined } from '../../../platform/database/row-security/confined-database.repository.ts';
+import { createAdapterRepository } from '../adapter.repository.ts';
+import { FILE_TYPE, type VersionFile, type VersionFiles } from './version-file.schemas.ts';
+
+/** A file of a version, to be read in whole or in part. */
+export interface OpenedFile {
+  /** Hexadecimal. */
+  readonly sha256: string;
+  readonly bytes: number;
+  read(range?: ByteRange): Readable;
+}
+
+export interface Reader {
+  /** The tenant to which the caller is confined, or null for the operator. */
+  readonly scope: string | null;
+  /** Aborts when the client has gone, for whom nothing is read any more. */
+  readonly gone: AbortSignal;
+}
+
+export function createVersionFileService({ db, artifacts }: { db: Database; artifacts: ArtifactStore }) {
+  const adapters = createAdapterRepository(db);
+
+  /** @throws AppError 404; 503 `storage_away` */
+  async function filesOf(adapterId: string, versionId: string, { scope, gone }: Reader) {
+    const version = await adapters.findVersion(adapterId, versionId, scope);
+    if (version === null) throw notFound('adapter version', versionId);
+    const digest = version.artifactDigest;
+    // Whether the store is away shows in artifacts of all tenants.
+    const asked = { db: unconfined(db), store: artifacts, digest };
+    // A tenant whose versions have to be read first holds up itself alone.
+    const listed = () => artifacts.files(digest, { line: version.tenantId, signal: gone });
+    try {
+      return { digest, files: await explainMissing(asked, listed) };
+    } catch (error) {
+      throw error === gone.reason ? clientGone() : error;
+    }
+  }
+
+  return {
+    /** The files of a version, and where to get them. @throws AppError 404; 503 `storage_away` */
+    async list(adapterId: string, versionId: string, reader: Reader): Promise<VersionFiles> {
+      const { digest, files } = await filesOf(adapterId, versionId, reader);
+      const path = `/v1/adapters/${adapterId}/versions/${versionId}/files`;
+      const shown = await Promise.all(files.map((file) => show(file, path)));
+      return { adapter_id: adapterId, adapter_version_id: versionId, digest, files: shown };
+    },
+
+    /** @throws AppError 404; 503 `storage_away` */
+    async open(adapterId: string, versionId: string, name: string, reader: Reader): Promise<OpenedFile> {
+      const { files } = await filesOf(adapterId, versionId, reader);
+      const file = files.find(({ path }) => path === name);
+      if (file === undefined) throw notFound('file of the adapter version', name);
+      const { bytes, sha256 } = file;
+      const read = ({ start, end }: ByteRange = { start: 0, end: bytes - 1 }) =>
+        Readable.from(bytes === 0 ? [] : file.read(start, end + 1), { objectMode: false });
+      return { sha256, bytes, read };
+    },
+  };
+}
+
+/** What ends a listing whose client has gone. Nobody reads it. */
+function clientGone(): AppError {
+  const message = 'the client has gone before the files of the version were listed';
+  return new AppError({ code: 'upload_aborted', status: 400, message });
+}
+
+/** None of these is shown as a page by a browser. */
+const MEDIA_TYPES: Readonly<Record<string, string>> = {
+  '.json': 'application/json',
+  '.md': 'text/markdown; charset=utf-8',
+};
+
+async function show(file: StoredFile, path: string): Promise<VersionFile> {
+  const { path: name, bytes, sha256 } = file;
+  const mediaType = MEDIA_TYPES[extname(name)] ?? FILE_TYPE;
+  const presigned = await file.presign({ filename: name, mediaType });
+  const shown = { name, bytes, sha256, media_type: mediaType };
+  if (presigned === null) return { ...shown, url: `${path}/${name}`, expires_at: null };
+  return { ...shown, url: presigned.url, expires_at: presigned.expiresAt.toISOString() };
+}

@@ -1,0 +1,58 @@
+import { unprocessable } from '../../platform/contract/errors.ts';
+import { criticalSlices, type GateRule } from '../../../core/options/gates.ts';
+import { isGenerated, judgesRows, type MetricName } from '../../../core/options/metrics.ts';
+
+/** Largest number of slices that a message lists. */
+const LISTED_SLICES = 10;
+
+/**
+ * @throws AppError 422 `invalid_gate` for a target that no value of the metric can reach, a negative margin, a limit of flips under a
+ *   metric that has none, or a slice that is named twice
+ */
+export function checkGate(metric: MetricName, gate: GateRule): void {
+  if (!judgesRows(metric) && gate.max_negative_flips !== undefined) {
+    const message = `gate.max_negative_flips is given, expected none for the metric ${metric}, whose rows are neither right nor wrong: leave it out, or choose accuracy or exact_match`;
+    throw unprocessable('invalid_gate', message, { field: 'gate.max_negative_flips' });
+  }
+  if (gate.kind === 'absolute') requireWithin(metric, 'gate.target', gate.target);
+  else requireWithin(metric, 'gate.margin', gate.margin);
+  const slices = criticalSlices(gate);
+  for (const [index, { name, margin }] of slices.entries()) {
+    requireWithin(metric, `gate.slices[${index}].margin`, margin);
+    if (slices.findIndex((slice) => slice.name === name) === index) continue;
+    const field = `gate.slices[${index}].name`;
+    throw unprocessable('invalid_gate', `${field} is ${name}, which is named before`, { field });
+  }
+}
+
+/** @throws AppError 422 `metric_needs_answers` if the metric cannot say how far two versions agree on prompts alone */
+export function checkMetric(metric: MetricName, dataset: { readonly id: string; readonly promptsOnly: boolean }): void {
+  if (!dataset.promptsOnly || isGenerated(metric)) return;
+  const message =
+    `the metric is ${metric}, expected exact_match, rouge_l or token_f1: dataset ${dataset.id} has prompts alone, on which only ` +
+    'generated texts of two versions can be compared; upload rows with answers, or create the adapter with another metric';
+  throw unprocessable('metric_needs_answers', message, { dataset_id: dataset.id });
+}
+
+/**
+ * @param dataset with the number of its gate rows by slice; null where that is not known
+ * @throws AppError 422 `unknown_slice` if no gate row is in a slice that the gate names
+ */
+export function checkSlices(gate: GateRule, dataset: { readonly id: string; readonly gateSlices: unknown }): void {
+  if (dataset.gateSlices === null) return;
+  const known = Object.keys(dataset.gateSlices as Record<string, number>);
+  const missing = criticalSlices(gate).find(({ name }) => !known.includes(name));
+  if (missing === undefined) return;
+  const others = known.length > LISTED_SLICES ? ` and ${known.length - LISTED_SLICES} others` : '';
+  const found =
+    known.length === 0 ? 'they name none' : `they name ${known.slice(0, LISTED_SLICES).join(', ')}${others}`;
+  const message = `the gate names the slice ${missing.name}, which no gate row of dataset ${dataset.id} is in: ${found}`;
+  throw unprocessable('unknown_slice', message, { slice: missing.name, dataset_id: dataset.id });
+}
+
+function requireWithin(metric: MetricName, field: string, value: number): void {
+  const most = metric === 'loss' ? Infinity : 1;
+  if (value >= 0 && value <= most) return;
+  const expected = metric === 'loss' ? 'at least 0 (nats per token)' : 'a fraction from 0 to 1';
+  throw unprocessable('invalid_gate', `${field} is ${value}, expected ${expected} for the metric ${metric}`, { field });
+}

@@ -1,0 +1,63 @@
+import type { Config } from '../../../platform/config/config.ts';
+import type { Logger } from '../../../lib/logger.ts';
+import { InspectionProcess } from './inspection-process.ts';
+import type { InspectedAdapter, InspectionRequest } from './protocol.ts';
+import { createTurns } from './turns.ts';
+
+/** Checks adapter folders against the folders of their base model versions. */
+export interface AdapterInspector {
+  /**
+   * @param owner the tenant whose adapter it is; those of one tenant are inspected one after the other
+   * @throws an error with `code`, `file`, `subject` and `message` for files that cannot be used; AppError 422
+   *   `inspection_timeout` or `inspection_out_of_memory`, 429 `too_many_inspections`, 503 `inspection_interrupted`
+   */
+  inspectAdapter(request: InspectionRequest, owner: string): Promise<InspectedAdapter>;
+}
+
+/** An inspector with processes, which whoever made it closes. */
+export interface ClosableInspector extends AdapterInspector {
+  close(): Promise<void>;
+}
+
+/** A process that has taken a larger share of its memory is replaced, so that the next inspection has all of it. */
+const REUSED_BELOW = 0.5;
+
+export type InspectionSettings = Pick<Config, 'inspections' | 'inspectionMemoryBytes' | 'inspectionTimeoutMs'>;
+
+/**
+ * Inspects adapters in processes of their own, because their files are made by tenants: what takes too long or too much memory
+ * is killed, and this process goes on answering. One process stays for the next inspection.
+ */
+export function createAdapterInspector(settings: InspectionSettings, logger: Logger): ClosableInspector {
+  const limits = { memoryBytes: settings.inspectionMemoryBytes, timeoutMs: settings.inspectionTimeoutMs };
+  const inTurn = createTurns(settings.inspections);
+  let spare: InspectionProcess | null = new InspectionProcess(limits, logger);
+
+  function take(): InspectionProcess {
+    const process = spare?.alive === true ? spare : new InspectionProcess(limits, logger);
+    spare = null;
+    return process;
+  }
+
+  async function putBack(process: InspectionProcess): Promise<void> {
+    const isFresh = process.alive && (await process.residentBytes()) < REUSED_BELOW * limits.memoryBytes;
+    if (isFresh && spare === null) spare = process;
+    else await process.stop();
+  }
+
+  return {
+    inspectAdapter: (request, owner) =>
+      inTurn(owner, async () => {
+        const process = take();
+        try {
+          return await process.inspect(request);
+        } finally {
+          await putBack(process);
+        }
+      }),
+    async close() {
+      await spare?.stop();
+      spare = null;
+    },
+  };
+}

@@ -1,0 +1,41 @@
+import { AppError } from '../../../platform/contract/errors.ts';
+
+/** Most fetches of one tenant, and of all tenants, at a time in this process. */
+const MOST_OF_ONE = 4;
+const MOST_OF_ALL = 16;
+
+/** How long somebody waits who is told that there are too many, in milliseconds. */
+const RETRY_MS = 2000;
+
+type InSlot = <T>(owner: string, work: () => Promise<T>) => Promise<T>;
+
+/**
+ * Bounds how many fetches run at a time. A fetch takes a request of a few bytes and costs the service gigabytes, so what is too much is
+ * refused at once and does not wait.
+ *
+ * The returned function throws AppError 429 `too_many_fetches`.
+ */
+export function createFetchSlots(): InSlot {
+  const running = new Map<string, number>();
+  let all = 0;
+  return async (owner, work) => {
+    const own = running.get(owner) ?? 0;
+    if (own >= MOST_OF_ONE) throw tooMany(`${own} adapters of this tenant are fetched already`);
+    if (all >= MOST_OF_ALL) throw tooMany(`${all} adapters of all tenants are fetched already`);
+    running.set(owner, own + 1);
+    all++;
+    try {
+      return await work();
+    } finally {
+      all--;
+      const left = running.get(owner)! - 1;
+      if (left === 0) running.delete(owner);
+      else running.set(owner, left);
+    }
+  };
+}
+
+function tooMany(found: string): AppError {
+  const message = `${found}: send the request again when one of them is answered`;
+  return new AppError({ code: 'too_many_fetches', status: 429, message, details: { retry_after_ms: RETRY_MS } });
+}

@@ -1,0 +1,13 @@
+import type { PinnedSource } from '../../../platform/base-sources/index.ts';
+import type { ImportedFrom } from './source.schemas.ts';
+
+/** What a version keeps of its source. That a token was given with it concerns nobody who reads it. */
+export function toImportedFrom(source: PinnedSource): ImportedFrom {
+  if (source.kind === 'upload') throw new Error('an upload holds a base model, not an adapter');
+  if (source.kind === 's3') {
+    const { kind, bucket, prefix } = source;
+    return { kind, repo: null, revision: null, commit: null, bucket, prefix };
+  }
+  const { kind, repo, revision, commit } = source;
+  return { kind, repo, revision, commit, bucket: null, prefix: null };
+}

@@ -1,0 +1,57 @@
+import type { SourceError } from '../../../platform/base-sources/index.ts';
+import { sourceText, type RemoteSource, type SourceErrorCode } from '../../../platform/base-sources/index.ts';
+import { ADAPTER_FETCH_TIMEOUT_VARIABLE, ADAPTER_SOURCES_VARIABLE } from '../../../platform/config/variables.ts';
+import { AppError, unprocessable } from '../../../platform/contract/errors.ts';
+
+/** What tenants may read of a fault. Its own words name addresses and settings of the service, and are for the operator. */
+const REASONS: Readonly<Record<Exclude<SourceErrorCode, 'source_refused' | 'base_cache_too_small'>, string>> = {
+  source_unauthorized:
+    'the service may not read it, or it does not exist: give a token of the hub that may read it as `source.token`, or ask the operator',
+  source_unreachable: 'the hub or the bucket does not answer, or limits requests: send the request again later',
+  source_not_found: 'it does not exist: check its name, its revision or its prefix',
+  source_changed: 'it was changed while it was read: send the request again',
+  source_corrupt:
+    'other bytes have arrived than it says, twice: ask the operator to check what is between the service and it',
+};
+
+interface Asked {
+  readonly source: RemoteSource;
+  /** Whether the operator asks, who may read everything. */
+  readonly isOperator: boolean;
+}
+
+/** The problem of a source that cannot be read. */
+export function problemOfSource(error: SourceError, { source, isOperator }: Asked): AppError {
+  const { code, message, retryAfterMs } = error;
+  if (code === 'source_refused' || code === 'base_cache_too_small') return unprocessable('source_refused', message);
+  const shown = isOperator ? message : `${sourceText(source)} cannot be imported: ${REASONS[code]}`;
+  if (code !== 'source_unreachable') return new AppError({ code, status: 422, message: shown, cause: error });
+  const details = retryAfterMs === null ? {} : { retry_after_ms: retryAfterMs };
+  return new AppError({ code, status: 503, message: shown, details, cause: error });
+}
+
+/** @param repo the repository that answers in place of the one that is asked for */
+export function notAllowed(
+  { source, repo }: Pick<Asked, 'source'> & { readonly repo?: string },
+  places: readonly string[],
+): AppError {
+  const found =
+    places.length === 0
+      ? `${ADAPTER_SOURCES_VARIABLE} names no place`
+      : `it lies below no place that ${ADAPTER_SOURCES_VARIABLE} names for this tenant`;
+  const asked = repo === undefined ? sourceText(source) : `${sourceText(source)}, which is ${repo} now,`;
+  return unprocessable('source_not_allowed', `source ${asked} is not allowed: ${found}`);
+}
+
+export function tooSlow({ source }: Pick<Asked, 'source'>, timeoutMs: number): AppError {
+  const message =
+    `${sourceText(source)} has not arrived within ${timeoutMs} ms (${ADAPTER_FETCH_TIMEOUT_VARIABLE}): send the request again later, or ` +
+    'upload the adapter';
+  return new AppError({ code: 'source_unreachable', status: 503, message });
+}
+
+/** What ends a fetch whose client has gone. Nobody reads it. */
+export function clientGone({ source }: Pick<Asked, 'source'>): AppError {
+  const message = `the client has gone before ${sourceText(source)} had arrived`;
+  return new AppError({ code: 'upload_aborted', status: 400, message });
+}

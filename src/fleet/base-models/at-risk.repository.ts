@@ -1,0 +1,40 @@
+import { Prisma, type Queryable } from '../../platform/database/database.ts';
+
+/** Number of tenants that are listed. */
+const TENANTS_SHOWN = 1000;
+
+/** Adapters of one tenant. */
+export interface AtRiskRow {
+  tenant_id: string;
+  adapters: number;
+  /** Of all tenants. */
+  all_adapters: number;
+  all_tenants: number;
+}
+
+/**
+ * The condition that the adapter `a` has no current version on a base model version that is served for longer than one that retires then.
+ * Where that is not decided (null), only versions for which it is not decided either are. As a value, it is computed for one adapter after the
+ * other. As an anti-join, each page would read all versions that are current.
+ */
+export function isAtRisk(baseModelVersionId: string, retiresAt: Date | null): Prisma.Sql {
+  const later = retiresAt === null ? Prisma.empty : Prisma.sql`OR b.retires_at > ${retiresAt}`;
+  return Prisma.sql`NOT COALESCE((
+    SELECT TRUE FROM current_versions o JOIN base_model_versions b ON b.id = o.base_model_version_id
+    WHERE o.adapter_id = a.id AND o.adapter_version_id IS NOT NULL AND b.id <> ${baseModelVersionId}
+      AND (b.retires_at IS NULL ${later}) LIMIT 1), FALSE)`;
+}
+
+export const atRiskRepository = {
+  /** The tenants with the most adapters at risk when a base model version retires. */
+  byTenant: (db: Queryable, baseModelVersionId: string, retiresAt: Date | null) =>
+    db.$queryRaw<AtRiskRow[]>`
+      SELECT a.tenant_id, count(*)::int AS adapters, sum(count(*)) OVER ()::int AS all_adapters,
+        count(*) OVER ()::int AS all_tenants
+      FROM current_versions c
+      JOIN adapters a ON a.id = c.adapter_id AND a.deleted_at IS NULL
+      JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
+      WHERE c.base_model_version_id = ${baseModelVersionId} AND c.adapter_version_id IS NOT NULL
+        AND ${isAtRisk(baseModelVersionId, retiresAt)}
+      GROUP BY a.tenant_id ORDER BY adapters DESC, a.tenant_id LIMIT ${TENANTS_SHOWN}`,
+};

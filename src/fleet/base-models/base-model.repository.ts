@@ -1,0 +1,115 @@
+import { sourceText, type PinnedFiles, type UploadSource } from '../../platform/base-sources/index.ts';
+import { isUniqueViolation, Prisma, type Database, type Queryable } from '../../platform/database/database.ts';
+import { conflict, unprocessable } from '../../platform/contract/errors.ts';
+import { pageArguments, type PageQuery } from '../../platform/contract/pagination.ts';
+
+export interface NewBaseModelVersion {
+  id: string;
+  baseModelId: string;
+  version: string;
+  path: string;
+  servingName: string;
+  config: Prisma.InputJsonObject;
+  retiresAt: Date | null;
+  /** Null for files in a folder. */
+  pinned: (PinnedFiles & { key: string }) | null;
+  sealedToken: string | null;
+}
+
+const withModel = { include: { baseModel: { select: { name: true } } } } as const;
+
+type BaseModelRepository = ReturnType<typeof createBaseModelRepository>;
+
+export function createBaseModelRepository(db: Database) {
+  return {
+    async insertModel(
+      model: { id: string; name: string; policy?: Prisma.InputJsonObject; servingProfile?: Prisma.InputJsonObject },
+      tx: Queryable = db,
+    ) {
+      try {
+        return await tx.baseModel.create({ data: model });
+      } catch (error) {
+        if (isUniqueViolation(error)) {
+          throw conflict('base_model_exists', `there is already a base model named ${model.name}`);
+        }
+        throw error;
+      }
+    },
+
+    /** Finds a model by its identifier, or else by its name. */
+    async findModel(idOrName: string, tx: Queryable = db) {
+      const found = await tx.baseModel.findMany({ where: { OR: [{ id: idOrName }, { name: idOrName }] } });
+      return found.find((model) => model.id === idOrName) ?? found[0] ?? null;
+    },
+
+    pageModels: (query: PageQuery, tx: Queryable = db) => tx.baseModel.findMany(pageArguments(query)),
+
+    /** Null takes a setting away; what is left out stays as it is. */
+    setSettings: (
+      id: string,
+      settings: Partial<Record<'policy' | 'servingProfile', Prisma.InputJsonObject | null>>,
+      tx: Queryable,
+    ) => {
+      const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+      const data = Object.fromEntries(given.map(([name, value]) => [name, value ?? Prisma.DbNull]));
+      return tx.baseModel.update({ where: { id }, data });
+    },
+
+    /** Until the transaction ends, other processes wait to add a version to the model. */
+    lockModel: (id: string, tx: Queryable) => tx.$executeRaw`SELECT 1 FROM base_models WHERE id = ${id} FOR UPDATE`,
+
+    countVersions: (baseModelId: string, tx: Queryable = db) => tx.baseModelVersion.count({ where: { baseModelId } }),
+
+    async insertVersion({ pinned, sealedToken, ...version }: NewBaseModelVersion, tx: Queryable = db) {
+      const source = pinned === null ? {} : { ...columnsOf(pinned), sourceConfig: version.config };
+      if (pinned?.source.kind === 'upload') await keepUpload(pinned.source, tx);
+      const token = sealedToken === null ? {} : { sourceToken: { create: { sealed: sealedToken } } };
+      try {
+        return await tx.baseModelVersion.create({ data: { ...version, ...source, ...token }, ...withModel });
+      } catch (error) {
+        if (isUniqueViolation(error)) {
+          throw conflict('base_model_version_exists', `the base model already has a version ${version.version}`);
+        }
+        throw error;
+      }
+    },
+
+    /** Finds a version of one base model by its identifier or its version text. */
+    findVersionOf: (baseModelId: string, reference: string, tx: Queryable = db) =>
+      tx.baseModelVersion.findFirst({ where: { baseModelId, OR: [{ id: reference }, { version: reference }] } }),
+
+    findVersion: (id: string, tx: Queryable = db) => tx.baseModelVersion.findUnique({ where: { id }, ...withModel }),
+
+    /** Until the transaction ends, others wait to change the version. */
+    lockVersion: (id: string, tx: Queryable) =>
+      tx.$executeRaw`SELECT 1 FROM base_model_versions WHERE id = ${id} FOR NO KEY UPDATE`,
+
+    setRetirement: (id: string, retiresAt: Date | null, tx: Queryable) =>
+      tx.baseModelVersion.update({ where: { id }, data: { retiresAt }, ...withModel }),
+
+    pageVersions: (baseModelId: string, query: PageQuery, tx: Queryable = db) => {
+      const { where, ...rest } = pageArguments(query);
+      return tx.baseModelVersion.findMany({ ...rest, where: { ...where, baseModelId }, ...withModel });
+    },
+  };
+}
+
+function columnsOf({ source, files, key }: PinnedFiles & { key: string }) {
+  return {
+    source: source as unknown as Prisma.InputJsonObject,
+    sourceFiles: files as unknown as Prisma.InputJsonArray,
+    sourceKey: key,
+    ...(source.kind === 'upload' && { uploadId: source.id }),
+  };
+}
+
+/** The upload does not expire any more. @throws AppError 422 `source_not_found` if it was removed meanwhile */
+async function keepUpload(source: UploadSource, tx: Queryable): Promise<void> {
+  const { count } = await tx.baseModelUpload.updateMany({
+    where: { id: source.id, state: 'complete' },
+    data: { expiresAt: null },
+  });
+  if (count === 0) throw unprocessable('source_not_found', `there is no ${sourceText(source)} any more`);
+}
+
+export type BaseModelVersionRow = NonNullable<Awaited<ReturnType<BaseModelRepository['findVersion']>>>;

@@ -1,0 +1,259 @@
+import { isAbsolute } from 'node:path';
+import type { JobEntry } from '../../platform/queue/catalog.ts';
+import type { JobProducer } from '../../platform/queue/producer.ts';
+import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
+import { notFound, unprocessable } from '../../platform/contract/errors.ts';
+import { newId } from '../../platform/contract/ids.ts';
+import type { Reader } from '../../platform/contract/principal.ts';
+import { showError } from '../../platform/contract/shown-error.ts';
+import { toPage, type Page, type PageQuery } from '../../platform/contract/pagination.ts';
+import { unrecorded, type RecordAnswer } from '../../platform/contract/record-answer.ts';
+import type { RecordChange } from '../../platform/contract/record-change.ts';
+import { toTimestamp } from '../../platform/contract/schemas.ts';
+import { atRiskRepository } from './at-risk.repository.ts';
+import { recordEvent } from '../../delivery/events/index.ts';
+import { createForecast } from '../forecasts/index.ts';
+import { withoutAddress } from '../jobs/index.ts';
+import { createRollout, type RolloutOptions } from '../rollouts/index.ts';
+import { createBaseModelRepository, type BaseModelVersionRow } from './base-model.repository.ts';
+import type {
+  AtRisk,
+  BaseModel,
+  BaseModelVersion,
+  CreateBaseModel,
+  CreateBaseModelVersion,
+  CreatedBaseModelVersion,
+  UpdateBaseModel,
+  UpdateBaseModelVersion,
+} from './base-model.schemas.ts';
+import { requestedRollout } from './requested-rollout.ts';
+import { findFiles, toBaseSource, type SourceContext } from './version-source.ts';
+
+export interface BaseModelServiceOptions {
+  db: Database;
+  producer: JobProducer;
+  /** How files that requests name are found. */
+  files: SourceContext;
+}
+
+/**
+ * In all methods `scope` is the tenant to which the caller is confined, or null for the operator, who alone sees paths.
+ */
+export function createBaseModelService({ db, producer, files }: BaseModelServiceOptions) {
+  const models = createBaseModelRepository(db);
+
+  async function findModel(idOrName: string) {
+    const model = await models.findModel(idOrName);
+    if (model === null) throw notFound('base model', idOrName);
+    return model;
+  }
+
+  return {
+    /** @throws AppError 409 `base_model_exists` */
+    create: (
+      { name, policy, serving_profile: servingProfile }: CreateBaseModel,
+      record: RecordAnswer<BaseModel>,
+    ): Promise<BaseModel> =>
+      withTransaction(db, async (tx) => {
+        const row = await models.insertModel({ id: newId('baseModel'), name, policy, servingProfile }, tx);
+        await recordEvent(tx, { tenantId: null, type: 'base_model.created', subjectId: row.id, data: { name } });
+        const model = toBaseModel(row);
+        await record(tx, model);
+        return model;
+      }),
+
+    /**
+     * Sets the policy of later rollouts that name none, and what engines accept of adapters. Rollouts that were accepted keep their
+     * policy; the jobs that begin from now on go by the profile.
+     * @throws AppError 404
+     */
+    async update(
+      idOrName: string,
+      given: UpdateBaseModel,
+      recordChange: RecordChange = unrecorded,
+    ): Promise<BaseModel> {
+      const { id } = await findModel(idOrName);
+      return withTransaction(db, async (tx) => {
+        await models.lockModel(id, tx);
+        const before = toBaseModel((await models.findModel(id, tx))!);
+        const settings = { policy: given.policy, servingProfile: given.serving_profile };
+        const after = toBaseModel(await models.setSettings(id, settings, tx));
+        const names = (['policy', 'serving_profile'] as const).filter((name) => given[name] !== undefined);
+        const changed = (model: BaseModel) => Object.fromEntries(names.map((name) => [name, model[name]]));
+        const change = { before: changed(before), after: changed(after) };
+        const { policy, serving_profile } = after;
+        const data = { policy, serving_profile };
+        await recordEvent(tx, { tenantId: null, type: 'base_model.updated', subjectId: id, data });
+        await recordChange(tx, { tenantId: null, subjectId: id, ...change });
+        return after;
+      });
+    },
+
+    async list(query: PageQuery, scope: string | null): Promise<Page<BaseModel>> {
+      return toPage(await models.pageModels(query), query, (row) => toBaseModel(row, scope));
+    },
+
+    /** @throws AppError 404 */
+    get: async (idOrName: string, scope: string | null): Promise<BaseModel> =>
+      toBaseModel(await findModel(idOrName), scope),
+
+    /**
+     * Registers a version. A model's first version has no fleet to carry over; a later one starts a rollout, unless the
+     * request says `start_rollout: false`, or asks with `dry_run` what one would do. Version, rollout, events and outbox entries are committed together.
+     *
+     * @throws AppError 404, 409 `base_model_version_exists`, 422 `path_not_allowed`, `path_not_found`, `not_a_folder`,
+     *   `invalid_base_model`, `dry_run_of_nothing`, or one of a source as {@link findFiles} says
+     */
+    async addVersion(
+      idOrName: string,
+      request: CreateBaseModelVersion,
+      record: RecordAnswer<CreatedBaseModelVersion>,
+    ): Promise<CreatedBaseModelVersion> {
+      const wanted = requestedRollout(request);
+      if (request.dry_run === true && wanted === null) {
+        const message =
+          '`dry_run` asks what a rollout would do, and `start_rollout: false` wants none: leave one of them out';
+        throw unprocessable('dry_run_of_nothing', message);
+      }
+      const model = await findModel(idOrName);
+      const { path, config, defaultName, pinned, token } = await findFiles(request, files);
+      const id = newId('baseModelVersion');
+      const sealedToken = token === null ? null : files.box!.seal(token, id);
+      const { answer, entries } = await withTransaction(db, async (tx) => {
+        await models.lockModel(model.id, tx);
+        const first = (await models.countVersions(model.id, tx)) === 0;
+        const version = await models.insertVersion(
+          {
+            id,
+            baseModelId: model.id,
+            version: request.version,
+            path,
+            servingName: request.serving_name ?? defaultName,
+            config,
+            pinned,
+            sealedToken,
+            retiresAt: request.retires_at === undefined ? null : new Date(request.retires_at),
+          },
+          tx,
+        );
+        await recordEvent(tx, {
+          tenantId: null,
+          type: 'base_model_version.registered',
+          subjectId: version.id,
+          data: { base_model_name: model.name, version: version.version },
+        });
+        const started =
+          first || wanted === null
+            ? NOTHING_STARTED
+            : await startFor(tx, { baseModelVersionId: version.id, options: wanted }, request.dry_run);
+        const { rollout, forecast } = started;
+        const answer = { base_model_version: toBaseModelVersion(version, 'operator'), rollout, forecast };
+        await record(tx, answer);
+        return { answer, entries: started.entries };
+      });
+      await producer.enqueueAfterCommit(entries);
+      return answer;
+    },
+
+    async listVersions(idOrName: string, query: PageQuery, reader: Reader): Promise<Page<BaseModelVersion>> {
+      const model = await findModel(idOrName);
+      return toPage(await models.pageVersions(model.id, query), query, (row) => toBaseModelVersion(row, reader));
+    },
+
+    /** @throws AppError 404 */
+    async getVersion(id: string, reader: Reader): Promise<BaseModelVersion> {
+      const row = await models.findVersion(id);
+      if (row === null) throw notFound('base model version', id);
+      return toBaseModelVersion(row, reader);
+    },
+
+    /** Sets when a version retires. Setting the same again changes nothing. @throws AppError 404 */
+    updateVersion: (
+      id: string,
+      { retires_at: wanted }: UpdateBaseModelVersion,
+      recordChange: RecordChange = unrecorded,
+    ): Promise<BaseModelVersion> =>
+      withTransaction(db, async (tx) => {
+        await models.lockVersion(id, tx);
+        const row = await models.findVersion(id, tx);
+        if (row === null) throw notFound('base model version', id);
+        const retiresAt = wanted === null ? null : new Date(wanted);
+        const [before, after] = [row.retiresAt, retiresAt].map((at) => ({ retires_at: toTimestamp(at) }));
+        if (before!.retires_at === after!.retires_at) return toBaseModelVersion(row, 'operator');
+        const changed = await models.setRetirement(id, retiresAt, tx);
+        await recordEvent(tx, { tenantId: null, type: 'base_model_version.updated', subjectId: id, data: after! });
+        await recordChange(tx, { tenantId: null, subjectId: id, before: before!, after: after! });
+        return toBaseModelVersion(changed, 'operator');
+      }),
+
+    /** Counts the adapters that would not be served any more when a version retires. @throws AppError 404 */
+    async atRisk(id: string): Promise<AtRisk> {
+      const row = await models.findVersion(id);
+      if (row === null) throw notFound('base model version', id);
+      const tenants = await atRiskRepository.byTenant(db, id, row.retiresAt);
+      return {
+        base_model_version_id: id,
+        retires_at: toTimestamp(row.retiresAt),
+        adapters: tenants[0]?.all_adapters ?? 0,
+        tenant_count: tenants[0]?.all_tenants ?? 0,
+        tenants: tenants.map(({ tenant_id, adapters }) => ({ tenant_id, adapters })),
+      };
+    },
+  };
+}
+
+interface Started {
+  readonly rollout: CreatedBaseModelVersion['rollout'];
+  readonly forecast: CreatedBaseModelVersion['forecast'];
+  /** To be enqueued after the commit. */
+  readonly entries: JobEntry[];
+}
+
+const NOTHING_STARTED: Started = { rollout: null, forecast: null, entries: [] };
+
+/** Starts what a request asks for beside the registration of a version: a rollout, or a forecast of one. */
+async function startFor(
+  tx: Transaction,
+  request: { baseModelVersionId: string; options: RolloutOptions },
+  isDryRun = false,
+): Promise<Started> {
+  return isDryRun
+    ? { ...NOTHING_STARTED, ...(await createForecast(tx, request)) }
+    : { ...NOTHING_STARTED, ...(await createRollout(tx, request)) };
+}
+
+function toBaseModel(
+  row: { id: string; name: string; policy: unknown; servingProfile: unknown; createdAt: Date },
+  scope: string | null = null,
+): BaseModel {
+  const policy = row.policy as BaseModel['policy'];
+  return {
+    id: row.id,
+    name: row.name,
+    policy: policy === null || scope === null ? policy : withoutAddress(policy),
+    serving_profile: row.servingProfile as BaseModel['serving_profile'],
+    created_at: toTimestamp(row.createdAt),
+  };
+}
+
+/** An engine is shown its own name of the base, but, like tenants, nothing of where the service has its files. */
+function toBaseModelVersion(row: BaseModelVersionRow, reader: Reader): BaseModelVersion {
+  const isOperator = reader === 'operator';
+  const config = row.config as { model_type?: string } | null;
+  return {
+    id: row.id,
+    base_model_id: row.baseModelId,
+    base_model_name: row.baseModel.name,
+    version: row.version,
+    path: isOperator && row.source === null ? row.path : null,
+    source: isOperator ? toBaseSource(row) : null,
+    serving_name: reader !== 'tenant' || !isAbsolute(row.servingName) ? row.servingName : null,
+    state: row.state,
+    architecture: config?.model_type ?? null,
+    fingerprint: row.fingerprint,
+    parameters: row.parameters === null ? null : Number(row.parameters),
+    error: showError(row.error, isOperator ? null : reader),
+    retires_at: toTimestamp(row.retiresAt),
+    created_at: toTimestamp(row.createdAt),
+  };
+}

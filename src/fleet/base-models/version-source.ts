@@ -1,0 +1,112 @@
+import {
+  keyOf,
+  readWhole,
+  requirePlace,
+  SOURCE_EXPECTED,
+  SourceError,
+  sourceName,
+  sourceText,
+  type PinnedFiles,
+  type PinnedSource,
+  type RemoteSource,
+  type SourceFile,
+  type Sources,
+} from '../../platform/base-sources/index.ts';
+import { SECRET_KEY_VARIABLE } from '../../platform/config/variables.ts';
+import { resolveAllowedFolder } from '../../platform/base-sources/allowed-path.ts';
+import type { Prisma } from '../../platform/database/database.ts';
+import { AppError, unprocessable } from '../../platform/contract/errors.ts';
+import type { SecretBox } from '../../platform/config/secret-box.ts';
+import type { CreateBaseModelVersion } from './base-model.schemas.ts';
+import { checkConfig, parseConfig, readModelFolder } from './model-folder.ts';
+import type { BaseSource } from './source.schemas.ts';
+
+export interface SourceContext {
+  readonly allowedRoots: readonly string[];
+  readonly sources: Sources;
+  /** Seals tokens; null without a secret key. */
+  readonly box: SecretBox | null;
+}
+
+/** The columns of a version that say where its files are, as they were found. */
+export interface FoundFiles {
+  readonly path: string;
+  /** What engines call the version, unless the request says it. */
+  readonly defaultName: string;
+  readonly config: Prisma.InputJsonObject;
+  /** Null for files in a folder. */
+  readonly pinned: (PinnedFiles & { readonly key: string }) | null;
+  readonly token: string | null;
+}
+
+/** How long a source may take until it has listed its files, in milliseconds. */
+const PIN_MS = 60_000;
+
+/**
+ * Finds the files that a request names, and reads their config.json. Files of a hub or a bucket are pinned to their state.
+ * @throws AppError 422 or 503 `source_unreachable`
+ */
+export async function findFiles(
+  files: Pick<CreateBaseModelVersion, 'path' | 'source'>,
+  context: SourceContext,
+): Promise<FoundFiles> {
+  const { folder, remote, token } = requirePlace(files, SOURCE_EXPECTED);
+  if (folder !== null) {
+    const found = await resolveAllowedFolder(folder, context.allowedRoots);
+    return { path: found, defaultName: folder, config: await readModelFolder(found), pinned: null, token: null };
+  }
+  if (token !== null && context.box === null) throw keyMissing();
+  return pin(remote, token, context.sources);
+}
+
+async function pin(remote: RemoteSource, token: string | null, sources: Sources): Promise<FoundFiles> {
+  const request = { token, signal: AbortSignal.timeout(PIN_MS) };
+  try {
+    const pinned = await sources.pin(remote, request);
+    const file = pinned.files.find(({ name }) => name === 'config.json')!;
+    const text = (await readWhole(sources, pinned.source, file, request)).toString('utf8');
+    return {
+      path: sourceText(pinned.source),
+      defaultName: sourceName(remote),
+      config: checkConfig(parseConfig(text)),
+      pinned: { ...pinned, key: keyOf(pinned) },
+      token,
+    };
+  } catch (error) {
+    if (error instanceof SourceError) throw toProblem(error);
+    if (request.signal.aborted) throw tooSlow(remote);
+    throw error;
+  }
+}
+
+function toProblem(error: SourceError): AppError {
+  const { code, message } = error;
+  if (code === 'source_unreachable') return new AppError({ code, status: 503, message, cause: error });
+  if (code === 'source_unauthorized' || code === 'source_not_found') return unprocessable(code, message);
+  return unprocessable('source_refused', message);
+}
+
+function tooSlow(source: RemoteSource): AppError {
+  const message = `${sourceText(source)} has not listed its files within ${PIN_MS / 1000} s: try again`;
+  return new AppError({ code: 'source_unreachable', status: 503, message });
+}
+
+function keyMissing(): AppError {
+  const message = `tokens are stored encrypted, for which ${SECRET_KEY_VARIABLE} has to be set`;
+  return new AppError({ code: 'secret_key_missing', status: 503, message });
+}
+
+/** Where the files of a version come from, as the operator sees it. */
+export function toBaseSource(row: {
+  readonly path: string;
+  readonly source: unknown;
+  readonly sourceFiles: unknown;
+}): BaseSource {
+  if (row.source === null) return { kind: 'folder', path: row.path };
+  const source = row.source as PinnedSource;
+  const listed = row.sourceFiles as SourceFile[];
+  const files = listed.map(({ name, size, sha256, etag }) => ({ name, size, sha256, etag }));
+  if (source.kind !== 'hub') return { ...source, files };
+  const { hasToken, ...hub } = source;
+  return { ...hub, has_token: hasToken, files };
+}

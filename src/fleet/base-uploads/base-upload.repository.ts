@@ -1,0 +1,141 @@
+import type { UploadedFile } from '../../platform/base-sources/index.ts';
+import { Prisma, type Database, type Queryable, type Transaction } from '../../platform/database/database.ts';
+import { pageArguments } from '../../platform/contract/pagination.ts';
+import type { ListBaseModelUploads } from './base-upload.schemas.ts';
+
+const WITH_FILES = { files: { orderBy: { name: 'asc' } } } satisfies Prisma.BaseModelUploadInclude;
+
+export type UploadRow = Prisma.BaseModelUploadGetPayload<object>;
+export type UploadWithFiles = Prisma.BaseModelUploadGetPayload<{ include: typeof WITH_FILES }>;
+
+export interface NewUpload {
+  readonly id: string;
+  readonly filesDigest: string;
+  readonly bytes: number;
+  readonly partBytes: number;
+  readonly days: number;
+  readonly files: readonly { readonly name: string; readonly size: number; readonly sha256: string }[];
+}
+
+/** A part of a file, as a request names it. */
+export interface PartKey {
+  readonly uploadId: string;
+  readonly fileName: string;
+  readonly number: number;
+}
+
+export const baseUploadRepository = {
+  /** Until the transaction ends, others wait to begin an upload. */
+  lockNew: (tx: Transaction) => tx.$executeRaw`SELECT pg_advisory_xact_lock(7236838)`,
+
+  /** Uploads that may still become complete, without those that are about to be removed. */
+  async countUnfinished(tx: Transaction): Promise<number> {
+    const [row] = await tx.$queryRaw<[{ count: number }]>`
+      SELECT count(*)::int AS count FROM base_model_uploads
+      WHERE state IN ('open', 'verifying') AND expires_at > clock_timestamp()`;
+    return row.count;
+  },
+
+  async insert(tx: Transaction, { days, files, ...upload }: NewUpload): Promise<UploadWithFiles> {
+    await tx.baseModelUpload.create({ data: { ...upload, files: { createMany: { data: [...files] } } } });
+    await baseUploadRepository.touch(tx, upload.id, days);
+    return tx.baseModelUpload.findUniqueOrThrow({ where: { id: upload.id }, include: WITH_FILES });
+  },
+
+  page(db: Database, query: ListBaseModelUploads): Promise<UploadRow[]> {
+    const { where, ...rest } = pageArguments(query);
+    const { state, files_digest: filesDigest } = query;
+    return db.baseModelUpload.findMany({
+      ...rest,
+      where: { ...where, ...(state !== undefined && { state }), ...(filesDigest !== undefined && { filesDigest }) },
+    });
+  },
+
+  find: (db: Queryable, id: string): Promise<UploadWithFiles | null> =>
+    db.baseModelUpload.findUnique({ where: { id }, include: WITH_FILES }),
+
+  async lock(tx: Transaction, id: string): Promise<UploadWithFiles | null> {
+    await tx.$executeRaw`SELECT 1 FROM base_model_uploads WHERE id = ${id} FOR UPDATE`;
+    return baseUploadRepository.find(tx, id);
+  },
+
+  /** The numbers of the parts that are there, by file. */
+  async partNumbers(db: Queryable, uploadId: string): Promise<Map<string, number[]>> {
+    const rows = await db.$queryRaw<{ name: string; numbers: number[] }[]>`
+      SELECT file_name AS name, array_agg(number ORDER BY number) AS numbers
+      FROM base_model_upload_parts WHERE upload_id = ${uploadId} GROUP BY file_name`;
+    return new Map(rows.map(({ name, numbers }) => [name, numbers]));
+  },
+
+  /** A file with what its parts have to be; null if there is none of the name. */
+  async file(db: Queryable, uploadId: string, name: string) {
+    const found = await db.baseModelUploadFile.findUnique({
+      where: { uploadId_name: { uploadId, name } },
+      select: { size: true, upload: { select: { state: true, partBytes: true } } },
+    });
+    return found && { size: Number(found.size), ...found.upload };
+  },
+
+  /** Notes that something has arrived. Until the transaction ends, the upload stays open. False if it is not. */
+  async touch(tx: Transaction, id: string, days: number): Promise<boolean> {
+    const count = await tx.$executeRaw`
+      UPDATE base_model_uploads SET expires_at = clock_timestamp() + make_interval(days => ${days}::int)
+      WHERE id = ${id} AND state = 'open'`;
+    return count === 1;
+  },
+
+  /** Takes a part in the place of one that is there. What was known of the file counts no longer. */
+  async putPart(tx: Transaction, key: PartKey, artifactDigest: string): Promise<void> {
+    const { uploadId, fileName: name } = key;
+    await tx.baseModelUploadPart.upsert({
+      where: { uploadId_fileName_number: key },
+      create: { ...key, artifactDigest },
+      update: { artifactDigest },
+    });
+    await tx.baseModelUploadFile.updateMany({
+      where: { uploadId, name, verifiedBytes: { gt: 0 } },
+      data: { contents: Prisma.DbNull, verifiedBytes: 0 },
+    });
+  },
+
+  setState: (tx: Transaction, id: string, data: Prisma.BaseModelUploadUpdateInput): Promise<UploadWithFiles> =>
+    tx.baseModelUpload.update({
+      where: { id },
+      data: { ...data, leaseOwner: null, leaseExpiresAt: null },
+      include: WITH_FILES,
+    }),
+
+  forgetParts: (tx: Transaction, uploadId: string, fileName: string, number?: number) =>
+    tx.baseModelUploadPart.deleteMany({ where: { uploadId, fileName, ...(number !== undefined && { number }) } }),
+
+  /** Keeps what was found in a file when it was read as a whole. */
+  keepContents: (
+    tx: Transaction,
+    uploadId: string,
+    { name, size }: { readonly name: string; readonly size: number },
+    contents: readonly UploadedFile[],
+  ) =>
+    tx.baseModelUploadFile.update({
+      where: { uploadId_name: { uploadId, name } },
+      data: { contents: contents as unknown as Prisma.InputJsonArray, verifiedBytes: size },
+    }),
+
+  /** Puts off when the upload is removed. */
+  putOff: (tx: Transaction, id: string, days: number) => tx.$executeRaw`
+    UPDATE base_model_uploads SET expires_at = clock_timestamp() + make_interval(days => ${days}::int) WHERE id = ${id}`,
+
+  hasVersions: async (tx: Transaction, uploadId: string): Promise<boolean> =>
+    (await tx.baseModelVersion.count({ where: { uploadId } })) > 0,
+
+  delete: (tx: Transaction, id: string) => tx.baseModelUpload.delete({ where: { id } }),
+
+  /** Removes uploads whose time is over, with what is known of their parts. @returns their identifiers */
+  async removeExpired(tx: Transaction, limit: number): Promise<string[]> {
+    const rows = await tx.$queryRaw<{ id: string }[]>`
+      DELETE FROM base_model_uploads WHERE id IN (
+        SELECT u.id FROM base_model_uploads u WHERE u.expires_at <= clock_timestamp() AND u.state <> 'verifying'
+        LIMIT ${limit} FOR UPDATE SKIP LOCKED)
+      RETURNING id`;
+    return rows.map(({ id }) => id);
+  },
+};

@@ -1,0 +1,30 @@
+import { AppError } from '../../platform/contract/errors.ts';
+
+/** Most parts that a process receives at a time. For a bucket, each takes up to 40 MiB of memory. */
+export const MOST_AT_A_TIME = 6;
+
+/** How long somebody waits who is told that there are too many, in milliseconds. */
+const RETRY_MS = 2000;
+
+/**
+ * Bounds how many parts are received at a time. What is too much is refused at once, before it is read.
+ *
+ * The returned function throws AppError 429 `too_many_parts`.
+ */
+export function createPartSlots(): <T>(work: () => Promise<T>) => Promise<T> {
+  let running = 0;
+  return async (work) => {
+    if (running >= MOST_AT_A_TIME) throw tooMany();
+    running++;
+    try {
+      return await work();
+    } finally {
+      running--;
+    }
+  };
+}
+
+function tooMany(): AppError {
+  const message = `${MOST_AT_A_TIME} parts are received by this process already: send this one again when one of them is answered`;
+  return new AppError({ code: 'too_many_parts', status: 429, message, details: { retry_after_ms: RETRY_MS } });
+}

@@ -1,0 +1,57 @@
+import { createHash } from 'node:crypto';
+import { unprocessable, type AppError } from '../../platform/contract/errors.ts';
+
+/** What a part has to be. */
+export interface ExpectedPart {
+  /** What it is, for messages. */
+  readonly what: string;
+  readonly bytes: number;
+  /** Its SHA-256 as the sender says, hexadecimal; null if he does not. */
+  readonly sha256: string | null;
+}
+
+const ENTRY = /(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):/;
+
+/**
+ * The SHA-256 in a header `Content-Digest` (RFC 9530), hexadecimal; null without a header.
+ * @throws AppError 422 `digest_mismatch` if it has no SHA-256 that can be read
+ */
+export function sha256Of(header: string | undefined): string | null {
+  if (header === undefined) return null;
+  const [, text] = ENTRY.exec(header) ?? [];
+  if (text === undefined) {
+    throw unprocessable('digest_mismatch', 'Content-Digest has no usable SHA-256, expected sha-256=:<base64>:');
+  }
+  return Buffer.from(text, 'base64').toString('hex');
+}
+
+/** @throws AppError 422 `invalid_part` if a part has another size than it should */
+export function checkSize({ what, bytes: expected }: ExpectedPart, bytes: number): void {
+  if (bytes !== expected)
+    throw unprocessable('invalid_part', `${what} has ${bytes} bytes, expected ${expected}`, {
+      expected_bytes: expected,
+    });
+}
+
+/**
+ * Passes the bytes of a part on. Before the last ones have arrived, nobody has stored it.
+ * @throws AppError 422 `invalid_part` or `digest_mismatch`
+ */
+export async function* checked(chunks: AsyncIterable<Uint8Array>, part: ExpectedPart): AsyncGenerator<Uint8Array> {
+  const hash = part.sha256 === null ? null : createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    if (bytes > part.bytes) checkSize(part, bytes);
+    hash?.update(chunk);
+    yield chunk;
+  }
+  checkSize(part, bytes);
+  const found = hash?.digest('hex') ?? null;
+  if (found !== part.sha256) throw mismatch(part, found);
+}
+
+function mismatch({ what, sha256 }: ExpectedPart, found: string | null): AppError {
+  const message = `${what} has arrived with the SHA-256 ${found}, and its Content-Digest says ${sha256}: send it again`;
+  return unprocessable('digest_mismatch', message);
+}

@@ -1,0 +1,195 @@
+import { explainMissing, type ArtifactStore } from '../../../platform/artifacts/index.ts';
+import {
+  checkListing,
+  fileOfContent,
+  isTaken,
+  MAX_FILES,
+  PartGoneError,
+  readParts,
+  SourceError,
+  uploadsRepository,
+  type UploadedFile,
+} from '../../../platform/base-sources/index.ts';
+import type { Database } from '../../../platform/database/database.ts';
+import { AppError, unprocessable } from '../../../platform/contract/errors.ts';
+import { checkShards, INDEX } from './check-shards.ts';
+import { readContents, WrongContentError } from './read-contents.ts';
+import {
+  verificationRepository as repository,
+  type ClaimedUpload,
+  type FileProgress,
+  type FileToVerify,
+  type Lease,
+  type Outcome,
+} from './verification.repository.ts';
+
+export interface VerifyOptions {
+  readonly db: Database;
+  readonly artifacts: ArtifactStore;
+  /** Number of days until an upload is removed that nobody goes on with or uses. */
+  readonly days: number;
+}
+
+export interface Turn {
+  readonly lease: Lease;
+  /** Aborts when the lease is lost or the process stops. */
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: FileProgress) => void;
+}
+
+/**
+ * Verifies an upload that this process has claimed: a file at a time, and those alone that were not verified before.
+ * @throws the signal's reason; an error of the store or the database, after which it may be tried again
+ */
+export async function verifyUpload(options: VerifyOptions, claimed: ClaimedUpload, turn: Turn): Promise<void> {
+  const { db, days } = options;
+  const outcome = await verify(options, claimed, turn).catch((error: unknown) => toOutcome(claimed.id, error));
+  turn.signal.throwIfAborted();
+  if (outcome !== null) await repository.finish(db, { ...turn, id: claimed.id }, outcome, days);
+}
+
+/** How often a verification is begun that ends neither way. With the pauses between them, that takes some hours. */
+const MOST_ATTEMPTS = 100;
+
+/** @returns null if the lease is lost */
+async function verify(options: VerifyOptions, claimed: ClaimedUpload, turn: Turn): Promise<Outcome | null> {
+  const { db } = options;
+  const { id } = claimed;
+  if (claimed.attempts > MOST_ATTEMPTS) return givenUp(id);
+  const contents: UploadedFile[] = [];
+  let index: Place | undefined;
+  const files = await repository.files(db, id);
+  for (const file of files) {
+    const found =
+      file.contents ?? (await verifyFile(options, claimed, { ...file, most: MAX_FILES - contents.length }, turn));
+    if (file.contents === null && !(await repository.keep(db, { ...turn, id }, file, found))) return null;
+    contents.push(...found);
+    const entry = found.find(({ name }) => name === INDEX);
+    if (entry !== undefined) index = { sent: file, entry };
+  }
+  checkContents(id, contents);
+  await checkShards(contents, () => readEntry(options, claimed, index!, turn.signal));
+  const data = { bytes: files.reduce((sum, { size }) => sum + size, 0), files: files.length };
+  const event = { tenantId: null, type: 'base_model_upload.completed' as const, subjectId: id, data };
+  return { state: 'complete', error: null, event };
+}
+
+/** A file of a model, and what was sent that has it. */
+interface Place {
+  readonly sent: FileToVerify;
+  readonly entry: UploadedFile;
+}
+
+async function* readEntry(
+  { db, artifacts }: VerifyOptions,
+  { id, partBytes }: ClaimedUpload,
+  { sent: { name, size }, entry: { offset, size: bytes } }: Place,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const digests = await uploadsRepository.digests(db, id, name);
+  try {
+    yield* readParts(artifacts, { size, partBytes, digests }, { from: offset, to: offset + bytes, signal });
+  } catch (error) {
+    throw error instanceof PartGoneError ? await lostPart(db, artifacts, name, error) : error;
+  }
+}
+
+async function verifyFile(
+  { db, artifacts }: VerifyOptions,
+  { id, partBytes }: ClaimedUpload,
+  file: FileToVerify & { most: number },
+  { signal, onProgress }: Turn,
+): Promise<UploadedFile[]> {
+  const { name, size } = file;
+  const digests = await uploadsRepository.digests(db, id, name);
+  const range = { from: 0, to: size, signal, verify: true };
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    let bytes = 0;
+    for await (const chunk of readParts(artifacts, { size, partBytes, digests }, range)) {
+      bytes += chunk.length;
+      onProgress({ name, bytes });
+      yield chunk;
+    }
+  }
+  try {
+    return await readContents(file, counted(), file.most);
+  } catch (error) {
+    throw error instanceof PartGoneError ? await lostPart(db, artifacts, name, error) : error;
+  }
+}
+
+/** A part that was stored and is gone or damaged, so it has to be sent again. */
+class LostPartError extends Error {
+  constructor(
+    readonly file: string,
+    readonly number: number,
+    readonly code: 'artifact_missing' | 'artifact_corrupt',
+  ) {
+    const what = code === 'artifact_missing' ? 'gone from the artifact store' : 'damaged in the artifact store';
+    super(`part ${number} of ${file} is ${what}: send it again`);
+    this.name = 'LostPartError';
+  }
+}
+
+/** Tells a part that is gone or damaged from a store that is away. */
+async function lostPart(
+  db: Database,
+  artifacts: ArtifactStore,
+  file: string,
+  { number, digest, cause }: PartGoneError,
+): Promise<unknown> {
+  try {
+    return await explainMissing({ db, store: artifacts, digest }, async () => {
+      if (cause instanceof AppError) throw cause;
+      // It is read once more, because a connection may have been at fault.
+      await artifacts.verify(digest);
+      throw cause as Error;
+    });
+  } catch (error) {
+    if (codeOf(error) === 'artifact_missing') return new LostPartError(file, number, 'artifact_missing');
+    if (codeOf(error) !== 'artifact_corrupt') return error;
+    // The store would keep what it has in place of the same part that is sent again.
+    await artifacts.quarantine(digest);
+    return new LostPartError(file, number, 'artifact_corrupt');
+  }
+}
+
+const codeOf = (error: unknown): string | null => (error instanceof AppError ? error.code : null);
+
+/** Checks all files together. @throws AppError 422 `source_refused`; SourceError */
+function checkContents(id: string, contents: readonly UploadedFile[]): void {
+  const names = contents.map(({ name }) => name);
+  const seen = new Set<string>();
+  // Pickles are not taken, so that it does not matter where they are.
+  const twice = names.filter(isTaken).find((name) => seen.size === seen.add(name).size);
+  if (twice !== undefined) {
+    throw unprocessable('source_refused', `${twice} is there twice: in two archives, or in one and beside it`);
+  }
+  checkListing({ kind: 'upload', id }, contents.map(fileOfContent), names);
+}
+
+function givenUp(id: string): Outcome {
+  const message =
+    `the files could not be verified in ${MOST_ATTEMPTS} attempts, which the log of the API explains: have them verified again when ` +
+    'that is mended';
+  const error = { code: 'verification_interrupted', message };
+  const event = { tenantId: null, subjectId: id, type: 'base_model_upload.reopened' as const, data: { error } };
+  return { state: 'open', error, event };
+}
+
+/** What follows from an error. @throws the error if it says nothing about the files */
+function toOutcome(id: string, error: unknown): Outcome {
+  const about = { tenantId: null, subjectId: id };
+  if (error instanceof WrongContentError || error instanceof LostPartError) {
+    const code = error instanceof WrongContentError ? 'digest_mismatch' : error.code;
+    const problem = { code, message: error.message };
+    const forget = { file: error.file, ...(error instanceof LostPartError && { number: error.number }) };
+    const event = { ...about, type: 'base_model_upload.reopened' as const, data: { error: problem } };
+    return { state: 'open', error: problem, event, forget };
+  }
+  const isRefused = error instanceof SourceError || (error instanceof AppError && error.status === 422);
+  if (!isRefused) throw error;
+  const problem = { code: error.code, message: error.message };
+  const event = { ...about, type: 'base_model_upload.failed' as const, data: { error: problem } };
+  return { state: 'failed', error: problem, event };
+}

@@ -1,0 +1,121 @@
+import { withRegisteredArtifact, type ArtifactStore, type StoredArtifact } from '../../platform/artifacts/index.ts';
+import { DEFAULT_MARGIN, type GateRule } from '../../../core/options/gates.ts';
+import type { Database } from '../../platform/database/database.ts';
+import { notFound } from '../../platform/contract/errors.ts';
+import { adviceOn } from './gate-advice.ts';
+import { newId } from '../../platform/contract/ids.ts';
+import { resolveOwner } from '../../tenants/tenants/index.ts';
+import { toPage, type Page } from '../../platform/contract/pagination.ts';
+import type { Upload } from '../../platform/contract/upload.ts';
+import type { RecordAnswer } from '../../platform/contract/record-answer.ts';
+import { toTimestamp } from '../../platform/contract/schemas.ts';
+import { recordEvent } from '../../delivery/events/index.ts';
+import type { UploadRoom, UploadRooms } from '../../tenants/quotas/index.ts';
+import { createTenantService } from '../../tenants/tenants/index.ts';
+import { createDatasetRepository, datasetExists, type DatasetRow } from './dataset.repository.ts';
+import type { CreatedDataset, CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';
+import { normalizeDataset, RowCounts } from './normalize-dataset.ts';
+
+export type DatasetService = ReturnType<typeof createDatasetService>;
+
+interface DatasetServiceDependencies {
+  readonly db: Database;
+  readonly artifacts: ArtifactStore;
+  readonly rooms: UploadRooms;
+  /** Largest number of rows of a dataset. */
+  readonly rowLimit: number;
+}
+
+/** The gate that an upload's advice is about: adapters, which name their own, are created later. */
+const DEFAULT_GATE: GateRule = { kind: 'relative', margin: DEFAULT_MARGIN };
+
+/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+export function createDatasetService(deps: DatasetServiceDependencies) {
+  const datasets = createDatasetRepository(deps.db);
+  const tenants = createTenantService(deps);
+
+  function register(
+    owned: { owner: string; name: string },
+    artifact: StoredArtifact,
+    counts: RowCounts,
+    { room, record }: { room: UploadRoom; record: RecordAnswer<CreatedDataset> },
+  ): Promise<CreatedDataset> {
+    const { owner, name } = owned;
+    return withRegisteredArtifact(deps, artifact, async (tx) => {
+      const { rows, splits, gateSlices, promptsOnly } = counts;
+      const row = await datasets.insert(
+        {
+          id: newId('dataset'),
+          tenantId: owner,
+          name,
+          artifactDigest: artifact.digest,
+          rows,
+          bytes: artifact.bytes,
+          splits: { ...splits },
+          ...(gateSlices && { gateSlices }),
+          promptsOnly,
+        },
+        tx,
+      );
+      await room.settle(tx, { dataset_rows: rows, stored_bytes: artifact.bytes });
+      const data = { name, rows, digest: artifact.digest };
+      await recordEvent(tx, { tenantId: owner, type: 'dataset.created', subjectId: row.id, data });
+      const metric = promptsOnly ? 'exact_match' : 'accuracy';
+      const dataset = { ...toDataset(row), gate_advice: adviceOn(counts, metric, DEFAULT_GATE) };
+      await record(tx, dataset);
+      return dataset;
+    });
+  }
+
+  return {
+    /**
+     * Checks uploaded JSONL while it is written to the store, and registers it.
+     *
+     * @throws AppError 403 `quota_exceeded`, 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507; nothing remains then
+     */
+    async create(
+      query: CreateDatasetQuery,
+      scope: string | null,
+      upload: Upload,
+      record: RecordAnswer<CreatedDataset>,
+    ): Promise<CreatedDataset> {
+      const owner = resolveOwner(scope, query.tenant_id);
+      // These checks come first, so that a request that must fail is refused before its upload is read.
+      await tenants.get(owner, null);
+      if (await datasets.isNameTaken(owner, query.name)) throw datasetExists(query.name);
+      await deps.rooms.requireAnyRoom(owner, ['dataset_rows', 'stored_bytes']);
+      return deps.rooms.during(owner, upload.declaredBytes, async (room) => {
+        const counts = new RowCounts();
+        const rows = normalizeDataset(room.measured(upload.chunks), counts, deps.rowLimit);
+        const artifact = await deps.artifacts.putFile(rows, 'dataset');
+        return register({ owner, name: query.name }, artifact, counts, { room, record });
+      });
+    },
+
+    async list(query: ListDatasetsQuery, scope: string | null): Promise<Page<Dataset>> {
+      return toPage(await datasets.page(query, scope), query, toDataset);
+    },
+
+    /** @throws AppError 404 */
+    async get(id: string, scope: string | null): Promise<Dataset> {
+      const row = await datasets.find(id, scope);
+      if (row === null) throw notFound('dataset', id);
+      return toDataset(row);
+    },
+  };
+}
+
+export function toDataset(row: DatasetRow): Dataset {
+  return {
+    id: row.id,
+    tenant_id: row.tenantId,
+    name: row.name,
+    rows: row.rows,
+    bytes: Number(row.bytes),
+    splits: row.splits as Dataset['splits'],
+    gate_slices: row.gateSlices as Dataset['gate_slices'],
+    prompts_only: row.promptsOnly,
+    digest: row.artifactDigest,
+    created_at: toTimestamp(row.createdAt),
+  };
+}

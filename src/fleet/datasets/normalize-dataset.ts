@@ -1,0 +1,131 @@
+import { DatasetError, MAX_LINE_BYTES, parseDataset } from '../../../core/formats/dataset/dataset-jsonl.ts';
+import {
+  DATASET_SPLITS,
+  hasAnswer,
+  questionOf,
+  toStoredRow,
+  type DatasetRow,
+  type DatasetSplit,
+} from '../../../core/formats/dataset/dataset-row.ts';
+import { assignSplit } from '../../../core/formats/dataset/dataset-split.ts';
+import { ROW_LIMIT_VARIABLE } from '../../platform/config/variables.ts';
+import { AppError, unprocessable } from '../../platform/contract/errors.ts';
+
+/** Number of rows by split. */
+type SplitCounts = Record<DatasetSplit, number>;
+
+/** Largest number of slices whose gate rows are counted. */
+const MAX_COUNTED_SLICES = 1000;
+
+/** Counts the rows of a dataset while they pass. */
+export class RowCounts {
+  readonly splits: SplitCounts = { training: 0, search: 0, gate: 0 };
+  /** Whether the rows are prompts alone. Either all rows have answers, or none has. */
+  promptsOnly = false;
+  readonly #gateSlices = new Map<string, number>();
+
+  add(row: DatasetRow & { readonly split: DatasetSplit }): void {
+    const { split, slices = [] } = row;
+    this.promptsOnly = !hasAnswer(row);
+    this.splits[split]++;
+    if (split !== 'gate' || this.#gateSlices.size > MAX_COUNTED_SLICES) return;
+    for (const name of new Set(slices)) this.#gateSlices.set(name, (this.#gateSlices.get(name) ?? 0) + 1);
+  }
+
+  get rows(): number {
+    const { training, search, gate } = this.splits;
+    return training + search + gate;
+  }
+
+  /** Number of gate rows by slice, in the order of the names; null if there are too many slices to count. */
+  get gateSlices(): Record<string, number> | null {
+    if (this.#gateSlices.size > MAX_COUNTED_SLICES) return null;
+    return Object.fromEntries([...this.#gateSlices].sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+}
+
+const PIECE_CHARACTERS = 1 << 16;
+
+/**
+ * Checks uploaded JSONL line by line and yields it in the form in which it is stored: one row per line, each with its
+ * split. It holds only one line and one piece of output in memory.
+ *
+ * @param counts is filled in while rows pass, and complete after the last piece
+ * @param rowLimit largest number of rows
+ * @throws AppError 422 `invalid_dataset` with the first ten bad lines, after the last line that is read; 413
+ *   `upload_too_large` at the first row over the limit
+ */
+export async function* normalizeDataset(
+  chunks: AsyncIterable<Uint8Array>,
+  counts: RowCounts,
+  rowLimit: number,
+): AsyncGenerator<Uint8Array> {
+  let piece = '';
+  let rows = 0;
+  try {
+    for await (const row of withSplits(parseDataset(chunks))) {
+      if (++rows > rowLimit) throw tooManyRows(rowLimit);
+      counts.add(row);
+      piece += `${storedLine(row)}\n`;
+      if (piece.length >= PIECE_CHARACTERS) {
+        yield Buffer.from(piece, 'utf8');
+        piece = '';
+      }
+    }
+  } catch (error) {
+    throw error instanceof DatasetError ? invalidDataset(error) : error;
+  }
+  requireHeldOutRows(counts.splits);
+  yield Buffer.from(piece, 'utf8');
+}
+
+/** A row as a line. Its split makes it longer than it came, and what is stored has to be readable by workers. */
+function storedLine(row: DatasetRow): string {
+  const line = JSON.stringify(toStoredRow(row));
+  if (Buffer.byteLength(line) <= MAX_LINE_BYTES) return line;
+  const reason = `line is longer than ${MAX_LINE_BYTES} bytes as it is stored, with its split`;
+  throw new DatasetError([{ line: row.line, reason }], 1);
+}
+
+function tooManyRows(rowLimit: number): AppError {
+  return new AppError({
+    code: 'upload_too_large',
+    status: 413,
+    message: `the dataset has more than ${rowLimit} rows (${ROW_LIMIT_VARIABLE})`,
+    details: { max_rows: rowLimit, setting: ROW_LIMIT_VARIABLE },
+  });
+}
+
+/** Assigns splits if no row names one. A dataset in which only some rows name one is refused. */
+async function* withSplits(rows: AsyncIterable<DatasetRow>): AsyncGenerator<DatasetRow & { split: DatasetSplit }> {
+  const seen = { named: 0, unnamed: 0 };
+  for await (const row of rows) {
+    seen[row.split === undefined ? 'unnamed' : 'named']++;
+    yield { ...row, split: row.split ?? assignSplit(questionOf(row)) };
+  }
+  if (seen.named > 0 && seen.unnamed > 0) {
+    throw unprocessable(
+      'invalid_dataset',
+      `${seen.named} rows name their split and ${seen.unnamed} do not, expected all rows to name it or none`,
+      { lines: [] },
+    );
+  }
+}
+
+/** Search rows and gate rows are needed. A tenant may share no training rows: its adapters are never trained. */
+function requireHeldOutRows(counts: SplitCounts): void {
+  const empty = (['search', 'gate'] as const).filter((split) => counts[split] === 0);
+  if (empty.length === 0) return;
+  const found = DATASET_SPLITS.map((split) => `${counts[split]} ${split}`).join(', ');
+  throw unprocessable(
+    'invalid_dataset',
+    `the dataset has no ${empty.join(' and no ')} rows (${found}), expected at least one search row and one gate row: ` +
+      'upload more rows, or name the split of each',
+    { lines: [], splits: { ...counts } },
+  );
+}
+
+function invalidDataset(error: DatasetError): AppError {
+  const lines = error.problems.map(({ line, reason }) => ({ line, reason }));
+  return unprocessable('invalid_dataset', error.message, { lines, bad_lines: error.total });
+}

@@ -1,0 +1,24 @@
+import type { Prisma, Queryable } from '../../platform/database/database.ts';
+import { pageArguments, type PageQuery } from '../../platform/contract/pagination.ts';
+
+const VERSIONS = {
+  oldBaseModelVersion: { select: { version: true } },
+  newBaseModelVersion: { select: { version: true, baseModel: { select: { name: true } } } },
+} satisfies Prisma.EvolutionInclude;
+
+export type EvolutionRow = Prisma.EvolutionGetPayload<{ include: typeof VERSIONS }>;
+
+/** Evolutions belong to base models, which all callers may see. */
+export const evolutionRepository = {
+  find: (db: Queryable, id: string): Promise<EvolutionRow | null> =>
+    db.evolution.findUnique({ where: { id }, include: VERSIONS }),
+
+  baseModelVersionExists: async (db: Queryable, id: string): Promise<boolean> =>
+    (await db.baseModelVersion.count({ where: { id } })) > 0,
+
+  /** A page of the evolutions to a base model version. */
+  pageTo: (db: Queryable, newBaseModelVersionId: string, query: PageQuery): Promise<EvolutionRow[]> => {
+    const { where, ...page } = pageArguments(query);
+    return db.evolution.findMany({ ...page, where: { ...where, newBaseModelVersionId }, include: VERSIONS });
+  },
+};

@@ -1,0 +1,24 @@
+import type { Database } from '../../platform/database/database.ts';
+import { notFound } from '../../platform/contract/errors.ts';
+import { toPage, type Page, type PageQuery } from '../../platform/contract/pagination.ts';
+import { toEvolution, toEvolutionEntry } from './evolution.mapper.ts';
+import { evolutionRepository as repository } from './evolution.repository.ts';
+import type { Evolution, EvolutionEntry } from './evolution.schemas.ts';
+
+export function createEvolutionService({ db }: { db: Database }) {
+  return {
+    /** @throws AppError 404 */
+    async get(id: string): Promise<Evolution> {
+      const row = await repository.find(db, id);
+      if (row === null) throw notFound('evolution', id);
+      return toEvolution(row);
+    },
+
+    /** The evolutions to a base model version, newest first. @throws AppError 404, 400 `invalid_cursor` */
+    async listTo(baseModelVersionId: string, query: PageQuery): Promise<Page<EvolutionEntry>> {
+      if (!(await repository.baseModelVersionExists(db, baseModelVersionId)))
+        throw notFound('base model version', baseModelVersionId);
+      return toPage(await repository.pageTo(db, baseModelVersionId, query), query, toEvolutionEntry);
+    },
+  };
+}

@@ -1,0 +1,140 @@
+import type { Transaction } from '../../platform/database/database.ts';
+import type { JobRoom } from '../../tenants/quotas/index.ts';
+import type { RunningJobs } from '../jobs/index.ts';
+import {
+  countJobsToEnd,
+  planningRepository,
+  type FleetToPlan,
+  type JobsToEnd,
+  type Refusals,
+  type SourceCount,
+} from '../rollouts/index.ts';
+import { SKIP_REASONS, type ForecastResult, type SkipReason } from './forecast.result.ts';
+
+/** Number of tenants that a forecast lists. */
+export const TENANTS_SHOWN = 1000;
+
+/** The part of a forecast that counts adapters. */
+export type CountedFleet = Pick<
+  ForecastResult,
+  'adapters' | 'old_versions' | 'tenants' | 'tenant_count' | 'skipped'
+> & {
+  /** The jobs that would run, by old base model version, and the rows of one of their datasets on average. */
+  readonly jobs: readonly {
+    readonly oldBaseModelVersionId: string;
+    readonly jobs: number;
+    /** Those of them that could get a control. */
+    readonly controllable: number;
+    readonly rows: number;
+  }[];
+  /** Jobs of older rollouts that would run before them, if the rollout did not end them. */
+  readonly endedAhead: number;
+  /** Adapters for which a rollout would plan jobs, also those that it would refuse. */
+  readonly planned: number;
+};
+
+/** What may run for tenants. */
+type ReadRooms = (tx: Transaction, tenantIds: readonly string[]) => Promise<ReadonlyMap<string, JobRoom>>;
+
+/** What a rollout would take. */
+interface FleetToCount {
+  readonly fleet: FleetToPlan;
+  readonly refusals: Refusals;
+  /** What becomes of running jobs in older rollouts. */
+  readonly running: RunningJobs;
+}
+
+/** Counts which adapters a rollout would carry over and why it would not take the others, as it would be planned now. */
+export async function countFleet(
+  tx: Transaction,
+  { fleet, refusals, running }: FleetToCount,
+  readRooms: ReadRooms,
+): Promise<CountedFleet> {
+  const sources = await planningRepository.countSourcesByTenant(tx, fleet);
+  const leftOut = await planningRepository.leftOut(tx, fleet);
+  const planned = sum(sources, ({ adapters }) => adapters);
+  const ended = await countJobsToEnd(tx, fleet, { running, refused: [...refusals.keys()] });
+  // Last, because this locks tenants.
+  const rooms = await readRooms(tx, [...new Set(sources.map(({ tenant_id: id }) => id))]);
+  const able = withinRooms(
+    sources.filter((source) => !refusals.has(source.base_model_version_id)),
+    roomsAfter(ended, rooms),
+  );
+  const taken = sum(able, ({ jobs }) => jobs);
+  const total = planned + sum(Object.values(leftOut), (adapters) => adapters);
+  const counts: Partial<Record<SkipReason, number>> = {
+    ...leftOut,
+    incompatible: sum(sources, (source) => (refusals.has(source.base_model_version_id) ? source.adapters : 0)),
+    dataset_missing: sum(able, ({ source }) => source.without_dataset),
+    not_servable: sum(able, ({ notServable }) => notServable),
+    quota_exceeded: sum(able, ({ refused }) => refused),
+  };
+  const tenants = groupSum(able, ({ source }) => source.tenant_id);
+  return {
+    adapters: { total, taken, skipped: total - taken },
+    old_versions: groupSum(
+      sources.map((source) => ({ source, jobs: source.adapters })),
+      ({ source }) => source.base_model_version_id,
+    ).map(([id, adapters]) => ({ base_model_version_id: id, adapters, problem: refusals.get(id) ?? null })),
+    tenants: tenants.slice(0, TENANTS_SHOWN).map(([id, jobs]) => ({ tenant_id: id, jobs })),
+    tenant_count: tenants.length,
+    skipped: SKIP_REASONS.flatMap((reason) => {
+      const adapters = counts[reason] ?? 0;
+      return adapters > 0 ? [{ reason, adapters }] : [];
+    }),
+    jobs: groupSum(able, ({ source }) => source.base_model_version_id).map(([oldBaseModelVersionId, jobs]) => {
+      const own = able.filter(({ source }) => source.base_model_version_id === oldBaseModelVersionId);
+      const withData = sum(own, ({ source }) => source.adapters - source.without_dataset);
+      const rows = sum(own, ({ source }) => source.rows) / Math.max(1, withData);
+      const toApprove = sum(own, ({ source }) => source.to_approve);
+      return { oldBaseModelVersionId, jobs, controllable: Math.max(0, jobs - toApprove), rows };
+    }),
+    endedAhead: sum(ended, ({ ahead }) => ahead),
+    planned,
+  };
+}
+
+interface AbleSource {
+  readonly source: SourceCount;
+  /** Number of jobs that would run. */
+  readonly jobs: number;
+  /** Number of those whose adapters the engines would refuse: they take places, and end before anything is measured. */
+  readonly notServable: number;
+  /** Number of those for which the tenant has no room. */
+  readonly refused: number;
+}
+
+/** How many jobs each tenant that has a limit may have when those of older rollouts have ended. New ones take their places in any case. */
+function roomsAfter(ended: readonly JobsToEnd[], rooms: ReadonlyMap<string, JobRoom>): Map<string, number> {
+  const endedOf = new Map(ended.map((each) => [each.tenant_id, each]));
+  return new Map(
+    [...rooms].map(([id, { jobs, mayExchange }]) => {
+      const own = mayExchange ? endedOf.get(id) : undefined;
+      return [id, Math.max(0, jobs + (own?.jobs ?? 0), own?.adapters ?? 0)];
+    }),
+  );
+}
+
+/** As a rollout does, a tenant's jobs are taken as long as it has room. Adapters without a dataset take none. */
+function withinRooms(sources: readonly SourceCount[], rooms: ReadonlyMap<string, number>): AbleSource[] {
+  const left = new Map<string, number>(rooms);
+  return sources.map((source) => {
+    const wanted = source.adapters - source.without_dataset;
+    const room = left.get(source.tenant_id) ?? Number.POSITIVE_INFINITY;
+    const jobs = Math.min(wanted, room);
+    left.set(source.tenant_id, room - jobs);
+    const notServable = Math.min(source.not_servable, jobs);
+    return { source, jobs: jobs - notServable, notServable, refused: wanted - jobs };
+  });
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0);
+}
+
+/** Sums of jobs by a key, the largest first. */
+function groupSum<T extends { readonly jobs: number }>(items: readonly T[], keyOf: (item: T) => string) {
+  const sums = new Map<string, number>();
+  for (const item of items) sums.set(keyOf(item), (sums.get(keyOf(item)) ?? 0) + item.jobs);
+  return [...sums].filter(([, jobs]) => jobs > 0).sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+}

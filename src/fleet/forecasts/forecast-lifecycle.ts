@@ -1,0 +1,165 @@
+import { NO_QUOTAS, type QuotaLimits } from '../../platform/config/quotas.ts';
+import { withTransaction, type Database, type Prisma } from '../../platform/database/database.ts';
+import { newId } from '../../platform/contract/ids.ts';
+import { recordEvent } from '../../delivery/events/index.ts';
+import { createJobRooms, type JobRoom } from '../../tenants/quotas/index.ts';
+import {
+  assignWaves,
+  fleetOf,
+  labelsOfWaves,
+  planningRepository,
+  sizesOfWaves,
+  type Refusals,
+  type StoredOptions,
+} from '../rollouts/index.ts';
+import { createWorkerRepository, type WorkerRow } from '../../operations/workers/index.ts';
+import { countFleet, type CountedFleet } from './count-fleet.ts';
+import { fleetRepository } from './fleet.repository.ts';
+import { createForecastRepository, type ForecastRow } from './forecast.repository.ts';
+import type { ForecastResult } from './forecast.result.ts';
+import { predictFleet } from './prediction/predict-fleet.ts';
+import { quantileOf } from './prediction/simulate.ts';
+
+export type ForecastLifecycle = ReturnType<typeof createForecastLifecycle>;
+
+/** Number of tenants whose quotas are read at once. */
+const PAGE = 1000;
+
+/** What a forecast is computed from, once the versions are analyzed. */
+export interface AnalyzedFleet {
+  readonly baseModelVersionId: string;
+  readonly options: StoredOptions;
+  /** Why adapters of old base model versions cannot be carried over. */
+  readonly refusals: Refusals;
+  /** How long it takes from the acceptance of the rollout to its first job. */
+  readonly analysisMs: number;
+  /** The rollout that is forecast; null before there is one. */
+  readonly rolloutId: string | null;
+}
+
+/** What a worker does to a forecast's row. */
+export function createForecastLifecycle({ db, quotas = NO_QUOTAS }: { db: Database; quotas?: QuotaLimits }) {
+  const forecasts = createForecastRepository(db);
+  const jobRooms = createJobRooms({ db, defaults: quotas });
+  /** As a rollout does, which plans so many adapters at a time. */
+  const roomsInPages: Parameters<typeof countFleet>[2] = async (tx, tenantIds) => {
+    const rooms = new Map<string, JobRoom>();
+    for (let start = 0; start < tenantIds.length; start += PAGE) {
+      for (const [id, room] of await jobRooms.rooms(tx, tenantIds.slice(start, start + PAGE))) rooms.set(id, room);
+    }
+    return rooms;
+  };
+  const end = (id: string, found: { result: ForecastResult } | { error: Prisma.InputJsonObject }) =>
+    withTransaction(db, async (tx) => {
+      if (!(await forecasts.end(tx, id, found))) return;
+      const event =
+        'error' in found
+          ? ({ type: 'rollout_forecast.failed', data: { error: found.error } } as const)
+          : ({ type: 'rollout_forecast.computed', data: { adapters: { ...found.result.adapters } } } as const);
+      await recordEvent(tx, { tenantId: null, subjectId: id, ...event });
+    });
+
+  const compute = async (fleet: AnalyzedFleet): Promise<ForecastResult> => {
+    // Tenants with a limit of jobs are locked until the end of this transaction, so it only counts.
+    const running = fleet.options.policy?.supersede ?? 'finish';
+    const wanted = { fleet: fleetOf(fleet), refusals: fleet.refusals, running };
+    const counted = await withTransaction(db, (tx) => countFleet(tx, wanted, roomsInPages));
+    return predict(db, fleet, counted);
+  };
+
+  return {
+    /** Begins the computation, or takes over that of a worker that has died. Null if it is not to be computed. */
+    begin: (id: string): Promise<ForecastRow | null> => forecasts.begin(id),
+
+    /** Does not count the running computation, which ends because the worker stops or its machine fails. */
+    excuse: (id: string, error: Prisma.InputJsonObject | null) => forecasts.excuse(id, error),
+
+    /** Says why a forecast waits. */
+    note: (id: string, error: Prisma.InputJsonObject) => forecasts.note(id, error),
+
+    complete: async (id: string, fleet: AnalyzedFleet) => end(id, { result: await compute(fleet) }),
+
+    fail: (id: string, error: Prisma.InputJsonObject) => end(id, { error }),
+
+    /** Keeps what a rollout is expected to do, before its jobs are planned. An interrupted planning keeps the first forecast. */
+    async keepForRollout(
+      rolloutId: string,
+      { baseModelVersionId, options, refusals }: Pick<AnalyzedFleet, 'baseModelVersionId' | 'options' | 'refusals'>,
+    ): Promise<void> {
+      if ((await forecasts.ofRollout(rolloutId)) !== null) return;
+      const analysisMs = await fleetRepository.sinceAcceptance(db, rolloutId);
+      const result = await compute({ baseModelVersionId, options, refusals, analysisMs, rolloutId });
+      await forecasts.insertOfRollout(db, { id: newId('forecast'), baseModelVersionId, rolloutId, options, result });
+    },
+  };
+}
+
+async function predict(
+  db: Database,
+  fleet: AnalyzedFleet,
+  { jobs, endedAhead, planned, ...shown }: CountedFleet,
+): Promise<ForecastResult> {
+  const { baseModelVersionId, options, analysisMs, rolloutId } = fleet;
+  const waves = await wavesOf(db, fleet, planned);
+  const ready = (await createWorkerRepository(db).present()).filter(
+    (worker) => worker.state === 'ready' && !worker.unreadableBases.includes(baseModelVersionId),
+  );
+  const workers = byDevice(ready);
+  // One of them may have ended since they were counted.
+  const jobsAhead = Math.max(0, (await fleetRepository.jobsAhead(db, rolloutId)) - endedAhead);
+  const predicted = await predictFleet(
+    db,
+    jobs.map((each) => ({ ...each, newBaseModelVersionId: baseModelVersionId, strategy: options.strategy })),
+    {
+      controls: countControls(
+        options,
+        jobs.reduce((sum, { controllable }) => sum + controllable, 0),
+      ),
+      waveShares: waves.map((count) => count / Math.max(1, planned)),
+      speeds: speedsOf(workers).slice(0, options.policy?.concurrency),
+      jobsAhead,
+      analysisMs,
+    },
+  );
+  return { ...shown, waves, workers, jobs_ahead: jobsAhead, analysis_ms: analysisMs, ...predicted };
+}
+
+/** Of so many adapters, the number of those that get a control. Those for which a quota leaves no room are not known. */
+function countControls({ control, control_fraction: fraction }: StoredOptions, controllable: number): number {
+  if (control === 'none') return 0;
+  return Math.round(controllable * (control === 'all' ? 1 : fraction));
+}
+
+/** Number of adapters of each wave, as a rollout would be planned now. Before there is one, its order is not known, only the sizes are. */
+async function wavesOf(db: Database, fleet: AnalyzedFleet, planned: number): Promise<number[]> {
+  const waves = fleet.options.policy?.waves ?? [];
+  if (waves.length === 0) return [planned];
+  const labels = labelsOfWaves(waves);
+  const adapters = await planningRepository.ranked(db, { id: fleet.rolloutId ?? '', labels, ...fleetOf(fleet) });
+  return sizesOfWaves(assignWaves(waves, adapters), adapters);
+}
+
+function byDevice(workers: readonly WorkerRow[]): ForecastResult['workers'] {
+  return [...new Set(workers.map(({ device }) => device))].sort().map((device) => {
+    const own = workers.filter((worker) => worker.device === device);
+    const speeds = Float64Array.from(own.flatMap(({ tokensPerSecond }) => tokensPerSecond ?? [])).sort();
+    return {
+      device,
+      workers: own.length,
+      tokens_per_second: speeds.length === 0 ? null : quantileOf(speeds, 0.5),
+    };
+  });
+}
+
+/**
+ * The speed of each worker relative to the average of all, by what workers of its device have measured. Where a device has not measured
+ * any yet, it counts as average.
+ */
+function speedsOf(devices: ForecastResult['workers']): number[] {
+  const known = devices.filter(({ tokens_per_second: speed }) => speed !== null && speed > 0);
+  const workers = known.reduce((sum, each) => sum + each.workers, 0);
+  const mean = known.reduce((sum, each) => sum + each.workers * each.tokens_per_second!, 0) / Math.max(1, workers);
+  return devices.flatMap(({ workers: count, tokens_per_second: speed }) =>
+    Array<number>(count).fill(speed === null || speed <= 0 ? 1 : speed / mean),
+  );
+}

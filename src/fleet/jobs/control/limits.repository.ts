@@ -1,0 +1,44 @@
+import type { Queryable, Transaction } from '../../../platform/database/database.ts';
+
+/** What a rollout has used of its budget since it got it, in device seconds. */
+export interface BudgetUse {
+  readonly used: number;
+  /** Whether jobs are left that would use more. */
+  readonly goes_on: boolean;
+}
+
+/** The queries that keep to the deadline and the budget of a rollout. */
+export const limitsRepository = {
+  /**
+   * Notes once that the deadline of a rollout has passed before all its adaptations had ended. Its row must be locked.
+   * @returns the deadline and how many have not ended; null if it was not noted now
+   */
+  async noteMissedDeadline(tx: Transaction, id: string): Promise<{ deadline: Date; unfinished: number } | null> {
+    const [row] = await tx.$queryRaw<{ deadline: Date; unfinished: number }[]>`
+      WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+      UPDATE rollouts r SET deadline_missed_at = clock.now, updated_at = clock.now
+      FROM clock, LATERAL (
+        SELECT COALESCE(sum(c.unfinished), 0)::int AS unfinished FROM rollout_counts c
+        WHERE c.rollout_id = ${id} AND c.kind = 'adaptation') AS counted
+      WHERE r.id = ${id} AND r.deadline <= clock.now AND r.deadline_missed_at IS NULL
+        AND r.state IN ('planning', 'analyzing', 'adapting', 'paused')
+        AND (r.planned_at IS NULL OR counted.unfinished > 0 OR EXISTS (
+          SELECT 1 FROM jobs j WHERE j.rollout_id = r.id AND j.kind = 'adaptation' AND j.finished_at > r.deadline))
+      RETURNING r.deadline, counted.unfinished`;
+    return row ?? null;
+  },
+
+  /** Rollouts that have not ended, whose deadline has passed, and of which nobody has noted it. */
+  overdue: (db: Queryable) =>
+    db.$queryRaw<{ id: string }[]>`
+      SELECT id FROM rollouts WHERE state IN ('planning', 'analyzing', 'adapting', 'paused')
+        AND deadline <= statement_timestamp() AND deadline_missed_at IS NULL ORDER BY id`,
+
+  async budgetUse(tx: Transaction, id: string): Promise<BudgetUse> {
+    const [row] = await tx.$queryRaw<BudgetUse[]>`
+      SELECT COALESCE(u.seconds, 0) - r.budget_from AS used,
+        EXISTS (SELECT 1 FROM rollout_counts c WHERE c.rollout_id = r.id AND c.unfinished > 0) AS goes_on
+      FROM rollouts r LEFT JOIN rollout_device_uses u ON u.rollout_id = r.id WHERE r.id = ${id}`;
+    return row ?? { used: 0, goes_on: false };
+  },
+};

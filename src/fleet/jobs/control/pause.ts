@@ -1,0 +1,30 @@
+import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import type { Transaction } from '../../../platform/database/database.ts';
+import type { ChangedJob } from '../job-lifecycle.repository.ts';
+import { recordJobChanges } from '../job-lifecycle.ts';
+import { inOrder, lockStartTags, queueJobs } from '../order/admission.ts';
+import { pauseRepository as repository, type JobsToHold } from './pause.repository.ts';
+
+/**
+ * Pauses some jobs, or so many jobs of a rollout, with their events. The rollout's row must be locked. After the commit the caller
+ * takes those that were queued out of the queue.
+ */
+export async function pauseJobs(tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> {
+  const jobs = await repository.pause(tx, which);
+  await recordJobChanges(tx, jobs);
+  return jobs;
+}
+
+/**
+ * Resumes some jobs, or so many jobs of a rollout that were paused with it. The rollout's row must be locked. After the commit the
+ * caller enqueues `entries`.
+ */
+export async function resumeJobs(
+  tx: Transaction,
+  which: JobsToHold,
+): Promise<{ jobs: ChangedJob[]; entries: JobEntry[] }> {
+  await lockStartTags(tx);
+  const jobs = inOrder(await repository.resume(tx, which));
+  await recordJobChanges(tx, jobs);
+  return { jobs, entries: await queueJobs(tx, which.rolloutId, jobs) };
+}

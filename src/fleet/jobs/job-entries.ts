@@ -1,0 +1,14 @@
+import type { JobEntry } from '../../platform/queue/catalog.ts';
+import type { LiveJob } from './job.repository.ts';
+import { BASELINES_PRIORITY, CONTROL_PRIORITY, priorityOf } from '../../platform/queue/priorities.ts';
+
+/** The queue entry of a job. The version before gives jobs no start tags: they come first. */
+export function toEntry({ id, kind, start_tag: startTag }: Omit<LiveJob, 'ended'>): JobEntry {
+  const priority = kind === 'control' ? CONTROL_PRIORITY : startTag === null ? undefined : priorityOf(startTag);
+  return { name: 'adaptation.run', id, payload: { jobId: id }, ...(priority !== undefined && { priority }) };
+}
+
+/** The queue entry that measures the pending baselines of a job that has ended. */
+export function toBaselinesEntry(jobId: string): JobEntry {
+  return { name: 'baselines.measure', id: `${jobId}-baselines`, payload: { jobId }, priority: BASELINES_PRIORITY };
+}

@@ -1,0 +1,118 @@
+import { needsOldVersion, type GateRule } from '../../../core/options/gates.ts';
+import type { MetricName } from '../../../core/options/metrics.ts';
+import type { JobEntry } from '../../platform/queue/catalog.ts';
+import { OUTCOMES_PRIORITY } from '../../platform/queue/priorities.ts';
+import type { RecoverySource } from '../../platform/queue/sweeper.ts';
+import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
+import { recordEvent } from '../../delivery/events/index.ts';
+import { keepOutcomes, type MeasuredOutcomes } from './gate-outcomes.repository.ts';
+import {
+  outcomeRequestRepository as repository,
+  type ClaimedRequest,
+  type LeftToOthers,
+  type MeasurementLease,
+} from './outcome-request.repository.ts';
+
+/**
+ * The queue is given so many requests at a time: a fleet that is imported must not fill it, and each of them comes back to a
+ * worker again and again while a rollout waits.
+ */
+const MOST_QUEUED = 20;
+
+/** What decides whether a version is worth measuring before a rollout asks for it. */
+export interface MeasuredTask {
+  readonly gate: unknown;
+  readonly datasetId: string | null;
+}
+
+/** Requests that versions of an adapter be measured on its gate rows, if its gate will compare their successors with them. */
+export async function requestOutcomes(
+  tx: Transaction,
+  { gate, datasetId }: MeasuredTask,
+  { tenantId, versionIds }: { readonly tenantId: string; readonly versionIds: readonly string[] },
+): Promise<void> {
+  if (datasetId === null || versionIds.length === 0 || !needsOldVersion(gate as GateRule)) return;
+  await repository.request(tx, tenantId, versionIds);
+}
+
+function toEntry({ id: versionId }: { readonly id: string }): JobEntry {
+  return { name: 'outcomes.measure', id: `${versionId}-outcomes`, payload: { versionId }, priority: OUTCOMES_PRIORITY };
+}
+
+/** What the sweeper needs to know about requests. It also enqueues them, a few at a time. */
+export function outcomesRecoverySource(db: Database): RecoverySource {
+  return {
+    queue: 'adaptations',
+    expired: async () => (await repository.queueNext(db, MOST_QUEUED)).map(toEntry),
+    countLive: () => repository.countQueued(db),
+    live: async (after, limit) =>
+      (await repository.queued(db, after, limit)).map((row) => ({ rowId: row.id, entry: toEntry(row) })),
+  };
+}
+
+/** A version that is measured, as its events name it. */
+export interface MeasuredVersion {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly adapterId: string;
+  readonly number: number;
+}
+
+const NOTHING: LeftToOthers = { bases: [], jobs: [] };
+
+export type OutcomeRequests = ReturnType<typeof createOutcomeRequests>;
+
+/** What a worker does with requests. */
+export function createOutcomeRequests({ db, leaseMs = 15_000 }: { db: Database; leaseMs?: number }) {
+  const end = (
+    lease: MeasurementLease,
+    claimed: ClaimedRequest,
+    also: (tx: Transaction) => Promise<void>,
+  ): Promise<boolean> =>
+    withTransaction(db, async (tx) => {
+      const ended = await repository.end(tx, lease, claimed);
+      if (ended) await also(tx);
+      return ended;
+    });
+  const event = ({ id: subjectId, tenantId, adapterId: adapter_id, number }: MeasuredVersion) => ({
+    tenantId,
+    subjectId,
+    data: { adapter_id, number },
+  });
+
+  return {
+    claim: (lease: MeasurementLease) => repository.claim(db, lease, leaseMs),
+    renew: (lease: MeasurementLease) => repository.renew(db, lease, leaseMs),
+    release: (lease: MeasurementLease, how: { excused: boolean }) => repository.release(db, lease, how),
+    leaseLeft: (versionId: string) => repository.leaseLeft(db, versionId),
+    withdraw: (versionId: string) => repository.withdraw(db, versionId),
+    /** Whether anything of a rollout that this worker could run waits. */
+    isRolloutWaiting: (left: LeftToOthers = NOTHING) => repository.isRolloutWaiting(db, left),
+
+    /** Keeps what was measured. False, and nothing is kept, if it was requested again meanwhile: the rows may be others now. */
+    complete: (
+      lease: MeasurementLease,
+      claimed: ClaimedRequest,
+      { version, metric, outcomes }: { version: MeasuredVersion; metric: MetricName; outcomes: MeasuredOutcomes },
+    ): Promise<boolean> =>
+      end(lease, claimed, async (tx) => {
+        await keepOutcomes(tx, version, outcomes);
+        const { data, ...about } = event(version);
+        const measured = { ...data, metric, value: outcomes.value };
+        await recordEvent(tx, { ...about, type: 'adapter_version.measured', data: measured });
+      }),
+
+    /** Gives a request up. The next job measures the version itself, or says what is wrong. */
+    giveUp: (
+      lease: MeasurementLease,
+      claimed: ClaimedRequest,
+      { version, error }: { version: MeasuredVersion; error: { code: string; message: string } },
+    ): Promise<boolean> =>
+      end(lease, claimed, async (tx) => {
+        const { data, ...about } = event(version);
+        const { code, message } = error;
+        const failed = { ...data, error: { code, message } };
+        await recordEvent(tx, { ...about, type: 'adapter_version.not_measured', data: failed });
+      }),
+  };
+}

@@ -1,0 +1,44 @@
+import { withTransaction, type Database } from '../../../platform/database/database.ts';
+import type { createRolloutService } from '../../rollouts/index.ts';
+import { speedupOf } from '../report.mapper.ts';
+import { reportRepository } from '../report.repository.ts';
+import { distributionRepository as repository, type TimesRow } from './distribution.repository.ts';
+import type { Times, TtrDistribution } from './distribution.schemas.ts';
+
+interface DistributionDependencies {
+  readonly db: Database;
+  readonly rollouts: Pick<ReturnType<typeof createRolloutService>, 'get'>;
+}
+
+/**
+ * The times to readiness of a rollout, as somebody draws them.
+ * @param scope the tenant to which the caller is confined, or null for the operator
+ * @throws AppError 404
+ */
+export async function ttrDistribution(
+  { db, rollouts }: DistributionDependencies,
+  id: string,
+  scope: string | null,
+): Promise<TtrDistribution> {
+  const { jobs, controls } = await rollouts.get(id, scope);
+  return withTransaction(db, async (tx) => {
+    const rows = await repository.times(tx, id, scope);
+    const speedup = await reportRepository.speedup(tx, { rolloutIds: [id], tenantId: scope });
+    return {
+      rollout_id: id,
+      adaptations: timesOf(rows, 'adaptation', jobs),
+      controls: timesOf(rows, 'control', controls),
+      speedup: speedupOf(speedup),
+    };
+  });
+}
+
+function timesOf(rows: readonly TimesRow[], kind: TimesRow['kind'], counts: Readonly<Record<string, number>>): Times {
+  const found = (measure: TimesRow['measure']) => rows.find((row) => row.kind === kind && row.measure === measure);
+  return {
+    jobs: Object.values(counts).reduce((sum, count) => sum + count, 0),
+    ready: found('ttr')?.ready ?? 0,
+    ttr_ms: found('ttr')?.values ?? [],
+    working_ms: found('working')?.values ?? [],
+  };
+}

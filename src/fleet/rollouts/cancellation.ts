@@ -1,0 +1,46 @@
+import { both } from './both.ts';
+import { withTransaction, type Database } from '../../platform/database/database.ts';
+import { cancelJobs } from '../jobs/index.ts';
+import { createRolloutRepository } from './rollout.repository.ts';
+
+/** Number of jobs that one transaction cancels. */
+const BATCH = 1000;
+
+interface Batch {
+  /** Jobs that were waiting in the queue. */
+  queued: string[];
+  /** The last job; null if no batch follows. */
+  last: string | null;
+}
+
+/**
+ * Cancels the jobs of a rollout that was cancelled or has failed, in batches that each commit, so that no transaction holds up a
+ * large fleet. If the process dies in between, the next call goes on; workers claim none of the jobs meanwhile. The end of the
+ * last batch sets the rollout's `finished_at`.
+ * @param onBatch gets the jobs of each batch that were waiting in the queue, while the next one is cancelled
+ */
+export async function cancelInBatches(
+  db: Database,
+  rolloutId: string,
+  onBatch: (queued: readonly string[]) => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
+  let queued: readonly string[] = [];
+  let after: string | null = '';
+  while (after !== null) {
+    const cancelling: Promise<Batch> = cancelBatch(db, rolloutId, after);
+    const [batch] = await both(cancelling, queued.length > 0 ? onBatch(queued) : Promise.resolve());
+    ({ queued, last: after } = batch);
+  }
+  await onBatch(queued);
+}
+
+function cancelBatch(db: Database, rolloutId: string, after: string): Promise<Batch> {
+  const rollouts = createRolloutRepository(db);
+  return withTransaction(db, async (tx) => {
+    await rollouts.lock(rolloutId, tx);
+    const { jobs, isLast } = await cancelJobs(tx, { rolloutId, after, limit: BATCH });
+    if (isLast) await rollouts.finishStopped(tx, rolloutId);
+    const queued = jobs.filter((job) => job.old_state === 'queued').map((job) => job.id);
+    return { queued, last: isLast ? null : jobs.reduce((last, { id }) => (id > last ? id : last), after) };
+  });
+}

@@ -1,0 +1,79 @@
+import { NO_QUOTAS, type QuotaLimits } from '../../platform/config/quotas.ts';
+import { withTransaction, type Database, type Prisma } from '../../platform/database/database.ts';
+import { createJobRooms } from '../../tenants/quotas/index.ts';
+import { recordEvent, recordRolloutEnd } from '../../delivery/events/index.ts';
+import { cancelInBatches } from './cancellation.ts';
+import { fleetOf, planInPages, type OnPlanned, type Refusals, type RolloutToPlan } from './planning.ts';
+import { planningRepository } from './planning.repository.ts';
+import { createRolloutRepository, type RolloutRow } from './rollout.repository.ts';
+import { UNPLANNED_ROLLOUT_STATES } from './rollout.states.ts';
+import { successionRepository } from './succession/succession.repository.ts';
+
+export type RolloutLifecycle = ReturnType<typeof createRolloutLifecycle>;
+
+interface RolloutLifecycleDependencies {
+  readonly db: Database;
+  readonly quotas?: QuotaLimits;
+  /** Number of jobs that one transaction plans; 1,000 by default. */
+  readonly pageSize?: number;
+}
+
+/** What a worker does to a rollout's row. Every change is a conditional update with its event, in one transaction. */
+export function createRolloutLifecycle({ db, quotas = NO_QUOTAS, pageSize }: RolloutLifecycleDependencies) {
+  const rollouts = createRolloutRepository(db);
+  const jobRooms = createJobRooms({ db, defaults: quotas });
+
+  return {
+    /**
+     * Begins the analysis, or takes over the one of a worker that has died. Null if the rollout is not to be analyzed,
+     * or no longer.
+     */
+    beginAnalysis: (id: string): Promise<RolloutRow | null> =>
+      withTransaction(db, async (tx) => {
+        if (await rollouts.move(tx, id, { from: ['planning'], next: 'analyzing' })) {
+          const data = { from: 'planning' };
+          await recordEvent(tx, { tenantId: null, type: 'rollout.analyzing', subjectId: id, data });
+        }
+        await rollouts.countAnalysis(tx, id);
+        const row = await rollouts.find(id, tx);
+        return row?.state === 'analyzing' ? row : null;
+      }),
+
+    /**
+     * Does not count the running analysis, which ends because the worker stops or its machine fails. `error` says why the
+     * rollout waits; it is null if the worker only stops.
+     */
+    excuse: (id: string, error: Prisma.InputJsonObject | null): Promise<number> =>
+      withTransaction(db, (tx) => rollouts.excuseAnalysis(tx, id, error)),
+
+    /** The base model versions that adapters come from, also those that they are still being carried over to. */
+    oldVersions: async (rollout: Omit<RolloutToPlan, 'id'>): Promise<string[]> => {
+      const found = await planningRepository.oldVersions(db, fleetOf(rollout));
+      return [...new Set([...found, ...(await successionRepository.versionsOnTheWay(db, rollout.baseModelVersionId))])];
+    },
+
+    /** Whether the rollout is still being analyzed. It is not after its cancellation. */
+    isAnalyzing: async (id: string): Promise<boolean> => (await rollouts.find(id))?.state === 'analyzing',
+
+    /**
+     * Fails a rollout before all of its jobs are planned, and cancels those that are. False if it is no longer being
+     * analyzed.
+     */
+    fail: async (id: string, error: Prisma.InputJsonObject): Promise<boolean> => {
+      const failed = await withTransaction(db, async (tx) => {
+        const moved = await rollouts.move(tx, id, { from: UNPLANNED_ROLLOUT_STATES, next: 'failed', error });
+        if (moved) await recordRolloutEnd(tx, { type: 'rollout.failed', subjectId: id, data: { error } });
+        return moved;
+      });
+      if (failed) await cancelInBatches(db, id);
+      return failed;
+    },
+
+    /** Plans the jobs of a rollout that is being analyzed, as {@link planInPages} says. */
+    plan: (
+      rollout: RolloutToPlan,
+      refusals: Refusals,
+      onPlanned: OnPlanned = () => Promise.resolve(),
+    ): Promise<number | null> => planInPages({ db, jobRooms, pageSize }, rollout, refusals, onPlanned),
+  };
+}

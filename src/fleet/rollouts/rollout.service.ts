@@ -1,0 +1,224 @@
+import { NO_QUOTAS, type QuotaLimits } from '../../platform/config/quotas.ts';
+import type { JobEntry } from '../../platform/queue/catalog.ts';
+import { writeOutbox } from '../../platform/queue/outbox.repository.ts';
+import type { JobProducer } from '../../platform/queue/producer.ts';
+import type { RecoverySource } from '../../platform/queue/sweeper.ts';
+import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
+import { conflict, notFound, unprocessable } from '../../platform/contract/errors.ts';
+import { newId } from '../../platform/contract/ids.ts';
+import { toPage, type Page } from '../../platform/contract/pagination.ts';
+import { currentTraceparent } from '../../platform/tracing/current-trace.ts';
+import { unrecorded, type RecordAnswer } from '../../platform/contract/record-answer.ts';
+import type { RecordChange } from '../../platform/contract/record-change.ts';
+import { sortingOf } from '../../platform/contract/sorting.ts';
+import { recordEvent, recordRolloutEnd } from '../../delivery/events/index.ts';
+import { createJobRooms } from '../../tenants/quotas/index.ts';
+import { cancelInBatches } from './cancellation.ts';
+import {
+  approveRollout,
+  followInterrupted,
+  pauseRollout,
+  resumeRollout,
+  settleInTurn,
+  toPlanEntry,
+} from './control/pausing.ts';
+import { toRollout } from './rollout.mapper.ts';
+import { createRolloutRepository, ROLLOUT_SORTS, type ShownRollout } from './rollout.repository.ts';
+import {
+  withDefaults,
+  withPolicy,
+  type CreateRollout,
+  type Rollout,
+  type RolloutOptions,
+  type RolloutQuery,
+  type StoredOptions,
+} from './rollout.schemas.ts';
+import { LIVE_ROLLOUT_STATES } from './rollout.states.ts';
+import { joinLateAdapters } from './succession/late-adapters.ts';
+import { releaseWaiting } from './succession/waiting.ts';
+import { SummaryCache } from './summary-cache.ts';
+
+interface RolloutServiceDependencies {
+  db: Database;
+  producer: JobProducer;
+  /** Outlives the service where there is one for each request. */
+  summaries?: SummaryCache;
+}
+
+/**
+ * In all methods `scope` is the tenant to which the caller is confined, or null for the operator. Every tenant sees
+ * every rollout, but only its own jobs in it.
+ */
+export function createRolloutService({ db, producer, summaries = new SummaryCache() }: RolloutServiceDependencies) {
+  const rollouts = createRolloutRepository(db);
+  const show = async (rows: readonly ShownRollout[], scope: string | null): Promise<Rollout[]> => {
+    const ids = rows.map((row) => row.id);
+    const counts = rows.flatMap((row) => row.counts);
+    const figures = await summaries.get(rollouts, ids, counts, scope);
+    return rows.map((row) => {
+      const summary = figures.find(({ rollout_id: id }) => id === row.id);
+      return toRollout(row, { counts: row.counts, summary, evolutions: row.evolutions }, scope);
+    });
+  };
+  const get = async (id: string, scope: string | null): Promise<Rollout> => {
+    const row = await rollouts.shown(id, scope);
+    if (row === null) throw notFound('rollout', id);
+    const [shown] = await show([row], scope);
+    return shown as Rollout;
+  };
+  return {
+    get,
+
+    /** What the answer of {@link get} depends on, without what it costs; null if the rollout does not exist. */
+    version: (id: string, scope: string | null): Promise<string | null> => rollouts.version(id, scope),
+
+    /** The same for {@link list}. */
+    pageVersion: (query: RolloutQuery, scope: string | null): Promise<string> => rollouts.pageVersion(query, scope),
+
+    /** @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` */
+    async create(
+      { base_model_version_id: baseModelVersionId, options }: CreateRollout,
+      record: RecordAnswer<Rollout> = unrecorded,
+    ): Promise<Rollout> {
+      const { rollout, entries } = await withTransaction(db, async (tx) => {
+        const created = await createRollout(tx, { baseModelVersionId, options: options ?? {} });
+        await record(tx, created.rollout);
+        return created;
+      });
+      await producer.enqueueAfterCommit(entries);
+      return rollout;
+    },
+
+    async list(query: RolloutQuery, scope: string | null): Promise<Page<Rollout>> {
+      const { cursorOf } = sortingOf(query, ROLLOUT_SORTS);
+      const page = toPage(await rollouts.page(query, scope), query, (row) => row, cursorOf);
+      return { data: await show(page.data, scope), next_cursor: page.next_cursor };
+    },
+
+    /** Stops a rollout and its jobs until it is resumed. @throws AppError 404, 409 `rollout_ended` */
+    async pause(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
+      await pauseRollout({ db, producer }, id, recordChange);
+      return get(id, null);
+    },
+
+    /** Lets a paused rollout go on. @throws AppError 404, 409 `rollout_ended` */
+    async resume(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
+      await resumeRollout({ db, producer }, id, recordChange);
+      return get(id, null);
+    },
+
+    /** Releases a wave that waits for an approval. @throws AppError 404, 409 */
+    async approve(id: string, wave: number, recordChange: RecordChange = unrecorded): Promise<Rollout> {
+      await approveRollout({ db, producer }, { id, wave }, recordChange);
+      return get(id, null);
+    },
+
+    /**
+     * Ends a rollout and its jobs, waiting or running. Cancelling it again changes nothing, except that it goes on where an
+     * interrupted one ended.
+     * @throws AppError 404, 409
+     */
+    async cancel(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
+      await withTransaction(db, async (tx) => {
+        const row = await rollouts.lock(id, tx);
+        if (row === null) throw notFound('rollout', id);
+        if (row.state === 'cancelled') return;
+        if (!(await rollouts.move(tx, id, { from: LIVE_ROLLOUT_STATES, next: 'cancelled' }))) {
+          throw conflict('rollout_ended', `rollout ${id} cannot be cancelled: it has ended and is ${row.state}`);
+        }
+        await recordRolloutEnd(tx, { type: 'rollout.cancelled', subjectId: id, data: { from: row.state } });
+        const [before, after] = [{ state: row.state }, { state: 'cancelled' }];
+        await recordChange(tx, { tenantId: null, subjectId: id, before, after });
+      });
+      await producer.remove('rollouts', [id]);
+      await cancelInBatches(db, id, (queued) => producer.remove('adaptations', queued));
+      return get(id, null);
+    },
+  };
+}
+
+/**
+ * Creates a rollout within the caller's transaction. Its acceptance, by the database's clock, starts every adapter's
+ * time to readiness. After the commit the caller passes `entries` to `producer.enqueueAfterCommit`.
+ *
+ * @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` if a rollout of this version has not ended
+ */
+export async function createRollout(
+  tx: Transaction,
+  request: { baseModelVersionId: string; options: RolloutOptions },
+): Promise<{ rollout: Rollout; entries: JobEntry[] }> {
+  const rollouts = createRolloutRepository(tx);
+  const { baseModelVersionId } = request;
+  if (!(await rollouts.baseModelVersionExists(baseModelVersionId, tx))) {
+    throw unprocessable('base_model_version_not_found', `base model version ${baseModelVersionId} does not exist`);
+  }
+  await rollouts.lockBaseModelVersion(baseModelVersionId, tx);
+  const live = await rollouts.liveRollout(baseModelVersionId, tx);
+  if (live !== null) {
+    throw conflict(
+      'rollout_exists',
+      `base model version ${baseModelVersionId} has a rollout already that has not ended: ${live.id}; start another one when ` +
+        'it has ended, which takes the adapters that have no version for it by then',
+      {
+        rollout_id: live.id,
+      },
+    );
+  }
+  const id = newId('rollout');
+  const options = await optionsOf(tx, baseModelVersionId, request.options);
+  const deadline = options.policy?.deadline === undefined ? null : new Date(options.policy.deadline);
+  const traceparent = currentTraceparent();
+  const row = await rollouts.insert(tx, { id, baseModelVersionId, options, deadline, traceparent });
+  const entries: JobEntry[] = [toPlanEntry(row)];
+  await recordEvent(tx, {
+    tenantId: null,
+    type: 'rollout.accepted',
+    subjectId: id,
+    data: { base_model_version_id: baseModelVersionId },
+  });
+  await writeOutbox(tx, entries);
+  return { rollout: toRollout(row, { counts: [], summary: undefined, evolutions: [] }, null), entries };
+}
+
+/** The options that a rollout to this base model version stores: with defaults, and with the policy of its base model if it names none. */
+export async function optionsOf(
+  tx: Transaction,
+  baseModelVersionId: string,
+  options: RolloutOptions,
+): Promise<StoredOptions> {
+  const policy = options.policy ?? (await createRolloutRepository(tx).defaultPolicy(baseModelVersionId, tx));
+  return withDefaults(policy === null ? options : withPolicy(options, policy));
+}
+
+type FollowingProducer = Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+
+/** Without a producer, resumed jobs stay in the outbox until the next sweep. */
+const SWEPT_LATER: FollowingProducer = {
+  enqueueAfterCommit: () => Promise.resolve(),
+  remove: () => Promise.resolve(),
+};
+
+/** What the sweeper needs to know about rollouts. @param quotas what each tenant may have by default */
+export function rolloutRecoverySource(
+  db: Database,
+  producer: FollowingProducer = SWEPT_LATER,
+  quotas: QuotaLimits = NO_QUOTAS,
+): RecoverySource {
+  const rollouts = createRolloutRepository(db);
+  const jobRooms = createJobRooms({ db, defaults: quotas });
+  return {
+    queue: 'rollouts',
+    // Only the queue leases an analysis: if it stalls, the queue itself gives it to another worker.
+    expired: () => Promise.resolve([]),
+    countLive: () => rollouts.countUnplanned(),
+    live: async (after, limit) =>
+      (await rollouts.unplanned(after, limit)).map((row) => ({ rowId: row.id, entry: toPlanEntry(row) })),
+    repair: async () => {
+      for (const { id } of await rollouts.unfinishedCancellations()) await cancelInBatches(db, id);
+      await followInterrupted({ db, producer });
+      await releaseWaiting({ db, producer });
+      await joinLateAdapters({ db, producer, jobRooms });
+      for (const { id } of await rollouts.unsettled()) await settleInTurn({ db, producer }, id);
+    },
+  };
+}

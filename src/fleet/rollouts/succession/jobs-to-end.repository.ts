@@ -1,0 +1,35 @@
+import type { Queryable } from '../../../platform/database/database.ts';
+import { endsWhenTaken, type RunningJobs } from '../../jobs/index.ts';
+import { sourcesOf, type FleetToPlan } from '../planning.repository.ts';
+
+/** Jobs of a tenant in older rollouts that a rollout would end, because it carries their adapters over to a newer version. */
+export interface JobsToEnd {
+  readonly tenant_id: string;
+  readonly jobs: number;
+  /** The adapters whose adaptations are among them. */
+  readonly adapters: number;
+  /** Adaptations among them that would otherwise run before those of the rollout. */
+  readonly ahead: number;
+}
+
+/** What becomes of jobs in older rollouts. */
+interface Taking {
+  readonly running: RunningJobs;
+  /** The base model versions from which adapters cannot be carried over, so that they keep their jobs. */
+  readonly refused: readonly string[];
+}
+
+/** By tenant, those without any left out. */
+export const countJobsToEnd = (db: Queryable, fleet: FleetToPlan, { running, refused }: Taking) =>
+  db.$queryRaw<JobsToEnd[]>`
+    SELECT j.tenant_id, count(*)::int AS jobs, count(DISTINCT j.adapter_id) FILTER (WHERE j.kind = 'adaptation')::int AS adapters,
+      count(*) FILTER (WHERE j.kind = 'adaptation' AND r.state IN ('analyzing', 'adapting')
+        AND j.state NOT IN ('held', 'paused', 'ready'))::int AS ahead
+    FROM base_model_versions own
+    JOIN base_model_versions older ON older.base_model_id = own.base_model_id AND older.id < own.id
+    JOIN rollouts r ON r.base_model_version_id = older.id AND r.finished_at IS NULL
+    JOIN jobs j ON j.rollout_id = r.id
+    WHERE own.id = ${fleet.baseModelVersionId} AND ${endsWhenTaken(running)} AND EXISTS (
+      SELECT ${sourcesOf(fleet)} AND a.id = j.adapter_id AND a.dataset_id IS NOT NULL
+        AND newest.base_model_version_id <> ALL(${[...refused]}::text[]))
+    GROUP BY j.tenant_id`;

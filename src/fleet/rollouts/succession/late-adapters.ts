@@ -1,0 +1,83 @@
+import type { JobProducer } from '../../../platform/queue/producer.ts';
+import type { Transaction } from '../../../platform/database/database.ts';
+import { settleRollout } from '../../jobs/index.ts';
+import {
+  fleetOf,
+  plannedSource,
+  planJobs,
+  planningWithin,
+  type NewJobs,
+  type PlannerDependencies,
+} from '../planning.ts';
+import { planningRepository } from '../planning.repository.ts';
+import type { StoredOptions } from '../rollout.schemas.ts';
+import { successionRepository as repository } from './succession.repository.ts';
+import { lockSuccession, withoutTaken, type Succession } from './succession.ts';
+
+/** Number of adapters that one transaction plans jobs for. */
+const BATCH = 1000;
+
+interface LateDependencies extends PlannerDependencies {
+  producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+}
+
+interface Batch extends NewJobs {
+  readonly isLast: boolean;
+}
+
+const NOTHING: NewJobs = { entries: [], superseded: [] };
+
+/**
+ * Gives adapters that were imported while a rollout went on a job in it, if its policy says so. What was imported too late for that is
+ * left to the next rollout. Each batch is a transaction; if the process dies in between, the next call goes on.
+ */
+export async function joinLateAdapters(deps: LateDependencies): Promise<void> {
+  const { db, producer } = deps;
+  for (const { id } of await repository.rolloutsWithLate(db)) {
+    for (let isLast = false; !isLast;) {
+      const batch: Batch = await planningWithin(db, (tx) => joinBatch(tx, deps, id));
+      await producer.enqueueAfterCommit(batch.entries);
+      await producer.remove('adaptations', batch.superseded);
+      ({ isLast } = batch);
+    }
+  }
+}
+
+async function joinBatch(tx: Transaction, deps: PlannerDependencies, id: string): Promise<Batch> {
+  const succession = await lockSuccession(tx, id);
+  // A rollout that is paused, or still planned, is looked at again later.
+  if (succession === null || isWaiting(succession.rollout.state)) return { ...NOTHING, isLast: true };
+  if (succession.rollout.state !== 'adapting') {
+    await repository.forgetLate(tx, id, null);
+    return { ...NOTHING, isLast: true };
+  }
+  const adapterIds = await repository.lateAdapters(tx, id, BATCH);
+  const jobs = await planLate(tx, deps, succession, adapterIds);
+  await repository.forgetLate(tx, id, adapterIds);
+  // Where none of them could join, nothing else may be left of the rollout.
+  const settled = await settleRollout(tx, id);
+  return { ...jobs, entries: [...jobs.entries, ...settled], isLast: adapterIds.length < BATCH };
+}
+
+function isWaiting(state: string): boolean {
+  return state === 'planning' || state === 'analyzing' || state === 'paused';
+}
+
+async function planLate(
+  tx: Transaction,
+  deps: PlannerDependencies,
+  succession: Succession,
+  adapterIds: readonly string[],
+): Promise<NewJobs> {
+  const { id, base_model_version_id: baseModelVersionId } = succession.rollout;
+  const options = succession.rollout.options as StoredOptions;
+  const fleet = { ...fleetOf({ baseModelVersionId, options }), among: adapterIds };
+  const sources = await planningRepository.sources(tx, fleet, { after: '', limit: BATCH });
+  const older = sources.filter((source) => source.base_model_version_id < baseModelVersionId);
+  const found = await withoutTaken(
+    tx,
+    id,
+    older.map((source) => plannedSource(source, new Map())),
+  );
+  return planJobs(tx, deps, { succession, late: true }, found);
+}

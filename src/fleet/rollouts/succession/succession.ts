@@ -1,0 +1,90 @@
+import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import type { Transaction } from '../../../platform/database/database.ts';
+import { recordEvent } from '../../../delivery/events/index.ts';
+import { settleRollout, supersedeJobs, type RunningJobs, type Superseded } from '../../jobs/index.ts';
+import type { StoredOptions } from '../rollout.schemas.ts';
+import { UNPLANNED_ROLLOUT_STATES } from '../rollout.states.ts';
+import { successionRepository as repository, type LockedRollout } from './succession.repository.ts';
+
+/** A rollout and the older ones that it takes adapters from. All their rows are locked. */
+export interface Succession {
+  readonly rollout: LockedRollout;
+  readonly older: readonly LockedRollout[];
+}
+
+/** Locks a rollout with the older ones that have not ended. Null if it does not exist. */
+export async function lockSuccession(tx: Transaction, id: string): Promise<Succession | null> {
+  const rows = await repository.lockWithOlder(tx, id);
+  const rollout = rows.find((row) => row.id === id);
+  return rollout === undefined ? null : { rollout, older: rows.filter((row) => row !== rollout) };
+}
+
+/** What was taken from older rollouts. */
+interface Taken extends Superseded {
+  /** The older rollouts that are to be settled. */
+  readonly concerned: readonly string[];
+}
+
+/**
+ * Takes adapters away from older rollouts: their jobs that no worker runs end, and the others finish or stop by the policy. The caller
+ * settles the older rollouts before the transaction ends.
+ */
+export async function takeAdapters(
+  tx: Transaction,
+  { rollout, older }: Succession,
+  adapterIds: readonly string[],
+): Promise<Taken> {
+  const { id: by, options } = rollout;
+  const running = (options as StoredOptions).policy?.supersede ?? 'finish';
+  const rolloutIds = older.map(({ id }) => id);
+  const superseded = await supersedeJobs(tx, { by, running, rolloutIds, adapterIds });
+  const concerned = older
+    .filter(({ id, state }) => superseded.rolloutIds.has(id) || isUnplanned(state))
+    .map(({ id }) => id);
+  await mark(tx, concerned, { by, running });
+  return { ...superseded, concerned };
+}
+
+/**
+ * Completes older rollouts of which no job is left, and admits others in place of jobs that have ended. As this may lock the start tags,
+ * the tenants have to be locked before.
+ * @returns the queue jobs of those, to be enqueued after the commit
+ */
+export async function settleOlder(tx: Transaction, { concerned }: Pick<Taken, 'concerned'>): Promise<JobEntry[]> {
+  const entries: JobEntry[] = [];
+  for (const id of concerned) entries.push(...(await settleRollout(tx, id)));
+  return entries;
+}
+
+/** One that is still planned may only now come to the adapters that a newer one has taken: see {@link withoutTaken}. */
+function isUnplanned(state: string): boolean {
+  return UNPLANNED_ROLLOUT_STATES.some((unplanned) => unplanned === state);
+}
+
+async function mark(
+  tx: Transaction,
+  ids: readonly string[],
+  { by, running }: { by: string; running: RunningJobs },
+): Promise<void> {
+  if (ids.length === 0) return;
+  for (const { id, state } of await repository.markSuperseded(tx, ids, by)) {
+    const data = { from: state, superseded_by: by, running };
+    await recordEvent(tx, { tenantId: null, type: 'rollout.superseded', subjectId: id, data });
+  }
+}
+
+/** Leaves out what a newer rollout has taken. The rollout's row must be locked, and so are those of the newer ones while they take. */
+export async function withoutTaken<Found extends { readonly adapterId: string }>(
+  tx: Transaction,
+  rolloutId: string,
+  found: readonly Found[],
+): Promise<Found[]> {
+  const taken = new Set(
+    await repository.takenByNewer(
+      tx,
+      rolloutId,
+      found.map(({ adapterId }) => adapterId),
+    ),
+  );
+  return found.filter(({ adapterId }) => !taken.has(adapterId));
+}

@@ -1,0 +1,60 @@
+import type { JobProducer } from '../../../platform/queue/producer.ts';
+import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import { withTransaction, type Database, type Transaction } from '../../../platform/database/database.ts';
+import { jobSuccessionRepository as jobs, releaseJobs } from '../../jobs/index.ts';
+import { lockSuccession, settleOlder, takeAdapters } from './succession.ts';
+
+/** Number of jobs that one transaction releases. */
+const BATCH = 1000;
+
+interface WaitingDependencies {
+  db: Database;
+  producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+}
+
+interface Batch {
+  readonly entries: readonly JobEntry[];
+  /** Jobs of older rollouts that waited in the queue. */
+  readonly superseded: readonly string[];
+  readonly isLast: boolean;
+}
+
+const NOTHING_LEFT: Batch = { entries: [], superseded: [], isLast: true };
+
+/**
+ * Lets the jobs go on that have waited for this one, which has ended. The sweeper does it where the process dies before that, or where
+ * the job has ended otherwise.
+ */
+export async function releaseAfter(deps: WaitingDependencies, jobId: string): Promise<void> {
+  for (const { id } of await jobs.rolloutsWaitingFor(deps.db, jobId)) await releaseInBatches(deps, id);
+}
+
+/** The same for all jobs that need not wait any longer. */
+export async function releaseWaiting(deps: WaitingDependencies): Promise<void> {
+  for (const { id } of await jobs.rolloutsToRelease(deps.db)) await releaseInBatches(deps, id);
+}
+
+async function releaseInBatches({ db, producer }: WaitingDependencies, id: string): Promise<void> {
+  for (;;) {
+    const { entries, superseded, isLast } = await withTransaction(db, (tx) => releaseBatch(tx, id));
+    await producer.enqueueAfterCommit(entries);
+    await producer.remove('adaptations', superseded);
+    if (isLast) return;
+  }
+}
+
+async function releaseBatch(tx: Transaction, id: string): Promise<Batch> {
+  const succession = await lockSuccession(tx, id);
+  const state = succession?.rollout.state;
+  if (succession === null || (state !== 'analyzing' && state !== 'adapting')) return NOTHING_LEFT;
+  // A job that somebody has paused after others had begun to wait for it would hold them up until it is resumed.
+  const stalled = await jobs.stalledAdapters(tx, id, BATCH);
+  const taken = stalled.length > 0 ? await takeAdapters(tx, succession, stalled) : null;
+  const admitted = taken === null ? [] : await settleOlder(tx, taken);
+  const released = await releaseJobs(tx, id, BATCH);
+  return {
+    entries: [...admitted, ...released.entries],
+    superseded: taken?.queued ?? [],
+    isLast: released.jobs.length < BATCH && stalled.length < BATCH,
+  };
+}

@@ -1,3 +1,0 @@
-export { recordCommand } from './record-command.ts';
-export { createApiKeyService, type ApiKeyService } from './api-key.service.ts';
-export { createAuthenticator, type Authenticator } from './authenticator.ts';

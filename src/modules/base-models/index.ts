@@ -1,3 +1,0 @@
-export { createBaseModelRepository } from './base-model.repository.ts';
-export { checkConfig, parseConfig } from './model-folder.ts';
-export { GivenFolder, GivenHub, GivenS3, SourceText } from './source.schemas.ts';

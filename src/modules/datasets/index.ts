@@ -1,3 +1,0 @@
-export { createDatasetRepository, datasetExists } from './dataset.repository.ts';
-export { createDatasetService, toDataset, type DatasetService } from './dataset.service.ts';
-export { Dataset } from './dataset.schemas.ts';

@@ -1,2 +1,0 @@
-export { createFolderMetrics } from './folder/folder-metrics.ts';
-export { createServingFolder, type ServingFolder } from './folder/serving-folder.ts';

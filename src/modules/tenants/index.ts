@@ -1,3 +1,0 @@
-export { createTenantRepository, tenantExists } from './tenant.repository.ts';
-export { createTenantService, toTenant, type TenantService } from './tenant.service.ts';
-export { Tenant } from './tenant.schemas.ts';

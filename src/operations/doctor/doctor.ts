@@ -1,0 +1,121 @@
+import { readModelConfig } from '../../../core/formats/hugging-face/model-weights.ts';
+import type { ArtifactStore } from '../../platform/artifacts/index.ts';
+import { SetupError } from '../../platform/config/setup-error.ts';
+import { ARTIFACTS_VARIABLE } from '../../platform/config/variables.ts';
+import type { Database } from '../../platform/database/database.ts';
+import { checkNamed, checkStored, type Tally } from './artifact-checks.ts';
+import { doctorRepository as repository } from './doctor.repository.ts';
+import type { Diagnosis, Finding } from './findings.ts';
+
+export interface ExaminationOptions {
+  db: Database;
+  artifacts: ArtifactStore;
+  /** Reads all artifacts and compares them with their digests (default false). */
+  verify?: boolean;
+  /** Does what the findings say it would do (default false). */
+  mend?: boolean;
+  /** Makes the store belong to this database (default false). */
+  adopt?: boolean;
+  /** Mends or adopts also where most artifacts are gone, corrupt or nobody's (default false). */
+  acceptLosses?: boolean;
+  /** Age from which stored bytes that no row names count as left behind (default an hour), in milliseconds. */
+  graceMs?: number;
+}
+
+const HOUR_MS = 3_600_000;
+/** A worker's sweep does what is to be done every few seconds. */
+const STALE_MS = 600_000;
+
+/**
+ * Looks for what does not fit together in the database and the artifact store. It changes nothing unless it is to mend, and even then
+ * it deletes no artifact. It may run beside the service.
+ *
+ * Nothing is mended before everything was looked at, and nothing at all where most artifacts are wrong: then it is more likely that the
+ * store or the database is another one than that they were lost.
+ *
+ * @throws AppError `storage_away`; SetupError `most_artifacts_wrong`, or `artifact_store_not_owned` if it is to mend without adopting; the system's error if the store cannot be read
+ */
+export async function* examine(options: ExaminationOptions): AsyncGenerator<Finding> {
+  const {
+    db,
+    artifacts,
+    verify = false,
+    mend = false,
+    adopt = false,
+    acceptLosses = false,
+    graceMs = HOUR_MS,
+  } = options;
+  const checks = { db, artifacts, verify, graceMs };
+  const [named, stored] = [emptyTally(), emptyTally()];
+  const diagnoses: Diagnosis[] = [];
+  const problem = await artifacts.ownership.problem();
+  if (mend && !adopt && problem !== null) throw notOwned(problem.message);
+  if (problem !== null) diagnoses.push(storeNotOwned(artifacts, problem.message));
+  for (const check of [checkNamed(checks, named), checkStored(checks, stored), checkBases(db), checkWork(db)]) {
+    for await (const one of check) diagnoses.push(one);
+  }
+  if ((mend || adopt) && !acceptLosses) {
+    refuseMost(named, 'of the artifacts that the database names are gone or corrupt');
+    refuseMost(stored, 'of the stored artifacts are named by nobody');
+  }
+  for (const { remedy, ...found } of diagnoses) {
+    const applies = remedy !== null && (found.kind === 'store_not_owned' ? adopt : mend);
+    if (applies) await remedy.apply();
+    yield { ...found, mend: remedy?.text ?? null, mended: applies };
+  }
+}
+
+function storeNotOwned({ ownership }: ArtifactStore, message: string): Diagnosis {
+  const remedy = {
+    text: 'make the store belong to this database, whose workers then remove what it does not name',
+    apply: () => ownership.adopt(),
+  };
+  return { kind: 'store_not_owned', subject: 'artifacts', message, remedy };
+}
+
+function notOwned(message: string): SetupError {
+  return new SetupError('artifact_store_not_owned', `nothing was changed: ${message}`, { badInput: true });
+}
+
+const emptyTally = (): Tally => ({ examined: 0, wrong: 0 });
+
+/** @throws SetupError if more than half is wrong, and not only one */
+function refuseMost({ examined, wrong }: Tally, what: string): void {
+  if (wrong < 2 || 2 * wrong <= examined) return;
+  throw new SetupError(
+    'most_artifacts_wrong',
+    `nothing was changed: ${wrong} of ${examined} ${what}, as where the store or the database is another one. Check DATABASE_URL, ` +
+      `${ARTIFACTS_VARIABLE} and READAPT_DATA_DIR, and look at the report without --mend; if they are lost, add --accept-losses`,
+    { badInput: true },
+  );
+}
+
+async function* checkBases(db: Database): AsyncGenerator<Diagnosis> {
+  for (const { id, version, path } of await repository.bases(db)) {
+    const problem = await readModelConfig(path).then(
+      () => null,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    );
+    if (problem === null) continue;
+    yield {
+      kind: 'base_unreadable',
+      subject: id,
+      message: `base model version ${version} (${id}) cannot be read here: ${problem}`,
+      remedy: null,
+      advice: `workers need the folder ${path}: restore or mount it, if this machine has the workers’ folders`,
+    };
+  }
+}
+
+/** What running workers would have done long ago. */
+async function* checkWork(db: Database): AsyncGenerator<Diagnosis> {
+  const rest = { remedy: null, advice: 'start a worker: it does so within seconds' };
+  for (const { id, owner } of await repository.staleLeases(db, STALE_MS)) {
+    const message = `job ${id} is held by ${owner ?? 'a worker'}, who has been silent for more than ten minutes`;
+    yield { kind: 'lease_stale', subject: id, message, ...rest };
+  }
+  for (const { job_id: id, queue } of await repository.staleOutbox(db, STALE_MS)) {
+    const message = `${id} has waited for more than ten minutes to be put into the queue ${queue}`;
+    yield { kind: 'outbox_stale', subject: id, message, ...rest };
+  }
+}

@@ -1,0 +1,94 @@
+import type { ArtifactStore } from '../../platform/artifacts/artifact-store.ts';
+import type { Database } from '../../platform/database/database.ts';
+import { databaseProblem, databaseReadOnly } from '../../api/plugins/problems/database-problem.ts';
+import { clockProblem, type ClockReading } from '../../lib/clock.ts';
+import { readClock } from '../../platform/database/clock.repository.ts';
+import { AppError } from '../../platform/contract/errors.ts';
+import { withTimeout } from '../../lib/timeout.ts';
+import { probeDatabaseWrite } from './health.repository.ts';
+
+/** Checks by name. Each rejects if its part of the service cannot be used. */
+export type ReadinessChecks = Readonly<Record<string, () => Promise<unknown>>>;
+
+export interface Readiness {
+  status: 'ready' | 'not_ready';
+  /** `reason` says what is wrong and reveals nothing internal; null if nothing is. */
+  checks: { name: string; ok: boolean; duration_ms: number; reason: string | null }[];
+  /** What is wrong and does not keep the service from answering. */
+  warnings: string[];
+}
+
+const TIMEOUT_MS = 3_000;
+
+interface WarnLog {
+  warn(fields: object, message: string): void;
+}
+
+/** How long the result of a check that writes is kept, so that polling /readyz does not wear the disk. */
+const WRITE_CHECK_MS = 5_000;
+
+/** Checks that artifacts and the database can be written, which a full disk prevents. Results are kept for five seconds. */
+export function writeChecks(db: Database, artifacts: Pick<ArtifactStore, 'checkWritable'>): ReadinessChecks {
+  return {
+    artifacts_write: kept(() => artifacts.checkWritable()),
+    database_write: kept(async () => {
+      if (!(await probeDatabaseWrite(db))) throw databaseReadOnly();
+    }),
+  };
+}
+
+/** Runs a check anew only if its last result has become old; those who ask meanwhile get that result, too. */
+function kept(check: () => Promise<unknown>): () => Promise<unknown> {
+  let last: { at: number; result: Promise<unknown> } | null = null;
+  return () => {
+    if (last === null || performance.now() - last.at > WRITE_CHECK_MS)
+      last = { at: performance.now(), result: check() };
+    return last.result;
+  };
+}
+
+/** Finds what is wrong and does not keep the service from answering. It reveals nothing internal. */
+export type ReadinessWarnings = () => Promise<readonly string[]>;
+
+/** Says why nothing may be removed from the store, if it is so. */
+export function storeWarnings(artifacts: Pick<ArtifactStore, 'ownership'>): ReadinessWarnings {
+  return async () => {
+    // Where it is not known, a check that has failed says why.
+    const problem = await withTimeout(artifacts.ownership.problem(), TIMEOUT_MS, 'ownership').catch(() => null);
+    return problem === null ? [] : [problem.message];
+  };
+}
+
+export interface ReadinessOptions {
+  db: Database;
+  checks: ReadinessChecks;
+  warnings: ReadinessWarnings;
+  log: WarnLog;
+  /** How far this process's clock may be from the database's. */
+  clockToleranceMs: number;
+}
+
+/** Runs all checks at once. The client is shown the message of an AppError; of other errors only the log has the reason. */
+export async function checkReadiness(options: ReadinessOptions): Promise<Readiness> {
+  const { db, checks, log, clockToleranceMs } = options;
+  const clocks: ClockReading[] = [];
+  const all: ReadinessChecks = { database: async () => clocks.push(await readClock(db)), ...checks };
+  const found = options.warnings();
+  const results = await Promise.all(
+    Object.entries(all).map(async ([name, check]) => {
+      const started = performance.now();
+      const reason = await withTimeout(check(), TIMEOUT_MS, name).then(
+        () => null,
+        (error: unknown) => {
+          log.warn({ err: error, check: name }, 'a readiness check failed');
+          const known = error instanceof AppError ? error : databaseProblem(error);
+          return known?.message ?? 'it cannot be reached: the log has the cause';
+        },
+      );
+      return { name, ok: reason === null, duration_ms: Math.round(performance.now() - started), reason };
+    }),
+  );
+  const warnings = [...clocks.flatMap((clock) => clockProblem(clock, clockToleranceMs) ?? []), ...(await found)];
+  for (const warning of warnings) log.warn({ warning }, 'a readiness check warns');
+  return { status: results.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks: results, warnings };
+}

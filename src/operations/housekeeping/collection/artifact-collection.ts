@@ -1,0 +1,89 @@
+import { discardUnreferenced, lockArtifact, type ArtifactStore } from '../../../platform/artifacts/index.ts';
+import type { Database } from '../../../platform/database/database.ts';
+import type { HousekeepingTask } from '../housekeeper.ts';
+import { exclusively } from '../housekeeping.repository.ts';
+import { collectionRepository as repository } from './collection.repository.ts';
+
+const PAGE = 500;
+
+/**
+ * How old bytes must be that no row names, and rows that nothing refers to: much longer than it takes from the end of a put to the
+ * transaction that names the artifact.
+ */
+const GRACE_MS = 86_400_000;
+
+export interface ArtifactCollectionOptions {
+  db: Database;
+  artifacts: ArtifactStore;
+  graceMs?: number;
+  page?: number;
+}
+
+/**
+ * Removes artifacts that nothing refers to: those whose datasets, versions or jobs were removed, and bytes without a row, which a
+ * process leaves that dies between a put and its registration. Row and bytes of an artifact are removed under the lock that
+ * registering takes. It removes nothing of a store that does not belong to the database. If the process dies in between, what is left is found again, because both are looked for.
+ */
+export function artifactCollectionTask(options: ArtifactCollectionOptions): HousekeepingTask {
+  const { db, artifacts, graceMs = GRACE_MS, page = PAGE } = options;
+
+  async function removeRows(signal: AbortSignal): Promise<number> {
+    let count = 0;
+    for (let after = ''; !signal.aborted;) {
+      const found = await repository.unreferenced(db, { after, limit: page, graceMs });
+      const kept = await repository.keptCandidates(db, found);
+      for (const digest of found) {
+        if (signal.aborted) return count;
+        if (kept.has(digest)) continue;
+        // The removal in the transaction, which holds a worker's only connection, goes by this answer.
+        await artifacts.ownership.problem();
+        const removed = await exclusively(db, async (tx) => {
+          await lockArtifact(tx, digest);
+          if (!(await repository.removeUnreferenced(tx, digest, graceMs))) return false;
+          await artifacts.remove(digest);
+          return true;
+        });
+        if (removed === null) return count;
+        if (removed) count++;
+      }
+      const last = found.at(-1);
+      if (last === undefined || found.length < page) break;
+      after = last;
+    }
+    return count;
+  }
+
+  async function removeBytes(signal: AbortSignal): Promise<number> {
+    let count = 0;
+    let old: string[] = [];
+    const flush = async (): Promise<void> => {
+      const registered = await repository.registered(db, old);
+      for (const digest of old.filter((one) => !registered.has(one))) {
+        if (signal.aborted) return;
+        if (await discardUnreferenced(db, artifacts, digest)) count++;
+      }
+      old = [];
+    };
+    for await (const { digest, storedAt } of artifacts.list()) {
+      if (signal.aborted) return count;
+      if (Date.now() - storedAt.getTime() >= graceMs) old.push(digest);
+      if (old.length === page) await flush();
+    }
+    await flush();
+    return count;
+  }
+
+  return {
+    name: 'collection of artifacts',
+    run: async (signal) => {
+      // Each removal is refused, too; this says so before any row is looked at.
+      const problem = await artifacts.ownership.problem();
+      if (problem !== null) throw new Error(problem.message);
+      return {
+        artifacts: await removeRows(signal),
+        unregistered: await removeBytes(signal),
+        leftovers: signal.aborted ? 0 : await artifacts.removeLeftovers(graceMs),
+      };
+    },
+  };
+}

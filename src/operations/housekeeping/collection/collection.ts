@@ -1,0 +1,84 @@
+import type { JobProducer } from '../../../platform/queue/producer.ts';
+import type { Database } from '../../../platform/database/database.ts';
+import { cancelJobsOf } from '../../../fleet/jobs/index.ts';
+import type { HousekeepingTask } from '../housekeeper.ts';
+import { exclusively } from '../housekeeping.repository.ts';
+import { collectionRepository as repository, type Removal } from './collection.repository.ts';
+
+/** Number of rows that one transaction removes. */
+const BATCH = 1000;
+
+export interface CollectionOptions {
+  db: Database;
+  producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+  /** Days between a deletion and its collection. */
+  deletionGraceDays: number;
+  batch?: number;
+}
+
+/**
+ * Removes the rows of what was deleted longer ago than the grace time, in batches that each commit. Of an adapter or a tenant it
+ * first notes that it has begun; until then they can be undeleted. Rows that refer to others go first, so a process that dies leaves something that is still marked as deleted, and the next round goes on. The files follow
+ * when no row names them any more: see artifact-collection.ts.
+ */
+export function collectionTask(options: CollectionOptions): HousekeepingTask {
+  const { db, producer, deletionGraceDays: days, batch = BATCH } = options;
+
+  /** Makes the removal of rows. It ends for all tables when another process is at it, or the signal aborts. */
+  function createRemover(signal: AbortSignal) {
+    let stopped = false;
+    return {
+      isStopped: () => stopped || signal.aborted,
+      async all(removal: Removal): Promise<number> {
+        let count = 0;
+        while (!stopped && !signal.aborted) {
+          const removed = await exclusively(db, (tx) => removal(tx, batch));
+          if (removed === null) stopped = true;
+          count += removed ?? 0;
+          if (removed === null || removed < batch) break;
+        }
+        return count;
+      },
+    };
+  }
+
+  /** A job that was planned while its adapter or tenant was deleted may have been missed. */
+  async function cancelLeftOvers(): Promise<void> {
+    const { adapterIds, tenantIds } = await repository.withUnfinishedJobs(db, batch);
+    for (const adapterId of adapterIds) await cancelJobsOf({ db, producer }, { adapterId });
+    for (const tenantId of tenantIds) await cancelJobsOf({ db, producer }, { tenantId });
+  }
+
+  async function removeTenants(
+    remover: ReturnType<typeof createRemover>,
+  ): Promise<{ tenants: number; tenant_rows: number }> {
+    const removed = { tenants: 0, tenant_rows: 0 };
+    for (const id of await repository.dueTenants(db, days)) {
+      if ((await exclusively(db, (tx) => repository.beginTenant(tx, id, days))) !== true) continue;
+      for (const removal of await repository.ofTenant(db, id)) removed.tenant_rows += await remover.all(removal);
+      if (remover.isStopped()) break;
+      if (await exclusively(db, (tx) => repository.tenant(tx, id))) removed.tenants++;
+    }
+    return removed;
+  }
+
+  return {
+    name: 'collection of what was deleted',
+    run: async (signal) => {
+      await cancelLeftOvers();
+      const remover = createRemover(signal);
+      const { all } = remover;
+      await all((tx, limit) => repository.beginAdapters(tx, limit, days));
+      return {
+        versions: await all((tx, limit) => repository.versions(tx, limit, days)),
+        metric_points: await all((tx, limit) => repository.metricPoints(tx, limit, 'adapters')),
+        search_evaluations: await all((tx, limit) => repository.searchEvaluations(tx, limit, 'adapters')),
+        jobs: await all((tx, limit) => repository.jobs(tx, limit, 'adapters')),
+        versions_of_adapters: await all((tx, limit) => repository.versionsOfAdapters(tx, limit)),
+        adapters: await all((tx, limit) => repository.adapters(tx, limit)),
+        datasets: await all((tx, limit) => repository.datasets(tx, limit, days)),
+        ...(await removeTenants(remover)),
+      };
+    },
+  };
+}

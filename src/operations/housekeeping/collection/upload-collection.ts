@@ -1,0 +1,33 @@
+import type { Database } from '../../../platform/database/database.ts';
+import { baseUploadRepository as repository } from '../../../fleet/base-uploads/index.ts';
+import { recordEvent } from '../../../delivery/events/index.ts';
+import type { HousekeepingTask } from '../housekeeper.ts';
+import { exclusively } from '../housekeeping.repository.ts';
+
+/** Number of uploads that one transaction removes, each with up to 10,000 parts. */
+const BATCH = 5;
+
+/**
+ * Removes uploads of base models that nobody has gone on with, or whose files no version has. Their parts are artifacts that no row names
+ * then: see artifact-collection.ts.
+ */
+export function uploadCollectionTask({ db }: { db: Database }): HousekeepingTask {
+  return {
+    name: 'collection of uploads',
+    run: async (signal) => {
+      let uploads = 0;
+      while (!signal.aborted) {
+        const removed = await exclusively(db, async (tx) => {
+          const ids = await repository.removeExpired(tx, BATCH);
+          for (const subjectId of ids) {
+            await recordEvent(tx, { tenantId: null, type: 'base_model_upload.expired', subjectId, data: {} });
+          }
+          return ids.length;
+        });
+        uploads += removed ?? 0;
+        if (removed === null || removed < BATCH) break;
+      }
+      return { uploads };
+    },
+  };
+}

@@ -1,0 +1,52 @@
+import { Prisma, type Database } from '../../platform/database/database.ts';
+import { readRows } from '../../platform/database/database-reads.ts';
+import { JOB_NAMES } from '../../platform/queue/catalog.ts';
+import { LIVE_ROLLOUT_STATES } from '../../fleet/rollouts/index.ts';
+
+/** What the database says of the work that has not ended. Ages are in seconds. */
+export interface ServiceState {
+  rollouts: { state: string; count: number }[];
+  awaiting_approval: number;
+  jobs: { kind: string; state: string; count: number }[];
+  /** Jobs that the queue has not been given yet, of the {@link MOST_PENDING} oldest. */
+  outbox: { queue: string; count: number }[];
+  outbox_age: number;
+  leases: { held: number; expired: number; age: number };
+}
+
+/** While the queue is away, a whole fleet may wait to be given to it. */
+export const MOST_PENDING = 1000;
+
+const LIVE = Prisma.sql`${[...LIVE_ROLLOUT_STATES]}::rollout_state[]`;
+
+/** Rows of a query as one JSON array. */
+const list = (query: Prisma.Sql): Prisma.Sql =>
+  Prisma.sql`(SELECT coalesce(jsonb_agg(to_jsonb(listed)), '[]') FROM (${query}) AS listed)`;
+
+/**
+ * Reads it in one statement, which is cheap for any fleet: jobs are counted by the counts of their rollouts, and only those that a
+ * worker holds are read themselves.
+ */
+export async function readServiceState(db: Database): Promise<ServiceState> {
+  const seconds = (since: string): Prisma.Sql =>
+    Prisma.raw(`coalesce(greatest(0, extract(epoch FROM statement_timestamp() - min(${since}))), 0)::float8`);
+  // Those of a newer version are left to processes that know it.
+  const pending = Prisma.sql`
+    SELECT queue, created_at FROM (SELECT * FROM outbox ORDER BY created_at, id LIMIT ${MOST_PENDING}) AS oldest
+    WHERE payload->>'name' = ANY(${JOB_NAMES})`;
+  const [row] = await readRows<ServiceState>(
+    db,
+    Prisma.sql`WITH pending AS MATERIALIZED (${pending}) SELECT
+      ${list(Prisma.sql`SELECT state, count(*) FROM rollouts WHERE state = ANY(${LIVE}) GROUP BY 1`)} AS rollouts,
+      (SELECT count(*)::int FROM rollouts WHERE state = 'adapting' AND awaiting_approval) AS awaiting_approval,
+      ${list(Prisma.sql`
+        SELECT c.kind, c.state, sum(c.jobs)::int AS count FROM rollout_counts c JOIN rollouts r ON r.id = c.rollout_id
+        WHERE r.state = ANY(${LIVE}) GROUP BY 1, 2`)} AS jobs,
+      ${list(Prisma.sql`SELECT queue, count(*) FROM pending GROUP BY 1`)} AS outbox,
+      (SELECT ${seconds('created_at')} FROM pending) AS outbox_age,
+      (SELECT jsonb_build_object(
+        'held', count(*), 'expired', count(*) FILTER (WHERE lease_expires_at < statement_timestamp()),
+        'age', ${seconds('leased_at')}) FROM jobs WHERE lease_expires_at IS NOT NULL) AS leases`,
+  );
+  return row as ServiceState;
+}

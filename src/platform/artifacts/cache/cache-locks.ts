@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createLockFile, dropLockFile } from '../../../../core/formats/lock-file.ts';
+import { joinOwners, ofDeadOwners } from '../scratch.ts';
+
+const POLL_MS = 200;
+const HELD = 'held';
+
+/** How often a process says that it still holds a lock or a mark, and after what silence it counts as dead, in milliseconds. */
+const BEAT_MS = 5000;
+const SILENT_MS = 60_000;
+
+/**
+ * What the processes that share a cache tell each other: who fetches or removes something of it, and who uses what. Locks and marks are files
+ * that name their process. Those of a process of this machine that has died count no longer; those of other machines, and of containers
+ * that were started anew, count until they have been silent for a minute.
+ */
+export class CacheLocks {
+  readonly #root: string;
+  #own: Promise<string> | null = null;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Runs `work` while no other process holds the lock. @throws the signal's reason if it aborts before */
+  async with<T>(name: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const unlock = await this.#tryLock(name);
+      if (unlock !== null) return unlockAfter(work, unlock);
+      signal.throwIfAborted();
+      await this.#dropIfDead(this.#fileOf(name));
+      await sleep(POLL_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+  }
+
+  /** Runs `work` under the lock. @returns undefined, without having run it, if another one has the lock */
+  async tryWith<T>(name: string, work: () => Promise<T>): Promise<T | undefined> {
+    const unlock = await this.#tryLock(name);
+    return unlock === null ? undefined : unlockAfter(work, unlock);
+  }
+
+  /** Whether a living process has the lock. That of a dead one is removed. */
+  async isLocked(name: string): Promise<boolean> {
+    const file = this.#fileOf(name);
+    if (!(await isThere(file))) return false;
+    await this.#owner();
+    await this.#dropIfDead(file);
+    return isThere(file);
+  }
+
+  /** Marks something as used by this process, until the function that is returned is called. */
+  async hold(key: string): Promise<() => Promise<void>> {
+    const folder = path.join(this.#root, HELD);
+    await mkdir(folder, { recursive: true });
+    const file = path.join(folder, `${await this.#owner()}${key}.${randomUUID()}`);
+    await writeFile(file, '');
+    const stop = keepAlive(file);
+    return () => {
+      stop();
+      return rm(file, { force: true });
+    };
+  }
+
+  /** What living processes use. Marks of dead ones are removed. */
+  async held(): Promise<ReadonlySet<string>> {
+    const folder = path.join(this.#root, HELD);
+    await this.#owner();
+    const names = await readdir(folder).catch((): string[] => []);
+    const dead = new Set(await ofDeadOwners(this.#root, names));
+    for (const name of names) if (await isSilent(path.join(folder, name))) dead.add(name);
+    for (const name of dead) await rm(path.join(folder, name), { force: true });
+    return new Set(
+      names.filter((name) => !dead.has(name)).map((name) => name.slice(name.indexOf('~') + 1).split('.')[0]!),
+    );
+  }
+
+  #fileOf(name: string): string {
+    return path.join(this.#root, `${name}.lock`);
+  }
+
+  /** @returns what gives the lock up; null if another one has it */
+  async #tryLock(name: string): Promise<(() => Promise<void>) | null> {
+    const file = this.#fileOf(name);
+    const mine = `${await this.#owner()}${randomUUID()}`;
+    if (!(await createLockFile(file, mine))) return null;
+    const stop = keepAlive(file);
+    return async () => {
+      stop();
+      // Not that of a process which took this one for dead.
+      if ((await readFile(file, 'utf8').catch(() => null)) === mine) await rm(file, { force: true });
+    };
+  }
+
+  #owner(): Promise<string> {
+    return (this.#own ??= joinOwners(this.#root));
+  }
+
+  async #dropIfDead(file: string): Promise<void> {
+    const content = await readFile(file, 'utf8').catch(() => null);
+    if (content === null) return;
+    if (!(await isSilent(file)) && (await ofDeadOwners(this.#root, [content])).length === 0) return;
+    await dropLockFile(file, content);
+  }
+}
+
+function keepAlive(file: string): () => void {
+  const timer = setInterval(() => {
+    const now = new Date();
+    utimes(file, now, now).catch(() => undefined);
+  }, BEAT_MS).unref();
+  return () => clearInterval(timer);
+}
+
+async function isSilent(file: string): Promise<boolean> {
+  const stats = await stat(file).catch(() => null);
+  return stats !== null && Date.now() - stats.mtimeMs > SILENT_MS;
+}
+
+async function unlockAfter<T>(work: () => Promise<T>, unlock: () => Promise<void>): Promise<T> {
+  try {
+    return await work();
+  } finally {
+    await unlock();
+  }
+}
+
+const isThere = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => true,
+    () => false,
+  );

@@ -1,0 +1,66 @@
+import { S3_ENCRYPTION_VARIABLE } from '../../config/variables.ts';
+import { AppError } from '../../contract/errors.ts';
+import { storageAway, storageFull } from '../storage-errors.ts';
+
+/** What services say where they have no room: MinIO, Ceph, SeaweedFS and others each in their own words. */
+const FULL = /full|quota|insufficientstorage/i;
+/** What they say where something other than this object is wrong: the bucket, the credentials, the region. */
+const REFUSALS = new Set([301, 307, 401, 403]);
+const REFUSED_NAMES =
+  /^(NoSuchBucket|CredentialsProviderError|AuthorizationHeaderMalformed|InvalidAccessKeyId|SignatureDoesNotMatch)$/;
+/** What services say of encryption: `KMS.NotFoundException`, a missing `kms:GenerateDataKey`, `InvalidEncryptionAlgorithmError` and others. */
+const ENCRYPTION = /\bkms\b|kms[.:]|encrypt/i;
+/** What says that it would take the same request later. */
+const BUSY = new Set([408, 429]);
+
+export function statusOf(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('$metadata' in error)) return undefined;
+  return (error.$metadata as { httpStatusCode?: number }).httpStatusCode;
+}
+
+/** Whether it is the object that is missing, and not the bucket. */
+export function isMissingObject(error: unknown): boolean {
+  return statusOf(error) === 404 && (error as Error).name !== 'NoSuchBucket';
+}
+
+/** Whether a condition of a put does not hold, or another put was at it at the same moment. */
+export const isLostRace = (error: unknown): boolean => [409, 412].includes(statusOf(error) ?? 0);
+
+/** Whether the service does not know conditions of puts. */
+export const isUnknownCondition = (error: unknown): boolean => statusOf(error) === 501;
+
+/**
+ * Turns an error of the SDK into an AppError: 507 where the service has no room, 503 `storage_away` where it does not answer, does
+ * not let this process in, or cannot encrypt as it should. Others, such as a request that it finds wrong, are returned unchanged.
+ */
+export function toS3Error(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof AppError) return error;
+  const status = statusOf(error);
+  if (isAboutEncryption(error, status)) {
+    const message =
+      `the artifact store refuses the encryption (${error.name}), which is that of ${S3_ENCRYPTION_VARIABLE} or else the bucket's own: ` +
+      'its operator has to see to the setting, the key and the rights to it';
+    return storageAway(error, message);
+  }
+  if (status === 507 || FULL.test(error.name)) return storageFull(error);
+  if (status === undefined ? isUnreachable(error) : status >= 500 || BUSY.has(status)) {
+    return storageAway(error, 'the artifact store does not answer');
+  }
+  if (REFUSED_NAMES.test(error.name) || (status !== undefined && REFUSALS.has(status))) {
+    return storageAway(error, `the artifact store refuses this service (${error.name}): its operator has to see to it`);
+  }
+  return error;
+}
+
+/** Services say so by 400 or 403, and by 501 where they have no key. */
+function isAboutEncryption({ name, message }: Error, status: number | undefined): boolean {
+  return status !== undefined && (status < 500 || status === 501) && ENCRYPTION.test(`${name} ${message}`);
+}
+
+const UNREACHABLE =
+  /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|EPROTO|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|E(HOST|NET)UNREACH|ERR_(TLS|SSL)_.*|.*CERT.*)$/;
+
+function isUnreachable(error: Error): boolean {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return error.name === 'TimeoutError' || UNREACHABLE.test(code);
+}

@@ -1,0 +1,64 @@
+import { unprocessable, type AppError } from '../contract/errors.ts';
+import { DEFAULT_REVISION, parseRemoteSource, type RemoteSource, type UploadSource } from './source.ts';
+
+const EXTERNAL_EXPECTED = 'hf://org/name, hf://org/name@revision, s3://bucket/prefix';
+export const SOURCE_EXPECTED = `${EXTERNAL_EXPECTED}, upload://bmu_… or the absolute path of a folder`;
+export const ADAPTER_SOURCE_EXPECTED = `${EXTERNAL_EXPECTED} or the absolute path of a folder`;
+
+/** A source as a request names it: a text, or an object. */
+export type GivenSource =
+  | string
+  | { readonly kind: 'folder'; readonly path: string }
+  | { readonly kind: 'hub'; readonly repo: string; readonly revision?: string; readonly token?: string }
+  | { readonly kind: 's3'; readonly bucket: string; readonly prefix?: string }
+  | UploadSource;
+
+/** A folder of this machine, or a source elsewhere, with the token that was given for it. */
+export type Place =
+  | { readonly folder: string; readonly remote: null; readonly token: null }
+  | { readonly folder: null; readonly remote: RemoteSource; readonly token: string | null };
+
+const HAS_SCHEME = /^[a-z][a-z0-9+.-]*:\/\//i;
+
+/** Files that a request names: by `path` or by `source`. */
+export interface GivenFiles {
+  readonly path?: string | undefined;
+  readonly source?: GivenSource | undefined;
+}
+
+/**
+ * Where the files are that a request names.
+ * @param expected what a text may be, for the message of an error
+ * @throws AppError 422 `invalid_source`
+ */
+export function requirePlace({ path, source }: GivenFiles, expected: string): Place {
+  if ((path === undefined) === (source === undefined)) {
+    const found = path === undefined ? 'neither is given' : 'both are given';
+    throw unprocessable('invalid_source', `the files are named by \`path\` or by \`source\`: ${found}`);
+  }
+  const given = source ?? { kind: 'folder', path: path! };
+  const place = toPlace(given);
+  if (place === null) throw unusableSource(given, expected);
+  return place;
+}
+
+export function unusableSource(source: GivenSource, expected: string): AppError {
+  const text = typeof source === 'string' ? source : JSON.stringify(source);
+  return unprocessable('invalid_source', `source ${text} is not usable, expected ${expected}`);
+}
+
+/** Null for a text that names no place. */
+function toPlace(source: GivenSource): Place | null {
+  if (typeof source === 'string') {
+    if (!HAS_SCHEME.test(source)) return { folder: source, remote: null, token: null };
+    const remote = parseRemoteSource(source);
+    return remote === null ? null : { folder: null, remote, token: null };
+  }
+  if (source.kind === 'folder') return { folder: source.path, remote: null, token: null };
+  if (source.kind === 'upload') return { folder: null, remote: source, token: null };
+  if (source.kind === 's3') {
+    return { folder: null, remote: { kind: 's3', bucket: source.bucket, prefix: source.prefix ?? '' }, token: null };
+  }
+  const { kind, repo, revision = DEFAULT_REVISION, token = null } = source;
+  return { folder: null, remote: { kind, repo, revision }, token };
+}

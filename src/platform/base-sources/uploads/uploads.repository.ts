@@ -1,0 +1,37 @@
+import type { Queryable } from '../../database/database.ts';
+import type { SentFile, UploadedFile } from './parts.ts';
+
+export const uploadsRepository = {
+  /** What a complete upload has; null for one that is not, or that does not exist. */
+  async contents(db: Queryable, id: string): Promise<UploadedFile[] | null> {
+    const found = await db.baseModelUpload.findUnique({
+      where: { id, state: 'complete' },
+      select: { files: { select: { contents: true } } },
+    });
+    if (found === null) return null;
+    return found.files.flatMap(({ contents }) => contents as unknown as UploadedFile[]);
+  },
+
+  /** The sent file that holds a file of the model, and where it begins in it; null if there is none. */
+  async place(db: Queryable, id: string, name: string): Promise<(SentFile & { offset: number }) | null> {
+    const rows = await db.$queryRaw<{ file_name: string; size: number; part_bytes: number; offset: number }[]>`
+      SELECT f.name AS file_name, f.size::float8 AS size, u.part_bytes, (c.entry ->> 'offset')::float8 AS offset
+      FROM base_model_uploads u JOIN base_model_upload_files f ON f.upload_id = u.id
+      CROSS JOIN LATERAL jsonb_array_elements(f.contents) AS c (entry)
+      WHERE u.id = ${id} AND u.state = 'complete' AND c.entry ->> 'name' = ${name}`;
+    const row = rows[0];
+    if (row === undefined) return null;
+    const { file_name: fileName, size, part_bytes: partBytes, offset } = row;
+    return { size, partBytes, offset, digests: await uploadsRepository.digests(db, id, fileName) };
+  },
+
+  /** The artifacts of the parts of a sent file, in their order. */
+  async digests(db: Queryable, uploadId: string, fileName: string): Promise<string[]> {
+    const parts = await db.baseModelUploadPart.findMany({
+      where: { uploadId, fileName },
+      orderBy: { number: 'asc' },
+      select: { artifactDigest: true },
+    });
+    return parts.map(({ artifactDigest }) => artifactDigest);
+  },
+};

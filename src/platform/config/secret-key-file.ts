@@ -1,0 +1,47 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { writeFileAtomic } from '../../../core/formats/atomic-file.ts';
+import { type Config } from './config.ts';
+import { SECRET_KEY_VARIABLE } from './variables.ts';
+import { SetupError } from './setup-error.ts';
+import { SECRET_KEY_PATTERN } from './webhook-settings.ts';
+
+/** Where a service with the embedded database keeps the key that encrypts stored secrets, below its data folder. */
+export const SECRET_KEY_FILE = 'secret-key';
+
+/** The keys that open stored secrets, for a process beside the API: those of the configuration, or else that of the file. */
+export async function knownSecretKeys({ secretKeys, dataDir }: Config): Promise<readonly string[]> {
+  if (secretKeys.length > 0) return secretKeys;
+  const key = await readFile(path.join(dataDir, SECRET_KEY_FILE), 'utf8').catch(() => '');
+  return key.trim() === '' ? [] : [key.trim()];
+}
+
+/**
+ * The configuration with a key that encrypts stored secrets. Without one, a service with the embedded database makes one and keeps it in
+ * its data folder, which only this user may read. One with a database of its own gets none, because all its processes need the same.
+ *
+ * Call it when the data folder is held exclusively.
+ *
+ * @throws SetupError if the file does not hold a key
+ */
+export async function withSecretKey(config: Config): Promise<Config> {
+  if (config.secretKeys.length > 0 || config.databaseUrl !== null) return config;
+  const file = path.join(config.dataDir, SECRET_KEY_FILE);
+  if (!existsSync(file)) {
+    // The folder is this process's alone, so nobody else makes another one.
+    await writeFileAtomic(file, async (handle) => {
+      await handle.chmod(0o600);
+      await handle.writeFile(`${randomBytes(32).toString('base64')}\n`);
+    });
+  }
+  const key = (await readFile(file, 'utf8')).trim();
+  if (!new RegExp(SECRET_KEY_PATTERN).test(key)) {
+    const message =
+      `${file} does not hold 32 bytes in base64: restore it from a backup, or set ${SECRET_KEY_VARIABLE} to the key; ` +
+      'without the old key the secrets of webhook endpoints are lost, and have to be rotated';
+    throw new SetupError('secret_key_unusable', message, { badInput: true });
+  }
+  return { ...config, secretKeys: [key] };
+}

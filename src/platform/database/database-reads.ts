@@ -1,0 +1,78 @@
+import type pg from 'pg';
+import type { Prisma, PrismaClient } from './generated/prisma/client.ts';
+import { Batch, type Row, type Statement } from './database-batch.ts';
+import { toParameter } from './database-values.ts';
+
+type Queryable = PrismaClient | Prisma.TransactionClient;
+
+/** How a client reads without Prisma: on connections of its pool, with statements that come before each of its own. */
+interface Reader {
+  readonly pool: pg.Pool;
+  readonly nameOf: (statement: { sql: string; args: readonly unknown[] }) => string;
+  readonly first: readonly Prisma.Sql[];
+}
+
+const READERS = new WeakMap<Queryable, Reader>();
+
+/** Lets a client read from the pool that it shares with Prisma. */
+export function readFrom(db: Queryable, reader: Omit<Reader, 'first'>): void {
+  READERS.set(db, { ...reader, first: [] });
+}
+
+/** The connections of a client's pool. */
+export interface PoolUse {
+  readonly busy: number;
+  readonly idle: number;
+  /** Number of queries that wait for a connection. */
+  readonly waiting: number;
+  readonly limit: number;
+}
+
+/** @returns null for a client whose pool is not known */
+export function poolUseOf(db: Queryable): PoolUse | null {
+  const pool = READERS.get(db)?.pool;
+  if (pool === undefined) return null;
+  const { totalCount, idleCount: idle, waitingCount: waiting, options } = pool;
+  return { busy: totalCount - idle, idle, waiting, limit: options.max };
+}
+
+/** Lets `confined` read as `db` does, after a statement that confines it to what it may see. */
+export function readConfined(confined: Queryable, db: Queryable, confinement: Prisma.Sql): void {
+  const reader = READERS.get(db);
+  if (reader !== undefined) READERS.set(confined, { ...reader, first: [...reader.first, confinement] });
+}
+
+/**
+ * Runs a statement that only reads, in a transaction of its own, in one round trip and without what Prisma's client takes for it.
+ * Within a transaction, the statement is part of that.
+ * @returns the rows, with the values that `$queryRaw` has
+ */
+export async function readRows<T>(db: Queryable, sql: Prisma.Sql): Promise<T[]> {
+  const reader = READERS.get(db);
+  if (reader === undefined) return db.$queryRaw<T[]>(sql);
+  const statements = [...reader.first, sql].map(({ text, values }): Statement => {
+    return { name: reader.nameOf({ sql: text, args: values }), text, values: values.map(toParameter) };
+  });
+  return (await run(reader.pool, statements)) as T[];
+}
+
+async function run(pool: pg.Pool, statements: readonly Statement[]): Promise<Row[]> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  const note = (error: Error): void => {
+    broken = error;
+  };
+  client.on('error', note);
+  try {
+    return await new Promise((resolve, reject) => {
+      client.query(new Batch(statements, { resolve, reject }));
+    });
+  } catch (error) {
+    // The server ends the session, which the connection shows only later.
+    if (/^57P/.test(String((error as { code?: unknown }).code))) broken ??= error as Error;
+    throw error;
+  } finally {
+    client.removeListener('error', note);
+    client.release(broken);
+  }
+}

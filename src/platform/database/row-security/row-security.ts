@@ -1,0 +1,28 @@
+import { type Config } from '../../config/config.ts';
+import { ROW_SECURITY_VARIABLE } from '../../config/variables.ts';
+import { SetupError } from '../../config/setup-error.ts';
+import { confinementProblem } from './prepare-tenant-role.ts';
+import type { Logger } from '../../../lib/logger.ts';
+
+/**
+ * Whether the database confines the requests of tenants by row-level security. Where it cannot, the log says why.
+ *
+ * @throws SetupError that says what to do, where the setting requires it
+ */
+export async function decideRowSecurity(
+  databaseUrl: string,
+  setting: Config['rowSecurity'],
+  logger: Pick<Logger, 'warn'>,
+): Promise<boolean> {
+  const problem = await confinementProblem(databaseUrl);
+  if (problem === null) return true;
+  if (setting === 'required') {
+    const message = `${ROW_SECURITY_VARIABLE} is required, but row-level security cannot confine tenants: ${problem}`;
+    throw new SetupError('row_security_unusable', message, { badInput: true });
+  }
+  logger.warn(
+    { setting: ROW_SECURITY_VARIABLE, reason: problem },
+    'tenants are kept apart by the conditions of queries alone, because row-level security cannot confine them',
+  );
+  return false;
+}

@@ -1,0 +1,66 @@
+import type { ChildProcess } from 'node:child_process';
+import { forkModule, modulePath } from '../../../../core/installation/child-module.ts';
+import type { Logger } from '../../../lib/logger.ts';
+import { processIdentity } from '../processes.ts';
+
+const RESTART_MS = 1000;
+
+/** What the watchdog's process is told, as JSON in its first argument. */
+export interface WatchdogOrders {
+  /** The process that it watches over. */
+  owner: { pid: number; identity: string };
+  /** The folder of the embedded PostgreSQL. */
+  folder: string;
+  /** A folder that is removed when the owner is gone. */
+  remove: string | null;
+}
+
+export interface Watchdog {
+  /** Ends the watchdog, which then does nothing any more. */
+  release(): void;
+}
+
+/**
+ * Starts a small process that outlives this one, also if its whole process group is killed, and then stops the server
+ * unless others use it. It learns of this process's end from their channel, which the system closes.
+ */
+export async function startWatchdog(
+  orders: Omit<WatchdogOrders, 'owner'>,
+  logger?: Pick<Logger, 'warn'>,
+): Promise<Watchdog> {
+  const identity = (await processIdentity(process.pid)) ?? String(process.pid);
+  const argument = JSON.stringify({ ...orders, owner: { pid: process.pid, identity } } satisfies WatchdogOrders);
+  let child: ChildProcess | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let released = false;
+
+  const start = (): void => {
+    child = forkModule(modulePath('./watchdog-process', import.meta.url), [argument], {
+      detached: true,
+      cwd: '/',
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+    // Neither the process nor the channel to it keeps this one alive.
+    child.unref();
+    child.channel?.unref();
+    const restart = (reason: string): void => {
+      if (child === undefined) return;
+      child = undefined;
+      if (released) return;
+      logger?.warn({ reason }, 'the watchdog of the embedded PostgreSQL ended: starting it again');
+      timer = setTimeout(start, RESTART_MS).unref();
+    };
+    child.once('exit', (code, signal) => restart(signal ?? `exit code ${code}`));
+    child.on('error', (error) => {
+      if (child?.pid === undefined) restart(error.message);
+    });
+  };
+  start();
+  return {
+    release() {
+      released = true;
+      clearTimeout(timer);
+      child?.kill('SIGKILL');
+    },
+  };
+}

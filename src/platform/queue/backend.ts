@@ -1,0 +1,94 @@
+import { createPostgresBackend, Queue, Worker, type BulkJobOptions, type Processor, type WorkerOptions } from 'bullmq';
+import { ABANDONED_MS } from '../database/database.ts';
+import type { QueueName } from './catalog.ts';
+
+interface QueuedJob {
+  name: string;
+  data: unknown;
+  opts: BulkJobOptions;
+}
+
+/** The part of BullMQ's queue that Readapt uses. Both backends have it. */
+export interface JobQueue {
+  addBulk(jobs: QueuedJob[]): Promise<unknown>;
+  /** Returns 1 if the job was removed. A running job is not removed. No job of Readapt has children to be looked for. */
+  remove(jobId: string, options: { removeChildren: false }): Promise<number>;
+  /** Undefined if it has no such job. */
+  getJob(
+    jobId: string,
+  ): Promise<{ changePriority(to: { priority: number; lifo: boolean }): Promise<void> } | undefined>;
+  getJobCounts(...states: QueueState[]): Promise<Record<string, number>>;
+  waitUntilReady(): Promise<unknown>;
+  close(): Promise<void>;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+/** The part of BullMQ's worker that Readapt uses. */
+export interface QueueWorker {
+  waitUntilReady(): Promise<unknown>;
+  cancelAllJobs(reason?: string): void;
+  pause(doNotWaitActive?: boolean): Promise<void>;
+  resume(): Promise<void>;
+  isPaused(): boolean;
+  close(force?: boolean): Promise<void>;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+/** The states of a job that is in the queue. */
+export const QUEUE_STATES = ['waiting', 'active', 'delayed', 'prioritized', 'paused'] as const;
+type QueueState = (typeof QUEUE_STATES)[number];
+type WorkerTuning = Pick<
+  WorkerOptions,
+  'concurrency' | 'lockDuration' | 'stalledInterval' | 'maxStalledCount' | 'autorun'
+>;
+
+export interface QueueBackend {
+  readonly kind: 'postgres' | 'redis';
+  createQueue(name: QueueName): JobQueue;
+  createWorker(name: QueueName, processor: Processor, tuning: WorkerTuning): QueueWorker;
+}
+
+export interface QueueBackendOptions {
+  databaseUrl: string;
+  /** URL of the Redis that holds the queue; null keeps the queue in the database. */
+  redisUrl: string | null;
+  /** Prefix of the queue's keys in Redis (default `readapt`). */
+  redisPrefix?: string;
+}
+
+/** BullMQ on Redis if a URL is given, else on PostgreSQL, in the schema `bullmq` of the same database. */
+export function createQueueBackend(options: QueueBackendOptions): QueueBackend {
+  return options.redisUrl === null
+    ? postgresBackend(options.databaseUrl)
+    : redisBackend(options.redisUrl, options.redisPrefix ?? 'readapt');
+}
+
+function postgresBackend(connectionString: string): QueueBackend {
+  const connection = {
+    connectionString,
+    migrate: true,
+    // A queue runs one statement after the other. The worker of a queue listens on a connection besides.
+    max: 1,
+    application_name: 'readapt-queue',
+    idle_in_transaction_session_timeout: ABANDONED_MS,
+    // A queue does not wait for the disk. PostgreSQL writes its log in order, so a crash of the server cannot lose a job that has
+    // left the outbox, and a job whose end it loses is delivered again, which its handler notices.
+    options: '-c synchronous_commit=off',
+  };
+  return {
+    kind: 'postgres',
+    createQueue: (name) => new Queue(name, { connection }, createPostgresBackend) as JobQueue,
+    createWorker: (name, processor, tuning) =>
+      new Worker(name, processor, { connection, ...tuning }, createPostgresBackend),
+  };
+}
+
+function redisBackend(url: string, prefix: string): QueueBackend {
+  return {
+    kind: 'redis',
+    createQueue: (name) => new Queue(name, { connection: { url }, prefix }) as JobQueue,
+    // Without a limit of retries, a worker waits until Redis is back.
+    createWorker: (name, processor, tuning) =>
+      new Worker(name, processor, { connection: { url, maxRetriesPerRequest: null }, prefix, ...tuning }),
+  };
+}

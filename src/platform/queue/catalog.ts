@@ -1,0 +1,99 @@
+import Type, { type Static, type TObject } from 'typebox';
+import { Id } from '../contract/schemas.ts';
+
+/** The queues. Each has one worker. */
+export const QUEUES = ['rollouts', 'adaptations'] as const;
+export type QueueName = (typeof QUEUES)[number];
+
+export interface CatalogEntry {
+  readonly queue: QueueName;
+  /** Holds identifiers only: the handler reads the rows itself. */
+  readonly payload: TObject;
+  /** Largest number of attempts that may end with a transient error. The death of a worker does not count. */
+  readonly attempts: number;
+  readonly backoff: { readonly type: 'exponential'; readonly delay: number };
+  /** The handler's signal aborts after this time, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** Every kind of queue job. */
+export const CATALOG = {
+  /** Analyzes a rollout and plans its jobs. */
+  'rollout.plan': {
+    queue: 'rollouts',
+    payload: Type.Object({ rolloutId: Id('rollout') }, { additionalProperties: false }),
+    attempts: 5,
+    backoff: { type: 'exponential', delay: 1000 },
+    timeoutMs: HOUR_MS,
+  },
+  /** The same for a rollout with a policy, which workers of version 0.2 do not know. */
+  'rollout.plan_in_waves': {
+    queue: 'rollouts',
+    payload: Type.Object({ rolloutId: Id('rollout') }, { additionalProperties: false }),
+    attempts: 5,
+    backoff: { type: 'exponential', delay: 1000 },
+    timeoutMs: HOUR_MS,
+  },
+  /** Computes what a rollout would do, without beginning one. */
+  'rollout.forecast': {
+    queue: 'rollouts',
+    payload: Type.Object({ forecastId: Id('forecast') }, { additionalProperties: false }),
+    attempts: 5,
+    backoff: { type: 'exponential', delay: 1000 },
+    timeoutMs: HOUR_MS,
+  },
+  /** Runs one adaptation job or control of a rollout. */
+  'adaptation.run': {
+    queue: 'adaptations',
+    payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
+    attempts: 4,
+    backoff: { type: 'exponential', delay: 1000 },
+    timeoutMs: 6 * HOUR_MS,
+  },
+  /** Gives the adapter of a job a version that nobody measures, before the job itself may run. */
+  'adaptation.provision': {
+    queue: 'adaptations',
+    payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
+    attempts: 4,
+    backoff: { type: 'exponential', delay: 1000 },
+    timeoutMs: HOUR_MS,
+  },
+  /** Measures what a job that has ended is compared with, as far as only its report needs it. */
+  'baselines.measure': {
+    queue: 'adaptations',
+    payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
+    attempts: 4,
+    backoff: { type: 'exponential', delay: 1000 },
+    timeoutMs: HOUR_MS,
+  },
+  /** Measures an adapter version on its gate rows, before a rollout asks for it. */
+  'outcomes.measure': {
+    queue: 'adaptations',
+    payload: Type.Object({ versionId: Id('adapterVersion') }, { additionalProperties: false }),
+    attempts: 4,
+    backoff: { type: 'exponential', delay: 5000 },
+    timeoutMs: HOUR_MS,
+  },
+} as const satisfies Record<string, CatalogEntry>;
+
+export type JobName = keyof typeof CATALOG;
+export type JobPayload<Name extends JobName> = Static<(typeof CATALOG)[Name]['payload']>;
+
+export const JOB_NAMES = Object.keys(CATALOG) as JobName[];
+
+export function isJobName(name: string): name is JobName {
+  return Object.hasOwn(CATALOG, name);
+}
+
+/** A queue job. Its `id` follows from the identifier of the row, so enqueuing the same row again changes nothing. */
+export type JobEntry = {
+  [Name in JobName]: {
+    readonly name: Name;
+    readonly id: string;
+    readonly payload: JobPayload<Name>;
+    /** Lower numbers run first. A job without a priority runs before all that have one. */
+    readonly priority?: number;
+  };
+}[JobName];

@@ -1,0 +1,60 @@
+import type { Queryable } from '../database/database.ts';
+import { CATALOG, JOB_NAMES, type JobEntry, type JobName, type QueueName } from './catalog.ts';
+
+/**
+ * Records, in the transaction that makes a change, the jobs to be enqueued once it has committed. It is one statement
+ * for any number of jobs; entries that exist already stay as they are.
+ */
+export async function writeOutbox(tx: Queryable, entries: readonly JobEntry[]): Promise<void> {
+  if (entries.length === 0) return;
+  const queues = entries.map((entry) => CATALOG[entry.name].queue);
+  const ids = entries.map((entry) => entry.id);
+  const payloads = entries.map((entry) =>
+    JSON.stringify({ name: entry.name, payload: entry.payload, priority: entry.priority }),
+  );
+  await tx.$executeRaw`
+    INSERT INTO outbox (queue, job_id, payload)
+    SELECT * FROM unnest(${queues}::text[], ${ids}::text[], ${payloads}::jsonb[])
+    ON CONFLICT (queue, job_id) DO NOTHING`;
+}
+
+/** Deletes the entries of jobs that the queue has. */
+export async function deleteFromOutbox(db: Queryable, entries: readonly JobEntry[]): Promise<void> {
+  if (entries.length === 0) return;
+  const queues = entries.map((entry) => CATALOG[entry.name].queue);
+  const ids = entries.map((entry) => entry.id);
+  await db.$executeRaw`
+    DELETE FROM outbox o USING unnest(${queues}::text[], ${ids}::text[]) AS e (queue, job_id)
+    WHERE o.queue = e.queue AND o.job_id = e.job_id`;
+}
+
+/**
+ * The entries that have waited for `olderThanMs` by the database's clock, oldest first. An index cannot be searched for
+ * `clock_timestamp()`, which changes from row to row. Those of a newer version, whose job is not in this catalog, are left to
+ * processes that know it.
+ */
+export async function leftoverEntries(db: Queryable, olderThanMs: number, limit: number): Promise<JobEntry[]> {
+  const rows = await db.$queryRaw<{ job_id: string; payload: StoredPayload }[]>`
+    SELECT job_id, payload FROM outbox
+    WHERE created_at <= statement_timestamp() - make_interval(secs => ${olderThanMs / 1000}::float8)
+      AND payload->>'name' = ANY(${JOB_NAMES})
+    ORDER BY created_at, id LIMIT ${limit}`;
+  return rows.map(({ job_id: id, payload: { name, payload, priority } }) => {
+    return { name, id, payload, priority: priority ?? undefined } as JobEntry;
+  });
+}
+
+/** Counts the jobs that a queue has not been given yet, of those that this version knows, up to `most`. */
+export async function countPending(db: Queryable, queue: QueueName, most: number): Promise<number> {
+  const [row] = await db.$queryRaw<{ count: number }[]>`
+    SELECT count(*)::int AS count FROM (
+      SELECT 1 FROM outbox WHERE queue = ${queue} AND payload->>'name' = ANY(${JOB_NAMES}) LIMIT ${most}
+    ) AS known`;
+  return row?.count ?? 0;
+}
+
+interface StoredPayload {
+  name: JobName;
+  payload: unknown;
+  priority?: number | null;
+}

@@ -1,0 +1,142 @@
+import type { Database } from '../database/database.ts';
+import type { Logger } from '../../lib/logger.ts';
+import { withTimeout } from '../../lib/timeout.ts';
+import { QUEUE_STATES, type JobQueue, type QueueBackend } from './backend.ts';
+import { CATALOG, QUEUES, type JobEntry, type QueueName } from './catalog.ts';
+import { deleteFromOutbox } from './outbox.repository.ts';
+
+/** Number of jobs that one command adds to the queue. */
+const BULK = 1000;
+const REMOVED_AT_ONCE = 100;
+
+export interface JobProducer {
+  /**
+   * Enqueues jobs that a committed transaction has written to the outbox. If the queue cannot be reached, it logs a
+   * warning and does not throw: the jobs stay in the outbox, and the sweeper enqueues them.
+   */
+  enqueueAfterCommit(entries: readonly JobEntry[]): Promise<void>;
+  /** Enqueues jobs in bulk. @throws Error if the queue does not answer in time */
+  enqueue(entries: readonly JobEntry[]): Promise<void>;
+  /** Tries to take waiting jobs out of the queue. Running jobs stay in it, and a failure is only logged. */
+  remove(queue: QueueName, ids: readonly string[]): Promise<void>;
+  /**
+   * Gives a waiting job another priority, before all that have the same. A failure is only logged: the job runs at its place then.
+   */
+  bringForward(queue: QueueName, id: string, priority: number): Promise<void>;
+  /** Counts the jobs of the queue that wait, run or are to be retried. */
+  count(queue: QueueName): Promise<number>;
+  /** Counts the same jobs by their state in the queue. @throws Error if the queue does not answer in time */
+  countByState(queue: QueueName): Promise<Readonly<Record<string, number>>>;
+  /** Resolves when every queue has answered. @throws Error if one does not answer in time */
+  check(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ProducerOptions {
+  db: Database;
+  backend: QueueBackend;
+  logger: Logger;
+  /** Time after which a queue that does not answer counts as unreachable (default 5,000 ms). */
+  timeoutMs?: number;
+}
+
+/** @throws Error if a queue cannot be reached */
+export async function createJobProducer(options: ProducerOptions): Promise<JobProducer> {
+  const { db, backend, logger } = options;
+  const timeoutMs = options.timeoutMs ?? 5000;
+  const queues = new Map<QueueName, JobQueue>();
+  for (const name of QUEUES) {
+    const queue = backend.createQueue(name);
+    queue.on('error', (error) => logger.warn({ err: error, queue: name }, 'the connection to the queue failed'));
+    queues.set(name, queue);
+    await withTimeout(queue.waitUntilReady(), 30_000, `queue ${name}`);
+  }
+  const queueOf = (name: QueueName): JobQueue => queues.get(name) as JobQueue;
+
+  const enqueue = async (entries: readonly JobEntry[]): Promise<void> => {
+    for (const [name, group] of byQueue(entries)) {
+      for (let start = 0; start < group.length; start += BULK) {
+        const chunk = group.slice(start, start + BULK);
+        await withTimeout(queueOf(name).addBulk(chunk.map(toQueuedJob)), timeoutMs, `queue ${name}`);
+        await deleteFromOutbox(db, chunk);
+      }
+    }
+  };
+
+  const countByState = (name: QueueName): Promise<Record<string, number>> =>
+    withTimeout(queueOf(name).getJobCounts(...QUEUE_STATES), timeoutMs, `queue ${name}`);
+
+  return {
+    enqueue,
+    countByState,
+    enqueueAfterCommit: async (entries) => {
+      await enqueue(entries).catch((error: unknown) => {
+        logger.warn({ err: error, entries: entries.length }, 'jobs could not be enqueued: the sweeper will do it');
+      });
+    },
+    remove: async (name, ids) => {
+      for (let start = 0; start < ids.length; start += REMOVED_AT_ONCE) {
+        const chunk = ids.slice(start, start + REMOVED_AT_ONCE);
+        // A job that a worker runs cannot be removed: the worker sees the change in its row.
+        const removals = Promise.allSettled(chunk.map((id) => queueOf(name).remove(id, { removeChildren: false })));
+        const done = await withTimeout(removals, timeoutMs, `queue ${name}`).catch((error: unknown) => {
+          logger.warn(
+            { err: error, queue: name, left: ids.length - start },
+            'jobs could not be removed from the queue: workers will skip them',
+          );
+          return null;
+        });
+        if (done === null) return;
+      }
+    },
+    bringForward: async (name, id, priority) => {
+      const change = async () => (await queueOf(name).getJob(id))?.changePriority({ priority, lifo: true });
+      await withTimeout(change(), timeoutMs, `queue ${name}`).catch((error: unknown) => {
+        logger.warn({ err: error, queue: name, queueJobId: id }, 'a job could not be brought forward in the queue');
+      });
+    },
+    count: async (name) => {
+      const counts = await countByState(name);
+      return Object.values(counts).reduce((sum, count) => sum + count, 0);
+    },
+    check: async () => {
+      await Promise.all(
+        [...queues].map(([name, queue]) => withTimeout(queue.getJobCounts('active'), timeoutMs, `queue ${name}`)),
+      );
+    },
+    close: async () => {
+      await Promise.all([...queues.values()].map((queue) => queue.close()));
+    },
+  };
+}
+
+function byQueue(entries: readonly JobEntry[]): Map<QueueName, JobEntry[]> {
+  const groups = new Map<QueueName, JobEntry[]>();
+  for (const entry of entries) {
+    const { queue } = CATALOG[entry.name];
+    const group = groups.get(queue);
+    if (group === undefined) groups.set(queue, [entry]);
+    else group.push(entry);
+  }
+  return groups;
+}
+
+/**
+ * The queue keeps no jobs that have ended. The database records them, and BullMQ ignores a new job whose id it still
+ * has, so a job that has failed could never be enqueued again.
+ */
+function toQueuedJob(entry: JobEntry) {
+  const { attempts, backoff } = CATALOG[entry.name];
+  return {
+    name: entry.name,
+    data: entry.payload,
+    opts: {
+      jobId: entry.id,
+      attempts,
+      backoff,
+      removeOnComplete: true,
+      removeOnFail: true,
+      ...(entry.priority === undefined ? {} : { priority: entry.priority }),
+    },
+  };
+}

@@ -1,0 +1,111 @@
+import type { Logger } from '../../lib/logger.ts';
+
+/** Times in milliseconds. */
+export interface QuarantineOptions {
+  /** Delay of a job after the first fault that this worker's machine causes it; it doubles with each further one. */
+  readonly firstDelayMs?: number;
+  readonly longestDelayMs?: number;
+  /** Number of faults in a row, without a job that succeeds, after which the worker claims no more jobs. */
+  readonly faults?: number;
+  /** How long it claims none the first time. It tries one job then; if that fails too, it claims none for twice as long. */
+  readonly firstMs?: number;
+  readonly longestMs?: number;
+}
+
+export interface Quarantine {
+  /** Why the worker claims no jobs now, and until when, null if that is not known; null if it claims jobs. */
+  readonly active: { readonly reason: string; readonly until: Date | null } | null;
+  /** Counts a fault of the machine. @returns the delay of the job that met it */
+  fault(jobId: string, reason: string): number;
+  /** Forgets the faults: the machine has done a job. */
+  success(jobId: string): void;
+  /** Ends the quarantine and forgets the faults, because somebody has mended the machine. What `hold` has begun goes on. */
+  lift(): void;
+  /** Quarantines the worker for a reason that can be looked at, until it is held for none (null). */
+  hold(reason: string | null): void;
+  stop(): void;
+}
+
+/** Number of jobs whose delays are remembered. */
+const REMEMBERED = 10_000;
+
+/**
+ * Keeps a worker with a sick machine from taking one job after the other from its healthy colleagues. `pause` stops the
+ * worker from claiming jobs, and `resume` lets it.
+ */
+export function createQuarantine(
+  logger: Logger,
+  { pause, resume }: { pause: () => void; resume: () => void },
+  options: QuarantineOptions = {},
+): Quarantine {
+  const { firstDelayMs = 5000, longestDelayMs = 300_000, faults = 3, firstMs = 30_000, longestMs = 600_000 } = options;
+  /** Number of faults of each job. */
+  const jobs = new Map<string, number>();
+  let inARow = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let active: Quarantine['active'] = null;
+  let held: string | null = null;
+
+  const begin = (reason: string): void => {
+    const ms = doubled(firstMs, inARow - faults, longestMs);
+    logger.error({ reason, faults: inARow, forMs: ms }, 'worker quarantined: faults of its machine, it claims no jobs');
+    active = { reason, until: new Date(Date.now() + ms) };
+    timer = setTimeout(() => {
+      timer = undefined;
+      active = null;
+      logger.warn('quarantine over: the worker tries a job');
+      if (held === null) resume();
+    }, ms);
+    pause();
+  };
+  return {
+    get active() {
+      return held === null ? active : { reason: held, until: null };
+    },
+    fault(jobId, reason) {
+      const count = (jobs.get(jobId) ?? 0) + 1;
+      jobs.delete(jobId);
+      jobs.set(jobId, count);
+      const [oldest] = jobs.keys();
+      if (jobs.size > REMEMBERED && oldest !== undefined) jobs.delete(oldest);
+      inARow++;
+      if (inARow >= faults && timer === undefined) begin(reason);
+      return doubled(firstDelayMs, count - 1, longestDelayMs);
+    },
+    success(jobId) {
+      jobs.delete(jobId);
+      if (inARow >= faults) logger.info('the machine has done a job again');
+      inARow = 0;
+    },
+    lift() {
+      jobs.clear();
+      inARow = 0;
+      if (active === null) return;
+      clearTimeout(timer);
+      timer = undefined;
+      active = null;
+      logger.warn('quarantine lifted: the worker takes jobs again');
+      if (held === null) resume();
+    },
+    hold(reason) {
+      const before = held;
+      held = reason;
+      if (before === null && reason !== null) {
+        logger.error({ reason }, 'worker quarantined: it claims no jobs until this is mended');
+        pause();
+      } else if (before !== null && reason === null) {
+        logger.warn({ was: before }, 'quarantine over: its reason is mended');
+        if (active === null) resume();
+      }
+    },
+    stop() {
+      clearTimeout(timer);
+      timer = undefined;
+      active = null;
+    },
+  };
+}
+
+function doubled(first: number, times: number, longest: number): number {
+  return Math.min(longest, first * 2 ** Math.min(30, times));
+}

@@ -1,0 +1,42 @@
+import type { Queryable } from '../database/database.ts';
+import { QUEUES } from './catalog.ts';
+
+/** Times in milliseconds. */
+export interface QueueClock {
+  /** Longest time for which a worker takes or renews a lock. */
+  readonly lockMs: number;
+  /** How far a worker's clock may be ahead. */
+  readonly toleranceMs: number;
+}
+
+/**
+ * Sets times back that a process with a clock that is ahead has written into a queue in PostgreSQL, where BullMQ goes by the
+ * clocks of its clients. Until such a time comes, nobody would look for jobs whose worker has died (`stalled-check`), take the
+ * job of a dead worker (its lock), or run a job that was put off. What is set back is what a process with the right clock
+ * could have written a moment ago, so a worker that lives keeps its job. A time that is too early needs no repair: it only
+ * makes what it is about happen at once.
+ *
+ * The tables are those of BullMQ 6.7, whose last migration is `0011_obliterate_producer_lock`. `statement_timestamp()` lets the
+ * indexes `job_active_idx` and `job_delayed_idx` be used.
+ *
+ * @returns how many times were set back
+ */
+export async function setBackFutureTimes(db: Queryable, { lockMs, toleranceMs }: QueueClock): Promise<number> {
+  const queues = [...QUEUES];
+  const checks = await db.$executeRaw`
+    WITH clock AS (SELECT (extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now)
+    UPDATE bullmq.meta SET value = clock.now::text FROM clock
+    WHERE queue = ANY(${queues}) AND field = 'stalled-check' AND value::bigint > clock.now + ${toleranceMs}::bigint`;
+  const locks = await db.$executeRaw`
+    WITH clock AS (SELECT (extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now)
+    UPDATE bullmq.job SET locked_until_ms = clock.now + ${lockMs}::bigint FROM clock
+    WHERE queue = ANY(${queues}) AND state = 'active'
+      AND locked_until_ms > clock.now + ${lockMs}::bigint + ${toleranceMs}::bigint`;
+  // BullMQ writes `process_at_ms` as its client's time plus `delay_ms`.
+  const delays = await db.$executeRaw`
+    WITH clock AS (SELECT (extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now)
+    UPDATE bullmq.job SET process_at_ms = clock.now + delay_ms FROM clock
+    WHERE queue = ANY(${queues}) AND state = 'delayed' AND process_at_ms > clock.now + ${toleranceMs}::bigint
+      AND process_at_ms > clock.now + delay_ms + ${toleranceMs}::bigint`;
+  return checks + locks + delays;
+}

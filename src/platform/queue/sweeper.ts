@@ -1,0 +1,156 @@
+import { randomUUID } from 'node:crypto';
+import type { Database } from '../database/database.ts';
+import type { Logger } from '../../lib/logger.ts';
+import type { JobEntry, QueueName } from './catalog.ts';
+import { countPending, leftoverEntries } from './outbox.repository.ts';
+import { giveUpLease, holdLease, renewLease, type ProcessLease } from './process-lease.repository.ts';
+import type { JobProducer } from './producer.ts';
+import { setBackFutureTimes, type QueueClock } from './queue-clock.repository.ts';
+
+/** What a module knows about the jobs that should be in a queue. */
+export interface RecoverySource {
+  readonly queue: QueueName;
+  /** Jobs whose worker has let its lease expire, and those that nobody else enqueues. */
+  expired(limit: number): Promise<JobEntry[]>;
+  /** Counts the jobs that should be in the queue. */
+  countLive(): Promise<number>;
+  /** A page of those jobs in the order of the identifiers of their rows, after the given one. */
+  live(after: string, limit: number): Promise<{ readonly rowId: string; readonly entry: JobEntry }[]>;
+  /** Repairs anything else that an interrupted process may have left unfinished. */
+  repair?(): Promise<void>;
+}
+
+export interface SweeperOptions {
+  db: Database;
+  producer: JobProducer;
+  sources: readonly RecoverySource[];
+  logger: Logger;
+  intervalMs?: number;
+  /** Age from which an outbox entry counts as missed. A younger one may be about to be enqueued by its writer. */
+  graceMs?: number;
+  /** By which times in the queue are repaired, if it is in the database; null if it is not (default). */
+  queueClock?: QueueClock | null;
+  /** Is told of each sweep that this process has ended. */
+  onSwept?: () => void;
+}
+
+export interface Sweeper {
+  /** Sweeps once, whoever else does. @returns the number of jobs enqueued @throws Error if the database or the queue cannot be reached */
+  sweep(): Promise<number>;
+  /** Sweeps at every interval, unless another process does. */
+  start(): void;
+  stop(): Promise<void>;
+}
+
+const PAGE = 1000;
+
+/**
+ * Enqueues jobs that an interrupted process or a queue that lost its data has missed. Of the processes that are started, one
+ * sweeps: it holds a lease of three intervals, after which another takes over if it has died.
+ */
+export function createSweeper(options: SweeperOptions): Sweeper {
+  const { db, logger, intervalMs = 5000 } = options;
+  const lease: ProcessLease = { name: 'sweeper', owner: randomUUID(), forMs: 3 * intervalMs };
+  let timer: NodeJS.Timeout | undefined;
+  let running: Promise<unknown> = Promise.resolve();
+
+  const sweepInTurn = async (): Promise<number> => {
+    if (!(await holdLease(db, lease))) return 0;
+    const renewal = setInterval(() => void renewLease(db, lease).catch(() => undefined), intervalMs);
+    try {
+      const count = await sweepOnce(options);
+      options.onSwept?.();
+      return count;
+    } finally {
+      clearInterval(renewal);
+    }
+  };
+  const tick = (): void => {
+    running = sweepInTurn()
+      .then((count) => {
+        if (count > 0) logger.info({ count }, 'the sweeper enqueued missed jobs');
+      })
+      .catch((error: unknown) => logger.warn({ err: error }, 'the sweeper failed'))
+      .finally(() => {
+        if (timer !== undefined) timer = setTimeout(tick, intervalMs);
+      });
+  };
+  return {
+    sweep: () => sweepOnce(options),
+    start: () => {
+      timer ??= setTimeout(tick, 0);
+    },
+    stop: async () => {
+      clearTimeout(timer);
+      timer = undefined;
+      await running;
+      await giveUpLease(db, lease).catch((error: unknown) => {
+        logger.warn(
+          { err: error },
+          'the lease of the sweep was not given up: another process sweeps when it has run out',
+        );
+      });
+    },
+  };
+}
+
+async function sweepOnce(options: SweeperOptions): Promise<number> {
+  await repairTimes(options);
+  let count = await sweepOutbox(options);
+  const { producer, sources } = options;
+  for (const source of sources) {
+    await source.repair?.();
+    const expired = await source.expired(PAGE);
+    await producer.enqueue(expired);
+    count += expired.length;
+  }
+  for (const queue of new Set(sources.map((source) => source.queue))) count += await sweepLost(options, queue);
+  return count;
+}
+
+async function repairTimes({ db, logger, queueClock = null }: SweeperOptions): Promise<void> {
+  if (queueClock === null) return;
+  const count = await setBackFutureTimes(db, queueClock);
+  if (count > 0) logger.warn({ count }, 'the sweeper set back times in the queue that a clock ahead had written');
+}
+
+async function sweepOutbox({ db, producer, graceMs = 2000 }: SweeperOptions): Promise<number> {
+  let count = 0;
+  for (;;) {
+    const entries = await leftoverEntries(db, graceMs, PAGE);
+    await producer.enqueue(entries);
+    count += entries.length;
+    if (entries.length < PAGE) return count;
+  }
+}
+
+/**
+ * If the queue holds fewer jobs than it should, it has lost some. Adding all of them again restores only the lost ones.
+ */
+async function sweepLost({ producer, db, sources }: SweeperOptions, queue: QueueName): Promise<number> {
+  const own = sources.filter((source) => source.queue === queue);
+  const countLive = async (): Promise<number> => {
+    let live = 0;
+    for (const source of own) live += await source.countLive();
+    return live;
+  };
+  const expected = await countLive();
+  if (expected === 0) return 0;
+  // A job that is enqueued meanwhile counts twice, and one that ends does not count as lost.
+  const pending = await countPending(db, queue, expected);
+  const held = await producer.count(queue);
+  const live = await countLive();
+  if (held + pending >= live) return 0;
+  for (const source of own) await enqueueAll(producer, source);
+  return live - held - pending;
+}
+
+async function enqueueAll(producer: JobProducer, source: RecoverySource): Promise<void> {
+  for (let after = ''; ;) {
+    const page = await source.live(after, PAGE);
+    await producer.enqueue(page.map(({ entry }) => entry));
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE) return;
+    after = last.rowId;
+  }
+}

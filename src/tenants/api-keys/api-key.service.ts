@@ -1,0 +1,249 @@
+import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
+import { AppError, conflict, notFound, unprocessable } from '../../platform/contract/errors.ts';
+import { newId } from '../../platform/contract/ids.ts';
+import { toPage, type Page } from '../../platform/contract/pagination.ts';
+import {
+  isAdmitted,
+  isOperatorScope,
+  OPERATOR_SCOPE,
+  SERVING_SCOPE,
+  type Principal,
+} from '../../platform/contract/principal.ts';
+import type { RecordAnswer } from '../../platform/contract/record-answer.ts';
+import { toTimestamp } from '../../platform/contract/schemas.ts';
+import type { QuotaLimits } from '../../platform/config/quotas.ts';
+import type { RecordChange } from '../../platform/contract/record-change.ts';
+import { recordEvent } from '../../delivery/events/index.ts';
+import { createQuotaCheck } from '../quotas/index.ts';
+import { generateApiKey, isUsable } from './api-key-secret.ts';
+import { createApiKeyRepository, type NewApiKey } from './api-key.repository.ts';
+import { recordCommand } from './record-command.ts';
+import {
+  DEFAULT_OVERLAP_MS,
+  type ApiKey,
+  type Caller,
+  type CreateApiKey,
+  type CreatedApiKey,
+  type ListApiKeys,
+  type RotateApiKey,
+} from './api-key.schemas.ts';
+
+export type ApiKeyService = ReturnType<typeof createApiKeyService>;
+
+interface ApiKeyServiceDependencies {
+  readonly db: Database;
+  /** What each tenant may have by default. */
+  readonly quotas: QuotaLimits;
+}
+
+/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
+  const keys = createApiKeyRepository(db);
+  const check = createQuotaCheck({ db, defaults: quotas });
+
+  async function insert(tx: Transaction, options: Omit<NewApiKey, 'id' | 'prefix' | 'secretHash'>) {
+    const { key, prefix, secretHash } = generateApiKey();
+    const row = await keys.insert({ id: newId('apiKey'), prefix, secretHash, ...options }, tx);
+    await recordEvent(tx, {
+      tenantId: row.tenantId,
+      type: 'api_key.created',
+      subjectId: row.id,
+      data: { name: row.name, scopes: row.scopes },
+    });
+    return { row, key };
+  }
+
+  return {
+    /** @throws AppError 403 `forbidden` or `quota_exceeded`, 404 `tenant`, 422 `invalid_scopes` or `already_expired` */
+    async create(
+      request: CreateApiKey,
+      scope: string | null,
+      record: RecordAnswer<CreatedApiKey>,
+    ): Promise<CreatedApiKey> {
+      const tenantId = ownerOf(request, scope);
+      const expiresAt = expiryOf(request.expires_at ?? null);
+      return withTransaction(db, async (tx) => {
+        if (tenantId !== null) await check.requireKeyRoom(tx, tenantId);
+        const { row, key } = await insert(tx, { tenantId, name: request.name, scopes: request.scopes, expiresAt });
+        const created = { ...toApiKey(row), key };
+        await record(tx, created);
+        return created;
+      });
+    },
+
+    async list(query: ListApiKeys, scope: string | null): Promise<Page<ApiKey>> {
+      if (scope !== null && query.tenant_id !== undefined && query.tenant_id !== scope) {
+        throw notFound('tenant', query.tenant_id);
+      }
+      return toPage(await keys.page(query, scope ?? query.tenant_id), query, toApiKey);
+    },
+
+    /** The caller whose key a request has. @throws AppError 404 for a key that was removed meanwhile */
+    async caller(principal: Principal): Promise<Caller> {
+      const tenantId = principal.kind === 'tenant' ? principal.tenantId : null;
+      const row = await keys.findWithOwner(principal.keyId, tenantId);
+      if (row === null) throw notFound('API key', principal.keyId);
+      const { id, name, scopes, created_at, expires_at } = toApiKey(row);
+      return {
+        key_id: id,
+        name,
+        is_operator: tenantId === null,
+        read_only: !isAdmitted(principal, tenantId === null ? OPERATOR_SCOPE : 'tenant:write', false),
+        tenant_id: tenantId,
+        tenant_name: row.tenant?.name ?? null,
+        scopes,
+        created_at,
+        expires_at,
+      };
+    },
+
+    /**
+     * Makes a key that takes the place of another one, which expires after the overlap. It counts against no quota, because
+     * the old key counts only once with it.
+     *
+     * @throws AppError 404, 409 `key_ended`, `already_rotated` or `rotation_in_progress`, 422 `already_expired`
+     */
+    rotate: (
+      id: string,
+      request: RotateApiKey,
+      scope: string | null,
+      record: RecordAnswer<CreatedApiKey>,
+    ): Promise<CreatedApiKey> =>
+      withTransaction(db, async (tx) => {
+        const old = await keys.lockWithRotation(id, scope ?? undefined, tx);
+        if (old === null) throw notFound('API key', id);
+        requireRotatable(old);
+        const { tenantId, name, scopes } = old;
+        const expiresAt = request.expires_at === undefined ? sameLifetime(old) : expiryOf(request.expires_at);
+        const { row, key } = await insert(tx, { tenantId, name, scopes, expiresAt, rotatedFromId: id });
+        const end = new Date(Date.now() + (request.overlap_ms ?? DEFAULT_OVERLAP_MS));
+        const expired = await keys.setExpiry(
+          id,
+          old.expiresAt !== null && old.expiresAt < end ? old.expiresAt : end,
+          tx,
+        );
+        const data = { name, successor_id: row.id, expires_at: toTimestamp(expired.expiresAt) };
+        await recordEvent(tx, { tenantId, type: 'api_key.rotated', subjectId: id, data });
+        const created = { ...toApiKey(row), key };
+        await record(tx, created, toApiKey(old));
+        return created;
+      }),
+
+    /** Revokes a key. Revoking it again changes nothing. @throws AppError 404 */
+    async revoke(id: string, scope: string | null, recordChange: RecordChange): Promise<void> {
+      await withTransaction(db, async (tx) => {
+        const row = await keys.find(id, scope ?? undefined, tx);
+        if (row === null) throw notFound('API key', id);
+        const revoked = await keys.revoke(id, tx);
+        if (revoked === null) return;
+        const [before, after] = [toApiKey(row), toApiKey(revoked)];
+        await recordChange(tx, { tenantId: row.tenantId, subjectId: id, before, after });
+        await recordEvent(tx, {
+          tenantId: row.tenantId,
+          type: 'api_key.revoked',
+          subjectId: id,
+          data: { name: row.name },
+        });
+      });
+    },
+
+    /**
+     * Creates the first operator key and returns it; null if there is an operator key already.
+     *
+     * @param keep is given the key before it counts; if it throws, there is no key
+     */
+    ensureOperatorKey: (keep: (key: string) => Promise<void> = async () => {}): Promise<string | null> =>
+      withTransaction(db, async (tx) => {
+        await keys.lockOperatorKeys(tx);
+        if ((await keys.countOperatorKeys(tx)) > 0) return null;
+        const options = { tenantId: null, name: 'first operator key', scopes: [OPERATOR_SCOPE], expiresAt: null };
+        const { row, key } = await insert(tx, options);
+        await recordCommand('createApiKey')(tx, { ...toApiKey(row), key });
+        await keep(key);
+        return key;
+      }),
+  };
+}
+
+function ownerOf(request: CreateApiKey, scope: string | null): string | null {
+  const wantsOperator = request.scopes.some(isOperatorScope);
+  if (scope !== null) {
+    if (wantsOperator || request.tenant_id === null) {
+      throw new AppError({ code: 'forbidden', status: 403, message: 'only an operator can create operator keys' });
+    }
+    if (request.tenant_id !== undefined && request.tenant_id !== scope) throw notFound('tenant', request.tenant_id);
+    return scope;
+  }
+  const tenantId = request.tenant_id ?? null;
+  if (wantsOperator && (tenantId !== null || request.scopes.length > 1)) {
+    throw unprocessable(
+      'invalid_scopes',
+      'the scopes operator and operator:read cannot be combined with other scopes or with a tenant_id',
+    );
+  }
+  if (!wantsOperator && tenantId === null) requireServingOfAll(request);
+  return tenantId;
+}
+
+/**
+ * Only `serving:read` may be for all tenants, and only where the request says so by a `tenant_id` of null, since who forgets it means one tenant.
+ * @throws AppError 422
+ */
+function requireServingOfAll({ scopes, tenant_id: tenantId }: CreateApiKey): void {
+  const servingOnly = scopes.every((scope) => scope === SERVING_SCOPE);
+  if (servingOnly && tenantId === null) return;
+  const advice = servingOnly ? '; null is for a key that may read what is to be served of all tenants' : '';
+  throw unprocessable('invalid_scopes', `tenant_id is missing: a key with tenant scopes belongs to a tenant${advice}`);
+}
+
+function expiryOf(time: string | null): Date | null {
+  if (time === null) return null;
+  const expiresAt = new Date(time);
+  if (expiresAt.getTime() <= Date.now()) {
+    throw unprocessable('already_expired', `expires_at is ${time}, expected a time in the future`);
+  }
+  return expiresAt;
+}
+
+/** The expiry of a key that is valid for as long as another one was made to be. */
+function sameLifetime({ createdAt, expiresAt }: { createdAt: Date; expiresAt: Date | null }): Date | null {
+  return expiresAt === null ? null : new Date(Date.now() + expiresAt.getTime() - createdAt.getTime());
+}
+
+/** @throws AppError 409 */
+function requireRotatable(key: Row & { rotatedFrom: Row | null; successor: Row | null }): void {
+  if (key.successor !== null) {
+    const message = `API key ${key.id} has been rotated already, to ${key.successor.id}: rotate that one`;
+    throw conflict('already_rotated', message, { successor_id: key.successor.id });
+  }
+  if (!isUsable(key)) {
+    const message = `API key ${key.id} has expired or was revoked, so it cannot be rotated: create a new one`;
+    throw conflict('key_ended', message);
+  }
+  if (key.rotatedFrom !== null && isUsable(key.rotatedFrom)) {
+    const { id, expiresAt } = key.rotatedFrom;
+    throw conflict(
+      'rotation_in_progress',
+      `API key ${key.id} has taken the place of ${id}, which can be used until ${toTimestamp(expiresAt)}: wait until then, or ` +
+        'revoke that one',
+      { predecessor_id: id, expires_at: toTimestamp(expiresAt) },
+    );
+  }
+}
+
+type Row = NewApiKey & { createdAt: Date; lastUsedAt: Date | null; revokedAt: Date | null };
+
+function toApiKey(row: Row): ApiKey {
+  return {
+    id: row.id,
+    tenant_id: row.tenantId,
+    name: row.name,
+    prefix: row.prefix,
+    scopes: row.scopes as ApiKey['scopes'],
+    created_at: toTimestamp(row.createdAt),
+    last_used_at: toTimestamp(row.lastUsedAt),
+    expires_at: toTimestamp(row.expiresAt),
+    revoked_at: toTimestamp(row.revokedAt),
+    rotated_from_id: row.rotatedFromId ?? null,
+  };
+}

@@ -1,0 +1,17 @@
+import type { RecordAnswer } from '../../platform/contract/record-answer.ts';
+import { writeAuditEntry } from '../audit/index.ts';
+import type { CreatedApiKey } from './api-key.schemas.ts';
+
+/** Writes to the audit log what a command has made, which does the same as an operation of the API. */
+export function recordCommand(operation: string): RecordAnswer<CreatedApiKey> {
+  return (tx, created, before) =>
+    writeAuditEntry(tx, {
+      tenantId: created.tenant_id,
+      actor: { kind: 'command', keyId: null },
+      operation,
+      subjectId: created.id,
+      before: before ?? null,
+      after: { ...created, key: null },
+      requestId: null,
+    });
+}

@@ -1,0 +1,82 @@
+import { isUniqueViolation, type Transaction } from '../../platform/database/database.ts';
+
+interface Locked {
+  tenant_id: string;
+  name: string;
+  deleted_at: Date | null;
+}
+
+interface LockedInParts extends Locked {
+  /** Null until the collector removes the first of its rows. */
+  collection_began_at: Date | null;
+}
+
+function first<T>(rows: T[]): T | null {
+  return rows[0] ?? null;
+}
+
+/** The name that a deleted thing had: see deletion.repository.ts. */
+export function formerName(name: string, id: string): string {
+  const mark = `~${id}`;
+  return name.endsWith(mark) ? name.slice(0, -mark.length) : name;
+}
+
+/** A `tenantId` of null stands for any tenant. What belongs to a deleted tenant is not found: it is undeleted with its tenant. */
+export const undeleteRepository = {
+  lockTenant: async (tx: Transaction, id: string) =>
+    first(
+      await tx.$queryRaw<Omit<LockedInParts, 'tenant_id'>[]>`
+        SELECT name, deleted_at, collection_began_at FROM tenants WHERE id = ${id} FOR UPDATE`,
+    ),
+
+  lockDataset: async (tx: Transaction, id: string, tenantId: string | null) =>
+    first(
+      await tx.$queryRaw<Locked[]>`
+        SELECT d.tenant_id, d.name, d.deleted_at FROM datasets d JOIN tenants t ON t.id = d.tenant_id AND t.deleted_at IS NULL
+        WHERE d.id = ${id} AND (${tenantId}::text IS NULL OR d.tenant_id = ${tenantId}) FOR UPDATE OF d`,
+    ),
+
+  /**
+   * The dataset is locked before the adapter, as the collector does, which takes a dataset away from the adapters that have it.
+   * Null if the dataset was collected, or if the adapter has none.
+   */
+  lockDatasetOf: async (tx: Transaction, adapterId: string, tenantId: string | null) =>
+    first(
+      await tx.$queryRaw<{ id: string; deleted_at: Date | null }[]>`
+        SELECT d.id, d.deleted_at FROM datasets d WHERE d.id = (
+          SELECT a.dataset_id FROM adapters a
+          WHERE a.id = ${adapterId} AND (${tenantId}::text IS NULL OR a.tenant_id = ${tenantId})
+        ) FOR UPDATE OF d`,
+    ),
+
+  lockAdapter: async (tx: Transaction, id: string, tenantId: string | null) =>
+    first(
+      await tx.$queryRaw<LockedInParts[]>`
+        SELECT a.tenant_id, a.name, a.deleted_at, a.collection_began_at FROM adapters a
+        JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
+        WHERE a.id = ${id} AND (${tenantId}::text IS NULL OR a.tenant_id = ${tenantId}) FOR UPDATE OF a`,
+    ),
+
+  /**
+   * Takes back the deletion mark, and gives the name back.
+   * @returns false if something else has the name by now
+   */
+  async restore(
+    tx: Transaction,
+    { table, id, name }: { table: 'tenant' | 'dataset' | 'adapter'; id: string; name: string },
+  ): Promise<boolean> {
+    const change = { where: { id }, data: { deletedAt: null, name } };
+    try {
+      if (table === 'tenant') await tx.tenant.update(change);
+      else if (table === 'dataset') await tx.dataset.update(change);
+      else await tx.adapter.update(change);
+      return true;
+    } catch (error) {
+      if (isUniqueViolation(error)) return false;
+      throw error;
+    }
+  },
+
+  restoreVersion: (tx: Transaction, id: string) =>
+    tx.adapterVersion.update({ where: { id }, data: { deletedAt: null } }),
+};

@@ -1,0 +1,115 @@
+import { withTransaction, type Database } from '../../platform/database/database.ts';
+import { AppError, conflict, notFound } from '../../platform/contract/errors.ts';
+import type { RecordChange } from '../../platform/contract/record-change.ts';
+import { unrecorded } from '../../platform/contract/record-answer.ts';
+import { adapterExists, createAdapterRepository, toAdapter, toAdapterVersion } from '../../fleet/adapters/index.ts';
+import { createDatasetRepository, datasetExists, toDataset } from '../../fleet/datasets/index.ts';
+import { recordEvent } from '../../delivery/events/index.ts';
+import { createTenantRepository, tenantExists, toTenant } from '../tenants/index.ts';
+import { deletionRepository } from './deletion.repository.ts';
+import { formerName, undeleteRepository as repository } from './undelete.repository.ts';
+
+/**
+ * Takes deletions back, as long as the collector has not begun to remove what was deleted: after that everything goes, and until
+ * then nothing is missing. What is not deleted stays as it is. Jobs that the deletion has cancelled stay cancelled. In all methods
+ * `scope` is the tenant to which the caller is confined, or null for the operator.
+ */
+export function createUndeleteService({ db }: { db: Database }) {
+  const tenants = createTenantRepository(db);
+  const datasets = createDatasetRepository(db);
+  const adapters = createAdapterRepository(db);
+
+  return {
+    /** @throws AppError 404, 409 `dataset_exists` */
+    undeleteDataset: (id: string, scope: string | null, recordChange: RecordChange = unrecorded) =>
+      withTransaction(db, async (tx) => {
+        const dataset = await repository.lockDataset(tx, id, scope);
+        if (dataset === null) throw notFound('dataset', id);
+        if (dataset.deleted_at !== null) {
+          const name = formerName(dataset.name, id);
+          if (!(await repository.restore(tx, { table: 'dataset', id, name }))) throw datasetExists(name);
+          const { tenant_id: tenantId } = dataset;
+          await recordEvent(tx, { tenantId, type: 'dataset.undeleted', subjectId: id, data: { name } });
+          await recordChange(tx, { tenantId, subjectId: id, before: null, after: { name } });
+        }
+        return toDataset(await existing(datasets.find(id, scope, tx), 'dataset', id));
+      }),
+
+    /**
+     * Brings an adapter back with the versions that it had.
+     * @throws AppError 404, 409 `adapter_exists`, 409 `dataset_deleted`, 410 `grace_time_over`
+     */
+    undeleteAdapter: (id: string, scope: string | null, recordChange: RecordChange = unrecorded) =>
+      withTransaction(db, async (tx) => {
+        const dataset = await repository.lockDatasetOf(tx, id, scope);
+        const adapter = await repository.lockAdapter(tx, id, scope);
+        if (adapter === null) throw notFound('adapter', id);
+        if (adapter.deleted_at !== null) {
+          if (adapter.collection_began_at !== null) throw graceTimeOver('adapter', id, adapter.deleted_at);
+          if (dataset !== null && dataset.deleted_at !== null) throw datasetDeleted(id, dataset.id);
+          const name = formerName(adapter.name, id);
+          if (!(await repository.restore(tx, { table: 'adapter', id, name }))) throw adapterExists(name);
+          const { tenant_id: tenantId } = adapter;
+          await recordEvent(tx, { tenantId, type: 'adapter.undeleted', subjectId: id, data: { name } });
+          await recordChange(tx, { tenantId, subjectId: id, before: null, after: { name } });
+        }
+        return toAdapter(await existing(adapters.find(id, scope, tx), 'adapter', id));
+      }),
+
+    /** A version of a deleted adapter is undeleted with its adapter, unless it was deleted before. @throws AppError 404 */
+    undeleteVersion: (adapterId: string, id: string, scope: string | null, recordChange: RecordChange = unrecorded) =>
+      withTransaction(db, async (tx) => {
+        const adapter = await deletionRepository.lock(tx, 'adapters', adapterId, scope);
+        if (adapter === null || adapter.deleted_at !== null) throw notFound('adapter', adapterId);
+        const version = await deletionRepository.lockVersion(tx, adapterId, id);
+        if (version === null) throw notFound('adapter version', id);
+        if (version.deleted_at !== null) {
+          await repository.restoreVersion(tx, id);
+          const { tenant_id: tenantId } = adapter;
+          const data = { adapter_id: adapterId, number: version.number };
+          await recordEvent(tx, { tenantId, type: 'adapter_version.undeleted', subjectId: id, data });
+          await recordChange(tx, { tenantId, subjectId: id, before: null, after: data });
+        }
+        return toAdapterVersion(await existing(adapters.findVersion(adapterId, id, scope, tx), 'adapter version', id));
+      }),
+
+    /**
+     * Brings a tenant back with everything that it had. Its keys can be used again.
+     * @throws AppError 404, 409 `tenant_exists`, 410 `grace_time_over`
+     */
+    undeleteTenant: (id: string, recordChange: RecordChange = unrecorded) =>
+      withTransaction(db, async (tx) => {
+        const tenant = await repository.lockTenant(tx, id);
+        if (tenant === null) throw notFound('tenant', id);
+        if (tenant.deleted_at !== null) {
+          if (tenant.collection_began_at !== null) throw graceTimeOver('tenant', id, tenant.deleted_at);
+          const name = formerName(tenant.name, id);
+          if (!(await repository.restore(tx, { table: 'tenant', id, name }))) throw tenantExists(name);
+          await recordEvent(tx, { tenantId: id, type: 'tenant.undeleted', subjectId: id, data: { name } });
+          await recordChange(tx, { tenantId: id, subjectId: id, before: null, after: { name } });
+        }
+        return toTenant(await existing(tenants.find(id, tx), 'tenant', id));
+      }),
+  };
+}
+
+/** Its tenant may have been deleted since it was locked. */
+async function existing<T>(found: PromiseLike<T | null>, what: string, id: string): Promise<T> {
+  const row = await found;
+  if (row === null) throw notFound(what, id);
+  return row;
+}
+
+function datasetDeleted(adapterId: string, datasetId: string): AppError {
+  const message = `adapter ${adapterId} has the dataset ${datasetId}, which is deleted too: undelete that one first`;
+  return conflict('dataset_deleted', message, { dataset_id: datasetId });
+}
+
+function graceTimeOver(what: string, id: string, deletedAt: Date): AppError {
+  return new AppError({
+    code: 'grace_time_over',
+    status: 410,
+    message: `${what} ${id} was deleted at ${deletedAt.toISOString()}, and it is being removed, because its grace time is over`,
+    details: { deleted_at: deletedAt.toISOString() },
+  });
+}

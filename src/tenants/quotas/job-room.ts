@@ -1,0 +1,83 @@
+import type { QuotaLimits } from '../../platform/config/quotas.ts';
+import type { Database, Transaction } from '../../platform/database/database.ts';
+import { describeExceeding, type ExceededQuota } from './quota-exceeded.ts';
+import { jobUsageRepository as usage } from './job-usage.repository.ts';
+import type { OwnLimits } from './quota.repository.ts';
+
+/** How many more jobs a tenant may have, and why no more. */
+export interface JobRoom {
+  /** Below zero where the limit was lowered below what the tenant has. */
+  readonly jobs: number;
+  /** Whether a job may take the place of one that has ended, however many there are. */
+  readonly mayExchange: boolean;
+  readonly refusal: ExceededQuota;
+}
+
+type JobQuota = 'queued_jobs' | 'device_seconds';
+
+/** What the jobs of tenants may take. A job that has begun is finished, whatever it takes. */
+export function createJobRooms({ db, defaults }: { db: Database; defaults: QuotaLimits }) {
+  const limitOf = (own: OwnLimits, name: JobQuota) => (own[name] === undefined ? defaults[name] : own[name]);
+
+  /** The tenants whose device seconds of this month are used up. */
+  async function withoutDevice(
+    tenants: readonly { id: string; own: OwnLimits }[],
+    tx: Database | Transaction,
+  ): Promise<Map<string, ExceededQuota>> {
+    const limited = tenants.filter(({ own }) => limitOf(own, 'device_seconds') !== null);
+    const refusals = new Map<string, ExceededQuota>();
+    if (limited.length === 0) return refusals;
+    const ids = limited.map(({ id }) => id);
+    const used = new Map((await usage.device(tx, ids)).map((row) => [row.tenant_id, row]));
+    for (const { id, own } of limited) {
+      const limit = limitOf(own, 'device_seconds')!;
+      const { seconds, resets_at: resetsAt } = used.get(id)!;
+      if (seconds < limit) continue;
+      const isOwn = own.device_seconds !== undefined;
+      refusals.set(
+        id,
+        describeExceeding({ name: 'device_seconds', limit, used: Math.round(seconds), isOwn, resetsAt }),
+      );
+    }
+    return refusals;
+  }
+
+  /** The tenants with a limit of jobs. Others wait to plan jobs for them until the transaction ends. */
+  async function withJobLimit(
+    tenants: readonly { id: string; own: OwnLimits }[],
+    tx: Transaction,
+  ): Promise<Map<string, JobRoom>> {
+    const limited = tenants.filter(({ own }) => limitOf(own, 'queued_jobs') !== null);
+    const rooms = new Map<string, JobRoom>();
+    if (limited.length === 0) return rooms;
+    const ids = limited.map(({ id }) => id);
+    await usage.lockTenants(tx, ids);
+    const counts = new Map((await usage.unfinished(tx, ids)).map(({ tenant_id, count }) => [tenant_id, count]));
+    for (const { id, own } of limited) {
+      const limit = limitOf(own, 'queued_jobs')!;
+      const used = counts.get(id) ?? 0;
+      const refusal = describeExceeding({ name: 'queued_jobs', limit, used, isOwn: own.queued_jobs !== undefined });
+      rooms.set(id, { jobs: limit - used, mayExchange: true, refusal });
+    }
+    return rooms;
+  }
+
+  const tenantsOf = async (tx: Database | Transaction, ids: readonly string[]) =>
+    (await usage.ownLimits(tx, ids)).map(({ id, quotas }) => ({ id, own: (quotas ?? {}) as OwnLimits }));
+
+  return {
+    /** The rooms of those tenants that have a limit, within the transaction that plans their jobs. */
+    async rooms(tx: Transaction, tenantIds: readonly string[]): Promise<Map<string, JobRoom>> {
+      const tenants = await tenantsOf(tx, tenantIds);
+      const rooms = await withJobLimit(tenants, tx);
+      for (const [id, refusal] of await withoutDevice(tenants, tx)) {
+        rooms.set(id, { jobs: 0, mayExchange: false, refusal });
+      }
+      return rooms;
+    },
+
+    /** Why a job of the tenant may not begin; null if it may. */
+    deviceRefusal: async (tenantId: string): Promise<ExceededQuota | null> =>
+      (await withoutDevice(await tenantsOf(db, [tenantId]), db)).get(tenantId) ?? null,
+  };
+}

@@ -1,0 +1,78 @@
+import { QUOTA_NAMES, type QuotaLimits, type QuotaName } from '../../platform/config/quotas.ts';
+import type { Database, Queryable, Transaction } from '../../platform/database/database.ts';
+import { quotaExceeded } from './quota-exceeded.ts';
+import { createQuotaRepository, type StoredUsage } from './quota.repository.ts';
+
+export interface EffectiveLimits {
+  readonly limits: QuotaLimits;
+  /** Whether the operator has given the tenant this limit. */
+  isOwn(name: QuotaName): boolean;
+}
+
+/** What a transaction adds to the counted things of a tenant. */
+export type Added = Partial<Record<'adapters' | 'stored_bytes' | 'dataset_rows', number>>;
+
+/** Holds tenants to their limits. What they had before a limit was lowered stays. */
+export function createQuotaCheck({ db, defaults }: { db: Database; defaults: QuotaLimits }) {
+  const quotas = createQuotaRepository(db);
+
+  async function limitsOf(tenantId: string, tx: Queryable = db): Promise<EffectiveLimits> {
+    const own = (await quotas.ownLimits(tenantId, tx)) ?? {};
+    const limits = Object.fromEntries(
+      QUOTA_NAMES.map((name) => {
+        const limit = own[name];
+        return [name, limit === undefined ? defaults[name] : limit];
+      }),
+    ) as QuotaLimits;
+    return { limits, isOwn: (name) => own[name] !== undefined };
+  }
+
+  return {
+    limitsOf,
+
+    /** Refuses early what has no room at all, before an upload is read. @throws AppError 403 `quota_exceeded` */
+    async requireAnyRoom(tenantId: string, names: readonly (keyof Added)[]): Promise<void> {
+      const { limits, isOwn } = await limitsOf(tenantId);
+      const usage = await quotas.storedUsage(tenantId);
+      for (const name of names) {
+        const limit = limits[name];
+        const used = taken(usage, name);
+        if (limit !== null && used >= limit) throw quotaExceeded({ name, limit, used, isOwn: isOwn(name) });
+      }
+    },
+
+    /**
+     * Makes sure that a transaction which has inserted its rows stays within the limits. The counters' row is locked by
+     * those inserts, so of two transactions the second one sees what the first has added.
+     *
+     * @throws AppError 403 `quota_exceeded`, which rolls the inserts back
+     */
+    async requireWithin(tx: Transaction, tenantId: string, added: Added): Promise<void> {
+      await quotas.lockUsage(tenantId, tx);
+      const { limits, isOwn } = await limitsOf(tenantId, tx);
+      const usage = await quotas.storedUsage(tenantId, tx);
+      for (const [name, wanted] of Object.entries(added) as [keyof Added, number][]) {
+        const limit = limits[name];
+        const total = taken(usage, name);
+        if (limit !== null && total > limit) {
+          throw quotaExceeded({ name, limit, used: total - wanted, wanted, isOwn: isOwn(name) });
+        }
+      }
+    },
+
+    /** Makes room for one more key within the caller's transaction. @throws AppError 403 `quota_exceeded` */
+    async requireKeyRoom(tx: Transaction, tenantId: string): Promise<void> {
+      await quotas.lockTenant(tenantId, tx);
+      const { limits, isOwn } = await limitsOf(tenantId, tx);
+      const { api_keys: limit } = limits;
+      const used = limit === null ? 0 : await quotas.liveKeys(tenantId, tx);
+      if (limit === null || used < limit) return;
+      throw quotaExceeded({ name: 'api_keys', limit, used, isOwn: isOwn('api_keys') });
+    },
+  };
+}
+
+/** Bytes that a running upload has reserved count as used. */
+function taken(usage: StoredUsage, name: keyof Added): number {
+  return name === 'stored_bytes' ? usage.stored_bytes + usage.reserved_bytes : usage[name];
+}

@@ -1,0 +1,119 @@
+import type { QuotaLimits } from '../../platform/config/quotas.ts';
+import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
+import type { Logger } from '../../lib/logger.ts';
+import { oneByOne } from '../../lib/keyed-mutex.ts';
+import { createQuotaCheck, type Added } from './quota-check.ts';
+import { quotaExceeded } from './quota-exceeded.ts';
+import { createQuotaRepository } from './quota.repository.ts';
+import { createReservationRepository } from './reservation.repository.ts';
+
+/** How far ahead of an upload of unknown length bytes are reserved. */
+const STEP_BYTES = 64 * 2 ** 20;
+const RENEW_MS = 20_000;
+
+/** The lock on a tenant's usage lets one transaction through at a time. Who waits for it here holds no connection meanwhile. */
+const forTenant = oneByOne();
+
+export interface UploadRoomDependencies {
+  readonly db: Database;
+  readonly logger: Pick<Logger, 'warn'>;
+  readonly quotas: QuotaLimits;
+}
+
+/** The room of one upload that is running. */
+export interface UploadRoom {
+  /** Passes the bytes of the upload on, and reserves more when they exceed what is reserved. */
+  measured(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
+  /**
+   * Exchanges the reservation for what the transaction has inserted.
+   * @throws AppError 403 `quota_exceeded`, which rolls the inserts back
+   */
+  settle(tx: Transaction, added: Added): Promise<void>;
+}
+
+export type UploadRooms = ReturnType<typeof createUploadRooms>;
+
+/**
+ * Reserves bytes of a tenant's quota while its uploads run, so that uploads at the same time cannot exceed it together.
+ * A reservation ends with its upload, or lapses a minute after its process has died.
+ */
+export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDependencies) {
+  const reservations = createReservationRepository(db);
+  const quotas = createQuotaRepository(db);
+  const check = createQuotaCheck({ db, defaults });
+
+  /** Resizes a reservation to `wish` bytes, or to what there is. @throws AppError 403 if that is less than `least` */
+  async function resize(
+    tx: Transaction,
+    { id, tenantId }: { id: string; tenantId: string },
+    { least, wish }: { least: number; wish: number },
+  ): Promise<number> {
+    const { limits, isOwn } = await check.limitsOf(tenantId, tx);
+    const limit = limits.stored_bytes;
+    const usage = await quotas.storedUsage(tenantId, tx);
+    const used = usage.stored_bytes + usage.reserved_bytes - (await reservations.bytesOf(id, tx));
+    const room = limit === null ? wish : Math.min(wish, limit - used);
+    if (limit !== null && room < least) {
+      throw quotaExceeded({ name: 'stored_bytes', limit, used, wanted: least, isOwn: isOwn('stored_bytes') });
+    }
+    await reservations.resize(id, room, tx);
+    return room;
+  }
+
+  /** Runs `work` in a transaction in which nobody else changes the tenant's usage. */
+  const withUsage = <T>(tenantId: string, work: (tx: Transaction) => Promise<T>): Promise<T> =>
+    forTenant(tenantId, () =>
+      withTransaction(db, async (tx) => {
+        await quotas.lockUsage(tenantId, tx);
+        return work(tx);
+      }),
+    );
+
+  return {
+    ...check,
+
+    /**
+     * @param declaredBytes size of the upload; null if it is not known ahead
+     * @throws AppError 403 `quota_exceeded` if there is no room, and what `work` throws
+     */
+    async during<T>(
+      tenantId: string,
+      declaredBytes: number | null,
+      work: (room: UploadRoom) => Promise<T>,
+    ): Promise<T> {
+      const { id, bytes } = await withUsage(tenantId, async (tx) => {
+        const id = await reservations.insert(tenantId, tx);
+        const size = { least: declaredBytes ?? 1, wish: declaredBytes ?? STEP_BYTES };
+        return { id, bytes: await resize(tx, { id, tenantId }, size) };
+      });
+      let reserved = bytes;
+      const grow = (total: number): Promise<number> =>
+        withUsage(tenantId, (tx) => resize(tx, { id, tenantId }, { least: total, wish: total + STEP_BYTES }));
+      const renewal = setInterval(() => {
+        reservations
+          .renew(id)
+          .catch((error: unknown) => logger.warn({ err: error, tenantId }, 'a reservation could not be renewed'));
+      }, RENEW_MS).unref();
+      try {
+        return await work({
+          async *measured(chunks) {
+            let total = 0;
+            for await (const chunk of chunks) {
+              total += chunk.length;
+              if (total > reserved) reserved = await grow(total);
+              yield chunk;
+            }
+          },
+          async settle(tx, added) {
+            await reservations.remove(id, tx);
+            await check.requireWithin(tx, tenantId, added);
+          },
+        });
+      } finally {
+        clearInterval(renewal);
+        // What cannot be removed now lapses.
+        await reservations.remove(id).catch(() => undefined);
+      }
+    },
+  };
+}

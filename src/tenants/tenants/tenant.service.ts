@@ -1,0 +1,41 @@
+import { withTransaction, type Database } from '../../platform/database/database.ts';
+import { notFound } from '../../platform/contract/errors.ts';
+import { newId } from '../../platform/contract/ids.ts';
+import { toPage, type Page, type PageQuery } from '../../platform/contract/pagination.ts';
+import type { RecordAnswer } from '../../platform/contract/record-answer.ts';
+import { toTimestamp } from '../../platform/contract/schemas.ts';
+import { recordEvent } from '../../delivery/events/index.ts';
+import { createTenantRepository } from './tenant.repository.ts';
+import type { CreateTenant, Tenant } from './tenant.schemas.ts';
+
+export type TenantService = ReturnType<typeof createTenantService>;
+
+export function createTenantService({ db }: { db: Database }) {
+  const tenants = createTenantRepository(db);
+  return {
+    /** @throws AppError 409 `tenant_exists` */
+    create: ({ name }: CreateTenant, record: RecordAnswer<Tenant>): Promise<Tenant> =>
+      withTransaction(db, async (tx) => {
+        const row = await tenants.insert({ id: newId('tenant'), name }, tx);
+        await recordEvent(tx, { tenantId: row.id, type: 'tenant.created', subjectId: row.id, data: { name } });
+        const tenant = toTenant(row);
+        await record(tx, tenant);
+        return tenant;
+      }),
+
+    async list(query: PageQuery): Promise<Page<Tenant>> {
+      return toPage(await tenants.page(query), query, toTenant);
+    },
+
+    /** @param scope the tenant to which the caller is confined, or null for the operator @throws AppError 404 */
+    async get(id: string, scope: string | null): Promise<Tenant> {
+      const row = scope === null || scope === id ? await tenants.find(id) : null;
+      if (row === null) throw notFound('tenant', id);
+      return toTenant(row);
+    },
+  };
+}
+
+export function toTenant(row: { id: string; name: string; createdAt: Date }): Tenant {
+  return { id: row.id, name: row.name, created_at: toTimestamp(row.createdAt) };
+}
