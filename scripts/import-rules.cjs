@@ -190,13 +190,18 @@ const FOLDERS = [
   ],
   [
     'src/fleet/jobs',
-    'adaptation jobs and their states',
-    ['core/method/search', 'core/options', ...ROUTES, 'src/delivery/events', 'src/tenants/quotas'],
+    'adaptation jobs: their rows, states, clock and ladder',
+    ['core/method/search', 'core/options', ...ROUTES, 'src/delivery/events'],
   ],
   [
     'src/fleet/rollouts',
-    'one base version reaching the whole fleet',
+    'one base version reaching the whole fleet: planning, waves, limits, order, succession, pauses',
     ['core/options', ...ROUTES, 'src/delivery/events', 'src/fleet/evolutions', 'src/fleet/jobs', 'src/tenants/quotas'],
+  ],
+  [
+    'src/fleet/job-control',
+    'what workers and people do to jobs: leases, pauses, approvals, retries, cancellation',
+    ['core/options', ...ROUTES, 'src/delivery/events', 'src/fleet/jobs', 'src/fleet/rollouts', 'src/tenants/quotas'],
   ],
   [
     'src/fleet/forecasts',
@@ -220,7 +225,7 @@ const FOLDERS = [
   [
     'src/fleet/base-models',
     'base models and their versions',
-    ['core/options', ...ROUTES, 'src/delivery/events', 'src/fleet/forecasts', 'src/fleet/jobs', 'src/fleet/rollouts'],
+    ['core/options', ...ROUTES, 'src/delivery/events', 'src/fleet/forecasts', 'src/fleet/rollouts'],
   ],
   [
     'src/fleet/base-uploads',
@@ -261,7 +266,7 @@ const FOLDERS = [
       'src/delivery/events',
       'src/fleet/adapters',
       'src/fleet/datasets',
-      'src/fleet/jobs',
+      'src/fleet/job-control',
       'src/tenants/tenants',
     ],
   ],
@@ -286,7 +291,7 @@ const FOLDERS = [
   [
     'src/operations/housekeeping',
     'retention and collection of what is no longer needed',
-    [...ROUTES, 'src/delivery/events', 'src/fleet/base-uploads', 'src/fleet/jobs'],
+    [...ROUTES, 'src/delivery/events', 'src/fleet/base-uploads', 'src/fleet/job-control'],
   ],
   [
     'src/operations/doctor',

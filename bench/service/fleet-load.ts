@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { createJobProducer, createQueueBackend, createSweeper } from '../../src/platform/queue/index.ts';
 import { createLogger } from '../../src/lib/logger.ts';
-import { createJobLifecycle, jobRecoverySource, type JobProgress } from '../../src/fleet/jobs/index.ts';
+import { createJobLifecycle } from '../../src/fleet/job-control/job-lifecycle.ts';
+import { jobRecoverySource } from '../../src/fleet/rollouts/order/job-recovery.ts';
+import type { JobProgress } from '../../src/fleet/job-control/job-lifecycle.repository.ts';
 import { rolloutRecoverySource } from '../../src/fleet/rollouts/index.ts';
 import { createClient } from './client.ts';
 import { apiEnvironment } from './plan.ts';

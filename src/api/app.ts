@@ -23,7 +23,8 @@ import exportRoutes from '../tenants/export/export.routes.ts';
 import forecastRoutes from '../fleet/forecasts/forecast.routes.ts';
 import healthRoutes from '../operations/health/health.routes.ts';
 import { storeWarnings } from '../operations/health/index.ts';
-import byFilterRoutes from '../fleet/jobs/by-filter/by-filter.routes.ts';
+import byFilterRoutes from '../fleet/job-control/by-filter/by-filter.routes.ts';
+import jobControlRoutes from '../fleet/job-control/job-control.routes.ts';
 import jobRoutes from '../fleet/jobs/job.routes.ts';
 import ladderRoutes from '../fleet/jobs/ladder/ladder.routes.ts';
 import overviewRoutes from '../operations/overview/overview.routes.ts';
@@ -70,6 +71,7 @@ const MODULES: readonly ModulePlugin<Dependencies>[] = [
   reportRoutes,
   distributionRoutes,
   jobRoutes,
+  jobControlRoutes,
   byFilterRoutes,
   ladderRoutes,
   eventRoutes,

@@ -18,12 +18,11 @@ import { createJobRooms } from '../../src/tenants/quotas/index.ts';
 import {
   createJobLifecycle,
   LeaseLostError,
-  pauseRepository,
-  type ChangedJob,
   type JobLifecycle,
   type Lease,
-} from '../../src/fleet/jobs/index.ts';
-import { followInBatches, releaseAfter, type StoredOptions } from '../../src/fleet/rollouts/index.ts';
+} from '../../src/fleet/job-control/index.ts';
+import { followInBatches, isWaiting, releaseAfter, type StoredOptions } from '../../src/fleet/rollouts/index.ts';
+import type { ChangedJob } from '../../src/fleet/jobs/index.ts';
 import { BaseFitness } from '../base-fitness.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
 import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../handler-faults.ts';
@@ -135,7 +134,7 @@ async function leaveToHolder(db: Database, jobId: string): Promise<void> {
  * @throws TryLaterError
  */
 async function leaveToNext(db: Database, jobId: string): Promise<void> {
-  if (await pauseRepository.isWaiting(db, jobId)) throw new TryLaterError(`job ${jobId} was resumed`, 0);
+  if (await isWaiting(db, jobId)) throw new TryLaterError(`job ${jobId} was resumed`, 0);
 }
 
 /** A job that this worker holds, with everything needed to run it. */

@@ -3,7 +3,7 @@ import { PRECISIONS } from '../../core/options/precisions.ts';
 import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.ts';
 import { PermanentError, type HandlerContext, type HandlerSet } from '../../src/platform/queue/index.ts';
 import type { Database, Queryable } from '../../src/platform/database/database.ts';
-import { createJobLifecycle } from '../../src/fleet/jobs/index.ts';
+import { createJobLifecycle } from '../../src/fleet/job-control/index.ts';
 import { BaseFitness } from '../base-fitness.ts';
 import { FOLDERS_ONLY } from '../bases/local-bases.ts';
 import { watchCancellation } from '../cancellation-watch.ts';

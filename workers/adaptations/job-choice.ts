@@ -1,6 +1,6 @@
 import { priorityOf, TryLaterError, type JobProducer } from '../../src/platform/queue/index.ts';
 import type { Database } from '../../src/platform/database/database.ts';
-import { exchangeRepository as repository, type BasePair } from '../../src/fleet/jobs/index.ts';
+import { exchangeRepository as repository, type BasePair } from '../../src/fleet/rollouts/index.ts';
 
 /** How many jobs a worker lets wait at most to stay with the bases that it has loaded. */
 const MOST_PASSED = 8;

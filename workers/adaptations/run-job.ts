@@ -6,7 +6,7 @@ import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
 import type { JobProducer } from '../../src/platform/queue/index.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import type { JobEnd } from '../../src/fleet/jobs/index.ts';
+import type { JobEnd } from '../../src/fleet/job-control/index.ts';
 import type { TrainingSlot } from '../training/training-process.ts';
 import { buildAnchorSpec, requireAnchor, type JobAnchorSpec } from './anchors/anchor.ts';
 import { buildJobSpec, type JobFolders } from './build-job-spec.ts';

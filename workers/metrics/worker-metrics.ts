@@ -3,7 +3,8 @@ import { JOB_NAMES } from '../../src/platform/queue/catalog.ts';
 import type { ConsumerObserver } from '../../src/platform/queue/index.ts';
 import type { Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import type { ChangedJob, JobObserver } from '../../src/fleet/jobs/index.ts';
+import type { ChangedJob } from '../../src/fleet/jobs/index.ts';
+import type { JobObserver } from '../../src/fleet/job-control/index.ts';
 import { FAILURE_CODES, failureCodeOf, OTHER_FAILURE } from './failure-codes.ts';
 import { jobClockRepository, type JobClock } from './job-clock.repository.ts';
 

@@ -9,12 +9,12 @@ import {
   type HandlerSet,
   type JobProducer,
 } from '../../src/platform/queue/index.ts';
-import { withTransaction, type Database, type Transaction } from '../../src/platform/database/database.ts';
+import type { Database, Transaction } from '../../src/platform/database/database.ts';
 import { newId } from '../../src/platform/contract/ids.ts';
 import { insertAdapterVersion, lockAdapter } from '../../src/fleet/adapters/index.ts';
 import { recordEvent } from '../../src/delivery/events/index.ts';
-import { settleRollout } from '../../src/fleet/jobs/index.ts';
 import {
+  changeAndSettle,
   followInBatches,
   provisionalRepository as repository,
   type LoadedProvision,
@@ -178,15 +178,13 @@ async function end(
   made: Made | null,
   error: { code: string; message: string } | null = null,
 ): Promise<void> {
-  const entries = await withTransaction(db, async (tx) => {
-    // Ends of the same rollout wait for each other, so that one of them is the last.
-    await repository.lockRollout(tx, job.rolloutId);
+  const { entries } = await changeAndSettle(db, job.rolloutId, async (tx) => {
     await lockAdapter(tx, job.adapterId);
     const ended = await repository.end(tx, job.id);
-    if (ended === null) return [];
+    if (ended === null) return null;
     if (made !== null && ended.wanted) await insertVersion(tx, artifacts, job, made);
     if (error !== null) await recordFailure(tx, job, error);
-    return settleRollout(tx, job.rolloutId);
+    return ended;
   });
   await producer.enqueueAfterCommit(entries);
   await followInBatches({ db, producer }, job.rolloutId);

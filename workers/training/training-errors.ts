@@ -1,4 +1,4 @@
-import { JobEndedError, JobPausedError } from '../../src/fleet/jobs/index.ts';
+import { JobEndedError, JobPausedError } from '../../src/fleet/job-control/index.ts';
 import { OUT_OF_MEMORY, outOfMemoryMessage } from './out-of-memory.ts';
 import type { Failure } from './protocol.ts';
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createJobLifecycle } from '../../../src/fleet/jobs/index.ts';
+import { createJobLifecycle } from '../../../src/fleet/job-control/job-lifecycle.ts';
 import type { BenchStack } from '../stack.ts';
 import { createEndedFleet } from './ended-fleet.ts';
 

@@ -3,8 +3,7 @@ import { BASE_NAME_EXPECTED, BASE_NAME_PATTERN, MAX_BASE_NAME } from '../../../c
 import { ServingProfile } from '../../../core/options/serving-profile.ts';
 import { ErrorOf, Id, Name, Nullable, requestedTime, Timestamp, used } from '../../platform/contract/schemas.ts';
 import { Forecast } from '../forecasts/index.ts';
-import { RolloutPolicy } from '../jobs/index.ts';
-import { Rollout, RolloutOptions } from '../rollouts/index.ts';
+import { RolloutPolicy, Rollout, RolloutOptions } from '../rollouts/index.ts';
 import { BaseSource, GivenBaseSource } from './source.schemas.ts';
 
 const { selection: _selection, deadline: _deadline, ...DEFAULTS } = RolloutPolicy.properties;

@@ -13,8 +13,7 @@ import { toTimestamp } from '../../platform/contract/schemas.ts';
 import { atRiskRepository } from './at-risk.repository.ts';
 import { recordEvent } from '../../delivery/events/index.ts';
 import { createForecast } from '../forecasts/index.ts';
-import { withoutAddress } from '../jobs/index.ts';
-import { createRollout, type RolloutOptions } from '../rollouts/index.ts';
+import { withoutAddress, createRollout, type RolloutOptions } from '../rollouts/index.ts';
 import { createBaseModelRepository, type BaseModelVersionRow } from './base-model.repository.ts';
 import type {
   AtRisk,

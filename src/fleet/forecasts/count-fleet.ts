@@ -1,7 +1,7 @@
 import type { Transaction } from '../../platform/database/database.ts';
 import type { JobRoom } from '../../tenants/quotas/index.ts';
-import type { RunningJobs } from '../jobs/index.ts';
 import {
+  type RunningJobs,
   countJobsToEnd,
   planningRepository,
   type FleetToPlan,

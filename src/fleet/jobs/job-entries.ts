@@ -1,6 +1,15 @@
 import type { JobEntry } from '../../platform/queue/catalog.ts';
-import type { LiveJob } from './job.repository.ts';
 import { BASELINES_PRIORITY, CONTROL_PRIORITY, priorityOf } from '../../platform/queue/priorities.ts';
+
+/** A job that has an entry in the queue, or should have one. */
+export interface LiveJob {
+  id: string;
+  kind: 'adaptation' | 'control';
+  /** Place in the fair order; null for controls. */
+  start_tag: number | null;
+  /** Whether only its baselines are left. */
+  ended: boolean;
+}
 
 /** The queue entry of a job. The version before gives jobs no start tags: they come first. */
 export function toEntry({ id, kind, start_tag: startTag }: Omit<LiveJob, 'ended'>): JobEntry {

@@ -15,7 +15,7 @@ import {
   used,
 } from '../../platform/contract/schemas.ts';
 import { POSITION_PATTERN } from '../../delivery/events/index.ts';
-import { OwnOptions } from './control/retry/retry.schemas.ts';
+import { OwnOptions } from './own-options.schemas.ts';
 import { JOB_PHASES, JOB_STATES } from './job.states.ts';
 
 /** The states of a job. */

@@ -32,7 +32,7 @@ export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = 
 };
 
 /** The states that `next` can follow. */
-export function sourcesOf(next: JobState): JobState[] {
+export function statesBefore(next: JobState): JobState[] {
   return JOB_STATES.filter((state) => JOB_TRANSITIONS[state].includes(next));
 }
 

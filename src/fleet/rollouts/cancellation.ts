@@ -1,7 +1,7 @@
 import { both } from './both.ts';
-import { withTransaction, type Database } from '../../platform/database/database.ts';
 import { cancelJobs } from '../jobs/index.ts';
 import { createRolloutRepository } from './rollout.repository.ts';
+import { withTransaction, type Database } from '../../platform/database/database.ts';
 
 /** Number of jobs that one transaction cancels. */
 const BATCH = 1000;

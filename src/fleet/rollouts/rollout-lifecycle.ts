@@ -3,8 +3,8 @@ import { withTransaction, type Database, type Prisma } from '../../platform/data
 import { createJobRooms } from '../../tenants/quotas/index.ts';
 import { recordEvent, recordRolloutEnd } from '../../delivery/events/index.ts';
 import { cancelInBatches } from './cancellation.ts';
-import { fleetOf, planInPages, type OnPlanned, type Refusals, type RolloutToPlan } from './planning.ts';
-import { planningRepository } from './planning.repository.ts';
+import { fleetOf, planInPages, type OnPlanned, type Refusals, type RolloutToPlan } from './planning/planning.ts';
+import { planningRepository } from './planning/planning.repository.ts';
 import { createRolloutRepository, type RolloutRow } from './rollout.repository.ts';
 import { UNPLANNED_ROLLOUT_STATES } from './rollout.states.ts';
 import { successionRepository } from './succession/succession.repository.ts';

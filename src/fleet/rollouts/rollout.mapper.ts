@@ -1,7 +1,7 @@
 import { toTimestamp } from '../../platform/contract/schemas.ts';
 import { showError } from '../../platform/contract/shown-error.ts';
 import { adviceOf, type RolloutEvolution } from '../evolutions/index.ts';
-import { withoutAddress } from '../jobs/index.ts';
+import { withoutAddress } from './policy.schemas.ts';
 import type { CountRow, EvolutionRow, RolloutRow, SummaryRow } from './rollout.repository.ts';
 import type { Rollout, RolloutOptions } from './rollout.schemas.ts';
 

@@ -2,7 +2,7 @@ import { columnsOf, Prisma, type Queryable, type Transaction } from '../../platf
 import { readRows } from '../../platform/database/database-reads.ts';
 import { sortingOf, type SortColumns } from '../../platform/contract/sorting.ts';
 import { unconfined } from '../../platform/database/row-security/confined-database.repository.ts';
-import type { RolloutPolicy } from '../jobs/index.ts';
+import type { RolloutPolicy } from './policy.schemas.ts';
 import type { RolloutQuery, StoredOptions } from './rollout.schemas.ts';
 import {
   LIVE_ROLLOUT_STATES,

@@ -16,7 +16,8 @@ import {
   used,
 } from '../../platform/contract/schemas.ts';
 import { RolloutEvolution } from '../evolutions/index.ts';
-import { MAX_LEARNING_RATE, RolloutPolicy } from '../jobs/index.ts';
+import { MAX_LEARNING_RATE } from '../jobs/index.ts';
+import { RolloutPolicy } from './policy.schemas.ts';
 import { ROLLOUT_STATES } from './rollout.states.ts';
 
 /**

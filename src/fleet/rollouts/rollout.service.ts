@@ -21,7 +21,7 @@ import {
   resumeRollout,
   settleInTurn,
   toPlanEntry,
-} from './control/pausing.ts';
+} from './pausing/pausing.ts';
 import { toRollout } from './rollout.mapper.ts';
 import { createRolloutRepository, ROLLOUT_SORTS, type ShownRollout } from './rollout.repository.ts';
 import {

@@ -5,7 +5,7 @@ import { unrecorded } from '../../platform/contract/record-answer.ts';
 import type { RecordChange } from '../../platform/contract/record-change.ts';
 import { unconfined } from '../../platform/database/row-security/confined-database.repository.ts';
 import { recordEvent } from '../../delivery/events/index.ts';
-import { cancelJobsOf } from '../../fleet/jobs/index.ts';
+import { cancelJobsOf } from '../../fleet/job-control/index.ts';
 import { deletionRepository as repository } from './deletion.repository.ts';
 
 /** Number of adapters that a refusal names. */

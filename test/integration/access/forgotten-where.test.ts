@@ -7,7 +7,8 @@ import { createAdapterRepository } from '../../../src/fleet/adapters/adapter.rep
 import { createApiKeyRepository } from '../../../src/tenants/api-keys/api-key.repository.ts';
 import { createDatasetRepository } from '../../../src/fleet/datasets/index.ts';
 import { createEventRepository, recordEvent } from '../../../src/delivery/events/index.ts';
-import { cancelJobs, createJobRepository } from '../../../src/fleet/jobs/index.ts';
+import { cancelJobs } from '../../../src/fleet/jobs/index.ts';
+import { createJobRepository } from '../../../src/fleet/jobs/job.repository.ts';
 import { createIdempotencyRepository } from '../../../src/api/plugins/idempotency/idempotency.repository.ts';
 import { confineTo } from '../../../src/platform/database/row-security/confined-database.repository.ts';
 import { createAccessWorld, type AccessWorld } from './world.ts';

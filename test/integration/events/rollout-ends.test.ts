@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { withTransaction } from '../../../src/platform/database/database.ts';
 import type { Event } from '../../../src/delivery/events/event.schemas.ts';
-import { settleRollout } from '../../../src/fleet/jobs/index.ts';
+import { settleRollout } from '../../../src/fleet/rollouts/settlement.ts';
 import { createRolloutLifecycle } from '../../../src/fleet/rollouts/index.ts';
 import { timeProcessor } from '../../processor-time.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createJobService } from '../../../src/fleet/jobs/index.ts';
+import { jobServices } from '../support/job-services.ts';
 import { createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import { startWorkerProcess } from '../jobs/worker-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
@@ -43,7 +43,7 @@ function startWorker(): WorkerProcess {
 test('a worker that was stopped for a while and wakes up again does not disturb who has taken its job over', async () => {
   const { db } = queue.database;
   const rollouts = createRolloutService({ db, producer: queue.producer });
-  const jobs = createJobService({ db, producer: queue.producer });
+  const jobs = jobServices({ db, producer: queue.producer });
   const goOn = path.join(fleet.folder, 'go-on');
   await fleet.behave({ publications: 1, until: goOn });
   const { id } = await rollouts.create({ base_model_version_id: fleet.newVersionId });

@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/platform/config/config.ts';
 import { BASELINES_PRIORITY } from '../../../src/platform/queue/priorities.ts';
-import { createJobService, jobRecoverySource } from '../../../src/fleet/jobs/index.ts';
+import { jobServices } from '../support/job-services.ts';
+import { jobRecoverySource } from '../../../src/fleet/rollouts/order/job-recovery.ts';
 import { createRolloutService, type RolloutOptions } from '../../../src/fleet/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
@@ -39,8 +40,7 @@ afterAll(async () => {
 
 const rollouts = () => createRolloutService({ db: queue.database.db, producer: queue.producer });
 const jobsOf = async (rolloutId: string) =>
-  (await createJobService({ db: queue.database.db, producer: queue.producer }).list({ rollout_id: rolloutId }, null))
-    .data;
+  (await jobServices({ db: queue.database.db, producer: queue.producer }).list({ rollout_id: rolloutId }, null)).data;
 
 async function start(behavior: Behavior, options: RolloutOptions = {}): Promise<string> {
   const { backend, producer, database } = queue;

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/platform/config/config.ts';
-import { createJobService } from '../../../src/fleet/jobs/index.ts';
+import { jobServices } from '../support/job-services.ts';
 import { createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
@@ -52,7 +52,7 @@ async function work(): Promise<RunningWorker> {
 }
 
 const rollouts = () => createRolloutService({ db: queue.database.db, producer: queue.producer });
-const jobs = () => createJobService({ db: queue.database.db, producer: queue.producer });
+const jobs = () => jobServices({ db: queue.database.db, producer: queue.producer });
 const begin = async ({ newVersionId }: Fleet) => (await rollouts().create({ base_model_version_id: newVersionId })).id;
 const jobsOf = async (rolloutId: string) => (await jobs().list({ rollout_id: rolloutId }, null)).data;
 const running = (rolloutId: string) =>

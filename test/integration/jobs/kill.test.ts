@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createJobService } from '../../../src/fleet/jobs/index.ts';
+import { jobServices } from '../support/job-services.ts';
 import { createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
@@ -30,7 +30,7 @@ function startProcess(): ChildProcess {
 
 test(`kill -9 of a worker in the middle of a job: the next worker ends the rollout (queue on ${queueKind})`, async () => {
   const rollouts = createRolloutService({ db: queue.database.db, producer: queue.producer });
-  const jobs = createJobService({ db: queue.database.db, producer: queue.producer });
+  const jobs = jobServices({ db: queue.database.db, producer: queue.producer });
   await fleet.behave({ hang: true });
   const { id } = await rollouts.create({ base_model_version_id: fleet.newVersionId });
   const first = startProcess();

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
 import { createAdapterRepository, insertAdapterVersion } from '../../../src/fleet/adapters/adapter.repository.ts';
-import { createJobLifecycle } from '../../../src/fleet/jobs/index.ts';
+import { createJobLifecycle } from '../../../src/fleet/job-control/job-lifecycle.ts';
 import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/fleet/rollouts/index.ts';
 import { adaptationRepository } from '../../../workers/adaptations/adaptation.repository.ts';
 import { publishCandidate } from '../../../workers/adaptations/publication.ts';

@@ -3,16 +3,15 @@ import { withTransaction } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
 import {
   advancePhase,
-  cancelJobs,
   createJobLifecycle,
-  createJobRepository,
-  JOB_TRANSITIONS,
-  jobRecoverySource,
   JobEndedError,
   LeaseLostError,
   type JobLifecycle,
-  type Lease,
-} from '../../../src/fleet/jobs/index.ts';
+} from '../../../src/fleet/job-control/job-lifecycle.ts';
+import { cancelJobs, JOB_TRANSITIONS } from '../../../src/fleet/jobs/index.ts';
+import { plannedJobsRepository } from '../../../src/fleet/rollouts/planning/planned-jobs.repository.ts';
+import { jobRecoverySource } from '../../../src/fleet/rollouts/order/job-recovery.ts';
+import type { Lease } from '../../../src/fleet/job-control/job-lifecycle.repository.ts';
 import { createRolloutLifecycle, createRollout } from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { planEntries } from '../queue/plan-entries.ts';
@@ -278,10 +277,9 @@ describe('a job', () => {
   });
 
   test('planning twice makes the same jobs once', async () => {
-    const jobs = createJobRepository(database.db);
     const { sourceVersionId } = await jobOf(jobId);
     expect(
-      await jobs.plan(database.db, { rolloutId, strategy: 'auto' }, [
+      await plannedJobsRepository.plan(database.db, { rolloutId, strategy: 'auto' }, [
         { id: newId('job'), sourceVersionId: sourceVersionId!, kind: 'adaptation', error: null },
       ]),
     ).toEqual([]);

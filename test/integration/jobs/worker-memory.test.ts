@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/platform/config/config.ts';
 import { withTransaction } from '../../../src/platform/database/database.ts';
-import { createJobService } from '../../../src/fleet/jobs/index.ts';
-import { requestOutcomes } from '../../../src/fleet/outcomes/index.ts';
+import { jobServices } from '../support/job-services.ts';
 import { createRolloutService } from '../../../src/fleet/rollouts/index.ts';
+import { requestOutcomes } from '../../../src/fleet/outcomes/index.ts';
 import { MemoryCheck } from '../../../workers/adaptations/memory-check.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
@@ -57,7 +57,7 @@ async function work(memory: string): Promise<RunningWorker> {
 }
 
 const jobsOf = async (rolloutId: string) => {
-  const service = createJobService({ db: queue.database.db, producer: queue.producer });
+  const service = jobServices({ db: queue.database.db, producer: queue.producer });
   return (await service.list({ rollout_id: rolloutId }, null)).data;
 };
 

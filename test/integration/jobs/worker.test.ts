@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { loadConfig, type Config } from '../../../src/platform/config/config.ts';
-import { createJobService } from '../../../src/fleet/jobs/index.ts';
+import { jobServices } from '../support/job-services.ts';
 import { createRolloutService, type RolloutOptions } from '../../../src/fleet/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
@@ -51,7 +51,7 @@ async function work(): Promise<RunningWorker> {
 }
 
 const rollouts = () => createRolloutService({ db: queue.database.db, producer: queue.producer });
-const jobs = () => createJobService({ db: queue.database.db, producer: queue.producer });
+const jobs = () => jobServices({ db: queue.database.db, producer: queue.producer });
 const start = async (behavior: Behavior, options: RolloutOptions = {}): Promise<string> => {
   await fleet.behave(behavior);
   return (await rollouts().create({ base_model_version_id: fleet.newVersionId, options })).id;

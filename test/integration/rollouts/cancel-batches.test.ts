@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { createSweeper } from '../../../src/platform/queue/index.ts';
 import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
-import { createJobLifecycle, jobRecoverySource } from '../../../src/fleet/jobs/index.ts';
+import { createJobLifecycle } from '../../../src/fleet/job-control/job-lifecycle.ts';
+import { jobRecoverySource } from '../../../src/fleet/rollouts/order/job-recovery.ts';
 import {
   createRollout,
   createRolloutLifecycle,

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { withTransaction, type Database, type Transaction } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
-import { createJobLifecycle, createJobService, JobEndedError, LeaseLostError } from '../../../src/fleet/jobs/index.ts';
+import { createJobLifecycle, JobEndedError, LeaseLostError } from '../../../src/fleet/job-control/job-lifecycle.ts';
+import { jobServices } from '../support/job-services.ts';
 import { createRollout, createRolloutLifecycle, createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import { useQueueWithFleets } from '../queue/queue-with-fleets.ts';
 import type { TestQueue } from '../queue/test-queue.ts';
@@ -146,7 +147,7 @@ describe('the counts of a rollout equal a count of its jobs', () => {
   test.each([1, 2, 3])('while eight workers, two cancellers and a retrier are at it (seed %i)', async (seed) => {
     const { id, jobs } = await plan({ tenants: 4, adapters: 30 });
     const random = randomOf(seed);
-    const service = createJobService({ db, producer: queue.producer });
+    const service = jobServices({ db, producer: queue.producer });
     const worker = async () => {
       for (let turn = 0; turn < 25; turn++) {
         const job = jobs[Math.floor(random() * jobs.length)]!;

@@ -8,7 +8,10 @@ import { NO_QUOTAS } from '../../../src/platform/config/quotas.ts';
 import { createSweeper, type JobEntry } from '../../../src/platform/queue/index.ts';
 import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
-import { cancelJobs, createJobLifecycle, jobRecoverySource, settleRollout } from '../../../src/fleet/jobs/index.ts';
+import { cancelJobs } from '../../../src/fleet/jobs/index.ts';
+import { createJobLifecycle } from '../../../src/fleet/job-control/job-lifecycle.ts';
+import { jobRecoverySource } from '../../../src/fleet/rollouts/order/job-recovery.ts';
+import { settleRollout } from '../../../src/fleet/rollouts/settlement.ts';
 import {
   createRollout,
   createRolloutLifecycle,

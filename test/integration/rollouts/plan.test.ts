@@ -7,7 +7,7 @@ import {
   createRolloutService,
   type RolloutOptions,
 } from '../../../src/fleet/rollouts/index.ts';
-import { jobRecoverySource } from '../../../src/fleet/jobs/index.ts';
+import { jobRecoverySource } from '../../../src/fleet/rollouts/order/job-recovery.ts';
 import { createSweeper } from '../../../src/platform/queue/index.ts';
 import { timeProcessor } from '../../processor-time.ts';
 import type { Fleet } from '../queue/fleet.ts';

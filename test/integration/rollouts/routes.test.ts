@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { newId } from '../../../src/platform/contract/ids.ts';
-import { createJobLifecycle } from '../../../src/fleet/jobs/index.ts';
+import { createJobLifecycle } from '../../../src/fleet/job-control/job-lifecycle.ts';
 import { createRolloutLifecycle } from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, createTestKey, untilReadable, type TestApp } from '../support/index.ts';

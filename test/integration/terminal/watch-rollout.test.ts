@@ -6,7 +6,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { withTransaction } from '../../../src/platform/database/database.ts';
 import { recordEvent } from '../../../src/delivery/events/index.ts';
-import { settleRollout } from '../../../src/fleet/jobs/index.ts';
+import { settleRollout } from '../../../src/fleet/rollouts/settlement.ts';
 import { leftOpen, planFleet } from '../events/support.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, unknownEvent, type TestApp } from '../support/index.ts';

@@ -5,7 +5,7 @@ import { registerArtifact } from '../../../src/platform/artifacts/index.ts';
 import { loadConfig } from '../../../src/platform/config/config.ts';
 import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
-import { createJobService } from '../../../src/fleet/jobs/index.ts';
+import { jobServices } from '../support/job-services.ts';
 import { createRolloutService, type RolloutOptions } from '../../../src/fleet/rollouts/index.ts';
 import {
   createTrainingProcess,
@@ -25,8 +25,8 @@ import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger } from '../queue/test-queue.ts';
 import { WORKER_TIMES } from '../queue/worker-times.ts';
 
-type JobService = ReturnType<typeof createJobService>;
-type FleetJob = Awaited<ReturnType<JobService['list']>>['data'][number];
+type JobServices = ReturnType<typeof jobServices>;
+type FleetJob = Awaited<ReturnType<JobServices['list']>>['data'][number];
 
 /** Adapters of the tiny models in a real database, for a real worker with its real training process. */
 export interface TinyFleet {
@@ -34,7 +34,7 @@ export interface TinyFleet {
   readonly training: TrainingProcess;
   readonly db: Database;
   /** What the API does to jobs. */
-  readonly jobService: JobService;
+  readonly jobService: JobServices;
   /** What the API does to rollouts. */
   readonly rollouts: ReturnType<typeof createRolloutService>;
   readonly family: TinyFamily;
@@ -85,7 +85,7 @@ export async function createTinyFleet(options: TinyFleetOptions): Promise<TinyFl
   });
   const training = createTrainingProcess({ logger, bases: { threads: 1 }, ...trainingOptions });
   const rollouts = createRolloutService({ db, producer: queue.producer });
-  const jobService = createJobService({ db, producer: queue.producer });
+  const jobService = jobServices({ db, producer: queue.producer });
   const folders = { READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: queue.database.url };
   const config = loadConfig({ ...env, ...folders });
   const workers: RunningWorker[] = [];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { describeTripped, judgeWave } from '../../../src/fleet/jobs/control/pause-if.ts';
-import type { PauseIf, RolloutPolicy } from '../../../src/fleet/jobs/control/policy.schemas.ts';
-import { assignWaves } from '../../../src/fleet/rollouts/control/assign-waves.ts';
+import { describeTripped, judgeWave } from '../../../src/fleet/rollouts/waves/pause-if.ts';
+import type { PauseIf, RolloutPolicy } from '../../../src/fleet/rollouts/policy.schemas.ts';
+import { assignWaves } from '../../../src/fleet/rollouts/waves/assign-waves.ts';
 
 type Waves = NonNullable<RolloutPolicy['waves']>;
 

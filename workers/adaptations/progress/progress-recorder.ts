@@ -5,7 +5,12 @@ import type { RowFormat } from '../../../core/adaptation/setup/row-format.ts';
 import type { LadderDocument } from '../../../core/method/ladder/ladder-document.ts';
 import type { MetricName } from '../../../core/options/metrics.ts';
 import type { Logger } from '../../../src/lib/logger.ts';
-import { LeaseLostError, type JobLifecycle, type JobProgress, type Lease } from '../../../src/fleet/jobs/index.ts';
+import {
+  LeaseLostError,
+  type JobLifecycle,
+  type JobProgress,
+  type Lease,
+} from '../../../src/fleet/job-control/index.ts';
 import type { JobAnchor } from '../anchors/anchor.repository.ts';
 import type { LadderOwner } from '../ladder.repository.ts';
 import {

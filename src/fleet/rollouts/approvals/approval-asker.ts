@@ -6,9 +6,10 @@ import type { Logger } from '../../../lib/logger.ts';
 import type { Post, SendResult } from '../../../platform/outgoing/post.ts';
 import { signedHeaders } from '../../../platform/outgoing/sign.ts';
 import { recordEvent } from '../../../delivery/events/index.ts';
-import { approveWave, markRolloutPaused, wavesRepository } from '../../jobs/index.ts';
-import { followInBatches } from '../control/pausing.ts';
-import { pausingRepository } from '../control/pausing.repository.ts';
+import { approveWave, markRolloutPaused } from '../waves/waves.ts';
+import { wavesRepository } from '../waves/waves.repository.ts';
+import { followInBatches } from '../pausing/pausing.ts';
+import { pausingRepository } from '../pausing/pausing.repository.ts';
 import { approvalRepository as repository, type ApprovalLease, type WaitingWave } from './approval.repository.ts';
 import { readDecision, type Decision } from './decision.ts';
 

@@ -3,7 +3,7 @@ import { APPROVAL_SECRET_VARIABLE, WEBHOOK_RANGES_VARIABLE } from '../../../plat
 import { AppError, unprocessable } from '../../../platform/contract/errors.ts';
 import { createAddressPolicy } from '../../../platform/outgoing/address-policy.ts';
 import { urlProblem } from '../../../platform/outgoing/target.ts';
-import type { RolloutPolicy } from '../../jobs/index.ts';
+import type { RolloutPolicy } from '../policy.schemas.ts';
 
 /** Refuses a policy whose approval cannot be asked for. @throws AppError 422 `url_not_allowed`, 503 `approval_secret_missing` */
 export type ApprovalCheck = (policy: Pick<RolloutPolicy, 'approve'> | null | undefined) => void;

@@ -1,5 +1,5 @@
 import { Prisma, type Database, type Queryable, type Transaction } from '../../../platform/database/database.ts';
-import { WANTS_PROVISIONAL } from '../../jobs/index.ts';
+import { WANTS_PROVISIONAL } from './wants-provisional.ts';
 
 /** The rows that making a provisional version needs. */
 const NEEDED = {

@@ -1,6 +1,6 @@
 import type { Queryable } from '../../../platform/database/database.ts';
-import { endsWhenTaken, type RunningJobs } from '../../jobs/index.ts';
-import { sourcesOf, type FleetToPlan } from '../planning.repository.ts';
+import { endsWhenTaken, type RunningJobs } from './job-succession.repository.ts';
+import { sourcesOf, type FleetToPlan } from '../planning/planning.repository.ts';
 
 /** Jobs of a tenant in older rollouts that a rollout would end, because it carries their adapters over to a newer version. */
 export interface JobsToEnd {

@@ -1,6 +1,6 @@
 import type { JobProducer } from '../../../platform/queue/producer.ts';
 import type { Transaction } from '../../../platform/database/database.ts';
-import { settleRollout } from '../../jobs/index.ts';
+import { settleRollout } from '../settlement.ts';
 import {
   fleetOf,
   plannedSource,
@@ -8,8 +8,8 @@ import {
   planningWithin,
   type NewJobs,
   type PlannerDependencies,
-} from '../planning.ts';
-import { planningRepository } from '../planning.repository.ts';
+} from '../planning/planning.ts';
+import { planningRepository } from '../planning/planning.repository.ts';
 import type { StoredOptions } from '../rollout.schemas.ts';
 import { successionRepository as repository } from './succession.repository.ts';
 import { lockSuccession, withoutTaken, type Succession } from './succession.ts';

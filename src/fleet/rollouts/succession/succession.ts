@@ -1,7 +1,9 @@
 import type { JobEntry } from '../../../platform/queue/catalog.ts';
 import type { Transaction } from '../../../platform/database/database.ts';
 import { recordEvent } from '../../../delivery/events/index.ts';
-import { settleRollout, supersedeJobs, type RunningJobs, type Superseded } from '../../jobs/index.ts';
+import { settleRollout } from '../settlement.ts';
+import { supersedeJobs, type Superseded } from './job-succession.ts';
+import type { RunningJobs } from './job-succession.repository.ts';
 import type { StoredOptions } from '../rollout.schemas.ts';
 import { UNPLANNED_ROLLOUT_STATES } from '../rollout.states.ts';
 import { successionRepository as repository, type LockedRollout } from './succession.repository.ts';

@@ -1,7 +1,8 @@
 import type { JobProducer } from '../../../platform/queue/producer.ts';
 import type { JobEntry } from '../../../platform/queue/catalog.ts';
 import { withTransaction, type Database, type Transaction } from '../../../platform/database/database.ts';
-import { jobSuccessionRepository as jobs, releaseJobs } from '../../jobs/index.ts';
+import { jobSuccessionRepository as jobs } from './job-succession.repository.ts';
+import { releaseJobs } from './job-succession.ts';
 import { lockSuccession, settleOlder, takeAdapters } from './succession.ts';
 
 /** Number of jobs that one transaction releases. */

@@ -1,6 +1,6 @@
 import type { JobProducer } from '../../../platform/queue/producer.ts';
 import type { Database } from '../../../platform/database/database.ts';
-import { cancelJobsOf } from '../../../fleet/jobs/index.ts';
+import { cancelJobsOf } from '../../../fleet/job-control/index.ts';
 import type { HousekeepingTask } from '../housekeeper.ts';
 import { exclusively } from '../housekeeping.repository.ts';
 import { collectionRepository as repository, type Removal } from './collection.repository.ts';

@@ -4,8 +4,8 @@ import { createSweeper } from '../../../../src/platform/queue/index.ts';
 import { withTransaction, type Database } from '../../../../src/platform/database/database.ts';
 import { unrecorded } from '../../../../src/platform/contract/record-answer.ts';
 import type { RecordChange } from '../../../../src/platform/contract/record-change.ts';
-import type { ChangedRolloutJobs } from '../../../../src/fleet/jobs/by-filter/by-filter.schemas.ts';
-import { createJobsByFilter } from '../../../../src/fleet/jobs/by-filter/jobs-by-filter.ts';
+import type { ChangedRolloutJobs } from '../../../../src/fleet/job-control/by-filter/by-filter.schemas.ts';
+import { createJobsByFilter } from '../../../../src/fleet/job-control/by-filter/jobs-by-filter.ts';
 import {
   createRollout,
   createRolloutLifecycle,

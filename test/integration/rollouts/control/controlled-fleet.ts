@@ -4,7 +4,8 @@ import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import { loadConfig } from '../../../../src/platform/config/config.ts';
 import { createSweeper } from '../../../../src/platform/queue/index.ts';
 import type { Database } from '../../../../src/platform/database/database.ts';
-import { createJobService, jobRecoverySource, type JobService } from '../../../../src/fleet/jobs/index.ts';
+import { jobServices } from '../../support/job-services.ts';
+import { jobRecoverySource } from '../../../../src/fleet/rollouts/order/job-recovery.ts';
 import {
   createRolloutLifecycle,
   createRolloutService,
@@ -23,14 +24,15 @@ import { WORKER_TIMES } from '../../queue/worker-times.ts';
 
 const ENTRY = fileURLToPath(new URL('../../jobs/scripted-training.ts', import.meta.url));
 
-type ShownJob = Awaited<ReturnType<JobService['get']>>;
+type JobServices = ReturnType<typeof jobServices>;
+type ShownJob = Awaited<ReturnType<JobServices['get']>>;
 
 /** Rollouts of fleets with workers whose training follows a script. */
 export interface ControlledFleets extends Pick<QueueWithFleets, 'fleetOf'> {
   readonly queue: QueueWithFleets['queue'];
   readonly db: Database;
   readonly training: TrainingProcess;
-  readonly jobs: JobService;
+  readonly jobs: JobServices;
   readonly rollouts: ReturnType<typeof createRolloutService>;
   /** Starts a worker. All have one training process, and so one device, unless they get one of their own. */
   work(fleet: Fleet, options?: { ownDevice: boolean }): Promise<RunningWorker>;
@@ -61,7 +63,7 @@ export function useControlledFleets(): ControlledFleets {
   afterAll(() => training.stop());
   const services = () => ({ db: world.queue.database.db, producer: world.queue.producer });
   const jobsOf = async (rolloutId: string) =>
-    (await createJobService(services()).list({ rollout_id: rolloutId }, null)).data;
+    (await jobServices(services()).list({ rollout_id: rolloutId }, null)).data;
   return {
     fleetOf: (size) => world.fleetOf(size),
     get queue() {
@@ -74,7 +76,7 @@ export function useControlledFleets(): ControlledFleets {
       return training;
     },
     get jobs() {
-      return createJobService(services());
+      return jobServices(services());
     },
     get rollouts() {
       return createRolloutService(services());

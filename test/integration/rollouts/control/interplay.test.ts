@@ -3,7 +3,7 @@ import type { SendResult } from '../../../../src/platform/outgoing/post.ts';
 import { createDeletionService } from '../../../../src/tenants/deletion/deletion.service.ts';
 import { createForecastService } from '../../../../src/fleet/forecasts/forecast.service.ts';
 import { createForecastLifecycle } from '../../../../src/fleet/forecasts/index.ts';
-import { createJobService } from '../../../../src/fleet/jobs/index.ts';
+import { jobServices } from '../../support/job-services.ts';
 import { createApprovalAsker, type StoredOptions } from '../../../../src/fleet/rollouts/index.ts';
 import { confineTo } from '../../../../src/platform/database/row-security/confined-database.repository.ts';
 import { eventually } from '../../../eventually.ts';
@@ -206,8 +206,8 @@ test('a tenant controls its own jobs of every kind of waiting, and no others', a
     string,
     string,
   ];
-  const jobs = createJobService({ db: confineTo(world.db, tenant), producer: world.queue.producer });
-  const foreign = createJobService({ db: confineTo(world.db, other), producer: world.queue.producer });
+  const jobs = jobServices({ db: confineTo(world.db, tenant), producer: world.queue.producer });
+  const foreign = jobServices({ db: confineTo(world.db, other), producer: world.queue.producer });
   for (const id of [asks, runs, held]) {
     for (const what of ['approve', 'pause', 'resume', 'cancel', 'retry'] as const) {
       await expect(foreign[what](id, other)).rejects.toMatchObject({ status: 404 });

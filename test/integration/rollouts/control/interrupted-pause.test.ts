@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { withTransaction } from '../../../../src/platform/database/database.ts';
 import { newId } from '../../../../src/platform/contract/ids.ts';
-import { createJobLifecycle } from '../../../../src/fleet/jobs/index.ts';
+import { createJobLifecycle } from '../../../../src/fleet/job-control/job-lifecycle.ts';
 import {
   createRollout,
   createRolloutLifecycle,

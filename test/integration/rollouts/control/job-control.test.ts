@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { withTransaction } from '../../../../src/platform/database/database.ts';
 import { newId } from '../../../../src/platform/contract/ids.ts';
-import { createJobLifecycle, JobPausedError } from '../../../../src/fleet/jobs/index.ts';
+import { createJobLifecycle, JobPausedError } from '../../../../src/fleet/job-control/job-lifecycle.ts';
 import { createRollout } from '../../../../src/fleet/rollouts/index.ts';
 import { eventually } from '../../../eventually.ts';
 import { queueKind } from '../../queue/test-queue.ts';

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { newId } from '../../../../src/platform/contract/ids.ts';
-import { createJobLifecycle } from '../../../../src/fleet/jobs/index.ts';
+import { createJobLifecycle } from '../../../../src/fleet/job-control/job-lifecycle.ts';
 import { eventually } from '../../../eventually.ts';
 import { PATIENCE_MS } from '../../../patience.ts';
 import { queueKind } from '../../queue/test-queue.ts';

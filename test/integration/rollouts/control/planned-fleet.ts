@@ -2,12 +2,10 @@ import { expect } from 'vitest';
 import type { Job } from '../../../../src/platform/database/generated/prisma/client.ts';
 import { newId } from '../../../../src/platform/contract/ids.ts';
 import { insertAdapterVersion } from '../../../../src/fleet/adapters/index.ts';
-import {
-  createJobLifecycle,
-  jobRecoverySource,
-  type Lease,
-  type RolloutPolicy,
-} from '../../../../src/fleet/jobs/index.ts';
+import { createJobLifecycle } from '../../../../src/fleet/job-control/job-lifecycle.ts';
+import { jobRecoverySource } from '../../../../src/fleet/rollouts/order/job-recovery.ts';
+import type { Lease } from '../../../../src/fleet/job-control/job-lifecycle.repository.ts';
+import type { RolloutPolicy } from '../../../../src/fleet/rollouts/policy.schemas.ts';
 import type { Fleet } from '../../queue/fleet.ts';
 import { accept, addBase, claim, plan } from '../succession/two-rollouts.ts';
 import type { ControlledFleets } from './controlled-fleet.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { RolloutPolicy } from '../../../../src/fleet/jobs/index.ts';
+import type { RolloutPolicy } from '../../../../src/fleet/rollouts/policy.schemas.ts';
 import { addVersion, type Fleet } from '../../queue/fleet.ts';
 import { eventually } from '../../../eventually.ts';
 import { queueKind } from '../../queue/test-queue.ts';

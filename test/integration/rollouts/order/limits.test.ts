@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { RolloutPolicy } from '../../../../src/fleet/jobs/index.ts';
+import type { RolloutPolicy } from '../../../../src/fleet/rollouts/policy.schemas.ts';
 import { outcomeRequestRepository } from '../../../../src/fleet/outcomes/index.ts';
 import type { Behavior } from '../../queue/fleet.ts';
 import { eventually } from '../../../eventually.ts';

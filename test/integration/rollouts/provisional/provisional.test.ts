@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { createAdapterRepository } from '../../../../src/fleet/adapters/adapter.repository.ts';
 import { createCurrentVersionService } from '../../../../src/fleet/adapters/current/current-version.service.ts';
 import { createRollbackService } from '../../../../src/fleet/rollbacks/rollback.service.ts';
-import type { RolloutPolicy } from '../../../../src/fleet/jobs/index.ts';
+import type { RolloutPolicy } from '../../../../src/fleet/rollouts/policy.schemas.ts';
 import type { Behavior, Fleet } from '../../queue/fleet.ts';
 import { eventually } from '../../../eventually.ts';
 import { queueKind } from '../../queue/test-queue.ts';

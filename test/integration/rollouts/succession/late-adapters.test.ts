@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { withTransaction } from '../../../../src/platform/database/database.ts';
-import { createJobLifecycle, type RolloutPolicy } from '../../../../src/fleet/jobs/index.ts';
+import { createJobLifecycle } from '../../../../src/fleet/job-control/job-lifecycle.ts';
+import type { RolloutPolicy } from '../../../../src/fleet/rollouts/policy.schemas.ts';
 import { confineTo } from '../../../../src/platform/database/row-security/confined-database.repository.ts';
 import { queueKind } from '../../queue/test-queue.ts';
 import { useControlledFleets } from '../control/controlled-fleet.ts';

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createJobLifecycle } from '../../../../src/fleet/jobs/index.ts';
+import { createJobLifecycle } from '../../../../src/fleet/job-control/job-lifecycle.ts';
 import type { RolloutOptions } from '../../../../src/fleet/rollouts/index.ts';
 import { eventually } from '../../../eventually.ts';
 import { queueKind } from '../../queue/test-queue.ts';

@@ -3,14 +3,15 @@ import path from 'node:path';
 import { expect } from 'vitest';
 import { withTransaction, type Database, type Transaction } from '../../../../src/platform/database/database.ts';
 import { newId } from '../../../../src/platform/contract/ids.ts';
-import { createJobLifecycle, type Lease } from '../../../../src/fleet/jobs/index.ts';
-import { insertAdapterVersion } from '../../../../src/fleet/adapters/index.ts';
+import { createJobLifecycle } from '../../../../src/fleet/job-control/job-lifecycle.ts';
+import type { Lease } from '../../../../src/fleet/job-control/job-lifecycle.repository.ts';
 import {
   createRollout,
   createRolloutLifecycle,
   type RolloutOptions,
   type StoredOptions,
 } from '../../../../src/fleet/rollouts/index.ts';
+import { insertAdapterVersion } from '../../../../src/fleet/adapters/index.ts';
 import type { JobEntry, JobProducer } from '../../../../src/platform/queue/index.ts';
 import type { Fleet } from '../../queue/fleet.ts';
 

@@ -1,0 +1,24 @@
+import type { JobEntry } from '../../platform/queue/catalog.ts';
+import type { Transaction } from '../../platform/database/database.ts';
+import { recordEvent } from '../../delivery/events/index.ts';
+import { type ChangedJob, recordJobChanges } from '../jobs/index.ts';
+import { lockStartTags, queueJobs } from '../rollouts/index.ts';
+import { jobApprovalRepository } from './approval.repository.ts';
+
+/**
+ * Approves a job that waits for its tenant, with its events. The rollout's row must be locked. After the commit the caller enqueues
+ * `entries`, which are none where something else still holds the job. Null if no approval is awaited.
+ */
+export async function approveJob(
+  tx: Transaction,
+  { id, rolloutId }: { id: string; rolloutId: string },
+): Promise<{ job: ChangedJob; entries: JobEntry[] } | null> {
+  await lockStartTags(tx);
+  const job = await jobApprovalRepository.give(tx, { id, rolloutId });
+  if (job === null) return null;
+  const { tenant_id: tenantId, adapter_id: adapterId } = job;
+  const data = { rollout_id: rolloutId, adapter_id: adapterId };
+  await recordEvent(tx, { tenantId, type: 'job.approved', subjectId: id, data });
+  await recordJobChanges(tx, [job]);
+  return { job, entries: await queueJobs(tx, rolloutId, [job]) };
+}

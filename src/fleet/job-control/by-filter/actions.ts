@@ -1,0 +1,98 @@
+import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import type { Transaction } from '../../../platform/database/database.ts';
+import type { createJobRooms } from '../../../tenants/quotas/index.ts';
+import { keepPaused, pauseJobs, resumeJobs, settleRollout } from '../../rollouts/index.ts';
+import { beginAnew, judgeRetries, type RetryChanges } from '../retry/retry.ts';
+import { type ChangedJob, cancelJobs } from '../../jobs/index.ts';
+import type { JobAction, SelectedJob } from './by-filter.repository.ts';
+
+/** Some jobs of one rollout to which an action applies. Their rows and that of the rollout are locked. */
+export interface LockedPage {
+  readonly rolloutId: string;
+  readonly rolloutState: string;
+  readonly jobs: readonly SelectedJob[];
+}
+
+/** What the queue has to be told after the commit. */
+export interface QueueChanges {
+  readonly entries: readonly JobEntry[];
+  /** Jobs that were queued and wait no more. */
+  readonly removed: readonly string[];
+}
+
+/** Which jobs of a page an action leaves as they are, and how it changes the others. */
+interface JudgedPage {
+  /** The reasons by the identifiers of the jobs: the codes with which the action on one job is refused. */
+  readonly left: ReadonlyMap<string, string>;
+  change(ids: readonly string[]): Promise<QueueChanges>;
+}
+
+/** Judges a page of jobs, and changes nothing by that. */
+export type Action = (tx: Transaction, page: LockedPage) => Promise<JudgedPage>;
+
+const NONE: ReadonlyMap<string, string> = new Map();
+
+const allWith = (jobs: readonly SelectedJob[], code: string) => new Map(jobs.map(({ id }) => [id, code]));
+
+const queuedOf = (jobs: readonly ChangedJob[]) => jobs.filter((job) => job.old_state === 'queued').map(({ id }) => id);
+
+const pause: Action = (tx, { rolloutId, jobs }) => {
+  const change = async (jobIds: readonly string[]): Promise<QueueChanges> => {
+    await keepPaused(tx, jobIds);
+    const paused = await pauseJobs(tx, { rolloutId, jobIds });
+    // Their wave does not wait for them, and other jobs are admitted.
+    return { entries: await settleRollout(tx, rolloutId), removed: queuedOf(paused) };
+  };
+  const ready = jobs.filter(({ state }) => state === 'ready');
+  return Promise.resolve({ left: allWith(ready, 'job_ready'), change });
+};
+
+const resume: Action = (tx, { rolloutId, rolloutState, jobs }) => {
+  const change = async (jobIds: readonly string[]): Promise<QueueChanges> => {
+    const { entries } = await resumeJobs(tx, { rolloutId, jobIds });
+    return { entries, removed: [] };
+  };
+  return Promise.resolve({ left: rolloutState === 'paused' ? allWith(jobs, 'rollout_paused') : NONE, change });
+};
+
+const cancel: Action = (tx, { rolloutId }) => {
+  const change = async (jobIds: readonly string[]): Promise<QueueChanges> => {
+    const { jobs } = await cancelJobs(tx, { jobIds });
+    return { entries: await settleRollout(tx, rolloutId), removed: queuedOf(jobs) };
+  };
+  return Promise.resolve({ left: NONE, change });
+};
+
+interface RetryDependencies {
+  readonly changes: RetryChanges;
+  readonly jobRooms: ReturnType<typeof createJobRooms>;
+  /** Then jobs of the pages before have taken no room yet, and are counted. */
+  readonly isDryRun: boolean;
+}
+
+/** Retries jobs in the order of their identifiers, as far as the quotas of their tenants have room. */
+function retryOf({ changes, jobRooms, isDryRun }: RetryDependencies): Action {
+  const counted = new Map<string, number>();
+  return async (tx, { rolloutId, rolloutState, jobs }) => {
+    const ids = jobs.map(({ id }) => id);
+    const { refused, kept } = await judgeRetries(tx, ids, { rolloutId, rolloutState, ...changes });
+    const left = new Map([...refused].map(([id, { code }]) => [id, code]));
+    const allowed = jobs.filter(({ id }) => !left.has(id));
+    const rooms = await jobRooms.rooms(tx, [...new Set(allowed.map((job) => job.tenant_id))]);
+    const taken = isDryRun ? counted : new Map<string, number>();
+    for (const { id, tenant_id: tenantId } of allowed) {
+      const before = taken.get(tenantId) ?? 0;
+      if (before >= (rooms.get(tenantId)?.jobs ?? Infinity)) left.set(id, 'quota_exceeded');
+      else taken.set(tenantId, before + 1);
+    }
+    const change = async (retried: readonly string[]): Promise<QueueChanges> => {
+      const { entries } = await beginAnew(tx, retried, { rolloutId, rolloutState, kept });
+      return { entries, removed: [] };
+    };
+    return { left, change };
+  };
+}
+
+export function actionOf(name: JobAction, retry: RetryDependencies): Action {
+  return { pause, resume, cancel, retry: retryOf(retry) }[name];
+}

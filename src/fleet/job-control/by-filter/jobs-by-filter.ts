@@ -1,0 +1,116 @@
+import type { QuotaLimits } from '../../../platform/config/quotas.ts';
+import type { JobProducer } from '../../../platform/queue/producer.ts';
+import { withTransaction, type Database, type Transaction } from '../../../platform/database/database.ts';
+import { notFound } from '../../../platform/contract/errors.ts';
+import { decodeCursor, encodeCursor } from '../../../platform/contract/pagination.ts';
+import type { RecordChange } from '../../../platform/contract/record-change.ts';
+import { unconfined } from '../../../platform/database/row-security/confined-database.repository.ts';
+import { createJobRooms } from '../../../tenants/quotas/index.ts';
+import type { OwnOptions } from '../../jobs/index.ts';
+import { lockRollout } from '../../rollouts/index.ts';
+import { actionOf, type Action, type QueueChanges } from './actions.ts';
+import { byFilterRepository as repository, type JobAction, type Selection } from './by-filter.repository.ts';
+import type { ChangedRolloutJobs, JobFilter } from './by-filter.schemas.ts';
+import { recordOncePerTenant, type RecordTenants } from './record-tenants.ts';
+
+/** Number of jobs that one transaction changes. */
+const PAGE = 1000;
+/** Number of transactions of one request, so that it is answered in time. */
+const PAGES = 10;
+
+interface ByFilterDependencies {
+  readonly db: Database;
+  readonly producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+  readonly quotas: QuotaLimits;
+  readonly pageSize?: number;
+  readonly pages?: number;
+}
+
+interface ByFilterRequest {
+  readonly filter?: JobFilter;
+  readonly options?: OwnOptions;
+  readonly dry_run?: boolean;
+  readonly cursor?: string;
+}
+
+/** Who asks for it. */
+interface Caller {
+  /** The tenant to which the caller is confined; null for the operator. */
+  readonly scope: string | null;
+  readonly recordChange: RecordChange;
+}
+
+interface PageToChange {
+  readonly selection: Selection;
+  readonly ids: readonly string[];
+  readonly action: Action;
+  readonly isDryRun: boolean;
+  readonly record: RecordTenants;
+}
+
+interface PageOutcome extends QueueChanges {
+  /** The jobs that were still meant when they were locked. */
+  readonly matched: number;
+  /** The reasons of those that were left as they are. */
+  readonly left: readonly string[];
+}
+
+/**
+ * Pauses, resumes, cancels and retries the jobs of a rollout that meet a filter, in pages that each commit, so that no transaction holds
+ * up a large fleet. An action applies no more to jobs that it has changed. So where a process dies in between, nothing has to be kept:
+ * the request is sent again and changes the others.
+ */
+export function createJobsByFilter({ db, producer, quotas, pageSize = PAGE, pages = PAGES }: ByFilterDependencies) {
+  const jobRooms = createJobRooms({ db: unconfined(db), defaults: quotas });
+  return {
+    /** @throws AppError 404, 400 `invalid_cursor` */
+    async change(
+      rolloutId: string,
+      name: JobAction,
+      { filter = {}, options, dry_run: isDryRun = false, cursor, scope, recordChange }: ByFilterRequest & Caller,
+    ): Promise<ChangedRolloutJobs> {
+      if (!(await repository.rolloutExists(db, rolloutId))) throw notFound('rollout', rolloutId);
+      const selection: Selection = { rolloutId, action: name, filter, tenantId: scope };
+      const action = actionOf(name, { changes: { options, isOperator: scope === null }, jobRooms, isDryRun });
+      const record = recordOncePerTenant(recordChange, { rolloutId, filter, options, scope });
+      const outcomes: PageOutcome[] = [];
+      let after: string | null = cursor === undefined ? '' : decodeCursor(cursor);
+      while (after !== null && outcomes.length < pages) {
+        // Found in the confined database, so that a tenant reaches no others.
+        const ids: string[] = await repository.page(db, selection, { after, limit: pageSize });
+        const page = { selection, ids, action, isDryRun, record };
+        const outcome = await withTransaction(unconfined(db), (tx) => changePage(tx, page));
+        outcomes.push(outcome);
+        await producer.enqueueAfterCommit([...outcome.entries]);
+        await producer.remove('adaptations', [...outcome.removed]);
+        after = ids.length < pageSize ? null : (ids.at(-1) ?? null);
+      }
+      return { dry_run: isDryRun, ...sum(outcomes), next_cursor: after === null ? null : encodeCursor(after) };
+    },
+  };
+}
+
+/** It is not confined to the tenant, who may neither lock rollouts nor write to the outbox. */
+async function changePage(
+  tx: Transaction,
+  { selection, ids, action, isDryRun, record }: PageToChange,
+): Promise<PageOutcome> {
+  const { rolloutId } = selection;
+  const rolloutState = await lockRollout(tx, rolloutId);
+  const jobs = await repository.lock(tx, selection, ids);
+  const judged = await action(tx, { rolloutId, rolloutState, jobs });
+  const changed = jobs.filter(({ id }) => !judged.left.has(id));
+  const counts = { matched: jobs.length, left: [...judged.left.values()] };
+  if (isDryRun || changed.length === 0) return { ...counts, entries: [], removed: [] };
+  const queue = await judged.change(changed.map(({ id }) => id));
+  await record(tx, new Set(changed.map((job) => job.tenant_id)));
+  return { ...counts, ...queue };
+}
+
+function sum(outcomes: readonly PageOutcome[]): Pick<ChangedRolloutJobs, 'matched' | 'changed' | 'left'> {
+  const matched = outcomes.reduce((total, outcome) => total + outcome.matched, 0);
+  const codes = new Map<string, number>();
+  for (const code of outcomes.flatMap((outcome) => outcome.left)) codes.set(code, (codes.get(code) ?? 0) + 1);
+  const left = [...codes].map(([code, jobs]) => ({ code, jobs })).sort((a, b) => (a.code < b.code ? -1 : 1));
+  return { matched, changed: matched - left.reduce((total, { jobs }) => total + jobs, 0), left };
+}

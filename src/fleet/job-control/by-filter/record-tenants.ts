@@ -1,0 +1,37 @@
+import type { Transaction } from '../../../platform/database/database.ts';
+import type { RecordChange } from '../../../platform/contract/record-change.ts';
+import type { OwnOptions } from '../../jobs/index.ts';
+import type { JobFilter } from './by-filter.schemas.ts';
+
+/** Records that jobs of these tenants are changed, in the transaction that does it. */
+export type RecordTenants = (tx: Transaction, tenantIds: ReadonlySet<string>) => Promise<void>;
+
+interface RecordedRequest {
+  readonly rolloutId: string;
+  readonly filter: JobFilter;
+  readonly options: OwnOptions | undefined;
+  /** The tenant to which the caller is confined; null for the operator. */
+  readonly scope: string | null;
+}
+
+/**
+ * Writes one audit entry of a request for each tenant whose jobs it changes, with its first page of them, and one for the operator who has
+ * sent it. Tenants are not shown whom else the operator has named.
+ */
+export function recordOncePerTenant(
+  recordChange: RecordChange,
+  { rolloutId, filter, options, scope }: RecordedRequest,
+): RecordTenants {
+  const recorded = new Set<string | null>();
+  const { states, error_codes: codes } = filter;
+  const shown = { ...(states && { states }), ...(codes && { error_codes: codes }) };
+  const own = options === undefined ? {} : { own_options: options };
+  return async (tx, tenantIds) => {
+    for (const tenantId of scope === null ? [null, ...tenantIds] : tenantIds) {
+      if (recorded.has(tenantId)) continue;
+      recorded.add(tenantId);
+      const after = { filter: tenantId === scope ? filter : shown, ...own };
+      await recordChange(tx, { tenantId, subjectId: rolloutId, before: null, after });
+    }
+  };
+}

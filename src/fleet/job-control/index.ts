@@ -1,0 +1,12 @@
+export { cancelJobsOf } from './cancel-jobs-of.ts';
+export {
+  advancePhase,
+  createJobLifecycle,
+  JobEndedError,
+  JobPausedError,
+  LeaseLostError,
+  type JobEnd,
+  type JobLifecycle,
+  type JobObserver,
+} from './job-lifecycle.ts';
+export type { CandidateColumns, JobProgress, Lease } from './job-lifecycle.repository.ts';

@@ -1,0 +1,178 @@
+import type { Precision } from '../../../core/options/precisions.ts';
+import type { JobEntry } from '../../platform/queue/catalog.ts';
+import { writeOutbox } from '../../platform/queue/outbox.repository.ts';
+import { withTransaction, type Database, type Prisma, type Transaction } from '../../platform/database/database.ts';
+import { recordJobChange, toBaselinesEntry, type ChangedJob, type JobPhase } from '../jobs/index.ts';
+import { changeAndSettle } from '../rollouts/index.ts';
+import {
+  jobLifecycleRepository as repository,
+  type CandidateColumns,
+  type JobProgress,
+  type Lease,
+  type MeasuredBaselines,
+} from './job-lifecycle.repository.ts';
+
+/** The worker has lost its lease, because another worker has the job or the job has ended. It must stop its work. */
+export class LeaseLostError extends Error {
+  constructor(jobId: string) {
+    super(`this worker no longer holds job ${jobId}`);
+    this.name = 'LeaseLostError';
+  }
+}
+
+/** The job was cancelled while a worker held it, so nobody needs the work any more. */
+export class JobEndedError extends LeaseLostError {
+  constructor(jobId: string) {
+    super(jobId);
+    this.name = 'JobEndedError';
+    this.message = `job ${jobId} was cancelled`;
+  }
+}
+
+/** The job was paused while a worker held it. A later attempt resumes from its checkpoint. */
+export class JobPausedError extends LeaseLostError {
+  constructor(jobId: string) {
+    super(jobId);
+    this.name = 'JobPausedError';
+    this.message = `job ${jobId} was paused`;
+  }
+}
+
+export interface JobEnd {
+  state: 'ready' | 'not_ready' | 'failed' | 'cancelled';
+  error?: Prisma.InputJsonObject;
+  best?: CandidateColumns;
+  /** The precision of both bases. */
+  precision?: Precision | null;
+  /** Whether baselines were left out that only the report needs. */
+  baselinesPending?: boolean;
+}
+
+/** Is told of changes once they have been committed. */
+export interface JobObserver {
+  /** A candidate of the job is published; for the first one, `old_state` is not `ready`. */
+  published(job: ChangedJob): void;
+  /** A worker has ended the job. */
+  ended(job: ChangedJob): void;
+}
+
+interface JobLifecycleOptions {
+  db: Database;
+  leaseMs?: number;
+  observer?: JobObserver;
+}
+
+export type JobLifecycle = ReturnType<typeof createJobLifecycle>;
+
+/**
+ * What a worker does to a job's row. Every change is a conditional update with its event, in one transaction. Methods
+ * that take a lease throw {@link LeaseLostError} if it is not held: {@link JobEndedError} if the job has ended, and
+ * {@link JobPausedError} if it is paused.
+ */
+export function createJobLifecycle({ db, leaseMs = 15_000, observer }: JobLifecycleOptions) {
+  return {
+    leaseMs,
+
+    /** Claims a job. Null if it has ended or another worker holds it. */
+    claim: (lease: Lease): Promise<ChangedJob | null> =>
+      withTransaction(db, async (tx) => {
+        const job = await repository.claim(tx, lease, leaseMs);
+        if (job !== null) await recordJobChange(tx, job);
+        return job;
+      }),
+
+    /** Renews the lease and writes progress and whatever `also` writes, in one transaction. */
+    heartbeat: (lease: Lease, progress: JobProgress, also?: (tx: Transaction) => Promise<void>): Promise<void> =>
+      withTransaction(db, async (tx) => {
+        if (!(await repository.heartbeat(tx, lease, leaseMs, progress))) throw await leaseLost(tx, lease.jobId);
+        await also?.(tx);
+      }),
+
+    advancePhase: (lease: Lease, phase: JobPhase): Promise<void> =>
+      withTransaction(db, (tx) => advancePhase(tx, lease, phase)),
+
+    /**
+     * Records a publication. `insertVersion` writes the adapter version in the transaction that makes the job ready,
+     * and returns the version's identifier.
+     */
+    publish: async (
+      lease: Lease,
+      candidate: CandidateColumns,
+      insertVersion: (tx: Transaction) => Promise<string>,
+    ): Promise<string> => {
+      const published = await withTransaction(db, async (tx) => {
+        const job = await repository.markReady(tx, lease, candidate);
+        if (job === null) throw await leaseLost(tx, lease.jobId);
+        const versionId = await insertVersion(tx);
+        await recordJobChange(tx, job, { published_version_id: versionId });
+        return { job, versionId };
+      });
+      observer?.published(published.job);
+      return published.versionId;
+    },
+
+    /**
+     * Ends the job and gives the lease up. The end of a rollout's last job completes the rollout, unless baselines are
+     * pending.
+     * @returns the queue jobs to be enqueued: what measures them, and jobs that are admitted in its place
+     */
+    end: async (lease: Lease, rolloutId: string, end: JobEnd): Promise<JobEntry[]> => {
+      const { state, error = null, best = null, precision = null, baselinesPending = false } = end;
+      const { result, entries } = await changeAndSettle(db, rolloutId, async (tx) => {
+        const job = await repository.end(tx, lease, { state, error, best, precision, baselinesPending });
+        if (job === null) throw await leaseLost(tx, lease.jobId);
+        await recordJobChange(tx, job);
+        const baselines = baselinesPending ? [toBaselinesEntry(job.id)] : [];
+        await writeOutbox(tx, baselines);
+        return { job, baselines };
+      });
+      if (result === null) return entries;
+      observer?.ended(result.job);
+      return [...result.baselines, ...entries];
+    },
+
+    /**
+     * Ends the measurement of a job's pending baselines, which completes the rollout if nothing else is left of it. `also`
+     * writes more in the same transaction. Nothing happens if none are pending any more.
+     */
+    endBaselines: async (
+      { id, rolloutId }: { id: string; rolloutId: string },
+      baselines: MeasuredBaselines,
+      also: (tx: Transaction) => Promise<void>,
+    ): Promise<void> => {
+      await changeAndSettle(db, rolloutId, async (tx) => {
+        if (!(await repository.endBaselines(tx, id, baselines))) return null;
+        await also(tx);
+        return true;
+      });
+    },
+
+    /**
+     * Gives the job back to the queue. `error` says why the attempt ended; it is null if the worker only stops. An attempt
+     * is `excused` if it ended through no fault of the job.
+     */
+    release: (
+      lease: Lease,
+      error: Prisma.InputJsonObject | null,
+      { excused = false }: { excused?: boolean } = {},
+    ): Promise<void> =>
+      withTransaction(db, async (tx) => {
+        const job = await repository.release(tx, lease, { error, excused });
+        if (job === null) throw await leaseLost(tx, lease.jobId);
+        await recordJobChange(tx, job);
+      }),
+  };
+}
+
+/** Moves a job's clock to the next phase within a transaction. @throws LeaseLostError */
+export async function advancePhase(tx: Transaction, lease: Lease, phase: JobPhase): Promise<void> {
+  const job = await repository.advancePhase(tx, lease, phase);
+  if (job === null) throw await leaseLost(tx, lease.jobId);
+  await recordJobChange(tx, job);
+}
+
+async function leaseLost(tx: Transaction, jobId: string): Promise<LeaseLostError> {
+  const reason = await repository.whyLost(tx, jobId);
+  if (reason === 'ended') return new JobEndedError(jobId);
+  return reason === 'paused' ? new JobPausedError(jobId) : new LeaseLostError(jobId);
+}

@@ -1,0 +1,22 @@
+import type { Transaction } from '../../platform/database/database.ts';
+import type { ChangedJob } from './changed-job.ts';
+import { jobCancellationRepository as repository, type JobsToCancel } from './job-cancellation.repository.ts';
+import { recordJobChanges } from './job-events.ts';
+
+/**
+ * Cancels one job or jobs of a rollout, whose row must be locked.
+ * @returns the jobs that were changed, and whether the rollout has no further ones
+ */
+export async function cancelJobs(
+  tx: Transaction,
+  which: JobsToCancel,
+): Promise<{ jobs: ChangedJob[]; isLast: boolean }> {
+  const jobs = await repository.cancel(tx, which);
+  const limit = 'rolloutId' in which ? (which.limit ?? null) : null;
+  const dropped = 'rolloutId' in which ? await repository.dropBaselines(tx, which.rolloutId, limit) : 0;
+  await recordJobChanges(tx, jobs);
+  return { jobs, isLast: limit === null || (jobs.length < limit && dropped < limit) };
+}
+
+/** Unfinished jobs of an adapter or a tenant that is deleted, ordered by rollout; none if it was undeleted. */
+export const { unfinishedOf } = repository;

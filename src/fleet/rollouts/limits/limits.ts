@@ -1,0 +1,34 @@
+import type { Transaction } from '../../../platform/database/database.ts';
+import { recordEvent } from '../../../delivery/events/index.ts';
+import { limitsRepository as repository } from './limits.repository.ts';
+import type { RolloutPolicy } from '../policy.schemas.ts';
+
+/** Why a rollout is paused that has spent its budget. */
+export interface SpentBudget {
+  readonly code: 'budget_spent';
+  readonly message: string;
+  /** What was used, and the budget, in device seconds. */
+  readonly value: number;
+  readonly limit: number;
+}
+
+/** Records once that a rollout has missed its deadline. Nothing else follows from it. The rollout's row must be locked. */
+export async function noteDeadline(tx: Transaction, id: string): Promise<void> {
+  const missed = await repository.noteMissedDeadline(tx, id);
+  if (missed === null) return;
+  const data = { deadline: missed.deadline.toISOString(), unfinished: missed.unfinished };
+  await recordEvent(tx, { tenantId: null, type: 'rollout.deadline_missed', subjectId: id, data });
+}
+
+/** Judges whether a rollout with jobs left has used more than its budget. @returns null if it has not */
+export async function judgeBudget(tx: Transaction, id: string, policy: RolloutPolicy): Promise<SpentBudget | null> {
+  const limit = policy.budget_device_seconds;
+  if (limit === undefined) return null;
+  const { used, goes_on: goesOn } = await repository.budgetUse(tx, id);
+  if (used <= limit || !goesOn) return null;
+  const value = Number(used.toFixed(3));
+  const message =
+    `its jobs have used ${value} device seconds, more than their budget of ${limit}; ` +
+    'resume the rollout to give it the same budget once more, or cancel it';
+  return { code: 'budget_spent', message, value, limit };
+}

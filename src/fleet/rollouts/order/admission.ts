@@ -1,0 +1,43 @@
+import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import { writeOutbox } from '../../../platform/queue/outbox.repository.ts';
+import type { Transaction } from '../../../platform/database/database.ts';
+import { toEntry, type ChangedJob } from '../../jobs/index.ts';
+import { type JobState } from '../../jobs/index.ts';
+import { admissionRepository as repository } from './admission.repository.ts';
+
+/**
+ * Queues the next waiting jobs of a rollout of limited concurrency, as many as there is room for; nothing happens to others. The rollout's
+ * row must be locked.
+ * @returns the queue jobs, which are in the outbox and to be enqueued after the commit
+ */
+export async function admitJobs(tx: Transaction, rolloutId: string): Promise<JobEntry[]> {
+  if (!(await repository.lockLimited(tx, rolloutId))) return [];
+  const entries = (await repository.admit(tx, rolloutId)).map(toEntry);
+  await writeOutbox(tx, entries);
+  return entries;
+}
+
+/**
+ * Queues jobs of a rollout that are planned or go on, without those that are held or have ended. Where its concurrency is limited, they
+ * wait to be admitted, and the next ones are admitted. The rollout's row must be locked.
+ * @returns the queue jobs, as {@link admitJobs} does
+ */
+export async function queueJobs(tx: Transaction, rolloutId: string, jobs: readonly JobToQueue[]): Promise<JobEntry[]> {
+  const entries = inOrder(jobs)
+    .filter(({ state, admission }) => TO_QUEUE.has(state) && admission !== 'waiting')
+    .map(toEntry);
+  await writeOutbox(tx, entries);
+  return [...entries, ...(await admitJobs(tx, rolloutId))];
+}
+
+/** The order of the identifiers, in which jobs were planned. */
+export function inOrder<T extends { readonly id: string }>(jobs: readonly T[]): T[] {
+  return [...jobs].sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** A ready job is refined on. */
+const TO_QUEUE: ReadonlySet<JobState> = new Set(['queued', 'ready']);
+
+type JobToQueue = Pick<ChangedJob, 'id' | 'kind' | 'state' | 'start_tag' | 'admission'>;
+
+export const { lockStartTags } = repository;

@@ -1,0 +1,18 @@
+import type { Database } from '../../../platform/database/database.ts';
+import type { RecoverySource } from '../../../platform/queue/sweeper.ts';
+import { toBaselinesEntry, toEntry } from '../../jobs/index.ts';
+import { recoveryRepository as repository } from './recovery.repository.ts';
+
+/** Jobs that the sweeper compares with the queue. */
+export function jobRecoverySource(db: Database): RecoverySource {
+  return {
+    queue: 'adaptations',
+    expired: async (limit) => (await repository.expired(db, limit)).map(toEntry),
+    countLive: () => repository.countLive(db),
+    live: async (after, limit) =>
+      (await repository.live(db, after, limit)).map((job) => ({
+        rowId: job.id,
+        entry: job.ended ? toBaselinesEntry(job.id) : toEntry(job),
+      })),
+  };
+}

@@ -1,0 +1,32 @@
+import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import type { Transaction } from '../../../platform/database/database.ts';
+import { type ChangedJob, recordJobChanges } from '../../jobs/index.ts';
+import { inOrder, lockStartTags, queueJobs } from '../order/admission.ts';
+import { pauseRepository as repository, type JobsToHold } from './pause-jobs.repository.ts';
+
+/**
+ * Pauses some jobs, or so many jobs of a rollout, with their events. The rollout's row must be locked. After the commit the caller
+ * takes those that were queued out of the queue.
+ */
+export async function pauseJobs(tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> {
+  const jobs = await repository.pause(tx, which);
+  await recordJobChanges(tx, jobs);
+  return jobs;
+}
+
+/**
+ * Resumes some jobs, or so many jobs of a rollout that were paused with it. The rollout's row must be locked. After the commit the
+ * caller enqueues `entries`.
+ */
+export async function resumeJobs(
+  tx: Transaction,
+  which: JobsToHold,
+): Promise<{ jobs: ChangedJob[]; entries: JobEntry[] }> {
+  await lockStartTags(tx);
+  const jobs = inOrder(await repository.resume(tx, which));
+  await recordJobChanges(tx, jobs);
+  return { jobs, entries: await queueJobs(tx, which.rolloutId, jobs) };
+}
+
+/** Whether a job waits in the queue, and keeping paused jobs paused when their rollout is resumed. */
+export const { isWaiting, keepPaused } = repository;

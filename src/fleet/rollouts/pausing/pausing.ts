@@ -1,0 +1,155 @@
+import type { JobEntry } from '../../../platform/queue/catalog.ts';
+import { writeOutbox } from '../../../platform/queue/outbox.repository.ts';
+import type { JobProducer } from '../../../platform/queue/producer.ts';
+import { withTransaction, type Database, type Transaction } from '../../../platform/database/database.ts';
+import { conflict, notFound } from '../../../platform/contract/errors.ts';
+import type { RecordChange } from '../../../platform/contract/record-change.ts';
+import { recordEvent } from '../../../delivery/events/index.ts';
+import { approveWave, markRolloutPaused, type PausedReason } from '../waves/waves.ts';
+import { pauseJobs, resumeJobs } from './pause-jobs.ts';
+import { settleRollout } from '../settlement.ts';
+import { limitsRepository } from '../limits/limits.repository.ts';
+import { admissionRepository } from '../order/admission.repository.ts';
+import { wavesRepository } from '../waves/waves.repository.ts';
+import { LIVE_ROLLOUT_STATES, UNPLANNED_ROLLOUT_STATES } from '../rollout.states.ts';
+import type { StoredOptions } from '../rollout.schemas.ts';
+import { pausingRepository as repository } from './pausing.repository.ts';
+
+/** Number of jobs that one transaction pauses or resumes. */
+const BATCH = 1000;
+
+const REQUESTED: PausedReason = { code: 'requested', message: 'paused by the operator' };
+
+interface PausingDependencies {
+  db: Database;
+  producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+}
+
+/** The entry of the queue that plans a rollout. Workers of the version before, which know no policy, leave one that has some to others. */
+export function toPlanEntry({ id, options }: { id: string; options: unknown }): JobEntry {
+  const name = (options as StoredOptions).policy === undefined ? 'rollout.plan' : 'rollout.plan_in_waves';
+  return { name, id, payload: { rolloutId: id } };
+}
+
+/**
+ * Pauses a rollout and its jobs. Pausing it again changes nothing, except that it goes on where an interrupted one ended.
+ * @throws AppError 404, 409 `rollout_ended`
+ */
+export async function pauseRollout(deps: PausingDependencies, id: string, recordChange: RecordChange): Promise<void> {
+  await withTransaction(deps.db, async (tx) => {
+    const { state } = await requireLive(tx, id, 'paused');
+    if (!(await markRolloutPaused(tx, id, state, REQUESTED))) return;
+    await recordChange(tx, { tenantId: null, subjectId: id, before: { state }, after: { state: 'paused' } });
+  });
+  await deps.producer.remove('rollouts', [id]);
+  await followInBatches(deps, id);
+}
+
+/**
+ * Lets a paused rollout and the jobs that were paused with it go on. Resuming one that goes on changes nothing.
+ * @throws AppError 404, 409 `rollout_ended`
+ */
+export async function resumeRollout(deps: PausingDependencies, id: string, recordChange: RecordChange): Promise<void> {
+  const entries = await withTransaction(deps.db, async (tx) => {
+    const rollout = await requireLive(tx, id, 'resumed');
+    const state = await repository.resume(tx, id);
+    if (state === null) return [];
+    await recordEvent(tx, { tenantId: null, type: `rollout.${state}`, subjectId: id, data: { from: 'paused' } });
+    await recordChange(tx, { tenantId: null, subjectId: id, before: { state: 'paused' }, after: { state } });
+    const planning = UNPLANNED_ROLLOUT_STATES.some((unplanned) => unplanned === state) ? [toPlanEntry(rollout)] : [];
+    await writeOutbox(tx, planning);
+    return planning;
+  });
+  await deps.producer.enqueueAfterCommit(entries);
+  await followInBatches(deps, id);
+}
+
+async function requireLive(tx: Transaction, id: string, what: string) {
+  const rollout = await repository.lock(tx, id);
+  if (rollout === null) throw notFound('rollout', id);
+  if (LIVE_ROLLOUT_STATES.some((state) => state === rollout.state)) return rollout;
+  throw conflict('rollout_ended', `rollout ${id} cannot be ${what}: it has ended and is ${rollout.state}`);
+}
+
+/**
+ * Pauses or resumes the jobs of a rollout with it, in batches that each commit, so that no transaction holds up a large fleet. If
+ * the process dies in between, the next call goes on; workers claim no job of a paused rollout meanwhile. Each batch looks at the
+ * rollout anew, so a pause that overtakes a resumption turns it around.
+ */
+export async function followInBatches({ db, producer }: PausingDependencies, id: string): Promise<void> {
+  for (;;) {
+    const batch = await withTransaction(db, (tx) => followBatch(tx, id));
+    await producer.enqueueAfterCommit(batch.entries);
+    await producer.remove('adaptations', batch.removed);
+    if (batch.isLast) return;
+  }
+}
+
+interface Batch {
+  /** Jobs to be enqueued. */
+  readonly entries: readonly JobEntry[];
+  /** Jobs that were queued and wait no more. */
+  readonly removed: readonly string[];
+  readonly isLast: boolean;
+}
+
+const NOTHING_LEFT: Batch = { entries: [], removed: [], isLast: true };
+
+async function followBatch(tx: Transaction, id: string): Promise<Batch> {
+  const rollout = await repository.lock(tx, id);
+  if (rollout === null || !rollout.jobs_follow) return NOTHING_LEFT;
+  const which = { rolloutId: id, limit: BATCH };
+  if (rollout.state === 'paused') {
+    const jobs = await pauseJobs(tx, which);
+    const isLast = jobs.length < BATCH;
+    if (isLast) await repository.endFollowing(tx, id);
+    return { entries: [], removed: jobs.filter((job) => job.old_state === 'queued').map((job) => job.id), isLast };
+  }
+  const goesOn = LIVE_ROLLOUT_STATES.some((state) => state === rollout.state);
+  const { jobs, entries } = goesOn ? await resumeJobs(tx, which) : { jobs: [], entries: [] };
+  const isLast = jobs.length < BATCH;
+  if (isLast) await repository.endFollowing(tx, id);
+  if (!isLast || !goesOn) return { entries, removed: [], isLast };
+  // Jobs may have ended after their rollout was paused and before they were, and a wave may be empty.
+  const settled = await settleRollout(tx, id);
+  const after = await repository.lock(tx, id);
+  return { entries: [...entries, ...settled], removed: [], isLast: after?.jobs_follow !== true };
+}
+
+/**
+ * Releases a wave that waits for an approval. Approving it again changes nothing.
+ * @throws AppError 404, 409 `rollout_ended`, `rollout_paused` or `wave_not_waiting`
+ */
+export async function approveRollout(
+  deps: PausingDependencies,
+  { id, wave }: { id: string; wave: number },
+  recordChange: RecordChange,
+): Promise<void> {
+  await withTransaction(deps.db, async (tx) => {
+    const { state } = await requireLive(tx, id, 'approved');
+    if (state === 'paused') throw conflict('rollout_paused', `rollout ${id} is paused: resume it first`);
+    if (!(await approveWave(tx, id, wave))) return;
+    await recordChange(tx, { tenantId: null, subjectId: id, before: { wave: wave - 1 }, after: { wave } });
+  });
+  await followInBatches(deps, id);
+}
+
+/** Judges a rollout when no job has just ended. */
+export async function settleInTurn({ db, producer }: PausingDependencies, id: string): Promise<void> {
+  const entries = await withTransaction(db, async (tx) => {
+    await repository.lock(tx, id);
+    return settleRollout(tx, id);
+  });
+  await producer.enqueueAfterCommit(entries);
+}
+
+/**
+ * Goes on where processes have died that paused or resumed rollouts, where a wave or a job has ended that the version before does not
+ * know or whose last job was paused, and where a deadline has passed.
+ */
+export async function followInterrupted(deps: PausingDependencies): Promise<void> {
+  for (const find of [wavesRepository.stalled, admissionRepository.withRoom, limitsRepository.overdue]) {
+    for (const { id } of await find(deps.db)) await settleInTurn(deps, id);
+  }
+  for (const { id } of await repository.followed(deps.db)) await followInBatches(deps, id);
+}

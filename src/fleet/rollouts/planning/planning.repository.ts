@@ -1,0 +1,293 @@
+import { Prisma, type Queryable, type Transaction } from '../../../platform/database/database.ts';
+import { newId } from '../../../platform/contract/ids.ts';
+import type { Labels } from '../../../platform/contract/labels.ts';
+import { waveRank } from './planned-jobs.repository.ts';
+import type { RolloutPolicy } from '../policy.schemas.ts';
+import type { AssignedWaves, RankedAdapter } from '../waves/assign-waves.ts';
+import type { StoredOptions } from '../rollout.schemas.ts';
+
+/** An adapter version from which a rollout carries an adapter over. */
+export interface SourceRow {
+  adapter_version_id: string;
+  adapter_id: string;
+  tenant_id: string;
+  base_model_version_id: string;
+  dataset_id: string | null;
+}
+
+/** Adapters of one tenant that come from one base model version. */
+export interface SourceCount {
+  tenant_id: string;
+  base_model_version_id: string;
+  adapters: number;
+  /** Those of them that have no dataset. */
+  without_dataset: number;
+  /** Those of the others that engines would refuse by the serving profile of the base model, as far as rows say what they are. */
+  not_servable: number;
+  /** Those of the others whose tenants want to approve their jobs, and which get no control. */
+  to_approve: number;
+  /** Sum over the datasets of those that have one. */
+  rows: number;
+}
+
+/** Why a rollout does not take an adapter. */
+export const LEFT_OUT_REASONS = ['no_version', 'carried_over', 'not_selected', 'pinned'] as const;
+
+/** Number of adapters by the reason for which a rollout does not take them. Reasons without any are left out. */
+export type LeftOut = Partial<Record<(typeof LEFT_OUT_REASONS)[number], number>>;
+
+/** `waits_for` is the job that the adaptation waits for; the control waits with it. */
+export type ControlRow = Pick<SourceRow, 'adapter_version_id' | 'adapter_id' | 'tenant_id'> & {
+  waits_for: string | null;
+};
+
+/** Which adapters a rollout takes: all that have no version for the base model version, or a selection of them. */
+export interface FleetToPlan {
+  readonly baseModelVersionId: string;
+  readonly selection: RolloutPolicy['selection'];
+  /** No others than these, by their identifiers. */
+  readonly among?: readonly string[];
+}
+
+/** The rows that follow the given adapter, at most so many, in the order of the adapters' identifiers. */
+export interface PageRange {
+  readonly after: string;
+  readonly limit: number;
+}
+
+/** The options that choose controls. */
+type ControlOptions = Pick<StoredOptions, 'seed' | 'control' | 'control_fraction'>;
+
+/** Queries that plan the jobs of a rollout. None of them returns more rows than a page has. */
+export const planningRepository = {
+  /** The base model versions that adapters come from. */
+  async oldVersions(db: Queryable, fleet: FleetToPlan): Promise<string[]> {
+    const rows = await db.$queryRaw<Pick<SourceRow, 'base_model_version_id'>[]>`
+      SELECT DISTINCT newest.base_model_version_id ${sourcesOf(fleet)}`;
+    return rows.map((row) => row.base_model_version_id);
+  },
+
+  /**
+   * The latest version of each adapter of the base model that has none for this base model version yet: neither the
+   * newest import nor anything that was carried over from it.
+   */
+  sources: (tx: Queryable, fleet: FleetToPlan, { after, limit }: PageRange) =>
+    tx.$queryRaw<SourceRow[]>`
+      SELECT newest.id AS adapter_version_id, a.id AS adapter_id, a.tenant_id, newest.base_model_version_id, a.dataset_id
+      ${sourcesOf(fleet)} AND a.id > ${after} ORDER BY a.id LIMIT ${limit}`,
+
+  /**
+   * Counts the adapters of the base model that a rollout does not take, by reason, without those whose jobs would fail. An adapter has one
+   * reason.
+   */
+  async leftOut(db: Queryable, fleet: FleetToPlan): Promise<LeftOut> {
+    const [row] = await db.$queryRaw<[{ left_out: LeftOut }]>`SELECT ${leftOutOf(fleet)} AS left_out`;
+    return row.left_out;
+  },
+
+  /** Writes the same down, unless that is done. */
+  noteLeftOut: (db: Queryable, { id, ...fleet }: FleetToPlan & { id: string }) =>
+    db.$executeRaw`
+      UPDATE rollouts SET updated_at = clock_timestamp(), left_out = ${leftOutOf(fleet)}
+      WHERE id = ${id} AND left_out IS NULL`,
+
+  /** All adapters of a rollout in the order of its waves, and which of the labels of its waves they have. */
+  ranked: (db: Queryable, { id, labels, ...fleet }: FleetToPlan & { id: string; labels: readonly Labels[] }) => {
+    const labelled =
+      labels.length === 0 ? Prisma.sql`'{}'::boolean[]` : Prisma.sql`ARRAY[${Prisma.join(labels.map(hasLabels))}]`;
+    return db.$queryRaw<RankedAdapter[]>`
+      SELECT a.id AS adapter_id, ${waveRank(id, Prisma.sql`a.id`)} AS rank, ${labelled} AS labelled
+      ${sourcesOf(fleet)} ORDER BY rank`;
+  },
+
+  /** The adapters that a rollout would take, by tenant and by the base model version that they come from. */
+  countSourcesByTenant: (db: Queryable, fleet: FleetToPlan) =>
+    db.$queryRaw<SourceCount[]>`
+      SELECT a.tenant_id, newest.base_model_version_id, count(*)::int AS adapters,
+        count(*) FILTER (WHERE a.dataset_id IS NULL)::int AS without_dataset,
+        count(*) FILTER (WHERE a.dataset_id IS NOT NULL AND ${NOT_SERVABLE})::int AS not_servable,
+        count(*) FILTER (WHERE a.dataset_id IS NOT NULL AND a.approval = 'tenant')::int AS to_approve,
+        COALESCE(sum((SELECT d.rows FROM datasets d WHERE d.id = a.dataset_id)), 0)::float8 AS rows
+      ${sourcesOf(fleet)} GROUP BY a.tenant_id, newest.base_model_version_id
+      ORDER BY a.tenant_id, newest.base_model_version_id`,
+
+  /** Whether the waves of a rollout are decided. */
+  async hasWaves(db: Queryable, rolloutId: string): Promise<boolean> {
+    const [row] = await db.$queryRaw<{ decided: boolean }[]>`
+      SELECT wave_limits IS NOT NULL AS decided FROM rollouts WHERE id = ${rolloutId}`;
+    return row?.decided ?? false;
+  },
+
+  /**
+   * Writes down which adapters are in which wave, unless that is done, and releases the `first` wave. An adapter that was removed meanwhile
+   * is in none.
+   */
+  async setWaves(
+    tx: Transaction,
+    { rolloutId, first }: { rolloutId: string; first: 0 | 1 },
+    { limits, members }: AssignedWaves,
+  ): Promise<void> {
+    const count = await tx.$executeRaw`
+      UPDATE rollouts SET wave_limits = ${[...limits]}::text[], wave = ${first}, updated_at = clock_timestamp()
+      WHERE id = ${rolloutId} AND wave_limits IS NULL`;
+    if (count === 0 || members.length === 0) return;
+    await tx.$executeRaw`
+      INSERT INTO wave_members (rollout_id, adapter_id, wave)
+      SELECT ${rolloutId}, a.id, m.wave
+      FROM unnest(${members.map(({ adapterId }) => adapterId)}::text[], ${members.map(({ wave }) => wave)}::int[]) AS m (adapter_id, wave)
+      JOIN adapters a ON a.id = m.adapter_id`;
+  },
+
+  /** The last adapter with a job of this kind, where an interrupted planning goes on; empty if there is none. */
+  async lastPlanned(db: Queryable, rolloutId: string, kind: 'adaptation' | 'control'): Promise<string> {
+    const [row] = await db.$queryRaw<{ adapter_id: string }[]>`
+      SELECT adapter_id FROM jobs WHERE rollout_id = ${rolloutId} AND kind = ${kind}::job_kind
+      ORDER BY rollout_id DESC, adapter_id DESC LIMIT 1`;
+    return row?.adapter_id ?? '';
+  },
+
+  /**
+   * The largest hash of seed and identifier with which an adapter gets a control: a sample consists of those with the smallest
+   * hashes, so a seed always chooses the same adapters, and a larger fraction only adds to them.
+   * @returns null if no adapter gets one
+   */
+  async controlThreshold(db: Queryable, rolloutId: string, options: ControlOptions): Promise<string | null> {
+    if (options.control === 'none') return null;
+    const fraction = options.control === 'all' ? 1 : options.control_fraction;
+    const [row] = await db.$queryRaw<{ rank: string }[]>`
+      WITH able AS MATERIALIZED (SELECT ${rankOf(options.seed)} AS rank ${ableIn(rolloutId)})
+      SELECT rank FROM able ORDER BY rank LIMIT 1 OFFSET (
+        SELECT NULLIF(round((count(*) * ${fraction}::float8)::numeric)::bigint, 0) - 1 FROM able)`;
+    return row?.rank ?? null;
+  },
+
+  /** The adapters that get a control, of those whose adaptation is planned. */
+  controls: (
+    tx: Queryable,
+    rolloutId: string,
+    { seed, threshold }: { seed: number; threshold: string },
+    { after, limit }: PageRange,
+  ) =>
+    tx.$queryRaw<ControlRow[]>`
+      SELECT source_version_id AS adapter_version_id, adapter_id, tenant_id,
+        (SELECT w.waits_for_job_id FROM job_waits w WHERE w.job_id = jobs.id) AS waits_for ${ableIn(rolloutId)}
+        AND adapter_id > ${after} AND ${rankOf(seed)} <= ${threshold}
+      ORDER BY rollout_id, adapter_id LIMIT ${limit}`,
+
+  /** Whether one of the adapters has no adaptation in the rollout. */
+  async isOneWithoutJob(tx: Transaction, rolloutId: string, adapterIds: readonly string[]): Promise<boolean> {
+    const [row] = await tx.$queryRaw<{ missing: boolean }[]>`
+      SELECT EXISTS (
+        SELECT 1 FROM unnest(${[...adapterIds]}::text[]) AS a (id) WHERE NOT EXISTS (
+          SELECT 1 FROM jobs j WHERE j.rollout_id = ${rolloutId} AND j.adapter_id = a.id AND j.kind = 'adaptation')) AS missing`;
+    return row?.missing ?? false;
+  },
+
+  /** Records the events of newly inserted jobs with one statement. */
+  recordPlanned: (tx: Transaction, rolloutId: string, jobIds: readonly string[]) =>
+    tx.$executeRaw`
+      INSERT INTO events (id, tenant_id, type, subject_id, data)
+      SELECT e.id, j.tenant_id, 'job.' || j.state, j.id,
+        jsonb_build_object('rollout_id', j.rollout_id, 'adapter_id', j.adapter_id, 'kind', j.kind) ||
+          CASE WHEN j.approval IS NULL THEN '{}' ELSE jsonb_build_object('approval', j.approval) END
+      FROM unnest(${jobIds.map(() => newId('event'))}::text[], ${[...jobIds]}::text[]) AS e (id, job_id)
+      JOIN jobs j ON j.id = e.job_id AND j.rollout_id = ${rolloutId}
+      ORDER BY j.id`,
+
+  async countPlanned(tx: Queryable, rolloutId: string): Promise<number> {
+    const [row] = await tx.$queryRaw<{ jobs: number }[]>`
+      SELECT COALESCE(sum(jobs), 0)::int AS jobs FROM rollout_counts WHERE rollout_id = ${rolloutId}`;
+    return row?.jobs ?? 0;
+  },
+};
+
+/** The adapters `a` that a rollout takes, with the version `newest` that it carries over. */
+export function sourcesOf(fleet: FleetToPlan): Prisma.Sql {
+  return Prisma.sql`
+    ${candidates(fleet)} JOIN LATERAL ${NEWEST} ON newest.base_model_version_id <> new_base.id
+    WHERE a.deleted_at IS NULL AND ${selected(fleet.selection)} ${amongThese(fleet.among)} AND NOT ${PINNED_ELSEWHERE}
+      AND NOT ${CARRIED_OVER}`;
+}
+
+/** Number of adapters by the reason for which a rollout does not take them, as JSON. */
+function leftOutOf(fleet: FleetToPlan): Prisma.Sql {
+  return Prisma.sql`(
+    SELECT COALESCE(jsonb_object_agg(reason, adapters), '{}') FROM (
+      SELECT CASE WHEN newest.id IS NULL THEN 'no_version'
+        WHEN newest.base_model_version_id = new_base.id OR ${CARRIED_OVER} THEN 'carried_over'
+        WHEN NOT ${selected(fleet.selection)} THEN 'not_selected'
+        WHEN ${PINNED_ELSEWHERE} THEN 'pinned' END AS reason, count(*)::int AS adapters
+      ${candidates(fleet)} LEFT JOIN LATERAL ${NEWEST} ON TRUE WHERE a.deleted_at IS NULL GROUP BY 1
+    ) AS counted WHERE reason IS NOT NULL)`;
+}
+
+/** The adapters `a` of the base model of which `new_base` is the version that a rollout carries them over to. */
+function candidates({ baseModelVersionId }: FleetToPlan): Prisma.Sql {
+  return Prisma.sql`
+    FROM adapters a
+    JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
+    JOIN base_model_versions new_base ON new_base.id = ${baseModelVersionId} AND new_base.base_model_id = a.base_model_id
+    JOIN base_models model ON model.id = new_base.base_model_id`;
+}
+
+/** The version that a rollout carries over. */
+const NEWEST = Prisma.sql`(
+  SELECT v.id, v.base_model_version_id, v.rank, v.served_features FROM adapter_versions v WHERE v.adapter_id = a.id AND NOT v.superseded
+    AND v.deleted_at IS NULL
+  ORDER BY v.number DESC LIMIT 1
+) AS newest`;
+
+/** As `servingRefusal` in core/formats/peft/serving-rules.ts judges files. Of versions whose features were not kept, only the rank is known. */
+const NOT_SERVABLE = Prisma.sql`COALESCE(
+  COALESCE((newest.served_features->>'rank')::int, newest.rank) > (model.serving_profile->>'max_rank')::int
+  OR (newest.served_features->>'dora')::boolean AND NOT (model.serving_profile->>'dora')::boolean
+  OR (newest.served_features->>'rslora')::boolean AND NOT (model.serving_profile->>'rslora')::boolean
+  OR (newest.served_features->>'patterned')::boolean AND NOT (model.serving_profile->>'rank_patterns')::boolean
+  OR NOT (model.serving_profile->'modules' @> (newest.served_features->'modules')), FALSE)`;
+
+/** Its tenant wants no rollout to this version to take it. */
+const PINNED_ELSEWHERE = Prisma.sql`COALESCE(a.pinned_base_model_version_id <> new_base.id, FALSE)`;
+
+/**
+ * The newest import, or what was carried over from it, is on the version already. As a value, this is computed for one adapter after the
+ * other. As a join, each page would read all versions.
+ */
+const CARRIED_OVER = Prisma.sql`COALESCE((
+  SELECT TRUE FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
+  WHERE v.adapter_id = a.id AND v.base_model_version_id = new_base.id AND v.deleted_at IS NULL
+    AND NOT v.provisional AND COALESCE(source.number, v.number) >= COALESCE((
+      SELECT max(i.number) FROM adapter_versions i WHERE i.adapter_id = a.id AND i.origin = 'imported'), 0)
+  LIMIT 1
+), FALSE)`;
+
+/** Adapters have to be named themselves or belong to a tenant that is, and have the labels. Labels alone choose among all adapters. */
+function selected(selection: RolloutPolicy['selection']): Prisma.Sql {
+  if (selection === undefined) return Prisma.sql`TRUE`;
+  const { tenants, adapters, labels } = selection;
+  const byLabels = labels === undefined ? Prisma.sql`TRUE` : hasLabels(labels);
+  if (tenants === undefined && adapters === undefined && labels !== undefined) return byLabels;
+  const [tenantIds, adapterIds] = [[...(tenants ?? [])], [...(adapters ?? [])]];
+  return Prisma.sql`((a.tenant_id = ANY(${tenantIds}::text[]) OR a.id = ANY(${adapterIds}::text[])) AND ${byLabels})`;
+}
+
+/** Whether the adapter `a` has all of the labels. */
+function hasLabels(labels: Labels): Prisma.Sql {
+  return Prisma.sql`a.labels @> ${JSON.stringify(labels)}::jsonb`;
+}
+
+function amongThese(adapterIds: FleetToPlan['among']): Prisma.Sql {
+  return adapterIds === undefined ? Prisma.empty : Prisma.sql`AND a.id = ANY(${[...adapterIds]}::text[])`;
+}
+
+/**
+ * The adaptations that were not refused when they were planned, and that no tenant wants to approve. Some of them may have ended since.
+ */
+function ableIn(rolloutId: string): Prisma.Sql {
+  return Prisma.sql`
+    FROM jobs WHERE rollout_id = ${rolloutId} AND kind = 'adaptation' AND source_version_id IS NOT NULL
+      AND NOT (state = 'failed' AND started_at IS NULL) AND approval IS NULL`;
+}
+
+function rankOf(seed: number): Prisma.Sql {
+  return Prisma.sql`encode(sha256(convert_to(${`${seed}:`} || adapter_id, 'UTF8')), 'hex')`;
+}

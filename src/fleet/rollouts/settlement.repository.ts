@@ -1,0 +1,33 @@
+import type { Transaction } from '../../platform/database/database.ts';
+import { WANTS_PROVISIONAL } from './provisional/wants-provisional.ts';
+
+export const settlementRepository = {
+  /**
+   * Locks the rollout of a job that is about to end. If two last jobs end at once, the second one sees the first's end.
+   * @returns its state
+   */
+  async lockRollout(tx: Transaction, rolloutId: string): Promise<string> {
+    const [row] = await tx.$queryRaw<{ state: string }[]>`
+      SELECT state::text AS state FROM rollouts WHERE id = ${rolloutId} FOR NO KEY UPDATE`;
+    return row?.state ?? '';
+  },
+
+  /**
+   * Completes a rollout whose jobs have all ended, with all that is reported of them and all provisional versions, and that no adapter is
+   * to join. Its row must be locked.
+   * @returns null if it was not completed now
+   */
+  async completeRollout(tx: Transaction, rolloutId: string): Promise<{ id: string } | null> {
+    const [row] = await tx.$queryRaw<{ id: string }[]>`
+        WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+        UPDATE rollouts r SET state = 'completed', finished_at = clock.now, updated_at = clock.now FROM clock
+        WHERE r.id = ${rolloutId} AND r.state = 'adapting'
+          AND NOT EXISTS (
+            SELECT 1 FROM rollout_counts WHERE rollout_id = r.id AND (unfinished > 0 OR baselines_pending > 0))
+          AND NOT EXISTS (SELECT 1 FROM late_adapters WHERE rollout_id = r.id)
+          AND NOT EXISTS (
+            SELECT 1 FROM provisional_requests p JOIN jobs j ON j.id = p.job_id WHERE p.rollout_id = r.id AND ${WANTS_PROVISIONAL})
+        RETURNING r.id`;
+    return row ?? null;
+  },
+};

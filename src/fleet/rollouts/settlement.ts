@@ -1,0 +1,45 @@
+import { recordRolloutEnd } from '../../delivery/events/index.ts';
+import { withTransaction, type Database, type Transaction } from '../../platform/database/database.ts';
+import type { JobEntry } from '../../platform/queue/catalog.ts';
+import { noteDeadline } from './limits/limits.ts';
+import { admitJobs } from './order/admission.ts';
+import { settlementRepository as repository } from './settlement.repository.ts';
+import { stepWaves } from './waves/waves.ts';
+
+/**
+ * Locks a rollout whose jobs are about to change. If two last jobs end at once, the second one sees the first's end.
+ * @returns its state; an empty text if it does not exist
+ */
+export const lockRollout = (tx: Transaction, rolloutId: string): Promise<string> =>
+  repository.lockRollout(tx, rolloutId);
+
+/**
+ * Judges the wave of a rollout and releases the next one, or completes the rollout, if the jobs have ended, and admits others
+ * of limited concurrency. The rollout's row must be locked.
+ * @returns the queue jobs of those, as {@link admitJobs} does
+ */
+export async function settleRollout(tx: Transaction, rolloutId: string): Promise<JobEntry[]> {
+  await noteDeadline(tx, rolloutId);
+  await stepWaves(tx, rolloutId);
+  const completed = await repository.completeRollout(tx, rolloutId);
+  if (completed === null) return admitJobs(tx, rolloutId);
+  await recordRolloutEnd(tx, { type: 'rollout.completed', subjectId: rolloutId, data: { from: 'adapting' } });
+  return [];
+}
+
+/**
+ * Changes jobs of a rollout in a transaction that locks it, and settles it afterwards.
+ * @param change null if nothing was changed, after which the rollout is left alone
+ * @returns the result of the change, and the entries to enqueue after the commit
+ */
+export function changeAndSettle<T>(
+  db: Database,
+  rolloutId: string,
+  change: (tx: Transaction) => Promise<T | null>,
+): Promise<{ result: T | null; entries: JobEntry[] }> {
+  return withTransaction(db, async (tx) => {
+    await repository.lockRollout(tx, rolloutId);
+    const result = await change(tx);
+    return { result, entries: result === null ? [] : await settleRollout(tx, rolloutId) };
+  });
+}

@@ -1,0 +1,54 @@
+import type { PauseIf } from '../policy.schemas.ts';
+
+/** What the jobs of a wave have come to so far. A mean is null where nothing was measured. */
+export interface WaveFigures {
+  /** Adaptations that have ended and were not cancelled. */
+  readonly ended: number;
+  /** Those that are not ready or have failed. */
+  readonly unready: number;
+  /** By how much the published versions are worse than those before them, on average. */
+  readonly metric_drop: number | null;
+  readonly negative_flips: number | null;
+}
+
+/** A condition that a wave has not met. */
+export interface TrippedCondition {
+  readonly condition: 'unready_share' | 'metric_drop' | 'negative_flips';
+  readonly value: number;
+  readonly limit: number;
+}
+
+/** Fewer jobs say little: one of two that fails would be half of them. */
+const MIN_JOBS = 5;
+
+/** What each condition says, in words. */
+const WORDS: Record<TrippedCondition['condition'], string> = {
+  unready_share: 'share of jobs that are not ready or have failed',
+  metric_drop: 'mean drop of the metric',
+  negative_flips: 'mean share of negative flips',
+};
+
+/**
+ * Judges a wave.
+ * @param hasEnded whether all of its jobs have ended, so that there will be no more to judge by
+ * @returns the first condition that is tripped; null if none is
+ */
+export function judgeWave(pauseIf: PauseIf, figures: WaveFigures, hasEnded: boolean): TrippedCondition | null {
+  const { ended, unready } = figures;
+  if (ended === 0 || (!hasEnded && ended < (pauseIf.min_jobs ?? MIN_JOBS))) return null;
+  const found = { ...figures, unready_share: unready / ended };
+  for (const condition of ['unready_share', 'metric_drop', 'negative_flips'] as const) {
+    const [limit, value] = [pauseIf[condition], found[condition]];
+    if (limit !== undefined && value !== null && value > limit) return { condition, value, limit };
+  }
+  return null;
+}
+
+/** Says why a rollout pauses. */
+export function describeTripped({ condition, value, limit }: TrippedCondition, wave: number, ended: number): string {
+  const round = (number: number) => Number(number.toPrecision(4));
+  return (
+    `wave ${wave}: the ${WORDS[condition]} is ${round(value)} after ${ended} jobs, more than ${limit}; ` +
+    'resume the rollout to go on all the same, cancel some of its jobs before that, or cancel it'
+  );
+}

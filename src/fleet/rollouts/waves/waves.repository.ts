@@ -1,0 +1,82 @@
+import { Prisma, type Queryable, type Transaction } from '../../../platform/database/database.ts';
+import type { WaveFigures } from './pause-if.ts';
+import type { RolloutPolicy } from '../policy.schemas.ts';
+
+/** A rollout with a policy, whose row is locked. */
+export interface WavedRollout {
+  readonly state: 'analyzing' | 'adapting';
+  /** The last wave that was released, and the number of waves. */
+  readonly wave: number;
+  readonly waves: number;
+  readonly awaiting_approval: boolean;
+  readonly waived_wave: number;
+  readonly policy: RolloutPolicy;
+}
+
+/**
+ * Whether all adaptations of a rollout `r` of the waves that were released have ended, by its counts. One that somebody has paused
+ * itself does not count: else a tenant could hold up all others. While a newer rollout is still taking adapters away, nothing more is
+ * released, which it would have to end; nor is it while provisional versions are made, in wave 0.
+ */
+const ENDED = Prisma.sql`(NOT r.jobs_follow AND NOT EXISTS (
+  SELECT 1 FROM rollouts newer WHERE newer.id = r.superseded_by_id AND newer.planned_at IS NULL AND newer.finished_at IS NULL
+) AND NOT EXISTS (SELECT 1 FROM provisional_requests p WHERE p.rollout_id = r.id) AND COALESCE((
+  SELECT sum(c.unfinished) FROM rollout_counts c
+  WHERE c.rollout_id = r.id AND c.kind = 'adaptation' AND c.state <> 'held'), 0) + (
+  SELECT count(*) FROM job_waits w JOIN jobs j ON j.id = w.job_id
+  WHERE w.rollout_id = r.id AND j.state = 'held' AND j.wave <= r.wave AND j.kind = 'adaptation') <= (
+  SELECT count(*) FROM jobs j
+  WHERE j.rollout_id = r.id AND j.state = 'paused' AND j.paused_by = 'job' AND j.kind = 'adaptation'))`;
+
+export const wavesRepository = {
+  /** Pauses a rollout that goes on. An analysis that this ends counts for nothing. False if it does not go on. */
+  async pauseRollout(tx: Transaction, id: string, reason: Prisma.InputJsonObject): Promise<boolean> {
+    const count = await tx.$executeRaw`
+      WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+      UPDATE rollouts r SET state = 'paused', paused_at = clock.now, paused_reason = ${JSON.stringify(reason)}::jsonb,
+        jobs_follow = TRUE, updated_at = clock.now,
+        excused_attempts = r.excused_attempts + CASE WHEN r.state = 'analyzing' THEN 1 ELSE 0 END
+      FROM clock WHERE r.id = ${id} AND r.state IN ('planning', 'analyzing', 'adapting')`;
+    return count === 1;
+  },
+
+  /** A rollout that has jobs and a policy, and goes on; null if it does not. */
+  async find(tx: Transaction, id: string): Promise<WavedRollout | null> {
+    const [row] = await tx.$queryRaw<WavedRollout[]>`
+      SELECT state::text AS state, wave, cardinality(wave_limits) + 1 AS waves, awaiting_approval, waived_wave,
+        options -> 'policy' AS policy
+      FROM rollouts WHERE id = ${id} AND wave_limits IS NOT NULL AND state IN ('analyzing', 'adapting')`;
+    return row ?? null;
+  },
+
+  /** Whether the adaptations of the waves that were released have ended. */
+  async hasEnded(tx: Transaction, id: string): Promise<boolean> {
+    const [row] = await tx.$queryRaw<{ ended: boolean }[]>`
+      SELECT ${ENDED} AS ended FROM rollouts r WHERE r.id = ${id}`;
+    return row?.ended ?? false;
+  },
+
+  /** What a wave has come to so far, by the sums that triggers keep. */
+  async figures(tx: Transaction, id: string, wave: number): Promise<WaveFigures> {
+    const [row] = await tx.$queryRaw<WaveFigures[]>`
+      SELECT ended, unready, (metric_drop_sum / NULLIF(metric_drops, 0))::float8 AS metric_drop,
+        (negative_flips_sum / NULLIF(negative_flips, 0))::float8 AS negative_flips
+      FROM wave_figures WHERE rollout_id = ${id} AND wave = ${wave}`;
+    return row ?? { ended: 0, unready: 0, metric_drop: null, negative_flips: null };
+  },
+
+  /** Releases the next wave, whose jobs are to follow. */
+  release: (tx: Transaction, id: string) =>
+    tx.$executeRaw`
+      UPDATE rollouts SET wave = wave + 1, awaiting_approval = FALSE, jobs_follow = TRUE, updated_at = clock_timestamp()
+      WHERE id = ${id}`,
+
+  awaitApproval: (tx: Transaction, id: string) =>
+    tx.$executeRaw`UPDATE rollouts SET awaiting_approval = TRUE, updated_at = clock_timestamp() WHERE id = ${id}`,
+
+  /** Rollouts whose wave has ended and whose next one neither was released nor waits for an approval. */
+  stalled: (db: Queryable) =>
+    db.$queryRaw<{ id: string }[]>`
+      SELECT r.id FROM rollouts r WHERE r.state = 'adapting' AND r.wave <= cardinality(r.wave_limits)
+        AND NOT r.awaiting_approval AND ${ENDED}`,
+};

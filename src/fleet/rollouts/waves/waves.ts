@@ -1,0 +1,93 @@
+import type { Transaction } from '../../../platform/database/database.ts';
+import { conflict } from '../../../platform/contract/errors.ts';
+import { recordEvent } from '../../../delivery/events/index.ts';
+import { judgeBudget, type SpentBudget } from '../limits/limits.ts';
+import { describeTripped, judgeWave, type TrippedCondition } from './pause-if.ts';
+import { wavesRepository as repository, type WavedRollout } from './waves.repository.ts';
+
+/** Why a rollout is paused. Codes do not change. */
+export type PausedReason =
+  | { readonly code: 'requested'; readonly message: string }
+  | SpentBudget
+  | { readonly code: 'approval_refused'; readonly message: string; readonly wave: number }
+  | (TrippedCondition & {
+      readonly code: 'pause_if';
+      readonly message: string;
+      readonly wave: number;
+      /** Number of jobs that it was judged by. */
+      readonly jobs: number;
+    });
+
+/** Pauses a rollout whose row is locked; its jobs are to follow. False if it does not go on. */
+export async function markRolloutPaused(
+  tx: Transaction,
+  id: string,
+  from: string,
+  reason: PausedReason,
+): Promise<boolean> {
+  if (!(await repository.pauseRollout(tx, id, { ...reason }))) return false;
+  const data = { from, reason: { ...reason } };
+  await recordEvent(tx, { tenantId: null, type: 'rollout.paused', subjectId: id, data });
+  return true;
+}
+
+/**
+ * Judges the budget and the running wave of a rollout and releases the next wave when it has ended. The rollout's row must be locked.
+ * Nothing happens to one without a policy.
+ */
+export async function stepWaves(tx: Transaction, id: string): Promise<void> {
+  const rollout = await repository.find(tx, id);
+  if (rollout === null) return;
+  const spent = await judgeBudget(tx, id, rollout.policy);
+  if (spent !== null) {
+    await markRolloutPaused(tx, id, rollout.state, spent);
+    return;
+  }
+  const hasEnded = rollout.state === 'adapting' && (await repository.hasEnded(tx, id));
+  // When the last wave has ended, nothing is left that a pause could keep from harm.
+  if (hasEnded && rollout.wave >= rollout.waves) return;
+  const reason = await reasonToPause(tx, id, rollout, hasEnded);
+  if (reason !== null) {
+    await markRolloutPaused(tx, id, rollout.state, reason);
+    return;
+  }
+  if (!hasEnded || rollout.awaiting_approval) return;
+  if ((rollout.policy.approve ?? 'auto') === 'auto' || rollout.wave === 0) return releaseWave(tx, id, rollout.wave + 1);
+  await repository.awaitApproval(tx, id);
+  const data = { wave: rollout.wave + 1 };
+  await recordEvent(tx, { tenantId: null, type: 'rollout.wave_waiting', subjectId: id, data });
+}
+
+async function reasonToPause(
+  tx: Transaction,
+  id: string,
+  { wave, waived_wave: waived, policy }: WavedRollout,
+  hasEnded: boolean,
+): Promise<PausedReason | null> {
+  if (policy.pause_if === undefined || wave <= waived) return null;
+  const figures = await repository.figures(tx, id, wave);
+  const tripped = judgeWave(policy.pause_if, figures, hasEnded);
+  if (tripped === null) return null;
+  const { ended: jobs } = figures;
+  return { code: 'pause_if', message: describeTripped(tripped, wave, jobs), ...tripped, wave, jobs };
+}
+
+async function releaseWave(tx: Transaction, id: string, wave: number): Promise<void> {
+  await repository.release(tx, id);
+  await recordEvent(tx, { tenantId: null, type: 'rollout.wave_released', subjectId: id, data: { wave } });
+}
+
+/**
+ * Releases a wave that waits for an approval. The rollout's row must be locked.
+ * @returns false if it was released before
+ * @throws AppError 409 `wave_not_waiting`
+ */
+export async function approveWave(tx: Transaction, id: string, wave: number): Promise<boolean> {
+  const rollout = await repository.find(tx, id);
+  if (rollout !== null && wave <= rollout.wave) return false;
+  if (rollout === null || !rollout.awaiting_approval || wave !== rollout.wave + 1) {
+    throw conflict('wave_not_waiting', `wave ${wave} of rollout ${id} does not wait for an approval`);
+  }
+  await releaseWave(tx, id, wave);
+  return true;
+}
