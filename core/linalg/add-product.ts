@@ -1,6 +1,9 @@
 import type { DenseMatrix, Matrix } from './matrix.ts';
 
-/** Adds factor · c · tallᵀ to `out` in place, for c [out.rows, tall.cols] and out [out.rows, tall.rows], four rows at a time. */
+/**
+ * Adds factor · c · tallᵀ to `out` in place, for c [out.rows, tall.cols] and out [out.rows, tall.rows], four rows at a
+ * time.
+ */
 export function addTimesTransposed(out: Matrix, factor: number, c: Matrix, tall: DenseMatrix): void {
   const { rows: length, cols: inner, data } = tall;
   let i = 0;
