@@ -1,13 +1,13 @@
 import { normalQuantile, studentQuantile } from './distributions.ts';
 
-/** Of positive ratios: how many there are, and the mean and the standard deviation (n − 1) of their logarithms. */
+/** Number of positive ratios, and the mean and standard deviation (n − 1) of their logarithms. */
 export interface LogRatios {
   readonly count: number;
   readonly mean: number;
   readonly deviation: number;
 }
 
-/** An interval of fewer ratios would say little. */
+/** Smallest number of ratios for an interval that is narrow enough to be useful. */
 const LEAST = 5;
 
 /**
