@@ -285,11 +285,11 @@ export class BaseCache {
   async #open(folder: string, preparation: Preparation): Promise<OpenBase> {
     const { tokenizer, tokenizerHash } = await readTokenizer(folder);
     const { onDisk, holdsMatrices } = preparation;
-    const options = { verified: this.verified, holdRead: holdsMatrices };
+    const options = { verified: this.verified, cacheRead: holdsMatrices };
     const model = await openBaseModel(folder, onDisk ? isLayerMatrix : () => false, options);
     try {
       const ready = await this.#makeReady(model, tokenizer, preparation);
-      model.letGo();
+      model.evict();
       const endOfTextIds = await readEndOfTextIds(folder, model.config, tokenizer);
       const loaded = { folder: await realpath(folder), model, tokenizer, tokenizerHash, endOfTextIds, ...ready };
       this.#options.onLoad?.(loaded);

@@ -1,4 +1,4 @@
-import { WeightLoans } from '../../formats/hugging-face/weight-loans.ts';
+import { WeightPool } from '../../formats/hugging-face/weight-pool.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import type { BoundCall } from '../call/bind-call.ts';
 import type { ProgramOutputs } from '../call/program-runtime.ts';
@@ -73,8 +73,8 @@ export class StreamedProgram {
       if (given) values.set(name, new ort.Tensor(type as 'float32', given as Float32Array, shape));
     }
     this.#computeMs = 0;
-    const loans = new WeightLoans(this.#weights);
-    for (const stage of this.#stages) await this.#runStage(stage, values, loans);
+    const pool = new WeightPool(this.#weights);
+    for (const stage of this.#stages) await this.#runStage(stage, values, pool);
     return (name) => {
       const output = values.get(name);
       if (!output) throw new Error(`the streamed program has no output ${name}`);
@@ -86,20 +86,20 @@ export class StreamedProgram {
     for (const { session } of this.#stages) await session.release();
   }
 
-  async #runStage({ session, done }: Stage, values: Map<string, ort.Tensor>, loans: WeightLoans): Promise<void> {
+  async #runStage({ session, done }: Stage, values: Map<string, ort.Tensor>, pool: WeightPool): Promise<void> {
     const feeds: Record<string, ort.Tensor> = {};
-    for (const name of session.inputNames) feeds[name] = values.get(name) ?? borrowTensor(loans, name);
+    for (const name of session.inputNames) feeds[name] = values.get(name) ?? acquireTensor(pool, name);
     const begun = performance.now();
     const outputs = await session.run(feeds);
     this.#computeMs += performance.now() - begun;
-    loans.giveBack();
+    pool.release();
     for (const name of session.outputNames) values.set(name, outputs[name]!);
     for (const name of done) values.delete(name);
   }
 }
 
-function borrowTensor(loans: WeightLoans, name: string): ort.Tensor {
-  const weight = loans.borrow(name);
+function acquireTensor(pool: WeightPool, name: string): ort.Tensor {
+  const weight = pool.acquire(name);
   if (!weight) throw new Error(`nothing is bound to the streamed program's input ${name}`);
   return new ort.Tensor('float32', weight.data, weight.shape);
 }

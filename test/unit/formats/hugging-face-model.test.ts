@@ -132,7 +132,7 @@ describe('loading', () => {
 
   it('holds weights that were read to be checked until they are let go', async () => {
     const folder = await copyOf('llama-gqa-tied/base');
-    const model = await openBaseModel(folder, (name) => name.endsWith('proj.weight'), { holdRead: true });
+    const model = await openBaseModel(folder, (name) => name.endsWith('proj.weight'), { cacheRead: true });
     try {
       const whole = await loadBaseModel(folder);
       expect(model.fingerprint).toBe(whole.fingerprint);
@@ -140,7 +140,7 @@ describe('loading', () => {
       // The file is not needed while they are held.
       await truncate(join(folder, WEIGHTS), 10_000);
       expect([...model.weights]).toEqual([...whole.weights]);
-      model.letGo();
+      model.evict();
       expect(() => [...model.weights]).toThrow('it was cut while open');
       expect(model.weights.get(EMBEDDING)).toEqual(whole.weights.get(EMBEDDING));
     } finally {

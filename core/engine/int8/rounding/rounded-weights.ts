@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { WeightLoans } from '../../../formats/hugging-face/weight-loans.ts';
+import { WeightPool } from '../../../formats/hugging-face/weight-pool.ts';
 import { ArrayParts } from '../../../models/array-parts.ts';
 import { weightOf, type BaseModel } from '../../../models/base-model.ts';
 import { ownSources, sha256 } from '../../cache/sources.ts';
@@ -122,7 +122,7 @@ export class RoundedWeights {
   /** Activations are always computed, so their form stays in memory; the other one is read again where it is needed. */
   async #roundAll(file: RoundedFile, held?: BaseModel['weights']): Promise<void> {
     const { base } = this.#options;
-    const loans = new WeightLoans(held ?? base.weights);
+    const pool = new WeightPool(held ?? base.weights);
     const intoOf = (size: number): Integers => ({ forward: this.#arraysOf('forward').take(size) });
     const write = async (weight: string, { forward, backward }: RoundedMatrix): Promise<void> => {
       await file.add(weight, 'forward', forward);
@@ -131,9 +131,9 @@ export class RoundedWeights {
     let written = Promise.resolve();
     try {
       for (const { name: weight } of layerMatrices(base.config)) {
-        const tensor = loans.borrow(weight) ?? weightOf(base, weight);
+        const tensor = pool.acquire(weight) ?? weightOf(base, weight);
         const rounded = await this.#round(weight, tensor, intoOf(tensor.data.length));
-        loans.giveBack();
+        pool.release();
         this.#matrices.set(`forward ${weight}`, Promise.resolve(rounded.forward));
         // Each matrix is written while the next one is rounded.
         await written;
