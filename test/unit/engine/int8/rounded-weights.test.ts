@@ -30,7 +30,7 @@ async function formsOf(base: BaseModel, { kept = store, smoothing = SMOOTHING } 
   const rounded = new RoundedWeights({ base, smoothing, threads: 1, store: kept });
   try {
     await rounded.prepare();
-    rounded.keep();
+    rounded.publish();
     return [await rounded.get(UP, 'forward'), await rounded.get(UP, 'backward')];
   } finally {
     await rounded.dispose();
@@ -70,10 +70,10 @@ describe('rounded matrices', () => {
     const rounded = new RoundedWeights({ base: unreadable(BASE), smoothing: SMOOTHING, threads: 1, store });
     const read = vi.spyOn(RoundedFile.prototype, 'read');
     try {
-      rounded.readAhead('forward');
+      rounded.prefetch('forward');
       expect(read).not.toHaveBeenCalled();
       await rounded.prepare();
-      rounded.readAhead('forward');
+      rounded.prefetch('forward');
       expect(read).toHaveBeenCalledTimes(7 * BASE.config.numLayers);
       expect(await rounded.get(UP, 'forward')).toEqual(made[0]);
       expect(read).toHaveBeenCalledTimes(7 * BASE.config.numLayers);
