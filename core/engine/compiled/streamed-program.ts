@@ -13,21 +13,21 @@ import * as ort from './onnx-runtime.ts';
 export interface StreamOptions {
   readonly weights: BaseModel['weights'];
   readonly threads: number;
-  /** Largest size of the weights that are in memory at a time, in bytes; the largest weight alone may exceed it. */
+  /** Largest total size of weights in memory, in bytes; a single larger weight may exceed it. */
   readonly weightBytes: number;
-  /** Rewrites the traced graph. Default: nothing. */
+  /** Rewrites the traced graph. Default: no change. */
   readonly rewrite?: (graph: Graph) => Graph;
 }
 
 interface Stage {
   readonly session: ort.InferenceSession;
-  /** What no later stage reads, once this one has run. */
+  /** Names of values that no later stage reads. */
   readonly done: readonly string[];
 }
 
 /**
- * A program in float32 for a base whose weights need not be in memory at once: it is cut into stages of a few layers, and
- * each run reads a stage's weights, computes, and lets them go.
+ * A float32 program for a base whose weights do not fit in memory at once. It is cut into stages of a few layers; each
+ * run reads a stage's weights, computes, and releases them.
  */
 export class StreamedProgram {
   readonly outputNames: readonly string[];
@@ -61,7 +61,7 @@ export class StreamedProgram {
     return new StreamedProgram(spec, weights, stages, outputs);
   }
 
-  /** Milliseconds that the latest run computed, without reading weights. */
+  /** Computing time of the latest run in milliseconds, without the time to read weights. */
   get computeMs(): number {
     return this.#computeMs;
   }
