@@ -38,7 +38,7 @@ describe('losses in blocks of labels', () => {
 
   const [LABELS, WIDTH, VOCAB] = [8, 5, 11];
 
-  /** Losses, and their gradient by the hidden states for gradients of the losses that all differ. */
+  /** Losses, and their gradient by the hidden states, with different output gradients for all losses. */
   function lossesOf(blocks: number, cap: number | null) {
     const random = randomSource(8);
     const matrix = (rows: number) =>
@@ -87,7 +87,7 @@ describe('losses in blocks of labels', () => {
 describe('a program with losses in blocks of labels', () => {
   const opened = disposeAfterEach();
 
-  /** Logits of this many labels are computed at a time. */
+  /** Number of labels whose logits are computed at a time. */
   const LABELS_AT_ONCE = 2;
 
   const cutting = <R extends Runtime>(runtime: R): R =>

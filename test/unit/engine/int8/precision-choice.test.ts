@@ -45,10 +45,10 @@ beforeAll(async () => {
 beforeEach(async () => void (folder = await mkdtemp(path.join(tmpdir(), 'readapt-cache-'))));
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** A base that nothing can be computed with, because it has no weights. */
+/** A base that cannot be computed with, because it has no weights. */
 const unreadable = (model: BaseModel): BaseModel => ({ ...model, weights: new Map() });
 
-/** Options of a process that starts now. */
+/** Options of a newly started process. */
 const options = (other: Partial<ChoiceOptions> = {}): ChoiceOptions => ({
   base,
   tokenizer,
@@ -107,14 +107,14 @@ describe('choosePrecision', () => {
     const choice = await choiceOf(choosePrecision, options({ base: large }));
     const { fingerprint } = large;
     const { inputIds } = calibrationBatch(tokenizer);
-    // Its words are rounded, and 1.28 times is not enough.
+    // The message rounds the speedup; 1.28 is not enough.
     const verdict = await cachedVerdict(new EngineCache(folder), { fingerprint, inputIds, threads: 1 });
     const { speedUp, losses } = verdict!;
     expect(figures(choice.reason)).toEqual([Number(speedUp.toFixed(1)), Number((100 * losses).toFixed(1))]);
     const passes = speedUp >= MIN_SPEED_UP && losses <= MAX_LOSS_CHANGE;
     expect(choice.precision).toBe(passes ? 'int8' : 'f32');
     expect(await choiceOf(choosePrecision, options({ base: unreadable(large) }))).toEqual(choice);
-    // Asked for by name, it warns where it was not chosen.
+    // When int8 is requested, it warns where `auto` would not have chosen it.
     const asked = await choiceOf(int8Of, options({ base: passes ? unreadable(large) : large }));
     expect(asked.warning === null).toBe(passes);
   });
