@@ -78,7 +78,7 @@ async function measureDevice(base: BaseModel, device: Device, threads: number): 
   }
 }
 
-/** Measures a pass at rising numbers of tokens, up to the first that is expected to take too long. */
+/** Measures a pass with increasing numbers of tokens, and stops before one that is expected to take too long. */
 async function speeds(runtime: Runtime, sizes: readonly number[], pass: Pass): Promise<Speed[]> {
   const found: Speed[] = [];
   for (const size of new Set(sizes)) {

@@ -12,7 +12,7 @@ export interface CheckCase {
   readonly alike?: number;
   /** Dropout rate of the inputs of every A when gradients are computed. Default: none. */
   readonly dropout?: number;
-  /** Default: f32. */
+  /** Precision of the base's matrices. Default: f32. */
   readonly precision?: Precision;
 }
 

@@ -16,9 +16,9 @@ export type CheckMessage =
   | { readonly type: 'done' };
 
 export interface CheckOptions {
-  /** Default: one for each core. */
+  /** Number of threads of one operator. Default: one for each core. */
   readonly threads?: number;
-  /** Default: five minutes. */
+  /** Time limit of each check process. Default: five minutes. */
   readonly timeoutMs?: number;
   /** Receives a line about each finding. */
   readonly onProgress?: (line: string) => void;

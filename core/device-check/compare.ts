@@ -98,7 +98,7 @@ async function gradientDifference(
   return Math.max(...each);
 }
 
-/** Returns max |a − b|; NaN where a number is not finite, Infinity where the sizes differ. */
+/** Returns max |a − b|; NaN if a number is not finite, Infinity if the sizes differ. */
 function largestDifference(found: Float32Array | undefined, expected: Float32Array): number {
   if (found?.length !== expected.length) return Infinity;
   return expected.reduce((largest, value, i) => Math.max(largest, Math.abs(value - found[i]!)), 0);

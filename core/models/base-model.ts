@@ -1,6 +1,6 @@
 import type { ModelConfig } from './config/model-config.ts';
 
-/** A dense float32 tensor in row-major order. Nobody writes to `data` except its owner, the holder of this object. */
+/** A dense float32 tensor in row-major order. The holder of the object owns `data`, which is never written to. */
 export interface Tensor {
   readonly shape: readonly number[];
   readonly data: Float32Array;

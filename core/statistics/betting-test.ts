@@ -4,7 +4,7 @@ import { Random } from './random.ts';
 export interface MeanTest {
   /** Independent values in [0, 1]. */
   readonly values: ArrayLike<number>;
-  /** In (0, 1). */
+  /** Hypothetical mean, in (0, 1). */
   readonly mean: number;
   /** Level at which the test is most powerful. The test is valid at every level. */
   readonly level: number;

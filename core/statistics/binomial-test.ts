@@ -2,7 +2,7 @@
 export interface ShareTest {
   readonly right: number;
   readonly rows: number;
-  /** In (0, 1). */
+  /** Hypothetical share, in (0, 1). */
   readonly share: number;
 }
 

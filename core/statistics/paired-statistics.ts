@@ -96,8 +96,8 @@ export function scoreDifference(scores: PairedScores): MeanDifference {
 }
 
 /**
- * One-sided lower bound of the mean difference of a row's score (after − before), with the method of {@link
- * upperBoundOfLossDifference}.
+ * One-sided lower bound of the mean difference of a row's score (after − before), with the method of
+ * {@link upperBoundOfLossDifference}.
  */
 export function lowerBoundOfScoreDifference({ before, after }: PairedScores, options: BootstrapOptions): number {
   return -upperBoundOfLossDifference(rowsAsTokens({ before: after, after: before }), options);

@@ -29,8 +29,8 @@ export class DatasetError extends Error {
 
 export interface ParseDatasetOptions {
   /**
-   * Length limit of a line. A longer line is reported as bad and never held in memory as a whole. Default {@link
-   * MAX_LINE_BYTES}.
+   * Length limit of a line. A longer line is reported as bad and never held in memory as a whole.
+   * Default {@link MAX_LINE_BYTES}.
    */
   readonly maxLineBytes?: number;
 }
