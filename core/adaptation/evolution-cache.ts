@@ -1,6 +1,6 @@
 import { mkdir, utimes } from 'node:fs/promises';
 import path from 'node:path';
-import { tidyCacheFolder } from '../engine/cache/cache-folder.ts';
+import { pruneCacheFolder } from '../engine/cache/cache-folder.ts';
 import { ownSources, sha256, sourcesHash } from '../engine/cache/sources.ts';
 import { loadEvolution, saveEvolution } from '../method/evolution/evolution-file.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
@@ -43,7 +43,7 @@ export class EvolutionCache {
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
       await saveEvolution(this.#path(evolution), evolution);
-      await tidyCacheFolder(this.#folder, { extension: EXTENSION, maxEntries: Infinity, maxBytes: MOST_BYTES });
+      await pruneCacheFolder(this.#folder, { extension: EXTENSION, maxEntries: Infinity, maxBytes: MOST_BYTES });
     } catch {
       // The disk is full or read-only, so the next process computes it again.
     }

@@ -29,25 +29,26 @@ const SMOLLM2: BenchmarkModel = {
   }),
 };
 
-/** A batch is not run if it is expected to take longer than this, which keeps slow devices from taking all day. */
-const LONGEST_MS = 12_000;
-/** A batch is run again while this time is not over, but {@link MOST_RUNS} times at most. */
-const ENOUGH_MS = 1000;
-const MOST_RUNS = 5;
+/** Longest expected time of a batch that is still run. It keeps slow devices from taking all day. */
+const MAX_BATCH_MS = 12_000;
+/** Time after which a batch is not run again; {@link MAX_RUNS} bounds the number of runs. */
+const MEASURED_MS = 1000;
+const MAX_RUNS = 5;
 const ROW_TOKENS = 32;
 
 type Pass = (runtime: Runtime, tokens: number) => Promise<unknown>;
 
 /**
- * Measures forward passes and gradients (LoRA, rank 8, all linear layers, rows of 32 tokens) by the number of tokens at a
- * time, and the same on the CPU. The model is SmolLM2-135M's shape where the device is fast enough for it, else a small one.
+ * Measures forward passes and gradients (LoRA, rank 8, all linear layers, rows of 32 tokens) on the device and on the
+ * CPU, at several numbers of tokens. The model has the shape of SmolLM2-135M if the device is fast enough for it, and
+ * is a small Llama otherwise.
  */
 export async function benchmark(device: Device, threads: number): Promise<BenchmarkResult> {
   const small = await measureModel(SMALL, device, threads);
   const fastest = small.device.gradients.at(-1)!;
   const scale = parametersOf(SMOLLM2.config) / small.parameters;
   const expectedMs = (fastest.ms / fastest.tokens) * 384 * scale;
-  return expectedMs > LONGEST_MS ? small : measureModel(SMOLLM2, device, threads);
+  return expectedMs > MAX_BATCH_MS ? small : measureModel(SMOLLM2, device, threads);
 }
 
 async function measureModel({ model, config }: BenchmarkModel, device: Device, threads: number) {
@@ -77,13 +78,13 @@ async function measureDevice(base: BaseModel, device: Device, threads: number): 
   }
 }
 
-/** Measures a pass at rising numbers of tokens, up to the first that is expected to take too long. */
+/** Measures a pass with increasing numbers of tokens, and stops before one that is expected to take too long. */
 async function speeds(runtime: Runtime, sizes: readonly number[], pass: Pass): Promise<Speed[]> {
   const found: Speed[] = [];
   for (const size of new Set(sizes)) {
     const tokens = size - (size % ROW_TOKENS);
     const last = found.at(-1);
-    if (last && (last.ms / last.tokens) * tokens > LONGEST_MS) break;
+    if (last && (last.ms / last.tokens) * tokens > MAX_BATCH_MS) break;
     // The first run compiles and allocates.
     await pass(runtime, tokens);
     const ms = await medianMs(() => pass(runtime, tokens));
@@ -99,7 +100,7 @@ async function medianMs(run: () => Promise<unknown>): Promise<number> {
     const start = performance.now();
     await run();
     times.push(performance.now() - start);
-  } while (performance.now() - begun < ENOUGH_MS && times.length < MOST_RUNS);
+  } while (performance.now() - begun < MEASURED_MS && times.length < MAX_RUNS);
   return times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
 }
 

@@ -8,11 +8,11 @@ export interface CheckCase {
   readonly dora?: boolean;
   /** Tokens of each sequence. */
   readonly lengths: readonly number[];
-  /** Number of tokens that all sequences begin with alike. Default: none. */
+  /** Number of leading tokens that all sequences share. Default: none. */
   readonly alike?: number;
-  /** Share of the inputs of every A that the gradients drop. Default: none. */
+  /** Dropout rate of the inputs of every A when gradients are computed. Default: none. */
   readonly dropout?: number;
-  /** Default: f32. */
+  /** Precision of the base's matrices. Default: f32. */
   readonly precision?: Precision;
 }
 
@@ -24,10 +24,10 @@ const GEMMA3 = {
   slidingWindows: [3, null],
   slidingRope: { ropeTheta: 100, ropeScaling: null },
 };
-/** Wide enough for updates to stay beside the weights. */
+/** Wide enough for the engine to keep LoRA updates apart from the weights. */
 const WIDE = { hiddenSize: 288, intermediateSize: 600, numHeads: 48, numKeyValueHeads: 48 };
 
-/** Every family of models, LoRA and DoRA, and the shapes of batches that take a path of their own. */
+/** Every model family, LoRA and DoRA, and the batch shapes that take a code path of their own. */
 const CASES: readonly CheckCase[] = [
   { name: 'llama, grouped queries', lengths: [7, 7, 7] },
   { name: 'llama, rows of all lengths', lengths: [3, 9, 1, 5, 4, 2] },
@@ -54,7 +54,7 @@ const HALF: readonly CheckCase[] = [
   { name: 'llama, wide, DoRA, base in float16', config: WIDE, dora: true, lengths: [8, 6], precision: 'f16' },
 ];
 
-/** @param half whether the device keeps a base in float16 if it is told to */
+/** @param half whether the device can keep a base in float16 */
 export function checkCases(half: boolean): readonly CheckCase[] {
   return half ? [...CASES, ...HALF] : CASES;
 }

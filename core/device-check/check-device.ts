@@ -5,9 +5,9 @@ import { forkModule, modulePath } from '../installation/child-module.ts';
 import { kindOf, REFERENCE, type Device } from '../options/devices.ts';
 import type { BenchmarkResult, CaseResult, DeviceCheck, Findings, TrainingResult } from './check-report.ts';
 import { hardwareOf } from './hardware.ts';
-import { tf32Result, verdictOf, worksBy } from './verdict.ts';
+import { tf32Result, verdictOf, passesCheck } from './verdict.ts';
 
-/** What the process that checks a device sends, each finding as soon as it is known. */
+/** Message of the process that checks a device. It sends each finding at once. */
 export type CheckMessage =
   | { readonly type: 'case'; readonly result: CaseResult }
   | { readonly type: 'training'; readonly result: TrainingResult }
@@ -16,25 +16,25 @@ export type CheckMessage =
   | { readonly type: 'done' };
 
 export interface CheckOptions {
-  /** Default: one for each core. */
+  /** Number of threads of one operator. Default: one for each core. */
   readonly threads?: number;
-  /** Default: five minutes. */
+  /** Time limit of each check process. Default: five minutes. */
   readonly timeoutMs?: number;
-  /** Called with a line about each finding. */
+  /** Receives a line about each finding. */
   readonly onProgress?: (line: string) => void;
 }
 
 const ENTRY = modulePath('./check-process', import.meta.url);
 
-/** Returns the device that another is compared with: plain JavaScript, and for that one the compiled CPU. */
+/** Returns the device to compare with: plain JavaScript, or the compiled CPU if plain JavaScript itself is checked. */
 export function referenceOf(device: Device): Device {
   return device === REFERENCE ? 'cpu' : REFERENCE;
 }
 
 /**
- * Compares a device with the reference on small random models of every family (losses, logits, gradients, steps of
- * training), and measures its speed beside the CPU's. It runs in a process of its own, since a bad driver may crash or hang;
- * on `cuda` a second one finds out what TF32 changes.
+ * Compares a device with the reference on small random models of every family (losses, logits, gradients, training
+ * steps) and measures its speed beside the CPU's. The check runs in a process of its own, since a bad driver may crash
+ * or hang. On `cuda`, a second process measures the effect of TF32.
  */
 export async function checkDevice(device: Device, options: CheckOptions = {}): Promise<DeviceCheck> {
   const begun = performance.now();
@@ -44,11 +44,11 @@ export async function checkDevice(device: Device, options: CheckOptions = {}): P
     const verdict = `cannot be used: ${reason}${hint === null ? '' : ` (${hint})`}`;
     return { ...common, ...NOTHING, available, works: false, verdict, tf32: null, seconds: secondsSince(begun) };
   }
-  // An operator who has switched TF32 on still learns whether the card computes right without it.
+  // The main check runs without TF32, even if the operator has switched it on, to test the card itself.
   const found = await runCheckProcess(device, options, { ...process.env, NVIDIA_TF32_OVERRIDE: '0' });
   const tf32 = kindOf(device) === 'cuda' ? await checkTf32(device, options, found) : null;
   const { failure, ...findings } = found;
-  const works = failure === null && worksBy(findings);
+  const works = failure === null && passesCheck(findings);
   const verdict = verdictOf(findings, { reference: common.reference, failure });
   return { ...common, ...findings, available, works, verdict, tf32, seconds: secondsSince(begun) };
 }
@@ -62,7 +62,7 @@ async function checkTf32(device: Device, options: CheckOptions, exact: Findings)
 }
 
 interface CheckRun extends Findings {
-  /** Why the process ended early; null if it did not. */
+  /** Reason for an early end of the process; null if it ended as it should. */
   readonly failure: string | null;
 }
 
@@ -73,7 +73,7 @@ function runCheckProcess(device: Device, options: CheckOptions, env: NodeJS.Proc
   let [training, benchmark]: [TrainingResult | null, BenchmarkResult | null] = [null, null];
   let [output, failure, done]: [string, string | null, boolean] = ['', null, false];
   for (const stream of [child.stdout, child.stderr])
-    stream?.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-MOST_OUTPUT)));
+    stream?.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-MAX_OUTPUT)));
   child.on('message', (received) => {
     const message = received as CheckMessage;
     if (message.type === 'case') cases.push(message.result);
@@ -101,8 +101,8 @@ function runCheckProcess(device: Device, options: CheckOptions, env: NodeJS.Proc
   });
 }
 
-/** Number of characters of the process's output that are kept for messages. */
-const MOST_OUTPUT = 10_000;
+/** Number of trailing characters of the process's output that are kept for messages. */
+const MAX_OUTPUT = 10_000;
 
 function describe(message: CheckMessage): string | null {
   if (message.type === 'case') return `${message.result.name}: ${message.result.passed ? 'agrees' : 'does NOT agree'}`;

@@ -1,4 +1,7 @@
-/** The process that checks a device (first argument) with a number of threads (second), and tells its parent what it finds. */
+/**
+ * Entry of the process that checks a device (first argument) with a number of threads (second) and sends its findings
+ * to its parent.
+ */
 import { openDevice } from '../engine/devices/open-device.ts';
 import { supportsPrecision } from '../engine/devices/precision.ts';
 import type { Device } from '../options/devices.ts';
@@ -27,5 +30,5 @@ await check().catch((error: unknown) =>
   send({ type: 'error', message: error instanceof Error ? error.message : String(error) }),
 );
 await send({ type: 'done' });
-// GPU libraries may keep threads alive or crash while they are unloaded, which no longer matters once everything is sent.
+// GPU libraries may keep threads alive or crash while they are unloaded. Everything has been sent, so neither matters.
 process.exit(0);

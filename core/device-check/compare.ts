@@ -10,19 +10,22 @@ import type { CheckCase } from './cases.ts';
 import type { CaseResult } from './check-report.ts';
 import { randomAdapter, randomBase, randomBatch, tinyConfig } from './random-model.ts';
 
-/** What may differ; a base in float16 is compared with a rounded one whose DoRA norms are those of the unrounded one. */
+/**
+ * Largest difference that passes. It is larger for float16: the reference rounds the matrices first and takes DoRA
+ * norms from the rounded ones, the device takes them from the unrounded ones.
+ */
 const TOLERANCE: Readonly<Record<Precision, number>> = { f32: 1e-4, f16: 5e-4, int8: 1e-4 };
 
 const RANK = 3;
 
-/** The device under test, and the one that it is compared with. Both must be open. */
+/** The device under test and its reference. Both must be open. */
 export interface Compared {
   readonly device: Device;
   readonly reference: Device;
   readonly threads: number;
 }
 
-/** Runs a case on both devices. A device that fails has an error in place of numbers. */
+/** Runs a case on both devices. If one of them fails, the result has an error in place of numbers. */
 export async function compareCase(compared: Compared, each: CheckCase): Promise<CaseResult> {
   const { name, precision = 'f32' } = each;
   const common = { name, precision, tolerance: TOLERANCE[precision] };
@@ -40,7 +43,7 @@ export async function compareCase(compared: Compared, each: CheckCase): Promise<
 
 type Runtimes = readonly [tested: Runtime, reference: Runtime];
 
-/** Opens both devices' runtimes for a base, and disposes of them whatever happens. */
+/** Opens runtimes of a base on both devices, and always disposes of them. */
 export async function withRuntimes<T>(
   { device, reference, threads }: Compared,
   base: BaseModel,
@@ -89,13 +92,13 @@ async function gradientDifference(
   const expected = factorArrays((await reference.gradients(adapter, batch, 0.25, dropout)).gradients);
   const each = [...expected].map(([name, values]) => {
     const scale = values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
-    // Gradients that are nearly zero throughout have no scale of their own.
+    // The constant bounds the relative error of gradients that are nearly zero throughout.
     return largestDifference(found.get(name), values) / (scale + 0.01);
   });
   return Math.max(...each);
 }
 
-/** Returns max |a − b|; NaN where a number is not finite, Infinity where the sizes differ. */
+/** Returns max |a − b|; NaN if a number is not finite, Infinity if the sizes differ. */
 function largestDifference(found: Float32Array | undefined, expected: Float32Array): number {
   if (found?.length !== expected.length) return Infinity;
   return expected.reduce((largest, value, i) => Math.max(largest, Math.abs(value - found[i]!)), 0);

@@ -4,8 +4,8 @@ import { promisify } from 'node:util';
 import { cardOf, kindOf, type Device } from '../options/devices.ts';
 
 /**
- * Names what a device computes on: the processor, or the NVIDIA card as nvidia-smi names it, with its memory and driver.
- * Returns null where the system does not tell, as with WebGPU.
+ * Returns the name of the hardware: the processor's model, or the card's name, memory and driver from nvidia-smi.
+ * Returns null if the system does not tell, as with WebGPU.
  */
 export async function hardwareOf(device: Device): Promise<string | null> {
   const kind = kindOf(device);
@@ -24,8 +24,8 @@ export async function hardwareOf(device: Device): Promise<string | null> {
 }
 
 /**
- * Returns what nvidia-smi calls the card that CUDA gives a number: CUDA counts only those that CUDA_VISIBLE_DEVICES lists, by
- * number or by UUID.
+ * Returns the identifier that nvidia-smi uses for a CUDA card number. CUDA counts only the cards that
+ * CUDA_VISIBLE_DEVICES lists, by number or by UUID.
  */
 export function visibleCard(card: number, visible: string | undefined): string {
   const listed = visible?.split(',').map((entry) => entry.trim()) ?? [];

@@ -26,15 +26,15 @@ const TINY: ModelConfig = {
   eosTokenIds: [2],
 };
 
-/** The config of a tiny Llama with these changes. */
+/** Config of a tiny Llama, with the given changes. */
 export function tinyConfig(changes: Partial<ModelConfig>): ModelConfig {
   return { ...TINY, ...changes };
 }
 
-/** Random numbers are drawn for this many elements and repeated, which makes large models quickly. */
+/** Number of random values drawn. They are repeated, which makes large models quickly. */
 const DRAWN = 65_537;
 
-/** Makes a base with random weights, the same for the same config. */
+/** Makes a base with random weights; equal configs give equal weights. */
 export function randomBase(config: ModelConfig): BaseModel {
   const random = Random.fromSeed(1);
   const uniform = Float32Array.from({ length: DRAWN }, () => random.uniform());
@@ -53,7 +53,7 @@ export function randomBase(config: ModelConfig): BaseModel {
   return { config, weights: new Map(weights), fingerprint: 'random' };
 }
 
-/** Makes an adapter on all linear layers that changes what the base computes. */
+/** Makes an adapter on all linear layers with a nonzero B, so that it changes the model's outputs. */
 export function randomAdapter({ config, weights }: BaseModel, rank: number, useDora: boolean): Adapter {
   const shape = { rank, alpha: 2 * rank, targetModules: 'all-linear', useDora };
   const fresh = createAdapter({ base: config, weights, ...shape, seed: 2 });
@@ -68,7 +68,7 @@ export function randomAdapter({ config, weights }: BaseModel, rank: number, useD
 
 /**
  * Makes a batch of random tokens with two labels at the end of each sequence.
- * @param alike number of tokens at the beginning that are the same in all sequences
+ * @param alike number of leading tokens that are the same in all sequences
  */
 export function randomBatch(vocabSize: number, lengths: readonly number[], alike = 0): Batch {
   const random = Random.fromSeed(4);

@@ -16,7 +16,7 @@ interface Trained {
   readonly factors: Arrays;
 }
 
-/** Trains a small adapter for a few steps on both devices, which start alike. */
+/** Trains a small adapter for a few steps on both devices from the same start. */
 export async function compareTraining(compared: Compared): Promise<TrainingResult> {
   const common = { steps: STEPS, tolerance: TOLERANCE };
   try {

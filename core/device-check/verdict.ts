@@ -1,13 +1,13 @@
 import type { Device } from '../options/devices.ts';
 import { TF32_TOLERANCE, type CaseResult, type Findings, type Speed, type Tf32Result } from './check-report.ts';
 
-/** Whether a device that ended its check computes what the reference does. */
-export function worksBy({ cases, training, benchmark }: Findings): boolean {
+/** Whether the check is complete and every case and the training agree with the reference. */
+export function passesCheck({ cases, training, benchmark }: Findings): boolean {
   const complete = cases.length > 0 && training !== null && benchmark !== null;
   return complete && training.passed && cases.every(({ passed }) => passed);
 }
 
-/** Says in one sentence how a check ended. */
+/** Summary of a check in one sentence. */
 export function verdictOf(
   findings: Findings,
   { reference, failure }: { reference: Device; failure: string | null },
@@ -20,11 +20,11 @@ export function verdictOf(
     ...(training?.passed === false ? [trainingFault(findings)] : []),
   ];
   if (faults.length > 0) return `does not work: ${faults.join('; ')}`;
-  if (!worksBy(findings)) return 'does not work: the check has not ended';
+  if (!passesCheck(findings)) return 'does not work: the check has not ended';
   const exact = cases.filter(({ precision }) => precision === 'f32');
   const largest = Math.max(...exact.flatMap(({ losses, logits, gradients }) => [losses!, logits!, gradients!]));
-  const agreement = `${cases.length} of ${cases.length} cases and ${training!.steps} training steps agree with ${reference}, to ${figure(largest)}`;
-  return `works: ${agreement}; ${speedOf(benchmark!)}`;
+  const agreement = `${cases.length} of ${cases.length} cases and ${training!.steps} training steps agree`;
+  return `works: ${agreement} with ${reference}, to ${figure(largest)}; ${speedOf(benchmark!)}`;
 }
 
 function faultOf({ name, error, losses, logits, gradients, tolerance }: CaseResult): string {
@@ -32,7 +32,8 @@ function faultOf({ name, error, losses, logits, gradients, tolerance }: CaseResu
   const off = Object.entries({ losses, logits, gradients }).filter(
     ([, value]) => !(value !== null && value <= tolerance),
   );
-  return `"${name}" is off: ${off.map(([what, value]) => `${what} by ${figure(value)}`).join(', ')}, expected at most ${tolerance}`;
+  const differences = off.map(([what, value]) => `${what} by ${figure(value)}`).join(', ');
+  return `"${name}" is off: ${differences}, expected at most ${tolerance}`;
 }
 
 function trainingFault({ training }: Findings): string {
@@ -43,16 +44,19 @@ function trainingFault({ training }: Findings): string {
 
 function speedOf({ model, device, cpu }: NonNullable<Findings['benchmark']>): string {
   const best = fastest(device.gradients);
-  const speed = `${Math.round(best.tokensPerSecond).toLocaleString('en-US')} tokens/s of gradients at ${best.tokens.toLocaleString('en-US')} tokens with ${model}`;
+  const tokensPerSecond = Math.round(best.tokensPerSecond).toLocaleString('en-US');
+  const tokens = best.tokens.toLocaleString('en-US');
+  const speed = `${tokensPerSecond} tokens/s of gradients at ${tokens} tokens with ${model}`;
   if (cpu === null) return speed;
-  return `${speed}, ${(best.tokensPerSecond / fastest(cpu.gradients).tokensPerSecond).toPrecision(2)} times as fast as cpu`;
+  const speedup = best.tokensPerSecond / fastest(cpu.gradients).tokensPerSecond;
+  return `${speed}, ${speedup.toPrecision(2)} times as fast as cpu`;
 }
 
 function fastest(speeds: readonly Speed[]): Speed {
   return speeds.reduce((best, each) => (each.tokensPerSecond > best.tokensPerSecond ? each : best));
 }
 
-/** Compares what a card computes with TF32 with what it computes without; both against the same reference. */
+/** Compares a card's results with TF32 with those without it; both are differences from the same reference. */
 export function tf32Result(exact: Findings, rounded: Findings): Tf32Result {
   const cases = rounded.cases.filter(({ precision }) => precision === 'f32');
   const largest = (what: 'losses' | 'gradients'): number | null =>

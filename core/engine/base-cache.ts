@@ -40,32 +40,32 @@ export interface BaseCacheOptions {
   readonly precision?: PrecisionSetting;
   /** Number of threads. Default: one for each core. */
   readonly threads?: number | null;
-  /** Folder that keeps compiled graphs, rounded matrices and what was found out about bases for later processes. Default: none. */
+  /** Cache folder for later processes: compiled graphs, rounded matrices and findings about bases. Default: none. */
   readonly graphCacheDir?: string | null;
-  /** Largest size of all rounded matrices in that folder, in bytes; 0 keeps none. Default: 4 GiB. */
+  /** Size limit of all rounded matrices in that folder, in bytes; 0 keeps none. Default: 4 GiB. */
   readonly int8CacheBytes?: number | undefined;
-  /** Called with each base that was loaded. */
+  /** Called with each loaded base. */
   readonly onLoad?: ((base: LoadedBase) => void) | undefined;
-  /** Called with the folder of each base that is released, once for each time that it was loaded. */
+  /** Called with the folder of each released base, once for each time that it was loaded. */
   readonly onRelease?: ((folder: string) => void) | undefined;
   /** Number of base models that stay loaded. Default: 2, for the old base and the new base. */
   readonly capacity?: number;
   /**
-   * Says how much memory the process may take. Where two bases do not fit, the one unused for longest is released before
-   * another is loaded. Default: no limit.
+   * Returns the memory that the process may take. If two bases do not fit, the least recently used one is released
+   * before another is loaded. Default: no limit.
    */
   readonly memory?: (() => AvailableMemory) | undefined;
 }
 
-/** What is known of a base without its weights. */
+/** Description of a base without its weights. */
 export interface DescribedBase {
   /** Real path of the base model's folder. */
   readonly folder: string;
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
-  /** SHA-256 of tokenizer.json's text. */
+  /** SHA-256 of the text of tokenizer.json. */
   readonly tokenizerHash: string;
-  /** Tokens after which a text ends. */
+  /** Tokens that end a text. */
   readonly endOfTextIds: readonly number[];
 }
 
@@ -75,18 +75,18 @@ const UNLIMITED: AvailableMemory = { bytes: Infinity, source: 'no limit' };
 export interface LoadedBase extends Omit<DescribedBase, 'config'> {
   readonly model: BaseModel;
   readonly runtime: Runtime;
-  /** The precision of the base's matrices, and the reason for it. */
+  /** Precision of the base's matrices, and the reason for it. */
   readonly precision: PrecisionChoice;
-  /** What computes with the matrices of the base's layers in 8 bits, where its precision is int8. */
+  /** Engine that computes with the matrices of the base's layers in 8 bits, if its precision is int8. */
   readonly int8?: Int8Engine;
 }
 
-/** How a base is to be prepared. */
+/** Settings for preparing a base. */
 interface Preparation {
   readonly precision: PrecisionSetting;
   /** Whether the matrices of its layers stay on disk. */
   readonly onDisk: boolean;
-  /** Whether they are in memory in float32 until it is prepared. */
+  /** Whether the matrices stay in memory in float32 until the base is prepared. */
   readonly holdsMatrices: boolean;
 }
 
@@ -96,8 +96,8 @@ interface OpenBase extends LoadedBase {
 }
 
 /**
- * Keeps base models loaded between jobs, with their tokenizers and runtimes (and so their compiled graphs), by folder. A
- * folder whose files have changed is loaded again. Above the capacity or the memory, the least recently used base is
+ * Cache of loaded base models with their tokenizers and runtimes (and so their compiled graphs), by folder. A folder
+ * whose files have changed is loaded again. If the capacity or the memory is exceeded, the least recently used base is
  * released.
  */
 export class BaseCache {
@@ -107,13 +107,13 @@ export class BaseCache {
   readonly #rowErrors: RowErrors;
   readonly #pool = new ProgramPool();
   readonly #tracer = new TracingThread();
-  /** Folder that keeps what is costly to work out, for later processes; null where there is none. */
+  /** Folder with results that are costly to compute, for later processes; null if there is none. */
   readonly cacheFolder: string | null;
-  /** Which model files were verified before, by any process; null without a cache folder. */
+  /** Record of model files that any process has verified; null without a cache folder. */
   readonly verified: VerifiedFiles | null;
-  /** By the stamp of the folder and the precision, least recently used first. */
+  /** Bases by the stamp of their folder and the precision, least recently used first. */
   readonly #bases = new Map<string, Promise<OpenBase>>();
-  /** How the memory is shared between bases and what is computed with them. */
+  /** Distribution of the memory between bases and computations with them. */
   readonly memory: MemoryShares;
 
   constructor(options: BaseCacheOptions = {}) {
@@ -128,9 +128,9 @@ export class BaseCache {
   }
 
   /**
-   * Returns the base model of a folder, and loads it first if necessary. Where `auto` has chosen float32 for it and there is
-   * no memory for that any more, it is loaded in int8.
-   * @param precision of its matrices; default: as the options say
+   * Returns the base model of a folder, and loads it first if necessary. If `auto` has chosen float32 for it and the
+   * memory no longer suffices, it is loaded in int8.
+   * @param precision precision of its matrices; default: that of the options
    * @throws FormatError if the folder does not hold a usable model and tokenizer.json, DeviceUnavailableError
    */
   async load(folder: string, precision?: Precision): Promise<LoadedBase> {
@@ -144,7 +144,7 @@ export class BaseCache {
     return outgrown && !this.memory.holdsFloat32(base.model.config) ? this.#load(folder, key, 'int8') : base;
   }
 
-  /** The precision that bases are to have. `auto` means float32 on devices other than the CPU. */
+  /** Precision of the bases. `auto` becomes float32 on devices other than the CPU. */
   get precision(): PrecisionSetting {
     return this.#setting === 'auto' && (this.#options.device ?? 'cpu') !== 'cpu' ? 'f32' : this.#setting;
   }
@@ -153,22 +153,23 @@ export class BaseCache {
     return this.precision === 'auto' && countsAsInt8(config, 'auto');
   }
 
-  /** Whether the device can compute with a base in a precision. */
+  /** Whether the device supports a precision of the base. */
   supports(precision: Precision): boolean {
     return supportsPrecision(this.#options.device ?? 'cpu', precision);
   }
 
   /**
-   * Runs something in float32 with a loaded base that is computed in 8 bits. Its float32 matrices are in memory meanwhile,
-   * all of them or, where they would not fit or are used a few times only, some layers at a time, but not for training.
-   * @returns null where there is no memory for that
+   * Computes in float32 with a loaded base that normally computes in 8 bits. Its float32 matrices are in memory
+   * meanwhile. If they would not fit, or for a few passes only, some layers are in memory at a time, but never for
+   * training.
+   * @returns null if the memory does not suffice
    */
   async withFloat32<T>(
     { model, int8 }: LoadedBase,
     use: (exact: Runtime) => Promise<T>,
     passes: Float32Options['passes'] = 'many',
   ): Promise<T | null> {
-    // Who trains in float32 computes no gradients in 8 bits.
+    // A caller that trains in float32 computes no gradients in 8 bits.
     if (passes === 'training') await int8?.releaseBackward();
     const threads = this.#options.threads ?? availableParallelism();
     const exact = openFloat32(model, { ...this.#shared, threads, passes, free: this.memory.free });
@@ -180,7 +181,7 @@ export class BaseCache {
     }
   }
 
-  /** Returns how inexact int8 is on rows of a kind, which `compare` finds out if no process has done so before. */
+  /** Returns the errors of int8 on rows of a kind. `compare` measures them if no process has done so before. */
   rowErrors(
     base: LoadedBase,
     kind: string,
@@ -189,13 +190,13 @@ export class BaseCache {
     return this.#rowErrors.of(base.model, kind, compare);
   }
 
-  /** Whether a base that was loaded has not been released since. */
+  /** Whether a loaded base has not been released since. */
   async holds(base: LoadedBase): Promise<boolean> {
     const held = await Promise.all([...this.#bases.values()].map((one) => one.catch(() => null)));
     return held.some((one) => one === base);
   }
 
-  /** Whether precisions are chosen, rather than asked for. */
+  /** Whether `auto` is set, so that the precision of each base is chosen. */
   get chooses(): boolean {
     return this.#setting === 'auto';
   }
@@ -218,7 +219,7 @@ export class BaseCache {
   }
 
   /**
-   * Returns what is known of a folder's base without reading its weights.
+   * Returns the description of a folder's base without reading its weights.
    * @throws FormatError
    */
   async describe(folder: string): Promise<DescribedBase> {
@@ -239,18 +240,18 @@ export class BaseCache {
     await this.#tracer.close();
   }
 
-  /** What the runtimes of all bases share. */
+  /** Resources shared by the runtimes of all bases. */
   get #shared() {
     return { cache: this.#cache, pool: this.#pool, tracer: this.#tracer };
   }
 
-  /** Opens a base when those that leave no room for it are released. */
+  /** Opens a base after releasing those that leave no room for it. */
   async #openInRoom(folder: string, key: string, precision: PrecisionSetting): Promise<OpenBase> {
     const config = await readModelConfig(folder);
     const others = [...this.#bases.keys()].filter((other) => other !== key);
     const share = { config, precision: precision === 'auto' ? this.precision : precision };
     for (const surplus of this.memory.claim(key, share, others)) await this.#close(surplus);
-    // Matrices that are rounded to 8 bits need not stay in memory in float32, too.
+    // Matrices that are rounded to 8 bits need not stay in memory in float32 as well.
     const onDisk = (this.#options.device ?? 'cpu') === 'cpu' && (precision === 'int8' || precision === 'auto');
     const preparation = { precision, onDisk, holdsMatrices: onDisk && isHeld(config, this.memory.free) };
     await this.#expectPrograms(config, preparation);
@@ -259,7 +260,7 @@ export class BaseCache {
     return loaded;
   }
 
-  /** Lets the programs that a comparison in 8 bits will need be traced while weights are read. */
+  /** Starts tracing the programs for the comparison with int8 while weights are read. */
   async #expectPrograms(config: ModelConfig, { precision, onDisk, holdsMatrices }: Preparation): Promise<void> {
     if (!onDisk) return;
     for (const program of expectedPrograms(config, precision === 'int8' ? 'int8' : 'auto', holdsMatrices)) {
@@ -285,11 +286,11 @@ export class BaseCache {
   async #open(folder: string, preparation: Preparation): Promise<OpenBase> {
     const { tokenizer, tokenizerHash } = await readTokenizer(folder);
     const { onDisk, holdsMatrices } = preparation;
-    const options = { verified: this.verified, holdRead: holdsMatrices };
+    const options = { verified: this.verified, cacheRead: holdsMatrices };
     const model = await openBaseModel(folder, onDisk ? isLayerMatrix : () => false, options);
     try {
       const ready = await this.#makeReady(model, tokenizer, preparation);
-      model.letGo();
+      model.evict();
       const endOfTextIds = await readEndOfTextIds(folder, model.config, tokenizer);
       const loaded = { folder: await realpath(folder), model, tokenizer, tokenizerHash, endOfTextIds, ...ready };
       this.#options.onLoad?.(loaded);
@@ -306,7 +307,8 @@ export class BaseCache {
     preparation: Preparation,
   ): Promise<Pick<LoadedBase, 'runtime' | 'precision' | 'int8'>> {
     if (tokenizer.vocabSize > model.config.vocabSize) {
-      const message = `has ids up to ${tokenizer.vocabSize - 1}, expected less than the model's vocabulary of ${model.config.vocabSize}`;
+      const expected = `less than the model's vocabulary of ${model.config.vocabSize}`;
+      const message = `has ids up to ${tokenizer.vocabSize - 1}, expected ${expected}`;
       throw new FormatError({ code: 'invalid_tokenizer', file: 'tokenizer.json', message });
     }
     const { device = 'cpu' } = this.#options;
@@ -370,7 +372,7 @@ function keyOf(stamped: string, precision: PrecisionSetting): string {
   return `${precision} ${stamped}`;
 }
 
-/** Identifies a folder's content: its path, and the name, size and modification time of every file. */
+/** Identifies a folder's content by its path, and the name, size and modification time of every file. */
 async function stamp(folder: string): Promise<string> {
   const root = await realpath(folder).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'ENOENT' && cause.code !== 'ENOTDIR') throw cause;

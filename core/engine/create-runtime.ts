@@ -9,15 +9,15 @@ import type { Runtime } from './runtime.ts';
 
 export interface RuntimeOptions extends Omit<CompiledRuntimeOptions, 'provider'> {
   readonly base: BaseModel;
-  /** What computes; `openDevice` must have opened it. Default: `cpu`. */
+  /** Device to compute on; `openDevice` must have opened it. Default: `cpu`. */
   readonly device?: Device | undefined;
-  /** What the base's matrices are kept in. Default: f32. */
+  /** Precision of the base's matrices. Default: f32. */
   readonly precision?: Precision | undefined;
 }
 
 /**
  * Creates a runtime for one base model; the caller disposes of it.
- * @throws DeviceUnavailableError where the device cannot keep the base in that precision
+ * @throws DeviceUnavailableError if the device does not support that precision
  */
 export function createRuntime(options: RuntimeOptions): Runtime {
   const { base, device = 'cpu', precision = 'f32', ...others } = options;

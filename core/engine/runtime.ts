@@ -3,24 +3,26 @@ import type { BaseModel } from '../models/base-model.ts';
 import type { TokenBudgets } from './devices/token-budgets.ts';
 
 /**
- * Token sequences of any lengths, one behind the other without padding. Each sequence attends only to itself, and only the
+ * Token sequences of any lengths, concatenated without padding. Each sequence attends only to itself, and only the
  * listed label positions reach the output head.
  */
 export interface Batch {
   /** [tokens] token ids, sequence by sequence. */
   readonly inputIds: Int32Array;
-  /** [sequences] number of tokens of each, at least one. */
+  /** [sequences] number of tokens of each sequence, at least one. */
   readonly sequenceLengths: Int32Array;
   /**
-   * [sequences] number of tokens of the whole text that each sequence is the beginning of. Rotary scaling of the kinds
-   * `dynamic` and `longrope` depends on it. Default: `sequenceLengths`.
+   * [sequences] number of tokens of the whole text that each sequence begins. The rotary scalings `dynamic` and
+   * `longrope` depend on it. Default: `sequenceLengths`.
    */
   readonly textLengths?: Int32Array;
   /** [labels] positions in `inputIds` whose next token is predicted. */
   readonly labelPositions: Int32Array;
-  /** [labels] the ids of those next tokens. */
+  /** [labels] ids of those next tokens. */
   readonly labelIds: Int32Array;
-  /** What {@link Runtime.gradients} learns in place of `labelIds`. Default: those, with a share of 1. */
+  /**
+   * Soft targets that {@link Runtime.gradients} learns instead of `labelIds`. Default: `labelIds`, with a share of 1.
+   */
   readonly targets?: LabelTargets;
 }
 
@@ -38,9 +40,9 @@ export interface LabelTargets {
   readonly shares: Float32Array;
 }
 
-/** Dropout of the inputs of every A; which of them a call drops follows from the seed. */
+/** Dropout of the inputs of every A; the mask follows from the seed. */
 export interface Dropout {
-  /** Share of the inputs that is dropped, from 0 to below 1. */
+  /** Share of dropped inputs, from 0 to below 1. */
   readonly rate: number;
   readonly seed: number;
 }
@@ -52,19 +54,19 @@ export interface GradientResult {
   readonly gradients: ReadonlyMap<string, TrainableArrays>;
 }
 
-/** Arrays by layer of the keys, rotated, and the values of tokens. */
+/** Rotated keys, and values, of tokens by layer. */
 export interface KeyValueArrays {
   readonly keys: readonly Float32Array[];
   readonly values: readonly Float32Array[];
 }
 
-/** What a forward pass gives that begins or continues texts. */
+/** Results of a forward pass that begins or continues texts. */
 export interface ForwardStates {
-  /** [labels, vocab], row-major; of {@link Runtime.decode} [rows, vocab]. */
+  /** [labels, vocab], row-major; [rows, vocab] from {@link Runtime.decode}. */
   readonly logits: Float32Array;
   /** Each layer's [states, keyValueHeads · headDim]. */
   readonly states: KeyValueArrays;
-  /** [tokens] the row of `states` that belongs to each token: tokens that follow the same tokens share one. */
+  /** [tokens] row of `states` for each token: tokens that follow the same tokens share one. */
   readonly stateOfToken: Int32Array;
   /** Factors of the outputs of the adapter's DoRA modules, [outFeatures] each; empty from {@link Runtime.decode}. */
   readonly doraFactors: ReadonlyMap<string, Float32Array>;
@@ -74,45 +76,47 @@ export interface ForwardStates {
 export interface DecodeStep {
   /** [rows] ids of the new tokens. */
   readonly inputIds: Int32Array;
-  /** [rows] positions of the new tokens, which are the numbers of tokens cached. */
+  /** [rows] positions of the new tokens, equal to the numbers of cached tokens. */
   readonly positions: Int32Array;
-  /** Each layer's [rows, keyValueHeads, slots, headDim]; the token at position p lies in slot p. */
+  /** Each layer's [rows, keyValueHeads, slots, headDim]; the token at position p is in slot p. */
   readonly cache: KeyValueArrays;
-  /** Number of slots of each row, above the positions or equal to the largest. */
+  /** Number of slots of each row, at least the largest position. */
   readonly slots: number;
-  /** As {@link Runtime.prefill} gave them for the same adapter. */
+  /** DoRA factors from {@link Runtime.prefill} with the same adapter. */
   readonly doraFactors: ReadonlyMap<string, Float32Array>;
 }
 
 /**
- * Computes losses, gradients and logits on some device for one base model. Adapter tensors are inputs, so one runtime
- * serves every tenant; adapters with equal shapes share compiled graphs, and batches of any size run on them. An adapter
- * that is null means the base alone.
+ * Computes losses, gradients and logits for one base model on some device. Adapter tensors are inputs, so one runtime
+ * serves every tenant; adapters with equal shapes share compiled graphs, which accept batches of any size. A null
+ * adapter means the base alone.
  */
 export interface Runtime {
   readonly name: string;
   readonly base: BaseModel;
   /**
-   * Bytes that a call should take beside weights and factors. Where there are fewer, gradients compute again what they
-   * would keep otherwise. Default: no limit.
+   * Memory limit of a call in bytes, without weights and factors. If it is low, the backward pass recomputes values
+   * rather than keeping them. Default: no limit.
    */
   activationBytes: number;
-  /** How many tokens its device takes at once at full speed and within its memory. */
+  /** Numbers of tokens that the device processes at once, at full speed and within its memory. */
   readonly tokenBudgets: TokenBudgets;
   /** Negative log-likelihood of every label, [labels] in nats. */
   labelLosses(adapter: Adapter | null, batch: Batch): Promise<Float32Array>;
   /**
-   * Loss and gradients with respect to every factor of the adapter.
-   * @param gradientScale multiplies the gradients, as 1 / completion tokens of the whole optimizer step
+   * Loss and its gradients with respect to every factor of the adapter.
+   * @param gradientScale factor of the gradients, such as 1 / completion tokens of the whole optimizer step
    * @param dropout default: none
    */
   gradients(adapter: Adapter, batch: Batch, gradientScale: number, dropout?: Dropout): Promise<GradientResult>;
   /** Logits at the label positions, [labels, vocab], row-major (`labelIds` is ignored). */
   logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array>;
-  /** Logits as {@link logits} gives them, with the keys and values of every token. */
+  /** Logits as in {@link logits}, with the keys and values of every token. */
   prefill(adapter: Adapter | null, batch: Batch): Promise<ForwardStates>;
-  /** Logits after one further token of each row, from the keys and values of the earlier ones, which are not copied. */
+  /**
+   * Logits after one further token of each row, from the cached keys and values of earlier ones, which are not copied.
+   */
   decode(adapter: Adapter | null, step: DecodeStep): Promise<ForwardStates>;
-  /** Frees inference sessions and device memory. The base's arrays stay with their owner. */
+  /** Frees inference sessions and device memory. The base's arrays belong to their owner. */
   dispose(): Promise<void>;
 }

@@ -3,16 +3,16 @@ import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs
 import { basename, dirname, join } from 'node:path';
 
 /**
- * Age at which a temporary file or folder counts as abandoned. A living writer never reaches it, because every file that it
- * adds renews the folder's modification time.
+ * Age at which a temporary file or folder counts as abandoned. A running writer never reaches it, because every file
+ * that it adds renews the folder's modification time.
  */
 const STALE_MS = 3_600_000;
 
 /**
- * Writes a file atomically: whatever happens, `path` is either complete or as it was before. The content goes to a
- * temporary file in the same folder, which is synced and renamed; then the folder is synced. A temporary file is removed
- * when `write` throws. One that a killed process left behind (`<name>.tmp-…`) is removed by a later write of the same
- * name, once it is an hour old.
+ * Writes a file atomically: after a crash, `path` is either complete or unchanged. The content goes to a temporary file
+ * in the same folder, which is synced and renamed; then the folder is synced. The temporary file is removed if `write`
+ * throws. If the process is killed and leaves one behind (`<name>.tmp-…`), a later write of the same name removes it
+ * once it is an hour old.
  * @param write the content, or a function that writes it to the given handle
  */
 export async function writeFileAtomic(
@@ -44,8 +44,9 @@ interface WriteFolderOptions {
 }
 
 /**
- * Builds a folder under a temporary name beside `path` and renames it when it is complete. With `replace`, the old folder
- * is first moved aside (`<name>.old-…`) and removed last; a process killed between the two renames leaves it there, whole.
+ * Builds a folder under a temporary name beside `path` and renames it when it is complete. With `replace`, the old
+ * folder is first moved aside (`<name>.old-…`) and removed last; a process that is killed between the two renames
+ * leaves it there, complete.
  * @param build writes the folder's files with {@link writeFileAtomic}, or syncs them itself
  */
 export async function writeFolderAtomic(
@@ -69,7 +70,7 @@ export async function writeFolderAtomic(
   await syncFolder(dirname(path));
 }
 
-/** Writes all of `bytes` at the handle's position; a single write call may accept only part of them. */
+/** Writes all of `bytes` at the handle's position; a single write call may write only part of them. */
 export async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   let done = 0;
   while (done < bytes.length) {
@@ -101,8 +102,8 @@ function temporaryName(path: string): string {
 }
 
 /**
- * Removes abandoned temporaries of this name. Their age decides rather than the writer's process id, because writers in
- * different containers may share the volume.
+ * Removes abandoned temporary files of this name. They are recognized by age rather than by the writer's process id,
+ * because writers in different containers may share the volume.
  */
 async function removeStale(path: string): Promise<void> {
   const folder = dirname(path);

@@ -1,4 +1,4 @@
-/** How files of each format begin. */
+/** Magic numbers at the start of compressed files. */
 const SIGNATURES: readonly (readonly [format: string, bytes: readonly number[]])[] = [
   ['gzip', [0x1f, 0x8b]],
   ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
@@ -9,10 +9,12 @@ const SIGNATURES: readonly (readonly [format: string, bytes: readonly number[]])
   ['7z', [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c]],
 ];
 
-/** Number of bytes that {@link compressedFormat} looks at. */
+/** Number of leading bytes that {@link compressedFormat} needs. */
 export const SIGNATURE_BYTES = 6;
 
-/** The format of compressed bytes by how they begin, for example `gzip`; null if it is none of the common ones. */
+/**
+ * Recognizes common compression formats by their magic numbers. Returns, for example, `gzip`, or null if none matches.
+ */
 export function compressedFormat(start: Uint8Array): string | null {
   return SIGNATURES.find(([, bytes]) => bytes.every((byte, index) => start[index] === byte))?.[0] ?? null;
 }

@@ -1,14 +1,14 @@
 import { shorten } from '../options/quote.ts';
 
 /**
- * A model, adapter or data file that cannot be used as it is. The message names the file, the part at fault, the value
- * found and the value expected. `code` is stable and safe to show to API clients.
+ * Thrown for a model, adapter or data file that cannot be used. The message names the file, the part at fault, the
+ * value found and the value expected. `code` is stable and safe to show to API clients.
  */
 export class FormatError extends Error {
   readonly code: string;
-  /** Path of the file at fault, relative to the folder that was opened, if there is one. */
+  /** Path of the file at fault, relative to the opened folder, if there is one. */
   readonly file: string;
-  /** Tensor, field or line at fault, if one can be named; a long name is cut. */
+  /** Tensor, field or line at fault, if one can be named; a long name is truncated. */
   readonly subject: string | undefined;
 
   constructor(options: { code: string; file: string; message: string; subject?: string; cause?: unknown }) {
@@ -21,16 +21,18 @@ export class FormatError extends Error {
 }
 
 /**
- * Names come from foreign files, so control characters are replaced to keep the message on one log line, and it is cut at
- * 1,000 characters.
+ * Replaces control characters, since names come from foreign files and a message must stay on one log line, and
+ * truncates the message at 1,000 characters.
  */
 function printable(message: string): string {
-  // The message may be built from a value of many megabytes.
+  // Slice first: the message may contain a value of many megabytes.
   const line = message.slice(0, 2000).replace(/\p{Cc}+/gu, ' ');
   return line.length > 1000 ? `${line.slice(0, 1000)}…` : line;
 }
 
-/** Whether the system could not read a file that is there. Then the next attempt, or another machine, may read it. */
+/**
+ * Whether the cause is a system error while reading an existing file. Another attempt, or another machine, may succeed.
+ */
 export function isSystemFault(error: Error): boolean {
   for (let at: unknown = error.cause; at instanceof Error; at = at.cause) {
     const code = 'code' in at ? String(at.code) : '';

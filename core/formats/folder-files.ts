@@ -4,20 +4,20 @@ import { FormatError } from './errors.ts';
 import { quote } from '../options/quote.ts';
 import { JsonLimitError, parseStrictJson, type JsonLimits } from './json.ts';
 
-/** Bounds of a JSON file. */
+/** Limits of a JSON file. */
 export interface JsonFileLimits extends Partial<JsonLimits> {
   readonly bytes: number;
 }
 
-/** A base model's largest JSON file is its tokenizer: 33 MB with a vocabulary of 262,144. */
+/** Default limit. The largest JSON file of a base model is its tokenizer: 33 MB with a vocabulary of 262,144. */
 const BASE_MODEL_JSON: JsonFileLimits = { bytes: 64 << 20 };
 
 /**
- * Finds a file of a model or adapter folder, and refuses whatever could lead outside: a name that is not a plain file
- * name, and a symbolic link that leaves the folder. Nothing is opened.
- * @param namedBy file that errors blame for a bad name; default the file itself
+ * Finds a file of a model or adapter folder, and refuses anything that could lead outside: a name that is not a plain
+ * file name, and a symbolic link that leaves the folder. The file is not opened.
+ * @param namedBy file to blame for a bad name in errors; default the file itself
  * @returns the real path, or null if there is no such file
- * @throws FormatError `unsafe_path`, or `missing_file` if the folder does not exist or the name is no regular file
+ * @throws FormatError `unsafe_path`, or `missing_file` if the folder does not exist or the name is not a regular file
  */
 export async function resolveInFolder(folder: string, name: string, namedBy: string = name): Promise<string | null> {
   if (!isPlainFileName(name)) {
@@ -40,8 +40,9 @@ export async function resolveInFolder(folder: string, name: string, namedBy: str
 }
 
 /**
- * The folder of a model in a cache of Hugging Face, if `root` is one of its snapshots (`models--org--name/snapshots/<commit>`): the files of
- * a snapshot are links to the `blobs` beside it. Null for any other folder.
+ * Returns the folder of a model in a Hugging Face cache, if `root` is one of its snapshots
+ * (`models--org--name/snapshots/<commit>`): the files of a snapshot are links to the `blobs` beside it. Null for any
+ * other folder.
  */
 function hubCacheFolder(root: string): string | null {
   const snapshots = dirname(root);
@@ -51,8 +52,8 @@ function hubCacheFolder(root: string): string | null {
 }
 
 /**
- * {@link resolveInFolder} for a file that must exist.
- * @throws FormatError `missing_file` if it does not
+ * Finds a file as {@link resolveInFolder} does, and throws if it does not exist.
+ * @throws FormatError `missing_file` if it does not exist
  */
 export async function requireInFolder(folder: string, name: string, namedBy?: string): Promise<string> {
   const path = await resolveInFolder(folder, name, namedBy);
@@ -62,7 +63,7 @@ export async function requireInFolder(folder: string, name: string, namedBy?: st
 
 /**
  * Parses a JSON file of the folder.
- * @param limits by default those of a base model's files
+ * @param limits default: the limits of a base model's files
  * @throws FormatError `missing_file`, `unsafe_path` or `invalid_json`
  */
 export async function readJsonInFolder(

@@ -20,12 +20,12 @@ interface BaseModelInspection {
 interface AdapterInspection {
   readonly kind: 'adapter';
   readonly rank: number;
-  /** Largest rank of a module, which a server must allow (vLLM's `--max-lora-rank`). */
+  /** Largest rank of a module, for the limit of a server (vLLM's `--max-lora-rank`). */
   readonly largestRank: number;
   readonly alpha: number;
   readonly useRslora: boolean;
   readonly useDora: boolean;
-  /** PEFT's `target_modules` as the file has them: names, a regular expression or `all-linear`. */
+  /** PEFT's `target_modules` as in the file: names, a regular expression or `all-linear`. */
   readonly targets: readonly string[] | string;
   /** Number of adapted modules. */
   readonly modules: number;
@@ -35,7 +35,7 @@ interface AdapterInspection {
   readonly baseModelName: string | null;
   /** Fingerprint of the base that the adapter was made for, from `readapt.json`; null without such a file. */
   readonly baseFingerprint: string | null;
-  /** SHA-256 of what the adapter computes; null if it was checked without a base. */
+  /** SHA-256 of the adapter's scalings, shapes and factors; null if it was checked without a base. */
   readonly fingerprint: string | null;
   /** `model_type` of the base that the adapter was checked against; null if it was checked without one. */
   readonly architecture: string | null;
@@ -69,7 +69,7 @@ async function inspectAdapter(folder: string): Promise<AdapterInspection> {
   return { ...(await adapterFields(folder)), fingerprint: null, architecture: null };
 }
 
-/** Checks names and shapes of the base as well, but does not read its values. */
+/** Checks an adapter against the names and shapes of a base, without reading the base's values. */
 async function inspectAdapterOn(folder: string, baseFolder: string): Promise<AdapterInspection> {
   const config = await checkModelFiles(baseFolder);
   const adapter = await loadAdapter(folder, config);

@@ -2,31 +2,32 @@ import { quote, shorten } from '../options/quote.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** Whether a parsed JSON value is an object, as opposed to a list, null or a scalar. */
+/** Whether a parsed JSON value is an object rather than a list, null or a scalar. */
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Bounds of a JSON text, which hold before a value is made of it. */
+/** Limits of a JSON text, checked before it is parsed. */
 export interface JsonLimits {
-  /** Lists and objects within one another. */
+  /** Largest nesting depth of lists and objects. */
   readonly depth: number;
-  /** Keys of one object. */
+  /** Largest number of keys in one object. */
   readonly keys: number;
-  /** Length of a key in the text. */
+  /** Largest length of a key in the text. */
   readonly keyLength: number;
 }
 
-/** Nothing that Readapt reads is nested deeper than a tokenizer.json, which has less than ten levels. */
+/** Default nesting limit. The deepest file that Readapt reads is tokenizer.json, with less than ten levels. */
 const MAX_DEPTH = 64;
 
-/** A text that may be JSON but is over a limit. */
+/** Thrown for a text that exceeds a limit; it may be valid JSON. */
 export class JsonLimitError extends Error {}
 
 /**
- * `JSON.parse` that also refuses an object with a repeated key, since parsers disagree on which value wins, and a text that
- * is over a limit. All that is found before a value is made, which takes many times the memory of the text.
- * @param limits by default nesting alone is bounded
+ * Parses JSON like `JSON.parse`, but refuses an object with a repeated key, since parsers disagree on which value wins,
+ * and a text over a limit. Both are checked before parsing, because the parsed value takes many times the memory of the
+ * text.
+ * @param limits by default only the nesting is limited
  * @throws SyntaxError or JsonLimitError with the reason
  */
 export function parseStrictJson(text: string, limits: Partial<JsonLimits> = {}): unknown {
@@ -35,8 +36,8 @@ export function parseStrictJson(text: string, limits: Partial<JsonLimits> = {}):
 }
 
 /**
- * Walks text that need not be valid JSON: what is wrong otherwise is left to JSON.parse. The stack holds the keys of each open
- * object, and null for an array.
+ * Checks keys and limits of a text that need not be valid JSON; JSON.parse finds other errors. The stack holds the keys
+ * of each open object, and null for an array.
  */
 function checkKeys(text: string, limits: JsonLimits): void {
   const open: (Set<string> | null)[] = [];
@@ -66,7 +67,7 @@ function addKey(keys: Set<string>, quoted: string, limits: JsonLimits): void {
   keys.add(key);
 }
 
-/** The index behind a string's closing quotation mark, or the text's length if there is none. */
+/** Returns the index after a string's closing quotation mark, or the text's length if there is none. */
 function stringEnd(text: string, start: number): number {
   let at = start + 1;
   while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1;

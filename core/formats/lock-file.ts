@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 
-/** Creates a lock file by a link, which makes it appear together with its content. @returns false if it is there already */
+/**
+ * Creates a lock file by a link, so that it appears together with its content.
+ * @returns false if it exists already
+ */
 export async function createLockFile(file: string, content: string): Promise<boolean> {
   const temporary = `${file}.${randomUUID()}`;
   await writeFile(temporary, content);
@@ -16,11 +19,14 @@ export async function createLockFile(file: string, content: string): Promise<boo
   }
 }
 
-/** Removes a lock file whose owner is dead. @param content what was in it when its owner was found dead */
+/**
+ * Removes a stale lock file, whose owner is dead.
+ * @param content content of the file when its owner was found dead
+ */
 export async function dropLockFile(file: string, content: string): Promise<void> {
   const aside = `${file}.${randomUUID()}`;
   await rename(file, aside).catch(() => undefined);
-  // Another process has taken the lock in the meantime: give it back.
+  // Another process may have taken the lock in the meantime: restore its file.
   const moved = await readFile(aside, 'utf8').catch(() => null);
   if (moved !== null && moved !== content) await link(aside, file).catch(() => undefined);
   await rm(aside, { force: true });

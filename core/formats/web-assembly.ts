@@ -1,12 +1,13 @@
 /**
- * Loops with vector instructions, written in WebAssembly because JavaScript has none. A kernel is one function on memory of
- * its own; its instructions are written as numbers, with the opcodes of WebAssembly 2.0 (binary format, sections 5.4 and 5.5).
+ * Loops with vector instructions, written in WebAssembly because JavaScript has none. A kernel is one function with
+ * memory of its own; its instructions are written as numbers, with the opcodes of WebAssembly 2.0 (binary format,
+ * sections 5.4 and 5.5).
  */
 
-/** Bytes of a vector of 128 bits. */
+/** Size of a 128-bit vector in bytes. */
 export const VECTOR_BYTES = 16;
 
-/** Bytes of a page of memory. */
+/** Size of a page of memory in bytes. */
 const PAGE = 1 << 16;
 
 const OP = {
@@ -22,7 +23,7 @@ const OP = {
 
 const TYPE = { none: 0x40, i32: 0x7f, vector: 0x7b, function: 0x60 } as const;
 
-/** Opcodes of vectors, each with the prefix 0xfd. */
+/** Opcodes of vector instructions, with their prefix 0xfd. */
 export const V128 = {
   constant: [0xfd, 0x0c],
   and: [0xfd, 0x4e],
@@ -33,7 +34,7 @@ export const V128 = {
   upperHalf16: [0xfd, 0xaa, 0x01],
   shiftLeft32: [0xfd, 0xab, 0x01],
   subtractFloats: [0xfd, 0xe5, 0x01],
-  /** The first two floats as doubles. */
+  /** Converts the first two floats to doubles. */
   promoteFloats: [0xfd, 0x5f],
   addDoubles: [0xfd, 0xf0, 0x01],
   subtractDoubles: [0xfd, 0xf1, 0x01],
@@ -44,15 +45,15 @@ type Code = readonly number[];
 
 export const get = (local: number): Code => [OP.localGet, local];
 export const set = (local: number, ...value: Code): Code => [...value, OP.localSet, local];
-/** An i32 that is not negative. */
+/** Pushes an i32 that is not negative. */
 export const constant = (value: number): Code => [OP.constant, ...signed(value)];
 export const advance = (local: number, ...bytes: Code): Code => set(local, ...get(local), ...bytes, OP.add);
-/** Repeats the body until the address in a local has reached the one in another, at least once. */
+/** Repeats the body, at least once, until the address in a local reaches the one in another. */
 export const untilReached = (local: number, end: number, ...body: Code): Code => [
   ...[OP.loop, TYPE.none, ...body],
   ...[...get(local), ...get(end), OP.less, OP.branchIf, 0, OP.end],
 ];
-/** Loads a vector, or the first half of one, from the address in a local plus an offset. */
+/** Loads a vector from the address in a local plus an offset. */
 export const load = (local: number, offset = 0): Code => [...get(local), 0xfd, 0x00, 0, offset];
 export const loadHalf = (local: number, offset: number): Code => [...get(local), 0xfd, 0x5d, 0, offset];
 export const store = (local: number, offset: number, ...value: Code): Code => [
@@ -63,13 +64,13 @@ export const store = (local: number, offset: number, ...value: Code): Code => [
 export interface KernelCode {
   /** Number of parameters, all i32; they are the first locals. */
   readonly parameters: number;
-  /** Further locals that are i32, which follow the parameters. */
+  /** Number of further i32 locals, which follow the parameters. Default 0. */
   readonly integers?: number;
-  /** Further locals that are vectors, which come last. */
+  /** Number of further vector locals, which come last. */
   readonly vectors: number;
-  /** Leaves an i32 on the stack. */
+  /** Instructions, which leave an i32 on the stack. */
   readonly body: Code;
-  /** Bytes of memory. */
+  /** Size of the memory in bytes. */
   readonly memory: number;
 }
 
@@ -78,13 +79,12 @@ export interface Kernel {
   readonly run: (...parameters: readonly number[]) => number;
 }
 
-/** What is used of it; Node's own types do not describe it. */
+/** The part of WebAssembly in use; Node's own types do not describe it. */
 declare const WebAssembly: {
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object) => { readonly exports: unknown };
 };
 
-/** Compiles a kernel. */
 export function compileKernel({ parameters, integers = 0, vectors, body, memory }: KernelCode): Kernel {
   const locals = [2, integers, TYPE.i32, vectors, TYPE.vector];
   const bytes = Uint8Array.from([
@@ -114,12 +114,12 @@ function ascii(text: string): Code {
   return sized([...Buffer.from(text, 'ascii')]);
 }
 
-/** LEB128, seven bits a byte. */
+/** Encodes an integer as LEB128, seven bits a byte. */
 function unsigned(value: number): Code {
   return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...unsigned(value >> 7)];
 }
 
-/** Signed LEB128 of a number that is not negative: the last byte's seventh bit is the sign. */
+/** Encodes a non-negative integer as signed LEB128: the seventh bit of the last byte is the sign. */
 function signed(value: number): Code {
   return value < 0x40 ? [value] : [(value & 0x7f) | 0x80, ...signed(value >> 7)];
 }

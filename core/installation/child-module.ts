@@ -5,27 +5,30 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 
 /**
- * Path of a module of this package: TypeScript where the sources run, JavaScript where dist/ does.
- * @param name path without its extension, relative to the module that asks
- * @param from `import.meta.url` of the module that asks
+ * Path of a module of this package: TypeScript in a checkout, JavaScript in dist/.
+ * @param name path without its extension, relative to the importing module
+ * @param from `import.meta.url` of the importing module
  */
 export function modulePath(name: string, from: string): string {
   return fileURLToPath(new URL(name + path.extname(from), from));
 }
 
 /**
- * Forks a module in a Node process of its own; a TypeScript one runs through tsx, wherever the current folder is. Node gets
- * the flags of `options.execArgv` and none of this process.
+ * Forks a module in a Node process of its own. A TypeScript module runs through tsx, whatever the current folder is.
+ * Node gets the flags in `options.execArgv`, but none of this process's flags.
  */
 export function forkModule(file: string, args: readonly string[], options: ForkOptions): ChildProcess {
   const loader = path.extname(file) === '.ts' ? ['--import', pathToFileURL(tsxPath()).href] : [];
   return fork(file, args, { ...options, execArgv: [...(options.execArgv ?? []), ...loader] });
 }
 
-/** Starts a module in a thread of its own; a TypeScript one runs through tsx, which `--import` does not do in threads. */
+/**
+ * Starts a module in a worker thread. A TypeScript module runs through tsx, registered by its API, because `--import`
+ * does not register it in threads.
+ */
 export function startThread(file: string, options: WorkerOptions): Worker {
   if (path.extname(file) !== '.ts') return new Worker(file, options);
-  // The module beside it for require() registers nothing in a thread.
+  // `require()` resolves to the .cjs module, which registers nothing in a thread.
   const api = createRequire(import.meta.url)
     .resolve('tsx/esm/api')
     .replace(/\.cjs$/, '.mjs');
@@ -34,7 +37,7 @@ export function startThread(file: string, options: WorkerOptions): Worker {
   return new Worker(start, { ...options, eval: true });
 }
 
-/** tsx is a development dependency: only a checkout has it. */
+/** Path of tsx, a development dependency that only a checkout has. */
 function tsxPath(): string {
   return createRequire(import.meta.url).resolve('tsx');
 }

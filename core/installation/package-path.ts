@@ -1,19 +1,19 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** The folder of this package's package.json: two folders up from the TypeScript sources, three from dist/. */
+/** Folder of this package's package.json: two levels up from the TypeScript sources, three from dist/. */
 const PACKAGE_ROOT = findPackageRoot(import.meta.dirname);
 
 function findPackageRoot(folder: string): string {
   return existsSync(path.join(folder, 'package.json')) ? folder : findPackageRoot(path.dirname(folder));
 }
 
-/** Absolute path of a file or folder that lies beside package.json or below it, such as `prisma/migrations`. */
+/** Absolute path of a file or folder beside package.json or below it, such as `prisma/migrations`. */
 export function packagePath(...parts: string[]): string {
   return path.join(PACKAGE_ROOT, ...parts);
 }
 
-/** One of this package's scripts as a shell in the current folder names it, for messages that say what to run. */
+/** Path of one of this package's scripts relative to the current folder, for messages that tell the user to run it. */
 export function scriptPath(name: string): string {
   return path.relative('', packagePath('scripts', name));
 }

@@ -1,7 +1,7 @@
 import { requireEqual, zeros, type Matrix } from './matrix.ts';
 
 /**
- * Returns the lower triangular L with L Lᵀ = A, or null where A is not positive definite to working precision. It reads
+ * Returns the lower triangular L with L Lᵀ = A, or null if A is not positive definite to working precision. It reads
  * only the lower triangle of A.
  */
 export function cholesky(a: Matrix): Matrix | null {

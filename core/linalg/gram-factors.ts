@@ -2,16 +2,19 @@ import { requireEqual, transpose, zeros, type DenseMatrix, type Matrix } from '.
 import { matmul } from './matmul.ts';
 import type { MatrixProducts } from './products.ts';
 
-/** Y = Q R with orthonormal columns in Q [rows, cols], or zeros where a column depends on earlier ones; R upper triangular. */
+/**
+ * Thin QR factors, Y = Q R: Q [rows, cols] has orthonormal columns, with zeros for a column that depends on earlier
+ * ones; R is upper triangular.
+ */
 export interface ThinFactors {
   readonly q: DenseMatrix;
   readonly r: Matrix;
 }
 
 /**
- * Returns a basis of the columns of a tall matrix by one Cholesky factorization of its Gram matrix. It spans the columns
- * to rounding. Its columns are orthonormal to about ε · κ² in float64 and ε · κ in float32, where κ is the condition of Y:
- * enough to continue a power iteration, in which only the span matters.
+ * Returns a basis of the columns of a tall matrix by one Cholesky factorization of its Gram matrix. It spans the
+ * columns to rounding. Its columns are orthonormal to about ε · κ² in float64 and ε · κ in float32, where κ is the
+ * condition of Y: enough to continue a power iteration, in which only the span matters.
  */
 export async function spanningBasis(y: DenseMatrix, products: MatrixProducts): Promise<DenseMatrix> {
   return (await factorOnce(y, products)).q;
@@ -19,8 +22,8 @@ export async function spanningBasis(y: DenseMatrix, products: MatrixProducts): P
 
 /**
  * Thin QR factorization of a tall matrix by Cholesky factorizations of Gram matrices, done twice, after which Q is
- * orthonormal to rounding (CholeskyQR2: Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, ETNA 44, 2015). All work that grows
- * with the rows is a product. What an earlier column leaves of a later one is taken as zero below {@link NEGLIGIBLE}.
+ * orthonormal to rounding (CholeskyQR2: Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, ETNA 44, 2015). All work that
+ * grows with the rows is a product. A column counts as dependent on earlier ones below {@link NEGLIGIBLE}.
  */
 export async function thinQr(y: DenseMatrix, products: MatrixProducts): Promise<ThinFactors> {
   const first = await factorOnce(y, products);
@@ -34,14 +37,14 @@ async function factorOnce(y: DenseMatrix, products: MatrixProducts): Promise<Thi
 }
 
 /**
- * What is left of a column's squared length beside earlier columns, below which the column counts as dependent on them. A
- * column of float32 numbers has rounding noise of about 4e-15 of its squared length.
+ * Share of a column's squared length, after its projection onto earlier columns is removed, below which the column
+ * counts as dependent on them. A column of float32 numbers has rounding noise of about 4e-15 of its squared length.
  */
 const NEGLIGIBLE = 1e-14;
 
 /**
- * Returns the lower triangular L with L Lᵀ = G for a positive semidefinite G. A column that depends on earlier ones has a
- * zero on the diagonal and zeros below it.
+ * Returns the lower triangular L with L Lᵀ = G for a positive semidefinite G. A column that depends on earlier ones has
+ * a zero on the diagonal and zeros below it.
  */
 export function semidefiniteCholesky(g: Matrix): Matrix {
   requireEqual('semidefiniteCholesky', 'rows and columns', g.rows, g.cols);
@@ -65,7 +68,10 @@ export function semidefiniteCholesky(g: Matrix): Matrix {
   return l;
 }
 
-/** Returns L⁻¹ of a lower triangular L. Rows and columns of zeros on the diagonal are left out: they are zero in the result. */
+/**
+ * Returns L⁻¹ of a lower triangular L. Rows and columns with a zero on the diagonal are skipped: they are zero in the
+ * result.
+ */
 function inverseOfLower(l: Matrix): Matrix {
   const n = l.rows;
   const inverse = zeros(n, n);

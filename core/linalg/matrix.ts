@@ -6,7 +6,7 @@ export interface Matrix {
   readonly data: Float64Array;
 }
 
-/** A dense matrix in float32 or float64, row-major: what large matrices are kept in, and what is computed from them. */
+/** A dense matrix in float32 or float64, row-major. Large matrices and products of them may be in float32. */
 export interface DenseMatrix {
   readonly rows: number;
   readonly cols: number;
@@ -14,7 +14,7 @@ export interface DenseMatrix {
   readonly data: Float32Array | Float64Array;
 }
 
-/** The same matrix in float64; the matrix itself if it is in float64 already. */
+/** Converts to float64; returns the matrix itself if it is in float64 already. */
 export function toFloat64({ rows, cols, data }: DenseMatrix): Matrix {
   return { rows, cols, data: data instanceof Float64Array ? data : Float64Array.from(data) };
 }
@@ -94,7 +94,7 @@ export function scaleColumns(a: Matrix, factors: ArrayLike<number>): Matrix {
   return out;
 }
 
-/** @throws RangeError naming the routine where two sizes differ that have to be equal */
+/** @throws RangeError naming the routine if the two sizes differ */
 export function requireEqual(routine: string, what: string, left: number, right: number): void {
   if (left !== right) throw new RangeError(`${routine}: ${what} differ, ${left} and ${right}`);
 }

@@ -2,9 +2,9 @@ import { matmul, matmulTransposed, transposedMatmul } from './matmul.ts';
 import { addAll, toFloat64, type DenseMatrix, type Matrix } from './matrix.ts';
 
 /**
- * Products of large matrices with narrow ones. The factorizations of this folder ask for nothing else of large matrices,
- * so that a faster library than this folder can compute them. Implementations may round operands and results to float32.
- * Equal operands give equal bits on the same machine.
+ * Products of large matrices with narrow ones. The factorizations of this folder need no other operation on large
+ * matrices, so a library faster than this folder can compute them. Implementations may round operands and results to
+ * float32. Equal operands give equal bits on the same machine.
  */
 export interface MatrixProducts {
   /** a · b */
@@ -13,11 +13,11 @@ export interface MatrixProducts {
   sumOfTimesTransposed(a: DenseMatrix, b: DenseMatrix, c: DenseMatrix, d: DenseMatrix): Promise<DenseMatrix>;
   /** aᵀ · b */
   transposedTimes(a: DenseMatrix, b: DenseMatrix): Promise<DenseMatrix>;
-  /** aᵀ · a, summed in float64: the Gram matrix of the columns of `a` as they are. */
+  /** aᵀ · a, the Gram matrix of the columns of `a`, summed in float64 without rounding the operands. */
   gram(a: DenseMatrix): Promise<Matrix>;
 }
 
-/** The reference: everything in float64, in JavaScript on one thread. */
+/** Reference implementation: float64 in JavaScript on one thread. */
 export const plainProducts: MatrixProducts = {
   times: (a, b) => Promise.resolve(matmul(toFloat64(a), toFloat64(b))),
   sumOfTimesTransposed: (a, b, c, d) => {

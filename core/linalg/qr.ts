@@ -7,8 +7,8 @@ export interface QrFactors {
 }
 
 /**
- * Thin QR factorization by Householder reflections (Golub and Van Loan, Matrix Computations, 4th edition, section 5.2). Q
- * is orthonormal to rounding even where A is rank-deficient. Signs of R's diagonal are not normalized.
+ * Thin QR factorization by Householder reflections (Golub and Van Loan, Matrix Computations, 4th edition, section 5.2).
+ * Q is orthonormal to rounding even where A is rank-deficient. Signs of R's diagonal are not normalized.
  */
 export function qr(a: Matrix): QrFactors {
   const p = Math.min(a.rows, a.cols);
@@ -30,7 +30,7 @@ export function qr(a: Matrix): QrFactors {
 /**
  * Overwrites x = work[start, start + length) with its reflector: afterwards x[0] is the entry of R, and x[1…] is the
  * reflector v without v[0] = 1.
- * @returns beta of H = I − beta · v vᵀ, or 0 where nothing has to be reflected
+ * @returns beta of H = I − beta · v vᵀ, or 0 if there is nothing to reflect
  */
 function formReflector(work: Float64Array, start: number, length: number): number {
   let tail = 0;

@@ -1,5 +1,5 @@
-/** Bytes of the largest array that parts are cut from. */
-const MOST_BYTES = 2 ** 28;
+/** Size of the largest array that is cut into parts, in bytes. */
+const MAX_BYTES = 2 ** 28;
 
 interface CutArray<T> {
   readonly length: number;
@@ -8,17 +8,17 @@ interface CutArray<T> {
 }
 
 /**
- * Cuts large arrays into parts for values that stay in memory together. The garbage collector runs after every few dozen
- * MiB of new arrays, but an array counts once however large it is. Memory is taken from the system when it is written to.
+ * Cuts large arrays into parts that stay in memory together. The garbage collector runs after every few dozen MiB of
+ * many small arrays, but rarely because of one large array. The system provides memory only once it is written to.
  */
 export class ArrayParts<T extends CutArray<T>> {
   readonly #make: new (length: number) => T;
-  /** Values that will be asked for and have no place in {@link #whole}. */
+  /** Number of values still expected that have no room in {@link #whole}. */
   #missing: number;
   #whole: T;
   #end = 0;
 
-  /** @param total number of values that will be asked for, about */
+  /** @param total approximate number of values that will be taken */
   constructor(make: new (length: number) => T, total: number) {
     this.#make = make;
     this.#missing = total;
@@ -28,7 +28,7 @@ export class ArrayParts<T extends CutArray<T>> {
   /** Returns the next part, filled with zeros. */
   take(length: number): T {
     if (this.#end + length > this.#whole.length) {
-      const most = MOST_BYTES / this.#whole.BYTES_PER_ELEMENT;
+      const most = MAX_BYTES / this.#whole.BYTES_PER_ELEMENT;
       this.#whole = new this.#make(Math.max(length, Math.min(most, this.#missing)));
       this.#missing -= this.#whole.length;
       this.#end = 0;

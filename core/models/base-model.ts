@@ -1,12 +1,12 @@
 import type { ModelConfig } from './config/model-config.ts';
 
-/** A dense float32 tensor in row-major order. The holder of the object owns `data`; nobody writes to it. */
+/** A dense float32 tensor in row-major order. The holder of the object owns `data`, which is never written to. */
 export interface Tensor {
   readonly shape: readonly number[];
   readonly data: Float32Array;
 }
 
-/** A base model in memory, which a process reads once for everything that it computes with it. */
+/** A base model in memory. A process reads it once and shares it between all of its computations. */
 export interface BaseModel {
   readonly config: ModelConfig;
   /** Weights by Hugging Face name (`model.layers.0.self_attn.q_proj.weight`), linear layers as [out, in]. */
@@ -15,7 +15,7 @@ export interface BaseModel {
   readonly fingerprint: string;
 }
 
-/** @throws Error where the base has no weight of that name */
+/** @throws Error if the base has no weight of that name */
 export function weightOf({ weights }: Pick<BaseModel, 'weights'>, name: string): Tensor {
   const weight = weights.get(name);
   if (!weight) throw new Error(`the base model has no weight ${name}`);

@@ -1,8 +1,8 @@
 import Type, { type Static } from 'typebox';
 
 /**
- * What belongs to an adapter rather than to a rollout, since it was trained that way: name, type, range, default and help
- * text of each option. The API's schema and the flags of the commands are derived from it.
+ * Options of an adapter, which depend on how it was trained rather than on a rollout: name, type, range, default and
+ * help text of each. The API's schema and the flags of the commands are derived from this table.
  */
 export const AdapterOptions = Type.Object(
   {
@@ -10,21 +10,22 @@ export const AdapterOptions = Type.Object(
       title: 'AppendEos',
       default: 'auto',
       description:
-        'Whether the end of the text is learned and measured behind each completion, so that the adapter stops there. ' +
-        '`auto` takes what the adapter says in `readapt.json`; if it says nothing, it measures whether the old adapter ' +
-        'ends its completions on the old base.',
+        'Whether the end of the text is learned and measured behind each completion, so that the adapter stops ' +
+        'there. `auto` takes what the adapter says in `readapt.json`; if it says nothing, it measures whether the ' +
+        'old adapter ends its completions on the old base.',
     }),
     max_length: Type.Integer({
       minimum: 2,
       maximum: 1_048_576,
       description:
-        'Largest number of tokens of a row. A longer row loses the beginning of its prompt, never of its completion. ' +
-        "When left out, it is what the adapter says in `readapt.json`, or else the model's own maximum, but at most 2048.",
+        'Largest number of tokens of a row. A longer row loses the beginning of its prompt, never of its ' +
+        "completion. When left out, it is what the adapter says in `readapt.json`, or else the model's own " +
+        'maximum, but at most 2048.',
     }),
   },
   { additionalProperties: false },
 );
 export type AdapterOptions = Static<typeof AdapterOptions>;
 
-/** Options as a request or a command line gives them. */
+/** Options as given in a request or on a command line; any may be missing. */
 export type GivenAdapterOptions = Readonly<Partial<AdapterOptions>>;

@@ -1,7 +1,7 @@
-/** How a program runs: as a compiled graph on ONNX Runtime, or op by op on a tfjs backend. */
+/** Way of running a program: as a compiled graph on ONNX Runtime, or op by op on a tfjs backend. */
 export type RuntimeKind = 'compiled' | 'eager';
 
-/** Every device, and the runtime that runs programs on it. */
+/** Runtime of each device. */
 export const RUNTIME_OF = {
   cpu: 'compiled',
   cuda: 'compiled',
@@ -18,10 +18,9 @@ export type DeviceKind = keyof typeof RUNTIME_OF;
 /** One of several cards, counted from 0 as nvidia-smi does: `cuda:1` is the second one. */
 type CudaCard = `cuda:${number}`;
 
-/** Something to compute on. */
 export type Device = DeviceKind | CudaCard;
 
-/** The device that the others are compared with: plain JavaScript, and slow. */
+/** Reference device that the others are compared with: plain JavaScript, and slow. */
 export const REFERENCE = 'tfjs-cpu' satisfies Device;
 
 export type CompiledKind = { [D in DeviceKind]: (typeof RUNTIME_OF)[D] extends 'compiled' ? D : never }[DeviceKind];
@@ -40,16 +39,17 @@ export const BACKEND_OF: Readonly<Record<EagerDevice, string>> = {
 
 export const DEVICES = Object.keys(RUNTIME_OF) as DeviceKind[];
 
-/** The values that READAPT_DEVICE and `--device` accept. */
+/** Value of READAPT_DEVICE and `--device`. */
 export type DeviceChoice = Device | 'auto';
 
-/** Matches a {@link Device} and nothing else. A number has three digits at most, and no zero before it. */
+/** Regular expression for a {@link Device}. A card's number has at most three digits and no leading zero. */
 const DEVICE_PATTERN = `(${DEVICES.join('|')}|cuda:(0|[1-9]\\d{0,2}))`;
 
 export const DEVICE_CHOICE_PATTERN = `^(auto|${DEVICE_PATTERN})$`;
 
-/** Says what a device may be, for error messages. */
-export const DEVICE_EXPECTED = `${DEVICES.slice(0, -1).join(', ')} or ${DEVICES.at(-1)}, or cuda:N for one of several cards`;
+/** Description of the valid devices, for error messages. */
+export const DEVICE_EXPECTED =
+  `${DEVICES.slice(0, -1).join(', ')} or ${DEVICES.at(-1)}, ` + 'or cuda:N for one of several cards';
 
 export function isDevice(text: string): text is Device {
   return new RegExp(`^${DEVICE_PATTERN}$`).test(text);
@@ -68,7 +68,7 @@ export function kindOf<D extends Device>(device: D): Exclude<D, CudaCard> | (D e
   return device.split(':')[0] as ReturnType<typeof kindOf<D>>;
 }
 
-/** Returns the number of a device's card; 0 where none is named. */
+/** Returns the number of a device's card; 0 if the device names none. */
 export function cardOf(device: Device): number {
   return Number(device.split(':')[1] ?? 0);
 }

@@ -1,14 +1,15 @@
 import Type, { type Static } from 'typebox';
 
-/** Of a certificate, over all looks of a job, where the gate names none. */
+/** Default confidence of a certificate, which holds over all looks of a job. */
 export const DEFAULT_CONFIDENCE = 0.95;
 
 /**
- * Margin where none is given: three points, the smallest that a few hundred rows certify as a rule (docs/method/gate.md has the table).
+ * Default margin: three points, the smallest that a few hundred rows can usually certify (docs/method/gate.md has the
+ * table).
  */
 export const DEFAULT_MARGIN = 0.03;
 
-/** What becomes of a candidate that the gate rows neither certify nor refute. */
+/** Policies for a candidate that the gate rows neither certify nor refute. */
 export const INCONCLUSIVE_POLICIES = ['hold', 'publish'] as const;
 
 const MaxNegativeFlips = Type.Optional(
@@ -16,7 +17,8 @@ const MaxNegativeFlips = Type.Optional(
     minimum: 0,
     maximum: 1,
     description:
-      'Share of the gate rows that the old version has right and the new one may have wrong. It is counted, not certified. Only `accuracy` and `exact_match` have right and wrong rows. Without it, any share is allowed.',
+      'Share of the gate rows that the old version has right and the new one may have wrong. It is counted, not ' +
+      'certified. Only `accuracy` and `exact_match` have right and wrong rows. Without it, any share is allowed.',
   }),
 );
 
@@ -25,22 +27,24 @@ const OnInconclusive = Type.Optional(
     title: 'InconclusivePolicy',
     default: 'hold',
     description:
-      'What happens to a candidate whose value is good enough where the gate rows are too few to certify it. `hold`: the old version stays, and the best candidate is kept. `publish`: it is published at once, marked as inconclusive.',
+      'What happens to a candidate whose value is good enough where the gate rows are too few to certify it. ' +
+      '`hold`: the old version stays, and the best candidate is kept. `publish`: it is published at once, marked ' +
+      'as inconclusive.',
   }),
 );
 
-/** @param description what it is the confidence of */
+/** @param description help text of the option */
 const confidence = (description: string, options: { default?: number } = {}) =>
   Type.Optional(Type.Number({ exclusiveMinimum: 0.5, exclusiveMaximum: 1, ...options, description }));
 
 const OfMargin = confidence(
-  'The probability that a job publishes an adapter that is worse by more than the margin is at most 1 less this, over all of its looks at the gate rows.',
+  'The probability that a job publishes an adapter that is worse by more than the margin is at most 1 less this, ' +
+    'over all of its looks at the gate rows.',
   { default: DEFAULT_CONFIDENCE },
 );
 
 const strict = { additionalProperties: false };
 
-/** Largest number of critical slices of a gate. */
 const MAX_CRITICAL_SLICES = 16;
 
 export const CriticalSlice = Type.Object(
@@ -54,7 +58,8 @@ export const CriticalSlice = Type.Object(
       Type.Boolean({
         default: false,
         description:
-          'Whether the slice has to be certified, as all rows together are: without, its value on its gate rows decides, and nothing is promised of other rows.',
+          'Whether the slice has to be certified, as all rows together are: without, its value on its gate rows ' +
+          'decides, and nothing is promised of other rows.',
       }),
     ),
   },
@@ -74,7 +79,7 @@ const CriticalSlices = Type.Optional(
   }),
 );
 
-/** When an adapter is ready, as requests, experiment files and job specs state it. */
+/** Rule that decides whether an adapter is ready, in requests, experiment files and job specs. */
 export const GateRule = Type.Union(
   [
     Type.Object(
@@ -82,12 +87,13 @@ export const GateRule = Type.Union(
         kind: Type.Literal('absolute'),
         target: Type.Number({ description: 'Value that must be reached, in units of the metric.' }),
         confidence: confidence(
-          'Without it, the value on the gate rows has to reach the target, and nothing is certified. With it, the true value has to be certified to reach the target.',
+          'Without it, the value on the gate rows has to reach the target, and nothing is certified. With it, the ' +
+            'true value has to be certified to reach the target.',
         ),
         on_inconclusive: OnInconclusive,
         max_negative_flips: MaxNegativeFlips,
       },
-      { title: 'AbsoluteGate', description: 'Ready is what reaches a value.', ...strict },
+      { title: 'AbsoluteGate', description: 'An adapter is ready when it reaches a value.', ...strict },
     ),
     Type.Object(
       {
@@ -102,14 +108,16 @@ export const GateRule = Type.Union(
       },
       {
         title: 'RelativeGate',
-        description: 'Ready is what is not worse than the imported version by more than a margin.',
+        description: 'An adapter is ready when it is not worse than the imported version by more than a margin.',
         ...strict,
       },
     ),
     Type.Object(
       {
         kind: Type.Literal('non_inferiority'),
-        margin: Type.Number({ description: 'The same as of `relative`, which this is another name of.' }),
+        margin: Type.Number({
+          description: 'By how much the true value may be worse than that of the imported version on its own base.',
+        }),
         confidence: OfMargin,
         on_inconclusive: OnInconclusive,
         max_negative_flips: MaxNegativeFlips,
@@ -126,12 +134,12 @@ export const GateRule = Type.Union(
 );
 export type GateRule = Static<typeof GateRule>;
 
-/** Whether the gate can only be evaluated if an earlier version was measured on the same rows. */
+/** Whether evaluating the gate requires an earlier version's results on the same rows. */
 export function needsOldVersion(gate: GateRule): boolean {
   return gate.kind !== 'absolute' || gate.max_negative_flips !== undefined;
 }
 
-/** The slices that a gate names. Only those that compare with an earlier version have any. */
+/** Critical slices of a gate. Absolute gates have none, since slices are compared with an earlier version. */
 export function criticalSlices(gate: GateRule): readonly CriticalSlice[] {
   return gate.kind === 'absolute' ? [] : (gate.slices ?? []);
 }

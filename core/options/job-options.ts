@@ -1,13 +1,13 @@
 import Type, { type Static } from 'typebox';
 
 export const STRATEGIES = ['auto', 'reuse', 'revert', 'relora', 'relora-paper', 'warm-start', 'scratch'] as const;
-/** How an adapter is carried over. */
+/** Strategy for carrying over an adapter. */
 export type Strategy = (typeof STRATEGIES)[number];
 
 /**
  * The one table of a job's options: name, type, range, default and help text of each. The API's schema, the flags of
  * `readapt rebase`, the settings of experiment files and the job that a training process receives are derived from it.
- * An option without a `default` has one that depends on other things; its description says on which.
+ * An option has no `default` if its default depends on other things; its description says on which.
  */
 export const JobOptions = Type.Object(
   {
@@ -15,13 +15,15 @@ export const JobOptions = Type.Object(
       title: 'Strategy',
       default: 'auto',
       description:
-        'How adapters are carried over. `auto` tries what needs no training first, trains only if none of that passes the gate, and stops at the first that does.',
+        'How adapters are carried over. `auto` tries what needs no training first, trains only if none of that ' +
+        'passes the gate, and stops at the first that does.',
     }),
     prefer: Type.Enum(['old_behavior', 'new_base'] as const, {
       title: 'Preference',
       default: 'old_behavior',
       description:
-        'What `auto` keeps where it cannot keep both. `old_behavior` may undo all of the change of the base; `new_base` undoes half of that change at most, and all of it only when everything else has failed.',
+        'What `auto` keeps where it cannot keep both. `old_behavior` may undo all of the change of the base; ' +
+        '`new_base` undoes half of that change at most, and all of it only when everything else has failed.',
     }),
     max_steps: Type.Integer({
       minimum: 0,
@@ -39,7 +41,8 @@ export const JobOptions = Type.Object(
       exclusiveMinimum: 0,
       maximum: 1000,
       description:
-        'Peak learning rate, at the end of the warm-up. When left out, it follows from the width of the model, and training from scratch uses a higher one.',
+        'Peak learning rate, at the end of the warm-up. When left out, it follows from the width of the model, and ' +
+        'training from scratch uses a higher one.',
     }),
     scratch_learning_rate: Type.Number({
       exclusiveMinimum: 0,
@@ -57,21 +60,25 @@ export const JobOptions = Type.Object(
       maximum: 1_000_000,
       default: 5,
       description:
-        'Number of evaluations without an improvement after which `auto` ends fine-tuning and leaves the remaining steps to training from scratch. 0 never ends it early.',
+        'Number of evaluations without an improvement after which `auto` ends fine-tuning and leaves the remaining ' +
+        'steps to training from scratch. 0 never ends it early.',
     }),
     least_power: Type.Number({
       minimum: 0,
       exclusiveMaximum: 1,
       default: 0.5,
       description:
-        'After a candidate that the gate rows neither certify nor refute, the job searches and trains on only if another look at these rows certifies a version that is as good as the old one with more than this probability. 0 always goes on.',
+        'After a candidate that the gate rows neither certify nor refute, the job searches and trains on only if ' +
+        'another look at these rows certifies a version that is as good as the old one with more than this ' +
+        'probability. 0 always goes on.',
     }),
     refine_steps: Type.Integer({
       minimum: 0,
       maximum: 1_000_000,
       default: 0,
       description:
-        'Number of optimizer steps to continue after readiness. Another version is published only if it is better by more than noise.',
+        'Number of optimizer steps to continue after readiness. Another version is published only if it is better ' +
+        'by more than noise.',
     }),
     search_evaluations: Type.Integer({
       minimum: 0,
@@ -91,13 +98,16 @@ export const JobOptions = Type.Object(
       maximum: 1024,
       default: 0,
       description:
-        'Rank that a fused adapter grows to, as far as there is anything to fill it with. 0 keeps the rank of the old adapter; no rank shrinks.',
+        'Rank that a fused adapter grows to, as far as there is anything to fill it with. 0 keeps the rank of the ' +
+        'old adapter; no rank shrinks.',
     }),
     regularize_towards: Type.Enum(['initial', 'zero', 'fused'] as const, {
       title: 'RegularizationTarget',
       default: 'initial',
       description:
-        'Where the L2 penalty of fine-tuning pulls the adapter: to the initial adapter, to zero, or to the fused update before its truncation to the rank of the adapter (`fused`). The penalty is taken of the elements of A and B, and with `fused` of their product.',
+        'Where the L2 penalty of fine-tuning pulls the adapter: to the initial adapter, to zero, or to the fused ' +
+        'update before its truncation to the rank of the adapter (`fused`). The penalty is taken of the elements ' +
+        'of A and B, and with `fused` of their product.',
     }),
     regularize_schedule: Type.Enum(['two_stage', 'cosine', 'linear', 'none'] as const, {
       title: 'RegularizationSchedule',
@@ -115,7 +125,10 @@ export const JobOptions = Type.Object(
       maximum: 65_536,
       default: 0,
       description:
-        'Largest number of tokens generated for a gate row, for metrics of generated text. 0 follows from the gate rows: twice as many as the longest completion has and 16 more, or the number of tokens of the row’s completion where completions do not end with an end-of-text token. For prompts alone it also limits what the old version answers; there, 0 is 128.',
+        'Largest number of tokens generated for a gate row, for metrics of generated text. 0 follows from the gate ' +
+        'rows: twice as many as the longest completion has and 16 more, or the number of tokens of the row’s ' +
+        'completion where completions do not end with an end-of-text token. For prompts alone it also limits what ' +
+        'the old version answers; there, 0 is 128.',
     }),
     seed: Type.Integer({
       minimum: 0,
@@ -126,11 +139,11 @@ export const JobOptions = Type.Object(
   },
   { additionalProperties: false },
 );
-/** Every option with its value, by the names of the API. */
+/** Every option with its value, by its name in the API. */
 export type JobOptions = Static<typeof JobOptions>;
 
-/** Options as a request, a command line or an experiment gives them. */
+/** Options as given in a request, on a command line or in an experiment; any may be missing. */
 export type GivenJobOptions = Readonly<Partial<JobOptions>>;
 
-/** What `auto` keeps where it cannot keep both the old behavior and what the new base does better. */
+/** Choice of `auto` between the old behavior and the new base's improvements if it cannot keep both. */
 export type Preference = JobOptions['prefer'];

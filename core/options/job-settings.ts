@@ -20,38 +20,38 @@ export class InvalidOptionError extends Error {
   }
 }
 
-/** The options whose defaults depend on nothing else. */
+/** Options with constant defaults. */
 export const DEFAULT_JOB_OPTIONS = Value.Default(JobOptions, {}) as Omit<
   JobOptions,
   'learning_rate' | 'scratch_learning_rate'
 >;
 
-/** Hidden size of the model on which the learning rates were measured. */
+/** Hidden size of the model on which {@link MEASURED_RATES} were measured. */
 const MEASURED_WIDTH = 192;
 const MEASURED_RATES = { carried: 5e-4, fresh: 2e-3 };
 
 /**
- * Peak learning rate where none is given. An adapter that was carried over knows its task already; the rate that suits
- * training from scratch would undo that first. Wider models need smaller steps: the power law passes through the rates
- * that were measured at hidden sizes 192 and 576 (docs/method/regularization.md).
+ * Default peak learning rate. An adapter that was carried over already knows its task, and the rate that suits training
+ * from scratch would undo that. Wider models need smaller steps: the power law passes through the rates measured at
+ * hidden sizes 192 and 576 (docs/method/regularization.md).
  */
 export function defaultLearningRate(start: keyof typeof MEASURED_RATES, hiddenSize: number): number {
   return MEASURED_RATES[start] * (MEASURED_WIDTH / hiddenSize) ** 0.85;
 }
 
-/** The table with every option optional, as a request, an experiment file and a job spec may leave any of them out. */
+/** Schema with every option optional, for requests, experiment files and job specs. */
 export function optionalJobOptions(table: Type.TObject = JobOptions) {
   return Type.Object(Type.Partial(table).properties, { additionalProperties: false });
 }
 
-/** What the defaults of options depend on. */
+/** Facts about a job that the defaults of its options depend on. */
 interface JobCircumstances {
   readonly control: boolean;
   readonly hiddenSize: number;
 }
 
 /**
- * Completes options with their defaults. A control always trains from scratch.
+ * Fills in defaults. A control always trains from scratch.
  * @throws InvalidOptionError naming each option, the value found and what was expected
  */
 export function resolveJobOptions(given: GivenJobOptions, { control, hiddenSize }: JobCircumstances): JobSettings {
@@ -72,7 +72,7 @@ function withoutUndefined(given: GivenJobOptions): GivenJobOptions {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
-/** Returns the name in TypeScript of an option: `maxSteps` for `max_steps`. */
+/** Converts an option's name to its TypeScript form: `max_steps` becomes `maxSteps`. */
 export function camelCase(name: string): string {
   return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

@@ -9,16 +9,16 @@ interface SchemaError {
   readonly message: string;
 }
 
-/** One complaint about the value at a JSON pointer. */
+/** A complaint about the value at a JSON pointer. */
 interface Complaint {
   readonly pointer: string;
-  /** `expected …`, or a whole predicate such as `is missing`. */
+  /** Either `expected …`, or a whole predicate such as `is missing`. */
   readonly text: string;
   readonly isUnion: boolean;
 }
 
 /**
- * Says what is wrong with a value, in one line for each place: where, what was found, and what was expected.
+ * Describes the errors in a value, in one line for each place: the place, the value found and what was expected.
  * @param root name of the value, put in front of the places within it
  */
 export function problemsOf(schema: TSchema, value: unknown, root = ''): string[] {
@@ -34,7 +34,7 @@ export function problemsOf(schema: TSchema, value: unknown, root = ''): string[]
     .map(([pointer, list]) => `${nameOf(pointer, root)} ${describe(list, valueAt(value, pointer))}`);
 }
 
-/** Missing and unknown keys are complaints about their own places. */
+/** Translates a schema error into complaints. A missing or unknown key is a complaint about the key's own place. */
 function complaintsOf({ keyword, instancePath, params, message }: SchemaError, schema: TSchema): Complaint[] {
   const complain = (pointer: string, text: string) => ({ pointer, text, isUnion: keyword === 'anyOf' });
   switch (keyword) {

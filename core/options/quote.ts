@@ -1,19 +1,22 @@
-/** Longest piece of a foreign text that a message repeats, in characters. */
-const LONGEST = 120;
+/** Maximum length of foreign text in a message, in characters. */
+const MAX_LENGTH = 120;
 
-/** Cuts a name or text of somebody else's for a message, because a file may hold one of many megabytes. */
+/** Truncates foreign text for a message, because a file may hold a name of many megabytes. */
 export function shorten(text: string): string {
-  if (text.length <= LONGEST) return text;
+  if (text.length <= MAX_LENGTH) return text;
   // A cut within a surrogate pair would leave half a character.
-  return `${text.slice(0, LONGEST - 1).replace(/[\uD800-\uDBFF]$/, '')}…`;
+  return `${text.slice(0, MAX_LENGTH - 1).replace(/[\uD800-\uDBFF]$/, '')}…`;
 }
 
-/** The JSON text of a value of somebody else's, cut as {@link shorten} does. */
+/** JSON text of a foreign value, truncated by {@link shorten}. */
 export function quote(value: unknown): string {
   return shorten(JSON.stringify(value) ?? 'undefined');
 }
 
-/** Puts U+FFFD in the place of what PostgreSQL cannot store of a foreign text: NUL characters, and halves of characters, such as a cut leaves. */
+/**
+ * Replaces characters of foreign text that PostgreSQL cannot store by U+FFFD: NUL characters, and lone surrogates such
+ * as truncation leaves.
+ */
 export function storable(text: string): string {
   return text.replaceAll(/\0|\p{Surrogate}/gu, '\ufffd');
 }

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 
 const allowed = (description: string) => Type.Optional(Type.Boolean({ default: true, description }));
 
-/** What the engines that serve a base model accept of an adapter. What is left out is accepted. */
+/** Adapter features that the engines serving a base model accept. A feature that is left out is accepted. */
 export const ServingProfile = Type.Object(
   {
     max_rank: Type.Optional(
@@ -23,7 +23,8 @@ export const ServingProfile = Type.Object(
         maxItems: 100,
         uniqueItems: true,
         description:
-          'The modules that may be adapted, by the last part of their names, such as `q_proj`: `--lora-target-modules` of vLLM.',
+          'The modules that may be adapted, by the last part of their names, such as `q_proj`: ' +
+          '`--lora-target-modules` of vLLM.',
       }),
     ),
   },

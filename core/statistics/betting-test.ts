@@ -1,28 +1,30 @@
 import { Random } from './random.ts';
 
-/** What {@link meanPValue} tests: that the values' mean is at most `mean`. */
+/** Input of {@link meanPValue}, which tests the hypothesis that the mean of the values is at most `mean`. */
 export interface MeanTest {
-  /** In [0, 1], drawn independently of each other. */
+  /** Independent values in [0, 1]. */
   readonly values: ArrayLike<number>;
-  /** In (0, 1). */
+  /** Hypothetical mean, in (0, 1). */
   readonly mean: number;
-  /** The level at which the test shall be most powerful. It holds at every level. */
+  /** Level at which the test is most powerful. The test is valid at every level. */
   readonly level: number;
-  /** Of the order in which the values are bet on. Default 0. */
+  /** Seed of the order of the bets. Default 0. */
   readonly seed?: number;
 }
 
-/** Largest share of the capital that one value may lose. */
+/** Upper bound of the share of the capital that one value may lose. */
 export const LARGEST_BET = 0.75;
 
 /**
- * The p-value of a test that bets against a mean (Waudby-Smith and Ramdas, Estimating means of bounded random variables by
- * betting, J. R. Stat. Soc. B 86, 2024, 1–27). Capital of 1 is bet on one value after the other, in a seeded random order:
+ * Returns the p-value of a test by betting against a mean (Waudby-Smith and Ramdas, Estimating means of bounded random
+ * variables by betting, J. R. Stat. Soc. B 86, 2024, 1–27). A capital of 1 is bet on one value after another, in a
+ * seeded random order:
  *
  *     Kₜ = Kₜ₋₁ (1 + λₜ (xₜ − mean)),   λₜ = √(2 ln(1 / level) / (n σ̂²ₜ₋₁)), at most 3/4 / mean
  *
- * with σ̂² the variance of the values before. If the mean is at most `mean`, no bet gains on average, and the capital exceeds
- * 1 / p at any time with a probability of at most p (Ville's inequality), whatever the values are distributed like.
+ * where σ̂² is the variance of the earlier values. If the mean is at most `mean`, no bet gains on average, and the
+ * capital ever exceeds 1 / p with a probability of at most p (Ville's inequality), whatever the distribution of the
+ * values.
  */
 export function meanPValue({ values, mean, level, seed = 0 }: MeanTest): number {
   const rows = values.length;
@@ -41,7 +43,10 @@ export function meanPValue({ values, mean, level, seed = 0 }: MeanTest): number 
   return Number.isFinite(capital) ? Math.exp(-largest) : 1;
 }
 
-/** One-sided lower bound of the mean: the largest one that {@link meanPValue} rejects at the level; 0 if it rejects none. */
+/**
+ * One-sided lower bound of the mean: the largest mean that {@link meanPValue} rejects at the level; 0 if it rejects
+ * none.
+ */
 export function lowerBoundOfMean(test: Omit<MeanTest, 'mean'>): number {
   let rejected = 0;
   let kept = 1;
@@ -53,7 +58,10 @@ export function lowerBoundOfMean(test: Omit<MeanTest, 'mean'>): number {
   return rejected;
 }
 
-/** Variance of the values so far, as if a half and the largest variance there is, 1/4, had been seen before them. */
+/**
+ * Running variance of values in [0, 1]. It starts as if it had seen the value 1/2 with the largest possible variance,
+ * 1/4.
+ */
 class RunningVariance {
   #count = 0;
   #sum = 0.5;

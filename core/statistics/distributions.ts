@@ -6,9 +6,9 @@ export function normalDensity(x: number): number {
 }
 
 /**
- * Distribution function of the standard normal distribution, to about 1e-15. It is a Taylor series about 0 (Marsaglia,
- * Evaluating the normal distribution, J. Stat. Softw. 11, 2004), and in the tails Laplace's continued fraction of the
- * Mills ratio, which keeps relative accuracy there.
+ * Distribution function of the standard normal distribution, to about 1e-15. It uses a Taylor series about 0
+ * (Marsaglia, Evaluating the normal distribution, J. Stat. Softw. 11, 2004), and in the tails Laplace's continued
+ * fraction of the Mills ratio, which keeps relative accuracy there.
  */
 export function normalDistribution(x: number): number {
   if (Math.abs(x) > 5) return x > 0 ? 1 - upperTail(x) : upperTail(-x);
@@ -28,14 +28,15 @@ function upperTail(x: number): number {
   return normalDensity(x) / denominator;
 }
 
-/** Up to so many degrees of freedom, the expansion of a quantile is not good enough. */
+/** Degrees of freedom up to which the series expansion of a quantile is too inaccurate. */
 const FEW_DEGREES = 12;
 
 /**
- * The quantile of Student's t distribution with the given degrees of freedom, at least 1, that belongs to the normal quantile z: the one
- * with the same probability above it. With many degrees it is an expansion (Abramowitz and Stegun, Handbook of Mathematical Functions,
- * 26.7.5, its first three terms), with few it is found by bisection, because the expansion is 24 % too small for an interval of 95 % with
- * one degree, and 3 % with two. Its relative error is below 1e-3 up to z = 3.
+ * Quantile of Student's t distribution with the given degrees of freedom, at least 1, for the normal quantile z: both
+ * have the same upper tail probability. With many degrees it is a series expansion (Abramowitz and Stegun, Handbook of
+ * Mathematical Functions, 26.7.5, its first three terms). With few it is found by bisection, because the expansion is
+ * 24 % too small for an interval of 95 % with one degree, and 3 % with two. Its relative error is below 1e-3 up to z =
+ * 3.
  */
 export function studentQuantile(z: number, degrees: number): number {
   if (z < 0) return -studentQuantile(-z, degrees);
@@ -47,8 +48,9 @@ export function studentQuantile(z: number, degrees: number): number {
 }
 
 /**
- * With t = √ν · cot φ, the probability above t is ∫ sin^(ν−1) from 0 to φ over the same integral from 0 to π, by substitution in the density.
- * @param above that probability, at most 0.5
+ * Quantile for few degrees of freedom. With t = √ν · cot φ, the probability above t is ∫ sin^(ν−1) from 0 to φ over the
+ * same integral from 0 to π, by substitution in the density.
+ * @param above probability above the quantile, at most 0.5
  */
 function studentQuantileOfFew(above: number, degrees: number): number {
   const whole = 2 * powerOfSine(Math.PI / 2, degrees - 1);
@@ -57,8 +59,8 @@ function studentQuantileOfFew(above: number, degrees: number): number {
 }
 
 /**
- * ∫ sin^power from 0 to an angle of at most π/2, by Simpson's rule in v, where the angle is end · v²: so the integrand is smooth enough at 0 also for
- * powers below 1.
+ * ∫ sin^power from 0 to an angle of at most π/2, by Simpson's rule in v, with the angle end · v². This substitution
+ * makes the integrand smooth enough at 0 even for powers below 1.
  */
 function powerOfSine(end: number, power: number): number {
   const parts = 200;
@@ -71,7 +73,7 @@ function powerOfSine(end: number, power: number): number {
   return sum / (3 * parts);
 }
 
-/** The end of an interval's lower part, of whose numbers the condition is true. */
+/** Returns the point up to which a condition is true, by bisection. */
 function bisect([from, to]: readonly [number, number], isBelow: (middle: number) => boolean): number {
   let [low, high] = [from, to];
   for (let i = 0; i < 70; i++) {

@@ -1,18 +1,22 @@
 import { normalQuantile } from './distributions.ts';
 import { tangoStatistic, type Flips } from './paired-statistics.ts';
 
-/** What {@link inferiorityPValue} tests: that the second version's share of right rows is smaller by at least the margin. */
+/**
+ * Input of {@link inferiorityPValue}, which tests the hypothesis that the second version's share of right rows is
+ * smaller by at least the margin.
+ */
 export interface InferiorityTest extends Flips {
-  /** In (−1, 1). A negative margin asks for a second version that is better. */
+  /** Margin in (−1, 1). A negative margin demands a second version that is better. */
   readonly margin: number;
 }
 
 /**
- * The p-value of the unconditional exact test that a version is worse by at least the margin, where each row is right or
- * wrong under either version (Hsueh, Liu and Chen, Biometrics 57, 2001, 478–483). It is the largest probability, over
- * every share of losses that the hypothesis allows, of rows that speak against it at least as clearly by Tango's statistic.
- * That statistic grows with the gains and falls with the losses, so that the probability is largest on the hypothesis' edge,
- * a difference of exactly the margin. Without a single flip it is at least (1 − margin)ⁿ.
+ * Returns the p-value of the unconditional exact test that a version is worse by at least the margin, where each row is
+ * right or wrong under either version (Hsueh, Liu and Chen, Biometrics 57, 2001, 478–483). It is the largest
+ * probability, over every share of losses that the hypothesis allows, of outcomes that speak against the hypothesis at
+ * least as clearly by Tango's statistic as the observed one. The statistic grows with the gains and falls with the
+ * losses, so the probability is largest on the edge of the hypothesis, a difference of exactly the margin. Without a
+ * single flip it is at least (1 − margin)ⁿ.
  * @throws RangeError for a margin outside (−1, 1)
  */
 export function inferiorityPValue({ margin, ...flips }: InferiorityTest): number {
@@ -27,14 +31,14 @@ export function inferiorityPValue({ margin, ...flips }: InferiorityTest): number
 }
 
 /**
- * One-sided lower bound of the difference of two paired proportions (after − before): the largest one that
- * {@link inferiorityPValue} rejects at the level.
+ * One-sided lower bound of the difference of two paired proportions (after − before): the lower end of the differences
+ * that {@link inferiorityPValue} does not reject at the level.
  * @param level probability of an error, in (0, 0.5)
  */
 export function exactLowerBound(flips: Flips, level: number): number {
   const { gains, losses, rows } = flips;
   const wanted = normalQuantile(1 - level);
-  // Nearly linear in the margin, and above 0 where it is rejected.
+  // The excess is nearly linear in the margin, and above 0 if the margin is rejected.
   const excessAt = (margin: number) =>
     normalQuantile(1 - Math.min(1 - 1e-12, Math.max(1e-12, inferiorityPValue({ ...flips, margin })))) - wanted;
   let kept = { margin: (losses - gains) / rows, excess: -wanted };
@@ -47,7 +51,7 @@ export function exactLowerBound(flips: Flips, level: number): number {
     step *= 2;
   }
   if (rejected.excess < 0) return -1;
-  // By secants, with the Illinois rule: an end that stays twice in a row counts half.
+  // The secant method with the Illinois rule: the excess of an end that does not move is halved.
   for (let i = 0; i < 40 && rejected.margin - kept.margin > 1e-6; i++) {
     const share = kept.excess / (kept.excess - rejected.excess);
     const margin = kept.margin + Math.min(0.99, Math.max(0.01, share)) * (rejected.margin - kept.margin);
@@ -66,18 +70,21 @@ export function exactLowerBound(flips: Flips, level: number): number {
 
 const LARGEST_MARGIN = 1 - 1e-9;
 
-/** Shares of losses on the hypothesis' edge, as angles, in which a binomial share has the same spread everywhere. */
+/**
+ * Shares of losses on the edge of the hypothesis, as angles. The arcsine of the root of a binomial share has the same
+ * variance everywhere.
+ */
 function nuisanceAngles(margin: number, rows: number): number[] {
   const first = Math.asin(Math.sqrt(Math.max(0, margin)));
   const last = Math.asin(Math.sqrt((1 + margin) / 2));
-  // A quarter of a unit is half a standard deviation.
+  // Standard deviations are 1 / (2 √rows) in these angles, so steps are at most half of one.
   const steps = Math.min(200, Math.max(40, Math.ceil((last - first) * 4 * Math.sqrt(rows))));
   return Array.from({ length: steps + 1 }, (_, i) => first + ((last - first) * i) / steps);
 }
 
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
-/** The largest value of a function with one peak between two points, by golden sections. */
+/** Maximum of a unimodal function between two points, by golden-section search. */
 function largestWithin({ low, high }: { low: number; high: number }, valueAt: (x: number) => number): number {
   let [left, right] = [high - GOLDEN * (high - low), low + GOLDEN * (high - low)];
   let [atLeft, atRight] = [valueAt(left), valueAt(right)];
@@ -95,14 +102,17 @@ function largestWithin({ low, high }: { low: number; high: number }, valueAt: (x
   return Math.max(atLeft, atRight);
 }
 
-/** Outside of so many standard deviations, a number of losses is too improbable to matter (about 1e-15). */
+/** Standard deviations beyond which a number of losses is too improbable to matter (about 1e-15). */
 const REACH = 8;
 
-/** The outcomes that speak against the hypothesis at least as clearly as the observed one. */
+/** Set of outcomes that speak against the hypothesis at least as clearly as the observed one. */
 class Region {
   readonly #rows: number;
   readonly #margin: number;
-  /** For each number of losses, the smallest number of gains; beyond the rows that are left where there is none. */
+  /**
+   * Smallest number of gains in the region for each number of losses. It exceeds the number of remaining rows if there
+   * is none.
+   */
   readonly #gains: Int32Array;
   readonly #logFactorials: Float64Array;
 
@@ -121,13 +131,16 @@ class Region {
     }
   }
 
-  /** Probability of the region where a row is lost with the given probability, and gained with that less the margin. */
+  /**
+   * Probability of the region, given the probability that a row is a loss. A row is a gain with that probability less
+   * the margin.
+   */
   probability(loss: number): number {
     const rows = this.#rows;
     const spread = REACH * Math.sqrt(rows * loss * (1 - loss)) + REACH;
     const from = Math.max(0, Math.floor(rows * loss - spread));
     const to = Math.min(rows, Math.ceil(rows * loss + spread));
-    // Given the losses, each other row is a gain with this probability.
+    // Conditional probability that a row is a gain, given that it is no loss.
     const gain = Math.min(1, Math.max(0, (loss - this.#margin) / (1 - loss)));
     let gains = this.#gains[from]!;
     let tail = this.#tail(rows - from, gains, gain);
@@ -143,7 +156,7 @@ class Region {
     return sum;
   }
 
-  /** Probability of at least so many successes. */
+  /** Probability of at least `least` successes. */
   #tail(rows: number, least: number, share: number): number {
     if (least <= 0) return 1;
     const top = Math.min(rows, Math.ceil(rows * share + REACH * Math.sqrt(rows * share * (1 - share)) + REACH));
@@ -154,7 +167,7 @@ class Region {
     return sum;
   }
 
-  /** Probability of exactly so many successes. */
+  /** Probability of exactly `count` successes. */
   #mass(rows: number, count: number, share: number): number {
     if (count < 0 || count > rows) return 0;
     if (share === 0) return count === 0 ? 1 : 0;

@@ -1,7 +1,7 @@
 import { Random } from './random.ts';
 import { normalQuantile } from './distributions.ts';
 
-/** How two versions differ on the same rows, where each row is right (1) or wrong (0) under either version. */
+/** Differences between two versions on the same rows, where each row is right (1) or wrong (0) under either version. */
 export interface Flips {
   /** Number of rows that are wrong under the first version and right under the second. */
   readonly gains: number;
@@ -10,7 +10,10 @@ export interface Flips {
   readonly rows: number;
 }
 
-/** @throws RangeError where the versions do not have the same number of rows, at least one */
+/**
+ * Counts gains and losses of the rows.
+ * @throws RangeError if the versions do not have the same number of rows, at least one
+ */
 export function countFlips(before: ArrayLike<number>, after: ArrayLike<number>): Flips {
   requireSameRows(before, after);
   let gains = 0;
@@ -23,14 +26,14 @@ export function countFlips(before: ArrayLike<number>, after: ArrayLike<number>):
 }
 
 /**
- * One-sided lower bound of the difference of two paired proportions (after − before) by Tango's score interval (Statistics
- * in Medicine 17, 1998, 891–908), the inversion of his score test of non-inferiority. With d the difference and q the
- * maximum likelihood estimate of the share of losses under it, the larger root of
+ * One-sided lower bound of the difference of two paired proportions (after − before) by Tango's score interval
+ * (Statistics in Medicine 17, 1998, 891–908), the inversion of his score test of non-inferiority. With d the difference
+ * and q the maximum likelihood estimate of the share of losses under it, the larger root of
  *
  *     2n q² + ((2n − gains + losses) d − gains − losses) q − losses · d (1 − d) = 0,
  *
  * the bound is the d at which (gains − losses − n d) / √(n (2q + d (1 − d))) = z. At d = 0 this is McNemar's statistic.
- * @param confidence of the bound, in (0.5, 1)
+ * @param confidence confidence of the bound, in (0.5, 1)
  * @returns a difference in [−1, 1]
  */
 export function lowerBoundOfDifference({ gains, losses, rows }: Flips, confidence: number): number {
@@ -46,7 +49,10 @@ export function lowerBoundOfDifference({ gains, losses, rows }: Flips, confidenc
   return (low + high) / 2;
 }
 
-/** Tango's statistic for a difference (after − before), in [−1, 1]. Positive where the rows speak for a larger one. */
+/**
+ * Tango's statistic for a difference (after − before) in [−1, 1]. It is positive if the rows speak for a larger
+ * difference.
+ */
 export function tangoStatistic({ gains, losses, rows }: Flips, difference: number): number {
   const b = (2 * rows - gains + losses) * difference - gains - losses;
   const c = -losses * difference * (1 - difference);
@@ -64,13 +70,19 @@ export interface PairedLosses {
   readonly tokens: ArrayLike<number>;
 }
 
-/** Mean difference in nats per token, and its standard error over rows, as of a ratio (Cochran, Sampling Techniques, 6.4). */
+/**
+ * Mean difference in nats per token and its standard error over rows, computed as for a ratio (Cochran, Sampling
+ * Techniques, 6.4).
+ */
 export interface MeanDifference {
   readonly value: number;
   readonly standardError: number;
 }
 
-/** @throws RangeError where the versions do not have the same number of rows, at least one */
+/**
+ * Mean loss difference (after − before) per token.
+ * @throws RangeError if the versions do not have the same number of rows, at least one
+ */
 export function lossDifference(losses: PairedLosses): MeanDifference {
   return meanDifference(differencesOf(losses), losses.tokens, (i) => i);
 }
@@ -78,35 +90,38 @@ export function lossDifference(losses: PairedLosses): MeanDifference {
 /** Scores of the same rows under two versions. */
 export type PairedScores = Omit<PairedLosses, 'tokens'>;
 
-/** Mean difference of a row's score (after − before), and its standard error over rows. */
+/** Mean difference of a row's score (after − before) and its standard error over rows. */
 export function scoreDifference(scores: PairedScores): MeanDifference {
   return lossDifference(rowsAsTokens(scores));
 }
 
-/** One-sided lower bound of the mean difference of a row's score (after − before), as {@link upperBoundOfLossDifference}. */
+/**
+ * One-sided lower bound of the mean difference of a row's score (after − before), with the method of
+ * {@link upperBoundOfLossDifference}.
+ */
 export function lowerBoundOfScoreDifference({ before, after }: PairedScores, options: BootstrapOptions): number {
   return -upperBoundOfLossDifference(rowsAsTokens({ before: after, after: before }), options);
 }
 
-/** Every row counts alike. */
+/** Gives every row the weight of one token. */
 function rowsAsTokens({ before, after }: PairedScores): PairedLosses {
   return { before, after, tokens: new Uint8Array(before.length).fill(1) };
 }
 
 interface BootstrapOptions {
-  /** Of the bound, in (0.5, 1). */
+  /** Confidence of the bound, in (0.5, 1). */
   readonly confidence: number;
-  /** Of the resamples. Default 0. */
+  /** Seed of the resamples. Default 0. */
   readonly seed?: number;
 }
 
-/** Least and largest number of resamples of the bootstrap, and how many of them shall lie beyond the bound. */
+/** Smallest and largest number of bootstrap resamples, and the desired number of resamples beyond the bound. */
 const RESAMPLES = { least: 2000, most: 20_000, beyond: 40 };
 
 /**
- * One-sided upper bound of the mean loss difference (after − before, nats per token) by bootstrap-t over rows (Efron and
- * Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5). It is the standard error times a quantile of the
- * studentized resamples rather than one of the normal distribution, since a few rows often carry most of a loss.
+ * One-sided upper bound of the mean loss difference (after − before, nats per token) by bootstrap-t over rows (Efron
+ * and Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5). The standard error is multiplied by a quantile
+ * of the studentized resamples rather than of the normal distribution, since a few rows often carry most of a loss.
  */
 export function upperBoundOfLossDifference(losses: PairedLosses, { confidence, seed = 0 }: BootstrapOptions): number {
   const { value, standardError } = lossDifference(losses);
@@ -133,7 +148,7 @@ function differencesOf({ before, after }: PairedLosses): Float64Array {
   return Float64Array.from(before, (loss, i) => after[i]! - loss);
 }
 
-/** @param row chooses the row that is counted in place i */
+/** @param row index of the row that is counted in place i */
 function meanDifference(
   differences: Float64Array,
   tokens: ArrayLike<number>,

@@ -1,9 +1,9 @@
-/** The whole state of a {@link Random}: four 32-bit words, which can be written as JSON. */
+/** Complete state of a {@link Random}: four 32-bit words, which can be stored as JSON. */
 export type RandomState = readonly [number, number, number, number];
 
 /**
- * Seeded random numbers by xoshiro128** (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2021),
- * seeded by SplitMix32. The state can be saved and restored at any point.
+ * Seeded pseudorandom numbers by xoshiro128** (Blackman and Vigna, "Scrambled linear pseudorandom number generators",
+ * 2021), seeded by SplitMix32. The state can be saved and restored at any point.
  */
 export class Random {
   #a: number;
@@ -29,12 +29,15 @@ export class Random {
       return (mixed ^ (mixed >>> 15)) >>> 0;
     };
     const [a, b] = [next(), next()];
-    // The upper half of the seed enters the second pair, so that no two seeds give the same state.
+    // The upper half of the seed enters the second pair of words, so that no two seeds give the same state.
     word = (word ^ Math.floor(seed / 2 ** 32)) >>> 0;
     return new Random([a, b, next(), next()]);
   }
 
-  /** Restores a generator. @throws RangeError for a state that no generator can be in */
+  /**
+   * Restores a generator.
+   * @throws RangeError for a state that no generator can be in
+   */
   static fromState(state: RandomState): Random {
     const valid = state.length === 4 && state.every((word) => word === word >>> 0) && state.some((word) => word !== 0);
     if (!valid) throw new RangeError(`random state is ${JSON.stringify(state)}, expected four 32-bit words`);
@@ -76,7 +79,10 @@ export class Random {
     return word % bound;
   }
 
-  /** Standard normal deviate (Box and Muller). The second of the pair is dropped, so that the state stays four words. */
+  /**
+   * Standard normal deviate (Box and Muller). The second deviate of the pair is dropped, so that the state stays four
+   * words.
+   */
   normal(): number {
     const radius = Math.sqrt(-2 * Math.log(1 - this.uniform()));
     return radius * Math.cos(2 * Math.PI * this.uniform());

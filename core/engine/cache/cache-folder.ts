@@ -1,22 +1,22 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 
-/** What a folder of a cache may hold. */
-export interface FolderBounds {
-  /** Ends the names of the cache's files. Others are left alone. */
+/** Limits of a cache folder. */
+export interface FolderLimits {
+  /** Suffix of the cache's files. Other files are left alone. */
   readonly extension: string;
   readonly maxEntries: number;
-  /** Size of all files together. */
+  /** Total size of all files. */
   readonly maxBytes: number;
 }
 
-/** No process takes this long between two writes to a file, so an older temporary one was left by a process that died. */
+/** Age at which a temporary file counts as abandoned. No process takes this long between two writes to a file. */
 const STALE_MS = 3_600_000;
 
-/** Removes the files used longest ago that exceed the bounds, and temporary files (`<name>.tmp-…`) that were left behind. */
-export async function tidyCacheFolder(
+/** Removes the least recently used files beyond the limits, and abandoned temporary files (`<name>.tmp-…`). */
+export async function pruneCacheFolder(
   folder: string,
-  { extension, maxEntries, maxBytes }: FolderBounds,
+  { extension, maxEntries, maxBytes }: FolderLimits,
 ): Promise<void> {
   const found = await Promise.all((await readdir(folder)).map((name) => describe(folder, name)));
   const files = found.filter((file) => file !== null).sort((a, b) => b.usedAt - a.usedAt);
@@ -30,7 +30,7 @@ export async function tidyCacheFolder(
   for (const { name } of [...stale, ...beyond]) await rm(path.join(folder, name), { force: true });
 }
 
-/** Returns null where another process has removed the file meanwhile. */
+/** Returns null if another process has removed the file meanwhile. */
 async function describe(folder: string, name: string) {
   const stats = await stat(path.join(folder, name)).catch(() => null);
   return stats && { name, size: stats.size, usedAt: stats.mtimeMs };

@@ -3,9 +3,9 @@ import type { ExecutionProvider } from '../devices/execution-provider.ts';
 import { ownSources, sha256 } from './sources.ts';
 
 /**
- * Hashes everything that decides a program's encoded graph, so that the graph's key is known without tracing: the program's
- * specification, the execution provider and precision that it is rewritten for, and the code and packages that trace,
- * rewrite and encode it. The machine and ONNX Runtime have no part in making the graph.
+ * Hashes everything that determines a program's encoded graph, so that the graph's key is known without tracing: the
+ * program's specification, the execution provider and precision that the graph is rewritten for, and the code and
+ * packages that trace, rewrite and encode it. The machine and ONNX Runtime do not affect the graph.
  * @param sources hash of the code; default: that of this process
  */
 export function graphKey(

@@ -3,22 +3,22 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
-/** The folders whose code decides what is kept in the cache: of the sources where they run, else of dist/. */
+/** Folders whose code determines the content of the cache: TypeScript sources in a checkout, else dist/. */
 export const SOURCE_FOLDERS = ['engine', 'models', 'formats', 'options'].map((name) =>
   path.join(import.meta.dirname, '../..', name),
 );
 
-/** Packages whose versions decide it too. */
+/** Packages whose versions determine the content of the cache. */
 export const SOURCE_PACKAGES = ['@tensorflow/tfjs', 'protobufjs'];
 
 let known: string | undefined;
 
-/** Hashes this process's code. It is read once, because what the process runs was loaded at its start. */
+/** Hashes this process's code. It is read once, because the running code was loaded at the start. */
 export function ownSources(): string {
   return (known ??= sourcesHash(SOURCE_FOLDERS));
 }
 
-/** TypeScript where this process runs the sources, JavaScript where it runs dist/. */
+/** `.ts` if this process runs the sources, `.js` if it runs dist/. */
 const EXTENSION = path.extname(import.meta.url);
 
 /** Hash of the names and contents of all modules in the folders, and of the packages' versions. */

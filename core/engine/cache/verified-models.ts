@@ -2,7 +2,7 @@ import type { VerifiedFiles } from '../../formats/hugging-face/verified-files.ts
 import { EngineCache } from './engine-cache.ts';
 import { ownSources, sha256 } from './sources.ts';
 
-/** Keeps the fingerprints of verified model files in a folder of the engine's cache, for every process that shares it. */
+/** Persistent record of verified model files in the engine's cache folder, shared by all processes. */
 export class VerifiedModels implements VerifiedFiles {
   readonly #cache: EngineCache;
 
@@ -20,7 +20,10 @@ export class VerifiedModels implements VerifiedFiles {
   }
 }
 
-/** Files that an earlier release has verified are verified again, because the checks may have changed. */
+/**
+ * Includes the code's hash in the key. The checks may have changed since an earlier release, so its files are verified
+ * again.
+ */
 function keyOf(stamp: string): string {
   return sha256(JSON.stringify(['verified', stamp, ownSources()]));
 }

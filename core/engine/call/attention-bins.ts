@@ -1,24 +1,24 @@
 /**
- * The places at which attention computes the tokens of a flat batch. Sequences lie one behind the other, each whole, in bins of equal
- * length; a mask keeps the sequences of one bin apart.
+ * Layout of a flat batch's tokens for attention. Whole sequences are packed one after another into bins of equal
+ * length; a mask separates the sequences of one bin.
  */
 export interface AttentionBins {
   readonly bins: number;
-  /** The length of the longest sequence, rounded up to a whole number of blocks. */
+  /** Length of the longest sequence, rounded up to a whole number of blocks. */
   readonly binLength: number;
-  /** [bins · binLength] the token at each place; 0 where there is none. */
+  /** [bins · binLength] token at each place; 0 for an empty place. */
   readonly binTokens: Int32Array;
-  /** [bins · binLength] the sequence of that token, from 0; −1 where there is none. */
+  /** [bins · binLength] sequence of that token, from 0; −1 for an empty place. */
   readonly binSequences: Int32Array;
-  /** [tokens] the place of each token, bin · binLength + offset. */
+  /** [tokens] place of each token, bin · binLength + offset. */
   readonly tokenPlaces: Int32Array;
 }
 
 /**
- * Packs sequences into bins by first-fit decreasing, which needs at most 11/9 of the fewest possible and 6/9 (Dósa 2007).
- * The work and memory of attention grow with bins · binLength².
+ * Packs sequences into bins by first-fit decreasing, which needs at most 11/9 of the fewest possible bins plus 6/9
+ * (Dósa 2007). The work and memory of attention grow with bins · binLength².
  * @param sequenceLengths tokens of each sequence, in the batch's order
- * @param blocks number of blocks of equal length that each bin consists of
+ * @param blocks number of blocks of equal length in each bin
  */
 export function packIntoBins(sequenceLengths: ArrayLike<number>, blocks = 1): AttentionBins {
   const lengths = Array.from(sequenceLengths);
@@ -38,20 +38,26 @@ export function packIntoBins(sequenceLengths: ArrayLike<number>, blocks = 1): At
   return { bins, binLength, binTokens, binSequences, tokenPlaces };
 }
 
-/** Longest block of queries whose scores attention computes at once: 9 heads with 2,048 keys take 38 MB. */
+/**
+ * Largest number of queries in a block while blocks can be added. Attention computes the scores of one block at a time:
+ * those of 9 heads with 2,048 keys take 38 MB.
+ */
 const BLOCK_PLACES = 512;
 
-/** A graph has the operators of each block, so that there are only so many; longer sequences have longer blocks. */
-const MOST_BLOCKS = 16;
+/**
+ * Largest number of blocks. A graph contains the operators of each block, so longer sequences get longer blocks instead
+ * of more.
+ */
+const MAX_BLOCKS = 16;
 
 /**
- * Chooses the number of blocks of queries that attention is computed in, a power of two, by the longest sequence. Few
- * numbers are possible, since each needs programs of its own.
+ * Chooses the number of query blocks of attention, a power of two, from the longest sequence. Few numbers are possible,
+ * since each needs programs of its own.
  */
 export function attentionBlocks(sequenceLengths: ArrayLike<number>): number {
   const longest = Math.max(...Array.from(sequenceLengths));
   const needed = 2 ** Math.ceil(Math.log2(Math.max(1, longest / BLOCK_PLACES)));
-  return Math.min(MOST_BLOCKS, needed);
+  return Math.min(MAX_BLOCKS, needed);
 }
 
 interface Range {
@@ -59,7 +65,7 @@ interface Range {
   readonly end: number;
 }
 
-/** Chooses the places of each sequence: the longest first, each in the first bin with enough room. */
+/** Assigns places to sequences: the longest first, each in the first bin with enough room. */
 function firstFit(lengths: readonly number[], binLength: number): { bins: number; ranges: Range[] } {
   const filled: number[] = [];
   const ranges: Range[] = [];
@@ -73,7 +79,7 @@ function firstFit(lengths: readonly number[], binLength: number): { bins: number
   return { bins: filled.length, ranges };
 }
 
-/** [tokens] the position of each token in its sequence, from 0. */
+/** [tokens] position of each token in its sequence, from 0. */
 export function positionsOf(sequenceLengths: ArrayLike<number>): Int32Array {
   return Int32Array.from(Array.from(sequenceLengths).flatMap((length) => [...Array(length).keys()]));
 }

@@ -10,30 +10,30 @@ import { repeatedTokens, shareNothing, sharePrefixes, sharesOf } from './shared-
 /** Data for some of a program's inputs, by name. */
 export type NamedArrays = readonly (readonly [string, Float32Array | Int32Array])[];
 
-/** The part of a call that its tokens make. */
+/** The token-dependent part of a call. */
 export interface BoundTokens {
   readonly data: NamedArrays;
   readonly sizes: ProgramSizes;
-  /** Number of blocks of queries that attention is computed in. */
+  /** Number of query blocks of attention. */
   readonly blocks: number;
-  /** Number of blocks of labels that losses are computed in. */
+  /** Number of label blocks for which losses are computed one after another. */
   readonly labelBlocks: number;
-  /** [tokens] the row of the program's tokens that computes each of the call's. */
+  /** [tokens] row of the program's tokens that computes each of the call's tokens. */
   readonly indices: Int32Array;
 }
 
 export interface BatchOptions {
-  /** Whether each sequence drops inputs of its own. */
+  /** Whether dropout is on, with a mask of its own for each sequence. */
   readonly dropping: boolean;
-  /** Largest number of elements in the logits that exist at a time, [labels, vocab]. */
-  readonly mostLogits: number;
+  /** Largest number of elements of a logits array, [labels, vocab]. */
+  readonly maxLogits: number;
 }
 
 /**
- * Makes the batch's part of a program's inputs and sizes. What sequences have in common at their beginning is computed once,
- * unless angles depend on the length of the text or each sequence drops inputs of its own.
+ * Makes the batch-dependent inputs and sizes of a program. Shared beginnings of sequences are computed once, unless
+ * angles depend on the length of the text or dropout differs between sequences.
  */
-export function bindBatch(config: ModelConfig, batch: Batch, { dropping, mostLogits }: BatchOptions): BoundTokens {
+export function bindBatch(config: ModelConfig, batch: Batch, { dropping, maxLogits }: BatchOptions): BoundTokens {
   const alone = dependsOnTextLength(config) || dropping;
   const shared = alone ? shareNothing(batch) : sharePrefixes(batch, config.vocabSize);
   const { representatives, indices } = shared;
@@ -42,7 +42,7 @@ export function bindBatch(config: ModelConfig, batch: Batch, { dropping, mostLog
   const repeats = repeatedTokens(shared);
   const tokens = batch.inputIds.length;
   const count = batch.labelPositions.length;
-  const head = labelBlocks(count, config.vocabSize, mostLogits);
+  const head = labelBlocks(count, config.vocabSize, maxLogits);
   const data: NamedArrays = [
     ['input_ids', pick(batch.inputIds, representatives)],
     ['positions', pick(positionsOf(batch.sequenceLengths), representatives)],
@@ -65,7 +65,7 @@ export function bindBatch(config: ModelConfig, batch: Batch, { dropping, mostLog
   return { data, sizes, blocks, labelBlocks: head.blocks, indices };
 }
 
-/** [perLabel, blocks · labels] of both: target by target, and labels that only fill a block have shares of 0. */
+/** Lays out both arrays as [perLabel, blocks · labels], target by target. Padding labels have shares of 0. */
 function targetArrays({ perLabel, ids, shares }: LabelTargets, { blocks, labels }: LabelBlocks): NamedArrays {
   const width = blocks * labels;
   const columns = { ids: new Int32Array(perLabel * width), shares: new Float32Array(perLabel * width) };
@@ -80,7 +80,7 @@ function targetArrays({ perLabel, ids, shares }: LabelTargets, { blocks, labels 
   ];
 }
 
-/** Makes the tokens' part of a `decode` program's inputs and sizes. The cache is not copied. */
+/** Makes the token-dependent inputs and sizes of a `decode` program. The cache is not copied. */
 export function bindStep(config: ModelConfig, { inputIds, positions, cache, slots }: DecodeStep): BoundTokens {
   const layers = [...Array(config.numLayers).keys()];
   const data: NamedArrays = [
@@ -100,7 +100,7 @@ function pick(values: Int32Array, indices: Int32Array): Int32Array {
   return indices.map((index) => values[index]!);
 }
 
-/** Returns rows, in ascending order, of an array [count, n]; the array itself where they are all of its rows. */
+/** Returns rows, in ascending order, of an array [count, n]; the array itself if all rows are selected. */
 function pickRows(values: Float32Array, rows: Int32Array, count: number): Float32Array {
   if (rows.length === count) return values;
   const width = values.length / count;

@@ -18,50 +18,55 @@ import type { Batch, DecodeStep, Dropout } from '../runtime.ts';
 import { bindBatch, bindStep, type NamedArrays } from './bind-batch.ts';
 
 export interface ProgramCall {
-  /** null computes with the base alone. */
+  /** Adapter to apply; null computes with the base alone. */
   readonly adapter: Adapter | null;
-  /** The tokens: of whole texts, or for `decode` one further token of each row. */
+  /** Whole texts, or for `decode` one further token of each row. */
   readonly tokens: Batch | DecodeStep;
-  /** Multiplies the gradients; programs without gradients ignore it. Default 1. */
+  /** Factor of the gradients; programs without gradients ignore it. Default 1. */
   readonly gradientScale?: number;
-  /** Which inputs a program with gradients drops. Default: none. */
+  /** Dropout of a program with gradients. Default: none. */
   readonly dropout?: Dropout | undefined;
-  /** Takes the program with gradients that serves all batches, also for one whose sequences share nothing. Default: false. */
+  /**
+   * Whether to use the program with gradients that serves all batches even for one whose sequences share nothing.
+   * Default: false.
+   */
   readonly fewPrograms?: boolean;
 }
 
-/** A call as a program takes it. */
+/** A call with its program specification and input arrays. */
 export interface BoundCall {
   readonly spec: ProgramSpec;
-  /** Data for the program's inputs other than the base's weights, by name. */
+  /** Data of the program's inputs except the base's weights, by name. */
   readonly data: ReadonlyMap<string, Float32Array | Int32Array>;
   readonly sizes: ProgramSizes;
-  /** [tokens] the row of the program's tokens that computes each of the call's. */
+  /** [tokens] row of the program's tokens that computes each of the call's tokens. */
   readonly indices: Int32Array;
 }
 
-/** Limits of the memory that a call takes. Default: none. */
+/** Memory limits of a call. Default: none. */
 export interface CallLimits {
-  /** Bytes for activations, which decide what gradients compute again. */
+  /** Bytes for activations, which decide what the backward pass computes again. */
   readonly activationBytes?: number;
-  /** Elements of an array of logits, [labels, vocab], which decide in how many blocks losses are computed. */
-  readonly mostLogits?: number;
+  /** Largest number of elements of a logits array, [labels, vocab], which decides on the number of label blocks. */
+  readonly maxLogits?: number;
 }
 
-/** The programs that need logits only to compute losses from them. */
+/** Programs that use logits only to compute losses. */
 const OF_LOSSES: ReadonlySet<ProgramKind> = new Set(['labelLosses', 'gradients']);
 
-/** Names a call's arrays as the program's inputs are named, without copying the adapter's, and specifies the program. */
+/**
+ * Specifies the program of a call and maps its arrays to the program's inputs, without copying those of the adapter.
+ */
 export function bindCall(
   base: BaseModel,
   kind: ProgramKind,
   call: ProgramCall,
-  { activationBytes = Infinity, mostLogits = Infinity }: CallLimits = {},
+  { activationBytes = Infinity, maxLogits = Infinity }: CallLimits = {},
 ): BoundCall {
   const { adapter, tokens, gradientScale = 1 } = call;
   const { config } = base;
   const dropout = kind === 'gradients' && call.dropout && call.dropout.rate > 0 ? call.dropout : null;
-  const batchOptions = { dropping: dropout !== null, mostLogits: OF_LOSSES.has(kind) ? mostLogits : Infinity };
+  const batchOptions = { dropping: dropout !== null, maxLogits: OF_LOSSES.has(kind) ? maxLogits : Infinity };
   const bound = 'cache' in tokens ? bindStep(config, tokens) : bindBatch(config, tokens, batchOptions);
   const { data, sizes, blocks, labelBlocks, indices } = bound;
   const repeats = kind === 'gradients' && (sizes.repeats > 0 || (call.fewPrograms === true && dropout === null));
@@ -69,7 +74,7 @@ export function bindCall(
   const longest = blocks * sizes.binLength;
   const targets = kind === 'gradients' && 'targets' in tokens ? (tokens.targets?.perLabel ?? 0) : 0;
   const labels = labelBlocks * sizes.labels;
-  const callSizes = { ...sizes, longest, places: sizes.bins * longest, labels, targets, mostLogits };
+  const callSizes = { ...sizes, longest, places: sizes.bins * longest, labels, targets, maxLogits };
   const recompute = kind === 'gradients' ? recomputeWithin(activationBytes, { config, adapted }, callSizes) : 'cheap';
   const options = { dropout: dropout !== null, repeats, attentionBlocks: blocks, labelBlocks, targets, recompute };
   const spec = programSpec({ kind, config, adapter, ...options });
@@ -85,10 +90,13 @@ export function bindCall(
   return { spec, data: new Map(arrays), sizes, indices };
 }
 
-/** The product of two random numbers is up to this large, which leaves float32 12 bits of its 24 for the fraction. */
+/**
+ * Upper bound of the random factors. Their product with a number below 1 has up to 12 bits before the point, which
+ * leaves 12 of float32's 24 bits for the fraction.
+ */
 const PHASE_RANGE = 4096;
 
-/** Draws the random numbers that dropout masks are made from (decoder/dropout.ts). */
+/** Draws the random numbers of the dropout masks (decoder/dropout.ts). */
 function dropoutData({ rate, seed }: Dropout, tokens: number, widths: readonly number[]): NamedArrays {
   const random = Random.fromSeed(seed);
   const features = widths.reduce((total, width) => total + width, 0);

@@ -3,8 +3,8 @@ import type { BaseModel } from '../../models/base-model.ts';
 import type { Batch, DecodeStep } from '../runtime.ts';
 
 /**
- * Refuses a call whose arrays do not fit together or whose ids lie outside the base's vocabulary, which neither runtime
- * would report clearly.
+ * Validates a call: its arrays must fit together and its ids must lie in the base's vocabulary. Neither runtime would
+ * report such an error clearly.
  * @throws RangeError naming the field, the value found and what was expected
  */
 export function checkCall(base: BaseModel, adapter: Adapter | null, batch: Batch): void {
@@ -24,7 +24,7 @@ export function checkCall(base: BaseModel, adapter: Adapter | null, batch: Batch
 }
 
 /**
- * Refuses a step as {@link checkCall} refuses a batch.
+ * Validates a step as {@link checkCall} validates a batch.
  * @throws RangeError naming the field, the value found and what was expected
  */
 export function checkStep({ config }: BaseModel, adapter: Adapter | null, step: DecodeStep): void {

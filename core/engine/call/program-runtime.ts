@@ -14,18 +14,18 @@ import type { Batch, DecodeStep, Dropout, ForwardStates, GradientResult, Runtime
 import { bindCall, type BoundCall, type ProgramCall } from './bind-call.ts';
 import { checkCall, checkStep } from './check-call.ts';
 
-/** Hands out a program's output by its name, as an array of the caller's own. */
+/** Returns a program's output by its name, as a copy that the caller owns. */
 export type ProgramOutputs = (name: string) => Float32Array;
 
-/** What the runtimes share: they differ in how they run a program. */
+/** Common part of the runtimes, which differ only in how they run a program. */
 export abstract class ProgramRuntime implements Runtime {
   abstract readonly name: string;
   readonly base: BaseModel;
   readonly tokenBudgets: TokenBudgets;
   activationBytes: number;
   /**
-   * Whether one program with gradients is to serve all batches, even where another would compute a little less: because
-   * programs are large, or because the one that serves all is needed later. Default: false.
+   * Whether one program with gradients serves all batches, even if another would compute slightly less: because
+   * programs are large, or because the general one is needed later anyway. Default: false.
    */
   fewPrograms = false;
 
@@ -78,7 +78,7 @@ export abstract class ProgramRuntime implements Runtime {
     if ('cache' in call.tokens) checkStep(this.base, call.adapter, call.tokens);
     else checkCall(this.base, call.adapter, call.tokens);
     const { activationBytes, tokenBudgets } = this;
-    const limits = { activationBytes, mostLogits: tokenBudgets.logits };
+    const limits = { activationBytes, maxLogits: tokenBudgets.logits };
     const bound = bindCall(this.base, kind, { ...call, fewPrograms: this.fewPrograms }, limits);
     return { output: await this.run(bound), indices: bound.indices };
   }

@@ -1,17 +1,16 @@
 import type { Batch } from '../runtime.ts';
 
-/** The tokens of a batch that go through the model, where several sequences begin alike. */
+/** Distinct tokens of a batch: tokens with equal beginnings are computed once. */
 export interface SharedTokens {
-  /** [unique] the token of the batch that stands for all with the same beginning, in order. */
+  /** [unique] token of the batch that represents all tokens with the same beginning, in order. */
   readonly representatives: Int32Array;
-  /** [tokens] the index of each token's representative. */
+  /** [tokens] index of each token's representative. */
   readonly indices: Int32Array;
 }
 
 /**
- * Finds the tokens that follow the same tokens. They have the same hidden states, since each token sees only those before
- * it. So prompts that begin with one template, or one prompt with several completions, are computed once as far as they
- * agree.
+ * Finds tokens that follow the same tokens. They have equal hidden states, since each token attends only to those
+ * before it. So a template at the beginning of several prompts, or a prompt with several completions, is computed once.
  */
 export function sharePrefixes({ inputIds, sequenceLengths }: Batch, vocabSize: number): SharedTokens {
   const representatives: number[] = [];
@@ -19,7 +18,7 @@ export function sharePrefixes({ inputIds, sequenceLengths }: Batch, vocabSize: n
   const known = new Map<number, number>();
   let start = 0;
   for (const length of sequenceLengths) {
-    // The representative of its last token identifies a whole beginning.
+    // Index + 1 of the last token's representative, which identifies the whole beginning.
     let beginning = 0;
     for (const [offset, id] of inputIds.subarray(start, start + length).entries()) {
       const key = beginning * vocabSize + id;
@@ -33,13 +32,13 @@ export function sharePrefixes({ inputIds, sequenceLengths }: Batch, vocabSize: n
   return { representatives: Int32Array.from(representatives), indices };
 }
 
-/** Lets every token stand for itself. */
+/** Makes every token its own representative. */
 export function shareNothing({ inputIds }: Batch): SharedTokens {
   const indices = Int32Array.from(inputIds.keys());
   return { representatives: indices, indices };
 }
 
-/** [tokens − unique] the tokens of the batch that another token stands for, in order. */
+/** [tokens − unique] tokens of the batch that another token represents, in order. */
 export function repeatedTokens({ representatives, indices }: SharedTokens): Int32Array {
   const unique = new Set(representatives);
   return Int32Array.from(indices.keys()).filter((token) => !unique.has(token));

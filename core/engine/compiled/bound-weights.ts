@@ -4,19 +4,22 @@ import { int8InputName, parseInt8Input, type Int8Input } from '../int8/inputs.ts
 import type { Direction } from '../int8/rounding/int8-matrix.ts';
 import type { RoundedWeights } from '../int8/rounding/rounded-weights.ts';
 
-/** A base's weights as inputs of sessions: the arrays themselves, and rounded to 8 bits where a graph asks for that. */
+/**
+ * A base's weights as inputs of sessions: the float32 arrays themselves, or matrices rounded to 8 bits if a graph has
+ * such inputs.
+ */
 export class BoundWeights {
   readonly #weights: BaseModel['weights'];
   readonly #rounded: Pick<RoundedWeights, 'get' | 'divisorsOf'> | null;
   readonly #tensors = new Map<string, ort.Tensor>();
 
-  /** @param rounded the same weights in 8 bits, which belong to the caller; default: none */
+  /** @param rounded the same weights in 8 bits, owned by the caller; default: none */
   constructor(weights: BaseModel['weights'], rounded: Pick<RoundedWeights, 'get' | 'divisorsOf'> | null = null) {
     this.#weights = weights;
     this.#rounded = rounded;
   }
 
-  /** Returns undefined for an input that is not made from a weight. */
+  /** Returns an input's tensor; undefined if the input is not made from a weight. */
   async get(name: string): Promise<ort.Tensor | undefined> {
     const known = this.#tensors.get(name);
     if (known) return known;
@@ -26,7 +29,7 @@ export class BoundWeights {
     return this.#tensors.get(name);
   }
 
-  /** Lets go of everything, or of the forms for one direction. What is asked for again is made again. */
+  /** Releases all tensors, or only the int8 forms of one direction. They are made again when they are needed. */
   release(direction?: Direction): void {
     for (const name of [...this.#tensors.keys()]) {
       const part = parseInt8Input(name)?.part;
@@ -55,7 +58,7 @@ export class BoundWeights {
   }
 }
 
-/** The direction of the products that a matrix and its scales are made for; null for the smoothing. */
+/** Direction of the products that a matrix and its scales serve; null for the smoothing divisors. */
 function directionOf(part: Int8Input['part']): Direction | null {
   if (part === 'smoothing') return null;
   return part.endsWith('_transposed') ? 'forward' : 'backward';

@@ -17,15 +17,15 @@ export interface CompileOptions {
   readonly profileFilePrefix?: string | undefined;
   /** Default: the CPU's. */
   readonly provider?: ExecutionProvider | undefined;
-  /** The base's weights, for a provider whose sessions keep them. */
+  /** Weights of the base, for a provider whose sessions keep them. */
   readonly weights: BaseModel['weights'];
-  /** Keeps encoded graphs. Default: none. */
+  /** Cache of encoded graphs. Default: none. */
   readonly cache?: EngineCache | null | undefined;
-  /** Traces in a thread of its own. Default: programs are traced in this one. */
+  /** Thread that traces programs. Default: programs are traced in this thread. */
   readonly tracer?: TracingThread | undefined;
 }
 
-/** Compiles a program. It is traced, and tfjs loaded for that, only if the cache does not hold its graph. */
+/** Compiles a program. If the cache holds its graph, neither tracing nor loading tfjs is needed. */
 export async function compileProgram(spec: ProgramSpec, options: CompileOptions): Promise<CompiledProgram> {
   const { provider = CPU_PROVIDER, weights, cache, tracer, ...others } = options;
   const trace = async (): Promise<SplitModel> => {
@@ -36,13 +36,13 @@ export async function compileProgram(spec: ProgramSpec, options: CompileOptions)
   };
   const create = async (model: SplitModel) =>
     new CompiledProgram(await createSession(model, { ...others, provider }), spec);
-  // A graph that holds the base's weights is as large as they are, so it is not kept.
+  // A graph that holds the base's weights is as large as they are, so it is not cached.
   if (!cache || provider.keepsWeights) return create(await trace());
   const key = graphKey(spec, provider);
   const known = await cache.read(key);
   if (known) return create({ model: known, externalData: [] });
   const traced = await trace();
-  // The disk works while the session is created.
+  // Write to the disk while the session is created.
   const kept = traced.externalData.length === 0 ? cache.write(key, traced.model) : undefined;
   const program = await create(traced);
   await kept;
@@ -53,10 +53,10 @@ function arraysOf(weights: BaseModel['weights']): Map<string, Float32Array> {
   return new Map([...weights].map(([name, { data }]) => [name, data]));
 }
 
-/** A program's session. Buffers of outputs whose size is known are allocated once and reused. */
+/** A program's session. Output buffers of known size are allocated once and reused. */
 export class CompiledProgram {
   readonly #session: ort.InferenceSession;
-  /** Sorted, so that the inputs made from one weight are next to each other and it is read once for all of them. */
+  /** Sorted names, so that the inputs made from one weight are adjacent and the weight is read once for all of them. */
   readonly #inputNames: readonly string[];
   readonly #spec: ProgramSpec;
   readonly #parameters: readonly ProgramInput[];
@@ -81,7 +81,7 @@ export class CompiledProgram {
     const feeds: Record<string, ort.Tensor> = {};
     for (const name of this.#inputNames) {
       const [values, input] = [data.get(name), inputs.get(name)];
-      // The caller's array is not copied.
+      // The tensor uses the caller's array without a copy.
       const bound = values && input && new ort.Tensor(input.type as 'float32', values as Float32Array, input.shape);
       const tensor = bound ?? (await weights.get(name));
       if (!tensor) throw new Error(`nothing is bound to the compiled program's input ${name}`);
@@ -100,7 +100,7 @@ export class CompiledProgram {
   }
 }
 
-/** null where the size differs from run to run, so that ONNX Runtime allocates the output. */
+/** Returns null if the size differs from run to run; ONNX Runtime then allocates the output. */
 function outputBuffer(output: ort.InferenceSession.ValueMetadata): ort.Tensor | null {
   const shape = output.isTensor ? output.shape.filter((size) => typeof size === 'number') : [];
   if (!output.isTensor || shape.length < output.shape.length) return null;

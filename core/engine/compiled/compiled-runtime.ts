@@ -12,32 +12,35 @@ import { ProgramPool } from './program-pool.ts';
 import type { TracingThread } from '../tracer/tracing-thread.ts';
 
 export interface CompiledRuntimeOptions {
-  /** Threads of one operator; default: the number of CPUs. */
+  /** Number of threads of one operator; default: the number of CPUs. */
   readonly threads?: number;
   /**
-   * Number of programs kept compiled; the one used longest ago is dropped first. Default: 32, or 2 (one that evaluates and
-   * one that trains) where each program keeps the base's weights on its device.
+   * Number of compiled programs that are kept; the least recently used one is dropped first. Default: 32, or 2 (one for
+   * evaluation and one for training) if each program keeps the base's weights on its device.
    */
   readonly maxPrograms?: number;
-  /** Makes ONNX Runtime profile every session into a JSON file of this path with a time stamp, complete on `dispose`. */
+  /**
+   * Path prefix for profiles: ONNX Runtime profiles every session into a JSON file with a time stamp, complete on
+   * `dispose`.
+   */
   readonly profileFilePrefix?: string;
   /** Default: the CPU's. */
   readonly provider?: ExecutionProvider | undefined;
-  /** The base in 8 bits, for a provider that multiplies in them. It belongs to the caller. Default: none. */
+  /** The base in 8 bits, for a provider with int8 products. The caller owns it. Default: none. */
   readonly rounded?: RoundedWeights | undefined;
-  /** See `Runtime`. Default: no limit. */
+  /** Memory for activations, see `Runtime`. Default: no limit. */
   readonly activationBytes?: number | undefined;
-  /** Keeps encoded graphs for later processes. Default: none. */
+  /** Cache of encoded graphs for later processes. Default: none. */
   readonly cache?: EngineCache | null | undefined;
-  /** Programs that are shared with other runtimes, where no program keeps a base's weights. Default: a pool of its own. */
+  /** Pool of programs that runtimes share if no program keeps a base's weights. Default: a pool of its own. */
   readonly pool?: ProgramPool | undefined;
-  /** Traces programs in a thread of its own. Default: they are traced in this one. */
+  /** Thread that traces programs. Default: programs are traced in the calling thread. */
   readonly tracer?: TracingThread | undefined;
 }
 
 /**
- * Runs programs as graphs on one of ONNX Runtime's execution providers. Each kind and parameterization is compiled on its
- * first use, and batches of all sizes share it. On the CPU the base's weights are bound without a copy and shared by all
+ * Runs programs as graphs on one of ONNX Runtime's execution providers. Each kind and parameterization is compiled on
+ * first use and serves batches of all sizes. On the CPU the base's weights are bound without a copy and shared by all
  * programs. ONNX Runtime blocks the event loop while it computes.
  */
 export class CompiledRuntime extends ProgramRuntime {
@@ -45,9 +48,9 @@ export class CompiledRuntime extends ProgramRuntime {
   readonly #compile: (spec: ProgramSpec) => Promise<CompiledProgram>;
   readonly #weights: BoundWeights;
   readonly #pool: ProgramPool;
-  /** The name of the base's config in the pool. */
+  /** Name of the base's config in the pool. */
   readonly #config: string;
-  /** Tells the programs from those of other runtimes in the pool. */
+  /** Prefix that distinguishes this runtime's programs from those of other runtimes in the pool. */
   readonly #kind: string;
 
   constructor(base: BaseModel, options: CompiledRuntimeOptions = {}) {
@@ -64,7 +67,7 @@ export class CompiledRuntime extends ProgramRuntime {
     this.#weights = new BoundWeights(keepsWeights ? new Map() : base.weights, rounded);
   }
 
-  /** Number of programs that are compiled at the moment. */
+  /** Number of currently compiled programs. */
   get programs(): number {
     return this.#pool.size;
   }
@@ -74,7 +77,7 @@ export class CompiledRuntime extends ProgramRuntime {
     this.#weights.release();
   }
 
-  /** Lets go of the matrices in 8 bits that only gradients are computed with, until they are needed again. */
+  /** Releases the int8 matrices that only gradients use, until they are needed again. */
   async releaseBackward(): Promise<void> {
     await this.#pool.idle();
     this.#weights.release('backward');
@@ -89,7 +92,10 @@ export class CompiledRuntime extends ProgramRuntime {
   }
 }
 
-/** Equal for calls on one base that can share a program: their adapters have the same modules with equal ranks and kinds. */
+/**
+ * Key of a program. Calls on one base share a program if their adapters have the same modules with equal ranks and
+ * kinds.
+ */
 export function programKey({ modules, ...spec }: ProgramSpec): string {
   const { kind, dropout, repeats, attentionBlocks, labelBlocks, targets, recompute } = spec;
   const adapted = [...modules].map(([module, { rank, dora }]) => `${module}:${rank}${dora ? ':dora' : ''}`).join();

@@ -6,26 +6,26 @@ import * as ort from './onnx-runtime.ts';
 
 interface SessionSettings {
   readonly provider: ExecutionProvider;
-  /** Threads of one operator that runs on the CPU. Default: ONNX Runtime's. */
+  /** Number of threads of one operator on the CPU. Default: ONNX Runtime's. */
   readonly threads?: number;
   readonly profileFilePrefix?: string | undefined;
 }
 
 /**
- * Microseconds for which a session's idle threads look for work before they sleep. Without this, the thread that is woken
- * for the other half of an operator is often put on the core of the one that wakes it, and the halves run one after the
- * other: forward passes of an int8 base took 370 ms in place of 170 in most runs on two idle cores. Values from 20 to 200
- * are equally good there; at 1000, sessions that run in turn burn each other's cores. Where another process keeps a core
- * busy, spinning costs up to a fifth.
+ * Microseconds for which idle threads of a session spin before they sleep. Without spinning, the thread that is woken
+ * for the other half of an operator is often scheduled on the core of the thread that wakes it, and the halves run one
+ * after the other: forward passes of an int8 base took 370 ms instead of 170 in most runs on two idle cores. Values
+ * from 20 to 200 are equally good there; at 1000, sessions that run in turn occupy each other's cores. If another
+ * process keeps a core busy, spinning costs up to a fifth.
  */
 const SPIN_US = '20';
 
 export const SPINNING = { intra_op: { allow_spinning: '1', spin_duration_us: SPIN_US } };
 
 /**
- * No arena: every session would keep its own peak of activations, while the process heap is shared by all of them at
- * the same speed. No optimization: the passes leave nothing to gain (measured on the CPU), and ONNX Runtime would
- * merge what is computed again on purpose.
+ * Options of every session. No arena: every session would keep its own peak of activations, while the process heap is
+ * shared by all of them at the same speed. No optimization: the passes leave nothing to gain (measured on the CPU), and
+ * ONNX Runtime would merge operations that are repeated on purpose to save memory.
  */
 const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
   executionMode: 'sequential',
@@ -35,10 +35,10 @@ const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
   extra: { session: SPINNING },
 };
 
-/** Silences the warning that operators on shapes run on the CPU, which they should. */
+/** Silences the warning that shape operators run on the CPU, which is intended. */
 const ACCELERATOR_OPTIONS: ort.InferenceSession.SessionOptions = { logSeverityLevel: 3 };
 
-/** Encodes what {@link graphFor} returns for the same arguments. */
+/** Encodes the graph of {@link graphFor} for the same arguments. */
 export function modelFor(
   provider: ExecutionProvider,
   traced: Graph,
@@ -49,7 +49,7 @@ export function modelFor(
 
 /**
  * Rewrites a traced graph for an execution provider.
- * @param weights inputs whose values stay as they are; they become constants if the provider's sessions keep weights
+ * @param weights inputs with constant values; they become constants if the provider's sessions keep weights
  */
 export function graphFor(
   provider: ExecutionProvider,
@@ -59,7 +59,7 @@ export function graphFor(
   return provider.rewrite(provider.keepsWeights ? bindConstants(traced, weights) : traced);
 }
 
-/** Creates an inference session of an encoded graph. */
+/** Creates an inference session from an encoded graph. */
 export async function createSession(
   { model, externalData }: SplitModel,
   settings: SessionSettings,
@@ -69,7 +69,7 @@ export async function createSession(
     ...SESSION_OPTIONS,
     ...(provider.name === 'cpu' ? {} : ACCELERATOR_OPTIONS),
     externalData,
-    // The number of the card is all that ONNX Runtime's binding for Node passes on to CUDA.
+    // ONNX Runtime's binding for Node passes only the card's number on to CUDA.
     executionProviders: [provider.name === 'cuda' ? { name: 'cuda', deviceId: provider.card } : provider.name],
     ...(threads !== undefined && { intraOpNumThreads: threads }),
     ...(profileFilePrefix !== undefined && { enableProfiling: true, profileFilePrefix }),

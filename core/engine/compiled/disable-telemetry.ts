@@ -1,5 +1,6 @@
 /**
- * ONNX Runtime 1.29 and later record every session in a database below the user's cache folder and send it to Microsoft.
- * The library reads this variable when it starts, so it must be set before onnxruntime-node is loaded.
+ * Switches off the telemetry of ONNX Runtime 1.29 and later, which records every session in a database below the user's
+ * cache folder and sends it to Microsoft. The library reads this variable at its start, so this module must be loaded
+ * before onnxruntime-node.
  */
 process.env['ORT_DISABLE_TELEMETRY'] = '1';

@@ -10,18 +10,18 @@ import { createSession } from './create-session.ts';
 import * as ort from './onnx-runtime.ts';
 
 /**
- * Number of multiplications from which on a product is computed on all threads. A smaller one takes one thread some 50 µs,
- * which is hardly more than the others need to wake up, and much less where the machine is busy.
+ * Number of multiplications from which a product runs on all threads. A smaller one takes one thread some 50 µs, which
+ * is hardly more than the time to wake the others, and much less on a busy machine.
  */
-const WORTH_SHARING = 2 ** 20;
+const PARALLEL_THRESHOLD = 2 ** 20;
 
 /**
- * Products in float32 by ONNX Runtime on all threads of the CPU; Gram matrices are summed in float64. Operands in float64
- * are rounded. ONNX Runtime blocks the event loop while it computes. The caller disposes of it.
+ * Float32 products by ONNX Runtime on all threads of the CPU; Gram matrices are summed in float64. Float64 operands are
+ * rounded. ONNX Runtime blocks the event loop while it computes. The caller disposes of the object.
  */
 export class OnnxProducts implements MatrixProducts {
   readonly #threads: number;
-  /** Sessions that were needed so far, each graph on one thread and on all. */
+  /** Sessions created so far, by graph and number of threads. */
   readonly #sessions = new Map<string, Promise<ort.InferenceSession>>();
 
   /** @param threads default: the number of CPUs */
@@ -70,7 +70,7 @@ export class OnnxProducts implements MatrixProducts {
       const values = data instanceof Float32Array ? data : new Float32Array(data);
       return [name, new ort.Tensor('float32', values, [rows, cols])] as const;
     });
-    const session = await this.#session(name, multiplications < WORTH_SHARING ? 1 : this.#threads);
+    const session = await this.#session(name, multiplications < PARALLEL_THRESHOLD ? 1 : this.#threads);
     const { product } = await session.run(Object.fromEntries(feeds));
     return product!.data;
   }
@@ -86,7 +86,7 @@ export class OnnxProducts implements MatrixProducts {
   }
 }
 
-/** Makes products, passes them to `use`, and disposes of them whether `use` succeeds or fails. */
+/** Creates an OnnxProducts, passes it to `use`, and always disposes of it. */
 export async function withOnnxProducts<T>(use: (products: MatrixProducts) => Promise<T>): Promise<T> {
   const products = new OnnxProducts();
   try {
@@ -96,7 +96,7 @@ export async function withOnnxProducts<T>(use: (products: MatrixProducts) => Pro
   }
 }
 
-// Any sizes that differ from call to call would do.
+// Arbitrary symbolic sizes, which may differ from call to call.
 const { tokens: ROWS, labels: INNER, bins: COLS, repeats: OTHER_INNER } = SYMBOLIC_SIZES;
 
 const GRAPHS = {

@@ -1,3 +1,3 @@
-/** ONNX Runtime with its telemetry switched off; a lint rule forbids to import onnxruntime-node anywhere else. */
+/** ONNX Runtime with its telemetry switched off; a lint rule forbids importing onnxruntime-node anywhere else. */
 import './disable-telemetry.ts';
 export * from 'onnxruntime-node';

@@ -2,10 +2,10 @@ interface Releasable {
   release(): Promise<void>;
 }
 
-/** Keeps at most `capacity` compiled programs and releases the one that was used longest ago. */
+/** LRU cache of at most `capacity` compiled programs, which are released when they are evicted. */
 export class ProgramCache<T extends Releasable> {
   readonly #capacity: number;
-  /** In order of last use, oldest first. */
+  /** Entries in order of last use, oldest first. */
   readonly #entries = new Map<string, Promise<T>>();
 
   constructor(capacity: number) {
@@ -20,8 +20,8 @@ export class ProgramCache<T extends Releasable> {
   }
 
   /**
-   * Returns the entry of that key, made by `create` if there is none; concurrent callers share one creation. What has to go
-   * is released before that, so that the memory never holds more than `capacity` entries.
+   * Returns the entry of that key, and creates it with `create` if there is none; concurrent callers share one
+   * creation. Eviction comes first, so that there are never more than `capacity` entries in memory.
    */
   async get(key: string, create: () => Promise<T>): Promise<T> {
     const known = this.#entries.get(key);

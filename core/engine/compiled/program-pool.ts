@@ -2,26 +2,26 @@ import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { CompiledProgram } from './compiled-program.ts';
 import { ProgramCache } from './program-cache.ts';
 
-/** Programs of a pool that is told no number: 32 for each of two bases. */
-const MOST_PROGRAMS = 64;
+/** Default capacity of a pool: 32 programs for each of two bases. */
+const MAX_PROGRAMS = 64;
 
 /**
- * Compiled programs that runtimes share. Weights are inputs of a program, so bases of one config run on the same programs:
- * a base and its next version, or a base and the float32 that it is compared with. A program is released when the last
- * runtime with its config has left, or when it was used longest ago and there are too many.
+ * Pool of compiled programs that runtimes share. Weights are inputs of a program, so bases of one config run on the
+ * same programs: a base and its next version, or an int8 base and its float32 form for comparison. A program is
+ * released when the last runtime with its config leaves, or when it is the least recently used one of too many.
  */
 export class ProgramPool {
   readonly #programs: ProgramCache<CompiledProgram>;
-  /** Number of runtimes by their config as JSON. */
+  /** Number of runtimes for each config, by the config as JSON. */
   readonly #users = new Map<string, number>();
-  /** Ends with the latest call: calls share sessions and their output buffers, so they run one after the other. */
+  /** Resolves after the latest call: calls share sessions and their output buffers, so they run one after another. */
   #latest: Promise<unknown> = Promise.resolve();
 
-  constructor(maxPrograms = MOST_PROGRAMS) {
+  constructor(maxPrograms = MAX_PROGRAMS) {
     this.#programs = new ProgramCache(maxPrograms);
   }
 
-  /** Number of programs that are compiled at the moment. */
+  /** Number of currently compiled programs. */
   get size(): number {
     return this.#programs.size;
   }
@@ -33,7 +33,7 @@ export class ProgramPool {
     return name;
   }
 
-  /** Waits for calls that were made, and removes a runtime. */
+  /** Waits for pending calls, and removes a runtime. */
   async leave(config: string): Promise<void> {
     await this.#latest;
     const users = (this.#users.get(config) ?? 0) - 1;
@@ -43,8 +43,8 @@ export class ProgramPool {
   }
 
   /**
-   * Uses a program when all earlier calls have ended.
-   * @param key tells it from others of its config
+   * Uses a program after all earlier calls have ended.
+   * @param key distinguishes the program from others of its config
    */
   run<T>(
     { config, key }: { readonly config: string; readonly key: string },
@@ -56,7 +56,7 @@ export class ProgramPool {
     return run;
   }
 
-  /** Waits until all calls that were made have ended. */
+  /** Waits until all pending calls have ended. */
   async idle(): Promise<void> {
     await this.#latest;
   }

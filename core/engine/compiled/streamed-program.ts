@@ -1,4 +1,4 @@
-import { WeightLoans } from '../../formats/hugging-face/weight-loans.ts';
+import { WeightPool } from '../../formats/hugging-face/weight-pool.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import type { BoundCall } from '../call/bind-call.ts';
 import type { ProgramOutputs } from '../call/program-runtime.ts';
@@ -13,21 +13,21 @@ import * as ort from './onnx-runtime.ts';
 export interface StreamOptions {
   readonly weights: BaseModel['weights'];
   readonly threads: number;
-  /** Largest size of the weights that are in memory at a time, in bytes; the largest weight alone may exceed it. */
+  /** Largest total size of weights in memory, in bytes; a single larger weight may exceed it. */
   readonly weightBytes: number;
-  /** Rewrites the traced graph. Default: nothing. */
+  /** Rewrites the traced graph. Default: no change. */
   readonly rewrite?: (graph: Graph) => Graph;
 }
 
 interface Stage {
   readonly session: ort.InferenceSession;
-  /** What no later stage reads, once this one has run. */
+  /** Names of values that no later stage reads. */
   readonly done: readonly string[];
 }
 
 /**
- * A program in float32 for a base whose weights need not be in memory at once: it is cut into stages of a few layers, and
- * each run reads a stage's weights, computes, and lets them go.
+ * A float32 program for a base whose weights do not fit in memory at once. It is cut into stages of a few layers; each
+ * run reads a stage's weights, computes, and releases them.
  */
 export class StreamedProgram {
   readonly outputNames: readonly string[];
@@ -61,7 +61,7 @@ export class StreamedProgram {
     return new StreamedProgram(spec, weights, stages, outputs);
   }
 
-  /** Milliseconds that the latest run computed, without reading weights. */
+  /** Computing time of the latest run in milliseconds, without the time to read weights. */
   get computeMs(): number {
     return this.#computeMs;
   }
@@ -73,8 +73,8 @@ export class StreamedProgram {
       if (given) values.set(name, new ort.Tensor(type as 'float32', given as Float32Array, shape));
     }
     this.#computeMs = 0;
-    const loans = new WeightLoans(this.#weights);
-    for (const stage of this.#stages) await this.#runStage(stage, values, loans);
+    const pool = new WeightPool(this.#weights);
+    for (const stage of this.#stages) await this.#runStage(stage, values, pool);
     return (name) => {
       const output = values.get(name);
       if (!output) throw new Error(`the streamed program has no output ${name}`);
@@ -86,20 +86,20 @@ export class StreamedProgram {
     for (const { session } of this.#stages) await session.release();
   }
 
-  async #runStage({ session, done }: Stage, values: Map<string, ort.Tensor>, loans: WeightLoans): Promise<void> {
+  async #runStage({ session, done }: Stage, values: Map<string, ort.Tensor>, pool: WeightPool): Promise<void> {
     const feeds: Record<string, ort.Tensor> = {};
-    for (const name of session.inputNames) feeds[name] = values.get(name) ?? borrowTensor(loans, name);
+    for (const name of session.inputNames) feeds[name] = values.get(name) ?? acquireTensor(pool, name);
     const begun = performance.now();
     const outputs = await session.run(feeds);
     this.#computeMs += performance.now() - begun;
-    loans.giveBack();
+    pool.release();
     for (const name of session.outputNames) values.set(name, outputs[name]!);
     for (const name of done) values.delete(name);
   }
 }
 
-function borrowTensor(loans: WeightLoans, name: string): ort.Tensor {
-  const weight = loans.borrow(name);
+function acquireTensor(pool: WeightPool, name: string): ort.Tensor {
+  const weight = pool.acquire(name);
   if (!weight) throw new Error(`nothing is bound to the streamed program's input ${name}`);
   return new ort.Tensor('float32', weight.data, weight.shape);
 }

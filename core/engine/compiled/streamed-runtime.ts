@@ -5,10 +5,10 @@ import { programKey } from './compiled-runtime.ts';
 import { ProgramCache } from './program-cache.ts';
 import { StreamedProgram, type StreamOptions } from './streamed-program.ts';
 
-/** Programs kept, which hold no weights. */
+/** Number of cached programs, which hold no weights. */
 const MAX_PROGRAMS = 4;
 
-/** Computes in float32 with a base whose weights are read anew for every batch, a few layers at a time. */
+/** Runtime that computes in float32 and reads a base's weights again for every batch, a few layers at a time. */
 export class StreamedRuntime extends ProgramRuntime {
   readonly name = 'streamed';
   readonly #options: Omit<StreamOptions, 'weights' | 'rewrite'>;

@@ -1,14 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
 
-/** What a forward pass gives: its value, what the gradient needs of it, and the gradient by each input. */
+/** Result of a forward pass: its value, the tensors that the gradient needs, and the gradient by each input. */
 interface Differentiated<T extends tf.Tensor, S extends tf.Tensor[]> {
   readonly value: T;
-  /** Tensors kept until the gradient is computed, which gets them after `dy`. Default: none. */
+  /** Tensors kept until the gradient is computed, which receives them after `dy`. Default: none. */
   readonly saved?: readonly [...S];
   readonly gradient: (dy: T, ...saved: S) => tf.Tensor | tf.Tensor[];
 }
 
-/** Computes `forward` of the inputs, with a gradient that is written by hand: tfjs' `customGrad`, typed. */
+/** Computes `forward` of the inputs with a handwritten gradient: a typed form of tfjs' `customGrad`. */
 export function withGradient<I extends tf.Tensor[], S extends tf.Tensor[], T extends tf.Tensor>(
   inputs: readonly [...I],
   forward: (...inputs: I) => Differentiated<T, S>,

@@ -13,27 +13,27 @@ import { linear, type LoraTensors } from './linear.ts';
 import { pickRows } from './losses.ts';
 import { rmsNorm } from './rms-norm.ts';
 
-/** The rows of a linear layer's input: every token, or in the last layer after attention only the label positions. */
+/** Rows of a linear layer's input: every token, or only the label positions in the last layer after attention. */
 export type RowsOf = 'tokens' | 'labels';
 
-/** What the decoder computes with: tensors by Hugging Face name, and the factors of adapted modules. */
+/** Inputs of the decoder: tensors by Hugging Face name, and the factors of adapted modules. */
 interface DecoderTensors {
   readonly weight: (name: string) => tf.Tensor;
   readonly lora: (module: string, rows: RowsOf) => LoraTensors | undefined;
   /** [tokens] int32 */
   readonly inputIds: tf.Tensor1D;
-  /** [labels] int32 positions in `inputIds`; null where every token is one */
+  /** [labels] int32 positions in `inputIds`; null if every token is a label position */
   readonly labelPositions: tf.Tensor1D | null;
-  /** One for each layer. */
+  /** Attention inputs of each layer. */
   readonly attention: readonly LayerAttention[];
-  /** Called with the keys and values of each layer's tokens. */
+  /** Receives the keys and values of each layer's tokens. */
   readonly keep?: (layer: number, states: KeysAndValues) => void;
 }
 
-/** Keys, rotated, and values of the tokens of a call, each [tokens, keyValueHeads · headDim]. */
+/** Rotated keys, and values, of a call's tokens, each [tokens, keyValueHeads · headDim]. */
 export type KeysAndValues = Readonly<Record<'k' | 'v', tf.Tensor2D>>;
 
-/** One layer of a run of the decoder. */
+/** One layer in a run of the decoder. */
 interface Layer {
   readonly index: number;
   readonly run: DecoderRun;
@@ -47,8 +47,8 @@ interface DecoderRun extends DecoderTensors {
 }
 
 /**
- * Computes the final hidden states of a decoder at the label positions: [labels, hidden], after the last norm. In the last
- * layer everything after attention is computed at those positions only.
+ * Computes the final hidden states of a decoder at the label positions: [labels, hidden], after the last norm. In the
+ * last layer, everything after attention is computed only at those positions.
  */
 export function labelHiddenStates(config: ModelConfig, tensors: DecoderTensors): tf.Tensor2D {
   const run: DecoderRun = { ...tensors, config, architecture: architectureOf(config) };
@@ -80,7 +80,7 @@ function decoderLayer(layer: Layer, hidden: tf.Tensor2D): tf.Tensor2D {
 interface Block {
   readonly hidden: tf.Tensor2D;
   readonly block: (x: tf.Tensor2D) => tf.Tensor2D;
-  /** The part of the hidden states that goes around the block. Default: all. */
+  /** Selects the part of the hidden states for the residual connection. Default: all. */
   readonly skip?: (hidden: tf.Tensor2D) => tf.Tensor2D;
 }
 
@@ -121,7 +121,7 @@ function attendInBins(
   return fromBins(byHead.reshape([bins, length, numHeads * headDim]), indices);
 }
 
-/** [bins, length, heads · dim] to [bins, heads, length, dim]. */
+/** Transposes [bins, length, heads · dim] to [bins, heads, length, dim]. */
 function headsFirst(x: tf.Tensor3D, heads: number, headDim: number): tf.Tensor4D {
   const [bins, length] = x.shape;
   return tf.transpose(x.reshape([bins, length, heads, headDim]), [0, 2, 1, 3]);
@@ -143,7 +143,10 @@ function queriesKeysValues(layer: Layer, x: tf.Tensor2D): Record<'q' | 'k' | 'v'
   };
 }
 
-/** Applies the RMSNorm of queries or keys, if the architecture has it: over each head's features, or over all. */
+/**
+ * Applies the RMSNorm of queries or keys, if the architecture has one: over each head's features, or over the whole
+ * projection.
+ */
 function headNorm(layer: Layer, name: 'q_norm' | 'k_norm', x: tf.Tensor2D): tf.Tensor2D {
   const { architecture, config } = layer.run;
   if (architecture.queryKeyNorm === null) return x;

@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { withGradient } from './custom-gradient.ts';
 
-/** What DoRA has beside the factors, both [outFeatures]. */
+/** Tensors of a DoRA module besides its factors, both [outFeatures]. */
 export interface DoraTensors {
   readonly magnitude: tf.Tensor1D;
-  /** ‖W‖² of each row, which no step changes. */
+  /** ‖W‖² of each row, which training does not change. */
   readonly weightSquares: tf.Tensor1D;
 }
 
@@ -19,14 +19,14 @@ interface AdaptedWeight {
 }
 
 /**
- * DoRA (Liu et al. 2024): scales the outputs y = x (W + s · B A)ᵀ by m / ‖W + s · B A‖, the norm of each output's row. The
- * norm is taken as a constant (their section 4.3, as PEFT does): y receives dy · m / ‖·‖, and m receives Σ dy · y / ‖·‖
- * over rows.
+ * Scales outputs as in DoRA (Liu et al. 2024): y = x (W + s · B A)ᵀ by m / ‖W + s · B A‖, the norm of each output's
+ * row. The norm is treated as a constant (their section 4.3, as in PEFT): y receives dy · m / ‖·‖, and m receives Σ dy
+ * · y / ‖·‖ over rows.
  * @param y [rows, outFeatures]
  */
 export function scaledByMagnitude(y: tf.Tensor2D, dora: DoraTensors, adapted: AdaptedWeight): tf.Tensor2D {
   return withGradient([y, dora.magnitude], (output, magnitude) => {
-    // tfjs tapes nothing within a custom gradient, so the factors count as constants here.
+    // tfjs records no operations within a custom gradient, so the factors count as constants here.
     const norms = rowNorms(adapted, dora.weightSquares);
     const factors = magnitude.div<tf.Tensor1D>(norms);
     return {
@@ -37,7 +37,7 @@ export function scaledByMagnitude(y: tf.Tensor2D, dora: DoraTensors, adapted: Ad
   });
 }
 
-/** m / ‖W + s · B A‖ of each row, [outFeatures], which no token changes. */
+/** m / ‖W + s · B A‖ of each row, [outFeatures], which is the same for all tokens. */
 export function doraFactors({ magnitude, weightSquares }: DoraTensors, adapted: AdaptedWeight): tf.Tensor1D {
   return magnitude.div(rowNorms(adapted, weightSquares));
 }
@@ -45,8 +45,9 @@ export function doraFactors({ magnitude, weightSquares }: DoraTensors, adapted: 
 /**
  * ‖W + s · B A‖ of each row, [outFeatures], as √(‖W‖² + 2 ⟨W, s · B A⟩ + ‖s · B A‖²) with products of the rank's width:
  * ⟨W, s · B A⟩ of a row is that of B and W (s · A)ᵀ, and ‖s · B A‖² that of B and B (s² · A Aᵀ). The merged matrix is
- * never made, and with ‖W‖² given, W is read once. (Four layers of SmolLM2-135M's shape, forward, one row of 32 tokens,
- * smallest of seven runs on a busy machine: LoRA 9 ms, DoRA 12 to 13 ms, by way of the merged matrix 16 ms and more.)
+ * never formed, and with ‖W‖² given, W is read once. (Four layers of SmolLM2-135M's shape, forward, one row of 32
+ * tokens, smallest of seven runs on a busy machine: LoRA 9 ms, DoRA 12 to 13 ms, with the merged matrix 16 ms and
+ * more.)
  */
 function rowNorms({ weight, a, b, scaling }: AdaptedWeight, weightSquares: tf.Tensor1D): tf.Tensor1D {
   const scaled = a.mul<tf.Tensor2D>(scaling);

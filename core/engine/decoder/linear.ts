@@ -3,20 +3,20 @@ import { withGradient } from './custom-gradient.ts';
 import { scaledByMagnitude, type DoraTensors } from './dora.ts';
 import { dropOut, type DropoutTensors } from './dropout.ts';
 
-/** The factors of an adapted layer as tensors; `scaling` has one element. */
+/** Factors of an adapted layer as tensors; `scaling` has one element. */
 export interface LoraTensors {
   /** [rank, inFeatures] */
   readonly a: tf.Tensor2D;
   /** [outFeatures, rank] */
   readonly b: tf.Tensor2D;
   readonly scaling: tf.Tensor;
-  /** Present in a DoRA adapter: [outFeatures] factors of the outputs, or what they are computed from. */
+  /** Present in a DoRA adapter: [outFeatures] factors of the outputs, or the tensors that determine them. */
   readonly dora?: DoraTensors | tf.Tensor1D;
   /** Present while an adapter with dropout is trained. */
   readonly dropout?: DropoutTensors;
 }
 
-/** The frozen weights of a linear layer. */
+/** Frozen weights of a linear layer. */
 interface LinearWeights {
   /** [outFeatures, inFeatures] */
   readonly weight: tf.Tensor2D;
@@ -25,8 +25,9 @@ interface LinearWeights {
 }
 
 /**
- * A frozen linear layer with an optional LoRA update (Hu et al. 2021): y = x Wᵀ + s · x Aᵀ Bᵀ + bias. The update is either
- * merged into the weights or computed beside them, whichever is less work. DoRA then scales each output, but not the bias.
+ * A frozen linear layer with an optional LoRA update (Hu et al. 2021): y = x Wᵀ + s · x Aᵀ Bᵀ + bias. The update is
+ * merged into the weights or computed beside them, whichever is less work. DoRA then scales each output, but not the
+ * bias.
  * @param x [tokens, inFeatures]
  * @returns [tokens, outFeatures]
  */
@@ -35,7 +36,7 @@ export function linear(x: tf.Tensor2D, { weight, bias }: LinearWeights, lora?: L
   return bias ? product.add(bias) : product;
 }
 
-/** The number of tokens for which the less costly way is chosen, since one graph serves batches of any size. */
+/** Number of tokens for which the cheaper of the two ways is chosen, since one graph serves batches of any size. */
 const TYPICAL_TOKENS = 128;
 
 function adaptedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors): tf.Tensor2D {
@@ -44,8 +45,8 @@ function adaptedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors)
 }
 
 /**
- * Dropout acts on what A sees: y = x Wᵀ + s · x̃ Aᵀ Bᵀ. DoRA scales what is computed from x̃ and adds (x − x̃) Wᵀ unscaled,
- * as PEFT does.
+ * Linear layer with dropout on the inputs of A: y = x Wᵀ + s · x̃ Aᵀ Bᵀ. DoRA scales the outputs for x̃ and adds (x −
+ * x̃) Wᵀ unscaled, as in PEFT.
  */
 function droppedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors, dropout: DropoutTensors): tf.Tensor2D {
   const kept = dropOut(x, dropout);
@@ -102,7 +103,7 @@ function lowRankProduct(x: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
 
 interface Forward {
   readonly output: tf.Tensor2D;
-  /** A tensor that the gradient by the input needs again. */
+  /** A tensor that the gradient by the input needs. */
   readonly saved: tf.Tensor2D;
   readonly inputGradient: (dy: tf.Tensor, b: tf.Tensor, saved: tf.Tensor) => tf.Tensor;
 }
@@ -124,8 +125,9 @@ function withFactors(
 }
 
 /**
- * dA = s · (dy B)ᵀ x and dB = dyᵀ (x (s · A)ᵀ). dB is computed as the transpose of its transpose, because a product of few
- * rows takes half as long as one of few columns (measured for 384 tokens, rank 8 and 1,536 features: 0.28 ms against 0.53).
+ * Gradients of the factors, dA = s · (dy B)ᵀ x and dB = dyᵀ (x (s · A)ᵀ). dB is computed as the transpose of its
+ * transpose, because a product with few rows takes half as long as one with few columns (measured for 384 tokens, rank
+ * 8 and 1,536 features: 0.28 ms against 0.53).
  */
 function factorGradients(
   dy: tf.Tensor,

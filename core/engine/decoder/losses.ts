@@ -13,11 +13,10 @@ export function pickRows(x: tf.Tensor2D, positions: tf.Tensor1D): tf.Tensor2D {
   }));
 }
 
-/** The output head. */
 export interface Head {
   /** [vocab, n] */
   readonly weight: tf.Tensor2D;
-  /** c where logits x become c · tanh(x / c); null where they stay as they are. */
+  /** The cap c: logits x become c · tanh(x / c). Null means no cap. */
   readonly cap: number | null;
 }
 
@@ -30,18 +29,20 @@ function capped<T extends tf.Tensor>(logits: T, cap: number | null): T {
   return cap === null ? logits : tf.tanh(logits.mul(1 / cap)).mul(cap);
 }
 
-/** How losses are computed from hidden states. */
+/** Options for computing losses from hidden states. */
 export interface LossOptions {
-  /** Number of blocks of labels of equal size, one after the other, so that the logits of one block exist at a time. */
+  /**
+   * Number of equal blocks of labels, computed one after another so that only the logits of one block exist at a time.
+   */
   readonly blocks: number;
-  /** Whether gradients by the hidden states will be asked for. */
+  /** Whether gradients by the hidden states will be needed. */
   readonly differentiated: boolean;
 }
 
 /**
  * Negative log-likelihood of each label's id, [labels] in nats: log Σ exp(h Eᵀ) − h · E[id]. The id's logit is computed
  * from its embedding row, so that no gradient has to be scattered into [labels, vocab].
- * @param hidden [labels, n], where labels are a multiple of the blocks
+ * @param hidden [labels, n]; the number of labels is a multiple of the number of blocks
  * @param ids [labels] int32
  */
 export function negativeLogLikelihood(
@@ -54,7 +55,7 @@ export function negativeLogLikelihood(
   return logSumExp(hidden, head, options).sub(capped(own, head.cap));
 }
 
-/** [targets, labels] tokens to predict with their shares. */
+/** Soft targets: tokens to predict with their shares, both [targets, labels]. */
 export interface SoftTargets {
   /** int32 */
   readonly ids: tf.Tensor2D;
@@ -62,11 +63,11 @@ export interface SoftTargets {
 }
 
 /**
- * Cross-entropy of each label with soft targets, [labels] in nats: −Σ q · ln p = (Σ q) · log Σ exp(h Eᵀ) − Σ q · (h · E[id]),
- * where q are the shares of the label's targets (Hinton, Vinyals and Dean 2015, arXiv 1503.02531, section 2, at a temperature
- * of 1). The targets cost a row of embeddings each; the logits are computed once. Where the logits are not capped,
- * Σ q · (h · E[id]) = h · (Σ q · E[id]).
- * @param hidden [labels, n], where labels are a multiple of the blocks
+ * Cross-entropy of each label with soft targets, [labels] in nats: −Σ q · ln p = (Σ q) · log Σ exp(h Eᵀ) − Σ q · (h ·
+ * E[id]), where q are the shares of the label's targets (Hinton, Vinyals and Dean 2015, arXiv 1503.02531, section 2, at
+ * a temperature of 1). The targets cost a row of embeddings each; the logits are computed once. If the logits are not
+ * capped, Σ q · (h · E[id]) = h · (Σ q · E[id]).
+ * @param hidden [labels, n]; the number of labels is a multiple of the number of blocks
  */
 export function softCrossEntropy(
   hidden: tf.Tensor2D,
@@ -88,7 +89,7 @@ export function softCrossEntropy(
     .sub(own);
 }
 
-/** [count, n] to count times [n]. */
+/** Splits [count, n] into count times [n]. */
 function rowsOf(x: tf.Tensor2D): tf.Tensor1D[] {
   return tf.split(x, x.shape[0]).map((part) => part.reshape([x.shape[1]]));
 }
@@ -99,9 +100,9 @@ function sumOf<T extends tf.Tensor>(terms: readonly T[]): T {
 
 /**
  * log Σ exp of each row's logits, [labels, n] → [labels]. Its gradient by a row of hidden states is that row of
- * softmax(logits) E times a number, so it is computed beside the value, and neither logits nor probabilities are kept for
- * the gradients. Both results of a block are packed into one tensor before they are cut apart again: a runtime that computes
- * what is asked for then finishes one block before it begins the next.
+ * softmax(logits) E times a number. So the gradient is computed together with the value, and neither logits nor
+ * probabilities are kept for the backward pass. Both results of a block are packed into one tensor before they are
+ * split again: a runtime that computes on demand then finishes one block before it begins the next.
  */
 function logSumExp(hidden: tf.Tensor2D, head: Head, { blocks, differentiated }: LossOptions): tf.Tensor1D {
   const computed = (rows: tf.Tensor2D) => cutIntoBlocks(rows, blocks).map((block) => blockOf(block, head));
@@ -118,9 +119,9 @@ function logSumExp(hidden: tf.Tensor2D, head: Head, { blocks, differentiated }: 
 }
 
 /**
- * What one block of labels gives: log Σ exp of its logits, [block], and the gradient of that by its hidden states,
- * [block, n]. The value follows from the softmax p without another pass, as max(x) − log(max(p)), where max(p) ≥ 1 / vocab
- * never underflows.
+ * Results of one block of labels: log Σ exp of its logits, [block], and the gradient of that by its hidden states,
+ * [block, n]. The value follows from the softmax p without another pass, as max(x) − log(max(p)), where max(p) ≥ 1 /
+ * vocab never underflows.
  */
 function blockOf(hidden: tf.Tensor2D, head: Head) {
   const logits = logitsOf(hidden, head);
@@ -131,14 +132,14 @@ function blockOf(hidden: tf.Tensor2D, head: Head) {
   };
 }
 
-/** The gradient by x where that by y = c · tanh(x / c) is `dy`: dy · (1 − (y / c)²). */
+/** Gradient by x of y = c · tanh(x / c), given the gradient `dy` by y: dy · (1 − (y / c)²). */
 function uncapped(dy: tf.Tensor2D, y: tf.Tensor2D, cap: number | null): tf.Tensor2D {
   if (cap === null) return dy;
   const share = y.mul<tf.Tensor2D>(1 / cap);
   return dy.sub(dy.mul(share).mul(share));
 }
 
-/** [rows, n] to blocks of equal size, [rows / blocks, n] each. */
+/** Splits [rows, n] into blocks of equal size, [rows / blocks, n] each. */
 function cutIntoBlocks(x: tf.Tensor2D, blocks: number): tf.Tensor2D[] {
   if (blocks === 1) return [x];
   const [rows, width] = [x.shape[0] / blocks, x.shape[1]];
@@ -156,7 +157,7 @@ function asColumn(x: tf.Tensor1D): tf.Tensor2D {
 }
 
 /**
- * Σ x · y of each row, [rows, n] → [rows], with a gradient by x alone. The gradient of tfjs' own sum would be made from as
+ * Σ x · y of each row, [rows, n] → [rows], with a gradient by x alone. The gradient of tfjs' own sum would allocate as
  * many ones as x has elements.
  */
 function rowProducts(x: tf.Tensor2D, y: tf.Tensor2D): tf.Tensor1D {

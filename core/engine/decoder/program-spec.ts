@@ -5,42 +5,43 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { TrainableName } from '../../models/lora/trainable-arrays.ts';
 
 /**
- * What a program computes: the loss of each label, the logits at the label positions, or the summed loss with the
- * gradient of every factor. `prefill` computes logits and hands out each layer's keys and values; `decode` takes those
- * and computes the logits of one further token of each row. Only `gradients` has a backward pass.
+ * Kind of a program: the loss of each label, the logits at the label positions, or the summed loss with the gradient of
+ * every factor. `prefill` computes logits and returns each layer's keys and values; `decode` takes those and computes
+ * the logits of one further token of each row. Only `gradients` has a backward pass.
  */
 export type ProgramKind = 'labelLosses' | 'gradients' | 'logits' | 'prefill' | 'decode';
 
-/** Everything that a program is specialized to. Batches of any {@link ProgramSizes} run on it. */
+/** Specification that a program is specialized to. Batches of any {@link ProgramSizes} run on it. */
 export interface ProgramSpec {
   readonly config: ModelConfig;
   readonly kind: ProgramKind;
-  /** The adapted modules, in the adapter's order; empty for the base alone. */
+  /** Adapted modules, in the adapter's order; empty for the base alone. */
   readonly modules: ReadonlyMap<string, AdaptedModule>;
-  /** Whether a `gradients` program drops inputs of every A. */
+  /** Whether a `gradients` program applies dropout to the inputs of every A. */
   readonly dropout: boolean;
-  /** Whether a `gradients` program takes batches whose sequences share beginnings. */
+  /** Whether a `gradients` program supports batches whose sequences share beginnings. */
   readonly repeats: boolean;
-  /** Number of blocks of queries that attention is computed in, one after the other; 1 computes all at once. */
+  /** Number of query blocks that attention computes one after another; 1 computes all at once. */
   readonly attentionBlocks: number;
-  /** Number of blocks of labels that losses are computed in, one after the other; 1 computes all at once. */
+  /** Number of label blocks whose losses are computed one after another; 1 computes all at once. */
   readonly labelBlocks: number;
-  /** Number of tokens with shares that a `gradients` program takes for each label; 0 where each label is one token. */
+  /** Number of soft targets of each label in a `gradients` program; 0 if each label is one token. */
   readonly targets: number;
-  /** What a `gradients` program computes again in place of keeping it from the forward pass. */
+  /** Values that a `gradients` program computes again rather than keeping them from the forward pass. */
   readonly recompute: Recompute;
 }
 
 /**
- * `cheap`: what follows cheaply from values that are kept. `scores`: attention's scores and probabilities, too. `layers`:
- * everything in a layer but what enters its attention and its MLP.
+ * Extent of recomputation in the backward pass. `cheap`: values that follow cheaply from kept ones. `scores`:
+ * attention's scores and probabilities, too. `layers`: everything in a layer except the inputs of its attention and its
+ * MLP.
  */
 export type Recompute = 'cheap' | 'scores' | 'layers';
 
-/** How a module is adapted, as far as the program depends on it. */
+/** Properties of an adapted module that the program depends on. */
 export interface AdaptedModule {
   readonly rank: number;
-  /** Whether the module has a magnitude beside its factors. */
+  /** Whether the module has a magnitude in addition to its factors. */
   readonly dora: boolean;
 }
 
@@ -53,11 +54,11 @@ interface ProgramOptions {
   readonly attentionBlocks?: number;
   readonly labelBlocks?: number;
   readonly targets?: number;
-  /** Default: `scores` where attention is computed in blocks, else `cheap`. */
+  /** Default: `scores` if attention is computed in blocks, else `cheap`. */
   readonly recompute?: Recompute;
 }
 
-/** Specifies the program that computes with a base of this config and, unless it is null, with this adapter. */
+/** Specifies the program for a base of this config and, unless it is null, this adapter. */
 export function programSpec(options: ProgramOptions): ProgramSpec {
   const { kind, config, adapter, dropout = false, repeats = false, attentionBlocks = 1, labelBlocks = 1 } = options;
   const { targets = 0, recompute = attentionBlocks > 1 ? 'scores' : 'cheap' } = options;
@@ -68,19 +69,19 @@ export function programSpec(options: ProgramOptions): ProgramSpec {
   return { config, kind, modules: new Map(modules), dropout, repeats, ...shape };
 }
 
-/** The sizes that differ from batch to batch; 0 where a program has no input of that size. */
+/** Sizes that differ from batch to batch; 0 if a program has no input of that size. */
 export interface ProgramSizes {
-  /** In a `decode` program, one for each row of the cache. */
+  /** Number of tokens; in a `decode` program, one for each row of the cache. */
   readonly tokens: number;
-  /** Labels or, where losses are computed in blocks, labels of a block. */
+  /** Number of labels or, if losses are computed in blocks, of labels in a block. */
   readonly labels: number;
-  /** Number of attention's bins, which sequences are packed into. */
+  /** Number of bins that attention packs sequences into. */
   readonly bins: number;
-  /** Places of a bin or, where attention is computed in blocks, of a block. */
+  /** Number of places in a bin or, if attention is computed in blocks, in a block. */
   readonly binLength: number;
-  /** Further places of tokens that lie at several; programs without `repeats` ignore it. */
+  /** Number of further places of tokens that have several; programs without `repeats` ignore it. */
   readonly repeats: number;
-  /** Places for earlier tokens in each row of a `decode` program's cache. */
+  /** Number of places for earlier tokens in each row of a `decode` program's cache. */
   readonly slots: number;
 }
 
@@ -96,37 +97,40 @@ const SUFFIXES: Readonly<Record<TrainableName, string>> = {
   magnitude: 'lora_magnitude_vector',
 };
 
-/** Names the program's input that holds one of a module's trainable arrays. */
+/** Name of the program's input that holds one of a module's trainable arrays. */
 export function inputName(module: string, name: TrainableName): string {
   return `${module}.${SUFFIXES[name]}`;
 }
 
-/** Names the output of a `gradients` program that holds the gradient of that array. */
+/** Name of the output of a `gradients` program that holds the gradient of that array. */
 export function gradientName(module: string, name: TrainableName): string {
   return `${inputName(module, name)}.gradient`;
 }
 
-/** What a cache holds of each layer. */
+/** Parts of a layer's key-value cache. */
 export const CACHED = ['keys', 'values'] as const;
 
 export type CachedPart = (typeof CACHED)[number];
 
-/** Names the output with a layer's keys or values of the tokens of a call, [tokens, keyValueHeads · headDim]. */
+/** Name of the output with a layer's keys or values of a call's tokens, [tokens, keyValueHeads · headDim]. */
 export function newStateName(part: CachedPart, layer: number): string {
   return `new_${part}.${layer}`;
 }
 
-/** Names the input with a layer's keys or values of earlier tokens, [rows, keyValueHeads, slots, headDim]. */
+/** Name of the input with a layer's keys or values of earlier tokens, [rows, keyValueHeads, slots, headDim]. */
 export function cachedStateName(part: CachedPart, layer: number): string {
   return `cached_${part}.${layer}`;
 }
 
-/** Names the input with ‖W‖² of each row of a DoRA module, [outFeatures], which follows from the base alone. */
+/** Name of the input with ‖W‖² of each row of a DoRA module, [outFeatures], which follows from the base alone. */
 export function weightSquaresName(module: string): string {
   return `${module}.weight_squares`;
 }
 
-/** Names the input of `decode`, and the output of `prefill`, with the factors of a DoRA module's outputs, [outFeatures]. */
+/**
+ * Name of the input of `decode`, and the output of `prefill`, with the factors of a DoRA module's outputs,
+ * [outFeatures].
+ */
 export function doraFactorsName(module: string): string {
   return `${module}.dora_factors`;
 }
@@ -136,12 +140,12 @@ const ROTARY_ANGLES: Readonly<Record<LayerType, string>> = {
   sliding_attention: 'sliding_rotary_angles',
 };
 
-/** Names the input with the rotary angles of a type of layer; types that do not differ share one. */
+/** Name of the input with the rotary angles of a layer type; types with equal angles share one. */
 export function anglesName(config: ModelConfig, type: LayerType): string {
   return ROTARY_ANGLES[config.slidingRope ? type : 'full_attention'];
 }
 
-/** The types of layer whose rotary angles differ. */
+/** Layer types with different rotary angles. */
 export function angleTypes(config: ModelConfig): readonly LayerType[] {
   return config.slidingRope ? LAYER_TYPES : ['full_attention'];
 }
@@ -154,12 +158,14 @@ function int32(name: string, shape: readonly number[]): ProgramInput {
   return { name, shape, type: 'int32' };
 }
 
-/** Lists every input of a program: the base's weights, the adapter's factors and scalings, the tokens and their places. */
+/**
+ * Lists every input of a program: the base's weights, the adapter's factors and scalings, the tokens and their places.
+ */
 export function programInputs(spec: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
   return [...parameterInputs(spec), ...tokenInputs(spec, sizes)];
 }
 
-/** Lists the inputs that are the same in every call: the base's weights, the adapter's factors and scalings. */
+/** Lists the inputs that are equal in every call: the base's weights, the adapter's factors and scalings. */
 export function parameterInputs(spec: ProgramSpec): ProgramInput[] {
   const { config, modules } = spec;
   return [
@@ -169,7 +175,7 @@ export function parameterInputs(spec: ProgramSpec): ProgramInput[] {
   ];
 }
 
-/** Lists the inputs that a call's tokens make. */
+/** Lists the inputs that depend on a call's tokens. */
 export function tokenInputs(spec: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
   const { config } = spec;
   const pairs = rotaryPairs(config.headDim, config.partialRotaryFactor);
@@ -218,7 +224,7 @@ function labelInputs({ kind, labelBlocks, targets }: ProgramSpec, labels: number
 }
 
 /**
- * Input features of each adapted module, in the adapter's order: the parts of `dropout_features`.
+ * Number of input features of each adapted module, in the adapter's order: the parts of `dropout_features`.
  * @throws Error for a module that is not a linear layer of the base
  */
 export function inputWidths(config: ModelConfig, modules: ProgramSpec['modules']): number[] {
@@ -249,7 +255,7 @@ function adaptedLayers(config: ModelConfig, modules: ProgramSpec['modules']) {
   });
 }
 
-/** Names the arrays of a module that training changes. */
+/** Names of a module's trainable arrays. */
 export function trainedNames(dora: boolean): TrainableName[] {
   return dora ? ['a', 'b', 'magnitude'] : ['a', 'b'];
 }

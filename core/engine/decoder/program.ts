@@ -22,10 +22,9 @@ import {
 type ProgramTensors = Readonly<Record<string, tf.Tensor>>;
 
 /**
- * The program in tfjs ops, a function of the tensors that `programInputs` lists. Its outputs are `losses` [labels], those of
- * labels that only fill a block included, or
- * `logits` [labels, vocab], or `loss_sum` [] and the gradients of loss_sum · gradient_scale. `prefill` and `decode` have
- * `logits` and, of each layer, the keys and values of their tokens.
+ * Builds the program from tfjs ops, as a function of the tensors that `programInputs` lists. Its outputs are `losses`
+ * [labels], including padding labels, or `logits` [labels, vocab], or `loss_sum` [] and the gradients of loss_sum ·
+ * gradient_scale. `prefill` and `decode` have `logits` and each layer's keys and values of their tokens.
  */
 export function decoderProgram(spec: ProgramSpec) {
   return (inputs: ProgramTensors): ProgramTensors => {
@@ -53,17 +52,20 @@ export function decoderProgram(spec: ProgramSpec) {
 interface ProgramRun {
   readonly spec: ProgramSpec;
   readonly inputs: ProgramTensors;
-  /** By module. Gradients use them after the forward pass, so they are made outside of what is differentiated. */
+  /**
+   * Scalings by module. Gradients use them after the forward pass, so they are made outside the differentiated
+   * function.
+   */
   readonly scalings: ProgramTensors;
   readonly attention: readonly LayerAttention[];
   readonly dropout: DropoutSource | null;
 }
 
-/** The random numbers that masks are made from. */
+/** Random numbers of the dropout masks. */
 interface DropoutSource {
-  /** [tokens], and [labels] at the label positions. */
+  /** Random numbers of all tokens, [tokens], and of the label positions, [labels]. */
   readonly rows: Readonly<Record<RowsOf, tf.Tensor1D>>;
-  /** [inFeatures] by module. */
+  /** Random numbers of the input features, [inFeatures] by module. */
   readonly features: ProgramTensors;
   readonly rate: tf.Tensor;
 }
@@ -92,7 +94,7 @@ function placesInBins(
   };
 }
 
-/** [bins, blocks, binLength / blocks] to [bins, binLength]. */
+/** Reshapes [bins, blocks, binLength / blocks] to [bins, binLength]. */
 function binPlaces(places: tf.Tensor, blocks: number): tf.Tensor2D {
   return blocks === 1 ? (places as tf.Tensor2D) : places.reshape([places.shape[0], blocks * places.shape[2]!]);
 }
@@ -144,7 +146,7 @@ function lossAndGradients(run: ProgramRun): ProgramTensors {
   return { loss_sum: value, ...named(names, grads) };
 }
 
-/** The losses that are differentiated. Labels that only fill a block have none. */
+/** Differentiable losses; padding labels have a loss of 0. */
 function trainedLosses(run: ProgramRun): tf.Tensor1D {
   const { labelBlocks: blocks, targets } = run.spec;
   if (targets > 0) {
@@ -174,7 +176,7 @@ function dropoutOf({ config, modules }: ProgramSpec, inputs: ProgramTensors): Dr
   };
 }
 
-/** Tensors by their names, which are in the same order. */
+/** Builds a record from names and tensors in the same order. */
 function named(names: readonly string[], tensors: readonly tf.Tensor[]): ProgramTensors {
   return Object.fromEntries(tensors.map((tensor, index) => [names[index], tensor]));
 }
@@ -199,7 +201,7 @@ function factorTensors(inputs: ProgramTensors, scalings: ProgramTensors, module:
   return { a, b, scaling: required(scalings, module) };
 }
 
-/** What `decode` needs of DoRA modules, so that it does not compute norms of weights for every token. */
+/** Outputs with the DoRA factors that `decode` needs, so that it does not compute norms of weights for every token. */
 function doraOutputs({ spec: { modules }, inputs, scalings }: ProgramRun): ProgramTensors {
   const adapted = [...modules].filter(([, { dora }]) => dora);
   return Object.fromEntries(
@@ -242,7 +244,7 @@ function withDropout(
   return { ...lora, dropout: { rows: dropout.rows[rows], features, rate: dropout.rate } };
 }
 
-/** The output head: the embedding itself where the model ties them. */
+/** Output head, which is the embedding itself if the model ties them. */
 function head({ spec: { config }, inputs }: ProgramRun): Head {
   const name = config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
   return { weight: required(inputs, name), cap: config.logitSoftcap ?? null };

@@ -4,13 +4,13 @@ import { checkPrecision } from './precision.ts';
 import type { Precision, PrecisionSetting } from '../../options/precisions.ts';
 import { probeDevice, type DeviceReport } from './probe/probe.ts';
 
-/** The device to compute on, and why it was chosen. */
+/** The chosen device and the reason for the choice. */
 export interface ChosenDevice {
   readonly device: Device;
   readonly reason: string;
 }
 
-/** Devices that are part of every installation and need no driver, so that they are used without a probe. */
+/** Devices that are part of every installation and need no driver, so that they need no probe. */
 const ALWAYS_THERE: ReadonlySet<Device> = new Set(['cpu', 'tfjs-cpu']);
 
 export interface ChoiceOptions {
@@ -20,9 +20,9 @@ export interface ChoiceOptions {
 }
 
 /**
- * Chooses the device that was asked for, if it works. `auto` chooses CUDA where it works and the CPU elsewhere, never
- * WebGPU or an eager device.
- * @throws DeviceUnavailableError where the named device does not work, or the device cannot keep the base in that precision
+ * Chooses the requested device, if it works. `auto` chooses CUDA if it works and the CPU otherwise, never WebGPU or an
+ * eager device.
+ * @throws DeviceUnavailableError if the requested device does not work or does not support the precision
  */
 export async function chooseDevice(choice: DeviceChoice, options: ChoiceOptions = {}): Promise<ChosenDevice> {
   const { precision: setting = 'f32', probe = probeDevice } = options;

@@ -1,16 +1,16 @@
 import type { Device } from '../../options/devices.ts';
 
-/** What keeps a device from being used. */
+/** Reason why a device cannot be used. */
 export interface Obstacle {
   readonly reason: string;
-  /** What to do about it, or null where nothing is known. */
+  /** Advice for the user; null if there is none. */
   readonly hint: string | null;
 }
 
-/** Thrown where a device that was asked for by name cannot be used. */
+/** Thrown if a device requested by name cannot be used. */
 export class DeviceUnavailableError extends Error implements Obstacle {
   readonly code = 'device_unavailable';
-  /** Marks an error that another choice, or a change to the machine, removes. */
+  /** Marks an error that another choice, or a change to the machine, can fix. */
   readonly badInput = true;
   readonly device: Device;
   readonly reason: string;

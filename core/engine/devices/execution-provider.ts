@@ -7,21 +7,21 @@ import { cardOf, kindOf, type CompiledDevice, type CompiledKind } from '../../op
 import { checkPrecision } from './precision.ts';
 import type { Precision } from '../../options/precisions.ts';
 
-/** What of ONNX Runtime runs a graph, and what the graph has to be for it. */
+/** ONNX Runtime execution provider that runs a graph, with the properties that the graph depends on. */
 export interface ExecutionProvider {
-  /** ONNX Runtime's name of the provider; the CPU provider runs the operators that this one lacks. */
+  /** ONNX Runtime's name of the provider; the CPU provider runs operators that this one lacks. */
   readonly name: CompiledKind;
-  /** The number of the card, for a provider that has several. */
+  /** Number of the card, for a provider with several. */
   readonly card: number;
   readonly precision: Precision;
   /**
    * Whether each session keeps the base's weights in its device's memory. Otherwise they are bound to every run, which
-   * costs nothing where that memory is the process's own.
+   * costs nothing if that memory is the process's own.
    */
   readonly keepsWeights: boolean;
-  /** Whether graphs also tell how large the operands of the base's matrices are. */
+  /** Whether graphs also output how large the operands of the base's matrices are. */
   readonly observes: boolean;
-  /** Rewrites the finished graph for this provider and precision. */
+  /** Rewrites the final graph for this provider and precision. */
   readonly rewrite: (graph: Graph) => Graph;
 }
 
@@ -34,12 +34,15 @@ export const CPU_PROVIDER: ExecutionProvider = {
   rewrite: (graph) => graph,
 };
 
-/** float32 on the CPU with {@link observeOperands}. */
+/** Float32 on the CPU with {@link observeOperands}. */
 export const OBSERVING_PROVIDER: ExecutionProvider = { ...CPU_PROVIDER, observes: true, rewrite: observeOperands };
 
 const CPU_INT8_PROVIDER: ExecutionProvider = { ...CPU_PROVIDER, precision: 'int8', rewrite: int8Weights };
 
-/** @throws DeviceUnavailableError where the device cannot keep the base in that precision */
+/**
+ * Returns the execution provider of a device and precision.
+ * @throws DeviceUnavailableError if the device does not support that precision
+ */
 export function executionProviderOf(device: CompiledDevice, precision: Precision = 'f32'): ExecutionProvider {
   checkPrecision(device, precision);
   if (device === 'cpu') return precision === 'int8' ? CPU_INT8_PROVIDER : CPU_PROVIDER;

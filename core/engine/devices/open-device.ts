@@ -4,10 +4,10 @@ import type { LoadOptions } from './tfjs/tfjs-backends.ts';
 const NVIDIA: ReadonlySet<DeviceKind> = new Set(['cuda', 'tfjs-node-gpu']);
 
 /**
- * Loads what a device needs before anything runs on it. On NVIDIA cards this also keeps float32 products in float32; from
- * Ampere on, ONNX Runtime and TensorFlow would otherwise round their operands to TF32's ten bits. And it makes CUDA count
- * cards as nvidia-smi does, not from the fastest one on. Both variables are read when CUDA starts in this process.
- * @throws DeviceUnavailableError where a package is not installed
+ * Loads a device's backend before anything runs on it. On NVIDIA cards it also keeps float32 products in float32; from
+ * Ampere on, ONNX Runtime and TensorFlow would otherwise round their operands to TF32's ten bits. And it makes CUDA
+ * number cards as nvidia-smi does, rather than by speed. CUDA reads both variables when it starts in this process.
+ * @throws DeviceUnavailableError if a package is not installed
  */
 export async function openDevice(device: Device, options: LoadOptions = {}): Promise<void> {
   if (NVIDIA.has(kindOf(device))) {

@@ -2,7 +2,7 @@ import { kindOf, type Device, type DeviceKind } from '../../options/devices.ts';
 import type { Precision, PrecisionSetting } from '../../options/precisions.ts';
 import { DeviceUnavailableError } from './device-unavailable-error.ts';
 
-/** The devices that can keep a base in each precision other than f32. */
+/** Devices that support each precision other than f32. */
 const DEVICES: Readonly<Record<Exclude<Precision, 'f32'>, readonly DeviceKind[]>> = {
   f16: ['cuda', 'webgpu'],
   int8: ['cpu'],
@@ -13,7 +13,10 @@ export function supportsPrecision(device: Device, precision: Precision): boolean
   return precision === 'f32' || DEVICES[precision].includes(kindOf(device));
 }
 
-/** @throws DeviceUnavailableError where the device cannot keep the base in that precision */
+/**
+ * Checks that the device supports a precision of the base.
+ * @throws DeviceUnavailableError if it does not
+ */
 export function checkPrecision(device: Device, precision: PrecisionSetting): void {
   if (precision === 'auto' || precision === 'f32' || supportsPrecision(device, precision)) return;
   const hint = `precision ${precision} is for ${DEVICES[precision].join(' and ')}`;

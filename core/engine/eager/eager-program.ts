@@ -6,12 +6,12 @@ import { decoderProgram } from '../decoder/program.ts';
 import { programInputs, type ProgramInput } from '../decoder/program-spec.ts';
 import { selectBackend } from './select-backend.ts';
 
-/** A base's weights on a tfjs backend, and the programs that compute with them. */
+/** A base's weights on a tfjs backend, with the programs that use them. */
 export class EagerProgram {
   readonly #backend: string;
   readonly #weights = new Map<string, tf.Tensor>();
 
-  /** @param backend tfjs' name of the backend; one other than `cpu` must have been loaded before */
+  /** @param backend tfjs' name of the backend; any except `cpu` must have been loaded before */
   constructor(weights: BaseModel['weights'], backend: string) {
     this.#backend = backend;
     selectBackend(backend);
@@ -34,7 +34,7 @@ export class EagerProgram {
     this.#weights.clear();
   }
 
-  /** Copies inputs, because the cpu backend keeps the arrays it is given and callers go on writing to theirs. */
+  /** Copies inputs, because the cpu backend keeps the arrays it is given and callers overwrite theirs later. */
   #tensor({ name, shape, type }: ProgramInput, data: BoundCall['data']): tf.Tensor {
     return this.#weights.get(name) ?? tf.tensor(required(data, name).slice(), [...shape], type);
   }

@@ -3,14 +3,16 @@ import type { BoundCall } from '../call/bind-call.ts';
 import { ProgramRuntime, type ProgramOutputs } from '../call/program-runtime.ts';
 import type { EagerProgram } from './eager-program.ts';
 
-/** Runs programs op by op on a tfjs backend. On `cpu` this is slow, and the reference that everything else is held to. */
+/**
+ * Runs programs op by op on a tfjs backend. On `cpu` this is slow; it serves as the reference for all other devices.
+ */
 export class EagerRuntime extends ProgramRuntime {
   readonly name = 'eager';
   readonly #backend: string;
-  /** The first call loads tfjs, so that a process that computes otherwise never does. */
+  /** Loaded at the first call, so that a process without eager computations never loads tfjs. */
   #program: Promise<EagerProgram> | null = null;
 
-  /** @param backend tfjs' name of the backend; one other than `cpu` must have been loaded before */
+  /** @param backend tfjs' name of the backend; any except `cpu` must have been loaded before */
   constructor(base: BaseModel, backend = 'cpu') {
     super(base, 'tfjs-cpu');
     this.#backend = backend;

@@ -4,31 +4,31 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { Runtime } from '../runtime.ts';
 import { generateGreedily, type GenerationOptions, type GenerationRequest, type StopReason } from './greedy.ts';
 
-/** A base model that generates: part of a loaded base. */
+/** The parts of a loaded base that generation uses. */
 export interface GeneratingBase {
   readonly runtime: Runtime;
   readonly tokenizer: Pick<Tokenizer, 'decode'>;
-  /** Tokens after which a text ends. */
+  /** Tokens that end a text. */
   readonly endOfTextIds: readonly number[];
 }
 
 export interface GeneratedText {
-  /** What was generated, without special tokens, up to the string that it stopped at. */
+  /** Generated text without special tokens, up to the stop string if there is one. */
   readonly text: string;
-  /** All tokens that were generated, with the end-of-text token and those of a string that it stopped at. */
+  /** All generated tokens, including the end-of-text token and those of a stop string. */
   readonly tokenIds: readonly number[];
   readonly stop: StopReason;
 }
 
 export interface TextOptions extends Pick<GenerationOptions, 'cacheBytes' | 'maxRows' | 'signal'> {
-  /** Strings that end a text where they begin. Default: none. */
+  /** Strings that end a text just before them. Default: none. */
   readonly stopStrings?: readonly string[];
-  /** Called with each piece of a request's text as soon as it is certain. The pieces together are the text. */
+  /** Receives each piece of a request's text as soon as it is certain. The pieces concatenate to the text. */
   readonly onText?: (request: number, piece: string) => void;
 }
 
 /**
- * Continues prompts by greedy decoding, and turns the tokens into text.
+ * Continues prompts by greedy decoding, and converts the tokens to text.
  * @returns one result for each request, in their order
  * @throws RangeError for a request without a prompt token or a new token, or an empty stop string
  */
@@ -50,13 +50,13 @@ export async function generateTexts(
   return generated.map((each, request) => ({ ...each, text: texts[request]!.finish(each) }));
 }
 
-/** The text of a request, which is searched for stop strings while it grows. */
+/** Text of a request, which is searched for stop strings while it grows. */
 class GrowingText {
   readonly #tokenizer: GeneratingBase['tokenizer'];
   readonly #stream: TextStream;
   readonly #stopStrings: readonly string[];
   readonly #emit: (piece: string) => void;
-  /** Text that may turn out to be the beginning of a stop string is not handed out. */
+  /** Number of trailing characters that are not emitted yet, because they may begin a stop string. */
   readonly #heldBack: number;
   #text = '';
   #emitted = 0;
@@ -69,7 +69,7 @@ class GrowingText {
     this.#heldBack = Math.max(0, ...stopStrings.map(({ length }) => length - 1));
   }
 
-  /** Takes a token, and returns whether the text now holds a stop string. */
+  /** Adds a token, and returns whether the text now contains a stop string. */
   push(id: number): boolean {
     const searched = this.#text.length;
     this.#text += this.#stream.push(id);
@@ -78,7 +78,7 @@ class GrowingText {
     return found;
   }
 
-  /** Returns the whole text, and hands out the rest of it. */
+  /** Returns the whole text, and emits the rest of it. */
   finish({ tokenIds }: { readonly tokenIds: readonly number[] }): string {
     const whole = this.#tokenizer.decode(tokenIds, SHOWN);
     this.#text = whole.slice(0, firstOf(whole, this.#stopStrings, 0) ?? whole.length);
@@ -95,7 +95,7 @@ class GrowingText {
 
 const SHOWN = { skipSpecialTokens: true };
 
-/** Returns where the first of the strings begins, at `from` or later; null where none occurs. */
+/** Returns the position of the first stop string at `from` or later; null if there is none. */
 function firstOf(text: string, strings: readonly string[], from: number): number | null {
   const found = strings.map((each) => text.indexOf(each, Math.max(0, from))).filter((at) => at >= 0);
   return found.length > 0 ? Math.min(...found) : null;

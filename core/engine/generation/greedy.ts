@@ -5,60 +5,60 @@ import { keepsAngles } from '../../models/config/rotary-angles.ts';
 import type { ForwardStates, Runtime } from '../runtime.ts';
 import { bytesPerToken, KeyValueCache, type CachePlace } from './key-value-cache.ts';
 
-/** A prompt to be continued. */
+/** A prompt to continue. */
 export interface GenerationRequest {
-  /** At least one token. */
+  /** Tokens of the prompt, at least one. */
   readonly promptIds: readonly number[];
-  /** At least one. */
+  /** Largest number of new tokens, at least one. */
   readonly maxNewTokens: number;
 }
 
-/** Why a text ended. */
+/** Reason for the end of a text. */
 export type StopReason = 'end_of_text' | 'stop_string' | 'max_new_tokens';
 
 export interface GeneratedTokens {
-  /** Everything that was generated, the end-of-text token included. */
+  /** All generated tokens, including the end-of-text token. */
   readonly tokenIds: readonly number[];
   readonly stop: StopReason;
 }
 
 export interface GenerationOptions {
-  /** Tokens after which a text ends. */
+  /** Tokens that end a text. */
   readonly endIds: ReadonlySet<number>;
-  /** Called with all tokens of a request after each new one; returns whether they hold a string to stop at. */
+  /** Receives all tokens of a request after each new one; returns whether they contain a stop string. */
   readonly onToken?: (request: number, tokenIds: readonly number[]) => boolean;
-  /** Bytes that keys and values may take; a single row that needs more is computed alone. Default: 512 MiB. */
+  /** Limit of keys and values in bytes; a single row that needs more is computed alone. Default: 512 MiB. */
   readonly cacheBytes?: number;
-  /** Largest number of texts that grow at the same time. Default: 64. */
+  /** Largest number of texts that are generated at the same time. Default: 64. */
   readonly maxRows?: number;
-  /** Checked before every forward pass. */
+  /** Signal that is checked before every forward pass. */
   readonly signal?: AbortSignal;
 }
 
-/** Tokens of prompts in one forward pass. */
+/** Largest number of prompt tokens in one forward pass. */
 const PREFILL_TOKENS = 1024;
 
 const DEFAULT_CACHE_BYTES = 512 * 2 ** 20;
 const DEFAULT_MAX_ROWS = 64;
 
-/** A text that grows: a row of the cache. */
+/** A text in progress, which occupies a row of the cache. */
 interface Row {
   readonly request: number;
-  /** The prompt, and behind it what was generated. */
+  /** Tokens of the prompt, followed by the generated ones. */
   readonly ids: number[];
   readonly promptLength: number;
-  /** Number of tokens of the whole text at its longest. */
+  /** Largest number of tokens of the whole text. */
   readonly limit: number;
-  /** Number of tokens of the text when its angles were computed; 0 before the prompt was. */
+  /** Number of tokens of the text when its rotary angles were last computed; 0 before the first pass. */
   anglesOf: number;
 }
 
 /**
- * Continues prompts with the most probable token at each step (the lowest id of equally probable ones). A text's tokens do
- * not depend on which others are computed along with it, beyond the rounding of float32. Texts that have ended make room
- * for others, and keys and values of earlier tokens are cached, within a limit of bytes. Where rotary angles depend on a
- * text's length (`dynamic`, `longrope`), a text whose growth changes them is computed anew, so that every token follows
- * from the same forward pass as without a cache.
+ * Continues prompts with the most probable token at each step (the lowest id of equally probable ones). Apart from
+ * float32 rounding, a text's tokens do not depend on the other texts in the batch. Finished texts make room for others,
+ * and keys and values of earlier tokens are cached, up to a limit in bytes. If rotary angles depend on the text length
+ * (`dynamic`, `longrope`), a text whose growth changes them is computed again, so that every token follows from the
+ * same forward pass as without a cache.
  * @returns one result for each request, in their order
  * @throws RangeError for a request without a prompt token or a new token
  */
@@ -72,7 +72,7 @@ export async function generateGreedily(
   while (generation.open) {
     options.signal?.throwIfAborted();
     await generation.advance();
-    // A runtime may block the event loop for a whole pass; now messages, such as a cancellation, can arrive.
+    // A runtime may block the event loop for a whole pass. This lets messages, such as a cancellation, arrive.
     await setImmediate();
   }
   return requests.map((_, request) => generation.results.get(request)!);
@@ -83,9 +83,9 @@ class Generation {
   readonly #runtime: Runtime;
   readonly #adapter: Adapter | null;
   readonly #options: GenerationOptions;
-  /** Longest text first, so that the memory is at its peak at the start. */
+  /** Waiting texts, longest first, so that the memory is at its peak at the start. */
   readonly #queue: Row[];
-  /** By their rows in the cache. */
+  /** Texts by their rows in the cache. */
   readonly #rows: Row[] = [];
   readonly #cache: KeyValueCache;
   readonly #maxRows: number;
@@ -107,9 +107,9 @@ class Generation {
     return this.#queue.length + this.#rows.length > 0;
   }
 
-  /** Computes one forward pass: of texts that are not in the cache, as they are, or of one further token of every text. */
+  /** Runs one forward pass: over whole texts that are not in the cache, or over one further token of every text. */
   async advance(): Promise<void> {
-    // Half of the rows are filled at once, since a pass over one prompt costs as much as a step of all rows.
+    // New texts wait until half of the rows are free, since a pass over one prompt costs as much as a step of all rows.
     if (2 * this.#rows.length <= this.#maxRows) this.#admit();
     const { config } = this.#runtime.base;
     const uncached = [...this.#rows.entries()].filter(([, { ids, anglesOf }]) => {
@@ -160,7 +160,7 @@ class Generation {
     );
   }
 
-  /** Caches what a pass has computed, and adds the most probable token to each of its texts. */
+  /** Caches the states of a pass, and adds the most probable token to each of its texts. */
   #extend(pass: ForwardStates, group: readonly (readonly [number, Row])[], places: readonly CachePlace[]): void {
     const longest = Math.max(...this.#rows.map(({ ids }) => ids.length));
     this.#cache.reserve(longest, Math.max(...this.#rows.map(({ limit }) => limit)));
@@ -170,7 +170,7 @@ class Generation {
       row.anglesOf = row.ids.length;
       row.ids.push(argmax(pass.logits.subarray(index * vocab, (index + 1) * vocab)));
     }
-    // From the last to the first, because a row that ends gives its place to the last one.
+    // Reverse order, because the last row moves into the place of a finished one.
     for (const [index, row] of group.toReversed()) this.#finish(index, row);
   }
 
@@ -193,15 +193,15 @@ function newRow({ promptIds, maxNewTokens }: GenerationRequest, request: number)
   return { request, ids: [...promptIds], promptLength: promptIds.length, limit, anglesOf: 0 };
 }
 
-/** Returns how many rows as long as the longest fit into the cache; at least one. */
+/** Returns the number of rows of the longest text's size that fit into the cache; at least one. */
 function rowsWithin(config: ModelConfig, rows: readonly Row[], options: GenerationOptions): number {
   return fittingRows(config, { count: rows.length, longest: rows[0]?.limit ?? 1 }, options);
 }
 
-/** Texts to generate. */
+/** Sizes of texts to generate. */
 export interface TextSizes {
   readonly count: number;
-  /** Tokens of the longest one, with its prompt. */
+  /** Number of tokens of the longest text, including its prompt. */
   readonly longest: number;
 }
 
@@ -214,12 +214,12 @@ function fittingRows(
   return Math.max(1, Math.min(maxRows, count, fitting));
 }
 
-/** Returns the bytes that keys and values of generated texts take at the most. */
+/** Largest size of the keys and values of generated texts, in bytes. */
 export function generationCacheBytes(config: ModelConfig, texts: TextSizes): number {
   return fittingRows(config, texts, {}) * texts.longest * bytesPerToken(config);
 }
 
-/** Takes texts from the first on, as long as they have few enough tokens together; at least one. */
+/** Takes the leading texts that together have few enough tokens; at least one. */
 function withinTokens(texts: readonly (readonly [number, Row])[]): (readonly [number, Row])[] {
   let tokens = 0;
   return texts.filter(([, { ids }], index) => (tokens += ids.length) <= PREFILL_TOKENS || index === 0);
@@ -230,7 +230,7 @@ function runningSums(values: readonly number[]): number[] {
   return values.map((value) => (sum += value));
 }
 
-/** Returns the index of the largest value; the first of equal ones. */
+/** Returns the index of the largest value; the first one if several are equal. */
 export function argmax(values: Float32Array): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;

@@ -2,21 +2,21 @@ import type { ModelConfig } from '../../models/config/model-config.ts';
 import { CACHED } from '../decoder/program-spec.ts';
 import type { ForwardStates, KeyValueArrays } from '../runtime.ts';
 
-/** Slots are added in blocks of this size at least, and by half of what there is. */
+/** Smallest number of slots that are added at a time. The cache also grows by at least half. */
 const BLOCK = 64;
 
-/** Where a new token's keys and values go. */
+/** Place of a new token's keys and values. */
 export interface CachePlace {
   readonly row: number;
   readonly slot: number;
-  /** The row of the pass's states that holds them. */
+  /** Row of the pass's states that holds them. */
   readonly state: number;
 }
 
 /**
- * The keys and values of the tokens of some rows, which grow by one token at a time. Rows in use are the first ones, so
- * that a pass reads the arrays where they lie. A row that is removed gives its place to the last one. Slots grow by half,
- * so that all copying together is linear in the tokens.
+ * Key-value cache of some rows, which grow by one token at a time. Rows in use come first, so that a pass reads the
+ * arrays without copying. When a row is removed, the last one takes its place. Slots grow by half, so that the total
+ * cost of copying is linear in the tokens.
  */
 export class KeyValueCache {
   readonly #heads: number;
@@ -35,25 +35,25 @@ export class KeyValueCache {
     this.#arrays = { keys: empty(), values: empty() };
   }
 
-  /** Slots of each row. */
+  /** Number of slots of each row. */
   get slots(): number {
     return this.#slots;
   }
 
-  /** The arrays of the rows in use, not copied: each layer's [rows, keyValueHeads, slots, headDim]. */
+  /** Arrays of the rows in use, not copied: each layer's [rows, keyValueHeads, slots, headDim]. */
   get arrays(): KeyValueArrays {
     const used = (arrays: readonly Float32Array[]) =>
       arrays.map((array) => array.subarray(0, this.#rows * this.#rowSize));
     return { keys: used(this.#arrays.keys), values: used(this.#arrays.values) };
   }
 
-  /** Adds an empty row behind the others and returns its index. */
+  /** Adds an empty row at the end and returns its index. */
   add(): number {
     if (this.#rows === this.#capacity) throw new RangeError(`the cache has its ${this.#capacity} rows already`);
     return this.#rows++;
   }
 
-  /** Removes a row. The last row takes its place, and its index. */
+  /** Removes a row. The last row takes its place and its index. */
   remove(row: number): void {
     const last = --this.#rows;
     const size = this.#rowSize;
@@ -63,7 +63,7 @@ export class KeyValueCache {
     }
   }
 
-  /** Makes room for a number of tokens in each row, and at most for `limit`. */
+  /** Reserves slots for a number of tokens in each row, and at most for `limit`. */
   reserve(tokens: number, limit: number): void {
     if (tokens <= this.#slots) return;
     const slots = Math.max(tokens, Math.min(limit, Math.max(tokens + BLOCK, Math.ceil(1.5 * this.#slots))));
@@ -71,7 +71,7 @@ export class KeyValueCache {
     this.#slots = slots;
   }
 
-  /** Puts the states of a pass at their places. */
+  /** Writes the states of a pass to their places. */
   write({ states }: ForwardStates, places: readonly CachePlace[]): void {
     const [heads, width] = [this.#heads, this.#headDim];
     for (const part of CACHED) {
@@ -102,7 +102,7 @@ export class KeyValueCache {
   }
 }
 
-/** Bytes that one token of one row takes in the cache. */
+/** Size of one token of one row in the cache, in bytes. */
 export function bytesPerToken({ numLayers, numKeyValueHeads, headDim }: ModelConfig): number {
   return CACHED.length * Float32Array.BYTES_PER_ELEMENT * numLayers * numKeyValueHeads * headDim;
 }

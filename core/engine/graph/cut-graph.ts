@@ -1,14 +1,14 @@
 import { sizeOf, valueOf, type Graph, type GraphNode } from './graph.ts';
 
-/** Bytes of a float32. */
+/** Size of a float32 in bytes. */
 const FLOAT = 4;
 
 /**
- * Cuts a graph into stages, which are run one after the other: each begins where the weights that it reads would exceed a
- * number of bytes. Its inputs are those of the graph that it reads and what earlier stages have made; its outputs are what
- * later stages read, and those of the graph.
- * @param isWeight which inputs of the graph are weights
- * @param maxBytes a single node's weights may exceed it
+ * Cuts a graph into stages that run one after another: a new stage begins when the weights that the current one reads
+ * would exceed a number of bytes. A stage's inputs are the graph's inputs that it reads and values from earlier stages;
+ * its outputs are the values that later stages read, and outputs of the graph.
+ * @param isWeight whether an input of the graph is a weight
+ * @param maxBytes limit of a stage's weights; those of a single node may exceed it
  */
 export function cutGraph(graph: Graph, isWeight: (name: string) => boolean, maxBytes: number): Graph[] {
   const weights = new Set(graph.inputs.map(({ name }) => name).filter(isWeight));

@@ -3,26 +3,28 @@ import { graphSections, sectionSignature, type GraphSection } from './graph-sect
 import { isSymbolic, sizeName } from './symbolic-sizes.ts';
 
 export interface DumpOptions {
-  /** Whether to write out layers that compute what an earlier one does. Default false. */
+  /** Whether to write out layers that repeat an earlier one. Default false. */
   readonly everyLayer?: boolean;
 }
 
-/** Constants of up to this many elements are written as numbers, larger ones by their names. */
+/** Largest size of a constant that is written as numbers; larger ones are written by name. */
 const LITERAL_SIZE = 8;
 
 /**
  * Writes a decoder's graph as text: its inputs, then a line for each operator in order, by layers.
  *
- *     v38 [tokens, 24], v39 [tokens, 1] = SimplifiedLayerNormalization(v37, model.layers.0.input_layernorm.weight) axis=-1
+ *     v38 [tokens, 24], v39 [tokens, 1] =
+ *       SimplifiedLayerNormalization(v37, model.layers.0.input_layernorm.weight) axis=-1
  *
- * Types are left out where they are float32, and a batch's sizes have names.
+ * The type float32 is left out, and a batch's sizes have names.
  */
 export function dumpGraph(graph: Graph, { everyLayer = false }: DumpOptions = {}): string {
   const constants = new Map(graph.constants.map((constant) => [constant.name, constant]));
   const sections = graphSections(graph);
   const groups = everyLayer ? sections.map((section) => ({ section, like: null })) : withoutRepetition(sections, graph);
   const parts = groups.map(({ section, like }) => {
-    const title = `${titleOf(section)}: ${section.nodes.length} ${section.nodes.length === 1 ? 'operator' : 'operators'}`;
+    const count = section.nodes.length;
+    const title = `${titleOf(section)}: ${count} ${count === 1 ? 'operator' : 'operators'}`;
     if (like !== null) return `${title}, as ${titleOf(like)}`;
     return [title, ...section.nodes.map((node) => `  ${nodeLine(node, graph, constants)}`)].join('\n');
   });
@@ -36,18 +38,18 @@ export function countOperators({ nodes }: Graph): Map<string, number> {
   return new Map([...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)));
 }
 
-/** Writes a value's shape: `[tokens, 576]`, `int32 [bins, binLength]`. */
+/** Formats a value's shape: `[tokens, 576]`, `int32 [bins, binLength]`. */
 function shapeText({ shape, type }: Pick<ValueInfo, 'shape' | 'type'>): string {
   const sizes = `[${shape.map(sizeText).join(', ')}]`;
   return type === 'float32' ? sizes : `${type} ${sizes}`;
 }
 
-/** Writes a size of a batch by its name, any other as a number. */
+/** Formats a symbolic size by its name, any other as a number. */
 export function sizeText(size: number): string {
   return isSymbolic(size) ? sizeName(size) : String(size);
 }
 
-/** Finds for each section the earlier one that it repeats, if there is one. */
+/** Finds for each section the earlier one that it repeats, if any. */
 function withoutRepetition(
   sections: readonly GraphSection[],
   graph: Graph,
@@ -87,7 +89,10 @@ function nodeLine(
   return `${results} = ${op}(${operands})${settings.join('')}`;
 }
 
-/** More than three results of one shape are shortened to the first and the last; a Split has one for each adapted module. */
+/**
+ * Formats results; more than three of one shape are shortened to the first and the last. A Split has one for each
+ * adapted module.
+ */
 function resultsText(results: readonly ValueInfo[]): string {
   const shapes = new Set(results.map(shapeText));
   const [first, last] = [results.at(0), results.at(-1)];

@@ -9,13 +9,13 @@ export interface Operator {
   readonly domain?: string;
   readonly inputs: readonly string[];
   readonly attributes?: Readonly<Record<string, Attribute>>;
-  /** The form of a new value, or the name of a value of the graph that the operator takes over. */
+  /** Shape and type of a new value, or the name of a value of the graph that the operator takes over. */
   readonly output: string | Form;
 }
 
 /**
- * The changes that one pass makes to a graph, which itself stays as it is. A node that is added takes over the values
- * that it has as outputs: the node that computed them before is removed, and so is everything that no output needs then.
+ * Changes of one pass to a graph, which itself is not modified. An added node takes over the values that are its
+ * outputs: the node that computed them before is removed, together with everything that no output needs any more.
  */
 export class GraphEdit {
   readonly #graph: Graph;
@@ -29,7 +29,7 @@ export class GraphEdit {
   readonly #shared = new Map<string, string>();
   #names = 0;
 
-  /** @param prefix starts the names of new values; each pass has its own */
+  /** @param prefix beginning of the names of new values; each pass has its own */
   constructor(graph: Graph, prefix = '') {
     this.#graph = graph;
     this.#prefix = prefix;
@@ -39,12 +39,15 @@ export class GraphEdit {
     this.#values = new Map(graph.values);
   }
 
-  /** Every value of the graph, and those that have been added. */
+  /** All values of the graph and the added ones. */
   get values(): ReadonlyMap<string, ValueInfo> {
     return this.#values;
   }
 
-  /** Adds an operator as {@link put} does. @returns the name of its output */
+  /**
+   * Adds an operator, like {@link put}.
+   * @returns the name of its output
+   */
   add({ op, domain = '', inputs, attributes = {}, output }: Operator, place?: GraphNode): string {
     const name = typeof output === 'string' ? output : this.#fresh(output);
     this.put({ op, domain, inputs, outputs: [name], attributes }, place);
@@ -60,48 +63,47 @@ export class GraphEdit {
     else this.#placed.set(place, [...(this.#placed.get(place) ?? []), node]);
   }
 
-  /** Lets a node read other values in the place of some that it reads. */
+  /** Replaces some of the operands of a node. */
   substitute(node: GraphNode, values: ReadonlyMap<string, string>): void {
     if (!node.inputs.some((name) => values.has(name))) return;
     this.put({ ...node, inputs: node.inputs.map((name) => values.get(name) ?? name) }, node);
   }
 
-  /** Declares a value under a name of its own. */
+  /** Declares a value under its own name. */
   declare(info: ValueInfo): string {
     this.#values.set(info.name, info);
     return info.name;
   }
 
-  /** Adds an input to the graph, once. */
+  /** Adds an input to the graph; repeated additions have no effect. */
   input(info: ValueInfo): string {
     this.#inputs.set(info.name, info);
     return this.declare(info);
   }
 
-  /** Adds an output to the graph. */
   output(info: ValueInfo): string {
     this.#outputs.push(info);
     return this.declare(info);
   }
 
-  /** Adds a constant under its own name, in place of the input of that name if there is one. Its data is not copied. */
+  /** Adds a constant under its own name, and removes the input of that name if there is one. Its data is not copied. */
   constant(constant: Constant): string {
     this.#inputs.delete(constant.name);
     this.#constants.push(constant);
     return this.declare(constant);
   }
 
-  /** Adds a one-dimensional int64 constant; equal ones are shared. */
+  /** Adds a one-dimensional int64 constant; equal constants are shared. */
   integers(values: readonly number[]): string {
     return this.#sharedConstant({ shape: [values.length], type: 'int64' }, BigInt64Array.from(values, BigInt));
   }
 
-  /** Adds a constant of a single number; equal ones are shared. */
+  /** Adds a constant of a single number; equal constants are shared. */
   scalar(value: number, type: 'float32' | 'uint8' = 'float32'): string {
     return this.#sharedConstant({ shape: [], type }, type === 'uint8' ? Uint8Array.of(value) : Float32Array.of(value));
   }
 
-  /** Returns the changed graph without what is dead, with every operand before its use. */
+  /** Returns the changed graph without dead nodes and with every operand before its use. */
   finish(): Graph {
     const taken = new Set([...this.#placed.values(), this.#added].flat().flatMap(({ outputs }) => outputs));
     const nodes: GraphNode[] = [];
@@ -131,8 +133,8 @@ export class GraphEdit {
 }
 
 /**
- * Sorts nodes topologically: each keeps its place in the list, unless something before it needs it.
- * @throws Error for nodes that need each other
+ * Sorts nodes topologically: each keeps its place in the list, unless an earlier node needs it.
+ * @throws Error if nodes depend on each other
  */
 export function sortNodes(nodes: readonly GraphNode[]): GraphNode[] {
   const producers = producersOf(nodes);

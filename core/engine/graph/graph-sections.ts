@@ -1,28 +1,28 @@
 import type { Graph, GraphNode } from './graph.ts';
 
-/** Where a section lies: in a layer, before or after all layers, or among the nodes that name outputs. */
+/** Place of a section: a layer, before or after all layers, or the nodes that name outputs. */
 type SectionPlace = number | 'before' | 'after' | 'outputs';
 
 export interface GraphSection {
   readonly place: SectionPlace;
-  /** Whether the section comes after the first node that depends on the gradients' seed. */
+  /** Whether the section comes after the first node that depends on the seed of the gradients. */
   readonly backward: boolean;
   readonly nodes: readonly GraphNode[];
 }
 
-/** Matches a weight or factor of a layer, or what a pass has made of one. */
+/** Matches a weight or factor of a layer, and values that a pass has derived from one. */
 const OF_LAYER = /^model\.layers\.(\d+)\./;
 
-/** Matches weights outside of layers: embedding, last norm, head. */
+/** Matches weights outside layers: embedding, last norm, head. */
 const OF_MODEL = /^(?:model|lm_head)\./;
 
-/** The input that all gradients are multiplied with. */
+/** Input that all gradients are multiplied by. */
 const SEED = 'gradient_scale';
 
 /**
- * Divides a decoder's graph by layers, for people. Nodes are recorded layer by layer, so a node that reads a layer's
- * weights begins that layer, and those after it belong to it. A section comes where its first node does, and its nodes
- * keep their order.
+ * Divides a decoder's graph by layers, for display. Nodes are recorded layer by layer, so a node that reads a layer's
+ * weights begins that layer, and the following ones belong to it. Sections are in the order of their first nodes, and
+ * nodes keep their order.
  */
 export function graphSections(graph: Graph): GraphSection[] {
   const outputs = new Set(graph.outputs.map(({ name }) => name));
@@ -51,7 +51,10 @@ function placeOf(node: GraphNode, current: SectionPlace): SectionPlace {
   return current !== 'before' && node.inputs.some((name) => OF_MODEL.test(name)) ? 'after' : current;
 }
 
-/** Describes a section; equal for layers that apply the same operators to the same shapes and to weights of the same names. */
+/**
+ * Signature of a section; equal for layers that apply the same operators to the same shapes and to weights of the same
+ * names.
+ */
 export function sectionSignature({ backward, nodes }: GraphSection, { values }: Graph): string {
   const parts = nodes.map(({ op, domain, inputs, outputs, attributes }) => {
     const weights = inputs.map((name) =>

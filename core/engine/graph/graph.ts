@@ -1,18 +1,18 @@
 /**
- * Element types of graph values. int64 occurs only in what parameterizes operators (axes, shapes); float16, int8 and
- * uint8 occur only after the passes that keep the base's weights in fewer bits; float64 occurs in no program, but in sums
- * that the evolution needs exactly.
+ * Element types of graph values. int64 occurs only in parameters of operators (axes, shapes). float16, int8 and uint8
+ * occur only after the passes that reduce the precision of the base's weights. float64 occurs in no program, but in
+ * sums that the evolution needs exactly.
  */
 export type ElementType = 'float32' | 'float64' | 'float16' | 'int32' | 'int64' | 'int8' | 'uint8' | 'bool';
 
-/** A Uint16Array holds the bit patterns of float16. */
+/** Data of a constant. A Uint16Array holds the bit patterns of float16. */
 export type ConstantData =
   Float32Array | Float64Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array | Int8Array;
 
-/** An integer, a float, a string or a list of integers. */
+/** Attribute of an operator: an integer, a float, a string or a list of integers. */
 export type Attribute = number | { readonly float: number } | string | readonly number[];
 
-/** A value of the graph, row-major; sizes of its shape may be symbolic. */
+/** A value of the graph, row-major; its sizes may be symbolic. */
 export interface ValueInfo {
   readonly name: string;
   readonly shape: readonly number[];
@@ -23,7 +23,6 @@ export interface Constant extends ValueInfo {
   readonly data: ConstantData;
 }
 
-/** A list of one item or more. */
 export type NonEmpty<T> = readonly [T, ...T[]];
 
 /** One ONNX operator; `domain` is '' for the standard's own operators. */
@@ -35,7 +34,7 @@ export interface GraphNode {
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
-/** A computation, with its nodes in topological order. Passes take a graph and return another; none changes one in place. */
+/** A computation graph with nodes in topological order. Passes return a new graph and never modify their argument. */
 export interface Graph {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
@@ -45,7 +44,10 @@ export interface Graph {
   readonly values: ReadonlyMap<string, ValueInfo>;
 }
 
-/** Returns shape and type of a value. @throws Error where the graph has no value of that name */
+/**
+ * Returns the shape and type of a value.
+ * @throws Error if the graph has no value of that name
+ */
 export function valueOf({ values }: Pick<Graph, 'values'>, name: string): ValueInfo {
   const info = values.get(name);
   if (!info) throw new Error(`the graph has no value ${name}`);
@@ -59,14 +61,13 @@ export function producersOf(nodes: readonly GraphNode[]): Map<string, GraphNode>
   return producers;
 }
 
-/** Counts how often each value is an operand. */
+/** Counts the uses of each value as an operand. */
 export function useCounts({ nodes }: Pick<Graph, 'nodes'>): Map<string, number> {
   const counts = new Map<string, number>();
   for (const node of nodes) for (const name of node.inputs) counts.set(name, (counts.get(name) ?? 0) + 1);
   return counts;
 }
 
-/** Maps a list that is not empty to another that is not empty. */
 export function mapNonEmpty<T, U>(items: NonEmpty<T>, f: (item: T) => U): NonEmpty<U> {
   return items.map((item) => f(item)) as [U, ...U[]];
 }

@@ -1,7 +1,7 @@
 /**
- * Sizes that differ from call to call. tfjs checks shapes while a program is traced and knows only numbers, so each such
- * size is traced as a prime that no dimension of a model is a multiple of. A size made of several is their product. The
- * primes are small enough that the size of attention's scores, a product of three, is exact in float64.
+ * Sizes that differ from call to call. tfjs checks shapes while it traces a program and knows only numbers, so each
+ * such size is traced as a prime that no dimension of a model is a multiple of. A composite size is a product of these
+ * primes. They are small enough that the size of attention scores, a product of three, is exact in float64.
  */
 export const SYMBOLIC_SIZES = {
   tokens: 20_011,
@@ -19,7 +19,7 @@ export function isSymbolic(size: number): boolean {
   return size > 0 && SYMBOLS.some(([, prime]) => size % prime === 0);
 }
 
-/** Factors a size into symbols, with their names, and the number that they are multiplied with. */
+/** Factors a size into named symbols and a remaining number. */
 export function factorsOf(size: number) {
   const symbols: { readonly name: string; readonly symbol: number }[] = [];
   let rest = size;
@@ -29,7 +29,7 @@ export function factorsOf(size: number) {
   return { symbols, rest };
 }
 
-/** Writes a size for people: `tokens`, `3·bins·binLength`, `576`. */
+/** Formats a size for display: `tokens`, `3·bins·binLength`, `576`. */
 export function sizeName(size: number): string {
   const { symbols, rest } = factorsOf(size);
   const names = symbols.map(({ name }) => name);

@@ -2,11 +2,12 @@ import type { Tokenizer } from '../../formats/tokenizer/tokenizer.ts';
 import type { Batch } from '../runtime.ts';
 
 /**
- * Text of several kinds, from which an int8 base's smoothing follows and with which its losses are compared. Which columns
- * of activations are large hardly depends on the text, so any text that is not too uniform will do.
+ * Text of several kinds that determines the smoothing of an int8 base and serves for the comparison of its losses. The
+ * columns of activations with large values hardly depend on the text, so any varied text will do.
  */
 const CALIBRATION_TEXTS: readonly string[] = [
-  'The committee met on Thursday to discuss the new timetable, and nobody was surprised when the vote was put off again.',
+  'The committee met on Thursday to discuss the new timetable, ' +
+    'and nobody was surprised when the vote was put off again.',
   'Question: which of the two rivers is longer? Answer: the northern one, by about 120 kilometres.',
   'function add(a, b) {\n  return a + b; // adds two numbers\n}',
   'Shares of the company fell 4.7 percent to $31.20 in early trading after it cut its forecast for the third quarter.',
@@ -20,24 +21,27 @@ const CALIBRATION_TEXTS: readonly string[] = [
   'Dear customer, your order 48-2291 has left our warehouse and should arrive within three working days.',
 ];
 
-/** Longest text, in tokens. */
+/** Length limit of a text in tokens. */
 const MAX_TOKENS = 64;
 
 /** Number of labels of each text, which are its last tokens; each costs a row of logits. */
 const LABELS = 8;
 
-/** Texts of the small batch, and the longest of them in tokens. */
+/** Number of texts in the small batch, and their length limit in tokens. */
 const SMALL = { count: 4, maxTokens: 24 };
 
 /**
  * Makes one batch of the calibration texts. Texts that the vocabulary cannot spell are left out.
- * @throws RangeError where the vocabulary can spell none of them
+ * @throws RangeError if the vocabulary can spell none of them
  */
 export function calibrationBatch(tokenizer: Tokenizer): Batch {
   return batchOf(encodeAll(tokenizer));
 }
 
-/** Makes a smaller batch of the beginnings of some of them. @throws RangeError like {@link calibrationBatch} */
+/**
+ * Makes a smaller batch from the beginnings of some of the texts.
+ * @throws RangeError like {@link calibrationBatch}
+ */
 export function smallCalibrationBatch(tokenizer: Tokenizer): Batch {
   const { count, maxTokens } = SMALL;
   return batchOf(

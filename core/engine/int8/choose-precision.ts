@@ -1,15 +1,15 @@
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import { calibrationBatch, smallCalibrationBatch } from './calibration-batch.ts';
-import { comparedPrograms, compareWithFloat32, LEAST_SPEED_UP } from './compare-with-float32.ts';
+import { comparedPrograms, compareWithFloat32, MIN_SPEED_UP } from './compare-with-float32.ts';
 import { describeErrors, tooInexact } from './int8-errors.ts';
 import { Int8Engine, type Int8EngineOptions } from './int8-engine.ts';
 import { isTooSmall, layerWeights } from './layer-weights.ts';
 import {
-  keepSpeedUp,
-  keepVerdict,
-  keptSpeedUp,
-  keptVerdict,
+  cacheSpeedUp,
+  cacheVerdict,
+  cachedSpeedUp,
+  cachedVerdict,
   type Comparison,
   type PrecisionChoice,
   type Verdict,
@@ -20,11 +20,11 @@ export interface ChoiceOptions extends Int8EngineOptions {
   readonly tokenizer: Tokenizer;
   /** Whether the base's float32 matrices stay in memory until it is prepared. Default: if they fit. */
   readonly holdsMatrices?: boolean | undefined;
-  /** Whether there is memory for the base in float32. Default: true. */
+  /** Whether the memory suffices for the base in float32. Default: true. */
   readonly holdsFloat32?: boolean;
 }
 
-/** A choice, with the engine that computes in int8 if that was chosen. The engine belongs to the caller. */
+/** A choice, with the engine that computes in int8 if that was chosen. The caller owns the engine. */
 export interface Chosen {
   readonly choice: PrecisionChoice;
   readonly engine: Int8Engine | null;
@@ -33,8 +33,9 @@ export interface Chosen {
 const NO_MEMORY = 'float32 would be chosen, but does not fit into the memory';
 
 /**
- * Chooses int8 where it is measurably faster on this machine, and its losses on a fixed set of texts are near those of
- * float32, or where there is no memory for float32, and float32 otherwise. Gradients are judged by whoever needs them.
+ * Chooses int8 if it is measurably faster on this machine and its losses on a fixed set of texts are close to those of
+ * float32, or if the memory does not suffice for float32; otherwise chooses float32. Callers that need gradients check
+ * their errors themselves.
  */
 export async function choosePrecision(options: ChoiceOptions): Promise<Chosen> {
   const small = tooSmall(options.base.config);
@@ -42,7 +43,7 @@ export async function choosePrecision(options: ChoiceOptions): Promise<Chosen> {
   const { verdict, engine } = await judge(options);
   const [reason, objection] = [describe(verdict), tooInexact(verdict) ?? slownessOf(verdict)];
   const choose = async (choice: Omit<PrecisionChoice, 'precision'>): Promise<Chosen> => {
-    return { choice: { precision: 'int8', ...choice }, engine: await kept(engine, verdict, options) };
+    return { choice: { precision: 'int8', ...choice }, engine: await publishedEngine(engine, verdict, options) };
   };
   if (objection === null) return choose({ reason, warning: null });
   if (options.holdsFloat32 === false) return choose({ reason: NO_MEMORY, warning: `${NO_MEMORY}: ${objection}` });
@@ -50,35 +51,36 @@ export async function choosePrecision(options: ChoiceOptions): Promise<Chosen> {
   return { choice: { precision: 'f32', reason: objection, warning: null }, engine: null };
 }
 
-/** Prepares int8, which was asked for. The choice has a warning where {@link choosePrecision} would not have chosen it. */
+/** Prepares int8 on request. The choice has a warning if {@link choosePrecision} would not have chosen int8. */
 export async function int8Of(options: ChoiceOptions): Promise<Chosen> {
   const { verdict, engine } = await judge(options);
   const objection = tooInexact(verdict) ?? tooSmall(options.base.config) ?? slownessOf(verdict);
   const warning = objection && `int8 would not have been chosen: ${objection}`;
   const choice = { precision: 'int8', reason: 'asked for', warning } as const;
-  return { choice, engine: await kept(engine, verdict, options) };
+  return { choice, engine: await publishedEngine(engine, verdict, options) };
 }
 
-/** Returns what an earlier process has found out, or else finds it out; then there is an engine, too. */
+/** Returns the cached verdict of an earlier process, or compares the precisions; only then is there an engine, too. */
 async function judge(options: ChoiceOptions): Promise<{ verdict: Verdict; engine: Int8Engine | null }> {
   const { base, tokenizer, threads, cache } = options;
   const batch = calibrationBatch(tokenizer);
   const key = { fingerprint: base.fingerprint, inputIds: batch.inputIds, threads };
-  const known = await keptVerdict(cache, key);
+  const known = await cachedVerdict(cache, key);
   if (known) return { verdict: known, engine: null };
   const speedKey = { config: base.config, inputIds: batch.inputIds, threads };
-  const speedUp = await keptSpeedUp(cache, speedKey);
+  const speedUp = await cachedSpeedUp(cache, speedKey);
   const smallBatch = smallCalibrationBatch(tokenizer);
   const found = await compareWithFloat32({ ...options, batch, smallBatch, speedUp });
   await Promise.all([
-    keepVerdict(cache, key, found.verdict),
-    // A busy moment may be the reason why int8 was slow, so another base is to be measured again.
-    found.verdict.speedUp >= LEAST_SPEED_UP && keepSpeedUp(cache, speedKey, found.verdict.speedUp),
+    cacheVerdict(cache, key, found.verdict),
+    // int8 may be slow only because the machine is busy. Such a result is not cached, so another base is measured
+    // again.
+    found.verdict.speedUp >= MIN_SPEED_UP && cacheSpeedUp(cache, speedKey, found.verdict.speedUp),
   ]);
   return found;
 }
 
-/** The programs that preparing a base of this config runs unless all about it is known. */
+/** Lists the programs that preparing a base of this config runs unless everything is cached. */
 export function expectedPrograms(
   config: ModelConfig,
   precision: 'auto' | 'int8',
@@ -87,10 +89,14 @@ export function expectedPrograms(
   return precision === 'auto' && isTooSmall(config) ? [] : comparedPrograms(config, holdsMatrices);
 }
 
-async function kept(engine: Int8Engine | null, { smoothing }: Verdict, options: ChoiceOptions): Promise<Int8Engine> {
+async function publishedEngine(
+  engine: Int8Engine | null,
+  { smoothing }: Verdict,
+  options: ChoiceOptions,
+): Promise<Int8Engine> {
   const opened = engine ?? (await Int8Engine.open({ ...options, smoothing }));
-  opened.rounded.readAhead('forward');
-  opened.rounded.keep();
+  opened.rounded.prefetch('forward');
+  opened.rounded.publish();
   return opened;
 }
 
@@ -104,5 +110,5 @@ function describe(found: Comparison): string {
 }
 
 function slownessOf(found: Comparison): string | null {
-  return found.speedUp < LEAST_SPEED_UP ? `${describe(found)}, expected at least ${LEAST_SPEED_UP} times` : null;
+  return found.speedUp < MIN_SPEED_UP ? `${describe(found)}, expected at least ${MIN_SPEED_UP} times` : null;
 }

@@ -10,37 +10,37 @@ import { lossChange } from './int8-errors.ts';
 import type { Verdict } from './precision-choice.ts';
 import { Observer } from './smoothing.ts';
 
-/** How many times as fast int8 has to be to be worth its errors, in forward passes. */
-export const LEAST_SPEED_UP = 1.3;
+/** Smallest speedup of forward passes for which int8 is worth its errors. */
+export const MIN_SPEED_UP = 1.3;
 
 const ROUNDS = 2;
 
-/** What looks so much faster after one round needs no second. */
-const CLEAR_SPEED_UP = 1.5 * LEAST_SPEED_UP;
+/** Speedup after the first round that makes a second one unnecessary. */
+const CLEAR_SPEED_UP = 1.5 * MIN_SPEED_UP;
 
-/** While int8 looks too slow, up to this many rounds are measured, because a busy moment may be the reason. */
-const MOST_ROUNDS = 15;
+/** Largest number of rounds while int8 seems too slow, because the machine may be busy for a moment. */
+const MAX_ROUNDS = 15;
 
 export interface CompareOptions extends Int8EngineOptions {
-  /** The text that losses are measured on. */
+  /** Text for measuring losses. */
   readonly batch: Batch;
-  /** A smaller one, for the speed. */
+  /** A smaller batch for measuring the speed. */
   readonly smallBatch: Batch;
   /** Whether the base's float32 matrices stay in memory meanwhile. Default: if they fit. */
   readonly holdsMatrices?: boolean | undefined;
-  /** How many times as fast int8 is, where that is known of another base of this config. Default: it is measured. */
+  /** Speedup of int8, if it is known from another base of this config. Default: it is measured. */
   readonly speedUp?: number | null;
 }
 
 /**
  * Compares int8 with float32 on this machine: the speed of forward passes, and the losses of single tokens.
- * @returns the verdict, and the engine that it was found with, which belongs to the caller
+ * @returns the verdict and the engine that was compared, which the caller owns
  */
 export async function compareWithFloat32(options: CompareOptions): Promise<{ verdict: Verdict; engine: Int8Engine }> {
   const { threads, batch, smallBatch, cache, tracer, free = () => process.availableMemory() } = options;
   const { config } = options.base;
   const held = options.holdsMatrices ?? isHeld(config, free());
-  // Matrices that are held are read once for all passes, and let go together.
+  // Matrices that stay in memory are read once for all passes, and released together.
   const base: BaseModel = held ? { ...options.base, weights: new Map(options.base.weights) } : options.base;
   const weightBytes = stageBytes({ config }, free());
   const observer = await Observer.create(base, batch, { threads, held, weightBytes, cache, tracer });
@@ -50,9 +50,9 @@ export async function compareWithFloat32(options: CompareOptions): Promise<{ ver
     engine = await Int8Engine.open({ ...options, smoothing, held: held ? base.weights : undefined });
     const { runtime } = engine;
     const losses = lossChange(await runtime.labelLosses(null, batch), expected);
-    // Tracing in another thread would disturb the times.
+    // Tracing in another thread would distort the times.
     await tracer?.idle();
-    // A pass whose weights are streamed has nothing to warm up, and another one would read the whole base again.
+    // A pass with streamed weights needs no warm-up, and another one would read the whole base again.
     const timedBatch = held ? smallBatch : batch;
     const speedUp =
       options.speedUp ??
@@ -70,7 +70,7 @@ export async function compareWithFloat32(options: CompareOptions): Promise<{ ver
   }
 }
 
-/** The programs that {@link compareWithFloat32} runs, in this order. Those of weights that are not held but streamed are left out. */
+/** Lists the programs that {@link compareWithFloat32} runs, in this order, except those with streamed weights. */
 export function comparedPrograms(config: ModelConfig, holdsMatrices: boolean): ProvidedProgram[] {
   const spec = programSpec({ kind: 'labelLosses', config, adapter: null });
   const exact = holdsMatrices ? [{ spec, provider: OBSERVING_PROVIDER }] : [];
@@ -78,8 +78,9 @@ export function comparedPrograms(config: ModelConfig, holdsMatrices: boolean): P
 }
 
 /**
- * Ratio of the least milliseconds, of {@link ROUNDS} to {@link MOST_ROUNDS} of each in turn, or of one if it is clear.
- * @param known milliseconds of the slow one, which then is not run unless it seems not to be slow; null if not known
+ * Ratio of the smallest times. Each function runs {@link ROUNDS} to {@link MAX_ROUNDS} times in turn, or once if the
+ * ratio is clear.
+ * @param known milliseconds of the slow one, which then runs only if it seems not to be slow; null if unknown
  */
 async function timesAsFast(
   slow: () => Promise<number>,
@@ -88,7 +89,7 @@ async function timesAsFast(
 ): Promise<number> {
   let [slowMs, fastMs] = [known ?? Infinity, Infinity];
   const least = (ratio: number) => (known === null && ratio < CLEAR_SPEED_UP ? ROUNDS : 1);
-  const most = (ratio: number) => (ratio < LEAST_SPEED_UP ? MOST_ROUNDS : least(ratio));
+  const most = (ratio: number) => (ratio < MIN_SPEED_UP ? MAX_ROUNDS : least(ratio));
   for (let round = 0; round === 0 || round < most(slowMs / fastMs); round++) {
     if (known === null || round > 0) slowMs = Math.min(slowMs, await slow());
     fastMs = Math.min(fastMs, await fast());

@@ -7,36 +7,41 @@ import { baseBytes } from '../memory/base-memory.ts';
 import type { Runtime } from '../runtime.ts';
 import { layerMatrices, layerWeights } from './layer-weights.ts';
 
-/** Matrices of this size together, in bytes, are held in memory for a few passes if they fit; larger ones are streamed. */
+/**
+ * Largest total size of matrices, in bytes, that stay in memory for a few passes if they fit; larger ones are streamed.
+ */
 const FEW_PASSES_BYTES = 2 ** 31;
 
-/** Most bytes of the weights of a stage that is streamed. */
+/** Largest size of the weights of a streamed stage, in bytes. */
 const STAGE_BYTES = 2 ** 29;
 
-/** Share of the free memory that weights may take; the rest is for what is computed with them. */
+/** Share of the free memory for weights; the rest is for computations. */
 const SHARE = 0.6;
 
-/** Share of it for a stage. The arrays of other stages stay meanwhile where they have other sizes. */
+/** Share of the free memory for a stage. Arrays of earlier stages stay in memory if their sizes differ. */
 const STAGE_SHARE = 1 / 3;
 
-/** Matrices of the size of the largest that a stage has room for at the least. */
-const FEWEST_MATRICES = 2;
+/** Smallest number of matrices of the largest size that fit into a stage. */
+const MIN_STAGE_MATRICES = 2;
 
 export interface Float32Options extends Pick<CompiledRuntimeOptions, 'cache' | 'pool' | 'tracer'> {
   readonly threads: number;
   /**
-   * How often the weights will be used: reading them for each of many passes would cost more than memory is worth, and
-   * reading them in each step of a training more than float32 is worth.
+   * Number of passes that will use the weights. For many passes, reading the weights each time costs more than memory
+   * is worth, and for a training step more than float32 is worth.
    */
   readonly passes: 'few' | 'many' | 'training';
-  /** Bytes that the process may still take. */
+  /** Bytes that the process may still allocate. */
   readonly free: number;
 }
 
-/** How the float32 matrices of a base can be used beside what is in memory already. */
+/** Plan for using a base's float32 matrices in the memory that is left. */
 export type Float32Plan = 'held' | 'streamed' | 'impossible';
 
-/** @param free memory in bytes */
+/**
+ * Decides whether the float32 matrices are held in memory, streamed, or cannot be used.
+ * @param free memory in bytes
+ */
 export function planFloat32(
   { config }: Pick<BaseModel, 'config'>,
   passes: Float32Options['passes'],
@@ -48,26 +53,26 @@ export function planFloat32(
   return smallestStage(config) <= STAGE_SHARE * free ? 'streamed' : 'impossible';
 }
 
-/** Bytes of the weights of a stage where they are streamed: as many as there is memory for, and never less than can be. */
+/** Size of the weights of a streamed stage in bytes: as much as the memory allows, but never below the minimum. */
 export function stageBytes({ config }: Pick<BaseModel, 'config'>, free: number): number {
   return Math.max(smallestStage(config), Math.min(STAGE_BYTES, STAGE_SHARE * free));
 }
 
-/** Bytes of the weights of the smallest stage. */
+/** Size of the weights of the smallest possible stage in bytes. */
 export function smallestStage(config: ModelConfig): number {
-  return FEWEST_MATRICES * Math.max(...layerMatrices(config).map(({ shape }) => 4 * sizeOf(shape)));
+  return MIN_STAGE_MATRICES * Math.max(...layerMatrices(config).map(({ shape }) => 4 * sizeOf(shape)));
 }
 
 /**
- * Whether a base's matrices are in memory in float32, all at once, while int8 is compared with it. They stay until the end,
- * when the base is there in 8 bits, too.
- * @param free bytes that the process may still take before they are read
+ * Whether a base's float32 matrices all stay in memory while int8 is compared with it. They stay until the end, when
+ * the 8-bit matrices are in memory, too.
+ * @param free bytes that the process may still allocate before they are read
  */
 export function isHeld(config: ModelConfig, free: number): boolean {
   return planFloat32({ config }, 'few', free - baseBytes(config, 'int8')) === 'held';
 }
 
-/** Opens a runtime in float32 for a base whose matrices lie on disk; null where there is no memory for it. */
+/** Opens a float32 runtime for a base whose matrices are on disk; null if the memory does not suffice. */
 export function openFloat32(base: BaseModel, { passes, free, ...options }: Float32Options): Runtime | null {
   const plan = planFloat32(base, passes, free);
   if (plan === 'impossible') return null;

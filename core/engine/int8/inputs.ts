@@ -1,4 +1,4 @@
-/** What an input of a graph holds of a weight that is multiplied in 8 bits. */
+/** Input of a graph that derives from a weight multiplied in 8 bits. */
 export interface Int8Input {
   readonly weight: string;
   readonly part: 'matrix' | 'matrix_transposed' | 'scales' | 'scales_transposed' | 'smoothing';
@@ -8,18 +8,18 @@ export function int8InputName({ weight, part }: Int8Input): string {
   return `${weight}.int8_${part}`;
 }
 
-/** Reads a name of {@link int8InputName}; returns undefined for the name of another input. */
+/** Parses a name of {@link int8InputName}; returns undefined for other inputs. */
 export function parseInt8Input(name: string): Int8Input | undefined {
   const groups = /^(?<weight>.*)\.int8_(?<part>(?:matrix|scales)(?:_transposed)?|smoothing)$/.exec(name)?.groups;
   return groups as Int8Input | undefined;
 }
 
-/** Names the output with the largest absolute number in each column of what a weight is multiplied with. */
+/** Name of the output with the largest magnitude in each column of a weight's operand. */
 export function largestName(weight: string): string {
   return `${weight}.largest_operands`;
 }
 
-/** Whether an input is the matrix of a linear layer inside the decoder, neither the embedding nor the output head. */
+/** Whether an input is the matrix of a linear layer of the decoder, rather than the embedding or the output head. */
 export function isLayerMatrix(name: string): boolean {
   return /\.layers\..*_proj\.weight$/.test(name);
 }

@@ -11,25 +11,28 @@ import type { TracingThread } from '../tracer/tracing-thread.ts';
 export interface Int8EngineOptions {
   readonly base: BaseModel;
   readonly threads: number;
-  /** Keeps encoded graphs and verdicts for later processes. Default: none. */
+  /** Cache of encoded graphs and verdicts for later processes. Default: none. */
   readonly cache?: EngineCache | null | undefined;
-  /** Keeps rounded matrices for later processes. Default: none. */
+  /** Store of rounded matrices for later processes. Default: none. */
   readonly store?: RoundedStore | null | undefined;
-  /** Says how many bytes the process may still take for a comparison with float32. Default: what the machine has free. */
+  /**
+   * Returns the bytes that the process may still allocate for a comparison with float32. Default: the machine's free
+   * memory.
+   */
   readonly free?: (() => number) | undefined;
-  /** Programs that are shared with other bases of the same config. Default: none are. */
+  /** Pool of programs shared with other bases of the same config. Default: none. */
   readonly pool?: ProgramPool | undefined;
-  /** Traces programs in a thread of its own. Default: they are traced in this one. */
+  /** Thread that traces programs. Default: programs are traced in the calling thread. */
   readonly tracer?: TracingThread | undefined;
 }
 
 interface OpenOptions extends Int8EngineOptions {
   readonly smoothing: Smoothing;
-  /** The base's weights, where they are in memory for the moment. */
+  /** The base's weights, if they are in memory at the moment. */
   readonly held?: BaseModel['weights'] | undefined;
 }
 
-/** A base that is computed in 8 bits on the CPU: its rounded matrices, and a runtime that multiplies with them. */
+/** A base that computes in 8 bits on the CPU: its rounded matrices and the runtime that uses them. */
 export class Int8Engine {
   readonly runtime: CompiledRuntime;
   readonly rounded: RoundedWeights;
@@ -39,7 +42,7 @@ export class Int8Engine {
     this.rounded = rounded;
   }
 
-  /** Reads or rounds the matrices; whoever opened the engine disposes of it. */
+  /** Reads or rounds the matrices; the caller disposes of the engine. */
   static async open(options: OpenOptions): Promise<Int8Engine> {
     const { base, threads, cache, store, smoothing, held, pool, tracer } = options;
     const rounded = new RoundedWeights({ base, smoothing, threads, store });
@@ -48,7 +51,7 @@ export class Int8Engine {
     return new Int8Engine(new CompiledRuntime(base, { threads, cache, provider, rounded, pool, tracer }), rounded);
   }
 
-  /** Lets go of what only gradients need, until it is needed again. */
+  /** Releases the matrices that only gradients need, until they are needed again. */
   async releaseBackward(): Promise<void> {
     await this.runtime.releaseBackward();
     this.rounded.release('backward');

@@ -2,27 +2,27 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import { trainableArrays } from '../../models/lora/trainable-arrays.ts';
 import type { Batch, Runtime } from '../runtime.ts';
 
-/** How far int8 moves what float32 computes. */
+/** Differences between int8 and float32. */
 export interface Int8Errors {
-  /** Mean |loss in int8 − loss in float32| of a label, divided by the mean loss, or by one nat if that is more. */
+  /** Mean |int8 loss − float32 loss| of a label, divided by the mean loss, or by one nat if that is more. */
   readonly losses: number;
-  /** ‖gradient in int8 − gradient in float32‖ / ‖gradient in float32‖, over all factors of an adapter. */
+  /** ‖int8 gradient − float32 gradient‖ / ‖float32 gradient‖, over all factors of an adapter. */
   readonly gradients: number;
 }
 
-/** How far int8 may move the losses of single tokens, on average, relative to their mean. */
-export const LARGEST_CHANGE = 0.1;
+/** Largest accepted error of the losses of single tokens, on average, relative to their mean. */
+export const MAX_LOSS_CHANGE = 0.1;
 
-/** How far int8 may move the gradients of an adapter's factors, relative to their norm. */
-export const LARGEST_GRADIENT_ERROR = 0.25;
+/** Largest accepted error of the gradients of an adapter's factors, relative to their norm. */
+export const MAX_GRADIENT_ERROR = 0.25;
 
-/** Says which of the errors, as far as they are known, is too large for int8 to be chosen; null where none is. */
+/** Describes the error that is too large for int8 to be chosen, among those that are known; null if there is none. */
 export function tooInexact(errors: Partial<Int8Errors>): string | null {
   const { losses = 0, gradients = 0 } = errors;
   const limit = (share: number, what: string) =>
     `${describeErrors(errors)}, expected at most ${100 * share} % for ${what}`;
-  if (!(losses <= LARGEST_CHANGE)) return `int8 ${limit(LARGEST_CHANGE, 'losses')}`;
-  return gradients <= LARGEST_GRADIENT_ERROR ? null : `int8 ${limit(LARGEST_GRADIENT_ERROR, 'gradients')}`;
+  if (!(losses <= MAX_LOSS_CHANGE)) return `int8 ${limit(MAX_LOSS_CHANGE, 'losses')}`;
+  return gradients <= MAX_GRADIENT_ERROR ? null : `int8 ${limit(MAX_GRADIENT_ERROR, 'gradients')}`;
 }
 
 export function describeErrors({ losses, gradients }: Partial<Int8Errors>): string {
@@ -37,17 +37,20 @@ function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
 
-/** The losses of a task that is learned are small, and any rounding is a large share of them. */
-const LEAST_LOSS = 1;
+/**
+ * Smallest divisor of loss changes, in nats. The losses of a learned task are small, and any rounding is a large share
+ * of them.
+ */
+const MIN_LOSS = 1;
 
-/** Compares losses, label by label. */
+/** Mean difference of losses, label by label, relative to their mean. */
 export function lossChange(found: Float32Array, expected: Float32Array): number {
   const changes = found.reduce((total, value, i) => total + Math.abs(value - expected[i]!), 0);
   const mean = expected.reduce((total, value) => total + value, 0) / expected.length;
-  return changes / expected.length / Math.max(mean, LEAST_LOSS);
+  return changes / expected.length / Math.max(mean, MIN_LOSS);
 }
 
-/** Compares the gradients of all of an adapter's factors. */
+/** Relative error of the gradients of all factors of an adapter. */
 export async function gradientError(int8: Runtime, exact: Runtime, adapter: Adapter, batch: Batch): Promise<number> {
   const [found, expected] = [await gradientsOf(int8, adapter, batch), await gradientsOf(exact, adapter, batch)];
   let [errors, sizes] = [0, 0];

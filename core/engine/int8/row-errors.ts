@@ -3,7 +3,7 @@ import { EngineCache } from '../cache/engine-cache.ts';
 import { ownSources, sha256 } from '../cache/sources.ts';
 import type { Int8Errors } from './int8-errors.ts';
 
-/** Keeps how inexact int8 is on rows of a kind, in memory and, with a folder, for later processes. */
+/** Cache of int8 errors on rows of a kind, in memory and, with a folder, for later processes. */
 export class RowErrors {
   readonly #known = new Map<string, Promise<Partial<Int8Errors> | null>>();
   readonly #cache: EngineCache | null;
@@ -12,7 +12,7 @@ export class RowErrors {
     this.#cache = folder === null ? null : new EngineCache(folder, { maxEntries: 4096, maxBytes: 1 << 20 });
   }
 
-  /** Returns what is known of these rows on a base, or else what `compare` finds out. */
+  /** Returns the known errors of these rows on a base, or the result of `compare`. */
   async of(
     { fingerprint }: BaseModel,
     kind: string,

@@ -10,29 +10,32 @@ import { isLayerMatrix, largestName } from './inputs.ts';
 import type { Smoothing } from './rounding/int8-matrix.ts';
 
 /**
- * How much of the differences between an operand's columns moves into the weights. At 1 all columns are equally large;
- * measured on SmolLM2-135M, losses and gradients are nearest to those in float32 between 0.4 and 0.5.
+ * Exponent of the smoothing factors: the share of the differences between an operand's columns that moves into the
+ * weights. At 1 all columns are equally large; measured on SmolLM2-135M, losses and gradients are closest to those in
+ * float32 between 0.4 and 0.5.
  */
 const STRENGTH = 0.4;
 
-/** Keeps a column that is zero in the observed batch from being divided by zero. */
+/**
+ * Smallest magnitude of a column, which prevents a division by zero for a column that is zero in the observed batch.
+ */
 const SMALLEST = 1e-5;
 
-/** What a forward pass in float32 over a batch of text shows. */
+/** Observations from a float32 forward pass over a batch of text. */
 export interface Observation {
   /** [labels], in nats. */
   readonly losses: Float32Array;
   readonly smoothing: Smoothing;
-  /** Milliseconds that it took, without the time to read weights. */
+  /** Time of the pass in milliseconds, without the time to read weights. */
   readonly ms: number;
 }
 
 /**
- * A forward pass in float32 that also finds factors which even out the columns of activations. A few columns are far
- * larger than all others, at the same places for any text, and would leave the others few of a row's 255 levels. Since
- * x Wᵀ = (x / s) (W s)ᵀ for any s > 0, factors s = max|x|^0.4 of each column move a part of the differences into the
- * weights (Xiao et al. 2023, SmoothQuant, without its division by the weights' own largest numbers, which measured no
- * better).
+ * A float32 forward pass that also finds factors to even out the columns of activations. A few columns are far larger
+ * than all others, in the same places for any text, and would leave the others few of a row's 255 levels. Since x Wᵀ =
+ * (x / s) (W s)ᵀ for any s > 0, factors s = max|x|^0.4 of each column move a part of the differences into the weights
+ * (Xiao et al. 2023, SmoothQuant, without its division by the weights' own maxima, which did not improve the
+ * measurements).
  */
 export class Observer {
   readonly #base: BaseModel;
@@ -66,7 +69,7 @@ export class Observer {
     const begun = performance.now();
     const output = await program.run(bindCall(this.#base, 'labelLosses', { adapter: null, tokens: batch }));
     const ms = program.computeMs ?? performance.now() - begun;
-    // A small matrix may be part of a joined product, which is not computed in 8 bits and so not observed.
+    // A small matrix may be part of a joined product, which is not computed in 8 bits and therefore not observed.
     const weights = [...this.#base.weights.keys()].filter(
       (name) => isLayerMatrix(name) && program.outputNames.includes(largestName(name)),
     );
@@ -81,7 +84,7 @@ export class Observer {
 
 export interface ObserverOptions extends Pick<CompileOptions, 'threads' | 'cache' | 'tracer'> {
   readonly held: boolean;
-  /** Bytes of the weights of a stage where they are not. */
+  /** Size of a stage's weights in bytes, if the weights are streamed. */
   readonly weightBytes: number;
 }
 

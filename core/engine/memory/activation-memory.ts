@@ -7,11 +7,11 @@ import type { ProgramKind, Recompute } from '../decoder/program-spec.ts';
 
 import { tokenBudgets } from '../devices/token-budgets.ts';
 
-/** What of an adapter decides how much a call needs. */
+/** Properties of an adapter that determine the memory of a call. */
 export interface AdaptedWidths {
   readonly dora: boolean;
   readonly dropout: boolean;
-  /** Sums over the adapted modules of one layer, the most of any. */
+  /** Sum of the ranks over the adapted modules of one layer, for the layer with the largest sum. */
   readonly ranks: number;
   readonly inFeatures: number;
   readonly outFeatures: number;
@@ -19,20 +19,22 @@ export interface AdaptedWidths {
 
 /** Sizes of one call. */
 export interface CallSizes {
-  /** Tokens that go through the model. */
+  /** Number of tokens that go through the model. */
   readonly tokens: number;
-  /** Tokens of the longest sequence. */
+  /** Number of tokens of the longest sequence. */
   readonly longest: number;
-  /** Places of all bins of attention; at least as many as tokens. Default: `tokens`. */
+  /** Number of places in all attention bins, at least the number of tokens. Default: `tokens`. */
   readonly places?: number;
   readonly labels: number;
-  /** Tokens with shares that gradients take for each label. Default: 0, where each label is one token. */
+  /** Number of soft targets of each label. Default: 0, for labels of one token. */
   readonly targets?: number;
-  /** Elements of an array of logits, above which losses are computed in blocks of labels. Default: as on the CPU. */
-  readonly mostLogits?: number;
+  /**
+   * Number of elements of a logits array above which losses are computed in blocks of labels. Default: that of the CPU.
+   */
+  readonly maxLogits?: number;
 }
 
-/** A call, as far as its memory depends on it. */
+/** Properties of a call that determine its memory. */
 export interface ActivationOptions {
   readonly config: ModelConfig;
   readonly kind: ProgramKind;
@@ -40,28 +42,36 @@ export interface ActivationOptions {
   readonly recompute: Recompute;
 }
 
-/** Bytes of a float32. */
+/** Size of a float32 in bytes. */
 const FLOAT = 4;
 
-/** Arrays of [heads, block, places] at a time: scores and probabilities, for gradients with both of their gradients. */
+/**
+ * Number of arrays [heads, block, places] that exist at a time: scores and probabilities, and for gradients their
+ * gradients.
+ */
 const SCORES = { forward: 2, gradients: 3 };
 
-/** Arrays of [labels, vocab] at a time for each block of labels: logits and their softmax, with a cap also its gradient. */
+/**
+ * Number of arrays [labels, vocab] that exist at a time for each block of labels: logits and their softmax, and with a
+ * cap also its gradient.
+ */
 const LOGITS = { plain: 2, capped: 4 };
 
 /**
- * Arrays of [labels, hidden] that losses are made of: hidden states, embeddings of the ids, gradients by block and in all. The
- * embeddings of several targets are further ones.
+ * Number of arrays [labels, hidden] for the losses: hidden states, embeddings of the ids, gradients by block and in
+ * total. Soft targets add further embeddings.
  */
 const LABEL_STATES = 5;
 
-/** Arrays of [tokens, intermediate] at a time in the MLP of one layer, its 8-bit operands included. */
+/**
+ * Number of arrays [tokens, intermediate] that exist at a time in the MLP of one layer, including its 8-bit operands.
+ */
 const MLP = { forward: 2, gradients: 4 };
 
 /**
- * Bytes that a call needs at its peak beside weights and factors: what its forward pass keeps for the gradients, and the
- * arrays of the layer that is being computed. It follows what programs keep (`rematerialize`), and is held to measured
- * peaks in `test/unit/engine/memory/peaks.test.ts`.
+ * Estimated peak memory of a call in bytes, without weights and factors: values that the forward pass keeps for the
+ * gradients, and the arrays of the layer in progress. The estimate follows from the kept values (`rematerialize`), and
+ * `test/unit/engine/memory/peaks.test.ts` compares it with measured peaks.
  */
 export function activationBytes(options: ActivationOptions, sizes: CallSizes): number {
   const { config, kind, recompute } = options;
@@ -70,31 +80,31 @@ export function activationBytes(options: ActivationOptions, sizes: CallSizes): n
   const pass = kind === 'gradients' ? 'gradients' : 'forward';
   const working = scoreFloats(config, sizes) * SCORES[pass] + sizes.tokens * config.intermediateSize * MLP[pass];
   const logits = headFloats(config, sizes);
-  // Without gradients, a layer's arrays are gone when the head is computed.
+  // Without gradients, a layer's arrays are freed before the head is computed.
   if (pass === 'forward') return FLOAT * (stream + Math.max(perLayer + working, logits));
   const kept = recompute === 'layers' ? config.numLayers * stream + perLayer : config.numLayers * perLayer;
   return FLOAT * (kept + working + logits);
 }
 
-/** Floats that losses and their gradients by the last hidden states take at a time. */
+/** Number of floats for losses and their gradients by the last hidden states at a time. */
 function headFloats(
   config: ModelConfig,
-  { labels, targets = 0, mostLogits = tokenBudgets('cpu', config).logits }: CallSizes,
+  { labels, targets = 0, maxLogits = tokenBudgets('cpu', config).logits }: CallSizes,
 ): number {
   const { vocabSize, hiddenSize, logitSoftcap = null } = config;
-  const block = labelBlocks(labels, vocabSize, mostLogits);
+  const block = labelBlocks(labels, vocabSize, maxLogits);
   const logits = block.labels * vocabSize * LOGITS[logitSoftcap === null ? 'plain' : 'capped'];
   return logits + (LABEL_STATES + targets) * labels * hiddenSize;
 }
 
-/** Floats that one layer keeps for its gradients. */
+/** Number of floats that one layer keeps for its gradients. */
 function keptFloats({ config, adapted, recompute }: ActivationOptions, sizes: CallSizes): number {
   const { numHeads, numKeyValueHeads, headDim, hiddenSize, intermediateSize } = config;
   const { norms, queryKeyNorm } = architectureOf(config);
   const [queries, keys] = [numHeads * headDim, numKeyValueHeads * headDim];
   const { tokens, places = tokens, longest } = sizes;
   const normed = (queryKeyNorm === null ? 0 : queries + keys) + outputNorms(norms) * hiddenSize;
-  // Masks and what they leave are kept only where little is computed again.
+  // Masks and masked inputs are kept only if little is recomputed.
   const dropped = adapted.dropout && recompute === 'cheap' ? 2 * adapted.inFeatures : 0;
   const ofAdapter = adapted.ranks + (adapted.dora ? adapted.outFeatures : 0) + dropped;
   const perToken = 2 * hiddenSize + 2 * intermediateSize + queries + normed + ofAdapter;
@@ -106,7 +116,7 @@ function outputNorms({ attention, mlp }: ReturnType<typeof architectureOf>['norm
   return Number(attention.output !== null) + Number(mlp.output !== null);
 }
 
-/** Floats in the scores of all blocks of queries, of which the i-th of n sees i/n of the keys. */
+/** Number of floats in the scores of all query blocks, of which the i-th of n attends to i/n of the keys. */
 function scoreFloats({ numHeads }: ModelConfig, { tokens, places = tokens, longest }: CallSizes): number {
   const blocks = attentionBlocks([longest]);
   return ((blocks + 1) / (2 * blocks)) * places * longest * numHeads;
@@ -114,7 +124,9 @@ function scoreFloats({ numHeads }: ModelConfig, { tokens, places = tokens, longe
 
 const LEVELS: readonly Recompute[] = ['cheap', 'scores', 'layers'];
 
-/** Chooses what a call's gradients compute again: as little as fits into the memory, or all that can be. */
+/**
+ * Chooses the recomputation of a call's gradients: the smallest that fits into the memory, or the largest if none does.
+ */
 export function recomputeWithin(
   bytes: number,
   options: Omit<ActivationOptions, 'recompute' | 'kind'>,
@@ -125,7 +137,7 @@ export function recomputeWithin(
   return LEVELS.slice(least).find(fits) ?? 'layers';
 }
 
-/** Summarizes an adapter; null stands for the base alone. */
+/** Summarizes an adapter; null means the base alone. */
 export function adaptedWidths(adapter: Adapter | null, dropout = false): AdaptedWidths {
   const layers = new Map<string, { ranks: number; inFeatures: number; outFeatures: number }>();
   let dora = false;

@@ -4,20 +4,20 @@ import type { PrecisionSetting } from '../../options/precisions.ts';
 import { sizeOf } from '../graph/graph.ts';
 import { isTooSmall, layerMatrices } from '../int8/layer-weights.ts';
 
-/** Bytes of a float32. */
+/** Size of a float32 in bytes. */
 const FLOAT = 4;
 
 /**
- * Whether a base is computed in int8 by a setting. `auto` takes float32 for a base that is too small for int8, and for another
- * only where there is memory for it, so that it counts as int8.
+ * Whether a setting makes a base compute in int8. `auto` uses float32 for a base that is too small for int8, and for
+ * others only if the memory suffices, so those count as int8.
  */
 export function countsAsInt8(config: ModelConfig, precision: PrecisionSetting): boolean {
   return precision === 'int8' || (precision === 'auto' && !isTooSmall(config));
 }
 
 /**
- * Bytes of a base's weights in the memory of the process. In int8 each matrix of the layers is there in one byte for each weight
- * for activations, and once more where gradients are computed; embeddings, head and norms stay in float32.
+ * Size of a base's weights in the process's memory, in bytes. In int8, each matrix of the layers takes one byte per
+ * weight for activations, and another one if gradients are computed; embeddings, head and norms stay in float32.
  * @param differentiated whether gradients are computed with the base
  */
 export function baseBytes(config: ModelConfig, precision: PrecisionSetting, differentiated = true): number {
@@ -31,7 +31,7 @@ export function baseBytes(config: ModelConfig, precision: PrecisionSetting, diff
   return whole - FLOAT * size + forward + (differentiated ? backward : 0);
 }
 
-/** Bytes of the largest weight in float32, which is in memory while it is read and rounded. */
+/** Size of the largest weight in float32, in bytes. It is in memory while it is read and rounded. */
 export function largestWeightBytes(config: ModelConfig): number {
   return FLOAT * Math.max(...expectedWeights(config).map(({ shape }) => sizeOf(shape)));
 }

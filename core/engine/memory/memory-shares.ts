@@ -10,11 +10,11 @@ interface Share {
   runtime?: Pick<Runtime, 'activationBytes'> | undefined;
 }
 
-/** What a job needs beside its base. */
+/** Memory needs of a job besides its base. */
 export interface JobMemory {
-  /** Bytes of what it keeps: programs, adapters, the evolution. */
+  /** Bytes that it holds throughout: programs, adapters, the evolution. */
   readonly kept: number;
-  /** Bytes that it needs at the least to compute with a base. */
+  /** Smallest number of bytes for computing with a base. */
   readonly working: number;
   /** Whether it computes gradients. */
   readonly differentiated: boolean;
@@ -23,45 +23,45 @@ export interface JobMemory {
 const NO_JOB: JobMemory = { kept: 0, working: 0, differentiated: true };
 
 /**
- * Shares a process's memory between its bases and what is computed with them: every runtime gets as much for activations
- * as the bases, the process itself and what its job keeps leave over.
+ * Divides a process's memory between its bases and their computations: every runtime gets for activations the memory
+ * that the bases, the process itself and its job leave free.
  */
 export class MemoryShares {
   readonly #available: () => AvailableMemory;
   readonly #shares = new Map<string, Share>();
   #job = NO_JOB;
 
-  /** @param available how much the whole process may take, asked for whenever something changes */
+  /** @param available returns the memory limit of the whole process, called whenever something changes */
   constructor(available: () => AvailableMemory) {
     this.#available = available;
   }
 
-  /** How much the whole process may take now. */
+  /** Current memory limit of the whole process. */
   get available(): AvailableMemory {
     return this.#available();
   }
 
-  /** Bytes that this process may still take. */
+  /** Bytes that this process may still allocate. */
   get free(): number {
     return Math.max(0, Math.min(process.availableMemory(), this.available.bytes - process.memoryUsage.rss()));
   }
 
-  /** Whether a base fits in float32, alone and beside what the job needs. */
+  /** Whether a base fits in float32, alone and together with the job's needs. */
   holdsFloat32(config: ModelConfig): boolean {
     const { kept, working } = this.#job;
     return baseBytes(config, 'f32') + PROCESS_BYTES + kept + working <= this.available.bytes;
   }
 
-  /** Keeps memory free for a job. */
+  /** Reserves memory for a job. */
   reserve(job: JobMemory): void {
     this.#job = job;
     this.#divide();
   }
 
   /**
-   * Gives a base its share.
+   * Adds a base.
    * @param others keys of the other bases, least recently used first
-   * @returns the keys of those that have to be released for it
+   * @returns the keys of bases that must be released for it
    */
   claim(key: string, { config, precision }: Pick<Share, 'config' | 'precision'>, others: readonly string[]): string[] {
     const bytes = this.#bytesOf({ config, precision });
@@ -77,7 +77,7 @@ export class MemoryShares {
     return surplus;
   }
 
-  /** Lets a base's runtime know what is left for its activations, now and when that changes. */
+  /** Registers a base's runtime, whose activation limit is set now and whenever it changes. */
   follow(
     key: string,
     { runtime, precision }: { readonly runtime: Share['runtime']; readonly precision: Precision },

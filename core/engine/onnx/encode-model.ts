@@ -15,19 +15,22 @@ export function encodeModel(graph: Graph): Uint8Array {
 
 export interface SplitModel {
   readonly model: Uint8Array;
-  /** The constants beside the model, as ONNX Runtime's `externalData` takes them: the arrays themselves, not copies. */
+  /** Constants outside the model, as ONNX Runtime's `externalData` expects them: the arrays themselves, not copies. */
   readonly externalData: readonly { readonly path: string; readonly data: Uint8Array }[];
 }
 
 /**
- * Size in bytes above which an array stays out of the model, which protobuf limits to 2 GB. Integers that parameterize
+ * Size in bytes above which an array stays outside the model, which protobuf limits to 2 GB. Integer parameters of
  * operators always stay inside.
  */
-const LARGEST_INSIDE = 1024;
+const MAX_INLINE_BYTES = 1024;
 
-/** Encodes a graph that may hold the base's weights: as {@link encodeModel} does, but with large constants beside the model. */
+/**
+ * Encodes a graph that may hold the base's weights: like {@link encodeModel}, but with large constants outside the
+ * model.
+ */
 export function encodeSplitModel(graph: Graph): SplitModel {
-  const isOutside = ({ data, type }: Constant) => type !== 'int64' && data.byteLength > LARGEST_INSIDE;
+  const isOutside = ({ data, type }: Constant) => type !== 'int64' && data.byteLength > MAX_INLINE_BYTES;
   return {
     model: encode(graph, (constant) => (isOutside(constant) ? externalTensorProto(constant) : tensorProto(constant))),
     externalData: graph.constants
@@ -54,9 +57,8 @@ function encode(graph: Graph, initializer: (constant: Constant) => object): Uint
 }
 
 /**
- * Lists the values whose shapes ONNX Runtime's shape inference would lose after a Reshape to sizes that are read at run
- * time. It reuses buffers for values of one shape; while shapes were unknown, looking for a buffer among all that were
- * free took half of a session's creation.
+ * Lists the values whose shapes ONNX Runtime's shape inference would lose after a Reshape to run-time sizes. It reuses
+ * buffers for values of one shape; with unknown shapes, the search for a free buffer took half of a session's creation.
  */
 function intermediates(graph: Graph): ValueInfo[] {
   const listed = new Set(graph.outputs.map(({ name }) => name));

@@ -3,8 +3,8 @@ import protobuf from 'protobufjs';
 const repeated = (type: string, id: number) => ({ rule: 'repeated', type, id }) as const;
 
 /**
- * The messages of `onnx.proto` (ONNX IR version 10) that an inference graph needs; field numbers are the
- * standard's: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+ * Messages of `onnx.proto` (ONNX IR version 10) that an inference graph needs, with the standard's field numbers:
+ * https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  */
 const root = protobuf.Root.fromJSON({
   nested: {
@@ -92,7 +92,7 @@ export const DATA_TYPE = {
   float64: 11,
 } as const;
 
-/** The value of TensorProto.DataLocation for data outside the model's bytes. */
+/** Value of TensorProto.DataLocation for data outside the model's bytes. */
 export const EXTERNAL = 1;
 
 /** Values of AttributeProto.AttributeType. */

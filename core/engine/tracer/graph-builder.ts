@@ -12,7 +12,7 @@ import {
   type ValueInfo,
 } from '../graph/graph.ts';
 
-/** Equal constants of up to this many elements are shared; comparing larger ones would cost more than it saves. */
+/** Largest size of a constant that is shared with equal ones; comparing larger ones would cost more than it saves. */
 const SHARED_CONSTANT_SIZE = 64;
 
 export interface NodeSpec {
@@ -24,8 +24,8 @@ export interface NodeSpec {
 }
 
 /**
- * Collects a graph while it is traced. Equal nodes over equal inputs (common subexpressions) are recorded once, and so get
- * the same names; therefore equal subexpressions of any size have equal keys.
+ * Builder of a graph during tracing. Equal nodes over equal inputs (common subexpressions) are recorded once and share
+ * their names, so equal subexpressions of any size have equal keys.
  */
 export class GraphBuilder {
   readonly #nodes: GraphNode[] = [];
@@ -43,7 +43,7 @@ export class GraphBuilder {
     this.#values.set(value.name, value);
   }
 
-  /** Makes a value the graph's output of the given name. */
+  /** Declares a value as the graph's output of the given name. */
   output(name: string, value: string): void {
     const { shape, type } = this.value(value);
     const info = { name, shape, type };
@@ -62,14 +62,14 @@ export class GraphBuilder {
     return constant.name;
   }
 
-  /** Adds a one-dimensional int64 constant, as operators take axes, shapes and offsets. */
+  /** Adds a one-dimensional int64 constant, the form of axes, shapes and offsets. */
   integers(values: readonly number[]): string {
     return this.constant('int64', [values.length], BigInt64Array.from(values, BigInt));
   }
 
   /**
-   * Returns a shape as operators take it, int64. Symbolic sizes are read from the graph's inputs when the graph runs.
-   * @param from the shape that a Reshape starts from; a size that stays in its place, or a single other one, need not be read
+   * Returns a shape in the form of an operand, int64. Symbolic sizes are read from the graph's inputs at run time.
+   * @param from shape before a Reshape; a size that keeps its place, or a single other one, need not be read
    */
   shape(shape: readonly number[], from?: readonly number[]): string {
     if (!shape.some(isSymbolic)) return this.integers(shape);
@@ -94,7 +94,10 @@ export class GraphBuilder {
     return factors.reduce((a, b) => this.node({ op: 'Mul', inputs: [a, b], outputs })[0]);
   }
 
-  /** Records a node, unless an equal one is recorded. @returns the names of its outputs */
+  /**
+   * Records a node, unless an equal one exists.
+   * @returns the names of its outputs
+   */
   node(spec: NodeSpec): NonEmpty<string> {
     const { op, inputs, attributes = {}, domain = '' } = spec;
     const signature = spec.outputs.map(({ shape }) => shape.join()).join(';');
@@ -141,8 +144,8 @@ export class GraphBuilder {
 }
 
 /**
- * Writes the shape that a Reshape makes with 0 for a symbolic size that stays in its place and −1 for one that is inferred.
- * Returns null where more than one would have to be inferred.
+ * Encodes the target shape of a Reshape with 0 for a symbolic size that keeps its place and −1 for one that is
+ * inferred. Returns null if more than one would have to be inferred.
  */
 function staticShape(shape: readonly number[], from: readonly number[]): number[] | null {
   const sizes = shape.map((size, axis) => (!isSymbolic(size) ? size : size === from[axis] ? 0 : -1));

@@ -5,9 +5,9 @@ import { traceProgramStages } from './trace-program.ts';
 import type { TraceStage } from './trace.ts';
 
 /**
- * Traces a program and returns its graph as it was recorded, after each pass and, if the execution provider rewrites it,
- * as that provider runs it.
- * @param weights the base's, for a provider whose graphs hold them; otherwise it may be empty
+ * Traces a program and returns its graph as recorded, after each pass and, if the execution provider rewrites it, after
+ * the rewriting.
+ * @param weights the base's weights, for a provider whose graphs hold them; otherwise it may be empty
  */
 export function programStages(
   spec: ProgramSpec,

@@ -3,7 +3,7 @@ import { narrowToHalf } from '../../formats/safetensors/dtypes.ts';
 import { sameShape, sizeOf, type ConstantData, type ElementType } from '../graph/graph.ts';
 import type { GraphBuilder } from './graph-builder.ts';
 
-/** A tensor all of whose elements are one number known at trace time. Operators on it are folded; it is never stored. */
+/** A tensor of equal elements whose value is known at trace time. Operators on it are folded; it is never stored. */
 export interface ConstantSymbol {
   readonly kind: 'constant';
   readonly value: number;
@@ -12,8 +12,8 @@ export interface ConstantSymbol {
 }
 
 /**
- * A tensor that a graph value holds. The value's own shape (`stored`) may be smaller than the tensor's and broadcasts
- * to it: element-wise operators take the value as it is, others ask for the whole tensor.
+ * A tensor held by a graph value. The value's own shape (`stored`) may be smaller than the tensor's and broadcasts to
+ * it: element-wise operators take the value directly, others need the whole tensor.
  */
 export interface ValueSymbol {
   readonly kind: 'value';
@@ -23,7 +23,7 @@ export interface ValueSymbol {
   readonly type: ElementType;
 }
 
-/** What a tfjs tensor stands for while a program is traced. */
+/** Symbol that represents a tfjs tensor during tracing. */
 export type TracedSymbol = ConstantSymbol | ValueSymbol;
 
 export function elementType(dtype: DataType): ElementType {
@@ -37,7 +37,7 @@ export function constantSymbol(value: number, shape: readonly number[], type: El
 
 /**
  * Makes the symbol of a graph value.
- * @param shape of the tensor, where it is larger than what is stored
+ * @param shape shape of the tensor, if it is larger than the stored value
  */
 export function valueSymbol(graph: GraphBuilder, name: string, shape?: readonly number[]): ValueSymbol {
   const info = graph.value(name);
@@ -50,7 +50,7 @@ export function broadcastable(graph: GraphBuilder, symbol: TracedSymbol): string
   return graph.constant(symbol.type, [], singleNumber(symbol.type, symbol.value));
 }
 
-/** The shape of what {@link broadcastable} returns. */
+/** Shape of the value that {@link broadcastable} returns. */
 export function storedShape(symbol: TracedSymbol): readonly number[] {
   return symbol.kind === 'value' ? symbol.stored : [];
 }

@@ -101,7 +101,7 @@ const TABLES: readonly KernelTable[] = [
   fusedKernels,
 ];
 
-/** Returns the tracing backend, which is registered with its kernels at the first call. */
+/** Returns the tracing backend; the first call registers it with its kernels. */
 export function traceBackend(): TraceBackend {
   if (!tf.engine().registryFactory[TRACE_BACKEND]) {
     tf.registerBackend(TRACE_BACKEND, () => new TraceBackend(), 0);

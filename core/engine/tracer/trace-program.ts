@@ -6,15 +6,15 @@ import { isSymbolic, SYMBOLIC_SIZES } from '../graph/symbolic-sizes.ts';
 import { trace, traceStages, type TraceStage } from './trace.ts';
 
 /**
- * Traces the decoder's program as a graph that batches of any size run on.
- * @throws RangeError where one of the model's dimensions is a multiple of a number that stands for a batch's size
+ * Traces the decoder's program as a graph for batches of any size.
+ * @throws RangeError if one of the model's dimensions is a multiple of a symbolic size
  */
 export function traceProgram(spec: ProgramSpec): Graph {
   checkSizes(spec);
   return trace(decoderProgram(spec), programInputs(spec, SYMBOLIC_SIZES), spec);
 }
 
-/** Traces as {@link traceProgram} does, and returns the graph before and after each pass. */
+/** Traces like {@link traceProgram}, and returns the graph before and after each pass. */
 export function traceProgramStages(spec: ProgramSpec): TraceStage[] {
   checkSizes(spec);
   return traceStages(decoderProgram(spec), programInputs(spec, SYMBOLIC_SIZES), spec);

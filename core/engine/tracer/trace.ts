@@ -11,10 +11,10 @@ import { shareEqualNodes } from '../graph/passes/share-equal-nodes.ts';
 import { materialized, valueSymbol } from './symbol.ts';
 import { TRACE_BACKEND, traceBackend, type TraceBackend } from './trace-backend.ts';
 
-/** What the passes have to know of a program. */
+/** Properties of a program that the passes depend on. */
 type PassOptions = RematerializeOptions;
 
-/** The passes that rewrite a recorded graph, in this order. */
+/** Passes that rewrite a recorded graph, in this order. */
 export const PASSES: readonly ((graph: Graph, options: PassOptions) => Graph)[] = [
   eliminateDeadNodes,
   joinSummedProducts,
@@ -25,13 +25,13 @@ export const PASSES: readonly ((graph: Graph, options: PassOptions) => Graph)[] 
   fuseSilu,
 ];
 
-/** A function of named tensors, written in tfjs ops, gradients included. */
+/** A function of named tensors, written in tfjs ops, including gradients. */
 export type TensorProgram = (inputs: Readonly<Record<string, tf.Tensor>>) => Readonly<Record<string, tf.Tensor>>;
 
 /**
- * Records a program as a static graph, by running it once on the tracing backend, and applies the passes.
- * @param inputs the program's inputs; those that it does not use are not in the graph
- * @throws Error if the program uses a tfjs kernel that the tracer does not know, or reads a value
+ * Records a program as a static graph by running it once on the tracing backend, and applies the passes.
+ * @param inputs the program's inputs; unused ones are not in the graph
+ * @throws Error if the program uses a tfjs kernel that the tracer does not support, or reads a value
  */
 export function trace(
   program: TensorProgram,
@@ -48,7 +48,7 @@ export interface TraceStage {
   readonly graph: Graph;
 }
 
-/** Traces as {@link trace} does, and returns the recorded graph and what each pass makes of it. */
+/** Traces like {@link trace}, and returns the recorded graph and the result of each pass. */
 export function traceStages(program: TensorProgram, inputs: readonly ValueInfo[], options: PassOptions): TraceStage[] {
   let graph = record(program, inputs);
   const stages: TraceStage[] = [{ pass: null, graph }];
@@ -59,7 +59,7 @@ export function traceStages(program: TensorProgram, inputs: readonly ValueInfo[]
   return stages;
 }
 
-/** Records a program as the kernels do, without any pass. */
+/** Records a program without applying any pass. */
 export function record(program: TensorProgram, inputs: readonly ValueInfo[]): Graph {
   const backend = traceBackend();
   const previous = tf.engine().backendName as string | null;

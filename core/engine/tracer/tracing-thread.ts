@@ -4,32 +4,32 @@ import { graphKey } from '../cache/graph-key.ts';
 import type { ProgramSpec } from '../decoder/program-spec.ts';
 import type { ExecutionProvider } from '../devices/execution-provider.ts';
 
-/** A program, and what runs it. */
+/** A program and the execution provider that runs it. */
 export interface ProvidedProgram {
   readonly spec: ProgramSpec;
   readonly provider: ExecutionProvider;
 }
 
-/** What the thread is asked for: a program for the CPU. */
+/** Request to the thread: a program for the CPU. */
 export interface TraceRequest extends Pick<ExecutionProvider, 'precision' | 'observes'> {
   readonly key: string;
   readonly spec: ProgramSpec;
 }
 
-/** What it answers; null where it failed. */
+/** Answer of the thread; the model is null if tracing failed. */
 export interface TraceAnswer {
   readonly key: string;
   readonly model: Uint8Array | null;
 }
 
-/** A thread that has had nothing to do for this time ends, which frees TensorFlow.js's memory. */
+/** Idle time after which the thread ends, which frees TensorFlow.js's memory. */
 const IDLE_MS = 5000;
 
 type Settle = (model: Uint8Array | null) => void;
 
 /**
- * Traces programs in a thread of its own, so that this one reads weights and computes meanwhile. The thread starts when
- * programs are expected, and ends when nothing was traced for a while. Whoever made it closes it.
+ * Traces programs in a worker thread while the main thread reads weights and computes. The thread starts when programs
+ * are expected, and ends after being idle for a while. The creator closes it.
  */
 export class TracingThread {
   #thread: Worker | null = null;
@@ -37,14 +37,14 @@ export class TracingThread {
   readonly #models = new Map<string, Promise<Uint8Array | null>>();
   readonly #waiting = new Map<string, Settle>();
 
-  /** Begins to trace programs that will be needed soon, in the order in which they will be. */
+  /** Starts tracing programs that will be needed soon, in the given order. */
   expect(programs: readonly ProvidedProgram[]): void {
     for (const program of programs) void this.#request(program);
   }
 
   /**
-   * Returns a program's encoded graph if it was expected, or the thread is running anyway.
-   * @returns null where it has to be traced by the caller, also where tracing failed, so that the caller meets the error
+   * Returns a program's encoded graph if it was expected, or if the thread is running anyway.
+   * @returns null if the caller has to trace it, also if tracing failed, so that the caller gets the error
    */
   async take(program: ProvidedProgram): Promise<Uint8Array | null> {
     const key = keyOf(program);
@@ -77,7 +77,7 @@ export class TracingThread {
     return model;
   }
 
-  /** Returns the thread, started if necessary. It keeps the process alive only while somebody waits for it. */
+  /** Returns the thread and starts it if necessary. It keeps the process alive only while a request is pending. */
   #running(): Worker {
     if (this.#idle !== null) clearTimeout(this.#idle);
     this.#idle = null;
@@ -101,7 +101,7 @@ export class TracingThread {
     this.#idle = setTimeout(() => void this.#end(), IDLE_MS).unref();
   }
 
-  /** Whoever still waits traces for itself. */
+  /** Ends the thread. Callers that still wait trace for themselves. */
   async #end(): Promise<void> {
     const thread = this.#thread;
     this.#thread = null;

@@ -1,4 +1,6 @@
-/** The thread of `TracingThread`. Programs that differ in their variant alone are traced once. */
+/**
+ * Program that this thread of `TracingThread` traced last. Programs that differ only in their variant are traced once.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { parentPort } from 'node:worker_threads';
 import type { ProgramSpec } from '../decoder/program-spec.ts';

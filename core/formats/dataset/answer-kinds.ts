@@ -1,18 +1,18 @@
 import { hasAnswer, type DatasetRow } from './dataset-row.ts';
 
-/** The rows of one kind: how many there are, and the lines of the first of them. */
+/** Rows of one kind: their number, and the line numbers of the first of them. */
 interface Kind {
   count: number;
   readonly lines: number[];
 }
 
-/** Counts the rows with an answer and those without one while they pass: a dataset has one of both kinds alone. */
+/** Counts the rows with and without an answer. All rows of a dataset must be of one kind. */
 export class AnswerKinds {
   readonly #with: Kind = { count: 0, lines: [] };
   readonly #without: Kind = { count: 0, lines: [] };
   readonly #listed: number;
 
-  /** @param listed number of lines that are named at most */
+  /** @param listed largest number of lines that the problems name */
   constructor(listed: number) {
     this.#listed = listed;
   }
@@ -22,12 +22,12 @@ export class AnswerKinds {
     if (++kind.count <= this.#listed) kind.lines.push(row.line);
   }
 
-  /** Number of rows of the kind that fewer rows are of. */
-  get fewest(): number {
+  /** Number of rows of the rarer kind. */
+  get rarerCount(): number {
     return Math.min(this.#with.count, this.#without.count);
   }
 
-  /** What is wrong with the rows of the kind that fewer rows are of, if there are both kinds. */
+  /** Problems of the rows of the rarer kind; none if all rows are of one kind. */
   problems(): { readonly count: number; readonly problems: readonly { line: number; reason: string }[] } {
     const [few, found, many, others] =
       this.#with.count < this.#without.count

@@ -9,12 +9,12 @@ interface DatasetProblem {
   readonly reason: string;
 }
 
-/** A dataset with unusable lines. The message lists the first problems and never quotes a row's text. */
+/** Thrown for a dataset with unusable lines. The message lists the first problems and never quotes a row's text. */
 export class DatasetError extends Error {
   readonly code = 'invalid_dataset';
   /** The first {@link MAX_PROBLEMS} problems. */
   readonly problems: readonly DatasetProblem[];
-  /** Number of bad lines, up to {@link MAX_BAD_LINES}, at which reading stops. */
+  /** Number of bad lines, at most {@link MAX_BAD_LINES}, where reading stops. */
   readonly total: number;
 
   constructor(problems: readonly DatasetProblem[], total: number) {
@@ -28,30 +28,36 @@ export class DatasetError extends Error {
 }
 
 export interface ParseDatasetOptions {
-  /** A longer line is reported as bad and never held in memory as a whole. Default {@link MAX_LINE_BYTES}. */
+  /**
+   * Length limit of a line. A longer line is reported as bad and never held in memory as a whole.
+   * Default {@link MAX_LINE_BYTES}.
+   */
   readonly maxLineBytes?: number;
 }
 
-/** Size of the longest line of a dataset, without its line feed. */
+/** Default length limit of a dataset's line, without its line feed. */
 export const MAX_LINE_BYTES = 1 << 20;
 const MAX_PROBLEMS = 10;
-/** Bounds that no honest file comes near, so that none can be read for ever. */
+/**
+ * Number of bad lines after which reading stops. This bound and the following ones keep a malicious file from occupying
+ * a process forever; real datasets stay far below them.
+ */
 const MAX_BAD_LINES = 100;
-/** Blank lines that a file may have besides one for each row. */
+/** Number of blank lines allowed beyond one for each row. */
 const MAX_BLANK_LINES = 1000;
-/** Levels of objects and arrays in a row. Code that walks through deeper ones would run out of stack. */
+/** Largest nesting depth of objects and arrays in a row. Recursive code would run out of stack on deeper ones. */
 const MAX_LEVELS = 64;
 /**
- * Values in a row, which take far more time and memory than the bytes that they are written in. Commas and opening
- * brackets are counted, which is a little more.
+ * Largest number of values in a row, which take far more time and memory than their bytes in the file. Commas and
+ * opening brackets are counted, which gives slightly more than the number of values.
  */
 const MAX_VALUES = 20_000;
 
 /**
- * Parses JSONL while it arrives: one object on each line, `{prompt, completion}` or `{messages, tools?}`, with `split` and
- * `slices` where it names them; blank lines are skipped. Either each row has an answer, or none has: prompts alone. Good
- * rows are yielded at once, so the caller must be able to discard them if an error follows. Reading stops at 100 bad
- * lines or rows of the rarer kind, at 1,000 blank lines more than others, and within a line that is far too long.
+ * Parses JSONL from a stream: one object on each line, `{prompt, completion}` or `{messages, tools?}`, with optional
+ * `split` and `slices`; blank lines are skipped. Either every row has an answer, or none has (prompts alone). Good rows
+ * are yielded at once, so the caller must be able to discard them if an error follows. Reading stops at 100 bad lines
+ * or rows of the rarer kind, at 1,000 more blank lines than others, and within a line that is far too long.
  * @param chunks the file's bytes, cut at any position
  * @throws DatasetError after the last chunk that was read, if any line was bad or there was no row
  */
@@ -72,7 +78,7 @@ export async function* parseDataset(
     } else if (typeof result !== 'string') {
       rows++;
       kinds.add(result);
-      if (kinds.fewest >= MAX_BAD_LINES) break;
+      if (kinds.rarerCount >= MAX_BAD_LINES) break;
       yield result;
     } else {
       if (++bad <= MAX_PROBLEMS) problems.push({ line: number, reason: result });
@@ -88,11 +94,12 @@ export async function* parseDataset(
 }
 
 function tooManyBlankLines(line: number, count: number): DatasetError {
-  const reason = `is blank, like ${count - 1} lines before it, expected at most ${MAX_BLANK_LINES} blank lines more than rows`;
+  const expected = `at most ${MAX_BLANK_LINES} blank lines more than rows`;
+  const reason = `is blank, like ${count - 1} lines before it, expected ${expected}`;
   return new DatasetError([{ line, reason }], 1);
 }
 
-/** Passes bytes on, unless they begin like a compressed file. */
+/** Passes bytes on, and throws if they begin with the magic number of a compressed file. */
 async function* refuseCompressed(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let start = Buffer.alloc(0);
   for await (const chunk of chunks) {
@@ -116,7 +123,7 @@ const CLOSE_BRACKET = 0x5d;
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Returns the row, null for a blank line, or a message that says what is wrong. */
+/** Returns the row, null for a blank line, or a message that describes the error. */
 function parseLine(bytes: Uint8Array, number: number): DatasetRow | null | string {
   let text: string;
   try {
@@ -136,7 +143,10 @@ function parseLine(bytes: Uint8Array, number: number): DatasetRow | null | strin
   }
 }
 
-/** What a row has too much of. It looks at the text before anything is made of it, and the text need not be JSON. */
+/**
+ * Checks a row's nesting depth and number of values before it is parsed; the text need not be valid JSON. Returns a
+ * message that describes the excess, or null.
+ */
 function excessOf(bytes: Uint8Array): string | null {
   let level = 0;
   let values = 0;

@@ -9,41 +9,41 @@ export interface ChatMessage {
   readonly role: string;
   /** Null for a turn that only calls tools. */
   readonly content: string | null;
-  /** What else templates know of a message: `name`, `tool_calls`, `tool_call_id`, `reasoning_content`. */
+  /** Other fields that templates use: `name`, `tool_calls`, `tool_call_id`, `reasoning_content`. */
   readonly [field: string]: unknown;
 }
 
 interface RowFields {
   readonly split?: DatasetSplit;
-  /** Names of the groups that the row is reported in. */
+  /** Names of the groups for which results of the row are reported. */
   readonly slices?: readonly string[];
 }
 
-/** A prompt and the completion that is expected of it. */
+/** A prompt and its expected completion. */
 export interface CompletionContent {
   readonly prompt: string;
   readonly completion: string;
 }
 
-/** A prompt alone. What is expected of it is what the old version answers. */
+/** A prompt alone. The old version's answer serves as the expected completion. */
 export interface PromptContent {
   readonly prompt: string;
 }
 
 /**
- * A conversation. The base's chat template makes it text. It ends with a turn of the assistant, or else, in a row that has a
- * prompt alone, with a turn of somebody else.
+ * A conversation, which the base's chat template turns into text. A row with an answer ends with a turn of the
+ * assistant; a row with a prompt alone ends with a turn of another role.
  */
 export interface ChatContent {
   readonly messages: readonly ChatMessage[];
-  /** Descriptions of the tools that the assistant may call, for the template. */
+  /** Descriptions of the tools that the assistant may call, passed to the template. */
   readonly tools?: readonly JsonObject[];
 }
 
-/** What a row with an answer says, apart from where it stands and what it is used for. */
+/** Content of a row with an answer, without its line number, split and slices. */
 export type RowContent = CompletionContent | ChatContent;
 
-/** What any row says. */
+/** Content of any row, with or without an answer. */
 export type GivenContent = RowContent | PromptContent;
 
 interface PlacedFields extends RowFields {
@@ -54,12 +54,15 @@ interface PlacedFields extends RowFields {
 /** A row with an answer. */
 export type AnsweredRow = RowContent & PlacedFields;
 
-/** A row. {@link hasAnswer} says whether it has an answer; either all rows of a dataset have one, or none. */
+/**
+ * A row of a dataset; {@link hasAnswer} tells the two kinds apart. Either all rows of a dataset have an answer, or none
+ * has.
+ */
 export type DatasetRow = GivenContent & PlacedFields;
 
 /**
- * Other names of the splits that are read, but never written. They are the ones most datasets have, and the ones in the
- * datasets that version 0.1 stored: those files are addressed by their content, so they are never rewritten.
+ * Other names of the splits that are read but never written. Most datasets use these names, and so do datasets that
+ * version 0.1 stored: those files are addressed by their content, so they are never rewritten.
  */
 const SPLIT_ALIASES: ReadonlyMap<unknown, DatasetSplit> = new Map<unknown, DatasetSplit>([
   ['train', 'training'],
@@ -68,7 +71,10 @@ const SPLIT_ALIASES: ReadonlyMap<unknown, DatasetSplit> = new Map<unknown, Datas
   ...DATASET_SPLITS.map((name) => [name, name] as const),
 ]);
 
-/** Bounds that no honest row comes near, so that none can hold a worker up. */
+/**
+ * Largest number of messages in a row. This bound and the following ones keep a malicious row from holding up a worker;
+ * real rows stay far below them.
+ */
 const MAX_MESSAGES = 512;
 const MAX_TOOLS = 128;
 const MAX_SLICES = 16;
@@ -77,10 +83,10 @@ const MAX_SLICE_LENGTH = 64;
 const COMPLETION_FIELDS = ['prompt', 'completion', 'split', 'slices'];
 const CHAT_FIELDS = ['messages', 'tools', 'split', 'slices'];
 
-/** Roles of a last message that the assistant answers. Another one is taken for a misspelt assistant. */
+/** Roles that the assistant answers. Any other role of a last message is taken for a misspelt assistant. */
 const ASKING_ROLES = ['user', 'tool', 'function', 'ipython'];
 
-/** Fields of a message beside role and content, with the type that each must have. */
+/** Optional fields of a message, with the type that each must have. */
 const MESSAGE_FIELDS: Readonly<Record<string, 'a string' | 'an array'>> = {
   name: 'a string',
   tool_calls: 'an array',
@@ -97,38 +103,41 @@ export function hasAnswer(row: GivenContent): boolean {
   return isChat(row) ? row.messages.at(-1)?.role === 'assistant' : 'completion' in row;
 }
 
-/** Returns a row with an answer: in place of the one that it has, if it has one. */
+/** Returns a row with the given answer, which replaces the row's own answer if it has one. */
 export function withAnswer<Row extends GivenContent>(row: Row, text: string): Row & RowContent {
   if (!isChat(row)) return { ...row, completion: text } as Row & CompletionContent;
   const last = hasAnswer(row) ? row.messages.at(-1) : undefined;
   return { ...row, messages: [...questionMessages(row), { role: 'assistant', ...last, content: text }] };
 }
 
-/** Returns what the row expects: the completion, or the text of the conversation's last turn. */
+/** Returns the expected completion, or the text of the conversation's last turn. */
 export function expectedText(row: RowContent): string {
   return isChat(row) ? (row.messages.at(-1)?.content ?? '') : row.completion;
 }
 
-/** Returns the messages in front of the answer of a conversation, if it has one. */
+/** Returns the messages of a conversation before its answer, or all of them if it has none. */
 export function questionMessages(row: ChatContent): readonly ChatMessage[] {
   return hasAnswer(row) ? row.messages.slice(0, -1) : row.messages;
 }
 
-/** Returns what the expected text follows on. Rows with equal questions belong into the same split. */
+/** Returns a key for the text before the answer. Rows with equal questions must be in the same split. */
 export function questionOf(row: GivenContent): string {
   return isChat(row) ? JSON.stringify([questionMessages(row), ...(row.tools ? [row.tools] : [])]) : row.prompt;
 }
 
-/** Returns a row as it is stored: only the fields that it has, in one order. */
+/** Converts a row to its stored form, with its fields in a fixed order. */
 export function toStoredRow(row: GivenContent & RowFields): JsonObject {
   const { slices, split } = row;
-  // JSON leaves out what is undefined.
+  // JSON.stringify leaves out undefined fields.
   if (isChat(row)) return { messages: row.messages, tools: row.tools, slices, split };
   const completion = 'completion' in row ? row.completion : undefined;
   return { prompt: row.prompt, completion, slices, split };
 }
 
-/** Checks the parsed JSON of one line. Returns the row, or a message that says what is wrong and never quotes its text. */
+/**
+ * Validates the parsed JSON of one line. Returns the row, or a message that describes the error without quoting the
+ * row's text.
+ */
 export function checkRow(value: unknown, line: number): DatasetRow | string {
   if (!isObject(value)) return `is ${kind(value)}, expected an object`;
   const { split, slices } = value;
@@ -136,7 +145,8 @@ export function checkRow(value: unknown, line: number): DatasetRow | string {
   if (problem !== null) return problem;
   const named = SPLIT_ALIASES.get(split);
   if (split !== undefined && named === undefined) {
-    return `split is ${typeof split === 'string' ? 'another word' : kind(split)}, expected ${DATASET_SPLITS.join(', ')}`;
+    const found = typeof split === 'string' ? 'another word' : kind(split);
+    return `split is ${found}, expected ${DATASET_SPLITS.join(', ')}`;
   }
   return { ...value, ...(named && { split: named }), line } as DatasetRow;
 }
@@ -162,10 +172,8 @@ function chatProblem(row: JsonObject): string | null {
   const last = messages.at(-1) as ChatMessage | undefined;
   if (last === undefined) return 'messages is empty, expected at least one message';
   if (last.role !== 'assistant' && !ASKING_ROLES.includes(last.role)) {
-    return (
-      `messages[${messages.length - 1}].role, the last one, is another word, expected assistant, or in a prompt alone ` +
-      ASKING_ROLES.join(', ')
-    );
+    const expected = `assistant, or in a prompt alone ${ASKING_ROLES.join(', ')}`;
+    return `messages[${messages.length - 1}].role, the last one, is another word, expected ${expected}`;
   }
   return toolsProblem(tools);
 }
@@ -214,7 +222,7 @@ function textProblem(name: string, value: unknown): string | null {
   return /\p{Surrogate}/u.test(value) ? `${name} holds half of a surrogate pair` : null;
 }
 
-/** The beginning of a name, in quotes. */
+/** Beginning of a name, in quotes. */
 function shown(name: string): string {
   return JSON.stringify(name.slice(0, 40));
 }

@@ -4,7 +4,7 @@ import type { DatasetSplit } from './dataset-row.ts';
 /**
  * Chooses the split of a row in a dataset whose rows name none: 80 % training, 10 % search and 10 % gate rows, by the
  * first four bytes of the SHA-256 of the prompt. A prompt gets the same split in every dataset and at every upload, so
- * nothing that the gate judges by has been trained on.
+ * no gate row has ever been used for training.
  */
 export function assignSplit(prompt: string): DatasetSplit {
   const share = createHash('sha256').update(prompt, 'utf8').digest().readUInt32BE(0) / 2 ** 32;

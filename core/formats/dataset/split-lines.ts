@@ -1,17 +1,17 @@
 export interface Line {
-  /** From 1. */
+  /** Line number, from 1. */
   readonly number: number;
-  /** The line without its line feed, valid until the next line is asked for; null if it was longer than the limit. */
+  /** The line without its line feed, valid until the next iteration; null if it was longer than the limit. */
   readonly bytes: Uint8Array | null;
 }
 
-/** A line that is this many times as long as allowed is not read to its end. */
+/** Multiple of the length limit at which reading stops. */
 const MAX_EXCESS = 16;
 const LINE_FEED = 0x0a;
 
 /**
- * Splits bytes into lines. It holds at most one line, in one buffer however small the chunks are. A line over the limit
- * is skipped; if it is 16 times as long, it is the last one.
+ * Splits bytes into lines. It holds at most one line, in one buffer, however small the chunks are. A line over the
+ * limit is skipped; if it is over 16 times as long, it is the last one.
  */
 export async function* splitLines(chunks: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Line> {
   const held = createLineBuffer(maxBytes);
@@ -29,7 +29,7 @@ export async function* splitLines(chunks: AsyncIterable<Uint8Array>, maxBytes: n
   if (held.length() > 0) yield { number, bytes: held.take() };
 }
 
-/** Collects the pieces of a line. Pieces are copied, because whoever made a chunk may use its memory again. */
+/** Collects the pieces of a line. Pieces are copied, because the producer of a chunk may reuse its memory. */
 function createLineBuffer(maxBytes: number) {
   let buffer = Buffer.alloc(Math.min(maxBytes, 4096));
   let length = 0;
@@ -43,7 +43,7 @@ function createLineBuffer(maxBytes: number) {
       }
       length = end;
     },
-    /** The line as it was added, or null if it was too long. The next one starts empty. */
+    /** Returns the collected line, or null if it was too long, and starts the next one. */
     take(): Uint8Array | null {
       const line = length <= maxBytes ? buffer.subarray(0, length) : null;
       length = 0;

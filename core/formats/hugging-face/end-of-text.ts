@@ -4,10 +4,10 @@ import { isObject } from '../json.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 /**
- * Finds the tokens after which a text of a base model ends: every `eos_token_id` of generation_config.json and
- * config.json, and the `eos_token` of tokenizer_config.json. A chat model often names the end of a turn in one file and
- * the end of a document in another, and either ends an answer.
- * @returns ids in ascending order; none where the base names none
+ * Finds the tokens that end a text of a base model: every `eos_token_id` of generation_config.json and config.json, and
+ * the `eos_token` of tokenizer_config.json. A chat model often names the end of a turn in one file and the end of a
+ * document in another, and either ends an answer.
+ * @returns ids in ascending order; none if the base names none
  * @throws FormatError for a file that is not valid JSON
  */
 export async function readEndOfTextIds(

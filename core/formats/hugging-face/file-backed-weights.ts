@@ -3,28 +3,28 @@ import type { Allocate } from '../safetensors/safetensors.ts';
 import type { ModelWeights } from './model-weights.ts';
 
 /**
- * The weights of a base model, some of which stay in their files and are read each time they are asked for. The tensor
- * read last is cached.
+ * Weights of a base model of which some stay in their files. Those are read at each access, and the last tensor read is
+ * cached.
  */
 export class FileBackedWeights implements ReadonlyMap<string, Tensor> {
   readonly #model: ModelWeights;
   readonly #names: ReadonlySet<string>;
   readonly #kept: ReadonlyMap<string, Tensor>;
-  #passing: ReadonlyMap<string, Tensor>;
+  #cached: ReadonlyMap<string, Tensor>;
   #last: { readonly name: string; readonly tensor: Tensor } | null = null;
 
   /**
-   * @param model must stay open for as long as weights are read
-   * @param kept the weights that are held in memory
-   * @param passing the weights that are held in memory until {@link letGo}
+   * @param model must stay open as long as weights are read
+   * @param kept weights that stay in memory
+   * @param cached weights that stay in memory until {@link evict}
    */
   constructor(
     model: ModelWeights,
     kept: ReadonlyMap<string, Tensor>,
-    passing: ReadonlyMap<string, Tensor> = new Map<string, Tensor>(),
+    cached: ReadonlyMap<string, Tensor> = new Map<string, Tensor>(),
   ) {
     this.#model = model;
-    this.#passing = passing;
+    this.#cached = cached;
     this.#names = new Set(model.names);
     this.#kept = kept;
   }
@@ -43,20 +43,20 @@ export class FileBackedWeights implements ReadonlyMap<string, Tensor> {
   }
 
   /**
-   * {@link get} for a weight that is needed for a moment.
-   * @param allocate provides the array for what is read from a file
+   * Reads a weight as {@link get} does, for temporary use: it is not cached.
+   * @param allocate provides the array for values read from a file
    */
-  borrow(name: string, allocate: Allocate): Tensor | undefined {
+  readUncached(name: string, allocate: Allocate): Tensor | undefined {
     return this.#inMemory(name) ?? (this.#names.has(name) ? this.#model.readSync(name, allocate) : undefined);
   }
 
-  /** Leaves on disk what was in memory for a while. */
-  letGo(): void {
-    this.#passing = new Map();
+  /** Drops the weights that were cached in memory; later accesses read them from disk. */
+  evict(): void {
+    this.#cached = new Map();
   }
 
   #inMemory(name: string): Tensor | undefined {
-    return this.#kept.get(name) ?? this.#passing.get(name);
+    return this.#kept.get(name) ?? this.#cached.get(name);
   }
 
   #read(name: string): Tensor {

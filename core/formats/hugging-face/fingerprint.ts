@@ -3,10 +3,10 @@ import type { Tensor } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 
 /**
- * Starts the fingerprint of a base model: SHA-256 (hex) over its config and every tensor's name, shape and float32 bytes,
- * in name order. The same weights give the same fingerprint however they are divided into files. The caller adds every
- * tensor with {@link hashTensor} and then takes the digest. The config's fields are hashed in name order and without
- * nulls, so that a config field added in a later release (null until it is used) changes no fingerprint.
+ * Starts the fingerprint of a base model: SHA-256 (hex) over its config and every tensor's name, shape and float32
+ * bytes, in name order. Equal weights give equal fingerprints however they are divided into files. The caller adds
+ * every tensor with {@link hashTensor} and then takes the digest. The config's fields are hashed in name order and
+ * without nulls, so that a config field added in a later release (null until it is used) changes no fingerprint.
  */
 export function startFingerprint(config: ModelConfig): Hash {
   const fields = Object.entries(config).filter(([, value]) => value !== null);
@@ -20,7 +20,7 @@ export function hashTensor(hash: Hash, name: string, { shape, data }: Tensor): v
   hashValues(hash, data);
 }
 
-/** Begins to add a tensor whose values follow in pieces. */
+/** Starts a tensor whose values follow in pieces. */
 export function hashTensorName(hash: Hash, name: string, shape: readonly number[]): void {
   hash.update(`${JSON.stringify([name, shape])}\n`);
 }

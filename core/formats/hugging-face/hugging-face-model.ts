@@ -6,35 +6,36 @@ import { hashTensorName, hashValues, startFingerprint } from './fingerprint.ts';
 import { openModelWeights, withModelWeights, type ModelWeights, type OpenOptions } from './model-weights.ts';
 
 /**
- * Loads a base model as float32. Loading is strict: every expected tensor must be there in its shape, with finite values,
- * and no other tensor may be.
- * @param folder with config.json and safetensors files
- * @param options which architectures can be loaded, by default those that Readapt ships, and which files are known
+ * Loads a base model as float32. Loading is strict: every expected tensor must be present with the expected shape and
+ * finite values, and other tensors are refused.
+ * @param folder holds config.json and safetensors files
+ * @param options architectures that can be loaded, by default those that Readapt ships, and files that were verified
+ * before
  * @throws FormatError naming the file, tensor or field, the value found and the value expected
  */
 export async function loadBaseModel(folder: string, options: OpenOptions = {}): Promise<BaseModel> {
   return withModelWeights(folder, (model) => load(model, () => false), options);
 }
 
-/** A base model some of whose weights may have stayed in their files, which stay open until it is closed. */
+/** A base model with some weights possibly left in their files, which stay open until it is closed. */
 export interface OpenBaseModel extends BaseModel {
-  /** Leaves the weights on disk that {@link OpenDiskOptions.holdRead} has kept in memory. */
-  letGo(): void;
-  /** Closes the files. Weights that stayed in files can no longer be read; weights in memory can. */
+  /** Drops from memory the weights that {@link OpenDiskOptions.cacheRead} has cached. */
+  evict(): void;
+  /** Closes the files. Weights left in files can no longer be read; weights in memory can. */
   close(): Promise<void>;
 }
 
 export interface OpenDiskOptions extends OpenOptions {
   /**
-   * Whether weights on disk that have to be read once to be checked stay in memory until they are let go, for somebody who needs
-   * all of them first. Default: false.
+   * Whether weights on disk that are read once to be checked stay in memory until they are evicted, for a caller that
+   * needs all of them first. Default: false.
    */
-  readonly holdRead?: boolean;
+  readonly cacheRead?: boolean;
 }
 
 /**
- * {@link loadBaseModel}, except that the weights whose names `onDisk` accepts are checked and then left on disk. Each of
- * them is read whenever it is asked for, so that it occupies memory only while somebody holds it.
+ * Loads a base model as {@link loadBaseModel} does, but leaves the weights whose names `onDisk` accepts on disk after
+ * checking them. Each of them is read at every access, so that it occupies memory only while it is in use.
  */
 export async function openBaseModel(
   folder: string,
@@ -43,21 +44,21 @@ export async function openBaseModel(
 ): Promise<OpenBaseModel> {
   const model = await openModelWeights(folder, options);
   try {
-    const base = await load(model, onDisk, options.holdRead);
+    const base = await load(model, onDisk, options.cacheRead);
     const { weights } = base;
     if (!(weights instanceof FileBackedWeights)) await model.close();
-    const letGo = () => weights instanceof FileBackedWeights && weights.letGo();
-    return { ...base, letGo: () => void letGo(), close: () => model.close() };
+    const evict = () => weights instanceof FileBackedWeights && weights.evict();
+    return { ...base, evict: () => void evict(), close: () => model.close() };
   } catch (error) {
     await model.close();
     throw error;
   }
 }
 
-async function load(model: ModelWeights, onDisk: (name: string) => boolean, holdRead = false): Promise<BaseModel> {
+async function load(model: ModelWeights, onDisk: (name: string) => boolean, cacheRead = false): Promise<BaseModel> {
   const isKept = (name: string) => !onDisk(name);
-  const { read, fingerprint } = await readAll(model, { isKept, holdRead });
-  // Tensors were read in name order; the result has the architecture's order.
+  const { read, fingerprint } = await readAll(model, { isKept, cacheRead });
+  // Tensors were read in name order; the result is in the architecture's order.
   const inOrder = model.names.flatMap((name) => {
     const tensor = read.get(name);
     return tensor ? [[name, tensor] as const] : [];
@@ -68,25 +69,25 @@ async function load(model: ModelWeights, onDisk: (name: string) => boolean, hold
   return { config: model.config, weights, fingerprint };
 }
 
-/** What the registration of a base model version needs to know. */
+/** Facts about a base model version that its registration stores. */
 interface BaseModelDescription {
   readonly config: ModelConfig;
   readonly fingerprint: string;
   /** Number of stored values of all tensors. */
   readonly parameters: number;
-  /** The dtypes that occur in the files. */
+  /** Dtypes that occur in the files. */
   readonly dtypes: readonly string[];
   readonly tensors: readonly { readonly name: string; readonly shape: readonly number[] }[];
 }
 
 /**
- * Checks a base model as strictly as {@link loadBaseModel} and describes it. Values are read in pieces, and not at all where
- * the files are known.
+ * Checks a base model as strictly as {@link loadBaseModel} and describes it. Values are read in pieces, or not at all
+ * if the files were verified before.
  * @throws FormatError
  */
 export async function describeBaseModel(folder: string, options: OpenOptions = {}): Promise<BaseModelDescription> {
   const describe = async (model: ModelWeights) => {
-    const { fingerprint } = await readAll(model, { isKept: () => false, holdRead: false });
+    const { fingerprint } = await readAll(model, { isKept: () => false, cacheRead: false });
     const tensors = model.names.map((name) => ({ name, shape: model.shape(name) }));
     const parameters = tensors.reduce((total, { shape }) => total + shape.reduce((size, n) => size * n, 1), 0);
     return { config: model.config, fingerprint, parameters, dtypes: model.dtypes, tensors };
@@ -94,10 +95,10 @@ export async function describeBaseModel(folder: string, options: OpenOptions = {
   return withModelWeights(folder, describe, options);
 }
 
-/** Reads what is kept, and checks everything unless the files are known. */
+/** Reads the weights to keep, and checks all of them unless the files were verified before. */
 async function readAll(
   model: ModelWeights,
-  { isKept, holdRead }: { readonly isKept: (name: string) => boolean; readonly holdRead: boolean },
+  { isKept, cacheRead }: { readonly isKept: (name: string) => boolean; readonly cacheRead: boolean },
 ) {
   const names = [...model.names].sort();
   const read = new Map<string, Tensor>();
@@ -107,7 +108,7 @@ async function readAll(
   }
   const hash = startFingerprint(model.config);
   const onDisk = names.filter((name) => !isKept(name)).map((name) => sizeOf(model, name));
-  const held = holdRead
+  const held = cacheRead
     ? new ArrayParts(
         Float32Array,
         onDisk.reduce((total, size) => total + size, 0),

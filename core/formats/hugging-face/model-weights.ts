@@ -15,40 +15,42 @@ const INDEX = 'model.safetensors.index.json';
 const HEAD = 'lm_head.weight';
 const EMBEDDING = 'model.embed_tokens.weight';
 
-/** The weights of a base model's folder, open for reading one tensor at a time. Whoever opened them closes them. */
+/** Weights of a base model's folder, open for reading one tensor at a time. The caller that opened them closes them. */
 export interface ModelWeights {
   readonly config: ModelConfig;
   /** Names of all tensors of the model, in the architecture's order. */
   readonly names: readonly string[];
-  /** The dtypes that occur in the files. */
+  /** Dtypes that occur in the files. */
   readonly dtypes: readonly string[];
-  /** The fingerprint, if these very files were verified before; then their values need no checks. */
+  /** The fingerprint, if these very files were verified before and their values need no checks; else null. */
   readonly verified: string | null;
-  /** Remembers that all values were read and checked, and are those of this fingerprint. */
+  /** Records that all values were read and checked, and have this fingerprint. */
   remember(fingerprint: string): Promise<void>;
   shape(name: string): readonly number[];
   /**
    * Reads one tensor as float32.
-   * @param spare an array that may be overwritten; the values are put at its beginning if it is long enough
+   * @param spare an array that may be overwritten; it receives the values if it is long enough
    * @throws FormatError `not_finite` for an infinity or NaN
    */
   read(name: string, spare?: Float32Array): Promise<Tensor>;
-  /** {@link read} in pieces, each in an array that is used again for the next one. */
+  /** Reads one tensor as {@link read} does, but in pieces, which all reuse one array. */
   scan(name: string, visit: (piece: Float32Array) => void): Promise<void>;
-  /** {@link read} without waiting and without checking values; only for a tensor that was read and checked before. */
+  /**
+   * Reads one tensor synchronously and without checking its values; only for a tensor that was read and checked before.
+   */
   readSync(name: string, allocate?: Allocate): Tensor;
   close(): Promise<void>;
 }
 
 export interface OpenOptions extends ParseOptions {
-  /** Which files were verified before. Default: none. */
+  /** Record of files that were verified before. Default: none. */
   readonly verified?: VerifiedFiles | null | undefined;
 }
 
 /**
- * Opens the folder of a Hugging Face model (config.json with model.safetensors, or with an index and its shards) and checks
- * names and shapes of all tensors against the architecture. No tensor is read, unless a tied head is stored beside the
- * embedding in files that were not verified: then both are read and compared.
+ * Opens the folder of a Hugging Face model (config.json with model.safetensors, or with an index and its shards) and
+ * checks names and shapes of all tensors against the architecture. It reads no tensor, with one exception: a tied head
+ * that is stored beside the embedding in files that were not verified. Then both are read and compared.
  * @throws FormatError naming the file, tensor or field, the value found and the value expected
  */
 export async function openModelWeights(folder: string, options: OpenOptions = {}): Promise<ModelWeights> {
@@ -98,7 +100,7 @@ export async function withModelWeights<T>(
 }
 
 /**
- * Checks config, names and shapes of all tensors as strictly as {@link openModelWeights} does, and reads no value.
+ * Checks config, names and shapes of all tensors as strictly as {@link openModelWeights} does, without reading a value.
  * @throws FormatError naming the file, tensor or field, the value found and the value expected
  */
 export async function checkModelFiles(folder: string): Promise<ModelConfig> {
@@ -123,7 +125,7 @@ export async function readModelConfig(folder: string, options: ParseOptions = {}
 /** The open file that holds each tensor, by tensor name. */
 type Holders = ReadonlyMap<string, SafetensorsFile>;
 
-/** Opens the single file or all shards. Every file that is opened is added to `files`, for the caller to close. */
+/** Opens the single file or all shards. Every opened file is added to `files`, for the caller to close. */
 async function openHolders(folder: string, files: SafetensorsFile[]): Promise<Holders> {
   const single = await resolveInFolder(folder, SINGLE);
   if (single !== null) {
@@ -167,7 +169,7 @@ async function readIndex(folder: string): Promise<ReadonlyMap<string, string>> {
   throw new FormatError({ code: 'invalid_index', file: INDEX, subject: 'weight_map', message });
 }
 
-/** Checks that every expected tensor is there in its shape, and that no other tensor is. Returns the expected names. */
+/** Checks that exactly the expected tensors are present, with the expected shapes. Returns their names. */
 function checkNames(config: ModelConfig, holders: Holders): string[] {
   const expected = new Map(expectedWeights(config).map((spec) => [spec.name, spec.shape]));
   for (const [name, shape] of expected) checkTensor(name, shape, holderOf(name, holders));
@@ -191,14 +193,14 @@ function checkTensor(name: string, shape: readonly number[], holder: Safetensors
 }
 
 /**
- * Two kinds of surplus tensors are accepted: the rotary frequencies that old files store although they follow from the
- * config, and a tied head beside the embedding.
+ * Whether a surplus tensor is accepted. Two kinds are: the rotary frequencies that old files store although they follow
+ * from the config, and a tied head beside the embedding.
  */
 function isTolerated(name: string, config: ModelConfig): boolean {
   return name.endsWith('.rotary_emb.inv_freq') || (name === HEAD && config.tieWordEmbeddings);
 }
 
-/** Readers disagree on which tensor a tied model uses when head and embedding differ, so they must be equal. */
+/** Checks that a tied head equals the embedding, because readers disagree on which of the two a tied model uses. */
 async function checkTiedHead(config: ModelConfig, holders: Holders): Promise<void> {
   const holder = holders.get(HEAD);
   if (!holder || !config.tieWordEmbeddings) return;
@@ -206,7 +208,8 @@ async function checkTiedHead(config: ModelConfig, holders: Holders): Promise<voi
   const head = await holder.read(HEAD);
   const embedding = await holderOf(EMBEDDING, holders).read(EMBEDDING);
   if (Buffer.from(head.data.buffer).equals(Buffer.from(embedding.data.buffer))) return;
-  const message = `tensor ${HEAD} differs from ${EMBEDDING}, expected equal values: tie_word_embeddings is true in ${CONFIG}`;
+  const reason = `tie_word_embeddings is true in ${CONFIG}`;
+  const message = `tensor ${HEAD} differs from ${EMBEDDING}, expected equal values: ${reason}`;
   throw new FormatError({ code: 'tied_head_differs', file: holder.file, subject: HEAD, message });
 }
 

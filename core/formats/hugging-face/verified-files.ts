@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { SafetensorsFile } from '../safetensors/safetensors.ts';
 
-/** Remembers the fingerprints of weights that were read and checked, by what is known of their files without reading them. */
+/**
+ * Record of weights that were read and checked. It maps a stamp of their files, which needs no reading, to their
+ * fingerprint.
+ */
 export interface VerifiedFiles {
   /** Returns the fingerprint, or null if files with this stamp were not verified. */
   find(stamp: string): Promise<string | null>;
@@ -10,19 +13,19 @@ export interface VerifiedFiles {
 }
 
 /**
- * Files that were changed so recently before they were read may be changed again without a new time stamp, since file
- * systems round times. They are verified again.
+ * Age below which a modified file is not trusted: it may change again without a new time stamp, since file systems
+ * round times. Such files are verified again.
  */
 const RECENT_MS = 2000;
 
 export interface FileStamp {
   /** Hash of the config, and of device, inode, size and times of each file. Any change to a file changes its ctime. */
   readonly stamp: string;
-  /** Whether a later change of the files is sure to change the stamp. */
+  /** Whether any later change of the files is sure to change the stamp. */
   readonly settled: boolean;
 }
 
-/** Takes the stamp of files that are open. */
+/** Computes the stamp of open files. */
 export async function stampOf(config: ModelConfig, files: readonly SafetensorsFile[]): Promise<FileStamp> {
   const stats = await Promise.all(files.map((file) => file.stat()));
   const parts = stats.map(({ dev, ino, size, mtimeNs, ctimeNs }, i) => [

@@ -11,26 +11,29 @@ import { ADAPTER_WEIGHTS } from './peft-keys.ts';
 
 export const ADAPTER_MANIFEST = 'readapt.json';
 
-/** The origin of a published adapter, stored beside it as `readapt.json`. */
+/** Origin of a published adapter, stored beside it as `readapt.json`. */
 export interface AdapterManifest {
   /** Fingerprint of the base model that the adapter was made for. */
   readonly baseFingerprint: string;
-  /** Identifier of the adapter version that it was carried over from. */
+  /** Identifier of the adapter version that this one was carried over from. */
   readonly parent?: string | null;
-  /** How it was made: `reuse`, `revert`, `relora`, `warm-start`, `scratch`, or `train` for an adapter trained directly. */
+  /**
+   * Strategy that made the adapter: `reuse`, `revert`, `relora`, `warm-start` or `scratch`; `train` if it was trained
+   * directly.
+   */
   readonly strategy?: string | null;
-  /** Whether nobody has measured it: it serves until a version is published that has passed its gate. */
+  /** Whether the adapter is unmeasured. It serves until a version is published that has passed its gate. */
   readonly provisional?: boolean;
-  /** The fusion coefficients, if the adapter was fused. */
+  /** Fusion coefficients, if the adapter was fused. */
   readonly coefficients?: ManifestCoefficients | null;
   readonly metrics?: Readonly<Record<string, number>>;
   /** Precision of the base's matrices (`f32`, `int8`, …) when the adapter was made. */
   readonly precision?: string | null;
   /** Precision of the base's matrices when the adapter was measured; an absolute target is confirmed in `f32`. */
   readonly judgedIn?: string | null;
-  /** Whether it was trained to predict the end of the text behind each completion; null if nobody knows. */
+  /** Whether the adapter was trained to predict the end of the text after each completion; null if unknown. */
   readonly appendEos?: boolean | null;
-  /** Largest number of tokens of the rows that it was trained on; null if nobody knows. */
+  /** Largest number of tokens of its training rows; null if unknown. */
   readonly maxLength?: number | null;
 }
 
@@ -45,7 +48,7 @@ interface FileChecksum {
 }
 
 /**
- * The JSON text of a manifest.
+ * Encodes a manifest as JSON.
  * @param files names of files in `folder`, whose checksums are added
  */
 export async function encodeManifest(
@@ -95,7 +98,10 @@ export async function readAdapterManifest(folder: string): Promise<AdapterManife
   };
 }
 
-/** A manifest comes with the adapter, from whoever has made it, so what is computed with is checked. */
+/**
+ * Validates the row format. A manifest comes with an adapter of unknown origin, so the fields that affect computations
+ * are checked.
+ */
 function rowFormatOf({ append_eos: appendEos = null, max_length: maxLength = null }: JsonObject) {
   if (appendEos !== null && typeof appendEos !== 'boolean')
     throw invalid('append_eos', `is ${quote(appendEos)}, expected true, false or null`);
@@ -114,13 +120,15 @@ export async function verifyAdapterFiles(folder: string): Promise<void> {
   for (const [name, expected] of Object.entries(checksumsOf(json))) {
     const { sha256, bytes } = await checksum(await requireInFolder(folder, name, ADAPTER_MANIFEST));
     if (sha256 === expected.sha256) continue;
-    const found = `has SHA-256 ${sha256} (${bytes} bytes), expected ${shorten(expected.sha256)} (${expected.bytes} bytes) by ${ADAPTER_MANIFEST}`;
-    const message = `was changed after it was written: ${found}. Take the original, or remove ${ADAPTER_MANIFEST} to use the file as it is`;
+    const found = `has SHA-256 ${sha256} (${bytes} bytes)`;
+    const wanted = `expected ${shorten(expected.sha256)} (${expected.bytes} bytes) by ${ADAPTER_MANIFEST}`;
+    const advice = `Take the original, or remove ${ADAPTER_MANIFEST} to use the file as it is`;
+    const message = `was changed after it was written: ${found}, ${wanted}. ${advice}`;
     throw new FormatError({ code: 'adapter_modified', file: name, message });
   }
 }
 
-/** The manifest must have checksums of both of the adapter's files: with one of them, the adapter could still have changed. */
+/** Returns the checksums, which must cover both of the adapter's files: the other one could have changed otherwise. */
 function checksumsOf({ files }: JsonObject): Readonly<Record<string, FileChecksum>> {
   if (typeof files !== 'object' || files === null)
     throw invalid('files', 'is missing, expected a checksum for each file');

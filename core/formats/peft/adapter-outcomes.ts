@@ -7,20 +7,20 @@ export const ADAPTER_OUTCOMES = 'readapt-outcomes.json';
 
 const FORMAT = 'readapt.outcomes.v1';
 
-/** Room for a million rows. */
+/** Limits of the file, with room for a million rows. */
 const LIMITS: JsonFileLimits = { bytes: 64 << 20, depth: 4, keys: 1 << 20, keyLength: 200 };
 
-/** How an adapter did on the rows that it was measured on, stored beside it as `readapt-outcomes.json`. */
+/** Measured values of an adapter's rows, stored beside it as `readapt-outcomes.json`. */
 export interface AdapterOutcomes {
-  /** Fingerprint of the base model that it was measured on. */
+  /** Fingerprint of the base model that the adapter was measured on. */
   readonly baseFingerprint: string;
-  /** SHA-256 of what the adapter computes. */
+  /** SHA-256 of the adapter's scalings, shapes and factors. */
   readonly adapterSha256: string;
-  /** By a key of the row, of the metric, and of whatever else the value depends on. */
+  /** Values by a key of the row, the metric and everything else that the value depends on. */
   readonly rows: ReadonlyMap<string, number>;
 }
 
-/** The JSON text of an adapter's outcomes. */
+/** Encodes an adapter's outcomes as JSON. */
 export function encodeOutcomes({ baseFingerprint, adapterSha256, rows }: AdapterOutcomes): string {
   const json = {
     format: FORMAT,

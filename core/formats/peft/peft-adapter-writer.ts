@@ -15,15 +15,15 @@ import { writeSafetensors, type TensorToWrite } from '../safetensors/safetensors
 
 interface SaveAdapterOptions {
   /**
-   * Written as `base_model_name_or_path`, exactly as it is given: PEFT's `AutoPeftModel` loads the base from there, and
-   * vLLM's resolvers serve the adapter only with the base that has this name. Default: null, which says nothing.
+   * Value of `base_model_name_or_path`, written unchanged: PEFT's `AutoPeftModel` loads the base from there, and vLLM's
+   * resolvers serve the adapter only with the base of this name. Default: null, for no base.
    */
   readonly baseModelName?: string;
-  /** Written as `readapt.json`, with checksums. Without it, no such file is written. */
+  /** Content of `readapt.json`, to which checksums are added. Without it, no such file is written. */
   readonly manifest?: AdapterManifest;
   /**
-   * How the adapter did on rows, on the base that the manifest names, by a key of each row. Written as
-   * `readapt-outcomes.json`. Needs a manifest.
+   * Content of `readapt-outcomes.json`: measured values of rows on the manifest's base, by a key of each row. Needs a
+   * manifest.
    */
   readonly outcomes?: ReadonlyMap<string, number>;
   /** Replaces an existing folder. Default false: an existing folder that is not empty is an error. */
@@ -32,8 +32,9 @@ interface SaveAdapterOptions {
 
 /**
  * Writes an adapter as a PEFT folder (float32) that `PeftModel.from_pretrained` and vLLM load. The write is atomic: the
- * folder appears whole or not at all.
- * @throws Error if the adapter contradicts its own config (rank, scaling, target modules, DoRA) or holds an infinity or NaN
+ * folder appears complete or not at all.
+ * @throws Error if the adapter contradicts its own config (rank, scaling, target modules, DoRA) or holds an infinity or
+ * NaN
  */
 export async function saveAdapter(folder: string, adapter: Adapter, options: SaveAdapterOptions = {}): Promise<void> {
   const tensors = tensorsOf(adapter);
@@ -47,7 +48,7 @@ export async function saveAdapter(folder: string, adapter: Adapter, options: Sav
       const { manifest, outcomes } = options;
       if (!manifest) return;
       const sha256 = adapterSha256(adapter);
-      // What servers do not need is left out of the checksums, so that it can be removed.
+      // Checksums cover only the files that servers need, so that the others can be removed.
       const text = await encodeManifest(manifest, sha256, temporary, [ADAPTER_CONFIG, ADAPTER_WEIGHTS]);
       await writeFileAtomic(join(temporary, ADAPTER_MANIFEST), text);
       if (!outcomes) return;
@@ -60,8 +61,8 @@ export async function saveAdapter(folder: string, adapter: Adapter, options: Sav
 }
 
 /**
- * SHA-256 (hex) over what an adapter computes: scaling, shapes and float32 factors (and magnitude) of each module, in name
- * order.
+ * SHA-256 (hex) over all that determines an adapter's outputs: scaling, shapes and float32 factors (and magnitude) of
+ * each module, in name order.
  */
 export function adapterSha256(adapter: Adapter): string {
   const hash = createHash('sha256');
@@ -84,7 +85,7 @@ function tensorsOf(adapter: Adapter): Map<string, TensorToWrite> {
   return tensors;
 }
 
-/** Readers derive ranks and scalings from the config alone, so the factors must agree with it. */
+/** Checks the factors against the config, because readers derive ranks and scalings from the config alone. */
 function checkAdapter({ config, modules }: Adapter, tensors: ReadonlyMap<string, TensorToWrite>): void {
   if (modules.size === 0) throw new Error('adapter has no module');
   const settings = loraSettings(config, [...modules.keys()]);
@@ -109,7 +110,10 @@ function checkAdapter({ config, modules }: Adapter, tensors: ReadonlyMap<string,
   }
 }
 
-/** Writes only fields that every PEFT since 0.10 knows, because PEFT refuses a field that it does not know. */
+/**
+ * Encodes adapter_config.json with only those fields that every PEFT since 0.10 knows, because PEFT refuses unknown
+ * fields.
+ */
 function encodeConfig(config: LoraConfig, baseModelName: string | undefined): string {
   const json = {
     alpha_pattern: config.alphaPattern,

@@ -19,11 +19,10 @@ import {
 } from './peft-tensors.ts';
 
 /**
- * Loads a PEFT LoRA or DoRA adapter for a base model. Loading is strict: every targeted module must have both factors (and,
- * under DoRA, a magnitude) in the rank that the config gives it and in the base's shape, all values must be finite, and no
- * other tensor may be there. If `readapt.json` lies beside the files, they must match its checksums. A pickle is never
- * read.
- * @param folder with adapter_config.json and adapter_model.safetensors
+ * Loads a PEFT LoRA or DoRA adapter for a base model. Loading is strict: every targeted module must have both factors
+ * (and, under DoRA, a magnitude) in the config's rank and the base's shape, all values must be finite, and other
+ * tensors are refused. If the folder has a `readapt.json`, the files must match its checksums. A pickle is never read.
+ * @param folder holds adapter_config.json and adapter_model.safetensors
  * @param base config of the base model
  * @returns float32 factors; the target modules are plain name suffixes, whatever form the file used
  * @throws FormatError naming the file, tensor or field, the value found and the value expected
@@ -40,7 +39,7 @@ export async function loadAdapter(folder: string, base: ModelConfig): Promise<Ad
   });
 }
 
-/** What the files of an adapter say without its base model. */
+/** Description of an adapter from its files alone. */
 interface AdapterDescription {
   readonly config: PeftConfig;
   /** Names of the adapted modules, in the order of the file. */
@@ -49,15 +48,18 @@ interface AdapterDescription {
   readonly parameters: number;
   /** Largest rank of a module. */
   readonly largestRank: number;
-  /** Whether all keys are spelled as PEFT writes them. Readapt reads other spellings, but hardly any serving engine does. */
+  /**
+   * Whether all keys are spelled as PEFT writes them. Readapt reads other spellings, but hardly any serving engine
+   * does.
+   */
   readonly hasPeftKeys: boolean;
 }
 
 /**
- * Checks an adapter: config, target modules, the ranks and tensors of every module, finite values. Tensors are read in pieces,
- * so that any adapter needs the same memory.
- * @param base config of the base model that the adapter must fit as strictly as {@link loadAdapter} wants it; without it,
- *   the adapter is checked alone
+ * Checks an adapter: config, target modules, the ranks and tensors of every module, finite values. Tensors are read in
+ * pieces, so that every adapter needs the same memory.
+ * @param base config of the base model that the adapter must fit, checked as strictly as by {@link loadAdapter};
+ * without it, the adapter is checked alone
  * @throws FormatError naming the file, tensor or field, the value found and the value expected
  */
 export async function describeAdapter(folder: string, base?: ModelConfig): Promise<AdapterDescription> {
@@ -75,7 +77,10 @@ export async function describeAdapter(folder: string, base?: ModelConfig): Promi
   });
 }
 
-/** Checks what the files say without a base. @returns the rank of each targeted module */
+/**
+ * Checks an adapter's files without a base.
+ * @returns the rank of each targeted module
+ */
 function checkAlone(tensors: AdapterTensors, config: PeftConfig, time: MatchingTime): number[] {
   const targeted = selectModules(config, [...tensors.keys.keys()], time);
   for (const module of targeted) checkComplete(tensors, module, config.useDora);
@@ -93,7 +98,11 @@ function checkAlone(tensors: AdapterTensors, config: PeftConfig, time: MatchingT
   return expected.map(({ rank }) => rank);
 }
 
-/** The config of an adapter, and the base's modules that it targets with their ranks and alphas. No tensor is read. @throws FormatError */
+/**
+ * Returns the config of an adapter and the base's modules that it targets, with their ranks and alphas. No tensor is
+ * read.
+ * @throws FormatError
+ */
 export async function adaptedModules(folder: string, base: ModelConfig) {
   const config = await readAdapterConfig(folder);
   return { config, modules: targetedModules(config, base, new MatchingTime()) };
@@ -101,7 +110,7 @@ export async function adaptedModules(folder: string, base: ModelConfig) {
 
 interface TargetedModule extends AdaptableModule, LoraModuleSettings {}
 
-/** The base's modules that the adapter targets, in the base's order. */
+/** Returns the base's modules that the adapter targets, in the base's order. */
 function targetedModules(peft: PeftConfig, base: ModelConfig, time: MatchingTime): TargetedModule[] {
   const modules = adaptableModules(base);
   const names = modules.map(({ name }) => name);
@@ -149,8 +158,8 @@ async function readFactors(tensors: AdapterTensors, module: TargetedModule, useD
 }
 
 /**
- * The adapter's config with its target modules as the fewest plain names that select the adapted modules. Names that match
- * no module of the base, which PEFT tolerates, are left out.
+ * Converts the adapter's config to one with the fewest plain names that select the adapted modules. Names that match no
+ * module of the base, which PEFT tolerates, are left out.
  */
 function loraConfig(peft: PeftConfig, base: ModelConfig, modules: readonly AdaptableModule[]): LoraConfig {
   const { rank, alpha, useRslora, useDora, dropout, rankPattern, alphaPattern } = peft;

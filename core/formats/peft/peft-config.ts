@@ -14,15 +14,15 @@ import { refuseUnsupported } from './peft-fields.ts';
 export const ADAPTER_CONFIG = 'adapter_config.json';
 
 /**
- * Bounds of an adapter's JSON files. Patterns and lists name modules, of which the largest supported model (Llama 3.1 405B)
- * has 882.
+ * Limits of an adapter's JSON files. Patterns and lists name modules, of which the largest supported model (Llama 3.1
+ * 405B) has 882.
  */
 export const ADAPTER_JSON: JsonFileLimits = { bytes: 1 << 20, depth: 16, keys: 4096, keyLength: 2000 };
 
-/** Most names or layers in one list. */
+/** Largest number of names or layers in one list. */
 const MAX_ITEMS = ADAPTER_JSON.keys!;
 
-/** The content of `adapter_config.json`, for an adapter that Readapt supports. */
+/** Content of `adapter_config.json`, for an adapter that Readapt supports. */
 export interface PeftConfig {
   readonly rank: number;
   readonly alpha: number;
@@ -35,7 +35,7 @@ export interface PeftConfig {
   /** Suffixes of module names, or a regular expression for whole names; `all-linear` stands for every linear layer. */
   readonly targetModules: readonly string[] | string;
   readonly excludeModules: readonly string[] | string;
-  /** Layers to which suffixes are restricted; null means all layers. Full names apply in every layer. */
+  /** Layers that suffixes are restricted to; null means all layers. Full names apply in every layer. */
   readonly layersToTransform: readonly number[] | null;
   /** Regular expressions for the part of a name before the layer's number; an empty list accepts every name. */
   readonly layersPattern: readonly string[];
@@ -43,7 +43,8 @@ export interface PeftConfig {
 }
 
 /**
- * Reads and checks `adapter_config.json`. Fields of other PEFT versions are accepted if they do not change what is computed.
+ * Reads and checks `adapter_config.json`. Fields of other PEFT versions are accepted if they do not change the
+ * adapter's outputs.
  * @throws FormatError `unsupported_adapter` or `invalid_adapter_config`, naming field, value and what is supported
  */
 export async function readAdapterConfig(folder: string): Promise<PeftConfig> {
@@ -70,14 +71,14 @@ export async function readAdapterConfig(folder: string): Promise<PeftConfig> {
   return config;
 }
 
-/** The fields that decide which modules are adapted. */
+/** Fields that decide which modules are adapted. */
 type ModuleSelection = Pick<PeftConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'>;
 
 /**
- * The modules that an adapter changes, selected as PEFT does it (`check_target_module_exists`).
+ * Selects the modules that an adapter changes, as PEFT does (`check_target_module_exists`).
  * @param names full module names such as `model.layers.0.self_attn.q_proj`
- * @param time what the regular expressions may take together
- * @returns a part of `names`, in their order
+ * @param time time budget of all regular expressions together
+ * @returns the selected names, in the order of `names`
  * @throws FormatError `invalid_adapter_config` for an unusable regular expression
  */
 export function selectModules(
@@ -91,7 +92,7 @@ export function selectModules(
   return names.filter((_, i) => targeted[i] && !excluded[i] && inLayers[i]);
 }
 
-/** Runs `use`, and turns an error about a regular expression into a FormatError that names the config's `field`. */
+/** Runs `use`, and converts a PatternError into a FormatError that names the config's `field`. */
 export function withPatterns<T>(field: string, use: () => T): T {
   try {
     return use();
@@ -115,7 +116,7 @@ function matchModules(
   return withPatterns(field, () => fullMatches(targets, names, time));
 }
 
-/** The first number in a module's name is its layer's. */
+/** Matches the layer's number, which is the first number in a module's name. */
 const LAYER = /^(.*?)\.(\d+)\./;
 
 function matchLayers(
@@ -140,7 +141,7 @@ function positive(json: JsonObject, field: string, accepts: (value: unknown) => 
   throw invalid(field, `${value === undefined ? 'is missing' : `is ${quote(value)}`}, expected ${expected}`);
 }
 
-/** Null and an absent field count as 0, because PEFT 0.3 has no default. */
+/** Reads the dropout rate. Null and an absent field count as 0, because PEFT 0.3 has no default. */
 function dropout(value: unknown): number {
   const share = value ?? 0;
   if (typeof share === 'number' && share >= 0 && share < 1) return share;
@@ -166,7 +167,7 @@ function modules(json: JsonObject, field: string): string[] | string {
   throw invalid(field, `${found}, expected a list of module names, a regular expression or "all-linear"`);
 }
 
-/** An empty list means all layers, as in PEFT. */
+/** Reads the layers. An empty list means all layers, as in PEFT. */
 function layers(value: unknown): number[] | null {
   if (value === undefined || value === null) return null;
   const list: unknown[] = Array.isArray(value) ? value : [value];
@@ -183,7 +184,10 @@ function strings(value: unknown, field: string): string[] {
   throw invalid(field, `is ${quote(value)}, expected strings`);
 }
 
-/** Whether a value is a list. @throws FormatError if it is too long */
+/**
+ * Whether a value is a list.
+ * @throws FormatError if the list is too long
+ */
 function isList(field: string, value: unknown): value is unknown[] {
   if (!Array.isArray(value)) return false;
   if (value.length <= MAX_ITEMS) return true;

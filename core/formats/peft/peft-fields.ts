@@ -3,8 +3,9 @@ import { FormatError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 
 /*
- * The tables below hold every field that a LoraConfig of PEFT 0.1 to 0.21 has written. A field is read by peft-config.ts,
- * has no effect on what is computed, is supported with some values only, or is supported only while it is off.
+ * The tables below hold every field that a LoraConfig of PEFT 0.1 to 0.21 has written. A field is read by
+ * peft-config.ts, has no effect on the adapter's outputs, is supported with some values only, or is supported only
+ * while it is off.
  */
 
 /** Fields that peft-config.ts reads. */
@@ -13,7 +14,7 @@ const READ = [
   'lora_dropout', 'r', 'rank_pattern', 'target_modules',
 ]; // prettier-ignore
 
-/** Fields that never change what an adapter on a Hugging Face decoder computes, with the reason. */
+/** Fields that never change the outputs of an adapter on a Hugging Face decoder, with the reason. */
 const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   auto_mapping: 'names the classes of the base model if task_type is not given',
   corda_config: 'configures an initialization, which init_lora_weights names',
@@ -33,13 +34,15 @@ const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
 };
 
 interface Rule {
-  /** The supported values. */
+  /** Supported values. */
   readonly values: readonly unknown[];
-  /** Why no other value is supported, and what to do instead. */
+  /** Reason for refusing other values, and what to do instead. */
   readonly advice?: string;
 }
 
-/** Fields of which some values are supported. Null and an absent field are supported too, except for `peft_type`. */
+/**
+ * Fields with a limited set of supported values. Null and an absent field are supported too, except for `peft_type`.
+ */
 const ONLY: Readonly<Record<string, Rule>> = {
   bias: {
     values: ['none'],
@@ -63,7 +66,7 @@ const ONLY: Readonly<Record<string, Rule>> = {
   use_rslora: { values: [true, false] },
 };
 
-/** Fields that are supported only while they are off (null, false or empty), with what they would change. */
+/** Fields that are supported only while they are off (null, false or empty), with their effect when they are on. */
 const ONLY_OFF: Readonly<Record<string, string>> = {
   alora_invocation_tokens: 'Activated LoRA adapts only the tokens after an invocation',
   arrow_config: 'Arrow routes between several adapters',
@@ -84,9 +87,9 @@ const ONLY_OFF: Readonly<Record<string, string>> = {
 const FREE = new Set([...READ, ...Object.keys(WITHOUT_EFFECT)]);
 
 /**
- * Refuses every adapter that computes something other than LoRA, rsLoRA or DoRA. An unknown field, which a later PEFT or
- * another tool may have written, is accepted while it is off (null, false or empty) and refused otherwise, because it may
- * change what is computed.
+ * Refuses every adapter that is not plain LoRA, rsLoRA or DoRA. An unknown field, which a later PEFT or another tool
+ * may have written, is accepted while it is off (null, false or empty) and refused otherwise, because it may change the
+ * outputs.
  * @throws FormatError `unsupported_adapter` naming the field, its value, the supported values, the reason and a remedy
  */
 export function refuseUnsupported(json: JsonObject): void {

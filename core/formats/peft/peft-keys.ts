@@ -10,12 +10,12 @@ const SUFFIXES: Readonly<Record<TrainableName, string>> = {
   magnitude: 'lora_magnitude_vector',
 };
 
-/** The key under which PEFT stores one of a module's tensors. Readapt writes this key and names it in messages. */
+/** Key of a module's tensor in PEFT's files. Readapt writes this key and names it in messages. */
 export function factorKey(module: string, name: TrainableName): string {
   return `base_model.model.${module}.${SUFFIXES[name]}`;
 }
 
-/** The keys of a file's tensors by module, in the order of the file. */
+/** Keys of a file's tensors by module, in the order of the file. */
 export type FactorKeys = ReadonlyMap<string, Partial<Record<TrainableName, string>>>;
 
 interface ParsedKey {
@@ -26,12 +26,15 @@ interface ParsedKey {
 }
 
 /**
- * Matches every known spelling of a key. PEFT strips the adapter's name (`lora_A.default.weight`) when it saves, but other
- * tools write the model's state as it is. Some tools leave out `base_model.model.`. Since PEFT 0.11 the magnitude is the
- * `weight` of a module.
+ * Matches every known spelling of a key. PEFT strips the adapter's name (`lora_A.default.weight`) when it saves, but
+ * other tools write the model's state unchanged. Some tools leave out `base_model.model.`. Since PEFT 0.11, the
+ * magnitude is the `weight` of a module.
  */
-const KEY =
-  /^(?:base_model\.model\.)?(.+?)\.(?:lora_([AB])(?:\.([^.]+))?\.weight|lora_magnitude_vector(?:\.(?!weight$)([^.]+))?(?:\.weight)?)$/;
+const KEY = new RegExp(
+  String.raw`^(?:base_model\.model\.)?(.+?)\.` +
+    String.raw`(?:lora_([AB])(?:\.([^.]+))?\.weight|` +
+    String.raw`lora_magnitude_vector(?:\.(?!weight$)([^.]+))?(?:\.weight)?)$`,
+);
 
 function parseKey(key: string): ParsedKey | null {
   const [, module, factor, factorAdapter, magnitudeAdapter] = KEY.exec(key) ?? [];
@@ -41,9 +44,9 @@ function parseKey(key: string): ParsedKey | null {
 }
 
 /**
- * Sorts a file's keys, however they are spelled, by module and tensor.
- * @throws FormatError `unexpected_tensor` for a key that does not belong to a LoRA adapter, for a tensor that is there
- *   twice, and for a file with more than one adapter
+ * Groups a file's keys by module and tensor, whatever their spelling.
+ * @throws FormatError `unexpected_tensor` for a key that does not belong to a LoRA adapter, for a duplicate tensor, and
+ * for a file with more than one adapter
  */
 export function sortKeys(keys: readonly string[]): FactorKeys {
   const sorted = new Map<string, Partial<Record<TrainableName, string>>>();
@@ -64,7 +67,7 @@ export function sortKeys(keys: readonly string[]): FactorKeys {
   return sorted;
 }
 
-/** Whether every key is spelled as PEFT writes it, which is what serving engines look for. */
+/** Whether every key is spelled as PEFT writes it, which is the spelling that serving engines look for. */
 export function arePeftKeys(keys: FactorKeys): boolean {
   return [...keys].every(([module, entry]) => {
     return Object.entries(entry).every(([name, key]) => key === factorKey(module, name as TrainableName));
@@ -77,8 +80,8 @@ export function unexpectedKey(key: string, reason: string): FormatError {
 }
 
 const EMBEDDINGS =
-  "the base's own embeddings or head, saved beside the adapter, are not carried over: if the vocabulary is unchanged, " +
-  'save the adapter again with save_embedding_layers=False';
+  "the base's own embeddings or head, saved beside the adapter, are not carried over: " +
+  'if the vocabulary is unchanged, save the adapter again with save_embedding_layers=False';
 
 function kindOf(key: string): string {
   if (key.includes('lora_magnitude_vector')) return 'expected base_model.model.<module>.lora_magnitude_vector';

@@ -6,7 +6,7 @@ import { ADAPTER_HEADER } from '../safetensors/safetensors-header.ts';
 import { withSafetensors, type SafetensorsFile } from '../safetensors/safetensors.ts';
 import { ADAPTER_WEIGHTS, factorKey, sortKeys, unexpectedKey, type FactorKeys } from './peft-keys.ts';
 
-/** The opened weights of an adapter, and the key of each module's tensors in the file. */
+/** Open weights of an adapter, with the key of each module's tensors in the file. */
 export interface AdapterTensors {
   readonly keys: FactorKeys;
   readonly file: SafetensorsFile;
@@ -29,7 +29,10 @@ export async function readTensor(tensors: AdapterTensors, module: string, name: 
   return (await tensors.file.read(keyOf(tensors, module, name))).data;
 }
 
-/** @throws FormatError `missing_tensor` */
+/**
+ * Returns the shape of a tensor.
+ * @throws FormatError `missing_tensor`
+ */
 export function shapeOf(tensors: AdapterTensors, module: string, name: TrainableName): readonly number[] {
   return tensors.file.entry(keyOf(tensors, module, name)).shape;
 }
@@ -46,7 +49,7 @@ export function factorShapes({ rank, inFeatures, outFeatures }: Omit<ExpectedFac
   >;
 }
 
-/** Path of the adapter's weights; pickles are refused. */
+/** Returns the path of the adapter's weights; pickles are refused. */
 async function adapterWeightsPath(folder: string): Promise<string> {
   const path = await resolveInFolder(folder, ADAPTER_WEIGHTS);
   if (path !== null) return path;
@@ -57,11 +60,11 @@ async function adapterWeightsPath(folder: string): Promise<string> {
   throw new FormatError({ code: 'pickle_refused', file: 'adapter_model.bin', message });
 }
 
-/** The rank and features from which the shapes of a module's tensors follow. */
+/** Rank and features of a module, which determine the shapes of its tensors. */
 interface ExpectedFactors {
   readonly module: string;
   readonly rank: number;
-  /** The part of the config that gives the rank, for messages: `r = 4`. */
+  /** Part of the config that gives the rank, for messages: `r = 4`. */
   readonly rankSource: string;
   readonly inFeatures: number;
   readonly outFeatures: number;
@@ -74,8 +77,8 @@ interface ExpectedTensors {
 }
 
 /**
- * Checks that a file holds both factors (under DoRA also the magnitude) of each expected module in the right shapes, and
- * nothing else.
+ * Checks that a file holds both factors (under DoRA also the magnitude) of each expected module in the right shapes,
+ * and nothing else.
  * @param why returns the reason why a module is unexpected, for the message
  * @throws FormatError `missing_tensor`, `unexpected_tensor` or `wrong_shape`
  */
@@ -95,7 +98,10 @@ export function checkFactors(
   for (const factors of modules) checkModule(tensors, factors, dora);
 }
 
-/** @throws FormatError `missing_tensor` naming the first tensor that the module lacks */
+/**
+ * Checks that a module has all of its tensors.
+ * @throws FormatError `missing_tensor` naming the first tensor that the module lacks
+ */
 export function checkComplete({ keys }: AdapterTensors, module: string, dora: boolean): void {
   const { a, b, magnitude } = keys.get(module) ?? {};
   if (a === undefined || b === undefined) {
@@ -106,7 +112,8 @@ export function checkComplete({ keys }: AdapterTensors, module: string, dora: bo
   }
   if (!dora || magnitude !== undefined) return;
   const missing = factorKey(module, 'magnitude');
-  const message = `module ${shorten(module)} has no magnitude, but use_dora is true: tensor ${shorten(missing)} is missing`;
+  const found = `module ${shorten(module)} has no magnitude, but use_dora is true`;
+  const message = `${found}: tensor ${shorten(missing)} is missing`;
   throw fault('missing_tensor', missing, message);
 }
 
@@ -142,7 +149,8 @@ function checkShape(
   if (found.length === 2 && found[features] !== shape[features]) {
     const what = name === 'a' ? 'lora_A has' : 'lora_B has';
     const side = name === 'a' ? 'inputs' : 'outputs';
-    reason = `: adapter was made for another base: ${what} ${found[features]} ${side}, this base has ${shape[features]}`;
+    const difference = `${what} ${found[features]} ${side}, this base has ${shape[features]}`;
+    reason = `: adapter was made for another base: ${difference}`;
   } else if (found.length === 2) {
     reason = `: rank ${found[rankAxis]} differs from ${rankSource} in adapter_config.json (expected rank ${rank})`;
   }

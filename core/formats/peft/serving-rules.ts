@@ -2,23 +2,23 @@ import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { ServingProfile } from '../../options/serving-profile.ts';
 import { adaptedModules } from './peft-adapter.ts';
 
-/** The part of an adapter that decides whether an engine serves it. Plain JSON. */
+/** Features of an adapter that decide whether an engine serves it, as plain JSON. */
 export interface ServedFeatures {
-  /** The module with the largest rank. */
+  /** Module with the largest rank. */
   readonly largest: { readonly module: string; readonly rank: number };
   readonly dora: boolean;
   readonly rslora: boolean;
-  /** The first module whose rank or alpha is not the adapter's own; null if there is none. */
+  /** First module with a rank or alpha that differs from the adapter's; null if there is none. */
   readonly patterned: string | null;
-  /** A module for each last part of a name, such as `q_proj`. */
+  /** An example module for each last part of a name, such as `q_proj`. */
   readonly modules: Readonly<Record<string, string>>;
 }
 
-/** Why engines would refuse an adapter. */
+/** Reason why engines would refuse an adapter. */
 export interface ServingRefusal {
-  /** The member of the profile that it breaks. */
+  /** Field of the serving profile that the adapter violates. */
   readonly feature: keyof ServingProfile;
-  /** The module concerned; null if all of them are. */
+  /** Module at fault; null if all of them are. */
   readonly module: string | null;
   readonly found: number | string;
   readonly allowed: number | string | readonly string[];
@@ -26,7 +26,7 @@ export interface ServingRefusal {
 }
 
 /**
- * Reads what decides whether an engine serves the adapter, from its config alone.
+ * Reads the features that decide whether an engine serves the adapter, from its config alone.
  * @throws FormatError
  */
 export async function readServedFeatures(folder: string, base: ModelConfig): Promise<ServedFeatures> {
@@ -43,7 +43,7 @@ export async function readServedFeatures(folder: string, base: ModelConfig): Pro
   };
 }
 
-/** The first thing for which the engines of a profile would refuse an adapter; null if they serve it. */
+/** Returns the first reason why the engines of a profile would refuse an adapter; null if they serve it. */
 export function servingRefusal(profile: ServingProfile | null, features: ServedFeatures): ServingRefusal | null {
   if (profile === null) return null;
   const { max_rank: maxRank = Infinity, modules: names = null } = profile;
@@ -55,8 +55,9 @@ export function servingRefusal(profile: ServingProfile | null, features: ServedF
   if (features.dora && profile.dora === false) return method('dora', 'DoRA', 'LoRA without magnitudes');
   if (features.rslora && profile.rslora === false) return method('rslora', 'rsLoRA', 'the scaling alpha / rank');
   if (patterned !== null && profile.rank_patterns === false) {
-    const message = `module ${patterned} has a rank or an alpha of its own, and the engines serve one rank and one alpha for all modules`;
     const [found, allowed] = ['rank_pattern or alpha_pattern', 'one rank and one alpha'];
+    const served = `and the engines serve ${allowed} for all modules`;
+    const message = `module ${patterned} has a rank or an alpha of its own, ${served}`;
     return { feature: 'rank_patterns', module: patterned, found, allowed, message };
   }
   const other = names === null ? undefined : Object.keys(features.modules).find((name) => !names.includes(name));
@@ -75,7 +76,7 @@ function lastPart(module: string): string {
   return module.slice(module.lastIndexOf('.') + 1);
 }
 
-/** The largest rank that a fused adapter may grow to: what a job asks for, as far as the profile allows it. 0 keeps the old rank. */
+/** Limits the requested rank of fused adapters to the profile's largest rank. 0 keeps the old adapter's rank. */
 export function servedFusionRank(wanted: number, profile: ServingProfile | null): number {
   return Math.min(wanted, profile?.max_rank ?? wanted);
 }

@@ -22,7 +22,7 @@ export const DTYPE_BYTES: Readonly<Record<string, number>> = {
   F8_E5M2: 1,
 };
 
-// Files are little-endian and are read straight into typed arrays, so the host must be little-endian too.
+// Files are little-endian and are read directly into typed arrays, so the host must be little-endian too.
 if (endianness() !== 'LE')
   throw new Error('the processor is big-endian, expected a little-endian one (x86-64 or arm64)');
 
@@ -31,7 +31,8 @@ export function isFloatDtype(dtype: string): dtype is FloatDtype {
 }
 
 /**
- * Widens IEEE half-precision bit patterns into `wide`. This is exact, also for subnormals, infinities and NaN.
+ * Widens IEEE half-precision bit patterns into `wide`. The conversion is exact, also for subnormals, infinities and
+ * NaN.
  * @returns whether all values are finite
  */
 export function widenHalf(source: Uint16Array, wide: Float32Array): boolean {
@@ -58,7 +59,10 @@ export function narrowToBfloat16(source: Float32Array): Uint16Array {
   return narrow;
 }
 
-/** Rounds float32 values to half-precision bit patterns, to nearest with ties to even. Values too large become infinity. */
+/**
+ * Rounds float32 values to half-precision bit patterns, to nearest with ties to even. Values that are too large become
+ * infinity.
+ */
 export function narrowToHalf(source: Float32Array): Uint16Array {
   const bits = new Uint32Array(source.buffer, source.byteOffset, source.length);
   const narrow = new Uint16Array(source.length);
@@ -72,11 +76,11 @@ function halfBits(word: number): number {
   if (magnitude > 0x7f800000) return sign | 0x7e00;
   if (magnitude >= 0x47800000) return sign | 0x7c00;
   if (magnitude >= 0x38800000) {
-    // Normal: re-bias the exponent (127 → 15); the rounding carry may run into it, up to infinity.
+    // Normal: re-bias the exponent (127 → 15). The rounding carry may run into the exponent, up to infinity.
     const rebiased = magnitude - 0x38000000;
     return sign | ((rebiased + 0xfff + ((rebiased >>> 13) & 1)) >>> 13);
   }
-  // Subnormal halves are multiples of 2^-24: the mantissa with its hidden bit, shifted by what the exponent lacks.
+  // Subnormal halves are multiples of 2^-24: the mantissa with its hidden bit, shifted right by the missing exponent.
   const shift = 126 - (magnitude >>> 23);
   if (shift > 24) return sign;
   const mantissa = (magnitude & 0x7fffff) | 0x800000;
@@ -87,7 +91,7 @@ function halfBits(word: number): number {
   return sign | (kept + (up ? 1 : 0));
 }
 
-/** Float32 bit patterns of all 65,536 halves: looking a value up is faster than computing it. */
+/** Float32 bit patterns of all 65,536 halves. A lookup is faster than a computation. */
 let halfTable: Uint32Array | undefined;
 
 function buildHalfTable(): Uint32Array {

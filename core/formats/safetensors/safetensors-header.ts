@@ -3,7 +3,7 @@ import { DTYPE_BYTES } from './dtypes.ts';
 import { FormatError } from '../errors.ts';
 import { isObject, JsonLimitError, parseStrictJson, type JsonObject } from '../json.ts';
 
-/** A tensor's dtype, shape and place in its file. */
+/** Dtype, shape and position of a tensor in its file. */
 export interface TensorEntry {
   readonly name: string;
   readonly dtype: string;
@@ -20,29 +20,29 @@ export interface SafetensorsHeader {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** Bounds of a header, which is held in memory several times while it is read. */
+/** Limits of a header, of which several copies are in memory while it is read. */
 export interface HeaderLimits {
   readonly bytes: number;
   readonly tensors: number;
 }
 
 /**
- * For base models: Llama 3.1 405B has 1,138 tensors, and mixtures of experts have tens of thousands in all of their shards.
- * The reference implementation accepts 100 MB.
+ * Limits for base models. Llama 3.1 405B has 1,138 tensors, and mixtures of experts have tens of thousands in all of
+ * their shards. The reference implementation accepts 100 MB.
  */
 export const BASE_MODEL_HEADER: HeaderLimits = { bytes: 16 << 20, tensors: 100_000 };
 
-/** For adapters: DoRA on every linear layer of Llama 3.1 405B has 2,646 tensors, in a header of 350 kB. */
+/** Limits for adapters. DoRA on every linear layer of Llama 3.1 405B has 2,646 tensors, in a header of 350 kB. */
 export const ADAPTER_HEADER: HeaderLimits = { bytes: 4 << 20, tensors: 32_768 };
 
-/** The names of real tensors have about 60 characters. */
+/** Largest length of a tensor's name; real names have about 60 characters. */
 const MAX_NAME_LENGTH = 512;
-/** The header holds entries, which hold shapes and offsets. */
+/** Nesting of a header: it holds entries, which hold shapes and offsets. */
 const HEADER_DEPTH = 3;
 const MAX_AXES = 8;
 
 /**
- * Length of the JSON header in bytes, checked against the file's size.
+ * Returns the length of the JSON header in bytes, checked against the file's size.
  * @param prefix the first eight bytes of the file
  * @param file name of the file in error messages
  * @throws FormatError `invalid_safetensors`
@@ -86,7 +86,7 @@ export function parseHeader(
 }
 
 function parseObject(json: Uint8Array, file: string, { tensors }: HeaderLimits): JsonObject {
-  // One key more is for the metadata.
+  // One more key for the metadata.
   const limits = { depth: HEADER_DEPTH, keys: tensors + 1, keyLength: MAX_NAME_LENGTH };
   let value: unknown;
   try {
@@ -122,7 +122,8 @@ function parseEntry(name: string, value: unknown, dataStart: number, file: strin
   const bytes = end - begin;
   const expected = shape.reduce((product, size) => product * size, width);
   if (bytes !== expected) {
-    const message = `tensor ${shown} has ${bytes} bytes, expected ${expected} for ${String(dtype)} [${shape.join(', ')}]`;
+    const type = `${String(dtype)} [${shape.join(', ')}]`;
+    const message = `tensor ${shown} has ${bytes} bytes, expected ${expected} for ${type}`;
     throw invalid(file, message, name);
   }
   return { name, dtype: dtype as string, shape, start: dataStart + begin, bytes };

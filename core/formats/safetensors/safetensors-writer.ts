@@ -5,20 +5,20 @@ import { narrowToBfloat16, narrowToHalf, type FloatDtype } from './dtypes.ts';
 export interface TensorToWrite {
   readonly shape: readonly number[];
   readonly data: Float32Array;
-  /** Dtype to store; by default that of the file. F16 and BF16 round to nearest, with ties to even. */
+  /** Dtype to store; default: the file's. F16 and BF16 round to nearest, with ties to even. */
   readonly dtype?: FloatDtype;
 }
 
 interface WriteSafetensorsOptions {
-  /** Dtype of the tensors that state none. Default F32. */
+  /** Dtype of tensors without one. Default F32. */
   readonly dtype?: FloatDtype;
-  /** Default `{format: 'pt'}`, which transformers and PEFT require. */
+  /** Metadata of the header. Default `{format: 'pt'}`, which transformers and PEFT require. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /**
- * Writes tensors as a safetensors file, atomically. Equal tensors give equal bytes in whatever order the map has them: the
- * wider dtypes come first and names decide within a dtype, as in the reference implementation.
+ * Writes tensors as a safetensors file, atomically. Equal tensors give equal bytes, whatever the order of the map:
+ * wider dtypes come first, and tensors of one dtype are sorted by name, as in the reference implementation.
  * @throws Error if a shape does not match the length of its data
  */
 export async function writeSafetensors(
@@ -51,7 +51,7 @@ function encodeHeader(order: readonly Placed[], metadata: Readonly<Record<string
     fields.push([name, { dtype, shape: tensor.shape, data_offsets: [offset, end] }]);
     offset = end;
   }
-  // The entries are joined by hand, because a JavaScript object would move names that look like numbers to the front.
+  // Join the entries by hand, because a JavaScript object would move names that look like numbers to the front.
   const json = `{${fields.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`;
   const text = Buffer.from(json, 'utf8');
   const padded = Math.ceil(text.length / 8) * 8;

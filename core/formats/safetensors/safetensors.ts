@@ -15,27 +15,30 @@ import {
 } from './safetensors-header.ts';
 import { widenBfloat16 } from './widen-bfloat16.ts';
 
-/** Tensors are widened and scanned in pieces of this size, so that reading one needs little memory beyond the result. */
+/**
+ * Size of the pieces in which tensors are widened and scanned, so that reading a tensor needs little memory beyond the
+ * result.
+ */
 const CHUNK_BYTES = 4 << 20;
 
-/** Provides an array of a number of values, whose content does not matter. */
+/** Provides an array of the given length with arbitrary content. */
 export type Allocate = (length: number) => Float32Array;
 
 const newArray: Allocate = (length) => new Float32Array(length);
 
-/** Arrays that pieces are read into, and those of halves widened. */
+/** Reusable buffers: one that receives pieces of a file, and one for widened values. */
 interface Scratch {
   readonly chunk: Uint8Array;
   wide: Float32Array | null;
 }
 
-/** A safetensors file, open for reading tensor by tensor. Whoever opened it closes it. */
+/** A safetensors file, open for reading tensor by tensor. The caller that opened it closes it. */
 export class SafetensorsFile {
   /** Name of the file in error messages. */
   readonly file: string;
   readonly header: SafetensorsHeader;
   readonly #handle: FileHandle;
-  /** Arrays for pieces while nobody uses them. New ones for each tensor would pile up until the next garbage collection. */
+  /** Buffers that no read is using. New ones for each tensor would pile up until the next garbage collection. */
   #spare: Scratch | null = null;
 
   private constructor(file: string, header: SafetensorsHeader, handle: FileHandle) {
@@ -46,8 +49,8 @@ export class SafetensorsFile {
 
   /**
    * Opens a file and checks its header against its size. No tensor is read.
-   * @param name name of the file in error messages; by default its base name
-   * @param limits bounds of the header; by default those of a base model
+   * @param name name of the file in error messages; default: its base name
+   * @param limits limits of the header; default: those of a base model
    * @throws FormatError `missing_file` or `invalid_safetensors`
    */
   static async open(
@@ -74,12 +77,15 @@ export class SafetensorsFile {
     return [...this.header.tensors.keys()];
   }
 
-  /** What the system knows of the file. */
+  /** Returns the file's status, with times in nanoseconds. */
   stat(): Promise<BigIntStats> {
     return this.#handle.stat({ bigint: true });
   }
 
-  /** @throws FormatError `missing_tensor` */
+  /**
+   * Returns the header's entry of a tensor.
+   * @throws FormatError `missing_tensor`
+   */
   entry(name: string): TensorEntry {
     const entry = this.header.tensors.get(name);
     if (entry) return entry;
@@ -88,7 +94,7 @@ export class SafetensorsFile {
 
   /**
    * Reads an F32, F16 or BF16 tensor as float32, which is exact.
-   * @param spare an array that may be overwritten; the values are put at its beginning if it is long enough
+   * @param spare an array that may be overwritten; it receives the values if it is long enough
    * @throws FormatError `missing_tensor`, `unsupported_dtype`, or `not_finite` for an infinity or NaN
    */
   async read(name: string, spare?: Float32Array): Promise<Tensor> {
@@ -101,8 +107,8 @@ export class SafetensorsFile {
   }
 
   /**
-   * {@link read} without waiting and without checking values; only for a tensor that was read and checked before.
-   * @param allocate provides the array that the values are put into; default: a new one
+   * Reads a tensor synchronously and without checking its values; only for a tensor that was read and checked before.
+   * @param allocate provides the array that receives the values; default: a new one
    * @throws Error after {@link close}
    */
   readSync(name: string, allocate: Allocate = newArray): Tensor {
@@ -124,8 +130,8 @@ export class SafetensorsFile {
   }
 
   /**
-   * {@link read} in pieces that follow one another, with memory for one piece.
-   * @param visit gets each piece, in an array that is used again for the next one
+   * Reads a tensor as {@link read} does, but in consecutive pieces, with memory for one piece.
+   * @param visit receives each piece, in an array that is reused for the next one
    */
   async scan(name: string, visit: (piece: Float32Array) => void): Promise<void> {
     const entry = this.#floatEntry(name);
@@ -146,13 +152,19 @@ export class SafetensorsFile {
     await this.#handle.close();
   }
 
-  /** Fills `data`. @returns whether all values are finite */
+  /**
+   * Fills `data`.
+   * @returns whether all values are finite
+   */
   async #readFloat32(entry: TensorEntry, data: Float32Array): Promise<boolean> {
     await readFully(this.#handle, bytesOf(data), entry.start, this.file);
     return firstNonFinite(data) < 0;
   }
 
-  /** Fills `data`. @returns whether all values are finite */
+  /**
+   * Fills `data`.
+   * @returns whether all values are finite
+   */
   async #readHalves(entry: TensorEntry, data: Float32Array): Promise<boolean> {
     const widen = widenerOf(entry.dtype);
     let finite = true;
@@ -165,7 +177,7 @@ export class SafetensorsFile {
     return finite;
   }
 
-  /** Takes the spare arrays, or new ones where another tensor is being read with them. */
+  /** Takes the free buffers, or allocates new ones while another read is using them. */
   #takeScratch(): Scratch {
     const scratch = this.#spare ?? { chunk: new Uint8Array(CHUNK_BYTES), wide: null };
     this.#spare = null;
@@ -218,7 +230,7 @@ async function openForReading(path: string, name: string): Promise<FileHandle> {
   }
 }
 
-/** Pieces of a tensor's bytes, one after the other, all of which lie in the same array. */
+/** Yields a tensor's bytes in consecutive pieces, which share one buffer. */
 function* piecesOf(
   { bytes }: TensorEntry,
   { chunk }: Scratch,
@@ -240,13 +252,13 @@ function widenerOf(dtype: string): typeof widenHalf {
   return dtype === 'BF16' ? widenBfloat16 : widenHalf;
 }
 
-/** Most bytes of one read call, whose length must fit into a signed 32-bit integer. */
-const MOST_BYTES = 1 << 30;
+/** Largest number of bytes in one read call, whose length must fit into a signed 32-bit integer. */
+const MAX_READ_BYTES = 1 << 30;
 
 /** Fills `into` with the bytes from `position` on. */
 async function readFully(handle: FileHandle, into: Uint8Array, position: number, name: string): Promise<void> {
   for (let done = 0; done < into.length;) {
-    const { bytesRead } = await handle.read(into, done, Math.min(into.length - done, MOST_BYTES), position + done);
+    const { bytesRead } = await handle.read(into, done, Math.min(into.length - done, MAX_READ_BYTES), position + done);
     if (bytesRead === 0) throw cutOff(name, position + done, into.length - done);
     done += bytesRead;
   }
@@ -254,7 +266,7 @@ async function readFully(handle: FileHandle, into: Uint8Array, position: number,
 
 function readFullySync(fd: number, into: Uint8Array, position: number, name: string): void {
   for (let done = 0; done < into.length;) {
-    const bytesRead = readSync(fd, into, done, Math.min(into.length - done, MOST_BYTES), position + done);
+    const bytesRead = readSync(fd, into, done, Math.min(into.length - done, MAX_READ_BYTES), position + done);
     if (bytesRead === 0) throw cutOff(name, position + done, into.length - done);
     done += bytesRead;
   }

@@ -11,25 +11,28 @@ import {
   VECTOR_BYTES,
 } from '../web-assembly.ts';
 
-/** Values that are widened at a time, so that they and their results stay in the processor's cache. */
+/** Number of values that are widened at a time, so that they and their results stay in the processor's cache. */
 const BLOCK = 1 << 15;
 
-/** Values in a vector. */
+/** Number of values in a vector. */
 const LANES = VECTOR_BYTES / Uint16Array.BYTES_PER_ELEMENT;
 
-/** Where results lie, behind the values. */
+/** Address of the widened values, which follow the source values. */
 const WIDE = BLOCK * Uint16Array.BYTES_PER_ELEMENT;
 
-/** Locals of the kernel: parameters first. */
+/** Locals of the kernel, parameters first. */
 const [FROM, TO, END, VALUES, NOT_FINITE] = [0, 1, 2, 3, 4];
 
-/** A bfloat16 whose exponent is all ones is infinite or not a number. */
+/** Vector constant of eight bfloat16 exponent masks. An exponent of all ones means infinity or NaN. */
 const EXPONENTS = [...V128.constant, ...Array.from({ length: LANES }, () => [0x80, 0x7f]).flat()];
 
-/** Four of the eight values as float32: a bfloat16 is the upper half of one. */
+/** Instructions that widen four of the eight values to float32: a bfloat16 is the upper half of a float32. */
 const widened = (half: readonly number[]) => [...get(VALUES), ...half, ...constant(16), ...V128.shiftLeft32];
 
-/** Widens the values at [from, end) to `to`, eight at a time. Returns whether one of them is not finite. */
+/**
+ * Instructions that widen the values at [from, end) to `to`, eight at a time, and return whether one of them is not
+ * finite.
+ */
 const BODY = [
   ...untilReached(
     FROM,
@@ -51,7 +54,10 @@ const BODY = [
 interface Widener {
   readonly narrow: Uint16Array;
   readonly wide: Float32Array;
-  /** Widens the first values of `narrow`, a multiple of eight. @returns whether all are finite */
+  /**
+   * Widens the first values of `narrow`, a multiple of eight.
+   * @returns whether all are finite
+   */
   readonly widen: (count: number) => boolean;
 }
 
@@ -67,8 +73,8 @@ function instantiate(): Widener {
 let widener: Widener | undefined;
 
 /**
- * Widens bfloat16 bit patterns into `wide`. This is exact, because a bfloat16 is the upper half of a float32. A loop in
- * JavaScript takes two to three times as long, and every pass over a base that is stored in bfloat16 widens all of it.
+ * Widens bfloat16 bit patterns into `wide`. This is exact, because a bfloat16 is the upper half of a float32. A
+ * JavaScript loop takes two to three times as long, and every pass over a base stored in bfloat16 widens all of it.
  * @returns whether all values are finite
  */
 export function widenBfloat16(source: Uint16Array, wide: Float32Array): boolean {

@@ -2,33 +2,33 @@ import { Template } from '@huggingface/jinja';
 import type { ChatContent } from '../dataset/dataset-row.ts';
 import { FormatError } from '../errors.ts';
 
-/** Takes the clock, which the renderer defines, away from templates. */
+/** Prefix of every template that removes the renderer's clock function. */
 const NO_CLOCK = '{% set strftime_now = undefined %}';
 
-/** A conversation as text, with the ranges [start, end) of its characters that the assistant says. */
+/** A conversation as text, with the character ranges [start, end) of the assistant's words. */
 export interface RenderedChat {
   readonly text: string;
   readonly spans: readonly (readonly [start: number, end: number])[];
 }
 
-/** A conversation that the template refuses, or from whose text the assistant's turns cannot be told. */
+/** Thrown for a conversation that the template refuses, or in whose text the assistant's turns cannot be found. */
 export class ChatRenderError extends Error {}
 
 /**
- * Makes conversations into text, as transformers' `apply_chat_template` does. Both throw ChatRenderError for a conversation
- * that the template refuses, and FormatError `invalid_tokenizer` for a template that cannot be parsed.
+ * Renders conversations as text, like transformers' `apply_chat_template`. Both methods throw ChatRenderError for a
+ * conversation that the template refuses, and FormatError `invalid_tokenizer` for a template that cannot be parsed.
  */
 export interface ChatTemplate {
   /** Renders a conversation and finds the assistant's turns in it. */
   render(chat: ChatContent): RenderedChat;
-  /** Renders a conversation up to where the assistant is to speak next. */
+  /** Renders a conversation up to the assistant's next turn. */
   renderPrompt(chat: ChatContent): string;
 }
 
-/** The texts of special tokens that templates may name, by their names in tokenizer_config.json (`bos_token`). */
+/** Texts of the special tokens that templates may name, by their names in tokenizer_config.json (`bos_token`). */
 export type SpecialTokenTexts = Readonly<Record<string, string>>;
 
-/** The characters from which the marks are taken that a template prints at the ends of an assistant's turn. */
+/** Range of characters for the marks that a template prints at both ends of an assistant's turn. */
 const PRIVATE_USE = { first: 0xe000, last: 0xf8ff };
 
 const GENERATION_TAG = /\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}/g;
@@ -37,13 +37,14 @@ const GENERATION_TAG = /\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}/g;
  * Parses the chat template of a tokenizer: one template, or a JSON list of named ones, of which `tool_use` is for
  * conversations with tools and `default` for all others.
  *
- * The assistant's turns are what the template puts between `{% generation %}` and `{% endgeneration %}`. In a template
- * without these, a turn is what rendering the conversation up to its end adds to rendering it up to its beginning with
- * the generation prompt; a template whose text for the whole conversation does not begin like that is refused.
+ * The assistant's turns are the text that the template puts between `{% generation %}` and `{% endgeneration %}`. For a
+ * template without these tags, the conversation is rendered twice: up to the beginning of the turn, with the generation
+ * prompt, and up to its end. The turn is the difference. A template whose text of the whole conversation does not begin
+ * with these texts is refused.
  *
- * `strftime_now` is not defined, so templates fall back to a date of their own and equal rows always give equal text.
+ * `strftime_now` is not defined, so templates use their own fallback date, and equal rows always give equal text.
  *
- * It is parsed when it is first used, because a base whose template cannot be parsed still serves rows of other kinds.
+ * Parsing is lazy, because a base with an unusable template still serves rows of other kinds.
  */
 export function createChatTemplate(source: string, specials: SpecialTokenTexts): ChatTemplate {
   let named: ReadonlyMap<string, ParsedTemplate> | undefined;
@@ -61,7 +62,7 @@ export function createChatTemplate(source: string, specials: SpecialTokenTexts):
 
 interface ParsedTemplate {
   readonly template: Template;
-  /** Whether the template marks what the assistant says. */
+  /** Whether the template marks the assistant's words. */
   readonly marks: boolean;
 }
 
@@ -74,7 +75,7 @@ function namedTemplates(source: string): ReadonlyMap<string, ParsedTemplate> {
 function parse(source: string): ParsedTemplate {
   const marked = source.replace(GENERATION_TAG, (_, open: string, end: string | undefined, close: string) => {
     const mark = end === undefined ? 'generation_start' : 'generation_end';
-    // A block, as the tag is, so that line feeds and indentation around it are trimmed in the same way.
+    // Replace the tag by a block, so that line feeds and indentation around it are trimmed in the same way.
     return `{%${open === '-' ? '-' : ''} if true %}{{ ${mark} }}{% endif ${close === '-' ? '-' : ''}%}`;
   });
   try {
@@ -98,7 +99,7 @@ function render(parsed: ParsedTemplate, chat: ChatContent, specials: SpecialToke
   return parsed.marks ? renderMarked(parsed, chat, specials) : renderPrefixes(parsed, chat, specials);
 }
 
-/** Has the template print a mark at each end of a turn, and takes the marks out of the text. */
+/** Makes the template print a mark at each end of a turn, and removes the marks from the text. */
 function renderMarked(parsed: ParsedTemplate, chat: ChatContent, specials: SpecialTokenTexts): RenderedChat {
   const [start, end] = unusedCharacters(JSON.stringify(chat));
   const marked = run(parsed, chat, { ...specials, generation_start: start, generation_end: end });
@@ -115,7 +116,7 @@ function renderMarked(parsed: ParsedTemplate, chat: ChatContent, specials: Speci
   throw new ChatRenderError("the base's chat template marks nothing of the conversation as the assistant's");
 }
 
-/** Two characters of the private use area that do not occur in a text. */
+/** Finds two characters of the private use area that do not occur in a text. */
 function unusedCharacters(text: string): [string, string] {
   const found: string[] = [];
   for (let code = PRIVATE_USE.first; code <= PRIVATE_USE.last && found.length < 2; code++) {

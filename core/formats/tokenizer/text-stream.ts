@@ -3,16 +3,16 @@ import type { DecodeOptions, Tokenizer } from './tokenizer.ts';
 const UNFINISHED = '\uFFFD';
 
 /**
- * Turns tokens into text as they come. The pieces of text together are the text of all tokens; a piece is held back while
- * it ends within a character. Each piece is found by decoding only the last tokens, since the text of a token may depend
- * on the one before it.
+ * Incremental decoder that turns tokens into text as they arrive. The pieces concatenate to the text of all tokens; a
+ * piece is held back while it ends within a character. Only the last tokens are decoded for each piece, which suffices
+ * because the text of a token depends at most on the token before it.
  */
 export class TextStream {
   readonly #tokenizer: Pick<Tokenizer, 'decode'>;
   readonly #options: DecodeOptions;
-  /** The last tokens whose text was handed out, and behind them those whose text was not. */
+  /** Tokens of the last returned piece, followed by those whose text has not been returned. */
   #ids: number[] = [];
-  /** The text of the former, as it is without the latter. */
+  /** Text of the tokens of the last returned piece alone. */
   #known = '';
   #knownIds = 0;
 
@@ -21,7 +21,7 @@ export class TextStream {
     this.#options = options;
   }
 
-  /** Takes the next token and returns the text that is now certain. */
+  /** Adds the next token and returns the text that has become certain. */
   push(id: number): string {
     this.#ids.push(id);
     const text = this.#tokenizer.decode(this.#ids, this.#options);
@@ -33,7 +33,7 @@ export class TextStream {
     return piece;
   }
 
-  /** Returns the text that was held back. */
+  /** Returns the text that is still held back. */
   end(): string {
     return this.#tokenizer.decode(this.#ids, this.#options).slice(this.#known.length);
   }

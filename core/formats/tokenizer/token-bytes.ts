@@ -1,20 +1,20 @@
 import { isObject } from '../json.ts';
 
-/** A token as the vocabulary spells it. */
+/** Spelling of a token in the vocabulary. */
 interface TokenSpelling {
   readonly text: string;
-  /** Whether it was added to the vocabulary, and so is spelled as in texts. */
+  /** Whether the token was added to the vocabulary. Its spelling is then its text. */
   readonly added: boolean;
 }
 
 const encoder = new TextEncoder();
 
-/** A byte that a vocabulary with byte fallback has a token for: `<0x0A>`. */
+/** Matches the tokens of single bytes in a vocabulary with byte fallback: `<0x0A>`. */
 const BYTE_TOKEN = /^<0x([0-9A-F]{2})>$/;
 
 /**
- * Returns a function that gives the bytes of UTF-8 text that a token stands for. Byte-level vocabularies spell each byte
- * as one character; others spell a space as ▁ and may have tokens for single bytes.
+ * Returns a function from a token to the UTF-8 bytes of its text. Byte-level vocabularies spell each byte as one
+ * character; others spell a space as ▁ and may have tokens for single bytes.
  * @param json content of tokenizer.json
  */
 export function tokenBytes(json: unknown, spellingOf: (id: number) => TokenSpelling): (id: number) => Uint8Array {
@@ -28,7 +28,7 @@ export function tokenBytes(json: unknown, spellingOf: (id: number) => TokenSpell
   };
 }
 
-/** Whether the decoder or the pre-tokenizer of a tokenizer.json is, or contains, a step of a type. */
+/** Whether the decoder or the pre-tokenizer of a tokenizer.json is a step of the given type or contains one. */
 function hasStep(json: unknown, type: string): boolean {
   if (Array.isArray(json)) return json.some((step) => hasStep(step, type));
   if (!isObject(json)) return false;
@@ -38,8 +38,8 @@ function hasStep(json: unknown, type: string): boolean {
 const STEPS = ['decoder', 'pre_tokenizer', 'decoders', 'pretokenizers'] as const;
 
 /**
- * The byte that each character of a byte-level vocabulary stands for. Printable bytes of Latin-1 stand for themselves; the
- * others follow, in order, from U+0100 on (`bytes_to_unicode` of GPT-2).
+ * Byte of each character of a byte-level vocabulary. Printable bytes of Latin-1 stand for themselves; the others
+ * follow, in order, from U+0100 on (`bytes_to_unicode` of GPT-2).
  */
 export const BYTE_OF: ReadonlyMap<string, number> = (() => {
   const printable = (byte: number) =>

@@ -1,7 +1,7 @@
 import { isObject, type JsonObject } from '../json.ts';
 import { BYTE_OF } from './token-bytes.ts';
 
-/** Makes a list of tokens' spellings into another, whose texts follow on each other. */
+/** Decoding step: maps token texts to other texts, whose concatenation is the result after the last step. */
 type DecodeStep = (tokens: readonly string[]) => readonly string[];
 
 const encoder = new TextEncoder();
@@ -9,8 +9,8 @@ const lossy = new TextDecoder('utf-8', { ignoreBOM: true });
 const strict = new TextDecoder('utf-8', { ignoreBOM: true, fatal: true });
 
 /**
- * Makes the `decoder` of a tokenizer.json, which turns tokens into text: the steps of the reference library (tokenizers
- * 0.23, `src/decoders`). Without a decoder, tokens are joined by spaces.
+ * Makes the `decoder` of a tokenizer.json, which turns tokens into text, from the steps of the reference library
+ * (tokenizers 0.23, `src/decoders`). Without a decoder, tokens are joined by spaces.
  * @throws Error for a step that no supported family has
  */
 export function tokenDecoder(json: unknown): (tokens: readonly string[]) => string {
@@ -43,7 +43,7 @@ function decodeStep(json: unknown): DecodeStep {
   }
 }
 
-/** A token with a character that stands for no byte is spelled as in texts. */
+/** Converts a byte-level token to bytes. A token with a character that stands for no byte is plain text. */
 function levelBytes(token: string): number[] {
   const bytes = Array.from(token, (character) => BYTE_OF.get(character));
   return bytes.includes(undefined) ? [...encoder.encode(token)] : (bytes as number[]);
@@ -51,7 +51,10 @@ function levelBytes(token: string): number[] {
 
 const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2})>$/;
 
-/** Joins neighboring tokens of single bytes. If they are no UTF-8, each of them becomes a replacement character. */
+/**
+ * Joins neighboring tokens of single bytes. If the bytes are not valid UTF-8, each of them becomes a replacement
+ * character.
+ */
 function joinByteTokens(tokens: readonly string[]): readonly string[] {
   const joined: string[] = [];
   let bytes: number[] = [];
@@ -78,7 +81,9 @@ function textOf(bytes: readonly number[]): string {
   }
 }
 
-/** Writes spaces for the replacement character; the one in front of the text was put there by the encoder. */
+/**
+ * Replaces the replacement character by spaces, and drops the space that the encoder put at the beginning of the text.
+ */
 function metaspace(step: JsonObject): DecodeStep {
   const { replacement = '▁', prepend_scheme: scheme } = step as { replacement?: string; prepend_scheme?: string };
   const prepended = scheme === undefined ? step['add_prefix_space'] !== false : scheme !== 'never';
@@ -91,7 +96,7 @@ function replace({ pattern, content }: JsonObject): DecodeStep {
   return (tokens) => tokens.map((token) => token.replaceAll(from, () => String(content)));
 }
 
-/** Removes up to `start` and `stop` times a character from the beginning and the end of each token. */
+/** Strips a character up to `start` times from the beginning and `stop` times from the end of each token. */
 function strip(step: JsonObject): DecodeStep {
   const { content, start, stop } = step as { content: string; start: number; stop: number };
   return (tokens) =>

@@ -3,15 +3,15 @@ import { readFile } from 'node:fs/promises';
 import { readJsonInFolder, resolveInFolder } from '../folder-files.ts';
 import { isObject } from '../json.ts';
 
-/** The parsed tokenizer files of a model folder. Their content has not been checked. */
+/** Parsed tokenizer files of a model folder, with unchecked content. */
 export interface TokenizerFiles {
   /** Content of tokenizer.json. */
   readonly tokenizer: unknown;
   /** Content of tokenizer_config.json; null if there is no such file. */
   readonly config: unknown;
   /**
-   * Text of chat_template.jinja, or else `chat_template` of tokenizer_config.json (as JSON if it holds several templates);
-   * null if there is neither.
+   * Text of chat_template.jinja, or otherwise `chat_template` of tokenizer_config.json (as JSON if it holds several
+   * templates); null if there is neither.
    */
   readonly chatTemplate: string | null;
 }

@@ -1,12 +1,16 @@
 import { isObject, type JsonObject } from '../json.ts';
 
-/** GPT-2's splitting rule, which a `ByteLevel` step applies (from `ByteLevel` of the reference library). */
+/**
+ * Regular expression of GPT-2's splitting rule, which a `ByteLevel` step applies (from `ByteLevel` of the reference
+ * library).
+ */
 const GPT2_SPLIT = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 /**
- * Replaces the built-in splitting rules of a pre-tokenizer by equal `Split` steps. The tokenizer package runs a built-in
- * rule as a JavaScript expression, in which `\s` contains U+FEFF but not U+0085, and `\d` contains only ASCII digits. The
- * expression of a `Split` step is translated, so that its character classes are Unicode's, as in the reference library.
+ * Replaces the built-in splitting rules of a pre-tokenizer by equivalent `Split` steps. The tokenizer package runs a
+ * built-in rule as a JavaScript expression, in which `\s` contains U+FEFF but not U+0085, and `\d` contains only ASCII
+ * digits. It translates the expression of a `Split` step, so that its character classes are Unicode's, as in the
+ * reference library.
  * @param json `pre_tokenizer` of tokenizer.json; unknown steps are returned unchanged
  */
 export function spellOutSplits(json: unknown): unknown {
@@ -25,7 +29,7 @@ export function spellOutSplits(json: unknown): unknown {
   }
 }
 
-/** The leading space is added before the split, and the text becomes bytes after it. */
+/** Spells out a `ByteLevel` step: the leading space is added before the split, and the text becomes bytes after it. */
 function byteLevelSteps(step: JsonObject): JsonObject {
   // `$&` is the matched text. An expression that matches only a position would also match within a surrogate pair.
   const prefix = { type: 'Replace', pattern: { Regex: '\\A[^ ]' }, content: ' $&' };

@@ -28,30 +28,33 @@ export class UnknownTokenError extends RangeError {
   }
 }
 
-/** Turns text into token ids, as the reference tokenizers library does with the same `tokenizer.json`. */
+/** Converts text to token ids, like the reference tokenizers library with the same `tokenizer.json`. */
 export interface Tokenizer {
   /** Highest token id + 1, which is at most the model's vocabulary size. */
   readonly vocabSize: number;
-  /** The token that tokenizer_config.json calls the end of a text; null where it names none. */
+  /** End-of-text token of tokenizer_config.json; null if it names none. */
   readonly eosTokenId: number | null;
-  /** Null where the base has none. */
+  /** Null if the base has no chat template. */
   readonly chatTemplate: ChatTemplate | null;
-  /** @throws UnknownTokenError if the vocabulary cannot spell the text and has no unknown token */
+  /**
+   * Converts text to token ids.
+   * @throws UnknownTokenError if the vocabulary cannot spell the text and has no unknown token
+   */
   encode(text: string, options?: EncodeOptions): number[];
   /**
-   * Returns the text of tokens, as transformers does for the BPE vocabularies of all supported families. An id that the
-   * vocabulary lacks has no text.
+   * Converts tokens to text, like transformers for the BPE vocabularies of all supported families. An id outside the
+   * vocabulary has no text.
    */
   decode(ids: readonly number[], options?: DecodeOptions): string;
-  /** Returns the bytes of UTF-8 text that a token stands for. A space in front may be one that the tokenizer has put there. */
+  /** Returns the UTF-8 bytes of a token's text. A leading space may be one that the tokenizer has added. */
   bytesOf(id: number): Uint8Array;
   /** Whether a token was added to the vocabulary as a special one, such as the end of a turn. */
   isSpecial(id: number): boolean;
 }
 
 /**
- * Loads the tokenizer of a model folder: `tokenizer.json`, and from `tokenizer_config.json` and `chat_template.jinja` the
- * end of a text and the chat template.
+ * Loads the tokenizer of a model folder: `tokenizer.json`, and the end-of-text token and chat template from
+ * `tokenizer_config.json` and `chat_template.jinja`.
  * @throws FormatError `missing_file`, `invalid_json` or `invalid_tokenizer`
  */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
@@ -86,7 +89,7 @@ export function createTokenizer(
   };
 }
 
-/** The decoder is made at the first call, since most uses never decode. */
+/** Makes the decoder at the first call, since most uses never decode. */
 function makeDecode(inner: HuggingFaceTokenizer, json: unknown): Tokenizer['decode'] {
   let decoder: ReturnType<typeof tokenDecoder> | undefined;
   const added = inner.get_added_tokens_decoder();
@@ -110,7 +113,7 @@ function constructDecoder(json: unknown): ReturnType<typeof tokenDecoder> {
 function construct(json: unknown): HuggingFaceTokenizer {
   try {
     const { pre_tokenizer, ...rest } = json as { readonly pre_tokenizer?: unknown };
-    // The second argument stands for tokenizer_config.json. Encoding depends on tokenizer.json alone.
+    // The second argument stands for tokenizer_config.json, which does not affect encoding.
     return new HuggingFaceTokenizer({ ...rest, pre_tokenizer: spellOutSplits(pre_tokenizer) }, {});
   } catch (cause) {
     const message = `is not a usable tokenizer: ${(cause as Error).message}`;
@@ -118,7 +121,9 @@ function construct(json: unknown): HuggingFaceTokenizer {
   }
 }
 
-/** Returns the fields of tokenizer_config.json that name special tokens: as text, or as the description of an added token. */
+/**
+ * Returns the special tokens of tokenizer_config.json, whose fields hold a text or the description of an added token.
+ */
 function specialTokenTexts(config: unknown): SpecialTokenTexts {
   if (!isObject(config)) return {};
   const texts = Object.entries(config)
@@ -127,7 +132,7 @@ function specialTokenTexts(config: unknown): SpecialTokenTexts {
   return Object.fromEntries(texts.filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
 }
 
-/** The package returns undefined for a token outside the vocabulary if there is no unknown token. */
+/** Encodes a text. The package returns undefined for a token outside the vocabulary if there is no unknown token. */
 function encode(inner: HuggingFaceTokenizer, text: string, addSpecialTokens: boolean): number[] {
   const { ids } = inner.encode(text, { add_special_tokens: addSpecialTokens });
   const lost = (ids as (number | undefined)[]).findIndex((id) => !Number.isInteger(id));

@@ -13,8 +13,8 @@ export interface Bidiagonal {
 }
 
 /**
- * Makes a square matrix bidiagonal by Householder reflections from both sides (Golub and Van Loan, Matrix Computations, 4th
- * edition, section 5.4.8).
+ * Makes a square matrix bidiagonal by Householder reflections from both sides (Golub and Van Loan, Matrix Computations,
+ * 4th edition, section 5.4.8).
  */
 export function bidiagonalize(a: Matrix): Bidiagonal {
   const n = a.rows;
@@ -46,7 +46,7 @@ export function bidiagonalize(a: Matrix): Bidiagonal {
 /** H = I − beta · v vᵀ with H x = length · (1, 0, …, 0)ᵀ. */
 interface Reflector {
   readonly v: Float64Array;
-  /** 0 where nothing has to be reflected. */
+  /** 0 if there is nothing to reflect. */
   readonly beta: number;
   /** ±‖x‖ */
   readonly length: number;
@@ -75,7 +75,7 @@ function reflectorOf(data: Float64Array, start: number, stride: number, count: n
 
 /**
  * Applies a reflector from the left to the rows from `top` on, in the columns from `start` on.
- * @param sums room for as many numbers as there are columns
+ * @param sums scratch space, one number for each column
  */
 function reflectRows(w: Matrix, top: number, start: number, { v, beta }: Reflector, sums: Float64Array): void {
   if (beta === 0) return;

@@ -1,13 +1,13 @@
 import { Rotations } from './rotations.ts';
 
-/** Most QR steps for one singular value; two or three are usual. */
+/** Upper bound of QR steps for one singular value; two or three are usual. */
 const MAX_STEPS = 75;
 
 /** B = Xᵀ diag(S) Y, where X and Y are the products of rotations and Y is multiplied by the signs, row by row. */
 export interface DiagonalForm {
   /** [n] singular values, not negative and in no particular order. */
   readonly s: Float64Array;
-  /** Null if they were not asked for. */
+  /** Null unless `withLeft` was set. */
   readonly left: Rotations | null;
   readonly right: Rotations;
   /** [n] 1 or −1 */
@@ -16,11 +16,11 @@ export interface DiagonalForm {
 
 /**
  * Turns an upper bidiagonal matrix into a diagonal one by implicitly shifted QR steps (Golub and Kahan, SIAM J. Numer.
- * Anal. 2, 1965; Golub and Van Loan, Matrix Computations, 4th edition, algorithms 8.6.1 and 8.6.2). Values are off by a few
- * ε times the largest, which should be near 1.
+ * Anal. 2, 1965; Golub and Van Loan, Matrix Computations, 4th edition, algorithms 8.6.1 and 8.6.2). The error of a
+ * value is a few ε times the largest, which should be near 1.
  * @param diagonal [n]; overwritten
  * @param superdiagonal [n − 1]; overwritten
- * @param withLeft whether the left rotations are recorded
+ * @param withLeft whether to record the left rotations
  */
 export function diagonalize(diagonal: Float64Array, superdiagonal: Float64Array, withLeft: boolean): DiagonalForm {
   const work: Work = { d: diagonal, e: superdiagonal, left: withLeft ? new Rotations() : null, right: new Rotations() };
@@ -56,7 +56,10 @@ function largestOf(d: Float64Array, e: Float64Array): number {
   return most;
 }
 
-/** Returns where the block without negligible superdiagonal entries begins that ends with `last`, and clears the one before it. */
+/**
+ * Returns the first position of the block that ends at `last` and has no negligible superdiagonal entry. Sets the entry
+ * before that block to zero.
+ */
 function startOfBlock({ d, e }: Work, last: number, noise: number): number {
   for (let i = last - 1; i >= 0; i--) {
     const scale = Math.abs(d[i]!) + Math.abs(d[i + 1]!);
@@ -67,7 +70,10 @@ function startOfBlock({ d, e }: Work, last: number, noise: number): number {
   return 0;
 }
 
-/** Returns the last position of a block whose diagonal entry is rounding noise, after setting it to zero; null if there is none. */
+/**
+ * Returns the last position of a block whose diagonal entry is rounding noise, after setting it to zero; null if there
+ * is none.
+ */
 function zeroWithin(d: Float64Array, first: number, last: number, noise: number): number | null {
   for (let i = last; i >= first; i--) {
     if (Math.abs(d[i]!) > noise) continue;
@@ -141,8 +147,9 @@ function qrStep({ d, e, left, right }: Work, first: number, last: number): void 
 }
 
 /**
- * Returns the first column of BᵀB − μ I up to a factor, where μ is the eigenvalue of the last two rows and columns of BᵀB
- * that is nearer to their last entry (Wilkinson's shift). Entries are scaled, so that squares neither overflow nor vanish.
+ * Returns the first column of BᵀB − μ I up to a factor, where μ is the eigenvalue of the trailing 2 × 2 block of BᵀB
+ * that is nearer to the last entry (Wilkinson's shift). Entries are scaled, so that squares neither overflow nor
+ * underflow.
  */
 function firstRotation(d: Float64Array, e: Float64Array, first: number, last: number): [f: number, g: number] {
   const before = last - 1 > first ? e[last - 2]! : 0;
@@ -163,7 +170,9 @@ function firstRotation(d: Float64Array, e: Float64Array, first: number, last: nu
   return [d0 * d0 - shift, d0 * e0];
 }
 
-/** √(x² + y²), which is much faster than `Math.hypot`; numbers near 1 as here neither overflow nor vanish. */
+/**
+ * √(x² + y²), much faster than `Math.hypot`. Entries here are near 1, so their squares neither overflow nor underflow.
+ */
 function norm(x: number, y: number): number {
   return Math.sqrt(x * x + y * y);
 }

@@ -1,12 +1,12 @@
 import { Random } from '../../statistics/random.ts';
 import type { DenseMatrix } from '../matrix.ts';
 
-/** Returns the standard normal test matrix of a size; equal sizes give the same matrix. */
+/** Returns a standard normal test matrix of the given size; equal sizes give the same matrix. */
 export type TestMatrices = (rows: number, cols: number) => DenseMatrix;
 
 /**
  * Makes test matrices for {@link randomizedSvd} from a seed. Each size is drawn once, since drawing takes longer than
- * multiplying. Matrices that are decomposed may share a test matrix: each of them still meets a random one.
+ * multiplying. Several decompositions may share a test matrix: each of them still meets a random one.
  */
 export function gaussianMatrices(seed: number): TestMatrices {
   const drawn = new Map<string, DenseMatrix>();

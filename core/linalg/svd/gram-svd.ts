@@ -4,11 +4,11 @@ import { requireFinite, type SvdFactors } from './svd.ts';
 import { leadingEigenvectors } from './symmetric-eigen.ts';
 
 /**
- * Computes the leading `rank` singular triplets of a square matrix (fewer where it has fewer rows) for half of the
- * work of `truncatedSvd`, given its Gram matrix: V from the eigenvectors of AᵀA, U and S from A V = U diag(S). U S Vᵀ is then
- * A V Vᵀ. The Gram matrix resolves squares to a few ε · S[0]², so directions mix that are all below √ε · S[0] = 1.5e-8 · S[0]:
- * A V Vᵀ is the best approximation of its rank to that at worst, which is less than what float32 resolves, and the
- * columns of U are orthonormal to about ε · (S[0] / S[i])². Fourth powers of the entries must neither overflow nor vanish.
+ * Computes the leading `rank` singular triplets of a square matrix (at most n) for half of the work of `truncatedSvd`,
+ * given its Gram matrix: V from the eigenvectors of AᵀA, U and S from A V = U diag(S). U S Vᵀ is then A V Vᵀ. The Gram
+ * matrix resolves squares to a few ε · S[0]², so directions below √ε · S[0] = 1.5e-8 · S[0] mix with each other: A V Vᵀ
+ * is the best approximation of its rank up to an error of that size, which float32 cannot resolve. The columns of U are
+ * orthonormal to about ε · (S[0] / S[i])². Fourth powers of the entries must neither overflow nor underflow.
  * @param a [n, n]
  * @param gram AᵀA, [n, n], of which only the upper triangle is read; overwritten
  * @returns the triplets, S descending to rounding, and the squares of all singular values, descending
@@ -23,7 +23,10 @@ export function gramSvd(a: Matrix, gram: Matrix, rank: number): SvdFactors & { r
   return { u, s: normalizeColumns(u), v, squares: values.map((value) => Math.max(0, value)) };
 }
 
-/** Divides each column by its length, unless that is zero, in place. @returns the lengths */
+/**
+ * Divides each column by its length, unless that is zero, in place.
+ * @returns the lengths
+ */
 function normalizeColumns({ cols, data }: Matrix): Float64Array {
   const lengths = new Float64Array(cols);
   for (let i = 0; i < data.length; i++) lengths[i % cols]! += data[i]! * data[i]!;

@@ -13,7 +13,7 @@ export interface RandomizedSvdOptions {
   readonly powerIterations?: number;
   /** Gaussian test matrices; the only randomness. */
   readonly testMatrix: TestMatrices;
-  /** What multiplies. Default {@link plainProducts}. */
+  /** Implementation of the products. Default {@link plainProducts}. */
   readonly products?: MatrixProducts;
 }
 
@@ -26,9 +26,9 @@ export interface LeadingTriplets {
 
 /**
  * Computes the leading singular triplets of A by a randomized range finder with power iterations, a basis of the sample
- * between multiplications, and an exact SVD of the projected matrix (Halko, Martinsson and Tropp, Finding structure with
- * randomness, SIAM Review 53, 2011: algorithms 4.4 and 5.1). It uses the dense SVD where the sample would span the whole
- * space anyway. Directions below 1e-7 of the largest singular value may be left out: they are zero in U and V.
+ * between multiplications, and an exact SVD of the projected matrix (Halko, Martinsson and Tropp, Finding structure
+ * with randomness, SIAM Review 53, 2011: algorithms 4.4 and 5.1). It uses the dense SVD where the sample would span the
+ * whole space anyway. Directions below 1e-7 of the largest singular value may be left out: they are zero in U and V.
  * @returns k = min(rank, rows, cols) triplets
  */
 export async function randomizedSvd(a: DenseMatrix, options: RandomizedSvdOptions): Promise<LeadingTriplets> {
@@ -47,7 +47,10 @@ export async function randomizedSvd(a: DenseMatrix, options: RandomizedSvdOption
   };
 }
 
-/** Returns (A Aᵀ)^iterations A · test, up to a change of basis: its columns nearly span A's leading left singular vectors. */
+/**
+ * Returns (A Aᵀ)^iterations A · test, up to a change of basis: its columns nearly span A's leading left singular
+ * vectors.
+ */
 async function rangeSample(
   a: DenseMatrix,
   test: DenseMatrix,

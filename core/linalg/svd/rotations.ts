@@ -1,21 +1,21 @@
 import type { Matrix } from '../matrix.ts';
 
-/** Numbers that there is room for at first; a matrix of 40 rows takes some three thousand. */
+/** Initial capacity; a matrix of 40 rows takes some three thousand numbers. */
 const FIRST_LENGTH = 1 << 12;
 
 /**
- * A sequence of plane rotations G₁, G₂, … of rows. It is kept instead of its product, because applying it to few vectors
- * takes less work than forming it.
+ * A sequence of plane rotations G₁, G₂, … of rows. It is kept in place of its product, because applying it to a few
+ * vectors takes less work than forming the product.
  */
 export class Rotations {
-  /** Two rows of each rotation, in memory that is doubled when it is full. */
+  /** Two row indices of each rotation, in memory that doubles when it is full. */
   #rows = new Int32Array(FIRST_LENGTH);
   /** Cosine and sine of each rotation. */
   #angles = new Float64Array(FIRST_LENGTH);
-  /** Numbers in use of either. */
+  /** Number of entries in use in each array. */
   #length = 0;
 
-  /** Forgets all rotations and keeps the memory for others. */
+  /** Removes all rotations and keeps the memory. */
   clear(): void {
     this.#length = 0;
   }

@@ -13,9 +13,9 @@ export interface SvdFactors {
 }
 
 /**
- * Singular value decomposition by Householder reflections to bidiagonal form and QR steps on that, after a QR factorization
- * where A is not square (Golub and Reinsch, Numerische Mathematik 14, 1970; Chan, ACM TOMS 8, 1982). It is meant for
- * matrices of up to some hundreds of columns. Singular values are off by a few ε times the largest.
+ * Singular value decomposition by Householder reflections to bidiagonal form and QR steps on that, after a QR
+ * factorization if A is not square (Golub and Reinsch, Numerische Mathematik 14, 1970; Chan, ACM TOMS 8, 1982). It is
+ * meant for matrices of up to some hundreds of columns. The error of a singular value is a few ε times the largest.
  * @throws RangeError if an entry is not finite
  */
 export function svd(a: Matrix): SvdFactors {
@@ -31,9 +31,9 @@ export function svd(a: Matrix): SvdFactors {
 }
 
 /**
- * Computes the leading `rank` singular triplets of a square matrix (fewer where it has fewer rows) for less work than
- * {@link svd}, since only they are formed, and U as A V S⁻¹. U S Vᵀ = A V Vᵀ is the best approximation of
- * that rank to rounding; the columns of U are orthonormal to about ε · S[0] / S[i].
+ * Computes the leading `rank` singular triplets of a square matrix (at most its number of rows) for less work than
+ * {@link svd}, since it forms only those, and U as A V S⁻¹. U S Vᵀ = A V Vᵀ is the best approximation of that rank to
+ * rounding; the columns of U are orthonormal to about ε · S[0] / S[i].
  * @returns the triplets and all singular values
  */
 export function truncatedSvd(a: Matrix, rank: number): SvdFactors & { readonly all: Float64Array } {
@@ -61,12 +61,14 @@ export function requireFinite(a: Matrix): void {
 interface SquareSvd {
   /** All singular values, descending. */
   readonly s: Float64Array;
-  /** The first left or right singular vectors, [n, count]; left ones only if the SVD was made with them. */
+  /** The first left or right singular vectors, [n, count]. Left ones need `withLeft`. */
   left(count: number): Matrix;
   right(count: number): Matrix;
 }
 
-/** The SVD of a square matrix. Entries are scaled to 1 at most, so that their squares neither overflow nor vanish. */
+/**
+ * The SVD of a square matrix. Entries are scaled to 1 at most, so that their squares neither overflow nor underflow.
+ */
 function decompose(a: Matrix, withLeft: boolean): SquareSvd {
   let largest = 0;
   for (let i = 0; i < a.data.length; i++) largest = Math.max(largest, Math.abs(a.data[i]!));

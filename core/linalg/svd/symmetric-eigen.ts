@@ -2,7 +2,7 @@ import { requireEqual, zeros, type Matrix } from '../matrix.ts';
 import { Rotations } from './rotations.ts';
 import { tridiagonalize } from './tridiagonal.ts';
 
-/** Most QR steps for one eigenvalue; one or two are usual. */
+/** Upper bound of QR steps for one eigenvalue; one or two are usual. */
 const MAX_STEPS = 75;
 
 interface LeadingEigenvectors {
@@ -12,14 +12,14 @@ interface LeadingEigenvectors {
   readonly vectors: Matrix;
 }
 
-/** Rotations of the decomposition that is being computed. Their memory is larger than the matrix, so it is used again. */
+/** Rotations of the current decomposition. They take more memory than the matrix, so the memory is reused. */
 const rotations = new Rotations();
 
 /**
- * All eigenvalues of a symmetric matrix and the eigenvectors of the largest ones, by Householder reflections to tridiagonal
- * form and implicitly shifted QR steps on that (Golub and Van Loan, Matrix Computations, 4th edition, algorithms 8.3.1 to
- * 8.3.3). Only the vectors that are asked for are formed. Eigenvalues are off by a few ε times the largest magnitude, and
- * vectors rotate by that divided by the distance of their eigenvalues.
+ * All eigenvalues of a symmetric matrix and the eigenvectors of the largest ones, by Householder reflections to
+ * tridiagonal form and implicitly shifted QR steps on that (Golub and Van Loan, Matrix Computations, 4th edition,
+ * algorithms 8.3.1 to 8.3.3). Only the requested vectors are formed. The error of an eigenvalue is a few ε times the
+ * largest magnitude, and vectors rotate by that divided by the distance to the nearest other eigenvalue.
  * @param a [n, n] finite entries, of which only the upper triangle is read; overwritten
  * @param count number of vectors, at most n
  */
@@ -45,7 +45,7 @@ function diagonalize(d: Float64Array, e: Float64Array, appended: Rotations): voi
   let largest = 0;
   for (const value of d) largest = Math.max(largest, Math.abs(value));
   for (const value of e) largest = Math.max(largest, Math.abs(value));
-  // Rounding has moved every eigenvalue by about as much already.
+  // Rounding has already moved every eigenvalue by about this much.
   const noise = (Number.EPSILON / 2) * largest;
   for (let last = d.length - 1, steps = 0; last > 0;) {
     let first = last;
@@ -67,7 +67,7 @@ function qrStep(d: Float64Array, e: Float64Array, first: number, last: number, a
   let bulge = e[first]!;
   for (let k = first; k < last; k++) {
     const length = Math.sqrt(x * x + bulge * bulge);
-    // Both vanish where the shift is an eigenvalue to rounding: the step is complete then.
+    // Both are zero if the shift equals an eigenvalue to rounding; the step is then complete.
     if (length === 0) return;
     const inverse = 1 / length;
     const cosine = x * inverse;

@@ -11,9 +11,9 @@ export interface Tridiagonal {
 }
 
 /**
- * Makes a symmetric matrix tridiagonal by Householder reflections (Golub and Van Loan, Matrix Computations, 4th edition,
- * algorithm 8.3.1).
- * @param a only the upper triangle is read; it is overwritten, and holds the reflectors as long as they are applied
+ * Makes a symmetric matrix tridiagonal by Householder reflections (Golub and Van Loan, Matrix Computations, 4th
+ * edition, algorithm 8.3.1).
+ * @param a only the upper triangle is read; it is overwritten with the reflectors, so `apply` needs it unchanged
  */
 export function tridiagonalize(a: Matrix): Tridiagonal {
   const n = a.rows;
@@ -32,9 +32,9 @@ export function tridiagonalize(a: Matrix): Tridiagonal {
 }
 
 /**
- * Overwrites x = work[start, start + length) with v of the reflector H = I − beta · v vᵀ, for which H x = ±‖x‖ (1, 0, …, 0)ᵀ,
- * and stores ±‖x‖ in lengths[j].
- * @returns beta, 0 where nothing has to be reflected
+ * Overwrites x = work[start, start + length) with v of the reflector H = I − beta · v vᵀ, for which H x = ±‖x‖ (1, 0,
+ * …, 0)ᵀ, and stores ±‖x‖ in lengths[j].
+ * @returns beta, or 0 if there is nothing to reflect
  */
 function formReflector(work: Float64Array, start: number, length: number, lengths: Float64Array, j: number): number {
   const head = work[start]!;
@@ -52,8 +52,8 @@ function formReflector(work: Float64Array, start: number, length: number, length
 }
 
 /**
- * Replaces the trailing block A by H A H = A − v wᵀ − w vᵀ with w = p − ½ beta (pᵀv) v and p = beta · A v, for the reflector v
- * in row j. Rows are processed from j + 1 on, each from its diagonal entry to the right.
+ * Replaces the trailing block A by H A H = A − v wᵀ − w vᵀ with w = p − ½ beta (pᵀv) v and p = beta · A v, for the
+ * reflector v in row j. Rows are processed from j + 1 on, each from its diagonal entry to the right.
  */
 function reflectBothSides(work: Float64Array, n: number, j: number, beta: number, w: Float64Array): void {
   // v[i] is at work[v + i].

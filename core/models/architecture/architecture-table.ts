@@ -5,7 +5,7 @@ const QUERY_KEY_VALUE: readonly Projection[] = ['self_attn.q_proj', 'self_attn.k
 const ATTENTION: readonly Projection[] = [...QUERY_KEY_VALUE, 'self_attn.o_proj'];
 const MLP: readonly Projection[] = ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'];
 
-/** The declaration that the others start from. */
+/** Base of the other declarations. */
 const LLAMA: Architecture = {
   projections: PROJECTIONS,
   biases: [
@@ -63,7 +63,7 @@ const GEMMA2: Architecture = {
   },
 };
 
-/** Every declared architecture by its `model_type`. */
+/** Every supported architecture by its `model_type`. */
 export const ARCHITECTURES = {
   llama: LLAMA,
   mistral: {

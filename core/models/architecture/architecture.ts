@@ -17,7 +17,10 @@ export interface AdaptableModule {
   readonly outFeatures: number;
 }
 
-/** Returns the declared variations of a parsed config's architecture. */
+/**
+ * Returns the architecture declaration of a parsed config.
+ * @throws Error if the config's model type is not declared
+ */
 export function architectureOf(config: ModelConfig): Architecture {
   const architecture = config.architecture ?? (ARCHITECTURES as Architectures)[config.modelType];
   if (architecture) return architecture;
@@ -58,7 +61,7 @@ export function adaptableModules(config: ModelConfig): AdaptableModule[] {
   );
 }
 
-/** Lists every tensor that a base model of this config consists of; a tied head has no tensor of its own. */
+/** Lists every tensor of a base model with this config; a tied head has no tensor of its own. */
 export function expectedWeights(config: ModelConfig): WeightSpec[] {
   const hidden = config.hiddenSize;
   const specs: WeightSpec[] = [{ name: 'model.embed_tokens.weight', shape: [config.vocabSize, hidden] }];
@@ -78,7 +81,7 @@ function layerWeights(config: ModelConfig, layer: number): WeightSpec[] {
   ].map(({ name, shape }) => ({ name: prefix + name, shape }));
 }
 
-/** Lists the norms around the blocks and, where the architecture has them, of queries and keys. */
+/** Lists the norms around the blocks and, if the architecture has them, those of queries and keys. */
 function layerNorms(config: ModelConfig): WeightSpec[] {
   const { norms, queryKeyNorm } = architectureOf(config);
   const names = [norms.attention.input, norms.attention.output, norms.mlp.input, norms.mlp.output];

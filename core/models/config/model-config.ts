@@ -1,7 +1,7 @@
 import type { Architecture } from '../architecture/architecture-declaration.ts';
 import type { Projection } from '../lora/projections.ts';
 
-/** How rotary angles are scaled for texts beyond the trained length, in the terms of transformers' `rope_parameters`. */
+/** Scaling of rotary angles for texts beyond the trained length, in the terms of transformers' `rope_parameters`. */
 export type RotaryScaling =
   | { readonly type: 'linear'; readonly factor: number }
   | {
@@ -19,7 +19,7 @@ export type RotaryScaling =
       readonly originalMaxPositionEmbeddings: number;
       readonly betaFast: number;
       readonly betaSlow: number;
-      /** Whether the blended range of frequencies is widened to whole pairs. */
+      /** Whether the ends of the blended range are rounded outwards to whole pairs. */
       readonly truncate: boolean;
       readonly attentionFactor: number | null;
       readonly mscale: number | null;
@@ -31,7 +31,7 @@ export type RotaryScaling =
       readonly originalMaxPositionEmbeddings: number;
       /** Divisors of the frequencies, one for each pair, for texts up to the original length. */
       readonly shortFactor: readonly number[];
-      /** The same for longer texts. */
+      /** Divisors of the frequencies, one for each pair, for texts beyond the original length. */
       readonly longFactor: readonly number[];
       readonly attentionFactor: number | null;
     };
@@ -42,11 +42,11 @@ export interface RopeSettings {
   readonly ropeScaling: RotaryScaling | null;
 }
 
-/** The contents of a decoder's `config.json` as the engine needs them, in one shape for every supported architecture. */
+/** Contents of a decoder's `config.json` that the engine uses, in one form for every supported architecture. */
 export interface ModelConfig {
   /** `model_type` of config.json. */
   readonly modelType: string;
-  /** The declaration of an architecture that Readapt does not ship; absent where `modelType` names one that it ships. */
+  /** Declaration of an architecture that Readapt does not ship; absent if it ships `modelType`. */
   readonly architecture?: Architecture;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
@@ -58,21 +58,24 @@ export interface ModelConfig {
   readonly maxPositionEmbeddings: number;
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
-  /** null where there is no scaling. */
+  /** Null means no scaling. */
   readonly ropeScaling: RotaryScaling | null;
-  /** Settings of the layers with a window, if they differ from those of the other layers; else null or absent. */
+  /** Settings of sliding-window layers, if they differ from those of the other layers; else null or absent. */
   readonly slidingRope?: RopeSettings | null;
-  /** Share of each head's features, from the first on, that are rotated; all where it is null or absent. */
+  /** Share of each head's features that are rotated, from the first on. All of them if null or absent. */
   readonly partialRotaryFactor?: number | null;
-  /** The number n where scores are scaled by 1/√n; headDim where it is null or absent. */
+  /** The n in the scale 1/√n of attention scores. headDim if null or absent. */
   readonly queryPreAttnScalar?: number | null;
-  /** The number c where attention scores x become c · tanh(x / c); they stay as they are where it is null or absent. */
+  /** The cap c of attention scores: x becomes c · tanh(x / c). No cap if null or absent. */
   readonly attentionSoftcap?: number | null;
-  /** The same for the final logits. */
+  /** The cap c of the final logits: x becomes c · tanh(x / c). No cap if null or absent. */
   readonly logitSoftcap?: number | null;
-  /** The projections that have a bias, in the architecture's order; null where none has. */
+  /** Projections with a bias, in the architecture's order; null if none has one. */
   readonly biases: readonly Projection[] | null;
-  /** For each layer, the number of keys that a query sees, itself included, or null for all; null where every layer sees all. */
+  /**
+   * For each layer, the number of keys that a query attends to, itself included, or null for all. Null if all layers
+   * attend to all keys.
+   */
   readonly slidingWindows: readonly (number | null)[] | null;
   readonly tieWordEmbeddings: boolean;
   readonly bosTokenId: number | null;

@@ -1,6 +1,6 @@
 import type { RopeSettings, RotaryScaling } from './model-config.ts';
 
-/** The part of a `ModelConfig` that rotary angles depend on. */
+/** Part of a `ModelConfig` that determines the rotary angles. */
 export interface RopeConfig extends RopeSettings {
   readonly headDim: number;
   readonly maxPositionEmbeddings: number;
@@ -8,22 +8,22 @@ export interface RopeConfig extends RopeSettings {
   readonly partialRotaryFactor?: number | null;
 }
 
-/** Types of layers, named as in config.json's `layer_types`; the second type has a window. */
+/** Types of layers, named as in config.json's `layer_types`; the second type has a sliding window. */
 export const LAYER_TYPES = ['full_attention', 'sliding_attention'] as const;
 
 export type LayerType = (typeof LAYER_TYPES)[number];
 
-/** Number of pairs of a head's features that are rotated. */
+/** Number of rotated pairs of features in a head. */
 export function rotaryPairs(headDim: number, partialRotaryFactor: number | null | undefined): number {
   return Math.floor(Math.floor(headDim * (partialRotaryFactor ?? 1)) / 2);
 }
 
 /**
  * Computes the rotary frequencies, in radians per position, of each rotated pair of a head's features (Su et al. 2021):
- * θ^(−2i / features) with the config's scaling, float32, [headDim / 2] or fewer with a partial factor. The steps are those
- * of transformers' `ROPE_INIT_FUNCTIONS` for a model that has seen no longer text before.
- * @param sequenceLength largest position of the forward pass plus one, on which `dynamic` and `longrope` depend
- * @param layerType layers with a window may have frequencies of their own
+ * θ^(−2i / features) with the config's scaling, float32, [headDim / 2] or fewer with a partial factor. The steps are
+ * those of transformers' `ROPE_INIT_FUNCTIONS` for a model that has not seen a longer text before.
+ * @param sequenceLength largest position of the forward pass plus one, which `dynamic` and `longrope` depend on
+ * @param layerType sliding-window layers may have frequencies of their own
  */
 export function rotaryFrequencies(
   config: RopeConfig,
@@ -56,8 +56,8 @@ export function rotaryFrequencies(
 }
 
 /**
- * Returns the factor on cosines and sines, whose square acts on scores. It is 1 except for `yarn` and `longrope`, which
- * sharpen attention over longer texts.
+ * Returns the factor of cosines and sines, whose square scales attention scores. It is 1 except for `yarn` and
+ * `longrope`, which sharpen attention over longer texts.
  */
 export function attentionScale(config: RopeConfig, layerType: LayerType = 'full_attention'): number {
   const { ropeScaling: scaling } = settingsOf(config, layerType);
@@ -68,7 +68,7 @@ export function attentionScale(config: RopeConfig, layerType: LayerType = 'full_
   return Math.sqrt(1 + Math.log(scaling.factor) / Math.log(scaling.originalMaxPositionEmbeddings));
 }
 
-/** Whether a token's angles depend on the length of its text beside its position. */
+/** Whether a token's angles depend on the length of its text in addition to its position. */
 export function dependsOnTextLength(config: RopeConfig): boolean {
   return LAYER_TYPES.some((type) => {
     const kind = settingsOf(config, type).ropeScaling?.type;
@@ -82,11 +82,11 @@ function settingsOf(config: RopeConfig, layerType: LayerType): RopeSettings {
 
 interface Base {
   readonly theta: number;
-  /** Number of a head's features that are rotated, which is even. */
+  /** Number of rotated features of a head; always even. */
   readonly features: number;
 }
 
-/** θ^(2i / features), in positions per radian: float32 with the exponent rounded first, as PyTorch computes it. */
+/** θ^(2i / features), in positions per radian: float32, with the exponent rounded first as in PyTorch. */
 function wavelengths({ theta, features }: Base): Float32Array {
   return Float32Array.from({ length: features / 2 }, (_, pair) => theta ** Math.fround((2 * pair) / features));
 }
@@ -95,13 +95,13 @@ function frequencies(base: Base): Float32Array {
   return wavelengths(base).map((wavelength) => 1 / wavelength);
 }
 
-/** NTK scaling: θ grows with a text's length beyond the trained one. */
+/** NTK scaling: θ grows as a text gets longer than the trained length. */
 function dynamicTheta({ theta, features }: Base, factor: number, maxLength: number, length: number): number {
   const stretch = (factor * Math.max(length, maxLength)) / maxLength - (factor - 1);
   return theta * stretch ** (features / (features - 2));
 }
 
-/** Divides only low frequencies by the factor, blending between two wavelengths (Llama 3.1). */
+/** Divides only low frequencies by the factor and blends between two wavelengths (Llama 3.1). */
 function llama3Frequency(frequency: number, scaling: Scaling<'llama3'>): number {
   const rotations = (scaling.originalMaxPositionEmbeddings * frequency) / (2 * Math.PI);
   const blend = (rotations - scaling.lowFreqFactor) / (scaling.highFreqFactor - scaling.lowFreqFactor);
@@ -110,8 +110,8 @@ function llama3Frequency(frequency: number, scaling: Scaling<'llama3'>): number 
 }
 
 /**
- * Divides by the factor the frequencies of pairs with fewer than `betaSlow` rotations in the trained length, blending up to
- * `betaFast` (Peng et al. 2023).
+ * Divides by the factor the frequencies of pairs with fewer than `betaSlow` rotations in the trained length, and blends
+ * up to `betaFast` rotations (Peng et al. 2023).
  */
 function yarnFrequencies(base: Base, scaling: Scaling<'yarn'>): Float32Array {
   const [low, high] = blendedRange(base, scaling);
@@ -121,7 +121,7 @@ function yarnFrequencies(base: Base, scaling: Scaling<'yarn'>): Float32Array {
   });
 }
 
-/** Returns the pairs between which frequencies are blended. */
+/** Returns the range of pairs in which frequencies are blended. */
 function blendedRange({ theta, features }: Base, scaling: Scaling<'yarn'>): [number, number] {
   const pairOf = (rotations: number) =>
     (features * Math.log(scaling.originalMaxPositionEmbeddings / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));

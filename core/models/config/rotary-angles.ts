@@ -7,18 +7,18 @@ import {
   type RopeConfig,
 } from './rope.ts';
 
-/** The lengths of a batch's sequences, which lie one behind the other. */
+/** Lengths of a batch's sequences, which are concatenated. */
 interface SequenceLengths {
-  /** [sequences] number of tokens of each */
+  /** [sequences] number of tokens of each sequence */
   readonly sequenceLengths: Int32Array;
-  /** [sequences] number of tokens of the text that each sequence is the beginning of; default: the same */
+  /** [sequences] number of tokens of the whole text that each sequence begins; default: `sequenceLengths` */
   readonly textLengths?: Int32Array;
 }
 
 /**
- * Computes the rotary angles of every token's pairs, position · frequency in radians, float32 [tokens · pairs]. Where the
- * scaling depends on a text's length, each sequence goes by its own, so that no result depends on what else is in the
- * batch; transformers computes a row alone the same way.
+ * Computes the rotary angles of every token's pairs, position · frequency in radians, float32 [tokens · pairs]. If the
+ * scaling depends on the text length, each sequence uses its own, so that no result depends on the rest of the batch.
+ * transformers gives the same angles for a row alone.
  */
 export function rotaryAngles(
   config: RopeConfig,
@@ -38,7 +38,7 @@ export function rotaryAngles(
   return angles;
 }
 
-/** Computes the rotary angles of tokens that are the last of their texts so far, float32 [tokens · pairs]. */
+/** Computes the rotary angles of tokens that are each the last of their text so far, float32 [tokens · pairs]. */
 export function lastAngles(config: RopeConfig, positions: Int32Array, layerType: LayerType): Float32Array {
   const frequenciesOf = knownFrequencies(config, layerType);
   const pairs = rotaryPairs(config.headDim, config.partialRotaryFactor);
@@ -51,7 +51,7 @@ export function lastAngles(config: RopeConfig, positions: Int32Array, layerType:
   return angles;
 }
 
-/** Whether a text's tokens keep their angles while it grows from one length to another. */
+/** Whether a text's tokens keep their angles while the text grows from one length to another. */
 export function keepsAngles(config: RopeConfig, from: number, to: number): boolean {
   if (from === to || !dependsOnTextLength(config)) return true;
   return LAYER_TYPES.every((type) => {
@@ -60,7 +60,7 @@ export function keepsAngles(config: RopeConfig, from: number, to: number): boole
   });
 }
 
-/** Returns a function that gives the frequencies for a text's length, and computes each once. */
+/** Returns a memoized function from a text's length to the frequencies. */
 function knownFrequencies(config: RopeConfig, layerType: LayerType): (textLength: number) => Float32Array {
   const known = new Map<number, Float32Array>();
   return (textLength) => {

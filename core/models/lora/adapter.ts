@@ -1,11 +1,11 @@
-/** How a PEFT LoRA adapter is parameterized: the fields of `adapter_config.json` that change what is computed. */
+/** Parameters of a PEFT LoRA adapter: the fields of `adapter_config.json` that change its outputs. */
 export interface LoraConfig {
   readonly rank: number;
   readonly alpha: number;
   readonly useRslora: boolean;
-  /** Whether every module has a magnitude beside its factors (DoRA). Default false. */
+  /** Whether every module has a magnitude vector in addition to its factors (DoRA). Default false. */
   readonly useDora?: boolean;
-  /** Share of the inputs of A that training drops (`lora_dropout`), from 0 to below 1. Default 0. */
+  /** Dropout rate of the inputs of A in training (`lora_dropout`), from 0 to below 1. Default 0. */
   readonly dropout?: number;
   /** Suffixes of module names, as PEFT stores `target_modules`. */
   readonly targetModules: readonly string[];
@@ -13,7 +13,7 @@ export interface LoraConfig {
   readonly alphaPattern: Readonly<Record<string, number>>;
 }
 
-/** The trained arrays of one adapted linear layer, or others of the same shapes, such as their gradients. */
+/** Trainable arrays of one adapted linear layer, or arrays of the same shapes such as their gradients. */
 export interface TrainableArrays {
   /** lora_A, [rank, inFeatures], row-major. */
   readonly a: Float32Array;
@@ -24,8 +24,8 @@ export interface TrainableArrays {
 }
 
 /**
- * The factors of one adapted linear layer: y = x W'ᵀ with W' = W + scaling · B A, and under DoRA with
- * W' = magnitude · (W + scaling · B A) / ‖W + scaling · B A‖, the norm of each output's row.
+ * The factors of one adapted linear layer: y = x W'ᵀ with W' = W + scaling · B A, and under DoRA with W' = magnitude ·
+ * (W + scaling · B A) / ‖W + scaling · B A‖, where the norm is that of each output's row.
  */
 export interface LoraFactors extends TrainableArrays {
   readonly rank: number;
@@ -38,6 +38,6 @@ export interface LoraFactors extends TrainableArrays {
 /** A LoRA adapter: its configuration and, for each adapted module (`model.layers.0.mlp.up_proj`), its factors. */
 export interface Adapter {
   readonly config: LoraConfig;
-  /** In the order of the base's modules (layer by layer, then q, k, v, o, gate, up, down). */
+  /** Factors by module name, in the order of the base's modules (layer by layer, then q, k, v, o, gate, up, down). */
   readonly modules: ReadonlyMap<string, LoraFactors>;
 }

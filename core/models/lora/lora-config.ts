@@ -10,10 +10,11 @@ export interface LoraModuleSettings {
 }
 
 /**
- * Determines rank, alpha and scaling of each module. `rank_pattern` and `alpha_pattern` are looked up independently, the
- * first key that matches wins, and `r` and `lora_alpha` hold for the other modules (PEFT, `LoraModel._create_and_replace`).
+ * Determines rank, alpha and scaling of each module. `rank_pattern` and `alpha_pattern` are looked up independently,
+ * the first key that matches wins, and `r` and `lora_alpha` apply to the other modules (PEFT,
+ * `LoraModel._create_and_replace`).
  * @param modules names such as `model.layers.0.self_attn.q_proj`
- * @param time what matching may take; by default each of both may take the whole
+ * @param time time budget of all matching; by default, each of the two patterns has a full budget of its own
  * @throws PatternError for a key that is not a usable regular expression
  */
 export function loraSettings(

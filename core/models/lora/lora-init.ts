@@ -18,7 +18,7 @@ export interface CreateAdapterOptions extends TargetSelection {
   readonly weights?: BaseModel['weights'];
   readonly rankPattern?: Readonly<Record<string, number>>;
   readonly alphaPattern?: Readonly<Record<string, number>>;
-  /** Share of the inputs of A that training drops; default 0. */
+  /** Dropout rate of the inputs of A in training; default 0. */
   readonly dropout?: number;
   readonly seed: number;
 }
@@ -27,8 +27,8 @@ export interface CreateAdapterOptions extends TargetSelection {
  * Creates a LoRA adapter that changes nothing yet. B is zero, and A is Kaiming-uniform with a = √5, that is, uniform in
  * ±1/√inFeatures (PEFT, `reset_lora_parameters`); DoRA's magnitudes are ‖W‖ of each row. Equal options give equal
  * adapters. The options `{...adapter.config, base, weights, seed}` create one of the same shape as `adapter`.
- * @throws RangeError where rank or alpha is not positive, dropout is not in [0, 1), a target module or layer is not one of
- *   the base's, or DoRA has no weights; PatternError for an unusable regular expression
+ * @throws RangeError if rank or alpha is not positive, dropout is not in [0, 1), a target module or layer is not in the
+ * base, or DoRA has no weights; PatternError for an unusable regular expression
  */
 export function createAdapter(options: CreateAdapterOptions): Adapter {
   const modules = selectTargets(options.base, options);

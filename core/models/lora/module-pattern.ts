@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm';
 import { quote } from '../../options/quote.ts';
 
-/** Thrown for a regular expression of somebody else's file that cannot be used; `pattern` is its text. */
+/** Thrown for a regular expression in an adapter's file that cannot be used; `pattern` is its text. */
 export class PatternError extends Error {
   readonly pattern: string;
 
@@ -15,11 +15,11 @@ export class PatternError extends Error {
 const MAX_LENGTH = 2000;
 const TIME_LIMIT_MS = 1000;
 
-/** What is left of the time that all regular expressions of one file may take together. */
+/** Time budget that all regular expressions of one file share. */
 export class MatchingTime {
   #leftMs = TIME_LIMIT_MS;
 
-  /** Runs `match` with the time that is left, in whole milliseconds, and takes off what it needed. */
+  /** Runs `match` with the time left, in whole milliseconds, and subtracts the time that it took. */
   spend<T>(match: (leftMs: number) => T): T {
     const started = performance.now();
     try {
@@ -31,8 +31,9 @@ export class MatchingTime {
 }
 
 /**
- * Says which of `names` a Python regular expression matches as a whole (`re.fullmatch`). Patterns come from tenants' files,
- * so matching runs under a time limit, and syntax that JavaScript reads otherwise than Python is refused.
+ * For each of `names`, whether a Python regular expression matches it as a whole (`re.fullmatch`). Patterns come from
+ * tenants' files, so matching runs under a time limit, and syntax that JavaScript reads differently from Python is
+ * refused.
  * @throws PatternError
  */
 export function fullMatches(pattern: string, names: readonly string[], time?: MatchingTime): boolean[] {
@@ -40,8 +41,8 @@ export function fullMatches(pattern: string, names: readonly string[], time?: Ma
 }
 
 /**
- * Finds the first key of PEFT's `rank_pattern` or `alpha_pattern` that matches each name. A key is a regular expression for
- * the end of a name, after a dot, or for the whole name (PEFT's `get_pattern_key`).
+ * Finds the first key of PEFT's `rank_pattern` or `alpha_pattern` that matches each name. A key is a regular expression
+ * for the end of a name, after a dot, or for the whole name (PEFT's `get_pattern_key`).
  * @returns for each name, the index of the pattern, or -1
  * @throws PatternError
  */
@@ -61,7 +62,7 @@ export function isTargeted(name: string, targets: ReadonlySet<string>): boolean 
   }
 }
 
-/** Matches plain names, the usual keys, which need no time limit. */
+/** Matches patterns without operators, such as plain module names, which need no time limit. */
 const PLAIN = /^(?:[\w.]|\\\.)*$/;
 
 function runPatterns(
@@ -77,7 +78,7 @@ function runPatterns(
   return names.map((name) => expressions.findIndex((expression) => expression.test(name)));
 }
 
-/** Runs in the guarded context, which takes and returns strings only. */
+/** Source of the matcher that runs in a separate context, which takes and returns strings only. */
 const SCRIPT = `
   let at = 0;
   try {

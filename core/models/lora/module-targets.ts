@@ -2,9 +2,9 @@ import { adaptableModules, type AdaptableModule } from '../architecture/architec
 import type { ModelConfig } from '../config/model-config.ts';
 import { fullMatches, isTargeted } from './module-pattern.ts';
 
-/** Selects the linear layers of a base that a new adapter changes. */
+/** Selection of the linear layers of a base that a new adapter changes. */
 export interface TargetSelection {
-  /** Names of modules or suffixes of them (`q_proj`), a regular expression for whole names, or `all-linear`. */
+  /** Names of modules or their suffixes (`q_proj`), a regular expression for whole names, or `all-linear`. */
   readonly targetModules: readonly string[] | string;
   /** Indices of the layers, from 0; default: all. */
   readonly layersToTransform?: readonly number[];
@@ -12,8 +12,8 @@ export interface TargetSelection {
 
 /**
  * Returns the selected linear layers, in the order of the base.
- * @throws RangeError for a name or layer that the base does not have, or where nothing is selected; PatternError for an
- *   unusable regular expression
+ * @throws RangeError for a name or layer that the base does not have, or if nothing is selected; PatternError for an
+ * unusable regular expression
  */
 export function selectTargets(
   base: ModelConfig,
@@ -48,8 +48,8 @@ function matching(base: ModelConfig, targets: readonly string[] | string): Adapt
 }
 
 /**
- * Writes `target_modules` for a set of modules, sorted and as short as possible: a suffix (`q_proj`) where every module of
- * that name is in the set, and full names where only some are.
+ * Returns PEFT's `target_modules` for a set of modules, sorted and as short as possible: a suffix (`q_proj`) if the set
+ * has every module of that name, and full names if it has only some.
  * @param modules full names of modules of the base
  */
 export function targetNames(base: ModelConfig, modules: readonly string[]): string[] {

@@ -1,4 +1,4 @@
-/** The seven projections of a decoder layer where none are fused, in the order in which adapters list them. */
+/** The seven projections of a decoder layer without fused projections, in the order in which adapters list them. */
 export const PROJECTIONS = [
   'self_attn.q_proj',
   'self_attn.k_proj',
@@ -9,7 +9,7 @@ export const PROJECTIONS = [
   'mlp.down_proj',
 ] as const;
 
-/** The four projections of a layer that computes queries, keys and values in one product, and gate and up in another. */
+/** The four projections of a layer with fused queries, keys and values, and fused gate and up. */
 export const FUSED_PROJECTIONS = [
   'self_attn.qkv_proj',
   'self_attn.o_proj',

@@ -2,10 +2,10 @@ import type { TrainableArrays } from './adapter.ts';
 
 export type TrainableName = keyof TrainableArrays;
 
-/** The order in which sums over all arrays are taken. */
+/** Fixed order, so that sums over all arrays are reproducible. */
 const NAMES: readonly TrainableName[] = ['a', 'b', 'magnitude'];
 
-/** Lists the arrays with their names: a, b, and under DoRA the magnitude. They are not copied. */
+/** Lists the arrays with their names: a, b, and magnitude under DoRA. The arrays are not copied. */
 export function trainableArrays(arrays: TrainableArrays): [TrainableName, Float32Array][] {
   return NAMES.flatMap((name): [TrainableName, Float32Array][] => {
     const values = arrays[name];
@@ -13,7 +13,7 @@ export function trainableArrays(arrays: TrainableArrays): [TrainableName, Float3
   });
 }
 
-/** Makes new arrays from each of the arrays, under the same names. */
+/** Maps each array to a new one of the same name. */
 export function mapTrainable(
   arrays: TrainableArrays,
   make: (values: Float32Array, name: TrainableName) => Float32Array,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { BenchmarkResult, CaseResult, Findings, TrainingResult } from '../../../core/device-check/check-report.ts';
 import { visibleCard } from '../../../core/device-check/hardware.ts';
-import { tf32Result, verdictOf, worksBy } from '../../../core/device-check/verdict.ts';
+import { tf32Result, verdictOf, passesCheck } from '../../../core/device-check/verdict.ts';
 
 const PASSED: CaseResult = {
   name: 'llama',
@@ -28,7 +28,7 @@ const verdict = (findings: Findings, failure: string | null = null) =>
 
 describe('the verdict', () => {
   it('of a device that works has its agreement and its speed', () => {
-    expect(worksBy(WORKS)).toBe(true);
+    expect(passesCheck(WORKS)).toBe(true);
     expect(verdict(WORKS)).toBe(
       'works: 2 of 2 cases and 5 training steps agree with tfjs-cpu, to 3e-6; ' +
         '12,000 tokens/s of gradients at 4,096 tokens with SmolLM2-135M, 24 times as fast as cpu',
@@ -54,7 +54,7 @@ describe('the verdict', () => {
     ['the check ended early', { ...WORKS, benchmark: null }, /^does not work: the check has not ended$/],
     ['there are no cases', { ...WORKS, cases: [] }, /^does not work: the check has not ended$/],
   ])('says what is wrong where %s', (_, findings, expected) => {
-    expect(worksBy(findings)).toBe(false);
+    expect(passesCheck(findings)).toBe(false);
     expect(verdict(findings)).toMatch(expected);
   });
 

@@ -59,10 +59,10 @@ describe('BaseCache', () => {
 });
 
 describe('BaseCache in 8 bits', () => {
-  /** Wide enough for products of its own: narrow ones are part of others, and stay in float32. */
+  /** Wide enough for int8: narrow products are joined with others and stay in float32. */
   const WIDE = path.join(import.meta.dirname, '../../../examples/demo-family/v1');
 
-  /** Losses and gradients of an adapter on the base, one bases after the other. */
+  /** Computes losses and gradients of an adapter on the base, in one process after the other. */
   async function computed(precision: PrecisionSetting, adapter: Adapter) {
     const own = new BaseCache({ precision, threads: 1 });
     try {

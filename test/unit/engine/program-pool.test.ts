@@ -7,7 +7,7 @@ import { disposeAfterEach } from './support/opened-runtimes.ts';
 
 const opened = disposeAfterEach();
 
-/** A version of the random base with other weights and the same config. */
+/** Another version of the random base: different weights, same config. */
 function nextVersion(): BaseModel {
   return randomBase({}, 2);
 }
@@ -21,7 +21,7 @@ describe('a pool of programs', () => {
     const alone = [base, next].map((model) => opened(new CompiledRuntime(model, { threads: 1 })));
     const gradientsOf = (runtimes: readonly CompiledRuntime[]) =>
       Promise.all(runtimes.map((runtime) => runtime.gradients(adapter, batch, 1)));
-    // Both calls are made before either has ended, and the session's output buffers are the same.
+    // Both calls start before either has ended, and they share the session's output buffers.
     const [found, expected] = [await gradientsOf(shared), await gradientsOf(alone)];
     expect(found).toEqual(expected);
     expect(found[0]).not.toEqual(found[1]);

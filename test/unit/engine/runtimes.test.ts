@@ -48,7 +48,7 @@ describe.each(COMPARED_DEVICES)('%s runtime', (device) => {
     const { runtime, adapter: lora, batch, base } = setup();
     const adapter = asDora(lora);
     const { gradients } = await runtime.gradients(adapter, batch, 1);
-    // W' = (m / n) (W + s B A), with n held at its present value, is LoRA on a base whose rows are multiplied by m / n.
+    // W' = (m / n) (W + s B A), with n held constant, is LoRA on a base whose rows are multiplied by m / n.
     const constant = withNormsHeld(base, adapter);
     const reference = await opened(createRuntime({ device, base: constant.base })).gradients(
       constant.adapter,
@@ -165,7 +165,7 @@ describe.each(COMPARED_DEVICES)('%s runtime', (device) => {
   });
 });
 
-/** Makes a base and a LoRA adapter that compute what a DoRA adapter does while its norms are held constant. */
+/** Makes a base and a LoRA adapter that compute the same as a DoRA adapter with constant norms. */
 function withNormsHeld(base: BaseModel, dora: Adapter) {
   const weights = new Map(base.weights);
   const modules = new Map<string, LoraFactors>();

@@ -10,7 +10,7 @@ const BASE = randomBase({ numLayers: 3 });
 const BATCH = randomBatch(BASE, [5, 9, 3]);
 const LAYER = 'model.layers.1.mlp.up_proj.weight';
 
-/** A base that notes the order in which its weights are read. */
+/** A base that records the order in which its weights are read. */
 function watched(base: BaseModel, read: string[]): BaseModel {
   const weights = new Map(base.weights);
   const get = weights.get.bind(weights);
@@ -56,7 +56,7 @@ describe('a base in float32, some layers at a time', () => {
 
 describe('the plan for float32', () => {
   const GIB = 2 ** 30;
-  /** 6.5 billion weights in layers, and 0.1 billion. */
+  /** Configs with 6.5 billion and 0.1 billion weights in layers. */
   const config = (numLayers: number, hiddenSize: number) => ({
     config: {
       ...BASE.config,

@@ -11,7 +11,7 @@ const CHILD = path.join(import.meta.dirname, 'support/inference-child.ts');
 it('leaves no record of an inference below the home folder, where ONNX Runtime keeps what it sends', async () => {
   const home = await mkdtemp(path.join(tmpdir(), 'readapt-home-'));
   try {
-    // Nothing else of this environment: ONNX Runtime records nothing where CI is set.
+    // ONNX Runtime records nothing if CI is set, so the environment is reduced to these variables.
     const env = { PATH: process.env.PATH, HOME: home, XDG_CACHE_HOME: path.join(home, '.cache') };
     const { stdout } = await promisify(execFile)(process.execPath, [compiledModule(CHILD)], { env });
     expect(stdout).toBe('1 2 3 4\n');

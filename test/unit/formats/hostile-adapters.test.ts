@@ -17,7 +17,10 @@ import {
 import { timeProcessor } from '../../processor-time.ts';
 import { GOLDEN, temporaryFolder } from './support/folders.ts';
 
-/** Processor time: several times what the slowest takes, which is the whole second that regular expressions get. */
+/**
+ * Limit of processor time: several times that of the slowest case, which uses the whole second that regular expressions
+ * get.
+ */
 const MOST_MS = 4000;
 
 async function folderOf(files: AdapterFiles): Promise<string> {

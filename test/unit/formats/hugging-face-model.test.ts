@@ -27,7 +27,7 @@ async function readTensors(path: string): Promise<Map<string, Tensor>> {
   });
 }
 
-/** A copy of the tied model whose tensors went through `change`. */
+/** A copy of the tied model with its tensors changed by `change`. */
 async function changed(change: (tensors: Map<string, Tensor>) => void): Promise<string> {
   const folder = await copyOf('llama-gqa-tied/base');
   const tensors = await readTensors(join(folder, WEIGHTS));
@@ -132,15 +132,15 @@ describe('loading', () => {
 
   it('holds weights that were read to be checked until they are let go', async () => {
     const folder = await copyOf('llama-gqa-tied/base');
-    const model = await openBaseModel(folder, (name) => name.endsWith('proj.weight'), { holdRead: true });
+    const model = await openBaseModel(folder, (name) => name.endsWith('proj.weight'), { cacheRead: true });
     try {
       const whole = await loadBaseModel(folder);
       expect(model.fingerprint).toBe(whole.fingerprint);
       expect([...model.weights]).toEqual([...whole.weights]);
-      // The file is not needed while they are held.
+      // The file is not needed while the weights are held.
       await truncate(join(folder, WEIGHTS), 10_000);
       expect([...model.weights]).toEqual([...whole.weights]);
-      model.letGo();
+      model.evict();
       expect(() => [...model.weights]).toThrow('it was cut while open');
       expect(model.weights.get(EMBEDDING)).toEqual(whole.weights.get(EMBEDDING));
     } finally {
@@ -163,7 +163,7 @@ describe('loading', () => {
     expect(await openFiles()).toBe(0);
   });
 
-  it('checks weights that stay on disk as strictly as others, and that their file is whole when they are read', async () => {
+  it('checks weights that stay on disk as strictly as others, and their file again when they are read', async () => {
     const name = 'model.layers.0.mlp.up_proj.weight';
     const folder = await changed((tensors) => void (tensors.get(name)!.data[3] = NaN));
     await expect(openBaseModel(folder, () => true)).rejects.toMatchObject({ code: 'not_finite', subject: name });
@@ -337,7 +337,7 @@ describe('files', () => {
     await rename(join(snapshot, WEIGHTS), join(blobs, 'hash'));
     await symlink('../../blobs/hash', join(snapshot, WEIGHTS));
     expect((await loadBaseModel(snapshot)).weights.size).toBe(20);
-    // Blobs of another model are another owner's.
+    // Blobs of another model belong to another owner.
     await mkdir(join(hub, 'models--other--model', 'blobs'), { recursive: true });
     await rename(join(blobs, 'hash'), join(hub, 'models--other--model', 'blobs', 'hash'));
     await rm(join(snapshot, WEIGHTS));

@@ -7,7 +7,9 @@ import { GOLDEN, temporaryFolder } from './support/folders.ts';
 
 const Q = 'base_model.model.model.layers.0.self_attn.q_proj';
 
-/** What the message must say, by case: the file, the thing at fault, what was found and what was expected. */
+/**
+ * Texts that the message must contain, by case: the file, the part at fault, the value found and the value expected.
+ */
 const SAYS: Record<string, string[]> = {
   'truncated-safetensors': ['file ends before the data that its header declares', '936 bytes', 'expected 976'],
   'header-too-long': ['declared header length 5072 is larger than the file (976 bytes)'],

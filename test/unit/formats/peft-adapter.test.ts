@@ -112,7 +112,8 @@ describe('DoRA', () => {
   it('is refused where a magnitude is missing, of another shape, there twice or not asked for', async () => {
     const config = await base('llama-dora');
     const missing = await altered((tensors) => tensors.delete(DOWN));
-    const message = `module model.layers.1.mlp.down_proj has no magnitude, but use_dora is true: tensor ${DOWN} is missing`;
+    const found = 'module model.layers.1.mlp.down_proj has no magnitude, but use_dora is true';
+    const message = `${found}: tensor ${DOWN} is missing`;
     await expect(loadAdapter(missing, config)).rejects.toThrow(message);
     await expect(describeAdapter(missing)).rejects.toThrow(message);
     const short = await altered((tensors) => tensors.set(DOWN, { shape: [63], data: new Float32Array(63) }));
@@ -127,10 +128,12 @@ describe('DoRA', () => {
   });
 });
 
-/** As `get_peft_regex` of Unsloth makes it for the seven projections of a language model. */
+/** Regular expression that `get_peft_regex` of Unsloth makes for the seven projections of a language model. */
 const UNSLOTH =
-  '(?:.*?(?:language|text).*?(?:self_attn|attention|attn|mlp|feed_forward|ffn|dense).*?(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj).*?)|' +
-  '(?:\\bmodel\\.layers\\.[\\d]{1,}\\.(?:self_attn|attention|attn|mlp|feed_forward|ffn|dense)\\.(?:(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)))';
+  '(?:.*?(?:language|text).*?(?:self_attn|attention|attn|mlp|feed_forward|ffn|dense).*?' +
+  '(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj).*?)|' +
+  '(?:\\bmodel\\.layers\\.[\\d]{1,}\\.(?:self_attn|attention|attn|mlp|feed_forward|ffn|dense)\\.' +
+  '(?:(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)))';
 
 describe('targets', () => {
   const SEVEN = ['down_proj', 'gate_proj', 'k_proj', 'o_proj', 'q_proj', 'up_proj', 'v_proj'];
@@ -287,7 +290,7 @@ describe('saving', () => {
     },
   );
 
-  it('reads a folder whose manifest has coefficients for groups of modules, as versions up to 0.2 wrote it', async () => {
+  it('reads a folder whose manifest has coefficients for groups of modules, as up to version 0.2', async () => {
     const folder = join(await temporaryFolder(), 'out');
     const adapter = await load('llama-gqa-tied');
     await saveAdapter(folder, adapter, {

@@ -12,7 +12,7 @@ import { temporaryFolder } from './support/folders.ts';
 
 const FIXTURES = new URL('../../fixtures/peft-versions/', import.meta.url).pathname;
 
-/** What one version of PEFT wrote for one LoraConfig. */
+/** Files that one version of PEFT wrote for one LoraConfig. */
 interface Written {
   readonly weights: string;
   readonly adapter_config: Readonly<Record<string, unknown>>;
@@ -30,7 +30,7 @@ const WRITTEN = VERSIONS.flatMap((file) => {
   }));
 });
 
-/** The base that all of them were made for. */
+/** Base model of all adapters. */
 const BASE = parseModelConfig(
   {
     model_type: 'llama',
@@ -47,7 +47,7 @@ const BASE = parseModelConfig(
   'config.json',
 );
 
-/** The folder as it was written, with random values. */
+/** Writes the folder with random values. */
 async function folderOf({ weights, adapter_config, tensors }: Written): Promise<string> {
   const folder = join(await temporaryFolder(), 'adapter');
   await mkdir(folder);
@@ -61,7 +61,7 @@ async function folderOf({ weights, adapter_config, tensors }: Written): Promise<
   return folder;
 }
 
-/** What each name stands for. */
+/** Expected config and modules of each name. */
 const EXPECTED: Record<string, { config: object; modules: number; scalings: number[] }> = {
   lora: { config: { rank: 2, alpha: 4, dropout: 0.05, useDora: false, useRslora: false }, modules: 4, scalings: [2] },
   rslora: { config: { useRslora: true, dropout: 0 }, modules: 4, scalings: [4 / Math.sqrt(2)] },
@@ -125,14 +125,14 @@ describe('adapters as PEFT wrote them', () => {
   });
 });
 
-/** Where what is computed is LoRA or DoRA; the modules that are adapted. */
+/** Configs that compute LoRA or DoRA, with the number of adapted modules. */
 const LOADED: Record<string, number> = {
   'ensure-weight-tying': 4, 'fan-in-fan-out': 4, 'full-name-and-layers': 2, 'full-names': 2, 'layers-empty': 4,
   'layers-regex': 2, 'no-init': 4, 'no-task-type': 4, 'rank-full-names': 4, eva: 4, exclude: 3, gaussian: 4, mica: 4,
   orthogonal: 4,
 }; // prettier-ignore
 
-/** Where it is not: what the error is about, and how it says so. */
+/** Configs that compute something else, with the subject and the message of the error. */
 const REFUSED: Record<string, [subject: string, message: string]> = {
   alora: ['alora_invocation_tokens', 'is [1,2], supported: null (Activated LoRA'],
   bdlora: ['use_bdlora', 'BD-LoRA has block-diagonal factors'],

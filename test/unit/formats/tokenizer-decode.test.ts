@@ -59,7 +59,7 @@ function withDecoder(decoder: unknown): Tokenizer {
 }
 const byte = (value: number) => 5 + value;
 
-// By tokenizers 0.23.3: Tokenizer(BPE(...)) with that decoder.
+// Results of tokenizers 0.23.3: Tokenizer(BPE(...)) with that decoder.
 describe('the decoders of SentencePiece-like tokenizers', () => {
   it.each([
     [[0, 2, 0], 'ab a'],

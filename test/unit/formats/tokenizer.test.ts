@@ -11,7 +11,7 @@ interface Cases {
 
 const CASES = JSON.parse(readFileSync(join(GOLDEN, 'tokenizer/cases.json'), 'utf8')) as Cases;
 
-// The same tokenizer with its merges spelled as pairs and as strings.
+// The same tokenizer with merges spelled as pairs and as strings.
 describe.each(['tokenizer', 'llama-gqa-tied/base'])('tokenizer.json of %s', async (folder) => {
   const tokenizer = await loadTokenizer(join(GOLDEN, folder));
 
@@ -44,7 +44,7 @@ it('adds its own special tokens only where asked', async () => {
 describe('splitting rules', async () => {
   const json = await readJson(join(GOLDEN, 'tokenizer/tokenizer.json'));
 
-  // By tokenizers 0.23.3. JavaScript's \s and \d are other sets than Unicode's white space and digits.
+  // Results of tokenizers 0.23.3. JavaScript's \s and \d differ from Unicode's white space and digits.
   it.each([
     ['a \ufeff\ufeffb', [67, 223, 174, 122, 126, 174, 122, 126, 68]],
     ['\ufeff a', [174, 122, 126, 261]],
@@ -58,13 +58,13 @@ describe('splitting rules', async () => {
   const digits = (individual: boolean) => ({ type: 'Digits', individual_digits: individual });
   const sequence = (...pretokenizers: object[]) => ({ type: 'Sequence', pretokenizers });
 
-  // The text's pieces, as the reference's `pre_tokenize_str` shows them.
+  // Pieces of the text from the reference's `pre_tokenize_str`.
   it.each([
     [byteLevel, ['Ġab', '12', 'ĠÙ£à¥«âħ§Â½', 'Ġï»¿', '3']],
     [sequence(digits(true), byteLevel), ['Ġab', 'Ġ1', 'Ġ2', 'Ġ', 'ĠÙ£', 'Ġà¥«', 'Ġâħ§', 'ĠÂ½', 'Ġï»¿', 'Ġ3']],
     [sequence(digits(false), { ...byteLevel, add_prefix_space: false }), ['ab', '12', 'Ġ', 'Ù£à¥«âħ§Â½', 'Ġï»¿', '3']],
   ])('splits as %j does', (rule, pieces) => {
-    // Whole pieces are tokens, others are unknown: equal ids in order are equal pieces.
+    // Known pieces are tokens and others are unknown, so equal ids in order mean equal pieces.
     const vocab = Object.fromEntries([...new Set(['?', ...pieces])].map((piece, id) => [piece, id]));
     const model = { type: 'BPE', vocab, merges: [], unk_token: '?', ignore_merges: true };
     const tokenizer = createTokenizer({ ...json, added_tokens: [], pre_tokenizer: rule, model });

@@ -7,11 +7,11 @@ import { describeBaseModel, openBaseModel } from '../../../core/formats/hugging-
 import type { VerifiedFiles } from '../../../core/formats/hugging-face/verified-files.ts';
 import { copyOf, GOLDEN, patchJson } from './support/folders.ts';
 
-/** Its files are old, so their stamps are settled. */
+/** Folder with old files, whose stamps are settled. */
 const SETTLED = join(GOLDEN, 'llama-bf16/base');
 const WEIGHTS = 'model.safetensors';
 
-/** Remembers in memory, and lists the stamps that were asked for. */
+/** An in-memory record that lists the requested stamps. */
 function memory() {
   const known = new Map<string, string>();
   const asked: string[] = [];
@@ -43,8 +43,8 @@ it('files that were verified once have their fingerprint without being read', as
   await base.close();
 });
 
-it('files that were changed a moment ago are not remembered, since they may change again within a clock tick', async () => {
-  // The clock stands still, so that it stays a moment where the machine stalls.
+it('files that changed a moment ago are not remembered, since they may change again within a clock tick', async () => {
+  // Fake the clock, so that the file stays recent even if the machine stalls.
   vi.useFakeTimers({ toFake: ['Date'] });
   onTestFinished(() => void vi.useRealTimers());
   const { known, verified } = memory();

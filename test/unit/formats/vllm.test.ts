@@ -8,7 +8,7 @@ import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import { GOLDEN, readJson, temporaryFolder } from './support/folders.ts';
 import { checkConfig, isResolved, parseName, rankAndScaling } from './support/vllm.ts';
 
-/** A fixture's adapter, written by Readapt: what a server gets to see. */
+/** Writes a fixture's adapter with Readapt, as a server would read it. */
 async function written(
   name: string,
   baseModelName = 'org/base',

@@ -30,7 +30,7 @@ let onnx: OnnxProducts;
 beforeAll(() => void (onnx = new OnnxProducts(2)));
 afterAll(async () => onnx.dispose());
 
-/** Each implementation with the precision of its results. */
+/** Implementations with the precision of their results. */
 const IMPLEMENTATIONS: [name: string, get: () => MatrixProducts, ulp: number][] = [
   ['in JavaScript', () => plainProducts, Number.EPSILON],
   ['by ONNX Runtime', () => onnx, 2 ** -23],
@@ -122,7 +122,7 @@ describe.each(IMPLEMENTATIONS)('products %s', (_, get, ulp) => {
 function withSpectrum(rows: number, cols: number, s: readonly number[]): Matrix {
   const [left, right] = [qr(randomMatrix(rows, s.length, 11)).q, qr(randomMatrix(cols, s.length, 12)).q];
   const a = matmulTransposed(scaleColumns(left, s), right);
-  // As both implementations read it.
+  // Rounded to float32, as both implementations read it.
   return { ...a, data: Float64Array.from(a.data, Math.fround) };
 }
 
@@ -165,7 +165,7 @@ describe.each(IMPLEMENTATIONS)('the randomized SVD with products %s', (_, get, u
     const { u, s, v } = await randomizedSvd(a, { rank, testMatrix: gaussianMatrices(1), products: get() });
     const kept = Math.min(rank, exact.length);
     expect([u.cols, s.length, v.cols]).toEqual([kept, kept, kept]);
-    // Directions below 1e-7 of the largest may be left out.
+    // Directions below 1e-7 of the largest singular value may be left out.
     const rounding = (30 * ulp + 1e-7) * exact[0]!;
     s.forEach((value, i) => expect(value).toBeLessThan(exact[i]! + rounding));
     const rebuilt = matmulTransposed(scaleColumns(toFloat64(u), s), toFloat64(v));

@@ -9,7 +9,7 @@ import { maxDifference, orthonormalityError, randomMatrix } from '../method/supp
 const rebuilt = ({ u, s, v }: SvdFactors) => matmulTransposed(scaleColumns(u, s), v);
 const decomposed = (a: Matrix, rank: number) => gramSvd(a, transposedMatmul(a, a), rank);
 
-/** The best approximation of a rank, by the dense SVD. */
+/** Best approximation of the given rank, by the dense SVD. */
 function best(a: Matrix, rank: number): Matrix {
   const { u, s, v } = svd(a);
   return rebuilt({ u, v, s: s.map((value, i) => (i < rank ? value : 0)) });
@@ -24,9 +24,9 @@ const SPECTRA: [name: string, a: Matrix, tolerance: number][] = [
   ['random entries', randomMatrix(24, 24, 8), 1e-12],
   ['a spectrum that decays', withSpectrum(Array.from({ length: 40 }, (_, i) => 0.7 ** i)), 1e-12],
   ['a rank below the one that is kept', withSpectrum([3, 2, 1, ...new Array<number>(20).fill(0)]), 1e-14],
-  // ε · S[0]² / S[i] is how far directions of S[i] = 1e-4 are known.
+  // Directions of S[i] = 1e-4 are determined up to ε · S[0]² / S[i].
   ['a large gap', withSpectrum([1, 0.9, 0.8, ...[10, 8, 6, 4].map((value) => 1e-5 * value), 0, 0, 0, 0]), 2e-11],
-  // Below √ε of the largest, directions may mix.
+  // Directions below √ε of the largest singular value may mix.
   ['twelve orders of magnitude', withSpectrum([1, 1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 1e-12]), 1.5e-8],
 ];
 

@@ -8,13 +8,13 @@ import { svd } from '../../../core/linalg/svd/svd.ts';
 import { randomizedSvd, type RandomizedSvdOptions } from '../../../core/linalg/svd/randomized-svd.ts';
 import { frobeniusNorm, orthonormalityError, randomMatrix, subtract } from '../method/support/matrices.ts';
 
-/** Makes a 120 × 80 matrix with singular values that decay as given. */
+/** Makes a 120 × 80 matrix with the given decay of singular values. */
 function withSpectrum(decay: (i: number) => number) {
   const s = Float64Array.from({ length: 80 }, (_, i) => decay(i));
   return matmulTransposed(scaleColumns(qr(randomMatrix(120, 80, 1)).q, s), qr(randomMatrix(80, 80, 2)).q);
 }
 
-/** The triplets in float64, which they are computed in by default. */
+/** The triplets in float64, their default precision. */
 async function triplets(a: Matrix, options: RandomizedSvdOptions) {
   const { u, s, v } = await randomizedSvd(a, options);
   return { u: toFloat64(u), s, v: toFloat64(v) };

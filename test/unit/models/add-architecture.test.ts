@@ -9,8 +9,9 @@ import { loadGoldenCase } from '../engine/support/golden.ts';
 import { expectGradients, expectLogitsAndLosses, expectTraining } from '../engine/support/golden-results.ts';
 
 /**
- * OLMo 2, which Readapt does not ship, declared by how it differs from Llama (transformers' `configuration_olmo2.py` and
- * `modeling_olmo2.py`). The decoder, the loader, adapters and the compiler need nothing else.
+ * Declaration of OLMo 2, which Readapt does not ship, by its differences from Llama (transformers'
+ * `configuration_olmo2.py` and `modeling_olmo2.py`). The decoder, the loader, adapters and the compiler need nothing
+ * else.
  */
 const OLMO2: Architecture = {
   ...ARCHITECTURES.llama,

@@ -31,7 +31,7 @@ const LLAMA3_ROPE = {
 };
 
 describe('fingerprints', () => {
-  // Stored bases are identified by their fingerprints, so no later release may compute other ones.
+  // Stored bases are identified by their fingerprints, so no later release may change these.
   it.each([
     [{}, '31d8e9b7453b8531'],
     [{ rope_parameters: LLAMA3_ROPE, attention_bias: true }, '787cc6c5fcb48205'],

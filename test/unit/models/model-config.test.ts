@@ -7,7 +7,7 @@ import { parseModelConfig } from '../../../core/formats/hugging-face/config/pars
 const parseCase = (name: string, changes: Record<string, unknown> = {}) => {
   const file = path.join(import.meta.dirname, '../../fixtures/golden', name, 'base/config.json');
   const json = { ...(JSON.parse(readFileSync(file, 'utf8')) as object), ...changes };
-  // An undefined field is one that the file does not have.
+  // JSON.stringify drops undefined fields, so that the file lacks them.
   return parseModelConfig(JSON.parse(JSON.stringify(json)), 'config.json');
 };
 const parse = (changes: Record<string, unknown>) => parseCase('llama-gqa-tied', changes);

@@ -10,7 +10,7 @@ import { exampleOf } from '../../../core/data/example.ts';
 import { largestDifference, sum } from '../engine/support/numeric.ts';
 import { randomBase } from '../engine/support/random-model.ts';
 
-/** The two kinds that depend on a text's length; both change beyond 8 tokens. */
+/** The two kinds that depend on the text length; both change beyond 8 tokens. */
 const LONGROPE: RotaryScaling = {
   type: 'longrope',
   factor: 2,

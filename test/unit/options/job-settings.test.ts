@@ -10,7 +10,7 @@ const resolve = (options: GivenJobOptions, { control = false, hiddenSize = 192 }
 it.each([
   ['carried', 192, 5e-4],
   ['fresh', 192, 2e-3],
-  // At this size, a higher rate first destroyed what a good start already knew.
+  // At this size, a higher rate first destroyed the knowledge of a good start.
   ['carried', 576, 2e-4],
 ] as const)(
   'the default rate of %s adapters at hidden size %i is the measured rate or a little less',

@@ -9,7 +9,7 @@ import { experimentSchema } from '../../../experiments/config/experiment.schema.
 import { rolloutOptions } from '../../../src/fleet/rollouts/rollout.schemas.ts';
 import { jobOptionsOf } from '../../../workers/adaptations/build-job-spec.ts';
 
-/** The table with an option that does not exist yet, added in this one place. */
+/** The table with a new option, added only here. */
 const TABLE = Type.Object(
   {
     ...JobOptions.properties,

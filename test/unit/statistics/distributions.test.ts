@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { normalQuantile, studentQuantile } from '../../../core/statistics/distributions.ts';
 
 describe('studentQuantile', () => {
-  // From tables of t, which show as many digits.
+  // From tables of t, with the digits shown there.
   it.each([
     [0.975, 1, 12.706],
     [0.975, 2, 4.3027],

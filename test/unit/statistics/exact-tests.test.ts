@@ -19,13 +19,13 @@ describe('the unconditional exact test of inferiority', () => {
   });
 
   it('of one row is the chance that it is not lost', () => {
-    // The only outcome that is as good or better is no loss: 1 − q, largest at q = margin.
+    // The only outcome that is at least as good is no loss: 1 − q, largest at q = margin.
     expect(inferiorityPValue({ gains: 0, losses: 0, rows: 1, margin: 0.3 })).toBeCloseTo(0.7, 10);
     expect(inferiorityPValue({ gains: 0, losses: 1, rows: 1, margin: 0.3 })).toBeCloseTo(1, 10);
   });
 
   it('of two rows with a gain each, at no margin, is the square of a half', () => {
-    // Both rows are gained with probability q², and q is at most a half.
+    // Both rows are gains with probability q², and q is at most a half.
     expect(inferiorityPValue({ gains: 2, losses: 0, rows: 2, margin: 0 })).toBeCloseTo(0.25, 10);
   });
 

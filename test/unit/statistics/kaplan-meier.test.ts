@@ -3,11 +3,14 @@ import { geometricMeanInterval } from '../../../core/statistics/geometric-mean.t
 import { kaplanMeierQuantiles, survivalSteps } from '../../integration/reports/kaplan-meier.ts';
 import { Random } from '../../../core/statistics/random.ts';
 
-/** Remission of acute myelogenous leukemia in weeks (Miller, Survival Analysis, 1981), as `aml` of R's survival package. */
+/**
+ * Weeks of remission of acute myelogenous leukemia (Miller, Survival Analysis, 1981), from `aml` of R's survival
+ * package.
+ */
 const MAINTAINED = { events: [9, 13, 18, 23, 31, 34, 48], censored: [13, 28, 45, 161] };
 const NOT_MAINTAINED = { events: [5, 5, 8, 8, 12, 23, 27, 30, 33, 43, 45], censored: [16] };
 
-/** Remission under 6-mercaptopurine in weeks (Freireich et al., Blood 21, 1963, 699–716). */
+/** Weeks of remission under 6-mercaptopurine (Freireich et al., Blood 21, 1963, 699–716). */
 const TREATED = {
   events: [6, 6, 6, 7, 10, 13, 16, 22, 23],
   censored: [6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35],

@@ -1,38 +1,42 @@
 import * as tf from '@tensorflow/tfjs';
 
-/** One block of queries and what of the keys and values it can see. */
+/** One block of queries, with the keys and values that it attends to. */
 export interface AttentionBlock {
-  /** [bins, keyValueHeads, groups · blockLength, headDim], the heads of queries that share a head of keys joined */
+  /** [bins, keyValueHeads, groups · blockLength, headDim]; the query heads that share a key head are joined */
   readonly q: tf.Tensor4D;
   /** [bins, keyValueHeads, places up to the block's end, headDim] */
   readonly k: tf.Tensor4D;
-  /** As `k`. */
+  /** Same shape as `k`. */
   readonly v: tf.Tensor4D;
 }
 
-/** Sizes of one call of attention. */
+/** Sizes of one block in a call of attention. */
 export interface BlockSizes {
   readonly keyHeads: number;
-  /** Number of blocks, and the index of this one. */
+  /** Number of blocks. */
   readonly blocks: number;
+  /** Index of this block. */
   readonly block: number;
 }
 
-/** Cuts the queries [bins, heads, binLength, headDim] of a block, or what has their shape, in the shape of its `q`. */
+/**
+ * Slices the queries of a block, in the shape of its `q`, from queries [bins, heads, binLength, headDim] or another
+ * tensor of that shape.
+ */
 export function queriesOf(x: tf.Tensor4D, { keyHeads, blocks, block }: BlockSizes): tf.Tensor4D {
   const [bins, heads, length, headDim] = x.shape;
   const own = blocks === 1 ? x : cut(x, blocks, block, block + 1);
   return own.reshape([bins, keyHeads, (heads / keyHeads) * (length / blocks), headDim]);
 }
 
-/** Cuts the keys or values [bins, keyValueHeads, binLength, headDim] that lie before the end of a block. */
+/** Slices the keys or values before the end of a block from [bins, keyValueHeads, binLength, headDim]. */
 export function seenBy({ blocks, block }: BlockSizes, x: tf.Tensor4D): tf.Tensor4D {
   if (block + 1 === blocks) return x;
   const [bins, heads, length, headDim] = x.shape;
   return cut(x, blocks, 0, block + 1).reshape([bins, heads, ((block + 1) * length) / blocks, headDim]);
 }
 
-/** Lays the outputs of all blocks, each in the shape of its `q`, one behind the other: [bins, heads, binLength, headDim]. */
+/** Concatenates the outputs of all blocks, each in the shape of its `q`, to [bins, heads, binLength, headDim]. */
 export function joinQueries(parts: readonly tf.Tensor4D[], shape: tf.Tensor4D['shape']): tf.Tensor4D {
   const [bins, heads, length, headDim] = shape;
   const block = length / parts.length;
@@ -54,11 +58,11 @@ function cut(x: tf.Tensor4D, blocks: number, begin: number, end: number): tf.Ten
 }
 
 /**
- * Adds the gradients of all blocks by queries, keys and values. Those of one block are packed into one tensor before they
- * are cut apart again: a runtime that computes what is asked for then finishes one block before it begins the next, and
- * has the scores of one block in memory at a time.
- * @param gradients of each block, in the shapes of its `q`, `k` and `v`
- * @returns in the shapes of the queries, keys and values of all blocks
+ * Adds up the gradients of all blocks by queries, keys and values. Those of one block are packed into one tensor before
+ * they are split again. A runtime that computes on demand then finishes one block before it begins the next, and has
+ * the scores of one block in memory at a time.
+ * @param gradients gradients of each block, in the shapes of its `q`, `k` and `v`
+ * @returns gradients in the shapes of the queries, keys and values of all blocks
  */
 export function joinGradients(
   gradients: readonly AttentionBlock[],

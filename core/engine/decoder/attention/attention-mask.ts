@@ -1,28 +1,28 @@
 import * as tf from '@tensorflow/tfjs';
 
-/** Added to the score of a key that a query must not see; its softmax is 0 in float32. */
+/** Value added to the score of a masked key; its softmax is then 0 in float32. */
 export const HIDDEN = -1e9;
 
-/** Which token lies at each place of the bins, each [bins, binLength] int32. */
+/** Tokens at the places of the bins, each [bins, binLength] int32. */
 interface BinContents {
-  /** Sequence of each place's token; places without a token share a number that no sequence has. */
+  /** Sequence of each place's token; empty places share a number that no sequence has. */
   readonly sequences: tf.Tensor2D;
   /** Position of each place's token in its sequence. */
   readonly positions: tf.Tensor2D;
 }
 
 interface MaskOptions {
-  /** Number of tokens that a query sees, itself included; null where it sees all before it. */
+  /** Number of tokens that a query attends to, itself included; null for all before it. */
   readonly window: number | null;
-  /** Number of blocks of queries. */
+  /** Number of query blocks. */
   readonly blocks: number;
 }
 
 /**
- * Makes a mask for each block of queries, [bins, 1, places of the block, places up to its end]: 0 where the query's token
- * sees the key's token, else {@link HIDDEN}. It sees the tokens of its own sequence that are not after it and, with a
- * window, fewer than `window` before it. What a query sees lies at its own place or before, so that a block of queries
- * needs no keys beyond its end.
+ * Makes a mask for each block of queries, [bins, 1, places of the block, places up to its end]: 0 if the query's token
+ * attends to the key's token, else {@link HIDDEN}. A token attends to the tokens of its own sequence up to itself and,
+ * with a window, to fewer than `window` before it. These lie at its own place or before, so a block of queries needs no
+ * keys beyond its end.
  */
 export function attentionMasks(contents: BinContents, { window, blocks }: MaskOptions): tf.Tensor4D[] {
   return Array.from({ length: blocks }, (_, block) => {
@@ -31,7 +31,7 @@ export function attentionMasks(contents: BinContents, { window, blocks }: MaskOp
   });
 }
 
-/** The places of the blocks from `begin` up to, but not including, `end`. */
+/** Slices the places of the blocks from `begin` up to, but not including, `end`. */
 function places({ sequences, positions }: BinContents, begin: number, end: number, blocks: number): BinContents {
   const [bins, length] = sequences.shape;
   const block = length / blocks;

@@ -6,41 +6,41 @@ import type { BinIndices } from './bins.ts';
 import { cacheMask, type SeenInCache } from './cached.ts';
 import { rotaryTables, type RotaryTables } from './rotary.ts';
 
-/** What the attention of one layer needs beside queries, keys and values. */
+/** Inputs of one layer's attention besides queries, keys and values. */
 export interface LayerAttention {
-  /** Tables for queries. Where all features of a head rotate, they also scale the queries. */
+  /** Tables for queries. If all features of a head are rotated, they also scale the queries. */
   readonly query: RotaryTables;
   readonly key: RotaryTables;
-  /** Factor on the queries beside the tables. */
+  /** Further factor of the queries; 1 if the tables scale them. */
   readonly queryScale: number;
-  /** The tokens that each token sees. */
+  /** Tokens that each token attends to. */
   readonly seen: SeenInBins | SeenInCache;
 }
 
-/** Tokens see others of the same call. */
+/** Attention to other tokens of the same call. */
 export interface SeenInBins {
-  /** The mask of each block of queries. */
+  /** Mask of each query block. */
   readonly masks: readonly tf.Tensor4D[];
   readonly indices: BinIndices;
 }
 
-/** The tokens of a call lie in bins. */
+/** Tokens of a call that are packed into bins. */
 interface BinSource {
   /** [bins, binLength] int32 */
   readonly binSequences: tf.Tensor2D;
   readonly indices: BinIndices;
 }
 
-/** Each token of a call is the next one of a row whose earlier tokens are cached. */
+/** Cached states of rows, each of which gets its next token in this call. */
 interface CacheSource {
-  /** [slots] int32 the position of the token in each slot */
+  /** [slots] int32 position of the token in each slot */
   readonly slots: tf.Tensor1D;
-  /** Each [rows, keyValueHeads, slots, headDim]. */
+  /** Cached keys and values of a layer, each [rows, keyValueHeads, slots, headDim]. */
   readonly cached: (layer: number) => Pick<SeenInCache, 'keys' | 'values'>;
 }
 
 export interface AttentionSource {
-  /** Number of blocks of queries. */
+  /** Number of query blocks. */
   readonly blocks: number;
   /** [tokens] int32 */
   readonly positions: tf.Tensor1D;
@@ -50,8 +50,8 @@ export interface AttentionSource {
 }
 
 /**
- * Makes the tables and masks of every layer, each once for all layers that share it. Gradients use them after the forward
- * pass, so they have to be made outside of what is differentiated.
+ * Makes the tables and masks of every layer, once for all layers that share them. Gradients use them after the forward
+ * pass, so they must be made outside the differentiated function.
  */
 export function attentionTensors(config: ModelConfig, source: AttentionSource): LayerAttention[] {
   const queryScale = 1 / Math.sqrt(config.queryPreAttnScalar ?? config.headDim);
@@ -68,7 +68,7 @@ export function attentionTensors(config: ModelConfig, source: AttentionSource): 
   const seen = 'indices' in source.places ? seenInBins(source, source.places) : seenInCache(source, source.places);
   return Array.from({ length: config.numLayers }, (_, layer): LayerAttention => {
     const window = config.slidingWindows?.[layer] ?? null;
-    // Layers with a window may have rotary angles of their own.
+    // Sliding-window layers may have rotary angles of their own.
     const type = window === null ? 'full_attention' : 'sliding_attention';
     return { ...tables(type), seen: seen(window, layer) };
   });

@@ -13,12 +13,12 @@ interface AttentionInputs {
 }
 
 /**
- * Attention of grouped queries: softmax(cap(q kᵀ) + mask) v, with cap(s) = c · tanh(s / c) where there is a cap. The
- * gradient is written out. With probabilities p and output o, dS = p · (do vᵀ − Σ(do · o)), where the sum is over the
- * head's features rather than over all keys (Dao et al. 2022, FlashAttention, appendix B). Each block of queries is
- * computed by itself, with the keys before its end.
- * @param masks of each block, by `attentionMasks`
- * @returns in the shape of q
+ * Grouped-query attention: softmax(cap(q kᵀ) + mask) v, with cap(s) = c · tanh(s / c) if there is a cap. The gradient
+ * is written out. With probabilities p and output o, dS = p · (do vᵀ − Σ(do · o)), where the sum is over the head's
+ * features rather than over all keys (Dao et al. 2022, FlashAttention, appendix B). Each block of queries is computed
+ * separately, with the keys before its end.
+ * @param masks mask of each block, from `attentionMasks`
+ * @returns the output in the shape of q
  */
 export function attend(inputs: AttentionInputs, masks: readonly tf.Tensor4D[], cap: number | null): tf.Tensor4D {
   return withGradient([inputs.q, inputs.k, inputs.v], (q, k, v) => {
@@ -33,13 +33,13 @@ export function attend(inputs: AttentionInputs, masks: readonly tf.Tensor4D[], c
   });
 }
 
-/** What the forward pass of a block keeps for its gradients. */
+/** Results of a block's forward pass that its gradients need. */
 interface AttendedBlock {
   /** [bins, keyValueHeads, groups · blockLength, places up to the block's end] */
   readonly probabilities: tf.Tensor4D;
-  /** In the shape of the block's `q`. */
+  /** Output in the shape of the block's `q`. */
   readonly output: tf.Tensor4D;
-  /** The capped scores, where there is a cap. */
+  /** Capped scores, if there is a cap. */
   readonly scores?: tf.Tensor4D | undefined;
 }
 
@@ -72,7 +72,7 @@ interface KeptBlocks {
   readonly cap: number | null;
 }
 
-/** The gradients by queries, keys and values. */
+/** Computes the gradients by queries, keys and values. */
 function attentionGradients(dy: tf.Tensor4D, inputs: AttentionInputs, { kept, cap }: KeptBlocks): tf.Tensor[] {
   const sizes = { keyHeads: inputs.k.shape[1], blocks: kept.length };
   const gradients = kept.map((attended, block) => {
@@ -99,13 +99,13 @@ function blockGradients(dy: tf.Tensor4D, { q, k, v }: AttentionBlock, { attended
   };
 }
 
-/** q kᵀ, with cap(s) = c · tanh(s / c) where there is a cap. */
+/** q kᵀ, with cap(s) = c · tanh(s / c) if there is a cap. */
 export function cappedScores(q: tf.Tensor4D, k: tf.Tensor4D, cap: number | null): tf.Tensor4D {
   const scores = tf.matMul<tf.Tensor4D>(q, k, false, true);
   return cap === null ? scores : tf.tanh(scores.mul(1 / cap)).mul(cap);
 }
 
-/** The mask is the same for all heads, so their scores are laid one behind the other for it. */
+/** Applies softmax to masked scores. All heads share the mask, so their scores are reshaped to line up with it. */
 function maskedSoftmax(scores: tf.Tensor4D, mask: tf.Tensor4D): tf.Tensor4D {
   const [bins, keyHeads, queries, keys] = scores.shape;
   const length = mask.shape[2];

@@ -2,29 +2,29 @@ import * as tf from '@tensorflow/tfjs';
 import { runFused } from '../../eager/fused-ops.ts';
 import { withGradient } from '../custom-gradient.ts';
 
-/** Where the tokens of the flat batch lie in attention's bins. */
+/** Mapping between the tokens of the flat batch and the places of attention's bins. */
 export interface BinIndices {
-  /** [bins, binLength] int32 the token at each place; where there is none, any token */
+  /** [bins, binLength] int32 token at each place; an arbitrary one at an empty place */
   readonly binTokens: tf.Tensor2D;
-  /** [tokens] int32 the place of each token, or the first of several: bin · binLength + offset */
+  /** [tokens] int32 place of each token, or the first of several: bin · binLength + offset */
   readonly tokenPlaces: tf.Tensor1D;
-  /** Given where gradients are computed and tokens lie at several places, because sequences share beginnings. */
+  /** Present if gradients are computed and tokens have several places, because sequences share beginnings. */
   readonly repeats?: Repeats;
 }
 
-/** The further places of tokens that lie at several. */
+/** Further places of tokens that have several. */
 export interface Repeats {
-  /** [repeats] int32 the token of each further place */
+  /** [repeats] int32 token of each further place */
   readonly tokens: tf.Tensor1D;
-  /** [repeats] int32 those places */
+  /** [repeats] int32 further places */
   readonly places: tf.Tensor1D;
   /** [tokens, 1] 1 / number of places of each token */
   readonly shares: tf.Tensor2D;
 }
 
 /**
- * Moves tokens to their places; the gradient is the sum over a token's places. A place without a token repeats one, and
- * gives no gradient back.
+ * Copies tokens to their places; the gradient is the sum over a token's places. An empty place repeats a token and
+ * contributes no gradient.
  * @param x [tokens, n]
  * @returns [bins, binLength, n]
  */
@@ -36,9 +36,9 @@ export function toBins(x: tf.Tensor2D, indices: BinIndices): tf.Tensor3D {
 }
 
 /**
- * Moves what lies at the tokens' places back to the tokens. All places of a token compute the same, so each takes its
- * share of the gradient. A place without a token gets the gradient of another; such places attend only to each other, so
- * that this gradient ends in {@link toBins}.
+ * Copies values at the tokens' places back to the tokens. All places of a token compute the same, so each takes its
+ * share of the gradient. An empty place gets the gradient of another; such places attend only to each other, so that
+ * this gradient ends in {@link toBins}.
  * @param y [bins, binLength, n]
  * @returns [tokens, n]
  */

@@ -3,21 +3,22 @@ import type { ModelConfig } from '../../../models/config/model-config.ts';
 import { cappedScores } from './attention.ts';
 import { HIDDEN } from './attention-mask.ts';
 
-/** The earlier tokens of each row. */
+/** Cached keys and values of each row's earlier tokens. */
 export interface SeenInCache {
   /** [rows, keyValueHeads, slots, headDim] */
   readonly keys: tf.Tensor4D;
   /** [rows, keyValueHeads, slots, headDim] */
   readonly values: tf.Tensor4D;
-  /** [rows, 1, 1, slots], of {@link cacheMask} */
+  /** [rows, 1, 1, slots], from {@link cacheMask} */
   readonly mask: tf.Tensor4D;
 }
 
 /**
- * [rows, 1, 1, slots]: 0 where a row's new token sees the slot's token, else {@link HIDDEN}. It sees the tokens before it
- * and, with a window, fewer than `window` before it. What lies in slots that are not filled yet is never seen.
- * @param slots [slots] int32 the position of each slot's token
- * @param positions [rows] int32 the position of each row's new token
+ * Makes the mask of cached tokens, [rows, 1, 1, slots]: 0 if a row's new token attends to the slot's token, else {@link
+ * HIDDEN}. It attends to the tokens before it and, with a window, to fewer than `window` before it. Slots that are not
+ * filled yet are always masked.
+ * @param slots [slots] int32 position of each slot's token
+ * @param positions [rows] int32 position of each row's new token
  */
 export function cacheMask(slots: tf.Tensor1D, positions: tf.Tensor1D, window: number | null): tf.Tensor4D {
   const at = slots.reshape<tf.Tensor4D>([1, 1, 1, -1]);
@@ -31,11 +32,11 @@ export function cacheMask(slots: tf.Tensor1D, positions: tf.Tensor1D, window: nu
 }
 
 /**
- * Attention of one new token a row to the row's earlier tokens and itself. The cache is read where it lies: the softmax
- * over earlier keys and the new one is computed in two parts with a common maximum, which never join the arrays
+ * Attention of one new token per row to the row's earlier tokens and itself. The cache is not copied: the softmax over
+ * earlier keys and the new key is computed in two parts with a common maximum, without concatenating the arrays
  * (Milakov & Gimelshein 2018, online softmax).
  * @param tokens queries [rows, heads · headDim], scaled; keys and values [rows, keyValueHeads · headDim]
- * @returns in the shape of the queries
+ * @returns the output in the shape of the queries
  */
 export function attendToCache(
   { numHeads, numKeyValueHeads: keyHeads, headDim, attentionSoftcap }: ModelConfig,

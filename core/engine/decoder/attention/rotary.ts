@@ -6,14 +6,14 @@ import { withGradient } from '../custom-gradient.ts';
 export interface RotaryTables {
   readonly cos: tf.Tensor2D;
   readonly sin: tf.Tensor2D;
-  /** −sin, which rotates back. */
+  /** −sin, for the inverse rotation. */
   readonly negativeSin: tf.Tensor2D;
 }
 
 /**
  * Computes tables of rotary embeddings (Su et al. 2021).
  * @param angles [tokens, pairs] radians
- * @param scale multiplies the tables, and so what they rotate
+ * @param scale factor of the tables, and so of the vectors that they rotate
  */
 export function rotaryTables(angles: tf.Tensor2D, scale: number): RotaryTables {
   const sin = tf.sin(angles).mul<tf.Tensor2D>(scale);
@@ -21,7 +21,7 @@ export function rotaryTables(angles: tf.Tensor2D, scale: number): RotaryTables {
 }
 
 /**
- * Rotates each head's pairs (i, i + pairs) by their token's angles. Features beyond 2 · pairs stay as they are, and the
+ * Rotates each head's pairs (i, i + pairs) by their token's angles. Features beyond 2 · pairs are unchanged, and the
  * gradient rotates back.
  * @param x [tokens, heads · headDim]
  */

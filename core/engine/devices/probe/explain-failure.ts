@@ -58,7 +58,9 @@ const TFJS_NODE_GPU_FAILURES: readonly KnownFailure[] = [
   },
 ];
 
-/** What ONNX Runtime and TensorFlow say where something around them is missing; the first pattern that matches counts. */
+/**
+ * Error messages of ONNX Runtime and TensorFlow for missing parts of the system; the first pattern that matches counts.
+ */
 const KNOWN_FAILURES: Partial<Record<DeviceKind, readonly KnownFailure[]>> = {
   cuda: CUDA_FAILURES,
   webgpu: WEBGPU_FAILURES,
@@ -66,9 +68,9 @@ const KNOWN_FAILURES: Partial<Record<DeviceKind, readonly KnownFailure[]>> = {
 };
 
 /**
- * Says what a failure on the device means and what to do about it.
+ * Explains a failure on the device and what to do about it.
  * @param error message of the failed call
- * @param output what the device's libraries wrote to stdout and stderr meanwhile
+ * @param output stdout and stderr of the device's libraries during the call
  */
 export function explainFailure(device: Device, error: string, output: string): Obstacle {
   for (const { pattern, obstacle } of KNOWN_FAILURES[kindOf(device)] ?? []) {

@@ -1,4 +1,7 @@
-/** The probe's process: probes a device (first argument) in a precision (second) and sends its parent the result. */
+/**
+ * Entry of the probe process: probes a device (first argument) in a precision (second) and sends the result to its
+ * parent.
+ */
 import type { Device } from '../../../options/devices.ts';
 import type { Precision } from '../../../options/precisions.ts';
 import { runProbe } from './probe-program.ts';
@@ -9,5 +12,5 @@ const answer = await runProbe(device, precision).then(
   (difference): ProbeMessage => ({ difference }),
   (error: unknown): ProbeMessage => ({ error: error instanceof Error ? error.message : String(error) }),
 );
-// GPU libraries may keep threads alive or crash while they are unloaded, which no longer matters once the answer is sent.
+// GPU libraries may keep threads alive or crash while they are unloaded. The answer has been sent, so neither matters.
 process.send!(answer, () => process.exit(0));

@@ -12,7 +12,7 @@ import { executionProviderOf } from '../execution-provider.ts';
 
 const SIZES = { rows: 6, width: 16, columns: 8 };
 
-/** The inputs, with numbers in [−1, 1] that have no pattern and are the same every time. */
+/** Inputs of the program: fixed, irregular numbers in [−1, 1]. */
 const INPUTS = [
   { name: 'x', shape: [SIZES.rows, SIZES.width] },
   { name: 'norm', shape: [SIZES.width] },
@@ -23,8 +23,8 @@ const INPUTS = [
 });
 
 /**
- * Computes the loss Σ softmax(rmsNorm(x) Wᵀ)² with its gradients by x and W. This covers a product, its gradients on either
- * side, and the one normalization whose gradient WebGPU gets wrong in ONNX Runtime's own operator.
+ * Computes the loss Σ softmax(rmsNorm(x) Wᵀ)² with its gradients by x and W. This covers a product, its gradients on
+ * both sides, and the one normalization with a wrong WebGPU gradient in ONNX Runtime's own operator.
  */
 function program(inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf.Tensor> {
   const { x, norm, w } = inputs as { x: tf.Tensor2D; norm: tf.Tensor1D; w: tf.Tensor2D };
@@ -41,15 +41,15 @@ function program(inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf
 type Numbers = ReadonlyMap<string, Float32Array>;
 
 /**
- * Largest difference from the reference that counts as equal, relative to the largest number of each output. int8 has the
- * tolerance of f32 because it is for matrices of layers, of which this program has none.
+ * Largest accepted difference from the reference, relative to the largest number of each output. int8 has the tolerance
+ * of f32 because it applies to matrices of layers, of which this program has none.
  */
 const PROBE_TOLERANCE: Readonly<Record<Precision, number>> = { f32: 1e-4, f16: 2e-3, int8: 1e-4 };
 
 /**
  * Runs a small program on a device and compares its loss and gradients with those of tfjs' `cpu` backend.
  * @returns the largest relative difference
- * @throws Error where the device cannot run the program or gives other numbers
+ * @throws Error if the device cannot run the program or gives different numbers
  */
 export async function runProbe(device: Device, precision: Precision = 'f32'): Promise<number> {
   const found = isEager(device) ? await runEager(device) : await runCompiled(device, precision);
@@ -108,7 +108,9 @@ function runOnBackend(backend: string): Numbers {
   return numbers;
 }
 
-/** NaN where a number is not finite or an output is missing. */
+/**
+ * Returns the largest difference relative to the largest number; NaN if a number is not finite or an output is missing.
+ */
 function relativeDifference(found: Float32Array | undefined, expected: Float32Array): number {
   const scale = Math.max(...expected.map(Math.abs));
   return Math.max(...expected.map((value, index) => Math.abs(value - (found?.[index] ?? NaN)) / scale));

@@ -4,26 +4,26 @@ import { explainFailure } from './explain-failure.ts';
 import type { Precision } from '../../../options/precisions.ts';
 import { missingRequirement, packageOf } from './requirements.ts';
 
-/** What is known of a device on this machine. */
+/** State of a device on this machine. */
 export interface DeviceReport {
   readonly device: Device;
   readonly runtime: RuntimeKind;
-  /** Name of the npm package that computes. */
+  /** Name of the npm package that runs programs. */
   readonly package: string;
   readonly available: boolean;
-  /** The result of its probe, or what is missing. */
+  /** Result of the probe, or the missing requirement. */
   readonly reason: string;
-  /** What to do where it is not available, or null where nothing is known. */
+  /** Advice if the device is not available; null if there is none. */
   readonly hint: string | null;
 }
 
-/** The answer of the probe's process: the largest relative difference from the reference, or why there is none. */
+/** Answer of the probe process: the largest relative difference from the reference, or an error. */
 export type ProbeMessage = { readonly difference: number } | { readonly error: string };
 
 export interface ProbeOptions {
-  /** Default: 60 s, since a GPU's shaders are compiled. */
+  /** Time limit in milliseconds. Default: 60 s, since a GPU's shaders must be compiled. */
   readonly timeoutMs?: number;
-  /** Environment of the probe's process. Default: this process's own. */
+  /** Environment of the probe process. Default: this process's own. */
   readonly env?: NodeJS.ProcessEnv;
   /** Precision of the program's constant matrix. Default: f32. */
   readonly precision?: Precision;
@@ -32,9 +32,9 @@ export interface ProbeOptions {
 const ENTRY = modulePath('./probe-process', import.meta.url);
 
 /**
- * Finds out whether a device can be used. It looks for what the device needs, then runs a small program with its gradient
- * on it and compares the numbers with the reference's. The program runs in a process of its own, since a bad driver may
- * crash or hang.
+ * Determines whether a device can be used. It checks the device's requirements, then runs a small program with its
+ * gradient and compares the numbers with the reference's. The program runs in a process of its own, since a bad driver
+ * may crash or hang.
  */
 export async function probeDevice(device: Device, options: ProbeOptions = {}): Promise<DeviceReport> {
   const common = { device, runtime: runtimeOf(device), package: packageOf(device) };
@@ -49,7 +49,7 @@ export async function probeDevice(device: Device, options: ProbeOptions = {}): P
 
 interface ProbeResult {
   readonly message: ProbeMessage;
-  /** What the process wrote to stdout and stderr. */
+  /** Stdout and stderr of the process. */
   readonly output: string;
 }
 

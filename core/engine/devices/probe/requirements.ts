@@ -6,7 +6,9 @@ import { kindOf, runtimeOf, type Device } from '../../../options/devices.ts';
 import type { Obstacle } from '../device-unavailable-error.ts';
 import { findTfjsNode, tfjsNodeMissing } from '../tfjs/tfjs-node-package.ts';
 
-/** Finds what a device lacks without loading anything that computes; returns null where nothing is seen to be missing. */
+/**
+ * Finds a missing requirement of a device without loading a runtime; returns null if nothing is found to be missing.
+ */
 export function missingRequirement(device: Device): Obstacle | null {
   const kind = kindOf(device);
   switch (kind) {
@@ -23,7 +25,7 @@ export function missingRequirement(device: Device): Obstacle | null {
   }
 }
 
-/** The command that installs ONNX Runtime's CUDA provider, which is too large for the npm registry. */
+/** Command that installs ONNX Runtime's CUDA provider, which is too large for the npm registry. */
 export function cudaInstallCommand(): string {
   return scriptPath('install-cuda-provider.sh');
 }
@@ -37,11 +39,14 @@ interface Platform {
   readonly onnxRuntime: string;
 }
 
-/** @param platform default: this machine and the installed package */
+/**
+ * Finds out whether the CUDA provider is missing.
+ * @param platform default: this machine and the installed package
+ */
 export function missingCudaProvider({ platform, arch, onnxRuntime }: Platform = thisPlatform()): Obstacle | null {
   if (platform !== 'linux' || arch !== 'x64') {
-    const reason = `ONNX Runtime's package for Node has a CUDA provider on Linux x64 only, and this is ${platform} ${arch}`;
-    return { reason, hint: null };
+    const supported = "ONNX Runtime's package for Node has a CUDA provider on Linux x64 only";
+    return { reason: `${supported}, and this is ${platform} ${arch}`, hint: null };
   }
   const binaries = path.join(onnxRuntime, 'bin');
   const found = existsSync(binaries) ? readdirSync(binaries, { recursive: true, encoding: 'utf8' }) : [];
@@ -57,7 +62,7 @@ function thisPlatform(): Platform {
   return { platform: process.platform, arch: process.arch, onnxRuntime };
 }
 
-/** Names the package that runs a device's programs. */
+/** Name of the package that runs a device's programs. */
 export function packageOf(device: Device): string {
   if (runtimeOf(device) === 'compiled') return 'onnxruntime-node';
   if (device === 'tfjs-cpu') return '@tensorflow/tfjs';

@@ -7,14 +7,14 @@ import { DeviceUnavailableError } from '../device-unavailable-error.ts';
 import { findTfjsNode, tfjsNodeMissing, type TfjsNodeDevice } from './tfjs-node-package.ts';
 
 export interface LoadOptions {
-  /** Threads of one operator, for a backend that can be told. Default: the backend's own choice. */
+  /** Number of threads of one operator, for a backend with such a setting. Default: the backend's own choice. */
   readonly threads?: number | undefined;
 }
 
 /**
- * Loads an eager device's backend and makes it tfjs' current one. tfjs keeps one engine in a process, whatever copy of tfjs
- * a backend brings along.
- * @throws DeviceUnavailableError where the backend's package is not installed
+ * Loads an eager device's backend and makes it tfjs' current one. tfjs has one engine in a process, even if a backend
+ * brings its own copy of tfjs.
+ * @throws DeviceUnavailableError if the backend's package is not installed
  */
 export async function loadBackend(device: EagerDevice, options: LoadOptions = {}): Promise<void> {
   switch (device) {

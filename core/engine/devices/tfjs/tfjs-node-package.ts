@@ -7,18 +7,18 @@ import type { Obstacle } from '../device-unavailable-error.ts';
 
 export type TfjsNodeDevice = Extract<Device, 'tfjs-node' | 'tfjs-node-gpu'>;
 
-/** Where scripts/install-tfjs-node.sh puts the package: a folder of its own, which `npm ci` does not wipe. */
+/** Target folder of scripts/install-tfjs-node.sh, apart from node_modules because `npm ci` wipes that. */
 const TFJS_NODE_FOLDER = packagePath('.tfjs-node');
 
-/** Says that a device's package is missing, and how to install it. */
+/** Error for a missing package of a device, with the command that installs it. */
 export function tfjsNodeMissing(device: TfjsNodeDevice): Obstacle {
   const hint = `run ${scriptPath('install-tfjs-node.sh')} ${device === 'tfjs-node' ? 'cpu' : 'gpu'}`;
   return { reason: `@tensorflow/${device} is not installed`, hint };
 }
 
 /**
- * Finds the folder of the installed package, in the project's node_modules or in the script's folder. Returns null where it
- * is in neither, or has no compiled addon because the package's install script did not run.
+ * Finds the folder of the installed package, in the project's node_modules or in the script's folder. Returns null if
+ * it is in neither, or has no compiled addon because the package's install script did not run.
  */
 export function findTfjsNode(device: TfjsNodeDevice): string | null {
   for (const from of [import.meta.dirname, TFJS_NODE_FOLDER]) {

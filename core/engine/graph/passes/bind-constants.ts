@@ -2,8 +2,8 @@ import type { Graph } from '../graph.ts';
 import { GraphEdit } from '../graph-edit.ts';
 
 /**
- * Turns inputs whose values are known into constants, which a session keeps on its device; an input would be sent there
- * with every run. Their data is not copied.
+ * Turns inputs with known values into constants, which a session keeps on its device; an input would be copied there
+ * with every run. The data is not copied.
  */
 export function bindConstants(graph: Graph, known: ReadonlyMap<string, Float32Array>): Graph {
   const edit = new GraphEdit(graph);

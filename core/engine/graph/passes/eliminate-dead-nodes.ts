@@ -1,9 +1,6 @@
 import type { Graph } from '../graph.ts';
 
-/**
- * Drops the nodes, constants and inputs that no output depends on, such as unused weights and gradients that nobody
- * asked for.
- */
+/** Removes the nodes, constants and inputs that no output depends on, such as unused weights and unneeded gradients. */
 export function eliminateDeadNodes(graph: Graph): Graph {
   const needed = new Set(graph.outputs.map(({ name }) => name));
   const nodes = graph.nodes.toReversed().filter(({ inputs, outputs }) => {

@@ -1,15 +1,18 @@
 import { valueOf, type Graph, type GraphNode } from '../graph.ts';
 import { GraphEdit, type Operator } from '../graph-edit.ts';
 
-/** Outputs of one Split that every provider can write: WebGPU binds each to one of a shader's few storage buffers. */
+/**
+ * Largest number of outputs of one Split that every provider supports: WebGPU binds each to one of a shader's few
+ * storage buffers.
+ */
 const MAX_SPLIT_OUTPUTS = 4;
 
 /**
- * Writes the graph in operators that ONNX Runtime's GPU providers compute correctly. SimplifiedLayerNormalization becomes
- * standard operators, because WebGPU's (1.30) gives a wrong second output, which the gradient reads. So do FusedMatMul,
- * which is no part of ONNX and which each provider has in a form of its own, a Split into more parts than a shader can
- * bind, ConstantOfShape, whose zeros WebGPU would have sent from the CPU, and QuickGelu, which is no part of ONNX either.
- * RotaryEmbedding stays: CUDA and WebGPU have it.
+ * Rewrites the graph with operators that ONNX Runtime's GPU providers compute correctly. SimplifiedLayerNormalization
+ * becomes standard operators, because WebGPU (1.30) computes its second output wrongly, which the gradient reads.
+ * FusedMatMul and QuickGelu are replaced because they are not part of ONNX, and the former differs between providers; a
+ * Split into more parts than a shader can bind; and ConstantOfShape, whose zeros WebGPU would copy from the CPU.
+ * RotaryEmbedding stays: CUDA and WebGPU support it.
  */
 export function portableOperators(graph: Graph): Graph {
   const edit = new GraphEdit(graph, 'portable');
@@ -17,7 +20,7 @@ export function portableOperators(graph: Graph): Graph {
   return edit.finish();
 }
 
-/** Adds the operators that compute a node's outputs in its place. */
+/** Adds operators that replace a node. */
 type Rewrite = (edit: GraphEdit, node: GraphNode) => void;
 
 const REWRITES: Readonly<Record<string, Rewrite>> = {
@@ -32,7 +35,10 @@ function zeros(edit: GraphEdit, node: GraphNode): void {
   edit.add({ op: 'Expand', inputs: [edit.scalar(0), ...node.inputs], output: node.outputs[0] }, node);
 }
 
-/** Writes FusedMatMul(a, b) as the MatMul of its operands, their last two axes exchanged where it says so. */
+/**
+ * Replaces FusedMatMul(a, b) by a MatMul of its operands, with the last two axes swapped where the attributes ask for
+ * it.
+ */
 function fusedMatMul(edit: GraphEdit, node: GraphNode): void {
   const transposed = [node.attributes['transA'] === 1, node.attributes['transB'] === 1];
   const inputs = node.inputs.map((name, index) => (transposed[index] ? swapLastAxes(edit, name, node) : name));
@@ -63,7 +69,7 @@ function rmsNorm(edit: GraphEdit, node: GraphNode): void {
   add({ op: 'Mul', inputs: [normalized, weight], output: y });
 }
 
-/** Writes the QuickGelu that the pass fuse-silu makes, x · σ(x). */
+/** Replaces the QuickGelu of the pass fuse-silu, x · σ(x). */
 function silu(edit: GraphEdit, node: GraphNode): void {
   const [x] = node.inputs as [string];
   const { shape, type } = valueOf(edit, x);

@@ -1,8 +1,8 @@
 import type { Graph, GraphNode } from '../graph.ts';
 import { eliminateDeadNodes } from './eliminate-dead-nodes.ts';
-import { betweenNarrowPlaces, repeatForward, withCopies } from './repeat-forward.ts';
+import { betweenCheckpoints, repeatForward, withCopies } from './repeat-forward.ts';
 
-/** Operators that cost little beside the matrix products between which their results would wait. */
+/** Operators that are cheap compared with the matrix products between which their results would stay in memory. */
 const CHEAP: ReadonlySet<string> = new Set([
   'Add',
   'Cast',
@@ -20,17 +20,17 @@ const CHEAP: ReadonlySet<string> = new Set([
 ]);
 
 export interface RematerializeOptions {
-  /** What gradients compute again; see `ProgramSpec`. */
+  /** Extent of recomputation; see `ProgramSpec`. */
   readonly recompute: 'cheap' | 'scores' | 'layers';
 }
 
-/** Trades memory between the forward pass and the gradients for work, as far as is asked for. */
+/** Trades memory between the forward pass and the gradients for recomputation. */
 export function rematerialize(graph: Graph, { recompute }: RematerializeOptions = { recompute: 'cheap' }): Graph {
   if (recompute === 'cheap') return repeatCheap(graph);
-  return repeatForward(graph, recompute === 'scores' ? { repeats: isCheapOrScore } : betweenNarrowPlaces(graph));
+  return repeatForward(graph, recompute === 'scores' ? { repeats: isCheapOrScore } : betweenCheckpoints(graph));
 }
 
-/** Operators between queries, keys and the probabilities of attention that is computed in blocks. */
+/** Further operators between queries, keys and probabilities when attention is computed in blocks. */
 const OF_SCORES: ReadonlySet<string> = new Set(['Concat', 'Slice', 'Softmax', 'Split']);
 
 function isCheapOrScore({ op, attributes }: GraphNode): boolean {
@@ -38,12 +38,13 @@ function isCheapOrScore({ op, attributes }: GraphNode): boolean {
 }
 
 /**
- * Lets the gradients compute again what follows cheaply from values that are kept for them anyway: normalized rows from
- * the rows, the gated product from gate and up. This halves what waits in memory from the forward pass to the gradients
- * (Chen et al. 2016, Training deep nets with sublinear memory cost, at the grain of single operators).
+ * Makes the gradients recompute values that follow cheaply from values that are kept anyway: normalized rows from the
+ * rows, the gated product from gate and up. This halves the memory held from the forward pass to the gradients (Chen et
+ * al. 2016, Training deep nets with sublinear memory cost, for single operators).
  *
- * The forward pass is what the first output needs. A copy follows its original in the list: ONNX Runtime runs a node when
- * its result is asked for, and of two operands the one that is listed later first, so that copies run last.
+ * The forward pass consists of the nodes that the first output needs. A copy follows its original in the list: ONNX
+ * Runtime runs a node when its result is needed, and of two operands the one that is listed later first, so that copies
+ * run last.
  */
 function repeatCheap(graph: Graph): Graph {
   const forward = new Set(eliminateDeadNodes({ ...graph, outputs: graph.outputs.slice(0, 1) }).nodes);
@@ -59,7 +60,7 @@ function repeatCheap(graph: Graph): Graph {
   );
 }
 
-/** The values of the forward pass that other nodes read. */
+/** Values of the forward pass that other nodes read. */
 function readOutside(graph: Graph, forward: ReadonlySet<GraphNode>): Set<string> {
   return new Set(graph.nodes.filter((node) => !forward.has(node)).flatMap((node) => node.inputs));
 }

@@ -2,20 +2,21 @@ import { mapNonEmpty, valueOf, type Graph, type GraphNode } from '../graph.ts';
 import { GraphEdit } from '../graph-edit.ts';
 import { eliminateDeadNodes } from './eliminate-dead-nodes.ts';
 
-/** The input that hidden states follow from, and the one that dropout's masks follow from. */
+/** Inputs that determine the hidden states and the dropout masks. */
 const [TOKENS, DROPOUT] = ['input_ids', 'dropout_tokens'] as const;
 
 export interface RepeatOptions {
-  /** Accepts nodes that the gradients may compute again. */
+  /** Accepts nodes that the gradients may recompute. */
   readonly repeats: (node: GraphNode) => boolean;
-  /** Values that are kept for it. Default: only those that the gradients read and that cannot be computed again. */
+  /** Values to keep for that. Default: only those that the gradients read and that cannot be recomputed. */
   readonly keeps?: ReadonlySet<string>;
 }
 
 /**
- * Lets the gradients compute again what they need of the forward pass, where it can be computed from what is kept (Chen
- * et al. 2016, Training deep nets with sublinear memory cost). What follows from neither tokens nor dropout, such as masks
- * and rotary tables, is kept. Copies follow their originals, so that they run when they are asked for; see `rematerialize`.
+ * Makes the gradients recompute the values of the forward pass that they need and that follow from kept ones (Chen et
+ * al. 2016, Training deep nets with sublinear memory cost). Values that depend on neither tokens nor dropout, such as
+ * masks and rotary tables, are kept. Copies follow their originals, so that they run when they are needed; see
+ * `rematerialize`.
  */
 export function repeatForward(graph: Graph, { repeats, keeps }: RepeatOptions): Graph {
   const forward = forwardNodes(graph);
@@ -31,9 +32,9 @@ export function repeatForward(graph: Graph, { repeats, keeps }: RepeatOptions): 
 }
 
 /**
- * Puts a copy behind each node of the forward pass that is to be repeated, and has all nodes outside of the forward pass
- * read the copies.
- * @param isRepeated is asked in the graph's order, and told which values have copies by then
+ * Adds a copy after each node of the forward pass that is recomputed, and makes all nodes outside the forward pass read
+ * the copies.
+ * @param isRepeated called in the graph's order, with the copies made so far
  */
 export function withCopies(
   graph: Graph,
@@ -58,27 +59,26 @@ export function withCopies(
 }
 
 /**
- * Keeps the narrow places of the forward pass, the values that everything after them follows from: the embeddings, and the
- * sums after each attention and each MLP. What lies between them is repeated, except after the last, where the gradients
- * begin.
+ * Recomputes everything between checkpoints: values that all later ones follow from, namely the embeddings and the sums
+ * after each attention and each MLP. The part after the last checkpoint is kept, because the gradients begin there.
  */
-export function betweenNarrowPlaces(graph: Graph): RepeatOptions {
+export function betweenCheckpoints(graph: Graph): RepeatOptions {
   const nodes = forwardNodes(graph);
-  const narrow = narrowPlaces(nodes, dependents(nodes, TOKENS));
-  // Losses are narrow places, too, but vectors.
+  const narrow = bottlenecks(nodes, dependents(nodes, TOKENS));
+  // Losses are bottlenecks, too, but vectors.
   const cuts = new Set([...narrow].filter((name) => valueOf(graph, name).shape.length === 2));
   const last = nodes.findLastIndex(({ outputs }) => outputs.some((name) => cuts.has(name)));
   const segments = new Set(nodes.slice(0, Math.max(0, last)));
   return { repeats: (node) => segments.has(node) && !node.outputs.some((name) => cuts.has(name)), keeps: cuts };
 }
 
-/** The nodes that the first output, the loss, needs. */
+/** Nodes that the first output, the loss, needs. */
 function forwardNodes(graph: Graph): readonly GraphNode[] {
   const forward = new Set(eliminateDeadNodes({ ...graph, outputs: graph.outputs.slice(0, 1) }).nodes);
   return graph.nodes.filter((node) => forward.has(node));
 }
 
-/** The values that follow from an input. */
+/** Values that depend on an input. */
 function dependents(nodes: readonly GraphNode[], input: string): Set<string> {
   const found = new Set([input]);
   for (const { inputs, outputs } of nodes) {
@@ -88,8 +88,8 @@ function dependents(nodes: readonly GraphNode[], input: string): Set<string> {
   return found;
 }
 
-/** The values that are alone at some place of the list: computed before it, and all that is read after it. */
-function narrowPlaces(nodes: readonly GraphNode[], values: ReadonlySet<string>): Set<string> {
+/** Bottlenecks of the list: values that, at some point, are the only earlier ones read later. */
+function bottlenecks(nodes: readonly GraphNode[], values: ReadonlySet<string>): Set<string> {
   const lastUses = new Map<string, number>();
   for (const [index, { inputs }] of nodes.entries()) for (const name of inputs) lastUses.set(name, index);
   const [live, narrow] = [new Set<string>(), new Set<string>()];
@@ -106,12 +106,12 @@ interface Candidates {
   readonly forward: readonly GraphNode[];
   readonly candidates: readonly GraphNode[];
   readonly varying: ReadonlySet<string>;
-  /** The nodes of the gradients. */
+  /** Nodes of the gradients. */
   readonly outside: readonly GraphNode[];
   readonly keeps: ReadonlySet<string> | undefined;
 }
 
-/** Those of the candidates whose operands are kept for the gradients anyway, or can be computed again themselves. */
+/** Candidates whose operands are kept for the gradients anyway, or can be recomputed themselves. */
 function repeatable(graph: Graph, { forward, candidates, varying, outside, keeps }: Candidates): GraphNode[] {
   const read = new Set([...outside.flatMap(({ inputs }) => inputs), ...(keeps ?? [])]);
   const accepted = new Set(candidates);
@@ -123,7 +123,7 @@ function repeatable(graph: Graph, { forward, candidates, varying, outside, keeps
   });
 }
 
-/** Those of the nodes that the values of these names follow from. */
+/** Nodes that the named values depend on. */
 function needed(nodes: readonly GraphNode[], names: readonly string[]): Set<GraphNode> {
   const wanted = new Set(names);
   const found = new Set<GraphNode>();

@@ -2,8 +2,8 @@ import type { Graph, GraphNode } from '../graph.ts';
 import { GraphEdit } from '../graph-edit.ts';
 
 /**
- * Merges nodes with the same operator, operands and attributes: the common subexpressions that other passes have made.
- * Nodes that compute an output of the graph stay.
+ * Merges nodes with the same operator, operands and attributes (common subexpressions), which other passes have
+ * created. Nodes that compute an output of the graph stay.
  */
 export function shareEqualNodes(graph: Graph): Graph {
   const edit = new GraphEdit(graph);

@@ -1,4 +1,4 @@
-/** A matrix M as whole numbers from -127 to 127 with a scale for each column: M[i, j] ≈ scales[j] · integers[i, j]. */
+/** A matrix M as integers from -127 to 127 with a scale for each column: M[i, j] ≈ scales[j] · integers[i, j]. */
 export interface Int8Matrix {
   /** [rows, columns] */
   readonly shape: readonly [number, number];
@@ -6,7 +6,7 @@ export interface Int8Matrix {
   readonly scales: Float32Array;
 }
 
-/** The two forms in which a layer's matrix W [out, in] is multiplied. */
+/** Both forms of a layer's matrix W [out, in] for products. */
 export interface RoundedMatrix {
   /** W [out, in], for gradients: dy W. */
   readonly backward: Int8Matrix;
@@ -16,5 +16,8 @@ export interface RoundedMatrix {
 
 export type Direction = keyof RoundedMatrix;
 
-/** For each weight W [out, in], by name: the factors [in] that columns of x are divided by and columns of W multiplied with. */
+/**
+ * Smoothing factors [in] of each weight W [out, in], by name. Columns of x are divided by them and columns of W
+ * multiplied.
+ */
 export type Smoothing = ReadonlyMap<string, Float32Array>;

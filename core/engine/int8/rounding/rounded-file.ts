@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib';
 import { writeFully } from '../../../formats/atomic-file.ts';
 import type { Direction, Int8Matrix } from './int8-matrix.ts';
 
-/** Where a matrix lies in the file: its integers, directly followed by its scales as float32. */
+/** Position of a matrix in the file: its integers, directly followed by its scales as float32. */
 interface Place {
   readonly start: number;
   readonly shape: readonly [number, number];
@@ -12,20 +12,20 @@ interface Place {
   readonly checksum: number;
 }
 
-/** The file ends with the length of the index (8 bytes, little-endian) and the index's SHA-256. */
+/** Size of the footer: the length of the index (8 bytes, little-endian) and the index's SHA-256. */
 const FOOTER_SIZE = 8 + 32;
 
-/** An index of hundreds of thousands of matrices is smaller than this. */
-const LARGEST_INDEX = 64 << 20;
+/** Size limit of the index in bytes, enough for hundreds of thousands of matrices. */
+const MAX_INDEX_BYTES = 64 << 20;
 
 /**
- * A file with the rounded matrices of one base, of which each is read alone and checked when it is read: no pass over the
- * whole file is needed. While it is written it has a temporary name, under which it can be read already.
+ * A file with the rounded matrices of one base. Each matrix is read and verified separately, so that no pass over the
+ * whole file is needed. While it is written it has a temporary name, and can already be read.
  */
 export class RoundedFile {
   readonly #handle: FileHandle;
   readonly #places: Map<string, Place>;
-  /** The names before and after {@link keep}; null for a file that was kept by somebody else. */
+  /** Names before and after {@link commit}; null for a file that is already committed. */
   #names: { readonly temporary: string; readonly path: string } | null;
   #end: number;
 
@@ -40,13 +40,16 @@ export class RoundedFile {
     this.#end = 0;
   }
 
-  /** Starts a file. @throws Error where it cannot be written */
+  /**
+   * Starts a file.
+   * @throws Error if it cannot be written
+   */
   static async create(path: string): Promise<RoundedFile> {
     const temporary = `${path}.tmp-${randomBytes(6).toString('hex')}`;
     return new RoundedFile(await open(temporary, 'wx+', 0o600), new Map(), { temporary, path });
   }
 
-  /** Opens a file that was kept. Returns null where there is none, or it has no valid end. */
+  /** Opens a committed file. Returns null if there is none, or its end is invalid. */
   static async open(path: string): Promise<RoundedFile | null> {
     const handle = await open(path, 'r').catch(() => null);
     if (handle === null) return null;
@@ -56,7 +59,7 @@ export class RoundedFile {
     return null;
   }
 
-  /** Whether {@link create} has made the file, which is then to be filled. */
+  /** Whether {@link create} has made the file, so that it must be filled. */
   get isNew(): boolean {
     return this.#names !== null;
   }
@@ -69,7 +72,7 @@ export class RoundedFile {
   }
 
   /**
-   * Returns null for a matrix that the file does not hold, or not as it was written.
+   * Reads a matrix. Returns null if the file does not hold it, or holds it damaged.
    * @param allocate provides the array for its integers; default: a new one
    */
   async read(
@@ -88,8 +91,11 @@ export class RoundedFile {
     return whole && checksumOf(parts) === place.checksum ? { shape: place.shape, integers, scales } : null;
   }
 
-  /** Finishes the file and gives it its name, under which other processes find it. @throws Error where it cannot be written */
-  async keep(): Promise<void> {
+  /**
+   * Finishes the file and gives it its final name, under which other processes find it.
+   * @throws Error if it cannot be written
+   */
+  async commit(): Promise<void> {
     if (this.#names === null) return;
     const { temporary, path } = this.#names;
     const index = Buffer.from(JSON.stringify([...this.#places]));
@@ -101,7 +107,7 @@ export class RoundedFile {
     this.#names = null;
   }
 
-  /** Closes the file. One that was not kept is removed. */
+  /** Closes the file, and removes it if it was not committed. */
   async close(): Promise<void> {
     await this.#handle.close();
     if (this.#names !== null) await rm(this.#names.temporary, { force: true });
@@ -117,14 +123,14 @@ async function readIndex(handle: FileHandle): Promise<Map<string, Place> | null>
   const footer = Buffer.alloc(FOOTER_SIZE);
   if (size < FOOTER_SIZE || !(await readFully(handle, footer, size - FOOTER_SIZE))) return null;
   const length = Number(footer.readBigUInt64LE());
-  if (length > Math.min(LARGEST_INDEX, size - FOOTER_SIZE)) return null;
+  if (length > Math.min(MAX_INDEX_BYTES, size - FOOTER_SIZE)) return null;
   const index = Buffer.alloc(length);
   if (!(await readFully(handle, index, size - FOOTER_SIZE - length))) return null;
   if (!sha256(index).equals(footer.subarray(8))) return null;
   return new Map(JSON.parse(index.toString()) as [string, Place][]);
 }
 
-/** Fills `into` with the bytes from `position` on. Returns false where the file ends before. */
+/** Fills `into` with the bytes from `position` on. Returns false if the file ends earlier. */
 async function readFully(handle: FileHandle, into: Uint8Array, position: number): Promise<boolean> {
   for (let done = 0; done < into.length;) {
     const { bytesRead } = await handle.read(into, done, Math.min(into.length - done, 1 << 30), position + done);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { WeightLoans } from '../../../formats/hugging-face/weight-loans.ts';
+import { WeightPool } from '../../../formats/hugging-face/weight-pool.ts';
 import { ArrayParts } from '../../../models/array-parts.ts';
 import { weightOf, type BaseModel } from '../../../models/base-model.ts';
 import { ownSources, sha256 } from '../../cache/sources.ts';
@@ -14,14 +14,14 @@ export interface RoundedWeightsOptions {
   readonly base: BaseModel;
   readonly smoothing: Smoothing;
   readonly threads: number;
-  /** Keeps the integers for later processes. Default: none. */
+  /** Store of the integers for later processes. Default: none. */
   readonly store?: RoundedStore | null | undefined;
 }
 
 /**
- * The matrices of a base's layers in 8 bits. They come from the store where an earlier process has kept them, and are
- * rounded otherwise. Each form of a matrix occupies memory from the first time that it is asked for; float32 matrices do
- * so only while they are rounded. Whoever made it disposes of it.
+ * Matrices of a base's layers in 8 bits. They are read from the store if an earlier process has rounded them, and
+ * rounded otherwise. Each form of a matrix is loaded at its first use; float32 matrices are in memory only while they
+ * are rounded. The creator disposes of the object.
  */
 export class RoundedWeights {
   readonly #options: RoundedWeightsOptions;
@@ -30,15 +30,15 @@ export class RoundedWeights {
   #rounding: Promise<Rounding> | null = null;
   #last: { readonly weight: string; readonly matrix: Promise<RoundedMatrix> } | null = null;
   #file: RoundedFile | null = null;
-  #kept: Promise<void> = Promise.resolve();
+  #publishing: Promise<void> = Promise.resolve();
 
   constructor(options: RoundedWeightsOptions) {
     this.#options = options;
   }
 
   /**
-   * Opens the file that an earlier process has kept, or else rounds every matrix and writes one.
-   * @param held the same weights, where they are in memory for the moment
+   * Opens the file of an earlier process, or rounds every matrix and writes one.
+   * @param held the same weights, if they are in memory at the moment
    */
   async prepare(held?: BaseModel['weights']): Promise<void> {
     const { store, base } = this.#options;
@@ -48,14 +48,14 @@ export class RoundedWeights {
     if (this.#file?.isNew) await this.#roundAll(this.#file, held);
   }
 
-  /** Lets later processes find what {@link prepare} has written. They do so after {@link dispose} at the latest. */
-  keep(): void {
+  /** Publishes the file of {@link prepare} for later processes, at the latest when {@link dispose} ends. */
+  publish(): void {
     const file = this.#file;
-    // The disk is full or read-only, so the next process rounds again.
-    if (file) this.#kept = file.keep().catch(() => undefined);
+    // The disk is full or read-only: the next process rounds again.
+    if (file) this.#publishing = file.commit().catch(() => undefined);
   }
 
-  /** What the columns of the activations that a weight is multiplied with are themselves multiplied with first, [in]. */
+  /** Factors for the columns of a weight's activations, [in]: the reciprocal smoothing factors. */
   divisorsOf(weight: string): Float32Array {
     const { base, smoothing } = this.#options;
     const factors = smoothing.get(weight) ?? neutralFactors(weightOf(base, weight));
@@ -69,7 +69,7 @@ export class RoundedWeights {
     return known;
   }
 
-  /** Lets go of the forms for one direction that can be read from the file again. */
+  /** Releases the forms for one direction if they can be read from the file again. */
   release(direction: Direction): void {
     if (this.#file === null) return;
     for (const key of [...this.#matrices.keys()]) if (key.startsWith(`${direction} `)) this.#matrices.delete(key);
@@ -77,7 +77,7 @@ export class RoundedWeights {
   }
 
   async dispose(): Promise<void> {
-    await this.#kept;
+    await this.#publishing;
     await Promise.allSettled(this.#matrices.values());
     await this.#releaseRounding();
     this.#matrices.clear();
@@ -86,10 +86,10 @@ export class RoundedWeights {
     this.#file = null;
   }
 
-  /** Begins to read the forms for one direction that an earlier process has kept, before they are asked for. */
-  readAhead(direction: Direction): void {
+  /** Prefetches the stored forms for one direction. */
+  prefetch(direction: Direction): void {
     if (this.#file === null || this.#file.isNew) return;
-    // Whoever asks for a matrix gets the error.
+    // The error surfaces when the matrix is requested.
     for (const { name } of layerMatrices(this.#options.base.config)) this.get(name, direction).catch(() => undefined);
   }
 
@@ -102,11 +102,11 @@ export class RoundedWeights {
   async #make(weight: string, direction: Direction): Promise<Int8Matrix> {
     const kept = await this.#file?.read(weight, direction, (size) => this.#arraysOf(direction).take(size));
     if (kept) return kept;
-    // A file that does not hold what it should is damaged, and the next process writes it again.
+    // The file is damaged; the next process writes it again.
     if (this.#file?.isNew === false) await this.#options.store?.remove(this.#key());
-    // Both forms come from one rounding, and a program that needs both asks for one after the other.
+    // Both forms come from one rounding, and a program that needs both requests one after the other.
     if (this.#last?.weight !== weight) {
-      // One after the other, so that only one is in memory in float32.
+      // Sequential, so that only one matrix is in memory in float32.
       const matrix = Promise.allSettled([this.#last?.matrix]).then(() => this.#round(weight));
       this.#last = { weight, matrix };
     }
@@ -119,10 +119,13 @@ export class RoundedWeights {
     return rounding.round(tensor, smoothing.get(weight) ?? neutralFactors(tensor), into);
   }
 
-  /** Activations are always computed, so their form stays in memory; the other one is read again where it is needed. */
+  /**
+   * Rounds all matrices into the file. The forward form stays in memory, since activations are always computed; the
+   * backward form is read again when it is needed.
+   */
   async #roundAll(file: RoundedFile, held?: BaseModel['weights']): Promise<void> {
     const { base } = this.#options;
-    const loans = new WeightLoans(held ?? base.weights);
+    const pool = new WeightPool(held ?? base.weights);
     const intoOf = (size: number): Integers => ({ forward: this.#arraysOf('forward').take(size) });
     const write = async (weight: string, { forward, backward }: RoundedMatrix): Promise<void> => {
       await file.add(weight, 'forward', forward);
@@ -131,11 +134,11 @@ export class RoundedWeights {
     let written = Promise.resolve();
     try {
       for (const { name: weight } of layerMatrices(base.config)) {
-        const tensor = loans.borrow(weight) ?? weightOf(base, weight);
+        const tensor = pool.acquire(weight) ?? weightOf(base, weight);
         const rounded = await this.#round(weight, tensor, intoOf(tensor.data.length));
-        loans.giveBack();
+        pool.release();
         this.#matrices.set(`forward ${weight}`, Promise.resolve(rounded.forward));
-        // Each matrix is written while the next one is rounded.
+        // Write each matrix while the next one is rounded.
         await written;
         written = write(weight, rounded);
         written.catch(() => undefined);
@@ -155,7 +158,7 @@ export class RoundedWeights {
     await (await rounding)?.release();
   }
 
-  /** Everything that decides the integers. */
+  /** Key of the stored file, from everything that determines the integers. */
   #key(): string {
     const { base, smoothing } = this.#options;
     const hash = createHash('sha256');
@@ -168,7 +171,7 @@ export class RoundedWeights {
   }
 }
 
-/** The size of both forms of all layers' matrices with their scales, in bytes. */
+/** Size of both forms of all layers' matrices with their scales, in bytes. */
 function roundedBytes({ config }: BaseModel): number {
   return layerMatrices(config).reduce((total, { shape }) => total + 2 * sizeOf(shape) + 4 * (shape[0]! + shape[1]!), 0);
 }

@@ -7,21 +7,23 @@ import { SYMBOLIC_SIZES } from '../../graph/symbolic-sizes.ts';
 import { encodeModel } from '../../onnx/encode-model.ts';
 import type { Direction, RoundedMatrix } from './int8-matrix.ts';
 
-/** The largest whole number that stands for a weight. */
+/** Largest integer of a rounded weight. */
 const LEVELS = 127;
 
-/** Smallest divisor of a column, which keeps a column of zeros zero. It is below any column that means anything. */
+/**
+ * Smallest divisor of a column. It keeps a column of zeros zero, and is below the magnitude of any meaningful column.
+ */
 const SMALLEST = 1e-30;
 
-/** Two sizes that the graph learns when it runs, so that one graph rounds matrices of all shapes. */
+/** Symbolic sizes, so that one graph rounds matrices of all shapes. */
 const [OUT, IN] = [SYMBOLIC_SIZES.tokens, SYMBOLIC_SIZES.labels];
 
 /** Arrays for the integers of a matrix's two forms. */
 export type Integers = Partial<Readonly<Record<Direction, Int8Array>>>;
 
 /**
- * Rounds matrices to 8 bits with ONNX Runtime, on as many threads as it is given. Every column of a form has 255 levels
- * between its largest number and the opposite of that; numbers half way between two levels go to the even one.
+ * Rounds matrices to 8 bits with ONNX Runtime, on the given number of threads. Every column of a form has 255 levels,
+ * symmetric about 0 and up to its largest magnitude; ties go to the even level.
  */
 export class Rounding {
   readonly #session: ort.InferenceSession;
@@ -31,7 +33,7 @@ export class Rounding {
   }
 
   static async create({ threads }: { readonly threads: number }): Promise<Rounding> {
-    // Without an arena, every array of a matrix's size would be fetched from the system anew.
+    // Without an arena, ONNX Runtime would allocate every matrix-sized array anew.
     const options = {
       graphOptimizationLevel: 'disabled',
       enableCpuMemArena: true,
@@ -45,8 +47,8 @@ export class Rounding {
    * Rounds W and (W diag(factors))ᵀ.
    * @param weight W [out, in]
    * @param factors [in], all positive
-   * @param into arrays of W's size that the integers are put into; default: new ones
-   * @returns arrays of the caller's own
+   * @param into arrays of W's size that receive the integers; default: new ones
+   * @returns arrays owned by the caller
    */
   async round({ shape, data }: Tensor, factors: Float32Array, into: Integers = {}): Promise<RoundedMatrix> {
     const [rows, columns] = shape as [number, number];
@@ -72,7 +74,7 @@ export class Rounding {
   }
 }
 
-/** The factors for a weight that was not observed: they change nothing. */
+/** Neutral factors for a weight that was not observed. */
 export function neutralFactors({ shape }: Tensor): Float32Array {
   return new Float32Array(shape.at(-1) ?? 0).fill(1);
 }
@@ -100,10 +102,10 @@ function roundingGraph(): Graph {
 
 interface Rounded {
   readonly matrix: string;
-  /** The numbers along this axis share a scale. */
+  /** Axis along which numbers share a scale. */
   readonly axis: 0 | 1;
   readonly output: string;
-  /** Default: the output's name with `_scales`. */
+  /** Name of the scales. Default: the output's name with `_scales`. */
   readonly scales?: string;
 }
 

@@ -8,7 +8,7 @@ import { emit, required, type KernelTable, type TraceKernel } from './kernel.ts'
 type Fold = (x: number) => number;
 type BinaryFold = (a: number, b: number) => number;
 
-/** Records an operator on the stored, not yet broadcast elements, or computes it at once for a constant. */
+/** Records an operator on the stored elements, before they are broadcast, or computes it immediately for a constant. */
 function unary(op: string | readonly string[], fold: Fold): TraceKernel {
   const ops = typeof op === 'string' ? [op] : op;
   return (graph, inputs) => {
@@ -20,7 +20,7 @@ function unary(op: string | readonly string[], fold: Fold): TraceKernel {
   };
 }
 
-/** Returns the operand that an operation leaves as it is, if there is one: x + 0, x · 1, x − 0, x / 1. */
+/** Returns the operand that an operation leaves unchanged, if there is one: x + 0, x · 1, x − 0, x / 1. */
 function withoutNeutral(kernel: string, a: TracedSymbol, b: TracedSymbol): TracedSymbol | null {
   const is = (symbol: TracedSymbol, value: number) => symbol.kind === 'constant' && symbol.value === value;
   if (kernel === 'Add') return is(b, 0) ? a : is(a, 0) ? b : null;
@@ -57,7 +57,10 @@ interface BinaryCall {
   readonly type: ElementType;
 }
 
-/** Division by a constant becomes a multiplication. The result is stored no larger than its operands are. */
+/**
+ * Records a binary operator. Division by a constant becomes a multiplication. The result is stored no larger than its
+ * operands.
+ */
 function binaryNode(graph: GraphBuilder, { op, a, b, shape, type }: BinaryCall): TracedSymbol {
   const reciprocal = op === 'Div' && b.kind === 'constant' ? { ...b, value: 1 / b.value } : null;
   const operands = [broadcastable(graph, a), broadcastable(graph, reciprocal ?? b)];

@@ -69,7 +69,7 @@ const scatterAdd: TraceKernel = (graph, inputs) => {
   ];
 };
 
-/** Operators that ONNX Runtime has in one piece and tfjs does not. */
+/** Operators that ONNX Runtime implements as one kernel and tfjs does not. */
 export const fusedKernels: Readonly<Record<FusedKernel, TraceKernel>> = {
   ReadaptRmsNorm: rmsNorm,
   ReadaptRotary: rotary,

@@ -2,12 +2,12 @@ import type { Attribute, ElementType } from '../../graph/graph.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import { valueSymbol, type TracedSymbol, type ValueSymbol } from '../symbol.ts';
 
-/** Attributes as the tfjs kernel of that name declares them; each trace kernel casts to what it knows. */
+/** Attributes as declared by the tfjs kernel; each trace kernel casts them. */
 type KernelAttributes = Readonly<Record<string, unknown>>;
 
 export type KernelInputs = Readonly<Record<string, TracedSymbol>>;
 
-/** Records what the tfjs kernel would compute and returns the symbols of its outputs. */
+/** Records the operation of a tfjs kernel and returns the symbols of its outputs. */
 export type TraceKernel = (
   graph: GraphBuilder,
   inputs: KernelInputs,
@@ -32,12 +32,15 @@ export function emit(graph: GraphBuilder, call: OperatorCall): string {
   return graph.node({ ...spec, outputs: [{ shape, type }] })[0];
 }
 
-/** Records an operator with one output and returns the symbol of that output, which is the whole tensor. */
+/** Records an operator with one output and returns the symbol of that output, the whole tensor. */
 export function emitSymbol(graph: GraphBuilder, call: OperatorCall): ValueSymbol {
   return valueSymbol(graph, emit(graph, call));
 }
 
-/** @throws Error for an input that the kernel was not given, which is an error in the table and not in the program */
+/**
+ * Returns a kernel's input.
+ * @throws Error for a missing input, which is an error in the kernel table rather than in the program
+ */
 export function required(inputs: KernelInputs, name: string): TracedSymbol {
   const symbol = inputs[name];
   if (!symbol) throw new Error(`a traced kernel was called without its input ${name}`);

@@ -3,8 +3,8 @@ import { materialized, type TracedSymbol } from '../symbol.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
 
 /**
- * Records a Gemm for two matrices, with which a later pass may fuse an addition, and a FusedMatMul for stacks of matrices.
- * Both take transposed operands, so that weights stay in the layout of their files.
+ * Records a Gemm for two matrices, into which a later pass may fuse an addition, and a FusedMatMul for stacks of
+ * matrices. Both support transposed operands, so that weights keep the layout of their files.
  */
 const batchMatMul: TraceKernel = (graph, inputs, attributes) => {
   const a = required(inputs, 'a');
@@ -23,7 +23,7 @@ const batchMatMul: TraceKernel = (graph, inputs, attributes) => {
   });
 };
 
-/** Rows and columns of the matrices that a product takes. */
+/** Rows and columns of the matrices in a product. */
 function lastAxes({ shape }: TracedSymbol, transposed: boolean): [number, number] {
   const [rows, columns] = shape.slice(-2) as [number, number];
   return transposed ? [columns, rows] : [rows, columns];

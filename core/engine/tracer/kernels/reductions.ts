@@ -4,7 +4,10 @@ import { sizeOf } from '../../graph/graph.ts';
 import { isSymbolic } from '../../graph/symbolic-sizes.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
 
-/** @param fold reduces `count` equal numbers */
+/**
+ * Makes a trace kernel of a reduction.
+ * @param fold reduces `count` equal numbers
+ */
 function reduction(op: string, fold: (value: number, count: number) => number): TraceKernel {
   return (graph, inputs, attributes) => {
     const x = required(inputs, 'x');
@@ -29,7 +32,7 @@ function reducedShape(shape: readonly number[], axes: readonly number[], keepDim
   return keepDims ? kept : kept.filter((_, axis) => !axes.includes(axis));
 }
 
-/** Records Softmax or the like over the last axis, the only one that tfjs takes. */
+/** Records an operator such as Softmax over the last axis, the only one that tfjs supports. */
 function lastAxis(op: string): TraceKernel {
   return (graph, inputs) => {
     const logits = required(inputs, 'logits');

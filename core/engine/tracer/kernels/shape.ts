@@ -4,7 +4,10 @@ import type { GraphBuilder } from '../graph-builder.ts';
 import { materialized, valueSymbol, type TracedSymbol } from '../symbol.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
 
-/** A reshape needs no operator where the symbol is one number, repeated, whose broadcast to the new shape stays lazy. */
+/**
+ * Reshapes a tensor. No operator is needed if the symbol is one repeated number, whose broadcast to the new shape stays
+ * lazy.
+ */
 const reshape: TraceKernel = (graph, inputs, attributes) => {
   const x = required(inputs, 'x');
   const shape = util.inferFromImplicitShape([...(attributes['shape'] as number[])], sizeOf(x.shape));
@@ -13,7 +16,7 @@ const reshape: TraceKernel = (graph, inputs, attributes) => {
   return reshaped(graph, materialized(graph, x), shape);
 };
 
-/** Reshapes the original where the value is itself a reshape, and not at all where that has the shape already. */
+/** Reshapes the original if the value is itself a reshape, and returns the original if it already has the shape. */
 function reshaped(graph: GraphBuilder, name: string, shape: readonly number[]): TracedSymbol {
   const producer = graph.producer(name);
   const [origin = name] = producer?.op === 'Reshape' ? producer.inputs : [];
@@ -75,7 +78,7 @@ const split: TraceKernel = (graph, inputs, attributes) => {
   return names.map((name) => valueSymbol(graph, name));
 };
 
-/** Counts an axis from the first one. */
+/** Converts a negative axis to one counted from the first. */
 function singleAxis(axis: number, { shape }: TracedSymbol): number {
   return axis < 0 ? axis + shape.length : axis;
 }

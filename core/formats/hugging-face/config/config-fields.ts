@@ -17,7 +17,7 @@ export class Fields {
     this.#prefix = prefix;
   }
 
-  /** The value as it stands in the file, unchecked. */
+  /** The value as in the file, unchecked. */
   raw(name: string): unknown {
     return this.#json[name];
   }
@@ -47,12 +47,12 @@ export class Fields {
     return this.#read(name, 'a positive number', (value) => Number.isFinite(value) && Number(value) > 0, fallback);
   }
 
-  /** A positive number, or null if the field is absent. */
+  /** Reads a positive number; null if the field is absent. */
   optionalPositive(name: string): number | null {
     return this.has(name) ? this.positive(name) : null;
   }
 
-  /** A list of exactly `length` positive numbers. */
+  /** Reads a list of exactly `length` positive numbers. */
   numbers(name: string, length: number): number[] {
     const accepts = (value: unknown) =>
       Array.isArray(value) &&
@@ -61,7 +61,7 @@ export class Fields {
     return this.#read(name, `${length} positive numbers`, accepts);
   }
 
-  /** A single token id or a list of them; empty if the field is absent. */
+  /** Reads a single token id or a list of them; empty if the field is absent. */
   tokenIds(name: string): number[] {
     if (!this.has(name)) return [];
     const value = this.raw(name);
@@ -70,7 +70,7 @@ export class Fields {
     return ids as number[];
   }
 
-  /** A nested object, or null if the field is absent. */
+  /** Returns a nested object, or null if the field is absent. */
   section(name: string): Fields | null {
     if (!this.has(name)) return null;
     const value = this.raw(name);

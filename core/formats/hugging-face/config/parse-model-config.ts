@@ -9,13 +9,13 @@ import type { Projection } from '../../../models/lora/projections.ts';
 import { LAYER_TYPES, type LayerType } from '../../../models/config/rope.ts';
 
 export interface ParseOptions {
-  /** The architectures that can be loaded, by `model_type`. By default those that Readapt ships. */
+  /** Architectures that can be loaded, by `model_type`. Default: those that Readapt ships. */
   readonly architectures?: Architectures;
 }
 
 /**
- * Turns the JSON of a Hugging Face `config.json` into a model config. Rotary settings may have the older spelling
- * (`rope_theta`, `rope_scaling`) or the newer one (`rope_parameters`).
+ * Parses the JSON of a Hugging Face `config.json`. Rotary settings may have the older spelling (`rope_theta`,
+ * `rope_scaling`) or the newer one (`rope_parameters`).
  * @param json the parsed file
  * @param file name of the file in error messages
  * @throws FormatError `unsupported_model_type`, `unsupported_config` or `invalid_config`, naming field and value
@@ -104,7 +104,10 @@ function parseWindows({ slidingWindow }: Architecture, fields: Fields, numLayers
   return windows.some((each) => each !== null) ? windows : null;
 }
 
-/** Whether each layer has a sliding window: as `layer_types` says, or else by the architecture's rule. */
+/**
+ * Determines for each layer whether it has a sliding window: from `layer_types`, or by the architecture's rule without
+ * it.
+ */
 function windowedLayers(rule: 'switched' | FullEvery, fields: Fields, numLayers: number): boolean[] {
   const types = fields.raw('layer_types') ?? null;
   if (types === null) {
@@ -119,7 +122,7 @@ function windowedLayers(rule: 'switched' | FullEvery, fields: Fields, numLayers:
   throw fields.error('unsupported_config', 'layer_types', message);
 }
 
-/** The rule of an architecture in which every n-th layer attends to everything and the others have a window. */
+/** Rule of an architecture in which every n-th layer attends to all keys and the others have a sliding window. */
 type FullEvery = Extract<Architecture['slidingWindow'], object>;
 
 function fromLayer(fields: Fields): (layer: number) => boolean {

@@ -3,7 +3,7 @@ import type { Fields } from './config-fields.ts';
 import type { RopeSettings, RotaryScaling } from '../../../models/config/model-config.ts';
 import { LAYER_TYPES, rotaryPairs } from '../../../models/config/rope.ts';
 
-/** The other parts of the config that rotary angles depend on. */
+/** Other parts of the config that rotary angles depend on. */
 interface RopeContext {
   readonly declaration: RopeDeclaration;
   readonly headDim: number;
@@ -16,8 +16,8 @@ interface ParsedRope extends RopeSettings {
 }
 
 /**
- * Reads the rotary settings: `rope_parameters` (newer; nested by layer type in architectures whose sliding-window layers
- * have settings of their own) or `rope_theta` with `rope_scaling` (older).
+ * Reads the rotary settings: `rope_parameters` (newer; nested by layer type in architectures whose sliding-window
+ * layers have settings of their own) or `rope_theta` with `rope_scaling` (older).
  * @throws FormatError naming field and value
  */
 export function parseRope(fields: Fields, context: RopeContext): ParsedRope {
@@ -77,16 +77,18 @@ function parsePartialFactor(
   throw holder.error('unsupported_config', 'partial_rotary_factor', `is ${factor}, supported: ${supported}`);
 }
 
-/** The trained length at the config's top level. It takes precedence over one in the rotary settings, as in transformers. */
+/**
+ * Trained length at the config's top level. It takes precedence over one in the rotary settings, as in transformers.
+ */
 function originalLength(fields: Fields): number | null {
   const name = 'original_max_position_embeddings';
   return fields.has(name) ? fields.count(name) : null;
 }
 
 interface ScalingContext extends RopeContext {
-  /** Number of feature pairs that are rotated, which is the length of LongRoPE's lists of factors. */
+  /** Number of rotated feature pairs, which is the length of LongRoPE's lists of factors. */
   readonly pairs: number;
-  /** Trained length that the config states outside of the rotary settings; null if it does not. */
+  /** Trained length that the config states outside the rotary settings; null if it does not. */
   readonly originalLength: number | null;
 }
 
@@ -139,7 +141,7 @@ function parseType(section: Fields, { types, aliases }: RopeDeclaration): RopeTy
   throw section.error('unsupported_config', key, `is "${named}", supported: ${types.join(', ')}`);
 }
 
-/** The sequence length that the model was trained on before its context was extended. */
+/** Sequence length that the model was trained on before its context was extended. */
 function trainedLength(section: Fields, { originalLength, maxPositionEmbeddings }: ScalingContext): number {
   return originalLength ?? section.count('original_max_position_embeddings', maxPositionEmbeddings);
 }

@@ -12,7 +12,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const bytes = (...values: number[]) => Uint8Array.from(values);
 const entry = (key: string) => path.join(folder, `${key}.entry`);
 
-/** Sets a file's times as if it had been used so many seconds ago. */
+/** Sets a file's times as if it had been used the given number of seconds ago. */
 async function usedBefore(file: string, seconds: number): Promise<void> {
   const at = Date.now() / 1000 - seconds;
   await utimes(file, at, at);

@@ -15,7 +15,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const entries = async () => (await readdir(folder)).map((name) => path.join(folder, name));
 const inodes = async () => Promise.all((await entries()).map(async (file) => (await stat(file)).ino));
 
-/** The message of `support/graph-cache-child.ts`. */
+/** Message of `support/graph-cache-child.ts`. */
 interface Computed {
   readonly bits: string;
   /** Number of graphs that the process traced. */
@@ -24,7 +24,7 @@ interface Computed {
   readonly tfjs: boolean;
 }
 
-/** Computes the same in another process, from the sources as this one, because the cache tells graphs of other modules apart. */
+/** Computes the same in another process, which also runs the sources, because the cache's keys depend on the code. */
 async function inAnotherProcess(): Promise<Computed> {
   const child = fork(path.join(import.meta.dirname, '../support/graph-cache-child.ts'), [folder], {
     execArgv: ['--import', 'tsx'],

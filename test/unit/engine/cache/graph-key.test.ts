@@ -121,7 +121,7 @@ it('covers all code that makes a graph', () => {
   const { files, packages } = importsOf(entries);
   expect(files.size).toBeGreaterThan(50);
   expect([...files].filter((file) => !SOURCE_FOLDERS.some((folder) => file.startsWith(folder + path.sep)))).toEqual([]);
-  // ONNX Runtime reads graphs but has no part in making them.
+  // ONNX Runtime reads graphs but does not affect their content.
   expect([...packages].filter((name) => !name.startsWith('node:')).sort()).toEqual(
     [...SOURCE_PACKAGES, 'onnxruntime-node'].sort(),
   );

@@ -13,7 +13,10 @@ import { everyModule, expectSameResults, variationCase } from '../support/variat
 const [HEADS, KEY_HEADS, HEAD_DIM] = [4, 2, 3];
 const LENGTHS = [7, 3, 11, 5];
 
-/** Queries, keys and values of the tokens, each at its place; other places hold numbers that must not matter. */
+/**
+ * Queries, keys and values of the tokens, each at its place; other places hold arbitrary numbers, which must not
+ * matter.
+ */
 function randomInputs(blocks: number) {
   const bins = packIntoBins(LENGTHS, blocks);
   const random = randomSource(5);
@@ -24,7 +27,7 @@ function randomInputs(blocks: number) {
 const tokenValues = (width: number, random: () => number) =>
   Float32Array.from({ length: width }, () => 2 * random() - 1);
 
-/** Lays the tokens' values at their places, [bins, heads, binLength, headDim]. */
+/** Copies the tokens' values to their places, [bins, heads, binLength, headDim]. */
 function toPlaces(
   tokens: readonly Float32Array[],
   { bins, binLength, tokenPlaces }: ReturnType<typeof packIntoBins>,
@@ -37,7 +40,7 @@ function toPlaces(
   return tf.transpose(byPlace, [0, 2, 1, 3]) as tf.Tensor4D;
 }
 
-/** What lies at the tokens' places, token by token. */
+/** Values at the tokens' places, token by token. */
 function fromPlaces(x: tf.Tensor4D, { tokenPlaces }: ReturnType<typeof packIntoBins>): Float32Array {
   const byPlace = tf.transpose(x, [0, 2, 1, 3]);
   const width = x.shape[1] * x.shape[3];
@@ -45,7 +48,7 @@ function fromPlaces(x: tf.Tensor4D, { tokenPlaces }: ReturnType<typeof packIntoB
   return rows.dataSync<'float32'>();
 }
 
-/** The output of attention and its gradients by queries, keys and values, for the tokens alone. */
+/** Output of attention and its gradients by queries, keys and values, at the tokens only. */
 function attentionOf(blocks: number, { window, cap }: { readonly window: number | null; readonly cap: number | null }) {
   const { bins, q, k, v, dy } = randomInputs(blocks);
   const places = [bins.bins, bins.binLength] as [number, number];

@@ -13,7 +13,7 @@ import { asDora, randomAdapter, randomBase, randomBatch } from '../support/rando
 
 const opened = disposeAfterEach();
 
-/** Makes the random numbers that the runtimes bind. */
+/** Makes the random numbers that the runtimes use as inputs. */
 function tensors(rows: number, columns: number, rate: number, seed = 1) {
   const random = Random.fromSeed(seed);
   return {

@@ -18,8 +18,8 @@ import { everyModule, variationCase, type Variation } from '../support/variation
 
 describe('blocks of labels', () => {
   it('are a power of two, and as few as keep the logits of each within the limit', () => {
-    const [vocabSize, mostLogits] = [50, 200];
-    const counts = [1, 4, 5, 8, 9, 33].map((labels) => labelBlocks(labels, vocabSize, mostLogits));
+    const [vocabSize, maxLogits] = [50, 200];
+    const counts = [1, 4, 5, 8, 9, 33].map((labels) => labelBlocks(labels, vocabSize, maxLogits));
     expect(counts.map(({ blocks }) => blocks)).toEqual([1, 1, 2, 2, 4, 16]);
     expect(counts.map(({ labels }) => labels)).toEqual([1, 4, 3, 4, 3, 3]);
     expect(labelBlocks(1000, vocabSize, Infinity)).toEqual({ blocks: 1, labels: 1000 });
@@ -38,7 +38,7 @@ describe('losses in blocks of labels', () => {
 
   const [LABELS, WIDTH, VOCAB] = [8, 5, 11];
 
-  /** Losses, and their gradient by the hidden states for gradients of the losses that all differ. */
+  /** Losses, and their gradient by the hidden states, with different output gradients for all losses. */
   function lossesOf(blocks: number, cap: number | null) {
     const random = randomSource(8);
     const matrix = (rows: number) =>
@@ -87,7 +87,7 @@ describe('losses in blocks of labels', () => {
 describe('a program with losses in blocks of labels', () => {
   const opened = disposeAfterEach();
 
-  /** Logits of this many labels are computed at a time. */
+  /** Number of labels whose logits are computed at a time. */
   const LABELS_AT_ONCE = 2;
 
   const cutting = <R extends Runtime>(runtime: R): R =>
@@ -105,7 +105,7 @@ describe('a program with losses in blocks of labels', () => {
 
   it.each(VARIATIONS)('computes what it does with all labels at once: $name', async ({ dropout, ...variation }) => {
     const { base, adapter, batch } = variationCase({ ranks: everyModule, ...variation });
-    const limits = { mostLogits: LABELS_AT_ONCE * base.config.vocabSize };
+    const limits = { maxLogits: LABELS_AT_ONCE * base.config.vocabSize };
     expect(bindCall(base, 'gradients', { adapter, tokens: batch }, limits).spec.labelBlocks).toBeGreaterThan(2);
     for (const open of [() => new CompiledRuntime(base, { threads: 1 }), () => new EagerRuntime(base)]) {
       const [cut, whole] = [cutting(opened(open())), opened(open())];

@@ -24,7 +24,7 @@ describe('the loss of soft targets', () => {
   const random = randomSource(8);
   const values = (length: number) => Float32Array.from({ length }, () => 4 * random() - 2);
   const [hidden, embeddings] = [values(LABELS * WIDTH), values(VOCAB * WIDTH)];
-  // Target by target. The shares of the third label add up to 0.5, and those of the last one to 0.
+  // Laid out target by target. The shares of the third label add up to 0.5, and those of the last one to 0.
   const ids = [0, 3, 5, 2, 1, 3, 4, 0];
   const shares = [0.75, 0.1, 0.25, 0, 0.25, 0.9, 0.25, 0];
 

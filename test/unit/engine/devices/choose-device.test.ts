@@ -5,7 +5,7 @@ import { DEVICES, runtimeOf, type Device } from '../../../../core/options/device
 import { PRECISIONS, type Precision } from '../../../../core/options/precisions.ts';
 import type { DeviceReport } from '../../../../core/engine/devices/probe/probe.ts';
 
-/** Makes a probe that finds exactly these devices to work. */
+/** Makes a probe that reports exactly these devices as available. */
 function probeOf(...working: Device[]) {
   const asked: string[] = [];
   const probe = async (device: Device, { precision }: { precision: Precision }): Promise<DeviceReport> => {
@@ -69,7 +69,8 @@ describe('float16', () => {
     'is refused by %s',
     async (choice) => {
       const device = choice === 'auto' ? 'cpu' : choice;
-      const message = `device ${device} cannot be used: it does not keep the base in f16 (precision f16 is for cuda and webgpu)`;
+      const reason = 'it does not keep the base in f16 (precision f16 is for cuda and webgpu)';
+      const message = `device ${device} cannot be used: ${reason}`;
       await expect(
         chooseDevice(choice, { precision, ...probeOf('tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm') }),
       ).rejects.toThrow(message);

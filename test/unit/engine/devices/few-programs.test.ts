@@ -11,14 +11,14 @@ import { disposeAfterEach } from '../support/opened-runtimes.ts';
 import { randomAdapter, randomBase } from '../support/random-model.ts';
 import { everyModule } from '../support/variations.ts';
 
-/** The CPU, whose sessions are told to keep the base's weights as a GPU's do. */
+/** The CPU, with sessions that keep the base's weights as a GPU's do. */
 const KEEPING = { ...CPU_PROVIDER, keepsWeights: true };
 
 const opened = disposeAfterEach();
 afterEach(() => vi.restoreAllMocks());
 
 const row = (prompt: number[], completion: number[]) => exampleOf(prompt, completion, { prompt: '', completion: '' });
-/** Two rows that begin alike, and two that do not. */
+/** Two rows with a common beginning; those of {@link APART} have none. */
 const SHARING = makeBatch([row([1, 2, 3], [4]), row([1, 2, 5], [6])]);
 const APART = makeBatch([row([1, 2, 3], [4]), row([7, 8], [9])]);
 

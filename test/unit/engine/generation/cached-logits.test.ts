@@ -55,7 +55,8 @@ it('gives logits from cached keys and values that are those of the full pass wit
   for (const name of ['qwen3', 'gemma2']) {
     const { base, adapter } = await loadGoldenCase(name);
     const runtime = opened(new CompiledRuntime(base, { threads: 1, provider: executionProviderOf('cpu', 'int8') }));
-    // Each row of a product is rounded alone, so that the two ways differ by float32's rounding and a step of it.
+    // Each row of a product is quantized separately, so the two ways differ by float32 rounding and a quantization
+    // step.
     await expectCachedLikeFull(runtime, adapter, 0.02);
   }
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { generateTexts, type GeneratingBase } from '../../../../core/engine/generation/generate-texts.ts';
 import type { Batch, DecodeStep, Runtime } from '../../../../core/engine/runtime.ts';
 
-/** A model that says the bytes of a text, whatever it is asked, and then the end (256). Tokens are bytes. */
+/** A model that generates the bytes of a text, whatever the prompt, and then the end (256). Tokens are bytes. */
 function saying(text: string): GeneratingBase {
   const script = [...Buffer.from(text), 256];
   const config = { vocabSize: 257, numLayers: 0, numKeyValueHeads: 1, headDim: 1, maxPositionEmbeddings: 999 };

@@ -16,7 +16,7 @@ import { everyModule } from '../support/variations.ts';
 const opened = disposeAfterEach();
 const NO_END = { endIds: new Set<number>() };
 
-/** The most probable continuation of a prompt, by a full forward pass for each token. */
+/** Most probable continuation of a prompt, by a full forward pass for each token. */
 async function continued(runtime: Runtime, adapter: Adapter | null, { promptIds, maxNewTokens }: GenerationRequest) {
   const ids = [...promptIds];
   while (ids.length < promptIds.length + maxNewTokens) {
@@ -119,7 +119,7 @@ describe('greedy decoding', () => {
     expect(found[1]).toMatchObject({ tokenIds: await continued(runtime, null, requests[1]!), stop: 'max_new_tokens' });
   });
 
-  it('keeps long texts within the memory asked for, and gives a text that needs more the memory that it needs', async () => {
+  it('keeps long texts within the memory limit, except for a single text that needs more', async () => {
     const { runtime } = setup();
     const requests = randomRequests(50, [150, 20, 90], [20, 150, 60]);
     const [{ counts, runtime: counting }, expected] = [

@@ -11,13 +11,13 @@ import {
   int8Of,
   type ChoiceOptions,
 } from '../../../../core/engine/int8/choose-precision.ts';
-import { LEAST_SPEED_UP } from '../../../../core/engine/int8/compare-with-float32.ts';
-import { LARGEST_CHANGE } from '../../../../core/engine/int8/int8-errors.ts';
+import { MIN_SPEED_UP } from '../../../../core/engine/int8/compare-with-float32.ts';
+import { MAX_LOSS_CHANGE } from '../../../../core/engine/int8/int8-errors.ts';
 import {
-  keepSpeedUp,
-  keepVerdict,
-  keptSpeedUp,
-  keptVerdict,
+  cacheSpeedUp,
+  cacheVerdict,
+  cachedSpeedUp,
+  cachedVerdict,
   type PrecisionChoice,
 } from '../../../../core/engine/int8/precision-choice.ts';
 import { RoundedStore } from '../../../../core/engine/int8/rounding/rounded-store.ts';
@@ -45,10 +45,10 @@ beforeAll(async () => {
 beforeEach(async () => void (folder = await mkdtemp(path.join(tmpdir(), 'readapt-cache-'))));
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** A base that nothing can be computed with, because it has no weights. */
+/** A base that cannot be computed with, because it has no weights. */
 const unreadable = (model: BaseModel): BaseModel => ({ ...model, weights: new Map() });
 
-/** Options of a process that starts now. */
+/** Options of a newly started process. */
 const options = (other: Partial<ChoiceOptions> = {}): ChoiceOptions => ({
   base,
   tokenizer,
@@ -107,14 +107,14 @@ describe('choosePrecision', () => {
     const choice = await choiceOf(choosePrecision, options({ base: large }));
     const { fingerprint } = large;
     const { inputIds } = calibrationBatch(tokenizer);
-    // Its words are rounded, and 1.28 times is not enough.
-    const verdict = await keptVerdict(new EngineCache(folder), { fingerprint, inputIds, threads: 1 });
+    // The message rounds the speedup; 1.28 is not enough.
+    const verdict = await cachedVerdict(new EngineCache(folder), { fingerprint, inputIds, threads: 1 });
     const { speedUp, losses } = verdict!;
     expect(figures(choice.reason)).toEqual([Number(speedUp.toFixed(1)), Number((100 * losses).toFixed(1))]);
-    const passes = speedUp >= LEAST_SPEED_UP && losses <= LARGEST_CHANGE;
+    const passes = speedUp >= MIN_SPEED_UP && losses <= MAX_LOSS_CHANGE;
     expect(choice.precision).toBe(passes ? 'int8' : 'f32');
     expect(await choiceOf(choosePrecision, options({ base: unreadable(large) }))).toEqual(choice);
-    // Asked for by name, it warns where it was not chosen.
+    // When int8 is requested, it warns where `auto` would not have chosen it.
     const asked = await choiceOf(int8Of, options({ base: passes ? unreadable(large) : large }));
     expect(asked.warning === null).toBe(passes);
   });
@@ -122,7 +122,7 @@ describe('choosePrecision', () => {
   it('takes the speed of another base of the config, whose exactness says nothing about it', async () => {
     const cache = new EngineCache(folder);
     const { inputIds } = calibrationBatch(tokenizer);
-    await keepSpeedUp(cache, { config: largeConfig, inputIds, threads: 1 }, 98.7);
+    await cacheSpeedUp(cache, { config: largeConfig, inputIds, threads: 1 }, 98.7);
     const choice = await choiceOf(choosePrecision, options({ base: randomBase(largeConfig), cache }));
     const [speedUp, losses] = figures(choice.reason);
     expect([choice.precision, speedUp]).toEqual(['int8', 98.7]);
@@ -133,8 +133,8 @@ describe('choosePrecision', () => {
     const cache = new EngineCache(folder);
     await choiceOf(int8Of, options({ cache }));
     const { inputIds } = calibrationBatch(tokenizer);
-    const known = await keptSpeedUp(cache, { config: base.config, inputIds, threads: 1 });
-    expect(known ?? Infinity).toBeGreaterThanOrEqual(LEAST_SPEED_UP);
+    const known = await cachedSpeedUp(cache, { config: base.config, inputIds, threads: 1 });
+    expect(known ?? Infinity).toBeGreaterThanOrEqual(MIN_SPEED_UP);
   });
 
   it('runs the programs that it said it would, in that order', async () => {
@@ -158,7 +158,7 @@ describe('choosePrecision without memory for float32', () => {
     const cache = new EngineCache(folder);
     const { inputIds } = calibrationBatch(tokenizer);
     const slow = { speedUp: 1, losses: 0.01, smoothing: new Map() };
-    await keepVerdict(cache, { fingerprint: large.fingerprint, inputIds, threads: 1 }, slow);
+    await cacheVerdict(cache, { fingerprint: large.fingerprint, inputIds, threads: 1 }, slow);
     const why = 'int8 is 1.0 times as fast and moves losses by 1.0 %, expected at least 1.3 times';
     const choose = (holdsFloat32: boolean) =>
       choiceOf(choosePrecision, options({ base: large, cache, store: null, holdsFloat32 }));

@@ -22,15 +22,15 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** A base that nothing can be rounded from. */
+/** A base without weights, which cannot be rounded. */
 const unreadable = (base: BaseModel): BaseModel => ({ ...base, weights: new Map() });
 
-/** Both forms of one matrix, as a process that starts now gets them. */
+/** Both forms of one matrix, as a newly started process gets them. */
 async function formsOf(base: BaseModel, { kept = store, smoothing = SMOOTHING } = {}): Promise<Int8Matrix[]> {
   const rounded = new RoundedWeights({ base, smoothing, threads: 1, store: kept });
   try {
     await rounded.prepare();
-    rounded.keep();
+    rounded.publish();
     return [await rounded.get(UP, 'forward'), await rounded.get(UP, 'backward')];
   } finally {
     await rounded.dispose();
@@ -49,7 +49,7 @@ describe('rounded matrices', () => {
     expect(await formsOf(BASE, { kept: new RoundedStore(folder, 0) })).toEqual(made);
   });
 
-  it('are rounded from weights that are in memory, and only those for gradients are read when they are needed', async () => {
+  it('are rounded from weights in memory, and only those for gradients are read when they are needed', async () => {
     const made = await formsOf(BASE, { kept: new RoundedStore(folder, 0) });
     const rounded = new RoundedWeights({ base: unreadable(BASE), smoothing: SMOOTHING, threads: 1, store });
     try {
@@ -70,10 +70,10 @@ describe('rounded matrices', () => {
     const rounded = new RoundedWeights({ base: unreadable(BASE), smoothing: SMOOTHING, threads: 1, store });
     const read = vi.spyOn(RoundedFile.prototype, 'read');
     try {
-      rounded.readAhead('forward');
+      rounded.prefetch('forward');
       expect(read).not.toHaveBeenCalled();
       await rounded.prepare();
-      rounded.readAhead('forward');
+      rounded.prefetch('forward');
       expect(read).toHaveBeenCalledTimes(7 * BASE.config.numLayers);
       expect(await rounded.get(UP, 'forward')).toEqual(made[0]);
       expect(read).toHaveBeenCalledTimes(7 * BASE.config.numLayers);

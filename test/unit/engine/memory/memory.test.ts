@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EngineCache } from '../../../../core/engine/cache/engine-cache.ts';
 import { calibrationBatch } from '../../../../core/engine/int8/calibration-batch.ts';
-import { keepVerdict } from '../../../../core/engine/int8/precision-choice.ts';
+import { cacheVerdict } from '../../../../core/engine/int8/precision-choice.ts';
 import { loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
 import { loadTokenizer } from '../../../../core/formats/tokenizer/tokenizer.ts';
 import { saveRandomBase } from '../support/saved-base.ts';
@@ -133,7 +133,7 @@ describe('a cache of bases with `auto`', () => {
     const { fingerprint, config } = await loadBaseModel(from);
     const { inputIds } = calibrationBatch(await loadTokenizer(from));
     const slow = { speedUp: 1, losses: 0.01, gradients: 0.1, smoothing: new Map() };
-    await keepVerdict(new EngineCache(cache), { fingerprint, inputIds, threads: 1 }, slow);
+    await cacheVerdict(new EngineCache(cache), { fingerprint, inputIds, threads: 1 }, slow);
     const bytes = PROCESS_BYTES + baseBytes(config, 'f32') + 1000;
     const memory = () => ({ bytes, source: 'a test' });
     const options = { precision: 'auto', threads: 1, graphCacheDir: cache, memory } as const;

@@ -8,9 +8,12 @@ import type { Runtime } from '../../../../core/engine/runtime.ts';
 import { everyPositionBatch, labelBatch, values, type GoldenCase, type Group, type Tensors } from './golden.ts';
 import { largestDifference, relativeError, sum } from './numeric.ts';
 
-/** A result may be off by this many times the reference's own rounding gap. */
+/** Tolerance of a result, as a multiple of the reference's own rounding gap. */
 const FACTOR = 10;
-/** Adam turns a gradient near zero into a full step, so trained tensors may be off by more, but never by this much. */
+/**
+ * Upper bound of the tolerance of trained tensors. Adam turns a gradient near zero into a full step, so they may differ
+ * more than gradients.
+ */
 const TRAINED = 1e-4;
 
 export type Which = 'base' | 'adapter';
@@ -67,7 +70,7 @@ export async function expectTraining(runtime: Runtime, fixture: GoldenCase): Pro
   }
 }
 
-/** The tensors that were found and those that are stored. */
+/** The computed and the stored values. */
 type Pair = readonly [found: ArrayLike<number>, expected: ArrayLike<number>];
 
 /** Expects tensors to agree within ten times the reference's own gap, in the largest difference and in relative L2. */
@@ -91,7 +94,7 @@ function storedArrays(
   return arrays;
 }
 
-/** Picks rows of a stored tensor [..., width] by their flat index. */
+/** Selects rows of a stored tensor [..., width] by their flat index. */
 function rowsAt(golden: Tensors, name: string, { rows, width }: { rows: Int32Array; width: number }): number[] {
   return [...rows].flatMap((row) => Array.from(values(golden, name).subarray(row * width, (row + 1) * width)));
 }

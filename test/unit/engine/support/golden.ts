@@ -19,7 +19,7 @@ export type Tensors = ReadonlyMap<string, StoredTensor>;
 /** The groups of tensors that golden.json names; `train` are the trained ones. */
 export type Group = 'logits' | 'loss' | 'grad' | 'merged' | 'train';
 
-/** By how much the reference's own float32 and float64 results differ at most in each group of tensors. */
+/** Largest differences between the reference's own float32 and float64 results in each group of tensors. */
 interface RoundingGaps {
   readonly maxAbs: Readonly<Record<Group, number>>;
   readonly relativeL2: Readonly<Record<Group, number>>;
@@ -29,7 +29,7 @@ export interface GoldenCase {
   readonly base: BaseModel;
   readonly adapter: Adapter;
   readonly golden: Tensors;
-  /** Undefined for a case that does not state its gaps. */
+  /** Undefined for a case without stated gaps. */
   readonly gaps: RoundingGaps | undefined;
 }
 
@@ -84,13 +84,13 @@ export function values(tensors: Tensors, name: string): Float32Array {
   return tensor.data;
 }
 
-/** A fixture's batch without padding, with the places that its labels have in the padded batch. */
+/** A fixture's batch without padding, with the places of its labels in the padded batch. */
 export interface GoldenBatch extends Batch {
-  /** [labels] row · length + t of each label position, as the golden logits have it. */
+  /** [labels] row · length + t of each label position, the index in the golden logits. */
   readonly paddedPositions: Int32Array;
 }
 
-/** Makes the fixture's batch with its own labels, of which label t is predicted at position t − 1. */
+/** Makes the fixture's batch with its own labels, where label t is predicted at position t − 1. */
 export function labelBatch(golden: Tensors): GoldenBatch {
   const labels = values(golden, 'labels');
   const length = golden.get('input_ids')!.shape[1]!;

@@ -5,7 +5,7 @@ import { EngineCache } from '../../../../core/engine/cache/engine-cache.ts';
 import { trainableArrays } from '../../../../core/models/lora/trainable-arrays.ts';
 import { randomAdapter, randomBase, randomBatch } from './random-model.ts';
 
-/** A cache that counts the graphs that were traced, which are those that are written to it. */
+/** A cache that counts traced graphs: each of them is written to the cache. */
 export class CountingCache extends EngineCache {
   traced = 0;
 

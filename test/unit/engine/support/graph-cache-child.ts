@@ -1,4 +1,4 @@
-/** Computes the case of `graph-cache-case.ts` with the cache in the folder of the first argument. */
+/** Computes the case of `graph-cache-case.ts` with the cache folder in the first argument. */
 import { createRequire } from 'node:module';
 import { computeBits, CountingCache } from './graph-cache-case.ts';
 

@@ -30,7 +30,7 @@ export function randomSource(seed: number): () => number {
   };
 }
 
-/** An array of drawn numbers. For large ones: `Float32Array.from` takes five times as long. */
+/** An array of random numbers. `Float32Array.from` would take five times as long for large arrays. */
 export function drawn(length: number, draw: () => number): Float32Array<ArrayBuffer> {
   const values = new Float32Array(length);
   for (let index = 0; index < length; index++) values[index] = draw();

@@ -1,10 +1,10 @@
 import { afterEach } from 'vitest';
 import type { Runtime } from '../../../../core/engine/runtime.ts';
 
-/** One device of each runtime: the default, and the reference. */
+/** One device of each runtime: the default and the reference. */
 export const COMPARED_DEVICES = ['cpu', 'tfjs-cpu'] as const;
 
-/** Call it once in a suite. What is given to the returned function is disposed of after each test. */
+/** Disposes of every object passed to the returned function after each test. Call it once in a suite. */
 export function disposeAfterEach(): <R extends Runtime>(runtime: R) => R {
   const runtimes: Runtime[] = [];
   afterEach(async () => {

@@ -25,7 +25,7 @@ const TINY: ModelConfig = {
   eosTokenIds: [2],
 };
 
-/** Makes a decoder with random weights, the same for the same arguments. */
+/** Makes a decoder with random weights; equal arguments give equal weights. */
 export function randomBase(overrides: Partial<ModelConfig> = {}, seed = 1): BaseModel {
   const config = { ...TINY, ...overrides };
   const random = randomSource(seed);
@@ -38,7 +38,7 @@ export function randomBase(overrides: Partial<ModelConfig> = {}, seed = 1): Base
   return { config, weights: new Map(weights), fingerprint: `random-${seed}` };
 }
 
-/** Makes a DoRA adapter of a LoRA adapter, with magnitudes in [0.5, 1.5). */
+/** Converts a LoRA adapter to DoRA, with magnitudes in [0.5, 1.5). */
 export function asDora(adapter: Adapter, seed = 4): Adapter {
   const random = randomSource(seed);
   const modules = [...adapter.modules].map(([name, factors]) => {
@@ -48,7 +48,7 @@ export function asDora(adapter: Adapter, seed = 4): Adapter {
   return { config: { ...adapter.config, useDora: true }, modules: new Map(modules) };
 }
 
-/** Adapts the modules to which `rankOf` gives a rank. */
+/** Makes an adapter of the modules to which `rankOf` gives a rank. */
 export function randomAdapter(
   base: Pick<BaseModel, 'config'>,
   rankOf: (module: string) => number | null,
@@ -73,7 +73,7 @@ export function randomAdapter(
   return { config, modules: new Map(modules) };
 }
 
-/** Makes random tokens, with `labelsPerSequence` label positions at the end of each sequence, from the last backwards. */
+/** Makes random tokens, with `labelsPerSequence` label positions at the end of each sequence, in reverse order. */
 export function randomBatch(base: BaseModel, sequenceLengths: readonly number[], labelsPerSequence = 2): Batch {
   const random = randomSource(3);
   const token = () => Math.floor(random() * base.config.vocabSize);

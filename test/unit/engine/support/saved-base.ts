@@ -7,8 +7,8 @@ import { BASE } from '../../training/support/tiny-task.ts';
 import { randomBase } from './random-model.ts';
 
 /**
- * Writes a Llama of random weights in bfloat16, with a tokenizer of 512 tokens, to a folder.
- * @param change changes the weights in place first
+ * Writes a Llama with random weights in bfloat16, with a tokenizer of 512 tokens, to a folder.
+ * @param change modifies the weights in place first
  */
 export async function saveRandomBase(
   to: string,

@@ -14,8 +14,8 @@ export function atEnds(texts: readonly (readonly number[])[]): Batch {
 }
 
 /**
- * Computes the logits after each of the last `steps` tokens of every text (all of which are longer) from cached keys and
- * values: [texts, vocab] at a time, first after the tokens before them, which one pass computes.
+ * Computes the logits after each of the last `steps` tokens of every text (all texts are longer) from cached keys and
+ * values: [texts, vocab] at a time. The first ones follow the earlier tokens, which one pass computes.
  */
 export async function cachedLogits(
   runtime: Runtime,
@@ -50,7 +50,7 @@ export async function cachedLogits(
   return logits;
 }
 
-/** The same logits by a whole forward pass for each. */
+/** Computes the logits of {@link cachedLogits} by a whole forward pass for each token. */
 export async function fullLogits(
   runtime: Runtime,
   adapter: Adapter | null,

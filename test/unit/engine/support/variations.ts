@@ -40,7 +40,7 @@ const YARN: RotaryScaling = {
 const WIDE = { hiddenSize: 288, intermediateSize: 600, numHeads: 48, numKeyValueHeads: 48 };
 const SLIDING_ROPE = { slidingWindows: [3, null], slidingRope: { ropeTheta: 100, ropeScaling: null } };
 
-/** Covers everything that the decoder, adapters and batches can be, on models small enough for the reference. */
+/** Every variation of the decoder, adapters and batches, on models small enough for the reference. */
 export const VARIATIONS: readonly Variation[] = [
   { name: 'all modules, grouped queries', lengths: [7, 7, 7] },
   { name: 'sequences of all lengths, several to a bin', lengths: [3, 9, 1, 5, 4, 2], labels: 3 },

@@ -11,7 +11,7 @@ import { traceProgram } from '../../../../core/engine/tracer/trace-program.ts';
 import { TracingThread, type ProvidedProgram } from '../../../../core/engine/tracer/tracing-thread.ts';
 import { randomAdapter, randomBase, randomBatch } from '../support/random-model.ts';
 
-// Wide enough for products of its own, which int8 rewrites.
+// Wide enough for separate products, which int8 rewrites.
 const BASE = randomBase({ hiddenSize: 512, intermediateSize: 512, numHeads: 8, numKeyValueHeads: 8, headDim: 64 });
 const ADAPTER = randomAdapter(BASE, () => 4);
 const losses = programSpec({ kind: 'labelLosses', config: BASE.config, adapter: null });
@@ -40,14 +40,14 @@ describe('the tracing thread', () => {
     for (const [index, program] of programs.entries()) {
       expect(Buffer.from(models[index]!).equals(tracedHere(program)), `program ${index}`).toBe(true);
     }
-    // While it runs, it traces what was not expected, too.
+    // A running thread also traces programs that were not expected.
     const other = { spec: programSpec({ kind: 'logits', config: BASE.config, adapter: null }), provider: CPU_PROVIDER };
     expect(Buffer.from((await thread.take(other))!).equals(tracedHere(other))).toBe(true);
   });
 
   it('leaves to the caller what was not expected, what cannot be traced, and what it was closed before', async () => {
     expect(await thread.take(programs[0]!)).toBeNull();
-    // The tracer cannot tell this vocabulary from the number of a batch's tokens.
+    // This vocabulary size equals the symbol for the number of a batch's tokens.
     const clash = randomBase({ vocabSize: 20_011 });
     const impossible = {
       spec: programSpec({ kind: 'labelLosses', config: clash.config, adapter: null }),

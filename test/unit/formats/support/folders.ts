@@ -5,14 +5,14 @@ import { onTestFinished } from 'vitest';
 
 export const GOLDEN = new URL('../../../fixtures/golden/', import.meta.url).pathname;
 
-/** A new folder that goes away with the test. */
+/** A new temporary folder, removed after the test. */
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'readapt-formats-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** A copy of a fixture's folder that the test may damage. */
+/** A copy of a fixture's folder, which the test may damage. */
 export async function copyOf(fixture: string): Promise<string> {
   const folder = join(await temporaryFolder(), 'copy');
   await cp(join(GOLDEN, fixture), folder, { recursive: true });

@@ -1,5 +1,5 @@
 /*
- * What vLLM asks of a LoRA folder: the rules of `vllm/lora/peft_helper.py` (PEFTHelper), `vllm/lora/utils.py`
+ * Rules of vLLM for a LoRA folder: `vllm/lora/peft_helper.py` (PEFTHelper), `vllm/lora/utils.py`
  * (parse_fine_tuned_lora_name), `vllm/lora/lora_model.py` (from_local_checkpoint) and
  * `vllm/plugins/lora_resolvers/filesystem_resolver.py` (FilesystemResolver) of vLLM 0.33.0.
  */

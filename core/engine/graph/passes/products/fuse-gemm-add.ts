@@ -9,8 +9,9 @@ import { asProduct, productSizes, type Product } from './products.ts';
 const MAX_INNER_DIMENSION = 64;
 
 /**
- * `Gemm(a, b) + c` becomes `Gemm(a, b, c)`, one pass over memory less, where the product has no other use, a short inner
- * dimension (as a LoRA product has) and the shape of c. Of two such products the shorter takes the other as its c.
+ * Fuses `Gemm(a, b) + c` into `Gemm(a, b, c)`, which saves a pass over memory, if the product has no other use, a short
+ * inner dimension (as LoRA products have) and the shape of c. If both operands are such products, the shorter one takes
+ * the other as its c.
  */
 export function fuseGemmAdd(graph: Graph): Graph {
   const edit = new GraphEdit(graph);

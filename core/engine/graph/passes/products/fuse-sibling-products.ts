@@ -3,10 +3,10 @@ import { GraphEdit } from '../../graph-edit.ts';
 import { asProduct, concatenate, isNarrow, NARROW, productSizes, type Product } from './products.ts';
 
 /**
- * Makes one product of products that share an operand and whose other operands are narrow: x Aᵢᵀ of q, k and v (of gate
- * and up) become x [A₁ A₂ A₃]ᵀ, which a Split cuts apart again, and their factors' gradients uᵢᵀ x become
- * [u₁ u₂ u₃]ᵀ x. The wide operand is read once, and the processor's vectors are filled (measured for [350, 576] and
- * rank 8: 3 × 25 µs against 36 µs).
+ * Combines products that share an operand and whose other operands are narrow: x Aᵢᵀ of q, k and v (of gate and up)
+ * become x [A₁ A₂ A₃]ᵀ, which a Split separates again, and the gradients of their factors, uᵢᵀ x, become [u₁ u₂ u₃]ᵀ x.
+ * The wide operand is read once, and the processor's vectors are filled (measured for [350, 576] and rank 8: 3 × 25 µs
+ * against 36 µs).
  */
 export function fuseSiblingProducts(graph: Graph): Graph {
   const edit = new GraphEdit(graph, 'sibling');
@@ -17,7 +17,7 @@ export function fuseSiblingProducts(graph: Graph): Graph {
   return edit.finish();
 }
 
-/** A product with a narrow operand: `a` of few rows, or `b` of few columns. The other operand is the one it shares. */
+/** A product with a narrow operand: `a` of few rows, or `b` of few columns. The other operand is the shared one. */
 interface Sibling {
   readonly product: Product;
   readonly side: 'rows' | 'columns';
@@ -41,7 +41,7 @@ function families(graph: Graph): Sibling[][] {
   return [...byShared.values()];
 }
 
-/** Cuts a family into runs of siblings that stay narrow together. */
+/** Splits a family into runs of siblings that stay narrow together. */
 function narrowRuns(family: readonly Sibling[]): [Sibling, ...Sibling[]][] {
   const runs: [Sibling, ...Sibling[]][] = [];
   let total = 0;
@@ -57,7 +57,7 @@ function narrowRuns(family: readonly Sibling[]): [Sibling, ...Sibling[]][] {
   return runs;
 }
 
-/** Checks that no sibling waits for the result of another. */
+/** Checks that no sibling depends on the result of another. */
 function independent(siblings: readonly Sibling[], needs: Dependence): boolean {
   const results = new Set(siblings.map(({ product }) => product.node.outputs[0]));
   return siblings.every(({ product: { a, b } }) => !needs(a, results) && !needs(b, results));
@@ -82,10 +82,12 @@ function fuse(edit: GraphEdit, siblings: NonEmpty<Sibling>): void {
   });
 }
 
-/** Whether the computation of a value reads one of some others. */
+/** Whether a value depends on one of some others. */
 type Dependence = (name: string, on: ReadonlySet<string>) => boolean;
 
-/** Searches backwards from the value, but not to nodes that come before all of those others. */
+/**
+ * Makes a dependence check that searches backwards from the value, but not beyond nodes that precede all of the others.
+ */
 function dependence(graph: Graph): Dependence {
   const producers = producersOf(graph.nodes);
   const positions = new Map(graph.nodes.flatMap(({ outputs }, index) => outputs.map((name) => [name, index] as const)));

@@ -3,8 +3,8 @@ import { GraphEdit } from '../../graph-edit.ts';
 import { asProduct, concatenate, isNarrow, NARROW, productSizes, type Product } from './products.ts';
 
 /**
- * Makes one product of a sum of products with short inner dimensions: u₁ A₁ + u₂ A₂ + u₃ A₃ = [u₁ u₂ u₃] [A₁; A₂; A₃], the
- * way of q, k and v back to their common input. The sum is written once instead of once a product.
+ * Combines a sum of products with short inner dimensions into one: u₁ A₁ + u₂ A₂ + u₃ A₃ = [u₁ u₂ u₃] [A₁; A₂; A₃], as
+ * in the gradient of the common input of q, k and v. The sum is written once rather than once for each product.
  */
 export function joinSummedProducts(graph: Graph): Graph {
   const positions = new Map(graph.nodes.map((node, index) => [node, index]));
@@ -25,7 +25,10 @@ interface Context {
   readonly positions: ReadonlyMap<GraphNode, number>;
 }
 
-/** @returns the additions inside the sum that are no longer needed; none where the sum stays as it is */
+/**
+ * Rewrites a sum if it contains products that can be joined.
+ * @returns the additions inside the sum that are no longer needed; none if the sum is unchanged
+ */
 function rewriteSum(edit: GraphEdit, sum: GraphNode, context: Context): GraphNode[] {
   const { graph } = context;
   const { addends, inner } = flatten(sum, context);
@@ -59,7 +62,10 @@ function rewriteSum(edit: GraphEdit, sum: GraphNode, context: Context): GraphNod
   return inner;
 }
 
-/** Finds what a tree of additions adds up, as far as no part of it has another use, and the additions below its root. */
+/**
+ * Flattens a tree of additions into its addends, as far as no inner sum has another use. Also returns the additions
+ * below the root.
+ */
 function flatten(sum: GraphNode, context: Context): { addends: string[]; inner: GraphNode[] } {
   const { graph, producers, uses } = context;
   const { shape } = valueOf(graph, sum.outputs[0]);
@@ -73,7 +79,7 @@ function flatten(sum: GraphNode, context: Context): { addends: string[]; inner: 
   return { addends: parts.flatMap(({ addends }) => addends), inner: parts.flatMap(({ inner }) => inner) };
 }
 
-/** Sorts products as the graph has them, so that equal sets of operands are joined in one order and share the Concat. */
+/** Sorts products in the graph's order, so that equal sets of operands are joined in one order and share the Concat. */
 function inOrder(products: readonly Product[], { positions }: Context): Product[] {
   return products.toSorted((a, b) => (positions.get(a.node) ?? 0) - (positions.get(b.node) ?? 0));
 }
@@ -83,7 +89,7 @@ function shortProduct(name: string, { graph, producers, uses }: Context): Produc
   return product && isNarrow(productSizes(graph, product)[1]) ? product : undefined;
 }
 
-/** Takes the products, from the first on, that have their operands transposed alike and stay narrow together. */
+/** Takes the leading products whose operands are transposed alike and that stay narrow together. */
 function joinable(graph: Graph, products: readonly Product[]): readonly Product[] {
   let width = 0;
   const end = products.findIndex((product) => {

@@ -3,10 +3,10 @@ import { valueOf, type Graph, type GraphNode, type NonEmpty } from '../../graph.
 import type { GraphEdit } from '../../graph-edit.ts';
 import { isSymbolic } from '../../symbolic-sizes.ts';
 
-/** Width up to which a product is narrow: memory, and how well the processor's vectors are filled, limit its speed. */
+/** Width up to which a product is narrow. Its speed is then limited by memory and by unfilled processor vectors. */
 export const NARROW = 64;
 
-/** A matrix product a · b (either transposed) without a third operand. */
+/** A matrix product a · b (either operand may be transposed) without a third operand. */
 export interface Product {
   readonly node: GraphNode;
   readonly a: string;
@@ -21,7 +21,7 @@ export function asProduct(node: GraphNode | undefined): Product | undefined {
   return { node, a, b, transA: node.attributes['transA'] === 1, transB: node.attributes['transB'] === 1 };
 }
 
-/** Finds the products of untransposed rows with the matrix of one of the base's layers, which is an input of the graph. */
+/** Finds the products of untransposed rows with a matrix of the base's layers that is an input of the graph. */
 export function layerProducts(graph: Graph): Product[] {
   const inputs = new Set(graph.inputs.map(({ name }) => name));
   return graph.nodes.flatMap((node) => {
@@ -49,7 +49,7 @@ export function isNarrow(size: number): boolean {
   return !isSymbolic(size) && size <= NARROW;
 }
 
-/** Joins matrices side by side (axis 1) or one below the other (axis 0). */
+/** Concatenates matrices side by side (axis 1) or one below the other (axis 0). */
 export function concatenate(edit: GraphEdit, names: NonEmpty<string>, axis: 0 | 1): string {
   const length = names.reduce((total, name) => total + valueOf(edit, name).shape[axis]!, 0);
   const shape = valueOf(edit, names[0]).shape.with(axis, length);

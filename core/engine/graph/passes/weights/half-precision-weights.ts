@@ -3,14 +3,14 @@ import { DATA_TYPE } from '../../../onnx/schema.ts';
 import { valueOf, type Constant, type ConstantData, type Graph, type GraphNode } from '../../graph.ts';
 import { GraphEdit } from '../../graph-edit.ts';
 
-/** Largest finite number of float16. */
+/** Largest finite float16. */
 const LARGEST_HALF = 65504;
 
 /**
- * Stores constant matrices in float16 and widens them for each operator that reads one; everything is computed in
- * float32. Each reader has a Cast of its own, so that no wide copy outlives it. A Gather picks its rows before they are
- * widened.
- * @throws RangeError where a matrix holds a number beyond float16's range
+ * Stores constant matrices in float16 and widens them for each operator that reads one; all computations are in
+ * float32. Each reader has a Cast of its own, so that no widened copy outlives it. A Gather selects its rows before
+ * they are widened.
+ * @throws RangeError if a matrix holds a number beyond float16's range
  */
 export function halfPrecisionWeights(graph: Graph): Graph {
   const edit = new GraphEdit(graph);
@@ -52,7 +52,9 @@ function halfConstant(matrix: Constant): Constant {
   return { ...matrix, name: `${matrix.name}.float16`, type: 'float16', data: halfData(matrix) };
 }
 
-/** Kept as long as the array itself, because every program of a base has the same weights. */
+/**
+ * Cache of converted arrays, which live as long as the originals, because every program of a base has the same weights.
+ */
 const HALVES = new WeakMap<ConstantData, Uint16Array>();
 
 function halfData({ name, data }: Constant): Uint16Array {

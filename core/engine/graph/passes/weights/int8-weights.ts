@@ -3,18 +3,24 @@ import { valueOf, type Graph } from '../../graph.ts';
 import { GraphEdit } from '../../graph-edit.ts';
 import { layerProducts, productSizes, type Product } from '../products/products.ts';
 
-/** Operands are whole numbers from -127 to 127; the left one is shifted, since processors multiply u8 by s8. */
+/**
+ * Largest magnitude of an 8-bit operand. The left operand is shifted by {@link SHIFT}, since processors multiply u8 by
+ * s8.
+ */
 const LEVELS = 127;
 const SHIFT = 128;
 
-/** Smallest divisor of a row, which keeps a row of zeros, as gradients have, zero. It is below any row that means anything. */
+/**
+ * Smallest divisor of a row. It keeps a row of zeros, as in gradients, zero, and is below the magnitude of any
+ * meaningful row.
+ */
 const SMALLEST = 1e-30;
 
 /**
- * Multiplies with the matrices of the base's layers in 8-bit integers, summed in 32 bits: x Wᵀ of activations, with
- * smoothing (int8/smoothing.ts), and dy W of gradients. W has a scale for each column of the product, x one for each row,
- * which follows from its largest number: a row's result depends on that row alone, whatever else is in the batch.
- * Everything else stays in float32.
+ * Computes products with the matrices of the base's layers in 8-bit integers, summed in 32 bits: x Wᵀ of activations,
+ * with smoothing (int8/smoothing.ts), and dy W of gradients. W has a scale for each column of the product, and x one
+ * for each row, derived from its largest magnitude: a row's result depends on that row alone, not on the rest of the
+ * batch. Everything else stays in float32.
  */
 export function int8Weights(graph: Graph): Graph {
   const edit = new GraphEdit(graph, 'int8_');
@@ -31,13 +37,14 @@ export function int8Weights(graph: Graph): Graph {
 interface QuantizedRows {
   /** [rows, n] uint8: round(x / scale) + 128. */
   readonly integers: string;
-  /** [rows, 1] float32, the largest absolute number of each row / 127. */
+  /** [rows, 1] float32, the largest magnitude of each row / 127. */
   readonly scales: string;
 }
 
 /**
- * Products that share x have one smoothing, so x is quantized once for all of them. Two passes that only read find the
- * largest number of each row, and one pass divides by the rows' scales and rounds; there is no array of magnitudes or quotients.
+ * Quantizes the rows of x. Products that share x have the same smoothing, so x is quantized once for all of them. Two
+ * read-only passes find the extremes of each row, and one pass divides by the scales of the rows and rounds; no array
+ * of magnitudes or quotients is needed.
  */
 function quantizeRows(edit: GraphEdit, product: Product): QuantizedRows {
   const [rows, inner] = productSizes(edit, product);

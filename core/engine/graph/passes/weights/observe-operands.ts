@@ -3,7 +3,9 @@ import type { Graph } from '../../graph.ts';
 import { GraphEdit } from '../../graph-edit.ts';
 import { layerProducts, productSizes } from '../products/products.ts';
 
-/** Adds an output for each product x Wᵀ with a matrix of the base's layers: the largest absolute number in each column of x. */
+/**
+ * Adds an output for each product x Wᵀ with a matrix of the base's layers: the largest magnitude in each column of x.
+ */
 export function observeOperands(graph: Graph): Graph {
   const edit = new GraphEdit(graph, 'observed_');
   for (const product of layerProducts(graph)) {

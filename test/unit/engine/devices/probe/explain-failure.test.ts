@@ -2,21 +2,23 @@ import { describe, expect, it } from 'vitest';
 import type { Device } from '../../../../../core/options/devices.ts';
 import { explainFailure } from '../../../../../core/engine/devices/probe/explain-failure.ts';
 
-/** What ONNX Runtime 1.30 writes to stderr when its CUDA provider cannot load `library`. */
+/** Message that ONNX Runtime 1.30 writes to stderr when its CUDA provider cannot load `library`. */
 const providerLog = (library: string): string =>
-  '2026-11-25 09:07:09.084254718 [E:onnxruntime:onnxruntime-node, provider_bridge_ort.cc:2146 Create] /onnxruntime_src/' +
-  'onnxruntime/core/session/provider_bridge_ort.cc:1988 onnxruntime::Provider& onnxruntime::ProviderLibrary::Get() ' +
+  '2026-11-25 09:07:09.084254718 [E:onnxruntime:onnxruntime-node, provider_bridge_ort.cc:2146 Create] ' +
+  '/onnxruntime_src/onnxruntime/core/session/provider_bridge_ort.cc:1988 onnxruntime::Provider& ' +
+  'onnxruntime::ProviderLibrary::Get() ' +
   '[ONNXRuntimeError] : 1 : FAIL : Failed to load library /app/node_modules/onnxruntime-node/bin/napi-v6/linux/x64/' +
   `libonnxruntime_providers_cuda.so with error: ${library}: cannot open shared object file: No such file or directory`;
 
 const NOT_LOADED = 'OrtSessionOptionsAppendExecutionProvider_Cuda: Failed to load shared library';
 
-/** The message that ONNX Runtime throws when the driver finds no card. */
+/** Message that ONNX Runtime throws when the driver finds no card. */
 const NO_CARD =
-  '/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:146 std::conditional_t<THRW, void, onnxruntime::common::' +
-  'Status> onnxruntime::CudaCall(ERRTYPE, const char*, const char*, SUCCTYPE, const char*, const char*, int) [with ERRTYPE ' +
-  '= cudaError; bool THRW = true] CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; hostname=worker ; file=' +
-  '/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_execution_provider.cc ; line=352 ; expr=cudaSetDevice(info_.device_id);';
+  '/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:146 std::conditional_t<THRW, void, ' +
+  'onnxruntime::common::Status> onnxruntime::CudaCall(ERRTYPE, const char*, const char*, SUCCTYPE, const char*, ' +
+  'const char*, int) [with ERRTYPE = cudaError; bool THRW = true] CUDA failure 100: no CUDA-capable device is ' +
+  'detected ; GPU=-1 ; hostname=worker ; file=/onnxruntime_src/onnxruntime/core/providers/cuda/' +
+  'cuda_execution_provider.cc ; line=352 ; expr=cudaSetDevice(info_.device_id);';
 
 interface Case {
   readonly device: Device;

@@ -15,7 +15,7 @@ import { operators, runGraph, type Data } from '../../support/traced.ts';
 
 const ROWS = 3;
 
-/** @param rows a size that is known only when the graph runs */
+/** @param rows a size that is known only at run time */
 const inputsOf = (rows: number): ValueInfo[] => [
   { name: 'x', shape: [rows, 8], type: 'float32' },
   { name: 'stack', shape: [rows, 4, 8], type: 'float32' },

@@ -39,7 +39,7 @@ const program = (inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf
 };
 const exact = eliminateDeadNodes(record(program, INPUTS));
 
-/** Binds the weights as the runtime does. */
+/** Provides the weights as the runtime does. */
 async function bound(graph: Graph, smoothing: ReadonlyMap<string, Float32Array> = new Map()): Promise<Data> {
   const tensors = new Map(
     [UP, GATE, HEAD].map((name) => [name, { shape: [40, 48], data: DATA[name] as Float32Array }]),

@@ -36,8 +36,8 @@ const producer = (graph: Graph, op: string) => graph.nodes.find((node) => node.o
 
 describe('rematerialize', () => {
   it('computes anew what follows cheaply from a value that is kept', async () => {
-    // The gradient of the sigmoid s needs s, that of the square needs s · z, and that of s · z needs both. So z is kept,
-    // and s and s · z follow from it.
+    // The gradient of the sigmoid s needs s, that of the square needs s · z, and that of s · z needs both. So z is
+    // kept, and s and s · z are recomputed from it.
     const graph = record(
       programOf((z) => z.sigmoid().mul(z)),
       INPUTS,

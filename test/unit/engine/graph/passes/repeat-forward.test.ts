@@ -27,7 +27,7 @@ const graphOf = (recompute: Recompute, { attentionBlocks = 1, dropout = false }:
     programSpec({ kind: 'gradients', config: base.config, adapter: lora, attentionBlocks, dropout, recompute }),
   );
 
-/** Forms of the values that wait from the forward pass for the gradients, with how many there are of each. */
+/** Shapes of the values that are kept from the forward pass for the gradients, with their counts. */
 function waiting(graph: Graph): Map<string, number> {
   const forward = new Set(eliminateDeadNodes({ ...graph, outputs: graph.outputs.slice(0, 1) }).nodes);
   const computed = new Set([...forward].flatMap(({ outputs }) => outputs));
@@ -47,7 +47,7 @@ describe('what gradients compute again', () => {
   it('keeps what enters each attention and each MLP, where layers are computed again', () => {
     const hidden = `tokens, ${base.config.hiddenSize}`;
     const wide = [...waiting(graphOf('layers'))].filter(([form]) => form.includes('tokens, ') && !isRotary(form));
-    // The input of the last MLP has the rows of the labels alone.
+    // The input of the last MLP has only the rows of the labels.
     expect(wide).toEqual([[hidden, 2 * LAYERS - 1]]);
     expect(waiting(graphOf('cheap')).get(hidden)).toBeGreaterThan(2 * LAYERS);
   });
@@ -56,7 +56,7 @@ describe('what gradients compute again', () => {
     const scores = (recompute: Recompute, attentionBlocks: number) =>
       [...waiting(graphOf(recompute, { attentionBlocks })).keys()].filter(isOfScores);
     expect(scores('cheap', 4)).not.toEqual([]);
-    // The masks follow from the places alone, and are the same for every layer.
+    // The masks depend only on the places, and are the same for every layer.
     expect(scores('scores', 4).filter((form) => !/^bins, 1, /.test(form))).toEqual([]);
     expect(scores('layers', 1).filter((form) => !/^bins, 1, /.test(form))).toEqual([]);
   });

@@ -5,7 +5,7 @@ import {
   openBaseModel,
   type OpenBaseModel,
 } from '../../../core/formats/hugging-face/hugging-face-model.ts';
-import { WeightLoans } from '../../../core/formats/hugging-face/weight-loans.ts';
+import { WeightPool } from '../../../core/formats/hugging-face/weight-pool.ts';
 import type { BaseModel } from '../../../core/models/base-model.ts';
 
 const FOLDER = path.join(import.meta.dirname, '../../../examples/demo-family/v1');
@@ -25,34 +25,34 @@ beforeAll(async () => {
 });
 afterAll(() => backed.close());
 
-describe('weight loans', () => {
-  it('lend what files hold, in arrays that are used again after they were given back', () => {
-    const loans = new WeightLoans(backed.weights);
-    const [up, gate] = [loans.borrow(UP)!, loans.borrow(GATE)!];
+describe('weight pool', () => {
+  it('reads weights from files into arrays that were released before', () => {
+    const pool = new WeightPool(backed.weights);
+    const [up, gate] = [pool.acquire(UP)!, pool.acquire(GATE)!];
     expect([up, gate]).toEqual([whole.weights.get(UP), whole.weights.get(GATE)]);
     expect(gate.data.buffer).not.toBe(up.data.buffer);
-    loans.giveBack();
-    const next = loans.borrow(NEXT_UP)!;
+    pool.release();
+    const next = pool.acquire(NEXT_UP)!;
     expect(next).toEqual(whole.weights.get(NEXT_UP));
     expect([up.data.buffer, gate.data.buffer]).toContain(next.data.buffer);
   });
 
-  it('keep an array of each size, whatever was borrowed in between', () => {
-    const loans = new WeightLoans(backed.weights);
-    const up = loans.borrow(UP)!;
-    loans.giveBack();
-    expect(loans.borrow(QUERY)!.data.buffer).not.toBe(up.data.buffer);
-    loans.giveBack();
-    expect(loans.borrow(NEXT_UP)!.data.buffer).toBe(up.data.buffer);
+  it('keeps an array of each size, whatever was acquired in between', () => {
+    const pool = new WeightPool(backed.weights);
+    const up = pool.acquire(UP)!;
+    pool.release();
+    expect(pool.acquire(QUERY)!.data.buffer).not.toBe(up.data.buffer);
+    pool.release();
+    expect(pool.acquire(NEXT_UP)!.data.buffer).toBe(up.data.buffer);
   });
 
-  it('never overwrite a weight that is in memory', () => {
-    const loans = new WeightLoans(backed.weights);
-    const norm = loans.borrow(NORM)!;
+  it('never overwrites a weight that is in memory', () => {
+    const pool = new WeightPool(backed.weights);
+    const norm = pool.acquire(NORM)!;
     expect(norm.data).toBe(backed.weights.get(NORM)!.data);
-    loans.giveBack();
-    loans.borrow('model.layers.0.input_layernorm.weight');
+    pool.release();
+    pool.acquire('model.layers.0.input_layernorm.weight');
     expect(norm).toEqual(whole.weights.get(NORM));
-    expect(loans.borrow('model.layers.99.mlp.up_proj.weight')).toBeUndefined();
+    expect(pool.acquire('model.layers.99.mlp.up_proj.weight')).toBeUndefined();
   });
 });
