@@ -1,4 +1,6 @@
-/** How far one tensor, or several tensors together, moved between two versions of a base model (Frobenius norms). */
+/**
+ * Distance that one tensor, or several tensors together, moved between two versions of a base model (Frobenius norms).
+ */
 export interface TensorDrift {
   /** ‖W_new − W_old‖ */
   readonly deltaNorm: number;
@@ -9,7 +11,7 @@ export interface TensorDrift {
 }
 
 /**
- * The drift that follows from ‖W_new − W_old‖² and ‖W_old‖². A change from zero weights has no finite ratio: its drift is
+ * Computes the drift from ‖W_new − W_old‖² and ‖W_old‖². A change from zero weights has no finite ratio: its drift is
  * Infinity if anything changed, and 0 otherwise.
  */
 export function driftOf(deltaSquares: number, weightSquares: number): TensorDrift {
@@ -36,8 +38,8 @@ export interface DriftRow {
 }
 
 /**
- * The drift of the adaptable modules as a grid: one row for each projection, in the order in which a layer has them, and
- * one column for each layer.
+ * The drift of the adaptable modules as a grid: one row for each projection, in the order in which a layer has them,
+ * and one column for each layer.
  */
 export function driftGrid({ modules }: { readonly modules: ReadonlyMap<string, TensorDrift> }): DriftRow[] {
   const cells = [...modules].flatMap(([name, module]) => {
@@ -55,7 +57,7 @@ export function driftGrid({ modules }: { readonly modules: ReadonlyMap<string, T
   });
 }
 
-/** The parts of a base model that no LoRA adapter changes, by the names that reports use. */
+/** Parts of a base model that no LoRA adapter changes, as reports name them. */
 const UNADAPTABLE_PARTS = ['embeddings', 'head', 'norms', 'biases'] as const;
 type UnadaptablePart = (typeof UNADAPTABLE_PARTS)[number];
 

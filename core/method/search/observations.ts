@@ -9,12 +9,12 @@ export interface SearchRecord extends Coefficients {
   readonly loss: number;
 }
 
-/** Largest ln(loss / smallest loss) that the model sees. */
+/** Largest ln(loss / smallest loss) that the model is fitted to. */
 const LARGEST_VALUE = 1;
 
 /**
- * Losses of points that were all measured on the same rows, as the model sees them: ln(loss / smallest loss), cut off at 1,
- * because points that are far worse need not be known exactly.
+ * Observations for the model, from points that were all measured on the same rows: ln(loss / smallest loss), cut off at
+ * 1, because the model need not know much worse points exactly.
  */
 export function observationsOf(records: readonly SearchRecord[]): Observation[] {
   const smallest = Math.max(Number.MIN_VALUE, Math.min(...records.map(({ loss }) => loss)));

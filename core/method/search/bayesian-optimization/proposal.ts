@@ -5,14 +5,14 @@ import { distance, type Point } from './space.ts';
 import { fitSurrogate, type Surrogate, type SurrogateOptions } from './surrogate.ts';
 
 interface ProposalOptions extends SurrogateOptions {
-  /** Smallest distance (in the unit box) to the observed points. Default: as good as none. */
+  /** Smallest distance (in the unit box) to the observed points. Default: {@link SAME_POINT}. */
   readonly spacing?: number | undefined;
   readonly seed: number;
 }
 
 export interface Proposal {
   readonly point: Point;
-  /** Expected Improvement at the point, in units of the values; Infinity if too few points are known to compute it. */
+  /** Expected Improvement at the point, in units of the values; Infinity with fewer than two observations. */
   readonly improvement: number;
 }
 
@@ -24,7 +24,7 @@ const REFINED = 4;
 const SAME_POINT = 1e-3;
 
 /**
- * Proposes the next point to evaluate of a function that is minimized: the one of the largest Expected Improvement on the
+ * Proposes the next point to evaluate of a function that is minimized. It maximizes the Expected Improvement on the
  * smallest posterior mean among the observed points. Equal options give equal points.
  * @throws RangeError for an observed value that is not finite
  */
@@ -41,7 +41,10 @@ export function propose(options: ProposalOptions): Proposal {
   return { point: space.fromUnit(best.point), improvement: best.improvement * surrogate.deviation };
 }
 
-/** Expected Improvement at points of the unit box, in units of the process; 0 at points nearer than `spacing` to observed ones. */
+/**
+ * Expected Improvement at points of the unit box, in units of the process; 0 at points nearer than `spacing` to
+ * observed ones.
+ */
 function improvementOf({ process }: Surrogate, spacing: number): (point: Point) => number {
   const best = Math.min(...process.inputs.map((point) => process.predict(point).mean));
   return (point) => {

@@ -13,10 +13,10 @@ export interface SurrogateOptions {
   readonly observations: readonly Observation[];
 }
 
-/** A model of a function: a Gaussian process over the unit box, fitted to standardized values. */
+/** Gaussian process over the unit box, fitted to standardized values. */
 export interface Surrogate {
   readonly process: GaussianProcess;
-  /** Mean of the values, which is that of the process's outputs. */
+  /** Mean of the values, by which the process's outputs are shifted. */
   readonly mean: number;
   /** Standard deviation of the values, by which the process's outputs are scaled. */
   readonly deviation: number;
