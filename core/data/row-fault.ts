@@ -1,2 +1,2 @@
-/** The problem of a row, without its place. The message never quotes the row's text. */
+/** Problem of a row, without its file and line. The message never quotes the row's text. */
 export class RowFault extends Error {}
