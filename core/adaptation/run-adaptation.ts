@@ -58,10 +58,11 @@ export class CancelledError extends Error {
 
 /**
  * Runs one job: loads what it needs, measures the target if it depends on the old version, runs the strategy's ladder,
- * and completes the baselines, unless they are left for later. Resumes from the checkpoint in `workDir`, if there is one.
+ * and completes the baselines, unless they are left for later. Resumes from the checkpoint in `workDir`, if there is
+ * one.
  * @returns the outcome, also of a cancelled job, which leaves a checkpoint if its work is to be kept
  * @throws FormatError, DatasetError, IncompatibleBasesError and the like for input that cannot be used;
- *   TrainingDivergedError if training diverged before any candidate was judged
+ * TrainingDivergedError if training diverged before any candidate was judged
  */
 export async function runAdaptation(
   bases: BaseCache,
@@ -267,9 +268,9 @@ class AdaptationRun {
   }
 
   /**
-   * Loads the new base and, where the target depends on it and that is not known, measures the reference on its base before,
-   * so that this base can make room for the new one. Both are computed in the same precision: in float32 where what is
-   * chosen for them differs, or where rows of the task refuse int8, if there is memory for that.
+   * Loads the new base and, where the target depends on it and that is not known, measures the reference on its base
+   * before, so that this base can make room for the new one. Both are computed in the same precision: in float32 where
+   * what is chosen for them differs, or where rows of the task refuse int8, if there is memory for that.
    * @param precision default: what is chosen for each base
    */
   async #loadNewBase(
@@ -287,7 +288,10 @@ class AdaptationRun {
     return refused ? this.#loadNewBase(job, 'f32') : { newBase, compared };
   }
 
-  /** Lets rows of the task confirm or refuse int8. Where it was asked for, or no memory is left for float32, they only warn. */
+  /**
+   * Lets rows of the task confirm or refuse int8. Where it was asked for, or no memory is left for float32, they only
+   * warn.
+   */
   async #refusesInt8(base: LoadedBase, { oldAdapter, data }: LoadedJob, holdsFloat32: boolean): Promise<boolean> {
     const objection = await objectionToLosses({ bases: this.#bases, base, adapter: oldAdapter, rows: data.search });
     if (objection === null) return false;
