@@ -59,7 +59,7 @@ import { forecastHandlers } from './rollouts/forecast.worker.ts';
 import { rolloutHandlers } from './rollouts/rollout.worker.ts';
 import { createTrainingProcess, type TrainingProcess } from './training/training-process.ts';
 
-/** Resources of a worker. Those that are left out are made from the configuration and closed when the worker stops. */
+/** Resources of a worker. Missing ones are made from the configuration and closed when the worker stops. */
 export interface WorkerDependencies {
   db?: Database;
   artifacts?: ArtifactStore;
@@ -84,7 +84,7 @@ export interface WorkerTimes {
 }
 
 export interface RunningWorker {
-  /** Ends the running job, takes no other, and resolves `drained`. The worker is still to be stopped. */
+  /** Ends the running job, takes no other, and resolves `drained`. The worker still has to be stopped. */
   drain(): void;
   /** Resolves when the worker was drained, by this process or by the operator. */
   readonly drained: Promise<void>;
@@ -96,8 +96,8 @@ export interface RunningWorker {
 
 /**
  * Starts a worker: the consumers of both queues, the sweeper, and one training process for the device.
- * @throws Error if `config.databaseUrl` is null and `deps.db` or `deps.backend` is missing; SetupError that names the setting
- *   if the database, Redis or the data folder cannot be used; DeviceUnavailableError
+ * @throws Error if `config.databaseUrl` is null and `deps.db` or `deps.backend` is missing; SetupError that names the
+ * setting if the database, Redis or the data folder cannot be used; DeviceUnavailableError
  */
 export async function startWorker(
   config: Config,

@@ -21,11 +21,14 @@ export interface BaselinesDependencies extends JobFolders {
   training: TrainingProcess;
   /** Interval at which a running measurement checks whether its rollout was cancelled. */
   heartbeatMs?: number;
-  /** Which bases this worker cannot read. */
+  /** Bases that this worker cannot read. */
   fitness?: BaseFitness;
 }
 
-/** Makes the handler of `baselines.measure`: what only the report of a job needs, when no adapter waits for the device. */
+/**
+ * Makes the handler of `baselines.measure`, which measures the baselines for a job's report when no adapter waits for
+ * the device.
+ */
 export function baselinesHandlers(deps: BaselinesDependencies): HandlerSet {
   const { db, fitness = new BaseFitness(), local = FOLDERS_ONLY } = deps;
   return {
@@ -63,7 +66,7 @@ async function measure(deps: Measuring, job: LoadedJob): Promise<void> {
   }
 }
 
-/** Lets the queue try again, or gives the baselines up with a warning: the adapter itself is not concerned. */
+/** Lets the queue try again, or gives the baselines up with a warning; the adapter itself is not affected. */
 async function conclude({ db, context }: Measuring, job: LoadedJob, error: unknown): Promise<never> {
   const fault = faultOf(context.signal, error);
   if (machineFaultOf(fault) !== null || (!isPermanent(fault) && !context.lastAttempt)) throw fault;

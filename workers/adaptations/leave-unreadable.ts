@@ -12,9 +12,9 @@ export interface LeavingDependencies {
   readonly db: Database;
   readonly fitness: BaseFitness;
   readonly local: LocalBases;
-  /** This worker in the list of workers. */
+  /** Id of this worker in the list of workers. */
   readonly workerId: string | null;
-  /** What else is to be done where the work is left to others. */
+  /** Called after the work was left to others. */
   readonly onLeft?: () => Promise<void>;
 }
 
@@ -29,7 +29,7 @@ export function leavingUnreadable(
     const sourced = await adaptationRepository.bases(db, jobId);
     const bases: NeededBase[] = sourced.map(local.locate);
     const anchor = fitness.leftFor(jobId);
-    // Where no other worker can read it any more, the job does without.
+    // If no other worker can read it any more, the job continues without it.
     if (anchor !== null && (await anchorRepository.othersMayRead(db, anchor.id, workerId))) bases.push(anchor);
     const note = (problem: StoredError) => adaptationRepository.noteWaiting(db, jobId, problem);
     const fetched = [...sourced, ...(await anchorRepository.fetchedBase(db, jobId))];

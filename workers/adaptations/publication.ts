@@ -15,13 +15,14 @@ export interface PublicationContext {
   lifecycle: JobLifecycle;
   lease: Lease;
   job: LoadedJob;
-  /** What the margin counts from; null if the gate has none. */
+  /** Version that the margin counts from; null if the gate has none. */
   anchor: JobAnchor | null;
 }
 
 /**
- * Publishes a candidate: first it stores the bytes, then one transaction creates the version that refers to them and makes
- * the job ready. If the process dies in between, nothing refers to the bytes, and the next attempt publishes them again.
+ * Publishes a candidate: first it stores the files, then one transaction creates the version that refers to them and
+ * makes the job ready. If the process dies in between, nothing refers to the files, and the next attempt publishes them
+ * again.
  * @returns the id of the adapter version
  */
 export async function publishCandidate(
@@ -51,7 +52,7 @@ export async function publishCandidate(
 }
 
 /**
- * Keeps the best candidate of a job that did not reach its target, without making it a version.
+ * Stores the best candidate of a job that did not reach its target, without making it a version.
  * @returns the digest of its folder
  */
 export async function keepCandidate(

@@ -2,23 +2,24 @@ import { bytesOf, bytesThere, download, type DownloadOptions, type SourceFile } 
 import { headerProblem } from './header-problem.ts';
 
 export interface FetchProgress {
-  /** Bytes that are there, and those that will be. */
+  /** Number of bytes fetched so far. */
   readonly done: number;
   readonly total: number;
-  /** The first of the files that are being fetched. */
+  /** First of the files that are being fetched. */
   readonly file: string | null;
 }
 
 export interface FetchOptions extends Omit<DownloadOptions, 'onBytes' | 'problemOf'> {
-  /** Files that are fetched at a time, each in a stream of its own. */
+  /** Number of files fetched in parallel, each in a stream of its own. */
   readonly streams: number;
   readonly onProgress: (progress: FetchProgress) => void;
 }
 
 /**
- * Fetches files into a folder, several at a time. The first fault that ends one ends the others, which go on in the next attempt.
+ * Fetches files into a folder, several in parallel. The first error stops all streams; the next attempt continues their
+ * files.
  * @returns the SHA-256 of each file by its name
- * @throws as {@link download}
+ * @throws the errors of {@link download}
  */
 export async function fetchFiles(
   folder: string,

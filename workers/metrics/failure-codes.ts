@@ -3,7 +3,7 @@ import { INSUFFICIENT_MEMORY } from '../adaptations/memory-check.ts';
 import { MISSING_FILE, WORKER_FAULT } from '../handler-faults.ts';
 import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
 
-/** The codes of failed attempts that have a series of their own. Tenants' files can bring about many others. */
+/** Codes of failed attempts that have a time series of their own. Tenants' files can cause many others. */
 export const FAILURE_CODES: readonly string[] = [
   WORKER_FAULT,
   'disk_full',
@@ -19,10 +19,10 @@ export const FAILURE_CODES: readonly string[] = [
   INTERNAL_ERROR,
 ];
 
-/** All other codes. */
+/** Label for all other codes. */
 export const OTHER_FAILURE = 'other';
 
-/** The series that a code is counted in. */
+/** Label of the time series that a code is counted in. */
 export function failureCodeOf(code: string): string {
   return FAILURE_CODES.includes(code) ? code : OTHER_FAILURE;
 }

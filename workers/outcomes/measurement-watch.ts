@@ -1,6 +1,6 @@
 import { AbandonedError } from '../training/training-errors.ts';
 
-/** Ends a measurement because something of a rollout waits for the worker. */
+/** Reason to end a measurement: rollout work waits for the worker. */
 export class MakeRoomError extends Error {
   constructor() {
     super('a rollout comes first');
@@ -15,13 +15,13 @@ export interface MeasurementWatch {
 }
 
 export interface WatchedMeasurement {
-  /** Renews the lease. False if it is lost. */
+  /** Renews the lease. Returns false if it is lost. */
   renew(): Promise<boolean>;
   isRolloutWaiting(): Promise<boolean>;
   readonly intervalMs: number;
 }
 
-/** Watches at an interval whether a measurement may go on. While the database cannot answer, it may. */
+/** Checks at an interval whether a measurement may continue. It may while the database cannot answer. */
 export function watchMeasurement({ renew, isRolloutWaiting, intervalMs }: WatchedMeasurement): MeasurementWatch {
   const controller = new AbortController();
   const look = async (): Promise<void> => {

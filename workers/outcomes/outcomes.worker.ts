@@ -31,34 +31,39 @@ export interface OutcomesDependencies {
   db: Database;
   artifacts: ArtifactStore;
   training: TrainingProcess;
-  /** Most tokens that measuring an adapter once may take. Default: any number. */
+  /** Largest number of tokens for measuring an adapter once. Default: no limit. */
   measuredTokens?: number;
-  /** What each tenant may have by default. Default: no limits. */
+  /** Default quotas of each tenant. Default: no limits. */
   quotas?: QuotaLimits;
-  /** Which bases this worker cannot read. */
+  /** Bases that this worker cannot read. */
   fitness?: BaseFitness;
-  /** Where it has the files of bases. Default: in folders alone. */
+  /** Base files on this worker. Default: only in folders. */
   local?: LocalBases;
-  /** Which jobs do not fit into its memory. */
+  /** Jobs that do not fit into its memory. */
   check?: Pick<MemoryCheck, 'left'>;
   leaseMs?: number;
   heartbeatMs?: number;
 }
 
-/** How long a measurement stays in the queue while a rollout comes first, or for a worker with more memory. */
+/**
+ * Delay of a measurement in the queue while a rollout comes first, or for a worker with more memory, in milliseconds.
+ */
 const AGAIN_MS = 5000;
 
-/** How soon a running measurement sees that a rollout waits. */
+/** Interval at which a running measurement checks whether a rollout waits, in milliseconds. */
 const LOOK_MS = 250;
 
 /** Largest number of claims, so that a version that crashes its worker is given up at some time. */
 const MAX_CLAIMS = 10;
 
-/** Makes the handler of `outcomes.measure`: what the next rollout compares with, while there is nothing else to do. */
+/**
+ * Makes the handler of `outcomes.measure`, which measures the versions that the next rollout compares with, while the
+ * worker is idle.
+ */
 export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
   const { db, fitness = new BaseFitness(), local = FOLDERS_ONLY, check, leaseMs } = deps;
   const requests = createOutcomeRequests({ db, leaseMs });
-  // What this worker leaves to others does not hold it up.
+  // Work that this worker leaves to others does not block the measurement.
   const isRolloutWaiting = () =>
     requests.isRolloutWaiting({ bases: fitness.unreadable, jobs: [...fitness.left, ...(check?.left ?? [])] });
   return {
@@ -88,7 +93,10 @@ export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
   };
 }
 
-/** Whether the version can be measured and its tenant has device seconds left. If not, a job that needs it says why. */
+/**
+ * Whether the version can be measured and its tenant has device seconds left. If not, a job that needs it reports the
+ * reason.
+ */
 async function isAllowed({ db, quotas = NO_QUOTAS }: OutcomesDependencies, version: LoadedVersion): Promise<boolean> {
   const { adapter, deletedAt, tenantId } = version;
   if (deletedAt !== null || adapter.deletedAt !== null || adapter.dataset === null) return false;
@@ -115,7 +123,7 @@ async function claimAndMeasure(measuring: Measuring, versionId: string): Promise
     await requests.withdraw(versionId);
     return;
   }
-  // Only now, because the rows may have changed until the claim.
+  // Load the version only now, because the rows may have changed until the claim.
   const version = await outcomesRepository.load(db, versionId);
   if (version === null) return;
   if (version.adapter.dataset?.promptsOnly) {
@@ -132,7 +140,7 @@ interface Claim {
   readonly version: LoadedVersion;
 }
 
-/** The measurement of a version that this worker holds. */
+/** Measurement of a version that this worker holds. */
 class Measurement {
   readonly #deps: Measuring;
   readonly #claim: Claim;
@@ -162,11 +170,11 @@ class Measurement {
       watch.stop();
     }
     await requests.release(lease, { excused: true });
-    // Where the request was withdrawn meanwhile, the next attempt finds none.
+    // If the request was withdrawn meanwhile, the next attempt finds none.
     throw new TryLaterError('the rows have changed since the measurement began', 0);
   }
 
-  /** Says what an attempt that failed means for the request, and tells the queue whether to try again. */
+  /** Ends or releases the request after a failed attempt, and tells the queue whether to try again. */
   async #conclude(error: unknown, ended: AbortSignal): Promise<void> {
     const { requests, context } = this.#deps;
     const { lease, claimed, version } = this.#claim;

@@ -13,7 +13,10 @@ import { createLateDevice, type LateDevice } from './late-device.ts';
 import type { RolloutDependencies } from './rollout.worker.ts';
 import { withFetchedVersions } from './version-fetch.ts';
 
-/** Makes the handler of dry runs: it examines the versions as a rollout does, and forecasts what would follow. It plans nothing. */
+/**
+ * Makes the handler of dry runs: it examines the versions as a rollout does, and forecasts the rollout. It plans
+ * nothing.
+ */
 export function forecastHandlers(deps: RolloutDependencies): HandlerSet {
   const forecasts = createForecastLifecycle(deps);
   const { fitness = new BaseFitness(), local = FOLDERS_ONLY, tracing = NO_TRACING } = deps;
@@ -57,7 +60,7 @@ async function forecast(
     const slot = await context.device.acquire();
     const begun = performance.now();
     const examined = await examineVersions({ ...context, slot }, { ...ids, gone });
-    // The rollout finds the files and the evolutions, and verifies the files again.
+    // The rollout finds the files and the evolutions ready, and verifies the files again.
     const analysisMs = Math.max(0, performance.now() - begun - examined.evolvingMs);
     return { refusals: examined.refusals, analysisMs };
   });

@@ -1,9 +1,12 @@
 import { acquireDevice } from '../handler-faults.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 
-/** The device of a handler that may not need it at once. */
+/** Device of a handler that acquires it only when needed. */
 export interface LateDevice {
-  /** Waits until the device is free, the first time. @throws TryLaterError if the worker stops before that */
+  /**
+   * Waits at the first call until the device is free.
+   * @throws TryLaterError if the worker stops before that
+   */
   acquire(): Promise<TrainingSlot>;
   release(): void;
 }

@@ -29,19 +29,21 @@ export interface RolloutDependencies {
   artifacts: ArtifactStore;
   producer: JobProducer;
   training: TrainingProcess;
-  /** What each tenant may have by default. Default: no limits. */
+  /** Default quotas of each tenant. Default: no limits. */
   quotas?: QuotaLimits;
   /** Interval at which a running analysis checks whether its rollout was cancelled. */
   heartbeatMs?: number;
-  /** Which bases this worker cannot read. */
+  /** Bases that this worker cannot read. */
   fitness?: BaseFitness;
-  /** Where this worker has the files of bases. Default: in folders alone. */
+  /** Base files on this worker. Default: only in folders. */
   local?: LocalBases;
   /** Default: nothing is traced. */
   tracing?: Tracing;
 }
 
-/** Makes the handlers that plan rollouts: they verify the bases, compute the evolutions, plan the jobs and enqueue them. */
+/**
+ * Makes the handlers that plan rollouts: they verify the bases, compute the evolutions, plan the jobs and enqueue them.
+ */
 export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
   const forecasts = createForecastLifecycle(deps);
@@ -50,7 +52,7 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const work = async (rolloutId: string, bases: readonly SourcedBase[], context: HandlerContext): Promise<void> => {
     const device = createLateDevice(deps.training, context.signal);
     try {
-      // Files are fetched without the device, which then is waited for in the middle of the analysis.
+      // Files are fetched without the device, which is then acquired in the middle of the analysis.
       if (await local.areHere(bases)) await device.acquire();
       const rollout = await lifecycle.beginAnalysis(rolloutId);
       if (rollout === null) return;
@@ -117,7 +119,7 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   } catch (error) {
     if (watch.cancelled.aborted) {
       logger.info('analysis ended: its rollout is no longer being analyzed');
-      // One that was resumed meanwhile could not be enqueued, because the queue still had it.
+      // A rollout that was resumed meanwhile could not be enqueued, because the queue still had this entry.
       if (await isAnalyzing()) throw new TryLaterError(`rollout ${id} was resumed`, 0);
       return;
     }
@@ -128,8 +130,8 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
 }
 
 /**
- * Keeps what the rollout is expected to take, so that it can be compared with what it has taken. Only people look at that: a rollout goes
- * on without it.
+ * Stores a forecast of the rollout's cost, to be compared with the real one. It is only for display, so the rollout
+ * continues without it.
  */
 async function keepForecast(
   { forecasts, logger }: Pick<PlanContext, 'forecasts'> & { logger: Logger },

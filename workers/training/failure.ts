@@ -27,7 +27,7 @@ const PERMANENT = [
 export function toFailure(error: unknown): Failure {
   if (error instanceof CancelledError) return { code: 'cancelled', message: error.message, permanent: true };
   const message = error instanceof Error ? error.message : String(error);
-  // A file that the system cannot read is reported as one that is not valid.
+  // A file that the system cannot read is reported as invalid.
   const fault = systemFaultOf(error);
   const permanent = fault === null && PERMANENT.some((type) => error instanceof type);
   // A message about bad input may quote the input, so its words prove nothing about memory.

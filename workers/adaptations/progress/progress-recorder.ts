@@ -16,28 +16,28 @@ import {
 } from '../adaptation.repository.ts';
 
 export interface ProgressRecorder {
-  /** Aborts with a LeaseLostError when the lease is gone, because the job was cancelled or taken over. */
+  /** Aborts with a LeaseLostError when the lease is lost, because the job was cancelled or taken over. */
   readonly lost: AbortSignal;
   /** Number of training steps so far. */
   readonly step: number;
   progress(step: number, totalSteps: number): void;
   baselines(target: number | null, baselines: Baselines): void;
   oldMeasured(outcomes: GateOutcomes): void;
-  /** Records what the margin counts from. */
+  /** Records the version that the margin counts from. */
   anchor(anchor: JobAnchor): void;
   rowFormat(format: RowFormat): void;
-  /** Records what the adapter's owner should know. */
+  /** Records a warning for the adapter's owner. */
   warning(message: string): void;
-  /** Records what became of the rungs so far, in place of what was recorded before. */
+  /** Records the results of the rungs so far, in place of earlier ones. */
   ladder(ladder: LadderDocument): void;
   points(points: readonly MetricPoint[]): void;
   search(search: SearchPoint): void;
   /** Records the metric of a candidate. The best one counts until a candidate is published. */
   candidate(value: number): void;
-  /** Records the metric of a published candidate, which is the one that counts from now on. */
+  /** Records the metric of a published candidate, which counts from now on. */
   published(value: number): void;
   /**
-   * Writes everything recorded since the last time.
+   * Writes all records since the last call.
    * @throws LeaseLostError, or the error of the database
    */
   flush(): Promise<void>;
@@ -47,7 +47,7 @@ export interface ProgressRecorder {
 export interface RecorderOptions {
   lifecycle: JobLifecycle;
   lease: Lease;
-  /** The job, as its measurements belong to it. */
+  /** Job that the measurements belong to. */
   job: LadderOwner & { sourceVersionId: string };
   metric: MetricName;
   /** Progress that an earlier attempt has written. */
@@ -59,8 +59,8 @@ export interface RecorderOptions {
 }
 
 /**
- * Renews a job's lease and writes its progress with the same statement, in batches. While the database is unreachable, it
- * keeps everything and tries again, so nothing is lost unless another worker takes the job over.
+ * Renews a job's lease and writes its progress with the same statement, in batches. While the database is unreachable,
+ * it keeps the records and tries again, so nothing is lost unless another worker takes the job over.
  */
 export function recordProgress(options: RecorderOptions): ProgressRecorder {
   const { lifecycle, lease, logger } = options;
