@@ -203,8 +203,8 @@ function requireAnswers(answers: readonly Answer[], { spec: { metric }, writer, 
     'so that whatever another version says there has the same score';
   if (uncounted <= MOST_UNCOUNTED * answers.length) return warn(found);
   throw new TaskDataError(
-    `${found}, expected at most ${100 * MOST_UNCOUNTED} % of them: create the adapter with the metric exact_match, which ` +
-      'compares all that is said',
+    `${found}, expected at most ${100 * MOST_UNCOUNTED} % of them: ` +
+      'create the adapter with the metric exact_match, which compares all that is said',
   );
 }
 

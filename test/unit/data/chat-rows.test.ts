@@ -74,7 +74,8 @@ describe('a conversation', () => {
     expect(cut).toEqual({ tokens: whole.length - 20, turns: 2 });
     const [example] = tokenizeRows([{ ...row, line: 7 }], { tokenizer, config, maxLength: 20 });
     expect(lengthWarning('gate', [example!], { config, maxLength: 20 })).toBe(
-      `1 of 1 gate rows have more than 20 tokens and lose their beginning, with 2 earlier turns of the assistant: line 7; a larger max_length keeps them whole (the longest has ${whole.length} tokens)`,
+      '1 of 1 gate rows have more than 20 tokens and lose their beginning, with 2 earlier turns of the assistant: ' +
+        `line 7; a larger max_length keeps them whole (the longest has ${whole.length} tokens)`,
     );
   });
 

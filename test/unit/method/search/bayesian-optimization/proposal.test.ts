@@ -11,7 +11,7 @@ interface Problem {
   f(point: Point): number;
 }
 
-/** Three minima of 0.397887. */
+/** Branin's function, with three minima of 0.397887. */
 const BRANIN: Problem = {
   bounds: [
     [-5, 10],
@@ -25,7 +25,7 @@ const BRANIN: Problem = {
     10,
 };
 
-/** The shape of a loss over alpha and beta: flat along one, curved along the other, observed with noise. */
+/** Typical loss over alpha and beta: flat along one, curved along the other, observed with noise. */
 const NOISY_BOWL: Problem = {
   bounds: [
     [0, 1.5],
@@ -40,7 +40,7 @@ const spaceOf = ({ bounds }: Problem) => new Space(bounds);
 const smallest = (observations: readonly Observation[]) =>
   observations.reduce((best, next) => (next.value < best.value ? next : best));
 
-/** True value at the point that looked best after the budget. */
+/** True value at the best observed point after the budget. */
 function bayesian(problem: Problem, evaluations: number, seed: number): number {
   const noise = Random.fromSeed(seed + 1000);
   const space = spaceOf(problem);
