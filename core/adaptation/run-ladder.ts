@@ -9,7 +9,7 @@ import type { JobOutcome } from './job-outcome.ts';
 import { ladderOptions } from './setup/job-setup.ts';
 
 /** Result of a ladder, which may have ended with a problem. */
-interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
+export interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
   readonly problem?: JobOutcome['problem'];
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { answerLimits, answerOf } from '../../data/evaluation/generated-answers.ts';
-import { summarize, textScore } from '../../data/evaluation/measure.ts';
+import { summarizeMetric, textScore } from '../../data/evaluation/measure.ts';
 import { labelCount } from '../../data/example.ts';
 import type { TaskData } from '../../data/task-data.ts';
 import { expectedText } from '../../formats/dataset/dataset-row.ts';
@@ -83,7 +83,7 @@ export function toRowOutcomes(values: ArrayLike<number>, subject: OutcomesSubjec
 export function fromRowOutcomes(stored: ReadonlyMap<string, number>, subject: OutcomesSubject): GateMeasurement | null {
   const values = rowKeys(subject).flatMap((key) => stored.get(key) ?? []);
   if (values.length < subject.data.gate.length) return null;
-  return toMeasurement(values, subject, summarize(subject.metric, values, completionTokens(subject.data)));
+  return toMeasurement(values, subject, summarizeMetric(subject.metric, values, completionTokens(subject.data)));
 }
 
 /**
@@ -95,7 +95,7 @@ export function writersMeasurement(subject: OutcomesSubject): GateMeasurement {
   const { metric, data } = subject;
   if (!isGenerated(metric)) throw new RangeError(`metric ${metric} does not compare generated text`);
   const values = data.gate.map(({ row }) => textScore(metric, expectedText(row), expectedText(row)));
-  return toMeasurement(values, subject, summarize(metric, values, []));
+  return toMeasurement(values, subject, summarizeMetric(metric, values, []));
 }
 
 /** Returns the number of completion tokens of each gate row. */

@@ -1,4 +1,4 @@
-import { summarize } from '../../data/evaluation/measure.ts';
+import { summarizeMetric } from '../../data/evaluation/measure.ts';
 import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import type { MetricName } from '../../options/metrics.ts';
 
@@ -34,10 +34,10 @@ export async function lookInParts({
     part.forEach((row, i) => (values[row] = found[i]!));
     measured += part.length;
     if (measured === rows) break;
-    const { value } = summarize(name, values, tokens);
+    const { value } = summarizeMetric(name, values, tokens);
     const metric = { name, value, standardError: 0, rows, curtailed: { measured } };
     const bestCase = { metric, outcomes: { values, tokens } };
     if (isOver(bestCase)) return bestCase;
   }
-  return { metric: { name, ...summarize(name, values, tokens), rows }, outcomes: { values, tokens } };
+  return { metric: { name, ...summarizeMetric(name, values, tokens), rows }, outcomes: { values, tokens } };
 }

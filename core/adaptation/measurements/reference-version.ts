@@ -13,7 +13,7 @@ import { writersMeasurement, type CountedFrom, type GateOutcomes } from './gate-
 import { givenOutcomes, isKnown, measureOld, storedOld, type KnownOld } from './old-version.ts';
 
 /** Measurement of a version on its own base. */
-export interface MeasuredVersion {
+export interface VersionMeasurement {
   readonly measured: GateMeasurement;
   /** Precision of its base. */
   readonly precision: Precision;
@@ -71,7 +71,7 @@ export class ReferenceVersion {
    * Loads its own base and measures it there. Null if the old adapter has replaced the anchor and need not be measured.
    * @param precision default: chosen for its base
    */
-  async measure(precision?: Precision): Promise<MeasuredVersion | null> {
+  async measure(precision?: Precision): Promise<VersionMeasurement | null> {
     if (this.#anchor === null) return this.#measureOld(precision);
     const measured = await this.#measureAnchor(this.#anchor, precision);
     return measured ?? (this.isUnknown() ? this.#measureOld(precision) : null);
@@ -126,7 +126,7 @@ export class ReferenceVersion {
     return this.#options.writer === 'old' ? writersMeasurement : this.#options.knownOld;
   }
 
-  async #measureOld(precision?: Precision): Promise<MeasuredVersion> {
+  async #measureOld(precision?: Precision): Promise<VersionMeasurement> {
     const { bases, exact, spec, oldAdapter, emit, noteOld } = this.#options;
     const base = await bases.load(spec.oldBase, precision);
     const { measured, outcomes } = await measureOld(exact, base, oldAdapter);
@@ -136,7 +136,7 @@ export class ReferenceVersion {
   }
 
   /** Measures the anchor; null if the old adapter replaces it. */
-  async #measureAnchor(anchor: AnchorSpec, precision?: Precision): Promise<MeasuredVersion | null> {
+  async #measureAnchor(anchor: AnchorSpec, precision?: Precision): Promise<VersionMeasurement | null> {
     const { bases, exact } = this.#options;
     const { source } = anchor;
     if (source === null) return this.#fallBack(anchor, 'its files or its base are gone');

@@ -8,7 +8,7 @@ import type { JobSpec } from '../job-spec.ts';
 import { objectionToLosses, type RowsOnBase } from '../setup/job-precision.ts';
 import { requireSuitable, rowBudget } from '../setup/job-setup.ts';
 import { jobMemory, requireMemory, rowSizes } from '../setup/memory-plan.ts';
-import { rowFormatOf } from '../setup/row-format.ts';
+import { decideRowFormat } from '../setup/row-format.ts';
 import type { GateOutcomes } from './gate-outcomes.ts';
 import { Measurements } from './measurements.ts';
 import { measureOld } from './old-version.ts';
@@ -44,7 +44,7 @@ export async function measureOutcomes(
   const rows = await loadTaskRows(spec.data);
   const loadBase = () => bases.load(spec.base);
   const asked = { given: spec.adapterOptions ?? {}, folder: spec.adapter, adapter, config, loadBase, signal };
-  const rowFormat = await rowFormatOf({ ...asked, rows: [...rows.search, ...rows.gate] });
+  const rowFormat = await decideRowFormat({ ...asked, rows: [...rows.search, ...rows.gate] });
   const format = { tokenizer, config, ...rowFormat, budget: rowBudget(spec, maxNewTokens) };
   const data = tokenizeTask(rows, format, () => undefined);
   requireSuitable(data, spec, settings);

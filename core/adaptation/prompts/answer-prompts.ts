@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { GivenRow } from '../../data/dataset.ts';
-import { openPrompt } from '../../data/open-prompts.ts';
+import { withPlaceholder } from '../../data/open-prompts.ts';
 import { promptTokens, type ExampleRow, type TokenizedExample } from '../../data/example.ts';
 import { tokenizeWithin } from '../../data/row-budget.ts';
 import { samplingWarning, TaskDataError, type GivenTask, type TaskRows } from '../../data/task-data.ts';
-import { lengthLimit, placeOf, tokenizeRows, type TokenizeOptions } from '../../data/tokenize.ts';
+import { lengthLimit, rowPlace, tokenizeRows, type TokenizeOptions } from '../../data/tokenize.ts';
 import { textScore } from '../../data/evaluation/measure.ts';
 import { generateTexts } from '../../engine/generation/generate-texts.ts';
 import type { TextSizes } from '../../engine/generation/greedy.ts';
@@ -134,10 +134,10 @@ function chosenPrompts(
   const options = { ...format, appendEos: false, maxLength: lengthLimit(format) - limit + 1 };
   const { measuredTokens: tokens } = spec;
   const within = (name: DatasetSplit, rows: readonly GivenRow[]): readonly TokenizedExample[] => {
-    if (tokens === undefined) return tokenizeRows(rows.map(openPrompt), options);
+    if (tokens === undefined) return tokenizeRows(rows.map(withPlaceholder), options);
     // A row counts its answer when the version writes it and, except for training, once more when it is measured.
     const generated = name === 'training' ? limit : 2 * limit;
-    const examples = tokenizeWithin(rows.map(openPrompt), options, { tokens, generated });
+    const examples = tokenizeWithin(rows.map(withPlaceholder), options, { tokens, generated });
     const warning = name === 'training' ? fewerWarning : samplingWarning;
     if (examples.length < rows.length) warn(warning(name, examples.length, rows.length, tokens));
     return examples;
@@ -220,7 +220,7 @@ function longWarning(
   all: number,
   { limit, room }: { readonly limit: number; readonly room: number },
 ): string {
-  const places = long.slice(0, NAMED).map(({ row }, index) => placeOf(row, index));
+  const places = long.slice(0, NAMED).map(({ row }, index) => rowPlace(row, index));
   const others = long.length > NAMED ? ` and ${long.length - NAMED} more` : '';
   return (
     `${long.length} of ${all} prompts have more than ${room} tokens and lose their beginning, ` +

@@ -27,7 +27,7 @@ interface WrittenCounts {
   readonly ended: number;
 }
 
-export interface RowFormatOptions {
+export interface RowFormatSources {
   /** Options that the user has set. */
   readonly given: GivenAdapterOptions;
   /** PEFT folder of the adapter. */
@@ -49,26 +49,26 @@ export interface RowFormatOptions {
  * Decides the format of an adapter's rows: from the user's options, or else from its `readapt.json`, or else by a
  * measurement on the base that it was trained for.
  */
-export async function rowFormatOf(options: RowFormatOptions): Promise<RowFormat> {
+export async function decideRowFormat(options: RowFormatSources): Promise<RowFormat> {
   const manifest = await readAdapterManifest(options.folder);
   const maxLength = maxLengthOf(options, manifest);
   return { ...(await appendEosOf(options, manifest, maxLength)), maxLength };
 }
 
 /** Decides only the largest number of tokens of a row. */
-export async function maxLengthIn(options: Pick<RowFormatOptions, 'given' | 'folder' | 'config'>): Promise<number> {
+export async function maxLengthIn(options: Pick<RowFormatSources, 'given' | 'folder' | 'config'>): Promise<number> {
   return maxLengthOf(options, await readAdapterManifest(options.folder));
 }
 
 function maxLengthOf(
-  { given, config }: Pick<RowFormatOptions, 'given' | 'config'>,
+  { given, config }: Pick<RowFormatSources, 'given' | 'config'>,
   manifest: AdapterManifest | null,
 ): number {
   return lengthLimit({ config, maxLength: given.max_length ?? manifest?.maxLength ?? null });
 }
 
 async function appendEosOf(
-  options: RowFormatOptions,
+  options: RowFormatSources,
   manifest: AdapterManifest | null,
   maxLength: number,
 ): Promise<Pick<RowFormat, 'appendEos' | 'appendEosReason'>> {
@@ -84,7 +84,7 @@ async function appendEosOf(
   return measureAppendEos(options, maxLength);
 }
 
-async function measureAppendEos({ loadBase, adapter, rows, signal }: RowFormatOptions, maxLength: number) {
+async function measureAppendEos({ loadBase, adapter, rows, signal }: RowFormatSources, maxLength: number) {
   const { tokenizer, model, runtime, endOfTextIds } = await loadBase();
   const format = { tokenizer, config: model.config };
   const end = endOfText(format);
