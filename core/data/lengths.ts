@@ -1,5 +1,5 @@
 import type { TokenizedExample } from './example.ts';
-import { lengthLimit, placeOf, type TokenizeOptions } from './tokenize.ts';
+import { lengthLimit, rowPlace, type TokenizeOptions } from './tokenize.ts';
 
 /** Lengths of rows in tokens, before truncation. */
 export interface RowLengths {
@@ -38,7 +38,7 @@ export function lengthWarning(
   const long = [...examples.entries()].filter(([, { cut }]) => cut !== undefined);
   if (long.length === 0) return null;
   const limit = lengthLimit(options);
-  const places = long.slice(0, NAMED).map(([index, { row }]) => placeOf(row, index));
+  const places = long.slice(0, NAMED).map(([index, { row }]) => rowPlace(row, index));
   const others = long.length > NAMED ? ` and ${long.length - NAMED} more` : '';
   const turns = long.reduce((total, [, { cut }]) => total + (cut?.turns ?? 0), 0);
   const longest = Math.max(...long.map(([, example]) => fullLength(example)));

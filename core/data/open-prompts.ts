@@ -6,7 +6,7 @@ import { tokenizeRows, type TokenizeOptions } from './tokenize.ts';
 const PLACEHOLDER = 'x';
 
 /** Gives a prompt alone a placeholder answer, so that it can be tokenized like a row with an answer. */
-export function openPrompt<Row extends GivenContent>(row: Row): Row & RowContent {
+export function withPlaceholder<Row extends GivenContent>(row: Row): Row & RowContent {
   return withAnswer(row, PLACEHOLDER);
 }
 
@@ -14,10 +14,10 @@ export function openPrompt<Row extends GivenContent>(row: Row): Row & RowContent
  * Tokenizes prompts alone, which have no labels.
  * @throws the errors of {@link tokenizeRows}
  */
-export function tokenizePrompts(
+export function tokenizeOpenPrompts(
   rows: readonly (GivenContent & Omit<ExampleRow, keyof RowContent>)[],
   options: Omit<TokenizeOptions, 'appendEos'>,
 ): TokenizedExample[] {
-  const examples = tokenizeRows(rows.map(openPrompt), { ...options, appendEos: false });
+  const examples = tokenizeRows(rows.map(withPlaceholder), { ...options, appendEos: false });
   return examples.map((example) => ({ ...example, tokenIds: promptTokens(example), labelSpans: [] }));
 }

@@ -116,13 +116,13 @@ function atPlace<Result>(row: ExampleRow, index: number, run: () => Result): Res
     return run();
   } catch (cause) {
     if (cause instanceof RowFault || cause instanceof UnknownTokenError || cause instanceof ChatRenderError)
-      throw new TokenizeError(placeOf(row, index), cause);
+      throw new TokenizeError(rowPlace(row, index), cause);
     throw cause;
   }
 }
 
 /** Returns `train.jsonl: line 12`, or the position in the list for a row that was not read from a file. */
-export function placeOf({ file, line }: ExampleRow, index: number): string {
+export function rowPlace({ file, line }: ExampleRow, index: number): string {
   if (line === undefined) return `row ${index + 1}`;
   return file === undefined ? `line ${line}` : `${file}: line ${line}`;
 }

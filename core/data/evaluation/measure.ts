@@ -65,7 +65,7 @@ export async function meanLoss(
     for (const { index, start, end } of members)
       perExample[index] = losses.subarray(start, end).reduce((total, loss) => total + loss, 0);
   });
-  const summary = summarize('loss', perExample, examples.map(labelCount));
+  const summary = summarizeMetric('loss', perExample, examples.map(labelCount));
   return { metric: 'loss', ...summary, examples: examples.length, tokens, perExample };
 }
 
@@ -105,7 +105,7 @@ async function generatedScore(
 }
 
 function meanScore(metric: MetricName, scores: Float64Array, tokens: number): Measurement {
-  return { metric, ...summarize(metric, scores, []), examples: scores.length, tokens, perExample: scores };
+  return { metric, ...summarizeMetric(metric, scores, []), examples: scores.length, tokens, perExample: scores };
 }
 
 /**
@@ -113,7 +113,7 @@ function meanScore(metric: MetricName, scores: Float64Array, tokens: number): Me
  * @param perExample as in {@link Measurement}
  * @param lengths number of completion tokens of each example, which only `loss` needs
  */
-export function summarize(
+export function summarizeMetric(
   metric: MetricName,
   perExample: ArrayLike<number>,
   lengths: readonly number[],

@@ -6,7 +6,7 @@ import { subtractRows } from './subtract-rows.ts';
 import type { WeightSource } from './weight-source.ts';
 
 /** Change in the weight of one module, before it is decomposed. */
-export interface Change {
+export interface WeightChange {
   readonly drift: TensorDrift;
   /** W_new − W_old, [outFeatures, inFeatures], rounded to float32. */
   readonly delta: DenseMatrix;
@@ -23,7 +23,7 @@ export async function readChange(
   from: WeightSource,
   to: WeightSource,
   into: Float32Array,
-): Promise<Change> {
+): Promise<WeightChange> {
   const { before, after } = await readBoth(name, from, to);
   const [rows, cols] = before.shape as [number, number];
   const data = into.subarray(0, rows * cols);

@@ -29,7 +29,7 @@ export function totalDrift(parts: readonly TensorDrift[]): TensorDrift {
 }
 
 /** The drift of one projection (`mlp.up_proj`) in every layer. */
-export interface DriftRow {
+export interface ProjectionDrift {
   readonly projection: string;
   /** One drift per layer; null for a layer without this projection. */
   readonly drifts: readonly (number | null)[];
@@ -41,7 +41,7 @@ export interface DriftRow {
  * The drift of the adaptable modules as a grid: one row for each projection, in the order in which a layer has them,
  * and one column for each layer.
  */
-export function driftGrid({ modules }: { readonly modules: ReadonlyMap<string, TensorDrift> }): DriftRow[] {
+export function driftGrid({ modules }: { readonly modules: ReadonlyMap<string, TensorDrift> }): ProjectionDrift[] {
   const cells = [...modules].flatMap(([name, module]) => {
     const [, layer, projection] = /^model\.layers\.(\d+)\.(.+)$/.exec(name) ?? [];
     return projection === undefined ? [] : [{ layer: Number(layer), projection, module }];

@@ -5,7 +5,7 @@ import { gaussianMatrices } from '../../linalg/svd/gaussian.ts';
 import type { DenseMatrix } from '../../linalg/matrix.ts';
 import type { MatrixProducts } from '../../linalg/products.ts';
 import { randomizedSvd, type RandomizedSvdOptions } from '../../linalg/svd/randomized-svd.ts';
-import { readChange, readDrift, type Change } from './change.ts';
+import { readChange, readDrift, type WeightChange } from './change.ts';
 import { totalDrift, type TensorDrift } from './drift.ts';
 import type { WeightSource } from './weight-source.ts';
 
@@ -155,7 +155,7 @@ function inOrder<T>(entries: ReadonlyMap<string, T>, keys: readonly string[]): M
   return ordered;
 }
 
-async function decompose(change: Change, options: RandomizedSvdOptions): Promise<ModuleEvolution> {
+async function decompose(change: WeightChange, options: RandomizedSvdOptions): Promise<ModuleEvolution> {
   const { rows: outFeatures, cols: inFeatures } = change.delta;
   const shape = { outFeatures, inFeatures, ...change.drift, rowSquares: change.rowSquares };
   if (change.drift.deltaNorm === 0) {

@@ -17,7 +17,7 @@ export function isSamePoint(a: Coefficients, b: Coefficients): boolean {
 }
 
 /** @throws RangeError for coefficients that are not finite */
-export function requireFinite({ alpha, beta }: Coefficients): void {
+export function requireFiniteCoefficients({ alpha, beta }: Coefficients): void {
   if (Number.isFinite(alpha) && Number.isFinite(beta)) return;
   throw new RangeError(`fusion coefficients are alpha ${alpha} and beta ${beta}, expected finite numbers`);
 }

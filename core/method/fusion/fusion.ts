@@ -3,7 +3,7 @@ import { loraSettings } from '../../models/lora/lora-config.ts';
 import { plainProducts, type MatrixProducts } from '../../linalg/products.ts';
 import { AdaptationError } from '../errors.ts';
 import type { Evolution, ModuleEvolution } from '../evolution/evolution.ts';
-import { COPY, isSamePoint, requireFinite, type Coefficients } from './coefficients.ts';
+import { COPY, isSamePoint, requireFiniteCoefficients, type Coefficients } from './coefficients.ts';
 import { grownConfig, type FusedShape } from './fusion-rank.ts';
 import { prepareModule, type ModuleFusion } from './module-fusion.ts';
 
@@ -78,7 +78,7 @@ export class Fusion {
 
   /** Fuses as {@link at} does, and also returns the truncation errors of the modules. */
   async fuse(coefficients: Coefficients): Promise<FusedAdapter> {
-    requireFinite(coefficients);
+    requireFiniteCoefficients(coefficients);
     if (isSamePoint(coefficients, COPY)) {
       return { adapter: this.adapter, truncationErrors: new Map([...this.#modules.keys()].map((name) => [name, 0])) };
     }

@@ -1,7 +1,7 @@
 import { DEFAULT_CONFIDENCE, type GateRule } from '../../options/gates.ts';
 import { isGenerated, judgesRows, type MetricName } from '../../options/metrics.ts';
 import { FIRST_LOOK, levelOf } from './error-budget.ts';
-import { certifiableMargin, rowsToCertify, type Comparison } from './power.ts';
+import { certifiableMargin, rowsToCertify, type PowerAssumptions } from './power.ts';
 
 /** Assumed share of rows that flip between two versions of about the same quality, before any measurement. */
 const USUAL_FLIPS = 0.04;
@@ -58,7 +58,7 @@ export function gateAdvice(rows: number, { metric, promptsOnly }: AdvisedRows, g
   const [deviation, loss] = judgesRows(metric)
     ? [Math.sqrt(USUAL_FLIPS), USUAL_LOSS.rows]
     : [USUAL_DEVIATION, USUAL_LOSS.score];
-  const usual: Comparison = { metric, level, deviation, difference: promptsOnly ? loss : 0 };
+  const usual: PowerAssumptions = { metric, level, deviation, difference: promptsOnly ? loss : 0 };
   const margin = gate?.margin ?? null;
   const certifiable = certifiableMargin(rows, usual);
   const least = certifiableMargin(rows, { ...usual, deviation: 0, difference: 0 });

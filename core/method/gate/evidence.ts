@@ -14,7 +14,7 @@ export interface Evidence {
 }
 
 /** Claim to be tested: the metric reaches a value, with at most the given probability of an error. */
-export interface Claim {
+export interface EvidenceClaim {
   readonly needed: number;
   readonly level: number;
 }
@@ -27,7 +27,7 @@ const ROUNDING = 1e-9;
  * rows are right or wrong, and by betting where they have scores. Both hold for every number of rows. For a loss, which
  * has no bounds, there is no such test: the bootstrap-t bound holds only nearly, and better with many rows.
  */
-export function pairedEvidence(from: GateMeasurement, found: GateMeasurement, { needed, level }: Claim): Evidence {
+export function pairedEvidence(from: GateMeasurement, found: GateMeasurement, { needed, level }: EvidenceClaim): Evidence {
   const { name, value } = found.metric;
   const [before, after] = [from.outcomes.values, found.outcomes.values];
   if (!Number.isFinite(value)) return { certified: false, bound: value };
@@ -51,7 +51,7 @@ export function pairedEvidence(from: GateMeasurement, found: GateMeasurement, { 
 /**
  * Compares a candidate with a number: by the exact binomial test, by betting, or for a loss by the bootstrap-t bound.
  */
-export function absoluteEvidence(found: GateMeasurement, { needed, level }: Claim): Evidence {
+export function absoluteEvidence(found: GateMeasurement, { needed, level }: EvidenceClaim): Evidence {
   const { name, value, rows } = found.metric;
   const { values, tokens } = found.outcomes;
   if (!Number.isFinite(value)) return { certified: false, bound: value };

@@ -9,7 +9,7 @@ import { inferiorityPValue } from '../../statistics/exact-paired-test.ts';
 const ADVISED_POWER = 0.8;
 
 /** Assumptions of a comparison before it is made, about the two versions and the certificate. */
-export interface Comparison {
+export interface PowerAssumptions {
   readonly metric: MetricName;
   /**
    * Standard deviation of one row's difference between the two versions. Where rows are right or wrong, its square is
@@ -32,7 +32,7 @@ export interface Comparison {
  * standard deviation of √(2 ln(1/level)), which takes the place of z. The rows that equal scores need come on top,
  * because the variance has to be learned while bets are as large as allowed.
  */
-export function rowsToCertify(margin: number, comparison: Comparison): number {
+export function rowsToCertify(margin: number, comparison: PowerAssumptions): number {
   const { metric, level, difference = 0 } = comparison;
   const byMoments = rowsOfMean({ ...comparison, difference: margin + difference });
   if (isScore(metric)) return byMoments + rowsOfEqualScores(margin, level);
@@ -47,20 +47,20 @@ export function rowsToCertify(margin: number, comparison: Comparison): number {
  * Number of rows that certify, with the comparison's power, that a mean is on the right side of a number, to first
  * order.
  */
-export function rowsOfMean({ metric, level, deviation, difference = 0, power = ADVISED_POWER }: Comparison): number {
+export function rowsOfMean({ metric, level, deviation, difference = 0, power = ADVISED_POWER }: PowerAssumptions): number {
   if (!(difference > 0)) return Infinity;
   const reach = isScore(metric) ? Math.sqrt(2 * Math.log(1 / level)) : normalQuantile(1 - level);
   return Math.max(2, Math.ceil((((reach + normalQuantile(power)) * deviation) / difference) ** 2));
 }
 
 /** Whether a number of rows certifies a margin with the comparison's power. */
-export function isCertifiable(rows: number, margin: number, comparison: Comparison): boolean {
+export function isCertifiable(rows: number, margin: number, comparison: PowerAssumptions): boolean {
   const tried = judgesRows(comparison.metric) && rows <= LARGEST_TRIED;
   return tried ? certifiesUnlucky(rows, margin, comparison) : rowsToCertify(margin, comparison) <= rows;
 }
 
 /** Smallest margin that a number of rows certifies with the comparison's power; Infinity if there is none. */
-export function certifiableMargin(rows: number, comparison: Comparison): number {
+export function certifiableMargin(rows: number, comparison: PowerAssumptions): number {
   const largest = comparison.metric === 'loss' ? LARGEST_LOSS : 1;
   let fails = Math.max(0, -(comparison.difference ?? 0));
   let certifies = largest;
@@ -79,7 +79,7 @@ const LARGEST_TRIED = 1500;
 const LARGEST_LOSS = 1000;
 
 /** Whether the exact test certifies rows whose difference is one that draws exceed with the comparison's power. */
-function certifiesUnlucky(rows: number, margin: number, comparison: Comparison): boolean {
+function certifiesUnlucky(rows: number, margin: number, comparison: PowerAssumptions): boolean {
   const { deviation, level, difference = 0, power = ADVISED_POWER } = comparison;
   if (margin >= 1) return true;
   const unlucky = difference - (normalQuantile(power) * deviation) / Math.sqrt(rows);

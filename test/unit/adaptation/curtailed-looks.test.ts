@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { summarize } from '../../../core/data/evaluation/measure.ts';
+import { summarizeMetric } from '../../../core/data/evaluation/measure.ts';
 import { lookInParts } from '../../../core/adaptation/measurements/look-in-parts.ts';
 import { lookOrder } from '../../../core/method/gate/look-order.ts';
 import {
@@ -19,7 +19,7 @@ interface Simulated {
 }
 
 function measured(name: MetricName, values: Float64Array, tokens: readonly number[]): GateMeasurement {
-  return { metric: { name, ...summarize(name, values, tokens), rows: values.length }, outcomes: { values, tokens } };
+  return { metric: { name, ...summarizeMetric(name, values, tokens), rows: values.length }, outcomes: { values, tokens } };
 }
 
 /**

@@ -10,7 +10,7 @@ interface ProposalOptions extends SurrogateOptions {
   readonly seed: number;
 }
 
-export interface Proposal {
+export interface ProposedPoint {
   readonly point: Point;
   /** Expected Improvement at the point, in units of the values; Infinity with fewer than two observations. */
   readonly improvement: number;
@@ -28,7 +28,7 @@ const SAME_POINT = 1e-3;
  * smallest posterior mean among the observed points. Equal options give equal points.
  * @throws RangeError for an observed value that is not finite
  */
-export function propose(options: ProposalOptions): Proposal {
+export function propose(options: ProposalOptions): ProposedPoint {
   const { space, observations, seed, spacing = 0 } = options;
   const random = Random.fromSeed(seed + 7919 * observations.length);
   if (observations.length < 2) {
@@ -55,7 +55,7 @@ function improvementOf({ process }: Surrogate, spacing: number): (point: Point) 
 }
 
 /** Compares random points, a quarter of them near the incumbent, and refines the best by Nelder–Mead. */
-function maximize(improvementAt: (point: Point) => number, incumbent: Point, random: Random): Proposal {
+function maximize(improvementAt: (point: Point) => number, incumbent: Point, random: Random): ProposedPoint {
   const candidates = Array.from({ length: CANDIDATES }, (_, i) =>
     i % 4 === 0 ? nearby(incumbent, random) : randomPoint(incumbent.length, random),
   );

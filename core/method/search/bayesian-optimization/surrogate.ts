@@ -2,7 +2,7 @@ import { fitGaussianProcess } from './fit-gaussian-process.ts';
 import type { GaussianProcess } from './gaussian-process.ts';
 import type { Point, Space } from './space.ts';
 
-export interface Observation {
+export interface SearchObservation {
   readonly point: Point;
   readonly value: number;
 }
@@ -10,7 +10,7 @@ export interface Observation {
 export interface SurrogateOptions {
   readonly space: Space;
   /** Observations of the function that is minimized. */
-  readonly observations: readonly Observation[];
+  readonly observations: readonly SearchObservation[];
 }
 
 /** Gaussian process over the unit box, fitted to standardized values. */
