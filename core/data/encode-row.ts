@@ -1,8 +1,10 @@
 import { isChat, type ChatContent } from '../formats/dataset/dataset-row.ts';
 import type { Tokenizer } from '../formats/tokenizer/tokenizer.ts';
 import type { ExampleRow, LabelSpan } from './example.ts';
-import { RowFault } from './row-fault.ts';
 import { boundaryIn, type TokenBoundary } from './token-boundary.ts';
+
+/** Problem of a row, without its file and line. The message never quotes the row's text. */
+export class RowFault extends Error {}
 
 /** Settings for turning rows into tokens. */
 export interface RowEncoding {

@@ -2,9 +2,8 @@ import { isChat } from '../formats/dataset/dataset-row.ts';
 import { ChatRenderError } from '../formats/tokenizer/chat-template.ts';
 import { UnknownTokenError, type Tokenizer } from '../formats/tokenizer/tokenizer.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
-import { encodeRow, encodeVariant, type EncodedRow, type RowEncoding } from './encode-row.ts';
+import { encodeRow, encodeVariant, RowFault, type EncodedRow, type RowEncoding } from './encode-row.ts';
 import { exampleOf, type ExampleRow, type TokenizedExample } from './example.ts';
-import { RowFault } from './row-fault.ts';
 
 export interface TokenizeOptions {
   readonly tokenizer: Tokenizer;

@@ -35,7 +35,7 @@ type FoundJob = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
 /** Job with its source, which cannot be deleted before the job has ended. */
 export type LoadedJob = FoundJob & { sourceVersionId: string; sourceVersion: NonNullable<FoundJob['sourceVersion']> };
 
-export interface SearchPoint {
+export interface SearchRow {
   index: number;
   fusionAlpha: number;
   fusionBeta: number;
@@ -61,9 +61,9 @@ export interface PublishedFolder {
 }
 
 /** Measurements of a job since the last write. */
-export interface Measurements {
+export interface PendingMeasurements {
   readonly points: readonly MetricPoint[];
-  readonly searches: readonly SearchPoint[];
+  readonly searches: readonly SearchRow[];
   /** Outcomes of the old adapter on the old base. */
   readonly old: GateOutcomes | null;
   /** Version that the margin counts from. */
@@ -74,7 +74,7 @@ export interface Measurements {
   readonly ladder: LadderDocument | null;
 }
 
-export const NO_MEASUREMENTS: Measurements = {
+export const NO_PENDING_MEASUREMENTS: PendingMeasurements = {
   points: [],
   searches: [],
   old: null,
@@ -150,7 +150,7 @@ export const adaptationRepository = {
   async insertMeasurements(
     tx: Transaction,
     job: LadderOwner & { sourceVersionId: string },
-    { points, searches, old, anchor, rowFormat, warnings, ladder }: Measurements,
+    { points, searches, old, anchor, rowFormat, warnings, ladder }: PendingMeasurements,
   ): Promise<void> {
     const owner = { jobId: job.id, tenantId: job.tenantId };
     if (points.length > 0) {

@@ -10,7 +10,7 @@ import { PermanentError } from '../../src/jobs/index.ts';
 import type { Queryable } from '../../src/lib/database.ts';
 import type { StoredOptions } from '../../src/modules/rollouts/index.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
-import { requireServable } from '../serving-check.ts';
+import { requireServable } from './serving-check.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
 
 export interface JobFolders {
@@ -68,7 +68,7 @@ export async function buildJobSpec(
     newBaseName: rollout.baseModelVersion.servingName,
     data: { file: await locateVerified(db, artifacts, adapter.dataset.artifactDigest) },
     metric: oneOf(METRICS, job.metricName, `metric of job ${job.id}`),
-    ...gateOf(adapter, measuredTokens),
+    ...gateSpecOf(adapter, measuredTokens),
     evolution: digest === null ? null : await locateArtifact(db, artifacts, digest),
     options: withinProfile(options, baseModel.servingProfile as ServingProfile | null),
     oldOutcomes: await adaptationRepository.oldOutcomes(db, job),
@@ -98,7 +98,7 @@ function withinProfile(options: GivenJobOptions, profile: ServingProfile | null)
 }
 
 /** Gate and row format of an adapter: the part of a specification that jobs and measurements share. */
-export function gateOf(
+export function gateSpecOf(
   { gate, appendEos, maxLength }: Pick<LoadedJob['adapter'], 'gate' | 'appendEos' | 'maxLength'>,
   measuredTokens?: number,
 ): Pick<JobSpec, 'gate' | 'measuredTokens' | 'adapterOptions'> {

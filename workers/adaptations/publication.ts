@@ -34,7 +34,7 @@ export async function publishCandidate(
   const config = await readAdapterConfig(folder);
   const { rank, alpha } = config;
   const stored = await artifacts.putFolder(folder, 'adapter');
-  return lifecycle.publish(lease, columnsOf(candidate), async (tx) => {
+  return lifecycle.publish(lease, candidateColumns(candidate), async (tx) => {
     await registerArtifact(tx, artifacts, stored);
     return adaptationRepository.insertVersion(tx, job, {
       digest: stored.digest,
@@ -65,7 +65,7 @@ export async function keepCandidate(
 }
 
 /** Converts a candidate to columns of its job. */
-export function columnsOf({
+export function candidateColumns({
   strategy,
   alpha: fusionAlpha,
   beta: fusionBeta,

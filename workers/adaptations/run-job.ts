@@ -12,7 +12,7 @@ import { buildAnchorSpec, requireAnchor, type JobAnchorSpec } from './anchors/an
 import { buildJobSpec, type JobFolders } from './build-job-spec.ts';
 import { createJobEventHandler } from './progress/job-event-handler.ts';
 import { recordProgress, type ProgressRecorder } from './progress/progress-recorder.ts';
-import { columnsOf, keepCandidate, type PublicationContext } from './publication.ts';
+import { candidateColumns, keepCandidate, type PublicationContext } from './publication.ts';
 import { PhaseSpans, type JobTrace } from './progress/phase-spans.ts';
 import { takeOverWorkDir } from './work-dir.ts';
 
@@ -104,7 +104,7 @@ async function adapt(
 
 async function endOf(run: JobRun, outcome: JobOutcome): Promise<JobEnd> {
   const { best: candidate, candidateFolder, problem, target } = outcome;
-  const best = candidate === null ? undefined : columnsOf(candidate);
+  const best = candidate === null ? undefined : candidateColumns(candidate);
   const { kind, metricName } = run.job;
   const { precision } = outcome;
   const baselinesPending = kind === 'adaptation' && precision !== null && isIncomplete(outcome.baselines);

@@ -1,7 +1,7 @@
 import type { SourceErrorCode } from '../../src/base-sources/index.ts';
 import type { StoredError } from '../../src/lib/shown-error.ts';
 import { TryLaterError } from '../../src/jobs/index.ts';
-import { BaseElsewhereError, type BaseUser } from '../base-fitness.ts';
+import { BaseElsewhereError, type BaseUser } from './base-availability.ts';
 import { BaseNotFetchedError, type FetchWait, type LocalBases, type SourcedBase } from './local-bases.ts';
 
 /** Public reasons by code. The error's own message names the source and settings, and is for the operator. */
@@ -46,7 +46,7 @@ export async function fetchOrLeave(local: LocalBases, bases: readonly SourcedBas
 /**
  * Runs the work of a queue entry with its bases on this worker. While they are fetched, the entry waits in the queue.
  */
-export function withBases(
+export function withFetchedBases(
   local: LocalBases,
   bases: readonly SourcedBase[],
   { signal, note }: Pick<BaseUser, 'signal' | 'note'>,

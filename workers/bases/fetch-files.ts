@@ -1,5 +1,6 @@
+import { FormatError } from '../../core/formats/errors.ts';
+import { SafetensorsFile } from '../../core/formats/safetensors/safetensors.ts';
 import { bytesOf, bytesThere, download, type DownloadOptions, type SourceFile } from '../../src/base-sources/index.ts';
-import { headerProblem } from './header-problem.ts';
 
 export interface FetchProgress {
   /** Number of bytes fetched so far. */
@@ -31,10 +32,10 @@ export async function fetchFiles(
   for (const file of files) done += await bytesThere(folder, file);
   const hashes = new Map<string, string>();
   const running = new Set<string>();
-  const tell = (): void => onProgress({ done, total, file: [...running][0] ?? null });
+  const report = (): void => onProgress({ done, total, file: [...running][0] ?? null });
   const onBytes = (bytes: number): void => {
     done += bytes;
-    tell();
+    report();
   };
   const ending = new AbortController();
   const { signal } = ending;
@@ -46,10 +47,10 @@ export async function fetchFiles(
     for (const file of waiting) {
       signal.throwIfAborted();
       running.add(file.name);
-      tell();
+      report();
       hashes.set(file.name, await download(folder, file, { ...options, signal, onBytes, problemOf: headerProblem }));
       running.delete(file.name);
-      tell();
+      report();
     }
   };
   const faults: unknown[] = [];
@@ -61,6 +62,20 @@ export async function fetchFiles(
   );
   await Promise.all(lanes).finally(() => options.signal.removeEventListener('abort', end));
   if (faults.length > 0) throw faults[0];
-  tell();
+  report();
   return hashes;
+}
+
+/**
+ * Reason for which a file cannot be the weights that its name claims; null if it can, or if it is not named as weights.
+ */
+async function headerProblem(place: string, name: string): Promise<string | null> {
+  if (!name.endsWith('.safetensors')) return null;
+  try {
+    await (await SafetensorsFile.open(place, name)).close();
+    return null;
+  } catch (error) {
+    if (error instanceof FormatError) return error.message;
+    throw error;
+  }
 }

@@ -3,7 +3,7 @@ import { withTransaction, type Database, type Prisma } from '../../src/lib/datab
 import { recordEvent, type NewEvent } from '../../src/modules/events/index.ts';
 
 /** Source of a base model version, as a fetch needs it. */
-export interface SourceRow {
+export interface BaseSourceRow {
   readonly source: PinnedSource;
   readonly files: readonly SourceFile[];
   /** Sealed token of the source; null if it has none. */
@@ -14,7 +14,7 @@ type FetchEvent = Extract<NewEvent, { type: `base_model_version.${'fetching' | '
 
 export const fetchRepository = {
   /** Source of a version; null if its files are in a folder. */
-  async source(db: Database, id: string): Promise<SourceRow | null> {
+  async source(db: Database, id: string): Promise<BaseSourceRow | null> {
     const row = await db.baseModelVersion.findUnique({
       where: { id },
       select: { source: true, sourceFiles: true, sourceToken: true },

@@ -6,8 +6,8 @@ import { TryLaterError } from '../../src/jobs/index.ts';
 import type { Database } from '../../src/lib/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { SecretBox } from '../../src/lib/secret-box.ts';
-import type { NeededBase } from '../base-fitness.ts';
-import type { BaseCache } from './base-cache.ts';
+import type { NeededBase } from './base-availability.ts';
+import type { BaseFileCache } from './base-file-cache.ts';
 import type { FetchProgress } from './fetch-files.ts';
 import { checkContent } from './check-content.ts';
 import { fetchRepository } from './fetch.repository.ts';
@@ -68,7 +68,7 @@ export const FOLDERS_ONLY: LocalBases = {
 
 export interface LocalBasesOptions {
   readonly db: Database;
-  readonly cache: BaseCache;
+  readonly cache: BaseFileCache;
   readonly sources: Sources;
   /** Opens the tokens of sources; null without a secret key. */
   readonly box: SecretBox | null;

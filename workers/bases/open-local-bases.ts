@@ -6,7 +6,7 @@ import { knownSecretKeys } from '../../src/config/secret-key-file.ts';
 import type { Database } from '../../src/lib/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
-import { BaseCache } from './base-cache.ts';
+import { BaseFileCache } from './base-file-cache.ts';
 import { FetchedBases, type LocalBases } from './local-bases.ts';
 
 interface OpenOptions {
@@ -32,7 +32,7 @@ export async function openLocalBases({ db, config, artifacts, loaded, logger }: 
   const { baseCacheBytes: maxBytes } = config;
   // A user without a home has no cache folder.
   const folder = config.baseCacheDir ?? path.join(config.dataDir, 'bases');
-  const cache: BaseCache = new BaseCache({
+  const cache: BaseFileCache = new BaseFileCache({
     folder,
     maxBytes,
     loaded: () => loaded().flatMap((place) => cache.keyOf(place) ?? []),

@@ -4,8 +4,35 @@ import type { ConsumerObserver } from '../../src/jobs/index.ts';
 import type { Database } from '../../src/lib/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { ChangedJob, JobObserver } from '../../src/modules/jobs/index.ts';
-import { FAILURE_CODES, failureCodeOf, OTHER_FAILURE } from './failure-codes.ts';
 import { jobClockRepository, type JobClock } from './job-clock.repository.ts';
+import { INTERNAL_ERROR } from '../../src/lib/shown-error.ts';
+import { INSUFFICIENT_MEMORY } from '../adaptations/memory-check.ts';
+import { MISSING_FILE, WORKER_FAULT } from '../faults/handler-faults.ts';
+import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
+
+/** Codes of failed attempts that have a time series of their own. Tenants' files can cause many others. */
+const FAILURE_CODES: readonly string[] = [
+  WORKER_FAULT,
+  'disk_full',
+  'timed_out',
+  OUT_OF_MEMORY,
+  INSUFFICIENT_MEMORY,
+  'training_process_died',
+  'training_process_not_started',
+  'too_many_attempts',
+  'quota_exceeded',
+  'not_finite',
+  MISSING_FILE,
+  INTERNAL_ERROR,
+];
+
+/** Label for all other codes. */
+const OTHER_FAILURE = 'other';
+
+/** Label of the time series that a code is counted in. */
+function failureCodeOf(code: string): string {
+  return FAILURE_CODES.includes(code) ? code : OTHER_FAILURE;
+}
 
 /** Buckets from a copied adapter of a small model to a day's wait in the queue, in seconds. */
 const TTR_BUCKETS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400];

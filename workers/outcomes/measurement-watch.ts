@@ -1,7 +1,7 @@
 import { AbandonedError } from '../training/training-errors.ts';
 
 /** Reason to end a measurement: rollout work waits for the worker. */
-export class MakeRoomError extends Error {
+export class PreemptedError extends Error {
   constructor() {
     super('a rollout comes first');
     this.name = 'MakeRoomError';
@@ -9,7 +9,7 @@ export class MakeRoomError extends Error {
 }
 
 export interface MeasurementWatch {
-  /** Aborts with a {@link MakeRoomError}, or with an AbandonedError when the measurement is no longer needed. */
+  /** Aborts with a {@link PreemptedError}, or with an AbandonedError when the measurement is no longer needed. */
   readonly ended: AbortSignal;
   stop(): void;
 }
@@ -27,7 +27,7 @@ export function watchMeasurement({ renew, isRolloutWaiting, intervalMs }: Watche
   const look = async (): Promise<void> => {
     if (!(await renew()))
       controller.abort(new AbandonedError('the version is measured by another worker, or not needed'));
-    else if (await isRolloutWaiting()) controller.abort(new MakeRoomError());
+    else if (await isRolloutWaiting()) controller.abort(new PreemptedError());
   };
   const timer = setInterval(() => void look().catch(() => undefined), intervalMs);
   return { ended: controller.signal, stop: () => clearInterval(timer) };

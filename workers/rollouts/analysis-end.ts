@@ -1,7 +1,7 @@
 import { PermanentError, TryLaterError, WorkerFaultError, type HandlerContext } from '../../src/jobs/index.ts';
 import type { Prisma } from '../../src/lib/database.ts';
-import { faultOf, isStopping, machineFaultOf } from '../handler-faults.ts';
-import { storedProblem } from '../stored-problem.ts';
+import { faultOf, isStopping, machineFaultOf } from '../faults/handler-faults.ts';
+import { storedProblem } from '../faults/stored-problem.ts';
 import { RefusalError } from './analysis.ts';
 
 /**

@@ -5,7 +5,7 @@ import type { EvolveOutcome } from '../../core/adaptation/evolutions.ts';
 import type { SourcedBase } from '../bases/local-bases.ts';
 import type { DescribeOutcome } from '../training/protocol.ts';
 
-export type BaseModelVersionRow = NonNullable<Awaited<ReturnType<Database['baseModelVersion']['findUnique']>>>;
+export type AnalyzedVersionRow = NonNullable<Awaited<ReturnType<Database['baseModelVersion']['findUnique']>>>;
 
 export function createAnalysisRepository(db: Database) {
   return {

@@ -7,12 +7,12 @@ import type { Logger } from '../../src/lib/logger.ts';
 import { inSpan, type Tracing } from '../../src/lib/tracing/tracing.ts';
 import { recordEvent } from '../../src/modules/events/index.ts';
 import type { LocalBases } from '../bases/local-bases.ts';
-import { MISSING_FILE } from '../handler-faults.ts';
-import { unusableFiles } from '../stored-problem.ts';
+import { MISSING_FILE } from '../faults/handler-faults.ts';
+import { unusableFiles } from '../faults/stored-problem.ts';
 import { TrainingFailedError } from '../training/training-errors.ts';
 import type { DescribeOutcome } from '../training/protocol.ts';
 import type { TrainingSlot } from '../training/training-process.ts';
-import { createAnalysisRepository, type BaseModelVersionRow } from './analysis.repository.ts';
+import { createAnalysisRepository, type AnalyzedVersionRow } from './analysis.repository.ts';
 
 export interface AnalysisContext {
   db: Database;
@@ -51,9 +51,9 @@ export interface VersionsToExamine {
 export interface ExaminedVersions {
   /** Problems of the old versions whose adapters cannot be carried over, by version id. */
   readonly refusals: ReadonlyMap<string, RefusalError['problem']>;
-  readonly newBase: BaseModelVersionRow;
+  readonly newBase: AnalyzedVersionRow;
   /** Old versions that are compatible with the new one. */
-  readonly usable: readonly BaseModelVersionRow[];
+  readonly usable: readonly AnalyzedVersionRow[];
   /** Time that evolutions took to compute, in milliseconds. Stored ones take no time. */
   readonly evolvingMs: number;
 }
@@ -72,7 +72,7 @@ export async function examineVersions(
   const newBase = local.locate(await repository.baseModelVersion(newId));
   await verify(context, newBase);
   const refusals = new Map<string, RefusalError['problem']>(gone);
-  const usable: BaseModelVersionRow[] = [];
+  const usable: AnalyzedVersionRow[] = [];
   let evolvingMs = 0;
   for (const oldId of oldIds.filter((id) => !gone.has(id))) {
     try {
@@ -96,7 +96,7 @@ export async function examineVersions(
  * @returns the problem of each old version whose adapters cannot be carried over, by version id
  * @throws RefusalError if the new version cannot be used, or no old one fits it
  */
-export async function analyzeVersions(
+export async function analyzeRolloutVersions(
   context: AnalysisContext,
   versions: VersionsToExamine,
 ): Promise<ExaminedVersions['refusals']> {
@@ -110,7 +110,7 @@ export async function analyzeVersions(
 }
 
 /** Checks the folder of a version, and compares its fingerprint with the one that was stored when it was verified. */
-async function verify(context: AnalysisContext, version: BaseModelVersionRow): Promise<void> {
+async function verify(context: AnalysisContext, version: AnalyzedVersionRow): Promise<void> {
   const { db } = context;
   const repository = createAnalysisRepository(db);
   try {
@@ -147,7 +147,7 @@ async function verify(context: AnalysisContext, version: BaseModelVersionRow): P
  * Reads a version's files. If a file is missing although the folder is there, it reads once more: the folder may just
  * have come back, and only a permanently missing file makes a version unusable.
  */
-async function describe({ slot, signal }: AnalysisContext, version: BaseModelVersionRow): Promise<DescribeOutcome> {
+async function describe({ slot, signal }: AnalysisContext, version: AnalyzedVersionRow): Promise<DescribeOutcome> {
   try {
     return await slot.describe({ base: version.path }, signal);
   } catch (error) {
@@ -173,7 +173,7 @@ function isThere(folder: string): Promise<boolean> {
 /**
  * Converts a permanent fault of the files to a refusal. Rethrows any other error, so that the analysis is tried again.
  */
-function toRefusal(error: unknown, version: BaseModelVersionRow): RefusalError {
+function toRefusal(error: unknown, version: AnalyzedVersionRow): RefusalError {
   if (error instanceof RefusalError) return error;
   if (!(error instanceof TrainingFailedError) || !error.permanent || error.code === 'cancelled') throw error;
   const { message, ...problem } = unusableFiles(error);
@@ -187,8 +187,8 @@ function toRefusal(error: unknown, version: BaseModelVersionRow): RefusalError {
 /** @returns the time of the computation, in milliseconds */
 async function evolve(
   context: AnalysisContext,
-  oldBase: BaseModelVersionRow,
-  newBase: BaseModelVersionRow,
+  oldBase: AnalyzedVersionRow,
+  newBase: AnalyzedVersionRow,
 ): Promise<number> {
   const { db, artifacts, slot, signal, logger } = context;
   const repository = createAnalysisRepository(db);

@@ -1,5 +1,5 @@
 import type { Database } from '../../src/lib/database.ts';
-import { BaseElsewhereError } from '../base-fitness.ts';
+import { BaseElsewhereError } from '../bases/base-availability.ts';
 import { problemOfFetch } from '../bases/fetch-faults.ts';
 import { BaseNotFetchedError, type BaseFetch, type LocalBases } from '../bases/local-bases.ts';
 import { createAnalysisRepository } from './analysis.repository.ts';

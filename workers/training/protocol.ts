@@ -54,7 +54,7 @@ export type Request = RequestBody & {
 };
 
 /** Failure of a request. */
-export interface Failure {
+export interface RequestFailure {
   /** Stable code, for example `incompatible_base_model_versions`, `training_diverged`, or that of a FormatError. */
   readonly code: string;
   readonly message: string;
@@ -89,7 +89,7 @@ export type FinalMessage =
         readonly outcome: Requests[T]['outcome'];
       };
     }[RequestType]
-  | ({ readonly type: 'error'; readonly requestId: string } & Failure);
+  | ({ readonly type: 'error'; readonly requestId: string } & RequestFailure);
 
 /** Message from the training process to the worker. */
 export type TrainingMessage =

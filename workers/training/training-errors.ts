@@ -1,15 +1,15 @@
 import { JobEndedError, JobPausedError } from '../../src/modules/jobs/index.ts';
 import { OUT_OF_MEMORY, outOfMemoryMessage } from './out-of-memory.ts';
-import type { Failure } from './protocol.ts';
+import type { RequestFailure } from './protocol.ts';
 
 /** Thrown if the training process reports that a request failed. If it is `permanent`, trying again cannot help. */
 export class TrainingFailedError extends Error {
   readonly code: string;
   readonly permanent: boolean;
   /** Differences between two base model versions, if those are the reason. */
-  readonly differences: Failure['differences'];
+  readonly differences: RequestFailure['differences'];
 
-  constructor({ code, message, permanent, differences, stack }: Failure) {
+  constructor({ code, message, permanent, differences, stack }: RequestFailure) {
     super(message);
     this.name = 'TrainingFailedError';
     this.code = code;

@@ -82,7 +82,7 @@ export class ReferenceVersion {
    * in another precision, so its own base may have to be loaded after all.
    */
   onGate(newBase: NewBase): Promise<GateMeasurement> {
-    return newBase.makeRoomFor(() => this.#onGate(newBase.loaded));
+    return newBase.reloadAfter(() => this.#onGate(newBase.loaded));
   }
 
   async #onGate(newBase: LoadedBase): Promise<GateMeasurement> {

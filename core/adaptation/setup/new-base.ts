@@ -27,7 +27,7 @@ export class NewBase {
   }
 
   /** Runs a function that loads another base, which may evict this one, and then loads this one again if necessary. */
-  async makeRoomFor<T>(run: () => Promise<T>): Promise<T> {
+  async reloadAfter<T>(run: () => Promise<T>): Promise<T> {
     const result = await run();
     if (!(await this.#bases.holds(this.#loaded))) this.#loaded = await this.#loadAgain();
     return result;

@@ -304,7 +304,7 @@ function createContext({ bases, spec, signal, report }: JobAttempt, steps: Loade
     evolution,
     products,
     canTrain: data.canTrain,
-    trainingRows: (step) => newBase.makeRoomFor(() => rowsAfter(step, { data, distillation })),
+    trainingRows: (step) => newBase.reloadAfter(() => rowsAfter(step, { data, distillation })),
     measurements,
     breakdown,
     measureForGate: (adapter, look) => measureForGate(exact, { base: newBase.loaded, adapter }, look),

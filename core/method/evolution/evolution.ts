@@ -5,7 +5,7 @@ import { gaussianMatrices } from '../../linalg/svd/gaussian.ts';
 import type { DenseMatrix } from '../../linalg/matrix.ts';
 import type { MatrixProducts } from '../../linalg/products.ts';
 import { randomizedSvd, type RandomizedSvdOptions } from '../../linalg/svd/randomized-svd.ts';
-import { readChange, readDrift, type WeightChange } from './change.ts';
+import { readChange, readDrift, type WeightChange } from './weight-change.ts';
 import { totalDrift, type TensorDrift } from './drift.ts';
 import type { WeightSource } from './weight-source.ts';
 

@@ -75,7 +75,7 @@ export class Ladder {
     const ladder = new Ladder(strategy, rungs, context, options);
     if (context.resume) {
       await ladder.#restore(context.resume);
-      ladder.#tell();
+      ladder.#reportProgress();
     }
     return ladder;
   }
@@ -118,19 +118,19 @@ export class Ladder {
     this.#rung = rung;
     this.#log.enter(rung);
     this.context.report({ type: 'rung', rung });
-    this.#tell();
+    this.#reportProgress();
   }
 
   leave(): void {
     if (this.#log.current === null) return;
     this.#log.leave();
-    this.#tell();
+    this.#reportProgress();
   }
 
   skip(rung: RungName, reason: string): void {
     this.#log.skip(rung, reason);
     this.context.report({ type: 'skipped', rung, reason });
-    this.#tell();
+    this.#reportProgress();
   }
 
   /** Warns, once, if the gate rows are too few to decide on the best candidate. */
@@ -209,7 +209,7 @@ export class Ladder {
     this.#candidates.push(record);
     if (await this.#isBest(candidate)) this.#best = candidate;
     this.context.report({ type: 'candidate', candidate: record });
-    this.#tell();
+    this.#reportProgress();
     await this.checkpoint();
     await this.publishBest();
     this.context.phase(during);
@@ -226,7 +226,7 @@ export class Ladder {
     await this.context.publish(best);
     this.#publishedId = best.id;
     this.context.report({ type: 'published', candidate: toRecord(best) });
-    this.#tell();
+    this.#reportProgress();
     await this.checkpoint();
   }
 
@@ -264,7 +264,7 @@ export class Ladder {
     };
   }
 
-  #tell(): void {
+  #reportProgress(): void {
     const [candidates, publishedId] = [[...this.#candidates], this.#publishedId];
     const state = { candidates, publishedId, held: this.#held, watched: this.#watched.records };
     const rungs = this.#log.reports(this.#rungs, state);

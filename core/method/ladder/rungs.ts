@@ -1,8 +1,7 @@
 import { COPY, isSamePoint, REVERT, type Coefficients } from '../fusion/coefficients.ts';
 import { revertedLoss, searchCoefficients } from '../search/coefficient-search.ts';
-import type { SearchOptions } from '../search/search-task.ts';
+import type { SearchOptions, SearchTask } from '../search/search-task.ts';
 import type { RungName } from './candidate.ts';
-import { searchTask } from './ladder-search.ts';
 import type { Ladder } from './ladder.ts';
 
 /** Way of making a candidate. */
@@ -94,6 +93,25 @@ export function searchRung(search?: SearchOptions): Rung {
       ladder.skip('search', `it found nothing better than ${strategyOf(found)}, which was tried`);
       await ladder.checkpoint();
     },
+  };
+}
+
+/**
+ * Describes a search on this ladder.
+ * @param search overrides the job's search options
+ */
+function searchTask(ladder: Ladder, search?: SearchOptions): SearchTask {
+  const { context, options } = ladder;
+  return {
+    options: { ...options.search, ...search },
+    seed: context.seed,
+    signal: context.signal,
+    history: ladder.searchHistory,
+    fuse: (coefficients) => ladder.fused.at(coefficients),
+    rows: context.searchRows,
+    loss: (adapter) => context.searchLoss(adapter),
+    onEvaluation: (evaluation) => ladder.recordSearch(evaluation),
+    now: () => ladder.now(),
   };
 }
 

@@ -6,7 +6,7 @@ import { loadConfig } from '../../../src/config/config.ts';
 import { BASELINES_PRIORITY } from '../../../src/jobs/priorities.ts';
 import { createJobService, jobRecoverySource } from '../../../src/modules/jobs/index.ts';
 import { createRolloutService, type RolloutOptions } from '../../../src/modules/rollouts/index.ts';
-import { startWorker, type RunningWorker } from '../../../workers/main.ts';
+import { startWorker, type RunningWorker } from '../../../workers/start/start-worker.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Behavior, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';

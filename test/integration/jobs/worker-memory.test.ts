@@ -8,7 +8,7 @@ import { createJobService } from '../../../src/modules/jobs/index.ts';
 import { requestOutcomes } from '../../../src/modules/outcomes/index.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { MemoryCheck } from '../../../workers/adaptations/memory-check.ts';
-import { startWorker, type RunningWorker } from '../../../workers/main.ts';
+import { startWorker, type RunningWorker } from '../../../workers/start/start-worker.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { randomBase } from '../../unit/engine/support/random-model.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';

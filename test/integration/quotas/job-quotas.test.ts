@@ -8,7 +8,7 @@ import { createJobLifecycle, cancelJobs } from '../../../src/modules/jobs/index.
 import { createQuotaService } from '../../../src/modules/quotas/quota.service.ts';
 import { createRollout, createRolloutLifecycle } from '../../../src/modules/rollouts/index.ts';
 import { unrecorded } from '../../../src/lib/record-answer.ts';
-import { startWorker } from '../../../workers/main.ts';
+import { startWorker } from '../../../workers/start/start-worker.ts';
 import { createTrainingProcess } from '../../../workers/training/training-process.ts';
 import type { Fleet } from '../queue/fleet.ts';
 import { planEntries } from '../queue/plan-entries.ts';

@@ -3,7 +3,7 @@ import { TryLaterError } from '../../../src/jobs/index.ts';
 import { withTransaction } from '../../../src/lib/database.ts';
 import { createRollout, createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import type { TrainingProcess } from '../../../workers/training/training-process.ts';
-import { rolloutHandlers } from '../../../workers/rollouts/rollout.worker.ts';
+import { rolloutHandlers } from '../../../workers/rollouts/rollout.handler.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
 

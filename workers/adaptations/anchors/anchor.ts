@@ -5,7 +5,7 @@ import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
 import { locateVerified } from '../../../src/artifacts/index.ts';
 import type { Queryable } from '../../../src/lib/database.ts';
 import { AppError } from '../../../src/lib/errors.ts';
-import { BaseElsewhereError, isReadable, type NeededBase } from '../../base-fitness.ts';
+import { BaseElsewhereError, isReadable, type NeededBase } from '../../bases/base-availability.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../../bases/local-bases.ts';
 import { anchorRepository, type AnchorVersion, type JobAnchor } from './anchor.repository.ts';
 import type { LoadedJob } from '../adaptation.repository.ts';

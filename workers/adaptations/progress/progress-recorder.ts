@@ -10,9 +10,9 @@ import type { JobAnchor } from '../anchors/anchor.repository.ts';
 import type { LadderOwner } from '../ladder.repository.ts';
 import {
   adaptationRepository,
-  NO_MEASUREMENTS,
-  type Measurements,
-  type SearchPoint,
+  NO_PENDING_MEASUREMENTS,
+  type PendingMeasurements,
+  type SearchRow,
 } from '../adaptation.repository.ts';
 
 export interface ProgressRecorder {
@@ -31,7 +31,7 @@ export interface ProgressRecorder {
   /** Records the results of the rungs so far, in place of earlier ones. */
   ladder(ladder: LadderDocument): void;
   points(points: readonly MetricPoint[]): void;
-  search(search: SearchPoint): void;
+  search(search: SearchRow): void;
   /** Records the metric of a candidate. The best one counts until a candidate is published. */
   candidate(value: number): void;
   /** Records the metric of a published candidate, which counts from now on. */
@@ -68,12 +68,12 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
   const state: JobProgress = { ...options.known };
   let { published } = options;
   let stopped = false;
-  let waiting: Measurements = NO_MEASUREMENTS;
+  let waiting: PendingMeasurements = NO_PENDING_MEASUREMENTS;
   let writing: Promise<void> = Promise.resolve();
 
   const write = async (): Promise<void> => {
     const batch = waiting;
-    waiting = NO_MEASUREMENTS;
+    waiting = NO_PENDING_MEASUREMENTS;
     try {
       await lifecycle.heartbeat(lease, state, (tx) => adaptationRepository.insertMeasurements(tx, options.job, batch));
     } catch (error) {
@@ -135,7 +135,7 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
   };
 }
 
-function joined(earlier: Measurements, later: Measurements): Measurements {
+function joined(earlier: PendingMeasurements, later: PendingMeasurements): PendingMeasurements {
   return {
     points: [...earlier.points, ...later.points],
     searches: [...earlier.searches, ...later.searches],

@@ -1,5 +1,5 @@
+import { normalDensity, normalDistribution } from '../../../statistics/distributions.ts';
 import { Random } from '../../../statistics/random.ts';
-import { expectedImprovement } from './expected-improvement.ts';
 import { nelderMead } from './nelder-mead.ts';
 import { distance, type Point } from './space.ts';
 import { fitSurrogate, type Surrogate, type SurrogateOptions } from './surrogate.ts';
@@ -52,6 +52,16 @@ function improvementOf({ process }: Surrogate, spacing: number): (point: Point) 
     const { mean, variance } = process.predict(point);
     return expectedImprovement(mean, Math.sqrt(variance), best);
   };
+}
+
+/**
+ * Expected Improvement for minimization: E[max(0, best − f)] with f ~ N(mean, sd²)
+ * (Jones, Schonlau and Welch, Efficient global optimization of expensive black-box functions, 1998, eq. 15).
+ */
+export function expectedImprovement(mean: number, sd: number, best: number): number {
+  if (sd <= 0) return Math.max(0, best - mean);
+  const z = (best - mean) / sd;
+  return Math.max(0, (best - mean) * normalDistribution(z) + sd * normalDensity(z));
 }
 
 /** Compares random points, a quarter of them near the incumbent, and refines the best by Nelder–Mead. */

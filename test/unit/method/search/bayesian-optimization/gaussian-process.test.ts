@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../../core/statistics/random.ts';
-import { expectedImprovement } from '../../../../../core/method/search/bayesian-optimization/expected-improvement.ts';
+import { expectedImprovement } from '../../../../../core/method/search/bayesian-optimization/proposal.ts';
 import { fitGaussianProcess } from '../../../../../core/method/search/bayesian-optimization/fit-gaussian-process.ts';
 import {
   GaussianProcess,

@@ -13,15 +13,15 @@ import {
   type RolloutRow,
   type StoredOptions,
 } from '../../src/modules/rollouts/index.ts';
-import { BaseFitness } from '../base-fitness.ts';
-import { watchCancellation } from '../cancellation-watch.ts';
+import { BaseAvailability } from '../bases/base-availability.ts';
+import { watchCancellation } from '../training/cancellation-watch.ts';
 import { FOLDERS_ONLY, type BaseFetch, type LocalBases, type SourcedBase } from '../bases/local-bases.ts';
-import { reportingFaults } from '../handler-faults.ts';
+import { reportingFaults } from '../faults/handler-faults.ts';
 import type { TrainingProcess } from '../training/training-process.ts';
 import { createAnalysisRepository } from './analysis.repository.ts';
-import { analyzeVersions } from './analysis.ts';
+import { analyzeRolloutVersions } from './analysis.ts';
 import { concludeAnalysis, limitAnalyses } from './analysis-end.ts';
-import { createLateDevice, type LateDevice } from './late-device.ts';
+import { createLazyDevice, type LazyDevice } from './lazy-device.ts';
 import { noteFetches, withFetchedVersions } from './version-fetch.ts';
 
 export interface RolloutDependencies {
@@ -34,7 +34,7 @@ export interface RolloutDependencies {
   /** Interval at which a running analysis checks whether its rollout was cancelled. */
   heartbeatMs?: number;
   /** Bases that this worker cannot read. */
-  fitness?: BaseFitness;
+  availability?: BaseAvailability;
   /** Base files on this worker. Default: only in folders. */
   local?: LocalBases;
   /** Default: nothing is traced. */
@@ -48,9 +48,9 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
   const forecasts = createForecastLifecycle(deps);
   const repository = createAnalysisRepository(deps.db);
-  const { fitness = new BaseFitness(), local = FOLDERS_ONLY, tracing = NO_TRACING } = deps;
+  const { availability = new BaseAvailability(), local = FOLDERS_ONLY, tracing = NO_TRACING } = deps;
   const work = async (rolloutId: string, bases: readonly SourcedBase[], context: HandlerContext): Promise<void> => {
-    const device = createLateDevice(deps.training, context.signal);
+    const device = createLazyDevice(deps.training, context.signal);
     try {
       // Files are fetched without the device, which is then acquired in the middle of the analysis.
       if (await local.areHere(bases)) await device.acquire();
@@ -75,7 +75,7 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
         signal: context.signal,
         note: (problem: StoredError) => repository.noteWaiting(rolloutId, problem),
       };
-      await fitness.run(user, () => work(rolloutId, bases, context));
+      await availability.run(user, () => work(rolloutId, bases, context));
     });
   return { 'rollout.plan': plan, 'rollout.plan_in_waves': plan };
 }
@@ -85,7 +85,7 @@ interface PlanContext extends RolloutDependencies {
   lifecycle: RolloutLifecycle;
   forecasts: ForecastLifecycle;
   local: LocalBases;
-  device: LateDevice;
+  device: LazyDevice;
   context: HandlerContext;
 }
 
@@ -104,7 +104,7 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
     const refusals = await withFetchedVersions({ ...deps, signal, onProgress }, ids, async (gone) => {
       const slot = await deps.device.acquire();
       return inSpan(tracing, 'rollout.analyze', {}, () =>
-        analyzeVersions({ ...deps, slot, signal, logger }, { ...ids, gone }),
+        analyzeRolloutVersions({ ...deps, slot, signal, logger }, { ...ids, gone }),
       );
     });
     await keepForecast({ ...deps, logger }, rollout, refusals);

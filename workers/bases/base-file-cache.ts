@@ -8,7 +8,7 @@ import { BASE_CACHE_BYTES_VARIABLE } from '../../src/config/variables.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { fetchFiles, type FetchOptions } from './fetch-files.ts';
 
-export interface BaseCacheOptions {
+export interface BaseFileCacheOptions {
   /** Absolute path of the folder. Processes of one machine may share it. */
   readonly folder: string;
   /** Largest size of all bases in it, in bytes. */
@@ -50,11 +50,11 @@ interface Kept {
  * files are fetched and checked; until then they are in a partial folder beside it, where the next attempt continues.
  * To make room, the cache evicts the least recently used base.
  */
-export class BaseCache {
-  readonly #options: BaseCacheOptions;
+export class BaseFileCache {
+  readonly #options: BaseFileCacheOptions;
   readonly #locks: CacheLocks;
 
-  constructor(options: BaseCacheOptions) {
+  constructor(options: BaseFileCacheOptions) {
     this.#options = options;
     this.#locks = new CacheLocks(options.folder);
   }

@@ -1,9 +1,9 @@
-import type { ConsumerObserver } from '../src/jobs/index.ts';
-import { compareClock, type ClockReading } from '../src/lib/clock/clock.ts';
-import type { Database } from '../src/lib/database.ts';
-import type { Logger } from '../src/lib/logger.ts';
-import { createWorkerRepository, type NewWorker, type WorkerReport } from '../src/modules/workers/index.ts';
-import { BusyShare } from './busy-share.ts';
+import type { ConsumerObserver } from '../../src/jobs/index.ts';
+import { compareClock, type ClockReading } from '../../src/lib/clock/clock.ts';
+import type { Database } from '../../src/lib/database.ts';
+import type { Logger } from '../../src/lib/logger.ts';
+import { createWorkerRepository, type NewWorker, type WorkerReport } from '../../src/modules/workers/index.ts';
+import { Utilization } from './utilization.ts';
 
 const HEARTBEAT_MS = 5000;
 const CLEANING_MS = 3_600_000;
@@ -52,7 +52,7 @@ export function createRegistration(options: RegistrationOptions): Registration {
     busyMs: 0,
     tokensPerSecond: null,
   };
-  const busy = new BusyShare(performance.now());
+  const busy = new Utilization(performance.now());
   let isDraining = false;
   let stopped = false;
   let lifted: number | null = null;

@@ -1,5 +1,5 @@
-import type { Consumer } from '../src/jobs/index.ts';
-import type { Logger } from '../src/lib/logger.ts';
+import type { Consumer } from '../../src/jobs/index.ts';
+import type { Logger } from '../../src/lib/logger.ts';
 
 /**
  * Request of an operator: `stop` ends the worker after its job, `wait` takes no jobs until it is released, null works.

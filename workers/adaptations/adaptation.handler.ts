@@ -24,10 +24,10 @@ import {
   type Lease,
 } from '../../src/modules/jobs/index.ts';
 import { followInBatches, releaseAfter, type StoredOptions } from '../../src/modules/rollouts/index.ts';
-import { BaseFitness } from '../base-fitness.ts';
+import { BaseAvailability } from '../bases/base-availability.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
-import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../handler-faults.ts';
-import { storedProblem } from '../stored-problem.ts';
+import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../faults/handler-faults.ts';
+import { storedProblem } from '../faults/stored-problem.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
@@ -47,7 +47,7 @@ export interface AdaptationDependencies extends JobFolders {
   /** Default quotas of each tenant. Default: no limits. */
   quotas?: QuotaLimits;
   /** Bases that this worker cannot read. */
-  fitness?: BaseFitness;
+  availability?: BaseAvailability;
   /** Id of this worker in the list of workers; null if it is not listed. */
   workerId?: string | null;
   /** Metrics of the jobs. Default: none. */
@@ -70,11 +70,11 @@ const MAX_CLAIMS = 25;
 export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   const lifecycle = createJobLifecycle({ db: deps.db, leaseMs: deps.leaseMs, observer: deps.metrics?.jobs });
   const choice = createJobChoice(deps);
-  const { db, check = new MemoryCheck(UNLIMITED), fitness = new BaseFitness(), workerId = null } = deps;
+  const { db, check = new MemoryCheck(UNLIMITED), availability = new BaseAvailability(), workerId = null } = deps;
   const { local = FOLDERS_ONLY } = deps;
   return {
     'adaptation.run': ({ jobId }, context) =>
-      leavingUnreadable({ db, fitness, local, workerId }, jobId, context, async () => {
+      leavingUnreadable({ db, availability, local, workerId }, jobId, context, async () => {
         await leaveToLarger({ db, check, local, logger: context.logger }, jobId);
         // Waiting for the device counts as `queue_wait`, because the job's clock changes phase only with the claim.
         const slot = await acquireDevice(deps.training, context.signal);
@@ -143,7 +143,7 @@ async function leaveToNext(db: Database, jobId: string): Promise<void> {
 }
 
 /** Job that this worker holds, with all that it needs to run. */
-interface Claim extends Omit<AdaptationDependencies, 'fitness'> {
+interface Claim extends Omit<AdaptationDependencies, 'availability'> {
   workerId: string | null;
   check: MemoryCheck;
   choice: JobChoice;

@@ -1,11 +1,11 @@
-import { storable } from '../core/options/quote.ts';
-import { PermanentError } from '../src/jobs/index.ts';
-import { AppError } from '../src/lib/errors.ts';
-import { INTERNAL_ERROR, INTERNAL_MESSAGE, namesInternals, type StoredError } from '../src/lib/shown-error.ts';
-import { INSUFFICIENT_MEMORY } from './adaptations/memory-check.ts';
+import { storable } from '../../core/options/quote.ts';
+import { PermanentError } from '../../src/jobs/index.ts';
+import { AppError } from '../../src/lib/errors.ts';
+import { INTERNAL_ERROR, INTERNAL_MESSAGE, namesInternals, type StoredError } from '../../src/lib/shown-error.ts';
+import { INSUFFICIENT_MEMORY } from '../adaptations/memory-check.ts';
 import { machineFaultOf, problemOf, WRITTEN_CODES } from './handler-faults.ts';
-import { OUT_OF_MEMORY } from './training/out-of-memory.ts';
-import { TrainingFailedError } from './training/training-errors.ts';
+import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
+import { TrainingFailedError } from '../training/training-errors.ts';
 
 /** Public messages for errors whose own message describes the worker or its training process, by code. */
 const MESSAGES: ReadonlyMap<string, string> = new Map([

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createSources, keyOf, parseRemoteSource, type PinnedFiles } from '../../../../src/base-sources/index.ts';
 import { createLogger } from '../../../../src/lib/logger.ts';
-import { BaseCache } from '../../../../workers/bases/base-cache.ts';
+import { BaseFileCache } from '../../../../workers/bases/base-file-cache.ts';
 import type { FetchProgress } from '../../../../workers/bases/fetch-files.ts';
 import { PATIENCE_MS } from '../../../patience.ts';
 import { startHub, type HubFault, type HubRequest, type HubServer } from '../../base-sources/support/hub-server.ts';
@@ -36,10 +36,10 @@ afterEach(async () => {
 const sources = () => createSources({ hubUrl: hub.url, hubToken: null, s3Endpoint: null, s3PathStyle: null });
 const pin = (repo: string) =>
   sources().pin(parseRemoteSource(`hf://${repo}`)!, { token: null, signal: AbortSignal.timeout(PATIENCE_MS) });
-const cacheOf = (maxBytes = 1e9) => new BaseCache({ folder, maxBytes, loaded: () => loaded, logger });
+const cacheOf = (maxBytes = 1e9) => new BaseFileCache({ folder, maxBytes, loaded: () => loaded, logger });
 
 async function fetchInto(
-  cache: BaseCache,
+  cache: BaseFileCache,
   { files, source }: PinnedFiles = pinned,
   options: { onProgress?: (progress: FetchProgress) => void; signal?: AbortSignal; streams?: number } = {},
 ) {

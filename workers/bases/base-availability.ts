@@ -1,9 +1,9 @@
 import { access, constants } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TryLaterError, WorkerFaultError, type QuarantineOptions } from '../src/jobs/index.ts';
-import type { StoredError } from '../src/lib/shown-error.ts';
-import { machineFaultOf, WORKER_FAULT } from './handler-faults.ts';
+import { TryLaterError, WorkerFaultError, type QuarantineOptions } from '../../src/jobs/index.ts';
+import type { StoredError } from '../../src/lib/shown-error.ts';
+import { machineFaultOf, WORKER_FAULT } from '../faults/handler-faults.ts';
 
 /** Base model version that a queue entry needs. */
 export interface NeededBase {
@@ -70,7 +70,7 @@ const PAUSE_MS = 200;
  * Tracks the base model versions whose folders this worker cannot read, for example because they are not mounted on its
  * machine. It leaves their jobs to other workers and runs those of other bases.
  */
-export class BaseFitness {
+export class BaseAvailability {
   readonly #unreadable = new Map<string, Unreadable>();
   /** Bases for which this worker has left a job to others after it had begun it, by job. */
   readonly #left = new Map<string, NeededBase>();

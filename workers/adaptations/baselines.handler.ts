@@ -4,13 +4,13 @@ import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { PermanentError, type HandlerContext, type HandlerSet } from '../../src/jobs/index.ts';
 import type { Database, Queryable } from '../../src/lib/database.ts';
 import { createJobLifecycle } from '../../src/modules/jobs/index.ts';
-import { BaseFitness } from '../base-fitness.ts';
+import { BaseAvailability } from '../bases/base-availability.ts';
 import { FOLDERS_ONLY } from '../bases/local-bases.ts';
-import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, faultOf, isPermanent, machineFaultOf } from '../handler-faults.ts';
-import { storedProblem } from '../stored-problem.ts';
+import { watchCancellation } from '../training/cancellation-watch.ts';
+import { acquireDevice, faultOf, isPermanent, machineFaultOf } from '../faults/handler-faults.ts';
+import { storedProblem } from '../faults/stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
-import { adaptationRepository, NO_MEASUREMENTS, type LoadedJob } from './adaptation.repository.ts';
+import { adaptationRepository, NO_PENDING_MEASUREMENTS, type LoadedJob } from './adaptation.repository.ts';
 import { buildJobSpec, oneOf, type JobFolders } from './build-job-spec.ts';
 import { leavingUnreadable } from './leave-unreadable.ts';
 import { jobFolderOf } from './work-dir.ts';
@@ -22,7 +22,7 @@ export interface BaselinesDependencies extends JobFolders {
   /** Interval at which a running measurement checks whether its rollout was cancelled. */
   heartbeatMs?: number;
   /** Bases that this worker cannot read. */
-  fitness?: BaseFitness;
+  availability?: BaseAvailability;
 }
 
 /**
@@ -30,10 +30,10 @@ export interface BaselinesDependencies extends JobFolders {
  * the device.
  */
 export function baselinesHandlers(deps: BaselinesDependencies): HandlerSet {
-  const { db, fitness = new BaseFitness(), local = FOLDERS_ONLY } = deps;
+  const { db, availability = new BaseAvailability(), local = FOLDERS_ONLY } = deps;
   return {
     'baselines.measure': ({ jobId }, context) =>
-      leavingUnreadable({ db, fitness, local, workerId: null }, jobId, context, async () => {
+      leavingUnreadable({ db, availability, local, workerId: null }, jobId, context, async () => {
         const slot = await acquireDevice(deps.training, context.signal);
         try {
           const job = await adaptationRepository.load(db, jobId);
@@ -85,7 +85,7 @@ async function end(
   const finite = (value: number | null) => (value !== null && Number.isFinite(value) ? value : null);
   const measured = { metricOld: finite(old), metricNone: finite(none), metricCopy: finite(copy) };
   await createJobLifecycle({ db }).endBaselines(job, measured, (tx) =>
-    adaptationRepository.insertMeasurements(tx, job, { ...NO_MEASUREMENTS, old: oldOutcomes, warnings }),
+    adaptationRepository.insertMeasurements(tx, job, { ...NO_PENDING_MEASUREMENTS, old: oldOutcomes, warnings }),
   );
 }
 

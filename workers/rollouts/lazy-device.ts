@@ -1,8 +1,8 @@
-import { acquireDevice } from '../handler-faults.ts';
+import { acquireDevice } from '../faults/handler-faults.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 
 /** Device of a handler that acquires it only when needed. */
-export interface LateDevice {
+export interface LazyDevice {
   /**
    * Waits at the first call until the device is free.
    * @throws TryLaterError if the worker stops before that
@@ -11,7 +11,7 @@ export interface LateDevice {
   release(): void;
 }
 
-export function createLateDevice(training: TrainingProcess, signal: AbortSignal): LateDevice {
+export function createLazyDevice(training: TrainingProcess, signal: AbortSignal): LazyDevice {
   let slot: TrainingSlot | null = null;
   return {
     acquire: async () => (slot ??= await acquireDevice(training, signal)),

@@ -1,7 +1,7 @@
-import { readModelConfig } from '../core/formats/hugging-face/model-weights.ts';
-import { readServedFeatures, servingRefusal } from '../core/formats/peft/serving-rules.ts';
-import type { ServingProfile } from '../core/options/serving-profile.ts';
-import { PermanentError } from '../src/jobs/index.ts';
+import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
+import { readServedFeatures, servingRefusal } from '../../core/formats/peft/serving-rules.ts';
+import type { ServingProfile } from '../../core/options/serving-profile.ts';
+import { PermanentError } from '../../src/jobs/index.ts';
 
 /**
  * Refuses an adapter that was imported before its base model had its serving profile, before the job measures or

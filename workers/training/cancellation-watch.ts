@@ -1,4 +1,4 @@
-import { AbandonedError } from './training/training-errors.ts';
+import { AbandonedError } from './training-errors.ts';
 
 export interface CancellationWatch {
   /** Aborts with an {@link AbandonedError} when the work is no longer needed. */

@@ -2,7 +2,7 @@
 const WINDOW_MS = 300_000;
 
 /** Share of the last minutes in which a worker was busy. Times are milliseconds of a monotonic clock. */
-export class BusyShare {
+export class Utilization {
   /** Ended intervals of work that overlap the window. */
   readonly #ended: { from: number; to: number }[] = [];
   readonly #startedAt: number;

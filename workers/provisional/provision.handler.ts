@@ -18,12 +18,19 @@ import {
 import { adaptationRepository } from '../adaptations/adaptation.repository.ts';
 import { anchorRepository } from '../adaptations/anchors/anchor.repository.ts';
 import { leavingUnreadable } from '../adaptations/leave-unreadable.ts';
-import type { BaseFitness } from '../base-fitness.ts';
+import type { BaseAvailability } from '../bases/base-availability.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
-import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, faultOf, isPermanent, isStopping, machineFaultOf, reportingFaults } from '../handler-faults.ts';
-import { requireServable } from '../serving-check.ts';
-import { storedProblem } from '../stored-problem.ts';
+import { watchCancellation } from '../training/cancellation-watch.ts';
+import {
+  acquireDevice,
+  faultOf,
+  isPermanent,
+  isStopping,
+  machineFaultOf,
+  reportingFaults,
+} from '../faults/handler-faults.ts';
+import { requireServable } from '../adaptations/serving-check.ts';
+import { storedProblem } from '../faults/stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 
 export interface ProvisionDependencies {
@@ -34,7 +41,7 @@ export interface ProvisionDependencies {
   /** Interval at which the work checks whether its version is still wanted. */
   heartbeatMs?: number;
   /** Bases that this worker cannot read. */
-  fitness: BaseFitness;
+  availability: BaseAvailability;
   /**
    * Time that an old base has to be unreadable until versions that need it are given up, in milliseconds. Default: ten
    * minutes.
@@ -89,9 +96,9 @@ export function provisionHandlers(deps: ProvisionDependencies): HandlerSet {
 }
 
 function provideOrLeave(deps: ProvisionDependencies, job: Provision['job'], context: HandlerContext): Promise<void> {
-  const { db, fitness, local = FOLDERS_ONLY } = deps;
+  const { db, availability, local = FOLDERS_ONLY } = deps;
   const onLeft = () => giveUpUnreadable(deps, job);
-  return leavingUnreadable({ db, fitness, local, workerId: null, onLeft }, job.id, context, async () => {
+  return leavingUnreadable({ db, availability, local, workerId: null, onLeft }, job.id, context, async () => {
     const slot = await acquireDevice(deps.training, context.signal);
     try {
       await deps.artifacts.holding((artifacts) => provide({ ...deps, artifacts, slot, context, job }));
@@ -106,9 +113,9 @@ function provideOrLeave(deps: ProvisionDependencies, job: Provision['job'], cont
  * it.
  */
 async function giveUpUnreadable(deps: ProvisionDependencies, job: Provision['job']): Promise<void> {
-  const { db, fitness, unreadableMs = UNREADABLE_MS } = deps;
+  const { db, availability, unreadableMs = UNREADABLE_MS } = deps;
   const { baseModelVersionId: oldBaseId } = job.sourceVersion;
-  const problem = fitness.unreadableFor(oldBaseId, unreadableMs);
+  const problem = availability.unreadableFor(oldBaseId, unreadableMs);
   if (problem === null || (await anchorRepository.othersMayRead(db, oldBaseId, null))) return;
   const { code, message } = problem;
   await end(deps, job, null, { code, message });

@@ -1,12 +1,12 @@
-import { PermanentError, TryLaterError, WorkerFaultError } from '../src/jobs/index.ts';
-import { isDatabaseUnavailable } from '../src/lib/database.ts';
-import { OUT_OF_MEMORY } from './training/out-of-memory.ts';
-import { SYSTEM_FAULTS, systemFaultOf } from './training/system-faults.ts';
-import { ranOutOfMemory, TrainingCrashedError, TrainingFailedError } from './training/training-errors.ts';
-import type { TrainingProcess, TrainingSlot } from './training/training-process.ts';
+import { PermanentError, TryLaterError, WorkerFaultError } from '../../src/jobs/index.ts';
+import { isDatabaseUnavailable } from '../../src/lib/database.ts';
+import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
+import { SYSTEM_FAULTS, systemFaultOf } from '../training/system-faults.ts';
+import { ranOutOfMemory, TrainingCrashedError, TrainingFailedError } from '../training/training-errors.ts';
+import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 
 /** Code and message of an error, for the log and the operator; `storedProblem` makes the one that a row stores. */
-export interface Problem {
+export interface ErrorSummary {
   readonly code: string;
   readonly message: string;
 }
@@ -64,7 +64,7 @@ const STORE_FAULTS = new Map([
  * Returns the problem of the worker's machine if that is why an attempt failed, and null if the job itself is to blame.
  * The message names no path, because tenants read it. Such a fault delays the job, and never ends it.
  */
-export function machineFaultOf(error: unknown): Problem | null {
+export function machineFaultOf(error: unknown): ErrorSummary | null {
   if (error instanceof TrainingCrashedError && !error.started) {
     return { code: error.code, message: 'the training process of the worker cannot start' };
   }
@@ -103,7 +103,7 @@ const DISK_FULL = new Set(['ENOSPC', 'EDQUOT']);
 export const WRITTEN_CODES: ReadonlySet<string> = new Set(['timed_out', 'disk_full']);
 
 /** Code and message of an error. Its own `code` is kept. */
-export function problemOf(error: unknown): Problem {
+export function problemOf(error: unknown): ErrorSummary {
   const message = error instanceof Error ? error.message : String(error);
   if (isTimeout(error)) return { code: 'timed_out', message: 'the job took longer than its time limit' };
   const code = codeOf(error);

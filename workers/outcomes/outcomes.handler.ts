@@ -9,10 +9,10 @@ import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet } f
 import type { Database } from '../../src/lib/database.ts';
 import { createOutcomeRequests, type ClaimedRequest, type OutcomeRequests } from '../../src/modules/outcomes/index.ts';
 import { createJobRooms } from '../../src/modules/quotas/index.ts';
-import { gateOf, oneOf } from '../adaptations/build-job-spec.ts';
+import { gateSpecOf, oneOf } from '../adaptations/build-job-spec.ts';
 import { INSUFFICIENT_MEMORY, type MemoryCheck } from '../adaptations/memory-check.ts';
-import { BaseFitness } from '../base-fitness.ts';
-import { withBases } from '../bases/fetch-faults.ts';
+import { BaseAvailability } from '../bases/base-availability.ts';
+import { withFetchedBases } from '../bases/fetch-faults.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
 import {
   acquireDevice,
@@ -21,10 +21,10 @@ import {
   machineFaultOf,
   problemOf,
   reportingFaults,
-} from '../handler-faults.ts';
-import { storedProblem } from '../stored-problem.ts';
+} from '../faults/handler-faults.ts';
+import { storedProblem } from '../faults/stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
-import { MakeRoomError, watchMeasurement } from './measurement-watch.ts';
+import { PreemptedError, watchMeasurement } from './measurement-watch.ts';
 import { outcomesRepository, type LoadedVersion } from './outcomes.repository.ts';
 
 export interface OutcomesDependencies {
@@ -36,7 +36,7 @@ export interface OutcomesDependencies {
   /** Default quotas of each tenant. Default: no limits. */
   quotas?: QuotaLimits;
   /** Bases that this worker cannot read. */
-  fitness?: BaseFitness;
+  availability?: BaseAvailability;
   /** Base files on this worker. Default: only in folders. */
   local?: LocalBases;
   /** Jobs that do not fit into its memory. */
@@ -61,11 +61,11 @@ const MAX_CLAIMS = 10;
  * worker is idle.
  */
 export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
-  const { db, fitness = new BaseFitness(), local = FOLDERS_ONLY, check, leaseMs } = deps;
+  const { db, availability = new BaseAvailability(), local = FOLDERS_ONLY, check, leaseMs } = deps;
   const requests = createOutcomeRequests({ db, leaseMs });
   // Work that this worker leaves to others does not block the measurement.
   const isRolloutWaiting = () =>
-    requests.isRolloutWaiting({ bases: fitness.unreadable, jobs: [...fitness.left, ...(check?.left ?? [])] });
+    requests.isRolloutWaiting({ bases: availability.unreadable, jobs: [...availability.left, ...(check?.left ?? [])] });
   return {
     'outcomes.measure': ({ versionId }, context) =>
       reportingFaults(async () => {
@@ -88,7 +88,7 @@ export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
             slot.release();
           }
         };
-        await fitness.run(user, () => withBases(local, bases, user, measure));
+        await availability.run(user, () => withFetchedBases(local, bases, user, measure));
       }),
   };
 }
@@ -184,7 +184,7 @@ class Measurement {
       throw new TryLaterError('the worker is stopping', 0);
     }
     if (ended.aborted) {
-      const makesRoom = ended.reason instanceof MakeRoomError;
+      const makesRoom = ended.reason instanceof PreemptedError;
       logger.debug({ reason: String(ended.reason) }, 'measurement ended early');
       await requests.release(lease, { excused: makesRoom });
       if (makesRoom) throw new TryLaterError('a rollout comes first', AGAIN_MS);
@@ -216,7 +216,7 @@ class Measurement {
       adapter: await locateVerified(db, artifacts, version.artifactDigest),
       data: { file: await locateVerified(db, artifacts, adapter.dataset.artifactDigest) },
       metric: oneOf(METRICS, adapter.metric, `metric of adapter ${adapter.id}`),
-      ...gateOf(adapter, measuredTokens),
+      ...gateSpecOf(adapter, measuredTokens),
     };
   }
 }
