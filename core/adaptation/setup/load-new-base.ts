@@ -45,8 +45,8 @@ export async function loadNewBase(
 }
 
 /**
- * Compares int8 with float32 on rows of the task. If int8 was requested, or there is no memory for float32, an objection
- * is only a warning.
+ * Compares int8 with float32 on rows of the task. If int8 was requested, or there is no memory for float32, an
+ * objection is only a warning.
  * @returns whether the job has to be computed in float32
  */
 async function refusesInt8(

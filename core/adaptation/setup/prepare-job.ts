@@ -118,7 +118,9 @@ async function readFiles(attempt: JobAttempt): Promise<JobFiles> {
   return { checkpoints, latest, ...versions, given, settings, maxLength, oldAdapter, keptPrecision, needs };
 }
 
-/** Returns a checkpoint unless its precision is not supported by this device; then it warns, and the job begins again. */
+/**
+ * Returns a checkpoint unless its precision is not supported by this device; then it warns, and the job begins again.
+ */
 function usableCheckpoint(found: Checkpoint | null, { bases, report }: JobAttempt): Checkpoint | null {
   const precision = found && precisionOf(found);
   if (precision === null || bases.supports(precision)) return found;
@@ -159,7 +161,9 @@ async function answerTask(attempt: JobAttempt, files: JobFiles): Promise<Answere
   return { ...task, resumed, rowFormat };
 }
 
-/** Returns a checkpoint unless its candidates were measured on other answers; then it warns, and the job begins again. */
+/**
+ * Returns a checkpoint unless its candidates were measured on other answers; then it warns, and the job begins again.
+ */
 function withSameAnswers(
   { report }: JobAttempt,
   found: Checkpoint | null,
@@ -223,7 +227,9 @@ function planMemory({ bases: { memory } }: JobAttempt, needs: MemoryNeeds): void
   memory.reserve(jobMemory(requireMemory(needs, memory.available), needs));
 }
 
-/** Reads or computes the evolution. Computing streams the bases without loading them, and verifies new files on the way. */
+/**
+ * Reads or computes the evolution. Computing streams the bases without loading them, and verifies new files on the way.
+ */
 async function findEvolution(
   { bases, spec, signal, report }: JobAttempt,
   { oldVersion, newVersion }: JobFiles,

@@ -27,7 +27,11 @@ const ROUNDING = 1e-9;
  * rows are right or wrong, and by betting where they have scores. Both hold for every number of rows. For a loss, which
  * has no bounds, there is no such test: the bootstrap-t bound holds only nearly, and better with many rows.
  */
-export function pairedEvidence(from: GateMeasurement, found: GateMeasurement, { needed, level }: EvidenceClaim): Evidence {
+export function pairedEvidence(
+  from: GateMeasurement,
+  found: GateMeasurement,
+  { needed, level }: EvidenceClaim,
+): Evidence {
   const { name, value } = found.metric;
   const [before, after] = [from.outcomes.values, found.outcomes.values];
   if (!Number.isFinite(value)) return { certified: false, bound: value };

@@ -47,7 +47,13 @@ export function rowsToCertify(margin: number, comparison: PowerAssumptions): num
  * Number of rows that certify, with the comparison's power, that a mean is on the right side of a number, to first
  * order.
  */
-export function rowsOfMean({ metric, level, deviation, difference = 0, power = ADVISED_POWER }: PowerAssumptions): number {
+export function rowsOfMean({
+  metric,
+  level,
+  deviation,
+  difference = 0,
+  power = ADVISED_POWER,
+}: PowerAssumptions): number {
   if (!(difference > 0)) return Infinity;
   const reach = isScore(metric) ? Math.sqrt(2 * Math.log(1 / level)) : normalQuantile(1 - level);
   return Math.max(2, Math.ceil((((reach + normalQuantile(power)) * deviation) / difference) ** 2));

@@ -19,7 +19,10 @@ interface Simulated {
 }
 
 function measured(name: MetricName, values: Float64Array, tokens: readonly number[]): GateMeasurement {
-  return { metric: { name, ...summarizeMetric(name, values, tokens), rows: values.length }, outcomes: { values, tokens } };
+  return {
+    metric: { name, ...summarizeMetric(name, values, tokens), rows: values.length },
+    outcomes: { values, tokens },
+  };
 }
 
 /**
