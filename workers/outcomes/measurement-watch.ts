@@ -4,7 +4,7 @@ import { AbandonedError } from '../training/training-errors.ts';
 export class PreemptedError extends Error {
   constructor() {
     super('a rollout comes first');
-    this.name = 'MakeRoomError';
+    this.name = 'PreemptedError';
   }
 }
 
