@@ -91,7 +91,7 @@ async function warnOfLength(path: string, examples: readonly TokenizedExample[],
  */
 export async function loadPromptsOf(base: LoadedBase, path: string): Promise<readonly TokenizedExample[]> {
   const { areAnswered, loadGivenDataset } = await import('../core/data/dataset.ts');
-  const { tokenizePrompts } = await import('../core/data/open-prompts.ts');
+  const { tokenizeOpenPrompts: tokenizePrompts } = await import('../core/data/open-prompts.ts');
   const rows = await loadGivenDataset(path);
   if (areAnswered(rows)) return (await tokenizeLoaded(base, path, rows)).examples;
   const options = { tokenizer: base.tokenizer, config: base.model.config };

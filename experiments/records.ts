@@ -1,7 +1,7 @@
 import type { JobOutcome } from '../core/adaptation/job-outcome.ts';
 import type { CurtailedLook, Verdict } from '../core/method/gate/gate-types.ts';
 import type { CandidateRecord } from '../core/method/ladder/candidate.ts';
-import type { DriftRow } from '../core/method/evolution/drift.ts';
+import type { ProjectionDrift } from '../core/method/evolution/drift.ts';
 import type { SearchRecord } from '../core/method/search/observations.ts';
 
 /** The metric of an adapter, or of a base without one, on the task's test rows, which no job has seen. */
@@ -65,7 +65,7 @@ export interface EvolutionRecord extends Common, Partial<TenantName> {
   readonly drift: number;
   /** Milliseconds for comparing the two bases and writing the truncated difference, once for all its tenants (see `evolutionMs`). */
   readonly computeMs: number;
-  readonly drifts: readonly DriftRow[];
+  readonly drifts: readonly ProjectionDrift[];
   /** The summary of the product's `evolve`: drift and captured energy, module by module. */
   readonly summary: Readonly<Record<string, unknown>>;
   /** In a chain, the same base seen from those further back, for tenants who have no adapter for the one before. */

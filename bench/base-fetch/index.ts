@@ -5,7 +5,7 @@ import path from 'node:path';
 import { Command } from 'commander';
 import { keyOf } from '../../src/platform/base-sources/index.ts';
 import { createLogger } from '../../src/lib/logger.ts';
-import { BaseCache } from '../../workers/bases/base-cache.ts';
+import { BaseFileCache } from '../../workers/bases/base-file-cache.ts';
 import { positive } from '../positive.ts';
 import { startShards } from './shards.ts';
 
@@ -35,7 +35,7 @@ const logger = createLogger({ level: 'silent', pretty: false });
 
 /** @returns seconds */
 async function timed(streams: number): Promise<number> {
-  const cache = new BaseCache({ folder, maxBytes: Number.MAX_SAFE_INTEGER, loaded: () => [], logger });
+  const cache = new BaseFileCache({ folder, maxBytes: Number.MAX_SAFE_INTEGER, loaded: () => [], logger });
   const begun = performance.now();
   const { signal } = new AbortController();
   const request = { sources, source, token: null, signal, streams, onProgress: () => undefined };

@@ -16,7 +16,7 @@ export function register(program: Command): void {
     )
     .action(async ({ device }: { readonly device?: DeviceChoice }) => {
       const { loadConfig } = await import('../../src/platform/config/config.ts');
-      const { startWorker } = await import('../../workers/main.ts');
+      const { startWorker } = await import('../../workers/start/start-worker.ts');
       const config = loadConfig({ ...process.env, ...(device === undefined ? {} : { READAPT_DEVICE: device }) });
       if (config.databaseUrl === null) {
         throw new UsageError(

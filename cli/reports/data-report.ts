@@ -3,7 +3,7 @@ import { labelCount, type TokenizedExample } from '../../core/data/example.ts';
 import { fullLength, lengthsOf } from '../../core/data/lengths.ts';
 import { lengthLimit, tokenizeRows, type TokenizeOptions } from '../../core/data/tokenize.ts';
 import { areAnswered, loadGivenDataset } from '../../core/data/dataset.ts';
-import { tokenizePrompts } from '../../core/data/open-prompts.ts';
+import { tokenizeOpenPrompts } from '../../core/data/open-prompts.ts';
 import { isChat } from '../../core/formats/dataset/dataset-row.ts';
 import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
 import { loadTokenizer, type Tokenizer } from '../../core/formats/tokenizer/tokenizer.ts';
@@ -34,7 +34,7 @@ export async function reportData({ base, data, shown, format, color }: DataRepor
   const tokenizer = await loadTokenizer(base);
   const options = { tokenizer, config, ...format };
   const given = await loadGivenDataset(data);
-  const examples = areAnswered(given) ? tokenizeRows(given, options) : tokenizePrompts(given, options);
+  const examples = areAnswered(given) ? tokenizeRows(given, options) : tokenizeOpenPrompts(given, options);
   const first = examples.slice(0, shown);
   const counts = countsOf(examples);
   const lengths = lengthsOf(examples);

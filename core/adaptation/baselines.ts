@@ -15,7 +15,7 @@ import { rowBudget } from './setup/job-setup.ts';
 import { jobMemory, requireMemory, rowSizes } from './setup/memory-plan.ts';
 import type { RowFormat } from './setup/row-format.ts';
 
-/** The metric on the gate rows for what a published adapter is compared with; null where it was not measured (yet). */
+/** Metric on the gate rows of the versions that a published adapter is compared with; null if not measured (yet). */
 export interface Baselines {
   /** The old adapter on the old base. */
   readonly old: number | null;
@@ -27,22 +27,21 @@ export interface Baselines {
 
 export const NO_BASELINES: Baselines = { old: null, none: null, copy: null };
 
-/** Whether something was left out. */
+/** Whether a baseline is missing. */
 export function isIncomplete({ old, none, copy }: Baselines): boolean {
   return old === null || none === null || copy === null;
 }
 
-/** The baselines that a job has left out (`baselines: 'needed'`), and how it measured the others. Plain JSON. */
+/** Job that left out baselines (`baselines: 'needed'`), and the settings of its measurements. Plain JSON. */
 export interface BaselinesSpec {
   readonly job: JobSpec;
   readonly known: Baselines;
-  /** How the job made its rows into tokens. */
+  /** Row format of the job. */
   readonly rowFormat: RowFormat;
-  /** The precision of both bases in the job. */
+  /** Precision of both bases in the job. */
   readonly precision: Precision;
 }
 
-/** Plain JSON. */
 export interface BaselinesOutcome {
   readonly baselines: Baselines;
   /** Outcomes of the old adapter on the old base, if they were measured now. */
@@ -87,7 +86,7 @@ export async function measureBaselines(
   return { baselines, oldOutcomes };
 }
 
-/** Measures what is missing on the new base: the unchanged adapter, and no adapter. */
+/** Measures the missing baselines on the new base: the unchanged adapter, and no adapter. */
 export async function completeOnNewBase(
   { exact, newBase, adapter }: { readonly exact: ExactGate; readonly newBase: LoadedBase; readonly adapter: Adapter },
   known: Baselines,

@@ -12,7 +12,7 @@ export function encodeBest({ modules }: Adapter): Map<string, Float32Array> {
 
 /**
  * Restores the adapter that {@link encodeBest} converted.
- * @param old the old adapter of the job, which has the same modules
+ * @param old the job's old adapter, which has the same modules
  * @param config configuration of the adapter to restore; its ranks may be larger than those of the old adapter
  * @throws RangeError if the checkpoint lacks a tensor
  */

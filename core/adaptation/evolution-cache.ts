@@ -7,25 +7,25 @@ import type { Evolution } from '../method/evolution/evolution.ts';
 
 const EXTENSION = '.evolution';
 
-/** Size of all evolutions together, in bytes; one of a base of 7 billion parameters takes 0.3 GiB. */
+/** Largest size of all evolutions together, in bytes; one of a base of 7 billion parameters takes 0.3 GiB. */
 const MOST_BYTES = 2 * 2 ** 30;
 
-/** The folders whose code decides an evolution, beside what the engine's caches depend on. */
+/** Folders whose code determines an evolution, in addition to those that the engine's caches depend on. */
 const SOURCE_FOLDERS = ['method/evolution', 'linalg'].map((name) => path.join(import.meta.dirname, '..', name));
 
 let ownMethod: string | undefined;
 
-/** Two base versions, by their fingerprints. */
+/** Two base versions, identified by their fingerprints. */
 export type VersionPair = Pick<Evolution, 'oldFingerprint' | 'newFingerprint'>;
 
 /**
- * Keeps evolutions in a folder, for later processes that carry adapters over between the same versions. Like the engine's
- * cache it never throws: where nothing can be kept or read, an evolution is computed again.
+ * Caches evolutions in a folder for later processes that carry adapters over between the same versions. Like the
+ * engine's cache it never throws: an evolution that cannot be stored or read is computed again.
  */
 export class EvolutionCache {
   readonly #folder: string;
 
-  /** @param folder made when it is needed, readable by this user only */
+  /** @param folder created on demand, readable by this user only */
   constructor(folder: string) {
     this.#folder = folder;
   }
@@ -45,11 +45,14 @@ export class EvolutionCache {
       await saveEvolution(this.#path(evolution), evolution);
       await pruneCacheFolder(this.#folder, { extension: EXTENSION, maxEntries: Infinity, maxBytes: MOST_BYTES });
     } catch {
-      // The disk is full or read-only, so the next process computes it again.
+      // The disk may be full or read-only; then the next process computes it again.
     }
   }
 
-  /** Evolutions of an earlier release are computed again, because the method may have changed. */
+  /**
+   * Path of the cached evolution. The key includes the sources, because the method may have changed since an earlier
+   * release.
+   */
   #path({ oldFingerprint, newFingerprint }: VersionPair): string {
     ownMethod ??= sourcesHash(SOURCE_FOLDERS);
     const key = sha256(JSON.stringify(['evolution', oldFingerprint, newFingerprint, ownSources(), ownMethod]));

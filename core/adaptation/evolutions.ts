@@ -12,14 +12,14 @@ import type { BaseCache, DescribedBase } from '../engine/base-cache.ts';
 import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { EvolutionCache } from './evolution-cache.ts';
 
-/** File name within an evolution's folder. */
+/** File of the evolution in its folder. */
 const EVOLUTION_FILE = 'evolution.safetensors';
 
-/** A request to compute the evolution between two bases, once for the pair. Plain JSON. */
+/** Request to compute the evolution between two bases, once for the pair. Plain JSON. */
 export interface EvolveSpec {
   readonly oldBase: string;
   readonly newBase: string;
-  /** Rank of the factors that are kept for each module. Default: the method's own. */
+  /** Rank of the factors kept for each module. Default: the method's own. */
   readonly rank?: number;
   /** Folder to write. It is created, or replaced as a whole. */
   readonly outDir: string;
@@ -36,7 +36,7 @@ export interface EvolveOutcome {
   readonly computeMs: number;
 }
 
-/** Two bases between which no adapter can be carried over. */
+/** Thrown for two bases between which no adapter can be carried over. */
 export class IncompatibleBasesError extends Error {
   readonly code = 'incompatible_base_model_versions';
   readonly badInput = true;
@@ -52,7 +52,7 @@ export class IncompatibleBasesError extends Error {
   }
 }
 
-/** @throws IncompatibleBasesError if the bases differ in shapes, in vocabulary, or in how text becomes tokens */
+/** @throws IncompatibleBasesError if the bases differ in shapes, in vocabulary, or in tokenization */
 export async function requireCompatible(oldBase: DescribedBase, newBase: DescribedBase): Promise<void> {
   const sameConfig = compareConfigs(oldBase.config, newBase.config).length === 0;
   if (sameConfig && oldBase.tokenizerHash === newBase.tokenizerHash) return;
@@ -61,7 +61,7 @@ export async function requireCompatible(oldBase: DescribedBase, newBase: Describ
 }
 
 /**
- * Computes the evolution and writes it as a folder, atomically. The weights are streamed from their folders, so that a
+ * Computes the evolution and writes it as a folder, atomically. It streams the weights from their folders, so that a
  * process which has loaded neither model needs no memory for them.
  * @throws IncompatibleBasesError
  */
@@ -88,8 +88,8 @@ export async function evolve(
 }
 
 /**
- * Returns the evolution between the bases of two folders, which must be compatible: from the cache folder, if an earlier
- * process has computed it there, or else from the weights.
+ * Returns the evolution between the bases of two folders, which must be compatible: from the cache folder, if an
+ * earlier process has stored it there, or else from the weights.
  * @throws FormatError, AdaptationError `incompatible_evolution`
  */
 export async function evolutionBetween(
@@ -114,7 +114,7 @@ export async function evolutionBetween(
   return evolution;
 }
 
-/** Returns the fingerprint of a folder's base, and reads its weights if they were not verified before. */
+/** Returns the fingerprint of a folder's base. It reads the weights if they were not verified before. */
 export async function requireFingerprint(folder: string, bases: BaseCache): Promise<string> {
   return (
     (await fingerprintOf(folder, bases)) ?? (await describeBaseModel(folder, { verified: bases.verified })).fingerprint

@@ -29,45 +29,44 @@ import type { RowFormat } from './setup/row-format.ts';
 export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   readonly newBase: NewBase;
   readonly spec: JobSpec;
-  /** Whether there is anything to train on. */
   readonly canTrain: boolean;
   readonly oldAdapter: Adapter;
   readonly evolution: Evolution | null;
-  /** What multiplies when adapters are fused. */
+  /** Matrix products for fusing adapters. */
   readonly products: MatrixProducts;
   readonly measurements: Measurements;
   readonly breakdown: GateBreakdown;
   /** Measures an adapter on the gate rows of the new base. */
   measureForGate(adapter: Adapter, look: GateLook): Promise<GateMeasurement>;
   readonly rowFormat: RowFormat;
-  /** The answers that a version has written to prompts alone; null if the rows came with answers. */
+  /** Answers that a version has written to prompts alone; null if the rows came with answers. */
   readonly answers: AnswersRecord | null;
   readonly checkpoints: CheckpointStore;
-  /** The checkpoint to resume from; null for a first attempt. */
+  /** Checkpoint to resume from; null for a first attempt. */
   readonly resumed: Checkpoint | null;
   enterPhase(phase: LadderPhase): void;
-  /** Makes a candidate durable before it resolves. */
+  /** Publishes a candidate; resolves when it is durable. */
   publish(publication: Publication): Promise<void>;
   emit(event: Exclude<JobEvent, Publication>): void;
 }
 
 /**
- * Layout of {@link JobState}. A checkpoint of another layout is not resumed from: the job starts again. Candidates of layout 6
- * may have coefficients for each of several groups of modules, with which nothing can be fused any more. Ladders of layout 7 may
- * stand on a rung for what searches of other jobs had found, and those of layout 8 have other rungs in another order.
+ * Layout version of {@link JobState}. A job starts again rather than resume from another layout. Candidates of layout 6
+ * may have coefficients for several groups of modules, which can no longer be fused. Ladders of layout 7 may be on a
+ * rung for the results of other jobs' searches, and those of layout 8 have other rungs in another order.
  */
 const STATE_VERSION = 9;
 
-/** What a job's checkpoint holds besides tensors. Plain JSON. */
+/** State of a job in its checkpoint, besides tensors. Plain JSON. */
 interface JobState {
   readonly version: number;
-  /** The precision of both bases. The job keeps it on whatever machine it is resumed. */
+  /** Precision of both bases. The job keeps it on any machine that resumes it. */
   readonly precision: Precision;
-  /** Those of gradients, as far as any were computed. They are kept, too. */
+  /** Precisions of the gradients computed so far, which a resumed job keeps as well. */
   readonly gradients: GradientPrecisions;
-  /** A resumed job keeps it, because other labels would make another training of it. */
+  /** Row format. A resumed job keeps it, because other labels would change its training. */
   readonly rowFormat: RowFormat;
-  /** A resumed job goes by the same answers to prompts alone, or begins again. */
+  /** Identity of the answers to prompts alone. A resumed job with other answers begins again. */
   readonly answers?: AnswersRecord | null;
   readonly ladder: LadderState;
   /** Configuration of the best candidate, whose ranks may have grown; null if its adapter is not among the tensors. */
@@ -75,25 +74,28 @@ interface JobState {
   readonly training: TrainingState;
 }
 
-/** Returns the precision in which a checkpoint's job computes; null if the checkpoint has another layout. */
+/** Returns the precision of a checkpoint's job; null if the checkpoint has another layout. */
 export function precisionOf({ state }: Checkpoint): Precision | null {
   const { version, precision } = state as JobState;
   return version === STATE_VERSION ? precision : null;
 }
 
-/** How the rows were made into tokens before a checkpoint was saved; null if it cannot be resumed from. */
+/** Returns the row format of a checkpoint's job; null if it cannot be resumed from. */
 export function rowFormatIn(checkpoint: Checkpoint | null): RowFormat | null {
   const state = checkpoint?.state as JobState | undefined;
   return state?.version === STATE_VERSION ? state.rowFormat : null;
 }
 
-/** The answers to prompts alone that a checkpoint's job goes by; null if its rows came with answers, or if it cannot be resumed from. */
+/**
+ * Returns the identity of the answers to prompts alone that a checkpoint's job uses; null if its rows came with
+ * answers, or if it cannot be resumed from.
+ */
 export function answersIn(checkpoint: Checkpoint | null): AnswersRecord | null {
   const state = checkpoint?.state as JobState | undefined;
   return (state?.version === STATE_VERSION ? state.answers : null) ?? null;
 }
 
-/** Connects a ladder with the runtime, the task's rows, the job's folder and whoever hears of the job. */
+/** Connects a ladder with the runtime, the task's rows, the job's folder and the receiver of its events. */
 export class JobContext implements LadderContext {
   readonly oldAdapter: Adapter;
   readonly evolution: Evolution | null;
@@ -106,7 +108,7 @@ export class JobContext implements LadderContext {
   readonly #options: JobContextOptions;
   #ladder: LadderState | null = null;
   #best: Candidate | null = null;
-  /** The best candidate's adapter, if it was fine-tuned. */
+  /** Adapter of the best candidate, if it was fine-tuned. */
   #bestAdapter: Adapter | null = null;
   #publications = 0;
 
@@ -126,7 +128,7 @@ export class JobContext implements LadderContext {
     return this.canTrain ? 'training' : 'validation_only';
   }
 
-  /** Where the ladder stood at its last checkpoint; null before the first. */
+  /** State of the ladder at its last checkpoint; null before the first. */
   get reached(): { readonly state: LadderState; readonly best: Candidate | null } | null {
     return this.#ladder && { state: this.#ladder, best: this.#best };
   }
@@ -206,7 +208,7 @@ export class JobContext implements LadderContext {
     await this.save();
   }
 
-  /** Saves where the job stands. Before the ladder's first checkpoint there is nothing to save. */
+  /** Saves a checkpoint of the job. Before the ladder's first checkpoint there is nothing to save. */
   async save(): Promise<void> {
     if (!this.#ladder) return;
     const best = this.#bestAdapter;
@@ -230,7 +232,7 @@ export class JobContext implements LadderContext {
     this.training.noteSaved();
   }
 
-  /** The precision that a candidate was made in: that of its gradients, if it was trained. */
+  /** Precision that a candidate was made in: that of its gradients, if it was trained. */
   #precisionOf({ step, strategy }: Pick<Candidate, 'step' | 'strategy'>): Precision {
     const { decided } = this.#options.gradients;
     return (step > 0 ? decided[strategy === 'scratch' ? 'fresh' : 'carried'] : undefined) ?? this.#precision;
@@ -267,7 +269,7 @@ export class JobContext implements LadderContext {
   }
 }
 
-/** The number of training steps after which an adapter was measured, those of the rungs that had trained before included. */
+/** Number of training steps after which an adapter was measured, including those of earlier rungs. */
 function trainedSteps({ rung, step }: Pick<WatchRecord, 'rung' | 'step'>, watched: readonly WatchRecord[]): number {
   const trained = new Map<RungName, number>();
   for (const record of watched) {

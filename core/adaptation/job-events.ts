@@ -16,57 +16,59 @@ export interface MetricPoint {
   readonly value: number;
 }
 
-/** A candidate that passed the gate, written as a PEFT folder. */
+/** Candidate that passed the gate, written as a PEFT folder. */
 export interface Publication {
   readonly type: 'publication';
-  /** Counts up from 1 within an attempt. */
+  /** Number of the publication within an attempt, from 1. */
   readonly number: number;
   /** PEFT folder with `readapt.json`. It may be removed once the publication is durable. */
   readonly folder: string;
   readonly candidate: CandidateRecord;
   readonly rows: RowsUsed;
-  /** The candidate on the gate rows of the new base. */
+  /** Outcomes of the candidate on the gate rows of the new base. */
   readonly outcomes: GateOutcomes;
-  /** The metric by slice; empty if the rows name none. */
+  /** Metric by slice; empty if the rows name none. */
   readonly slices: SliceValues;
-  /** The first of the rows that the version before had right and the candidate has wrong. */
+  /** First rows that the reference version had right and the candidate has wrong. */
   readonly flips: readonly NegativeFlip[];
 }
 
 /**
- * The job resumes from a checkpoint. What an attempt before has measured up to there is told once more, because whoever heard
- * it may have died before it was written down.
+ * Event of a job that resumes from a checkpoint. It repeats the earlier attempt's measurements, because the receiver
+ * may have died before it stored them.
  */
 export interface Resumption {
   readonly type: 'resumed';
-  /** The last points of the training. */
+  /** Last metric points of the training. */
   readonly points: readonly MetricPoint[];
   readonly searches: readonly SearchEvaluation[];
-  /** With the number of training steps after which each was judged, those of earlier rungs included. */
+  /** Candidates with the number of training steps after which each was judged, including those of earlier rungs. */
   readonly candidates: readonly { readonly candidate: CandidateRecord; readonly trained: number }[];
-  /** What was measured on the search rows beside a training, in the same way. */
+  /** Measurements of trainings on the search rows, with the same step counts. */
   readonly watched: readonly { readonly watched: WatchRecord; readonly trained: number }[];
 }
 
-/** Everything that a running job tells, as one stream. Plain JSON, so that it can cross a process border unchanged. */
+/** Events of a running job, as one stream. Plain JSON, so that they can cross a process border unchanged. */
 export type JobEvent =
   | LadderEvent
   | Publication
   | { readonly type: 'phase'; readonly phase: Phase }
-  /** It is known how the adapter's rows are made into tokens. Comes before anything is measured with them. */
+  /** Sent once the row format is decided, before anything is measured with it. */
   | { readonly type: 'row_format'; readonly format: RowFormat }
-  /** Steps of all training so far. */
+  /** Number of steps of all trainings so far. */
   | { readonly type: 'progress'; readonly step: number; readonly totalSteps: number }
   | { readonly type: 'points'; readonly points: readonly MetricPoint[] }
   | Resumption
-  /** May come several times; the latest is the most complete. `target` is null until it is known. */
+  /** May be sent several times; the latest is the most complete. `target` is null until it is known. */
   | { readonly type: 'baselines'; readonly target: number | null; readonly baselines: Baselines }
-  /** Outcomes of the old adapter on the old base, on so many rows, were known, so that it need not be measured. */
+  /** Stored outcomes of the old adapter on the old base, on that many rows, made a measurement unnecessary. */
   | { readonly type: 'old_known'; readonly rows: number }
-  /** The old adapter was measured on the old base, because no stored outcomes could be used. */
+  /** Sent after the old adapter was measured on the old base, because no stored outcomes could be used. */
   | { readonly type: 'old_measured'; readonly outcomes: GateOutcomes }
-  /** It is known what the margin of the gate counts from. An absolute gate has none. */
+  /** Sent once it is known which version the gate's margin counts from. An absolute gate has none. */
   | { readonly type: 'anchor'; readonly anchor: CountedFrom };
 
-/** Hears of a job's events in order. The job waits for the answer to a `publication`: it is durable when that resolves. */
+/**
+ * Receives a job's events in order. The job awaits the handler of a `publication`, which resolves once it is durable.
+ */
 export type JobEventHandler = (event: JobEvent) => Promise<void> | void;

@@ -8,33 +8,35 @@ import type { RowFormat } from './setup/row-format.ts';
 import type { NegativeFlip } from './measurements/negative-flips.ts';
 import type { SliceValues } from './measurements/slices.ts';
 
-/** `validation_only`: the task has no training rows, so that nothing could be trained. */
+/** Rows that a job used. `validation_only`: the task has no training rows, so nothing could be trained. */
 export type RowsUsed = 'training' | 'validation_only';
 
-/** How a job ended. Plain JSON. */
+/** Outcome of a job. Plain JSON. */
 export interface JobOutcome {
   readonly state: 'ready' | 'not_ready' | 'cancelled';
-  /** The best candidate, which is the published one if the job is ready; null if there is none. */
+  /** Best candidate, which is the published one if the job is ready; null if there is none. */
   readonly best: CandidateRecord | null;
   /** Null if the job was cancelled before it was known. */
   readonly target: number | null;
   readonly baselines: Baselines;
-  /** Whether the old adapter's outcomes on the old base were known, so that it was not measured. */
+  /** Whether stored outcomes of the old adapter on the old base made a measurement unnecessary. */
   readonly oldKnown: boolean;
-  /** What the margin of the gate counted from; null if it has none, or if the job was cancelled before it was known. */
+  /**
+   * Version that the gate's margin counted from; null if it has none, or if the job was cancelled before it was known.
+   */
   readonly anchor: CountedFrom | null;
-  /** A report for every rung of the strategy, in order; empty if the job was cancelled before the first candidate. */
+  /** Report for every rung of the strategy, in order; empty if the job was cancelled before the first candidate. */
   readonly ladder: readonly RungReport[];
   readonly rows: RowsUsed;
   /** Null if the job was cancelled before it was known. */
   readonly rowFormat: RowFormat | null;
-  /** The precision of both bases. Null if the job was cancelled before it was known. */
+  /** Precision of both bases. Null if the job was cancelled before it was known. */
   readonly precision: Precision | null;
-  /** The metric of the old adapter on the old base and of the best candidate, by slice; empty where not measured. */
+  /** Metric of the old adapter on the old base and of the best candidate, by slice; empty if not measured. */
   readonly slices: { readonly old: SliceValues; readonly best: SliceValues };
-  /** The first of the rows that the old version had right and the best candidate has wrong. */
+  /** First rows that the old version had right and the best candidate has wrong. */
   readonly flips: readonly NegativeFlip[];
-  /** What somebody should know about the rows, or about what happened. */
+  /** Warnings about the rows and the run. */
   readonly warnings: readonly string[];
   readonly steps: number;
   readonly totalSteps: number;
@@ -42,10 +44,10 @@ export interface JobOutcome {
   readonly phases: Readonly<Record<Phase, number>>;
   /** Milliseconds from the start of this attempt to the first durable publication; null if the job is not ready. */
   readonly readyMs: number | null;
-  /** Number of input tokens trained on, and how many of them a second of training alone. */
+  /** Number of input tokens trained on, and the training speed, without other work. */
   readonly tokens: number;
   readonly tokensPerSecond: number;
-  /** What ended training before its time (`training_diverged`). */
+  /** Problem that ended training early (`training_diverged`). */
   readonly problem?: { readonly code: string; readonly message: string };
   /** PEFT folder of the best candidate within `workDir`, if the job is not ready; else null. */
   readonly candidateFolder: string | null;

@@ -5,19 +5,21 @@ import type { GivenJobOptions } from '../options/job-options.ts';
 import type { MetricName } from '../options/metrics.ts';
 import type { GateOutcomes } from './measurements/gate-outcomes.ts';
 
-/** The version that margins count from, where it is not the one that is carried over. Plain JSON. */
+/** Version that margins count from, if it is not the one that is carried over. Plain JSON. */
 export interface AnchorSpec {
-  /** Number of the version, for messages; null if nothing is left of it. */
+  /** Number of the version, for messages; null if it was deleted. */
   readonly number: number | null;
   /** Number of the version that is carried over. */
   readonly oldNumber: number;
-  /** Its stored outcomes on its own base; null if there are none. */
+  /** Stored outcomes on its own base; null if there are none. */
   readonly outcomes: GateOutcomes | null;
-  /** Its PEFT folder and its base, to measure it where its outcomes are of other rows; null if one of them is gone. */
+  /**
+   * PEFT folder of the version and its base, to measure it if its outcomes are of other rows; null if either is gone.
+   */
   readonly source: { readonly adapter: string; readonly base: string } | null;
 }
 
-/** Everything that one adaptation job or control needs. All paths are absolute; what they name is only read. Plain JSON. */
+/** Specification of one adaptation job or control. All paths are absolute; the files are only read. Plain JSON. */
 export interface JobSpec {
   readonly jobId: string;
   /** A `control` trains from scratch, publishes nothing, and ends at the first pass of the gate. */
@@ -25,8 +27,8 @@ export interface JobSpec {
   readonly oldBase: string;
   readonly newBase: string;
   /**
-   * What serving engines call the new base: published adapters have it as `base_model_name_or_path`. Default: `newBase`,
-   * as it is given.
+   * Name of the new base in serving engines, which published adapters have as `base_model_name_or_path`. Default:
+   * `newBase`, as it is given.
    */
   readonly newBaseName?: string;
   /** PEFT folder of the adapter version for the old base. */
@@ -34,41 +36,42 @@ export interface JobSpec {
   readonly data: DataSpec;
   readonly metric: MetricName;
   readonly gate: GateRule;
-  /** Most tokens that measuring an adapter once on gate rows or search rows may take. Default: any number. */
+  /** Largest number of tokens for measuring an adapter once on gate rows or search rows. Default: no limit. */
   readonly measuredTokens?: number;
-  /** How the adapter's rows are made into tokens, as far as somebody has said. Default: as the adapter says or shows. */
+  /** Options of the adapter's row format. Default: taken from the adapter or measured. */
   readonly adapterOptions?: GivenAdapterOptions;
   /** Folder with the evolution between the two bases; null computes it within the job. */
   readonly evolution: string | null;
-  /** Options that differ from their defaults. */
   readonly options: GivenJobOptions;
   /**
-   * Folder of this job alone, on durable storage. Checkpoints are kept there, and a job that starts again resumes from
-   * them. The caller removes it when the job has ended for good.
+   * Folder of this job alone, on durable storage. It holds the checkpoints from which a restarted job resumes. The
+   * caller removes it when the job has ended for good.
    */
   readonly workDir: string;
-  /** Stored outcomes of the old adapter on the old base. It is measured if they are missing or describe something else. */
+  /** Stored outcomes of the old adapter on the old base. It is measured if they are missing or do not match the job. */
   readonly oldOutcomes?: GateOutcomes | null;
   /**
-   * Whether the outcomes that lie beside the adapter (`readapt-outcomes.json`) are believed where none are stored. A service
-   * does not believe them: whoever writes down a poor old version has a gate that everything passes. Default false.
+   * Whether the job trusts the outcomes stored beside the adapter (`readapt-outcomes.json`) if it is given none. A
+   * service does not: anyone who stores poor outcomes of an old version would have a gate that everything passes.
+   * Default false.
    */
   readonly trustsOutcomes?: boolean;
   /**
-   * What the margin of a relative gate and of one of non-inferiority counts from, so that losses do not add up over versions.
-   * Default: the version that is carried over.
+   * Version that the margin of a relative or non-inferiority gate counts from, so that losses do not add up over
+   * versions. Default: the version that is carried over.
    */
   readonly anchor?: AnchorSpec | null;
   /** Identifier of the adapter version that is carried over, for the published `readapt.json`. */
   readonly parent?: string;
   /**
-   * `needed` leaves out what neither the target nor the ladder measures and only a report shows; `measureBaselines` makes up
-   * for it. Default `all`.
+   * Baselines to measure. `needed` leaves out those that only a report shows; `measureBaselines` measures them later.
+   * Default `all`.
    */
   readonly baselines?: 'all' | 'needed';
   /**
-   * When the old adapter is measured although the gate does not compare with it: `before` candidates, which are then compared with it
-   * row by row, so that published ones have `negativeFlips`, or `after` a candidate is published, for its value alone. Default: never.
+   * Time at which the old adapter is measured although the gate does not compare with it: `before` the candidates,
+   * which are then compared with it row by row, so that published ones have `negativeFlips`, or `after` a candidate is
+   * published, for its value alone. Default: never.
    */
   readonly measuresOld?: 'before' | 'after';
 }

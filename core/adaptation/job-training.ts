@@ -12,9 +12,12 @@ import type { JobEvent, MetricPoint } from './job-events.ts';
 import type { GradientPrecision } from './setup/gradient-precision.ts';
 
 export interface JobTrainingOptions {
-  /** Where gradients are computed. */
+  /** Precision of the gradients. */
   readonly gradients: GradientPrecision;
-  /** Returns the rows to train on after so many steps of a training, which may take a while. Nothing computes with a base meanwhile. */
+  /**
+   * Returns the rows to train on after `step` steps of a training, which may take a while. Nothing else uses a base
+   * meanwhile.
+   */
   trainingRows(step: number): Promise<TrainingRows>;
   readonly settings: JobSettings;
   readonly signal: AbortSignal;
@@ -23,64 +26,64 @@ export interface JobTrainingOptions {
   save(): Promise<void>;
 }
 
-/** The rows that are trained on. */
+/** Rows to train on. */
 export interface TrainingRows {
   readonly examples: readonly TokenizedExample[];
-  /** Number of steps, from a training's first one, for which they are complete. */
+  /** Number of steps, from a training's first one, for which the rows are complete. */
   readonly steps: number;
 }
 
-/** What one or several trainings have done. */
+/** Work done by one or several trainings. */
 export interface TrainingTotals {
   readonly steps: number;
   readonly tokens: number;
   readonly seconds: number;
 }
 
-/** Where a job's training stands, apart from its tensors. Plain JSON. */
+/** State of a job's training, apart from its tensors. Plain JSON. */
 export interface TrainingState {
-  /** The rung that trains or trained last; null before any training. */
+  /** Rung that trains or trained last; null before any training. */
   readonly rung: RungName | null;
-  /** Null if nothing was trained on that rung yet. */
+  /** State of the trainer; null if nothing was trained on that rung yet. */
   readonly trainer: unknown;
   /** Totals of the trainings on earlier rungs. */
   readonly before: TrainingTotals;
-  /** The last metric points of all trainings. Checkpoints of versions before 0.3 have none. */
+  /** Last metric points of all trainings. Checkpoints of versions before 0.3 have none. */
   readonly points?: readonly MetricPoint[];
-  /** λ that was told last, so that a resumed training does not tell it again. */
+  /** Last reported λ, so that a resumed training does not report it again. */
   readonly regularization?: number | null;
 }
 
-/** A part of a training: as many steps as its rows are complete for. */
+/** Part of a training: as many steps as its rows are complete for. */
 interface TrainingPart {
   readonly rows: TrainingRows;
   readonly resume: TrainerState | undefined;
   readonly isDue: (step: number) => boolean;
 }
 
-/** A job saves a checkpoint at least this often, even between evaluations. */
+/** Longest time between two checkpoints, even between evaluations. */
 const CHECKPOINT_MS = 30_000;
-/** Number of steps whose metric points travel in one event. */
+/** Number of steps whose metric points are sent in one event. */
 const POINTS_EVERY = 10;
 
-/** Number of metric points that a checkpoint keeps: more than can have been told since the last ones were written down. */
+/** Number of metric points that a checkpoint keeps: more than a receiver can have lost before it stored them. */
 const KEPT_POINTS = 2000;
 
 const NO_TRAINING: TrainingTotals = { steps: 0, tokens: 0, seconds: 0 };
 
-/** The trainings of one job, one for each rung that trains, with what a checkpoint needs to resume them. */
+/** Trainings of one job, one for each rung that trains, with the state that a checkpoint needs to resume them. */
 export class JobTraining {
   readonly #options: JobTrainingOptions;
   #rung: RungName | null = null;
   #trainer: TrainerState | null = null;
   #before = NO_TRAINING;
   #savedAt = performance.now();
-  /** Steps of the checkpoints that are kept. */
+  /** Steps of the checkpoints that are still stored. */
   #savedSteps: readonly number[] = [];
   #points: MetricPoint[] = [];
-  /** λ of the last step, which is told where it changes; null before any. */
+  /** Last reported λ; null before any. Only changes are reported. */
   #regularization: number | null = null;
-  #toldPoints: readonly MetricPoint[] = [];
+  #reportedPoints: readonly MetricPoint[] = [];
 
   constructor(options: JobTrainingOptions) {
     this.#options = options;
@@ -97,7 +100,7 @@ export class JobTraining {
     };
   }
 
-  /** Trains as {@link FineTuneRequest} says. Resumes if a checkpoint of the same rung's training was restored. */
+  /** Trains as {@link FineTuneRequest} describes. Resumes if a checkpoint of the same rung's training was restored. */
   async fineTune(request: FineTuneRequest): Promise<void> {
     const { rung, initial, steps, evaluateEvery, onEvaluate } = request;
     this.#begin(rung);
@@ -118,7 +121,7 @@ export class JobTraining {
     this.flushPoints();
   }
 
-  /** @returns whether the training has ended, rather than its rows */
+  /** @returns whether the training has ended; false if only its rows have */
   async #train(
     runtime: Runtime,
     { initial, steps, fresh, regularization, anchor, onEvaluate }: FineTuneRequest,
@@ -153,16 +156,15 @@ export class JobTraining {
     return hasEnded;
   }
 
-  /** Emits the metric points that were recorded since the last time. */
+  /** Emits the metric points recorded since the last call. */
   flushPoints(): void {
     if (this.#points.length > 0) this.#options.emit({ type: 'points', points: this.#points });
-    this.#toldPoints = this.points;
+    this.#reportedPoints = this.points;
     this.#points = [];
   }
 
-  /** The last metric points of all trainings. */
   get points(): readonly MetricPoint[] {
-    return [...this.#toldPoints, ...this.#points].slice(-KEPT_POINTS);
+    return [...this.#reportedPoints, ...this.#points].slice(-KEPT_POINTS);
   }
 
   encode(): { readonly state: TrainingState; readonly tensors: Checkpoint['tensors'] } {
@@ -172,27 +174,27 @@ export class JobTraining {
     return { state, tensors: trainer?.tensors ?? new Map() };
   }
 
-  /** @param names the parameters, in the adapter's order */
+  /** @param names names of the parameters, in the adapter's order */
   restore(
     { rung, trainer, before, points = [], regularization = null }: TrainingState,
     tensors: Checkpoint['tensors'],
     names: readonly string[],
   ): void {
     this.#rung = rung;
-    this.#toldPoints = points;
+    this.#reportedPoints = points;
     this.#regularization = regularization;
     this.#before = before;
     if (trainer !== null) this.#trainer = decodeTrainerState({ state: trainer, tensors }, names);
     this.noteSaved();
   }
 
-  /** Tells that the current state is in a checkpoint. */
+  /** Records that the current state is in a checkpoint. */
   noteSaved(): void {
     this.#savedSteps = [...this.#savedSteps, this.#trainer?.optimizer.step ?? 0].slice(-KEPT_CHECKPOINTS);
     this.#savedAt = performance.now();
   }
 
-  /** A rung's training starts anew, unless it is the one that a checkpoint was restored from. */
+  /** Starts a rung's training anew, unless it is the one that a checkpoint was restored from. */
   #begin(rung: RungName): void {
     if (this.#rung !== null && this.#rung !== rung) {
       this.#before = this.totals;

@@ -8,16 +8,16 @@ import { Fusion } from '../method/fusion/fusion.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
 
-/** A request to carry an adapter over without any data. Plain JSON. */
+/** Request to carry an adapter over without any data. Plain JSON. */
 export interface ProvisionalSpec {
   /** Model folders. */
   readonly oldBase: string;
   readonly newBase: string;
-  /** What serving engines call the new base. */
+  /** Name of the new base in serving engines. */
   readonly newBaseName: string;
   /** PEFT folder of the old adapter. */
   readonly adapter: string;
-  /** Identifier of the adapter version that it is. */
+  /** Identifier of that adapter version. */
   readonly parent: string;
   /** `revert` undoes the change of the base as far as the adapter's rank reaches; `reuse` copies the adapter. */
   readonly strategy: 'revert' | 'reuse';
@@ -35,9 +35,10 @@ export interface ProvisionalOutcome {
 }
 
 /**
- * Writes an adapter for the new base as a PEFT folder whose `readapt.json` calls it provisional. No row is read and nothing is measured;
- * the bases' weights are read only where the evolution is not known.
- * @throws IncompatibleBasesError; FormatError if the adapter cannot be read; AdaptationError `incompatible_evolution`; the signal's reason
+ * Writes an adapter for the new base as a PEFT folder whose `readapt.json` marks it as provisional. It reads no row and
+ * measures nothing; it reads the bases' weights only if the evolution is not known.
+ * @throws IncompatibleBasesError; FormatError if the adapter cannot be read; AdaptationError `incompatible_evolution`;
+ * the signal's reason
  */
 export async function makeProvisional(
   bases: BaseCache,

@@ -8,14 +8,17 @@ import type { JobContext } from './job-context.ts';
 import type { JobOutcome } from './job-outcome.ts';
 import { ladderOptions } from './setup/job-setup.ts';
 
-/** How far the ladder came. */
-interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
+/** Result of a ladder, which may have ended with a problem. */
+export interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
   readonly problem?: JobOutcome['problem'];
 }
 
 type Judged = Pick<LadderOptions, 'gate' | 'old' | 'refineSteps'>;
 
-/** Runs the strategy. A best candidate that failed before all gate rows were measured is then measured on all of them. */
+/**
+ * Runs the strategy's ladder. If the best candidate failed before all gate rows were measured, it is then measured on
+ * all of them.
+ */
 export async function runLadder(context: JobContext, settings: JobSettings, judged: Judged): Promise<LadderResult> {
   const result = await climb(context, settings, judged);
   if (!result.best?.metric.curtailed) return result;
@@ -41,7 +44,7 @@ async function measureWhole(
   return { ...candidate, ...judge(gate, old, measured, { total: look, refining: 0 }), ...measured };
 }
 
-/** Training that diverges ends the strategy where it stands, and the candidates judged before still count. */
+/** Runs the strategy. If training diverges, the ladder ends there, and the candidates judged before still count. */
 async function climb(context: JobContext, settings: JobSettings, judged: Judged): Promise<LadderResult> {
   try {
     return await runStrategy(settings.strategy, context, { ...ladderOptions(settings), ...judged });

@@ -1,7 +1,7 @@
 import type { Batch, LabelTargets, Runtime } from '../engine/runtime.ts';
 import { labelCount, labelTokens, type TokenizedExample } from './example.ts';
 
-/** An example and its labels in a batch: those from `start` up to, but not including, `end`. */
+/** Example in a batch with the range of its labels: from `start` up to, but not including, `end`. */
 export interface BatchMember<Example extends TokenizedExample> {
   readonly example: Example;
   /** Index of the example in the list that was cut into batches. */
@@ -10,13 +10,13 @@ export interface BatchMember<Example extends TokenizedExample> {
   readonly end: number;
 }
 
-/** A batch and the examples in it, in the order of its sequences. */
+/** Batch with its examples, in the order of its sequences. */
 export interface ExampleBatch<Example extends TokenizedExample> {
   readonly batch: Batch;
   readonly members: readonly BatchMember<Example>[];
 }
 
-/** Limits of what goes through the model at once. */
+/** Limits of one pass through the model. */
 export interface BatchLimits {
   /** Largest number of input tokens. */
   readonly maxTokens: number;
@@ -26,7 +26,9 @@ export interface BatchLimits {
   readonly maxExamples?: number;
 }
 
-/** Returns the number of labels in one batch whose logits are within the budget of the runtime's device; at least one. */
+/**
+ * Returns the number of labels in one batch whose logits are within the budget of the runtime's device; at least one.
+ */
 export function labelLimit({ base, tokenBudgets }: Pick<Runtime, 'base' | 'tokenBudgets'>): number {
   return Math.max(1, Math.floor(tokenBudgets.logits / base.config.vocabSize));
 }
@@ -37,8 +39,8 @@ export function inputLength(example: TokenizedExample): number {
 }
 
 /**
- * Concatenates examples to a batch. The last token of each is only predicted, so it is not an input. The label positions
- * are those whose next token is a label, in order.
+ * Concatenates examples to a batch. The last token of each is only predicted, so it is not an input. The label
+ * positions are those whose next token is a label, in order.
  * @throws RangeError if an example has no label, or a label without a token in front to predict it from
  */
 export function makeBatch(examples: readonly TokenizedExample[]): Batch {
@@ -69,7 +71,10 @@ export function makeBatch(examples: readonly TokenizedExample[]): Batch {
   return targets ? { ...batch, targets } : batch;
 }
 
-/** The targets of all labels, if an example has any. A label with fewer is filled up with its own token, whose share is then 0. */
+/**
+ * Joins the targets of all labels, if any example has targets. A label with fewer targets is padded with its own token,
+ * whose share is then 0.
+ */
 function joinTargets(examples: readonly TokenizedExample[]): LabelTargets | null {
   const perLabel = examples.reduce((most, { targets }) => Math.max(most, targets?.perLabel ?? 0), 0);
   if (perLabel === 0) return null;
@@ -116,8 +121,8 @@ export function cutIntoRuns<Example extends TokenizedExample>(
 }
 
 /**
- * Cuts examples into as few runs as {@link cutIntoRuns} does, but with the smallest limit of tokens that is enough for
- * them. A last run of a few tokens would cost almost as much as a whole one.
+ * Cuts examples into as few runs as {@link cutIntoRuns} does, but with the smallest token limit that suffices for that
+ * number. Otherwise a last run of a few tokens would cost almost as much as a whole one.
  */
 export function cutEvenly<Example extends TokenizedExample>(
   examples: readonly Example[],
@@ -134,8 +139,8 @@ export function cutEvenly<Example extends TokenizedExample>(
 }
 
 /**
- * Makes batches for evaluation, in which every example occurs once. The examples are sorted by length (or by `sortBy`), longest
- * first, so that attention wastes little on sequences of unlike lengths and the memory is at its peak at the start.
+ * Makes batches for evaluation, in which every example occurs once. The examples are sorted by length (or by `sortBy`),
+ * longest first, so that attention wastes little on sequences of unequal lengths and memory use peaks at the start.
  */
 export function sortIntoBatches<Example extends TokenizedExample>(
   examples: readonly Example[],

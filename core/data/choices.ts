@@ -5,13 +5,16 @@ import { variantTokenizer, type TokenizedVariants, type TokenizeOptions } from '
 /** Largest number of distinct completions that count as a set of choices to rank. */
 const MAX_CHOICES = 20;
 
-/** The completions that a task chooses from. */
+/** Completions that a task chooses from. */
 export interface ChoiceSet {
   /** The completions, sorted. */
   readonly texts: readonly string[];
   /** Returns the index of a row's completion among the choices. @throws RangeError if it is not one of them */
   indexOf(row: ExampleRow): number;
-  /** Returns the tokens of a row with each choice in place of its completion; they depend on the prompt in front. */
+  /**
+   * Returns the tokens of a row with each choice in place of its completion. Text at the end of a prompt can change
+   * them.
+   */
   tokensOf(row: ExampleRow): TokenizedVariants;
 }
 
@@ -47,7 +50,7 @@ export function findChoices(rows: Iterable<ExampleRow>, options: TokenizeOptions
   };
 }
 
-/** The same row with another completion. */
+/** Returns the row with another completion. */
 function expecting({ written: _, ...row }: ExampleRow, text: string): ExampleRow {
   return withAnswer(row, text);
 }

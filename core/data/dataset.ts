@@ -7,14 +7,14 @@ interface InFile {
   readonly file: string;
 }
 
-/** A row with an answer, and with the name of its file. */
+/** Row with an answer and the name of its file. */
 export type LoadedRow = AnsweredRow & InFile;
 
-/** A row with the name of its file, which has an answer as all rows of the file have, or has none as they. */
+/** Row with the name of its file, with or without an answer. Either all rows of a file have answers, or none has. */
 export type GivenRow = DatasetRow & InFile;
 
 /**
- * Reads a JSONL dataset into memory, whose rows have answers or are prompts alone.
+ * Reads a JSONL dataset into memory. Its rows have answers or are prompts alone.
  * @throws DatasetError with the first ten bad lines; Node's error if the file cannot be read
  */
 export async function loadGivenDataset(path: string): Promise<GivenRow[]> {
@@ -31,20 +31,22 @@ export async function loadGivenDataset(path: string): Promise<GivenRow[]> {
 
 /**
  * Reads a JSONL dataset whose rows have answers into memory.
- * @throws DatasetError with the first ten bad lines, or if the rows are prompts alone; Node's error if the file cannot be read
+ * @throws DatasetError with the first ten bad lines, or if the rows are prompts alone; Node's error if the file cannot
+ * be read
  */
 export async function loadDataset(path: string): Promise<LoadedRow[]> {
   const rows = await loadGivenDataset(path);
   if (areAnswered(rows)) return rows;
   const reason =
-    'has no answer (a completion, or a last message of the assistant), like all rows of this file, and an answer is needed here: ' +
-    'only what carries an adapter over works with prompts alone, because the old version answers them';
+    'has no answer (a completion, or a last message of the assistant), like all rows of this file, ' +
+    'and an answer is needed here: only what carries an adapter over works with prompts alone, ' +
+    'because the old version answers them';
   const error = new DatasetError([{ line: rows[0]!.line, reason }], 1);
   error.message = `${rows[0]!.file}: ${error.message}`;
   throw error;
 }
 
-/** Whether rows of one dataset have answers, and are not prompts alone. */
+/** Whether all rows of a dataset have answers. */
 export function areAnswered(rows: readonly GivenRow[]): rows is LoadedRow[] {
   return rows.every(hasAnswer);
 }

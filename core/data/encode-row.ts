@@ -1,36 +1,38 @@
 import { isChat, type ChatContent } from '../formats/dataset/dataset-row.ts';
 import type { Tokenizer } from '../formats/tokenizer/tokenizer.ts';
 import type { ExampleRow, LabelSpan } from './example.ts';
-import { RowFault } from './row-fault.ts';
 import { boundaryIn, type TokenBoundary } from './token-boundary.ts';
 
-/** What rows are made into tokens with. */
+/** Problem of a row, without its file and line. The message never quotes the row's text. */
+export class RowFault extends Error {}
+
+/** Settings for turning rows into tokens. */
 export interface RowEncoding {
   readonly tokenizer: Tokenizer;
-  /** Largest number of tokens that will be kept of a row. */
+  /** Largest number of tokens that are kept of a row. */
   readonly maxLength: number;
-  /** The token to predict behind a completion; null for none. */
+  /** Token to predict after a completion; null for none. */
   readonly end: number | null;
-  /** The special tokens that the tokenizer puts in front of a text. */
+  /** Special tokens that the tokenizer puts in front of a text. */
   readonly leading: readonly number[];
 }
 
-/** A row as tokens, nothing cut, up to its last label. */
+/** Row as tokens up to its last label, before truncation. */
 export interface EncodedRow {
   readonly ids: readonly number[];
-  /** The labels; those of turns that lie outside of the last `maxLength` tokens may be missing. */
+  /** Labels of the row. Those of turns outside the last `maxLength` tokens may be missing. */
   readonly spans: readonly LabelSpan[];
   /** Number of turns whose labels are missing. */
   readonly turnsBefore: number;
-  /** Number of special tokens in front, which a cut keeps. */
+  /** Number of special tokens in front, which truncation keeps. */
   readonly leading: number;
-  /** See `TokenizedExample`. */
+  /** Tokens of the prompt alone, as in `TokenizedExample`. */
   readonly promptAlone?: readonly number[];
 }
 
 /**
- * Largest product of turns and characters in one row. Finding where each turn begins and ends takes two tokenizations of
- * the text before it; beyond this, a row made to hurt would keep a worker busy for minutes.
+ * Largest product of turns and characters in one row. Finding where each turn begins and ends takes two tokenizations
+ * of the text before it; a malicious row beyond this limit could keep a worker busy for minutes.
  */
 const MAX_TURN_CHARACTERS = 8_000_000;
 
@@ -42,14 +44,14 @@ export function encodeRow(row: ExampleRow, encoding: RowEncoding): EncodedRow {
   return isChat(row) ? encodeChat(row, encoding) : encodePrompt(row.prompt, row.completion, encoding);
 }
 
-/** Tokenizes a row like {@link encodeRow}, but does not say where its labels are, which takes most of the time. */
+/** Tokenizes a row like {@link encodeRow}, but without locating its labels, which takes most of the time. */
 export function encodeVariant(row: ExampleRow, encoding: RowEncoding): Pick<EncodedRow, 'ids' | 'leading'> {
   if (isChat(row)) return encodeChat(row, { ...encoding, maxLength: 0 });
   const ids = withEndOfText(withLeading(row.prompt + row.completion, encoding), encoding);
   return { ids, leading: encoding.leading.length };
 }
 
-/** Tokenizes a text. A prompt that a chat template has made begins with the BOS already. */
+/** Tokenizes a text with the leading special tokens. A prompt from a chat template already begins with the BOS. */
 function withLeading(text: string, { tokenizer, leading }: RowEncoding): readonly number[] {
   const ids = tokenizer.encode(text, { addSpecialTokens: false });
   return leading.every((id, i) => ids[i] === id) ? ids : [...leading, ...ids];
@@ -65,17 +67,18 @@ function encodePrompt(prompt: string, completion: string, encoding: RowEncoding)
   const alone = withLeading(prompt, encoding);
   const { index, straddles } = boundaryIn(whole, alone, tokenizer);
   const ids = withEndOfText(whole, encoding);
-  // A completion without tokens has no end of the text either.
+  // A completion without tokens gets no end-of-text token either.
   const spans: LabelSpan[] = [[index, index === whole.length && whole !== ids ? index : ids.length]];
   const merged = straddles || index !== alone.length;
   return { ids, spans, turnsBefore: 0, leading: leading.length, ...(merged && { promptAlone: alone }) };
 }
 
-/** The template writes all special tokens, so the tokenizer adds none. */
+/** Tokenizes a conversation. The template writes all special tokens, so the tokenizer adds none. */
 function encodeChat(chat: ChatContent, { tokenizer, end, maxLength, leading }: RowEncoding): EncodedRow {
   if (!tokenizer.chatTemplate) {
     throw new RowFault(
-      'is a conversation (messages), but the base has no chat template: add one to its folder (chat_template.jinja), or give rows with prompt and completion',
+      'is a conversation (messages), but the base has no chat template: ' +
+        'add one to its folder (chat_template.jinja), or give rows with prompt and completion',
     );
   }
   const { text, spans: turns } = tokenizer.chatTemplate.render(chat);
@@ -104,8 +107,8 @@ function encodeChat(chat: ChatContent, { tokenizer, end, maxLength, leading }: R
 }
 
 /**
- * The labels of a turn: its tokens up to the special token that ends it, which is a label wherever the template marks
- * only the words. White space behind that token belongs to the template.
+ * Labels of a turn: its tokens up to the special token that ends it, which is a label even if the template marks only
+ * the words. White space after that token belongs to the template.
  */
 function turnLabels(ids: readonly number[], start: number, end: number, tokenizer: Tokenizer): LabelSpan {
   const next = ids[end];
@@ -119,7 +122,7 @@ function isBlank(id: number, { bytesOf, isSpecial }: Tokenizer): boolean {
   return !isSpecial(id) && bytesOf(id).every((byte) => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d));
 }
 
-/** Adds the end of the text as a label, unless the conversation ends with the special token of its template. */
+/** Adds the end-of-text token as a label, unless the conversation ends with a special token of its template. */
 function withEnd(ids: readonly number[], spans: readonly LabelSpan[], end: number | null, tokenizer: Tokenizer) {
   const last = ids.at(-1);
   const [start] = spans.at(-1) ?? [];

@@ -1,50 +1,52 @@
 import type { LabelTargets } from '../engine/runtime.ts';
 import type { RowContent } from '../formats/dataset/dataset-row.ts';
 
-/** One row of a dataset. */
+/** Row of a dataset. */
 export type ExampleRow = RowContent & {
-  /** Names of the groups that the row is reported in. */
+  /** Names of the slices in which the row is reported. */
   readonly slices?: readonly string[];
-  /** Name of the file that the row was read from, for messages. */
+  /** Name of the row's file, for messages. */
   readonly file?: string;
-  /** Number of its line in that file, from 1. */
+  /** Line number in that file, from 1. */
   readonly line?: number;
-  /** The row's tokens, where its answer is one that a version has generated. Default: the tokens of its text. */
+  /** Tokens of the row, if a version has generated its answer. Default: the tokens of its text. */
   readonly written?: WrittenTokens;
 };
 
-/** What a version has read and what it has generated, which need not be the tokens of the same text. */
+/** Tokens that a version has read and generated. They may differ from the tokens of the same text. */
 interface WrittenTokens {
   readonly promptIds: readonly number[];
-  /** At least one. It ends with the end of the text, unless the version did not come to an end. */
+  /** Generated tokens, at least one. They end with the end-of-text token, unless generation reached its limit. */
   readonly answerIds: readonly number[];
 }
 
 /** Token positions [start, end) of a row that the model learns to predict and is measured on. */
 export type LabelSpan = readonly [start: number, end: number];
 
-/** A row as tokens, up to its last label. */
+/** Row as tokens, up to its last label. */
 export interface TokenizedExample {
-  /** [tokens] the whole row: the special tokens that the tokenizer adds, the prompt and the completion. */
+  /** Tokens of the whole row: the special tokens that the tokenizer adds, the prompt and the completion. */
   readonly tokenIds: readonly number[];
-  /** In order and apart from each other; at least one, none of them empty or at position 0. The last one ends the row. */
+  /** Spans in order, disjoint; at least one, none of them empty or at position 0. The last one ends the row. */
   readonly labelSpans: readonly LabelSpan[];
   readonly row: ExampleRow;
-  /** What the limit of length has taken from the row's beginning. Absent if nothing was. */
+  /** Tokens and turns that truncation has removed from the row's beginning. Absent if there are none. */
   readonly cut?: RowCut;
   /**
-   * The prompt's own tokens where they are others than those in front of the last labels, because text of both makes one
-   * token. A server that gets the prompt alone sees these.
+   * Tokens of the prompt alone, if they differ from those in front of the last labels, because one token has text of
+   * both. A server that gets only the prompt sees these.
    */
   readonly promptAlone?: readonly number[];
-  /** What training learns at the labels in place of their tokens. Default: the tokens. */
+  /** Targets that training learns at the labels instead of their tokens. Default: the tokens. */
   readonly targets?: LabelTargets;
 }
 
 export interface RowCut {
   /** Number of tokens. */
   readonly tokens: number;
-  /** Number of earlier turns of the assistant that are not learned, because they or their beginnings were cut. */
+  /**
+   * Number of earlier turns of the assistant that are not learned, because truncation removed them or their beginnings.
+   */
   readonly turns: number;
 }
 
@@ -58,12 +60,12 @@ export function labelTokens({ tokenIds, labelSpans }: Pick<TokenizedExample, 'to
   return labelSpans.flatMap(([start, end]) => tokenIds.slice(start, end));
 }
 
-/** The tokens to generate the last turn or completion from: what a server sees of this row. */
+/** Tokens to generate the last turn or completion from, as a server sees them for this row. */
 export function promptTokens({ tokenIds, labelSpans, promptAlone }: TokenizedExample): readonly number[] {
   return promptAlone ?? tokenIds.slice(0, labelSpans.at(-1)?.[0]);
 }
 
-/** Makes an example of the tokens of a prompt and of the completion behind it. */
+/** Builds an example from the tokens of a prompt and of its completion. */
 export function exampleOf(
   promptIds: readonly number[],
   completionIds: readonly number[],

@@ -1,11 +1,11 @@
 import type { TokenizedExample } from './example.ts';
-import { lengthLimit, placeOf, type TokenizeOptions } from './tokenize.ts';
+import { lengthLimit, rowPlace, type TokenizeOptions } from './tokenize.ts';
 
-/** How long rows are in tokens, before anything was cut. */
+/** Lengths of rows in tokens, before truncation. */
 export interface RowLengths {
   readonly shortest: number;
   readonly median: number;
-  /** 95 of 100 rows are not longer. */
+  /** 95th percentile. */
   readonly p95: number;
   readonly longest: number;
 }
@@ -13,7 +13,7 @@ export interface RowLengths {
 /** Number of rows that a message names. */
 const NAMED = 5;
 
-/** Number of a row's tokens before anything was cut. */
+/** Number of a row's tokens before truncation. */
 export function fullLength({ tokenIds, cut }: TokenizedExample): number {
   return tokenIds.length + (cut?.tokens ?? 0);
 }
@@ -29,7 +29,7 @@ export function lengthsOf(examples: readonly TokenizedExample[]): RowLengths {
   return { shortest: at(1 / lengths.length), median: at(0.5), p95: at(0.95), longest: at(1) };
 }
 
-/** Says which rows are longer than the limit and what they lose; null if none is. */
+/** Warning that names the rows longer than the limit and their losses; null if there are none. */
 export function lengthWarning(
   name: string,
   examples: readonly TokenizedExample[],
@@ -38,7 +38,7 @@ export function lengthWarning(
   const long = [...examples.entries()].filter(([, { cut }]) => cut !== undefined);
   if (long.length === 0) return null;
   const limit = lengthLimit(options);
-  const places = long.slice(0, NAMED).map(([index, { row }]) => placeOf(row, index));
+  const places = long.slice(0, NAMED).map(([index, { row }]) => rowPlace(row, index));
   const others = long.length > NAMED ? ` and ${long.length - NAMED} more` : '';
   const turns = long.reduce((total, [, { cut }]) => total + (cut?.turns ?? 0), 0);
   const longest = Math.max(...long.map(([, example]) => fullLength(example)));
@@ -47,5 +47,7 @@ export function lengthWarning(
     limit < options.config.maxPositionEmbeddings
       ? `a larger max_length keeps them whole (the longest has ${longest} tokens)`
       : `the longest has ${longest} tokens, and the model takes no more than ${limit}`;
-  return `${long.length} of ${examples.length} ${name === '' ? '' : `${name} `}rows have more than ${limit} tokens and lose their beginning${lost}: ${places.join(', ')}${others}; ${advice}`;
+  const rows = `${long.length} of ${examples.length} ${name === '' ? '' : `${name} `}rows`;
+  const loss = `have more than ${limit} tokens and lose their beginning${lost}`;
+  return `${rows} ${loss}: ${places.join(', ')}${others}; ${advice}`;
 }

@@ -2,19 +2,22 @@ import { withAnswer, type GivenContent, type RowContent } from '../formats/datas
 import { promptTokens, type ExampleRow, type TokenizedExample } from './example.ts';
 import { tokenizeRows, type TokenizeOptions } from './tokenize.ts';
 
-/** Stands for an answer while the tokens of a prompt are found. */
+/** Placeholder answer for tokenizing a prompt. */
 const PLACEHOLDER = 'x';
 
-/** Gives a prompt alone an answer that means nothing, so that it becomes tokens as rows with answers do. */
-export function openPrompt<Row extends GivenContent>(row: Row): Row & RowContent {
+/** Gives a prompt alone a placeholder answer, so that it can be tokenized like a row with an answer. */
+export function withPlaceholder<Row extends GivenContent>(row: Row): Row & RowContent {
   return withAnswer(row, PLACEHOLDER);
 }
 
-/** Makes prompts alone into tokens, which have no labels. @throws as {@link tokenizeRows} does */
-export function tokenizePrompts(
+/**
+ * Tokenizes prompts alone, which have no labels.
+ * @throws the errors of {@link tokenizeRows}
+ */
+export function tokenizeOpenPrompts(
   rows: readonly (GivenContent & Omit<ExampleRow, keyof RowContent>)[],
   options: Omit<TokenizeOptions, 'appendEos'>,
 ): TokenizedExample[] {
-  const examples = tokenizeRows(rows.map(openPrompt), { ...options, appendEos: false });
+  const examples = tokenizeRows(rows.map(withPlaceholder), { ...options, appendEos: false });
   return examples.map((example) => ({ ...example, tokenIds: promptTokens(example), labelSpans: [] }));
 }

@@ -2,23 +2,26 @@ import { Random } from '../statistics/random.ts';
 import { labelCount, type ExampleRow, type TokenizedExample } from './example.ts';
 import { tokenizeRows, type TokenizeOptions } from './tokenize.ts';
 
-/** What measuring an adapter once on the rows of a split may cost. */
+/** Largest cost of measuring an adapter once on the rows of a split. */
 export interface RowBudget {
-  /** Largest number of tokens, those that are generated included. */
+  /** Largest number of tokens, including generated ones. */
   readonly tokens: number;
-  /** Where texts are generated: the most tokens of one; 0 follows from the longest completion. Default: none are generated. */
+  /**
+   * Largest number of tokens generated for a row; 0 takes the longest completion's. Default: the metric generates no
+   * texts.
+   */
   readonly generated?: number | undefined;
 }
 
-/** Number of rows that are made into tokens at a time. */
+/** Number of rows that are tokenized at a time. */
 const PIECE = 256;
 
 /** Seed of the sample, so that it is the same in every run. */
 const SEED = 20_26;
 
 /**
- * Makes rows into tokens, as many as fit into the budget, but at least one: all of them, or a random sample of them, which is
- * the same in every run, in the order of the rows. Rows that are left out are not made into tokens.
+ * Tokenizes as many rows as fit into the budget, but at least one: all of them, or a random sample, which is the same
+ * in every run, in the order of the rows. Rows that are left out are not tokenized.
  * @throws TokenizeError, NoEndOfTextError
  */
 export function tokenizeWithin(

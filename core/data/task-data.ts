@@ -7,38 +7,41 @@ import { keepGateApart, splitHeldOut, splitRows, type SplitRows } from './task-s
 import { tokenizeRows, type TokenizeOptions } from './tokenize.ts';
 
 /**
- * Files with a task's rows: one JSONL file that is split by the rows' own `split`, or by their prompts if they name none;
- * or a file of training rows and a file of held-out rows that is divided into search rows and gate rows. Without
+ * Files with a task's rows: one JSONL file that is split by the rows' own `split`, or by their prompts if they name
+ * none; or a file of training rows and a file of held-out rows that is divided into search rows and gate rows. Without
  * training rows an adapter is copied, reverted or searched, but not trained.
  */
 export type DataSpec = { readonly file: string } | { readonly train: string | null; readonly validation: string };
 
 /** A task's rows as text, split. */
 export interface TaskRows extends SplitRows {
-  /** Number of search rows that were left out because a gate row has the same prompt. */
+  /** Number of search rows that were removed because a gate row has the same prompt. */
   readonly removed: number;
 }
 
 /** A task's rows as they were given. */
 export type GivenTask =
   | { readonly promptsOnly: false; readonly rows: TaskRows }
-  /** Prompts alone, which the old version has to answer before they are a task's rows. */
+  /** Prompts alone. The old version has to answer them before they become a task's rows. */
   | { readonly promptsOnly: true; readonly rows: SplitRows<GivenRow> & Pick<TaskRows, 'removed'> };
 
 /** A task's training, search and gate rows as tokens. */
 export interface TaskData {
-  /** The training rows. They are tokenized at the first call, since an adapter that passes the gate untrained never needs them. */
+  /**
+   * Training rows. They are tokenized at the first call, since an adapter that passes the gate untrained never needs
+   * them.
+   */
   training(): readonly TokenizedExample[];
   /** Whether there are training rows. */
   readonly canTrain: boolean;
   readonly search: readonly TokenizedExample[];
-  /** The gate rows. None of their prompts is the prompt of a search row. */
+  /** Gate rows. None of their prompts is the prompt of a search row. */
   readonly gate: readonly TokenizedExample[];
   /** Null if the task has many different completions, or only one. */
   readonly choices: ChoiceSet | null;
 }
 
-/** A task whose rows do not suffice; never retried. */
+/** Thrown if a task's rows do not suffice; never retried. */
 export class TaskDataError extends Error {
   readonly code = 'insufficient_data';
   readonly badInput = true;
@@ -46,7 +49,8 @@ export class TaskDataError extends Error {
 
 /**
  * Loads and splits a task. The splits are the same in every run; search and gate share no prompt.
- * @throws DatasetError; TaskDataError if there are no search rows or no gate rows, or if one of two files alone has answers
+ * @throws DatasetError; TaskDataError if there are no search rows or no gate rows, or if one of two files alone has
+ * answers
  */
 export async function loadGivenTask(spec: DataSpec): Promise<GivenTask> {
   const split = 'file' in spec ? splitRows(await loadGivenDataset(spec.file)) : await loadPair(spec);
@@ -55,12 +59,15 @@ export async function loadGivenTask(spec: DataSpec): Promise<GivenTask> {
   const { training, search, gate } = rows;
   const answered = isAnswered(training, [...search, ...gate]);
   if (!answered) return { promptsOnly: true, rows: { ...rows, removed } };
-  // All of them have answers, or none has.
+  // Either all rows have answers, or none has.
   const of = (some: readonly GivenRow[]) => some as readonly LoadedRow[];
   return { promptsOnly: false, rows: { training: of(training), search: of(search), gate: of(gate), removed } };
 }
 
-/** Like {@link loadGivenTask}, for what needs rows with answers. @throws TaskDataError for prompts alone, too */
+/**
+ * Loads and splits a task whose rows must have answers.
+ * @throws the errors of {@link loadGivenTask}, and TaskDataError for prompts alone
+ */
 export async function loadTaskRows(spec: DataSpec): Promise<TaskRows> {
   const { promptsOnly, rows } = await loadGivenTask(spec);
   if (!promptsOnly) return rows;
@@ -69,14 +76,14 @@ export async function loadTaskRows(spec: DataSpec): Promise<TaskRows> {
   );
 }
 
-/** Options of a task's rows: how they become tokens, and what measuring an adapter once may cost. Default: anything. */
+/** Options of a task's rows: tokenization, and the largest cost of measuring an adapter once. Default: no limit. */
 export interface TaskOptions extends TokenizeOptions {
   readonly budget?: RowBudget | undefined;
 }
 
 /**
- * Makes a task's rows into tokens. Of search rows and gate rows, no more than the budget allows are used.
- * @param warn is told what somebody should know about the rows before they are used
+ * Tokenizes a task's rows. It uses no more search rows and gate rows than the budget allows.
+ * @param warn receives warnings about the rows
  * @throws TokenizeError, NoEndOfTextError
  */
 export function tokenizeTask(
@@ -103,15 +110,14 @@ export function tokenizeTask(
   };
 }
 
-/** Says how many rows of a split are used, of how many. */
+/** Warning that only a sample of a split's rows is used. */
 export function samplingWarning(name: string, used: number, all: number, tokens: number): string {
   return (
-    `${used} of ${all} ${name} rows are used, a random sample that is always the same: measuring an adapter once may take ` +
-    `${tokens} tokens (READAPT_MEASURED_TOKENS)`
+    `${used} of ${all} ${name} rows are used, a random sample that is always the same: ` +
+    `measuring an adapter once may take ${tokens} tokens (READAPT_MEASURED_TOKENS)`
   );
 }
 
-/** Loads, splits and tokenizes a task: {@link loadTaskRows} and {@link tokenizeTask} in one. */
 export async function loadTaskData(
   spec: DataSpec,
   options: TaskOptions,
@@ -125,18 +131,23 @@ function requireHeldOut({ search, gate }: SplitRows<GivenRow>, removed: number):
   throw new TaskDataError(
     removed > 0
       ? `each of the ${removed} search rows has the prompt of a gate row, expected at least one with another prompt`
-      : `the dataset has ${search.length} search rows and ${gate.length} gate rows, expected at least one of each: give it held-out rows with two or more different prompts`,
+      : `the dataset has ${search.length} search rows and ${gate.length} gate rows, expected at least one of each: ` +
+          'give it held-out rows with two or more different prompts',
   );
 }
 
-/** Whether the rows have answers. @throws TaskDataError if only the training rows have them, or only the others */
+/**
+ * Whether the rows have answers.
+ * @throws TaskDataError if only the training rows have answers, or only the held-out rows
+ */
 function isAnswered(training: readonly GivenRow[], heldOut: readonly GivenRow[]): boolean {
   const answered = areAnswered(heldOut);
   if (training.length === 0 || areAnswered(training) === answered) return answered;
   const [first] = training;
   const [these, those] = answered ? ['have no answers', 'have them'] : ['have answers', 'have none'];
   throw new TaskDataError(
-    `the training rows (${first?.file}) ${these}, and the held-out rows (${heldOut[0]?.file}) ${those}: give answers to both, or to neither`,
+    `the training rows (${first?.file}) ${these}, and the held-out rows (${heldOut[0]?.file}) ${those}: ` +
+      'give answers to both, or to neither',
   );
 }
 

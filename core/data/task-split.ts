@@ -6,9 +6,9 @@ export type SplitRows<Row extends GivenContent = ExampleRow> = Readonly<Record<D
 
 /**
  * Divides rows into splits. Rows keep the split they name (the service names every row's at upload); if any row names
- * one, rows that name none are training rows. If no row names one, 10 % become search rows and 10 % gate rows, chosen by
- * the hash of their prompts, so that equal prompts stay together. If no row is a gate row, the search rows are divided
- * into search and gate rows.
+ * one, rows that name none are training rows. If no row names one, 10 % become search rows and 10 % gate rows, chosen
+ * by the hash of their prompts, so that equal prompts stay together. If no row is a gate row, the search rows are
+ * divided into search and gate rows.
  */
 export function splitRows<Row extends DatasetRow>(rows: readonly Row[]): SplitRows<Row> {
   if (rows.some(({ split }) => split !== undefined)) {
@@ -27,7 +27,7 @@ export function splitHeldOut<Row extends DatasetRow>(rows: readonly Row[]): { se
   return { search, gate };
 }
 
-/** Removes the search rows whose prompt is also a gate row's, because the rows that choose coefficients must not judge them. */
+/** Removes the search rows whose prompt is also a gate row's: rows must not judge the coefficients that they chose. */
 export function keepGateApart<Row extends GivenContent>(rows: SplitRows<Row>) {
   const prompts = new Set(rows.gate.map(questionOf));
   const search = rows.search.filter((row) => !prompts.has(questionOf(row)));

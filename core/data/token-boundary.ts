@@ -1,6 +1,6 @@
 import type { Tokenizer } from '../formats/tokenizer/tokenizer.ts';
 
-/** Where a position in a text lies among the text's tokens. */
+/** Place of a text position among the text's tokens. */
 export interface TokenBoundary {
   /** Number of tokens that end at or before the position. */
   readonly index: number;
@@ -9,9 +9,9 @@ export interface TokenBoundary {
 }
 
 /**
- * Finds where a beginning of a text ends among the tokens of the whole text, as the offsets of the reference library tell
- * it. The two agree up to where what follows has changed the tokens of the beginning; from there on, tokens are counted
- * by the bytes that they stand for.
+ * Finds the end of a text's beginning among the tokens of the whole text, as the offsets of the reference library give
+ * it. The two token lists agree until the following text changes the tokens of the beginning; from there on, tokens are
+ * counted by the bytes that they stand for.
  * @param whole tokens of the whole text
  * @param beginning tokens of the beginning alone
  */
@@ -34,7 +34,7 @@ export function boundaryIn(
   return { index, straddles: left > 0 };
 }
 
-/** The bytes of tokens from an index on, until there are enough. */
+/** Bytes of tokens from an index on, until there are `enough`. */
 function bytesFrom(ids: readonly number[], start: number, enough: number, bytesOf: Tokenizer['bytesOf']): number[] {
   const bytes: number[] = [];
   for (let i = start; i < ids.length && bytes.length < enough; i++) bytes.push(...bytesOf(ids[i]!));

@@ -2,22 +2,21 @@ import { isChat } from '../formats/dataset/dataset-row.ts';
 import { ChatRenderError } from '../formats/tokenizer/chat-template.ts';
 import { UnknownTokenError, type Tokenizer } from '../formats/tokenizer/tokenizer.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
-import { encodeRow, encodeVariant, type EncodedRow, type RowEncoding } from './encode-row.ts';
+import { encodeRow, encodeVariant, RowFault, type EncodedRow, type RowEncoding } from './encode-row.ts';
 import { exampleOf, type ExampleRow, type TokenizedExample } from './example.ts';
-import { RowFault } from './row-fault.ts';
 
 export interface TokenizeOptions {
   readonly tokenizer: Tokenizer;
   readonly config: Pick<ModelConfig, 'maxPositionEmbeddings' | 'eosTokenIds'>;
   /** Largest number of tokens of a row, within the model's own maximum. Default: that maximum, but at most 2,048. */
   readonly maxLength?: number | null | undefined;
-  /** Whether the end of the text is a label behind each completion. Default: no. */
+  /** Whether an end-of-text token is a label after each completion. Default: no. */
   readonly appendEos?: boolean | undefined;
 }
 
 const DEFAULT_MAX_LENGTH = 2048;
 
-/** A row that cannot be made into tokens. The message names its file and line, and never quotes its text. */
+/** Thrown for a row that cannot be tokenized. The message names its file and line, and never quotes its text. */
 export class TokenizeError extends Error {
   readonly code = 'invalid_dataset';
   readonly badInput = true;
@@ -33,34 +32,34 @@ export function lengthLimit({ config, maxLength }: Pick<TokenizeOptions, 'config
   return Math.min(maxLength ?? DEFAULT_MAX_LENGTH, config.maxPositionEmbeddings);
 }
 
-/** Returns the token that ends a text, as the tokenizer says, or else the model; null if neither says it. */
+/** Returns the end-of-text token of the tokenizer, or else of the model; null if neither names one. */
 export function endOfText({ tokenizer, config }: Pick<TokenizeOptions, 'tokenizer' | 'config'>): number | null {
   return tokenizer.eosTokenId ?? config.eosTokenIds[0] ?? null;
 }
 
 /**
- * Makes rows into tokens. The whole text of a row is tokenized at once, as transformers does, so that its tokens are those
- * that the model knows; the labels begin with the first token that has text of the completion. If a row is too long, it
- * loses its oldest tokens but keeps the special tokens in front, such as a BOS; the last completion stays whole.
+ * Tokenizes rows. The whole text of a row is tokenized at once, as transformers does, so that its tokens are those that
+ * the model knows; the labels begin with the first token that has text of the completion. A row that is too long loses
+ * its oldest tokens but keeps the special tokens in front, such as a BOS; the last completion stays whole.
  * @throws TokenizeError if a row has no token to predict or to predict from, if its completion leaves no room for a
- *   prompt token, or if the base has no chat template that renders it
+ * prompt token, or if the base has no chat template that renders it
  */
 export function tokenizeRows(rows: readonly ExampleRow[], options: TokenizeOptions): TokenizedExample[] {
   const encoding = rowEncoding(options);
   return rows.map((row, index) => atPlace(row, index, () => tokenizeRow(row, encoding)));
 }
 
-/** What a row's variants have in common, and how each goes on. */
+/** Tokens of a row's variants: the shared beginning and the rest of each. */
 export interface TokenizedVariants {
-  /** The tokens that all variants begin with; at least one. */
+  /** Tokens that all variants begin with; at least one. */
   readonly shared: readonly number[];
-  /** The tokens of each variant behind the shared ones; at least one. */
+  /** Tokens of each variant after the shared ones; at least one. */
   readonly rests: readonly (readonly number[])[];
 }
 
 /**
- * Returns a function that makes variants of a row, which differ in their completions, into tokens. What has to be cut is
- * cut from all alike. It throws TokenizeError as {@link tokenizeRows} does.
+ * Returns a function that tokenizes variants of a row, which differ in their completions. All variants are truncated
+ * alike. It throws TokenizeError as {@link tokenizeRows} does.
  * @throws NoEndOfTextError
  */
 export function variantTokenizer(options: TokenizeOptions): (variants: readonly ExampleRow[]) => TokenizedVariants {
@@ -76,7 +75,10 @@ function tokenizeVariants(variants: readonly ExampleRow[], encoding: RowEncoding
   return { shared: cut[0]?.slice(0, length) ?? [], rests: cut.map((ids) => ids.slice(length)) };
 }
 
-/** Works out once what all rows need. @throws NoEndOfTextError if an end of the text is asked for and there is none */
+/**
+ * Computes the settings that all rows share.
+ * @throws NoEndOfTextError if `appendEos` is set and the base names no end of a text
+ */
 function rowEncoding(options: TokenizeOptions): RowEncoding {
   const { tokenizer, appendEos = false } = options;
   const end = appendEos ? endOfText(options) : null;
@@ -84,7 +86,7 @@ function rowEncoding(options: TokenizeOptions): RowEncoding {
   return { tokenizer, maxLength: lengthLimit(options), end, leading: leadingSpecials(tokenizer) };
 }
 
-/** Thrown where `append_eos` is asked for and the base has no such token. */
+/** Thrown if `append_eos` is set and the base has no end-of-text token. */
 export class NoEndOfTextError extends Error {
   readonly code = 'invalid_option';
   readonly badInput = true;
@@ -98,7 +100,7 @@ export class NoEndOfTextError extends Error {
   }
 }
 
-/** The special tokens that the tokenizer's post-processor puts in front of a text. */
+/** Special tokens that the tokenizer's post-processor puts in front of a text. */
 function leadingSpecials(tokenizer: Tokenizer): readonly number[] {
   const text = 'a';
   const bare = tokenizer.encode(text, { addSpecialTokens: false });
@@ -107,19 +109,19 @@ function leadingSpecials(tokenizer: Tokenizer): readonly number[] {
   return start < 0 ? [] : full.slice(0, start);
 }
 
-/** Adds to a row's problem where the row stands. */
+/** Runs a function, and adds the row's file and line to the errors of the row. */
 function atPlace<Result>(row: ExampleRow, index: number, run: () => Result): Result {
   try {
     return run();
   } catch (cause) {
     if (cause instanceof RowFault || cause instanceof UnknownTokenError || cause instanceof ChatRenderError)
-      throw new TokenizeError(placeOf(row, index), cause);
+      throw new TokenizeError(rowPlace(row, index), cause);
     throw cause;
   }
 }
 
 /** Returns `train.jsonl: line 12`, or the position in the list for a row that was not read from a file. */
-export function placeOf({ file, line }: ExampleRow, index: number): string {
+export function rowPlace({ file, line }: ExampleRow, index: number): string {
   if (line === undefined) return `row ${index + 1}`;
   return file === undefined ? `line ${line}` : `${file}: line ${line}`;
 }
@@ -150,20 +152,20 @@ function tokenizeRow(row: ExampleRow, encoding: RowEncoding): TokenizedExample {
   };
 }
 
-/** Takes tokens out of a row behind the special tokens in front; of these it keeps as many as there is room for. */
+/** Removes `excess` tokens after the leading special tokens, of which it keeps as many as there is room for. */
 function cutFront({ ids, spans, leading }: Pick<EncodedRow, 'ids' | 'spans' | 'leading'>, excess: number) {
   if (excess === 0) return { tokenIds: ids, labelSpans: spans, turns: 0 };
   const first = spans.at(-1)?.[0] ?? ids.length;
   const kept = Math.min(leading, Math.max(0, first - excess - 1));
   const tokenIds = [...ids.slice(0, kept), ...ids.slice(kept + excess)];
   const moved = spans.map(([start, end]) => [start - excess, end - excess] as const);
-  // A turn that has lost its beginning, or all that it answers, is not learned.
+  // A turn that has lost its beginning, or the whole message it answers, is not learned.
   const labelSpans = moved.filter(([start]) => start > kept);
   const turns = spans.length - labelSpans.length;
   return { tokenIds, labelSpans, turns };
 }
 
-/** Length of the longest common beginning that leaves every list at least one element. */
+/** Length of the longest common beginning that leaves at least one element of every list. */
 function sharedLength([first = [], ...others]: readonly (readonly number[])[]): number {
   const longest = Math.min(first.length, ...others.map(({ length }) => length)) - 1;
   const end = first.findIndex((token, i) => i >= longest || others.some((other) => other[i] !== token));

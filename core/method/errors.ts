@@ -1,4 +1,4 @@
-/** Why an adapter cannot be carried over as requested. */
+/** Reasons for which an adapter cannot be carried over as requested. */
 type AdaptationErrorCode =
   | 'incompatible_evolution'
   | 'evolution_required'
@@ -8,7 +8,9 @@ type AdaptationErrorCode =
   | 'invalid_option'
   | 'metric_mismatch';
 
-/** An error of the method itself. `code` is stable; the message names the thing, the value found and the value expected. */
+/**
+ * Error of the method itself. `code` is stable; the message names the thing, the value found and the value expected.
+ */
 export class AdaptationError extends Error {
   readonly code: AdaptationErrorCode;
 

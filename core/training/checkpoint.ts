@@ -5,9 +5,9 @@ import { FormatError } from '../formats/errors.ts';
 import { withSafetensors } from '../formats/safetensors/safetensors.ts';
 import { writeSafetensors } from '../formats/safetensors/safetensors-writer.ts';
 
-/** Everything that a run needs to resume. */
+/** State and arrays that a run needs to resume. */
 export interface Checkpoint {
-  /** Plain JSON. */
+  /** State of the run as plain JSON. */
   readonly state: unknown;
   /** Arrays by name. */
   readonly tensors: ReadonlyMap<string, Float32Array>;
@@ -18,9 +18,9 @@ export const KEPT_CHECKPOINTS = 2;
 const FILE_NAME = /^checkpoint-(\d{8})\.safetensors$/;
 
 /**
- * The checkpoints of one job, in a folder of its own. Each is one safetensors file, whose metadata hold the state and a
- * SHA-256 over everything; it is written under a temporary name, synced and renamed. The last two are kept, so that a
- * damaged checkpoint is not the only one.
+ * Checkpoints of one job, in a folder of its own. Each is one safetensors file, whose metadata hold the state and a
+ * SHA-256 over everything; it is written under a temporary name, synced and renamed. The last two are kept, so that
+ * there is another if one is damaged.
  */
 export class CheckpointStore {
   readonly #folder: string;
@@ -49,7 +49,6 @@ export class CheckpointStore {
     return null;
   }
 
-  /** Removes every checkpoint. */
   async clear(): Promise<void> {
     await rm(this.#folder, { recursive: true, force: true });
   }
@@ -68,7 +67,10 @@ export class CheckpointStore {
     return join(this.#folder, `checkpoint-${String(number).padStart(8, '0')}.safetensors`);
   }
 
-  /** Returns null for a damaged file, because the job can resume from an older checkpoint or start again. */
+  /**
+   * Reads a checkpoint. It returns null for a damaged file, because the job can resume from an older checkpoint or
+   * start again.
+   */
   async #read(number: number): Promise<Checkpoint | null> {
     try {
       return await withSafetensors(this.#path(number), async (file) => {

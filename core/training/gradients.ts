@@ -10,8 +10,8 @@ import { factorArrays } from './optimizer/factors.ts';
 
 export interface AccumulateOptions {
   /**
-   * Largest number of input tokens in a micro-batch. It bounds the memory of activations and the wait for an abort. An
-   * example with more tokens has a micro-batch of its own. Default: the budget of the runtime's device.
+   * Largest number of input tokens in a micro-batch. It bounds the memory of activations and the delay of an abort. An
+   * example with more tokens gets a micro-batch of its own. Default: the budget of the runtime's device.
    */
   readonly microBatchTokens?: number;
   /** Dropout on the inputs of every A. Each micro-batch adds its number to the seed. Default: none. */
@@ -53,7 +53,7 @@ export async function accumulateGradients(
   } as const;
   const limits = { maxTokens: tokenLimit(runtime, { ...call, most: microBatchTokens }), maxLabels };
   for (const [number, run] of cutEvenly(examples, limits).entries()) {
-    // A runtime may block the event loop for a whole micro-batch; now messages, such as a cancellation, can arrive.
+    // A runtime may block the event loop for a whole micro-batch; this lets messages arrive, such as a cancellation.
     if (gradients) await setImmediate();
     signal?.throwIfAborted();
     const batch = makeBatch(run);
@@ -67,7 +67,7 @@ export async function accumulateGradients(
   return { gradients, loss: lossSum / completionTokens, tokens };
 }
 
-/** Adds gradients to the arrays of `sum`, which the runtime has handed over to its caller. */
+/** Adds gradients to the arrays of `sum`, which belong to the caller of the runtime. */
 function addInto(sum: FactorGradients, more: FactorGradients): FactorGradients {
   const sums = factorArrays(sum);
   for (const [name, values] of factorArrays(more)) {

@@ -1,15 +1,17 @@
-/** The step at which a run diverged. */
+/** Step at which a run diverged. */
 export interface Divergence {
   readonly step: number;
   readonly learningRate: number;
   /**
-   * The last step after which the parameters were certainly sound: their loss was measured, and is not among the losses
+   * Last step after which the parameters were certainly sound: their loss was measured, and is not among the losses
    * that raised the alarm. Negative if the run was bad from its first step.
    */
   readonly soundStep: number;
 }
 
-/** The loss of a run is not finite or has grown far beyond its beginning. The same run would diverge again. */
+/**
+ * Thrown when the loss of a run is not finite or has grown far beyond its beginning. Running again would diverge again.
+ */
 export class TrainingDivergedError extends Error {
   readonly code = 'training_diverged';
   readonly step: number;
@@ -17,7 +19,7 @@ export class TrainingDivergedError extends Error {
   readonly soundStep: number;
   readonly #found: string;
 
-  /** @param checkpointStep step of the last good checkpoint; null if there is none, left out if the run keeps none */
+  /** @param checkpointStep step of the last good checkpoint; null if there is none, omitted if the run keeps none */
   constructor(found: string, at: Divergence, checkpointStep?: number | null) {
     const { step, learningRate } = at;
     const checkpoint = checkpointStep === undefined ? '' : `; ${describeCheckpoint(checkpointStep)}`;
@@ -30,7 +32,7 @@ export class TrainingDivergedError extends Error {
     this.soundStep = at.soundStep;
   }
 
-  /** Returns the same error with a message that also names the last good one of the run's checkpoints. */
+  /** Returns the error with a message that also names the run's last good checkpoint. */
   withCheckpoints(steps: readonly number[]): TrainingDivergedError {
     const good = steps.filter((step) => step <= this.soundStep);
     return new TrainingDivergedError(this.#found, this, good.length > 0 ? Math.max(...good) : null);
@@ -48,11 +50,10 @@ export interface LossHistory {
   readonly last: readonly number[];
 }
 
-/** Number of first steps that are remembered. */
+/** Number of first steps whose losses are kept. */
 const FIRST = 10;
-/** Number of last steps that are remembered. */
+/** Number of last steps whose losses are kept. */
 const LAST = 20;
-/** Number of last steps whose mean raises the alarm, so that a single hard batch does not. */
 const ALARM = 10;
 
 /** Follows the loss of a run, and throws if it diverges. */
@@ -61,7 +62,7 @@ export class LossMonitor {
   readonly #first: number[];
   readonly #last: number[];
 
-  /** @param vocabSize decides which loss is high: a model that has learned nothing has a loss of ln(vocabSize) */
+  /** @param vocabSize sets the limit for the loss: a model that has learned nothing has a loss of ln(vocabSize) */
   constructor(vocabSize: number, history: LossHistory = { first: [], last: [] }) {
     this.#limit = 1.5 * Math.log(vocabSize);
     this.#first = [...history.first];
@@ -69,9 +70,9 @@ export class LossMonitor {
   }
 
   /**
-   * Takes the loss of a step.
-   * @throws TrainingDivergedError if the loss is not finite, or if the mean of the last 10 steps is above 1.5 ln(vocabSize)
-   *   and above twice the mean of the first 10
+   * Records the loss of a step.
+   * @throws TrainingDivergedError if the loss is not finite, or if the mean of the last 10 steps is above 1.5
+   * ln(vocabSize) and above twice the mean of the first 10
    */
   record(loss: number, at: { step: number; learningRate: number }): void {
     // The loss of step n belongs to the parameters after n − 1 steps.
@@ -88,7 +89,7 @@ export class LossMonitor {
     throw new TrainingDivergedError(found, { ...at, soundStep: at.step - 1 - ALARM });
   }
 
-  /** Returns the mean of up to 20 last steps; NaN before the first step. */
+  /** Returns the mean loss of the last 20 steps at most; NaN before the first step. */
   recent(): number {
     return mean(this.#last);
   }

@@ -3,7 +3,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import type { LossHistory } from './loss-monitor.ts';
 import type { SamplerState } from './training-sampler.ts';
 
-/** Everything that a training run needs to continue as if it had never stopped. The schedule follows from the step. */
+/** State that a training run needs to continue as if it had never stopped. The schedule follows from the step. */
 export interface TrainerState {
   readonly parameters: Arrays;
   readonly optimizer: AdamwState;
@@ -33,7 +33,8 @@ export function encodeTrainerState(state: TrainerState): Checkpoint {
 
 /**
  * Restores the state that {@link encodeTrainerState} converted.
- * @param names names of the parameters in the adapter's order, because sums over them must not depend on a file's order
+ * @param names names of the parameters in the adapter's order, because sums over them must not depend on the order in a
+ * file
  * @throws RangeError if the checkpoint lacks a tensor
  */
 export function decodeTrainerState({ state, tensors }: Checkpoint, names: readonly string[]): TrainerState {

@@ -20,10 +20,10 @@ import { TrainingSampler } from './training-sampler.ts';
 
 export interface TrainOptions {
   readonly runtime: Runtime;
-  /** The adapter that training starts from. It is not changed. */
+  /** Adapter that training starts from. It is not changed. */
   readonly initial: Adapter;
   readonly examples: readonly TokenizedExample[];
-  /** Number of optimizer steps of the whole run. The schedule of the learning rate ends with them. */
+  /** Number of optimizer steps of the whole run, over which the learning rate is scheduled. */
   readonly steps: number;
   /** Number of examples in one optimizer step. */
   readonly batchSize: number;
@@ -39,18 +39,18 @@ export interface TrainOptions {
   readonly weightDecay?: number;
   /** L2 regularization towards the initial adapter or zero. Default: none. */
   readonly regularization?: RegularizationOptions;
-  /** What the regularization pulls towards, in place of the initial adapter. With `fused`, its rank may differ. */
+  /** Adapter that the regularization pulls towards, instead of the initial one. With `fused`, its rank may differ. */
   readonly anchor?: Adapter | undefined;
   readonly seed: number;
   /** State to resume from. All other options must be those of the interrupted run. */
   readonly resume?: TrainerState;
-  /** Checked before every micro-batch. If it has aborted, the run rejects with its reason. */
+  /** Checked before every micro-batch. If it is aborted, the run rejects with its reason. */
   readonly signal?: AbortSignal;
   /** Awaited after every step. `stop` ends the run. */
   readonly afterStep?: (report: StepReport) => Promise<'continue' | 'stop'> | 'continue' | 'stop';
 }
 
-/** The state of a run after a step. */
+/** Report of a step, and the state of the run after it. */
 export interface StepReport {
   /** Number of steps done. */
   readonly step: number;
@@ -62,7 +62,10 @@ export interface StepReport {
   /** Global norm before clipping, including the regularization. */
   readonly gradientNorm: number;
   readonly adapter: Adapter;
-  /** Resumes the run bit by bit. The next step changes the moments in place, so copy what is kept longer. */
+  /**
+   * State from which the run resumes bit by bit. The next step changes the moments in place, so copy them to keep them
+   * longer.
+   */
   readonly state: TrainerState;
 }
 
@@ -73,15 +76,15 @@ export interface TrainResult {
   readonly trainLoss: number;
   /** Number of input tokens. */
   readonly tokens: number;
-  /** Duration of the steps, without the time that `afterStep` takes. */
+  /** Duration of the steps, excluding `afterStep`. */
   readonly seconds: number;
 }
 
 /**
- * Trains an adapter by AdamW with warm-up and a cosine schedule. The gradients are averaged over the completion tokens of
- * a batch, added to those of the regularization, and clipped by their global norm. The adapter's dropout is active only
- * in training.
- * @throws TrainingDivergedError naming step and learning rate
+ * Trains an adapter by AdamW with warm-up and a cosine schedule. The gradients are averaged over the completion tokens
+ * of a batch, added to those of the regularization, and clipped by their global norm. The adapter's dropout is active
+ * only in training.
+ * @throws TrainingDivergedError, which names step and learning rate
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { runtime, initial, examples, steps, batchSize, signal, regularization = NO_REGULARIZATION } = options;

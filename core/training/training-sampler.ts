@@ -5,20 +5,20 @@ export interface SamplerOptions {
   readonly seed: number;
 }
 
-/** The position of a sampler. Plain JSON, for checkpoints. */
+/** Position of a sampler. Plain JSON, for checkpoints. */
 export interface SamplerState {
   /** Number of the epoch in progress, from 0. */
   readonly epoch: number;
-  /** Number of batches of the epoch that were handed out. */
+  /** Number of batches of the epoch that were drawn. */
   readonly position: number;
-  /** State of the generator at the start of the epoch. The order of the epoch follows from it. */
+  /** State of the generator at the start of the epoch, which determines its order. */
   readonly random: RandomState;
 }
 
 /**
  * Draws training batches without end. Every example occurs once in each epoch, in an order that follows from the seed.
- * The last batch of an epoch may be smaller. A sampler that was restored from a saved state hands out the same batches
- * as one that was never interrupted.
+ * The last batch of an epoch may be smaller. A sampler restored from a saved state draws the same batches as one that
+ * was never interrupted.
  */
 export class TrainingSampler<Example> {
   readonly #examples: readonly Example[];
@@ -43,7 +43,6 @@ export class TrainingSampler<Example> {
     return Math.ceil(this.#examples.length / this.#batchSize);
   }
 
-  /** Returns the examples of the next batch. */
   next(): readonly Example[] {
     if (this.#state.position === this.batchesPerEpoch) {
       this.#state = { epoch: this.#state.epoch + 1, position: 0, random: this.#epochEnd };
@@ -64,9 +63,8 @@ export class TrainingSampler<Example> {
    */
   restore(state: SamplerState): void {
     if (!Number.isInteger(state.position) || state.position < 0 || state.position > this.batchesPerEpoch) {
-      throw new RangeError(
-        `the sampler's saved position is ${state.position}, expected 0 to ${this.batchesPerEpoch}: the data have changed`,
-      );
+      const expected = `0 to ${this.batchesPerEpoch}: the data have changed`;
+      throw new RangeError(`the sampler's saved position is ${state.position}, expected ${expected}`);
     }
     [this.#order, this.#epochEnd] = this.#shuffle(state.random);
     this.#state = { epoch: state.epoch, position: state.position, random: state.random };
@@ -79,7 +77,7 @@ export class TrainingSampler<Example> {
   }
 }
 
-/** Returns the indices of the examples that a run of so many steps draws, in ascending order. */
+/** Returns the indices of the examples that a run of `steps` steps draws, in ascending order. */
 export function drawnExamples(
   count: number,
   { steps, ...options }: SamplerOptions & { readonly steps: number },

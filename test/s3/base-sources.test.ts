@@ -12,7 +12,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { createS3Client } from '../../src/platform/artifacts/s3/s3-client.ts';
 import { createSources, keyOf, parseRemoteSource, type PinnedFiles } from '../../src/platform/base-sources/index.ts';
 import { createLogger } from '../../src/lib/logger.ts';
-import { BaseCache } from '../../workers/bases/base-cache.ts';
+import { BaseFileCache } from '../../workers/bases/base-file-cache.ts';
 import { BASE } from '../unit/training/support/tiny-task.ts';
 import { PATIENCE_MS } from '../patience.ts';
 import { startS3Server, type S3Server } from './support/versitygw.ts';
@@ -57,7 +57,7 @@ async function upload(prefix: string): Promise<PinnedFiles> {
 
 function fetchBase({ source, files }: PinnedFiles, sources = sourcesAt()) {
   const logger = createLogger({ level: 'silent', pretty: false });
-  const cache = new BaseCache({ folder, maxBytes: 1e9, loaded: () => [], logger });
+  const cache = new BaseFileCache({ folder, maxBytes: 1e9, loaded: () => [], logger });
   const options = { sources, source, token: null, firstDelayMs: 1, streams: 4, onProgress: () => undefined };
   const base = { key: keyOf({ source, files }), files };
   return { cache, hashes: cache.fetch(base, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) }) };
@@ -112,7 +112,7 @@ describe('a bucket that keeps versions', () => {
   }
 
   const replace = (prefix: string) => client.send(new PutObjectCommand({ ...at(prefix), Body: 'other weights' }));
-  const weightsIn = async (cache: BaseCache, pinned: PinnedFiles) =>
+  const weightsIn = async (cache: BaseFileCache, pinned: PinnedFiles) =>
     readFile(path.join(cache.folderOf(keyOf(pinned)), 'model.safetensors'));
 
   test.each([

@@ -18,7 +18,7 @@ import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { LadderDocument } from '../../core/method/ladder/ladder-document.ts';
 import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
 
-/** The rows that running a job needs. */
+/** Relations that running a job needs. */
 const NEEDED = {
   rollout: {
     include: { baseModelVersion: { include: { baseModel: { select: { name: true, servingProfile: true } } } } },
@@ -27,15 +27,15 @@ const NEEDED = {
   adapter: { include: { dataset: true } },
 } satisfies Prisma.JobInclude;
 
-/** Largest number of warnings that a job keeps. */
+/** Largest number of warnings that are stored for a job. */
 const MAX_WARNINGS = 50;
 
 type FoundJob = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
 
-/** A job with its source, which cannot be deleted before the job has ended. */
+/** Job with its source, which cannot be deleted before the job has ended. */
 export type LoadedJob = FoundJob & { sourceVersionId: string; sourceVersion: NonNullable<FoundJob['sourceVersion']> };
 
-export interface SearchPoint {
+export interface SearchRow {
   index: number;
   fusionAlpha: number;
   fusionBeta: number;
@@ -49,32 +49,32 @@ export interface PublishedFolder {
   digest: string;
   rank: number;
   loraAlpha: number;
-  /** Undefined where nothing is known of the source. */
+  /** Features of the adapter that serving engines have to support; undefined if those of the source are not known. */
   servedFeatures: Prisma.InputJsonObject | undefined;
   candidate: CandidateRecord;
   rows: RowsUsed;
   outcomes: GateOutcomes;
   slices: SliceValues;
-  /** What the margin counted from; null if the gate has none. */
+  /** Version that the margin counted from; null if the gate has none. */
   anchor: JobAnchor | null;
   flips: readonly NegativeFlip[];
 }
 
-/** What a job has measured since the last write. */
-export interface Measurements {
+/** Measurements of a job since the last write. */
+export interface PendingMeasurements {
   readonly points: readonly MetricPoint[];
-  readonly searches: readonly SearchPoint[];
-  /** The outcomes of the old adapter on the old base. */
+  readonly searches: readonly SearchRow[];
+  /** Outcomes of the old adapter on the old base. */
   readonly old: GateOutcomes | null;
-  /** What the margin counts from. */
+  /** Version that the margin counts from. */
   readonly anchor: JobAnchor | null;
   readonly rowFormat: RowFormat | null;
   readonly warnings: readonly string[];
-  /** What became of the rungs so far. */
+  /** Results of the rungs so far. */
   readonly ladder: LadderDocument | null;
 }
 
-export const NO_MEASUREMENTS: Measurements = {
+export const NO_PENDING_MEASUREMENTS: PendingMeasurements = {
   points: [],
   searches: [],
   old: null,
@@ -90,7 +90,7 @@ export const adaptationRepository = {
     return job !== null && hasSource(job) ? job : null;
   },
 
-  /** The base that a job adapts to and the one that it adapts from; none where the job does not exist. */
+  /** Base that a job adapts to and the one that it adapts from; empty if the job does not exist. */
   async bases(db: Queryable, jobId: string): Promise<SourcedBase[]> {
     const fields = { select: { id: true, version: true, path: true, sourceKey: true } } as const;
     const base = { select: { baseModelVersion: fields } } as const;
@@ -102,7 +102,7 @@ export const adaptationRepository = {
   hasPendingBaselines: async (db: Queryable, jobId: string): Promise<boolean> =>
     (await db.job.count({ where: { id: jobId, baselinesPending: true, rollout: { state: { not: 'paused' } } } })) > 0,
 
-  /** Says in the row of a job that nobody holds why it waits. */
+  /** Stores the reason for the wait in the row of a job that no worker holds. */
   async noteWaiting(db: Queryable, jobId: string, error: StoredError): Promise<void> {
     await db.job.updateMany({ where: { id: jobId, state: 'queued', leaseOwner: null }, data: { error: { ...error } } });
   },
@@ -131,9 +131,8 @@ export const adaptationRepository = {
   },
 
   /**
-   * The outcomes of the old adapter on the gate rows and the old base, if its publication or an earlier rollout has
-   * measured them. Those measured in the same rollout do not count, so that a job and its control, which follows it, do
-   * equal work.
+   * Stored outcomes of the old adapter on the gate rows and the old base, measured at its publication or in an earlier
+   * rollout. Those of the same rollout do not count, so that a job and its control, which follows it, do equal work.
    */
   async oldOutcomes(db: Queryable, job: LoadedJob): Promise<GateOutcomes | null> {
     const found = await db.gateOutcomes.findFirst({
@@ -151,7 +150,7 @@ export const adaptationRepository = {
   async insertMeasurements(
     tx: Transaction,
     job: LadderOwner & { sourceVersionId: string },
-    { points, searches, old, anchor, rowFormat, warnings, ladder }: Measurements,
+    { points, searches, old, anchor, rowFormat, warnings, ladder }: PendingMeasurements,
   ): Promise<void> {
     const owner = { jobId: job.id, tenantId: job.tenantId };
     if (points.length > 0) {
@@ -177,7 +176,7 @@ export const adaptationRepository = {
     if (ladder !== null) await keepLadder(tx, job, ladder);
     if (old !== null) {
       await keepOutcomes(tx, { id: job.sourceVersionId, tenantId: job.tenantId }, old);
-      // The rows stay while a job runs, so nobody else needs to measure them.
+      // The rows stay while a job runs, so no other worker needs to measure them.
       await outcomeRequestRepository.withdraw(tx, job.sourceVersionId);
     }
     if (anchor !== null) {
@@ -188,8 +187,8 @@ export const adaptationRepository = {
   },
 
   /**
-   * Writes the adapter version of a candidate and returns its id. A candidate that the job has published already, in an
-   * attempt that was cut off before the acknowledgment, is not written again.
+   * Writes the adapter version of a candidate and returns its id. A candidate that the job has already published, in an
+   * attempt that ended before the acknowledgment, is not written again.
    */
   async insertVersion(tx: Transaction, job: LoadedJob, published: PublishedFolder): Promise<string> {
     const { candidate, anchor } = published;
@@ -236,7 +235,10 @@ export const adaptationRepository = {
   },
 };
 
-/** The margins of this version's successors count from the version that it was carried over from, because theirs is not known. */
+/**
+ * Records that the margins of this version's successors count from the version that it was carried over from, because
+ * the outcomes of the imported one are not known.
+ */
 async function recordMovedAnchor(
   tx: Transaction,
   { tenantId, adapterId }: LoadedJob,
@@ -270,7 +272,7 @@ function metricsOf({ candidate, rows: data, slices, anchor }: PublishedFolder): 
   };
 }
 
-/** A certificate as a column holds it. */
+/** Certificate as a column stores it. */
 export function certificateColumn(certificate: Certificate | null): Prisma.InputJsonObject | null {
   const document = certificateDocument(certificate);
   if (document === null) return null;

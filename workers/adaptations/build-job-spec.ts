@@ -10,24 +10,24 @@ import { PermanentError } from '../../src/platform/queue/index.ts';
 import type { Queryable } from '../../src/platform/database/database.ts';
 import type { StoredOptions } from '../../src/fleet/rollouts/index.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
-import { requireServable } from '../serving-check.ts';
+import { requireServable } from './serving-check.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
 
 export interface JobFolders {
   artifacts: ArtifactStore;
-  /** Folder that holds a folder for each job, on durable storage. */
+  /** Folder with a folder for each job, on durable storage. */
   checkpoints: string;
-  /** Where this worker has the files of bases. Default: in folders alone. */
+  /** Base files on this worker. Default: only in folders. */
   local?: LocalBases;
-  /** Most tokens that measuring an adapter once may take. Default: any number. */
+  /** Largest number of tokens for measuring an adapter once. Default: no limit. */
   measuredTokens?: number;
 }
 
 /**
- * Collects what the training process needs for a job, with every artifact as a path.
+ * Builds the specification of a job for the training process, with every artifact as a path.
  * @param workDir the folder of the attempt
- * @throws PermanentError if the row cannot describe a job, or `adapter_not_servable`; AppError `artifact_missing`, `artifact_corrupt` or
- *   `storage_away`
+ * @throws PermanentError if the row cannot describe a job, or `adapter_not_servable`; AppError `artifact_missing`,
+ * `artifact_corrupt` or `storage_away`
  */
 export async function buildJobSpec(
   db: Queryable,
@@ -68,7 +68,7 @@ export async function buildJobSpec(
     newBaseName: rollout.baseModelVersion.servingName,
     data: { file: await locateVerified(db, artifacts, adapter.dataset.artifactDigest) },
     metric: oneOf(METRICS, job.metricName, `metric of job ${job.id}`),
-    ...gateOf(adapter, measuredTokens),
+    ...gateSpecOf(adapter, measuredTokens),
     evolution: digest === null ? null : await locateArtifact(db, artifacts, digest),
     options: withinProfile(options, baseModel.servingProfile as ServingProfile | null),
     oldOutcomes: await adaptationRepository.oldOutcomes(db, job),
@@ -79,7 +79,10 @@ export async function buildJobSpec(
   };
 }
 
-/** What the conditions of a rollout judge versions by has to be known at the end of their jobs, whatever the gates compare with. */
+/**
+ * Decides when the old adapter is measured. The metrics that a rollout's conditions judge versions by have to be known
+ * at the end of their jobs, even if the gates do not use them.
+ */
 function measuredOld({ kind, metricName, rollout }: LoadedJob): Pick<JobSpec, 'measuresOld'> {
   const { negative_flips: flips, metric_drop: drop } = (rollout.options as StoredOptions).policy?.pause_if ?? {};
   const metric = METRICS.find((name) => name === metricName) ?? 'loss';
@@ -88,14 +91,14 @@ function measuredOld({ kind, metricName, rollout }: LoadedJob): Pick<JobSpec, 'm
   return drop === undefined ? {} : { measuresOld: 'after' };
 }
 
-/** No fused adapter grows beyond what engines serve. */
+/** Limits the fusion rank to the largest one that engines serve. */
 function withinProfile(options: GivenJobOptions, profile: ServingProfile | null): GivenJobOptions {
   const { fusion_rank: wanted } = options;
   return wanted === undefined ? options : { ...options, fusion_rank: servedFusionRank(wanted, profile) };
 }
 
-/** How an adapter's versions are judged, as far as the rows do not say it: the part of a spec that jobs and measurements share. */
-export function gateOf(
+/** Gate and row format of an adapter: the part of a specification that jobs and measurements share. */
+export function gateSpecOf(
   { gate, appendEos, maxLength }: Pick<LoadedJob['adapter'], 'gate' | 'appendEos' | 'maxLength'>,
   measuredTokens?: number,
 ): Pick<JobSpec, 'gate' | 'measuredTokens' | 'adapterOptions'> {

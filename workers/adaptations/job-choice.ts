@@ -2,28 +2,28 @@ import { priorityOf, TryLaterError, type JobProducer } from '../../src/platform/
 import type { Database } from '../../src/platform/database/database.ts';
 import { exchangeRepository as repository, type BasePair } from '../../src/fleet/rollouts/index.ts';
 
-/** How many jobs a worker lets wait at most to stay with the bases that it has loaded. */
+/** Largest number of jobs that a worker passes over to stay with the bases that it has loaded. */
 const MOST_PASSED = 8;
 
-/** Whether another job should begin in the place of the one that the queue has given to this worker. */
+/** Choice of the job that begins in place of the one that the queue has given to this worker. */
 export interface JobChoice {
-  /** @throws TryLaterError if another job begins first, which is the next one of the queue then */
+  /** @throws TryLaterError if another job begins first, which is then the next one of the queue */
   leaveToBetter(jobId: string): Promise<void>;
-  /** A job begins, which loads its bases. */
+  /** Records that a job begins, which loads its bases. */
   loads(pair: BasePair): void;
 }
 
 /**
- * The fair order says whose turn it is; this chooses which job of the tenant begins, the one with the earliest deadline, and lets a worker
- * stay with the bases that it has loaded for a while. A job that gives way has not begun and goes back into the queue, so that attempts
- * and delays stay with the job that they belong to.
+ * Chooses which job of the tenant begins, after the fair order has chosen the tenant: the one with the earliest
+ * deadline. For a while it also lets a worker stay with the bases that it has loaded. A job that is passed over has not
+ * begun and goes back into the queue, so that attempts and delays stay with their job.
  */
 export function createJobChoice({ db, producer }: { db: Database; producer: JobProducer }): JobChoice {
   let loaded: BasePair | null = null;
-  /** How many jobs have given way since then. */
+  /** Number of jobs passed over since the bases were loaded. */
   let passed = 0;
 
-  /** The tenant's job with the earliest deadline takes this job's place, and this job the other's. */
+  /** Exchanges the places of this job and the tenant's job with the earliest deadline. */
   const byDeadline = async (jobId: string): Promise<void> => {
     const other = await repository.withEarlierDeadline(db, jobId);
     if (other === null) return;
@@ -34,7 +34,7 @@ export function createJobChoice({ db, producer }: { db: Database; producer: JobP
     throw new TryLaterError(`job ${other} has an earlier deadline`, 0, { priority: priorityOf(own) });
   };
 
-  /** A job of the pair that is loaded begins before this one, which keeps its place. */
+  /** Brings a job of the loaded pair forward before this one, which keeps its place. */
   const byPair = async (jobId: string): Promise<void> => {
     if (loaded === null || passed >= MOST_PASSED) return;
     const other = await repository.ofPair(db, jobId, loaded);

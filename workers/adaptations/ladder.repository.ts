@@ -1,10 +1,10 @@
 import type { LadderDocument } from '../../core/method/ladder/ladder-document.ts';
 import type { Transaction } from '../../src/platform/database/database.ts';
 
-/** Largest number of runs of a job whose ladders are kept. Each retry begins another one. */
+/** Number of runs of a job whose ladders are kept. Each retry begins another run. */
 const KEPT_RUNS = 10;
 
-/** The job that a ladder belongs to, and its run: `retriedAfter` is the last attempt of the run before, or 0. */
+/** Job that a ladder belongs to, and its run: `retriedAfter` is the last attempt of the run before, or 0. */
 export interface LadderOwner {
   readonly id: string;
   readonly tenantId: string;
@@ -13,8 +13,8 @@ export interface LadderOwner {
 }
 
 /**
- * Keeps the ladder of a run in place of what was kept of it before. A ladder is told whole, so a resumed attempt, which tells what
- * it has from its checkpoint, doubles nothing. Only whoever holds the job's lease calls this.
+ * Stores the ladder of a run in place of its earlier state. Each report has the whole ladder, so a resumed attempt,
+ * which reports its checkpoint, duplicates nothing. Only the holder of the job's lease calls this.
  */
 export async function keepLadder(
   tx: Transaction,

@@ -1,26 +1,26 @@
 import type { HandlerContext } from '../../src/platform/queue/index.ts';
 import type { Database } from '../../src/platform/database/database.ts';
 import type { StoredError } from '../../src/platform/contract/shown-error.ts';
-import type { BaseFitness, NeededBase } from '../base-fitness.ts';
-import { withBases } from '../bases/fetch-faults.ts';
+import type { BaseAvailability, NeededBase } from '../bases/base-availability.ts';
+import { withFetchedBases } from '../bases/fetch-faults.ts';
 import type { LocalBases } from '../bases/local-bases.ts';
-import { reportingFaults } from '../handler-faults.ts';
+import { reportingFaults } from '../faults/handler-faults.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
 import { anchorRepository } from './anchors/anchor.repository.ts';
 
 export interface LeavingDependencies {
   readonly db: Database;
-  readonly fitness: BaseFitness;
+  readonly availability: BaseAvailability;
   readonly local: LocalBases;
-  /** This worker in the list of workers. */
+  /** Id of this worker in the list of workers. */
   readonly workerId: string | null;
-  /** What else is to be done where the work is left to others. */
+  /** Called after the work was left to others. */
   readonly onLeft?: () => Promise<void>;
 }
 
 /** Runs the work of a job and reports faults of the machine, unless this worker cannot read one of the job's bases. */
 export function leavingUnreadable(
-  { db, fitness, local, workerId, onLeft }: LeavingDependencies,
+  { db, availability, local, workerId, onLeft }: LeavingDependencies,
   jobId: string,
   { signal }: HandlerContext,
   work: () => Promise<void>,
@@ -28,8 +28,8 @@ export function leavingUnreadable(
   return reportingFaults(async () => {
     const sourced = await adaptationRepository.bases(db, jobId);
     const bases: NeededBase[] = sourced.map(local.locate);
-    const anchor = fitness.leftFor(jobId);
-    // Where no other worker can read it any more, the job does without.
+    const anchor = availability.leftFor(jobId);
+    // If no other worker can read it any more, the job continues without it.
     if (anchor !== null && (await anchorRepository.othersMayRead(db, anchor.id, workerId))) bases.push(anchor);
     const note = (problem: StoredError) => adaptationRepository.noteWaiting(db, jobId, problem);
     const fetched = [...sourced, ...(await anchorRepository.fetchedBase(db, jobId))];
@@ -37,8 +37,8 @@ export function leavingUnreadable(
       await note(problem);
       await onLeft?.();
     };
-    await fitness.run({ id: jobId, bases, signal, note: leave }, () =>
-      withBases(local, fetched, { signal, note }, work),
+    await availability.run({ id: jobId, bases, signal, note: leave }, () =>
+      withFetchedBases(local, fetched, { signal, note }, work),
     );
   });
 }

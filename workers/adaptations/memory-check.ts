@@ -3,26 +3,26 @@ import { PROCESS_BYTES, type AvailableMemory } from '../../core/engine/memory/pr
 import type { ModelConfig } from '../../core/models/config/model-config.ts';
 import type { PrecisionSetting } from '../../core/options/precisions.ts';
 
-/** The code of a job that needs more memory than its worker has. */
+/** Code of a job that needs more memory than its worker has. */
 export const INSUFFICIENT_MEMORY = 'insufficient_memory';
 
-/** How long a job that does not fit waits for another worker before it fails. */
+/** Time that a job that does not fit waits for another worker before it fails, in milliseconds. */
 const PATIENCE_MS = 10 * 60_000;
 
-/** Interval at which a job that does not fit comes back. */
+/** Interval at which a job that does not fit is tried again, in milliseconds. */
 export const ASK_AGAIN_MS = 15_000;
 
-/** What a worker has for its training process. */
+/** Memory for a worker's training process. */
 export interface WorkerMemory {
   readonly available: AvailableMemory;
   readonly precision: PrecisionSetting;
 }
 
-/** Remembers the jobs that a worker leaves to others because they do not fit into its memory. */
+/** Tracks the jobs that a worker leaves to others because they do not fit into its memory. */
 export class MemoryCheck {
   readonly #memory: WorkerMemory;
   readonly #now: () => number;
-  /** When this worker refused a job first, and why. */
+  /** Time and reason of this worker's first refusal, by job. */
   readonly #refused = new Map<string, { readonly since: number; readonly reason: string }>();
 
   constructor(memory: WorkerMemory, now: () => number = Date.now) {
@@ -31,8 +31,8 @@ export class MemoryCheck {
   }
 
   /**
-   * Says why a base cannot be loaded here, or returns null if it may fit. The base counts with the process alone, so that
-   * what is refused here cannot fit whatever the job is.
+   * Reason for which a base cannot be loaded here; null if it may fit. It counts only the base and the process, so a
+   * refused job cannot fit with any options.
    */
   objectionTo(config: ModelConfig): string | null {
     const { available, precision } = this.#memory;
@@ -43,22 +43,26 @@ export class MemoryCheck {
     const smaller = baseBytes(config, 'int8') + PROCESS_BYTES;
     const hint = smaller <= available.bytes ? 'READAPT_PRECISION=int8 or ' : '';
     return (
-      `this job needs at least ${gibibytes(needed)} GiB (base ${gibibytes(base)}, process ${gibibytes(PROCESS_BYTES)}), ` +
+      `this job needs at least ${gibibytes(needed)} GiB ` +
+      `(base ${gibibytes(base)}, process ${gibibytes(PROCESS_BYTES)}), ` +
       `this worker has ${gibibytes(available.bytes)} GiB (${available.source}): use ${hint}a worker with more memory`
     );
   }
 
-  /** Why this worker has refused a job; null if it has not. */
+  /** Reason for which this worker has refused a job; null if it has not. */
   refusalOf(jobId: string): string | null {
     return this.#refused.get(jobId)?.reason ?? null;
   }
 
-  /** The jobs that this worker still leaves to others. */
+  /** Jobs that this worker still leaves to others. */
   get left(): string[] {
     return [...this.#refused.keys()].filter((jobId) => !this.isHopeless(jobId));
   }
 
-  /** Notes a refusal. @returns whether it is the first one of this job */
+  /**
+   * Records a refusal.
+   * @returns whether it is the first one of this job
+   */
   refuse(jobId: string, reason: string): boolean {
     const isFirst = !this.#refused.has(jobId);
     if (isFirst) this.#refused.set(jobId, { since: this.#now(), reason });

@@ -15,13 +15,14 @@ export interface PublicationContext {
   lifecycle: JobLifecycle;
   lease: Lease;
   job: LoadedJob;
-  /** What the margin counts from; null if the gate has none. */
+  /** Version that the margin counts from; null if the gate has none. */
   anchor: JobAnchor | null;
 }
 
 /**
- * Publishes a candidate: first it stores the bytes, then one transaction creates the version that refers to them and makes
- * the job ready. If the process dies in between, nothing refers to the bytes, and the next attempt publishes them again.
+ * Publishes a candidate: first it stores the files, then one transaction creates the version that refers to them and
+ * makes the job ready. If the process dies in between, nothing refers to the files, and the next attempt publishes them
+ * again.
  * @returns the id of the adapter version
  */
 export async function publishCandidate(
@@ -33,7 +34,7 @@ export async function publishCandidate(
   const config = await readAdapterConfig(folder);
   const { rank, alpha } = config;
   const stored = await artifacts.putFolder(folder, 'adapter');
-  return lifecycle.publish(lease, columnsOf(candidate), async (tx) => {
+  return lifecycle.publish(lease, candidateColumns(candidate), async (tx) => {
     await registerArtifact(tx, artifacts, stored);
     return adaptationRepository.insertVersion(tx, job, {
       digest: stored.digest,
@@ -51,7 +52,7 @@ export async function publishCandidate(
 }
 
 /**
- * Keeps the best candidate of a job that did not reach its target, without making it a version.
+ * Stores the best candidate of a job that did not reach its target, without making it a version.
  * @returns the digest of its folder
  */
 export async function keepCandidate(
@@ -64,7 +65,7 @@ export async function keepCandidate(
 }
 
 /** Converts a candidate to columns of its job. */
-export function columnsOf({
+export function candidateColumns({
   strategy,
   alpha: fusionAlpha,
   beta: fusionBeta,

@@ -12,7 +12,7 @@ import { buildAnchorSpec, requireAnchor, type JobAnchorSpec } from './anchors/an
 import { buildJobSpec, type JobFolders } from './build-job-spec.ts';
 import { createJobEventHandler } from './progress/job-event-handler.ts';
 import { recordProgress, type ProgressRecorder } from './progress/progress-recorder.ts';
-import { columnsOf, keepCandidate, type PublicationContext } from './publication.ts';
+import { candidateColumns, keepCandidate, type PublicationContext } from './publication.ts';
 import { PhaseSpans, type JobTrace } from './progress/phase-spans.ts';
 import { takeOverWorkDir } from './work-dir.ts';
 
@@ -24,20 +24,19 @@ export interface JobRun extends Omit<PublicationContext, 'anchor'>, JobFolders {
   logger: Logger;
   heartbeatMs: number;
   onTrained?: (tokensPerSecond: number) => void;
-  /** This worker in the list of workers. */
+  /** Id of this worker in the list of workers. */
   workerId: string | null;
-  /** Number of the claim. */
   attempt: number;
   trace: JobTrace;
 }
 
 /**
- * Runs a claimed job in the training process and writes how it ended.
- * @throws LeaseLostError if the job was cancelled or taken over; the signal's reason if it aborted; otherwise the error of
- *   the training process, the database or the artifact store
+ * Runs a claimed job in the training process and stores its end.
+ * @throws LeaseLostError if the job was cancelled or taken over; the signal's reason if it aborted; otherwise the error
+ * of the training process, the database or the artifact store
  */
 export function runJob(run: JobRun): Promise<void> {
-  // What the job reads stays on this machine until it has ended.
+  // The artifacts that the job reads stay on this machine until it has ended.
   return run.artifacts.holding((artifacts) => runHolding({ ...run, artifacts }));
 }
 
@@ -56,7 +55,7 @@ async function runHolding(run: JobRun): Promise<void> {
   try {
     const workDir = await takeOverWorkDir(run.checkpoints, job.id, run.attempt, job.retriedAfter);
     const anchor = await buildAnchorSpec(run.db, job, run);
-    // Answering prompts alone takes long, and is for the anchor to do: where its base is missing, this is found before.
+    // Answering prompts alone takes long, and the anchor has to do it, so check for its base before.
     if (job.adapter.dataset?.promptsOnly) await requireAnchor({ ...run, anchorSpec: anchor }, { version: 'old' });
     const built = await buildJobSpec(run.db, job, { ...run, workDir });
     const spec: JobSpec = { ...built, anchor: anchor?.spec ?? null };
@@ -69,7 +68,7 @@ async function runHolding(run: JobRun): Promise<void> {
     const ended = await lifecycle.end(lease, job.rolloutId, await endOf(run, outcome));
     await run.producer.enqueueAfterCommit(ended);
   } catch (error) {
-    // The training process reports an aborted request as cancelled; the reason for the abort says more.
+    // The training process reports an aborted request as cancelled; the reason for the abort is more precise.
     recorder.lost.throwIfAborted();
     signal.throwIfAborted();
     throw error;
@@ -105,7 +104,7 @@ async function adapt(
 
 async function endOf(run: JobRun, outcome: JobOutcome): Promise<JobEnd> {
   const { best: candidate, candidateFolder, problem, target } = outcome;
-  const best = candidate === null ? undefined : columnsOf(candidate);
+  const best = candidate === null ? undefined : candidateColumns(candidate);
   const { kind, metricName } = run.job;
   const { precision } = outcome;
   const baselinesPending = kind === 'adaptation' && precision !== null && isIncomplete(outcome.baselines);

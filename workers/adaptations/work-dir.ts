@@ -9,10 +9,10 @@ export function jobFolderOf(checkpoints: string, jobId: string): string {
 }
 
 /**
- * Makes the folder of an attempt, with what the newest attempt before it has left. That is moved rather than shared: an old
- * attempt that wakes up again, because its worker was only stopped for a while, does not find its folder any more and cannot
- * write into the one of the new attempt.
- * @param retriedAfter attempts up to this one count no more, because the job was begun anew after them
+ * Makes the folder of an attempt from the files of the newest earlier attempt. It moves them rather than sharing them:
+ * an old attempt that resumes, because its worker was only stopped for a while, does not find its folder any more and
+ * cannot write into that of the new attempt.
+ * @param retriedAfter attempts up to this one do not count, because the job was begun anew after them
  */
 export async function takeOverWorkDir(
   checkpoints: string,
@@ -34,7 +34,10 @@ export async function takeOverWorkDir(
   return own;
 }
 
-/** Moves a folder. @returns whether it was there */
+/**
+ * Moves a folder.
+ * @returns whether it existed
+ */
 async function moved(from: string, to: string): Promise<boolean> {
   try {
     await rename(from, to);

@@ -13,19 +13,19 @@ export interface FetchedContent {
 }
 
 /**
- * Compares the files of a base with what is known of it, where its source gives no hashes of them: with the fingerprint, if the version was
- * verified, and with the SHA-256 that the first fetch has found. The first one stores them.
+ * Checks the files of a base if its source gives no hashes of them: against the fingerprint, if the version was
+ * verified, and against the SHA-256 hashes of the first fetch, which stores them.
  * @throws SourceError `source_changed` or `source_corrupt`; the signal's reason
  */
 export async function checkContent({ db, base, folder, hashes, signal }: FetchedContent): Promise<void> {
   const known = await fetchRepository.known(db, base.id);
   if (!known.files.some(isUnknown)) return compareHashes(base, known.files, hashes);
-  // Before the hashes are stored, which every later fetch has to give.
+  // Compare the fingerprint before the hashes are stored, because every later fetch has to match them.
   if (known.fingerprint !== null) await compareFingerprint({ base, folder, signal }, known.fingerprint);
   compareHashes(base, await fetchRepository.keepHashes(db, base.id, hashes), hashes);
 }
 
-/** Whether nothing but the first fetch says what the content of a file is. */
+/** Whether the source gives no hash of a file, so that only the first fetch can. */
 function isUnknown({ sha256, gitSha1 }: SourceFile): boolean {
   return sha256 === null && gitSha1 === null;
 }
@@ -38,8 +38,8 @@ async function compareFingerprint(
   if ('fingerprint' in found && found.fingerprint === expected) return;
   const what = 'problem' in found ? found.problem : `its fingerprint is ${found.fingerprint}`;
   const message =
-    `the source of base model version ${base.version} has other files than those that were verified: ${what}, expected the ` +
-    `fingerprint ${expected}; register what is there now as a new version`;
+    `the source of base model version ${base.version} has other files than those that were verified: ${what}, ` +
+    `expected the fingerprint ${expected}; register what is there now as a new version`;
   throw new SourceError('source_changed', message);
 }
 
@@ -51,7 +51,8 @@ function compareHashes(
   const other = files.find(({ name, sha256 }) => sha256 !== null && sha256 !== hashes.get(name));
   if (other === undefined) return;
   const message =
-    `${other.name} of base model version ${version} has the SHA-256 ${hashes.get(other.name)} here, and ${other.sha256} where it was ` +
-    'fetched first; check what is between this machine and the source, such as a mirror or a proxy';
+    `${other.name} of base model version ${version} has the SHA-256 ${hashes.get(other.name)} here, ` +
+    `and ${other.sha256} where it was fetched first; ` +
+    'check what is between this machine and the source, such as a mirror or a proxy';
   throw new SourceError('source_corrupt', message);
 }

@@ -1,10 +1,10 @@
 import type { SourceErrorCode } from '../../src/platform/base-sources/index.ts';
 import type { StoredError } from '../../src/platform/contract/shown-error.ts';
 import { TryLaterError } from '../../src/platform/queue/index.ts';
-import { BaseElsewhereError, type BaseUser } from '../base-fitness.ts';
+import { BaseElsewhereError, type BaseUser } from './base-availability.ts';
 import { BaseNotFetchedError, type FetchWait, type LocalBases, type SourcedBase } from './local-bases.ts';
 
-/** What everybody may read; the fault's own words name the source and settings, and are for the operator. */
+/** Public reasons by code. The error's own message names the source and settings, and is for the operator. */
 const REASONS: Readonly<Record<SourceErrorCode, string>> = {
   source_unauthorized: 'the worker may not read their source',
   source_unreachable: 'their source does not answer',
@@ -15,19 +15,25 @@ const REASONS: Readonly<Record<SourceErrorCode, string>> = {
   base_cache_too_small: 'they do not fit into the cache of the worker',
 };
 
-/** The code in the row of a job whose base is being fetched. */
+/** Code in the row of a job whose base is being fetched. */
 const FETCHING = 'base_fetching';
 
-/** How long a queue job waits for a fetch before it goes back to the queue, where a worker that has the base may take it, in milliseconds. */
+/**
+ * Time that a queue entry waits for a fetch before it goes back to the queue, where a worker that has the base may take
+ * it, in milliseconds.
+ */
 const PATIENCE_MS = 2000;
 
-/** What a row keeps of a base that could not be fetched. */
+/** Problem that a row stores for a base that could not be fetched. */
 export function problemOfFetch({ base, fault }: BaseNotFetchedError): StoredError {
   const message = `the files of base model version ${base.version} cannot be fetched: ${REASONS[fault.code]}`;
   return { code: fault.code, message, detail: fault.message };
 }
 
-/** Leaves work to others whose bases this worker cannot fetch. @throws BaseElsewhereError in place of {@link BaseNotFetchedError} */
+/**
+ * Fetches bases, and leaves the work to other workers if that fails.
+ * @throws BaseElsewhereError in place of {@link BaseNotFetchedError}
+ */
 export async function fetchOrLeave(local: LocalBases, bases: readonly SourcedBase[], wait: FetchWait): Promise<void> {
   try {
     await local.fetch(bases, wait);
@@ -37,8 +43,10 @@ export async function fetchOrLeave(local: LocalBases, bases: readonly SourcedBas
   }
 }
 
-/** Runs the work of a queue job with its bases on this worker. While they are fetched, the job waits in the queue. */
-export function withBases(
+/**
+ * Runs the work of a queue entry with its bases on this worker. While they are fetched, the entry waits in the queue.
+ */
+export function withFetchedBases(
   local: LocalBases,
   bases: readonly SourcedBase[],
   { signal, note }: Pick<BaseUser, 'signal' | 'note'>,

@@ -1,3 +1,5 @@
+import { FormatError } from '../../core/formats/errors.ts';
+import { SafetensorsFile } from '../../core/formats/safetensors/safetensors.ts';
 import {
   bytesOf,
   bytesThere,
@@ -5,26 +7,26 @@ import {
   type DownloadOptions,
   type SourceFile,
 } from '../../src/platform/base-sources/index.ts';
-import { headerProblem } from './header-problem.ts';
 
 export interface FetchProgress {
-  /** Bytes that are there, and those that will be. */
+  /** Number of bytes fetched so far. */
   readonly done: number;
   readonly total: number;
-  /** The first of the files that are being fetched. */
+  /** First of the files that are being fetched. */
   readonly file: string | null;
 }
 
 export interface FetchOptions extends Omit<DownloadOptions, 'onBytes' | 'problemOf'> {
-  /** Files that are fetched at a time, each in a stream of its own. */
+  /** Number of files fetched in parallel, each in a stream of its own. */
   readonly streams: number;
   readonly onProgress: (progress: FetchProgress) => void;
 }
 
 /**
- * Fetches files into a folder, several at a time. The first fault that ends one ends the others, which go on in the next attempt.
+ * Fetches files into a folder, several in parallel. The first error stops all streams; the next attempt continues their
+ * files.
  * @returns the SHA-256 of each file by its name
- * @throws as {@link download}
+ * @throws the errors of {@link download}
  */
 export async function fetchFiles(
   folder: string,
@@ -36,10 +38,10 @@ export async function fetchFiles(
   for (const file of files) done += await bytesThere(folder, file);
   const hashes = new Map<string, string>();
   const running = new Set<string>();
-  const tell = (): void => onProgress({ done, total, file: [...running][0] ?? null });
+  const report = (): void => onProgress({ done, total, file: [...running][0] ?? null });
   const onBytes = (bytes: number): void => {
     done += bytes;
-    tell();
+    report();
   };
   const ending = new AbortController();
   const { signal } = ending;
@@ -51,10 +53,10 @@ export async function fetchFiles(
     for (const file of waiting) {
       signal.throwIfAborted();
       running.add(file.name);
-      tell();
+      report();
       hashes.set(file.name, await download(folder, file, { ...options, signal, onBytes, problemOf: headerProblem }));
       running.delete(file.name);
-      tell();
+      report();
     }
   };
   const faults: unknown[] = [];
@@ -66,6 +68,20 @@ export async function fetchFiles(
   );
   await Promise.all(lanes).finally(() => options.signal.removeEventListener('abort', end));
   if (faults.length > 0) throw faults[0];
-  tell();
+  report();
   return hashes;
+}
+
+/**
+ * Reason for which a file cannot be the weights that its name claims; null if it can, or if it is not named as weights.
+ */
+async function headerProblem(place: string, name: string): Promise<string | null> {
+  if (!name.endsWith('.safetensors')) return null;
+  try {
+    await (await SafetensorsFile.open(place, name)).close();
+    return null;
+  } catch (error) {
+    if (error instanceof FormatError) return error.message;
+    throw error;
+  }
 }

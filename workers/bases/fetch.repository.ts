@@ -2,19 +2,19 @@ import type { PinnedSource, SourceFile } from '../../src/platform/base-sources/i
 import { withTransaction, type Database, type Prisma } from '../../src/platform/database/database.ts';
 import { recordEvent, type NewEvent } from '../../src/delivery/events/index.ts';
 
-/** What a fetch needs of a base model version. */
-export interface SourceRow {
+/** Source of a base model version, as a fetch needs it. */
+export interface BaseSourceRow {
   readonly source: PinnedSource;
   readonly files: readonly SourceFile[];
-  /** The sealed token of the source; null if it has none. */
+  /** Sealed token of the source; null if it has none. */
   readonly sealedToken: string | null;
 }
 
 type FetchEvent = Extract<NewEvent, { type: `base_model_version.${'fetching' | 'fetched' | 'not_fetched'}` }>;
 
 export const fetchRepository = {
-  /** Null where the files are in a folder. */
-  async source(db: Database, id: string): Promise<SourceRow | null> {
+  /** Source of a version; null if its files are in a folder. */
+  async source(db: Database, id: string): Promise<BaseSourceRow | null> {
     const row = await db.baseModelVersion.findUnique({
       where: { id },
       select: { source: true, sourceFiles: true, sourceToken: true },
@@ -27,7 +27,7 @@ export const fetchRepository = {
     };
   },
 
-  /** The files with the hashes that are known by now, and the fingerprint; null until the version is verified. */
+  /** Files with the hashes known so far, and the fingerprint; null until the version is verified. */
   async known(db: Database, id: string): Promise<{ files: readonly SourceFile[]; fingerprint: string | null }> {
     const select = { sourceFiles: true, fingerprint: true };
     const { sourceFiles, fingerprint } = await db.baseModelVersion.findUniqueOrThrow({ where: { id }, select });
@@ -35,8 +35,8 @@ export const fetchRepository = {
   },
 
   /**
-   * Keeps the SHA-256 of files whose source gives none, so that every later fetch is compared with the first one.
-   * @returns the files with the hashes that are kept; those that another worker was first to keep are its own
+   * Stores the SHA-256 of files whose source gives none, so that every later fetch is compared with the first one.
+   * @returns the files with the stored hashes; if another worker stored its hashes first, those
    */
   keepHashes: (db: Database, id: string, hashes: ReadonlyMap<string, string>): Promise<readonly SourceFile[]> =>
     withTransaction(db, async (tx) => {

@@ -1,4 +1,4 @@
-/** The thread of `fingerprintOf`. It reads the model in the folder that it is started with. */
+/** Entry point of the thread of `fingerprintOf`: it reads the model in the folder that it is started with. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { FormatError } from '../../core/formats/errors.ts';
 import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';

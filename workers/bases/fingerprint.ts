@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { modulePath, startThread } from '../../core/installation/child-module.ts';
 
-/** The fingerprint of a base model, or what is wrong with its files. */
+/** Fingerprint of a base model, or the problem of its files. */
 export type FingerprintAnswer = { readonly fingerprint: string } | { readonly problem: string };
 
 /**
- * Reads the base model in a folder, in a thread of its own, because that takes minutes of a processor for a large one.
+ * Reads the base model in a folder in a thread of its own, because a large one takes minutes of a processor.
  * @throws the signal's reason; an error of the file system
  */
 export async function fingerprintOf(folder: string, signal: AbortSignal): Promise<FingerprintAnswer> {

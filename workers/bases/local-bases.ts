@@ -6,32 +6,32 @@ import { TryLaterError } from '../../src/platform/queue/index.ts';
 import type { Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { SecretBox } from '../../src/platform/config/secret-box.ts';
-import type { NeededBase } from '../base-fitness.ts';
-import type { BaseCache } from './base-cache.ts';
+import type { NeededBase } from './base-availability.ts';
+import type { BaseFileCache } from './base-file-cache.ts';
 import type { FetchProgress } from './fetch-files.ts';
 import { checkContent } from './check-content.ts';
 import { fetchRepository } from './fetch.repository.ts';
 
-/** A base model version as far as it says where its files are. */
+/** Base model version with the location of its files. */
 export interface SourcedBase extends NeededBase {
-  /** Names its folder in the cache of each worker; null for files that are in the folder `path`. */
+  /** Folder name in the cache of each worker; null for files that are in the folder `path`. */
   readonly sourceKey: string | null;
 }
 
-/** How far the fetch of a base is. */
+/** Progress of the fetch of a base. */
 export interface BaseFetch extends FetchProgress {
   readonly base: SourcedBase;
 }
 
 export interface FetchWait {
   readonly signal: AbortSignal;
-  /** How long to wait for what is being fetched, in milliseconds. */
+  /** Time to wait for the fetches, in milliseconds. */
   readonly patienceMs: number;
-  /** Is told about once a second how far the fetches are. */
+  /** Called about once a second with the progress of the fetches. */
   readonly onProgress?: (fetches: readonly BaseFetch[]) => Promise<void>;
 }
 
-/** A base cannot be had from its source. The message is for the operator. */
+/** Thrown if a base cannot be fetched from its source. The message is for the operator. */
 export class BaseNotFetchedError extends Error {
   constructor(
     readonly base: SourcedBase,
@@ -42,22 +42,23 @@ export class BaseNotFetchedError extends Error {
   }
 }
 
-/** Where a worker has the files of base model versions. */
+/** Base files on a worker's machine. */
 export interface LocalBases {
-  /** The version with `path` as the folder in which this worker has its files, or will have them. */
+  /** Returns the version with `path` set to its folder on this worker, present or not. */
   readonly locate: <T extends { readonly path: string; readonly sourceKey: string | null }>(version: T) => T;
-  /** Whether nothing is to be fetched for these. */
+  /** Whether all of these are on this machine. */
   areHere(bases: readonly SourcedBase[]): Promise<boolean>;
-  /** Keeps the cache from removing the bases while `work` runs. */
+  /** Protects the bases from eviction while `work` runs. */
   holding<T>(bases: readonly SourcedBase[], work: () => Promise<T>): Promise<T>;
   /**
-   * Waits until the bases, which the caller holds, are here. What this begins goes on for a while when the caller does not wait any longer.
-   * @throws TryLaterError when the patience is over; BaseNotFetchedError; the signal's reason
+   * Waits until the bases, which the caller holds, are on this machine. A fetch continues for a while after its callers
+   * have stopped waiting.
+   * @throws TryLaterError after `patienceMs`; BaseNotFetchedError; the signal's reason
    */
   fetch(bases: readonly SourcedBase[], wait: FetchWait): Promise<void>;
 }
 
-/** For workers all of whose bases are in folders. */
+/** Implementation for workers whose bases are all in folders. */
 export const FOLDERS_ONLY: LocalBases = {
   locate: (version) => version,
   areHere: () => Promise.resolve(true),
@@ -67,14 +68,14 @@ export const FOLDERS_ONLY: LocalBases = {
 
 export interface LocalBasesOptions {
   readonly db: Database;
-  readonly cache: BaseCache;
+  readonly cache: BaseFileCache;
   readonly sources: Sources;
   /** Opens the tokens of sources; null without a secret key. */
   readonly box: SecretBox | null;
   readonly logger: Logger;
-  /** Files of a base that are fetched at a time. */
+  /** Number of files of a base that are fetched in parallel. */
   readonly streams: number;
-  /** First wait before a source that has failed is asked again, in milliseconds. Default: five seconds. */
+  /** First delay before a failed source is tried again, in milliseconds. Default: five seconds. */
   readonly firstDelayMs?: number;
 }
 
@@ -82,17 +83,19 @@ interface Task {
   readonly done: Promise<void>;
   readonly abort: AbortController;
   progress: FetchProgress;
-  /** When it ends if nobody has asked for it until then. */
+  /** Time at which the fetch ends unless another caller waits for it. */
   wantedUntil: number;
 }
 
-/** How long a fetch goes on that nobody asks for, for example because its rollout was cancelled. */
+/**
+ * Time that a fetch continues without a waiting caller, for example after its rollout was cancelled, in milliseconds.
+ */
 const UNWANTED_MS = 60_000;
 const TICK_MS = 1000;
 const LONGEST_DELAY_MS = 300_000;
 const NOTHING: FetchProgress = { done: 0, total: 0, file: null };
 
-/** Fetches bases from their sources into the cache of this machine. It is closed before the worker's database. */
+/** Fetches bases from their sources into the cache of this machine. Close it before the worker's database. */
 export class FetchedBases implements LocalBases {
   readonly #options: LocalBasesOptions;
   readonly #tasks = new Map<string, Task>();
@@ -136,7 +139,7 @@ export class FetchedBases implements LocalBases {
     }
   }
 
-  /** Ends what is being fetched; it is gone on with by whoever needs it next. */
+  /** Aborts all fetches. The next worker that needs a base continues its fetch. */
   async close(): Promise<void> {
     const tasks = [...this.#tasks.values()];
     for (const { abort } of tasks) abort.abort(new Error('the worker is stopping'));
@@ -160,7 +163,7 @@ export class FetchedBases implements LocalBases {
     const task = this.#taskOf(base);
     const deadline = performance.now() + patienceMs;
     const done = task.done.then(() => true);
-    // It may fail after this caller has lost its patience.
+    // The fetch may fail after this caller has stopped waiting.
     done.catch(() => undefined);
     for (;;) {
       task.wantedUntil = performance.now() + UNWANTED_MS;
@@ -189,7 +192,7 @@ export class FetchedBases implements LocalBases {
       done: Promise.resolve().then(() => this.#run(base, task)),
     };
     this.#tasks.set(key, task);
-    // Whoever waits gets the error too.
+    // Waiting callers get the error as well.
     task.done
       .catch(() => undefined)
       .finally(() => this.#tasks.delete(key))
@@ -260,12 +263,14 @@ export class FetchedBases implements LocalBases {
       .catch((error: unknown) => logger.warn({ err: error }, 'the beginning of a fetch could not be recorded'));
   }
 
-  /** @throws SourceError if a key is missing that the token was sealed with */
+  /** @throws SourceError if the key that sealed the token is missing */
   #token({ id, version }: SourcedBase, sealed: string | null): string | null {
     if (sealed === null) return null;
     const token = this.#options.box?.open(sealed, id) ?? null;
     if (token !== null) return token;
-    const message = `the token of base model version ${version} cannot be opened: ${SECRET_KEY_VARIABLE} of this worker has to be that of the API`;
+    const message =
+      `the token of base model version ${version} cannot be opened: ` +
+      `${SECRET_KEY_VARIABLE} of this worker has to be that of the API`;
     throw new SourceError('source_unauthorized', message);
   }
 

@@ -6,31 +6,33 @@ import { knownSecretKeys } from '../../src/platform/config/secret-key-file.ts';
 import type { Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { createSecretBox } from '../../src/platform/config/secret-box.ts';
-import { BaseCache } from './base-cache.ts';
+import { BaseFileCache } from './base-file-cache.ts';
 import { FetchedBases, type LocalBases } from './local-bases.ts';
 
 interface OpenOptions {
   readonly db: Database;
   readonly config: Config;
   readonly artifacts: ArtifactStore;
-  /** The folders of the bases that the training process has loaded. */
+  /** Folders of the bases that the training process has loaded. */
   readonly loaded: () => readonly string[];
   readonly logger: Logger;
 }
 
 export interface OpenedBases {
   readonly bases: LocalBases;
-  /** What the rows of base model versions call a folder of this worker: its key if it is in the cache, or else the path. */
+  /**
+   * Name of this worker's folder in the rows of base model versions: its key if it is in the cache, or else its path.
+   */
   readonly nameOf: (folder: string) => string;
   close(): Promise<void>;
 }
 
-/** Opens the worker's cache of bases. Nothing is written before the first fetch. */
+/** Opens the worker's cache of bases. It writes nothing before the first fetch. */
 export async function openLocalBases({ db, config, artifacts, loaded, logger }: OpenOptions): Promise<OpenedBases> {
   const { baseCacheBytes: maxBytes } = config;
   // A user without a home has no cache folder.
   const folder = config.baseCacheDir ?? path.join(config.dataDir, 'bases');
-  const cache: BaseCache = new BaseCache({
+  const cache: BaseFileCache = new BaseFileCache({
     folder,
     maxBytes,
     loaded: () => loaded().flatMap((place) => cache.keyOf(place) ?? []),

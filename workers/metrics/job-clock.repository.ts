@@ -1,6 +1,6 @@
 import type { Queryable } from '../../src/platform/database/database.ts';
 
-/** What is measured of a job whose clock has stopped, in milliseconds. */
+/** Durations of a job whose clock has stopped, in milliseconds. */
 export const jobClockRepository = {
   find: (db: Queryable, id: string) =>
     db.job.findUnique({

@@ -6,13 +6,12 @@ import { WORKER_METRICS_VARIABLE } from '../../src/platform/config/variables.ts'
 import { SetupError } from '../../src/platform/config/setup-error.ts';
 
 export interface MetricsServer {
-  /** The port that it listens on. */
   readonly port: number;
   close(): Promise<void>;
 }
 
 /**
- * Serves a worker's metrics at `/metrics`, and at `/healthz` that its process is alive.
+ * Serves a worker's metrics at `/metrics`, and a liveness check at `/healthz`.
  * @throws SetupError `address_unusable` that names the setting
  */
 export async function startMetricsServer(
@@ -40,11 +39,12 @@ export async function startMetricsServer(
     throw new SetupError(
       'address_unusable',
       `${WORKER_METRICS_VARIABLE} is ${port}, on which this worker cannot listen at READAPT_HOST ${host} ` +
-        `(${(error as NodeJS.ErrnoException).code ?? 'unknown'}): set it to a port that no other process uses; each worker of a machine needs its own`,
+        `(${(error as NodeJS.ErrnoException).code ?? 'unknown'}): set it to a port that no other process uses; ` +
+        'each worker of a machine needs its own',
       { badInput: true, cause: error },
     );
   }
-  // What is scraped must not keep a worker from ending.
+  // The metrics server must not keep a worker from ending.
   server.unref();
   return {
     port: (server.address() as AddressInfo).port,

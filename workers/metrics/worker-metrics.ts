@@ -5,16 +5,43 @@ import type { Database } from '../../src/platform/database/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { ChangedJob } from '../../src/fleet/jobs/index.ts';
 import type { JobObserver } from '../../src/fleet/job-control/index.ts';
-import { FAILURE_CODES, failureCodeOf, OTHER_FAILURE } from './failure-codes.ts';
 import { jobClockRepository, type JobClock } from './job-clock.repository.ts';
+import { INTERNAL_ERROR } from '../../src/platform/contract/shown-error.ts';
+import { INSUFFICIENT_MEMORY } from '../adaptations/memory-check.ts';
+import { MISSING_FILE, WORKER_FAULT } from '../faults/handler-faults.ts';
+import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
 
-/** From a copied adapter of a small model to a day's wait in the queue, in seconds. */
+/** Codes of failed attempts that have a time series of their own. Tenants' files can cause many others. */
+const FAILURE_CODES: readonly string[] = [
+  WORKER_FAULT,
+  'disk_full',
+  'timed_out',
+  OUT_OF_MEMORY,
+  INSUFFICIENT_MEMORY,
+  'training_process_died',
+  'training_process_not_started',
+  'too_many_attempts',
+  'quota_exceeded',
+  'not_finite',
+  MISSING_FILE,
+  INTERNAL_ERROR,
+];
+
+/** Label for all other codes. */
+const OTHER_FAILURE = 'other';
+
+/** Label of the time series that a code is counted in. */
+function failureCodeOf(code: string): string {
+  return FAILURE_CODES.includes(code) ? code : OTHER_FAILURE;
+}
+
+/** Buckets from a copied adapter of a small model to a day's wait in the queue, in seconds. */
 const TTR_BUCKETS = [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400];
 const PHASE_BUCKETS = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400];
 
 const ENDS = ['done', 'failed', 'fault', 'put_off'] as const;
 
-/** The phases of a job, and how long they took, in milliseconds. */
+/** Duration of each phase of a job, in milliseconds. */
 const PHASES: Readonly<Record<string, (clock: JobClock) => number>> = {
   queue_wait: (clock) => clock.queueWaitMs,
   held: (clock) => clock.heldMs,
@@ -26,13 +53,13 @@ const PHASES: Readonly<Record<string, (clock: JobClock) => number>> = {
   publish: (clock) => clock.publishMs,
 };
 
-/** What a worker measures of its own work. */
+/** Metrics of a worker's own work. */
 export interface WorkerMetrics {
-  /** Of the queue's jobs. */
+  /** Observer of the queue entries. */
   readonly consumer: ConsumerObserver;
-  /** Of adaptation jobs and controls. */
+  /** Observer of adaptation jobs and controls. */
   readonly jobs: JobObserver;
-  /** An attempt of an adaptation job or a control has failed, or met a fault of the machine. */
+  /** Counts an attempt of an adaptation job or a control that failed or met a fault of the machine. */
   attemptFailed(code: string): void;
   swept(): void;
   housekept(task: string): void;
@@ -94,7 +121,7 @@ function observeConsumer({ registry, device }: WorkerMetricsOptions): ConsumerOb
   return {
     begin: (_id, job) => (end, ms) => {
       attempts.inc({ job, end });
-      // A job that is put off has waited for its turn and computed nothing.
+      // An entry that is put off has waited for its turn and computed nothing.
       if (end !== 'put_off') seconds.inc({ device, job }, ms / 1000);
     },
     quarantine: () => undefined,
@@ -104,7 +131,9 @@ function observeConsumer({ registry, device }: WorkerMetricsOptions): ConsumerOb
 function observeJobs({ registry, db, logger }: WorkerMetricsOptions): JobObserver {
   const ttr = new Histogram({
     name: 'readapt_time_to_readiness_seconds',
-    help: 'Time from the POST to the first publication of an adapter, in seconds, by the strategy that it was published by.',
+    help:
+      'Time from the POST to the first publication of an adapter, in seconds, ' +
+      'by the strategy that it was published by.',
     labelNames: ['strategy'] as const,
     buckets: TTR_BUCKETS,
     registers: [registry],
@@ -125,7 +154,9 @@ function observeJobs({ registry, db, logger }: WorkerMetricsOptions): JobObserve
   for (const kind of ['adaptation', 'control'])
     for (const state of ['ready', 'not_ready', 'failed']) ended.inc({ kind, state }, 0);
 
-  /** The clock of a job stops once: when it becomes ready, or when it ends without that. */
+  /**
+   * Observes a job whose clock has stopped, which happens once: when it becomes ready, or when it ends without that.
+   */
   const clockStopped = async ({ id }: ChangedJob): Promise<void> => {
     const clock = await jobClockRepository.find(db, id);
     if (clock === null) return;

@@ -1,33 +1,33 @@
 import { AbandonedError } from '../training/training-errors.ts';
 
-/** Ends a measurement because something of a rollout waits for the worker. */
-export class MakeRoomError extends Error {
+/** Reason to end a measurement: rollout work waits for the worker. */
+export class PreemptedError extends Error {
   constructor() {
     super('a rollout comes first');
-    this.name = 'MakeRoomError';
+    this.name = 'PreemptedError';
   }
 }
 
 export interface MeasurementWatch {
-  /** Aborts with a {@link MakeRoomError}, or with an AbandonedError when the measurement is no longer needed. */
+  /** Aborts with a {@link PreemptedError}, or with an AbandonedError when the measurement is no longer needed. */
   readonly ended: AbortSignal;
   stop(): void;
 }
 
 export interface WatchedMeasurement {
-  /** Renews the lease. False if it is lost. */
+  /** Renews the lease. Returns false if it is lost. */
   renew(): Promise<boolean>;
   isRolloutWaiting(): Promise<boolean>;
   readonly intervalMs: number;
 }
 
-/** Watches at an interval whether a measurement may go on. While the database cannot answer, it may. */
+/** Checks at an interval whether a measurement may continue. It may while the database cannot answer. */
 export function watchMeasurement({ renew, isRolloutWaiting, intervalMs }: WatchedMeasurement): MeasurementWatch {
   const controller = new AbortController();
   const look = async (): Promise<void> => {
     if (!(await renew()))
       controller.abort(new AbandonedError('the version is measured by another worker, or not needed'));
-    else if (await isRolloutWaiting()) controller.abort(new MakeRoomError());
+    else if (await isRolloutWaiting()) controller.abort(new PreemptedError());
   };
   const timer = setInterval(() => void look().catch(() => undefined), intervalMs);
   return { ended: controller.signal, stop: () => clearInterval(timer) };

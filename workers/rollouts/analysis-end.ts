@@ -5,17 +5,17 @@ import {
   type HandlerContext,
 } from '../../src/platform/queue/index.ts';
 import type { Prisma } from '../../src/platform/database/database.ts';
-import { faultOf, isStopping, machineFaultOf } from '../handler-faults.ts';
-import { storedProblem } from '../stored-problem.ts';
+import { faultOf, isStopping, machineFaultOf } from '../faults/handler-faults.ts';
+import { storedProblem } from '../faults/stored-problem.ts';
 import { RefusalError } from './analysis.ts';
 
 /**
- * Largest number of analyses of one rollout or forecast, so that one that kills its worker ends at some time. Analyses that end because
- * the worker stops or its machine fails do not count.
+ * Largest number of analyses of one rollout or forecast, so that one that kills its worker ends at some time. Analyses
+ * that end because the worker stops or its machine fails do not count.
  */
 const MAX_ANALYSES = 5;
 
-/** The row that an analysis is for. */
+/** Row that an analysis belongs to. */
 export interface AnalyzedRow {
   fail(id: string, error: Prisma.InputJsonObject): Promise<unknown>;
   excuse(id: string, error: Prisma.InputJsonObject | null): Promise<unknown>;
@@ -27,7 +27,10 @@ interface BegunAnalysis {
   readonly excusedAttempts: number;
 }
 
-/** Fails a rollout or a forecast whose analysis was begun too often and never ended. @throws PermanentError */
+/**
+ * Fails a rollout or a forecast whose analysis was begun too often and never ended.
+ * @throws PermanentError
+ */
 export async function limitAnalyses(row: AnalyzedRow, what: string, begun: BegunAnalysis): Promise<void> {
   const { id, attempt, excusedAttempts } = begun;
   if (attempt - excusedAttempts <= MAX_ANALYSES) return;
@@ -37,7 +40,7 @@ export async function limitAnalyses(row: AnalyzedRow, what: string, begun: Begun
   throw new PermanentError(message, { code });
 }
 
-/** Writes a permanent failure to the row, and throws what tells the queue whether to try again. */
+/** Stores a permanent failure in the row, and throws the error that tells the queue whether to try again. */
 export async function concludeAnalysis(
   row: AnalyzedRow,
   id: string,

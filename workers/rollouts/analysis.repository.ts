@@ -5,7 +5,7 @@ import type { EvolveOutcome } from '../../core/adaptation/evolutions.ts';
 import type { SourcedBase } from '../bases/local-bases.ts';
 import type { DescribeOutcome } from '../training/protocol.ts';
 
-export type BaseModelVersionRow = NonNullable<Awaited<ReturnType<Database['baseModelVersion']['findUnique']>>>;
+export type AnalyzedVersionRow = NonNullable<Awaited<ReturnType<Database['baseModelVersion']['findUnique']>>>;
 
 export function createAnalysisRepository(db: Database) {
   return {
@@ -17,27 +17,27 @@ export function createAnalysisRepository(db: Database) {
         select: { id: true, version: true, path: true, sourceKey: true },
       }),
 
-    /** Says in the row of a rollout how far the fetches of its bases are. */
+    /** Stores the progress of the fetches in the row of a rollout. */
     noteFetches: (id: string, fetches: Prisma.InputJsonArray) =>
       db.$executeRaw`
         UPDATE rollouts SET fetches = ${JSON.stringify(fetches)}::jsonb, updated_at = clock_timestamp()
         WHERE id = ${id} AND state = 'analyzing'`,
 
-    /** The base model version of a rollout, and those that the adapters of its base model have versions for. */
+    /** Base model version of a rollout, and the versions that adapters of its base model were made for. */
     basesOf: (rolloutId: string) =>
       basesBeside(db, Prisma.sql`SELECT base_model_version_id FROM rollouts WHERE id = ${rolloutId}`),
 
-    /** The same of a forecast. */
+    /** Base model version of a forecast, and the versions that adapters of its base model were made for. */
     basesOfForecast: (id: string) =>
       basesBeside(db, Prisma.sql`SELECT base_model_version_id FROM rollout_forecasts WHERE id = ${id}`),
 
-    /** Says in the row of a rollout that is to be analyzed why it waits. */
+    /** Stores the reason for the wait in the row of a rollout that is to be analyzed. */
     async noteWaiting(id: string, error: StoredError): Promise<void> {
       const where = { id, state: { in: ['planning', 'analyzing'] } } satisfies Prisma.RolloutWhereInput;
       await db.rollout.updateMany({ where, data: { error: { ...error } } });
     },
 
-    /** Marks a version as verified. True if it was not verified before. */
+    /** Marks a version as verified. Returns true if it was not verified before. */
     async markVerified(tx: Transaction, id: string, found: DescribeOutcome): Promise<boolean> {
       const { count } = await tx.baseModelVersion.updateMany({
         where: { id, state: { not: 'verified' } },
@@ -52,7 +52,7 @@ export function createAnalysisRepository(db: Database) {
       return count === 1;
     },
 
-    /** Marks a version as unusable. True if it was not marked before. */
+    /** Marks a version as unusable. Returns true if it was not marked before. */
     async markFailed(tx: Transaction, id: string, error: Prisma.InputJsonObject): Promise<boolean> {
       const { count } = await tx.baseModelVersion.updateMany({
         where: { id, state: 'registered' },
@@ -61,7 +61,7 @@ export function createAnalysisRepository(db: Database) {
       return count === 1;
     },
 
-    /** The row of a pair of versions, which is created if it does not exist. */
+    /** Returns the row of a pair of versions, and creates it if it does not exist. */
     async evolution(oldBaseModelVersionId: string, newBaseModelVersionId: string) {
       await db.evolution.createMany({
         data: [{ id: newId('evolution'), oldBaseModelVersionId, newBaseModelVersionId }],
@@ -90,7 +90,7 @@ export function createAnalysisRepository(db: Database) {
   };
 }
 
-/** @param baseModelVersion a statement of the identifier of the new one, which comes first */
+/** @param baseModelVersion a statement that selects the identifier of the new version, which comes first */
 function basesBeside(db: Database, baseModelVersion: Prisma.Sql) {
   return db.$queryRaw<SourcedBase[]>`
     SELECT v.id, v.version, v.path, v.source_key AS "sourceKey" FROM base_model_versions new

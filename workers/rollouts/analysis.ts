@@ -7,25 +7,28 @@ import type { Logger } from '../../src/lib/logger.ts';
 import { inSpan, type Tracing } from '../../src/platform/tracing/tracing.ts';
 import { recordEvent } from '../../src/delivery/events/index.ts';
 import type { LocalBases } from '../bases/local-bases.ts';
-import { MISSING_FILE } from '../handler-faults.ts';
-import { unusableFiles } from '../stored-problem.ts';
+import { MISSING_FILE } from '../faults/handler-faults.ts';
+import { unusableFiles } from '../faults/stored-problem.ts';
 import { TrainingFailedError } from '../training/training-errors.ts';
 import type { DescribeOutcome } from '../training/protocol.ts';
 import type { TrainingSlot } from '../training/training-process.ts';
-import { createAnalysisRepository, type BaseModelVersionRow } from './analysis.repository.ts';
+import { createAnalysisRepository, type AnalyzedVersionRow } from './analysis.repository.ts';
 
 export interface AnalysisContext {
   db: Database;
   artifacts: ArtifactStore;
   slot: TrainingSlot;
-  /** Where this worker has the files of the versions, which are here. */
+  /** Base files on this worker, which include those of the versions. */
   local: LocalBases;
   tracing: Tracing;
   signal: AbortSignal;
   logger: Logger;
 }
 
-/** A reason why no adapter, or none on one base model version, can be carried over. The database stores the problem as it is. */
+/**
+ * Reason for which no adapter, or none on one base model version, can be carried over. The database stores the problem
+ * as it is.
+ */
 export class RefusalError extends Error {
   readonly problem: { code: string; message: string } & Prisma.InputJsonObject;
 
@@ -38,26 +41,26 @@ export class RefusalError extends Error {
 
 export interface VersionsToExamine {
   readonly newId: string;
-  /** The versions that adapters were trained for. */
+  /** Versions that adapters were trained for. */
   readonly oldIds: readonly string[];
-  /** The problem of those among them whose files cannot be had any more, by the version's id. */
+  /** Problems of the old versions whose files can no longer be fetched, by version id. */
   readonly gone: ReadonlyMap<string, RefusalError['problem']>;
 }
 
-/** What is known of the versions of a rollout once they are examined. */
+/** Examined versions of a rollout. */
 export interface ExaminedVersions {
-  /** The problem of each old version whose adapters cannot be carried over, by the version's id. */
+  /** Problems of the old versions whose adapters cannot be carried over, by version id. */
   readonly refusals: ReadonlyMap<string, RefusalError['problem']>;
-  readonly newBase: BaseModelVersionRow;
-  /** The old versions that fit it. */
-  readonly usable: readonly BaseModelVersionRow[];
-  /** For how long evolutions were computed, in milliseconds. Those that were stored already take no time. */
+  readonly newBase: AnalyzedVersionRow;
+  /** Old versions that are compatible with the new one. */
+  readonly usable: readonly AnalyzedVersionRow[];
+  /** Time that evolutions took to compute, in milliseconds. Stored ones take no time. */
   readonly evolvingMs: number;
 }
 
 /**
- * Verifies the files of the new base model version and of each old version that adapters were trained for, and computes the
- * evolution of each pair, once for all tenants.
+ * Verifies the files of the new base model version and of each old version that adapters were trained for, and computes
+ * the evolution of each pair, once for all tenants.
  * @throws RefusalError if the new version cannot be used
  */
 export async function examineVersions(
@@ -69,7 +72,7 @@ export async function examineVersions(
   const newBase = local.locate(await repository.baseModelVersion(newId));
   await verify(context, newBase);
   const refusals = new Map<string, RefusalError['problem']>(gone);
-  const usable: BaseModelVersionRow[] = [];
+  const usable: AnalyzedVersionRow[] = [];
   let evolvingMs = 0;
   for (const oldId of oldIds.filter((id) => !gone.has(id))) {
     try {
@@ -89,11 +92,11 @@ export async function examineVersions(
 }
 
 /**
- * Examines the versions of a rollout. Afterwards the training process begins to load what the first job needs.
- * @returns the problem of each old version whose adapters cannot be carried over, by the version's id
+ * Examines the versions of a rollout. Afterwards the training process begins to load the bases of the first job.
+ * @returns the problem of each old version whose adapters cannot be carried over, by version id
  * @throws RefusalError if the new version cannot be used, or no old one fits it
  */
-export async function analyzeVersions(
+export async function analyzeRolloutVersions(
   context: AnalysisContext,
   versions: VersionsToExamine,
 ): Promise<ExaminedVersions['refusals']> {
@@ -101,13 +104,13 @@ export async function analyzeVersions(
   const { refusals, newBase, usable } = examined;
   const [first] = refusals.values();
   if (first !== undefined && usable.length === 0) throw new RefusalError(first);
-  // The first job then finds the bases loaded and prepared, or waits for the rest of that.
+  // The first job then finds the bases loaded, or waits for the rest.
   context.slot.preload([newBase, ...usable.slice(0, 1)].map((version) => version.path));
   return refusals;
 }
 
 /** Checks the folder of a version, and compares its fingerprint with the one that was stored when it was verified. */
-async function verify(context: AnalysisContext, version: BaseModelVersionRow): Promise<void> {
+async function verify(context: AnalysisContext, version: AnalyzedVersionRow): Promise<void> {
   const { db } = context;
   const repository = createAnalysisRepository(db);
   try {
@@ -115,7 +118,9 @@ async function verify(context: AnalysisContext, version: BaseModelVersionRow): P
     if (version.fingerprint !== null && version.fingerprint !== found.fingerprint) {
       throw new RefusalError({
         code: 'base_model_version_changed',
-        message: `the files of base model version ${version.version} changed: fingerprint ${found.fingerprint}, expected ${version.fingerprint}; register changed files as a new version`,
+        message:
+          `the files of base model version ${version.version} changed: fingerprint ${found.fingerprint}, ` +
+          `expected ${version.fingerprint}; register changed files as a new version`,
         base_model_version_id: version.id,
       });
     }
@@ -139,10 +144,10 @@ async function verify(context: AnalysisContext, version: BaseModelVersionRow): P
 }
 
 /**
- * Reads a version's files. A folder that is there again after a file was missing is read once more: it may just have come
- * back, and only what is missing for good makes a version unusable.
+ * Reads a version's files. If a file is missing although the folder is there, it reads once more: the folder may just
+ * have come back, and only a permanently missing file makes a version unusable.
  */
-async function describe({ slot, signal }: AnalysisContext, version: BaseModelVersionRow): Promise<DescribeOutcome> {
+async function describe({ slot, signal }: AnalysisContext, version: AnalyzedVersionRow): Promise<DescribeOutcome> {
   try {
     return await slot.describe({ base: version.path }, signal);
   } catch (error) {
@@ -155,7 +160,9 @@ function isMissing(error: unknown): boolean {
   return error instanceof TrainingFailedError && error.code === MISSING_FILE;
 }
 
-/** A model's config was there when the version was registered. An empty mount point has none. */
+/**
+ * Whether the folder has the model's config, as it had when the version was registered. An empty mount point has none.
+ */
 function isThere(folder: string): Promise<boolean> {
   return access(path.join(folder, 'config.json')).then(
     () => true,
@@ -163,8 +170,10 @@ function isThere(folder: string): Promise<boolean> {
   );
 }
 
-/** Converts a permanent fault of the files to a refusal. Rethrows any other error, so that the analysis is tried again. */
-function toRefusal(error: unknown, version: BaseModelVersionRow): RefusalError {
+/**
+ * Converts a permanent fault of the files to a refusal. Rethrows any other error, so that the analysis is tried again.
+ */
+function toRefusal(error: unknown, version: AnalyzedVersionRow): RefusalError {
   if (error instanceof RefusalError) return error;
   if (!(error instanceof TrainingFailedError) || !error.permanent || error.code === 'cancelled') throw error;
   const { message, ...problem } = unusableFiles(error);
@@ -175,11 +184,11 @@ function toRefusal(error: unknown, version: BaseModelVersionRow): RefusalError {
   });
 }
 
-/** @returns for how long it was computed, in milliseconds */
+/** @returns the time of the computation, in milliseconds */
 async function evolve(
   context: AnalysisContext,
-  oldBase: BaseModelVersionRow,
-  newBase: BaseModelVersionRow,
+  oldBase: AnalyzedVersionRow,
+  newBase: AnalyzedVersionRow,
 ): Promise<number> {
   const { db, artifacts, slot, signal, logger } = context;
   const repository = createAnalysisRepository(db);
@@ -210,7 +219,8 @@ async function evolve(
     await repository.evolutionFailed(row.id, differences);
     throw new RefusalError({
       code: 'incompatible_base_model_versions',
-      message: `adapters of base model version ${oldBase.version} do not fit version ${newBase.version}: ${error.message}`,
+      message:
+        `adapters of base model version ${oldBase.version} do not fit version ${newBase.version}: ` + error.message,
       differences,
     });
   }

@@ -1,5 +1,5 @@
 import type { Database } from '../../src/platform/database/database.ts';
-import { BaseElsewhereError } from '../base-fitness.ts';
+import { BaseElsewhereError } from '../bases/base-availability.ts';
 import { problemOfFetch } from '../bases/fetch-faults.ts';
 import { BaseNotFetchedError, type BaseFetch, type LocalBases } from '../bases/local-bases.ts';
 import { createAnalysisRepository } from './analysis.repository.ts';
@@ -12,18 +12,21 @@ export interface VersionFetch {
   readonly onProgress?: (fetches: readonly BaseFetch[]) => Promise<void>;
 }
 
-/** A handler may run for an hour. What is not here then is fetched on by the next attempt. */
+/**
+ * Time to wait for the fetches, in milliseconds. A handler may run for an hour; the next attempt continues unfinished
+ * fetches.
+ */
 const PATIENCE_MS = 40 * 60_000;
 
-/** The problem of each old version that its source does not have any more, by the version's id. */
+/** Problems of the old versions whose sources no longer have them, by version id. */
 type GoneVersions = ReadonlyMap<string, RefusalError['problem']>;
 
 /**
- * Runs `work` when this worker has the files of the versions. What the source of an old version does not give any more concerns its
- * adapters alone.
+ * Runs `work` when this worker has the files of the versions. If the source of an old version no longer has its files,
+ * only that version's adapters are concerned.
  * @param newId the version that adapters are carried over to
- * @throws RefusalError if the source of the new version does not have its files any more, or others; BaseElsewhereError if this worker
- *   cannot fetch a version now
+ * @throws RefusalError if the source of the new version no longer has its files, or has others; BaseElsewhereError if
+ * this worker cannot fetch a version now
  */
 export async function withFetchedVersions<T>(
   { db, local, signal, onProgress }: VersionFetch,
@@ -49,7 +52,7 @@ export async function withFetchedVersions<T>(
   });
 }
 
-/** @throws BaseElsewhereError where another worker, or a later attempt, may have the version; any other error */
+/** @throws BaseElsewhereError if another worker, or a later attempt, may have the version; any other error */
 function refusalOf(error: unknown): RefusalError['problem'] {
   if (!(error instanceof BaseNotFetchedError)) throw error;
   const problem = { ...problemOfFetch(error), base_model_version_id: error.base.id };
@@ -57,7 +60,7 @@ function refusalOf(error: unknown): RefusalError['problem'] {
   throw new BaseElsewhereError(error.base, problem);
 }
 
-/** Writes how far fetches are to the row of the rollout that waits for them. */
+/** Stores the progress of fetches in the row of the rollout that waits for them. */
 export async function noteFetches(db: Database, rolloutId: string, fetches: readonly BaseFetch[]): Promise<void> {
   const shown = fetches.map(({ base, done, total, file }) => ({
     base_model_version_id: base.id,

@@ -1,4 +1,7 @@
-/** Waits for `work`, unless the signal aborts first. @throws the signal's reason, or the error of `work` */
+/**
+ * Waits for `work`, unless the signal aborts first.
+ * @throws the signal's reason, or the error of `work`
+ */
 export async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   let stop = (): void => undefined;

@@ -8,7 +8,7 @@ import { AdaptationError } from '../../core/method/errors.ts';
 import { InvalidOptionError } from '../../core/options/job-settings.ts';
 import { TrainingDivergedError } from '../../core/training/loss-monitor.ts';
 import { OUT_OF_MEMORY, outOfMemoryMessage, saysOutOfMemory } from './out-of-memory.ts';
-import type { Failure } from './protocol.ts';
+import type { RequestFailure } from './protocol.ts';
 import { systemFaultOf } from './system-faults.ts';
 
 /** Errors that the same input causes again at every attempt. */
@@ -24,10 +24,10 @@ const PERMANENT = [
 ];
 
 /** Converts an error to a message for the worker. Bad input is permanent; a full disk or lack of memory is not. */
-export function toFailure(error: unknown): Failure {
+export function toFailure(error: unknown): RequestFailure {
   if (error instanceof CancelledError) return { code: 'cancelled', message: error.message, permanent: true };
   const message = error instanceof Error ? error.message : String(error);
-  // A file that the system cannot read is reported as one that is not valid.
+  // A file that the system cannot read is reported as invalid.
   const fault = systemFaultOf(error);
   const permanent = fault === null && PERMANENT.some((type) => error instanceof type);
   // A message about bad input may quote the input, so its words prove nothing about memory.

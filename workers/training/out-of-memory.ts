@@ -1,7 +1,7 @@
-/** The code of a failure for lack of memory, whichever process notices it. */
+/** Code of a failure for lack of memory, whichever process detects it. */
 export const OUT_OF_MEMORY = 'out_of_memory';
 
-/** What V8, the C++ library, ONNX Runtime (on Linux, macOS and Windows) and the system print when memory runs out. */
+/** Messages of V8, the C++ library, ONNX Runtime (on Linux, macOS and Windows) and the system when memory runs out. */
 const SIGNS = [
   /\bout of memory\b/i,
   /Array buffer allocation failed/i,
@@ -17,7 +17,7 @@ export function saysOutOfMemory(text: string): boolean {
 }
 
 /**
- * Returns a message that says what happened, how large the process was, and what to do.
+ * Returns a message with the event, the size of the process, and a remedy.
  * @param what a clause, for example `the job ran out of memory (std::bad_alloc)`
  * @param residentBytes size of the resident set; null if it is not known
  */

@@ -1,7 +1,7 @@
 /**
- * The training process. A worker forks one for its device and keeps it between jobs, with base models and compiled graphs
- * loaded. It serves one request at a time and ends when its worker does. Its options come as JSON in its first
- * argument.
+ * Entry point of the training process. A worker forks one for its device and keeps it between jobs, with base models
+ * and compiled graphs loaded. It serves one request at a time and ends when its worker does. Its options come as JSON
+ * in its first argument.
  */
 import { constants, getPriority, setPriority } from 'node:os';
 import { BaseCache, type LoadedBase } from '../../core/engine/base-cache.ts';
@@ -31,13 +31,13 @@ const server = new RequestServer(
 );
 process.on('message', (message) => void server.receive(message as WorkerMessage));
 process.on('disconnect', () => process.exit(0));
-// Ctrl-C at a terminal reaches the whole process group; the worker decides what becomes of running jobs.
+// Ctrl-C at a terminal reaches the whole process group; the worker decides how running jobs end.
 process.on('SIGINT', () => undefined);
-// The API and the database come first. A process that has a lower priority already may not raise it again.
+// The API and the database have precedence. A process that already has a lower priority may not raise it again.
 if (getPriority() < constants.priority.PRIORITY_BELOW_NORMAL) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 send({ type: 'online' });
 
-/** Does nothing if the worker is gone; 'disconnect' then ends the process. */
+/** Sends a message to the worker, if it is still connected. Otherwise 'disconnect' ends the process. */
 function send(message: TrainingMessage): void {
   if (process.connected) process.send!(message);
 }

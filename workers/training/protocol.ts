@@ -1,8 +1,8 @@
 /**
- * The messages between a worker and its training process, over Node's IPC channel. The worker sends one request at a time
- * (`adapt`, `baselines`, `outcomes`, `provisional`, `evolve` or `describe`). During a request it may send `cancel` and `published`, and between two
- * `preload`. The training process answers with messages that carry the request's id; the last one is an `outcome` or an
- * `error`. Every message is plain JSON; large data travel as paths of folders.
+ * Messages between a worker and its training process, over Node's IPC channel. The worker sends one request at a time
+ * (`adapt`, `baselines`, `outcomes`, `provisional`, `evolve` or `describe`). During a request it may send `cancel` and
+ * `published`, and between two `preload`. The training process answers with messages that carry the request's id; the
+ * last one is an `outcome` or an `error`. Every message is plain JSON; large data travel as paths of folders.
  */
 import type { BaselinesOutcome, BaselinesSpec } from '../../core/adaptation/baselines.ts';
 import type { EvolveOutcome, EvolveSpec } from '../../core/adaptation/evolutions.ts';
@@ -16,9 +16,9 @@ import type { PrecisionChoice } from '../../core/engine/int8/precision-choice.ts
 import type { Difference } from '../../core/method/evolution/analysis/compatibility.ts';
 import type { ModelConfig } from '../../core/models/config/model-config.ts';
 
-/** The options of a training process, which it gets as JSON. */
+/** Options of a training process, which are passed as JSON. */
 export interface ProcessOptions extends Omit<BaseCacheOptions, 'memory' | 'onLoad' | 'onRelease'> {
-  /** Bytes that the process may take. Default: what the machine has. */
+  /** Number of bytes that the process may use. Default: the machine's memory. */
   readonly memoryBytes?: number | null;
 }
 
@@ -32,7 +32,7 @@ export interface DescribeOutcome {
   readonly parameters: number;
 }
 
-/** The types of requests, with the specification and the outcome of each. */
+/** Types of requests, with the specification and the outcome of each. */
 export interface Requests {
   adapt: { readonly spec: JobSpec; readonly outcome: JobOutcome };
   baselines: { readonly spec: BaselinesSpec; readonly outcome: BaselinesOutcome };
@@ -49,34 +49,37 @@ export type RequestBody<Type extends RequestType = RequestType> = {
 }[Type];
 export type Request = RequestBody & {
   readonly requestId: string;
-  /** The span that the request is a part of; null where nothing is traced. */
+  /** Span that contains the request; null if nothing is traced. */
   readonly traceparent?: string | null;
 };
 
-/** Why a request failed. */
-export interface Failure {
-  /** A stable code, for example `incompatible_base_model_versions`, `training_diverged`, or that of a FormatError. */
+/** Failure of a request. */
+export interface RequestFailure {
+  /** Stable code, for example `incompatible_base_model_versions`, `training_diverged`, or that of a FormatError. */
   readonly code: string;
   readonly message: string;
   /** True for bad input, which fails at every attempt; false for a fault of the machine or the process. */
   readonly permanent: boolean;
-  /** Where an error that nobody foresees was thrown. */
+  /** Stack of an unexpected error. */
   readonly stack?: string;
   /** Set if the code is `incompatible_base_model_versions`. */
   readonly differences?: readonly Difference[];
 }
 
-/** A message from the worker to the training process. */
+/** Message from the worker to the training process. */
 export type WorkerMessage =
   | Request
   /** Stops the running request between two micro-batches; its outcome is `cancelled`. `keep` leaves a checkpoint. */
   | { readonly type: 'cancel'; readonly requestId: string; readonly keep: boolean }
-  /** Loads bases that the next request probably needs. It has no answer; a base that cannot be loaded fails that request. */
+  /**
+   * Loads bases that the next request probably needs. It has no answer; a base that cannot be loaded fails that
+   * request.
+   */
   | { readonly type: 'preload'; readonly bases: readonly string[] }
-  /** The publication with this number is durable; the job waits for it before it continues. */
+  /** Reports that the publication with this number is durable; the job waits for it before it continues. */
   | { readonly type: 'published'; readonly requestId: string; readonly number: number };
 
-/** The message that ends a request. */
+/** Message that ends a request. */
 export type FinalMessage =
   | {
       [T in RequestType]: {
@@ -86,15 +89,15 @@ export type FinalMessage =
         readonly outcome: Requests[T]['outcome'];
       };
     }[RequestType]
-  | ({ readonly type: 'error'; readonly requestId: string } & Failure);
+  | ({ readonly type: 'error'; readonly requestId: string } & RequestFailure);
 
-/** A message from the training process to the worker. */
+/** Message from the training process to the worker. */
 export type TrainingMessage =
   /** Sent once, when the process listens. */
   | { readonly type: 'online' }
-  /** A base was loaded, in this precision and for this reason. */
+  /** Sent after a base was loaded, with its precision and the reason for it. */
   | ({ readonly type: 'loaded'; readonly folder: string } & PrecisionChoice)
-  /** A base that was loaded is no longer. */
+  /** Sent after a base was unloaded. */
   | { readonly type: 'released'; readonly folder: string }
   | { readonly type: 'event'; readonly requestId: string; readonly event: JobEvent }
   | FinalMessage;

@@ -10,7 +10,7 @@ import { NO_TRACING, type Tracing } from '../../src/platform/tracing/tracing.ts'
 import { toFailure } from './failure.ts';
 import type { FinalMessage, Request, TrainingMessage, WorkerMessage } from './protocol.ts';
 
-/** The request that is being served. */
+/** Request that is being served. */
 interface Running {
   readonly requestId: string;
   readonly controller: AbortController;
@@ -18,7 +18,7 @@ interface Running {
   onPublished: (number: number) => void;
 }
 
-/** Serves a worker's requests in the training process, one at a time. `send` hands a message to the worker. */
+/** Serves a worker's requests in the training process, one at a time. `send` passes a message to the worker. */
 export class RequestServer {
   readonly #bases: BaseCache;
   readonly #send: (message: TrainingMessage) => void;
@@ -31,7 +31,7 @@ export class RequestServer {
     this.#tracing = tracing;
   }
 
-  /** Processes a message of the worker. A request that fails is answered with an `error`; this never rejects. */
+  /** Processes a message of the worker. A failed request is answered with an `error`; this never rejects. */
   async receive(message: WorkerMessage): Promise<void> {
     switch (message.type) {
       case 'preload':
@@ -66,7 +66,7 @@ export class RequestServer {
     span.end(final.type === 'error' ? final.code : undefined);
     this.#running = null;
     this.#send(final);
-    // The process may be ended at once; nobody waits for its spans.
+    // The process may end at any time, so nothing waits for its spans.
     void this.#tracing.flush();
   }
 
@@ -109,7 +109,7 @@ export class RequestServer {
     }
   }
 
-  /** Passes a job's events to the worker. A publication waits until the worker says that it is durable. */
+  /** Passes a job's events to the worker. A publication waits until the worker reports that it is durable. */
   #relay(running: Running): JobEventHandler {
     const { requestId, controller } = running;
     const send = (event: JobEvent): void => this.#send({ type: 'event', requestId, event });

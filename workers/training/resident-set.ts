@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 /** Interval between two readings, in milliseconds. */
 const INTERVAL_MS = 500;
 
-/** Follows the size of another process's resident set. */
+/** Watch on the size of another process's resident set. */
 export interface ResidentSetWatch {
   /** Size at the last reading, in bytes; null before the first one, and on systems without /proc. */
   readonly bytes: number | null;
@@ -11,15 +11,15 @@ export interface ResidentSetWatch {
 }
 
 /**
- * Reads the size from outside, because a process that computes does not answer. Systems without /proc (macOS, Windows) do
- * not tell it.
+ * Reads the size from outside, because a busy process does not answer. Systems without /proc (macOS, Windows) have no
+ * reading.
  */
 export function watchResidentSet(pid: number | undefined): ResidentSetWatch {
   let bytes: number | null = null;
   const read = async (): Promise<void> => {
     const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
     const found = /^VmRSS:\s+(\d+) kB$/m.exec(status);
-    // A process that has just died has no memory any more; the reading before that is the one that matters.
+    // A process that has just died has no memory any more; keep the reading before its death.
     if (found) bytes = Number(found[1]) * 1024;
   };
   const timer = setInterval(() => void read(), INTERVAL_MS);

@@ -1,4 +1,4 @@
-/** Node's codes for faults of the machine that say nothing against a job, and what is wrong in words. */
+/** Node's codes for faults of the machine for which a job is not to blame, with a description of each. */
 export const SYSTEM_FAULTS: ReadonlyMap<string, string> = new Map([
   ['ENOSPC', 'no space is left on a disk of the worker'],
   ['EDQUOT', 'the disk quota of the worker is used up'],
@@ -13,7 +13,7 @@ export const SYSTEM_FAULTS: ReadonlyMap<string, string> = new Map([
   ['ESTALE', 'a file system that the worker needs is away'],
   ['ENODEV', 'a file system that the worker needs is away'],
   ['ENXIO', 'a file system that the worker needs is away'],
-  // What file systems over a network or in a process of their own report when they are cut off.
+  // Codes of network and user-space file systems that are cut off.
   ['ENOTCONN', 'a file system that the worker needs is away'],
   ['ETIMEDOUT', 'a file system that the worker needs is away'],
   ['EHOSTDOWN', 'a file system that the worker needs is away'],
@@ -21,7 +21,7 @@ export const SYSTEM_FAULTS: ReadonlyMap<string, string> = new Map([
   ['EREMOTEIO', 'a file system that the worker needs is away'],
 ]);
 
-/** Returns the code of the fault of the machine that an error, or a cause of it, reports; null if none does. */
+/** Returns the code of a fault of the machine in an error or its causes; null if there is none. */
 export function systemFaultOf(error: unknown): string | null {
   for (let at = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth++) {
     if ('code' in at && typeof at.code === 'string' && SYSTEM_FAULTS.has(at.code)) return at.code;

@@ -23,27 +23,27 @@ import { crashOf, isAbandoned, isPaused, TrainingCrashedError, TrainingFailedErr
 export interface ChildOptions {
   /** Script of the training process. */
   entry: string;
-  /** Passed as JSON in its first argument. */
+  /** Options that are passed as JSON in its first argument. */
   bases: ProcessOptions;
   logger: Logger;
-  /** Where its spans go; null traces nothing. */
+  /** Endpoint that its spans are sent to; null traces nothing. */
   otlpEndpoint: string | null;
-  /** How long the process may take until it listens. */
+  /** Time that the process may take until it listens. */
   startTimeoutMs: number;
-  /** How long a cancelled request whose work is to be kept may take to end before the process is killed. */
+  /** Time that a cancelled request whose work is to be kept may take to end before the process is killed. */
   cancelGraceMs: number;
-  /** How long the request of a job that was paused may take to end before the process is killed. */
+  /** Time that the request of a paused job may take to end before the process is killed. */
   pauseGraceMs: number;
-  /** How long a cancelled request whose work nobody needs any more may take. */
+  /** Time that a cancelled request whose work is no longer needed may take to end before the process is killed. */
   abandonGraceMs: number;
-  /** Called with the folders of the bases that the process has in memory, when they have changed. */
+  /** Called with the folders of the bases in the memory of the process after each change. */
   onLoaded: (folders: readonly string[]) => void;
 }
 
-/** Number of last lines of standard error that are kept, to say why a process died. */
+/** Number of last lines of standard error that are kept, to explain the death of a process. */
 const TAIL_LINES = 20;
 
-/** One training process. It lives until it is stopped or dies, and answers one request at a time. */
+/** Training process. It lives until it is stopped or dies, and answers one request at a time. */
 export class TrainingChild {
   readonly #child: ChildProcess;
   readonly #options: ChildOptions;
@@ -55,7 +55,7 @@ export class TrainingChild {
   #failure: TrainingCrashedError | null = null;
   #stopping = false;
   #isOnline = false;
-  /** Whether this side has sent SIGKILL. */
+  /** Whether the worker has sent SIGKILL. */
   #killed = false;
   #abandoned = false;
   #outOfMemoryLine: string | null = null;
@@ -82,7 +82,7 @@ export class TrainingChild {
     return this.#failure === null;
   }
 
-  /** Whether the process was killed in the middle of a request whose work nobody needed any more. */
+  /** Whether the process was killed in the middle of a request whose work was no longer needed. */
   get abandoned(): boolean {
     return this.#abandoned;
   }
@@ -94,8 +94,8 @@ export class TrainingChild {
   }
 
   /**
-   * Sends a request, and gives its events to `onEvent`, one after the other. A publication is acknowledged when `onEvent`
-   * has resolved. If `onEvent` throws, the request is cancelled, and this rejects with that error.
+   * Sends a request, and passes its events to `onEvent`, one after the other. A publication is acknowledged when
+   * `onEvent` has resolved. If `onEvent` throws, the request is cancelled, and this rejects with that error.
    * @param signal cancels the request; its reason decides how long the process may take to end it
    * @throws TrainingFailedError, TrainingCrashedError, or the error of `onEvent`
    */
@@ -170,7 +170,7 @@ export class TrainingChild {
     if (this.#child.connected) this.#child.send(message, () => undefined);
   }
 
-  /** Asks once for the request to end, and kills the process if it does not end in time. */
+  /** Returns a function that asks the request once to end, and kills the process if it does not end in time. */
   #canceller(requestId: string): { now: (reason: unknown) => void; clear: () => void } {
     const { logger, cancelGraceMs, pauseGraceMs, abandonGraceMs } = this.#options;
     let timer: NodeJS.Timeout | undefined;

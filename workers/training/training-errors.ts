@@ -1,15 +1,15 @@
 import { JobEndedError, JobPausedError } from '../../src/fleet/job-control/index.ts';
 import { OUT_OF_MEMORY, outOfMemoryMessage } from './out-of-memory.ts';
-import type { Failure } from './protocol.ts';
+import type { RequestFailure } from './protocol.ts';
 
-/** The training process reported that a request failed. If it is `permanent`, trying again cannot help. */
+/** Thrown if the training process reports that a request failed. If it is `permanent`, trying again cannot help. */
 export class TrainingFailedError extends Error {
   readonly code: string;
   readonly permanent: boolean;
-  /** The differences between two base model versions, if those are the reason. */
-  readonly differences: Failure['differences'];
+  /** Differences between two base model versions, if those are the reason. */
+  readonly differences: RequestFailure['differences'];
 
-  constructor({ code, message, permanent, differences, stack }: Failure) {
+  constructor({ code, message, permanent, differences, stack }: RequestFailure) {
     super(message);
     this.name = 'TrainingFailedError';
     this.code = code;
@@ -19,10 +19,10 @@ export class TrainingFailedError extends Error {
   }
 }
 
-/** The training process is gone or does not answer. A new one can resume the work from its checkpoint. */
+/** Thrown if the training process is gone or does not answer. A new one can resume the work from its checkpoint. */
 export class TrainingCrashedError extends Error {
   readonly code: 'training_process_died' | 'training_process_not_started' | typeof OUT_OF_MEMORY;
-  /** False if it ended before it could take a request, which says nothing against the request. */
+  /** False if it ended before it could take a request, so that the request is not to blame. */
   readonly started: boolean;
   /** Whether it ran out of memory; `likely` if the only sign is a kill without a known sender. */
   readonly outOfMemory: 'likely' | 'certain' | null;
@@ -37,7 +37,7 @@ export class TrainingCrashedError extends Error {
   }
 }
 
-/** Aborts a request whose work nobody needs any more. */
+/** Reason to abort a request whose work is no longer needed. */
 export class AbandonedError extends Error {
   constructor(message: string) {
     super(message);
@@ -45,33 +45,38 @@ export class AbandonedError extends Error {
   }
 }
 
-/** Returns whether nobody needs the work of an aborted request. Otherwise a later attempt resumes from its checkpoint. */
+/**
+ * Returns whether the work of an aborted request is no longer needed. Otherwise a later attempt resumes from its
+ * checkpoint.
+ */
 export function isAbandoned(reason: unknown): boolean {
   return reason instanceof AbandonedError || reason instanceof JobEndedError;
 }
 
-/** Returns whether somebody has paused the job of an aborted request, and waits until its device is free. */
+/** Returns whether an aborted request's job was paused by a caller who waits for its device. */
 export function isPaused(reason: unknown): boolean {
   return reason instanceof JobPausedError;
 }
 
-/** Returns whether a request certainly failed because memory ran out: the training process itself, or V8, said so. */
+/**
+ * Returns whether a request certainly failed because memory ran out: the training process itself, or V8, reported it.
+ */
 export function ranOutOfMemory(error: unknown): error is Error {
   if (error instanceof TrainingCrashedError) return error.outOfMemory === 'certain';
   return error instanceof TrainingFailedError && error.code === OUT_OF_MEMORY;
 }
 
-/** How a training process ended, as far as its parent can tell. */
+/** End of a training process, as far as its parent can tell. */
 export interface Death {
-  /** Name of a signal, an exit code (`exit code 1`), or why the process could not be started. */
+  /** Name of a signal, an exit code (`exit code 1`), or the reason for which the process could not be started. */
   readonly reason: string;
   /** Whether the parent killed it. */
   readonly killed: boolean;
-  /** Line on standard error that says that memory ran out; null if there is none. */
+  /** Line on standard error that reports a lack of memory; null if there is none. */
   readonly outOfMemoryLine: string | null;
   /** Size of the resident set at the last reading; null if it is not known. */
   readonly residentBytes: number | null;
-  /** Whether it had told that it listens. Default: true. */
+  /** Whether it had reported that it listens. Default: true. */
   readonly started?: boolean;
 }
 

@@ -21,32 +21,35 @@ export interface TrainingProcessOptions {
   entry?: string;
   /** Device, precision, threads, caches and memory. */
   bases?: ProcessOptions;
-  /** Where its spans go. Default: nothing is traced. */
+  /** Endpoint that its spans are sent to. Default: nothing is traced. */
   otlpEndpoint?: string | null;
   startTimeoutMs?: number;
-  /** How long a cancelled request whose work is to be kept may take to end before the process is killed. */
+  /** Time that a cancelled request whose work is to be kept may take to end before the process is killed. */
   cancelGraceMs?: number;
-  /** How long the request of a job that was paused may take to end before the process is killed. */
+  /** Time that the request of a paused job may take to end before the process is killed. */
   pauseGraceMs?: number;
-  /** How long a cancelled request whose work nobody needs any more may take. */
+  /** Time that a cancelled request whose work is no longer needed may take to end before the process is killed. */
   abandonGraceMs?: number;
-  /** Called with the folders of the bases that the process has in memory, when they have changed. */
+  /** Called with the folders of the bases in the memory of the process after each change. */
   onLoaded?: (folders: readonly string[]) => void;
 }
 
 /**
- * A request that is resumed later, for example because its worker stops, ends after a micro-batch and after its checkpoint
- * is written. If that takes longer than this, everything computed since the last checkpoint is lost.
+ * Time that a request which is resumed later, for example because its worker stops, may take to end, in milliseconds.
+ * It ends after a micro-batch and after its checkpoint is written. If that takes longer, the work since the last
+ * checkpoint is lost.
  */
 const CANCEL_GRACE_MS = 15_000;
 
 /**
- * A paused job gets this long. What it has computed since its last checkpoint is lost then, and computed again when it is resumed;
- * in return, whoever has paused it has the device.
+ * Time that a paused job may take to end, in milliseconds. Its work since the last checkpoint may be lost, and is then
+ * computed again when it resumes; in return, the caller that paused it has the device soon.
  */
 const PAUSE_GRACE_MS = 2000;
 
-/** A cancelled job gets this long to end by itself, because the process then keeps its bases loaded. */
+/**
+ * Time that a cancelled job may take to end by itself, in milliseconds, which lets the process keep its bases loaded.
+ */
 const ABANDON_GRACE_MS = 100;
 
 /** Exclusive use of the device's training process. */
@@ -61,18 +64,18 @@ export interface TrainingSlot {
   evolve(spec: EvolveSpec, signal: AbortSignal): Promise<EvolveOutcome>;
   describe(spec: DescribeSpec, signal: AbortSignal): Promise<DescribeOutcome>;
   /**
-   * Begins to load bases that the next jobs need, in this order. Nobody waits for it, and nothing fails if it does: a base
-   * that cannot be loaded fails the job that needs it.
+   * Begins to load bases that the next jobs need, in this order, in the background. A base that cannot be loaded fails
+   * only the job that needs it.
    */
   preload(bases: readonly string[]): void;
-  /** Lets the next caller in. Safe to call twice. */
+  /** Releases the device to the next caller. Safe to call twice. */
   release(): void;
 }
 
 /**
- * The training process of one device. It starts at the first request, stays warm (base weights and compiled graphs stay
- * loaded), and is started anew after it died or had to be killed. Callers use it one after the other, in the order in
- * which they came.
+ * Training process of one device. It starts at the first request, stays warm (base weights and compiled graphs stay
+ * loaded), and is restarted after it died or was killed. Callers use it one after the other, in the order of their
+ * arrival.
  */
 export interface TrainingProcess {
   /** @throws the signal's reason if it aborts while waiting */
@@ -109,7 +112,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
     try {
       return await child.request(body, onEvent, signal);
     } catch (error) {
-      // A process that ran out of memory does not continue with what is left; the next request gets a fresh one.
+      // A process that ran out of memory is not used again; the next request gets a fresh one.
       if (ranOutOfMemory(error)) {
         await child.stop(0);
         child = null;
@@ -120,7 +123,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
     }
   };
 
-  /** Begins to load the bases again at once, so that the next job waits for less of it. */
+  /** Begins to load the bases again at once, so that the next job waits less. */
   const replaceAbandoned = (body: RequestBody): void => {
     if (stopped || child === null || child.alive || !child.abandoned) return;
     child = new TrainingChild(childOptions);
@@ -132,8 +135,8 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
   };
 
   /**
-   * Runs a job, and makes its second failure for lack of memory permanent. The first time, bases that were kept loaded for
-   * other jobs may have taken the memory; the second time, in a fresh process, the job itself needs too much.
+   * Runs a job, and makes its second failure for lack of memory permanent. The first time, bases that were kept loaded
+   * for other jobs may have taken the memory; the second time, in a fresh process, the job itself needs too much.
    */
   const adapt: TrainingSlot['adapt'] = async (spec, onEvent, signal) => {
     try {
@@ -162,7 +165,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
       try {
         await abortable(before, signal);
       } catch (error) {
-        // Callers behind this one still wait for those in front of it.
+        // Later callers still wait for earlier ones.
         void before.then(release);
         throw error;
       }

@@ -12,21 +12,21 @@ import { rowSizes, type RowSizes } from '../setup/memory-plan.ts';
 import { labelInParts } from './label-store.ts';
 import { TEACHER_TOKENS, teacherTokens } from './soft-targets.ts';
 
-/** The version whose behavior on its own base is to be kept. */
+/** Version whose behavior on its own base training shall keep. */
 export type Teacher = Pick<Writer, 'version' | 'adapter' | 'precision' | 'loadBase'>;
 
 export interface DistillationOptions {
   readonly spec: Pick<JobSpec, 'kind' | 'workDir'>;
   readonly settings: JobSettings;
   readonly data: TaskData;
-  /** Which version has written the completions, because the rows came without. Null where they came with them. */
+  /** Version that has written the completions of prompts alone. Null if the rows came with completions. */
   readonly teacher: Teacher | null;
   readonly signal: AbortSignal;
 }
 
 /**
- * Returns how a job on prompts alone learns from the version that answers them; null where it trains nothing, or on the completions of its
- * rows. A control learns the answers, as today's practice would.
+ * Returns the distillation of a job on prompts alone from the version that answered them; null if the job trains
+ * nothing, or on the rows' own completions. A control learns the answers themselves, as is common practice.
  */
 export function distillationOf({ teacher, ...options }: DistillationOptions): Distillation | null {
   const { spec, settings, data } = options;
@@ -34,7 +34,7 @@ export function distillationOf({ teacher, ...options }: DistillationOptions): Di
   return isTaught ? new Distillation({ ...options, teacher }) : null;
 }
 
-/** Returns the rows for the steps of a training after one: those of the task, or those that the teacher has labelled. */
+/** Returns the training rows for the steps after `step`: the task's own, or those that the teacher has labelled. */
 export async function rowsAfter(
   step: number,
   { data, distillation }: Pick<DistillationOptions, 'data'> & { readonly distillation: Distillation | null },
@@ -43,12 +43,13 @@ export async function rowsAfter(
 }
 
 /**
- * Number of rows that are labelled when something is trained for the first time, as far as a training can draw them. A training that goes
- * on has twice as many labelled, and so on: most end soon, and a large dataset would take longer to label than to learn from.
+ * Number of rows that are labelled before the first training, as far as it can draw them. Each time a training needs
+ * more, the number of steps with labelled rows doubles: most trainings end soon, and labelling a large dataset would
+ * take longer than learning from it.
  */
 const FIRST_ROWS = 1024;
 
-/** A teacher's tokens and their probabilities at the labels of a row, as JSON. */
+/** Teacher's tokens and their probabilities at the labels of a row, as JSON. */
 interface StoredTokens {
   readonly perLabel: number;
   readonly ids: readonly number[];
@@ -56,15 +57,15 @@ interface StoredTokens {
 }
 
 /**
- * Knowledge distillation (Hinton, Vinyals and Dean 2015, arXiv 1503.02531) from a version to its successor: the teacher gives the
- * training rows, whose completions it has written, its soft targets, and training learns these.
+ * Knowledge distillation (Hinton, Vinyals and Dean 2015, arXiv 1503.02531) from a version to its successor: the teacher
+ * labels the training rows, whose completions it has written, with soft targets, and training learns these.
  */
 export class Distillation {
   readonly #options: DistillationOptions & { readonly teacher: Teacher };
-  /** The training rows with the teacher's soft targets, as far as they are labelled. */
+  /** Training rows. The labelled ones have the teacher's soft targets. */
   readonly #rows: TokenizedExample[];
   readonly #labelled = new Set<number>();
-  /** Number of steps, from the first one, that draw labelled rows alone. */
+  /** Number of steps, from the first one, that draw only labelled rows. */
   #steps = 0;
 
   constructor(options: DistillationOptions & { readonly teacher: Teacher }) {
@@ -72,14 +73,14 @@ export class Distillation {
     this.#rows = [...options.data.training()];
   }
 
-  /** The sizes of rows with soft targets, among which is the longest one. */
+  /** Sizes of the rows with soft targets, including the longest one. */
   get trained(): RowSizes[] {
     return rowSizes(this.#options.data.training()).map((sizes) => ({ ...sizes, targets: TEACHER_TOKENS }));
   }
 
   /**
-   * Returns the rows for the steps of a training after one, labelled as far as they say. The teacher's base is loaded where rows have to
-   * be labelled that the job has not labelled before.
+   * Returns the training rows for the steps after `step`, labelled as far as `steps` says. It loads the teacher's base
+   * if rows have to be labelled that the job has not labelled before.
    * @param step number of steps that the training has done
    * @throws the signal's reason
    */

@@ -3,20 +3,20 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../formats/atomic-file.ts';
 
-/** Number of rows that are labelled, and whose labels are kept, at a time. */
+/** Number of rows that are labelled and stored together. */
 const ROWS_AT_A_TIME = 256;
 
 export interface LabelStoreOptions {
-  /** Folder of the job's own. It is created when there is something to keep. */
+  /** Folder that belongs to the job alone. It is created with the first labels. */
   readonly folder: string;
-  /** Plain JSON that says everything that the labels follow from. */
+  /** Plain JSON with all inputs that determine the labels. */
   readonly subject: unknown;
   readonly signal: AbortSignal;
 }
 
 /**
- * Labels rows some hundreds at a time, and keeps the labels of each part in a file, so that a job which starts again labels
- * only what it had not.
+ * Labels rows in parts of some hundreds, and stores the labels of each part in a file, so that a restarted job labels
+ * only the remaining parts.
  * @param label returns the labels of some rows, in their order; plain JSON
  * @throws the signal's reason
  */
@@ -39,7 +39,7 @@ export async function labelInParts<Row, Label>(
   return labels;
 }
 
-/** Rows that are labelled together, with the file of their labels. */
+/** Parts of the rows that are labelled together, each with the file of its labels. */
 function partsOf<Row>(rows: readonly Row[], { folder, subject }: Pick<LabelStoreOptions, 'folder' | 'subject'>) {
   const digest = createHash('sha256').update(JSON.stringify(subject)).digest('hex').slice(0, 16);
   return Array.from({ length: Math.ceil(rows.length / ROWS_AT_A_TIME) }, (_, part) => {
@@ -48,7 +48,7 @@ function partsOf<Row>(rows: readonly Row[], { folder, subject }: Pick<LabelStore
   });
 }
 
-/** Returns null where there is no such file, or it is damaged. */
+/** Reads the labels of a part; null if there is no such file, or it is damaged. */
 async function readLabels<Label>(file: string, count: number): Promise<readonly Label[] | null> {
   try {
     const found = JSON.parse(await readFile(file, 'utf8')) as readonly Label[];

@@ -4,21 +4,22 @@ import { labelTokens, type TokenizedExample } from '../../data/example.ts';
 import type { LabelTargets, Runtime } from '../../engine/runtime.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 
-/** Number of a teacher's tokens that are learned at each label. */
+/** Number of a teacher's most probable tokens that training learns at each label. */
 export const TEACHER_TOKENS = 8;
 
-/** Some labels of an example, as an example. */
+/** Part of an example's labels, as an example. */
 interface Part extends TokenizedExample {
   /** Index of the example. */
   readonly of: number;
-  /** Index of the first of these labels among those of the example. */
+  /** Index of the part's first label among those of the example. */
   readonly first: number;
 }
 
 /**
- * Lets a teacher predict each label of the examples: its most probable tokens, at most {@link TEACHER_TOKENS}, whose
- * probabilities are scaled to add up to 1. It reads the row's own completion up to the label (word-level distillation: Kim and
- * Rush 2016, arXiv 1606.07947, section 3.1). Learned with these targets, the loss of a label is −Σ q ln p: Hinton's at a temperature of 1.
+ * Computes a teacher's prediction at each label of the examples: its most probable tokens, at most {@link
+ * TEACHER_TOKENS}, with probabilities scaled to add up to 1. The teacher reads the row's own completion up to the label
+ * (word-level distillation: Kim and Rush 2016, arXiv 1606.07947, section 3.1). With these targets, the loss of a label
+ * is −Σ q ln p: Hinton's at a temperature of 1.
  * @returns the targets of each example's labels, in the order of the examples
  */
 export async function teacherTokens(
@@ -48,7 +49,7 @@ export async function teacherTokens(
   return found;
 }
 
-/** Divides the labels of an example into parts of so many, whose logits fit into memory. */
+/** Divides the labels of an example into parts of at most `most`, whose logits fit into memory. */
 function partsOf(example: TokenizedExample, of: number, most: number): Part[] {
   let first = 0;
   return example.labelSpans.flatMap(([start, end]) => {
@@ -62,7 +63,10 @@ function partsOf(example: TokenizedExample, of: number, most: number): Part[] {
   });
 }
 
-/** The tokens of the largest logits, and their probabilities among themselves. Of equal logits, those of lower ids come first. */
+/**
+ * Tokens of the largest logits, and their probabilities scaled to add up to 1. Of equal logits, those of lower ids come
+ * first.
+ */
 function mostProbable(logits: Float32Array, count: number): { ids: number[]; probabilities: number[] } {
   const ids: number[] = [];
   for (let id = 0; id < logits.length; id++) {

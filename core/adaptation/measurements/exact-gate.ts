@@ -12,10 +12,10 @@ export interface ExactGate {
 }
 
 /**
- * Measures an adapter for the gate: until it is certain to fail, or else on all rows. A relative gate compares like with like:
- * both versions in the job's precision. The target of an absolute one is a number about the adapter as it will be served, so a
- * candidate that reaches it in int8 is measured again in float32, and that decides.
- * @returns a measurement in int8 if there is not enough memory for float32; it says so (`judgedIn`)
+ * Measures an adapter for the gate, until it is certain to fail or else on all rows. A relative gate compares both
+ * versions in the job's precision. The target of an absolute gate is a number about the adapter as it will be served,
+ * so a candidate that reaches it in int8 is measured again in float32, which decides.
+ * @returns a measurement in int8 if there is not enough memory for float32; `judgedIn` names the precision
  */
 export async function measureForGate(
   { bases, measurements, gate }: ExactGate,
@@ -29,14 +29,14 @@ export async function measureForGate(
       isOver: (bestCase) => !whole && isRefuted(by, reference, bestCase),
     });
   if (!needsFloat32(gate, base)) return look(base, gate);
-  // Flips are counted when it is known in which precision.
+  // Flips are counted only in the precision that decides.
   const { max_negative_flips: _, ...byValue } = gate;
   const measured = await look(base, byValue);
   if (isRefuted(byValue, null, measured)) return measured;
   return (await bases.withFloat32(base, (runtime) => look(inFloat32(base, runtime), gate))) ?? measured;
 }
 
-/** Measures the old version on its own base: in float32 where the candidates' flips are counted against it in float32. */
+/** Measures the old version on its own base: in float32 if the candidates' flips are counted against it in float32. */
 export async function measureOldForGate(
   exact: ExactGate,
   base: LoadedBase,
@@ -50,7 +50,7 @@ export async function measureOldForGate(
   );
 }
 
-/** The precision that {@link measureOldForGate} measures in, where there is enough memory. */
+/** Precision in which {@link measureOldForGate} measures, given enough memory. */
 export function oldPrecision(gate: Gate, base: LoadedBase): Precision {
   return needsFloat32(gate, base) ? 'f32' : base.precision.precision;
 }

@@ -9,7 +9,7 @@ type Measured = Pick<GateMeasurement, 'metric' | 'outcomes'>;
 
 export const NO_BREAKDOWN: Pick<JobOutcome, 'slices' | 'flips'> = { slices: { old: {}, best: {} }, flips: [] };
 
-/** Says of measurements on the gate rows what they are by slice, and which rows are lost. */
+/** Breaks measurements on the gate rows down by slice, and lists their negative flips. */
 export class GateBreakdown {
   readonly sliceRows: SliceRows;
   readonly #gate: readonly TokenizedExample[];
@@ -23,7 +23,7 @@ export class GateBreakdown {
     requireCriticalSlices(rule, this.sliceRows);
   }
 
-  /** Notes what the gate compares candidates with, and what is known of the old version; null if there is nothing. */
+  /** Sets the measurements of the reference and of the old version; null if there is none. */
   compareWith(found: { readonly reference: GateMeasurement | null; readonly old: GateMeasurement | null }): void {
     this.#compared = found.reference;
     this.#old = found.old;
@@ -37,7 +37,7 @@ export class GateBreakdown {
     return negativeFlips(this.#gate, this.#compared, candidate);
   }
 
-  /** The part of a job's outcome that is about the best candidate. */
+  /** Slices and flips of the best candidate, for the job's outcome. */
   of(best: Measured | null): Pick<JobOutcome, 'slices' | 'flips'> {
     const old = this.#old ? this.slicesOf(this.#old) : {};
     return { slices: { old, best: best ? this.slicesOf(best) : {} }, flips: best ? this.flipsOf(best) : [] };

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { answerLimits, answerOf } from '../../data/evaluation/generated-answers.ts';
-import { summarize, textScore } from '../../data/evaluation/measure.ts';
+import { summarizeMetric, textScore } from '../../data/evaluation/measure.ts';
 import { labelCount } from '../../data/example.ts';
 import type { TaskData } from '../../data/task-data.ts';
 import { expectedText } from '../../formats/dataset/dataset-row.ts';
@@ -8,40 +8,42 @@ import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import { isGenerated, type MetricName } from '../../options/metrics.ts';
 import type { Precision } from '../../options/precisions.ts';
 
-/** How an adapter did on each gate row, as it is stored for the gate of its successor. Plain JSON. */
+/** Outcomes of an adapter on each gate row, as stored for the gate of its successor. Plain JSON. */
 export interface GateOutcomes {
-  /** Identifies what was measured besides base and adapter: metric, rows, choices and the base's precision. */
+  /**
+   * Digest of all inputs of the measurement except base and adapter: metric, rows, choices and the base's precision.
+   */
   readonly digest: string;
   readonly value: number;
   readonly standardError: number;
   /**
-   * In the order of the rows: 1 right and 0 wrong; for `rouge_l` and `token_f1` a number from 0 to 1; for `loss` the sum
-   * over the completion tokens, in nats.
+   * Outcomes in the order of the rows: 1 right and 0 wrong; for `rouge_l` and `token_f1` a number from 0 to 1; for
+   * `loss` the sum over the completion tokens, in nats.
    */
   readonly values: readonly number[];
 }
 
-/** What the margin of a gate counts from. Plain JSON. */
+/** Version and value that the margin of a gate counts from. Plain JSON. */
 export interface CountedFrom {
-  /** The anchor that the job was given, or else the version that is carried over. */
+  /** Anchor of the job, or else the version that is carried over. */
   readonly version: 'anchor' | 'old';
-  /** Its metric on its own base. */
+  /** Metric of the version on its own base. */
   readonly value: number;
-  /** The anchor's outcomes, if they were measured now. */
+  /** Outcomes of the anchor, if they were measured now. */
   readonly outcomes: GateOutcomes | null;
 }
 
-/** What a measurement depends on besides base and adapter. */
+/** Inputs of a measurement except base and adapter. */
 export interface OutcomesSubject {
   readonly metric: MetricName;
   readonly data: Pick<TaskData, 'gate' | 'choices'>;
-  /** Precision in which the base is computed. */
+  /** Precision of the base. */
   readonly precision: Precision;
-  /** Where generated texts end. Present if the metric is measured on such. */
+  /** Limits of generated texts. Present if the metric is measured on such. */
   readonly generation?: { readonly maxNewTokens: number; readonly endOfTextIds: readonly number[] };
 }
 
-/** Says what is measured where rows are measured on a base. `maxNewTokens` matters only to metrics of generated text. */
+/** Describes a measurement of rows on a base. `maxNewTokens` matters only to metrics of generated text. */
 export function subjectOf({
   metric,
   data,
@@ -59,36 +61,41 @@ export function toOutcomes({ metric, outcomes }: GateMeasurement, subject: Outco
   return { digest: digestOf(subject), value, standardError, values: Array.from(outcomes.values) };
 }
 
-/** Converts stored outcomes back to a measurement. Returns null if they describe another subject, such as other rows. */
+/**
+ * Converts stored outcomes back to a measurement. Returns null if they describe another subject, such as other rows.
+ */
 export function fromOutcomes(stored: GateOutcomes, subject: OutcomesSubject): GateMeasurement | null {
   if (stored.digest !== digestOf(subject)) return null;
   const { value, standardError, values } = stored;
   return toMeasurement(values, subject, { value, standardError });
 }
 
-/** Converts a measurement to values by row, which serve other selections of the same rows, too. What is not finite is left out. */
+/**
+ * Converts a measurement to values by row, which other selections of the same rows can use as well. Values that are not
+ * finite are omitted.
+ */
 export function toRowOutcomes(values: ArrayLike<number>, subject: OutcomesSubject): Map<string, number> {
   const rows = rowKeys(subject).map((key, row): [string, number] => [key, values[row]!]);
   return new Map(rows.filter(([, value]) => Number.isFinite(value)));
 }
 
-/** Puts a measurement together of values by row. Returns null if one of the subject's rows has none. */
+/** Assembles a measurement from values by row. Returns null if one of the subject's rows has none. */
 export function fromRowOutcomes(stored: ReadonlyMap<string, number>, subject: OutcomesSubject): GateMeasurement | null {
   const values = rowKeys(subject).flatMap((key) => stored.get(key) ?? []);
   if (values.length < subject.data.gate.length) return null;
-  return toMeasurement(values, subject, summarize(subject.metric, values, completionTokens(subject.data)));
+  return toMeasurement(values, subject, summarizeMetric(subject.metric, values, completionTokens(subject.data)));
 }
 
 /**
- * The measurement of the version that has written the completions of the rows. It agrees with itself by definition: its score
- * on a row is that of its text against the same text.
+ * Measurement of the version that has written the completions of the rows. It agrees with itself by definition: its
+ * score on a row is that of its text against the same text.
  * @throws RangeError for a metric that does not compare generated text
  */
 export function writersMeasurement(subject: OutcomesSubject): GateMeasurement {
   const { metric, data } = subject;
   if (!isGenerated(metric)) throw new RangeError(`metric ${metric} does not compare generated text`);
   const values = data.gate.map(({ row }) => textScore(metric, expectedText(row), expectedText(row)));
-  return toMeasurement(values, subject, summarize(metric, values, []));
+  return toMeasurement(values, subject, summarizeMetric(metric, values, []));
 }
 
 /** Returns the number of completion tokens of each gate row. */
@@ -113,8 +120,8 @@ function digestOf(subject: OutcomesSubject): string {
 }
 
 /**
- * Hashes what the value of each row depends on. Rows count as tokens, so that a tokenizer that splits them differently
- * changes the keys.
+ * Hashes the inputs that the value of each row depends on. Rows are hashed as tokens, so a tokenizer that splits them
+ * differently changes the keys.
  */
 function rowKeys({ metric, data: { gate, choices }, precision, generation }: OutcomesSubject): string[] {
   const limits = generation && answerLimits(gate.map(answerOf), generation.endOfTextIds, generation.maxNewTokens);

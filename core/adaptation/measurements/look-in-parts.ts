@@ -1,4 +1,4 @@
-import { summarize } from '../../data/evaluation/measure.ts';
+import { summarizeMetric } from '../../data/evaluation/measure.ts';
 import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import type { MetricName } from '../../options/metrics.ts';
 
@@ -10,14 +10,14 @@ export interface LookInParts {
   readonly parts: readonly (readonly number[])[];
   /** Returns the outcomes of some rows, in their order. */
   measure(rows: readonly number[]): Promise<ArrayLike<number>>;
-  /** Whether the look may end, by what there would be if the rows that were not measured had the best outcome. */
+  /** Whether the look may end, given the best case: all unmeasured rows have the best outcome. */
   isOver(bestCase: GateMeasurement): boolean;
 }
 
 /**
- * Measures part after part, and ends early where `isOver` says so. A sum of floating-point numbers in a given order does
- * not become smaller if one of them becomes larger. So the best case, which is summed up as the whole look is, is no worse than
- * the whole look to the last bit, and whatever refutes it refutes the candidate.
+ * Measures part after part, and ends early if `isOver` returns true. A sum of floating-point numbers in a given order
+ * does not decrease if one of them increases. The best case is summed in the same order as the whole look, so it is no
+ * worse than the whole look to the last bit, and whatever refutes it refutes the candidate.
  */
 export async function lookInParts({
   metric: name,
@@ -34,10 +34,10 @@ export async function lookInParts({
     part.forEach((row, i) => (values[row] = found[i]!));
     measured += part.length;
     if (measured === rows) break;
-    const { value } = summarize(name, values, tokens);
+    const { value } = summarizeMetric(name, values, tokens);
     const metric = { name, value, standardError: 0, rows, curtailed: { measured } };
     const bestCase = { metric, outcomes: { values, tokens } };
     if (isOver(bestCase)) return bestCase;
   }
-  return { metric: { name, ...summarize(name, values, tokens), rows }, outcomes: { values, tokens } };
+  return { metric: { name, ...summarizeMetric(name, values, tokens), rows }, outcomes: { values, tokens } };
 }

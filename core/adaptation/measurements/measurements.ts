@@ -12,7 +12,7 @@ import { lookInParts, type LookInParts } from './look-in-parts.ts';
 export interface MeasurementsOptions {
   readonly data: TaskData;
   readonly metric: MetricName;
-  /** Largest number of tokens that are generated for a gate row; 0 follows from the rows. */
+  /** Largest number of tokens that are generated for a gate row; 0 derives it from the rows. */
   readonly maxNewTokens: number;
   /** Largest number of search rows to use. */
   readonly searchRows: number;
@@ -20,7 +20,7 @@ export interface MeasurementsOptions {
   readonly signal: AbortSignal;
 }
 
-/** Largest number of search rows on which trainings are watched, unless the search uses more. */
+/** Number of search rows on which trainings are measured, unless the search uses more. */
 export const WATCHED_ROWS = 128;
 
 /** Measures adapters on a task's search rows and gate rows. */
@@ -43,7 +43,9 @@ export class Measurements {
     return (await meanLoss(runtime, adapter, this.#searchRows, { signal: this.#options.signal })).value;
   }
 
-  /** Measures the job's metric on search rows: more of them than a search needs, because a share of right rows is coarse. */
+  /**
+   * Measures the job's metric on search rows: on more than the search uses, because a share of right rows is coarse.
+   */
   async onSearch(base: LoadedBase, adapter: Adapter): Promise<MetricValue> {
     const { data, searchRows } = this.#options;
     return (await this.#measure(base, adapter, data.search.slice(0, Math.max(searchRows, WATCHED_ROWS)))).metric;
@@ -56,7 +58,7 @@ export class Measurements {
     return { metric, outcomes: { values, tokens: completionTokens(data) }, judgedIn: base.precision.precision };
   }
 
-  /** Measures the gate rows part after part, until the look may end. */
+  /** Measures the gate rows part by part, until the look may end. */
   async lookAtGate(
     base: LoadedBase,
     adapter: Adapter,
@@ -90,7 +92,7 @@ export class Measurements {
     return this.#options.data.gate.length;
   }
 
-  /** Describes what {@link onGate} measures on a base in a precision. */
+  /** Describes a measurement by {@link onGate} on a base in a precision. */
   gateSubject({ endOfTextIds }: Pick<LoadedBase, 'endOfTextIds'>, precision: Precision): OutcomesSubject {
     const { metric, data, maxNewTokens } = this.#options;
     return subjectOf({ metric, data, precision, maxNewTokens, endOfTextIds });

@@ -2,17 +2,20 @@ import type { TokenizedExample } from '../../data/example.ts';
 import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import { judgesRows } from '../../options/metrics.ts';
 
-/** A gate row that the version before had right and that a candidate has wrong. It never has the row's texts. */
+/** Gate row that the reference version had right and a candidate has wrong. It never has the row's texts. */
 export interface NegativeFlip {
-  /** Number of the row's line in its file, from 1. */
+  /** Line number of the row in its file, from 1. */
   readonly row: number;
   readonly slices: readonly string[];
 }
 
-/** Largest number of flips that are listed. They are counted without a limit. */
+/** Largest number of flips that are listed. All are counted. */
 export const MAX_LISTED_FLIPS = 1000;
 
-/** The first negative flips in the order of the rows; none where rows are neither right nor wrong, or nothing is compared. */
+/**
+ * Lists the first negative flips in the order of the rows; none if rows are neither right nor wrong, or without a
+ * reference.
+ */
 export function negativeFlips(
   gate: readonly TokenizedExample[],
   reference: GateMeasurement | null,

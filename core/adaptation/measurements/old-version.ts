@@ -8,10 +8,10 @@ import type { JobSpec } from '../job-spec.ts';
 import { measureOldForGate, oldPrecision, type ExactGate } from './exact-gate.ts';
 import { fromOutcomes, fromRowOutcomes, toOutcomes, type GateOutcomes, type OutcomesSubject } from './gate-outcomes.ts';
 
-/** How the old adapter does on the old base. */
+/** Measurement of the old adapter on the old base. */
 export interface OldVersion {
   readonly measured: GateMeasurement;
-  /** As they are stored for later jobs; null if the metric is not a finite number. */
+  /** Outcomes to store for later jobs; null if the metric is not a finite number. */
   readonly outcomes: GateOutcomes | null;
 }
 
@@ -23,18 +23,17 @@ export async function measureOld(exact: ExactGate, oldBase: LoadedBase, adapter:
   return { measured, outcomes: toOutcomes(measured, exact.measurements.gateSubject(oldBase, precision)) };
 }
 
-/** What is known of the old adapter on the old base without measuring it; null where that is something else. */
+/** Looks up a stored measurement of the old adapter on the old base; null if there is none for the subject. */
 export type KnownOld = (subject: OutcomesSubject) => GateMeasurement | null;
 
 const NOTHING_KNOWN: KnownOld = () => null;
 
-/** The outcomes that a job is given. */
 export function givenOutcomes(given: GateOutcomes | null | undefined): KnownOld {
   return (subject) => (given ? fromOutcomes(given, subject) : null);
 }
 
 /**
- * The outcomes that a job is given, or those that lie beside the adapter if the job trusts them.
+ * Returns the outcomes that a job is given, or those stored beside the adapter if the job trusts them.
  * @param oldFingerprint returns the old base's fingerprint
  * @throws FormatError `invalid_outcomes`
  */
@@ -50,7 +49,7 @@ export async function knownOutcomes(
   return (subject) => fromRowOutcomes(found.rows, subject);
 }
 
-/** Whether the gate's measurement of the old adapter is known in some precision. */
+/** Whether a measurement of the old adapter is stored in any precision. */
 export function isKnown(
   known: KnownOld,
   { measurements }: ExactGate,
@@ -59,7 +58,9 @@ export function isKnown(
   return PRECISIONS.some((precision) => known(measurements.gateSubject(endOfText, precision)) !== null);
 }
 
-/** What is known of the old adapter in the precision in which the gate compares it with candidates on the new base. */
+/**
+ * Stored measurement of the old adapter in the precision in which the gate compares it with candidates on the new base.
+ */
 export function storedOld(
   { measurements, gate }: ExactGate,
   newBase: LoadedBase,

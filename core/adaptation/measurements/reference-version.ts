@@ -12,10 +12,10 @@ import type { ExactGate } from './exact-gate.ts';
 import { writersMeasurement, type CountedFrom, type GateOutcomes } from './gate-outcomes.ts';
 import { givenOutcomes, isKnown, measureOld, storedOld, type KnownOld } from './old-version.ts';
 
-/** How a version did on its own base. */
-export interface MeasuredVersion {
+/** Measurement of a version on its own base. */
+export interface VersionMeasurement {
   readonly measured: GateMeasurement;
-  /** The precision that its base is computed in. */
+  /** Precision of its base. */
   readonly precision: Precision;
 }
 
@@ -24,21 +24,24 @@ export interface ReferenceOptions {
   readonly exact: ExactGate;
   readonly spec: Pick<JobSpec, 'oldBase' | 'anchor' | 'measuresOld'>;
   readonly oldAdapter: Adapter;
-  /** What is known of the old adapter without measuring it. */
+  /** Stored outcomes of the old adapter. */
   readonly knownOld: KnownOld;
-  /** The version that has written the answers of the rows, which came without: it is right by definition. Default: none. */
+  /**
+   * Version that has written the answers of the rows: it is right by definition. Default: none; the rows came with
+   * answers.
+   */
   readonly writer?: 'anchor' | 'old' | undefined;
-  /** The new base, as far as it is known before it is loaded. */
+  /** Properties of the new base that are known before it is loaded. */
   readonly newVersion: Pick<LoadedBase, 'endOfTextIds'>;
   emit(event: Exclude<JobEvent, Publication>): void;
-  /** Takes the value of the old adapter. */
+  /** Receives the value of the old adapter. */
   noteOld(value: number): void;
 }
 
 /**
- * The version that a gate compares candidates with: the anchor, if the job is given one and its margin counts from a version, or
- * else the old adapter. An anchor that is neither known on the gate rows nor can be measured on them gives way to the old adapter,
- * with a warning.
+ * Version that a gate compares candidates with: the anchor, if the job has one and its margin counts from a version, or
+ * else the old adapter. An anchor whose outcomes on the gate rows are not known, and which cannot be measured on them,
+ * is replaced by the old adapter, with a warning.
  */
 export class ReferenceVersion {
   readonly #options: ReferenceOptions;
@@ -48,11 +51,11 @@ export class ReferenceVersion {
   constructor(options: ReferenceOptions) {
     const { spec, exact, writer } = options;
     this.#options = options;
-    // An anchor that has not written the answers has given way to the old version already.
+    // If the old version has written the answers, it has already replaced the anchor.
     this.#anchor = exact.gate.kind === 'absolute' || writer === 'old' ? null : (spec.anchor ?? null);
   }
 
-  /** Whether candidates are compared with it, by the gate or for those who asked for that. */
+  /** Whether candidates are compared with it, by the gate or because the job asks for it. */
   get isCompared(): boolean {
     const { exact, spec } = this.#options;
     return needsOldVersion(exact.gate) || spec.measuresOld === 'before';
@@ -65,22 +68,21 @@ export class ReferenceVersion {
   }
 
   /**
-   * Measures it on its own base, which is loaded for that. Null if the anchor has given way to an old adapter that need not be
-   * measured.
-   * @param precision default: what is chosen for its base
+   * Loads its own base and measures it there. Null if the old adapter has replaced the anchor and need not be measured.
+   * @param precision default: chosen for its base
    */
-  async measure(precision?: Precision): Promise<MeasuredVersion | null> {
+  async measure(precision?: Precision): Promise<VersionMeasurement | null> {
     if (this.#anchor === null) return this.#measureOld(precision);
     const measured = await this.#measureAnchor(this.#anchor, precision);
     return measured ?? (this.isUnknown() ? this.#measureOld(precision) : null);
   }
 
   /**
-   * What is known of it, or else what is measured now, in the precision of the new base. What is known may be of the other precision, so
-   * that its own base is loaded after all.
+   * Returns its stored measurement, or else measures it now, in the precision of the new base. Stored outcomes may be
+   * in another precision, so its own base may have to be loaded after all.
    */
   onGate(newBase: NewBase): Promise<GateMeasurement> {
-    return newBase.makeRoomFor(() => this.#onGate(newBase.loaded));
+    return newBase.reloadAfter(() => this.#onGate(newBase.loaded));
   }
 
   async #onGate(newBase: LoadedBase): Promise<GateMeasurement> {
@@ -90,12 +92,12 @@ export class ReferenceVersion {
     return stored ?? (await this.measure(newBase.precision.precision))?.measured ?? this.old(newBase);
   }
 
-  /** The same of the old adapter, whatever the gate compares with. */
+  /** Returns the measurement of the old adapter, stored or made now, regardless of the reference. */
   async old(newBase: LoadedBase): Promise<GateMeasurement> {
     return this.knownOld(newBase) ?? (await this.#measureOld(newBase.precision.precision)).measured;
   }
 
-  /** What is known of the old adapter; null if it would have to be measured. */
+  /** Returns the stored measurement of the old adapter; null if it would have to be measured. */
   knownOld(newBase: LoadedBase): GateMeasurement | null {
     const { exact, emit, noteOld } = this.#options;
     const stored = storedOld(exact, newBase, this.#knownOld());
@@ -109,7 +111,7 @@ export class ReferenceVersion {
     return this.#anchor !== null;
   }
 
-  /** What the margin counts from, if it counts from a version. */
+  /** Version and value that the margin counts from; null for an absolute gate or a value that is not finite. */
   countedFrom({ metric }: GateMeasurement): CountedFrom | null {
     if (this.#options.exact.gate.kind === 'absolute' || !Number.isFinite(metric.value)) return null;
     return { version: this.isAnchor ? 'anchor' : 'old', value: metric.value, outcomes: this.#measuredAnchor };
@@ -124,7 +126,7 @@ export class ReferenceVersion {
     return this.#options.writer === 'old' ? writersMeasurement : this.#options.knownOld;
   }
 
-  async #measureOld(precision?: Precision): Promise<MeasuredVersion> {
+  async #measureOld(precision?: Precision): Promise<VersionMeasurement> {
     const { bases, exact, spec, oldAdapter, emit, noteOld } = this.#options;
     const base = await bases.load(spec.oldBase, precision);
     const { measured, outcomes } = await measureOld(exact, base, oldAdapter);
@@ -133,11 +135,11 @@ export class ReferenceVersion {
     return { measured, precision: base.precision.precision };
   }
 
-  /** Null if the anchor gives way to the old adapter. */
-  async #measureAnchor(anchor: AnchorSpec, precision?: Precision): Promise<MeasuredVersion | null> {
+  /** Measures the anchor; null if the old adapter replaces it. */
+  async #measureAnchor(anchor: AnchorSpec, precision?: Precision): Promise<VersionMeasurement | null> {
     const { bases, exact } = this.#options;
     const { source } = anchor;
-    if (source === null) return this.#giveWay(anchor, 'its files or its base are gone');
+    if (source === null) return this.#fallBack(anchor, 'its files or its base are gone');
     try {
       const base = await bases.load(source.base, precision);
       const { measured, outcomes } = await measureOld(
@@ -149,12 +151,12 @@ export class ReferenceVersion {
       return { measured, precision: base.precision.precision };
     } catch (error) {
       if (error instanceof FormatError && !isSystemFault(error))
-        return this.#giveWay(anchor, 'its files or its base cannot be read');
+        return this.#fallBack(anchor, 'its files or its base cannot be read');
       throw error;
     }
   }
 
-  #giveWay({ number, oldNumber }: AnchorSpec, reason: string): null {
+  #fallBack({ number, oldNumber }: AnchorSpec, reason: string): null {
     this.#anchor = null;
     const imported = number === null ? 'the imported version' : `version ${number}, which was imported`;
     const message =

@@ -4,16 +4,16 @@ import { valueOn } from '../../method/gate/critical-slices.ts';
 import type { GateMeasurement, SliceRows } from '../../method/gate/readiness-gate.ts';
 import { criticalSlices, type GateRule } from '../../options/gates.ts';
 
-/** The metric on those gate rows that name a slice. */
+/** Metric on the gate rows of a slice. */
 export interface SliceValue {
   readonly rows: number;
   readonly value: number;
 }
 
-/** Values by the name of the slice, in the order of the names. */
+/** Values by slice, in the order of the names. */
 export type SliceValues = Readonly<Record<string, SliceValue>>;
 
-/** The gate rows of each slice that they name, in the order of the names. */
+/** Gate rows of each slice, in the order of the names. */
 export function sliceRows(gate: readonly TokenizedExample[]): SliceRows {
   const members = new Map<string, number[]>();
   for (const [index, { row }] of gate.entries()) {

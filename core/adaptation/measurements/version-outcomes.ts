@@ -8,29 +8,28 @@ import type { JobSpec } from '../job-spec.ts';
 import { objectionToLosses, type RowsOnBase } from '../setup/job-precision.ts';
 import { requireSuitable, rowBudget } from '../setup/job-setup.ts';
 import { jobMemory, requireMemory, rowSizes } from '../setup/memory-plan.ts';
-import { rowFormatOf } from '../setup/row-format.ts';
+import { decideRowFormat } from '../setup/row-format.ts';
 import type { GateOutcomes } from './gate-outcomes.ts';
 import { Measurements } from './measurements.ts';
 import { measureOld } from './old-version.ts';
 
-/** An adapter version that is measured on the gate rows before a job asks for it. All paths are absolute. Plain JSON. */
+/** Adapter version that is measured on the gate rows before a job needs it. All paths are absolute. Plain JSON. */
 export interface OutcomesSpec extends Pick<
   JobSpec,
   'adapter' | 'data' | 'metric' | 'gate' | 'measuredTokens' | 'adapterOptions'
 > {
-  /** The base that the version is for. */
+  /** Base that the version was made for. */
   readonly base: string;
 }
 
-/** Plain JSON. */
 export interface OutcomesOutcome {
-  /** Null if the metric is not a finite number. */
+  /** Outcomes of the version; null if the metric is not a finite number. */
   readonly outcomes: GateOutcomes | null;
 }
 
 /**
- * Measures an adapter version on the gate rows and its own base, as a job without options of its own that carries it over
- * would. A job that needs something else, such as another precision, measures it again.
+ * Measures an adapter version on the gate rows and its own base, as a job with default options that carries it over
+ * would. A job that needs another measurement, such as another precision, makes it itself.
  * @throws the signal's reason; FormatError, DatasetError, TaskDataError, InsufficientMemoryError and the like
  */
 export async function measureOutcomes(
@@ -45,7 +44,7 @@ export async function measureOutcomes(
   const rows = await loadTaskRows(spec.data);
   const loadBase = () => bases.load(spec.base);
   const asked = { given: spec.adapterOptions ?? {}, folder: spec.adapter, adapter, config, loadBase, signal };
-  const rowFormat = await rowFormatOf({ ...asked, rows: [...rows.search, ...rows.gate] });
+  const rowFormat = await decideRowFormat({ ...asked, rows: [...rows.search, ...rows.gate] });
   const format = { tokenizer, config, ...rowFormat, budget: rowBudget(spec, maxNewTokens) };
   const data = tokenizeTask(rows, format, () => undefined);
   requireSuitable(data, spec, settings);
@@ -64,7 +63,10 @@ export async function measureOutcomes(
   return { outcomes };
 }
 
-/** Takes the base in float32 where rows of the task refuse int8, as they then do on the next version of the base. */
+/**
+ * Loads the base in float32 if rows of the task show that int8 is too inexact, as a job on the next version of the base
+ * does.
+ */
 async function inPrecisionOfJobs(on: RowsOnBase, folder: string): Promise<LoadedBase> {
   const { bases, base } = on;
   const refused =

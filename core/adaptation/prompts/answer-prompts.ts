@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { GivenRow } from '../../data/dataset.ts';
-import { openPrompt } from '../../data/open-prompts.ts';
+import { withPlaceholder } from '../../data/open-prompts.ts';
 import { promptTokens, type ExampleRow, type TokenizedExample } from '../../data/example.ts';
 import { tokenizeWithin } from '../../data/row-budget.ts';
 import { samplingWarning, TaskDataError, type GivenTask, type TaskRows } from '../../data/task-data.ts';
-import { lengthLimit, placeOf, tokenizeRows, type TokenizeOptions } from '../../data/tokenize.ts';
+import { lengthLimit, rowPlace, tokenizeRows, type TokenizeOptions } from '../../data/tokenize.ts';
 import { textScore } from '../../data/evaluation/measure.ts';
 import { generateTexts } from '../../engine/generation/generate-texts.ts';
 import type { TextSizes } from '../../engine/generation/greedy.ts';
@@ -20,10 +20,10 @@ import { WATCHED_ROWS } from '../measurements/measurements.ts';
 import { isTrained } from '../setup/job-setup.ts';
 import { writerName, type Writer } from './writer.ts';
 
-/** Largest number of tokens of an answer to a prompt alone, where no number is given. */
+/** Default largest number of tokens of an answer to a prompt alone. */
 const ANSWER_TOKENS = 128;
 
-/** Largest share of answers to gate prompts in which a metric may count nothing. */
+/** Largest share of answers to gate prompts in which a metric may count no word. */
 const MOST_UNCOUNTED = 0.1;
 
 /** Number of rows that a message names. */
@@ -36,27 +36,30 @@ type PromptRows = Extract<GivenTask, { promptsOnly: true }>['rows'];
 export interface AnswerPromptsOptions {
   readonly spec: Pick<JobSpec, 'metric' | 'measuredTokens' | 'workDir'>;
   readonly settings: JobSettings;
-  /** How rows are made into tokens. Whether the end of the text is a label follows from the answers. */
+  /** Row format. The answers decide whether the end of the text is a label. */
   readonly format: TokenizeOptions;
   readonly writer: Writer;
-  /** Plans the memory of what will be generated, before a base is loaded. @throws InsufficientMemoryError */
+  /**
+   * Plans the memory of the texts to generate, before a base is loaded.
+   * @throws InsufficientMemoryError
+   */
   reserve(generated: TextSizes): void;
   warn(message: string): void;
   readonly signal: AbortSignal;
 }
 
-/** A task whose prompts a version has answered. */
+/** Task whose prompts a version has answered. */
 export interface AnsweredTask {
   readonly rows: TaskRows;
   /** Number of answers. */
   readonly answers: number;
-  /** Number of them that came to an end within the limit. */
+  /** Number of answers that ended within the limit. */
   readonly ended: number;
   /** Hash of the answers. */
   readonly digest: string;
 }
 
-/** What is kept of an answer. Plain JSON. */
+/** Stored answer. Plain JSON. */
 interface Answer {
   readonly ids: readonly number[];
   readonly text: string;
@@ -64,10 +67,11 @@ interface Answer {
 }
 
 /**
- * Lets a version answer prompts alone by greedy decoding, which makes them rows with answers: the gate rows, and those search rows
- * and training rows that a job can use. The answers are kept in the job's folder, so that a job which starts again goes on.
- * @throws TaskDataError for a metric that does not compare generated text, or if the version answers nothing; TokenizeError; the
- *   signal's reason
+ * Answers prompts alone by greedy decoding with a version, which makes them rows with answers: all gate rows, and the
+ * search and training rows that a job can use. The answers are stored in the job's folder, so that a restarted job
+ * continues.
+ * @throws TaskDataError for a metric that does not compare generated text, or if the version answers nothing;
+ * TokenizeError; the signal's reason
  */
 export async function answerPrompts(rows: PromptRows, options: AnswerPromptsOptions): Promise<AnsweredTask> {
   const { spec, settings, format, writer, warn } = options;
@@ -96,40 +100,44 @@ export async function answerPrompts(rows: PromptRows, options: AnswerPromptsOpti
   };
 }
 
-/** @throws TaskDataError if a metric cannot say how far a version agrees with the answers of another one */
+/** @throws TaskDataError if a metric cannot measure the agreement of a version with another one's answers */
 function requireTextMetric(metric: MetricName): void {
   if (isGenerated(metric)) return;
   throw new TaskDataError(
-    `metric ${metric} needs rows with answers, and the dataset has prompts alone: there, exact_match, rouge_l and token_f1 ` +
-      'measure how far a version agrees with the old one; create the adapter with one of them, or give it a dataset with answers',
+    `metric ${metric} needs rows with answers, and the dataset has prompts alone: there, exact_match, rouge_l and ` +
+      'token_f1 measure how far a version agrees with the old one; create the adapter with one of them, ' +
+      'or give it a dataset with answers',
   );
 }
 
-/** The most tokens of an answer, which leaves half of a row for the prompt. */
+/** Largest number of tokens of an answer, which leaves half of a row for the prompt. */
 function answerLimit({ maxNewTokens }: JobSettings, format: LengthLimits): number {
   return Math.min(maxNewTokens > 0 ? maxNewTokens : ANSWER_TOKENS, lengthLimit(format) >> 1);
 }
 
-/** Returns the settings of a job on prompts alone: what is compared with an answer may be no longer than an answer. */
+/**
+ * Returns the settings of a job on prompts alone: generated texts may be no longer than the answers they are compared
+ * with.
+ */
 export function settingsForPrompts(settings: JobSettings, format: LengthLimits): JobSettings {
   if (settings.maxNewTokens === 0) return settings;
   return { ...settings, maxNewTokens: answerLimit(settings, format) };
 }
 
-/** The rows that a job can use, as the tokens of their prompts, whose labels mean nothing. */
+/** Chooses the rows that a job can use, as tokens of their prompts with a placeholder label. */
 function chosenPrompts(
   { training, search, gate }: PromptRows,
   limit: number,
   { spec, settings, format, warn }: AnswerPromptsOptions,
 ): Record<'training' | 'search' | 'gate', readonly TokenizedExample[]> {
-  // A row's own limit is that of its prompt, one label, and the room for its answer.
+  // A row holds its prompt, one label, and the room for its answer.
   const options = { ...format, appendEos: false, maxLength: lengthLimit(format) - limit + 1 };
   const { measuredTokens: tokens } = spec;
   const within = (name: DatasetSplit, rows: readonly GivenRow[]): readonly TokenizedExample[] => {
-    if (tokens === undefined) return tokenizeRows(rows.map(openPrompt), options);
-    // A row counts with its answer when the version writes it and, unless it is for training, once more when it is measured.
+    if (tokens === undefined) return tokenizeRows(rows.map(withPlaceholder), options);
+    // A row counts its answer when the version writes it and, except for training, once more when it is measured.
     const generated = name === 'training' ? limit : 2 * limit;
-    const examples = tokenizeWithin(rows.map(openPrompt), options, { tokens, generated });
+    const examples = tokenizeWithin(rows.map(withPlaceholder), options, { tokens, generated });
     const warning = name === 'training' ? fewerWarning : samplingWarning;
     if (examples.length < rows.length) warn(warning(name, examples.length, rows.length, tokens));
     return examples;
@@ -153,7 +161,8 @@ async function answersTo(
   const prompts = examples.map(promptTokens);
   const longest = prompts.reduce((most, { length }) => Math.max(most, length), 0);
   reserve({ count: prompts.length, longest: longest + limit });
-  // A version may be a byte for byte copy of the imported one, for another base. Folders of bases differ from worker to worker.
+  // The key has the adapter's hash, since a version may be a byte-for-byte copy of the imported one, for another base.
+  // It has no folders of bases, which differ from worker to worker.
   const { version, precision } = writer;
   const subject = ['answers', version, precision, limit, adapterSha256(writer.adapter), digestOf(prompts)];
   return labelInParts(prompts, { folder: join(spec.workDir, 'answers'), subject, signal }, async (part) => {
@@ -163,7 +172,7 @@ async function answersTo(
   });
 }
 
-/** Hashes prompts or answers one by one, because the text of all of them may be longer than a string can be. */
+/** Hashes prompts or answers one by one, because their joined text may exceed the length of a string. */
 function digestOf(values: readonly (readonly number[] | Answer)[]): string {
   const hash = createHash('sha256');
   for (const value of values) hash.update(JSON.stringify(value));
@@ -175,34 +184,34 @@ function answeredRow(example: TokenizedExample, { ids, text }: Answer): ExampleR
 }
 
 /**
- * Requires answers to gate prompts that the metric can tell apart from others: a row where it counts nothing has the same score
- * whatever a version says, and where all rows are such, everything would be certified.
- * @throws TaskDataError if none of the answers says anything, or if the metric counts nothing in more than a few of them
+ * Requires answers to gate prompts that the metric can distinguish from others. A row in which it counts no word has
+ * the same score whatever a version answers; if all rows were like that, everything would be certified.
+ * @throws TaskDataError if none of the answers has any text, or if the metric counts no word in more than a few of them
  */
 function requireAnswers(answers: readonly Answer[], { spec: { metric }, writer, warn }: AnswerPromptsOptions): void {
   const name = writerName(writer.version);
   if (answers.every(({ text }) => text.trim() === '')) {
     throw new TaskDataError(
-      `${name} answers none of the ${answers.length} gate prompts, so that there is nothing to agree with: give it prompts as ` +
-        'those that it was trained on, and see with readapt generate what it answers',
+      `${name} answers none of the ${answers.length} gate prompts, so that there is nothing to agree with: ` +
+        'give it prompts as those that it was trained on, and see with readapt generate what it answers',
     );
   }
   const uncounted = answers.filter(({ text }) => isGenerated(metric) && textScore(metric, text, text) === 0).length;
   if (uncounted === 0) return;
   const found =
-    `${metric} counts no word in ${uncounted} of ${answers.length} answers of ${name} to gate prompts, so that whatever another ` +
-    'version says there has the same score';
+    `${metric} counts no word in ${uncounted} of ${answers.length} answers of ${name} to gate prompts, ` +
+    'so that whatever another version says there has the same score';
   if (uncounted <= MOST_UNCOUNTED * answers.length) return warn(found);
   throw new TaskDataError(
-    `${found}, expected at most ${100 * MOST_UNCOUNTED} % of them: create the adapter with the metric exact_match, which ` +
-      'compares all that is said',
+    `${found}, expected at most ${100 * MOST_UNCOUNTED} % of them: ` +
+      'create the adapter with the metric exact_match, which compares all that is said',
   );
 }
 
 function fewerWarning(name: DatasetSplit, used: number, all: number, tokens: number): string {
   return (
-    `${used} of ${all} ${name} rows are answered, a random sample that is always the same: answering them may take ${tokens} ` +
-    'tokens (READAPT_MEASURED_TOKENS)'
+    `${used} of ${all} ${name} rows are answered, a random sample that is always the same: ` +
+    `answering them may take ${tokens} tokens (READAPT_MEASURED_TOKENS)`
   );
 }
 
@@ -211,18 +220,19 @@ function longWarning(
   all: number,
   { limit, room }: { readonly limit: number; readonly room: number },
 ): string {
-  const places = long.slice(0, NAMED).map(({ row }, index) => placeOf(row, index));
+  const places = long.slice(0, NAMED).map(({ row }, index) => rowPlace(row, index));
   const others = long.length > NAMED ? ` and ${long.length - NAMED} more` : '';
   return (
-    `${long.length} of ${all} prompts have more than ${room} tokens and lose their beginning, so that there is room for an ` +
-    `answer: ${places.join(', ')}${others}; a larger max_length, or a max_new_tokens below ${limit}, keeps more of them`
+    `${long.length} of ${all} prompts have more than ${room} tokens and lose their beginning, ` +
+    `so that there is room for an answer: ${places.join(', ')}${others}; ` +
+    `a larger max_length, or a max_new_tokens below ${limit}, keeps more of them`
   );
 }
 
 function unendedWarning(answers: readonly Answer[], limit: number, { version }: Writer): string {
   const cut = answers.filter((answer) => !answer.ended).length;
   return (
-    `${cut} of ${answers.length} answers of ${writerName(version)} do not end within ${limit} tokens, and versions are compared up to there: ` +
-    'a larger max_new_tokens, up to half of max_length, lets it go on'
+    `${cut} of ${answers.length} answers of ${writerName(version)} do not end within ${limit} tokens, ` +
+    'and versions are compared up to there: a larger max_new_tokens, up to half of max_length, lets it go on'
   );
 }

@@ -12,32 +12,32 @@ interface TaskAnswersOptions extends Omit<AnswerPromptsOptions, 'writer'> {
   readonly bases: BaseCache;
   readonly spec: JobSpec;
   readonly oldAdapter: Adapter;
-  /** The configuration of the bases, which is the same for all of them. */
+  /** Configuration of the bases, which they all share. */
   readonly config: ModelConfig;
-  /** The answers that the job has gone by before it was interrupted; null if there are none. */
+  /** Answers that the job used before it was interrupted; null if there are none. */
   readonly before: AnswersRecord | null;
 }
 
 interface WrittenAnswers extends Pick<AnsweredTask, 'answers' | 'ended'> {
   readonly writer: Writer;
-  /** What a checkpoint keeps of them. */
+  /** Identity of the answers, for the checkpoint. */
   readonly record: AnswersRecord;
 }
 
-/** A task's rows with answers, and who has written them if they came without. */
+/** Rows of a task with answers, and the version that has written them if they came without. */
 export interface TaskWithAnswers {
   readonly rows: TaskRows;
   readonly written: WrittenAnswers | null;
 }
 
-/** Says that nobody can read the files of a writer or of its base. */
+/** Thrown if the files of a writer or of its base cannot be read. */
 class UnreadableWriterError extends Error {}
 
 /**
- * Returns a task's rows with the answers that they came with. Prompts alone are answered by the version that the margin counts
- * from: the anchor, so that what is lost does not add up over versions, or else the old version. An anchor that cannot be read
- * gives way to the old version, with a warning, and does so again in a job that is resumed.
- * @throws as {@link answerPrompts} does
+ * Returns a task's rows with their own answers. Prompts alone are answered by the version that the margin counts from:
+ * the anchor, so that losses do not add up over versions, or else the old version. If the anchor cannot be read, the
+ * old version replaces it, with a warning, and does so again when the job resumes.
+ * @throws the errors of {@link answerPrompts}
  */
 export async function withAnswers(task: GivenTask, options: TaskAnswersOptions): Promise<TaskWithAnswers> {
   if (!task.promptsOnly) return { rows: task.rows, written: null };
@@ -50,18 +50,18 @@ export async function withAnswers(task: GivenTask, options: TaskAnswersOptions):
   const old = () => use({ version: 'old', adapter: oldAdapter, ...baseOf(spec.oldBase, options) });
   const anchor = spec.gate.kind === 'absolute' ? null : (spec.anchor ?? null);
   if (anchor === null) return old();
-  const giveWay = (reason: string) => {
-    warn(givesWay(anchor, reason));
+  const fallBack = (reason: string) => {
+    warn(fallbackWarning(anchor, reason));
     return old();
   };
-  if (options.before?.writer === 'old') return giveWay('its files or its base could not be read when the job began');
-  if (anchor.source === null) return giveWay('its files or its base are gone');
+  if (options.before?.writer === 'old') return fallBack('its files or its base could not be read when the job began');
+  if (anchor.source === null) return fallBack('its files or its base are gone');
   try {
     const writer = await readAnchor(anchor.source, options);
     return await use(writer, { ...writer, loadBase: () => readable(writer.loadBase()) });
   } catch (error) {
     if (!(error instanceof UnreadableWriterError)) throw error;
-    return giveWay('its files or its base cannot be read');
+    return fallBack('its files or its base cannot be read');
   }
 }
 
@@ -74,7 +74,7 @@ async function readAnchor(
   return { version: 'anchor', adapter, ...baseOf(base, options) };
 }
 
-/** @throws UnreadableWriterError where files are not what they have to be, and not where a disk fails */
+/** @throws UnreadableWriterError for invalid files, but not if a disk fails */
 async function readable<T>(reading: Promise<T>): Promise<T> {
   try {
     return await reading;
@@ -93,10 +93,10 @@ function baseOf(
   return { precision, loadBase };
 }
 
-function givesWay({ number, oldNumber }: AnchorSpec, reason: string): string {
+function fallbackWarning({ number, oldNumber }: AnchorSpec, reason: string): string {
   const imported = number === null ? 'the imported version' : `version ${number}, which was imported`;
   return (
-    `version ${oldNumber}, which is carried over, answers the prompts, and the margin counts from it and not from ${imported}: ` +
-    reason
+    `version ${oldNumber}, which is carried over, answers the prompts, ` +
+    `and the margin counts from it and not from ${imported}: ${reason}`
   );
 }

@@ -4,20 +4,20 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { Precision, PrecisionSetting } from '../../options/precisions.ts';
 import type { JobSpec } from '../job-spec.ts';
 
-/** Which version has written answers: the imported one, or the one that is carried over. */
+/** Version that has written answers: the imported one, or the one that is carried over. */
 export type WriterVersion = 'anchor' | 'old';
 
-/** A version whose answers stand for those that prompts alone lack. */
+/** Version that answers the prompts of a dataset without answers. */
 export interface Writer {
   readonly version: WriterVersion;
   readonly adapter: Adapter;
-  /** In what it computes the answers. */
+  /** Precision in which it computes the answers. */
   readonly precision: PrecisionSetting;
-  /** Loads the base that the adapter is for. */
+  /** Loads the base that the adapter was made for. */
   loadBase(): Promise<LoadedBase>;
 }
 
-/** Says which answers a job goes by, so that one that is resumed can tell whether it goes by the same. Plain JSON. */
+/** Identity of the answers that a job uses, so that a resumed job can check that they are the same. Plain JSON. */
 export interface AnswersRecord {
   readonly writer: WriterVersion;
   readonly precision: PrecisionSetting;
@@ -25,14 +25,14 @@ export interface AnswersRecord {
   readonly digest: string;
 }
 
-/** What a message calls the version. */
+/** Name of the version in messages. */
 export function writerName(version: WriterVersion): string {
   return version === 'anchor' ? 'the imported version' : 'the old version';
 }
 
 /**
- * The precision in which answers are written: float32 where a choice is left and there is memory for it, because each difference
- * of rounding would count as a disagreement, and where the gate judges candidates in float32.
+ * Precision in which answers are written: float32 if the precision may be chosen and there is memory for it, because
+ * each difference of rounding would count as a disagreement, or if the gate judges candidates in float32.
  */
 export function writingPrecision(
   { precision, memory }: Pick<BaseCache, 'precision' | 'memory'>,
@@ -43,7 +43,10 @@ export function writingPrecision(
   return isExact && memory.holdsFloat32(config) ? 'f32' : precision;
 }
 
-/** The precision of a whole job that goes by answers: theirs where it is left to choose; undefined leaves the choice to each base. */
+/**
+ * Precision of a whole job whose rows a version has answered: that of the answers if it may be chosen. Undefined leaves
+ * the choice to each base.
+ */
 export function precisionLike(
   { precision }: Pick<Writer, 'precision'>,
   { chooses, memory }: Pick<BaseCache, 'chooses' | 'memory'>,

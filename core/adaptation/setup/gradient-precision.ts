@@ -6,24 +6,24 @@ import type { Precision } from '../../options/precisions.ts';
 import { objectionToGradients } from './job-precision.ts';
 import type { NewBase } from './new-base.ts';
 
-/** Where the adapter comes from whose gradients are computed: from the old one, or from nothing. */
+/** Origin of the adapter whose gradients are computed: carried over from the old one, or freshly created. */
 export type AdapterOrigin = 'carried' | 'fresh';
 
-/** The precisions that were decided on, by the origin of the adapter. Plain JSON. */
+/** Decided precisions, by the origin of the adapter. Plain JSON. */
 export type GradientPrecisions = Readonly<Partial<Record<AdapterOrigin, Precision>>>;
 
 export interface GradientPrecisionOptions {
   readonly bases: BaseCache;
-  /** The base that adapters are measured on. */
+  /** Base that adapters are measured on. */
   readonly newBase: Pick<NewBase, 'loaded'>;
-  /** Rows of the task to decide by. */
+  /** Rows of the task on which int8 is compared with float32. */
   readonly rows: readonly TokenizedExample[];
   warn(message: string): void;
 }
 
 /**
- * Decides in which precision a job computes gradients on a base in int8: in int8, too, unless rows of the task show that it
- * moves the gradients too far, and float32 fits into memory beside it. It is decided when gradients are needed first,
+ * Decides the precision of a job's gradients on a base in int8: int8 as well, unless rows of the task show that it
+ * changes the gradients too much and float32 fits into memory beside it. It decides when gradients are first needed,
  * because most adapters are ready without any. Losses are measured in int8 in either case.
  */
 export class GradientPrecision {
@@ -34,7 +34,7 @@ export class GradientPrecision {
     this.#options = options;
   }
 
-  /** What was decided so far. A resumed job restores it, and keeps to it. */
+  /** Decisions so far, which a resumed job restores and keeps. */
   get decided(): GradientPrecisions {
     return this.#decided;
   }
@@ -43,7 +43,7 @@ export class GradientPrecision {
     this.#decided = decided;
   }
 
-  /** Runs something with the runtime that computes the gradients of an adapter. */
+  /** Calls `run` with the runtime that computes the gradients of an adapter. */
   async use<T>(adapter: Adapter, origin: AdapterOrigin, run: (runtime: Runtime) => Promise<T>): Promise<T> {
     const { bases, newBase, warn } = this.#options;
     const base = newBase.loaded;

@@ -4,13 +4,13 @@ import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
 import { gradientError, lossChange, tooInexact, type Int8Errors } from '../../engine/int8/int8-errors.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 
-/** Rows that losses in int8 are compared with float32 on, and the most input tokens of them. */
+/** Largest number of rows, and of their input tokens, on which losses in int8 are compared with float32. */
 const COMPARED = { rows: 16, tokens: 512 };
 
-/** Gradients cost three times as much. */
+/** Limits for gradients, which cost three times as much as losses. */
 const DIFFERENTIATED = { rows: 4, tokens: 128 };
 
-/** A task's rows on a base, with the adapter whose losses or gradients are to be computed. */
+/** Rows of a task on a base, with the adapter whose losses or gradients are to be computed. */
 export interface RowsOnBase {
   readonly bases: BaseCache;
   readonly base: LoadedBase;
@@ -19,9 +19,9 @@ export interface RowsOnBase {
 }
 
 /**
- * Compares the losses of a task's rows in int8 with those in float32. The result is kept for tasks of the same kind on the
- * same base, so that a fleet of tenants pays for it once.
- * @returns why int8 is too inexact for these rows; null where it is not, or cannot be compared for want of memory
+ * Compares the losses of a task's rows in int8 with those in float32. The result is cached for tasks of the same kind
+ * on the same base, so that a fleet of tenants pays for it once.
+ * @returns the objection to int8 for these rows; null if there is none, or if there is too little memory to compare
  */
 export async function objectionToLosses(on: RowsOnBase): Promise<string | null> {
   const rows = firstRows(on.rows, COMPARED);
@@ -34,7 +34,8 @@ export async function objectionToLosses(on: RowsOnBase): Promise<string | null> 
 
 /**
  * Compares the gradients of an adapter's factors, as {@link objectionToLosses} compares losses.
- * @param origin adapters of different origins have gradients of different kinds: those of one that fits its rows are small
+ * @param origin adapters of different origins have different gradients: those of an adapter that fits its rows are
+ * small
  */
 export async function objectionToGradients(on: RowsOnBase, origin: string): Promise<string | null> {
   const few = firstRows(on.rows, DIFFERENTIATED);
@@ -54,7 +55,7 @@ async function objection(
   return errors && tooInexact(errors);
 }
 
-/** The first rows, as long as they have no more tokens than that. */
+/** First rows within the limits of rows and tokens. */
 function firstRows(rows: readonly TokenizedExample[], most: { readonly rows: number; readonly tokens: number }) {
   let tokens = 0;
   return rows.slice(0, most.rows).filter(({ tokenIds }) => {
@@ -64,8 +65,8 @@ function firstRows(rows: readonly TokenizedExample[], most: { readonly rows: num
 }
 
 /**
- * What of a task decides how int8 does on it: the length of its rows to a factor of two, and the shares of their letters
- * that are Latin, not Latin, and no letters at all, in fourths.
+ * Kind of a task, by the properties that determine the error of int8: the length of its rows to a factor of two, and
+ * the shares of Latin letters, other letters, and other characters in its text, in quarters.
  */
 function kindOf(rows: readonly TokenizedExample[]): string {
   const lengths = rows.map(({ tokenIds }) => tokenIds.length);

@@ -13,7 +13,9 @@ export function isTrained({ strategy, maxSteps }: Pick<JobSettings, 'strategy' |
   return maxSteps > 0 && strategy !== 'reuse' && strategy !== 'revert';
 }
 
-/** The sizes of the rows that a job computes gradients of: those that the search measures, and the longest training rows. */
+/**
+ * Sizes of the rows that a job computes gradients of: those that the search measures, and the longest training rows.
+ */
 export function trainedSizes(
   { training }: TaskRows,
   { strategy }: JobSettings,
@@ -23,7 +25,7 @@ export function trainedSizes(
   return [...measured, ...longestSizes(training, format)];
 }
 
-/** What measuring an adapter of the job once may cost; undefined if there is no limit. */
+/** Largest cost of measuring an adapter of the job once; undefined if there is no limit. */
 export function rowBudget(
   { measuredTokens, metric }: Pick<JobSpec, 'measuredTokens' | 'metric'>,
   maxNewTokens: number,
@@ -46,7 +48,7 @@ export function requireSuitable(
   }
 }
 
-/** The part of a job's settings that its ladder goes by. */
+/** Options of the ladder from a job's settings. */
 export function ladderOptions(settings: JobSettings): Omit<LadderOptions, 'gate' | 'old'> {
   const { maxSteps, evaluateEvery, refineSteps, patience, leastPower, prefer, fusionRank } = settings;
   return {

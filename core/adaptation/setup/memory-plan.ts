@@ -20,26 +20,25 @@ import { adaptableModules } from '../../models/architecture/architecture.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { PrecisionSetting } from '../../options/precisions.ts';
 
-/** A row, as far as its memory depends on it. */
+/** Sizes of a row that determine its memory. */
 export interface RowSizes {
   /** Input tokens. */
   readonly tokens: number;
   readonly labels: number;
-  /** Tokens with shares that gradients take for each label. Default: 0, where each label is one token. */
+  /** Number of targets with shares that gradients take for each label. Default: 0, each label is one token. */
   readonly targets?: number;
 }
 
-/** Returns the sizes of rows. */
 export function rowSizes(examples: readonly TokenizedExample[]): RowSizes[] {
   return examples.map((example) => ({ tokens: inputLength(example), labels: labelCount(example) }));
 }
 
-/** Number of the longest texts that are made into tokens to find the longest row. */
+/** Number of the longest texts that are tokenized to find the longest row. */
 const LONGEST_TEXTS = 8;
 
 /**
- * Returns the sizes of the rows with the longest texts, among which is the longest row or one nearly as long. A row that
- * cannot be made into tokens is left to the training, which reports it.
+ * Returns the sizes of the rows with the longest texts, which include the longest row or one nearly as long. It skips a
+ * row that cannot be tokenized; the training reports it.
  */
 export function longestSizes(rows: readonly ExampleRow[], options: TokenizeOptions): RowSizes[] {
   const lengthOf = (row: ExampleRow): number => JSON.stringify(row).length;
@@ -54,14 +53,15 @@ export function longestSizes(rows: readonly ExampleRow[], options: TokenizeOptio
   });
 }
 
-/** What a job's memory depends on. */
+/** Inputs that determine a job's memory. */
 export interface MemoryNeeds {
   readonly config: ModelConfig;
-  /** In which the base is kept, or may be. */
+  /** Precision of the base, or the setting that chooses it. */
   readonly precision: PrecisionSetting;
   readonly adapter: Adapter;
-  /** Rows that are measured, and rows that are trained on. */
+  /** Sizes of the rows that are measured. */
   readonly measured: readonly RowSizes[];
+  /** Sizes of the rows that are trained on. */
   readonly trained: readonly RowSizes[];
   /** Texts that are generated to measure an adapter. Default: none. */
   readonly generated?: TextSizes | null;
@@ -69,7 +69,7 @@ export interface MemoryNeeds {
   readonly evolution: boolean;
 }
 
-/** Bytes that a job needs at the least, by what needs them. */
+/** Smallest number of bytes that a job needs, by purpose. */
 export interface MemoryPlan {
   readonly process: number;
   readonly base: number;
@@ -77,16 +77,16 @@ export interface MemoryPlan {
   readonly evolution: number;
   /** Keys and values of texts that are generated. */
   readonly generation: number;
-  /** What the longest row takes, computed in the way that takes least. */
+  /** Bytes of the longest row, computed in the way that takes the least memory. */
   readonly activations: number;
-  /** What it takes to compare a base in int8 with float32, before rows are computed. */
+  /** Bytes to compare a base in int8 with float32, before rows are computed. */
   readonly comparison: number;
-  /** Everything but activations and comparison. */
+  /** Sum of all parts except activations and comparison. */
   readonly reserved: number;
   readonly total: number;
 }
 
-/** A job that cannot fit into the memory there is. */
+/** Thrown if a job does not fit into the available memory. */
 export class InsufficientMemoryError extends Error {
   readonly code = 'insufficient_memory';
   readonly plan: MemoryPlan;
@@ -98,18 +98,23 @@ export class InsufficientMemoryError extends Error {
   }
 }
 
-/** Copies of an adapter that training holds: parameters, gradients and moments with their successors, anchor and candidates. */
+/**
+ * Number of copies of an adapter that training holds: parameters, gradients and moments with their successors, anchor
+ * and candidates.
+ */
 const TRAINED_COPIES = 12;
 
-/** Copies of an adapter where nothing is trained: the old one, the candidate, the best one and the one being fused. */
+/**
+ * Number of copies of an adapter without training: the old one, the candidate, the best one and the one being fused.
+ */
 const MEASURED_COPIES = 4;
 
-/** Copies of an evolution's factors: as read, and what fusion makes of them. */
+/** Number of copies of an evolution's factors: as read, and as prepared for fusion. */
 const EVOLUTION_COPIES = 2;
 
 const FLOAT = 4;
 
-/** Works out what a job needs at the least. */
+/** Computes the smallest memory that a job needs. */
 export function planMemory(needs: MemoryNeeds): MemoryPlan {
   const { config, precision, adapter, trained, evolution, generated } = needs;
   const programs = {
@@ -132,7 +137,7 @@ export function planMemory(needs: MemoryNeeds): MemoryPlan {
   return { ...parts, activations, comparison, reserved, total: reserved + Math.max(activations, comparison) };
 }
 
-/** What a plan asks for beside the base. */
+/** Memory that a plan reserves in addition to the base. */
 export function jobMemory(plan: MemoryPlan, { trained }: Pick<MemoryNeeds, 'trained'>): JobMemory {
   const { adapter, evolution, generation, process, activations, comparison } = plan;
   return {
@@ -142,10 +147,13 @@ export function jobMemory(plan: MemoryPlan, { trained }: Pick<MemoryNeeds, 'trai
   };
 }
 
-/** Copies of a matrix that is rounded: as read, and what operators make of it for both of its forms and keep for the next one. */
+/**
+ * Number of copies of a matrix that is rounded: as read, and those that operators make for both of its forms and keep
+ * for the next one.
+ */
 const ROUNDING_COPIES = 12;
 
-/** The largest batches that int8 is compared with float32 on: calibration texts, and rows of a task. */
+/** Largest batches on which int8 is compared with float32: calibration texts, and rows of a task. */
 const COMPARED = {
   losses: [
     { tokens: 768, longest: 64, labels: 96 },
@@ -155,8 +163,8 @@ const COMPARED = {
 };
 
 /**
- * Bytes of a comparison of int8 with float32: the smallest stage of float32 matrices, what is computed, programs in
- * float32, the rounding of a matrix, and the thread that traces programs. More is taken only where it is free.
+ * Bytes of a comparison of int8 with float32: the smallest stage of float32 matrices, its computation, programs in
+ * float32, the rounding of a matrix, and the thread that traces programs. The comparison takes more only if it is free.
  */
 function comparisonBytes({ config, precision, adapter }: MemoryNeeds, programs: ProgramNeeds): number {
   if (!countsAsInt8(config, precision)) return 0;
@@ -188,7 +196,7 @@ export function requireMemory(needs: MemoryNeeds, available: AvailableMemory): M
   throw new InsufficientMemoryError(`${figures}: ${remedy(needs, plan, available.bytes)}`, plan);
 }
 
-/** Says what would make the job fit. */
+/** Suggests a setting with which the job would fit. */
 function remedy(needs: MemoryNeeds, plan: MemoryPlan, bytes: number): string {
   const longest = mostOf(needs, 'tokens');
   let length = Math.floor(longest / 64) * 64;
@@ -201,7 +209,7 @@ function remedy(needs: MemoryNeeds, plan: MemoryPlan, bytes: number): string {
   return `give it at least ${gibibytes(plan.total)} GiB (READAPT_MEMORY, or a larger machine)`;
 }
 
-/** Bytes of the longest row, which goes alone, in the way that takes least. */
+/** Bytes of the longest row, which is a batch of its own, in the way that takes the least memory. */
 function leastActivations(needs: MemoryNeeds): number {
   const { config, adapter, measured, trained } = needs;
   const base = { config, adapted: adaptedWidths(adapter, (adapter.config.dropout ?? 0) > 0) };
@@ -219,7 +227,7 @@ function mostOf({ measured, trained }: MemoryNeeds, what: 'tokens' | 'labels'): 
   return [...measured, ...trained].reduce((most, sizes) => Math.max(most, sizes[what]), 0);
 }
 
-/** The needs of the same job with rows of so many tokens at most. */
+/** Needs of the same job if its rows had at most `length` tokens. */
 function cutTo(needs: MemoryNeeds, length: number): MemoryNeeds {
   const cut = (rows: readonly RowSizes[]) =>
     rows.map((row) => ({ ...row, tokens: Math.min(row.tokens, length), labels: Math.min(row.labels, length) }));

@@ -1,37 +1,42 @@
 import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
 import type { Precision } from '../../options/precisions.ts';
 
-/** The base that a job's adapters are measured and trained on. It may be loaded again in the middle of the job. */
+/**
+ * Base that a job's adapters are measured and trained on. It may be unloaded and loaded again in the middle of the job.
+ */
 export class NewBase {
   readonly #bases: BaseCache;
   readonly #asked: Precision | undefined;
   #loaded: LoadedBase;
 
-  /** @param asked the precision that it was asked for in; undefined where one was chosen */
+  /** @param asked the requested precision; undefined if it was chosen automatically */
   constructor(bases: BaseCache, loaded: LoadedBase, asked: Precision | undefined) {
     this.#bases = bases;
     this.#loaded = loaded;
     this.#asked = asked;
   }
 
-  /** To be asked for anew whenever it is used: what was loaded before may have been released. */
+  /** Loaded base. Read this property at every use, because an earlier base may have been released. */
   get loaded(): LoadedBase {
     return this.#loaded;
   }
 
-  /** The same however often it is loaded. */
+  /** Precision of the base, which stays the same when it is loaded again. */
   get precision(): Precision {
     return this.#loaded.precision.precision;
   }
 
-  /** Runs something that loads another base, for which this one may have to make room, and loads it again if it had to. */
-  async makeRoomFor<T>(run: () => Promise<T>): Promise<T> {
+  /** Runs a function that loads another base, which may evict this one, and then loads this one again if necessary. */
+  async reloadAfter<T>(run: () => Promise<T>): Promise<T> {
     const result = await run();
     if (!(await this.#bases.holds(this.#loaded))) this.#loaded = await this.#loadAgain();
     return result;
   }
 
-  /** It is asked for as before, so that later jobs find it, and has the precision of before, also where another one is chosen now. */
+  /**
+   * Loads the base again. It first requests it as before, so that later jobs find it; if that now chooses another
+   * precision, it requests the previous one.
+   */
   async #loadAgain(): Promise<LoadedBase> {
     const { folder } = this.#loaded;
     const found = await this.#bases.load(folder, this.#asked);

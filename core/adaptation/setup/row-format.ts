@@ -8,17 +8,17 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { GivenAdapterOptions } from '../../options/adapter-options.ts';
 import { writerName, type Writer } from '../prompts/writer.ts';
 
-/** How an adapter's rows are made into tokens. Plain JSON. */
+/** Format in which an adapter's rows are tokenized. Plain JSON. */
 export interface RowFormat {
-  /** Whether the end of the text is a label behind each completion. */
+  /** Whether an end-of-text token is a label after each completion. */
   readonly appendEos: boolean;
-  /** Why, in words. */
+  /** Reason for `appendEos`, in words. */
   readonly appendEosReason: string;
   /** Largest number of tokens of a row. */
   readonly maxLength: number;
 }
 
-/** Number of rows on which it is measured whether an adapter ends its completions. */
+/** Number of rows on which an adapter is measured to find out whether it ends its completions. */
 const MEASURED_ROWS = 16;
 
 interface WrittenCounts {
@@ -27,46 +27,48 @@ interface WrittenCounts {
   readonly ended: number;
 }
 
-export interface RowFormatOptions {
-  /** What somebody has asked for. */
+export interface RowFormatSources {
+  /** Options that the user has set. */
   readonly given: GivenAdapterOptions;
   /** PEFT folder of the adapter. */
   readonly folder: string;
   readonly adapter: Adapter;
   readonly config: ModelConfig;
-  /** Loads the base that the adapter was trained for, if something has to be measured. */
+  /** Loads the base that the adapter was trained for, in case something has to be measured. */
   readonly loadBase: () => Promise<LoadedBase>;
-  /** Rows of the task; the first few are measured if nothing else says how the adapter was trained. */
+  /** Rows of the task; the first few are measured if nothing else tells how the adapter was trained. */
   readonly rows: readonly ExampleRow[];
-  /** How many answers a version has written, and how many of them it has ended: then nothing has to be measured. */
+  /**
+   * Number of answers that a version has written, and of those that it has ended; with them nothing has to be measured.
+   */
   readonly written?: WrittenCounts | undefined;
   readonly signal: AbortSignal;
 }
 
 /**
- * Decides how an adapter's rows are made into tokens: as somebody has asked, or else as its `readapt.json` says, or else
- * as a measurement on the base that it was trained for says.
+ * Decides the format of an adapter's rows: from the user's options, or else from its `readapt.json`, or else by a
+ * measurement on the base that it was trained for.
  */
-export async function rowFormatOf(options: RowFormatOptions): Promise<RowFormat> {
+export async function decideRowFormat(options: RowFormatSources): Promise<RowFormat> {
   const manifest = await readAdapterManifest(options.folder);
   const maxLength = maxLengthOf(options, manifest);
   return { ...(await appendEosOf(options, manifest, maxLength)), maxLength };
 }
 
-/** Decides only how many tokens a row may have. */
-export async function maxLengthIn(options: Pick<RowFormatOptions, 'given' | 'folder' | 'config'>): Promise<number> {
+/** Decides only the largest number of tokens of a row. */
+export async function maxLengthIn(options: Pick<RowFormatSources, 'given' | 'folder' | 'config'>): Promise<number> {
   return maxLengthOf(options, await readAdapterManifest(options.folder));
 }
 
 function maxLengthOf(
-  { given, config }: Pick<RowFormatOptions, 'given' | 'config'>,
+  { given, config }: Pick<RowFormatSources, 'given' | 'config'>,
   manifest: AdapterManifest | null,
 ): number {
   return lengthLimit({ config, maxLength: given.max_length ?? manifest?.maxLength ?? null });
 }
 
 async function appendEosOf(
-  options: RowFormatOptions,
+  options: RowFormatSources,
   manifest: AdapterManifest | null,
   maxLength: number,
 ): Promise<Pick<RowFormat, 'appendEos' | 'appendEosReason'>> {
@@ -82,7 +84,7 @@ async function appendEosOf(
   return measureAppendEos(options, maxLength);
 }
 
-async function measureAppendEos({ loadBase, adapter, rows, signal }: RowFormatOptions, maxLength: number) {
+async function measureAppendEos({ loadBase, adapter, rows, signal }: RowFormatSources, maxLength: number) {
   const { tokenizer, model, runtime, endOfTextIds } = await loadBase();
   const format = { tokenizer, config: model.config };
   const end = endOfText(format);

@@ -4,9 +4,9 @@ import { exampleOf, type TokenizedExample } from '../example.ts';
 import { forEachBatch, type EvaluationOptions } from './forward-passes.ts';
 
 /**
- * Measures how probable a model finds it that the text ends behind each example: the mean over the examples of the
- * probability of any of the ending tokens. Each of them is the label of a row, so that this needs no other program than the
- * evaluation of losses.
+ * Measures how probable the model finds the end of the text after each example: the mean over the examples of the
+ * probability of any ending token. Each ending token is the label of a row, so this needs no program but the one that
+ * evaluates losses.
  * @param ends ids of the tokens that end a text, all different; at least one
  */
 export async function endProbability(

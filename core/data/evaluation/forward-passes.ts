@@ -14,10 +14,10 @@ export interface EvaluationOptions {
 
 interface PassOptions<Example extends TokenizedExample> extends EvaluationOptions {
   /**
-   * How many input tokens there are for each one that goes through the model, because rows begin alike. Default 1.
+   * Number of input tokens for each one that goes through the model, because rows share their beginnings. Default 1.
    */
   readonly repeated?: number;
-  /** What rows are sorted by, the largest first; equal ones stay in their order. Default: their number of input tokens. */
+  /** Sort key of the rows, largest first; equal rows keep their order. Default: their number of input tokens. */
   readonly sortBy?: (example: Example) => number;
 }
 
@@ -45,7 +45,7 @@ export async function forEachBatch<Example extends TokenizedExample>(
     signal?.throwIfAborted();
     await run(group);
     tokens += group.batch.inputIds.length;
-    // A runtime may block the event loop for a whole batch; now messages, such as a cancellation, can arrive.
+    // A runtime may block the event loop for a whole batch; this lets messages arrive, such as a cancellation.
     await setImmediate();
   }
   return tokens;

@@ -6,7 +6,7 @@ import { promptTokens, type TokenizedExample } from '../example.ts';
 import type { EvaluationOptions } from './forward-passes.ts';
 
 export interface AnswerOptions extends EvaluationOptions {
-  /** Largest number of tokens that are generated for a row; 0 follows from the rows, as {@link answerLimits} says. */
+  /** Largest number of tokens that are generated for a row; 0 takes the limits of {@link answerLimits}. */
   readonly maxNewTokens?: number;
   /** Largest number of tokens of a prompt with its answer. Default: as many as the model has positions. */
   readonly maxLength?: number;
@@ -14,26 +14,26 @@ export interface AnswerOptions extends EvaluationOptions {
 
 export interface GeneratedAnswer {
   readonly text: string;
-  /** All tokens that were generated, with the end-of-text token. */
+  /** All generated tokens, including the end-of-text token. */
   readonly tokenIds: readonly number[];
   readonly reference: string;
 }
 
 export interface Answers {
-  /** What was generated for each example, and what was expected. */
+  /** Generated and expected text of each example. */
   readonly texts: readonly GeneratedAnswer[];
   /** Number of input tokens that went through the model. */
   readonly tokens: number;
 }
 
-/** What an example asks and what it expects, in tokens and as text. */
+/** Prompt of an example and its expected answer, in tokens and as text. */
 export interface Answer {
   readonly promptIds: readonly number[];
   readonly labelIds: readonly number[];
   readonly reference: string;
 }
 
-/** Returns what an example asks and what it expects. */
+/** Returns the prompt of an example and its expected answer. */
 export function answerOf(example: TokenizedExample): Answer {
   const { tokenIds, labelSpans, row } = example;
   const [start] = labelSpans.at(-1) ?? [tokenIds.length];
@@ -63,7 +63,7 @@ export async function generateAnswers(
   });
   return {
     texts: generated.map(({ text, tokenIds }, index) => ({ text, tokenIds, reference: answers[index]!.reference })),
-    // The last token of a text is only predicted.
+    // The last token of a text is predicted, not fed.
     tokens: generated.reduce(
       (sum, { tokenIds }, index) => sum + answers[index]!.promptIds.length + tokenIds.length - 1,
       0,
@@ -71,7 +71,7 @@ export async function generateAnswers(
   };
 }
 
-/** Returns the most that {@link generateAnswers} may have to hold, whatever ends a text. */
+/** Returns the largest sizes that {@link generateAnswers} may reach, whatever token ends a text. */
 export function answerSizes(examples: readonly TokenizedExample[], maxNewTokens: number): TextSizes {
   const answers = examples.map(answerOf);
   const limit = maxNewTokens > 0 ? maxNewTokens : mostNewTokens(answers);
@@ -79,13 +79,13 @@ export function answerSizes(examples: readonly TokenizedExample[], maxNewTokens:
   return { count: answers.length, longest: longestPrompt + limit };
 }
 
-/** Tokens that an answer may have beyond twice the longest completion. */
+/** Number of tokens that an answer may have beyond twice the longest completion. */
 const MARGIN = 16;
 
 /**
- * Chooses how many tokens may be generated for each row where no number is given: twice as many as the longest completion
- * has, and a few more. An adapter whose completions do not end with an end-of-text token never learned to stop, so it is
- * given as many tokens as the row's own completion has.
+ * Chooses the largest number of generated tokens for each row, if none is given: twice as many as the longest
+ * completion has, and a few more. An adapter whose completions do not end with an end-of-text token never learned to
+ * stop, so it gets only as many tokens as the row's own completion has.
  */
 export function answerLimits(
   answers: readonly Pick<Answer, 'labelIds'>[],

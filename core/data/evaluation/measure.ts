@@ -9,7 +9,7 @@ import { generateAnswers, type AnswerOptions } from './generated-answers.ts';
 import { rankChoices, type RankingOptions } from './rank-choices.ts';
 import { exactMatchOf, rougeL, tokenF1 } from './text-scores.ts';
 
-/** The value of a metric on a list of examples. */
+/** Value of a metric on a list of examples. */
 export interface Measurement {
   readonly metric: MetricName;
   /** Nats a completion token for `loss`; a number from 0 to 1 for the others. */
@@ -21,8 +21,8 @@ export interface Measurement {
   /** Number of input tokens that went through the model. */
   readonly tokens: number;
   /**
-   * In the order of the examples: 1 right and 0 wrong; for `rouge_l` and `token_f1` a number from 0 to 1; for `loss` the
-   * sum over the completion tokens, in nats.
+   * Outcomes in the order of the examples: 1 right and 0 wrong; for `rouge_l` and `token_f1` a number from 0 to 1; for
+   * `loss` the sum over the completion tokens, in nats.
    */
   readonly perExample: Float64Array;
 }
@@ -65,7 +65,7 @@ export async function meanLoss(
     for (const { index, start, end } of members)
       perExample[index] = losses.subarray(start, end).reduce((total, loss) => total + loss, 0);
   });
-  const summary = summarize('loss', perExample, examples.map(labelCount));
+  const summary = summarizeMetric('loss', perExample, examples.map(labelCount));
   return { metric: 'loss', ...summary, examples: examples.length, tokens, perExample };
 }
 
@@ -84,15 +84,15 @@ export async function accuracy(
   return meanScore('accuracy', right, tokens);
 }
 
-/** How a metric of generated text judges a row, from 0 to 1. */
+/** Scores of a generated text against its reference, from 0 to 1, by metric. */
 const TEXT_SCORES = { exact_match: exactMatchOf, rouge_l: rougeL, token_f1: tokenF1 } as const;
 
-/** Returns how a metric of generated text judges a text. */
+/** Returns the score of a generated text by a metric, from 0 to 1. */
 export function textScore(metric: keyof typeof TEXT_SCORES, text: string, reference: string): number {
   return TEXT_SCORES[metric](text, reference);
 }
 
-/** Generates an answer to each example by greedy decoding, and measures how well it agrees with the completion. */
+/** Generates an answer to each example by greedy decoding, and measures its agreement with the completion. */
 async function generatedScore(
   base: GeneratingBase,
   adapter: Adapter | null,
@@ -105,7 +105,7 @@ async function generatedScore(
 }
 
 function meanScore(metric: MetricName, scores: Float64Array, tokens: number): Measurement {
-  return { metric, ...summarize(metric, scores, []), examples: scores.length, tokens, perExample: scores };
+  return { metric, ...summarizeMetric(metric, scores, []), examples: scores.length, tokens, perExample: scores };
 }
 
 /**
@@ -113,7 +113,7 @@ function meanScore(metric: MetricName, scores: Float64Array, tokens: number): Me
  * @param perExample as in {@link Measurement}
  * @param lengths number of completion tokens of each example, which only `loss` needs
  */
-export function summarize(
+export function summarizeMetric(
   metric: MetricName,
   perExample: ArrayLike<number>,
   lengths: readonly number[],
@@ -131,7 +131,10 @@ function meanOfTokens(losses: Float64Array, lengths: Float64Array) {
   return { value, standardError: n > 1 ? Math.sqrt((residuals * n) / (n - 1)) / labels : 0 };
 }
 
-/** For shares of right rows, the squared deviations are value · (1 − value) in the mean. */
+/**
+ * Mean and standard error of scores. For right and wrong rows, the mean of the squared deviations is value · (1 −
+ * value).
+ */
 function meanOfExamples(scores: Float64Array) {
   const n = scores.length;
   const value = scores.reduce((total, score) => total + score, 0) / n;

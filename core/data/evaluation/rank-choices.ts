@@ -17,43 +17,49 @@ export interface RankingOptions extends EvaluationOptions {
   readonly choices: ChoiceSet;
 }
 
-/** An own choice with more tokens goes along with the first pass only by its first token, to save memory for logits. */
+/**
+ * Largest number of tokens of an example's own choice that the first pass feeds; of a longer one it feeds only the
+ * first token, to save memory for logits.
+ */
 const MAX_FED_TOKENS = 4;
 
-/** Largest share of the shared tokens that all choices together may add for them to be scored at once. */
+/**
+ * Largest number of tokens that all choices may add, as a share of the shared tokens, for them to be scored at once.
+ */
 const SHARE_AT_ONCE = 1 / 4;
 
-/** One in so many examples shows how often the own choice leads. */
+/** Sampling interval: one in this many examples is sampled to see how often the own choice leads. */
 const SAMPLED = 8;
 
-/** Smallest number of examples of which some are sampled. */
+/** Smallest number of examples that are sampled. */
 const FEWEST_TO_SAMPLE = 64;
 
 /**
  * Share of examples whose own choice does not lead, above which scoring all choices at once is faster. Measured with
- * SmolLM2-135M on AG News: all at once took 1.4 times as long as the first pass alone, and completing all the others 2.6 times.
+ * SmolLM2-135M on AG News: all at once took 1.4 times as long as the first pass alone, and completing all the others
+ * 2.6 times.
  */
 const OFTEN_BEHIND = 0.3;
 
-/** The log-probability of one choice of an example: exact, or that of its first token, which is an upper bound. */
+/** Log-probability of one choice of an example: exact, or that of its first token, which is an upper bound. */
 interface Score {
   readonly example: TokenizedExample;
   /** Index of the choice. */
   readonly choice: number;
-  /** The tokens that all choices of the example begin with. */
+  /** Tokens that all choices of the example begin with. */
   readonly shared: readonly number[];
-  /** The tokens of this choice behind the shared ones. */
+  /** Tokens of this choice after the shared ones. */
   readonly rest: readonly number[];
   value: number;
   exact: boolean;
 }
 
-/** An example with its choices. As an example, its labels are the tokens that go along with the first pass. */
+/** Example with its choices. Its labels are the tokens that the first pass feeds. */
 interface Contest extends TokenizedExample {
   readonly example: TokenizedExample;
   /** Index of the example's own choice. */
   readonly own: number;
-  /** The tokens of the example's own choice that go along with the first pass. */
+  /** Tokens of the example's own choice that the first pass feeds. */
   readonly fed: readonly number[];
   /** One score for each choice; empty before the first pass. */
   scores: readonly Score[];
@@ -61,9 +67,9 @@ interface Contest extends TokenizedExample {
 
 /**
  * Finds the most probable choice of each example. The tokens that all choices begin with are fed along with the prompt,
- * since they add the same to every score. The choices are compared by branch and bound, which is fast where the example's
- * own choice leads. A part of the examples shows how often it does; if it seldom does, as without an adapter, and the choices
- * are short, those of all other examples are scored at once.
+ * since they add the same to every score. The choices are compared by branch and bound, which is fast if the example's
+ * own choice leads. A sample of the examples shows how often it does. If it seldom does, as without an adapter, and the
+ * choices are short, all choices of the other examples are scored at once.
  */
 export async function rankChoices(
   runtime: Runtime,
@@ -92,7 +98,7 @@ export async function rankChoices(
   return { ranked, tokens: sampled.tokens + others.tokens };
 }
 
-/** Whether scoring all choices at once adds little to the first pass, and anything at all is left to score behind it. */
+/** Whether scoring all choices at once adds few tokens to the first pass, but adds any at all. */
 function isCheapAtOnce(examples: readonly TokenizedExample[], choices: ChoiceSet): boolean {
   let [added, shared] = [0, 0];
   for (const { row } of examples) {
@@ -103,12 +109,14 @@ function isCheapAtOnce(examples: readonly TokenizedExample[], choices: ChoiceSet
   return added > 0 && added <= SHARE_AT_ONCE * shared;
 }
 
-/** The number of input tokens that an example's choices add to the shared ones. The last token of each is no input. */
+/** Number of input tokens that an example's choices add to the shared ones. The last token of each is no input. */
 function addedTokens({ rests }: TokenizedVariants): number {
   return rests.reduce((sum, rest) => sum + Math.max(0, rest.length - 1), 0);
 }
 
-/** Scores every choice of every example as a row of its own. Rows of one example share the tokens that they begin with. */
+/**
+ * Scores every choice of every example as a row of its own. Rows of one example share the tokens that they begin with.
+ */
 async function rankAtOnce(
   runtime: Runtime,
   adapter: Adapter | null,
@@ -137,15 +145,15 @@ function firstLargest(values: Float64Array): number {
 }
 
 interface BoundedRanking extends Ranking {
-  /** Share of examples in which another choice than the own one led the first pass. */
+  /** Share of examples whose own choice did not lead the first pass. */
   readonly behind: number;
 }
 
 /**
- * Ranks by bounds. One pass gives the log-probability of every choice's first token: exact for a choice of one token, an
- * upper bound for a longer one. The example's own choice usually leads, so that pass feeds all of it, and its score is
- * exact at once. Where the leading choice has only a bound, one more row completes its score; where another one leads
- * then, rows complete all choices that can still win. A choice whose bound is below an exact score is never completed.
+ * Ranks by bounds. One pass gives the log-probability of every choice's first token: exact for a choice of one token,
+ * an upper bound for a longer one. The example's own choice usually leads, so that pass feeds all of it, and its score
+ * is exact at once. If the leading choice has only a bound, one more row completes its score; if another one then
+ * leads, rows complete all choices that can still win. A choice whose bound is below an exact score is never completed.
  */
 async function branchAndBound(
   runtime: Runtime,
@@ -166,7 +174,7 @@ async function branchAndBound(
   }
 }
 
-/** The choices that have only a bound and may win. */
+/** Choices that have only a bound and may still win. */
 function contenders({ scores }: Contest): Score[] {
   const known = Math.max(...scores.map(({ exact, value }) => (exact ? value : -Infinity)));
   return scores.filter(({ exact, value }) => !exact && value >= known);
@@ -203,7 +211,7 @@ function scoreFirstTokens(
   });
 }
 
-/** Adds the log-probabilities of the tokens behind the first one. */
+/** Completes scores by the log-probabilities of the tokens after the first one. */
 function completeScores(
   runtime: Runtime,
   adapter: Adapter | null,

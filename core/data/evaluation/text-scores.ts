@@ -1,12 +1,12 @@
-/** 1 if the texts are equal apart from white space around them, else 0. */
+/** Returns 1 if the texts are equal apart from surrounding white space, else 0. */
 export function exactMatchOf(text: string, reference: string): number {
   return Number(text.trim() === reference.trim());
 }
 
 /**
- * ROUGE-L, the F-measure of the longest common subsequence of words (Lin 2004), as Google's `rouge-score` computes it with
- * its default tokenizer and without stemming: words are runs of a–z and 0–9 of the lower-cased text.
- * @returns a number from 0 to 1; 0 where either text has no words
+ * ROUGE-L, the F-measure of the longest common subsequence of words (Lin 2004), as Google's `rouge-score` computes it
+ * with its default tokenizer and without stemming: words are runs of a–z and 0–9 of the lower-cased text.
+ * @returns a number from 0 to 1; 0 if either text has no words
  */
 export function rougeL(text: string, reference: string): number {
   const words = (of: string) => of.toLowerCase().match(/[a-z0-9]+/g) ?? [];
@@ -17,7 +17,7 @@ export function rougeL(text: string, reference: string): number {
 /**
  * F1 of the words of two texts, as bags, normalized as by SQuAD 1.1's official script: lower case, without ASCII
  * punctuation and the articles a, an and the.
- * @returns a number from 0 to 1; 0 where either text has no words
+ * @returns a number from 0 to 1; 0 if either text has no words
  */
 export function tokenF1(text: string, reference: string): number {
   const [found, expected] = [squadWords(text), squadWords(reference)];
@@ -56,7 +56,7 @@ function longestCommonSubsequence(a: readonly string[], b: readonly string[]): n
 const PUNCTUATION = /[!-/:-@[-`{-~]/g;
 /** Python's `\b(a|an|the)\b`, whose word characters are Unicode's letters, numbers and the underscore. */
 const ARTICLES = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu;
-/** What Python's `str.split` splits at. */
+/** White space at which Python's `str.split` splits. */
 const WHITE_SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
 
 function squadWords(text: string): string[] {

@@ -28,8 +28,8 @@ export function energyCurve(evolution: Evolution): { readonly rank: number; read
 }
 
 /**
- * The most that {@link overallCapturedEnergy} can be, for large matrices, if the change has no structure. If the entries of
- * an [m, n] matrix are independent noise of variance v, no singular value is above √v (√m + √n), which is the edge of the
+ * Upper bound of {@link overallCapturedEnergy} for large matrices whose change has no structure. If the entries of an
+ * [m, n] matrix are independent noise of variance v, no singular value is above √v (√m + √n), which is the edge of the
  * Marchenko–Pastur law (Math. USSR Sbornik 1, 1967), and the norm is √(v m n).
  */
 export function flatEnergy(evolution: Evolution, rank: number): number {

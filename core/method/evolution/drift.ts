@@ -1,4 +1,6 @@
-/** How far one tensor, or several tensors together, moved between two versions of a base model (Frobenius norms). */
+/**
+ * Distance that one tensor, or several tensors together, moved between two versions of a base model (Frobenius norms).
+ */
 export interface TensorDrift {
   /** ‖W_new − W_old‖ */
   readonly deltaNorm: number;
@@ -9,7 +11,7 @@ export interface TensorDrift {
 }
 
 /**
- * The drift that follows from ‖W_new − W_old‖² and ‖W_old‖². A change from zero weights has no finite ratio: its drift is
+ * Computes the drift from ‖W_new − W_old‖² and ‖W_old‖². A change from zero weights has no finite ratio: its drift is
  * Infinity if anything changed, and 0 otherwise.
  */
 export function driftOf(deltaSquares: number, weightSquares: number): TensorDrift {
@@ -27,7 +29,7 @@ export function totalDrift(parts: readonly TensorDrift[]): TensorDrift {
 }
 
 /** The drift of one projection (`mlp.up_proj`) in every layer. */
-export interface DriftRow {
+export interface ProjectionDrift {
   readonly projection: string;
   /** One drift per layer; null for a layer without this projection. */
   readonly drifts: readonly (number | null)[];
@@ -36,10 +38,10 @@ export interface DriftRow {
 }
 
 /**
- * The drift of the adaptable modules as a grid: one row for each projection, in the order in which a layer has them, and
- * one column for each layer.
+ * The drift of the adaptable modules as a grid: one row for each projection, in the order in which a layer has them,
+ * and one column for each layer.
  */
-export function driftGrid({ modules }: { readonly modules: ReadonlyMap<string, TensorDrift> }): DriftRow[] {
+export function driftGrid({ modules }: { readonly modules: ReadonlyMap<string, TensorDrift> }): ProjectionDrift[] {
   const cells = [...modules].flatMap(([name, module]) => {
     const [, layer, projection] = /^model\.layers\.(\d+)\.(.+)$/.exec(name) ?? [];
     return projection === undefined ? [] : [{ layer: Number(layer), projection, module }];
@@ -55,7 +57,7 @@ export function driftGrid({ modules }: { readonly modules: ReadonlyMap<string, T
   });
 }
 
-/** The parts of a base model that no LoRA adapter changes, by the names that reports use. */
+/** Parts of a base model that no LoRA adapter changes, as reports name them. */
 const UNADAPTABLE_PARTS = ['embeddings', 'head', 'norms', 'biases'] as const;
 type UnadaptablePart = (typeof UNADAPTABLE_PARTS)[number];
 

@@ -18,7 +18,7 @@ interface StoredModule {
   readonly norms: StoredNorms;
 }
 
-/** What the file's metadata says beside the tensors, as JSON. */
+/** Metadata that the file holds beside the tensors, as JSON. */
 interface StoredHeader {
   readonly oldFingerprint: string;
   readonly newFingerprint: string;
@@ -31,8 +31,8 @@ interface StoredHeader {
 }
 
 /**
- * Writes an evolution as one safetensors file, atomically; equal evolutions give equal bytes. Each module has the tensors
- * `<module>.u`, `.s`, `.v` and `.rowSquares`; an unchanged module (rank 0) has only the last one.
+ * Writes an evolution as one safetensors file, atomically; equal evolutions give equal bytes. Each module has the
+ * tensors `<module>.u`, `.s`, `.v` and `.rowSquares`; an unchanged module (rank 0) has only the last one.
  */
 export async function saveEvolution(path: string, evolution: Evolution): Promise<void> {
   const tensors = new Map<string, Tensor>();
@@ -54,8 +54,8 @@ export async function saveEvolution(path: string, evolution: Evolution): Promise
 
 /**
  * Reads an evolution that {@link saveEvolution} wrote.
- * @throws FormatError for a missing or broken file; AdaptationError `invalid_evolution` if it is not an evolution, if tensors
- *   are missing, superfluous or of another shape, or if they do not have the checksum that the file names
+ * @throws FormatError for a missing or broken file; AdaptationError `invalid_evolution` if it is not an evolution, if
+ * tensors are missing, superfluous or of another shape, or if their checksum is not the one in the file
  */
 export async function loadEvolution(path: string): Promise<Evolution> {
   return withSafetensors(path, async (file) => {
@@ -66,7 +66,7 @@ export async function loadEvolution(path: string): Promise<Evolution> {
     const modules = header.modules.map(([name, stored]) => [name, takeModule(name, stored, tensors)] as const);
     const [unexpected] = tensors.keys();
     if (unexpected !== undefined) throw invalid(`tensor ${unexpected} belongs to no module of the evolution`);
-    // Files of earlier releases name no checksum.
+    // Files of earlier releases have no checksum.
     const { checksum = found } = file.header.metadata;
     if (checksum !== found) throw invalid(`the tensors have the checksum ${found}, expected ${checksum}`);
     return {
@@ -129,7 +129,7 @@ function parseHeader(metadata: Readonly<Record<string, string>>): StoredHeader {
   throw invalid('metadata field "evolution" has no list of modules and of unadaptable tensors');
 }
 
-/** Makes a module of its tensors, and removes them from `tensors`. The arrays are used as they are, not copied. */
+/** Builds a module from its tensors, and removes them from `tensors`. The arrays are used without copying. */
 function takeModule(name: string, stored: StoredModule, tensors: Map<string, Tensor>): ModuleEvolution {
   const shape = { outFeatures: stored.out, inFeatures: stored.in, rank: stored.rank };
   const none = new Float32Array(0);

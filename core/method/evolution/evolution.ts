@@ -5,7 +5,7 @@ import { gaussianMatrices } from '../../linalg/svd/gaussian.ts';
 import type { DenseMatrix } from '../../linalg/matrix.ts';
 import type { MatrixProducts } from '../../linalg/products.ts';
 import { randomizedSvd, type RandomizedSvdOptions } from '../../linalg/svd/randomized-svd.ts';
-import { readChange, readDrift, type Change } from './change.ts';
+import { readChange, readDrift, type WeightChange } from './weight-change.ts';
 import { totalDrift, type TensorDrift } from './drift.ts';
 import type { WeightSource } from './weight-source.ts';
 
@@ -15,7 +15,9 @@ export type { WeightSource };
 export interface ModuleEvolution extends TensorDrift {
   readonly outFeatures: number;
   readonly inFeatures: number;
-  /** Number of directions kept: at most the evolution's rank, fewer if the others are negligible, 0 if nothing changed. */
+  /**
+   * Number of directions kept: at most the evolution's rank, fewer if the others are negligible, 0 if nothing changed.
+   */
   readonly rank: number;
   /** Left singular vectors, [outFeatures, rank], row-major. */
   readonly u: Float32Array;
@@ -23,13 +25,15 @@ export interface ModuleEvolution extends TensorDrift {
   readonly s: Float32Array;
   /** Right singular vectors, [inFeatures, rank], row-major. */
   readonly v: Float32Array;
-  /** ‖W_old‖², ‖W_new‖² and ‖W_new − W_old‖² of each row, [3, outFeatures]; the fusion of DoRA's magnitudes needs them. */
+  /**
+   * ‖W_old‖², ‖W_new‖² and ‖W_new − W_old‖² of each row, [3, outFeatures]; the fusion of DoRA's magnitudes needs them.
+   */
   readonly rowSquares: Float32Array;
 }
 
 /**
- * What changed between two versions of a base model. It is computed once for a pair of versions and shared by all adapters
- * of the old version.
+ * Change between two versions of a base model. It is computed once for a pair of versions and shared by all adapters of
+ * the old version.
  */
 export interface Evolution {
   readonly oldFingerprint: string;
@@ -51,20 +55,20 @@ export interface EvolutionOptions {
   readonly rank?: number;
   /** Seed of the randomized SVD's test matrices; equal seeds give equal factors. Default 0. */
   readonly seed?: number;
-  /** What multiplies the large matrices. Default: JavaScript on one thread, which is slow. */
+  /** Products of the large matrices. Default: JavaScript on one thread, which is slow. */
   readonly products?: MatrixProducts | undefined;
   readonly signal?: AbortSignal;
   /** Called after every tensor with the number of tensors done and the number of all tensors. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Singular values below this share of the largest are below float32's resolution and are dropped. */
+/** Share of the largest singular value below which a singular value is dropped: float32 does not resolve it. */
 const NEGLIGIBLE = 1e-7;
 
 /**
- * Computes low-rank factors and drift of everything that changed from one base model version to the next, by a randomized
- * SVD of every adaptable module. Every tensor is read once, in name order (the order of fingerprints), and the next one is
- * read while the change before it is decomposed. Beside the result, memory therefore holds two changes and one tensor of
+ * Computes low-rank factors and drift of all changes from one base model version to the next, by a randomized SVD of
+ * every adaptable module. Every tensor is read once, in name order (the order of fingerprints), and the next one is
+ * read while the last change is decomposed. Beside the result, memory therefore holds two changes and one tensor of
  * each version, and never two models.
  * @param from the old version
  * @param to the new version
@@ -83,7 +87,8 @@ export async function computeEvolution(
   const nextBuffer = alternatingBuffers(from.config);
   const decomposition = { rank, testMatrix: gaussianMatrices(seed), ...(products && { products }) };
   const read = async (name: string) => {
-    // Reading weights that are already in memory never waits, so the event loop gets a turn here to deliver a cancellation.
+    // Reading weights that are already in memory never waits, so this gives the event loop a turn to deliver a
+    // cancellation.
     await setImmediate();
     options.signal?.throwIfAborted();
     const found = adaptable.has(moduleOf(name))
@@ -109,7 +114,7 @@ export async function computeEvolution(
   };
 }
 
-/** Two buffers by turns, each large enough for any module: one is filled while the other is decomposed. */
+/** Alternates between two buffers, each large enough for any module: one is filled while the other is decomposed. */
 function alternatingBuffers(config: ModelConfig): () => Float32Array {
   const sizes = adaptableModules(config).map(({ outFeatures, inFeatures }) => outFeatures * inFeatures);
   const length = Math.max(0, ...sizes);
@@ -122,7 +127,7 @@ function moduleOf(weight: string): string {
   return weight.replace(/\.weight$/, '');
 }
 
-/** Yields what is read for each name, in order; the next one is read while the caller works on one. */
+/** Reads each name in order and yields the result. It reads the next one while the caller works on the last. */
 async function* readAhead<T>(names: readonly string[], read: (name: string) => Promise<T>): AsyncGenerator<T> {
   let next: Promise<T> | null = null;
   try {
@@ -130,12 +135,12 @@ async function* readAhead<T>(names: readonly string[], read: (name: string) => P
       const value: T = await (next ?? read(name));
       const following = names[index + 1];
       next = following === undefined ? null : read(following);
-      // If the caller stops first, nobody waits for it.
+      // If the caller stops early, nothing else handles this rejection.
       next?.catch(() => undefined);
       yield value;
     }
   } finally {
-    // The sources may be closed when this is over, so nothing must still be read.
+    // The sources may be closed afterwards, so no read may still be running.
     await next?.catch(() => undefined);
   }
 }
@@ -150,7 +155,7 @@ function inOrder<T>(entries: ReadonlyMap<string, T>, keys: readonly string[]): M
   return ordered;
 }
 
-async function decompose(change: Change, options: RandomizedSvdOptions): Promise<ModuleEvolution> {
+async function decompose(change: WeightChange, options: RandomizedSvdOptions): Promise<ModuleEvolution> {
   const { rows: outFeatures, cols: inFeatures } = change.delta;
   const shape = { outFeatures, inFeatures, ...change.drift, rowSquares: change.rowSquares };
   if (change.drift.deltaNorm === 0) {

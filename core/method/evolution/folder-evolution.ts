@@ -6,22 +6,22 @@ import type { WeightSource } from './weight-source.ts';
 import { countsOf, withWeightThread } from './weight-thread-source.ts';
 
 /**
- * Number of weights from which on each base is read in a thread of its own. Starting a thread takes about as long as
- * reading that many.
+ * Smallest number of weights for which each base is read in a thread of its own. Starting a thread takes about as long
+ * as reading that many.
  */
 const WORTH_A_THREAD = 2 ** 25;
 
 export interface FolderEvolutionOptions extends EvolutionOptions {
   /** Whether each base is read in a thread of its own. By default this depends on its size. */
   readonly threads?: boolean;
-  /** Which files were verified before, and so need no hashing. The others are remembered there. Default: none. */
+  /** Records of files that were verified before and need no hashing. Newly verified files are added. Default: none. */
   readonly verified?: VerifiedFiles | null | undefined;
 }
 
 /**
- * The evolution between the base models of two folders. Every tensor is read once, and the fingerprints of files that were
- * not verified before are computed from the very values that the evolution is computed from. Large bases are read, checked
- * and hashed in threads of their own, while this one decomposes.
+ * Computes the evolution between the base models of two folders. Every tensor is read once, and the fingerprints of
+ * files that were not verified before are computed from the very values that the evolution is computed from. Threads of
+ * their own read, check and hash large bases, while this one decomposes.
  * @throws FormatError for a folder that does not hold a base model, AdaptationError `incompatible_evolution`
  */
 export async function evolutionBetweenFolders(

@@ -4,13 +4,13 @@ import type { Tensor } from '../../models/base-model.ts';
 import type { WeightSource } from './weight-source.ts';
 
 interface StreamedWeights extends WeightSource {
-  /** @param spare an array that may be overwritten; the values are put at its beginning if it is long enough */
+  /** @param spare an array that may be overwritten; if it is long enough, the values are written to its beginning */
   readWeight(name: string, spare?: Float32Array): Promise<Tensor>;
 }
 
 /**
- * A source of weights that stay on disk. Every tensor must be read once, in name order; the fingerprint is known after the
- * last one. Reading another tensor, or asking for the fingerprint too early, is an error.
+ * Source of weights that stay on disk. Every tensor must be read once, in name order; the fingerprint is known after
+ * the last one. Reading out of order, or asking for the fingerprint too early, is an error.
  * @param verified the fingerprint, if these files were verified before; otherwise it is computed
  */
 export function streamed(model: ModelWeights, verified = model.verified): StreamedWeights {

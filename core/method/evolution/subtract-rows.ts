@@ -12,13 +12,13 @@ import {
   VECTOR_BYTES,
 } from '../../formats/web-assembly.ts';
 
-/** Values of each version that are subtracted at a time, so that they stay in the processor's cache. */
+/** Number of values of each version that are subtracted at a time, so that they stay in the processor's cache. */
 const BLOCK = 1 << 13;
 
-/** Values in a vector. */
+/** Number of float32 values in a vector. */
 const LANES = VECTOR_BYTES / Float32Array.BYTES_PER_ELEMENT;
 
-/** Where the arrays lie in the kernel's memory. */
+/** Offsets of the arrays in the kernel's memory. */
 const BEFORE_AT = 0;
 const AFTER_AT = BLOCK * Float32Array.BYTES_PER_ELEMENT;
 const DELTA_AT = 2 * AFTER_AT;
@@ -27,7 +27,7 @@ const SUMS_AT = 3 * AFTER_AT;
 /** Three sums of a row, each of two partial sums. */
 const SUMS_BYTES = 3 * VECTOR_BYTES;
 
-/** Locals of the kernel: parameters first, then an integer, then vectors. */
+/** Local variables of the kernel by index: parameters first, then an integer, then vectors. */
 const [BEFORE, AFTER, DELTA, SUMS, END, ROW_BYTES] = [0, 1, 2, 3, 4, 5];
 const ROW_END = 6;
 const [OLD_SUM, NEW_SUM, DELTA_SUM, OLD_LOW, OLD_HIGH, NEW_LOW, NEW_HIGH] = [7, 8, 9, 10, 11, 12, 13];
@@ -83,7 +83,7 @@ interface Subtraction {
 }
 
 function instantiate(): Subtraction {
-  // Rows of one vector.
+  // Largest number of rows in a block: each has one vector.
   const most = BLOCK / LANES;
   const memory = SUMS_AT + most * SUMS_BYTES;
   const kernel = compileKernel({ parameters: 6, integers: 1, vectors: 7, body: BODY, memory });
@@ -99,11 +99,12 @@ function instantiate(): Subtraction {
 let subtraction: Subtraction | undefined;
 
 /**
- * Writes after − before to `delta`, rounded to float32, and the sums of squares of the rows of before, after and delta to
- * `squares`, in float64. Differences are squared before they are rounded. A loop in JavaScript takes three times as long.
+ * Writes after − before to `delta`, rounded to float32, and the sums of squares of the rows of before, after and delta
+ * to `squares`, in float64. Differences are squared before they are rounded. A loop in JavaScript takes three times as
+ * long.
  * @param before [rows, cols]
  * @param after [rows, cols]
- * @param delta [rows, cols], or null where only the sums are asked for
+ * @param delta [rows, cols], or null if only the sums are needed
  * @param squares [3, rows]
  */
 export function subtractRows(
@@ -115,7 +116,7 @@ export function subtractRows(
   const rows = squares.length / 3;
   const cols = before.length / rows;
   const block = (subtraction ??= instantiate());
-  // Rows that are short and need no padding are subtracted many at a time; a long one takes several pieces.
+  // Short rows that need no padding are subtracted many at a time; a long row takes several blocks.
   const most = cols % LANES === 0 && cols <= BLOCK ? Math.floor(BLOCK / cols) : 1;
   squares.fill(0);
   for (let row = 0; row < rows; row += most) {

@@ -3,30 +3,31 @@ import type { ModelWeights } from '../../formats/hugging-face/model-weights.ts';
 import { modulePath, startThread } from '../../installation/child-module.ts';
 import type { WeightSource } from './weight-source.ts';
 
-/** What the thread is started with. */
+/** Data that the thread is started with. */
 export interface ThreadData {
   readonly folder: string;
-  /** Long enough for the base's largest tensor; every tensor is read into it. */
+  /** Memory that every tensor is read into; long enough for the base's largest one. */
   readonly memory: SharedArrayBuffer;
   /** The fingerprint, if these files were verified before. */
   readonly verified: string | null;
 }
 
-/** What the thread answers when it is asked for a tensor by its name. */
+/** Answer of the thread to a request for a tensor by name. */
 export type ThreadAnswer =
   | {
       readonly shape: readonly number[];
-      /** Number of values that the shared memory begins with. */
+      /** Number of values at the beginning of the shared memory. */
       readonly length: number;
-      /** Known after the last tensor. */
+      /** Fingerprint of the base; null until the last tensor is read. */
       readonly fingerprint: string | null;
     }
   | { readonly failure: string };
 
 /**
- * Passes a source to `use` whose weights are read, checked and, unless they were verified before, hashed in a thread of their own, and ends the thread. As
- * with `streamed`, every tensor must be read once, in name order. All are read into the same memory, which both threads
- * share: memory that is moved between threads, or allocated for each tensor, costs more time in garbage collections.
+ * Calls `use` with a source whose weights a thread of their own reads, checks and, unless they were verified before,
+ * hashes; then ends the thread. As with `streamed`, every tensor must be read once, in name order. All are read into
+ * the same memory, which both threads share: memory that is moved between threads, or allocated for each tensor, costs
+ * more time in garbage collections.
  * @param model the weights of the same folder, open in this thread
  */
 export async function withWeightThread<T>(
@@ -54,7 +55,7 @@ export async function withWeightThread<T>(
           fingerprint = answer.fingerprint;
           return { shape: answer.shape, data: new Float32Array(memory, 0, answer.length) };
         }
-        // Reading it here throws the same error with all of its fields, which do not pass between threads.
+        // Reading it here throws the same error with all of its fields, which are lost between threads.
         await model.read(name);
         throw new Error(`tensor ${name} could not be read in a thread: ${answer.failure}`);
       },
@@ -64,18 +65,18 @@ export async function withWeightThread<T>(
   }
 }
 
-/** The number of values of each tensor. */
+/** Number of values of each tensor. */
 export function countsOf(model: ModelWeights): number[] {
   return model.names.map((name) => model.shape(name).reduce((product, size) => product * size, 1));
 }
 
-/** Rejects when the thread ends, which it does by itself only if something is wrong. */
+/** Rejects when the thread ends, which it does on its own only after an error. */
 function endOf(thread: Worker, folder: string): Promise<never> {
   const ended = new Promise<never>((_, reject) => {
     thread.once('error', reject);
     thread.once('exit', (code) => reject(new Error(`the thread that reads ${folder} ended with code ${code}`)));
   });
-  // Nobody may be waiting for an answer at that time.
+  // No request may be waiting for an answer at that time.
   ended.catch(() => undefined);
   return ended;
 }

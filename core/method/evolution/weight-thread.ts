@@ -1,4 +1,6 @@
-/** The thread of `withWeightThread`: it reads each tensor whose name it gets into the shared memory. */
+/**
+ * Entry point of the thread of `withWeightThread`: on each message, it reads the named tensor into the shared memory.
+ */
 import { parentPort, workerData } from 'node:worker_threads';
 import { openModelWeights } from '../../formats/hugging-face/model-weights.ts';
 import { streamed } from './streamed-weights.ts';
@@ -6,7 +8,7 @@ import type { ThreadAnswer, ThreadData } from './weight-thread-source.ts';
 
 const { folder, memory, verified } = workerData as ThreadData;
 const opening = openModelWeights(folder).then((model) => ({ model, source: streamed(model, verified) }));
-// Whoever asks for a tensor gets the error.
+// The first request for a tensor reports the error.
 opening.catch(() => undefined);
 
 parentPort!.on('message', (name: string) => {

@@ -6,9 +6,10 @@ import { REVERT } from './coefficients.ts';
 import { Fusion, type FusionOptions } from './fusion.ts';
 
 /**
- * How much of a base's change an adapter can reach. A revert at the adapter's rank leaves three things of the change: what
- * the truncation of each adapted module drops, the directions that the evolution does not hold (taken as orthogonal to
- * those it holds), and everything that changed in other modules. The rest is undone. Both shares are 1 if nothing changed.
+ * Measures how much of a base's change an adapter can reach. A revert at the adapter's rank does not undo three things:
+ * the directions that truncating each adapted module drops, the directions that the evolution does not hold (taken as
+ * orthogonal to those it holds), and every change in modules that the adapter does not adapt. Both shares are 1 if
+ * nothing changed.
  * @throws AdaptationError `incompatible_evolution` if the evolution does not fit the adapter
  */
 export async function adapterReach(

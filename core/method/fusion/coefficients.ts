@@ -1,6 +1,6 @@
 /**
- * The fusion coefficients α and β. They define the full update alpha · s · B_old A_old + beta · (W_new − W_old); a fused
- * adapter is this update truncated to the adapter's rank.
+ * The fusion coefficients α and β. They define the full update alpha · s · B_old A_old + beta · (W_new − W_old); a
+ * fused adapter is this update truncated to the adapter's rank.
  */
 export interface Coefficients {
   readonly alpha: number;
@@ -17,11 +17,11 @@ export function isSamePoint(a: Coefficients, b: Coefficients): boolean {
 }
 
 /** @throws RangeError for coefficients that are not finite */
-export function requireFinite({ alpha, beta }: Coefficients): void {
+export function requireFiniteCoefficients({ alpha, beta }: Coefficients): void {
   if (Number.isFinite(alpha) && Number.isFinite(beta)) return;
   throw new RangeError(`fusion coefficients are alpha ${alpha} and beta ${beta}, expected finite numbers`);
 }
 
-/** Intervals that a search keeps to. */
+/** Intervals of α and β within which a search proposes coefficients. */
 export const ALPHA_BOUNDS: readonly [number, number] = [0, 1.5];
 export const BETA_BOUNDS: readonly [number, number] = [-1.25, 0.5];

@@ -8,8 +8,9 @@ export interface FusedShape {
 }
 
 /**
- * The configuration of an adapter whose modules have at least the given rank. Each module's LoRA alpha grows with its rank
- * so that its scaling (alpha / r, or alpha / √r under rsLoRA) stays the same and fine-tuning continues with equal steps.
+ * The configuration of an adapter whose modules have at least the given rank. Each module's LoRA alpha grows with its
+ * rank so that its scaling (alpha / r, or alpha / √r under rsLoRA) stays the same and fine-tuning continues with equal
+ * steps.
  */
 export function grownConfig({ config, modules }: Adapter, rank: number): LoraConfig {
   const settings = [...loraSettings(config, [...modules.keys()])];

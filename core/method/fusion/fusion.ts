@@ -3,34 +3,34 @@ import { loraSettings } from '../../models/lora/lora-config.ts';
 import { plainProducts, type MatrixProducts } from '../../linalg/products.ts';
 import { AdaptationError } from '../errors.ts';
 import type { Evolution, ModuleEvolution } from '../evolution/evolution.ts';
-import { COPY, isSamePoint, requireFinite, type Coefficients } from './coefficients.ts';
+import { COPY, isSamePoint, requireFiniteCoefficients, type Coefficients } from './coefficients.ts';
 import { grownConfig, type FusedShape } from './fusion-rank.ts';
 import { prepareModule, type ModuleFusion } from './module-fusion.ts';
 
 export interface FusionOptions {
   /**
-   * Rank that all modules grow to, one for all so that the adapter keeps a single `r`, but at most the largest that the full update of any
-   * module can have. No rank shrinks. Default: each module keeps its own.
+   * Rank that all modules grow to, so that the adapter keeps a single `r`. It is capped at the largest rank that the
+   * full update of any module can have. No rank shrinks. Default: each module keeps its own.
    */
   readonly maxRank?: number | undefined;
-  /** What multiplies the large matrices. Default: JavaScript on one thread, which is slow. */
+  /** Products of the large matrices. Default: JavaScript on one thread, which is slow. */
   readonly products?: MatrixProducts | undefined;
 }
 
 interface FusedAdapter {
-  /** Has the configuration {@link Fusion.config}, and factors of its own. */
+  /** Fused adapter with the configuration {@link Fusion.config} and factors of its own. */
   readonly adapter: Adapter;
   /**
-   * Norm by module of what the rank drops of the full update alpha · s · B A + beta · U S Vᵀ. Directions of the base's change
-   * that the evolution does not hold are not counted.
+   * Norm by module of the part of the full update alpha · s · B A + beta · U S Vᵀ that the rank drops. Directions of
+   * the base's change that the evolution does not hold are not counted.
    */
   readonly truncationErrors: ReadonlyMap<string, number>;
 }
 
 /**
- * Fuses one adapter with one evolution at any number of coefficients. Orthonormal bases of the stacked factors are computed
- * once, so that each further point costs one small SVD per module. The ranks are also chosen once: the adapters of all
- * coefficients have the same shapes, except that (1, 0) gives the old adapter itself.
+ * Fuses one adapter with one evolution at any number of coefficients. Orthonormal bases of the stacked factors are
+ * computed once, so that each further point costs one small SVD per module. The ranks are also chosen once: the
+ * adapters of all coefficients have the same shapes, except that (1, 0) gives the old adapter itself.
  */
 export class Fusion {
   readonly adapter: Adapter;
@@ -47,9 +47,9 @@ export class Fusion {
   }
 
   /**
-   * Computes what all coefficients share.
-   * @throws AdaptationError `incompatible_evolution` if the evolution lacks a module of the adapter or has it in another
-   *   shape; RangeError for a rank that is not a positive integer
+   * Computes the matrices that do not depend on the coefficients.
+   * @throws AdaptationError `incompatible_evolution` if the evolution lacks a module of the adapter or has it in
+   * another shape; RangeError for a rank that is not a positive integer
    */
   static async prepare(
     adapter: Adapter,
@@ -76,9 +76,9 @@ export class Fusion {
     return (await this.fuse(coefficients)).adapter;
   }
 
-  /** {@link at}, together with what did not fit into the ranks. */
+  /** Fuses as {@link at} does, and also returns the truncation errors of the modules. */
   async fuse(coefficients: Coefficients): Promise<FusedAdapter> {
-    requireFinite(coefficients);
+    requireFiniteCoefficients(coefficients);
     if (isSamePoint(coefficients, COPY)) {
       return { adapter: this.adapter, truncationErrors: new Map([...this.#modules.keys()].map((name) => [name, 0])) };
     }

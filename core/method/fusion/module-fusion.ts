@@ -18,7 +18,7 @@ import type { Coefficients } from './coefficients.ts';
 import { withFusedMagnitude } from './fused-magnitude.ts';
 import type { FusedShape } from './fusion-rank.ts';
 
-/** Directions below this share of the largest count as missing: float32 factors do not resolve them. */
+/** Share of the largest singular value below which a direction counts as missing: float32 factors do not resolve it. */
 const NEGLIGIBLE = 1e-7;
 
 interface FusedModule {
@@ -36,11 +36,12 @@ export interface ModuleFusion {
 }
 
 /**
- * Prepares a module for the truncation of the full update alpha · s · B A + beta · U S Vᵀ (ours; see ADR 3). The update lies
- * in the span of [U, B] on the left and of [V, Aᵀ] on the right. U and V are already orthonormal, so only the parts of B and
- * Aᵀ outside of them are orthonormalized: B = U c_L + Q_L l_L and Aᵀ = V c_R + Q_R l_R. Then the update is
- * [U, Q_L] C [V, Q_R]ᵀ with a core of r + k rows and columns, C = alpha · s · [c_L; l_L] [c_R; l_R]ᵀ + beta · diag(S, 0),
- * and the SVD of the core gives that of the update. Everything that grows with the module is a product.
+ * Prepares a module for the truncation of the full update alpha · s · B A + beta · U S Vᵀ (ours; see ADR 3). The update
+ * lies in the span of [U, B] on the left and of [V, Aᵀ] on the right. U and V are already orthonormal, so only the
+ * parts of B and Aᵀ outside of them are orthonormalized: B = U c_L + Q_L l_L and Aᵀ = V c_R + Q_R l_R. Then the update
+ * is [U, Q_L] C [V, Q_R]ᵀ with a core of r + k rows and columns, C = alpha · s · [c_L; l_L] [c_R; l_R]ᵀ + beta ·
+ * diag(S, 0), and the SVD of the core gives the SVD of the update. Every step whose cost grows with the module is a
+ * matrix product.
  * @param old the old adapter's factors, of rank r
  * @param change the evolution of the module, of rank k
  */
@@ -90,15 +91,15 @@ interface PreparedModule {
 interface Split {
   /** The evolution's orthonormal directions, [n, k]. */
   readonly directions: DenseMatrix;
-  /** Orthonormal columns, [n, r], that span what Y has outside of the directions. */
+  /** Orthonormal columns, [n, r], that span the part of Y outside the directions. */
   readonly rest: DenseMatrix;
   /** [k + r, r] */
   readonly coordinates: Matrix;
 }
 
 /**
- * Splits a tall matrix. The directions are orthonormal only to float32 precision (6e-8). The sum is exact to the precision of
- * the products nevertheless, and the truncation is off by no more than that.
+ * Splits a tall matrix. The directions are orthonormal only to float32 precision (6e-8). The sum is exact to the
+ * precision of the products nevertheless, and the truncation is off by no more than that.
  */
 async function split(y: DenseMatrix, found: Float32Array, count: number, products: MatrixProducts): Promise<Split> {
   const directions = { rows: y.rows, cols: count, data: found };
@@ -119,8 +120,8 @@ function stackRows(a: Matrix, b: Matrix): Matrix {
 }
 
 /**
- * The old update times alpha, which needs no decomposition and is exact at every rank. With alpha = 0, A is kept so that
- * the adapter can still be trained.
+ * The old update times alpha, which needs no decomposition and is exact at every rank. With alpha = 0, A is kept so
+ * that the adapter can still be trained.
  */
 function scaled(old: LoraFactors, alpha: number, shape: FusedShape): LoraFactors {
   if (shape.rank === old.rank) {
@@ -135,8 +136,9 @@ function scaled(old: LoraFactors, alpha: number, shape: FusedShape): LoraFactors
 }
 
 /**
- * The leading singular triplets of the core C = alpha · M + beta · D of the full update, [k + r, k + r], with M the old core and
- * D = diag(S, 0). Its Gram matrix alpha² · MᵀM + alpha · beta · (MᵀD + DM) + beta² · D² takes no product, since MᵀM is known.
+ * The leading singular triplets of the core C = alpha · M + beta · D of the full update, [k + r, k + r], with M the old
+ * core and D = diag(S, 0). Its Gram matrix alpha² · MᵀM + alpha · beta · (MᵀD + DM) + beta² · D² takes no product,
+ * since MᵀM is known.
  */
 function svdOf({ change, oldCore, oldGram }: PreparedModule, { alpha, beta }: Coefficients, rank: number) {
   const n = oldCore.cols;
@@ -195,9 +197,9 @@ function coordinateRows({ rows, cols, data }: Matrix, factors: Float64Array, cou
 }
 
 /**
- * The new factors from the core's leading triplets P, Σ, N: B′ = [U, Q_L] P √(Σ/s) and A′ᵀ = [V, Q_R] N √(Σ/s). Then s · B′A′
- * is the truncated update, and both factors have equal norms. If the update's rank is below the adapter's, the directions
- * without a singular value are those of {@link emptyFactors}.
+ * The new factors from the core's leading triplets P, Σ, N: B′ = [U, Q_L] P √(Σ/s) and A′ᵀ = [V, Q_R] N √(Σ/s). Then s
+ * · B′A′ is the truncated update, and both factors have equal norms. If the update's rank is below the adapter's, the
+ * directions without a singular value are those of {@link emptyFactors}.
  * @param b B′, [outFeatures, as many directions as were computed]; in float32, it may become part of the factors
  * @param a A′, [as many directions, inFeatures]; likewise
  * @param kept number of directions that have a singular value
@@ -221,8 +223,9 @@ function balancedFactors(
 }
 
 /**
- * Factors whose update is zero but can be trained: B is zero, while A has the old rows and, for a larger rank, fresh rows
- * below them, uniform in ±1/√inFeatures as in a new adapter. If A were zero as well, all gradients would stay zero.
+ * Factors whose update is zero but can be trained: B is zero, while A has the old rows and, for a larger rank, fresh
+ * rows below them, uniform in ±1/√inFeatures as in a new adapter. If A were zero as well, all gradients would stay
+ * zero.
  */
 function emptyFactors(old: LoraFactors, { rank, scaling }: FusedShape): LoraFactors {
   const { inFeatures, outFeatures } = old;

@@ -1,37 +1,46 @@
 import { DEFAULT_CONFIDENCE, type GateRule } from '../../options/gates.ts';
 import { isGenerated, judgesRows, type MetricName } from '../../options/metrics.ts';
 import { FIRST_LOOK, levelOf } from './error-budget.ts';
-import { certifiableMargin, rowsToCertify, type Comparison } from './power.ts';
+import { certifiableMargin, rowsToCertify, type PowerAssumptions } from './power.ts';
 
-/** Share of rows that flip between two versions that are about equal, where nobody has measured it. */
+/** Assumed share of rows that flip between two versions of about the same quality, before any measurement. */
 const USUAL_FLIPS = 0.04;
 
-/** Standard deviation of a row's difference in a score, where nobody has measured it. */
+/** Assumed standard deviation of a row's difference in score, before any measurement. */
 const USUAL_DEVIATION = 0.1;
 
 /**
- * The usual difference of a version from the one whose answers are what is right: it can only lose. Four of a hundred rows flip, or
- * lose half of their score, which is the usual deviation, too.
+ * Assumed difference between a version and the one whose answers define what is right, so that it can only lose: four
+ * of a hundred rows flip, or lose half of their score. Half a score is also the usual deviation.
  */
 const USUAL_LOSS = { rows: -USUAL_FLIPS, score: -USUAL_FLIPS / 2 };
 
-/** What so many gate rows can certify, before anything has run. Plain JSON. */
+/** Advice on what a number of gate rows can certify, computed before anything has run. Plain JSON. */
 export interface GateAdvice {
   readonly rows: number;
   readonly confidence: number;
   /** The gate's margin; null if none is known. */
   readonly margin: number | null;
-  /** The smallest margin that is certified for a version as a rule (80 %), if as much differs as usual. */
+  /**
+   * Smallest margin that is certified with 80 % probability for a version that differs from the old one as much as
+   * usual.
+   */
   readonly certifiable_margin: number | null;
-  /** The smallest margin that is certified for a version that does not differ in a single row. */
+  /** Smallest margin that is certified for a version that does not differ in a single row. */
   readonly least_margin: number | null;
-  /** About how many rows certify the gate's margin as a rule; null without a margin, or where it is 0. */
+  /**
+   * Approximate number of rows that certify the gate's margin with 80 % probability; null without a margin, or where it
+   * is 0.
+   */
   readonly rows_needed: number | null;
-  /** `no`: not even a version that does not differ is certified. `unlikely`: the margin is smaller than what is certified as a rule. */
+  /**
+   * `no`: not even a version that does not differ is certified. `unlikely`: the margin is smaller than
+   * `certifiable_margin`.
+   */
   readonly decidable: 'yes' | 'unlikely' | 'no' | null;
 }
 
-/** Whose rows advice is about. */
+/** Gate rows that the advice is about. */
 interface AdvisedRows {
   readonly metric: MetricName;
   /** Whether the rows are prompts alone, so that the old version is right on each of them. */
@@ -39,8 +48,8 @@ interface AdvisedRows {
 }
 
 /**
- * Says what gate rows can certify at a job's first look. Null for a loss, whose spread nobody knows before it is measured, for a gate
- * that compares with a number, and for a metric that prompts alone cannot have.
+ * Estimates what the gate rows can certify at a job's first look. Null for a loss, whose spread is unknown before it is
+ * measured, for a gate that compares with a number, and for a metric that cannot be computed from prompts alone.
  */
 export function gateAdvice(rows: number, { metric, promptsOnly }: AdvisedRows, gate?: GateRule): GateAdvice | null {
   if (metric === 'loss' || rows < 1 || gate?.kind === 'absolute' || (promptsOnly && !isGenerated(metric))) return null;
@@ -49,7 +58,7 @@ export function gateAdvice(rows: number, { metric, promptsOnly }: AdvisedRows, g
   const [deviation, loss] = judgesRows(metric)
     ? [Math.sqrt(USUAL_FLIPS), USUAL_LOSS.rows]
     : [USUAL_DEVIATION, USUAL_LOSS.score];
-  const usual: Comparison = { metric, level, deviation, difference: promptsOnly ? loss : 0 };
+  const usual: PowerAssumptions = { metric, level, deviation, difference: promptsOnly ? loss : 0 };
   const margin = gate?.margin ?? null;
   const certifiable = certifiableMargin(rows, usual);
   const least = certifiableMargin(rows, { ...usual, deviation: 0, difference: 0 });

@@ -6,9 +6,9 @@ import { rowsToDecide } from './gate-rows.ts';
 import type { Gate, GateFailure, GateMeasurement, RowOutcomes, SliceVerdict } from './gate-types.ts';
 
 /**
- * Judges a candidate on the rows of each critical slice. All slices are tested at the whole level of the look: a candidate passes only
- * if everything that has to be certified is, and such an intersection-union test has the level of each of its tests (Berger,
- * Technometrics 24, 1982, 295–300).
+ * Judges a candidate on the rows of each critical slice. All slices are tested at the whole level of the look: a
+ * candidate passes only if everything that has to be certified is, and such an intersection-union test has the level of
+ * each of its tests (Berger, Technometrics 24, 1982, 295–300).
  * @throws AdaptationError `invalid_gate` for a slice that no gate row is in
  */
 export function judgeSlices(
@@ -23,7 +23,7 @@ export function judgeSlices(
   });
 }
 
-/** What the slices keep the gate from passing for. */
+/** Failures of the gate that the verdicts of the slices cause. */
 export function sliceFailures(slices: readonly SliceVerdict[]): GateFailure[] {
   const failed: GateFailure[] = [];
   if (slices.some(({ verdict }) => verdict === 'failed')) failed.push('slice');
@@ -69,7 +69,7 @@ export function onRows({ metric, outcomes, ...measured }: GateMeasurement, rows:
   const pick = (of: ArrayLike<number>): number[] => rows.map((row) => of[row]!);
   return {
     ...measured,
-    // Paired comparisons take the spread from the rows.
+    // Paired comparisons compute the spread from the rows, so no standard error is needed here.
     metric: { ...metric, value: valueOn(metric.name, outcomes, rows), rows: rows.length, standardError: NaN },
     outcomes: { values: pick(outcomes.values), tokens: pick(outcomes.tokens) },
   };

@@ -1,25 +1,31 @@
-/** One opening of the gate rows within a job. */
+/** One evaluation of a candidate on the gate rows within a job. */
 export interface Look {
-  /** Number of looks of the job up to this one. */
+  /** Number of looks of the job up to and including this one. */
   readonly total: number;
-  /** Number of them since an adapter was published, which are for a better one; 0 before. */
+  /** Number of those looks made after a first adapter was published, in search of a better one; 0 before. */
   readonly refining: number;
 }
 
 /** The first look of a job. */
 export const FIRST_LOOK: Look = { total: 1, refining: 0 };
 
-/** How a job's probability of an error is shared out. The parts add up to 1. */
+/**
+ * Shares of a job's error probability that go to its looks: the first three, all further ones, and those after a
+ * publication. They add up to 1.
+ */
 const SHARES = { first: 0.8, further: 0.1, refined: 0.1 };
 
-/** Number of looks that share the largest part evenly: as many as untrained candidates are judged, or what training ends with. */
+/**
+ * Number of looks that share the largest part evenly. A job judges about as many candidates before training or at its
+ * end.
+ */
 export const FIRST_LOOKS = 3;
 
 /**
- * The probability of an error that a look may take, so that all looks of a job together take no more than 1 − confidence,
- * however many there are. Errors add up (Bonferroni) as long as a look gives away nothing but whether the candidate
- * passed: then each candidate that is looked at is one that the looks before, none of them passed, have determined, and not one
- * that the gate rows have chosen (Blum and Hardt, The Ladder, ICML 2015).
+ * Probability of an error that a look may take, so that all looks of a job together take no more than 1 − confidence,
+ * however many there are. Errors add up (Bonferroni) as long as a look reveals nothing but whether the candidate
+ * passed. Then the earlier looks, none of which passed, determine each candidate that is looked at; the gate rows have
+ * not chosen it (Blum and Hardt, The Ladder, ICML 2015).
  */
 export function levelOf({ total, refining }: Look, confidence: number): number {
   const budget = 1 - confidence;

@@ -5,16 +5,16 @@ import { exactLowerBound, inferiorityPValue } from '../../statistics/exact-paire
 import { countFlips, upperBoundOfLossDifference } from '../../statistics/paired-statistics.ts';
 import type { GateMeasurement } from './gate-types.ts';
 
-/** What the gate rows show at a level. */
+/** Evidence of the gate rows at a given level. */
 export interface Evidence {
-  /** Whether they reject, at the level, that the true value misses what is needed. */
+  /** Whether the rows reject, at the level, that the true value misses the needed one. */
   readonly certified: boolean;
-  /** The one-sided confidence bound of the value at the level: the worst value that they do not reject. */
+  /** One-sided confidence bound of the value at the level: the worst value that the rows do not reject. */
   readonly bound: number;
 }
 
-/** What the rows are asked for: a value that the metric reaches, with at most the given probability of an error. */
-export interface Claim {
+/** Claim to be tested: the metric reaches a value, with at most the given probability of an error. */
+export interface EvidenceClaim {
   readonly needed: number;
   readonly level: number;
 }
@@ -23,11 +23,15 @@ export interface Claim {
 const ROUNDING = 1e-9;
 
 /**
- * Compares a candidate with the version that its margin counts from, row by row: by the unconditional exact test where rows
- * are right or wrong, and by betting where they have scores. Both hold for every number of rows. For a loss, which has no
- * bounds, there is no such test: the bootstrap-t bound holds only nearly, and better with many rows.
+ * Compares a candidate with the version that its margin counts from, row by row: by the unconditional exact test where
+ * rows are right or wrong, and by betting where they have scores. Both hold for every number of rows. For a loss, which
+ * has no bounds, there is no such test: the bootstrap-t bound holds only nearly, and better with many rows.
  */
-export function pairedEvidence(from: GateMeasurement, found: GateMeasurement, { needed, level }: Claim): Evidence {
+export function pairedEvidence(
+  from: GateMeasurement,
+  found: GateMeasurement,
+  { needed, level }: EvidenceClaim,
+): Evidence {
   const { name, value } = found.metric;
   const [before, after] = [from.outcomes.values, found.outcomes.values];
   if (!Number.isFinite(value)) return { certified: false, bound: value };
@@ -48,8 +52,10 @@ export function pairedEvidence(from: GateMeasurement, found: GateMeasurement, { 
   return { certified, bound: base + exactLowerBound(flips, level) };
 }
 
-/** Compares a candidate with a number: by the exact binomial test, by betting, or for a loss by the bootstrap-t bound. */
-export function absoluteEvidence(found: GateMeasurement, { needed, level }: Claim): Evidence {
+/**
+ * Compares a candidate with a number: by the exact binomial test, by betting, or for a loss by the bootstrap-t bound.
+ */
+export function absoluteEvidence(found: GateMeasurement, { needed, level }: EvidenceClaim): Evidence {
   const { name, value, rows } = found.metric;
   const { values, tokens } = found.outcomes;
   if (!Number.isFinite(value)) return { certified: false, bound: value };
@@ -70,7 +76,7 @@ export function absoluteEvidence(found: GateMeasurement, { needed, level }: Clai
   return { certified, bound: lowerBoundOfShare({ right, rows }, level) };
 }
 
-/** Whether a value is at least as good as what is needed. */
+/** Whether a value is at least as good as the needed one, up to rounding. */
 export function reaches(metric: MetricName, value: number, needed: number): boolean {
   return metric === 'loss' ? value <= needed + ROUNDING : value >= needed - ROUNDING;
 }
@@ -79,7 +85,7 @@ function byBound(bound: number, needed: number): Evidence {
   return { certified: bound <= needed + ROUNDING, bound };
 }
 
-/** Nothing is certified about a share of 0 or 1, which the tests do not take. */
+/** Clamps a share to the open interval (0, 1), because the tests do not take 0 or 1. */
 function withinUnit(share: number): number {
   return Math.min(1 - 1e-12, Math.max(1e-12, share));
 }

@@ -6,19 +6,20 @@ import type { Gate, GateMeasurement } from './gate-types.ts';
 import { isCertifiable } from './power.ts';
 import { confidenceOf } from './readiness-gate.ts';
 
-/** A look that is still to come, and what probability of a certificate it has to exceed. */
+/** Look that is still to come, and the probability of a certificate that makes it worthwhile. */
 export interface FurtherLook {
   readonly look: Look;
-  /** From 0, which every look exceeds, to below 1. */
+  /** At least 0, which every look exceeds, and below 1. */
   readonly leastPower: number;
 }
 
 /**
- * Whether another candidate is worth making after one that was good enough on the gate rows and not certified: whether the look at
- * it certifies, with more than the given probability, a version that is in truth as good as the reference and differs from it on as many rows as
- * the candidate before. Everything that has to be certified counts. (Stopping for futility by conditional power: Lan, Simon and
- * Halperin, Commun. Stat. C 1, 1982, 207-219.) A job that ends here publishes nothing, so errors only become rarer. Where a
- * number is asked for, another candidate is always worth it: a training may exceed the number by any amount.
+ * Decides whether to make another candidate after an inconclusive one, which was good enough on the gate rows but was
+ * not certified. It is worthwhile if the next look certifies, with more than the given probability, a version that is
+ * in truth as good as the reference and differs from it on as many rows as the last candidate. Everything that has to
+ * be certified counts. (Stopping for futility by conditional power: Lan, Simon and Halperin, Commun. Stat. C 1, 1982,
+ * 207-219.) A job that ends here publishes nothing, so errors only become rarer. Where the gate asks for a number,
+ * another candidate is always worthwhile: training may exceed the number by any amount.
  */
 export function isWorthLooking(
   gate: Gate,

@@ -6,8 +6,8 @@ import { rowsOfMean, rowsToCertify } from './power.ts';
 import type { Certificate, Gate, GateMeasurement, GateVerdict, SliceVerdict } from './gate-types.ts';
 
 /**
- * About how many gate rows would certify a candidate at the first look of a job, if it is in truth as far from the edge as on these
- * rows, but no better than the reference; null if no number would.
+ * Approximate number of gate rows that would certify a candidate at the first look of a job, if its true distance from
+ * the edge is the one on these rows, but no better than the reference; null if no number would.
  */
 export function rowsToDecide(gate: Gate, reference: GateMeasurement | null, found: GateMeasurement): number | null {
   const { name: metric, value, standardError, rows } = found.metric;
@@ -23,7 +23,10 @@ export function rowsToDecide(gate: Gate, reference: GateMeasurement | null, foun
   return finite(rowsToCertify(gate.margin, { metric, deviation, level, difference }));
 }
 
-/** Says of an inconclusive candidate what the rows leave open, and how many would decide; null for any other. */
+/**
+ * Writes a warning about an inconclusive candidate: the claims that its rows cannot certify, and how many rows would.
+ * Null for any other candidate.
+ */
 export function rowsWarning({
   certificate,
   metric,
@@ -36,7 +39,7 @@ export function rowsWarning({
     .join('; ');
 }
 
-/** @param whole what holds for all rows together */
+/** @param whole confidence, metric and value of all rows together */
 function undecided(
   open: Pick<Certificate, 'margin' | 'rows' | 'rowsNeeded'> & Partial<Pick<SliceVerdict, 'name' | 'value'>>,
   whole: { readonly confidence: number; readonly metric: MetricName; readonly value: number },
@@ -49,14 +52,15 @@ function undecided(
       ? 'no number of rows would, unless they show another difference'
       : `about ${rowsNeeded} rows would`;
   const confidence = `${Number((whole.confidence * 100).toFixed(4))} %`;
-  return `${which} do not certify ${metricTitle(whole.metric)} ${value.toPrecision(4)} within ${edge} at ${confidence}: ${needed}`;
+  const claim = `${metricTitle(whole.metric)} ${value.toPrecision(4)} within ${edge} at ${confidence}`;
+  return `${which} do not certify ${claim}: ${needed}`;
 }
 
 const finite = (rows: number): number | null => (Number.isFinite(rows) ? rows : null);
 
 /**
- * Variance of one row's difference. For shares and scores it is at least what a single discordant row would give, because observing
- * none does not mean that there are none.
+ * Variance of one row's difference. For shares and scores it is at least what a single discordant row would give,
+ * because a sample without discordant rows does not show that there are none.
  */
 export function varianceOfDifference(old: GateMeasurement, found: GateMeasurement): number {
   const [before, after] = [old.outcomes.values, found.outcomes.values];

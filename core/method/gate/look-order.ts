@@ -2,17 +2,18 @@ import type { MetricName } from '../../options/metrics.ts';
 import { Random } from '../../statistics/random.ts';
 import type { GateMeasurement } from './gate-types.ts';
 
-/** About so many rows are measured between two questions whether the verdict is certain. */
+/** Approximate number of rows that are measured between two checks whether the verdict is certain. */
 const ROWS_OF_A_PART = 32;
 
-/** Nothing depends on which seed it is, as long as all looks of a job have the same. */
+/** Seed of the row order. Any value would do, as long as all looks of a job use the same. */
 const SEED = 1;
 
 /**
- * Divides the gate rows into the parts that every look of a job measures one after the other, so that looks which end early and
- * whole ones compute the same. First come the rows on which the reference does worst: only there can a candidate gain, and
- * a loss among the others decides as soon as it is known how much there is to gain. Rows on which the reference does
- * equally well come in a random order, because data sets may be sorted by what they ask.
+ * Divides the gate rows into the parts that every look of a job measures one after the other, so that looks that end
+ * early and whole ones compute the same. The rows on which the reference does worst come first. Only there can a
+ * candidate gain, so once they are measured, the possible gain is known, and each loss among the other rows can settle
+ * the verdict. Rows on which the reference does equally well come in a random order, because data sets may be sorted by
+ * topic.
  * @param reference the version that the candidate is compared with; null if there is none
  * @returns indices of rows, ascending in every part
  */

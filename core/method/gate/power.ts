@@ -3,33 +3,36 @@ import { LARGEST_BET } from '../../statistics/betting-test.ts';
 import { normalQuantile } from '../../statistics/distributions.ts';
 import { inferiorityPValue } from '../../statistics/exact-paired-test.ts';
 
-/** Probability with which a version that is in truth as good as the old one shall be certified, where rows are advised. */
+/**
+ * Power for which rows are advised: the probability of certifying a version that is in truth as good as the old one.
+ */
 const ADVISED_POWER = 0.8;
 
-/** What is known before a comparison, of the two versions and of the certificate. */
-export interface Comparison {
+/** Assumptions of a comparison before it is made, about the two versions and the certificate. */
+export interface PowerAssumptions {
   readonly metric: MetricName;
   /**
-   * Standard deviation of one row's difference between the two versions. Where rows are right or wrong, its square is the
-   * share of rows that flip.
+   * Standard deviation of one row's difference between the two versions. Where rows are right or wrong, its square is
+   * the share of rows that flip.
    */
   readonly deviation: number;
-  /** Probability of an error that the certificate may take. */
+  /** Probability of an error that the certificate may have. */
   readonly level: number;
-  /** By how much the new version is better in truth. Default 0. */
+  /** True advantage of the new version. Default 0. */
   readonly difference?: number;
-  /** Probability with which the new version shall be certified. Default 0.8. */
+  /** Probability with which the new version is to be certified. Default 0.8. */
   readonly power?: number;
 }
 
 /**
- * The smallest number of rows that certify a margin with 80 % power; Infinity if the true difference is beyond it. A mean's bound
- * needs n = (z + z₀.₈)² σ² / m² to first order (Nam, Biometrics 53, 1997, 1422–1430), which is all there is for a loss. The
- * exact test is tried on rows that are as unlucky as one draw of five. The logarithm of what bets gain is √(2 n ln(1/level)) m / σ −
- * ln(1/level) on average, with a standard deviation of √(2 ln(1/level)), so that this takes the place of z; as many rows as equal
- * scores need come on top, while the variance is learned and bets are as large as they may be.
+ * Smallest number of rows that certify a margin with the comparison's power; Infinity if the true difference is beyond
+ * it. A bound of a mean needs n = (z + z₀.₈)² σ² / m² to first order (Nam, Biometrics 53, 1997, 1422–1430), and for a
+ * loss that is the estimate. Rows that are right or wrong are tried with the exact test, on a draw as unlucky as one in
+ * five. For scores, the logarithm of the gain from betting is √(2 n ln(1/level)) m / σ − ln(1/level) on average, with a
+ * standard deviation of √(2 ln(1/level)), which takes the place of z. The rows that equal scores need come on top,
+ * because the variance has to be learned while bets are as large as allowed.
  */
-export function rowsToCertify(margin: number, comparison: Comparison): number {
+export function rowsToCertify(margin: number, comparison: PowerAssumptions): number {
   const { metric, level, difference = 0 } = comparison;
   const byMoments = rowsOfMean({ ...comparison, difference: margin + difference });
   if (isScore(metric)) return byMoments + rowsOfEqualScores(margin, level);
@@ -40,21 +43,30 @@ export function rowsToCertify(margin: number, comparison: Comparison): number {
   return rows;
 }
 
-/** The number of rows that certify with 80 % power that a mean is on the right side of a number, to first order. */
-export function rowsOfMean({ metric, level, deviation, difference = 0, power = ADVISED_POWER }: Comparison): number {
+/**
+ * Number of rows that certify, with the comparison's power, that a mean is on the right side of a number, to first
+ * order.
+ */
+export function rowsOfMean({
+  metric,
+  level,
+  deviation,
+  difference = 0,
+  power = ADVISED_POWER,
+}: PowerAssumptions): number {
   if (!(difference > 0)) return Infinity;
   const reach = isScore(metric) ? Math.sqrt(2 * Math.log(1 / level)) : normalQuantile(1 - level);
   return Math.max(2, Math.ceil((((reach + normalQuantile(power)) * deviation) / difference) ** 2));
 }
 
-/** Whether so many rows certify a margin with the comparison's power. */
-export function isCertifiable(rows: number, margin: number, comparison: Comparison): boolean {
+/** Whether a number of rows certifies a margin with the comparison's power. */
+export function isCertifiable(rows: number, margin: number, comparison: PowerAssumptions): boolean {
   const tried = judgesRows(comparison.metric) && rows <= LARGEST_TRIED;
   return tried ? certifiesUnlucky(rows, margin, comparison) : rowsToCertify(margin, comparison) <= rows;
 }
 
-/** The smallest margin that so many rows certify with 80 % power; Infinity if there is none. */
-export function certifiableMargin(rows: number, comparison: Comparison): number {
+/** Smallest margin that a number of rows certifies with the comparison's power; Infinity if there is none. */
+export function certifiableMargin(rows: number, comparison: PowerAssumptions): number {
   const largest = comparison.metric === 'loss' ? LARGEST_LOSS : 1;
   let fails = Math.max(0, -(comparison.difference ?? 0));
   let certifies = largest;
@@ -66,14 +78,14 @@ export function certifiableMargin(rows: number, comparison: Comparison): number 
   return certifies === largest ? Infinity : certifies;
 }
 
-/** Beyond so many rows, the moments say it nearly as well as the exact test. */
+/** Number of rows above which the first-order estimate is nearly as good as the exact test. */
 const LARGEST_TRIED = 1500;
 
-/** No difference of losses is larger; nats a token. */
+/** Upper limit of a difference of losses, in nats a token. */
 const LARGEST_LOSS = 1000;
 
 /** Whether the exact test certifies rows whose difference is one that draws exceed with the comparison's power. */
-function certifiesUnlucky(rows: number, margin: number, comparison: Comparison): boolean {
+function certifiesUnlucky(rows: number, margin: number, comparison: PowerAssumptions): boolean {
   const { deviation, level, difference = 0, power = ADVISED_POWER } = comparison;
   if (margin >= 1) return true;
   const unlucky = difference - (normalQuantile(power) * deviation) / Math.sqrt(rows);
@@ -82,7 +94,10 @@ function certifiesUnlucky(rows: number, margin: number, comparison: Comparison):
   return inferiorityPValue({ gains: flips - losses, losses, rows, margin }) <= level;
 }
 
-/** Bets on scores that do not differ gain up to three quarters of the margin each. */
+/**
+ * Rows that certify a margin for equal scores. A bet on scores that do not differ gains up to three quarters of the
+ * margin.
+ */
 function rowsOfEqualScores(margin: number, level: number): number {
   return Math.ceil(Math.log(1 / level) / Math.log1p(LARGEST_BET * margin));
 }

@@ -44,7 +44,7 @@ export function resolveTarget(gate: Gate, old: MetricValue | null): GateTarget {
   return { metric: gate.metric, value: gate.metric === 'loss' ? old.value + gate.margin : old.value - gate.margin };
 }
 
-/** The confidence that the gate certifies at; null if it certifies nothing. */
+/** Confidence at which the gate certifies; null if it certifies nothing. */
 export function confidenceOf(gate: Gate): number | null {
   return gate.confidence ?? (gate.kind === 'absolute' ? null : DEFAULT_CONFIDENCE);
 }
@@ -55,8 +55,8 @@ export function isPublishable(gate: Gate, { verdict }: Pick<GateVerdict, 'verdic
 }
 
 /**
- * Whether the rows can certify, at this look, a version that does not differ from the reference in any row. A gate that asks for a
- * number counts as decidable.
+ * Whether the rows can certify, at this look, a version that does not differ from the reference in any row. A gate that
+ * asks for a number counts as decidable.
  */
 export function isDecidable(
   gate: Gate,
@@ -68,10 +68,11 @@ export function isDecidable(
 }
 
 /**
- * Decides on one candidate.
- * @param reference the version that the margin counts from, on the gate rows and its own base; null if the gate needs none
+ * Judges one candidate.
+ * @param reference the version that the margin counts from, on the gate rows and its own base; null if the gate needs
+ * none
  * @param found the candidate on the same rows, measured on the new base
- * @param look which of the job's looks it is. Default: the first
+ * @param look position among the job's looks. Default: the first
  * @throws AdaptationError `invalid_gate` or `metric_mismatch`, like {@link resolveTarget}
  */
 export function judge(
@@ -106,8 +107,8 @@ export function judge(
 }
 
 /**
- * Whether a candidate fails already by what it has on the rows, whatever they certify. Rows that were not measured yet take
- * part with the best outcome that there is, so that this is certain before all of them are.
+ * Whether a candidate fails by its values alone, whatever the rows certify. Rows that are not measured yet count with
+ * the best possible outcome, so a failure may be certain before all rows are measured.
  */
 export function isRefuted(gate: Gate, reference: GateMeasurement | null, found: GateMeasurement): boolean {
   return refute(gate, reference, found).failed.length > 0;
@@ -124,7 +125,7 @@ function refute(gate: Gate, reference: GateMeasurement | null, found: GateMeasur
   return { needed, negativeFlips, failed };
 }
 
-/** What the rows do not certify leaves the verdict open; all else refutes. */
+/** A missing certificate leaves the verdict open; any other failure refutes the candidate. */
 function verdictOf(failed: readonly GateFailure[]): Verdict {
   if (failed.length === 0) return 'passed';
   return failed.every((failure) => failure === 'bound' || failure === 'slice_bound') ? 'inconclusive' : 'failed';
@@ -139,7 +140,9 @@ function evidenceOf(
   return kind === 'absolute' || !reference ? absoluteEvidence(found, claim) : pairedEvidence(reference, found, claim);
 }
 
-/** Whether `a` is better than `b` by more than rounding. A value that is not finite (training diverged) is the worst. */
+/**
+ * Whether `a` is better than `b` by more than rounding. A value that is not finite (training diverged) is the worst.
+ */
 export function isBetter(a: MetricValue, b: MetricValue): boolean {
   requireMetric(a.name, b);
   if (!Number.isFinite(a.value) || !Number.isFinite(b.value)) return Number.isFinite(a.value);
@@ -151,7 +154,10 @@ export function measuredRows({ rows, curtailed }: MetricValue): number {
   return curtailed?.measured ?? rows;
 }
 
-/** Whether `a` is significantly better than `b`: the confidence bound of their difference on the same rows excludes zero. */
+/**
+ * Whether `a` is significantly better than `b`: the confidence bound of their difference on the same rows excludes
+ * zero.
+ */
 export function isBetterBeyondNoise(a: GateMeasurement, b: GateMeasurement, confidence = DEFAULT_CONFIDENCE): boolean {
   if (!isBetter(a.metric, b.metric)) return false;
   if (!Number.isFinite(b.metric.value)) return true;
@@ -160,8 +166,8 @@ export function isBetterBeyondNoise(a: GateMeasurement, b: GateMeasurement, conf
 }
 
 /**
- * `from`'s value plus the one-sided confidence bound of the difference between `found` and `from` on the same rows, on the
- * side on which `found` is worse: Tango's score interval for shares, the bootstrap-t for scores and a loss.
+ * Value of `from` plus the one-sided confidence bound of the difference between `found` and `from` on the same rows, on
+ * the side on which `found` is worse: Tango's score interval for shares, the bootstrap-t for scores and a loss.
  */
 function boundOf(found: GateMeasurement, from: GateMeasurement, confidence: number): number {
   const [before, after] = [from.outcomes.values, found.outcomes.values];

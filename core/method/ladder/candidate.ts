@@ -6,10 +6,10 @@ import type { GateVerdict, MetricValue, RowOutcomes } from '../gate/readiness-ga
 /** The rungs of all ladders. `scratch` trains a fresh adapter. */
 export type RungName = 'copy' | 'revert' | 'search' | 'fine_tune' | 'scratch';
 
-/** What a candidate was made by. `auto` picks one of these, and `relora-paper` makes a `relora`. */
+/** Strategy that made a candidate. `auto` picks one of these, and `relora-paper` makes a `relora`. */
 export type CandidateStrategy = Exclude<Strategy, 'auto' | 'relora-paper'>;
 
-/** What a rung says about an adapter before the gate judges it. */
+/** Description of an adapter that a rung proposes, before the gate judges it. */
 export interface Proposal {
   /** Name of the rung, followed by the step for rungs that train (`fine_tune@20`). Unique within a run. */
   readonly id: string;
@@ -22,7 +22,7 @@ export interface Proposal {
   readonly step: number;
 }
 
-/** A candidate without its weights: what was judged, and the verdict. Plain JSON. */
+/** Judged candidate without its weights: the proposal and the verdict. Plain JSON. */
 export interface CandidateRecord extends Proposal, GateVerdict {
   readonly metric: MetricValue;
   /** The precision of the base in which the metric was measured. */
@@ -43,7 +43,7 @@ export function toRecord({ adapter: _, outcomes: __, ...record }: Candidate): Ca
   return record;
 }
 
-/** Names the strategy of a candidate that fine-tuning made from one with these coefficients. */
+/** Strategy of a candidate that was fine-tuned from one with these coefficients. */
 export function fineTunedStrategy({ alpha, beta }: Pick<Proposal, 'alpha' | 'beta'>): CandidateStrategy {
   if (alpha === null) return 'scratch';
   return alpha === 1 && beta === 0 ? 'warm-start' : 'relora';

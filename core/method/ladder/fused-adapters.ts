@@ -7,7 +7,7 @@ import type { LadderContext } from './ladder-context.ts';
 import type { LadderOptions } from './ladder-state.ts';
 import type { Proposal } from './candidate.ts';
 
-/** The adapters that one run fuses from the old adapter and the evolution. */
+/** Adapters that one run fuses from the old adapter and the evolution. */
 export class FusedAdapters {
   readonly #context: Pick<LadderContext, 'oldAdapter' | 'evolution' | 'products'>;
   readonly #options: LadderOptions['fusion'];
@@ -18,7 +18,10 @@ export class FusedAdapters {
     this.#options = options;
   }
 
-  /** Why every fusion would be a scaled copy, so that there is nothing to revert or to search; null if it would not. */
+  /**
+   * Reason for which every fusion would be a scaled copy, so that there is nothing to revert or to search; null if
+   * there is none.
+   */
   get obstacle(): string | null {
     const { evolution } = this.#context;
     if (!evolution) return 'the evolution is not known';
@@ -32,7 +35,7 @@ export class FusedAdapters {
     throw new AdaptationError('evolution_required', 'fusion needs the evolution between the base versions, found none');
   }
 
-  /** Returns the adapter with these coefficients. What all coefficients share is computed at the first call. */
+  /** Returns the adapter with these coefficients. The first call computes the parts that do not depend on them. */
   async at(coefficients: Coefficients): Promise<Adapter> {
     const { oldAdapter, products } = this.#context;
     if (isSamePoint(coefficients, COPY)) return oldAdapter;
@@ -41,7 +44,7 @@ export class FusedAdapters {
   }
 
   /**
-   * Returns the fused update of these coefficients as an adapter of as high a rank as it takes.
+   * Returns the fused update of these coefficients as an adapter of full rank, without truncation.
    * @returns undefined without coefficients, or without anything to fuse with
    */
   async wholeOf({ alpha, beta }: Pick<Proposal, 'alpha' | 'beta'>): Promise<Adapter | undefined> {
@@ -51,7 +54,7 @@ export class FusedAdapters {
     return (await Fusion.prepare(oldAdapter, this.evolution, options)).at({ alpha, beta });
   }
 
-  /** Returns the adapter as which a candidate with coefficients was fused, before any training. */
+  /** Returns the fused adapter that a candidate with coefficients started from, before any training. */
   async initialOf({ id, alpha, beta }: Pick<Proposal, 'id' | 'alpha' | 'beta'>): Promise<Adapter> {
     if (alpha === null || beta === null) throw new RangeError(`candidate ${id} has no fusion coefficients`);
     return this.at({ alpha, beta });

@@ -12,7 +12,7 @@ import type { WatchRecord } from './watch-log.ts';
 /** The phases that a ladder goes through. Searching belongs to `initialize`. */
 export type LadderPhase = Extract<Phase, 'initialize' | 'fine_tune' | 'evaluate' | 'publish'>;
 
-/** What happens on a ladder, for whoever watches. Plain JSON. */
+/** Event of a ladder, for observers. Plain JSON. */
 export type LadderEvent =
   | { readonly type: 'rung'; readonly rung: RungName }
   | { readonly type: 'skipped'; readonly rung: RungName; readonly reason: string }
@@ -27,24 +27,24 @@ export type LadderEvent =
   | { readonly type: 'watched'; readonly watched: WatchRecord }
   | { readonly type: 'candidate'; readonly candidate: CandidateRecord }
   | { readonly type: 'published'; readonly candidate: CandidateRecord }
-  /** Comes after each change of it, and first where a run resumes. */
+  /** Reported after each change of the progress, and first when a run resumes. */
   | { readonly type: 'ladder'; readonly ladder: LadderProgress }
   | { readonly type: 'warning'; readonly message: string };
 
 export interface FineTuneRequest {
-  /** Each rung that trains has a training of its own. */
+  /** Rung that trains; each has a training of its own. */
   readonly rung: RungName;
   readonly initial: Adapter;
-  /** The initial adapter is untrained; it needs a higher learning rate than one that was carried over. */
+  /** Whether the initial adapter is untrained. It needs a higher learning rate than one that was carried over. */
   readonly fresh: boolean;
   readonly regularization: RegularizationOptions;
-  /** What the regularization pulls towards, where that is neither the initial adapter nor zero. */
+  /** Adapter that the regularization pulls towards, if it is neither the initial adapter nor zero. */
   readonly anchor?: Adapter | undefined;
   readonly steps: number;
   readonly evaluateEvery: number;
   /**
-   * To be called after every `evaluateEvery` steps and after the last one, with the number of steps taken. The adapter
-   * must not be written to afterwards. A resumed training may repeat a call.
+   * Callback after every `evaluateEvery` steps and after the last one, with the number of steps taken. The trainer must
+   * not write to the adapter afterwards. A resumed training may repeat a call.
    */
   readonly onEvaluate: (step: number, adapter: Adapter) => Promise<'continue' | 'stop'>;
 }
@@ -52,9 +52,9 @@ export interface FineTuneRequest {
 /** Everything that a ladder needs from outside; it does no input or output of its own. */
 export interface LadderContext {
   readonly oldAdapter: Adapter;
-  /** Null if the evolution is not known; only copying and training are possible then. */
+  /** Null if the evolution is not known; then only copying and training are possible. */
   readonly evolution: Evolution | null;
-  /** What multiplies when adapters are fused. Default: JavaScript on one thread. */
+  /** Matrix products for fusing adapters. Default: JavaScript on one thread. */
   readonly products?: FusionOptions['products'];
   /** Whether there are training rows. Default true. Copying, reverting and searching do not need any. */
   readonly canTrain?: boolean;
@@ -69,19 +69,24 @@ export interface LadderContext {
   /** Measures the gate's metric of an adapter on the search rows. */
   searchMetric(adapter: Adapter): Promise<MetricValue>;
   /**
-   * Measures an adapter on the gate rows, none of which is a search row: always the same rows in the same order. Unless the look is a
-   * whole one, it may end as soon as the adapter is certain to fail.
+   * Measures an adapter on the gate rows, none of which is a search row: always the same rows in the same order. Unless
+   * `look.whole` is set, it may end as soon as the adapter is certain to fail.
    */
   gateMetric(adapter: Adapter, look: GateLook): Promise<GateMeasurement>;
-  /** Trains until the steps are done or `onEvaluate` returns `stop`. Resumes from its own checkpoint, if there is one. */
+  /**
+   * Trains until the steps are done or `onEvaluate` returns `stop`. Resumes from its own checkpoint, if there is one.
+   */
   fineTune(request: FineTuneRequest): Promise<void>;
-  /** Publishes a candidate durably. May be called again for the same one after a crash, and for better ones later. */
+  /**
+   * Publishes a candidate durably. It may be called again for the same candidate after a crash, and later for better
+   * ones.
+   */
   publish(candidate: Candidate): Promise<void>;
   phase(phase: LadderPhase): void;
   report(event: LadderEvent): void;
-  /** Saves the state, with the best candidate's adapter if it was fine-tuned: no other adapter has to be stored. */
+  /** Saves the state, and the best candidate's adapter if it was fine-tuned. Any other adapter can be fused again. */
   checkpoint(state: LadderState, best: Candidate | null): Promise<void>;
-  /** The last checkpoint of a run that was interrupted. `bestAdapter` is set if its best candidate was fine-tuned. */
+  /** Last checkpoint of an interrupted run. `bestAdapter` is set if its best candidate was fine-tuned. */
   readonly resume?: { readonly state: LadderState; readonly bestAdapter: Adapter | null };
   /** Returns milliseconds on a monotonic clock. Default `performance.now`. */
   now?(): number;

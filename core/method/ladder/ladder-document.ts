@@ -3,7 +3,7 @@ import { measuredRows } from '../gate/readiness-gate.ts';
 import type { CandidateRecord } from './candidate.ts';
 import type { LadderProgress, RungReport } from './ladder-state.ts';
 
-/** Of more candidates than twice as many, only the first and the last ones are shown. */
+/** Number of candidates shown from each end of a list that is longer than twice this. */
 const SHOWN_AT_EACH_END = 50;
 
 export type LadderDocument = ReturnType<typeof ladderDocument>;
@@ -50,12 +50,12 @@ function candidateDocument(candidate: CandidateRecord) {
   };
 }
 
-/** What a candidate was made by. */
+/** Strategy, coefficients and step that made a candidate. */
 export function madeDocument({ strategy, alpha, beta, step }: CandidateRecord) {
   return { strategy, fusion_alpha: alpha, fusion_beta: beta, step };
 }
 
-/** What the gate found and decided. Of a curtailed look, the value is not known, only what it could be at best. */
+/** Gate's measurement and verdict. A curtailed look does not know the value, only the best case. */
 export function gateDocument({ metric, bound, negativeFlips, verdict, certificate, failed }: CandidateRecord) {
   const { value, standardError, rows, curtailed } = metric;
   return {
@@ -72,7 +72,7 @@ export function gateDocument({ metric, bound, negativeFlips, verdict, certificat
   };
 }
 
-/** Training that diverges has values that JSON cannot hold. */
+/** Replaces values of a diverged training, which JSON cannot hold, by null. */
 function finite(value: number | null): number | null {
   return value !== null && Number.isFinite(value) ? value : null;
 }

@@ -8,54 +8,63 @@ import type { WatchRecord } from './watch-log.ts';
 
 export interface LadderOptions {
   readonly gate: Gate;
-  /** The old adapter on the old base, measured on the gate rows; null if the gate does not need it (`needsOldVersion`). */
+  /**
+   * The old adapter on the old base, measured on the gate rows; null if the gate does not need it (`needsOldVersion`).
+   */
   readonly old: GateMeasurement | null;
   /** Largest number of training steps, shared by the rungs that train. */
   readonly steps: number;
   readonly evaluateEvery: number;
-  /** Number of steps to continue after the first pass, for a version that is better by more than noise. Default 0. */
+  /** Number of steps to continue after the first pass, for a version that is better beyond noise. Default 0. */
   readonly refineSteps?: number;
   /**
-   * Number of evaluations without an improvement after which `auto` ends fine-tuning, so that the remaining steps are
-   * left to training from scratch. 0 never ends it early. Default 0.
+   * Number of evaluations without an improvement after which `auto` ends fine-tuning, which leaves the remaining steps
+   * to training from scratch. 0 never ends it early. Default 0.
    */
   readonly patience?: number;
   /**
-   * After an inconclusive candidate, the run searches or trains only if another look at the gate rows certifies a version that is as
-   * good as the old one with more than this probability. Default 0: in any case.
+   * Probability that makes another look worthwhile: after an inconclusive candidate, the run searches or trains only if
+   * the next look certifies a version that is as good as the old one with more than this probability. Default 0:
+   * always.
    */
   readonly leastPower?: number;
-  /** What `auto` prefers. Default `old_behavior`. */
+  /** Preference of `auto`. Default `old_behavior`. */
   readonly prefer?: Preference;
   /** Regularization of `relora`, `relora-paper` and `auto`. `warm-start` and `scratch` have none. */
   readonly regularization?: RegularizationOptions;
   readonly search?: SearchOptions;
-  /** What decides on a candidate. Simulations of many jobs keep its answers. Default: `judge`. */
+  /** Function that judges a candidate. Simulations of many jobs pass one that caches its answers. Default: `judge`. */
   readonly judge?: typeof judge;
-  /** How far the rank of a fused adapter may grow. Default: not at all. */
+  /** Limits of a fused adapter's rank. Default: it keeps the old one. */
   readonly fusion?: FusionOptions;
 }
 
-/** What became of one rung. Plain JSON. */
+/** Result of one rung. Plain JSON. */
 export interface RungReport {
   readonly rung: RungName;
-  /** `skipped`: there was nothing to try. `not_run`: an earlier rung had passed, or the run ended before. */
+  /** `skipped`: there was nothing to try. `not_run`: an earlier rung passed, or the run ended before this one. */
   readonly result: Verdict | 'skipped' | 'not_run';
-  /** Why the rung was skipped or not run. */
+  /** Reason for which the rung was skipped or not run. */
   readonly reason: string | null;
-  /** Milliseconds spent on the rung, evaluation and publication included. */
+  /** Milliseconds spent on the rung, including evaluation and publication. */
   readonly ms: number;
   /** The rung's best candidate (`isPreferred`); null if it has none. */
   readonly candidate: CandidateRecord | null;
 }
 
-/** What became of each rung so far, with every candidate that was judged. It is told whole, so that the last one says all. Plain JSON. */
+/**
+ * Results of all rungs so far and every judged candidate. Each report is complete, so observers need only the latest.
+ * Plain JSON.
+ */
 export interface LadderProgress {
-  /** The rung that the run is on; null between two of them and at the end. */
+  /** Current rung; null between two rungs and at the end. */
   readonly current: RungName | null;
-  /** A report for every rung of the strategy, in order. Until the run has ended, `not_run` means that nothing was judged on it yet. */
+  /**
+   * Report for every rung of the strategy, in order. Until the run has ended, `not_run` means that no candidate of the
+   * rung has been judged yet.
+   */
   readonly rungs: readonly RungReport[];
-  /** In the order in which they were judged. */
+  /** Candidates in the order in which they were judged. */
   readonly candidates: readonly CandidateRecord[];
   readonly publishedId: string | null;
   readonly ended: boolean;
@@ -70,13 +79,13 @@ export interface LadderState {
   readonly skipped: Readonly<Partial<Record<RungName, string>>>;
   readonly candidates: readonly CandidateRecord[];
   readonly watched: readonly WatchRecord[];
-  /** The gate's metric on the search rows of candidates that it told apart, by their ids. */
+  /** Gate's metric on the search rows by candidate id, measured to compare candidates whose looks were curtailed. */
   readonly compared: Readonly<Record<string, MetricValue>>;
-  /** Why the run is over although nothing is published and rungs are left; null if it is not. */
+  /** Reason for which the run ended with nothing published and rungs left; null if it did not. */
   readonly held: string | null;
   readonly searchHistory: readonly SearchEvaluation[];
   readonly bestId: string | null;
-  /** Gate rows of the best candidate, as numbers. */
+  /** Outcomes of the best candidate's gate rows, as plain arrays. */
   readonly bestOutcomes: { readonly values: readonly number[]; readonly tokens: readonly number[] } | null;
   readonly publishedId: string | null;
   readonly elapsedMs: number;
@@ -85,7 +94,7 @@ export interface LadderState {
 export interface LadderOutcome {
   readonly ready: boolean;
   readonly target: GateTarget;
-  /** The best candidate, whether or not it passed; null if nothing was judged. It is published if the run is ready. */
+  /** Best candidate, whether or not it passed; null if none was judged. It is published if the run is ready. */
   readonly best: Candidate | null;
   /** A report for every rung of the strategy, in order. */
   readonly rungs: readonly RungReport[];

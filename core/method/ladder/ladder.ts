@@ -23,9 +23,9 @@ import { hasBetterVerdict, isComparable, isPreferred, RungLog } from './rung-log
 import { WatchLog, type WatchRecord } from './watch-log.ts';
 
 /**
- * The books of one run: which candidates were judged, which of them is the best, and what is published. The rungs decide
- * what is tried; the ladder decides what counts. Once a candidate is published, it stays the best until another one that
- * may be published has a better verdict, or is better by more than noise.
+ * Record of one run: the judged candidates, the best of them, and the published one. The rungs propose candidates; the
+ * ladder judges and ranks them. Once a candidate is published, it stays the best until another publishable one has a
+ * better verdict, or is better beyond noise.
  */
 export class Ladder {
   readonly context: LadderContext;
@@ -75,7 +75,7 @@ export class Ladder {
     const ladder = new Ladder(strategy, rungs, context, options);
     if (context.resume) {
       await ladder.#restore(context.resume);
-      ladder.#tell();
+      ladder.#reportProgress();
     }
     return ladder;
   }
@@ -88,7 +88,7 @@ export class Ladder {
     return this.#publishedId !== null;
   }
 
-  /** What the search rows said of the trainings so far. */
+  /** Records of the trainings' adapters on the search rows so far. */
   get watched(): Pick<WatchLog, 'records' | 'of' | 'stepsOf' | 'promisesMore'> {
     return this.#watched;
   }
@@ -98,7 +98,7 @@ export class Ladder {
     return this.#candidates.find((candidate) => this.#isPublishable(candidate));
   }
 
-  /** The current rung, which an interrupted run resumes on; the rungs before it are over. */
+  /** Current rung, on which an interrupted run resumes; the rungs before it are over. */
   get rung(): RungName {
     return this.#rung;
   }
@@ -118,19 +118,19 @@ export class Ladder {
     this.#rung = rung;
     this.#log.enter(rung);
     this.context.report({ type: 'rung', rung });
-    this.#tell();
+    this.#reportProgress();
   }
 
   leave(): void {
     if (this.#log.current === null) return;
     this.#log.leave();
-    this.#tell();
+    this.#reportProgress();
   }
 
   skip(rung: RungName, reason: string): void {
     this.#log.skip(rung, reason);
     this.context.report({ type: 'skipped', rung, reason });
-    this.#tell();
+    this.#reportProgress();
   }
 
   /** Warns, once, if the gate rows are too few to decide on the best candidate. */
@@ -143,7 +143,7 @@ export class Ladder {
 
   /**
    * Measures an adapter of a training on the search rows, unless that was done before the run was interrupted.
-   * @param decide whether the gate is to be asked about the adapter
+   * @param decide returns whether the gate shall judge the adapter
    * @returns that decision
    */
   async watch(proposal: Proposal, adapter: Adapter, decide: (record: WatchRecord) => boolean): Promise<boolean> {
@@ -153,34 +153,38 @@ export class Ladder {
     const { id, rung, step } = proposal;
     const watched = this.#watched.add({ id, rung, step, metric: await this.#onSearch(id, adapter) }, decide);
     this.context.report({ type: 'watched', watched });
-    // If the gate is asked, its verdict is saved with this record.
+    // If the gate judges the adapter, `consider` saves this record together with the verdict.
     if (!watched.looked || this.#candidates.some((candidate) => candidate.id === id)) await this.checkpoint();
     return watched.looked;
   }
 
-  /** Whether the gate might pass an adapter with this value on the search rows, which is off by a standard error or less. */
+  /**
+   * Whether the gate might pass an adapter with this value on the search rows, which is off by a standard error or
+   * less.
+   */
   isPlausible({ name, value, standardError }: MetricValue): boolean {
     const { value: needed } = this.#target;
     return name === 'loss' ? value - standardError <= needed : value + standardError >= needed;
   }
 
   /**
-   * Whether to stop because the best candidate is inconclusive, and these rows are too few to certify any version that does as
-   * well as the old one. More looks would only spend time.
+   * Decides whether to stop because the best candidate is inconclusive, and the gate rows are too few to certify any
+   * version as good as the old one. More looks would only spend time.
    */
   async isHeld(): Promise<boolean> {
     const { gate, old, judge: by } = this.options;
     const best = this.#best;
     if (this.isPublished || this.#held !== null || best?.verdict !== 'inconclusive') return this.#held !== null;
     if (isDecidable(gate, old, this.#nextLook(), by)) return false;
-    this.#held = `${best.rung} is inconclusive, and the gate rows are too few to certify any version that is as good as the old one`;
+    const reason = 'the gate rows are too few to certify any version that is as good as the old one';
+    this.#held = `${best.rung} is inconclusive, and ${reason}`;
     await this.checkpoint();
     return true;
   }
 
   /**
-   * Why it is not worth it to search or to train for another candidate; null if it is. It follows from the best candidate and the
-   * number of looks alone, so that a resumed run finds the same.
+   * Reason against searching or training for another candidate; null if there is none. It follows from the best
+   * candidate and the number of looks alone, so that a resumed run finds the same.
    */
   get futility(): string | null {
     const { gate, old, leastPower = 0 } = this.options;
@@ -188,15 +192,13 @@ export class Ladder {
     if (this.isPublished || best?.verdict !== 'inconclusive') return null;
     if (isWorthLooking(gate, old, best, { look: this.#nextLook(), leastPower })) return null;
     const power = `${Number((leastPower * 100).toFixed(4))} %`;
-    return (
-      `${best.rung} is inconclusive, and the gate rows are too few to certify another version that is as good as the old one ` +
-      `with a probability of more than ${power}`
-    );
+    const reason = 'the gate rows are too few to certify another version that is as good as the old one';
+    return `${best.rung} is inconclusive, and ${reason} with a probability of more than ${power}`;
   }
 
   /**
-   * Lets the gate judge an adapter, keeps it if it is the best, and publishes it if the gate lets it be. A candidate that was
-   * judged before the run was interrupted is not judged again.
+   * Lets the gate judge an adapter, keeps it if it is the best, and publishes it if the gate allows. A candidate that
+   * was judged before the run was interrupted is not judged again.
    * @param during the phase to return to
    */
   async consider(proposal: Proposal, adapter: Adapter, during: LadderPhase = 'initialize'): Promise<CandidateRecord> {
@@ -207,14 +209,14 @@ export class Ladder {
     this.#candidates.push(record);
     if (await this.#isBest(candidate)) this.#best = candidate;
     this.context.report({ type: 'candidate', candidate: record });
-    this.#tell();
+    this.#reportProgress();
     await this.checkpoint();
     await this.publishBest();
     this.context.phase(during);
     return record;
   }
 
-  /** Publishes the best candidate if the gate lets it be and it is not published already. */
+  /** Publishes the best candidate if the gate allows and it is not published already. */
   async publishBest(): Promise<void> {
     const best = this.#best;
     if (!best || !this.#isPublishable(best) || best.id === this.#publishedId) return;
@@ -224,7 +226,7 @@ export class Ladder {
     await this.context.publish(best);
     this.#publishedId = best.id;
     this.context.report({ type: 'published', candidate: toRecord(best) });
-    this.#tell();
+    this.#reportProgress();
     await this.checkpoint();
   }
 
@@ -262,7 +264,7 @@ export class Ladder {
     };
   }
 
-  #tell(): void {
+  #reportProgress(): void {
     const [candidates, publishedId] = [[...this.#candidates], this.#publishedId];
     const state = { candidates, publishedId, held: this.#held, watched: this.#watched.records };
     const rungs = this.#log.reports(this.#rungs, state);
@@ -301,7 +303,8 @@ export class Ladder {
   async #isBest(candidate: Candidate): Promise<boolean> {
     const best = this.#best;
     if (!best) return true;
-    // A candidate that is about to be published counts as published: a run that is killed there publishes it on resuming.
+    // A publishable candidate counts as published: a run that is killed before the publication publishes it on
+    // resuming.
     if (!this.#isPublishable(best)) return this.#isPreferred(candidate, best);
     if (!this.#isPublishable(candidate) || hasBetterVerdict(best, candidate)) return false;
     return hasBetterVerdict(candidate, best) || isBetterBeyondNoise(candidate, best);
@@ -317,7 +320,7 @@ export class Ladder {
     return isPreferred(a, b, metrics);
   }
 
-  /** The gate's metric of an adapter on the search rows, which is measured once. */
+  /** Measures the gate's metric of an adapter on the search rows, once. */
   async #onSearch(id: string, adapter: Adapter): Promise<MetricValue> {
     return this.#watched.find(id)?.metric ?? this.#compared[id] ?? (await this.context.searchMetric(adapter));
   }
@@ -326,7 +329,7 @@ export class Ladder {
     return isPublishable(this.options.gate, candidate);
   }
 
-  /** Which look the next candidate's would be: every candidate was one. */
+  /** Position of the next candidate's look. Every candidate so far took one. */
   #nextLook(): Look {
     const total = this.#candidates.length + 1;
     const published = this.#candidates.findIndex((candidate) => this.#isPublishable(candidate));

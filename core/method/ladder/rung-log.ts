@@ -19,7 +19,7 @@ export class RungLog {
     for (const [rung, reason] of Object.entries(resumed?.skipped ?? {})) this.#skipped.set(rung as RungName, reason);
   }
 
-  /** The rung that this process is on. */
+  /** Current rung of this process. */
   get current(): RungName | null {
     return this.#current;
   }
@@ -55,7 +55,7 @@ export class RungLog {
     });
   }
 
-  /** @param end why the rungs that were not run were not */
+  /** @param end reason for which the remaining rungs were not run */
   #report(rung: RungName, candidate: CandidateRecord | null, end: string): RungReport {
     const ms = this.#msOf(rung);
     if (candidate) return { rung, result: candidate.verdict, reason: null, ms, candidate };
@@ -72,8 +72,8 @@ export class RungLog {
 const RANKS: Readonly<Record<Verdict, number>> = { passed: 2, inconclusive: 1, failed: 0 };
 
 /**
- * Whether a candidate comes before another: by the verdict, then by the metric on the gate rows or, where that is not known, on the
- * search rows.
+ * Whether a candidate ranks above another: by the verdict, then by the metric on the gate rows or, if a look was
+ * curtailed, on the search rows.
  */
 export function isPreferred(
   a: CandidateRecord,
@@ -87,8 +87,8 @@ export function isPreferred(
 }
 
 /**
- * Whether the gate's values say which of two candidates is better. Curtailed looks give bounds, which follow from the order of the
- * rows as much as from the candidates, so that search rows have to say it.
+ * Whether the gate's values show which of two candidates is better. Curtailed looks give bounds, which depend on the
+ * order of the rows as much as on the candidates, so the search rows have to decide.
  */
 export function isComparable(a: CandidateRecord, b: CandidateRecord): boolean {
   return !a.metric.curtailed && !b.metric.curtailed;

@@ -1,16 +1,17 @@
 import { COPY, isSamePoint, REVERT, type Coefficients } from '../fusion/coefficients.ts';
 import { revertedLoss, searchCoefficients } from '../search/coefficient-search.ts';
-import type { SearchOptions } from '../search/search-task.ts';
+import type { SearchOptions, SearchTask } from '../search/search-task.ts';
 import type { RungName } from './candidate.ts';
-import { searchTask } from './ladder-search.ts';
 import type { Ladder } from './ladder.ts';
 
-/** One way of making a candidate. */
+/** Way of making a candidate. */
 export interface Rung {
   readonly name: RungName;
-  /** Whether it trains its candidate. Once an adapter is published, only such a rung may still do something: refine it. */
+  /**
+   * Whether the rung trains its candidate. Once an adapter is published, only such a rung may still run, to refine it.
+   */
   readonly trains: boolean;
-  /** Whether it searches or trains for its candidate, which costs as much as a look at the gate rows or more. */
+  /** Whether the rung searches or trains, which costs at least as much as a look at the gate rows. */
   readonly isCostly: boolean;
   run(ladder: Ladder): Promise<void>;
 }
@@ -26,7 +27,7 @@ export const copyRung: Rung = {
   },
 };
 
-/** Tries the old adapter with the evolution undone, as far as its rank reaches. */
+/** Tries the old adapter with the evolution undone, as far as the adapter's rank allows. */
 export const revertRung: Rung = {
   name: 'revert',
   trains: false,
@@ -37,7 +38,7 @@ export const revertRung: Rung = {
   },
 };
 
-/** Skips a rung for a reason, if there is one. */
+/** Skips a rung if there is a reason against it. */
 export function unless(reasonAgainst: (ladder: Ladder) => string | null, rung: Rung): Rung {
   return {
     ...rung,
@@ -50,14 +51,16 @@ export function unless(reasonAgainst: (ladder: Ladder) => string | null, rung: R
 }
 
 /**
- * Between these multiples of copy's loss, the loss of revert says that the change of the base matters little to the task: in the registered
- * run, 15 of 19 such reverts were certified at their only look, and none of the 29 others (docs/method/ladder.md).
+ * Range of revert's loss, in multiples of copy's loss, in which the base's change matters little to the task. In the
+ * registered run, 15 of 19 such reverts were certified at their only look, and none of the 29 others
+ * (docs/method/ladder.md).
  */
 export const NEAR = { least: 0.75, most: 1.05 };
 
 /**
- * Runs a rung only where the change of the base matters little to the task by copy and revert on the search rows.
- * @param least the smallest multiple of copy's loss at which it does
+ * Runs a rung only if the losses of copy and revert on the search rows show that the base's change matters little to
+ * the task.
+ * @param least smallest multiple of copy's loss at which the rung runs
  */
 export function whereNear(rung: Rung, least = NEAR.least): Rung {
   return {
@@ -73,7 +76,8 @@ export function whereNear(rung: Rung, least = NEAR.least): Rung {
 }
 
 /**
- * Searches for the coefficients with the smallest loss on the search rows. With a budget of 0 evaluations it takes the copy.
+ * Searches for the coefficients with the smallest loss on the search rows. With a budget of 0 evaluations it takes the
+ * copy.
  * @param search overrides the job's search options
  */
 export function searchRung(search?: SearchOptions): Rung {
@@ -92,12 +96,31 @@ export function searchRung(search?: SearchOptions): Rung {
   };
 }
 
+/**
+ * Describes a search on this ladder.
+ * @param search overrides the job's search options
+ */
+function searchTask(ladder: Ladder, search?: SearchOptions): SearchTask {
+  const { context, options } = ladder;
+  return {
+    options: { ...options.search, ...search },
+    seed: context.seed,
+    signal: context.signal,
+    history: ladder.searchHistory,
+    fuse: (coefficients) => ladder.fused.at(coefficients),
+    rows: context.searchRows,
+    loss: (adapter) => context.searchLoss(adapter),
+    onEvaluation: (evaluation) => ladder.recordSearch(evaluation),
+    now: () => ladder.now(),
+  };
+}
+
 async function considerFused(ladder: Ladder, rung: RungName, { alpha, beta }: Coefficients): Promise<void> {
   const proposal = { id: rung, rung, strategy: strategyOf({ alpha, beta }), alpha, beta, step: 0 };
   await ladder.consider(proposal, await ladder.fused.at({ alpha, beta }));
 }
 
-/** Whether the gate has judged the untrained adapter of these coefficients on another rung than this one. */
+/** Whether the gate has judged the untrained adapter of these coefficients on another rung than `own`. */
 export function isJudged(ladder: Ladder, coefficients: Coefficients, own: RungName): boolean {
   return ladder.candidates.some(({ rung, step, alpha, beta }) => {
     return rung !== own && step === 0 && alpha === coefficients.alpha && beta === coefficients.beta;

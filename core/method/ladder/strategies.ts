@@ -12,18 +12,19 @@ import { fineTuneRung, scratchRung } from './training-rungs.ts';
 
 const fineTune = fineTuneRung({ regularization: 'own', patient: true });
 
-/** The paper's search, as we read it: it knows no point beforehand. */
+/** Options of the paper's search, as we read it: it starts from no known point. */
 const PAPER_SEARCH: SearchOptions = { startsFromKnown: false };
 
-/** The preference `new_base` undoes at most half of the evolution. */
+/** Options of a search under the preference `new_base`, which undoes at most half of the evolution. */
 const KEEPING_NEW: SearchOptions = { betaBounds: [-0.5, 0.5] };
 
 const searchWithBudget = (search?: SearchOptions): Rung =>
   unless((ladder) => (searches(ladder) ? null : 'its budget of evaluations is 0'), searchRung(search));
 
 /**
- * A revert that is much better than the copy is looked at, too, where no search follows that could find better, and where the gate
- * publishes what it cannot certify: most reverts are good enough by their value (docs/method/gate.md, "On test rows").
+ * Tries a revert first where the base's change matters little. If no search follows that could find better, or if the
+ * gate publishes inconclusive candidates, it also tries a revert that is much better than the copy: most reverts are
+ * good enough by their value (docs/method/gate.md, "On test rows").
  */
 const revertAtFirst: Rung = {
   ...revertRung,
@@ -33,7 +34,10 @@ const revertAtFirst: Rung = {
   },
 };
 
-/** Copy is a point of the search, and a look at it costs as much as the search. */
+/**
+ * Tries the copy after the search, unless the search found something better. Copy is a point of the search, and a look
+ * at it costs as much as the search.
+ */
 const copyAfterSearch = unless((ladder) => {
   if (isJudged(ladder, COPY, 'copy')) return 'it is what the search found, which was tried';
   const follows = trains(ladder) && ladder.futility === null;
@@ -76,7 +80,7 @@ export function usesEvolution(strategy: Strategy): boolean {
   return strategy === 'auto' || NEEDS_EVOLUTION.has(strategy);
 }
 
-/** The rungs that are made from the evolution. */
+/** Rungs that use the evolution. */
 const OF_EVOLUTION: ReadonlySet<RungName> = new Set(['revert', 'search']);
 
 /**
@@ -115,7 +119,7 @@ export async function runStrategy(
   return ladder.outcome();
 }
 
-/** Reports what became of the rungs of a run that was stopped, from its last checkpoint. */
+/** Reports the rungs of a run that was stopped, from its last checkpoint. */
 export function reportRungs(state: LadderState, prefer?: Preference): RungReport[] {
   const names = rungsOf(state.strategy, prefer).map(({ name }) => name);
   return new RungLog(() => 0, state).reports(names, state);

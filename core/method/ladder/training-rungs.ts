@@ -11,13 +11,13 @@ import type { Rung } from './rungs.ts';
 import type { WatchRecord } from './watch-log.ts';
 
 export interface FineTuneRungOptions {
-  /** `own` takes the regularization of the run's options; null is none. */
+  /** Regularization of the training: `own` takes the one of the run's options; null is none. */
   readonly regularization: 'own' | RegularizationOptions | null;
   /** Whether the run's patience may end the training early. Default false. */
   readonly patient?: boolean;
 }
 
-/** Fine-tunes the best candidate that was not trained yet. */
+/** Fine-tunes the best untrained candidate. */
 export function fineTuneRung(options: FineTuneRungOptions): Rung {
   return trainingRung('fine_tune', carriedStart, options);
 }
@@ -26,10 +26,10 @@ export function fineTuneRung(options: FineTuneRungOptions): Rung {
 export const scratchRung: Rung = trainingRung('scratch', freshStart, { regularization: null });
 
 /**
- * Trains, and measures the adapter on the search rows at every evaluation. The gate is asked only where they promise more
- * than at any look before and make a pass plausible, and at the end. Until a candidate passes, on this rung or an earlier one, it
- * may use all steps that are left; from then on `refineSteps` more, and another version is published only if it is better by more
- * than noise.
+ * Trains, and measures the adapter on the search rows at every evaluation. The gate judges it only if the search rows
+ * show more than at any look before and make a pass plausible, and at the end. Until a candidate passes, on this rung
+ * or an earlier one, the training may use all remaining steps. From then on it takes `refineSteps` more, and publishes
+ * another version only if it is better beyond noise.
  */
 function trainingRung(
   name: RungName,
@@ -70,8 +70,8 @@ function trainingRung(
 }
 
 /**
- * Decides when a training begins and ends and when the gate is asked, from what the ladder has recorded alone, so that a resumed
- * run decides the same.
+ * Decides when a training begins and ends and when the gate judges its adapter. It uses only records of the ladder, so
+ * that a resumed run decides the same.
  */
 class Training {
   /** Largest number of steps. */
@@ -93,7 +93,7 @@ class Training {
     this.steps = Math.max(0, this.#refinesAnother ? Math.min(left, refineSteps) : left);
   }
 
-  /** Why nothing is trained; empty if nothing needs to be, null if there is something to train. */
+  /** Reason for which nothing is trained: empty if no training is needed, null if there is something to train. */
   obstacle(): string | null {
     const { context, isPublished } = this.#ladder;
     if (isPublished && (this.#refinesAnother ? this.steps === 0 || this.#isRefinedElsewhere() : this.isOver()))
@@ -113,7 +113,7 @@ class Training {
     return last >= passedAt + (this.#ladder.options.refineSteps ?? 0);
   }
 
-  /** Whether the gate is to be asked about an adapter. At the end it is asked in any case if it was not on this rung. */
+  /** Whether the gate shall judge an adapter. At the end it does in any case if it has judged none of this rung. */
   looksAt({ metric }: WatchRecord): boolean {
     if (!Number.isFinite(metric.value)) return false;
     const { watched, isPublished } = this.#ladder;
@@ -130,7 +130,7 @@ class Training {
     return [...others].reduce((sum, rung) => sum + watched.stepsOf(rung), 0);
   }
 
-  /** Whether another rung has trained, and so refined what it found itself. */
+  /** Whether another rung has trained, and so has already refined its own candidate. */
   #isRefinedElsewhere(): boolean {
     return this.#stepsOfOthers() > 0;
   }
@@ -145,7 +145,7 @@ function sinceBest(watched: readonly WatchRecord[]): number {
   return watched.length - 1 - best;
 }
 
-/** What a training starts from. */
+/** Adapter that a training starts from. */
 interface Start extends Pick<Proposal, 'strategy' | 'alpha' | 'beta'> {
   readonly adapter: Adapter;
 }
@@ -155,8 +155,8 @@ function freshStart({ context }: Ladder): Start {
 }
 
 /**
- * Chooses by what the state has recorded, so that a resumed run starts from the same adapter. How it does on the search rows is
- * what the training has to exceed before the gate is asked again.
+ * Chooses the start from recorded candidates, so that a resumed run starts from the same adapter. The training has to
+ * exceed the start's metric on the search rows before the gate judges it again.
  */
 async function carriedStart(ladder: Ladder): Promise<Start> {
   const chosen = bestUntrained(ladder);
@@ -167,8 +167,8 @@ async function carriedStart(ladder: Ladder): Promise<Start> {
 }
 
 /**
- * Returns the untrained candidate that is published, or else the best one by the search rows: gate rows must not choose what they
- * will judge.
+ * Returns the untrained candidate that is published, or else the best one by the search rows: gate rows must not choose
+ * a candidate that they will judge.
  */
 function bestUntrained({ candidates, firstPublishable: published }: Ladder): CandidateRecord {
   if (published?.step === 0) return published;

@@ -1,14 +1,14 @@
 import { isBetter, type MetricValue } from '../gate/readiness-gate.ts';
 import type { Proposal, RungName } from './candidate.ts';
 
-/** The gate's metric of an adapter on the search rows, by which a training is followed. Plain JSON. */
+/** Gate's metric of a training's adapter on the search rows, which shows the training's progress. Plain JSON. */
 export interface WatchRecord extends Pick<Proposal, 'id' | 'rung' | 'step'> {
   readonly metric: MetricValue;
-  /** Whether the gate rows were opened for the adapter. */
+  /** Whether the gate judged the adapter. */
   readonly looked: boolean;
 }
 
-/** What the search rows said of each adapter of a run's trainings, and which of them the gate was asked about. */
+/** Metrics of the trainings' adapters on the search rows, with those adapters marked that the gate judged. */
 export class WatchLog {
   readonly #records: WatchRecord[];
 
@@ -24,7 +24,7 @@ export class WatchLog {
     return this.#records.find((record) => record.id === id);
   }
 
-  /** The records of a training, in the order of its steps; what it starts from is not one of them. */
+  /** Records of a training, in the order of its steps, without its start. */
   of(rung: RungName): readonly WatchRecord[] {
     return this.#records.filter((record) => record.rung === rung && record.step > 0);
   }
@@ -34,7 +34,10 @@ export class WatchLog {
     return this.of(rung).at(-1)?.step ?? 0;
   }
 
-  /** @param decide is asked, with the record in the log, whether the gate is to be asked about the adapter */
+  /**
+   * @param decide is called with the record, which is already in the log, and returns whether the gate shall judge the
+   * adapter
+   */
   add(record: Omit<WatchRecord, 'looked'>, decide: (record: WatchRecord) => boolean): WatchRecord {
     const place = this.#records.push({ ...record, looked: false }) - 1;
     const decided = { ...record, looked: decide(this.#records[place]!) };
@@ -42,7 +45,7 @@ export class WatchLog {
     return decided;
   }
 
-  /** Whether the search rows promise more of an adapter than of any that the gate was asked about. */
+  /** Whether an adapter's metric on the search rows is better than that of every adapter the gate has judged. */
   promisesMore(metric: MetricValue): boolean {
     return this.#records.every((record) => !record.looked || isBetter(metric, record.metric));
   }

@@ -49,8 +49,8 @@ function grams(first: LoraFactors, second: LoraFactors): Grams {
 }
 
 /**
- * Adds factor · (BᵀB′) A′ to `into.a`, [r, inFeatures], and factor · B′ (A A′ᵀ)ᵀ to `into.b`, [outFeatures, r]. A′ and B′
- * are the factors given; the Gram matrices are [r, r′].
+ * Adds factor · (BᵀB′) A′ to `into.a`, [r, inFeatures], and factor · B′ (A A′ᵀ)ᵀ to `into.b`, [outFeatures, r]. A′ and
+ * B′ are the factors given; the Gram matrices are [r, r′].
  */
 function addProducts(
   into: ProductGradients,

@@ -7,9 +7,8 @@ import { productGradients } from './product-gradients.ts';
 /** L2 regularization of fine-tuning, which is strong at first and relaxed later. */
 export interface RegularizationOptions {
   /**
-   * How λ goes from `strong` to `relaxed`. `two_stage` holds `strong` until `strongUntil`, follows half a cosine until
-   * `relaxedFrom`, and holds `relaxed` from there on. `cosine` and `linear` go down over the whole run. `none` has no
-   * penalty.
+   * Course of λ from `strong` to `relaxed`. `two_stage` holds `strong` until `strongUntil`, follows half a cosine until
+   * `relaxedFrom`, and then holds `relaxed`. `cosine` and `linear` decrease over the whole run. `none` has no penalty.
    */
   readonly schedule: JobOptions['regularize_schedule'];
   /** λ₁, the coefficient at the start. */
@@ -21,11 +20,11 @@ export interface RegularizationOptions {
   /** Share of the steps after which `two_stage` has λ₂. */
   readonly relaxedFrom: number;
   /**
-   * θ₀, which the adapter is drawn towards: the adapter that fine-tuning started from, zero (weight decay by gradient), or
-   * the fused update before its truncation (`fused`; whoever trains has to give it). That has a higher rank than the
-   * adapter, so the penalty acts on the products s · B A there, and on every element of A and B otherwise. DoRA's
-   * magnitudes are drawn towards those of θ₀. They are never drawn towards zero, because a magnitude of zero would silence
-   * the layer itself and not just the adapter.
+   * Target θ₀ of the penalty: the adapter that fine-tuning started from, zero (weight decay by gradient), or the fused
+   * update before its truncation (`fused`; the caller has to pass it). The fused update has a higher rank than the
+   * adapter, so the penalty then acts on the products s · B A, and otherwise on every element of A and B. DoRA's
+   * magnitudes are pulled towards those of θ₀, but never towards zero, because a magnitude of zero would silence the
+   * layer itself and not just the adapter.
    */
   readonly towards: JobOptions['regularize_towards'];
 }
@@ -54,9 +53,8 @@ export type FactorGradients = ReadonlyMap<string, TrainableArrays>;
 export function l2Coefficient(options: RegularizationOptions, step: number, steps: number): number {
   const { schedule, strong, relaxed, strongUntil, relaxedFrom } = options;
   if (!(strong >= 0 && relaxed >= 0 && strongUntil >= 0 && strongUntil <= relaxedFrom && relaxedFrom <= 1)) {
-    throw new RangeError(
-      `regularization is ${JSON.stringify(options)}, expected strong and relaxed ≥ 0 and 0 ≤ strongUntil ≤ relaxedFrom ≤ 1`,
-    );
+    const expected = 'strong and relaxed ≥ 0 and 0 ≤ strongUntil ≤ relaxedFrom ≤ 1';
+    throw new RangeError(`regularization is ${JSON.stringify(options)}, expected ${expected}`);
   }
   if (schedule === 'none') return 0;
   const progress = steps > 0 ? step / steps : 1;
@@ -76,17 +74,17 @@ export interface Penalty {
   readonly anchor: Adapter | null;
 }
 
-/** The anchor θ₀ that the options ask for, where none is given: the initial adapter, or null for zero. */
+/** Default anchor θ₀ of the options: the initial adapter, or null for zero. */
 export function anchorOf(options: RegularizationOptions, initial: Adapter): Adapter | null {
   return options.towards === 'zero' ? null : initial;
 }
 
 /**
- * Adds the gradients of the penalty to those of the loss. The arguments stay unchanged; arrays that the penalty does not
- * touch are shared with them.
+ * Adds the gradients of the penalty to those of the loss. The arguments stay unchanged; arrays that the penalty does
+ * not touch are shared with them.
  * @param gradients gradients of the loss, for modules of the adapter
- * @param adapter where the gradients were taken
- * @throws RangeError for gradients of a module that the adapter does not have, or the fused update that it is drawn towards
+ * @param adapter the adapter at which the gradients were computed
+ * @throws RangeError for gradients of a module that the adapter or the fused update does not have
  */
 export function withL2Gradients(gradients: FactorGradients, adapter: Adapter, penalty: Penalty): FactorGradients {
   const { lambda, towards, anchor } = penalty;
@@ -111,7 +109,7 @@ export function withL2Gradients(gradients: FactorGradients, adapter: Adapter, pe
   return new Map(regularized);
 }
 
-/** One module of the fused update that an adapter is drawn towards. */
+/** Factors of one module of the fused update that the penalty pulls towards. */
 function fusedOf(module: string, fused: Adapter | null): LoraFactors {
   const factors = fused?.modules.get(module);
   if (factors) return factors;

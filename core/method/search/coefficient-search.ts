@@ -4,12 +4,16 @@ import { observationsOf } from './observations.ts';
 import { searchSpace, type SearchEvaluation, type SearchTask } from './search-task.ts';
 import { spaceFillingStart } from './space-filling.ts';
 
-/** Smallest distance of a proposal to the points before it, with both ranges scaled to 1: no evaluation is spent on what is known. */
+/**
+ * Smallest distance of a proposal to the evaluated points, with both ranges scaled to 1, so that evaluations are not
+ * spent on known values.
+ */
 const SPACING = 0.05;
 
 /**
- * Bayesian optimization of alpha and beta on the mean loss of the search rows. Unless its options say otherwise, it starts from what
- * is known, copy and revert, and then from points that fill the space evenly. It spends its whole budget.
+ * Bayesian optimization of alpha and beta on the mean loss of the search rows. Unless its options say otherwise, it
+ * starts from the known points, copy and revert, and then takes points that fill the space evenly. It spends its whole
+ * budget.
  * @returns the point of the smallest loss
  * @throws RangeError for a loss that is not finite
  */
@@ -21,7 +25,7 @@ export async function searchCoefficients(task: SearchTask): Promise<Coefficients
   const starts = [...known, ...spaceFillingStart(space, budget, task.seed)];
   const measured: SearchEvaluation[] = [];
   while (measured.length < budget) measured.push(await evaluationOf(task, starts.shift() ?? proposed()));
-  // What was measured before the search counts, too, where its budget left it out.
+  // Points measured before the search count as well, even if its budget left them out.
   const all = [...measured, ...task.history.filter(({ alpha, beta }) => space.contains([alpha, beta]))];
   const { alpha, beta } = all.reduce((least, next) => (next.loss < least.loss ? next : least));
   return { alpha, beta };
@@ -34,8 +38,8 @@ export async function searchCoefficients(task: SearchTask): Promise<Coefficients
 }
 
 /**
- * Measures copy and revert, which a search that follows and starts from what is known does not measure again.
- * @returns the loss of revert as a multiple of copy's: how much the change of the base matters to the task
+ * Measures copy and revert. A search that follows and starts from known points does not measure them again.
+ * @returns the loss of revert as a multiple of copy's, which shows how much the change of the base matters to the task
  * @throws RangeError for a loss that is not finite
  */
 export async function revertedLoss(task: SearchTask): Promise<number> {

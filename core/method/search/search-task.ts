@@ -12,7 +12,7 @@ export interface SearchOptions {
   readonly startsFromKnown?: boolean;
 }
 
-/** One evaluation. */
+/** Evaluation of a search with its duration. */
 export interface SearchEvaluation extends SearchRecord {
   /** Duration in milliseconds, including fusion. */
   readonly ms: number;
@@ -23,7 +23,7 @@ export interface SearchTask {
   readonly options: SearchOptions;
   readonly seed: number;
   readonly signal: AbortSignal;
-  /** Evaluations before the search, and those of the search before it was interrupted. They are not repeated. */
+  /** Evaluations from before the search or from before its interruption. They are not repeated. */
   readonly history: readonly SearchEvaluation[];
   /** Number of search rows. */
   readonly rows: number;
@@ -32,11 +32,10 @@ export interface SearchTask {
   loss(adapter: Adapter): Promise<number>;
   /** Called after every evaluation that is not in the history. */
   onEvaluation(evaluation: SearchEvaluation): Promise<void>;
-  /** The current time in milliseconds. */
   now(): number;
 }
 
-/** The region of coefficients that is searched: alpha is the first coordinate, beta the second. */
+/** Region of coefficients that is searched: alpha is the first coordinate, beta the second. */
 export function searchSpace({ betaBounds = BETA_BOUNDS }: SearchOptions = {}): Space {
   return new Space([ALPHA_BOUNDS, betaBounds]);
 }

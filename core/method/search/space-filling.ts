@@ -4,15 +4,15 @@ import { distance, type Point, type Space } from './bayesian-optimization/space.
 
 /** Share of a search's evaluations that a space-filling start takes. */
 const START_SHARE = 1 / 3;
-/** Least points of a start: a model of two coordinates learns nothing from fewer. */
+/** Smallest number of starting points: a model of two coordinates learns nothing from fewer. */
 const LEAST_POINTS = 3;
 /** Number of designs that are compared. */
 const DESIGNS = 100;
 
 /**
- * The first points of a search that knows nothing beforehand: of a hundred random Latin hypercubes, the one whose nearest
- * points are farthest apart (McKay, Beckman and Conover 1979; Morris and Mitchell 1995). A third of the evaluations, and
- * at least three points if there are so many.
+ * First points of a search without known points: of a hundred random Latin hypercubes, the one whose nearest points are
+ * farthest apart (McKay, Beckman and Conover 1979; Morris and Mitchell 1995). It takes a third of the evaluations, and
+ * at least three points if the budget allows.
  */
 export function spaceFillingStart(space: Space, evaluations: number, seed: number): Coefficients[] {
   const count = Math.min(evaluations, Math.max(LEAST_POINTS, Math.ceil(START_SHARE * evaluations)));
@@ -25,7 +25,7 @@ export function spaceFillingStart(space: Space, evaluations: number, seed: numbe
   });
 }
 
-/** Points of the unit box of which each coordinate has one in each of `count` equal intervals. */
+/** Random points of the unit box; in each coordinate, each of `count` equal intervals holds one. */
 function latinHypercube(count: number, dimensions: number, random: Random): Point[] {
   const columns = Array.from({ length: dimensions }, () =>
     random.shuffle(Array.from({ length: count }, (_, i) => (i + random.uniform()) / count)),

@@ -3,27 +3,27 @@ import { fitSurrogate } from './bayesian-optimization/surrogate.ts';
 import { observationsOf, type SearchRecord } from './observations.ts';
 import { searchSpace } from './search-task.ts';
 
-/** Fewer points say nothing of a surface. */
+/** Smallest number of points that a surface is fitted to. */
 const LEAST_POINTS = 3;
-/** Fitting takes time in proportion to the cube of the number of points. */
+/** Largest number of points: fitting takes time in proportion to its cube. */
 const MOST_POINTS = 64;
-/** Number of values of α and of β. */
+/** Grid size: number of values of α and of β. */
 const SIDE = 25;
 
-/** A model of a search over a grid of coefficients, row by row: α changes with the rows, β within a row. */
+/** Model of a search on a grid of coefficients, row by row: α changes with the rows, β within a row. */
 export interface SurrogateGrid {
   readonly alpha: readonly number[];
   readonly beta: readonly number[];
   /** Expected ln(loss / copy's loss) at each point of the grid. */
   readonly mean: readonly number[];
-  /** Its standard deviation, without the noise of a measurement. */
+  /** Standard deviation of `mean`, without the noise of a measurement. */
   readonly deviation: readonly number[];
 }
 
 /**
- * Fits the model of a search to all that the search has measured, and predicts it over the whole region of coefficients. The model that
- * proposed the points knew fewer of them.
- * Jobs of earlier versions have points on some of their rows, too, which say nothing beside those on all.
+ * Fits a model to all points that a search has measured, and predicts it over the whole region of coefficients. The
+ * model that proposed the points knew fewer of them. Jobs of earlier versions also measured points on part of the rows;
+ * those are ignored in favour of the points on all rows.
  * @returns null for fewer than three points, for more than 64, and if copy was not measured
  */
 export function surrogateGrid(records: readonly SearchRecord[]): SurrogateGrid | null {

@@ -1,4 +1,4 @@
-/** Hyperparameters of {@link adamwUpdate}, besides the learning rate, which a schedule gives to each step. */
+/** Hyperparameters of {@link adamwUpdate}, except for the learning rate, which a schedule sets for each step. */
 export interface AdamwOptions {
   readonly beta1: number;
   readonly beta2: number;
@@ -12,7 +12,7 @@ export const DEFAULT_ADAMW: AdamwOptions = { beta1: 0.9, beta2: 0.999, epsilon: 
 /** Arrays by parameter name. An update needs parameters, gradients and state with the same names and lengths. */
 export type Arrays = ReadonlyMap<string, Float32Array>;
 
-/** The optimizer's state between two steps. It is plain data, so that a checkpoint can hold it. */
+/** State of the optimizer between two steps, as plain data, so that a checkpoint can hold it. */
 export interface AdamwState {
   /** Number of steps taken. */
   readonly step: number;
@@ -33,9 +33,9 @@ export interface AdamwStep {
 }
 
 /**
- * Takes one AdamW step with bias correction (Loshchilov & Hutter 2019, algorithm 2; the form that PyTorch uses):
- * θ ← θ · (1 − η λ) − η · m̂ / (√v̂ + ε). The parameters are new arrays. The moments change in place, so a state cannot be
- * used again after the step that follows it.
+ * Takes one AdamW step with bias correction (Loshchilov & Hutter 2019, algorithm 2; the form that PyTorch uses): θ ← θ
+ * · (1 − η λ) − η · m̂ / (√v̂ + ε). The parameters are new arrays. The moments change in place, so a state must not be
+ * used again after its step.
  * @throws RangeError if an array is missing or its length differs; nothing has changed then
  */
 export function adamwUpdate(

@@ -7,7 +7,7 @@ export function globalNorm(arrays: Arrays): number {
   return Math.sqrt(squares);
 }
 
-/** Adds up in four independent sums, which the processor can compute at the same time. */
+/** Adds up in four independent sums, which the processor can compute in parallel. */
 function sumOfSquares(values: Float32Array): number {
   const even = values.length - (values.length % 4);
   let [s0, s1, s2, s3] = [0, 0, 0, 0];

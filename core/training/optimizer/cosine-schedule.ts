@@ -8,8 +8,8 @@ export interface CosineScheduleOptions {
 }
 
 /**
- * Makes a schedule: a linear warm-up, then half a cosine down to zero (Loshchilov & Hutter 2017, SGDR, without restarts).
- * The rate is zero at `steps` and stays there.
+ * Makes a schedule: a linear warm-up, then half a cosine down to zero (Loshchilov & Hutter 2017, SGDR, without
+ * restarts). The rate is zero at `steps` and stays there.
  * @returns a function that gives the learning rate of a step; steps count from 0
  * @throws RangeError for a setting out of range
  */

@@ -3,7 +3,7 @@ import { mapTrainable, trainableArrays } from '../../models/lora/trainable-array
 import type { GradientResult } from '../../engine/runtime.ts';
 import type { Arrays } from './adamw.ts';
 
-/** Returns factors as the optimizer's parameters, without copies: `<module>.a`, `.b` and, under DoRA, `.magnitude`. */
+/** Returns factors as the optimizer's parameters without copying: `<module>.a`, `.b` and, under DoRA, `.magnitude`. */
 export function factorArrays(factors: Adapter['modules'] | GradientResult['gradients']): Arrays {
   const arrays = new Map<string, Float32Array>();
   for (const [module, values] of factors) {
@@ -13,7 +13,7 @@ export function factorArrays(factors: Adapter['modules'] | GradientResult['gradi
 }
 
 /**
- * Returns the adapter with other factors, named as {@link factorArrays} names them.
+ * Returns the adapter with its factors replaced by arrays that are named as in {@link factorArrays}.
  * @throws RangeError if an array is missing
  */
 export function withFactorArrays(adapter: Adapter, arrays: Arrays): Adapter {

@@ -1,6 +1,5 @@
 export { cancelJobsOf } from './cancel-jobs-of.ts';
 export {
-  advancePhase,
   createJobLifecycle,
   JobEndedError,
   JobPausedError,

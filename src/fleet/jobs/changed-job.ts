@@ -1,5 +1,5 @@
 import { Prisma } from '../../platform/database/database.ts';
-import { type JobState } from './job.states.ts';
+import type { JobState } from './job.states.ts';
 
 /** A job as an update returns it: see {@link RETURNED}. */
 export interface ChangedJob {

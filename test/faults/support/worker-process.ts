@@ -1,6 +1,6 @@
 /** A worker with its real training process, and with short times, so that a round of the campaign is short. */
 import { loadConfig } from '../../../src/platform/config/config.ts';
-import { startWorker } from '../../../workers/main.ts';
+import { startWorker } from '../../../workers/start/start-worker.ts';
 
 const quarantine = { firstDelayMs: 300, longestDelayMs: 1000, faults: 3, firstMs: 500, longestMs: 1000 };
 await startWorker(

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/platform/config/config.ts';
 import { createQueueBackend } from '../../../src/platform/queue/index.ts';
-import { startWorker, type RunningWorker } from '../../../workers/main.ts';
+import { startWorker, type RunningWorker } from '../../../workers/start/start-worker.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';

@@ -8,9 +8,9 @@ import { TryLaterError } from '../../../src/platform/queue/index.ts';
 import type { Prisma } from '../../../src/platform/database/database.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { createSecretBox } from '../../../src/platform/config/secret-box.ts';
-import { BaseElsewhereError } from '../../../workers/base-fitness.ts';
-import { BaseCache } from '../../../workers/bases/base-cache.ts';
-import { withBases } from '../../../workers/bases/fetch-faults.ts';
+import { BaseElsewhereError } from '../../../workers/bases/base-availability.ts';
+import { BaseFileCache } from '../../../workers/bases/base-file-cache.ts';
+import { withFetchedBases } from '../../../workers/bases/fetch-faults.ts';
 import { BaseNotFetchedError, FetchedBases, type BaseFetch } from '../../../workers/bases/local-bases.ts';
 import { RefusalError } from '../../../workers/rollouts/analysis.ts';
 import { withFetchedVersions } from '../../../workers/rollouts/version-fetch.ts';
@@ -58,7 +58,7 @@ async function register() {
 }
 
 function openBases(keys: readonly string[] = app.config.secretKeys): FetchedBases {
-  const cache = new BaseCache({ folder, maxBytes: 1e9, loaded: () => [], logger });
+  const cache = new BaseFileCache({ folder, maxBytes: 1e9, loaded: () => [], logger });
   const sources = createSources({ hubUrl: hub.url, hubToken: null, s3Endpoint: null, s3PathStyle: null });
   const local = new FetchedBases({ db: app.db, cache, sources, box: createSecretBox(keys), logger, streams: 4 });
   opened.push(local);
@@ -72,9 +72,9 @@ const eventsOf = async (subjectId: string) =>
   );
 
 /** Runs a queue job, which comes again as long as its bases are being fetched. */
-async function untilRun(...job: Parameters<typeof withBases>): Promise<void> {
+async function untilRun(...job: Parameters<typeof withFetchedBases>): Promise<void> {
   const run = () =>
-    withBases(...job).then(
+    withFetchedBases(...job).then(
       () => true,
       (error: unknown) => {
         if (error instanceof TryLaterError) return false;
@@ -115,7 +115,7 @@ test('a job goes back to the queue while its base is fetched, and runs when it i
   await expect(local.fetch([version], wait(1))).rejects.toBeInstanceOf(TryLaterError);
   const part = path.join(folder, `${version.sourceKey!}.partial`, 'model.safetensors.part');
   await expect.poll(async () => (await stat(part)).size).toBeGreaterThan(0);
-  await expect(withBases(local, [version], user, work)).rejects.toBeInstanceOf(TryLaterError);
+  await expect(withFetchedBases(local, [version], user, work)).rejects.toBeInstanceOf(TryLaterError);
   expect(notes).toMatchObject([{ code: 'base_fetching' }]);
   expect(notes[0]!.message).toMatch(/^a worker fetches the files of base model version \d+, \d+ % of \d+ bytes$/);
   expect(ran).toEqual([]);

@@ -6,7 +6,7 @@ import { loadConfig } from '../../../src/platform/config/config.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
 import { withTransaction } from '../../../src/platform/database/database.ts';
 import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/fleet/rollouts/index.ts';
-import { startWorker, type RunningWorker } from '../../../workers/main.ts';
+import { startWorker, type RunningWorker } from '../../../workers/start/start-worker.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';

@@ -7,7 +7,7 @@ import { withTransaction, type Database } from '../../../src/platform/database/d
 import { newId } from '../../../src/platform/contract/ids.ts';
 import { writeAuditEntry } from '../../../src/tenants/audit/index.ts';
 import { recordEvent } from '../../../src/delivery/events/index.ts';
-import { startWorker, type RunningWorker } from '../../../workers/main.ts';
+import { startWorker, type RunningWorker } from '../../../workers/start/start-worker.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';

@@ -2,14 +2,14 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/platform/config/config.ts';
-import { jobServices } from '../support/job-services.ts';
 import { createRolloutService } from '../../../src/fleet/rollouts/index.ts';
-import { startWorker, type RunningWorker } from '../../../workers/main.ts';
+import { startWorker, type RunningWorker } from '../../../workers/start/start-worker.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
 import { WORKER_TIMES } from '../queue/worker-times.ts';
+import { jobServices } from '../support/job-services.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
 

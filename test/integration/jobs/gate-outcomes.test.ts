@@ -5,11 +5,11 @@ import { loadConfig } from '../../../src/platform/config/config.ts';
 import { createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import {
   adaptationRepository,
-  NO_MEASUREMENTS,
+  NO_PENDING_MEASUREMENTS,
   type LoadedJob,
 } from '../../../workers/adaptations/adaptation.repository.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
-import { startWorker, type RunningWorker } from '../../../workers/main.ts';
+import { startWorker, type RunningWorker } from '../../../workers/start/start-worker.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
@@ -74,7 +74,7 @@ test('a new measurement takes the place of the earlier one, and goes with its ve
     adaptationRepository.insertMeasurements(
       tx,
       { id, tenantId, sourceVersionId, strategy, retriedAfter: 0 },
-      { ...NO_MEASUREMENTS, old: anew },
+      { ...NO_PENDING_MEASUREMENTS, old: anew },
     ),
   );
   expect(await adaptationRepository.oldOutcomes(db, laterJob(sourceVersionId))).toEqual(anew);

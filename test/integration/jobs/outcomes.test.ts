@@ -9,7 +9,7 @@ import { newId } from '../../../src/platform/contract/ids.ts';
 import { jobRecoverySource } from '../../../src/fleet/rollouts/order/job-recovery.ts';
 import { createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import { createOutcomeRequests, outcomesRecoverySource, requestOutcomes } from '../../../src/fleet/outcomes/index.ts';
-import { startWorker, type RunningWorker } from '../../../workers/main.ts';
+import { startWorker, type RunningWorker } from '../../../workers/start/start-worker.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Behavior, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';

@@ -3,7 +3,7 @@ import { modulePath } from '../../../core/installation/child-module.ts';
 import { loadConfig } from '../../../src/platform/config/config.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { createTrainingProcess } from '../../../workers/training/training-process.ts';
-import { startWorker } from '../../../workers/main.ts';
+import { startWorker } from '../../../workers/start/start-worker.ts';
 import { MORTAL_WORKER_TIMES } from '../queue/worker-times.ts';
 
 const config = loadConfig(process.env);

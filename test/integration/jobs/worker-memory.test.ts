@@ -8,7 +8,7 @@ import { jobServices } from '../support/job-services.ts';
 import { createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import { requestOutcomes } from '../../../src/fleet/outcomes/index.ts';
 import { MemoryCheck } from '../../../workers/adaptations/memory-check.ts';
-import { startWorker, type RunningWorker } from '../../../workers/main.ts';
+import { startWorker, type RunningWorker } from '../../../workers/start/start-worker.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { randomBase } from '../../unit/engine/support/random-model.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';

@@ -3,15 +3,15 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { loadConfig, type Config } from '../../../src/platform/config/config.ts';
-import { jobServices } from '../support/job-services.ts';
 import { createRolloutService, type RolloutOptions } from '../../../src/fleet/rollouts/index.ts';
-import { startWorker, type RunningWorker } from '../../../workers/main.ts';
+import { startWorker, type RunningWorker } from '../../../workers/start/start-worker.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { PATIENCE_MS } from '../../patience.ts';
 import { createFleet, type Behavior, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
 import { WORKER_TIMES } from '../queue/worker-times.ts';
+import { jobServices } from '../support/job-services.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
 

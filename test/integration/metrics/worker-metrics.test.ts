@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import { loadConfig } from '../../../src/platform/config/config.ts';
-import { startWorker, type RunningWorker } from '../../../workers/main.ts';
+import { startWorker, type RunningWorker } from '../../../workers/start/start-worker.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../../eventually.ts';

@@ -9,7 +9,7 @@ import { cancelJobs } from '../../../src/fleet/jobs/index.ts';
 import { createRollout, createRolloutLifecycle } from '../../../src/fleet/rollouts/index.ts';
 import { createQuotaService } from '../../../src/tenants/quotas/quota.service.ts';
 import { unrecorded } from '../../../src/platform/contract/record-answer.ts';
-import { startWorker } from '../../../workers/main.ts';
+import { startWorker } from '../../../workers/start/start-worker.ts';
 import { createTrainingProcess } from '../../../workers/training/training-process.ts';
 import type { Fleet } from '../queue/fleet.ts';
 import { planEntries } from '../queue/plan-entries.ts';

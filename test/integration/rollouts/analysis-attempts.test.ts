@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { TryLaterError } from '../../../src/platform/queue/index.ts';
 import { withTransaction } from '../../../src/platform/database/database.ts';
 import { createRollout, createRolloutLifecycle, createRolloutService } from '../../../src/fleet/rollouts/index.ts';
-import { rolloutHandlers } from '../../../workers/rollouts/rollout.worker.ts';
+import { rolloutHandlers } from '../../../workers/rollouts/rollout.handler.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';

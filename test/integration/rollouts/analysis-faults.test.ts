@@ -3,7 +3,7 @@ import { TryLaterError } from '../../../src/platform/queue/index.ts';
 import { withTransaction } from '../../../src/platform/database/database.ts';
 import { createRollout, createRolloutService } from '../../../src/fleet/rollouts/index.ts';
 import type { TrainingProcess } from '../../../workers/training/training-process.ts';
-import { rolloutHandlers } from '../../../workers/rollouts/rollout.worker.ts';
+import { rolloutHandlers } from '../../../workers/rollouts/rollout.handler.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
 

@@ -3,8 +3,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { withTransaction, type Database, type Transaction } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
 import { createJobLifecycle, JobEndedError, LeaseLostError } from '../../../src/fleet/job-control/job-lifecycle.ts';
-import { jobServices } from '../support/job-services.ts';
 import { createRollout, createRolloutLifecycle, createRolloutService } from '../../../src/fleet/rollouts/index.ts';
+import { jobServices } from '../support/job-services.ts';
 import { useQueueWithFleets } from '../queue/queue-with-fleets.ts';
 import type { TestQueue } from '../queue/test-queue.ts';
 

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { withTransaction } from '../../../src/platform/database/database.ts';
 import { createRollout, createRolloutService } from '../../../src/fleet/rollouts/index.ts';
-import { rolloutHandlers } from '../../../workers/rollouts/rollout.worker.ts';
+import { rolloutHandlers } from '../../../workers/rollouts/rollout.handler.ts';
 import {
   createTrainingProcess,
   type TrainingProcess,

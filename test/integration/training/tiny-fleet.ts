@@ -12,7 +12,8 @@ import {
   type TrainingProcess,
   type TrainingProcessOptions,
 } from '../../../workers/training/training-process.ts';
-import { startWorker, type RunningWorker, type WorkerTimes } from '../../../workers/main.ts';
+import { startWorker, type RunningWorker } from '../../../workers/start/start-worker.ts';
+import type { WorkerTimes } from '../../../workers/start/worker-options.ts';
 import {
   createTinyFamily,
   removeTinyFamily,

@@ -12,9 +12,9 @@ import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training
 
 let family: TinyFamily;
 let bases: BaseCache;
-/** The adapter on the second base, from which these jobs carry it over, and on the first one, which is its anchor. */
+/** Adapter on the second base, from which these jobs carry it over, and on the first one, where it is its anchor. */
 let [onSecond, onFirst]: GateOutcomes[] = [];
-/** Where the anchor can be measured. */
+/** Files of the anchor, by which it can be measured. */
 let source: AnchorSpec['source'];
 
 beforeAll(async () => {
@@ -90,8 +90,8 @@ test.each<[string, () => AnchorSpec['source'], string]>([
   expect(job.outcome.anchor).toEqual({ version: 'old', value: onSecond!.value, outcomes: null });
   expect(job.outcome.baselines.old).toBe(onSecond!.value);
   expect(job.outcome.warnings).toEqual([
-    `the margin counts from version 2, which is carried over, and not from version 1, which was imported: its outcomes on these ` +
-      `gate rows are not known, and ${reason}`,
+    'the margin counts from version 2, which is carried over, and not from version 1, which was imported: ' +
+      `its outcomes on these gate rows are not known, and ${reason}`,
   ]);
   const known = await run(`${what}, known`, {
     anchor: anchor({ outcomes: null, source: from() }),
@@ -150,7 +150,7 @@ describe('where somebody else than an absolute gate compares with the last versi
     const before = await publishing('rows', { measuresOld: 'before' });
     expect([before.outcome.baselines.old, before.flips]).toEqual([after.outcome.baselines.old, [expect.any(Number)]]);
     expect(before.at).toBeLessThan(typesOf(before).indexOf('publication'));
-    // It decides nothing, and nobody compares with what was not published.
+    // The anchor does not decide, and nothing is compared with an unpublished version.
     expect(before.outcome).toMatchObject({ state: 'ready', target: 0, anchor: null });
     const unready = { gate: { kind: 'absolute', target: 2 } as const, measuresOld: 'after' as const };
     expect((await publishing('unready', unready)).at).toBe(-1);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { summarize } from '../../../core/data/evaluation/measure.ts';
+import { summarizeMetric } from '../../../core/data/evaluation/measure.ts';
 import { lookInParts } from '../../../core/adaptation/measurements/look-in-parts.ts';
 import { lookOrder } from '../../../core/method/gate/look-order.ts';
 import {
@@ -19,12 +19,15 @@ interface Simulated {
 }
 
 function measured(name: MetricName, values: Float64Array, tokens: readonly number[]): GateMeasurement {
-  return { metric: { name, ...summarize(name, values, tokens), rows: values.length }, outcomes: { values, tokens } };
+  return {
+    metric: { name, ...summarizeMetric(name, values, tokens), rows: values.length },
+    outcomes: { values, tokens },
+  };
 }
 
 /**
- * @param level what the reference does on a row on average, as a share or a score
- * @param harm share of rows on which the candidate does as if it knew nothing
+ * @param level mean outcome of the reference on a row, as a share or a score
+ * @param harm share of rows on which the candidate performs as if it had learned nothing
  */
 function simulate(metric: MetricName, rows: number, shape: { level: number; harm: number }, seed: number): Simulated {
   const random = Random.fromSeed(seed);
@@ -40,7 +43,7 @@ function simulate(metric: MetricName, rows: number, shape: { level: number; harm
   return { reference: measured(metric, before, tokens), candidate: measured(metric, after, tokens) };
 }
 
-/** Looks at the candidate as a job does, and counts how often rows are measured. */
+/** Looks at the candidate as a job does, and counts the measurements of rows. */
 async function look(gate: Gate, { reference, candidate }: Simulated, withReference: boolean) {
   const from = withReference ? reference : null;
   const { values } = candidate.outcomes;
@@ -144,7 +147,7 @@ describe('the rows that a look measures', () => {
   );
 });
 
-/** 400 rows, of whose right ones the candidate loses a share; it gains a third of that share of the wrong ones. */
+/** 400 rows. The candidate loses a share of the right ones and gains a third of that share of the wrong ones. */
 function losing({ right, lost }: { readonly right: number; readonly lost: number }, seed: number): Simulated {
   const random = Random.fromSeed(seed);
   const before = Float64Array.from({ length: 400 }, () => Number(random.uniform() < right));

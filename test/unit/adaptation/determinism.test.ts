@@ -85,7 +85,7 @@ test(`training with ${THREADS} threads gives the same bits for the same seed`, a
   expect(other.bytes.equals(whole.bytes)).toBe(false);
 });
 
-test(`training with ${THREADS} threads that resumes from a state in another runtime ends with the same bits`, async () => {
+test(`training with ${THREADS} threads that resumes from a state in another runtime has the same bits`, async () => {
   const whole = await run();
   const names = [...factorArrays(common.initial.modules).keys()];
   for (const step of [1, 4, STEPS - 1]) {

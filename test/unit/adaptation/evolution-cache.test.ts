@@ -13,7 +13,8 @@ let folder: string;
 
 beforeAll(async () => {
   family = await createTinyFamily();
-  // Fingerprints of files are remembered from two seconds after they were written: until then, they may change without a new time stamp.
+  // Fingerprints of files are cached from two seconds after they were written: until then, they may change without a
+  // new time stamp.
   await pause(2100);
 });
 afterAll(() => removeTinyFamily(family));
@@ -22,7 +23,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** The evolution as a process that starts now gets it, and how many products it has computed for that. */
+/** Evolution as a new process gets it, with the number of products that it computes. */
 async function evolve({
   from = family.oldBase,
   to = family.newBase,
@@ -77,14 +78,14 @@ describe('the cache of evolutions', () => {
 
   it('knows nothing of files that have changed since', async () => {
     const old = new Date(Date.now() - 60_000);
-    // The clock stands still, so that the copy stays young where the machine stalls.
+    // The clock stands still, so that the copy stays young even if the machine stalls.
     vi.useFakeTimers({ toFake: ['Date'] });
     onTestFinished(() => void vi.useRealTimers());
     const copy = path.join(folder, 'copy');
     await cp(family.newBase, copy, { recursive: true });
     await utimes(path.join(copy, 'model.safetensors'), old, old);
     const first = await evolve({ to: copy });
-    // A file so young may change again without a new time stamp, so its fingerprint is not remembered.
+    // A file that young may change again without a new time stamp, so its fingerprint is not cached.
     expect((await evolve({ to: copy })).count).toBe(first.count);
   });
 

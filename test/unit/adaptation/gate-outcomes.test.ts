@@ -137,7 +137,7 @@ describe('a job', () => {
     expect(bestOf(second.outcome)).toEqual(bestOf(first.outcome));
   });
 
-  it('believes the outcomes beside its adapter only where it may, and where they are of this adapter on this base', async () => {
+  it('trusts the outcomes beside its adapter only if it may, and if they match this adapter and base', async () => {
     const folder = path.join(family.folder, 'with-outcomes');
     const measured = await run('measured', {});
     await run('source', { newBase: family.oldBase }, async ({ folder: from }) => cp(from, folder, { recursive: true }));

@@ -13,7 +13,7 @@ import { Random } from '../../../core/statistics/random.ts';
 import { saveRandomBase } from '../engine/support/saved-base.ts';
 import { tasteRows } from '../training/support/tiny-task.ts';
 
-/** Wide enough for products of their own. */
+/** Config wide enough for separate matrix products. */
 const WIDE = { vocabSize: 512, hiddenSize: 512, intermediateSize: 512, numHeads: 8, numKeyValueHeads: 8, headDim: 64 };
 
 let folder: string;
@@ -29,8 +29,8 @@ beforeEach(() => void (bases = new BaseCache({ precision: 'int8', threads: 1 }))
 afterEach(() => bases.dispose());
 
 /**
- * One row of v and of up becomes 512 times as large, and the column that meets it as much smaller, which changes nothing.
- * In forward passes each row has a scale of its own; on the way back that row leaves the others no levels.
+ * Scales one row of v and of up by 512, and the column that meets it by its inverse, which changes nothing. In forward
+ * passes each row has a scale of its own; in backward passes that row leaves the others no levels.
  */
 function makeUneven(weights: BaseModel['weights']): void {
   for (const layer of [0, 1]) {
@@ -59,7 +59,7 @@ async function judged(name: string, adapterOf: (base: BaseModel) => Adapter) {
 const fresh = ({ config }: BaseModel): Adapter =>
   createAdapter({ base: config, targetModules: 'all-linear', rank: 8, alpha: 16, seed: 1 });
 
-/** The numbers in B are small beside the base's weights. */
+/** Adapter whose B is small beside the base's weights. */
 function carried(base: BaseModel): Adapter {
   const random = Random.fromSeed(1);
   const adapter = fresh(base);

@@ -108,7 +108,7 @@ describe('a job whose rank grew', () => {
       const resumed = await run(spec);
       expect(bestOf(resumed)).toEqual(bestOf(whole));
       expect(await filesOf(resumed.candidateFolder!)).toEqual(files);
-      // Nothing is left to train, so the best adapter comes from the checkpoint.
+      // No steps are left, so the best adapter comes from the checkpoint.
       const again = await run(spec);
       expect(again.best!.step).toBeGreaterThan(0);
       expect(await filesOf(again.candidateFolder!)).toEqual(files);
@@ -116,7 +116,8 @@ describe('a job whose rank grew', () => {
   );
 });
 
-// A best candidate of layout 6 may have coefficients for each of several groups of modules. Layout 8 is the one before this one.
+// A best candidate of layout 6 may have coefficients for each of several groups of modules. Layout 8 is the one before
+// this one.
 it.each([1, 6, 7, 8])('starts a job from the beginning if its checkpoint has another layout: %i', async (version) => {
   const options = { strategy: 'warm-start', max_steps: 4, evaluate_every: 2, batch_size: 8 } as const;
   const spec = jobSpec(`layout ${version}`, { options });

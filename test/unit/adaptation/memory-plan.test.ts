@@ -66,9 +66,11 @@ describe('the memory plan of a job', () => {
     const total = planMemory(needs).total;
     const refusal = refusalOf(() => requireMemory(needs, { bytes: total - 0.2 * GIB, source: 'READAPT_MEMORY' }));
     expect(refusal.code).toBe('insufficient_memory');
-    expect(refusal.message).toMatch(
-      /^this job needs \d\.\d GiB \(base 2\.3, activations \d\.\d, adapter \d\.\d, evolution \d\.\d, process \d\.\d\), this worker has \d\.\d GiB \(READAPT_MEMORY\): a max_length of (\d+) would fit, where the longest row has 2048 tokens$/,
-    );
+    const parts = /base 2\.3, activations \d\.\d, adapter \d\.\d, evolution \d\.\d, process \d\.\d/.source;
+    const needed = String.raw`this job needs \d\.\d GiB \(${parts}\)`;
+    const found = String.raw`this worker has \d\.\d GiB \(READAPT_MEMORY\)`;
+    const remedy = String.raw`a max_length of (\d+) would fit, where the longest row has 2048 tokens`;
+    expect(refusal.message).toMatch(new RegExp(`^${needed}, ${found}: ${remedy}$`));
     const length = Number(/max_length of (\d+)/.exec(refusal.message)![1]);
     const cut = { tokens: length, labels: 64 };
     expect(planMemory({ ...needs, measured: [cut], trained: [cut] }).total).toBeLessThanOrEqual(total - 0.2 * GIB);

@@ -41,7 +41,7 @@ async function run(name: string, precision: Precision, changes: Partial<JobSpec>
   }
 }
 
-test('a job goes on with the new base after an old version whose outcomes are known in the other precision alone', async () => {
+test('a job returns to the new base if the old version was measured only in the other precision before', async () => {
   const { oldOutcomes } = await run('exact', 'f32');
   const { state, loaded } = await run('rounded', 'int8', { oldOutcomes });
   expect([state, loaded]).toEqual(['ready', ['v2', 'base', 'v2']]);

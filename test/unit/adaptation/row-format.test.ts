@@ -2,7 +2,7 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runAdaptation } from '../../../core/adaptation/run-adaptation.ts';
-import { rowFormatOf } from '../../../core/adaptation/setup/row-format.ts';
+import { decideRowFormat } from '../../../core/adaptation/setup/row-format.ts';
 import { tokenizeRows } from '../../../core/data/tokenize.ts';
 import { BaseCache, type LoadedBase } from '../../../core/engine/base-cache.ts';
 import { readAdapterManifest } from '../../../core/formats/peft/adapter-manifest.ts';
@@ -53,7 +53,7 @@ async function trainAdapter(name: string, appendEos: boolean): Promise<void> {
 
 async function formatOf(name: string, given = {}) {
   const adapter = await loadAdapter(file(name), base.model.config);
-  return rowFormatOf({
+  return decideRowFormat({
     given,
     folder: file(name),
     adapter,

@@ -23,7 +23,7 @@ afterAll(async () => {
 const never = new AbortController().signal;
 const gate = { kind: 'relative', margin: 10 } as const;
 
-/** What a job that carries the version over measures of it. */
+/** Outcomes that a job which carries the version over measures. */
 async function measuredByJob(job: JobSpec): Promise<GateOutcomes[]> {
   const old: GateOutcomes[] = [];
   await runAdaptation(bases, job, (event) => void (event.type === 'old_measured' && old.push(event.outcomes)), never);

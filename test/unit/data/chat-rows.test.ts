@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { lengthWarning } from '../../../core/data/lengths.ts';
-import { tokenizePrompts } from '../../../core/data/open-prompts.ts';
+import { tokenizeOpenPrompts } from '../../../core/data/open-prompts.ts';
 import { tokenizeRows } from '../../../core/data/tokenize.ts';
 import { createChatTemplate } from '../../../core/formats/tokenizer/chat-template.ts';
 import type { Tokenizer } from '../../../core/formats/tokenizer/tokenizer.ts';
@@ -37,7 +37,7 @@ describe('a conversation', () => {
 
   it('without an answer has the tokens that an answer follows on, and no labels', () => {
     const open = (...contents: string[]) => {
-      const [example] = tokenizePrompts([chat(...contents)], { tokenizer, config });
+      const [example] = tokenizeOpenPrompts([chat(...contents)], { tokenizer, config });
       return [textOf(example!.tokenIds), example!.labelSpans];
     };
     expect(open('hi')).toEqual(['\u0003u:hi\u0004\na:', []]);
@@ -74,7 +74,8 @@ describe('a conversation', () => {
     expect(cut).toEqual({ tokens: whole.length - 20, turns: 2 });
     const [example] = tokenizeRows([{ ...row, line: 7 }], { tokenizer, config, maxLength: 20 });
     expect(lengthWarning('gate', [example!], { config, maxLength: 20 })).toBe(
-      `1 of 1 gate rows have more than 20 tokens and lose their beginning, with 2 earlier turns of the assistant: line 7; a larger max_length keeps them whole (the longest has ${whole.length} tokens)`,
+      '1 of 1 gate rows have more than 20 tokens and lose their beginning, with 2 earlier turns of the assistant: ' +
+        `line 7; a larger max_length keeps them whole (the longest has ${whole.length} tokens)`,
     );
   });
 

@@ -90,12 +90,12 @@ describe('parseDataset', () => {
     const error = await failure(prompts.with(6000, '{"prompt":"a","completion":"secret"}').join('\n'));
     expect([error.total, error.problems]).toEqual([1, [{ line: 6001, reason: expect.any(String) }]]);
     expect(error.message).toBe(
-      'line 6001: has an answer (a completion, or a last message of the assistant), and 9999 other rows have none, the first in ' +
-        'line 1: expected all rows to have one, or none',
+      'line 6001: has an answer (a completion, or a last message of the assistant), and 9999 other rows have none, ' +
+        'the first in line 1: expected all rows to have one, or none',
     );
   });
 
-  it('names the first ten lines without an answer among rows with one, and other bad lines in their places', async () => {
+  it('names the first ten lines without an answer among rows with one, and other bad lines in place', async () => {
     const lines = Array.from({ length: 400 }, (_, i): string => (i % 3 === 0 ? '{"prompt":"secret"}' : GOOD)).with(
       1,
       '[]',
@@ -172,7 +172,7 @@ describe('parseDataset', () => {
     let peak = 0;
     async function* chunks() {
       for (let at = 0; at < line.length; at++) {
-        // A piece of its own, as each TCP segment is.
+        // A chunk of its own, as each TCP segment is.
         yield Uint8Array.of(line[at]!);
         if (at % 10_000 === 0) peak = Math.max(peak, heldBytes() - start);
       }
@@ -254,7 +254,8 @@ describe('a conversation', () => {
     ...['model', 'gpt', 'bot', 'Assistant', 'system'].map((role): [string, object, string] => [
       `a last message of the ${role}`,
       { messages: [user, { role, content: 'yes' }] },
-      'messages[1].role, the last one, is another word, expected assistant, or in a prompt alone user, tool, function, ipython',
+      'messages[1].role, the last one, is another word, expected assistant, ' +
+        'or in a prompt alone user, tool, function, ipython',
     ]),
     ['tools that are no list', { messages: [user, assistant], tools: {} }, 'tools is an object, expected an array'],
     [

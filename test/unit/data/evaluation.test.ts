@@ -61,7 +61,7 @@ function bigramRuntime(vocabSize = 4): CountingRuntime {
   } as unknown as CountingRuntime;
 }
 
-/** The same model with a tokenizer that spells tokens as the letters a to d. */
+/** Model with a tokenizer that spells tokens as the letters a to d. */
 function bigramBase({ runtime = bigramRuntime(), endOfTextIds = [] as number[] } = {}): GeneratingBase {
   const decode = (ids: readonly number[]) => ids.map((id) => 'abcd'[id]!).join('');
   return { runtime, endOfTextIds, tokenizer: { decode } };
@@ -71,7 +71,7 @@ function example(promptIds: number[], completionIds: number[], completion = ''):
   return exampleOf(promptIds, completionIds, { prompt: JSON.stringify(promptIds), completion });
 }
 
-/** Choices that continue the prompt of an example in the same way, whatever it is. */
+/** Choices that continue every prompt in the same way. */
 function choicesOf(rests: Record<string, number[]>, prefix: number[] = []): ChoiceSet {
   const texts = Object.keys(rests);
   return {
@@ -195,7 +195,7 @@ describe('accuracy', () => {
       const isBest = ({ row }: TokenizedExample) => Number(best(promptOf(row)) === expectedText(row));
       expect([...perExample]).toEqual(examples.map(isBest));
       expect(value).toBe(1 / own.length);
-      // Behind the sample, whose own choices lead in one case of five, one label for each token of each choice.
+      // After the sample, in which the own choice leads in one of five cases, one label for each token of each choice.
       const atOnce = runtime.calls.slice(3);
       expect(new Set(atOnce.map(({ kind }) => kind))).toEqual(new Set(['losses']));
       const labels = own.reduce((sum, [, ids]) => sum + ids.length, 0);

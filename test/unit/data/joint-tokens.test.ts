@@ -27,7 +27,7 @@ function bpe(tokens: readonly string[], merges: readonly [string, string][], ste
   );
 }
 
-/** As Llama 2 and Mistral: a space in front of each text, spaces as ▁. */
+/** Tokenizer like that of Llama 2 and Mistral: a space in front of each text, spaces as ▁. */
 const SENTENCE_PIECE = {
   normalizer: {
     type: 'Sequence',

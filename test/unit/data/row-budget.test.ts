@@ -5,7 +5,7 @@ import { characterTokenizer } from './support/character-tokenizer.ts';
 
 const OPTIONS = { tokenizer: characterTokenizer(), config: { maxPositionEmbeddings: 64, eosTokenIds: [0] } };
 
-/** Rows of ten tokens each, the completion being one of them. */
+/** Rows of ten tokens each, one of which is the completion. */
 function rows(count: number) {
   return Array.from({ length: count }, (_, i) => ({ prompt: `${i}`.padStart(9, '0'), completion: 'x', line: i + 1 }));
 }

@@ -60,7 +60,7 @@ describe('l2Coefficient', () => {
   });
 });
 
-/** The penalty by its definition, towards the fused update from dense products. */
+/** Penalty by its definition, towards the fused update from dense products. */
 function penaltyOf({ modules }: Adapter, { lambda, towards, anchor }: Penalty): number {
   const factors = modules.get('m')!;
   const origin = anchor?.modules.get('m');
@@ -119,7 +119,7 @@ describe('withL2Gradients', () => {
   it.each([
     ['initial', 'the default anchor', undefined],
     ['zero', 'the default anchor', undefined],
-    // Where there is nothing to fuse with, the initial adapter is the whole update.
+    // If there is nothing to fuse with, the initial adapter is the whole update.
     ['fused', 'the default anchor', undefined],
     ['fused', 'an anchor of a higher rank', randomAdapter(shapes, 3, 6, 3)],
   ] as const)('has the gradient that finite differences give: towards %s, %s', (towards, _which, given) => {

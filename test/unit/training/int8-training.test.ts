@@ -60,7 +60,7 @@ it.each(['sst2', 'agnews'])(
     const { float32, before, losses } = result!;
     const [afterInt8, afterFloat32] = losses as [number, number];
     expect(afterFloat32).toBeLessThan(0.5 * before);
-    // What training gains on other rows, judged in float32 for both.
+    // Gain of training on other rows, judged in float32 for both.
     expect(Math.abs(afterInt8 - afterFloat32)).toBeLessThan(0.03 * (before - afterFloat32));
     const distances = int8.losses.map((loss, step) => Math.abs(loss - float32.losses[step]!));
     const mean = (values: readonly number[]) => values.reduce((total, value) => total + value, 0) / values.length;

@@ -22,7 +22,8 @@ test.each([
   // The loss of step 5 belongs to the parameters after 4 steps. Those after 3 steps gave the finite loss of step 4.
   { name: 'not a number', losses: [...steady(4, 1), NaN], step: 5, found: 'the loss is NaN', soundStep: 3 },
   { name: 'not a number from the start', losses: [NaN], step: 1, found: 'the loss is NaN', soundStep: -1 },
-  // 1.5 ln 8 = 3.119. Steps 11 to 20 have two losses of 1 and eight of 4, with a mean of 3.4; steps 10 to 19 have a mean of 3.1.
+  // 1.5 ln 8 = 3.119. Steps 11 to 20 have two losses of 1 and eight of 4, with a mean of 3.4; steps 10 to 19 have a
+  // mean of 3.1.
   {
     name: 'rising',
     losses: [...steady(12, 1), ...steady(10, 4)],

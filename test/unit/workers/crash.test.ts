@@ -9,7 +9,10 @@ test.each([
     'killed by the kernel',
     {},
     'likely',
-    /was killed \(SIGKILL\), most likely .* lack of memory, with 3072 MiB resident when last seen: use a smaller batch size/,
+    new RegExp(
+      String.raw`was killed \(SIGKILL\), most likely .* lack of memory, ` +
+        'with 3072 MiB resident when last seen: use a smaller batch size',
+    ),
   ],
   ['killed, of unknown size', { residentBytes: null }, 'likely', /for lack of memory: use a smaller batch size/],
   ['killed by its worker', { killed: true }, null, /^the training process ended \(SIGKILL\)$/],

@@ -27,7 +27,7 @@ function candidate(step: number, metric: CandidateRecord['metric']): CandidateRe
   };
 }
 
-it('a curtailed candidate leaves the number of rows among the points of its job, and no value of the metric', async () => {
+it('a curtailed candidate adds its number of rows to the points of its job, and no value of the metric', async () => {
   const told: unknown[] = [];
   const recorder = {
     step: 25,

@@ -4,7 +4,13 @@ import { TrainingCrashedError, TrainingFailedError } from '../../../workers/trai
 import { createTrainingProcess } from '../../../workers/training/training-process.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { AppError } from '../../../src/platform/contract/errors.ts';
-import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../../../workers/handler-faults.ts';
+import {
+  acquireDevice,
+  isPermanent,
+  isStopping,
+  machineFaultOf,
+  problemOf,
+} from '../../../workers/faults/handler-faults.ts';
 
 const timeout = new DOMException('The operation was aborted due to timeout', 'TimeoutError');
 const noSpace = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });

@@ -80,7 +80,7 @@ describe('the training process', () => {
     const seen: JobEvent[] = [];
     for (const kill of kills) {
       child = new Child(undefined, { threads: 2 });
-      // One that comes to the end before it is killed leaves a checkpoint as well, from which the next one goes on.
+      // A job that ends before it is killed also leaves a checkpoint, from which the next one continues.
       const reached = child.waitFor(
         (message) => message.type === 'outcome' || (message.type === 'event' && kill(message.event)),
       );
@@ -94,15 +94,15 @@ describe('the training process', () => {
     expect(child.events('progress').filter(({ step }) => step < 15)).toEqual([]);
     expect(bestOf(resumed)).toEqual(bestOf(whole));
     expect((await bytesOf(resumed)).equals(await bytesOf(whole))).toBe(true);
-    // Everything measured on the way, even a second time after a kill, is what an uninterrupted run measures.
+    // All measurements, including repeated ones after a kill, are those of an uninterrupted run.
     const points = pointsOf([...seen, ...eventsOf(child.messages)]);
     expect(points.size).toBeGreaterThan(30);
     for (const [point, values] of points) expect([point, ...values]).toEqual([point, ...expected.get(point)!]);
-    // The attempt that ends the job tells everything, since those before may have died before it was written down.
+    // The last attempt reports everything, since earlier receivers may have died before they stored it.
     expect([...pointsOf(eventsOf(child.messages)).keys()].sort()).toEqual([...expected.keys()].sort());
   });
 
-  it('publishes the first candidate that passes, waits until that is durable, and reports its measurements', async () => {
+  it('publishes the first candidate that passes, waits until that is durable, and reports measurements', async () => {
     child.acknowledge = false;
     const spec = jobSpec('published', {
       metric: 'accuracy',
@@ -135,7 +135,7 @@ describe('the training process', () => {
     expect(Object.values(outcome.baselines).every((value) => typeof value === 'number')).toBe(true);
     expect(Object.keys(outcome.phases)).toEqual([...PHASES]);
     expect(outcome.readyMs).toBe(Object.values(outcome.phases).reduce((sum, ms) => sum + ms, 0));
-    // The phases leave out nothing of the time that has passed here.
+    // The phases account for all of the elapsed time.
     expect(outcome.readyMs!).toBeGreaterThanOrEqual(acknowledged - (await begun));
     expect(outcome.readyMs!).toBeLessThanOrEqual(ended - asked);
     expect(child.events('phase').map(({ phase }) => phase)).toEqual(
@@ -187,7 +187,7 @@ describe('the training process', () => {
   });
 
   it('stops a cancelled job, which resumes from there later', async () => {
-    // Long enough for the cancellation to come before its end, also where this process has to wait for the processor.
+    // It takes long enough for the cancellation to arrive before its end, even on a busy processor.
     const options = { ...TINY_TRAINING, max_steps: 200, evaluate_every: 20 };
     const spec = jobSpec('cancelled', { options });
     const begun = child.waitForEvent('progress', ({ step }) => step >= 7);

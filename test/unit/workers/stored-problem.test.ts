@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { PermanentError } from '../../../src/platform/queue/index.ts';
 import { AppError } from '../../../src/platform/contract/errors.ts';
 import { namesInternals } from '../../../src/platform/contract/shown-error.ts';
-import { storedProblem } from '../../../workers/stored-problem.ts';
+import { storedProblem } from '../../../workers/faults/stored-problem.ts';
 import { TrainingCrashedError, TrainingFailedError } from '../../../workers/training/training-errors.ts';
 
 const failed = (code: string, message: string, permanent: boolean) =>

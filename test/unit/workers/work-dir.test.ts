@@ -20,7 +20,7 @@ test('an attempt resumes from the one before it, which cannot write into its fol
   await first.save(checkpoint(1));
   const second = storeOf(await takeOverWorkDir(folder, 'job', 2));
   expect(await second.latest()).toMatchObject({ state: { step: 1 } });
-  // The first attempt was only stopped for a while, and goes on.
+  // The first attempt was only stopped for a while, and continues.
   await first.save(checkpoint(7)).catch(() => undefined);
   expect(await second.latest()).toMatchObject({ state: { step: 1 } });
   await second.save(checkpoint(2));

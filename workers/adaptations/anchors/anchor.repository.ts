@@ -8,34 +8,34 @@ const NEEDED = {
   baseModelVersion: { select: { id: true, version: true, path: true, sourceKey: true } },
 } satisfies Prisma.AdapterVersionInclude;
 
-/** A version that margins count from, as long as it was not collected. */
+/** Version that margins count from, until it is collected. */
 export type AnchorVersion = Prisma.AdapterVersionGetPayload<{ include: typeof NEEDED }>;
 
-/** Outcomes that outlive their version. */
+/** Stored outcomes, which outlive their version. */
 export interface KeptOutcomes {
   readonly number: number;
   readonly measuredAt: Date;
   readonly outcomes: GateOutcomes;
 }
 
-/** What the margin of a job counts from, as its rows keep it. */
+/** Version that the margin of a job counts from, as its rows store it. */
 export interface JobAnchor {
   readonly versionId: string;
   readonly number: number | null;
   readonly value: number;
-  /** The version's outcomes, if the job has measured them. */
+  /** Outcomes of the version, if the job has measured them. */
   readonly outcomes: GateOutcomes | null;
-  /** The anchor that the job should have counted from, where that is another version. */
+  /** Anchor that the job should have counted from, if that is another version. */
   readonly insteadOf: string | null;
 }
 
 /** Queries on the versions that margins count from. */
 export const anchorRepository = {
-  /** A version that was deleted counts until it is collected. */
+  /** Finds a version. A deleted one counts until it is collected. */
   version: (db: Queryable, id: string): Promise<AnchorVersion | null> =>
     db.adapterVersion.findUnique({ where: { id }, include: NEEDED }),
 
-  /** The base of the version that the margin of a job counts from, if it is one that workers fetch; at most one. */
+  /** Base of the version that the margin of a job counts from, if workers fetch it; at most one. */
   fetchedBase: (db: Queryable, jobId: string) =>
     db.$queryRaw<SourcedBase[]>`
       SELECT b.id, b.version, b.path, b.source_key AS "sourceKey" FROM jobs j
@@ -44,7 +44,7 @@ export const anchorRepository = {
       JOIN base_model_versions b ON b.id = anchor.base_model_version_id
       WHERE j.id = ${jobId} AND b.source_key IS NOT NULL`,
 
-  /** Whether a worker that is there, other than this one, has not found that it cannot read a base. */
+  /** Whether another present worker may be able to read a base. */
   async othersMayRead(db: Queryable, baseModelVersionId: string, workerId: string | null): Promise<boolean> {
     const others = await createWorkerRepository(db).present();
     return others.some(({ id, state, unreadableBases }) => {
@@ -59,7 +59,7 @@ export const anchorRepository = {
     return { number, measuredAt, outcomes: { digest, value, standardError, values } };
   },
 
-  /** Keeps outcomes that a job has measured anew, unless the version was collected meanwhile. */
+  /** Stores outcomes that a job has measured, unless the version was collected meanwhile. */
   async keep(tx: Transaction, version: { id: string; tenantId: string }, outcomes: GateOutcomes): Promise<void> {
     const found = await tx.$queryRaw<unknown[]>`SELECT 1 FROM adapter_versions WHERE id = ${version.id} FOR KEY SHARE`;
     if (found.length === 0) return;
@@ -67,10 +67,11 @@ export const anchorRepository = {
     await outcomeRequestRepository.withdraw(tx, version.id);
   },
 
-  /** Makes a version an anchor: what is kept of it outlives it from now on. */
+  /** Makes a version an anchor, whose stored outcomes outlive it from now on. */
   make: (tx: Transaction, versionId: string) =>
     tx.$executeRaw`
-      INSERT INTO anchor_outcomes (anchor_version_id, tenant_id, adapter_id, number, digest, value, standard_error, values, measured_at)
+      INSERT INTO anchor_outcomes (
+        anchor_version_id, tenant_id, adapter_id, number, digest, value, standard_error, values, measured_at)
       SELECT v.id, v.tenant_id, v.adapter_id, v.number, o.digest, o.value, o.standard_error, o.values, o.measured_at
       FROM gate_outcomes o JOIN adapter_versions v ON v.id = o.adapter_version_id WHERE v.id = ${versionId}
       ON CONFLICT (anchor_version_id) DO UPDATE SET digest = EXCLUDED.digest, value = EXCLUDED.value,

@@ -5,20 +5,24 @@ import type { ArtifactStore } from '../../../src/platform/artifacts/artifact-sto
 import { locateVerified } from '../../../src/platform/artifacts/index.ts';
 import type { Queryable } from '../../../src/platform/database/database.ts';
 import { AppError } from '../../../src/platform/contract/errors.ts';
-import { BaseElsewhereError, isReadable, type NeededBase } from '../../base-fitness.ts';
+import { BaseElsewhereError, isReadable, type NeededBase } from '../../bases/base-availability.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../../bases/local-bases.ts';
 import { anchorRepository, type AnchorVersion, type JobAnchor } from './anchor.repository.ts';
 import type { LoadedJob } from '../adaptation.repository.ts';
 
-/** What a job is given of the imported version. */
+/** Imported version as a job's specification has it. */
 export interface JobAnchorSpec {
   readonly spec: AnchorSpec;
-  /** The version's base, where that alone is missing on this worker; null if everything is there, or its bytes are gone. */
+  /**
+   * Base of the version, if only that is missing on this worker; null if all files are there, or the version's own are
+   * gone.
+   */
   readonly missingBase: NeededBase | null;
 }
 
 /**
- * Collects what a job needs to count its margin from the imported version; null where that is the version which is carried over.
+ * Collects the specification of the imported version that a job counts its margin from; null if that is the version
+ * which is carried over.
  * @throws AppError `artifact_corrupt` or `storage_away`
  */
 export async function buildAnchorSpec(
@@ -35,7 +39,7 @@ export async function buildAnchorSpec(
   const base = version === null ? null : local.locate(version.baseModelVersion);
   const isBaseThere = base !== null && (await isReadable(base));
   const source = adapter !== null && isBaseThere ? { base: base.path, adapter } : null;
-  // What the same rollout has measured does not count, as for the old version, unless it cannot be measured again.
+  // Outcomes of the same rollout do not count, as for the old version, unless they cannot be measured again.
   const isEarlier = kept !== null && (kept.measuredAt < job.rollout.acceptedAt || source === null);
   const number = version?.number ?? kept?.number ?? null;
   return {
@@ -44,7 +48,7 @@ export async function buildAnchorSpec(
   };
 }
 
-/** The folder of the version; null if its bytes are gone. */
+/** Folder of the version; null if its files are gone. */
 async function locate(
   db: Queryable,
   artifacts: ArtifactStore,
@@ -59,8 +63,8 @@ async function locate(
 }
 
 /**
- * Leaves a job that would count from another version than the imported one to a worker that may read the base which is missing here.
- * Where there is none, it counts from the other version.
+ * Leaves a job that would count from another version than the imported one to a worker that may read the base missing
+ * here. If there is no such worker, the job counts from the other version.
  * @throws BaseElsewhereError
  */
 export async function requireAnchor(
@@ -76,7 +80,7 @@ export async function requireAnchor(
   if (await anchorRepository.othersMayRead(db, missing.id, workerId)) throw new BaseElsewhereError(missing);
 }
 
-/** Converts what a job has told to what its rows keep. */
+/** Converts the version that a job counted from to the form that its rows store. */
 export function toJobAnchor(job: LoadedJob, spec: AnchorSpec | null, found: CountedFrom): JobAnchor {
   const { anchorVersionId, number } = job.sourceVersion;
   const { value, outcomes } = found;

@@ -11,14 +11,14 @@ import type { ProgressRecorder } from './progress-recorder.ts';
 import { publishCandidate, type PublicationContext } from '../publication.ts';
 
 export interface JobEventContext extends Omit<PublicationContext, 'anchor'> {
-  /** The anchor that the job was given. */
+  /** Anchor of the job's specification. */
   anchorSpec: JobAnchorSpec | null;
-  /** This worker in the list of workers. */
+  /** Id of this worker in the list of workers. */
   workerId: string | null;
   recorder: ProgressRecorder;
   logger: Logger;
   phases: PhaseSpans;
-  /** Called when a candidate was published. */
+  /** Called after a candidate was published. */
   onPublished(): void;
 }
 
@@ -56,7 +56,7 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
       case 'publication':
         return publish({ ...context, anchor }, event);
       case 'warning':
-        // It is about the tenant's rows or gate, and stands with the job; there is nothing that the operator could mend.
+        // The warning concerns the tenant's rows or gate, and is stored with the job; the operator cannot fix it.
         context.logger.info(event.message);
         return recorder.warning(event.message);
       case 'row_format':
@@ -70,7 +70,7 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
   };
 }
 
-/** What is recorded already stays as it is. */
+/** Records the repeated events of a resumed job. Rows that exist stay as they are. */
 function recordAgain(recorder: ProgressRecorder, { points, searches, candidates, watched }: Resumption): void {
   recorder.points(points);
   for (const [index, evaluation] of searches.entries()) recordSearch(recorder, evaluation, index + 1);
@@ -78,7 +78,7 @@ function recordAgain(recorder: ProgressRecorder, { points, searches, candidates,
   for (const { watched: record, trained } of watched) recordWatched(recorder, record, trained);
 }
 
-/** @param evaluations number of evaluations so far, this one included */
+/** @param evaluations number of evaluations so far, including this one */
 function recordSearch(recorder: ProgressRecorder, evaluation: SearchEvaluation, evaluations: number): void {
   const { alpha: fusionAlpha, beta: fusionBeta, rows, loss, ms: durationMs } = evaluation;
   recorder.search({ index: evaluations - 1, fusionAlpha, fusionBeta, rows, metric: 'loss', loss, durationMs });
@@ -93,7 +93,7 @@ function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: Candi
       step > 0 ? { name: `gate_${what}`, step: trained, value } : { name: `${id}_${what}`, step: 0, value },
     ]);
   const { name, value, curtailed } = metric;
-  // What it would have reached on all rows is not known.
+  // Its value on all rows is not known.
   if (curtailed) return point('rows', curtailed.measured);
   // Diverged training has no finite metric, and neither JSON nor the table of points can hold it.
   if (!Number.isFinite(value)) return;
@@ -101,7 +101,7 @@ function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: Candi
   point(name, value);
 }
 
-/** What the search rows say of an adapter in training, and of the one that it starts from. */
+/** Records the metric of a training's adapter, or of its start, on the search rows. */
 function recordWatched(recorder: ProgressRecorder, { step, metric }: WatchRecord, trained: number): void {
   const { name, value } = metric;
   if (Number.isFinite(value)) recorder.points([{ name: `watched_${name}`, step: step > 0 ? trained : 0, value }]);

@@ -1,16 +1,16 @@
 import type { Phase } from '../../../core/options/phases.ts';
 import { inSpan, type Span, type Tracing } from '../../../src/platform/tracing/tracing.ts';
 
-/** Where the spans of a job's parts go. */
+/** Trace that the spans of a job's parts belong to. */
 export interface JobTrace {
   readonly tracing: Tracing;
-  /** The span of the job. */
+  /** Span of the job. */
   readonly parent: string | null;
 }
 
 /**
- * A span for each phase of a running job, one after the other. Its parent is named, because a job's events come from the channel
- * to the training process, which is older than the job.
+ * Span for each phase of a running job, one after the other. Its parent is given explicitly, because a job's events
+ * arrive on the channel to the training process, which is older than the job.
  */
 export class PhaseSpans {
   readonly #trace: JobTrace;

@@ -15,34 +15,34 @@ import type { JobAnchor } from '../anchors/anchor.repository.ts';
 import type { LadderOwner } from '../ladder.repository.ts';
 import {
   adaptationRepository,
-  NO_MEASUREMENTS,
-  type Measurements,
-  type SearchPoint,
+  NO_PENDING_MEASUREMENTS,
+  type PendingMeasurements,
+  type SearchRow,
 } from '../adaptation.repository.ts';
 
 export interface ProgressRecorder {
-  /** Aborts with a LeaseLostError when the lease is gone, because the job was cancelled or taken over. */
+  /** Aborts with a LeaseLostError when the lease is lost, because the job was cancelled or taken over. */
   readonly lost: AbortSignal;
   /** Number of training steps so far. */
   readonly step: number;
   progress(step: number, totalSteps: number): void;
   baselines(target: number | null, baselines: Baselines): void;
   oldMeasured(outcomes: GateOutcomes): void;
-  /** Records what the margin counts from. */
+  /** Records the version that the margin counts from. */
   anchor(anchor: JobAnchor): void;
   rowFormat(format: RowFormat): void;
-  /** Records what the adapter's owner should know. */
+  /** Records a warning for the adapter's owner. */
   warning(message: string): void;
-  /** Records what became of the rungs so far, in place of what was recorded before. */
+  /** Records the results of the rungs so far, in place of earlier ones. */
   ladder(ladder: LadderDocument): void;
   points(points: readonly MetricPoint[]): void;
-  search(search: SearchPoint): void;
+  search(search: SearchRow): void;
   /** Records the metric of a candidate. The best one counts until a candidate is published. */
   candidate(value: number): void;
-  /** Records the metric of a published candidate, which is the one that counts from now on. */
+  /** Records the metric of a published candidate, which counts from now on. */
   published(value: number): void;
   /**
-   * Writes everything recorded since the last time.
+   * Writes all records since the last call.
    * @throws LeaseLostError, or the error of the database
    */
   flush(): Promise<void>;
@@ -52,7 +52,7 @@ export interface ProgressRecorder {
 export interface RecorderOptions {
   lifecycle: JobLifecycle;
   lease: Lease;
-  /** The job, as its measurements belong to it. */
+  /** Job that the measurements belong to. */
   job: LadderOwner & { sourceVersionId: string };
   metric: MetricName;
   /** Progress that an earlier attempt has written. */
@@ -64,8 +64,8 @@ export interface RecorderOptions {
 }
 
 /**
- * Renews a job's lease and writes its progress with the same statement, in batches. While the database is unreachable, it
- * keeps everything and tries again, so nothing is lost unless another worker takes the job over.
+ * Renews a job's lease and writes its progress with the same statement, in batches. While the database is unreachable,
+ * it keeps the records and tries again, so nothing is lost unless another worker takes the job over.
  */
 export function recordProgress(options: RecorderOptions): ProgressRecorder {
   const { lifecycle, lease, logger } = options;
@@ -73,12 +73,12 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
   const state: JobProgress = { ...options.known };
   let { published } = options;
   let stopped = false;
-  let waiting: Measurements = NO_MEASUREMENTS;
+  let waiting: PendingMeasurements = NO_PENDING_MEASUREMENTS;
   let writing: Promise<void> = Promise.resolve();
 
   const write = async (): Promise<void> => {
     const batch = waiting;
-    waiting = NO_MEASUREMENTS;
+    waiting = NO_PENDING_MEASUREMENTS;
     try {
       await lifecycle.heartbeat(lease, state, (tx) => adaptationRepository.insertMeasurements(tx, options.job, batch));
     } catch (error) {
@@ -140,7 +140,7 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
   };
 }
 
-function joined(earlier: Measurements, later: Measurements): Measurements {
+function joined(earlier: PendingMeasurements, later: PendingMeasurements): PendingMeasurements {
   return {
     points: [...earlier.points, ...later.points],
     searches: [...earlier.searches, ...later.searches],

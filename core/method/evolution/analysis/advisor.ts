@@ -4,8 +4,8 @@ import type { Evolution } from '../evolution.ts';
 import type { VersionComparison } from './version-comparison.ts';
 
 /**
- * Where to begin with an adapter: use it as it is, revert the base's change, search for coefficients, train, or give up
- * because the versions are incompatible.
+ * Recommended start for an adapter: use it as it is, revert the base's change, search for coefficients, train, or give
+ * up because the versions are incompatible.
  */
 type Verdict = 'reuse' | 'revert' | 'search' | 'retrain' | 'incompatible';
 
@@ -17,11 +17,11 @@ interface Reason {
 
 export interface Advice {
   readonly verdict: Verdict;
-  /** The reason that decided comes first, remarks that are worth knowing follow. */
+  /** The deciding reason comes first, followed by remarks. */
   readonly reasons: readonly Reason[];
 }
 
-/** How much of a base's change one adapter can reach; `fusion/adapter-reach.ts` computes it. */
+/** Share of a base's change that one adapter can reach; `fusion/adapter-reach.ts` computes it. */
 export interface AdapterReach {
   /** Share of ‖W_new − W_old‖² that lies in the modules that the adapter adapts. */
   readonly targeted: number;
@@ -38,27 +38,35 @@ interface AdvisorFacts {
 }
 
 /**
- * The numbers that the verdicts depend on. All are ours, and rough: they come from one small family of models
- * (the table is in docs/method/evolution.md), and the ladder's gates correct them in either direction.
+ * Thresholds of the verdicts. All are ours, and rough: they come from one small family of models (the table is in
+ * docs/method/evolution.md), and the ladder's gates correct them in either direction.
  */
 export const THRESHOLDS = {
-  /** Drift of Gaussian weights that are stored in bfloat16 (a test computes it). Nobody retrains for that. */
+  /** Drift of Gaussian weights that are stored in bfloat16 (a test computes it). It needs no retraining. */
   roundingDrift: 0.0017,
-  /** Drift of a structured change from which on retraining is better: revert lost 0 to 17 points at 15 %, 2 to 54 at 30 %. */
+  /**
+   * Drift of a structured change above which retraining is better: revert lost 0 to 17 points at 15 %, 2 to 54 at 30 %.
+   */
   hopelessDrift: 0.2,
-  /** The same for a change without structure: copies lost nothing at 8 %, up to 4 points at 15 %, up to 29 at 30 %. */
+  /**
+   * Drift of an unstructured change above which retraining is better: copies lost nothing at 8 %, up to 4 points at 15
+   * %, up to 29 at 30 %.
+   */
   diffuseDrift: 0.1,
-  /** A change has structure if it captures this many times the energy of a change without any. */
+  /** Multiple of an unstructured change's captured energy above which a change counts as structured. */
   structure: 2,
-  /** The rank at which structure is measured. */
+  /** Rank at which structure is measured. */
   structureRank: 8,
-  /** The smallest share undone at which a revert won back a good part (two fifths) of what copying had lost. */
+  /** Smallest share undone at which a revert won back a good part (two fifths) of the loss of copying. */
   undone: 0.1,
-  /** Drift of embeddings or head: noise of 15 % cost one point and of 30 % up to 6; a trained change may cost more. */
+  /**
+   * Drift of embeddings or head above which no adapter helps: noise of 15 % cost one point and of 30 % up to 6; a
+   * trained change may cost more.
+   */
   unreachableDrift: 0.1,
 } as const;
 
-/** Gives a verdict with its reasons from the analysis alone. Nothing is trained or evaluated for it. */
+/** Gives a verdict with its reasons from the analysis alone, without training or evaluating. */
 export function adviseOn(facts: AdvisorFacts): Advice {
   const { comparison, evolution } = facts;
   if (evolution === null || comparison.differences.length > 0) return incompatible(comparison);
@@ -90,7 +98,10 @@ function decide(evolution: Evolution, reach: AdapterReach | undefined): Decision
   return isDiffuse(evolution) ? decideDiffuse(drift) : decideStructured(evolution, reach);
 }
 
-/** A low rank cannot undo such a change, but it disturbs adapters much less than a structured one of the same norm. */
+/**
+ * Decides on an unstructured change: a low rank cannot undo it, but it disturbs adapters much less than a structured
+ * change of the same norm.
+ */
 function decideDiffuse(drift: number): Decision {
   const moved = `the adaptable layers moved by ${percent(drift)}, evenly in all directions`;
   if (drift <= THRESHOLDS.diffuseDrift) return decision('reuse', 'diffuse', `${moved}, which disturbs adapters little`);
@@ -127,7 +138,7 @@ function unreachableDrift(evolution: Evolution): number {
   return Math.max(parts.get('embeddings')?.drift ?? 0, parts.get('head')?.drift ?? 0);
 }
 
-/** Observations that are worth knowing but change no verdict. */
+/** Observations that inform the reader but change no verdict. */
 function remarks(
   reach: AdapterReach | undefined,
   { settings, tokenizer }: VersionComparison,

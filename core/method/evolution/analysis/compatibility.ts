@@ -8,7 +8,7 @@ export interface Difference {
   readonly new: unknown;
 }
 
-/** The fields that give adapter tensors their shape or token ids their meaning. They must not change. */
+/** Fields that determine the shape of adapter tensors or the meaning of token ids. They must not change. */
 const BINDING_FIELDS = {
   modelType: 'model_type',
   hiddenSize: 'hidden_size',
@@ -22,17 +22,21 @@ const BINDING_FIELDS = {
   tieWordEmbeddings: 'tie_word_embeddings',
 } as const satisfies Partial<Record<keyof ModelConfig, string>>;
 
-/** Fields that do not concern adapters: the architecture's declaration, and where sampling starts and stops. */
+/**
+ * Fields that do not concern adapters: the declared architecture, and the tokens at which sampling starts and stops.
+ */
 const UNCOMPARED = new Set<string>(['architecture', 'bosTokenId', 'eosTokenIds']);
 
-/** The differences that make a new version incompatible with adapters of the old one. An empty list means compatible. */
+/**
+ * The differences that make a new version incompatible with adapters of the old one. An empty list means compatible.
+ */
 export function compareConfigs(from: ModelConfig, to: ModelConfig): Difference[] {
   return compareFields(from, to, Object.entries(BINDING_FIELDS));
 }
 
 /**
- * The changed settings that do not break adapters: rotary base and scaling, sliding windows, maximum length, norm epsilon.
- * What they do to an adapter shows only in its metric, and no fusion can undo it.
+ * Changed settings that do not break adapters: rotary base and scaling, sliding windows, maximum length, norm epsilon.
+ * Their effect on an adapter shows only in its metric, and no fusion can undo it.
  */
 export function changedSettings(from: ModelConfig, to: ModelConfig): Difference[] {
   const keys = [...new Set([...Object.keys(from), ...Object.keys(to)])];
@@ -49,7 +53,7 @@ function compareFields(
   to: ModelConfig,
   fields: readonly (readonly [string, string])[],
 ): Difference[] {
-  // A config that was stored before a field existed lacks it, which means the same as null.
+  // A config that was stored before a field existed lacks it, which is equivalent to null.
   const valueOf = (config: ModelConfig, key: string): unknown => config[key as keyof ModelConfig] ?? null;
   const pairs = fields.map(([key, field]) => ({ field, old: valueOf(from, key), new: valueOf(to, key) }));
   return pairs.filter((pair) => JSON.stringify(pair.old) !== JSON.stringify(pair.new));

@@ -2,7 +2,7 @@ import { isObject, type JsonObject } from '../../../formats/json.ts';
 import type { TokenizerFiles } from '../../../formats/tokenizer/tokenizer-files.ts';
 import type { Difference } from './compatibility.ts';
 
-/** The differences between the tokenizers of two base model versions. The layout of a file does not count. */
+/** Differences between the tokenizers of two base model versions, regardless of file layout. */
 export interface TokenizerChanges {
   /** Changes of the model's vocabulary, without special and other added tokens. */
   readonly vocabulary: VocabularyChanges;
@@ -10,11 +10,11 @@ export interface TokenizerChanges {
   readonly addedTokens: readonly Difference[];
   /** Changes of the merges of byte-pair encoding, or of the scores of a unigram model. */
   readonly merges: { readonly added: number; readonly removed: number; readonly reordered: boolean };
-  /** Parts of tokenizer.json that decide which tokens a text becomes: `normalizer`, `model.byte_fallback`, … */
+  /** Changed parts of tokenizer.json that decide how a text is tokenized: `normalizer`, `model.byte_fallback`, … */
   readonly encoding: readonly Difference[];
-  /** The part of tokenizer.json that turns tokens back into text. */
+  /** Changes in the part of tokenizer.json that turns tokens back into text. */
   readonly decoding: readonly Difference[];
-  /** The roles of tokens in tokenizer_config.json: `bos_token`, `eos_token`, … */
+  /** Changed roles of tokens in tokenizer_config.json: `bos_token`, `eos_token`, … */
   readonly roles: readonly Difference[];
   readonly chatTemplate: 'same' | 'added' | 'removed' | 'changed';
 }
@@ -49,9 +49,9 @@ export function compareTokenizers(from: TokenizerFiles | null, to: TokenizerFile
 }
 
 /**
- * The changes that break adapters, because the same text becomes other tokens than the adapter was trained on. Added tokens
- * and their flags do not count: reserved tokens are renamed when they come into use, and tenants' texts hardly contain
- * them. Roles, chat template and decoding do not count either.
+ * Changes that break adapters, because the same text now has other tokens than in training. Added tokens and their
+ * flags do not count: reserved tokens are renamed when they come into use, and tenants' texts hardly contain them.
+ * Roles, chat template and decoding do not count either.
  */
 export function breakingTokenizerChanges({ vocabulary, merges, encoding }: TokenizerChanges): Difference[] {
   const breaking: Difference[] = [];
@@ -101,7 +101,10 @@ function readVocabulary(vocab: unknown): Map<string, number> {
   return new Map(Object.entries(asObject(vocab)) as [string, number][]);
 }
 
-/** Older versions of the tokenizers library write a merge as "a b", newer ones as ["a", "b"]. Unigram models have scores. */
+/**
+ * Older versions of the tokenizers library write a merge as "a b", newer ones as ["a", "b"]. Unigram models have
+ * scores.
+ */
 function readMerges(merges: unknown, vocab: unknown): string[] {
   if (Array.isArray(vocab)) return vocab.map((piece) => JSON.stringify(piece));
   return asArray(merges).map((merge) => (Array.isArray(merge) ? merge.join(' ') : String(merge)));
@@ -111,7 +114,7 @@ function addedToken({ content, ...settings }: JsonObject): [string, unknown] {
   return [String(content), canonical(settings)];
 }
 
-/** The text of a token, which is given as it is or in an object that describes the token. */
+/** Text of a token, which is written as a string or as an object that describes the token. */
 function tokenText(value: unknown): unknown {
   return asObject(value)['content'] ?? value;
 }
@@ -120,14 +123,17 @@ function prefixed(prefix: string, settings: JsonObject): [string, unknown][] {
   return Object.entries(settings).map(([key, value]) => [prefix + key, value]);
 }
 
-/** Fields without values that are null, false or empty, since versions of the library differ in whether they write these. */
+/**
+ * Drops fields whose values are null, false or empty, because versions of the library differ in whether they write
+ * them.
+ */
 function fieldsOf(entries: readonly (readonly [string, unknown])[]): Fields {
   return new Map(
     entries.map(([key, value]) => [key, canonical(value)] as const).filter(([, value]) => value !== undefined),
   );
 }
 
-/** A value that is equal for equal settings: keys are sorted, and values that mean "not set" are removed. */
+/** Normalizes a value so that equal settings compare equal: it sorts keys and removes values that mean "not set". */
 function canonical(value: unknown): unknown {
   if (value === null || value === undefined || value === false || value === '') return undefined;
   if (Array.isArray(value)) return value.map((item) => canonical(item) ?? null);
@@ -142,7 +148,9 @@ function compareFields(old: Fields, next: Fields): Difference[] {
   return pairs.filter((pair) => JSON.stringify(pair.old) !== JSON.stringify(pair.new));
 }
 
-/** @param isAdded whether either version lists a token as added; such tokens are compared elsewhere and skipped here */
+/**
+ * @param isAdded whether either version lists a token as added; such tokens are compared separately and skipped here
+ */
 function compareVocabularies(
   old: ReadonlyMap<string, number>,
   next: ReadonlyMap<string, number>,

@@ -5,7 +5,7 @@ import { evolutionBetweenFolders, type FolderEvolutionOptions } from '../folder-
 import { driftGrid, unadaptableParts } from '../drift.ts';
 import { compareVersions, type VersionComparison } from './version-comparison.ts';
 
-/** Everything that is known about two base model versions before anything is trained. */
+/** Comparison of two base model versions, made before anything is trained. */
 export interface VersionAnalysis {
   readonly comparison: VersionComparison;
   /** Null if the versions are incompatible, so that no adapter can be carried over. */
@@ -28,7 +28,7 @@ export async function analyzeVersions(
 }
 
 /**
- * An analysis as plain JSON, without the evolution's factors.
+ * Converts an analysis to plain JSON, without the evolution's factors.
  * @param advice by default the advice for an adapter that adapts every module
  */
 export function summarizeAnalysis(analysis: VersionAnalysis, advice: Advice = adviseOn(analysis)) {

@@ -3,7 +3,7 @@ import { readTokenizerFiles } from '../../../formats/tokenizer/tokenizer-files.t
 import { changedSettings, compareConfigs, type Difference } from './compatibility.ts';
 import { breakingTokenizerChanges, compareTokenizers, type TokenizerChanges } from './tokenizer-changes.ts';
 
-/** How two base model versions differ according to the files beside their weights. */
+/** Differences between two base model versions, by their files other than the weights. */
 export interface VersionComparison {
   /** The differences that make the versions incompatible; an empty list means compatible. */
   readonly differences: readonly Difference[];

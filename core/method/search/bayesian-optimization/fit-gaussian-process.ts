@@ -1,7 +1,7 @@
 import { GaussianProcess } from './gaussian-process.ts';
 import { nelderMead } from './nelder-mead.ts';
 
-/** How one hyperparameter is fitted, on a logarithmic scale: where it may lie, its normal prior, and its first grid. */
+/** Range, normal prior and coarse grid of one hyperparameter, on a logarithmic scale. */
 interface Coordinate {
   readonly bounds: readonly [number, number];
   /** Mean of the prior. */
@@ -35,9 +35,9 @@ const NOISE: Coordinate = {
 const COORDINATES: readonly Coordinate[] = [LENGTH, SIGNAL, NOISE];
 
 /**
- * Fits the hyperparameters by maximizing the marginal likelihood times weak log-normal priors (a length scale around half
- * the box, a signal around the outputs' variance, little noise); without priors, the few points of a search could be fitted
- * by almost anything. The best point of a coarse grid is refined by Nelder–Mead.
+ * Fits the hyperparameters by maximizing the marginal likelihood times weak log-normal priors (a length scale around
+ * half the box, a signal around the outputs' variance, little noise); without priors, the few points of a search could
+ * be fitted by almost anything. The best point of a coarse grid is refined by Nelder–Mead.
  * @param inputs points in the unit box
  * @param outputs standardized values
  */

@@ -1,18 +1,18 @@
+import { normalDensity, normalDistribution } from '../../../statistics/distributions.ts';
 import { Random } from '../../../statistics/random.ts';
-import { expectedImprovement } from './expected-improvement.ts';
 import { nelderMead } from './nelder-mead.ts';
 import { distance, type Point } from './space.ts';
 import { fitSurrogate, type Surrogate, type SurrogateOptions } from './surrogate.ts';
 
 interface ProposalOptions extends SurrogateOptions {
-  /** Smallest distance (in the unit box) to the observed points. Default: as good as none. */
+  /** Smallest distance (in the unit box) to the observed points. Default: {@link SAME_POINT}. */
   readonly spacing?: number | undefined;
   readonly seed: number;
 }
 
-export interface Proposal {
+export interface ProposedPoint {
   readonly point: Point;
-  /** Expected Improvement at the point, in units of the values; Infinity if too few points are known to compute it. */
+  /** Expected Improvement at the point, in units of the values; Infinity with fewer than two observations. */
   readonly improvement: number;
 }
 
@@ -24,11 +24,11 @@ const REFINED = 4;
 const SAME_POINT = 1e-3;
 
 /**
- * Proposes the next point to evaluate of a function that is minimized: the one of the largest Expected Improvement on the
+ * Proposes the next point to evaluate of a function that is minimized. It maximizes the Expected Improvement on the
  * smallest posterior mean among the observed points. Equal options give equal points.
  * @throws RangeError for an observed value that is not finite
  */
-export function propose(options: ProposalOptions): Proposal {
+export function propose(options: ProposalOptions): ProposedPoint {
   const { space, observations, seed, spacing = 0 } = options;
   const random = Random.fromSeed(seed + 7919 * observations.length);
   if (observations.length < 2) {
@@ -41,7 +41,10 @@ export function propose(options: ProposalOptions): Proposal {
   return { point: space.fromUnit(best.point), improvement: best.improvement * surrogate.deviation };
 }
 
-/** Expected Improvement at points of the unit box, in units of the process; 0 at points nearer than `spacing` to observed ones. */
+/**
+ * Expected Improvement at points of the unit box, in units of the process; 0 at points nearer than `spacing` to
+ * observed ones.
+ */
 function improvementOf({ process }: Surrogate, spacing: number): (point: Point) => number {
   const best = Math.min(...process.inputs.map((point) => process.predict(point).mean));
   return (point) => {
@@ -51,8 +54,18 @@ function improvementOf({ process }: Surrogate, spacing: number): (point: Point) 
   };
 }
 
+/**
+ * Expected Improvement for minimization: E[max(0, best − f)] with f ~ N(mean, sd²)
+ * (Jones, Schonlau and Welch, Efficient global optimization of expensive black-box functions, 1998, eq. 15).
+ */
+export function expectedImprovement(mean: number, sd: number, best: number): number {
+  if (sd <= 0) return Math.max(0, best - mean);
+  const z = (best - mean) / sd;
+  return Math.max(0, (best - mean) * normalDistribution(z) + sd * normalDensity(z));
+}
+
 /** Compares random points, a quarter of them near the incumbent, and refines the best by Nelder–Mead. */
-function maximize(improvementAt: (point: Point) => number, incumbent: Point, random: Random): Proposal {
+function maximize(improvementAt: (point: Point) => number, incumbent: Point, random: Random): ProposedPoint {
   const candidates = Array.from({ length: CANDIDATES }, (_, i) =>
     i % 4 === 0 ? nearby(incumbent, random) : randomPoint(incumbent.length, random),
   );

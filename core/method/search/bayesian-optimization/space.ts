@@ -3,7 +3,7 @@ export type Point = readonly number[];
 
 type Interval = readonly [low: number, high: number];
 
-/** A box. */
+/** Box-shaped search space. */
 export class Space {
   readonly bounds: readonly Interval[];
 
@@ -30,7 +30,7 @@ export class Space {
     return this.bounds.map(([low, high], i) => Math.min(high, Math.max(low, low + unit[i]! * (high - low))));
   }
 
-  /** The nearest point of the unit box that stands for a point of the space. */
+  /** Nearest point of the unit box that maps to a point of the space. */
   snap(unit: Point): number[] {
     return this.toUnit(this.fromUnit(unit));
   }

@@ -2,7 +2,7 @@ import { fitGaussianProcess } from './fit-gaussian-process.ts';
 import type { GaussianProcess } from './gaussian-process.ts';
 import type { Point, Space } from './space.ts';
 
-export interface Observation {
+export interface SearchObservation {
   readonly point: Point;
   readonly value: number;
 }
@@ -10,13 +10,13 @@ export interface Observation {
 export interface SurrogateOptions {
   readonly space: Space;
   /** Observations of the function that is minimized. */
-  readonly observations: readonly Observation[];
+  readonly observations: readonly SearchObservation[];
 }
 
-/** A model of a function: a Gaussian process over the unit box, fitted to standardized values. */
+/** Gaussian process over the unit box, fitted to standardized values. */
 export interface Surrogate {
   readonly process: GaussianProcess;
-  /** Mean of the values, which is that of the process's outputs. */
+  /** Mean of the values, by which the process's outputs are shifted. */
   readonly mean: number;
   /** Standard deviation of the values, by which the process's outputs are scaled. */
   readonly deviation: number;

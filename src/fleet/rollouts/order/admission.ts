@@ -1,8 +1,7 @@
 import type { JobEntry } from '../../../platform/queue/catalog.ts';
 import { writeOutbox } from '../../../platform/queue/outbox.repository.ts';
 import type { Transaction } from '../../../platform/database/database.ts';
-import { toEntry, type ChangedJob } from '../../jobs/index.ts';
-import { type JobState } from '../../jobs/index.ts';
+import { toEntry, type ChangedJob, type JobState } from '../../jobs/index.ts';
 import { admissionRepository as repository } from './admission.repository.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { Queryable, Transaction } from '../../../platform/database/database.ts';
-import { type LIVE_ROLLOUT_STATES, type RolloutState } from '../rollout.states.ts';
+import type { LIVE_ROLLOUT_STATES, RolloutState } from '../rollout.states.ts';
 
 /** A rollout whose row is locked, as far as a pause concerns it. */
 export interface PausableRollout {

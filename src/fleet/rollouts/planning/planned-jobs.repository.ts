@@ -1,5 +1,5 @@
 import { Prisma, type Queryable } from '../../../platform/database/database.ts';
-import { type JobState, type LiveJob } from '../../jobs/index.ts';
+import type { JobState, LiveJob } from '../../jobs/index.ts';
 import { IS_LIMITED, startTagsOf } from '../order/start-tags.ts';
 
 /** A job to be inserted. With an `error` it cannot run and is inserted as failed. */

@@ -1,5 +1,5 @@
 import { Prisma, type Queryable, type Transaction } from '../../../platform/database/database.ts';
-import { type RolloutState } from '../rollout.states.ts';
+import type { RolloutState } from '../rollout.states.ts';
 
 /** A rollout whose row is locked. */
 export interface LockedRollout {

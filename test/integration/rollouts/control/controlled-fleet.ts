@@ -14,7 +14,7 @@ import {
   type RolloutOptions,
   type StoredOptions,
 } from '../../../../src/fleet/rollouts/index.ts';
-import { startWorker, type RunningWorker } from '../../../../workers/main.ts';
+import { startWorker, type RunningWorker } from '../../../../workers/start/start-worker.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../../workers/training/training-process.ts';
 import type { Behavior, Fleet } from '../../queue/fleet.ts';
 import { useQueueWithFleets, type QueueWithFleets } from '../../queue/queue-with-fleets.ts';

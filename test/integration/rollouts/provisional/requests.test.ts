@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { TryLaterError } from '../../../../src/platform/queue/index.ts';
 import { newId } from '../../../../src/platform/contract/ids.ts';
 import { createDeletionService } from '../../../../src/tenants/deletion/deletion.service.ts';
-import { BaseFitness } from '../../../../workers/base-fitness.ts';
-import { provisionHandlers } from '../../../../workers/provisional/provision.worker.ts';
+import { BaseAvailability } from '../../../../workers/bases/base-availability.ts';
+import { provisionHandlers } from '../../../../workers/provisional/provision.handler.ts';
 import type { TrainingProcess } from '../../../../workers/training/training-process.ts';
 import type { Fleet } from '../../queue/fleet.ts';
 import { logger } from '../../queue/test-queue.ts';
@@ -62,13 +62,13 @@ async function withoutOldBase(adapters: number, unreadableMs?: number) {
   const id = await planned(fleet.newVersionId);
   await rm(path.join(fleet.folder, 'v1', 'config.json'));
   const { db } = world;
-  const fitness = new BaseFitness({ firstDelayMs: 1000 });
+  const availability = new BaseAvailability({ firstDelayMs: 1000 });
   const handlers = provisionHandlers({
     db,
     artifacts: fleet.artifacts,
     producer: world.queue.producer,
     training: blindDevice(),
-    fitness,
+    availability,
     ...(unreadableMs !== undefined && { unreadableMs }),
   });
   const come = (jobId: string): Promise<unknown> =>

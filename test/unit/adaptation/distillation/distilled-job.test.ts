@@ -49,7 +49,7 @@ const dataOf = (train: string | null) => ({
   validation: path.join(family.folder, 'held-prompts.jsonl'),
 });
 
-/** A job on prompts alone that trains 4 steps from the copy, whatever the gate rows say. */
+/** Job on prompts alone that trains 4 steps from the copy, regardless of the gate rows. */
 function jobOf(name: string, { options, ...changes }: Partial<JobSpec> = {}): JobSpec {
   return tinyJob(family, name, {
     data: dataOf('prompts.jsonl'),
@@ -61,7 +61,7 @@ function jobOf(name: string, { options, ...changes }: Partial<JobSpec> = {}): Jo
   });
 }
 
-/** Runs a job in a process of its own, as it were. */
+/** Runs a job as if in a process of its own. */
 async function run(
   job: JobSpec,
   { stopAt, capacity = 2 }: { readonly stopAt?: JobEvent['type']; readonly capacity?: number } = {},

@@ -11,7 +11,7 @@ import { BASE, smallAdapter, tasteRows } from '../../training/support/tiny-task.
 const bases = new BaseCache({ threads: 1 });
 let base: LoadedBase;
 let format: Parameters<typeof tokenizeRows>[1];
-/** Has learned that honey is sour, and everything else as the rows say. */
+/** Teacher that has learned that honey is sour, and otherwise the rows. */
 let teacher: Adapter;
 
 const rows = tasteRows(40);

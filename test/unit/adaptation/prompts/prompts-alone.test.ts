@@ -25,7 +25,7 @@ const [OLD, NEW] = ['base', 'v2'];
 let family: TinyFamily;
 const fileOf = (name: string): string => path.join(family.folder, name);
 
-/** Says the opposite of what the old version has learned. */
+/** Adapter that answers the opposite of the old version. */
 const turned = (row: ReturnType<typeof tasteRows>[number]) => ({
   ...row,
   completion: row.completion === ' sweet' ? ' sour' : ' sweet',
@@ -33,7 +33,7 @@ const turned = (row: ReturnType<typeof tasteRows>[number]) => ({
 
 beforeAll(async () => {
   family = await createTinyFamily();
-  // Nothing has taught it to end what it says.
+  // No row has taught it to end its answers.
   await cp(family.adapter, fileOf('endless'), { recursive: true });
   await saveTaught(family.adapter, tasteRows(64));
   await saveTaught(fileOf('turned'), tasteRows(64).map(turned));
@@ -52,7 +52,7 @@ beforeAll(async () => {
 });
 afterAll(() => removeTinyFamily(family));
 
-/** Saves an adapter that says what rows say, and then ends. */
+/** Saves an adapter that answers as the rows do, and then ends. */
 async function saveTaught(folder: string, rows: readonly ExampleRow[]): Promise<void> {
   const bases = new BaseCache({ threads: 1 });
   const base = await bases.load(family.oldBase);
@@ -69,7 +69,7 @@ async function saveTaught(folder: string, rows: readonly ExampleRow[]): Promise<
   await bases.dispose();
 }
 
-/** A job on prompts alone whose new base is the old one, unless something else is said, and that tries the copy. */
+/** Job on prompts alone that tries the copy. By default its new base is the old one. */
 function jobOf(name: string, { options, ...changes }: Partial<JobSpec> = {}): JobSpec {
   return tinyJob(family, name, {
     newBase: family.oldBase,
@@ -82,7 +82,7 @@ function jobOf(name: string, { options, ...changes }: Partial<JobSpec> = {}): Jo
   });
 }
 
-/** A job that trains four steps on the new base, from the copy. */
+/** Job that trains four steps on the new base, from the copy. */
 const training = {
   gate: { kind: 'absolute', target: 1.1 },
   options: { strategy: 'warm-start', max_steps: 4, evaluate_every: 4 },
@@ -90,7 +90,7 @@ const training = {
 
 interface RunOptions {
   readonly precision?: Precision;
-  /** The event at which the job is interrupted. */
+  /** Event at which the job is interrupted. */
   readonly stopAt?: JobEvent['type'];
 }
 
@@ -131,7 +131,7 @@ it('certifies an adapter by its agreement with the old version', async () => {
   });
   // The old version agrees with itself by definition.
   expect(outcome.events).not.toContain('old_measured');
-  // What a report compares with is measured by the job itself, because its answers go with it.
+  // The job itself measures the baselines of its report, because its answers are deleted with it.
   expect(outcome.baselines).toEqual({ old: 1, copy: 1, none: expect.any(Number) });
   expect(outcome.baselines.none).toBeLessThan(0.5);
 });
@@ -145,7 +145,7 @@ it('holds an adapter that disagrees with the old version', async () => {
 it('trains on what the old version says', async () => {
   const learning = await run(jobOf('learns', { ...training, newBase: fileOf('v2') }));
   expect(learning.losses[0]).toBeLessThan(1.5);
-  // The same prompts mean something else to an adapter that says the opposite, which learns as easily.
+  // An adapter that answers the opposite reads the prompts differently, and learns as easily.
   const other = await run(
     jobOf('learns the opposite', { ...training, newBase: fileOf('v2'), adapter: fileOf('turned') }),
   );
@@ -192,7 +192,7 @@ it.each([
 );
 
 describe('a job that is interrupted', () => {
-  /** A job whose adapter says nothing that the imported one says, from which the margin counts if it can be read. */
+  /** Job whose adapter never agrees with the imported one, from which the margin counts if it can be read. */
   const chained = (name: string, isReadable: boolean): JobSpec => {
     const source = isReadable ? { adapter: family.adapter, base: family.oldBase } : null;
     const anchor = { number: 1, oldNumber: 2, outcomes: null, source };
@@ -236,8 +236,8 @@ it.each([
   const outcome = await run(jobOf(`endless ${name}`, { adapter: fileOf('endless'), ...changes }));
   expect(outcome).toMatchObject({ state: 'ready', best: { metric: { value: 1 } }, rowFormat: { appendEos: false } });
   expect(outcome.warnings).toContain(
-    `48 of 48 answers of the old version do not end within ${limit} tokens, and versions are compared up to there: a larger ` +
-      'max_new_tokens, up to half of max_length, lets it go on',
+    `48 of 48 answers of the old version do not end within ${limit} tokens, and versions are compared up to there: ` +
+      'a larger max_new_tokens, up to half of max_length, lets it go on',
   );
 });
 
@@ -253,7 +253,10 @@ it('refuses answers in which the metric counts nothing', async () => {
   await expect(run(job('all', 'rouge_l', 'foreign'))).rejects.toMatchObject({
     code: 'insufficient_data',
     message: expect.stringMatching(
-      /^rouge_l counts no word in 3\d of 32 answers of the old version to gate prompts, .* 10 % .* the metric exact_match/,
+      new RegExp(
+        String.raw`^rouge_l counts no word in 3\d of 32 answers of the old version to gate prompts, ` +
+          '.* 10 % .* the metric exact_match',
+      ),
     ) as string,
   });
   for (const metric of ['exact_match', 'token_f1'] as const) {
@@ -298,8 +301,8 @@ it.each([
   const outcome = await run(jobOf(`gone ${reason}`, { adapter: fileOf('turned'), anchor }));
   expect(outcome).toMatchObject({ state: 'ready', anchor: { version: 'old', value: 1 } });
   expect(outcome.warnings).toEqual([
-    'version 2, which is carried over, answers the prompts, and the margin counts from it and not from version 1, which was ' +
-      `imported: its files or its base ${reason}`,
+    'version 2, which is carried over, answers the prompts, and the margin counts from it and not from version 1, ' +
+      `which was imported: its files or its base ${reason}`,
   ]);
 });
 
@@ -316,6 +319,9 @@ it('cuts prompts that leave no room for an answer, and says so', async () => {
   const outcome = await run(jobOf('long', { adapterOptions: { max_length: 12 }, options: { max_new_tokens: 4 } }));
   expect(outcome.state).toBe('ready');
   expect(outcome.warnings[0]).toMatch(
-    /^48 of 48 prompts have more than 8 tokens and lose their beginning, so that .* answer: held-prompts.jsonl: line \d+, /,
+    new RegExp(
+      '^48 of 48 prompts have more than 8 tokens and lose their beginning, so that .* ' +
+        String.raw`answer: held-prompts.jsonl: line \d+, `,
+    ),
   );
 });

@@ -6,18 +6,18 @@ import type { PrecisionSetting } from '../../../../core/options/precisions.ts';
 
 const config = {} as ModelConfig;
 
-/** What a machine says of its precision and of its memory. */
+/** Precision settings and memory of a machine. */
 function machine(precision: PrecisionSetting, holdsFloat32: boolean) {
   const memory = { holdsFloat32: () => holdsFloat32 };
   return { precision, chooses: precision === 'auto', memory } as unknown as BaseCache;
 }
 
 it.each([
-  // Where precisions are chosen, the whole job is computed in float32, as far as there is memory.
+  // If the precision is chosen automatically, the whole job is computed in float32, given enough memory.
   { setting: 'auto', room: true, kind: 'relative', answers: 'f32', job: 'f32' },
   { setting: 'auto', room: false, kind: 'relative', answers: 'auto', job: undefined },
   { setting: 'auto', room: true, kind: 'absolute', answers: 'f32', job: 'f32' },
-  // Where one is asked for, the job has it, and an absolute gate judges in float32.
+  // If a precision is requested, the job uses it, and an absolute gate judges in float32.
   { setting: 'int8', room: true, kind: 'relative', answers: 'int8', job: undefined },
   { setting: 'int8', room: true, kind: 'absolute', answers: 'f32', job: undefined },
   { setting: 'int8', room: false, kind: 'absolute', answers: 'int8', job: undefined },

@@ -1,7 +1,7 @@
 import { UnknownTokenError, type Tokenizer } from '../../../../core/formats/tokenizer/tokenizer.ts';
 
 interface CharacterTokenizerOptions {
-  /** Put in front of texts with special tokens. */
+  /** Text in front of texts with special tokens. */
   readonly bos?: number;
   readonly eos?: number;
   /** Characters that are no tokens, such as spaces. */

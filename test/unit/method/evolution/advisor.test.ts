@@ -15,7 +15,7 @@ import { frobeniusNorm, randomMatrix } from '../support/matrices.ts';
 const SAME: VersionComparison = { differences: [], settings: [], tokenizer: compareTokenizers(null, null) };
 const MODULE = 'model.layers.0.mlp.up_proj';
 
-/** A change of one module whose weights have norm 1, so that the change's norm is its drift. */
+/** Change of one module whose weights have norm 1, so that the change's norm is its drift. */
 function evolution(change: Matrix, drift: number, embeddings = 0): Evolution {
   const scale = drift / frobeniusNorm(change.data);
   const found = evolutionOf(new Map([[MODULE, { ...change, data: change.data.map((value) => scale * value) }]]));

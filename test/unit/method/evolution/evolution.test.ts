@@ -79,7 +79,7 @@ describe('computeEvolution by ONNX Runtime', () => {
     const [name] = golden.modules;
     const { shape, data } = await golden.from.readWeight(`${name}.weight`);
     const [rows, cols] = shape as [number, number];
-    // One direction in float32, exactly: a power of two in a few rows of zeros, which the others keep.
+    // Exactly one direction in float32: a power of two in a few rows, and zeros in the others.
     const changed = data.map((value, i) => (i % cols === 5 && i < 3 * cols ? value + 2 : value));
     const readWeight: WeightSource['readWeight'] = async (wanted) =>
       wanted === `${name}.weight` ? { shape, data: changed } : golden.from.readWeight(wanted);

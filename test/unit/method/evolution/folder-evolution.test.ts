@@ -15,17 +15,20 @@ import { createTinyFamily, removeTinyFamily } from '../../training/support/tiny-
 const FAMILY = new URL('../../../../examples/demo-family/', import.meta.url).pathname;
 const [V1, V2] = [`${FAMILY}v1`, `${FAMILY}v2`];
 
-/** What was handed out and is still referred to by anybody. */
+/** Tracker of the objects that were handed out and are still referenced. */
 class LiveTensors {
   readonly handedOut: { readonly bytes: number; readonly data: WeakRef<Float32Array> }[] = [];
   readonly names: string[] = [];
   mostBytes = 0;
   mostTensors = 0;
 
-  /** What is left after collecting garbage; more often where too much seems to be: what is referred to stays. */
+  /**
+   * Number of objects left after a garbage collection. It collects again if there seem to be too many: real references
+   * stay.
+   */
   async #live() {
     for (let attempt = 1; ; attempt++) {
-      // A WeakRef holds what it refers to until the turn of the event loop that made or read it is over.
+      // A WeakRef holds its target until the turn of the event loop that made or read it is over.
       await nextTurn();
       collectGarbage();
       const live = this.handedOut.filter(({ data }) => data.deref() !== undefined);
@@ -123,7 +126,7 @@ describe('evolution between folders', () => {
     const fingerprints = [evolution.oldFingerprint, evolution.newFingerprint];
     expect([...known.values()].sort()).toEqual(fingerprints.toSorted());
     expect(fingerprints[0]).toBe((await describeBaseModel(V1)).fingerprint);
-    // What is known is taken as it is, so nothing is hashed.
+    // Known fingerprints are trusted, so nothing is hashed.
     for (const [stamp, fingerprint] of known) known.set(stamp, `known ${fingerprint}`);
     const again = await evolutionBetweenFolders(V1, V2, { rank: 2, threads, verified });
     expect([again.oldFingerprint, again.newFingerprint]).toEqual(fingerprints.map((each) => `known ${each}`));

@@ -38,7 +38,7 @@ describe('the magnitude of a fused DoRA adapter', () => {
   ])('gives the dense weight of alpha %f, beta %f', async (alpha, beta) => {
     const { old, newWeight, change, at } = full;
     const fused = await at(alpha, beta);
-    // The update of rank r, added to the new weight, every row brought to the norm that is meant.
+    // Update of rank r, added to the new weight, with every row scaled to the expected norm.
     const base = rowNorms(sum(newWeight, change, beta));
     const norms = [...old.magnitude!].map((value, i) => alpha * value + (1 - alpha) * base[i]!);
     const directions = sum(newWeight, bestApproximation(denseTarget(old, change, alpha, beta), RANK), 1);
@@ -98,7 +98,7 @@ function withNorms(a: Matrix, norms: ArrayLike<number>): Matrix {
   };
 }
 
-/** magnitude · (W + s · B A) / ‖W + s · B A‖ by rows: what PEFT computes with. */
+/** magnitude · (W + s · B A) / ‖W + s · B A‖ by rows, as PEFT computes it. */
 function doraWeight(weight: Matrix, factors: LoraFactors): Matrix {
   return withNorms(sum(weight, productOf(factors), 1), factors.magnitude!);
 }

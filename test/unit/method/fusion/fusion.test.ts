@@ -12,7 +12,7 @@ import { frobeniusNorm, maxDifference, randomMatrix } from '../support/matrices.
 
 describe('fusion against the reference implementation', async () => {
   const golden = await goldenEvolution();
-  // The differences are a rank of 2 and a little noise of full rank; the reference takes all of it.
+  // The differences have rank 2 and a little noise of full rank; the reference uses all of it.
   const evolution = await computeEvolution(golden.from, golden.to, { rank: 64 });
   const fusion = await Fusion.prepare(golden.adapter, evolution);
 

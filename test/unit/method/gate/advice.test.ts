@@ -49,7 +49,7 @@ describe('advice on gate rows before anything runs', () => {
   ] as const)('knows that %s on prompts alone can only be lost', (metric, loss) => {
     const of = (margin: number, promptsOnly: boolean) =>
       gateAdvice(400, rowsOf(metric, promptsOnly), relative(margin))!;
-    // No number of rows certifies a margin that is as small as what is usually lost.
+    // No number of rows certifies a margin that is as small as the usual loss.
     expect(of(loss, true)).toMatchObject({ rows_needed: null, decidable: 'unlikely' });
     const [alone, answered] = [of(0.2, true), of(0.2, false)];
     expect(alone.certifiable_margin).toBeGreaterThan(answered.certifiable_margin! + loss / 2);

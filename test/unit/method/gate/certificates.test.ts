@@ -16,12 +16,12 @@ function measured(name: MetricName, values: readonly number[]): GateMeasurement 
   };
 }
 
-/** So many right rows, of which the first so many are lost. */
+/** Right rows, of which the first `losses` are lost. */
 const rows = (right: number, wrong: number, losses = 0): number[] =>
   [right, wrong].flatMap((count, kind) => Array.from({ length: count }, (_, i) => (kind === 0 && i >= losses ? 1 : 0)));
 
 describe('the budget of error', () => {
-  it('is shared evenly by the first three looks, and by the further and the refining ones in a falling sequence', () => {
+  it('is shared evenly by the first three looks, and by further and refining ones in a falling sequence', () => {
     const levels = [1, 2, 3, 4, 5, 6].map((number) => levelOf({ total: number, refining: 0 }, 0.95));
     const refining = [1, 2, 3].map((number) => levelOf({ total: 9, refining: number }, 0.95));
     const expected = [0.04 / 3, 0.04 / 3, 0.04 / 3, 0.0025, 0.005 / 6, 0.005 / 12];

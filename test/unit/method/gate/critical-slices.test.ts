@@ -18,7 +18,7 @@ const gateOf = (de: number, fr: number, ...slices: CriticalSlice[]): Gate => ({
   ]),
 });
 
-/** Rows that are right, but for the first so many. */
+/** Right rows, except for the first ones. */
 function measured(rows: number, wrong = 0): GateMeasurement {
   const values = Array.from({ length: rows }, (_, i) => Number(i >= wrong));
   return {
@@ -49,11 +49,12 @@ describe('critical slices', () => {
     expect(compared.certificate!.slices).toMatchObject([{ verdict: 'inconclusive', rowsNeeded: expect.any(Number) }]);
     const asked = judge(gateOf(20, 180, { ...within, certify: true }), old, found);
     expect(asked).toMatchObject({ verdict: 'inconclusive', failed: ['slice_bound'] });
-    // All rows together are certified, so that they need no more.
+    // All rows together are certified, so they need no more.
     expect(asked.certificate).toMatchObject({ verdict: 'inconclusive', rowsNeeded: null });
     const needed = asked.certificate!.slices![0]!.rowsNeeded!;
     expect(rowsWarning({ ...found, ...asked })).toBe(
-      `the 20 gate rows of slice de do not certify accuracy 0.8500 within a margin of 0.2 at 95 %: about ${needed} rows would`,
+      'the 20 gate rows of slice de do not certify accuracy 0.8500 within a margin of 0.2 at 95 %: ' +
+        `about ${needed} rows would`,
     );
   });
 

@@ -15,7 +15,7 @@ function measured(metric: 'accuracy' | 'rouge_l' | 'loss', values: readonly numb
   };
 }
 
-/** A reference that has so many rows wrong and the others right, and a candidate that has as many others wrong. */
+/** Reference with some wrong rows, and a candidate with as many other wrong rows. */
 function flipped(rows: number, flips: number): [GateMeasurement, GateMeasurement] {
   const wrong = (from: number) => Array.from({ length: rows }, (_, i) => Number(i < from || i >= from + flips / 2));
   return [measured('accuracy', wrong(0)), measured('accuracy', wrong(flips / 2))];
@@ -24,7 +24,7 @@ function flipped(rows: number, flips: number): [GateMeasurement, GateMeasurement
 const worth = (gate: Gate, [old, found]: readonly GateMeasurement[], leastPower: number): boolean =>
   isWorthLooking(gate, old!, found!, { look: LOOK, leastPower });
 
-/** The probability that rows of which so many flip, each as likely to be won as lost, are certified. */
+/** Probability that rows are certified if some of them flip, each as likely to be won as lost. */
 function powerOf(rows: number, flips: number): number {
   let [power, share] = [0, 0.5 ** flips];
   for (let losses = 0; losses <= flips; losses++) {

@@ -21,7 +21,10 @@ import { countFlips } from '../../../../core/statistics/paired-statistics.ts';
 
 const metric = (name: MetricName, value: number): MetricValue => ({ name, value, rows: 100, standardError: 0.01 });
 
-/** Rows of which the first so many are right but for the flips: the first `losses` wrong, the next `gains` after them right. */
+/**
+ * Rows of which the first ones are right except for the flips: the first `losses` turn wrong, the next `gains` after
+ * them turn right.
+ */
 function rows(total: number, right: number, flips: { gains?: number; losses?: number } = {}): GateMeasurement {
   const { gains = 0, losses = 0 } = flips;
   const values = Array.from({ length: total }, (_, i) => Number(i < right ? i >= losses : i < right + gains));
@@ -41,7 +44,7 @@ function losses(values: readonly number[]): GateMeasurement {
   };
 }
 
-/** A measurement of one value, for gates that compare no rows. */
+/** Measurement of one value, for gates that compare no rows. */
 const plain = (name: MetricName, value: number): GateMeasurement => ({
   metric: metric(name, value),
   outcomes: { values: [1], tokens: [1] },
@@ -130,7 +133,8 @@ describe('a gate by values', () => {
       'flips of a score',
       { metric: 'rouge_l', kind: 'relative', margin: 0.1, max_negative_flips: 0.1 },
       metric('rouge_l', 0.4),
-      'gate limit of negative flips is 0.1, expected none for the metric rouge_l, whose rows are neither right nor wrong',
+      'gate limit of negative flips is 0.1, expected none for the metric rouge_l, ' +
+        'whose rows are neither right nor wrong',
     ],
     [
       'flips beyond all rows',

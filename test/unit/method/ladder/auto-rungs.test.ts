@@ -12,11 +12,11 @@ describe('auto: what is kept, and what is there', () => {
     const toy = new ToyAdaptation(NOVEL);
     const outcome = await run('auto', toy, until(1e-9, { prefer: 'new_base', steps: 10 }));
     expect(toy.rungs()).toEqual(['copy', 'search', 'fine_tune', 'revert']);
-    // After copy and revert, by which it decides whether to look at the copy first.
+    // Copy and revert are measured before, to decide whether to look at the copy first.
     const tried = outcome.searchHistory.slice(2).map(({ beta }) => beta);
     expect(tried.length).toBeGreaterThan(2);
     expect(Math.min(...tried)).toBeGreaterThanOrEqual(-0.5);
-    // The plain task of the toy is to revert: that is what the last rung finds.
+    // The plain task of the toy is to revert, which the last rung finds.
     const plain = new ToyAdaptation();
     const reverted = await run('auto', plain, until(0.1, { prefer: 'new_base', steps: 0 }));
     expect(reverted).toMatchObject({ ready: true, strategy: 'revert' });
@@ -47,17 +47,17 @@ describe('auto: what is kept, and what is there', () => {
   );
 
   it('gives the rest of the budget to training from scratch where fine-tuning gets no better', async () => {
-    // Steps so long that training diverges: the first evaluation is the best, two more end it.
+    // The steps are so large that training diverges: the first evaluation is the best, two more end it.
     const toy = new ToyAdaptation({ ...NOVEL, learningRate: 10 });
     const outcome = await run('auto', toy, until(1e-9, { steps: 40, patience: 2 }));
     expect(toy.rungs()).toEqual(['revert', 'search', 'fine_tune', 'scratch']);
     const trained = watchedIds(toy).filter((id) => id.includes('@'));
     const tuned = ['fine_tune@5', 'fine_tune@10', 'fine_tune@15'];
     expect(trained).toEqual([...tuned, 'scratch@5', 'scratch@10', 'scratch@15', 'scratch@20', 'scratch@25']);
-    // What has diverged is not worth a look at the gate.
+    // A diverged adapter is not worth a look at the gate.
     expect(outcome.candidates.filter(({ step }) => step > 0)).toEqual([]);
     expect(outcome.best!.step).toBe(0);
-    // Without patience the first training spends it all.
+    // Without patience the first training uses all steps.
     const stubborn = new ToyAdaptation({ ...NOVEL, learningRate: 10 });
     const { rungs } = await run('auto', stubborn, until(1e-9, { steps: 40 }));
     expect(rungs.at(-1)).toMatchObject({
@@ -86,7 +86,7 @@ describe('auto: what is kept, and what is there', () => {
     const copying = await run('auto', new ToyAdaptation({ bestBeta: 0, canTrain: false }), until(-1));
     expect(ids(copying.candidates)).toEqual(['search']);
     expect(copying.rungs[2]).toMatchObject({ rung: 'copy', reason: 'it is what the search found, which was tried' });
-    // So small a change that revert is looked at first, and hardly worse than the best.
+    // The change is so small that revert is looked at first, and is hardly worse than the best.
     const near = new ToyAdaptation({ ...NOVEL, bestBeta: 0, change: 0.2 });
     const reverting = await run('auto', near, until(1e-9, { steps: 5 }));
     expect(ids(reverting.candidates)).toEqual(['revert', 'fine_tune@5']);

@@ -3,7 +3,7 @@ import type { LadderOptions } from '../../../../core/method/ladder/ladder-state.
 import { ids, ToyAdaptation } from '../support/toy-adaptation.ts';
 import { NOVEL, run, until } from '../support/toy-runs.ts';
 
-/** A base whose change matters to the task: undoing it takes away most of the loss. */
+/** Base whose change matters to the task: undoing it removes most of the loss. */
 const FAR = { ...NOVEL, change: 1 };
 
 describe('auto', () => {
@@ -28,7 +28,8 @@ describe('auto', () => {
       type: 'skipped',
       rung: 'revert',
       reason:
-        'revert has 3.84 times the loss of copy on the search rows; between 0.75 and 1.05 times, revert is looked at first',
+        'revert has 3.84 times the loss of copy on the search rows; ' +
+        'between 0.75 and 1.05 times, revert is looked at first',
     });
     expect(outcome).toMatchObject({ ready: true, strategy: 'relora' });
     const losses = outcome.searchHistory.map(({ loss }) => loss);
@@ -56,7 +57,7 @@ describe('auto', () => {
     expect(toy.events).toContainEqual({ type: 'skipped', rung: 'search', reason: 'its budget of evaluations is 0' });
   });
 
-  it('looks first at a revert that is much better than the copy where the gate publishes what it cannot certify', async () => {
+  it('looks first at a revert much better than the copy where the gate publishes what it cannot certify', async () => {
     const gate = { metric: 'loss', kind: 'relative', margin: 9, on_inconclusive: 'publish' } as const;
     const first = async (options: Partial<LadderOptions>) => {
       const toy = new ToyAdaptation(FAR);
@@ -135,7 +136,7 @@ describe('auto', () => {
     const outcome = await run('auto', toy, until(target, { refineSteps: 5, evaluateEvery: 1 }));
     expect(toy.rungs()).toEqual(['copy', 'fine_tune']);
     expect(toy.count('step')).toBe(5);
-    // The search rows show that training makes it worse, so the gate is not asked again.
+    // The search rows show that training makes it worse, so the gate does not judge again.
     const watched = toy.events.flatMap((event) => (event.type === 'watched' ? [event.watched] : []));
     expect(watched.map(({ looked }) => looked)).toEqual([true, false, false, false, false, false]);
     expect(toy.published.map(({ id }) => id)).toEqual(['copy']);

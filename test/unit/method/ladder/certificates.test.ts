@@ -6,7 +6,7 @@ import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { ids, ToyAdaptation } from '../support/toy-adaptation.ts';
 import { comparable, killAtEveryCall, NOVEL, run, until } from '../support/toy-runs.ts';
 
-/** Rows of which all are right but for the first so many. */
+/** Rows that are right except for the first ones. */
 function rows(total: number, wrong = 0): GateMeasurement {
   const values = Array.from({ length: total }, (_, i) => Number(i >= wrong));
   const metric = { name: 'accuracy', value: 1 - wrong / total, rows: total, standardError: 0.01 } as const;
@@ -17,13 +17,13 @@ const GATE = { metric: 'accuracy', kind: 'relative', margin: 0.03 } as const;
 
 interface Scripted {
   readonly total?: number;
-  /** Wrong gate rows of each look, in order. */
+  /** Number of wrong gate rows at each look, in order. */
   readonly looks: readonly number[];
-  /** Accuracy on the search rows each time it is measured, in order. */
+  /** Accuracy at each measurement on the search rows, in order. */
   readonly watched?: readonly number[];
 }
 
-/** A context whose gate rows and search rows say what is written down. */
+/** Context whose gate rows and search rows have prescribed outcomes. */
 function scripted({ total = 400, looks, watched = [] }: Scripted): { context: LadderContext; toy: ToyAdaptation } {
   const toy = new ToyAdaptation(NOVEL);
   const [answers, seen] = [[...looks], [...watched]];
@@ -49,7 +49,7 @@ describe('a ladder of certificates', () => {
   });
 
   it('holds what it cannot certify, goes on, and publishes what it can', async () => {
-    // Nine losses of 400 are within the margin of 12, and not certified; none is.
+    // Nine losses of 400 are within the margin of 12 but are not certified; no loss is.
     const { context } = scripted({ looks: [9, 0], watched: [0.9, 0.99] });
     const outcome = await runStrategy('warm-start', context, { ...until(0), ...judged() });
     expect(outcome.candidates.map(({ verdict }) => verdict)).toEqual(['inconclusive', 'passed']);
@@ -97,8 +97,8 @@ describe('a ladder of certificates', () => {
         'scratch skipped',
       ]);
       expect(outcome.rungs.at(-1)!.reason).toBe(
-        'revert is inconclusive, and the gate rows are too few to certify another version that is as good as the old one ' +
-          'with a probability of more than 50 %',
+        'revert is inconclusive, and the gate rows are too few to certify another version ' +
+          'that is as good as the old one with a probability of more than 50 %',
       );
       expect(outcome.warnings).toHaveLength(1);
       expect(toy.count('step')).toBe(0);

@@ -5,7 +5,7 @@ import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { ToyAdaptation } from '../support/toy-adaptation.ts';
 import { NOVEL, until } from '../support/toy-runs.ts';
 
-/** Rows of which the first so many are wrong, and where only the first `measured` were measured. */
+/** Rows of which the first ones are wrong, and only the first `measured` were measured. */
 function rows(wrong: number, measured?: number): GateMeasurement {
   const values = Array.from({ length: 100 }, (_, i) => Number(i >= wrong));
   const curtailed = measured === undefined ? {} : { curtailed: { measured } };
@@ -15,7 +15,7 @@ function rows(wrong: number, measured?: number): GateMeasurement {
 
 const OLD = rows(0);
 
-it('a ladder prefers by the search rows what failed before all gate rows were measured, whatever the bounds are', async () => {
+it('a ladder prefers by the search rows if candidates failed before all gate rows were measured', async () => {
   const toy = new ToyAdaptation(NOVEL);
   const answers = [rows(30, 50), rows(40, 60), rows(10, 90)];
   const seen = [0.5, 0.7, 0.6, 0.4];

@@ -11,7 +11,7 @@ describe('a rank that may grow', () => {
   const ranksOf = (adapter: Adapter) => [...adapter.modules.values()].map(({ rank }) => rank);
 
   it('holds what the old rank leaves out, is judged, and is trained on from', async () => {
-    // What the task wants needs the change undone, and more than any fusion has.
+    // The task needs the change undone, and more than any fusion reaches.
     const task: ToyOptions = { change: 0.5, novelty: 0.3 };
     const kept = await run('relora', new ToyAdaptation(task), until(0, { steps: 5 }));
     const toy = new ToyAdaptation(task);

@@ -10,7 +10,7 @@ describe('an interrupted run', () => {
     for (const { toy, outcome } of resumed) {
       expect(comparable(outcome)).toEqual(comparable(whole.outcome));
       expect(toy.published.at(-1)!.id).toBe(whole.outcome.published!.id);
-      // What was done but not yet kept when the process died may be done once more; everything else is not.
+      // Work that was not yet stored when the process died may be repeated; everything else is not.
       expect(toy.count('gate')).toBeLessThanOrEqual(whole.toy.count('gate') + 1);
       expect(toy.count('search')).toBeLessThanOrEqual(whole.toy.count('search') + 1);
     }

@@ -58,7 +58,7 @@ describe('the ladder that a run tells', () => {
     await expect(run('auto', toy, until(0.1))).rejects.toThrow('killed');
     const before = told(toy).at(-1)!.candidates;
     expect(before.length).toBeGreaterThan(0);
-    // Whoever was told may have died before it was written down.
+    // The receiver may have died before it stored the report.
     toy.events.length = 0;
     await run('auto', toy, until(0.1));
     expect(toy.events[0]).toMatchObject({ type: 'ladder', ladder: { current: null, ended: false } });

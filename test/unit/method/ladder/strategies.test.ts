@@ -95,7 +95,7 @@ describe('the strategies', () => {
       const last = outcome.candidates.at(-1)!;
       return last.metric.value;
     };
-    // Held back, the model stays nearer to where it started and learns less.
+    // With the penalty, the model stays nearer to its start and learns less.
     expect(await distance(0.2)).toBeGreaterThan(2 * (await distance(0)));
   });
 

@@ -37,8 +37,8 @@ export function productOf(factors: LoraFactors): Matrix {
 }
 
 /**
- * An evolution made of given differences, with all their singular triplets.
- * @param oldWeights where rows' norms matter; default zeros
+ * Builds an evolution from given differences, with all their singular triplets.
+ * @param oldWeights needed if the norms of rows matter; default zeros
  */
 export function evolutionOf(deltas: ReadonlyMap<string, Matrix>, oldWeights?: ReadonlyMap<string, Matrix>): Evolution {
   const modules = [...deltas].map(([name, delta]): [string, ModuleEvolution] => {

@@ -21,7 +21,7 @@ export function maxDifference(a: Matrix, b: Matrix): number {
   return most;
 }
 
-/** How far the columns are from orthonormal. */
+/** Deviation of the columns from orthonormality. */
 export function orthonormalityError(q: Matrix): number {
   return maxDifference(matmul(transpose(q), q), identity(q.cols));
 }
@@ -30,7 +30,7 @@ export function subtract(a: Matrix, b: Matrix): Matrix {
   return { ...a, data: a.data.map((value, i) => value - b.data[i]!) };
 }
 
-/** The square root of the sum of squares of any numbers, such as a matrix's. */
+/** Square root of the sum of squares of numbers, such as a matrix's. */
 export function frobeniusNorm(values: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i]! ** 2;

@@ -4,19 +4,19 @@ import { searchCoefficients } from '../../../../core/method/search/coefficient-s
 import type { SearchEvaluation, SearchTask } from '../../../../core/method/search/search-task.ts';
 import type { Coefficients } from '../../../../core/method/fusion/coefficients.ts';
 
-/** The shape of a loss over alpha and beta. */
+/** Shape of a loss over alpha and beta. */
 export interface Surface {
-  /** Where it is smallest. */
+  /** Coefficients of the smallest loss. */
   readonly best: Coefficients;
-  /** ln(loss) rises by so much per squared unit of either coefficient. Default 0.1 and 0.6: flat along alpha. */
+  /** Increase of ln(loss) per squared unit of each coefficient. Default 0.1 and 0.6: flat along alpha. */
   readonly curvature?: Coefficients;
-  /** How far rows differ in what is best for them. Default 0.15. */
+  /** Spread of the rows' own optima. Default 0.15. */
   readonly spread?: number;
   readonly rows?: number;
   readonly seed?: number;
 }
 
-/** A task whose rows' losses are a formula; its "adapters" are coefficients. Counts what a search of it costs. */
+/** Task whose rows' losses are a formula; its "adapters" are coefficients. It counts the cost of a search. */
 export class SyntheticSearch {
   readonly history: SearchEvaluation[] = [];
   measured = 0;

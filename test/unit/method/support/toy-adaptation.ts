@@ -23,21 +23,26 @@ import { randomMatrix } from './matrices.ts';
 const IN_FEATURES = 10;
 const RANK = 3;
 
-/** How the new base differs from what the task wants: a task optimum at (bestAlpha, bestBeta) plus what only training finds. */
+/**
+ * Difference between the new base and the task: a task optimum at (bestAlpha, bestBeta), and a part that only training
+ * finds.
+ */
 export interface ToyOptions {
   /** Size of the base's change; 0 leaves copy perfect. */
   readonly change?: number;
   readonly bestAlpha?: number;
   readonly bestBeta?: number;
-  /** Half of the layer's rows. Default 6, which are too few to tell any two adapters apart. */
+  /** Half of the layer's rows. Default 6, which are too few to distinguish any two adapters. */
   readonly searchRows?: number;
-  /** Size of a part of the task's optimum that no fusion reaches. */
+  /** Size of the part of the task's optimum that no fusion reaches. */
   readonly novelty?: number;
   readonly learningRate?: number;
   readonly canTrain?: boolean;
-  /** Standard deviation of the noise that each evaluation by the gate adds to the loss of a row, drawn anew every time. */
+  /**
+   * Standard deviation of the noise that each evaluation by the gate adds to the loss of a row, drawn anew every time.
+   */
   readonly gateNoise?: number;
-  /** Standard error of the loss on the search rows, as it is told. By default so large that everything is plausible. */
+  /** Reported standard error of the loss on the search rows. By default it is so large that everything is plausible. */
   readonly doubt?: number;
   /** Called before every call of the context; may throw, as a killed process would. */
   readonly before?: (call: string) => void;
@@ -46,16 +51,15 @@ export interface ToyOptions {
 const LAYER = 'layer';
 
 interface Layer {
-  /** How the base changed. */
+  /** Change of the base. */
   readonly delta: Matrix;
   readonly wanted: Matrix;
 }
 
 /**
- * A model that is one linear layer: the loss of an adapter is the squared difference of its product from the wanted one,
- * averaged over elements, on some rows of the matrix for the search and on the others for the gate. Fine-tuning is gradient
- * descent.
- * What was kept at checkpoints survives in the object, as on disk; `context()` is a new process.
+ * Model of one linear layer: the loss of an adapter is the squared difference between its product and the wanted one,
+ * averaged over elements, on some rows of the matrix for the search and on the others for the gate. Fine-tuning is
+ * gradient descent. Checkpoints survive in the object, as on disk; `context()` is a new process.
  */
 export class ToyAdaptation {
   readonly calls: string[] = [];
@@ -93,7 +97,7 @@ export class ToyAdaptation {
       (value, i) => bestAlpha * value + bestBeta * delta.data[i]!,
     );
     const wanted = { ...direction, data: fused.map((value, i) => value + unreachable.data[i]!) };
-    // Of the adapter's rank, so that training can reach it.
+    // It has the adapter's rank, so that training can reach it.
     return { delta, wanted: bestApproximation(wanted, RANK) };
   }
 
@@ -206,7 +210,7 @@ export class ToyAdaptation {
     return { ...adapter, modules: new Map(modules) };
   }
 
-  /** Of the mean square over all rows. */
+  /** Gradient of the mean square over all rows. */
   #gradients(adapter: Adapter): Map<string, TrainableArrays> {
     const factors = adapter.modules.get(LAYER)!;
     const { rank, outFeatures, inFeatures, scaling } = factors;

@@ -16,7 +16,7 @@ export const until = (target: number, options: Partial<LadderOptions> = {}): Lad
   ...options,
 });
 
-/** An outcome, and what its best candidate was made of. */
+/** Outcome of a run with the origin of its best candidate. */
 export interface RunOutcome extends LadderOutcome {
   readonly published: Candidate | null;
   readonly strategy: string | null;
@@ -39,7 +39,7 @@ export interface Ended {
   readonly outcome: RunOutcome;
 }
 
-/** One run left alone, and for each of its calls one that is killed there and goes on in a new process. */
+/** Runs one uninterrupted job, and for each of its calls one that is killed there and resumes in a new process. */
 export async function killAtEveryCall(
   strategy: Strategy,
   task: ToyOptions,
@@ -64,7 +64,7 @@ export async function killAtEveryCall(
 
 class Killed extends Error {}
 
-/** What of an outcome must not depend on whether the run was interrupted. */
+/** Parts of an outcome that must not depend on an interruption. */
 export function comparable({ candidates, searchHistory, published, best }: RunOutcome) {
   return {
     candidates: candidates.map(({ elapsedMs: _, ...record }) => record),

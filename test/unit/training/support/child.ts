@@ -12,7 +12,7 @@ export function eventsOf(messages: readonly TrainingMessage[]): JobEvent[] {
   return messages.flatMap((message) => (message.type === 'event' ? [message.event] : []));
 }
 
-/** A real training process. It acknowledges publications at once, unless `acknowledge` is false. */
+/** Real training process. It acknowledges publications at once, unless `acknowledge` is false. */
 export class Child {
   readonly messages: TrainingMessage[] = [];
   acknowledge = true;

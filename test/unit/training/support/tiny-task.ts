@@ -35,7 +35,7 @@ export function smallAdapter(base: ModelConfig, seed = 1): Adapter {
 export interface TinyFamily {
   readonly folder: string;
   readonly oldBase: string;
-  /** The same model with small random changes of every weight. */
+  /** Model with small random changes of every weight. */
   readonly newBase: string;
   readonly adapter: string;
   readonly train: string;
@@ -70,7 +70,10 @@ export async function removeTinyFamily({ folder }: TinyFamily): Promise<void> {
   await rm(folder, { recursive: true, force: true });
 }
 
-/** The rows of a dataset, so many of each split. @param from where the rows' numbers begin */
+/**
+ * Rows of a dataset, with a number of rows for each split.
+ * @param from number of the first row
+ */
 export function tasteDataset({ training = 96, search = 24, gate = 48, from = 0 } = {}) {
   const split = (count: number, offset: number, name: string) =>
     tasteRows(count, from + offset).map((row) => ({ ...row, split: name }));

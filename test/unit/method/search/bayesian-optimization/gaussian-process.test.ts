@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../../core/statistics/random.ts';
-import { expectedImprovement } from '../../../../../core/method/search/bayesian-optimization/expected-improvement.ts';
+import { expectedImprovement } from '../../../../../core/method/search/bayesian-optimization/proposal.ts';
 import { fitGaussianProcess } from '../../../../../core/method/search/bayesian-optimization/fit-gaussian-process.ts';
 import {
   GaussianProcess,
@@ -12,7 +12,9 @@ import { normalDensity, normalDistribution } from '../../../../../core/statistic
 
 const HYPERPARAMETERS: Hyperparameters = { lengthScale: 0.5, signalVariance: 1.3, noiseVariance: 0.02 };
 
-/** Inverse and determinant by Gauss–Jordan elimination: nothing in common with the Cholesky of the code under test. */
+/**
+ * Inverse and determinant by Gauss–Jordan elimination, which is independent of the Cholesky decomposition under test.
+ */
 function invert(a: number[][]): { inverse: number[][]; determinant: number } {
   const n = a.length;
   const work = a.map((row, i) => [...row, ...Array.from({ length: n }, (_, j) => (i === j ? 1 : 0))]);

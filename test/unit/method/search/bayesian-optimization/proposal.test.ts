@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../../core/statistics/random.ts';
 import { propose } from '../../../../../core/method/search/bayesian-optimization/proposal.ts';
 import { Space, type Point } from '../../../../../core/method/search/bayesian-optimization/space.ts';
-import type { Observation } from '../../../../../core/method/search/bayesian-optimization/surrogate.ts';
+import type { SearchObservation } from '../../../../../core/method/search/bayesian-optimization/surrogate.ts';
 
 interface Problem {
   readonly bounds: readonly (readonly [number, number])[];
@@ -11,7 +11,7 @@ interface Problem {
   f(point: Point): number;
 }
 
-/** Three minima of 0.397887. */
+/** Branin's function, with three minima of 0.397887. */
 const BRANIN: Problem = {
   bounds: [
     [-5, 10],
@@ -25,7 +25,7 @@ const BRANIN: Problem = {
     10,
 };
 
-/** The shape of a loss over alpha and beta: flat along one, curved along the other, observed with noise. */
+/** Typical loss over alpha and beta: flat along one, curved along the other, observed with noise. */
 const NOISY_BOWL: Problem = {
   bounds: [
     [0, 1.5],
@@ -37,14 +37,14 @@ const NOISY_BOWL: Problem = {
 };
 
 const spaceOf = ({ bounds }: Problem) => new Space(bounds);
-const smallest = (observations: readonly Observation[]) =>
+const smallest = (observations: readonly SearchObservation[]) =>
   observations.reduce((best, next) => (next.value < best.value ? next : best));
 
-/** True value at the point that looked best after the budget. */
+/** True value at the best observed point after the budget. */
 function bayesian(problem: Problem, evaluations: number, seed: number): number {
   const noise = Random.fromSeed(seed + 1000);
   const space = spaceOf(problem);
-  const observations: Observation[] = [];
+  const observations: SearchObservation[] = [];
   let point: Point = problem.bounds.map(([low, high]) => (low + high) / 2);
   for (let i = 0; i < evaluations; i++) {
     observations.push({ point, value: problem.f(point) + problem.noise * noise.normal() });
@@ -65,7 +65,7 @@ function randomSearch(problem: Problem, evaluations: number, seed: number): numb
 const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 const SEEDS = Array.from({ length: 15 }, (_, i) => i + 1);
 
-const observed = (points: readonly Point[], f = NOISY_BOWL.f): Observation[] =>
+const observed = (points: readonly Point[], f = NOISY_BOWL.f): SearchObservation[] =>
   points.map((point) => ({ point, value: f(point) }));
 const START: readonly Point[] = [
   [1, 0],

@@ -18,15 +18,15 @@ import {
   type RolloutRow,
   type StoredOptions,
 } from '../../src/fleet/rollouts/index.ts';
-import { BaseFitness } from '../base-fitness.ts';
-import { watchCancellation } from '../cancellation-watch.ts';
+import { BaseAvailability } from '../bases/base-availability.ts';
+import { watchCancellation } from '../training/cancellation-watch.ts';
 import { FOLDERS_ONLY, type BaseFetch, type LocalBases, type SourcedBase } from '../bases/local-bases.ts';
-import { reportingFaults } from '../handler-faults.ts';
+import { reportingFaults } from '../faults/handler-faults.ts';
 import type { TrainingProcess } from '../training/training-process.ts';
 import { createAnalysisRepository } from './analysis.repository.ts';
-import { analyzeVersions } from './analysis.ts';
+import { analyzeRolloutVersions } from './analysis.ts';
 import { concludeAnalysis, limitAnalyses } from './analysis-end.ts';
-import { createLateDevice, type LateDevice } from './late-device.ts';
+import { createLazyDevice, type LazyDevice } from './lazy-device.ts';
 import { noteFetches, withFetchedVersions } from './version-fetch.ts';
 
 export interface RolloutDependencies {
@@ -34,28 +34,30 @@ export interface RolloutDependencies {
   artifacts: ArtifactStore;
   producer: JobProducer;
   training: TrainingProcess;
-  /** What each tenant may have by default. Default: no limits. */
+  /** Default quotas of each tenant. Default: no limits. */
   quotas?: QuotaLimits;
   /** Interval at which a running analysis checks whether its rollout was cancelled. */
   heartbeatMs?: number;
-  /** Which bases this worker cannot read. */
-  fitness?: BaseFitness;
-  /** Where this worker has the files of bases. Default: in folders alone. */
+  /** Bases that this worker cannot read. */
+  availability?: BaseAvailability;
+  /** Base files on this worker. Default: only in folders. */
   local?: LocalBases;
   /** Default: nothing is traced. */
   tracing?: Tracing;
 }
 
-/** Makes the handlers that plan rollouts: they verify the bases, compute the evolutions, plan the jobs and enqueue them. */
+/**
+ * Makes the handlers that plan rollouts: they verify the bases, compute the evolutions, plan the jobs and enqueue them.
+ */
 export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
   const forecasts = createForecastLifecycle(deps);
   const repository = createAnalysisRepository(deps.db);
-  const { fitness = new BaseFitness(), local = FOLDERS_ONLY, tracing = NO_TRACING } = deps;
+  const { availability = new BaseAvailability(), local = FOLDERS_ONLY, tracing = NO_TRACING } = deps;
   const work = async (rolloutId: string, bases: readonly SourcedBase[], context: HandlerContext): Promise<void> => {
-    const device = createLateDevice(deps.training, context.signal);
+    const device = createLazyDevice(deps.training, context.signal);
     try {
-      // Files are fetched without the device, which then is waited for in the middle of the analysis.
+      // Files are fetched without the device, which is then acquired in the middle of the analysis.
       if (await local.areHere(bases)) await device.acquire();
       const rollout = await lifecycle.beginAnalysis(rolloutId);
       if (rollout === null) return;
@@ -78,7 +80,7 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
         signal: context.signal,
         note: (problem: StoredError) => repository.noteWaiting(rolloutId, problem),
       };
-      await fitness.run(user, () => work(rolloutId, bases, context));
+      await availability.run(user, () => work(rolloutId, bases, context));
     });
   return { 'rollout.plan': plan, 'rollout.plan_in_waves': plan };
 }
@@ -88,7 +90,7 @@ interface PlanContext extends RolloutDependencies {
   lifecycle: RolloutLifecycle;
   forecasts: ForecastLifecycle;
   local: LocalBases;
-  device: LateDevice;
+  device: LazyDevice;
   context: HandlerContext;
 }
 
@@ -107,7 +109,7 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
     const refusals = await withFetchedVersions({ ...deps, signal, onProgress }, ids, async (gone) => {
       const slot = await deps.device.acquire();
       return inSpan(tracing, 'rollout.analyze', {}, () =>
-        analyzeVersions({ ...deps, slot, signal, logger }, { ...ids, gone }),
+        analyzeRolloutVersions({ ...deps, slot, signal, logger }, { ...ids, gone }),
       );
     });
     await keepForecast({ ...deps, logger }, rollout, refusals);
@@ -122,7 +124,7 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   } catch (error) {
     if (watch.cancelled.aborted) {
       logger.info('analysis ended: its rollout is no longer being analyzed');
-      // One that was resumed meanwhile could not be enqueued, because the queue still had it.
+      // A rollout that was resumed meanwhile could not be enqueued, because the queue still had this entry.
       if (await isAnalyzing()) throw new TryLaterError(`rollout ${id} was resumed`, 0);
       return;
     }
@@ -133,8 +135,8 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
 }
 
 /**
- * Keeps what the rollout is expected to take, so that it can be compared with what it has taken. Only people look at that: a rollout goes
- * on without it.
+ * Stores a forecast of the rollout's cost, to be compared with the real one. It is only for display, so the rollout
+ * continues without it.
  */
 async function keepForecast(
   { forecasts, logger }: Pick<PlanContext, 'forecasts'> & { logger: Logger },

@@ -1,20 +1,22 @@
-import type { Consumer } from '../src/platform/queue/index.ts';
-import type { Logger } from '../src/lib/logger.ts';
+import type { Consumer } from '../../src/platform/queue/index.ts';
+import type { Logger } from '../../src/lib/logger.ts';
 
-/** What a worker does about jobs: it stops when its job has ended, takes none until it is released, or works. */
+/**
+ * Request of an operator: `stop` ends the worker after its job, `wait` takes no jobs until it is released, null works.
+ */
 type Wanted = 'stop' | 'wait' | null;
 
 interface DrainingOptions {
   consumer: Pick<Consumer, 'rest' | 'resume' | 'drain'>;
   logger: Logger;
-  /** Is told whether the worker takes no jobs any more. */
+  /** Called when the worker stops or starts to take jobs. */
   onChange(isDraining: boolean): void;
 }
 
 export interface Draining {
-  /** Ends the running job, takes no other, and drains the worker for good. Nobody can take it back. */
+  /** Ends the running job, takes no other, and drains the worker for good. This cannot be undone. */
   drain(): void;
-  /** What the operator wants, each time that it is read. It may change until the worker is drained for good. */
+  /** Applies the operator's latest request, which may change until the worker is drained for good. */
   follow(wanted: Wanted): void;
   /** Resolves when the worker is drained for good. */
   readonly drained: Promise<void>;
@@ -48,7 +50,7 @@ export function createDraining({ consumer, logger, onChange }: DrainingOptions):
           ? 'the worker is drained: it ends its job and takes no other'
           : 'the worker is drained: it ends its job and takes no other until it is released',
       );
-      // It may be released until its job has ended.
+      // The operator may release the worker until its job has ended.
       void consumer.rest().then(stopIfWanted);
     }
     onChange(next !== null);

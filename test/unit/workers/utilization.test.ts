@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { BusyShare } from '../../../workers/busy-share.ts';
+import { Utilization } from '../../../workers/registration/utilization.ts';
 
 const MINUTE = 60_000;
 
 test('a worker is busy while it works, also before its job has ended', () => {
-  const busy = new BusyShare(0);
+  const busy = new Utilization(0);
   expect(busy.share(0)).toBeNull();
   expect(busy.share(1000)).toBe(0);
   busy.begin(1000);
@@ -14,7 +14,7 @@ test('a worker is busy while it works, also before its job has ended', () => {
 });
 
 test('work of more than five minutes ago does not count, nor does the part of a job that was so long ago', () => {
-  const busy = new BusyShare(0);
+  const busy = new Utilization(0);
   busy.begin(0);
   busy.end(MINUTE);
   busy.begin(2 * MINUTE);

@@ -1,17 +1,20 @@
-import { PermanentError, TryLaterError, WorkerFaultError } from '../src/platform/queue/index.ts';
-import { isDatabaseUnavailable } from '../src/platform/database/database.ts';
-import { OUT_OF_MEMORY } from './training/out-of-memory.ts';
-import { SYSTEM_FAULTS, systemFaultOf } from './training/system-faults.ts';
-import { ranOutOfMemory, TrainingCrashedError, TrainingFailedError } from './training/training-errors.ts';
-import type { TrainingProcess, TrainingSlot } from './training/training-process.ts';
+import { PermanentError, TryLaterError, WorkerFaultError } from '../../src/platform/queue/index.ts';
+import { isDatabaseUnavailable } from '../../src/platform/database/database.ts';
+import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
+import { SYSTEM_FAULTS, systemFaultOf } from '../training/system-faults.ts';
+import { ranOutOfMemory, TrainingCrashedError, TrainingFailedError } from '../training/training-errors.ts';
+import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 
-/** An error in its own words, which the log and the operator may see: see `storedProblem` for what a row keeps. */
-export interface Problem {
+/** Code and message of an error, for the log and the operator; `storedProblem` makes the one that a row stores. */
+export interface ErrorSummary {
   readonly code: string;
   readonly message: string;
 }
 
-/** Waits until the device is free. @throws TryLaterError if the worker stops before that */
+/**
+ * Waits until the device is free.
+ * @throws TryLaterError if the worker stops before that
+ */
 export async function acquireDevice(training: TrainingProcess, signal: AbortSignal): Promise<TrainingSlot> {
   try {
     return await training.acquire(signal);
@@ -26,8 +29,8 @@ export function isStopping(signal: AbortSignal): boolean {
 }
 
 /**
- * Returns why a handler's request failed. The training process reports an aborted one as cancelled; the reason for the abort
- * says more.
+ * Returns the reason for a failed request of a handler. The training process reports an aborted one as cancelled; the
+ * signal's reason is more precise.
  * @throws TryLaterError if the worker stops
  */
 export function faultOf(signal: AbortSignal, error: unknown): unknown {
@@ -41,31 +44,31 @@ export function isPermanent(error: unknown): boolean {
   return error instanceof PermanentError || (error instanceof TrainingFailedError && error.permanent);
 }
 
-/** The code of a fault of a worker's machine that has none of its own. */
+/** Code for a fault of a worker's machine that has no code of its own. */
 export const WORKER_FAULT = 'worker_fault';
 
-/** The code of the core for a file or a folder that is not there. What a job needs was there when it was accepted. */
+/** Code of the core for a missing file or folder. A job's files were there when it was accepted. */
 export const MISSING_FILE = 'missing_file';
 const MISSING = new Set([MISSING_FILE, 'ENOENT', 'ENOTDIR']);
 
-/** What the artifact store reports. */
+/** System codes of the artifact store's faults. */
 const STORE_FAULTS = new Map([
   ['storage_full', 'ENOSPC'],
   ['storage_read_only', 'EROFS'],
   ['storage_away', 'ESTALE'],
-  // What was stored a moment ago is not there.
+  // An artifact that was stored a moment ago is missing.
   ['artifact_vanished', 'ESTALE'],
 ]);
 
 /**
- * Returns what is wrong with the worker's machine if that is why an attempt failed, and null if the job itself is to blame.
- * The text names no path, because tenants read it. Such a fault puts the job off, and never ends it.
+ * Returns the problem of the worker's machine if that is why an attempt failed, and null if the job itself is to blame.
+ * The message names no path, because tenants read it. Such a fault delays the job, and never ends it.
  */
-export function machineFaultOf(error: unknown): Problem | null {
+export function machineFaultOf(error: unknown): ErrorSummary | null {
   if (error instanceof TrainingCrashedError && !error.started) {
     return { code: error.code, message: 'the training process of the worker cannot start' };
   }
-  // A job that runs out of memory in a fresh process needs too much: then the error is permanent.
+  // A job that runs out of memory in a fresh process needs too much; then the error is permanent.
   if (ranOutOfMemory(error) && !(error instanceof TrainingFailedError && error.permanent)) return problemOf(error);
   if (isDatabaseUnavailable(error)) return { code: WORKER_FAULT, message: 'the worker cannot reach the database' };
   const code = codeOf(error);
@@ -80,7 +83,9 @@ export function machineFaultOf(error: unknown): Problem | null {
   return message === undefined ? null : { code: WORKER_FAULT, message };
 }
 
-/** Runs a handler, and reports a fault of the machine that it does not report itself, such as a lost database. */
+/**
+ * Runs a handler, and reports a fault of the machine that the handler does not report itself, such as a lost database.
+ */
 export async function reportingFaults(work: () => Promise<void>): Promise<void> {
   try {
     await work();
@@ -94,11 +99,11 @@ export async function reportingFaults(work: () => Promise<void>): Promise<void> 
 /** Node's codes for a full disk and an exhausted quota. */
 const DISK_FULL = new Set(['ENOSPC', 'EDQUOT']);
 
-/** Codes whose messages `problemOf` writes itself. */
+/** Codes for which `problemOf` writes the message. */
 export const WRITTEN_CODES: ReadonlySet<string> = new Set(['timed_out', 'disk_full']);
 
-/** Says what an error is. Its own `code` is kept. */
-export function problemOf(error: unknown): Problem {
+/** Code and message of an error. Its own `code` is kept. */
+export function problemOf(error: unknown): ErrorSummary {
   const message = error instanceof Error ? error.message : String(error);
   if (isTimeout(error)) return { code: 'timed_out', message: 'the job took longer than its time limit' };
   const code = codeOf(error);

@@ -1,24 +1,24 @@
 import { access, constants } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TryLaterError, WorkerFaultError, type QuarantineOptions } from '../src/platform/queue/index.ts';
-import type { StoredError } from '../src/platform/contract/shown-error.ts';
-import { machineFaultOf, WORKER_FAULT } from './handler-faults.ts';
+import { TryLaterError, WorkerFaultError, type QuarantineOptions } from '../../src/platform/queue/index.ts';
+import type { StoredError } from '../../src/platform/contract/shown-error.ts';
+import { machineFaultOf, WORKER_FAULT } from '../faults/handler-faults.ts';
 
-/** A base model version that a queue job needs. */
+/** Base model version that a queue entry needs. */
 export interface NeededBase {
   readonly id: string;
   readonly version: string;
-  /** Its folder on this worker. */
+  /** Folder of the version on this worker. */
   readonly path: string;
 }
 
-/** A job needs a base that this worker cannot read, and another worker may. */
+/** Thrown if a job needs a base that this worker cannot read, and another worker may. */
 export class BaseElsewhereError extends Error {
-  /** As of a file that is not there: the fault is the machine's. */
+  /** Code of a missing file: the fault is the machine's. */
   readonly code = 'ENOENT';
 
-  /** @param problem why, for the row that waits; by default that the folder is not there */
+  /** @param problem for the row that waits; by default a missing folder */
   constructor(
     readonly base: NeededBase,
     readonly problem: StoredError = folderMissing(base),
@@ -34,45 +34,45 @@ function folderMissing({ version }: NeededBase): StoredError {
   return { code: WORKER_FAULT, message };
 }
 
-/** A queue job, as far as the bases that it needs. */
+/** Queue entry with the bases that it needs. */
 export interface BaseUser {
-  /** Of the row of the job, the rollout or the version. */
+  /** Identifier of the job, the rollout or the version. */
   readonly id: string;
   readonly bases: readonly NeededBase[];
   readonly signal: AbortSignal;
-  /** Says in the row of the job or the rollout why it waits. */
+  /** Stores the reason for the wait in the row of the job or the rollout. */
   note(problem: StoredError): Promise<void>;
 }
 
 interface Unreadable {
-  /** Why it could not be read the last time. */
+  /** Problem of the last attempt to read it. */
   problem: StoredError;
   faults: number;
-  /** When it could not be read first, with no success since. */
+  /** Time of the first failure since the last success. */
   since: number;
-  /** Until then the worker leaves jobs with this base to others, unless the folder is there again. */
+  /** Time until which the worker leaves jobs with this base to others, unless the folder is back. */
   until: number;
 }
 
-/** A base that could not be read, and why. */
+/** Base that could not be read, with the problem. */
 interface Fault {
   readonly base: NeededBase;
   readonly problem: StoredError;
 }
 
-/** How long a job with an unreadable base stays in the queue for others, in milliseconds. */
+/** Delay of an entry with an unreadable base in the queue, for other workers to take it, in milliseconds. */
 const OTHERS_MS = 1000;
 
-/** How long this worker waits before it puts such a job back, so that it does not go through a whole queue. */
+/** Pause before this worker puts such an entry back, so that it does not race through the queue, in milliseconds. */
 const PAUSE_MS = 200;
 
 /**
- * Remembers the base model versions whose folders this worker cannot read, for example because they are not mounted on its
+ * Tracks the base model versions whose folders this worker cannot read, for example because they are not mounted on its
  * machine. It leaves their jobs to other workers and runs those of other bases.
  */
-export class BaseFitness {
+export class BaseAvailability {
   readonly #unreadable = new Map<string, Unreadable>();
-  /** What this worker has left to others for a base that only they may read. */
+  /** Bases for which this worker has left a job to others after it had begun it, by job. */
   readonly #left = new Map<string, NeededBase>();
   readonly #firstMs: number;
   readonly #longestMs: number;
@@ -89,24 +89,27 @@ export class BaseFitness {
     return [...this.#unreadable.keys()];
   }
 
-  /** Why this worker has not been able to read a base for so many milliseconds; null if it has, or has not tried for so long. */
+  /**
+   * Problem of a base that this worker has failed to read for at least `ms` milliseconds; null if it has read it, or
+   * has not failed for that long.
+   */
   unreadableFor(id: string, ms: number): StoredError | null {
     const found = this.#unreadable.get(id);
     return found !== undefined && performance.now() - found.since >= ms ? found.problem : null;
   }
 
-  /** The base for which this worker has left a job to others, after it had begun it; null if it has not. */
+  /** Base for which this worker has left a job to others after it had begun it; null if it has not. */
   leftFor(jobId: string): NeededBase | null {
     return this.#left.get(jobId) ?? null;
   }
 
-  /** Identifiers of the jobs that were left so. */
+  /** Identifiers of those jobs. */
   get left(): string[] {
     return [...this.#left.keys()];
   }
 
   /**
-   * Runs the work of a queue job, unless this worker cannot read a base that it needs.
+   * Runs the work of a queue entry, unless this worker cannot read a base that it needs.
    * @throws TryLaterError if it cannot; any error of `work`
    */
   async run(job: BaseUser, work: () => Promise<void>): Promise<void> {
@@ -127,13 +130,13 @@ export class BaseFitness {
     if (job.bases.map(({ id }) => this.#unreadable.delete(id)).includes(true)) this.#onChange();
   }
 
-  /** The first of the bases that could not be read a short time ago, and still cannot. */
+  /** First of the bases that recently could not be read, and still cannot. */
   async #known(bases: readonly NeededBase[]): Promise<NeededBase | null> {
     const recent = bases.filter(({ id }) => (this.#unreadable.get(id)?.until ?? 0) > performance.now());
     return firstUnreadable(recent);
   }
 
-  /** The base that a failed attempt could not read; null if something else is wrong. */
+  /** Base that a failed attempt could not read; null if the error has another cause. */
   async #atFault({ id, bases }: BaseUser, error: unknown): Promise<Fault | null> {
     const isFault = error instanceof WorkerFaultError || machineFaultOf(error) !== null;
     if (!isFault) return null;
@@ -168,7 +171,7 @@ async function firstUnreadable(bases: readonly NeededBase[]): Promise<NeededBase
   return null;
 }
 
-/** A folder in which the model's config cannot be read counts as unreadable. */
+/** Whether the model's config in the base's folder can be read. */
 export function isReadable({ path: folder }: NeededBase): Promise<boolean> {
   return access(path.join(folder, 'config.json'), constants.R_OK).then(
     () => true,

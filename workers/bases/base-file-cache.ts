@@ -8,24 +8,27 @@ import { BASE_CACHE_BYTES_VARIABLE } from '../../src/platform/config/variables.t
 import type { Logger } from '../../src/lib/logger.ts';
 import { fetchFiles, type FetchOptions } from './fetch-files.ts';
 
-export interface BaseCacheOptions {
+export interface BaseFileCacheOptions {
   /** Absolute path of the folder. Processes of one machine may share it. */
   readonly folder: string;
   /** Largest size of all bases in it, in bytes. */
   readonly maxBytes: number;
-  /** Keys of the bases that the training process of this worker has loaded. */
+  /** Keys of the bases that this worker's training process has loaded. */
   readonly loaded: () => readonly string[];
   readonly logger: Logger;
 }
 
-/** A base that is to be fetched. */
+/** Base to be fetched. */
 export interface FetchedBase {
   readonly key: string;
   readonly files: readonly SourceFile[];
 }
 
 export interface CacheFetchOptions extends FetchOptions {
-  /** Looks at all files, with the SHA-256 of each, before the base appears. If it finds a fault of the source, they are removed. */
+  /**
+   * Checks all files, with the SHA-256 of each, before the base appears. If it throws a SourceError, the files are
+   * removed.
+   */
   readonly check?: (folder: string, hashes: ReadonlyMap<string, string>) => Promise<void>;
 }
 
@@ -35,7 +38,7 @@ const SPACE_LOCK = 'space';
 const REMOVED = 'removed-';
 const KEY = /^[0-9a-f]{40}$/;
 
-/** What the cache has of a base. A base that is being fetched counts with its whole size. */
+/** Entry of the cache. A base that is being fetched counts with its whole size. */
 interface Kept {
   readonly key: string;
   readonly bytes: number;
@@ -43,24 +46,25 @@ interface Kept {
 }
 
 /**
- * The bases that this machine has fetched, each in a folder that its key names. A folder appears when all of its files are there and
- * checked; until then they are in a folder beside it, where the next attempt goes on. What was not used for the longest time gives way.
+ * Cache of the bases that this machine has fetched, each in a folder named by its key. A folder appears once all of its
+ * files are fetched and checked; until then they are in a partial folder beside it, where the next attempt continues.
+ * To make room, the cache evicts the least recently used base.
  */
-export class BaseCache {
-  readonly #options: BaseCacheOptions;
+export class BaseFileCache {
+  readonly #options: BaseFileCacheOptions;
   readonly #locks: CacheLocks;
 
-  constructor(options: BaseCacheOptions) {
+  constructor(options: BaseFileCacheOptions) {
     this.#options = options;
     this.#locks = new CacheLocks(options.folder);
   }
 
-  /** Where the files of a base are, or will be. */
+  /** Folder of a base's files, present or not. */
   folderOf(key: string): string {
     return path.join(this.#options.folder, key);
   }
 
-  /** The key of a base whose folder this is; null if it is none of this cache. */
+  /** Key of the base with this folder; null if it is not in this cache. */
   keyOf(folder: string): string | null {
     const key = path.basename(folder);
     return KEY.test(key) && this.folderOf(key) === folder ? key : null;
@@ -70,18 +74,19 @@ export class BaseCache {
     return isThere(this.folderOf(key));
   }
 
-  /** Keeps a base from being removed until the function that is returned is called. It may not be there. */
+  /** Protects a base from eviction until the returned function is called. The base need not be in the cache. */
   async hold(key: string): Promise<() => Promise<void>> {
     await mkdir(this.#options.folder, { recursive: true });
     const release = await this.#locks.hold(key);
-    // Rounded up, because the times of files are finer.
+    // Round up, because file times have a finer resolution.
     const now = new Date(Date.now() + 1);
     await utimes(this.folderOf(key), now, now).catch(() => undefined);
     return release;
   }
 
   /**
-   * Fetches a base that the caller holds, unless it is there. One process of the machine fetches it and the others wait.
+   * Fetches a base that the caller holds, unless it is there. One process of the machine fetches it and the others
+   * wait.
    * @returns the SHA-256 of each file by its name; null if it was there
    * @throws SourceError, an error of the file system, or the signal's reason
    */
@@ -106,12 +111,15 @@ export class BaseCache {
     });
   }
 
-  /** Removes bases until this one fits. @throws SourceError `base_cache_too_small` */
+  /**
+   * Evicts bases until this one fits.
+   * @throws SourceError `base_cache_too_small`
+   */
   #makeRoom({ key, files }: FetchedBase, signal: AbortSignal): Promise<void> {
     return this.#locks.with(SPACE_LOCK, signal, async () => {
       const { maxBytes } = this.#options;
       const needed = bytesOf(files);
-      // Nothing gives way to what does not fit in any case.
+      // Evict nothing for a base that is larger than the cache.
       if (needed > maxBytes) throw tooSmall(needed, 0, maxBytes);
       await this.#clear();
       const kept = (await this.#kept()).filter((one) => one.key !== key);
@@ -126,7 +134,7 @@ export class BaseCache {
     });
   }
 
-  /** Removes what a process has left that died while it removed a base. Only one at a time removes, which has the lock. */
+  /** Removes leftovers of a process that died while it removed a base. The lock allows only one process at a time. */
   async #clear(): Promise<void> {
     const { folder } = this.#options;
     const left = (await readdir(folder)).filter((name) => name.startsWith(REMOVED));
@@ -147,7 +155,7 @@ export class BaseCache {
     return kept;
   }
 
-  /** Removes a base that nobody uses, whole or in part. False if somebody does. */
+  /** Removes a base that is not in use, whole or partial. Returns false if it is in use. */
   async #remove(key: string): Promise<boolean> {
     const { folder, loaded, logger } = this.#options;
     const isUsed = async () => loaded().includes(key) || (await this.#locks.held()).has(key);
@@ -155,7 +163,7 @@ export class BaseCache {
     const aside = path.join(folder, `${REMOVED}${randomUUID()}`);
     const place = (await this.has(key)) ? this.folderOf(key) : `${this.folderOf(key)}${PARTIAL}`;
     await rename(place, aside);
-    // Somebody may have begun to use it meanwhile: who comes later does not find it, and fetches it again.
+    // A process may have started to use it meanwhile. Later ones do not find it and fetch it again.
     if (await isUsed()) {
       await rename(aside, place);
       return false;
@@ -173,8 +181,8 @@ export class BaseCache {
 
 function tooSmall(needed: number, used: number, maxBytes: number): SourceError {
   const message =
-    `the base model has ${needed} bytes, and the cache of the worker may have ${maxBytes}, ${used} of which are in use: raise ` +
-    `${BASE_CACHE_BYTES_VARIABLE}`;
+    `the base model has ${needed} bytes, and the cache of the worker may have ${maxBytes}, ` +
+    `${used} of which are in use: raise ${BASE_CACHE_BYTES_VARIABLE}`;
   return new SourceError('base_cache_too_small', message);
 }
 

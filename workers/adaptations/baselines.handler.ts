@@ -4,13 +4,13 @@ import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.
 import { PermanentError, type HandlerContext, type HandlerSet } from '../../src/platform/queue/index.ts';
 import type { Database, Queryable } from '../../src/platform/database/database.ts';
 import { createJobLifecycle } from '../../src/fleet/job-control/index.ts';
-import { BaseFitness } from '../base-fitness.ts';
+import { BaseAvailability } from '../bases/base-availability.ts';
 import { FOLDERS_ONLY } from '../bases/local-bases.ts';
-import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, faultOf, isPermanent, machineFaultOf } from '../handler-faults.ts';
-import { storedProblem } from '../stored-problem.ts';
+import { watchCancellation } from '../training/cancellation-watch.ts';
+import { acquireDevice, faultOf, isPermanent, machineFaultOf } from '../faults/handler-faults.ts';
+import { storedProblem } from '../faults/stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
-import { adaptationRepository, NO_MEASUREMENTS, type LoadedJob } from './adaptation.repository.ts';
+import { adaptationRepository, NO_PENDING_MEASUREMENTS, type LoadedJob } from './adaptation.repository.ts';
 import { buildJobSpec, oneOf, type JobFolders } from './build-job-spec.ts';
 import { leavingUnreadable } from './leave-unreadable.ts';
 import { jobFolderOf } from './work-dir.ts';
@@ -21,16 +21,19 @@ export interface BaselinesDependencies extends JobFolders {
   training: TrainingProcess;
   /** Interval at which a running measurement checks whether its rollout was cancelled. */
   heartbeatMs?: number;
-  /** Which bases this worker cannot read. */
-  fitness?: BaseFitness;
+  /** Bases that this worker cannot read. */
+  availability?: BaseAvailability;
 }
 
-/** Makes the handler of `baselines.measure`: what only the report of a job needs, when no adapter waits for the device. */
+/**
+ * Makes the handler of `baselines.measure`, which measures the baselines for a job's report when no adapter waits for
+ * the device.
+ */
 export function baselinesHandlers(deps: BaselinesDependencies): HandlerSet {
-  const { db, fitness = new BaseFitness(), local = FOLDERS_ONLY } = deps;
+  const { db, availability = new BaseAvailability(), local = FOLDERS_ONLY } = deps;
   return {
     'baselines.measure': ({ jobId }, context) =>
-      leavingUnreadable({ db, fitness, local, workerId: null }, jobId, context, async () => {
+      leavingUnreadable({ db, availability, local, workerId: null }, jobId, context, async () => {
         const slot = await acquireDevice(deps.training, context.signal);
         try {
           const job = await adaptationRepository.load(db, jobId);
@@ -63,7 +66,7 @@ async function measure(deps: Measuring, job: LoadedJob): Promise<void> {
   }
 }
 
-/** Lets the queue try again, or gives the baselines up with a warning: the adapter itself is not concerned. */
+/** Lets the queue try again, or gives the baselines up with a warning; the adapter itself is not affected. */
 async function conclude({ db, context }: Measuring, job: LoadedJob, error: unknown): Promise<never> {
   const fault = faultOf(context.signal, error);
   if (machineFaultOf(fault) !== null || (!isPermanent(fault) && !context.lastAttempt)) throw fault;
@@ -82,7 +85,7 @@ async function end(
   const finite = (value: number | null) => (value !== null && Number.isFinite(value) ? value : null);
   const measured = { metricOld: finite(old), metricNone: finite(none), metricCopy: finite(copy) };
   await createJobLifecycle({ db }).endBaselines(job, measured, (tx) =>
-    adaptationRepository.insertMeasurements(tx, job, { ...NO_MEASUREMENTS, old: oldOutcomes, warnings }),
+    adaptationRepository.insertMeasurements(tx, job, { ...NO_PENDING_MEASUREMENTS, old: oldOutcomes, warnings }),
   );
 }
 

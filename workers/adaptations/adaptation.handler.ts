@@ -21,12 +21,12 @@ import {
   type JobLifecycle,
   type Lease,
 } from '../../src/fleet/job-control/index.ts';
-import { followInBatches, isWaiting, releaseAfter, type StoredOptions } from '../../src/fleet/rollouts/index.ts';
 import type { ChangedJob } from '../../src/fleet/jobs/index.ts';
-import { BaseFitness } from '../base-fitness.ts';
+import { followInBatches, isWaiting, releaseAfter, type StoredOptions } from '../../src/fleet/rollouts/index.ts';
+import { BaseAvailability } from '../bases/base-availability.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
-import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../handler-faults.ts';
-import { storedProblem } from '../stored-problem.ts';
+import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../faults/handler-faults.ts';
+import { storedProblem } from '../faults/stored-problem.ts';
 import type { WorkerMetrics } from '../metrics/worker-metrics.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
@@ -41,27 +41,27 @@ export interface AdaptationDependencies extends JobFolders {
   db: Database;
   producer: JobProducer;
   training: TrainingProcess;
-  /** Which jobs do not fit into this worker's memory. Default: all of them fit. */
+  /** Jobs that do not fit into this worker's memory. Default: all of them fit. */
   check?: MemoryCheck;
-  /** What each tenant may have by default. Default: no limits. */
+  /** Default quotas of each tenant. Default: no limits. */
   quotas?: QuotaLimits;
-  /** Which bases this worker cannot read. */
-  fitness?: BaseFitness;
-  /** This worker in the list of workers; null if it is not in it. */
+  /** Bases that this worker cannot read. */
+  availability?: BaseAvailability;
+  /** Id of this worker in the list of workers; null if it is not listed. */
   workerId?: string | null;
-  /** Measures the jobs; none by default. */
+  /** Metrics of the jobs. Default: none. */
   metrics?: Pick<WorkerMetrics, 'jobs' | 'attemptFailed'>;
   /** Default: nothing is traced. */
   tracing?: Tracing;
-  /** Is told how fast a job has trained. */
+  /** Called with the training speed of each job. */
   onTrained?: (tokensPerSecond: number) => void;
   leaseMs?: number;
   heartbeatMs?: number;
 }
 
 /**
- * Largest number of claims of one job, so that a job that crashes its worker ends at some time. Claims that end because the
- * worker stops or its machine fails do not count.
+ * Largest number of claims of one job, so that a job that crashes its worker ends at some time. Claims that end because
+ * the worker stops or its machine fails do not count.
  */
 const MAX_CLAIMS = 25;
 
@@ -69,11 +69,11 @@ const MAX_CLAIMS = 25;
 export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   const lifecycle = createJobLifecycle({ db: deps.db, leaseMs: deps.leaseMs, observer: deps.metrics?.jobs });
   const choice = createJobChoice(deps);
-  const { db, check = new MemoryCheck(UNLIMITED), fitness = new BaseFitness(), workerId = null } = deps;
+  const { db, check = new MemoryCheck(UNLIMITED), availability = new BaseAvailability(), workerId = null } = deps;
   const { local = FOLDERS_ONLY } = deps;
   return {
     'adaptation.run': ({ jobId }, context) =>
-      leavingUnreadable({ db, fitness, local, workerId }, jobId, context, async () => {
+      leavingUnreadable({ db, availability, local, workerId }, jobId, context, async () => {
         await leaveToLarger({ db, check, local, logger: context.logger }, jobId);
         // Waiting for the device counts as `queue_wait`, because the job's clock changes phase only with the claim.
         const slot = await acquireDevice(deps.training, context.signal);
@@ -93,8 +93,8 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
 const UNLIMITED: WorkerMemory = { available: { bytes: Infinity, source: 'no limit' }, precision: 'auto' };
 
 /**
- * Leaves a job that does not fit into this worker's memory to others. Its row says why it waits; when nobody has taken it
- * for some minutes, this worker claims it, and it fails with the reason.
+ * Leaves a job that does not fit into this worker's memory to others. Its row stores the reason; if no other worker has
+ * taken it for some minutes, this worker claims it, and it fails with the reason.
  * @throws TryLaterError
  */
 async function leaveToLarger(
@@ -118,27 +118,31 @@ async function objection(
   jobId: string,
 ): Promise<string | null> {
   const [newBase] = await adaptationRepository.bases(db, jobId);
-  // A folder that cannot be read is the job's to report.
+  // The job reports a folder that cannot be read.
   const config = newBase === undefined ? null : await readModelConfig(local.locate(newBase).path).catch(() => null);
   return config && check.objectionTo(config);
 }
 
-/** Acknowledges a job that has ended, and puts off one that another worker holds. @throws TryLaterError */
+/**
+ * Acknowledges a job that has ended, and puts off one that another worker holds.
+ * @throws TryLaterError
+ */
 async function leaveToHolder(db: Database, jobId: string): Promise<void> {
   const leftMs = await adaptationRepository.leaseLeft(db, jobId);
   if (leftMs !== null) throw new TryLaterError(`job ${jobId} is held by another worker`, Math.max(0, leftMs) + 500);
 }
 
 /**
- * Keeps the queue job of a job that was resumed before this worker had stopped it: the queue still had it then, and took no other.
+ * Keeps the queue entry of a job that was resumed before this worker had stopped it: the queue still had the entry
+ * then, and took no other.
  * @throws TryLaterError
  */
 async function leaveToNext(db: Database, jobId: string): Promise<void> {
   if (await isWaiting(db, jobId)) throw new TryLaterError(`job ${jobId} was resumed`, 0);
 }
 
-/** A job that this worker holds, with everything needed to run it. */
-interface Claim extends Omit<AdaptationDependencies, 'fitness'> {
+/** Job that this worker holds, with all that it needs to run. */
+interface Claim extends Omit<AdaptationDependencies, 'availability'> {
   workerId: string | null;
   check: MemoryCheck;
   choice: JobChoice;
@@ -175,7 +179,8 @@ async function work(claim: Claim): Promise<void> {
     const { attempt } = claimed;
     const { tracing = NO_TRACING } = deps;
     const run = { ...deps, heartbeatMs, lifecycle, lease, job, attempt, slot, signal: context.signal, logger };
-    // A job begins a trace of its own, with a link to its rollout's: nobody could look at one trace of a whole fleet.
+    // A job begins a trace of its own, with a link to its rollout's, because one trace of a whole fleet would be
+    // unreadable.
     await inSpan(tracing, 'job.run', { link: job.rollout.traceparent, attributes: attributesOf(claimed) }, (span) =>
       runJob({ ...run, trace: { tracing, parent: span.traceparent } }),
     );
@@ -188,7 +193,7 @@ async function work(claim: Claim): Promise<void> {
   }
 }
 
-/** Jobs to a newer base model version may have waited for this one. The sweeper does what this cannot. */
+/** Releases jobs to a newer base model version that have waited for this one. If it fails, the sweeper does it. */
 async function followWaiting({ db, producer, claimed }: Claim, logger: Logger): Promise<void> {
   await releaseAfter({ db, producer }, claimed.id).catch((error: unknown) => {
     logger.warn({ err: error }, 'the jobs that wait for this one were not released: the sweeper will do it');
@@ -206,7 +211,7 @@ function attributesOf(job: ChangedJob): SpanAttributes {
   };
 }
 
-/** The end of a job may have released the next wave or paused its rollout. The sweeper does what this cannot. */
+/** Releases the next wave or pauses the rollout, if the end of this job causes it. If it fails, the sweeper does it. */
 async function followWaves({ db, producer, claimed }: Claim, logger: Logger): Promise<void> {
   await followInBatches({ db, producer }, claimed.rollout_id).catch((error: unknown) => {
     logger.warn({ err: error }, 'the jobs of a rollout were not released or paused: the sweeper will do it');
@@ -222,7 +227,7 @@ async function requireDeviceTime(
   if (refusal !== null) throw new PermanentError(refusal.message, { code: 'quota_exceeded' });
 }
 
-/** Writes how a failed attempt ended, and throws what tells the queue whether to try the job again. */
+/** Stores the end of a failed attempt, and throws the error that tells the queue whether to try the job again. */
 async function conclude(claim: Claim, error: unknown): Promise<void> {
   const { claimed, lease, lifecycle, context } = claim;
   const { signal, lastAttempt, logger } = context;
@@ -262,8 +267,9 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
 }
 
 /**
- * Removes the folders of jobs that have ended, for example of one that was cancelled while it waited, or that were deleted.
- * @returns how many
+ * Removes the folders of jobs that have ended, for example of one that was cancelled while it waited, or that were
+ * deleted.
+ * @returns their number
  */
 export async function removeStaleCheckpoints(db: Database, checkpoints: string): Promise<number> {
   const names = await readdir(checkpoints).catch((): string[] => []);

@@ -1,10 +1,11 @@
-import { readModelConfig } from '../core/formats/hugging-face/model-weights.ts';
-import { readServedFeatures, servingRefusal } from '../core/formats/peft/serving-rules.ts';
-import type { ServingProfile } from '../core/options/serving-profile.ts';
-import { PermanentError } from '../src/platform/queue/index.ts';
+import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
+import { readServedFeatures, servingRefusal } from '../../core/formats/peft/serving-rules.ts';
+import type { ServingProfile } from '../../core/options/serving-profile.ts';
+import { PermanentError } from '../../src/platform/queue/index.ts';
 
 /**
- * Refuses an adapter that was imported before its base model had its serving profile, before anything is measured or trained.
+ * Refuses an adapter that was imported before its base model had its serving profile, before the job measures or
+ * trains.
  * @throws PermanentError `adapter_not_servable`
  */
 export async function requireServable(
@@ -13,13 +14,14 @@ export async function requireServable(
 ): Promise<void> {
   const profile = servingProfile as ServingProfile | null;
   if (profile === null) return;
-  // Files that cannot be read are the job's to report.
+  // The job reports files that cannot be read.
   const config = await readModelConfig(oldBase).catch(() => null);
   const features = config && (await readServedFeatures(adapter, config).catch(() => null));
   const refusal = features && servingRefusal(profile, features);
   if (refusal === null) return;
   throw new PermanentError(
-    `${refusal.message} (\`${refusal.feature}\` in the serving profile of base model ${name}): import a version that they serve, or change the profile`,
+    `${refusal.message} (\`${refusal.feature}\` in the serving profile of base model ${name}): ` +
+      'import a version that they serve, or change the profile',
     { code: 'adapter_not_servable' },
   );
 }

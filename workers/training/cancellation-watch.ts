@@ -1,4 +1,4 @@
-import { AbandonedError } from './training/training-errors.ts';
+import { AbandonedError } from './training-errors.ts';
 
 export interface CancellationWatch {
   /** Aborts with an {@link AbandonedError} when the work is no longer needed. */
@@ -7,8 +7,8 @@ export interface CancellationWatch {
 }
 
 /**
- * Asks at an interval whether some work is still needed. While the database cannot answer, it is: the work itself fails
- * with that error.
+ * Checks at an interval whether some work is still needed. If the database cannot answer, the work continues and fails
+ * with that error itself.
  * @param what the work, for the message: "rollout … is no longer being analyzed"
  */
 export function watchCancellation(

@@ -9,10 +9,10 @@ import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet } f
 import type { Database } from '../../src/platform/database/database.ts';
 import { createOutcomeRequests, type ClaimedRequest, type OutcomeRequests } from '../../src/fleet/outcomes/index.ts';
 import { createJobRooms } from '../../src/tenants/quotas/index.ts';
-import { gateOf, oneOf } from '../adaptations/build-job-spec.ts';
+import { gateSpecOf, oneOf } from '../adaptations/build-job-spec.ts';
 import { INSUFFICIENT_MEMORY, type MemoryCheck } from '../adaptations/memory-check.ts';
-import { BaseFitness } from '../base-fitness.ts';
-import { withBases } from '../bases/fetch-faults.ts';
+import { BaseAvailability } from '../bases/base-availability.ts';
+import { withFetchedBases } from '../bases/fetch-faults.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
 import {
   acquireDevice,
@@ -21,46 +21,51 @@ import {
   machineFaultOf,
   problemOf,
   reportingFaults,
-} from '../handler-faults.ts';
-import { storedProblem } from '../stored-problem.ts';
+} from '../faults/handler-faults.ts';
+import { storedProblem } from '../faults/stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
-import { MakeRoomError, watchMeasurement } from './measurement-watch.ts';
+import { PreemptedError, watchMeasurement } from './measurement-watch.ts';
 import { outcomesRepository, type LoadedVersion } from './outcomes.repository.ts';
 
 export interface OutcomesDependencies {
   db: Database;
   artifacts: ArtifactStore;
   training: TrainingProcess;
-  /** Most tokens that measuring an adapter once may take. Default: any number. */
+  /** Largest number of tokens for measuring an adapter once. Default: no limit. */
   measuredTokens?: number;
-  /** What each tenant may have by default. Default: no limits. */
+  /** Default quotas of each tenant. Default: no limits. */
   quotas?: QuotaLimits;
-  /** Which bases this worker cannot read. */
-  fitness?: BaseFitness;
-  /** Where it has the files of bases. Default: in folders alone. */
+  /** Bases that this worker cannot read. */
+  availability?: BaseAvailability;
+  /** Base files on this worker. Default: only in folders. */
   local?: LocalBases;
-  /** Which jobs do not fit into its memory. */
+  /** Jobs that do not fit into its memory. */
   check?: Pick<MemoryCheck, 'left'>;
   leaseMs?: number;
   heartbeatMs?: number;
 }
 
-/** How long a measurement stays in the queue while a rollout comes first, or for a worker with more memory. */
+/**
+ * Delay of a measurement in the queue while a rollout comes first, or for a worker with more memory, in milliseconds.
+ */
 const AGAIN_MS = 5000;
 
-/** How soon a running measurement sees that a rollout waits. */
+/** Interval at which a running measurement checks whether a rollout waits, in milliseconds. */
 const LOOK_MS = 250;
 
 /** Largest number of claims, so that a version that crashes its worker is given up at some time. */
 const MAX_CLAIMS = 10;
 
-/** Makes the handler of `outcomes.measure`: what the next rollout compares with, while there is nothing else to do. */
+/**
+ * Makes the handler of `outcomes.measure`, which measures the versions that the next rollout compares with, while the
+ * worker is idle.
+ */
 export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
-  const { db, fitness = new BaseFitness(), local = FOLDERS_ONLY, check, leaseMs } = deps;
+  const { db, availability = new BaseAvailability(), local = FOLDERS_ONLY, check, leaseMs } = deps;
   const requests = createOutcomeRequests({ db, leaseMs });
-  // What this worker leaves to others does not hold it up.
+  // Work that this worker leaves to others does not block the measurement.
   const isRolloutWaiting = () =>
-    requests.isRolloutWaiting({ bases: fitness.unreadable, jobs: [...fitness.left, ...(check?.left ?? [])] });
+    requests.isRolloutWaiting({ bases: availability.unreadable, jobs: [...availability.left, ...(check?.left ?? [])] });
   return {
     'outcomes.measure': ({ versionId }, context) =>
       reportingFaults(async () => {
@@ -83,12 +88,15 @@ export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
             slot.release();
           }
         };
-        await fitness.run(user, () => withBases(local, bases, user, measure));
+        await availability.run(user, () => withFetchedBases(local, bases, user, measure));
       }),
   };
 }
 
-/** Whether the version can be measured and its tenant has device seconds left. If not, a job that needs it says why. */
+/**
+ * Whether the version can be measured and its tenant has device seconds left. If not, a job that needs it reports the
+ * reason.
+ */
 async function isAllowed({ db, quotas = NO_QUOTAS }: OutcomesDependencies, version: LoadedVersion): Promise<boolean> {
   const { adapter, deletedAt, tenantId } = version;
   if (deletedAt !== null || adapter.deletedAt !== null || adapter.dataset === null) return false;
@@ -115,7 +123,7 @@ async function claimAndMeasure(measuring: Measuring, versionId: string): Promise
     await requests.withdraw(versionId);
     return;
   }
-  // Only now, because the rows may have changed until the claim.
+  // Load the version only now, because the rows may have changed until the claim.
   const version = await outcomesRepository.load(db, versionId);
   if (version === null) return;
   if (version.adapter.dataset?.promptsOnly) {
@@ -132,7 +140,7 @@ interface Claim {
   readonly version: LoadedVersion;
 }
 
-/** The measurement of a version that this worker holds. */
+/** Measurement of a version that this worker holds. */
 class Measurement {
   readonly #deps: Measuring;
   readonly #claim: Claim;
@@ -162,11 +170,11 @@ class Measurement {
       watch.stop();
     }
     await requests.release(lease, { excused: true });
-    // Where the request was withdrawn meanwhile, the next attempt finds none.
+    // If the request was withdrawn meanwhile, the next attempt finds none.
     throw new TryLaterError('the rows have changed since the measurement began', 0);
   }
 
-  /** Says what an attempt that failed means for the request, and tells the queue whether to try again. */
+  /** Ends or releases the request after a failed attempt, and tells the queue whether to try again. */
   async #conclude(error: unknown, ended: AbortSignal): Promise<void> {
     const { requests, context } = this.#deps;
     const { lease, claimed, version } = this.#claim;
@@ -176,7 +184,7 @@ class Measurement {
       throw new TryLaterError('the worker is stopping', 0);
     }
     if (ended.aborted) {
-      const makesRoom = ended.reason instanceof MakeRoomError;
+      const makesRoom = ended.reason instanceof PreemptedError;
       logger.debug({ reason: String(ended.reason) }, 'measurement ended early');
       await requests.release(lease, { excused: makesRoom });
       if (makesRoom) throw new TryLaterError('a rollout comes first', AGAIN_MS);
@@ -208,7 +216,7 @@ class Measurement {
       adapter: await locateVerified(db, artifacts, version.artifactDigest),
       data: { file: await locateVerified(db, artifacts, adapter.dataset.artifactDigest) },
       metric: oneOf(METRICS, adapter.metric, `metric of adapter ${adapter.id}`),
-      ...gateOf(adapter, measuredTokens),
+      ...gateSpecOf(adapter, measuredTokens),
     };
   }
 }

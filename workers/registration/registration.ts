@@ -1,9 +1,9 @@
-import type { ConsumerObserver } from '../src/platform/queue/index.ts';
-import { compareClock, type ClockReading } from '../src/lib/clock.ts';
-import type { Database } from '../src/platform/database/database.ts';
-import type { Logger } from '../src/lib/logger.ts';
-import { createWorkerRepository, type NewWorker, type WorkerReport } from '../src/operations/workers/index.ts';
-import { BusyShare } from './busy-share.ts';
+import type { ConsumerObserver } from '../../src/platform/queue/index.ts';
+import { compareClock, type ClockReading } from '../../src/lib/clock.ts';
+import type { Database } from '../../src/platform/database/database.ts';
+import type { Logger } from '../../src/lib/logger.ts';
+import { createWorkerRepository, type NewWorker, type WorkerReport } from '../../src/operations/workers/index.ts';
+import { Utilization } from './utilization.ts';
 
 const HEARTBEAT_MS = 5000;
 const CLEANING_MS = 3_600_000;
@@ -12,27 +12,28 @@ export interface RegistrationOptions {
   db: Database;
   logger: Logger;
   worker: NewWorker;
-  /** The base model versions that the worker cannot read. */
+  /** Base model versions that the worker cannot read. */
   unreadableBases(): string[];
   /** Folders of the base models that the training process has in memory. */
   loadedFolders(): readonly string[];
-  /** Called with each heartbeat: whether the operator wants the worker to finish and stop, or to finish and wait; null if neither. */
+  /**
+   * Called with each heartbeat and the operator's request: to finish and stop, or to finish and wait; null if neither.
+   */
   onDrain(wanted: 'stop' | 'wait' | null): void;
-  /** The operator wants the quarantine to end. */
+  /** Called when the operator wants the quarantine to end. */
   onLift(): void;
-  /** Each heartbeat compares the worker's clock with the database's. */
+  /** Called with the difference between the worker's clock and the database's at each heartbeat. */
   onClock(reading: ClockReading): void;
   intervalMs?: number;
 }
 
-/** The worker's row, which tells operators of it, and by which they tell it what to do. */
+/** Row of the worker, which shows its state to operators and takes their requests. */
 export interface Registration {
   readonly observer: ConsumerObserver;
-  /** Tokens per second of a job that has trained. */
+  /** Records the tokens per second of a job that has trained. */
   trained(tokensPerSecond: number): void;
-  /** Whether the worker takes no jobs any more. */
+  /** Records whether the worker takes no more jobs. */
   draining(isDraining: boolean): void;
-  /** Writes a heartbeat soon. */
   changed(): void;
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -51,7 +52,7 @@ export function createRegistration(options: RegistrationOptions): Registration {
     busyMs: 0,
     tokensPerSecond: null,
   };
-  const busy = new BusyShare(performance.now());
+  const busy = new Utilization(performance.now());
   let isDraining = false;
   let stopped = false;
   let lifted: number | null = null;
@@ -78,7 +79,7 @@ export function createRegistration(options: RegistrationOptions): Registration {
     cleanedAt = performance.now();
     await repository.removeOld();
   };
-  /** Writes one heartbeat after the other, and the next one after the interval. */
+  /** Writes heartbeats one after the other, and schedules the next one after the interval. */
   const beat = (): Promise<void> => {
     clearTimeout(timer);
     writing = writing

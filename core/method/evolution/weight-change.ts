@@ -5,8 +5,8 @@ import { driftOf, type TensorDrift } from './drift.ts';
 import { subtractRows } from './subtract-rows.ts';
 import type { WeightSource } from './weight-source.ts';
 
-/** What changed in the weight of one module, before it is decomposed. */
-export interface Change {
+/** Change in the weight of one module, before it is decomposed. */
+export interface WeightChange {
   readonly drift: TensorDrift;
   /** W_new − W_old, [outFeatures, inFeatures], rounded to float32. */
   readonly delta: DenseMatrix;
@@ -16,14 +16,14 @@ export interface Change {
 
 /**
  * Reads one weight of both versions, which are released before the change is returned.
- * @param into where the change is kept; at least as long as the weight
+ * @param into memory for the change; at least as long as the weight
  */
 export async function readChange(
   name: string,
   from: WeightSource,
   to: WeightSource,
   into: Float32Array,
-): Promise<Change> {
+): Promise<WeightChange> {
   const { before, after } = await readBoth(name, from, to);
   const [rows, cols] = before.shape as [number, number];
   const data = into.subarray(0, rows * cols);
@@ -44,7 +44,7 @@ export async function readDrift(name: string, from: WeightSource, to: WeightSour
 }
 
 async function readBoth(name: string, from: WeightSource, to: WeightSource) {
-  // Both are waited for even if one fails, so that nothing is read any more when the sources are closed.
+  // Wait for both even if one fails, so that no read is still running when the sources are closed.
   const [old, next] = await Promise.allSettled([from.readWeight(name), to.readWeight(name)]);
   if (old.status === 'rejected') throw old.reason;
   if (next.status === 'rejected') throw next.reason;
@@ -60,6 +60,7 @@ function driftBetween({ data: before }: Tensor, { data: after }: Tensor): Tensor
 
 function requireShape(name: string, before: readonly number[], after: readonly number[]): void {
   if (before.join() === after.join()) return;
-  const message = `tensor ${name} has shape [${after.join(', ')}] in the new version, expected [${before.join(', ')}] as in the old one`;
+  const [found, expected] = [after, before].map((shape) => `[${shape.join(', ')}]`);
+  const message = `tensor ${name} has shape ${found} in the new version, expected ${expected} as in the old one`;
   throw new AdaptationError('incompatible_evolution', message);
 }

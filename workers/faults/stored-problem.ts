@@ -1,18 +1,18 @@
-import { storable } from '../core/options/quote.ts';
-import { PermanentError } from '../src/platform/queue/index.ts';
-import { AppError } from '../src/platform/contract/errors.ts';
+import { storable } from '../../core/options/quote.ts';
+import { PermanentError } from '../../src/platform/queue/index.ts';
+import { AppError } from '../../src/platform/contract/errors.ts';
 import {
   INTERNAL_ERROR,
   INTERNAL_MESSAGE,
   namesInternals,
   type StoredError,
-} from '../src/platform/contract/shown-error.ts';
-import { INSUFFICIENT_MEMORY } from './adaptations/memory-check.ts';
+} from '../../src/platform/contract/shown-error.ts';
+import { INSUFFICIENT_MEMORY } from '../adaptations/memory-check.ts';
 import { machineFaultOf, problemOf, WRITTEN_CODES } from './handler-faults.ts';
-import { OUT_OF_MEMORY } from './training/out-of-memory.ts';
-import { TrainingFailedError } from './training/training-errors.ts';
+import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
+import { TrainingFailedError } from '../training/training-errors.ts';
 
-/** What tenants read where an error's own words describe the worker or its training process. */
+/** Public messages for errors whose own message describes the worker or its training process, by code. */
 const MESSAGES: ReadonlyMap<string, string> = new Map([
   [OUT_OF_MEMORY, 'the training process of the worker ran out of memory'],
   [INSUFFICIENT_MEMORY, 'the job needs more memory than the worker has that tried it'],
@@ -25,12 +25,12 @@ const UNUSABLE = 'a file that this needs cannot be used; the operator can see wh
 /** Longest detail, in characters. */
 const MAX_DETAIL = 2000;
 
-/** A problem as a row keeps it. */
+/** Problem as a row stores it. */
 export type StoredProblem = StoredError & { readonly detail: string | null };
 
 /**
- * Converts an error to what a row keeps: a code and a message that tenants may read, and the error's own words for the
- * operator. Only errors whose text is written for the owner of an adapter keep it as their message.
+ * Converts an error to the problem that a row stores: a code and a message that tenants may read, and the error's own
+ * message for the operator. Only errors written for the owner of an adapter keep their own message.
  */
 export function storedProblem(error: unknown): StoredProblem {
   const fault = machineFaultOf(error);
@@ -44,7 +44,7 @@ export function storedProblem(error: unknown): StoredProblem {
   return { code, message, detail: words === message ? null : words };
 }
 
-/** {@link storedProblem} for files that are at fault themselves: a file that is missing does not blame the machine. */
+/** Converts a failure of files that are at fault themselves: a missing file does not blame the machine. */
 export function unusableFiles({ code, message }: TrainingFailedError): StoredProblem {
   return storedProblem(new PermanentError(message, { code }));
 }

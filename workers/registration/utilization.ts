@@ -1,9 +1,9 @@
-/** The share is of so many milliseconds, or of the worker's life if that is shorter. */
+/** Length of the window in milliseconds. A younger worker's window is its life so far. */
 const WINDOW_MS = 300_000;
 
-/** The share of the last minutes in which a worker was busy. Times are milliseconds of one clock that never goes back. */
-export class BusyShare {
-  /** Ended stretches of work that reach into the window. */
+/** Share of the last minutes in which a worker was busy. Times are milliseconds of a monotonic clock. */
+export class Utilization {
+  /** Ended intervals of work that overlap the window. */
   readonly #ended: { from: number; to: number }[] = [];
   readonly #startedAt: number;
   #running: number | null = null;

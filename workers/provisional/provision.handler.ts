@@ -23,12 +23,19 @@ import {
 import { adaptationRepository } from '../adaptations/adaptation.repository.ts';
 import { anchorRepository } from '../adaptations/anchors/anchor.repository.ts';
 import { leavingUnreadable } from '../adaptations/leave-unreadable.ts';
-import type { BaseFitness } from '../base-fitness.ts';
+import type { BaseAvailability } from '../bases/base-availability.ts';
 import { FOLDERS_ONLY, type LocalBases } from '../bases/local-bases.ts';
-import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, faultOf, isPermanent, isStopping, machineFaultOf, reportingFaults } from '../handler-faults.ts';
-import { requireServable } from '../serving-check.ts';
-import { storedProblem } from '../stored-problem.ts';
+import { watchCancellation } from '../training/cancellation-watch.ts';
+import {
+  acquireDevice,
+  faultOf,
+  isPermanent,
+  isStopping,
+  machineFaultOf,
+  reportingFaults,
+} from '../faults/handler-faults.ts';
+import { requireServable } from '../adaptations/serving-check.ts';
+import { storedProblem } from '../faults/stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 
 export interface ProvisionDependencies {
@@ -38,11 +45,14 @@ export interface ProvisionDependencies {
   training: TrainingProcess;
   /** Interval at which the work checks whether its version is still wanted. */
   heartbeatMs?: number;
-  /** Which bases this worker cannot read. */
-  fitness: BaseFitness;
-  /** How long an old base has to be unreadable until nobody waits for versions that need it, in milliseconds. Default: ten minutes. */
+  /** Bases that this worker cannot read. */
+  availability: BaseAvailability;
+  /**
+   * Time that an old base has to be unreadable until versions that need it are given up, in milliseconds. Default: ten
+   * minutes.
+   */
   unreadableMs?: number;
-  /** Where this worker has the files of bases. Default: in folders alone. */
+  /** Base files on this worker. Default: only in folders. */
   local?: LocalBases;
 }
 
@@ -52,10 +62,10 @@ interface Provision extends ProvisionDependencies {
   job: LoadedProvision & { sourceVersion: NonNullable<LoadedProvision['sourceVersion']> };
 }
 
-/** Largest number of beginnings for one adapter, so that one that kills its worker is given up at some time. */
+/** Largest number of attempts for one adapter, so that one that kills its worker is given up at some time. */
 const MAX_ATTEMPTS = 10;
 
-/** Others wait for the first wave, also those of other old bases. */
+/** Default of `unreadableMs`. The first wave waits for all provisional versions, including those of other old bases. */
 const UNREADABLE_MS = 10 * 60_000;
 
 function tooManyAttempts(jobId: string): PermanentError {
@@ -63,7 +73,7 @@ function tooManyAttempts(jobId: string): PermanentError {
   return new PermanentError(message, { code: 'too_many_attempts' });
 }
 
-/** What was made, with what a row says of it. */
+/** Provisional version with the columns of its row. */
 interface Made {
   stored: StoredArtifact;
   outcome: ProvisionalOutcome;
@@ -71,16 +81,19 @@ interface Made {
   loraAlpha: number;
 }
 
-/** Makes the handler of `adaptation.provision`: a version without data for each adapter of a rollout, before its first wave. */
+/**
+ * Makes the handler of `adaptation.provision`: a version without data for each adapter of a rollout, before its first
+ * wave.
+ */
 export function provisionHandlers(deps: ProvisionDependencies): HandlerSet {
   return {
     'adaptation.provision': ({ jobId }, context) =>
       reportingFaults(async () => {
         const job = await repository.load(deps.db, jobId);
         const standing = await repository.standing(deps.db, jobId);
-        // The sweeper enqueues that of a paused rollout again when it goes on.
+        // When a paused rollout is resumed, the sweeper enqueues this entry again.
         if (job === null || standing === 'paused') return;
-        // Asked before the bases are, which nobody may be able to read any more.
+        // Check this before the bases are needed, which may not be readable any more.
         if (job.sourceVersion === null || standing === 'over') return end(deps, job, null);
         await provideOrLeave(deps, { ...job, sourceVersion: job.sourceVersion }, context);
       }),
@@ -88,9 +101,9 @@ export function provisionHandlers(deps: ProvisionDependencies): HandlerSet {
 }
 
 function provideOrLeave(deps: ProvisionDependencies, job: Provision['job'], context: HandlerContext): Promise<void> {
-  const { db, fitness, local = FOLDERS_ONLY } = deps;
+  const { db, availability, local = FOLDERS_ONLY } = deps;
   const onLeft = () => giveUpUnreadable(deps, job);
-  return leavingUnreadable({ db, fitness, local, workerId: null, onLeft }, job.id, context, async () => {
+  return leavingUnreadable({ db, availability, local, workerId: null, onLeft }, job.id, context, async () => {
     const slot = await acquireDevice(deps.training, context.signal);
     try {
       await deps.artifacts.holding((artifacts) => provide({ ...deps, artifacts, slot, context, job }));
@@ -100,11 +113,14 @@ function provideOrLeave(deps: ProvisionDependencies, job: Provision['job'], cont
   });
 }
 
-/** Does without the version of an adapter whose old base nobody can read any more, so that its rollout does not wait for it. */
+/**
+ * Gives up the version of an adapter whose old base no worker can read any more, so that its rollout does not wait for
+ * it.
+ */
 async function giveUpUnreadable(deps: ProvisionDependencies, job: Provision['job']): Promise<void> {
-  const { db, fitness, unreadableMs = UNREADABLE_MS } = deps;
+  const { db, availability, unreadableMs = UNREADABLE_MS } = deps;
   const { baseModelVersionId: oldBaseId } = job.sourceVersion;
-  const problem = fitness.unreadableFor(oldBaseId, unreadableMs);
+  const problem = availability.unreadableFor(oldBaseId, unreadableMs);
   if (problem === null || (await anchorRepository.othersMayRead(db, oldBaseId, null))) return;
   const { code, message } = problem;
   await end(deps, job, null, { code, message });
@@ -159,7 +175,10 @@ async function buildSpec(
   };
 }
 
-/** Lets the queue try again, or does without the version: the job itself is not concerned, and says what is wrong if it is too. */
+/**
+ * Lets the queue try again, or gives the version up. The job itself is not affected, and reports the problem if it
+ * meets it too.
+ */
 async function conclude(provision: Provision, error: unknown): Promise<never> {
   const { db, context, job } = provision;
   const isExcused = isStopping(context.signal) || machineFaultOf(error) !== null;

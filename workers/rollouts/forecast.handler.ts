@@ -1,24 +1,27 @@
 import type { HandlerContext, HandlerSet } from '../../src/platform/queue/index.ts';
 import { createForecastLifecycle, type ForecastLifecycle } from '../../src/fleet/forecasts/index.ts';
 import { createRolloutLifecycle, type StoredOptions } from '../../src/fleet/rollouts/index.ts';
-import { BaseFitness } from '../base-fitness.ts';
+import { BaseAvailability } from '../bases/base-availability.ts';
 import { NO_TRACING } from '../../src/platform/tracing/tracing.ts';
 import type { StoredError } from '../../src/platform/contract/shown-error.ts';
 import { FOLDERS_ONLY, type SourcedBase } from '../bases/local-bases.ts';
-import { reportingFaults } from '../handler-faults.ts';
+import { reportingFaults } from '../faults/handler-faults.ts';
 import { concludeAnalysis, limitAnalyses } from './analysis-end.ts';
 import { createAnalysisRepository } from './analysis.repository.ts';
 import { examineVersions } from './analysis.ts';
-import { createLateDevice, type LateDevice } from './late-device.ts';
-import type { RolloutDependencies } from './rollout.worker.ts';
+import { createLazyDevice, type LazyDevice } from './lazy-device.ts';
+import type { RolloutDependencies } from './rollout.handler.ts';
 import { withFetchedVersions } from './version-fetch.ts';
 
-/** Makes the handler of dry runs: it examines the versions as a rollout does, and forecasts what would follow. It plans nothing. */
+/**
+ * Makes the handler of dry runs: it examines the versions as a rollout does, and forecasts the rollout. It plans
+ * nothing.
+ */
 export function forecastHandlers(deps: RolloutDependencies): HandlerSet {
   const forecasts = createForecastLifecycle(deps);
-  const { fitness = new BaseFitness(), local = FOLDERS_ONLY, tracing = NO_TRACING } = deps;
+  const { availability = new BaseAvailability(), local = FOLDERS_ONLY, tracing = NO_TRACING } = deps;
   const work = async (id: string, bases: readonly SourcedBase[], context: HandlerContext): Promise<void> => {
-    const device = createLateDevice(deps.training, context.signal);
+    const device = createLazyDevice(deps.training, context.signal);
     try {
       if (await local.areHere(bases)) await device.acquire();
       const row = await forecasts.begin(id);
@@ -41,13 +44,13 @@ export function forecastHandlers(deps: RolloutDependencies): HandlerSet {
           await forecasts.note(id, { ...problem });
         };
         const user = { id, bases: bases.map(local.locate), signal: context.signal, note };
-        await fitness.run(user, () => work(id, bases, context));
+        await availability.run(user, () => work(id, bases, context));
       }),
   };
 }
 
 async function forecast(
-  context: Omit<Parameters<typeof examineVersions>[0], 'slot'> & { device: LateDevice },
+  context: Omit<Parameters<typeof examineVersions>[0], 'slot'> & { device: LazyDevice },
   forecasts: ForecastLifecycle,
   { id, baseModelVersionId, options }: { id: string; baseModelVersionId: string; options: StoredOptions },
 ): Promise<void> {
@@ -57,7 +60,7 @@ async function forecast(
     const slot = await context.device.acquire();
     const begun = performance.now();
     const examined = await examineVersions({ ...context, slot }, { ...ids, gone });
-    // The rollout finds the files and the evolutions, and verifies the files again.
+    // The rollout finds the files and the evolutions ready, and verifies the files again.
     const analysisMs = Math.max(0, performance.now() - begun - examined.evolvingMs);
     return { refusals: examined.refusals, analysisMs };
   });

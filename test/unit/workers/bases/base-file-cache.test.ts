@@ -9,7 +9,7 @@ import {
   type PinnedFiles,
 } from '../../../../src/platform/base-sources/index.ts';
 import { createLogger } from '../../../../src/lib/logger.ts';
-import { BaseCache } from '../../../../workers/bases/base-cache.ts';
+import { BaseFileCache } from '../../../../workers/bases/base-file-cache.ts';
 import type { FetchProgress } from '../../../../workers/bases/fetch-files.ts';
 import { PATIENCE_MS } from '../../../patience.ts';
 import { startHub, type HubFault, type HubRequest, type HubServer } from '../../base-sources/support/hub-server.ts';
@@ -41,10 +41,10 @@ afterEach(async () => {
 const sources = () => createSources({ hubUrl: hub.url, hubToken: null, s3Endpoint: null, s3PathStyle: null });
 const pin = (repo: string) =>
   sources().pin(parseRemoteSource(`hf://${repo}`)!, { token: null, signal: AbortSignal.timeout(PATIENCE_MS) });
-const cacheOf = (maxBytes = 1e9) => new BaseCache({ folder, maxBytes, loaded: () => loaded, logger });
+const cacheOf = (maxBytes = 1e9) => new BaseFileCache({ folder, maxBytes, loaded: () => loaded, logger });
 
 async function fetchInto(
-  cache: BaseCache,
+  cache: BaseFileCache,
   { files, source }: PinnedFiles = pinned,
   options: { onProgress?: (progress: FetchProgress) => void; signal?: AbortSignal; streams?: number } = {},
 ) {
@@ -53,7 +53,7 @@ async function fetchInto(
   return cache.fetch(base, { sources: sources(), source, token: null, firstDelayMs: 1, onProgress, signal, streams });
 }
 
-/** The faults of the first requests for the weights; later ones have none. */
+/** Faults of the first requests for the weights; later ones succeed. */
 function faultsOfWeights(...faults: HubFault[]): void {
   hub.fault = ({ path: file, large }: HubRequest) =>
     large && file.endsWith('.safetensors') ? (faults.shift() ?? null) : null;
@@ -163,7 +163,7 @@ describe('several files at a time', () => {
   });
 
   const asked = () => hub.requests.filter(({ large }) => large).map(({ path: file }) => path.basename(file));
-  /** Answers to requests for shards hang; resolves when so many have come. */
+  /** Makes requests for shards hang; resolves when `count` of them have arrived. */
   function hang(count: number, hangAfter = 1000): Promise<void> {
     return new Promise((resolve) => {
       hub.fault = ({ large }) => {
@@ -218,7 +218,7 @@ describe('several files at a time', () => {
   test('count bytes that come twice only once', async () => {
     const corrupted = new Set<string>();
     hub.fault = ({ large, path: file }) => {
-      // Each of two files once, in whatever order they are asked for: one that is corrupt twice is given up.
+      // Each of two files once, in any order: a file that is corrupt twice is given up.
       if (!large || corrupted.size === 2 || corrupted.has(file)) return null;
       corrupted.add(file);
       return { corrupt: true };
@@ -308,7 +308,7 @@ describe('the bound', () => {
       await cache.hold(keyOf(pinned))
     )();
     const [own] = await readdir(path.join(folder, 'owners'));
-    // A process of this machine that is not there: no process has so large a number.
+    // Id of a process that does not exist: no process has so large a number.
     const dead = `${own!.split('.')[0]}.999999999.00000000-0000-0000-0000-000000000000`;
     await writeFile(path.join(folder, 'held', `${dead}~${keyOf(pinned)}.mark`), '');
     await writeFile(path.join(folder, `${keyOf(other)}.lock`), `${dead}~lock`);

@@ -1,0 +1,20 @@
+import { acquireDevice } from '../faults/handler-faults.ts';
+import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
+
+/** Device of a handler that acquires it only when needed. */
+export interface LazyDevice {
+  /**
+   * Waits at the first call until the device is free.
+   * @throws TryLaterError if the worker stops before that
+   */
+  acquire(): Promise<TrainingSlot>;
+  release(): void;
+}
+
+export function createLazyDevice(training: TrainingProcess, signal: AbortSignal): LazyDevice {
+  let slot: TrainingSlot | null = null;
+  return {
+    acquire: async () => (slot ??= await acquireDevice(training, signal)),
+    release: () => slot?.release(),
+  };
+}

@@ -1,0 +1,29 @@
+import type { ArtifactStore } from '../../src/platform/artifacts/artifact-store.ts';
+import type { JobProducer, QuarantineOptions, QueueBackend } from '../../src/platform/queue/index.ts';
+import type { Database } from '../../src/platform/database/database.ts';
+import type { Logger } from '../../src/lib/logger.ts';
+import type { TrainingProcess } from '../training/training-process.ts';
+
+/** Resources of a worker. Missing ones are made from the configuration and closed when the worker stops. */
+export interface WorkerDependencies {
+  db?: Database;
+  artifacts?: ArtifactStore;
+  backend?: QueueBackend;
+  producer?: JobProducer;
+  training?: TrainingProcess;
+  logger?: Logger;
+}
+
+/** Times in milliseconds. The defaults are for production; tests shorten them. */
+export interface WorkerTimes {
+  leaseMs?: number;
+  heartbeatMs?: number;
+  lockMs?: number;
+  stalledCheckMs?: number;
+  sweepMs?: number;
+  /** Time until the first round of the housekeeping. */
+  housekeepingDelayMs?: number;
+  quarantine?: QuarantineOptions;
+  /** Interval of the heartbeats in the list of workers. */
+  registrationMs?: number;
+}
