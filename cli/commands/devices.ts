@@ -2,10 +2,10 @@ import { Option, type Command } from 'commander';
 import type { DeviceCheck } from '../../core/device-check/check-report.ts';
 import type { DeviceReport } from '../../core/engine/devices/probe/probe.ts';
 import { DEVICES, type Device } from '../../core/options/devices.ts';
-import { UnsuccessfulResult } from '../errors.ts';
+import { UnsuccessfulResult } from '../process/errors.ts';
 import { addJsonOption, type JsonOption } from '../options/common-options.ts';
 import { device as parseDevice, integer } from '../options/parsers.ts';
-import { createOutput } from '../output.ts';
+import { createOutput } from '../screen/output.ts';
 
 interface DevicesOptions extends JsonOption {
   readonly device?: Device;

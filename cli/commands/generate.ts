@@ -1,12 +1,12 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { BaseCache } from '../../core/engine/base-cache.ts';
 import type { GeneratedText } from '../../core/engine/generation/generate-texts.ts';
-import { UsageError } from '../errors.ts';
-import { interruptible } from '../interruption.ts';
-import { withBases } from '../loaded-bases.ts';
+import { UsageError } from '../process/errors.ts';
+import { interruptible } from '../process/interruption.ts';
+import { withBases } from '../models/loaded-bases.ts';
 import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
 import { integer } from '../options/parsers.ts';
-import type { Prompt, PromptSource } from '../prompts.ts';
+import type { Prompt, PromptSource } from '../models/prompts.ts';
 
 interface GenerateOptions extends CommonOptions {
   readonly base: string;
@@ -61,7 +61,7 @@ async function run(options: GenerateOptions): Promise<void> {
   if (options.oldAdapter !== undefined && options.compare === undefined) {
     throw new UsageError('--old-adapter needs --compare, the base that it belongs to');
   }
-  const { promptSource } = await import('../prompts.ts');
+  const { promptSource } = await import('../models/prompts.ts');
   const source = await promptSource(options);
   await interruptible((signal) =>
     withBases(options, async (bases) => {
@@ -89,7 +89,7 @@ interface Generated {
 async function generated({ options, bases, source, signal }: Generation, version: 'old' | 'new'): Promise<Generated> {
   const { loadAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
   const { generateTexts } = await import('../../core/engine/generation/generate-texts.ts');
-  const { tokenizePrompts, toRequests } = await import('../prompts.ts');
+  const { tokenizePrompts, toRequests } = await import('../models/prompts.ts');
   const { adapter: own, compare, oldAdapter = own, maxNewTokens, stop: stopStrings = [] } = options;
   const [folder, peft] = version === 'old' ? [compare!, oldAdapter] : [options.base, own];
   const base = await bases.load(folder);

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import type { Inspection } from '../../core/formats/inspect.ts';
-import { UsageError } from '../errors.ts';
-import { interruptible } from '../interruption.ts';
+import { UsageError } from '../process/errors.ts';
+import { interruptible } from '../process/interruption.ts';
 import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
 import { integer } from '../options/parsers.ts';
 import { addRowFormatOptions, rowFormatOf, type RowFormatOptions } from '../options/row-format.ts';
-import { count, createOutput } from '../output.ts';
+import { count, createOutput } from '../screen/output.ts';
 
 export function register(program: Command): void {
   const command = program

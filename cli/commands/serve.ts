@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import type { DeviceChoice } from '../../core/options/devices.ts';
 import { deviceOption } from '../options/common-options.ts';
-import { writePrivateFile } from '../folders.ts';
+import { writePrivateFile } from '../process/folders.ts';
 import { integer } from '../options/parsers.ts';
 import { untilStopped } from '../stack/until-stopped.ts';
 

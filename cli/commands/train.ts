@@ -3,13 +3,13 @@ import type { Measurement } from '../../core/data/evaluation/measure.ts';
 import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import type { BaseModel } from '../../core/models/base-model.ts';
 import type { StepReport, TrainResult } from '../../core/training/trainer.ts';
-import { UsageError } from '../errors.ts';
-import { interruptible } from '../interruption.ts';
-import { defaultMetric, loadExamples, withBases } from '../loaded-bases.ts';
+import { UsageError } from '../process/errors.ts';
+import { interruptible } from '../process/interruption.ts';
+import { defaultMetric, loadExamples, withBases } from '../models/loaded-bases.ts';
 import { addCommonOptions, baseNameOption, type CommonOptions } from '../options/common-options.ts';
 import { integer, layers, number, targets } from '../options/parsers.ts';
 import { addRowFormatOptions, rowFormatOf, type RowFormatOptions } from '../options/row-format.ts';
-import { count, createOutput, duration, percent, type Output } from '../output.ts';
+import { count, createOutput, duration, percent, type Output } from '../screen/output.ts';
 
 interface TrainCommandOptions extends CommonOptions, RowFormatOptions {
   readonly base: string;
@@ -75,7 +75,7 @@ async function run(options: TrainCommandOptions): Promise<void> {
     );
   }
   const output = createOutput(options);
-  const { requireWritableAdapterFolder } = await import('../folders.ts');
+  const { requireWritableAdapterFolder } = await import('../process/folders.ts');
   await requireWritableAdapterFolder(options.out);
   const document = await interruptible((signal) => trainAdapter(options, output, signal));
   output.result(document, toRows(document, options.out));

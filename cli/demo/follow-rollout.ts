@@ -9,7 +9,7 @@ import {
   type ReadaptClient,
   type Rollout,
 } from '../../openapi/clients/typescript/src/index.ts';
-import { createProgressView } from './progress-view.ts';
+import { createProgressView } from '../watch/progress-view.ts';
 import type { RegisteredFleet } from './register-fleet.ts';
 
 const POLL_MS = 400;

@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import { PHASES } from '../../core/options/phases.ts';
 import type { Job, Rollout } from '../../openapi/clients/typescript/src/index.ts';
-import { duration } from '../output.ts';
+import { duration } from '../screen/output.ts';
 import type { DemoAdapter } from './fleet.ts';
 
 /** What the report needs of a job. */

@@ -4,18 +4,18 @@ import { loadConfig, type Config } from '../../src/config/config.ts';
 import type { DeviceChoice } from '../../core/options/devices.ts';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
 import { createApiKey, createBaseModelVersion, createClient } from '../../openapi/clients/typescript/src/index.ts';
-import { interruptible } from '../interruption.ts';
-import { UsageError } from '../errors.ts';
-import { createTemporaryFolder } from '../folders.ts';
+import { interruptible } from '../process/interruption.ts';
+import { UsageError } from '../process/errors.ts';
+import { createTemporaryFolder } from '../process/folders.ts';
 import { buildDashboardOnce } from '../stack/dashboard.ts';
 import { startLocalStack, type LocalStack } from '../stack/local-stack.ts';
 import { FAMILY, familyPath, FLEET } from './fleet.ts';
 import { followRollout, type FollowedRollout } from './follow-rollout.ts';
 import { untilMeasured } from './measured-fleet.ts';
-import { displayName } from './progress-view.ts';
+import { displayName } from '../watch/progress-view.ts';
 import { registerFleet, type RegisteredFleet } from './register-fleet.ts';
 import { createReport, endedHonestly, renderReport, renderSummary } from './report.ts';
-import { rollBack, rollOutInWaves } from './waves/roll-out-in-waves.ts';
+import { rollBack, rollOutInWaves } from './roll-out-in-waves.ts';
 
 export interface DemoOptions {
   /** The adapters that are also trained from scratch. Default: all, and none with `waves`. */

@@ -1,4 +1,4 @@
-import { UsageError } from '../errors.ts';
+import { UsageError } from '../process/errors.ts';
 import { jsonBytes, MAX_OBJECT_BYTES, metadataOf, type Common, type Manifest } from './manifest.ts';
 import { joinName } from './object-names.ts';
 import { movedTo, type Pool } from './pools.ts';

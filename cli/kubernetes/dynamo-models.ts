@@ -1,4 +1,4 @@
-import { UsageError } from '../errors.ts';
+import { UsageError } from '../process/errors.ts';
 import type { ServedVersion } from '../remote/client.ts';
 import { metadataOf, type Common, type Manifest } from './manifest.ts';
 import { hashedName } from './object-names.ts';

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { DEFAULT_MARGIN, GateRule, type CriticalSlice, type INCONCLUSIVE_POLICIES } from '../../core/options/gates.ts';
-import { UsageError } from '../errors.ts';
+import { UsageError } from '../process/errors.ts';
 import { schemaOption } from './schema-option.ts';
 
 export interface GateOptions {

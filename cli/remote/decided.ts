@@ -1,4 +1,4 @@
-import { UsageError } from '../errors.ts';
+import { UsageError } from '../process/errors.ts';
 import { canAsk, confirm } from '../screen/ask.ts';
 
 export interface YesOption {

@@ -1,5 +1,5 @@
 import type { ProblemError } from './client.ts';
-import { EXIT, ServiceError, UsageError, type ExitCode } from '../errors.ts';
+import { EXIT, ServiceError, UsageError, type ExitCode } from '../process/errors.ts';
 import { printable } from '../screen/text.ts';
 import type { Target } from './profiles/target.ts';
 

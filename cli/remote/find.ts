@@ -1,5 +1,5 @@
 import type { Adapter, BaseModelVersion, Rollout } from './client.ts';
-import { EXIT, ServiceError } from '../errors.ts';
+import { EXIT, ServiceError, quoted } from '../process/errors.ts';
 import type { Service } from './service.ts';
 
 /** Finds a rollout by its identifier, or the newest one if none is given. */
@@ -46,7 +46,7 @@ export function splitReference(reference: string): { model: string; version: str
   const at = reference.lastIndexOf('@');
   if (at > 0 && at < reference.length - 1) return { model: reference.slice(0, at), version: reference.slice(at + 1) };
   throw new ServiceError(
-    `${JSON.stringify(reference.slice(0, 100))} names no version of a base model: expected MODEL@VERSION or an identifier bmv_…`,
+    `${quoted(reference)} names no version of a base model: expected MODEL@VERSION or an identifier bmv_…`,
     { code: 'usage', exitCode: EXIT.usage },
   );
 }
@@ -54,7 +54,7 @@ export function splitReference(reference: string): { model: string; version: str
 /** Checks the kind of an identifier, so that a job's in place of a rollout's is named as such. */
 export function identifier(text: string, prefix: string, what: string): string {
   if (text.startsWith(`${prefix}_`)) return text;
-  throw new ServiceError(`${JSON.stringify(text.slice(0, 100))} is not ${what}: expected an identifier ${prefix}_…`, {
+  throw new ServiceError(`${quoted(text)} is not ${what}: expected an identifier ${prefix}_…`, {
     code: 'usage',
     exitCode: EXIT.usage,
   });

@@ -1,6 +1,6 @@
 import type { CertificateDocument, SliceDocument } from '../../core/method/gate/certificate-document.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
-import { percent } from '../output.ts';
+import { percent } from '../screen/output.ts';
 
 /** What a certificate says, in a line: `certified at 95 %, margin 2 points, 412 rows, 2 looks`. */
 export function certificateText(certificate: CertificateDocument, metric: MetricName): string {

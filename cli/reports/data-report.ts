@@ -7,7 +7,7 @@ import { tokenizePrompts } from '../../core/data/open-prompts.ts';
 import { isChat } from '../../core/formats/dataset/dataset-row.ts';
 import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
 import { loadTokenizer, type Tokenizer } from '../../core/formats/tokenizer/tokenizer.ts';
-import { count } from '../output.ts';
+import { count } from '../screen/output.ts';
 
 export interface DataReport {
   readonly document: object;

@@ -11,7 +11,7 @@ import { energyCurve } from '../../core/method/evolution/captured-energy.ts';
 import { driftGrid, unadaptableParts } from '../../core/method/evolution/drift.ts';
 import type { Evolution } from '../../core/method/evolution/evolution.ts';
 import { adapterReach } from '../../core/method/fusion/adapter-reach.ts';
-import { percent } from '../output.ts';
+import { percent } from '../screen/output.ts';
 import { blocks, scaleOf } from './text-chart.ts';
 
 export interface EvolutionReportOptions {

@@ -4,8 +4,8 @@ import { keepGateApart, splitHeldOut, splitRows } from '../../core/data/task-spl
 import { inspectFolder } from '../../core/formats/inspect.ts';
 import { gateAdvice, type GateAdvice } from '../../core/method/gate/advice.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
-import { UsageError } from '../errors.ts';
-import { defaultMetric } from '../loaded-bases.ts';
+import { UsageError } from '../process/errors.ts';
+import { defaultMetric } from '../models/loaded-bases.ts';
 import { marginText } from './certificate-text.ts';
 
 export interface GateReport {

@@ -6,7 +6,7 @@ import type { MetricValue } from '../../core/method/gate/readiness-gate.ts';
 import { gateDocument, madeDocument } from '../../core/method/ladder/ladder-document.ts';
 import type { RungReport } from '../../core/method/ladder/ladder-state.ts';
 import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
-import { duration, percent } from '../output.ts';
+import { duration, percent } from '../screen/output.ts';
 import { certificateText, sliceText } from './certificate-text.ts';
 
 /** Describes an event in one line; returns null for events that are not shown. */

@@ -1,6 +1,6 @@
 import { read } from 'read';
-import { UsageError } from '../errors.ts';
-import { InterruptedError } from '../interruption.ts';
+import { UsageError } from '../process/errors.ts';
+import { InterruptedError } from '../process/interruption.ts';
 
 /** Whether somebody can be asked: both the question and the answer go by the terminal. */
 export function canAsk(): boolean {

@@ -3,7 +3,7 @@ import { nameDataFolder } from '../../src/config/setup-error.ts';
 import { hasEmbeddedPostgres, pendingMigrations, startEmbeddedPostgres } from '../../src/embedded/index.ts';
 import { createDatabase, type Database } from '../../src/lib/database.ts';
 import { requireDatabase } from '../../src/config/reachable.ts';
-import { UsageError } from '../errors.ts';
+import { UsageError } from '../process/errors.ts';
 
 /**
  * Gives `use` the database of the configuration. The embedded one is shared with a running service, or runs for as long

@@ -1,4 +1,4 @@
-import { onInterrupt } from '../interruption.ts';
+import { onInterrupt } from '../process/interruption.ts';
 
 /** Whether this process was forked. It is read at the start, because the parent may be gone by the time somebody waits. */
 const HAS_PARENT = process.connected === true;

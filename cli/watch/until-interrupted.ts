@@ -1,4 +1,4 @@
-import { interruptible, InterruptedError } from '../interruption.ts';
+import { interruptible, InterruptedError } from '../process/interruption.ts';
 
 /**
  * Watches something until it is over or somebody stops watching, which changes nothing of what is watched.

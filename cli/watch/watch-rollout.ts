@@ -1,9 +1,9 @@
-import { createProgressView, type ProgressView } from '../demo/progress-view.ts';
-import { EXIT, UnsuccessfulResult } from '../errors.ts';
-import { duration } from '../output.ts';
+import { createProgressView, type ProgressView } from './progress-view.ts';
+import { EXIT, UnsuccessfulResult } from '../process/errors.ts';
+import { duration } from '../screen/output.ts';
 import { isEndOfJob, isEndOfRollout, items, listJobs, type Job, type Rollout } from '../remote/client.ts';
 import type { Service, ServiceOptions } from '../remote/service.ts';
-import { countsText, fetchingTexts, whyWaiting } from '../commands/rollout/rollout-text.ts';
+import { countsText, fetchingTexts, whyWaiting } from '../reports/rollout-text.ts';
 import { painterOf, paintState } from '../screen/paint.ts';
 import { followRollout } from './follow-jobs.ts';
 import { untilInterrupted } from './until-interrupted.ts';

@@ -2,9 +2,9 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { createTemporaryFolder } from '../../cli/folders.ts';
+import { createTemporaryFolder } from '../../cli/process/folders.ts';
 import { FAMILY } from '../../cli/demo/fleet.ts';
-import { InterruptedError, interruptible } from '../../cli/interruption.ts';
+import { InterruptedError, interruptible } from '../../cli/process/interruption.ts';
 import { startLocalStack } from '../../cli/stack/local-stack.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import type { EngineCommand, RunningEngine } from './engines/start-engine.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Adapter, AdapterVersion } from '../../remote/client.ts';
-import { createOutput } from '../../output.ts';
+import { createOutput } from '../../screen/output.ts';
 import { collect } from '../../remote/collect.ts';
 import { findAdapter } from '../../remote/find.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';

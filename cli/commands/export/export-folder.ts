@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../../../core/formats/atomic-file.ts';
-import { UsageError } from '../../errors.ts';
+import { UsageError } from '../../process/errors.ts';
 import { FILE_NAMES, type ExportFile } from '../../kubernetes/export-files.ts';
 import { HEADING, toYaml } from '../../kubernetes/manifest.ts';
 

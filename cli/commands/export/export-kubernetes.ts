@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EXIT, ServiceError, UsageError } from '../../errors.ts';
+import { EXIT, ServiceError, UsageError } from '../../process/errors.ts';
 import { exportFiles, type ExportFile, type ExportPlan } from '../../kubernetes/export-files.ts';
 import { toYaml } from '../../kubernetes/manifest.ts';
 import type { BaseModelVersion } from '../../remote/client.ts';

@@ -1,4 +1,4 @@
-import { UsageError } from '../../errors.ts';
+import { UsageError, quoted } from '../../process/errors.ts';
 import { sourceUri } from '../../kubernetes/dynamo-models.ts';
 import type { ExportPlan } from '../../kubernetes/export-files.ts';
 import { isObjectName, OBJECT_NAME_EXPECTED } from '../../kubernetes/object-names.ts';
@@ -30,11 +30,11 @@ export function wantedPools({ pool: given, format }: Pick<ExportOptions, 'pool' 
 
 function wantedPool(text: string, format: ExportOptions['format']): WantedPool {
   const [, version, pool = ''] = /^([^=]*)(?:=(.*))?$/.exec(text) ?? [];
-  if (!version) throw new UsageError(`--pool is ${JSON.stringify(text.slice(0, 100))}, expected VERSION=POOL`);
+  if (!version) throw new UsageError(`--pool is ${quoted(text)}, expected VERSION=POOL`);
   if (format === 'dynamo' && pool === '') return { version, pool };
   if (isObjectName(pool)) return { version, pool };
   throw new UsageError(
-    `--pool ${JSON.stringify(text.slice(0, 100))} names no pool: expected VERSION=POOL, where POOL has ${OBJECT_NAME_EXPECTED}`,
+    `--pool ${quoted(text)} names no pool: expected VERSION=POOL, where POOL has ${OBJECT_NAME_EXPECTED}`,
   );
 }
 
@@ -60,9 +60,7 @@ export function exportPlan(options: ExportOptions): ExportPlan {
 function requireHostnames(hostnames: readonly string[]): void {
   const wrong = hostnames.find((name) => name.length > 253 || !HOSTNAME.test(name) || /^[\d.]+$/.test(name));
   if (wrong !== undefined) {
-    throw new UsageError(
-      `--hostname is ${JSON.stringify(wrong.slice(0, 100))}, expected a name such as llm.example.com or *.example.com`,
-    );
+    throw new UsageError(`--hostname is ${quoted(wrong)}, expected a name such as llm.example.com or *.example.com`);
   }
   if (hostnames.length > MAX_HOSTNAMES)
     throw new UsageError(`--hostname is given ${hostnames.length} times, expected at most ${MAX_HOSTNAMES}`);

@@ -1,12 +1,20 @@
 import { once } from 'node:events';
 import type { Event } from '../../remote/client.ts';
-import { UsageError } from '../../errors.ts';
-import type { Service } from '../../remote/service.ts';
+import { UsageError } from '../../process/errors.ts';
+import type { Service, ServiceOptions } from '../../remote/service.ts';
 import { painterOf, paintState } from '../../screen/paint.ts';
 import { cut, sizeOf } from '../../screen/table.ts';
 import { printable } from '../../screen/text.ts';
 import { untilInterrupted } from '../../watch/until-interrupted.ts';
-import type { EventOptions } from './event-options.ts';
+
+export interface EventOptions extends ServiceOptions {
+  readonly follow?: boolean;
+  readonly since?: string;
+  readonly rollout?: string;
+  readonly job?: string;
+  readonly type?: readonly string[];
+  readonly limit?: number;
+}
 
 /** Prints events as they happen, until somebody stops or so many are printed as were asked for. */
 export async function followAll({ client }: Service, options: EventOptions): Promise<void> {

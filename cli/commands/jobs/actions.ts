@@ -1,11 +1,11 @@
 import { Option, type Command } from 'commander';
 import type { Job } from '../../remote/client.ts';
-import { UsageError } from '../../errors.ts';
+import { UsageError } from '../../process/errors.ts';
 import { integer, number } from '../../options/parsers.ts';
 import { labels, several } from '../../remote/collect.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { printJson } from '../../screen/print.ts';
-import type { ActionOptions, JobAction } from './action-options.ts';
+import type { ActionOptions, JobAction } from './change-job.ts';
 
 const DESCRIPTIONS: Readonly<Record<JobAction, string>> = {
   pause: 'Stop jobs, which keep what they have done.',

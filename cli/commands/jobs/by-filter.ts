@@ -1,11 +1,10 @@
 import type { ChangedRolloutJobs, JobFilter, RetryRolloutJobs } from '../../remote/client.ts';
-import { UsageError } from '../../errors.ts';
+import { UsageError } from '../../process/errors.ts';
 import { decided } from '../../remote/decided.ts';
 import { identifier } from '../../remote/find.ts';
 import type { Service } from '../../remote/service.ts';
 import { note, printJson } from '../../screen/print.ts';
-import type { ActionOptions, JobAction } from './action-options.ts';
-import { retryOf } from './change-job.ts';
+import { retryOf, type ActionOptions, type JobAction } from './change-job.ts';
 
 /** How many jobs were changed, or would be. */
 interface Counts {

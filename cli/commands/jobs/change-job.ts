@@ -1,8 +1,26 @@
-import type { Job, RetryJob } from '../../remote/client.ts';
-import { UsageError } from '../../errors.ts';
+import type { Job, JobFilter, RetryJob } from '../../remote/client.ts';
+import { UsageError } from '../../process/errors.ts';
 import { identifier } from '../../remote/find.ts';
-import type { Service } from '../../remote/service.ts';
-import type { ActionOptions, JobAction } from './action-options.ts';
+import type { YesOption } from '../../remote/decided.ts';
+import type { Service, ServiceOptions } from '../../remote/service.ts';
+
+export type JobAction = 'pause' | 'resume' | 'cancel' | 'retry';
+
+export interface ActionOptions extends ServiceOptions, YesOption {
+  readonly rollout?: string;
+  readonly state?: JobFilter['states'];
+  readonly tenant?: readonly string[];
+  readonly adapter?: readonly string[];
+  readonly error?: readonly string[];
+  readonly label?: Readonly<Record<string, string>>;
+  readonly all?: boolean;
+  readonly dryRun?: boolean;
+  readonly strategy?: string;
+  readonly prefer?: string;
+  readonly maxSteps?: number;
+  readonly learningRate?: number;
+  readonly searchEvaluations?: number;
+}
 
 interface Change {
   readonly id: string;

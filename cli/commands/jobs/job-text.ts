@@ -1,5 +1,5 @@
 import type { Job } from '../../remote/client.ts';
-import { duration, percent } from '../../output.ts';
+import { duration, percent } from '../../screen/output.ts';
 import { paintState, type Paint } from '../../screen/paint.ts';
 import { printable } from '../../screen/text.ts';
 

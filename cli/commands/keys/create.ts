@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { UsageError } from '../../errors.ts';
+import { UsageError, quoted } from '../../process/errors.ts';
 import { addJsonOption, type JsonOption } from '../../options/common-options.ts';
 import { addDatabaseOption, type DatabaseOption } from '../../options/database-option.ts';
 import { withKeys } from './with-keys.ts';
@@ -63,7 +63,5 @@ function name(text: string): string {
 function time(text: string): string {
   const milliseconds = /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : NaN;
   if (milliseconds > Date.now()) return new Date(milliseconds).toISOString();
-  throw new InvalidArgumentError(
-    `expected a time in the future such as 2027-01-31T00:00:00Z, found ${JSON.stringify(text.slice(0, 100))}.`,
-  );
+  throw new InvalidArgumentError(`expected a time in the future such as 2027-01-31T00:00:00Z, found ${quoted(text)}.`);
 }

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Rollout } from '../../remote/client.ts';
-import { UsageError } from '../../errors.ts';
+import { UsageError, quoted } from '../../process/errors.ts';
 import { identifier } from '../../remote/find.ts';
 import { addServiceOptions, withService, type Service, type ServiceOptions } from '../../remote/service.ts';
 import { note, printJson } from '../../screen/print.ts';
@@ -109,7 +109,5 @@ async function change(options: ServiceOptions, make: (service: Service) => Promi
 
 function waveNumber(text: string): number {
   if (/^[1-9]\d{0,5}$/.test(text) && Number(text) >= 2) return Number(text);
-  throw new InvalidArgumentError(
-    `expected the number of a wave after the first, found ${JSON.stringify(text.slice(0, 100))}.`,
-  );
+  throw new InvalidArgumentError(`expected the number of a wave after the first, found ${quoted(text)}.`);
 }

@@ -1,8 +1,8 @@
 import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { UsageError } from '../../errors.ts';
-import { writePrivateFile } from '../../folders.ts';
+import { UsageError } from '../../process/errors.ts';
+import { writePrivateFile } from '../../process/folders.ts';
 
 /** An address with the key that it is asked with. */
 export interface Profile {

@@ -1,4 +1,4 @@
-import { EXIT, ServiceError, UsageError } from '../../errors.ts';
+import { EXIT, ServiceError, UsageError, quoted } from '../../process/errors.ts';
 import { profileFile, readProfiles, type Profile, type ProfileBook } from './profile-file.ts';
 
 /** Which service a command asks, with which key, and where it has both from. */
@@ -32,7 +32,7 @@ function named(book: ProfileBook, name: string): Profile {
   const names = [...book.profiles.keys()];
   const there = names.length === 0 ? 'there are none yet' : `there are ${names.join(', ')}`;
   throw new UsageError(
-    `--profile ${JSON.stringify(name.slice(0, 100))} does not exist: ${there}; \`readapt login --profile NAME\` makes one`,
+    `--profile ${quoted(name)} does not exist: ${there}; \`readapt login --profile NAME\` makes one`,
     'unknown_profile',
   );
 }

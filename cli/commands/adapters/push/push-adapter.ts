@@ -1,12 +1,24 @@
+import type { MetricName } from '../../../../core/options/metrics.ts';
 import type { Adapter, AdapterFiles, AdapterVersion, CreatedAdapter } from '../../../remote/client.ts';
-import { EXIT, ServiceError, UsageError } from '../../../errors.ts';
-import { interruptible } from '../../../interruption.ts';
-import { gateOf } from '../../../options/gate-options.ts';
+import { EXIT, ServiceError, UsageError } from '../../../process/errors.ts';
+import { interruptible } from '../../../process/interruption.ts';
+import { gateOf, type GateOptions } from '../../../options/gate-options.ts';
 import { findAdapter } from '../../../remote/find.ts';
 import { isRemote } from '../../../remote/base-place.ts';
-import type { Service } from '../../../remote/service.ts';
+import type { Service, ServiceOptions } from '../../../remote/service.ts';
 import { note, printJson } from '../../../screen/print.ts';
-import type { PushOptions } from './push-options.ts';
+
+export interface PushOptions extends ServiceOptions, GateOptions {
+  readonly name: string;
+  readonly baseModel?: string;
+  readonly baseVersion: string;
+  readonly data?: string;
+  readonly dataset?: string;
+  readonly metric?: MetricName;
+  readonly label?: Readonly<Record<string, string>>;
+  readonly tenant?: string;
+  readonly hubToken?: true;
+}
 
 /**
  * Imports a folder, or what a hub or a bucket has, as a version of an adapter, which is created with its dataset where there is none of the

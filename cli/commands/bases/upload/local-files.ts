@@ -2,7 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BaseModelFile } from '../../../remote/transfers.ts';
 import { isTaken, SENT_NAME } from '../../../../src/base-sources/listing.ts';
-import { UsageError } from '../../../errors.ts';
+import { UsageError } from '../../../process/errors.ts';
 
 /**
  * The files that are sent of folders and archives: of a folder those of a model, as they are taken from a hub, and archives in it.

@@ -1,8 +1,8 @@
 import type { BaseModelUpload } from '../../../remote/client.ts';
 import type { UploadProgress } from '../../../remote/transfers.ts';
-import { EXIT, ServiceError } from '../../../errors.ts';
-import { interruptible } from '../../../interruption.ts';
-import { createOutput, percent, type Output } from '../../../output.ts';
+import { EXIT, ServiceError } from '../../../process/errors.ts';
+import { interruptible } from '../../../process/interruption.ts';
+import { createOutput, percent, type Output } from '../../../screen/output.ts';
 import { splitReference } from '../../../remote/find.ts';
 import { withService, type Service, type ServiceOptions } from '../../../remote/service.ts';
 import { localFiles } from './local-files.ts';

@@ -1,13 +1,12 @@
 import type { Rollout, RolloutForecast } from '../../../remote/client.ts';
-import { describeForecast } from '../../../demo/waves/forecast-text.ts';
-import { EXIT, UnsuccessfulResult } from '../../../errors.ts';
+import { describeForecast } from '../../../reports/forecast-text.ts';
+import { EXIT, UnsuccessfulResult } from '../../../process/errors.ts';
 import { findBaseVersion } from '../../../remote/find.ts';
 import type { Service } from '../../../remote/service.ts';
 import { note, printJson } from '../../../screen/print.ts';
 import { printable } from '../../../screen/text.ts';
 import { untilInterrupted } from '../../../watch/until-interrupted.ts';
-import type { CreateOptions } from './create-options.ts';
-import type { RolloutRequest, VersionOf } from './rollout-request.ts';
+import type { CreateOptions, RolloutRequest, VersionOf } from './rollout-request.ts';
 
 /** Begins a rollout and, with `--watch`, follows it. */
 export async function beginRollout(service: Service, request: RolloutRequest, options: CreateOptions): Promise<void> {

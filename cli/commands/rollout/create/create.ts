@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import { addOptionsLater } from '../../../options/later-options.ts';
 import { addServiceOptions, withService } from '../../../remote/service.ts';
 import { number } from '../../../options/parsers.ts';
-import type { CreateOptions } from './create-options.ts';
+import type { CreateOptions } from './rollout-request.ts';
 import { addPolicyOptions } from './policy-options.ts';
 
 const EXAMPLES = [

@@ -2,6 +2,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { RolloutPolicy } from '../../../remote/client.ts';
 import { labels, several } from '../../../remote/collect.ts';
 import { integer, number } from '../../../options/parsers.ts';
+import { quoted } from '../../../process/errors.ts';
 
 type Wave = NonNullable<RolloutPolicy['waves']>[number];
 type PauseIf = NonNullable<RolloutPolicy['pause_if']>;
@@ -126,9 +127,7 @@ function wave(text: string, before: readonly Wave[] = []): Wave[] {
   if (text.includes('=')) {
     return [...before, { label: text.split(',').reduce<Record<string, string>>((all, pair) => labels(pair, all), {}) }];
   }
-  throw new InvalidArgumentError(
-    `expected a number, a percentage such as 20%, or LABEL=VALUE, found ${JSON.stringify(text.slice(0, 100))}.`,
-  );
+  throw new InvalidArgumentError(`expected a number, a percentage such as 20%, or LABEL=VALUE, found ${quoted(text)}.`);
 }
 
 const CONDITIONS = ['unready_share', 'metric_drop', 'negative_flips', 'min_jobs'] as const;
@@ -139,7 +138,7 @@ function pauseIf(text: string, before: PauseIf = {}): PauseIf {
   const value = Number(limit);
   if (condition === undefined || limit.trim() === '' || !Number.isFinite(value)) {
     throw new InvalidArgumentError(
-      `expected one of ${CONDITIONS.join(', ')} with a limit, such as ${CONDITIONS[0]}=0.2, found ${JSON.stringify(text.slice(0, 100))}.`,
+      `expected one of ${CONDITIONS.join(', ')} with a limit, such as ${CONDITIONS[0]}=0.2, found ${quoted(text)}.`,
     );
   }
   return { ...before, [condition]: value };
@@ -158,6 +157,6 @@ function deadline(text: string): string {
       : Date.now() + Number(count) * (UNITS[unit] ?? NaN);
   if (!Number.isNaN(milliseconds)) return new Date(milliseconds).toISOString();
   throw new InvalidArgumentError(
-    `expected a time such as 2027-01-31T00:00:00Z, or 90m, 6h or 2d, found ${JSON.stringify(text.slice(0, 100))}.`,
+    `expected a time such as 2027-01-31T00:00:00Z, or 90m, 6h or 2d, found ${quoted(text)}.`,
   );
 }

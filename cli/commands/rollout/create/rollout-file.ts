@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import type { RolloutOptions } from '../../../remote/client.ts';
-import { UsageError } from '../../../errors.ts';
+import { UsageError, quoted } from '../../../process/errors.ts';
 
 /** What a file says of a rollout, by the names of the API. */
 export interface RolloutFile {
@@ -32,7 +32,7 @@ export async function readRolloutFile(file: string): Promise<RolloutFile> {
 }
 
 function problemOf(name: string, value: unknown): string {
-  const shown = JSON.stringify(name.slice(0, 100));
+  const shown = quoted(name);
   if (name === 'options') return 'options is no mapping';
   if (!TEXTS.some((text) => text === name)) return `${shown} is not known, expected ${TEXTS.join(', ')} or options`;
   const hint = typeof value === 'number' ? `; write it in quotes: "${value}"` : '';

@@ -1,10 +1,24 @@
 import type { RolloutOptions } from '../../../remote/client.ts';
-import { UsageError } from '../../../errors.ts';
+import { UsageError } from '../../../process/errors.ts';
 import { toBasePlace, type BasePlace } from '../../../remote/base-place.ts';
 import { givenJobOptions } from '../../../options/job-options.ts';
-import type { CreateOptions } from './create-options.ts';
-import { policyOf } from './policy-options.ts';
+import type { ServiceOptions } from '../../../remote/service.ts';
+import { policyOf, type PolicyFlags } from './policy-options.ts';
 import { readRolloutFile } from './rollout-file.ts';
+
+export interface CreateOptions extends ServiceOptions, PolicyFlags {
+  readonly baseModel?: string;
+  readonly baseVersion?: string;
+  readonly path?: string;
+  readonly servingName?: string;
+  readonly retiresAt?: string;
+  readonly file?: string;
+  readonly dryRun?: boolean;
+  readonly watch?: boolean;
+  readonly untilWaiting?: boolean;
+  readonly control?: 'none' | 'sample' | 'all';
+  readonly controlFraction?: number;
+}
 
 /** The version that a rollout goes to. */
 export type VersionOf =

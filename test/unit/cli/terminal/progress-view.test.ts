@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createProgressView } from '../../../../cli/demo/progress-view.ts';
+import { createProgressView } from '../../../../cli/watch/progress-view.ts';
 import type { Job } from '../../../../cli/remote/client.ts';
 
 const JOB = {

@@ -4,8 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Command } from 'commander';
 import { addCreate } from '../../../../cli/commands/rollout/create/create.ts';
-import type { CreateOptions } from '../../../../cli/commands/rollout/create/create-options.ts';
-import { requestOf } from '../../../../cli/commands/rollout/create/rollout-request.ts';
+import { requestOf, type CreateOptions } from '../../../../cli/commands/rollout/create/rollout-request.ts';
 import { addAllOptions } from '../../../../cli/options/later-options.ts';
 import { readapt } from '../support/readapt.ts';
 

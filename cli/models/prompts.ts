@@ -1,7 +1,7 @@
-import { answerOf } from '../core/data/evaluation/generated-answers.ts';
-import type { LoadedBase } from '../core/engine/base-cache.ts';
-import type { GenerationRequest } from '../core/engine/generation/greedy.ts';
-import { UsageError } from './errors.ts';
+import { answerOf } from '../../core/data/evaluation/generated-answers.ts';
+import type { LoadedBase } from '../../core/engine/base-cache.ts';
+import type { GenerationRequest } from '../../core/engine/generation/greedy.ts';
+import { UsageError } from '../process/errors.ts';
 import { loadPromptsOf } from './loaded-bases.ts';
 
 /** A prompt in the tokens of a base. */

@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
-import { DatasetError } from '../core/formats/dataset/dataset-jsonl.ts';
-import { FormatError } from '../core/formats/errors.ts';
+import { DatasetError } from '../../core/formats/dataset/dataset-jsonl.ts';
+import { FormatError } from '../../core/formats/errors.ts';
 import { InterruptedError } from './interruption.ts';
 
 /** The arguments are wrong. The exit code is 2, as for bad input. */
@@ -13,6 +13,11 @@ export class UsageError extends Error {
     this.name = 'UsageError';
     this.code = code;
   }
+}
+
+/** Puts a text that somebody has given into quotes for a message, cut after 100 characters. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.slice(0, 100));
 }
 
 /** The exit codes of commands, besides 130 and 143 of an interruption. */

@@ -1,6 +1,6 @@
 import logUpdate from 'log-update';
 import { isEndOfJob, type Job } from '../../openapi/clients/typescript/src/index.ts';
-import { percent } from '../output.ts';
+import { percent } from '../screen/output.ts';
 import { painterOf, paintState, plain, type Paint } from '../screen/paint.ts';
 import { cut, sizeOf } from '../screen/table.ts';
 

@@ -9,11 +9,11 @@ import {
   type ReadaptClient,
   type RolloutForecast,
   type RolloutPolicy,
-} from '../../../openapi/clients/typescript/src/index.ts';
-import { familyPath } from '../fleet.ts';
-import { followRollout, type FollowedRollout } from '../follow-rollout.ts';
-import type { RegisteredFleet } from '../register-fleet.ts';
-import { describeForecast } from './forecast-text.ts';
+} from '../../openapi/clients/typescript/src/index.ts';
+import { familyPath } from './fleet.ts';
+import { followRollout, type FollowedRollout } from './follow-rollout.ts';
+import type { RegisteredFleet } from './register-fleet.ts';
+import { describeForecast } from '../reports/forecast-text.ts';
 
 const POLL_MS = 250;
 

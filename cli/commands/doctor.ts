@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import type { Finding, FindingKind } from '../../../src/housekeeping/doctor/findings.ts';
-import { UnsuccessfulResult } from '../../errors.ts';
-import { addJsonOption, type JsonOption } from '../../options/common-options.ts';
-import { addDatabaseOption, configOf, type DatabaseOption } from '../../options/database-option.ts';
+import type { Finding, FindingKind } from '../../src/housekeeping/doctor/findings.ts';
+import { UnsuccessfulResult } from '../process/errors.ts';
+import { addJsonOption, type JsonOption } from '../options/common-options.ts';
+import { addDatabaseOption, configOf, type DatabaseOption } from '../options/database-option.ts';
 
 interface DoctorOptions extends JsonOption, DatabaseOption {
   readonly verify?: boolean;
@@ -38,9 +38,9 @@ export function register(program: Command): void {
 }
 
 async function run(options: DoctorOptions): Promise<void> {
-  const { withDatabase } = await import('../../stack/database.ts');
-  const { openArtifactStore } = await import('../../../src/artifacts/index.ts');
-  const { examine } = await import('../../../src/housekeeping/doctor/doctor.ts');
+  const { withDatabase } = await import('../stack/database.ts');
+  const { openArtifactStore } = await import('../../src/artifacts/index.ts');
+  const { examine } = await import('../../src/housekeeping/doctor/doctor.ts');
   const config = await configOf(options);
   const findings = await withDatabase(config, async (db) => {
     // A report changes nothing, so it does not take a store that nobody has marked.
@@ -56,7 +56,7 @@ async function run(options: DoctorOptions): Promise<void> {
 }
 
 async function report(findings: readonly Finding[], { mend, adopt }: DoctorOptions): Promise<string> {
-  const { FINDINGS } = await import('../../../src/housekeeping/doctor/findings.ts');
+  const { FINDINGS } = await import('../../src/housekeeping/doctor/findings.ts');
   if (findings.length === 0) return 'nothing is wrong\n';
   const lines: string[] = [];
   for (const [kind, heading] of Object.entries(FINDINGS) as [FindingKind, string][]) {

@@ -1,7 +1,7 @@
-import type { Rollout } from '../../remote/client.ts';
-import { duration } from '../../output.ts';
-import { paintState, type Paint } from '../../screen/paint.ts';
-import { printable, relativeTime } from '../../screen/text.ts';
+import type { Rollout } from '../remote/client.ts';
+import { duration } from '../screen/output.ts';
+import { paintState, type Paint } from '../screen/paint.ts';
+import { printable, relativeTime } from '../screen/text.ts';
 
 type RolloutFetch = NonNullable<Rollout['fetches']>[number];
 

@@ -1,7 +1,7 @@
 import { access, constants, copyFile, mkdtemp, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { writeFileAtomic, writeFolderAtomic } from '../core/formats/atomic-file.ts';
+import { writeFileAtomic, writeFolderAtomic } from '../../core/formats/atomic-file.ts';
 import { isBadPath, UsageError } from './errors.ts';
 
 /** Creates a folder for temporary files, whose name begins with `prefix`. @throws UsageError if TMPDIR cannot be used */

@@ -1,4 +1,4 @@
-import { duration } from '../../output.ts';
+import { duration } from '../screen/output.ts';
 
 /** A forecast as the API answers it, as far as the demo prints it. */
 export interface Forecast {
