@@ -29,8 +29,8 @@ import * as worker from './commands/worker.ts';
 import { exitCodeOf, printError } from './process/errors.ts';
 
 /**
- * A subcommand, which has a file of its own in `commands/`. `register` only declares name, options and help and must stay
- * light: whatever is slow to load (tfjs, ONNX Runtime, the server) is imported within the action.
+ * A subcommand, which has a file of its own in `commands/`. `register` only declares name, options and help and must
+ * stay light: whatever is slow to load (tfjs, ONNX Runtime, the server) is imported within the action.
  */
 interface CommandModule {
   register(program: Command): void;
@@ -92,12 +92,13 @@ function createProgram(): Command {
 /**
  * Runs one command line.
  * @param args the arguments after `readapt`
- * @returns the exit code, as {@link exitCodeOf} says
+ * @returns the exit code, see {@link exitCodeOf}
  */
 export async function main(args: readonly string[]): Promise<number> {
   try {
     const program = createProgram();
-    // Commander's `help rebase` would leave out the options that `rebase --help` loads, and know no commands of two words.
+    // Commander's `help rebase` would leave out the options that `rebase --help` loads, and know no commands of two
+    // words.
     const explained = args[0] === 'help' && args.length > 1;
     await program.parseAsync(explained ? [...args.slice(1), '--help'] : args, { from: 'user' });
     return Number(process.exitCode ?? 0);

@@ -11,7 +11,7 @@ interface DoctorOptions extends JsonOption, DatabaseOption {
   readonly acceptLosses?: boolean;
 }
 
-/** Findings of a kind that are printed; `--json` has all. */
+/** Number of findings of one kind that are printed; `--json` has all. */
 const SHOWN = 20;
 
 export function register(program: Command): void {
@@ -31,7 +31,8 @@ export function register(program: Command): void {
   addDatabaseOption(doctor)
     .addHelpText(
       'after',
-      '\nThe exit code is 0 if nothing is wrong, or if all of it was mended; 1 if something is wrong; 2 if it cannot look.',
+      '\nThe exit code is 0 if nothing is wrong, or if all of it was mended; 1 if something is wrong; 2 if it ' +
+        'cannot look.',
     )
     .action(run);
   addJsonOption(doctor);
@@ -43,7 +44,7 @@ async function run(options: DoctorOptions): Promise<void> {
   const { examine } = await import('../../src/housekeeping/doctor/doctor.ts');
   const config = await configOf(options);
   const findings = await withDatabase(config, async (db) => {
-    // A report changes nothing, so it does not take a store that nobody has marked.
+    // A plain report changes nothing, so it does not claim an artifact store that has no owner yet.
     const marks = options.mend === true || options.adopt === true;
     const artifacts = await openArtifactStore({ db, config, begins: false, marks });
     const found: Finding[] = [];

@@ -32,7 +32,8 @@ export function register(program: Command): void {
     )
     .option(
       '--max-new-tokens <n>',
-      'Largest number of tokens generated for a row, for exact_match, rouge_l and token_f1. (default: follows from the rows)',
+      'Largest number of tokens generated for a row, for exact_match, rouge_l and token_f1. (default: follows ' +
+        'from the rows)',
       integer(1),
     );
   addRowFormatOptions(command, {

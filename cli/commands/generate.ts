@@ -20,9 +20,9 @@ interface GenerateOptions extends CommonOptions {
 }
 
 const HELP = `
-Without --prompt and --data, the prompt is read from stdin, without its last line feed. A text ends with a token that the
-base's files call the end of the text, with a --stop string, or after --max-new-tokens. The most probable token is taken at
-each step.
+Without --prompt and --data, the prompt is read from stdin, without its last line feed. A text ends with a token that
+the base's files call the end of the text, with a --stop string, or after --max-new-tokens. The most probable token is
+taken at each step.
 
 --json prints {text, token_ids, stop}, where stop is end_of_text, stop_string or max_new_tokens. --data prints one such
 document a line, with the line of the row and its completion as expected. With --compare, a document holds two, old and
@@ -85,7 +85,7 @@ interface Generated {
   readonly texts: readonly GeneratedText[];
 }
 
-/** Generates with one version. A single text is shown on stdout while it grows, unless it is part of a document. */
+/** Generates texts with one version of the base. Streams a single text to stdout, unless a document is asked for. */
 async function generated({ options, bases, source, signal }: Generation, version: 'old' | 'new'): Promise<Generated> {
   const { loadAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
   const { generateTexts } = await import('../../core/engine/generation/generate-texts.ts');
@@ -114,7 +114,7 @@ function isDocument({ json, data }: GenerateOptions): boolean {
   return json === true || data !== undefined;
 }
 
-/** Prints documents: one a line for the rows of a file. */
+/** Prints the texts as JSON documents, one a line for the rows of a file. */
 function print(options: GenerateOptions, old: Generated | null, found: Generated): void {
   if (!isDocument(options)) return;
   for (const [index, { line, expected }] of found.prompts.entries()) {

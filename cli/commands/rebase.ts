@@ -13,7 +13,7 @@ import { addOptionsLater } from '../options/later-options.ts';
 import { createOutput, type Output } from '../screen/output.ts';
 import { describeEvent, flipsText, ladderTable, rebaseDocument, rebaseRows } from '../reports/rebase-report.ts';
 
-/** The options of the command, besides the job options. */
+/** Options of the command, besides the job options. */
 interface RebaseOptions extends CommonOptions, GateOptions {
   readonly oldBase: string;
   readonly base: string;
@@ -37,7 +37,8 @@ export function register(program: Command): void {
     .option('--data <file>', 'JSONL file of training rows (prompt and completion). Without it, nothing is trained.')
     .requiredOption(
       '--validation <file>',
-      'JSONL file of held-out rows, which are divided into search rows and gate rows. If the rows of both files have prompts alone, the old version answers them, and the gate asks how far the new one agrees.',
+      'JSONL file of held-out rows, which are divided into search rows and gate rows. If the rows of both files ' +
+        'have prompts alone, the old version answers them, and the gate asks how far the new one agrees.',
     )
     .requiredOption('--out <folder>', 'Folder for the new adapter. An adapter that is already there is replaced.')
     .addOption(
@@ -81,7 +82,10 @@ interface Aim {
   readonly gate: GateRule;
 }
 
-/** Works in a temporary folder. `--out` is written when a candidate is published, or at the end with the best one. */
+/**
+ * Carries the adapter over in a temporary folder. Writes `--out` when a candidate is published, or at the end with the
+ * best one.
+ */
 async function carryOver(options: RebaseOptions, aim: Aim, output: Output, signal: AbortSignal): Promise<JobOutcome> {
   const { copyFolder, withTemporaryFolder } = await import('../process/folders.ts');
   const { runAdaptation } = await import('../../core/adaptation/run-adaptation.ts');

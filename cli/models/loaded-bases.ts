@@ -12,13 +12,13 @@ import type { CommonOptions } from '../options/common-options.ts';
 
 /** Options of a command that needs loaded bases. */
 export interface BasesOptions extends CommonOptions {
-  /** Bases that stay loaded at a time. Default: 2. */
+  /** Number of bases that stay loaded. Default: 2. */
   readonly capacity?: number;
 }
 
 /**
- * Gives `use` a cache of bases on the command's device, and disposes of it whatever happens. A line on stderr names the
- * device.
+ * Calls `use` with a cache of bases on the command's device, and disposes of the cache in any case. A line on stderr
+ * names the device.
  * @throws DeviceUnavailableError if the device that was asked for does not work here
  */
 export async function withBases<T>(options: BasesOptions, use: (bases: BaseCache) => Promise<T>): Promise<T> {
@@ -59,10 +59,12 @@ async function announceDevice({ device: choice, precision }: CommonOptions): Pro
   return device;
 }
 
-/** How rows are made into tokens, besides the tokenizer. */
+/** Settings for turning rows into tokens, besides the tokenizer. */
 type RowFormatting = Pick<TokenizeOptions, 'appendEos' | 'maxLength'>;
 
-/** Loads the rows of a JSONL file as tokens, and the choices of the task. A line on stderr says which rows are too long. */
+/**
+ * Loads the rows of a JSONL file as tokens, and the choices of the task. A line on stderr says which rows are too long.
+ */
 export async function loadExamples(base: LoadedBase, path: string, format: RowFormatting = {}) {
   const { loadDataset } = await import('../../core/data/dataset.ts');
   const { findChoices } = await import('../../core/data/choices.ts');
@@ -86,8 +88,8 @@ async function warnOfLength(path: string, examples: readonly TokenizedExample[],
 }
 
 /**
- * Loads the rows of a JSONL file as tokens, also of one with prompts alone, whose rows have no labels then. A line on stderr says
- * which rows are too long.
+ * Loads the rows of a JSONL file as tokens. Rows with prompts alone have no labels. A line on stderr says which rows
+ * are too long.
  */
 export async function loadPromptsOf(base: LoadedBase, path: string): Promise<readonly TokenizedExample[]> {
   const { areAnswered, loadGivenDataset } = await import('../../core/data/dataset.ts');

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { quoted } from '../process/errors.ts';
 
-/** How much of a list a command prints. */
+/** Options of commands that print a list. */
 export interface LimitOptions {
   readonly limit: number;
 }
@@ -21,12 +21,12 @@ function limit(text: string): number {
   throw new InvalidArgumentError(`expected a number of at least 0, found ${quoted(text)}.`);
 }
 
-/** Largest page that the service gives. */
+/** Largest page that the service returns. */
 const PAGE = 200;
 
 export interface Collected<T> {
   readonly data: T[];
-  /** Whether there are more than were asked for. */
+  /** Whether the list has more entries. */
   readonly has_more: boolean;
 }
 
@@ -36,7 +36,7 @@ export async function collect<T>(
   read: (pageSize: number) => AsyncIterable<T> | Promise<AsyncIterable<T>>,
 ): Promise<Collected<T>> {
   const data: T[] = [];
-  // One more than is printed says whether there are more.
+  // One entry more than is printed shows whether there are more.
   for await (const entry of await read(most === 0 ? PAGE : Math.min(PAGE, most + 1))) {
     if (most > 0 && data.length === most) return { data, has_more: true };
     data.push(entry);
@@ -44,7 +44,7 @@ export async function collect<T>(
   return { data, has_more: false };
 }
 
-/** Parses `key=value` of a label, one or several, of which later ones win. */
+/** Parses `key=value` of a label, and adds it to earlier ones. A later value of the same key wins. */
 export function labels(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
   const [, key, value] = /^([^=,]+)=([^=,]+)$/.exec(text) ?? [];
   if (key === undefined || value === undefined) {

@@ -28,7 +28,7 @@ export interface DataReportOptions {
   readonly color: boolean;
 }
 
-/** Tells what a model will see of a dataset: the tokens and labels of the first rows, and how long all rows are. */
+/** Reports what a model sees of a dataset: the tokens and labels of the first rows, and the lengths of all rows. */
 export async function reportData({ base, data, shown, format, color }: DataReportOptions): Promise<DataReport> {
   const config = await readModelConfig(base);
   const tokenizer = await loadTokenizer(base);

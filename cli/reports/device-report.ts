@@ -2,7 +2,7 @@ import type { CaseResult, DeviceCheck, Speed, Speeds } from '../../core/device-c
 import type { DeviceReport } from '../../core/engine/devices/probe/probe.ts';
 import { count } from '../screen/output.ts';
 
-/** Renders what the probes have found as a table. */
+/** Renders the results of the probes as a table. */
 export async function renderReports(reports: readonly DeviceReport[]): Promise<string> {
   const { default: Table } = await import('cli-table3');
   const style = { head: [], border: [] };

@@ -12,7 +12,7 @@ import {
   listJobs,
   type Rollout,
 } from '../../openapi/clients/typescript/src/index.ts';
-import { patientClient } from '../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../cli/demo/register-fleet.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { startServer } from '../../src/server.ts';
 import { compiledModule } from '../compiled/index.ts';
@@ -90,7 +90,7 @@ test('two workers without a shared folder of bases fetch them from a hub, over a
   ];
   const places = commits.map((commit) => ({ source: `hf://${REPO}@${commit}` }));
   const { url: origin, operatorKey } = stack;
-  const client = patientClient(origin, operatorKey!);
+  const client = retryingClient(origin, operatorKey!);
   const id = await startRollout({ origin, operatorKey: operatorKey!, family }, 'fetched', [places[0]!, places[1]!]);
   const rollout = () => getRollout({ client, path: { id } });
   const until = (what: string, condition: (found: Rollout) => boolean) =>

@@ -16,7 +16,7 @@ import {
 } from '../../openapi/clients/typescript/src/index.ts';
 import { downloadAdapter } from '../../openapi/clients/typescript/src/node/index.ts';
 import { FAMILY, familyPath, FLEET, type DemoAdapter } from '../../cli/demo/fleet.ts';
-import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
+import { retryingClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
 import { startLocalStack, type LocalStack } from '../../cli/stack/local-stack.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
@@ -139,7 +139,7 @@ test('a version that no adapter fits is registered, and its rollout fails with t
 
 /** Checks that the published version downloads as a PEFT folder that loads on the new base and names its origin. */
 async function expectServable(job: Job): Promise<void> {
-  const client = patientClient(stack.url, fleet.tenantKeys.get('globex')!);
+  const client = retryingClient(stack.url, fleet.tenantKeys.get('globex')!);
   const folder = path.join(dataDir, 'downloaded');
   await downloadAdapter({ client, adapterId: job.adapter_id, versionId: job.published_version_id!, folder });
 
@@ -151,7 +151,7 @@ async function expectServable(job: Job): Promise<void> {
 }
 
 async function expectAnotherTenantToSeeNothing(job: Job): Promise<void> {
-  const client = patientClient(stack.url, fleet.tenantKeys.get('acme')!);
+  const client = retryingClient(stack.url, fleet.tenantKeys.get('acme')!);
   await expect(getJob({ client, path: { id: job.id } })).rejects.toMatchObject({ status: 404 });
   await expect(getAdapter({ client, path: { id: job.adapter_id } })).rejects.toMatchObject({ status: 404 });
 }

@@ -13,7 +13,7 @@ import {
   listJobs,
 } from '../../openapi/clients/typescript/src/index.ts';
 import { uploadBaseModel } from '../../openapi/clients/typescript/src/node/index.ts';
-import { patientClient } from '../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
 import { compiledCommand, compiledModule } from '../compiled/index.ts';
 import { startRollout } from '../faults/support/fleet.ts';
@@ -109,7 +109,7 @@ test('a rollout runs from bases that were uploaded, over the death of the API th
   const operatorKey = (await readFile(path.join(folder, 'data', 'operator-key'), 'utf8')).trim();
   const files = await modelFiles(family.oldBase);
   const interrupted = new AbortController();
-  const before = patientClient(first.origin, operatorKey);
+  const before = retryingClient(first.origin, operatorKey);
   const sending = uploadBaseModel({
     ...{ client: before, files, atOnce: 2, signal: interrupted.signal },
     onProgress: ({ phase, done }) => {
@@ -121,7 +121,7 @@ test('a rollout runs from bases that were uploaded, over the death of the API th
   await expect(sending).rejects.toThrow('the API has died');
 
   const second = await startApi();
-  const client = patientClient(second.origin, operatorKey);
+  const client = retryingClient(second.origin, operatorKey);
   const { data: open } = await listBaseModelUploads({ client });
   expect(open).toMatchObject([{ state: 'open', error: null }]);
   const partly = await getBaseModelUpload({ client, path: { id: open[0]!.id } });

@@ -33,7 +33,7 @@ async function login(options: LoginOptions): Promise<void> {
   const files = await import('../../remote/profiles/profile-file.ts');
   const { isUnencrypted } = await import('../../remote/profiles/target.ts');
   const file = files.profileFile();
-  // What cannot be read must not be replaced, and is best known before a key is typed.
+  // Reads the file before asking for a key: a file that cannot be read must not be replaced.
   const book = await files.readProfiles(file);
   const name = options.profile ?? book.current ?? STANDARD_PROFILE;
   if (!files.isProfileName(name)) {
@@ -76,7 +76,7 @@ async function addressOf({ url, keyStdin = false }: LoginOptions, before?: strin
   const { ask } = await import('../../screen/ask.ts');
   const given = url ?? (process.env.READAPT_URL?.trim() || undefined);
   if (given !== undefined) return normalizeUrl(given, url === undefined ? 'READAPT_URL' : '--url');
-  // Standard input brings the key, so nobody can be asked.
+  // Standard input carries the key, so it cannot answer a question.
   if (keyStdin && before !== undefined) return before;
   const answer = await ask({ text: 'Address of the service', standard: before ?? STANDARD_URL, instead: '--url' });
   return normalizeUrl(answer, 'the address');

@@ -9,7 +9,7 @@ import { printJson } from '../../screen/print.ts';
 import { renderTable, sizeOf, type Column } from '../../screen/table.ts';
 import { relativeTime } from '../../screen/text.ts';
 
-/** Versions that are shown, the newest first. */
+/** Number of versions shown, newest first. */
 const VERSIONS_SHOWN = 20;
 
 const COLUMNS: readonly Column<AdapterVersion & { readonly served: boolean }>[] = [

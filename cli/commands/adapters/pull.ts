@@ -23,7 +23,8 @@ export function addPull(adapters: Command): void {
     .option('--out <folder>', 'Folder to make, which must not exist. (default: NAME-vNUMBER)')
     .option(
       '--on <version>',
-      'The version that is served on a base model version: MODEL@VERSION or its identifier. (default: the latest version)',
+      'The version that is served on a base model version: MODEL@VERSION or its identifier. (default: the latest ' +
+        'version)',
     )
     .option('--adapter-version <id>', 'This version: its number, or its identifier adv_….')
     .action(pull);

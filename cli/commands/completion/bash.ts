@@ -1,6 +1,6 @@
 import { allCommands, spelled, type CommandNode, type OptionNode } from './command-tree.ts';
 
-/** A script for bash 3.2 and later that completes commands, options, and their values. */
+/** Builds a script for bash 3.2 and later that completes commands, options and option values. */
 export function bashCompletion(root: CommandNode): string {
   const nodes = allCommands(root);
   return `# Completion of readapt for bash: source <(readapt completion bash)
@@ -14,7 +14,7 @@ _readapt() {
     esac
   done
   case "$at $previous" in
-${nodes.flatMap((node) => node.options.filter(({ takesValue }) => takesValue).map((option) => valueCase(node, option))).join('\n')}
+${nodes.flatMap(valueCases).join('\n')}
   esac
   case "$at" in
 ${nodes.map(wordsCase).join('\n')}
@@ -32,6 +32,10 @@ function patterns(nodes: readonly CommandNode[]): string {
     .join(' | ');
 }
 
+function valueCases(node: CommandNode): string[] {
+  return node.options.filter(({ takesValue }) => takesValue).map((option) => valueCase(node, option));
+}
+
 function valueCase(node: CommandNode, { names, completed, choices }: OptionNode): string {
   const pattern = names.map((name) => `'${spelled(node)} ${name}'`).join(' | ');
   const reply = {
@@ -43,10 +47,13 @@ function valueCase(node: CommandNode, { names, completed, choices }: OptionNode)
   return `    ${pattern}) ${reply}; return ;;`;
 }
 
-/** Options are offered only behind a dash where there is something else to offer. */
+/** Offers options only after a dash if the command has subcommands, choices or files to offer. */
 function wordsCase(node: CommandNode): string {
   const words = [...node.children.map(({ name }) => name), ...node.choices];
   const options = node.options.flatMap(({ names }) => names.filter((name) => name.startsWith('--')));
   const offered = words.length > 0 ? words : node.takesFiles ? [] : options;
-  return `    '${spelled(node)}') case "$current" in -*) candidates='${options.join(' ')}' ;; *) candidates='${offered.join(' ')}' ;; esac ;;`;
+  return (
+    `    '${spelled(node)}') case "$current" in -*) candidates='${options.join(' ')}' ;; *) ` +
+    `candidates='${offered.join(' ')}' ;; esac ;;`
+  );
 }

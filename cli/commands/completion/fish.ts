@@ -1,6 +1,6 @@
 import { allCommands, spelled, type CommandNode, type OptionNode } from './command-tree.ts';
 
-/** A script for fish, to be sourced or put into `~/.config/fish/completions/readapt.fish`. */
+/** Builds a script for fish, to be sourced or saved as `~/.config/fish/completions/readapt.fish`. */
 export function fishCompletion(root: CommandNode): string {
   const nodes = allCommands(root);
   return `# Completion of readapt for fish: readapt completion fish | source

@@ -1,6 +1,6 @@
 import { allCommands, spelled, type CommandNode, type OptionNode } from './command-tree.ts';
 
-/** A script for zsh, to be sourced or put into a folder of `fpath` as `_readapt`. */
+/** Builds a script for zsh, to be sourced or saved in a folder of `fpath` as `_readapt`. */
 export function zshCompletion(root: CommandNode): string {
   const nodes = allCommands(root);
   return `#compdef readapt
@@ -18,7 +18,7 @@ _readapt() {
     esac
   done
   case "$at $previous" in
-${nodes.flatMap((node) => node.options.filter(({ takesValue }) => takesValue).map((option) => valueCase(node, option))).join('\n')}
+${nodes.flatMap(valueCases).join('\n')}
   esac
   case "$at" in
 ${nodes.map(wordsCase).join('\n')}
@@ -37,6 +37,10 @@ if [[ $funcstack[1] == _readapt ]]; then _readapt "$@"; else compdef _readapt re
 `;
 }
 
+function valueCases(node: CommandNode): string[] {
+  return node.options.filter(({ takesValue }) => takesValue).map((option) => valueCase(node, option));
+}
+
 function valueCase(node: CommandNode, { names, completed, choices }: OptionNode): string {
   const pattern = names.map((name) => quote(`${spelled(node)} ${name}`)).join(' | ');
   const action = {
@@ -51,10 +55,13 @@ function valueCase(node: CommandNode, { names, completed, choices }: OptionNode)
 function wordsCase(node: CommandNode): string {
   const options = node.options.flatMap(({ names, description }) => names.map((name) => described(name, description)));
   const commands = node.children.map(({ name, description }) => described(name, description));
-  return `    ${quote(spelled(node))}) options=(${options.join(' ')}); commands=(${commands.join(' ')}); choices=(${node.choices.map(quote).join(' ')}) ;;`;
+  return (
+    `    ${quote(spelled(node))}) options=(${options.join(' ')}); commands=(${commands.join(' ')}); ` +
+    `choices=(${node.choices.map(quote).join(' ')}) ;;`
+  );
 }
 
-/** `_describe` divides a word from its description by a colon. */
+/** Formats an entry for `_describe`, which separates a word from its description by a colon. */
 function described(name: string, description: string): string {
   return quote(`${name.replaceAll(':', '\\:')}:${description}`);
 }

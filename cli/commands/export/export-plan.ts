@@ -4,20 +4,20 @@ import type { ExportPlan } from '../../kubernetes/export-files.ts';
 import { isObjectName, OBJECT_NAME_EXPECTED } from '../../kubernetes/object-names.ts';
 import type { ExportOptions } from './export-request.ts';
 
-/** A base model version, as it was named, and the pool that serves it. */
+/** A base model version, as `--pool` names it, and the pool that serves it. */
 export interface WantedPool {
   readonly version: string;
-  /** Name of the InferencePool; nothing for Dynamo, which finds its engines by their base. */
+  /** Name of the InferencePool; empty for Dynamo, which finds engines by their base. */
   readonly pool: string;
 }
 
-/** HTTPRoutes have at most 16 rules, of which llm-d's has one for each pool. */
+/** Most pools. An HTTPRoute has at most 16 rules, and the one for llm-d has a rule for each pool. */
 const MAX_POOLS = 16;
-/** Of an HTTPRoute. */
+/** Most hostnames of an HTTPRoute. */
 const MAX_HOSTNAMES = 16;
 const HOSTNAME = /^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
-/** Takes apart what `--pool` says. @throws UsageError */
+/** Parses `--pool`. @throws UsageError */
 export function wantedPools({ pool: given, format }: Pick<ExportOptions, 'pool' | 'format'>): WantedPool[] {
   if (given.length > MAX_POOLS)
     throw new UsageError(`--pool is given ${given.length} times, expected at most ${MAX_POOLS}`);
@@ -38,7 +38,7 @@ function wantedPool(text: string, format: ExportOptions['format']): WantedPool {
   );
 }
 
-/** What is written. @throws UsageError for options that are missing */
+/** Turns options into the plan of an export. @throws UsageError for missing options */
 export function exportPlan(options: ExportOptions): ExportPlan {
   const { format, name, namespace, rewrites, modelHeader, configMaps } = options;
   const common = { name, ...(namespace !== undefined && { namespace }) };

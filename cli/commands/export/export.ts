@@ -7,8 +7,8 @@ import { addServiceOptions } from '../../remote/service.ts';
 import { FORMATS, type ExportOptions } from './export-request.ts';
 
 const POOL =
-  'A base model version (MODEL@VERSION or its identifier) and the InferencePool that serves it; for dynamo, the version ' +
-  'alone. Several, oldest first.';
+  'A base model version (MODEL@VERSION or its identifier) and the InferencePool that serves it; for dynamo, ' +
+  'the version alone. Several, oldest first.';
 
 const GATEWAY = '--pool my-llama@1=llama-1 --pool my-llama@2=llama-2 --gateway inference-gateway';
 
@@ -111,7 +111,10 @@ function headerName(text: string): string {
   throw new InvalidArgumentError(`expected the name of an HTTP header, found ${quoted(text)}.`);
 }
 
-/** Largest `--config-maps`: beyond any real fleet, and low enough that a typing error does not write thousands of objects. */
+/**
+ * Largest `--config-maps`: beyond any real fleet, and low enough that a mistyped number does not write thousands of
+ * objects.
+ */
 const MAX_CONFIG_MAPS = 256;
 
 function configMaps(text: string): number {

@@ -5,8 +5,9 @@ import type { EventOptions } from './print-events.ts';
 import { quoted } from '../../process/errors.ts';
 
 const NOTES = `
-A position is the \`sequence\` of an event, or 0 for the oldest one that is kept. With --follow and without --since, events are printed
-from now on; a connection that is lost is made again, and nothing is missed. --json prints NDJSON, an event a line.`;
+A position is the \`sequence\` of an event, or 0 for the oldest one that is kept. With --follow and without --since,
+events are printed from now on; a connection that is lost is made again, and nothing is missed. --json prints NDJSON, an
+event a line.`;
 
 export function register(program: Command): void {
   const command = program

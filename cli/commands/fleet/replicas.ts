@@ -33,7 +33,7 @@ interface AddOptions extends ServiceOptions {
   readonly aliases: boolean;
 }
 
-/** The variable of the key that the engine asks for, which is not for a list of processes to show. */
+/** Environment variable with the engine's API key. As a flag, the key would show in the list of processes. */
 const ENGINE_KEY_VARIABLE = 'READAPT_ENGINE_API_KEY';
 
 export function register(program: Command): void {

@@ -79,7 +79,7 @@ function report(worker: Worker, options: ServiceOptions): void {
   );
 }
 
-/** A draining worker that keeps its process is shown as such. */
+/** Names a worker's state, and marks a draining worker that keeps its process. */
 function stateOf({ state, idle_requested_at: idle }: Worker): string {
   return state === 'draining' && idle !== null ? 'draining, stays' : state;
 }

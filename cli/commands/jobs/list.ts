@@ -86,7 +86,7 @@ async function queryOf(service: Service, { rollout, adapter, tenant, state, kind
   };
 }
 
-/** The state, with what a person has to do. */
+/** State of a job, marked if it waits for an approval. */
 function stateOf({ state, approval }: Job): string {
   return state === 'held' && approval === 'awaited' ? 'held, asks' : state;
 }

@@ -17,7 +17,8 @@ export function addCreate(keys: Command): void {
   const create = keys
     .command('create')
     .description(
-      'Create a key that belongs to no tenant, and print it. This is the only time that it is shown. The API creates all other keys.',
+      'Create a key that belongs to no tenant, and print it. This is the only time that it is shown. The API ' +
+        'creates all other keys.',
     )
     .option('--operator', 'Create a key that may do everything, for all tenants.')
     .option(

@@ -55,7 +55,7 @@ async function list(options: ListOptions): Promise<void> {
   });
 }
 
-/** The state, with what a person has to do. */
+/** State of a rollout, marked if a wave waits for an approval. */
 function stateOf({ state, waves }: Rollout): string {
   return waves?.awaiting_approval === true ? `${state}, asks` : state;
 }

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { familyPath } from '../../../cli/demo/fleet.ts';
-import { patientClient, registerFleet, type RegisteredFleet } from '../../../cli/demo/register-fleet.ts';
+import { retryingClient, registerFleet, type RegisteredFleet } from '../../../cli/demo/register-fleet.ts';
 import { createApiKey, createBaseModelVersion, createReplica } from '../../../openapi/clients/typescript/src/index.ts';
 import { MAX_RANK, startEngine } from '../engines/start-engine.ts';
 import { Gateway, type Answer, type Pool } from '../gateway.ts';
@@ -27,7 +27,7 @@ export async function tellStory(options: StoryOptions): Promise<void> {
     client: fleet.operator,
     body: { name: 'gateway', scopes: ['serving:read'], tenant_id: null },
   });
-  const gatewayClient = patientClient(origin, key!);
+  const gatewayClient = retryingClient(origin, key!);
 
   say(`\n2. An engine serves ${SERVING_NAMES[0]} and is added as a replica. Nobody tells it which adapters to load.`);
   const old = await addPool(options, fleet, { id: fleet.firstVersion.id, folder: 'v1', servingName: SERVING_NAMES[0] });

@@ -37,7 +37,7 @@ async function idOf(service: Service, version: VersionOf): Promise<string> {
   return (await findBaseVersion(service, `${version.model}@${version.version}`)).id;
 }
 
-/** Asks what a rollout would do, and prints it. */
+/** Requests a dry run of a rollout, and prints the forecast. */
 export async function printDryRun(service: Service, request: RolloutRequest, options: CreateOptions): Promise<void> {
   const asked = await forecast(service, request);
   if (!options.json) note('dry run: nothing begins');
@@ -71,7 +71,7 @@ async function forecast(service: Service, { version, options }: RolloutRequest):
 
 const POLL_MS = 500;
 
-/** A forecast that a worker has computed or given up. */
+/** Polls a forecast until a worker has computed it or failed to. */
 async function computed({ client }: Service, id: string): Promise<RolloutForecast> {
   const { getRolloutForecast } = await import('../../../remote/client.ts');
   const { setTimeout: sleep } = await import('node:timers/promises');

@@ -7,7 +7,7 @@ import { quoted } from '../../../process/errors.ts';
 type Wave = NonNullable<RolloutPolicy['waves']>[number];
 type PauseIf = NonNullable<RolloutPolicy['pause_if']>;
 
-/** The flags that steer a rollout. What is left out is left to the file, the base model's policy and the service. */
+/** Flags that steer a rollout. The file, the base model's policy and the service decide what the flags leave open. */
 export interface PolicyFlags {
   readonly wave?: readonly Wave[];
   readonly approve?: string;
@@ -41,7 +41,8 @@ export function addPolicyOptions(command: Command): Command {
       .addOption(
         new Option(
           '--pause-if <condition=limit>',
-          'Pause by itself beyond a limit: unready_share=0.2, metric_drop=0.01 or negative_flips=0.05; min_jobs=5 says when a wave is judged. May be given several times.',
+          'Pause by itself beyond a limit: unready_share=0.2, metric_drop=0.01 or negative_flips=0.05; ' +
+            'min_jobs=5 says when a wave is judged. May be given several times.',
         ).argParser(pauseIf),
       )
       .addOption(
@@ -90,7 +91,7 @@ function addSelectionOptions(command: Command): Command {
     );
 }
 
-/** The policy of the flags over that of a file, of which a flag replaces the same part as a whole. */
+/** Merges the policy of the flags into that of the file. A flag replaces the whole part of the same name. */
 export function policyOf(flags: PolicyFlags, file: RolloutPolicy | undefined): RolloutPolicy | undefined {
   const selection = {
     ...(flags.tenant && { tenants: [...flags.tenant] }),
@@ -111,7 +112,7 @@ export function policyOf(flags: PolicyFlags, file: RolloutPolicy | undefined): R
     ...(flags.provisional && { provisional: flags.provisional }),
     ...(flags.late && { late: flags.late }),
   };
-  // A policy that is given, even an empty one, takes the place of the base model's.
+  // A policy in the request, even an empty one, replaces that of the base model.
   return file === undefined && Object.keys(given).length === 0 ? undefined : { ...file, ...given };
 }
 
@@ -146,7 +147,7 @@ function pauseIf(text: string, before: PauseIf = {}): PauseIf {
 
 const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** A time, or how far ahead it is. */
+/** Parses a deadline: a time, or a distance from now such as 6h. */
 function deadline(text: string): string {
   const [, count, unit = ''] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
   const milliseconds =

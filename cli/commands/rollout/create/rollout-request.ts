@@ -20,11 +20,11 @@ export interface CreateOptions extends ServiceOptions, PolicyFlags {
   readonly controlFraction?: number;
 }
 
-/** The version that a rollout goes to. */
+/** Version that a rollout carries adapters over to, which may be registered with the rollout. */
 export type VersionOf =
   { readonly id: string } | { readonly model: string; readonly version: string; readonly register?: NewVersion };
 
-/** A version that is registered with the rollout. */
+/** Place and properties of a version that is registered with the rollout. */
 export type NewVersion = BasePlace & {
   readonly serving_name?: string;
   readonly retires_at?: string;
@@ -35,7 +35,7 @@ export interface RolloutRequest {
   readonly options: RolloutOptions;
 }
 
-/** What flags and file ask for together. @throws UsageError if that is no rollout */
+/** Combines flags and file into a request; flags win. @throws UsageError if they do not make a rollout */
 export async function requestOf(flags: CreateOptions): Promise<RolloutRequest> {
   const file = flags.file === undefined ? {} : await readRolloutFile(flags.file);
   const { options: inFile = {} } = file;
