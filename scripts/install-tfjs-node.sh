@@ -22,7 +22,7 @@ trap 'rm -rf "$tmp"' EXIT
 python=python3
 python3 -m pip --version >/dev/null 2>&1 || { python3 -m venv "$tmp/venv" && python=$tmp/venv/bin/python; }
 
-# A package of its own: npm would otherwise look for one in the folders above, and prune the other kind.
+# Makes a package of its own: npm would otherwise look for one in the folders above, and prune the other kind.
 mkdir -p "$dir"
 cd "$dir"
 [ -e package.json ] || echo '{ "private": true }' > package.json
@@ -64,7 +64,7 @@ if [ "$kind" = gpu ] && [ -z "${NO_CUDA_WHEELS:-}" ]; then
   rm -rf "$deps"/*.dist-info "$deps"/nvidia/*/include
 fi
 
-# Node's own headers where they are installed with it; node-gyp would otherwise download them from nodejs.org.
+# Uses Node's own headers if they are installed with it; node-gyp would otherwise download them from nodejs.org.
 prefix=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
 [ ! -e "$prefix/include/node/node_api.h" ] || export npm_config_nodedir=$prefix
 (cd "node_modules/$pkg" && npx --no-install node-pre-gyp install --build-from-source >"$tmp/log" 2>&1) || { cat "$tmp/log"; exit 1; }

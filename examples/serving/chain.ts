@@ -1,4 +1,7 @@
-/** The whole chain from an imported adapter to what an engine answers: see README.md. Exits with 0 if each step was seen. */
+/**
+ * Runs the whole chain from an imported adapter to the answer of an engine, see README.md. Exits with 0 if each step
+ * was seen.
+ */
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';

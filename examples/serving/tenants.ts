@@ -1,7 +1,7 @@
 import { FLEET, type DemoAdapter } from '../../cli/demo/fleet.ts';
 import { engineName } from '../../src/lib/engine-name.ts';
 
-/** An adapter of a tenant, with a prompt that the tenant's users send. */
+/** Adapter of a tenant, with a prompt that the tenant's users send. */
 export interface ServedAdapter extends DemoAdapter {
   readonly alias: string;
   readonly prompt: string;

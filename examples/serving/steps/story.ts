@@ -11,10 +11,10 @@ import { GOES_BACK, goBack } from './go-back.ts';
 import { moveTenants } from './move-tenants.ts';
 import type { Answers, StoryOptions } from './options.ts';
 
-/** What engines call the two versions of the base. */
+/** Names of the two base versions in the engines. */
 const SERVING_NAMES = ['demo-llama-1', 'demo-llama-2'] as const;
 
-/** Publish, serve, a new base version, tenants move, one goes back. */
+/** Tells the story: publish adapters, serve them, post a new base version, move tenants, roll one back. */
 export async function tellStory(options: StoryOptions): Promise<void> {
   const { origin, operatorKey, say } = options;
   say('\n1. Three tenants import an adapter each for version 1 of the base.');
@@ -62,7 +62,7 @@ async function addPool(
   return { baseModelVersionId: base.id, engine, addedAt: Date.now() };
 }
 
-/** Waits until the first engine has all aliases, and asks for each adapter. */
+/** Waits until the first engine has all aliases, and sends a request to each adapter. */
 async function serveFirst({ signal, saw, say }: StoryOptions, { engine }: Pool, gateway: Gateway): Promise<Answers> {
   const begun = Date.now();
   const loaded = await until(signal, async () => {

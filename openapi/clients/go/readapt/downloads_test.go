@@ -27,8 +27,8 @@ func adapterArchive(t *testing.T) []byte {
 	return content
 }
 
-// serving returns a client of a server that keeps an archive and cuts the first connection after so many bytes of it, or not at all
-// after 0. It also returns the ranges that were asked for.
+// serving returns a client of a server that has an archive, and the ranges that were requested. The server cuts the
+// first connection after cutAfter bytes, or not at all if that is 0.
 func serving(t *testing.T, archive []byte, cutAfter int) (*ClientWithResponses, *[]string) {
 	ranges := []string{}
 	server := httptest.NewServer(http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// answer is what the server of a test sends next; it cuts the connection if there is no status.
+// answer is the next answer of a test's server, which cuts the connection if there is no status.
 type answer struct {
 	status  int
 	headers map[string]string
