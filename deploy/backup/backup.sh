@@ -14,7 +14,8 @@ if [ -n "${READAPT_ARTIFACTS:-}" ]; then
   echo "the artifacts are in $READAPT_ARTIFACTS, which is not copied: docs/backup.md says how to keep it" >&2
 else
   mkdir -p "$backup/artifacts"
-  cp -Rn --preserve=timestamps "$READAPT_DATA_DIR/artifacts/sha256" "$READAPT_DATA_DIR/artifacts/READAPT_STORE" "$backup/artifacts"
+  artifacts=$READAPT_DATA_DIR/artifacts
+  cp -Rn --preserve=timestamps "$artifacts/sha256" "$artifacts/READAPT_STORE" "$backup/artifacts"
 fi
 
 # Copies the key of stored secrets, unless READAPT_SECRET_KEY sets it. Keep it apart from the rest.

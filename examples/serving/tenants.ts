@@ -10,7 +10,8 @@ export interface ServedAdapter extends DemoAdapter {
 /** Prompts from the gate rows of the tasks. */
 const PROMPTS: Readonly<Record<string, string>> = {
   'news-topics':
-    "News: Denisa Costescu follows up her victory in Indianapolis on Saturday with another win at the Veteran's Day 10K Sunday in Washington.\nTopic:",
+    'News: Denisa Costescu follows up her victory in Indianapolis on Saturday with another win at the ' +
+    "Veteran's Day 10K Sunday in Washington.\nTopic:",
   'catalogue-plurals': 'Word: notebook\nPlural:',
   'plural-forms': 'Word: granary\nPlural:',
 };

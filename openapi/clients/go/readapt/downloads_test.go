@@ -51,6 +51,7 @@ func serving(t *testing.T, archive []byte, cutAfter int) (*ClientWithResponses, 
 
 func TestDownloadVersionGoesOnFromWhatIsThere(t *testing.T) {
 	archive := adapterArchive(t)
+	tooMuch := []string{fmt.Sprintf("bytes=%d-", len(archive)+1), ""}
 	for name, test := range map[string]struct {
 		part     []byte
 		cutAfter int
@@ -61,7 +62,7 @@ func TestDownloadVersionGoesOnFromWhatIsThere(t *testing.T) {
 		"interrupted":      {nil, 5000, adapterDigest, []string{"", "bytes=5000-"}, false},
 		"in another run":   {archive[:5000], 0, adapterDigest, []string{"bytes=5000-"}, false},
 		"all of it":        {archive, 0, adapterDigest, []string{fmt.Sprintf("bytes=%d-", len(archive))}, false},
-		"too much":         {append(bytes.Clone(archive), 'x'), 0, adapterDigest, []string{fmt.Sprintf("bytes=%d-", len(archive)+1), ""}, false},
+		"too much":         {append(bytes.Clone(archive), 'x'), 0, adapterDigest, tooMuch, false},
 		"something else":   {[]byte("x"), 0, adapterDigest, []string{"bytes=1-"}, true},
 		"of other content": {[]byte("x"), 0, "sha256:other", []string{"bytes=1-"}, true},
 	} {

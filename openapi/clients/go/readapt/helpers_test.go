@@ -157,7 +157,8 @@ func TestVerifyArchiveKnowsTheDigestThatTheServiceGivesToTheSameFiles(t *testing
 		t.Error(err)
 	}
 	changed := bytes.Replace(content, []byte("lora_alpha"), []byte("lora_alphb"), 1)
-	if err := VerifyArchive(bytes.NewReader(changed), digest); err == nil || !strings.Contains(err.Error(), "expected") {
+	err = VerifyArchive(bytes.NewReader(changed), digest)
+	if err == nil || !strings.Contains(err.Error(), "expected") {
 		t.Errorf("a changed archive was verified: %v", err)
 	}
 }

@@ -52,7 +52,8 @@ func WaitForRollout(
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("rollout %s has not ended in time; its state is %s: %w", id, stateOf(rollout), ctx.Err())
+			state := stateOf(rollout)
+			return nil, fmt.Errorf("rollout %s has not ended in time; its state is %s: %w", id, state, ctx.Err())
 		case <-time.After(pause):
 		}
 	}

@@ -1,4 +1,4 @@
-"""The same as carry_over.py with asyncio, which uploads rows and adapters of several tenants at once.
+"""Carries adapters over as carry_over.py does, with asyncio, which uploads for several tenants at once.
 
 READAPT is the address of the service, OPERATOR an operator's key, FAMILY the folder of the demo models, which the
 service can read, and NAME a name that nothing has yet.

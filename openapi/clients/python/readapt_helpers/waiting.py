@@ -27,7 +27,7 @@ class RolloutNotCompletedError(Exception):
 def wait_for_rollout(
     client: AuthenticatedClient, rollout_id: str, *, timeout: float = 86_400, interval: float = 2
 ) -> Rollout:
-    """Returns the rollout when it is completed. All its jobs have ended then; its `summary` has the number of ready ones.
+    """Returns the rollout when it is completed. All its jobs have ended then; its `summary` counts the ready ones.
 
     `timeout` and `interval` are seconds. Raises RolloutNotCompletedError when it has failed or was cancelled,
     TimeoutError when it has not ended in time, for example because it is paused, and ApiProblem when the service

@@ -14,7 +14,7 @@ const JOB = {
   metric: { name: 'accuracy', best: null },
 } as unknown as Job;
 
-/** What a view prints that has no terminal. */
+/** Output of a view without a terminal. */
 function lines(updates: readonly (readonly [job: Partial<Job>, elapsedMs: number, heading?: string])[]): string[] {
   const written: string[] = [];
   const view = createProgressView({ write: (text: string) => written.push(text) } as unknown as NodeJS.WriteStream);

@@ -94,7 +94,8 @@ public final class CarryOver {
   /** Downloads the published version of a job as the tenant, and compares it with its digest. */
   private static void download(ApiClient tenant, Job job) throws Exception {
     var seconds = job.getTtrMs() / 1000;
-    System.out.printf("%s %s by %s after %.1f s%n", job.getAdapterName(), job.getState(), job.getWonStrategy(), seconds);
+    System.out.printf("%s %s by %s after %.1f s%n",
+        job.getAdapterName(), job.getState(), job.getWonStrategy(), seconds);
     var version = new AdaptersApi(tenant).getAdapterVersion(job.getAdapterId(), job.getPublishedVersionId(), null);
     var file = Path.of(NAME + "-" + job.getAdapterName() + "-" + version.getNumber() + ".tar");
     Downloads.version(tenant, version, file, Duration.ofSeconds(2));
