@@ -111,5 +111,5 @@ function rowText({ tokenIds, labelSpans }: TokenizedExample, tokenizer: Tokenize
 function textOf(ids: readonly number[], { bytesOf }: Tokenizer): string {
   const text = Buffer.concat(ids.map((id) => bytesOf(id))).toString('utf8');
   // Control characters of a row must not reach the terminal.
-  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '\ufffd');
+  return text.replace(/(?![\t\n])\p{Cc}/gu, '\ufffd');
 }
