@@ -1,4 +1,4 @@
-import { allCommands, spelled, type CommandNode, type OptionNode } from './command-tree.ts';
+import { allCommands, spelled, subcommandPaths, type CommandNode, type OptionNode } from './command-tree.ts';
 
 /** Builds a script for bash 3.2 and later that completes commands, options and option values. */
 export function bashCompletion(root: CommandNode): string {
@@ -10,7 +10,7 @@ _readapt() {
   if [ "$current" = '=' ]; then current=''; elif [ "$previous" = '=' ]; then previous=\${COMP_WORDS[COMP_CWORD-2]}; fi
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "$at \${COMP_WORDS[i]}" in
-      ${patterns(nodes)}) at="$at \${COMP_WORDS[i]}" ;;
+      ${subcommandPaths(root).map(quote).join(' | ')}) at="$at \${COMP_WORDS[i]}" ;;
     esac
   done
   case "$at $previous" in
@@ -25,19 +25,12 @@ complete -o default -F _readapt readapt
 `;
 }
 
-function patterns(nodes: readonly CommandNode[]): string {
-  return nodes
-    .filter(({ path }) => path.length > 0)
-    .map((node) => `'${spelled(node)}'`)
-    .join(' | ');
-}
-
 function valueCases(node: CommandNode): string[] {
   return node.options.filter(({ takesValue }) => takesValue).map((option) => valueCase(node, option));
 }
 
 function valueCase(node: CommandNode, { names, completed, choices }: OptionNode): string {
-  const pattern = names.map((name) => `'${spelled(node)} ${name}'`).join(' | ');
+  const pattern = names.map((name) => quote(`${spelled(node)} ${name}`)).join(' | ');
   const reply = {
     nothing: 'COMPREPLY=()',
     choices: `COMPREPLY=($(compgen -W '${choices.join(' ')}' -- "$current"))`,
@@ -56,4 +49,8 @@ function wordsCase(node: CommandNode): string {
     `    '${spelled(node)}') case "$current" in -*) candidates='${options.join(' ')}' ;; *) ` +
     `candidates='${offered.join(' ')}' ;; esac ;;`
   );
+}
+
+function quote(text: string): string {
+  return `'${text}'`;
 }

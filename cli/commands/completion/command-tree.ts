@@ -52,6 +52,13 @@ export function spelled({ path }: CommandNode): string {
   return path.map((word) => ` ${word}`).join('');
 }
 
+/** Paths of all subcommands, as the scripts compare them. */
+export function subcommandPaths(root: CommandNode): string[] {
+  return allCommands(root)
+    .filter(({ path }) => path.length > 0)
+    .map(spelled);
+}
+
 function optionNode(option: Option): OptionNode {
   const choices = option.argChoices ?? [];
   const [, placeholder = ''] = /[<[]([\w-]+)/.exec(option.flags) ?? [];

@@ -1,4 +1,4 @@
-import { allCommands, spelled, type CommandNode, type OptionNode } from './command-tree.ts';
+import { allCommands, spelled, subcommandPaths, type CommandNode, type OptionNode } from './command-tree.ts';
 
 /** Builds a script for zsh, to be sourced or saved in a folder of `fpath` as `_readapt`. */
 export function zshCompletion(root: CommandNode): string {
@@ -11,10 +11,7 @@ _readapt() {
   local current=$words[CURRENT] previous=$words[CURRENT-1]
   for ((i = 2; i < CURRENT; i++)); do
     case "$at $words[i]" in
-      ${nodes
-        .filter(({ path }) => path.length > 0)
-        .map((node) => quote(spelled(node)))
-        .join(' | ')}) at="$at $words[i]" ;;
+      ${subcommandPaths(root).map(quote).join(' | ')}) at="$at $words[i]" ;;
     esac
   done
   case "$at $previous" in
