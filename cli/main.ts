@@ -1,14 +1,14 @@
-import { Command } from 'commander';
+import { Command, type HelpConfiguration, type Option } from 'commander';
 import * as login from './commands/access/login.ts';
 import * as logout from './commands/access/logout.ts';
 import * as profiles from './commands/access/profiles.ts';
 import * as adapters from './commands/adapters/adapters.ts';
-import * as audit from './commands/audit/export.ts';
+import * as audit from './commands/audit.ts';
 import * as bases from './commands/bases/bases.ts';
 import * as completion from './commands/completion/completion.ts';
 import * as demo from './commands/demo.ts';
 import * as devices from './commands/devices.ts';
-import * as doctor from './commands/doctor/doctor.ts';
+import * as doctor from './commands/doctor.ts';
 import * as evaluate from './commands/eval.ts';
 import * as exporting from './commands/export/export.ts';
 import * as events from './commands/fleet/events.ts';
@@ -26,12 +26,11 @@ import * as rollout from './commands/rollout/rollout.ts';
 import * as serve from './commands/serve.ts';
 import * as train from './commands/train.ts';
 import * as worker from './commands/worker.ts';
-import { exitCodeOf, printError } from './errors.ts';
-import { HELP } from './help.ts';
+import { exitCodeOf, printError } from './process/errors.ts';
 
 /**
- * A subcommand, which has a file of its own in `commands/`. `register` only declares name, options and help and must stay
- * light: whatever is slow to load (tfjs, ONNX Runtime, the server) is imported within the action.
+ * A subcommand, which has a file of its own in `commands/`. `register` only declares name, options and help and must
+ * stay light: whatever is slow to load (tfjs, ONNX Runtime, the server) is imported within the action.
  */
 interface CommandModule {
   register(program: Command): void;
@@ -58,6 +57,18 @@ const COMMANDS: Readonly<Record<string, readonly CommandModule[]>> = {
   'This command:': [completion],
 };
 
+/** The layout of `--help`: an option's description, then its choices and its default in one pair of parentheses. */
+export const HELP: HelpConfiguration = {
+  optionDescription({ description, argChoices, defaultValue, defaultValueDescription }: Option): string {
+    const standard: unknown = defaultValueDescription ?? defaultValue;
+    const details = [
+      ...(argChoices ? [`choices: ${argChoices.join(', ')}`] : []),
+      ...(standard === undefined ? [] : [`default: ${String(standard)}`]),
+    ];
+    return details.length === 0 ? description : `${description} (${details.join('; ')})`;
+  },
+};
+
 /** Makes the parser of the whole command line. It throws a CommanderError where it would exit. */
 function createProgram(): Command {
   const program = new Command('readapt')
@@ -81,12 +92,13 @@ function createProgram(): Command {
 /**
  * Runs one command line.
  * @param args the arguments after `readapt`
- * @returns the exit code, as {@link exitCodeOf} says
+ * @returns the exit code, see {@link exitCodeOf}
  */
 export async function main(args: readonly string[]): Promise<number> {
   try {
     const program = createProgram();
-    // Commander's `help rebase` would leave out the options that `rebase --help` loads, and know no commands of two words.
+    // Commander's `help rebase` would leave out the options that `rebase --help` loads, and know no commands of two
+    // words.
     const explained = args[0] === 'help' && args.length > 1;
     await program.parseAsync(explained ? [...args.slice(1), '--help'] : args, { from: 'user' });
     return Number(process.exitCode ?? 0);

@@ -1,5 +1,5 @@
-import { exitCodeOf, printError } from '../cli/errors.ts';
-import { createOutput } from '../cli/output.ts';
+import { exitCodeOf, printError } from '../cli/process/errors.ts';
+import { createOutput } from '../cli/screen/output.ts';
 import { experimentCommand, type ExperimentOptions } from './options.ts';
 import { runExperiment } from './run/run-experiment.ts';
 

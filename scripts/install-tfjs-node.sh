@@ -9,26 +9,34 @@ set -euo pipefail
 kind=${1:-cpu} tfjs=4.22.0 tf=2.18.1
 dir=${2:-$(cd "$(dirname "$0")/.." && pwd)/.tfjs-node}
 case $kind in
-  cpu) pkg=@tensorflow/tfjs-node     wheel=tensorflow-cpu sha=810c75d7149d2da0cb2092187817b0dcabb80728ca9f9cf3a61f3f42fadd1298 ;;
-  gpu) pkg=@tensorflow/tfjs-node-gpu wheel=tensorflow     sha=c9f87e5d2a680a4595f5dc30daf6bbaec9d4129b46d7ef1b2af63c46ac7d2828 ;;
+  cpu) pkg=@tensorflow/tfjs-node wheel=tensorflow-cpu
+    sha=810c75d7149d2da0cb2092187817b0dcabb80728ca9f9cf3a61f3f42fadd1298 ;;
+  gpu) pkg=@tensorflow/tfjs-node-gpu wheel=tensorflow
+    sha=c9f87e5d2a680a4595f5dc30daf6bbaec9d4129b46d7ef1b2af63c46ac7d2828 ;;
   *) echo "usage: $0 [cpu|gpu] [DIR]" >&2; exit 2 ;;
 esac
 [ "$(uname -sm)" = "Linux x86_64" ] || { echo "found $(uname -sm), expected Linux x86_64" >&2; exit 1; }
 for tool in node npm python3 make g++ strip; do
-  command -v "$tool" >/dev/null || { echo "$tool was not found; on Debian: apt-get install python3 python3-venv make g++ binutils" >&2; exit 1; }
+  command -v "$tool" >/dev/null || {
+    echo "$tool was not found; on Debian: apt-get install python3 python3-venv make g++ binutils" >&2
+    exit 1
+  }
 done
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 python=python3
 python3 -m pip --version >/dev/null 2>&1 || { python3 -m venv "$tmp/venv" && python=$tmp/venv/bin/python; }
 
-# A package of its own: npm would otherwise look for one in the folders above, and prune the other kind.
+# Makes a package of its own: npm would otherwise look for one in the folders above, and prune the other kind.
 mkdir -p "$dir"
 cd "$dir"
 [ -e package.json ] || echo '{ "private": true }' > package.json
 npm install --ignore-scripts --no-audit --no-fund --save-exact "$pkg@$tfjs"
 
-download() { "$python" -m pip download -q --no-deps --only-binary=:all: --python-version 3.11 --platform manylinux2014_x86_64 -d "$tmp" "$@"; }
+download() {
+  "$python" -m pip download -q --no-deps --only-binary=:all: --python-version 3.11 --platform manylinux2014_x86_64 \
+    -d "$tmp" "$@"
+}
 echo "$wheel==$tf --hash=sha256:$sha" > "$tmp/requirements.txt"
 download --require-hashes -r "$tmp/requirements.txt"
 deps=$PWD/node_modules/$pkg/deps
@@ -37,7 +45,8 @@ import os, shutil, sys, zipfile
 
 wheel, deps = sys.argv[1:]
 INCLUDE = "tensorflow/include/"
-HEADERS = tuple(INCLUDE + name for name in ("tensorflow/c/", "tensorflow/core/platform/ctstring", "tsl/platform/ctstring", "xla/tsl/c/"))
+NAMES = ("tensorflow/c/", "tensorflow/core/platform/ctstring", "tsl/platform/ctstring", "xla/tsl/c/")
+HEADERS = tuple(INCLUDE + name for name in NAMES)
 with zipfile.ZipFile(wheel) as archive:
     for entry in archive.infolist():
         if entry.filename.startswith("tensorflow/libtensorflow"):
@@ -64,10 +73,13 @@ if [ "$kind" = gpu ] && [ -z "${NO_CUDA_WHEELS:-}" ]; then
   rm -rf "$deps"/*.dist-info "$deps"/nvidia/*/include
 fi
 
-# Node's own headers where they are installed with it; node-gyp would otherwise download them from nodejs.org.
+# Uses Node's own headers if they are installed with it; node-gyp would otherwise download them from nodejs.org.
 prefix=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
 [ ! -e "$prefix/include/node/node_api.h" ] || export npm_config_nodedir=$prefix
-(cd "node_modules/$pkg" && npx --no-install node-pre-gyp install --build-from-source >"$tmp/log" 2>&1) || { cat "$tmp/log"; exit 1; }
+(cd "node_modules/$pkg" && npx --no-install node-pre-gyp install --build-from-source >"$tmp/log" 2>&1) || {
+  cat "$tmp/log"
+  exit 1
+}
 TF_CPP_MIN_LOG_LEVEL=2 node -e '
 const util = require("util");
 util.isNullOrUndefined ??= (value) => value == null; // gone in Node 23

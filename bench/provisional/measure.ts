@@ -9,7 +9,7 @@ import {
   waitForRollout,
 } from '../../openapi/clients/typescript/src/index.ts';
 import { familyPath, FLEET } from '../../cli/demo/fleet.ts';
-import { patientClient } from '../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../cli/demo/register-fleet.ts';
 import type { DemoStack } from '../demo-stack.ts';
 
 const BASE_MODEL = 'demo-llama';
@@ -33,7 +33,7 @@ export interface MeasuredProvision {
  */
 export async function measureProvisional(options: MeasureOptions): Promise<MeasuredProvision[]> {
   const { origin, operatorKey, adapters, log } = options;
-  const client = patientClient(origin, operatorKey);
+  const client = retryingClient(origin, operatorKey);
   await createBaseModel({ client, body: { name: BASE_MODEL } });
   const addVersion = async (version: string, folder: string) => {
     const body = { version, path: familyPath(folder), rollout: false } as const;

@@ -11,7 +11,8 @@ export function register(program: Command): void {
     .addOption(
       new Option(
         '--control <which>',
-        'Adapters that are also trained from scratch, to measure the speed-up. By default all are, and none with --waves.',
+        'Adapters that are also trained from scratch, to measure the speed-up. By default all are, and none with ' +
+          '--waves.',
       ).choices(['sample', 'all', 'none']),
     )
     .addOption(deviceOption())
@@ -25,7 +26,8 @@ export function register(program: Command): void {
     .addOption(seedOption())
     .addHelpText(
       'after',
-      '\nThe exit code is 0 if every job ended as ready or not_ready, 1 if not, or if --waves was not paused or rolled back, and 2 for a usage error.',
+      '\nThe exit code is 0 if every job ended as ready or not_ready, 1 if not, or if --waves was not paused or ' +
+        'rolled back, and 2 for a usage error.',
     )
     .action(async (options: DemoOptions) => {
       const { runDemo } = await import('../demo/run-demo.ts');

@@ -2,10 +2,10 @@ import { Option, type Command } from 'commander';
 import type { DeviceCheck } from '../../core/device-check/check-report.ts';
 import type { DeviceReport } from '../../core/engine/devices/probe/probe.ts';
 import { DEVICES, type Device } from '../../core/options/devices.ts';
-import { UnsuccessfulResult } from '../errors.ts';
+import { UnsuccessfulResult } from '../process/errors.ts';
 import { addJsonOption, type JsonOption } from '../options/common-options.ts';
 import { device as parseDevice, integer } from '../options/parsers.ts';
-import { createOutput } from '../output.ts';
+import { createOutput } from '../screen/output.ts';
 
 interface DevicesOptions extends JsonOption {
   readonly device?: Device;
@@ -14,8 +14,8 @@ interface DevicesOptions extends JsonOption {
 }
 
 const HELP = `
-The exit code is 0. With --device, it is 1 if that device does not work; with --check, it is 1 if a device that can be used
-computes something else than the reference.`;
+The exit code is 0. With --device, it is 1 if that device does not work; with --check, it is 1 if a device that can be
+used computes something else than the reference.`;
 
 export function register(program: Command): void {
   const names = `${DEVICES.join(', ')}, or cuda:N for one of several cards`;
@@ -25,7 +25,8 @@ export function register(program: Command): void {
     .addOption(new Option('--device <name>', `Device to try instead of all: ${names}.`).argParser(parseDevice))
     .option(
       '--check',
-      'Compare losses, logits, gradients and training steps of every family of models with the reference, and measure the speed.',
+      'Compare losses, logits, gradients and training steps of every family of models with the reference, and ' +
+        'measure the speed.',
     )
     .option('--threads <n>', 'Number of threads that --check computes with. (default: one for each core)', integer(1))
     .addHelpText('after', HELP)

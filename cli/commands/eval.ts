@@ -1,12 +1,12 @@
 import { Option, type Command } from 'commander';
 import type { Measurement } from '../../core/data/evaluation/measure.ts';
 import { METRICS, metricTitle, type MetricName } from '../../core/options/metrics.ts';
-import { UsageError } from '../errors.ts';
-import { loadExamples, withBases } from '../loaded-bases.ts';
+import { UsageError } from '../process/errors.ts';
+import { loadExamples, withBases } from '../models/loaded-bases.ts';
 import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
 import { integer } from '../options/parsers.ts';
 import { addRowFormatOptions, rowFormatOf, type RowFormatOptions } from '../options/row-format.ts';
-import { count, createOutput, duration, percent } from '../output.ts';
+import { count, createOutput, duration, percent } from '../screen/output.ts';
 
 interface EvalOptions extends CommonOptions, RowFormatOptions {
   readonly base: string;
@@ -32,7 +32,8 @@ export function register(program: Command): void {
     )
     .option(
       '--max-new-tokens <n>',
-      'Largest number of tokens generated for a row, for exact_match, rouge_l and token_f1. (default: follows from the rows)',
+      'Largest number of tokens generated for a row, for exact_match, rouge_l and token_f1. (default: follows ' +
+        'from the rows)',
       integer(1),
     );
   addRowFormatOptions(command, {

@@ -1,12 +1,12 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { BaseCache } from '../../core/engine/base-cache.ts';
 import type { GeneratedText } from '../../core/engine/generation/generate-texts.ts';
-import { UsageError } from '../errors.ts';
-import { interruptible } from '../interruption.ts';
-import { withBases } from '../loaded-bases.ts';
+import { UsageError } from '../process/errors.ts';
+import { interruptible } from '../process/interruption.ts';
+import { withBases } from '../models/loaded-bases.ts';
 import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
 import { integer } from '../options/parsers.ts';
-import type { Prompt, PromptSource } from '../prompts.ts';
+import type { Prompt, PromptSource } from '../models/prompts.ts';
 
 interface GenerateOptions extends CommonOptions {
   readonly base: string;
@@ -20,9 +20,9 @@ interface GenerateOptions extends CommonOptions {
 }
 
 const HELP = `
-Without --prompt and --data, the prompt is read from stdin, without its last line feed. A text ends with a token that the
-base's files call the end of the text, with a --stop string, or after --max-new-tokens. The most probable token is taken at
-each step.
+Without --prompt and --data, the prompt is read from stdin, without its last line feed. A text ends with a token that
+the base's files call the end of the text, with a --stop string, or after --max-new-tokens. The most probable token is
+taken at each step.
 
 --json prints {text, token_ids, stop}, where stop is end_of_text, stop_string or max_new_tokens. --data prints one such
 document a line, with the line of the row and its completion as expected. With --compare, a document holds two, old and
@@ -61,7 +61,7 @@ async function run(options: GenerateOptions): Promise<void> {
   if (options.oldAdapter !== undefined && options.compare === undefined) {
     throw new UsageError('--old-adapter needs --compare, the base that it belongs to');
   }
-  const { promptSource } = await import('../prompts.ts');
+  const { promptSource } = await import('../models/prompts.ts');
   const source = await promptSource(options);
   await interruptible((signal) =>
     withBases(options, async (bases) => {
@@ -85,11 +85,11 @@ interface Generated {
   readonly texts: readonly GeneratedText[];
 }
 
-/** Generates with one version. A single text is shown on stdout while it grows, unless it is part of a document. */
+/** Generates texts with one version of the base. Streams a single text to stdout, unless a document is asked for. */
 async function generated({ options, bases, source, signal }: Generation, version: 'old' | 'new'): Promise<Generated> {
   const { loadAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
   const { generateTexts } = await import('../../core/engine/generation/generate-texts.ts');
-  const { tokenizePrompts, toRequests } = await import('../prompts.ts');
+  const { tokenizePrompts, toRequests } = await import('../models/prompts.ts');
   const { adapter: own, compare, oldAdapter = own, maxNewTokens, stop: stopStrings = [] } = options;
   const [folder, peft] = version === 'old' ? [compare!, oldAdapter] : [options.base, own];
   const base = await bases.load(folder);
@@ -114,7 +114,7 @@ function isDocument({ json, data }: GenerateOptions): boolean {
   return json === true || data !== undefined;
 }
 
-/** Prints documents: one a line for the rows of a file. */
+/** Prints the texts as JSON documents, one a line for the rows of a file. */
 function print(options: GenerateOptions, old: Generated | null, found: Generated): void {
   if (!isDocument(options)) return;
   for (const [index, { line, expected }] of found.prompts.entries()) {

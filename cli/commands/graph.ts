@@ -1,9 +1,9 @@
 import { Option, type Command } from 'commander';
 import type { CompiledDevice } from '../../core/options/devices.ts';
 import { PRECISIONS, type Precision } from '../../core/options/precisions.ts';
-import { UsageError } from '../errors.ts';
+import { UsageError } from '../process/errors.ts';
 import { addJsonOption, type JsonOption } from '../options/common-options.ts';
-import { createOutput } from '../output.ts';
+import { createOutput } from '../screen/output.ts';
 
 const PROGRAMS = {
   losses: 'labelLosses',

@@ -1,17 +1,18 @@
 import type { Command } from 'commander';
 import type { Inspection } from '../../core/formats/inspect.ts';
-import { UsageError } from '../errors.ts';
-import { interruptible } from '../interruption.ts';
+import { UsageError } from '../process/errors.ts';
+import { interruptible } from '../process/interruption.ts';
 import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
 import { integer } from '../options/parsers.ts';
 import { addRowFormatOptions, rowFormatOf, type RowFormatOptions } from '../options/row-format.ts';
-import { count, createOutput } from '../output.ts';
+import { count, createOutput } from '../screen/output.ts';
 
 export function register(program: Command): void {
   const command = program
     .command('inspect')
     .description(
-      'Check and describe a base model or an adapter, compare two versions of a base model, or show what a base model will see of a dataset.',
+      'Check and describe a base model or an adapter, compare two versions of a base model, or show what a base ' +
+        'model will see of a dataset.',
     )
     .argument('<folder>', 'Folder of a base model (with config.json) or of a PEFT adapter (with adapter_config.json).')
     .option('--base <folder>', 'Folder of the base model that the adapter must fit.')
@@ -21,7 +22,8 @@ export function register(program: Command): void {
     )
     .option(
       '--adapter <folder>',
-      'PEFT folder of an adapter of that base: with --against, the advice is for it (default: any); with --data, says what margin these rows can certify for it.',
+      'PEFT folder of an adapter of that base: with --against, the advice is for it (default: any); with --data, ' +
+        'says what margin these rows can certify for it.',
     )
     .option('--data <file>', 'JSONL file to show as the tokens and labels that the base model gets.')
     .option('--tokens <n>', 'Number of first rows of --data to show as tokens.', integer(0), 3);

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { UsageError } from '../errors.ts';
+import { UsageError } from '../process/errors.ts';
 import { addJsonOption, type JsonOption } from '../options/common-options.ts';
 
 interface MigrateOptions extends JsonOption {

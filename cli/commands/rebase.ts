@@ -4,16 +4,16 @@ import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
 import type { GateRule } from '../../core/options/gates.ts';
 import { METRICS, type MetricName } from '../../core/options/metrics.ts';
-import { UnsuccessfulResult } from '../errors.ts';
-import { interruptible } from '../interruption.ts';
-import { defaultMetric, withBases } from '../loaded-bases.ts';
+import { UnsuccessfulResult } from '../process/errors.ts';
+import { interruptible } from '../process/interruption.ts';
+import { defaultMetric, withBases } from '../models/loaded-bases.ts';
 import { addCommonOptions, baseNameOption, type CommonOptions } from '../options/common-options.ts';
 import type { GateOptions } from '../options/gate-options.ts';
 import { addOptionsLater } from '../options/later-options.ts';
-import { createOutput, type Output } from '../output.ts';
+import { createOutput, type Output } from '../screen/output.ts';
 import { describeEvent, flipsText, ladderTable, rebaseDocument, rebaseRows } from '../reports/rebase-report.ts';
 
-/** The options of the command, besides the job options. */
+/** Options of the command, besides the job options. */
 interface RebaseOptions extends CommonOptions, GateOptions {
   readonly oldBase: string;
   readonly base: string;
@@ -37,7 +37,8 @@ export function register(program: Command): void {
     .option('--data <file>', 'JSONL file of training rows (prompt and completion). Without it, nothing is trained.')
     .requiredOption(
       '--validation <file>',
-      'JSONL file of held-out rows, which are divided into search rows and gate rows. If the rows of both files have prompts alone, the old version answers them, and the gate asks how far the new one agrees.',
+      'JSONL file of held-out rows, which are divided into search rows and gate rows. If the rows of both files ' +
+        'have prompts alone, the old version answers them, and the gate asks how far the new one agrees.',
     )
     .requiredOption('--out <folder>', 'Folder for the new adapter. An adapter that is already there is replaced.')
     .addOption(
@@ -60,7 +61,7 @@ async function run(options: RebaseOptions): Promise<void> {
   const { gateOf } = await import('../options/gate-options.ts');
   const gate = gateOf(options);
   const output = createOutput(options);
-  const { requireWritableAdapterFolder } = await import('../folders.ts');
+  const { requireWritableAdapterFolder } = await import('../process/folders.ts');
   await requireWritableAdapterFolder(options.out, options.adapter);
   const metric = options.metric ?? (await suitableMetric(options));
   const outcome = await interruptible((signal) => carryOver(options, { metric, gate }, output, signal));
@@ -81,9 +82,12 @@ interface Aim {
   readonly gate: GateRule;
 }
 
-/** Works in a temporary folder. `--out` is written when a candidate is published, or at the end with the best one. */
+/**
+ * Carries the adapter over in a temporary folder. Writes `--out` when a candidate is published, or at the end with the
+ * best one.
+ */
 async function carryOver(options: RebaseOptions, aim: Aim, output: Output, signal: AbortSignal): Promise<JobOutcome> {
-  const { copyFolder, withTemporaryFolder } = await import('../folders.ts');
+  const { copyFolder, withTemporaryFolder } = await import('../process/folders.ts');
   const { runAdaptation } = await import('../../core/adaptation/run-adaptation.ts');
   return withTemporaryFolder((workDir) =>
     withBases(options, async (bases) => {

@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import type { DeviceChoice } from '../../core/options/devices.ts';
 import { deviceOption } from '../options/common-options.ts';
-import { writePrivateFile } from '../folders.ts';
+import { writePrivateFile } from '../process/folders.ts';
 import { integer } from '../options/parsers.ts';
 import { untilStopped } from '../stack/until-stopped.ts';
 
@@ -28,8 +28,8 @@ export function register(program: Command): void {
     .option('--no-worker', 'Run the API alone. This is the default with DATABASE_URL.')
     .addHelpText(
       'after',
-      '\nThe first start prints the operator key, once. Where standard output is no terminal, and may be kept as a log, the key ' +
-        'goes to the file operator-key in the data folder. `readapt keys create` makes another.',
+      '\nThe first start prints the operator key, once. Where standard output is no terminal, and may be kept as a ' +
+        'log, the key goes to the file operator-key in the data folder. `readapt keys create` makes another.',
     )
     .action(serve);
 }
@@ -62,7 +62,7 @@ async function serve(options: ServeOptions): Promise<void> {
         : `operator key written to ${keyFile}, which only this user may read: take it from there and remove the file`,
     );
   }
-  // Who reads the address may stop the service at once.
+  // Listens for signals before printing the address, because its reader may stop the service at once.
   const stopped = untilStopped();
   process.stdout.write(`${lines.join('\n')}\n`);
   const lost = await Promise.race([stopped, stack.lost]);

@@ -3,13 +3,13 @@ import type { Measurement } from '../../core/data/evaluation/measure.ts';
 import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import type { BaseModel } from '../../core/models/base-model.ts';
 import type { StepReport, TrainResult } from '../../core/training/trainer.ts';
-import { UsageError } from '../errors.ts';
-import { interruptible } from '../interruption.ts';
-import { defaultMetric, loadExamples, withBases } from '../loaded-bases.ts';
+import { UsageError } from '../process/errors.ts';
+import { interruptible } from '../process/interruption.ts';
+import { defaultMetric, loadExamples, withBases } from '../models/loaded-bases.ts';
 import { addCommonOptions, baseNameOption, type CommonOptions } from '../options/common-options.ts';
 import { integer, layers, number, targets } from '../options/parsers.ts';
 import { addRowFormatOptions, rowFormatOf, type RowFormatOptions } from '../options/row-format.ts';
-import { count, createOutput, duration, percent, type Output } from '../output.ts';
+import { count, createOutput, duration, percent, type Output } from '../screen/output.ts';
 
 interface TrainCommandOptions extends CommonOptions, RowFormatOptions {
   readonly base: string;
@@ -30,7 +30,7 @@ interface TrainCommandOptions extends CommonOptions, RowFormatOptions {
   readonly learningRate: number;
 }
 
-/** The options that describe a new adapter. */
+/** Options that describe a new adapter. */
 const NEW_ADAPTER_OPTIONS = ['rank', 'alpha', 'dropout', 'targets', 'layers', 'dora', 'rslora'] as const;
 
 const positive = number((value) => value > 0, 'a positive number');
@@ -53,7 +53,8 @@ export function register(program: Command): void {
     .option('--rslora', 'Scale a new adapter by alpha / √rank.')
     .option(
       '--targets <names>',
-      'Modules of a new adapter: names such as q_proj,v_proj, a regular expression, or all-linear. (default: all-linear)',
+      'Modules of a new adapter: names such as q_proj,v_proj, a regular expression, or all-linear. (default: ' +
+        'all-linear)',
       targets,
     )
     .option('--layers <numbers>', 'Layers of a new adapter, counted from 0, such as 0,2,8-11. (default: all)', layers)
@@ -75,7 +76,7 @@ async function run(options: TrainCommandOptions): Promise<void> {
     );
   }
   const output = createOutput(options);
-  const { requireWritableAdapterFolder } = await import('../folders.ts');
+  const { requireWritableAdapterFolder } = await import('../process/folders.ts');
   await requireWritableAdapterFolder(options.out);
   const document = await interruptible((signal) => trainAdapter(options, output, signal));
   output.result(document, toRows(document, options.out));
@@ -129,7 +130,7 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
   });
 }
 
-/** What a later `readapt rebase` need not measure again. */
+/** Outcomes of the validation rows by key, so that a later `readapt rebase` need not measure the adapter again. */
 async function outcomesByRow(
   measured: readonly Measurement[],
   { precision: { precision }, endOfTextIds }: LoadedBase,
@@ -143,7 +144,10 @@ async function outcomesByRow(
   return new Map(rows);
 }
 
-/** As the flags say, or the adapter to start from; a new adapter learns to end its completions wherever the base can. */
+/**
+ * Row format from the flags, else from the adapter given by `--init`. A new adapter learns to end its completions if
+ * the base has an end-of-text token.
+ */
 async function rowFormat(options: TrainCommandOptions, base: LoadedBase) {
   const { endOfText } = await import('../../core/data/tokenize.ts');
   const { readAdapterManifest } = await import('../../core/formats/peft/adapter-manifest.ts');

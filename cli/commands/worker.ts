@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { DeviceChoice } from '../../core/options/devices.ts';
-import { UsageError } from '../errors.ts';
+import { UsageError } from '../process/errors.ts';
 import { deviceOption } from '../options/common-options.ts';
 import { untilStopped } from '../stack/until-stopped.ts';
 

@@ -15,20 +15,20 @@ export interface DemoAdapter {
   readonly metric: 'accuracy' | 'exact_match';
   /** Number of training rows that the tenant shares, which differs between adapters. */
   readonly trainRows: number;
-  /** When an adapter is ready. */
+  /** Gate that decides whether the adapter is ready. */
   readonly gate: GateRule;
-  /** Whether each row names what it expects as its slice. */
+  /** Whether each row belongs to a slice named after its expected completion. */
   readonly sliced: boolean;
 }
 
 /**
- * By the table in docs/method/gate.md the 400 gate rows of each task certify an equal version within five points as a rule, even if eight of a
- * hundred rows flip. Adapters that know their task no better than these flip more than that, so some are published as inconclusive: a
- * demo that held them would show how long a job looks for what its rows cannot show.
+ * Gate of the demo's adapters. By the table in docs/method/gate.md, 400 gate rows usually certify an equally good
+ * version within five points, even if 8 of 100 rows flip. These small adapters flip more rows than that, so some are
+ * only inconclusive. The demo publishes them; otherwise their jobs would search long for what the rows cannot show.
  */
 const GATE: GateRule = { kind: 'relative', margin: 0.05, on_inconclusive: 'publish' };
 
-/** One tenant does not want to lose what is about technology: that has about a hundred of the gate rows, and a wider margin. */
+/** Gate of a tenant that must not get worse on technology news: about 100 of the gate rows, with a wider margin. */
 const SLICED: GateRule = { ...GATE, slices: [{ name: 'technology', margin: 0.1 }] };
 
 /** Six adapters of three tenants. Some tasks occur twice, with much and with little data; one is a chat. */

@@ -9,7 +9,7 @@ import {
   type ReadaptClient,
   type Rollout,
 } from '../../openapi/clients/typescript/src/index.ts';
-import { createProgressView } from './progress-view.ts';
+import { createProgressView, inPlannedOrder } from '../watch/progress-view.ts';
 import type { RegisteredFleet } from './register-fleet.ts';
 
 const POLL_MS = 400;
@@ -21,7 +21,7 @@ export interface FollowedRollout {
 
 interface FollowOptions {
   readonly signal: AbortSignal;
-  /** When the rollout was asked for, by `Date.now()`. */
+  /** Time of the request for the rollout, by `Date.now()`. */
   readonly started: number;
 }
 
@@ -47,9 +47,8 @@ export async function followRollout(
   }
 }
 
-/** The jobs of a rollout: adaptations in the order in which they were planned, then controls. */
 async function allJobs(client: ReadaptClient, rolloutId: string): Promise<Job[]> {
   const jobs: Job[] = [];
   for await (const job of items(listJobs, { client, query: { rollout_id: rolloutId, limit: 100 } })) jobs.push(job);
-  return jobs.sort((a, b) => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === 'control' ? 1 : -1));
+  return inPlannedOrder(jobs);
 }

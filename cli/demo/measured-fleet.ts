@@ -4,13 +4,15 @@ import type { RegisteredFleet } from './register-fleet.ts';
 
 const POLL_MS = 250;
 
-/** The demo goes on after so long, because a job whose old version is not measured yet measures it itself. */
+/**
+ * Longest wait for the measurements. The demo then goes on, because a job measures its old version itself if need be.
+ */
 const LONGEST_MS = 60_000;
 
 /**
- * Waits until the worker has measured the imported adapters on their gate rows, as it does while nothing else is to be done. Between an
- * import and the next version of a base there are days or months; in the demo there would be none.
- * @returns whether all of them are measured; if not, it has waited long enough
+ * Waits until the worker has measured the imported adapters on their gate rows, as it does while it is idle. In
+ * production, days or months lie between an import and the next base version; in the demo there would be no time.
+ * @returns whether all adapters are measured; false after the longest wait
  */
 export async function untilMeasured(
   { operator, adapters }: Pick<RegisteredFleet, 'operator' | 'adapters'>,

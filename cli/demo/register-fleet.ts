@@ -13,11 +13,11 @@ import {
 } from '../../openapi/clients/typescript/src/index.ts';
 import { familyPath, type DemoAdapter } from './fleet.ts';
 
-/** For how long requests are repeated that the service asks to repeat, while its database starts again, in milliseconds. */
+/** Longest time to retry requests while the service's database restarts, in milliseconds. */
 const RETRY_MS = 90_000;
 
-/** A client of a service that may be interrupted. `origin` is `http://host:port`. */
-export function patientClient(origin: string, key: string): ReadaptClient {
+/** Creates a client for a service that may be interrupted. `origin` is `http://host:port`. */
+export function retryingClient(origin: string, key: string): ReadaptClient {
   return createClient({ baseUrl: origin, apiKey: key, retries: { maxElapsedMs: RETRY_MS } });
 }
 
@@ -37,7 +37,7 @@ export interface RegisterOptions {
   readonly fleet: readonly DemoAdapter[];
   /** Name of the base model (default `demo-llama`). */
   readonly baseModel?: string;
-  /** What engines call version 1, and what they accept. Default: its path, and everything. */
+  /** Name of version 1 in serving engines, and the adapters that they accept. Default: its path, and everything. */
   readonly serving?: { readonly name: string; readonly profile: ServingProfile };
   log(line: string): void;
 }
@@ -47,7 +47,7 @@ export interface RegisterOptions {
  */
 export async function registerFleet(options: RegisterOptions): Promise<RegisteredFleet> {
   const { origin, operatorKey, fleet, baseModel: name = 'demo-llama', serving, log } = options;
-  const operator = patientClient(origin, operatorKey);
+  const operator = retryingClient(origin, operatorKey);
   const baseModel = await createBaseModel({
     client: operator,
     body: { name, ...(serving && { serving_profile: serving.profile }) },
@@ -71,7 +71,7 @@ export async function registerFleet(options: RegisterOptions): Promise<Registere
 
   const adapters = new Map<string, DemoAdapter>();
   for (const entry of fleet) {
-    const client = patientClient(origin, tenantKeys.get(entry.tenant)!);
+    const client = retryingClient(origin, tenantKeys.get(entry.tenant)!);
     const created = await registerAdapter(client, entry, { baseModel: name, version: first.base_model_version.id });
     adapters.set(created.id, entry);
     log(`${entry.tenant}: adapter ${entry.adapter} (${entry.task}, ${entry.trainRows} training rows)`);
@@ -99,7 +99,7 @@ async function registerAdapter(
   });
 }
 
-/** The task's file of each split. */
+/** File name of each split in the task's folder. */
 const SPLIT_FILES = { training: 'train.jsonl', search: 'validation.jsonl', gate: 'test.jsonl' } as const;
 
 /** Joins the task's three files into one JSONL body in which every row names its split. */

@@ -1,10 +1,10 @@
 import Table from 'cli-table3';
 import { PHASES } from '../../core/options/phases.ts';
 import type { Job, Rollout } from '../../openapi/clients/typescript/src/index.ts';
-import { duration } from '../output.ts';
+import { duration } from '../screen/output.ts';
 import type { DemoAdapter } from './fleet.ts';
 
-/** What the report needs of a job. */
+/** Fields of a job that the report uses. */
 export type ReportedJob = Pick<
   Job,
   | 'adapter_id'
@@ -19,7 +19,7 @@ export type ReportedJob = Pick<
   | 'certificate'
 >;
 
-/** What it needs of the rollout. */
+/** Fields of the rollout that the report uses. */
 export type ReportedRollout = Pick<Rollout, 'id' | 'state'> & {
   readonly summary: Pick<Rollout['summary'], 'makespan_ms'>;
 };
@@ -37,8 +37,8 @@ interface AdapterReport {
   readonly metric: Job['metric'];
   readonly certificate: Job['certificate'];
   /**
-   * The same adapter trained from scratch. Controls run after the fleet, so as not to delay it. Their time is counted
-   * as if each had taken its adapter's place in the queue: the adapter's wait plus the control's own work.
+   * Control of the adapter, trained from scratch. Controls run after the fleet, so as not to delay it. Their time is
+   * counted as if each had taken its adapter's place in the queue: the adapter's wait plus the control's own work.
    */
   readonly control: { readonly ttr_ms: number; readonly ready: boolean; readonly metric: number | null } | null;
   /** The control's time over the adapter's, both without the wait. A lower bound if the control is not ready. */
@@ -144,14 +144,16 @@ export function renderReport(report: DemoReport): string {
   return `${table.toString()}\n${LEGEND}`;
 }
 
-const LEGEND = `Percent of the gate rows answered correctly on version 1 by the adapter that the tenant has imported (anchor), and on
+const LEGEND = `
+Percent of the gate rows answered correctly on version 1 by the adapter that the tenant has imported (anchor), and on
 version 2 by no adapter (none), the old adapter unchanged (copy), the published adapter (published) and the control
 (scratch), which is trained from scratch. Verdict: certified is at most 5 points worse than the anchor, with 95 %
-confidence over all looks at so many gate rows (rows); inconclusive is so on these rows, which are too few to certify it.
+confidence over all looks at so many gate rows (rows); inconclusive is so on these rows, which are too few to certify \
+it.
 Critical slice: rows in which the published adapter may be worse by no more than a margin of their own, its verdict
 there, and by how many points it is better or worse than the anchor. α, β: the fusion coefficients. TTR (time to
 readiness): from the POST to the publication, with the wait in the queue. Speed-up: the control's time over the
-adapter's, both without that wait.`;
+adapter's, both without that wait.`.trimStart();
 
 function cells(row: AdapterReport): string[] {
   const bound = row.control !== null && !row.control.ready ? '> ' : '';
@@ -205,7 +207,8 @@ export function renderSummary(report: DemoReport): string {
   ];
   if (speedUps.length > 0) {
     lines.push(
-      `median speed-up over scratch ${median(speedUps)!.toFixed(1)}× (work of ${speedUps.length} controls; queue wait apart)`,
+      `median speed-up over scratch ${median(speedUps)!.toFixed(1)}× (work of ${speedUps.length} controls; queue ` +
+        'wait apart)',
     );
   }
   return lines.join(' · ');
@@ -221,7 +224,7 @@ export function median(values: readonly number[]): number | null {
 }
 
 /** Whether every job has ended, and none by an error or a cancellation. */
-export function endedHonestly(report: DemoReport, jobs: readonly ReportedJob[]): boolean {
+export function endedWithoutErrors(report: DemoReport, jobs: readonly ReportedJob[]): boolean {
   const states = new Set(['ready', 'not_ready']);
   return report.rollout.state === 'completed' && jobs.length > 0 && jobs.every((job) => states.has(job.state));
 }

@@ -4,18 +4,18 @@ import { loadConfig, type Config } from '../../src/platform/config/config.ts';
 import type { DeviceChoice } from '../../core/options/devices.ts';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
 import { createApiKey, createBaseModelVersion, createClient } from '../../openapi/clients/typescript/src/index.ts';
-import { interruptible } from '../interruption.ts';
-import { UsageError } from '../errors.ts';
-import { createTemporaryFolder } from '../folders.ts';
+import { interruptible } from '../process/interruption.ts';
+import { UsageError } from '../process/errors.ts';
+import { createTemporaryFolder } from '../process/folders.ts';
 import { buildDashboardOnce } from '../stack/dashboard.ts';
 import { startLocalStack, type LocalStack } from '../stack/local-stack.ts';
 import { FAMILY, familyPath, FLEET } from './fleet.ts';
 import { followRollout, type FollowedRollout } from './follow-rollout.ts';
 import { untilMeasured } from './measured-fleet.ts';
-import { displayName } from './progress-view.ts';
+import { displayName } from '../watch/progress-view.ts';
 import { registerFleet, type RegisteredFleet } from './register-fleet.ts';
-import { createReport, endedHonestly, renderReport, renderSummary } from './report.ts';
-import { rollBack, rollOutInWaves } from './waves/roll-out-in-waves.ts';
+import { createReport, endedWithoutErrors, renderReport, renderSummary } from './report.ts';
+import { rollBack, rollOutInWaves } from './roll-out-in-waves.ts';
 
 export interface DemoOptions {
   /** The adapters that are also trained from scratch. Default: all, and none with `waves`. */
@@ -33,7 +33,8 @@ export interface DemoOptions {
 
 /**
  * Runs a whole rollout on an embedded stack, through the public API only.
- * @returns the exit code: 0 if every job ended as ready or not_ready and, with `waves`, the rollout was paused and rolled back; else 1
+ * @returns the exit code: 0 if every job ended as ready or not_ready and, with `waves`, the rollout was paused and
+ * rolled back; otherwise 1
  * @throws InterruptedError after Ctrl-C, once everything is stopped and removed
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
@@ -74,7 +75,7 @@ async function withStack(config: Config, signal: AbortSignal, options: DemoOptio
   }
 }
 
-/** The dashboard's address with a key that only reads, so that the rollout can be watched; null where there is no dashboard. */
+/** Creates a read-only key, and returns the dashboard's address with it; null if there is no dashboard. */
 async function linkToDashboard({ dashboardUrl, operatorKey }: LocalStack): Promise<string | null> {
   if (dashboardUrl === null || operatorKey === null) return null;
   const client = createClient({ baseUrl: dashboardUrl, apiKey: operatorKey });
@@ -82,7 +83,7 @@ async function linkToDashboard({ dashboardUrl, operatorKey }: LocalStack): Promi
   return `${dashboardUrl}/#key=${key}`;
 }
 
-/** Checks this before the work, so that the report is not lost after it. */
+/** Checks `--json` before the work, so that the report is not lost after it. */
 async function requireWritableFile(file: string): Promise<void> {
   const folder = path.dirname(path.resolve(file));
   await access(folder, constants.W_OK | constants.X_OK).catch((error: NodeJS.ErrnoException) => {
@@ -114,7 +115,7 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
   process.stdout.write(`artifacts: ${stack.artifacts}${options.keep ? '' : ' (removed now; --keep leaves them)'}\n`);
   if (options.json !== undefined)
     await writeFileAtomic(path.resolve(options.json), `${JSON.stringify(report, null, 2)}\n`);
-  return endedHonestly(report, jobs) && wasSteered ? 0 : 1;
+  return endedWithoutErrors(report, jobs) && wasSteered ? 0 : 1;
 }
 
 /** Registers version 2 and follows the rollout. */

@@ -1,10 +1,10 @@
-import { UsageError } from '../errors.ts';
+import { UsageError } from '../process/errors.ts';
 import type { ServedVersion } from '../remote/client.ts';
 import { metadataOf, type Common, type Manifest } from './manifest.ts';
 import { hashedName } from './object-names.ts';
 import { sorted, type Pool } from './pools.ts';
 
-/** What a placeholder of a source URI stands for. */
+/** Values of the placeholders in a source URI. */
 const PLACEHOLDERS: Readonly<Record<string, (version: ServedVersion) => string>> = {
   adapter_id: ({ adapter_id: id }) => id,
   adapter_version_id: ({ adapter_version_id: id }) => id,
@@ -36,7 +36,8 @@ export function sourceUri(template: string): SourceUri {
   }
   if (!used.some((name) => ['adapter_version_id', 'digest', 'name'].includes(name)) && !isNumbered(used)) {
     throw new UsageError(
-      `--source-uri is ${JSON.stringify(template)}, which is the same for several versions: add {name} or {adapter_version_id}`,
+      `--source-uri is ${JSON.stringify(template)}, which is the same for several versions: add {name} or ` +
+        '{adapter_version_id}',
     );
   }
   return (version) => template.replaceAll(PLACEHOLDER, (_, name: string) => PLACEHOLDERS[name]!(version));
@@ -47,8 +48,9 @@ function isNumbered(used: readonly string[]): boolean {
 }
 
 /**
- * A DynamoModel for each version that is current on any of the pools. A version keeps its object, and another one gets an object and a
- * name of its own: the operator unloads by its name what is deleted, so that under a common name the new version would end with the old.
+ * Builds a DynamoModel for each version that is current on any of the pools. Each version has an object and a name of
+ * its own: the operator unloads the model of a deleted object by its name, so that under a shared name the new version
+ * would be unloaded with the old one.
  */
 export function dynamoModels(common: Common, pools: readonly Pool[], uri: SourceUri): Manifest[] {
   return pools.flatMap(({ servingName, served }) =>

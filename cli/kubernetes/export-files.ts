@@ -5,7 +5,7 @@ import type { Common, Manifest } from './manifest.ts';
 import { rewritesOf, type RewriteApi } from './model-rewrites.ts';
 import type { Pool } from './pools.ts';
 
-/** What is written, for whom. */
+/** Settings of an export, by the system that it is for. */
 export type ExportPlan =
   | (Routing & { readonly format: 'gateway-api'; readonly rewrites: boolean; readonly modelHeader: string })
   | (Routing & { readonly format: 'llm-d'; readonly rewrites: boolean; readonly configMaps: number })
@@ -17,7 +17,10 @@ export interface ExportFile {
   readonly manifests: readonly Manifest[];
 }
 
-/** `kubectl apply -f FOLDER` goes by these names: what a pool does with an alias comes before the requests that name it. */
+/**
+ * File names, in the order in which `kubectl apply -f FOLDER` applies them: a pool learns an alias before requests for
+ * it arrive.
+ */
 export const FILE_NAMES = [
   '1-dynamomodels.yaml',
   '1-inferencemodelrewrites.yaml',
@@ -27,8 +30,8 @@ export const FILE_NAMES = [
 export type ExportFileName = (typeof FILE_NAMES)[number];
 
 /**
- * Makes the files, in the order in which they are to be applied. The same versions make the same files.
- * @throws UsageError for what does not fit
+ * Builds the files, in the order to apply them. Equal versions give equal files.
+ * @throws UsageError if an object would be too large
  */
 export function exportFiles(plan: ExportPlan, pools: readonly Pool[]): ExportFile[] {
   switch (plan.format) {

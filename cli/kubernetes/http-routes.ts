@@ -3,21 +3,21 @@ import { partName } from './object-names.ts';
 import { movedTo, type Pool } from './pools.ts';
 import { splitByHash } from './split-by-hash.ts';
 
-/** Where routes are attached. */
+/** Gateway and hostnames that routes are attached to. */
 export interface Routing extends Common {
   readonly gateway: string;
   readonly gatewayNamespace?: string;
   readonly hostnames: readonly string[];
 }
 
-/** Most matches of a rule of an HTTPRoute, and of a whole one. */
+/** Most matches in one rule of an HTTPRoute, and in the whole route. */
 const MATCHES_OF_RULE = 64;
 const MATCHES_OF_ROUTE = 128;
 
-/** The header into which payload processors write the base of the adapter that a request names. */
+/** Header in which payload processors name the base of the requested adapter. */
 const BASE_MODEL_HEADER = 'X-Gateway-Base-Model-Name';
 
-/** One route: a request for a pool's base goes to the pool, and whatever names no other pool's to the first one. */
+/** Builds one route that sends a request for a pool's base to that pool, and all other requests to the first pool. */
 export function routeByBase(routing: Routing, pools: readonly Pool[]): Manifest {
   const rules = pools
     .slice(1)
@@ -25,7 +25,7 @@ export function routeByBase(routing: Routing, pools: readonly Pool[]): Manifest 
   return routeOf(routing, routing.name, [...rules, remainder(pools)]);
 }
 
-/** A route for everything, to the first pool, and routes for the adapters that have moved, which are more specific. */
+/** Builds a catch-all route to the first pool, and more specific routes for the adapters that have moved. */
 export function routesByAdapter(routing: Routing, pools: readonly Pool[], header: string): Manifest[] {
   const moved = movedTo(pools).flatMap(({ pool, moved: versions }) =>
     splitByHash(
@@ -46,7 +46,7 @@ export function routesByAdapter(routing: Routing, pools: readonly Pool[], header
   return [routeOf(routing, routing.name, [remainder(pools)]), ...moved];
 }
 
-/** A header decides between rules that match the same path, so this one comes last wherever it stands. */
+/** Rule for all other requests. Rules with a header match take precedence over it, wherever it stands. */
 function remainder([first]: readonly Pool[]) {
   return ruleFor(first!.name, [{ path: { type: 'PathPrefix', value: '/' } }]);
 }

@@ -1,6 +1,6 @@
 import { Document, visit } from 'yaml';
 
-/** An object of Kubernetes as it is written. */
+/** Kubernetes object, as written to a file. */
 export interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
@@ -15,21 +15,21 @@ interface Metadata {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** What all objects of one export share. */
+/** Properties shared by all objects of one export. */
 export interface Common {
-  /** Begins the names of the objects, and tells these of several exports apart. */
+  /** Prefix of object names, which tells several exports apart. */
   readonly name: string;
-  /** Without it, the objects belong to the namespace in which they are applied. */
+  /** Namespace of the objects; by default the one in which they are applied. */
   readonly namespace?: string;
 }
 
 /**
- * Most bytes of an object as JSON. An API server takes 1.5 MiB (1 MiB for a ConfigMap), but `kubectl apply` keeps the object in an
- * annotation, too, and all annotations together may have 256 KiB.
+ * Largest object as JSON, in bytes. An API server takes 1.5 MiB (1 MiB for a ConfigMap), but `kubectl apply` also keeps
+ * the object in an annotation, and all annotations together may have 256 KiB.
  */
 export const MAX_OBJECT_BYTES = 200 * 1024;
 
-/** The metadata of an object. Its labels are what `kubectl apply --prune` finds it by. */
+/** Builds the metadata of an object, with the labels by which `kubectl apply --prune` finds it. */
 export function metadataOf(
   { name, namespace }: Common,
   objectName: string,
@@ -47,7 +47,7 @@ export function jsonBytes(value: unknown): number {
   return Buffer.byteLength(JSON.stringify(value));
 }
 
-/** Begins each file, and says to whom it belongs. */
+/** First line of each file, by which the command recognizes its own files. */
 export const HEADING = '# Written by `readapt export k8s`, which overwrites changes by hand.\n';
 
 /** Writes objects as a stream of YAML documents. The same objects give the same text. */
@@ -55,12 +55,15 @@ export function toYaml(manifests: readonly Manifest[]): string {
   return HEADING + manifests.map((manifest) => `---\n${documentOf(manifest)}`).join('');
 }
 
-/** Strings are quoted, because the YAML 1.1 of Kubernetes takes plain words such as `on` and `1_000` for other things. */
+/**
+ * Formats an object with quoted strings, because the YAML 1.1 of Kubernetes takes plain words such as `on` and `1_000`
+ * for other types.
+ */
 function documentOf(manifest: Manifest): string {
   const document = new Document(manifest);
   visit(document, {
     Scalar(_key, node) {
-      // Line by line, a change of a long list is a change of one line.
+      // A literal block changes by one line if one entry of a long list changes.
       if (typeof node.value === 'string' && node.value.includes('\n')) node.type = 'BLOCK_LITERAL';
     },
   });

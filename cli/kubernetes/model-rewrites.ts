@@ -3,12 +3,12 @@ import { partName } from './object-names.ts';
 import { sorted, type Pool } from './pools.ts';
 import { splitByHash } from './split-by-hash.ts';
 
-/** The groups that have the kind: that of the inference extension up to its version 1.5, and llm-d's, to which it has moved. */
+/** API groups that define the kind: the inference extension up to its version 1.5, and llm-d, to which it has moved. */
 export type RewriteApi = 'inference.networking.x-k8s.io/v1alpha2' | 'llm-d.ai/v1alpha2';
 
 /**
- * The rewrites of a pool: the alias that requests name becomes the version that is current there. An adapter that has moved on keeps its
- * rule, because its requests come back when it is rolled back.
+ * Builds the rewrites of a pool, from the alias that requests name to the version that is current there. An adapter
+ * that has moved on keeps its rule, because its requests come back after a rollback.
  */
 export function rewritesOf(common: Common, pool: Pool, apiVersion: RewriteApi): Manifest[] {
   const rules = sorted(pool.served).map(({ alias, name }) => ({
@@ -30,5 +30,5 @@ export function rewritesOf(common: Common, pool: Pool, apiVersion: RewriteApi): 
   }));
 }
 
-/** Bytes of an object besides its rules, generously. */
+/** Bytes reserved for the parts of an object besides its rules, with room to spare. */
 const ROOM = 4096;

@@ -1,22 +1,22 @@
 import type { ServedVersion } from '../remote/client.ts';
 
-/** What is current on the base model version that the engines of a pool serve. */
+/** Pool of engines that serve one base model version, with the adapter versions that are current on it. */
 export interface Pool {
   /** Name of the InferencePool. */
   readonly name: string;
-  /** What its engines call their base. */
+  /** Name of the base in the pool's engines. */
   readonly servingName: string;
   readonly served: readonly ServedVersion[];
 }
 
-/** Versions in the order of their engine names, which no clock and no order of answers changes. */
+/** Sorts versions by their engine names, so that equal versions always give equal files. */
 export function sorted(served: readonly ServedVersion[]): ServedVersion[] {
   return [...served].sort((one, other) => (one.name < other.name ? -1 : Number(one.name > other.name)));
 }
 
 /**
- * What moves to each pool but the first: the adapters that are current there and on none of the later ones. All others, and those of
- * which nothing is known, stay on the first.
+ * Adapters that move to each pool but the first: those that are current there and on no later pool. All others,
+ * including unknown ones, stay on the first pool.
  */
 export function movedTo(pools: readonly Pool[]): { pool: Pool; moved: ServedVersion[] }[] {
   const taken = new Set<string>();

@@ -1,21 +1,21 @@
 import { hashOf } from './object-names.ts';
 
-/** The items whose hashes begin with the same bits. */
+/** Items whose hashes begin with the same bits. */
 export interface Part<T> {
-  /** These bits, such as `01`; nothing if all items are in one part. */
+  /** Common first bits, such as `01`; empty if all items are in one part. */
   readonly prefix: string;
   readonly items: readonly T[];
 }
 
-/** How {@link splitByHash} knows and measures items. */
+/** Functions by which {@link splitByHash} identifies and measures items. */
 export interface Splitting<T> {
   readonly keyOf: (item: T) => string;
   readonly fits: (items: readonly T[]) => boolean;
 }
 
 /**
- * Splits what does not fit into one object by the first bits of a hash, and each half again. Another item changes one part alone
- * or splits it in two, where parts of the sorted items would all be shifted.
+ * Splits items that do not fit into one object by the first bit of their hashes, and each half again. A new item then
+ * changes one part alone or splits it in two; parts of a sorted list would all shift.
  * @returns parts in the order of their prefixes, at least one; their items keep their order
  * @throws Error if a single item does not fit
  */
@@ -37,7 +37,7 @@ export function splitByHash<T>(items: readonly T[], splitting: Splitting<T>): Pa
   return split(hashed, '');
 }
 
-/** One of `count` buckets, which depends on the key alone. */
+/** Assigns a key to one of `count` buckets. The bucket depends on the key alone. */
 export function bucketOf(key: string, count: number): number {
   return Number(BigInt(`0x${hashOf(key)}`) % BigInt(count));
 }

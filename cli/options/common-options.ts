@@ -3,7 +3,7 @@ import { DEVICES, type DeviceChoice } from '../../core/options/devices.ts';
 import { PRECISION_SETTINGS, type PrecisionSetting } from '../../core/options/precisions.ts';
 import { baseName, deviceChoice, integer } from './parsers.ts';
 
-/** The options that all commands without a server have. */
+/** Options of all commands that need no server. */
 export interface CommonOptions extends JsonOption {
   readonly seed: number;
   readonly device: DeviceChoice;
@@ -24,10 +24,11 @@ export function addCommonOptions(command: Command): Command {
     .option('--threads <n>', 'Number of threads that compute. (default: one for each core)', integer(1));
 }
 
-/** `--base-name`: how a serving engine knows the base of an adapter that a command writes. */
+/** Builds `--base-name`, the name by which a serving engine knows the base of a written adapter. */
 export function baseNameOption(): Option {
   const description =
-    'Name or path of the base that the adapter gives to PEFT and vLLM (base_model_name_or_path). (default: --base, as it was given)';
+    'Name or path of the base that the adapter gives to PEFT and vLLM (base_model_name_or_path). (default: ' +
+    '--base, as it was given)';
   return new Option('--base-name <name>', description).argParser(baseName);
 }
 
@@ -39,7 +40,7 @@ export function seedOption(): Option {
   return new Option('--seed <n>', 'Seed of everything that is random.').argParser(integer(0)).default(0);
 }
 
-/** `--device`, without a default. */
+/** Builds `--device`, without a default. */
 export function deviceOption(): Option {
   const description =
     'Device to compute on, instead of READAPT_DEVICE: auto, ' +
@@ -49,11 +50,12 @@ export function deviceOption(): Option {
 
 function precisionOption(): Option {
   const description =
-    "Precision of the base's matrices, instead of READAPT_PRECISION. With auto, it is int8 on a CPU where that measures fast and near f32, and f32 elsewhere.";
+    "Precision of the base's matrices, instead of READAPT_PRECISION. With auto, it is int8 on a CPU where that " +
+    'measures fast and near f32, and f32 elsewhere.';
   return new Option('--precision <name>', description).choices(PRECISION_SETTINGS).default('auto');
 }
 
-/** Reads the option from a variable, too, unless that is blank, which counts as unset. */
+/** Lets an environment variable set the option, too. A blank variable counts as unset. */
 function fromEnvironment(option: Option, variable: string): Option {
   return (process.env[variable] ?? '').trim() === '' ? option : option.env(variable);
 }

@@ -5,7 +5,7 @@ export interface DatabaseOption {
   readonly dataDir?: string;
 }
 
-/** Adds the option that names the embedded database, and says which database a command uses. */
+/** Adds `--data-dir`, and a help text that says which database the command uses. */
 export function addDatabaseOption(command: Command): Command {
   return command
     .option('--data-dir <folder>', 'Folder of the embedded database, instead of READAPT_DATA_DIR.')
@@ -15,7 +15,7 @@ export function addDatabaseOption(command: Command): Command {
     );
 }
 
-/** The configuration with the folder of the option. @throws ConfigError */
+/** Loads the configuration, with `--data-dir` applied. @throws ConfigError */
 export async function configOf({ dataDir }: DatabaseOption): Promise<Config> {
   const { loadConfig } = await import('../../src/platform/config/config.ts');
   return loadConfig({ ...process.env, ...(dataDir === undefined ? {} : { READAPT_DATA_DIR: dataDir }) });

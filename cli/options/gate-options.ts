@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { DEFAULT_MARGIN, GateRule, type CriticalSlice, type INCONCLUSIVE_POLICIES } from '../../core/options/gates.ts';
-import { UsageError } from '../errors.ts';
+import { UsageError } from '../process/errors.ts';
 import { schemaOption } from './schema-option.ts';
 
 export interface GateOptions {
@@ -32,14 +32,14 @@ export function addGateOptions(command: Command): Command {
     );
 }
 
-/** An option that may be given several times, with the name of a slice and its margin. */
+/** Builds a repeatable option with the name of a slice and its margin. */
 function sliceOption(flag: string, certify: boolean, description: string): Option {
   return new Option(`${flag} <name=margin>`, `${description} May be given several times.`).argParser(
     (text: string, before: readonly CriticalSlice[] | undefined) => [...(before ?? []), sliceOf(text, certify)],
   );
 }
 
-/** The name may have an equals sign in it. */
+/** Parses NAME=MARGIN. The name itself may contain an equals sign. */
 function sliceOf(text: string, certify: boolean): CriticalSlice {
   const at = text.lastIndexOf('=');
   const [name, margin] = [text.slice(0, Math.max(0, at)), text.slice(at + 1)];
@@ -49,7 +49,7 @@ function sliceOf(text: string, certify: boolean): CriticalSlice {
   return { name, margin: Number(margin), ...(certify && { certify }) };
 }
 
-/** @throws UsageError if options exclude each other */
+/** Turns options into a gate rule. @throws UsageError if options exclude each other */
 export function gateOf({ target, margin, nonInferior, ...options }: GateOptions): GateRule {
   const given = Object.entries({ '--target': target, '--margin': margin, '--non-inferior': nonInferior });
   const [first, second] = given.filter(([, value]) => value !== undefined).map(([name]) => name);
@@ -72,7 +72,7 @@ export function gateOf({ target, margin, nonInferior, ...options }: GateOptions)
   return { kind: 'relative', margin: margin ?? DEFAULT_MARGIN, ...compared };
 }
 
-/** @throws UsageError if a slice is named twice */
+/** Collects critical and certified slices. @throws UsageError if a slice is named twice */
 function slicesOf({ criticalSlice = [], certifiedSlice = [] }: GateOptions): CriticalSlice[] {
   const slices = [...criticalSlice, ...certifiedSlice];
   const twice = slices.find(({ name }, index) => slices.findIndex((slice) => slice.name === name) < index);

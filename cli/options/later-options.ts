@@ -2,12 +2,12 @@ import type { Command } from 'commander';
 
 type AddOptions = () => Promise<void>;
 
-/** What adds the options of commands that are slow to make. */
+/** Functions that add the options of a command when they are needed. */
 const LATER = new WeakMap<Command, AddOptions>();
 
 /**
- * Adds a subcommand's options when it is chosen. The tables of gates and job options load TypeBox, which would take most of the start of
- * every other command.
+ * Adds a subcommand's options when it is chosen. The tables of gate and job options load TypeBox, which would take most
+ * of the start-up time of every other command.
  */
 export function addOptionsLater(parent: Command, command: Command, add: AddOptions): void {
   const addOnce = once(add);
@@ -17,7 +17,7 @@ export function addOptionsLater(parent: Command, command: Command, add: AddOptio
   });
 }
 
-/** Adds the options that a command and those below it would have if they were chosen. */
+/** Adds the deferred options of a command and of all commands below it. */
 export async function addAllOptions(command: Command): Promise<void> {
   await LATER.get(command)?.();
   for (const child of command.commands) await addAllOptions(child);

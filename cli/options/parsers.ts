@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { BASE_NAME_EXPECTED, isBaseName } from '../../core/options/base-names.ts';
 import { DEVICE_EXPECTED, isDevice, type Device, type DeviceChoice } from '../../core/options/devices.ts';
+import { quoted } from '../process/errors.ts';
 
 /** Returns a parser of finite numbers. `expected` describes the legal ones in the error message. */
 export function number(isLegal: (value: number) => boolean, expected: string): (text: string) => number {
@@ -19,7 +20,7 @@ export function integer(minimum: number): (text: string) => number {
 /** Parses a device, such as `cpu` or `cuda:1`. */
 export function device(text: string): Device {
   if (isDevice(text)) return text;
-  throw new InvalidArgumentError(`expected ${DEVICE_EXPECTED}, found ${JSON.stringify(text.slice(0, 100))}.`);
+  throw new InvalidArgumentError(`expected ${DEVICE_EXPECTED}, found ${quoted(text)}.`);
 }
 
 /** Parses a device, or `auto`. */
@@ -30,7 +31,7 @@ export function deviceChoice(text: string): DeviceChoice {
 /** Parses a base model's name, which is written into `adapter_config.json`. */
 export function baseName(text: string): string {
   if (isBaseName(text)) return text;
-  throw new InvalidArgumentError(`expected ${BASE_NAME_EXPECTED}, found ${JSON.stringify(text.slice(0, 100))}.`);
+  throw new InvalidArgumentError(`expected ${BASE_NAME_EXPECTED}, found ${quoted(text)}.`);
 }
 
 /** Names and dots, separated by commas. */

@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import type { TokenizeOptions } from '../../core/data/tokenize.ts';
 import { integer } from './parsers.ts';
 
-/** How a command makes rows into tokens, as its flags say. */
+/** Flags for turning rows into tokens. */
 export interface RowFormatOptions {
   readonly appendEos?: 'yes' | 'no';
   readonly maxLength?: number;
@@ -27,7 +27,7 @@ export function addRowFormatOptions(
     );
 }
 
-/** Returns what the flags say, and `otherwise` where they say nothing. */
+/** Returns the row format that the flags give, with `otherwise` as the default. */
 export function rowFormatOf(
   { appendEos, maxLength }: RowFormatOptions,
   otherwise: Pick<TokenizeOptions, 'appendEos' | 'maxLength'>,

@@ -1,4 +1,4 @@
-/** Where the files of a base model version are, as a request names it. */
+/** Location of a base model version's files, as a request names it. */
 export type BasePlace = { readonly path: string } | { readonly source: string };
 
 const REMOTE = /^(hf|s3|upload):\/\//;
@@ -8,7 +8,9 @@ export function isRemote(text: string): boolean {
   return REMOTE.test(text);
 }
 
-/** What `--path` says: a folder, `hf://org/name@revision`, `s3://bucket/prefix` or `upload://bmu_…`. The service checks it. */
+/**
+ * Parses `--path`: a folder, `hf://org/name@revision`, `s3://bucket/prefix` or `upload://bmu_…`. The service checks it.
+ */
 export function toBasePlace(text: string): BasePlace {
   return isRemote(text) ? { source: text } : { path: text };
 }

@@ -1,2 +1,2 @@
-// The one place from which commands take the client of the API.
+// Single place from which commands import the API's client.
 export * from '../../openapi/clients/typescript/src/index.ts';

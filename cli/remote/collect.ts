@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { quoted } from '../process/errors.ts';
 
-/** How much of a list a command prints. */
+/** Options of commands that print a list. */
 export interface LimitOptions {
   readonly limit: number;
 }
@@ -17,42 +18,37 @@ export function addLimit(command: Command): Command {
 function limit(text: string): number {
   const value = Number(text);
   if (/^\d{1,9}$/.test(text)) return value;
-  throw new InvalidArgumentError(`expected a number of at least 0, found ${JSON.stringify(text.slice(0, 100))}.`);
+  throw new InvalidArgumentError(`expected a number of at least 0, found ${quoted(text)}.`);
 }
 
-/** Largest page that the service gives. */
+/** Largest page that the service returns. */
 const PAGE = 200;
 
 export interface Collected<T> {
   readonly data: T[];
-  /** Whether there are more than were asked for. */
+  /** Whether the list has more entries. */
   readonly has_more: boolean;
 }
 
-/** Takes so many entries of a list, which `read` gives in pages of a size that suits. */
+/** Takes the first entries of a list, up to `--limit`. `read` starts to read it in pages of a given size. */
 export async function collect<T>(
   { limit: most }: LimitOptions,
-  read: (pageSize: number) => AsyncIterable<T>,
+  read: (pageSize: number) => AsyncIterable<T> | Promise<AsyncIterable<T>>,
 ): Promise<Collected<T>> {
   const data: T[] = [];
-  // One more than is printed says whether there are more.
-  for await (const entry of read(most === 0 ? PAGE : Math.min(PAGE, most + 1))) {
+  // One entry more than is printed shows whether there are more.
+  for await (const entry of await read(most === 0 ? PAGE : Math.min(PAGE, most + 1))) {
     if (most > 0 && data.length === most) return { data, has_more: true };
     data.push(entry);
   }
   return { data, has_more: false };
 }
 
-/** What is said below a list that was cut. */
-export function cutNote({ data }: Collected<unknown>): string {
-  return `these are the first ${data.length}; --limit 0 prints all`;
-}
-
-/** Parses `key=value` of a label, one or several, of which later ones win. */
+/** Parses `key=value` of a label, and adds it to earlier ones. A later value of the same key wins. */
 export function labels(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
   const [, key, value] = /^([^=,]+)=([^=,]+)$/.exec(text) ?? [];
   if (key === undefined || value === undefined) {
-    throw new InvalidArgumentError(`expected KEY=VALUE, found ${JSON.stringify(text.slice(0, 100))}.`);
+    throw new InvalidArgumentError(`expected KEY=VALUE, found ${quoted(text)}.`);
   }
   return { ...before, [key]: value };
 }

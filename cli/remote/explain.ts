@@ -1,9 +1,12 @@
 import type { ProblemError } from './client.ts';
-import { EXIT, ServiceError, UsageError, type ExitCode } from '../errors.ts';
+import { EXIT, ServiceError, UsageError, type ExitCode } from '../process/errors.ts';
 import { printable } from '../screen/text.ts';
 import type { Target } from './profiles/target.ts';
 
-/** Returns the error as people need it: what is wrong, what to do, and who was asked. Errors of other kinds come back as they are. */
+/**
+ * Turns an error of the client into a message for people: the problem, the remedy, and the service that was asked.
+ * Returns other errors unchanged.
+ */
 export async function explain(error: unknown, target: Target): Promise<unknown> {
   const { ConnectionError, ProblemError, ReadaptError, UnexpectedAnswerError } = await import('./client.ts');
   const asked = `(asked ${target.url}, ${target.from})`;
@@ -19,12 +22,12 @@ export async function explain(error: unknown, target: Target): Promise<unknown> 
     const message = `${printable(error.message)}\n  Is the service running, and the address right? ${asked}`;
     return new ServiceError(message, { code: 'not_reached', exitCode: EXIT.failed });
   }
-  // The client's plain errors are about files that it was given.
+  // Plain ReadaptErrors are about local files that the client was given.
   if (error instanceof ReadaptError && error.name === 'ReadaptError') return new UsageError(printable(error.message));
   return error;
 }
 
-/** By status; a quota that is used up is no question of rights, and a conflict may pass. */
+/** Maps a problem to an exit code by its status. A used-up quota is not a matter of rights, and a conflict may pass. */
 function exitCodeOf({ status, code }: ProblemError): ExitCode {
   if (code === 'quota_exceeded') return EXIT.failed;
   if (status === 401 || status === 403) return EXIT.refused;
@@ -47,7 +50,7 @@ function problemLines({ code, status, problem, requestId }: ProblemError): strin
   const advice = Object.hasOwn(ADVICE, code) ? ADVICE[code] : undefined;
   return [
     `${printable(problem.detail)} (${status} ${printable(code)})`,
-    // The detail is that of the first one.
+    // The detail repeats the first error.
     ...(Array.isArray(errors) ? errors.slice(1, 10).map(fieldLine) : []),
     ...(typeof rollout === 'string' ? [`It is ${printable(rollout)}.`] : []),
     ...(advice === undefined ? [] : [advice]),

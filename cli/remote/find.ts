@@ -1,5 +1,5 @@
 import type { Adapter, BaseModelVersion, Rollout } from './client.ts';
-import { EXIT, ServiceError } from '../errors.ts';
+import { EXIT, ServiceError, quoted } from '../process/errors.ts';
 import type { Service } from './service.ts';
 
 /** Finds a rollout by its identifier, or the newest one if none is given. */
@@ -12,7 +12,10 @@ export async function findRollout({ client, target }: Service, id: string | unde
   return data[0];
 }
 
-/** Finds an adapter by its identifier or its name. An operator, who sees several tenants' adapters of one name, has to be exact. */
+/**
+ * Finds an adapter by its identifier or its name. A name may be ambiguous for an operator, who sees all tenants'
+ * adapters.
+ */
 export async function findAdapter({ client, target }: Service, reference: string): Promise<Adapter> {
   const { getAdapter, listAdapters } = await import('./client.ts');
   if (reference.startsWith('adp_')) return getAdapter({ client, path: { id: reference } });
@@ -41,20 +44,20 @@ export async function findBaseVersion({ client, target }: Service, reference: st
   throw notFound(`base model ${model} has no version ${JSON.stringify(version)} (asked ${target.url}, ${target.from})`);
 }
 
-/** Takes `MODEL@VERSION` apart. @throws ServiceError */
+/** Splits `MODEL@VERSION`. @throws ServiceError */
 export function splitReference(reference: string): { model: string; version: string } {
   const at = reference.lastIndexOf('@');
   if (at > 0 && at < reference.length - 1) return { model: reference.slice(0, at), version: reference.slice(at + 1) };
   throw new ServiceError(
-    `${JSON.stringify(reference.slice(0, 100))} names no version of a base model: expected MODEL@VERSION or an identifier bmv_…`,
+    `${quoted(reference)} names no version of a base model: expected MODEL@VERSION or an identifier bmv_…`,
     { code: 'usage', exitCode: EXIT.usage },
   );
 }
 
-/** Checks the kind of an identifier, so that a job's in place of a rollout's is named as such. */
+/** Checks the prefix of an identifier, so that a job's identifier in place of a rollout's is reported as such. */
 export function identifier(text: string, prefix: string, what: string): string {
   if (text.startsWith(`${prefix}_`)) return text;
-  throw new ServiceError(`${JSON.stringify(text.slice(0, 100))} is not ${what}: expected an identifier ${prefix}_…`, {
+  throw new ServiceError(`${quoted(text)} is not ${what}: expected an identifier ${prefix}_…`, {
     code: 'usage',
     exitCode: EXIT.usage,
   });

@@ -4,12 +4,12 @@ import { addJsonOption, type JsonOption } from '../options/common-options.ts';
 import { explain } from './explain.ts';
 import { findTarget, type Target } from './profiles/target.ts';
 
-/** The options of every command that asks a running service. */
+/** Options of every command that asks a running service. */
 export interface ServiceOptions extends JsonOption {
   readonly profile?: string;
 }
 
-/** A running service, as a command asks it. */
+/** Running service that a command uses. */
 export interface Service {
   readonly client: ReadaptClient;
   readonly target: Target;
@@ -22,15 +22,18 @@ export function addServiceOptions(command: Command, examples: readonly string[])
     .addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}`).join('\n')}`);
 }
 
-/** For how long a request is repeated that finds no service or a busy one: as long as somebody at a terminal waits for a mistyped address. */
-const PATIENCE_MS = 5000;
-/** While something is followed, the service may be started anew. */
-const FOLLOWING_PATIENCE_MS = 300_000;
+/**
+ * Longest time to retry a request while the service is busy or not reached: somebody at a terminal waits about this
+ * long for a mistyped address.
+ */
+const RETRY_MS = 5000;
+/** Longest time to retry while a command follows something, so that the service may restart meanwhile. */
+const FOLLOWING_RETRY_MS = 300_000;
 
 /**
- * Gives `use` the service that the options and the environment name.
- * @param following whether the command goes on for long
- * @throws ServiceError where the service refuses or is not reached; UsageError
+ * Calls `use` with the service that the options and the environment name.
+ * @param following whether the command runs for long
+ * @throws ServiceError if the service refuses or is not reached; UsageError
  */
 export async function withService<T>(
   options: ServiceOptions,
@@ -38,7 +41,7 @@ export async function withService<T>(
   { following = false } = {},
 ): Promise<T> {
   const target = await findTarget(options.profile);
-  return use({ client: await connect(target, following ? FOLLOWING_PATIENCE_MS : PATIENCE_MS), target }).catch(
+  return use({ client: await connect(target, following ? FOLLOWING_RETRY_MS : RETRY_MS), target }).catch(
     async (error: unknown) => {
       throw await explain(error, target);
     },
@@ -46,10 +49,7 @@ export async function withService<T>(
 }
 
 /** Makes the client of a service. */
-export async function connect(
-  { url, key }: Pick<Target, 'url' | 'key'>,
-  patienceMs = PATIENCE_MS,
-): Promise<ReadaptClient> {
+export async function connect({ url, key }: Pick<Target, 'url' | 'key'>, retryMs = RETRY_MS): Promise<ReadaptClient> {
   const { createClient } = await import('./client.ts');
-  return createClient({ baseUrl: url, apiKey: key, retries: { maxElapsedMs: patienceMs } });
+  return createClient({ baseUrl: url, apiKey: key, retries: { maxElapsedMs: retryMs } });
 }

@@ -1,2 +1,2 @@
-// The part of the API's client that reads and writes files.
+// Single place from which commands import the part of the API's client that reads and writes files.
 export * from '../../openapi/clients/typescript/src/node/index.ts';

@@ -1,8 +1,8 @@
 import type { CertificateDocument, SliceDocument } from '../../core/method/gate/certificate-document.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
-import { percent } from '../output.ts';
+import { percent } from '../screen/output.ts';
 
-/** What a certificate says, in a line: `certified at 95 %, margin 2 points, 412 rows, 2 looks`. */
+/** Describes a certificate in a line: `certified at 95 %, margin 2 points, 412 rows, 2 looks`. */
 export function certificateText(certificate: CertificateDocument, metric: MetricName): string {
   const { verdict, confidence, margin, rows, looks, rows_needed: needed } = certificate;
   const edge = margin === null ? 'against the target' : `margin ${marginText(margin, metric)}`;
@@ -12,7 +12,7 @@ export function certificateText(certificate: CertificateDocument, metric: Metric
   return `${what} at ${Number((confidence * 100).toFixed(4))} %, ${edge}, ${rows} rows, ${opened}${lacking}`;
 }
 
-/** What the gate says of a critical slice: `40.0 % (old 60.0 %, margin 10 points, 30 rows): failed`. */
+/** Describes the gate's verdict on a critical slice: `40.0 % (old 60.0 %, margin 10 points, 30 rows): failed`. */
 export function sliceText(slice: SliceDocument, metric: MetricName): string {
   const { verdict, certify, rows, value, old, margin, rows_needed: needed } = slice;
   const show = (shown: number): string => (metric === 'loss' ? shown.toFixed(4) : percent(shown));
@@ -22,10 +22,13 @@ export function sliceText(slice: SliceDocument, metric: MetricName): string {
     inconclusive: certify ? 'inconclusive' : 'good enough, not certified',
   };
   const lacking = needed === null ? '' : `; about ${needed} rows would certify it`;
-  return `${show(value)} (old ${show(old)}, margin ${marginText(margin, metric)}, ${rows} rows): ${what[verdict]}${lacking}`;
+  return (
+    `${show(value)} (old ${show(old)}, margin ${marginText(margin, metric)}, ${rows} rows): ` +
+    `${what[verdict]}${lacking}`
+  );
 }
 
-/** `2 points` of a metric from 0 to 1; nats a token of a loss. */
+/** Formats a margin: `2 points` for a metric from 0 to 1, nats for a loss. */
 export function marginText(margin: number, metric: MetricName): string {
   if (metric === 'loss') return `${margin} nats`;
   const points = Number((margin * 100).toPrecision(6));

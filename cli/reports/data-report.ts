@@ -7,7 +7,7 @@ import { tokenizeOpenPrompts } from '../../core/data/open-prompts.ts';
 import { isChat } from '../../core/formats/dataset/dataset-row.ts';
 import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
 import { loadTokenizer, type Tokenizer } from '../../core/formats/tokenizer/tokenizer.ts';
-import { count } from '../output.ts';
+import { count } from '../screen/output.ts';
 
 export interface DataReport {
   readonly document: object;
@@ -28,7 +28,7 @@ export interface DataReportOptions {
   readonly color: boolean;
 }
 
-/** Tells what a model will see of a dataset: the tokens and labels of the first rows, and how long all rows are. */
+/** Reports what a model sees of a dataset: the tokens and labels of the first rows, and the lengths of all rows. */
 export async function reportData({ base, data, shown, format, color }: DataReportOptions): Promise<DataReport> {
   const config = await readModelConfig(base);
   const tokenizer = await loadTokenizer(base);
@@ -111,5 +111,5 @@ function rowText({ tokenIds, labelSpans }: TokenizedExample, tokenizer: Tokenize
 function textOf(ids: readonly number[], { bytesOf }: Tokenizer): string {
   const text = Buffer.concat(ids.map((id) => bytesOf(id))).toString('utf8');
   // Control characters of a row must not reach the terminal.
-  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '\ufffd');
+  return text.replace(/(?![\t\n])\p{Cc}/gu, '\ufffd');
 }

@@ -1,8 +1,8 @@
 import type { CaseResult, DeviceCheck, Speed, Speeds } from '../../core/device-check/check-report.ts';
 import type { DeviceReport } from '../../core/engine/devices/probe/probe.ts';
-import { count } from '../output.ts';
+import { count } from '../screen/output.ts';
 
-/** Renders what the probes have found as a table. */
+/** Renders the results of the probes as a table. */
 export async function renderReports(reports: readonly DeviceReport[]): Promise<string> {
   const { default: Table } = await import('cli-table3');
   const style = { head: [], border: [] };

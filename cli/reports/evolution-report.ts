@@ -11,7 +11,7 @@ import { energyCurve } from '../../core/method/evolution/captured-energy.ts';
 import { driftGrid, unadaptableParts } from '../../core/method/evolution/drift.ts';
 import type { Evolution } from '../../core/method/evolution/evolution.ts';
 import { adapterReach } from '../../core/method/fusion/adapter-reach.ts';
-import { percent } from '../output.ts';
+import { percent } from '../screen/output.ts';
 import { blocks, scaleOf } from './text-chart.ts';
 
 export interface EvolutionReportOptions {
@@ -62,14 +62,17 @@ function evolutionRows({ evolution }: VersionAnalysis): [string, string][] {
   return [
     [
       'drift',
-      `adaptable layers ${percent(evolution.adaptable.drift, 2)}, ${parts.join(', ')}, all ${percent(evolution.overall.drift, 2)}`,
+      `adaptable layers ${percent(evolution.adaptable.drift, 2)}, ${parts.join(', ')}, all ` +
+        `${percent(evolution.overall.drift, 2)}`,
     ],
     ['energy by rank', curve.join(', ')],
     ...heatMap(evolution),
   ];
 }
 
-/** Draws the drift: one row for each projection, layers from left to right, and the drift over all layers at the end. */
+/**
+ * Draws the drift: one row for each projection, layers from left to right, and the drift over all layers at the end.
+ */
 function heatMap(evolution: Evolution): [string, string][] {
   const grid = driftGrid(evolution);
   const scale = scaleOf(grid.flatMap(({ drifts }) => drifts));

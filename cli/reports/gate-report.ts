@@ -4,8 +4,8 @@ import { keepGateApart, splitHeldOut, splitRows } from '../../core/data/task-spl
 import { inspectFolder } from '../../core/formats/inspect.ts';
 import { gateAdvice, type GateAdvice } from '../../core/method/gate/advice.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
-import { UsageError } from '../errors.ts';
-import { defaultMetric } from '../loaded-bases.ts';
+import { UsageError } from '../process/errors.ts';
+import { defaultMetric } from '../models/loaded-bases.ts';
 import { marginText } from './certificate-text.ts';
 
 export interface GateReport {
@@ -14,8 +14,8 @@ export interface GateReport {
 }
 
 /**
- * Tells what margin a file's rows can certify, before anything runs: as the dataset of a service, which keeps a part of them for the
- * gate, and as the `--validation` file of `readapt rebase`.
+ * Computes the margin that a file's rows can certify, before anything runs: as a dataset of the service, which keeps
+ * part of the rows for the gate, and as the `--validation` file of `readapt rebase`.
  */
 export async function reportGate(subject: { base: string; adapter: string; data: string }): Promise<GateReport> {
   const { kind } = await inspectFolder(subject.adapter, subject.base);
@@ -35,11 +35,17 @@ export async function reportGate(subject: { base: string; adapter: string; data:
   };
 }
 
-/** `236 rows certify a margin of 4.8 points at 95 % as a rule, and 1.9 points if no row flips`. */
+/**
+ * Describes the advice: `236 rows certify a margin of 4.8 points at 95 % as a rule, and of 1.9 points if no row
+ * changes`.
+ */
 function adviceText(advice: GateAdvice | null, metric: MetricName): string {
   if (advice === null) return 'no rows';
   const { rows, confidence, certifiable_margin: usual, least_margin: least } = advice;
   if (usual === null || least === null) return `${rows} rows certify no margin`;
   const percent = Number((confidence * 100).toFixed(4));
-  return `${rows} rows certify a margin of ${marginText(usual, metric)} at ${percent} % as a rule, and of ${marginText(least, metric)} if no row changes`;
+  return (
+    `${rows} rows certify a margin of ${marginText(usual, metric)} at ${percent} % as a rule, and of ` +
+    `${marginText(least, metric)} if no row changes`
+  );
 }

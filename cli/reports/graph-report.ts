@@ -7,7 +7,8 @@ import type { TraceStage } from '../../core/engine/tracer/trace.ts';
 /** Formats the last graph for people, with the number of operators after each pass. */
 export function renderStages(stages: readonly TraceStage[], options: { readonly everyLayer: boolean }): string {
   const names = stages.map((stage, index) => `  ${index}  ${stageName(stage)}`).join('\n');
-  return `${dumpGraph(stages.at(-1)!.graph, options)}\noperators after each pass:\n${names}\n${operatorTable(stages)}\n`;
+  const graph = dumpGraph(stages.at(-1)!.graph, options);
+  return `${graph}\noperators after each pass:\n${names}\n${operatorTable(stages)}\n`;
 }
 
 /** Returns the content of {@link renderStages} as a JSON document. */

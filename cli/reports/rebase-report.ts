@@ -6,7 +6,7 @@ import type { MetricValue } from '../../core/method/gate/readiness-gate.ts';
 import { gateDocument, madeDocument } from '../../core/method/ladder/ladder-document.ts';
 import type { RungReport } from '../../core/method/ladder/ladder-state.ts';
 import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
-import { duration, percent } from '../output.ts';
+import { duration, percent } from '../screen/output.ts';
 import { certificateText, sliceText } from './certificate-text.ts';
 
 /** Describes an event in one line; returns null for events that are not shown. */
@@ -15,7 +15,8 @@ export function describeEvent(event: JobEvent): string | null {
     case 'candidate': {
       const { id, metric, verdict } = event.candidate;
       const value = metric.curtailed
-        ? `${metric.name} ${boundText(metric, (bound) => bound.toFixed(4))} after ${metric.curtailed.measured} of ${metric.rows} gate rows`
+        ? `${metric.name} ${boundText(metric, (bound) => bound.toFixed(4))} after ${metric.curtailed.measured} of ` +
+          `${metric.rows} gate rows`
         : `${metric.name} ${metric.value.toFixed(4)} ± ${metric.standardError.toFixed(4)}`;
       return `${id}${coefficientsOf(event.candidate)}: ${value}, ${verdict}`;
     }
@@ -26,10 +27,15 @@ export function describeEvent(event: JobEvent): string | null {
     case 'search': {
       const { alpha, beta, rows, loss } = event.evaluation;
       const what = event.rung === 'search' ? 'search' : 'comparison';
-      return `${what} ${event.evaluations}: α ${alpha.toFixed(3)}, β ${beta.toFixed(3)} → loss ${loss.toFixed(4)} on ${rows} rows`;
+      return (
+        `${what} ${event.evaluations}: α ${alpha.toFixed(3)}, β ${beta.toFixed(3)} → loss ${loss.toFixed(4)} on ` +
+        `${rows} rows`
+      );
     }
     case 'old_known':
-      return `old adapter: its outcomes on the ${event.rows} gate rows are known, so it is not measured on the old base`;
+      return (
+        `old adapter: its outcomes on the ${event.rows} gate rows are known, ` + 'so it is not measured on the old base'
+      );
     case 'warning':
       return `warning: ${event.message}`;
     case 'row_format': {
@@ -95,7 +101,7 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
   };
 }
 
-/** Both values of each slice. The old one is null where the target does not depend on the old adapter. */
+/** Values of the old and of the best adapter on each slice. The old one is null if the target does not depend on it. */
 function sliceDocument({ old, best }: JobOutcome['slices']) {
   return Object.entries(best).map(([name, { rows, value }]) => ({ name, rows, old: old[name]?.value ?? null, value }));
 }
@@ -109,7 +115,7 @@ function rungDocument({ rung, result, reason, ms, candidate }: RungReport, targe
 
 export function rebaseRows(document: RebaseDocument, out: string): [string, string][] {
   const { strategy, fusion_alpha: alpha, fusion_beta: beta, steps, ttr_ms, ready, metric, rows, slices } = document;
-  const show = shower(metric.name);
+  const show = formatterOf(metric.name);
   const coefficients = alpha === null || beta === null ? '' : ` (α ${alpha.toFixed(3)}, β ${beta.toFixed(3)})`;
   return [
     ['ready', ready ? `yes, after ${duration(ttr_ms ?? 0)}` : 'no'],
@@ -131,7 +137,7 @@ export function rebaseRows(document: RebaseDocument, out: string): [string, stri
   ];
 }
 
-/** The critical slices: what the gate says of each, and of how many rows. */
+/** Labelled lines for the critical slices, each with the gate's verdict and its number of rows. */
 function criticalRows(certificate: CertificateDocument | null, metric: MetricName): [string, string][] {
   return (certificate?.slices ?? []).map((slice) => [`  critical ${slice.name}`, sliceText(slice, metric)]);
 }
@@ -150,7 +156,7 @@ export async function ladderTable(
   metric: MetricName,
 ): Promise<string> {
   const { default: Table } = await import('cli-table3');
-  const show = shower(metric);
+  const show = formatterOf(metric);
   const head = ['rung', 'time', metricTitle(metric), 'bound', 'target', 'flips', 'gate'];
   const table = new Table({
     head,
@@ -179,10 +185,10 @@ function coefficientsOf({ alpha, beta }: CandidateRecord): string {
   return alpha === null || beta === null ? '' : ` (α ${alpha.toFixed(2)}, β ${beta.toFixed(2)})`;
 }
 
-/** The largest number of rows that the report of a terminal lists; `--json` has more. */
+/** Most lost rows that are listed on a terminal; `--json` has more. */
 const SHOWN_FLIPS = 20;
 
-/** Says which rows the best candidate has lost, and in which slices they are. Empty if it has lost none. */
+/** Lists the rows that the best candidate has lost, with their slices. Empty if it has lost none. */
 export function flipsText({ flips, best }: Pick<JobOutcome, 'flips' | 'best'>): string {
   if (flips.length === 0) return '';
   const total = Math.round((best?.negativeFlips ?? 0) * (best?.metric.rows ?? 0));
@@ -206,7 +212,7 @@ function failedText(candidate: CandidateRecord | null): string {
   return curtailed ? `${why}; certain after ${curtailed.measured} of ${rows} rows` : why;
 }
 
-/** The value, or what it is at best where only a part of the rows was measured. */
+/** Formats a metric's value, or its bound if only part of the rows was measured. */
 function boundText({ name, value, curtailed }: MetricValue, show: (value: number) => string): string {
   return curtailed ? `${name === 'loss' ? '≥' : '≤'} ${show(value)}` : show(value);
 }
@@ -216,6 +222,6 @@ function inconclusiveText(candidate: CandidateRecord | null): string {
   return needed === null ? 'inconclusive' : `inconclusive: about ${needed} rows needed`;
 }
 
-function shower(metric: MetricName): (value: number | null) => string {
+function formatterOf(metric: MetricName): (value: number | null) => string {
   return (value) => (metric === 'loss' ? (value?.toFixed(4) ?? '–') : percent(value));
 }

@@ -1,23 +1,26 @@
 import { read } from 'read';
-import { UsageError } from '../errors.ts';
-import { InterruptedError } from '../interruption.ts';
+import { UsageError } from '../process/errors.ts';
+import { InterruptedError } from '../process/interruption.ts';
 
-/** Whether somebody can be asked: both the question and the answer go by the terminal. */
-export function canAsk(): boolean {
+/** Whether somebody can be asked: question and answer go by stderr and stdin, which must be terminals. */
+function canAsk(): boolean {
   return process.stdin.isTTY === true && process.stderr.isTTY === true;
 }
 
 interface Question {
   readonly text: string;
-  /** Shows nothing of what is typed. */
+  /** Hides the text that is typed. */
   readonly hidden?: boolean;
-  /** What an empty answer stands for. */
+  /** Default for an empty answer. */
   readonly standard?: string;
-  /** What to give in place of an answer, for the message where nobody can be asked. */
+  /** Alternative to an answer, for the error message without a terminal. */
   readonly instead: string;
 }
 
-/** Asks on stderr, so that stdout holds results alone. @throws UsageError if there is no terminal; InterruptedError at Ctrl-C */
+/**
+ * Asks on stderr, so that stdout holds results alone.
+ * @throws UsageError if there is no terminal; InterruptedError at Ctrl-C
+ */
 export async function ask({ text, hidden = false, standard, instead }: Question): Promise<string> {
   if (!canAsk()) throw new UsageError(`there is no terminal to ask on: give ${instead}`, 'no_terminal');
   const prompt = standard === undefined ? `${text}: ` : `${text} (${standard}): `;
@@ -28,13 +31,28 @@ export async function ask({ text, hidden = false, standard, instead }: Question)
   return answer.trim() === '' ? (standard ?? '') : answer.trim();
 }
 
-/** Asks whether to go on. Only yes is yes. */
-export async function confirm(text: string): Promise<boolean> {
+/** Asks whether to go on. Only `y` and `yes` count as a yes. */
+async function confirm(text: string): Promise<boolean> {
   const answer = await ask({ text: `${text} [y/N]`, instead: '--yes' });
   return /^y(es)?$/i.test(answer);
 }
 
-/** Longest text that is read as a key. */
+export interface YesOption {
+  readonly yes?: boolean;
+}
+
+/**
+ * Asks for confirmation, unless `--yes` is given.
+ * @param what the action as an imperative, with the number of things that it changes
+ * @throws UsageError if the answer is not yes, or nobody can be asked
+ */
+export async function requireConfirmation({ yes = false }: YesOption, what: string): Promise<void> {
+  if (yes) return;
+  if (!canAsk()) throw new UsageError(`nobody can be asked here whether to ${what}: add --yes if so`, 'not_confirmed');
+  if (!(await confirm(`${what}?`))) throw new UsageError('nothing was changed', 'not_confirmed');
+}
+
+/** Longest text that is read as a key, in characters. */
 const LONGEST_KEY = 1000;
 
 /** Reads the first line of stdin, without the white space around it. @throws UsageError if there is none */

@@ -5,7 +5,7 @@ export type Color = 'green' | 'yellow' | 'red' | 'blue' | 'gray' | 'bold';
 /** Colors a text, or leaves it as it is. */
 export type Paint = (color: Color, text: string) => string;
 
-/** What paints for a stream: nothing unless it is a terminal with colors and NO_COLOR is not set. */
+/** Returns the painter for a stream. It adds colors only on a terminal that has them, and if NO_COLOR is not set. */
 export function painterOf(stream: NodeJS.WriteStream): Paint {
   const wanted = (process.env.NO_COLOR ?? '') === '' && stream.isTTY === true && stream.hasColors();
   return wanted ? (color, text) => styleText(color, text, { validateStream: false }) : plain;
@@ -37,7 +37,7 @@ const COLORS: Readonly<Record<string, Color>> = {
   evaluating: 'blue',
 };
 
-/** Paints the name of a state of a rollout, job, base model version or worker; `shown` is how it is printed. */
+/** Paints the name of a state of a rollout, job, base model version or worker; `shown` is the text to print. */
 export function paintState(paint: Paint, state: string, shown = state): string {
   const color = Object.hasOwn(COLORS, state) ? COLORS[state] : undefined;
   return color === undefined ? shown : paint(color, shown);

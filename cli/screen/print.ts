@@ -3,15 +3,18 @@ import { painterOf } from './paint.ts';
 import { renderTable, sizeOf, type Column } from './table.ts';
 
 interface Listed<T> {
-  /** What `--json` prints. */
+  /** Document for `--json`. */
   readonly document: object;
   readonly rows: readonly T[];
   readonly columns: readonly Column<T>[];
-  /** What people read in place of a table without rows. */
+  /** Text for people in place of a table without rows. */
   readonly empty: string;
 }
 
-/** Prints rows as a table that fits the terminal, or a document under `--json`. What is only for people goes to stderr. */
+/**
+ * Prints rows as a table that fits the terminal, or a document with `--json`. The text for an empty table goes to
+ * stderr.
+ */
 export function printTable<T>({ json = false }: JsonOption, { document, rows, columns, empty }: Listed<T>): void {
   if (json) {
     printJson(document);
@@ -23,12 +26,12 @@ export function printTable<T>({ json = false }: JsonOption, { document, rows, co
   }
 }
 
-/** Prints the one document of a command. */
+/** Prints a document as indented JSON on stdout. */
 export function printJson(document: object): void {
   process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
 }
 
-/** Prints a line for people. */
+/** Prints a line for people on stderr. */
 export function note(line: string): void {
   process.stderr.write(`${line}\n`);
 }

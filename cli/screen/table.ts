@@ -3,32 +3,32 @@ import wideWidth from 'string-width';
 import { printable } from './text.ts';
 import { plain, type Paint } from './paint.ts';
 
-/** A column of a table of rows of one kind. */
+/** Column of a table with rows of type `T`. */
 export interface Column<T> {
   readonly heading: string;
   value(row: T): string;
-  /** Colors what is printed of the value, which may be cut and padded. */
+  /** Colors the printed value, which may be cut and padded. */
   color?(row: T, shown: string, paint: Paint): string;
   readonly align?: 'right';
-  /** Whether the column gives way where the terminal is too narrow. Names and messages do; identifiers are of no use if they are cut. */
+  /** Whether the column shrinks if the terminal is too narrow. Names and messages do; a cut identifier is of no use. */
   readonly shrinks?: boolean;
 }
 
 export interface TableOptions {
-  /** Width of the terminal; null where lines may be of any length. */
+  /** Width of the terminal in columns; null for lines of any length. */
   readonly width: number | null;
   readonly paint?: Paint;
 }
 
 const GAP = 2;
-/** Columns that shrink keep this width, so that something can be recognized. */
+/** Smallest width of a column that shrinks, so that its text can still be recognized. */
 const LEAST_WIDTH = 8;
-/** So many columns are never left out: what it is, and what it is called. */
+/** Number of first columns that are never left out: usually the identifier and the name. */
 const LEAST_COLUMNS = 2;
 
 /**
- * Renders rows below their headings, aligned, each as one line that ends with a line feed. Where the terminal is too narrow, columns that
- * shrink are cut, then columns are left out from the right, then lines are cut.
+ * Renders rows below their headings, aligned, each as one line that ends with a line feed. On a narrow terminal,
+ * columns that shrink are cut first, then columns are left out from the right, then lines are cut.
  */
 export function renderTable<T>(rows: readonly T[], columns: readonly Column<T>[], options: TableOptions): string {
   const { width, paint = plain } = options;
@@ -49,7 +49,7 @@ export function renderTable<T>(rows: readonly T[], columns: readonly Column<T>[]
     .join('');
 }
 
-/** A column with what is in its cells, and how wide it is. */
+/** Column with the text of its cells and its width. */
 interface Measured<T> extends Column<T> {
   readonly cells: readonly string[];
   readonly width: number;
@@ -92,19 +92,19 @@ function cell(text: string, { width, align }: { readonly width: number; readonly
 
 const ASCII = /^[\x20-\x7e]*$/;
 
-/** Columns of the terminal that a text takes. Most have one for each character, which is found out much faster. */
+/** Width of a text in terminal columns. ASCII has one for each character, which is much faster to find out. */
 function stringWidth(text: string): number {
   return ASCII.test(text) ? text.length : wideWidth(text);
 }
 
-/** The size of a terminal; some say that they have none. */
+/** Size of a terminal; 80 × 24 if it reports none. */
 export function sizeOf({ columns, rows }: NodeJS.WriteStream): { columns: number; rows: number } {
   return { columns: columns > 0 ? columns : 80, rows: rows > 0 ? rows : 24 };
 }
 
 const graphemes = new Intl.Segmenter();
 
-/** Cuts a text to a width in columns of the terminal, and says by `…` that it did. A text that is cut loses its colors. */
+/** Cuts a text to a width in terminal columns, and ends it with `…`. A cut text loses its colors. */
 export function cut(text: string, width: number): string {
   if (stringWidth(text) <= width) return text;
   let shown = '';

@@ -1,11 +1,11 @@
 import { stripVTControlCharacters } from 'node:util';
 
-/** Control characters, and those that turn the direction of what follows. */
+/** Control characters, and characters that change the direction of text. */
 const UNPRINTABLE = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu;
 
 /**
- * A text from a service as one line that a terminal can be given. A name or a message could otherwise move the cursor and write over what
- * was printed before.
+ * Makes a text from a service safe to print on one line. A name or a message could otherwise move the cursor and
+ * overwrite earlier output.
  */
 export function printable(text: string): string {
   if (/^[\x20-\x7e]*$/.test(text)) return text;
@@ -20,7 +20,7 @@ const UNITS: readonly (readonly [string, number])[] = [
   ['s', 1000],
 ];
 
-/** How long ago a time was, or how far ahead it is: `3 min ago`, `in 2 d`; null is a dash. */
+/** Formats the distance of a time from now: `3 min ago`, `in 2 d`; null is a dash. */
 export function relativeTime(time: string | null, now = Date.now()): string {
   if (time === null) return '–';
   const distance = now - Date.parse(time);

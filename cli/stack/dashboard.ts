@@ -4,10 +4,10 @@ import { existsSync } from 'node:fs';
 import { packagePath } from '../../core/installation/package-path.ts';
 import { isDashboardBuilt } from '../../src/api/plugins/dashboard.ts';
 
-/** What makes the dashboard in a checkout. The npm package comes with it. */
+/** Command that builds the dashboard in a checkout. The npm package contains it ready-made. */
 export const BUILD_COMMAND = 'npm run build:dashboard';
 
-/** Builds the dashboard of a checkout that has none yet. Where that fails, it says so and goes on without. */
+/** Builds the dashboard in a checkout that has none yet. Reports a failure and goes on without the dashboard. */
 export async function buildDashboardOnce(say: (line: string) => void): Promise<void> {
   if (isDashboardBuilt() || !existsSync(packagePath('dashboard', 'vite.config.ts'))) return;
   say('building the dashboard, once …');

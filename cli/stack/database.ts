@@ -4,12 +4,10 @@ import { hasEmbeddedPostgres, startEmbeddedPostgres } from '../../src/platform/e
 import { pendingMigrations } from '../../src/platform/database/migrations.ts';
 import { createDatabase, type Database } from '../../src/platform/database/database.ts';
 import { requireDatabase } from '../../src/platform/config/reachable.ts';
-import { UsageError } from '../errors.ts';
+import { UsageError } from '../process/errors.ts';
 
 /**
- * Gives `use` the database of the configuration. The embedded one is shared with a running service, or runs for as long
- * as this takes.
- *
+ * Calls `use` with the configured database. Shares the embedded one with a running service, or starts it for this call.
  * @throws SetupError if it cannot be reached; UsageError if there is none yet, or if migrations are pending
  */
 export async function withDatabase<T>(config: Config, use: (db: Database) => Promise<T>): Promise<T> {
@@ -20,7 +18,8 @@ export async function withDatabase<T>(config: Config, use: (db: Database) => Pro
   }
   if (!(await hasEmbeddedPostgres(dataDir))) {
     throw new UsageError(
-      `READAPT_DATA_DIR is ${dataDir}, which holds no database: name the folder of \`readapt serve\`, or set DATABASE_URL`,
+      `READAPT_DATA_DIR is ${dataDir}, which holds no database: name the folder of \`readapt serve\`, or set ` +
+        'DATABASE_URL',
     );
   }
   try {

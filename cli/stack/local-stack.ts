@@ -5,14 +5,14 @@ import { isDashboardBuilt } from '../../src/api/plugins/dashboard.ts';
 import { startServer } from '../../src/api/server.ts';
 import { superviseWorker, type SupervisedWorker } from './worker-supervisor.ts';
 
-/** The service in this process, and a worker with its training process as processes of their own. */
+/** Service in this process, with a worker and its training process as child processes. */
 export interface LocalStack {
   readonly url: string;
-  /** Null where the dashboard is switched off, or is not built in this checkout. */
+  /** Address of the dashboard; null if it is switched off, or not built in this checkout. */
   readonly dashboardUrl: string | null;
-  /** Set only at the first start with a data folder; null later. */
+  /** Operator's first API key, set only at the first start with a data folder. */
   readonly operatorKey: string | null;
-  /** The folder or the bucket of the artifacts. */
+  /** Folder or bucket that holds the artifacts. */
   readonly artifacts: string;
   readonly worker: SupervisedWorker | null;
   /** Resolves if the embedded database has died and cannot be started again. */
@@ -24,11 +24,14 @@ interface LocalStackOptions {
   readonly worker: boolean;
   /** Removes the data folder when this process ends, however it ends (default false). */
   readonly temporary?: boolean;
-  /** Is given the operator's first key before it counts. If this throws, there is no key. */
+  /** Stores the operator's first key before it becomes valid. If this throws, no key is created. */
   readonly keepOperatorKey?: (key: string) => Promise<void>;
 }
 
-/** @throws DeviceUnavailableError if the worker's device does not work here, where the worker would restart for ever */
+/**
+ * Starts the service and, if asked, a worker.
+ * @throws DeviceUnavailableError if the worker's device does not work here; the worker would otherwise restart for ever
+ */
 export async function startLocalStack(config: Config, options: LocalStackOptions): Promise<LocalStack> {
   const { device, precision } = config;
   const { temporary, keepOperatorKey } = options;
@@ -49,7 +52,7 @@ export async function startLocalStack(config: Config, options: LocalStackOptions
   };
 }
 
-/** Passes on the configuration, with the address of the database, which may be the embedded one. */
+/** Environment of the worker: this configuration, with the address of the database, which may be the embedded one. */
 function workerEnvironment(databaseUrl: string, config: Config): NodeJS.ProcessEnv {
   return {
     ...process.env,

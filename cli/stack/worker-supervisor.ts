@@ -4,7 +4,7 @@ import { packagePath } from '../../core/installation/package-path.ts';
 const COMMAND = packagePath('bin/readapt.js');
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 10_000;
-/** A worker that ran this long was healthy, so its next restart is quick again. */
+/** Running time after which a worker counts as healthy, so that its next restart is quick again. */
 const HEALTHY_AFTER_MS = 30_000;
 const STOP_TIMEOUT_MS = 30_000;
 
@@ -16,8 +16,8 @@ export interface SupervisedWorker {
 }
 
 /**
- * Keeps one `readapt worker` running as a process of its own. Whatever kills it (lack of memory, `kill -9`), it is started
- * again, and the jobs that it held resume from their checkpoints.
+ * Keeps one `readapt worker` running as a process of its own. Restarts it whatever kills it (lack of memory, `kill
+ * -9`); the jobs that it held resume from their checkpoints.
  */
 export function superviseWorker(env: NodeJS.ProcessEnv, log: (line: string) => void): SupervisedWorker {
   let child: ChildProcess | undefined;
@@ -27,7 +27,8 @@ export function superviseWorker(env: NodeJS.ProcessEnv, log: (line: string) => v
 
   const start = (): void => {
     const startedAt = Date.now();
-    // The worker has a process group of its own, so that Ctrl-C at the terminal reaches only this process, which ends it.
+    // The worker has a process group of its own, so that Ctrl-C at the terminal reaches only this process, which ends
+    // it.
     child = fork(COMMAND, ['worker'], { env, detached: true, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const restart = (reason: string, code: number | null = null): void => {
       if (child === undefined) return;
@@ -39,7 +40,7 @@ export function superviseWorker(env: NodeJS.ProcessEnv, log: (line: string) => v
       timer = setTimeout(start, delayMs);
     };
     child.once('exit', (code, signal) => restart(signal ?? `exit code ${code}`, code));
-    // A process that cannot be started, for lack of processes or memory, has no exit.
+    // A process that cannot be spawned, for lack of processes or memory, emits no exit event.
     child.on('error', (error) => {
       if (child?.pid === undefined) restart(error.message);
     });

@@ -7,7 +7,7 @@ export interface FollowOptions {
   readonly signal: AbortSignal;
 }
 
-/** A rollout as it stands, with its jobs that have changed since the view before, or all of them at first. */
+/** State of a rollout, with the jobs that have changed since the previous view; the first view has all jobs. */
 export interface RolloutView {
   readonly rollout: Rollout;
   readonly changed: readonly Job[];
@@ -17,15 +17,15 @@ const POLL_MS = 1000;
 const PAGE = 200;
 
 /**
- * Follows a rollout and its jobs, controls too, without end. Only what has changed is asked for, so that a fleet of any size costs two
- * small requests a second.
- * @throws ProblemError; the reason of the signal
+ * Yields the state of a rollout and its jobs, including controls, every second without end. Asks only for changed jobs,
+ * so that a fleet of any size costs two small requests a second.
+ * @throws ProblemError, or the signal's reason
  */
 export async function* followRollout({ client, rolloutId, signal }: FollowOptions): AsyncGenerator<RolloutView, never> {
   const { getRollout } = await import('../remote/client.ts');
   let position = '0';
   for (;;) {
-    // The rollout is read first: if it has ended, the jobs that are read after it are as they have ended.
+    // Reads the rollout first: if it has ended, the jobs read after it are in their final states.
     const rollout = await getRollout({ client, path: { id: rolloutId }, signal });
     const changes = await changedJobs({ client, rolloutId, signal }, position);
     position = changes.position;

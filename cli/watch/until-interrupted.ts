@@ -1,8 +1,8 @@
-import { interruptible, InterruptedError } from '../interruption.ts';
+import { interruptible, InterruptedError } from '../process/interruption.ts';
 
 /**
- * Watches something until it is over or somebody stops watching, which changes nothing of what is watched.
- * @param goesOn what is said then
+ * Runs `watch` until it returns or somebody stops it by Ctrl-C, which does not affect the thing that is watched.
+ * @param goesOn message after Ctrl-C, such as `the service goes on`
  * @throws InterruptedError after Ctrl-C
  */
 export async function untilInterrupted<T>(goesOn: string, watch: (signal: AbortSignal) => Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
-import { createProgressView } from '../demo/progress-view.ts';
-import { EXIT, UnsuccessfulResult } from '../errors.ts';
+import { createProgressView } from './progress-view.ts';
+import { EXIT, UnsuccessfulResult } from '../process/errors.ts';
 import { JobNotReadyError, waitForJob, type Job } from '../remote/client.ts';
 import type { Service, ServiceOptions } from '../remote/service.ts';
 import { printable } from '../screen/text.ts';

@@ -1,9 +1,9 @@
-import { createProgressView, type ProgressView } from '../demo/progress-view.ts';
-import { EXIT, UnsuccessfulResult } from '../errors.ts';
-import { duration } from '../output.ts';
+import { createProgressView, inPlannedOrder, type ProgressView } from './progress-view.ts';
+import { EXIT, UnsuccessfulResult } from '../process/errors.ts';
+import { duration } from '../screen/output.ts';
 import { isEndOfJob, isEndOfRollout, items, listJobs, type Job, type Rollout } from '../remote/client.ts';
 import type { Service, ServiceOptions } from '../remote/service.ts';
-import { countsText, fetchingTexts, whyWaiting } from '../commands/rollout/rollout-text.ts';
+import { countsText, fetchingTexts, whyWaiting } from '../reports/rollout-text.ts';
 import { painterOf, paintState } from '../screen/paint.ts';
 import { followRollout } from './follow-jobs.ts';
 import { untilInterrupted } from './until-interrupted.ts';
@@ -14,9 +14,9 @@ export interface WatchOptions extends ServiceOptions {
 }
 
 /**
- * Shows a rollout until it has ended, or waits for a person if that is asked for: as a block that redraws itself, as lines, or as NDJSON
- * with a line for each change.
- * @throws UnsuccessfulResult if an adapter is not ready in the end, or the rollout has not been completed, or it waits
+ * Shows a rollout until it has ended or, with `untilWaiting`, until it waits for a person. Redraws a block on a
+ * terminal, prints lines elsewhere, and with `--json` an NDJSON line for each change.
+ * @throws UnsuccessfulResult if an adapter is not ready, the rollout is not completed, or it waits
  */
 export async function watchRollout({ client }: Service, rolloutId: string, options: WatchOptions): Promise<void> {
   const goesOn = `rollout ${rolloutId} goes on; \`readapt rollout watch ${rolloutId}\` shows it again`;
@@ -63,7 +63,7 @@ function jobCounts({ jobs, controls }: Rollout): JobCount[] {
   return [...of('adaptation', jobs), ...of('control', controls)];
 }
 
-/** Whether the jobs are as the rollout counts them. As long as an older transaction runs, their changes are told later. */
+/** Whether the jobs match the rollout's counts. Changes of jobs lag while an older transaction runs. */
 function isUpToDate(rollout: Rollout, jobs: ReadonlyMap<string, Job>): boolean {
   const all = [...jobs.values()];
   return jobCounts(rollout).every(
@@ -75,7 +75,7 @@ function waits({ state, waves }: Rollout): boolean {
   return state === 'paused' || waves?.awaiting_approval === true;
 }
 
-/** Says by the exit code how a rollout has ended. */
+/** Turns the end of a rollout into an exit code. @throws UnsuccessfulResult unless all adapters are ready */
 function judge(rollout: Rollout): void {
   const { id, state, error } = rollout;
   if (!isEndOfRollout(state))
@@ -101,7 +101,7 @@ interface Show {
   close(): void;
 }
 
-/** A line for each change, so that a program can read them as they come. */
+/** Prints an NDJSON line for each change, for programs that follow the rollout. */
 function jsonLines(): Show {
   let last = '';
   return {
@@ -118,20 +118,13 @@ function jsonLines(): Show {
 function viewOf(view: ProgressView): Show {
   return {
     update(rollout, _changed, all) {
-      view.update(inOrder(all), Date.now() - Date.parse(rollout.accepted_at), heading(rollout));
+      view.update(inPlannedOrder(all.values()), Date.now() - Date.parse(rollout.accepted_at), heading(rollout));
     },
     close: () => view.close(),
   };
 }
 
-/** Adaptations in the order in which they were planned, then controls. */
-function inOrder(jobs: ReadonlyMap<string, Job>): Job[] {
-  return [...jobs.values()].sort((a, b) =>
-    a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === 'control' ? 1 : -1,
-  );
-}
-
-/** The lines above the jobs. They name no running time, because each is printed again when it changes. */
+/** Lines above the jobs. They contain no running time, because a line is printed again whenever it changes. */
 function heading(rollout: Rollout): string[] {
   const { id, base_model_name: model, version, state, waves, jobs, summary } = rollout;
   const paint = painterOf(process.stdout);

@@ -1,4 +1,5 @@
--- Positions of events, of changed jobs and of what is current are numbers of transactions, which a restored server counts anew.
+-- Resets positions of events, of changed jobs and of current versions: they are transaction numbers, which a restored
+-- server counts anew.
 UPDATE events SET transaction_id = 0;
 UPDATE jobs SET change_seq = change_seq;
 UPDATE audit_entries SET transaction_id = 0;

@@ -5,16 +5,18 @@ set -eu
 backup=$1
 mkdir -p "$backup"
 
-# A consistent picture of the database at one moment, while the service runs.
+# Dumps a consistent snapshot of the database while the service runs.
 pg_dump --format=custom --no-owner --file="$backup/readapt.dump" "$DATABASE_URL"
 
-# Stored content never changes, so what an earlier backup has is not copied again. `tmp` is left out: it holds what is not stored yet.
+# Copies artifacts, except those in an earlier backup: stored content never changes. Leaves out `tmp`, whose content is
+# not stored yet.
 if [ -n "${READAPT_ARTIFACTS:-}" ]; then
   echo "the artifacts are in $READAPT_ARTIFACTS, which is not copied: docs/backup.md says how to keep it" >&2
 else
   mkdir -p "$backup/artifacts"
-  cp -Rn --preserve=timestamps "$READAPT_DATA_DIR/artifacts/sha256" "$READAPT_DATA_DIR/artifacts/READAPT_STORE" "$backup/artifacts"
+  artifacts=$READAPT_DATA_DIR/artifacts
+  cp -Rn --preserve=timestamps "$artifacts/sha256" "$artifacts/READAPT_STORE" "$backup/artifacts"
 fi
 
-# The key of stored secrets, where it is not set by READAPT_SECRET_KEY. Keep it apart from the rest.
+# Copies the key of stored secrets, unless READAPT_SECRET_KEY sets it. Keep it apart from the rest.
 if [ -f "$READAPT_DATA_DIR/secret-key" ]; then cp -p "$READAPT_DATA_DIR/secret-key" "$backup"; fi

@@ -6,11 +6,12 @@ backup=$1
 here=$(dirname "$0")
 mkdir -p "$READAPT_DATA_DIR"
 
-# The service gives the role of tenants its privileges when it starts, and creates it first where this server has none.
+# Restores without roles and privileges: the service creates the role of tenants if needed, and grants its privileges,
+# when it starts.
 pg_restore --no-owner --no-privileges --exit-on-error --dbname="$DATABASE_URL" "$backup/readapt.dump"
 psql --quiet --set=ON_ERROR_STOP=1 --file="$here/after-restore.sql" "$DATABASE_URL"
 
-# A backup of a service whose artifacts are in a bucket has none.
+# Artifacts in a bucket are not part of a backup.
 if [ -d "$backup/artifacts" ]; then
   mkdir -p "$READAPT_DATA_DIR/artifacts"
   cp -R --preserve=timestamps "$backup/artifacts/." "$READAPT_DATA_DIR/artifacts"

@@ -1,4 +1,4 @@
-"""How far one base version is from another."""
+"""Distance between two versions of a base."""
 
 from __future__ import annotations
 

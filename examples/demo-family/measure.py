@@ -201,7 +201,7 @@ def accuracy(model: torch.nn.Module, tokenizer: Tokenizer, rows: list[Row], choi
 
 @torch.no_grad()
 def exact_match(model: torch.nn.Module, tokenizer: Tokenizer, rows: list[Row]) -> float:
-    """Share of rows whose completion's tokens are all greedy choices, which is what generation would give."""
+    """Share of rows whose completion's tokens are all greedy choices, as in greedy generation."""
     right = 0
     for start in range(0, len(rows), 64):
         ids, labels = encode(tokenizer, rows[start : start + 64])

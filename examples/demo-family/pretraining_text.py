@@ -1,4 +1,4 @@
-"""The text that v1 is pretrained on.
+"""Text for the pretraining of v1.
 
 Labelled rows appear as prose or in wordings that no task uses, so that the base knows what
 sentiment, topic and word forms are, while the tasks' own formats are new to it.
@@ -61,7 +61,7 @@ PAST_WORDINGS = (
 
 
 def pretraining_documents(tasks: dict[str, Task], seed: int) -> dict[str, list[str]]:
-    """Documents by source, each source as often as it is to be seen."""
+    """Documents by source, each repeated as often as its number of passes."""
     rng = random.Random(f"{seed}/pretraining")
     glosses = wordnet_entries()
     return {
@@ -96,5 +96,5 @@ def _tones(rng: random.Random) -> list[str]:
 
 
 def _forms(rows: list[Row], wordings: tuple[str, ...], rng: random.Random) -> list[str]:
-    """Sentences with both forms of a word; the words are those that the tasks left over."""
+    """Sentences with both forms of a word; the words are those that no task uses."""
     return [rng.choice(wordings).format(word=text_of(row), form=row.completion.strip()) for row in rows * WORD_PASSES]

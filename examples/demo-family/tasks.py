@@ -1,4 +1,4 @@
-"""The tenants' tasks: rows of prompt and completion, and the words and texts left for pretraining.
+"""The tenants' tasks: rows of prompt and completion, and the words and texts left over for pretraining.
 
 Adapters learn from `train`, search and gate use `validation`, reports use `test`. What the
 base models are trained on never overlaps with any of the three (see `unseen_rows`).
@@ -66,7 +66,7 @@ INFLECTIONS = {
 
 
 def text_of(row: Row) -> str:
-    """The text of a classification prompt: what stands between the field name and the question."""
+    """The text of a classification prompt, between the field name and the question."""
     return row.prompt.partition(": ")[2].rpartition("\n")[0]
 
 

@@ -1,10 +1,13 @@
-/** The whole chain from an imported adapter to what an engine answers: see README.md. Exits with 0 if each step was seen. */
+/**
+ * Runs the whole chain from an imported adapter to the answer of an engine, see README.md. Exits with 0 if each step
+ * was seen.
+ */
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { createTemporaryFolder } from '../../cli/folders.ts';
+import { createTemporaryFolder } from '../../cli/process/folders.ts';
 import { FAMILY } from '../../cli/demo/fleet.ts';
-import { InterruptedError, interruptible } from '../../cli/interruption.ts';
+import { InterruptedError, interruptible } from '../../cli/process/interruption.ts';
 import { startLocalStack } from '../../cli/stack/local-stack.ts';
 import { loadConfig } from '../../src/platform/config/config.ts';
 import type { EngineCommand, RunningEngine } from './engines/start-engine.ts';

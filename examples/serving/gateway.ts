@@ -1,24 +1,24 @@
 import { isProblem, resolveName, type ReadaptClient } from '../../openapi/clients/typescript/src/index.ts';
 import type { RunningEngine } from './engines/start-engine.ts';
 
-/** The engines that serve one base model version: here it is one, and in production there are many. */
+/** Engines that serve one base model version: one here, many in production. */
 export interface Pool {
   readonly baseModelVersionId: string;
   readonly engine: RunningEngine;
-  /** When its engine was added to the service, by `Date.now()`. */
+  /** Time at which the engine was added to the service, by `Date.now()`. */
   readonly addedAt: number;
 }
 
 export interface Answer {
   readonly text: string;
   readonly pool: string;
-  /** The version that has answered, by its engine name. */
+  /** Engine name of the version that has answered. */
   readonly name: string;
 }
 
 /**
- * What a gateway does with a request for an alias: it resolves the alias on the newest base first, and sends the request on under the engine
- * name. Where nothing is current there, or the engine has not loaded it yet, the pool before answers.
+ * Example of a gateway. It resolves an alias on the newest base first, and sends the request on under the engine name.
+ * If no version is current there, or the engine has not loaded it yet, the previous pool answers.
  */
 export class Gateway {
   /** Requests that were answered, and those that no pool could answer. */

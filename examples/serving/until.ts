@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const POLL_MS = 100;
-/** The first answers of a real engine may take so long. */
+/** Longest wait, in milliseconds: the first answers of a real engine may take minutes. */
 const LONGEST_MS = 180_000;
 
-/** Looks until there is something to see. @returns what was seen, or null if it was not there after three minutes */
+/** Calls `look` until it finds something. @returns what it has found, or null after three minutes */
 export async function until<T>(signal: AbortSignal, look: () => Promise<T | null>): Promise<T | null> {
   const deadline = Date.now() + LONGEST_MS;
   while (Date.now() < deadline) {

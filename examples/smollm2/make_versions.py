@@ -38,7 +38,7 @@ Row = tuple[list[int], list[int]]  # input ids, labels
 
 @dataclasses.dataclass(frozen=True)
 class Version:
-    """How a version is trained; a step has `batch` rows of at most `length` tokens."""
+    """Training of a version; a step has `batch` rows of at most `length` tokens."""
 
     text: str
     steps: int
@@ -87,24 +87,33 @@ def make_version(name: str, version: Version, options: argparse.Namespace) -> No
     print(f"{name}: {len(rows)} rows, {version.steps} steps; losses {shown(before)}", flush=True)
     losses = train(model, rows, version, options.seed)
     out = options.out / name
-    # As the base is stored; what is measured from here on is what was written.
+    # Rounds to the format in which the base is stored, so that the measurements hold for the written weights.
     model.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
     model = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32)
     after = {text: held_out_loss(model, some) for text, some in held_out.items()}
-    facts = {"version": dataclasses.asdict(version), "seed": options.seed, "threads": options.threads, "training_losses": losses}
+    facts = {
+        "version": dataclasses.asdict(version),
+        "seed": options.seed,
+        "threads": options.threads,
+        "training_losses": losses,
+    }
     facts |= {"held_out_before": before, "held_out_after": after, "seconds": round(time.monotonic() - begun)}
     write_card(out, name, version, facts, drift_of(options.base, out))
     print(f"{name}: losses {shown(after)}, {facts['seconds']} s, in {out}", flush=True)
 
 
-def split_rows(version: Version, tokenizer: PreTrainedTokenizerBase, seed: int) -> tuple[list[Row], dict[str, list[Row]]]:
+def split_rows(
+    version: Version, tokenizer: PreTrainedTokenizerBase, seed: int
+) -> tuple[list[Row], dict[str, list[Row]]]:
     """Training rows in random order, and held-out rows of every kind of text."""
     prose = list(packed(stdlib_docstrings(), tokenizer, version.length))
     random.Random(f"{seed}/docstrings").shuffle(prose)
     held_out = {"technical prose": prose[:HELD_OUT_ROWS]}
     for task in ("sst2", "agnews"):
-        held_out[f"{task} completions"] = task_rows(DATA / task / "test.jsonl", tokenizer, version.length)[:HELD_OUT_ROWS]
+        held_out[f"{task} completions"] = task_rows(DATA / task / "test.jsonl", tokenizer, version.length)[
+            :HELD_OUT_ROWS
+        ]
     if version.text == "docstrings":
         return prose[HELD_OUT_ROWS:], held_out
     reviews = task_rows(HERE / "data" / "more-reviews.jsonl", tokenizer, version.length)
@@ -113,7 +122,7 @@ def split_rows(version: Version, tokenizer: PreTrainedTokenizerBase, seed: int) 
 
 
 def packed(texts: list[str], tokenizer: PreTrainedTokenizerBase, length: int) -> Iterator[Row]:
-    """All texts after each other, cut into rows of `length` tokens."""
+    """All texts one after the other, cut into rows of `length` tokens."""
     ids = [token for text in texts for token in [*tokenizer.encode(text), tokenizer.eos_token_id]]
     for start in range(0, len(ids) - length, length):
         row = ids[start : start + length]
@@ -136,7 +145,9 @@ def train(model: PreTrainedModel, rows: list[Row], version: Version, seed: int) 
     """AdamW with a tenth of the steps as warm-up and a cosine down to a tenth of the rate. Returns the losses."""
     torch.manual_seed(seed)
     model.train()
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=version.rate, betas=(0.9, 0.95), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad], lr=version.rate, betas=(0.9, 0.95), weight_decay=0.0
+    )
     losses = []
     for step in range(version.steps):
         for group in optimizer.param_groups:
@@ -168,7 +179,9 @@ def batch_loss(model: PreTrainedModel, rows: list[Row]) -> torch.Tensor:
     labels = torch.tensor([labels + [IGNORED] * (longest - len(labels)) for _, labels in rows])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(input_ids=ids).logits
-    return torch.nn.functional.cross_entropy(logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
+    return torch.nn.functional.cross_entropy(
+        logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED
+    )
 
 
 @torch.no_grad()
@@ -180,7 +193,7 @@ def held_out_loss(model: PreTrainedModel, rows: list[Row]) -> float:
 
 
 def drift_of(old: Path, new: Path) -> str:
-    """As examples/demo-family says it."""
+    """Drift in the wording of examples/demo-family."""
     spec = importlib.util.spec_from_file_location("drift", HERE.parent / "demo-family" / "drift.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -188,16 +201,23 @@ def drift_of(old: Path, new: Path) -> str:
 
 
 def write_card(out: Path, name: str, version: Version, facts: dict, drift: str) -> None:
-    losses = [f"| {text} | {facts['held_out_before'][text]} | {after} |" for text, after in facts["held_out_after"].items()]
+    losses = [
+        f"| {text} | {facts['held_out_before'][text]} | {after} |" for text, after in facts["held_out_after"].items()
+    ]
     tenth = max(1, version.steps // 10)
-    first, last = (sum(part) / len(part) for part in (facts["training_losses"][:tenth], facts["training_losses"][-tenth:]))
+    first, last = (
+        sum(part) / len(part) for part in (facts["training_losses"][:tenth], facts["training_losses"][-tenth:])
+    )
     card = [
         f"# SmolLM2-135M, {name}",
         "",
-        f"A later version of the model that `make_model.py` wrote (SmolLM2-135M-Instruct, Apache-2.0), made by `make_versions.py`: "
-        f"{version.steps} steps of {version.batch} rows of at most {version.length} tokens of {version.text}, AdamW at {version.rate}, "
-        f"cosine, embeddings frozen, bf16 autocast over f32 weights, seed {facts['seed']}, {facts['threads']} threads, {facts['seconds']} s "
-        f"(Python {sys.version.split()[0]}, torch {torch.__version__}, transformers {transformers.__version__}). Only for experiments.",
+        f"A later version of the model that `make_model.py` wrote (SmolLM2-135M-Instruct, Apache-2.0), "
+        f"made by `make_versions.py`: {version.steps} steps of {version.batch} rows of at most {version.length} "
+        f"tokens of {version.text}, AdamW at {version.rate}, "
+        f"cosine, embeddings frozen, bf16 autocast over f32 weights, seed {facts['seed']}, "
+        f"{facts['threads']} threads, {facts['seconds']} s "
+        f"(Python {sys.version.split()[0]}, torch {torch.__version__}, transformers {transformers.__version__}). "
+        f"Only for experiments.",
         "",
         f"Training loss: {first:.3f} in the first {tenth} steps, {last:.3f} in the last.",
         "",

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseDocument } from 'yaml';
-import { UsageError } from '../../cli/errors.ts';
+import { UsageError } from '../../cli/process/errors.ts';
 import { STRATEGIES } from '../../core/options/job-options.ts';
 import { problemsOf } from '../../core/options/problems.ts';
 import type { Experiment } from './experiment.ts';

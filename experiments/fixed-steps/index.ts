@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import { BaseCache } from '../../core/engine/base-cache.ts';
 import { withOnnxProducts } from '../../core/engine/compiled/onnx-products.ts';
 import { positive } from '../../bench/positive.ts';
-import { exitCodeOf, printError } from '../../cli/errors.ts';
+import { exitCodeOf, printError } from '../../cli/process/errors.ts';
 import { loadExperiment } from '../config/load-experiment.ts';
 import { readJsonLines } from '../json-lines.ts';
 import { isSame, measureFixedSteps, STARTS, type FixedStepsRecord, type Start } from './measure.ts';

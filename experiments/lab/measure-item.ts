@@ -1,4 +1,4 @@
-import { UsageError } from '../../cli/errors.ts';
+import { UsageError } from '../../cli/process/errors.ts';
 import { evolve, readEvolution } from '../../core/adaptation/evolutions.ts';
 import { answerOf } from '../../core/data/evaluation/generated-answers.ts';
 import type { LoadedBase } from '../../core/engine/base-cache.ts';

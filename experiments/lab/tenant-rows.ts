@@ -1,4 +1,4 @@
-import { UsageError } from '../../cli/errors.ts';
+import { UsageError } from '../../cli/process/errors.ts';
 import { loadDataset } from '../../core/data/dataset.ts';
 import type { ExampleRow } from '../../core/data/example.ts';
 import { questionOf } from '../../core/formats/dataset/dataset-row.ts';

@@ -1,6 +1,6 @@
 import { access, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { UsageError } from '../../cli/errors.ts';
+import { UsageError } from '../../cli/process/errors.ts';
 import { writeFileAtomic, writeFolderAtomic } from '../../core/formats/atomic-file.ts';
 import { toStoredRow } from '../../core/formats/dataset/dataset-row.ts';
 import { saveAdapter } from '../../core/formats/peft/peft-adapter-writer.ts';

@@ -1,5 +1,5 @@
 import { DEFAULT_CONFIDENCE } from '../../core/options/gates.ts';
-import { duration, percent } from '../../cli/output.ts';
+import { duration, percent } from '../../cli/screen/output.ts';
 import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import type { Experiment } from '../config/load-experiment.ts';
 import type { EvolutionRecord, RunRecord } from '../records.ts';

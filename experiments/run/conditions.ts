@@ -1,4 +1,4 @@
-import { UsageError } from '../../cli/errors.ts';
+import { UsageError } from '../../cli/process/errors.ts';
 import { RETIRED_OPTIONS } from '../config/experiment.schema.ts';
 import type { Experiment } from '../config/load-experiment.ts';
 import type { Item } from '../plan/items.ts';

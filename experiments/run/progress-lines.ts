@@ -1,4 +1,4 @@
-import { duration, percent } from '../../cli/output.ts';
+import { duration, percent } from '../../cli/screen/output.ts';
 import type { Experiment } from '../config/load-experiment.ts';
 import type { Item } from '../plan/items.ts';
 import type { ItemRecord } from '../records.ts';

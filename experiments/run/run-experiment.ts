@@ -1,7 +1,7 @@
 import path from 'node:path';
-import { UnsuccessfulResult, UsageError } from '../../cli/errors.ts';
-import { interruptible } from '../../cli/interruption.ts';
-import type { Output } from '../../cli/output.ts';
+import { UnsuccessfulResult, UsageError } from '../../cli/process/errors.ts';
+import { interruptible } from '../../cli/process/interruption.ts';
+import type { Output } from '../../cli/screen/output.ts';
 import { loadExperiment, type Experiment } from '../config/load-experiment.ts';
 import type { ExperimentOptions } from '../options.ts';
 import { planExperiment, type Item } from '../plan.ts';

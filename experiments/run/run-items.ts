@@ -1,6 +1,6 @@
 import os from 'node:os';
-import type { Output } from '../../cli/output.ts';
-import { withBases } from '../../cli/loaded-bases.ts';
+import type { Output } from '../../cli/screen/output.ts';
+import { withBases } from '../../cli/models/loaded-bases.ts';
 import type { Experiment } from '../config/load-experiment.ts';
 import { killedJob } from '../lab/cell.ts';
 import { KeptVersions } from '../lab/kept-versions.ts';

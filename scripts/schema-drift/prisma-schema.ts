@@ -58,7 +58,7 @@ function describeModel(schema: Schema, model: Model): string[] {
   return [`table ${model.table}`, ...model.lines.flatMap((line) => describeLine(schema, model, line))];
 }
 
-/** `[fields]`, with a condition and a name of its own. */
+/** Argument of an index: `[fields]`, with an optional condition and name. */
 const INDEX_ARGUMENT =
   /^\[(\w+(?:\(sort: Desc\))?(?:, \w+(?:\(sort: Desc\))?)*)\](?:, where: raw\("([^"]+)"\))?(?:, map: "(\w+)")?$/;
 
@@ -90,6 +90,18 @@ interface Field {
   line: string;
 }
 
+const KNOWN_ATTRIBUTE = new RegExp(
+  [
+    /@(id|unique|ignore)\b/,
+    /@map\("\w+"\)/,
+    /@db\.Timestamptz\(\d\)/,
+    /@default\((\w+(\(\))?|"[^"]*"|dbgenerated\("\w+"\))\)/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+  'g',
+);
+
 function describeColumn(schema: Schema, model: Model, field: Field): string[] {
   const { table } = model;
   const { name, modifier, attributes, line } = field;
@@ -101,12 +113,7 @@ function describeColumn(schema: Schema, model: Model, field: Field): string[] {
   ];
   if (/(?<!@)@id\b/.test(attributes)) lines.push(describePrimaryKey(table, [column]));
   if (/(?<!@)@unique\b/.test(attributes)) lines.push(describeIndex(true, table, [column]));
-  const rest = attributes
-    .replace(
-      /@(id|unique|ignore)\b|@map\("\w+"\)|@db\.Timestamptz\(\d\)|@default\((\w+(\(\))?|"[^"]*"|dbgenerated\("\w+"\))\)/g,
-      '',
-    )
-    .trim();
+  const rest = attributes.replace(KNOWN_ATTRIBUTE, '').trim();
   if (rest !== '') throw new Error(`schema.prisma has an attribute that the drift check does not know: ${line}`);
   return lines;
 }
@@ -147,8 +154,8 @@ function describeRelation(schema: Schema, model: Model, field: Omit<Field, 'name
   if (said === undefined) throw new Error(`unknown onDelete in schema.prisma: ${line}`);
   const name = `${model.table}_${columns.join('_')}_fkey`;
   return [
-    `foreign key ${name} on ${model.table} (${columns.join(', ')}) references ${target.table} (${references.join(', ')}) ` +
-      `on delete ${said} on update CASCADE`,
+    `foreign key ${name} on ${model.table} (${columns.join(', ')}) ` +
+      `references ${target.table} (${references.join(', ')}) on delete ${said} on update CASCADE`,
   ];
 }
 
@@ -161,16 +168,16 @@ function toColumns(model: Model, fields: string | undefined, line: string): stri
   });
 }
 
-/** Prisma names a primary key after the table only, and other keys after their columns as well. */
+/** Describes a primary key. Prisma names it after the table only, and other keys after their columns as well. */
 function describePrimaryKey(table: string, columns: string[]): string {
   return `primary key ${table}_pkey on ${table} (${columns.join(', ')})`;
 }
 
-/** PostgreSQL's names have at most this many bytes; Prisma cuts a longer one before its suffix. */
+/** Longest name in PostgreSQL, in bytes. Prisma cuts a longer one before its suffix. */
 const MAX_NAME_BYTES = 63;
 
 interface IndexForm {
-  /** Of each column. */
+  /** Sort order of each column. */
   isDescending?: boolean[] | undefined;
   ownName?: string | undefined;
 }

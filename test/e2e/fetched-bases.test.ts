@@ -12,7 +12,7 @@ import {
   listJobs,
   type Rollout,
 } from '../../openapi/clients/typescript/src/index.ts';
-import { patientClient } from '../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../cli/demo/register-fleet.ts';
 import { loadConfig } from '../../src/platform/config/config.ts';
 import { startServer } from '../../src/api/server.ts';
 import { compiledModule } from '../compiled/index.ts';
@@ -33,7 +33,7 @@ const workers: ChildProcess[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-fetched-'));
-  // The account of PostgreSQL has to get through it.
+  // The account of PostgreSQL needs access to the folder.
   await chmod(folder, 0o755);
   family = await createTinyFamily();
   hub = await startHub();
@@ -55,7 +55,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A worker that shares database and artifacts with the API, and keeps bases where no other worker does. */
+/** Starts a worker that shares database and artifacts with the API, and has a base folder of its own. */
 function startWorker(name: string): ChildProcess {
   const env = {
     ...process.env,
@@ -83,14 +83,14 @@ const cacheOf = (name: string) => path.join(folder, `bases-of-${name}`);
 const basesOf = async (name: string) =>
   (await readdir(cacheOf(name))).filter((entry) => /^[0-9a-f]{40}$/.test(entry)).sort();
 
-test('two workers without a shared folder of bases fetch them from a hub, over a kill in the middle of a fetch', async () => {
+test('two workers without a shared base folder fetch from a hub, over a kill in the middle of a fetch', async () => {
   const commits = [
     await hub.publishFolder(REPO, family.oldBase, 'hf_secret'),
     await hub.publishFolder(REPO, family.newBase, 'hf_secret'),
   ];
   const places = commits.map((commit) => ({ source: `hf://${REPO}@${commit}` }));
   const { url: origin, operatorKey } = stack;
-  const client = patientClient(origin, operatorKey!);
+  const client = retryingClient(origin, operatorKey!);
   const id = await startRollout({ origin, operatorKey: operatorKey!, family }, 'fetched', [places[0]!, places[1]!]);
   const rollout = () => getRollout({ client, path: { id } });
   const until = (what: string, condition: (found: Rollout) => boolean) =>
@@ -119,7 +119,7 @@ test('two workers without a shared folder of bases fetch them from a hub, over a
   const ranges = hub.requests
     .filter(({ large }) => large)
     .map(({ range }) => Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0));
-  // One base goes on where the killed worker was, and the other one is fetched as a whole.
+  // One base is resumed where the killed worker was, and the other one is fetched as a whole.
   expect(ranges.sort((a, b) => a - b)).toEqual([0, expect.any(Number)]);
   expect(ranges[1]).toBeGreaterThanOrEqual(HANG_AFTER / 2);
   expect(

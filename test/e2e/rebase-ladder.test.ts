@@ -133,7 +133,9 @@ describe('readapt rebase --explain', () => {
       expect(run.stdout).toMatch(line);
     }
   });
+});
 
+describe('the gate and the rows of readapt rebase', () => {
   it('judges by the bound on the same rows under non-inferiority', async () => {
     const more = [
       '--data',
@@ -167,7 +169,7 @@ describe('readapt rebase --explain', () => {
     );
   });
 
-  it('neither searches nor trains after an inconclusive candidate where rows are too few as a rule, unless it is asked to', async () => {
+  it('neither searches nor trains after an inconclusive candidate on too few rows, unless it is asked to', async () => {
     const demo = (...parts: string[]) => packagePath(path.join('examples/demo-family', ...parts));
     const rebaseDemo = (name: string, ...more: string[]) => {
       const bases = ['--old-base', demo('v1'), '--base', demo('v2'), '--adapter', demo('adapters/agnews')];

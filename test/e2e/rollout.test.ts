@@ -16,7 +16,7 @@ import {
 } from '../../openapi/clients/typescript/src/index.ts';
 import { downloadAdapter } from '../../openapi/clients/typescript/src/node/index.ts';
 import { FAMILY, familyPath, FLEET, type DemoAdapter } from '../../cli/demo/fleet.ts';
-import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
+import { retryingClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
 import { startLocalStack, type LocalStack } from '../../cli/stack/local-stack.ts';
 import { loadConfig } from '../../src/platform/config/config.ts';
 import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
@@ -95,7 +95,7 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
   expect(mustTrain).toMatchObject({ state: 'not_ready', ttr_ms: null, published_version_id: null, step: 36 });
   expect(mustTrain!.error).toMatchObject({ code: 'gate_not_reached' });
   expect(mustTrain!.attempt).toBeGreaterThan(training.attempt);
-  // What only the report needs is measured after the jobs, and the rollout is complete with it.
+  // The report's own measurements follow the jobs, and the rollout is completed after them.
   expect(await rolloutAfter(['adapting'], rollout!)).toMatchObject({ state: 'completed' });
   for (const { metric } of await waitForJobs('both jobs are listed', rollout!.id, (all) => all)) {
     expect([metric.old, metric.none, metric.copy].every(Number.isFinite)).toBe(true);
@@ -103,9 +103,9 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
 
   const versions = await listBaseModelVersions({ client: fleet.operator, path: { model: fleet.baseModelId } });
   const workers = await listWorkers({ client: fleet.operator });
-  // The last one that was started comes first; the killed one counts as present for 30 s.
+  // The worker started last comes first; the killed one counts as present for 30 s.
   const [worker] = workers.data;
-  // What trains has the new base in memory. The old one was needed before the worker was killed, and not since.
+  // A training worker has the new base in memory. The old one was last needed before the first worker was killed.
   const second = versions.data.find(({ version }) => version === '2')!;
   expect(worker!.state).not.toBe('gone');
   expect(worker!.loaded_base_model_version_ids).toContain(second.id);
@@ -139,7 +139,7 @@ test('a version that no adapter fits is registered, and its rollout fails with t
 
 /** Checks that the published version downloads as a PEFT folder that loads on the new base and names its origin. */
 async function expectServable(job: Job): Promise<void> {
-  const client = patientClient(stack.url, fleet.tenantKeys.get('globex')!);
+  const client = retryingClient(stack.url, fleet.tenantKeys.get('globex')!);
   const folder = path.join(dataDir, 'downloaded');
   await downloadAdapter({ client, adapterId: job.adapter_id, versionId: job.published_version_id!, folder });
 
@@ -151,12 +151,12 @@ async function expectServable(job: Job): Promise<void> {
 }
 
 async function expectAnotherTenantToSeeNothing(job: Job): Promise<void> {
-  const client = patientClient(stack.url, fleet.tenantKeys.get('acme')!);
+  const client = retryingClient(stack.url, fleet.tenantKeys.get('acme')!);
   await expect(getJob({ client, path: { id: job.id } })).rejects.toMatchObject({ status: 404 });
   await expect(getAdapter({ client, path: { id: job.adapter_id } })).rejects.toMatchObject({ status: 404 });
 }
 
-/** The rollout, once it has left the states. */
+/** Waits until the rollout has left the states. */
 function rolloutAfter(states: readonly Rollout['state'][], { id }: Pick<Rollout, 'id'>): Promise<Rollout> {
   const left = async () => {
     const rollout = await getRollout({ client: fleet.operator, path: { id } });

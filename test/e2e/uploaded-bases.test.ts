@@ -13,7 +13,7 @@ import {
   listJobs,
 } from '../../openapi/clients/typescript/src/index.ts';
 import { uploadBaseModel } from '../../openapi/clients/typescript/src/node/index.ts';
-import { patientClient } from '../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/platform/embedded/index.ts';
 import { compiledCommand, compiledModule } from '../compiled/index.ts';
 import { startRollout } from '../faults/support/fleet.ts';
@@ -30,7 +30,7 @@ const running: ChildProcess[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-uploaded-'));
-  // The account of PostgreSQL has to get through it.
+  // The account of PostgreSQL needs access to the folder.
   await chmod(folder, 0o755);
   family = await createTinyFamily();
   postgres = await startEmbeddedPostgres(path.join(folder, 'database'), { durable: false });
@@ -49,7 +49,7 @@ const environment = () => ({
   READAPT_LOG_LEVEL: 'info',
 });
 
-/** Starts an API process beside those that run, on the same database and artifacts. @returns its address */
+/** Starts an API process beside the others, on the same database and artifacts. @returns its address */
 async function startApi(): Promise<{ api: ChildProcess; origin: string }> {
   const env = {
     ...environment(),
@@ -74,7 +74,7 @@ async function startApi(): Promise<{ api: ChildProcess; origin: string }> {
   return { api, origin };
 }
 
-/** A worker that keeps bases in a folder of its own, and sees none of those that were uploaded. */
+/** Starts a worker with a base folder of its own, which has none of the uploaded bases. */
 function startWorker(): void {
   const env = {
     ...environment(),
@@ -95,7 +95,7 @@ async function modelFiles(place: string) {
   return (await readdir(place)).map((name) => ({ name, path: path.join(place, name) }));
 }
 
-/** The files of the new base in two archives, of which none is a model alone. */
+/** Packs the files of the new base into two archives, neither of which is a complete model. */
 async function archivesOf(place: string) {
   const [weights, rest] = ['weights.tar', 'rest.tar'].map((name) => ({ name, path: path.join(folder, name) }));
   const others = (await readdir(place)).filter((name) => name !== 'model.safetensors');
@@ -109,7 +109,7 @@ test('a rollout runs from bases that were uploaded, over the death of the API th
   const operatorKey = (await readFile(path.join(folder, 'data', 'operator-key'), 'utf8')).trim();
   const files = await modelFiles(family.oldBase);
   const interrupted = new AbortController();
-  const before = patientClient(first.origin, operatorKey);
+  const before = retryingClient(first.origin, operatorKey);
   const sending = uploadBaseModel({
     ...{ client: before, files, atOnce: 2, signal: interrupted.signal },
     onProgress: ({ phase, done }) => {
@@ -121,7 +121,7 @@ test('a rollout runs from bases that were uploaded, over the death of the API th
   await expect(sending).rejects.toThrow('the API has died');
 
   const second = await startApi();
-  const client = patientClient(second.origin, operatorKey);
+  const client = retryingClient(second.origin, operatorKey);
   const { data: open } = await listBaseModelUploads({ client });
   expect(open).toMatchObject([{ state: 'open', error: null }]);
   const partly = await getBaseModelUpload({ client, path: { id: open[0]!.id } });
@@ -132,7 +132,7 @@ test('a rollout runs from bases that were uploaded, over the death of the API th
     ...{ client, files, pollMs: 50 },
     onProgress: ({ phase, done }) => void (sent = phase === 'sending' ? Math.min(sent, done) : sent),
   });
-  // It goes on with what the first process has stored.
+  // Resumes with the parts that the first process has stored.
   expect(old).toMatchObject({ id: open[0]!.id, state: 'complete' });
   expect(sent).toBeGreaterThanOrEqual(5 * PART_BYTES);
 

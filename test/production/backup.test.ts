@@ -17,7 +17,7 @@ import {
 } from '../../openapi/clients/typescript/src/index.ts';
 import { downloadAdapter } from '../../openapi/clients/typescript/src/node/index.ts';
 import { FAMILY, familyPath, FLEET, type DemoAdapter } from '../../cli/demo/fleet.ts';
-import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
+import { retryingClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
 import type { Finding } from '../../src/operations/doctor/findings.ts';
 import { hasEmbeddedPostgres } from '../../src/platform/embedded/index.ts';
 import { compiledCommand } from '../compiled/index.ts';
@@ -123,7 +123,7 @@ async function finished(client: RegisteredFleet['operator'], rolloutId: string):
 
 /** Downloads what is current of the adapter, and compares its digest. @returns the numbers of the versions */
 async function downloadCurrent(origin: string, into: string): Promise<number[]> {
-  const client = patientClient(origin, operatorKey);
+  const client = retryingClient(origin, operatorKey);
   const { current } = await getAdapter({ client, path: { id: adapterId } });
   const numbers: number[] = [];
   for (const { version_id: versionId, number } of current) {
@@ -135,7 +135,7 @@ async function downloadCurrent(origin: string, into: string): Promise<number[]> 
 
 /** What one who follows the current versions is told from the beginning, by the numbers of the versions. */
 async function followedVersions(origin: string): Promise<number[]> {
-  const client = patientClient(origin, operatorKey);
+  const client = retryingClient(origin, operatorKey);
   const bases = await listBaseModelVersions({ client, path: { model: fleet.baseModelId } });
   const numbers: number[] = [];
   for (const { id } of bases.data) {
@@ -219,7 +219,7 @@ test('artifacts that are older than the database: the doctor says what is gone, 
 
   const { origin, parts } = await startService(env);
   expect(await downloadCurrent(origin, 'older')).toEqual([1]);
-  const client = patientClient(origin, operatorKey);
+  const client = retryingClient(origin, operatorKey);
   const versions = await listBaseModelVersions({ client, path: { model: fleet.baseModelId } });
   const newBase = versions.data.find(({ version }) => version === '2')!;
   const rollout = await createRollout({ client, body: { base_model_version_id: newBase.id, options: QUICK } });

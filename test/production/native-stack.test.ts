@@ -10,7 +10,7 @@ import {
   listWorkers,
 } from '../../openapi/clients/typescript/src/index.ts';
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
-import { patientClient, registerFleet } from '../../cli/demo/register-fleet.ts';
+import { retryingClient, registerFleet } from '../../cli/demo/register-fleet.ts';
 import { createDatabase, type Database } from '../../src/platform/database/database.ts';
 import { compiledCommand } from '../compiled/index.ts';
 import { eventually } from '../eventually.ts';
@@ -81,7 +81,7 @@ test('two APIs and two workers, one of each killed in the middle, carry the whol
       rollout: {},
     },
   });
-  const client = patientClient(otherOrigin, operatorKey);
+  const client = retryingClient(otherOrigin, operatorKey);
   const jobs = async () => (await listJobs({ client, query: { rollout_id: rollout!.id } })).data;
 
   // Both workers run a job of the fleet now; the one that is killed leaves its job in the middle.

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createBaseModelVersion, isEndOfJob, listJobs, type Job } from '../../openapi/clients/typescript/src/index.ts';
 import { downloadAdapter } from '../../openapi/clients/typescript/src/node/index.ts';
 import { FAMILY, familyPath, FLEET, type DemoAdapter } from '../../cli/demo/fleet.ts';
-import { patientClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
+import { retryingClient, registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/platform/embedded/index.ts';
 import { compiledCommand } from '../compiled/index.ts';
 import { eventually } from '../eventually.ts';
@@ -103,7 +103,7 @@ test('workers with folders of their own carry a fleet over, through an outage of
   const operatorKey = (await readFile(keyFile, 'utf8')).trim();
   const first = await start('worker-1', ['worker'], /worker started/);
   const fleet = await registerFleet({ origin, operatorKey, fleet: [FIRST, SECOND], log: () => {} });
-  const client = patientClient(origin, fleet.tenantKeys.get(FIRST.tenant)!);
+  const client = retryingClient(origin, fleet.tenantKeys.get(FIRST.tenant)!);
   /** The client compares the digest. */
   const download = async (job: Job) => {
     const target = path.join(folder, 'downloads', job.id);

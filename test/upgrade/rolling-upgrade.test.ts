@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createBaseModelVersion, getRollout, listJobs, type Job } from '../../openapi/clients/typescript/src/index.ts';
-import { patientClient } from '../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/platform/embedded/index.ts';
 import { createJobProducer, createQueueBackend } from '../../src/platform/queue/index.ts';
 import { createDatabase, withTransaction, type Database } from '../../src/platform/database/database.ts';
@@ -74,7 +74,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
   };
   /** Registers a base model version by one API, and waits until its rollout is completed. */
   const roll = async (api: string, version: string, base: 'oldBase' | 'newBase'): Promise<Job> => {
-    const client = patientClient(api, operatorKey);
+    const client = retryingClient(api, operatorKey);
     const body = { version, path: family[base], rollout: {} };
     const { rollout } = await createBaseModelVersion({ client, path: { model: baseModelId }, body });
     const state = () => getRollout({ client, path: { id: rollout!.id } });
@@ -124,7 +124,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     const origin = await addressOf(oldApi);
     const [, key, file] = await oldApi.printed(/operator key, shown this once: (\S+)|operator key written to ([^,]+),/);
     operatorKey = key ?? (await readFile(file!, 'utf8')).trim();
-    baseModelId = await registerTinyAdapter(patientClient(origin, operatorKey), family);
+    baseModelId = await registerTinyAdapter(retryingClient(origin, operatorKey), family);
   });
 
   test('its worker runs what the new API has accepted', async () => {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { UsageError } from '../../errors.ts';
+import { UsageError, quoted } from '../../process/errors.ts';
+import type { Caller } from '../../remote/client.ts';
 import { addServiceOptions, connect, type ServiceOptions } from '../../remote/service.ts';
 import type { Target } from '../../remote/profiles/target.ts';
 
@@ -32,11 +33,11 @@ async function login(options: LoginOptions): Promise<void> {
   const files = await import('../../remote/profiles/profile-file.ts');
   const { isUnencrypted } = await import('../../remote/profiles/target.ts');
   const file = files.profileFile();
-  // What cannot be read must not be replaced, and is best known before a key is typed.
+  // Reads the file before asking for a key: a file that cannot be read must not be replaced.
   const book = await files.readProfiles(file);
   const name = options.profile ?? book.current ?? STANDARD_PROFILE;
   if (!files.isProfileName(name)) {
-    throw new UsageError(`--profile is ${JSON.stringify(name.slice(0, 100))}, expected ${files.PROFILE_NAME_EXPECTED}`);
+    throw new UsageError(`--profile is ${quoted(name)}, expected ${files.PROFILE_NAME_EXPECTED}`);
   }
   const url = await addressOf(options, book.profiles.get(name)?.url);
   if (isUnencrypted(url)) {
@@ -45,7 +46,6 @@ async function login(options: LoginOptions): Promise<void> {
   const key = await keyOf(options);
   const identity = await identify({ url, key, from: 'the key that was given' });
   await files.writeProfiles(file, { current: name, profiles: new Map(book.profiles).set(name, { url, key }) });
-  const { describeIdentity } = await import('../../remote/identity.ts');
   if (options.json) process.stdout.write(`${JSON.stringify({ profile: name, url, identity }, null, 2)}\n`);
   else
     process.stdout.write(`signed in to ${url} as ${describeIdentity(identity)}\nprofile ${name} is kept in ${file}\n`);
@@ -53,10 +53,22 @@ async function login(options: LoginOptions): Promise<void> {
 
 async function identify(target: Target) {
   const { explain } = await import('../../remote/explain.ts');
-  const { whoAmI } = await import('../../remote/identity.ts');
-  return whoAmI(await connect(target)).catch(async (error: unknown) => {
+  const { whoami } = await import('../../remote/client.ts');
+  return whoami({ client: await connect(target) }).catch(async (error: unknown) => {
     throw await explain(error, target);
   });
+}
+
+/** Describes the owner of a key, such as `tenant acme, with tenant:write (key "ci")`. */
+function describeIdentity({
+  name,
+  is_operator: isOperator,
+  tenant_id: tenant,
+  tenant_name: tenantName,
+  scopes,
+}: Caller): string {
+  const who = isOperator ? 'the operator' : `tenant ${tenantName ?? tenant ?? '–'}`;
+  return `${who}, with ${scopes.join(', ')} (key ${JSON.stringify(name)})`;
 }
 
 async function addressOf({ url, keyStdin = false }: LoginOptions, before?: string): Promise<string> {
@@ -64,7 +76,7 @@ async function addressOf({ url, keyStdin = false }: LoginOptions, before?: strin
   const { ask } = await import('../../screen/ask.ts');
   const given = url ?? (process.env.READAPT_URL?.trim() || undefined);
   if (given !== undefined) return normalizeUrl(given, url === undefined ? 'READAPT_URL' : '--url');
-  // Standard input brings the key, so nobody can be asked.
+  // Standard input carries the key, so it cannot answer a question.
   if (keyStdin && before !== undefined) return before;
   const answer = await ask({ text: 'Address of the service', standard: before ?? STANDARD_URL, instead: '--url' });
   return normalizeUrl(answer, 'the address');

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { addJsonOption, type JsonOption } from '../../options/common-options.ts';
-import { UsageError } from '../../errors.ts';
+import { UsageError } from '../../process/errors.ts';
 
 interface LogoutOptions extends JsonOption {
   readonly profile?: string;

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { UsageError } from '../../errors.ts';
+import { UsageError, quoted } from '../../process/errors.ts';
 import { addJsonOption, type JsonOption } from '../../options/common-options.ts';
 
 export function register(program: Command): void {
@@ -41,7 +41,7 @@ async function choose(name: string, { json }: JsonOption): Promise<void> {
   const chosen = profiles.get(name);
   if (chosen === undefined) {
     const names = [...profiles.keys()].join(', ') || 'none';
-    throw new UsageError(`profile ${JSON.stringify(name.slice(0, 100))} does not exist; there are: ${names}`);
+    throw new UsageError(`profile ${quoted(name)} does not exist; there are: ${names}`);
   }
   await writeProfiles(file, { current: name, profiles });
   process.stdout.write(

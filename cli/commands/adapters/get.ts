@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Adapter, AdapterVersion } from '../../remote/client.ts';
-import { createOutput } from '../../output.ts';
+import { createOutput } from '../../screen/output.ts';
 import { collect } from '../../remote/collect.ts';
 import { findAdapter } from '../../remote/find.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
@@ -9,7 +9,7 @@ import { printJson } from '../../screen/print.ts';
 import { renderTable, sizeOf, type Column } from '../../screen/table.ts';
 import { relativeTime } from '../../screen/text.ts';
 
-/** Versions that are shown, the newest first. */
+/** Number of versions shown, newest first. */
 const VERSIONS_SHOWN = 20;
 
 const COLUMNS: readonly Column<AdapterVersion & { readonly served: boolean }>[] = [

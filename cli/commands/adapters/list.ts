@@ -1,9 +1,9 @@
 import { Option, type Command } from 'commander';
 import type { Adapter, ListAdaptersData } from '../../remote/client.ts';
-import { addLimit, collect, cutNote, several, type LimitOptions } from '../../remote/collect.ts';
+import { addLimit, several, type LimitOptions } from '../../remote/collect.ts';
 import { findBaseVersion } from '../../remote/find.ts';
-import { addServiceOptions, withService, type Service, type ServiceOptions } from '../../remote/service.ts';
-import { note, printTable } from '../../screen/print.ts';
+import { printList } from '../../remote/print-list.ts';
+import { addServiceOptions, type Service, type ServiceOptions } from '../../remote/service.ts';
 import type { Column } from '../../screen/table.ts';
 import { relativeTime } from '../../screen/text.ts';
 
@@ -66,12 +66,14 @@ export function addList(adapters: Command): void {
 
 async function list(options: ListOptions): Promise<void> {
   const { items, listAdapters } = await import('../../remote/client.ts');
-  const found = await withService(options, async (service) => {
-    const query = await queryOf(service, options);
-    return collect(options, (limit) => items(listAdapters, { client: service.client, query: { ...query, limit } }));
+  await printList(options, {
+    async read(service, limit) {
+      const query = { ...(await queryOf(service, options)), limit };
+      return items(listAdapters, { client: service.client, query });
+    },
+    columns: COLUMNS,
+    empty: 'there are no such adapters',
   });
-  printTable(options, { document: found, rows: found.data, columns: COLUMNS, empty: 'there are no such adapters' });
-  if (found.has_more) note(cutNote(found));
 }
 
 async function queryOf(service: Service, { on, notOn, atRiskOn, label, tenant, sort }: ListOptions): Promise<Query> {

@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { Adapter } from '../../remote/client.ts';
-import { EXIT, ServiceError, UsageError } from '../../errors.ts';
+import { EXIT, ServiceError, UsageError, quoted } from '../../process/errors.ts';
 import { findAdapter, findBaseVersion } from '../../remote/find.ts';
 import { addServiceOptions, withService, type Service, type ServiceOptions } from '../../remote/service.ts';
 import { printJson } from '../../screen/print.ts';
@@ -23,7 +23,8 @@ export function addPull(adapters: Command): void {
     .option('--out <folder>', 'Folder to make, which must not exist. (default: NAME-vNUMBER)')
     .option(
       '--on <version>',
-      'The version that is served on a base model version: MODEL@VERSION or its identifier. (default: the latest version)',
+      'The version that is served on a base model version: MODEL@VERSION or its identifier. (default: the latest ' +
+        'version)',
     )
     .option('--adapter-version <id>', 'This version: its number, or its identifier adv_….')
     .action(pull);
@@ -35,7 +36,7 @@ export function addPull(adapters: Command): void {
 
 async function pull(reference: string, options: PullOptions): Promise<void> {
   const { downloadAdapter } = await import('../../remote/transfers.ts');
-  const { interruptible } = await import('../../interruption.ts');
+  const { interruptible } = await import('../../process/interruption.ts');
   if (options.on !== undefined && options.adapterVersion !== undefined) {
     throw new UsageError('--on and --adapter-version exclude each other: give one of them');
   }
@@ -92,7 +93,7 @@ async function byNumber({ client }: Service, adapter: Adapter, text: string): Pr
   if (text.startsWith('adv_')) return getAdapterVersion({ client, path: { id: adapter.id, version_id: text } });
   const versions = items(listAdapterVersions, { client, path: { id: adapter.id }, query: { limit: 200 } });
   for await (const version of versions) if (String(version.number) === text.replace(/^v/, '')) return version;
-  throw missing(`adapter ${adapter.name} has no version ${JSON.stringify(text.slice(0, 100))}`);
+  throw missing(`adapter ${adapter.name} has no version ${quoted(text)}`);
 }
 
 function missing(message: string): ServiceError {

@@ -2,7 +2,7 @@ import type { AtRisk, BaseModelVersion } from '../../remote/client.ts';
 import { paintState, type Paint } from '../../screen/paint.ts';
 import { printable, relativeTime } from '../../screen/text.ts';
 
-/** A version of a base model in lines. */
+/** Labelled lines that describe a base model version. */
 export function baseVersionRows(
   version: BaseModelVersion,
   atRisk: AtRisk,

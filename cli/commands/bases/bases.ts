@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import type { BaseModel, BaseModelVersion } from '../../remote/client.ts';
-import { createOutput } from '../../output.ts';
-import { addLimit, collect, cutNote, type LimitOptions } from '../../remote/collect.ts';
+import { createOutput } from '../../screen/output.ts';
+import { addLimit, type LimitOptions } from '../../remote/collect.ts';
 import { toBasePlace } from '../../remote/base-place.ts';
 import { findBaseVersion, splitReference } from '../../remote/find.ts';
+import { printList } from '../../remote/print-list.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { painterOf, paintState } from '../../screen/paint.ts';
-import { note, printJson, printTable } from '../../screen/print.ts';
+import { printJson } from '../../screen/print.ts';
 import type { Column } from '../../screen/table.ts';
 import { relativeTime } from '../../screen/text.ts';
 import { baseVersionRows } from './base-version-text.ts';
@@ -116,11 +117,11 @@ function addUpload(versions: Command): void {
 
 async function listModels(options: ServiceOptions & LimitOptions): Promise<void> {
   const { items, listBaseModels } = await import('../../remote/client.ts');
-  const found = await withService(options, ({ client }) =>
-    collect(options, (limit) => items(listBaseModels, { client, query: { limit } })),
-  );
-  printTable(options, { document: found, rows: found.data, columns: MODELS, empty: 'there are no base models' });
-  if (found.has_more) note(cutNote(found));
+  await printList(options, {
+    read: ({ client }, limit) => items(listBaseModels, { client, query: { limit } }),
+    columns: MODELS,
+    empty: 'there are no base models',
+  });
 }
 
 async function createModel(name: string, options: ServiceOptions): Promise<void> {
@@ -147,11 +148,11 @@ async function registerVersion(reference: string, options: RegisterOptions): Pro
 
 async function listVersions(model: string, options: ServiceOptions & LimitOptions): Promise<void> {
   const { items, listBaseModelVersions } = await import('../../remote/client.ts');
-  const found = await withService(options, ({ client }) =>
-    collect(options, (limit) => items(listBaseModelVersions, { client, path: { model }, query: { limit } })),
-  );
-  printTable(options, { document: found, rows: found.data, columns: VERSIONS, empty: `${model} has no versions` });
-  if (found.has_more) note(cutNote(found));
+  await printList(options, {
+    read: ({ client }, limit) => items(listBaseModelVersions, { client, path: { model }, query: { limit } }),
+    columns: VERSIONS,
+    empty: `${model} has no versions`,
+  });
 }
 
 async function getVersion(reference: string, options: ServiceOptions): Promise<void> {

@@ -1,6 +1,6 @@
-import { allCommands, spelled, type CommandNode, type OptionNode } from './command-tree.ts';
+import { allCommands, spelled, subcommandPaths, type CommandNode, type OptionNode } from './command-tree.ts';
 
-/** A script for bash 3.2 and later that completes commands, options, and their values. */
+/** Builds a script for bash 3.2 and later that completes commands, options and option values. */
 export function bashCompletion(root: CommandNode): string {
   const nodes = allCommands(root);
   return `# Completion of readapt for bash: source <(readapt completion bash)
@@ -10,11 +10,11 @@ _readapt() {
   if [ "$current" = '=' ]; then current=''; elif [ "$previous" = '=' ]; then previous=\${COMP_WORDS[COMP_CWORD-2]}; fi
   for ((i = 1; i < COMP_CWORD; i++)); do
     case "$at \${COMP_WORDS[i]}" in
-      ${patterns(nodes)}) at="$at \${COMP_WORDS[i]}" ;;
+      ${subcommandPaths(root).map(quote).join(' | ')}) at="$at \${COMP_WORDS[i]}" ;;
     esac
   done
   case "$at $previous" in
-${nodes.flatMap((node) => node.options.filter(({ takesValue }) => takesValue).map((option) => valueCase(node, option))).join('\n')}
+${nodes.flatMap(valueCases).join('\n')}
   esac
   case "$at" in
 ${nodes.map(wordsCase).join('\n')}
@@ -25,15 +25,12 @@ complete -o default -F _readapt readapt
 `;
 }
 
-function patterns(nodes: readonly CommandNode[]): string {
-  return nodes
-    .filter(({ path }) => path.length > 0)
-    .map((node) => `'${spelled(node)}'`)
-    .join(' | ');
+function valueCases(node: CommandNode): string[] {
+  return node.options.filter(({ takesValue }) => takesValue).map((option) => valueCase(node, option));
 }
 
 function valueCase(node: CommandNode, { names, completed, choices }: OptionNode): string {
-  const pattern = names.map((name) => `'${spelled(node)} ${name}'`).join(' | ');
+  const pattern = names.map((name) => quote(`${spelled(node)} ${name}`)).join(' | ');
   const reply = {
     nothing: 'COMPREPLY=()',
     choices: `COMPREPLY=($(compgen -W '${choices.join(' ')}' -- "$current"))`,
@@ -43,10 +40,17 @@ function valueCase(node: CommandNode, { names, completed, choices }: OptionNode)
   return `    ${pattern}) ${reply}; return ;;`;
 }
 
-/** Options are offered only behind a dash where there is something else to offer. */
+/** Offers options only after a dash if the command has subcommands, choices or files to offer. */
 function wordsCase(node: CommandNode): string {
   const words = [...node.children.map(({ name }) => name), ...node.choices];
   const options = node.options.flatMap(({ names }) => names.filter((name) => name.startsWith('--')));
   const offered = words.length > 0 ? words : node.takesFiles ? [] : options;
-  return `    '${spelled(node)}') case "$current" in -*) candidates='${options.join(' ')}' ;; *) candidates='${offered.join(' ')}' ;; esac ;;`;
+  return (
+    `    '${spelled(node)}') case "$current" in -*) candidates='${options.join(' ')}' ;; *) ` +
+    `candidates='${offered.join(' ')}' ;; esac ;;`
+  );
+}
+
+function quote(text: string): string {
+  return `'${text}'`;
 }

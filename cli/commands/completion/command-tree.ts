@@ -1,10 +1,10 @@
 import type { Command, Option } from 'commander';
 
-/** What the value of an option, or an argument, is completed with. */
+/** Kind of completion for an option's value. */
 export type Completed = 'nothing' | 'choices' | 'files' | 'folders';
 
 export interface OptionNode {
-  /** As it is typed: `-h`, `--help`. */
+  /** Short and long flag as typed: `-h`, `--help`. */
   readonly names: readonly string[];
   readonly description: string;
   readonly takesValue: boolean;
@@ -12,21 +12,21 @@ export interface OptionNode {
   readonly choices: readonly string[];
 }
 
-/** A command with what may stand behind it, as shells complete it. */
+/** A command with the subcommands, options and arguments that shells offer after it. */
 export interface CommandNode {
-  /** The words that lead to it, without the program's name: `['rollout', 'create']`. */
+  /** Words that lead to the command, without the program's name: `['rollout', 'create']`. */
   readonly path: readonly string[];
   readonly name: string;
   readonly description: string;
   readonly options: readonly OptionNode[];
   readonly children: readonly CommandNode[];
-  /** What its first argument may be, if it is one of a few. */
+  /** Legal values of the first argument; empty if any value will do. */
   readonly choices: readonly string[];
   /** Whether an argument is a file or a folder. */
   readonly takesFiles: boolean;
 }
 
-/** Reads the tree of commands, the same one from which `--help` is made. */
+/** Reads the command tree from Commander, which prints `--help` from the same data. */
 export function commandTree(command: Command, path: readonly string[] = []): CommandNode {
   const help = command.createHelp();
   const children = help.visibleCommands(command).map((child) => commandTree(child, [...path, child.name()]));
@@ -42,14 +42,21 @@ export function commandTree(command: Command, path: readonly string[] = []): Com
   };
 }
 
-/** A command and all below it, in the order of `--help`. */
+/** Flattens the tree: a command and all its descendants, in the order of `--help`. */
 export function allCommands(node: CommandNode): readonly CommandNode[] {
   return [node, ...node.children.flatMap(allCommands)];
 }
 
-/** How scripts write the path of a command: each word behind a space. The program itself is the empty text. */
+/** Path of a command as the scripts compare it: each word after a space, and empty for the program itself. */
 export function spelled({ path }: CommandNode): string {
   return path.map((word) => ` ${word}`).join('');
+}
+
+/** Paths of all subcommands, as the scripts compare them. */
+export function subcommandPaths(root: CommandNode): string[] {
+  return allCommands(root)
+    .filter(({ path }) => path.length > 0)
+    .map(spelled);
 }
 
 function optionNode(option: Option): OptionNode {
@@ -74,7 +81,7 @@ function optionNode(option: Option): OptionNode {
 
 const LONGEST = 100;
 
-/** Shells show a line for each option. */
+/** Shortens a description to its first sentence, because shells show one line for each option. */
 function firstSentence(text: string): string {
   const [sentence = ''] = text.replace(/\s+/g, ' ').split(/(?<=[.;:]) /);
   const short = sentence.replace(/[.;:]$/, '');

@@ -19,6 +19,10 @@ export function register(program: Command): void {
     .action((shell: Shell) => print(program, shell));
 }
 
+/**
+ * Prints a script that holds all candidates, so that completing starts no process. The libraries for Commander start
+ * the command at every Tab, which takes seconds in a checkout, and complete no files or folders.
+ */
 async function print(program: Command, shell: Shell): Promise<void> {
   const { commandTree } = await import('./command-tree.ts');
   await addAllOptions(program);

@@ -1,6 +1,6 @@
-import { allCommands, spelled, type CommandNode, type OptionNode } from './command-tree.ts';
+import { allCommands, spelled, subcommandPaths, type CommandNode, type OptionNode } from './command-tree.ts';
 
-/** A script for fish, to be sourced or put into `~/.config/fish/completions/readapt.fish`. */
+/** Builds a script for fish, to be sourced or saved as `~/.config/fish/completions/readapt.fish`. */
 export function fishCompletion(root: CommandNode): string {
   const nodes = allCommands(root);
   return `# Completion of readapt for fish: readapt completion fish | source
@@ -8,10 +8,7 @@ function __readapt_at
     set -l at ''
     for word in (commandline -opc)[2..]
         switch "$at $word"
-            case ${nodes
-              .filter(({ path }) => path.length > 0)
-              .map((node) => quote(spelled(node)))
-              .join(' ')}
+            case ${subcommandPaths(root).map(quote).join(' ')}
                 set at "$at $word"
         end
     end

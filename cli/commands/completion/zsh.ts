@@ -1,6 +1,6 @@
-import { allCommands, spelled, type CommandNode, type OptionNode } from './command-tree.ts';
+import { allCommands, spelled, subcommandPaths, type CommandNode, type OptionNode } from './command-tree.ts';
 
-/** A script for zsh, to be sourced or put into a folder of `fpath` as `_readapt`. */
+/** Builds a script for zsh, to be sourced or saved in a folder of `fpath` as `_readapt`. */
 export function zshCompletion(root: CommandNode): string {
   const nodes = allCommands(root);
   return `#compdef readapt
@@ -11,14 +11,11 @@ _readapt() {
   local current=$words[CURRENT] previous=$words[CURRENT-1]
   for ((i = 2; i < CURRENT; i++)); do
     case "$at $words[i]" in
-      ${nodes
-        .filter(({ path }) => path.length > 0)
-        .map((node) => quote(spelled(node)))
-        .join(' | ')}) at="$at $words[i]" ;;
+      ${subcommandPaths(root).map(quote).join(' | ')}) at="$at $words[i]" ;;
     esac
   done
   case "$at $previous" in
-${nodes.flatMap((node) => node.options.filter(({ takesValue }) => takesValue).map((option) => valueCase(node, option))).join('\n')}
+${nodes.flatMap(valueCases).join('\n')}
   esac
   case "$at" in
 ${nodes.map(wordsCase).join('\n')}
@@ -37,6 +34,10 @@ if [[ $funcstack[1] == _readapt ]]; then _readapt "$@"; else compdef _readapt re
 `;
 }
 
+function valueCases(node: CommandNode): string[] {
+  return node.options.filter(({ takesValue }) => takesValue).map((option) => valueCase(node, option));
+}
+
 function valueCase(node: CommandNode, { names, completed, choices }: OptionNode): string {
   const pattern = names.map((name) => quote(`${spelled(node)} ${name}`)).join(' | ');
   const action = {
@@ -51,10 +52,13 @@ function valueCase(node: CommandNode, { names, completed, choices }: OptionNode)
 function wordsCase(node: CommandNode): string {
   const options = node.options.flatMap(({ names, description }) => names.map((name) => described(name, description)));
   const commands = node.children.map(({ name, description }) => described(name, description));
-  return `    ${quote(spelled(node))}) options=(${options.join(' ')}); commands=(${commands.join(' ')}); choices=(${node.choices.map(quote).join(' ')}) ;;`;
+  return (
+    `    ${quote(spelled(node))}) options=(${options.join(' ')}); commands=(${commands.join(' ')}); ` +
+    `choices=(${node.choices.map(quote).join(' ')}) ;;`
+  );
 }
 
-/** `_describe` divides a word from its description by a colon. */
+/** Formats an entry for `_describe`, which separates a word from its description by a colon. */
 function described(name: string, description: string): string {
   return quote(`${name.replaceAll(':', '\\:')}:${description}`);
 }

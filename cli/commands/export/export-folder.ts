@@ -1,11 +1,11 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../../../core/formats/atomic-file.ts';
-import { UsageError } from '../../errors.ts';
+import { UsageError } from '../../process/errors.ts';
 import { FILE_NAMES, type ExportFile } from '../../kubernetes/export-files.ts';
 import { HEADING, toYaml } from '../../kubernetes/manifest.ts';
 
-/** What has been done with a file. */
+/** Outcome for one file of the export. */
 export interface WrittenFile {
   readonly name: string;
   readonly objects: number;
@@ -13,9 +13,9 @@ export interface WrittenFile {
 }
 
 /**
- * Writes each file that is not yet as it should be, atomically and in the order of the files, and removes those of an earlier export
+ * Writes each file whose content has changed, atomically and in the given order, and removes files of an earlier export
  * that are no longer wanted.
- * @throws UsageError if a file of such a name was written by somebody else
+ * @throws UsageError if a file of that name was not written by this command
  */
 export async function writeExport(folder: string, files: readonly ExportFile[]): Promise<WrittenFile[]> {
   await mkdir(folder, { recursive: true });
@@ -36,7 +36,7 @@ export async function writeExport(folder: string, files: readonly ExportFile[]):
   return written;
 }
 
-/** The text of a file that this command has written; null if there is none. */
+/** Reads a file that this command has written; null if there is none. @throws UsageError if somebody else wrote it */
 async function ownText(file: string): Promise<string | null> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EXIT, ServiceError, UsageError } from '../../errors.ts';
+import { EXIT, ServiceError, UsageError } from '../../process/errors.ts';
 import { exportFiles, type ExportFile, type ExportPlan } from '../../kubernetes/export-files.ts';
 import { toYaml } from '../../kubernetes/manifest.ts';
 import type { BaseModelVersion } from '../../remote/client.ts';
@@ -12,14 +12,17 @@ import type { ExportOptions } from './export-request.ts';
 import { exportPlan, wantedPools, type WantedPool } from './export-plan.ts';
 import { createServedVersions, type ServedVersions } from './served-versions.ts';
 
-/** A pool whose versions are read again and again. */
+/** A pool whose served versions are polled. */
 interface FollowedPool {
   readonly name: string;
   readonly servingName: string;
   readonly current: ServedVersions;
 }
 
-/** Reads what is to be served, and prints or writes the objects. @throws UsageError, ServiceError */
+/**
+ * Reads the versions to serve, and prints or writes the Kubernetes objects for them.
+ * @throws UsageError, ServiceError
+ */
 export async function exportKubernetes(options: ExportOptions): Promise<void> {
   const { output, follow = false } = options;
   if (follow && output === undefined)
@@ -30,13 +33,13 @@ export async function exportKubernetes(options: ExportOptions): Promise<void> {
     await readAll(pools);
     if (output === undefined) return printObjects(filesOf(plan, pools), options);
     report(await writeExport(output, filesOf(plan, pools)), options);
-    if (follow) await goOn(plan, pools, { ...options, output });
+    if (follow) await followChanges(plan, pools, { ...options, output });
   };
   await withService(options, work, { following: follow });
 }
 
-/** Rewrites the files whenever something has changed, until somebody stops it. */
-async function goOn(
+/** Rewrites the files whenever a served version has changed, until Ctrl-C. */
+async function followChanges(
   plan: ExportPlan,
   pools: readonly FollowedPool[],
   options: ExportOptions & { readonly output: string },
@@ -51,7 +54,7 @@ async function goOn(
   });
 }
 
-/** @returns whether anything has changed on any pool */
+/** Reads the changes of all pools. @returns whether any pool has changed */
 async function readAll(pools: readonly FollowedPool[], signal?: AbortSignal): Promise<boolean> {
   const changed = await Promise.all(pools.map(({ current }) => current.read(signal)));
   return changed.includes(true);
@@ -85,13 +88,16 @@ async function findPools(service: Service, wanted: readonly WantedPool[], plan: 
     found,
     ({ servingName }) => servingName,
     (name) =>
-      `several of the base model versions have the serving_name ${JSON.stringify(name)}, by which ${plan.format} tells pools apart: ` +
-      'register them with a name of their own each (--serving-name)',
+      `several of the base model versions have the serving_name ${JSON.stringify(name)}, by which ${plan.format} ` +
+      'tells pools apart: register them with a name of their own each (--serving-name)',
   );
   return found;
 }
 
-/** Tenants are not told of a name that is a path. */
+/**
+ * Returns the serving name, which the service hides from tenants if it is a path.
+ * @throws ServiceError if it is hidden
+ */
 function servingNameOf(version: string, name: BaseModelVersion['serving_name']): string {
   if (name !== null) return name;
   throw new ServiceError(
@@ -109,7 +115,7 @@ function requireDifferent<T>(items: readonly T[], keyOf: (item: T) => string, pr
   if (twice !== undefined) throw new UsageError(problem(twice));
 }
 
-/** Both are what `kubectl apply -f -` takes. */
+/** Prints the objects as YAML or as a JSON List; `kubectl apply -f -` takes both. */
 function printObjects(files: readonly ExportFile[], { json = false }: ExportOptions): void {
   const items = files.flatMap(({ manifests }) => manifests);
   if (json) printJson({ apiVersion: 'v1', kind: 'List', items });

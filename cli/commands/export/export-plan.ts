@@ -1,23 +1,23 @@
-import { UsageError } from '../../errors.ts';
+import { UsageError, quoted } from '../../process/errors.ts';
 import { sourceUri } from '../../kubernetes/dynamo-models.ts';
 import type { ExportPlan } from '../../kubernetes/export-files.ts';
 import { isObjectName, OBJECT_NAME_EXPECTED } from '../../kubernetes/object-names.ts';
 import type { ExportOptions } from './export-request.ts';
 
-/** A base model version, as it was named, and the pool that serves it. */
+/** A base model version, as `--pool` names it, and the pool that serves it. */
 export interface WantedPool {
   readonly version: string;
-  /** Name of the InferencePool; nothing for Dynamo, which finds its engines by their base. */
+  /** Name of the InferencePool; empty for Dynamo, which finds engines by their base. */
   readonly pool: string;
 }
 
-/** HTTPRoutes have at most 16 rules, of which llm-d's has one for each pool. */
+/** Most pools. An HTTPRoute has at most 16 rules, and the one for llm-d has a rule for each pool. */
 const MAX_POOLS = 16;
-/** Of an HTTPRoute. */
+/** Most hostnames of an HTTPRoute. */
 const MAX_HOSTNAMES = 16;
 const HOSTNAME = /^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
-/** Takes apart what `--pool` says. @throws UsageError */
+/** Parses `--pool`. @throws UsageError */
 export function wantedPools({ pool: given, format }: Pick<ExportOptions, 'pool' | 'format'>): WantedPool[] {
   if (given.length > MAX_POOLS)
     throw new UsageError(`--pool is given ${given.length} times, expected at most ${MAX_POOLS}`);
@@ -30,15 +30,15 @@ export function wantedPools({ pool: given, format }: Pick<ExportOptions, 'pool' 
 
 function wantedPool(text: string, format: ExportOptions['format']): WantedPool {
   const [, version, pool = ''] = /^([^=]*)(?:=(.*))?$/.exec(text) ?? [];
-  if (!version) throw new UsageError(`--pool is ${JSON.stringify(text.slice(0, 100))}, expected VERSION=POOL`);
+  if (!version) throw new UsageError(`--pool is ${quoted(text)}, expected VERSION=POOL`);
   if (format === 'dynamo' && pool === '') return { version, pool };
   if (isObjectName(pool)) return { version, pool };
   throw new UsageError(
-    `--pool ${JSON.stringify(text.slice(0, 100))} names no pool: expected VERSION=POOL, where POOL has ${OBJECT_NAME_EXPECTED}`,
+    `--pool ${quoted(text)} names no pool: expected VERSION=POOL, where POOL has ${OBJECT_NAME_EXPECTED}`,
   );
 }
 
-/** What is written. @throws UsageError for options that are missing */
+/** Turns options into the plan of an export. @throws UsageError for missing options */
 export function exportPlan(options: ExportOptions): ExportPlan {
   const { format, name, namespace, rewrites, modelHeader, configMaps } = options;
   const common = { name, ...(namespace !== undefined && { namespace }) };
@@ -60,9 +60,7 @@ export function exportPlan(options: ExportOptions): ExportPlan {
 function requireHostnames(hostnames: readonly string[]): void {
   const wrong = hostnames.find((name) => name.length > 253 || !HOSTNAME.test(name) || /^[\d.]+$/.test(name));
   if (wrong !== undefined) {
-    throw new UsageError(
-      `--hostname is ${JSON.stringify(wrong.slice(0, 100))}, expected a name such as llm.example.com or *.example.com`,
-    );
+    throw new UsageError(`--hostname is ${quoted(wrong)}, expected a name such as llm.example.com or *.example.com`);
   }
   if (hostnames.length > MAX_HOSTNAMES)
     throw new UsageError(`--hostname is given ${hostnames.length} times, expected at most ${MAX_HOSTNAMES}`);

@@ -1,6 +1,6 @@
 import type { ServiceOptions } from '../../remote/service.ts';
 
-/** What is written, and for whom. */
+/** Systems that `readapt export k8s` writes objects for. */
 export const FORMATS = ['gateway-api', 'llm-d', 'dynamo'] as const;
 
 /** The options of `readapt export k8s`. */

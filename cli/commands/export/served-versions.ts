@@ -1,28 +1,34 @@
 import { items, listCurrentVersions, type ReadaptClient, type ServedVersion } from '../../remote/client.ts';
 
-/** Largest page that the service gives. */
+/** Largest page that the service returns. */
 const PAGE = 200;
 
-/** What was away for so long reads everything again, because the service names no more what it has collected since. */
+/**
+ * Longest pause between two reads of changes. After a longer one the whole list is read again, because the service may
+ * have purged removals since.
+ */
 const LONGEST_GAP_MS = 3_600_000;
 
-/** What is to be served on a base model version, as it was read last. */
+/** Adapter versions to serve on one base model version, as last read. */
 export interface ServedVersions {
   readonly versions: () => ServedVersion[];
-  /** Reads what has changed. The first time, that is all. @returns whether anything has */
+  /**
+   * Reads the changes since the last call; the first call reads the whole list.
+   * @returns whether anything has changed
+   */
   read(signal?: AbortSignal): Promise<boolean>;
 }
 
 /**
- * Follows a base model version by the list's changes, of which a fleet that rests has none. Changes leave out for a moment what was
- * changed while an older transaction runs, so the first answer is the list as it is.
+ * Follows the versions served on a base model version. Later reads ask only for changes, of which an idle fleet has
+ * none. The first read takes the whole list, because the list of changes lags while an older transaction runs.
  */
 export function createServedVersions(client: ReadaptClient, baseModelVersionId: string): ServedVersions {
   const served = new Map<string, ServedVersion>();
   let position = '0';
   let readAt = -Infinity;
 
-  /** Reads everything, after which changes are followed from the beginning. */
+  /** Reads the whole list, and starts to follow changes from the beginning. */
   async function readList(signal: AbortSignal | undefined): Promise<void> {
     served.clear();
     position = '0';
@@ -32,7 +38,7 @@ export function createServedVersions(client: ReadaptClient, baseModelVersionId: 
     }
   }
 
-  /** @returns how many adapters have changed, at most a page */
+  /** Reads one page of changes. @returns the number of adapters that have changed */
   async function readPage(signal: AbortSignal | undefined): Promise<number> {
     const {
       data,

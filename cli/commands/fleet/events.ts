@@ -1,11 +1,13 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { several } from '../../remote/collect.ts';
 import { addServiceOptions, withService } from '../../remote/service.ts';
-import type { EventOptions } from './event-options.ts';
+import type { EventOptions } from './print-events.ts';
+import { quoted } from '../../process/errors.ts';
 
 const NOTES = `
-A position is the \`sequence\` of an event, or 0 for the oldest one that is kept. With --follow and without --since, events are printed
-from now on; a connection that is lost is made again, and nothing is missed. --json prints NDJSON, an event a line.`;
+A position is the \`sequence\` of an event, or 0 for the oldest one that is kept. With --follow and without --since,
+events are printed from now on; a connection that is lost is made again, and nothing is missed. --json prints NDJSON, an
+event a line.`;
 
 export function register(program: Command): void {
   const command = program
@@ -38,12 +40,10 @@ async function print(options: EventOptions): Promise<void> {
 
 function position(text: string): string {
   if (/^\d{1,18}(-\d{1,18})?$/.test(text)) return text;
-  throw new InvalidArgumentError(
-    `expected the sequence of an event such as 839-2, or 0, found ${JSON.stringify(text.slice(0, 100))}.`,
-  );
+  throw new InvalidArgumentError(`expected the sequence of an event such as 839-2, or 0, found ${quoted(text)}.`);
 }
 
 function count(text: string): number {
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError(`expected a number of at least 1, found ${JSON.stringify(text.slice(0, 100))}.`);
+  throw new InvalidArgumentError(`expected a number of at least 1, found ${quoted(text)}.`);
 }

@@ -1,14 +1,22 @@
 import { once } from 'node:events';
 import type { Event } from '../../remote/client.ts';
-import { UsageError } from '../../errors.ts';
-import type { Service } from '../../remote/service.ts';
+import { UsageError } from '../../process/errors.ts';
+import type { Service, ServiceOptions } from '../../remote/service.ts';
 import { painterOf, paintState } from '../../screen/paint.ts';
 import { cut, sizeOf } from '../../screen/table.ts';
 import { printable } from '../../screen/text.ts';
 import { untilInterrupted } from '../../watch/until-interrupted.ts';
-import type { EventOptions } from './event-options.ts';
 
-/** Prints events as they happen, until somebody stops or so many are printed as were asked for. */
+export interface EventOptions extends ServiceOptions {
+  readonly follow?: boolean;
+  readonly since?: string;
+  readonly rollout?: string;
+  readonly job?: string;
+  readonly type?: readonly string[];
+  readonly limit?: number;
+}
+
+/** Prints events as they happen, until Ctrl-C or until `--limit` events are printed. */
 export async function followAll({ client }: Service, options: EventOptions): Promise<void> {
   const { followEvents } = await import('../../remote/client.ts');
   await untilInterrupted('the service goes on', (signal) =>
@@ -24,7 +32,7 @@ export async function followAll({ client }: Service, options: EventOptions): Pro
   );
 }
 
-/** Prints the events that have happened. */
+/** Prints past events. */
 export async function listAll({ client }: Service, options: EventOptions): Promise<void> {
   const { items, listEvents, listJobEvents, listRolloutEvents } = await import('../../remote/client.ts');
   const { rolloutId, jobId } = sourceOf(options);
@@ -58,7 +66,7 @@ function isWanted({ type }: Event, wanted: readonly string[] | undefined): boole
   return wanted.some((each) => (each.endsWith('*') ? type.startsWith(each.slice(0, -1)) : type === each));
 }
 
-/** The time, the type, of what, and the data, cut to the terminal. */
+/** Formats an event as one line: time, type, subject and data, cut to the width of the terminal. */
 function lineOf({ occurred_at: time, type, subject_id: subject, data }: Event): string {
   const paint = painterOf(process.stdout);
   const details = Object.entries(data)

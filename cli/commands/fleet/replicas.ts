@@ -1,11 +1,12 @@
 import { Option, type Command } from 'commander';
 import type { Replica } from '../../remote/client.ts';
-import { createOutput } from '../../output.ts';
-import { addLimit, collect, cutNote, type LimitOptions } from '../../remote/collect.ts';
+import { createOutput } from '../../screen/output.ts';
+import { addLimit, type LimitOptions } from '../../remote/collect.ts';
 import { findBaseVersion, identifier } from '../../remote/find.ts';
+import { printList } from '../../remote/print-list.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { paintState } from '../../screen/paint.ts';
-import { note, printJson, printTable } from '../../screen/print.ts';
+import { printJson } from '../../screen/print.ts';
 import type { Column } from '../../screen/table.ts';
 import { relativeTime } from '../../screen/text.ts';
 
@@ -32,7 +33,7 @@ interface AddOptions extends ServiceOptions {
   readonly aliases: boolean;
 }
 
-/** The variable of the key that the engine asks for, which is not for a list of processes to show. */
+/** Environment variable with the engine's API key. As a flag, the key would show in the list of processes. */
 const ENGINE_KEY_VARIABLE = 'READAPT_ENGINE_API_KEY';
 
 export function register(program: Command): void {
@@ -69,11 +70,11 @@ export function register(program: Command): void {
 
 async function listAll(options: ServiceOptions & LimitOptions): Promise<void> {
   const { items, listReplicas } = await import('../../remote/client.ts');
-  const found = await withService(options, ({ client }) =>
-    collect(options, (limit) => items(listReplicas, { client, query: { limit } })),
-  );
-  printTable(options, { document: found, rows: found.data, columns: COLUMNS, empty: 'there are no replicas' });
-  if (found.has_more) note(cutNote(found));
+  await printList(options, {
+    read: ({ client }, limit) => items(listReplicas, { client, query: { limit } }),
+    columns: COLUMNS,
+    empty: 'there are no replicas',
+  });
 }
 
 async function addOne(name: string, url: string, options: AddOptions): Promise<void> {

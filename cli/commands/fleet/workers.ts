@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
 import type { Worker } from '../../remote/client.ts';
-import { percent } from '../../output.ts';
-import { addLimit, collect, cutNote, type LimitOptions } from '../../remote/collect.ts';
+import { percent } from '../../screen/output.ts';
+import { addLimit, type LimitOptions } from '../../remote/collect.ts';
 import { identifier } from '../../remote/find.ts';
+import { printList } from '../../remote/print-list.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { paintState } from '../../screen/paint.ts';
-import { note, printJson, printTable } from '../../screen/print.ts';
+import { printJson } from '../../screen/print.ts';
 import type { Column } from '../../screen/table.ts';
 import { relativeTime } from '../../screen/text.ts';
 
@@ -50,11 +51,11 @@ export function register(program: Command): void {
 
 async function listAll(options: ServiceOptions & LimitOptions): Promise<void> {
   const { items, listWorkers } = await import('../../remote/client.ts');
-  const found = await withService(options, ({ client }) =>
-    collect(options, (limit) => items(listWorkers, { client, query: { limit } })),
-  );
-  printTable(options, { document: found, rows: found.data, columns: COLUMNS, empty: 'there are no workers' });
-  if (found.has_more) note(cutNote(found));
+  await printList(options, {
+    read: ({ client }, limit) => items(listWorkers, { client, query: { limit } }),
+    columns: COLUMNS,
+    empty: 'there are no workers',
+  });
 }
 
 async function drainOne(id: string, options: DrainOptions): Promise<void> {
@@ -78,7 +79,7 @@ function report(worker: Worker, options: ServiceOptions): void {
   );
 }
 
-/** A draining worker that keeps its process is shown as such. */
+/** Names a worker's state, and marks a draining worker that keeps its process. */
 function stateOf({ state, idle_requested_at: idle }: Worker): string {
   return state === 'draining' && idle !== null ? 'draining, stays' : state;
 }

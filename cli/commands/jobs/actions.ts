@@ -1,11 +1,11 @@
 import { Option, type Command } from 'commander';
 import type { Job } from '../../remote/client.ts';
-import { UsageError } from '../../errors.ts';
+import { UsageError } from '../../process/errors.ts';
 import { integer, number } from '../../options/parsers.ts';
 import { labels, several } from '../../remote/collect.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { printJson } from '../../screen/print.ts';
-import type { ActionOptions, JobAction } from './action-options.ts';
+import type { ActionOptions, JobAction } from './change-job.ts';
 
 const DESCRIPTIONS: Readonly<Record<JobAction, string>> = {
   pause: 'Stop jobs, which keep what they have done.',
@@ -50,14 +50,13 @@ function addAction(jobs: Command, action: JobAction): void {
     .option('--yes', 'Do not ask.')
     .optionsGroup('Options:');
   command.action((ids: string[], options: ActionOptions) => run(action, ids, options));
-  addServiceOptions(command, [
-    `readapt jobs ${action} job_…`,
-    `readapt jobs ${action} --rollout rol_… ${action === 'retry' ? '--state not_ready --error gate_not_reached --strategy warm-start' : '--label tier=gold'}`,
-  ]);
-  if (action === 'retry') addRetryOptions(command);
+  const isRetry = action === 'retry';
+  const filter = isRetry ? '--state not_ready --error gate_not_reached --strategy warm-start' : '--label tier=gold';
+  addServiceOptions(command, [`readapt jobs ${action} job_…`, `readapt jobs ${action} --rollout rol_… ${filter}`]);
+  if (isRetry) addRetryOptions(command);
 }
 
-/** The options that a retried job may have of its own. The service knows their ranges. */
+/** Adds the options that a retried job keeps from then on. The service checks their ranges. */
 function addRetryOptions(command: Command): void {
   command
     .optionsGroup('Options that the jobs have of their own from then on:')

@@ -1,13 +1,12 @@
 import type { ChangedRolloutJobs, JobFilter, RetryRolloutJobs } from '../../remote/client.ts';
-import { UsageError } from '../../errors.ts';
-import { decided } from '../../remote/decided.ts';
+import { UsageError } from '../../process/errors.ts';
+import { requireConfirmation } from '../../screen/ask.ts';
 import { identifier } from '../../remote/find.ts';
 import type { Service } from '../../remote/service.ts';
 import { note, printJson } from '../../screen/print.ts';
-import type { ActionOptions, JobAction } from './action-options.ts';
-import { retryOf } from './change-job.ts';
+import { retryOf, type ActionOptions, type JobAction } from './change-job.ts';
 
-/** How many jobs were changed, or would be. */
+/** Number of jobs that were changed, or would be by a dry run. */
 interface Counts {
   readonly dry_run: boolean;
   readonly matched: number;
@@ -15,7 +14,7 @@ interface Counts {
   readonly left: readonly { readonly code: string; readonly jobs: number }[];
 }
 
-/** Changes the jobs of a rollout that meet a filter, after it was shown how many they are, and somebody has said yes. */
+/** Changes the jobs of a rollout that match a filter, after showing their number and asking for confirmation. */
 export async function changeByFilter(service: Service, action: JobAction, options: ActionOptions): Promise<void> {
   const rollout = identifier(options.rollout ?? '', 'rol', 'a rollout');
   const filter = filterOf(options);
@@ -25,7 +24,10 @@ export async function changeByFilter(service: Service, action: JobAction, option
   const body = { ...(filter && { filter }), ...(action === 'retry' && retryOf(options)) };
   const preview = await changeAll(service, { action, rollout, body: { ...body, dry_run: true } });
   const applies = options.dryRun === true || preview.changed === 0;
-  if (!applies) await decided(options, `${action} ${preview.changed} jobs of rollout ${rollout}${leftText(preview)}`);
+  if (!applies) {
+    const what = `${action} ${preview.changed} jobs of rollout ${rollout}${leftText(preview)}`;
+    await requireConfirmation(options, what);
+  }
   const counts = applies ? preview : await changeAll(service, { action, rollout, body });
   if (options.json) return printJson(counts);
   const verb = counts.dry_run ? 'would be changed' : 'are changed';
@@ -56,7 +58,7 @@ interface Bulk {
   readonly body: RetryRolloutJobs;
 }
 
-/** Sends the request until all jobs are gone through, of which each takes 10,000. */
+/** Repeats the request until no jobs are left. One request handles at most 10,000 jobs. */
 async function changeAll(service: Service, bulk: Bulk): Promise<Counts> {
   let total: Counts = { dry_run: bulk.body.dry_run === true, matched: 0, changed: 0, left: [] };
   for (let cursor: string | null | undefined; cursor !== null;) {

@@ -1,15 +1,33 @@
-import type { Job, RetryJob } from '../../remote/client.ts';
-import { UsageError } from '../../errors.ts';
+import type { Job, JobFilter, RetryJob } from '../../remote/client.ts';
+import { UsageError } from '../../process/errors.ts';
 import { identifier } from '../../remote/find.ts';
-import type { Service } from '../../remote/service.ts';
-import type { ActionOptions, JobAction } from './action-options.ts';
+import type { YesOption } from '../../screen/ask.ts';
+import type { Service, ServiceOptions } from '../../remote/service.ts';
+
+export type JobAction = 'pause' | 'resume' | 'cancel' | 'retry';
+
+export interface ActionOptions extends ServiceOptions, YesOption {
+  readonly rollout?: string;
+  readonly state?: JobFilter['states'];
+  readonly tenant?: readonly string[];
+  readonly adapter?: readonly string[];
+  readonly error?: readonly string[];
+  readonly label?: Readonly<Record<string, string>>;
+  readonly all?: boolean;
+  readonly dryRun?: boolean;
+  readonly strategy?: string;
+  readonly prefer?: string;
+  readonly maxSteps?: number;
+  readonly learningRate?: number;
+  readonly searchEvaluations?: number;
+}
 
 interface Change {
   readonly id: string;
   readonly options: ActionOptions;
 }
 
-/** Does one thing to one job. @throws UsageError if options of a filter are given, which would count for nothing */
+/** Applies an action to one job. @throws UsageError for filter options, which would have no effect */
 export async function changeJob({ client }: Service, action: JobAction, { id, options }: Change): Promise<Job> {
   const { cancelJob, pauseJob, resumeJob, retryJob } = await import('../../remote/client.ts');
   const { state, tenant, adapter, error, label, all, dryRun } = options;
@@ -29,7 +47,7 @@ export async function changeJob({ client }: Service, action: JobAction, { id, op
   }
 }
 
-/** The options of its own that a retried job gets, if any are given. */
+/** Body of a retry request: the options that the job keeps from then on, if any are given. */
 export function retryOf({ strategy, prefer, maxSteps, learningRate, searchEvaluations }: ActionOptions): RetryJob {
   const given = {
     ...(strategy !== undefined && { strategy }),

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { createOutput } from '../../output.ts';
+import { createOutput } from '../../screen/output.ts';
 import { identifier } from '../../remote/find.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { painterOf } from '../../screen/paint.ts';

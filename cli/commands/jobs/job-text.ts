@@ -1,11 +1,11 @@
 import type { Job } from '../../remote/client.ts';
-import { duration, percent } from '../../output.ts';
+import { duration, percent } from '../../screen/output.ts';
 import { paintState, type Paint } from '../../screen/paint.ts';
 import { printable } from '../../screen/text.ts';
 
 type Row = readonly [label: string, value: string];
 
-/** A job in lines: how it stands, what it has reached, and where its time has gone. */
+/** Labelled lines that describe a job: its state, its results, and the time of each phase. */
 export function jobRows(job: Job, paint: Paint): Row[] {
   const { id, adapter_name: name, kind, rollout_id: rollout, state, step, total_steps: steps } = job;
   return [
@@ -27,7 +27,7 @@ export function jobRows(job: Job, paint: Paint): Row[] {
   ];
 }
 
-/** Why a job waits; null if nobody wanted it to. */
+/** Reason why a paused or held job waits; null in any other state. */
 function whyHeld({
   id,
   state,

@@ -1,11 +1,11 @@
 import { Option, type Command } from 'commander';
 import type { Job, ListJobsData } from '../../remote/client.ts';
-import { duration, percent } from '../../output.ts';
-import { addLimit, collect, cutNote, several, type LimitOptions } from '../../remote/collect.ts';
+import { duration, percent } from '../../screen/output.ts';
+import { addLimit, several, type LimitOptions } from '../../remote/collect.ts';
 import { findAdapter } from '../../remote/find.ts';
-import { addServiceOptions, withService, type Service, type ServiceOptions } from '../../remote/service.ts';
+import { printList } from '../../remote/print-list.ts';
+import { addServiceOptions, type Service, type ServiceOptions } from '../../remote/service.ts';
 import { paintState } from '../../screen/paint.ts';
-import { note, printTable } from '../../screen/print.ts';
 import type { Column } from '../../screen/table.ts';
 
 type Query = NonNullable<ListJobsData['query']>;
@@ -65,12 +65,14 @@ export function addList(jobs: Command): void {
 
 async function list(options: ListOptions): Promise<void> {
   const { items, listJobs } = await import('../../remote/client.ts');
-  const found = await withService(options, async (service) => {
-    const query = await queryOf(service, options);
-    return collect(options, (limit) => items(listJobs, { client: service.client, query: { ...query, limit } }));
+  await printList(options, {
+    async read(service, limit) {
+      const query = { ...(await queryOf(service, options)), limit };
+      return items(listJobs, { client: service.client, query });
+    },
+    columns: COLUMNS,
+    empty: 'there are no such jobs',
   });
-  printTable(options, { document: found, rows: found.data, columns: COLUMNS, empty: 'there are no such jobs' });
-  if (found.has_more) note(cutNote(found));
 }
 
 async function queryOf(service: Service, { rollout, adapter, tenant, state, kind, sort }: ListOptions): Promise<Query> {
@@ -84,7 +86,7 @@ async function queryOf(service: Service, { rollout, adapter, tenant, state, kind
   };
 }
 
-/** The state, with what a person has to do. */
+/** State of a job, marked if it waits for an approval. */
 function stateOf({ state, approval }: Job): string {
   return state === 'held' && approval === 'awaited' ? 'held, asks' : state;
 }

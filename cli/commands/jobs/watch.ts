@@ -3,8 +3,8 @@ import { identifier } from '../../remote/find.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 
 const EXIT_CODES = `
-Exit codes: 0 the job is ready; 5 it has ended otherwise; 130 you have stopped watching with Ctrl-C, which changes nothing of the job.
---json prints NDJSON: a line {"job": …} for each change.`;
+Exit codes: 0 the job is ready; 5 it has ended otherwise; 130 you have stopped watching with Ctrl-C, which changes
+nothing of the job. --json prints NDJSON: a line {"job": …} for each change.`;
 
 export function addWatch(jobs: Command): void {
   const command = jobs

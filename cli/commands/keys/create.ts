@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { UsageError } from '../../errors.ts';
+import { UsageError, quoted } from '../../process/errors.ts';
 import { addJsonOption, type JsonOption } from '../../options/common-options.ts';
 import { addDatabaseOption, type DatabaseOption } from '../../options/database-option.ts';
 import { withKeys } from './with-keys.ts';
@@ -17,7 +17,8 @@ export function addCreate(keys: Command): void {
   const create = keys
     .command('create')
     .description(
-      'Create a key that belongs to no tenant, and print it. This is the only time that it is shown. The API creates all other keys.',
+      'Create a key that belongs to no tenant, and print it. This is the only time that it is shown. The API ' +
+        'creates all other keys.',
     )
     .option('--operator', 'Create a key that may do everything, for all tenants.')
     .option(
@@ -63,7 +64,5 @@ function name(text: string): string {
 function time(text: string): string {
   const milliseconds = /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : NaN;
   if (milliseconds > Date.now()) return new Date(milliseconds).toISOString();
-  throw new InvalidArgumentError(
-    `expected a time in the future such as 2027-01-31T00:00:00Z, found ${JSON.stringify(text.slice(0, 100))}.`,
-  );
+  throw new InvalidArgumentError(`expected a time in the future such as 2027-01-31T00:00:00Z, found ${quoted(text)}.`);
 }

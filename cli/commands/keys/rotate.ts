@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { UsageError } from '../../errors.ts';
+import { UsageError, quoted } from '../../process/errors.ts';
 import { addJsonOption, type JsonOption } from '../../options/common-options.ts';
 import { addDatabaseOption, type DatabaseOption } from '../../options/database-option.ts';
 import { withKeys } from './with-keys.ts';
@@ -48,7 +48,5 @@ function overlap(text: string): number {
   const [, count, unit = ''] = /^(\d{1,7})([smhd])$/.exec(text) ?? [];
   const milliseconds = Number(count) * (UNITS[unit] ?? NaN);
   if (milliseconds >= 0 && milliseconds <= LONGEST_MS) return milliseconds;
-  throw new InvalidArgumentError(
-    `expected a time up to 30d, such as 30m, 24h or 7d, found ${JSON.stringify(text.slice(0, 100))}.`,
-  );
+  throw new InvalidArgumentError(`expected a time up to 30d, such as 30m, 24h or 7d, found ${quoted(text)}.`);
 }

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { findRollout } from '../../remote/find.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
-import { createOutput } from '../../output.ts';
+import { createOutput } from '../../screen/output.ts';
 import { painterOf } from '../../screen/paint.ts';
-import { rolloutRows } from './rollout-text.ts';
+import { rolloutRows } from '../../reports/rollout-text.ts';
 
 export function addGet(rollout: Command): void {
   const command = rollout

@@ -1,10 +1,10 @@
 import { Option, type Command } from 'commander';
 import type { Rollout } from '../../remote/client.ts';
-import { addLimit, collect, cutNote, several, type LimitOptions } from '../../remote/collect.ts';
-import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
-import { duration } from '../../output.ts';
+import { addLimit, several, type LimitOptions } from '../../remote/collect.ts';
+import { printList } from '../../remote/print-list.ts';
+import { addServiceOptions, type ServiceOptions } from '../../remote/service.ts';
+import { duration } from '../../screen/output.ts';
 import { paintState } from '../../screen/paint.ts';
-import { note, printTable } from '../../screen/print.ts';
 import type { Column } from '../../screen/table.ts';
 import { relativeTime } from '../../screen/text.ts';
 
@@ -47,19 +47,15 @@ export function addList(rollout: Command): void {
 async function list(options: ListOptions): Promise<void> {
   const { items, listRollouts } = await import('../../remote/client.ts');
   const { state, baseModel } = options;
-  const found = await withService(options, ({ client }) =>
-    collect(options, (limit) =>
-      items(listRollouts, {
-        client,
-        query: { limit, ...(state && { state: [...state] }), ...(baseModel && { base_model: baseModel }) },
-      }),
-    ),
-  );
-  printTable(options, { document: found, rows: found.data, columns: COLUMNS, empty: 'there are no such rollouts' });
-  if (found.has_more) note(cutNote(found));
+  const query = { ...(state && { state: [...state] }), ...(baseModel && { base_model: baseModel }) };
+  await printList(options, {
+    read: ({ client }, limit) => items(listRollouts, { client, query: { ...query, limit } }),
+    columns: COLUMNS,
+    empty: 'there are no such rollouts',
+  });
 }
 
-/** The state, with what a person has to do. */
+/** State of a rollout, marked if a wave waits for an approval. */
 function stateOf({ state, waves }: Rollout): string {
   return waves?.awaiting_approval === true ? `${state}, asks` : state;
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { identifier } from '../../remote/find.ts';
-import { decided, type YesOption } from '../../remote/decided.ts';
+import { requireConfirmation, type YesOption } from '../../screen/ask.ts';
 import { addServiceOptions, withService, type ServiceOptions } from '../../remote/service.ts';
 import { printJson } from '../../screen/print.ts';
 
@@ -21,9 +21,10 @@ async function rollBack(id: string, options: ServiceOptions & YesOption): Promis
   const path = { id: identifier(id, 'rol', 'a rollout') };
   const done = await withService(options, async ({ client }) => {
     const { base_model_name: model, version, summary } = await getRollout({ client, path });
-    await decided(
+    await requireConfirmation(
       options,
-      `roll back rollout ${id}: up to ${summary.ready} adapters are not served on ${model} ${version} any more, but as before it`,
+      `roll back rollout ${id}: up to ${summary.ready} adapters are not served on ${model} ${version} any more, ` +
+        'but as before it',
     );
     return rollBackRollout({ client, path });
   });

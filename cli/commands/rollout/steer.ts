@@ -1,17 +1,17 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Rollout } from '../../remote/client.ts';
-import { UsageError } from '../../errors.ts';
+import { UsageError, quoted } from '../../process/errors.ts';
 import { identifier } from '../../remote/find.ts';
 import { addServiceOptions, withService, type Service, type ServiceOptions } from '../../remote/service.ts';
 import { note, printJson } from '../../screen/print.ts';
-import { decided, type YesOption } from '../../remote/decided.ts';
+import { requireConfirmation, type YesOption } from '../../screen/ask.ts';
 import { addRollback } from './rollback.ts';
 
 interface ApproveOptions extends ServiceOptions {
   readonly wave?: number;
 }
 
-/** Adds the commands that change how a rollout goes on. */
+/** Adds `pause`, `resume`, `cancel`, `approve` and `rollback`. */
 export function addSteering(rollout: Command): void {
   const pause = rollout
     .command('pause')
@@ -68,9 +68,10 @@ async function cancel(id: string, options: ServiceOptions & YesOption): Promise<
   await change(options, async ({ client }) => {
     const { base_model_name: model, version, jobs, summary } = await getRollout({ client, path });
     const unfinished = Object.values(jobs).reduce((sum, count) => sum + count, 0) - ended(summary);
-    await decided(
+    await requireConfirmation(
       options,
-      `cancel rollout ${id} to ${model} ${version}: ${unfinished} of ${summary.adapters} adapters are not carried over, and what is published stays`,
+      `cancel rollout ${id} to ${model} ${version}: ${unfinished} of ${summary.adapters} adapters are not ` +
+        'carried over, and what is published stays',
     );
     return cancelRollout({ client, path });
   });
@@ -100,7 +101,7 @@ function waiting({ id, state, waves }: Rollout): number {
   );
 }
 
-/** Makes a change, and prints what the rollout is then. */
+/** Applies a change, and prints the new state of the rollout. */
 async function change(options: ServiceOptions, make: (service: Service) => Promise<Rollout>): Promise<void> {
   const rollout = await withService(options, make);
   if (options.json) printJson(rollout);
@@ -109,7 +110,5 @@ async function change(options: ServiceOptions, make: (service: Service) => Promi
 
 function waveNumber(text: string): number {
   if (/^[1-9]\d{0,5}$/.test(text) && Number(text) >= 2) return Number(text);
-  throw new InvalidArgumentError(
-    `expected the number of a wave after the first, found ${JSON.stringify(text.slice(0, 100))}.`,
-  );
+  throw new InvalidArgumentError(`expected the number of a wave after the first, found ${quoted(text)}.`);
 }

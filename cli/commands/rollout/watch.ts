@@ -4,9 +4,9 @@ import { addServiceOptions, withService } from '../../remote/service.ts';
 import type { WatchOptions } from '../../watch/watch-rollout.ts';
 
 const EXIT_CODES = `
-Exit codes: 0 all adapters are ready; 5 some are not, or the rollout has failed or was cancelled; 6 it waits for a person (with
---until-waiting); 130 you have stopped watching with Ctrl-C, which changes nothing of the rollout. --json prints NDJSON: a line
-{"rollout": …} or {"job": …} for each change.`;
+Exit codes: 0 all adapters are ready; 5 some are not, or the rollout has failed or was cancelled; 6 it waits for a
+person (with --until-waiting); 130 you have stopped watching with Ctrl-C, which changes nothing of the rollout. --json
+prints NDJSON: a line {"rollout": …} or {"job": …} for each change.`;
 
 export function addWatch(rollout: Command): void {
   const command = rollout

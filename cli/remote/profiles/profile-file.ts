@@ -1,16 +1,16 @@
 import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { UsageError } from '../../errors.ts';
-import { writePrivateFile } from '../../folders.ts';
+import { UsageError } from '../../process/errors.ts';
+import { writePrivateFile } from '../../process/folders.ts';
 
-/** An address with the key that it is asked with. */
+/** Address of a service, with an API key for it. */
 export interface Profile {
   readonly url: string;
   readonly key: string;
 }
 
-/** The profiles of this user, and which of them is used where a command names none. */
+/** Profiles of this user, and the name of the one that commands use by default. */
 export interface ProfileBook {
   readonly current: string | null;
   readonly profiles: ReadonlyMap<string, Profile>;
@@ -24,7 +24,10 @@ export function isProfileName(text: string): boolean {
   return PROFILE_NAME.test(text);
 }
 
-/** The file of profiles: `readapt/config.json` in XDG_CONFIG_HOME, which has to be absolute to count, or else in `~/.config`. */
+/**
+ * Path of the profile file: `readapt/config.json` in XDG_CONFIG_HOME, if that is an absolute path, or else in
+ * `~/.config`.
+ */
 export function profileFile(env: NodeJS.ProcessEnv = process.env): string {
   const configured = env.XDG_CONFIG_HOME ?? '';
   const folder = path.isAbsolute(configured) ? configured : path.join(homedir(), '.config');
@@ -32,8 +35,8 @@ export function profileFile(env: NodeJS.ProcessEnv = process.env): string {
 }
 
 /**
- * Reads the profiles; there are none where the file does not exist.
- * @throws UsageError if others may read the file, which holds keys, or if it is not one of profiles
+ * Reads the profiles; there are none if the file does not exist.
+ * @throws UsageError if other users may read the file, which holds keys, or if it is not a profile file
  */
 export async function readProfiles(file: string): Promise<ProfileBook> {
   const handle = await open(file, 'r').catch((error: NodeJS.ErrnoException) => {
@@ -49,7 +52,7 @@ export async function readProfiles(file: string): Promise<ProfileBook> {
   }
 }
 
-/** Replaces the file as a whole, so that no other process ever reads a half of it. Only this user may read it. */
+/** Writes the profiles atomically, into a file that only this user may read. */
 export async function writeProfiles(file: string, { current, profiles }: ProfileBook): Promise<void> {
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const document = { current, profiles: Object.fromEntries(profiles) };
@@ -60,8 +63,8 @@ async function requirePrivate(handle: FileHandle, file: string): Promise<void> {
   const { mode } = await handle.stat();
   if (process.platform === 'win32' || (mode & 0o077) === 0) return;
   throw new UsageError(
-    `${file} holds API keys, and its mode ${(mode & 0o777).toString(8)} lets other users at it: run \`chmod 600 ${file}\`, and rotate the ` +
-      'keys if somebody may have read them',
+    `${file} holds API keys, and its mode ${(mode & 0o777).toString(8)} lets other users at it: ` +
+      `run \`chmod 600 ${file}\`, and rotate the keys if somebody may have read them`,
     'profile_file_not_private',
   );
 }

@@ -1,15 +1,15 @@
-import { EXIT, ServiceError, UsageError } from '../../errors.ts';
+import { EXIT, ServiceError, UsageError, quoted } from '../../process/errors.ts';
 import { profileFile, readProfiles, type Profile, type ProfileBook } from './profile-file.ts';
 
-/** Which service a command asks, with which key, and where it has both from. */
+/** Service that a command asks, with the key and the origin of both. */
 export interface Target extends Profile {
-  /** In words, for messages: `profile acme`, or the variables of the environment. */
+  /** Origin of address and key, for messages: `profile acme`, or the environment variables. */
   readonly from: string;
 }
 
 /**
- * Finds out which service to ask: what `--profile` names, else what READAPT_URL and READAPT_API_KEY say, else the current profile. The
- * key of a profile is sent to the address of that profile alone.
+ * Finds the service to ask: the profile of `--profile`, else READAPT_URL and READAPT_API_KEY, else the current profile.
+ * A profile's key is sent only to the address of that profile.
  * @throws UsageError if the settings do not fit together or cannot be read
  * @throws ServiceError if there is no key
  */
@@ -32,7 +32,7 @@ function named(book: ProfileBook, name: string): Profile {
   const names = [...book.profiles.keys()];
   const there = names.length === 0 ? 'there are none yet' : `there are ${names.join(', ')}`;
   throw new UsageError(
-    `--profile ${JSON.stringify(name.slice(0, 100))} does not exist: ${there}; \`readapt login --profile NAME\` makes one`,
+    `--profile ${quoted(name)} does not exist: ${there}; \`readapt login --profile NAME\` makes one`,
     'unknown_profile',
   );
 }
@@ -41,8 +41,8 @@ function fromVariables(url: string, key: string | null, current: Profile | null)
   if (key !== null) return { url, key, from: 'READAPT_URL and READAPT_API_KEY' };
   if (current?.url === url) return { ...current, from: 'READAPT_URL, with the key of its profile' };
   throw new UsageError(
-    'READAPT_URL is set and READAPT_API_KEY is not: set both, or neither and sign in with `readapt login`. The key of a profile is sent to ' +
-      'no other address than its own',
+    'READAPT_URL is set and READAPT_API_KEY is not: set both, or neither and sign in with `readapt login`. ' +
+      'The key of a profile is sent to no other address than its own',
     'key_missing',
   );
 }
@@ -57,15 +57,16 @@ function noTarget(key: string | null, { profiles }: ProfileBook): ServiceError {
   return new ServiceError(message, { code: 'not_signed_in', exitCode: EXIT.refused });
 }
 
-/** A blank variable counts as unset. */
+/** Value of an environment variable; null if it is unset or blank. */
 function set(value: string | undefined): string | null {
   const text = (value ?? '').trim();
   return text === '' ? null : text;
 }
 
 /**
- * Returns an address without the slash at its end. One without a scheme is taken as http for this machine, and as https for any other.
- * @param name what the address is called in the message
+ * Returns an address without a trailing slash or `/v1`. Without a scheme, this machine gets http, and any other host
+ * https.
+ * @param name name of the address in the error message
  * @throws UsageError
  */
 export function normalizeUrl(text: string, name: string): string {
@@ -74,14 +75,15 @@ export function normalizeUrl(text: string, name: string): string {
   const usable = url !== null && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '';
   if (!usable || url.username !== '' || url.password !== '') {
     throw new UsageError(
-      `${name} is ${JSON.stringify(withoutPassword(text).slice(0, 200))}, expected the address of a service such as http://localhost:8420`,
+      `${name} is ${JSON.stringify(withoutPassword(text).slice(0, 200))}, expected the address of a service such ` +
+        'as http://localhost:8420',
       'invalid_url',
     );
   }
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '').replace(/\/v1$/, '');
 }
 
-/** Whether a key that is sent there could be read on the way. */
+/** Whether a key could be read on its way to this address. */
 export function isUnencrypted(url: string): boolean {
   return url.startsWith('http:') && !isLocal(new URL(url).host);
 }

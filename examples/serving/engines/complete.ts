@@ -11,7 +11,7 @@ export interface CompletionRequest {
   readonly length: number;
 }
 
-/** Continues a prompt greedily, and says how probable each token was, as natural logarithms. */
+/** Continues a prompt greedily, and returns the natural logarithm of each token's probability. */
 export async function complete({ base, adapter, prompt, length }: CompletionRequest) {
   const promptIds = base.tokenizer.encode(prompt);
   const request = { promptIds, maxNewTokens: length };

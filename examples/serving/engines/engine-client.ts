@@ -1,12 +1,15 @@
-/** Tokens of an answer. */
+/** Number of tokens to generate for an answer. */
 const LENGTH = 8;
 
-/** What the example asks of an engine, as any client of the OpenAI API would. */
+/** Requests of the example to an engine, as any client of the OpenAI API would send them. */
 export interface EngineClient {
   isUp(): Promise<boolean>;
-  /** The names under which adapters are loaded. */
+  /** Names of the loaded adapters. */
   adapters(): Promise<Set<string>>;
-  /** @returns the first line of the answer, or null if the engine does not know the model */
+  /**
+   * Asks a model to continue a prompt.
+   * @returns the first line of the answer, or null if the engine does not know the model
+   */
   ask(model: string, prompt: string): Promise<string | null>;
 }
 

@@ -1,7 +1,8 @@
 /**
- * A stand-in for a serving engine, for machines without one: it speaks as much of vLLM's HTTP interface as the example needs, loads PEFT folders, and
- * computes every answer with Readapt's own engine. It is not vLLM, serves one request at a time, and is not for production.
- * It takes the options of `vllm serve` that the example gives, and ends when its standard input is closed.
+ * Stand-in for a serving engine, for machines without one. It has the part of vLLM's HTTP interface that the example
+ * needs, loads PEFT folders, and computes every answer with Readapt's own engine. It is not vLLM, serves one request at
+ * a time, and is not for production. It takes the options of `vllm serve` that the example gives, and ends when its
+ * standard input is closed.
  */
 import { createServer, type IncomingMessage } from 'node:http';
 import { parseArgs } from 'node:util';
@@ -19,7 +20,7 @@ interface Answer {
   readonly body: unknown;
 }
 
-/** An adapter under the name by which it is asked for. */
+/** Loaded adapter, and the folder that it comes from. */
 interface Loaded {
   readonly adapter: Adapter;
   readonly path: string;

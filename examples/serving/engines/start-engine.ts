@@ -5,14 +5,14 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createEngineClient, type EngineClient } from './engine-client.ts';
 
-/** The largest rank of an adapter: that of the serving profile, and of `--max-lora-rank`. */
+/** Largest rank of an adapter, for the serving profile and for `--max-lora-rank`. */
 export const MAX_RANK = 64;
 
-/** After SIGTERM an engine has so long to end, in milliseconds. */
+/** Time for an engine to end after SIGTERM, in milliseconds. SIGKILL follows. */
 const STOP_MS = 10_000;
 const POLL_MS = 200;
 
-/** How engines are started. */
+/** Command that starts engines. */
 export interface EngineCommand {
   /** A command such as `vllm serve`, which is given the model and options; null starts the stand-in. */
   readonly program: string | null;
@@ -28,7 +28,7 @@ export interface EngineOptions {
   readonly signal: AbortSignal;
 }
 
-/** A running engine: what a pool of engines for one base model version would have many of. */
+/** Running engine of one base model version. In production, a pool of engines takes its place. */
 export interface RunningEngine extends EngineClient {
   readonly url: string;
   readonly servingName: string;
@@ -65,7 +65,7 @@ function startStandIn(options: readonly string[]): ChildProcess {
   });
 }
 
-/** A shell reads the program, so that it may be several words. Its output goes to stderr. */
+/** Starts a command of one or more words through a shell. Its output goes to stderr. */
 function startCommand(program: string, options: readonly string[]): ChildProcess {
   const env = { ...process.env, VLLM_ALLOW_RUNTIME_LORA_UPDATING: 'True' };
   return spawn('sh', ['-c', `exec ${program} "$@"`, 'sh', ...options], { env, stdio: ['pipe', 2, 2], detached: true });

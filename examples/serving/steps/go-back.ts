@@ -6,10 +6,13 @@ import { SERVED, type ServedAdapter } from '../tenants.ts';
 import { until } from '../until.ts';
 import type { Move } from './options.ts';
 
-/** The adapter that goes back. */
+/** Alias of the adapter that is rolled back. */
 export const GOES_BACK = 'globex.catalogue-plurals';
 
-/** Takes one adapter back on the new base: the engine drops its alias, the folder its link, and the pool before answers as it did. */
+/**
+ * Rolls one adapter back on the new base: the engine drops its alias, the folder drops its link, and the old pool
+ * answers as before.
+ */
 export async function goBack(move: Move, served: readonly ServedVersion[]): Promise<void> {
   const { fleet, gateway, next, before, servingFolder, signal, saw, say } = move;
   const version = served.find(({ alias }) => alias === GOES_BACK);

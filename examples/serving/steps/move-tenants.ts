@@ -8,10 +8,10 @@ import { SERVED } from '../tenants.ts';
 import { until } from '../until.ts';
 import type { Move } from './options.ts';
 
-/** Time between two requests of users, in milliseconds. */
+/** Time between two user requests, in milliseconds. */
 const TRAFFIC_MS = 500;
 
-/** Follows the rollout while users go on asking, and looks for each alias at the new engine. */
+/** Follows the rollout while users send requests, and looks for each alias at the new engine. */
 export async function moveTenants(
   move: Move,
   { rolloutId, started }: { readonly rolloutId: string; readonly started: number },
@@ -20,7 +20,7 @@ export async function moveTenants(
   const ended = new AbortController();
   const traffic = sendTraffic(gateway, AbortSignal.any([signal, ended.signal]));
   const arrivals = watchAliases(next.engine, AbortSignal.any([signal, ended.signal]));
-  // Both are awaited below; where something else ends the example before, their failures say nothing more.
+  // Both are awaited below. If the example fails before that, their own failures add nothing.
   for (const background of [traffic, arrivals.watching]) background.catch(() => undefined);
   const { rollout, jobs } = await followRollout(fleet, rolloutId, { signal, started });
   const { data: served } = await listCurrentVersions({ client: fleet.operator, path: { id: next.baseModelVersionId } });
@@ -49,7 +49,8 @@ export async function moveTenants(
   }
   printTable(say, rows);
   say(
-    'Served within: from the publication, or from when the engine was added if that came later, until the engine has the alias.',
+    'Served within: from the publication, or from when the engine was added if that came later, ' +
+      'until the engine has the alias.',
   );
   const { answered, unanswered } = gateway.counts;
   say(`${answered + unanswered} requests through the gateway meanwhile, ${unanswered} without an answer`);
@@ -61,7 +62,7 @@ function shown(answer: Answer | null | undefined): string {
   return answer ? `${answer.name}: ${answer.text}` : 'no answer';
 }
 
-/** Users go on asking for their adapters, one after the other. */
+/** Sends user requests for the adapters, one after the other. */
 async function sendTraffic(gateway: Gateway, signal: AbortSignal): Promise<void> {
   for (let next = 0; !signal.aborted; next += 1) {
     const { alias, prompt } = SERVED[next % SERVED.length]!;
@@ -70,7 +71,7 @@ async function sendTraffic(gateway: Gateway, signal: AbortSignal): Promise<void>
   }
 }
 
-/** Notes when an engine has an alias for the first time, by `Date.now()`. */
+/** Records when an engine first has each alias, by `Date.now()`. */
 function watchAliases(engine: RunningEngine, signal: AbortSignal) {
   const seen = new Map<string, number>();
   const watch = async (): Promise<void> => {

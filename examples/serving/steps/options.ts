@@ -6,21 +6,21 @@ export interface StoryOptions {
   /** The service's origin, `http://host:port`. */
   readonly origin: string;
   readonly operatorKey: string;
-  /** The folder that the service keeps for engines. */
+  /** Folder that the service keeps for engines. */
   readonly servingFolder: string;
   readonly command: EngineCommand;
-  /** Has the engines that were started: whoever calls stops them. */
+  /** List of started engines, which the caller stops. */
   readonly engines: RunningEngine[];
   readonly signal: AbortSignal;
-  /** Is told of each thing that should have been seen. */
+  /** Records whether an expected step was seen. */
   saw(what: string, isSeen: boolean): void;
   say(line: string): void;
 }
 
-/** What was answered at first, by alias. */
+/** First answers, by alias. */
 export type Answers = ReadonlyMap<string, Answer>;
 
-/** What the steps after the new base version need. */
+/** Options of the steps that follow the new base version. */
 export interface Move extends StoryOptions {
   readonly fleet: RegisteredFleet;
   readonly gateway: Gateway;

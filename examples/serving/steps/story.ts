@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { familyPath } from '../../../cli/demo/fleet.ts';
-import { patientClient, registerFleet, type RegisteredFleet } from '../../../cli/demo/register-fleet.ts';
+import { retryingClient, registerFleet, type RegisteredFleet } from '../../../cli/demo/register-fleet.ts';
 import { createApiKey, createBaseModelVersion, createReplica } from '../../../openapi/clients/typescript/src/index.ts';
 import { MAX_RANK, startEngine } from '../engines/start-engine.ts';
 import { Gateway, type Answer, type Pool } from '../gateway.ts';
@@ -11,10 +11,10 @@ import { GOES_BACK, goBack } from './go-back.ts';
 import { moveTenants } from './move-tenants.ts';
 import type { Answers, StoryOptions } from './options.ts';
 
-/** What engines call the two versions of the base. */
+/** Names of the two base versions in the engines. */
 const SERVING_NAMES = ['demo-llama-1', 'demo-llama-2'] as const;
 
-/** Publish, serve, a new base version, tenants move, one goes back. */
+/** Tells the story: publish adapters, serve them, post a new base version, move tenants, roll one back. */
 export async function tellStory(options: StoryOptions): Promise<void> {
   const { origin, operatorKey, say } = options;
   say('\n1. Three tenants import an adapter each for version 1 of the base.');
@@ -27,7 +27,7 @@ export async function tellStory(options: StoryOptions): Promise<void> {
     client: fleet.operator,
     body: { name: 'gateway', scopes: ['serving:read'], tenant_id: null },
   });
-  const gatewayClient = patientClient(origin, key!);
+  const gatewayClient = retryingClient(origin, key!);
 
   say(`\n2. An engine serves ${SERVING_NAMES[0]} and is added as a replica. Nobody tells it which adapters to load.`);
   const old = await addPool(options, fleet, { id: fleet.firstVersion.id, folder: 'v1', servingName: SERVING_NAMES[0] });
@@ -62,7 +62,7 @@ async function addPool(
   return { baseModelVersionId: base.id, engine, addedAt: Date.now() };
 }
 
-/** Waits until the first engine has all aliases, and asks for each adapter. */
+/** Waits until the first engine has all aliases, and sends a request to each adapter. */
 async function serveFirst({ signal, saw, say }: StoryOptions, { engine }: Pool, gateway: Gateway): Promise<Answers> {
   const begun = Date.now();
   const loaded = await until(signal, async () => {

@@ -1,2 +1,2 @@
-// The generated client names this type of the DOM, which Node's own types do not declare. Only programs for Node include this file.
+// Type of the DOM that the generated client names and Node's own types lack. Only programs for Node include this file.
 type BodyInit = NonNullable<RequestInit['body']>;

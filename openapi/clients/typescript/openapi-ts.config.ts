@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { defineConfig } from '@hey-api/openapi-ts';
 
-// Streams of events are read by src/events, which goes on after an interruption and ends when the service refuses it.
+// Operations left out of the generated code: src/events reads streams of events, resumes them after an interruption,
+// and ends when the service refuses.
 const STREAMS = ['/v1/events/stream', '/v1/rollouts/{id}/events/stream', '/v1/jobs/{id}/events/stream'];
 
-/** The document without the examples of requests and answers, which the generator cannot use and warns of one by one. */
+/** Reads the document without its examples, which the generator cannot use and warns of one by one. */
 function documentWithoutExamples(): Record<string, unknown> {
   const file = new URL('../../openapi.json', import.meta.url);
   const isExamples = (name: string, value: unknown): boolean =>

@@ -8,7 +8,7 @@ import {
   listDatasets,
   type ReadaptClient,
 } from '../../../openapi/clients/typescript/src/index.ts';
-import { patientClient } from '../../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../../cli/demo/register-fleet.ts';
 import { MAX_CROWD_HEALTH_MS, underAttack } from './attack.ts';
 import { openSocket } from './raw-exchange.ts';
 import type { AttackedService } from './service.ts';
@@ -35,11 +35,11 @@ interface Crowd {
 
 /** A tenant who has nothing to do with the attacker. */
 export async function honestTenant({ origin, operatorKey }: AttackedService): Promise<ReadaptClient> {
-  const client = patientClient(origin, operatorKey);
+  const client = retryingClient(origin, operatorKey);
   const { id } = await createTenant({ client, body: { name: 'alice' } });
   const body = { name: 'honest', tenant_id: id, scopes: ['tenant:write' as const] };
   const { key } = await createApiKey({ client, body });
-  return patientClient(origin, key!);
+  return retryingClient(origin, key!);
 }
 
 /** Uploads a dataset and reads it in the list, as an honest tenant does. */

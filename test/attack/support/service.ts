@@ -12,7 +12,7 @@ import {
   createTenant,
   type ReadaptClient,
 } from '../../../openapi/clients/typescript/src/index.ts';
-import { patientClient } from '../../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../../cli/demo/register-fleet.ts';
 import { compiledCommand } from '../../compiled/index.ts';
 
 const COMMAND = compiledCommand();
@@ -75,7 +75,7 @@ export async function startAttackedService(env: Readonly<Record<string, string>>
 }
 
 async function prepare(origin: string, operatorKey: string) {
-  const operator = patientClient(origin, operatorKey);
+  const operator = retryingClient(origin, operatorKey);
   const { id: tenantId } = await createTenant({ client: operator, body: { name: 'mallory' } });
   const { key } = await createApiKey({
     client: operator,
@@ -85,7 +85,7 @@ async function prepare(origin: string, operatorKey: string) {
   await createBaseModel({ client: operator, body: { name: 'tiny' } });
   const first = { version: '1', path: path.join(FIXTURE, 'base') };
   await createBaseModelVersion({ client: operator, path: { model: 'tiny' }, body: first });
-  const tenant = patientClient(origin, tenantKey);
+  const tenant = retryingClient(origin, tenantKey);
   const rows = ['training', 'search', 'gate'].map((split) => JSON.stringify({ prompt: 'p', completion: 'c', split }));
   const body = new Blob([rows.join('\n')]);
   const dataset = await createDataset({ client: tenant, query: { name: 'own' }, body });

@@ -4,7 +4,7 @@ import type { ArtifactStore } from '../../../src/platform/artifacts/artifact-sto
 import type { Job } from '../../../src/platform/database/generated/prisma/client.ts';
 import { isDatabaseUnavailable } from '../../../src/platform/database/database.ts';
 import { getRollout } from '../../../openapi/clients/typescript/src/index.ts';
-import { patientClient } from '../../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../../cli/demo/register-fleet.ts';
 import { measuredOf, type Measured } from './measured.ts';
 import { rolloutsBeside } from './newer-version.ts';
 import type { Reference } from './reference.ts';
@@ -158,7 +158,7 @@ function differences(found: Measured, expected: Measured): string[] {
 
 /** The API, which may just have been started again, shows what the database has. */
 async function unanswered({ stack: { origin, operatorKey }, rolloutId }: Subject): Promise<string[]> {
-  const client = patientClient(origin, operatorKey);
+  const client = retryingClient(origin, operatorKey);
   const isShown = async () => (await getRollout({ client, path: { id: rolloutId } })).state === 'completed';
   return until('the API shows that the rollout is completed', isShown).then(
     () => [],

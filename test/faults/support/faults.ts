@@ -8,7 +8,7 @@ import {
   resumeRollout,
   type Rollout,
 } from '../../../openapi/clients/typescript/src/index.ts';
-import { patientClient } from '../../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../../cli/demo/register-fleet.ts';
 import { FAKETIME, NO_FAKETIME } from './faketime.ts';
 import { postNewerVersion } from './newer-version.ts';
 import { childrenOf, signal, type SupervisedProcess } from './processes.ts';
@@ -68,7 +68,7 @@ async function pause(pids: readonly number[], random: Random): Promise<void> {
 
 /** Pauses what goes on, by the API, and resumes it. */
 async function pauseRollouts({ origin, operatorKey }: FaultStack, random: Random): Promise<void> {
-  const client = patientClient(origin, operatorKey);
+  const client = retryingClient(origin, operatorKey);
   const each = (from: readonly Rollout['state'][], change: typeof pauseRollout) => async (): Promise<boolean> => {
     const { data } = await listRollouts({ client, query: { limit: 20 } });
     for (const { id, state } of data) if (from.includes(state)) await change({ client, path: { id } });

@@ -5,7 +5,7 @@ import {
   createDataset,
   createTenant,
 } from '../../../openapi/clients/typescript/src/index.ts';
-import { patientClient } from '../../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../../cli/demo/register-fleet.ts';
 import { tasteDataset, toJsonl } from '../../unit/training/support/tiny-task.ts';
 import type { FaultStack } from './stack.ts';
 
@@ -49,7 +49,7 @@ export async function startRollout(
   round: string,
   bases: BasePlaces = [{ path: family.oldBase }, { path: family.newBase }],
 ): Promise<string> {
-  const client = patientClient(origin, operatorKey);
+  const client = retryingClient(origin, operatorKey);
   const { id: model } = await createBaseModel({ client, body: { name: `model-${round}` } });
   const path = { model };
   const first = await createBaseModelVersion({ client, path, body: { version: '1', ...bases[0] } });

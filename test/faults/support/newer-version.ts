@@ -1,5 +1,5 @@
 import type { Random } from '../../../core/statistics/random.ts';
-import { patientClient } from '../../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../../cli/demo/register-fleet.ts';
 import { createBaseModelVersion } from '../../../openapi/clients/typescript/src/index.ts';
 import { OPTIONS } from './fleet.ts';
 import { until, type FaultStack } from './stack.ts';
@@ -8,7 +8,7 @@ import { until, type FaultStack } from './stack.ts';
 export async function postNewerVersion(stack: FaultStack, random: Random): Promise<void> {
   const { db, family } = stack;
   const supersede = random.uniform() < 0.5 ? ('finish' as const) : ('stop' as const);
-  const client = patientClient(stack.origin, stack.operatorKey);
+  const client = retryingClient(stack.origin, stack.operatorKey);
   let next: { modelId: string; number: number } | undefined;
   await until('a newer version is posted', async () => {
     // Decided once: the answer of one that was posted may have been lost.

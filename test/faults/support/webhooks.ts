@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
-import { patientClient } from '../../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../../cli/demo/register-fleet.ts';
 import { createWebhookEndpoint } from '../../../openapi/clients/typescript/src/index.ts';
 import { until, type FaultStack } from './stack.ts';
 
@@ -42,7 +42,7 @@ export async function startWebhooks(stack: FaultStack): Promise<Webhooks> {
   }
 
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  const client = patientClient(stack.origin, stack.operatorKey);
+  const client = retryingClient(stack.origin, stack.operatorKey);
   const { id, secret } = await createWebhookEndpoint({ client, body: { url } });
   webhook = new Webhook(secret!);
   const { createdAt } = await stack.db.webhookEndpoint.findUniqueOrThrow({ where: { id } });

@@ -7,7 +7,7 @@ import {
   resumeRollout,
   type Job,
 } from '../../../openapi/clients/typescript/src/index.ts';
-import { patientClient } from '../../../cli/demo/register-fleet.ts';
+import { retryingClient } from '../../../cli/demo/register-fleet.ts';
 import { createFilesystemStore } from '../../../src/platform/artifacts/index.ts';
 import { startEmbeddedPostgres } from '../../../src/platform/embedded/index.ts';
 import { createDatabase, type Database } from '../../../src/platform/database/database.ts';
@@ -55,7 +55,7 @@ export function useKilledTree() {
 
   /** What an operator asks a running stack for. */
   function asked(origin: string, operatorKey: string, rolloutId: string) {
-    const client = patientClient(origin, operatorKey);
+    const client = retryingClient(origin, operatorKey);
     const request = { client, path: { id: rolloutId } };
     const rollout = () => getRollout(request);
     const jobs = async () => (await listJobs({ client, query: { rollout_id: rolloutId } })).data;

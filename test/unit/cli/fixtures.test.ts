@@ -72,7 +72,7 @@ function rowsOf(golden: Tensors): { prompt: string; completion: string }[] {
   });
 }
 
-/** The fixtures of built-in architectures. The architecture of one fixture is declared only by a test. */
+/** Fixtures of built-in architectures. Only a test declares the architecture of one fixture. */
 const SUPPORTED = FIXTURES.filter(({ base }) => {
   const { model_type: type } = JSON.parse(readFileSync(path.join(base, 'config.json'), 'utf8')) as {
     model_type: string;

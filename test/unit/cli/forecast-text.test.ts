@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { describeForecast, type Forecast } from '../../../cli/demo/waves/forecast-text.ts';
+import { describeForecast, type Forecast } from '../../../cli/reports/forecast-text.ts';
 
 const NOTHING = { predicted: null, low: null, high: null };
 const FORECAST: Forecast = {

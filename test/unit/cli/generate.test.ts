@@ -61,14 +61,16 @@ describe('readapt generate', () => {
   it('ends the text with a token that generation_config.json calls the end', async () => {
     const { token_ids } = await generate('--prompt', 'Once upon a time');
     const [, , end] = token_ids;
-    // The folder of the old base is a fixture, which the tests of other files read meanwhile.
+    // The folder of the old base is shared with tests of other files, so a copy is changed.
     const base = path.join(family.folder, 'with-end');
     await cp(family.oldBase, base, { recursive: true });
     await writeFile(path.join(base, 'generation_config.json'), JSON.stringify({ eos_token_id: [end, 1] }));
     const found = await generate('--base', base, '--prompt', 'Once upon a time');
     expect(found).toMatchObject({ stop: 'end_of_text', token_ids: token_ids.slice(0, token_ids.indexOf(end!) + 1) });
   });
+});
 
+describe('readapt generate --data and --compare', () => {
   it('prints a document a line for the rows of a file, in their order', async () => {
     const rows = ['Tea is', 'A very long road leads through the hills to', 'Tea is'].map((prompt, index) => ({
       prompt,
@@ -124,7 +126,9 @@ describe('readapt generate', () => {
     );
     expect(bare).toMatchObject({ same: true, old: before, new: before });
   });
+});
 
+describe('the input and output of readapt generate', () => {
   it('writes the text alone on stdout for people, and a line about it on stderr', async () => {
     const { text } = await generate('--prompt', 'Once upon a time');
     const args = ['generate', '--base', family.oldBase, '--prompt', 'Once upon a time', ...LIMIT];

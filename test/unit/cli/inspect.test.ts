@@ -85,7 +85,9 @@ describe('readapt inspect --against', () => {
     expect((document.differences as { field: string }[]).map(({ field }) => field)).toContain('hidden_size');
     expect(document.modules).toBeUndefined();
   });
+});
 
+describe('readapt inspect --data', () => {
   it('says what margin rows can certify for an adapter', async () => {
     const args = [family.oldBase, '--data', family.validation, '--adapter', family.adapter];
     const { code, document } = await readaptJson('inspect', ...args);
@@ -115,7 +117,9 @@ describe('readapt inspect --against', () => {
     const { stdout } = await readapt('inspect', ...args);
     expect(stdout).toContain(`\n${prompts[0]!.prompt}\n`);
   });
+});
 
+describe('options of readapt inspect that do not fit together', () => {
   it.each([
     [['--base', base, '--against', base], 'exclude each other'],
     [['--adapter', adapter], 'needs --against'],

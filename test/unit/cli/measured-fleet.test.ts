@@ -4,7 +4,7 @@ import { FLEET } from '../../../cli/demo/fleet.ts';
 import { untilMeasured } from '../../../cli/demo/measured-fleet.ts';
 import type { RegisteredFleet } from '../../../cli/demo/register-fleet.ts';
 
-/** A fleet of two adapters, of which one is measured when it is asked about for the second time. */
+/** Fleet of two adapters, one of which is measured only at the second request for it. */
 function fleetOfTwo(): { fleet: Pick<RegisteredFleet, 'operator' | 'adapters'>; asked: string[] } {
   const asked: string[] = [];
   const fetch: typeof globalThis.fetch = async (request) => {

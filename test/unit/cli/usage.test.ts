@@ -21,38 +21,40 @@ afterAll(() => removeTinyFamily(family));
 
 const out = (name: string): string => path.join(family.folder, name);
 
-describe('usage', () => {
-  const train = 'train --base BASE --data x --validation x';
-  const rebase = 'rebase --old-base BASE --base BASE --adapter ADAPTER --data x --validation x';
+const TRAIN = 'train --base BASE --data x --validation x';
+const REBASE = 'rebase --old-base BASE --base BASE --adapter ADAPTER --data x --validation x';
 
-  it.each([
-    'frobnicate',
-    'eval --base BASE',
-    'eval --base BASE --data x.jsonl --limit 0',
-    'inspect',
-    `${train} --out x --rank 1.5`,
-    `${train} --out x --init ADAPTER --rank 4`,
-    `${train} --out x --init ADAPTER --targets q_proj`,
-    `${train} --out x --init ADAPTER --layers 0`,
-    `${train} --out x --layers 3-1`,
-    `${train} --out BASE/config.json/deeper/x`,
-    `${rebase} --out x --strategy magic`,
-    `${rebase} --out ADAPTER`,
-    `${rebase} --out x --target 1 --margin 0`,
-    `${rebase} --out x --non-inferior 0.01 --confidence 0.5`,
-    `${rebase} --out x --confidence 1`,
-    `${rebase} --out x --on-inconclusive wait`,
-    `${rebase} --out x --critical-slice de`,
-    `${rebase} --out x --critical-slice de=-1`,
-    `${rebase} --out x --certified-slice =0.1`,
-    `${rebase} --out x --critical-slice de=0.1 --certified-slice de=0.2`,
-    `${rebase} --out x --target 1 --critical-slice de=0.1`,
-    `${rebase} --out x --grouping block`,
-    `${rebase} --out x --fusion-energy 1`,
-    `${rebase} --out x --fusion-rank 2.5`,
-    'eval --base /nowhere --data x.jsonl',
-    'eval --base BASE --data /nowhere.jsonl',
-  ])('%s ends with exit code 2, and prints the error on stderr and as JSON', async (line) => {
+const WRONG_USAGE = [
+  'frobnicate',
+  'eval --base BASE',
+  'eval --base BASE --data x.jsonl --limit 0',
+  'inspect',
+  `${TRAIN} --out x --rank 1.5`,
+  `${TRAIN} --out x --init ADAPTER --rank 4`,
+  `${TRAIN} --out x --init ADAPTER --targets q_proj`,
+  `${TRAIN} --out x --init ADAPTER --layers 0`,
+  `${TRAIN} --out x --layers 3-1`,
+  `${TRAIN} --out BASE/config.json/deeper/x`,
+  `${REBASE} --out x --strategy magic`,
+  `${REBASE} --out ADAPTER`,
+  `${REBASE} --out x --target 1 --margin 0`,
+  `${REBASE} --out x --non-inferior 0.01 --confidence 0.5`,
+  `${REBASE} --out x --confidence 1`,
+  `${REBASE} --out x --on-inconclusive wait`,
+  `${REBASE} --out x --critical-slice de`,
+  `${REBASE} --out x --critical-slice de=-1`,
+  `${REBASE} --out x --certified-slice =0.1`,
+  `${REBASE} --out x --critical-slice de=0.1 --certified-slice de=0.2`,
+  `${REBASE} --out x --target 1 --critical-slice de=0.1`,
+  `${REBASE} --out x --grouping block`,
+  `${REBASE} --out x --fusion-energy 1`,
+  `${REBASE} --out x --fusion-rank 2.5`,
+  'eval --base /nowhere --data x.jsonl',
+  'eval --base BASE --data /nowhere.jsonl',
+];
+
+describe('usage', () => {
+  it.each(WRONG_USAGE)('%s ends with exit code 2, and prints the error on stderr and as JSON', async (line) => {
     const args = line.split(' ').map((word) => word.replace('BASE', base).replace('ADAPTER', adapter));
     const { code, stdout, stderr } = await readapt(...args, '--json');
     expect(code).toBe(2);
@@ -105,13 +107,16 @@ describe('usage', () => {
       expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(message) });
     }
   });
+});
 
+describe('the environment', () => {
   it('names TMPDIR if it cannot be used', async () => {
     vi.stubEnv('TMPDIR', '/nowhere');
     try {
       const { code, stderr } = await readapt('demo');
       expect(stderr).toBe(
-        'readapt: TMPDIR is /nowhere, where no folder can be created (ENOENT): set it to a folder that this user may write\n',
+        'readapt: TMPDIR is /nowhere, where no folder can be created (ENOENT): ' +
+          'set it to a folder that this user may write\n',
       );
       expect(code).toBe(2);
     } finally {

@@ -51,7 +51,7 @@ interface Document {
 
 let document: Document;
 let operations: Operation[];
-/** Every schema and the place where it stands, components and what is within them included. */
+/** All schemas with their places, including components and the schemas within them. */
 let schemas: [string, Described][];
 
 beforeAll(async () => {
@@ -74,7 +74,7 @@ function schemasIn(node: unknown, place: string): [string, Described][] {
   return [[place, node], ...within.flatMap(([name, member]) => schemasIn(member, `${place}/${name}`))];
 }
 
-/** A schema may have a member that is called `required` or `example`; values of these keywords are no schemas. */
+/** Whether `name` is a keyword whose value is no schema, rather than a schema's member that has the same name. */
 function isExample(name: string, member: unknown): boolean {
   return Array.isArray(member) || name === 'mapping' || name === 'example';
 }

@@ -17,7 +17,7 @@ interface Document {
   components: { schemas: Record<string, Described> };
 }
 
-/** A request of the runbook, and the members of the answer that it shows. */
+/** Request of the runbook, with the members of the answer that it shows. */
 interface Request {
   readonly command: string;
   readonly method: string;
@@ -41,7 +41,7 @@ beforeAll(async () => {
   );
 });
 
-/** The requests of a section below `/v1`. A command that ends with a backslash goes on in the next line. */
+/** Requests of a section to paths below `/v1`. A backslash continues a command in the next line. */
 function requestsOf(section: string): Request[] {
   const commands = section.replaceAll(/\\\n\s*/g, '').match(/^ *curl .*\$API\/v1\/.*$/gm) ?? [];
   return commands.map((command) => {
@@ -66,13 +66,13 @@ function operationOf({ method, path }: Request): Operation | undefined {
 const resolved = (schema: Described = {}): Described =>
   schema.$ref === undefined ? schema : document.components.schemas[schema.$ref.split('/').at(-1)!]!;
 
-/** The members of what a list answers with. */
+/** Members of the answer of a list. */
 function membersOf({ responses }: Operation): string[] {
   const page = resolved(responses['200']?.content?.['application/json']?.schema);
   return Object.keys(resolved(page.properties?.data?.items).properties ?? {});
 }
 
-test('the runbook says what to do when a worker is sick, a rollout is paused, the disk is full, and how to roll back', () => {
+test('the runbook has a remedy for a sick worker, a paused rollout and a full disk, and says how to roll back', () => {
   const wanted = ['A worker is sick', 'A rollout is paused', 'The disk is full', 'Roll back'];
   expect([...sections.keys()]).toEqual(expect.arrayContaining(wanted));
   expect(sections.get('A worker is sick')!.map(({ path }) => path)).toEqual([

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import Type from 'typebox';
 import { expect, it } from 'vitest';
-import { HELP } from '../../../cli/help.ts';
+import { HELP } from '../../../cli/main.ts';
 import { addJobOptions, givenJobOptions } from '../../../cli/options/job-options.ts';
 import { JobOptions } from '../../../core/options/job-options.ts';
 import { problemsOf } from '../../../core/options/problems.ts';

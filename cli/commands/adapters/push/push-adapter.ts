@@ -1,16 +1,28 @@
+import type { MetricName } from '../../../../core/options/metrics.ts';
 import type { Adapter, AdapterFiles, AdapterVersion, CreatedAdapter } from '../../../remote/client.ts';
-import { EXIT, ServiceError, UsageError } from '../../../errors.ts';
-import { interruptible } from '../../../interruption.ts';
-import { gateOf } from '../../../options/gate-options.ts';
+import { EXIT, ServiceError, UsageError } from '../../../process/errors.ts';
+import { interruptible } from '../../../process/interruption.ts';
+import { gateOf, type GateOptions } from '../../../options/gate-options.ts';
 import { findAdapter } from '../../../remote/find.ts';
 import { isRemote } from '../../../remote/base-place.ts';
-import type { Service } from '../../../remote/service.ts';
+import type { Service, ServiceOptions } from '../../../remote/service.ts';
 import { note, printJson } from '../../../screen/print.ts';
-import type { PushOptions } from './push-options.ts';
+
+export interface PushOptions extends ServiceOptions, GateOptions {
+  readonly name: string;
+  readonly baseModel?: string;
+  readonly baseVersion: string;
+  readonly data?: string;
+  readonly dataset?: string;
+  readonly metric?: MetricName;
+  readonly label?: Readonly<Record<string, string>>;
+  readonly tenant?: string;
+  readonly hubToken?: true;
+}
 
 /**
- * Imports a folder, or what a hub or a bucket has, as a version of an adapter, which is created with its dataset where there is none of the
- * name.
+ * Imports an adapter from a folder, a hub or a bucket as a new version. Creates the adapter and its dataset if no
+ * adapter has that name.
  */
 export async function pushAdapter(service: Service, folder: string, options: PushOptions): Promise<void> {
   const source = isRemote(folder) ? sourceOf(folder, options) : null;
@@ -51,7 +63,7 @@ async function importFrom(
 
 type Source = NonNullable<AdapterFiles['source']>;
 
-/** What the service is told to fetch. A token is sent only to a service that is told to use it. */
+/** Builds the source that the service fetches. The hub token is sent only with `--hub-token`. */
 function sourceOf(text: string, { hubToken }: PushOptions): Source {
   if (!hubToken) return text;
   const [, repo = '', revision] = /^hf:\/\/([^@]+)(?:@(.+))?$/.exec(text) ?? [];
@@ -69,7 +81,7 @@ async function existing(service: Service, { name }: PushOptions): Promise<Adapte
   });
 }
 
-/** What is only said of a new adapter would otherwise be passed over. */
+/** Rejects options of a new adapter if the adapter exists, where they would be ignored silently. @throws UsageError */
 function refuseSettings(options: PushOptions, { name, id }: Adapter): void {
   const { data, dataset, metric, label, target, margin, nonInferior } = options;
   const given = Object.entries({ data, dataset, metric, label, target, margin, 'non-inferior': nonInferior });
@@ -104,7 +116,7 @@ async function createAdapter(service: Service, options: PushOptions, signal: Abo
   return created;
 }
 
-/** Says at once what would else be found out only after a job: that the gate rows are too few to certify anything. */
+/** Warns if the gate has too few rows to certify its margin, which would otherwise show only after a job. */
 function adviseOn({ gate_advice: advice }: CreatedAdapter): void {
   if (advice === null || advice.decidable === 'yes' || advice.decidable === null) return;
   const needed = advice.rows_needed === null ? '' : `; about ${advice.rows_needed} rows would`;
@@ -114,7 +126,7 @@ function adviseOn({ gate_advice: advice }: CreatedAdapter): void {
   );
 }
 
-/** The identifier of the dataset, which is uploaded first if it is a file. */
+/** Returns the dataset's identifier. Uploads the rows first if `--data` names a file. */
 async function datasetOf(service: Service, options: PushOptions, signal: AbortSignal): Promise<string> {
   const { client, target } = service;
   const { name, data, dataset, tenant } = options;

@@ -3,7 +3,7 @@ import { METRICS } from '../../../../core/options/metrics.ts';
 import { addOptionsLater } from '../../../options/later-options.ts';
 import { labels } from '../../../remote/collect.ts';
 import { addServiceOptions, withService } from '../../../remote/service.ts';
-import type { PushOptions } from './push-options.ts';
+import type { PushOptions } from './push-adapter.ts';
 
 const EXAMPLES = [
   '# a new adapter, with the rows of its task and a gate',

@@ -2,11 +2,13 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { BaseModelFile } from '../../../remote/transfers.ts';
 import { isTaken, SENT_NAME } from '../../../../src/platform/base-sources/listing.ts';
-import { UsageError } from '../../../errors.ts';
+import { UsageError } from '../../../process/errors.ts';
 
 /**
- * The files that are sent of folders and archives: of a folder those of a model, as they are taken from a hub, and archives in it.
- * @throws UsageError that names what is neither, or the system's error for a path that cannot be read
+ * Lists the files to send. A folder gives its model files, chosen as on a hub, and its tar archives; any other path is
+ * one file.
+ * @throws UsageError for a file that is neither and for two files of one name; the system's error for an unreadable
+ * path
  */
 export async function localFiles(places: readonly string[]): Promise<BaseModelFile[]> {
   const files: BaseModelFile[] = [];
@@ -27,7 +29,8 @@ const isSent = (name: string): boolean => isTaken(name) || name.endsWith('.tar')
 function reasonOf({ name }: BaseModelFile): string {
   const expected = isSent(name)
     ? 'a name of at most 200 letters, digits and _.+@=-'
-    : 'a folder, *.safetensors, *.json, *.jinja, files of a tokenizer, or a tar archive of these (.tar, not compressed)';
+    : 'a folder, *.safetensors, *.json, *.jinja, files of a tokenizer, or a tar archive of these (.tar, not ' +
+      'compressed)';
   return `cannot be sent: expected ${expected}`;
 }
 

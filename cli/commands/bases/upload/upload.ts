@@ -1,8 +1,8 @@
 import type { BaseModelUpload } from '../../../remote/client.ts';
 import type { UploadProgress } from '../../../remote/transfers.ts';
-import { EXIT, ServiceError } from '../../../errors.ts';
-import { interruptible } from '../../../interruption.ts';
-import { createOutput, percent, type Output } from '../../../output.ts';
+import { EXIT, ServiceError } from '../../../process/errors.ts';
+import { interruptible } from '../../../process/interruption.ts';
+import { createOutput, percent, type Output } from '../../../screen/output.ts';
 import { splitReference } from '../../../remote/find.ts';
 import { withService, type Service, type ServiceOptions } from '../../../remote/service.ts';
 import { localFiles } from './local-files.ts';
@@ -15,7 +15,7 @@ export interface UploadOptions extends ServiceOptions {
 
 const PHASES = { reading: 'reading files for their digests', sending: 'sending', verifying: 'the service verifies' };
 
-/** Sends a base model to a service. An upload of the same files that was begun before is gone on with. */
+/** Sends a base model to a service. Resumes an earlier upload of the same files. */
 export async function uploadBase(places: readonly string[], options: UploadOptions): Promise<void> {
   const files = await localFiles(places);
   const reference = options.register === undefined ? null : splitReference(options.register);
@@ -43,7 +43,7 @@ export async function uploadBase(places: readonly string[], options: UploadOptio
   );
 }
 
-/** Says before the files are read that there is nothing to register a version of. */
+/** Fails before the files are read if the base model to register a version of does not exist. */
 async function requireModel({ client }: Service, model: string): Promise<void> {
   const { getBaseModel } = await import('../../../remote/client.ts');
   await getBaseModel({ client, path: { model } });

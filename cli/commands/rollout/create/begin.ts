@@ -1,13 +1,12 @@
 import type { Rollout, RolloutForecast } from '../../../remote/client.ts';
-import { describeForecast } from '../../../demo/waves/forecast-text.ts';
-import { EXIT, UnsuccessfulResult } from '../../../errors.ts';
+import { describeForecast } from '../../../reports/forecast-text.ts';
+import { EXIT, UnsuccessfulResult } from '../../../process/errors.ts';
 import { findBaseVersion } from '../../../remote/find.ts';
 import type { Service } from '../../../remote/service.ts';
 import { note, printJson } from '../../../screen/print.ts';
 import { printable } from '../../../screen/text.ts';
 import { untilInterrupted } from '../../../watch/until-interrupted.ts';
-import type { CreateOptions } from './create-options.ts';
-import type { RolloutRequest, VersionOf } from './rollout-request.ts';
+import type { CreateOptions, RolloutRequest, VersionOf } from './rollout-request.ts';
 
 /** Begins a rollout and, with `--watch`, follows it. */
 export async function beginRollout(service: Service, request: RolloutRequest, options: CreateOptions): Promise<void> {
@@ -38,7 +37,7 @@ async function idOf(service: Service, version: VersionOf): Promise<string> {
   return (await findBaseVersion(service, `${version.model}@${version.version}`)).id;
 }
 
-/** Asks what a rollout would do, and prints it. */
+/** Requests a dry run of a rollout, and prints the forecast. */
 export async function printDryRun(service: Service, request: RolloutRequest, options: CreateOptions): Promise<void> {
   const asked = await forecast(service, request);
   if (!options.json) note('dry run: nothing begins');
@@ -72,7 +71,7 @@ async function forecast(service: Service, { version, options }: RolloutRequest):
 
 const POLL_MS = 500;
 
-/** A forecast that a worker has computed or given up. */
+/** Polls a forecast until a worker has computed it or failed to. */
 async function computed({ client }: Service, id: string): Promise<RolloutForecast> {
   const { getRolloutForecast } = await import('../../../remote/client.ts');
   const { setTimeout: sleep } = await import('node:timers/promises');

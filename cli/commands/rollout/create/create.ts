@@ -2,13 +2,14 @@ import { Option, type Command } from 'commander';
 import { addOptionsLater } from '../../../options/later-options.ts';
 import { addServiceOptions, withService } from '../../../remote/service.ts';
 import { number } from '../../../options/parsers.ts';
-import type { CreateOptions } from './create-options.ts';
+import type { CreateOptions } from './rollout-request.ts';
 import { addPolicyOptions } from './policy-options.ts';
 
 const EXAMPLES = [
   '# what a rollout to a new version would do, and how long it would take; the version is registered by that',
   'readapt rollout create --base-model my-llama --base-version 2 --path /models/my-llama-v2 --dry-run',
-  '# the same rollout, with a canary of five, a second wave of a fifth, and a person who releases each; followed to its end',
+  '# the same rollout, with a canary of five, a second wave of a fifth, and a person who releases each; followed ' +
+    'to its end',
   'readapt rollout create --base-model my-llama --base-version 2 --wave 5 --wave 20% --approve manual --watch',
   '# from a file (YAML or JSON) with base_model, version, path and options by the names of the API; flags go before it',
   'readapt rollout create --file rollout.yaml --pause-if unready_share=0.2',
@@ -28,7 +29,8 @@ export function addCreate(rollout: Command): void {
     )
     .option(
       '--path <place>',
-      "Register the version first: a folder of the service's machine, hf://ORG/NAME@REVISION, s3://BUCKET/PREFIX or upload://bmu_….",
+      "Register the version first: a folder of the service's machine, hf://ORG/NAME@REVISION, s3://BUCKET/PREFIX " +
+        'or upload://bmu_….',
     )
     .option('--serving-name <name>', 'With --path: what serving engines call the version.')
     .option('--retires-at <time>', 'With --path: when the version is no longer served, as 2027-01-31T00:00:00Z.')

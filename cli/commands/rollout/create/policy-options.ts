@@ -2,11 +2,12 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { RolloutPolicy } from '../../../remote/client.ts';
 import { labels, several } from '../../../remote/collect.ts';
 import { integer, number } from '../../../options/parsers.ts';
+import { quoted } from '../../../process/errors.ts';
 
 type Wave = NonNullable<RolloutPolicy['waves']>[number];
 type PauseIf = NonNullable<RolloutPolicy['pause_if']>;
 
-/** The flags that steer a rollout. What is left out is left to the file, the base model's policy and the service. */
+/** Flags that steer a rollout. The file, the base model's policy and the service decide what the flags leave open. */
 export interface PolicyFlags {
   readonly wave?: readonly Wave[];
   readonly approve?: string;
@@ -40,7 +41,8 @@ export function addPolicyOptions(command: Command): Command {
       .addOption(
         new Option(
           '--pause-if <condition=limit>',
-          'Pause by itself beyond a limit: unready_share=0.2, metric_drop=0.01 or negative_flips=0.05; min_jobs=5 says when a wave is judged. May be given several times.',
+          'Pause by itself beyond a limit: unready_share=0.2, metric_drop=0.01 or negative_flips=0.05; ' +
+            'min_jobs=5 says when a wave is judged. May be given several times.',
         ).argParser(pauseIf),
       )
       .addOption(
@@ -89,7 +91,7 @@ function addSelectionOptions(command: Command): Command {
     );
 }
 
-/** The policy of the flags over that of a file, of which a flag replaces the same part as a whole. */
+/** Merges the policy of the flags into that of the file. A flag replaces the whole part of the same name. */
 export function policyOf(flags: PolicyFlags, file: RolloutPolicy | undefined): RolloutPolicy | undefined {
   const selection = {
     ...(flags.tenant && { tenants: [...flags.tenant] }),
@@ -110,7 +112,7 @@ export function policyOf(flags: PolicyFlags, file: RolloutPolicy | undefined): R
     ...(flags.provisional && { provisional: flags.provisional }),
     ...(flags.late && { late: flags.late }),
   };
-  // A policy that is given, even an empty one, takes the place of the base model's.
+  // A policy in the request, even an empty one, replaces that of the base model.
   return file === undefined && Object.keys(given).length === 0 ? undefined : { ...file, ...given };
 }
 
@@ -126,9 +128,7 @@ function wave(text: string, before: readonly Wave[] = []): Wave[] {
   if (text.includes('=')) {
     return [...before, { label: text.split(',').reduce<Record<string, string>>((all, pair) => labels(pair, all), {}) }];
   }
-  throw new InvalidArgumentError(
-    `expected a number, a percentage such as 20%, or LABEL=VALUE, found ${JSON.stringify(text.slice(0, 100))}.`,
-  );
+  throw new InvalidArgumentError(`expected a number, a percentage such as 20%, or LABEL=VALUE, found ${quoted(text)}.`);
 }
 
 const CONDITIONS = ['unready_share', 'metric_drop', 'negative_flips', 'min_jobs'] as const;
@@ -139,7 +139,7 @@ function pauseIf(text: string, before: PauseIf = {}): PauseIf {
   const value = Number(limit);
   if (condition === undefined || limit.trim() === '' || !Number.isFinite(value)) {
     throw new InvalidArgumentError(
-      `expected one of ${CONDITIONS.join(', ')} with a limit, such as ${CONDITIONS[0]}=0.2, found ${JSON.stringify(text.slice(0, 100))}.`,
+      `expected one of ${CONDITIONS.join(', ')} with a limit, such as ${CONDITIONS[0]}=0.2, found ${quoted(text)}.`,
     );
   }
   return { ...before, [condition]: value };
@@ -147,7 +147,7 @@ function pauseIf(text: string, before: PauseIf = {}): PauseIf {
 
 const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** A time, or how far ahead it is. */
+/** Parses a deadline: a time, or a distance from now such as 6h. */
 function deadline(text: string): string {
   const [, count, unit = ''] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
   const milliseconds =
@@ -158,6 +158,6 @@ function deadline(text: string): string {
       : Date.now() + Number(count) * (UNITS[unit] ?? NaN);
   if (!Number.isNaN(milliseconds)) return new Date(milliseconds).toISOString();
   throw new InvalidArgumentError(
-    `expected a time such as 2027-01-31T00:00:00Z, or 90m, 6h or 2d, found ${JSON.stringify(text.slice(0, 100))}.`,
+    `expected a time such as 2027-01-31T00:00:00Z, or 90m, 6h or 2d, found ${quoted(text)}.`,
   );
 }

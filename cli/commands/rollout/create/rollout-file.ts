@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'yaml';
 import type { RolloutOptions } from '../../../remote/client.ts';
-import { UsageError } from '../../../errors.ts';
+import { UsageError, quoted } from '../../../process/errors.ts';
 
-/** What a file says of a rollout, by the names of the API. */
+/** Content of a rollout file, whose fields have the API's names. */
 export interface RolloutFile {
   readonly base_model?: string;
   readonly base_model_version_id?: string;
@@ -17,7 +17,7 @@ export interface RolloutFile {
 const TEXTS = ['base_model', 'base_model_version_id', 'version', 'path', 'serving_name', 'retires_at'] as const;
 
 /**
- * Reads a file in YAML, of which JSON is a part. The service checks the options, which it knows better.
+ * Reads a rollout file in YAML or JSON. Leaves the options for the service to check.
  * @throws UsageError that names the file
  */
 export async function readRolloutFile(file: string): Promise<RolloutFile> {
@@ -32,7 +32,7 @@ export async function readRolloutFile(file: string): Promise<RolloutFile> {
 }
 
 function problemOf(name: string, value: unknown): string {
-  const shown = JSON.stringify(name.slice(0, 100));
+  const shown = quoted(name);
   if (name === 'options') return 'options is no mapping';
   if (!TEXTS.some((text) => text === name)) return `${shown} is not known, expected ${TEXTS.join(', ')} or options`;
   const hint = typeof value === 'number' ? `; write it in quotes: "${value}"` : '';
@@ -41,7 +41,7 @@ function problemOf(name: string, value: unknown): string {
 
 function parsed(text: string, file: string): unknown {
   try {
-    // No alias is followed, so that a short file cannot become a long document.
+    // Follows no aliases, so that a short file cannot become a long document.
     return parse(text, { maxAliasCount: 0 });
   } catch (error) {
     const [line = ''] = (error as Error).message.split('\n');

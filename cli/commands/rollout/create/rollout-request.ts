@@ -1,16 +1,30 @@
 import type { RolloutOptions } from '../../../remote/client.ts';
-import { UsageError } from '../../../errors.ts';
+import { UsageError } from '../../../process/errors.ts';
 import { toBasePlace, type BasePlace } from '../../../remote/base-place.ts';
 import { givenJobOptions } from '../../../options/job-options.ts';
-import type { CreateOptions } from './create-options.ts';
-import { policyOf } from './policy-options.ts';
+import type { ServiceOptions } from '../../../remote/service.ts';
+import { policyOf, type PolicyFlags } from './policy-options.ts';
 import { readRolloutFile } from './rollout-file.ts';
 
-/** The version that a rollout goes to. */
+export interface CreateOptions extends ServiceOptions, PolicyFlags {
+  readonly baseModel?: string;
+  readonly baseVersion?: string;
+  readonly path?: string;
+  readonly servingName?: string;
+  readonly retiresAt?: string;
+  readonly file?: string;
+  readonly dryRun?: boolean;
+  readonly watch?: boolean;
+  readonly untilWaiting?: boolean;
+  readonly control?: 'none' | 'sample' | 'all';
+  readonly controlFraction?: number;
+}
+
+/** Version that a rollout carries adapters over to, which may be registered with the rollout. */
 export type VersionOf =
   { readonly id: string } | { readonly model: string; readonly version: string; readonly register?: NewVersion };
 
-/** A version that is registered with the rollout. */
+/** Place and properties of a version that is registered with the rollout. */
 export type NewVersion = BasePlace & {
   readonly serving_name?: string;
   readonly retires_at?: string;
@@ -21,7 +35,7 @@ export interface RolloutRequest {
   readonly options: RolloutOptions;
 }
 
-/** What flags and file ask for together. @throws UsageError if that is no rollout */
+/** Combines flags and file into a request; flags win. @throws UsageError if they do not make a rollout */
 export async function requestOf(flags: CreateOptions): Promise<RolloutRequest> {
   const file = flags.file === undefined ? {} : await readRolloutFile(flags.file);
   const { options: inFile = {} } = file;

@@ -22,7 +22,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .Values.data.existingClaim | default (printf "%s-data" (include "readapt.name" .)) -}}
 {{- end }}
 
-{{/* What is the same for every pod: nothing of it is root, or writes anywhere but to its volumes. */}}
+{{/* Settings of every pod: no process is root, or writes anywhere but to its volumes. */}}
 {{- define "readapt.pod" -}}
 automountServiceAccountToken: false
 securityContext:
@@ -50,11 +50,12 @@ securityContext:
 - name: DATABASE_URL
   valueFrom:
     secretKeyRef:
-      name: {{ required "database.existingSecret is not set: name the secret that holds DATABASE_URL" .Values.database.existingSecret }}
+      {{- $unset := "database.existingSecret is not set: name the secret that holds DATABASE_URL" }}
+      name: {{ required $unset .Values.database.existingSecret }}
       key: {{ .Values.database.key }}
 {{- end }}
 
-{{/* A variable from a secret, where one is named: (dict "name" VARIABLE "from" VALUES). */}}
+{{/* Variable from a secret, if one is named: (dict "name" VARIABLE "from" VALUES). */}}
 {{- define "readapt.secret" -}}
 {{- if .from.existingSecret }}
 - name: {{ .name }}
@@ -65,7 +66,7 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{/* What APIs and workers read private models with: the tokens of versions are sealed by the secret key. */}}
+{{/* Secrets with which APIs and workers read private models; the secret key encrypts the tokens of versions. */}}
 {{- define "readapt.sources" -}}
 {{- include "readapt.secret" (dict "name" "READAPT_SECRET_KEY" "from" .Values.secretKey) }}
 {{- include "readapt.secret" (dict "name" "READAPT_HUB_TOKEN" "from" .Values.hubToken) }}
@@ -76,7 +77,8 @@ securityContext:
 - name: REDIS_URL
   valueFrom:
     secretKeyRef:
-      name: {{ required "redis.existingSecret is not set: name the secret that holds REDIS_URL" .Values.redis.existingSecret }}
+      {{- $unset := "redis.existingSecret is not set: name the secret that holds REDIS_URL" }}
+      name: {{ required $unset .Values.redis.existingSecret }}
       key: {{ .Values.redis.key }}
 - name: READAPT_DATA_DIR
   value: /var/lib/readapt
@@ -98,7 +100,7 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{/* What the AWS SDK reads, where artifacts are in a bucket. */}}
+{{/* Variables of the AWS SDK, for artifacts in a bucket. */}}
 {{- define "readapt.environmentFrom" -}}
 {{- with .Values.artifacts.existingSecret }}
 envFrom:

@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-// ProblemError says that the service has refused a request. Problem.Code says why, for programs; Problem.Detail says it for people.
+// ProblemError is a refusal by the service. Problem.Code has the reason for programs, Problem.Detail for people.
 type ProblemError struct {
 	Status  int
 	Problem Problem
@@ -17,13 +17,14 @@ func (e *ProblemError) Error() string {
 	return fmt.Sprintf("%d %s: %s", e.Status, e.Problem.Code, e.Problem.Detail)
 }
 
-// Answer is what all generated answers have in common.
+// Answer is the common interface of all generated answers.
 type Answer interface {
 	StatusCode() int
 	GetBody() []byte
 }
 
-// Check returns err if the request could not be sent, a *ProblemError if the service has refused it, and nil if it was answered.
+// Check returns err if the request could not be sent, a *ProblemError if the service has refused it, and nil if it was
+// answered.
 func Check(answer Answer, err error) error {
 	if err != nil {
 		return err
@@ -35,7 +36,7 @@ func Check(answer Answer, err error) error {
 	return refusal(status, answer.GetBody())
 }
 
-// refusal returns the *ProblemError that an answer is, or another error if it is none.
+// refusal parses an answer as a *ProblemError, and returns another error if it is none.
 func refusal(status int, body []byte) error {
 	refused := &ProblemError{Status: status}
 	if json.Unmarshal(body, &refused.Problem) != nil {

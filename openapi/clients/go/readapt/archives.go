@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// AdapterArchive returns the files of a PEFT folder as the tar archive that is uploaded.
+// AdapterArchive packs the files of a PEFT folder into a tar archive for the upload.
 func AdapterArchive(folder string) (io.Reader, error) {
 	var archive bytes.Buffer
 	writer := tar.NewWriter(&archive)

@@ -11,13 +11,14 @@ import (
 	"time"
 )
 
-// patience is how long a download goes on asking while nothing arrives.
-const patience = time.Minute
+// stallTimeout is the time without progress after which a download fails.
+const stallTimeout = time.Minute
 
-// DownloadVersion writes the archive of a version to a file, as it comes, and compares it with the version's digest. The file gets its
-// name when it is whole; until then ".part" is at its end. A download goes on from what is there, also in another run of the program.
-// After an interruption it asks again after every interval, until nothing has arrived for a minute. It returns a *ProblemError if the
-// service refuses the request, and the error of ctx if that ends first. Nothing is left of an archive that has another digest.
+// DownloadVersion downloads the archive of a version to a file, and compares it with the version's digest. Until it is
+// complete, the file has ".part" at the end of its name. A download resumes from that file, even in another run of the
+// program. After an interruption it asks again after every interval, until nothing has arrived for a minute. It returns
+// a *ProblemError if the service refuses the request, and the error of ctx if that ends first. An archive with another
+// digest is removed.
 func DownloadVersion(
 	ctx context.Context, client ClientInterface, version *AdapterVersion, file string, interval time.Duration,
 ) error {
@@ -45,7 +46,7 @@ func DownloadVersion(
 func receiveAll(
 	ctx context.Context, client ClientInterface, version *AdapterVersion, output *os.File, interval time.Duration,
 ) error {
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(stallTimeout)
 	for {
 		before, err := output.Seek(0, io.SeekEnd)
 		if err != nil {
@@ -56,7 +57,7 @@ func receiveAll(
 			return fault
 		}
 		if after, err := output.Seek(0, io.SeekEnd); err == nil && after > before {
-			deadline = time.Now().Add(patience)
+			deadline = time.Now().Add(stallTimeout)
 		}
 		if time.Now().Add(interval).After(deadline) {
 			return fault
@@ -69,18 +70,20 @@ func receiveAll(
 	}
 }
 
-// isInterruption says whether the rest may arrive when the request is sent again: neither the service nor the disk has refused it.
+// isInterruption tells whether another request may bring the rest: neither the service nor the disk has refused it.
 func isInterruption(err error) bool {
 	var refused *ProblemError
 	var file *fs.PathError
 	return err != nil && !errors.As(err, &refused) && !errors.As(err, &file)
 }
 
-// receive writes what comes after the first bytes.
-func receive(ctx context.Context, client ClientInterface, version *AdapterVersion, output *os.File, before int64) error {
+// receive writes the bytes after the first `before`.
+func receive(
+	ctx context.Context, client ClientInterface, version *AdapterVersion, output *os.File, before int64,
+) error {
 	params := &DownloadAdapterVersionParams{}
 	if before > 0 {
-		// The ETag of an archive is the digest of its version. If that has changed, all bytes are sent.
+		// The ETag of an archive is the digest of its version. If it has changed, all bytes are sent.
 		wanted, etag := fmt.Sprintf("bytes=%d-", before), `"`+version.Digest+`"`
 		params.Range, params.IfRange = &wanted, &etag
 	}
@@ -97,7 +100,7 @@ func receive(ctx context.Context, client ClientInterface, version *AdapterVersio
 		if answer.Header.Get("Content-Range") == fmt.Sprintf("bytes */%d", before) {
 			return nil
 		}
-		// There is more than the whole archive, so it is something else.
+		// The file is longer than the archive, so it is something else.
 		if err := output.Truncate(0); err != nil {
 			return err
 		}

@@ -27,8 +27,8 @@ func adapterArchive(t *testing.T) []byte {
 	return content
 }
 
-// serving returns a client of a server that keeps an archive and cuts the first connection after so many bytes of it, or not at all
-// after 0. It also returns the ranges that were asked for.
+// serving returns a client of a server that has an archive, and the ranges that were requested. The server cuts the
+// first connection after cutAfter bytes, or not at all if that is 0.
 func serving(t *testing.T, archive []byte, cutAfter int) (*ClientWithResponses, *[]string) {
 	ranges := []string{}
 	server := httptest.NewServer(http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
@@ -51,6 +51,7 @@ func serving(t *testing.T, archive []byte, cutAfter int) (*ClientWithResponses, 
 
 func TestDownloadVersionGoesOnFromWhatIsThere(t *testing.T) {
 	archive := adapterArchive(t)
+	tooMuch := []string{fmt.Sprintf("bytes=%d-", len(archive)+1), ""}
 	for name, test := range map[string]struct {
 		part     []byte
 		cutAfter int
@@ -61,7 +62,7 @@ func TestDownloadVersionGoesOnFromWhatIsThere(t *testing.T) {
 		"interrupted":      {nil, 5000, adapterDigest, []string{"", "bytes=5000-"}, false},
 		"in another run":   {archive[:5000], 0, adapterDigest, []string{"bytes=5000-"}, false},
 		"all of it":        {archive, 0, adapterDigest, []string{fmt.Sprintf("bytes=%d-", len(archive))}, false},
-		"too much":         {append(bytes.Clone(archive), 'x'), 0, adapterDigest, []string{fmt.Sprintf("bytes=%d-", len(archive)+1), ""}, false},
+		"too much":         {append(bytes.Clone(archive), 'x'), 0, adapterDigest, tooMuch, false},
 		"something else":   {[]byte("x"), 0, adapterDigest, []string{"bytes=1-"}, true},
 		"of other content": {[]byte("x"), 0, "sha256:other", []string{"bytes=1-"}, true},
 	} {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// answer is what the server of a test sends next; it cuts the connection if there is no status.
+// answer is the next answer of a test's server, which cuts the connection if there is no status.
 type answer struct {
 	status  int
 	headers map[string]string
@@ -157,7 +157,8 @@ func TestVerifyArchiveKnowsTheDigestThatTheServiceGivesToTheSameFiles(t *testing
 		t.Error(err)
 	}
 	changed := bytes.Replace(content, []byte("lora_alpha"), []byte("lora_alphb"), 1)
-	if err := VerifyArchive(bytes.NewReader(changed), digest); err == nil || !strings.Contains(err.Error(), "expected") {
+	err = VerifyArchive(bytes.NewReader(changed), digest)
+	if err == nil || !strings.Contains(err.Error(), "expected") {
 		t.Errorf("a changed archive was verified: %v", err)
 	}
 }

@@ -2,10 +2,11 @@ package readapt
 
 import "iter"
 
-// Page fetches one page of a list, the first one if cursor is nil. It returns the items and the cursor of the next page, nil after the last.
+// Page fetches one page of a list, the first one if cursor is nil. It returns the items and the cursor of the next
+// page, which is nil after the last.
 type Page[T any] func(cursor *string) ([]T, *string, error)
 
-// Items goes through every item of a list, fetching pages as they are needed. It ends after the first error.
+// Items iterates over every item of a list, fetching pages as they are needed. It ends after the first error.
 func Items[T any](fetch Page[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var cursor *string

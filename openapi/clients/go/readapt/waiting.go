@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// RolloutNotCompletedError says that a rollout has failed or was cancelled.
+// RolloutNotCompletedError is a rollout that has failed or was cancelled.
 type RolloutNotCompletedError struct {
 	Rollout *Rollout
 }
@@ -19,11 +19,11 @@ func (e *RolloutNotCompletedError) Error() string {
 	return fmt.Sprintf("rollout %s has ended without being completed: %s", e.Rollout.Id, e.Rollout.State)
 }
 
-// WaitForRollout polls a rollout with its ETag, which costs the service little while nothing has changed, and returns it when it is
-// completed. All its jobs have ended then; how many are ready, its Summary says. It asks again after every interval, or when the
-// service says. It returns a *RolloutNotCompletedError if the rollout has failed or was cancelled, a *ProblemError if the service
-// refuses the request, and the error of ctx if that ends first, for example because the rollout is paused. While the service cannot be
-// reached, it goes on asking.
+// WaitForRollout polls a rollout with its ETag, which costs the service little while nothing changes, and returns it
+// when it is completed. All its jobs have ended then; its Summary has the number that are ready. It polls after every
+// interval, or when the service asks. It returns a *RolloutNotCompletedError if the rollout has failed or was
+// cancelled, a *ProblemError if the service refuses the request, and the error of ctx if that ends first, for example
+// because the rollout is paused. While the service cannot be reached, it keeps polling.
 func WaitForRollout(
 	ctx context.Context, client ClientWithResponsesInterface, id string, interval time.Duration,
 ) (*Rollout, error) {
@@ -35,7 +35,7 @@ func WaitForRollout(
 		if asked := retryAfter(answer, err); asked != nil {
 			pause = *asked
 		} else if isUnreachable(err) {
-			// The service may be starting again.
+			// The service may be restarting.
 		} else if err != nil || answer.StatusCode() != http.StatusNotModified {
 			if err := Check(answer, err); err != nil {
 				return nil, err
@@ -52,7 +52,8 @@ func WaitForRollout(
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("rollout %s has not ended in time; its state is %s: %w", id, stateOf(rollout), ctx.Err())
+			state := stateOf(rollout)
+			return nil, fmt.Errorf("rollout %s has not ended in time; its state is %s: %w", id, state, ctx.Err())
 		case <-time.After(pause):
 		}
 	}
@@ -65,13 +66,13 @@ func stateOf(rollout *Rollout) string {
 	return string(rollout.State)
 }
 
-// isUnreachable says whether no answer came, because of the network or because ctx has ended.
+// isUnreachable tells whether no answer came, because of the network or because ctx has ended.
 func isUnreachable(err error) bool {
 	var fault *url.Error
 	return errors.As(err, &fault)
 }
 
-// retryAfter returns how long the service asks to wait before the same request is sent again, or nil if it does not.
+// retryAfter returns the delay that the service asks for, or nil if it asks for none.
 func retryAfter(answer *GetRolloutResponse, err error) *time.Duration {
 	if err != nil {
 		return nil

@@ -1,7 +1,7 @@
-"""The same as carry_over.py with asyncio, which uploads rows and adapters of several tenants at once.
+"""Carries adapters over as carry_over.py does, with asyncio, which uploads for several tenants at once.
 
-READAPT is the address of the service, OPERATOR an operator's key, FAMILY the folder of the demo models, which the service can
-read, and NAME a name that nothing has yet.
+READAPT is the address of the service, OPERATOR an operator's key, FAMILY the folder of the demo models, which the
+service can read, and NAME a name that nothing has yet.
 """
 
 import asyncio
@@ -82,7 +82,9 @@ async def upload(operator: AuthenticatedClient, name: str) -> None:
 
 async def download(client: AuthenticatedClient, job: Job) -> None:
     """Downloads what a job has published, which is compared with its digest."""
-    version = answer(await get_adapter_version.asyncio_detailed(job.adapter_id, job.published_version_id, client=client))
+    version = answer(
+        await get_adapter_version.asyncio_detailed(job.adapter_id, job.published_version_id, client=client)
+    )
     file = f"{NAME}-{job.adapter_name}-{job.tenant_id}.tar"
     await asyncio.to_thread(download_version, client, version, file)
     print(f"verified {file} {version.digest}")

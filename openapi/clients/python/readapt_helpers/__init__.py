@@ -1,4 +1,4 @@
-"""What the generated package `readapt_client` leaves to be written by hand: errors, waiting, pages, archives and downloads."""
+"""Helpers beside the generated package `readapt_client`: errors, waiting, pages, archives and downloads."""
 
 from .answers import ApiProblem, answer
 from .archives import ChecksumError, adapter_archive, async_file, verify_archive

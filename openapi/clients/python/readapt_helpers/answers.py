@@ -7,16 +7,18 @@ from readapt_client.types import Response
 
 
 class ApiProblem(Exception):
-    """The service has refused a request. `problem.code` says why, for programs; `problem.detail` says it for people."""
+    """Refusal by the service. `problem.code` has the reason for programs, `problem.detail` for people."""
 
     def __init__(self, status: int, problem: Problem | None) -> None:
-        super().__init__(f"{status} {problem.code}: {problem.detail}" if problem else f"status {status} without a problem")
+        super().__init__(
+            f"{status} {problem.code}: {problem.detail}" if problem else f"status {status} without a problem"
+        )
         self.status = status
         self.problem = problem
 
 
 def answer(response: Response[Any]) -> Any:
-    """Returns the parsed body of a successful answer. Raises ApiProblem for every other one."""
+    """Returns the parsed body of a successful answer. Raises ApiProblem for any other answer."""
     status = int(response.status_code)
     if 200 <= status < 300:
         return response.parsed

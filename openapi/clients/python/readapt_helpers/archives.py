@@ -1,4 +1,4 @@
-"""Adapters travel as uncompressed tar archives of PEFT folders."""
+"""Uncompressed tar archives of PEFT folders, as which adapters are sent."""
 
 import asyncio
 import hashlib
@@ -15,11 +15,11 @@ CHUNK_BYTES = 1 << 16
 
 
 class ChecksumError(Exception):
-    """An archive does not contain what its digest says."""
+    """Archive whose content has another digest than expected."""
 
 
 def adapter_archive(folder: str | Path) -> io.BytesIO:
-    """Returns the files of a PEFT folder as the archive that is uploaded."""
+    """Packs the files of a PEFT folder into an archive for the upload."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for file in sorted(Path(folder).iterdir()):
@@ -29,7 +29,7 @@ def adapter_archive(folder: str | Path) -> io.BytesIO:
 
 
 def async_file(content: BinaryIO) -> File:
-    """Returns what is uploaded by a program that uses asyncio, which cannot send an open file as it is."""
+    """Wraps an open file for an upload with asyncio, which cannot send the file as it is."""
     return File(payload=_AsyncContent(content))  # type: ignore[arg-type]
 
 
@@ -50,12 +50,14 @@ def verify_archive(path: str | Path, digest: str) -> None:
 
 
 def _folder_digest(path: Path) -> str:
-    """SHA-256 of a heading and a line `["path",bytes,"sha256"]` for each file, in the order of the paths."""
+    """Computes SHA-256 of a heading and a line `["path",bytes,"sha256"]` for each file, in the order of the paths."""
     lines = []
     with tarfile.open(path, mode="r:") as tar:
         for entry in (member for member in tar if member.isfile()):
             name = entry.name.split("/", 1)[-1]
             sha256 = hashlib.file_digest(tar.extractfile(entry), "sha256").hexdigest()
-            lines.append((name, json.dumps([name, entry.size, sha256], separators=(",", ":"), ensure_ascii=False) + "\n"))
+            lines.append(
+                (name, json.dumps([name, entry.size, sha256], separators=(",", ":"), ensure_ascii=False) + "\n")
+            )
     text = "readapt folder 1\n" + "".join(line for _, line in sorted(lines))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""Downloads that go on after an interruption."""
+"""Downloads that resume after an interruption."""
 
 import os
 import time
@@ -20,12 +20,12 @@ RANGE_NOT_SATISFIABLE = 416
 def download_version(
     client: AuthenticatedClient, version: AdapterVersion, path: str | Path, *, timeout: float = 60, interval: float = 2
 ) -> None:
-    """Writes the archive of a version to a file, as it comes, and compares it with the version's `digest`.
+    """Downloads the archive of a version to a file, and compares it with the version's `digest`.
 
-    The file gets its name when it is whole; until then it is `path` with `.part` at its end. A download goes on from what is there,
-    also in another run of the program. `timeout` and `interval` are seconds: how long nothing may arrive before it gives up, and
-    after how long it asks again. Raises httpx.TransportError then, ApiProblem if the service refuses the request, and ChecksumError,
-    after which nothing is left of the download.
+    Until it is complete, the file is `path` with `.part` at its end. A download resumes from that file, even in another
+    run of the program. `timeout` is the longest time without progress, and `interval` the delay before another attempt,
+    both in seconds. Raises httpx.TransportError after the timeout, ApiProblem if the service refuses the request, and
+    ChecksumError if the digest differs, after which nothing is left of the download.
     """
     part = Path(f"{path}.part")
     part.touch(mode=0o600)
@@ -39,7 +39,9 @@ def download_version(
     part.replace(path)
 
 
-def _receive_all(client: AuthenticatedClient, version: AdapterVersion, file: BinaryIO, timeout: float, interval: float) -> None:
+def _receive_all(
+    client: AuthenticatedClient, version: AdapterVersion, file: BinaryIO, timeout: float, interval: float
+) -> None:
     deadline = time.monotonic() + timeout
     while True:
         before = file.seek(0, os.SEEK_END)
@@ -54,10 +56,10 @@ def _receive_all(client: AuthenticatedClient, version: AdapterVersion, file: Bin
 
 
 def _receive(client: AuthenticatedClient, version: AdapterVersion, file: BinaryIO, before: int) -> None:
-    """Writes what comes after the first bytes."""
+    """Writes the bytes after the first `before`."""
     headers = {"accept-encoding": "identity"}
     if before:
-        # The ETag of an archive is the digest of its version. If that has changed, all bytes are sent.
+        # The ETag of an archive is the digest of its version. If it has changed, all bytes are sent.
         headers |= {"range": f"bytes={before}-", "if-range": f'"{version.digest}"'}
     url = f"/v1/adapters/{version.adapter_id}/versions/{version.id}/download"
     with client.get_httpx_client().stream("GET", url, headers=headers) as response:
@@ -73,6 +75,6 @@ def _receive(client: AuthenticatedClient, version: AdapterVersion, file: BinaryI
             response.read()
             is_problem = "problem" in response.headers.get("content-type", "")
             raise ApiProblem(response.status_code, Problem.from_dict(response.json()) if is_problem else None)
-    # There is more than the whole archive, so it is something else.
+    # The file is longer than the archive, so it is something else.
     file.truncate(0)
     _receive(client, version, file, 0)

@@ -1,4 +1,4 @@
-"""Lists of any length, item by item."""
+"""Reads lists of any length, item by item."""
 
 from collections.abc import AsyncIterator, Iterator
 from types import ModuleType
@@ -21,7 +21,7 @@ def items(operation: ModuleType, **parameters: Any) -> Iterator[Any]:
 
 
 async def items_async(operation: ModuleType, **parameters: Any) -> AsyncIterator[Any]:
-    """The same as `items`, for programs that use asyncio."""
+    """Yields every item of a list like `items`, for programs that use asyncio."""
     while True:
         page = answer(await operation.asyncio_detailed(**parameters))
         for item in page.data:

@@ -1,4 +1,4 @@
-"""Waits for the end of a rollout by polling with its ETag, which costs the service little while nothing has changed."""
+"""Waits for the end of a rollout by polling with its ETag, which costs the service little while nothing changes."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ ASK_AGAIN = frozenset({429, 503})
 
 
 class RolloutNotCompletedError(Exception):
-    """A rollout has failed or was cancelled."""
+    """Rollout that has failed or was cancelled."""
 
     def __init__(self, rollout: Rollout) -> None:
         super().__init__(f"rollout {rollout.id} has ended without being completed: {rollout.state}")
@@ -27,11 +27,11 @@ class RolloutNotCompletedError(Exception):
 def wait_for_rollout(
     client: AuthenticatedClient, rollout_id: str, *, timeout: float = 86_400, interval: float = 2
 ) -> Rollout:
-    """Returns the rollout when it is completed. All its jobs have ended then; how many are ready, its `summary` says.
+    """Returns the rollout when it is completed. All its jobs have ended then; its `summary` counts the ready ones.
 
-    `timeout` and `interval` are seconds. Raises RolloutNotCompletedError when it has failed or was cancelled, TimeoutError when it
-    has not ended in time, for example because it is paused, and ApiProblem when the service refuses the request. While the service
-    cannot be reached, it goes on asking.
+    `timeout` and `interval` are seconds. Raises RolloutNotCompletedError when it has failed or was cancelled,
+    TimeoutError when it has not ended in time, for example because it is paused, and ApiProblem when the service
+    refuses the request. While the service cannot be reached, it keeps polling.
     """
     polling = _Polling(rollout_id, timeout, interval)
     while True:
@@ -47,7 +47,7 @@ def wait_for_rollout(
 async def wait_for_rollout_async(
     client: AuthenticatedClient, rollout_id: str, *, timeout: float = 86_400, interval: float = 2
 ) -> Rollout:
-    """The same as `wait_for_rollout`, for programs that use asyncio."""
+    """Waits for a rollout like `wait_for_rollout`, in programs that use asyncio."""
     polling = _Polling(rollout_id, timeout, interval)
     while True:
         try:
@@ -60,7 +60,7 @@ async def wait_for_rollout_async(
 
 
 class _Polling:
-    """What is kept between two polls: the last answer, its ETag, and after how many seconds to ask again."""
+    """State between two polls: the last answer, its ETag, and the seconds until the next poll."""
 
     rollout: Any = None
     etag: str | Unset = UNSET
@@ -72,7 +72,7 @@ class _Polling:
         self.pause = interval
 
     def take(self, response: Response[Any] | None) -> bool:
-        """Takes an answer, or None if there was none; returns whether the rollout is completed."""
+        """Takes an answer, or None without one, and returns whether the rollout is completed."""
         self.pause = self._interval
         if response is None or response.status_code == 304:
             pass

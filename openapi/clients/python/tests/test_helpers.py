@@ -1,4 +1,4 @@
-"""The helpers against a server that answers what a test has written down, and answers of services that are newer than the client."""
+"""Tests of the helpers against a server with prepared answers, some of them of a service newer than the client."""
 
 import asyncio
 import json
@@ -49,7 +49,9 @@ def problem(status: int, code: str, **headers: str) -> Answer:
     return status, headers, body
 
 
-def answering(answers: list[Answer | None], use: Callable[[AuthenticatedClient], Any]) -> tuple[Any, list[tuple[str, str | None]]]:
+def answering(
+    answers: list[Answer | None], use: Callable[[AuthenticatedClient], Any]
+) -> tuple[Any, list[tuple[str, str | None]]]:
     """Calls `use` with a client whose requests get the answers in turn; returns its result and the requests.
 
     The connection is cut in place of an answer that is None.
@@ -118,7 +120,9 @@ class Waiting(unittest.TestCase):
 
     def test_gives_up_after_its_time(self) -> None:
         with self.assertRaisesRegex(TimeoutError, "its state is paused"):
-            answering([rollout("paused", '"a"')], lambda client: wait_for_rollout(client, "rol_1", timeout=1, interval=2))
+            answering(
+                [rollout("paused", '"a"')], lambda client: wait_for_rollout(client, "rol_1", timeout=1, interval=2)
+            )
 
     def test_waits_as_long_as_the_service_asks(self) -> None:
         answers = [problem(503, "service_unavailable", retry_after="3")]
@@ -128,13 +132,19 @@ class Waiting(unittest.TestCase):
 
 class Pages(unittest.TestCase):
     answers = [
-        (200, {}, {"data": [{"id": "ten_1", "name": "a", "created_at": "2026-11-27T23:36:17Z"}], "next_cursor": "next"}),
+        (
+            200,
+            {},
+            {"data": [{"id": "ten_1", "name": "a", "created_at": "2026-11-27T23:36:17Z"}], "next_cursor": "next"},
+        ),
         (200, {}, {"data": [{"id": "ten_2", "name": "b", "created_at": "2026-11-27T23:36:17Z"}], "next_cursor": None}),
     ]
     paths = ["/v1/tenants?limit=1", "/v1/tenants?limit=1&cursor=next"]
 
     def test_goes_through_all_pages(self) -> None:
-        names, requests = answering(self.answers, lambda client: [t.name for t in items(list_tenants, client=client, limit=1)])
+        names, requests = answering(
+            self.answers, lambda client: [t.name for t in items(list_tenants, client=client, limit=1)]
+        )
         self.assertEqual((names, [path for path, _ in requests]), (["a", "b"], self.paths))
 
     def test_goes_through_all_pages_with_asyncio(self) -> None:
@@ -158,7 +168,7 @@ class Archives(unittest.TestCase):
 
 
 class Downloads(unittest.TestCase):
-    """Downloads from a server that keeps an archive, and cuts the connection once after so many bytes of it."""
+    """Downloads from a server with one archive, which cuts the first connection after some bytes."""
 
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()

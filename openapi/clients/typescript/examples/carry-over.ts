@@ -1,8 +1,7 @@
 /**
  * Carries an adapter over to the next version of its base model: from an operator's key to a verified folder.
- *
- * READAPT is the address of the service, OPERATOR an operator's key, FAMILY the folder of the demo models, which the service can
- * read, and NAME a name that nothing has yet.
+ * READAPT is the address of the service, OPERATOR an operator's key, FAMILY the folder of the demo models, which the
+ * service can read, and NAME a name that nothing has yet.
  */
 import {
   createAdapter,

@@ -1,7 +1,5 @@
 /**
- * Waits.
- *
- * @param ms milliseconds
+ * Waits for `ms` milliseconds.
  * @throws the signal's reason, as soon as it is aborted
  */
 export function sleep(ms: number, signal?: AbortSignal | null): Promise<void> {
@@ -20,24 +18,23 @@ export function sleep(ms: number, signal?: AbortSignal | null): Promise<void> {
 }
 
 export interface Backoff {
-  /** The longest first delay, in milliseconds. Each further one may be twice as long. */
+  /** Longest first delay, in milliseconds. The limit doubles with each further delay. */
   readonly firstDelayMs: number;
-  /** No delay is longer than this, in milliseconds. */
+  /** Longest delay of all, in milliseconds. */
   readonly maxDelayMs: number;
 }
 
 /**
- * The delay before another attempt, in milliseconds: anywhere between half of it and all of it, so that clients which were
- * interrupted together do not come back together.
- *
- * @param failures how many attempts have failed, from 1
+ * Delay before another attempt, in milliseconds: exponential backoff with jitter, between half of the limit and all of
+ * it, so that clients which were interrupted together do not come back together.
+ * @param failures number of failed attempts, from 1
  */
 export function backoffMs({ firstDelayMs, maxDelayMs }: Backoff, failures: number): number {
   const longest = Math.min(maxDelayMs, firstDelayMs * 2 ** (failures - 1));
   return longest * (0.5 + Math.random() / 2);
 }
 
-/** What `Retry-After` of an answer says, in milliseconds; null if it says nothing. */
+/** Delay that the `Retry-After` header asks for, in milliseconds; null without the header. */
 export function retryAfterMs(response: Response): number | null {
   const value = response.headers.get('retry-after');
   if (value === null) return null;

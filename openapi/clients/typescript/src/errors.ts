@@ -1,7 +1,7 @@
 import { retryAfterMs } from './delays.ts';
 import type { Problem, ProblemCode } from './generated/types.gen.ts';
 
-/** Whatever this client throws by itself. An aborted request throws the reason of its signal instead. */
+/** Base class of the client's own errors. An aborted request throws the reason of its signal instead. */
 export class ReadaptError extends Error {
   override readonly name: string = 'ReadaptError';
 }
@@ -9,14 +9,14 @@ export class ReadaptError extends Error {
 /** The service has answered with a problem (RFC 9457). */
 export class ProblemError extends ReadaptError {
   override readonly name = 'ProblemError';
-  /** What is wrong, for programs. Codes do not change; later versions of the service add some. */
+  /** Error code for programs. Codes do not change; later versions of the service add some. */
   readonly code: ProblemCode;
   readonly status: number;
-  /** The answer, with the members that belong to its code. */
+  /** Body of the answer, with the members that belong to its code. */
   readonly problem: Problem;
-  /** Names the request in the service's log. */
+  /** Identifier of the request in the service's log. */
   readonly requestId: string | null;
-  /** After how many milliseconds the service asks for the request again; null if it does not. */
+  /** Delay after which the service asks for the request again, in milliseconds; null if it does not ask. */
   readonly retryAfterMs: number | null;
 
   constructor(request: Request, response: Response, problem: Problem) {
@@ -41,7 +41,7 @@ export class UnexpectedAnswerError extends ReadaptError {
   }
 }
 
-/** No answer came, also after the retries. `cause` is the last fault. */
+/** Lack of any answer, even after the retries. `cause` is the last fault. */
 export class ConnectionError extends ReadaptError {
   override readonly name = 'ConnectionError';
   readonly attempts: number;
@@ -53,7 +53,7 @@ export class ConnectionError extends ReadaptError {
   }
 }
 
-/** Whether the error is a problem, and if a code is given, that of the code. */
+/** Whether the error is a problem and, if a code is given, has this code. */
 export function isProblem<Code extends ProblemCode = ProblemCode>(
   error: unknown,
   code?: Code,
@@ -61,7 +61,7 @@ export function isProblem<Code extends ProblemCode = ProblemCode>(
   return error instanceof ProblemError && (code === undefined || error.code === code);
 }
 
-/** What the generated client throws: the error that belongs to an answer, or the fault because of which none came. */
+/** Error that the generated client throws: that of the answer, or the fault if no answer came. */
 export function errorOf(error: unknown, response: Response | undefined, request: Request): unknown {
   if (response === undefined) return error;
   return isProblemDocument(error)
@@ -73,12 +73,12 @@ function isProblemDocument(body: unknown): body is Problem {
   return typeof body === 'object' && body !== null && 'code' in body && 'status' in body && 'detail' in body;
 }
 
-/** The method and the path. The query is left out, because it may hold what should not be in a log. */
+/** Names a request by method and path. Leaves out the query, which may hold values that do not belong in a log. */
 function describe(request: Request): string {
   return `${request.method} ${new URL(request.url).pathname}`;
 }
 
-/** `fetch` says only that it has failed; its cause says why. */
+/** Message of a fault's cause, if it has one: `fetch` says only that it has failed. */
 export function reasonOf(fault: unknown): string {
   const reason: unknown = fault instanceof Error ? (fault.cause ?? fault) : fault;
   return reason instanceof Error ? reason.message || reason.name : String(reason);

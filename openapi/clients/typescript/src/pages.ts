@@ -1,4 +1,4 @@
-/** The position with which each kind of list goes on, and the parameter that takes it. */
+/** Fields with the position of the next page in each kind of list, and the parameters that take it. */
 const POSITIONS = {
   next_cursor: 'cursor',
   next_after: 'after',
@@ -9,8 +9,8 @@ const POSITIONS = {
 type ItemOf<Page> = NonNullable<Page> extends { data: readonly (infer Item)[] } ? Item : never;
 
 /**
- * Reads a list page by page, beginning where `options` says: `pages(listJobs, { client, query: { limit: 200 } })`. The next page is
- * asked for when the one before was taken.
+ * Reads a list page by page from the position in `options`: `pages(listJobs, { client, query: { limit: 200 } })`.
+ * Requests a page only when the loop asks for it.
  */
 export async function* pages<Options extends object, Page extends { data: readonly unknown[] } | undefined>(
   list: (options: Options) => Promise<Page>,

@@ -3,25 +3,24 @@ import { ConnectionError } from './errors.ts';
 import { fetchWhole } from './signals.ts';
 
 export interface RetryOptions extends Backoff {
-  /** After this time no further attempt is begun, in milliseconds. 0 switches retries off. */
+  /** Time after which no further attempt begins, in milliseconds. 0 switches retries off. */
   readonly maxElapsedMs: number;
-  /** So many attempts are made also after that time, unless retries are off (default 1). */
+  /** Number of attempts that are made even after that time, unless retries are off (default 1). */
   readonly leastAttempts?: number;
 }
 
 export const DEFAULT_RETRIES: RetryOptions = { firstDelayMs: 300, maxDelayMs: 10_000, maxElapsedMs: 60_000 };
 
-/** Statuses after which the same request may succeed. The last two are those of proxies whose service is away. */
+/** Statuses after which the same request may succeed. 502 and 504 come from proxies that cannot reach the service. */
 const TRANSIENT_STATUSES = new Set([429, 503, 502, 504]);
 export const isTransientStatus = (status: number): boolean => TRANSIENT_STATUSES.has(status);
-/** Problems with such a status that only the operator of the service can mend. */
+/** Codes of problems with a transient status that only the operator of the service can mend. */
 const PERMANENT_CODES = new Set(['secret_key_missing', 'approval_secret_missing']);
 
 /**
- * Makes a `fetch` that repeats a request after a network fault, after 429, 502, 503 and 504, and while an earlier attempt with the
- * same idempotency key is still at work. A POST gets an `Idempotency-Key` that all its attempts share, so that it takes effect
- * once; the service's other methods may be repeated as they are.
- *
+ * Makes a `fetch` that repeats a request after a network fault, after 429, 502, 503 and 504, and while an earlier
+ * attempt with the same idempotency key is still being handled. A POST gets an `Idempotency-Key` that all its attempts
+ * share, so that it takes effect once; the service's other methods may be repeated as they are.
  * @param copyFor makes the request of an attempt, whose body can be read once
  */
 export function retryingFetch(
@@ -32,7 +31,8 @@ export function retryingFetch(
   const { maxElapsedMs } = options;
   const least = maxElapsedMs === 0 ? 1 : (options.leastAttempts ?? 1);
   return async (input, init) => {
-    // A copy would be ended with what it was made from only while that is held.
+    // A copy is aborted with its original only while the original is referenced, so the original is used where
+    // possible.
     const request = input instanceof Request && init === undefined ? input : new Request(input, init);
     if (request.method === 'POST' && !request.headers.has('idempotency-key')) {
       request.headers.set('idempotency-key', randomKey());
@@ -51,7 +51,7 @@ export function retryingFetch(
   };
 }
 
-/** A key that no other request has. `crypto.randomUUID` is missing on pages that were loaded by plain HTTP. */
+/** Creates a unique key. `crypto.randomUUID` is missing on pages that were loaded by plain HTTP. */
 export function randomKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
@@ -67,7 +67,7 @@ async function attempt(send: () => Promise<Response>, signal: AbortSignal): Prom
   }
 }
 
-/** Reads JSON to its end, so that a connection which is cut in the middle of it counts as a fault. */
+/** Reads JSON to its end, so that a connection that is cut in the middle counts as a fault. */
 async function withWholeJson(response: Response): Promise<Response> {
   if (!/json$/.test(response.headers.get('content-type')?.split(';')[0] ?? '')) return response;
   const { status, statusText, headers } = response;

@@ -1,9 +1,12 @@
-/** What a signal was made of, for as long as it is there. */
+/** Sources of each combined signal, kept alive as long as the signal. */
 const sourcesOf = new WeakMap<AbortSignal, readonly AbortSignal[]>();
-/** The request whose answer a body is, for as long as the body is there. */
+/** Request of each answer's body, kept alive as long as the body. */
 const requestOf = new WeakMap<ReadableStream, Request>();
 
-/** `AbortSignal.any`, for any sources: Node 20 forgets an `AbortSignal.timeout` among them that nothing else holds. */
+/**
+ * Combines signals as `AbortSignal.any` does. Node 20 would forget an `AbortSignal.timeout` that nothing else
+ * references.
+ */
 export function anySignal(sources: readonly AbortSignal[]): AbortSignal {
   const signal = AbortSignal.any([...sources]);
   sourcesOf.set(signal, sources);
@@ -11,10 +14,9 @@ export function anySignal(sources: readonly AbortSignal[]): AbortSignal {
 }
 
 /**
- * Sends a request whose signal ends it until the last byte of its answer is read. Node 20 hands an abort on from request to request
- * only while each is held, which neither a clone's nor that of an answer is.
- *
- * @param copy what is sent in place of the request, whose body can be read once
+ * Sends a request whose signal aborts it until the last byte of its answer is read. Node 20 passes an abort from
+ * request to request only while each is referenced, and it references neither a clone's nor an answer's request.
+ * @param copy request to send in place of the original, whose body can be read once
  */
 export async function fetchWhole(fetchOnce: typeof fetch, request: Request, copy = request): Promise<Response> {
   const response = await fetchOnce(copy, { signal: request.signal });

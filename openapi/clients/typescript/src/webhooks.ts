@@ -4,23 +4,23 @@ import type { WebhookMessage } from './generated/types.gen.ts';
 
 export type { WebhookMessage };
 
-/** What has arrived is not signed by the secret, or not now. */
+/** Webhook that is not signed with the secret, or is too old. */
 export class WebhookVerificationError extends ReadaptError {
   override readonly name = 'WebhookVerificationError';
 }
 
 export interface ReceivedWebhook {
-  /** The body as it arrived, before anything has parsed it. */
+  /** Body as it arrived, before anything has parsed it. */
   readonly body: string | Uint8Array;
-  /** The headers, whose names may be in any case. */
+  /** Headers, with names in any case. */
   readonly headers: Headers | Readonly<Record<string, string | readonly string[] | undefined>>;
 }
 
 /**
- * Verifies the signature and the time of a webhook (https://www.standardwebhooks.com), and returns its message. `data.id`, which is
- * also the header `webhook-id`, is the same in every attempt: drop what you have seen.
- *
- * @param secret the secret of the endpoint (`whsec_…`), or several while one is replaced by another
+ * Verifies the signature and the time of a webhook (https://www.standardwebhooks.com), and returns its message.
+ * `data.id`, which is also the header `webhook-id`, is the same in every attempt: skip messages with an id that you
+ * have seen.
+ * @param secret the secret of the endpoint (`whsec_…`), or several during a rotation
  * @throws WebhookVerificationError
  */
 export function verifyWebhook(secret: string | readonly string[], received: ReceivedWebhook): WebhookMessage {

@@ -33,7 +33,7 @@ interface Rule {
 }
 const rulesOf = (route: Manifest): readonly Rule[] => (route.spec as { rules: readonly Rule[] }).rules;
 
-/** The pool to which routes send a request with these headers: that of a header that matches, or else that of the path. */
+/** Finds the pool to which routes send a request with these headers: a matching header decides, else the path. */
 function poolOf(routes: readonly Manifest[], headers: Readonly<Record<string, string>>): string {
   const rules = routes.flatMap(rulesOf);
   const matching = (match: Match) => match.headers?.every(({ name, value }) => headers[name] === value) ?? false;
@@ -42,7 +42,7 @@ function poolOf(routes: readonly Manifest[], headers: Readonly<Record<string, st
   return rule!.backendRefs[0].name;
 }
 
-/** What payload processors make of ConfigMaps: the base of each adapter. */
+/** Reads ConfigMaps as payload processors do, into the base of each adapter. */
 function basesOf(maps: readonly Manifest[]): Map<string, string> {
   const entries = maps.flatMap(({ data }) =>
     (parseAllDocuments(data!.adapters!)[0]!.toJS() as string[]).map((alias) => [alias, data!.baseModel!] as const),
@@ -51,7 +51,7 @@ function basesOf(maps: readonly Manifest[]): Map<string, string> {
   return new Map(entries);
 }
 
-/** An API server refuses more than these. */
+/** Checks the limits beyond which an API server rejects objects. */
 function requireLimits(plan: ExportPlan, pools: readonly Pool[]): void {
   const manifests = exportFiles(plan, pools).flatMap((file) => file.manifests);
   const keys = manifests.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
@@ -83,7 +83,7 @@ describe('an adapter that is current on the new base', () => {
     expect([...bases]).toEqual([['acme.support', 'acme/2']]);
     const routes = objects(BY_BASE, [OLD, NEW], 'HTTPRoute');
     expect(poolOf(routes, { 'X-Gateway-Base-Model-Name': 'acme/2' })).toBe('llama-2');
-    // Processors send an empty header for what they do not know.
+    // Processors send an empty header for an adapter that they do not know.
     expect(poolOf(routes, { 'X-Gateway-Base-Model-Name': '' })).toBe('llama-1');
   });
 

@@ -1,7 +1,7 @@
 import type { Pool } from '../../../../cli/kubernetes/pools.ts';
 import type { ServedVersion } from '../../../../cli/remote/client.ts';
 
-/** A version of the adapter of a tenant `acme`, as the service answers with it. */
+/** Version of an adapter of the tenant `acme`, as the service returns it. */
 export function version(adapter: string, number: number, base: string): ServedVersion {
   return {
     ...{ adapter_id: `adp_${adapter}`, tenant_id: 'ten_acme', base_model_version_id: `bmv_${base}` },
@@ -23,13 +23,13 @@ export function version(adapter: string, number: number, base: string): ServedVe
   };
 }
 
-/** A pool `llama-BASE`, on which these adapters have these versions. */
+/** Pool `llama-BASE`, with these versions of these adapters. */
 export function pool(base: string, numbers: Readonly<Record<string, number>>): Pool {
   const served = Object.entries(numbers).map(([adapter, number]) => version(adapter, number, base));
   return { name: `llama-${base}`, servingName: `acme/${base}`, served };
 }
 
-/** So many adapters of a pool. */
+/** Pool with `size` adapters. */
 export function fleet(base: string, size: number, number = 1): Pool {
   return pool(base, Object.fromEntries(Array.from({ length: size }, (_, index) => [`adapter-${index}`, number])));
 }

@@ -7,7 +7,7 @@ export interface Run {
   readonly stderr: string;
 }
 
-/** A document that a command prints with `--json`; `never` stands for any type that an assertion wants. */
+/** Document that a command prints with `--json`. Type `never` fits any type that an assertion wants. */
 export type JsonDocument = Record<'differences' | 'loss' | 'validation', never> & Record<string, never>;
 
 /** Runs a command line in this process. */
@@ -23,7 +23,7 @@ export async function readapt(...args: string[]): Promise<Run> {
   }
 }
 
-/** Runs a command with `--json` on one thread. Stdout must be one document and nothing else. */
+/** Runs a command with `--json` on one thread. Stdout must be exactly one document. */
 export async function readaptJson(
   ...args: string[]
 ): Promise<{ code: number; stderr: string; document: JsonDocument }> {

@@ -21,15 +21,16 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** What a shell offers for the last word of a line. */
+/** Candidates of a shell for the last word of a line. */
 type Complete = (...words: string[]) => Promise<string[]>;
 
 const SHELLS: Readonly<Record<'bash' | 'zsh' | 'fish', Complete>> = {
   bash: async (...words) => {
-    const script = `source ${folder}/bash; COMP_WORDS=(readapt "$@"); COMP_CWORD=$#; _readapt; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const script = `source ${folder}/bash; COMP_WORDS=(readapt "$@"); COMP_CWORD=$#; _readapt
+printf '%s\\n' "\${COMPREPLY[@]}"`;
     return lines((await run('bash', ['-c', script, 'bash', ...words])).stdout);
   },
-  // What zsh itself would do with the candidates is stood in for by functions that print those that fit.
+  // Stubs of zsh's own functions print the candidates that fit.
   zsh: async (...words) => {
     const script = `compdef() { : }
 _describe() { [[ $1 == -o ]] && shift; local each; for each in \${(P)2}; do print -r -- "\${each%%:*}"; done }

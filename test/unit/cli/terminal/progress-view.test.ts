@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createProgressView } from '../../../../cli/demo/progress-view.ts';
+import { createProgressView } from '../../../../cli/watch/progress-view.ts';
 import type { Job } from '../../../../cli/remote/client.ts';
 
 const JOB = {
@@ -14,7 +14,7 @@ const JOB = {
   metric: { name: 'accuracy', best: null },
 } as unknown as Job;
 
-/** What a view prints that has no terminal. */
+/** Output of a view without a terminal. */
 function lines(updates: readonly (readonly [job: Partial<Job>, elapsedMs: number, heading?: string])[]): string[] {
   const written: string[] = [];
   const view = createProgressView({ write: (text: string) => written.push(text) } as unknown as NodeJS.WriteStream);

@@ -4,8 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Command } from 'commander';
 import { addCreate } from '../../../../cli/commands/rollout/create/create.ts';
-import type { CreateOptions } from '../../../../cli/commands/rollout/create/create-options.ts';
-import { requestOf } from '../../../../cli/commands/rollout/create/rollout-request.ts';
+import { requestOf, type CreateOptions } from '../../../../cli/commands/rollout/create/rollout-request.ts';
 import { addAllOptions } from '../../../../cli/options/later-options.ts';
 import { readapt } from '../support/readapt.ts';
 
@@ -16,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** The request that a command line asks for. */
+/** Request of a command line. */
 async function requested(...args: string[]) {
   const rollout = new Command('rollout');
   addCreate(rollout);
@@ -38,7 +37,8 @@ describe('a rollout', () => {
   it('has every part of a policy from flags', async () => {
     const words =
       '--base-model llama --base-version 2 --wave 5 --wave 20% --wave tier=gold,team=a --approve manual ' +
-      '--pause-if unready-share=0.2 --pause-if min_jobs=3 --priority high --concurrency 4 --deadline 2027-01-31T00:00:00Z ' +
+      '--pause-if unready-share=0.2 --pause-if min_jobs=3 --priority high --concurrency 4 ' +
+      '--deadline 2027-01-31T00:00:00Z ' +
       '--budget-device-seconds 60 --supersede stop --provisional revert --late join --tenant ten_1 --tenant ten_2 ' +
       '--adapter adp_1 --label tier=gold --control sample --control-fraction 0.5 --strategy revert --max-steps 10';
     expect(await requested(...words.split(' '))).toEqual({
@@ -68,10 +68,13 @@ describe('a rollout', () => {
   it('names no policy where none is given, so that the one of the base model counts', async () => {
     expect(await requested('--base-version', 'bmv_1')).toEqual({ version: { id: 'bmv_1' }, options: {} });
   });
+});
 
+describe('a rollout file', () => {
   it('is read from a file, over which flags go', async () => {
     const yaml = await file(
-      'base_model: llama\nversion: "2"\npath: /models/2\noptions:\n  seed: 1\n  policy:\n    waves: [{ count: 1 }]\n    late: join\n',
+      'base_model: llama\nversion: "2"\npath: /models/2\n' +
+        'options:\n  seed: 1\n  policy:\n    waves: [{ count: 1 }]\n    late: join\n',
     );
     expect(
       await requested(
@@ -111,7 +114,9 @@ describe('a rollout', () => {
   ])('is not read from a file with %j', async (text, message) => {
     await expect(requested('--file', await file(text))).rejects.toThrow(message);
   });
+});
 
+describe('a wrong rollout', () => {
   it.each([
     ['no version', [], 'no version is named'],
     ['no base model', ['--base-version', '2'], '--base-model is missing'],

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { UsageError } from '../../../../cli/errors.ts';
+import { UsageError } from '../../../../cli/process/errors.ts';
 import type { Laboratory } from '../../../../experiments/lab/laboratory.ts';
 import { measureItem } from '../../../../experiments/lab/measure-item.ts';
 import { planExperiment } from '../../../../experiments/plan.ts';

@@ -1,7 +1,6 @@
-// Carries an adapter over to the next version of its base model: from an operator's key to a verified archive.
-//
-// READAPT is the address of the service, OPERATOR an operator's key, FAMILY the folder of the demo models, which the service can
-// read, and NAME a name that nothing has yet.
+// Carries an adapter over to the next version of its base model: from an operator's key to a verified archive. READAPT
+// is the address of the service, OPERATOR an operator's key, FAMILY the folder of the demo models, which the service
+// can read, and NAME a name that nothing has yet.
 package main
 
 import (
@@ -63,7 +62,8 @@ func main() {
 			continue
 		}
 		fmt.Printf("%s %s by %s after %.1f s\n", job.AdapterName, job.State, *job.WonStrategy, *job.TtrMs/1000)
-		version := answered(tenant.GetAdapterVersionWithResponse(ctx, job.AdapterId, *job.PublishedVersionId, nil)).JSON200
+		version := answered(
+			tenant.GetAdapterVersionWithResponse(ctx, job.AdapterId, *job.PublishedVersionId, nil)).JSON200
 		file := fmt.Sprintf("%s-%s-%d.tar", name, job.AdapterName, version.Number)
 		check(readapt.DownloadVersion(ctx, tenant, version, file, 2*time.Second))
 		fmt.Println("verified", file, version.Digest)

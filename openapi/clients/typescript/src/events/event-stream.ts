@@ -3,7 +3,7 @@ import type { Event } from '../generated/types.gen.ts';
 import { anySignal, fetchWhole } from '../signals.ts';
 import { readBlocks } from './server-sent-events.ts';
 
-/** Whose events a stream has; those of everything that the key may see if nothing is named. */
+/** Selection of events for a stream. Without a rollout or a job, it has all events that the key may see. */
 export interface EventSource {
   /** Only events of this rollout and its jobs. */
   readonly rolloutId?: string;
@@ -13,26 +13,28 @@ export interface EventSource {
 
 interface StreamOptions extends EventSource {
   readonly client: ReadaptClient;
-  /** The position after which events are sent, where `lastId` names none. */
+  /** Position after which events are sent, if there is no `lastId`. */
   readonly after?: string;
-  /** The last `id` that an earlier connection has received. */
+  /** Last `id` that an earlier connection has received. */
   readonly lastId: string | null;
   readonly signal: AbortSignal;
 }
 
 export interface StreamMessage {
-  /** The position up to which the stream has come. */
+  /** Position that the stream has reached. */
   readonly id: string;
   /** Null in the message that opens the stream, and in heartbeats. */
   readonly event: Event | null;
 }
 
-/** A connection on which nothing comes for so long is given up, in milliseconds. The service shows itself every 15 seconds. */
+/**
+ * Longest silence of a connection before it is given up, in milliseconds. The service sends a heartbeat every 15
+ * seconds.
+ */
 const SILENCE_MS = 45_000;
 
 /**
  * Reads one connection to its end.
- *
  * @throws ProblemError if the service refuses it; the network's fault if it is cut or falls silent
  */
 export async function* readStream(options: StreamOptions): AsyncGenerator<StreamMessage, void> {

@@ -7,24 +7,26 @@ import { readStream, type EventSource } from './event-stream.ts';
 
 export interface FollowEventsOptions extends EventSource {
   readonly client: ReadaptClient;
-  /** The position after which the events begin: a `sequence`, or `0` for the oldest one that is kept. By default from now on. */
+  /**
+   * Position after which the events begin: a `sequence`, or `0` for the oldest event that is kept. Default: from now
+   * on.
+   */
   readonly after?: string;
   /** Ends the stream. */
   readonly signal?: AbortSignal;
-  /** Called with true when a connection is open, and with false when it is gone. */
+  /** Called with true when a connection opens, and with false when it is lost. */
   readonly onConnection?: (isOpen: boolean) => void;
 }
 
 const BACKOFF = { firstDelayMs: 1000, maxDelayMs: 30_000 };
-/** Refusals that a later attempt may not meet. */
+/** Statuses of refusals that may pass. */
 const TRANSIENT_STATUSES = new Set([408, 429, 500, 502, 503, 504]);
 
 /**
- * Follows events as they happen, and goes on where it was when the connection is interrupted: nothing is missed and nothing comes
- * twice. It ends by its signal, by an error, or when the loop around it is left.
- *
- * @throws ProblemError if the service refuses for good, for example `unauthorized`, `not_found`, or `position_expired`, which says from
- *   where events are kept; the reason of the signal
+ * Follows events as they happen. After an interruption it resumes where it was, so that each event comes exactly once.
+ * It ends by its signal, by an error, or when the loop around it is left.
+ * @throws ProblemError if the service refuses for good, for example `unauthorized`, `not_found`, or `position_expired`,
+ * which says from where events are kept; the reason of the signal
  */
 export async function* followEvents(options: FollowEventsOptions): AsyncGenerator<Event, void> {
   const { onConnection, ...stream } = options;
@@ -55,7 +57,10 @@ export async function* followEvents(options: FollowEventsOptions): AsyncGenerato
   }
 }
 
-/** How long the service asks to wait after it has refused a connection, or 0 after a fault of the network. */
+/**
+ * Delay that the service asks for after it has refused a connection, in milliseconds; 0 after a network fault.
+ * @throws the refusal if it is permanent
+ */
 function delayAfter(error: unknown): number {
   if (!(error instanceof ProblemError)) return 0;
   if (!TRANSIENT_STATUSES.has(error.status)) throw error;

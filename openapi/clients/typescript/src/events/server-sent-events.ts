@@ -1,12 +1,12 @@
-/** A block of a stream. Those that only say how far the stream has come have no `data`. */
+/** Block of a stream. A block that only reports the stream's position has no `data`. */
 export interface StreamBlock {
   readonly id: string | null;
   readonly data: string | null;
 }
 
 /**
- * Reads server-sent events (WHATWG HTML, section 9.2) as far as this service sends them. Common parsers keep back blocks without
- * data, whose `id` is the position from which a client goes on that has not seen an event yet.
+ * Reads the part of server-sent events (WHATWG HTML, section 9.2) that this service uses. Common parsers drop blocks
+ * without data, whose `id` is the position for resuming before the first event.
  */
 export async function* readBlocks(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamBlock, void> {
   const reader = body.getReader();
@@ -15,7 +15,7 @@ export async function* readBlocks(body: ReadableStream<Uint8Array>): AsyncGenera
   try {
     for (;;) {
       const { done, value } = await reader.read();
-      // What is cut off in the middle of a block counts as not received.
+      // A block that is cut off counts as not received.
       if (done) return;
       const blocks = (text + decoder.decode(value, { stream: true })).split('\n\n');
       text = blocks.pop()!;

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { ReadaptError, reasonOf } from '../errors.ts';
 
-/** A file that is sent, under a name of its own. */
+/** File to send, and its name in the upload. */
 export interface BaseModelFile {
   readonly name: string;
   readonly path: string;
@@ -11,18 +11,18 @@ export interface BaseModelFile {
 
 export interface DescribedFile extends BaseModelFile {
   readonly size: number;
-  /** Hexadecimal. */
+  /** SHA-256 of the file, in hexadecimal digits. */
   readonly sha256: string;
 }
 
 interface Reading {
-  /** The bytes that are read; by default all. */
+  /** Range of bytes to read, both ends included. Default: all. */
   readonly range?: { readonly start: number; readonly end: number };
   readonly onBytes?: (bytes: number) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The SHA-256 of a file or of a part of it. @throws the error of the file system; the reason of the signal */
+/** Computes the SHA-256 of a file or of a part of it. @throws the error of the file system; the reason of the signal */
 export async function sha256Of(
   path: string,
   { range, onBytes, signal }: Reading,
@@ -38,7 +38,7 @@ export async function sha256Of(
   return hash.digest(encoding);
 }
 
-/** Reads the files as a whole. @throws ReadaptError that names a file which cannot be read */
+/** Reads the files, and adds their sizes and digests. @throws ReadaptError that names a file which cannot be read */
 export async function describeFiles(
   files: readonly BaseModelFile[],
   { onBytes, signal }: { onBytes: (bytes: number, total: number) => void; signal?: AbortSignal | undefined },
@@ -64,7 +64,7 @@ async function readable<T>(path: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What the service calls `files_digest`. */
+/** Digest of the upload's files, which the API calls `files_digest`. */
 export function digestOfFiles(files: readonly DescribedFile[]): string {
   const hash = createHash('sha256').update('readapt folder 1\n');
   for (const { name, size, sha256 } of [...files].sort((a, b) => (a.name < b.name ? -1 : 1))) {

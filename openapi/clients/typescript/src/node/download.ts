@@ -13,12 +13,12 @@ export interface DownloadAdapterOptions {
   readonly client: ReadaptClient;
   readonly adapterId: string;
   readonly versionId: string;
-  /** The folder to make, which must not exist; the folder that it is in has to. */
+  /** Folder to make. It must not exist, but its parent must. */
   readonly folder: string;
   readonly signal?: AbortSignal;
 }
 
-/** What has arrived is not what the version is. Nothing is left of it. */
+/** Download with another digest than the version has. Nothing is left of it on disk. */
 export class DigestMismatchError extends ReadaptError {
   override readonly name = 'DigestMismatchError';
   readonly expected: string;
@@ -31,7 +31,7 @@ export class DigestMismatchError extends ReadaptError {
   }
 }
 
-/** What has arrived is no whole archive, or the disk does not take its files. Nothing is left of it. */
+/** Download that is no complete archive, or whose files cannot be written. Nothing is left of it on disk. */
 export class DamagedArchiveError extends ReadaptError {
   override readonly name = 'DamagedArchiveError';
 
@@ -43,13 +43,12 @@ export class DamagedArchiveError extends ReadaptError {
 }
 
 /**
- * Downloads an adapter version as a PEFT folder. The archive arrives in a hidden file beside `folder`, and its files get that name once
- * their digest is that of the version: the folder is whole or is not there. A download that was interrupted goes on where that
- * happened, also when the next one to the same folder begins, for which the hidden file stays (`.FOLDER-adv_….part`).
- *
+ * Downloads an adapter version as a PEFT folder. The archive arrives in a hidden file beside `folder`
+ * (`.FOLDER-adv_….part`). The folder appears, complete, once the digest of its files is that of the version. An
+ * interrupted download leaves the hidden file, from which the next one to the same folder resumes.
  * @returns the version
- * @throws ReadaptError if the folder exists; DownloadInterruptedError, DamagedArchiveError, DigestMismatchError; ProblemError; the reason of
- *   the signal
+ * @throws ReadaptError if the folder exists; DownloadInterruptedError, DamagedArchiveError, DigestMismatchError;
+ * ProblemError; the reason of the signal
  */
 export async function downloadAdapter(options: DownloadAdapterOptions): Promise<AdapterVersion> {
   const { client, adapterId, versionId, signal } = options;
@@ -70,13 +69,16 @@ export async function downloadAdapter(options: DownloadAdapterOptions): Promise<
   return version;
 }
 
-/** @throws DamagedArchiveError; DigestMismatchError */
+/**
+ * Unpacks the archive, checks the digest, and moves the files to `folder`.
+ * @throws DamagedArchiveError; DigestMismatchError
+ */
 async function unpack(file: string, folder: string, version: AdapterVersion): Promise<void> {
   const temporary = await mkdtemp(path.join(path.dirname(folder), `.${path.basename(folder)}-`));
   const files = path.join(temporary, 'files');
   try {
     await mkdir(files);
-    // The files are in a folder that is named after the adapter.
+    // The archive has its files in a folder named after the adapter.
     await extract({ file, cwd: files, strip: 1, strict: true, preserveOwner: false, filter: isFile }).catch(
       (cause: unknown) => {
         throw new DamagedArchiveError(version, cause);

@@ -4,9 +4,9 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 
 /**
- * The digest of an adapter's folder as the service computes it: SHA-256 of the line `readapt folder 1` and of one line
- * `["name",bytes,"sha256"]` for each file, sorted by the UTF-16 code units of the names. It does not depend on times and modes.
- *
+ * Computes the digest of an adapter's folder as the service does: SHA-256 of the line `readapt folder 1` and of one
+ * line `["name",bytes,"sha256"]` for each file, sorted by the UTF-16 code units of the names. It does not depend on
+ * times and modes.
  * @throws Error if the folder holds anything but plain files
  */
 export async function folderDigest(folder: string): Promise<string> {

@@ -15,22 +15,22 @@ import type {
 interface ArchiveRequest {
   readonly client: ReadaptClient;
   readonly version: AdapterVersion;
-  /** Where the archive goes. What is there already counts as its beginning. */
+  /** File for the archive. Its present content counts as the beginning of the archive. */
   readonly file: string;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A download was interrupted for longer than the client's retries go on. What has arrived is kept. */
+/** Download that was interrupted for longer than the client retries. The bytes that have arrived are kept. */
 export class DownloadInterruptedError extends ReadaptError {
   override readonly name = 'DownloadInterruptedError';
-  /** The file with what has arrived. */
+  /** File with the bytes that have arrived. */
   readonly file: string;
   readonly bytes: number;
 
   constructor({ version, file }: ArchiveRequest, bytes: number, cause: unknown) {
     super(
-      `the download of ${version.id} was interrupted after ${bytes} bytes (${reasonOf(cause)}), which are kept in ${file}: ` +
-        'the next download to the same folder goes on from there',
+      `the download of ${version.id} was interrupted after ${bytes} bytes (${reasonOf(cause)}), which are kept ` +
+        `in ${file}: the next download to the same folder goes on from there`,
       { cause },
     );
     this.file = file;
@@ -38,13 +38,12 @@ export class DownloadInterruptedError extends ReadaptError {
   }
 }
 
-/** A connection that was cut while the archive arrived. */
+/** Loss of the connection while the archive arrived. */
 class Interruption extends Error {}
 
 /**
- * Downloads the archive of a version. After an interruption it goes on where that happened, also in another process, as long as
- * the service says that the bytes are the same; otherwise it begins anew.
- *
+ * Downloads the archive of a version. After an interruption it resumes, even in another process, as long as the service
+ * confirms that the bytes are the same; otherwise it starts over.
  * @throws DownloadInterruptedError; ProblemError; ConnectionError; the reason of the signal
  */
 export async function receiveArchive(request: ArchiveRequest): Promise<void> {
@@ -58,7 +57,7 @@ export async function receiveArchive(request: ArchiveRequest): Promise<void> {
       signal?.throwIfAborted();
       if (!(error instanceof Interruption)) throw error;
       const bytes = await bytesOf(file);
-      // A large archive takes longer than retries may: what counts is the time in which nothing arrives.
+      // A large archive may take longer than `maxElapsedMs`, which therefore limits only the time without progress.
       if (bytes > before) [started, failures] = [Date.now(), 1];
       const delayMs = backoffMs(client.retries, failures);
       if (Date.now() + delayMs - started >= client.retries.maxElapsedMs) {
@@ -80,12 +79,15 @@ async function receiveRest(request: ArchiveRequest, before: number): Promise<voi
 }
 
 interface Answer {
-  /** The position of its first byte in the archive. */
+  /** Position of the first byte in the archive. */
   readonly start: number;
   readonly bytes: NodeReadableStream<Uint8Array>;
 }
 
-/** Asks for what comes after the first bytes: `complete` if that is nothing, `longer` if there are fewer than these. */
+/**
+ * Requests the bytes after the first `before`: `complete` if there are none, `longer` if the archive is shorter than
+ * `before`.
+ */
 async function ask(
   { client, version, signal }: ArchiveRequest,
   before: number,
@@ -110,7 +112,7 @@ async function ask(
   }
 }
 
-/** Writes bytes to their place. Nobody else can have made the file a link to another one. */
+/** Writes bytes to their place. Follows no symbolic link, which another user might have put in place of the file. */
 async function write(file: string, { start, bytes }: Answer): Promise<void> {
   const flags = constants.O_WRONLY | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
   const handle = await open(file, start === 0 ? flags | constants.O_TRUNC : flags, 0o600).catch(

@@ -4,10 +4,9 @@ import { retryingFetch, type RetryOptions } from '../retries.ts';
 import { anySignal } from '../signals.ts';
 
 /**
- * The part of a request that sends a stream.
- *
+ * Part of a request that sends a stream.
  * @param open opens the body for an attempt
- * @param retries what is retried in another way than the client does
+ * @param retries settings that differ from the client's retry policy
  */
 export function streamed(
   client: ReadaptClient,
@@ -17,13 +16,13 @@ export function streamed(
 ) {
   const unreadable = new AbortController();
   const withBody = (request: Request): Request => {
-    // A source that cannot be read is no fault of the network, after which another attempt would make sense.
+    // A source that cannot be read is no network fault: another attempt would not help.
     const source = open().on('error', (error) => unreadable.abort(error));
     const init = { body: Readable.toWeb(source) as ReadableStream<Uint8Array>, duplex: 'half' } as const;
     return new Request(request, init);
   };
   return {
-    // Each attempt has a body of its own in place of this one.
+    // Placeholder: each attempt has a body of its own.
     body: new Blob([]),
     fetch: retryingFetch(client.fetchOnce, { ...client.retries, ...retries }, withBody),
     signal: anySignal([unreadable.signal, ...(signal === undefined ? [] : [signal])]),

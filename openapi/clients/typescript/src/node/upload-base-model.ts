@@ -15,7 +15,7 @@ import { streamed } from './streamed-body.ts';
 
 export type { BaseModelFile } from './described-file.ts';
 
-/** How far an upload is: files are read for their digests, then sent, then verified by the service. */
+/** Progress of an upload: files are read for their digests, then sent, then verified by the service. */
 export interface UploadProgress {
   readonly phase: 'reading' | 'sending' | 'verifying';
   readonly done: number;
@@ -31,17 +31,17 @@ export interface UploadBaseModelOptions {
   /** Number of parts that are sent at a time (default 4). */
   readonly atOnce?: number;
   /**
-   * Whether the files are sent although there is a complete upload of them, because the service has lost some of it, or a failed one.
-   * One that is open is gone on with.
+   * Sends the files even if a complete upload of them exists, of which the service has lost a part, or a failed one. An
+   * open upload is resumed in any case.
    */
   readonly again?: boolean;
   readonly onProgress?: (progress: UploadProgress) => void;
-  /** Time between two looks whether the upload is verified, in milliseconds (default 1000). */
+  /** Interval at which the state of the verification is polled, in milliseconds (default 1000). */
   readonly pollMs?: number;
   readonly signal?: AbortSignal;
 }
 
-/** What was sent is no model that the service takes, or does not arrive as it is. */
+/** Upload whose files are no model that the service takes, or that keeps arriving damaged. */
 export class UploadFailedError extends ReadaptError {
   override readonly name = 'UploadFailedError';
   readonly upload: BaseModelUpload;
@@ -57,21 +57,21 @@ export class UploadFailedError extends ReadaptError {
   }
 }
 
-/** How often what has arrived damaged is sent again. */
+/** Most rounds of sending files again that have arrived damaged. */
 const TRIES = 3;
-/** How often a part is sent at least whose connection is cut, however long each attempt takes. */
+/** Fewest attempts to send a part whose connection is cut, however long each attempt takes. */
 const PART_ATTEMPTS = 5;
 
 /**
- * Uploads a base model. An upload of the same files that was begun before, in whatever process, is gone on with, and one that is complete is
- * used as it is. Versions are registered with its `source`.
- *
- * @returns the upload, which is complete
- * @throws UploadFailedError; ReadaptError if a file cannot be read; ProblemError; ConnectionError; the reason of the signal
+ * Uploads a base model. Resumes an earlier upload of the same files, by whatever process, and uses a complete one as it
+ * is. Versions are registered with the upload's `source`.
+ * @returns the complete upload
+ * @throws UploadFailedError; ReadaptError if a file cannot be read; ProblemError; ConnectionError; the reason of the
+ * signal
  */
 export async function uploadBaseModel(options: UploadBaseModelOptions): Promise<BaseModelUpload> {
   const { files, signal, onProgress } = options;
-  // Files of hundreds of gigabytes are not read for a service that is not there, or does not take them from this key.
+  // Checks service and key before reading what may be hundreds of gigabytes.
   await listBaseModelUploads({ client: options.client, signal: signal ?? null, query: { limit: 1 } });
   const described = await describeFiles(files, {
     onBytes: (done, total) => onProgress?.({ phase: 'reading', done, total, upload: null }),
@@ -85,7 +85,10 @@ export async function uploadBaseModel(options: UploadBaseModelOptions): Promise<
   return upload;
 }
 
-/** Who sends the same files at the same time may be faster, and may have the upload verified. */
+/**
+ * Sends the missing parts and waits for the verification. Another process that sends the same files may complete the
+ * upload first, which is no error.
+ */
 async function sentAndVerified(
   options: UploadBaseModelOptions,
   upload: BaseModelUpload,
@@ -112,7 +115,7 @@ async function findOrCreate(
     ...shared,
     query: { files_digest: digestOfFiles(described), limit: 200 },
   });
-  // What was refused once would be refused again, after it was sent.
+  // An upload that failed once would fail again, after all its bytes were sent.
   const states = options.again === true ? ['verifying', 'open'] : ['complete', 'verifying', 'open', 'failed'];
   const usable = states.flatMap((state) => found.filter((one) => one.state === state));
   if (usable[0] !== undefined) {
@@ -140,7 +143,7 @@ async function sendMissing(
   let done = upload.bytes - parts.reduce((sum, { bytes }) => sum + bytes, 0);
   const report = (): void => onProgress?.({ phase: 'sending', done, total: upload.bytes, upload });
   report();
-  // The first fault ends the others too.
+  // The first fault aborts the other senders.
   const failed = new AbortController();
   const either = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
   const queue = parts.values();
@@ -181,7 +184,7 @@ async function sendPart(
   { file, number, start, bytes }: Part,
   signal: AbortSignal,
 ): Promise<void> {
-  // An empty range would be the whole file.
+  // Keeps the end of an empty range at its start: a smaller end would mean the whole file.
   const range = { start, end: start + Math.max(0, bytes - 1) };
   const digest = await sha256Of(file.path, { range, signal }, 'base64');
   const open = () => createReadStream(file.path, range);
@@ -195,7 +198,7 @@ async function sendPart(
   );
 }
 
-/** Waits while the service is busy with parts of others, which is no fault. */
+/** Waits while the service is busy with other parts, which is no fault. */
 async function untilReceived(signal: AbortSignal, send: () => Promise<unknown>): Promise<void> {
   for (;;) {
     try {

@@ -9,16 +9,16 @@ import { createDataset, uploadAdapterVersion } from '../generated/sdk.gen.ts';
 import type { AdapterVersion, CreatedDataset } from '../generated/types.gen.ts';
 import { streamed } from './streamed-body.ts';
 
-/** The files of a PEFT folder that the service takes; the first two have to be there. */
+/** Files of a PEFT folder that the service takes; the first two are required. */
 const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors', 'README.md', 'readapt.json'];
 const REQUIRED_FILES = 2;
 
 export interface UploadAdapterOptions {
   readonly client: ReadaptClient;
   readonly adapterId: string;
-  /** The base model version that it was trained on: its identifier or its version text. */
+  /** Base model version that the adapter was trained on: its identifier or its version text. */
   readonly baseModelVersion: string;
-  /** A PEFT folder. Of its files, those that make up an adapter are sent. */
+  /** PEFT folder. Only the files that make up an adapter are sent. */
   readonly folder: string;
   readonly signal?: AbortSignal;
 }
@@ -26,16 +26,15 @@ export interface UploadAdapterOptions {
 export interface UploadDatasetOptions {
   readonly client: ReadaptClient;
   readonly name: string;
-  /** A JSONL file, one row per line. */
+  /** JSONL file with one row a line. */
   readonly file: string;
-  /** The owner, which operators have to name. */
+  /** Owner of the dataset; required for operators. */
   readonly tenantId?: string;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Imports a version of an adapter from a PEFT folder. The files are read while they are sent, and again if the upload is repeated.
- *
+ * Imports a version of an adapter from a PEFT folder. Each attempt reads the files while it sends them.
  * @throws ReadaptError if a file is missing; ProblemError
  */
 export async function uploadAdapter(options: UploadAdapterOptions): Promise<AdapterVersion> {
@@ -50,8 +49,7 @@ export async function uploadAdapter(options: UploadAdapterOptions): Promise<Adap
 }
 
 /**
- * Uploads a dataset from a file, which is read while it is sent, and again if the upload is repeated.
- *
+ * Uploads a dataset from a file. Each attempt reads the file while it sends it.
  * @throws ProblemError `invalid_dataset` with the lines that are wrong, and others
  */
 export function uploadDataset({ client, name, file, tenantId, signal }: UploadDatasetOptions): Promise<CreatedDataset> {
@@ -77,7 +75,10 @@ async function adapterFiles(folder: string): Promise<string[]> {
   return found;
 }
 
-/** Equal folders give equal archives, so that a repeated upload is the same request. Links are sent as the files they lead to. */
+/**
+ * Packs the files of a folder. Equal folders give equal archives, so that a repeated upload is the same request. Links
+ * are sent as the files that they point to.
+ */
 function archiveOf(folder: string, files: string[]): Readable {
   const options = { cwd: folder, portable: true, mtime: new Date(0), follow: true, strict: true, noDirRecurse: true };
   return Readable.from(create({ ...options, sync: false }, files));

@@ -1,7 +1,7 @@
 import { ReadaptError } from '../errors.ts';
 import type { Job, Rollout } from '../generated/types.gen.ts';
 
-/** A rollout has ended by a failure or a cancellation, or it is paused and nobody wanted to wait for that. */
+/** Rollout that has failed or was cancelled, or is paused if the caller did not want to wait for its resumption. */
 export class RolloutNotCompletedError extends ReadaptError {
   override readonly name = 'RolloutNotCompletedError';
   readonly rollout: Rollout;
@@ -12,7 +12,7 @@ export class RolloutNotCompletedError extends ReadaptError {
   }
 }
 
-/** A job has ended without a version that is ready. */
+/** Job that has ended without a version that is ready. */
 export class JobNotReadyError extends ReadaptError {
   override readonly name = 'JobNotReadyError';
   readonly job: Job;
@@ -23,10 +23,10 @@ export class JobNotReadyError extends ReadaptError {
   }
 }
 
-/** The time for waiting is over. The work goes on in the service. */
+/** End of the time for waiting. The work goes on in the service. */
 export class WaitTimeoutError<Resource = Rollout | Job> extends ReadaptError {
   override readonly name = 'WaitTimeoutError';
-  /** How things stood last; null if no answer came at all. */
+  /** Last known state of the resource; null if no answer came at all. */
   readonly last: Resource | null;
 
   constructor(timeoutMs: number, last: (Resource & { id: string; state: string }) | null) {

@@ -11,11 +11,11 @@ export interface WaitOptions<Resource> {
   readonly client: ReadaptClient;
   /** Ends the waiting; the work in the service goes on. */
   readonly signal?: AbortSignal;
-  /** For how long to wait, in milliseconds; without end by default. */
+  /** Longest time to wait, in milliseconds. Default: no limit. */
   readonly timeoutMs?: number;
-  /** Called with what is waited for, first as it is and then after each change that is seen. */
+  /** Called with the resource, at first as it is and then after each change that is seen. */
   readonly onChange?: (resource: Resource) => void;
-  /** `stream` (default) hears of changes by a stream of events and polls where there is none; `poll` only polls. */
+  /** Source of news: `stream` (default) follows a stream of events, and polls if there is none; `poll` only polls. */
   readonly transport?: 'stream' | 'poll';
 }
 
@@ -27,15 +27,14 @@ interface Target<Resource> {
   readonly isOver: (resource: Resource) => boolean;
 }
 
-/** How long to wait between two requests: at first, while nothing changes, and while a stream of events would tell of all changes. */
+/** Delays between two requests while nothing changes, and interval while a stream would report every change. */
 const POLLS = { firstDelayMs: 1000, maxDelayMs: 15_000 };
 const STREAMED_POLL_MS = 60_000;
 
 /**
- * Asks for a resource until it is over. Its `ETag` makes that cheap while nothing changes; a stream of its events, if one can be had,
- * makes the next request come at once after a change and, if it tells of all changes, seldom without one. Once the resource has been
- * seen, a service that cannot be reached does not end the waiting.
- *
+ * Reads a resource until it is over. Its `ETag` makes a poll cheap while nothing changes. A stream of its events, if
+ * available, triggers the next read at once after a change; if it reports all changes, polls become rare. Once the
+ * resource has been seen, an unreachable service does not end the waiting.
  * @throws WaitTimeoutError; ProblemError; the reason of the signal
  */
 export async function waitUntil<Resource extends { id: string; state: string }>(
@@ -50,7 +49,7 @@ export async function waitUntil<Resource extends { id: string; state: string }>(
   const read = conditionalReader<Resource>(options.client, target, signal);
   let last: Resource | null = null;
   try {
-    const bell = options.transport === 'poll' ? silentBell(signal) : eventBell(options.client, target, signal);
+    const trigger = options.transport === 'poll' ? timedTrigger(signal) : eventTrigger(options.client, target, signal);
     for (let unchanged = 1; ; unchanged++) {
       const changed = await read().catch((error: unknown) => {
         if (last === null || !isPassing(error)) throw error;
@@ -62,7 +61,7 @@ export async function waitUntil<Resource extends { id: string; state: string }>(
         onChange?.(changed);
         if (target.isOver(changed)) return changed;
       }
-      await bell.next(unchanged);
+      await trigger.next(unchanged);
     }
   } catch (error) {
     if (timedOut.signal.aborted && !options.signal?.aborted) throw new WaitTimeoutError(timeoutMs!, last);
@@ -73,13 +72,13 @@ export async function waitUntil<Resource extends { id: string; state: string }>(
   }
 }
 
-/** Whether a fault of the service or on the way to it says nothing of what is waited for, which has been seen before. */
+/** Whether a fault may pass, and says nothing about the resource, which has been seen before. */
 function isPassing(error: unknown): boolean {
   if (error instanceof ConnectionError) return true;
   return (error instanceof ProblemError || error instanceof UnexpectedAnswerError) && isTransientStatus(error.status);
 }
 
-/** Reads a resource; null if it has not changed since it was read before. */
+/** Makes a function that reads a resource; it returns null if the resource is unchanged since the previous read. */
 function conditionalReader<Resource>(
   client: ReadaptClient,
   { url, id }: { readonly url: string; readonly id: string },
@@ -95,7 +94,7 @@ function conditionalReader<Resource>(
       throwOnError: false,
       signal,
     });
-    // Without a response, the error is why none came.
+    // Without a response, `error` is the reason.
     if ((response as Response | undefined)?.status === 304) return null;
     if (data === undefined) throw error;
     etag = response.headers.get('etag');
@@ -103,55 +102,56 @@ function conditionalReader<Resource>(
   };
 }
 
-interface Bell {
-  /** Waits for the next reason to read the resource, after it has been unchanged for so many readings. */
+interface ReadTrigger {
+  /** Waits until the resource should be read again, after `unchanged` reads without a change. */
   next(unchanged: number): Promise<void>;
 }
 
-function silentBell(signal: AbortSignal): Bell {
+function timedTrigger(signal: AbortSignal): ReadTrigger {
   return { next: (unchanged) => sleep(backoffMs(POLLS, unchanged), signal) };
 }
 
 /**
- * Rings when the resource has an event, and when a stream of events was opened, before which something may have happened. A tenant
- * gets those of its own jobs, and of a rollout itself only the end, if it has jobs in it: it rings for all of them until the rollout
- * has one, and does not trust the stream to tell of everything.
+ * Triggers a read when the resource has an event, and when a stream opens, because events may have been missed before.
+ * A tenant gets only the events of its own jobs and, if it has jobs in the rollout, the rollout's end. So every event
+ * of a rollout triggers a read until one of the rollout itself arrives, and until then the stream does not replace
+ * polling.
  */
-function eventBell(
+function eventTrigger(
   client: ReadaptClient,
   { id, events }: Pick<Target<unknown>, 'id' | 'events'>,
   signal: AbortSignal,
-): Bell {
+): ReadTrigger {
   let isOpen = false;
   let tellsAll = events.rolloutId === undefined;
-  let hasRung = false;
+  let hasFired = false;
   let wake = (): void => undefined;
-  const ring = (): void => {
-    hasRung = true;
+  const fire = (): void => {
+    hasFired = true;
     wake();
   };
   const onConnection = (open: boolean): void => {
     isOpen = open;
-    ring();
+    fire();
   };
   const follow = async (): Promise<void> => {
     for await (const event of followEvents({ client, ...events, signal, onConnection })) {
       const isOwn = event.subject_id === id;
-      if (isOwn || !tellsAll) ring();
+      if (isOwn || !tellsAll) fire();
       tellsAll ||= isOwn;
     }
   };
-  // What the service refuses the stream for, the next reading meets as well, or it is no reason to stop polling.
+  // A refusal of the stream is ignored: the next read meets it as well, or it is no reason to stop polling.
   follow().catch(() => undefined);
   return {
     async next(unchanged) {
       const pause = new AbortController();
       wake = () => pause.abort();
-      if (!hasRung) {
+      if (!hasFired) {
         const delayMs = isOpen && tellsAll ? STREAMED_POLL_MS : backoffMs(POLLS, unchanged);
         await sleep(delayMs, anySignal([signal, pause.signal])).catch(() => signal.throwIfAborted());
       }
-      hasRung = false;
+      hasFired = false;
     },
   };
 }

@@ -4,7 +4,7 @@ import { waitUntil, type WaitOptions } from './wait-until.ts';
 
 export interface WaitForRolloutOptions extends WaitOptions<Rollout> {
   readonly id: string;
-  /** Whether a pause ends the waiting, which somebody has to lift; by default it does not. */
+  /** Whether a pause ends the waiting, because somebody has to lift it. Default: no. */
   readonly untilPaused?: boolean;
 }
 
@@ -13,10 +13,9 @@ export interface WaitForJobOptions extends WaitOptions<Job> {
 }
 
 /**
- * Waits until a rollout is completed. All its adaptations have ended then; whether each is ready, its `summary` says.
- *
+ * Waits until a rollout is completed. All its adaptations have ended then; its `summary` has the number that are ready.
  * @throws RolloutNotCompletedError with the rollout if it fails or is cancelled, or is paused and `untilPaused` is set;
- *   WaitTimeoutError; ProblemError; the reason of the signal
+ * WaitTimeoutError; ProblemError; the reason of the signal
  */
 export async function waitForRollout({ id, untilPaused, ...options }: WaitForRolloutOptions): Promise<Rollout> {
   const rollout = await waitUntil(

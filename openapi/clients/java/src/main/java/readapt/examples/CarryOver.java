@@ -33,8 +33,8 @@ import readapt.support.Waiting;
 /**
  * Carries an adapter over to the next version of its base model: from an operator's key to a verified archive.
  *
- * <p>READAPT is the address of the service, OPERATOR an operator's key, FAMILY the folder of the demo models, which the service
- * can read, and NAME a name that nothing has yet.
+ * <p>READAPT is the address of the service, OPERATOR an operator's key, FAMILY the folder of the demo models, which the
+ * service can read, and NAME a name that nothing has yet.
  */
 public final class CarryOver {
   private static final String URL = System.getenv("READAPT");
@@ -91,10 +91,11 @@ public final class CarryOver {
     return cursor -> new JobsApi(client).listJobs(request.cursor(cursor).build());
   }
 
-  /** The tenant downloads what was published, which is compared with its digest. */
+  /** Downloads the published version of a job as the tenant, and compares it with its digest. */
   private static void download(ApiClient tenant, Job job) throws Exception {
     var seconds = job.getTtrMs() / 1000;
-    System.out.printf("%s %s by %s after %.1f s%n", job.getAdapterName(), job.getState(), job.getWonStrategy(), seconds);
+    System.out.printf("%s %s by %s after %.1f s%n",
+        job.getAdapterName(), job.getState(), job.getWonStrategy(), seconds);
     var version = new AdaptersApi(tenant).getAdapterVersion(job.getAdapterId(), job.getPublishedVersionId(), null);
     var file = Path.of(NAME + "-" + job.getAdapterName() + "-" + version.getNumber() + ".tar");
     Downloads.version(tenant, version, file, Duration.ofSeconds(2));

@@ -16,7 +16,7 @@ import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
 import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
 
-/** Adapters travel as uncompressed tar archives of PEFT folders. */
+/** Uncompressed tar archives of PEFT folders, as which adapters are sent. */
 public final class Archives {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final int BUFFER_BYTES = 1 << 16;
@@ -48,7 +48,9 @@ public final class Archives {
     }
   }
 
-  /** SHA-256 of a heading and a line {@code ["path",bytes,"sha256"]} for each file, in the order of the paths. */
+  /**
+   * Computes SHA-256 of a heading and a line {@code ["path",bytes,"sha256"]} for each file, in the order of the paths.
+   */
   private static String folderDigest(Path archive) throws IOException {
     var lines = new TreeMap<String, String>();
     try (var tar = new TarArchiveInputStream(Files.newInputStream(archive))) {

@@ -17,10 +17,10 @@ import readapt.client.ApiClient;
 import readapt.client.ApiException;
 import readapt.client.model.AdapterVersion;
 
-/** Downloads that go on after an interruption. */
+/** Downloads that resume after an interruption. */
 public final class Downloads {
-  /** How long a download goes on asking while nothing arrives. */
-  private static final Duration PATIENCE = Duration.ofMinutes(1);
+  /** Time without progress after which a download fails. */
+  private static final Duration STALL_TIMEOUT = Duration.ofMinutes(1);
   private static final int OK = 200;
   private static final int PARTIAL_CONTENT = 206;
   private static final int RANGE_NOT_SATISFIABLE = 416;
@@ -28,7 +28,7 @@ public final class Downloads {
 
   private Downloads() {}
 
-  /** A connection that was cut, after which the rest may arrive when the request is sent again. */
+  /** Loss of the connection, after which another request may bring the rest. */
   private static final class Interruption extends IOException {
     private static final long serialVersionUID = 1L;
 
@@ -38,11 +38,14 @@ public final class Downloads {
   }
 
   /**
-   * Writes the archive of a version to a file, as it comes, and compares it with the version's digest. The file gets its name when it is
-   * whole; until then {@code .part} is at its end. A download goes on from what is there, also in another run of the program.
+   * Downloads the archive of a version to a file, and compares it with the version's digest. Until it is complete, the
+   * file has {@code .part} at the end of its name. A download resumes from that file, even in another run of the
+   * program.
    *
-   * @param interval after how long to ask again after an interruption, until nothing has arrived for a minute
-   * @throws IOException if the download was interrupted for longer, or if the digest is another one, after which nothing is left of it
+   * @param interval delay before the next attempt after an interruption; attempts end when nothing has arrived for a
+   * minute
+   * @throws IOException if the download was interrupted for longer, or if the digest differs, after which nothing is
+   * left of it
    * @throws ApiException if the service refuses the request
    */
   public static void version(ApiClient client, AdapterVersion version, Path file, Duration interval)
@@ -62,7 +65,7 @@ public final class Downloads {
 
   private static void receiveAll(ApiClient client, AdapterVersion version, RandomAccessFile output, Duration interval)
       throws IOException, ApiException, InterruptedException {
-    var deadline = Instant.now().plus(PATIENCE);
+    var deadline = Instant.now().plus(STALL_TIMEOUT);
     for (;;) {
       var before = output.length();
       try {
@@ -70,7 +73,7 @@ public final class Downloads {
         return;
       } catch (Interruption e) {
         if (output.length() > before) {
-          deadline = Instant.now().plus(PATIENCE);
+          deadline = Instant.now().plus(STALL_TIMEOUT);
         }
         if (Instant.now().plus(interval).isAfter(deadline)) {
           throw e;
@@ -80,7 +83,7 @@ public final class Downloads {
     }
   }
 
-  /** Writes what comes after the first bytes. */
+  /** Writes the bytes after the first {@code before}. */
   private static void receive(ApiClient client, AdapterVersion version, RandomAccessFile output, long before)
       throws IOException, ApiException, InterruptedException {
     var answer = ask(client, version, before);
@@ -90,7 +93,7 @@ public final class Downloads {
         case PARTIAL_CONTENT -> write(body, output, before);
         case RANGE_NOT_SATISFIABLE -> {
           if (!answer.headers().firstValue("content-range").orElse("").equals("bytes */" + before)) {
-            // There is more than the whole archive, so it is something else.
+            // The file is longer than the archive, so it is something else.
             output.setLength(0);
             receive(client, version, output, 0);
           }
@@ -109,7 +112,7 @@ public final class Downloads {
     var request = HttpRequest.newBuilder(URI.create(client.getBaseUri() + path));
     client.getRequestInterceptor().accept(request);
     if (before > 0) {
-      // The ETag of an archive is the digest of its version. If that has changed, all bytes are sent.
+      // The ETag of an archive is the digest of its version. If it has changed, all bytes are sent.
       request.header("Range", "bytes=" + before + "-").header("If-Range", '"' + version.getDigest() + '"');
     }
     try {

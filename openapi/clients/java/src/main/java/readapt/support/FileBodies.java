@@ -10,8 +10,9 @@ import java.net.http.HttpRequest.BodyPublishers;
 import java.nio.file.Path;
 
 /**
- * Sends files as they are. The generated code writes every request body as JSON, just before it hands the request to the interceptor:
- * this mapper keeps a file back, and the interceptor gives it to the request, which reads it while it is sent.
+ * Sends files as they are. The generated code writes every request body as JSON, just before it hands the request to
+ * the interceptor. This mapper keeps a file back, and the interceptor makes it the body, which is read while it is
+ * sent.
  */
 final class FileBodies extends ObjectMapper {
   private static final long serialVersionUID = 1L;
@@ -35,7 +36,7 @@ final class FileBodies extends ObjectMapper {
     return super.writeValueAsBytes(body);
   }
 
-  /** Gives the request the file that is its body, if it has one. */
+  /** Makes the file that was kept back, if any, the body of the request. */
   static void putInto(HttpRequest.Builder request) {
     var file = FILE.get();
     if (file == null) {

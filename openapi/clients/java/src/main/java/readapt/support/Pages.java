@@ -6,17 +6,17 @@ import java.util.NoSuchElementException;
 import java.util.function.Function;
 import readapt.client.ApiException;
 
-/** Lists of any length, item by item. */
+/** Reads lists of any length, item by item. */
 public final class Pages {
   private Pages() {}
 
-  /** A request for one page of a list: the first one if the cursor is null. */
+  /** Request for one page of a list; for the first page if the cursor is null. */
   @FunctionalInterface
   public interface Request<P> {
     P page(String cursor) throws ApiException;
   }
 
-  /** An answer of the service that came while the items of a list were read. */
+  /** Refusal by the service while the items of a list were read. */
   public static final class PageException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
@@ -26,11 +26,11 @@ public final class Pages {
   }
 
   /**
-   * Goes through every item of a list, and fetches pages as they are needed.
+   * Iterates over every item of a list, and fetches pages as they are needed.
    *
-   * @param request asks for a page, given the cursor of the page before
-   * @param items what is on a page, such as {@code JobPage::getData}
-   * @param next the cursor of the next page, such as {@code JobPage::getNextCursor}
+   * @param request requests a page, given the cursor of the page before
+   * @param items returns the items of a page, such as {@code JobPage::getData}
+   * @param next returns the cursor of the next page, such as {@code JobPage::getNextCursor}
    */
   public static <P, T> Iterable<T> items(Request<P> request, Function<P, List<T>> items, Function<P, String> next) {
     return () -> new Items<>(request, items, next);

@@ -2,7 +2,7 @@ package readapt.support;
 
 import readapt.client.model.Rollout;
 
-/** A rollout has failed or was cancelled. */
+/** Rollout that has failed or was cancelled. */
 public final class RolloutNotCompletedException extends Exception {
   private static final long serialVersionUID = 1L;
   private final transient Rollout rollout;

@@ -11,7 +11,7 @@ import readapt.client.ApiException;
 import readapt.client.api.RolloutsApi;
 import readapt.client.model.Rollout;
 
-/** Waits for the end of a rollout by polling with its ETag, which costs the service little while nothing has changed. */
+/** Waits for the end of a rollout by polling with its ETag, which costs the service little while nothing changes. */
 public final class Waiting {
   private static final int NOT_MODIFIED = 304;
   private static final Set<Integer> ASK_AGAIN = Set.of(429, 503);
@@ -19,10 +19,10 @@ public final class Waiting {
   private Waiting() {}
 
   /**
-   * Returns the rollout when it is completed. All its jobs have ended then; how many are ready, its summary says. While the service
-   * cannot be reached, it goes on asking.
+   * Returns the rollout when it is completed. All its jobs have ended then; its summary has the number that are ready.
+   * While the service cannot be reached, it keeps polling.
    *
-   * @param interval after how long to ask again, unless the service says when
+   * @param interval delay between two polls, unless the service asks for another
    * @throws RolloutNotCompletedException if the rollout has failed or was cancelled
    * @throws TimeoutException if the rollout has not ended in time, for example because it is paused
    * @throws ApiException if the service refuses the request
@@ -60,7 +60,11 @@ public final class Waiting {
     return state.equals("completed");
   }
 
-  /** Returns how long to wait after an answer that brings no rollout, or throws it if asking again would not help. */
+  /**
+   * Returns the delay after an answer without a rollout.
+   *
+   * @throws ApiException the answer, if another attempt would not help
+   */
   private static Duration pauseAfter(ApiException answer, Duration interval) throws ApiException {
     var cause = answer.getCause();
     var isUnreachable = cause instanceof IOException && !(cause instanceof JsonProcessingException);

@@ -18,11 +18,11 @@ import java.util.Map;
 import java.util.Queue;
 import readapt.client.ApiClient;
 
-/** A server that gives the answers of a test in turn, and keeps the requests. */
+/** Server that returns a test's answers in turn, and records the requests. */
 final class Answers implements AutoCloseable {
   static final ObjectMapper JSON = new ObjectMapper();
 
-  /** In place of a status: the connection is cut. */
+  /** Status that makes the server cut the connection. */
   static final int CUT = 0;
 
   record Answer(int status, Map<String, String> headers, String body) {}

@@ -43,7 +43,7 @@ class DownloadsTest {
     version = mapper.readValue(Answers.testdata("adapter-version.json"), AdapterVersion.class).digest(DIGEST);
   }
 
-  /** Downloads from a server that cuts the first connection after so many bytes; returns the ranges that were asked for. */
+  /** Downloads from a server that cuts the first connection after some bytes. Returns the requested ranges. */
   private List<String> download(int cutAfter) throws Exception {
     var ranges = new ArrayList<String>();
     var server = HttpServer.create(new InetSocketAddress("127.0.0.1", 0), 0);

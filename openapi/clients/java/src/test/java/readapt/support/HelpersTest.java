@@ -33,7 +33,8 @@ import readapt.support.Answers.Request;
 
 class HelpersTest {
   private static final Path ADAPTER = Path.of("../../../examples/demo-family/adapters/plural");
-  private static final String ADAPTER_DIGEST = "sha256:989194d7ede0dab3b03c2bf715b239b02a130533e50d08f6d604473a8d2f2d46";
+  private static final String ADAPTER_DIGEST =
+      "sha256:989194d7ede0dab3b03c2bf715b239b02a130533e50d08f6d604473a8d2f2d46";
 
   private static Rollout waitWith(Answers answers, Duration timeout) throws Exception {
     return Waiting.forRollout(new RolloutsApi(answers.client), "rol_1", timeout, Duration.ofMillis(1));
@@ -94,7 +95,8 @@ class HelpersTest {
         names.add(tenant.getName());
       }
       assertEquals(List.of("a", "b"), names);
-      assertEquals(List.of("/v1/tenants", "/v1/tenants?cursor=next"), answers.requests.stream().map(Request::path).toList());
+      var paths = answers.requests.stream().map(Request::path).toList();
+      assertEquals(List.of("/v1/tenants", "/v1/tenants?cursor=next"), paths);
     }
   }
 

@@ -1,13 +1,13 @@
-import type { Rollout } from '../../remote/client.ts';
-import { duration } from '../../output.ts';
-import { paintState, type Paint } from '../../screen/paint.ts';
-import { printable, relativeTime } from '../../screen/text.ts';
+import type { Rollout } from '../remote/client.ts';
+import { duration } from '../screen/output.ts';
+import { paintState, type Paint } from '../screen/paint.ts';
+import { printable, relativeTime } from '../screen/text.ts';
 
 type RolloutFetch = NonNullable<Rollout['fetches']>[number];
 
 type Row = readonly [label: string, value: string];
 
-/** A rollout in lines: how it stands, what a person has to do, and what has come of it. */
+/** Labelled lines that describe a rollout: its state, the action that it waits for, and its results. */
 export function rolloutRows(rollout: Rollout, paint: Paint): Row[] {
   const { id, base_model_name: model, version, state, evolutions, left_out: leftOut } = rollout;
   return [
@@ -28,7 +28,7 @@ export function rolloutRows(rollout: Rollout, paint: Paint): Row[] {
   ];
 }
 
-/** Why a rollout does not go on by itself, and what lets it; null if it does. */
+/** Reason why a rollout does not go on by itself, with the command that lets it; null if it goes on. */
 export function whyWaiting({ id, state, error, paused_reason: reason, waves }: Rollout): string | null {
   if (error !== null) return printable(error.detail ?? error.message);
   if (state === 'paused') {
@@ -38,7 +38,7 @@ export function whyWaiting({ id, state, error, paused_reason: reason, waves }: R
   return `wave ${waves.released + 1} waits for a person; release it with \`readapt rollout approve ${id}\``;
 }
 
-/** The bases that are being fetched for the analysis; none when all are there. */
+/** Progress of the bases that are fetched for the analysis, a line each; empty when all are there. */
 export function fetchingTexts({ state, fetches }: Rollout): string[] {
   if (state !== 'analyzing') return [];
   return (fetches ?? []).filter(({ file }) => file !== null).map(fetchText);

@@ -1,29 +1,29 @@
 import { availableParallelism } from 'node:os';
-import type { LoadedRow } from '../core/data/dataset.ts';
-import type { TokenizedExample } from '../core/data/example.ts';
-import type { TokenizeOptions } from '../core/data/tokenize.ts';
-import type { BaseCache, LoadedBase } from '../core/engine/base-cache.ts';
-import type { Device } from '../core/options/devices.ts';
-import type { MetricName } from '../core/options/metrics.ts';
-import { graphCacheDir } from '../src/platform/config/graph-cache-dir.ts';
-import { memorySetting } from '../src/platform/config/memory-setting.ts';
-import { int8CacheBytes } from '../src/platform/config/int8-cache-size.ts';
-import type { CommonOptions } from './options/common-options.ts';
+import type { LoadedRow } from '../../core/data/dataset.ts';
+import type { TokenizedExample } from '../../core/data/example.ts';
+import type { TokenizeOptions } from '../../core/data/tokenize.ts';
+import type { BaseCache, LoadedBase } from '../../core/engine/base-cache.ts';
+import type { Device } from '../../core/options/devices.ts';
+import type { MetricName } from '../../core/options/metrics.ts';
+import { graphCacheDir } from '../../src/platform/config/graph-cache-dir.ts';
+import { memorySetting } from '../../src/platform/config/memory-setting.ts';
+import { int8CacheBytes } from '../../src/platform/config/int8-cache-size.ts';
+import type { CommonOptions } from '../options/common-options.ts';
 
 /** Options of a command that needs loaded bases. */
 export interface BasesOptions extends CommonOptions {
-  /** Bases that stay loaded at a time. Default: 2. */
+  /** Number of bases that stay loaded. Default: 2. */
   readonly capacity?: number;
 }
 
 /**
- * Gives `use` a cache of bases on the command's device, and disposes of it whatever happens. A line on stderr names the
- * device.
+ * Calls `use` with a cache of bases on the command's device, and disposes of the cache in any case. A line on stderr
+ * names the device.
  * @throws DeviceUnavailableError if the device that was asked for does not work here
  */
 export async function withBases<T>(options: BasesOptions, use: (bases: BaseCache) => Promise<T>): Promise<T> {
-  const { BaseCache } = await import('../core/engine/base-cache.ts');
-  const { availableMemory } = await import('../core/engine/memory/process-memory.ts');
+  const { BaseCache } = await import('../../core/engine/base-cache.ts');
+  const { availableMemory } = await import('../../core/engine/memory/process-memory.ts');
   const { precision, capacity } = options;
   const device = await announceDevice(options);
   const threads = options.threads ?? availableParallelism();
@@ -53,26 +53,28 @@ function announcePrecision({ folder, precision }: LoadedBase): void {
 
 /** Chooses the device; a line on stderr says which one and why. */
 async function announceDevice({ device: choice, precision }: CommonOptions): Promise<Device> {
-  const { chooseDevice } = await import('../core/engine/devices/choose-device.ts');
+  const { chooseDevice } = await import('../../core/engine/devices/choose-device.ts');
   const { device, reason } = await chooseDevice(choice, { precision });
   process.stderr.write(`device ${device}: ${reason}\n`);
   return device;
 }
 
-/** How rows are made into tokens, besides the tokenizer. */
+/** Settings for turning rows into tokens, besides the tokenizer. */
 type RowFormatting = Pick<TokenizeOptions, 'appendEos' | 'maxLength'>;
 
-/** Loads the rows of a JSONL file as tokens, and the choices of the task. A line on stderr says which rows are too long. */
+/**
+ * Loads the rows of a JSONL file as tokens, and the choices of the task. A line on stderr says which rows are too long.
+ */
 export async function loadExamples(base: LoadedBase, path: string, format: RowFormatting = {}) {
-  const { loadDataset } = await import('../core/data/dataset.ts');
-  const { findChoices } = await import('../core/data/choices.ts');
+  const { loadDataset } = await import('../../core/data/dataset.ts');
+  const { findChoices } = await import('../../core/data/choices.ts');
   const rows = await loadDataset(path);
   const { examples, options } = await tokenizeLoaded(base, path, rows, format);
   return { rows, examples, choices: findChoices(rows, options) };
 }
 
 async function tokenizeLoaded(base: LoadedBase, path: string, rows: readonly LoadedRow[], format: RowFormatting = {}) {
-  const { tokenizeRows } = await import('../core/data/tokenize.ts');
+  const { tokenizeRows } = await import('../../core/data/tokenize.ts');
   const options = { tokenizer: base.tokenizer, config: base.model.config, ...format };
   const examples = tokenizeRows(rows, options);
   await warnOfLength(path, examples, options);
@@ -80,22 +82,22 @@ async function tokenizeLoaded(base: LoadedBase, path: string, rows: readonly Loa
 }
 
 async function warnOfLength(path: string, examples: readonly TokenizedExample[], options: TokenizeOptions) {
-  const { lengthWarning } = await import('../core/data/lengths.ts');
+  const { lengthWarning } = await import('../../core/data/lengths.ts');
   const warning = lengthWarning('', examples, options);
   if (warning !== null) process.stderr.write(`warning: ${path}: ${warning}\n`);
 }
 
 /**
- * Loads the rows of a JSONL file as tokens, also of one with prompts alone, whose rows have no labels then. A line on stderr says
- * which rows are too long.
+ * Loads the rows of a JSONL file as tokens. Rows with prompts alone have no labels. A line on stderr says which rows
+ * are too long.
  */
 export async function loadPromptsOf(base: LoadedBase, path: string): Promise<readonly TokenizedExample[]> {
-  const { areAnswered, loadGivenDataset } = await import('../core/data/dataset.ts');
-  const { tokenizeOpenPrompts: tokenizePrompts } = await import('../core/data/open-prompts.ts');
+  const { areAnswered, loadGivenDataset } = await import('../../core/data/dataset.ts');
+  const { tokenizeOpenPrompts } = await import('../../core/data/open-prompts.ts');
   const rows = await loadGivenDataset(path);
   if (areAnswered(rows)) return (await tokenizeLoaded(base, path, rows)).examples;
   const options = { tokenizer: base.tokenizer, config: base.model.config };
-  const examples = tokenizePrompts(rows, options);
+  const examples = tokenizeOpenPrompts(rows, options);
   await warnOfLength(path, examples, options);
   return examples;
 }

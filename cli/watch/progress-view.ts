@@ -1,12 +1,15 @@
 import logUpdate from 'log-update';
 import { isEndOfJob, type Job } from '../../openapi/clients/typescript/src/index.ts';
-import { percent } from '../output.ts';
+import { percent } from '../screen/output.ts';
 import { painterOf, paintState, plain, type Paint } from '../screen/paint.ts';
 import { cut, sizeOf } from '../screen/table.ts';
 
 /** Shows the state of every job: on a terminal as a block that redraws itself, elsewhere as a line per change. */
 export interface ProgressView {
-  /** @param heading lines above the jobs, each of which is printed when it changes where the block cannot redraw itself */
+  /**
+   * Shows the current jobs.
+   * @param heading lines above the jobs; without a terminal, a line is printed whenever it changes
+   */
   update(jobs: readonly Job[], elapsedMs: number, heading?: readonly string[]): void;
   close(): void;
 }
@@ -20,7 +23,7 @@ function blockView(stream: NodeJS.WriteStream): ProgressView {
   return {
     update(jobs, elapsedMs, heading = []) {
       const size = sizeOf(stream);
-      // The cursor stands in one more line.
+      // The cursor takes a line of its own.
       const rows = size.rows - heading.length - 1;
       const shown = jobs.length <= rows ? jobs : mostTelling(jobs, rows - 1);
       const width = size.columns;
@@ -42,7 +45,10 @@ function colored({ state }: Job, line: string, paint: Paint): string {
   return paint === plain ? line : line.replace(` ${state} `, ` ${paintState(paint, state)} `);
 }
 
-/** Of many jobs those that run, then what has ended otherwise than ready, what waits, and what is ready; as many as there is room for. */
+/**
+ * Picks the jobs to show if there is no room for all: running ones first, then those that ended without success, then
+ * waiting and ready ones.
+ */
 function mostTelling(jobs: readonly Job[], room: number): Job[] {
   const rank = ({ state }: Job): number => {
     if (state === 'ready') return 3;
@@ -89,6 +95,11 @@ function describe(job: Job, elapsedMs: number): string {
   ]
     .join('  ')
     .trimEnd();
+}
+
+/** Sorts the jobs of a rollout: adaptations in the order in which they were planned, then controls. */
+export function inPlannedOrder(jobs: Iterable<Job>): Job[] {
+  return [...jobs].sort((a, b) => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === 'control' ? 1 : -1));
 }
 
 export function displayName(job: Pick<Job, 'adapter_name' | 'kind'>): string {

@@ -4,10 +4,13 @@ import { whenLauncherEnds } from './launcher.ts';
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 type Signal = (typeof SIGNALS)[number];
 
-/** A signal this soon after the first is the same one: npm repeats what the terminal has sent to the whole process group. */
+/**
+ * Time within which a second signal counts as the first one: npm repeats the signal that the terminal has sent to the
+ * whole process group.
+ */
 const SAME_SIGNAL_MS = 1000;
 
-/** The command was interrupted by Ctrl-C or `kill`. */
+/** Interruption of the command by Ctrl-C or `kill`. */
 export class InterruptedError extends Error {
   readonly code = 'interrupted';
   readonly exitCode: number;
@@ -20,8 +23,8 @@ export class InterruptedError extends Error {
 }
 
 /**
- * Calls `handle` at the first SIGINT or SIGTERM. Another one, a second or more later, ends the process at once. The end of
- * the npm that started this process counts as SIGTERM.
+ * Calls `handle` at the first SIGINT or SIGTERM. Another one, a second or more later, ends the process at once. The end
+ * of the npm that started this process counts as SIGTERM.
  * @returns a function that stops listening
  */
 export function onInterrupt(handle: (signal: Signal) => void): () => void {
@@ -41,7 +44,9 @@ export function onInterrupt(handle: (signal: Signal) => void): () => void {
   };
 }
 
-/** Gives `use` a signal that aborts with an {@link InterruptedError} at SIGINT or SIGTERM, so that it can clean up. */
+/**
+ * Calls `use` with a signal that aborts with an {@link InterruptedError} at SIGINT or SIGTERM, so that it can clean up.
+ */
 export async function interruptible<T>(use: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const stopListening = onInterrupt((signal) => controller.abort(new InterruptedError(signal)));

@@ -1,4 +1,4 @@
-/** What a command prints: its result on stdout (aligned text, or one JSON document), everything else on stderr. */
+/** Output of a command: the result on stdout as aligned text or one JSON document, everything else on stderr. */
 export interface Output {
   /** Prints the result: `document` as JSON under `--json`, otherwise `rows` as aligned text, and a text below them. */
   result(document: object, rows: readonly (readonly [label: string, value: string])[], below?: string): void;

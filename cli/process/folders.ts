@@ -1,20 +1,24 @@
 import { access, constants, copyFile, mkdtemp, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { writeFileAtomic, writeFolderAtomic } from '../core/formats/atomic-file.ts';
+import { writeFileAtomic, writeFolderAtomic } from '../../core/formats/atomic-file.ts';
 import { isBadPath, UsageError } from './errors.ts';
 
-/** Creates a folder for temporary files, whose name begins with `prefix`. @throws UsageError if TMPDIR cannot be used */
+/**
+ * Creates a folder for temporary files, whose name begins with `prefix`.
+ * @throws UsageError if TMPDIR cannot be used
+ */
 export async function createTemporaryFolder(prefix: string): Promise<string> {
   return mkdtemp(join(tmpdir(), prefix)).catch((error: NodeJS.ErrnoException) => {
     if (!isBadPath(error)) throw error;
     throw new UsageError(
-      `TMPDIR is ${tmpdir()}, where no folder can be created (${error.code}): set it to a folder that this user may write`,
+      `TMPDIR is ${tmpdir()}, where no folder can be created (${error.code}): set it to a folder that this user ` +
+        'may write',
     );
   });
 }
 
-/** Gives `use` a temporary folder, and removes it whatever happens. */
+/** Calls `use` with a temporary folder, and removes the folder in any case. */
 export async function withTemporaryFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = await createTemporaryFolder('readapt-');
   try {
@@ -52,7 +56,9 @@ export async function requireWritableAdapterFolder(folder: string, input?: strin
   await requireWritableParent(folder);
 }
 
-/** Checks the parent of an output folder, because the folder is first written beside its final name and then renamed. */
+/**
+ * Checks the parent of an output folder, because the folder is first written beside its final name and then renamed.
+ */
 async function requireWritableParent(folder: string): Promise<void> {
   let parent = dirname(resolve(folder));
   let found = await stat(parent).catch(() => null);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Command } from 'commander';
-import { UsageError } from '../../errors.ts';
-import { addDatabaseOption, configOf, type DatabaseOption } from '../../options/database-option.ts';
+import { UsageError, quoted } from '../process/errors.ts';
+import { addDatabaseOption, configOf, type DatabaseOption } from '../options/database-option.ts';
 
 interface ExportOptions extends DatabaseOption {
   readonly after?: string;
@@ -19,11 +19,11 @@ export function register(program: Command): void {
 }
 
 async function run({ after, tenant, ...options }: ExportOptions): Promise<void> {
-  const { withDatabase } = await import('../../stack/database.ts');
-  const { createAuditService } = await import('../../../src/tenants/audit/index.ts');
-  const { isPosition } = await import('../../../src/delivery/events/index.ts');
+  const { withDatabase } = await import('../stack/database.ts');
+  const { createAuditService } = await import('../../src/tenants/audit/index.ts');
+  const { isPosition } = await import('../../src/delivery/events/index.ts');
   if (after !== undefined && !isPosition(after)) {
-    throw new UsageError(`--after is ${JSON.stringify(after.slice(0, 100))}, expected the sequence of an entry`);
+    throw new UsageError(`--after is ${quoted(after)}, expected the sequence of an entry`);
   }
   await withDatabase(await configOf(options), async (db) => {
     const { entries } = await createAuditService({ db }).export({ after, tenant_id: tenant }, null);

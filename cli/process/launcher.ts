@@ -2,20 +2,20 @@ import { readFileSync } from 'node:fs';
 
 const POLL_MS = 500;
 
-/** What npm and others that run scripts of packages call their processes. */
+/** Process names of npm and other programs that run package scripts. */
 const LAUNCHER_NAMES = /^(npm|npx|pnpm|yarn|bun|node|MainThread)/;
 
 /** Whether npm or npx has started this process, or one above it. */
 const IS_LAUNCHED = process.env.npm_lifecycle_event !== undefined;
 
 /**
- * The process ids that lead from this process to the npm or npx that started it; empty if none has. There is a shell in
- * between, which dies of SIGTERM without passing it on, and which outlives an npm that is killed. Read at the start,
- * because a process whose parent is gone gets another one.
+ * Process ids of the parent and, if that is a shell, of the npm or npx above it; empty without a launcher. npm starts
+ * the shell, which dies of SIGTERM without passing it on, and outlives an npm that is killed. Read at the start,
+ * because an orphan gets another parent.
  */
 const LAUNCHERS = IS_LAUNCHED ? launchers() : [];
 
-/** Whether they had ended before their processes could be read: Node loads the sources for a second or two until then. */
+/** Whether the launchers had ended before their ids could be read: Node needs a second or two to load the sources. */
 const HAVE_ENDED = IS_LAUNCHED && !hasLauncherAbove(process.ppid);
 
 function launchers(): number[] {
@@ -23,7 +23,10 @@ function launchers(): number[] {
   return parent !== null && /^(da|ba|z)?sh$/.test(parent.name) ? [process.ppid, parent.ppid] : [process.ppid];
 }
 
-/** Whether a process or one above it runs scripts of packages. True where that cannot be read, so that nothing ends by mistake. */
+/**
+ * Whether process `pid` or an ancestor runs package scripts. True if that cannot be read, so that nothing ends by
+ * mistake.
+ */
 function hasLauncherAbove(pid: number): boolean {
   const found = readProcess(pid);
   if (found === null || LAUNCHER_NAMES.test(found.name)) return true;

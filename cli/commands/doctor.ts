@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import type { Finding, FindingKind } from '../../../src/operations/doctor/findings.ts';
-import { UnsuccessfulResult } from '../../errors.ts';
-import { addJsonOption, type JsonOption } from '../../options/common-options.ts';
-import { addDatabaseOption, configOf, type DatabaseOption } from '../../options/database-option.ts';
+import type { Finding, FindingKind } from '../../src/operations/doctor/findings.ts';
+import { UnsuccessfulResult } from '../process/errors.ts';
+import { addJsonOption, type JsonOption } from '../options/common-options.ts';
+import { addDatabaseOption, configOf, type DatabaseOption } from '../options/database-option.ts';
 
 interface DoctorOptions extends JsonOption, DatabaseOption {
   readonly verify?: boolean;
@@ -11,7 +11,7 @@ interface DoctorOptions extends JsonOption, DatabaseOption {
   readonly acceptLosses?: boolean;
 }
 
-/** Findings of a kind that are printed; `--json` has all. */
+/** Number of findings of one kind that are printed; `--json` has all. */
 const SHOWN = 20;
 
 export function register(program: Command): void {
@@ -31,19 +31,20 @@ export function register(program: Command): void {
   addDatabaseOption(doctor)
     .addHelpText(
       'after',
-      '\nThe exit code is 0 if nothing is wrong, or if all of it was mended; 1 if something is wrong; 2 if it cannot look.',
+      '\nThe exit code is 0 if nothing is wrong, or if all of it was mended; 1 if something is wrong; 2 if it ' +
+        'cannot look.',
     )
     .action(run);
   addJsonOption(doctor);
 }
 
 async function run(options: DoctorOptions): Promise<void> {
-  const { withDatabase } = await import('../../stack/database.ts');
-  const { openArtifactStore } = await import('../../../src/platform/artifacts/index.ts');
-  const { examine } = await import('../../../src/operations/doctor/doctor.ts');
+  const { withDatabase } = await import('../stack/database.ts');
+  const { openArtifactStore } = await import('../../src/platform/artifacts/index.ts');
+  const { examine } = await import('../../src/operations/doctor/doctor.ts');
   const config = await configOf(options);
   const findings = await withDatabase(config, async (db) => {
-    // A report changes nothing, so it does not take a store that nobody has marked.
+    // A plain report changes nothing, so it does not claim an artifact store that has no owner yet.
     const marks = options.mend === true || options.adopt === true;
     const artifacts = await openArtifactStore({ db, config, begins: false, marks });
     const found: Finding[] = [];
@@ -56,7 +57,7 @@ async function run(options: DoctorOptions): Promise<void> {
 }
 
 async function report(findings: readonly Finding[], { mend, adopt }: DoctorOptions): Promise<string> {
-  const { FINDINGS } = await import('../../../src/operations/doctor/findings.ts');
+  const { FINDINGS } = await import('../../src/operations/doctor/findings.ts');
   if (findings.length === 0) return 'nothing is wrong\n';
   const lines: string[] = [];
   for (const [kind, heading] of Object.entries(FINDINGS) as [FindingKind, string][]) {

@@ -1,7 +1,7 @@
-import { answerOf } from '../core/data/evaluation/generated-answers.ts';
-import type { LoadedBase } from '../core/engine/base-cache.ts';
-import type { GenerationRequest } from '../core/engine/generation/greedy.ts';
-import { UsageError } from './errors.ts';
+import { answerOf } from '../../core/data/evaluation/generated-answers.ts';
+import type { LoadedBase } from '../../core/engine/base-cache.ts';
+import type { GenerationRequest } from '../../core/engine/generation/greedy.ts';
+import { UsageError } from '../process/errors.ts';
 import { loadPromptsOf } from './loaded-bases.ts';
 
 /** A prompt in the tokens of a base. */
@@ -9,14 +9,14 @@ export interface Prompt {
   readonly promptIds: readonly number[];
   /** Number of the row's line in its file; absent for a prompt that was not read from one. */
   readonly line?: number;
-  /** What the row expects; absent for a prompt alone. */
+  /** Completion that the row expects; absent for a prompt alone. */
   readonly expected?: string;
 }
 
-/** Where prompts come from: a text, or a JSONL file of rows. */
+/** Source of prompts: a text, or a JSONL file of rows. */
 export type PromptSource = { readonly prompt: string } | { readonly data: string };
 
-/** Largest prompt that is read from stdin. */
+/** Largest prompt that is read from stdin, in bytes. */
 const MAX_BYTES = 1 << 20;
 
 /**
@@ -62,7 +62,7 @@ export async function tokenizePrompts(base: LoadedBase, source: PromptSource): P
 }
 
 /**
- * Requests texts of at most `maxNewTokens` tokens, within the positions that the base knows.
+ * Builds requests for at most `maxNewTokens` tokens each, within the positions that the base supports.
  * @throws UsageError for a prompt without tokens, or one that leaves no room for a token
  */
 export function toRequests(
@@ -75,8 +75,8 @@ export function toRequests(
     if (promptIds.length === 0) throw new UsageError(`the prompt has no tokens for ${folder}, expected at least one`);
     if (room >= 1) return { promptIds, maxNewTokens: Math.min(maxNewTokens, room) };
     throw new UsageError(
-      `the prompt has ${promptIds.length} tokens, expected at most ${config.maxPositionEmbeddings - 1}: ${folder} knows ` +
-        `${config.maxPositionEmbeddings} positions (max_position_embeddings)`,
+      `the prompt has ${promptIds.length} tokens, expected at most ${config.maxPositionEmbeddings - 1}: ` +
+        `${folder} knows ${config.maxPositionEmbeddings} positions (max_position_embeddings)`,
     );
   });
 }

@@ -1,9 +1,9 @@
 import { CommanderError } from 'commander';
-import { DatasetError } from '../core/formats/dataset/dataset-jsonl.ts';
-import { FormatError } from '../core/formats/errors.ts';
+import { DatasetError } from '../../core/formats/dataset/dataset-jsonl.ts';
+import { FormatError } from '../../core/formats/errors.ts';
 import { InterruptedError } from './interruption.ts';
 
-/** The arguments are wrong. The exit code is 2, as for bad input. */
+/** Error for wrong arguments. The exit code is 2, as for bad input. */
 export class UsageError extends Error {
   readonly badInput = true;
   readonly code: string;
@@ -15,25 +15,33 @@ export class UsageError extends Error {
   }
 }
 
-/** The exit codes of commands, besides 130 and 143 of an interruption. */
+/** Puts a text that somebody has given into quotes for a message, cut after 100 characters. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.slice(0, 100));
+}
+
+/** Exit codes of commands, besides 130 and 143 of an interruption. */
 export const EXIT = {
   done: 0,
-  /** Failed at work, or with a result that is a failure; also what may pass by itself. */
+  /** Failed, or ended with an unsuccessful result. Trying again may help. */
   failed: 1,
-  /** Nothing helps but another argument, file or setting. */
+  /** Wrong argument, file or setting. Trying again does not help. */
   usage: 2,
   /** Not signed in, or not allowed. */
   refused: 3,
-  /** What was named does not exist, or belongs to another tenant. */
+  /** Named object does not exist, or belongs to another tenant. */
   notFound: 4,
-  /** What was watched has ended otherwise than it should. */
+  /** Watched job or rollout has ended without success. */
   endedBadly: 5,
-  /** What was watched waits for a person. */
+  /** Watched rollout waits for a person. */
   waits: 6,
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** The command has printed its result, which is a failure. The exit code is 1 unless it is given, and stderr gets one more line. */
+/**
+ * Failure that the command has already printed as its result, so that stderr gets only one more line. The exit code is
+ * 1 unless another one is given.
+ */
 export class UnsuccessfulResult extends Error {
   readonly exitCode: ExitCode;
 
@@ -43,9 +51,9 @@ export class UnsuccessfulResult extends Error {
   }
 }
 
-/** A service has refused a request or cannot be reached, or there is no key to ask it with. */
+/** Error for a service that refuses a request, cannot be reached, or has no key here. */
 export class ServiceError extends Error {
-  /** What is wrong, for programs: the code of the service's problem, or one of the command's own. */
+  /** Error code for programs: the code of the service's problem, or one of the command's own. */
   readonly code: string;
   readonly exitCode: ExitCode;
 
@@ -61,8 +69,8 @@ export class ServiceError extends Error {
 const BAD_PATH_CODES = new Set(['EACCES', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', 'ENOENT', 'ENOTDIR', 'EPERM', 'EROFS']);
 
 /**
- * Returns the exit code: 0 done (also `--help`), 130 or 143 interrupted, and else one of {@link EXIT}: 2 if nothing helps but another
- * argument, file or setting, so that it would be in vain to start the same again.
+ * Returns the exit code: 0 done (also `--help`), 130 or 143 interrupted, and otherwise one of {@link EXIT}. Code 2
+ * means that the same command fails again until an argument, file or setting is changed.
  */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
@@ -72,7 +80,10 @@ export function exitCodeOf(error: unknown): number {
   return isBadInput(error) ? EXIT.usage : EXIT.failed;
 }
 
-/** Prints the error as a line on stderr and, under `--json`, as a document on one line of stdout, as NDJSON has to be. */
+/**
+ * Prints the error as a line on stderr and, with `--json`, as a document on one line of stdout, so that NDJSON stays
+ * valid.
+ */
 export function printError(error: unknown, json: boolean): void {
   const message = error instanceof Error ? error.message : String(error);
   // Commander has printed its own errors already.
@@ -89,7 +100,7 @@ function isBadInput(error: unknown): boolean {
   return isBadPath(error);
 }
 
-/** Whether the system has refused a path that cannot be used. */
+/** Whether the system has rejected a path. */
 export function isBadPath(error: Error): boolean {
   return 'path' in error && BAD_PATH_CODES.has(codeOf(error));
 }

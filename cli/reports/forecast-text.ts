@@ -1,6 +1,6 @@
-import { duration } from '../../output.ts';
+import { duration } from '../screen/output.ts';
 
-/** A forecast as the API answers it, as far as the demo prints it. */
+/** Fields of the API's forecast that are printed. */
 export interface Forecast {
   readonly adapters: { readonly total: number; readonly taken: number } | null;
   readonly tenant_count: number | null;
@@ -24,23 +24,24 @@ interface ForecastFigure {
   readonly high: number | null;
 }
 
-/** A forecast in a few lines. */
+/** Describes a forecast in a few indented lines. */
 export function describeForecast(forecast: Forecast): string {
-  return [...whoIsTaken(forecast), ...forecast.compatibility.flatMap(whatChanged), ...howLong(forecast)]
+  return [...selectionLines(forecast), ...forecast.compatibility.flatMap(changeLines), ...timeLines(forecast)]
     .map((line) => `  ${line}`)
     .join('\n');
 }
 
-function whoIsTaken({ adapters, tenant_count: tenants, skipped, waves }: Forecast): string[] {
+function selectionLines({ adapters, tenant_count: tenants, skipped, waves }: Forecast): string[] {
   if (adapters === null) return [];
   const left = skipped.map(({ reason, adapters: count }) => `${count} ${reason.replaceAll('_', ' ')}`);
   return [
-    `takes      ${adapters.taken} of ${adapters.total} adapters, of ${tenants ?? 0} tenants, in waves of ${waves.join(', ')}`,
+    `takes      ${adapters.taken} of ${adapters.total} adapters, of ${tenants ?? 0} tenants, in waves of ` +
+      `${waves.join(', ')}`,
     ...(left.length === 0 ? [] : [`leaves     ${left.join(', ')}`]),
   ];
 }
 
-function whatChanged({
+function changeLines({
   problem,
   drift,
   drift_by_projection: groups,
@@ -56,7 +57,7 @@ function whatChanged({
   ];
 }
 
-function howLong({ figures, reason, basis, workers }: Forecast): string[] {
+function timeLines({ figures, reason, basis, workers }: Forecast): string[] {
   const count = workers.reduce((sum, each) => sum + each.workers, 0);
   const predicted = (
     [

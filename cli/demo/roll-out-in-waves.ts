@@ -9,17 +9,17 @@ import {
   type ReadaptClient,
   type RolloutForecast,
   type RolloutPolicy,
-} from '../../../openapi/clients/typescript/src/index.ts';
-import { familyPath } from '../fleet.ts';
-import { followRollout, type FollowedRollout } from '../follow-rollout.ts';
-import type { RegisteredFleet } from '../register-fleet.ts';
-import { describeForecast } from './forecast-text.ts';
+} from '../../openapi/clients/typescript/src/index.ts';
+import { familyPath } from './fleet.ts';
+import { followRollout, type FollowedRollout } from './follow-rollout.ts';
+import type { RegisteredFleet } from './register-fleet.ts';
+import { describeForecast } from '../reports/forecast-text.ts';
 
 const POLL_MS = 250;
 
 /**
- * Half of the fleet is the canary. Its jobs lose more than one row in fifty that the imported adapters have right, which a gate that
- * bounds what is lost on balance lets through, so the condition trips.
+ * Policy of the demo: half of the fleet is the canary. Its jobs get more than 2 % of the rows wrong that the imported
+ * adapters get right. The gate allows that, because it bounds only the net loss, but the pause condition trips.
  */
 const POLICY: RolloutPolicy = { waves: [{ count: 3 }], pause_if: { negative_flips: 0.02, min_jobs: 3 } };
 
@@ -32,11 +32,13 @@ interface StoryOptions {
 
 /** A rollout that was followed to its end. */
 export interface FollowedInWaves extends FollowedRollout {
-  /** Whether its own condition has paused it after the canary, so that a person had to resume it. */
+  /** Whether the pause condition has stopped the rollout after the canary, so that somebody had to resume it. */
   readonly wasPaused: boolean;
 }
 
-/** Registers version 2 by a dry run, and rolls it out in two waves, of which the first one is looked at before the second begins. */
+/**
+ * Registers version 2 by a dry run, then rolls it out in two waves, with a look at the first before the second begins.
+ */
 export async function rollOutInWaves(fleet: RegisteredFleet, options: StoryOptions): Promise<FollowedInWaves> {
   const { signal, say } = options;
   const request = { control: options.control, seed: options.seed, policy: POLICY };
@@ -78,7 +80,7 @@ async function computed(client: ReadaptClient, id: string, signal: AbortSignal):
 
 /**
  * Rolls a rollout back, which starts no work.
- * @returns whether for each adapter that it had published for, what was served before is served again
+ * @returns whether every adapter with a published version serves its earlier version again
  */
 export async function rollBack(
   fleet: RegisteredFleet,
@@ -89,7 +91,8 @@ export async function rollBack(
   const begun = Date.now();
   const { rolled_back: count } = await rollBackRollout({ client: fleet.operator, path: { id: rollout.id } });
   say(
-    `rolled back: ${count} of ${published} adapters are served on version 2 no more, ${Date.now() - begun} ms after the request`,
+    `rolled back: ${count} of ${published} adapters are served on version 2 no more, ${Date.now() - begun} ms ` +
+      'after the request',
   );
   return count === published;
 }
