@@ -41,7 +41,7 @@ export function isSettled(finishedAt: string | null, readAt: number): boolean {
  * Reads again what belongs to something as soon as that has changed, for example its parts once it has ended.
  * @param queryKey keep its identity (useMemo)
  */
-export function useReadAgainOn(value: string | null, queryKey: QueryKey): void {
+export function useInvalidateOn(value: string | null, queryKey: QueryKey): void {
   const queries = useQueryClient();
   const before = useRef(value);
   useEffect(() => {

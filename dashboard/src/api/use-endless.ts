@@ -12,7 +12,7 @@ import { appended, flattened, pagesOf, replaced, type ListPage, type Pages, type
 /** The API answers with 200 entries at the most. */
 const PAGE_SIZE = 200;
 /** A page of rows that comes into view is read again if it is older than this, in milliseconds. */
-const FRESH_MS = 10_000;
+const STALE_AFTER_MS = 10_000;
 
 interface PageOf<T> {
   readonly data: T[];
@@ -51,8 +51,8 @@ export function useEndless<T>(list: EndlessList<T>) {
     (range: Range) => {
       seen.current = range;
       const { first, last } = pagesOf(pages ?? [], range);
-      const old = Date.now() - (every ?? FRESH_MS);
-      if (pages?.slice(first, last + 1).some(({ readAt }) => readAt < old) === true)
+      const staleBefore = Date.now() - (every ?? STALE_AFTER_MS);
+      if (pages?.slice(first, last + 1).some(({ readAt }) => readAt < staleBefore) === true)
         void refetch({ cancelRefetch: false });
     },
     [pages, every, refetch],

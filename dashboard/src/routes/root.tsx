@@ -3,7 +3,7 @@ import { queryClient } from '../api/query-client.ts';
 import { currentSession } from '../api/session.ts';
 import { viewerQuery } from '../api/viewer.ts';
 import { oneOf, textOf } from '../lib/search-params.ts';
-import { NotFound } from '../parts/feedback/not-found.tsx';
+import { NotFound } from '../parts/feedback/page-error.tsx';
 import { Shell } from '../parts/shell/shell.tsx';
 
 export const rootRoute = createRootRoute({

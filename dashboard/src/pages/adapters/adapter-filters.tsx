@@ -70,12 +70,7 @@ function Field({ label, value, set, placeholder }: FieldProps) {
       <Text as="label" size="2" htmlFor={id}>
         {label}
       </Text>
-      <TextField.Root
-        id={id}
-        value={value}
-        placeholder={placeholder}
-        onChange={({ target }) => set((target as unknown as { value: string }).value)}
-      />
+      <TextField.Root id={id} value={value} placeholder={placeholder} onChange={({ target }) => set(target.value)} />
     </div>
   );
 }

@@ -1,7 +1,7 @@
 import { listAdapters, type Adapter } from '@readapt/client';
 import { client } from '../../api/client.ts';
 import type { EndlessList } from '../../api/use-endless.ts';
-import type { AdaptersSearch } from '../../routes/adapters-search.ts';
+import type { AdaptersSearch } from '../../routes/search.ts';
 
 export function allAdapters(search: AdaptersSearch): EndlessList<Adapter> {
   const filter = filterOf(search);

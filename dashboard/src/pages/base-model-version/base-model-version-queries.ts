@@ -1,4 +1,5 @@
 import {
+  getAtRisk,
   getBaseModelVersion,
   getEvolution,
   listEvolutions,
@@ -32,6 +33,16 @@ export const evolutionsQuery = (versionId: string) => ({
 export const evolutionQuery = ({ id, state }: EvolutionEntry) => ({
   queryKey: ['evolutions', id, state],
   queryFn: ({ signal }: Context) => getEvolution({ client, path: { id }, signal }),
+  staleTime: 60_000,
+});
+
+/**
+ * Adapters and tenants left without a version when this one retires. The service scans all adapters for the answer, so a page
+ * asks once each time it opens.
+ */
+export const atRiskQuery = (versionId: string, retiresAt: string | null) => ({
+  queryKey: ['at-risk', versionId, retiresAt],
+  queryFn: ({ signal }: Context) => getAtRisk({ client, path: { id: versionId }, signal }),
   staleTime: 60_000,
 });
 

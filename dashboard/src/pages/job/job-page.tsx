@@ -4,7 +4,7 @@ import { Link, useParams } from '@tanstack/react-router';
 import { getRollout, type Job } from '@readapt/client';
 import { useMemo } from 'react';
 import { client } from '../../api/client.ts';
-import { useReadAgainOn } from '../../api/polling.ts';
+import { useInvalidateOn } from '../../api/polling.ts';
 import { statusOf } from '../../api/problem.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
@@ -40,7 +40,7 @@ export default function JobPage() {
 
 function JobView({ job }: { job: Job }) {
   const key = useMemo(() => jobKey(job.id), [job.id]);
-  useReadAgainOn(job.finished_at, key);
+  useInvalidateOn(job.finished_at, key);
   return (
     <>
       <Header job={job} />

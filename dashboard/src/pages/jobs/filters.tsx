@@ -5,7 +5,7 @@ import { useNavigate } from '@tanstack/react-router';
 import { listRollouts, type Job } from '@readapt/client';
 import { client } from '../../api/client.ts';
 import { counted } from '../../lib/format.ts';
-import { JOB_KINDS, JOB_STATES, type JobsSearch } from '../../lib/job-words.ts';
+import { JOB_KINDS, JOB_STATES, type JobsSearch } from '../../routes/search.ts';
 import { wordOf } from '../../parts/values/state-badge.tsx';
 import { useTenantNames } from '../../api/tenant-names.ts';
 

@@ -3,7 +3,7 @@ import type { Job } from '@readapt/client';
 import { useCallback, useMemo } from 'react';
 import { useEndless } from '../../api/use-endless.ts';
 import { useViewer } from '../../api/viewer.ts';
-import type { JobsSearch } from '../../lib/job-words.ts';
+import type { JobsSearch } from '../../routes/search.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
 import { DataTable } from '../../parts/table/data-table.tsx';

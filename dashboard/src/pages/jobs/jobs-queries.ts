@@ -1,7 +1,7 @@
 import { listJobs, type Job } from '@readapt/client';
 import { client } from '../../api/client.ts';
 import type { EndlessList } from '../../api/use-endless.ts';
-import type { JobsSearch } from '../../lib/job-words.ts';
+import type { JobsSearch } from '../../routes/search.ts';
 
 const EVERY_MS = 3000;
 

@@ -11,7 +11,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { client } from '../../api/client.ts';
 import { useChangeOfSearch } from '../../lib/use-change-of-search.ts';
 import { ConfirmButton } from '../../parts/actions/confirm-button.tsx';
-import type { NewRolloutSearch } from '../../routes/rollout-search.ts';
+import type { NewRolloutSearch } from '../../routes/search.ts';
 import { BeginText } from './begin-text.tsx';
 import { CodePanel } from './code-panel.tsx';
 import { DryRunPanel } from './dry-run/dry-run-panel.tsx';
@@ -60,7 +60,7 @@ export function RolloutForm({ initial, restored = false }: RolloutFormProps) {
             <Begin
               draft={draft}
               request={request}
-              forecastId={dryRun.isOutdated ? null : dryRun.id}
+              forecastId={dryRun.isStale ? null : dryRun.id}
               check={check}
               refuse={refuse}
             />
@@ -127,7 +127,7 @@ function useDryRun({ draft, request, refuse, change, begin }: DryRunOptions) {
     isAsking: asking.isPending,
     error: asking.error,
     /** Whether the form says something else than what the dry run was asked about, as far as is known. */
-    isOutdated: asked === null || !isSameRequest(toRequest(steered(asked, draft.baseModelHasPolicy)).request, request),
+    isStale: asked === null || !isSameRequest(toRequest(steered(asked, draft.baseModelHasPolicy)).request, request),
   };
 }
 

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
 import type { Rollout } from '@readapt/client';
 import { useMemo } from 'react';
-import { useReadAgainOn } from '../../api/polling.ts';
+import { useInvalidateOn } from '../../api/polling.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { counted } from '../../lib/format.ts';
 import { Loaded } from '../../parts/feedback/loaded.tsx';
@@ -32,7 +32,7 @@ export default function RolloutPage() {
 function LoadedRollout({ rollout }: { rollout: Rollout }) {
   const { isOperator, operates } = useViewer();
   const key = useMemo(() => rolloutKey(rollout.id), [rollout.id]);
-  useReadAgainOn(rollout.finished_at, key);
+  useInvalidateOn(rollout.finished_at, key);
   return (
     <>
       <PageHeader

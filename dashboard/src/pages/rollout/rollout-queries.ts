@@ -12,7 +12,7 @@ import {
 import { client } from '../../api/client.ts';
 import { isSettled, polled } from '../../api/polling.ts';
 import type { EndlessList } from '../../api/use-endless.ts';
-import type { RolloutSearch } from '../../routes/rollout-search.ts';
+import type { RolloutSearch } from '../../routes/search.ts';
 
 interface Context {
   readonly signal: AbortSignal;

@@ -8,7 +8,7 @@ import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
 import { DataTable } from '../../parts/table/data-table.tsx';
 import { StateFilter } from '../../parts/table/state-filter.tsx';
-import { ROLLOUT_STATES, type RolloutsSearch } from '../../routes/rollout-search.ts';
+import { ROLLOUT_STATES, type RolloutsSearch } from '../../routes/search.ts';
 import { COLUMNS } from './columns.tsx';
 import { allRollouts } from './rollouts-queries.ts';
 
@@ -75,7 +75,7 @@ function Filters() {
 }
 
 /** While somebody types, the service is not asked for every letter. */
-const TYPING_MS = 400;
+const DEBOUNCE_MS = 400;
 
 function BaseModelField({
   value,
@@ -88,7 +88,7 @@ function BaseModelField({
   const [text, setText] = useState(value ?? '');
   useEffect(() => {
     if (text === (value ?? '')) return;
-    const timer = setTimeout(() => onChange(text === '' ? undefined : text), TYPING_MS);
+    const timer = setTimeout(() => onChange(text === '' ? undefined : text), DEBOUNCE_MS);
     return () => clearTimeout(timer);
   });
   return (

@@ -3,7 +3,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useId, type ComponentProps, type ReactNode } from 'react';
 import { ProblemCallout } from '../feedback/problem-callout.tsx';
 
-export interface Deed<T> {
+export interface ConfirmedAction<T> {
   /** What the button does, as a verb with its object: `Pause the rollout`. The dialog's button says the same. */
   readonly label: string;
   /** The question of the dialog (default: the label with a question mark). */
@@ -19,11 +19,11 @@ export interface Deed<T> {
   readonly children: ReactNode;
 }
 
-/** What the dialog of a deed has in it: what it will do, and the buttons that do it or leave it. */
-export function Confirmation<T>(props: Deed<T> & { description: string; close: () => void }) {
+/** What the dialog of a action has in it: what it will do, and the buttons that do it or leave it. */
+export function Confirmation<T>(props: ConfirmedAction<T> & { description: string; close: () => void }) {
   const { label, question = `${label}?`, color, possible = true, run, done, description, close, children } = props;
   const queries = useQueryClient();
-  const deed = useMutation({
+  const action = useMutation({
     mutationFn: run,
     onSuccess: async (answer) => {
       await queries.invalidateQueries();
@@ -37,13 +37,13 @@ export function Confirmation<T>(props: Deed<T> & { description: string; close: (
       <Text as="div" size="2" id={description}>
         {children}
       </Text>
-      {deed.error !== null && (
+      {action.error !== null && (
         <Box mt="3">
-          <ProblemCallout error={deed.error} />
+          <ProblemCallout error={action.error} />
         </Box>
       )}
       <Flex gap="3" mt="4" justify="end" align="center" wrap="wrap">
-        {deed.isPending && (
+        {action.isPending && (
           <Text size="2" color="gray" role="status">
             Asking the service …
           </Text>
@@ -53,7 +53,7 @@ export function Confirmation<T>(props: Deed<T> & { description: string; close: (
             Leave as it is
           </Button>
         </AlertDialog.Cancel>
-        <Button color={color} loading={deed.isPending} disabled={!possible} onClick={() => deed.mutate()}>
+        <Button color={color} loading={action.isPending} disabled={!possible} onClick={() => action.mutate()}>
           {label}
         </Button>
       </Flex>
@@ -62,12 +62,12 @@ export function Confirmation<T>(props: Deed<T> & { description: string; close: (
 }
 
 /** A dialog that is opened by something else than a button of its own, such as an entry of a menu. */
-export function ConfirmDialog<T>({ onClose, ...deed }: Deed<T> & { readonly onClose: () => void }) {
+export function ConfirmDialog<T>({ onClose, ...action }: ConfirmedAction<T> & { readonly onClose: () => void }) {
   const description = useId();
   return (
     <AlertDialog.Root open onOpenChange={(open) => !open && onClose()}>
       <AlertDialog.Content maxWidth="520px" aria-describedby={description}>
-        <Confirmation {...deed} description={description} close={onClose} />
+        <Confirmation {...action} description={description} close={onClose} />
       </AlertDialog.Content>
     </AlertDialog.Root>
   );

@@ -5,7 +5,7 @@ import { useEffect, useRef, useState, type ReactNode } from 'react';
 import { useAppearance } from '../shell/preferences.ts';
 import { Loaded } from '../feedback/loaded.tsx';
 
-type PlotModule = typeof Plot;
+export type PlotModule = typeof Plot;
 
 export interface ChartProps {
   /** What the chart shows, as a sentence with its outcome: `Loss over 120 steps, 0.41 at the end`. */

@@ -25,13 +25,13 @@ export function Loaded<T>({ query, what, height = 120, children }: LoadedProps<T
   }
   return (
     <>
-      {error !== null && <Outdated what={what} error={error} refetch={refetch} />}
+      {error !== null && <Stale what={what} error={error} refetch={refetch} />}
       {children(data)}
     </>
   );
 }
 
-function Outdated({ what, error, refetch }: { what: string; error: unknown; refetch: () => unknown }) {
+function Stale({ what, error, refetch }: { what: string; error: unknown; refetch: () => unknown }) {
   return (
     <Flex direction="column" gap="2" mb="3">
       <ProblemCallout error={error} retry={refetch} />

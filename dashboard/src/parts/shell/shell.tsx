@@ -44,7 +44,7 @@ function ShellOfSession() {
           <Flex align="center" justify="between" gap="3" pt="3">
             <Flex align="center" gap="3" minWidth="0">
               <Logo />
-              {viewer !== null && <Whose viewer={viewer} />}
+              {viewer !== null && <KeyOwner viewer={viewer} />}
             </Flex>
             <SettingsMenu />
           </Flex>
@@ -80,7 +80,7 @@ function useFocusOnNewPage() {
   return content;
 }
 
-function Whose({ viewer }: { viewer: Viewer }) {
+function KeyOwner({ viewer }: { viewer: Viewer }) {
   const owner = viewer.isOperator ? 'Operator' : (viewer.tenantName ?? viewer.tenantId);
   return (
     <Text size="2" color="gray" truncate>

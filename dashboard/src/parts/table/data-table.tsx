@@ -1,9 +1,10 @@
+import { TriangleDownIcon, TriangleUpIcon } from '@radix-ui/react-icons';
 import { Spinner, Text } from '@radix-ui/themes';
+import { FlexRender, type Header } from '@tanstack/react-table';
 import { useState } from 'react';
 import { count } from '../../lib/format.ts';
-import { HeaderCell } from './header-cell.tsx';
 import { TableBody } from './table-body.tsx';
-import { useServerTable, type Column } from './use-server-table.ts';
+import { useServerTable, type AnyRow, type Column, type features } from './use-server-table.ts';
 
 interface DataTableProps<T> {
   /** What the rows are, for people who cannot see the table: `Jobs of the rollout`. */
@@ -85,6 +86,32 @@ function Head<T>({ columns, sort, onSort }: Pick<DataTableProps<T>, 'columns' | 
         ))}
       </tr>
     </thead>
+  );
+}
+
+const ARIA_SORT = { asc: 'ascending', desc: 'descending' } as const;
+
+/** The head of a column, a button where the server can sort by it. */
+function HeaderCell<T extends AnyRow>({ header }: { header: Header<typeof features, T> }) {
+  const { column } = header;
+  const sorted = column.getIsSorted();
+  const content = <FlexRender header={header} />;
+  return (
+    <th
+      scope="col"
+      className={column.columnDef.meta?.align === 'end' ? 'end' : undefined}
+      aria-sort={sorted === false ? undefined : ARIA_SORT[sorted]}
+    >
+      {column.getCanSort() ? (
+        <button type="button" className="sort" onClick={column.getToggleSortingHandler()}>
+          {content}
+          {sorted === 'asc' && <TriangleUpIcon aria-hidden />}
+          {sorted === 'desc' && <TriangleDownIcon aria-hidden />}
+        </button>
+      ) : (
+        content
+      )}
+    </th>
   );
 }
 

@@ -21,7 +21,7 @@ export function Account({ job }: { job: Job }) {
 const COLORS: Partial<Record<Job['state'], 'red' | 'amber' | 'gray'>> = { failed: 'red', cancelled: 'gray' };
 
 function Failure({ job, error }: { job: Job; error: NonNullable<Job['error']> }) {
-  const { title, deeds } = adviceFor(error.code);
+  const { title, steps } = adviceFor(error.code);
   return (
     <Callout.Root
       color={COLORS[job.state] ?? 'amber'}
@@ -48,9 +48,9 @@ function Failure({ job, error }: { job: Job; error: NonNullable<Job['error']> })
         <Text as="p" weight="bold" mt="2">
           What to do
         </Text>
-        <ul className="deeds">
-          {deeds.map((deed) => (
-            <li key={deed}>{deed}</li>
+        <ul className="advice-list">
+          {steps.map((step) => (
+            <li key={step}>{step}</li>
           ))}
         </ul>
         <Text as="p" size="1" mt="2">
@@ -131,7 +131,7 @@ function Warnings({ warnings }: { warnings: readonly string[] }) {
         <Text as="p" weight="bold">
           What the owner of the adapter should know
         </Text>
-        <ul className="deeds">
+        <ul className="advice-list">
           {warnings.map((warning) => (
             <li key={warning} className="any-text">
               {sentence(warning)}

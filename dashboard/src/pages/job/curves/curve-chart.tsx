@@ -1,6 +1,6 @@
 import { Heading } from '@radix-ui/themes';
 import { useMemo } from 'react';
-import { Chart, type ChartProps } from '../../../parts/chart/chart.tsx';
+import { Chart, type PlotModule } from '../../../parts/chart/chart.tsx';
 import { stepTick, thinned, type Point } from './points.ts';
 
 interface CurveChartProps {
@@ -44,7 +44,7 @@ function plotOf(curve: readonly Point[], { unit, smooth, steps }: Pick<CurveChar
   const last = curve.at(-1);
   const isStepped = steps !== undefined && last !== undefined;
   const whole = isStepped ? [...curve, { step: Math.max(steps, last.step), value: last.value }] : curve;
-  const marks = (plot: Parameters<ChartProps['plot']>[0]) => {
+  const marks = (plot: PlotModule) => {
     const xy = { x: 'step', y: 'value', stroke: 'var(--accent-9)', strokeWidth: 2 };
     if (!smooth) return [plot.lineY(whole, { ...xy, curve: isStepped ? 'step-after' : 'linear' })];
     return [
@@ -52,7 +52,7 @@ function plotOf(curve: readonly Point[], { unit, smooth, steps }: Pick<CurveChar
       plot.lineY(whole, plot.windowY({ k: Math.min(WINDOW, whole.length), anchor: 'middle' }, xy)),
     ];
   };
-  return (plot: Parameters<ChartProps['plot']>[0]) => ({
+  return (plot: PlotModule) => ({
     marginLeft: 56,
     x: { label: 'step', ticks: 4, tickFormat: stepTick },
     y: { label: unit ?? null, grid: true, ticks: 4, zero: true },

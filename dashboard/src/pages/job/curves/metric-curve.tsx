@@ -2,6 +2,7 @@ import { useMemo } from 'react';
 import type { Job, MetricPoint } from '@readapt/client';
 import { UNKNOWN } from '../../../lib/format.ts';
 import { Chart, type ChartProps } from '../../../parts/chart/chart.tsx';
+import { gateLine } from '../chart-lines.ts';
 import type { LadderRun } from '../job-record.ts';
 import { metricName, metricValue } from '../../../lib/metric-words.ts';
 import { curveOf, stepTick, type Point } from './points.ts';
@@ -82,17 +83,7 @@ function plotOf({ watched, gate, target, chosen, name }: Drawn): ChartProps['plo
     },
     y: { label: name, grid: true, nice: true },
     marks: [
-      target === null ? null : plot.ruleY([target], { stroke: 'var(--gray-12)' }),
-      target === null
-        ? null
-        : plot.text([target], {
-            y: (y: number) => y,
-            text: () => 'gate',
-            frameAnchor: 'right',
-            textAnchor: 'start',
-            dx: 6,
-            fill: 'var(--gray-12)',
-          }),
+      gateLine(plot, target),
       chosen === undefined ? null : plot.ruleX([chosen], { x: 'step', stroke: 'var(--green-9)', strokeWidth: 2 }),
       chosen === undefined
         ? null

@@ -1,7 +1,7 @@
 import { SegmentedControl, Text } from '@radix-ui/themes';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { Event, Job } from '@readapt/client';
-import { DENSITIES, JOB_STATES } from '../../../lib/job-words.ts';
+import { DENSITIES, JOB_STATES } from '../../../routes/search.ts';
 import { Empty, Loaded } from '../../../parts/feedback/loaded.tsx';
 import { Section } from '../../../parts/layout/section.tsx';
 import { StateBadge, wordOf } from '../../../parts/values/state-badge.tsx';

@@ -1,6 +1,7 @@
 import { useMemo } from 'react';
 import { capitalized, duration, UNKNOWN } from '../../../lib/format.ts';
 import { Chart, type ChartProps } from '../../../parts/chart/chart.tsx';
+import { gateLine, labeledLine } from '../chart-lines.ts';
 import type { Candidate, LadderRun } from '../job-record.ts';
 import { metricName, metricValue } from '../../../lib/metric-words.ts';
 import { candidateName, takenWord } from './rung-words.ts';
@@ -94,8 +95,8 @@ function plotOf(looks: readonly Look[], { metric, target, old }: Omit<GateChartP
     },
     y: { label: metricName(metric), grid: true, nice: true },
     marks: [
-      line(plot, target, { text: 'gate', color: 'var(--gray-12)' }),
-      line(plot, old, { text: 'old version', color: 'var(--gray-10)' }),
+      gateLine(plot, target),
+      labeledLine(plot, old, { text: 'old version', stroke: 'var(--gray-10)', strokeDasharray: '4,3' }),
       plot.ruleX(chosen, { x: 'seconds', stroke: 'var(--green-9)', strokeWidth: 2, strokeDasharray: '2,3' }),
       plot.ruleX(looks, {
         x: 'seconds',
@@ -126,21 +127,3 @@ function plotOf(looks: readonly Look[], { metric, target, old }: Omit<GateChartP
 
 /** Texts stand on lines and bars. */
 const LABEL = { fill: 'var(--gray-12)', stroke: 'var(--plot-background)', strokeWidth: 4 };
-
-type PlotModule = Parameters<ChartProps['plot']>[0];
-
-/** A line across the chart, with its name at its end. */
-function line(plot: PlotModule, value: number | null, { text, color }: { text: string; color: string }) {
-  if (value === null) return null;
-  return [
-    plot.ruleY([value], { stroke: color, strokeDasharray: text === 'gate' ? undefined : '4,3' }),
-    plot.text([value], {
-      y: (y: number) => y,
-      text: () => text,
-      frameAnchor: 'right',
-      textAnchor: 'start',
-      dx: 6,
-      fill: color,
-    }),
-  ];
-}

@@ -1,6 +1,6 @@
 import type { SearchPoint, SearchSurrogate } from '@readapt/client';
 import { decimal } from '../../../lib/format.ts';
-import type { ChartProps } from '../../../parts/chart/chart.tsx';
+import type { ChartProps, PlotModule } from '../../../parts/chart/chart.tsx';
 import type { SearchRecord } from './search-queries.ts';
 
 /** Coefficients that have a name. */
@@ -14,8 +14,6 @@ const SHADES = [3, 4, 5, 6, 7, 8, 9].map((step) => `var(--indigo-${step})`);
 
 /** The losses of more points would hide one another; the table has them. */
 const MOST_LOSSES = 30;
-
-type PlotModule = Parameters<ChartProps['plot']>[0];
 
 /** The plane of α and β: the model's mean as ground, the points in order, copy, revert and the best one. */
 export function planeOf({ points, surrogate }: SearchRecord): ChartProps['plot'] {

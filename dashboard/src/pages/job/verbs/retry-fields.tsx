@@ -1,6 +1,7 @@
 import { Box, Flex, Select, Text, TextField } from '@radix-ui/themes';
 import type { Job, RetryJob } from '@readapt/client';
 import { useId } from 'react';
+import { STRATEGIES } from '../../../routes/search.ts';
 
 type Options = NonNullable<RetryJob['options']>;
 type NumberName = 'max_steps' | 'learning_rate' | 'search_evaluations';
@@ -8,7 +9,6 @@ type NumberName = 'max_steps' | 'learning_rate' | 'search_evaluations';
 /** What a reader has entered. Texts are kept as they are typed, so that nobody's digits jump. */
 export type RetryForm = { readonly [Name in keyof Options]?: Options[Name] | string };
 
-const STRATEGIES = ['auto', 'reuse', 'revert', 'relora', 'relora-paper', 'warm-start', 'scratch'] as const;
 /** The value of the choice that leaves an option to the rollout. */
 const OF_ROLLOUT = 'of-rollout';
 

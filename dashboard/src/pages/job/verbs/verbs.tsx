@@ -1,9 +1,11 @@
-import { CheckIcon, Cross2Icon, PauseIcon, PlayIcon } from '@radix-ui/react-icons';
-import { approveJob, cancelJob, pauseJob, resumeJob, type Job } from '@readapt/client';
+import { CheckIcon, Cross2Icon, PauseIcon, PlayIcon, ReloadIcon } from '@radix-ui/react-icons';
+import { Flex } from '@radix-ui/themes';
+import { approveJob, cancelJob, pauseJob, resumeJob, retryJob, type Job } from '@readapt/client';
+import { useState } from 'react';
 import { client } from '../../../api/client.ts';
 import { ConfirmButton } from '../../../parts/actions/confirm-button.tsx';
 import { isOver } from '../job-queries.ts';
-import { RetryButton } from './retry-button.tsx';
+import { optionsOf, RetryFields, type RetryForm } from './retry-fields.tsx';
 
 const PAUSABLE: ReadonlySet<Job['state']> = new Set([
   ...(['queued', 'held'] as const),
@@ -87,6 +89,26 @@ function CancelButton({ job }: VerbProps) {
             'The job ends without a new version, and the old version of its adapter stays as it is.',
             'It can be retried later, which begins it anew.',
           ].join(' ')}
+    </ConfirmButton>
+  );
+}
+
+/** Begins the job anew, with other options if somebody gives some. */
+function RetryButton({ job }: VerbProps) {
+  const [form, setForm] = useState<RetryForm>(() => ({ ...job.own_options }));
+  return (
+    <ConfirmButton
+      label="Retry the job"
+      icon={<ReloadIcon aria-hidden />}
+      run={() => retryJob({ client, path: { id: job.id }, body: { options: optionsOf(form) } })}
+    >
+      <Flex direction="column" gap="3">
+        <div>
+          The job begins anew with the dataset and the gate that its adapter has now. Its curves are measured anew, its
+          time goes on, and its rollout goes on until it has ended.
+        </div>
+        <RetryFields job={job} form={form} change={(fields) => setForm((before) => ({ ...before, ...fields }))} />
+      </Flex>
     </ConfirmButton>
   );
 }

@@ -1,7 +1,7 @@
 import { Callout, Flex, Heading, Text } from '@radix-ui/themes';
 import type { RolloutForecast } from '@readapt/client';
 import { ADVICE } from '../../../lib/advice.ts';
-import { counted, percent } from '../../../lib/format.ts';
+import { counted, percent, sentence } from '../../../lib/format.ts';
 
 type Entry = RolloutForecast['compatibility'][number];
 
@@ -42,7 +42,7 @@ function Pair({ entry: { adapters, problem, drift, drift_by_projection: byProjec
       {advice !== null && (
         <Text as="p" size="2" mt="1">
           <strong>{ADVICE[advice.verdict] ?? advice.verdict}.</strong>{' '}
-          {advice.reasons.map(({ message }) => `${message.charAt(0).toUpperCase()}${message.slice(1)}.`).join(' ')}
+          {advice.reasons.map(({ message }) => sentence(message)).join(' ')}
         </Text>
       )}
       {byProjection !== null && <Drift drift={byProjection} />}

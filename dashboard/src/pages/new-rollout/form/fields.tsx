@@ -1,5 +1,6 @@
 import { Flex, Text, TextArea, TextField } from '@radix-ui/themes';
 import { useId, type ReactNode } from 'react';
+import { sentence } from '../../../lib/format.ts';
 import { errorAt } from '../request/field-errors.ts';
 import type { Draft } from '../request/draft.ts';
 import { useForm } from './form-context.ts';
@@ -46,10 +47,6 @@ export function Field({ label, error, help, children }: FieldProps) {
       </div>
     </Flex>
   );
-}
-
-function sentence(message: string): string {
-  return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
 }
 
 interface NamedFieldProps extends Omit<FieldProps, 'children'> {

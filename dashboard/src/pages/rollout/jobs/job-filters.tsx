@@ -4,7 +4,7 @@ import { useId } from 'react';
 import { count } from '../../../lib/format.ts';
 import { useChangeOfSearch } from '../../../lib/use-change-of-search.ts';
 import { StateFilter } from '../../../parts/table/state-filter.tsx';
-import { JOB_STATES, type RolloutSearch } from '../../../routes/rollout-search.ts';
+import { JOB_STATES_READY_FIRST, type RolloutSearch } from '../../../routes/search.ts';
 
 export interface TenantChoice {
   readonly id: string;
@@ -25,7 +25,7 @@ export function JobFilters({ rollout, search, tenants }: JobFiltersProps) {
   const change = useChangeOfSearch<RolloutSearch>();
   const { state = [], kind, tenant } = search;
   const counts = countsOf(rollout, kind);
-  const states = JOB_STATES.filter((each) => (counts[each] ?? 0) > 0 || state.includes(each));
+  const states = JOB_STATES_READY_FIRST.filter((each) => (counts[each] ?? 0) > 0 || state.includes(each));
   return (
     <Flex gap="3" wrap="wrap" align="center">
       <SegmentedControl.Root

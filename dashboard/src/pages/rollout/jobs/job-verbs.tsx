@@ -1,21 +1,30 @@
 import { DotsHorizontalIcon } from '@radix-ui/react-icons';
 import { DropdownMenu, IconButton, Text } from '@radix-ui/themes';
 import { approveJob, cancelJob, isEndOfJob, pauseJob, resumeJob, retryJob, type Job } from '@readapt/client';
-import { useContext, useState } from 'react';
+import { createContext, useContext, useState } from 'react';
 import { client } from '../../../api/client.ts';
 import { ConfirmDialog } from '../../../parts/actions/confirm-dialog.tsx';
-import { JobsContext } from './jobs-context.ts';
+
+interface JobsFacts {
+  /** Whether the rollout may go on for a job that ended without a publication. */
+  readonly canRetry: boolean;
+  /** A job of a paused rollout cannot be resumed by itself. */
+  readonly rolloutPaused: boolean;
+}
+
+/** What the cells of the table have to know beside their job. A change of it leaves the cells, and what is open in them, in place. */
+export const JobsContext = createContext<JobsFacts>({ canRetry: false, rolloutPaused: false });
 
 type Verb = 'approve' | 'pause' | 'resume' | 'cancel' | 'retry';
 
-interface Told {
+interface JobAction {
   readonly label: string;
   /** What will happen to the job. */
   readonly text: string;
   readonly run: (id: string) => Promise<unknown>;
 }
 
-const VERBS: Readonly<Record<Verb, Told>> = {
+const VERBS: Readonly<Record<Verb, JobAction>> = {
   approve: {
     label: 'Approve the job',
     text: 'The job begins as soon as its wave and a worker are there for it.',

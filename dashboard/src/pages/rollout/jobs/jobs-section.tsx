@@ -9,10 +9,10 @@ import { useChangeOfSearch } from '../../../lib/use-change-of-search.ts';
 import { Empty, Loaded } from '../../../parts/feedback/loaded.tsx';
 import { Section } from '../../../parts/layout/section.tsx';
 import { DataTable } from '../../../parts/table/data-table.tsx';
-import type { RolloutSearch } from '../../../routes/rollout-search.ts';
+import type { RolloutSearch } from '../../../routes/search.ts';
 import { jobsOfRollout, reportQuery } from '../rollout-queries.ts';
 import { columnsFor } from './columns.tsx';
-import { JobsContext } from './jobs-context.ts';
+import { JobsContext } from './job-verbs.tsx';
 import { JobFilters, type TenantChoice } from './job-filters.tsx';
 import { ManyJobs } from './many-jobs.tsx';
 

@@ -5,12 +5,11 @@ import { useId, useState, type ReactNode } from 'react';
 import { parseLabels } from '../../../lib/labels.ts';
 import { ConfirmDialog } from '../../../parts/actions/confirm-dialog.tsx';
 import { wordOf } from '../../../parts/values/state-badge.tsx';
-import type { RolloutSearch } from '../../../routes/rollout-search.ts';
+import { STRATEGIES, type RolloutSearch } from '../../../routes/search.ts';
 import type { TenantChoice } from './job-filters.tsx';
 import { ACTIONS, useChangeOfMany, type Action } from './change-of-many.ts';
 import { Preview } from './preview.tsx';
 
-const STRATEGIES = ['auto', 'reuse', 'revert', 'relora', 'relora-paper', 'warm-start', 'scratch'] as const;
 /** Keeps the strategy that the job has: the select cannot have an empty value. */
 const SAME = 'same';
 

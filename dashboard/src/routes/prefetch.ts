@@ -6,7 +6,7 @@ import { queryClient } from '../api/query-client.ts';
 import { tenantNamesQuery } from '../api/tenant-names.ts';
 import { prefetchList } from '../api/use-endless.ts';
 import { viewerQuery } from '../api/viewer.ts';
-import type { JobsSearch } from '../lib/job-words.ts';
+import type { JobsSearch } from './search.ts';
 import { adapterQuery, versionsOfAdapter } from '../pages/adapter/adapter-queries.ts';
 import { allAdapters } from '../pages/adapters/adapters-queries.ts';
 import {
@@ -24,12 +24,12 @@ import { modelsQuery } from '../pages/new-rollout/form/models-query.ts';
 import { jobsOfRollout, reportQuery, rolloutQuery, ttrQuery, unread } from '../pages/rollout/rollout-queries.ts';
 import { allRollouts } from '../pages/rollouts/rollouts-queries.ts';
 import { ALL_WORKERS } from '../pages/workers/workers-queries.ts';
-import type { AdaptersSearch } from './adapters-search.ts';
-import type { RolloutSearch, RolloutsSearch } from './rollout-search.ts';
+import type { AdaptersSearch } from './search.ts';
+import type { RolloutSearch, RolloutsSearch } from './search.ts';
 
 const begin: typeof queryClient.prefetchQuery = (query) => queryClient.prefetchQuery(query);
 
-export function readFleet(): void {
+export function prefetchFleet(): void {
   void begin(attentionQuery);
   void begin(runningQuery);
   void begin(endedQuery);
@@ -39,28 +39,28 @@ export function readFleet(): void {
     .catch(shownByThePage);
 }
 
-export function readRollouts(search: RolloutsSearch): void {
+export function prefetchRollouts(search: RolloutsSearch): void {
   void prefetchList(queryClient, allRollouts(search));
 }
 
-export function readNewRollout(): void {
+export function prefetchNewRollout(): void {
   void begin(modelsQuery);
 }
 
-export function readRollout(id: string, search: RolloutSearch): void {
+export function prefetchRollout(id: string, search: RolloutSearch): void {
   void begin(rolloutQuery(id));
   void begin(ttrQuery(unread(id)));
   void prefetchList(queryClient, jobsOfRollout(unread(id), search));
   void begin(reportQuery(unread(id)));
-  readTenantNames();
+  prefetchTenantNames();
 }
 
-export function readJobs(search: JobsSearch): void {
+export function prefetchJobs(search: JobsSearch): void {
   void prefetchList(queryClient, allJobs(search));
-  readTenantNames();
+  prefetchTenantNames();
 }
 
-export function readJob(id: string): void {
+export function prefetchJob(id: string): void {
   const job = unreadJob(id);
   void begin(jobQuery(id));
   void begin(ladderQuery(job));
@@ -69,17 +69,17 @@ export function readJob(id: string): void {
   void begin(pointsQuery(queryClient, job, null));
 }
 
-export function readAdapters(search: AdaptersSearch): void {
+export function prefetchAdapters(search: AdaptersSearch): void {
   void prefetchList(queryClient, allAdapters(search));
-  readTenantNames();
+  prefetchTenantNames();
 }
 
-export function readAdapter(id: string): void {
+export function prefetchAdapter(id: string): void {
   void begin(adapterQuery(id));
   void prefetchList(queryClient, versionsOfAdapter(id));
 }
 
-export function readBaseModelVersion(id: string, from: string | undefined): void {
+export function prefetchBaseModelVersion(id: string, from: string | undefined): void {
   void begin(versionQuery(id));
   void queryClient
     .fetchQuery(evolutionsQuery(id))
@@ -91,11 +91,11 @@ export function readBaseModelVersion(id: string, from: string | undefined): void
 }
 
 /** Workers belong to the operator. */
-export function readWorkers(): void {
+export function prefetchWorkers(): void {
   forOperator(() => void prefetchList(queryClient, ALL_WORKERS));
 }
 
-function readTenantNames(): void {
+function prefetchTenantNames(): void {
   forOperator(() => void begin(tenantNamesQuery));
 }
 
