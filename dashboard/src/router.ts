@@ -10,7 +10,7 @@ const pages = shellRoute.addChildren([...rolloutRoutes, ...jobRoutes, ...catalog
 export const router = createRouter({
   routeTree: rootRoute.addChildren([signInRoute, pages]),
   defaultPreload: 'intent',
-  // Loaders only begin what pages go on with by themselves.
+  // Loaders only start prefetches. Pages keep their own queries up to date, so loaders need not run again.
   defaultStaleTime: Number.POSITIVE_INFINITY,
   defaultErrorComponent: PageError,
   scrollRestoration: true,

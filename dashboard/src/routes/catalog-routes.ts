@@ -10,7 +10,6 @@ import {
 } from './prefetch.ts';
 import { shellRoute } from './root.tsx';
 
-/** `on`, `notOn` and `atRiskOn` are identifiers of base model versions. */
 const adaptersSearch = (search: Record<string, unknown>): AdaptersSearch => ({
   name: textOf(search, 'name'),
   label: textOf(search, 'label'),
@@ -30,7 +29,7 @@ const fleetRoute = createRoute({
 const baseModelVersionRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/base-model-versions/$versionId',
-  /** `from`: the older version with which it is compared. */
+  /** `from` is the name of the older version to compare with. */
   validateSearch: (search): { from?: string } => ({ from: textOf(search, 'from') }),
   loader: ({ preload, params, location }) =>
     preload || prefetchBaseModelVersion(params.versionId, textOf(location.search as Record<string, unknown>, 'from')),

@@ -1,6 +1,7 @@
 /**
- * Begins to read what a page shows, while its code and who looks at it are still on their way. No page waits for any of this: it asks for
- * the same by itself, and finds what was read. Merely pointing at a link reads nothing, as there are thousands in a table.
+ * Prefetches the data of a page while its code and the viewer are still loading. No page waits for a prefetch: it makes
+ * the same queries and finds the answers in the cache. Hovering over a link prefetches no data, because a table has
+ * thousands of links.
  */
 import { queryClient } from '../api/query-client.ts';
 import { tenantNamesQuery } from '../api/tenant-names.ts';
@@ -90,7 +91,7 @@ export function prefetchBaseModelVersion(id: string, from: string | undefined): 
     .catch(shownByThePage);
 }
 
-/** Workers belong to the operator. */
+/** Prefetches the workers, which only an operator may read. */
 export function prefetchWorkers(): void {
   forOperator(() => void prefetchList(queryClient, ALL_WORKERS));
 }
@@ -106,5 +107,5 @@ function forOperator(read: () => void): void {
     .catch(shownByThePage);
 }
 
-/** The page asks for the same, and says what went wrong. */
+/** Ignores a failed prefetch: the page repeats the query and shows the error. */
 function shownByThePage(): void {}

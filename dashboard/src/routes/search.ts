@@ -49,7 +49,10 @@ export const JOB_STATES_READY_FIRST = [
 
 export const JOB_KINDS = ['adaptation', 'control'] as const satisfies readonly Job['kind'][];
 
-/** Sort orders of the API. Those by `finished` and `ttr` leave out jobs that have not ended. */
+/**
+ * Sort orders of the API. By `finished` it lists only jobs that have ended, by `ttr` only those with a time to
+ * readiness.
+ */
 export const JOB_SORTS = ['created', '-created', 'finished', '-finished', 'ttr', '-ttr'] as const;
 
 /** Strategies that the forms for retries offer. */

@@ -19,7 +19,7 @@ import { gateInWords } from './gate-in-words.ts';
 import { MetricOverVersions } from './metric-over-versions.tsx';
 import { Versions } from './versions.tsx';
 
-/** An adapter: what is served of it where, its versions, and how good each is. */
+/** Page of an adapter: its current version on each base, all its versions, and their metrics. */
 export default function AdapterPage() {
   const { adapterId: id } = useParams({ from: '/shell/adapters/$adapterId' });
   const query = useQuery(adapterQuery(id));

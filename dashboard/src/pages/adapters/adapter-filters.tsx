@@ -22,7 +22,7 @@ const BY_VERSION = {
   atRiskOn: 'are at risk when it retires:',
 } as const;
 
-/** What the list is confined to. Names and labels are found as a whole. */
+/** Filters of the list of adapters. Names and labels must match as a whole. */
 export function AdapterFilters({ search, change }: AdapterFiltersProps) {
   const [name, setName] = useState(search.name ?? '');
   const [label, setLabel] = useState(search.label ?? '');

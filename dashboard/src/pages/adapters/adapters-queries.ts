@@ -14,7 +14,7 @@ export function allAdapters(search: AdaptersSearch): EndlessList<Adapter> {
   };
 }
 
-/** What an address says, as the API asks for it. */
+/** API filter for the search parameters of the address. */
 export function filterOf({ name, label, on, notOn, atRiskOn }: AdaptersSearch) {
   return {
     ...(name !== undefined && { name }),

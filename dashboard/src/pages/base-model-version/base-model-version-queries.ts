@@ -10,7 +10,7 @@ import {
 import { client } from '../../api/client.ts';
 import { polled } from '../../api/polling.ts';
 
-/** Older versions that one is compared with. */
+/** Number of older versions whose comparison is listed. */
 const SHOWN = 50;
 
 interface Context {
@@ -37,8 +37,8 @@ export const evolutionQuery = ({ id, state }: EvolutionEntry) => ({
 });
 
 /**
- * Adapters and tenants left without a version when this one retires. The service scans all adapters for the answer, so a page
- * asks once each time it opens.
+ * Adapters and tenants left without a version when this one retires. The service scans all adapters for the answer, so
+ * a page asks once each time it opens.
  */
 export const atRiskQuery = (versionId: string, retiresAt: string | null) => ({
   queryKey: ['at-risk', versionId, retiresAt],
@@ -46,7 +46,7 @@ export const atRiskQuery = (versionId: string, retiresAt: string | null) => ({
   staleTime: 60_000,
 });
 
-/** The evolution from the version that the address names, or the first one. */
+/** Evolution from the version that the address names, or else the first one. */
 export function chosenOf(entries: readonly EvolutionEntry[], from: string | undefined): EvolutionEntry | undefined {
   return entries.find(({ old_version: version }) => version === from) ?? entries[0];
 }

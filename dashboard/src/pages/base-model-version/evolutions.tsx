@@ -13,7 +13,7 @@ import { Differences } from './differences.tsx';
 import { DriftMap } from './drift-map.tsx';
 import { EnergyCurve } from './energy-curve.tsx';
 
-/** What changed from the versions before, one of which is shown. */
+/** Changes since earlier versions, one of which is shown at a time. */
 export function Evolutions({ versionId }: { versionId: string }) {
   const query = useQuery(evolutionsQuery(versionId));
   return (
@@ -46,11 +46,11 @@ function Several({ entries }: { entries: readonly EvolutionEntry[] }) {
 
 interface EvolutionTabsProps {
   readonly entries: readonly EvolutionEntry[];
-  /** Identifier of the one that is shown. */
+  /** Identifier of the shown evolution. */
   readonly shown: string;
 }
 
-/** The versions from which adapters come, each with how far the weights have moved from it. */
+/** Tabs with the older versions and the drift of the weights since each. */
 function EvolutionTabs({ entries, shown }: EvolutionTabsProps) {
   return (
     <TabNav.Root aria-label="Versions that it is compared with" className="scrolls">

@@ -4,7 +4,7 @@ import { useId, useState } from 'react';
 import { client } from '../../api/client.ts';
 import { ConfirmButton } from '../../parts/actions/confirm-button.tsx';
 
-/** Says when a version will not be served any more, or that this is not decided. */
+/** Button that sets or removes the date from which a version is no longer served. */
 export function RetirementButton({ version: { id, retires_at: retiresAt } }: { version: BaseModelVersion }) {
   const field = useId();
   const [day, setDay] = useState(retiresAt?.slice(0, 10) ?? '');

@@ -11,10 +11,10 @@ import { fleetQuery } from '../fleet/fleet-queries.ts';
 import { atRiskQuery } from './base-model-version-queries.ts';
 import { RetirementButton } from './retirement-button.tsx';
 
-/** Tenants that are listed; the API has more of them. */
+/** Number of tenants at risk that are listed by name. */
 const TENANTS = 10;
 
-/** Who is served on the version, and who would be left without one when it retires. */
+/** Adapters served on the version, and those left without a version when it retires. */
 export function ServedHere({ version }: { version: BaseModelVersion }) {
   const { isOperator, operates } = useViewer();
   const { id, base_model_id: model, retires_at: retiresAt } = version;

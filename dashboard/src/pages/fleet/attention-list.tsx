@@ -11,7 +11,7 @@ import { attentionQuery } from './fleet-queries.ts';
 
 interface AttentionText {
   readonly title: string;
-  /** What somebody is to do about it. */
+  /** Advice on what to do. */
   readonly advice: string;
 }
 

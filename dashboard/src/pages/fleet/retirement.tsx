@@ -10,11 +10,11 @@ import { atRiskQuery } from '../base-model-version/base-model-version-queries.ts
 interface RetirementProps {
   readonly versionId: string;
   readonly retiresAt: string;
-  /** Number of adapters that have a current version on it. */
+  /** Number of adapters with a current version on this base model version. */
   readonly served: number;
 }
 
-/** When a version retires, and how many adapters would be left without one that is served for longer. */
+/** Badge with a version's retirement date, and the number of adapters it leaves without a version. */
 export function Retirement({ versionId, retiresAt, served }: RetirementProps) {
   const now = useNow();
   const { isOperator } = useViewer();

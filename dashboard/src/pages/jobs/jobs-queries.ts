@@ -15,7 +15,7 @@ export function allJobs(search: JobsSearch): EndlessList<Job> {
   };
 }
 
-/** What an address says, as the API asks for it. */
+/** API query for the search parameters of the address. */
 export function queryOf({ state, kind, tenant, rollout, adapter, sort }: JobsSearch) {
   return {
     state,

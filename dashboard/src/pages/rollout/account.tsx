@@ -7,7 +7,7 @@ import { Time } from '../../parts/values/time.tsx';
 import { Note } from './note.tsx';
 import { rollbackQuery } from './rollout-queries.ts';
 
-/** What is the matter with the rollout, and what somebody is to do about it. */
+/** Notes on the rollout's situation, with advice on what to do. */
 export function Account({ rollout }: { rollout: Rollout }) {
   const { deadline_missed_at: missed, superseded_by: successor, rolled_back_at: rolledBack } = rollout;
   return (
@@ -32,7 +32,7 @@ export function Account({ rollout }: { rollout: Rollout }) {
   );
 }
 
-/** What the rollback of the rollout has done, for everybody who may see the rollout. */
+/** Note on the rollback of the rollout and its effect. */
 function RolledBack({ rollout, at }: { rollout: Rollout; at: string }) {
   const { data } = useQuery(rollbackQuery(rollout));
   return (
@@ -50,7 +50,8 @@ function titleOf({ rolled_back: back, left_alone: alone }: RolloutRollback): str
 }
 
 function leftAlone(alone: number): string {
-  return `${counted(alone, 'adapter')} stayed as ${alone === 1 ? 'it was' : 'they were'}, because something else had become current since. `;
+  const unchanged = `${counted(alone, 'adapter')} stayed as ${alone === 1 ? 'it was' : 'they were'}`;
+  return `${unchanged}, because something else had become current since. `;
 }
 
 function Standing({ rollout }: { rollout: Rollout }) {

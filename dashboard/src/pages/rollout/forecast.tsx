@@ -9,7 +9,7 @@ import { Time } from '../../parts/values/time.tsx';
 import { FIGURES, IntervalBar, type Figure } from '../../parts/values/interval-bar.tsx';
 import { forecastQuery } from './rollout-queries.ts';
 
-/** What was predicted when the rollout was analyzed, beside what it has taken. */
+/** Forecast made when the rollout was analyzed, beside the actual figures. */
 export function Forecast({ rollout }: { rollout: Rollout }) {
   const analyzed = rollout.planned_at !== null || rollout.state === 'adapting' || rollout.finished_at !== null;
   const query = useQuery({ ...forecastQuery(rollout), enabled: analyzed });
@@ -71,7 +71,7 @@ interface RowProps {
   readonly label: string;
   readonly figure: Figure;
   readonly ms: (value: number) => number;
-  /** Whether anything was predicted, so that the table has columns for it. */
+  /** Whether anything was predicted, in which case the table has columns for it. */
   readonly predicted: boolean;
 }
 

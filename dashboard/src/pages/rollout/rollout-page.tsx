@@ -18,7 +18,7 @@ import { Readiness } from './readiness/readiness.tsx';
 import { rolloutKey, rolloutQuery } from './rollout-queries.ts';
 import { RolloutVerbs } from './rollout-verbs.tsx';
 
-/** One rollout: how far it is, what needs a person, how soon adapters got ready, and each of its jobs. */
+/** Page of a rollout: its progress, what needs attention, the times to readiness, and its jobs. */
 export default function RolloutPage() {
   const { rolloutId } = useParams({ from: '/shell/rollouts/$rolloutId' });
   const rollout = useQuery(rolloutQuery(rolloutId));

@@ -12,7 +12,7 @@ import { ROLLOUT_STATES, type RolloutsSearch } from '../../routes/search.ts';
 import { COLUMNS } from './columns.tsx';
 import { allRollouts } from './rollouts-queries.ts';
 
-/** Every rollout, the newest first. */
+/** Page with all rollouts, newest first by default. */
 export default function RolloutsPage() {
   const { operates } = useViewer();
   const search = useSearch({ from: '/shell/rollouts' });
@@ -74,7 +74,7 @@ function Filters() {
   );
 }
 
-/** While somebody types, the service is not asked for every letter. */
+/** Delay after the last keystroke before the filter changes. */
 const DEBOUNCE_MS = 400;
 
 function BaseModelField({

@@ -12,7 +12,7 @@ import { Time } from '../../parts/values/time.tsx';
 import { WorkerCard } from './worker-card.tsx';
 import { ALL_WORKERS } from './workers-queries.ts';
 
-/** What computes, how busy it is, and what is wrong with it. */
+/** Page with the workers, their load, and their problems. */
 export default function WorkersPage() {
   const { isOperator } = useViewer();
   return (
@@ -86,7 +86,7 @@ function countsOf(workers: readonly Worker[]): Record<string, number> {
 
 const GONE_COLUMNS = ['Worker', 'Device', 'Version', 'Jobs done', 'Jobs failed', 'Seen last'];
 
-/** The log of workers that are no more. */
+/** Table of workers that have stopped. */
 function GoneWorkers({ workers }: { workers: readonly Worker[] }) {
   return (
     <PlainTable label="Workers that are gone" columns={GONE_COLUMNS}>

@@ -8,10 +8,10 @@ interface ConfirmButtonProps<T> extends ConfirmedAction<T> {
   readonly disabled?: boolean;
 }
 
-/** A button whose action is confirmed first, in a dialog that says what it will do. */
+/** Button that opens a confirmation dialog, which says what the action will do. */
 export function ConfirmButton<T>({ icon, variant = 'soft', disabled, ...action }: ConfirmButtonProps<T>) {
   const [open, setOpen] = useState(false);
-  // The component for descriptions is one paragraph, and what will happen may be a list.
+  // `AlertDialog.Description` renders one paragraph, but a description may contain a list.
   const description = useId();
   return (
     <AlertDialog.Root open={open} onOpenChange={setOpen}>

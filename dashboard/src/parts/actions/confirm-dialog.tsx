@@ -3,23 +3,27 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useId, type ComponentProps, type ReactNode } from 'react';
 import { ProblemCallout } from '../feedback/problem-callout.tsx';
 
+/** Action that a dialog confirms before it runs. */
 export interface ConfirmedAction<T> {
-  /** What the button does, as a verb with its object: `Pause the rollout`. The dialog's button says the same. */
+  /** Text of the button and of the dialog's button, a verb with its object: `Pause the rollout`. */
   readonly label: string;
-  /** The question of the dialog (default: the label with a question mark). */
+  /** Title of the dialog (default: the label with a question mark). */
   readonly question?: string;
   readonly color?: ComponentProps<typeof Button>['color'];
-  /** False while it is not known yet what would happen, or there is nothing that would (default true). */
+  /** False while the effect is still unknown or there would be none (default true). */
   readonly possible?: boolean;
-  /** Does it. What it throws is shown in the dialog, which stays open. */
+  /** Runs the action. The dialog shows an error that it throws and stays open. */
   readonly run: () => Promise<T>;
-  /** Is told of the answer, after everything on the page was read again. */
+  /** Called with the result, after all queries of the page were refetched. */
   readonly done?: (answer: T) => void;
-  /** What will happen, to how many. It is rendered when the dialog opens, so it may ask the service for a preview. */
+  /**
+   * Description of the effect and of how many things it concerns. It renders when the dialog opens, so it may query a
+   * preview.
+   */
   readonly children: ReactNode;
 }
 
-/** What the dialog of a action has in it: what it will do, and the buttons that do it or leave it. */
+/** Content of a confirmation dialog: the description, an error, and the buttons. */
 export function Confirmation<T>(props: ConfirmedAction<T> & { description: string; close: () => void }) {
   const { label, question = `${label}?`, color, possible = true, run, done, description, close, children } = props;
   const queries = useQueryClient();
@@ -61,7 +65,7 @@ export function Confirmation<T>(props: ConfirmedAction<T> & { description: strin
   );
 }
 
-/** A dialog that is opened by something else than a button of its own, such as an entry of a menu. */
+/** Open confirmation dialog without a button of its own, for example for a menu entry. */
 export function ConfirmDialog<T>({ onClose, ...action }: ConfirmedAction<T> & { readonly onClose: () => void }) {
   const description = useId();
   return (

@@ -3,7 +3,9 @@ import { Link, type ErrorComponentProps } from '@tanstack/react-router';
 import { Empty } from './loaded.tsx';
 import { ProblemCallout } from './problem-callout.tsx';
 
-/** In the place of a page that cannot be shown, for example because a newer version of it was installed meanwhile. */
+/**
+ * Error in place of a page that fails to load or render, for example because a newer version was deployed meanwhile.
+ */
 export function PageError({ error }: ErrorComponentProps) {
   return (
     <Box p="4">

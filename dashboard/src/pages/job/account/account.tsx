@@ -7,7 +7,9 @@ import { sentence } from '../../../lib/format.ts';
 import { Time } from '../../../parts/values/time.tsx';
 import { adviceFor } from './advice.ts';
 
-/** Why the job is not ready: it has failed, a fault has put it off, or somebody wants it to wait. And what to do about it. */
+/**
+ * Explanation of why the job is not ready, with advice: it failed, a fault has postponed it, or it is held or paused.
+ */
 export function Account({ job }: { job: Job }) {
   return (
     <>
@@ -66,7 +68,7 @@ function Failure({ job, error }: { job: Job; error: NonNullable<Job['error']> })
   );
 }
 
-/** What somebody wants the job to wait for, or that somebody has cancelled it. */
+/** Reason for which the job is paused, held or cancelled. */
 function Wait({ job }: { job: Job }) {
   const reason = reasonToWait(job);
   if (reason === null) return null;
@@ -100,7 +102,9 @@ function reasonToWait(job: Job): ReactNode {
     );
   }
   if (job.state === 'cancelled' && job.error === null) {
-    return 'Somebody has cancelled the job. The old version of its adapter stays as it is; a retry begins the job anew.';
+    return (
+      'Somebody has cancelled the job. The old version of its adapter stays as it is; ' + 'a retry begins the job anew.'
+    );
   }
   if (job.state !== 'held') return null;
   if (job.approval === 'awaited')

@@ -1,8 +1,8 @@
-/** What somebody can do about a job that has ended without a publication, or that a fault has put off. */
+/** Advice on a job that ended without a published version, or that a fault has postponed. */
 export interface Advice {
-  /** What has happened, as a sentence. */
+  /** Sentence that says what happened. */
   readonly title: string;
-  /** What to do, the most promising first. */
+  /** Things to do, the most promising first. */
   readonly steps: readonly string[];
 }
 
@@ -13,7 +13,7 @@ const DATASET = 'Correct the dataset and give the adapter the new one (PATCH /v1
 const NEW_IMPORT = 'Import a version of the adapter whose files are sound, and start another rollout.';
 const GOES_ON = 'Nothing has to be done: the job goes on by itself as soon as a worker can run it.';
 
-/** By the codes of `error`, which do not change. */
+/** Advice by error code. Codes are stable. */
 const ADVICE: Readonly<Record<string, Advice>> = {
   gate_not_reached: {
     title: 'No candidate has reached the gate',
@@ -27,7 +27,8 @@ const ADVICE: Readonly<Record<string, Advice>> = {
     title: 'The gate rows are too few to certify the best candidate',
     steps: [
       'Add gate rows to the dataset: the certificate below says about how many it takes. Then retry.',
-      'If the value is good enough without a certificate, let the gate publish what is inconclusive (on_inconclusive: publish), and retry.',
+      'If the value is good enough without a certificate, let the gate publish what is inconclusive ' +
+        '(on_inconclusive: publish), and retry.',
       'A wider margin needs fewer rows.',
     ],
   },
@@ -101,7 +102,7 @@ const ADVICE: Readonly<Record<string, Advice>> = {
   },
 };
 
-/** Any code that a later version or an adapter's own files may bring. */
+/** Advice for a code that is not listed, for example one of a later version of the service. */
 const FALLBACK: Advice = {
   title: 'The job could not be carried out',
   steps: [

@@ -12,7 +12,7 @@ type Density = (typeof DENSITIES)[number];
 
 const NAMES: Readonly<Record<Density, string>> = { changes: 'States', all: 'All', json: 'JSON' };
 
-/** What has happened to the job, the latest last, as dense as its reader wants it. */
+/** Events of the job, the latest last, with a choice of the level of detail. */
 export function Events({ job }: { job: Job }) {
   const query = useEvents(job);
   const { events: density = 'changes' } = useSearch({ from: '/shell/jobs/$jobId' });

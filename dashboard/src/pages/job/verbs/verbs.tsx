@@ -13,7 +13,7 @@ const PAUSABLE: ReadonlySet<Job['state']> = new Set([
 ]);
 const RETRYABLE: ReadonlySet<Job['state']> = new Set(['not_ready', 'failed', 'cancelled']);
 
-/** What may be done to the job in the state that it is in. */
+/** Buttons for the actions that the job's state allows. */
 export function Verbs({ job }: { job: Job }) {
   if (isOver(job)) return RETRYABLE.has(job.state) ? <RetryButton job={job} /> : null;
   return (
@@ -37,7 +37,8 @@ function ApproveButton({ job }: VerbProps) {
       run={() => approveJob({ client, path: { id: job.id } })}
     >
       {[
-        `${job.adapter_name} will be carried over to the new base model version as soon as nothing else holds the job and a worker is free.`,
+        `${job.adapter_name} will be carried over to the new base model version`,
+        'as soon as nothing else holds the job and a worker is free.',
         'What it publishes is served at once where your gateway follows what is current.',
       ].join(' ')}
     </ConfirmButton>
@@ -93,7 +94,7 @@ function CancelButton({ job }: VerbProps) {
   );
 }
 
-/** Begins the job anew, with other options if somebody gives some. */
+/** Button that restarts the job, with other options if entered. */
 function RetryButton({ job }: VerbProps) {
   const [form, setForm] = useState<RetryForm>(() => ({ ...job.own_options }));
   return (

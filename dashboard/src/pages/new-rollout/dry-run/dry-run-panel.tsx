@@ -18,7 +18,7 @@ interface DryRunPanelProps {
   readonly isStale: boolean;
 }
 
-/** What the rollout of the form would do, without beginning it. */
+/** Panel that requests a dry run of the form's rollout and shows its outcome. */
 export function DryRunPanel({ id, query, ask, isAsking, error, isStale }: DryRunPanelProps) {
   return (
     <Section title="Dry run">

@@ -5,7 +5,7 @@ import { leftOutWords } from '../../../lib/left-out-words.ts';
 import { FIGURES, IntervalBar } from '../../../parts/values/interval-bar.tsx';
 import { Compatibility } from './compatibility.tsx';
 
-/** What a dry run has found. */
+/** Outcome of a dry run: the adapters taken, the predicted figures and the compatibility; or its progress or error. */
 export function Outcome({ forecast }: { forecast: RolloutForecast }) {
   const { state, error } = forecast;
   if (state === 'queued' || state === 'computing') {

@@ -14,16 +14,18 @@ export type Action = 'pause' | 'resume' | 'cancel' | 'retry';
 
 interface ActionText {
   readonly verb: string;
-  /** What happens to each job. */
+  /** Description of the effect on each job. */
   readonly text: string;
-  /** Of which jobs the preview counts, in a sentence. */
+  /** Condition of the jobs that the preview counts, within a sentence. */
   readonly applies: string;
 }
 
 export const ACTIONS: Readonly<Record<Action, ActionText>> = {
   pause: {
     verb: 'Pause',
-    text: 'Jobs that run stop within seconds and keep a checkpoint. They stay paused until they are resumed, also when the rollout is.',
+    text:
+      'Jobs that run stop within seconds and keep a checkpoint. ' +
+      'They stay paused until they are resumed, also when the rollout is.',
     applies: 'have not ended and are not paused by themselves',
   },
   resume: { verb: 'Resume', text: 'Jobs go on from their checkpoints.', applies: 'are paused' },
@@ -48,14 +50,14 @@ interface ChangeOptions {
   readonly rolloutId: string;
   readonly action: Action;
   readonly body: ChangeBody;
-  /** False while what was typed cannot be sent. */
+  /** False while the typed filter cannot be parsed. */
   readonly isValid: boolean;
 }
 
-/** While somebody types, the service is not debouncedBody for every letter. */
+/** Delay after the last keystroke before the preview is requested. */
 const DEBOUNCE_MS = 300;
 
-/** What a change by a filter would do, and the change itself. */
+/** Preview of a change by a filter, and the function that makes the change. */
 export function useChangeOfMany({ rolloutId, action, body, isValid }: ChangeOptions) {
   const debouncedBody = useDebounced(JSON.stringify(body));
   const preview = useQuery({
@@ -87,7 +89,10 @@ interface ChangeRequest {
   readonly signal?: AbortSignal;
 }
 
-/** One request changes 10,000 jobs at the most and says where the next one begins. */
+/**
+ * Changes all jobs of a filter, or only counts them (`dryRun`). One request handles at most 10,000 jobs and returns a
+ * cursor.
+ */
 async function changeAll(request: ChangeRequest): Promise<ChangedRolloutJobs> {
   let sum: ChangedRolloutJobs | null = null;
   let cursor: string | undefined;

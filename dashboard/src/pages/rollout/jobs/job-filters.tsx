@@ -9,18 +9,18 @@ import { JOB_STATES_READY_FIRST, type RolloutSearch } from '../../../routes/sear
 export interface TenantChoice {
   readonly id: string;
   readonly name: string;
-  /** Number of its adaptations in the rollout. */
+  /** Number of the tenant's adaptations in the rollout. */
   readonly jobs: number;
 }
 
 interface JobFiltersProps {
   readonly rollout: Rollout;
   readonly search: RolloutSearch;
-  /** Empty for a tenant, who has nothing to choose. */
+  /** Tenants to choose from; empty for a tenant's key. */
   readonly tenants: readonly TenantChoice[];
 }
 
-/** What the table of jobs has in it. All of it stands in the address. */
+/** Filters of the table of jobs. Their state is in the address. */
 export function JobFilters({ rollout, search, tenants }: JobFiltersProps) {
   const change = useChangeOfSearch<RolloutSearch>();
   const { state = [], kind, tenant } = search;
@@ -59,7 +59,7 @@ interface TenantSelectProps {
   readonly onChange: (id: string | undefined) => void;
 }
 
-/** The browser's own list, which stays quick with the 1,000 tenants that a report has. */
+/** Choice of a tenant. A native select stays fast with the 1,000 tenants that a report can have. */
 function TenantSelect({ tenants, value, onChange }: TenantSelectProps) {
   const id = useId();
   const isKnown = value === undefined || tenants.some((tenant) => tenant.id === value);

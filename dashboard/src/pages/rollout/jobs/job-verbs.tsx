@@ -8,18 +8,21 @@ import { ConfirmDialog } from '../../../parts/actions/confirm-dialog.tsx';
 interface JobsFacts {
   /** Whether the rollout may go on for a job that ended without a publication. */
   readonly canRetry: boolean;
-  /** A job of a paused rollout cannot be resumed by itself. */
+  /** Whether the rollout is paused. Its jobs cannot be resumed one by one then. */
   readonly rolloutPaused: boolean;
 }
 
-/** What the cells of the table have to know beside their job. A change of it leaves the cells, and what is open in them, in place. */
+/**
+ * State of the rollout that the cells need. As a context, unlike new columns, a change does not remount cells with open
+ * menus.
+ */
 export const JobsContext = createContext<JobsFacts>({ canRetry: false, rolloutPaused: false });
 
 type Verb = 'approve' | 'pause' | 'resume' | 'cancel' | 'retry';
 
 interface JobAction {
   readonly label: string;
-  /** What will happen to the job. */
+  /** Description of the effect on the job. */
   readonly text: string;
   readonly run: (id: string) => Promise<unknown>;
 }
@@ -32,7 +35,9 @@ const VERBS: Readonly<Record<Verb, JobAction>> = {
   },
   pause: {
     label: 'Pause the job',
-    text: 'It stops within seconds and keeps a checkpoint. It stays paused until somebody resumes it, also when the rollout is resumed.',
+    text:
+      'It stops within seconds and keeps a checkpoint. ' +
+      'It stays paused until somebody resumes it, also when the rollout is resumed.',
     run: (id) => pauseJob({ client, path: { id } }),
   },
   resume: {
@@ -42,7 +47,9 @@ const VERBS: Readonly<Record<Verb, JobAction>> = {
   },
   cancel: {
     label: 'Cancel the job',
-    text: 'It ends, and nothing is published for it. Its adapter keeps the version that is served now. It can be retried later.',
+    text:
+      'It ends, and nothing is published for it. Its adapter keeps the version that is served now. ' +
+      'It can be retried later.',
     run: (id) => cancelJob({ client, path: { id } }),
   },
   retry: {
@@ -52,7 +59,7 @@ const VERBS: Readonly<Record<Verb, JobAction>> = {
   },
 };
 
-/** What can be done to one job in its present state, as a menu. */
+/** Menu with the actions that a job's state allows. */
 export function JobVerbs({ job }: { job: Job }) {
   const { canRetry, rolloutPaused } = useContext(JobsContext);
   const [chosen, setChosen] = useState<Verb | null>(null);

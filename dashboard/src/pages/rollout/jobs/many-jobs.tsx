@@ -10,7 +10,7 @@ import type { TenantChoice } from './job-filters.tsx';
 import { ACTIONS, useChangeOfMany, type Action } from './change-of-many.ts';
 import { Preview } from './preview.tsx';
 
-/** Keeps the strategy that the job has: the select cannot have an empty value. */
+/** Value of the choice that keeps each job's strategy: the select allows no empty value. */
 const SAME = 'same';
 
 interface ManyJobsProps {
@@ -19,7 +19,7 @@ interface ManyJobsProps {
   readonly tenants: readonly TenantChoice[];
 }
 
-/** Does something to all jobs that the filter of the table, labels and codes name, after a preview. */
+/** Menu for changing all jobs that match the table's filter, labels and error codes, after a preview. */
 export function ManyJobs(props: ManyJobsProps) {
   const [action, setAction] = useState<Action | null>(null);
   return (

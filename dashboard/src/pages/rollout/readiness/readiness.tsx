@@ -11,7 +11,7 @@ import { ttrQuery } from '../rollout-queries.ts';
 import { ReadinessChart, type Clock } from './readiness-chart.tsx';
 import { SpeedUp } from './speed-up.tsx';
 
-/** How soon adapters got ready, beside their controls. */
+/** Times to readiness of the adapters, compared with their controls. */
 export function Readiness({ rollout }: { rollout: Rollout }) {
   const query = useQuery(ttrQuery(rollout));
   return (
