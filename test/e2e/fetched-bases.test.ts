@@ -33,7 +33,7 @@ const workers: ChildProcess[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-fetched-'));
-  // The account of PostgreSQL has to get through it.
+  // PostgreSQL's user needs access to the folder.
   await chmod(folder, 0o755);
   family = await createTinyFamily();
   hub = await startHub();
@@ -55,7 +55,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A worker that shares database and artifacts with the API, and keeps bases where no other worker does. */
+/** Starts a worker that shares database and artifacts with the API but keeps bases in a folder of its own. */
 function startWorker(name: string): ChildProcess {
   const env = {
     ...process.env,
@@ -83,7 +83,9 @@ const cacheOf = (name: string) => path.join(folder, `bases-of-${name}`);
 const basesOf = async (name: string) =>
   (await readdir(cacheOf(name))).filter((entry) => /^[0-9a-f]{40}$/.test(entry)).sort();
 
-test('two workers without a shared folder of bases fetch them from a hub, over a kill in the middle of a fetch', async () => {
+const FETCH_OVER_A_KILL =
+  'two workers without a shared folder of bases fetch them from a hub, over a kill in the middle of a fetch';
+test(FETCH_OVER_A_KILL, async () => {
   const commits = [
     await hub.publishFolder(REPO, family.oldBase, 'hf_secret'),
     await hub.publishFolder(REPO, family.newBase, 'hf_secret'),
@@ -119,7 +121,7 @@ test('two workers without a shared folder of bases fetch them from a hub, over a
   const ranges = hub.requests
     .filter(({ large }) => large)
     .map(({ range }) => Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0));
-  // One base goes on where the killed worker was, and the other one is fetched as a whole.
+  // One base resumes where the killed worker was; the other is fetched as a whole.
   expect(ranges.sort((a, b) => a - b)).toEqual([0, expect.any(Number)]);
   expect(ranges[1]).toBeGreaterThanOrEqual(HANG_AFTER / 2);
   expect(

@@ -99,7 +99,7 @@ describe('readapt rebase --explain', () => {
     expect(rest.map(({ rung, result, reason, ms }) => [rung, result, reason, ms])).toEqual(
       ['search', 'fine_tune', 'scratch', 'revert'].map((rung) => [rung, 'not_run', 'copy passed', 0]),
     );
-    // The later rungs have not run: there is no candidate, search evaluation or step of theirs.
+    // The later rungs did not run: they have no candidates, search evaluations or steps.
     expect(run.stderr).toMatch(/^copy /m);
     expect(run.stderr).not.toMatch(/^(revert|search|fine_tune|scratch)/m);
     expect(JSON.parse(run.stdout)).toMatchObject({ steps: 0, strategy: 'reuse', rows: 'training' });
@@ -167,7 +167,10 @@ describe('readapt rebase --explain', () => {
     );
   });
 
-  it('neither searches nor trains after an inconclusive candidate where rows are too few as a rule, unless it is asked to', async () => {
+  const STOPS_WHEN_INCONCLUSIVE =
+    'neither searches nor trains after an inconclusive candidate where rows are too few as a rule, ' +
+    'unless it is asked to';
+  it(STOPS_WHEN_INCONCLUSIVE, async () => {
     const demo = (...parts: string[]) => packagePath(path.join('examples/demo-family', ...parts));
     const rebaseDemo = (name: string, ...more: string[]) => {
       const bases = ['--old-base', demo('v1'), '--base', demo('v2'), '--adapter', demo('adapters/agnews')];

@@ -95,7 +95,7 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
   expect(mustTrain).toMatchObject({ state: 'not_ready', ttr_ms: null, published_version_id: null, step: 36 });
   expect(mustTrain!.error).toMatchObject({ code: 'gate_not_reached' });
   expect(mustTrain!.attempt).toBeGreaterThan(training.attempt);
-  // What only the report needs is measured after the jobs, and the rollout is complete with it.
+  // Baselines, which only the report needs, are measured after the jobs; the rollout completes with them.
   expect(await rolloutAfter(['adapting'], rollout!)).toMatchObject({ state: 'completed' });
   for (const { metric } of await waitForJobs('both jobs are listed', rollout!.id, (all) => all)) {
     expect([metric.old, metric.none, metric.copy].every(Number.isFinite)).toBe(true);
@@ -103,9 +103,9 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
 
   const versions = await listBaseModelVersions({ client: fleet.operator, path: { model: fleet.baseModelId } });
   const workers = await listWorkers({ client: fleet.operator });
-  // The last one that was started comes first; the killed one counts as present for 30 s.
+  // The newest worker comes first; the killed one counts as alive for 30 s.
   const [worker] = workers.data;
-  // What trains has the new base in memory. The old one was needed before the worker was killed, and not since.
+  // The training process has the new base in memory. It has not needed the old one since the worker was killed.
   const second = versions.data.find(({ version }) => version === '2')!;
   expect(worker!.state).not.toBe('gone');
   expect(worker!.loaded_base_model_version_ids).toContain(second.id);
@@ -156,7 +156,7 @@ async function expectAnotherTenantToSeeNothing(job: Job): Promise<void> {
   await expect(getAdapter({ client, path: { id: job.adapter_id } })).rejects.toMatchObject({ status: 404 });
 }
 
-/** The rollout, once it has left the states. */
+/** Waits until the rollout has left the given states. @returns the rollout */
 function rolloutAfter(states: readonly Rollout['state'][], { id }: Pick<Rollout, 'id'>): Promise<Rollout> {
   const left = async () => {
     const rollout = await getRollout({ client: fleet.operator, path: { id } });

@@ -30,7 +30,7 @@ const running: ChildProcess[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-uploaded-'));
-  // The account of PostgreSQL has to get through it.
+  // PostgreSQL's user needs access to the folder.
   await chmod(folder, 0o755);
   family = await createTinyFamily();
   postgres = await startEmbeddedPostgres(path.join(folder, 'database'), { durable: false });
@@ -49,7 +49,7 @@ const environment = () => ({
   READAPT_LOG_LEVEL: 'info',
 });
 
-/** Starts an API process beside those that run, on the same database and artifacts. @returns its address */
+/** Starts another API process on the same database and artifacts. @returns its address */
 async function startApi(): Promise<{ api: ChildProcess; origin: string }> {
   const env = {
     ...environment(),
@@ -74,7 +74,7 @@ async function startApi(): Promise<{ api: ChildProcess; origin: string }> {
   return { api, origin };
 }
 
-/** A worker that keeps bases in a folder of its own, and sees none of those that were uploaded. */
+/** Starts a worker that keeps bases in a folder of its own and has none of the uploaded ones. */
 function startWorker(): void {
   const env = {
     ...environment(),
@@ -95,7 +95,7 @@ async function modelFiles(place: string) {
   return (await readdir(place)).map((name) => ({ name, path: path.join(place, name) }));
 }
 
-/** The files of the new base in two archives, of which none is a model alone. */
+/** Splits the files of the new base into two archives, neither of which is a complete model. */
 async function archivesOf(place: string) {
   const [weights, rest] = ['weights.tar', 'rest.tar'].map((name) => ({ name, path: path.join(folder, name) }));
   const others = (await readdir(place)).filter((name) => name !== 'model.safetensors');
@@ -132,7 +132,7 @@ test('a rollout runs from bases that were uploaded, over the death of the API th
     ...{ client, files, pollMs: 50 },
     onProgress: ({ phase, done }) => void (sent = phase === 'sending' ? Math.min(sent, done) : sent),
   });
-  // It goes on with what the first process has stored.
+  // The upload resumes with the parts that the first process stored.
   expect(old).toMatchObject({ id: open[0]!.id, state: 'complete' });
   expect(sent).toBeGreaterThanOrEqual(5 * PART_BYTES);
 
