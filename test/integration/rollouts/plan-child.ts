@@ -1,7 +1,7 @@
 import { createDatabase } from '../../../src/lib/database.ts';
 import { createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
 
-/** Plans a rollout in pages of ten, and kills itself when so many are committed and given to the queue. */
+/** Plans a rollout in pages of ten and kills itself after `survived` of them were committed and enqueued. */
 const [, , databaseUrl = '', rolloutId = '', survived = '0'] = process.argv;
 const lifecycle = createRolloutLifecycle({ db: createDatabase(databaseUrl), pageSize: 10 });
 const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(rolloutId))!;
