@@ -5,7 +5,7 @@ import { Nullable, Strategy } from '../../../src/lib/schemas.ts';
 import { GateRule } from '../../../core/options/gates.ts';
 import { openSchema } from '../../../src/plugins/validation/serialization.ts';
 
-/** What an answer by this schema says of a value. */
+/** Serializes a value by the schema and parses the result. */
 const written = (schema: Type.TSchema, value: unknown): unknown =>
   JSON.parse(build(openSchema({ ...Type.Object({ value: schema }) }))({ value })) as unknown;
 
