@@ -1,19 +1,19 @@
 import path from 'node:path';
 import type { Plugin, Rollup } from 'vite';
 
-/** The files of one page besides those that every page needs. */
+/** Files of one page, without those that every page loads. */
 interface PagePreloads {
   readonly modules: string[];
   readonly styles: string[];
-  /** What the page loads by itself a little later, such as the library of its charts. */
+  /** Modules that the page imports dynamically after it has started, such as the chart library. */
   readonly later: string[];
 }
 
 const PAGE = /\/src\/pages\/[^/]+\/([^/]+)-page\.tsx$/;
 
 /**
- * Writes `pages.json`, which says of each page what it will load. The service names these files in the HTML of the page, so that the browser
- * asks for them at once, not after it has run the scripts before them.
+ * Vite plugin that writes `pages.json`, the list of files per page. The service puts them into the page's HTML as
+ * preloads, so that the browser requests them immediately instead of discovering them one script after another.
  */
 export function pagePreloads(): Plugin {
   return {
@@ -46,15 +46,15 @@ function preloadsOf(own: readonly Rollup.OutputChunk[], later: readonly Rollup.O
   return { modules: own.map(({ fileName }) => fileName), styles, later: later.map(({ fileName }) => fileName) };
 }
 
-/** The chunks and all that they import statically, each once. */
+/** Chunks together with all their static imports, each once. */
 function withImports(begin: readonly Rollup.OutputChunk[], all: readonly Rollup.OutputChunk[]): Rollup.OutputChunk[] {
   const found = new Set(begin);
-  // A set is walked in the order of insertion, with what is added meanwhile.
+  // Iteration over a set includes elements that are added during the loop.
   for (const chunk of found) for (const each of all) if (chunk.imports.includes(each.fileName)) found.add(each);
   return [...found];
 }
 
-/** What the page's modules import dynamically, by their paths. */
+/** Paths of the modules that the page imports dynamically, directly or through its static imports. */
 function dynamicOf(page: string, modules: Rollup.PluginContext): Set<string> {
   const seen = new Set([page]);
   const dynamic = new Set<string>();

@@ -6,27 +6,27 @@ import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 import { pagePreloads } from './page-preloads.ts';
 
-/** The best quality takes five seconds and saves two percent. */
+/** Brotli quality 9: the best one, 11, takes five seconds and saves two percent. */
 const QUALITY = { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } };
-/** A running service, for `npm run dev`. */
+/** Service to which `npm run dev` forwards API requests. */
 const service = process.env.READAPT_URL ?? 'http://127.0.0.1:8420';
 
 export default defineConfig({
   plugins: [react(), pagePreloads(), compressed()],
-  // The sources of the client, so that nothing has to be built before the dashboard is.
+  // Resolves the client to its sources, so that the dashboard builds without building the client first.
   resolve: {
     alias: { '@readapt/client': path.resolve(import.meta.dirname, '../openapi/clients/typescript/src/index.ts') },
   },
   build: {
     target: 'es2022',
     modulePreload: { polyfill: false },
-    // What several pages need is one file: a browser asks for six at a time, and each one costs a round trip.
+    // Puts modules that several pages share into one file: a browser loads six at a time, and each costs a round trip.
     rolldownOptions: { output: { codeSplitting: { groups: [{ name: 'shared', minShareCount: 2 }] } } },
   },
   server: { proxy: Object.fromEntries(['/v1', '/docs', '/openapi.json'].map((prefix) => [prefix, service])) },
 });
 
-/** Writes each asset also as gzip and brotli, so that the service has nothing to compress. */
+/** Vite plugin that writes a gzip and a brotli copy of each asset, so that the service need not compress. */
 function compressed(): Plugin {
   return {
     name: 'compressed',

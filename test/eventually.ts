@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PATIENCE_MS } from './patience.ts';
 
 /**
- * Polls until the condition holds and returns its value. A failure names what it was waiting for. Long waits poll less often, which leaves the
- * processor to what is waited for.
+ * Polls until the condition holds and returns its value. A failure names the condition. Longer waits poll less often,
+ * which leaves the processor to the work in progress.
  */
 export async function eventually<T>(
   what: string,

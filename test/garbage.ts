@@ -5,14 +5,17 @@ setFlagsFromString('--expose-gc');
 
 const collect = runInNewContext('gc') as () => void;
 
-/** Collects at once what nothing refers to any more. */
+/** Runs a full garbage collection. */
 export function collectGarbage(): void {
-  // The first may end a marking that began when more was alive; the second begins anew.
+  // The first call may only finish a marking that started while more was alive; the second starts over.
   collect();
   collect();
 }
 
-/** Bytes that are referred to, on the heap and in buffers beside it. What waits for a collection depends on V8's release and does not count. */
+/**
+ * Referenced bytes on the heap and in external buffers. Garbage does not count, because when it is collected depends on
+ * V8's release.
+ */
 export function heldBytes(): number {
   collectGarbage();
   const { heapUsed, arrayBuffers } = process.memoryUsage();

@@ -1,6 +1,6 @@
 /**
- * Does some work and returns the processor time of this process meanwhile, all of its threads together, in milliseconds. Tests bound it in
- * place of the time that passes, which grows with whatever else the machine does.
+ * Runs some work and measures the processor time of this process meanwhile, over all threads, in milliseconds. Tests
+ * bound it rather than wall time, which grows with the machine's other load.
  */
 export async function timeProcessor<T>(work: () => T | Promise<T>): Promise<{ result: T; processorMs: number }> {
   const before = process.cpuUsage();

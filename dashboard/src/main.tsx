@@ -21,14 +21,14 @@ import { router } from './router.ts';
 import './styles.css';
 import './rollouts.css';
 
-/** Dialogs insert a style element, which the content security policy lets through with the nonce of this page. */
+// Dialogs insert a style element, which the content security policy allows only with this page's nonce.
 setNonce(document.querySelector<HTMLMetaElement>('meta[name=csp-nonce]')?.content ?? '');
 takeKeyFromAddress();
 
 function App() {
   const appearance = useAppearance();
   const { key } = useSession();
-  // Who has lost his key sees nothing any more of what it has shown.
+  // At sign-out the cache is cleared, so that nothing read with the key stays on the screen.
   useEffect(() => {
     if (key === null) queryClient.clear();
     void router.invalidate();

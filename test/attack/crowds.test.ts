@@ -33,7 +33,7 @@ describe('300 clients that stand still keep nobody from working, and are cut off
     const open = await standStill(service, honest, { name: `300 who stand still ${place}`, connections: 300, sent });
     expect(open, 'connections that were open when the honest work was done').toBe(300);
     const { quotas } = await getTenantQuotas({ client: service.tenant, path: { id: service.tenantId } });
-    // Those of the dataset that was uploaded at the start.
+    // Counts only the rows of the dataset uploaded at the start.
     expect(quotas.find(({ name }) => name === 'dataset_rows')?.used).toBe(3);
   });
 });
@@ -46,7 +46,7 @@ async function send(path: string, request: RequestInit): Promise<RawAnswer> {
 
 const statusesOf = (answers: readonly RawAnswer[]) => [...new Set(answers.map(({ status }) => status))].sort();
 
-/** Does something many times at once, sees an honest tenant's work done beside it, and expects nothing but problems. */
+/** Runs a request many times at once beside an honest tenant's work, and expects only problems as answers. */
 async function crowd(name: string, count: number, one: (index: number) => Promise<RawAnswer>): Promise<RawAnswer[]> {
   const answers = await underAttack(
     service,
@@ -79,6 +79,6 @@ test('300 keys of idempotency for requests that fail are all free again', async 
   };
   const answers = await crowd('300 keys of idempotency', 300, (index) => create(index, '{}\n'));
   expect(statusesOf(answers)).toEqual([422]);
-  // A key that still belonged to the first body would be answered 409 or 422.
+  // An idempotency key still tied to the first body would be answered with 409 or 422.
   expect(await create(0, ROWS)).toMatchObject({ status: 201 });
 });

@@ -14,10 +14,10 @@ afterAll(() => service?.stop());
 
 const authorized = () => ({ authorization: `Bearer ${service.tenantKey}` });
 
-/** The head of a request, with the lines in place of `lines` as they are. */
+/** Head of a raw request; `lines` go in unchanged. */
 const head = (first: string, ...lines: string[]) => [first, 'host: a', ...lines, '', ''].join('\r\n');
 
-/** A request that must not be seen, because it would be what a proxy in front takes for the body of the one before. */
+/** Smuggled request, which the service must not see: a proxy in front would take it for the body of the one before. */
 const SMUGGLED = 'GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n';
 
 describe('what two programs could take for different requests is refused, and nothing behind it is answered:', () => {
@@ -181,7 +181,7 @@ test('the service still answers honest requests after all that', async () => {
   expect(data).toHaveLength(1);
 });
 
-/** Sends bytes as they are, and checks that each answer is a problem. */
+/** Sends raw bytes and checks that each answer is a problem. */
 async function rawAttack(name: string, bytes: string): Promise<RawAnswer[]> {
   const answers = await underAttack(service, name, () => exchange(service.origin, bytes), {
     summary: (found) => [`answered ${found.map(({ status }) => status).join(', ')}`],

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => service?.stop());
 
-/** 24 MB, which the buffers of a connection do not hold. */
+/** 24 MB of data, more than a connection's buffers hold. */
 const LARGE = Array.from({ length: 30 }, (_, index) =>
   JSON.stringify({ prompt: `${index}${'p'.repeat(800_000)}`, completion: 'c', split: index % 2 ? 'search' : 'gate' }),
 ).join('\n');

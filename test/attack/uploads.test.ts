@@ -32,7 +32,7 @@ const ROW = '{"prompt":"p","completion":"c"}\n';
 const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
 const tar = () => ({ ...bearer(service.tenantKey), 'content-type': 'application/x-tar' });
 const ndjson = () => ({ ...bearer(service.tenantKey), 'content-type': NDJSON });
-/** An archive that is taken, with its end. */
+/** Valid archive with its end blocks. */
 const ARCHIVE = Buffer.concat([
   ...['adapter_config.json', 'adapter_model.safetensors'].map((path) =>
     tarEntry({ path, content: readFileSync(`${FIXTURE}/${path}`) }),

@@ -10,13 +10,13 @@ interface Manifest {
   readonly devDependencies: Readonly<Record<string, string>>;
 }
 
-/** Folders whose modules run in the processes that tests start. */
+/** Folders with the modules that run in the processes started by tests. */
 const SOURCES = ['core', 'src', 'workers', 'cli', 'openapi/clients/typescript/src', 'test'];
 
-/** What those processes read beside their modules. */
+/** Files and folders that those processes read besides their modules. */
 const LINKED = ['dashboard', 'examples', 'node_modules', 'package.json', 'prisma', 'scripts'];
 
-/** Packages that have to be where npm has put them: they come with binaries, threads or files of their own. */
+/** Packages that must stay where npm installed them, because they come with binaries, threads or files of their own. */
 const INSTALLED = [
   '@fastify/swagger-ui',
   '@huggingface/hub',
@@ -27,10 +27,13 @@ const INSTALLED = [
   'pino-pretty',
 ];
 
-/** Modules that stay files of their own, because one has to run before the other: what is put together may run in another order. */
+/** Modules that stay separate files, because bundling could change the order in which they run. */
 const ORDERED = /\/(disable-telemetry|onnx-runtime)\.ts$/;
 
-/** Lets each module find its place, which is what it would know if it were a file of its own and not a part of others. */
+/**
+ * Plugin that replaces `import.meta.url`, `filename` and `dirname` by those of a separate module, because bundling
+ * changes them.
+ */
 const ownPlaces = (dist: string): Plugin => ({
   name: 'own-places',
   setup: ({ onLoad, onResolve }) => {
@@ -52,10 +55,11 @@ const ownPlaces = (dist: string): Plugin => ({
 });
 
 /**
- * Makes a folder that is laid out as the package is: a JavaScript module in `dist` for each TypeScript module, and a command that runs
- * them. What the modules have in common, and most of the packages that they import, is put into few files, once and ahead: a process
- * of the service takes 2.4 s of processor time to load its 2,100 files, through tsx even more, and 0.9 s to load these.
- * The command can be run by npx in `installed`. Returns the folder.
+ * Creates a folder laid out like the package: a JavaScript module in `dist` per TypeScript module, and a command that
+ * runs them. Shared code and most imported packages are bundled into a few files, once, up front: loading its 2,100
+ * files costs a process of the service 2.4 s of processor time, more through tsx, but only 0.9 s this way. npx can run
+ * the command in `installed`.
+ * @returns the folder
  */
 export async function compileCheckout(): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-compiled-'));
@@ -74,13 +78,13 @@ export async function compileCheckout(): Promise<string> {
     keepNames: true,
     logLevel: 'warning',
     external: [...INSTALLED, ...Object.keys(devDependencies)],
-    // CommonJS packages ask for modules of Node.
+    // Bundled CommonJS packages require Node's modules.
     banner: {
       js: `import { createRequire as requireFrom } from 'node:module';\nconst require = requireFrom(import.meta.url);`,
     },
     plugins: [ownPlaces(dist)],
   });
-  // The command looks beside its own file for sources, so a link would run those of the checkout.
+  // The command looks for sources beside its own file, so a link would run those of the checkout.
   await cp(path.join(ROOT, 'bin'), path.join(folder, 'bin'), { recursive: true });
   for (const name of LINKED) await symlink(path.join(ROOT, name), path.join(folder, name));
   for (const name of ['examples', 'test/fixtures']) await symlink(path.join(ROOT, name), path.join(dist, name));

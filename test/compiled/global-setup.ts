@@ -9,7 +9,7 @@ declare module 'vitest' {
   }
 }
 
-/** Compiles the checkout for the processes that all test files start, once for all projects of a run. */
+/** Compiles the checkout for the processes that test files start, once for all projects of a run. */
 export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
   const run = project.vitest.getRootProject();
   if ('compiled' in run.getProvidedContext()) return undefined;

@@ -4,7 +4,7 @@ import { inject } from 'vitest';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 
-/** The folder that is laid out as the package is, where npm runs its scripts. */
+/** Folder laid out like the package, in which npm runs its scripts. */
 export function packageFolder(): string {
   const folder = inject('compiled') as string | undefined;
   if (folder === undefined)
@@ -12,17 +12,17 @@ export function packageFolder(): string {
   return folder;
 }
 
-/** The command `readapt`, compiled from this checkout. */
+/** Path of the command `readapt`, compiled from this checkout. */
 export function compiledCommand(): string {
   return path.join(packageFolder(), 'bin/readapt.js');
 }
 
-/** A folder where npx runs that command, as it does where the package is installed. */
+/** Folder in which npx runs that command, as in an installation. */
 export function installedFolder(): string {
   return path.join(packageFolder(), 'installed');
 }
 
-/** The compiled module of a TypeScript module of this checkout; a path that is none stays as it is. */
+/** Path of the compiled module for a TypeScript module of this checkout; any other path is returned unchanged. */
 export function compiledModule(file: string): string {
   const within = path.relative(ROOT, file);
   const compiled = path.join(packageFolder(), 'dist', within.replace(/\.ts$/, '.js'));

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startHub, type HubServer } from '../unit/base-sources/support/hub-server.ts';
 import { startAttackedService, type AttackedService } from '../attack/support/service.ts';
 
-/** The command of Schemathesis, which CI installs from PyPI. */
+/** Schemathesis command, which CI installs from PyPI. */
 const SCHEMATHESIS = process.env.READAPT_SCHEMATHESIS ?? 'schemathesis';
 const DOCUMENT = path.resolve('openapi/openapi.json');
 
@@ -17,9 +17,12 @@ const CHECKS = [
   'response_schema_conformance',
 ];
 
-/** Streams do not end. What ends a key or a tenant would find the caller's own in a list, and all that follows would be 401. */
+/**
+ * Excludes streams, which do not end, and operations that delete a key or tenant: they would find the caller's own in a
+ * list, and everything after would be 401.
+ */
 const MOST = ['--exclude-operation-id-regex', '^(stream.*|rotateApiKey|revokeApiKey|deleteTenant)$'];
-/** What ends a key or a tenant, with nothing to find one in but the answers of what makes one. */
+/** Operations that delete a key or tenant, with only the operations that create one, so that they find no others. */
 const ENDINGS = [
   '--include-operation-id-regex',
   '^(createApiKey|rotateApiKey|revokeApiKey|createTenant|deleteTenant)$',
@@ -28,11 +31,11 @@ const ENDINGS = [
 let service: AttackedService;
 let hub: HubServer;
 beforeAll(async () => {
-  // A source that does not answer is 503, and nothing is to be asked outside of this machine.
+  // An unreachable source would be a 503, and no request may leave this machine.
   hub = await startHub();
   service = await startAttackedService({
     READAPT_RATE_LIMIT_PER_MINUTE: '1000000000',
-    // Without it, a policy that asks an address is refused with 503, which says that the service is not set up for it.
+    // Without the secret, a policy with an approval address is refused with 503 as not configured.
     READAPT_APPROVAL_SECRET: `whsec_${Buffer.alloc(32, 7).toString('base64')}`,
     READAPT_HUB_URL: hub.url,
     READAPT_S3_ENDPOINT: hub.url,
@@ -45,7 +48,7 @@ afterAll(async () => {
   await hub.close();
 });
 
-/** Sends requests that are made of the document, in the same order each time, and holds the answers to it. */
+/** Sends requests generated from the OpenAPI document in a fixed order, and validates the answers against it. */
 async function conformance(key: string, operations: readonly string[], seconds: number) {
   const options = {
     url: service.origin,

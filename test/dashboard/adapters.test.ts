@@ -32,7 +32,7 @@ testEveryLook(open, {
 });
 
 test('adapters are sorted and filtered by the server, and the address says how', async () => {
-  // Other suites have adapters of their own, of other tenants.
+  // Other suites create adapters for other tenants.
   const owner = createClient({ baseUrl: demo.url, apiKey: demo.tenantKeys.acme! });
   const { data } = await listAdapters({ client: owner });
   const names = data.map((adapter) => adapter.name).sort();
@@ -84,10 +84,10 @@ test('an adapter is rolled back on one base, which says what will be served', as
   expect((await getAdapter({ client: owner, path: { id: adapter!.id } })).current).toEqual([]);
 });
 
-/** More than two pages of the API, so that the last rows stand on a third one. */
+/** More than two pages of the API, so that the last rows are on a third one. */
 const MANY = 420;
 
-// The list is read every ten seconds.
+// The list polls every ten seconds.
 test('rows far down are read again by themselves while they are seen', async () => {
   const { baseModel, tenantKey } = await createSmallFleet('many', []);
   const owner = createClient({ baseUrl: demo.url, apiKey: tenantKey });

@@ -57,7 +57,7 @@ test('a version that retires needs a person, and its lineage says what is at ris
 });
 
 test('a rollout is among the running ones until it ends, then among the last', async () => {
-  // A service that is kept has the versions of earlier runs.
+  // A kept service has the versions of earlier runs.
   const version = `fleet-${Date.now()}`;
   const { rollout } = await createBaseModelVersion({
     client,
@@ -69,7 +69,7 @@ test('a rollout is among the running ones until it ends, then among the last', a
   const page = await open('/', { key: demo.readerKey });
   const running = page.getByRole('region', { name: 'Running rollouts' });
   const card = running.locator('.rt-Card').filter({ hasText: `demo-llama to version ${version}` });
-  // Jobs that were planned before the pause are told as paused, too.
+  // Jobs planned before the pause are counted as paused too.
   await card.getByText('paused', { exact: true }).waitFor();
   await cancelRollout({ client, path: { id } });
   await card.waitFor({ state: 'detached' });

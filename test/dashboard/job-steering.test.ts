@@ -9,14 +9,14 @@ const open = useBrowser();
 let fleet: JobFleet;
 
 beforeAll(async () => {
-  // A service that is kept has the fleets of earlier runs.
+  // A kept service has the fleets of earlier runs.
   fleet = await startJobFleet(demo, `job-steering-${Date.now()}`);
 });
 
-/** The worker has the jobs of other suites as well. */
+/** Time for the worker, which also runs other suites' jobs, in milliseconds. */
 const WORK_MS = 90_000;
 
-/** Presses a button and the one of the dialog that it opens, by keyboard alone. */
+/** Presses a button and then the button of its dialog, by keyboard alone. */
 async function confirm(page: DashboardPage, label: string): Promise<void> {
   await page.getByRole('button', { name: label }).focus();
   await page.keyboard.press('Enter');

@@ -8,11 +8,11 @@ const demo = inject('demo');
 const open = useBrowser();
 const client = createClient({ baseUrl: demo.url, apiKey: demo.operatorKey });
 
-/** An adaptation that has searched and trained before a candidate was good enough. */
+/** Adaptation that searched and trained before a candidate passed. */
 const trained = demo.jobs.find((job) => job.adapterName === 'past-tense-chat' && job.kind === 'adaptation')!;
 const path = `/jobs/${trained.id}`;
 
-/** A picture of the page ends below its ladder, in pixels. */
+/** Height of the pictured part of the page in pixels, down to the end of the ladder. */
 const PICTURED = 1910;
 
 const integer = (text: string) => Number(text.replaceAll(',', ''));

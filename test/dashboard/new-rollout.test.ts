@@ -18,7 +18,9 @@ testEveryLook(open, {
   },
 });
 
-test('a rollout is tried, begun by the form, paused, resumed, approved, followed to its end and rolled back', async () => {
+const WHOLE_ROLLOUT =
+  'a rollout is tried, begun by the form, paused, resumed, approved, followed to its end and rolled back';
+test(WHOLE_ROLLOUT, async () => {
   const { baseModel, tenantKey } = await createSmallFleet('followed', [
     { name: 'one', target: 'reachable', labels: {} },
     { name: 'two', target: 'reachable', labels: {} },
@@ -85,7 +87,7 @@ test('what is wrong stands at its field, before sending and after the service ha
   await page.getByLabel('Most jobs at a time').fill('');
   await page.getByRole('button', { name: 'Try it without beginning' }).click();
   await expectRefused(page, 'Folder of the model', /READAPT_ALLOWED_ROOTS/);
-  // The browser notes both refusals of the service.
+  // The browser logs both refusals of the service.
   const refusals = [expect.stringContaining('400'), expect.stringContaining('422')];
   await expect.poll(() => page.problems).toEqual(refusals);
   page.problems.splice(0);
@@ -122,7 +124,7 @@ async function fillIn(page: DashboardPage, baseModel: string): Promise<void> {
   await page.getByLabel('The next wave begins').selectOption('manual');
 }
 
-/** Confirms a verb with the keyboard alone, after looking at what it says. */
+/** Confirms an action by keyboard alone, after checking the dialog's text. */
 async function press(page: DashboardPage, verb: string, told: string): Promise<void> {
   await page.getByRole('button', { name: verb, exact: true }).focus();
   await page.keyboard.press('Enter');
@@ -133,7 +135,7 @@ async function press(page: DashboardPage, verb: string, told: string): Promise<v
   await dialog.waitFor({ state: 'detached' });
 }
 
-/** Somebody else who may only read, and the tenant, see the same. */
+/** Checks that a read-only key and the tenant see the rollback too. */
 async function expectRolledBackForAll({
   path,
   baseModel,
@@ -152,7 +154,7 @@ async function expectRolledBackForAll({
   }
 }
 
-/** Every field that the form has besides those of `fillIn`. */
+/** Fills in all fields that `fillIn` leaves out. */
 async function fillInRest(page: DashboardPage): Promise<void> {
   const texts = {
     'With all of these labels': 'tier=a',
@@ -175,10 +177,11 @@ async function fillInRest(page: DashboardPage): Promise<void> {
   for (const label of choices) await page.getByLabel(label).selectOption({ index: 1 });
 }
 
-/** The names and values of all fields of the form. */
+/** Names and values of all fields of the form. */
 function fieldsOf(page: DashboardPage): Promise<[string, string][]> {
   return page.evaluate(
-    `[...document.querySelectorAll('form input, form select, form textarea')].filter(({ type }) => type !== 'checkbox' && type !== 'radio')
+    `[...document.querySelectorAll('form input, form select, form textarea')]
+      .filter(({ type }) => type !== 'checkbox' && type !== 'radio')
       .map((field) => [field.labels?.[0]?.textContent ?? field.getAttribute('aria-label'), field.value])`,
   );
 }

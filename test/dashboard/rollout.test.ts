@@ -8,7 +8,6 @@ import { createSmallFleet, operatorClient } from './support/small-fleet.ts';
 
 const demo = inject('demo');
 const open = useBrowser();
-/** Milliseconds for which what the page shows may take. */
 const rolloutPath = () => `/rollouts/${demo.rolloutId}`;
 
 testEveryLook(open, {
@@ -106,7 +105,7 @@ test('a wave that trips is explained, some of its jobs are cancelled by a filter
   await page.getByRole('button', { name: 'Leave as it is' }).click();
 });
 
-/** Opens a menu and chooses from it with the keyboard alone. */
+/** Opens a menu and chooses an entry by keyboard alone. */
 async function chooseFromMenu(page: DashboardPage, button: string, item: RegExp): Promise<void> {
   await page.getByRole('button', { name: button }).focus();
   await page.keyboard.press('Enter');
@@ -122,7 +121,7 @@ async function chooseFromMenu(page: DashboardPage, button: string, item: RegExp)
 const isFocused = (entry: ReturnType<DashboardPage['getByRole']>) =>
   entry.evaluate((element: { matches: (selector: string) => boolean }) => element.matches(':focus'));
 
-/** Presses a verb and confirms it with the keyboard alone: the dialog begins at the way out. */
+/** Presses a button and confirms by keyboard alone; the dialog first focuses its cancel button. */
 async function press(page: DashboardPage, verb: string): Promise<void> {
   await page.getByRole('button', { name: verb, exact: true }).focus();
   await page.keyboard.press('Enter');
@@ -133,7 +132,7 @@ async function press(page: DashboardPage, verb: string): Promise<void> {
   await dialog.waitFor({ state: 'detached' });
 }
 
-/** A rollout whose canary cannot become ready. */
+/** Starts a rollout whose canary cannot become ready. @returns its identifier */
 async function startTripping(): Promise<string> {
   const { baseModel } = await createSmallFleet('tripping', [
     { name: 'unreachable', target: 'unreachable', labels: { tier: 'canary' } },

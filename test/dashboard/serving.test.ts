@@ -7,7 +7,7 @@ import { useBrowser } from './support/browser.ts';
 const { url, readerKey } = inject('demo');
 const open = useBrowser();
 
-/** All that the first view loads may have this many bytes, as they are sent: 350 kB. */
+/** Bound on the bytes transferred for the first view. */
 const FIRST_LOAD_BYTES = 350_000;
 
 test('the first view loads less than 350 kB, compressed', async () => {
@@ -15,7 +15,9 @@ test('the first view loads less than 350 kB, compressed', async () => {
   await page.getByRole('heading', { level: 2, name: 'Base models' }).waitFor();
   await page.waitForLoadState('networkidle');
   const sizes: { name: string; transferSize: number }[] = await page.evaluate(
-    `performance.getEntriesByType('resource').filter(({ name }) => name.includes('/assets/')).map(({ name, transferSize }) => ({ name, transferSize }))`,
+    `performance.getEntriesByType('resource')
+      .filter(({ name }) => name.includes('/assets/'))
+      .map(({ name, transferSize }) => ({ name, transferSize }))`,
   );
   const total = sizes.reduce((sum, { transferSize }) => sum + transferSize, 0);
   console.log(`the first view loads ${Math.round(total / 1000)} kB in ${sizes.length} files`);
@@ -73,7 +75,8 @@ test.each(Object.keys(DASHBOARD_PAGES))(
     await page.waitForLoadState('networkidle');
     const { named, loaded }: { named: string[]; loaded: string[] } = await page.evaluate(`({
     named: [...document.querySelectorAll('head > link[rel=modulepreload]')].map(({ href }) => href),
-    loaded: performance.getEntriesByType('resource').map(({ name }) => name).filter((name) => /-page-[^/]*\\.js$/.test(name)),
+    loaded: performance.getEntriesByType('resource').map(({ name }) => name)
+      .filter((name) => /-page-[^/]*\\.js$/.test(name)),
   })`);
     expect(loaded).toHaveLength(1);
     expect(named).toContain(loaded[0]);

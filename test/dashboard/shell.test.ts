@@ -46,7 +46,7 @@ test('the keyboard alone reaches the content, the views and the settings', async
   await page.getByRole('link', { name: 'Rollouts', exact: true }).focus();
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { level: 1, name: 'Rollouts' }).waitFor();
-  // The page is focused and named after it is shown.
+  // Focus and title are set after the page is rendered.
   await expect.poll(() => page.getByRole('main').evaluate(isFocused)).toBe(true);
   await expect.poll(() => page.title()).toBe('Rollouts · Readapt');
 
@@ -64,7 +64,7 @@ test('an address that no view has says so', async () => {
   await page.getByRole('heading', { level: 1, name: 'Fleet' }).waitFor();
 });
 
-/** Runs in the page. */
+/** Whether the element has the focus. Runs in the page. */
 function isFocused(element: unknown): boolean {
   return (globalThis as unknown as { document: { activeElement: unknown } }).document.activeElement === element;
 }

@@ -20,7 +20,7 @@ test('a version shows what changed from the one before, by layer and module, and
   const page = await open(second(), { key: demo.readerKey });
   await page.getByRole('heading', { name: 'demo-llama, version 2', level: 1 }).waitFor();
   const map = page.getByRole('img', { name: /^Drift of \d+ modules by layer/ });
-  // One cell for each projection of each layer, as the table has rows.
+  // One cell per projection and layer, like the table's rows.
   const cells = map.locator('rect');
   await cells.first().waitFor();
   const figures = page.getByRole('region', { name: /^Figures: Drift of/ });
@@ -32,7 +32,7 @@ test('a version shows what changed from the one before, by layer and module, and
   const heights = await curve
     .locator('circle')
     .evaluateAll((dots) => dots.map((dot) => Number(dot.getAttribute('cy'))));
-  // The more rank, the more of the change, which is the higher in the picture.
+  // A higher rank holds more of the change, which is higher up in the picture.
   expect(heights).toEqual([...heights].sort((a, b) => b - a));
   expect(heights.at(-1)).toBeLessThan(heights[0]! - 50);
   await keepPicture(page, 'dashboard-version');

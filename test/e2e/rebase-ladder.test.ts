@@ -99,7 +99,7 @@ describe('readapt rebase --explain', () => {
     expect(rest.map(({ rung, result, reason, ms }) => [rung, result, reason, ms])).toEqual(
       ['search', 'fine_tune', 'scratch', 'revert'].map((rung) => [rung, 'not_run', 'copy passed', 0]),
     );
-    // The later rungs have not run: there is no candidate, search evaluation or step of theirs.
+    // The later rungs did not run: they have no candidates, search evaluations or steps.
     expect(run.stderr).toMatch(/^copy /m);
     expect(run.stderr).not.toMatch(/^(revert|search|fine_tune|scratch)/m);
     expect(JSON.parse(run.stdout)).toMatchObject({ steps: 0, strategy: 'reuse', rows: 'training' });

@@ -1,4 +1,4 @@
-/** The fault campaign: `npm run test:faults -- --rounds 20 --seed 7`. It needs Linux. */
+/** Fault campaign: `npm run test:faults -- --rounds 20 --seed 7`. Needs Linux. */
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,10 +15,11 @@ import { startStack, until } from './support/stack.ts';
 import { startWebhooks } from './support/webhooks.ts';
 
 const USAGE = `npm run test:faults -- [--rounds N] [--seed S] [--queue postgres|redis] [--minutes M]
-Each round rolls a small fleet out while processes are killed and stopped, disks are full, clocks jump and newer versions are
-posted, and compares every job with an undisturbed one. At the end, all events have to have come to a webhook. --minutes begins no round after that time.`;
+Each round rolls a small fleet out while processes are killed and stopped, disks are full, clocks jump and newer
+versions are posted, and compares every job with an undisturbed one. At the end, all events have to have come to a
+webhook. --minutes begins no round after that time.`;
 
-/** Most faults of a round. More than three could use up the attempts of a job. */
+/** Largest number of faults per round. More could use up the attempts of a job. */
 const MOST_FAULTS = 3;
 /** Longest pause before a fault, in milliseconds. */
 const LONGEST_PAUSE_MS = 2500;
@@ -46,7 +47,9 @@ const artifacts = await createFilesystemStore(path.join(stack.dataDir, 'artifact
 const reference = createReference(stack, artifacts);
 const webhooks = await startWebhooks(stack);
 let [done, bad] = [0, 0];
-/** What was wrong, for the end: the logs of a wrong round are long, and often only the end of an output is kept. */
+/**
+ * Problems found, repeated at the end: the logs of a bad round are long, and often only the end of an output is kept.
+ */
 const wrong: string[] = [];
 try {
   const { faults, skipped } = possibleFaults(stack);

@@ -7,7 +7,7 @@ import { CHART, helm, podsOf, render, VALUES, variablesOf, type Manifest } from 
 import { typeProblems } from './kubernetes-types.ts';
 
 const SMALLEST = path.join(CHART, 'ci/smallest.yaml');
-/** Variables that the chart takes from secrets where these are named. */
+/** Variables that the chart takes from named secrets. */
 const SECRETS = ['READAPT_SECRET_KEY', 'READAPT_APPROVAL_SECRET', 'READAPT_HUB_TOKEN', 'READAPT_ADAPTER_HUB_TOKEN'];
 const EVERYTHING = path.join(CHART, 'ci/everything.yaml');
 

@@ -5,7 +5,7 @@ import { parseAllDocuments } from 'yaml';
 
 export const CHART = 'deploy/helm/readapt';
 
-/** The files of values that the chart is tried with. */
+/** Value files for which the chart is tested. */
 export const VALUES = readdirSync(path.join(CHART, 'ci')).map((name) => path.join(CHART, 'ci', name));
 
 export interface Manifest {
@@ -22,7 +22,10 @@ export interface HelmEnd {
   readonly stderr: string;
 }
 
-/** Runs Helm, which `READAPT_HELM` names if it is not on the path. It knows no cluster, so it is told of a version. */
+/**
+ * Runs Helm; `READAPT_HELM` names it if it is not on the path. Without a cluster it needs to be given a Kubernetes
+ * version.
+ */
 export function helm(...args: string[]): HelmEnd {
   const command = process.env.READAPT_HELM ?? 'helm';
   const { status, stdout, stderr, error } = spawnSync(command, [...args, '--kube-version', '1.30.0'], {
@@ -33,7 +36,7 @@ export function helm(...args: string[]): HelmEnd {
   return { status, stdout, stderr };
 }
 
-/** What the chart makes of a file of values. @throws Error with what Helm says */
+/** Manifests that the chart renders for a value file. @throws Error with Helm's message */
 export function render(values: string, ...args: string[]): Manifest[] {
   const { status, stdout, stderr } = helm('template', 'example', CHART, '--values', values, ...args);
   if (status !== 0) throw new Error(stderr);
@@ -42,7 +45,7 @@ export function render(values: string, ...args: string[]): Manifest[] {
     .filter((manifest) => manifest !== null);
 }
 
-/** The pods that manifests make, with the component that they are. */
+/** Pods of the manifests with their component. */
 export function podsOf(manifests: readonly Manifest[]) {
   return manifests
     .filter(({ kind }) => kind === 'Deployment' || kind === 'Job')
@@ -53,7 +56,7 @@ export function podsOf(manifests: readonly Manifest[]) {
     }));
 }
 
-/** The names of the variables that manifests set. */
+/** Names of the environment variables set by the manifests. */
 export function variablesOf(manifests: readonly Manifest[]): string[] {
   return podsOf(manifests).flatMap(({ spec }) =>
     spec.containers.flatMap((container: { env: { name: string }[] }) => container.env.map(({ name }) => name)),

@@ -2,12 +2,12 @@ import path from 'node:path';
 import ts from 'typescript';
 import type { Manifest } from './chart.ts';
 
-/** Kinds of the Prometheus operator, of which Kubernetes has no types. */
+/** API version of the Prometheus operator's kinds, for which Kubernetes has no types. */
 const OF_OTHERS = 'monitoring.coreos.com/v1';
 
 /**
- * Compares manifests with the types of Kubernetes' API: unknown fields, missing ones and wrong types.
- * @returns what TypeScript says of each problem
+ * Type-checks manifests against Kubernetes' API types: unknown fields, missing fields, wrong types.
+ * @returns TypeScript's message for each problem
  */
 export function typeProblems(manifests: readonly Manifest[]): string[] {
   const known = manifests.filter(({ apiVersion }) => apiVersion !== OF_OTHERS);
@@ -15,7 +15,7 @@ export function typeProblems(manifests: readonly Manifest[]): string[] {
     `import type { ${manifest.kind} as Kind${index} } from 'kubernetes-types/${moduleOf(manifest.apiVersion)}';`,
     `export const manifest${index}: Kind${index} = ${JSON.stringify(manifest)};`,
   ]);
-  // It stands where its imports are found, and is never written.
+  // Virtual file at a place where its imports resolve; it is never written.
   const file = path.resolve('test/helm/rendered.ts');
   const options: ts.CompilerOptions = {
     noEmit: true,
@@ -35,7 +35,7 @@ export function typeProblems(manifests: readonly Manifest[]): string[] {
   return ts.getPreEmitDiagnostics(program).map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
 }
 
-/** `apps/v1` → `apps/v1`, `v1` → `core/v1`, `networking.k8s.io/v1` → `networking/v1` */
+/** Module of an API version: `apps/v1` → `apps/v1`, `v1` → `core/v1`, `networking.k8s.io/v1` → `networking/v1`. */
 function moduleOf(apiVersion: string): string {
   const [group, version] = apiVersion.includes('/') ? apiVersion.split('/') : ['core', apiVersion];
   return `${group!.replace('.k8s.io', '')}/${version}`;

@@ -1,4 +1,4 @@
-// What `readapt export k8s` writes, compared with the schemas that the projects publish as Go modules.
+// Validates the output of `readapt export k8s` against the schemas that the projects publish as Go modules.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -10,7 +10,7 @@ import type { Manifest } from '../../cli/kubernetes/manifest.ts';
 import { fleet, pool } from '../unit/cli/kubernetes/served.ts';
 import { typeProblems } from './kubernetes-types.ts';
 
-/** The last version of the inference extension that has InferenceModelRewrite. */
+/** Last version of the inference extension with InferenceModelRewrite. */
 const INFERENCE_EXTENSION = 'sigs.k8s.io/gateway-api-inference-extension@v1.5.0';
 const DEFINITIONS = {
   HTTPRoute: ['sigs.k8s.io/gateway-api@v1.6.3', 'config/crd/standard/gateway.networking.k8s.io_httproutes.yaml'],
@@ -43,14 +43,14 @@ beforeAll(() => {
   }
 });
 
-/** Downloads a Go module, unless it is there. @returns its folder */
+/** Downloads a Go module if it is missing. @returns its folder */
 function download(module: string): string {
   const { status, stdout, stderr } = spawnSync('go', ['mod', 'download', '-json', module], { encoding: 'utf8' });
   if (status !== 0) throw new Error(`go cannot download ${module}: ${stderr}${stdout}`);
   return (JSON.parse(stdout) as { Dir: string }).Dir;
 }
 
-/** An API server drops fields that a schema does not have, and `kubectl` refuses them. */
+/** Schema that refuses unknown fields. An API server drops them, and `kubectl` refuses them. */
 function strict(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(strict);
   if (typeof schema !== 'object' || schema === null) return schema;
@@ -59,7 +59,7 @@ function strict(schema: unknown): unknown {
   return isClosed ? { ...copy, additionalProperties: false } : copy;
 }
 
-/** What the schema of its kind says against an object. */
+/** Problems of an object by the schema of its kind. */
 function problemsOf(manifest: Manifest, apiVersion = manifest.apiVersion): string[] {
   const { spec } = definitions.get(manifest.kind)!;
   const version = spec.versions.find(({ name }) => `${spec.group}/${name}` === apiVersion);

@@ -50,7 +50,7 @@ const PEFT_ONLY = [
   { name: 'Gaussian initialization', lora: { r: 4, target_modules: ['k_proj'], init_lora_weights: 'gaussian' } },
 ];
 
-/** An adapter whose targets are written as full module names. */
+/** Adapter with full module names as targets. */
 const ONE_LAYER = {
   name: 'one layer',
   lora: { r: 4, lora_alpha: 8, target_modules: 'all-linear', layers_to_transform: [1] },

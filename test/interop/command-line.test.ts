@@ -89,7 +89,7 @@ it('carries the adapter over to a new base, which PEFT finds by the name in the 
   await expectLoadedByName(named, workspace.path('served'));
 });
 
-/** Checks that `AutoPeftModelForCausalLM` loads the folder with no more than what stands in it, and from which base. */
+/** Checks that `AutoPeftModelForCausalLM` loads the folder without further information, and from which base. */
 async function expectLoadedByName(folder: string, expected: string): Promise<void> {
   const loaded = await workspace.reference.call('adapters.load_strictly', { base: null, adapter: folder });
   expect(loaded).toEqual({ base: expected, warnings: [], missing: [], unexpected: [], changed: [] });

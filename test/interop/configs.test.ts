@@ -11,9 +11,9 @@ const SIZES = {
   num_hidden_layers: 13,
   num_attention_heads: 32,
   vocab_size: 61,
-  // The default lies beyond the vocabulary. Readapt does not use this field.
+  // The default is beyond the vocabulary. Readapt does not use this field.
   pad_token_id: null,
-  // Without these, the ids of Llama and Mistral would be unknown, because the fingerprint of a base depends on that.
+  // Without these, the ids of Llama and Mistral would be unknown, because a base's fingerprint depends on them.
   bos_token_id: 3,
   eos_token_id: 4,
 };

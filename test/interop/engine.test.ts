@@ -25,7 +25,9 @@ const MAX_NORM = 1;
 
 const workspace = useWorkspace();
 
-/** Each model of a family takes the next one in turn, so that over all seeds a family has every one of them. */
+/**
+ * Parameterizations. Each model of a family takes the next one in turn, so that over all seeds a family has them all.
+ */
 const PARAMETERIZATIONS = [...LORAS, ...DORAS, ...SELECTIONS];
 const cases = FAMILIES.flatMap((bases) =>
   SEEDS.flatMap((seed, round) =>

@@ -16,7 +16,7 @@ import { useWorkspace } from './support/workspace.ts';
 const workspace = useWorkspace();
 const ADAPTERS = [...LORAS, ...DORAS];
 
-/** The copy, the revert, the evolution alone, a pair between them and one beyond. */
+/** Coefficients: the copy, the revert, the evolution alone, a pair between them and one beyond. */
 const COEFFICIENTS = [
   { alpha: 1, beta: 0 },
   { alpha: 1, beta: -1 },

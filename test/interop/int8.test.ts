@@ -23,8 +23,8 @@ const STEPS = 16;
 const BATCH = 4;
 
 /**
- * Models that were trained on text, by their folders. SmolLM2 is not in the repository; examples/smollm2 makes it. The bounds
- * are of the relative error of gradients, and of the losses of single steps, which steps by inexact gradients move apart.
+ * Models trained on text, by folder. SmolLM2 is not in the repository; examples/smollm2 makes it. The bounds apply to
+ * the relative error of gradients, and to the losses of single steps, which drift apart by inexact gradients.
  */
 const MODELS = [
   { name: 'the demo family', folder: path.join(FAMILY, 'v1'), gradients: 0.1, steps: 0.02 },
@@ -96,14 +96,14 @@ describe.each(MODELS)('$name in 8 bits', ({ folder, gradients: largestError, ste
     });
     const { losses, trained } = await trainInInt8(batches, rates);
     const held = examples.slice(BATCH * STEPS);
-    // All are judged in float32.
+    // All adapters are judged in float32.
     const judged = await bases.withFloat32(base, async (exact) => {
       const lossOf = async (which: Adapter) => (await meanLoss(exact, which, held)).value;
       return [await lossOf(adapter), await lossOf(trained), await lossOf(await trainedByPyTorch(out))];
     });
     const [before, int8, float32] = judged as [number, number, number];
     expect(float32).toBeLessThan(0.5 * before);
-    // What one of them has learned more than the other is little beside what both have learned.
+    // The difference in learning is small compared with what both have learned.
     expect(Math.abs(int8 - float32)).toBeLessThan(0.05 * (before - float32));
     const distances = losses.map((loss, step) => Math.abs(loss - expected[step]!));
     expect(mean(distances)).toBeLessThan(largestDistance * mean(expected));

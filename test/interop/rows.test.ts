@@ -15,7 +15,7 @@ const cases = SEEDS.flatMap((seed) => STYLES.map((style) => ({ seed, style })));
 const config = { maxPositionEmbeddings: 100_000, eosTokenIds: [] };
 const BOS = 1;
 
-/** As Phi-3's template, with the system turn, tools, and what the assistant says marked. */
+/** Phi-3's template with the system turn and tools, and with the assistant's text marked. */
 const MARKED =
   "{{ bos_token }}{% if tools %}{{ '<|tool|>' + (tools | tojson) + '<|end|>\\n' }}{% endif %}" +
   '{% for message in messages %}{% if message.role == "assistant" %}{{ "<|assistant|>\\n" }}' +
@@ -62,7 +62,7 @@ describe('rows with prompt and completion', () => {
   );
 });
 
-/** Where a token may lie on both sides of the seam, and prompts that a chat template has made. */
+/** Rows where a token may span prompt and completion, and prompts made by a chat template. */
 const SEAMS: CompletionContent[] = [
   { prompt: 'Sentiment: ', completion: 'positive' },
   { prompt: 'Sentiment:', completion: ' positive' },
@@ -76,12 +76,15 @@ const SEAMS: CompletionContent[] = [
 ];
 
 /**
- * Where a normalizer makes one character of both, transformers counts it as the prompt's. Here it is a label, because it has
- * text of the completion (test/unit/data/joint-tokens.test.ts).
+ * Rows where a normalizer merges the two into one character. transformers counts it as the prompt's; here it is a
+ * label, because it has text of the completion (test/unit/data/joint-tokens.test.ts).
  */
 const COMPOSED: CompletionContent[] = [{ prompt: 'cafe', completion: '\u0301s' }];
 
-/** transformers puts a BOS in front of a text that begins with one. The model was never shown two. */
+/**
+ * Tokens without the second BOS: transformers adds one even to a text that begins with one, which the model was never
+ * shown.
+ */
 function withoutSecondBos(row: { readonly ids: number[]; readonly label_start: number }) {
   const doubled = row.ids[0] === BOS && row.ids[1] === BOS;
   return doubled ? { ids: row.ids.slice(1), label_start: row.label_start - 1 } : row;

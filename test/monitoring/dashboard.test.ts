@@ -18,7 +18,8 @@ import { Processes } from '../upgrade/processes.ts';
 import { alertRules, dashboardQueries, metricNames, RULES } from './monitoring.ts';
 import { startPrometheus, type Prometheus } from './prometheus.ts';
 
-// A real service and its worker, scraped by Debian's Prometheus while they carry two adapters over and send events to a webhook.
+// Real service and worker, scraped by Debian's Prometheus while they carry two adapters over and send events to a
+// webhook.
 const processes = new Processes();
 let folder: string;
 let prometheus: Prometheus;
@@ -26,7 +27,7 @@ let receiver: Receiver;
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'readapt-monitoring-'));
-  // The embedded PostgreSQL runs as a user of its own.
+  // The embedded PostgreSQL runs as a different user.
   await chmod(folder, 0o755);
   const worker = await freePort();
   receiver = await createReceiver();
@@ -48,12 +49,12 @@ beforeAll(async () => {
     rules: RULES,
   });
   const operatorKey = (await readFile(path.join(folder, 'data/operator-key'), 'utf8')).trim();
-  // The second has to be trained.
+  // The second adapter needs training.
   const fleet = FLEET.filter(({ adapter }) => ['catalogue-plurals', 'past-tense-chat'].includes(adapter));
   const { operator, baseModelId } = await registerFleet({ origin, operatorKey, fleet, log: () => undefined });
   const client = operator;
   await createWebhookEndpoint({ client, body: { url: receiver.url, event_types: ['job.ready'] } });
-  // Its controls go on while Prometheus is asked, so that there is a rollout to be seen.
+  // The controls still run while Prometheus is queried, so that there is a rollout to see.
   const body = { version: '2', path: familyPath('v2'), rollout: { control: 'all' } } as const;
   const { rollout } = await createBaseModelVersion({ client, path: { model: baseModelId }, body });
   await eventually(
@@ -82,7 +83,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 
-/** The housekeeping begins so long after the start, in milliseconds. */
+/** Delay of the first housekeeping after the start, in milliseconds. */
 const HOUSEKEEPING_DELAY_MS = 60_000;
 const HOUSEKEEPING = 'Housekeeping';
 const LATER = ['readapt_housekeeping_last_success_timestamp_seconds'];
@@ -97,19 +98,19 @@ test('every metric that the dashboard and the rules name is scraped', async () =
   expect(unknown).toEqual([]);
 });
 
-/** Whether a query has shown something so far, also if that has ended. */
+/** Whether a query has ever returned something, even if it has ended. */
 const hasShown = async (query: string) => (await prometheus.query(`last_over_time((${query})[10m:1s])`)).length > 0;
 
 test('every query of the dashboard is one, and shows something where there is something', async () => {
   for (const { panel, query } of await dashboardQueries()) {
-    // Nothing has failed here.
+    // Nothing fails here.
     if (panel === 'Failed attempts') expect(await hasShown(query), panel).toBe(false);
     else if (panel === HOUSEKEEPING) await hasShown(query);
     else await eventually(`${panel} shows something: ${query}`, () => hasShown(query));
   }
 });
 
-// A service that takes more than a second to answer Prometheus shows nothing until it is asked again.
+// Retries, because a service that takes over a second to answer Prometheus shows nothing until the next scrape.
 test('the dashboard shows what has happened', async () => {
   const queries = new Map((await dashboardQueries()).map(({ panel, query }) => [panel, query]));
   const seriesOf = (panel: string) => prometheus.query(queries.get(panel)!);
@@ -130,7 +131,8 @@ test('the dashboard shows what has happened', async () => {
 });
 
 test('every rule is evaluated, and none fires for a service that works', async () => {
-  // A query that waits when a sample is taken makes its rule pending until the next sample; no rule stays so where nothing is wrong.
+  // A query that waits while a sample is taken makes its rule pending until the next sample. No rule stays pending when
+  // nothing is wrong.
   const rules = await eventually('every rule is evaluated, and none is pending', async () => {
     const all = await prometheus.rules();
     expect(all.filter(({ state, health }) => state === 'firing' || health === 'err')).toEqual([]);

@@ -16,7 +16,7 @@ export async function alertRules(): Promise<AlertRule[]> {
   return groups.flatMap((group) => group.rules);
 }
 
-/** What the tests of the rules say of each alert: whether it fires in one of them, and whether it stays silent in one. */
+/** Coverage of each alert by the rules' tests: whether it fires in one of them, and whether it stays silent in one. */
 export async function testedAlerts(): Promise<Map<string, { fires: boolean; silent: boolean }>> {
   interface Case {
     alertname: string;
@@ -41,7 +41,7 @@ interface Panel {
   targets?: { expr: string }[];
 }
 
-/** Every query of the dashboard, as Grafana sends it. */
+/** Queries of the dashboard as Grafana sends them. */
 export async function dashboardQueries(): Promise<PanelQuery[]> {
   const { panels } = JSON.parse(await readFile('deploy/grafana/readapt.json', 'utf8')) as { panels: Panel[] };
   return panels.flatMap(({ title, targets = [] }) =>
@@ -49,5 +49,5 @@ export async function dashboardQueries(): Promise<PanelQuery[]> {
   );
 }
 
-/** The names of Readapt's metrics in a query. */
+/** Names of Readapt's metrics in a query. */
 export const metricNames = (query: string): string[] => query.match(/\breadapt_\w+/g) ?? [];

@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../integration/support/redis.ts';
 
-/** A value of an instant query, with the labels that it has. */
+/** Value of an instant query with its labels. */
 export interface Found {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
@@ -19,11 +19,11 @@ export interface Rule {
   readonly lastError?: string;
 }
 
-/** Debian's Prometheus, which scrapes each target every second. */
+/** Debian's Prometheus, scraping each target every second. */
 export interface Prometheus {
   /** @throws Error if Prometheus refuses the query */
   query(expression: string): Promise<Found[]>;
-  /** The names of all metrics that it has. */
+  /** Names of all its metrics. */
   names(): Promise<string[]>;
   rules(): Promise<Rule[]>;
   stop(): Promise<void>;
@@ -31,7 +31,7 @@ export interface Prometheus {
 
 export interface PrometheusOptions {
   folder: string;
-  /** `host:port` by the name of the scrape job. */
+  /** Targets as `host:port` by name of the scrape job. */
   targets: Readonly<Record<string, string>>;
   rules: string;
 }

@@ -9,7 +9,7 @@ const promtool = (...args: string[]) => {
   return { status, output: stdout + stderr };
 };
 
-/** The anchor of a heading on GitHub. */
+/** Anchor of a heading on GitHub. */
 const anchorOf = (heading: string) =>
   heading
     .toLowerCase()

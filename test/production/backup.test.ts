@@ -26,7 +26,7 @@ import { freePort } from '../integration/support/redis.ts';
 import { Processes, type Process } from '../upgrade/processes.ts';
 import { startDebianPostgres, type DebianPostgres } from './debian-postgres.ts';
 
-// What docs/backup.md says, with the scripts that it shows.
+// Tests docs/backup.md with the scripts that it shows.
 const run = promisify(execFile);
 const COMMAND = compiledCommand();
 const SCRIPTS = path.resolve('deploy/backup');
@@ -42,16 +42,16 @@ const QUICK = { max_steps: 20, search_evaluations: 4, search_rows: 16, refine_st
 const processes = new Processes();
 let folder: string;
 let postgres: DebianPostgres;
-/** Another server, which has counted few transactions so far. */
+/** Another server, which has counted only few transactions. */
 let elsewhere: DebianPostgres;
-/** The fleet of the service that is backed up, whose keys are in the database. */
+/** Fleet of the backed-up service, whose keys are in the database. */
 let fleet: RegisteredFleet;
 let operatorKey: string;
 let adapterId: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'readapt-backup-'));
-  // The embedded PostgreSQL runs as another user.
+  // The embedded PostgreSQL runs as a different user.
   await chmod(folder, 0o755);
   postgres = await startDebianPostgres(await freePort());
   await useTransactions(postgres, 100_000);
@@ -64,7 +64,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Names a database of its own, and a data folder. */
+/** Environment with a database and a data folder of its own. */
 function placeOf(name: string, server = postgres): NodeJS.ProcessEnv {
   return {
     ...process.env,
@@ -79,7 +79,7 @@ function placeOf(name: string, server = postgres): NodeJS.ProcessEnv {
 
 const createEmpty = (name: string, server = postgres) => run('psql', [server.url, '-c', `CREATE DATABASE ${name}`]);
 
-/** Lets the server count transactions up, as one does that has run for long. */
+/** Advances the server's transaction counter, as on one that has run for long. */
 async function useTransactions({ url }: DebianPostgres, count: number): Promise<void> {
   await run('psql', [
     url,
@@ -110,7 +110,7 @@ async function doctor(
 const kinds = ({ findings }: { findings: Finding[] }) =>
   findings.map(({ kind, mended }) => `${kind}${mended ? ' mended' : ''}`);
 
-/** Waits for the end of the rollout and of its one job. */
+/** Waits for the end of the rollout and of its only job. @returns the job */
 async function finished(client: RegisteredFleet['operator'], rolloutId: string): Promise<Job> {
   const job = await eventually('the job has ended', async () => {
     const { data } = await listJobs({ client, query: { rollout_id: rolloutId } });
@@ -121,7 +121,7 @@ async function finished(client: RegisteredFleet['operator'], rolloutId: string):
   return job;
 }
 
-/** Downloads what is current of the adapter, and compares its digest. @returns the numbers of the versions */
+/** Downloads the adapter's current versions and compares their digests. @returns the numbers of the versions */
 async function downloadCurrent(origin: string, into: string): Promise<number[]> {
   const client = retryingClient(origin, operatorKey);
   const { current } = await getAdapter({ client, path: { id: adapterId } });
@@ -133,7 +133,7 @@ async function downloadCurrent(origin: string, into: string): Promise<number[]> 
   return numbers.sort();
 }
 
-/** What one who follows the current versions is told from the beginning, by the numbers of the versions. */
+/** Version numbers that a follower of current versions receives from the beginning. */
 async function followedVersions(origin: string): Promise<number[]> {
   const client = retryingClient(origin, operatorKey);
   const bases = await listBaseModelVersions({ client, path: { model: fleet.baseModelId } });
@@ -145,7 +145,7 @@ async function followedVersions(origin: string): Promise<number[]> {
   return numbers.sort();
 }
 
-/** The doctor takes what was stored a moment ago for something that is about to be registered. */
+/** Ages the artifacts: the doctor assumes that recent ones are about to be registered. */
 async function age(dataDir: string): Promise<void> {
   const hoursAgo = new Date(Date.now() - 2 * 3_600_000);
   const root = path.join(dataDir, 'artifacts', 'sha256');
@@ -176,7 +176,9 @@ test('a service is backed up while it runs', async () => {
   for (const part of parts) await part.stop();
 });
 
-test('artifacts that are newer than the database: the doctor sets aside what nobody names, and the fleet serves on', async () => {
+const ARTIFACTS_NEWER =
+  'artifacts that are newer than the database: the doctor sets aside what nobody names, and the fleet serves on';
+test(ARTIFACTS_NEWER, async () => {
   await cp(path.join(folder, 'late', 'artifacts'), path.join(folder, 'newer', 'artifacts'), {
     recursive: true,
     preserveTimestamps: true,
@@ -197,7 +199,9 @@ test('artifacts that are newer than the database: the doctor sets aside what nob
   for (const part of parts) await part.stop();
 });
 
-test('artifacts that are older than the database: the doctor says what is gone, and a rollout makes it again', async () => {
+const ARTIFACTS_OLDER =
+  'artifacts that are older than the database: the doctor says what is gone, and a rollout makes it again';
+test(ARTIFACTS_OLDER, async () => {
   await cp(path.join(folder, 'early', 'artifacts'), path.join(folder, 'older', 'artifacts'), {
     recursive: true,
     preserveTimestamps: true,
@@ -240,7 +244,7 @@ test('a stopped service with its embedded database is copied as a folder', async
   expect([found.code, found.findings]).toEqual([0, []]);
   const again = await startService(copy);
   expect((await fetch(`${again.origin}/readyz`)).status).toBe(200);
-  // Killed at the end, it would leave its PostgreSQL to stop in a folder that is being removed.
+  // If killed at the end, it would leave its PostgreSQL running in a folder that is being removed.
   for (const part of again.parts) await part.stop();
 });
 

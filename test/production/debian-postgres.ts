@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Where Debian puts each version of PostgreSQL. */
+/** Folder in which Debian installs each version of PostgreSQL. */
 const VERSIONS = '/usr/lib/postgresql';
 
 export interface DebianPostgres {
@@ -14,7 +14,7 @@ export interface DebianPostgres {
   stop(): Promise<void>;
 }
 
-/** Starts Debian's PostgreSQL on a new cluster and a port of its own. It takes root, which becomes the user `postgres`. */
+/** Starts Debian's PostgreSQL on a new cluster and the given port. Needs root, which becomes the user `postgres`. */
 export async function startDebianPostgres(port: number): Promise<DebianPostgres> {
   const versions = await readdir(VERSIONS).catch((): string[] => []);
   const newest = versions.sort((a, b) => Number(a) - Number(b)).at(-1);

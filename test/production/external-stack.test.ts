@@ -12,7 +12,7 @@ import { compiledCommand } from '../compiled/index.ts';
 import { eventually } from '../eventually.ts';
 import { startRedis, type TestRedis } from '../integration/support/redis.ts';
 
-// Runs what docker-compose.yml runs, without Docker: an external PostgreSQL and Redis, and migrate, API and worker as
+// Runs the setup of docker-compose.yml without Docker: external PostgreSQL and Redis, with migrate, API and worker as
 // processes.
 const COMMAND = compiledCommand();
 
@@ -84,7 +84,7 @@ test('API and worker on PostgreSQL and Redis re-adapt a fleet', async () => {
   expect(ready).toMatchObject({ status: 'ready' });
 });
 
-/** Waits until a process prints the line. The process is ended after the tests. */
+/** Waits until a process prints the line, and ends the process after the tests. */
 async function started(child: ChildProcess, line: RegExp): Promise<RegExpExecArray> {
   running.push(child);
   let seen = '';

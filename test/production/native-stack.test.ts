@@ -18,7 +18,7 @@ import { freePort, startRedis, type TestRedis } from '../integration/support/red
 import { Processes, type Process } from '../upgrade/processes.ts';
 import { startDebianPostgres, type DebianPostgres } from './debian-postgres.ts';
 
-// What a provider runs, without Docker: Debian's PostgreSQL and Redis, two APIs and two workers.
+// Runs a provider's setup without Docker: Debian's PostgreSQL and Redis, two APIs and two workers.
 const COMMAND = compiledCommand();
 
 const processes = new Processes();
@@ -59,7 +59,7 @@ test('two APIs and two workers, one of each killed in the middle, carry the whol
   expect(await start('migrate').ended()).toBe(0);
   const [api, otherApi] = [start('serve'), start('serve')];
   const [origin, otherOrigin] = [await addressOf(api), await addressOf(otherApi)];
-  // One of the two that start at once has made the key.
+  // One of the two APIs that start together has made the key.
   const file = (
     await eventually('an operator key is written', async () =>
       /operator key written to ([^,]+),/.exec(api.output() + otherApi.output()),
@@ -84,12 +84,12 @@ test('two APIs and two workers, one of each killed in the middle, carry the whol
   const client = retryingClient(otherOrigin, operatorKey);
   const jobs = async () => (await listJobs({ client, query: { rollout_id: rollout!.id } })).data;
 
-  // Both workers run a job of the fleet now; the one that is killed leaves its job in the middle.
+  // Both workers are running a job now; the killed one leaves its job unfinished.
   const held = () => db.job.findMany({ where: { leaseOwner: { not: null } } });
   const pidOf = ({ leaseOwner }: { leaseOwner: string | null }) => Number(leaseOwner!.split(':')[1]);
   await eventually('both workers have a job', async () => new Set((await held()).map(pidOf)).size === 2);
   const victim = workers[0];
-  // While it is stopped, it neither ends the job that it is seen with nor begins another.
+  // While stopped, the worker neither ends the job that it was seen with nor starts another.
   const lost = await eventually('the worker that is killed has a job', async () => {
     victim.child.kill('SIGSTOP');
     const own = (await held()).find((job) => pidOf(job) === victim.child.pid);
@@ -108,7 +108,7 @@ test('two APIs and two workers, one of each killed in the middle, carry the whol
     'the rollout is completed',
     async () => (await getRollout({ client, path: { id: rollout!.id } })).state === 'completed',
   );
-  // Not before: what it was killed in may have been the refinement of a job that was ready.
+  // Checked only now: the killed job may have been ready and in refinement.
   expect((await db.job.findUniqueOrThrow({ where: { id: lost.id } })).attempt).toBeGreaterThan(1);
 
   // Nothing was published twice.

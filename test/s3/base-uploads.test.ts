@@ -35,7 +35,7 @@ test('parts of an upload are objects, from which a machine that has nothing else
   const id = await api.send(files);
   expect(await api.finish(id)).toMatchObject({ state: 'complete', error: null });
 
-  // A worker's machine.
+  // Store on a worker's machine.
   const { store, client } = await openTestStore(server, { prefix: 'uploads', dataDir: path.join(folder, 'worker') });
   const uploads = createUploads({ db: app.db, artifacts: store });
   const source = { kind: 'upload', id } as const;

@@ -31,7 +31,9 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test('the collector removes from a bucket what nobody names and what puts have left, when it is old enough', async () => {
+const BUCKET_COLLECTION =
+  'the collector removes from a bucket what nobody names and what puts have left, when it is old enough';
+test(BUCKET_COLLECTION, async () => {
   const { store, client } = await openTestStore(server, { prefix: 'collected', dataDir: path.join(folder, 'data') });
   const { db } = database;
   const source = path.join(folder, 'source');
@@ -40,7 +42,7 @@ test('the collector removes from a bucket what nobody names and what puts have l
   const registered = await store.putFolder(source, 'adapter');
   await withTransaction(db, (tx) => registerArtifact(tx, store, registered));
   await store.putFile(Readable.from([Buffer.from('nobody’s')]), 'dataset');
-  // A put that was killed before its manifest.
+  // Leftover of a put that was killed before writing its manifest.
   const Key = `collected/folders/ab/${'c'.repeat(62)}/some-put/f`;
   await client.s3.send(new PutObjectCommand({ Bucket: server.bucket, Key, Body: 'x' }));
 
@@ -63,7 +65,9 @@ test('the doctor puts what nobody names in a bucket into quarantine there', asyn
   expect(keys[0]).toMatch(new RegExp(`^quarantine/sha256/${digest.slice(7, 9)}/${digest.slice(9)}\\..*\\.file$`));
 });
 
-test('a bucket belongs to the database of the API that began it, and one of another installation removes nothing', async () => {
+const BUCKET_OWNERSHIP =
+  'a bucket belongs to the database of the API that began it, and one of another installation removes nothing';
+test(BUCKET_OWNERSHIP, async () => {
   const prefix = 'owned';
   const env = { ...server.env(prefix), READAPT_DATA_DIR: path.join(folder, 'data') };
   const open = ({ db }: TestDatabase) => openArtifactStore({ db, config: loadConfig(env), begins: true });

@@ -31,7 +31,7 @@ beforeEach(async () => {
   ({ client: view } = await openTestStore(server, { prefix, dataDir: folder }));
   const config = loadConfig({ ...server.env(prefix), READAPT_DATA_DIR: folder });
   ({ bucket } = await openS3Store(config.artifacts!, config));
-  // Bytes that repeat nowhere, and are the same each time.
+  // Bytes without repetition, the same in each run.
   content = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(12 * MIB + 1));
   const file = path.join(folder, 'content');
   await writeFile(file, content);
@@ -57,7 +57,7 @@ test('a smaller one is copied at once, with its metadata', async () => {
 });
 
 test('a copy in parts that fails leaves neither an object nor an upload', async () => {
-  // S3 takes no parts below 5 MiB but the last one, which it says at the end.
+  // S3 accepts no parts below 5 MiB except the last, which it reports only at the end.
   await expect(bucket.copy('from', 'to', MIB)).rejects.toThrow();
   await expect(copied()).rejects.toMatchObject({ $metadata: { httpStatusCode: 404 } });
   const { Uploads = [] } = await view.s3.send(new ListMultipartUploadsCommand({ Bucket: server.bucket }));

@@ -33,7 +33,7 @@ afterAll(async () => {
 
 const list = async () => (await world.request({ url })).json<VersionFiles>().files;
 const sha256 = (bytes: ArrayBuffer) => createHash('sha256').update(Buffer.from(bytes)).digest('hex');
-/** The files of a store at the same place with other settings. */
+/** Files of a store at the same place with other settings. */
 async function filesWith(env: Record<string, string>) {
   const config = loadConfig({ ...server.env('downloads'), READAPT_DATA_DIR: world.app.dataDir, ...env });
   const { store } = await openS3Store(config.artifacts!, config);

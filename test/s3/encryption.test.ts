@@ -10,7 +10,7 @@ import { createS3Client } from '../../src/platform/artifacts/s3/s3-client.ts';
 import { startS3Server, type S3Server } from './support/versitygw.ts';
 
 const MIB = 2 ** 20;
-/** The server that encrypts; the other one takes the headers and passes over them. */
+/** Whether the server encrypts. The other one accepts the headers and ignores them. */
 const ENCRYPTS = process.env.READAPT_MINIO !== undefined;
 const KEY = 'readapt-test-key';
 
@@ -18,7 +18,7 @@ let server: S3Server;
 let client: S3Client;
 let folder: string;
 let prefix: string;
-/** The commands that were sent, with what their requests say of encryption. */
+/** Commands sent, with the encryption that their requests ask for. */
 let sent: Record<string, (string | undefined)[]>;
 
 beforeAll(async () => {
@@ -67,7 +67,7 @@ describe.each([
   [`aws:kms:${KEY}`, 'aws:kms', KEY],
 ])('READAPT_S3_ENCRYPTION=%s', (setting, algorithm, keyId) => {
   const asked = [algorithm, keyId];
-  /** Where the setting names no key, the server takes its own. */
+  /** If the setting names no key, the server uses its own. */
   const stored = [algorithm, algorithm === 'AES256' ? undefined : KEY];
 
   test('goes with each put, and nothing else is needed to read', async () => {

@@ -40,7 +40,7 @@ const uploads = async () => {
   return Uploads.length;
 };
 
-/** Puts a file or a folder in a process of its own, and kills it when something holds. */
+/** Puts a file or folder in a separate process and kills it when a condition holds. */
 async function killedPut(source: string, when: () => Promise<boolean>): Promise<void> {
   const env = { ...process.env, ...server.env(prefix), READAPT_DATA_DIR: path.join(folder, 'other') };
   const child = fork(compiledModule(CHILD), [source], { execArgv: [], env });
@@ -50,7 +50,7 @@ async function killedPut(source: string, when: () => Promise<boolean>): Promise<
   expect((await exit)[1]).toBe('SIGKILL');
 }
 
-/** A file of bytes that repeat nowhere, and are the same each time. */
+/** Creates a file of bytes without repetition, the same in each run. */
 async function largeFile(name: string, bytes: number): Promise<{ file: string; content: Buffer }> {
   const content = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(bytes));
   const file = path.join(folder, name);
@@ -85,7 +85,7 @@ test('a process that is killed in the middle of a folder leaves nothing but what
   expect(await store.removeLeftovers(0)).toBe(0);
 });
 
-/** MinIO lists the uploads of one key alone, and aborts those that are a day old itself. */
+/** Whether the server lists all uploads. MinIO lists only those of one key and aborts day-old ones by itself. */
 const listsUploads = process.env.READAPT_MINIO === undefined;
 
 test.runIf(listsUploads)(

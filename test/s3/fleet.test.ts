@@ -13,7 +13,7 @@ import { compiledCommand } from '../compiled/index.ts';
 import { eventually } from '../eventually.ts';
 import { startS3Server, type S3Server } from './support/versitygw.ts';
 
-// An API and two workers that share nothing but the database, which holds the queue, and the bucket.
+// Tests an API and two workers that share only the database, which holds the queue, and the bucket.
 const FIRST: DemoAdapter = {
   ...FLEET.find(({ adapter }) => adapter === 'feed-topics')!,
   trainRows: 100,
@@ -27,7 +27,7 @@ let databaseFolder: string;
 let postgres: EmbeddedPostgres;
 let s3: S3Server;
 const running: ChildProcess[] = [];
-/** What each process has printed. */
+/** Output of each process. */
 const outputs = new Map<string, string>();
 
 beforeAll(async () => {
@@ -44,7 +44,7 @@ afterAll(async () => {
   for (const one of [folder, databaseFolder]) await rm(one, { recursive: true, force: true });
 });
 
-/** Starts a process that has a data folder of its own, and waits until it prints the line. */
+/** Starts a process with a data folder of its own and waits until it prints the line. */
 async function start(
   name: string,
   command: string[],
@@ -83,7 +83,7 @@ async function ended(child: ChildProcess): Promise<void> {
   await exit;
 }
 
-/** Waits for a job of the rollout. */
+/** Waits for a job of the rollout that meets the condition. */
 function jobOf(what: string, fleet: RegisteredFleet, rolloutId: string, isIt: (job: Job) => boolean): Promise<Job> {
   const find = async (): Promise<Job | undefined> => {
     const { data } = await listJobs({ client: fleet.operator, query: { rollout_id: rolloutId } });
@@ -104,7 +104,7 @@ test('workers with folders of their own carry a fleet over, through an outage of
   const first = await start('worker-1', ['worker'], /worker started/);
   const fleet = await registerFleet({ origin, operatorKey, fleet: [FIRST, SECOND], log: () => {} });
   const client = retryingClient(origin, fleet.tenantKeys.get(FIRST.tenant)!);
-  /** The client compares the digest. */
+  /** The client verifies the digest. */
   const download = async (job: Job) => {
     const target = path.join(folder, 'downloads', job.id);
     await downloadAdapter({
@@ -130,7 +130,7 @@ test('workers with folders of their own carry a fleet over, through an outage of
   expect(made).toMatchObject({ state: 'ready', error: null });
   expect(await download(made)).toContain('adapter_model.safetensors');
 
-  // The second worker has nothing of what the first one has made or read, and the bucket is away when it takes the other job over.
+  // The second worker has none of the first one's files, and the bucket is offline when it takes over the other job.
   await start('worker-2', ['worker'], /worker started/);
   await s3.kill();
   const url = `${origin}/v1/adapters/${made.adapter_id}/versions/${made.published_version_id!}/download`;

@@ -36,7 +36,7 @@ const isHere = (digest: string) =>
     () => true,
     () => false,
   );
-/** Makes the last uses of copies an hour apart, the first one's longest ago. */
+/** Sets the last uses of copies an hour apart, the first one's longest ago. */
 async function used(...digests: string[]): Promise<void> {
   for (const [index, digest] of digests.entries()) {
     const time = new Date(Date.now() - (digests.length - index) * 3_600_000);
@@ -77,7 +77,7 @@ test('a copy that has changed on the disk is fetched again where it is verified'
   );
 });
 
-/** A cache and a source that counts how often it is asked. */
+/** Creates a cache with a source that counts its requests. */
 async function counted(
   text: string,
 ): Promise<{ cache: LocalCache; fetch: Fetch; digest: string; count: () => number }> {
@@ -124,7 +124,9 @@ test('a fetch that fails leaves nothing, and the next one is tried', async () =>
   expect((await readdir(root())).filter((name) => name.includes('.lock'))).toEqual([]);
 });
 
-test('the lock of a process that another machine or container had holds nothing up after a minute of silence', async () => {
+const SILENT_LOCK =
+  'the lock of a process that another machine or container had holds nothing up after a minute of silence';
+test(SILENT_LOCK, async () => {
   const { cache, fetch, digest } = await counted('text');
   const elsewhere = 'another-machine.1.00000000-0000-0000-0000-000000000000';
   await writeFile(path.join(root(), 'owners', elsewhere), '');

@@ -27,7 +27,7 @@ beforeEach(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-s3-lost-'));
   prefix = randomUUID();
   const given = { ...server.env(prefix), READAPT_DATA_DIR: path.join(folder, 'data') };
-  // The SDK reads them where it always does.
+  // The SDK reads the credentials from its usual environment variables.
   Object.assign(process.env, given);
   const config = loadConfig(given);
   ({ bucket } = await openS3Store(config.artifacts!, config));
@@ -83,11 +83,11 @@ test.each(['', 'quarantine/'])('uploads of others below the same prefix are not 
   const { UploadId } = await s3.send(new CreateMultipartUploadCommand(upload));
   const store = await storeWith(bucket.put);
   expect(await store.removeLeftovers(-60_000)).toBe(0);
-  // It fails if the upload is not there any more.
+  // Fails if the upload no longer exists.
   await s3.send(new AbortMultipartUploadCommand({ ...upload, UploadId }));
 });
 
-// MinIO lists the uploads of one key alone, and aborts those that are a day old itself.
+// MinIO lists only the uploads of one key and aborts day-old ones by itself.
 test.runIf(process.env.READAPT_MINIO === undefined)('a copy into quarantine that was killed is aborted', async () => {
   const Key = `${prefix}/quarantine/sha256/ab/cdef.file`;
   await viewOf(server).s3.send(new CreateMultipartUploadCommand({ Bucket: server.bucket, Key }));

@@ -2,20 +2,20 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { eventually } from '../eventually.ts';
 
-/** A process of a service under test. */
+/** Process of a service under test. */
 export interface Process {
   readonly child: ChildProcess;
-  /** Everything that was printed, on both streams. */
+  /** Output so far, of both streams. */
   output(): string;
-  /** Waits until it has printed what the pattern asks for. @throws Error if it ends before */
+  /** Waits until its output matches. @throws Error if it ends first */
   printed(pattern: RegExp): Promise<RegExpExecArray>;
-  /** Waits for its end and for all that it has printed. @returns the exit code, or null if a signal ended it */
+  /** Waits for its end and for all its output. @returns the exit code, or null if a signal ended it */
   ended(): Promise<number | null>;
-  /** Sends a signal, SIGTERM unless given, and waits for the end. */
+  /** Sends a signal (default: SIGTERM) and waits for the end. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** The processes of one test, which are killed at its end. */
+/** Processes of one test, which are killed at its end. */
 export class Processes {
   readonly #all: Process[] = [];
 
@@ -24,7 +24,7 @@ export class Processes {
     let output = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += String(chunk)));
     const exit = once(child, 'exit').then(([code]) => code as number | null);
-    // What it has printed last may come after its exit.
+    // Its last output may arrive after its exit.
     let hasClosed = false;
     const close = once(child, 'close').then(([code]) => {
       hasClosed = true;
@@ -53,7 +53,7 @@ export class Processes {
     await Promise.all(this.#all.map((each) => each.stop('SIGKILL')));
   }
 
-  /** The last lines of each process, for a message about a failure. */
+  /** Last lines of each process's output, for a failure message. */
   tails(): string {
     return this.#all
       .map(({ child, output }) => `${child.spawnargs.slice(1).join(' ')}\n${output().slice(-2000)}`)

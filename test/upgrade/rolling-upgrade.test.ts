@@ -20,7 +20,8 @@ const OURS = compiledCommand();
 const release = await lastRelease();
 const isThere = hasCommit(release.commit);
 if (!isThere) {
-  const message = `the commit of version ${release.version}, ${release.commit}, is not in this checkout, whose history is shallow`;
+  const commit = `the commit of version ${release.version}, ${release.commit}`;
+  const message = `${commit}, is not in this checkout, whose history is shallow`;
   if (process.env.READAPT_TEST_UPGRADE === 'required') throw new Error(`${message}: fetch it`);
   console.warn(`${message}: the rolling upgrade is not tested`);
 }
@@ -40,7 +41,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
   beforeAll(async () => {
     earlier = await checkOut(release);
     folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-upgrade-'));
-    // The user of PostgreSQL has to get through it.
+    // PostgreSQL's user needs access to the folder.
     await chmod(folder, 0o755);
     family = await createTinyFamily();
     postgres = await startEmbeddedPostgres(path.join(folder, 'database'), { durable: false });
@@ -72,7 +73,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     await started.printed(/worker started/);
     return started;
   };
-  /** Registers a base model version by one API, and waits until its rollout is completed. */
+  /** Registers a base model version through an API and waits until its rollout completes. @returns its job */
   const roll = async (api: string, version: string, base: 'oldBase' | 'newBase'): Promise<Job> => {
     const client = retryingClient(api, operatorKey);
     const body = { version, path: family[base], rollout: {} };
@@ -86,10 +87,10 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     const { data } = await listJobs({ client, query: { rollout_id: rollout!.id } });
     expect(data).toHaveLength(1);
     expect(data[0]).toMatchObject({ error: null, state: 'ready' });
-    // One publication for each rollout, whichever versions have worked on it.
+    // One publication per rollout, whichever versions worked on it.
     const published = await db.adapterVersion.findMany({ where: { jobId: data[0]!.id } });
     expect(published).toHaveLength(1);
-    // Whichever it was, what it has published is what should be served on its base.
+    // Whichever version it was, its publication is what should be served on its base.
     const [{ id: adapterVersionId, adapterId, baseModelVersionId }] = published as [(typeof published)[number]];
     const key = { adapterId_baseModelVersionId: { adapterId, baseModelVersionId } };
     expect(await db.currentVersion.findUnique({ where: key })).toMatchObject({ adapterVersionId });
@@ -97,8 +98,9 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
   };
 
   /**
-   * Requests that the latest version be measured, as an import by the new API does, and gives the queue the job while only a
-   * worker runs that does not know its name. @returns what waits until it is measured all the same
+   * Requests a measurement of the latest version, like an import by the new API, and enqueues the job while only a
+   * worker that does not know its name is running.
+   * @returns a function that waits until it is measured nevertheless
    */
   const requestMeasurement = async (): Promise<() => Promise<unknown>> => {
     const { id, tenantId } = await db.adapterVersion.findFirstOrThrow({ orderBy: { number: 'desc' } });
@@ -142,7 +144,7 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     await roll(await addressOf(oldApi), '3', 'oldBase');
     const { servingName } = await db.baseModelVersion.findFirstOrThrow({ where: { version: '3' } });
     expect(servingName).toBe(family.oldBase);
-    // The operator lets it finish by a signal.
+    // The operator lets it finish with a signal.
     expect(await newWorker.stop('SIGUSR2')).toBe(0);
     await newWorker.ended();
     expect(newWorker.output()).toContain('drained');
@@ -167,14 +169,14 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     expect(await start(OURS, 'migrate', '--admit', release.version).ended()).toBe(0);
     const again = start(earlier.command, 'serve', '--no-worker');
     const api = await addressOf(again);
-    // A process of the new version that starts meanwhile does not mind.
+    // A process of the new version that starts meanwhile is unaffected.
     const late = start(OURS, 'serve', '--no-worker');
     await addressOf(late);
     await late.stop();
     const oldWorker = await worker(earlier.command);
     await roll(api, '5', 'oldBase');
     await oldWorker.stop();
-    // And forward again.
+    // Upgrades again.
     expect(await start(OURS, 'migrate').ended()).toBe(0);
     await worker(OURS);
     await roll(await addressOf(start(OURS, 'serve', '--no-worker')), '6', 'newBase');

@@ -1,13 +1,16 @@
 import { createClient, type ReadaptClient } from '@readapt/client';
 import { currentSession } from './session.ts';
 
-/** For how long a request is repeated. Pages ask again by themselves, so a reader hears soon that there is no answer. */
+/**
+ * Retry limit of a request. It is short because pages poll anyway, and readers should learn soon that the service is
+ * down.
+ */
 const RETRIES = { maxElapsedMs: 3000 };
 
-/** A client with a key that is not that of the session yet. */
+/** Client with the given API key, for example one that is being tried at sign-in. */
 export function clientWith(apiKey: string | (() => string)): ReadaptClient {
   return createClient({ baseUrl: location.origin, apiKey, retries: RETRIES });
 }
 
-/** The client of the service that has served this page. Each request has the key of the session. */
+/** Client of the service that served this page. Each request carries the session's current key. */
 export const client = clientWith(() => currentSession().key ?? '');

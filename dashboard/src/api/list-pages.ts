@@ -1,29 +1,32 @@
-/** A page of a list, as it was read last. */
+/** One page of a list, as last read from the API. */
 export interface ListPage<T> {
-  /** Where it begins; undefined for the first one. */
+  /** Cursor at which the page starts; undefined for the first page. */
   readonly cursor: string | undefined;
   readonly rows: readonly T[];
-  /** Where the next one begins; null if it is the last one. */
+  /** Cursor of the next page; null for the last page. */
   readonly next: string | null;
-  /** In milliseconds by the reader's clock; 0 if it has to be read again as soon as it is seen. */
+  /** Time of the last read in milliseconds by the browser's clock; 0 forces a read when the page comes into view. */
   readonly readAt: number;
 }
 
 export type Pages<T> = readonly ListPage<T>[];
 
-/** Indexes, both included. */
+/** Range of indexes, both ends included. */
 export interface Range {
   readonly first: number;
   readonly last: number;
 }
 
-/** The rows of all pages. One that has moved on to a page that was read again is shown there only. */
+/**
+ * Rows of all pages without duplicates: a row that moved between two reads can be on two pages, and the first one
+ * counts.
+ */
 export function flattened<T>(pages: Pages<T>, rowId: (row: T) => string): readonly T[] {
   const known = new Set<string>();
   return pages.flatMap(({ rows }) => rows.filter((row) => known.size < known.add(rowId(row)).size));
 }
 
-/** The pages that have the rows. */
+/** Range of pages that contain the given range of rows. */
 export function pagesOf<T>(pages: Pages<T>, { first, last }: Range): Range {
   let end = 0;
   const ends = pages.map(({ rows }) => (end += rows.length));
@@ -35,8 +38,9 @@ export function pagesOf<T>(pages: Pages<T>, { first, last }: Range): Range {
 }
 
 /**
- * The pages with some that were read again. Where the last of those ends elsewhere now, the one behind it begins there, and is read
- * again when it is seen; what follows a last page has gone.
+ * Replaces the pages from index `first` on by the freshly read ones. If the last fresh page ends at another cursor than
+ * before, the page after it starts there and is marked for reading (`readAt` 0). If it is the last page of the list,
+ * later pages are dropped.
  */
 export function replaced<T>(pages: Pages<T>, first: number, fresh: Pages<T>): Pages<T> {
   const next = fresh.at(-1)?.next ?? null;
@@ -47,7 +51,7 @@ export function replaced<T>(pages: Pages<T>, first: number, fresh: Pages<T>): Pa
   return [...pages.slice(0, first), ...fresh, follows, ...others];
 }
 
-/** The pages with further ones, unless the list has come to end elsewhere since they were asked for. */
+/** Appends pages, unless the list's end has moved since they were requested, so that they no longer fit. */
 export function appended<T>(pages: Pages<T>, added: Pages<T>): Pages<T> {
   return added[0] !== undefined && pages.at(-1)?.next === added[0].cursor ? [...pages, ...added] : pages;
 }

@@ -1,19 +1,21 @@
 import { useQueryClient, type QueryKey } from '@tanstack/react-query';
 import { useEffect, useRef } from 'react';
 
-/** How much slower a page asks that nobody looks at. */
+/** Factor by which a hidden tab polls less often. */
 const HIDDEN_FACTOR = 10;
 
 interface Polling<T> {
-  /** Milliseconds between two answers, while the tab is seen; it may depend on the last one. */
+  /** Polling interval of a visible tab in milliseconds, or a function of the last answer. */
   readonly every: number | ((data: T | undefined) => number);
-  /** Whether what was read has ended and will not change any more. `readAt` is when that was, in milliseconds by the reader's clock. */
+  /**
+   * Stops the polling when it returns true. `readAt` is the time of the answer, in milliseconds by the browser's clock.
+   */
   readonly until?: (data: T, readAt: number) => boolean;
 }
 
 /**
- * Options of a query that is asked again and again. The browser sends the ETag of its last answer along, so that an unchanged answer
- * costs the service little; a hidden tab asks ten times less often, and one that comes back asks at once.
+ * Options of a query that polls. The browser sends the ETag of the last answer, so an unchanged answer costs the
+ * service little. A hidden tab polls ten times less often and refetches when it becomes visible.
  */
 export function polled<T>({ every, until }: Polling<T>) {
   return {
@@ -26,22 +28,24 @@ export function polled<T>({ every, until }: Polling<T>) {
   };
 }
 
-/** A part that was read so long after the end of what it belongs to has all of it. */
+/** Delay in milliseconds after the end of a job or rollout, from which an answer about it is taken as final. */
 const SETTLED_MS = 5000;
 
 /**
- * For `until`, of a part that is asked for together with what it belongs to, and so may have been read just before the end.
- * @param finishedAt the end of what the part belongs to, by RFC 3339; null while it goes on
+ * Whether an answer about a job or rollout, such as its events, is final. It is polled separately, so it may have been
+ * read just before the end and be incomplete.
+ * @param finishedAt end of the job or rollout (RFC 3339); null while it runs
+ * @param readAt time of the answer, in milliseconds
  */
 export function isSettled(finishedAt: string | null, readAt: number): boolean {
   return finishedAt !== null && readAt > Date.parse(finishedAt) + SETTLED_MS;
 }
 
 /**
- * Reads again what belongs to something as soon as that has changed, for example its parts once it has ended.
- * @param queryKey keep its identity (useMemo)
+ * Invalidates all queries below a key when a value changes, for example those of a job when it ends.
+ * @param queryKey must keep its identity (useMemo)
  */
-export function useReadAgainOn(value: string | null, queryKey: QueryKey): void {
+export function useInvalidateOn(value: string | null, queryKey: QueryKey): void {
   const queries = useQueryClient();
   const before = useRef(value);
   useEffect(() => {

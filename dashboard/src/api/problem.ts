@@ -1,15 +1,15 @@
 import { ConnectionError, ProblemError } from '@readapt/client';
 import { sentence } from '../lib/format.ts';
 
-/** What went wrong with a request, in the words in which the dashboard shows it. */
+/** Error of a request as the dashboard shows it. */
 interface ShownProblem {
   readonly title: string;
   readonly detail: string;
-  /** What the reader can do about it. */
+  /** Advice to the reader on what to do. */
   readonly advice: string;
-  /** The stable code of the API, if it has answered. */
+  /** Stable error code of the API; null if it did not answer. */
   readonly code: string | null;
-  /** By which the operator finds the request in the log. */
+  /** Identifier under which the log has the request. */
   readonly requestId: string | null;
 }
 
@@ -25,12 +25,12 @@ const ADVICE: Readonly<Record<number, string>> = {
 const OWN_FAULT = 'Try again. If it lasts, give the operator the time and the code.';
 const BAD_REQUEST = 'Correct what is named, and try again.';
 
-/** Whether the service could not be asked at all, as when the network is down or the service restarts. */
+/** Whether the request got no answer, for example because the network is down or the service restarts. */
 export function isUnreachable(error: unknown): boolean {
   return error instanceof ConnectionError;
 }
 
-/** The status of a problem; null if the error is none. */
+/** HTTP status of an error from the API; null for any other error. */
 export function statusOf(error: unknown): number | null {
   return error instanceof ProblemError ? error.status : null;
 }

@@ -10,13 +10,17 @@ export const queryClient = new QueryClient({
   queryCache: new QueryCache({ onError: endRefusedSession }),
   mutationCache: new MutationCache({ onError: endRefusedSession }),
   defaultOptions: {
-    // A service on this machine is reached without a network as well, and the client repeats what is worth repeating.
+    // A local service is reachable without a network, so `navigator.onLine` must not block requests. The API client
+    // retries by itself.
     queries: { networkMode: 'always', staleTime: 1000, retry: false },
     mutations: { networkMode: 'always', retry: false },
   },
 });
 
-/** Calls the listener whenever a request is answered, or gets no answer. @returns how to stop it */
+/**
+ * Calls the listener with every query's outcome: whether the service answered.
+ * @returns a function that unsubscribes
+ */
 export function watchConnection(listener: (reachable: boolean) => void): () => void {
   return queryClient.getQueryCache().subscribe((event) => {
     if (event.type !== 'updated') return;

@@ -1,11 +1,11 @@
 import { useSyncExternalStore } from 'react';
 
-/** The key lives in the session storage of this tab and goes with it. */
+/** Name under which the session storage has the API key. The key is gone when the tab is closed. */
 const STORED_KEY = 'readapt.key';
 
 export interface Session {
   readonly key: string | null;
-  /** Why the last session ended, for the page on which the next one begins. */
+  /** `refused` if the service rejected the key of the last session, which the sign-in page then says. */
   readonly ended: 'refused' | null;
 }
 
@@ -41,8 +41,9 @@ function change(next: Session): void {
 }
 
 /**
- * Takes the key of a link such as `http://localhost:8420/#key=rdp_…`, which the demo prints, and removes it from the address. The part
- * behind `#` is never sent to a server. A tab that has a session keeps it, so that no link replaces somebody's key.
+ * Signs in with the key of a link such as `http://localhost:8420/#key=rdp_…`, which the demo prints, and removes it
+ * from the address. Browsers never send the part after `#` to a server. A tab that is signed in keeps its key, so that
+ * no link can replace it.
  */
 export function takeKeyFromAddress(): void {
   const key = new URLSearchParams(location.hash.slice(1)).get('key');

@@ -4,7 +4,7 @@ import { useMemo } from 'react';
 import { client } from './client.ts';
 import { useViewer } from './viewer.ts';
 
-/** The newest tenants. Lists offer no others to choose from. */
+/** Number of tenants, newest first, whose names are loaded and offered in filters. */
 const NEWEST = 200;
 
 export const tenantNamesQuery = {
@@ -13,7 +13,7 @@ export const tenantNamesQuery = {
   staleTime: 60_000,
 };
 
-/** The names of tenants by their identifiers; null for a tenant, who sees nothing of others. */
+/** Names of tenants by identifier; null for a tenant's key, which cannot see other tenants. */
 export function useTenantNames(): ReadonlyMap<string, string> | null {
   const { isOperator } = useViewer();
   const { data } = useQuery({ ...tenantNamesQuery, enabled: isOperator });

@@ -9,10 +9,10 @@ import {
 import { useCallback, useMemo, useRef } from 'react';
 import { appended, flattened, pagesOf, replaced, type ListPage, type Pages, type Range } from './list-pages.ts';
 
-/** The API answers with 200 entries at the most. */
+/** Largest page size that the API allows. */
 const PAGE_SIZE = 200;
-/** A page of rows that comes into view is read again if it is older than this, in milliseconds. */
-const FRESH_MS = 10_000;
+/** Age in milliseconds from which a page of rows is read again when it comes into view. */
+const STALE_AFTER_MS = 10_000;
 
 interface PageOf<T> {
   readonly data: T[];
@@ -20,17 +20,16 @@ interface PageOf<T> {
 }
 
 export interface EndlessList<T> {
-  /** Filters and order belong into it. */
+  /** Query key. It must include the filters and the order. */
   readonly queryKey: readonly unknown[];
   readonly read: (page: { cursor: string | undefined; limit: number; signal: AbortSignal }) => Promise<PageOf<T>>;
   readonly rowId: (row: T) => string;
-  /** Milliseconds after which the rows that are seen are read again (default: they are not). */
+  /** Polling interval of the visible rows in milliseconds (default: no polling). */
   readonly every?: number;
 }
 
 /**
- * A list of any length for a table: pages are read on when the table is scrolled beyond them, and of those that are there, only the
- * ones that are seen are read again.
+ * Endless list for a table. Scrolling loads further pages; polling reads only the visible ones again.
  */
 export function useEndless<T>(list: EndlessList<T>) {
   const queries = useQueryClient();
@@ -39,7 +38,7 @@ export function useEndless<T>(list: EndlessList<T>) {
   const query = useQuery<Pages<T>>({
     queryKey,
     queryFn: ({ signal }) => readSeen(queries, list, seen.current, signal),
-    // Pages that have not changed keep their identity already; comparing 10,000 rows each time would be felt.
+    // `readSeen` shares unchanged rows itself; comparing 10,000 rows on each poll would be noticeably slow.
     structuralSharing: false,
     refetchInterval: () => (every === undefined || document.hidden ? false : every),
   });
@@ -51,16 +50,16 @@ export function useEndless<T>(list: EndlessList<T>) {
     (range: Range) => {
       seen.current = range;
       const { first, last } = pagesOf(pages ?? [], range);
-      const old = Date.now() - (every ?? FRESH_MS);
-      if (pages?.slice(first, last + 1).some(({ readAt }) => readAt < old) === true)
+      const staleBefore = Date.now() - (every ?? STALE_AFTER_MS);
+      if (pages?.slice(first, last + 1).some(({ readAt }) => readAt < staleBefore) === true)
         void refetch({ cancelRefetch: false });
     },
     [pages, every, refetch],
   );
   return {
-    /** For `Loaded`. */
+    /** Props of `Loaded`. */
     query: { data: rows, error: query.error ?? more.error, refetch: more.error === null ? refetch : more.retry },
-    /** For `DataTable`. */
+    /** Props of `DataTable`. */
     table: {
       loadMore: pages?.at(-1)?.next === null ? undefined : more.readOn,
       isLoadingMore: more.isPending,
@@ -70,7 +69,7 @@ export function useEndless<T>(list: EndlessList<T>) {
   };
 }
 
-/** Begins to read the first page, before there is a table to show it in. */
+/** Prefetches the first page of a list. */
 export function prefetchList<T>(queries: QueryClient, list: EndlessList<T>): Promise<void> {
   return queries.prefetchQuery({
     queryKey: list.queryKey,
@@ -88,7 +87,7 @@ async function readPage<T>(
   return { cursor, rows: data, next, readAt: Date.now() };
 }
 
-/** Reads the pages of the rows that are seen, and puts them in the place of those that were there. */
+/** Reads the pages of the visible rows and returns all pages with these replaced. */
 async function readSeen<T>(
   queries: QueryClient,
   list: EndlessList<T>,
@@ -104,7 +103,7 @@ async function readSeen<T>(
     fresh.push(page);
     cursor = page.next;
   }
-  // Meanwhile the table may have been scrolled, and have more pages.
+  // Scrolling may have added pages in the meantime.
   const now = queries.getQueryData<Pages<T>>(list.queryKey) ?? [];
   return replaced(
     now,
@@ -113,15 +112,15 @@ async function readSeen<T>(
   );
 }
 
-/** Rows that have not changed keep their identity, so that they are not rendered again. */
+/** Keeps the identity of unchanged rows, so that they do not re-render. */
 function shared<T>(before: readonly T[] | undefined, rows: readonly T[]): readonly T[] {
   return before === undefined ? rows : replaceEqualDeep(before, rows);
 }
 
-/** Reads further pages until there are as many rows as the table has asked for last. */
+/** Loads further pages until the list has as many rows as the table last asked for. */
 function useReadOn<T>(queries: QueryClient, list: EndlessList<T>, known: number) {
   const wanted = useRef(0);
-  /** The list that is being read on. It goes on by itself when more is asked for. */
+  /** Key of the list that is loading. A running load notices a higher `wanted` by itself, so no second one starts. */
   const reading = useRef<string>(undefined);
   const { mutate, isPending, error } = useMutation({
     mutationFn: () => readUntil(queries, list, wanted),
@@ -159,5 +158,5 @@ async function readUntil<T>(queries: QueryClient, list: EndlessList<T>, wanted: 
 
 const countOf = <T>(pages: Pages<T>): number => pages.reduce((sum, { rows }) => sum + rows.length, 0);
 
-/** A page that takes longer than this to read is given up. */
+/** Timeout of one page in milliseconds. */
 const READ_ON_MS = 30_000;

@@ -2,7 +2,7 @@ import { whoami, type Caller } from '@readapt/client';
 import { createContext, useContext } from 'react';
 import { client } from './client.ts';
 
-/** Whose key it is. It does not change while a session lasts. */
+/** Owner and rights of the session's key. They are read once, because they do not change during a session. */
 export const viewerQuery = {
   queryKey: ['whoami'],
   queryFn: ({ signal }: { signal: AbortSignal }) => whoami({ client, signal }),
@@ -10,21 +10,21 @@ export const viewerQuery = {
 };
 
 export interface Viewer {
-  /** Whether it is a key of the operator, who sees all tenants. */
+  /** Whether the key belongs to the operator, who sees all tenants. */
   readonly isOperator: boolean;
-  /** The tenant, for people; null for an operator. */
+  /** Name of the tenant; null for an operator. */
   readonly tenantName: string | null;
   readonly tenantId: string | null;
-  /** Whether the key may write what an operator writes: rollouts, base models, workers. */
+  /** Whether the key may change rollouts, base models and workers. */
   readonly operates: boolean;
-  /** Whether the key may change what belongs to its tenant, such as adapters and jobs. An operator may as well. */
+  /** Whether the key may change jobs and adapters: any key, of a tenant or an operator, that is not read-only. */
   readonly writes: boolean;
 }
 
-/** The shell provides it to the pages, which it shows only once it is known. */
+/** Viewer of the current session. The shell provides it and renders pages only once it is known. */
 export const ViewerContext = createContext<Viewer | null>(null);
 
-/** Who looks at the page. */
+/** Owner and rights of the signed-in key, for deciding what a page shows. */
 export function useViewer(): Viewer {
   const viewer = useContext(ViewerContext);
   if (viewer === null) throw new Error('useViewer is called outside of the shell');

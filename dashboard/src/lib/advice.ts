@@ -1,4 +1,4 @@
-/** What the verdicts of the advice on an evolution say to people. */
+/** Sentences for the advice verdicts of an evolution. */
 export const ADVICE: Readonly<Record<string, string>> = {
   reuse: 'Most adapters should work as they are',
   revert: 'Undoing the change of the base should do for most adapters',

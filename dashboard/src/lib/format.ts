@@ -4,7 +4,7 @@ const PERCENT = new Intl.NumberFormat('en', { style: 'percent', maximumFractionD
 const RELATIVE = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 const EXACT = new Intl.DateTimeFormat('sv', { dateStyle: 'short', timeStyle: 'medium' });
 
-/** What a figure shows that is not known. */
+/** Text in place of an unknown figure. */
 export const UNKNOWN = '–';
 
 /** `12,345` */
@@ -12,31 +12,31 @@ export function count(value: number | null | undefined): string {
   return value === null || value === undefined ? UNKNOWN : NUMBER.format(value);
 }
 
-/** `1 adapter`, `12 adapters`; a plural that does not end in `s` is given. */
+/** `1 adapter`, `12 adapters`. Pass `many` for a plural that does not end in `s`. */
 export function counted(value: number, one: string, many = `${one}s`): string {
   return `${NUMBER.format(value)} ${value === 1 ? one : many}`;
 }
 
-/** `7.2B`, for figures of which the size matters and not the last digit */
+/** `7.2B`, for figures whose magnitude matters rather than the last digit. */
 export function compact(value: number | null | undefined): string {
   return value === null || value === undefined ? UNKNOWN : COMPACT.format(value);
 }
 
-/** `12.5%` of 0.125 */
+/** `12.5%` for 0.125. */
 export function percent(share: number | null | undefined): string {
   return share === null || share === undefined ? UNKNOWN : PERCENT.format(share);
 }
 
-/** A measured value with a given number of decimals (default 3). */
+/** Measured value with a fixed number of decimals (default 3). */
 export function decimal(value: number | null | undefined, digits = 3): string {
   return value === null || value === undefined ? UNKNOWN : value.toFixed(digits);
 }
 
-/** `850 ms`, `12.4 s`, `3 min 05 s`, `2 h 07 min`, `3 d 4 h` of milliseconds */
+/** Duration in milliseconds as `850 ms`, `12.4 s`, `3 min 05 s`, `2 h 07 min` or `3 d 4 h`. */
 export function duration(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return UNKNOWN;
   if (ms < 999.5) return `${Math.round(ms)} ms`;
-  // 59.95 s would be rounded to 60.0 s.
+  // From 59.95 s on, one decimal would round to 60.0 s.
   if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1000);
   const [minutes, hours, days] = [Math.floor(seconds / 60), Math.floor(seconds / 3600), Math.floor(seconds / 86_400)];
@@ -45,7 +45,7 @@ export function duration(ms: number | null | undefined): string {
   return hours > 0 ? `${hours} h ${padded(minutes)} min` : `${minutes} min ${padded(seconds)} s`;
 }
 
-/** `1.4 GiB` of bytes */
+/** Number of bytes as `1.4 GiB`. */
 export function bytes(value: number | null | undefined): string {
   if (value === null || value === undefined) return UNKNOWN;
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -61,7 +61,7 @@ const STEPS = [
   ['month', 12],
 ] as const;
 
-/** `3 minutes ago`, `in 2 days` */
+/** `3 minutes ago`, `in 2 days`. @param now present time in milliseconds */
 export function relativeTime(time: Date, now: number): string {
   let value = (time.getTime() - now) / 1000;
   for (const [unit, size] of STEPS) {
@@ -72,17 +72,17 @@ export function relativeTime(time: Date, now: number): string {
   return RELATIVE.format(Math.round(value), 'year');
 }
 
-/** `2026-11-27 23:10:05`, by the clock of the reader */
+/** `2026-11-27 23:10:05` in the browser's time zone. */
 export function exactTime(time: Date): string {
   return EXACT.format(time);
 }
 
-/** `Exact match` of `exact match` */
+/** `Exact match` for `exact match`. */
 export function capitalized(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
-/** A message of the API as a sentence: they begin in lower case and have no full stop, because programs put them into sentences. */
+/** Message of the API as a sentence. The API's messages start in lower case and have no full stop. */
 export function sentence(text: string): string {
   const trimmed = text.trim();
   return `${capitalized(trimmed)}${/[.!?]$/.test(trimmed) ? '' : '.'}`;

@@ -1,11 +1,11 @@
 interface ParsedLabels {
-  /** Null if none is given. */
+  /** Null if the text is empty or wrong. */
   readonly labels: Record<string, string> | null;
-  /** What is wrong with the text; null if nothing is. */
+  /** Message about the first part that is not `key=value`; null if the text is valid. */
   readonly error: string | null;
 }
 
-/** Reads `tier=gold, team=search`; `tier:gold`, as lists of the API have it, is taken as well. */
+/** Parses `tier=gold, team=search`. It also accepts `tier:gold`, the form of the API's filters. */
 export function parseLabels(text: string): ParsedLabels {
   const parts = text
     .split(/[,\n]/)

@@ -1,15 +1,15 @@
 import { useNavigate } from '@tanstack/react-router';
 
 /**
- * Changes a part of what the address says behind `?`, without a new entry in the history and without scrolling. The type is that of the
- * route on whose page it is used.
+ * Changes some search parameters of the current address, without a new history entry and without scrolling. `Search` is
+ * the search type of the page's route.
  */
 export function useChangeOfSearch<Search extends object>(): (part: Partial<Search>) => void {
   const navigate = useNavigate();
   return (part) =>
     void navigate({
       to: '.',
-      // The router asks here for what fits the addresses of all pages at once.
+      // Without a fixed route, the router's type here is the intersection of all routes' search types.
       search: ((before: object) => ({ ...before, ...part })) as never,
       replace: true,
       resetScroll: false,

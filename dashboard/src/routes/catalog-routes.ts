@@ -1,10 +1,15 @@
 import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
 import { oneOf, textOf } from '../lib/search-params.ts';
-import { ADAPTER_SORTS, type AdaptersSearch } from './adapters-search.ts';
-import { readAdapter, readAdapters, readBaseModelVersion, readWorkers } from './read-ahead.ts';
+import { ADAPTER_SORTS, type AdaptersSearch } from './search.ts';
+import {
+  prefetchAdapter,
+  prefetchAdapters,
+  prefetchBaseModelVersion,
+  prefetchFleet,
+  prefetchWorkers,
+} from './prefetch.ts';
 import { shellRoute } from './root.tsx';
 
-/** `on`, `notOn` and `atRiskOn` are identifiers of base model versions. */
 const adaptersSearch = (search: Record<string, unknown>): AdaptersSearch => ({
   name: textOf(search, 'name'),
   label: textOf(search, 'label'),
@@ -14,13 +19,20 @@ const adaptersSearch = (search: Record<string, unknown>): AdaptersSearch => ({
   sort: oneOf(search, 'sort', ADAPTER_SORTS),
 });
 
+const fleetRoute = createRoute({
+  getParentRoute: () => shellRoute,
+  path: '/',
+  loader: ({ preload }) => preload || prefetchFleet(),
+  component: lazyRouteComponent(() => import('../pages/fleet/fleet-page.tsx')),
+});
+
 const baseModelVersionRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/base-model-versions/$versionId',
-  /** `from`: the older version with which it is compared. */
+  /** `from` is the name of the older version to compare with. */
   validateSearch: (search): { from?: string } => ({ from: textOf(search, 'from') }),
   loader: ({ preload, params, location }) =>
-    preload || readBaseModelVersion(params.versionId, textOf(location.search as Record<string, unknown>, 'from')),
+    preload || prefetchBaseModelVersion(params.versionId, textOf(location.search as Record<string, unknown>, 'from')),
   component: lazyRouteComponent(() => import('../pages/base-model-version/base-model-version-page.tsx')),
 });
 
@@ -28,22 +40,22 @@ const adaptersRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/adapters',
   validateSearch: adaptersSearch,
-  loader: ({ preload, location }) => preload || readAdapters(adaptersSearch(location.search)),
+  loader: ({ preload, location }) => preload || prefetchAdapters(adaptersSearch(location.search)),
   component: lazyRouteComponent(() => import('../pages/adapters/adapters-page.tsx')),
 });
 
 const adapterRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/adapters/$adapterId',
-  loader: ({ preload, params }) => preload || readAdapter(params.adapterId),
+  loader: ({ preload, params }) => preload || prefetchAdapter(params.adapterId),
   component: lazyRouteComponent(() => import('../pages/adapter/adapter-page.tsx')),
 });
 
 const workersRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/workers',
-  loader: ({ preload }) => preload || readWorkers(),
+  loader: ({ preload }) => preload || prefetchWorkers(),
   component: lazyRouteComponent(() => import('../pages/workers/workers-page.tsx')),
 });
 
-export const catalogRoutes = [baseModelVersionRoute, adaptersRoute, adapterRoute, workersRoute] as const;
+export const catalogRoutes = [fleetRoute, baseModelVersionRoute, adaptersRoute, adapterRoute, workersRoute] as const;

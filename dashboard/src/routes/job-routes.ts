@@ -1,7 +1,7 @@
 import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
 import { numberOf, oneOf, severalOf, textOf } from '../lib/search-params.ts';
-import { DENSITIES, JOB_KINDS, JOB_SORTS, JOB_STATES, type JobSearch, type JobsSearch } from '../lib/job-words.ts';
-import { readJob, readJobs } from './read-ahead.ts';
+import { DENSITIES, JOB_KINDS, JOB_SORTS, JOB_STATES, type JobSearch, type JobsSearch } from './search.ts';
+import { prefetchJob, prefetchJobs } from './prefetch.ts';
 import { shellRoute } from './root.tsx';
 
 const jobsSearch = (search: Record<string, unknown>): JobsSearch => ({
@@ -17,7 +17,7 @@ const jobsRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/jobs',
   validateSearch: jobsSearch,
-  loader: ({ preload, location }) => preload || readJobs(jobsSearch(location.search)),
+  loader: ({ preload, location }) => preload || prefetchJobs(jobsSearch(location.search)),
   component: lazyRouteComponent(() => import('../pages/jobs/jobs-page.tsx')),
 });
 
@@ -28,7 +28,7 @@ const jobRoute = createRoute({
     run: numberOf(search, 'run'),
     events: oneOf(search, 'events', DENSITIES),
   }),
-  loader: ({ preload, params }) => preload || readJob(params.jobId),
+  loader: ({ preload, params }) => preload || prefetchJob(params.jobId),
   component: lazyRouteComponent(() => import('../pages/job/job-page.tsx')),
 });
 

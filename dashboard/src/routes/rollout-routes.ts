@@ -1,15 +1,15 @@
 import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
 import { oneOf, severalOf, textOf } from '../lib/search-params.ts';
-import { readNewRollout, readRollout, readRollouts } from './read-ahead.ts';
+import { prefetchNewRollout, prefetchRollout, prefetchRollouts } from './prefetch.ts';
 import { shellRoute } from './root.tsx';
 import {
   JOB_SORTS,
-  JOB_STATES,
+  JOB_STATES_READY_FIRST,
   ROLLOUT_STATES,
   type NewRolloutSearch,
   type RolloutSearch,
   type RolloutsSearch,
-} from './rollout-search.ts';
+} from './search.ts';
 
 const rolloutsSearch = (search: Record<string, unknown>): RolloutsSearch => ({
   state: severalOf(search, 'state', ROLLOUT_STATES),
@@ -18,7 +18,7 @@ const rolloutsSearch = (search: Record<string, unknown>): RolloutsSearch => ({
 });
 
 const rolloutSearch = (search: Record<string, unknown>): RolloutSearch => ({
-  state: severalOf(search, 'state', JOB_STATES),
+  state: severalOf(search, 'state', JOB_STATES_READY_FIRST),
   kind: oneOf(search, 'kind', ['adaptation', 'control']),
   tenant: textOf(search, 'tenant'),
   sort: oneOf(search, 'sort', JOB_SORTS),
@@ -29,7 +29,7 @@ const rolloutsRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/rollouts',
   validateSearch: rolloutsSearch,
-  loader: ({ preload, location }) => preload || readRollouts(rolloutsSearch(location.search)),
+  loader: ({ preload, location }) => preload || prefetchRollouts(rolloutsSearch(location.search)),
   component: lazyRouteComponent(() => import('../pages/rollouts/rollouts-page.tsx')),
 });
 
@@ -40,7 +40,7 @@ const newRolloutRoute = createRoute({
     version: textOf(search, 'version'),
     dry_run: textOf(search, 'dry_run'),
   }),
-  loader: ({ preload }) => preload || readNewRollout(),
+  loader: ({ preload }) => preload || prefetchNewRollout(),
   component: lazyRouteComponent(() => import('../pages/new-rollout/new-rollout-page.tsx')),
 });
 
@@ -48,7 +48,8 @@ const rolloutRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/rollouts/$rolloutId',
   validateSearch: rolloutSearch,
-  loader: ({ preload, params, location }) => preload || readRollout(params.rolloutId, rolloutSearch(location.search)),
+  loader: ({ preload, params, location }) =>
+    preload || prefetchRollout(params.rolloutId, rolloutSearch(location.search)),
   component: lazyRouteComponent(() => import('../pages/rollout/rollout-page.tsx')),
 });
 

@@ -3,7 +3,7 @@ import { queryClient } from '../api/query-client.ts';
 import { currentSession } from '../api/session.ts';
 import { viewerQuery } from '../api/viewer.ts';
 import { oneOf, textOf } from '../lib/search-params.ts';
-import { NotFound } from '../parts/feedback/not-found.tsx';
+import { NotFound } from '../parts/feedback/page-error.tsx';
 import { Shell } from '../parts/shell/shell.tsx';
 
 export const rootRoute = createRootRoute({
@@ -12,7 +12,7 @@ export const rootRoute = createRootRoute({
   notFoundComponent: NotFound,
 });
 
-/** Stands around all pages that need a key, and sends those who have none to the page that asks for it. */
+/** Parent of all pages that need a key. It redirects to the sign-in page if there is none. */
 export const shellRoute = createRoute({
   getParentRoute: () => rootRoute,
   id: 'shell',
@@ -32,7 +32,7 @@ export const signInRoute = createRoute({
   component: lazyRouteComponent(() => import('../pages/sign-in/sign-in-page.tsx')),
 });
 
-/** A path of this dashboard. Nobody is sent to another site by a link to the page for signing in. */
+/** Path of this dashboard; undefined for anything else, so that a sign-in link cannot redirect to another site. */
 function ownPath(path: string | undefined): string | undefined {
   if (path === undefined || !path.startsWith('/')) return undefined;
   const url = new URL(path, location.origin);

@@ -4,27 +4,30 @@ import { sendHostile, type Answer, type HostileRequest, type Outcome } from './h
 import type { AttackedService } from './service.ts';
 import { watchVitals, type Vitals } from './vitals.ts';
 
-/** What every attack is held to: memory of the API process from its start on, and what its event loop is kept from. */
+/** Bound on the API process's memory under every attack. */
 const MAX_BYTES = 512 << 20;
 const MAX_HEALTH_MS = 1_000;
-/** What a request may take of the processors until it is refused. How long that is depends on what else the machine does. */
+/** Processor time that a request may cost until it is refused. Wall time would depend on the machine's other load. */
 const MAX_PROCESSOR_MS = 5_000;
-/** The same for crowds, whose hundreds of clients compute on the machine of the service. `bench:service` measures what they take alone. */
+/**
+ * Longest answer time of `/healthz` under a crowd, whose hundreds of clients share the machine with the service.
+ * `bench:service` measures the clients alone.
+ */
 export const MAX_CROWD_HEALTH_MS = 3_000;
 const MAX_PROBLEM_CHARACTERS = 8 << 10;
 /**
- * Bytes that a connection may still take: what a route reads before it refuses, what the service discards after its
- * answer, and what the buffers of the network hold.
+ * Bytes that a connection may still accept: those that a route reads before it refuses, those that the service discards
+ * after its answer, and the network's buffers.
  */
 const MAX_SENT_BYTES = 256 << 20;
 
-/** Sends a hostile request, prints what it did to the service, and checks that it was refused within all bounds. */
+/** Sends a hostile request, prints its effect on the service, and checks that it was refused within all bounds. */
 export async function attack(service: AttackedService, name: string, request: HostileRequest): Promise<Outcome> {
   const [outcome] = await attackTogether(service, name, [request]);
   return outcome!;
 }
 
-/** The same for requests that are sent at the same time. */
+/** Sends hostile requests at the same time and checks each like `attack` does. */
 export async function attackTogether(
   service: AttackedService,
   name: string,
@@ -43,13 +46,13 @@ export async function attackTogether(
 interface Bounds<T> {
   readonly summary: (result: T) => string[];
   readonly maxHealthMs?: number;
-  /** For the service and the processes that it has started together. Default: as much as it takes. */
+  /** Processor time of the service and all its child processes (default: unlimited). */
   readonly maxProcessorMs?: number;
 }
 
 /**
- * Does something hostile, prints what it did to the service, and checks that the service kept its memory, went on
- * answering, did not fail, and has nothing left of it.
+ * Runs an attack, prints its effect on the service, and checks that the service kept its memory bound, kept answering,
+ * did not fail, and has no leftovers.
  */
 export async function underAttack<T>(
   service: AttackedService,
@@ -68,19 +71,19 @@ export async function underAttack<T>(
   return result;
 }
 
-/** The service's own count of its answers of 5xx, which the clients of a crowd do not read. */
+/** Number of 5xx answers by the service's own metrics, because the clients of a crowd do not read theirs. */
 async function failuresOf({ origin }: AttackedService): Promise<string[]> {
   const metrics = await (await fetch(`${origin}/metrics`)).text();
   return metrics.match(/^readapt_http_request_duration_seconds_count\{.*status="5.*$/gm) ?? [];
 }
 
-/** Appends a line of JSON to the file that `npm run bench:service -- --parts health` names, if it runs this. */
+/** Appends a line of JSON to the file named by `npm run bench:service -- --parts health`, if that runs this. */
 async function keepFigures(figures: { attack: string } & Vitals): Promise<void> {
   const file = process.env.READAPT_ATTACK_FIGURES;
   if (file !== undefined) await appendFile(file, `${JSON.stringify(figures)}\n`);
 }
 
-/** Checks that an answer is a problem with a code and a status of 4xx, and no longer than it has to be. */
+/** Checks that an answer is a short problem document with a code and a 4xx status. */
 export function expectProblem({ status, contentType, body }: Omit<Answer, 'answerMs'>): void {
   expect(status, 'the status; null if the connection was closed without an answer').not.toBeNull();
   expect(status, JSON.stringify(body)).toBeGreaterThanOrEqual(400);

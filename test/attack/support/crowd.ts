@@ -14,14 +14,14 @@ import { openSocket } from './raw-exchange.ts';
 import type { AttackedService } from './service.ts';
 
 export const NDJSON = 'application/x-ndjson';
-/** The smallest dataset: a row of each split. */
+/** Smallest dataset: one row per split. */
 export const ROWS = ['training', 'search', 'gate']
   .map((split) => `${JSON.stringify({ prompt: 'p', completion: 'c', split })}\n`)
   .join('');
 
 /**
- * How long a connection may stand still in these tests. An honest client stands still too while the service works on what the whole
- * crowd has sent, which takes seconds on a machine that does other things.
+ * Idle time after which the service closes a connection in these tests. Honest clients are idle too while the service
+ * works on the whole crowd's requests, which takes seconds on a busy machine.
  */
 const IDLE_MS = 20_000;
 export const HASTY = { READAPT_IDLE_TIMEOUT_MS: String(IDLE_MS) };
@@ -29,11 +29,11 @@ export const HASTY = { READAPT_IDLE_TIMEOUT_MS: String(IDLE_MS) };
 interface Crowd {
   readonly name: string;
   readonly connections: number;
-  /** What each connection sends before it stands still. */
+  /** Bytes that a connection sends before it goes idle. */
   sent(index: number): string;
 }
 
-/** A tenant who has nothing to do with the attacker. */
+/** Client of a tenant who has nothing to do with the attacker. */
 export async function honestTenant({ origin, operatorKey }: AttackedService): Promise<ReadaptClient> {
   const client = retryingClient(origin, operatorKey);
   const { id } = await createTenant({ client, body: { name: 'alice' } });
@@ -42,7 +42,7 @@ export async function honestTenant({ origin, operatorKey }: AttackedService): Pr
   return retryingClient(origin, key!);
 }
 
-/** Uploads a dataset and reads it in the list, as an honest tenant does. */
+/** Uploads a dataset and finds it in the list, as an honest tenant does. */
 export async function honestWork(client: ReadaptClient, name: string): Promise<void> {
   await createDataset({ client, query: { name }, body: new Blob([ROWS]) });
   const { data } = await listDatasets({ client, query: { limit: 100 } });
@@ -50,10 +50,9 @@ export async function honestWork(client: ReadaptClient, name: string): Promise<v
 }
 
 /**
- * Opens connections that each send something and then neither send nor read any more, has an honest tenant work beside them, and waits
- * until the service has closed all of them.
- *
- * @returns how many were open when the honest work was done
+ * Opens connections that each send something and then neither send nor read, lets an honest tenant work beside them,
+ * and waits until the service has closed them all.
+ * @returns the number of connections open when the honest work was done
  */
 export async function standStill(service: AttackedService, honest: ReadaptClient, crowd: Crowd): Promise<number> {
   const sockets = await Promise.all(Array.from({ length: crowd.connections }, () => openSocket(service.origin)));
@@ -78,7 +77,10 @@ export async function standStill(service: AttackedService, honest: ReadaptClient
 
 const ESTABLISHED = '01';
 
-/** How many of the connections the service has not closed, as its kernel says: a client that does not read is not told. */
+/**
+ * Number of connections that the service has not closed, according to its kernel: a client that does not read never
+ * learns of it.
+ */
 async function countOpen(origin: string, sockets: readonly Socket[]): Promise<number> {
   const hexadecimal = (port: number | undefined) => port?.toString(16).toUpperCase().padStart(4, '0');
   const service = hexadecimal(Number(new URL(origin).port));
@@ -87,7 +89,7 @@ async function countOpen(origin: string, sockets: readonly Socket[]): Promise<nu
     ['tcp', 'tcp6'].map((name) => readFile(`/proc/net/${name}`, 'utf8').catch(() => '')),
   );
   const rows = tables.flatMap((table) => table.split('\n')).map((line) => line.trim().split(/[\s:]+/));
-  // A row is: number, address, port, address of the other side, its port, state.
+  // Columns of a row: number, address, port, peer address, peer port, state.
   return rows.filter(([, , own, , other, state]) => own === service && clients.has(other) && state === ESTABLISHED)
     .length;
 }

@@ -1,6 +1,6 @@
 /**
- * Polls `/healthz` of the service at the given address every 20 ms, in a process of its own, because the sender of an attack keeps its
- * own event loop busy. At each message it sends the longest time since the last one, in milliseconds, and begins anew.
+ * Polls `/healthz` of the given service every 20 ms. It runs in its own process, because the attack keeps the sender's
+ * event loop busy. At each message it sends the longest time since the last message, in milliseconds, and starts over.
  */
 const PERIOD_MS = 20;
 
@@ -15,7 +15,7 @@ async function ask(): Promise<void> {
   longestMs = Math.max(longestMs, performance.now() - asked);
 }
 
-// What is asked for while another answer is late is sent all the same: it would be as late.
+// Polls go out on schedule even while an earlier answer is late, because they would be late too.
 await ask();
 longestMs = 0;
 const polling = new Set<Promise<void>>();

@@ -6,30 +6,33 @@ export interface HostileRequest {
   readonly method?: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Sent as the chunks of a chunked body, whether or not the service has answered. It may be endless. */
+  /** Chunks of the body, sent whether or not the service has answered. May be endless. */
   readonly body: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 }
 
 export interface Answer {
-  /** Null if the connection was closed without an answer. */
+  /** Status of the answer; null if the connection was closed without one. */
   readonly status: number | null;
   readonly contentType: string;
   readonly body: Record<string, unknown>;
-  /** Time from the first byte to the answer, in milliseconds. */
+  /** Time from the first byte sent to the answer, in milliseconds. */
   readonly answerMs: number;
 }
 
 export interface Outcome extends Answer {
-  /** Bytes of the body that the service, or the network on its behalf, has accepted. */
+  /** Bytes of the body that the service or the network's buffers accepted. */
   readonly sentBytes: number;
 }
 
-/** Where an endless body ends, so that a test against a service that reads on for ever fails instead of waiting. */
+/**
+ * Length at which an endless body ends, so that a test against a service that never stops reading fails instead of
+ * hanging.
+ */
 const ENOUGH_BYTES = 2 ** 30;
 
 /**
- * Sends a request over a bare connection and goes on sending when it is answered, as no honest client would, until the
- * service closes the connection, the body ends or a gigabyte is sent.
+ * Sends a request over a raw connection and keeps sending after the answer, as no honest client would, until the
+ * service closes the connection, the body ends, or a gigabyte is sent.
  */
 export async function sendHostile(origin: string, request: HostileRequest): Promise<Outcome> {
   const { hostname, port } = new URL(origin);
@@ -45,7 +48,7 @@ export async function sendHostile(origin: string, request: HostileRequest): Prom
   for await (const chunk of request.body) {
     if (!(await sendChunk(socket, chunk, closed)) || sentBytes > ENOUGH_BYTES) break;
     sentBytes += chunk.length;
-    // A write that the network takes at once would keep this process from reading the answer.
+    // Without this, writes that complete at once would starve the reading of the answer.
     await setImmediate();
   }
   if (sentBytes <= ENOUGH_BYTES) socket.write('0\r\n\r\n');
@@ -54,7 +57,7 @@ export async function sendHostile(origin: string, request: HostileRequest): Prom
   return result;
 }
 
-/** Resolves to false when the connection is closed. */
+/** Sends a chunk. @returns false if the connection is closed */
 async function sendChunk(socket: Socket, chunk: Uint8Array, closed: Promise<void>): Promise<boolean> {
   if (socket.destroyed || !socket.writable) return false;
   socket.cork();
@@ -65,7 +68,7 @@ async function sendChunk(socket: Socket, chunk: Uint8Array, closed: Promise<void
   return Promise.race([written, closed.then(() => false)]);
 }
 
-/** Reads the first answer, which has a Content-Length. */
+/** Reads the first answer, which must have a Content-Length. */
 function readAnswer(socket: Socket, started: number): Promise<Answer> {
   return new Promise((resolve) => {
     let received = Buffer.alloc(0);
@@ -79,7 +82,9 @@ function readAnswer(socket: Socket, started: number): Promise<Answer> {
   });
 }
 
-/** The first answer among received bytes, which has a Content-Length, and what follows it; null if it is not complete. */
+/**
+ * First answer in the received bytes and the bytes after it; null if it is incomplete. It must have a Content-Length.
+ */
 export function parseAnswer(received: Buffer): { answer: Omit<Answer, 'answerMs'>; rest: Buffer } | null {
   const headEnd = received.indexOf('\r\n\r\n');
   if (headEnd < 0) return null;

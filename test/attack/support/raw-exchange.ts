@@ -4,7 +4,7 @@ import { parseAnswer, type Answer } from './hostile-client.ts';
 
 export type RawAnswer = Omit<Answer, 'answerMs'>;
 
-/** Opens a connection. What goes wrong with it later is no error of the test. */
+/** Opens a connection and ignores its later errors. */
 export async function openSocket(origin: string): Promise<Socket> {
   const { hostname, port } = new URL(origin);
   const socket = connect(Number(port), hostname);
@@ -13,7 +13,7 @@ export async function openSocket(origin: string): Promise<Socket> {
   return socket;
 }
 
-/** Sends bytes as they are, and returns every answer until the service ends the connection. */
+/** Sends raw bytes and returns all answers until the service closes the connection. */
 export async function exchange(origin: string, bytes: string | Uint8Array): Promise<RawAnswer[]> {
   const socket = await openSocket(origin);
   socket.write(bytes);

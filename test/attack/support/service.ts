@@ -18,25 +18,25 @@ import { compiledCommand } from '../../compiled/index.ts';
 const COMMAND = compiledCommand();
 const FIXTURE = path.resolve('test/fixtures/golden/broken/control');
 
-/** A real API process on an embedded PostgreSQL, with what a tenant needs to upload something. */
+/** Real API process on an embedded PostgreSQL, with everything a tenant needs for uploads. */
 export interface AttackedService {
   readonly origin: string;
-  /** The process that answers requests. */
+  /** Identifier of the process that answers requests. */
   readonly pid: number;
   readonly operatorKey: string;
-  /** A key with the scopes `tenant:write` and `tenant:admin`. */
+  /** API key with the scopes `tenant:write` and `tenant:admin`. */
   readonly tenantKey: string;
   readonly tenantId: string;
   readonly tenant: ReadaptClient;
   readonly adapterId: string;
-  /** Path to which versions of the adapter are uploaded. */
+  /** Path for uploading versions of the adapter. */
   readonly versionsPath: string;
-  /** What uploads have left in the store's folder of temporaries. */
+  /** Names of the files that uploads left in the store's temporary folder. */
   temporaries(): Promise<string[]>;
   stop(): Promise<void>;
 }
 
-/** Starts the service as `readapt serve` does, without a worker. `env` adds settings. */
+/** Starts the service like `readapt serve`, without a worker. @param env additional settings */
 export async function startAttackedService(env: Readonly<Record<string, string>> = {}): Promise<AttackedService> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'readapt-attack-'));
   const child = spawn(process.execPath, [COMMAND, 'serve', '--no-worker'], {
@@ -103,7 +103,7 @@ async function prepare(origin: string, operatorKey: string) {
   return { tenantId, tenantKey, tenant, adapterId: adapter.id, versionsPath };
 }
 
-/** Waits until a process has printed something. What it writes to standard error later is shown. */
+/** Waits until a process prints a line, and forwards its later standard error. */
 function printed(child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray> {
   let seen = '';
   child.stderr!.pipe(process.stderr);
@@ -118,7 +118,7 @@ function printed(child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray>
   });
 }
 
-/** Stops the process; one that does not react, because an attack has succeeded, is killed after a while. */
+/** Stops the process, and kills it if it does not react because an attack has succeeded. */
 async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exit = once(child, 'exit');

@@ -6,23 +6,23 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { familyCpuMs } from '../../../bench/service/processor-time.ts';
 import { compiledModule } from '../../compiled/index.ts';
 
-/** Polls `/healthz` in a process of its own. */
+/** Script that polls `/healthz` in its own process. */
 const HEALTH = path.join(import.meta.dirname, 'health-process.ts');
 
 export interface Vitals {
-  /** Most memory that the process has held since it was started. */
+  /** Peak memory of the process since its start, in bytes. */
   readonly peakBytes: number;
-  /** Most memory that the process held meanwhile, above what it held before. */
+  /** Peak memory during the work, above the level before it, in bytes. */
   readonly grownBytes: number;
-  /** Longest time that `GET /healthz` took, which is how long the event loop was kept from answering. */
+  /** Longest answer time of `GET /healthz`, which shows how long the event loop was blocked. */
   readonly longestHealthMs: number;
-  /** Processor time that the process and those that it has started took meanwhile. */
+  /** Processor time of the process and its children during the work. */
   readonly processorMs: number;
 }
 
 const PAUSE_MS = 10;
 
-/** Watches the memory of a process and polls its `/healthz` while some work runs. It reads /proc and needs Linux. */
+/** Watches a process's memory and polls its `/healthz` while some work runs. Reads /proc, so it needs Linux. */
 export async function watchVitals<T>(
   process: { origin: string; pid: number },
   work: () => Promise<T>,
@@ -41,7 +41,7 @@ export async function watchVitals<T>(
   }
 }
 
-/** Waits for the next number that the poller sends. */
+/** Waits for the poller's next number. */
 async function answerOf(poller: ChildProcess): Promise<number> {
   const ended = once(poller, 'exit').then(() => {
     throw new Error('the poller of /healthz has ended: /healthz was not answered');
@@ -68,7 +68,7 @@ async function watchMemory<T>(
     running = false;
     await polling;
     const { peak } = await memoryOf(pid);
-    // The kernel's peak is exact, but counts from the start of the process.
+    // The kernel's peak is exact but counts from the start of the process.
     if (peak > before.peak) mostBytes = Math.max(mostBytes, peak);
     return { result, peakBytes: peak, grownBytes: mostBytes - before.resident };
   } finally {

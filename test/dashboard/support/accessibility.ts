@@ -2,12 +2,12 @@ import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { expect } from 'vitest';
 
-/** Of one kind: the first places are enough to find it. */
+/** Number of places reported per kind of violation. */
 const SHOWN_PLACES = 3;
 
-/** Fails if axe-core finds something serious or critical on the page as it is shown now, by WCAG 2.2 AA. */
+/** Fails if axe-core finds a serious or critical violation of WCAG 2.2 AA on the page as it is now. */
 export async function expectAccessible(page: Page): Promise<void> {
-  // Evaluated by the debugger, because the content security policy lets no foreign script in.
+  // Runs through the debugger, because the content security policy blocks foreign scripts.
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(async () => {
     const { axe: loaded } = globalThis as unknown as { axe: typeof axe };
@@ -25,7 +25,7 @@ export async function expectAccessible(page: Page): Promise<void> {
   ).toEqual([]);
 }
 
-/** Fails if something of the page sticks out of the window, which would have to be scrolled sideways. */
+/** Fails if the page is wider than the window and would scroll horizontally. */
 export async function expectNoSidewaysScroll(page: Page): Promise<void> {
   const { content, window } = await page.evaluate(() => {
     const { scrollWidth, clientWidth } = (globalThis as unknown as { document: { documentElement: Widths } }).document

@@ -6,23 +6,26 @@ const CHROMIUM = process.env.READAPT_CHROMIUM ?? '/usr/bin/chromium';
 const WIDTHS = { wide: 1280, narrow: 360 } as const;
 
 interface OpenOptions {
-  /** The key that signs the page in. Without one, the page for signing in is shown. */
+  /** API key to sign in with. Without one, the sign-in page is shown. */
   readonly key?: string;
   readonly width?: keyof typeof WIDTHS;
   readonly appearance?: 'light' | 'dark';
-  /** Errors that the test brings about, as answers of 4xx. They may come at any time, also behind the test. Default: none. */
+  /**
+   * Errors that the test provokes, such as 4xx answers. They may arrive at any time, even after the test (default:
+   * none).
+   */
   readonly expected?: RegExp;
 }
 
-/** A page of the dashboard in a browser of its own, without anything that other pages have stored. */
+/** Page of the dashboard in a browser context of its own, without storage of other pages. */
 export interface DashboardPage extends Page {
-  /** Errors of the console and of scripts, refusals by the content security policy among them. */
+  /** Errors of the console and of scripts, including violations of the content security policy. */
   readonly problems: string[];
 }
 
 /**
- * Opens pages of the dashboard in a real Chromium, one for all tests of the file. Each page is closed after its test, which fails if the
- * page has had an error.
+ * Opens pages in a real Chromium, one browser per test file. Each page closes after its test, which fails if the page
+ * logged an error.
  */
 export function useBrowser() {
   let browser: Browser;
@@ -58,7 +61,7 @@ export function useBrowser() {
   };
 }
 
-/** An answer of 4xx or 5xx is an error of the console too. */
+/** Collects the page's errors. The console also logs each 4xx or 5xx answer as an error. */
 function collectProblems(page: Page, expected?: RegExp): string[] {
   const problems: string[] = [];
   const note = (problem: string): void => {

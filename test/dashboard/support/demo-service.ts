@@ -10,21 +10,21 @@ import {
 } from '../../../openapi/clients/typescript/src/index.ts';
 import { loadConfig } from '../../../src/platform/config/config.ts';
 
-/** A service whose fleet has been carried over to version 2, with what a test needs to look at it. */
+/** Service whose fleet was carried over to version 2, with keys and identifiers for tests. */
 export interface DemoService {
   readonly url: string;
   readonly operatorKey: string;
-  /** A key with `operator:read`. */
+  /** API key with `operator:read`. */
   readonly readerKey: string;
-  /** Keys with `tenant:admin` by the names of the tenants: acme, globex and initech. */
+  /** API keys with `tenant:admin` by tenant name: acme, globex and initech. */
   readonly tenantKeys: Readonly<Record<string, string>>;
   readonly baseModelId: string;
   readonly versionIds: { readonly first: string; readonly second: string };
-  /** The rollout to version 2, which has ended. */
+  /** Identifier of the ended rollout to version 2. */
   readonly rolloutId: string;
-  /** Its adaptations and controls. */
+  /** Adaptations and controls of the rollout. */
   readonly jobs: readonly DemoJob[];
-  /** The identifiers of the adapters by their names, such as `review-sentiment`. */
+  /** Identifiers of the adapters by name, such as `review-sentiment`. */
   readonly adapterIds: Readonly<Record<string, string>>;
 }
 
@@ -35,7 +35,9 @@ interface DemoJob {
   readonly state: string;
 }
 
-/** Starts the service with a worker on a new data folder, and rolls version 2 out. It takes most of a minute on two cores. */
+/**
+ * Starts the service with a worker on a new data folder and rolls version 2 out. Takes most of a minute on two cores.
+ */
 export async function startDemoService(dataDir: string): Promise<{ demo: DemoService; stop: () => Promise<void> }> {
   const stack = await startLocalStack(
     loadConfig({

@@ -2,7 +2,7 @@ import { test } from 'vitest';
 import { expectAccessible, expectNoSidewaysScroll } from './accessibility.ts';
 import type { DashboardPage, useBrowser } from './browser.ts';
 
-/** Light and dark, and on a telephone. */
+/** Light, dark and phone-sized appearance. */
 const LOOKS = [
   { appearance: 'light', width: 'wide' },
   { appearance: 'dark', width: 'wide' },
@@ -13,11 +13,11 @@ interface CheckedPage {
   readonly name: string;
   readonly path: () => string;
   readonly key?: () => string;
-  /** Waits for what the page is about. */
+  /** Waits for the page's main content. */
   readonly shown: (page: DashboardPage) => Promise<unknown>;
 }
 
-/** Tests that nothing serious is wrong with a page for people with disabilities, in each of its looks. */
+/** Defines a test that checks a page's accessibility in each appearance. */
 export function testEveryLook(open: ReturnType<typeof useBrowser>, { name, path, key, shown }: CheckedPage): void {
   test.each(LOOKS)(`${name} is accessible in $appearance, $width`, async (look) => {
     const page = await open(path(), { ...look, ...(key !== undefined && { key: key() }) });

@@ -14,8 +14,8 @@ declare module 'vitest' {
 }
 
 /**
- * Builds the dashboard and starts one service with the demo's fleet for all suites. READAPT_DASHBOARD_STACK names a file that
- * `keep-service.ts` has written: its service is used then, and the dashboard is built anew below it.
+ * Builds the dashboard and starts one service with the demo fleet for all suites. If READAPT_DASHBOARD_STACK names a
+ * file written by `keep-service-process.ts`, its service is used, and the dashboard is rebuilt beneath it.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   await promisify(execFile)('npm', ['run', 'build:dashboard'], { cwd: packagePath() });

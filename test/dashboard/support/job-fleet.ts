@@ -15,19 +15,20 @@ import {
 import { PATIENCE_MS } from '../../patience.ts';
 import type { DemoService } from './demo-service.ts';
 
-/** A small fleet of its own, of one tenant, in a rollout. */
+/** Small fleet of one tenant in a rollout, separate from the demo's. */
 export interface JobFleet {
   readonly operator: ReadaptClient;
-  /** A key with `tenant:write` of the tenant that all of it belongs to. */
+  /** API key of the fleet's tenant with `tenant:write`. */
   readonly tenantKey: string;
-  /** It is held until its tenant approves it, and then no candidate can reach its gate. */
+  /** Job that is held until its tenant approves it, and whose gate no candidate can reach. */
   readonly unreachable: Job;
-  /** Its search rows are its gate rows, so that it fails. */
+  /** Job that fails, because its search rows equal its gate rows. */
   readonly broken: Job;
 }
 
 /**
- * Its versions have names of their own too, because other suites look for those of the demo.
+ * Registers the fleet and starts its rollout. Its versions have unique names, because other suites look for those of
+ * the demo.
  * @param name of the base model and of the tenant, which no other suite uses
  */
 export async function startJobFleet({ url, operatorKey }: DemoService, name: string): Promise<JobFleet> {
@@ -53,11 +54,11 @@ export async function startJobFleet({ url, operatorKey }: DemoService, name: str
 
 interface Registered {
   readonly approval: 'none' | 'tenant';
-  /** The file that the search rows are taken from; the gate rows are those of `test.jsonl`. */
+  /** File with the search rows; the gate rows come from `test.jsonl`. */
   readonly searchRows: string;
 }
 
-/** Few rows, so that a look at them takes little. */
+/** Number of rows, small so that evaluations are fast. */
 const ROWS = 24;
 
 function registerOf({ url, key, baseModel }: { url: string; key: string; baseModel: string }) {
@@ -95,7 +96,7 @@ async function rowsOf(file: string, split: string): Promise<string[]> {
   return lines.map((line) => JSON.stringify({ ...(JSON.parse(line) as object), split }));
 }
 
-/** Waits until the rollout is planned. */
+/** Waits until the rollout is planned. @returns its two jobs */
 async function jobsOf(client: ReadaptClient, rolloutId: string): Promise<Pick<JobFleet, 'unreachable' | 'broken'>> {
   const jobs = await vi.waitUntil(
     async () => {

@@ -1,4 +1,4 @@
-// Starts the service with the demo's fleet and keeps it until Ctrl-C, for whoever works on the dashboard:
+// Starts the service with the demo fleet and keeps it running until Ctrl-C, for work on the dashboard:
 //   node --import tsx test/dashboard/support/keep-service-process.ts /tmp/stack.json
 //   READAPT_DASHBOARD_STACK=/tmp/stack.json npx vitest run --project dashboard
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -2,8 +2,8 @@ import path from 'node:path';
 import type { Page } from 'playwright-core';
 
 /**
- * READAPT_SCREENSHOTS names the folder in which pictures are kept, such as docs/images; without it, there are none.
- * @param height shows so many pixels from the top in place of the whole page
+ * Saves a screenshot to the folder named by READAPT_SCREENSHOTS, such as docs/images; does nothing without it.
+ * @param height number of pixels from the top (default: the whole page)
  */
 export async function keepPicture(page: Page, name: string, height?: number): Promise<void> {
   const folder = process.env.READAPT_SCREENSHOTS;

@@ -12,9 +12,9 @@ import {
   listBaseModels,
 } from '../../../openapi/clients/typescript/src/index.ts';
 
-/** A loss that every adapter of the demo has reached, and one that none can reach. */
+/** Target losses: one that every demo adapter reaches, and one that none can. */
 const TARGETS = { reachable: 100, unreachable: 0.0001 } as const;
-/** So few that a job takes a second or two. */
+/** Numbers of rows, small enough for a job to take a second or two. */
 const ROWS = { training: 30, search: 20, gate: 30 } as const;
 const FILES = { training: 'train.jsonl', search: 'validation.jsonl', gate: 'test.jsonl' } as const;
 
@@ -31,12 +31,12 @@ export interface SmallFleet {
 }
 
 /**
- * Registers a base model of its own with a tenant and adapters, so that a suite moves nothing that others look at. Its versions are called
- * `first` and `second`, so that nobody takes them for those of the demo.
+ * Registers a base model with a tenant and adapters, so that a suite changes nothing that others look at. Its versions
+ * are named `first` and `second` to differ from the demo's.
  */
 export async function createSmallFleet(name: string, adapters: readonly SmallAdapter[]): Promise<SmallFleet> {
   const client = operatorClient();
-  // A kept service has those of the runs before as well.
+  // A kept service has base models of earlier runs too.
   const { data } = await listBaseModels({ client, query: { limit: 200 } });
   const baseModel = `${name}-${data.length}`;
   await createBaseModel({ client, body: { name: baseModel } });

@@ -9,21 +9,24 @@ import type { BaseModel } from '../../../core/models/base-model.ts';
 import { disposeAfterEach } from '../../unit/engine/support/opened-runtimes.ts';
 import { expectSameResults, VARIATIONS, variationCase } from '../../unit/engine/support/variations.ts';
 
-/** Losses, logits and gradients of a device may be off by this much; see docs/devices.md. */
+/** Tolerance for losses, logits and gradients of a device; see docs/devices.md. */
 const TOLERANCE = 1e-4;
 
-/** Tolerance of a base in float16 against a rounded base, whose DoRA norms ‖W‖² are still those of the unrounded one. */
+/** Tolerance for a float16 base against a rounded base, whose DoRA norms ‖W‖² still come from the unrounded one. */
 const HALF_TOLERANCE = 5e-4;
 
-/** Devices that have to work where the tests run; others are tested only where they work. */
+/** Devices that must work here; others are tested only if they work. */
 const REQUIRED = (process.env['READAPT_TEST_DEVICES'] ?? '').split(/\s+/);
 
 export interface SuiteOptions {
-  /** Whether the device keeps a base in float16 if it is told to. Default: false. */
+  /** Whether the device can keep a base in float16 (default: false). */
   readonly half?: boolean;
 }
 
-/** Compares the decoder's program on a device with the reference. Each device has a file, as GPU libraries share no process. */
+/**
+ * Compares the decoder's program on a device with the reference. Each device has its own test file, because GPU
+ * libraries cannot share a process.
+ */
 export async function deviceSuite(device: Device, { half = false }: SuiteOptions = {}): Promise<void> {
   const { available, reason } = await probeDevice(device);
   const suite = available || REQUIRED.includes(device) ? describe : describe.skip;
@@ -51,14 +54,14 @@ export async function deviceSuite(device: Device, { half = false }: SuiteOptions
   });
 }
 
-/** Variations that cover every way in which a base's matrices are read. */
+/** Variations that cover every way of reading a base's matrices. */
 const HALVED = new Set([
   'all modules, grouped queries',
   'one key head a query head, untied',
   'DoRA beside the weights',
 ]);
 
-/** Rounds a base's matrices to float16. */
+/** Base with its matrices rounded to float16. */
 function rounded(base: BaseModel): BaseModel {
   const weights = [...base.weights].map(([name, { shape, data }]) => {
     const copy = data.slice();

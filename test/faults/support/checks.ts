@@ -17,10 +17,13 @@ interface Subject {
   readonly rolloutId: string;
 }
 
-/** How long it is looked again where the last fault has ended the campaign's own sessions or PostgreSQL, which recovers first. */
+/**
+ * Time for repeating the checks while PostgreSQL recovers, if the last fault ended the campaign's own sessions or the
+ * server.
+ */
 const PATIENCE_MS = 60_000;
 
-/** Looks at everything that a round has left. @returns what is wrong, in words; nothing if nothing is */
+/** Checks everything that a round has left. @returns the problems in words */
 export async function problemsOf(subject: Subject): Promise<string[]> {
   const deadline = performance.now() + PATIENCE_MS;
   for (;;) {
@@ -49,7 +52,7 @@ async function look(subject: Subject): Promise<string[]> {
   return [...problems, ...(await notOnNewest(subject))];
 }
 
-/** Each adapter is served by what was published for the newest base model version, or its job there says why not. */
+/** Adapters that are neither served by the version published for the newest base nor explained by their job there. */
 async function notOnNewest({ stack, rolloutId }: Subject): Promise<string[]> {
   const rollouts = await rolloutsBeside(stack, rolloutId);
   const newest = rollouts.at(-1)!;
@@ -90,7 +93,7 @@ async function unended({ stack: { db }, rolloutId }: Subject): Promise<string[]>
 /** Whether a newer rollout has taken the adapter of a job that had not ended. */
 const isSuperseded = (job: Job): boolean => (job.error as { code?: string } | null)?.code === 'superseded';
 
-/** Each row names content that is in the store and unchanged, and each digest has its row. */
+/** Rows whose content is missing or changed in the store, and digests without a row. */
 async function withoutArtifacts({ stack: { db }, artifacts, rolloutId }: Subject): Promise<string[]> {
   const jobs = await db.job.findMany({ where: { rolloutId } });
   const versions = await db.adapterVersion.findMany({ where: { jobId: { in: jobs.map((job) => job.id) } } });
@@ -102,7 +105,7 @@ async function withoutArtifacts({ stack: { db }, artifacts, rolloutId }: Subject
   return problems;
 }
 
-/** No job has two versions of one candidate, numbers have no gaps, and each event says something new. */
+/** Duplicate publications of a candidate, gaps in version numbers, and repeated events. */
 async function publishedTwice({ stack: { db }, rolloutId }: Subject): Promise<string[]> {
   const jobs = await db.job.findMany({ where: { rolloutId }, include: { adapter: { include: { versions: true } } } });
   const problems: string[] = [];
@@ -123,14 +126,17 @@ async function publishedTwice({ stack: { db }, rolloutId }: Subject): Promise<st
   return problems;
 }
 
-/** Each job that was not superseded has measured what the same job measures that nothing happens to, to the bit. */
+/**
+ * Jobs whose measurements differ, bit for bit, from those of the same job run undisturbed. Superseded jobs are left
+ * out.
+ */
 async function unlikeReference({ stack: { db }, artifacts, reference, rolloutId }: Subject): Promise<string[]> {
   const problems: string[] = [];
   const { supersededById } = await db.rollout.findUniqueOrThrow({ where: { id: rolloutId } });
   for (const job of await db.job.findMany({ where: { rolloutId }, orderBy: { id: 'asc' } })) {
     if (isSuperseded(job)) continue;
     const [found, expected] = [await measuredOf(db, artifacts, job), await reference.of(job.id)];
-    // A newer rollout may have ended the refinement of a published one.
+    // A newer rollout may have cut the refinement of a published job short.
     const mayBeCutShort = supersededById !== null && job.state === 'ready';
     const what = mayBeCutShort ? otherFactors(found, expected) : differences(found, expected);
     problems.push(...what.map((difference) => `job ${job.id} (attempt ${job.attempt}): ${difference}`));
@@ -138,7 +144,7 @@ async function unlikeReference({ stack: { db }, artifacts, reference, rolloutId 
   return problems;
 }
 
-/** What was published first is the same. */
+/** Differences between the published factors and the first as many of the undisturbed run. */
 function otherFactors({ factors: found }: Measured, { factors: expected }: Measured): string[] {
   if (found.length > 0 && isDeepStrictEqual(found, expected.slice(0, found.length))) return [];
   return [`it has published ${found.join(', ')}, undisturbed ${expected.join(', ')}`];
@@ -156,7 +162,7 @@ function differences(found: Measured, expected: Measured): string[] {
   });
 }
 
-/** The API, which may just have been started again, shows what the database has. */
+/** Differences between the API's answers and the database. The API may just have been restarted. */
 async function unanswered({ stack: { origin, operatorKey }, rolloutId }: Subject): Promise<string[]> {
   const client = retryingClient(origin, operatorKey);
   const isShown = async () => (await getRollout({ client, path: { id: rolloutId } })).state === 'completed';

@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
 
-/** Why clocks cannot be set where `FAKETIME` is empty. */
+/** Explanation for skipping clock faults where `FAKETIME` is empty. */
 export const NO_FAKETIME = "faketime is not installed (Debian's package faketime)";
 
 /**
- * The library by which the clock of a process is set, for `LD_PRELOAD`; empty where it is not installed. The command `faketime` is not
- * used for it, because it stays the parent of what it runs: who kills it leaves that alive.
+ * Library that fakes a process's clock, for `LD_PRELOAD`; empty if it is not installed. The command `faketime` does not
+ * work here: it stays the parent of the process, so killing it leaves the process alive.
  */
 export const FAKETIME =
   spawnSync('faketime', ['now', 'printenv', 'LD_PRELOAD'], { encoding: 'utf8' }).stdout?.trim() ?? '';

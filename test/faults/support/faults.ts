@@ -15,16 +15,19 @@ import { childrenOf, signal, type SupervisedProcess } from './processes.ts';
 import { until, type FaultStack } from './stack.ts';
 import { killDelivering } from './webhooks.ts';
 
-/** One thing that goes wrong. It resolves when whoever caused it has ended it. */
+/** Fault to inject. It resolves when the fault is over. */
 interface Fault {
   readonly name: string;
   run(stack: FaultStack, random: Random): Promise<void>;
 }
 
-/** How long something is stopped or full, in milliseconds: longer and shorter than the lease of a job. */
+/**
+ * Shortest and longest time that something is stopped or full, in milliseconds: the range is both below and above a
+ * job's lease.
+ */
 const STOPPED_MS = [500, 5000] as const;
 
-/** The faults that can be done here, and why others cannot. */
+/** Faults possible on this machine, and the reasons for skipping the others. */
 export function possibleFaults(stack: FaultStack): { faults: Fault[]; skipped: string[] } {
   const targets: Record<string, (random: Random) => number[] | Promise<number[]>> = {
     api: () => [stack.api.pid],
@@ -66,7 +69,7 @@ async function pause(pids: readonly number[], random: Random): Promise<void> {
   for (const pid of pids) signal(pid, 'SIGCONT');
 }
 
-/** Pauses what goes on, by the API, and resumes it. */
+/** Pauses running rollouts through the API and resumes them. */
 async function pauseRollouts({ origin, operatorKey }: FaultStack, random: Random): Promise<void> {
   const client = retryingClient(origin, operatorKey);
   const each = (from: readonly Rollout['state'][], change: typeof pauseRollout) => async (): Promise<boolean> => {
@@ -84,12 +87,11 @@ function duration(random: Random): number {
   return shortest + random.uniform() * (longest - shortest);
 }
 
-/** Ends all sessions of the database, as a failover does. */
+/** Ends all database sessions, as a failover does. */
 async function cutConnections({ db }: FaultStack): Promise<void> {
   await db.$queryRaw`
-    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`.catch(
-    () => undefined,
-  );
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()
+      AND pid <> pg_backend_pid()`.catch(() => undefined);
 }
 
 async function fillDisk({ dataDir }: FaultStack, random: Random): Promise<void> {
@@ -112,7 +114,7 @@ function fill(handle: number, block: Buffer): void {
   }
 }
 
-/** Starts a worker again whose clock is hours ahead or behind, seldom both workers, and again with the right clock. */
+/** Restarts a worker (rarely both) with a clock hours ahead or behind, and later with the right clock. */
 async function jumpClock({ workers }: FaultStack, random: Random): Promise<void> {
   const jumping: readonly SupervisedProcess[] = random.uniform() < 0.2 ? workers : [oneOf(workers, random)];
   const hours = 1 + random.integer(48);

@@ -9,25 +9,25 @@ import { retryingClient } from '../../../cli/demo/register-fleet.ts';
 import { tasteDataset, toJsonl } from '../../unit/training/support/tiny-task.ts';
 import type { FaultStack } from './stack.ts';
 
-/** The adapters of a round: each ends in another way. */
+/** Adapters of a round, each with a different end. */
 const ADAPTERS = [
-  // It tries everything that there is, and is not ready.
+  // Tries every rung and ends as not ready.
   { name: 'never-ready', tenant: 'one', metric: 'loss', gate: { kind: 'absolute', target: 0 } },
-  // It has to be trained, and is published.
+  // Needs training, then is published.
   { name: 'trained', tenant: 'two', metric: 'loss', gate: { kind: 'absolute', target: 1.2 } },
   { name: 'never-ready-either', tenant: 'two', metric: 'loss', gate: { kind: 'absolute', target: 0 } },
-  // It needs the old adapter's level on the old base.
+  // Needs the old adapter's value on the old base.
   {
     name: 'relative',
     tenant: 'two',
     metric: 'loss',
     gate: { kind: 'relative', margin: 0.01, on_inconclusive: 'publish' },
   },
-  // It is published at once, and then refined.
+  // Is published immediately, then refined.
   { name: 'refined', tenant: 'one', metric: 'loss', gate: { kind: 'absolute', target: 50 } },
 ] as const;
 
-/** The options of all rollouts of the campaign. */
+/** Options of all rollouts of the campaign. */
 export const OPTIONS = {
   strategy: 'auto',
   max_steps: 100,
@@ -39,11 +39,14 @@ export const OPTIONS = {
   seed: 4,
 } as const;
 
-/** Where the files of both versions are. */
+/** Locations of both versions' files. */
 type BasePlaces = readonly [BasePlace, BasePlace];
 type BasePlace = { readonly path: string } | { readonly source: string };
 
-/** Registers a base model, tenants and adapters of a round's own, and starts a rollout to version 2. @returns its identifier */
+/**
+ * Registers a base model, tenants and adapters for a round, and starts a rollout to version 2.
+ * @returns its identifier
+ */
 export async function startRollout(
   { origin, operatorKey, family }: Pick<FaultStack, 'origin' | 'operatorKey' | 'family'>,
   round: string,

@@ -5,7 +5,7 @@ import type { Job } from '../../../src/platform/database/generated/prisma/client
 import type { Database } from '../../../src/platform/database/database.ts';
 import type { ArtifactStore } from '../../../src/platform/artifacts/artifact-store.ts';
 
-/** Everything of a job that must not depend on what has happened to its processes. */
+/** Results of a job that must not depend on faults of its processes. */
 export interface Measured {
   readonly state: string;
   readonly strategy: string | null;
@@ -17,7 +17,7 @@ export interface Measured {
   readonly copy: number | null;
   readonly steps: number;
   readonly precision: string | null;
-  /** Values by `name@step`. */
+  /** Metric points by `name@step`. */
   readonly points: Readonly<Record<string, number>>;
   /** α, β, rows and loss of each evaluation. */
   readonly searches: readonly (readonly number[])[];
@@ -25,7 +25,7 @@ export interface Measured {
   readonly factors: readonly string[];
 }
 
-/** What the database and the store have of a job. */
+/** Reads a job's results from the database and the store. */
 export async function measuredOf(db: Database, artifacts: ArtifactStore, job: Job): Promise<Measured> {
   const where = { jobId: job.id };
   const points = await db.metricPoint.findMany({ where });

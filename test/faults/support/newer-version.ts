@@ -4,19 +4,19 @@ import { createBaseModelVersion } from '../../../openapi/clients/typescript/src/
 import { OPTIONS } from './fleet.ts';
 import { until, type FaultStack } from './stack.ts';
 
-/** Posts a newer version of the round's base model, whose rollout in two waves takes adapters from the one that goes on. */
+/** Posts a newer version of the round's base model. Its rollout in two waves takes adapters from the running one. */
 export async function postNewerVersion(stack: FaultStack, random: Random): Promise<void> {
   const { db, family } = stack;
   const supersede = random.uniform() < 0.5 ? ('finish' as const) : ('stop' as const);
   const client = retryingClient(stack.origin, stack.operatorKey);
   let next: { modelId: string; number: number } | undefined;
   await until('a newer version is posted', async () => {
-    // Decided once: the answer of one that was posted may have been lost.
+    // Decided once, because the answer to a successful post may have been lost.
     next ??= await nextVersion(db);
     const { modelId, number } = next;
     const isThere = await db.baseModelVersion.count({ where: { baseModelId: modelId, version: String(number) } });
     if (isThere > 0) return true;
-    // Versions take turns between the weights of the first and of the second.
+    // Versions alternate between the weights of the first and the second.
     const path = number % 2 === 0 ? family.newBase : family.oldBase;
     const rollout = { ...OPTIONS, policy: { waves: [{ count: 2 }], supersede } };
     await createBaseModelVersion({
@@ -28,7 +28,7 @@ export async function postNewerVersion(stack: FaultStack, random: Random): Promi
   });
 }
 
-/** The number of the version that follows those of the newest base model. */
+/** Next version number of the newest base model. */
 async function nextVersion(db: FaultStack['db']): Promise<{ modelId: string; number: number }> {
   const { id, versions } = await db.baseModel.findFirstOrThrow({
     orderBy: { id: 'desc' },
@@ -37,7 +37,7 @@ async function nextVersion(db: FaultStack['db']): Promise<{ modelId: string; num
   return { modelId: id, number: versions.length + 1 };
 }
 
-/** The rollouts of the base model of a rollout, the oldest first. */
+/** Rollouts of the same base model, oldest first. */
 export async function rolloutsBeside({ db }: Pick<FaultStack, 'db'>, rolloutId: string) {
   const { baseModelVersion } = await db.rollout.findUniqueOrThrow({
     where: { id: rolloutId },

@@ -4,20 +4,20 @@ import { openSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** How a process is started, again whenever it has ended. */
+/** Command of a supervised process and how to start it. */
 export interface Supervised {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  /** File that its output goes to. */
+  /** File for the process's output. */
   readonly log: string;
 }
 
-/** A process that is started again when it ends, as a service manager does it. */
+/** Process that is restarted whenever it ends, as by a service manager. */
 export class SupervisedProcess {
   readonly #spec: Supervised;
   #child: ChildProcess;
-  /** What the command is run by. */
+  /** Command prefix that runs the actual command. */
   #before: readonly string[] = [];
   #stopping = false;
 
@@ -30,10 +30,10 @@ export class SupervisedProcess {
     return this.#child.pid!;
   }
 
-  /** Kills the process, and lets another command run it from now on. */
+  /** Kills the process and uses another command prefix from now on. */
   async restart(before: readonly string[]): Promise<void> {
     this.#before = before;
-    // One that has ended by itself is being started again.
+    // A process that ended by itself is already being restarted.
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = once(this.#child, 'exit');
     signal(this.pid, 'SIGKILL');
@@ -66,7 +66,7 @@ export class SupervisedProcess {
   }
 }
 
-/** Sends a signal to a process, which may be gone. @returns whether it was there */
+/** Sends a signal to a process. @returns whether it still existed */
 export function signal(pid: number, name: NodeJS.Signals): boolean {
   try {
     process.kill(pid, name);
@@ -77,14 +77,14 @@ export function signal(pid: number, name: NodeJS.Signals): boolean {
   }
 }
 
-/** The living children of a process whose command lines have this text. */
+/** Living children of a process whose command line contains the text. */
 export async function childrenOf(pid: number, text = ''): Promise<number[]> {
   const found: number[] = [];
   for (const name of (await readdir('/proc')).filter((each) => /^\d+$/.test(each))) {
     const [stat, command] = await Promise.all(
       ['stat', 'cmdline'].map((file) => readFile(`/proc/${name}/${file}`, 'utf8').catch(() => '')),
     );
-    // The name of a process stands in parentheses, and may have any characters.
+    // The process name is in parentheses and may contain any characters.
     const parent = Number(stat!.slice(stat!.lastIndexOf(')') + 2).split(' ')[1]);
     if (parent === pid && command!.includes(text)) found.push(Number(name));
   }

@@ -2,12 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { rolloutsBeside } from './newer-version.ts';
 import type { FaultStack } from './stack.ts';
 
-/** How long a rollout may do nothing new before it counts as stuck, however busy the machine is. */
+/** Time without progress after which a rollout counts as stuck, even on a busy machine. */
 const STUCK_MS = 90_000;
 
 /**
- * Waits until a rollout is over. @throws Error if it does nothing new for a while: measure a point for the first time, publish, or end
- * a job. An attempt that only repeats what others have done is nothing new, so a rollout that runs in circles is found, too.
+ * Waits until a rollout is over. Progress means a metric point measured for the first time, a publication, or the end
+ * of a job. Repeated work of later attempts does not count, so a rollout that runs in circles is detected.
+ * @throws Error if there is no progress for a while
  */
 export async function untilOver(
   stack: FaultStack,
@@ -24,7 +25,7 @@ export async function untilOver(
   }
 }
 
-/** A number that only grows, of all rollouts of the same base model. */
+/** Progress counter over all rollouts of the same base model. It only grows. */
 async function progressOf(stack: FaultStack, rolloutId: string): Promise<number> {
   const { db } = stack;
   const rollouts = await rolloutsBeside(stack, rolloutId);

@@ -10,9 +10,9 @@ import { createTrainingProcess, type TrainingProcess } from '../../../workers/tr
 import { factorsOf, sorted, type Measured } from './measured.ts';
 import type { FaultStack } from './stack.ts';
 
-/** Runs jobs undisturbed: what every job is compared with. */
+/** Undisturbed runs of jobs, with which every job is compared. */
 export interface Reference {
-  /** The same job, by a training process that nothing happens to. */
+  /** Results of the job in a training process without faults. */
   of(jobId: string): Promise<Measured>;
   close(): Promise<void>;
 }
@@ -23,7 +23,7 @@ export function createReference(
 ): Reference {
   const logger = createLogger({ level: 'silent', pretty: false });
   const training = createTrainingProcess({ logger, bases: { threads: 1, graphCacheDir: stack.cacheDir } });
-  /** By everything that the result depends on. Rounds repeat it, so most jobs are run once. */
+  /** Cache by everything that determines a result. Rounds repeat jobs, so most of them run once. */
   const known = new Map<string, Promise<Measured>>();
   return {
     async of(jobId) {
@@ -34,7 +34,7 @@ export function createReference(
         const anchor = await buildAnchorSpec(stack.db, job, { artifacts });
         const spec = { ...(await buildJobSpec(stack.db, job, { artifacts, workDir })), anchor: anchor?.spec ?? null };
         const { jobId: _, workDir: __, parent: ___, evolution: ____, adapter: _____, ...input } = spec;
-        // The folder of the adapter says nothing of what is in it: jobs of later versions start from what was published before.
+        // The adapter's folder does not identify its content: jobs to later versions start from earlier publications.
         const key = JSON.stringify([input, job.sourceVersion?.artifactDigest]);
         const found = known.get(key) ?? run(training, { ...spec, baselines: 'all' });
         known.set(key, found);

@@ -15,34 +15,34 @@ import { childrenOf, SupervisedProcess } from './processes.ts';
 const DISK = '96m';
 
 export interface StackOptions {
-  /** Where the queue is. */
+  /** Backend of the queue. */
   queue: 'postgres' | 'redis';
 }
 
-/** PostgreSQL, the API, two workers and perhaps Redis, all as processes that faults can be done to. */
+/** PostgreSQL, the API, two workers and optionally Redis, all as processes that faults can hit. */
 export interface FaultStack {
   readonly origin: string;
   readonly operatorKey: string;
   readonly db: Database;
   readonly family: TinyFamily;
-  /** Folder of artifacts and checkpoints; a small file system of its own if `disk` says so. */
+  /** Folder of artifacts and checkpoints; a small file system of its own if `disk` is set. */
   readonly dataDir: string;
   readonly cacheDir: string;
   readonly disk: boolean;
   readonly api: SupervisedProcess;
   readonly workers: readonly SupervisedProcess[];
   readonly redis: SupervisedProcess | null;
-  /** The server's processes, the first of which is the parent of the others. */
+  /** Process ids of the PostgreSQL server; the first is the parent of the others. */
   postgres(): Promise<number[]>;
-  /** Everything that the processes have printed, for a failure. */
+  /** Output of all processes, for a failure message. */
   logs(): Promise<string>;
   close(): Promise<void>;
 }
 
-/** Starts everything. The data folder is a tmpfs of its own where this process may mount one. */
+/** Starts all processes. The data folder is a tmpfs of its own if this process may mount one. */
 export async function startStack({ queue }: StackOptions): Promise<FaultStack> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-faults-'));
-  // The account of PostgreSQL has to get through it.
+  // PostgreSQL's user needs access to the folder.
   await chmod(folder, 0o755);
   const compiled = await compileCheckout();
   const inFolder = (name: string) => path.join(folder, name);
@@ -110,7 +110,7 @@ export async function startStack({ queue }: StackOptions): Promise<FaultStack> {
   };
 }
 
-/** Starts a Redis that keeps nothing when it is killed, which is the worst that it can do. */
+/** Starts a Redis without persistence, the worst case when it is killed. */
 async function startRedis(folder: string): Promise<{ url: string; process: SupervisedProcess }> {
   await mkdir(folder);
   const port = await freePort();
@@ -121,7 +121,10 @@ async function startRedis(folder: string): Promise<{ url: string; process: Super
   return { url: `redis://127.0.0.1:${port}`, process: supervised };
 }
 
-/** Polls until a condition holds. A condition that throws does not hold. @throws Error that names it, after the time */
+/**
+ * Polls until a condition holds; an exception counts as false.
+ * @throws Error with the condition's name after the timeout
+ */
 export async function until(what: string, condition: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await condition().catch(() => false))) {

@@ -6,18 +6,21 @@ import { retryingClient } from '../../../cli/demo/register-fleet.ts';
 import { createWebhookEndpoint } from '../../../openapi/clients/typescript/src/index.ts';
 import { until, type FaultStack } from './stack.ts';
 
-/** An endpoint of the operator's, to which all events of the campaign are sent. */
+/** Webhook endpoint of the operator that receives all events of the campaign. */
 export interface Webhooks {
-  /** Waits until all events have come, for some minutes. @returns what is wrong, in words, and how many events there are */
+  /** Waits up to some minutes until all events have arrived. @returns the problems in words and the number of events */
   problems(): Promise<{ events: number; repeated: number; problems: string[] }>;
   close(): Promise<void>;
 }
 
-/** The receiver takes so long to answer, so that a process is often killed while it delivers. In milliseconds. */
+/** Answer time of the receiver in milliseconds, long enough that processes are often killed during a delivery. */
 const ANSWER_MS = 50;
-/** An endpoint is left to a process that was killed for a minute, and what failed twice is tried again after five. */
+/**
+ * Time within which all events must arrive: the lease of a killed process lasts a minute, and an event that failed
+ * twice is retried after five.
+ */
 const DELIVERED_MS = 420_000;
-/** Missing events that are named. */
+/** Number of missing events that the message names. */
 const SHOWN = 5;
 
 export async function startWebhooks(stack: FaultStack): Promise<Webhooks> {
@@ -66,7 +69,7 @@ export async function startWebhooks(stack: FaultStack): Promise<Webhooks> {
   };
 }
 
-/** Events of the log that have not come, or of which the log of deliveries does not say so. */
+/** Events that did not arrive, or that the delivery log does not record as delivered. */
 async function missingOf(
   { db }: FaultStack,
   { endpointId, since, received }: { endpointId: string; since: Date; received: ReadonlyMap<string, number> },
@@ -88,7 +91,7 @@ async function closed(server: Server): Promise<void> {
   await new Promise((resolve) => server.close(resolve));
 }
 
-/** Kills the API while it sends to an endpoint, or a moment later where it sends nothing. */
+/** Kills the API while it delivers to an endpoint, or after a moment if it delivers nothing. */
 export async function killDelivering(stack: FaultStack, kill: (pid: number) => void): Promise<void> {
   const isSending = async () => (await stack.db.webhookEndpoint.count({ where: { leaseOwner: { not: null } } })) > 0;
   await until('the API sends', isSending, 2000).catch(() => undefined);

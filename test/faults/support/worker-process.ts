@@ -1,4 +1,4 @@
-/** A worker with its real training process, and with short times, so that a round of the campaign is short. */
+/** Worker with its real training process, with short intervals to keep rounds short. */
 import { loadConfig } from '../../../src/platform/config/config.ts';
 import { startWorker } from '../../../workers/start/start-worker.ts';
 

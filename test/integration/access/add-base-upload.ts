@@ -3,10 +3,10 @@ import { newId } from '../../../src/platform/contract/ids.ts';
 
 const FILES = ['config.json', 'model.safetensors'].map((name) => ({ name, size: 2, sha256: '0'.repeat(64) }));
 
-/** What begins an upload. */
+/** Body of the request that starts an upload. */
 export const BASE_UPLOAD = { files: FILES };
 
-/** Adds an upload of a base model, which has all of its parts if it is said so. @returns its identifier */
+/** Adds an upload of a base model, with all its parts if `isWhole`. @returns its identifier */
 export async function addBaseUpload(db: Database, isWhole: boolean): Promise<string> {
   const id = newId('baseModelUpload');
   const artifactDigest = `sha256:${'0'.repeat(64)}`;

@@ -1,7 +1,7 @@
 import type { Database } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
 
-/** Adds a replica of a serving engine, which has an adapter of a tenant if one is given. @returns its identifier */
+/** Adds a replica of a serving engine, holding an adapter of the tenant if one is given. @returns its identifier */
 export async function addReplica(db: Database, tenantId: string | null): Promise<string> {
   const { id: baseModelVersionId } = await db.baseModelVersion.findFirstOrThrow();
   const id = newId('replica');

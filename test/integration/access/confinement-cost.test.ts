@@ -6,8 +6,8 @@ import { timeProcessor } from '../../processor-time.ts';
 import { bearer } from '../support/index.ts';
 import { createAccessWorld, type AccessWorld } from './world.ts';
 
-// `READAPT_MEASURE=2000 npx vitest run --project integration test/integration/access/confinement-cost.test.ts` measures what
-// docs/security.md says of the cost; as a test, this only sees that it stays within reason.
+// `READAPT_MEASURE=2000 npx vitest run --project integration test/integration/access/confinement-cost.test.ts` measures
+// the cost stated in docs/security.md. As a test, this only checks that it stays reasonable.
 const REQUESTS = Number(process.env.READAPT_MEASURE ?? 40);
 
 let world: AccessWorld;
@@ -27,7 +27,7 @@ afterAll(async () => {
 });
 
 interface Cost {
-  /** Least and median time of a request, and mean processor time of this process, in milliseconds. */
+  /** Shortest and median time of a request, and mean processor time of this process, in milliseconds. */
   least: number;
   time: number;
   cpu: number;
@@ -43,7 +43,7 @@ async function measured(app: FastifyInstance, url: string, times: number[]): Pro
   return processorMs;
 }
 
-/** Requests with and without confinement, in turns, so that both see the same machine. */
+/** Measures requests with and without confinement alternately, so that both see the same load of the machine. */
 async function compare(urlOf: (turn: number) => string): Promise<{ confined: Cost; plain: Cost }> {
   const apps = { confined: world.service.app, plain };
   const times = { confined: [] as number[], plain: [] as number[] };
@@ -63,10 +63,10 @@ async function compare(urlOf: (turn: number) => string): Promise<{ confined: Cos
   return { confined: cost('confined'), plain: cost('plain') };
 }
 
-/** Addresses of the same answer that differ each time, where the API would send a body again that it has made. */
+/** Addresses with the same answer that differ each time, because the API would resend a cached body. */
 const ANOTHER: Record<string, (turn: number) => string> = {
   'jobs/JOB': (turn) => `?n=${turn}`,
-  // All jobs come after it, because their identifiers sort before it.
+  // All jobs come after this cursor, because their identifiers sort before it.
   jobs: (turn) => `?cursor=${Buffer.from(`job_z${turn}`).toString('base64url')}`,
   adapters: () => '',
   'rollouts/ROLLOUT': (turn) => `?n=${turn}`,
@@ -80,6 +80,6 @@ test.each(Object.keys(ANOTHER))('GET /v1/%s', async (path) => {
     const shown = ({ time, cpu }: Cost) => `${time.toFixed(2)} ms (${cpu.toFixed(2)} ms of processor time)`;
     console.log(`GET /v1/${path}: confined ${shown(confined)}, without ${shown(plain)}`);
   }
-  // Each statement more waits for a processor that others use, which the least time does not.
+  // Each additional statement waits for a busy processor, which the shortest time does not include.
   expect(confined.least).toBeLessThan(plain.least + 50);
 });

@@ -5,7 +5,7 @@ import { createTestTenant } from '../support/index.ts';
 import { addBaseUpload, BASE_UPLOAD } from './add-base-upload.ts';
 import type { AccessWorld, Owner } from './world.ts';
 
-/** What a request has besides method and path. */
+/** Parts of a request other than method and path. */
 export interface ExampleRequest {
   path?: Record<string, string>;
   query?: Record<string, string>;
@@ -14,7 +14,7 @@ export interface ExampleRequest {
 }
 
 interface Caller {
-  /** Whether the request is made by an operator, who has to name the tenant. */
+  /** Whether an operator makes the request and so has to name the tenant. */
   operator: boolean;
   owner: Owner;
 }
@@ -59,7 +59,10 @@ const withBaseUpload =
   async ({ service }) => ({ path: { id: await addBaseUpload(service.db, isWhole) } });
 const plain: Example = () => ({});
 
-/** For each operation a request that succeeds, whoever is admitted, however often, with the identifiers of its owner. */
+/**
+ * A request per operation that succeeds with the identifiers of its owner, for any admitted caller and any number of
+ * times.
+ */
 export const EXAMPLES: Readonly<Record<string, Example>> = {
   approveRollout: async ({ addBaseModelVersion, addWaitingRollout }) => ({
     path: { id: await addWaitingRollout(await addBaseModelVersion()) },
@@ -82,7 +85,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   createApiKey: (_world, caller) => ({ body: { name: name(), scopes: ['tenant:read'], ...tenantOf(caller) } }),
   createBaseModel: () => ({ body: { name: name() } }),
   createBaseModelUpload: async ({ service }) => {
-    // There is room for another one.
+    // Makes room for another one.
     await service.db.baseModelUpload.deleteMany({ where: { state: 'open' } });
     return { body: BASE_UPLOAD };
   },
@@ -116,7 +119,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   }),
   createTenant: () => ({ body: { name: name() } }),
   createWebhookEndpoint: async ({ addEndpoint }, caller) => {
-    // There is room for another one.
+    // Makes room for another one.
     await addEndpoint(caller.owner);
     return { body: { url: 'https://hooks.example.com/', ...tenantOf(caller) } };
   },

@@ -15,7 +15,7 @@ import { confineTo } from '../../../src/platform/database/row-security/confined-
 import { startServer } from '../../../src/api/server.ts';
 import { decideRowSecurity } from '../../../src/platform/database/row-security/row-security.ts';
 
-// A server of its own, on which the role does not exist yet, with users that are no superusers.
+// Uses a server of its own, on which the role does not exist yet, with users that are not superusers.
 let folder: string;
 let server: EmbeddedPostgres;
 
@@ -40,7 +40,7 @@ async function asAdministrator(sql: string, database = 'readapt'): Promise<void>
   }
 }
 
-/** A user with a database of its own. @returns its address */
+/** Creates a user with a database. @returns its address */
 async function createOwner(name: string, rights: string): Promise<string> {
   await asAdministrator(`CREATE ROLE ${name} LOGIN PASSWORD 'secret' ${rights}`);
   await asAdministrator(`CREATE DATABASE ${name} OWNER ${name}`);
@@ -49,7 +49,7 @@ async function createOwner(name: string, rights: string): Promise<string> {
   return url.toString();
 }
 
-/** What the owner of the tables, and a confined tenant, see of two tenants. */
+/** Numbers of tenants visible to the owner of the tables and to a confined tenant, out of two. */
 async function seen(url: string): Promise<{ owner: number; tenant: number }> {
   const db = createDatabase(url, { poolSize: 2 });
   try {
@@ -77,7 +77,9 @@ function logged() {
   return { lines, warn: (line: { reason: string }) => void lines.push(line) };
 }
 
-test('a user who may not create roles migrates, is told what to do, and is confined once an administrator has done it', async () => {
+const UNPRIVILEGED_USER =
+  'a user who may not create roles migrates, is told what to do, and is confined once an administrator has done it';
+test(UNPRIVILEGED_USER, async () => {
   const url = await createOwner('plain_owner', 'NOSUPERUSER NOCREATEROLE');
   expect((await applyMigrations(url)).length).toBeGreaterThan(10);
   const log = logged();
@@ -104,7 +106,7 @@ test('a user who may create roles, as the master user of a hosted server, needs 
   await applyMigrations(url);
   expect(await confinementProblem(url)).toBeNull();
   expect(await seen(url)).toEqual({ owner: 2, tenant: 1 });
-  // The role is there now, but the other user may not take it.
+  // The role exists now, but the other user may not use it.
   const other = new URL(url);
   Object.assign(other, { username: 'plain_owner', pathname: '/plain_owner' });
   expect(await confinementProblem(other.toString())).toMatch(

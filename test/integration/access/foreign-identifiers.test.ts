@@ -9,7 +9,7 @@ const operations = readOperations();
 const forTenants = operations.filter((operation) => admits(operation, 'tenant:admin'));
 const places = forTenants.flatMap((operation) => operation.owned.map((reference) => ({ operation, reference })));
 
-// Each of the two has to keep tenants apart alone: the conditions of the queries, and the database under them.
+// Tests the queries' conditions and the database's policies separately: each must keep tenants apart without the other.
 describe.each([
   { name: 'with row-level security', rowSecurity: true },
   { name: 'without row-level security', rowSecurity: false },
@@ -48,7 +48,7 @@ describe.each([
   });
 
   test('and no list shows it', async () => {
-    // What resolves a name is no list.
+    // Resolving a name is not a list.
     const all = forTenants.filter(({ id }) => id !== 'resolveName');
     const lists = all.filter(({ method, path }) => method === 'GET' && !path.includes('{'));
     expect(lists.length).toBeGreaterThan(4);
@@ -70,7 +70,7 @@ function withReference(example: ExampleRequest, reference: OwnedReference, id: s
   return { ...example, [reference.in]: { ...(typeof part === 'string' ? {} : part), [reference.name]: id } };
 }
 
-/** All rows of a tenant, by table. */
+/** All rows of a tenant by table. */
 async function rowsOf({ service }: AccessWorld, tenantId: string): Promise<Record<string, unknown[]>> {
   const client = new pg.Client({ connectionString: service.database.url });
   await client.connect();

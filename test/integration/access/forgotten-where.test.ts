@@ -16,7 +16,7 @@ import { unknownEvent } from '../support/test-events.ts';
 
 let world: AccessWorld;
 let client: pg.Client;
-/** Every table with rows of tenants, and the column that names the tenant. */
+/** Tables with rows of tenants, with the column that names the tenant. */
 let tables: { name: string; column: string }[];
 
 const WITH_TENANT_ID = `
@@ -44,7 +44,7 @@ afterAll(async () => {
 
 const confined = (): Database => confineTo(world.service.db, world.acme.id);
 
-// The policies have to do alone, whatever the role may do besides.
+// The policies must suffice, whatever else the role may do.
 describe('every table with rows of tenants', () => {
   beforeAll(() =>
     client.query('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO readapt_tenant'),
@@ -104,7 +104,7 @@ describe('every table with rows of tenants', () => {
   });
 });
 
-// Null and undefined stand for any tenant, so these are the repositories' queries with their conditions left out.
+// Null and undefined mean any tenant, so these are the repositories' queries without their conditions.
 describe('a repository that forgets the tenant', () => {
   test('finds and lists only what is the tenant’s', async () => {
     const { owned } = world.other;
@@ -178,7 +178,7 @@ describe('a repository that forgets the tenant', () => {
 });
 
 test('the requests of tenants run under the role, those of the operator do not', async () => {
-  // A policy that hides everything from the role shows who has it.
+  // Hides everything from the role, which shows who has it.
   for (const { name } of tables) {
     await client.query(`CREATE POLICY hide_all ON ${name} AS RESTRICTIVE TO readapt_tenant USING (false)`);
   }

@@ -11,8 +11,8 @@ import { createAccessWorld, type AccessWorld } from './world.ts';
 const ALL = 'all columns';
 
 /**
- * What an SQL statement in a tenant's request may do to each table: what those of the service need. A new table fails the test
- * until somebody has decided it, here and in src/platform/database/row-security/tenant-grants.ts.
+ * Rights of SQL statements in a tenant's request per table: those that the service's statements need. A new table fails
+ * the test until its rights are decided here and in src/platform/database/row-security/tenant-grants.ts.
  */
 const GRANTS: Record<string, Record<string, string>> = {
   _prisma_migrations: {},
@@ -55,7 +55,8 @@ const GRANTS: Record<string, Record<string, string>> = {
   jobs: {
     SELECT: ALL,
     UPDATE:
-      'admission evaluate_ms evolution_ms fine_tune_ms finished_at held_ms initialize_ms lease_expires_at lease_owner paused_at ' +
+      'admission evaluate_ms evolution_ms fine_tune_ms finished_at held_ms initialize_ms lease_expires_at ' +
+      'lease_owner paused_at ' +
       'paused_by phase_since prepare_ms publish_ms queue_wait_ms state updated_at',
   },
   late_adapters: {},
@@ -91,7 +92,8 @@ const GRANTS: Record<string, Record<string, string>> = {
     SELECT: ALL,
     INSERT: 'description event_types id position_seq position_transaction_id tenant_id url',
     UPDATE:
-      'description disabled_reason enabled event_types failures lease_expires_at lease_owner next_turn_at position_seq ' +
+      'description disabled_reason enabled event_types failures lease_expires_at lease_owner next_turn_at ' +
+      'position_seq ' +
       'position_transaction_id url',
     DELETE: ALL,
   },
@@ -115,14 +117,16 @@ afterAll(async () => {
   await world.close();
 });
 
-/** What the database grants the role on each table of the service. */
+/** Rights that the database grants the role on each table of the service. */
 async function granted(): Promise<typeof GRANTS> {
   const { rows: tables } = await client.query<{ name: string }>(
-    `SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm') AND relnamespace = 'public'::regnamespace`,
+    `SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm')
+     AND relnamespace = 'public'::regnamespace`,
   );
   const { rows } = await client.query<{ name: string; privilege: string; columns: string }>(`
     SELECT table_name AS name, privilege_type AS privilege,
-      CASE WHEN bool_or(whole) THEN '${ALL}' ELSE string_agg(column_name, ' ' ORDER BY column_name COLLATE "C") END AS columns
+      CASE WHEN bool_or(whole) THEN '${ALL}' ELSE string_agg(column_name, ' '
+        ORDER BY column_name COLLATE "C") END AS columns
     FROM (
       SELECT table_name, privilege_type, NULL AS column_name, TRUE AS whole FROM information_schema.table_privileges
       WHERE grantee = 'readapt_tenant' AND table_schema = 'public'
@@ -146,7 +150,8 @@ test('a start takes back what the role should not have, and gives what it lacks'
   await prepareTenantRole(client);
   expect(await granted()).toEqual(GRANTS);
   const sequences = await client.query(
-    `SELECT object_name FROM information_schema.usage_privileges WHERE grantee = 'readapt_tenant' AND object_type = 'SEQUENCE'
+    `SELECT object_name FROM information_schema.usage_privileges WHERE grantee = 'readapt_tenant'
+     AND object_type = 'SEQUENCE'
      ORDER BY 1`,
   );
   expect(sequences.rows.map(({ object_name }) => object_name as string)).toEqual([

@@ -6,7 +6,7 @@ import { readOperations } from './operations.ts';
 import { admits, exampleOf, INCLUDES, send } from './requests.ts';
 import { createAccessWorld, type AccessWorld } from './world.ts';
 
-/** What docs/security.md says of the gateways' scope, and what needs no key at all. */
+/** Operations of the gateways' scope, as in docs/security.md, and those that need no key. */
 const FOR_GATEWAYS = [
   ...[
     'downloadAdapterVersion',
@@ -26,7 +26,7 @@ const operations = readOperations();
 const guarded = operations.filter((operation) => operation.scopes !== null);
 
 let world: AccessWorld;
-/** A key of each scope; those of tenants belong to acme. */
+/** API key per scope; tenants' keys belong to acme. */
 const keys: Record<string, string> = {};
 
 beforeAll(async () => {

@@ -18,11 +18,11 @@ interface OpenApi {
   components: { schemas: Record<string, Schema> };
 }
 
-/** A place in a request for the identifier of something that a tenant owns. */
+/** Parameter of a request that takes the identifier of something owned by a tenant. */
 export interface OwnedReference {
   in: 'path' | 'query' | 'body';
   name: string;
-  /** The prefix of the identifier, such as `adp`. */
+  /** Prefix of the identifier, such as `adp`. */
   kind: string;
 }
 
@@ -30,17 +30,17 @@ export interface Operation {
   id: string;
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   path: string;
-  /** The least scopes of which a key needs one; null if no key is needed. */
+  /** Weakest scopes, one of which a key needs; null if no key is needed. */
   scopes: string[] | null;
   owned: OwnedReference[];
-  /** Whether the answer goes on for ever. */
+  /** Whether the answer is an endless stream. */
   isStream: boolean;
 }
 
-/** Prefixes of identifiers that belong to no tenant. All others belong to one. */
+/** Prefixes of identifiers that belong to no tenant; all others do. */
 const SHARED = new Set(['bm', 'bmv', 'rol', 'evo', 'wrk']);
 
-/** Every operation of an OpenAPI document (default: the file in the repository), by its identifier. */
+/** Operations of an OpenAPI document (default: the file in the repository) by identifier. */
 export function readOperations(document: OpenApi = fromFile()): Operation[] {
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({
@@ -78,7 +78,7 @@ function bodyOf({ requestBody }: DocumentedOperation, { components }: OpenApi): 
   });
 }
 
-/** The prefix in the pattern of an identifier, or null. */
+/** Prefix in an identifier's pattern; null if there is none. */
 function kindOf({ pattern, anyOf = [] }: Schema): string | null {
   const prefix = /^\^([a-z]+)_\[0-9a-f\]/.exec(pattern ?? '')?.[1];
   return prefix ?? anyOf.map(kindOf).find((kind) => kind !== null) ?? null;

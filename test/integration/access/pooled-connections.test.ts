@@ -5,7 +5,7 @@ import { confineTo, unconfined } from '../../../src/platform/database/row-securi
 import { createTestDatabase, type TestDatabase } from '../support/index.ts';
 
 let database: TestDatabase;
-/** All queries share its one connection. */
+/** Database with a single connection, which all queries share. */
 let db: Database;
 const tenants: string[] = [];
 
@@ -33,7 +33,10 @@ interface Session {
   seen: number;
 }
 
-/** The next user of the connection is as if nothing had been before, and a confined transaction ends as it began. */
+/**
+ * Checks that the connection's next user finds no traces, and that a confined transaction ends in the state it began
+ * in.
+ */
 async function expectClean(pid: number): Promise<void> {
   const [session] = await db.$queryRaw<Session[]>(SESSION);
   expect(session).toMatchObject({ own: true, pid, seen: 2 });
@@ -92,7 +95,9 @@ test('the role without a tenant sees nothing', async () => {
   expect(seen).toMatchObject([{ own: false, seen: 0 }]);
 });
 
-test('the role reaches neither the outbox nor the ledger of migrations nor the queue, and changes no shared rows', async () => {
+const ROLE_LIMITS =
+  'the role reaches neither the outbox nor the ledger of migrations nor the queue, and changes no shared rows';
+test(ROLE_LIMITS, async () => {
   const confined = confineTo(db, tenants[0]!);
   for (const table of ['outbox', '_prisma_migrations', 'bullmq.job']) {
     await expect(confined.$queryRaw`SELECT * FROM ${Prisma.raw(table)}`, table).rejects.toThrow(/permission denied/);

@@ -5,7 +5,7 @@ import { EXAMPLES, type ExampleRequest } from './examples.ts';
 import type { Operation } from './operations.ts';
 import type { AccessWorld, Owner } from './world.ts';
 
-/** Which scopes each scope includes, as docs/api.md says. */
+/** Scopes included in each scope, as in docs/api.md. */
 export const INCLUDES: Readonly<Record<string, readonly string[]>> = {
   operator: ['operator', 'operator:read', 'tenant:admin', 'tenant:write', 'tenant:read', 'serving:read'],
   'operator:read': ['operator:read'],
@@ -20,7 +20,7 @@ export function admits({ scopes }: Operation, held: string): boolean {
   return scopes?.some((least) => INCLUDES[held]?.includes(least)) === true;
 }
 
-/** The request of an operation that succeeds with this scope. */
+/** Request of an operation that succeeds with the scope. */
 export async function exampleOf(
   world: AccessWorld,
   operation: Operation,
@@ -31,10 +31,10 @@ export async function exampleOf(
 
 let sent = 0;
 
-/** The answer's own members of which tests make use. */
+/** Members of an answer that tests use. */
 export type Answer = Pick<LightMyRequestResponse, 'statusCode' | 'body' | 'json' | 'headers'>;
 
-/** Each request comes from an address of its own, because each address may send only so many unknown keys. */
+/** Sends a request from an address of its own, because the number of unknown keys per address is limited. */
 export function send(
   world: AccessWorld,
   operation: Operation,
@@ -56,7 +56,7 @@ export function send(
   return operation.isStream ? sendToStream(world, options) : world.service.app.inject(options);
 }
 
-/** A stream has no end: its answer is what comes first, and then the client goes. */
+/** Sends a request for a stream, reads its first data and disconnects, because it has no end. */
 async function sendToStream({ service }: AccessWorld, options: InjectOptions): Promise<Answer> {
   const answer = await service.app.inject({ ...options, payloadAsStream: true });
   const { statusCode, headers } = answer;

@@ -26,7 +26,7 @@ const LADDER = {
   candidates_left_out: 0,
 };
 
-/** A tenant with one of each thing that a tenant can own. The identifiers have the names of their prefixes. */
+/** Tenant that owns one of everything that a tenant can own. Identifiers are named by their prefixes. */
 export interface Owner extends TestTenant {
   owned: Record<'ten' | 'key' | 'dst' | 'adp' | 'adv' | 'job' | 'whe' | 'whd', string>;
 }
@@ -38,32 +38,32 @@ export interface AccessWorld {
   baseModel: { id: string; name: string };
   baseModelVersionId: string;
   rolloutId: string;
-  /** Folders of a base model and of an adapter, which requests may name. */
+  /** Folders of a base model and an adapter that requests may name. */
   folders: { base: string; adapter: string };
   /** Inserts another version of the base model. */
   addBaseModelVersion(): Promise<string>;
-  /** Adds an evolution to the version, from another one. */
+  /** Adds an evolution from another version to this one. */
   addEvolution(baseModelVersionId: string): Promise<string>;
   addRollout(baseModelVersionId: string): Promise<string>;
-  /** Adds a rollout of two waves, of which the second waits for an approval. */
+  /** Adds a rollout of two waves, the second of which waits for approval. */
   addWaitingRollout(baseModelVersionId: string): Promise<string>;
   addKey(owner: Owner): Promise<string>;
   addDataset(owner: Owner): Promise<string>;
   /** Adds an adapter without versions. */
   addAdapter(owner: Owner): Promise<string>;
-  /** Adds two versions to the owner's adapter, and returns the first, which is not the latest. */
+  /** Adds two versions to the owner's adapter. @returns the first one, which is not the latest */
   addOldVersion(owner: Owner): Promise<string>;
-  /** Adds a job to a rollout of its own, which waits or has failed. */
+  /** Adds a queued or failed job in a rollout of its own. */
   addJob(owner: Owner, state: 'queued' | 'failed'): Promise<string>;
   addWorker(): Promise<string>;
-  /** Adds a webhook endpoint, in place of those that were added before. */
+  /** Replaces the webhook endpoints added before by a new one. */
   addEndpoint(owner: Owner): Promise<string>;
   /** Adds a replica of a serving engine. */
   addReplica(): Promise<string>;
   close(): Promise<void>;
 }
 
-/** The real service with two tenants, of which each has one of everything. */
+/** Real service with two tenants, each owning one of everything. */
 export async function createAccessWorld({ rowSecurity = true } = {}): Promise<AccessWorld> {
   const inspector = createAdapterInspector(loadConfig({}), createLogger({ level: 'silent', pretty: false }));
   const service = await createTestApp({ deps: { inspector, rowSecurity } });
@@ -165,7 +165,7 @@ function additionsTo(service: TestApp): Additions {
   };
 }
 
-/** Makes something as the owner would, and returns its identifier. */
+/** Creates something as the owner. @returns its identifier */
 async function made(service: TestApp, { key }: TestTenant, url: string, request: object): Promise<string> {
   const answer = await service.request({ method: 'POST', url, key, ...request });
   if (answer.statusCode !== 201) throw new Error(answer.body);

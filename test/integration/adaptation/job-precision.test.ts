@@ -21,7 +21,7 @@ import { createTinyFamily, removeTinyFamily, toJsonl, type TinyFamily } from '..
 const FAMILY = path.join(import.meta.dirname, '../../../examples/demo-family');
 const ADAPTER = path.join(FAMILY, 'adapters/sst2');
 
-/** Runs a job, and notes its warnings and what it published. */
+/** Runs a job and collects its warnings and publications. */
 async function run(bases: BaseCache, spec: JobSpec, onEvent: (event: JobEvent) => void = () => undefined) {
   const warnings: string[] = [];
   let published: string | null = null;
@@ -47,10 +47,10 @@ describe('a job on a real base in int8', () => {
   let base: LoadedBase;
   let adapter: Adapter;
   let data: TaskData;
-  /** Mean losses of the gate rows. */
+  /** Mean losses on the gate rows. */
   let [int8, float32] = [0, 0];
 
-  /** Rows on which int8 has less loss than float32 by chance, so that a target can lie between the two. */
+  /** Finds rows on which int8 has less loss than float32 by chance, so that a target can lie between the two. */
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'readapt-precision-'));
     bases = new BaseCache({ precision: 'int8', threads: 1 });
@@ -97,7 +97,7 @@ describe('a job on a real base in int8', () => {
     };
   }
 
-  /** The precision whose loss a job has found, up to what the batches of its looks change. */
+  /** Precision whose loss a job found, up to the effect of different batches. */
   function nearest({ best }: JobOutcome): 'int8' | 'float32' | 'neither' {
     const near = (loss: number) => Math.abs(best!.metric.value - loss) < Math.abs(int8 - float32) / 20;
     return near(int8) ? 'int8' : near(float32) ? 'float32' : 'neither';
@@ -187,7 +187,7 @@ describe('a job whose gradients refuse int8', () => {
     'with this adapter on rows of this task, int8 moves gradients by 60.0 %, expected at most 25 % for gradients';
   let jobs = 0;
 
-  /** Bases in int8, as if they had been chosen, on which rows find errors of such a size. */
+  /** Bases in int8, as if chosen by a test that found gradient errors of the given size. */
   function basesWith(gradients: number) {
     const bases = new BaseCache({ precision: 'int8', threads: 1 });
     vi.spyOn(bases, 'chooses', 'get').mockReturnValue(true);
@@ -197,7 +197,7 @@ describe('a job whose gradients refuse int8', () => {
     return { bases, kinds: () => asked.mock.calls.map(([, kind]) => kind.split(' ').slice(0, -3).join(' ')) };
   }
 
-  /** A job with one candidate, which was trained for six steps. */
+  /** Job with one candidate, trained for six steps. */
   const trained = (options: JobSpec['options'] = {}): JobSpec =>
     tinyJob(family, `gradients-${jobs++}`, { options: { max_steps: 6, evaluate_every: 6, ...options } });
 
@@ -290,7 +290,7 @@ describe('a resumed job', () => {
   let interruptedAt = 0;
   let jobs = 0;
 
-  /** Leaves the checkpoint of a job in int8 behind. */
+  /** Leaves behind the checkpoint of an int8 job. */
   beforeEach(async () => {
     spec = tinyJob(family, `resumed-${jobs++}`, { options: { max_steps: 15 } });
     const bases = new BaseCache({ precision: 'int8', threads: 1 });

@@ -15,10 +15,10 @@ import type { CandidateRecord } from '../../../core/method/ladder/candidate.ts';
 
 const family = (...parts: string[]) => packagePath(path.join('examples/demo-family', ...parts));
 
-/** Number of gate rows, of the 400 that the demo has. */
+/** Number of gate rows used, out of the demo's 400. */
 const GATE_ROWS = 200;
 
-/** Jobs with the demo's adapters and rows: copy, then what a short search and a short training find. */
+/** Jobs with the demo's adapters and rows: copy, then a short search and a short training. */
 const JOBS = {
   accuracy: { task: 'agnews', adapter: 'agnews-small', metric: 'accuracy', margin: 0.09, state: 'ready' },
   'exact match': { task: 'plural', adapter: 'plural-small', metric: 'exact_match', margin: 0.06, state: 'not_ready' },
@@ -73,9 +73,9 @@ function specOf(name: JobName, run: string): JobSpec {
 interface Recorded {
   readonly outcome: JobOutcome;
   readonly candidates: readonly CandidateRecord[];
-  /** Digests of the adapters that were published. */
+  /** Digests of the published adapters. */
   readonly published: readonly string[];
-  /** Digest of the best one, which is kept if none was. */
+  /** Digest of the best adapter, which is kept if none was published. */
   readonly kept: string | null;
 }
 
@@ -102,7 +102,7 @@ async function digestOf(adapter: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Lets every look measure all parts. */
+/** Disables early stopping: every evaluation measures all parts. */
 function lookWhole() {
   const look = Measurements.prototype.lookAtGate;
   vi.spyOn(Measurements.prototype, 'lookAtGate').mockImplementation(function (this: Measurements, base, adapter, how) {

@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.app.close());
 
-/** An extended header that says something of the next entry. */
+/** PAX header that describes the next entry. */
 const pax = (fields: ConstructorParameters<typeof Pax>[0], isGlobal = false) => new Pax(fields, isGlobal).encode();
 const LONG_LINK = '././@LongLink';
 const longName = (path: string): RawEntry => ({ path: LONG_LINK, type: 'NextFileHasLongPath', content: `${path}\0` });
@@ -33,8 +33,8 @@ const wholeTar = () => rawTar(good());
 const withoutEnd = (archive: Buffer) => archive.subarray(0, -1024);
 
 /**
- * A gzip of a tar whose original file name, which the format has in its header, puts `ustar` where a tar has it, and a
- * name that would be read as one.
+ * Gzip of a tar whose original file name, stored in the gzip header, puts `ustar` where a tar header has it, and a
+ * readable file name.
  */
 function gzipLikeTar(): Buffer {
   const zipped = gzipSync(rawTar(good()));
@@ -42,10 +42,10 @@ function gzipLikeTar(): Buffer {
   return Buffer.concat([zipped.subarray(0, 3), Buffer.from([0x08]), zipped.subarray(4, 10), name, zipped.subarray(10)]);
 }
 
-/** Position of the header of the second file. */
+/** Offset of the second file's header. */
 const secondHeader = () => 512 + 512 * Math.ceil(CONFIG.length / 512);
 
-/** The archive with another size in its first header, written as a binary number, as sizes over 8 GiB are. */
+/** Archive with another size in its first header, as a binary number, the format for sizes over 8 GiB. */
 function withSize(archive: Buffer, size: number): Buffer {
   const header = archive.subarray(0, 512);
   header.fill(size < 0 ? 0xff : 0, 124, 136);

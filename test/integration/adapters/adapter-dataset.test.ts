@@ -31,7 +31,7 @@ async function send(method: 'DELETE' | 'GET' | 'POST' | 'PATCH', url: string, pa
 }
 const give = (dataset: string | null) => send('PATCH', `/v1/adapters/${adapterId}`, { dataset_id: dataset });
 
-/** Uploads a dataset whose rows are in a slice that is named like their split. */
+/** Uploads a dataset whose rows are in slices named like their splits. */
 async function upload(name = 'more', as = key): Promise<string> {
   const rows = ['training', 'search', 'gate'].map((split) =>
     JSON.stringify({ prompt: split, completion: 'x', split, slices: [split, 'all'] }),
@@ -43,7 +43,7 @@ async function upload(name = 'more', as = key): Promise<string> {
   return response.json<{ id: string }>().id;
 }
 
-/** Plans a rollout to the new base. @returns the job of the adapter */
+/** Plans a rollout to the new base. @returns the adapter's job */
 async function plan() {
   const baseModelVersionId = fleet.newVersionId;
   const { rollout } = await withTransaction(app.db, (tx) => createRollout(tx, { baseModelVersionId, options: {} }));
@@ -92,7 +92,7 @@ test('the latest version is to be measured on the new rows, if its successors ar
   await give(await upload('again'));
   const [after] = await requested();
   expect(after!.requestedAt.getTime()).toBeGreaterThan(before!.requestedAt.getTime());
-  // Margins count from the imported version, so that is measured on the new rows, too.
+  // Margins count from the imported version, so it is measured on the new rows too.
   const { id: imported, artifactDigest } = first!;
   await app.db.adapterVersion.create({
     data: {
@@ -167,7 +167,9 @@ test('a dataset that is deleted and given at the same moment: only one of both s
   }
 });
 
-test('a dataset without gate rows in a slice that the gate names is refused, unless it is not known which there are', async () => {
+const MISSING_SLICE =
+  'a dataset without gate rows in a slice that the gate names is refused, unless it is not known which there are';
+test(MISSING_SLICE, async () => {
   const sliced = await upload();
   expect((await send('GET', `/v1/datasets/${sliced}`)).body).toMatchObject({ gate_slices: { all: 1, gate: 1 } });
   const name = (slice: string) =>
@@ -186,7 +188,7 @@ test('a dataset without gate rows in a slice that the gate names is refused, unl
   expect(await app.db.adapter.findUnique({ where: { id: adapterId } })).toMatchObject({ datasetId });
   await name('gate');
   expect(await give(sliced)).toMatchObject({ status: 200, body: { dataset_id: sliced } });
-  // The datasets of fleets come from a time before slices were counted.
+  // The fleets' datasets are from before slices were counted.
   expect((await send('GET', `/v1/datasets/${datasetId}`)).body).toMatchObject({ gate_slices: null });
   expect((await give(datasetId)).status).toBe(200);
 });
@@ -226,7 +228,9 @@ test('a dataset of prompts alone is refused for a metric that needs answers', as
   }
 });
 
-test('another gate holds for the next rollout, and has the latest version measured if it compares with it', async () => {
+const CHANGED_GATE =
+  'another gate holds for the next rollout, and has the latest version measured if it compares with it';
+test(CHANGED_GATE, async () => {
   const gate = { kind: 'relative', margin: 0.05, confidence: 0.9 };
   const give = (value: object) => send('PATCH', `/v1/adapters/${adapterId}`, { gate: value });
   await app.db.adapter.update({ where: { id: adapterId }, data: { metric: 'accuracy' } });

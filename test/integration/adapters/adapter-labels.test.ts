@@ -24,7 +24,7 @@ async function send(method: 'GET' | 'POST' | 'PATCH', url: string, payload?: obj
   return { status: response.statusCode, body: response.json() };
 }
 
-/** The adapters of a tenant, oldest first. */
+/** Adapters of a tenant, oldest first. */
 const ofTenant = async (id: string) =>
   (await app.db.adapter.findMany({ where: { tenantId: id, deletedAt: null }, orderBy: { id: 'asc' } })).map(
     (row) => row.id,

@@ -53,7 +53,7 @@ describe('create', () => {
   ])('requests that an import be measured for %s', async (what, gate, count) => {
     const source = { base_model_version: 'control', path: world.fixture('control').adapter };
     const payload = { ...world.body(what.replaceAll(' ', '-'), { source, gate }) };
-    // By a tenant's key, since that has fewer rights in the database.
+    // Uses a tenant's key, which has fewer rights in the database.
     const { key } = world.acme;
     const made = (await request({ method: 'POST', url: '/v1/adapters', payload, key })).json();
     const requested = (adapterId: string) =>

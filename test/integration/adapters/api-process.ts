@@ -1,4 +1,4 @@
-/** The service in a process of its own, so that a test can see whether it answers while it works, or kill it. */
+/** Service in a process of its own, so that a test can check whether it answers under load, or kill it. */
 import { loadConfig } from '../../../src/platform/config/config.ts';
 import { startServer } from '../../../src/api/server.ts';
 

@@ -12,7 +12,9 @@ interface BrokenCase {
 const cases = JSON.parse(readFileSync(`${GOLDEN}broken/broken.json`, 'utf8')) as BrokenCase[];
 const broken = cases.filter(({ valid }) => !valid);
 
-/** What the problem has to name besides the file: the tensor, if one is at fault, and the values found and expected. */
+/**
+ * Details that the problem must name besides the file: the tensor at fault, if any, and the values found and expected.
+ */
 const EXPECTED: Record<string, { tensor: RegExp | null; detail: RegExp }> = {
   'truncated-safetensors': { tensor: null, detail: /bytes/ },
   'header-too-long': { tensor: null, detail: /header/ },

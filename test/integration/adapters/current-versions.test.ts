@@ -8,7 +8,7 @@ import { createTestApp, createTestKey, type TestApp } from '../support/index.ts'
 
 let app: TestApp;
 let fleet: Fleet;
-/** Both adapters of the tenant, and its first version of the first one, on the old base. */
+/** Both adapters of the tenant, and the first version of the first one, on the old base. */
 let adapterId: string;
 let otherAdapterId: string;
 let first: string;
@@ -30,12 +30,12 @@ afterEach(() => fleet.remove());
 
 interface Published {
   base?: string;
-  /** The version that it comes from; an import comes from none. */
+  /** Parent version; none for an import. */
   parent?: string;
   jobId?: string;
 }
 
-/** Publishes a version, as imports and workers do. */
+/** Publishes a version like an import or a worker. @returns its identifier */
 async function publish({ base = fleet.oldVersionId, parent, jobId }: Published = {}): Promise<string> {
   const { artifactDigest } = await app.db.adapterVersion.findFirstOrThrow({ where: { adapterId } });
   const { id } = await withTransaction(app.db, (tx) =>
@@ -190,7 +190,9 @@ describe('somebody', () => {
     expect(await get()).toMatchObject({ version_id: first });
   });
 
-  test('takes back what a job has published: its next version does not come back, that of another job does', async () => {
+  const PUBLICATION_TAKEN_BACK =
+    'takes back what a job has published: its next version does not come back, that of another job does';
+  test(PUBLICATION_TAKEN_BACK, async () => {
     const [jobId, another] = [await newJob(), await newJob()];
     const base = fleet.newVersionId;
     const carried = await publish({ base, parent: first, jobId });
@@ -321,7 +323,7 @@ describe('the list of adapters', () => {
     expect(await counts()).toMatchObject({ adapters: 2 });
     await retire(next, '2031-01-01T00:00:01Z');
     expect(await listed(`at_risk_on=${old}`)).toEqual([otherAdapterId]);
-    // What is not served anywhere is at no risk.
+    // An adapter that is served nowhere is at no risk.
     await send('DELETE', `/v1/adapters/${otherAdapterId}`);
     expect(await counts()).toMatchObject({ adapters: 0, tenant_count: 0, tenants: [] });
     expect(await listed(`at_risk_on=${newId('baseModelVersion')}`)).toEqual([]);

@@ -27,7 +27,7 @@ async function startApi(): Promise<ChildProcess> {
   return child;
 }
 
-// What hostile adapters do to a service is in test/attack.
+// Tests of hostile adapters are in test/attack.
 it.runIf(process.platform === 'linux')('inspections end with the API, however it ends', async () => {
   const api = await startApi();
   const pid = api.pid!;

@@ -53,7 +53,7 @@ describe('an inspection that needs too much memory', () => {
   let world: AdapterWorld;
   beforeAll(async () => {
     world = await createAdapterWorld(['control'], { READAPT_INSPECTION_MEMORY: '128MiB' });
-    // As many tensors as a base may have, which take more than half of that.
+    // As many tensors as a base may have, which take more than half of the limit.
     const names = Array.from({ length: 100_000 }, (_, i) => `${'x'.repeat(100)}${i}`);
     const folder = path.join(world.app.allowedRoot, 'large');
     await cp(world.fixture('control').base, folder, { recursive: true });
@@ -95,7 +95,7 @@ async function adapterOfOther(world: AdapterWorld, name: string): Promise<string
   return adapter.json<{ id: string }>().id;
 }
 
-/** The processes that inspect adapters for this one. */
+/** Process ids of this process's adapter inspections. */
 async function inspectionProcesses(): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const read = (pid: string, file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
@@ -146,7 +146,7 @@ describe('inspections', () => {
       const { statusCode } = await world.uploadTar(...request);
       answered.push(`${name} ${statusCode}`);
     };
-    // A second process has started when it ends. On a busy machine that takes as long as several of the slow ones.
+    // Once it ends, a second process has started. On a busy machine that takes as long as several slow uploads.
     const first = upload('first', other, endless(), bearer(world.other.key));
     const slow = [1, 2, 3].map(() => upload('slow', id, endless()));
     const quick = upload('quick', other, sound(), bearer(world.other.key));

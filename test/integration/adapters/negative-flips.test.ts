@@ -10,7 +10,7 @@ import { eventually } from '../../eventually.ts';
 import { logger } from '../queue/test-queue.ts';
 import { createTestApp, createTestKey, createTestTenant, type TestApp } from '../support/index.ts';
 
-/** It publishes a version that has lost rows 3 and 9, the first of which is in a critical slice. */
+/** Training process that publishes a version which lost rows 3 and 9, the first in a critical slice. */
 const ENTRY = fileURLToPath(new URL('../jobs/scripted-training.ts', import.meta.url));
 
 let app: TestApp;

@@ -16,7 +16,7 @@ import { contents } from '../support/store-contents.ts';
 export const GOLDEN = fileURLToPath(new URL('../../fixtures/golden/', import.meta.url));
 
 const CONTROL = path.join(GOLDEN, 'broken', 'control', 'adapter');
-/** The files of the fixture `control`, which is not broken. */
+/** Files of the fixture `control`, which is not broken. */
 export const CONFIG = readFileSync(path.join(CONTROL, 'adapter_config.json'));
 export const WEIGHTS = readFileSync(path.join(CONTROL, 'adapter_model.safetensors'));
 export const good = (): RawEntry[] => [
@@ -38,22 +38,25 @@ export interface AdapterWorld {
   acme: TestTenant;
   other: TestTenant;
   baseModelId: string;
-  /** Versions `control` and one for each broken fixture, whose folders lie below the allowed root. */
+  /** Folders of the fixture `control` or of a broken one, below the allowed root. */
   fixture(name: string): { adapter: string; base: string };
   datasetId: string;
-  /** The body of a POST to /v1/adapters. */
+  /** Body of a POST to /v1/adapters. */
   body(name: string, more?: object): Record<string, unknown>;
   createAdapter(name: string, more?: object): Promise<CreatedAdapter>;
-  /** The adapter of this name, which is created at the first call. */
+  /** Adapter of this name, created on the first call. */
   ensureAdapter(name: string): Promise<CreatedAdapter>;
-  /** Sends a request with the key of `acme`, unless it names another. */
+  /** Sends a request with acme's key, unless it names another. */
   request: TestApp['request'];
   uploadTar(adapterId: string, payload: Buffer | Readable, headers?: object): ReturnType<TestApp['request']>;
-  /** Expects that a request is refused with this problem, and leaves nothing in the database and in the store. */
+  /** Checks that a request is refused with the problem and leaves nothing in database and store. */
   expectRefusal(work: () => Promise<{ json(): unknown }>, problem: object): Promise<void>;
 }
 
-/** @param env settings of the app and of its inspections */
+/**
+ * Creates the service with tenants, a base model and the adapter fixtures.
+ * @param env settings of the app and of its inspections
+ */
 export async function createAdapterWorld(
   cases: readonly string[],
   env: Record<string, string> = {},
@@ -135,7 +138,7 @@ async function createAppWithInspector(env: Record<string, string>): Promise<Test
   return { ...app, close };
 }
 
-/** Packs files of a folder as the command `tar` does. */
+/** Packs files of a folder like the command `tar`. */
 export async function tarOfFolder(folder: string, files: readonly string[] = ['.']): Promise<Buffer> {
   return buffer(Readable.from(create({ cwd: folder }, [...files])));
 }
@@ -158,7 +161,7 @@ export interface RawEntry {
   size?: number;
 }
 
-/** Makes an archive of any entries, including some that no `tar` command would write. */
+/** Makes an archive of arbitrary entries, including some that no `tar` command would write. */
 export function rawTar(entries: readonly RawEntry[]): Buffer {
   const blocks = entries.flatMap(({ path: name, type = 'File', linkpath, content = '', size }) => {
     const bytes = Buffer.from(content);

@@ -24,7 +24,7 @@ afterEach(async () => {
   await rm(dataDir, { recursive: true, force: true });
 });
 
-/** Opens a new store as an API does, and stores something. */
+/** Opens a new store like an API and stores something. */
 async function filled(): Promise<void> {
   const store = await open(true);
   const stored = await store.putFile(Readable.from([Buffer.from('rows')]), 'dataset');
@@ -79,7 +79,7 @@ test('a download while the store is away says so, and when to come again', async
   try {
     const version = await app.db.adapterVersion.findFirstOrThrow();
     const key = await createTestKey(app.db, { tenantId: version.tenantId });
-    // The app's own store is empty, which is what an unmounted one looks like.
+    // The app's own store is empty, like an unmounted one.
     const url = `/v1/adapters/${version.adapterId}/versions/${version.id}/download`;
     const answer = await app.request({ url, key });
     expect(answer.statusCode).toBe(503);

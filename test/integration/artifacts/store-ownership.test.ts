@@ -19,7 +19,7 @@ import { createTestApp, createTestDatabase, type TestDatabase } from '../support
 const LONG_AGO = new Date(Date.now() - 48 * 3_600_000);
 
 let own: TestDatabase;
-/** A copy of the first one: the databases of tests are made from one template. */
+/** Copy of the first database: test databases are cloned from one template. */
 let other: TestDatabase;
 let dataDir: string;
 
@@ -40,10 +40,10 @@ const messageOf = async (store: ArtifactStore) => (await store.ownership.problem
 const collect = (db: Database, artifacts: ArtifactStore) =>
   artifactCollectionTask({ db, artifacts }).run(new AbortController().signal);
 
-/** Makes the database one of another installation. */
+/** Makes the database that of another installation. */
 const another = ({ db }: TestDatabase) => db.installation.updateMany({ data: { identifier: 'another-installation' } });
 
-/** Stores content that is old enough for the collector, and registers it with a database. */
+/** Stores content old enough for the collector and registers it with a database. */
 async function stored(store: ArtifactStore, text: string, owner: TestDatabase | null): Promise<string> {
   const artifact = await store.putFile(Readable.from([Buffer.from(text)]), 'dataset');
   if (owner !== null) await withTransaction(owner.db, (tx) => registerArtifact(tx, store, artifact));
@@ -105,7 +105,9 @@ describe('a store from before there were marks', () => {
     expect(problem?.isForeign).toBe(true);
   });
 
-  test('keeps what has been collected since, if it has what the database names: it was restored from a long used backup', async () => {
+  const RESTORED_BACKUP =
+    'keeps what has been collected since, if it has what the database names: it was restored from a long used backup';
+  test(RESTORED_BACKUP, async () => {
     const store = await open(own);
     for (const text of ['collected', 'long', 'ago']) await stored(store, text, null);
     await rm(markFile());
@@ -196,8 +198,9 @@ describe('a copy of the database', () => {
     const digest = await stored(await open(own), 'rows', own);
     const store = await open(other);
     await stored(store, 'of the copy', other);
+    const refusal = 'another copy of this database, so nothing is removed from it: ';
     await expect(collect(other.db, store)).rejects.toThrow(
-      /another copy of this database, so nothing is removed from it: .* `readapt doctor --adopt`.* \(READAPT_DATA_DIR\)/,
+      new RegExp(`${refusal}.* \`readapt doctor --adopt\`.* \\(READAPT_DATA_DIR\\)`),
     );
     expect(await store.has(digest)).toBe(true);
     await examined(other.db, store, { adopt: true });
@@ -234,7 +237,7 @@ describe('with one connection, as workers and commands have', () => {
     await single.$disconnect();
   });
 
-  /** A store whose owner is no longer known a moment after somebody has asked for it. */
+  /** Store whose clock moves on by 11 s after each check of the owner, so that the result is already stale. */
   function slow(store: ArtifactStore): ArtifactStore {
     const problem = async () => {
       const found = await store.ownership.problem();
@@ -297,7 +300,7 @@ describe('a mark that cannot be read', () => {
 });
 
 test('a server that does not say which it is has the databases that their numbers tell apart', async () => {
-  // A user of the service without this right, as managed services have.
+  // Database user without this right, as in managed services.
   const role = `test_owner_${path.basename(dataDir).slice(-6).toLowerCase()}`;
   const url = new URL(own.url);
   url.searchParams.set('options', `-c role=${role}`);

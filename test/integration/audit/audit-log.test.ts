@@ -131,7 +131,7 @@ const WRITES: Record<string, Write> = {
   },
 };
 
-/** Makes what the operation deletes, and deletes it. */
+/** Creates something and deletes it by the operation. @returns its identifier */
 async function deleted(operationId: string): Promise<string> {
   const made = await WRITES[operationId]!.given!();
   expect((await WRITES[operationId]!.run(made)).statusCode).toBe(204);
@@ -240,7 +240,7 @@ interface Entry {
   [member: string]: unknown;
 }
 
-/** All entries after a position, as the operator sees them. */
+/** Entries after a position, as the operator sees them. */
 async function entriesAfter(after: string): Promise<Entry[]> {
   await untilReadable(world.app.db);
   const answer = await world.app.request({ url: `/v1/audit-log?after=${after}&limit=1000` });

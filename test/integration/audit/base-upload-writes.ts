@@ -10,7 +10,7 @@ interface Callers {
 const UPLOADS = '/v1/base-model-uploads';
 const FILES = ['config.json', 'model.safetensors'].map((name) => ({ name, size: 2, sha256: '0'.repeat(64) }));
 
-/** The operations that change uploads of base models. */
+/** Operations that change uploads of base models. */
 export function baseUploadWrites({ operator, app }: Callers): Record<string, Write> {
   const create = () => operator('POST', UPLOADS, { files: FILES });
   const given = async (): Promise<string> => (await create()).json().id;

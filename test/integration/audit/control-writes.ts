@@ -15,14 +15,14 @@ interface Callers {
   baseModelId(): string;
 }
 
-/** Makes something and changes it beforehand. */
+/** Creates something and changes it beforehand. @returns its identifier */
 async function changed(make: () => Promise<string>, change: (id: string) => Promise<Answer>): Promise<string> {
   const id = await make();
   expect((await change(id)).statusCode).toBe(200);
   return id;
 }
 
-/** The actions on the jobs of a rollout by a filter, of which each is asked for by the tenant of a job that it applies to. */
+/** Bulk actions on a rollout's jobs, each requested by the tenant of a matching job. */
 function writesByFilter({ tenant, newJob, app }: Callers): Record<string, Write> {
   const jobs = {
     pause: { state: 'queued' },
@@ -42,7 +42,7 @@ function writesByFilter({ tenant, newJob, app }: Callers): Record<string, Write>
   return Object.fromEntries(writes);
 }
 
-/** The operations that steer rollouts, jobs, workers, webhooks, replicas and uploads of base models. */
+/** Operations that steer rollouts, jobs, workers, webhooks, replicas and uploads of base models. */
 export function controlWrites(callers: Callers): Record<string, Write> {
   const { operator, tenant, newRollout, newJob, newWorker, app, baseModelId } = callers;
   return {
@@ -88,7 +88,7 @@ export function controlWrites(callers: Callers): Record<string, Write> {
       actor: 'operator',
       given: () => changed(newRollout, (id) => operator('POST', `/v1/rollouts/${id}/pause`)),
       run: (id) => operator('POST', `/v1/rollouts/${id}/resume`),
-      // It was never planned.
+      // The rollout was never planned.
       entry: { before: { state: 'paused' }, after: { state: 'planning' } },
     },
     rollBackRollout: {

@@ -10,7 +10,7 @@ interface Callers {
 
 const REPLICAS = '/v1/replicas';
 
-/** The operations that change replicas. No API key may be in what they leave. */
+/** Operations that change replicas. Their audit entries must not contain an API key. */
 export function replicaWrites({ operator, newRollout, app }: Callers): Record<string, Write> {
   let count = 0;
   const create = async () => {

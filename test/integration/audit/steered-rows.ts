@@ -1,7 +1,10 @@
 import { newId } from '../../../src/platform/contract/ids.ts';
 import type { AdapterWorld } from '../adapters/support.ts';
 
-/** Makes rows for the operations that steer rollouts, jobs and workers. @returns functions that return their identifiers */
+/**
+ * Creates rows for the operations that steer rollouts, jobs and workers.
+ * @returns functions that create one and return its identifier
+ */
 export function steeredRows(world: () => AdapterWorld, name: () => string) {
   async function newRollout(): Promise<string> {
     const id = newId('rollout');
@@ -37,8 +40,6 @@ export function steeredRows(world: () => AdapterWorld, name: () => string) {
     });
     return job.id;
   }
-
-  /** How each operation that writes is performed. An operation without an entry here fails the test below. */
 
   return { newRollout, newWorker, newJob };
 }

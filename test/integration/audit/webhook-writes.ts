@@ -10,7 +10,7 @@ interface Callers {
 
 const ENDPOINTS = '/v1/webhook-endpoints';
 
-/** The operations that change webhook endpoints. No secret may be in what they leave. */
+/** Operations that change webhook endpoints. Their audit entries must not contain a secret. */
 export function webhookWrites({ tenant, app }: Callers): Record<string, Write> {
   const create = () => tenant('POST', ENDPOINTS, { url: 'https://hooks.example.com/' });
   const given = async (): Promise<string> => (await create()).json().id;

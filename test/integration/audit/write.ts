@@ -2,12 +2,12 @@ import type { LightMyRequestResponse } from 'fastify';
 
 export type Answer = Pick<LightMyRequestResponse, 'statusCode' | 'headers' | 'body'> & { json(): { id: string } };
 
-/** An operation that writes, and what the audit log says of it. */
+/** Operation that writes, with its expected audit entry. */
 export interface Write {
-  /** Performs the operation and returns its answer. What it needs beforehand is made by `given`. */
+  /** Performs the operation and returns its answer. `given` creates its prerequisites. */
   run(given: string): Promise<Answer>;
   given?(): Promise<string>;
   actor: 'operator' | 'tenant';
-  /** What the entry says besides. */
+  /** Further expected fields of the entry. */
   entry?: object;
 }

@@ -71,7 +71,7 @@ const eventsOf = async (subjectId: string) =>
     ({ type, data }) => ({ type, data }),
   );
 
-/** Runs a queue job, which comes again as long as its bases are being fetched. */
+/** Runs a queue job, again and again while its bases are being fetched. */
 async function untilRun(...job: Parameters<typeof withFetchedBases>): Promise<void> {
   const run = () =>
     withFetchedBases(...job).then(
@@ -111,7 +111,7 @@ test('a job goes back to the queue while its base is fetched, and runs when it i
   const user = { signal: new AbortController().signal, note: async (note: (typeof notes)[0]) => void notes.push(note) };
   const ran: string[] = [];
   const work = async (): Promise<void> => void ran.push('job');
-  // Something of it has arrived when the job comes.
+  // Part of the base has arrived when the job comes.
   await expect(local.fetch([version], wait(1))).rejects.toBeInstanceOf(TryLaterError);
   const part = path.join(folder, `${version.sourceKey!}.partial`, 'model.safetensors.part');
   await expect.poll(async () => (await stat(part)).size).toBeGreaterThan(0);
@@ -120,7 +120,7 @@ test('a job goes back to the queue while its base is fetched, and runs when it i
   expect(notes[0]!.message).toMatch(/^a worker fetches the files of base model version \d+, \d+ % of \d+ bytes$/);
   expect(ran).toEqual([]);
   hub.fault = () => null;
-  // The worker stops, and the next one goes on.
+  // The worker stops and the next one resumes.
   await local.close();
   await untilRun(openBases(), [version], user, work);
   expect(ran).toEqual(['job']);
@@ -180,7 +180,7 @@ test('a rollout does without an old version that its source does not have any mo
 });
 
 describe('files whose source gives no hashes', () => {
-  /** A version of them, as of a bucket. */
+  /** Version of the base without hashes, like one in a bucket. */
   async function withoutHashes(change: { fingerprint?: string | null } = {}) {
     const { id, sourceFiles } = await register();
     const files = (sourceFiles as unknown as SourceFile[]).map((file) => ({ ...file, sha256: null, gitSha1: null }));

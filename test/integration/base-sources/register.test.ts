@@ -76,7 +76,8 @@ describe('a version of a hub', () => {
     ].join('\n');
     expect(shown).toContain(commit);
     expect(shown).not.toContain(TOKEN);
-    // A version of before that runs beside this one finds no folder there, and leaves the work to others.
+    // An earlier version of the service running beside this one finds no folder at this path and leaves the work to
+    // others.
     expect(await app.db.baseModelVersion.findUnique({ where: { id: version.id } })).toMatchObject({
       path: `hf://${REPO}@${commit}`,
     });

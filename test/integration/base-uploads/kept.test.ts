@@ -33,7 +33,7 @@ const register = (version: string, id: string) =>
     url: '/v1/base-models/assistant/versions',
     payload: { version, source: `upload://${id}`, start_rollout: false },
   });
-/** The same model with another file, so that it has a part of its own. */
+/** Files of the same model with an additional one, which needs a part of its own. */
 const otherBase = (text: string) => [...base, { name: 'special_tokens_map.json', content: Buffer.from(text) }];
 const digestOf = async (uploadId: string, fileName: string) =>
   (await app.db.baseModelUploadPart.findFirstOrThrow({ where: { uploadId, fileName, number: 1 } })).artifactDigest;
@@ -66,7 +66,7 @@ test('what nobody uses any more is removed with its parts, and the files of a ve
 
   await expire(open);
   await expire(complete);
-  // A part puts it off.
+  // A new part postpones the expiry.
   await api.put(open, api.partsOf({ name: 'special_tokens_map.json', content: Buffer.from('{"open":1}') })[0]!);
   expect(await collect()).toBe(1);
   expect((await app.request({ url: `/v1/base-model-uploads/${complete}` })).statusCode).toBe(404);

@@ -19,7 +19,7 @@ export const sha256 = (content: Buffer, encoding: 'hex' | 'base64' = 'hex'): str
 
 export const digestHeader = (content: Buffer) => ({ 'content-digest': `sha-256=:${sha256(content, 'base64')}:` });
 
-/** The files of a folder, in the order of their names. */
+/** Files of a folder, sorted by name. */
 export async function filesOf(folder: string): Promise<TestFile[]> {
   const names = (await readdir(folder)).sort();
   return Promise.all(names.map(async (name) => ({ name, content: await readFile(path.join(folder, name)) })));
@@ -28,7 +28,7 @@ export async function filesOf(folder: string): Promise<TestFile[]> {
 export const announced = (files: readonly TestFile[]) =>
   files.map(({ name, content }) => ({ name, size: content.length, sha256: sha256(content) }));
 
-/** Asks the API about uploads, as an operator. */
+/** Client of the upload API with the operator's key. */
 export function uploader(app: TestApp) {
   const partsOf = ({ name, content }: TestFile) =>
     Array.from({ length: Math.max(1, Math.ceil(content.length / PART_BYTES)) }, (_, index) => ({
@@ -70,7 +70,7 @@ export function uploader(app: TestApp) {
       for (const part of files.flatMap(partsOf)) await put(id, part);
       return id;
     },
-    /** Sends, completes and waits. */
+    /** Completes an upload and waits for its verification. */
     async finish(id: string): Promise<BaseModelUpload> {
       await complete(id);
       return ended(id);
@@ -78,7 +78,7 @@ export function uploader(app: TestApp) {
   };
 }
 
-/** What every API process does beside its answers. */
+/** Starts the verifier, which every API process runs in the background. */
 export function startVerifier({ deps, config }: TestApp, times: { leaseMs?: number; retryMs?: number } = {}) {
   const { db, artifacts, logger } = deps;
   const loop = createUploadVerifier({ db, artifacts, logger, days: config.baseUploadDays, intervalMs: 20, ...times });

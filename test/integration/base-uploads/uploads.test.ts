@@ -49,7 +49,7 @@ const sparseHeader: RawEntry = {
   type: 'ExtendedHeader',
   content: '22 GNU.sparse.major=1\n39 GNU.sparse.name=model.safetensors\n',
 };
-/** Sends the first bytes of a part. */
+/** Starts sending a part. */
 function beginPart(id: string, bytes: Buffer): ClientRequest {
   const { port } = app.app.server.address() as AddressInfo;
   const path = `/v1/base-model-uploads/${id}/files/${large.name}/parts/1`;
@@ -77,7 +77,7 @@ describe('an upload', () => {
     const parts = Math.ceil(large.content.length / PART_BYTES);
     expect(parts).toBeGreaterThan(3);
 
-    // In any order, and several at a time.
+    // Parts may arrive in any order and several at a time.
     const all = base.flatMap(api.partsOf).reverse();
     const late = all.filter(({ name, number }) => name === large.name && [2, 3].includes(number));
     const sent: LightMyRequestResponse[] = [];
@@ -219,7 +219,9 @@ describe('a part', () => {
     await app.request({ method: 'DELETE', url: `/v1/base-model-uploads/${id}` });
   });
 
-  test('that is sent again with other bytes takes the place of the first; the file is compared as a whole', async () => {
+  const PART_SENT_AGAIN =
+    'that is sent again with other bytes takes the place of the first; the file is compared as a whole';
+  test(PART_SENT_AGAIN, async () => {
     const id = await api.send(base);
     const [part] = api.partsOf(large);
     expect((await api.put(id, part!)).statusCode).toBe(200);
@@ -231,7 +233,7 @@ describe('a part', () => {
     expect(reopened.error!.message).toContain(large.name);
     const { missing, parts } = reopened.files.find(({ name }) => name === large.name)!;
     expect(missing).toEqual([{ first: 1, last: parts }]);
-    // What was verified of the other files is not read again.
+    // The verified parts of the other files are not read again.
     const files = await app.db.baseModelUploadFile.findMany({ where: { uploadId: id } });
     expect(files.find(({ name }) => name === 'config.json')!.contents).not.toBeNull();
     for (const again of api.partsOf(large)) await api.put(id, again);

@@ -23,7 +23,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A model of its own, on disk. */
+/** Creates a unique model on disk. */
 async function modelOf(text: string): Promise<{ files: TestFile[]; paths: { name: string; path: string }[] }> {
   const config = { name: 'special_tokens_map.json', content: Buffer.from(text) };
   await writeFile(path.join(folder, config.name), config.content);
@@ -32,7 +32,7 @@ async function modelOf(text: string): Promise<{ files: TestFile[]; paths: { name
   return { files: [...base, config], paths: [...paths, { name: config.name, path: path.join(folder, config.name) }] };
 }
 
-/** Does something in place of the first part that is sent, or before it. */
+/** `fetch` that calls `work` before the first part is sent, and uses its answer instead if there is one. */
 function atFirstPart(work: (request: Request) => Promise<Response | null>): typeof fetch {
   let isFirst = true;
   return async (request, init) => {

@@ -9,16 +9,16 @@ import { openRelay, type Relay } from './relay.ts';
 
 export interface ClientWorld {
   readonly app: TestApp;
-  /** Everything that the clients send goes through it. */
+  /** Relay through which all requests of the clients go. */
   readonly relay: Relay;
-  /** A client with the operator's key, or another one. */
+  /** Creates a client (default: with the operator's key). */
   client(key?: string, settings?: Partial<ClientSettings>): ReadaptClient;
-  /** A client with the operator's key, and the requests that it has sent. */
+  /** Creates a client with the operator's key that records its requests. */
   recorded(): { readonly client: ReadaptClient; readonly sent: Request[] };
   close(): Promise<void>;
 }
 
-/** The real service, listening, behind a relay that can cut connections. */
+/** Real service listening behind a relay that can cut connections. */
 export async function createClientWorld(given?: TestApp): Promise<ClientWorld> {
   const app = given ?? (await createTestApp());
   await app.app.listen({ port: 0, host: '127.0.0.1' });

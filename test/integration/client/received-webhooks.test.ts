@@ -39,13 +39,13 @@ test('what the service sends is what the OpenAPI document declares under webhook
   const message = JSON.parse(body) as { data: object };
   const problems = (of: object, value: object) => Schema.Errors({ components, ...of }, value)[1];
   expect(problems(schema, message)).toEqual([]);
-  // Any other object would be an UnknownEvent.
+  // An event without its own schema would be an UnknownEvent.
   expect(problems({ $ref: '#/components/schemas/JobReadyEvent' }, message.data)).toEqual([]);
 });
 
 test('what the service sends is verified, and nothing else', async () => {
   const receiver = await world.receiver();
-  // An endpoint is sent what came before it as long as an earlier transaction seems to run.
+  // An endpoint also receives earlier events while an earlier transaction seems to run.
   await untilReadable(world.app.db);
   const { secret } = await world.endpoint(receiver.url, { event_types: ['job.ready'] });
   const [sent] = await world.record(world.acme.id, ['job.ready']);

@@ -2,21 +2,22 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
 export interface Relay {
-  /** Where clients connect, `http://127.0.0.1:<port>`. */
+  /** Address for clients, `http://127.0.0.1:<port>`. */
   readonly origin: string;
-  /** Cuts all connections that are open. */
+  /** Cuts all open connections. */
   cut(): void;
   /**
-   * Cuts all of them once, when so many more bytes of answers have gone through, and no further ones do.
-   * @param arrived resolves when the bytes have arrived where they are wanted: who reads loses what is still on its way. Default: at once
+   * Cuts all connections once, after the given number of answer bytes, and forwards no more bytes.
+   * @param arrived resolves when the reader has received the bytes, because a cut loses those still in transit
+   * (default: immediately)
    */
   cutAfter(bytes: number, arrived?: () => Promise<unknown>): void;
-  /** How many bytes of answers have gone through since `cutAfter` cut the connections; null if it has not. */
+  /** Number of answer bytes forwarded since `cutAfter` cut the connections; null before the cut. */
   readonly bytesSinceCut: number | null;
   close(): Promise<void>;
 }
 
-/** Passes on TCP connections to a port of this machine. */
+/** Forwards TCP connections to a local port. */
 export async function openRelay(port: number): Promise<Relay> {
   const sockets = new Set<Socket>();
   let left = Infinity;

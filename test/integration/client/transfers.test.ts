@@ -38,7 +38,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** A new adapter, and a PEFT folder as trainings leave it: with files that do not belong to the adapter. */
+/** Creates an adapter, and a PEFT folder as left by a training, with files that do not belong to the adapter. */
 async function adapterWithFolder(name: string): Promise<{ adapterId: string; source: string }> {
   const source = path.join(folder, 'source');
   await cp(adapters.fixture('control').adapter, source, { recursive: true });
@@ -73,7 +73,7 @@ test('repeats an upload whose answer was lost, which takes effect once', async (
   expect(await versionsOf(adapterId)).toEqual([version.id]);
 });
 
-/** A client that notes the ranges that downloads ask for, and may change what is asked and what is answered. */
+/** Client that records the ranges of downloads and may change requests and answers. */
 function downloading(change: (request: Request) => Request = (request) => request) {
   const ranges: (string | null)[] = [];
   const statuses: number[] = [];
@@ -100,10 +100,12 @@ describe('a download that was interrupted', () => {
     part = path.join(folder, `.target-${versionId}.part`);
   });
 
-  /** Waits until the part has more bytes than the description of the version, so that an interruption loses none of them. */
+  /**
+   * Waits until the partial file is larger than the version's description, so that an interruption loses nothing of it.
+   */
   const begun = () => expect.poll(async () => (await stat(part)).size).toBeGreaterThan(1000);
 
-  /** Downloads until the connection is cut, after the description of the version and the beginning of the archive. */
+  /** Downloads until the connection is cut, after the version's description and the start of the archive. */
   async function interrupt(): Promise<number> {
     const impatient = world.client(adapters.acme.key, { retries: { maxElapsedMs: 0 } });
     world.relay.cutAfter(4000, begun);
@@ -142,7 +144,7 @@ describe('a download that was interrupted', () => {
   test('begins anew where the service has other bytes now', async () => {
     await interrupt();
     await writeFile(part, 'other bytes than those of the archive');
-    // As if these were those of another version, whose ETag the client then sends.
+    // Pretends that the partial file is of another version, whose ETag the client then sends.
     const { client: noting, statuses } = downloading((sent) => {
       if (sent.headers.has('if-range')) sent.headers.set('if-range', '"sha256:other"');
       return sent;

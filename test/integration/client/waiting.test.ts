@@ -40,7 +40,7 @@ beforeEach(async () => {
 });
 afterEach(() => fleet.remove());
 
-/** Begins to wait for the rollout, and goes on when it has been seen as it is. */
+/** Starts waiting for the rollout and returns after its current state was read. */
 async function begun(client: ReadaptClient, options: Partial<WaitForRolloutOptions> = {}): Promise<[Promise<Rollout>]> {
   let onChange = (): void => undefined;
   const seen = new Promise<void>((resolve) => (onChange = resolve));
@@ -109,7 +109,7 @@ test('follows events once each and without a gap over a connection that is cut',
     world.relay.cut();
     await cancelJobs(world.client());
   }
-  // Another list may end before what a stream has told already.
+  // Another list may lag behind what a stream has already reported.
   await untilReadable(world.app.db);
   const listed: string[] = [];
   for await (const event of items(listRolloutEvents, { client, path: { id: rolloutId }, query: { limit: 4 } })) {

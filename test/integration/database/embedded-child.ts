@@ -1,4 +1,4 @@
-// Starts the embedded PostgreSQL in the given folder, reports it and waits to be killed.
+// Starts the embedded PostgreSQL in the given folder, reports it, and waits to be killed.
 import { startEmbeddedPostgres } from '../../../src/platform/embedded/index.ts';
 
 const { url, port, reused } = await startEmbeddedPostgres(process.argv[2] as string, {

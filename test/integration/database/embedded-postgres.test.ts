@@ -22,7 +22,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
   for (const server of servers.splice(0)) await server.stop();
-  // A server that killed processes have left running is taken over here and stopped.
+  // A server left running by killed processes is taken over here and stopped.
   if (await pidOfServer().then(isAlive, () => false))
     await (await startEmbeddedPostgres(folder, { durable: false })).stop();
   await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
@@ -55,7 +55,7 @@ async function kill(child: ChildProcess): Promise<void> {
   await exited;
 }
 
-/** Without its watchdog, the server outlives its process, as where the system kills both for lack of memory. */
+/** Kills the watchdog. Without it the server outlives its process, as when the system kills both for lack of memory. */
 async function killWatchdog(): Promise<void> {
   const found = (await processesOf(folder)).filter(({ command }) => command.includes('watchdog-process'));
   expect(found).toHaveLength(1);
@@ -97,7 +97,7 @@ test('after kill −9 of its process and its watchdog the server is taken over a
   const { child, url } = await startInChild();
   await writeRow(url);
   const pid = await pidOfServer();
-  // A process that goes on for a moment starts its watchdog again.
+  // A process that keeps running would restart its watchdog.
   child.kill('SIGSTOP');
   await killWatchdog();
   await kill(child);
@@ -110,11 +110,13 @@ test('after kill −9 of its process and its watchdog the server is taken over a
   expect(await isAlive(pid)).toBe(false);
 });
 
-test('after kill −9 of process and server it recovers all that was committed, although its pid file is still there', async () => {
+const RECOVERY_AFTER_KILL =
+  'after kill −9 of process and server it recovers all that was committed, although its pid file is still there';
+test(RECOVERY_AFTER_KILL, async () => {
   const { child, url } = await startInChild('durable');
   await writeRow(url);
   const pid = await pidOfServer();
-  // The server goes first: as soon as its process is gone, the watchdog shuts it down.
+  // The server is killed first: once its process is gone, the watchdog shuts it down.
   process.kill(pid, 'SIGKILL');
   await kill(child);
   await expect.poll(() => isAlive(pid)).toBe(false);

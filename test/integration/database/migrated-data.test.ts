@@ -8,7 +8,7 @@ import { createTestDatabase, type TestDatabase } from '../support/index.ts';
 
 const DIGEST = `sha256:${'0'.repeat(64)}`;
 
-/** Rows as version 0.1 wrote them. */
+/** Rows as written by version 0.1. */
 const OLD_ROWS = `
 INSERT INTO tenants (id, name) VALUES ('t', 'acme');
 INSERT INTO tenants (id, name) VALUES ('u', 'newcomer');
@@ -25,16 +25,20 @@ INSERT INTO adapters (id, tenant_id, base_model_id, dataset_id, name, metric, ga
 INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_version_id, number, origin, artifact_digest, rank, alpha)
   VALUES ('av', 't', 'a', 'v1', 1, 'imported', '${DIGEST}', 4, 8);
 INSERT INTO rollouts (id, base_version_id, state, options, error) VALUES
-  ('r1', 'v2', 'completed', '{"strategy": "auto", "prefer": "old_behaviour", "regularise_strength": 2, "seed": 1}', NULL),
+  ('r1', 'v2', 'completed', '{"strategy": "auto", "prefer": "old_behaviour", "regularise_strength": 2, "seed": 1}',
+    NULL),
   ('r2', 'v2', 'failed', '{"strategy": "auto"}', '{"code": "incompatible_base", "message": "x", "differences": []}');
-INSERT INTO jobs (id, tenant_id, rollout_id, adapter_id, source_version_id, state, strategy, metric_name, metric_no_adapter, error)
-  VALUES ('j', 't', 'r1', 'a', 'av', 'not_ready', 'auto', 'accuracy', 0.25, '{"code": "gate_not_reached", "message": "x"}');
+INSERT INTO jobs (id, tenant_id, rollout_id, adapter_id, source_version_id, state, strategy, metric_name,
+  metric_no_adapter, error)
+  VALUES ('j', 't', 'r1', 'a', 'av', 'not_ready', 'auto', 'accuracy', 0.25,
+    '{"code": "gate_not_reached", "message": "x"}');
 INSERT INTO search_evaluations (job_id, index, tenant_id, alpha, beta, rows, metric, loss, duration_ms)
   VALUES ('j', 0, 't', 1, -0.5, 16, 'loss', 0.4, 3);
 INSERT INTO events (id, type, subject_id, data) VALUES
   ('e1', 'base_model_version.registered', 'v2', '{"base_model": "llama", "version": "2"}'),
   ('e2', 'base_version.verified', 'v1', '{"fingerprint": "x"}'),
-  ('e3', 'base_version.failed', 'v2', '{"error": {"code": "base_version_changed", "message": "x", "base_version_id": "v2"}}'),
+  ('e3', 'base_version.failed', 'v2',
+    '{"error": {"code": "base_version_changed", "message": "x", "base_version_id": "v2"}}'),
   ('e4', 'evolution.ready', 'e', '{"from_version_id": "v1", "to_version_id": "v2", "drift": 0.1}'),
   ('e5', 'rollout.accepted', 'r1', '{"base_version_id": "v2"}'),
   ('e6', 'adapter_version.imported', 'av', '{"rank": 4, "alpha": 8, "targets": ["q_proj"]}'),
@@ -44,7 +48,7 @@ INSERT INTO events (id, type, subject_id, data) VALUES
 let database: TestDatabase;
 let folder: string;
 
-/** A database of which rows were written before a migration, and which has all migrations by now. */
+/** Creates a database whose rows were written before a migration and which has all migrations applied. */
 async function migratedFrom(migration: string, rows: string): Promise<TestDatabase> {
   const made = await createTestDatabase({ empty: true });
   const earlier = path.join(folder, migration);
@@ -123,7 +127,9 @@ test('a version that was registered without a serving name is served by its fold
   ]);
 });
 
-test('what should be served is the newest version of each base, also of one that a version before this publishes', async () => {
+const SERVED_VERSIONS =
+  'what should be served is the newest version of each base, also of one that a version before this publishes';
+test(SERVED_VERSIONS, async () => {
   const version = ([id, base, parent]: readonly [string, string, string | null], number: number, mark = '') =>
     `('${id}', 't', 'a', '${base}', ${parent === null ? 'NULL' : `'${parent}'`}, ${number},
       '${parent === null ? 'imported' : 'adapted'}', 'x', 4, 8,
@@ -137,7 +143,8 @@ test('what should be served is the newest version of each base, also of one that
      INSERT INTO base_models (id, name) VALUES ('m', 'llama');
      INSERT INTO base_model_versions (id, base_model_id, version, path, serving_name)
      SELECT v, 'm', v, '/v', '/v' FROM unnest('{v1,v2,v3,v4}'::text[]) AS v;
-     INSERT INTO adapters (id, tenant_id, base_model_id, name, metric, gate) VALUES ('a', 't', 'm', 'topics', 'accuracy', '{}');
+     INSERT INTO adapters (id, tenant_id, base_model_id, name, metric, gate)
+       VALUES ('a', 't', 'm', 'topics', 'accuracy', '{}');
      ${insert([
        version(['i1', 'v1', null], 1),
        version(['i2', 'v1', null], 2),
@@ -156,7 +163,7 @@ test('what should be served is the newest version of each base, also of one that
         ]),
       );
     expect(await current()).toEqual({ v1: ['i2', 'i1'], v2: ['on2', null] });
-    // A worker and an API of the version before publish and delete.
+    // A worker and an API of the previous version publish and delete.
     await db.$executeRawUnsafe(insert([version(['on4', 'v4', 'on2'], 6), version(['later2', 'v2', 'i1'], 7)]));
     expect(await current()).toMatchObject({ v2: ['on2', null], v4: ['on4', null] });
     await db.$executeRawUnsafe(insert([version(['i3', 'v2', null], 8)]));
@@ -171,17 +178,27 @@ test('what should be served is the newest version of each base, also of one that
 test('versions get the import that they come from as their anchor, whose results are kept', async () => {
   const digest = (digit: number) => `'sha256:${String(digit).repeat(64)}'`;
   const version = (id: string, parent: string | null, number: number) =>
-    `('${id}', 't', 'a', 'v1', ${parent === null ? 'NULL' : `'${parent}'`}, ${number}, '${parent === null ? 'imported' : 'adapted'}', 'x', 4, 8)`;
+    `('${id}', 't', 'a', 'v1', ${parent === null ? 'NULL' : `'${parent}'`}, ${number},
+     '${parent === null ? 'imported' : 'adapted'}', 'x', 4, 8)`;
+  const versions = [
+    version('i1', null, 1),
+    version('c1', 'i1', 2),
+    version('c2', 'c1', 3),
+    version('i2', null, 4),
+    version('c3', 'i2', 5),
+  ];
   const outcomes = (id: string, digit: number) => `('${id}', 't', ${digest(digit)}, 0.${digit}, 0.1, '{1,0}')`;
   const made = await migratedFrom(
     '20261127090000_anchor_outcomes',
     `INSERT INTO tenants (id, name) VALUES ('t', 'acme');
      INSERT INTO base_models (id, name) VALUES ('m', 'llama');
-     INSERT INTO base_model_versions (id, base_model_id, version, path, serving_name) VALUES ('v1', 'm', '1', '/v1', '/v1');
-     INSERT INTO adapters (id, tenant_id, base_model_id, name, metric, gate) VALUES ('a', 't', 'm', 'topics', 'accuracy', '{}');
+     INSERT INTO base_model_versions (id, base_model_id, version, path, serving_name)
+       VALUES ('v1', 'm', '1', '/v1', '/v1');
+     INSERT INTO adapters (id, tenant_id, base_model_id, name, metric, gate)
+       VALUES ('a', 't', 'm', 'topics', 'accuracy', '{}');
      INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, parent_version_id, number, origin,
        artifact_digest, rank, lora_alpha)
-     VALUES ${[version('i1', null, 1), version('c1', 'i1', 2), version('c2', 'c1', 3), version('i2', null, 4), version('c3', 'i2', 5)].join()};
+     VALUES ${versions.join()};
      INSERT INTO gate_outcomes (adapter_version_id, tenant_id, digest, value, standard_error, values)
      VALUES ${[outcomes('i1', 1), outcomes('c2', 2), outcomes('c3', 3)].join()}`,
   );
@@ -194,9 +211,10 @@ test('versions get the import that they come from as their anchor, whose results
     expect(await kept()).toMatchObject([
       { anchorVersionId: 'i1', adapterId: 'a', number: 1, value: 0.1, values: [1, 0] },
     ]);
-    // A version before this one, which knows nothing of anchors, publishes and measures.
+    // A previous version without anchors publishes and measures.
     await db.$executeRawUnsafe(
-      `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, parent_version_id, number, origin,
+      `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, parent_version_id, number,
+       origin,
          artifact_digest, rank, lora_alpha)
        VALUES ${[version('c4', 'c3', 6), version('i3', null, 7)].join()}`,
     );
@@ -229,8 +247,10 @@ test('a rollout that goes on has all of its events, also those that a version be
     '20261127230000_event_rollouts',
     `INSERT INTO tenants (id, name) VALUES ('t', 'acme');
      INSERT INTO base_models (id, name) VALUES ('m', 'llama');
-     INSERT INTO base_model_versions (id, base_model_id, version, path, serving_name) VALUES ('v', 'm', '1', '/v', '/v');
-     INSERT INTO adapters (id, tenant_id, base_model_id, name, metric, gate) VALUES ('a', 't', 'm', 'topics', 'accuracy', '{}');
+     INSERT INTO base_model_versions (id, base_model_id, version, path, serving_name)
+       VALUES ('v', 'm', '1', '/v', '/v');
+     INSERT INTO adapters (id, tenant_id, base_model_id, name, metric, gate)
+       VALUES ('a', 't', 'm', 'topics', 'accuracy', '{}');
      INSERT INTO rollouts (id, base_model_version_id, state, options, finished_at)
      VALUES ('live', 'v', 'adapting', '{}', NULL), ('ended', 'v', 'completed', '{}', now());
      INSERT INTO jobs (id, tenant_id, rollout_id, adapter_id, state, strategy, metric_name)

@@ -213,7 +213,8 @@ describe('what goes wrong', () => {
     );
     await applyMigrations(database.url, folder);
     await expect(applyMigrations(database.url)).rejects.toThrow(
-      /20990101000000_next, which this version of Readapt does not know, and may only be used by versions that know 20990101/,
+      '20990101000000_next, which this version of Readapt does not know, ' +
+        'and may only be used by versions that know 20990101',
     );
     await expect(pendingMigrations(database.url)).rejects.toThrow(/does not know/);
     await expect(hideMigrations(database.url)).rejects.toThrow(/0.2.0 cannot use this database/);
@@ -235,7 +236,7 @@ describe('the window of versions', () => {
     const before = await query('SELECT * FROM _prisma_migrations ORDER BY migration_name');
     const hidden = await hideMigrations(database.url);
     expect(hidden).toEqual(MIGRATIONS.slice(MIGRATIONS.indexOf('20261126000000_vocabulary') + 1));
-    // What 0.2.0 reads.
+    // Query of version 0.2.0.
     const seen = await query('SELECT migration_name FROM _prisma_migrations WHERE rolled_back_at IS NULL');
     expect(
       seen

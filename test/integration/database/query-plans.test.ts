@@ -18,8 +18,8 @@ import { recordPlans, type PlanRecorder, type Statement } from '../support/query
 import { fillTables, LARGE, type LargeTables } from './large-tables.ts';
 
 /**
- * Largest number of rows that a list of at most 50 entries may read, and sort. Entries have parts in other tables, and
- * filters skip some rows; a table has 12,000 and more.
+ * Largest number of rows that a list of up to 50 entries may read and sort. Entries have parts in other tables, and
+ * filters skip some rows; a table has 12,000 rows or more.
  */
 const BOUND = 1000;
 
@@ -27,7 +27,7 @@ let service: TestApp;
 let plans: PlanRecorder;
 let large: LargeTables;
 let tenantKey: string;
-/** The service on the connections whose plans are recorded. */
+/** Service on the connections whose plans are recorded. */
 let app: FastifyInstance;
 
 const ask = (url: string, { key = service.operatorKey, etag = '' } = {}) =>
@@ -39,7 +39,7 @@ beforeAll(async () => {
   tenantKey = await createTestKey(service.db, { tenantId: large.tenant });
   plans = recordPlans(service.database.url);
   app = await buildApp(service.config, { ...service.deps, db: plans.db, metrics: new Registry() });
-  // The figures of all jobs that have ended are computed once, for all answers that follow.
+  // Computes the figures of all ended jobs once, for all later answers.
   for (const key of [service.operatorKey, tenantKey]) await ask(`/v1/rollouts/${large.rollout}`, { key });
 });
 afterAll(async () => {
@@ -48,7 +48,7 @@ afterAll(async () => {
   await service.close();
 });
 
-/** What the statements of some work read beyond the bound, with their plans. */
+/** Statements of some work that read more than the bound, with their plans. */
 async function excesses(work: () => Promise<unknown>, bound = BOUND): Promise<string[]> {
   const statements = await plans.record(work);
   expect(statements.length).toBeGreaterThan(0);
@@ -63,10 +63,13 @@ function excessesOf(statements: readonly Statement[], bound = BOUND): string[] {
     .map(({ sql, read, sorted, plan }) => `reads ${read} and sorts ${sorted} rows: ${sql}\n${plan}`);
 }
 
-/** Without those that look up its key, once in a second, and that take tokens of its rate limit, once in a minute. */
+/**
+ * Statements of a request without those that look up its key (once a second) and take tokens of its rate limit (once a
+ * minute).
+ */
 const ofRequest = (all: readonly Statement[]) => all.filter(({ sql }) => !/api_keys|rate_buckets/.test(sql));
 
-/** The queries of each list, with `TENANT` and so on in place of identifiers. */
+/** Queries of each list, with placeholders such as `TENANT` for identifiers. */
 const LISTS: Record<string, string[]> = {
   '/v1/tenants': [''],
   '/v1/api-keys': ['', 'tenant_id=TENANT'],
@@ -189,7 +192,7 @@ const OPERATORS = [
   ...['/v1/replicas', '/v1/replicas/{id}/adapters'],
 ];
 
-/** Only some lists are paged by cursors. */
+/** Lists that are paged by cursors. */
 const CURSORS = Object.keys(LISTS).filter(
   (path) => !path.endsWith('/events') && !['/v1/audit-log', '/v1/jobs/{id}/metrics'].includes(path),
 );
@@ -207,7 +210,8 @@ async function get(path: string, query: string, key: string): Promise<{ next_cur
     SELECT change_transaction_id || '-' || change_seq AS position FROM jobs ORDER BY change_seq DESC LIMIT 1 OFFSET 20`;
   const [moved] = await service.db.$queryRaw<{ position: string }[]>`
     SELECT change_transaction_id || '-' || change_seq AS position FROM current_versions
-    WHERE base_model_version_id = ${large.baseModelVersion} ORDER BY change_transaction_id DESC, change_seq DESC LIMIT 1 OFFSET 20`;
+    WHERE base_model_version_id = ${large.baseModelVersion} ORDER BY change_transaction_id DESC,
+      change_seq DESC LIMIT 1 OFFSET 20`;
   const filled = query
     .replace('CURRENT_POSITION', moved!.position)
     .replace('DIGEST', `sha256:${'5'.padStart(64, '0')}`)
@@ -289,12 +293,14 @@ describe('what is polled reads little', () => {
       const answer = await ask(url);
       expect(answer.statusCode).toBe(200);
     };
-    // At an address of which no body is kept.
+    // Uses an address without a cached body.
     expect(await excesses(() => poll(`/v1/rollouts/${large.rollout}?made`), 100)).toEqual([]);
     expect(await excesses(() => poll(`/v1/jobs/${large.job}?made`), 100)).toEqual([]);
   });
 
-  test('what an engine asks for takes one statement besides that for the key, and so does an unchanged answer', async () => {
+  const ENGINE_REQUEST =
+    'what an engine asks for takes one statement besides that for the key, and so does an unchanged answer';
+  test(ENGINE_REQUEST, async () => {
     const { name } = await service.db.adapter.findUniqueOrThrow({ where: { id: large.adapter } });
     const owner = await service.db.tenant.findUniqueOrThrow({ where: { id: large.tenant } });
     const base = `base_model_version=${large.baseModelVersion}`;
@@ -372,7 +378,7 @@ describe('what is polled reads little', () => {
       logger: createLogger({ level: 'silent' }),
     });
     expect(await excesses(() => sweeper.sweep())).toEqual([]);
-    // Ten of the outbox, ten whose lease has run out, and as many measurements as the queue gets.
+    // Ten from the outbox, ten with an expired lease, and as many measurements as the queue takes.
     expect(enqueued).toHaveLength(40);
     expect(enqueued.filter((id) => id.endsWith('-outcomes'))).toHaveLength(20);
   });
@@ -419,7 +425,7 @@ describe('what is polled reads little', () => {
   });
 });
 
-// It changes the tables, so it is the last.
+// This test changes the tables, so it comes last.
 test('the jobs of a tenant that are all older than those of others are found by their index', async () => {
   const { id } = await service.db.tenant.create({ data: { id: newId('tenant'), name: 'older' } });
   await service.db.$executeRaw`

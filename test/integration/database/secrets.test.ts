@@ -8,7 +8,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
-/** Columns that sound like secrets, and what they are. */
+/** Columns whose names sound like secrets, with their actual content. */
 const DECIDED = {
   'api_keys.secret_hash': 'the SHA-256 of a secret of 256 random bits, from which it cannot be found',
   'base_source_tokens.sealed':

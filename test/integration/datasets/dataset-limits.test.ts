@@ -26,7 +26,7 @@ const unnamed = (count: number) =>
   thirds(count)
     .map(({ split: _, ...row }) => line(row))
     .join('');
-/** A row with a tool whose description is nested. */
+/** Row with a tool whose description is nested this deep. */
 const deep = (levels: number) =>
   `{"messages":[{"role":"assistant","content":"a"}],"tools":[{"a":${'['.repeat(levels)}${']'.repeat(levels)}}]}\n`;
 

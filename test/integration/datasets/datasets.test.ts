@@ -60,7 +60,7 @@ describe('upload', () => {
     const response = await upload('named', rows(9, thirds));
     expect(response.statusCode, response.body).toBe(201);
     const { gate_advice: advice, ...dataset } = response.json();
-    // The margin is the default of a gate.
+    // The margin is a gate's default.
     expect(advice).toMatchObject({ rows: 3, margin: 0.03, decidable: 'no' });
     expect(dataset).toMatchObject({
       tenant_id: acme.id,

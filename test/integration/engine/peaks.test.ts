@@ -7,18 +7,21 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ModelConfig } from '../../../core/models/config/model-config.ts';
 import { saveRandomBase } from '../../unit/engine/support/saved-base.ts';
 
-/** Run from its source: a process needs 80 to 160 MB more so than one of compiled modules, and the plan has to hold in a checkout as well. */
+/**
+ * Script run from its source: that takes 80 to 160 MB more than compiled modules, and the memory plan must hold in a
+ * checkout too.
+ */
 const CHILD = path.join(import.meta.dirname, 'support/peak-child.ts');
 
-/** Folders of a base and of its cache. */
+/** Folders of an int8 base and of its cache. */
 interface Int8Base {
   readonly folder: string;
   readonly cache: string;
-  /** Whether it is loaded for the first time, and so compared with float32. Default: false. */
+  /** Whether the base is loaded for the first time and so compared with float32 (default: false). */
   readonly isFirst?: boolean;
 }
 
-/** One batch that a process of its own computes. */
+/** Batch that a separate process computes. */
 export interface PeakCase {
   readonly kind: 'gradients' | 'labelLosses';
   readonly rows: number;
@@ -27,14 +30,14 @@ export interface PeakCase {
   readonly rank: number;
   readonly dora?: boolean;
   readonly dropout?: boolean;
-  /** Bytes for activations; default: no limit. */
+  /** Memory for activations in bytes (default: unlimited). */
   readonly memory?: number;
   readonly config: Partial<ModelConfig>;
-  /** A base that is computed in int8. Default: a random base of `config`, in float32. */
+  /** Base computed in int8 (default: a random float32 base of `config`). */
   readonly int8?: Int8Base;
 }
 
-/** 20 million weights: enough for activations of hundreds of megabytes, and a second or two of work. */
+/** 20 million weights: enough for activations of hundreds of megabytes and a second or two of work. */
 const config = {
   hiddenSize: 512,
   intermediateSize: 1408,
@@ -50,7 +53,7 @@ interface Case extends Omit<PeakCase, 'config'> {
   readonly name: string;
   readonly recompute: string;
   readonly vocabSize?: number;
-  /** Of the logits. Default: none. */
+  /** Soft cap of the logits (default: none). */
   readonly cap?: number;
 }
 
@@ -114,7 +117,7 @@ const CASES: readonly Case[] = [
   { name: 'losses alone', kind: 'labelLosses', rows: 2, tokens: 512, labels: 256, rank: 8, recompute: 'cheap' },
 ];
 
-/** 94 million weights in layers, which are large beside embeddings and process. */
+/** 94 million weights in layers, which outweigh the embeddings and the process itself. */
 const int8Config = {
   ...config,
   numLayers: 8,
@@ -124,7 +127,7 @@ const int8Config = {
   numKeyValueHeads: 8,
 };
 
-/** The first case loads the base for the first time. */
+/** Cases in int8, the first of which loads the base for the first time. */
 const INT8_CASES: readonly (Case & { readonly isFirst?: boolean })[] = [
   {
     name: 'the first load, for losses',
@@ -163,7 +166,10 @@ const INT8_CASES: readonly (Case & { readonly isFirst?: boolean })[] = [
   { name: 'losses alone', kind: 'labelLosses', rows: 2, tokens: 512, labels: 512, rank: 8, recompute: 'cheap' },
 ];
 
-/** A plan below the truth lets a process be killed; one far above it refuses jobs that would fit. */
+/**
+ * Bounds of plan / actual peak. A plan that is too low gets a process killed; one that is too high refuses jobs that
+ * would fit.
+ */
 const TOLERANCE = { least: 1, most: 1.5 };
 
 async function expectWithinPlan(peakCase: PeakCase, { name, recompute }: Case): Promise<void> {

@@ -5,9 +5,9 @@ import type { FastifyInstance } from 'fastify';
 import type { Event } from '../../../src/delivery/events/event.schemas.ts';
 import { bearer } from '../support/index.ts';
 
-/** A block of a stream as the standard of server-sent events reads it. */
+/** Block of an event stream, parsed by the standard of server-sent events. */
 export interface Block {
-  /** The last `id` so far. */
+  /** Last `id` received so far. */
   readonly id: string | null;
   readonly event: string | null;
   readonly data: Event | null;
@@ -18,17 +18,16 @@ export interface Block {
 export interface StreamClient {
   readonly status: number;
   readonly headers: IncomingMessage['headers'];
-  /** The next block that has data. */
+  /** Reads the next block that has data. */
   nextEvent(): Promise<Event>;
-  /** The next block of any kind; null at the end of the stream. */
+  /** Reads the next block of any kind; null at the end of the stream. */
   nextBlock(): Promise<Block | null>;
-  /** The answer as text, if it is no stream. */
+  /** Reads the answer as text, if it is not a stream. */
   text(): Promise<string>;
-  /** What a client would send as `Last-Event-ID`. */
+  /** Value that a client would send as `Last-Event-ID`. */
   lastEventId(): string | null;
   /** Resolves when the service has closed the connection, whether or not the client reads. */
   closed(): Promise<void>;
-  /** Cuts the connection. */
   cut(): void;
 }
 
@@ -37,7 +36,7 @@ interface StreamRequest {
   readonly lastEventId?: string | null;
 }
 
-/** Opens a stream of a service that listens, as a client does that connects for the first time or again. */
+/** Opens a stream like a client that connects for the first time or reconnects. */
 export async function openStream(
   app: FastifyInstance,
   path: string,
@@ -47,7 +46,7 @@ export async function openStream(
   const { port } = app.server.address() as AddressInfo;
   const headers = { ...bearer(key), ...(lastEventId === null ? {} : { 'last-event-id': lastEventId }) };
   const closed = once(app.server, 'connection').then(async ([socket]) => {
-    // once() would fail where the client resets the connection, which closes it, too.
+    // once() would fail if the client resets the connection, which also closes it.
     if (!(socket as Socket).destroyed) await new Promise((resolve) => (socket as Socket).once('close', resolve));
   });
   const request = get({ port, host: '127.0.0.1', path, headers, agent: false });
@@ -95,7 +94,7 @@ async function* readBlocks(response: IncomingMessage, position: { id: string | n
       }
     }
   } catch (error) {
-    // What is cut in the middle of a block is no block.
+    // A block cut in the middle does not count.
     if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
   }
 }

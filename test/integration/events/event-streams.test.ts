@@ -19,8 +19,8 @@ import { openStream, type StreamClient } from './event-stream-client.ts';
 import { happen, leftOpen, planFleet } from './support.ts';
 
 /**
- * Connections on which nothing moves are closed after this time, and streams that wait show three times in it that they live, also where a busy
- * machine lets them wait for two seconds.
+ * Idle time after which connections are closed. Waiting streams send three heartbeats in it, so they survive a busy
+ * machine that stalls for two seconds.
  */
 const IDLE_MS = 4500;
 
@@ -34,7 +34,7 @@ beforeAll(async () => {
 afterAll(() => app.close());
 beforeEach(async () => {
   fleet = await createFleet(app.db, { tenants: 2, adapters: 4 });
-  // A stream that begins now begins after what the test before has recorded.
+  // A new stream starts after the events of the previous test.
   await untilReadable(app.db);
 });
 afterEach(async () => {
@@ -62,7 +62,7 @@ async function listed(path: string, key = app.operatorKey): Promise<Event[]> {
   return answer.json<{ data: Event[] }>().data;
 }
 
-/** Nothing was sent before this heartbeat. */
+/** Checks that the next block is a heartbeat. */
 async function expectHeartbeat(stream: StreamClient): Promise<void> {
   const block = await stream.nextBlock();
   expect(block).toMatchObject({ comment: 'heartbeat', data: null });
@@ -251,14 +251,14 @@ test('a stream ends when its key is revoked or expires', async () => {
   for (const stream of streams) await stream.nextBlock();
   const revocation = await app.request({ method: 'DELETE', url: `/v1/api-keys/${idOf(revoked)}` });
   expect(revocation.statusCode).toBe(204);
-  // The event of the revocation is the tenant's own.
+  // The event of the revocation belongs to the tenant.
   expect(await untilEnd(streams[1]!)).toEqual([]);
   expect((await streams[0]!.nextEvent()).type).toBe('api_key.revoked');
   await app.db.apiKey.update({ where: { id: idOf(expiring) }, data: { expiresAt: new Date() } });
   expect(await untilEnd(streams[0]!)).toEqual([]);
 });
 
-/** The types of what comes until the stream ends. */
+/** Types of the events until the stream ends. */
 async function untilEnd(stream: StreamClient): Promise<string[]> {
   const types: string[] = [];
   for (let block = await stream.nextBlock(); block !== null; block = await stream.nextBlock())

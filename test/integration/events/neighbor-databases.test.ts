@@ -11,7 +11,7 @@ import { createEventService } from '../../../src/delivery/events/event.service.t
 import { createEventStreams } from '../../../src/delivery/events/stream/event-streams.ts';
 import { happen } from './support.ts';
 
-// A server of its own, which takes prepared transactions: how many is read at its start.
+// Uses a server of its own with prepared transactions enabled, which is a setting read at its start.
 let folder: string;
 let server: EmbeddedPostgres;
 let db: Database;
@@ -50,7 +50,7 @@ test('a stream that begins while a transaction of another database counts for a 
   await happen(db, 'one');
   const { end } = await events.read(start, {}, null);
   expect(await readable()).toEqual(['one']);
-  // Of a prepared transaction PostgreSQL does not tell in which database it was begun, as of one that is about to end.
+  // PostgreSQL does not tell in which database a prepared transaction was begun, nor one that is about to end.
   await neighbor.query(`PREPARE TRANSACTION 'neighbor'`);
   expect(await readable()).toEqual([]);
 

@@ -13,9 +13,9 @@ import { planFleet } from './support.ts';
 let world: WebhookWorld;
 let fleet: Fleet;
 let streams: StreamClient[] = [];
-/** Those of the fleet's two tenants, and of a third one that has no adapter in it. */
+/** Keys of the fleet's two tenants and of a third one without an adapter in it. */
 let keys: string[];
-/** The end of one rollout. */
+/** Event types of a rollout's end. */
 const END = /^rollout\.(completed|failed|cancelled)$/;
 
 beforeAll(async () => {
@@ -62,7 +62,9 @@ async function complete(rolloutId: string): Promise<void> {
   await withTransaction(db, (tx) => settleRollout(tx, rolloutId));
 }
 
-test('each tenant with jobs in a rollout hears once that it is completed, and so does the operator, and nobody else', async () => {
+const END_HEARD_ONCE =
+  'each tenant with jobs in a rollout hears once that it is completed, and so does the operator, and nobody else';
+test(END_HEARD_ONCE, async () => {
   const { rolloutId } = await planFleet(world.app.db, fleet);
   const paths = [`/v1/rollouts/${rolloutId}/events/stream`, '/v1/events/stream'];
   const readers = [...fleet.tenants.map((tenantId, index) => ({ tenantId, key: keys[index]! }))];
@@ -95,7 +97,7 @@ test('webhooks get it once, too: those of the tenants, and those of the operator
   const listed = `/v1/rollouts/${rolloutId}/events?`;
   const ids = await Promise.all(owners.map(async (key) => (await endsIn(listed, key)).map(({ id }) => id)));
   expect(ids.map((of) => of.length)).toEqual([1, 1, 0, 1]);
-  // When something later has arrived, nothing of this is on its way any more.
+  // Once a later event has arrived, none of these is still under way.
   const tenants = [...fleet.tenants, world.other.id, null];
   const later = await Promise.all(
     tenants.map(async (tenantId) => (await world.record(tenantId, ['rollout.paused']))[0]),
@@ -133,7 +135,8 @@ test('a cancelled rollout tells those whose jobs were planned', async () => {
 test('10,000 tenants are told in one statement, whose rows the readers of the operator pass once', async () => {
   const { db } = world.app;
   const { rolloutId } = await planFleet(db, fleet);
-  await db.$executeRaw`INSERT INTO tenants (id, name) SELECT 'ten_many_' || n, 'many ' || n FROM generate_series(1, 10000) n`;
+  await db.$executeRaw`INSERT INTO tenants (id, name) SELECT 'ten_many_' || n, 'many ' || n
+    FROM generate_series(1, 10000) n`;
   await db.$executeRaw`
     INSERT INTO rollout_tenant_counts (rollout_id, tenant_id, kind, state, jobs, unfinished, baselines_pending)
     SELECT ${rolloutId}, id, 'adaptation', 'ready', 1, 0, 0 FROM tenants WHERE id LIKE 'ten_many_%'`;

@@ -14,7 +14,9 @@ async function refusal(stream: StreamClient): Promise<unknown[]> {
   return [stream.status, code, setting, stream.headers['retry-after']];
 }
 
-test('a tenant has so many streams with all its keys, the service so many in all, and a closed one makes room', async () => {
+const STREAM_LIMITS =
+  'a tenant has so many streams with all its keys, the service so many in all, and a closed one makes room';
+test(STREAM_LIMITS, async () => {
   app = await createTestApp({ env: { READAPT_TENANT_EVENT_STREAMS: '2', READAPT_EVENT_STREAMS: '3' } });
   const tenant = await createTestTenant(app.db, 'acme');
   const streams = [await open(tenant.key), await open(tenant.key)];
@@ -29,7 +31,7 @@ test('a tenant has so many streams with all its keys, the service so many in all
   expect(await refusal(await open(other.key))).toEqual([429, 'too_many_streams', 'READAPT_EVENT_STREAMS', '30']);
   streams[0]!.cut();
   await eventually('a place', async () => (await open(other.key)).status === 200);
-  // What was refused for another reason takes no place.
+  // A request refused for another reason takes no slot.
   streams[1]!.cut();
   await streams[1]!.closed();
   for (let tries = 0; tries < 5; tries++) {
@@ -44,7 +46,7 @@ test('a service that stops ends streams, also those of clients that do not read'
   app = await createTestApp();
   const { id: tenantId, key } = await createTestTenant(app.db, 'acme');
   for (let n = 0; n < 800; n++) await happen(app.db, `${n}`, tenantId, { text: 'x'.repeat(20_000) });
-  // A stream that begins now begins after these.
+  // A new stream starts after these events.
   await untilReadable(app.db);
   const waiting = await open(app.operatorKey);
   await waiting.nextBlock();

@@ -6,7 +6,7 @@ import { planEntries } from '../queue/plan-entries.ts';
 import { PATIENCE_MS } from '../../patience.ts';
 import { unknownEvent } from '../support/index.ts';
 
-/** Does some work in a transaction and leaves it open. @returns what commits it */
+/** Runs some work in a transaction and leaves it open. @returns a function that commits it */
 export async function leftOpen(
   db: Database,
   work: (tx: Transaction) => Promise<unknown>,
@@ -18,7 +18,7 @@ export async function leftOpen(
   const ended = withTransaction(
     db,
     async (tx) => {
-      // It may be held for as long as a command takes on a busy machine.
+      // The transaction may stay open for as long as a command takes on a busy machine.
       await tx.$executeRaw`SET LOCAL idle_in_transaction_session_timeout = 0`;
       await work(tx);
       done();

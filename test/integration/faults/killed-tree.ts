@@ -26,7 +26,7 @@ import {
   serve,
 } from '../stack/readapt.ts';
 
-/** A rollout in a stack of real processes, all of which are killed at once and started again. */
+/** Rollout in a stack of real processes that are all killed at once and started again. */
 export function useKilledTree() {
   let folder: string;
   let family: TinyFamily;
@@ -53,7 +53,7 @@ export function useKilledTree() {
     return { url, operatorKey: operatorKey!, rolloutId };
   }
 
-  /** What an operator asks a running stack for. */
+  /** Requests of an operator to a running stack. */
   function asked(origin: string, operatorKey: string, rolloutId: string) {
     const client = retryingClient(origin, operatorKey);
     const request = { client, path: { id: rolloutId } };
@@ -63,7 +63,7 @@ export function useKilledTree() {
       origin,
       rollout,
       jobs,
-      /** Waits for the end of the rollout. If it does not come, the error says where its jobs are. */
+      /** Waits for the end of the rollout. On a timeout the error names the state of its jobs. */
       async completed(): Promise<void> {
         const isCompleted = async () => (await rollout()).state === 'completed';
         await eventually('the rollout is completed', isCompleted, 200_000).catch(async (error: Error) => {
@@ -89,9 +89,9 @@ export function useKilledTree() {
     },
 
     /**
-     * Stops the training process while a job is trained, which then does not end before the test goes on.
-     * @param trained the job that is trained; undefined if none is
-     * @returns the job, and what lets the process go on
+     * Stops the training process while a job is training, so that the job cannot end before the test resumes it.
+     * @param trained the job that is training; undefined if there is none
+     * @returns the job, and a function that resumes the process
      */
     freezeTraining(trained: () => Promise<Job | undefined>): Promise<{ job: Job; thaw: () => void }> {
       const freeze = async () => {
@@ -107,7 +107,7 @@ export function useKilledTree() {
       return eventually('a job is trained', freeze);
     },
 
-    /** What a machine does that loses its power, except that its disk keeps what was not synced. */
+    /** Kills all processes, as a power failure would, except that the disk keeps unsynced data. */
     async killEverything(): Promise<void> {
       const postmaster = await postmasterOf(path.join(folder, 'data'));
       const running = await processesOf(folder);
@@ -115,14 +115,17 @@ export function useKilledTree() {
       for (const part of [/readapt\.js serve/, /readapt\.js worker/, /training\/process/, /watchdog/])
         expect(commands).toMatch(part);
       for (const { pid } of running) killProcess(pid, 'SIGKILL');
-      // A process that dies has lost its command before it is gone.
+      // A dying process loses its command line before it is gone.
       await eventually(
         'nothing of it is left',
         async () => (await processesOf(folder)).length === 0 && !(await isAlive(postmaster)),
       );
     },
 
-    /** Checks what the rollout has left as the fault campaign does: rows, artifacts, and the bits of an undisturbed run. */
+    /**
+     * Checks the rollout's results like the fault campaign: rows, artifacts, and equality with an undisturbed run to
+     * the bit.
+     */
     async expectUndisturbed(origin: string, check: (db: Database, rolloutId: string) => Promise<void>): Promise<void> {
       const { operatorKey, rolloutId } = await started;
       const dataDir = path.join(folder, 'data');

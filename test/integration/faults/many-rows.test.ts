@@ -17,8 +17,9 @@ test('100,000 gate rows of one adapter cost no more tokens than the setting says
   await fleet.startWorker();
   const jobs = await fleet.roll({ strategy: 'reuse' });
   const [large, small] = [0, 1].map((index) => jobs.find((job) => job.adapter_name === `adapter-${index}`)!);
+  const sample = 'of 100000 gate rows are used, a random sample that is always the same: ';
   expect(large!.warnings.join('\n')).toMatch(
-    /^\d+ of 100000 gate rows are used, a random sample that is always the same: .+ 4000 tokens \(READAPT_MEASURED_TOKENS\)$/m,
+    new RegExp(String.raw`^\d+ ${sample}.+ 4000 tokens \(READAPT_MEASURED_TOKENS\)$`, 'm'),
   );
   expect(small!.warnings).toEqual([]);
   const old = await fleet.db.gateOutcomes.findMany({ select: { values: true } });
@@ -28,7 +29,7 @@ test('100,000 gate rows of one adapter cost no more tokens than the setting says
   expect(counts[1]).toBeLessThan(LIMIT / 2);
 });
 
-/** Rows whose prompts are no search row's. */
+/** Rows whose prompts differ from those of the search rows. */
 function gateRows(count: number): object[] {
   const taste = tasteRows(1000, 700);
   return Array.from({ length: count }, (_, index) => ({ ...taste[index % taste.length]!, split: 'gate' }));

@@ -4,11 +4,13 @@ import { useKilledTree } from './killed-tree.ts';
 
 const tree = useKilledTree();
 
-test('paused in the middle of a training, killed with everything and resumed, a rollout ends with the same bits', async () => {
+const PAUSED_AND_KILLED =
+  'paused in the middle of a training, killed with everything and resumed, a rollout ends with the same bits';
+test(PAUSED_AND_KILLED, async () => {
   const first = await tree.start('paused');
   const training = async () => (await first.jobs()).find(({ state }) => state === 'fine_tuning');
-  // Once it goes on in the same processes, unless the pause takes so long that the worker kills the stopped one, and once it is the next
-  // start that resumes it.
+  // The rollout is resumed once in the same processes (unless the pause takes so long that the worker kills the stopped
+  // one) and once by the next start.
   const { job: interrupted, thaw } = await tree.freezeTraining(training);
   expect(await first.change('pause')).toMatchObject({ state: 'paused' });
   thaw();
@@ -32,7 +34,7 @@ test('paused in the middle of a training, killed with everything and resumed, a 
   expect(after.find(({ id }) => id === interrupted.id)!.phases.held).toBeGreaterThan(0);
 
   await tree.expectUndisturbed(origin, async (db, rolloutId) => {
-    // An attempt that a pause has ended counts for nothing.
+    // An attempt ended by a pause does not count.
     const counted = await db.job.findMany({ where: { rolloutId, attempt: { gt: 1 } } });
     expect(counted.length).toBeGreaterThan(0);
     for (const job of counted) expect(job.attempt - job.excusedAttempts).toBe(1);

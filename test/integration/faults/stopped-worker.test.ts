@@ -40,7 +40,9 @@ function startWorker(): WorkerProcess {
   return worker;
 }
 
-test('a worker that was stopped for a while and wakes up again does not disturb who has taken its job over', async () => {
+const STOPPED_WORKER =
+  'a worker that was stopped for a while and wakes up again does not disturb who has taken its job over';
+test(STOPPED_WORKER, async () => {
   const { db } = queue.database;
   const rollouts = createRolloutService({ db, producer: queue.producer });
   const jobs = jobServices({ db, producer: queue.producer });
@@ -62,10 +64,10 @@ test('a worker that was stopped for a while and wakes up again does not disturb 
 
   startWorker();
   await trainedIn(2);
-  // The checkpoints have moved, so whatever the first one writes from now on goes elsewhere.
+  // The checkpoints have moved, so the first worker's later writes go elsewhere.
   expect(await readdir(folder)).toEqual(['attempt-2']);
   for (const pid of stopped) process.kill(pid, 'SIGCONT');
-  // Both finish their candidates now.
+  // Both workers finish their candidates now.
   await writeFile(goOn, '');
   await eventually('the rollout is completed', async () => (await rollouts.get(id, null)).state === 'completed');
 

@@ -60,7 +60,7 @@ test('a tenant reads a code and a message of the service, and the operator reads
   const { options } = (await lifecycle.beginAnalysis(rollout.id))!;
   await lifecycle.plan({ id: rollout.id, baseModelVersionId, options: options as StoredOptions }, new Map());
   const { id } = await db.job.findFirstOrThrow();
-  // A file is where the job's folder should be, which nobody has foreseen.
+  // A file is in place of the job's folder, an error that nobody has foreseen.
   const inTheWay = path.join(dataDir(), 'checkpoints', id);
   await mkdir(path.dirname(inTheWay), { recursive: true });
   await writeFile(inTheWay, '');
@@ -81,7 +81,9 @@ test('a tenant reads a code and a message of the service, and the operator reads
   expect(await tenantReads()).not.toContain(fleet.folder);
 });
 
-test('a base model version that lacks a file fails its rollout, and only the operator reads where the file should be', async () => {
+const MISSING_BASE_FILE =
+  'a base model version that lacks a file fails its rollout, and only the operator reads where the file should be';
+test(MISSING_BASE_FILE, async () => {
   const { db } = api;
   const version = { baseModelId: fleet.baseModelId, servingName: 'served/v3' };
   const id = newId('baseModelVersion');

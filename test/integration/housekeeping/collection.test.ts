@@ -24,7 +24,7 @@ let database: TestDatabase;
 let db: Database;
 let fleet: Fleet;
 let rolloutId: string;
-/** The tenant that is deleted as a whole, and the one that stays. */
+/** Tenant that is deleted as a whole, and the tenant that stays. */
 let leaver: string;
 let stayer: string;
 
@@ -33,14 +33,14 @@ const deletions = () => createDeletionService({ db, producer });
 const root = () => path.join(fleet.folder, 'data', 'artifacts');
 const put = (text: string) => fleet.artifacts.putFile(Readable.from([Buffer.from(text)]), 'dataset');
 
-/** Stores and registers content of its own. @returns its digest */
+/** Stores and registers unique content. @returns its digest */
 async function artifact(text: string): Promise<string> {
   const stored = await put(text);
   await withTransaction(db, (tx) => registerArtifact(tx, fleet.artifacts, stored));
   return stored.digest;
 }
 
-/** Adds an ended job with all that it measures, and a version that it has published. @returns the ids of both */
+/** Adds an ended job with all its measurements and a version that it published. @returns the identifiers of both */
 async function carriedOver(adapterId: string): Promise<{ jobId: string; versionId: string }> {
   const source = await db.adapterVersion.findFirstOrThrow({ where: { adapterId }, orderBy: { number: 'desc' } });
   const { tenantId } = source;
@@ -102,7 +102,7 @@ afterEach(async () => {
   await database.close();
 });
 
-/** Ids of the adapters of a tenant. */
+/** Identifiers of a tenant's adapters. */
 const adaptersOf = (tenantId: string) => db.adapter.findMany({ where: { tenantId }, orderBy: { id: 'asc' } });
 const stored = async (): Promise<string[]> => {
   const digests: string[] = [];
@@ -110,7 +110,7 @@ const stored = async (): Promise<string[]> => {
   return digests;
 };
 
-/** How many rows of each table hold one of these texts in any column. */
+/** Number of rows per table that contain one of these texts in any column. */
 async function mentions(texts: readonly string[]): Promise<Record<string, number>> {
   const tables = await db.$queryRaw<{ name: string }[]>`
     SELECT relname::text AS name FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace`;
@@ -125,12 +125,12 @@ async function mentions(texts: readonly string[]): Promise<Record<string, number
   return found;
 }
 
-/** The advisory locks of the database, which collectors take. */
+/** Advisory locks in the database, which collectors take. */
 const locksHeld = () => db.$queryRaw`
   SELECT 1 AS held FROM pg_locks l JOIN pg_database d ON d.oid = l.database
   WHERE l.locktype = 'advisory' AND d.datname = current_database()`;
 
-/** Runs both tasks here. */
+/** Runs both housekeeping tasks in this process. */
 async function collect(graceDays = 0, graceMs = 0): Promise<Record<string, number>> {
   const { signal } = new AbortController();
   return {
@@ -139,7 +139,7 @@ async function collect(graceDays = 0, graceMs = 0): Promise<Record<string, numbe
   };
 }
 
-/** Makes a world in which something of everything is deleted. @returns what must be gone, and what must stay */
+/** Creates data and deletes some of every kind. @returns what must be gone and what must stay */
 async function deleteMuch() {
   const remaining = await adaptersOf(stayer);
   const [gone, kept] = [remaining[0]!, remaining[1]!];
@@ -170,7 +170,7 @@ async function deleteMuch() {
   await deletions().deleteTenant(leaver);
   return {
     ofTenant: [leaver, ...leaving.map(({ id }) => id)],
-    // Events of what a tenant has deleted stay with the tenant.
+    // Events about things that a tenant deleted stay with the tenant.
     rows: [...jobs.flatMap((one) => [one.jobId, one.versionId]), gone.id, unused.id],
     anchor: old.id,
     kept: { adapterId: kept.id, versions: needed.length, ...staying },
@@ -182,7 +182,7 @@ async function deleteMuch() {
   };
 }
 
-/** Checks that all that is deleted is gone, and that nothing else is. */
+/** Checks that everything deleted is gone, and nothing else. */
 async function expectCollected(world: Awaited<ReturnType<typeof deleteMuch>>): Promise<void> {
   expect(await db.event.findMany({ where: { subjectId: leaver }, orderBy: { seq: 'asc' } })).toMatchObject([
     { tenantId: null, type: 'tenant.deleted', data: {} },
@@ -192,7 +192,7 @@ async function expectCollected(world: Awaited<ReturnType<typeof deleteMuch>>): P
   expect(await mentions(world.ofTenant)).toEqual({});
   await db.event.deleteMany({ where: { tenantId: stayer } });
   expect(await mentions(world.rows)).toEqual({});
-  // The margins of its successors still count from an imported version, for which its name and its outcomes are needed.
+  // The margins of its successors still count from an imported version, whose name and outcomes are needed for that.
   expect(await mentions([world.anchor])).toEqual({ adapter_versions: 1, anchor_outcomes: 1 });
   expect(await stored()).toEqual(world.digests);
   for (const digest of world.digests) await fleet.artifacts.verify(digest);
@@ -228,12 +228,12 @@ test('a collector that is killed again and again leaves nothing over and loses n
     const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
     if (code === 0) break;
     expect(signal).toBe('SIGKILL');
-    // What its transaction has locked is locked until PostgreSQL has noticed.
+    // PostgreSQL keeps the locks of its transaction until it notices the death.
     await expect.poll(locksHeld).toEqual([]);
     kills++;
   }
   expect(kills).toBeGreaterThan(5);
-  // The next process that opens the store removes what a dead one has moved aside.
+  // The next process that opens the store removes what the dead one had moved aside.
   await createFilesystemStore(root());
   expect(await readdir(path.join(root(), 'tmp'))).toEqual([]);
   await expectCollected(world);
@@ -245,7 +245,8 @@ test('a tenant is gone from every table that has its id, whatever tables there a
   await deletions().deleteTenant(leaver);
   await collect();
   const tables = await db.$queryRaw<{ name: string }[]>`
-    SELECT table_name::text AS name FROM information_schema.columns WHERE column_name = 'tenant_id' AND table_schema = 'public'`;
+    SELECT table_name::text AS name FROM information_schema.columns WHERE column_name = 'tenant_id'
+      AND table_schema = 'public'`;
   expect(tables.length).toBeGreaterThan(8);
   for (const { name } of tables) {
     expect(await db.$queryRawUnsafe(`SELECT 1 FROM "${name}" WHERE tenant_id = $1`, leaver)).toEqual([]);
@@ -253,7 +254,9 @@ test('a tenant is gone from every table that has its id, whatever tables there a
   expect(await db.tenant.count({ where: { id: leaver } })).toBe(0);
 });
 
-test('a job that was planned while its adapter was deleted is cancelled, and then everything is collected', async () => {
+const ADAPTER_DELETED_WHILE_PLANNED =
+  'a job that was planned while its adapter was deleted is cancelled, and then everything is collected';
+test(ADAPTER_DELETED_WHILE_PLANNED, async () => {
   const adapterId = fleet.adapters[0]!;
   const version = await db.adapterVersion.findFirstOrThrow({ where: { adapterId } });
   await deletions().deleteAdapter(adapterId, null);

@@ -1,6 +1,6 @@
 /**
- * Collects everything that is deleted, at once. It kills itself before its so manyth query, or before or after a removal of bytes,
- * whichever is the so manyth. Arguments: URL of the database, folder of the store, that number.
+ * Collects everything that is deleted, without a grace time, and kills itself before its nth query, or before or after
+ * its nth removal of bytes. Arguments: URL of the database, folder of the store, n.
  */
 import { createFilesystemStore } from '../../../src/platform/artifacts/index.ts';
 import { artifactCollectionTask } from '../../../src/operations/housekeeping/collection/artifact-collection.ts';

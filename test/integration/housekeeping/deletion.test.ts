@@ -33,7 +33,7 @@ async function send(method: 'DELETE' | 'GET' | 'POST', url: string, as: string =
 const remove = (url: string, as?: string) => send('DELETE', url, as);
 const idsIn = async (url: string) => ((await send('GET', url)).body.data as { id: string }[]).map(({ id }) => id);
 
-/** Plans a rollout to the new base. @returns the jobs of the fleet */
+/** Plans a rollout to the new base. @returns the fleet's jobs */
 async function plan() {
   const baseModelVersionId = fleet.newVersionId;
   const { rollout } = await withTransaction(app.db, (tx) => createRollout(tx, { baseModelVersionId, options: {} }));
@@ -159,7 +159,9 @@ test("another tenant's things cannot be deleted, and a key that only reads delet
   }
 });
 
-test('an adapter that is created and a dataset that is deleted at the same moment: only one of both succeeds', async () => {
+const ADAPTER_OR_DATASET =
+  'an adapter that is created and a dataset that is deleted at the same moment: only one of both succeeds';
+test(ADAPTER_OR_DATASET, async () => {
   for (const id of fleet.adapters) await remove(`/v1/adapters/${id}`);
   const model = await app.db.baseModel.findUniqueOrThrow({ where: { id: fleet.baseModelId } });
   const gate = { kind: 'absolute', target: 0.8 };

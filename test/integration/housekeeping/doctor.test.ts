@@ -77,7 +77,7 @@ test.each([
     'version_gone',
   ]);
   expect(await fleet.artifacts.has(version.artifactDigest)).toBe(false);
-  // What is sent again is stored again, and nothing is wrong any more.
+  // Artifacts that are sent again are stored again, and nothing is wrong any more.
   await fleet.artifacts.putFolder(path.join(fleet.folder, 'adapter'), 'adapter');
   expect(await examined({ verify: true })).toEqual([]);
 });
@@ -149,7 +149,9 @@ test('bases that cannot be read, leases that ran out and jobs that nobody enqueu
   expect(kinds(await examined())).toEqual(['base_unreadable', 'base_unreadable', 'outbox_stale']);
 });
 
-test('nothing is mended where most artifacts are gone, as in a bucket that is another one, unless that is accepted', async () => {
+const OTHER_BUCKET =
+  'nothing is mended where most artifacts are gone, as in a bucket that is another one, unless that is accepted';
+test(OTHER_BUCKET, async () => {
   const { artifactDigest } = await database.db.dataset.findFirstOrThrow();
   for (const digest of [version.artifactDigest, artifactDigest]) await fleet.artifacts.remove(digest);
   expect(kinds(await examined())).toContain('current_version_gone');
@@ -171,7 +173,7 @@ test('a version stays that was sent again while the doctor was looking', async (
   await fleet.artifacts.remove(version.artifactDigest);
   const artifacts = {
     ...fleet.artifacts,
-    // The tenant sends its files when they have been found missing.
+    // The tenant sends its files after they were found missing.
     list: () => sentAgain(),
   };
   async function* sentAgain() {

@@ -20,7 +20,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Unpacks an archive with the command `tar`. @returns its files */
+/** Unpacks an archive with the command `tar`. @returns the names of its files */
 async function unpack(archive: Buffer, to: string): Promise<string[]> {
   const file = path.join(folder, 'export.tar');
   await writeFile(file, archive);

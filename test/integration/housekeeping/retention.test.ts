@@ -51,7 +51,7 @@ const prune = async () => {
   return removed;
 };
 
-/** Records events of a tenant, or of the operator, which happened so many days ago, and waits until they can be read. */
+/** Records events of a tenant or the operator, with the given ages in days, and waits until they can be read. */
 async function happened(tenantId: string | null, ages: readonly number[]): Promise<void> {
   await record(tenantId, ages);
   await untilReadable(app.db);
@@ -173,7 +173,7 @@ describe('events', () => {
 describe('audit entries', () => {
   beforeEach(() => app.db.auditEntry.deleteMany());
 
-  /** Writes entries about a tenant, or about what belongs to the operator, which were written so many days ago. */
+  /** Writes audit entries of a tenant or the operator, with the given ages in days. */
   async function changed(tenantId: string | null, ages: readonly number[]): Promise<void> {
     for (const age of ages) {
       const subjectId = newId('job');

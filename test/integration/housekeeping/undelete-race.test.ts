@@ -18,7 +18,7 @@ afterAll(() => database.close());
 
 const producer = { enqueueAfterCommit: () => Promise.resolve(), remove: () => Promise.resolve() };
 
-/** A tenant with a dataset, and an adapter with two versions and an ended job. */
+/** Creates a tenant with a dataset, and an adapter with two versions and an ended job. */
 async function createOwner() {
   const fleet = await createFleet(db, { tenants: 1, adapters: 1 });
   const [tenantId, adapterId] = [fleet.tenants[0]!, fleet.adapters[0]!];
@@ -57,7 +57,7 @@ async function createOwner() {
 }
 type Owned = Awaited<ReturnType<typeof createOwner>>;
 
-/** How many rows the tenant has in each table. */
+/** Number of the tenant's rows per table. */
 async function rowsOf({ tenantId }: Owned) {
   const where = { tenantId };
   return {
@@ -74,7 +74,7 @@ type Rows = Awaited<ReturnType<typeof rowsOf>>;
 const deletions = () => createDeletionService({ db, producer });
 const undeletions = () => createUndeleteService({ db });
 
-/** What is deleted and undeleted, and what of the tenant's rows is left if it is gone. */
+/** Kinds that are deleted and undeleted, with the tenant's remaining rows if the deletion wins. */
 const KINDS: Record<
   string,
   { remove(of: Owned): Promise<void>; undelete(of: Owned): Promise<unknown>; gone: Partial<Rows> }
@@ -102,8 +102,8 @@ const KINDS: Record<
 };
 
 /**
- * Collects everything that is deleted, and calls `atQuery` at the query with this number. It waits for it at the first one, when
- * the collector has no lock yet, and otherwise goes on.
+ * Collects everything that is deleted and calls `atQuery` at the query with the given number. It waits for the result
+ * at the first query, when the collector holds no lock yet, and otherwise continues.
  */
 async function collect(number: number, atQuery: () => Promise<unknown> | undefined): Promise<number> {
   let count = 0;
@@ -137,7 +137,7 @@ test.each(Object.keys(KINDS))(
       last = await collect(at, begin);
       const outcome = await (undeleted ?? begin());
       outcomes.add(outcome);
-      // What is left of it is collected, or it stays.
+      // The rest of it is collected too, or all of it stays.
       await collect(0, () => undefined);
       const expected = outcome === 'back' ? before : { ...before, ...gone };
       expect(await rowsOf(owned), `undeleted at query ${at}: ${outcome}`).toEqual(expected);

@@ -38,7 +38,7 @@ const used = async () =>
 const typesOf = async (subjectId: string) =>
   (await app.db.event.findMany({ where: { subjectId }, orderBy: { seq: 'asc' } })).map(({ type }) => type);
 
-/** Removes what was deleted, with a grace time of so many days. */
+/** Removes deleted data, with a grace time in days. */
 const collect = (days: number) =>
   collectionTask({ db: app.db, producer: app.deps.producer, deletionGraceDays: days }).run(
     new AbortController().signal,
@@ -144,7 +144,9 @@ test('whose name is taken meanwhile is refused until it is free', async () => {
   });
 });
 
-test('what the collector has begun to remove cannot come back, and goes whatever the grace time is by then', async () => {
+const COLLECTION_BEGUN =
+  'what the collector has begun to remove cannot come back, and goes whatever the grace time is by then';
+test(COLLECTION_BEGUN, async () => {
   const other = fleet.adapters[1]!;
   for (const id of [adapterId, other]) await remove(`/v1/adapters/${id}`);
   await app.db.adapter.update({ where: { id: adapterId }, data: { collectionBeganAt: new Date() } });

@@ -35,7 +35,7 @@ afterEach(async () => {
   await queue.close();
 });
 
-/** A job that ended long ago, with a metric point. */
+/** Adds a job that ended long ago, with a metric point. */
 async function oldJob(): Promise<void> {
   const { tenantId, adapterId, id: sourceVersionId } = await db.adapterVersion.findFirstOrThrow();
   const rolloutId = newId('rollout');
@@ -48,7 +48,7 @@ async function oldJob(): Promise<void> {
   await db.metricPoint.create({ data: { tenantId, jobId, name: 'loss', step: 1, value: 1, recordedAt: LONG_AGO } });
 }
 
-/** One of everything that a worker removes when it is old enough. */
+/** Creates one of everything that a worker removes when it is old enough. */
 async function makeOldThings(): Promise<void> {
   const tenantId = fleet.tenants[0]!;
   await withTransaction(db, async (tx) => {
@@ -66,11 +66,11 @@ async function makeOldThings(): Promise<void> {
   await writeFile(file, 'bytes of a process that died before it could name them');
   const { digest } = await fleet.artifacts.putFile(file, 'dataset');
   await utimes(await fleet.artifacts.localPath(digest), LONG_AGO, LONG_AGO);
-  // It removes no event that readers cannot see yet, and does not look again for an hour.
+  // The worker removes no event that readers cannot see yet, and checks again only after an hour.
   await untilReadable(db);
 }
 
-/** How much there is of each. */
+/** Number of things of each kind. */
 async function counts(): Promise<Record<string, number>> {
   const stored = [];
   for await (const { digest } of fleet.artifacts.list()) stored.push(digest);

@@ -17,8 +17,8 @@ afterEach(async () => {
 });
 
 /**
- * A service that keeps the event loop busy for 2 ms a request, except for `/healthz`, and notes the order in which it began them. Like
- * the real one it does little at once, and the rest after a promise.
+ * Service that blocks the event loop for 2 ms per request, except for `/healthz`, and records the order in which it
+ * starts them. Like the real one, it does little immediately and the rest after a promise.
  */
 async function busyService(): Promise<string[]> {
   const begun: string[] = [];
@@ -49,7 +49,7 @@ async function connected(count: number): Promise<Socket[]> {
 
 const get = (url: string) => `GET ${url} HTTP/1.1\r\nhost: a\r\n\r\n`;
 
-/** What has arrived when this many answers with a body are there. */
+/** Answers received once there are `count` of them with a body. */
 async function answersOn(socket: Socket, count: number): Promise<string[]> {
   let text = '';
   while ([...text.matchAll(/\r\n\r\n\/\S+?(?=HTTP|$)/g)].length < count)
@@ -107,7 +107,7 @@ test('what has arrived on a connection that was closed is not read', async () =>
   const [greedy] = await connected(1);
   let heads = 0;
   app.server.on('request', () => heads++);
-  // A thousand of these fit into what Node reads at once.
+  // A thousand of these fit into a single read of Node.
   const closed = new Promise((resolve) => greedy!.on('error', () => undefined).once('close', resolve));
   greedy!.write(get('/greedy').repeat(5_000));
   greedy!.resume();

@@ -8,7 +8,7 @@ let fleet: Fleet;
 let rolloutId: string;
 let key: string;
 
-/** Several end within one millisecond and take the same time, and two have not ended. */
+/** End times: several within one millisecond and equal, and two jobs without an end. */
 const ENDS = ['.000001', '.000002', '.000002', '.000900', '.500000', null, null];
 const TIMES = [0.1 + 0.2, 30, 30, 1e-7, 12.5, 7, null];
 
@@ -59,7 +59,7 @@ const get = async (url: string, as?: string) => {
   return { status: answer.statusCode, body: answer.json() };
 };
 
-/** All rows of a list in pages of this size. */
+/** All rows of a list, read in pages of the given size. */
 async function all(url: string, limit: number, as?: string): Promise<Row[]> {
   const rows: Row[] = [];
   for (let cursor = ''; ;) {

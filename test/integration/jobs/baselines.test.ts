@@ -57,7 +57,7 @@ const completed = (id: string) =>
     async () => (await rollouts().get(id, null)).state === 'completed' && jobsOf(id),
   );
 
-/** The jobs of the three adaptations, when all have ended. */
+/** Waits until the three adaptations have ended. @returns their jobs */
 const allEnded = (id: string) =>
   eventually('all jobs have ended', async () => {
     const jobs = await jobsOf(id);

@@ -35,7 +35,7 @@ async function fleetOf(adapters: number): Promise<Fleet> {
   return fleet;
 }
 
-/** Starts a worker with a device of its own. All workers share one store and one folder of checkpoints. */
+/** Starts a worker with a device of its own. All workers share one store and one checkpoint folder. */
 async function work(): Promise<RunningWorker> {
   const { backend, producer, database } = queue;
   const { artifacts, folder } = fleets[0]!;
@@ -65,7 +65,7 @@ test(`a rollout does not wait in a busy worker while another is idle (queue on $
   await work();
   await running(first);
   const second = await begin(await fleetOf(0));
-  // The only worker there is has seen it.
+  // Time for the only worker to see it.
   await new Promise((resolve) => setTimeout(resolve, 1000));
   await work();
   await eventually('the other rollout is done', async () => (await rollouts().get(second, null)).state === 'completed');
@@ -94,7 +94,7 @@ test('a worker that stops does not use up the attempts of its job', async () => 
   const first = await work();
   const job = await running(id);
   await first.stop();
-  // As if it had been claimed as often as a job may be, less one.
+  // Sets the job's attempts to one below the limit.
   await queue.database.db.job.update({ where: { id: job.id }, data: { attempt: 24 } });
   for (let times = 0; times < 3; times++) {
     const next = await work();

@@ -39,7 +39,7 @@ function work(env: NodeJS.ProcessEnv = {}): ChildProcess {
   return child;
 }
 
-/** Starts a worker whose clock `set` sets, also while it runs. Its timers go on as they are. */
+/** Starts a worker whose clock `set` shifts, even while it runs. Its timers are unaffected. */
 async function workBy(shift: string): Promise<{ set(shift: string): Promise<void> }> {
   const file = path.join(fleet.folder, 'clock');
   const set = (text: string) => writeFile(file, `${text}\n`);
@@ -72,7 +72,8 @@ describe.runIf(FAKETIME !== '')(`a worker with a wrong clock (queue on ${queueKi
     const found = await eventually('it is quarantined', isQuarantined);
     expect(found.reason).toMatch(
       new RegExp(
-        `^the clock of this machine is (39.0|38.9) h ${words} the database's, expected at most 3.0 s \\(READAPT_CLOCK_TOLERANCE_MS\\)`,
+        `^the clock of this machine is (39.0|38.9) h ${words} the database's, ` +
+          'expected at most 3.0 s \\(READAPT_CLOCK_TOLERANCE_MS\\)',
       ),
     );
     expect(found.quarantinedUntil).toBeNull();

@@ -15,7 +15,7 @@ import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
-/** Outcomes that the scripted training process reports for the old adapter and for what it publishes. */
+/** Outcomes that the scripted training process reports for the old adapter and for its publications. */
 const OLD = { digest: `sha256:${'0'.repeat(64)}`, value: 0.5, standardError: 0.25, values: [1, 0] };
 const PUBLISHED = { ...OLD, digest: `sha256:${'1'.repeat(64)}`, values: [1, 1] };
 

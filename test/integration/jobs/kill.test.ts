@@ -28,7 +28,8 @@ function startProcess(): ChildProcess {
   return child;
 }
 
-test(`kill -9 of a worker in the middle of a job: the next worker ends the rollout (queue on ${queueKind})`, async () => {
+const KILLED_WORKER = 'kill -9 of a worker in the middle of a job: the next worker ends the rollout';
+test(`${KILLED_WORKER} (queue on ${queueKind})`, async () => {
   const rollouts = createRolloutService({ db: queue.database.db, producer: queue.producer });
   const jobs = jobServices({ db: queue.database.db, producer: queue.producer });
   await fleet.behave({ hang: true });

@@ -15,7 +15,7 @@ import { createTestDatabase, type TestDatabase } from '../support/index.ts';
 let database: TestDatabase;
 let db: Database;
 let fleet: Fleet;
-/** The only adapter of the fleet. */
+/** Identifier of the fleet's only adapter. */
 let adapterId: string;
 let thirdVersionId: string;
 
@@ -36,9 +36,9 @@ afterEach(() => fleet.remove());
 afterAll(() => database.close());
 
 /**
- * Plans a rollout to a base model version. One to an older version is planned after one to a newer version here: the other way around,
- * the newer one would supersede it.
- * @returns the job of the adapter, if it has one
+ * Plans a rollout to a base model version. Rollouts to older versions are planned after those to newer ones here; the
+ * other way around, the newer one would supersede the older.
+ * @returns the adapter's job, if it has one
  */
 async function plan(baseModelVersionId: string): Promise<string | undefined> {
   const lifecycle = createRolloutLifecycle({ db });
@@ -48,7 +48,7 @@ async function plan(baseModelVersionId: string): Promise<string | undefined> {
   return (await planEntries(lifecycle, request))![0]?.id;
 }
 
-/** Runs a job with one publication to its end, as a worker does. @returns the id of the version */
+/** Runs a job with one publication to its end, like a worker. @returns the identifier of the version */
 async function publish(jobId: string): Promise<string> {
   const lifecycle = createJobLifecycle({ db });
   const lease = { jobId, owner: newId('job') };
@@ -131,7 +131,9 @@ test('two late jobs in either order leave the newest base on top', async () => {
   expect(await latest()).toBe(onThird);
 });
 
-test('a version that the tenant imports is the latest, also above a newer base, and old work does not hide it', async () => {
+const IMPORT_IS_LATEST =
+  'a version that the tenant imports is the latest, also above a newer base, and old work does not hide it';
+test(IMPORT_IS_LATEST, async () => {
   const onThird = await publish((await plan(thirdVersionId))!);
   const toSecond = await plan(fleet.newVersionId);
   expect(await latest()).toBe(onThird);

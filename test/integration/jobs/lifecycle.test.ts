@@ -134,7 +134,7 @@ describe('a job', () => {
     const sum = phases.reduce((a, b) => a + b, 0);
     expect(Math.abs(sum - job.ttrMs!)).toBeLessThan(1e-6);
     const { acceptedAt } = await database.db.rollout.findUniqueOrThrow({ where: { id: rolloutId } });
-    // Dates from Prisma have a resolution of a millisecond.
+    // Prisma's dates have a resolution of one millisecond.
     expect(Math.abs(job.ttrMs! - (job.readyAt!.getTime() - acceptedAt.getTime()))).toBeLessThanOrEqual(1);
     for (const [index, ms] of phases.entries()) if (index !== 2) expect(ms).toBeGreaterThan(4);
     expect(job.queueWaitMs).toBeGreaterThan(14);
@@ -222,7 +222,7 @@ describe('a job', () => {
       const lease = leaseOf(id);
       await lifecycle.claim(lease);
       await lifecycle.end(lease, rollout, { state });
-      // This imitates a holder that has kept its lease.
+      // Imitates a holder that still has its lease.
       await database.db.job.update({ where: { id }, data: { leaseOwner: lease.owner } });
       const before = await jobOf(id);
       for (const phase of ['prepare', 'fine_tune'] as const) {

@@ -18,7 +18,7 @@ import { WORKER_TIMES } from '../queue/worker-times.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
 const RELATIVE = { kind: 'relative', margin: 0.02 };
-/** What the scripted training process reports. */
+/** Outcomes that the scripted training process reports. */
 const MEASURED = { digest: `sha256:${'2'.repeat(64)}`, value: 0.5, standardError: 0.25, values: [0, 1] };
 
 let queue: TestQueue;
@@ -65,7 +65,7 @@ const behave = (behavior: Behavior) => fleet.behaveOnOld({ log, ...behavior });
 const versions = () =>
   db.adapterVersion.findMany({ where: { adapterId: { in: fleet.adapters } }, orderBy: { id: 'asc' } });
 
-/** Requests measurements of versions as an import does. */
+/** Requests measurements of versions like an import. */
 async function request(which: (place: number) => boolean = () => true): Promise<string[]> {
   const found = (await versions()).filter((_, place) => which(place));
   await withTransaction(db, async (tx) => {
@@ -122,7 +122,7 @@ describe(`measurements ahead of rollouts, queue on ${queueKind}`, () => {
     );
     const order = await requestsLogged();
     expect(order).toEqual(['outcomes', ...Array<string>(4).fill('adaptation'), ...Array<string>(4).fill('baselines')]);
-    // The job has measured it, so that it is not measured once more.
+    // The job has measured it, so it is not measured again.
     expect(await db.gateOutcomes.findUnique({ where: { adapterVersionId: id! } })).toMatchObject({ values: [1, 0] });
     expect(await db.outcomeRequest.count()).toBe(0);
   });
@@ -151,7 +151,7 @@ describe(`measurements ahead of rollouts, queue on ${queueKind}`, () => {
     await logged(1);
     await request((place) => place === 0);
     await behave({});
-    // The process reads its behavior once for each request, so the first one still waits.
+    // The process reads its behavior once per request, so the first request still waits.
     await writeFile(until, '');
     await done();
     expect(await requestsLogged()).toEqual(['outcomes', 'outcomes']);
@@ -240,7 +240,7 @@ describe(`measurements ahead of rollouts, queue on ${queueKind}`, () => {
     const source = outcomesRecoverySource(db);
     const queued = (await source.expired(1000)).map(({ id }) => id);
     expect(queued).toHaveLength(20);
-    // Those of the other tenant are not behind the forty of the first one.
+    // The other tenant's measurements do not queue behind the forty of the first tenant.
     expect(queued).toEqual(expect.arrayContaining(['adv_1-00-outcomes', 'adv_3-00-outcomes']));
     expect(await source.countLive()).toBe(20);
     expect(await source.expired(1000)).toEqual([]);

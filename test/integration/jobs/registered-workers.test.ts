@@ -20,7 +20,7 @@ import { createTestApp, createTestKey, type TestApp } from '../support/index.ts'
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
 const CHILD = fileURLToPath(new URL('./worker-child.ts', import.meta.url));
-/** Those of the workers in processes of their own: all workers of a queue have equal locks. */
+/** Times of the workers in separate processes. All workers of a queue have equal locks. */
 const TIMES = { ...MORTAL_WORKER_TIMES, registrationMs: 200 };
 
 interface Listed {
@@ -79,7 +79,7 @@ async function begin(behavior: Behavior): Promise<string> {
 
 const list = async () => (await app.request({ url: '/v1/workers' })).json<{ data: Listed[] }>().data;
 const states = async () => (await app.db.job.findMany({ orderBy: { id: 'asc' } })).map((job) => job.state);
-/** Waits until the first worker is as asked. */
+/** Waits until a listed worker meets the condition. @returns the worker */
 const listed = (what: string, is: (worker: Listed) => boolean) => eventually(what, async () => (await list()).find(is));
 
 describe('the list of workers', () => {
@@ -94,7 +94,7 @@ describe('the list of workers', () => {
       ({ jobs_done }) => jobs_done === 5,
     );
     expect(found).toMatchObject({ state: 'ready', reason: null, pid: process.pid, faults: 0, device: 'auto' });
-    // The scripted training process says that it trains one token a second.
+    // The scripted training process reports a speed of one token per second.
     expect(found).toMatchObject({ host: os.hostname(), version: packageVersion(), tokens_per_second: 1 });
     expect(found.memory_bytes).toBeGreaterThan(2 ** 20);
     expect(found.busy_ms).toBeGreaterThan(0);
@@ -126,7 +126,8 @@ describe('the list of workers', () => {
     await workers.pop()!.stop();
     const died = (age: string) =>
       app.db.$executeRawUnsafe(
-        `UPDATE workers SET stopped_at = NULL, seen_at = now() - interval '${age}', load = 0.5, loaded_bases = '{${fleet.newVersionId}}'
+        `UPDATE workers SET stopped_at = NULL, seen_at = now() - interval '${age}', load = 0.5,
+         loaded_bases = '{${fleet.newVersionId}}'
          WHERE id = '${id}'`,
       );
     await died('25 s');
@@ -200,7 +201,7 @@ describe('a worker that was drained and released', () => {
     await eventually('it does the rest', async () => (await states()).every((state) => state === 'ready'));
     await listed('it is ready again', ({ state }) => state === 'ready');
     expect(await list()).toMatchObject([{ id, state: 'ready', idle_requested_at: null }]);
-    // It can be drained again, and stops then.
+    // Draining works again, and then the worker stops.
     await ask(id, 'drain');
     await worker.drained;
   });
@@ -232,15 +233,18 @@ test('a quarantine is listed with its reason, and the operator can lift it', asy
   expect((await app.request({ url: '/metrics' })).body).toContain('readapt_workers{state="quarantined"} 1');
   const lifted = await app.request({ method: 'POST', url: `/v1/workers/${sick.id}/lift-quarantine` });
   expect(lifted.statusCode).toBe(202);
-  // It has forgotten its faults, tries again, and is quarantined anew after two more.
+  // The worker has forgotten its faults, tries again, and is quarantined after two more.
   await listed('it has tried again', ({ state, faults }) => state === 'quarantined' && faults === 4);
 });
 
-/** A worker that sees an empty folder in place of a base needs the right to mount, which tests have in CI. */
+/**
+ * Whether this machine may mount file systems (as in CI), which is needed to show a worker an empty folder in place of
+ * a base.
+ */
 const canMount = process.platform === 'linux' && spawnSync('unshare', ['--mount', 'true']).status === 0;
 
 describe.runIf(canMount)('a worker that cannot read a base', () => {
-  /** Starts a worker in whose eyes the folder is empty. */
+  /** Starts a worker that sees the folder as empty. */
   function workWithout(folder: string): void {
     const command = `mount -t tmpfs tmpfs "$1" && exec "$2" "$3"`;
     const child = spawn(

@@ -1,6 +1,6 @@
 /**
- * A training process that follows a script instead of training, for tests of the worker. It speaks the real protocol
- * over the real channel; the file `behavior.json` in the folder of a base says what it does with that base.
+ * Training process that follows a script instead of training, for tests of the worker. It speaks the real protocol over
+ * the real channel. The file `behavior.json` in a base's folder defines its behavior with that base.
  */
 import { existsSync } from 'node:fs';
 import { appendFile, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -34,7 +34,7 @@ function send(message: TrainingMessage): void {
   process.send?.(message);
 }
 
-/** Waits for a message of the parent for which the condition is true. */
+/** Waits until a message of the parent makes the condition true. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise<void>((resolve) => (wake = resolve));
 }
@@ -143,7 +143,7 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
   const given = spec.adapterOptions?.append_eos;
   const format = { appendEos: given === 'yes', appendEosReason: `asked: ${given}`, maxLength: 99 };
   emit({ type: 'row_format', format });
-  // A resumed attempt says it again.
+  // A resumed attempt repeats the warning.
   for (let again = 0; again < 2; again++) emit({ type: 'warning', message: 'line 3 is long' });
   emit({ type: 'old_measured', outcomes: outcomes('0', [1, 0]) });
   const anchor = { version: 'old', value: 0.5, outcomes: null } as const;

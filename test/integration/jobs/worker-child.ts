@@ -1,4 +1,4 @@
-/** A worker with the scripted training process, in a process of its own that a test can kill. */
+/** Worker with the scripted training process, in a process of its own that a test can kill. */
 import { modulePath } from '../../../core/installation/child-module.ts';
 import { loadConfig } from '../../../src/platform/config/config.ts';
 import { createLogger } from '../../../src/lib/logger.ts';

@@ -79,7 +79,7 @@ test('a worker leaves jobs that cannot fit to one with more memory, and their ro
       ),
     });
   }
-  // Nor do they hold up what this worker can do.
+  // Jobs too large for this worker do not block those that it can run.
   const { db } = queue.database;
   await fleet.behaveOnOld({});
   const versions = await db.adapterVersion.findMany({ where: { adapterId: { in: fleet.adapters } } });

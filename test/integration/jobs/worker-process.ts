@@ -7,7 +7,7 @@ import type { TestQueue } from '../queue/test-queue.ts';
 
 const WORKER = fileURLToPath(new URL('./worker-child.ts', import.meta.url));
 
-/** Starts a worker on a queue and the data folder of a fleet, in a process of its own that a test can kill. */
+/** Starts a worker on a queue and a fleet's data folder, in a process of its own that a test can kill. */
 export function startWorkerProcess(queue: TestQueue, fleet: Fleet, more: NodeJS.ProcessEnv = {}): ChildProcess {
   const env = {
     ...process.env,

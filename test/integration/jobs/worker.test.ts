@@ -252,7 +252,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
     await eventually('a job runs', async () => (await jobsOf(id)).some((job) => job.state === 'fine_tuning'));
     const cancelled = await rollouts().cancel(id);
     expect(cancelled).toMatchObject({ state: 'cancelled', jobs: { cancelled: 3 } });
-    // The device is free only once the running step has really stopped.
+    // The device is released only after the running step has really stopped.
     const session = await training.acquire(AbortSignal.timeout(PATIENCE_MS));
     session.release();
     await eventually('the queue is empty', async () => (await queue.producer.count('adaptations')) === 0);
@@ -294,11 +294,12 @@ describe(`a worker, queue on ${queueKind}`, () => {
     await ended(id, 'completed');
     await worker.stop();
     const [job] = await jobsOf(id);
-    // This is how a killed worker leaves a job: running, with a lease and no longer in the queue.
+    // Imitates the job of a killed worker: running, with a lease, and no longer in the queue.
     await queue.database.db.rollout.update({ where: { id }, data: { state: 'adapting', finishedAt: null } });
     await queue.database.db.$executeRaw`
       UPDATE jobs SET state = 'fine_tuning', phase = 'fine_tune', ttr_ms = NULL, ready_at = NULL, finished_at = NULL,
-        phase_since = clock_timestamp(), lease_owner = 'dead', lease_expires_at = clock_timestamp() + interval '1 second'
+        phase_since = clock_timestamp(), lease_owner = 'dead',
+          lease_expires_at = clock_timestamp() + interval '1 second'
       WHERE id = ${job!.id}`;
     await work();
     await ended(id, 'completed');

@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.close());
 
-/** The rows of a section's table, of whose name the heading has the last words. */
+/** Rows of the tables in sections whose headings end with the given words. */
 async function documented(...sections: string[]): Promise<Metric[]> {
   const page = await readFile(path.resolve('docs/operating.md'), 'utf8');
   const parts = page.split(/^### /m).filter((part) => sections.some((name) => part.startsWith(`${name}\n`)));
@@ -39,7 +39,7 @@ async function documented(...sections: string[]): Promise<Metric[]> {
 
 const byName = (one: { name: string }, other: { name: string }) => (one.name < other.name ? -1 : 1);
 
-/** What a registry has of Readapt's. prom-client has labels of a metric in a field that its types leave out. */
+/** Readapt's metrics in a registry. prom-client keeps a metric's labels in a field that its types omit. */
 function registered(registry: Registry): Metric[] {
   return registry
     .getMetricsAsArray()

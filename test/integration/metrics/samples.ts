@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client';
 
-/** The values of a registry by their series as they are printed, without the buckets of histograms. */
+/** Values of a registry by their printed series, without buckets of histograms. */
 export async function samplesOf(source: Registry | string): Promise<Record<string, number>> {
   const text = typeof source === 'string' ? source : await source.metrics();
   return Object.fromEntries(

@@ -75,12 +75,14 @@ test('rollouts, their jobs, what workers hold and what waits are counted', async
     await db.job.create({ data: { id: `job_${index}`, ...job, kind: 'adaptation' } });
   }
   await db.$executeRaw`
-    UPDATE jobs SET state = 'preparing', lease_owner = 'gone', lease_expires_at = now() - interval '1 s' WHERE id = 'job_0'`;
+    UPDATE jobs SET state = 'preparing', lease_owner = 'gone', lease_expires_at = now() - interval '1 s'
+      WHERE id = 'job_0'`;
   await db.$executeRaw`
-    UPDATE jobs SET state = 'fine_tuning', lease_owner = 'here', lease_expires_at = now() + interval '1 h' WHERE id = 'job_1'`;
+    UPDATE jobs SET state = 'fine_tuning', lease_owner = 'here', lease_expires_at = now() + interval '1 h'
+      WHERE id = 'job_1'`;
   await db.$executeRaw`UPDATE jobs SET leased_at = now() - interval '50 s' WHERE id = 'job_1'`;
   await db.$executeRaw`UPDATE rollouts SET state = 'adapting', awaiting_approval = TRUE WHERE id = ${id}`;
-  // Of the two, only a newer version knows the older one.
+  // Of these two entries, only a newer version knows the second, which is older.
   await db.$executeRaw`
     INSERT INTO outbox (queue, job_id, payload, created_at) VALUES
       ('adaptations', 'x', '{"name": "adaptation.run"}', now() - interval '90 s'),
@@ -146,14 +148,14 @@ describe('of webhooks,', () => {
     expect(await samples()).toMatchObject({ oldest: 0, overdue: 0 });
     await add(own, 'evt_2');
     await untilReadable(db);
-    // It has become the endpoint's turn 100 s ago.
+    // The endpoint's turn has been due for 100 s.
     await db.$executeRaw`UPDATE webhook_endpoints SET next_turn_at = now() - interval '100 s'`;
     const waiting = await samples();
     expect(waiting.oldest).toBeGreaterThanOrEqual(500);
     expect(waiting.oldest).toBeLessThan(530);
     expect(waiting.overdue).toBeGreaterThanOrEqual(100);
     expect(waiting.overdue).toBeLessThan(130);
-    // While a process sends to it, it is not overdue, but what waits still waits.
+    // While a process sends to the endpoint it is not overdue, but its events still wait.
     await db.$executeRaw`UPDATE webhook_endpoints SET lease_owner = 'a', lease_expires_at = now() + interval '60 s'`;
     expect((await samples()).overdue).toBe(0);
     expect((await samples()).oldest).toBeGreaterThanOrEqual(500);
@@ -163,7 +165,8 @@ describe('of webhooks,', () => {
     const { db } = queue.database;
     await addEndpoint('whe_1', null);
     await db.$executeRaw`
-      INSERT INTO webhook_deliveries (id, endpoint_id, event_id, event_type, state, attempts, first_attempt_at, next_attempt_at)
+      INSERT INTO webhook_deliveries (id, endpoint_id, event_id, event_type, state, attempts, first_attempt_at,
+        next_attempt_at)
       VALUES ('whd_1', 'whe_1', 'evt_1', 'job.ready', 'pending', 3, now() - interval '900 s', now() + interval '900 s'),
         ('whd_2', 'whe_1', 'evt_2', 'job.ready', 'failed', 10, now() - interval '9000 s', NULL)`;
     const resting = await samples();

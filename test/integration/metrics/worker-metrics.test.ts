@@ -107,7 +107,7 @@ test('failed attempts and jobs are counted by their codes, and no code makes a s
   await queue.database.db.adapterVersion.deleteMany({ where: { origin: 'adapted' } });
   await fleet.behave({ outcome: 'permanent' });
   await roll();
-  // The queue hears of the end of an attempt after the job's row has it.
+  // The job's row has the end of an attempt before the queue does.
   const attempts = 'readapt_queue_job_attempts_total{job="adaptation.run",end="failed"}';
   const after = await eventually('the last attempt is counted', async () => {
     const found = await scrape();

@@ -6,7 +6,7 @@ import { createTestApp, createTestKey, type TestApp } from '../support/index.ts'
 
 let service: TestApp;
 let fleet: Fleet;
-/** Rollouts by what they are an example of. */
+/** Identifiers of rollouts by the case that they exemplify. */
 const rollouts: Record<string, string> = {};
 let worker: string;
 let endpoints: string[];
@@ -43,7 +43,9 @@ async function addRollouts(): Promise<void> {
   }
 }
 
-/** Two jobs of the first tenant and one of the second wait for their tenants; one waits for something else. */
+/**
+ * Adds jobs: two of the first tenant and one of the second wait for their tenants, and one waits for something else.
+ */
 async function addJobs(): Promise<void> {
   const adapters = await service.db.adapter.findMany({ orderBy: { id: 'asc' } });
   const first = adapters.filter(({ tenantId }) => tenantId === fleet.tenants[0]);
@@ -76,7 +78,7 @@ async function addOthers(): Promise<void> {
   }
   const retiresAt = new Date(Date.now() + 10 * DAY_MS);
   await db.baseModelVersion.update({ where: { id: fleet.oldVersionId }, data: { retiresAt } });
-  // Nothing is served there.
+  // Nothing is served on this version.
   await db.baseModelVersion.update({ where: { id: fleet.newVersionId }, data: { retiresAt } });
 }
 

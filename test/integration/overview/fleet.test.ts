@@ -16,7 +16,8 @@ beforeAll(async () => {
     where: { tenantId: fleet.tenants[0] },
     orderBy: { id: 'asc' },
   });
-  // Two of the first tenant are on the new version too, one of them provisionally; one is served nowhere any more.
+  // Two adapters of the first tenant are on the new version too, one provisionally; one adapter is no longer served
+  // anywhere.
   await publish(first!.id, { provisional: false });
   await publish(second!.id, { provisional: true });
   await service.db.currentVersion.updateMany({ where: { adapterId: third!.id }, data: { adapterVersionId: null } });

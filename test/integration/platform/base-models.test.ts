@@ -10,7 +10,7 @@ let outside: string;
 
 const CONFIG = { model_type: 'llama', hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4, vocab_size: 256 };
 
-/** Makes a folder that looks like a model. The weights may be fake, because only the later analysis reads them. */
+/** Creates a folder that looks like a model. The weights may be fake, because only the later analysis reads them. */
 async function makeModel(name: string, config: unknown = CONFIG): Promise<string> {
   const folder = path.join(service.allowedRoot, name);
   await mkdir(folder, { recursive: true });
@@ -138,7 +138,7 @@ describe('versions', () => {
       payload: { base_model_version_id: version.id, options },
     });
     expect(started.statusCode).toBe(202);
-    // The first rollout with these options is what the forecast is compared with.
+    // The forecast is compared with the first rollout that has these options.
     const { id } = started.json();
     expect((await service.request({ url: tried.headers.location! })).json().rollout_id).toBe(id);
     expect((await service.request({ url: `/v1/rollouts/${id}/forecast` })).json().code).toBe('not_found');

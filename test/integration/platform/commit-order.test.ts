@@ -26,7 +26,7 @@ const get = async (url: string, key?: string) => {
   return { status: response.statusCode, body: response.json() };
 };
 
-/** Does some work in a transaction and leaves it open. @returns what commits it */
+/** Runs some work in a transaction and leaves it open. @returns a function that commits it */
 const opened = (work: (tx: Transaction) => Promise<unknown>, db = app.db): Promise<() => Promise<void>> =>
   leftOpen(db, work);
 
@@ -34,7 +34,7 @@ interface Cursor {
   readonly url: string;
   readonly parameter: 'after' | 'changed_after';
   position: string;
-  /** What was read so far. */
+  /** Identifiers read so far. */
   readonly ids: string[];
 }
 
@@ -42,7 +42,7 @@ const cursorAt = (url: string, parameter: Cursor['parameter'], position = '0'): 
   return { url, parameter, position, ids: [] };
 };
 
-/** Reads all pages that there are. */
+/** Reads all available pages. */
 async function read(cursor: Cursor, key?: string): Promise<void> {
   for (;;) {
     const { body } = await get(`${cursor.url}&${cursor.parameter}=${cursor.position}`, key);
@@ -53,7 +53,7 @@ async function read(cursor: Cursor, key?: string): Promise<void> {
   }
 }
 
-/** Reads until there is so much. */
+/** Reads until there are `count` identifiers. */
 async function readUntil(count: number, cursor: Cursor, key?: string): Promise<string[]> {
   await eventually(`${count} entries`, async () => (await read(cursor, key), cursor.ids.length >= count));
   return cursor.ids;
@@ -142,7 +142,9 @@ test('one cursor serves events and jobs, and a tenant sees its own', async () =>
   expect([...(await readUntil(mine.length, changed, key))].sort()).toEqual([...mine].sort());
 });
 
-test('a position of an event from before is a number, and one that the database has not reached is refused', async () => {
+const EARLIER_POSITION =
+  'a position of an event from before is a number, and one that the database has not reached is refused';
+test(EARLIER_POSITION, async () => {
   expect((await get('/v1/events?after=99999&limit=1')).body.data).toHaveLength(1);
   for (const url of ['/v1/events?after=900000000000-1', '/v1/jobs?changed_after=900000000000-1']) {
     expect(await get(url)).toMatchObject({ status: 400, body: { code: 'invalid_cursor' } });

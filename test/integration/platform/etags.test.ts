@@ -65,9 +65,9 @@ const progress = {
   metricBest: null,
 };
 
-/** Changes of the first job, in order, and what each is seen in. */
 const EVERY: Read[] = Object.keys(READS()) as Read[];
 const OF_JOB: Read[] = ['job', 'jobs', 'the last page'];
+/** Changes of the first job, in order, with the reads that must show each. */
 const CHANGES: [what: string, seenIn: Read[], change: () => Promise<unknown>][] = [
   ['a claim', EVERY.filter((read) => read !== 'jobs of the rollout'), () => lifecycle().claim(lease)],
   ['progress', OF_JOB, () => lifecycle().heartbeat(lease, progress)],
@@ -112,7 +112,7 @@ describe('an answer that is polled', () => {
     for (const [what, seenIn, change] of CHANGES) {
       const before = await Promise.all(EVERY.map((read) => poll(read)));
       await change();
-      // Another process, which has kept no bodies.
+      // Imitates another process, without cached bodies.
       const other = await buildApp(service.config, { ...service.deps, metrics: new Registry() });
       for (const [place, read] of EVERY.entries()) {
         const { etag, body } = before[place]!;

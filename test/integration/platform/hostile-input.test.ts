@@ -95,7 +95,9 @@ describe('a body that', () => {
   });
 });
 
-/** RFC 3339 has them, or seems to; JavaScript or PostgreSQL cannot read them, or Readapt not write them. */
+/**
+ * Times that RFC 3339 allows or seems to allow, but that JavaScript or PostgreSQL cannot read or Readapt cannot write.
+ */
 const UNREADABLE_TIMES = [
   ['a leap second', '2016-12-31T23:59:60Z'],
   ['the year 0', '0000-01-01T00:00:00Z'],
@@ -204,7 +206,7 @@ test('an upload that stands still is cut off, and its key is free again', async 
     const { key } = await createTestTenant(hasty.db, 'slow');
     await hasty.app.listen({ port: 0, host: '127.0.0.1' });
     const socket = connect((hasty.app.server.address() as AddressInfo).port, '127.0.0.1');
-    // What the server has not read yet is lost with the connection, which its client takes for an error.
+    // Data that the server has not read is lost with the connection, which the client reports as an error.
     socket.on('error', () => undefined);
     const closed = new Promise((resolve) => socket.once('close', resolve));
     const head = [

@@ -113,7 +113,7 @@ test('the secret of a new key is not kept for the replay', async () => {
 });
 
 describe('the answer is stored in the transaction of the change', () => {
-  /** In PostgreSQL `xmin` identifies the transaction that wrote a row. */
+  /** Rows written by the same transaction. In PostgreSQL `xmin` identifies the transaction that wrote a row. */
   const writtenTogether = async (table: string, id: string) => {
     const [row] = await service.db.$queryRawUnsafe<{ together: boolean }[]>(
       `SELECT r.xmin = t.xmin AS together FROM ${table} t, idempotency_records r WHERE t.id = $1 AND r.key = $2`,
@@ -230,7 +230,7 @@ describe('an upload', () => {
     expect(await service.db.dataset.count({ where: { name: 'streamed' } })).toBe(1);
   });
 
-  /** Sends a body that goes on for ever after some rows, and counts what is read of it. */
+  /** Sends an endless body after some rows and counts how much of it is read. */
   const uploadEndless = async (name: string, lines: string[], headers: object = {}) => {
     let bytes = 0;
     async function* body() {

@@ -8,7 +8,7 @@ import { bearer, clockAhead, createTestApp, createTestKey, createTestTenant, typ
 const log = { warn: () => undefined };
 
 let service: TestApp;
-/** Another process's API, as far as keys are concerned. */
+/** API of another process, as far as keys are concerned. */
 let other: FastifyInstance;
 
 beforeAll(async () => {

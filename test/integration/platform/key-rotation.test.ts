@@ -114,7 +114,8 @@ test('a replayed answer has no key, and the database never has it', async () => 
   expect(again.json()).toEqual({ ...first, key: null });
   const secret = first.key.slice(-43);
   const tables = await service.db.$queryRaw<{ text: string }[]>`
-    SELECT k::text AS text FROM api_keys k UNION ALL SELECT e::text FROM events e UNION ALL SELECT a::text FROM audit_entries a
+    SELECT k::text AS text FROM api_keys k UNION ALL SELECT e::text FROM events e UNION ALL SELECT a::text
+      FROM audit_entries a
     UNION ALL SELECT i::text FROM idempotency_records i`;
   expect(tables.length).toBeGreaterThan(4);
   expect(tables.some(({ text }) => text.includes(secret))).toBe(false);
@@ -136,7 +137,7 @@ test('rotation works at the limit of keys, and is no way around it', async () =>
   const successor = await rotate(id, {}, tenant.key);
   expect(successor.statusCode).toBe(201);
   expect((await make()).statusCode).toBe(403);
-  // The old key can still be used, so it counts when its successor is gone.
+  // The old key can still be used, so it counts once its successor is gone.
   const gone = successor.json<Created>().id;
   await service.request({ method: 'DELETE', url: `/v1/api-keys/${gone}`, key: tenant.key });
   expect((await make()).statusCode).toBe(403);

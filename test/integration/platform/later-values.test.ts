@@ -3,7 +3,10 @@ import { planFleet } from '../events/support.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 
-/** A value that no version knows yet: one that runs beside this one, or ran before a way back, may have written it. */
+/**
+ * Value unknown to this version. A later version that runs beside this one, or ran before a downgrade, may have written
+ * it.
+ */
 const LATER = 'later';
 
 let app: TestApp;
@@ -30,7 +33,7 @@ async function shown(url: string, as: string): Promise<unknown> {
 
 test('values that a later version has stored in a row are answered as they are', async () => {
   const { db } = app;
-  // A later migration lets such values in.
+  // A later migration allows such values.
   const checks = await db.$queryRaw<{ table: string; name: string }[]>`
     SELECT conrelid::regclass::text AS table, conname AS name FROM pg_constraint
     WHERE contype = 'c' AND conrelid IN ('adapters'::regclass, 'adapter_versions'::regclass, 'jobs'::regclass)`;
@@ -38,11 +41,13 @@ test('values that a later version has stored in a row are answered as they are',
   const { adapterId } = await db.job.findUniqueOrThrow({ where: { id: jobId } });
   const source = await db.adapterVersion.findFirstOrThrow({ where: { adapterId } });
   await db.$executeRaw`
-    UPDATE jobs SET strategy = ${LATER}, won_strategy = ${LATER}, metric_name = ${LATER}, error = '{"code": "later", "message": "m"}',
+    UPDATE jobs SET strategy = ${LATER}, won_strategy = ${LATER}, metric_name = ${LATER},
+      error = '{"code": "later", "message": "m"}',
       own_options = '{"strategy": "later", "bound": 1}'
     WHERE id = ${jobId}`;
   const gate = JSON.stringify({ kind: LATER, bound: 0.5 });
-  await db.$executeRaw`UPDATE adapters SET metric = ${LATER}, approval = ${LATER}, gate = ${gate}::jsonb WHERE id = ${adapterId}`;
+  await db.$executeRaw`UPDATE adapters SET metric = ${LATER}, approval = ${LATER}, gate = ${gate}::jsonb
+    WHERE id = ${adapterId}`;
   await db.$executeRaw`UPDATE adapter_versions SET origin = ${LATER}, strategy = ${LATER} WHERE id = ${source.id}`;
   await db.$executeRaw`
     UPDATE rollouts SET options = jsonb_set(options, '{strategy}', '"later"'), state = 'paused', paused_at = now(),

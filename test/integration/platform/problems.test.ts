@@ -201,7 +201,7 @@ test('a body that breaks off is not taken for a database that cannot be reached,
   useProblems(app);
   const reset = () => Object.assign(new Error('aborted'), { code: 'ECONNRESET' });
   app.get('/database', () => Promise.reject(reset()));
-  // The status is what Fastify gives the error of a body.
+  // Fastify sets this status on errors of a body.
   app.get('/body', () => Promise.reject(Object.assign(reset(), { statusCode: 400 })));
   expect((await app.inject('/database')).statusCode).toBe(503);
   expect((await app.inject('/body')).statusCode).toBe(400);

@@ -11,7 +11,7 @@ type Answer = TSchema & { readonly content?: Readonly<Record<string, { readonly 
 
 const routes: RouteOptions[] = [];
 
-/** Notes each route that the service registers. */
+/** Records each route that the service registers. */
 function noteRoutes(message: unknown): void {
   const { fastify } = message as { fastify: FastifyInstance };
   fastify.addHook('onRoute', (route) => void routes.push(route));
@@ -26,7 +26,7 @@ beforeAll(async () => {
   }
 });
 
-// A schema is compiled when the first request or answer needs it, so the start of the service says nothing about it.
+// A schema compiles when the first request or answer needs it, so a successful start proves nothing.
 test('the schemas of all answers can be compiled', () => {
   const answers = routes.flatMap(({ schema }) => Object.values((schema?.response ?? {}) as Record<string, Answer>));
   const schemas = answers.flatMap((answer) =>

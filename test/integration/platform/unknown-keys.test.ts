@@ -20,7 +20,7 @@ beforeEach(async () => {
 });
 afterEach(() => app.close());
 
-/** The database, with a count of the queries that look keys up. */
+/** Database that counts the queries looking keys up. */
 function counting(db: Database): Database {
   return db.$extends({
     query: {
@@ -36,16 +36,18 @@ const guess = (index: number) => `rdp_${index.toString(16).padStart(12, '0')}_${
 
 const ask = (key: string) => app.inject({ url: '/v1/rollouts', headers: bearer(key) });
 
-test('1,000 unknown keys at once are looked up in a few queries, and a key that nobody has sent before is admitted', async () => {
+const UNKNOWN_KEYS =
+  '1,000 unknown keys at once are looked up in a few queries, and a key that nobody has sent before is admitted';
+test(UNKNOWN_KEYS, async () => {
   const { key } = await createTestTenant(service.db, 'neighbour');
   const began = performance.now();
   const guesses = Array.from({ length: 1_000 }, (_, index) => ask(guess(index)));
-  // It comes from the same address.
+  // The honest request comes from the same address.
   const [honest, ...answers] = await Promise.all([ask(key), ...guesses]);
   expect(honest.statusCode).toBe(200);
   const statuses = answers.map(({ statusCode }) => statusCode);
   expect(statuses.filter((status) => status !== 401 && status !== 429)).toEqual([]);
-  // The first 300 are told why, unless more come in the same moment.
+  // The first 300 get 401, unless more arrive at the same moment.
   expect(statuses.filter((status) => status === 401).length).toBeLessThanOrEqual(300);
   expect(answers.find(({ statusCode }) => statusCode === 429)!.headers['retry-after']).toMatch(/^\d+$/);
   expect(lookups).toBeGreaterThan(0);
@@ -58,7 +60,9 @@ test('unknown keys that come one after another are looked up ten times a second 
   expect(lookups).toBeLessThanOrEqual(1 + (performance.now() - began) / 100);
 });
 
-test('a key that was seen before does not wait for unknown ones, and is looked up for all who send it at once', async () => {
+const KNOWN_KEY =
+  'a key that was seen before does not wait for unknown ones, and is looked up for all who send it at once';
+test(KNOWN_KEY, async () => {
   const key = await createTestKey(service.db);
   const keys = createAuthenticator({ db: counting(service.db), pauseMs: 600_000 });
   const log = { warn: () => undefined };
@@ -69,7 +73,7 @@ test('a key that was seen before does not wait for unknown ones, and is looked u
   lookups = 0;
   const principals = await Promise.all(Array.from({ length: 100 }, () => keys.authenticate(key, log)));
   expect(principals).not.toContain(null);
-  // Who comes during a query waits for the next one, because something may have changed since it began.
+  // Requests that arrive during a query wait for the next one, because something may have changed since it started.
   expect(lookups).toBe(2);
 });
 

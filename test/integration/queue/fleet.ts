@@ -6,9 +6,9 @@ import type { ArtifactStore } from '../../../src/platform/artifacts/artifact-sto
 import { withTransaction, type Database } from '../../../src/platform/database/database.ts';
 import { newId } from '../../../src/platform/contract/ids.ts';
 
-/** What the scripted training process does, as `behavior.json` in the folder of the new base. */
+/** Behavior of the scripted training process, written to `behavior.json` in the new base's folder. */
 export interface Behavior {
-  /** How an adaptation ends. */
+  /** Outcome of an adaptation. */
   outcome?: 'ready' | 'not_ready' | 'permanent' | 'transient';
   /** Waits in fine-tuning until the job is cancelled. */
   hang?: boolean;
@@ -16,19 +16,19 @@ export interface Behavior {
   until?: string;
   /** Ignores the cancellation. */
   deaf?: boolean;
-  /** If this file does not exist, creates it and kills itself in fine-tuning. */
+  /** File that makes it crash once: if missing, the process creates it and kills itself in fine-tuning. */
   crashOnce?: string;
-  /** How the making of a provisional version ends: badly, or badly once, until this file exists. Default: well. */
+  /** Outcome of making a provisional version: an error, or an error once until this file exists (default: success). */
   provisional?: string;
-  /** How the measurement of baselines ends that jobs have left out. Default: well. */
+  /** Outcome of measuring baselines that jobs have left out (default: success). */
   baselines?: 'permanent' | 'hang';
-  /** How the measurement of a version on this base ends. Default: well, when the file of `until` exists. */
+  /** Outcome of measuring a version on this base (default: success, once the file of `until` exists). */
   outcomes?: 'permanent' | 'hang';
-  /** File to which each request writes its type and its job. */
+  /** File to which each request appends its type and job. */
   log?: string;
   /** Number of candidates to publish. */
   publications?: number;
-  /** Share of the gate rows that what is published has wrong and its predecessor had right. Default: nobody has compared them. */
+  /** Share of the gate rows that a publication has wrong and its predecessor had right (default: not compared). */
   negativeFlips?: number;
   /** Hidden size of the base. Bases of different sizes are incompatible. */
   hiddenSize?: number;
@@ -45,7 +45,7 @@ export interface Fleet {
   adapters: string[];
   /** Sets the behavior for the new base. */
   behave(behavior: Behavior): Promise<void>;
-  /** Sets it for the old base. */
+  /** Sets the behavior for the old base. */
   behaveOnOld(behavior: Behavior): Promise<void>;
   remove(): Promise<void>;
 }
@@ -53,11 +53,11 @@ export interface Fleet {
 export interface FleetSize {
   tenants: number;
   adapters: number;
-  /** How many adapters each tenant has, in their order. Default: they are assigned to the tenants in turn. */
+  /** Number of adapters per tenant, in order (default: assigned to the tenants in turn). */
   of?: readonly number[];
 }
 
-/** Creates a base model with two versions and adapters on the first one. */
+/** Creates a base model with two versions, and adapters on the first one. */
 export async function createFleet(db: Database, size: FleetSize): Promise<Fleet> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-fleet-'));
   const artifacts = await createFilesystemStore(path.join(folder, 'data', 'artifacts'));
@@ -130,7 +130,7 @@ export async function createFleet(db: Database, size: FleetSize): Promise<Fleet>
   };
 }
 
-/** Creates a version to which another rollout carries the same fleet over. It behaves as the new one does now. */
+/** Creates another target version for the same fleet. It behaves like the new one does now. */
 export async function addVersion(db: Database, fleet: Fleet): Promise<string> {
   const id = newId('baseModelVersion');
   const folder = path.join(fleet.folder, id);
@@ -140,7 +140,7 @@ export async function addVersion(db: Database, fleet: Fleet): Promise<string> {
   return id;
 }
 
-/** The place of the tenant that has an adapter. */
+/** Index of the tenant that owns an adapter. */
 function ownerOf(index: number, { tenants, of }: FleetSize): number {
   let before = 0;
   return of === undefined ? index % tenants : of.findIndex((adapters) => index < (before += adapters));

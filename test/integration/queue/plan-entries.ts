@@ -3,7 +3,7 @@ import type { RolloutLifecycle } from '../../../src/fleet/rollouts/index.ts';
 
 type Plan = RolloutLifecycle['plan'];
 
-/** Plans a rollout. @returns the queue jobs of all pages, which are not enqueued; null if it is not to be planned */
+/** Plans a rollout. @returns the queue jobs of all pages, not enqueued; null if the rollout is not to be planned */
 export async function planEntries(
   lifecycle: RolloutLifecycle,
   rollout: Parameters<Plan>[0],

@@ -3,15 +3,15 @@ import { createFleet, type Fleet, type FleetSize } from './fleet.ts';
 import { createTestQueue, type TestQueue } from './test-queue.ts';
 
 export interface QueueWithFleets {
-  /** There is one from the first `beforeAll` on. */
+  /** Queue of the file, available from its first `beforeAll` on. */
   readonly queue: TestQueue;
-  /** Those of the running test. */
+  /** Fleets of the running test. */
   readonly fleets: readonly Fleet[];
-  /** Creates a fleet, which is removed after the test. */
+  /** Creates a fleet that is removed after the test. */
   fleetOf(size: FleetSize): Promise<Fleet>;
 }
 
-/** A queue for all tests of a file. After each of them, fleets and rollouts are removed and the queues are emptied. */
+/** Creates a queue for all tests of a file. After each test, fleets and rollouts are removed and the queues emptied. */
 export function useQueueWithFleets(): QueueWithFleets {
   const fleets: Fleet[] = [];
   let queue: TestQueue;

@@ -44,7 +44,7 @@ function entry(priority?: number): JobEntry {
 const outbox = () => queue.database.db.outboxEntry.count();
 const commit = (entries: readonly JobEntry[]) => withTransaction(queue.database.db, (tx) => writeOutbox(tx, entries));
 
-/** A producer whose queues are changed. */
+/** Producer with modified queues. */
 function producerWith(change: (queue: JobQueue) => Partial<JobQueue>, timeoutMs?: number): Promise<JobProducer> {
   const { backend, database } = queue;
   const createQueue = (name: QueueName) => {
@@ -236,11 +236,11 @@ describe(`queue on ${queueKind}`, () => {
       'the known job has run',
       async () => old.length === 1 && (await queue.producer.count('adaptations')) === 1,
     );
-    // Old workers meet it again and again.
+    // Old workers receive the unknown job repeatedly.
     await new Promise((resolve) => setTimeout(resolve, 1200));
     expect(await queue.producer.count('adaptations')).toBe(1);
     await consumer?.stop();
-    // A worker that knows the name gets it.
+    // A worker that knows the name receives it.
     const done: unknown[] = [];
     const newer = queue.backend.createWorker('adaptations', async ({ name, data }) => void done.push([name, data]), {
       concurrency: 1,
@@ -274,7 +274,7 @@ describe(`queue on ${queueKind}`, () => {
     };
     const { producer, database } = queue;
     const sweeper = createSweeper({ db: database.db, producer, sources: [source], logger, graceMs: 0 });
-    // Entries that it does not know do not count as jobs that are about to be enqueued.
+    // Unknown entries do not count as jobs about to be enqueued.
     expect(await sweeper.sweep()).toBe(2);
     expect(await outbox()).toBe(1002);
     expect(await queue.producer.count('adaptations')).toBe(2);

@@ -18,7 +18,8 @@ afterEach(async () => {
 });
 afterAll(() => queue.close());
 
-test(`a worker that is told to rest begins no job that waits for the end of another (queue on ${queueKind})`, async () => {
+const RESTING_WORKER = 'a worker that is told to rest begins no job that waits for the end of another';
+test(`${RESTING_WORKER} (queue on ${queueKind})`, async () => {
   const turns: Promise<unknown>[] = [];
   const backend: QueueBackend = {
     ...queue.backend,

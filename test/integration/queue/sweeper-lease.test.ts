@@ -9,7 +9,7 @@ import {
 import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, type TestQueue } from './test-queue.ts';
 
-/** A process that a busy machine lets wait for ten seconds keeps its lease, which lasts three intervals. */
+/** Sweep interval. A lease lasts three intervals, so a process stalled for ten seconds on a busy machine keeps it. */
 const INTERVAL_MS = 4000;
 
 let queue: TestQueue;
@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 afterAll(() => queue.close());
 
-/** Starts the sweeper of a process, and counts its sweeps. */
+/** Starts the sweeper of a process and counts its sweeps. */
 function start() {
   const sweeps = { count: 0 };
   const source: RecoverySource = {
@@ -58,7 +58,8 @@ test('one of several processes sweeps, and another takes over when it stops', as
 test('a process that dies keeps the others from sweeping for three intervals at most', async () => {
   const began = performance.now();
   await queue.database.db.$executeRaw`
-    UPDATE process_leases SET owner = 'dead', expires_at = clock_timestamp() + make_interval(secs => ${(3 * INTERVAL_MS) / 1000}::float8)
+    UPDATE process_leases SET owner = 'dead',
+      expires_at = clock_timestamp() + make_interval(secs => ${(3 * INTERVAL_MS) / 1000}::float8)
     WHERE name = 'sweeper'`;
   const { sweeps } = start();
   await eventually('it sweeps', () => Promise.resolve(sweeps.count > 0));

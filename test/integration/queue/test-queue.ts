@@ -11,7 +11,7 @@ import { createTestDatabase, startRedis, type TestDatabase } from '../support/in
 
 export const logger = createLogger({ level: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent', pretty: false });
 
-/** The backend under test. CI runs these files once for each backend. */
+/** Queue backend under test. CI runs these files once per backend. */
 export const queueKind = process.env.READAPT_TEST_QUEUE ?? 'postgres';
 if (queueKind !== 'postgres' && queueKind !== 'redis') {
   throw new Error(`READAPT_TEST_QUEUE is ${queueKind}, expected postgres or redis`);
@@ -21,14 +21,14 @@ export interface TestQueue {
   database: TestDatabase;
   backend: QueueBackend;
   producer: JobProducer;
-  /** The Redis for `startWorker`; null if the queue is in PostgreSQL. */
+  /** URL of the Redis for `startWorker`; null if the queue is in PostgreSQL. */
   redisUrl: string | null;
-  /** Deletes everything in the outbox and in the queues. */
+  /** Empties the outbox and the queues. */
   clear(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Creates a database with a queue, which is in that database or in a Redis that is started for it. */
+/** Creates a database with a queue, in that database or in a Redis started for it. */
 export async function createTestQueue(): Promise<TestQueue> {
   const database = await createTestDatabase();
   const redis = queueKind === 'redis' ? await startRedis() : null;

@@ -112,13 +112,13 @@ test('device seconds count from the claim until the lease is gone, however it go
   expect((await quotaOf(tenantId, 'device_seconds')).used).toBeGreaterThanOrEqual(400);
   await lifecycle.release(released!, null);
   await withTransaction(db, (tx) => cancelJobs(tx, { jobId: cancelled!.jobId }));
-  // The worker has died: its last sign of life was 70 s after the claim.
+  // The worker has died; its last sign of life was 70 s after the claim.
   await db.$executeRaw`UPDATE jobs SET lease_expires_at = leased_at + interval '70 seconds' WHERE id = ${lost!.jobId}`;
   expect(await lifecycle.claim({ ...lost!, owner: newId('job') })).not.toBeNull();
   const uses = await db.deviceUse.findMany({ where: { tenantId }, orderBy: { id: 'asc' } });
   const seconds = uses.map(({ startedAt, endedAt }) => (endedAt.getTime() - startedAt.getTime()) / 1000);
   const { used, resets_at: resetsAt } = await quotaOf(tenantId, 'device_seconds');
-  // The leases have gone on while the statements above took their time.
+  // The leases continued while the statements above ran.
   const passed = (performance.now() - began) / 1000;
   expect(seconds).toHaveLength(3);
   for (const held of seconds.slice(0, 2)) {

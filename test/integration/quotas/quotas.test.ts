@@ -25,7 +25,7 @@ afterEach(() => service.close());
 
 const SPLITS = ['training', 'search', 'gate'];
 
-/** Rows whose stored form is at least this long. */
+/** Rows whose stored form has at least this many bytes. */
 function dataset(bytes: number, rows = 3): string {
   const lines = Array.from({ length: rows }, (_, index) => {
     const split = SPLITS[index % SPLITS.length];
@@ -148,7 +148,7 @@ test('an upload whose process is killed gives its bytes back', async () => {
     child.kill('SIGKILL');
     await once(child, 'exit');
     expect((await upload('data', dataset(1000))).json()).toMatchObject({ quota: 'stored_bytes', used: 1200 });
-    // A minute later.
+    // Expires the reservations, as a minute would.
     await service.db.$executeRaw`UPDATE upload_reservations SET expires_at = expires_at - interval '1 minute'`;
     expect((await quotas()).stored_bytes?.used).toBe(0);
     expect((await upload('data', dataset(1000))).statusCode).toBe(201);

@@ -32,7 +32,7 @@ afterEach(async () => {
 const statusOf = async (app: FastifyInstance, key: string): Promise<number> =>
   (await app.inject({ url: `/v1/tenants/${acme.id}`, headers: bearer(key) })).statusCode;
 
-/** Sends four requests more than a minute's. However slow they are, no further one is granted meanwhile. */
+/** Sends four requests more than a minute's quota. No further one is granted meanwhile, however slow they are. */
 async function statusesOf(send: (sent: number) => Promise<number>): Promise<number[]> {
   const statuses = [await send(0)];
   await service.db.$executeRaw`UPDATE rate_buckets SET refilled_at = refilled_at + interval '1 hour'`;
@@ -76,11 +76,11 @@ test('requests come back with time, as the answer says', async () => {
   for (let sent = 0; sent < PER_MINUTE; sent += 1) await statusOf(service.app, acme.key);
   const refused = await service.request({ url: `/v1/tenants/${acme.id}`, key: acme.key });
   expect(refused.json()).toMatchObject({ status: 429, code: 'rate_limited' });
-  // Some of the time until the next one may have passed meanwhile.
+  // Part of the time until the next token may have passed meanwhile.
   const passed = (performance.now() - started) / 1000;
   expect(Number(refused.headers['retry-after'])).toBeGreaterThanOrEqual(10 - passed);
   expect(Number(refused.headers['retry-after'])).toBeLessThanOrEqual(10);
-  // The other process has not been told that the bucket is empty, so it goes by the database alone.
+  // The other process does not know that the bucket is empty and relies on the database alone.
   await service.db.$executeRaw`UPDATE rate_buckets SET refilled_at = refilled_at - interval '10 seconds'`;
   expect(await statusOf(replica, acme.key)).toBe(200);
   expect(await statusOf(replica, acme.key)).toBe(429);

@@ -7,7 +7,7 @@ import type { Replica } from '../../../src/delivery/replicas/replica.schemas.ts'
 import { createTerminal, type Terminal } from '../terminal/terminal.ts';
 import { createReplicaWorld, FOLDER, type ReplicaWorld } from './support/replica-world.ts';
 
-// Each command is a process that loads the sources anew.
+// Each command runs in a process that loads the sources anew.
 let world: ReplicaWorld;
 let folder: string;
 let terminal: Terminal;

@@ -63,7 +63,7 @@ test('an answer without end is cut where enough of it is known', async () => {
   world.reconciler({ postMs: 10_000 });
   await world.reaches(id, 'failed');
   await expect.poll(() => world.firstFailed(id)).toMatchObject({ error: { code: 'unreadable_answer' } });
-  // The system takes some MiB that nobody reads.
+  // The system buffers some MiB that nobody reads.
   expect(engine.mostSent).toBeGreaterThan(0);
   expect(engine.mostSent).toBeLessThan(16 * 2 ** 20);
   engine.fault = () => undefined;
@@ -81,7 +81,9 @@ test('nothing is loaded into an engine that serves another base, and the error s
   expect(engine.changes).toEqual([]);
 });
 
-test('an engine that refuses the key is not filled; with the right one it is, and the key is shown nowhere', async () => {
+const REFUSED_KEY =
+  'an engine that refuses the key is not filled; with the right one it is, and the key is shown nowhere';
+test(REFUSED_KEY, async () => {
   const engine = await world.engine();
   engine.apiKey = 'engine-secret-key';
   const { id } = await world.add(engine, { api_key: 'a-wrong-key' });
@@ -97,9 +99,11 @@ test('an engine that refuses the key is not filled; with the right one it is, an
   expect(JSON.stringify(entries.map(({ before, after }) => [before, after]))).not.toContain('secret-key');
 });
 
-test('with several processes one works on a replica at a time, and what one leaves in the middle another ends', async () => {
+const SEVERAL_PROCESSES =
+  'with several processes one works on a replica at a time, and what one leaves in the middle another ends';
+test(SEVERAL_PROCESSES, async () => {
   const engine = await world.engine();
-  // The first process has asked for loads when it stops: the engine does them, and nobody writes it down.
+  // The first process stops after requesting loads: the engine performs them, and nobody records it.
   engine.fault = ({ path }) => (path === '/v1/load_lora_adapter' ? 'late' : undefined);
   const { id } = await world.add(engine);
   const first = world.reconciler();

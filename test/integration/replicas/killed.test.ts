@@ -34,7 +34,7 @@ async function startApi(): Promise<ChildProcess> {
 
 test('after kill -9 of an API in the middle of loads, another one takes over when the lease has run out', async () => {
   const engine = await world.engine();
-  // The engine does what it is asked, and the API does not live to hear of it.
+  // The engine does what it is asked, but the API dies before the answer.
   engine.fault = ({ path }) => (path === '/v1/load_lora_adapter' ? 'late' : undefined);
   const { id } = await world.add(engine);
   const api = await startApi();
@@ -45,7 +45,7 @@ test('after kill -9 of an API in the middle of loads, another one takes over whe
   const { leaseOwner, leaseExpiresAt } = await world.app.db.replica.findUniqueOrThrow({ where: { id } });
   expect(leaseOwner).not.toBeNull();
   world.reconciler();
-  // Half a minute later.
+  // Expires the lease, as half a minute would.
   expect(leaseExpiresAt!.getTime()).toBeGreaterThan(Date.now());
   await world.app.db.replica.update({ where: { id }, data: { leaseExpiresAt: new Date() } });
   await world.reaches(id, 'in_sync');

@@ -12,7 +12,7 @@ afterEach(() => world.reset());
 afterAll(() => world.close());
 
 const ALL = [0, 1, 2, 3];
-/** What an engine should have: each adapter in its first version, by its name and its alias. */
+/** Expected adapters of an engine: each in its first version, by name and alias. */
 const everything = () =>
   Object.fromEntries(
     ALL.flatMap((adapter) => [
@@ -37,7 +37,9 @@ describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
     expect([...new Set(asked)]).toEqual([GATE_PROMPTS[0]]);
   });
 
-  test('a new version is loaded and checked before the alias moves, and the old one goes after the grace time', async () => {
+  const CHECK_BEFORE_ALIAS =
+    'a new version is loaded and checked before the alias moves, and the old one goes after the grace time';
+  test(CHECK_BEFORE_ALIAS, async () => {
     const engine = await world.engine(kind);
     const { id } = await world.add(engine, { unload_after_ms: 4000 });
     world.reconciler();
@@ -116,7 +118,9 @@ describe.each(['vllm', 'sglang'] as const)('%s', (kind) => {
   });
 });
 
-test('a name that another adapter has by now is loaded anew, and nobody gets the weights of the one before', async () => {
+const NAME_GIVEN_AGAIN =
+  'a name that another adapter has by now is loaded anew, and nobody gets the weights of the one before';
+test(NAME_GIVEN_AGAIN, async () => {
   const [tenantId] = world.fleet.tenants as [string, string];
   const [gone, heir] = await world.app.db.adapter.findMany({ where: { tenantId }, orderBy: { id: 'asc' } });
   const engine = await world.engine();
@@ -142,14 +146,17 @@ test('a name that another adapter has by now is loaded anew, and nobody gets the
   ]);
 });
 
-test('an adapter that is loaded and not checked yet does not count as loaded, and is unloaded if its check ends in an error', async () => {
+const UNCHECKED_ADAPTER =
+  'an adapter that is loaded and not checked yet does not count as loaded, ' +
+  'and is unloaded if its check ends in an error';
+test(UNCHECKED_ADAPTER, async () => {
   const engine = await world.engine();
   const { id } = await world.add(engine);
   world.reconciler({ postMs: 4000, retryMs: 3_600_000, longestRetryMs: 3_600_000 });
   await world.reaches(id, 'in_sync');
   engine.fault = ({ path }) => (path === '/v1/completions' ? 'hang' : undefined);
   engine.restart();
-  // It is looked at at once.
+  // The change triggers an immediate turn.
   await world.send('PATCH', `/v1/replicas/${id}`, { max_adapters: 10 });
   await expect.poll(() => world.adapters(id, '?state=checking').then((found) => found.length)).toBe(4);
   const versions = ALL.map((adapter) => world.name(adapter, 1)).sort();
@@ -161,7 +168,9 @@ test('an adapter that is loaded and not checked yet does not count as loaded, an
   await expect.poll(() => world.get(id)).toMatchObject({ loaded: 0, failed: 4, state: 'failed' });
 });
 
-test('a fault that passes does not unload what serves; what the engine turns out not to use goes with its alias', async () => {
+const PASSING_FAULT =
+  'a fault that passes does not unload what serves; what the engine turns out not to use goes with its alias';
+test(PASSING_FAULT, async () => {
   const engine = await world.engine();
   const { id } = await world.add(engine);
   world.reconciler();
@@ -213,7 +222,7 @@ test('a rollback in the middle of a sync is done first, and needs nothing to be 
   await world.reaches(id, 'in_sync');
   await world.publish(0);
   await expect.poll(() => engine.loaded.get(world.name(0))).toBe(world.path(0, 2));
-  // The loads of another adapter hang while the tenant goes back.
+  // Loads of another adapter hang while the tenant rolls back.
   engine.fault = ({ body }) => (body.lora_name === world.name(1, 2) ? 'hang' : undefined);
   await world.publish(1);
   await expect.poll(() => engine.changes.some(({ body }) => body.lora_name === world.name(1, 2))).toBe(true);
@@ -224,7 +233,9 @@ test('a rollback in the middle of a sync is done first, and needs nothing to be 
   expect(reloaded).toEqual([]);
 });
 
-test('a version whose grace time is over stays while its successor fails, and the engine is not asked without end', async () => {
+const FAILING_SUCCESSOR =
+  'a version whose grace time is over stays while its successor fails, and the engine is not asked without end';
+test(FAILING_SUCCESSOR, async () => {
   const engine = await world.engine();
   const { id } = await world.add(engine, { unload_after_ms: 0 });
   world.reconciler();
@@ -252,7 +263,7 @@ test('an adapter of which nothing is to be served loses its alias at once', asyn
   await world.makeCurrent(0, null);
   await expect.poll(() => engine.loaded.has(world.name(0))).toBe(false);
   expect(engine.loaded.has(world.name(0, 1))).toBe(true);
-  // The count is written at the end of the turn, after the engine has been changed.
+  // The count is written at the end of the turn, after the engine has changed.
   await expect.poll(() => world.get(id)).toMatchObject({ desired: 3 });
 });
 

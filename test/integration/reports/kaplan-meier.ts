@@ -1,19 +1,19 @@
-/** Times until an event, and times up to which nothing had happened when somebody last looked (right-censored). Any unit, unordered. */
+/** Times until an event, and right-censored times at which nothing had happened yet. Any unit, unordered. */
 export interface CensoredTimes {
   readonly events: ArrayLike<number>;
   readonly censored: ArrayLike<number>;
 }
 
-/** The share that still waits after a time at which events happen. */
+/** Share that still waits after a time at which events happen. */
 export interface SurvivalStep {
   readonly time: number;
   readonly survival: number;
 }
 
 /**
- * The product-limit estimate of the survival function (Kaplan and Meier, Journal of the American Statistical Association 53, 1958,
- * 457–481), one step for each time of an event, in ascending order. What is censored at the time of an event was still at risk then.
- * It takes censoring to say nothing of when the event would have come.
+ * Product-limit estimate of the survival function (Kaplan and Meier, Journal of the American Statistical Association
+ * 53, 1958, 457–481), one step per event time, ascending. A time censored at an event's time was still at risk then.
+ * Assumes that censoring is independent of the events.
  */
 export function survivalSteps({ events, censored }: CensoredTimes): SurvivalStep[] {
   const happened = Float64Array.from(events).sort();
@@ -33,12 +33,12 @@ export function survivalSteps({ events, censored }: CensoredTimes): SurvivalStep
   return steps;
 }
 
-/** Products of fractions are off by rounding where they should be a share exactly. */
+/** Tolerance for rounding errors in products of fractions that should equal a share exactly. */
 const ROUNDING = 1e-12;
 
 /**
- * The times by which shares of the events have happened. Where the estimate is exactly the share over an interval, it is the middle
- * of that, as a median of uncensored times is, and as R's `quantile.survfit` has it.
+ * Times by which shares of the events have happened. If the estimate equals the share over an interval, the result is
+ * its middle, like a median of uncensored times and like R's `quantile.survfit`.
  * @param shares in (0, 1)
  * @returns null for a share that is not reached
  */

@@ -24,7 +24,7 @@ interface Timed {
   readonly heldMs: number;
 }
 
-/** Times with ties, also between those that are censored and those that are not; of the last tenant, nobody is ready. */
+/** Times with ties, also between censored and uncensored ones; nobody of the last tenant is ready. */
 function timesOf(seed: number, adapters: readonly { tenantId: string }[]): Timed[] {
   const random = Random.fromSeed(seed);
   return adapters.map(({ tenantId }) => {
@@ -34,7 +34,7 @@ function timesOf(seed: number, adapters: readonly { tenantId: string }[]): Timed
   });
 }
 
-/** The quantiles of some jobs, computed from their times one by one. */
+/** Quantiles of some jobs, computed from their individual times. */
 function expectedOf(jobs: readonly Timed[], time: (job: Timed) => number) {
   const events = jobs.filter(({ isReady }) => isReady).map(time);
   const censored = jobs.filter(({ isReady }) => !isReady).map(time);

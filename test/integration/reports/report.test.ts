@@ -8,7 +8,7 @@ import type { Rollout } from '../../../src/fleet/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 
-/** Remission in weeks (`aml` of R's survival package) in place of seconds. Its medians are 31 and 23. */
+/** Remission times (`aml` of R's survival package), with seconds for weeks. The medians are 31 and 23. */
 const READY = [
   [9, 13, 18, 23, 31, 34, 48],
   [5, 5, 8, 8, 12, 23, 27, 30, 33, 43, 45],
@@ -22,7 +22,7 @@ const CENSORED = [
   ],
   [{ seconds: 16, state: 'paused' }],
 ] as const;
-/** How many times their adaptations' time the controls of the first six took. */
+/** Ratios of control time to adaptation time of the first six. */
 const RATIOS = [2, 4, 8, 4, 4, 4];
 const ACCEPTED = new Date('2026-11-01T00:00:00Z');
 
@@ -31,7 +31,7 @@ let fleet: Fleet;
 let rolloutId: string;
 let keys: string[];
 
-/** A fifth of a job's time it was held, and a tenth it waited in the queue. */
+/** Phase times of a job: a fifth of its time held, a tenth waiting in the queue. */
 function timesOf(seconds: number) {
   const ms = seconds * 1000;
   return { heldMs: ms / 5, queueWaitMs: ms / 10, fineTuneMs: ms / 2, evaluateMs: ms / 5 };
@@ -62,7 +62,7 @@ async function addJobs(): Promise<void> {
     }
     for (const { seconds, state } of CENSORED[tenant]!) {
       const goesOn = state === 'fine_tuning' || state === 'paused';
-      // The clock of one that has ended does not go on, however long ago that was. That of the others has not begun to, or the
+      // The clock of an ended job has stopped, however long ago. The clocks of the others start in the future, or the
       // figures would depend on how long the tests take.
       const phaseSince = goesOn ? new Date(now.getTime() + 3_600_000) : ACCEPTED;
       const phase = state === 'paused' ? ('held' as const) : ('fine_tune' as const);
@@ -125,7 +125,7 @@ describe('the report of a rollout', () => {
       },
     ]);
     for (const { id, name } of tenants) expect(name).toBe(names.find((tenant) => tenant.id === id)!.name);
-    // So many of the first tenant's have not become ready.
+    // Too many of the first tenant's jobs are not ready for a p90.
     expect(tenants[1]!.ttr).toEqual({ p50_ms: 31_000, p90_ms: null, max_ms: 48_000 });
     expect(total).toMatchObject({ jobs: 23, ready: 18, ttr: { max_ms: 48_000 } });
   });
@@ -141,7 +141,7 @@ describe('the report of a rollout', () => {
     const share = (name: string) => phases.find(({ phase }) => phase === name)!;
     expect(share('held')).toMatchObject({ share: expect.closeTo(0.2, 12) as number, max_ms: 9600 });
     expect(share('queue_wait').share).toBeCloseTo(0.1, 12);
-    // The median of 18 times lies between 23 and 23 seconds, of which the half was fine-tuning.
+    // The median of the 18 times is 23 s, half of which was fine-tuning.
     expect(share('fine_tune').p50_ms).toBe(11_500);
     expect(share('publish')).toEqual({ phase: 'publish', p50_ms: 0, p90_ms: 0, max_ms: 0, share: 0 });
   });
@@ -151,7 +151,7 @@ describe('the report of a rollout', () => {
     const { summary } = await get<Rollout>(`/v1/rollouts/${rolloutId}`);
     expect(speedup).toMatchObject({ pairs: 6, median: expect.closeTo(4, 9) as number });
     expect(speedup.median).toBe(summary.median_speedup);
-    // The logarithms to base 2 are 1, 2, 3, 2, 2, 2; t of 0.975 with 5 degrees of freedom is 2.5706.
+    // The base-2 logarithms are 1, 2, 3, 2, 2, 2; the 0.975 quantile of t with 5 degrees of freedom is 2.5706.
     const half = (2.5706 * Math.sqrt(2 / 5)) / Math.sqrt(6);
     expect(speedup.mean).toBeCloseTo(4, 9);
     expect(Math.log2(speedup.low!)).toBeCloseTo(2 - half, 2);

@@ -34,7 +34,7 @@ beforeAll(async () => {
       strategy: 'auto',
       metricName: 'loss',
     };
-    // The last one of the small tenant is not ready.
+    // The last job of the small tenant is not ready.
     if (isSmall && place === SMALL - 1) return [{ id: newId('job'), ...what, state: 'queued' }];
     const ready = {
       ...what,

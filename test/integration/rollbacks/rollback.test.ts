@@ -32,7 +32,10 @@ async function addRollout(): Promise<string> {
   return data.id;
 }
 
-/** Publishes a version on the new base, as an import, or carried over from the last version by a job. @returns its identifier */
+/**
+ * Publishes a version on the new base, by an import or by a job that carries the last version over.
+ * @returns its identifier
+ */
 async function publish(adapterId: string, rollout: string | null): Promise<string> {
   const source = await db.adapterVersion.findFirstOrThrow({ where: { adapterId }, orderBy: { number: 'desc' } });
   const { tenantId, artifactDigest, rank, loraAlpha } = source;
@@ -64,11 +67,13 @@ const rollBack = async (id = rolloutId) => {
   return { status: answer.statusCode, body: answer.json() };
 };
 
-/** The events of moves by the rollback. */
+/** Events of the rollback's moves. */
 const movesBack = () =>
   db.event.findMany({ where: { type: 'adapter.current_moved', data: { path: ['rollout_id'], equals: rolloutId } } });
 
-test('what was current before the rollout is current again, or none, and what others have made current stays', async () => {
+const ROLLBACK_RESTORES =
+  'what was current before the rollout is current again, or none, and what others have made current stays';
+test(ROLLBACK_RESTORES, async () => {
   const [alone, replacing, moved, imported, refined, deleted, twice, missed] = fleet.adapters;
   const before = await publish(replacing!, null);
   const gone = await publish(deleted!, null);
@@ -122,7 +127,7 @@ test('asking again changes nothing, unless something of the rollout is current a
 
   const url = `/v1/adapters/${adapterId}/current/${fleet.newVersionId}`;
   await app.request({ method: 'PUT', url, payload: { version_id: published, expected_version_id: null } });
-  // What its job publishes now, when it is tried again, is what the person has chosen anew.
+  // A later publication by its retried job is a new choice of the person.
   await publish(adapterId, rolloutId);
   expect(await rollBack()).toMatchObject({ status: 200, body: { rolled_back: 1, left_alone: 1 } });
   expect(await current(adapterId)).toBeNull();
@@ -131,9 +136,11 @@ test('asking again changes nothing, unless something of the rollout is current a
   expect(await events()).toHaveLength(4);
 });
 
-test('everybody who may read the rollout is told of its rollback, a tenant with the counts of its own adapters', async () => {
+const ROLLBACK_IS_TOLD =
+  'everybody who may read the rollout is told of its rollback, a tenant with the counts of its own adapters';
+test(ROLLBACK_IS_TOLD, async () => {
   const [first, second, third, fourth] = fleet.adapters as [string, string, string, string];
-  // Adapters belong to the two tenants in turn.
+  // Adapters belong to the two tenants alternately.
   for (const id of [first, second, third]) await publish(id, rolloutId);
   await publish(second, null);
   await publish(fourth, null);
@@ -170,7 +177,8 @@ test('everybody who may read the rollout is told of its rollback, a tenant with 
   ]);
 
   await publish(first, rolloutId);
-  await db.$executeRaw`UPDATE current_versions SET adapter_version_id = previous_version_id WHERE adapter_id = ${first}`;
+  await db.$executeRaw`UPDATE current_versions SET adapter_version_id = previous_version_id
+    WHERE adapter_id = ${first}`;
   expect((await rollBack()).body).toMatchObject({ rolled_back: 1, left_alone: 2 });
   expect((await readers[1]!(`/v1/rollouts/${rolloutId}/rollback`)).json()).toMatchObject({
     rolled_back: 1,
@@ -191,7 +199,7 @@ test('a rollout that may still publish is not rolled back, nor one that does not
 
 test('where the process dies in the middle, another one goes on, and each adapter is moved once', async () => {
   for (const id of fleet.adapters) await publish(id, rolloutId);
-  // The first transaction notes the request, and each of the next ones moves three adapters.
+  // The first transaction records the request; each later one moves three adapters.
   await expect(createRollbackService({ db: dyingAfter(2), batch: 3 }).rollBack(rolloutId)).rejects.toThrow('died');
   const half = await createRollbackService({ db }).get(rolloutId);
   expect(half).toMatchObject({ rolled_back: 3, left_alone: 0, finished_at: null });
@@ -215,7 +223,7 @@ test('two callers at the same moment share the work', async () => {
   expect(await db.event.count({ where: { subjectId: rolloutId, type: 'rollout.rolled_back' } })).toBe(1);
 });
 
-/** A database whose transactions fail after so many, as for a process that has died. */
+/** Database whose transactions fail after the given number, as if the process had died. */
 function dyingAfter(transactions: number): Database {
   let left = transactions;
   return new Proxy(db, {

@@ -35,7 +35,7 @@ afterAll(async () => {
 
 const show = () => createRolloutService({ db: queue.database.db, producer: queue.producer }).get(rolloutId, null);
 
-/** Runs the analysis with a device that is told first what happens. */
+/** Runs the analysis with a device that calls `atDescribe` before it describes a base. */
 function analyze(signal: AbortSignal, atDescribe: () => void = () => undefined): Promise<void> {
   const { db } = queue.database;
   const device: TrainingProcess = {
@@ -51,7 +51,7 @@ function analyze(signal: AbortSignal, atDescribe: () => void = () => undefined):
 
 test('an analysis that took its worker down five times fails the rollout and says so', async () => {
   const lifecycle = createRolloutLifecycle({ db: queue.database.db });
-  // A worker that dies leaves nothing but the beginning.
+  // A worker that dies leaves only the start of its attempt.
   for (let times = 0; times < 5; times++) await lifecycle.beginAnalysis(rolloutId);
   await expect(analyze(new AbortController().signal)).rejects.toThrow('was begun 5 times and never ended');
   expect(await show()).toMatchObject({ state: 'failed', error: { code: 'too_many_attempts' } });

@@ -19,7 +19,7 @@ afterAll(async () => {
   await queue.close();
 });
 
-/** A device that never answers its first request, so that only the handler's signal ends it. */
+/** Device that never answers its first request, so that only the handler's signal ends it. */
 function silentDevice(abort: () => void): TrainingProcess {
   const interrupted = (): Promise<never> => {
     abort();
@@ -38,7 +38,7 @@ function silentDevice(abort: () => void): TrainingProcess {
   return { acquire: () => Promise.resolve(session), pid: undefined, stop: () => Promise.resolve() };
 }
 
-/** What the handler throws if its signal aborts for `reason` during the analysis, and the rollout afterwards. */
+/** Runs the analysis while its signal aborts with `reason`. @returns the handler's error and the rollout afterwards */
 async function analyze(reason: Error, lastAttempt: boolean) {
   const { db } = queue.database;
   const { rollout } = await withTransaction(db, (tx) =>

@@ -41,7 +41,7 @@ const cancelled = () => db.job.count({ where: { rolloutId, state: 'cancelled' } 
 
 test('a large fleet is cancelled in steps, which others see', async () => {
   const seen: number[] = [];
-  // The jobs of a batch leave the queue when it has committed, and while at most the next one does.
+  // The jobs of a batch leave the queue after its commit, and during the next batch at most.
   const remove: TestQueue['producer']['remove'] = async (...jobs) => {
     seen.push(await cancelled());
     await queue.producer.remove(...jobs);
@@ -55,7 +55,7 @@ test('a large fleet is cancelled in steps, which others see', async () => {
 });
 
 test('where a cancellation was interrupted, nobody claims its jobs, and the sweeper goes on', async () => {
-  // This is how a process that dies after the first batch leaves it.
+  // Imitates a process that dies after the first batch.
   const dying = { ...queue.producer, remove: (name: string) => (name === 'rollouts' ? Promise.resolve() : die()) };
   await expect(createRolloutService({ db, producer: dying }).cancel(rolloutId)).rejects.toThrow('died');
   const service = createRolloutService({ db, producer: queue.producer });

@@ -16,10 +16,10 @@ beforeAll(() => {
   ({ db } = queue.database);
 });
 
-/** Judges a wave by all that it can be judged by, and finds nothing. */
+/** Conditions that judge a wave by everything possible and never trip. */
 const NEVER = { unready_share: 1, metric_drop: 1, negative_flips: 1 };
 
-/** Plans a rollout of a new fleet without an analysis. */
+/** Plans a rollout of a new fleet without analysis. */
 async function plan(size: { tenants: number; adapters: number }, refused = false) {
   const fleet = await world.fleetOf(size);
   const { rollout } = await withTransaction(db, (tx) =>
@@ -37,11 +37,12 @@ async function plan(size: { tenants: number; adapters: number }, refused = false
   return { fleet, id: rollout.id, jobs };
 }
 
-const COUNTS = `kind::text, state::text, count(*)::int AS jobs, count(*) FILTER (WHERE finished_at IS NULL)::int AS unfinished,
+const COUNTS = `kind::text, state::text, count(*)::int AS jobs,
+  count(*) FILTER (WHERE finished_at IS NULL)::int AS unfinished,
   count(*) FILTER (WHERE baselines_pending)::int AS baselines_pending`;
 const KEPT = 'kind::text, state::text, jobs, unfinished, baselines_pending';
 
-/** What a wave is judged by, from its jobs and their versions. */
+/** Figures by which a wave is judged, from its jobs and their versions. */
 const WAVE = `wave, count(*)::int AS ended, (count(*) FILTER (WHERE state IN ('not_ready', 'failed')))::int AS unready,
   count(metric_drop)::int AS metric_drops, COALESCE(sum(metric_drop), 0)::float8 AS metric_drop_sum,
   count(flips)::int AS negative_flips, COALESCE(sum(flips), 0)::float8 AS negative_flips_sum
@@ -50,10 +51,11 @@ const WAVE = `wave, count(*)::int AS ended, (count(*) FILTER (WHERE state IN ('n
     CASE WHEN j.state = 'ready' THEN (SELECT (v.metrics ->> 'negative_flips')::decimal FROM adapter_versions v
       WHERE v.job_id = j.id ORDER BY v.number DESC LIMIT 1) END AS flips
     FROM jobs j WHERE j.kind = 'adaptation' AND j.finished_at IS NOT NULL AND j.state <> 'cancelled') AS ended`;
-const KEPT_WAVE = `wave, ended, unready, metric_drops, metric_drop_sum::float8, negative_flips, negative_flips_sum::float8
+const KEPT_WAVE = `wave, ended, unready, metric_drops, metric_drop_sum::float8, negative_flips,
+  negative_flips_sum::float8
   FROM wave_figures`;
 
-/** Compares what is kept with a count of the jobs, for the whole rollout, for each tenant and for each wave. */
+/** Compares the stored counts with a count of the jobs, for the rollout, each tenant and each wave. */
 async function expectCounted(rolloutId: string): Promise<void> {
   const rows = (sql: string) => db.$queryRawUnsafe<object[]>(sql, rolloutId);
   const nonzero = 'rollout_id = $1 AND (jobs, unfinished, baselines_pending) <> (0, 0, 0)';
@@ -79,7 +81,7 @@ const noProgress = {
   metricBest: null,
 };
 
-/** Inserts the version that a job publishes. */
+/** Inserts the version that a job publishes. @returns its identifier */
 async function insertVersion(tx: Transaction, jobId: string, flips: number): Promise<string> {
   const { tenantId, adapterId, sourceVersion, rollout } = await tx.job.findUniqueOrThrow({
     where: { id: jobId },
@@ -95,7 +97,7 @@ async function insertVersion(tx: Transaction, jobId: string, flips: number): Pro
   return version.id;
 }
 
-/** Does to a job what a worker may do to it; the choices follow from `random`. */
+/** Performs a worker's operation on a job, chosen by `random`. */
 async function work(jobId: string, rolloutId: string, random: () => number): Promise<void> {
   const lifecycle = createJobLifecycle({ db });
   const lease = { jobId, owner: randomUUID() };

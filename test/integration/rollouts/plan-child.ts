@@ -1,7 +1,7 @@
 import { createDatabase } from '../../../src/platform/database/database.ts';
 import { createRolloutLifecycle, type StoredOptions } from '../../../src/fleet/rollouts/index.ts';
 
-/** Plans a rollout in pages of ten, and kills itself when so many are committed and given to the queue. */
+/** Plans a rollout in pages of ten and kills itself after `survived` of them were committed and enqueued. */
 const [, , databaseUrl = '', rolloutId = '', survived = '0'] = process.argv;
 const lifecycle = createRolloutLifecycle({ db: createDatabase(databaseUrl), pageSize: 10 });
 const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(rolloutId))!;

@@ -48,7 +48,7 @@ async function accept(size: { tenants: number; adapters: number }, options: Roll
   return { fleet, id: rollout.id };
 }
 
-/** Begins the analysis, and plans as a worker does, which is told of each page of ten. */
+/** Starts the analysis and plans like a worker; `onPlanned` is called with each page of ten. */
 async function plan(id: string, onPlanned: (entries: readonly JobEntry[]) => Promise<void>, quotas = NO_QUOTAS) {
   const lifecycle = createRolloutLifecycle({ db, quotas, pageSize: 10 });
   const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(id))!;
@@ -83,19 +83,21 @@ test.each([1, 2])('a planning whose process is killed after %d pages goes on', a
   expect(await db.event.count({ where: { type: 'job.queued', subjectId: { in: jobs.map((job) => job.id) } } })).toBe(
     28,
   );
-  // The sweeper enqueues what the dead process has left in the outbox, with the rollout's own entry.
+  // The sweeper enqueues the entries that the dead process left in the outbox, and the rollout's own entry.
   await sweep();
   expect(await queue.producer.count('adaptations')).toBe(28);
   expect(await sweep()).toBe(0);
 });
 
-/** The adapters with the smallest hashes of seed and identifier. */
+/** Adapters with the smallest hashes of seed and identifier. */
 function sampleOf(adapterIds: readonly string[], seed: number, count: number): string[] {
   const rank = (id: string): string => createHash('sha256').update(`${seed}:${id}`).digest('hex');
   return [...adapterIds].sort((a, b) => (rank(a) < rank(b) ? -1 : 1)).slice(0, count);
 }
 
-test('jobs may end while others are planned, and the rollout is complete when all are planned and have ended', async () => {
+const ENDS_WHILE_PLANNED =
+  'jobs may end while others are planned, and the rollout is complete when all are planned and have ended';
+test(ENDS_WHILE_PLANNED, async () => {
   const { id } = await accept({ tenants: 1, adapters: 11 });
   const states: string[] = [];
   const endAll = (entries: readonly JobEntry[]) =>
@@ -145,7 +147,7 @@ describe('a rollout that fails while it is planned', () => {
   test('where its process dies before that, nobody claims them, and the sweeper goes on', async () => {
     const { fleet, id } = await accept({ tenants: 1, adapters: 15 });
     await expect(plan(id, failAfterFirst)).rejects.toThrow('the queue is gone');
-    // This is how a process that dies after the first transaction leaves it.
+    // Imitates a process that dies after the first transaction.
     await db.rollout.update({ where: { id }, data: { state: 'failed' } });
     const waiting = await db.job.findFirstOrThrow({ where: { rolloutId: id } });
     expect(await createJobLifecycle({ db }).claim({ jobId: waiting.id, owner: newId('job') })).toBeNull();

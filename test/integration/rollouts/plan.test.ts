@@ -27,7 +27,7 @@ function fleetOf(adapters: number, tenants = 2): Promise<Fleet> {
   return world.fleetOf({ tenants, adapters });
 }
 
-/** Creates a rollout and plans it without an analysis. */
+/** Creates a rollout and plans it without analysis. */
 async function plan(
   fleet: Fleet,
   options: RolloutOptions = {},
@@ -163,7 +163,8 @@ test('two requests for the same version make one rollout', async () => {
     if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'rollout_exists', status: 409 });
 });
 
-test(`1,000 adapters are planned and queued on ${queueKind} in bulk, and the sweeper finds nothing to add`, async () => {
+const BULK_PLANNING = `1,000 adapters are planned and queued on ${queueKind} in bulk`;
+test(`${BULK_PLANNING}, and the sweeper finds nothing to add`, async () => {
   const fleet = await fleetOf(1000, 10);
   const { result, processorMs } = await timeProcessor(async () => {
     const made = await plan(fleet, { control: 'sample', control_fraction: 0.1 });
@@ -178,7 +179,7 @@ test(`1,000 adapters are planned and queued on ${queueKind} in bulk, and the swe
     1100,
   );
   const sweeper = createSweeper({ db, producer: queue.producer, sources: [jobRecoverySource(db)], logger, graceMs: 0 });
-  // This is the rollout's own entry, which this test has left in the outbox.
+  // One entry is the rollout's own, which this test left in the outbox.
   expect(await sweeper.sweep()).toBe(1);
   expect(await sweeper.sweep()).toBe(0);
   expect(await queue.producer.count('adaptations')).toBe(1100);

@@ -28,7 +28,7 @@ afterAll(async () => {
   await queue.close();
 });
 
-/** The device, which notes what it is asked for. */
+/** Device that records its requests in `asked`. */
 function watched(asked: string[]): TrainingProcess {
   const acquire: TrainingProcess['acquire'] = async (signal) => {
     const slot = await training.acquire(signal);

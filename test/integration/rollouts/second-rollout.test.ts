@@ -25,7 +25,7 @@ beforeEach(async () => {
 afterEach(() => fleet.remove());
 afterAll(() => queue.close());
 
-/** Starts and plans a rollout. @returns its identifier and the adapters that it takes */
+/** Starts and plans a rollout. @returns its identifier and the adapters it takes */
 async function plan(baseModelVersionId: string): Promise<{ id: string; adapters: string[] }> {
   const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseModelVersionId, options: {} }));
   const lifecycle = createRolloutLifecycle({ db });
@@ -46,7 +46,7 @@ async function addVersion(adapterId: string, baseModelVersionId: string, parentV
   return id;
 }
 
-/** Publishes a version of each adapter, and ends the rollout. */
+/** Publishes a version of each adapter and ends the rollout. */
 async function carryOver(rolloutId: string, baseModelVersionId: string, adapters: readonly string[]): Promise<void> {
   for (const adapterId of adapters) {
     const { sourceVersionId } = await db.job.findFirstOrThrow({ where: { rolloutId, adapterId } });
@@ -55,7 +55,7 @@ async function carryOver(rolloutId: string, baseModelVersionId: string, adapters
   await createRolloutService({ db, producer: queue.producer }).cancel(rolloutId);
 }
 
-/** An adapter that a tenant imports, on the old base. */
+/** Adds an adapter on the old base, like a tenant's import. @returns its identifier */
 async function joins(): Promise<string> {
   const {
     id: _,

@@ -28,7 +28,7 @@ async function get(url: string) {
   return answer.json();
 }
 
-/** A rollout as a version before this one stored it, with a job that has failed. */
+/** Adds a rollout as stored by an earlier version, with a failed job. */
 async function storedRollout(options: Prisma.InputJsonObject) {
   const [id, baseModelVersionId] = [newId('rollout'), fleet.newVersionId];
   const ended = { finishedAt: new Date() };

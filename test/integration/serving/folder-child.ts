@@ -1,6 +1,6 @@
 /**
- * Brings a serving folder up to date once, and kills itself before its so manyth call of the file system. Arguments: URL of the database, folder
- * of the store, serving folder, that number, grace time in milliseconds.
+ * Brings a serving folder up to date once, and kills itself before its nth call of the file system. Arguments: URL of
+ * the database, folder of the store, serving folder, n, grace time in milliseconds.
  */
 import fs from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';

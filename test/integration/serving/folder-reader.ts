@@ -1,6 +1,6 @@
 /**
- * Reads the files of a version in a loop, as an engine does that loads it, and tells its parent of each file that is missing or not whole. Ends when
- * the parent asks how often it has read. Arguments: the folder of the version.
+ * Reads the files of a version in a loop, like an engine that loads it, and reports each missing or incomplete file to
+ * its parent. It ends when the parent asks for the number of reads. Arguments: the folder of the version.
  */
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -20,7 +20,7 @@ while (!isAsked) {
     process.send?.({ fault: String(error) });
   }
   rounds += 1;
-  // Lets the parent's message come in.
+  // Lets the parent's message arrive.
   await new Promise((resolve) => setImmediate(resolve));
 }
 process.send?.({ rounds });

@@ -24,7 +24,7 @@ let db: Database;
 let fleet: Fleet;
 let root: string;
 let folders: ServingFolder[] = [];
-/** The alias of each adapter. */
+/** Alias of each adapter. */
 let aliases: string[];
 let made = 0;
 
@@ -44,7 +44,7 @@ afterEach(async () => {
   await database.close();
 });
 
-/** Opens the folder, whose rounds follow all that was written before them. */
+/** Opens the folder. Its rounds follow everything that was written before them. */
 function open(options: Partial<Parameters<typeof createServingFolder>[0]> = {}): ServingFolder {
   const { artifacts } = fleet;
   const folder = createServingFolder({ db, artifacts, logger, root, graceMs: 3_600_000, ...options });
@@ -56,7 +56,7 @@ function open(options: Partial<Parameters<typeof createServingFolder>[0]> = {}):
   return { ...folder, round };
 }
 
-/** Publishes a version with weights and a manifest of its own. */
+/** Publishes a version with unique weights and a unique manifest. */
 async function publish(adapter: number, base = fleet.oldVersionId) {
   const weights = `weights ${++made}`;
   const source = await mkdtemp(path.join(fleet.folder, 'source-'));
@@ -76,7 +76,7 @@ const makeCurrent = (adapter: number, adapterVersionId: string | null) =>
     data: { adapterVersionId },
   });
 
-/** What engines see of a base: the target of each alias, and the versions. */
+/** View of an engine on a base: the target of each alias, and the versions. */
 async function seen(base = fleet.oldVersionId) {
   const entries = await readdir(path.join(root, base), { withFileTypes: true });
   const links = entries.filter((entry) => entry.isSymbolicLink()).map(({ name }) => name);
@@ -167,7 +167,7 @@ describe('the serving folder', () => {
     const commit = await leftOpen(db, (tx) => recordEvent(tx, unknownEvent({ tenantId: null, subjectId: 'older' })));
     await publish(0);
     await makeCurrent(1, null);
-    // This one does not wait until all can be read.
+    // This folder does not wait until all changes can be read.
     const folder = createServingFolder({ db, artifacts: fleet.artifacts, logger, root, graceMs: 0 });
     folders.push(folder);
     await folder.round();
@@ -197,7 +197,9 @@ describe('the serving folder', () => {
     expect((await seen()).versions).toContain(`${aliases[0]}@1`);
   });
 
-  test('is written again file by file, so that who reads meanwhile finds all of them, and weights are not written again', async () => {
+  const WRITTEN_FILE_BY_FILE =
+    'is written again file by file, so that who reads meanwhile finds all of them, and weights are not written again';
+  test(WRITTEN_FILE_BY_FILE, async () => {
     await publish(0);
     const folder = open();
     await folder.round();
@@ -233,7 +235,9 @@ describe('the serving folder', () => {
     ]);
   });
 
-  test('is written anew where files of a version are missing, or its name is that of another adapter by now', async () => {
+  const WRITTEN_ANEW =
+    'is written anew where files of a version are missing, or its name is that of another adapter by now';
+  test(WRITTEN_ANEW, async () => {
     const folder = open();
     await folder.round();
     const name = `${aliases[1]}@1`;
@@ -253,7 +257,7 @@ describe('the serving folder', () => {
 
   test('leaves nothing in its scratch folder of what could not be put in its place', async () => {
     const [first] = await db.adapter.findMany({ orderBy: { id: 'asc' }, take: 1 });
-    // With its dots encoded, it is longer than any file system takes.
+    // With its dots encoded, the name is longer than any file system allows.
     await db.tenant.update({ where: { id: first!.tenantId }, data: { name: `t${'.'.repeat(99)}` } });
     await open().round();
     expect(await readdir(path.join(root, '.readapt', 'scratch'))).toEqual([]);
@@ -291,9 +295,9 @@ describe('the serving folder', () => {
   });
 });
 
-/** Runs the child. @returns the number of its calls of the file system; null if it has killed itself */
+/** Runs the child. @returns the number of its calls of the file system; null if it killed itself */
 async function runChild(killAt: number): Promise<number | null> {
-  // The lease of the one that was killed has run out.
+  // The killed process's lease has expired.
   await db.processLease.updateMany({ data: { expiresAt: new Date(Date.now() - 1000) } });
   const store = path.join(fleet.folder, 'data', 'artifacts');
   const child = fork(compiledModule(CHILD), [database.url, store, root, String(killAt), '0'], { execArgv: [] });
@@ -304,7 +308,7 @@ async function runChild(killAt: number): Promise<number | null> {
   return count;
 }
 
-/** Everything that an engine may open is whole: each alias stands for a version, which has all of its files. */
+/** Checks that an engine finds only complete files: each alias names a version that has all its files. */
 async function expectWhole(): Promise<void> {
   const { aliases: targets, versions } = await seen().catch(() => ({ aliases: {}, versions: [] }));
   for (const name of versions) {
@@ -316,12 +320,12 @@ async function expectWhole(): Promise<void> {
 }
 
 test('a process that is killed at any call leaves nothing by halves, and the next one goes on', async () => {
-  // What is followed: a new version of one adapter, another one that is taken back, and the first versions of all.
+  // Changes to follow: a new version of one adapter, a rollback of another, and the first versions of all.
   await open().round();
   await Promise.all(folders.map((folder) => folder.stop()));
   await publish(0);
   await makeCurrent(1, null);
-  // The children follow all of it.
+  // The children must see all of it.
   await untilReadable(db);
   let kills = 0;
   for (let killAt = 1; ; killAt += 1) {

@@ -35,7 +35,7 @@ test('what engines would refuse is refused by name when it is imported, and leav
   });
   await setProfile({ max_rank: 2, dora: false, rslora: false, rank_patterns: false, modules: ['q_proj', 'v_proj'] });
   expect((await create('served')).statusCode).toBe(201);
-  // What dry runs compare with profiles is kept of it.
+  // The version keeps the features that dry runs compare with profiles.
   const kept = await world.app.db.adapterVersion.findFirstOrThrow({ where: { adapter: { name: 'served' } } });
   expect(kept.servedFeatures).toEqual({
     ...{ rank: 2, dora: false, rslora: false, patterned: false, modules: ['q_proj', 'v_proj'] },

@@ -3,7 +3,9 @@ import { newId } from '../../../src/platform/contract/ids.ts';
 import { insertAdapterVersion } from '../../../src/fleet/adapters/adapter.repository.ts';
 import type { TestApp } from '../support/index.ts';
 
-/** Publishes another version of an adapter on a base model version, as an import does, with the files of its first one. */
+/**
+ * Publishes another version of an adapter on a base model version, like an import, with the files of its first version.
+ */
 export async function publish(
   { db }: Pick<TestApp, 'db'>,
   adapterId: string,

@@ -11,7 +11,7 @@ let adapterId: string;
 let tenantId: string;
 let tenant: string;
 let key: string;
-/** Reads what is to be served, of all tenants. */
+/** Key that reads what to serve, for all tenants. */
 let servingKey: string;
 
 beforeAll(async () => {
@@ -59,7 +59,7 @@ describe('an adapter on a base model version', () => {
       { name: `${tenant}.adapter-0`, serving_name: 'served/v1' },
       { name: `${tenant}.adapter-0`, base_model_version: fleet.oldVersionId },
       { name: `${tenant}.adapter-0@2`, base_model_version: fleet.oldVersionId, serving_name: 'served/v1' },
-      // There is no such version, so what is current is answered.
+      // The version does not exist, so the current one is returned.
       { name: `${tenant}.adapter-0@7`, serving_name: 'served/v1' },
     ];
     for (const query of queries) expect((await ask(byName(query))).body, JSON.stringify(query)).toEqual(body);
@@ -100,7 +100,7 @@ describe('an adapter on a base model version', () => {
     await move(null, body.adapter_version_id);
     expect(await codeOf(byId())).toEqual(none);
     expect(await codeOf(byName({ name: `${tenant}.adapter-0`, serving_name: 'served/v1' }), key)).toEqual(none);
-    // Whoever names the very version gets it.
+    // An exact version is returned when named.
     expect((await ask(byName({ name: `${tenant}.adapter-0@1`, serving_name: 'served/v1' }))).status).toBe(200);
   });
 
@@ -170,7 +170,7 @@ describe('what is current on a base model version', () => {
       const removed = body.removed.map((id: string) => [fleet.adapters.indexOf(id), null]);
       return { position: body.next_changed_after as string, found: [...numbers(body), ...removed] };
     };
-    // A change is shown when no older transaction runs, which other test files have on the same server.
+    // A change becomes visible when no older transaction runs, but other test files have some on the same server.
     let position = '0';
     const changes = async (least = 1) => {
       const shown = await eventually('the change is shown', async () => {

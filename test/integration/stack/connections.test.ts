@@ -28,7 +28,7 @@ afterAll(async () => {
   await service.close();
 });
 
-// A connection that was closed counts until its server process is gone.
+// A closed connection counts until its server process is gone.
 beforeEach(() =>
   eventually('no connection is left', async () => {
     const left = await service.db.$queryRaw<object[]>`SELECT pid FROM pg_stat_activity WHERE usename = ${ROLE}`;
@@ -36,7 +36,7 @@ beforeEach(() =>
   }),
 );
 
-/** Keeps one connection busy while `work` runs. One that was closed before counts until its server process is gone. */
+/** Keeps one connection busy while `work` runs. A connection closed before counts until its server process is gone. */
 async function whileBusy(url: string, work: () => Promise<void>): Promise<void> {
   const client = await eventually('a connection is free', async () => {
     const wanted = new pg.Client({ connectionString: url });
@@ -65,7 +65,8 @@ test('a start without a free connection names the settings', async () => {
   await requireDatabase(limitedUrl);
   await whileBusy(limitedUrl, async () => {
     await expect(requireDatabase(limitedUrl)).rejects.toThrow(
-      /no connection left \(53300\): raise its max_connections, or lower READAPT_API_CONNECTIONS and READAPT_WORKER_CONNECTIONS/,
+      'no connection left (53300): raise its max_connections, ' +
+        'or lower READAPT_API_CONNECTIONS and READAPT_WORKER_CONNECTIONS',
     );
   });
 });
@@ -88,7 +89,7 @@ test('a request for which the server has no connection is answered with 503, whi
 
 test('a request for which this process has no connection in time is answered in the same way', async () => {
   const db = createDatabase(service.database.url, { poolSize: 1, connectTimeoutMs: 300 });
-  // The request waits no longer than that, and the first connection may have to.
+  // The request waits only that long, and the first connection may take that time.
   await eventually('the connection is there', () => db.$queryRaw`SELECT 1`.catch(() => null));
   await withTransaction(db, async () => {
     const answer = await request(db);

@@ -30,7 +30,9 @@ async function ask(server: Served, url: string, body?: object): Promise<Answer> 
 const checkOf = ({ body }: Answer, name: string) =>
   (body.checks as { name: string; ok: boolean; reason: string | null }[]).find((check) => check.name === name);
 
-test('after kill −9 of PostgreSQL it is started again, and API and worker go on; meanwhile /readyz says what is wrong', async () => {
+const POSTGRES_KILLED =
+  'after kill −9 of PostgreSQL it is started again, and API and worker go on; meanwhile /readyz says what is wrong';
+test(POSTGRES_KILLED, async () => {
   const server = await serve(folder, [], { env: { READAPT_ALLOWED_ROOTS: FAMILY } });
   await printed(server, /worker started/);
   expect((await ask(server, '/v1/tenants', { name: 'before' })).status).toBe(201);
@@ -41,7 +43,7 @@ test('after kill −9 of PostgreSQL it is started again, and API and worker go o
     const statuses = new Set<number>();
     let hammering = true;
     const hammer = (async () => {
-      // The last request begins when all is well again.
+      // The last request starts when everything works again.
       for (let isLast = false; !isLast; await sleep(20)) {
         isLast = !hammering;
         statuses.add((await ask(server, '/v1/tenants')).status);
@@ -55,7 +57,7 @@ test('after kill −9 of PostgreSQL it is started again, and API and worker go o
       });
       expect(broken.status).toBe(503);
       expect(checkOf(broken, 'embedded_postgres')?.reason).toMatch(/PostgreSQL has ended and is being started again/);
-      // The database itself may be up again a moment before its supervision has noticed.
+      // The database may be up a moment before its supervision notices.
       expect([null, 'the database cannot be reached: try again']).toContain(checkOf(broken, 'database')?.reason);
       expect((await ask(server, '/healthz')).status).toBe(200);
       await eventually('/readyz is ready again', async () => (await ask(server, '/readyz')).status === 200);

@@ -10,7 +10,7 @@ beforeEach(async () => {
 });
 afterEach(() => removeFolder(folder));
 
-/** A request of the operator. */
+/** Sends a request with the operator's key. */
 async function ask<T>(served: Served, method: 'GET' | 'POST', url: string, body?: object): Promise<T> {
   const headers = { authorization: `Bearer ${served.operatorKey}`, 'content-type': 'application/json' };
   const answer = await fetch(`${served.url}${url}`, { method, headers, ...(body && { body: JSON.stringify(body) }) });
@@ -18,7 +18,9 @@ async function ask<T>(served: Served, method: 'GET' | 'POST', url: string, body?
   return (await answer.json()) as T;
 }
 
-test('the worker beside a service keeps its process while it waits for its release, and then does what has come', async () => {
+const WORKER_AT_REST =
+  'the worker beside a service keeps its process while it waits for its release, and then does what has come';
+test(WORKER_AT_REST, async () => {
   const bases = path.resolve('test/fixtures/golden/broken/control/base');
   const served = await serve(folder, [], { env: { READAPT_ALLOWED_ROOTS: bases } });
   await printed(served, /worker started/);

@@ -43,7 +43,7 @@ async function mountTmpfs(name: string, size: string): Promise<string> {
   return at;
 }
 
-/** Fills the file system of a folder to the last byte. @returns the file that fills it */
+/** Fills a folder's file system to the last byte. @returns the file that fills it */
 async function fill(at: string): Promise<string> {
   const file = path.join(at, 'filler');
   const handle = await open(file, 'w');
@@ -89,7 +89,7 @@ interface Prepared {
   version(): Promise<Answer>;
 }
 
-/** Starts the API with a tenant, a base model, a small dataset and an adapter without a version. */
+/** Starts the API with a tenant, a base model, a small dataset and an adapter without versions. */
 async function prepare(env: NodeJS.ProcessEnv = {}): Promise<Prepared> {
   const server = await serve(folder, ['--no-worker'], { env: { READAPT_ALLOWED_ROOTS: GOLDEN, ...env } });
   const tenant = (await ask(server, '/v1/tenants', { name: 'acme' })).body.id as string;
@@ -129,7 +129,7 @@ const readiness = async (server: Served) => {
   return { status, failed: checks.filter(({ ok }) => !ok).map(({ name, reason }) => ({ name, reason })) };
 };
 
-/** What /readyz says as soon as it is not ready. */
+/** Waits until /readyz is not ready. @returns its answer */
 const untilNotReady = (server: Served) =>
   eventually('/readyz is not ready', async () => {
     const found = await readiness(server);
@@ -142,7 +142,9 @@ const FULL = {
 };
 
 describe.skipIf(!canMount)('a full disk (tmpfs)', () => {
-  test('of the artifacts: datasets and adapters are answered with 507, and /readyz is not ready until there is space', async () => {
+  const ARTIFACTS_DISK_FULL =
+    'of the artifacts: datasets and adapters are answered with 507, and /readyz is not ready until there is space';
+  test(ARTIFACTS_DISK_FULL, async () => {
     const artifacts = await mountTmpfs('artifacts', '4M');
     const { server, dataset, version } = await prepare();
     expect(await readiness(server)).toEqual({ status: 200, failed: [] });
@@ -162,7 +164,7 @@ describe.skipIf(!canMount)('a full disk (tmpfs)', () => {
     const postgres = await mountTmpfs('postgres', '150M');
     const { server } = await prepare();
     const filler = await fill(postgres);
-    // The last pages of the tables still have room for some rows.
+    // The tables' last pages still have room for some rows.
     const name = 'x'.repeat(60);
     let answer: Answer = { status: 201, body: {} };
     for (let i = 0; answer.status === 201 && i < 2000; i++)

@@ -16,7 +16,9 @@ const KEY = /rdp_[0-9a-f]{12}_[\w-]{43}/;
 const statusWith = async (url: string, key: string): Promise<number> =>
   (await fetch(`${url}/v1/tenants`, { headers: bearer(key) })).status;
 
-test('the first operator key goes to a file that only its owner may read, and to no output that a log may keep', async () => {
+const OPERATOR_KEY_FILE =
+  'the first operator key goes to a file that only its owner may read, and to no output that a log may keep';
+test(OPERATOR_KEY_FILE, async () => {
   const server = await serve(folder);
   const file = path.join(folder, 'data/operator-key');
   expect(server.output()).toContain(`operator key written to ${file}`);

@@ -23,7 +23,7 @@ beforeEach(async () => {
 });
 afterEach(() => removeFolder(folder));
 
-/** Waits until no process of the stack is left. If some are, the error lists them. */
+/** Waits until no process of the stack is left. A timeout lists the remaining ones. */
 async function everythingEnds(): Promise<void> {
   let left: string[] = [];
   await eventually(
@@ -36,7 +36,7 @@ async function everythingEnds(): Promise<void> {
 
 const demoFolders = async () => (await readdir(folder)).filter((name) => name.startsWith('readapt-demo-'));
 
-/** Waits until the demo's data folder is removed. If it is not, the error lists what is left. */
+/** Waits until the demo's data folder is removed. A timeout lists the remaining files. */
 async function dataFolderGoes(): Promise<void> {
   await eventually('the data folder is gone', async () => (await demoFolders()).length === 0).catch(
     async (error: Error) => {
@@ -57,7 +57,7 @@ describe('PostgreSQL ends with the process that started it', () => {
     killProcess(target(server.child.pid!), 'SIGKILL');
     await eventually('PostgreSQL has ended', async () => !(await isAlive(postmaster)));
     await everythingEnds();
-    // It was stopped in order, so nothing has to be recovered.
+    // PostgreSQL was shut down cleanly, so nothing needs recovery.
     const log = await readFile(path.join(dataDir, 'postgres/postgres.log'), 'utf8');
     expect(log).toContain('database system is shut down');
     expect(log).not.toContain('received immediate shutdown request');

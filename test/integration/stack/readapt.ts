@@ -1,4 +1,4 @@
-// Runs `readapt` as users do, as real processes on an embedded PostgreSQL.
+// Runs `readapt` like users, as real processes on an embedded PostgreSQL.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
@@ -7,7 +7,7 @@ import { compiledCommand, installedFolder, packageFolder } from '../../compiled/
 import { processIdentity } from '../../../src/platform/embedded/processes.ts';
 import { eventually } from '../../eventually.ts';
 
-/** How a process is started: by Node itself, or by npm, which puts a shell in between. */
+/** Launchers of a process: Node itself, or npm, which puts a shell in between. */
 const LAUNCHERS = {
   node: () => ({ command: [process.execPath, compiledCommand()], cwd: packageFolder() }),
   'npm run': () => ({ command: ['npm', 'run', '--silent', 'readapt', '--'], cwd: packageFolder() }),
@@ -16,11 +16,11 @@ const LAUNCHERS = {
 
 export interface Running {
   readonly child: ChildProcess;
-  /** Everything that was printed, on both streams. */
+  /** Output so far, of both streams. */
   readonly output: () => string;
-  /** Resolves with the exit code, or the signal that ended the process. */
+  /** Exit code, or the signal that ended the process. */
   readonly ended: Promise<number | NodeJS.Signals>;
-  /** The same, and everything that was printed, once nobody prints any more. */
+  /** Waits until the process has ended and all its output has arrived. @returns both */
   whole(): Promise<{ code: number | NodeJS.Signals; output: string }>;
 }
 
@@ -29,7 +29,7 @@ export interface StartOptions {
   env?: NodeJS.ProcessEnv;
 }
 
-/** Starts a command with temporary files in `folder`, in a process group of its own. */
+/** Starts a command with its temporary files in `folder`, in a process group of its own. */
 export function start(folder: string, args: readonly string[], options: StartOptions = {}): Running {
   const { command, cwd } = LAUNCHERS[options.launcher ?? 'node']();
   const [program, ...before] = command;
@@ -43,7 +43,7 @@ export function start(folder: string, args: readonly string[], options: StartOpt
     READAPT_LOG_LEVEL: 'info',
     ...options.env,
   };
-  // The test itself may have been started by npm.
+  // The tests themselves may have been started by npm.
   for (const name of Object.keys(env)) if (name.startsWith('npm_lifecycle_')) delete env[name];
   const child = spawn(program!, [...before, ...args], {
     cwd,
@@ -57,7 +57,7 @@ export function start(folder: string, args: readonly string[], options: StartOpt
     child.once('error', reject);
     child.once('exit', (code, signal) => resolve(signal ?? code ?? -1));
   });
-  // At the exit, the last lines may still be on their way.
+  // The last lines may arrive after the exit.
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const whole = async () => {
     const code = await ended;
@@ -67,7 +67,7 @@ export function start(folder: string, args: readonly string[], options: StartOpt
   return { child, output: () => output, ended, whole };
 }
 
-/** Waits until a process has printed what a pattern asks for. */
+/** Waits until a process's output matches. */
 export async function printed(running: Running, pattern: RegExp): Promise<RegExpExecArray> {
   return eventually(`${pattern} is printed`, async () => {
     const found = pattern.exec(running.output());
@@ -81,7 +81,7 @@ export async function printed(running: Running, pattern: RegExp): Promise<RegExp
 
 export interface Served extends Running {
   readonly url: string;
-  /** The operator's first key; null if there was one already. */
+  /** Operator's first key; null if there already was one. */
   readonly operatorKey: string | null;
 }
 
@@ -89,20 +89,20 @@ export interface Served extends Running {
 export async function serve(folder: string, args: readonly string[] = [], options: StartOptions = {}): Promise<Served> {
   const running = start(folder, ['serve', ...args], options);
   const [, url] = await printed(running, /readapt serves (\S+) /);
-  // The line about the key is written together with the address.
+  // The line about the key is printed together with the address.
   const file = /operator key written to ([^,\n]+)/.exec(running.output())?.[1];
   const operatorKey = file === undefined ? null : (await readFile(file, 'utf8')).trim();
   return { ...running, url: url!, operatorKey };
 }
 
-/** A folder for temporary files that the account of PostgreSQL can enter. */
+/** Creates a folder for temporary files that PostgreSQL's user can enter. */
 export async function createFolder(): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-stack-'));
   await chmod(folder, 0o755);
   return folder;
 }
 
-/** Kills everything that still uses the folder, and removes it. */
+/** Kills all processes that use the folder, and removes it. */
 export async function removeFolder(folder: string): Promise<void> {
   await eventually('no process uses the folder any more', async () => {
     const left = await processesOf(folder);
@@ -117,7 +117,7 @@ export interface ProcessOf {
   readonly command: string;
 }
 
-/** The living processes that name the folder in their command line or their environment. */
+/** Living processes that name the folder in their command line or environment. */
 export async function processesOf(folder: string): Promise<ProcessOf[]> {
   const found: ProcessOf[] = [];
   for (const name of (await readdir('/proc')).filter((each) => /^\d+$/.test(each))) {
@@ -131,7 +131,7 @@ export async function processesOf(folder: string): Promise<ProcessOf[]> {
   return found;
 }
 
-/** The process id of the PostgreSQL server of a data folder. */
+/** Process id of the PostgreSQL server of a data folder. */
 export async function postmasterOf(dataDir: string): Promise<number> {
   const text = await readFile(path.join(dataDir, 'postgres/data/postmaster.pid'), 'utf8');
   return Number(text.split('\n')[0]);
@@ -141,7 +141,7 @@ export async function isAlive(pid: number): Promise<boolean> {
   return (await processIdentity(pid)) !== null;
 }
 
-/** Sends a signal to a process, or to a process group by a negative id, which may be gone already. */
+/** Sends a signal to a process, or to a process group (negative id), which may be gone already. */
 export function killProcess(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);

@@ -28,7 +28,7 @@ afterAll(async () => {
   await removeFolder(folder);
 });
 
-/** Runs a command to its end. `FOLDER`, `TAKEN` and `POSTGRES` stand for what the tests have made. */
+/** Runs a command to its end. `FOLDER`, `TAKEN` and `POSTGRES` are placeholders for what the tests have created. */
 async function run(command: string, env: Record<string, string>): Promise<{ code: unknown; output: string }> {
   const fill = (text: string): string =>
     text.replaceAll('FOLDER', folder).replaceAll('TAKEN', port).replaceAll('POSTGRES', database.url);

@@ -19,10 +19,12 @@ async function hasOnnxRuntime(pid: number): Promise<boolean> {
   return (await readFile(`/proc/${pid}/maps`, 'utf8')).includes('libonnxruntime');
 }
 
-test('API, worker and training process leave no record of their inferences, which ONNX Runtime would send', async () => {
+const NO_TELEMETRY =
+  'API, worker and training process leave no record of their inferences, which ONNX Runtime would send';
+test(NO_TELEMETRY, async () => {
   const home = path.join(folder, 'home');
   await mkdir(home);
-  // ONNX Runtime records nothing where CI is set, and Readapt's own cache is not of interest here.
+  // ONNX Runtime records nothing if CI is set. Readapt's own cache does not matter here.
   const env = {
     HOME: home,
     XDG_CACHE_HOME: path.join(home, '.cache'),

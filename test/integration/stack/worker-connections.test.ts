@@ -11,7 +11,7 @@ import { eventually } from '../../eventually.ts';
 import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
 
 const ENTRY = fileURLToPath(new URL('../jobs/scripted-training.ts', import.meta.url));
-/** The worker is the only one that connects with these names: for its own queries, and for its queue. */
+/** Database roles that only the worker uses: one for its own queries, one for its queue. */
 const [ROLE, QUEUE_ROLE] = [`worker_${process.pid}`, `queue_${process.pid}`];
 
 let queue: TestQueue;

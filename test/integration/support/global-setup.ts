@@ -11,7 +11,7 @@ import { createLogger } from '../../../src/lib/logger.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** Connection string of the server's database `postgres`. */
+    /** URL of the server's database `postgres`. */
     postgresUrl: string;
   }
 }
@@ -36,14 +36,17 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** Memory if there is plenty of it, because other programs may keep the disk busy; else the folder for temporary files. */
+/**
+ * Folder for the server's data: in memory if there is plenty, because other programs may keep the disk busy; else in
+ * the folder for temporary files.
+ */
 async function placeOfData(): Promise<string> {
   const memory = '/dev/shm';
   const space = await statfs(memory).catch(() => null);
   return space !== null && space.bavail * space.bsize > 8 * 2 ** 30 ? memory : os.tmpdir();
 }
 
-/** Creates the queue's tables in the template, so that not every clone has to. */
+/** Creates the queue's tables in the template, so that clones need not. */
 async function prepareQueue(databaseUrl: string): Promise<void> {
   const db = createDatabase(databaseUrl);
   const backend = createQueueBackend({ databaseUrl, redisUrl: null });

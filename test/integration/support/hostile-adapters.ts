@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 
-/** The files of an adapter, by name. */
+/** Files of an adapter by name. */
 export type AdapterFiles = Readonly<Record<string, Buffer>>;
 
-/** An adapter that is made to cost its reader time or memory. */
+/** Valid adapter. */
 export interface HostileAdapter {
   readonly files: () => AdapterFiles;
-  /** What the refusal says. */
+  /** Expected message of the refusal. */
   readonly refusal: RegExp;
 }
 
@@ -14,19 +14,19 @@ const SOUND = new URL('../../fixtures/golden/broken/control/adapter/', import.me
 const WEIGHTS = 'adapter_model.safetensors';
 const CONFIG = 'adapter_config.json';
 
-/** An adapter that is accepted. */
+/** Valid adapter. */
 export function soundAdapter(): AdapterFiles {
   return Object.fromEntries([CONFIG, WEIGHTS].map((name) => [name, readFileSync(new URL(name, SOUND))]));
 }
 
-/** A safetensors file with any text as its header. */
+/** Safetensors file with an arbitrary header. */
 export function safetensorsOf(header: Buffer | string, data = Buffer.alloc(0)): Buffer {
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(Buffer.byteLength(header)));
   return Buffer.concat([length, Buffer.from(header), data]);
 }
 
-/** A header of empty tensors. */
+/** Safetensors header of empty tensors. */
 export function headerOfTensors(names: Iterable<string>): string {
   const entry = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}';
   return `{${Array.from(names, (name) => `${JSON.stringify(name)}:${entry}`).join(',')}}`;
@@ -51,12 +51,12 @@ function withManifest(text: () => string, refusal: RegExp): HostileAdapter {
   return { files: () => ({ ...soundAdapter(), 'readapt.json': Buffer.from(text()) }), refusal };
 }
 
-/** Keys `k0`, `k1`, …, with one value. */
+/** Object with keys `k0`, `k1`, … and one value. */
 function keys(count: number, value: unknown): Record<string, unknown> {
   return Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, value]));
 }
 
-/** `{"k0":[],"k1":[],…}` of about so many bytes, made without an object of millions of keys. */
+/** JSON `{"k0":[],"k1":[],…}` of about the given size, made without an object of millions of keys. */
 function manyKeys(bytes: number): Buffer {
   const count = Math.floor(bytes / 13);
   return Buffer.from(`{${Array.from({ length: count }, (_, i) => `"k${String(i).padStart(7, '0')}":0`).join(',')}}`);

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { createDatabaseOn, statementNames, type Database } from '../../../src/platform/database/database.ts';
 
-/** A node of a plan as EXPLAIN (ANALYZE, FORMAT JSON) prints it. */
+/** Node of a plan, as printed by EXPLAIN (ANALYZE, FORMAT JSON). */
 interface PlanNode {
   'Node Type': string;
   'Relation Name'?: string;
@@ -15,19 +15,19 @@ interface PlanNode {
 
 export interface Statement {
   sql: string;
-  /** Number of rows that its scans have read, those that a filter removed among them. */
+  /** Number of rows read by its scans, including those removed by a filter. */
   read: number;
-  /** Tables of which every row was read, with the number of rows. */
+  /** Tables that were read completely, with their number of rows. */
   wholeTables: { table: string; rows: number }[];
-  /** Largest number of rows that were sorted at once. */
+  /** Largest number of rows sorted at once. */
   sorted: number;
   plan: string;
 }
 
 export interface PlanRecorder {
-  /** Runs queries on connections whose plans are recorded. */
+  /** Database whose connections record their plans. */
   db: Database;
-  /** The statements that `work` runs, with the plans that they were really run by. */
+  /** Records the statements of `work` with the plans that actually ran. */
   record(work: () => Promise<unknown>): Promise<Statement[]>;
   close(): Promise<void>;
 }
@@ -42,7 +42,7 @@ const OPTIONS = [
 ];
 
 /**
- * Lets PostgreSQL itself (auto_explain) tell by which plan it has run each statement, with the real parameters.
+ * Records the plan of each statement, with the actual parameters, through PostgreSQL's auto_explain.
  * @param options further settings of the connections
  */
 export function recordPlans(databaseUrl: string, options: readonly string[] = []): PlanRecorder {

@@ -7,13 +7,13 @@ interface RawAnswer {
   body: Record<string, unknown>;
 }
 
-/** A client that keeps sending while it receives an answer. Node's own client does not. */
+/** Client that keeps sending while it receives an answer, unlike Node's own client. */
 export interface RawConnection {
-  /** Writes the head of a POST. The body follows with `write`. */
+  /** Writes the head of a POST; `write` sends the body. */
   post(path: string, headers: Record<string, string | number>): void;
   /** Resolves when the bytes have been handed to the network. */
   write(bytes: Uint8Array): Promise<void>;
-  /** The next answer on this connection. */
+  /** Reads the next answer on this connection. */
   answer(): Promise<RawAnswer>;
   close(): void;
 }
@@ -40,7 +40,7 @@ export async function openConnection(app: FastifyInstance): Promise<RawConnectio
   };
 }
 
-/** Parses answers that have a Content-Length, one after the other. */
+/** Parses consecutive answers that have a Content-Length. */
 async function* readAnswers(socket: Socket): AsyncGenerator<RawAnswer, undefined> {
   let received = Buffer.alloc(0);
   for await (const chunk of socket) {

@@ -10,7 +10,7 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
-/** Starts a Redis on a free port, without persistence. It needs `redis-server` on the path. */
+/** Starts a Redis on a free port, without persistence. Needs `redis-server` on the path. */
 export async function startRedis(): Promise<TestRedis> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-redis-'));
   const port = await freePort();
@@ -40,7 +40,7 @@ function ready(server: ChildProcess): Promise<void> {
   });
 }
 
-/** A port on which nothing listens now. */
+/** Port on which nothing listens now. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Database } from '../../../src/platform/database/database.ts';
 
-/** Everything that a refused upload could have left: rows, stored content and temporaries. */
+/** Everything that a refused upload could leave behind: rows, stored content and temporary files. */
 export async function contents(db: Database, dataDir: string) {
   const root = path.join(dataDir, 'artifacts');
   const stored: string[] = [];

@@ -26,17 +26,17 @@ export interface TestApp {
   db: Database;
   database: TestDatabase;
   deps: AppDependencies;
-  /** An operator key. */
+  /** API key of the operator. */
   operatorKey: string;
-  /** The data folder and a root below which requests may name folders. */
+  /** Data folder, and a root folder within which requests may name folders. */
   dataDir: string;
   allowedRoot: string;
-  /** Sends a request with the operator key or another one. With `key: null` it sends none. */
+  /** Sends a request with the operator's key or another one; `key: null` sends none. */
   request(options: InjectOptions & { key?: string | null }): Promise<LightMyRequestResponse>;
   close(): Promise<void>;
 }
 
-/** Builds the real app, with its own database and a file store in a temporary folder. */
+/** Builds the real app with a database of its own and a file store in a temporary folder. */
 export async function createTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-'));
   const dataDir = path.join(folder, 'data');
@@ -97,7 +97,7 @@ function createTestProducer(database: TestDatabase, logger: Logger): Promise<Job
   return createJobProducer({ db: database.db, backend, logger });
 }
 
-/** A dependency that fails when it is used, for tests that do not provide it. */
+/** Dependency that throws when used, for tests that do not provide it. */
 function missing<T extends object>(name: string): T {
   return new Proxy({} as T, {
     get(_target, property) {

@@ -7,11 +7,11 @@ import { undescribedEvents } from './test-events.ts';
 export interface TestDatabase {
   url: string;
   db: Database;
-  /** Disconnects and drops the database. It fails if there is an event that the catalog does not describe. */
+  /** Disconnects and drops the database. It fails if the database has an event that the catalog does not describe. */
   close(): Promise<void>;
 }
 
-/** Creates a database, cloned from the migrated template or empty. */
+/** Creates a database, cloned from the migrated template, or empty. */
 export async function createTestDatabase(options: { empty?: boolean } = {}): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
   const template = options.empty === true ? 'template0' : 'readapt_template';
@@ -23,7 +23,7 @@ export async function createTestDatabase(options: { empty?: boolean } = {}): Pro
     url: url.toString(),
     db,
     close: async () => {
-      // A database without the template's tables may have events of versions before.
+      // A database without the template's tables may have events of earlier versions.
       const undescribed = options.empty === true ? [] : await undescribedEvents(url.toString());
       await db.$disconnect();
       await asAdmin((admin) => admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));

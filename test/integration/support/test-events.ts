@@ -3,7 +3,7 @@ import { Value } from 'typebox/value';
 import type { Prisma } from '../../../src/platform/database/database.ts';
 import { EVENT_CATALOG, type EventType, type NewEvent } from '../../../src/delivery/events/index.ts';
 
-/** An event of a type that this version does not know, as one before or after it may have recorded. */
+/** Event of a type unknown to this version, as an earlier or later version may record. */
 export function unknownEvent(event: {
   tenantId: string | null;
   subjectId: string;
@@ -12,7 +12,7 @@ export function unknownEvent(event: {
   return { data: {}, ...event, type: 'test.happened' } as unknown as NewEvent;
 }
 
-/** What the catalog of events does not say of the events in a database. Those of {@link unknownEvent} do not count. */
+/** Problems of a database's events by the catalog of events. Those of {@link unknownEvent} do not count. */
 export async function undescribedEvents(url: string): Promise<string[]> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
@@ -22,7 +22,7 @@ export async function undescribedEvents(url: string): Promise<string[]> {
   await client.end();
   return rows.flatMap(({ type, data }) => {
     if (!(type in EVENT_CATALOG)) return [`${type} is not in the catalog`];
-    // Identifiers in tests are short names now and then.
+    // Tests sometimes use short names as identifiers.
     const [error] = [...Value.Errors(EVENT_CATALOG[type as EventType].data, data)].filter(
       ({ keyword }) => keyword !== 'pattern',
     );

@@ -10,7 +10,7 @@ export interface TestKeyOptions {
   revokedAt?: Date;
 }
 
-/** Inserts an API key into the database and returns it. Without a tenant it is an operator key. */
+/** Inserts an API key: the operator's, unless a tenant is given. @returns the key */
 export async function createTestKey(db: Database, options: TestKeyOptions = {}): Promise<string> {
   const { key, prefix, secretHash } = generateApiKey();
   const tenantId = options.tenantId ?? null;
@@ -46,7 +46,7 @@ export async function createTestTenant(
   return { id, name, key: await createTestKey(db, { tenantId: id, scopes: [scope] }) };
 }
 
-/** The headers of a request with this key. */
+/** Headers of a request with this key. */
 export function bearer(key: string): { authorization: string } {
   return { authorization: `Bearer ${key}` };
 }

@@ -1,4 +1,4 @@
-// `readapt export k8s` as a process, against a real service with the key of a serving engine.
+// Tests `readapt export k8s` as a process against a real service, with the key of a serving engine.
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
@@ -13,7 +13,7 @@ import { publish } from '../serving/publish.ts';
 import { createTestApp, createTestKey, unknownEvent, type TestApp } from '../support/index.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 
-// Each command is a process that loads the sources anew.
+// Each command runs in a process that loads the sources anew.
 let app: TestApp;
 let fleet: Fleet;
 let folder: string;
@@ -40,7 +40,7 @@ afterAll(async () => {
 const pools = () => ['--pool', `${fleet.oldVersionId}=old`, '--pool', `${fleet.newVersionId}=new`];
 const llmd = () => ['export', 'k8s', '--format', 'llm-d', '--gateway', 'gateway', '--config-maps', '1', ...pools()];
 
-/** The adapters of which the ConfigMap in a folder says that the new pool has them. */
+/** Adapters that are on the new pool according to the ConfigMap in a folder. */
 async function moved(output: string): Promise<unknown> {
   const [map] = parseAllDocuments(await readFile(path.join(output, '2-configmaps.yaml'), 'utf8'));
   const { data } = map!.toJS() as { data: { adapters: string; baseModel: string } };
@@ -71,7 +71,7 @@ test('adapters move to the new pool as they become ready, and back when they are
   following.child.kill('SIGTERM');
   expect(await following.ended).toMatchObject({ code: 143 });
 
-  // Another format takes the folder over, and leaves nothing behind that would still be applied.
+  // Another format takes over the folder and leaves nothing behind that would still be applied.
   const byAdapter = ['export', 'k8s', '--format', 'gateway-api', '--no-rewrites', '--gateway', 'gateway', ...pools()];
   expect(await terminal.run([...byAdapter, '--output', output], { env })).toMatchObject({ code: 0 });
   expect(await readdir(output)).toEqual(['3-httproutes.yaml']);

@@ -1,4 +1,4 @@
-// Runs `readapt` as somebody at a terminal does: with a home of its own, and each stream apart.
+// Runs `readapt` like a user at a terminal: with a home folder of its own and separate streams.
 import { spawn, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { compiledCommand } from '../../compiled/index.ts';
@@ -14,18 +14,18 @@ export interface Ended {
 
 export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
-  /** What is written to standard input, which is closed then. */
+  /** Text for standard input, which is then closed. */
   readonly input?: string;
 }
 
 export interface Terminal {
   /** Runs a command to its end. */
   run(args: readonly string[], options?: RunOptions): Promise<Ended>;
-  /** Runs a command that has to end with 0, and reads what it prints as JSON. */
+  /** Runs a command that must exit with 0 and parses its output as JSON. */
   json<T>(...args: string[]): Promise<T>;
-  /** Starts a command that goes on. */
+  /** Starts a command that keeps running. */
   start(args: readonly string[], options?: RunOptions): Started;
-  /** Starts a command on a pseudo-terminal of 100 columns, and types nothing yet. */
+  /** Starts a command on a pseudo-terminal of 100 columns, without typing anything. */
   onPty(args: readonly string[], env?: NodeJS.ProcessEnv): Started;
 }
 
@@ -36,7 +36,7 @@ export interface Started {
   printed(pattern: RegExp): Promise<void>;
 }
 
-/** A terminal whose profiles are in `folder`. */
+/** Creates a terminal whose profiles are in `folder`. */
 export function createTerminal(folder: string): Terminal {
   const env = environment(folder);
   const terminal: Terminal = {
@@ -60,7 +60,7 @@ export function createTerminal(folder: string): Terminal {
   return terminal;
 }
 
-/** Nothing that the tests themselves were started with says where to sign in, or how to color. */
+/** Environment without the variables of the tests' own process that say where to sign in or how to color. */
 function environment(folder: string): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env, XDG_CONFIG_HOME: path.join(folder, 'config') };
   for (const name of ['READAPT_URL', 'READAPT_API_KEY', 'NO_COLOR', 'FORCE_COLOR', 'COLORTERM', 'CI']) delete env[name];

@@ -21,7 +21,7 @@ beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-upload-'));
   model = path.join(folder, 'model');
   await cp(BASE, model, { recursive: true });
-  // Neither is sent: a model's folder has more than what is taken.
+  // Neither file is sent: a model's folder has more files than the service takes.
   await writeFile(path.join(model, 'README.md'), 'A model.');
   await writeFile(path.join(model, 'optimizer.pt'), 'state');
   app = await createTestApp({ env: { READAPT_BASE_UPLOAD_PART_BYTES: String(PART_BYTES) } });
@@ -82,7 +82,7 @@ test('sends a complete upload again of which the service has lost a part, and so
 });
 
 test('does not read files for a service or a model that is not there, or of names that are not taken', async () => {
-  // Whoever reads this file fails.
+  // Reading this file fails.
   const unread = path.join(folder, 'unread');
   await mkdir(unread);
   await symlink('nowhere', path.join(unread, 'model.safetensors'));

@@ -1,4 +1,4 @@
-// `readapt rollout watch` as a process, against a real service.
+// Tests `readapt rollout watch` as a process against a real service.
 import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';

@@ -1,4 +1,4 @@
-// A fleet is carried over from the terminal alone, by real processes against a real `readapt serve` with its worker.
+// Carries a fleet over from the terminal alone, with real processes against a real `readapt serve` and its worker.
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { createFolder, removeFolder, serve, type Served } from '../stack/readapt
 import { createTerminal, ROOT, type Terminal } from './terminal.ts';
 
 const FAMILY = path.join(ROOT, 'examples/demo-family');
-/** No rollout has this identifier. */
+/** Identifier of no rollout. */
 const UNKNOWN = 'rol_00000000-0000-7000-8000-000000000000';
 
 let folder: string;
@@ -34,7 +34,7 @@ async function createTenant(): Promise<string> {
   return ((await answer.json()) as { id: string }).id;
 }
 
-/** What a test needs of a rollout. */
+/** Fields of a rollout that the test uses. */
 interface Rollout {
   readonly id: string;
   readonly state: string;
@@ -177,10 +177,10 @@ test('a pull that was interrupted goes on with what has arrived, and says when t
     return part === undefined ? 0 : (await stat(path.join(folder, part))).size;
   };
   try {
-    // Cut in the middle of the archive, which is what is sent last. What has not been written by then is lost.
+    // Cuts the connection within the archive, which is sent last. Data not written by then are lost.
     relay.cutAfter(100_000, () => expect.poll(arrived).toBeGreaterThan(60_000));
     expect(await terminal.run(pull, { env })).toMatchObject({ code: 0 });
-    // After the cut, only what was missing has come.
+    // After the cut, only the missing data were transferred.
     expect(relay.bytesSinceCut).toBeGreaterThan(0);
     expect(relay.bytesSinceCut).toBeLessThan((await bytesOf(out)) - 50_000);
   } finally {

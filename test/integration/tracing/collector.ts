@@ -7,15 +7,15 @@ export interface CollectedSpan {
   readonly name: string;
   readonly traceId: string;
   readonly spanId: string;
-  /** Empty for the first span of a trace. */
+  /** Parent's identifier; empty for the first span of a trace. */
   readonly parentSpanId: string;
   readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
   readonly attributes: Readonly<Record<string, unknown>>;
-  /** 2 if it has failed. */
+  /** Status code; 2 means failed. */
   readonly status: number;
 }
 
-/** A collector that takes OTLP over HTTP, as JSON. */
+/** Collector for OTLP over HTTP in JSON. */
 export interface Collector {
   readonly endpoint: string;
   spans(): readonly CollectedSpan[];

@@ -85,13 +85,15 @@ describe('a rollout', () => {
   });
   afterAll(() => fleet.close());
 
-  test('is one trace from the request to its plan, and each job one that names it, into the training process', async () => {
+  const ONE_TRACE =
+    'is one trace from the request to its plan, and each job one that names it, into the training process';
+  test(ONE_TRACE, async () => {
     const worker = await fleet.startWorker();
     const id = await inSpan(tracing, 'POST', {}, () => fleet.begin({ strategy: 'reuse' }));
     await fleet.ended(id);
-    // A training process that is stopped hands nothing over any more.
+    // A stopped training process exports nothing any more.
     await eventually('both jobs are collected', async () => named('training.adapt').length === 2);
-    // What has ended is handed over at the latest when the worker stops.
+    // The worker exports all ended spans when it stops, at the latest.
     await worker.stop();
     await fleet.training.stop();
     await tracing.flush();

@@ -14,10 +14,10 @@ import { logger } from '../queue/test-queue.ts';
 import { createLargeFamily } from './large-family.ts';
 import { tinyJob } from '../../unit/training/support/tiny-job.ts';
 
-/** How long a job that is cancelled has until its process is killed, in milliseconds. */
+/** Time that a cancelled job has before its process is killed, in milliseconds. */
 const GRACE_MS = 50_000;
 
-/** Processor time in ms after a checkpoint, by which the next micro-batch has begun and is far from its end. */
+/** Processor time in milliseconds after a checkpoint, when the next micro-batch has started but is far from its end. */
 const INTO_MICRO_BATCH_MS = 100;
 
 let family: TinyFamily;
@@ -34,9 +34,7 @@ afterAll(async () => {
   await removeTinyFamily(family);
 });
 
-/**
- * Runs the job and resumes from its checkpoint, if there is one. Each step is one micro-batch and writes a checkpoint.
- */
+/** Runs the job, resuming from its checkpoint if there is one. Each step is one micro-batch and writes a checkpoint. */
 function run() {
   const controller = new AbortController();
   const waiting = new Set<(event: JobEvent) => void>();
@@ -56,11 +54,12 @@ function run() {
     });
   return {
     outcome,
-    /** Number of the next step that is done. */
+    /** Waits for the next finished step. @returns its number */
     step: () => next((event) => (event.type === 'progress' ? event.step : undefined)),
     /**
-     * Number of the next step after which the adapter was measured on the search rows. Then the checkpoint is written,
-     * and a micro-batch begins.
+     * Waits for the next step after which the adapter was measured on the search rows. Then the checkpoint is written
+     * and a micro-batch starts.
+     * @returns its number
      */
     watched: () => next((event) => (event.type === 'watched' && event.watched.step) || undefined),
     abort: (reason: Error) => controller.abort(reason),
@@ -82,7 +81,7 @@ async function freeze({ watched }: ReturnType<typeof run>): Promise<number> {
     const { own: before } = await cpuMs(pid);
     await expect.poll(async () => (await cpuMs(pid)).own - before).toBeGreaterThanOrEqual(INTO_MICRO_BATCH_MS);
     process.kill(pid, 'SIGSTOP');
-    // If this was too late for the micro-batch after the checkpoint, the next one is waited for.
+    // If this came too late for the micro-batch after the checkpoint, waits for the next one.
     if ((await savedStep()) === step) return step;
     process.kill(pid, 'SIGCONT');
   }
@@ -99,11 +98,11 @@ test('in the middle of a micro-batch, a cancelled job ends at once; one that is 
   await expect(first.outcome).rejects.toThrow('the training process ended (SIGKILL)');
   const abortMs = performance.now() - aborted;
   await annotate(`stopped ${Math.round(abortMs)} ms after the cancellation`);
-  // A job that is only to stop gets so long to end.
+  // A job that is only asked to stop gets this time to end.
   expect(abortMs).toBeLessThan(GRACE_MS);
   expect(await savedStep()).toBe(saved);
 
-  // A new process is loading the base already, and resumes from the last checkpoint.
+  // A new process is already loading the base and will resume from the last checkpoint.
   const successor = training.pid;
   expect(successor).toBeGreaterThan(0);
   expect(successor).not.toBe(pid);

@@ -6,22 +6,22 @@ import { tasteDataset } from '../../unit/training/support/tiny-task.ts';
 import { eventually } from '../../eventually.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 
-/** Times after which the worker looks again for what it could not read. */
+/** Delays after which the worker retries reading what it could not read. */
 const QUARANTINE = { firstDelayMs: 200, longestDelayMs: 400 };
 
 const OPTIONS = { strategy: 'reuse', max_new_tokens: 2 } as const;
 
-/** Other rows than those that the fleet begins with. */
+/** Rows that differ from the fleet's initial ones. */
 const OTHER_DATASET = tasteDataset({ training: 0, search: 16, gate: 32, from: 2000 });
 
 let fleet: TinyFleet;
 let adapterId: string;
-/** An adapter whose rows are prompts alone. */
+/** Identifier of an adapter whose rows are prompts alone. */
 let prompting: string;
-/** The base of the imported version, which becomes unreadable. */
+/** Base of the imported version, which becomes unreadable. */
 let anchorBase: { id: string; path: string };
 let anchorVersion: string;
-/** The third version of the base. */
+/** Identifier of the base's third version. */
 let thirdId: string;
 const other = newId('worker');
 
@@ -45,7 +45,7 @@ beforeAll(async () => {
     OTHER_DATASET.map(({ prompt, split }) => ({ prompt, split })),
   );
   const { baseModelId, id } = imported.baseModelVersion;
-  // A copy, which can be taken away.
+  // A copy, which the test can remove.
   anchorBase = { id, path: path.join(family.folder, 'imported-base') };
   await cp(family.oldBase, anchorBase.path, { recursive: true });
   await db.baseModelVersion.update({ where: { id }, data: { path: anchorBase.path } });
@@ -54,13 +54,13 @@ beforeAll(async () => {
   await db.baseModelVersion.create({ data: third });
   await fleet.startWorker({ quarantine: QUARANTINE, registrationMs: 100 });
   await fleet.roll(OPTIONS);
-  // The imported version has to be measured on other rows, and this machine has lost its base.
+  // The imported version must be measured on other rows, but this machine has lost its base.
   await fleet.replaceData(0, OTHER_DATASET);
   await rename(anchorBase.path, `${anchorBase.path}.away`);
 });
 afterAll(() => fleet.close());
 
-/** Another worker, which is only registered. It does not count as gone, however long the test takes. */
+/** Registers another worker without running it. It does not count as gone, however long the test takes. */
 async function report(unreadableBases: string[]): Promise<void> {
   const seenAt = new Date(Date.now() + 3_600_000);
   const figures = { version: '0.0.0', device: 'cpu', state: 'ready', unreadableBases, seenAt };
@@ -68,13 +68,15 @@ async function report(unreadableBases: string[]): Promise<void> {
   await fleet.db.workerProcess.upsert({ where: { id: other }, create, update: figures });
 }
 
-test('a job is left to a worker that may read the base of the imported version, and only without one counts from another', async () => {
+const LEFT_TO_ANOTHER_WORKER =
+  'a job is left to a worker that may read the base of the imported version, and only without one counts from another';
+test(LEFT_TO_ANOTHER_WORKER, async () => {
   const { db } = fleet;
   await report([]);
   const rolloutId = await fleet.begin(OPTIONS, thirdId);
   const left = (of: string) =>
     db.job.findFirst({ where: { rolloutId, adapterId: of, state: 'queued', error: { not: {} } } });
-  // The row first has the fault itself, and what is missing where when the worker has noted it.
+  // The row first has the fault itself, then, once the worker has noted it, what is missing on which worker.
   const waiting = await eventually('the job is left, and its row says what no worker can read', async () => {
     const job = await left(adapterId);
     const { unreadableBases } = await db.workerProcess.findFirstOrThrow({ where: { id: { not: other } } });
@@ -86,12 +88,12 @@ test('a job is left to a worker that may read the base of the imported version, 
   const moved = { where: { subjectId: adapterId, type: 'adapter.anchor_moved' } };
   expect(await db.event.count(moved)).toBe(0);
 
-  // Prompts alone are for the imported version to answer: the last one is not asked in its place.
+  // Only the imported version may answer prompts alone; the last version does not stand in for it.
   const { id } = await eventually('the job with prompts alone is left, too', () => left(prompting));
   const files = await readdir(path.join(fleet.dataDir, 'checkpoints', id), { recursive: true });
   expect(files.filter((file) => file.includes('answers'))).toEqual([]);
 
-  // The other worker has found that it cannot read it either.
+  // The other worker reports that it cannot read the base either.
   await report([anchorBase.id]);
   const jobs = await fleet.ended(rolloutId);
   const job = jobs.find(({ adapter_id }) => adapter_id === adapterId);

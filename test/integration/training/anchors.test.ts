@@ -10,16 +10,16 @@ import { toAdapterVersion } from '../../../src/fleet/adapters/index.ts';
 import { tasteDataset } from '../../unit/training/support/tiny-task.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 
-/** The adapters of the fleet: what happens to them between the second and the third version. */
+/** Adapters of the fleet, by what happens to them between the second and the third version. */
 const [PLAIN, COLLECTED, OTHER_ROWS, COLLECTED_WITH_OTHER_ROWS] = [0, 1, 2, 3];
-/** By how much a version's logits are larger than those before. The loss of an adapter that is not trained grows with them. */
+/** Factor of a version's logits over the previous version's. The loss of an untrained adapter grows with them. */
 const GROWTH = 1.1;
 
 let fleet: TinyFleet;
 let adapters: string[];
-/** Identifiers of the base model versions after the first one. */
+/** Identifiers of the base model versions after the first. */
 let newer: string[];
-/** Losses of the unchanged adapter on the versions, in their order. */
+/** Losses of the unchanged adapter per version, in order. */
 let losses: number[];
 let margin: number;
 
@@ -49,7 +49,7 @@ beforeAll(async () => {
 });
 afterAll(() => fleet.close());
 
-/** Writes a version of a base whose logits are larger. */
+/** Writes a version of a base with larger logits. @returns its folder */
 async function grow(from: string, to: string): Promise<string> {
   await cp(from, to, { recursive: true });
   const { weights } = await loadBaseModel(from);
@@ -91,7 +91,7 @@ async function roll(to: number) {
   return adapters.map((id) => jobs.find(({ adapter_id }) => adapter_id === id)!);
 }
 
-/** Other rows than those that the fleet begins with. */
+/** Rows that differ from the fleet's initial ones. */
 const OTHER_DATASET = tasteDataset({ training: 0, search: 16, gate: 32, from: 2000 });
 
 test('the first rollout counts from the imported version, which is the one that is carried over', async () => {
@@ -103,7 +103,9 @@ test('the first rollout counts from the imported version, which is the one that 
   }
 });
 
-test('a chain of three versions that each lose nearly a margin fails at the third, also when the imported one is gone', async () => {
+const CHAIN_OF_LOSSES =
+  'a chain of three versions that each lose nearly a margin fails at the third, also when the imported one is gone';
+test(CHAIN_OF_LOSSES, async () => {
   const { db } = fleet;
   for (const adapter of [COLLECTED, COLLECTED_WITH_OTHER_ROWS]) {
     const [imported] = await versionsOf(adapter);
@@ -120,7 +122,7 @@ test('a chain of three versions that each lose nearly a margin fails at the thir
     expect(job.metric.best).toBeCloseTo(losses[2]!, 6);
     expect(job.metric.old).toBeCloseTo(losses[1]!, 6);
   }
-  // On other rows, the imported version is measured anew.
+  // On other rows the imported version is measured anew.
   const [imported] = await versionsOf(OTHER_ROWS);
   expect(jobs[OTHER_ROWS]).toMatchObject({ state: 'not_ready', warnings: [], anchor_version_id: imported!.id });
   expect(jobs[OTHER_ROWS]!.metric.anchor).toBe(imported!.gateOutcomes!.value);
@@ -129,14 +131,18 @@ test('a chain of three versions that each lose nearly a margin fails at the thir
   expect(kept).toMatchObject({ digest: imported!.gateOutcomes!.digest, value: imported!.gateOutcomes!.value });
 });
 
-test('an anchor that cannot be measured on other rows gives way to the last version, which is said, and the next count from that', async () => {
+const ANCHOR_GIVES_WAY =
+  'an anchor that cannot be measured on other rows gives way to the last version, which is said, ' +
+  'and the next count from that';
+test(ANCHOR_GIVES_WAY, async () => {
   const { db } = fleet;
   const [second, third] = await versionsOf(COLLECTED_WITH_OTHER_ROWS);
   const adapterId = adapters[COLLECTED_WITH_OTHER_ROWS]!;
   const job = await db.job.findFirstOrThrow({ where: { adapterId, rollout: { baseModelVersionId: newer[1]! } } });
   expect(job).toMatchObject({ state: 'ready', anchorVersionId: second!.id });
   expect(job.warnings).toEqual([
-    'the margin counts from version 2, which is carried over, and not from version 1, which was imported: its outcomes on these ' +
+    'the margin counts from version 2, which is carried over, and not from version 1, which was imported: ' +
+      'its outcomes on these ' +
       'gate rows are not known, and its files or its base are gone',
   ]);
   expect(third).toMatchObject({ number: 3, anchorVersionId: second!.id });

@@ -9,10 +9,12 @@ import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 import { outcomeOf, tinyJob } from '../../unit/training/support/tiny-job.ts';
 
-/** A rate so high that the loss becomes NaN within a few steps. */
+/** Learning rate so high that the loss becomes NaN within a few steps. */
 const RATE = 1000;
-const SAYS_WHERE =
-  /^training diverged at step \d+: the loss (is NaN|rose from .+); the learning rate was \d+(\.\d+)?, try a lower one; /;
+const SAYS_WHERE = new RegExp(
+  String.raw`^training diverged at step \d+: the loss (is NaN|rose from .+); ` +
+    String.raw`the learning rate was \d+(\.\d+)?, try a lower one; `,
+);
 const INITIAL = 'the last good checkpoint is that of step 0, the initial adapter';
 
 describe('a loss that diverges, in the training process', () => {

@@ -27,7 +27,7 @@ test('what an idle worker has measured is what the job of the next rollout would
   const jobs = await fleet.roll({ strategy: 'reuse' });
   expect(jobs.map(({ state }) => state)).toEqual(['ready', 'ready']);
   for (const { metric } of jobs) expect(metric.old).toBe(ahead.value);
-  // The job of the one has not measured it again. That of the other had to, with the same result.
+  // One adapter's job did not measure again; the other's had to, with the same result.
   expect(await outcomesOf(measured!)).toEqual(ahead);
   const { adapterVersionId: _, measuredAt: __, ...values } = ahead;
   expect(await outcomesOf(other!)).toMatchObject(values);

@@ -10,7 +10,7 @@ beforeAll(async () => {
   fleet = await createTinyFleet({ adapters: 2 });
   await fleet.startWorker();
 });
-// Another rollout may begin when what the report needs is measured, too.
+// Another rollout can start only after the report's baselines are measured too.
 afterEach(() =>
   eventually(
     'the rollout is completed',
@@ -21,12 +21,12 @@ afterAll(() => fleet.close());
 
 const ladderOf = async (jobId: string): Promise<JobLadder> => {
   const ladder = await createLadderService({ db: fleet.db }).ladder(jobId);
-  // What was kept is what the API promises.
+  // The stored ladder matches the API's schema.
   expect(Value.Errors(JobLadder, JSON.parse(JSON.stringify(ladder)))).toEqual([]);
   return ladder;
 };
 
-/** A ladder without times, which differ from run to run. */
+/** Ladder without times, which differ between runs. */
 const untimed = ({ data }: JobLadder) =>
   data.map(({ rungs, candidates, updated_at: _, ...run }) => ({
     ...run,
@@ -44,7 +44,7 @@ test('every rung, every look and every point of the search of a job are kept', a
     ]);
     const { rungs, candidates } = data[0]!;
     expect(rungs.map(({ rung }) => rung)).toEqual(['revert', 'search', 'copy', 'fine_tune', 'scratch']);
-    // No adapter can reach the target, so each rung has failed, or there was nothing to try, which it says.
+    // No adapter can reach the target, so each rung has failed, or says that there was nothing to try.
     for (const { result, reason, best_candidate: best } of rungs) {
       expect([result, typeof reason, typeof best]).toEqual(
         result === 'skipped' ? ['skipped', 'string', 'object'] : ['failed', 'object', 'string'],
@@ -60,13 +60,15 @@ test('every rung, every look and every point of the search of a job are kept', a
   }
 });
 
-test('a ladder whose writing was lost is whole when the job resumes, and the same as that of an undisturbed job', async () => {
+const LOST_LADDER =
+  'a ladder whose writing was lost is whole when the job resumes, and the same as that of an undisturbed job';
+test(LOST_LADDER, async () => {
   const rolloutId = await fleet.begin({ strategy: 'warm-start', max_steps: 120, evaluate_every: 4 });
   const running = await eventually('a job trains', async () =>
     (await fleet.jobs(rolloutId)).find(({ state, step }) => state === 'fine_tuning' && step >= 8),
   );
   await fleet.jobService.pause(running.id, null);
-  // As if the worker had died before it wrote down what it had judged.
+  // Imitates a worker that died before it stored its verdicts.
   const lost = await fleet.db.jobLadder.deleteMany({ where: { jobId: running.id } });
   expect(lost.count).toBe(1);
   await fleet.jobService.resume(running.id, null);

@@ -8,7 +8,7 @@ import { parseModelConfig } from '../../../core/formats/hugging-face/config/pars
 import { Random } from '../../../core/statistics/random.ts';
 import { BASE, smallAdapter, tasteRows, toJsonl, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 
-/** The sizes of SmolLM2-135M, except for the vocabulary, which is the tokenizer's. */
+/** Sizes of SmolLM2-135M, except for the vocabulary, which is the tokenizer's. */
 const SHAPE = {
   hidden_size: 576,
   intermediate_size: 1536,
@@ -19,8 +19,7 @@ const SHAPE = {
 };
 
 /**
- * Creates a random base that is so large that a step of 6 rows, which is one micro-batch, takes about a second. Both
- * versions are equal.
+ * Creates a random base so large that a step of 6 rows, one micro-batch, takes about a second. Both versions are equal.
  */
 export async function createLargeFamily(): Promise<TinyFamily> {
   const folder = await mkdtemp(path.join(tmpdir(), 'readapt-test-large-'));

@@ -11,7 +11,7 @@ import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import { eventually } from '../../eventually.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 
-/** Jobs come back soon, and the worker is quarantined after three faults, but not for long. */
+/** Quarantine settings with which jobs retry soon and the worker is briefly quarantined after three faults. */
 const QUARANTINE = { firstDelayMs: 50, longestDelayMs: 200, faults: 3, firstMs: 200, longestMs: 200 };
 
 let fleet: TinyFleet;
@@ -21,7 +21,7 @@ beforeEach(async () => {
 });
 afterEach(() => fleet.close());
 
-/** Plans a rollout without a worker, so that its jobs wait. */
+/** Plans a rollout without a worker, so that its jobs wait. @returns its identifier */
 async function planned(options: Partial<StoredOptions>): Promise<string> {
   const { db, newVersionId: baseModelVersionId } = fleet;
   const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseModelVersionId, options }));
@@ -31,7 +31,7 @@ async function planned(options: Partial<StoredOptions>): Promise<string> {
   return rollout.id;
 }
 
-/** What the training process tells of all attempts. */
+/** Records the training process's events of all attempts. */
 function listen(): JobEvent[] {
   const events: JobEvent[] = [];
   const { training } = fleet;
@@ -46,7 +46,7 @@ function listen(): JobEvent[] {
   return events;
 }
 
-/** The queue tries a job that fails four times. */
+/** Whether all jobs have more than four attempts, the number for which the queue retries a failing job. */
 const claimedTooOften = async (rolloutId: string) => (await fleet.jobs(rolloutId)).every((job) => job.attempt > 4);
 
 describe('a model folder that is away', () => {
@@ -88,7 +88,7 @@ test('a training process that cannot start puts jobs off', async () => {
   await eventually('it waits', async () => (await fleet.jobs(id))[0]?.error?.code === 'training_process_not_started');
 });
 
-/** A small file system of its own needs the right to mount, which tests have in CI. */
+/** Whether this machine may mount file systems (as in CI), which a small file system needs. */
 const canMount = process.platform === 'linux' && spawnSync('unshare', ['--mount', 'true']).status === 0;
 
 describe.runIf(canMount)('a full artifact store', () => {
@@ -124,7 +124,7 @@ describe.runIf(canMount)('a full artifact store', () => {
     const version = await fleet.db.adapterVersion.findUniqueOrThrow({ where: { id: first.published_version_id! } });
     await fleet.artifacts.verify(version.artifactDigest);
     for (const job of await fleet.ended(id)) expect(job).toMatchObject({ state: 'ready', error: null });
-    // Each attempt has offered the candidate, and only the first has made it.
+    // Each attempt offered the candidate, but only the first one made it.
     expect(events.filter(({ type }) => type === 'publication').length).toBeGreaterThan(4);
     expect(events.filter((event) => event.type === 'progress' && event.step === 1)).toHaveLength(1);
   });

@@ -18,7 +18,8 @@ import { plainJob } from '../../unit/training/support/tiny-job.ts';
 const never = new AbortController().signal;
 const ignore = (): Promise<void> => Promise.resolve();
 const ADVICE =
-  /MiB resident when last seen: use a smaller batch size, run fewer workers on this machine, or give this one more memory/;
+  'MiB resident when last seen: use a smaller batch size, run fewer workers on this machine, ' +
+  'or give this one more memory';
 
 describe('a training process that may take no more address space', () => {
   let tiny: TinyFamily;
@@ -40,9 +41,9 @@ describe('a training process that may take no more address space', () => {
     const bases = await training.acquire(never);
     await bases.adapt(plainJob(tiny, 'before', { options: { strategy: 'reuse' } }), ignore, never);
     const pid = training.pid!;
-    // Stacks of threads and the like still fit.
+    // Thread stacks and the like still fit.
     await limitAddressSpace(pid, 128 << 20);
-    // The weights of this base alone are much larger than the process's free address space.
+    // This base's weights alone exceed the process's free address space by far.
     const spec = plainJob(large, 'large', { options: { strategy: 'reuse' } });
     const error: unknown = await bases.adapt(spec, ignore, never).then(
       () => null,
@@ -56,7 +57,7 @@ describe('a training process that may take no more address space', () => {
   });
 });
 
-/** Limits a running process to this much more address space than it uses. */
+/** Limits a running process's address space to its present size plus `moreBytes`. */
 async function limitAddressSpace(pid: number, moreBytes: number): Promise<void> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const used = 1024 * Number(/^VmSize:\s+(\d+) kB$/m.exec(status)![1]);

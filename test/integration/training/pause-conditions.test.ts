@@ -17,7 +17,7 @@ test.each([
   ['the drop and the flips', { negative_flips: 1 }, expect.any(Number)],
 ])('a wave is judged by %s of adapters whose gates compare with nothing', async (_what, more, flips) => {
   const { db, rollouts } = fleet;
-  // No drop is below this, so whatever was measured trips it.
+  // No drop is below this limit, so any measurement trips it.
   const policy = { waves: [{ count: 1 }], pause_if: { metric_drop: -2, ...more } };
   const id = await fleet.begin({ strategy: 'reuse', policy });
   const { paused_reason: reason } = await eventually('the rollout pauses', async () => {

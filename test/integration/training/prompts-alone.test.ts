@@ -5,15 +5,15 @@ import { newId } from '../../../src/platform/contract/ids.ts';
 import { tasteDataset } from '../../unit/training/support/tiny-task.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 
-/** The adapters of the fleet: one has prompts alone, the other rows whose completions no version says. */
+/** Adapters of the fleet: one with prompts alone, one with completions that no version produces. */
 const [PROMPTS, COMPLETIONS] = [0, 1];
 
 let fleet: TinyFleet;
-/** A version of the base that is the old one, and one that says something else. */
+/** Base version equal to the old one, and base version with different answers. */
 let equal: string;
 let other: string;
 
-/** The rows of all splits, without their completions if `promptsOnly`. */
+/** Rows of all splits, without completions if `promptsOnly`. */
 function rows(promptsOnly: boolean) {
   return tasteDataset({ training: 32, search: 16, gate: 32 }).map(({ prompt, split }) => ({
     prompt,
@@ -61,7 +61,7 @@ test('an adapter with prompts alone is certified by its agreement with the old v
     certificate: { verdict: 'passed', margin: 0.2, rows: 32 },
     warnings: [expect.stringContaining('answers of the old version do not end within 6 tokens')],
   });
-  // The same versions on rows with completions, which none of them says.
+  // The same versions on rows with completions that none of them produces.
   expect(completions).toMatchObject({ metric: { old: 0, best: 0 } });
   const [, published] = await versionsOf(prompts!.adapter_id);
   expect(published).toMatchObject({ number: 2, gateOutcomes: { value: 1 } });

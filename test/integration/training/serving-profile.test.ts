@@ -10,7 +10,9 @@ afterAll(() => fleet.close());
 
 const setProfile = (servingProfile: object) => fleet.db.baseModel.updateMany({ data: { servingProfile } });
 
-test('the job of an adapter that engines would refuse ends before anything runs, and says what they serve', async () => {
+const REFUSED_BY_ENGINES =
+  'the job of an adapter that engines would refuse ends before anything runs, and says what they serve';
+test(REFUSED_BY_ENGINES, async () => {
   await setProfile({ max_rank: 1 });
   const [job] = await fleet.roll({ strategy: 'revert', policy: { provisional: 'revert' } });
   expect(job).toMatchObject({ state: 'failed', published_version_id: null });

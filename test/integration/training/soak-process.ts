@@ -1,12 +1,12 @@
 /**
- * The training process with gauges: on SIGUSR2 it collects garbage and reports what it holds. Inference sessions are
- * counted when they are created and released, so that leaked ones count too.
+ * Training process with gauges: on SIGUSR2 it collects garbage and reports what it holds. Inference sessions are
+ * counted at creation and release, so leaked ones count too.
  */
 import * as tf from '@tensorflow/tfjs';
 import { InferenceSession } from '../../../core/engine/compiled/onnx-runtime.ts';
 import { collectGarbage } from '../../garbage.ts';
 
-/** What the process holds after a garbage collection. */
+/** Resources held after a garbage collection. */
 export interface Gauges {
   readonly type: 'gauges';
   readonly rssBytes: number;

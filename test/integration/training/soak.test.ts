@@ -20,9 +20,9 @@ import { outcomeOf, tinyJob } from '../../unit/training/support/tiny-job.ts';
 const JOBS = 200;
 /** Number of jobs after which the caches of compiled programs are full. */
 const WARM_UP = 100;
-/** How much the resident set may grow after that, in MiB. A leak of 1 MiB per job would be 100. */
+/** Allowed growth of the resident set after the warm-up, in MiB. A leak of 1 MiB per job would be 100. */
 const GROWTH_MIB = 48;
-/** 32 programs for each of the two base model versions. */
+/** Limit of 32 programs for each of the two base model versions. */
 const MAX_SESSIONS = 64;
 
 const RANKS = [1, 2, 3, 4, 6, 8];
@@ -57,7 +57,7 @@ beforeAll(async () => {
   }
   for (const words of WORDS) {
     const file = path.join(family.folder, `words-${words}.jsonl`);
-    // The lengths differ, so that few batches have the same size.
+    // Lengths differ, so that few batches have the same size.
     const rows = tasteRows(30).map((row, i) => {
       const prompt = `${'sour '.repeat((7 * i) % (words + 1))}${row.prompt}`;
       return { ...row, prompt, split: ['training', 'search', 'gate'][i % 3] };
@@ -71,7 +71,9 @@ afterAll(async () => {
   await removeTinyFamily(family);
 });
 
-/** These counts have few common factors, so combinations of adapter, data and batch size rarely repeat. */
+/**
+ * Job whose adapter, data and batch size rarely repeat in combination, because their numbers have few common factors.
+ */
 function job(index: number): JobSpec {
   return tinyJob(family, `job-${index}`, {
     kind: index % 5 === 0 ? 'adaptation' : 'control',

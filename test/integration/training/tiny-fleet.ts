@@ -34,18 +34,18 @@ export interface TinyFleet {
   readonly artifacts: ArtifactStore;
   readonly training: TrainingProcess;
   readonly db: Database;
-  /** What the API does to jobs. */
+  /** Service through which the API changes jobs. */
   readonly jobService: JobServices;
-  /** What the API does to rollouts. */
+  /** Service through which the API changes rollouts. */
   readonly rollouts: ReturnType<typeof createRolloutService>;
   readonly family: TinyFamily;
   /** Folder of artifacts and checkpoints. */
   readonly dataDir: string;
   readonly newVersionId: string;
   startWorker(times?: WorkerTimes): Promise<RunningWorker>;
-  /** Replaces the data of one adapter. */
+  /** Replaces the dataset of one adapter. */
   replaceData(adapter: number, rows: readonly object[]): Promise<void>;
-  /** Starts a rollout, by default to the new base model version. @returns its identifier */
+  /** Starts a rollout (default: to the new base model version). @returns its identifier */
   begin(options: RolloutOptions, baseModelVersionId?: string): Promise<string>;
   jobs(rolloutId: string): Promise<FleetJob[]>;
   /** Waits until all jobs have ended. */
@@ -115,7 +115,7 @@ export async function createTinyFleet(options: TinyFleetOptions): Promise<TinyFl
     roll: async (options, baseModelVersionId) => {
       const id = await begin(options, baseModelVersionId);
       await ended(id);
-      // Another rollout may begin when what the report needs is measured, too.
+      // Another rollout can start only after the report's baselines are measured too.
       await eventually('the rollout is completed', async () => (await rollouts.get(id, null)).state === 'completed');
       return jobs(id);
     },

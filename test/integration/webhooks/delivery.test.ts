@@ -7,7 +7,7 @@ import { RETRY_SCHEDULE } from '../../../src/delivery/webhooks/index.ts';
 import { createTestTenant } from '../support/index.ts';
 import { createWebhookWorld, type WebhookWorld } from './webhook-world.ts';
 
-/** Longer than any test takes, in milliseconds. */
+/** Delay longer than any test, in milliseconds. */
 const LATER_MS = 3_600_000;
 
 let world: WebhookWorld;
@@ -91,16 +91,18 @@ test.each<{ what: string; headers: Record<string, string>; seconds: number }>([
   const [{ next_attempt_at: next, last_attempt_at: last } = { next_attempt_at: null, last_attempt_at: null }] =
     await world.log(id);
   const waits = (Date.parse(next!) - Date.parse(last!)) / 1000;
-  // A tenth more or less, so that not all that have failed at once come back at once.
+  // Jitter of a tenth keeps failed deliveries from returning all at once.
   expect(waits).toBeGreaterThanOrEqual(0.9 * seconds - 1);
   expect(waits).toBeLessThanOrEqual(1.1 * seconds + 1);
 });
 
-test('a process that dies after the event was sent and before it is written down sends it again, with the same identifier', async () => {
+const DEATH_BEFORE_NOTE =
+  'a process that dies after the event was sent and before it is written down sends it again, with the same identifier';
+test(DEATH_BEFORE_NOTE, async () => {
   const receiver = await world.receiver();
   const { id, secret } = await world.endpoint(receiver.url, { event_types: ['job.*'] });
   const [event] = await world.record(world.acme.id, job(1));
-  // The answer takes the lease away, as its end does for a process that was stopped for a minute.
+  // The receiver's answer removes the lease, as if the process had been stopped for a minute.
   receiver.answer = async (_request, index) => {
     if (index === 0) await world.app.db.webhookEndpoint.update({ where: { id }, data: { leaseOwner: 'another' } });
     return { status: 200 };
@@ -134,9 +136,9 @@ test('10,000 events that wait for an endpoint which does not answer hold up nobo
   await world.record(world.acme.id, job(10_000, 'adapter.created'));
   const { secret } = await world.endpoint(live.url, { event_types: ['job.*'] });
   const others = await world.endpoint(live.url, { key: world.other.key, event_types: ['job.*'] });
-  // It rests for long after twenty failures, as it does for minutes after some more of them.
+  // The endpoint rests for long after twenty failures, a shortcut for its rest of minutes after a few more.
   const restMs = (failures: number): number => (failures < 20 ? 0 : LATER_MS);
-  // Only the one that does not answer is given up so soon: the others may be slow to answer on a busy machine.
+  // Only the endpoint that does not answer gets such a short timeout: the others may be slow on a busy machine.
   const policy = createAddressPolicy(['127.0.0.1/32']);
   const [soon, late] = [createPost({ policy, timeoutMs: 300 }), createPost({ policy })];
   const post: Post = (request) => (request.url === dead.url ? soon : late)(request);

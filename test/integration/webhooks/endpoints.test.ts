@@ -36,7 +36,7 @@ describe('an endpoint that is disabled', () => {
     const { body } = await world.send('PATCH', `/v1/webhook-endpoints/${id}`, { enabled: true });
     expect(body).toMatchObject({ enabled: true, disabled_reason: null, failures: 0 });
     const pending = (await world.log(id)).filter(({ state }) => state === 'failed').map(({ event_id }) => event_id);
-    // What was given up is not sent by itself; all else is.
+    // Abandoned events are not sent by themselves; all others are.
     const awaited = [...sent, ...later].filter((event) => !pending.includes(event)).sort();
     await receiver.waitFor(count + awaited.length);
     expect(
@@ -93,7 +93,7 @@ test('a secret that is rotated signs besides the new one until it expires', asyn
   await receiver.waitFor(1);
   expect(String(receiver.received[0]!.headers['webhook-signature']).split(' ')).toHaveLength(2);
   expect(receiver.messages(secret!)).toEqual(receiver.messages(rotated));
-  // An overlap of nothing ends all others.
+  // An overlap of zero ends all other secrets.
   const third = await world.send('POST', `/v1/webhook-endpoints/${id}/rotate-secret`, { overlap_ms: 0 });
   await world.record(world.acme.id, job(1));
   await receiver.waitFor(2);
@@ -117,7 +117,9 @@ test('no more than four secrets sign at a time, and a retry of a rotation rotate
   expect(second.json()).toEqual({ ...first.json<object>(), secret: null });
 });
 
-test('events say what was changed of an endpoint, and not where it is, which readers of events need not know', async () => {
+const CHANGES_WITHOUT_URL =
+  'events say what was changed of an endpoint, and not where it is, which readers of events need not know';
+test(CHANGES_WITHOUT_URL, async () => {
   const { id } = await world.endpoint(PUBLIC);
   await world.send('PATCH', `/v1/webhook-endpoints/${id}`, { url: 'https://other.example.com/', event_types: [] });
   await world.send('DELETE', `/v1/webhook-endpoints/${id}`);
@@ -133,7 +135,8 @@ test('the database holds no secret that can be read', async () => {
   const { id, secret } = await world.endpoint(PUBLIC);
   const rows = await world.app.db.$queryRaw<{ row: string }[]>`
     SELECT row_to_json(s)::text AS row FROM webhook_secrets s UNION ALL SELECT row_to_json(e)::text FROM events e
-    UNION ALL SELECT row_to_json(a)::text FROM audit_entries a UNION ALL SELECT row_to_json(i)::text FROM idempotency_records i`;
+    UNION ALL SELECT row_to_json(a)::text FROM audit_entries a UNION ALL SELECT row_to_json(i)::text
+      FROM idempotency_records i`;
   const text = rows.map(({ row }) => row).join('\n');
   expect(text).toContain(id);
   expect(text).not.toContain(secret!.slice('whsec_'.length, 30));
@@ -142,7 +145,7 @@ test('the database holds no secret that can be read', async () => {
 describe('replays', () => {
   test('of one event, of all after a position, and of all since a time, have the same identifiers', async () => {
     const receiver = await world.receiver();
-    // Those of other tests may be from shortly before.
+    // Events of other tests may be recent too.
     await world.app.db.event.deleteMany();
     const { id, position } = await world.endpoint(receiver.url, { event_types: ['job.*'] });
     const before = new Date().toISOString();
@@ -154,7 +157,7 @@ describe('replays', () => {
     const replayed = await world.send('POST', `/v1/webhook-endpoints/${id}/deliveries/${delivery}/replay`);
     expect(replayed).toMatchObject({ status: 200, body: { state: 'pending', attempts: 0 } });
     await receiver.waitFor(4);
-    // Until it is written down, it would be sent again after another replay.
+    // Until the delivery is recorded, another replay would send the event again.
     await expect.poll(() => world.log(id)).toMatchObject(sent.map(() => ({ state: 'delivered', attempts: 1 })));
     expect((await world.send('POST', `/v1/webhook-endpoints/${id}/replay`, { after: position })).status).toBe(200);
     await receiver.waitFor(7);
@@ -280,7 +283,9 @@ test('an endpoint that is changed while it is sent to is sent to at its new addr
   expect(second.received[0]!.headers['webhook-id']).toBe(event);
 });
 
-test('without a key for secrets, endpoints are refused with the setting, and with an unknown one none is sent to', async () => {
+const NO_SECRET_KEY =
+  'without a key for secrets, endpoints are refused with the setting, and with an unknown one none is sent to';
+test(NO_SECRET_KEY, async () => {
   const app = await createTestApp({ env: { READAPT_SECRET_KEY: '' } });
   const refused = await app.request({ method: 'POST', url: '/v1/webhook-endpoints', payload: { url: PUBLIC } });
   expect(refused.statusCode).toBe(503);
@@ -300,7 +305,7 @@ test('without a key for secrets, endpoints are refused with the setting, and wit
   expect(receiver.received).toEqual([]);
   await stranger.stop();
   await world.app.db.webhookEndpoint.update({ where: { id }, data: { nextTurnAt: new Date() } });
-  // A new key before the old one: both decrypt.
+  // A new key placed before the old one: both decrypt.
   world.deliverer({ secretKeys: [other, old!] });
   await receiver.waitFor(1);
   expect(receiver.messages(secret!)).toHaveLength(1);

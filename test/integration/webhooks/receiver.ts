@@ -14,23 +14,23 @@ interface Message {
   readonly data: { id: string; type: string; subject_id: string; tenant_id: string | null; sequence: string };
 }
 
-/** What a receiver answers; null leaves the request without an answer. */
+/** Answer of a receiver; null leaves the request unanswered. */
 export type Answer = { status: number; headers?: Record<string, string>; body?: string } | null;
 
 export interface Receiver {
   readonly url: string;
   readonly received: readonly Received[];
-  /** Largest number of requests that were open at a time. */
+  /** Largest number of simultaneously open requests. */
   readonly mostAtOnce: number;
   answer: (request: Received, index: number) => Answer | Promise<Answer>;
-  /** Waits until so many requests have come. */
+  /** Waits until `count` requests have arrived. */
   waitFor(count: number): Promise<void>;
-  /** The messages that have come, each verified by the library of Standard Webhooks. */
+  /** Messages received, each verified by the Standard Webhooks library. */
   messages(secret: string): Message[];
   close(): Promise<void>;
 }
 
-/** A server that receives webhooks. */
+/** Starts a server that receives webhooks. */
 export async function createReceiver(): Promise<Receiver> {
   const received: Received[] = [];
   let open = 0;

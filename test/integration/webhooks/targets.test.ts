@@ -43,7 +43,7 @@ test('a name that resolves to an address that is not allowed is not called', asy
 test('a name is looked up once, and the connection goes to the address that was checked', async () => {
   const receiver = await world.receiver();
   let lookups = 0;
-  // A name server of an attacker: what is allowed at first, and what is not from then on.
+  // Attacker's name server: it first resolves to an allowed address and later to a forbidden one.
   const resolve = () => Promise.resolve([lookups++ === 0 ? '127.0.0.1' : '127.0.0.2']);
   const post = createPost({ policy: LOOPBACK, resolve });
   const url = named(receiver.url, 'rebinding.example.com');

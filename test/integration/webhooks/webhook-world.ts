@@ -24,7 +24,7 @@ const DATA: Readonly<Record<string, object>> = {
   'rollout.paused': { from: 'adapting', reason: { code: 'requested', message: 'paused by the operator' } },
 };
 
-/** Attempts follow at once, and endpoints that fail do not rest. */
+/** Retry schedule with immediate attempts and no rest for failing endpoints. */
 export const AT_ONCE: RetrySchedule = { delaysMs: [1, 1, 1], restMs: () => 0 };
 
 export interface DelivererOptions {
@@ -32,7 +32,7 @@ export interface DelivererOptions {
   leaseMs?: number;
   graceMs?: number;
   secretKeys?: readonly string[];
-  /** What sends to endpoints (default: what the service sends with). */
+  /** Function that posts to endpoints (default: the service's own). */
   post?: Post;
 }
 
@@ -43,12 +43,12 @@ export interface WebhookWorld {
   metrics: Registry;
   receiver(): Promise<Receiver>;
   deliverer(options?: DelivererOptions): ClaimLoop;
-  /** Creates an endpoint of a tenant, or of the operator. */
+  /** Creates an endpoint of a tenant or the operator. */
   endpoint(
     url: string,
     options?: { key?: string; event_types?: string[]; tenant_id?: string },
   ): Promise<CreatedWebhookEndpoint>;
-  /** Records events in one transaction, and waits until they can be read. @returns their identifiers */
+  /** Records events in one transaction and waits until they are readable. @returns their identifiers */
   record(tenantId: string | null, types: readonly string[]): Promise<string[]>;
   get(id: string): Promise<WebhookEndpoint>;
   log(id: string, query?: string): Promise<WebhookDelivery[]>;
@@ -63,7 +63,7 @@ export interface WebhookWorld {
   close(): Promise<void>;
 }
 
-/** The service with two tenants, whose webhooks may go to this machine. */
+/** Service with two tenants, whose webhooks may go to this machine. */
 export async function createWebhookWorld(env: Record<string, string> = {}): Promise<WebhookWorld> {
   const app = await createTestApp({ env: { READAPT_WEBHOOK_ALLOWED_RANGES: '127.0.0.1/32', ...env } });
   const [acme, other] = [await createTestTenant(app.db, 'acme'), await createTestTenant(app.db, 'other')];

@@ -84,7 +84,8 @@ def untrained(style: str) -> Tokenizer:
     """The steps of a family; those with byte fallback are trained on single words."""
     byte_level = style in BYTE_LEVEL
     fallback = not byte_level
-    tokenizer = Tokenizer(models.BPE(byte_fallback=fallback, fuse_unk=fallback, unk_token="<unk>" if fallback else None))
+    unknown = "<unk>" if fallback else None
+    tokenizer = Tokenizer(models.BPE(byte_fallback=fallback, fuse_unk=fallback, unk_token=unknown))
     bos = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     match style:
         case "llama3" | "qwen2":

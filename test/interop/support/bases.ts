@@ -2,7 +2,7 @@ import type { Methods } from './protocol.ts';
 
 type BaseParams = Methods['models.create_base']['params'];
 
-/** A random model: the parameters of `create_base` besides folder and seed. */
+/** Random model: the parameters of `create_base` besides folder and seed. */
 export interface BaseCase extends Pick<BaseParams, 'dtype' | 'max_shard_size'> {
   readonly name: string;
   /** The `model_type` and the arguments of its configuration. */
@@ -37,7 +37,10 @@ const LLAMA3 = {
 };
 const DYNAMIC = { max_position_embeddings: 12, rope_parameters: { rope_type: 'dynamic', rope_theta: 200, factor: 4 } };
 const YARN = { rope_type: 'yarn', rope_theta: 300, factor: 4, original_max_position_embeddings: 16, beta_fast: 4 };
-/** Scales three of the four pairs of a head. Some rows are longer than the original length, and some are not. */
+/**
+ * LongRoPE settings that scale three of a head's four pairs. Some rows are longer than the original length, some are
+ * not.
+ */
 const LONGROPE = {
   original_max_position_embeddings: 14,
   rope_parameters: {
@@ -219,5 +222,5 @@ export const FAMILIES: readonly (readonly BaseCase[])[] = [
   ],
 ];
 
-/** The model with the fewest special settings. */
+/** Model with the fewest special settings. */
 export const PLAIN: BaseCase = LLAMA[0]!;

@@ -22,7 +22,7 @@ export interface Methods {
       readonly seed: number;
       readonly dtype: 'float32' | 'bfloat16';
       readonly max_shard_size?: string;
-      /** Folder of an earlier version. Every weight moves from there by `drift` of its norm, and `config` is not used. */
+      /** Folder of an earlier version. Each weight moves from there by `drift` of its norm; `config` is not used. */
       readonly moved_from?: string;
       readonly drift?: number;
     };

@@ -4,7 +4,7 @@ import type { Random } from '../../../core/statistics/random.ts';
 
 const GOLDEN = path.join(import.meta.dirname, '../../fixtures/golden');
 
-/** The pieces of random strings: every script, width and class of character that splitting rules distinguish. */
+/** Pieces of random strings: every script, width and class of character that splitting rules distinguish. */
 const SCRIPTS = [
   'abcdefghijklmnopqrstuvwxyz',
   'ABCXYZ',
@@ -35,13 +35,13 @@ const PIECES = [
   '<|begin_of_text|>',
 ];
 
-/** Makes lines to train on from the words of the fixtures' texts, in an order that follows from the seed. */
+/** Makes training lines from the words of the fixtures' texts, in an order that follows from the seed. */
 export function trainingTexts(random: Random): string[] {
   const words = fixtureWords();
   return Array.from({ length: 200 }, () => Array.from({ length: 12 }, () => pick(random, words)).join(' '));
 }
 
-/** Makes strings of 0 to 24 pieces: words from the training lines, other words, and runs of characters of one script. */
+/** Makes strings of 0 to 24 pieces: words of the training lines, other words, and runs of one script's characters. */
 export function randomStrings(random: Random, count: number): string[] {
   const words = fixtureWords();
   const piece = () => {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import { Reference } from './reference.ts';
 
-/** The resources of a test file: the reference, and a folder that is removed afterwards. */
+/** Resources of a test file: the reference, and a folder that is removed afterwards. */
 export interface Workspace {
   readonly reference: Reference;
   /** Returns the path of a file or folder in the workspace, without creating it. */

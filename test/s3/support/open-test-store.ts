@@ -10,23 +10,23 @@ import { openS3Store } from '../../../src/platform/artifacts/opening/open-s3-sto
 import { loadConfig } from '../../../src/platform/config/config.ts';
 import type { S3Server } from './versitygw.ts';
 
-/** A look at the bucket behind the store's back. */
+/** View of the bucket that bypasses the store. */
 export interface BucketView {
-  /** The keys below a prefix, without it. */
+  /** Keys below a prefix, without the prefix. */
   keys(prefix: string): Promise<string[]>;
-  /** How many folders are stored. */
+  /** Number of stored folders. */
   folders(prefix: string): Promise<number>;
   damage(what: { prefix: string; digest: string; file: string | null; text: string }): Promise<void>;
   readonly s3: S3Client;
 }
 
-/** Opens the store at a prefix of the server's bucket, with the copies of this "machine" in its data folder. */
+/** Opens the store at a prefix of the server's bucket, with this "machine's" copies in its data folder. */
 export async function openTestStore(
   server: S3Server,
   { prefix, dataDir, env = {} }: { prefix: string; dataDir: string; env?: Record<string, string> },
 ): Promise<{ store: ArtifactStore; client: BucketView; prefix: string }> {
   const given = { ...server.env(prefix), READAPT_DATA_DIR: dataDir, ...env };
-  // The SDK reads them where it always does.
+  // The SDK reads the credentials from its usual environment variables.
   Object.assign(process.env, given);
   const config = loadConfig(given);
   const { store } = await openS3Store(config.artifacts!, config);

@@ -1,4 +1,4 @@
-/** Opens the store of the environment and puts what its argument names, a file or a folder. */
+/** Opens the environment's store and puts the file or folder named by its argument. */
 import { stat } from 'node:fs/promises';
 import { openS3Store } from '../../../src/platform/artifacts/opening/open-s3-store.ts';
 import { loadConfig } from '../../../src/platform/config/config.ts';

@@ -8,26 +8,26 @@ import { setTimeout as wait } from 'node:timers/promises';
 
 const USER = { accessKeyId: 'readapt-test', secretAccessKey: 'readapt-test-secret' };
 const BUCKET = 'artifacts';
-/** The encryption that the stores under test ask for, if any. */
+/** Encryption that the stores under test request, if any. */
 const ENCRYPTION = process.env.READAPT_TEST_S3_ENCRYPTION;
 
-/** What a program that speaks S3 is started on. */
+/** Folders and addresses on which an S3 server is started. */
 interface Place {
   readonly address: string;
-  /** A folder, each first-level folder of which is a bucket. */
+  /** Folder whose first-level folders are the buckets. */
   readonly data: string;
-  /** A folder for earlier versions of objects; null where buckets keep none. */
+  /** Folder for earlier versions of objects; null if buckets keep none. */
   readonly versions: string | null;
 }
 
-/** How a program that speaks S3 is started. */
+/** Command and environment of an S3 server. */
 interface Program {
   readonly binary: string;
   readonly args: (place: Place) => string[];
   readonly env?: Record<string, string>;
 }
 
-/** @throws Error that says how to install one */
+/** S3 server that the environment chooses. @throws Error that says how to install one */
 function chosenProgram(): Program {
   const { READAPT_VERSITYGW: versitygw, READAPT_MINIO: minio } = process.env;
   if (minio !== undefined) {
@@ -37,7 +37,7 @@ function chosenProgram(): Program {
       env: {
         MINIO_ROOT_USER: USER.accessKeyId,
         MINIO_ROOT_PASSWORD: USER.secretAccessKey,
-        // A key of its own makes it encrypt what it is asked to.
+        // With a key of its own, it encrypts on request.
         MINIO_KMS_SECRET_KEY: `readapt-test-key:${Buffer.alloc(32, 1).toString('base64')}`,
       },
     };
@@ -56,23 +56,23 @@ function chosenProgram(): Program {
   };
 }
 
-/** A real server that speaks S3, with a bucket on the local disk. */
+/** Real S3 server with a bucket on the local disk. */
 export interface S3Server {
   readonly endpoint: string;
   readonly bucket: string;
-  /** The folder in which the server keeps the bucket's objects; empty where it is not the test's. */
+  /** Folder with the bucket's objects; empty if the server is not the test's own. */
   readonly folder: string;
-  /** What a process of Readapt needs to use a place in the bucket. */
+  /** Environment with which a Readapt process uses a prefix of the bucket. */
   env(prefix: string): Record<string, string>;
   start(): Promise<void>;
-  /** Ends it as a machine that is switched off does. Its objects stay. */
+  /** Kills the server like a power failure. Its objects stay. */
   kill(): Promise<void>;
   remove(): Promise<void>;
 }
 
 /**
- * Starts the program that the environment names, or takes a server that runs.
- * @param keepsVersions whether buckets can keep versions of objects, which each is to be told
+ * Starts the S3 server that the environment chooses, or uses a running one.
+ * @param keepsVersions whether buckets can keep versions of objects, which must be enabled per bucket
  * @throws Error that says how to install one
  */
 export async function startS3Server({ keepsVersions = false } = {}): Promise<S3Server> {
@@ -80,7 +80,7 @@ export async function startS3Server({ keepsVersions = false } = {}): Promise<S3S
   if (running !== undefined) return serverOf(running);
   const program = chosenProgram();
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-s3-'));
-  // The gateway takes each folder for a bucket.
+  // The gateway treats each folder as a bucket.
   const [data, versions] = [path.join(folder, 'data'), path.join(folder, 'versions')];
   for (const made of [path.join(data, BUCKET), versions]) await mkdir(made, { recursive: true });
   const port = await freePort();
@@ -111,7 +111,9 @@ export async function startS3Server({ keepsVersions = false } = {}): Promise<S3S
   return server;
 }
 
-/** A server that somebody else has started, with a bucket `artifacts` and the credentials of AWS's variables. Tests that stop it fail. */
+/**
+ * Server started by somebody else, with a bucket `artifacts` and AWS's credential variables. Tests that stop it fail.
+ */
 function serverOf(endpoint: string): S3Server {
   const { AWS_ACCESS_KEY_ID: accessKeyId = '', AWS_SECRET_ACCESS_KEY: secretAccessKey = '' } = process.env;
   const refuse = () => Promise.reject(new Error('the server of READAPT_TEST_S3_ENDPOINT is not the test’s to stop'));
@@ -126,7 +128,7 @@ function serverOf(endpoint: string): S3Server {
   };
 }
 
-/** What a process of Readapt needs to use a place in the bucket. */
+/** Environment with which a Readapt process uses a prefix of the bucket. */
 function environment(endpoint: string, user: typeof USER, prefix: string): Record<string, string> {
   return {
     READAPT_ARTIFACTS: `s3://${BUCKET}/${prefix}`,
@@ -140,7 +142,7 @@ function environment(endpoint: string, user: typeof USER, prefix: string): Recor
 async function answering(endpoint: string, child: ChildProcess): Promise<void> {
   for (let tries = 0; tries < 200 && child.exitCode === null; tries++) {
     const answer = await fetch(endpoint).catch(() => null);
-    // A server that is still beginning says so by 503.
+    // A starting server answers 503.
     if (answer !== null && answer.status !== 503) return;
     await wait(50);
   }

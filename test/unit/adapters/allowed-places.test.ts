@@ -31,7 +31,7 @@ describe('what a tenant may import', () => {
     ['s3://bucket/{tenant_id}', 's3://bucket/acme', false],
     ['s3://bucket/a, hf://acme', 'hf://acme/one', true],
   ])('%s: %s is %s', (places, source, expected) => {
-    // A text that is no source does not come as far as this.
+    // Texts that are not sources are rejected earlier.
     const parsed = parseRemoteSource(source) as ExternalSource | null;
     expect(parsed !== null && isAllowedPlace(parsed, placesOf(places), ACME)).toBe(expected);
   });

@@ -11,7 +11,7 @@ test('what was carried over has the modules of its source, and what its own conf
   const kept = keptFeatures(features);
   expect(kept).toEqual({ rank: 16, dora: true, rslora: false, patterned: false, modules: ['q_proj', 'v_proj'] });
   expect(carriedFeatures(kept, published)).toEqual({ ...kept, rank: 8, dora: false });
-  // A rank of a module's own stays.
+  // A module's own rank stays.
   const patterned = keptFeatures({ ...features, patterned: 'layers.0.q_proj' });
   expect(carriedFeatures(patterned, published)).toMatchObject({ rank: 16, patterned: true });
   expect(carriedFeatures(null, published)).toBeUndefined();

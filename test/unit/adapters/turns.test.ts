@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { createTurns } from '../../../src/fleet/adapters/inspection/turns.ts';
 
-/** Works that end when they are told to, and the order in which they started. */
+/** Creates works that end on command, and records the order of their starts. */
 function makeWorks(atOnce: number) {
   const inTurn = createTurns(atOnce);
   const started: string[] = [];

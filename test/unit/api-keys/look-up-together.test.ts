@@ -15,6 +15,6 @@ test('a crowd that waits for one lookup is answered a few at a time, so that oth
   }
   await crowd;
   expect(answered).toEqual(names);
-  // The first name is looked up alone, and answered in the same round as sixteen of those that came meanwhile.
+  // The first name is looked up alone and answered in the same round as sixteen that arrived meanwhile.
   expect(most, 'answered in one round of the event loop').toBeLessThanOrEqual(17);
 });

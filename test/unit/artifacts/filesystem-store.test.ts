@@ -21,7 +21,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Every stored file or folder, and every temporary. */
+/** Counts stored entries and temporary files. */
 async function entries(): Promise<{ stored: number; temporary: number }> {
   let stored = 0;
   for (const prefix of await readdir(join(root, 'sha256'))) {

@@ -88,7 +88,7 @@ test.each([
   ['8 GiB, which a header cannot hold, is that of the extended header', 8 ** 11, 8 ** 11],
   ['less is refused if the header says something else', 8 ** 11 - 1, null],
 ])('a size of %s', async (_what, bytes, expected) => {
-  // A record begins with its own length, which has two digits here.
+  // A record starts with its own length, which has two digits here.
   const record = (text: string): string => `${text.length + 4} ${text}\n`;
   const extended = Buffer.alloc(2 * BLOCK);
   const text = record(`size=${bytes}`);

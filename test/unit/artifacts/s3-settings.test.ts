@@ -77,7 +77,7 @@ test('a presigned URL does not outlive the credentials that sign it', async () =
   const [short, long] = [await expiring(400_000), await expiring(3_600_000)];
   const left = ({ expiresAt, url }: PresignedUrl) => {
     const seconds = Number(new URL(url).searchParams.get('X-Amz-Expires'));
-    // Until the second in which it was signed has passed, both say the same.
+    // Within the second of signing, both values are equal.
     expect(Math.abs((expiresAt.getTime() - Date.now()) / 1000 - seconds)).toBeLessThan(30);
     return seconds;
   };

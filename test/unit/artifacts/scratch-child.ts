@@ -1,4 +1,4 @@
-/** Opens the store in its first argument, fills scratch there, says so and waits. */
+/** Opens the store named by its first argument, fills its scratch space, reports it and waits. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createFilesystemStore } from '../../../src/platform/artifacts/index.ts';

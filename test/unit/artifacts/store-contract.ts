@@ -10,12 +10,12 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ArtifactStore } from '../../../src/platform/artifacts/index.ts';
 import { folderDigest } from '../../../src/platform/artifacts/manifest.ts';
 
-/** A store under test, and a look behind it. */
+/** Store under test, with access that bypasses it. */
 export interface TestStore {
   readonly store: ArtifactStore;
-  /** How many files and folders are stored, and how much there is of puts that have not ended. */
+  /** Number of stored files and folders, and of temporary files of unfinished puts. */
   entries(): Promise<{ stored: number; temporary: number }>;
-  /** Replaces the bytes of a stored file, or of a file of a stored folder, behind the store's back. */
+  /** Overwrites a stored file, or a file of a stored folder, bypassing the store. */
   damage(digest: string, file: string | null, text: string): Promise<void>;
 }
 
@@ -31,7 +31,10 @@ export async function makeFolder(parent: string, name: string, files: Record<str
   return path;
 }
 
-/** What every store does. @param open makes an empty one; the folder is for its files and is removed afterwards */
+/**
+ * Defines the tests that every store must pass.
+ * @param open makes an empty store; the folder is for its files and is removed afterwards
+ */
 export function describeStore(open: (folder: string) => Promise<TestStore>): void {
   let folder: string;
   let tested: TestStore;
@@ -226,7 +229,7 @@ export function describeStore(open: (folder: string) => Promise<TestStore>): voi
       };
       const before = await listed();
       expect([...before.keys()]).toEqual(put.sort());
-      // Times of a listing may be whole seconds.
+      // Times in a listing may be rounded to seconds.
       await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(Math.max(...before.values()) + 1000), 3000);
       const again = await store.putFile(bytesOf('file 3'), 'dataset');
       const after = await listed();

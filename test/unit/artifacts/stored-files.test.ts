@@ -21,7 +21,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const put = async (name: string, text: string) =>
   (await store.putFolder(await makeFolder(folder, name, { [`${name}.txt`]: text }), 'adapter')).digest;
 
-/** Stores a folder that takes long to read: 64 MB of zeros. */
+/** Stores a folder that takes long to read: 64 MB of zeros. @returns its digest */
 async function putLarge(name: string): Promise<string> {
   const made = await makeFolder(folder, name, { [name]: '' });
   const file = await open(join(made, name), 'w');
@@ -30,7 +30,9 @@ async function putLarge(name: string): Promise<string> {
   return (await store.putFolder(made, 'adapter')).digest;
 }
 
-test('whoever asks for hashes that are kept, or in another line, does not wait until a large folder was read', async () => {
+const HASHES_AT_HAND =
+  'whoever asks for hashes that are kept, or in another line, does not wait until a large folder was read';
+test(HASHES_AT_HAND, async () => {
   const [large, kept, other] = [await putLarge('large'), await put('kept', 'kept text'), await put('other', 'text')];
   await store.files(kept, { line: 'a' });
   const ended: string[] = [];
@@ -61,9 +63,9 @@ test('the hashes of thousands of folders are kept, so none of them is read again
     const next = await makeFolder(folder, `n${n}`, { 'a.txt': `${n}` });
     await filesOfFolder(next, await digestOf(next));
   };
-  // Some at a time, which takes a busy machine far less time than one after the other.
+  // Runs several at a time, which is far faster on a busy machine than one after the other.
   for (let n = 0; n < 1500; n += 50) await Promise.all(Array.from({ length: 50 }, (_, more) => keep(n + more)));
-  // Other bytes would be found out if they were read.
+  // Changed bytes would be detected if they were read.
   await writeFile(join(first, 'a.txt'), 'other text');
   expect(await filesOfFolder(first, digest)).toMatchObject([{ path: 'a.txt', bytes: 10 }]);
 });

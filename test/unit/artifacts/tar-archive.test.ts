@@ -6,7 +6,7 @@ import { create } from 'tar';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { tarOf } from '../../../src/platform/artifacts/tar/tar-archive.ts';
 
-/** Files of several blocks, of exactly one, of less than one, and of none. */
+/** Sizes of several blocks, exactly one, less than one, and none. */
 const SIZES = { 'adapter_config.json': 100, 'adapter_model.safetensors': 200_000, empty: 0, 'in/side': 512 };
 
 let folder: string;
@@ -21,7 +21,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-// Downloads that began with a version that had node-tar write its archives go on with this one.
+// Downloads started by an earlier version, which used node-tar for its archives, resume with this one.
 test.each(['', 'mine-1', `${'a'.repeat(99)}-12345`])(
   'below "%s" it is what node-tar makes of the folder',
   async (prefix) => {

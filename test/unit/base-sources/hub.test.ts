@@ -224,7 +224,7 @@ describe('read', () => {
   });
 });
 
-/** Pins a model of a hub whose tree is answered so. */
+/** Pins a model of a hub that answers requests for its tree with `answerTree`. */
 async function pinFrom(answerTree: (response: ServerResponse) => void): Promise<PinnedFiles> {
   const server = createServer(({ url = '' }, response) => {
     response.setHeader('content-type', 'application/json');

@@ -24,7 +24,7 @@ test('what was added as it was written is not read again', async () => {
   const hashes = new RunningHashes(FILE);
   hashes.add(CONTENT.subarray(0, 7));
   hashes.add(CONTENT.subarray(7));
-  // The file is not there, so that nothing can be read of it.
+  // The file does not exist, so nothing can be read from it.
   await hashes.read(place, CONTENT.length);
   expect(hashes.digest()).toEqual(EXPECTED);
 });

@@ -13,7 +13,7 @@ const SHA256 = createHash('sha256').update(WEIGHTS).digest('hex');
 const FILE: SourceFile = {
   name: 'model.safetensors',
   size: WEIGHTS.length,
-  // What a bucket says of an object that no worker has fetched yet.
+  // A bucket reports no hash for an object that no worker has fetched yet.
   sha256: null,
   gitSha1: null,
   etag: '"1"',

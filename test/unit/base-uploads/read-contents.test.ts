@@ -10,7 +10,7 @@ import { rawTar } from '../../integration/adapters/support.ts';
 
 const sha256 = (content: Buffer): string => createHash('sha256').update(content).digest('hex');
 
-/** The bytes in pieces, and how many were read. */
+/** Source that returns the bytes in pieces and counts the bytes read. */
 function source(content: Buffer, piece = 7) {
   const state = { read: 0, isClosed: false };
   async function* chunks(): AsyncGenerator<Uint8Array> {
@@ -71,7 +71,7 @@ describe('a file that has arrived', () => {
 
   test('is damaged rather than refused where it is not what was announced', async () => {
     const damaged = Buffer.from(archive);
-    // The type of the first entry: a link.
+    // Makes the first entry a link.
     damaged[156] = '2'.charCodeAt(0);
     const { state, chunks } = source(damaged);
     await expect(readContents(file(archive), chunks)).rejects.toThrow(WrongContentError);

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 
 const SOURCES = path.join(import.meta.dirname, '../../../openapi/clients/typescript/src');
 
-/** What a page would load that uses all of an entry. */
+/** Bundles an entry as a page that uses all of it would load it. */
 async function bundle(entry: string): Promise<{ metafile: Metafile; gzippedBytes: number }> {
   const { metafile, outputFiles } = await build({
     entryPoints: [path.join(SOURCES, entry)],

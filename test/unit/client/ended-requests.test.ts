@@ -18,14 +18,14 @@ import {
 import { uploadDataset } from '../../../openapi/clients/typescript/src/node/index.ts';
 import { collectGarbage } from '../../garbage.ts';
 
-/** Long enough for a request to arrive before it, also where the whole machine stalls. */
+/** Deadline in milliseconds, long enough for a request to arrive first even if the machine stalls. */
 const DEADLINE_MS = 5000;
 
 let server: Server;
 let client: ReadaptClient;
 /**
- * Resolves when the service has a request, which it leaves unanswered, or whose answer it leaves without an end. What its signal does not end
- * goes on for ever.
+ * Resolves when the service has received a request. It leaves the request unanswered or its answer endless, so only the
+ * request's signal can end it.
  */
 let asked: Promise<[IncomingMessage, ServerResponse]>;
 
@@ -45,12 +45,12 @@ afterEach(() => server.closeAllConnections());
 afterAll(() => server.close());
 
 /**
- * Waits until the service has the request and everything is collected that nothing holds. In Node 20 that could be the signal of a request
- * that goes on, and the deadlines that a signal is made of.
+ * Waits until the service has the request, then collects all garbage. In Node 20 this could wrongly include the signal
+ * of a running request and the deadlines that a signal is combined from.
  */
 async function underWay(): Promise<{ closed: Promise<unknown> }> {
   const [request] = await asked;
-  // An upload that ends in the middle is an error to the server's parser, too, and the connection is closed after it.
+  // An upload cut in the middle is also a parse error for the server, which closes the connection afterwards.
   const closed = new Promise<void>((resolve) => request.socket.once('close', () => resolve()));
   for (let turn = 0; turn < 10; turn++) {
     collectGarbage();

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { readBlocks } from '../../../openapi/clients/typescript/src/events/server-sent-events.ts';
 
 const TEXT =
-  'retry: 3000\nid: 5-0\n\nid: 5-1\nevent: job.ready\ndata: {"name":"é"}\n\n: heartbeat\nid: 7-0\n\nid: 8-1\ndata: {"cut';
+  'retry: 3000\nid: 5-0\n\nid: 5-1\nevent: job.ready\ndata: {"name":"é"}\n\n' +
+  ': heartbeat\nid: 7-0\n\nid: 8-1\ndata: {"cut';
 const BLOCKS = [
   { id: '5-0', data: null },
   { id: '5-1', data: '{"name":"é"}' },

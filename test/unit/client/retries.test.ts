@@ -9,7 +9,7 @@ afterEach(() => void vi.useRealTimers());
 
 type Answer = Response | Error;
 
-/** A `fetch` that gives these answers one after the other, and what it was asked. */
+/** `fetch` that returns these answers in turn and records its requests. */
 function scripted(...answers: Answer[]): { fetch: typeof fetch; asked: Request[]; bodies: string[] } {
   const asked: Request[] = [];
   const bodies: string[] = [];
@@ -31,7 +31,7 @@ function problem(status: number, code: string, headers: Record<string, string> =
   });
 }
 
-/** The result of the work when all its timers have run out, and for how long it has waited. */
+/** Result of the work after all its timers have run out, with the time waited. */
 async function settled<T>(work: Promise<T>): Promise<{ result: T | Error; waitedMs: number }> {
   const started = Date.now();
   const result = work.catch((error: Error) => error);

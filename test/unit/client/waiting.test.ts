@@ -14,7 +14,7 @@ const lost = (): never => {
   throw new TypeError('fetch failed');
 };
 
-/** Waits for a job of a service that gives these answers to polls and has no streams. */
+/** Waits for a job with a service that gives these answers to polls and has no streams. */
 async function wait(...answers: (() => Response)[]): Promise<{ result: unknown; polls: number; waitedMs: number }> {
   let polls = 0;
   const fetch: typeof globalThis.fetch = async () => answers[polls++]!();
@@ -60,7 +60,7 @@ test('asks less and less often while nothing changes', async () => {
 
 const MINUTE_MS = 60_000;
 
-/** Waits for a rollout of a service that has a stream of its events. */
+/** Waits for a rollout with a service that has a stream of its events. */
 function follow() {
   let state = 'adapting';
   let polls = 0;

@@ -25,7 +25,7 @@ test('an own policy stands in the place of that of the base model, also if it is
   expect(toRequest({ ...CHOSEN, baseModelHasPolicy: true, steering: 'base_model' }).options).toEqual({});
 });
 
-/** Every field of the form. */
+/** Draft with every field filled in. */
 const FULL: Draft = {
   ...CHOSEN,
   strategy: 'revert',
@@ -88,7 +88,7 @@ test('the form of a dry run makes its request again, from options as the service
     waves: FULL.waves.with(0, { kind: 'label', value: 'tier=internal' }),
   });
   expect(toRequest({ ...form, steering: 'own', baseModelHasPolicy: false }).request).toEqual(toRequest(FULL).request);
-  // Where the base model says the same, it steers the rollout.
+  // If the base model has the same policy, that one applies.
   const ofBaseModel = draftOf({ ...asked, options: kept }, { ...policy, strategy: 'revert' });
   expect(ofBaseModel).toEqual({
     ...EMPTY_DRAFT,

@@ -22,14 +22,14 @@ const predict = (each: Partial<JobClass>, fleet: Partial<FleetToPredict> = {}) =
   });
 
 describe('a prediction', () => {
-  /** Of three rollouts that do not differ. */
+  /** Measurements of three rollouts that do not differ. */
   const alike = [...measured('a', 3, 3), ...measured('b', 3, 3), ...measured('c', 3, 3)];
 
   test('of jobs that all take the same is exact, once several rollouts have said so', () => {
     const { device_seconds, ttr_p50_ms, makespan_ms } = predict({ measured: alike });
     expect(device_seconds).toEqual({ expected: 30, low: 30, high: 30 });
     expect(makespan_ms).toEqual({ expected: 30_500, low: 30_500, high: 30_500 });
-    // The fifth and the sixth job are ready 2.7 s after their turn.
+    // The fifth and sixth jobs are ready 2.7 s after their turn.
     const middle = 500 + 4.5 * 3000 + 2700;
     expect(ttr_p50_ms).toEqual({ expected: middle, low: middle, high: middle });
   });
@@ -66,7 +66,7 @@ describe('a prediction', () => {
     });
     expect(Math.abs(one.device_seconds.expected - 40)).toBeLessThan(3);
     const waves = predict({ measured: alike }, { waveShares: [0.1, 0.9], speeds: [1, 1, 1], analysisMs: 0 });
-    // One job, and then nine by three workers.
+    // One job first, then nine on three workers.
     expect(waves.makespan_ms?.expected).toBe(3000 + 9000);
   });
 

@@ -28,7 +28,7 @@ describe('a simulated rollout', () => {
   });
 
   test('gives the next job to the worker that is free first', () => {
-    // 30 | 10 20 | and the fourth waits for the first of both, at 30.
+    // 30 | 10 20 | the fourth waits for the first of the two, until 30.
     const { makespanMs, ttrMs } = simulate({
       waves: [4],
       speeds: [1, 1],
@@ -53,7 +53,7 @@ describe('a simulated rollout', () => {
       jobsAhead: 1,
       draw: inTurn([40, 40], [20, 10], [20, 10]),
     });
-    // The fast worker takes both, for 10 each.
+    // The fast worker takes both jobs, 10 each.
     expect([deviceMs, makespanMs, [...ttrMs]]).toEqual([20, 20, [5, 15]]);
   });
 });
@@ -64,7 +64,7 @@ describe('its controls', () => {
 
   test('come after its adaptations, which do not wait for them', () => {
     const { deviceMs, controlDeviceMs, makespanMs, rolloutMs } = simulate({ speeds: [1, 1], draw, controls });
-    // The second worker is free at 20 and the first at 30.
+    // The second worker is free at 20, the first at 30.
     expect([deviceMs, controlDeviceMs, makespanMs, rolloutMs]).toEqual([50, 200, 30, 130]);
   });
 

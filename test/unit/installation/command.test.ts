@@ -9,7 +9,7 @@ const ROOT = path.join(import.meta.dirname, '../../..');
 
 let folder: string;
 
-/** A package whose sources and build both only say what they are. */
+/** Package whose sources and build only print which of the two they are. */
 beforeEach(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'readapt-command-'));
   await cp(path.join(ROOT, 'bin'), path.join(folder, 'bin'), { recursive: true });

@@ -9,9 +9,9 @@ interface Lockfile {
 }
 
 /**
- * onnxruntime-node's install script downloads CUDA libraries from NuGet and fails where that cannot be reached. npm 11 is
- * told by `allowScripts` not to run it. npm 10 runs the scripts of packages that the lockfile marks with
- * `hasInstallScript`: delete that line again when a new version of the package has brought it back.
+ * onnxruntime-node's install script downloads CUDA libraries from NuGet and fails where that cannot be reached.
+ * `allowScripts` tells npm 11 not to run it. npm 10 runs the scripts of packages that the lockfile marks with
+ * `hasInstallScript`: delete that line again when a new version of the package brings it back.
  */
 it('lets no version of npm download CUDA libraries at npm ci', async () => {
   const { packages } = JSON.parse(await readFile(LOCKFILE, 'utf8')) as Lockfile;

@@ -14,7 +14,7 @@ function start(options: Pick<ClaimLoopOptions, 'candidates' | 'run'> & Partial<C
   return loop;
 }
 
-/** Work that ends when it is told to. */
+/** Work that ends on command. */
 function createWork() {
   const running = new Map<string, () => void>();
   return {

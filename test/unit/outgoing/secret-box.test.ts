@@ -24,7 +24,7 @@ test('what was changed, cut or made up cannot be opened', () => {
     expect(box.open(changed.join('.'), 'x'), `part ${part}`).toBeNull();
     expect(box.open(parts.toSpliced(part, 1).join('.'), 'x')).toBeNull();
   }
-  // A tag of four bytes would be guessed soon.
+  // A tag of four bytes could be guessed.
   const short = parts.with(2, Buffer.from(parts[2]!, 'base64url').subarray(0, 4).toString('base64url'));
   expect(box.open(short.join('.'), 'x')).toBeNull();
   for (const text of ['', '.', 'whsec_abc']) expect(box.open(text, 'x')).toBeNull();

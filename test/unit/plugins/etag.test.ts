@@ -4,7 +4,7 @@ import { tenantScope } from '../../../src/api/plugins/auth.ts';
 import etag, { unlessUnchanged } from '../../../src/api/plugins/etag.ts';
 
 let app: FastifyInstance;
-/** The version of the answer, which is the same for all callers, and how often a body was made. */
+/** Version of the answer, equal for all callers, and number of bodies made. */
 let version: string | null;
 let made: number;
 
@@ -28,7 +28,9 @@ beforeEach(async () => {
 
 const ask = async (tenant: string, url = '/answer') => (await app.inject({ url, headers: { tenant } })).json<object>();
 
-test('a body that was made is sent again to the same caller at the same address, until the version is another', async () => {
+const BODY_KEPT =
+  'a body that was made is sent again to the same caller at the same address, until the version is another';
+test(BODY_KEPT, async () => {
   expect(await ask('acme')).toEqual({ of: 'acme', made: 1 });
   expect(await ask('acme')).toEqual({ of: 'acme', made: 1 });
   expect(await ask('acme', '/answer?other')).toEqual({ of: 'acme', made: 2 });

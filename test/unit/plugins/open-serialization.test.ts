@@ -5,7 +5,7 @@ import { Nullable, Strategy } from '../../../src/platform/contract/schemas.ts';
 import { GateRule } from '../../../core/options/gates.ts';
 import { openSchema } from '../../../src/api/plugins/validation/serialization.ts';
 
-/** What an answer by this schema says of a value. */
+/** Serializes a value by the schema and parses the result. */
 const written = (schema: Type.TSchema, value: unknown): unknown =>
   JSON.parse(build(openSchema({ ...Type.Object({ value: schema }) }))({ value })) as unknown;
 

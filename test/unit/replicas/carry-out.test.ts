@@ -16,7 +16,7 @@ test('a plan that holds is carried out to its end, however many turns it takes',
   let asked = 0;
   const isUnchanged = async () => (asked += 1) > 0;
   expect(await carryOut(plan, bench, { atOnce: 4, times, control, isUnchanged })).toEqual({ made: 40, succeeded: 40 });
-  // Those who work at the same time ask together.
+  // Concurrent callers share a request.
   expect(asked).toBeGreaterThan(1);
   expect(asked).toBeLessThanOrEqual(40);
 });

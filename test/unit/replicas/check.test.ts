@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Completion } from '../../../src/delivery/replicas/engines/engine.ts';
 import { changesSomething } from '../../../src/delivery/replicas/sync/check.ts';
 
-/** An engine whose base model says these completions one after the other, and whose adapter says one. */
+/** Engine whose base model returns these completions in turn and whose adapter returns one. */
 function engineOf(base: readonly Completion[], adapted: Completion) {
   let asked = 0;
   return {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Send } from '../../../src/platform/outgoing/post.ts';
 import { connect } from '../../../src/delivery/replicas/engines/connection.ts';
 
-/** Asks an engine that answers so. */
+/** Sends a request to an engine that gives this answer. */
 function connectTo(answer: (headers: Readonly<Record<string, string>>) => { status: number; body: string }) {
   const send: Send = ({ headers }) => Promise.resolve({ ...answer(headers), retryAfterMs: null, latencyMs: 1 });
   const address = { url: 'http://engine', apiKey: 'hunter2', servingName: 'base' };

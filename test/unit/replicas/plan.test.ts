@@ -96,7 +96,7 @@ test('what a process of the version before has loaded, which notes no version, s
   const listing = loaded('acme.support@1', 'acme.support');
   const kept = tracked(1, { loadedVersionId: null });
   expect(plan({ desired: [desired(1)], listing, tracked: [kept] })).toEqual({ ...NOTHING, known: ['acme.support@1'] });
-  // Not so if the name was given again since.
+  // This does not hold if the name was reassigned since.
   const other = { ...kept, adapterId: 'adp_0', adapterVersionId: 'adv_0' };
   const found = plan({ desired: [desired(1)], listing, tracked: [other] });
   expect(found.work).toMatchObject([{ unload: ['acme.support', 'acme.support@1'], load: true, alias: 'load' }]);
@@ -122,13 +122,16 @@ test('an adapter that the engine has lost waits, and one that has not been check
   });
 });
 
-test('an alias that leads to an adapter which had the name before is unloaded at once, and not only when the heir is checked', () => {
+const HEIR_OF_A_NAME =
+  'an alias that leads to an adapter which had the name before is unloaded at once, ' +
+  'and not only when the heir is checked';
+test(HEIR_OF_A_NAME, () => {
   const listing = loaded('acme.support@3');
   const gone = tracked(3, { adapterId: 'adp_0', adapterVersionId: 'adv_0', loadedVersionId: 'adv_0' });
   const aliased = new Map([...listing.adapters, ['acme.support', '/adapters/acme.support@3']]);
   const input = { desired: [desired(1)], listing: { ...listing, adapters: aliased }, tracked: [gone] };
   expect(plan(input).work).toMatchObject([{ unload: ['acme.support'], load: true, alias: 'load' }]);
-  // An earlier version of the same adapter goes on until its successor was checked.
+  // An earlier version of the same adapter stays until its successor is checked.
   const own = tracked(3, { adapterId: 'adp_1' });
   expect(plan({ ...input, tracked: [own] }).work).toMatchObject([{ unload: [], load: true, alias: 'move' }]);
 });

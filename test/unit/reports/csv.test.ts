@@ -9,7 +9,7 @@ it.each([
   ['a,b', '"a,b"'],
   ['say "a"', '"say ""a"""'],
   ['two\nlines', '"two\nlines"'],
-  // Spreadsheets would compute these.
+  // Spreadsheets would evaluate these as formulas.
   ['=1+1', "'=1+1"],
   ['+1', "'+1"],
   ['-1', "'-1"],

@@ -12,7 +12,7 @@ test.each([
   ['{"approved": false}', 'no reason was given'],
   ['{"approved": false, "reason": " \\u0000 "}', 'no reason was given'],
   [JSON.stringify({ approved: false, reason: 'x'.repeat(10_000) }), 'x'.repeat(500)],
-  // PostgreSQL takes no half of a character, and the refusal would never be written down.
+  // PostgreSQL cannot store half of a surrogate pair, so the refusal would never be recorded.
   ['{"approved": false, "reason": "no \\ud83d way"}', 'no \ufffd way'],
   [JSON.stringify({ approved: false, reason: `${'x'.repeat(499)}😀` }), `${'x'.repeat(499)}\ufffd`],
   ['{"approved": false, "reason": "no 😀"}', 'no 😀'],

@@ -2,11 +2,11 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { SummaryCache } from '../../../src/fleet/rollouts/summary-cache.ts';
 
 const ID = 'rol_1';
-/** How long the computation of the figures takes, in milliseconds. */
+/** Duration of computing the figures, in milliseconds. */
 const COST = 100;
 
 let computed: number;
-/** Computes a median that says which computation it comes from. */
+/** Repository whose median is the number of its computation. */
 const repository = {
   summaries: (ids: readonly string[]) => {
     computed++;
@@ -22,7 +22,7 @@ beforeEach(() => {
 });
 afterEach(() => void vi.useRealTimers());
 
-/** Counts of a rollout of which so many jobs have ended. */
+/** Counts of a rollout with the given number of ended jobs. */
 function counts(jobs: number, ended: number) {
   const row = { rollout_id: ID, kind: 'adaptation' as const };
   return [
@@ -43,7 +43,9 @@ test('the figures of a small rollout follow each change, and are computed once f
   expect(await median(cache, 10, 2)).toBe(2);
 });
 
-test('those of a large one are computed for a twentieth of the time while its jobs go on, and are exact at the end', async () => {
+const FIGURES_OF_LARGE_ROLLOUT =
+  'those of a large one are computed for a twentieth of the time while its jobs go on, and are exact at the end';
+test(FIGURES_OF_LARGE_ROLLOUT, async () => {
   const cache = new SummaryCache();
   expect(await median(cache, 100_000, 1)).toBe(1);
   vi.advanceTimersByTime(19 * COST);

@@ -6,7 +6,7 @@ import { assignWaves } from '../../../src/fleet/rollouts/waves/assign-waves.ts';
 type Waves = NonNullable<RolloutPolicy['waves']>;
 
 describe('the waves of a fleet', () => {
-  /** So many adapters, whose ranks are their places from 1; those at the given places have the label of each wave that goes by one. */
+  /** Fleet whose adapters are ranked by position, from 1. The given positions have the label of each wave by label. */
   const fleet = (size: number, ...labelled: readonly number[][]) =>
     Array.from({ length: size }, (_, index) => {
       const place = index + 1;
@@ -95,7 +95,8 @@ describe('a wave is judged', () => {
 
   test('and the reason names the figures', () => {
     expect(describeTripped({ condition: 'metric_drop', value: 0.03125, limit: 0.02 }, 2, 40)).toBe(
-      'wave 2: the mean drop of the metric is 0.03125 after 40 jobs, more than 0.02; resume the rollout to go on all the ' +
+      'wave 2: the mean drop of the metric is 0.03125 after 40 jobs, more than 0.02; ' +
+        'resume the rollout to go on all the ' +
         'same, cancel some of its jobs before that, or cancel it',
     );
   });

@@ -3,7 +3,7 @@ import type { Adapter } from '@readapt/client';
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
 import { useMemo } from 'react';
-import { useReadAgainOn } from '../../api/polling.ts';
+import { useInvalidateOn } from '../../api/polling.ts';
 import { useEndless } from '../../api/use-endless.ts';
 import { Loaded } from '../../parts/feedback/loaded.tsx';
 import { Section } from '../../parts/layout/section.tsx';
@@ -19,7 +19,7 @@ import { gateInWords } from './gate-in-words.ts';
 import { MetricOverVersions } from './metric-over-versions.tsx';
 import { Versions } from './versions.tsx';
 
-/** An adapter: what is served of it where, its versions, and how good each is. */
+/** Page of an adapter: its current version on each base, all its versions, and their metrics. */
 export default function AdapterPage() {
   const { adapterId: id } = useParams({ from: '/shell/adapters/$adapterId' });
   const query = useQuery(adapterQuery(id));
@@ -67,7 +67,7 @@ function History({ adapter }: { adapter: Adapter }) {
   const { id, latest_version: latest, metric } = adapter;
   const versionsOf = useMemo(() => versionsOfAdapter(id), [id]);
   const { query, table } = useEndless(versionsOf);
-  useReadAgainOn(latest?.id ?? null, versionsOf.queryKey);
+  useInvalidateOn(latest?.id ?? null, versionsOf.queryKey);
   return (
     <Section title="Versions">
       <Loaded query={query} what="the versions">

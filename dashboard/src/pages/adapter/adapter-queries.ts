@@ -9,7 +9,7 @@ export const adapterQuery = (id: string) => ({
   ...polled<Adapter>({ every: 5000 }),
 });
 
-/** A dataset is asked for once: it does not change. */
+/** Query of a dataset, which runs once because datasets do not change. */
 export const datasetQuery = (id: string | null) => ({
   queryKey: ['datasets', id],
   queryFn: ({ signal }: { signal: AbortSignal }) => getDataset({ client, path: { id: id! }, signal }),

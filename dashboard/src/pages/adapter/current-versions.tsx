@@ -10,7 +10,7 @@ import { BaseVersionLink } from '../../parts/values/base-version-link.tsx';
 import { Time } from '../../parts/values/time.tsx';
 import { DownloadButton } from './download-button.tsx';
 
-/** Which version should be served on each base model version. */
+/** Table of the version to serve on each base model version, with download and rollback. */
 export function CurrentVersions({ adapter }: { adapter: Adapter }) {
   const { current } = adapter;
   return (
@@ -71,7 +71,9 @@ function Current({ current, adapter }: { current: CurrentVersion; adapter: Adapt
   );
 }
 
-/** Moves the current version back to what it was before, if nobody has moved it in the meantime. */
+/**
+ * Restores the previous version as the current one. The service refuses if the current version has changed meanwhile.
+ */
 function RollBack({ current }: { current: CurrentVersion }) {
   const { adapter_id: id, base_model_version_id: on, version_id: now, previous_version_id: before, number } = current;
   const run = () =>

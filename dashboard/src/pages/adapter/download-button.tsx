@@ -11,7 +11,7 @@ interface DownloadButtonProps {
   readonly number: number | null;
 }
 
-/** The PEFT folder of a version as a tar archive. The request needs the key, so a plain link would be refused. */
+/** Button that downloads a version's PEFT folder as a tar archive. A plain link would not send the API key. */
 export function DownloadButton({ adapter, versionId, number }: DownloadButtonProps) {
   const download = useMutation({
     mutationFn: async () => {

@@ -8,7 +8,11 @@ function valueWanted(gate: Adapter['gate'], metric: Adapter['metric']): string {
   return `${name} at most ${gate.margin} worse than that of the imported version on its own base`;
 }
 
-/** A version agrees with itself on all rows, but a score of a text against itself is 0 where no word counts. */
+/**
+ * Condition of a gate on prompts alone, which measures agreement with an earlier version. Exact match of a version with
+ * itself is always 1, so its threshold is 1 − margin. A text score such as ROUGE-L is 0 for an answer without countable
+ * words, so its full agreement can be below 1 and the threshold is worded relative to it.
+ */
 function agreementWanted(gate: Adapter['gate'], metric: Adapter['metric']): string {
   const agreement = (version: string) => `agreement with the ${version} version (${metricName(metric)})`;
   if (gate.kind === 'absolute') return `${agreement('old')} of ${asked(metric, gate.target)}`;
@@ -17,8 +21,9 @@ function agreementWanted(gate: Adapter['gate'], metric: Adapter['metric']): stri
 }
 
 /**
- * What a gate asks of a version, as a sentence.
- * @param promptsOnly whether the rows are prompts alone, whose answers are those of an earlier version
+ * Condition that a version must meet to pass the gate, in words.
+ * @param promptsOnly whether the dataset has prompts without answers, so that an earlier version's answers are the
+ * reference
  */
 export function gateInWords(gate: Adapter['gate'], metric: Adapter['metric'], promptsOnly: boolean): string {
   const wanted = promptsOnly ? agreementWanted(gate, metric) : valueWanted(gate, metric);

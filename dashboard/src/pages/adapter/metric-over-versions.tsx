@@ -11,7 +11,7 @@ interface MetricOverVersionsProps {
 
 type Measured = AdapterVersion & { readonly gate_value: number };
 
-/** The metric of each version on the gate rows, beside that of the version from which the chain came. */
+/** Chart of each version's metric on the gate rows, with the imported version's as a reference. */
 export function MetricOverVersions({ versions, metric }: MetricOverVersionsProps) {
   const measured = useMemo(
     () => versions.filter((each): each is Measured => each.gate_value !== null).sort((a, b) => a.number - b.number),
@@ -21,9 +21,10 @@ export function MetricOverVersions({ versions, metric }: MetricOverVersionsProps
   const plot = useMemo(() => plotOf(measured, name), [measured, name]);
   const last = measured.at(-1);
   if (last === undefined) return null;
+  const versionsWord = measured.length === 1 ? 'one version' : `${measured.length} versions`;
   return (
     <Chart
-      label={`${name} of ${measured.length === 1 ? 'one version' : `${measured.length} versions`}, ${decimal(last.gate_value)} at the last`}
+      label={`${name} of ${versionsWord}, ${decimal(last.gate_value)} at the last`}
       height={200}
       plot={plot}
       table={{
@@ -35,7 +36,10 @@ export function MetricOverVersions({ versions, metric }: MetricOverVersionsProps
           decimal(anchor?.difference),
         ]),
       }}
-      caption="Dots: each version on the gate rows and its own base. Grey lines: the imported version that it is compared with, on the same rows and its own base."
+      caption={
+        'Dots: each version on the gate rows and its own base. Grey lines: the imported version that it is ' +
+        'compared with, on the same rows and its own base.'
+      }
     />
   );
 }

@@ -22,7 +22,7 @@ const BY_VERSION = {
   atRiskOn: 'are at risk when it retires:',
 } as const;
 
-/** What the list is confined to. Names and labels are found as a whole. */
+/** Filters of the list of adapters. Names and labels must match as a whole. */
 export function AdapterFilters({ search, change }: AdapterFiltersProps) {
   const [name, setName] = useState(search.name ?? '');
   const [label, setLabel] = useState(search.label ?? '');
@@ -70,12 +70,7 @@ function Field({ label, value, set, placeholder }: FieldProps) {
       <Text as="label" size="2" htmlFor={id}>
         {label}
       </Text>
-      <TextField.Root
-        id={id}
-        value={value}
-        placeholder={placeholder}
-        onChange={({ target }) => set((target as unknown as { value: string }).value)}
-      />
+      <TextField.Root id={id} value={value} placeholder={placeholder} onChange={({ target }) => set(target.value)} />
     </div>
   );
 }

@@ -51,7 +51,7 @@ const COLUMNS: readonly Column<Adapter>[] = [
 ];
 const OF_ALL: readonly Column<Adapter>[] = [COLUMNS[0]!, TENANT, ...COLUMNS.slice(1)];
 
-/** Adapters, filtered and sorted by the server. */
+/** Page with the list of adapters, filtered and sorted by the server. */
 export default function AdaptersPage() {
   const { isOperator } = useViewer();
   const search = useSearch({ from: '/shell/adapters' });

@@ -1,7 +1,7 @@
 import { listAdapters, type Adapter } from '@readapt/client';
 import { client } from '../../api/client.ts';
 import type { EndlessList } from '../../api/use-endless.ts';
-import type { AdaptersSearch } from '../../routes/adapters-search.ts';
+import type { AdaptersSearch } from '../../routes/search.ts';
 
 export function allAdapters(search: AdaptersSearch): EndlessList<Adapter> {
   const filter = filterOf(search);
@@ -14,7 +14,7 @@ export function allAdapters(search: AdaptersSearch): EndlessList<Adapter> {
   };
 }
 
-/** What an address says, as the API asks for it. */
+/** API filter for the search parameters of the address. */
 export function filterOf({ name, label, on, notOn, atRiskOn }: AdaptersSearch) {
   return {
     ...(name !== undefined && { name }),

@@ -1,6 +1,6 @@
 import { Badge, Flex } from '@radix-ui/themes';
 
-/** Labels as `key: value`. */
+/** Badges with an adapter's labels as `key: value`. */
 export function Labels({ labels }: { labels: Readonly<Record<string, string>> }) {
   const entries = Object.entries(labels);
   if (entries.length === 0) return 'none';

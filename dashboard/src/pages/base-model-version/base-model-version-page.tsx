@@ -13,7 +13,7 @@ import { versionQuery } from './base-model-version-queries.ts';
 import { Evolutions } from './evolutions.tsx';
 import { ServedHere } from './served-here.tsx';
 
-/** A version of a base model: what it is, who is served on it, and what changed from the versions before. */
+/** Page of a base model version: its facts, the adapters served on it, and the changes since earlier versions. */
 export default function BaseModelVersionPage() {
   const { versionId: id } = useParams({ from: '/shell/base-model-versions/$versionId' });
   const query = useQuery(versionQuery(id));

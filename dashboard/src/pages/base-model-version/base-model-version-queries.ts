@@ -1,4 +1,5 @@
 import {
+  getAtRisk,
   getBaseModelVersion,
   getEvolution,
   listEvolutions,
@@ -9,7 +10,7 @@ import {
 import { client } from '../../api/client.ts';
 import { polled } from '../../api/polling.ts';
 
-/** Older versions that one is compared with. */
+/** Number of older versions whose comparison is listed. */
 const SHOWN = 50;
 
 interface Context {
@@ -35,7 +36,17 @@ export const evolutionQuery = ({ id, state }: EvolutionEntry) => ({
   staleTime: 60_000,
 });
 
-/** The evolution from the version that the address names, or the first one. */
+/**
+ * Adapters and tenants left without a version when this one retires. The service scans all adapters for the answer, so
+ * a page asks once each time it opens.
+ */
+export const atRiskQuery = (versionId: string, retiresAt: string | null) => ({
+  queryKey: ['at-risk', versionId, retiresAt],
+  queryFn: ({ signal }: Context) => getAtRisk({ client, path: { id: versionId }, signal }),
+  staleTime: 60_000,
+});
+
+/** Evolution from the version that the address names, or else the first one. */
 export function chosenOf(entries: readonly EvolutionEntry[], from: string | undefined): EvolutionEntry | undefined {
   return entries.find(({ old_version: version }) => version === from) ?? entries[0];
 }

@@ -5,7 +5,7 @@ import { Section } from '../../parts/layout/section.tsx';
 import { PlainTable } from '../../parts/table/plain-table.tsx';
 import { Facts } from '../../parts/values/facts.tsx';
 
-/** What besides the modules of adapters has changed. */
+/** Changes outside the modules that adapters can adapt: configuration, other weights and tokenizer. */
 export function Differences({ evolution }: { evolution: Evolution }) {
   const { differences, changed_settings: settings, unadaptable_parts: parts, tokenizer } = evolution;
   return (

@@ -3,18 +3,18 @@ import { useMemo } from 'react';
 import { count, percent } from '../../lib/format.ts';
 import { Chart, type ChartProps } from '../../parts/chart/chart.tsx';
 
-/** Height of a row of the map, in pixels. */
+/** Height of one row of the map in pixels. */
 const ROW = 26;
 const MARGINS = 90;
 
-/** Which part of a name is the same in all projections of a kind and says little in a picture. */
+/** Projection without the name of its block: `q_proj` for `self_attn.q_proj`. */
 const shortName = (projection: string): string => projection.replace(/^(self_attn|mlp)\./, '');
 
 const projectionsOf = (modules: readonly EvolutionModule[]) => [
   ...new Set(modules.map(({ projection }) => projection)),
 ];
 
-/** How far each module has moved, by layer and projection. Darker has moved further. */
+/** Heat map of each module's drift by layer and projection; darker means more drift. */
 export function DriftMap({ modules }: { modules: readonly EvolutionModule[] }) {
   const cells = useMemo(() => modules.filter(({ layer }) => layer !== null), [modules]);
   const plot = useMemo(() => plotOf(cells), [cells]);
@@ -59,7 +59,7 @@ function plotOf(cells: readonly EvolutionModule[]): ChartProps['plot'] {
   });
 }
 
-/** A colour of the theme for a share in [0, 1]. */
+/** Theme colour for a share in [0, 1]. */
 function shade(share: number): string {
   return `color-mix(in oklab, var(--accent-12) ${Math.round(share * 100)}%, var(--accent-3))`;
 }

@@ -5,7 +5,7 @@ import { Chart, type ChartProps } from '../../parts/chart/chart.tsx';
 
 type Point = Evolution['captured_energy_by_rank'][number];
 
-/** How much of the change adapters of a rank can hold, and thus undo. */
+/** Curve of the share of the base's change that an adapter can hold, and thus undo, by its rank. */
 export function EnergyCurve({ points }: { points: readonly Point[] }) {
   const plot = useMemo(() => plotOf(points), [points]);
   const last = points.at(-1);
@@ -19,7 +19,10 @@ export function EnergyCurve({ points }: { points: readonly Point[] }) {
         columns: ['Rank', 'Share of the change'],
         rows: points.map(({ rank, share }) => [count(rank), percent(share)]),
       }}
-      caption="What an adapter of this rank can hold of the change of the base at best, as a share of its squared size: a copy of the old adapter can be mended by that much without training."
+      caption={
+        'What an adapter of this rank can hold of the change of the base at best, as a share of its squared size: ' +
+        'a copy of the old adapter can be mended by that much without training.'
+      }
     />
   );
 }

@@ -1,4 +1,4 @@
-import { Callout, Text } from '@radix-ui/themes';
+import { Callout, TabNav, Text } from '@radix-ui/themes';
 import type { Evolution, EvolutionEntry } from '@readapt/client';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useSearch } from '@tanstack/react-router';
@@ -12,9 +12,8 @@ import { chosenOf, evolutionQuery, evolutionsQuery } from './base-model-version-
 import { Differences } from './differences.tsx';
 import { DriftMap } from './drift-map.tsx';
 import { EnergyCurve } from './energy-curve.tsx';
-import { EvolutionTabs } from './evolution-tabs.tsx';
 
-/** What changed from the versions before, one of which is shown. */
+/** Changes since earlier versions, one of which is shown at a time. */
 export function Evolutions({ versionId }: { versionId: string }) {
   const query = useQuery(evolutionsQuery(versionId));
   return (
@@ -42,6 +41,28 @@ function Several({ entries }: { entries: readonly EvolutionEntry[] }) {
       {entries.length > 1 && <EvolutionTabs entries={entries} shown={shown.id} />}
       <One key={shown.id} entry={shown} />
     </>
+  );
+}
+
+interface EvolutionTabsProps {
+  readonly entries: readonly EvolutionEntry[];
+  /** Identifier of the shown evolution. */
+  readonly shown: string;
+}
+
+/** Tabs with the older versions and the drift of the weights since each. */
+function EvolutionTabs({ entries, shown }: EvolutionTabsProps) {
+  return (
+    <TabNav.Root aria-label="Versions that it is compared with" className="scrolls">
+      {entries.map(({ id, old_version: version, drift }) => (
+        <TabNav.Link key={id} asChild active={id === shown}>
+          <Link to="." search={{ from: version }} replace>
+            From {version}
+            {drift !== null && ` (${percent(drift)})`}
+          </Link>
+        </TabNav.Link>
+      ))}
+    </TabNav.Root>
   );
 }
 

@@ -4,7 +4,7 @@ import { useId, useState } from 'react';
 import { client } from '../../api/client.ts';
 import { ConfirmButton } from '../../parts/actions/confirm-button.tsx';
 
-/** Says when a version will not be served any more, or that this is not decided. */
+/** Button that sets or removes the date from which a version is no longer served. */
 export function RetirementButton({ version: { id, retires_at: retiresAt } }: { version: BaseModelVersion }) {
   const field = useId();
   const [day, setDay] = useState(retiresAt?.slice(0, 10) ?? '');
@@ -16,12 +16,7 @@ export function RetirementButton({ version: { id, retires_at: retiresAt } }: { v
     <ConfirmButton label="Say when it retires" question="When does the version retire?" run={run}>
       <Flex direction="column" gap="2">
         <label htmlFor={field}>The first day, by UTC, on which it is not served any more</label>
-        <TextField.Root
-          id={field}
-          type="date"
-          value={day}
-          onChange={({ target }) => setDay((target as unknown as { value: string }).value)}
-        />
+        <TextField.Root id={field} type="date" value={day} onChange={({ target }) => setDay(target.value)} />
         <Text size="2" color="gray">
           Nothing is stopped by that: lists and alerts say which adapters have to be carried over until then. Without a
           day, it is not decided.

@@ -1,28 +1,24 @@
 import { Flex, Text } from '@radix-ui/themes';
-import { getAtRisk, getFleet, type AtRisk, type BaseModelVersion, type Fleet } from '@readapt/client';
+import type { AtRisk, BaseModelVersion } from '@readapt/client';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { client } from '../../api/client.ts';
-import { polled } from '../../api/polling.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { counted, percent } from '../../lib/format.ts';
 import { Loaded } from '../../parts/feedback/loaded.tsx';
 import { Section } from '../../parts/layout/section.tsx';
 import { TenantName } from '../../parts/values/tenant-name.tsx';
+import { fleetQuery } from '../fleet/fleet-queries.ts';
+import { atRiskQuery } from './base-model-version-queries.ts';
 import { RetirementButton } from './retirement-button.tsx';
 
-/** Tenants that are listed; the API has more of them. */
+/** Number of tenants at risk that are listed by name. */
 const TENANTS = 10;
 
-/** Who is served on the version, and who would be left without one when it retires. */
+/** Adapters served on the version, and those left without a version when it retires. */
 export function ServedHere({ version }: { version: BaseModelVersion }) {
   const { isOperator, operates } = useViewer();
   const { id, base_model_id: model, retires_at: retiresAt } = version;
-  const query = useQuery({
-    queryKey: ['fleet', model],
-    queryFn: ({ signal }) => getFleet({ client, path: { model }, signal }),
-    ...polled<Fleet>({ every: 5000 }),
-  });
+  const query = useQuery(fleetQuery(model));
   return (
     <Flex mt="5" direction="column">
       <Section title="Who is served here" aside={operates && <RetirementButton version={version} />}>
@@ -59,13 +55,8 @@ function Others({ versionId, count }: { versionId: string; count: number }) {
   );
 }
 
-/** Counted once for each time that the page is opened: the service goes through all adapters for it. */
 function Risk({ id, retiresAt }: { id: string; retiresAt: string | null }) {
-  const query = useQuery({
-    queryKey: ['at-risk', id, retiresAt],
-    queryFn: ({ signal }) => getAtRisk({ client, path: { id }, signal }),
-    staleTime: 60_000,
-  });
+  const query = useQuery(atRiskQuery(id, retiresAt));
   return (
     <Loaded query={query} what="what is at risk" height={40}>
       {(risk) => <AtRiskHere risk={risk} />}

@@ -9,47 +9,47 @@ import { Section } from '../../parts/layout/section.tsx';
 import { Time } from '../../parts/values/time.tsx';
 import { attentionQuery } from './fleet-queries.ts';
 
-interface Told {
+interface AttentionText {
   readonly title: string;
-  /** What somebody is to do about it. */
-  readonly deed: string;
+  /** Advice on what to do. */
+  readonly advice: string;
 }
 
-const TOLD: Readonly<Record<AttentionEntry['kind'], (entry: AttentionEntry) => Told>> = {
+const TEXTS: Readonly<Record<AttentionEntry['kind'], (entry: AttentionEntry) => AttentionText>> = {
   wave_awaits_approval: ({ name }) => ({
     title: `The next wave of ${name} waits for an approval`,
-    deed: 'Look at the waves so far, then approve the next one.',
+    advice: 'Look at the waves so far, then approve the next one.',
   }),
   rollout_paused_itself: ({ name, reason }) => ({
     title: `The rollout to ${name} has paused itself${inWords(reason)}`,
-    deed: 'Look at what it has found, then resume it, cancel it or roll it back.',
+    advice: 'Look at what it has found, then resume it, cancel it or roll it back.',
   }),
   rollout_failed: ({ name, reason }) => ({
     title: `The rollout to ${name} has failed${inWords(reason)}`,
-    deed: 'The page of the rollout says why, and what to do.',
+    advice: 'The page of the rollout says why, and what to do.',
   }),
   deadline_missed: ({ name }) => ({
     title: `The rollout to ${name} goes on after its deadline`,
-    deed: 'Look at what still runs, and whether more workers would help.',
+    advice: 'Look at what still runs, and whether more workers would help.',
   }),
   jobs_await_approval: ({ name, count: jobs }) => ({
     title: `${counted(jobs ?? 0, 'job')} in the rollout to ${name} wait for their tenant's approval`,
-    deed: 'The tenant approves each of them.',
+    advice: 'The tenant approves each of them.',
   }),
   worker_quarantined: ({ name, reason }) => ({
     title: `A worker on ${name} is in quarantine${inWords(reason)}`,
-    deed: 'Look at its machine, then lift the quarantine.',
+    advice: 'Look at its machine, then lift the quarantine.',
   }),
   webhook_endpoint_disabled: ({ name }) => ({
     title: `The webhook endpoint ${name} was disabled`,
-    deed: 'Mend the receiver and enable the endpoint again.',
+    advice: 'Mend the receiver and enable the endpoint again.',
   }),
   base_model_version_retires: ({ name, count: adapters, since }) => ({
     title:
       since !== null && Date.parse(since) < Date.now()
         ? `${name} has retired, and ${counted(adapters ?? 0, 'adapter')} are still served there`
         : `${name} retires soon, and ${counted(adapters ?? 0, 'adapter')} are served there`,
-    deed: 'See which of them are on no version that is served for longer.',
+    advice: 'See which of them are on no version that is served for longer.',
   }),
 };
 
@@ -99,7 +99,7 @@ function Entries({ attention: { data, counts } }: { attention: Attention }) {
 }
 
 function Entry({ entry }: { entry: AttentionEntry }) {
-  const { title, deed } = TOLD[entry.kind](entry);
+  const { title, advice } = TEXTS[entry.kind](entry);
   return (
     <Card size="1">
       <Flex gap="3" align="start">
@@ -116,7 +116,7 @@ function Entry({ entry }: { entry: AttentionEntry }) {
             </Text>
           </Flex>
           <Text as="p" size="2" color="gray">
-            {deed}
+            {advice}
           </Text>
         </Box>
       </Flex>

@@ -6,7 +6,7 @@ import { Section } from '../../parts/layout/section.tsx';
 import { baseModelsQuery } from './fleet-queries.ts';
 import { Lineage } from './lineage.tsx';
 
-/** Every base model with its versions, and how much of the fleet is on each. */
+/** Base models with their versions and each version's share of the fleet. */
 export function BaseModels() {
   const { data, error, refetch, hasNextPage, fetchNextPage, isFetchingNextPage } = useInfiniteQuery(baseModelsQuery);
   const models = data?.pages.flatMap((page) => page.data);

@@ -19,7 +19,7 @@ const COLUMNS = [
   'Ended',
 ];
 
-/** What the last rollouts have come to. */
+/** Table of the last rollouts that ended and their outcomes. */
 export function EndedRollouts() {
   const query = useQuery(endedQuery);
   return (

@@ -8,15 +8,15 @@ import { EndedRollouts } from './ended-rollouts.tsx';
 import { PATHS } from './fleet-queries.ts';
 import { RunningRollouts } from './running-rollouts.tsx';
 
-/** What the fleet is on, what moves it, and what waits for a person. */
+/** Start page: what needs attention, running rollouts, base models, and the last rollouts. */
 export default function FleetPage() {
   const { isOperator, operates, tenantName } = useViewer();
-  const whose = isOperator ? 'every tenant' : (tenantName ?? 'this tenant');
+  const who = isOperator ? 'every tenant' : (tenantName ?? 'this tenant');
   return (
     <>
       <PageHeader
         title="Fleet"
-        description={`Which base model versions the adapters of ${whose} are on, and what carries them to the next one.`}
+        description={`Which base model versions the adapters of ${who} are on, and what carries them to the next one.`}
         json={[PATHS.attention, PATHS.running, PATHS.ended, PATHS.baseModels]}
       >
         {operates && (

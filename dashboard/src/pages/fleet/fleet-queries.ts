@@ -5,12 +5,12 @@ import { polled } from '../../api/polling.ts';
 
 const RUNNING = ['planning', 'analyzing', 'adapting', 'paused'] as const;
 const ENDED = ['completed', 'failed', 'cancelled'] as const;
-/** Running rollouts and ended ones that the page shows; the list of rollouts has all of them. */
+/** Number of running and of ended rollouts that the page shows. */
 const SHOWN = { running: 20, ended: 10 };
 
 const states = (words: readonly string[]) => words.map((word) => `state=${word}`).join('&');
 
-/** Where the page reads from, for "As JSON". */
+/** API paths of the page, for "As JSON". */
 export const PATHS = {
   attention: '/v1/attention',
   running: `/v1/rollouts?${states(RUNNING)}&limit=${SHOWN.running}`,

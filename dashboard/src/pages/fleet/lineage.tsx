@@ -8,10 +8,10 @@ import { Loaded } from '../../parts/feedback/loaded.tsx';
 import { fleetQuery } from './fleet-queries.ts';
 import { Retirement } from './retirement.tsx';
 
-/** Versions that are shown at first. Those before them serve little of a fleet that is kept up to date. */
+/** Number of versions shown at first. Older ones serve little of a fleet that is kept up to date. */
 const SHOWN = 6;
 
-/** The versions of one base model, the newest first, and how much of the fleet is on each. */
+/** Versions of one base model, newest first, with each version's share of the fleet. */
 export function Lineage({ id, name }: { id: string; name: string }) {
   const query = useQuery(fleetQuery(id));
   return (

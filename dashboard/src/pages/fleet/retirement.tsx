@@ -1,21 +1,20 @@
 import { ExclamationTriangleIcon } from '@radix-ui/react-icons';
 import { Badge, Text } from '@radix-ui/themes';
-import { getAtRisk } from '@readapt/client';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { client } from '../../api/client.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { counted } from '../../lib/format.ts';
 import { Time, useNow } from '../../parts/values/time.tsx';
+import { atRiskQuery } from '../base-model-version/base-model-version-queries.ts';
 
 interface RetirementProps {
   readonly versionId: string;
   readonly retiresAt: string;
-  /** Number of adapters that have a current version on it. */
+  /** Number of adapters with a current version on this base model version. */
   readonly served: number;
 }
 
-/** When a version retires, and how many adapters would be left without one that is served for longer. */
+/** Badge with a version's retirement date, and the number of adapters it leaves without a version. */
 export function Retirement({ versionId, retiresAt, served }: RetirementProps) {
   const now = useNow();
   const { isOperator } = useViewer();
@@ -31,13 +30,8 @@ export function Retirement({ versionId, retiresAt, served }: RetirementProps) {
   );
 }
 
-/** Counted once for each time that the page is opened: the service goes through all adapters for it. */
 function AtRisk({ versionId, retiresAt }: Pick<RetirementProps, 'versionId' | 'retiresAt'>) {
-  const { data } = useQuery({
-    queryKey: ['at-risk', versionId, retiresAt],
-    queryFn: ({ signal }) => getAtRisk({ client, path: { id: versionId }, signal }),
-    staleTime: 60_000,
-  });
+  const { data } = useQuery(atRiskQuery(versionId, retiresAt));
   if (data === undefined) return null;
   if (data.adapters === 0) {
     return (

@@ -7,7 +7,7 @@ import { metricName, metricValue } from '../../lib/metric-words.ts';
 import { totalName } from './time/phases.tsx';
 import { phaseTimes, totalOf } from './time/phase-times.ts';
 
-/** The few figures that say how the job stands. */
+/** Key figures of the job: time, metric, certificate and strategy. */
 export function Figures({ job }: { job: Job }) {
   const { metric, certificate, attempt, step, total_steps: steps } = job;
   const total = totalOf(phaseTimes(job, useNow()));

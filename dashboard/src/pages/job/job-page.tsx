@@ -4,7 +4,7 @@ import { Link, useParams } from '@tanstack/react-router';
 import { getRollout, type Job } from '@readapt/client';
 import { useMemo } from 'react';
 import { client } from '../../api/client.ts';
-import { useReadAgainOn } from '../../api/polling.ts';
+import { useInvalidateOn } from '../../api/polling.ts';
 import { statusOf } from '../../api/problem.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
@@ -25,14 +25,14 @@ import { PhaseSum, Phases } from './time/phases.tsx';
 import { Timeline } from './time/timeline.tsx';
 import { Verbs } from './verbs/verbs.tsx';
 
-/** How one adapter is carried over: what the time went into, what was tried, and what came of it. */
+/** Page of a job: its times, the ladder of candidates, the search, the training curves, and the outcome. */
 export default function JobPage() {
   const { jobId } = useParams({ from: '/shell/jobs/$jobId' });
   const query = useQuery(jobQuery(jobId));
   if (query.data === undefined && statusOf(query.error) === 404) return <NoSuchJob />;
   return (
     <Loaded query={query} what="the job" height={400}>
-      {/* Another job gets components of its own, so that nothing of this one is shown for it. */}
+      {/* The key remounts everything for another job, so that no state of this one is shown for it. */}
       {(job) => <JobView key={jobId} job={job} />}
     </Loaded>
   );
@@ -40,7 +40,7 @@ export default function JobPage() {
 
 function JobView({ job }: { job: Job }) {
   const key = useMemo(() => jobKey(job.id), [job.id]);
-  useReadAgainOn(job.finished_at, key);
+  useInvalidateOn(job.finished_at, key);
   return (
     <>
       <Header job={job} />
@@ -84,7 +84,7 @@ function Header({ job }: { job: Job }) {
   );
 }
 
-/** What the job is for. */
+/** Sentence with the purpose of the job. */
 function Purpose({ job, to }: { job: Job; to: string }) {
   if (job.kind === 'control') {
     return <>Trains the adapter from scratch for {to}, so that the speed-up is measured. It publishes nothing.</>;
@@ -100,7 +100,7 @@ function Purpose({ job, to }: { job: Job; to: string }) {
   );
 }
 
-/** For its name only; the page does not wait for it. */
+/** Reads the rollout for its name; the page does not wait for it. */
 function useRolloutOf({ rollout_id: id }: Job) {
   const { data } = useQuery({
     queryKey: ['rollouts', id],

@@ -3,12 +3,12 @@ import { getJob, getJobLadder, listJobEvents, type Event, type Job, type JobLadd
 import { client } from '../../api/client.ts';
 import { isSettled, polled } from '../../api/polling.ts';
 
-/** How often a page asks for the job itself, and how often for the parts of its record. */
+/** Polling intervals in milliseconds, for the job and for the parts of its record. */
 const EVERY_MS = { job: 1500, part: 2000 };
-/** The API answers with 1,000 events at the most. A job has more of them only if it was interrupted hundreds of times. */
+/** Largest page size that the API allows for events. Only a job interrupted hundreds of times has more. */
 const MOST_EVENTS = 1000;
 
-/** Whether nothing of a job changes any more. A ready job may still be refined. */
+/** Whether the job has ended for good. A ready job may still be refined and has not. */
 export const isOver = ({ finished_at: finishedAt }: Job): boolean => finishedAt !== null;
 
 export const jobQuery = (id: string) => ({
@@ -17,20 +17,23 @@ export const jobQuery = (id: string) => ({
   ...polled<Job>({ every: EVERY_MS.job, until: isOver }),
 });
 
-/** What the cache has of a part. The library lets nothing be kept that might be a function, so that it stands in an object. */
+/**
+ * Cached part of a job's record. The object around it satisfies the library's types, which reject a `T` that might be a
+ * function.
+ */
 export interface Kept<T> {
   readonly part: T;
 }
 
-/** What is known of a job when a part of its record is asked for. */
+/** Fields of a job that the queries of its parts need. */
 export type KnownJob = Pick<Job, 'id' | 'finished_at'>;
 
-/** While the job itself is asked for, it is not known yet whether it has ended. */
+/** Stand-in for a job that is not loaded yet, for prefetching its parts. */
 export const unread = (id: string): KnownJob => ({ id, finished_at: null });
 
 export const jobKey = (id: string) => ['jobs', id] as const;
 
-/** A part of a job's record. It is asked for again while the job goes on, and once more when it has ended. */
+/** Query of a part of a job's record. It polls while the job runs, and once more after its end. */
 export function partQuery<T>(job: KnownJob, key: readonly unknown[], read: (signal: AbortSignal) => Promise<T>) {
   return {
     queryKey: [...jobKey(job.id), ...key],
@@ -43,7 +46,7 @@ export function usePart<T>(query: ReturnType<typeof partQuery<T>>) {
   return useQuery({
     ...query,
     select: ({ part }: Kept<T>) => part,
-    // The components of a page belong to one job, so that what is kept is never that of another.
+    // The page remounts its components for another job, so the previous data never belong to another one.
     placeholderData: keepPreviousData<Kept<T>>,
   });
 }
@@ -61,7 +64,7 @@ export const eventsQuery = (job: KnownJob) =>
 
 export const useEvents = (job: Job) => usePart(eventsQuery(job));
 
-/** Where the page reads from, for "As JSON". */
+/** API paths of the page, for "As JSON". */
 export const pathsOf = (id: string): string[] => [
   `/v1/jobs/${id}`,
   `/v1/jobs/${id}/ladder`,

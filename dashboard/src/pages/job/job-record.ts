@@ -1,6 +1,6 @@
 import type { Job, JobLadder } from '@readapt/client';
 
-/** Parts of what the API says of a job. */
+/** One run of a job's ladder; a retry starts another run. */
 export type LadderRun = JobLadder['data'][number];
 export type Rung = LadderRun['rungs'][number];
 export type Candidate = LadderRun['candidates'][number];

@@ -40,7 +40,7 @@ const TENANT: Column<Job> = {
   cell: ({ tenant_id: id }) => <TenantName id={id} />,
 };
 
-/** The columns of a list of jobs, with their tenants where it has those of several. */
+/** Columns of the list of jobs. @param ofSeveral whether it has jobs of several tenants, which adds their column */
 export function columnsOf(ofSeveral: boolean): readonly Column<Job>[] {
   return [
     ADAPTER,

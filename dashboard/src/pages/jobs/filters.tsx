@@ -5,17 +5,17 @@ import { useNavigate } from '@tanstack/react-router';
 import { listRollouts, type Job } from '@readapt/client';
 import { client } from '../../api/client.ts';
 import { counted } from '../../lib/format.ts';
-import { JOB_KINDS, JOB_STATES, type JobsSearch } from '../../lib/job-words.ts';
+import { JOB_KINDS, JOB_STATES, type JobsSearch } from '../../routes/search.ts';
 import { wordOf } from '../../parts/values/state-badge.tsx';
 import { useTenantNames } from '../../api/tenant-names.ts';
 
-/** Rollouts that are offered; any other one may stand in the address. */
+/** Number of rollouts offered as a filter; the address can name any other. */
 const OFFERED_ROLLOUTS = 50;
 
-/** The value of a choice that takes a filter away. */
+/** Value of the choice that removes a filter. */
 const ANY = 'any';
 
-/** Which jobs are listed. All of it stands in the address. */
+/** Filters of the list of jobs. Their state is in the address. */
 export function Filters({ search }: { search: JobsSearch }) {
   const navigate = useNavigate();
   const change = (filters: JobsSearch) =>
@@ -89,7 +89,7 @@ function StateFilter({ chosen, change }: { chosen: Job['state'][]; change: (stat
             key={state}
             checked={chosen.includes(state)}
             onCheckedChange={(on) => toggle(state, on === true)}
-            // The list stays open, so that several states can be chosen.
+            // Keeps the menu open, so that several states can be chosen.
             onSelect={(event) => event.preventDefault()}
           >
             {wordOf(state)}
@@ -114,7 +114,7 @@ interface Option {
 
 interface ChoiceProps {
   readonly label: string;
-  /** What is shown where nothing is chosen. */
+  /** Text of the choice that removes the filter. */
   readonly any: string;
   readonly options: readonly Option[];
   readonly value: string | undefined;

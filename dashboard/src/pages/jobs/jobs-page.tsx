@@ -3,7 +3,7 @@ import type { Job } from '@readapt/client';
 import { useCallback, useMemo } from 'react';
 import { useEndless } from '../../api/use-endless.ts';
 import { useViewer } from '../../api/viewer.ts';
-import type { JobsSearch } from '../../lib/job-words.ts';
+import type { JobsSearch } from '../../routes/search.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
 import { DataTable } from '../../parts/table/data-table.tsx';
@@ -11,7 +11,7 @@ import { columnsOf } from './columns.tsx';
 import { Filters } from './filters.tsx';
 import { allJobs, queryOf } from './jobs-queries.ts';
 
-/** All jobs that the key may see, filtered and sorted by the service. */
+/** Page with all jobs that the key may see, filtered and sorted by the service. */
 export default function JobsPage() {
   const { isOperator } = useViewer();
   const search = useSearch({ from: '/shell/jobs' });
@@ -20,7 +20,10 @@ export default function JobsPage() {
     <>
       <PageHeader
         title="Jobs"
-        description={`Each carries one adapter over in one rollout${isOperator ? '' : ', of the adapters that belong to you'}; a control trains one from scratch for comparison.`}
+        description={
+          `Each carries one adapter over in one rollout${isOperator ? '' : ', of the adapters that belong to you'}; ` +
+          'a control trains one from scratch for comparison.'
+        }
         json={[`/v1/jobs?${asText(queryOf(search))}`]}
       />
       <Filters search={search} />

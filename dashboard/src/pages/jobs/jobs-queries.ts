@@ -1,7 +1,7 @@
 import { listJobs, type Job } from '@readapt/client';
 import { client } from '../../api/client.ts';
 import type { EndlessList } from '../../api/use-endless.ts';
-import type { JobsSearch } from '../../lib/job-words.ts';
+import type { JobsSearch } from '../../routes/search.ts';
 
 const EVERY_MS = 3000;
 
@@ -15,7 +15,7 @@ export function allJobs(search: JobsSearch): EndlessList<Job> {
   };
 }
 
-/** What an address says, as the API asks for it. */
+/** API query for the search parameters of the address. */
 export function queryOf({ state, kind, tenant, rollout, adapter, sort }: JobsSearch) {
   return {
     state,

@@ -4,7 +4,7 @@ import { CopyButton } from '../../parts/values/copy-button.tsx';
 import { codeOf, LANGUAGES } from './request/code.ts';
 import type { RolloutRequest } from './request/request.ts';
 
-/** The request of the form for whoever wants to send it from a program. */
+/** Request of the form as code in several languages. */
 export function CodePanel({ request }: { request: RolloutRequest }) {
   return (
     <Section title="The same request from a program">

@@ -11,7 +11,7 @@ import { draftOf } from './request/draft-of.ts';
 import { EMPTY_DRAFT, type Entered } from './request/draft.ts';
 import { RolloutForm } from './rollout-form.tsx';
 
-/** A rollout as a form, with a dry run and the code of the same request beside it. */
+/** Page with the form for a new rollout, its dry run, and code for the same request. */
 export default function NewRolloutPage() {
   const { operates } = useViewer();
   const { dry_run: dryRun } = useSearch({ from: '/shell/rollouts/new' });
@@ -19,7 +19,10 @@ export default function NewRolloutPage() {
     <>
       <PageHeader
         title="New rollout"
-        description="Carries the adapters of a base model over to another version of it. Ask what it would do before you begin it."
+        description={
+          'Carries the adapters of a base model over to another version of it. ' +
+          'Ask what it would do before you begin it.'
+        }
         parents={[{ label: 'Rollouts', to: '/rollouts' }]}
         json={dryRun === undefined ? ['/v1/base-models'] : [`/v1/rollout-forecasts/${dryRun}`]}
       />
@@ -38,8 +41,8 @@ export default function NewRolloutPage() {
 const EMPTY: Entered = { ...EMPTY_DRAFT, steering: null };
 
 /**
- * The form begins with the version that the address names, or with all that a dry run was asked about. What the address says later, such as the dry run that
- * was asked for, changes nothing of what somebody has typed.
+ * Loads the form's initial values: the version that the address names, or all inputs of the dry run that it names.
+ * Later changes of the address, such as a new dry run, do not reset the form.
  */
 function Beginning() {
   const search = useSearch({ from: '/shell/rollouts/new' });

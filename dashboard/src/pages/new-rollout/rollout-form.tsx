@@ -11,7 +11,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { client } from '../../api/client.ts';
 import { useChangeOfSearch } from '../../lib/use-change-of-search.ts';
 import { ConfirmButton } from '../../parts/actions/confirm-button.tsx';
-import type { NewRolloutSearch } from '../../routes/rollout-search.ts';
+import type { NewRolloutSearch } from '../../routes/search.ts';
 import { BeginText } from './begin-text.tsx';
 import { CodePanel } from './code-panel.tsx';
 import { DryRunPanel } from './dry-run/dry-run-panel.tsx';
@@ -25,7 +25,7 @@ import { toRequest, type FieldErrors, type RolloutRequest } from './request/requ
 
 interface RolloutFormProps {
   readonly initial: Entered;
-  /** Whether it begins with what the dry run of the address was asked about. */
+  /** Whether `initial` has the inputs of the dry run that the address names. */
   readonly restored?: boolean;
 }
 
@@ -35,7 +35,7 @@ export function RolloutForm({ initial, restored = false }: RolloutFormProps) {
   const dryRun = useDryRun({ draft, request, refuse, change, begin: restored ? initial : null });
   const form = useRef<HTMLFormElement>(null);
   const context = useMemo(() => ({ draft, errors, change }), [draft, errors, change]);
-  // Whoever sends the form hears of what is wrong at the first field that is.
+  // Focuses the first field with an error.
   useEffect(() => {
     if (Object.keys(errors).length > 0) form.current?.querySelector<HTMLElement>('[aria-invalid=true]')?.focus();
   }, [errors]);
@@ -60,7 +60,7 @@ export function RolloutForm({ initial, restored = false }: RolloutFormProps) {
             <Begin
               draft={draft}
               request={request}
-              forecastId={dryRun.isOutdated ? null : dryRun.id}
+              forecastId={dryRun.isStale ? null : dryRun.id}
               check={check}
               refuse={refuse}
             />
@@ -95,11 +95,11 @@ interface DryRunOptions {
   readonly request: RolloutRequest;
   readonly refuse: (errors: FieldErrors) => void;
   readonly change: (part: Partial<Draft>) => void;
-  /** What the dry run of the address was asked about; null if that is not known. */
+  /** Inputs of the dry run that the address names; null if they are unknown. */
   readonly begin: Entered | null;
 }
 
-/** The dry run of the form, whose identifier stands in the address. */
+/** Dry run of the form. Its identifier is in the address. */
 function useDryRun({ draft, request, refuse, change, begin }: DryRunOptions) {
   const { dry_run: id } = useSearch({ from: '/shell/rollouts/new' });
   const changeSearch = useChangeOfSearch<NewRolloutSearch>();
@@ -110,7 +110,7 @@ function useDryRun({ draft, request, refuse, change, begin }: DryRunOptions) {
     mutationFn: () => askDryRun(draft),
     onSuccess: (forecast) => {
       const next = { ...draft, target: 'existing' as const, versionId: forecast.base_model_version_id };
-      // What was registered for the dry run exists from now on.
+      // The dry run has registered the new version, so the form now refers to an existing one.
       if (draft.target === 'new') {
         change({ target: 'existing', versionId: next.versionId });
         void queries.invalidateQueries({ queryKey: ['base-model-versions'] });
@@ -126,14 +126,14 @@ function useDryRun({ draft, request, refuse, change, begin }: DryRunOptions) {
     ask: () => asking.mutate(),
     isAsking: asking.isPending,
     error: asking.error,
-    /** Whether the form says something else than what the dry run was asked about, as far as is known. */
-    isOutdated: asked === null || !isSameRequest(toRequest(steered(asked, draft.baseModelHasPolicy)).request, request),
+    /** Whether the form differs from the dry run's inputs, or these are unknown. */
+    isStale: asked === null || !isSameRequest(toRequest(steered(asked, draft.baseModelHasPolicy)).request, request),
   };
 }
 
 const isSameRequest = (one: RolloutRequest, other: RolloutRequest) => JSON.stringify(one) === JSON.stringify(other);
 
-/** For those who do not see all fields at once. */
+/** Summary of all errors above the form, because on small screens the fields are out of view. */
 function ErrorSummary({ errors }: { errors: FieldErrors }) {
   const messages = Object.entries(errors);
   if (messages.length === 0) return null;
@@ -156,7 +156,7 @@ function ErrorSummary({ errors }: { errors: FieldErrors }) {
 interface BeginProps {
   readonly draft: Draft;
   readonly request: RolloutRequest;
-  /** The dry run of this very form; null if there is none. */
+  /** Identifier of a dry run with exactly the form's present inputs; null if there is none. */
   readonly forecastId: string | null;
   readonly check: () => boolean;
   readonly refuse: (errors: FieldErrors) => void;
@@ -189,7 +189,7 @@ function Begin({ draft, request, forecastId, check, refuse }: BeginProps) {
   );
 }
 
-/** @returns the identifier of the rollout */
+/** Starts the rollout. @returns its identifier */
 async function beginRollout(draft: Draft, { body }: RolloutRequest): Promise<string> {
   if (draft.target === 'existing') return (await createRollout({ client, body: body as CreateRollout })).id;
   const { rollout } = await createBaseModelVersion({

@@ -1,12 +1,13 @@
 import { Flex, Text } from '@radix-ui/themes';
+import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import type { Rollout } from '@readapt/client';
-import { counted } from '../../lib/format.ts';
+import type { Rollout, RolloutRollback } from '@readapt/client';
+import { counted, sentence } from '../../lib/format.ts';
 import { Time } from '../../parts/values/time.tsx';
 import { Note } from './note.tsx';
-import { RolledBack } from './rolled-back.tsx';
+import { rollbackQuery } from './rollout-queries.ts';
 
-/** What is the matter with the rollout, and what somebody is to do about it. */
+/** Notes on the rollout's situation, with advice on what to do. */
 export function Account({ rollout }: { rollout: Rollout }) {
   const { deadline_missed_at: missed, superseded_by: successor, rolled_back_at: rolledBack } = rollout;
   return (
@@ -29,6 +30,28 @@ export function Account({ rollout }: { rollout: Rollout }) {
       )}
     </Flex>
   );
+}
+
+/** Note on the rollback of the rollout and its effect. */
+function RolledBack({ rollout, at }: { rollout: Rollout; at: string }) {
+  const { data } = useQuery(rollbackQuery(rollout));
+  return (
+    <Note tone="amber" title={data === undefined ? 'The rollout was rolled back' : titleOf(data)}>
+      {data !== undefined && data.left_alone > 0 && leftAlone(data.left_alone)}For those that went back, what was
+      current on version {rollout.version} before the rollout is current again, or nothing where there was nothing.
+      Rolled back <Time value={at} both />.
+    </Note>
+  );
+}
+
+function titleOf({ rolled_back: back, left_alone: alone }: RolloutRollback): string {
+  const begin = `The rollout was rolled back: ${counted(back, 'adapter')} went back`;
+  return alone === 0 ? begin : `${begin}, ${alone} stayed`;
+}
+
+function leftAlone(alone: number): string {
+  const unchanged = `${counted(alone, 'adapter')} stayed as ${alone === 1 ? 'it was' : 'they were'}`;
+  return `${unchanged}, because something else had become current since. `;
 }
 
 function Standing({ rollout }: { rollout: Rollout }) {
@@ -76,33 +99,34 @@ function Failed({ error }: Pick<Rollout, 'error'>) {
   );
 }
 
-const PAUSES: Readonly<Record<NonNullable<Rollout['paused_reason']>['code'], { title: string; deed: string }>> = {
+const PAUSES: Readonly<Record<NonNullable<Rollout['paused_reason']>['code'], { title: string; advice: string }>> = {
   requested: {
     title: 'Somebody has paused the rollout',
-    deed: 'Jobs that had begun have written a checkpoint and go on from there when it is resumed.',
+    advice: 'Jobs that had begun have written a checkpoint and go on from there when it is resumed.',
   },
   pause_if: {
     title: 'The rollout has stopped itself',
-    deed: 'Look at the jobs that are not ready. Resume it to go on all the same, cancel it, or cancel it and roll it back.',
+    advice:
+      'Look at the jobs that are not ready. Resume it to go on all the same, cancel it, or cancel it and roll it back.',
   },
   budget_spent: {
     title: 'The rollout has used up its budget of device time',
-    deed: 'Resume it to give it as much again, or cancel it.',
+    advice: 'Resume it to give it as much again, or cancel it.',
   },
   approval_refused: {
     title: 'The next wave was refused',
-    deed: 'Ask who refused it, then resume or cancel the rollout.',
+    advice: 'Ask who refused it, then resume or cancel the rollout.',
   },
 };
 
 function Paused({ rollout }: { rollout: Rollout }) {
   const { paused_reason: reason, paused_at: since } = rollout;
-  const { title, deed } = PAUSES[reason?.code ?? 'requested'];
+  const { title, advice } = PAUSES[reason?.code ?? 'requested'];
   const wave = reason?.wave === undefined || reason.code === 'requested' ? '' : ` at wave ${reason.wave}`;
   return (
     <Note tone="amber" title={`${title}${wave}`}>
-      {reason !== null && reason.code !== 'requested' && `${asSentence(reason.message)} `}
-      {deed} Paused <Time value={since} both />.
+      {reason !== null && reason.code !== 'requested' && `${sentence(reason.message)} `}
+      {advice} Paused <Time value={since} both />.
     </Note>
   );
 }
@@ -141,8 +165,4 @@ function Completed({ rollout: { summary } }: { rollout: Rollout }) {
       . Open one of them in the table to see why. They can be tried again, with another strategy too.
     </Note>
   );
-}
-
-function asSentence(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
 }

@@ -7,7 +7,7 @@ import { Section } from '../../parts/layout/section.tsx';
 import { BaseVersionLink } from '../../parts/values/base-version-link.tsx';
 import { StateBadge } from '../../parts/values/state-badge.tsx';
 
-/** What changed in the base model from each version that adapters come from, and what is likely to work for them. */
+/** Changes of the base model since each version that adapters come from, with advice for their adapters. */
 export function BaseChange({ rollout: { evolutions, base_model_version_id: versionId } }: { rollout: Rollout }) {
   if (evolutions.length === 0) return null;
   return (

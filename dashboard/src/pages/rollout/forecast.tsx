@@ -2,14 +2,14 @@ import { Card, Flex, Text } from '@radix-ui/themes';
 import { useQuery } from '@tanstack/react-query';
 import type { Rollout, RolloutForecast } from '@readapt/client';
 import { isProblem } from '@readapt/client';
-import { duration, UNKNOWN } from '../../lib/format.ts';
+import { duration, sentence, UNKNOWN } from '../../lib/format.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { Section } from '../../parts/layout/section.tsx';
 import { Time } from '../../parts/values/time.tsx';
 import { FIGURES, IntervalBar, type Figure } from '../../parts/values/interval-bar.tsx';
 import { forecastQuery } from './rollout-queries.ts';
 
-/** What was predicted when the rollout was analyzed, beside what it has taken. */
+/** Forecast made when the rollout was analyzed, beside the actual figures. */
 export function Forecast({ rollout }: { rollout: Rollout }) {
   const analyzed = rollout.planned_at !== null || rollout.state === 'adapting' || rollout.finished_at !== null;
   const query = useQuery({ ...forecastQuery(rollout), enabled: analyzed });
@@ -27,7 +27,7 @@ function Comparison({ forecast, rollout }: { forecast: RolloutForecast; rollout:
   const { figures, reason, ends_at: endsAt } = forecast;
   const predicted = Object.values(figures).some((figure) => figure.predicted !== null);
   if (!predicted && rollout.finished_at === null) {
-    return <Empty title="Nothing can be predicted yet.">{sentence(reason)}</Empty>;
+    return <Empty title="Nothing can be predicted yet.">{reason !== null && sentence(reason)}</Empty>;
   }
   return (
     <Card size="2">
@@ -71,7 +71,7 @@ interface RowProps {
   readonly label: string;
   readonly figure: Figure;
   readonly ms: (value: number) => number;
-  /** Whether anything was predicted, so that the table has columns for it. */
+  /** Whether anything was predicted, in which case the table has columns for it. */
   readonly predicted: boolean;
 }
 
@@ -106,8 +106,4 @@ function interval({ accepted_at: accepted }: Rollout, { low, high }: Figure) {
       , in eight of ten cases between <Time value={at(low)} /> and <Time value={at(high)} />.
     </>
   );
-}
-
-function sentence(reason: string | null): string | undefined {
-  return reason === null ? undefined : `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`;
 }

@@ -18,7 +18,7 @@ const ICONS: Readonly<Record<Tone, ComponentType<{ 'aria-hidden'?: boolean }>>> 
   blue: ClockIcon,
 };
 
-/** Something about the rollout that a reader has to know, with what to do about it. */
+/** Note about the rollout: a title and an explanation with advice. */
 export function Note({ tone, title, children }: { tone: Tone; title: string; children?: ReactNode }) {
   const Icon = ICONS[tone];
   return (
@@ -27,7 +27,7 @@ export function Note({ tone, title, children }: { tone: Tone; title: string; chi
         <Icon aria-hidden />
       </Callout.Icon>
       <Box>
-        {/* Only the title is read out when it changes: times in the text change every second. */}
+        {/* Only the title is a live region: times in the text change every second and would be read out each time. */}
         <Text as="p" weight="bold" className="any-text" role="status">
           {title}
         </Text>

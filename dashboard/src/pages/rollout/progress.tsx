@@ -8,7 +8,7 @@ import { Section } from '../../parts/layout/section.tsx';
 import { StateBar } from '../../parts/values/state-bar.tsx';
 import { forecastQuery } from './rollout-queries.ts';
 
-/** How far the rollout is: its jobs by state, as they are now, and its waves. */
+/** Progress of the rollout: its jobs by state, its waves, and the adapters left out. */
 export function Progress({ rollout }: { rollout: Rollout }) {
   const { jobs, controls, waves } = rollout;
   return (

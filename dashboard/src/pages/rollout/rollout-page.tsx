@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
 import type { Rollout } from '@readapt/client';
 import { useMemo } from 'react';
-import { useReadAgainOn } from '../../api/polling.ts';
+import { useInvalidateOn } from '../../api/polling.ts';
 import { useViewer } from '../../api/viewer.ts';
 import { counted } from '../../lib/format.ts';
 import { Loaded } from '../../parts/feedback/loaded.tsx';
@@ -18,7 +18,7 @@ import { Readiness } from './readiness/readiness.tsx';
 import { rolloutKey, rolloutQuery } from './rollout-queries.ts';
 import { RolloutVerbs } from './rollout-verbs.tsx';
 
-/** One rollout: how far it is, what needs a person, how soon adapters got ready, and each of its jobs. */
+/** Page of a rollout: its progress, what needs attention, the times to readiness, and its jobs. */
 export default function RolloutPage() {
   const { rolloutId } = useParams({ from: '/shell/rollouts/$rolloutId' });
   const rollout = useQuery(rolloutQuery(rolloutId));
@@ -32,7 +32,7 @@ export default function RolloutPage() {
 function LoadedRollout({ rollout }: { rollout: Rollout }) {
   const { isOperator, operates } = useViewer();
   const key = useMemo(() => rolloutKey(rollout.id), [rollout.id]);
-  useReadAgainOn(rollout.finished_at, key);
+  useInvalidateOn(rollout.finished_at, key);
   return (
     <>
       <PageHeader

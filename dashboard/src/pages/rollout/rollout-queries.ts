@@ -12,7 +12,7 @@ import {
 import { client } from '../../api/client.ts';
 import { isSettled, polled } from '../../api/polling.ts';
 import type { EndlessList } from '../../api/use-endless.ts';
-import type { RolloutSearch } from '../../routes/rollout-search.ts';
+import type { RolloutSearch } from '../../routes/search.ts';
 
 interface Context {
   readonly signal: AbortSignal;
@@ -24,26 +24,26 @@ export const rolloutQuery = (id: string) => ({
   queryKey: rolloutKey(id),
   queryFn: ({ signal }: Context) => getRollout({ client, path: { id }, signal }),
   ...polled<Rollout>({
-    // Somebody may still roll back what has ended, and others who look at it should see that.
+    // An ended rollout can still be rolled back, and other viewers should see that.
     every: (rollout) => (rollout !== undefined && isEndOfRollout(rollout.state) ? 15_000 : 1500),
     until: ({ rolled_back_at: rolledBack }) => rolledBack !== null,
   }),
 });
 
-/** Another rollback of the same rollout has another time. */
+/** Query of the last rollback. Its time is part of the key, because a rollout can be rolled back again. */
 export const rollbackQuery = ({ id, rolled_back_at: at }: Rollout) => ({
   queryKey: [...rolloutKey(id), 'rollback', at],
   queryFn: ({ signal }: Context) => getRollback({ client, path: { id }, signal }),
   staleTime: 60_000,
 });
 
-/** What the page knows of the rollout when it asks for something that follows from its jobs. */
+/** Fields of a rollout that the queries of its parts need. */
 type Known = Pick<Rollout, 'id' | 'finished_at'>;
 
-/** While the rollout itself is asked for, it is not known yet whether it has ended. */
+/** Stand-in for a rollout that is not loaded yet, for prefetching its parts. */
 export const unread = (id: string): Known => ({ id, finished_at: null });
 
-/** What follows from the rollout's jobs: it is asked again while they go on, and once more when they have ended. */
+/** Query of something derived from the rollout's jobs. It polls while the rollout runs, and once more after its end. */
 function ofRollout<T>(
   { id, finished_at: finishedAt }: Known,
   { name, every, read }: { name: string; every: number; read: (context: Context) => Promise<T> },

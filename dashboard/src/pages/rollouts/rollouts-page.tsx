@@ -8,11 +8,11 @@ import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
 import { DataTable } from '../../parts/table/data-table.tsx';
 import { StateFilter } from '../../parts/table/state-filter.tsx';
-import { ROLLOUT_STATES, type RolloutsSearch } from '../../routes/rollout-search.ts';
+import { ROLLOUT_STATES, type RolloutsSearch } from '../../routes/search.ts';
 import { COLUMNS } from './columns.tsx';
 import { allRollouts } from './rollouts-queries.ts';
 
-/** Every rollout, the newest first. */
+/** Page with all rollouts, newest first by default. */
 export default function RolloutsPage() {
   const { operates } = useViewer();
   const search = useSearch({ from: '/shell/rollouts' });
@@ -74,8 +74,8 @@ function Filters() {
   );
 }
 
-/** While somebody types, the service is not asked for every letter. */
-const TYPING_MS = 400;
+/** Delay after the last keystroke before the filter changes. */
+const DEBOUNCE_MS = 400;
 
 function BaseModelField({
   value,
@@ -88,7 +88,7 @@ function BaseModelField({
   const [text, setText] = useState(value ?? '');
   useEffect(() => {
     if (text === (value ?? '')) return;
-    const timer = setTimeout(() => onChange(text === '' ? undefined : text), TYPING_MS);
+    const timer = setTimeout(() => onChange(text === '' ? undefined : text), DEBOUNCE_MS);
     return () => clearTimeout(timer);
   });
   return (

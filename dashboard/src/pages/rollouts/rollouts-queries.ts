@@ -1,7 +1,7 @@
 import { listRollouts, type Rollout } from '@readapt/client';
 import { client } from '../../api/client.ts';
 import type { EndlessList } from '../../api/use-endless.ts';
-import type { RolloutsSearch } from '../../routes/rollout-search.ts';
+import type { RolloutsSearch } from '../../routes/search.ts';
 
 export function allRollouts({ state, base_model: baseModel, sort }: RolloutsSearch): EndlessList<Rollout> {
   return {

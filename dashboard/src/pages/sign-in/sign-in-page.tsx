@@ -10,7 +10,7 @@ import { ProblemCallout } from '../../parts/feedback/problem-callout.tsx';
 import { Logo } from '../../parts/shell/logo.tsx';
 import { viewerQuery } from '../../api/viewer.ts';
 
-/** Asks for an API key, and asks the service whose it is before it counts. */
+/** Sign-in page. It checks an API key with the service before the session starts. */
 export default function SignInPage() {
   const { next } = useSearch({ from: '/sign-in' });
   const { ended } = useSession();

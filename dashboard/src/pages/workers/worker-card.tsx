@@ -38,7 +38,7 @@ export function WorkerCard({ worker }: { worker: Worker }) {
               'Works on': <CurrentJob job={worker.current_job} />,
               'Bases in memory': basesOf(worker.loaded_base_model_version_ids, 'none'),
               'Cannot read': basesOf(worker.unreadable_base_model_version_ids, null),
-              Done: `${count(worker.jobs_done)} queue jobs, ${count(worker.jobs_failed)} failed attempts, ${count(worker.faults)} faults of the machine`,
+              Done: doneInWords(worker),
               'Time on jobs': duration(worker.busy_ms),
               'Training speed':
                 worker.tokens_per_second === null ? null : `${count(worker.tokens_per_second)} tokens/s`,
@@ -55,7 +55,7 @@ export function WorkerCard({ worker }: { worker: Worker }) {
   );
 }
 
-/** Why it takes no jobs, and until when; nothing about a worker that does. */
+/** Notice on why the worker takes no jobs and until when; nothing if it takes jobs. */
 function Health({ worker: { state, reason, quarantined_until: until, idle_requested_at: idle } }: { worker: Worker }) {
   if (state === 'draining') {
     const then = idle === null ? 'then it stops' : 'then it waits until it is released';
@@ -68,6 +68,10 @@ function Health({ worker: { state, reason, quarantined_until: until, idle_reques
       {until === null ? 'until that is mended' : <Until time={until} />}.
     </Notice>
   );
+}
+
+function doneInWords({ jobs_done: done, jobs_failed: failed, faults }: Worker): string {
+  return `${count(done)} queue jobs, ${count(failed)} failed attempts, ${count(faults)} faults of the machine`;
 }
 
 function Until({ time }: { time: string }) {
@@ -89,7 +93,7 @@ function Notice({ children }: { children: ReactNode }) {
   );
 }
 
-/** What a worker takes from the queue is a job of an adapter, or something else that is named after one. */
+/** Identifier of an adaptation job at the start of a queue job's identifier. Other kinds of queue jobs do not match. */
 const JOB = /^job_[^-]+(-[^-]+){4}/;
 
 function CurrentJob({ job }: { job: string | null }) {

@@ -4,7 +4,7 @@ import { drainWorker, liftQuarantine, releaseWorker, type Worker } from '@readap
 import { client } from '../../api/client.ts';
 import { ConfirmButton } from '../../parts/actions/confirm-button.tsx';
 
-/** What an operator can ask of a worker in its present state. */
+/** Buttons for an operator's actions that the worker's state allows. */
 export function WorkerVerbs({ worker }: { worker: Worker }) {
   const { id, state, current_job: job, drain_requested_at: drained, idle_requested_at: idle } = worker;
   const path = { id };

@@ -2,16 +2,17 @@ import { Text } from '@radix-ui/themes';
 import type { Worker } from '@readapt/client';
 import { useEndless } from '../../api/use-endless.ts';
 import { useViewer } from '../../api/viewer.ts';
-import { counted } from '../../lib/format.ts';
+import { count, counted } from '../../lib/format.ts';
 import { Empty, Loaded } from '../../parts/feedback/loaded.tsx';
 import { Section } from '../../parts/layout/section.tsx';
 import { PageHeader } from '../../parts/shell/page-header.tsx';
+import { PlainTable } from '../../parts/table/plain-table.tsx';
 import { StateBar } from '../../parts/values/state-bar.tsx';
-import { GoneWorkers } from './gone-workers.tsx';
+import { Time } from '../../parts/values/time.tsx';
 import { WorkerCard } from './worker-card.tsx';
 import { ALL_WORKERS } from './workers-queries.ts';
 
-/** What computes, how busy it is, and what is wrong with it. */
+/** Page with the workers, their load, and their problems. */
 export default function WorkersPage() {
   const { isOperator } = useViewer();
   return (
@@ -81,4 +82,28 @@ function countsOf(workers: readonly Worker[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { state } of workers) counts[state] = (counts[state] ?? 0) + 1;
   return counts;
+}
+
+const GONE_COLUMNS = ['Worker', 'Device', 'Version', 'Jobs done', 'Jobs failed', 'Seen last'];
+
+/** Table of workers that have stopped. */
+function GoneWorkers({ workers }: { workers: readonly Worker[] }) {
+  return (
+    <PlainTable label="Workers that are gone" columns={GONE_COLUMNS}>
+      {workers.map((worker) => (
+        <tr key={worker.id}>
+          <td>
+            {worker.host}, process {worker.pid}
+          </td>
+          <td>{worker.device}</td>
+          <td>{worker.version}</td>
+          <td className="end">{count(worker.jobs_done)}</td>
+          <td className="end">{count(worker.jobs_failed)}</td>
+          <td>
+            <Time value={worker.seen_at} />
+          </td>
+        </tr>
+      ))}
+    </PlainTable>
+  );
 }

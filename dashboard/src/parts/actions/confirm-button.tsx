@@ -1,28 +1,28 @@
 import { AlertDialog, Button } from '@radix-ui/themes';
 import { useId, useState, type ComponentProps, type ReactNode } from 'react';
-import { Confirmation, type Deed } from './confirm-dialog.tsx';
+import { Confirmation, type ConfirmedAction } from './confirm-dialog.tsx';
 
-interface ConfirmButtonProps<T> extends Deed<T> {
+interface ConfirmButtonProps<T> extends ConfirmedAction<T> {
   readonly icon?: ReactNode;
   readonly variant?: ComponentProps<typeof Button>['variant'];
   readonly disabled?: boolean;
 }
 
-/** A button whose deed is confirmed first, in a dialog that says what it will do. */
-export function ConfirmButton<T>({ icon, variant = 'soft', disabled, ...deed }: ConfirmButtonProps<T>) {
+/** Button that opens a confirmation dialog, which says what the action will do. */
+export function ConfirmButton<T>({ icon, variant = 'soft', disabled, ...action }: ConfirmButtonProps<T>) {
   const [open, setOpen] = useState(false);
-  // The component for descriptions is one paragraph, and what will happen may be a list.
+  // `AlertDialog.Description` renders one paragraph, but a description may contain a list.
   const description = useId();
   return (
     <AlertDialog.Root open={open} onOpenChange={setOpen}>
       <AlertDialog.Trigger>
-        <Button variant={variant} color={deed.color} disabled={disabled}>
+        <Button variant={variant} color={action.color} disabled={disabled}>
           {icon}
-          {deed.label}
+          {action.label}
         </Button>
       </AlertDialog.Trigger>
       <AlertDialog.Content maxWidth="520px" aria-describedby={description}>
-        <Confirmation {...deed} description={description} close={() => setOpen(false)} />
+        <Confirmation {...action} description={description} close={() => setOpen(false)} />
       </AlertDialog.Content>
     </AlertDialog.Root>
   );

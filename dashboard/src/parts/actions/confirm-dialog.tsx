@@ -3,27 +3,31 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useId, type ComponentProps, type ReactNode } from 'react';
 import { ProblemCallout } from '../feedback/problem-callout.tsx';
 
-export interface Deed<T> {
-  /** What the button does, as a verb with its object: `Pause the rollout`. The dialog's button says the same. */
+/** Action that a dialog confirms before it runs. */
+export interface ConfirmedAction<T> {
+  /** Text of the button and of the dialog's button, a verb with its object: `Pause the rollout`. */
   readonly label: string;
-  /** The question of the dialog (default: the label with a question mark). */
+  /** Title of the dialog (default: the label with a question mark). */
   readonly question?: string;
   readonly color?: ComponentProps<typeof Button>['color'];
-  /** False while it is not known yet what would happen, or there is nothing that would (default true). */
+  /** False while the effect is still unknown or there would be none (default true). */
   readonly possible?: boolean;
-  /** Does it. What it throws is shown in the dialog, which stays open. */
+  /** Runs the action. The dialog shows an error that it throws and stays open. */
   readonly run: () => Promise<T>;
-  /** Is told of the answer, after everything on the page was read again. */
+  /** Called with the result, after all queries of the page were refetched. */
   readonly done?: (answer: T) => void;
-  /** What will happen, to how many. It is rendered when the dialog opens, so it may ask the service for a preview. */
+  /**
+   * Description of the effect and of how many things it concerns. It renders when the dialog opens, so it may query a
+   * preview.
+   */
   readonly children: ReactNode;
 }
 
-/** What the dialog of a deed has in it: what it will do, and the buttons that do it or leave it. */
-export function Confirmation<T>(props: Deed<T> & { description: string; close: () => void }) {
+/** Content of a confirmation dialog: the description, an error, and the buttons. */
+export function Confirmation<T>(props: ConfirmedAction<T> & { description: string; close: () => void }) {
   const { label, question = `${label}?`, color, possible = true, run, done, description, close, children } = props;
   const queries = useQueryClient();
-  const deed = useMutation({
+  const action = useMutation({
     mutationFn: run,
     onSuccess: async (answer) => {
       await queries.invalidateQueries();
@@ -37,13 +41,13 @@ export function Confirmation<T>(props: Deed<T> & { description: string; close: (
       <Text as="div" size="2" id={description}>
         {children}
       </Text>
-      {deed.error !== null && (
+      {action.error !== null && (
         <Box mt="3">
-          <ProblemCallout error={deed.error} />
+          <ProblemCallout error={action.error} />
         </Box>
       )}
       <Flex gap="3" mt="4" justify="end" align="center" wrap="wrap">
-        {deed.isPending && (
+        {action.isPending && (
           <Text size="2" color="gray" role="status">
             Asking the service …
           </Text>
@@ -53,7 +57,7 @@ export function Confirmation<T>(props: Deed<T> & { description: string; close: (
             Leave as it is
           </Button>
         </AlertDialog.Cancel>
-        <Button color={color} loading={deed.isPending} disabled={!possible} onClick={() => deed.mutate()}>
+        <Button color={color} loading={action.isPending} disabled={!possible} onClick={() => action.mutate()}>
           {label}
         </Button>
       </Flex>
@@ -61,13 +65,13 @@ export function Confirmation<T>(props: Deed<T> & { description: string; close: (
   );
 }
 
-/** A dialog that is opened by something else than a button of its own, such as an entry of a menu. */
-export function ConfirmDialog<T>({ onClose, ...deed }: Deed<T> & { readonly onClose: () => void }) {
+/** Open confirmation dialog without a button of its own, for example for a menu entry. */
+export function ConfirmDialog<T>({ onClose, ...action }: ConfirmedAction<T> & { readonly onClose: () => void }) {
   const description = useId();
   return (
     <AlertDialog.Root open onOpenChange={(open) => !open && onClose()}>
       <AlertDialog.Content maxWidth="520px" aria-describedby={description}>
-        <Confirmation {...deed} description={description} close={onClose} />
+        <Confirmation {...action} description={description} close={onClose} />
       </AlertDialog.Content>
     </AlertDialog.Root>
   );

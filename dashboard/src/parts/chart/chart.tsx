@@ -5,21 +5,21 @@ import { useEffect, useRef, useState, type ReactNode } from 'react';
 import { useAppearance } from '../shell/preferences.ts';
 import { Loaded } from '../feedback/loaded.tsx';
 
-type PlotModule = typeof Plot;
+export type PlotModule = typeof Plot;
 
 export interface ChartProps {
-  /** What the chart shows, as a sentence with its outcome: `Loss over 120 steps, 0.41 at the end`. */
+  /** Text alternative with the outcome: `Loss over 120 steps, 0.41 at the end`. */
   readonly label: string;
   /** Height in pixels. */
   readonly height?: number;
   /**
-   * The marks. Colours are CSS variables of the theme, such as `var(--accent-9)`. Texts of `style` and styles of legends do not pass the
-   * content security policy: leave them out. Keep the function's identity (useCallback) while its data are the same.
+   * Builds the options of the plot. Colours are CSS variables of the theme, such as `var(--accent-9)`. Do not use
+   * `style` texts or legends: the content security policy blocks their style elements. Keep the function's identity
+   * (useCallback) while the data are the same.
    */
   readonly plot: (plot: PlotModule) => Plot.PlotOptions;
-  /** The same figures as a table, for those who cannot see the chart or want the numbers. */
+  /** Data of the chart as a table, for readers who cannot see it or want the numbers. */
   readonly table: { readonly columns: readonly string[]; readonly rows: readonly (readonly ReactNode[])[] };
-  /** A sentence below the chart. */
   readonly caption?: ReactNode;
 }
 
@@ -30,7 +30,7 @@ const plotQuery = {
   structuralSharing: false,
 } as const;
 
-/** A chart by Observable Plot, which is loaded when the first one is shown. */
+/** Chart drawn with Observable Plot. The library loads with the first chart. */
 export function Chart({ label, height = 240, plot, table, caption }: ChartProps) {
   const [figure, width] = useWidth();
   const library = useQuery(plotQuery);
@@ -40,9 +40,9 @@ export function Chart({ label, height = 240, plot, table, caption }: ChartProps)
   useEffect(() => {
     if (module === undefined || width === 0) return;
     const drawn = module.plot({ width, height, className: 'plot', ...plot(module) });
-    // Our stylesheet has these rules; a style element would be refused by the content security policy.
+    // The content security policy blocks style elements; the stylesheet has the same rules.
     for (const style of drawn.querySelectorAll('style')) style.remove();
-    // The place has a name; the library's names of marks are none that screen readers can use.
+    // The container has a text alternative; the labels that the library gives to marks do not help screen readers.
     drawn.setAttribute('aria-hidden', 'true');
     place.current?.replaceChildren(drawn);
   }, [module, width, height, plot, appearance]);

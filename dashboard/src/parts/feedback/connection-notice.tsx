@@ -4,7 +4,7 @@ import { useEffect, useState } from 'react';
 import { watchConnection } from '../../api/query-client.ts';
 import { exactTime } from '../../lib/format.ts';
 
-/** Says that the service does not answer, since when, and that nothing has to be done. The time is exact, so that it is read out once. */
+/** Notice that the service does not answer. It shows the exact time: a relative one would be read out at each tick. */
 export function ConnectionNotice() {
   const [lostAt, setLostAt] = useState<Date | null>(null);
   useEffect(

@@ -2,21 +2,21 @@ import { Callout, Flex, Skeleton, Text } from '@radix-ui/themes';
 import { useEffect, useState, type ReactNode } from 'react';
 import { ProblemCallout } from './problem-callout.tsx';
 
-/** After this time somebody who waits wonders whether anything goes on. */
+/** Time in milliseconds after which the placeholder says that loading takes longer than usual. */
 const SLOW_MS = 3000;
 
 interface LoadedProps<T> {
   readonly query: { readonly data: T | undefined; readonly error: unknown; readonly refetch: () => unknown };
-  /** What is loaded, for a sentence: `the rollout`. */
+  /** Name of the content within a sentence: `the rollout`. */
   readonly what: string;
-  /** Height of the place that it will take, in pixels, so that the page does not jump (default 120). */
+  /** Height of the placeholder in pixels, so that the page does not jump (default 120). */
   readonly height?: number;
   readonly children: (data: T) => ReactNode;
 }
 
 /**
- * What a query has read. Until then it holds the place and says so if that takes long; after an error it says what to do. An error of a
- * later request leaves what was read before in place, below a notice that it is old.
+ * Renders the data of a query. Before the first answer it shows a placeholder, or the error if there is one. If a later
+ * request fails, the old data stay below a notice that they are stale.
  */
 export function Loaded<T>({ query, what, height = 120, children }: LoadedProps<T>) {
   const { data, error, refetch } = query;
@@ -25,13 +25,13 @@ export function Loaded<T>({ query, what, height = 120, children }: LoadedProps<T
   }
   return (
     <>
-      {error !== null && <Outdated what={what} error={error} refetch={refetch} />}
+      {error !== null && <Stale what={what} error={error} refetch={refetch} />}
       {children(data)}
     </>
   );
 }
 
-function Outdated({ what, error, refetch }: { what: string; error: unknown; refetch: () => unknown }) {
+function Stale({ what, error, refetch }: { what: string; error: unknown; refetch: () => unknown }) {
   return (
     <Flex direction="column" gap="2" mb="3">
       <ProblemCallout error={error} retry={refetch} />
@@ -59,13 +59,13 @@ export function Loading({ what, height = 120 }: { what: string; height?: number 
 }
 
 interface EmptyProps {
-  /** What there is none of, as a sentence. */
+  /** Sentence that says what is missing: `No worker is running.` */
   readonly title: string;
-  /** How one comes into being, or why there is none. */
+  /** Explanation of why there is none, or of how to make one. */
   readonly children?: ReactNode;
 }
 
-/** A list without entries. */
+/** Message in place of an empty list. */
 export function Empty({ title, children }: EmptyProps) {
   return (
     <Callout.Root color="gray" variant="surface" highContrast>

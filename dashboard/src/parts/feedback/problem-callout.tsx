@@ -4,11 +4,11 @@ import { showProblem } from '../../api/problem.ts';
 
 interface ProblemCalloutProps {
   readonly error: unknown;
-  /** Asks again. Without it there is no button. */
+  /** Repeats the request. Without it there is no button. */
   readonly retry?: () => unknown;
 }
 
-/** What went wrong and what to do: a problem of the API (RFC 9457), or that there was no answer. */
+/** Message about a failed request with advice: a problem of the API (RFC 9457), or no answer at all. */
 export function ProblemCallout({ error, retry }: ProblemCalloutProps) {
   const { title, detail, advice, code, requestId } = showProblem(error);
   return (

@@ -3,12 +3,12 @@ import { useId, type ReactNode } from 'react';
 
 interface SectionProps {
   readonly title: string;
-  /** What stands beside the title, such as a link to the whole list. */
+  /** Content beside the title, such as a link to the whole list. */
   readonly aside?: ReactNode;
   readonly children: ReactNode;
 }
 
-/** A part of a page with a heading of its own, which screen readers list. */
+/** Section of a page with a heading, which screen readers list as a landmark. */
 export function Section({ title, aside, children }: SectionProps) {
   const id = useId();
   return (

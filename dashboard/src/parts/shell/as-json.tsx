@@ -7,7 +7,9 @@ import { client } from '../../api/client.ts';
 import { Loaded } from '../feedback/loaded.tsx';
 import { CopyButton } from '../values/copy-button.tsx';
 
-/** What a page shows, as the API says it. `?as=json` in the address opens it, so that it can be sent to somebody. */
+/**
+ * Dialog with the API's answers behind a page. `?as=json` in the address opens it, so that a link to it can be shared.
+ */
 export function AsJson({ paths }: { paths: readonly string[] }) {
   const { as } = useSearch({ from: '__root__' });
   const navigate = useNavigate();

@@ -5,19 +5,18 @@ import { AsJson } from './as-json.tsx';
 
 interface PageHeaderProps {
   readonly title: string;
-  /** What stands beside the title, such as a state. */
+  /** Content beside the title, such as a state. */
   readonly badge?: ReactNode;
-  /** One sentence below the title. */
   readonly description?: ReactNode;
-  /** Where the page belongs, for example the rollout of a job. */
+  /** Breadcrumbs, for example the rollout of a job. */
   readonly parents?: readonly { readonly label: string; readonly to: string }[];
-  /** Paths of the API whose answers the page shows, for whoever wants them as JSON. */
+  /** API paths whose answers the page shows, for "As JSON". */
   readonly json: readonly string[];
-  /** Buttons. A key that only reads gets none. */
+  /** Buttons. Leave them out for a read-only key. */
   readonly children?: ReactNode;
 }
 
-/** The beginning of a page: its only heading of the first level, and the title of the browser's tab. */
+/** Header of a page. It renders the page's only `h1` and sets the title of the browser's tab. */
 export function PageHeader({ title, badge, description, parents = [], json, children }: PageHeaderProps) {
   useEffect(() => {
     document.title = `${title} · Readapt`;

@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from 'react';
 
-/** What a reader has chosen for this browser. Nothing of it is secret. */
+/** Reader's preferences, kept in this browser's local storage. */
 interface Preferences {
   readonly appearance: 'system' | 'light' | 'dark';
   readonly exactTimes: boolean;
@@ -40,12 +40,12 @@ export function usePreferences(): Preferences {
   return useSyncExternalStore(subscribe, () => preferences);
 }
 
-/** Whether times are shown as dates first, in place of how long ago they were. */
+/** Whether times are shown as date and time rather than relative to now. */
 export function useExactTimes(): boolean {
   return usePreferences().exactTimes;
 }
 
-/** Light or dark, as the reader or his system has it. */
+/** Appearance that the reader has chosen, or else that of the system. */
 export function useAppearance(): 'light' | 'dark' {
   return useSyncExternalStore(subscribe, () => {
     if (preferences.appearance !== 'system') return preferences.appearance;

@@ -9,7 +9,7 @@ const APPEARANCES = [
   ['dark', 'Dark'],
 ] as const;
 
-/** How the page looks, where the API is documented, and the way out. */
+/** Menu with appearance, form of times, API documentation and sign-out. */
 export function SettingsMenu() {
   const { appearance, exactTimes } = usePreferences();
   return (

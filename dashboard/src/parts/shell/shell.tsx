@@ -12,7 +12,7 @@ import { SettingsMenu } from './settings-menu.tsx';
 interface Entry {
   readonly to: '/' | '/rollouts' | '/jobs' | '/adapters' | '/workers';
   readonly label: string;
-  /** Other addresses below which the entry counts as the present one. */
+  /** Further path prefixes under which the entry is marked as active. */
   readonly also?: readonly string[];
   readonly operatorOnly?: boolean;
 }
@@ -25,7 +25,10 @@ const ENTRIES: readonly Entry[] = [
   { to: '/workers', label: 'Workers', operatorOnly: true },
 ];
 
-/** What stands around every page but that for signing in. When the session ends, everything that asks for something goes at once. */
+/**
+ * Frame of every page except sign-in. It unmounts all pages when the session ends, so that their queries stop
+ * immediately.
+ */
 export function Shell() {
   return useSession().key === null ? null : <ShellOfSession />;
 }
@@ -44,7 +47,7 @@ function ShellOfSession() {
           <Flex align="center" justify="between" gap="3" pt="3">
             <Flex align="center" gap="3" minWidth="0">
               <Logo />
-              {viewer !== null && <Whose viewer={viewer} />}
+              {viewer !== null && <KeyOwner viewer={viewer} />}
             </Flex>
             <SettingsMenu />
           </Flex>
@@ -67,7 +70,7 @@ function ShellOfSession() {
   );
 }
 
-/** Moves the focus to a page that was opened by a link, so that the keyboard and screen readers go on there. */
+/** Moves the focus to the content when the path changes, so that keyboard and screen readers continue there. */
 function useFocusOnNewPage() {
   const { pathname } = useLocation();
   const content = useRef<HTMLElement>(null);
@@ -80,7 +83,7 @@ function useFocusOnNewPage() {
   return content;
 }
 
-function Whose({ viewer }: { viewer: Viewer }) {
+function KeyOwner({ viewer }: { viewer: Viewer }) {
   const owner = viewer.isOperator ? 'Operator' : (viewer.tenantName ?? viewer.tenantId);
   return (
     <Text size="2" color="gray" truncate>

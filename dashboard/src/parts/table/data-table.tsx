@@ -1,35 +1,36 @@
+import { TriangleDownIcon, TriangleUpIcon } from '@radix-ui/react-icons';
 import { Spinner, Text } from '@radix-ui/themes';
+import { FlexRender, type Header } from '@tanstack/react-table';
 import { useState } from 'react';
 import { count } from '../../lib/format.ts';
-import { HeaderCell } from './header-cell.tsx';
 import { TableBody } from './table-body.tsx';
-import { useServerTable, type Column } from './use-server-table.ts';
+import { useServerTable, type AnyRow, type Column, type features } from './use-server-table.ts';
 
 interface DataTableProps<T> {
-  /** What the rows are, for people who cannot see the table: `Jobs of the rollout`. */
+  /** Accessible name of the table: `Jobs of the rollout`. */
   readonly label: string;
-  /** Keep its identity while the columns are the same: at the top of the file, or by useMemo. */
+  /** Columns. Keep the array's identity while they are the same (a constant or useMemo). */
   readonly columns: readonly Column<T>[];
   readonly rows: readonly T[];
   readonly rowId: (row: T) => string;
-  /** Number of rows at the server, if it is known. */
+  /** Number of rows at the server, if known. */
   readonly total?: number | null;
-  /** The present order as the API has it: `ttr` or `-ttr`. */
+  /** Current sort order in the API's form: `ttr` or `-ttr`. */
   readonly sort?: string;
   readonly onSort?: (sort: string) => void;
-  /** Asks for pages until there are so many rows; undefined where there are no more. */
+  /** Loads pages until there are at least this many rows; undefined when all rows are loaded. */
   readonly loadMore?: (rows: number) => unknown;
   readonly isLoadingMore?: boolean;
-  /** Is told which rows are seen, by their indexes, whenever others are. */
+  /** Called with the indexes of the visible rows whenever they change. */
   readonly onSeen?: (range: { first: number; last: number }) => void;
   /** Largest height in pixels (default 600). */
   readonly height?: number;
 }
 
 /**
- * A table of any length, sorted by the server: only the rows that are seen are rendered, and further pages are loaded while it is
- * scrolled. Where the number of rows at the server is known, it can be scrolled to any of them at once. The browser's search finds only
- * what is rendered; offer a filter of the server beside it.
+ * Table of any length, sorted by the server. It renders only the visible rows and loads further pages while it is
+ * scrolled. With a known `total` one can scroll to any row directly. The browser's search finds rendered rows only, so
+ * offer a server-side filter beside it.
  */
 export function DataTable<T>(props: DataTableProps<T>) {
   const {
@@ -45,7 +46,7 @@ export function DataTable<T>(props: DataTableProps<T>) {
     onSeen,
     height = 600,
   } = props;
-  // The rows are rendered once there is a place to scroll in: its size says how many of them are seen.
+  // The body needs the scroll container's size to know which rows are visible, so it renders after the container.
   const [scroller, setScroller] = useState<HTMLDivElement | null>(null);
   const size = loadMore === undefined ? rows.length : Math.max(rows.length, total ?? 0);
   return (
@@ -85,6 +86,32 @@ function Head<T>({ columns, sort, onSort }: Pick<DataTableProps<T>, 'columns' | 
         ))}
       </tr>
     </thead>
+  );
+}
+
+const ARIA_SORT = { asc: 'ascending', desc: 'descending' } as const;
+
+/** Header of a column, a button if the server can sort by it. */
+function HeaderCell<T extends AnyRow>({ header }: { header: Header<typeof features, T> }) {
+  const { column } = header;
+  const sorted = column.getIsSorted();
+  const content = <FlexRender header={header} />;
+  return (
+    <th
+      scope="col"
+      className={column.columnDef.meta?.align === 'end' ? 'end' : undefined}
+      aria-sort={sorted === false ? undefined : ARIA_SORT[sorted]}
+    >
+      {column.getCanSort() ? (
+        <button type="button" className="sort" onClick={column.getToggleSortingHandler()}>
+          {content}
+          {sorted === 'asc' && <TriangleUpIcon aria-hidden />}
+          {sorted === 'desc' && <TriangleDownIcon aria-hidden />}
+        </button>
+      ) : (
+        content
+      )}
+    </th>
   );
 }
 

@@ -1,14 +1,14 @@
 import type { ReactNode } from 'react';
 
 interface PlainTableProps {
-  /** What the rows are, for people who cannot see the table. */
+  /** Accessible name of the table. */
   readonly label: string;
   readonly columns: readonly string[];
-  /** Rows, as `tr`. */
+  /** Rows, as `tr` elements. */
   readonly children: ReactNode;
 }
 
-/** A short table that is shown whole, and scrolled sideways where there is no room for it. */
+/** Short table that renders all rows and scrolls horizontally on narrow screens. */
 export function PlainTable({ label, columns, children }: PlainTableProps) {
   return (
     <div className="scrolls" tabIndex={0} role="region" aria-label={label}>

@@ -4,15 +4,15 @@ import { lookOf, TONE_COLORS, wordOf } from '../values/state-badge.tsx';
 
 interface StateFilterProps<State extends string> {
   readonly states: readonly State[];
-  /** Those that are chosen; none is the same as all. */
+  /** Chosen states; an empty list means all. */
   readonly chosen: readonly State[];
-  /** How many are in each state, where it is known. */
+  /** Number of rows per state, if known. */
   readonly counts?: Readonly<Record<string, number>>;
-  /** Gets undefined where none is left, so that the address says nothing of states. */
+  /** Called with undefined when no state is left, so that the parameter disappears from the address. */
   readonly onChange: (states: State[] | undefined) => void;
 }
 
-/** Which states a table shows, as buttons that stay pressed. */
+/** Filter of a table by state, as a row of toggle buttons. */
 export function StateFilter<State extends string>({ states, chosen, counts, onChange }: StateFilterProps<State>) {
   const toggle = (state: State) => {
     const next = chosen.includes(state) ? chosen.filter((other) => other !== state) : [...chosen, state];

@@ -4,23 +4,23 @@ import { memo, useEffect, type ReactNode } from 'react';
 import type { Column } from './use-server-table.ts';
 
 const ROW_HEIGHT = 44;
-/** Rows that are rendered beyond those that are seen, so that scrolling shows no gaps. */
+/** Number of rows rendered beyond the visible ones, so that scrolling shows no gaps. */
 const OVERSCAN = 8;
-/** The next page is asked for when this many rows are left below. */
+/** Number of rows below the visible ones at which the next page is loaded. */
 const AHEAD = 60;
 
 interface TableBodyProps<T> {
   readonly columns: readonly Column<T>[];
   readonly rows: readonly T[];
   readonly rowId: (row: T) => string;
-  /** Number of rows that can be scrolled to, with those that are not loaded yet. */
+  /** Number of rows including those not loaded yet. */
   readonly size: number;
   readonly scroller: HTMLDivElement;
   readonly loadMore: ((rows: number) => unknown) | undefined;
   readonly onSeen: ((range: { first: number; last: number }) => void) | undefined;
 }
 
-/** The rows that are seen, between two that take the place of the others. */
+/** Virtualized table body: the visible rows between two spacers in place of the others. */
 export function TableBody<T>(props: TableBodyProps<T>) {
   const { columns, rows, rowId, size, scroller, loadMore, onSeen } = props;
   const virtual = useVirtualizer({
@@ -59,7 +59,7 @@ interface RowProps<T> {
   readonly columns: readonly Column<T>[];
 }
 
-/** While the table is scrolled, only rows that come into view are rendered: one takes milliseconds. */
+/** Table row, memoized because rendering one takes milliseconds and scrolling re-renders the body often. */
 const Row = memo(function Row<T>({ row, index, columns }: RowProps<T>) {
   return (
     <tr aria-rowindex={index + 2} style={{ height: ROW_HEIGHT }}>
@@ -72,7 +72,7 @@ const Row = memo(function Row<T>({ row, index, columns }: RowProps<T>) {
   );
 }) as <T>(props: RowProps<T>) => ReactNode;
 
-/** A row that is not loaded yet. */
+/** Placeholder of a row that is not loaded yet. */
 function PendingRow({ index, columns }: { index: number; columns: number }) {
   return (
     <tr aria-rowindex={index + 2} aria-busy style={{ height: ROW_HEIGHT }}>
@@ -83,7 +83,7 @@ function PendingRow({ index, columns }: { index: number; columns: number }) {
   );
 }
 
-/** Takes the place of rows that are not rendered. */
+/** Empty row with the height of the rows that are not rendered. */
 function Spacer({ height }: { height: number }) {
   return height <= 0 ? null : <tr aria-hidden style={{ height }} />;
 }

@@ -1,7 +1,7 @@
 import { rowSortingFeature, tableFeatures, useTable, type ColumnDef, type SortingState } from '@tanstack/react-table';
 import { useMemo, type ReactNode } from 'react';
 
-/** What a column has besides what the library knows of it. */
+/** Additional column data that the table library does not know. */
 export interface ColumnMeta {
   readonly align: 'start' | 'end';
 }
@@ -12,14 +12,14 @@ export interface Column<T> {
   readonly id: string;
   readonly header: string;
   readonly cell: (row: T) => ReactNode;
-  /** The name by which the server sorts the column; without it, the column cannot be sorted. */
+  /** Name of the sort order in the API; without it the column cannot be sorted. */
   readonly sort?: string;
   /** Width in pixels (default 140). */
   readonly width?: number;
   readonly align?: 'start' | 'end';
 }
 
-/** The library asks for rows that are objects. */
+/** Row type that the table library requires. */
 export type AnyRow = object;
 
 const NO_ROWS: readonly never[] = [];
@@ -31,8 +31,8 @@ interface ServerTableOptions<T> {
 }
 
 /**
- * A table whose rows are sorted, filtered and paged by the server; it holds the columns and what is sorted by. It gets no rows: the library
- * would make objects for each of 10,000 of them whenever one has changed, and what is seen is rendered by its columns.
+ * Header state of a table whose rows the server sorts, filters and pages. It gets no rows: with 10,000 of them, the
+ * library would build an object per row on every change, and `TableBody` renders the visible rows by itself.
  */
 export function useServerTable<T>({ columns, sort, onSort }: ServerTableOptions<T>) {
   const definitions = useMemo(() => columns.map(toDefinition), [columns]);

@@ -4,7 +4,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { client } from '../../api/client.ts';
 
-/** A base model version by its name, which is asked for once: it does not change. */
+/** Link to a base model version. Its name is queried once, because it does not change. */
 export function BaseVersionLink({ id }: { id: string }) {
   const { data } = useQuery({
     queryKey: ['base-model-versions', id],

@@ -2,7 +2,7 @@ import { CheckIcon, CopyIcon } from '@radix-ui/react-icons';
 import { IconButton } from '@radix-ui/themes';
 import { useEffect, useState } from 'react';
 
-/** Copies a text. @param what what it is, for people who cannot see the icon: `the identifier` */
+/** Button that copies a text. @param what name of the text for screen readers: `the identifier` */
 export function CopyButton({ text, what }: { text: string; what: string }) {
   const [copied, setCopied] = useState(false);
   useEffect(() => {
@@ -10,7 +10,7 @@ export function CopyButton({ text, what }: { text: string; what: string }) {
     const timer = setTimeout(() => setCopied(false), 2000);
     return () => clearTimeout(timer);
   }, [copied]);
-  // Browsers have no clipboard for pages that came by plain HTTP from another machine.
+  // Browsers offer no clipboard to pages loaded over plain HTTP from another machine.
   if (!('clipboard' in navigator)) return null;
   const copy = () => void navigator.clipboard.writeText(text).then(() => setCopied(true));
   return (

@@ -2,7 +2,7 @@ import { Code, DataList, Flex } from '@radix-ui/themes';
 import { Fragment, type ReactNode } from 'react';
 import { CopyButton } from './copy-button.tsx';
 
-/** Names and values of one thing. A value that is null or undefined is left out with its name. */
+/** List of names and values. Entries whose value is null or undefined are left out. */
 export function Facts({ facts }: { facts: Readonly<Record<string, ReactNode>> }) {
   const known = Object.entries(facts).filter(([, value]) => value !== null && value !== undefined);
   return (
@@ -17,7 +17,7 @@ export function Facts({ facts }: { facts: Readonly<Record<string, ReactNode>> })
   );
 }
 
-/** An identifier, digest or path, with a button that copies it. */
+/** Identifier, digest or path with a copy button. */
 export function Identifier({ value, what = 'the identifier' }: { value: string; what?: string }) {
   return (
     <Flex align="center" gap="2" minWidth="0" asChild>
@@ -31,7 +31,7 @@ export function Identifier({ value, what = 'the identifier' }: { value: string; 
   );
 }
 
-/** Values beside each other, apart by commas. */
+/** Values separated by commas. */
 export function Listed({ values }: { values: readonly ReactNode[] }) {
   return (
     <span>

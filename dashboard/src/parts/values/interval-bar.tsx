@@ -2,7 +2,7 @@ import type { RolloutForecast } from '@readapt/client';
 
 export type Figure = RolloutForecast['figures']['makespan_ms'];
 
-/** The figures of a forecast in the order of what people ask first, with how many milliseconds one of their unit has. */
+/** Figures of a forecast, the most asked for first. `ms` converts a figure's unit to milliseconds. */
 export const FIGURES = [
   { name: 'makespan_ms', label: 'Time to the end', ms: (value: number) => value },
   { name: 'ttr_p50_ms', label: 'Half are ready within', ms: (value: number) => value },
@@ -10,7 +10,10 @@ export const FIGURES = [
   { name: 'device_seconds', label: 'Device time of all adaptations', ms: (value: number) => value * 1000 },
 ] as const;
 
-/** An interval with what was predicted, and the truth as a dot where it is known. It says nothing that the figures beside it do not. */
+/**
+ * Bar with the interval and the predicted value, and a dot for the actual one if known. It only repeats the figures
+ * beside it, so it is hidden from screen readers.
+ */
 export function IntervalBar({ figure: { predicted, low, high, actual } }: { figure: Figure }) {
   if (predicted === null || low === null || high === null) return null;
   const end = Math.max(high, actual ?? 0) * 1.05;

@@ -7,7 +7,7 @@ interface RolloutBadgeProps {
   readonly size?: '1' | '3';
 }
 
-/** The state of a rollout, and whether it was rolled back after it had ended. */
+/** Badges with a rollout's state and whether it was rolled back. */
 export function RolloutBadge({ rollout: { state, rolled_back_at: rolledBack }, size = '1' }: RolloutBadgeProps) {
   if (rolledBack === null) return <StateBadge state={state} size={size} />;
   return (

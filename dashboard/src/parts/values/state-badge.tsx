@@ -27,11 +27,11 @@ export const TONE_COLORS = {
 interface Look {
   readonly tone: Tone;
   readonly icon: ComponentType<{ 'aria-hidden'?: boolean }>;
-  /** What the state is called, where it is not the word of the API with spaces. */
+  /** Word for the state (default: the API's word with spaces for underscores). */
   readonly word?: string;
 }
 
-/** How every state of the API looks, in the order in which a live bar has them. */
+/** Colour, icon and word of every state of the API, in the order in which bars show them. */
 const LOOKS = {
   // Jobs
   ready: { tone: 'good', icon: CheckCircledIcon },
@@ -70,20 +70,20 @@ export type State = keyof typeof LOOKS;
 
 const isState = (state: string): state is State => Object.hasOwn(LOOKS, state);
 
-/** A state that a later version of the API may have is shown by its own word. */
+/** Look of a state. One that this version does not know gets a neutral look. */
 export function lookOf(state: string): Look {
   return isState(state) ? LOOKS[state] : { tone: 'waiting', icon: ClockIcon };
 }
 
-/** The word of a state, as people read it. */
+/** Word for a state: `fine-tuning` for `fine_tuning`. */
 export function wordOf(state: string): string {
   return lookOf(state).word ?? state.replaceAll('_', ' ');
 }
 
-/** The order in which states stand beside each other, the good ones first. */
+/** Order of states in bars, the good ones first. */
 export const STATE_ORDER: readonly string[] = Object.keys(LOOKS);
 
-/** A state by colour, icon and word, so that nobody depends on one of them. */
+/** Badge that shows a state by colour, icon and word, so that nobody depends on colour alone. */
 export function StateBadge({ state, size = '2' }: { state: string; size?: '1' | '2' | '3' }) {
   const { tone, icon: Icon } = lookOf(state);
   return (

@@ -3,13 +3,13 @@ import { count } from '../../lib/format.ts';
 import { lookOf, STATE_ORDER, TONE_COLORS, wordOf } from './state-badge.tsx';
 
 interface StateBarProps {
-  /** Number of things by state. */
+  /** Number of things per state. */
   readonly counts: Readonly<Record<string, number>>;
-  /** What is counted, in the plural: `jobs`. */
+  /** Name of the counted things in the plural: `jobs`. */
   readonly of: string;
 }
 
-/** How many are in which state, as a bar and in words. */
+/** Numbers per state, as a stacked bar and in words. */
 export function StateBar({ counts, of }: StateBarProps) {
   const parts = Object.entries(counts)
     .filter(([, number]) => number > 0)

@@ -5,7 +5,9 @@ import { client } from '../../api/client.ts';
 import { useTenantNames } from '../../api/tenant-names.ts';
 import { useViewer } from '../../api/viewer.ts';
 
-/** A tenant by its name. One that is not among the newest is asked for by itself, once, when its row is seen. */
+/**
+ * Name of a tenant. A tenant that is not among the newest ones is queried by itself, once, when its row is rendered.
+ */
 export function TenantName({ id }: { id: string }) {
   const { tenantId, tenantName } = useViewer();
   const names = useTenantNames();

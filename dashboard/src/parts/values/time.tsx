@@ -3,7 +3,7 @@ import { useSyncExternalStore } from 'react';
 import { exactTime, relativeTime, UNKNOWN } from '../../lib/format.ts';
 import { useExactTimes } from '../shell/preferences.ts';
 
-/** One clock for all times of a page, so that a table of them does not have thousands of timers. */
+/** Interval of the page's shared clock. A timer per time would mean thousands of timers in a table. */
 const TICK_MS = 1000;
 let now = Date.now();
 const listeners = new Set<() => void>();
@@ -23,19 +23,19 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
-/** The present in milliseconds, once a second. */
+/** Present time in milliseconds, updated once a second. */
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
 }
 
 interface TimeProps {
-  /** By RFC 3339, as the API has it. */
+  /** Time in the API's format (RFC 3339). */
   readonly value: string | null | undefined;
-  /** Shows the exact time beside the relative one, where there is room for it. */
+  /** Shows the exact and the relative time, for places with enough room. */
   readonly both?: boolean;
 }
 
-/** A time as `3 minutes ago`, or as the date and time where the reader has chosen so; the other form is in its title. */
+/** Time as `3 minutes ago`, or as date and time if the reader prefers that. The tooltip has the other form. */
 export function Time({ value, both = false }: TimeProps) {
   const exactFirst = useExactTimes();
   if (value === null || value === undefined) return <>{UNKNOWN}</>;

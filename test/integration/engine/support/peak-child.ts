@@ -1,6 +1,6 @@
 /**
- * Computes losses or gradients of one batch and prints the largest size of its resident set and what the plan says, in
- * bytes, as JSON. The case comes as JSON in the first argument.
+ * Computes losses or gradients of one batch and prints its peak resident set and the planned memory, in bytes, as JSON.
+ * The first argument has the case as JSON.
  */
 import { readFileSync } from 'node:fs';
 import { jobMemory, planMemory, type MemoryNeeds } from '../../../../core/adaptation/setup/memory-plan.ts';
@@ -44,7 +44,7 @@ function openFloat32(): Opened {
   return { runtime, adapter: adapterOf(base), close: () => runtime.dispose() };
 }
 
-/** Opens a base in int8. On its first load it is compared with float32, for which it gets as much memory as is planned. */
+/** Opens a base in int8. The first load compares it with float32, within the planned memory. */
 async function openInt8({ folder, cache, isFirst }: NonNullable<PeakCase['int8']>): Promise<Opened> {
   let limit = Infinity;
   const memory = () => ({ bytes: limit, source: 'a test' });

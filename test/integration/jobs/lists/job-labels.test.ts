@@ -6,7 +6,7 @@ import { createTestApp, createTestKey, untilReadable, type TestApp } from '../..
 let app: TestApp;
 let fleet: Fleet;
 let key: string;
-/** Two rollouts, each with a job of every adapter. */
+/** Identifiers of two rollouts, each with a job per adapter. */
 const rollouts = [newId('rollout'), newId('rollout')] as const;
 const LABELS = [{ tier: 'gold', region: 'eu' }, { tier: 'gold' }, { tier: 'silver', region: 'eu' }, {}];
 
@@ -48,7 +48,7 @@ async function ask(query: string, { as = app.operatorKey, etag = '' } = {}) {
   return { status: answer.statusCode, etag: answer.headers.etag as string, body: answer.json() };
 }
 
-/** The places among {@link LABELS} of the adapters whose jobs are listed, in the order of the list. */
+/** Indexes into {@link LABELS} of the adapters whose jobs are listed, in the list's order. */
 async function list(query: string, as = app.operatorKey): Promise<number[]> {
   const { status, body } = await ask(query, { as });
   expect(status, JSON.stringify(body)).toBe(200);

@@ -11,35 +11,35 @@ export interface EngineRequest {
 }
 
 /**
- * What happens to a request in place of its answer: an HTTP status, no answer at all, one without end, or (`late`) that it is done and nobody is
- * told. It lasts until the function says otherwise.
+ * Fault in place of an answer: an HTTP status, no answer, an endless one, or (`late`) that the request is carried out
+ * without an answer. It lasts until the function returns something else.
  */
 type Fault = (request: EngineRequest) => number | 'hang' | 'endless' | 'late' | undefined;
 
-/** A server that keeps adapters as an engine does, and answers as its source says. */
+/** Server that keeps adapters and answers like an engine, modeled on its source. */
 export interface EngineServer {
   readonly url: string;
   readonly kind: EngineKind;
-  /** The path of each loaded adapter, by its name. */
+  /** Path of each loaded adapter by name. */
   readonly loaded: ReadonlyMap<string, string>;
-  /** The requests that have come, without lists. */
+  /** Requests received so far, without list requests. */
   readonly changes: readonly EngineRequest[];
-  /** Number of lists that were asked for. */
+  /** Number of list requests. */
   readonly lists: number;
-  /** Most bytes that were sent of an answer without end before the connection was closed. */
+  /** Largest number of bytes of an endless answer that were sent before the connection closed. */
   readonly mostSent: number;
-  /** Paths that are not there. */
+  /** Paths that do not exist for the engine. */
   readonly missing: Set<string>;
-  /** Paths whose adapters change nothing, as if the engine did not use them. */
+  /** Paths of adapters without effect, as if the engine did not use them. */
   readonly inert: Set<string>;
   fault: Fault;
-  /** Asked for with `Authorization: Bearer`; null asks for nothing. */
+  /** Key required in `Authorization: Bearer`; null requires none. */
   apiKey: string | null;
-  /** Loads an adapter, as somebody else would. */
+  /** Loads an adapter, as a third party would. */
   put(name: string, path: string): void;
-  /** Begins anew without adapters, as a process that was restarted. */
+  /** Starts over without adapters, like a restarted process. */
   restart(): void;
-  /** Closes the port, and opens it again. */
+  /** Closes the port; `start` reopens it. */
   stop(): Promise<void>;
   start(): Promise<void>;
 }
@@ -114,7 +114,7 @@ interface EngineState {
   readonly servingName: string;
 }
 
-/** By vllm/entrypoints/openai/models/serving.py of vLLM 0.32. */
+/** Answers like vLLM 0.32 (vllm/entrypoints/openai/models/serving.py). */
 function vllm({ path, body }: EngineRequest, state: EngineState): Answer {
   const { engine, loaded, servingName } = state;
   const name = String(body.lora_name);
@@ -144,7 +144,7 @@ function vllm({ path, body }: EngineRequest, state: EngineState): Answer {
   }
 }
 
-/** By srt/entrypoints/http_server.py and srt/lora of SGLang 0.5.23. A model that it does not know is the base model. */
+/** Answers like SGLang 0.5.23 (srt/entrypoints/http_server.py and srt/lora). An unknown model is the base model. */
 function sglang({ path, body }: EngineRequest, state: EngineState): Answer {
   const { engine, loaded } = state;
   const name = String(body.lora_name);
@@ -176,7 +176,7 @@ function listing({ loaded, servingName }: EngineState, more: object): Answer {
   return { status: 200, body: { object: 'list', data: [card(servingName, servingName, null), ...adapters] } };
 }
 
-/** All models say the same; an adapter changes the probabilities a little. */
+/** Completion with probabilities that an adapter changes a little; the text is the same for all models. */
 function completion({ engine, loaded }: EngineState, prompt: string, adapter: string | null): Answer {
   const path = adapter === null ? undefined : loaded.get(adapter);
   const base = -1 - fraction(prompt);
@@ -185,7 +185,7 @@ function completion({ engine, loaded }: EngineState, prompt: string, adapter: st
   return { status: 200, body: { choices: [{ index: 0, text: ' a b', logprobs, finish_reason: 'length' }] } };
 }
 
-/** A number from 0 to 1, always the same for a text. */
+/** Deterministic number from 0 to 1 for a text. */
 function fraction(text: string): number {
   return createHash('sha256').update(text).digest().readUInt32BE(0) / 2 ** 32;
 }
@@ -203,7 +203,7 @@ function respond(response: ServerResponse, { status, body }: Answer): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(text);
 }
 
-/** Writes spaces until the connection is closed. @returns the number of bytes that the system has taken */
+/** Writes spaces until the connection is closed. @returns the number of bytes that the system accepted */
 async function sendWithoutEnd(response: ServerResponse): Promise<number> {
   const closed = once(response, 'close');
   const piece = ' '.repeat(64 * 1024);

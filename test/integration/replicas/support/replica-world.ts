@@ -15,7 +15,10 @@ import { createEngineServer, type EngineKind, type EngineServer } from './engine
 export const SERVING_NAME = 'acme/assistant-1';
 export const FOLDER = '/mnt/adapters/bmv';
 
-/** Nothing rests for long, and no engine is asked for all that it has while a test runs. Requests to an engine have as long as in production, so that none ends on a busy machine. */
+/**
+ * Times for tests: short pauses and no full listings. Requests to an engine have production timeouts, so that none
+ * times out on a busy machine.
+ */
 export const TEST_TIMES = {
   ...SYNC_TIMES,
   checkMs: 200,
@@ -30,36 +33,38 @@ export interface ReconcilerSettings extends Partial<typeof TEST_TIMES> {
 
 export interface ReplicaWorld {
   app: TestApp;
-  /** Two tenants with two adapters each, on one base model version. */
+  /** Fleet of two tenants with two adapters each, on one base model version. */
   fleet: Fleet;
   metrics: Registry;
   engine(kind?: EngineKind, servingName?: string): Promise<EngineServer>;
-  /** Adds the replica of an engine. */
+  /** Adds an engine as a replica. */
   add(engine: EngineServer, settings?: object): Promise<Replica>;
   get(id: string): Promise<Replica>;
   adapters(id: string, query?: string): Promise<ReplicaAdapter[]>;
-  /** The first of them that has failed. It is tried again meanwhile, and has not failed as long as that lasts. */
+  /**
+   * First adapter of the replica in state `failed`. It is retried meanwhile and does not count as failed during that.
+   */
   firstFailed(id: string): Promise<ReplicaAdapter | undefined>;
-  /** Waits until a replica is in a state. */
+  /** Waits until a replica reaches a state. */
   reaches(id: string, state: Replica['state']): Promise<void>;
   reconciler(settings?: ReconcilerSettings): ClaimLoop;
-  /** The engine name of an adapter of the fleet, with the number of a version or without. */
+  /** Engine name of an adapter of the fleet, with or without a version number. */
   name(adapter: number, version?: number): string;
   path(adapter: number, version?: number): string;
-  /** Publishes another version of an adapter, which is current then. @returns its identifier */
+  /** Publishes another version of an adapter and makes it current. @returns its identifier */
   publish(adapter: number): Promise<string>;
-  /** Makes an earlier version current again, or none. */
+  /** Makes an earlier version current again, or none (null). */
   makeCurrent(adapter: number, versionId: string | null): Promise<void>;
   currentVersion(adapter: number): Promise<string>;
   send(method: 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object): Promise<{ status: number; body: unknown }>;
   events(id: string): Promise<string[]>;
-  /** Stops reconcilers and engines, and removes replicas and the fleet. */
+  /** Stops reconcilers and engines and removes replicas and the fleet. */
   reset(): Promise<void>;
   begin(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** The service with a small fleet, whose replicas may be on this machine. */
+/** Service with a small fleet, whose replicas may be on this machine. */
 export async function createReplicaWorld(env: Record<string, string> = {}): Promise<ReplicaWorld> {
   const app = await createTestApp({ env: { READAPT_REPLICA_ALLOWED_RANGES: '127.0.0.1/32', ...env } });
   const opened: (() => Promise<void>)[] = [];
@@ -164,10 +169,10 @@ export async function createReplicaWorld(env: Record<string, string> = {}): Prom
   return world;
 }
 
-/** The prompts of the gate rows of each tenant's dataset. */
+/** Prompts of the gate rows in each tenant's dataset. */
 export const GATE_PROMPTS = ['gate row 1', 'gate row 2'];
 
-/** Uploads a dataset of a tenant for its adapters. */
+/** Uploads a dataset for a tenant's adapters. */
 async function giveGateRows(app: TestApp, tenantId: string): Promise<void> {
   const rows = [
     { prompt: 'a training row', split: 'training' },

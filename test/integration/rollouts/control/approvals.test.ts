@@ -6,7 +6,7 @@ import { expectExact, useControlledFleets } from './controlled-fleet.ts';
 
 const world = useControlledFleets();
 
-/** A fleet with a worker, of whose adapters the first so many want their tenants' approval. */
+/** Creates a fleet with a worker, where the first `asking` adapters require their tenants' approval. */
 async function fleetWith(adapters: number, asking: number) {
   const fleet = await world.fleetOf({ tenants: 2, adapters });
   const ids = fleet.adapters.slice(0, asking);
@@ -48,7 +48,7 @@ describe(`a job that its tenant wants to approve, queue on ${queueKind}`, () => 
     const fleet = await fleetWith(4, 4);
     const policy = { waves: [{ count: 1 }, { count: 1 }], approve: 'manual' as const };
     const id = await world.start(fleet, {}, { policy });
-    // Nobody has approved anything, so the first wave is over at once.
+    // Nobody has approved anything, so the first wave is over immediately.
     await eventually(
       'the second wave waits',
       async () => (await world.rollouts.get(id, null)).waves?.awaiting_approval,
@@ -61,13 +61,13 @@ describe(`a job that its tenant wants to approve, queue on ${queueKind}`, () => 
     expect(await world.jobs.approve(late.id, null)).toMatchObject({ state: 'held', approval: 'given' });
     await world.jobs.approve(early.id, null);
     await settled(id, { held: 3, ready: 1 });
-    // It is ready as soon as it has published, and the next wave waits for its end.
+    // A job is ready as soon as it has published, but the next wave waits for its end.
     await eventually('the first wave has ended', async () => (await world.jobs.get(early.id, null)).finished_at);
     await world.rollouts.approve(id, 2);
     await world.rollouts.approve(id, 3);
     await settled(id, { held: 2, ready: 2 });
     expect(await world.jobs.get(late.id, null)).toMatchObject({ state: 'ready' });
-    // One tenant declines, and the other one agrees at last.
+    // One tenant declines; the other approves in the end.
     const [declined, agreed] = (await world.jobsOf(id)).filter(({ state }) => state === 'held');
     await world.jobs.cancel(declined!.id, null);
     await world.jobs.approve(agreed!.id, null);
@@ -91,7 +91,9 @@ describe(`a job that its tenant wants to approve, queue on ${queueKind}`, () => 
     await expect(world.jobs.approve(waiting!.id, null)).rejects.toMatchObject({ code: 'job_ended' });
   });
 
-  test('that is paused itself is held again when it is resumed, and waits anew when it is cancelled and retried', async () => {
+  const PAUSED_WHILE_AWAITING =
+    'that is paused itself is held again when it is resumed, and waits anew when it is cancelled and retried';
+  test(PAUSED_WHILE_AWAITING, async () => {
     const fleet = await fleetWith(1, 1);
     const id = await world.start(fleet, {});
     const job = await world.oneIn(id, 'held');

@@ -20,7 +20,7 @@ import { createTestApp, createTestKey, type TestApp } from '../../support/index.
 interface Planned {
   fleet: Fleet;
   rolloutId: string;
-  /** In the order of their identifiers. */
+  /** Identifiers of the jobs, sorted. */
   jobIds: string[];
 }
 
@@ -44,7 +44,7 @@ afterAll(async () => {
   await queue.close();
 });
 
-/** A rollout whose jobs are planned and in the queue. */
+/** Creates a rollout whose jobs are planned and enqueued. */
 async function planned(size: FleetSize): Promise<Planned> {
   const fleet = await createFleet(db, size);
   fleets.push(fleet);
@@ -82,7 +82,7 @@ const fail = (ids: readonly string[], code: string) =>
   });
 const tenantKey = (tenantId: string) => createTestKey(db, { tenantId, scopes: ['tenant:write'] });
 
-/** All that an action could change. */
+/** Everything that an action could change. */
 const everything = async (rolloutId: string) => ({
   jobs: await db.job.findMany({ where: { rolloutId }, orderBy: { id: 'asc' } }),
   rollout: await db.rollout.findUniqueOrThrow({ where: { id: rolloutId } }),
@@ -248,7 +248,7 @@ describe('pausing and resuming', () => {
     expect(await ask(rolloutId, 'pause')).toEqual(
       answerOf({ matched: 3, changed: 2, left: [{ code: 'job_ready', jobs: 1 }] }),
     );
-    // Cancelling one ends its refinement.
+    // Cancelling a ready job ends its refinement.
     expect(await ask(rolloutId, 'cancel')).toEqual(answerOf({ matched: 3, changed: 3 }));
     expect(await inState(rolloutId, 'cancelled')).toEqual(jobIds.slice(1));
     expect(await db.rollout.findUniqueOrThrow({ where: { id: rolloutId } })).toMatchObject({ state: 'completed' });
@@ -272,7 +272,7 @@ describe('retrying', () => {
     expect(new Set(retried.map(({ startTag }) => startTag)).size).toBeGreaterThan(1);
     expect(await db.rollout.findUniqueOrThrow({ where: { id: rolloutId } })).toMatchObject({ state: 'adapting' });
     expect(await db.event.count({ where: { subjectId: rolloutId, type: 'rollout.adapting' } })).toBe(2);
-    // What was retried has not ended now.
+    // The retried jobs have not ended now.
     expect(await ask(rolloutId, 'retry', { filter, options })).toEqual(answerOf({ matched: 0, changed: 0 }));
   });
 
@@ -294,7 +294,7 @@ describe('retrying', () => {
       { code: 'quota_exceeded', jobs: 3 },
       { code: 'source_deleted', jobs: 1 },
     ];
-    // The quota holds over the pages of a dry run as well, in which nobody takes room.
+    // The quota also applies across the pages of a dry run, in which no job takes a slot.
     for (const dry of [true, false]) {
       const answer = await service({ pageSize: 3 }).change(rolloutId, 'retry', { dry_run: dry, ...OPERATOR });
       expect(answer).toEqual(answerOf({ dry_run: dry, matched: 10, changed: 5, left }));
@@ -302,7 +302,9 @@ describe('retrying', () => {
     expect(await inState(rolloutId, 'queued')).toHaveLength(5);
   });
 
-  test('is refused for a tenant that asks for more than the rollout does, and where the rollout has stopped', async () => {
+  const RETRY_REFUSED =
+    'is refused for a tenant that asks for more than the rollout does, and where the rollout has stopped';
+  test(RETRY_REFUSED, async () => {
     const { fleet, rolloutId, jobIds } = await planned({ tenants: 1, adapters: 2 });
     await fail(jobIds, 'out_of_memory');
     const refused = (code: string) => answerOf({ matched: 2, changed: 0, left: [{ code, jobs: 2 }] });
@@ -344,7 +346,7 @@ describe('a large fleet', () => {
     const pause = (cursor?: string) =>
       bounded.change(rolloutId, 'pause', { ...(cursor !== undefined && { cursor }), scope: null, recordChange });
     const first = await pause();
-    // One entry for both of its pages.
+    // One audit entry covers both of its pages.
     expect(recorded.sort()).toEqual([null, ...fleet.tenants].sort());
     expect(first).toMatchObject({ matched: 6, changed: 6, next_cursor: expect.any(String) });
     expect(await inState(rolloutId, 'paused')).toEqual(jobIds.slice(0, 6));
@@ -354,7 +356,7 @@ describe('a large fleet', () => {
 
   test('is changed to its end when an interrupted request is sent again', async () => {
     const { rolloutId, jobIds } = await planned({ tenants: 2, adapters: 10 });
-    // This is how a process that dies after the first page leaves it.
+    // Imitates a process that dies after the first page.
     const remove = () => Promise.reject(new Error('the process died'));
     const dying = service({ pageSize: 4, producer: { ...queue.producer, remove } });
     await expect(dying.change(rolloutId, 'cancel', OPERATOR)).rejects.toThrow('died');

@@ -34,16 +34,16 @@ export interface ControlledFleets extends Pick<QueueWithFleets, 'fleetOf'> {
   readonly training: TrainingProcess;
   readonly jobs: JobServices;
   readonly rollouts: ReturnType<typeof createRolloutService>;
-  /** Starts a worker. All have one training process, and so one device, unless they get one of their own. */
+  /** Starts a worker. All share one training process, and so one device, unless `ownDevice` is set. */
   work(fleet: Fleet, options?: { ownDevice: boolean }): Promise<RunningWorker>;
   start(fleet: Fleet, behavior: Behavior, options?: RolloutOptions): Promise<string>;
   /** Plans a rollout before any worker runs. */
   plan(rolloutId: string): Promise<void>;
   jobsOf(rolloutId: string): Promise<ShownJob[]>;
-  /** Waits for a job in the state. */
+  /** Waits for a job in the given state. */
   oneIn(rolloutId: string, state: string): Promise<ShownJob>;
   ended(rolloutId: string, state: string): Promise<Rollout>;
-  /** What every worker does from time to time. */
+  /** Runs a sweep, as every worker does periodically. */
   sweep(): Promise<number>;
   eventsOf(subjectId: string): Promise<string[]>;
 }
@@ -126,7 +126,7 @@ export function useControlledFleets(): ControlledFleets {
   };
 }
 
-/** The phases of a ready job are its time to readiness. */
+/** Checks that the phases of a ready job add up to its time to readiness. */
 export function expectExact(job: ShownJob): void {
   const sum = Object.values(job.phases).reduce((a, b) => a + b, 0);
   expect(Math.abs(sum - job.ttr_ms!)).toBeLessThan(1);

@@ -42,7 +42,7 @@ function startAsker(): void {
   asker.start();
 }
 
-/** Starts a rollout of three adapters, whose second wave needs an approval. */
+/** Starts a rollout of three adapters whose second wave needs approval. */
 async function start(url: string) {
   const fleet = await world.fleetOf({ tenants: 1, adapters: 3 });
   await world.work(fleet);
@@ -84,7 +84,7 @@ describe('a wave that is approved over HTTP', () => {
   });
 
   test('pauses the rollout when the answer is no, and is asked about again when it is resumed', async () => {
-    // With half of a character, which PostgreSQL cannot store.
+    // The reason ends with half of a surrogate pair, which PostgreSQL cannot store.
     let reason: string | null = 'the canary answers in French \ud83d';
     const receiver = await receive(() => says(reason === null ? { approved: true } : { approved: false, reason }));
     const { fleet, id } = await start(receiver.url);
@@ -94,7 +94,7 @@ describe('a wave that is approved over HTTP', () => {
     expect(paused.paused_reason).toEqual({ code: 'approval_refused', message, wave: 2 });
     const shown = await world.rollouts.get(id, fleet.tenants[0]!);
     expect(shown.paused_reason).toEqual({ code: 'approval_refused', message: 'a wave was not approved' });
-    // Without the address.
+    // The address is left out.
     expect(shown.options.policy).toMatchObject({ waves: [{ count: 1 }], approve: 'manual' });
     expect(shown.jobs).toEqual({ ready: 1, held: 2 });
     expect(receiver.received).toHaveLength(1);
@@ -119,7 +119,8 @@ describe('a wave that is approved over HTTP', () => {
 
   test('is asked about by another process when the one that asked has died', async () => {
     const receiver = await receive(() => says({ approved: true }));
-    // Each rollout takes the adapters of one tenant, so that neither supersedes the other, and one worker has the files of both.
+    // Each rollout takes the adapters of one tenant, so that neither supersedes the other and one worker has the files
+    // of both.
     const fleet = await world.fleetOf({ tenants: 2, adapters: 6 });
     await world.work(fleet);
     const begin = async (base_model_version_id: string, tenant: number) => {
@@ -131,7 +132,7 @@ describe('a wave that is approved over HTTP', () => {
     const lease = { leaseOwner: 'dead', leaseExpiresAt: new Date(Date.now() + 3_600_000) };
     await world.db.approvalRequest.create({ data: { rolloutId: id, wave: 2, attempts: 1, ...lease } });
     startAsker();
-    // Another wave that waits is asked about meanwhile, and this one is not.
+    // Meanwhile another waiting wave is asked about, but this one is not.
     const other = await begin(await addVersion(world.db, fleet), 1);
     await world.ended(other, 'completed');
     expect(receiver.received.map(({ headers }) => headers['webhook-id'])).toEqual([`${other}_2`]);
@@ -144,7 +145,9 @@ describe('a policy with an address', () => {
   const env = { READAPT_APPROVAL_SECRET: SECRET };
   const withUrl = (url: string) => ({ approve: { url } });
 
-  test('is refused where the address cannot be used, at every place for a policy, and is hidden from tenants', async () => {
+  const ADDRESS_REFUSED =
+    'is refused where the address cannot be used, at every place for a policy, and is hidden from tenants';
+  test(ADDRESS_REFUSED, async () => {
     const app = await createTestApp({ env });
     const post = (url: string, payload: object) => app.request({ method: 'POST', url, payload });
     const inner = withUrl('https://169.254.169.254/latest');

@@ -61,7 +61,9 @@ describe(`limited concurrency, queue on ${queueKind}`, () => {
     await expectInQueue(2);
   });
 
-  test('the deletion of an adapter gives the place of its job to the next one, which is in the queue at once', async () => {
+  const PLACE_FREED_BY_DELETION =
+    'the deletion of an adapter gives the place of its job to the next one, which is in the queue at once';
+  test(PLACE_FREED_BY_DELETION, async () => {
     const { second: id } = await begun(2, ONE);
     const { adapterId } = await world.db.job.findFirstOrThrow({ where: { rolloutId: id, admission: 'admitted' } });
     await createDeletionService({ db: world.db, producer: world.queue.producer }).deleteAdapter(adapterId, null);
@@ -261,7 +263,9 @@ test('a forecast counts what the rollout then does', async () => {
   expect(forecast.waves).toEqual([1, 2, 3]);
 });
 
-test('a rollout that its budget pauses while a wave waits for an approval begins that wave only when it goes on', async () => {
+const BUDGET_AND_APPROVAL =
+  'a rollout that its budget pauses while a wave waits for an approval begins that wave only when it goes on';
+test(BUDGET_AND_APPROVAL, async () => {
   const leaseOf = async () =>
     (await world.db.approvalRequest.findFirstOrThrow({ where: { rolloutId: id } })).leaseOwner;
   const answers: ((result: SendResult) => void)[] = [];

@@ -15,7 +15,7 @@ const world = useControlledFleets();
 
 const die = (): Promise<never> => Promise.reject(new Error('the process died'));
 
-/** Plans a fleet that needs several batches, without a worker. */
+/** Plans a rollout large enough for several batches, without a worker. */
 async function planned(): Promise<string> {
   const { db } = world;
   const { newVersionId: baseModelVersionId } = await world.fleetOf({ tenants: 2, adapters: JOBS });
@@ -27,10 +27,12 @@ async function planned(): Promise<string> {
   return rollout.id;
 }
 
-test('a process that dies in the middle of a pause or a resumption: nothing starts, and the sweeper goes on', async () => {
+const DEATH_WHILE_PAUSING =
+  'a process that dies in the middle of a pause or a resumption: nothing starts, and the sweeper goes on';
+test(DEATH_WHILE_PAUSING, async () => {
   const { db, queue } = world;
   const id = await planned();
-  // It dies after the first batch has committed.
+  // The process dies after the first batch has committed.
   const whilePausing = {
     ...queue.producer,
     remove: (name: string) => (name === 'rollouts' ? Promise.resolve() : die()),
@@ -61,7 +63,7 @@ test('a pause that overtakes a resumption wins', async () => {
   await world.rollouts.pause(id);
   const overtaken = {
     ...queue.producer,
-    // The first batch is resumed when the operator pauses again.
+    // The operator pauses again when the first batch is resumed.
     enqueueAfterCommit: async (entries: readonly unknown[]) =>
       void (entries.length > 0 && (await world.rollouts.pause(id))),
   };

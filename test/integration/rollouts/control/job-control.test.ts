@@ -48,7 +48,7 @@ describe(`a paused job, queue on ${queueKind}`, () => {
     const id = await world.start(fleet, { hang: true });
     const running = await world.oneIn(id, 'fine_tuning');
     await world.rollouts.pause(id);
-    // It was paused with its rollout, and is paused for itself now.
+    // The job was paused with its rollout and is now also paused by itself.
     expect(await world.jobs.pause(running.id, null)).toMatchObject({ state: 'paused', paused_by: 'job' });
     await expect(world.jobs.resume(running.id, null)).rejects.toMatchObject({ code: 'rollout_paused', status: 409 });
     await fleet.behave({});
@@ -104,7 +104,7 @@ describe(`a paused job, queue on ${queueKind}`, () => {
     const id = await world.start(fleet, { hang: true });
     const { id: jobId } = await world.oneIn(id, 'fine_tuning');
     await world.jobs.pause(jobId, null);
-    // The statements by which that version claims a job, and finds jobs whose lease has expired.
+    // Statements by which that version claims a job and finds jobs with expired leases.
     const claimed = await world.db.$executeRaw`
       UPDATE jobs SET state = 'preparing', lease_owner = 'old' WHERE id = ${jobId} AND (
         state = 'queued' OR state IN ('preparing', 'initializing', 'fine_tuning', 'evaluating')
@@ -112,7 +112,7 @@ describe(`a paused job, queue on ${queueKind}`, () => {
     const expired = await world.db.$queryRaw<object[]>`
       SELECT id FROM jobs WHERE lease_expires_at < now() AND finished_at IS NULL AND lease_owner IS NOT NULL`;
     expect([claimed, expired]).toEqual([0, []]);
-    // Its sweeper counts the job and enqueues it; a worker then takes it out of the queue again.
+    // Its sweeper counts the job and enqueues it; a worker then removes it from the queue again.
     await world.queue.producer.enqueue([{ name: 'adaptation.run', id: jobId, payload: { jobId } }]);
     await eventually('the queue is empty', async () => (await world.queue.producer.count('adaptations')) === 0);
     expect(await world.jobs.get(jobId, null)).toMatchObject({ state: 'paused' });
@@ -145,7 +145,7 @@ describe(`a retried job, queue on ${queueKind}`, () => {
     expect(await searched()).toBe(1);
     const after = await world.jobs.get(job!.id, null);
     expect(after).toMatchObject({ state: 'ready', attempt: 2 });
-    // The worker takes no checkpoints of the first attempt.
+    // The worker uses no checkpoints of the first attempt.
     expect(await world.db.job.findUniqueOrThrow({ where: { id: job!.id } })).toMatchObject({ retriedAfter: 1 });
     expectExact(after);
     expect(after.phases.held).toBeGreaterThan(0);

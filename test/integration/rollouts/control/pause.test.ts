@@ -23,7 +23,7 @@ describe(`a paused rollout, queue on ${queueKind}`, () => {
       paused_at: expect.any(String),
       paused_reason: { code: 'requested', message: 'paused by the operator' },
     });
-    // The device is free only once the running step has really stopped.
+    // The device is released only after the running step has really stopped.
     (await world.training.acquire(AbortSignal.timeout(PATIENCE_MS))).release();
     await eventually('the queue is empty', async () => (await world.queue.producer.count('adaptations')) === 0);
     for (let sweep = 0; sweep < 3; sweep++) expect(await world.sweep()).toBe(0);
@@ -88,7 +88,7 @@ describe(`a paused rollout, queue on ${queueKind}`, () => {
     expect(await world.jobsOf(id)).toEqual([]);
     await world.rollouts.resume(id);
     expect(await world.ended(id, 'completed')).toMatchObject({ jobs: { ready: 2 }, controls: { ready: 2 } });
-    // Its answer may already say that a worker analyzes.
+    // The answer may already show that a worker is analyzing.
     expect(await world.eventsOf(id)).toEqual(
       ['accepted', 'paused', 'planning', 'analyzing', 'adapting', 'completed'].map((what) => `rollout.${what}`),
     );
@@ -117,7 +117,7 @@ describe(`a paused rollout, queue on ${queueKind}`, () => {
     await world.work(fleet);
     const id = await world.start(fleet, { until });
     const running = await world.oneIn(id, 'fine_tuning');
-    // A candidate was published, and the training goes on.
+    // A candidate was published, but the training continues.
     await world.db.$executeRaw`UPDATE jobs SET state = 'ready', ready_at = now(), ttr_ms = 1 WHERE id = ${running.id}`;
     expect((await world.rollouts.pause(id)).jobs).toEqual({ ready: 1 });
     (await world.training.acquire(AbortSignal.timeout(PATIENCE_MS))).release();
@@ -147,9 +147,9 @@ describe(`a paused rollout, queue on ${queueKind}`, () => {
     await world.work(fleet);
     const id = await world.start(fleet, {});
     await world.ended(id, 'completed');
-    // One that has left baselines for later: they are all that the rollout waits for.
-    await world.db
-      .$executeRaw`UPDATE jobs SET baselines_pending = TRUE, append_eos = FALSE, append_eos_reason = 'x', max_length = 9`;
+    // A job that left baselines for later, the only thing that the rollout waits for.
+    await world.db.$executeRaw`UPDATE jobs SET baselines_pending = TRUE, append_eos = FALSE, append_eos_reason = 'x',
+        max_length = 9`;
     await fleet.behave({ baselines: 'hang' });
     await world.db.$executeRaw`UPDATE rollouts SET state = 'adapting', finished_at = NULL WHERE id = ${id}`;
     await eventually('they are measured', async () => (await world.queue.producer.count('adaptations')) === 1);

@@ -6,7 +6,7 @@ import { createTestApp, createTestKey, type TestApp } from '../../support/index.
 
 let app: TestApp;
 let fleet: Fleet;
-/** The adapters in the order of their identifiers, of which the first belongs to the tenant with the key. */
+/** Adapters sorted by identifier; the first belongs to the tenant with the key. */
 let adapters: string[];
 let key: string;
 
@@ -32,7 +32,7 @@ const send = async (method: 'POST' | 'PATCH' | 'GET', url: string, payload?: obj
 const pin = (id: string, to: string | null, as = key) =>
   send('PATCH', `/v1/adapters/${id}`, { pinned_base_model_version_id: to }, as);
 
-/** Starts a rollout to the new version and plans it. @returns its answer to the operator */
+/** Starts and plans a rollout to the new version. @returns the operator's answer */
 async function rollOut(policy?: object) {
   const options = policy === undefined ? {} : { policy };
   const { body } = await send('POST', '/v1/rollouts', { base_model_version_id: fleet.newVersionId, options });
@@ -97,7 +97,7 @@ test('a rollout counts by reason whom it leaves out, once', async () => {
   const rollout = await rollOut({ selection: { adapters: [pinned] } });
   const leftOut = { pinned: 1, not_selected: 1, carried_over: 1, no_version: 1 };
   expect(rollout.left_out).toEqual(leftOut);
-  // An interrupted planning goes on, and what it has planned since is not left out.
+  // An interrupted planning resumes, and adapters planned meanwhile are not left out.
   await pin(pinned, null);
   await app.db.rollout.update({ where: { id: rollout.id }, data: { state: 'analyzing', plannedAt: null } });
   await plan(rollout.id);
@@ -107,7 +107,9 @@ test('a rollout counts by reason whom it leaves out, once', async () => {
   });
 });
 
-test('a pin leaves a job that exists alone, also when that is paused and resumed, and keeps it from being retried', async () => {
+const PIN_AND_EXISTING_JOB =
+  'a pin leaves a job that exists alone, also when that is paused and resumed, and keeps it from being retried';
+test(PIN_AND_EXISTING_JOB, async () => {
   const [own] = adapters as [string];
   const { id: rolloutId } = await rollOut();
   const { id } = await app.db.job.findFirstOrThrow({ where: { rolloutId, adapterId: own } });

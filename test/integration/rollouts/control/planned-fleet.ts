@@ -12,11 +12,11 @@ import type { ControlledFleets } from './controlled-fleet.ts';
 
 const NOT_READY = { state: 'not_ready', error: { code: 'gate_not_reached', message: 'no' } } as const;
 
-/** Rollouts that are planned without a worker, and what workers do to their jobs. */
+/** Rollouts planned without a worker, and imitations of what workers do to their jobs. */
 export function plannedFleetsOf(world: ControlledFleets) {
   const planned = (id: string) => plan({ db: world.db, producer: world.queue.producer }, id);
 
-  /** A rollout to v2, planned without a worker. */
+  /** Starts a rollout to v2 and plans it without a worker. */
   async function begun(adapters: number, policy?: RolloutPolicy, tenants = 1) {
     const fleet = await world.fleetOf({ tenants, adapters });
     const second = await accept(world.db, fleet.newVersionId, policy && { policy });
@@ -24,7 +24,7 @@ export function plannedFleetsOf(world: ControlledFleets) {
     return { fleet, second };
   }
 
-  /** The same, and a rollout to v3 that takes its adapters. */
+  /** Starts a rollout to v2 and one to v3 that takes its adapters. */
   async function supersede(fleet: Fleet, policy?: RolloutPolicy) {
     const third = await accept(world.db, await addBase(world.db, fleet), policy && { policy });
     await planned(third);
@@ -34,7 +34,7 @@ export function plannedFleetsOf(world: ControlledFleets) {
   const rowOf = (rolloutId: string, adapterId: string) =>
     world.db.job.findFirstOrThrow({ where: { rolloutId, adapterId, kind: 'adaptation' } });
 
-  /** Ends a job as a worker does, which enqueues what that admits. */
+  /** Ends a job like a worker, which enqueues the jobs that its end admits. */
   async function end(jobId: string, rolloutId: string, lease?: { owner: string }) {
     const { owner } = lease ?? (await claim(world.db, jobId));
     const entries = await createJobLifecycle({ db: world.db }).end({ jobId, owner }, rolloutId, NOT_READY);
@@ -42,7 +42,7 @@ export function plannedFleetsOf(world: ControlledFleets) {
     await world.queue.producer.enqueueAfterCommit(entries);
   }
 
-  /** Publishes a version of a job, as its worker does. @returns its identifier */
+  /** Publishes a version of a job like its worker. @returns its identifier */
   async function publish(fleet: Fleet, { id: jobId, adapterId, tenantId }: Job, lease: Lease) {
     const { id: parentVersionId, ...like } = await world.db.adapterVersion.findFirstOrThrow({
       where: { adapterId, number: 1 },
@@ -56,13 +56,13 @@ export function plannedFleetsOf(world: ControlledFleets) {
     });
   }
 
-  /** By adapter, what each job of a rollout waits for. */
+  /** Job that each job of a rollout waits for, by adapter. */
   async function waits(rolloutId: string) {
     const jobs = await world.db.job.findMany({ where: { rolloutId }, orderBy: { adapterId: 'asc' } });
     return jobs.map(({ state, admission, approval }) => [state, admission, approval].filter(Boolean).join(' '));
   }
 
-  /** The sweeper's count of live jobs is that of the queue, and it finds none that is lost. */
+  /** Checks that the sweeper counts as many live jobs as are in the queue and finds none lost. */
   async function expectInQueue(count: number) {
     const jobs = jobRecoverySource(world.db);
     const live = (await jobs.live('', 1000)).length;

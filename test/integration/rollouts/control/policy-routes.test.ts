@@ -27,10 +27,10 @@ const send = async (method: 'POST' | 'PATCH' | 'GET', url: string, payload?: obj
 const accept = (options: object = {}) =>
   send('POST', '/v1/rollouts', { base_model_version_id: fleet.newVersionId, options });
 
-/** What a policy that says nothing says. */
+/** Values of an empty policy. */
 const DEFAULTS = { approve: 'auto', supersede: 'finish', provisional: 'none', late: 'next' };
 
-/** Plans a rollout that was accepted. */
+/** Plans an accepted rollout. */
 async function plan(id: string): Promise<void> {
   const lifecycle = createRolloutLifecycle({ db: app.db });
   const row = await lifecycle.beginAnalysis(id);
@@ -98,7 +98,9 @@ describe('a policy', () => {
   });
 });
 
-test('a selection takes adapters by name or by tenant, waves and all, and leaves the others to another rollout', async () => {
+const SELECTED_ADAPTERS =
+  'a selection takes adapters by name or by tenant, waves and all, and leaves the others to another rollout';
+test(SELECTED_ADAPTERS, async () => {
   const [tenant] = fleet.tenants as [string, string];
   const owned = await app.db.adapter.findMany({ where: { id: { in: fleet.adapters } }, orderBy: { id: 'asc' } });
   const one = owned.find(({ tenantId }) => tenantId !== tenant)!.id;
@@ -156,7 +158,7 @@ test('waves are the same wherever their planning is interrupted', async () => {
     );
   const before = await waves();
   expect([...before].sort()).toEqual([1, 1, 2, 2]);
-  // This is how a process that dies after its first page leaves a rollout.
+  // Imitates a process that dies after the rollout's first page.
   const last = [...fleet.adapters].sort().at(-1)!;
   await app.db.job.deleteMany({ where: { rolloutId: body.id, adapterId: last } });
   await app.db.rollout.update({ where: { id: body.id }, data: { state: 'analyzing', plannedAt: null } });
@@ -164,7 +166,9 @@ test('waves are the same wherever their planning is interrupted', async () => {
   expect(await waves()).toEqual(before);
 });
 
-test('waves by label are decided once: nobody moves when labels change and adapters come while a planning is interrupted', async () => {
+const LABEL_WAVES_DECIDED_ONCE =
+  'waves by label are decided once: nobody moves when labels change and adapters come while a planning is interrupted';
+test(LABEL_WAVES_DECIDED_ONCE, async () => {
   const [first, second, third, fourth] = [...fleet.adapters].sort() as [string, string, string, string];
   const label = (id: string, labels: object) => app.db.adapter.update({ where: { id }, data: { labels } });
   await label(second, { tier: 'internal' });
@@ -197,7 +201,9 @@ test('waves by label are decided once: nobody moves when labels change and adapt
   expect(await waves()).toEqual(expected);
 });
 
-test('a wave by label takes only adapters that are selected, and one whose label nobody has waits for its approval', async () => {
+const LABEL_WAVE_OF_SELECTION =
+  'a wave by label takes only adapters that are selected, and one whose label nobody has waits for its approval';
+test(LABEL_WAVE_OF_SELECTION, async () => {
   const [first, second] = [...fleet.adapters].sort() as [string, string];
   await app.db.adapter.updateMany({ where: { id: { in: [first, second] } }, data: { labels: { tier: 'internal' } } });
   const waves = [{ label: { tier: 'nobody' } }, { label: { tier: 'internal' } }];

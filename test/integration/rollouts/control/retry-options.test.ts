@@ -48,7 +48,7 @@ async function retry(body?: object | string, { key = tenantKey, id = jobId } = {
 }
 const endAgain = () => app.db.job.updateMany({ data: { state: 'failed', finishedAt: new Date() } });
 
-/** The options with which a worker would begin the job. */
+/** Options with which a worker would start the job. */
 async function optionsOf(id: string) {
   const job = await adaptationRepository.load(app.db, id);
   const spec = await buildJobSpec(app.db, job!, { artifacts: fleet.artifacts, workDir: fleet.folder });
@@ -86,7 +86,7 @@ test('takes other options, which the worker gets and later retries keep', async 
   await endAgain();
   expect((await retry()).body).toMatchObject({ strategy: 'warm-start', own_options: options });
   await endAgain();
-  // They take the place of those before, and are not added to them.
+  // The new options replace the earlier ones rather than adding to them.
   expect((await retry({ options: { max_steps: 10 } })).body).toMatchObject({
     strategy: 'auto',
     own_options: { max_steps: 10 },

@@ -12,7 +12,7 @@ import { expectExact, useControlledFleets } from './controlled-fleet.ts';
 
 const world = useControlledFleets();
 
-/** Starts a rollout of so many adapters with a worker. */
+/** Starts a rollout of the given number of adapters with a worker. */
 async function start(adapters: number, policy: RolloutPolicy, behavior: Behavior = {}, more: RolloutOptions = {}) {
   const fleet = await world.fleetOf({ tenants: 2, adapters });
   await world.work(fleet);
@@ -69,7 +69,9 @@ describe(`a rollout in waves, queue on ${queueKind}`, () => {
     expect(wavesOf(await world.eventsOf(id))).toEqual(['rollout.wave_waiting', 'rollout.wave_released']);
   });
 
-  test('pauses when too many jobs of the canary are not ready, says why, and goes on when a person resumes it', async () => {
+  const UNREADY_CANARY =
+    'pauses when too many jobs of the canary are not ready, says why, and goes on when a person resumes it';
+  test(UNREADY_CANARY, async () => {
     const { fleet, id } = await start(
       5,
       { waves: [{ count: 2 }], pause_if: { unready_share: 0.4 } },
@@ -85,7 +87,7 @@ describe(`a rollout in waves, queue on ${queueKind}`, () => {
       jobs: 2,
     });
     expect(paused.paused_reason!.message).toContain('wave 1: the share of jobs that are not ready or have failed is 1');
-    // A tenant is not told what the jobs of others have come to.
+    // A tenant does not see the outcomes of other tenants' jobs.
     expect((await world.rollouts.get(id, fleet.tenants[0]!)).paused_reason).toEqual({
       code: 'pause_if',
       message: 'a condition of its policy was not met',
@@ -170,7 +172,8 @@ describe(`a rollout in waves, queue on ${queueKind}`, () => {
     const { id } = await start(2, { waves: [{ count: 1 }] }, { hang: true });
     const canary = await world.oneIn(id, 'fine_tuning');
     await world.db.$executeRaw`
-      UPDATE jobs SET state = 'failed', finished_at = now(), lease_owner = NULL, lease_expires_at = NULL WHERE id = ${canary.id}`;
+      UPDATE jobs SET state = 'failed', finished_at = now(), lease_owner = NULL, lease_expires_at = NULL
+        WHERE id = ${canary.id}`;
     await world.sweep();
     expect((await world.rollouts.get(id, null)).waves).toMatchObject({ released: 2 });
     await world.rollouts.cancel(id);

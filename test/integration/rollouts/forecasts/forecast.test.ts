@@ -21,7 +21,7 @@ beforeEach(async () => {
 
 const service = () => createForecastService({ db: world.db, producer: world.queue.producer });
 
-/** Asks for a forecast of a rollout to the fleet's new version. */
+/** Requests a forecast of a rollout to the fleet's new version. @returns its identifier */
 async function ask(options: RolloutOptions = {}, version = fleet.newVersionId): Promise<string> {
   return (await service().create({ base_model_version_id: version, options })).id;
 }
@@ -33,7 +33,7 @@ function ended(id: string, state = 'computed'): Promise<Forecast> {
   });
 }
 
-/** Adds a version of the fleet's base model that behaves so. @returns its identifier */
+/** Adds a version of the fleet's base model with the given behavior. @returns its identifier */
 async function addVersion(version: string, behavior: Behavior = {}): Promise<string> {
   const folder = path.join(fleet.folder, version);
   await mkdir(folder);
@@ -43,7 +43,10 @@ async function addVersion(version: string, behavior: Behavior = {}): Promise<str
   return (await world.db.baseModelVersion.create({ data: { ...data, servingName: version } })).id;
 }
 
-/** What a dry run must not change. That a base has its fingerprint now is a change that those who follow current versions are told of. */
+/**
+ * State that a dry run must not change. The base's new fingerprint is a change, which followers of current versions are
+ * told of.
+ */
 async function served() {
   const { db } = world;
   return {
@@ -89,7 +92,7 @@ describe(`a dry run, queue on ${queueKind}`, () => {
         },
       ],
     });
-    // Nothing was measured yet that could be compared.
+    // Nothing was measured yet for a comparison.
     expect(forecast.reason).toMatch(/no device time was measured/);
     expect(forecast.basis).toMatchObject([{ likeness: null, jobs: 0 }]);
     expect(forecast.figures.device_seconds).toEqual({
@@ -102,7 +105,7 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     expect(await served()).toEqual(before);
     expect(await world.eventsOf(id)).toEqual(['rollout_forecast.requested', 'rollout_forecast.computed']);
 
-    // The evolution is kept for the rollout.
+    // The evolution is stored for the rollout.
     const evolutions = () => world.db.evolution.findMany({ where: { newBaseModelVersionId: fleet.newVersionId } });
     const kept = await evolutions();
     expect(kept).toMatchObject([{ state: 'ready' }]);
@@ -132,7 +135,7 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     expect(device.high).toBeGreaterThan(device.predicted!);
     expect([device.actual, device.ratio, asked.reason]).toEqual([null, null, null]);
 
-    // Other options make another rollout.
+    // Different options mean a different rollout.
     const other = await ask({ strategy: 'relora' }, version);
     expect(await ended(other)).toMatchObject({ basis: [{ likeness: null }] });
     const second = await world.rollouts.create({ base_model_version_id: version });
@@ -205,10 +208,10 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     const some = await ended(await ask({ policy: { selection: { tenants: [fleet.tenants[0]!] } } }));
     expect(some.adapters).toEqual({ total: 8, taken: 0, skipped: 8 });
     expect(some.skipped).toContainEqual({ reason: 'not_selected', adapters: 5 });
-    // Without a job, it takes no device.
+    // Without jobs it takes no device time.
     expect(some.figures.device_seconds).toMatchObject({ predicted: 0 });
 
-    // A rollout does what was said.
+    // The actual rollout matches the forecast.
     const rollout = await world.ended(await world.start(fleet, {}), 'completed');
     expect(rollout.jobs).toEqual({ ready: 2, failed: 4 });
   });
@@ -220,7 +223,7 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     const set = (adapterId: string, data: object) => world.db.adapterVersion.updateMany({ where: { adapterId }, data });
     await set(dora, { servedFeatures: { ...plain, dora: true } });
     await set(patterned, { servedFeatures: { ...plain, rank: 16, patterned: true } });
-    // Nothing is known of it but its rank.
+    // Only its rank is known.
     await set(ranked, { rank: 32 });
     await set(other, { servedFeatures: { ...plain, modules: ['q_proj', 'gate_proj'] } });
     const profiles: [object, number][] = [
@@ -257,7 +260,7 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     expect((await predicted()) / before).toBeCloseTo(10, 6);
     await db.baseModelVersion.update({ where: { id: fleet.newVersionId }, data: { parameters: 500 } });
     expect((await predicted()) / before).toBeCloseTo(20, 6);
-    // What is not known cannot be scaled.
+    // An unknown size cannot be scaled.
     await db.baseModelVersion.update({ where: { id: fleet.newVersionId }, data: { parameters: null } });
     expect(await ended(await ask({}, other.newVersionId))).toMatchObject({ basis: [{ likeness: null, jobs: 0 }] });
   });
@@ -288,7 +291,7 @@ describe(`a dry run, queue on ${queueKind}`, () => {
       ]);
       return figures.device_seconds.predicted!;
     };
-    // The slow one of both has the first job, for five hundred times as long as if both were as fast.
+    // The slow worker of the two has the first job, for five hundred times as long as if both were equally fast.
     expect((await predicted(1000)) / (await predicted(1))).toBeGreaterThan(10);
     await worker.stop();
     await world.db.workerProcess.deleteMany();
@@ -320,7 +323,7 @@ describe(`a dry run, queue on ${queueKind}`, () => {
     const all = await ofControls(control);
     const some = await ofControls({ control: 'sample', control_fraction: 0.2 });
     expect([some > 0, some < all / 2, await ofControls({})]).toEqual([true, true, 0]);
-    // Jobs that tenants want to approve have none.
+    // Jobs that require a tenant's approval have no controls.
     await world.db.adapter.updateMany({ where: { id: { in: [...fleet.adapters] } }, data: { approval: 'tenant' } });
     expect(await ofControls(control)).toBe(0);
   });

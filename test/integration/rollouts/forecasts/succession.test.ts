@@ -13,7 +13,7 @@ import { addBase, claim } from '../succession/two-rollouts.ts';
 const world = useControlledFleets();
 const { begun } = plannedFleetsOf(world);
 
-/** What is forecast of a rollout to a version that is newer than that of the fleet's rollout. */
+/** Forecasts of a rollout to a newer version than that of the fleet's rollout. */
 function forecaster(fleet: Fleet, quotas = NO_QUOTAS) {
   const { db } = world;
   const { producer } = world.queue;
@@ -43,14 +43,16 @@ test(`jobs of an older rollout that it will end are not ahead of a rollout, queu
   expect(await forecast()).toMatchObject({ jobs_ahead: 1 });
   expect(await forecast({ policy: { supersede: 'stop' } })).toMatchObject({ jobs_ahead: 0 });
   expect(await forecast({ policy: { selection: { adapters: [taken] } } })).toMatchObject({ jobs_ahead: 3 });
-  // Neither is taken: one is pinned, and the new job of the other would fail at once.
+  // Neither adapter is taken: one is pinned, and the other's new job would fail immediately.
   const pin = { pinnedBaseModelVersionId: fleet.newVersionId };
   await world.db.adapter.update({ where: { id: other }, data: pin });
   await world.db.adapter.update({ where: { id: without }, data: { datasetId: null } });
   expect(await forecast()).toMatchObject({ jobs_ahead: 3 });
 });
 
-test('jobs that take the places of older ones find room, also where the limit was lowered below their number', async () => {
+const ROOM_BY_SUPERSESSION =
+  'jobs that take the places of older ones find room, also where the limit was lowered below their number';
+test(ROOM_BY_SUPERSESSION, async () => {
   const { fleet } = await begun(4);
   const forecast = forecaster(fleet, { ...NO_QUOTAS, queued_jobs: 2 });
   expect(await forecast()).toMatchObject({ adapters: { taken: 4 }, skipped: [] });

@@ -7,7 +7,7 @@ import { useControlledFleets } from '../control/controlled-fleet.ts';
 
 const world = useControlledFleets();
 
-/** Plans a rollout to a version of its own, before any worker runs. */
+/** Plans a rollout to a version of its own before any worker runs. @returns its identifier */
 async function planned(fleet: Fleet, policy: RolloutPolicy): Promise<string> {
   const version = await addVersion(world.db, fleet);
   const { id } = await world.rollouts.create({ base_model_version_id: version, options: { policy } });
@@ -15,12 +15,12 @@ async function planned(fleet: Fleet, policy: RolloutPolicy): Promise<string> {
   return id;
 }
 
-/** The jobs in the order in which they began. Each has begun once. */
+/** Jobs in the order of their start. Each has started once. */
 async function inOrder(ids: readonly string[]) {
   for (const id of ids) await world.ended(id, 'completed');
   const jobs = await world.db.job.findMany({ orderBy: { startedAt: 'asc' } });
   expect(new Set(jobs.map(({ state, attempt }) => `${state} ${attempt}`))).toEqual(new Set(['ready 1']));
-  // The rollout is completed before its last job leaves the queue.
+  // The rollout completes before its last job leaves the queue.
   await eventually('the queue is empty', async () => (await world.queue.producer.count('adaptations')) === 0);
   return jobs;
 }
@@ -30,7 +30,7 @@ describe(`the choice of a job, queue on ${queueKind}`, () => {
     const fleet = await world.fleetOf({ tenants: 2, adapters: 24, of: [18, 6] });
     const [one, other] = fleet.tenants as [string, string];
     const all = await world.db.adapter.findMany({ where: { tenantId: one }, select: { id: true } });
-    // Each rollout takes others, so that none supersedes another.
+    // Each rollout takes different adapters, so that none supersedes another.
     const six = (from: number) => all.slice(from, from + 6).map(({ id }) => id);
     const open = await planned(fleet, { selection: { tenants: [other], adapters: six(0) } });
     const late = await planned(fleet, { deadline: '2999-02-01T00:00:00Z', selection: { adapters: six(6) } });
@@ -39,7 +39,8 @@ describe(`the choice of a job, queue on ${queueKind}`, () => {
     const jobs = await inOrder([open, late, early]);
     const own = jobs.filter(({ tenantId }) => tenantId === one).map(({ rolloutId }) => rolloutId);
     expect(own).toEqual([early, late, open].flatMap((id) => Array.from({ length: 6 }, () => id)));
-    // By the start tags, the other has its last job after the sixth of the first; a worker that stays lets it wait for some more.
+    // By the start tags, the other tenant's last job follows the sixth of the first tenant; a worker that stays with
+    // its base delays it by a few more.
     const last = jobs.findLastIndex(({ tenantId }) => tenantId === other);
     expect(last).toBeLessThan(12 + 8);
   });
@@ -57,7 +58,7 @@ describe(`the choice of a job, queue on ${queueKind}`, () => {
     });
     expect(runs.length).toBeLessThanOrEqual(8);
     expect(runs[0]).toBe(9);
-    // What was passed over has its turns later: the other tenant's next jobs come at once.
+    // Jobs passed over have their turns later: the other tenant's next jobs follow immediately.
     expect(Math.max(...runs)).toBeLessThanOrEqual(18);
   });
 });

@@ -10,7 +10,7 @@ const world = useControlledFleets();
 const rollOut = async (baseModelVersionId: string, options: RolloutOptions = {}): Promise<string> =>
   (await world.rollouts.create({ base_model_version_id: baseModelVersionId, options })).id;
 
-/** The tenants of the jobs that have begun, in the order in which they have. */
+/** Tenants of the started jobs, in the order of their start. */
 async function begun(rolloutId?: string): Promise<string[]> {
   const jobs = await world.db.job.findMany({
     where: { rolloutId, startedAt: { not: null } },
@@ -19,7 +19,7 @@ async function begun(rolloutId?: string): Promise<string[]> {
   return jobs.map(({ tenantId }) => tenantId);
 }
 
-/** Waits until so many jobs of a tenant have begun. @returns the places of these, from 1, among all jobs that have */
+/** Waits until `count` jobs of a tenant have started. @returns their positions, from 1, among all started jobs */
 async function placesOf(tenantId: string, count: number): Promise<number[]> {
   return eventually(`${count} jobs of a tenant have begun`, async () => {
     const tenants = await begun();
@@ -28,7 +28,7 @@ async function placesOf(tenantId: string, count: number): Promise<number[]> {
   });
 }
 
-/** The times to readiness of the jobs that are ready, by tenant, the shortest first. */
+/** Times to readiness of the ready jobs by tenant, ascending. */
 async function timesOf(rolloutId: string): Promise<Map<string, number[]>> {
   const ready = await world.db.job.findMany({
     where: { rolloutId, ttrMs: { not: null } },
@@ -80,7 +80,8 @@ describe(`the fair order, queue on ${queueKind}`, () => {
     await eventually('the second rollout is planned', async () => (await world.rollouts.get(second, null)).planned_at);
     const before = (await begun()).length;
     const places = await placesOf(small, 2);
-    // One that begins while the second rollout is planned, one between its jobs, and eight because the worker stays with its bases.
+    // One job starts while the second rollout is planned, one between its jobs, and eight because the worker stays with
+    // its bases.
     expect(places[1]! - before).toBeLessThanOrEqual(4 + 8);
     for (const id of [first, second]) await world.rollouts.cancel(id);
   });
@@ -122,7 +123,7 @@ describe(`the fair order, queue on ${queueKind}`, () => {
     await world.rollouts.pause(id);
     await fleet.behave({});
     await world.rollouts.resume(id);
-    // The one that ran begins again.
+    // The job that ran starts again.
     const places = await placesOf(fleet.tenants[1]!, 2);
     expect(places[1]).toBeLessThanOrEqual(4);
     await world.rollouts.cancel(id);

@@ -8,7 +8,7 @@ import { expectExact, useControlledFleets } from '../control/controlled-fleet.ts
 
 const world = useControlledFleets();
 
-/** Starts a rollout of so many adapters with so many workers. */
+/** Starts a rollout with the given numbers of adapters and workers. */
 async function start(size: { adapters: number; workers: number }, policy: RolloutPolicy, behavior: Behavior = {}) {
   const fleet = await world.fleetOf({ tenants: 2, adapters: size.adapters });
   for (let count = 0; count < size.workers; count++) await world.work(fleet, { ownDevice: true });
@@ -17,7 +17,7 @@ async function start(size: { adapters: number; workers: number }, policy: Rollou
 
 const running = async (id: string) => (await world.jobsOf(id)).filter(({ state }) => state === 'fine_tuning');
 
-/** Waits until so many jobs run. */
+/** Waits until `count` jobs are running. */
 const runs = (id: string, count: number) =>
   eventually(`${count} jobs run`, async () => {
     const found = await running(id);
@@ -32,7 +32,7 @@ describe(`concurrency, queue on ${queueKind}`, () => {
     expect(await world.queue.producer.count('adaptations')).toBe(2);
     const waits = await outcomeRequestRepository.isRolloutWaiting(world.db, { bases: [], jobs: [] });
     expect(waits, 'an idle worker may measure ahead of rollouts').toBe(false);
-    // The sweeper does not take them for lost.
+    // The sweeper does not consider them lost.
     expect(await world.sweep()).toBe(0);
     expect(await world.queue.producer.count('adaptations')).toBe(2);
 
@@ -80,7 +80,7 @@ describe(`concurrency, queue on ${queueKind}`, () => {
         { admission: 'waiting', _count: 2 },
       ]),
     );
-    // As the version before ends a job.
+    // Ends a job like the previous version.
     await world.db.job.updateMany({
       where: { admission: 'admitted' },
       data: { state: 'cancelled', finishedAt: new Date() },
@@ -114,7 +114,7 @@ describe('a budget', () => {
       });
       await world.rollouts.resume(id);
     }
-    // At the end nothing is left that would use more.
+    // Nothing is left at the end that would use more.
     const done = await world.ended(id, 'completed');
     expect(done.jobs).toEqual({ ready: 3 });
     expect((await world.eventsOf(id)).filter((type) => type === 'rollout.paused')).toHaveLength(2);
@@ -141,7 +141,7 @@ describe('a deadline', () => {
     );
     const [first] = await runs(id, 1);
     expect(await world.rollouts.get(id, null)).toMatchObject({ deadline_missed_at: null });
-    // It passes now, and not at some time of the planning.
+    // Lets the deadline pass now rather than at some time during the planning.
     await world.db.rollout.update({ where: { id }, data: { deadline: new Date() } });
     await eventually('it is missed', async () => (await world.rollouts.get(id, null)).deadline_missed_at);
     await world.sweep();

@@ -56,7 +56,7 @@ describe(`provisional versions, queue on ${queueKind}`, () => {
         expectExact(job);
         const current = await currentOf(fleet, job.adapter_id);
         expect(current).toMatchObject({ version_id: job.published_version_id, provisional: false });
-        // There is nothing to go back to: nobody has measured what was served before.
+        // There is nothing to roll back to: the version served before was never measured.
         expect(current.previous_version_id).toBeNull();
         expect((await provisionalOf(job.adapter_id))!.deletedAt).not.toBeNull();
         const row = await db.job.findUniqueOrThrow({ where: { id: job.id }, include: { sourceVersion: true } });
@@ -65,7 +65,9 @@ describe(`provisional versions, queue on ${queueKind}`, () => {
     },
   );
 
-  test('stay, marked, where nothing passes, and the next rollout starts from the real version and makes no other', async () => {
+  const STAY_WHERE_NOTHING_PASSES =
+    'stay, marked, where nothing passes, and the next rollout starts from the real version and makes no other';
+  test(STAY_WHERE_NOTHING_PASSES, async () => {
     const { db, fleet, id } = await start(1, { provisional: 'revert' }, { outcome: 'not_ready' });
     await world.ended(id, 'completed');
     const [adapterId] = fleet.adapters as [string];
@@ -90,7 +92,9 @@ describe(`provisional versions, queue on ${queueKind}`, () => {
     expect(source.sourceVersionId).toBe(job!.published_version_id);
   });
 
-  test('are taken back with their rollout, and what a person takes back does not keep the published version off', async () => {
+  const TAKEN_BACK_WITH_ROLLOUT =
+    'are taken back with their rollout, and what a person takes back does not keep the published version off';
+  test(TAKEN_BACK_WITH_ROLLOUT, async () => {
     const { db, fleet, id } = await start(2, { provisional: 'reuse', approve: 'manual' }, { hang: true });
     const running = await world.oneIn(id, 'fine_tuning');
     const adapterId = running.adapter_id;
@@ -121,7 +125,9 @@ describe(`provisional versions, queue on ${queueKind}`, () => {
     }
   });
 
-  test('are made for adapters without data to judge them by, whose jobs fail, and the rollout ends when all are made', async () => {
+  const WITHOUT_DATA =
+    'are made for adapters without data to judge them by, whose jobs fail, and the rollout ends when all are made';
+  test(WITHOUT_DATA, async () => {
     const { db } = world;
     for (const [adapters, withData] of [
       [2, 1],
@@ -198,7 +204,7 @@ describe(`provisional versions, queue on ${queueKind}`, () => {
     const worker = await world.work(fleet);
     await eventually('the queue is empty', async () => (await producer.count('adaptations')) === 0);
     expect(await countOf(fleet)).toBe(0);
-    // Nobody has enqueued them again: the sweeper finds that they are lost.
+    // The jobs were not enqueued again: the sweeper finds that they are lost.
     await world.rollouts.resume(id);
     await world.ended(id, 'completed');
     expect(await countOf(fleet)).toBe(2);

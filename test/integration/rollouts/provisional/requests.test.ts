@@ -20,14 +20,17 @@ const takeData = (adapterIds: readonly string[]) =>
 const limit = ({ tenants }: Fleet, quotas: Record<string, number>) =>
   world.db.tenant.update({ where: { id: tenants[0]! }, data: { quotas } });
 
-/** Plans a rollout with provisional versions, as the only worker would, which makes none of them. */
+/**
+ * Plans a rollout with provisional versions as if by the only worker, which makes none of them.
+ * @returns its identifier
+ */
 async function planned(baseModelVersionId: string): Promise<string> {
   const id = await accept(world.db, baseModelVersionId, { policy: { provisional: 'revert', late: 'join' } });
   await plan({ db: world.db, producer: world.queue.producer }, id);
   return id;
 }
 
-/** Number of jobs by what became of them when they were planned. */
+/** Number of jobs by their outcome in the planning. */
 async function fates(rolloutId: string): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const { state, error } of await world.jobsOf(rolloutId)) {
@@ -39,7 +42,7 @@ async function fates(rolloutId: string): Promise<Record<string, number>> {
 
 const requestsOf = (rolloutId: string) => world.db.provisionalRequest.count({ where: { rolloutId } });
 
-/** A device that finds no file. */
+/** Device that finds no file. */
 function blindDevice(): TrainingProcess {
   const missing = (): Promise<never> => Promise.reject(Object.assign(new Error('no such file'), { code: 'ENOENT' }));
   const session = {
@@ -55,7 +58,10 @@ function blindDevice(): TrainingProcess {
   return { acquire: () => Promise.resolve(session), pid: undefined, stop: () => Promise.resolve() };
 }
 
-/** A rollout with the requests of adapters without data, whose old base is away, and a worker that comes to one of them. */
+/**
+ * Creates a rollout with requests of adapters without data whose old base is missing, and a worker that reaches one of
+ * them.
+ */
 async function withoutOldBase(adapters: number, unreadableMs?: number) {
   const fleet = await world.fleetOf({ tenants: 1, adapters });
   await takeData(fleet.adapters);
@@ -78,7 +84,7 @@ async function withoutOldBase(adapters: number, unreadableMs?: number) {
   return { fleet, id, come, jobs: await world.jobsOf(id) };
 }
 
-/** Another worker, as the list has it. */
+/** Registers another worker, as shown in the list. */
 const another = (unreadableBases: string[]) =>
   world.db.workerProcess.create({
     data: { id: newId('worker'), host: 'other', pid: 1, version: '1', device: 'cpu', state: 'ready', unreadableBases },

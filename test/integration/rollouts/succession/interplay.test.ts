@@ -13,14 +13,14 @@ const world = useControlledFleets();
 const { planned, begun, supersede, rowOf, end, publish, waits, expectInQueue } = plannedFleetsOf(world);
 const ONE = { concurrency: 1 } as const;
 
-/** Begins to plan a rollout where each tenant may have so many jobs. */
+/** Starts planning a rollout under a quota of queued jobs per tenant. */
 async function planWithin(queuedJobs: number, id: string) {
   const lifecycle = createRolloutLifecycle({ db: world.db, quotas: { ...NO_QUOTAS, queued_jobs: queuedJobs } });
   const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(id))!;
   return () => lifecycle.plan({ id, baseModelVersionId, options: options as StoredOptions }, new Map());
 }
 
-/** Locks the tenants of a fleet, waits until the planning of a rollout waits for them, and does something then. */
+/** Locks the tenants of a fleet, waits until a rollout's planning waits for them, and then calls `then`. */
 async function whilePlanned(fleet: Fleet, id: string, then: (free: boolean) => Promise<unknown>) {
   const { db } = world;
   const begin = await planWithin(1000, id);
@@ -29,7 +29,8 @@ async function whilePlanned(fleet: Fleet, id: string, then: (free: boolean) => P
     const planning = begin();
     await eventually('the planning waits', async () => {
       const rows = await db.$queryRaw<unknown[]>`
-        SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FROM tenants%'`;
+        SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+          AND query LIKE '%FROM tenants%'`;
       return rows.length > 0;
     });
     const [lock] = await tx.$queryRaw<{ free: boolean }[]>`

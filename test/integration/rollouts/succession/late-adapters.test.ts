@@ -22,7 +22,7 @@ async function adapting(adapters: number, policy: RolloutPolicy = JOIN) {
 const jobOf = async (rolloutId: string, adapterId: string) =>
   (await world.jobsOf(rolloutId)).find((job) => job.adapter_id === adapterId);
 
-/** Ends all jobs of a rollout that wait. */
+/** Ends all waiting jobs of a rollout. */
 async function endAll(rolloutId: string): Promise<void> {
   for (const { id, state } of await world.jobsOf(rolloutId)) {
     if (state !== 'queued') continue;
@@ -73,7 +73,7 @@ describe(`an adapter that is imported while a rollout goes on, queue on ${queueK
     const newer = await addBase(db, fleet);
     const late = await importAdapter(db, { ...fleet, oldVersionId: newer });
     expect(await db.lateAdapter.count()).toBe(0);
-    // It gets another version on the newer base before the sweep.
+    // The adapter gets another version on the newer base before the sweep.
     const moved = await importAdapter(db, fleet);
     await db.adapterVersion.updateMany({ where: { adapterId: moved }, data: { baseModelVersionId: newer } });
     await world.sweep();
@@ -154,7 +154,7 @@ describe('the end of a rollout', () => {
     const [only] = await world.jobsOf(id);
     const lease = await claim(db, only!.id);
     const error = { code: 'gate_not_reached', message: 'no' };
-    // The import has not committed when the rollout is completed.
+    // The import has not committed yet when the rollout completes.
     let late = '';
     await withTransaction(db, async (tx) => {
       late = await importWithin(tx, fleet);

@@ -10,7 +10,7 @@ import { accept, addBase, claim, plan } from './two-rollouts.ts';
 
 const world = useControlledFleets();
 
-/** A rollout to v2, planned without a worker, and a base v3. */
+/** Starts a rollout to v2 planned without a worker, and adds a base v3. */
 async function begun(adapters: number, options: RolloutOptions = {}) {
   const { db } = world;
   const { producer } = world.queue;
@@ -117,7 +117,9 @@ describe(`a rollout to a newer version, queue on ${queueKind}`, () => {
     expect(await world.rollouts.get(fifth, null)).toMatchObject({ state: 'adapting', jobs: { queued: 2 } });
   });
 
-  test('has taken nothing before its own bases are analyzed, and goes on where its planning was interrupted', async () => {
+  const INTERRUPTED_TAKING =
+    'has taken nothing before its own bases are analyzed, and goes on where its planning was interrupted';
+  test(INTERRUPTED_TAKING, async () => {
     const { db, producer, second, third: base } = await begun(25);
     const third = await accept(db, base);
     expect((await world.rollouts.get(second, null)).jobs).toEqual({ queued: 25 });
@@ -130,7 +132,8 @@ describe(`a rollout to a newer version, queue on ${queueKind}`, () => {
     expect(await plan({ db, producer }, third)).toBe(25);
     expect(await world.rollouts.get(second, null)).toMatchObject({ state: 'completed', jobs: { cancelled: 25 } });
     expect(await world.rollouts.get(third, null)).toMatchObject({ state: 'adapting', jobs: { queued: 25 } });
-    // What the dead process has not enqueued is swept up after two seconds. What it has not taken out of the queue, nobody claims.
+    // The sweeper enqueues the dead process's jobs after two seconds. Jobs that it did not remove from the queue cannot
+    // be claimed.
     await eventually('all that is planned is in the queue', async () => {
       await world.sweep();
       return (await world.queue.producer.count('adaptations')) === 25 + 10;
@@ -166,7 +169,9 @@ describe('a job that waits for an older one', () => {
     return { db, fleet, second, third, older: older!, lease, id };
   }
 
-  test('goes on from its old version when the older one fails, also where the process died that has ended it', async () => {
+  const OLDER_JOB_FAILS =
+    'goes on from its old version when the older one fails, also where the process died that has ended it';
+  test(OLDER_JOB_FAILS, async () => {
     const { second, older, lease, id } = await waiting();
     expect(await world.sweep()).toBe(0);
     expect(await world.jobs.get(id, null)).toMatchObject({ state: 'held' });
@@ -215,7 +220,7 @@ describe('a job that waits for an older one', () => {
     };
     expect(await released()).toEqual([1, { held: 2 }]);
     for (const { id } of older) await world.jobs.cancel(id, null);
-    // The one of the second wave has nothing to wait for but its wave.
+    // The second wave's job waits for its wave only.
     expect(await released()).toEqual([1, { held: 1, queued: 1 }]);
     const canary = await world.oneIn(third, 'queued');
     expect(canary.wave).toBe(1);
@@ -244,7 +249,7 @@ describe('an older rollout of limited concurrency, while a newer one is planned'
       ({ adapterId }) => adapterId,
     );
 
-  /** Begins to plan, and dies when two pages of ten are planned. */
+  /** Starts planning and dies after two pages of ten. */
   async function planTwoPages(id: string): Promise<void> {
     const { producer } = world.queue;
     const dying = () => Promise.reject(new Error('the process died'));
@@ -282,7 +287,7 @@ describe('an older rollout of limited concurrency, while a newer one is planned'
 
   test('admits what the newer one has not taken after all, when that is planned', async () => {
     const { db, producer, fleet, second, third: base } = await begun(2, { policy: { concurrency: 1 } });
-    // The job of neither can run, so both keep the older one.
+    // Neither adapter's new job could run, so both keep the older one.
     await db.adapter.updateMany({ where: { id: { in: [...fleet.adapters] } }, data: { datasetId: null } });
     const { id, adapterId } = await db.job.findFirstOrThrow({ where: { rolloutId: second, admission: 'admitted' } });
     const third = await accept(db, base);

@@ -17,10 +17,10 @@ import type { Fleet } from '../../queue/fleet.ts';
 
 type Planner = Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
 
-/** Gets what a page has planned; a test may fail here as a process that dies. */
+/** Callback with the entries of a planned page. It may throw, like a process that dies. */
 export type OnPage = (entries: readonly JobEntry[]) => Promise<void>;
 
-/** Adds a base model version that is newer than those of the fleet. @returns its identifier */
+/** Adds a base model version newer than those of the fleet. @returns its identifier */
 export async function addBase(db: Database, { baseModelId, folder }: Fleet, version = 'v3'): Promise<string> {
   const id = newId('baseModelVersion');
   const base = path.join(folder, version);
@@ -37,7 +37,7 @@ export async function accept(db: Database, baseModelVersionId: string, options: 
   return rollout.id;
 }
 
-/** What plans: pages of 1,000 jobs unless it says otherwise. */
+/** Dependencies of the planning. The default page size is 1,000 jobs. */
 interface PlanOptions {
   readonly db: Database;
   readonly producer: Planner;
@@ -45,10 +45,11 @@ interface PlanOptions {
   readonly pageSize?: number;
 }
 
-/** Plans a rollout as a worker does, whose device another job may have. @returns the number of its jobs */
+/** Plans a rollout like a worker whose device may be in use by another job. @returns the number of its jobs */
 export async function plan({ db, producer, onPage, pageSize }: PlanOptions, id: string): Promise<number | null> {
   const lifecycle = createRolloutLifecycle({ db, pageSize });
-  // A worker gets it from the queue. What is left in the outbox would be found by the first sweep that comes two seconds later.
+  // A worker would take the entry from the queue. Left in the outbox, it would be found by the first sweep two seconds
+  // later.
   await db.outboxEntry.deleteMany({ where: { queue: 'rollouts', jobId: id } });
   const { baseModelVersionId, options } = (await lifecycle.beginAnalysis(id))!;
   const rollout = { id, baseModelVersionId, options: options as StoredOptions };
@@ -59,19 +60,19 @@ export async function plan({ db, producer, onPage, pageSize }: PlanOptions, id: 
   });
 }
 
-/** Begins a job as a worker does. Nobody renews its lease, so that lasts longer than any test. */
+/** Starts a job like a worker. Nobody renews its lease, so it lasts longer than any test. */
 export async function claim(db: Database, jobId: string): Promise<Lease> {
   const lease = { jobId, owner: newId('job') };
   expect(await createJobLifecycle({ db, leaseMs: 3_600_000 }).claim(lease)).not.toBeNull();
   return lease;
 }
 
-/** Imports another adapter like the others of the fleet. @returns its identifier */
+/** Imports another adapter like those of the fleet. @returns its identifier */
 export function importAdapter(db: Database, fleet: Fleet): Promise<string> {
   return withTransaction(db, (tx) => importWithin(tx, fleet));
 }
 
-/** The same within a transaction. */
+/** Imports another adapter within a transaction. @returns its identifier */
 export async function importWithin(tx: Transaction, { adapters, oldVersionId }: Fleet): Promise<string> {
   const first = adapters[0]!;
   const { id: _, name: __, gate, labels, ...like } = await tx.adapter.findFirstOrThrow({ where: { id: first } });

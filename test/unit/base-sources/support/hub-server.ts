@@ -5,21 +5,21 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 
-/** Something that goes wrong with an answer. */
+/** Fault of an answer. */
 export interface HubFault {
   readonly status?: number;
   readonly retryAfter?: number;
-  /** Ends the connection after so many bytes of the answer. */
+  /** Number of bytes after which the connection is closed. */
   readonly cutAfter?: number;
-  /** Sends so many bytes, and nothing more until the connection ends. */
+  /** Number of bytes after which nothing more is sent while the connection stays open. */
   readonly hangAfter?: number;
-  /** Sends other bytes than those of the file. */
+  /** Sends wrong bytes. */
   readonly corrupt?: boolean;
-  /** Sends bytes that the file does not have. */
+  /** Sends bytes beyond the file's end. */
   readonly surplus?: boolean;
-  /** Lists each file with so many bytes. */
+  /** Size with which each file is listed. */
   readonly declaredBytes?: number;
-  /** Sends the whole file where a part is asked for. */
+  /** Sends the whole file in answer to a range request. */
   readonly ignoreRange?: boolean;
 }
 
@@ -28,7 +28,7 @@ export interface HubRequest {
   readonly path: string;
   readonly range: string | null;
   readonly authorization: string | null;
-  /** Whether it came to the server of large files, to which the hub redirects. */
+  /** Whether the request reached the server of large files, to which the hub redirects. */
   readonly large: boolean;
 }
 
@@ -40,29 +40,30 @@ interface Repo {
 
 export interface HubServer {
   readonly url: string;
-  /** Requests that are being answered. */
+  /** Number of requests being answered. */
   open(): number;
-  /** All requests that have come so far. */
+  /** Requests received so far. */
   readonly requests: HubRequest[];
-  /** Decides what goes wrong; it is asked once for each request. */
+  /** Chooses the fault of each request; called once per request. */
   fault: (request: HubRequest) => HubFault | null;
-  /** Adds a model, or a later commit of it that its branch then names. @returns the commit */
+  /** Adds a model, or a new commit to which its branch then points. @returns the commit */
   publish(repo: string, files: ReadonlyMap<string, Buffer>, token?: string): string;
-  /** Has a model answer for its old name, to which the hub redirects. */
+  /** Renames a model. The hub redirects from its old name. */
   rename(from: string, to: string): void;
   /** Adds the files of a folder as a model. */
   publishFolder(repo: string, folder: string, token?: string): Promise<string>;
-  /** Ends all connections, also those of answers that hang, and lets later requests have no faults. */
+  /** Closes all connections, including hanging ones, and clears the faults for later requests. */
   cut(): void;
   close(): Promise<void>;
 }
 
-/** Largest page of a listing. The real hub has a thousand. */
+/** Page size of a listing. The real hub has a thousand. */
 const SMALL_PAGE = 3;
 
 /**
- * A hub that speaks the part of Hugging Face's API by which models are read: the information on a revision, the pages of its tree, and files
- * with ranges. As there, weights are large files (LFS), for which it redirects to another server that is not to see the token.
+ * Hub with the part of Hugging Face's API that reads models: information on a revision, pages of its tree, and files
+ * with ranges. Like there, weights are large files (LFS), for which it redirects to another server that must not see
+ * the token.
  */
 export async function startHub({ page = SMALL_PAGE } = {}): Promise<HubServer> {
   const repos = new Map<string, Repo[]>();
@@ -176,7 +177,7 @@ function entryOf(name: string, content: Buffer, size = content.length) {
   const entry = { type: 'file', oid: gitSha1, size, path: name };
   if (!isLarge(name)) return entry;
   const oid = createHash('sha256').update(content).digest('hex');
-  // The hash by which Git names the pointer, not the content.
+  // Git's hash of the pointer, not of the content.
   return { ...entry, oid: 'f'.repeat(40), lfs: { oid, size, pointerSize: 134 } };
 }
 

@@ -5,17 +5,17 @@ import { S3Client } from '@aws-sdk/client-s3';
 
 export interface RangelessS3 {
   readonly url: string;
-  /** The objects by their path, such as `/bucket/key`. */
+  /** Objects by path, such as `/bucket/key`. */
   readonly objects: Map<string, Buffer>;
-  /** Ends the connections of the next answers after so many bytes. */
+  /** Numbers of bytes after which the next answers' connections are closed. */
   readonly cuts: number[];
-  /** Answers so in place of sending an object; null sends it. */
+  /** Answers in place of sending an object; null sends it. */
   refuse: ((response: ServerResponse) => void) | null;
   client(): S3Client;
   close(): Promise<void>;
 }
 
-/** A service of S3 behind a proxy that forwards no ranges: it answers whole objects alone. */
+/** S3 service behind a proxy that does not forward ranges: it only sends whole objects. */
 export async function startRangelessS3(): Promise<RangelessS3> {
   const server = createServer((request, response) => {
     if (s3.refuse !== null) return s3.refuse(response);

@@ -7,7 +7,9 @@ import { sentence } from '../../../lib/format.ts';
 import { Time } from '../../../parts/values/time.tsx';
 import { adviceFor } from './advice.ts';
 
-/** Why the job is not ready: it has failed, a fault has put it off, or somebody wants it to wait. And what to do about it. */
+/**
+ * Explanation of why the job is not ready, with advice: it failed, a fault has postponed it, or it is held or paused.
+ */
 export function Account({ job }: { job: Job }) {
   return (
     <>
@@ -21,7 +23,7 @@ export function Account({ job }: { job: Job }) {
 const COLORS: Partial<Record<Job['state'], 'red' | 'amber' | 'gray'>> = { failed: 'red', cancelled: 'gray' };
 
 function Failure({ job, error }: { job: Job; error: NonNullable<Job['error']> }) {
-  const { title, deeds } = adviceFor(error.code);
+  const { title, steps } = adviceFor(error.code);
   return (
     <Callout.Root
       color={COLORS[job.state] ?? 'amber'}
@@ -48,9 +50,9 @@ function Failure({ job, error }: { job: Job; error: NonNullable<Job['error']> })
         <Text as="p" weight="bold" mt="2">
           What to do
         </Text>
-        <ul className="deeds">
-          {deeds.map((deed) => (
-            <li key={deed}>{deed}</li>
+        <ul className="advice-list">
+          {steps.map((step) => (
+            <li key={step}>{step}</li>
           ))}
         </ul>
         <Text as="p" size="1" mt="2">
@@ -66,7 +68,7 @@ function Failure({ job, error }: { job: Job; error: NonNullable<Job['error']> })
   );
 }
 
-/** What somebody wants the job to wait for, or that somebody has cancelled it. */
+/** Reason for which the job is paused, held or cancelled. */
 function Wait({ job }: { job: Job }) {
   const reason = reasonToWait(job);
   if (reason === null) return null;
@@ -100,7 +102,9 @@ function reasonToWait(job: Job): ReactNode {
     );
   }
   if (job.state === 'cancelled' && job.error === null) {
-    return 'Somebody has cancelled the job. The old version of its adapter stays as it is; a retry begins the job anew.';
+    return (
+      'Somebody has cancelled the job. The old version of its adapter stays as it is; ' + 'a retry begins the job anew.'
+    );
   }
   if (job.state !== 'held') return null;
   if (job.approval === 'awaited')
@@ -131,7 +135,7 @@ function Warnings({ warnings }: { warnings: readonly string[] }) {
         <Text as="p" weight="bold">
           What the owner of the adapter should know
         </Text>
-        <ul className="deeds">
+        <ul className="advice-list">
           {warnings.map((warning) => (
             <li key={warning} className="any-text">
               {sentence(warning)}

@@ -1,34 +1,35 @@
 import { Heading } from '@radix-ui/themes';
 import { useMemo } from 'react';
-import { Chart, type ChartProps } from '../../../parts/chart/chart.tsx';
+import { Chart, type PlotModule } from '../../../parts/chart/chart.tsx';
 import { stepTick, thinned, type Point } from './points.ts';
 
 interface CurveChartProps {
   readonly title: string;
-  /** Of the values. */
+  /** Unit of the values. */
   readonly unit?: string;
   readonly curve: readonly Point[];
-  /** Draws the values as dots below their moving mean, because each of them is that of one batch. */
+  /** Draws the values as dots with their moving mean. For values of single batches, which scatter. */
   readonly smooth?: boolean;
-  /** The last step of training, up to which the last value holds: the curve then has a point only where it changes. */
+  /** Last training step, for a curve that has points only where its value changes: the last value holds up to there. */
   readonly steps?: number | undefined;
 }
 
-/** Steps over which a loss is averaged. */
+/** Number of steps of the moving mean. */
 const WINDOW = 9;
 
-/** One curve over the steps of training. */
+/** Chart of one quantity over the training steps; nothing if it has no points or is always 0. */
 export function CurveChart({ title, unit, curve, smooth = false, steps }: CurveChartProps) {
   const plot = useMemo(() => plotOf(thinned(curve), { unit, smooth, steps }), [curve, unit, smooth, steps]);
   const [first, last] = [curve[0], curve.at(-1)];
   if (first === undefined || last === undefined || curve.every(({ value }) => value === 0)) return null;
+  const range = `from ${shown(first.value)} to ${shown(last.value)}`;
   return (
     <div>
       <Heading as="h3" size="2" mb="1">
         {title}
       </Heading>
       <Chart
-        label={`${title} over ${steps ?? last.step} steps of training, from ${shown(first.value)} to ${shown(last.value)}`}
+        label={`${title} over ${steps ?? last.step} steps of training, ${range}`}
         height={170}
         plot={plot}
         table={{
@@ -44,7 +45,7 @@ function plotOf(curve: readonly Point[], { unit, smooth, steps }: Pick<CurveChar
   const last = curve.at(-1);
   const isStepped = steps !== undefined && last !== undefined;
   const whole = isStepped ? [...curve, { step: Math.max(steps, last.step), value: last.value }] : curve;
-  const marks = (plot: Parameters<ChartProps['plot']>[0]) => {
+  const marks = (plot: PlotModule) => {
     const xy = { x: 'step', y: 'value', stroke: 'var(--accent-9)', strokeWidth: 2 };
     if (!smooth) return [plot.lineY(whole, { ...xy, curve: isStepped ? 'step-after' : 'linear' })];
     return [
@@ -52,7 +53,7 @@ function plotOf(curve: readonly Point[], { unit, smooth, steps }: Pick<CurveChar
       plot.lineY(whole, plot.windowY({ k: Math.min(WINDOW, whole.length), anchor: 'middle' }, xy)),
     ];
   };
-  return (plot: Parameters<ChartProps['plot']>[0]) => ({
+  return (plot: PlotModule) => ({
     marginLeft: 56,
     x: { label: 'step', ticks: 4, tickFormat: stepTick },
     y: { label: unit ?? null, grid: true, ticks: 4, zero: true },
@@ -60,7 +61,7 @@ function plotOf(curve: readonly Point[], { unit, smooth, steps }: Pick<CurveChar
   });
 }
 
-/** Three digits that count, whatever the size. */
+/** Value with three significant digits. */
 function shown(value: number): string {
   return String(Number(value.toPrecision(3)));
 }

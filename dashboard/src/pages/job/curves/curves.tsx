@@ -9,10 +9,10 @@ import { MetricCurve } from './metric-curve.tsx';
 import { pointsQuery } from './points-query.ts';
 import { curveOf } from './points.ts';
 
-/** What was measured while the job trained. */
+/** Curves of the training: metric, loss, learning rate and regularization. */
 export function Curves({ job }: { job: Job }) {
   const ladder = useLadder(job);
-  // A retry measures everything anew, and its run has another beginning.
+  // A retry starts a new run and new curves, so only the points of the last run are read.
   const run = ladder.data?.data.at(-1);
   const points = usePart(pointsQuery(useQueryClient(), job, run?.after_attempt ?? null));
   return (

@@ -2,6 +2,7 @@ import { useMemo } from 'react';
 import type { Job, MetricPoint } from '@readapt/client';
 import { UNKNOWN } from '../../../lib/format.ts';
 import { Chart, type ChartProps } from '../../../parts/chart/chart.tsx';
+import { gateLine } from '../chart-lines.ts';
 import type { LadderRun } from '../job-record.ts';
 import { metricName, metricValue } from '../../../lib/metric-words.ts';
 import { curveOf, stepTick, type Point } from './points.ts';
@@ -13,17 +14,17 @@ interface MetricCurveProps {
 }
 
 interface Drawn {
-  /** On the search rows, by which a training is followed. */
+  /** Metric on the search rows, by which the training is followed. */
   readonly watched: readonly Point[];
-  /** On the gate rows, which are opened as seldom as can be. */
+  /** Metric on the gate rows, which are evaluated as rarely as possible. */
   readonly gate: readonly Point[];
   readonly target: number | null;
-  /** The look at the gate rows after which the candidate was chosen. */
+  /** Evaluation on the gate rows after which the candidate was chosen. */
   readonly chosen: Point | undefined;
   readonly name: string;
 }
 
-/** The metric while the job trained: on the search rows, on the gate rows, the line of the gate, and where it was passed. */
+/** Chart of the metric during training: on search rows and gate rows, with the gate's threshold and the chosen step. */
 export function MetricCurve({ points, metric, run }: MetricCurveProps) {
   const drawn = useMemo(() => drawnOf(points, metric, run), [points, metric, run]);
   const plot = useMemo(() => plotOf(drawn), [drawn]);
@@ -39,7 +40,10 @@ export function MetricCurve({ points, metric, run }: MetricCurveProps) {
       label={`${name} over the steps of training, with the gate's line at ${metricValue(metric.target)}; ${moment}`}
       height={240}
       plot={plot}
-      caption={`The line is the ${name} on the search rows, by which the training is followed. Dots are looks at the gate rows, which decide: ${moment}.`}
+      caption={
+        `The line is the ${name} on the search rows, by which the training is followed. ` +
+        `Dots are looks at the gate rows, which decide: ${moment}.`
+      }
       table={{
         columns: ['Step', 'On search rows', 'On gate rows'],
         rows: steps.map((step) => [step, valueAt(watched, step), valueAt(gate, step)]),
@@ -56,7 +60,7 @@ function valueAt(curve: readonly Point[], step: number): string {
 function drawnOf(points: readonly MetricPoint[], metric: Job['metric'], run: LadderRun | undefined): Drawn {
   const gate = curveOf(points, `gate_${metric.name}`);
   const published = run?.candidates.find(({ id }) => id === run.published_candidate);
-  // A candidate counts the steps of its own rung, and the curve those of all trainings of the job.
+  // Match by value: a candidate counts the steps of its own rung, but the curve those of all the job's trainings.
   const chosen = gate.findLast(({ value }) => isSame(value, published?.gate.value ?? null));
   return {
     gate,
@@ -82,17 +86,7 @@ function plotOf({ watched, gate, target, chosen, name }: Drawn): ChartProps['plo
     },
     y: { label: name, grid: true, nice: true },
     marks: [
-      target === null ? null : plot.ruleY([target], { stroke: 'var(--gray-12)' }),
-      target === null
-        ? null
-        : plot.text([target], {
-            y: (y: number) => y,
-            text: () => 'gate',
-            frameAnchor: 'right',
-            textAnchor: 'start',
-            dx: 6,
-            fill: 'var(--gray-12)',
-          }),
+      gateLine(plot, target),
       chosen === undefined ? null : plot.ruleX([chosen], { x: 'step', stroke: 'var(--green-9)', strokeWidth: 2 }),
       chosen === undefined
         ? null

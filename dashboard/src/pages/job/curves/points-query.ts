@@ -3,14 +3,14 @@ import { listJobMetrics, type MetricPoint } from '@readapt/client';
 import { client } from '../../../api/client.ts';
 import { jobKey, partQuery, type Kept, type KnownJob } from '../job-queries.ts';
 
-/** The API answers with 5,000 points at the most. */
+/** Largest page size that the API allows for points. */
 const PAGE_SIZE = 5000;
-/** Of longer trainings, the first points are shown. */
+/** Number of points that are read at most; of longer trainings only the first are shown. */
 const MOST_POINTS = 100_000;
 
 /**
- * What was measured while the job trained. Only what is new is read, and put behind what was read before.
- * @param after the attempt after which the run began whose points these are; null for the first one
+ * Query of the points that the job recorded while it trained. Each poll reads only new points and appends them.
+ * @param after number of the attempt after which the run started; null for the first run
  */
 export function pointsQuery(queries: QueryClient, job: KnownJob, after: number | null) {
   const key = ['metrics', after];
@@ -20,7 +20,7 @@ export function pointsQuery(queries: QueryClient, job: KnownJob, after: number |
   });
 }
 
-/** Reads the points that came after those that are known, oldest first. */
+/** Reads the points after the known ones. @returns all points, oldest first */
 async function readPoints(
   jobId: string,
   known: readonly MetricPoint[],

@@ -1,7 +1,7 @@
 import { SegmentedControl, Text } from '@radix-ui/themes';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { Event, Job } from '@readapt/client';
-import { DENSITIES, JOB_STATES } from '../../../lib/job-words.ts';
+import { DENSITIES, JOB_STATES } from '../../../routes/search.ts';
 import { Empty, Loaded } from '../../../parts/feedback/loaded.tsx';
 import { Section } from '../../../parts/layout/section.tsx';
 import { StateBadge, wordOf } from '../../../parts/values/state-badge.tsx';
@@ -12,7 +12,7 @@ type Density = (typeof DENSITIES)[number];
 
 const NAMES: Readonly<Record<Density, string>> = { changes: 'States', all: 'All', json: 'JSON' };
 
-/** What has happened to the job, the latest last, as dense as its reader wants it. */
+/** Events of the job, the latest last, with a choice of the level of detail. */
 export function Events({ job }: { job: Job }) {
   const query = useEvents(job);
   const { events: density = 'changes' } = useSearch({ from: '/shell/jobs/$jobId' });

@@ -18,7 +18,7 @@ const COLUMNS = [
   'After',
 ];
 
-/** All candidates that the gate has judged, with the figures that it has judged by. */
+/** Table of the candidates that the gate has judged, with the figures behind each verdict. */
 export function Candidates({ candidates, leftOut }: { candidates: readonly Candidate[]; leftOut: number }) {
   if (candidates.length === 0) return null;
   return (

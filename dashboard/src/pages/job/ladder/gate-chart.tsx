@@ -1,6 +1,7 @@
 import { useMemo } from 'react';
 import { capitalized, duration, UNKNOWN } from '../../../lib/format.ts';
 import { Chart, type ChartProps } from '../../../parts/chart/chart.tsx';
+import { gateLine, labeledLine } from '../chart-lines.ts';
 import type { Candidate, LadderRun } from '../job-record.ts';
 import { metricName, metricValue } from '../../../lib/metric-words.ts';
 import { candidateName, takenWord } from './rung-words.ts';
@@ -8,12 +9,13 @@ import { candidateName, takenWord } from './rung-words.ts';
 interface GateChartProps {
   readonly run: LadderRun;
   readonly metric: string;
-  /** What the gate asks for. */
+  /** Value that the gate asks for. */
   readonly target: number | null;
-  /** The value of the old version on its own base. */
+  /** Value of the old version on its own base. */
   readonly old: number | null;
 }
 
+/** One evaluation of a candidate on the gate rows. */
 interface Look {
   readonly candidate: Candidate;
   readonly name: string;
@@ -31,26 +33,29 @@ const COLORS = {
   failed: { dot: 'var(--red-11)', bar: 'var(--red-7)' },
 } as const;
 
-/** Every look at the gate rows: the value with what the rows leave possible, the line of the gate, and when a candidate was chosen. */
+/**
+ * Chart of all evaluations on the gate rows: each value with its confidence bound, the gate's threshold, and the
+ * choice.
+ */
 export function GateChart({ run, metric, target, old }: GateChartProps) {
   const looks = useMemo(() => looksOf(run), [run]);
   const plot = useMemo(() => plotOf(looks, { metric, target, old }), [looks, metric, target, old]);
   if (looks.length === 0) return null;
-  const chosen = looks.find(({ isChosen }) => isChosen);
-  const moment =
-    chosen === undefined
-      ? 'no candidate has passed'
-      : `${chosen.name} ${takenWord(chosen.candidate)} ${duration(chosen.candidate.elapsed_ms)} after the start of the run`;
+  const name = metricName(metric);
+  const moment = momentOf(looks.find(({ isChosen }) => isChosen));
   return (
     <Chart
-      label={`Looks at the gate rows: ${metricName(metric)} against the gate's line at ${metricValue(target)}; ${moment}`}
+      label={`Looks at the gate rows: ${name} against the gate's line at ${metricValue(target)}; ${moment}`}
       height={220}
       plot={plot}
-      caption={`A dot is the ${metricName(metric)} of a candidate, the bar the worst true value that the rows leave possible: it certifies where the whole bar is on the good side of the gate's line. ${capitalized(moment)}.`}
+      caption={
+        `A dot is the ${name} of a candidate, the bar the worst true value that the rows leave possible: ` +
+        `it certifies where the whole bar is on the good side of the gate's line. ${capitalized(moment)}.`
+      }
       table={{
         columns: ['Candidate', 'After', 'Value', 'Bound', 'Needed', 'Verdict'],
-        rows: looks.map(({ name, candidate: { elapsed_ms: ms, gate } }) => [
-          name,
+        rows: looks.map(({ name: candidate, candidate: { elapsed_ms: ms, gate } }) => [
+          candidate,
           duration(ms),
           gate.value === null ? `at most ${metricValue(gate.best_case)}` : metricValue(gate.value),
           gate.bound === null ? UNKNOWN : metricValue(gate.bound),
@@ -60,6 +65,12 @@ export function GateChart({ run, metric, target, old }: GateChartProps) {
       }}
     />
   );
+}
+
+function momentOf(chosen: Look | undefined): string {
+  if (chosen === undefined) return 'no candidate has passed';
+  const { name, candidate } = chosen;
+  return `${name} ${takenWord(candidate)} ${duration(candidate.elapsed_ms)} after the start of the run`;
 }
 
 function looksOf({ candidates, published_candidate: published }: LadderRun): readonly Look[] {
@@ -94,8 +105,8 @@ function plotOf(looks: readonly Look[], { metric, target, old }: Omit<GateChartP
     },
     y: { label: metricName(metric), grid: true, nice: true },
     marks: [
-      line(plot, target, { text: 'gate', color: 'var(--gray-12)' }),
-      line(plot, old, { text: 'old version', color: 'var(--gray-10)' }),
+      gateLine(plot, target),
+      labeledLine(plot, old, { text: 'old version', stroke: 'var(--gray-10)', strokeDasharray: '4,3' }),
       plot.ruleX(chosen, { x: 'seconds', stroke: 'var(--green-9)', strokeWidth: 2, strokeDasharray: '2,3' }),
       plot.ruleX(looks, {
         x: 'seconds',
@@ -124,23 +135,5 @@ function plotOf(looks: readonly Look[], { metric, target, old }: Omit<GateChartP
   });
 }
 
-/** Texts stand on lines and bars. */
+/** Style of texts, with an outline that keeps them readable on lines and bars. */
 const LABEL = { fill: 'var(--gray-12)', stroke: 'var(--plot-background)', strokeWidth: 4 };
-
-type PlotModule = Parameters<ChartProps['plot']>[0];
-
-/** A line across the chart, with its name at its end. */
-function line(plot: PlotModule, value: number | null, { text, color }: { text: string; color: string }) {
-  if (value === null) return null;
-  return [
-    plot.ruleY([value], { stroke: color, strokeDasharray: text === 'gate' ? undefined : '4,3' }),
-    plot.text([value], {
-      y: (y: number) => y,
-      text: () => text,
-      frameAnchor: 'right',
-      textAnchor: 'start',
-      dx: 6,
-      fill: color,
-    }),
-  ];
-}

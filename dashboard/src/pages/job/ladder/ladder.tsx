@@ -9,7 +9,7 @@ import { Candidates } from './candidates.tsx';
 import { GateChart } from './gate-chart.tsx';
 import { RungEntry } from './rung.tsx';
 
-/** What the job has tried, in order, and what the gate said of it. */
+/** Rungs that the job has tried, in order, with the gate's verdicts. */
 export function Ladder({ job }: { job: Job }) {
   const query = useLadder(job);
   const { run } = useSearch({ from: '/shell/jobs/$jobId' });

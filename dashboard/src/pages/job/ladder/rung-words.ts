@@ -1,6 +1,6 @@
 import type { Candidate } from '../job-record.ts';
 
-/** What each rung tries, by the names of the API. Only earlier jobs have `prior`. */
+/** Names and descriptions of the rungs by their names in the API. Only jobs of earlier versions have `prior`. */
 const RUNGS: Readonly<Record<string, { readonly name: string; readonly tries: string }>> = {
   copy: { name: 'Copy', tries: 'the old adapter, unchanged' },
   revert: { name: 'Revert', tries: 'the old adapter, with the change of the base undone' },
@@ -13,13 +13,13 @@ const RUNGS: Readonly<Record<string, { readonly name: string; readonly tries: st
 export const rungName = (rung: string): string => RUNGS[rung]?.name ?? rung;
 export const rungTries = (rung: string): string | undefined => RUNGS[rung]?.tries;
 
-/** `fine_tune@40` is `Fine-tune, step 40`. */
+/** Name of a candidate for its identifier: `Fine-tune, step 40` for `fine_tune@40`. */
 export function candidateName(id: string): string {
   const [rung = id, step] = id.split('@');
   return step === undefined ? rungName(rung) : `${rungName(rung)}, step ${step}`;
 }
 
-/** Why a candidate has ended the climb. */
+/** Reason for which the ladder stopped at a candidate. */
 export function takenWord({ gate }: Pick<Candidate, 'gate'>): string {
   return gate.verdict === 'passed' ? 'passed the gate' : 'was taken without a certificate';
 }

@@ -9,11 +9,11 @@ interface RungEntryProps {
   readonly rung: Rung;
   readonly run: LadderRun;
   readonly metric: string;
-  /** Whether the job is over, so that nothing goes on even if the run has not come to its end. */
+  /** Whether the job has ended. An unfinished rung is then shown as broken off, not as running. */
   readonly isOver: boolean;
 }
 
-/** One rung: what it tries, what the gate said of its best candidate, or why there was nothing to try. */
+/** Rung of the ladder: its result, and the verdict on its best candidate or the reason for skipping it. */
 export function RungEntry({ rung, run, metric, isOver }: RungEntryProps) {
   const best = run.candidates.find(({ id }) => id === rung.best_candidate);
   const isCurrent = run.current_rung === rung.rung;
@@ -62,7 +62,7 @@ function Outcome({ rung, best, metric }: { rung: Rung; best: Candidate | undefin
 
 const REASONS: Readonly<Record<string, string>> = { skipped: 'Skipped, because ', not_run: 'Not run, because ' };
 
-/** Reasons name rungs by their names of the API. */
+/** Reason with the rung's readable name: the API writes `fine_tune`. */
 function inWords(reason: string): string {
   return reason.replaceAll('fine_tune', 'fine-tune');
 }

@@ -4,7 +4,7 @@ import { asked, metricName, metricValue } from '../../../lib/metric-words.ts';
 
 type Gate = Candidate['gate'];
 
-/** What the gate has found and decided of a candidate, in whole sentences. */
+/** Sentences about the gate's measurement of a candidate and its verdict. */
 export function verdictInWords(gate: Gate, metric: string): readonly string[] {
   return [found(gate, metric), ...decided(gate, metric), ...slicesInWords(gate.certificate)];
 }
@@ -13,9 +13,11 @@ function found({ value, best_case: bestCase, rows, measured_rows: measured, need
   const name = metricName(metric);
   if (value === null) {
     const after = `after ${count(measured)} of ${counted(rows, 'gate row')}`;
-    return `The look ended early: ${after}, no better ${name} than ${metricValue(bestCase)} was still possible, and the gate asks for ${asked(metric, needed)}.`;
+    const best = `no better ${name} than ${metricValue(bestCase)} was still possible`;
+    return `The look ended early: ${after}, ${best}, and the gate asks for ${asked(metric, needed)}.`;
   }
-  return `Has ${name} ${metricValue(value)} on ${counted(rows, 'gate row')}, and the gate asks for ${asked(metric, needed)}.`;
+  const has = `${name} ${metricValue(value)} on ${counted(rows, 'gate row')}`;
+  return `Has ${has}, and the gate asks for ${asked(metric, needed)}.`;
 }
 
 function decided(gate: Gate, metric: string): readonly string[] {
@@ -32,7 +34,8 @@ function certified({ bound }: Gate, { confidence, margin, rows, looks }: Certifi
   const side = metric === 'loss' ? 'above' : 'below';
   const within = margin === null ? '' : `, so that it is worse than the old version by ${metricValue(margin)} at most`;
   const rulesOut = bound === null ? '' : `: they rule out a true value ${side} ${metricValue(bound)}${within}`;
-  return `Certified at ${percent(confidence)} confidence on ${counted(rows, 'row')}, ${counted(looks, 'look')}${rulesOut}.`;
+  const basis = `${counted(rows, 'row')}, ${counted(looks, 'look')}`;
+  return `Certified at ${percent(confidence)} confidence on ${basis}${rulesOut}.`;
 }
 
 function notCertified({ bound }: Gate, certificate: Certificate, metric: string): string {
@@ -40,12 +43,14 @@ function notCertified({ bound }: Gate, certificate: Certificate, metric: string)
   const far = metric === 'loss' ? 'high' : 'low';
   const possible = bound === null ? '' : `: they leave a true value as ${far} as ${metricValue(bound)} possible`;
   const more = needed === null ? '' : ` About ${count(needed)} rows would certify it.`;
-  return `Not certified at ${percent(confidence)} confidence on ${counted(rows, 'row')}, ${counted(looks, 'look')}${possible}.${more}`;
+  const basis = `${counted(rows, 'row')}, ${counted(looks, 'look')}`;
+  return `Not certified at ${percent(confidence)} confidence on ${basis}${possible}.${more}`;
 }
 
 function slicesInWords(certificate: Certificate | null): readonly string[] {
   return (certificate?.slices ?? []).map(({ name, verdict, rows, value, old, margin, certify }) => {
-    const compared = `${metricValue(value)} on ${counted(rows, 'row')}, ${metricValue(old)} before, may lose ${metricValue(margin)}`;
+    const before = `${metricValue(old)} before, may lose ${metricValue(margin)}`;
+    const compared = `${metricValue(value)} on ${counted(rows, 'row')}, ${before}`;
     const asks = certify ? ' and has to be certified' : '';
     return `Slice ${name} ${SLICE_VERDICTS[verdict]}: ${compared}${asks}.`;
   });

@@ -24,11 +24,11 @@ const rowId = ({ dataset_id: dataset, row }: NegativeFlip) => `${dataset ?? ''} 
 interface NegativeFlipsProps {
   readonly adapterId: string;
   readonly versionId: string;
-  /** Undefined while it is read, at the same time as the rows. */
+  /** Version with its metrics; undefined while it loads, in parallel with the rows. */
   readonly version: AdapterVersion | undefined;
 }
 
-/** The rows that the old version had right and the new one has wrong, by slice and by number. */
+/** Rows that the old version had right and the new one has wrong, by slice and row number. */
 export function NegativeFlips({ adapterId, versionId, version }: NegativeFlipsProps) {
   const { query, table } = useEndless<NegativeFlip>({
     queryKey: ['negative-flips', adapterId, versionId],
@@ -64,7 +64,7 @@ function shareOf({ metrics }: AdapterVersion): string {
   return typeof share === 'number' ? `, ${percent(share)} of them` : '';
 }
 
-/** How many rows of which slice were lost, and what the version has there. */
+/** Table of the rows lost per slice, with the version's metric on the slice. */
 function Slices({
   version,
   flips,
@@ -106,7 +106,7 @@ interface Slice {
   readonly value: number;
 }
 
-/** The document of a version's metrics is open, so that each slice is checked. */
+/** Slices in a version's metrics. The API leaves their format open, so each one is validated. */
 function slicesOf({ metrics }: AdapterVersion): readonly Slice[] {
   const slices = metrics?.slices;
   if (typeof slices !== 'object' || slices === null) return [];

@@ -16,7 +16,7 @@ interface Publication {
   readonly adapter: Adapter;
 }
 
-/** What the job has published, where it is served, and which rows it has lost. */
+/** Version that the job has published, with where it is served and its negative flips. */
 export function Outcome({ job }: { job: Job }) {
   if (job.published_version_id === null) return <NothingPublished job={job} />;
   return <Published job={job} versionId={job.published_version_id} />;
@@ -29,7 +29,8 @@ function NothingPublished({ job }: { job: Job }) {
       <Empty title={title}>
         {job.kind === 'control'
           ? 'It trains the same adapter from scratch, so that the speed-up is measured.'
-          : 'The old version of the adapter stays what it was. A version appears here when a candidate passes the gate.'}
+          : 'The old version of the adapter stays what it was. ' +
+            'A version appears here when a candidate passes the gate.'}
       </Empty>
     </Section>
   );
@@ -62,6 +63,7 @@ function Published({ job, versionId }: { job: Job; versionId: string }) {
 function Version({ job, version, adapter }: Publication & { job: Job }) {
   const current = adapter.current.find(({ base_model_version_id: base }) => base === version.base_model_version_id);
   const isCurrent = current?.version_id === version.id;
+  const { none, copy, old } = job.metric;
   return (
     <Facts
       facts={{
@@ -90,11 +92,9 @@ function Version({ job, version, adapter }: Publication & { job: Job }) {
           </Text>
         ),
         'Made by': `strategy ${version.strategy ?? UNKNOWN}${coefficientsOf(version)}`,
-        'Value on the gate rows': `${metricValue(version.gate_value)}, the old version has ${metricValue(job.metric.old)}`,
+        'Value on the gate rows': `${metricValue(version.gate_value)}, the old version has ${metricValue(old)}`,
         'Without adapter, and the old one unchanged':
-          job.metric.none === null && job.metric.copy === null
-            ? null
-            : `${metricValue(job.metric.none)}, and ${metricValue(job.metric.copy)}`,
+          none === null && copy === null ? null : `${metricValue(none)}, and ${metricValue(copy)}`,
         Rank: version.rank,
         Published: <Time value={version.created_at} both />,
         Digest: <Identifier value={version.digest} what="the digest" />,

@@ -1,23 +1,21 @@
 import type { SearchPoint, SearchSurrogate } from '@readapt/client';
 import { decimal } from '../../../lib/format.ts';
-import type { ChartProps } from '../../../parts/chart/chart.tsx';
+import type { ChartProps, PlotModule } from '../../../parts/chart/chart.tsx';
 import type { SearchRecord } from './search-queries.ts';
 
-/** Coefficients that have a name. */
+/** Points of the plane that have a name. */
 const NAMED = [
   { alpha: 1, beta: 0, name: 'copy' },
   { alpha: 1, beta: -1, name: 'revert' },
 ] as const;
 
-/** From what the model expects to be hardly better than copy, to the best that it expects. */
+/** Colours of the contours, from hardly better than copy to the best that the model expects. */
 const SHADES = [3, 4, 5, 6, 7, 8, 9].map((step) => `var(--indigo-${step})`);
 
-/** The losses of more points would hide one another; the table has them. */
+/** Number of points up to which losses are printed; more would overlap, and the table has them. */
 const MOST_LOSSES = 30;
 
-type PlotModule = Parameters<ChartProps['plot']>[0];
-
-/** The plane of α and β: the model's mean as ground, the points in order, copy, revert and the best one. */
+/** Plot of the α-β plane: contours of the model's mean, the points in order, copy, revert, and the best point. */
 export function planeOf({ points, surrogate }: SearchRecord): ChartProps['plot'] {
   const best = bestOf(points);
   const levels = levelsOf(surrogate);
@@ -54,10 +52,10 @@ export function planeOf({ points, surrogate }: SearchRecord): ChartProps['plot']
 }
 
 const PLACE = { x: 'fusion_alpha', y: 'fusion_beta' };
-/** Texts stand on any ground. */
+/** Style of texts, with an outline that keeps them readable on any contour. */
 const LABEL = { fill: 'var(--gray-12)', stroke: 'var(--plot-background)', strokeWidth: 3 };
 
-/** The star is amber in light and in dark. */
+/** Colour of a point's number: black on the best point's star, which is amber in light and dark mode. */
 const textOf = (best: SearchPoint) => (point: SearchPoint) => (point === best ? 'black' : 'var(--gray-12)');
 
 function domainsOf(points: readonly SearchPoint[], { alpha, beta }: SearchSurrogate) {
@@ -66,16 +64,16 @@ function domainsOf(points: readonly SearchPoint[], { alpha, beta }: SearchSurrog
   return { alpha: [Math.min(...alphas), Math.max(...alphas)], beta: [Math.min(...betas), Math.max(...betas)] };
 }
 
-/** How much better than copy the model expects the coefficients to be, from 0 to the best; none where it expects nothing better. */
+/** Contour levels: expected improvement over copy, from 0 to the best. Empty if the model expects no improvement. */
 function levelsOf({ mean }: SearchSurrogate): number[] {
   const best = -Math.min(0, ...mean);
   return best === 0 ? [] : SHADES.map((_, index) => (best * index) / SHADES.length);
 }
 
-/** Contours of the mean below that of copy; what is expected to be worse is plain. */
+/** Contours of the model's mean where it is better than copy; the rest of the plane stays blank. */
 function groundOf(plot: PlotModule, { alpha, beta, mean }: SearchSurrogate, levels: number[]) {
   if (levels.length === 0) return [];
-  // The service lists all β of the first α, and the library all x of the first y.
+  // The service orders the grid by α first, the library by y (β) first.
   const values = beta.flatMap((_, j) => alpha.map((__, i) => -mean[i * beta.length + j]!));
   return [
     plot.contour(values, {

@@ -15,7 +15,7 @@ export interface SearchRecord {
 
 const PAGE_SIZE = 200;
 
-/** The points of the search, the first one first, and the model of what lies between them. */
+/** Query of the search's points in the order of their measurement, and of its surrogate model. */
 export const searchQuery = (job: KnownJob) =>
   partQuery<SearchRecord>(job, ['search'], async (signal) => {
     const path = { id: job.id };

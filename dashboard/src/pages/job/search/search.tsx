@@ -8,7 +8,7 @@ import { Section } from '../../../parts/layout/section.tsx';
 import { bestOf, planeOf } from './plane.ts';
 import { useSearchRecord, type SearchRecord } from './search-queries.ts';
 
-/** Which coefficients the job has tried, in which order, and what its model expects of the others. */
+/** Coefficients that the job has tried, in order, with the surrogate model's expectation elsewhere. */
 export function Search({ job }: { job: Job }) {
   const query = useSearchRecord(job);
   return (
@@ -40,7 +40,10 @@ function Plane({ record }: { record: SearchRecord }) {
       </Text>
       <div className="readable">
         <Chart
-          label={`${counted(points.length, 'point')} of the search in the plane of α and β; the best is ${placeOf(best)} with loss ${decimal(best.loss)}`}
+          label={
+            `${counted(points.length, 'point')} of the search in the plane of α and β; ` +
+            `the best is ${placeOf(best)} with loss ${decimal(best.loss)}`
+          }
           height={460}
           plot={plot}
           caption={captionOf(surrogate.mean.length > 0)}
@@ -68,6 +71,7 @@ function placeOf({ fusion_alpha: alpha, fusion_beta: beta }: SearchPoint): strin
 function captionOf(hasModel: boolean): string {
   const numbers = 'Numbers give the order in which points were measured, and the star is the best of them.';
   return hasModel
-    ? `${numbers} The stronger the color, the smaller the loss that the model of the search expects there; where it is plain, it expects nothing better than copy.`
+    ? `${numbers} The stronger the color, the smaller the loss that the model of the search expects there; ` +
+        'where it is plain, it expects nothing better than copy.'
     : `${numbers} A model of what lies between them needs three points at least, the copy among them.`;
 }

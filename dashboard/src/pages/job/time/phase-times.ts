@@ -2,26 +2,26 @@ import type { Job } from '@readapt/client';
 
 export type Phase = keyof Job['phases'];
 
-/** The phases in the order in which a job goes through them as a rule. It may come back to some of them. */
+/** Phases in the usual order. A job may return to earlier ones. */
 const PHASES: readonly Phase[] = [
   ...(['queue_wait', 'held', 'prepare', 'evolution'] as const),
   ...(['initialize', 'fine_tune', 'evaluate', 'publish'] as const),
 ];
 
-/** The time that a job has spent on a phase, in whole milliseconds. */
+/** Time that a job has spent in a phase, in whole milliseconds. */
 export interface PhaseTime {
   readonly phase: Phase;
-  /** The time of all phases before it. */
+  /** Sum of all earlier phases. */
   readonly start: number;
   readonly ms: number;
-  /** Whether the clock runs on it now. */
+  /** Whether the job is in this phase now. */
   readonly isRunning: boolean;
 }
 
 /**
- * The times of all phases, rounded so that they add up to the rounded time of the whole: each is rounded down, and those with the largest
- * remainders are rounded up.
- * @param now the present in milliseconds, up to which the running phase is counted
+ * Times of all phases, rounded by the largest remainder method: each is rounded down, then those with the largest
+ * remainders are rounded up until the parts add up to the rounded total.
+ * @param now present time in milliseconds, up to which the running phase counts
  */
 export function phaseTimes({ phases, phase: running, phase_since: since }: Job, now: number): readonly PhaseTime[] {
   const more = since === null ? 0 : Math.max(0, now - Date.parse(since));
@@ -38,7 +38,7 @@ export function phaseTimes({ phases, phase: running, phase_since: since }: Job, 
   }));
 }
 
-/** The time of the whole, in whole milliseconds: the time to readiness of a job that is ready. */
+/** Total in whole milliseconds. For a ready job, it is its time to readiness. */
 export const totalOf = (times: readonly PhaseTime[]): number => sum(times.map(({ ms }) => ms));
 
 function sum(values: readonly number[]): number {

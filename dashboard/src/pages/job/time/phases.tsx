@@ -15,7 +15,7 @@ const WORDS: Readonly<Record<Phase, { readonly name: string; readonly meaning: s
   publish: { name: 'Publishing', meaning: 'the version that has passed' },
 };
 
-/** On which phases the clock has run. Each begins where the one before it ends, so that they are seen to add up. */
+/** Table of the times per phase. Each bar starts where the one before it ends, which shows that they add up. */
 export function Phases({ job }: { job: Job }) {
   const times = phaseTimes(job, useNow()).filter(({ ms, isRunning }) => ms > 0 || isRunning);
   const total = totalOf(times);
@@ -78,13 +78,13 @@ function PhaseRow({ time: { phase, start, ms, isRunning }, total }: { time: Phas
   );
 }
 
-/** What the sum of the phases is. */
+/** Name of the phases' total, which depends on how far the job is. */
 export function totalName({ ttr_ms: ttr, finished_at: finishedAt }: Job): string {
   if (ttr !== null) return 'Time to readiness';
   return finishedAt === null ? 'Time so far' : 'Time until it ended';
 }
 
-/** The same as one sentence, with every summand that is not 0. */
+/** Sum of the phases as an equation, without those of 0 ms. */
 export function PhaseSum({ job }: { job: Job }) {
   const times = phaseTimes(job, useNow()).filter(({ ms }) => ms > 0);
   if (times.length === 0) return null;

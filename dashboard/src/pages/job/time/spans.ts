@@ -4,14 +4,14 @@ import { phaseTimes, totalOf } from './phase-times.ts';
 export const LANES = ['Waiting', 'Held', 'Preparing', 'Initializing', 'Fine-tuning', 'Evaluating'] as const;
 export type Lane = (typeof LANES)[number];
 
-/** A time that a job has spent in one state, in milliseconds since the acceptance of its rollout. */
+/** Period that a job spent in one state. Times are milliseconds since its rollout was accepted. */
 export interface Span {
   readonly lane: Lane;
-  /** What it was: `waiting for a worker`. */
+  /** Description of the state: `waiting for a worker`. */
   readonly what: string;
   readonly from: number;
   readonly to: number;
-  /** The attempt in which it was; null before the first. */
+  /** Number of the attempt; null before the first one. */
   readonly attempt: number | null;
 }
 
@@ -36,8 +36,10 @@ interface Change {
 }
 
 /**
- * What a job did and when, up to its readiness, its end, or now: its events in the order of time. The clock began at the acceptance of the
- * rollout, which is the sum of the phases before it stopped.
+ * Spans of a job's states from the acceptance of its rollout to its readiness, its end, or now. The acceptance time is
+ * the end minus the sum of the phases.
+ * @param events events of the job in order of time
+ * @param now present time in milliseconds, for a job that has not ended
  */
 export function spansOf(job: Job, events: readonly Event[], now: number): readonly Span[] {
   const stopped = job.ready_at ?? job.finished_at;
@@ -66,7 +68,7 @@ function changesOf(events: readonly Event[]): Change[] {
   });
 }
 
-/** When each attempt began: a worker took the job. */
+/** Start of each attempt, when a worker took the job, in milliseconds since the acceptance. */
 export function attemptsOf(spans: readonly Span[]): readonly { readonly attempt: number; readonly at: number }[] {
   const starts = new Map<number, number>();
   for (const { attempt, from } of spans) if (attempt !== null && !starts.has(attempt)) starts.set(attempt, from);

@@ -16,7 +16,7 @@ const COLORS: Readonly<Record<Lane, string>> = {
   Evaluating: 'var(--green-9)',
 };
 
-/** What the job did in which order: attempts, waits, and how it went from one phase to another and back. */
+/** Gantt chart of the job's states over time, with a vertical line at the start of each attempt. */
 export function Timeline({ job }: { job: Job }) {
   const events = useEvents(job);
   return (
@@ -54,7 +54,7 @@ function Spans({ job, events, now }: { job: Job; events: readonly Event[]; now: 
   );
 }
 
-/** The lanes that the job was on. */
+/** Lanes with at least one span. */
 function lanesOf(spans: readonly Span[]): Lane[] {
   return LANES.filter((lane) => spans.some((span) => span.lane === lane));
 }
@@ -63,7 +63,8 @@ function captionOf(attempts: number): string {
   if (attempts === 0) return 'No worker has taken the job yet.';
   return attempts === 1
     ? 'One worker has taken the job once. The vertical line is where that attempt began.'
-    : `Workers have taken the job ${attempts} times. A vertical line is where an attempt began; each goes on from the checkpoint of the one before, or begins anew after a retry.`;
+    : `Workers have taken the job ${attempts} times. A vertical line is where an attempt began; ` +
+        'each goes on from the checkpoint of the one before, or begins anew after a retry.';
 }
 
 function plotOf(spans: readonly Span[], isReady: boolean): ChartProps['plot'] {

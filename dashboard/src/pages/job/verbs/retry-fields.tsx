@@ -1,15 +1,15 @@
 import { Box, Flex, Select, Text, TextField } from '@radix-ui/themes';
 import type { Job, RetryJob } from '@readapt/client';
 import { useId } from 'react';
+import { STRATEGIES } from '../../../routes/search.ts';
 
 type Options = NonNullable<RetryJob['options']>;
 type NumberName = 'max_steps' | 'learning_rate' | 'search_evaluations';
 
-/** What a reader has entered. Texts are kept as they are typed, so that nobody's digits jump. */
+/** Entered options. Numbers stay text as typed, so that digits do not jump while typing. */
 export type RetryForm = { readonly [Name in keyof Options]?: Options[Name] | string };
 
-const STRATEGIES = ['auto', 'reuse', 'revert', 'relora', 'relora-paper', 'warm-start', 'scratch'] as const;
-/** The value of the choice that leaves an option to the rollout. */
+/** Value of the choice that takes the option from the rollout. */
 const OF_ROLLOUT = 'of-rollout';
 
 const NUMBERS: readonly { readonly name: NumberName; readonly label: string; readonly hint: string }[] = [
@@ -26,7 +26,7 @@ const NUMBERS: readonly { readonly name: NumberName; readonly label: string; rea
   },
 ];
 
-/** The options as the API takes them; what is empty is left to the rollout. */
+/** Options for the API. Empty fields are left out, so that the rollout's options apply. */
 export function optionsOf(form: RetryForm): Options {
   const given = Object.entries(form).filter(([, value]) => value !== undefined && value !== '');
   const numeric = new Set<string>(NUMBERS.map(({ name }) => name));
@@ -39,7 +39,7 @@ interface RetryFieldsProps {
   readonly change: (fields: RetryForm) => void;
 }
 
-/** Options that the retried job gets of its own. A control trains from scratch, whatever is asked for. */
+/** Fields for options of the retried job. A control has no strategy field: it always trains from scratch. */
 export function RetryFields({ job, form, change }: RetryFieldsProps) {
   return (
     <Flex direction="column" gap="3" asChild>

@@ -1,9 +1,11 @@
-import { CheckIcon, Cross2Icon, PauseIcon, PlayIcon } from '@radix-ui/react-icons';
-import { approveJob, cancelJob, pauseJob, resumeJob, type Job } from '@readapt/client';
+import { CheckIcon, Cross2Icon, PauseIcon, PlayIcon, ReloadIcon } from '@radix-ui/react-icons';
+import { Flex } from '@radix-ui/themes';
+import { approveJob, cancelJob, pauseJob, resumeJob, retryJob, type Job } from '@readapt/client';
+import { useState } from 'react';
 import { client } from '../../../api/client.ts';
 import { ConfirmButton } from '../../../parts/actions/confirm-button.tsx';
 import { isOver } from '../job-queries.ts';
-import { RetryButton } from './retry-button.tsx';
+import { optionsOf, RetryFields, type RetryForm } from './retry-fields.tsx';
 
 const PAUSABLE: ReadonlySet<Job['state']> = new Set([
   ...(['queued', 'held'] as const),
@@ -11,7 +13,7 @@ const PAUSABLE: ReadonlySet<Job['state']> = new Set([
 ]);
 const RETRYABLE: ReadonlySet<Job['state']> = new Set(['not_ready', 'failed', 'cancelled']);
 
-/** What may be done to the job in the state that it is in. */
+/** Buttons for the actions that the job's state allows. */
 export function Verbs({ job }: { job: Job }) {
   if (isOver(job)) return RETRYABLE.has(job.state) ? <RetryButton job={job} /> : null;
   return (
@@ -35,7 +37,8 @@ function ApproveButton({ job }: VerbProps) {
       run={() => approveJob({ client, path: { id: job.id } })}
     >
       {[
-        `${job.adapter_name} will be carried over to the new base model version as soon as nothing else holds the job and a worker is free.`,
+        `${job.adapter_name} will be carried over to the new base model version`,
+        'as soon as nothing else holds the job and a worker is free.',
         'What it publishes is served at once where your gateway follows what is current.',
       ].join(' ')}
     </ConfirmButton>
@@ -87,6 +90,26 @@ function CancelButton({ job }: VerbProps) {
             'The job ends without a new version, and the old version of its adapter stays as it is.',
             'It can be retried later, which begins it anew.',
           ].join(' ')}
+    </ConfirmButton>
+  );
+}
+
+/** Button that restarts the job, with other options if entered. */
+function RetryButton({ job }: VerbProps) {
+  const [form, setForm] = useState<RetryForm>(() => ({ ...job.own_options }));
+  return (
+    <ConfirmButton
+      label="Retry the job"
+      icon={<ReloadIcon aria-hidden />}
+      run={() => retryJob({ client, path: { id: job.id }, body: { options: optionsOf(form) } })}
+    >
+      <Flex direction="column" gap="3">
+        <div>
+          The job begins anew with the dataset and the gate that its adapter has now. Its curves are measured anew, its
+          time goes on, and its rollout goes on until it has ended.
+        </div>
+        <RetryFields job={job} form={form} change={(fields) => setForm((before) => ({ ...before, ...fields }))} />
+      </Flex>
     </ConfirmButton>
   );
 }

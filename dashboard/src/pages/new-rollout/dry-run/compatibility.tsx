@@ -1,11 +1,11 @@
 import { Callout, Flex, Heading, Text } from '@radix-ui/themes';
 import type { RolloutForecast } from '@readapt/client';
 import { ADVICE } from '../../../lib/advice.ts';
-import { counted, percent } from '../../../lib/format.ts';
+import { counted, percent, sentence } from '../../../lib/format.ts';
 
 type Entry = RolloutForecast['compatibility'][number];
 
-/** For each version that adapters come from, whether they can be carried over, how far the base moved, and what is likely to work. */
+/** List per old base version: whether its adapters can be carried over, the drift of the base, and the advice. */
 export function Compatibility({ entries }: { entries: readonly Entry[] }) {
   if (entries.length === 0) return null;
   return (
@@ -24,11 +24,11 @@ export function Compatibility({ entries }: { entries: readonly Entry[] }) {
 
 function Pair({ entry: { adapters, problem, drift, drift_by_projection: byProjection, advice } }: { entry: Entry }) {
   if (problem !== null) {
+    const { message, detail, code } = problem;
     return (
       <Callout.Root color="red" size="1" highContrast>
         <Callout.Text>
-          <strong>{counted(adapters, 'adapter')} cannot be carried over.</strong> {problem.message}. {problem.detail}{' '}
-          (code {problem.code})
+          <strong>{counted(adapters, 'adapter')} cannot be carried over.</strong> {message}. {detail} (code {code})
         </Callout.Text>
       </Callout.Root>
     );
@@ -42,7 +42,7 @@ function Pair({ entry: { adapters, problem, drift, drift_by_projection: byProjec
       {advice !== null && (
         <Text as="p" size="2" mt="1">
           <strong>{ADVICE[advice.verdict] ?? advice.verdict}.</strong>{' '}
-          {advice.reasons.map(({ message }) => `${message.charAt(0).toUpperCase()}${message.slice(1)}.`).join(' ')}
+          {advice.reasons.map((reason) => sentence(reason.message)).join(' ')}
         </Text>
       )}
       {byProjection !== null && <Drift drift={byProjection} />}

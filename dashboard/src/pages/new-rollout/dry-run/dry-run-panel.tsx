@@ -15,11 +15,11 @@ interface DryRunPanelProps {
   readonly ask: () => unknown;
   readonly isAsking: boolean;
   readonly error: unknown;
-  readonly isOutdated: boolean;
+  readonly isStale: boolean;
 }
 
-/** What the rollout of the form would do, without beginning it. */
-export function DryRunPanel({ id, query, ask, isAsking, error, isOutdated }: DryRunPanelProps) {
+/** Panel that requests a dry run of the form's rollout and shows its outcome. */
+export function DryRunPanel({ id, query, ask, isAsking, error, isStale }: DryRunPanelProps) {
   return (
     <Section title="Dry run">
       <Card size="2">
@@ -31,7 +31,7 @@ export function DryRunPanel({ id, query, ask, isAsking, error, isOutdated }: Dry
             {id === null ? 'Try it without beginning' : 'Try again'}
           </Button>
           {error !== null && <ProblemCallout error={error} />}
-          {id !== null && isOutdated && (
+          {id !== null && isStale && (
             <Callout.Root color="amber" size="1" role="status" highContrast>
               <Callout.Text>
                 What is in the form may differ from what this was asked about. Try again to see what it would do now.

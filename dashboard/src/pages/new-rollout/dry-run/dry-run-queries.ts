@@ -17,7 +17,7 @@ export const dryRunQuery = (id: string) => ({
   ...polled<RolloutForecast>({ every: 1000, until: ({ state }) => state === 'computed' || state === 'failed' }),
 });
 
-/** Asks what the rollout of the form would do. A version that is new is registered for it. */
+/** Requests a dry run of the form's rollout. This registers a new version, because its files have to be read. */
 export async function askDryRun(draft: Draft): Promise<RolloutForecast> {
   const { request, options } = toRequest(draft);
   if (draft.target === 'existing') {

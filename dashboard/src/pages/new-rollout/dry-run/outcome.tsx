@@ -1,11 +1,11 @@
 import { Callout, Flex, Heading, Spinner, Text } from '@radix-ui/themes';
 import type { RolloutForecast } from '@readapt/client';
-import { counted, duration } from '../../../lib/format.ts';
+import { counted, duration, sentence } from '../../../lib/format.ts';
 import { leftOutWords } from '../../../lib/left-out-words.ts';
 import { FIGURES, IntervalBar } from '../../../parts/values/interval-bar.tsx';
 import { Compatibility } from './compatibility.tsx';
 
-/** What a dry run has found. */
+/** Outcome of a dry run: the adapters taken, the predicted figures and the compatibility; or its progress or error. */
 export function Outcome({ forecast }: { forecast: RolloutForecast }) {
   const { state, error } = forecast;
   if (state === 'queued' || state === 'computing') {
@@ -112,7 +112,7 @@ function Figures({ forecast }: { forecast: RolloutForecast }) {
       <Text as="p" size="1" color="gray" mt="2">
         {workersInWords(workers)}
         {ahead !== null && ahead > 0 && `, behind ${counted(ahead, 'job')} of other rollouts`}.{' '}
-        {basis.map(({ text }) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`).join(' ')}
+        {basis.map(({ text }) => sentence(text)).join(' ')}
       </Text>
     </div>
   );

@@ -1,15 +1,16 @@
 import { Flex, Text, TextArea, TextField } from '@radix-ui/themes';
 import { useId, type ReactNode } from 'react';
+import { sentence } from '../../../lib/format.ts';
 import { errorAt } from '../request/field-errors.ts';
 import type { Draft } from '../request/draft.ts';
 import { useForm } from './form-context.ts';
 
-/** Names of the draft whose value is text. */
+/** Names of the draft's text fields. */
 type TextName = { [Name in keyof Draft]: Draft[Name] extends string ? Name : never }[keyof Draft];
 
 interface FieldProps {
   readonly label: string;
-  /** Where the API says that something is wrong with it. */
+  /** Name of the field in the API's errors: `policy.deadline`. */
   readonly error: string;
   readonly help?: ReactNode;
   readonly children: (attributes: FieldAttributes) => ReactNode;
@@ -21,7 +22,7 @@ interface FieldAttributes {
   readonly 'aria-invalid': boolean;
 }
 
-/** A control with its label, what it is for, and what is wrong with what stands in it. */
+/** Form control with its label, help text and error. */
 export function Field({ label, error, help, children }: FieldProps) {
   const { errors } = useForm();
   const id = useId();
@@ -48,10 +49,6 @@ export function Field({ label, error, help, children }: FieldProps) {
   );
 }
 
-function sentence(message: string): string {
-  return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
-}
-
 interface NamedFieldProps extends Omit<FieldProps, 'children'> {
   readonly name: TextName;
 }
@@ -59,9 +56,9 @@ interface NamedFieldProps extends Omit<FieldProps, 'children'> {
 interface TextInputProps extends NamedFieldProps {
   readonly placeholder?: string;
   readonly type?: 'text' | 'datetime-local' | 'url';
-  /** Asks telephones for the keyboard with digits. */
+  /** Shows the numeric keyboard on phones. */
   readonly digits?: boolean;
-  /** What stands behind the number, such as %. */
+  /** Unit behind the number, such as %. */
   readonly unit?: string;
 }
 
@@ -103,7 +100,7 @@ export function TextAreaInput({ name, placeholder, ...field }: NamedFieldProps &
 }
 
 interface SelectInputProps extends NamedFieldProps {
-  /** What the API calls it, and what people read. */
+  /** Options: the value for the API and the label for people. */
   readonly options: readonly (readonly [value: string, label: string])[];
 }
 

@@ -10,7 +10,7 @@ interface Form {
 
 export const FormContext = createContext<Form | null>(null);
 
-/** What stands in the form, and what is wrong with it. */
+/** Draft of the surrounding form, its errors, and the function that changes it. */
 export function useForm(): Form {
   const form = useContext(FormContext);
   if (form === null) throw new Error('a field stands outside of its form');

@@ -13,7 +13,7 @@ const tenantsQuery = {
   queryFn: ({ signal }: { signal: AbortSignal }) => listTenants({ client, query: { limit: 200 }, signal }),
 };
 
-/** Which adapters the rollout takes: all of them, if nothing is chosen. */
+/** Fields that select the adapters of the rollout; left empty, it takes all. */
 export function SelectionFields() {
   return (
     <Section title="Which adapters">
@@ -39,7 +39,7 @@ export function SelectionFields() {
   );
 }
 
-/** Tenants by name or identifier. The names of the newest 200 are known; others are given by their identifiers. */
+/** Field for tenants by name or identifier. It knows the names of the newest 200; enter others by identifier. */
 function TenantsField() {
   const { draft, change } = useForm();
   const tenants = useQuery(tenantsQuery).data?.data ?? [];

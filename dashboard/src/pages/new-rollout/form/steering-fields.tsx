@@ -7,7 +7,7 @@ import { WaveFields } from './wave-fields.tsx';
 
 const TWO = { initial: '1', sm: '2' } as const;
 
-/** How the rollout is steered: by the policy of its base model, or by an own one. */
+/** Choice between the base model's policy and one of the rollout's own, with the fields of the latter. */
 export function SteeringFields() {
   const { draft, change } = useForm();
   return (
@@ -81,72 +81,97 @@ function LimitFields() {
   return (
     <Section title="Order and limits">
       <Grid columns={TWO} gap="3">
-        <SelectInput
-          name="priority"
-          label="Priority"
-          error="policy.priority"
-          options={[
-            ['', 'normal'],
-            ['high', 'high'],
-            ['low', 'low'],
-          ]}
-        />
-        <TextInput
-          name="concurrency"
-          label="Most jobs at a time"
-          error="policy.concurrency"
-          placeholder="as many as there are workers"
-          digits
-        />
-        <TextInput name="deadline" label="Deadline" error="policy.deadline" type="datetime-local" />
-        <TextInput
-          name="budget"
-          label="Budget of device time"
-          error="policy.budget_device_seconds"
-          unit="seconds"
-          help="It pauses when they are used up."
-          digits
-        />
-        <TextInput
-          name="controlFraction"
-          label="Controls"
-          error="policy.control_fraction"
-          unit="%"
-          help="Share of the adapters that are also trained from scratch, to measure the speed-up."
-          digits
-        />
-        <SelectInput
-          name="provisional"
-          label="Provisional versions"
-          error="policy.provisional"
-          help="Served until the real one is published. Nobody measures them."
-          options={[
-            ['', 'none'],
-            ['revert', 'revert: the change of the base undone'],
-            ['reuse', 'reuse: a copy of the adapter'],
-          ]}
-        />
-        <SelectInput
-          name="supersede"
-          label="Jobs to older versions that run"
-          error="policy.supersede"
-          options={[
-            ['', 'as the service chooses'],
-            ['finish', 'may finish, and are waited for'],
-            ['stop', 'are stopped'],
-          ]}
-        />
-        <SelectInput
-          name="late"
-          label="Adapters that are imported meanwhile"
-          error="policy.late"
-          options={[
-            ['', 'as the service chooses'],
-            ['join', 'join this rollout'],
-            ['next', 'wait for the next one'],
-          ]}
-        />
+        <OrderFields />
+        <CostFields />
+        <OverlapFields />
       </Grid>
     </Section>
+  );
+}
+
+function OrderFields() {
+  return (
+    <>
+      <SelectInput
+        name="priority"
+        label="Priority"
+        error="policy.priority"
+        options={[
+          ['', 'normal'],
+          ['high', 'high'],
+          ['low', 'low'],
+        ]}
+      />
+      <TextInput
+        name="concurrency"
+        label="Most jobs at a time"
+        error="policy.concurrency"
+        placeholder="as many as there are workers"
+        digits
+      />
+      <TextInput name="deadline" label="Deadline" error="policy.deadline" type="datetime-local" />
+    </>
+  );
+}
+
+function CostFields() {
+  return (
+    <>
+      <TextInput
+        name="budget"
+        label="Budget of device time"
+        error="policy.budget_device_seconds"
+        unit="seconds"
+        help="It pauses when they are used up."
+        digits
+      />
+      <TextInput
+        name="controlFraction"
+        label="Controls"
+        error="policy.control_fraction"
+        unit="%"
+        help="Share of the adapters that are also trained from scratch, to measure the speed-up."
+        digits
+      />
+      <SelectInput
+        name="provisional"
+        label="Provisional versions"
+        error="policy.provisional"
+        help="Served until the real one is published. Nobody measures them."
+        options={[
+          ['', 'none'],
+          ['revert', 'revert: the change of the base undone'],
+          ['reuse', 'reuse: a copy of the adapter'],
+        ]}
+      />
+    </>
+  );
+}
+
+/** Fields on what happens when the rollout overlaps with other rollouts or with imports. */
+function OverlapFields() {
+  return (
+    <>
+      <SelectInput
+        name="supersede"
+        label="Jobs to older versions that run"
+        error="policy.supersede"
+        options={[
+          ['', 'as the service chooses'],
+          ['finish', 'may finish, and are waited for'],
+          ['stop', 'are stopped'],
+        ]}
+      />
+      <SelectInput
+        name="late"
+        label="Adapters that are imported meanwhile"
+        error="policy.late"
+        options={[
+          ['', 'as the service chooses'],
+          ['join', 'join this rollout'],
+          ['next', 'wait for the next one'],
+        ]}
+      />
+    </>
   );
 }

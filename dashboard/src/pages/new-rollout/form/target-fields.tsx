@@ -8,7 +8,7 @@ import { SelectInput, TextInput } from './fields.tsx';
 import { useForm } from './form-context.ts';
 import { modelsQuery } from './models-query.ts';
 
-/** The base models that the form knows, the newest 200. */
+/** Base models that the form offers, the newest 200; empty until they are loaded. */
 export function useBaseModels(): readonly BaseModel[] {
   return useQuery(modelsQuery).data?.data ?? [];
 }
@@ -20,7 +20,7 @@ const versionsQuery = (model: string) => ({
   enabled: model !== '',
 });
 
-/** What the fleet is carried over to: a version that is registered, or one that this request registers. */
+/** Fields for the target of the rollout: a registered version, or a new one that the request registers. */
 export function TargetFields() {
   const { draft, change } = useForm();
   const models = useBaseModels();
@@ -46,7 +46,10 @@ export function TargetFields() {
         name="strategy"
         label="Strategy"
         error="strategy"
-        help="How adapters are carried over. Automatically tries what needs no training first, and stops at the first that passes the gate of the adapter."
+        help={
+          'How adapters are carried over. Automatically tries what needs no training first, ' +
+          'and stops at the first that passes the gate of the adapter.'
+        }
         options={[
           ['', 'as the service chooses (automatically)'],
           ['auto', 'automatically'],
@@ -69,7 +72,7 @@ function ExistingVersion() {
   const newest = versions[0]?.id;
   const isMissing = draft.versionId !== '' && !versions.some(({ id }) => id === draft.versionId);
   const isChosen = draft.versionId !== '';
-  // The newest one is what most people have come for. What somebody has chosen is never replaced.
+  // Preselects the newest version, which most readers want, but never replaces a choice.
   useEffect(() => {
     if (newest !== undefined && !isChosen) change({ versionId: newest });
   }, [newest, isChosen, change]);

@@ -7,7 +7,7 @@ import { useForm } from './form-context.ts';
 
 const HINTS: Readonly<Record<WaveDraft['kind'], string>> = { percent: '10', count: '5', label: 'tier=internal' };
 
-/** The waves before the last one, which has all other adapters. */
+/** Fields for all waves except the last one, which takes the remaining adapters. */
 export function WaveFields() {
   const { draft, change } = useForm();
   const set = (index: number, wave: WaveDraft) =>

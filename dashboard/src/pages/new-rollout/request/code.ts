@@ -9,7 +9,7 @@ const MAKERS: Readonly<Record<Language, (request: RolloutRequest, origin: string
   Python: python,
 };
 
-/** A program that makes the same request as the form. The key is never in it. */
+/** Program that makes the form's request. It reads the API key from the environment, so the text never has it. */
 export function codeOf(language: Language, request: RolloutRequest, origin: string): string {
   return MAKERS[language](request, origin);
 }
@@ -22,7 +22,7 @@ function curl({ path, body }: RolloutRequest, origin: string): string {
   -d '${json}'`;
 }
 
-/** The base model of a request that registers a version; null for one that takes a version that exists. */
+/** Name of the base model in the path of a request that registers a version; null for any other request. */
 function modelOf(path: string): string | null {
   const name = /^\/v1\/base-models\/([^/]+)\/versions$/.exec(path)?.[1];
   return name === undefined ? null : decodeURIComponent(name);
@@ -65,7 +65,7 @@ ended = wait_for_rollout(client, ${model === null ? 'rollout' : 'registered.roll
 print(f"{ended.summary.ready} of {ended.summary.adapters} adapters are ready")`;
 }
 
-/** A value of JSON as Python writes it. */
+/** Python literal for a JSON value. @param indent indentation of the line on which it starts */
 function literal(value: unknown, indent = ''): string {
   const deeper = `${indent}    `;
   if (Array.isArray(value)) {

@@ -4,8 +4,9 @@ import { EMPTY_DRAFT, type Entered, type WaveDraft } from './draft.ts';
 type AskedAbout = Pick<RolloutForecast, 'base_model_name' | 'base_model_version_id' | 'options'>;
 
 /**
- * What has to stand in the form so that it makes the request of a dry run again. The service has filled in what was left empty.
- * @param ofBaseModel the policy that the base model has now, by which the rollout is steered where it is the same
+ * Form values that produce the request of a dry run again. Fields that were left empty have the service's values.
+ * @param ofBaseModel present policy of the base model. If the dry run had the same, the form chooses "that of the base
+ * model".
  */
 export function draftOf(
   { base_model_name, base_model_version_id, options }: AskedAbout,
@@ -22,7 +23,7 @@ export function draftOf(
   return { ...EMPTY_DRAFT, ...target, ...steeringOf(own), steering: 'own' };
 }
 
-/** The service keeps the share of controls beside the policy. */
+/** Share of controls as the policy has it. The service stores it outside the policy. */
 function controlsOf({ control, control_fraction: fraction }: RolloutOptions): Pick<RolloutPolicy, 'control_fraction'> {
   if (control === 'all') return { control_fraction: 1 };
   return control === 'sample' && fraction !== undefined ? { control_fraction: fraction } : {};
@@ -66,7 +67,7 @@ function waveDraft(wave: NonNullable<RolloutPolicy['waves']>[number]): WaveDraft
 
 const text = (value: number | undefined): string => (value === undefined ? '' : String(value));
 
-/** People write shares as percent; the API has fractions. */
+/** Text of a form field in percent for a fraction of the API. */
 const percentText = (share: number | undefined): string =>
   share === undefined ? '' : String(Number((share * 100).toPrecision(12)));
 
@@ -75,7 +76,7 @@ const labelText = (labels: Readonly<Record<string, string>>): string =>
     .map(([key, value]) => `${key}=${value}`)
     .join(', ');
 
-/** As a field for date and time has it, by the clock of the reader: `2026-11-28T18:00`, with seconds where there are some. */
+/** Value of a `datetime-local` input in the browser's time zone: `2026-11-28T18:00`, with seconds if they are not 0. */
 function localTime(time: Date): string {
   const local = new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString();
   return local.slice(0, time.getSeconds() === 0 ? 16 : 19);

@@ -5,7 +5,7 @@ export interface WaveDraft {
   readonly value: string;
 }
 
-/** What stands in the form: texts as they were typed, of which an empty one leaves the choice to the service. */
+/** Content of the form. Texts are kept as typed; an empty one leaves the choice to the service. */
 export interface Draft {
   /** Name of the base model. */
   readonly baseModel: string;
@@ -15,11 +15,11 @@ export interface Draft {
   readonly path: string;
   readonly servingName: string;
   readonly strategy: '' | NonNullable<RolloutOptions['strategy']>;
-  /** Whether the policy of the base model steers the rollout, or what stands below. */
+  /** Whether the base model's policy applies, or the fields below (`own`). */
   readonly steering: 'base_model' | 'own';
-  /** Whether the base model has a policy, in whose place an own one stands even if it is empty. */
+  /** Whether the base model has a policy. An own policy then replaces it even if all its fields are empty. */
   readonly baseModelHasPolicy: boolean;
-  /** Identifiers. */
+  /** Identifiers of tenants. */
   readonly tenants: readonly string[];
   readonly adapters: string;
   readonly labels: string;
@@ -31,7 +31,7 @@ export interface Draft {
   readonly negativeFlips: string;
   readonly minJobs: string;
   readonly concurrency: string;
-  /** As the browser gives it, by the clock of the reader: `2026-11-28T18:00`. */
+  /** Value of the `datetime-local` input, in the browser's time zone: `2026-11-28T18:00`. */
   readonly deadline: string;
   readonly budget: string;
   readonly controlFraction: string;
@@ -41,7 +41,7 @@ export interface Draft {
   readonly late: '' | NonNullable<RolloutPolicy['late']>;
 }
 
-/** What was entered. Until somebody chooses (null), it follows from the base model who steers the rollout. */
+/** Entered values. `steering` is null until somebody chooses: the base model's policy then applies if it has one. */
 export type Entered = Omit<Draft, 'steering' | 'baseModelHasPolicy'> & { readonly steering: Draft['steering'] | null };
 
 export const EMPTY_DRAFT: Draft = {

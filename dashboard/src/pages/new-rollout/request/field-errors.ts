@@ -1,7 +1,7 @@
 import { ProblemError } from '@readapt/client';
 import type { FieldErrors } from './request.ts';
 
-/** Fields that a problem without a list of fields is about. */
+/** Field of the form by the code of a problem that names no fields itself. */
 const FIELDS_OF_CODES: Readonly<Record<string, string>> = {
   path_not_allowed: 'path',
   path_not_found: 'path',
@@ -18,13 +18,13 @@ interface NamedField {
   readonly message: string;
 }
 
-/** What a refused request says of which field of the form; empty if it is about none. */
+/** Messages of a refused request by field of the form; empty if they concern no field. */
 export function fieldErrorsOf(error: unknown): FieldErrors {
   if (!(error instanceof ProblemError)) return {};
   const named = error.problem.errors;
   if (error.code === 'invalid_request' && Array.isArray(named)) {
     const errors: Record<string, string> = {};
-    // The first message on a field is on the value itself, the others on what else it could have been.
+    // A field's first message is about its value; further ones are about the other types that it could have.
     for (const { field, message } of named as NamedField[]) errors[nameOf(field)] ??= message;
     return errors;
   }
@@ -32,12 +32,12 @@ export function fieldErrorsOf(error: unknown): FieldErrors {
   return field === undefined ? {} : { [field]: error.problem.detail };
 }
 
-/** Of both requests, the name below the options. */
+/** Name of the field below the options, which the two requests call `options` and `rollout`. */
 function nameOf(field: string): string {
   return field.replace(/^(options|rollout)\./, '');
 }
 
-/** The message on a field or on a part of it; undefined if there is none. */
+/** Message about a field or a part of it; undefined if there is none. */
 export function errorAt(errors: FieldErrors, name: string): string | undefined {
   return errors[name] ?? Object.entries(errors).find(([field]) => field.startsWith(`${name}.`))?.[1];
 }

@@ -2,23 +2,26 @@ import type { RolloutOptions, RolloutPolicy } from '@readapt/client';
 import { parseLabels } from '../../../lib/labels.ts';
 import type { Draft, WaveDraft } from './draft.ts';
 
-/** The request that a form makes. */
+/** POST request that the form makes. */
 export interface RolloutRequest {
   readonly path: string;
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-/** What is wrong, by the place in the options that the API names: `policy.waves.0.percent`. */
+/** Error messages by the API's name of the field: `policy.waves.0.percent`. */
 export type FieldErrors = Readonly<Record<string, string>>;
 
 interface Built {
   readonly request: RolloutRequest;
   readonly options: RolloutOptions;
-  /** What cannot be sent at all. The service checks all the rest. */
+  /** Errors that prevent sending. The service validates everything else. */
   readonly errors: FieldErrors;
 }
 
-/** Makes the request of the form. What was left empty is left out, so that the service and the base model decide. */
+/**
+ * Builds the request of the form. Empty fields are left out, so that the defaults of the service and the base model
+ * apply.
+ */
 export function toRequest(draft: Draft): Built {
   const errors: Record<string, string> = {};
   const options = optionsOf(draft, errors);
@@ -39,7 +42,7 @@ export function toRequest(draft: Draft): Built {
   };
 }
 
-/** @param errors takes what cannot be read */
+/** Builds the rollout's options. @param errors receives a message for each field that cannot be parsed */
 function optionsOf(draft: Draft, errors: Record<string, string>): RolloutOptions {
   const strategy = draft.strategy === '' ? {} : { strategy: draft.strategy };
   if (draft.steering === 'base_model') return strategy;
@@ -90,7 +93,7 @@ function numberOf(text: string, fail: (error: string) => void): number | undefin
   return value;
 }
 
-/** People write shares as percent; the API has fractions. */
+/** Fraction for the API from a percentage. @param fail called with a message if it is not within 0 to 100 */
 function shareOf(percent: number | undefined, fail: (error: string) => void): number | undefined {
   if (percent === undefined) return undefined;
   if (percent < 0 || percent > 100) fail('give a percentage from 0 to 100');

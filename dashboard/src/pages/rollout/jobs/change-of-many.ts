@@ -12,18 +12,20 @@ import { client } from '../../../api/client.ts';
 
 export type Action = 'pause' | 'resume' | 'cancel' | 'retry';
 
-interface Told {
+interface ActionText {
   readonly verb: string;
-  /** What happens to each job. */
+  /** Description of the effect on each job. */
   readonly text: string;
-  /** Of which jobs the preview counts, in a sentence. */
+  /** Condition of the jobs that the preview counts, within a sentence. */
   readonly applies: string;
 }
 
-export const ACTIONS: Readonly<Record<Action, Told>> = {
+export const ACTIONS: Readonly<Record<Action, ActionText>> = {
   pause: {
     verb: 'Pause',
-    text: 'Jobs that run stop within seconds and keep a checkpoint. They stay paused until they are resumed, also when the rollout is.',
+    text:
+      'Jobs that run stop within seconds and keep a checkpoint. ' +
+      'They stay paused until they are resumed, also when the rollout is.',
     applies: 'have not ended and are not paused by themselves',
   },
   resume: { verb: 'Resume', text: 'Jobs go on from their checkpoints.', applies: 'are paused' },
@@ -39,7 +41,7 @@ export const ACTIONS: Readonly<Record<Action, Told>> = {
   },
 };
 
-interface Asked {
+interface ChangeBody {
   readonly filter: RetryRolloutJobs['filter'];
   readonly options?: { readonly strategy: string };
 }
@@ -47,21 +49,22 @@ interface Asked {
 interface ChangeOptions {
   readonly rolloutId: string;
   readonly action: Action;
-  readonly body: Asked;
-  /** False while what was typed cannot be sent. */
+  readonly body: ChangeBody;
+  /** False while the typed filter cannot be parsed. */
   readonly isValid: boolean;
 }
 
-/** While somebody types, the service is not asked for every letter. */
-const TYPING_MS = 300;
+/** Delay after the last keystroke before the preview is requested. */
+const DEBOUNCE_MS = 300;
 
-/** What a change by a filter would do, and the change itself. */
+/** Preview of a change by a filter, and the function that makes the change. */
 export function useChangeOfMany({ rolloutId, action, body, isValid }: ChangeOptions) {
-  const asked = useSettled(JSON.stringify(body));
+  const debouncedBody = useDebounced(JSON.stringify(body));
   const preview = useQuery({
-    queryKey: ['rollouts', rolloutId, 'preview', action, asked],
-    queryFn: ({ signal }) => changeAll({ rolloutId, action, body: JSON.parse(asked) as Asked, dryRun: true, signal }),
-    enabled: isValid && asked === JSON.stringify(body),
+    queryKey: ['rollouts', rolloutId, 'preview', action, debouncedBody],
+    queryFn: ({ signal }) =>
+      changeAll({ rolloutId, action, body: JSON.parse(debouncedBody) as ChangeBody, dryRun: true, signal }),
+    enabled: isValid && debouncedBody === JSON.stringify(body),
     staleTime: 0,
     gcTime: 0,
   });
@@ -69,24 +72,27 @@ export function useChangeOfMany({ rolloutId, action, body, isValid }: ChangeOpti
   return { preview, run };
 }
 
-function useSettled(value: string): string {
-  const [settled, setSettled] = useState(value);
+function useDebounced(value: string): string {
+  const [debounced, setDebounced] = useState(value);
   useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), TYPING_MS);
+    const timer = setTimeout(() => setDebounced(value), DEBOUNCE_MS);
     return () => clearTimeout(timer);
   }, [value]);
-  return settled;
+  return debounced;
 }
 
 interface ChangeRequest {
   readonly rolloutId: string;
   readonly action: Action;
-  readonly body: Asked;
+  readonly body: ChangeBody;
   readonly dryRun: boolean;
   readonly signal?: AbortSignal;
 }
 
-/** One request changes 10,000 jobs at the most and says where the next one begins. */
+/**
+ * Changes all jobs of a filter, or only counts them (`dryRun`). One request handles at most 10,000 jobs and returns a
+ * cursor.
+ */
 async function changeAll(request: ChangeRequest): Promise<ChangedRolloutJobs> {
   let sum: ChangedRolloutJobs | null = null;
   let cursor: string | undefined;

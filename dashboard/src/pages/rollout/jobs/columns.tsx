@@ -10,7 +10,7 @@ import { Time } from '../../../parts/values/time.tsx';
 import { JobVerbs } from './job-verbs.tsx';
 
 interface ColumnOptions {
-  /** Whether jobs of several tenants are shown. */
+  /** Whether the list has jobs of several tenants, which adds their column. */
   readonly tenants: boolean;
   readonly writes: boolean;
 }

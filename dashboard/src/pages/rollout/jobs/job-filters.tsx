@@ -4,28 +4,28 @@ import { useId } from 'react';
 import { count } from '../../../lib/format.ts';
 import { useChangeOfSearch } from '../../../lib/use-change-of-search.ts';
 import { StateFilter } from '../../../parts/table/state-filter.tsx';
-import { JOB_STATES, type RolloutSearch } from '../../../routes/rollout-search.ts';
+import { JOB_STATES_READY_FIRST, type RolloutSearch } from '../../../routes/search.ts';
 
 export interface TenantChoice {
   readonly id: string;
   readonly name: string;
-  /** Number of its adaptations in the rollout. */
+  /** Number of the tenant's adaptations in the rollout. */
   readonly jobs: number;
 }
 
 interface JobFiltersProps {
   readonly rollout: Rollout;
   readonly search: RolloutSearch;
-  /** Empty for a tenant, who has nothing to choose. */
+  /** Tenants to choose from; empty for a tenant's key. */
   readonly tenants: readonly TenantChoice[];
 }
 
-/** What the table of jobs has in it. All of it stands in the address. */
+/** Filters of the table of jobs. Their state is in the address. */
 export function JobFilters({ rollout, search, tenants }: JobFiltersProps) {
   const change = useChangeOfSearch<RolloutSearch>();
   const { state = [], kind, tenant } = search;
   const counts = countsOf(rollout, kind);
-  const states = JOB_STATES.filter((each) => (counts[each] ?? 0) > 0 || state.includes(each));
+  const states = JOB_STATES_READY_FIRST.filter((each) => (counts[each] ?? 0) > 0 || state.includes(each));
   return (
     <Flex gap="3" wrap="wrap" align="center">
       <SegmentedControl.Root
@@ -59,7 +59,7 @@ interface TenantSelectProps {
   readonly onChange: (id: string | undefined) => void;
 }
 
-/** The browser's own list, which stays quick with the 1,000 tenants that a report has. */
+/** Choice of a tenant. A native select stays fast with the 1,000 tenants that a report can have. */
 function TenantSelect({ tenants, value, onChange }: TenantSelectProps) {
   const id = useId();
   const isKnown = value === undefined || tenants.some((tenant) => tenant.id === value);

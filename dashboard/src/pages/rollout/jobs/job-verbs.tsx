@@ -1,21 +1,33 @@
 import { DotsHorizontalIcon } from '@radix-ui/react-icons';
 import { DropdownMenu, IconButton, Text } from '@radix-ui/themes';
 import { approveJob, cancelJob, isEndOfJob, pauseJob, resumeJob, retryJob, type Job } from '@readapt/client';
-import { useContext, useState } from 'react';
+import { createContext, useContext, useState } from 'react';
 import { client } from '../../../api/client.ts';
 import { ConfirmDialog } from '../../../parts/actions/confirm-dialog.tsx';
-import { JobsContext } from './jobs-context.ts';
+
+interface JobsFacts {
+  /** Whether the rollout may go on for a job that ended without a publication. */
+  readonly canRetry: boolean;
+  /** Whether the rollout is paused. Its jobs cannot be resumed one by one then. */
+  readonly rolloutPaused: boolean;
+}
+
+/**
+ * State of the rollout that the cells need. As a context, unlike new columns, a change does not remount cells with open
+ * menus.
+ */
+export const JobsContext = createContext<JobsFacts>({ canRetry: false, rolloutPaused: false });
 
 type Verb = 'approve' | 'pause' | 'resume' | 'cancel' | 'retry';
 
-interface Told {
+interface JobAction {
   readonly label: string;
-  /** What will happen to the job. */
+  /** Description of the effect on the job. */
   readonly text: string;
   readonly run: (id: string) => Promise<unknown>;
 }
 
-const VERBS: Readonly<Record<Verb, Told>> = {
+const VERBS: Readonly<Record<Verb, JobAction>> = {
   approve: {
     label: 'Approve the job',
     text: 'The job begins as soon as its wave and a worker are there for it.',
@@ -23,7 +35,9 @@ const VERBS: Readonly<Record<Verb, Told>> = {
   },
   pause: {
     label: 'Pause the job',
-    text: 'It stops within seconds and keeps a checkpoint. It stays paused until somebody resumes it, also when the rollout is resumed.',
+    text:
+      'It stops within seconds and keeps a checkpoint. ' +
+      'It stays paused until somebody resumes it, also when the rollout is resumed.',
     run: (id) => pauseJob({ client, path: { id } }),
   },
   resume: {
@@ -33,7 +47,9 @@ const VERBS: Readonly<Record<Verb, Told>> = {
   },
   cancel: {
     label: 'Cancel the job',
-    text: 'It ends, and nothing is published for it. Its adapter keeps the version that is served now. It can be retried later.',
+    text:
+      'It ends, and nothing is published for it. Its adapter keeps the version that is served now. ' +
+      'It can be retried later.',
     run: (id) => cancelJob({ client, path: { id } }),
   },
   retry: {
@@ -43,7 +59,7 @@ const VERBS: Readonly<Record<Verb, Told>> = {
   },
 };
 
-/** What can be done to one job in its present state, as a menu. */
+/** Menu with the actions that a job's state allows. */
 export function JobVerbs({ job }: { job: Job }) {
   const { canRetry, rolloutPaused } = useContext(JobsContext);
   const [chosen, setChosen] = useState<Verb | null>(null);

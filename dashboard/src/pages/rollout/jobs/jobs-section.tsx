@@ -9,14 +9,14 @@ import { useChangeOfSearch } from '../../../lib/use-change-of-search.ts';
 import { Empty, Loaded } from '../../../parts/feedback/loaded.tsx';
 import { Section } from '../../../parts/layout/section.tsx';
 import { DataTable } from '../../../parts/table/data-table.tsx';
-import type { RolloutSearch } from '../../../routes/rollout-search.ts';
+import type { RolloutSearch } from '../../../routes/search.ts';
 import { jobsOfRollout, reportQuery } from '../rollout-queries.ts';
 import { columnsFor } from './columns.tsx';
-import { JobsContext } from './jobs-context.ts';
+import { JobsContext } from './job-verbs.tsx';
 import { JobFilters, type TenantChoice } from './job-filters.tsx';
 import { ManyJobs } from './many-jobs.tsx';
 
-/** Every job of the rollout, filtered and sorted by the service, with what can be done to one or many of them. */
+/** Table of the rollout's jobs, filtered and sorted by the service, with actions on one or many of them. */
 export function JobsSection({ rollout }: { rollout: Rollout }) {
   const { isOperator, writes } = useViewer();
   const search = useSearch({ from: '/shell/rollouts/$rolloutId' });
@@ -43,7 +43,10 @@ export function JobsSection({ rollout }: { rollout: Rollout }) {
 
 const NO_TENANT: readonly TenantChoice[] = [];
 
-/** The tenants with the most jobs in the rollout; the report has their names. Up to 1,000 choices are rendered after the page is. */
+/**
+ * Tenants with the most jobs in the rollout, up to 1,000. They come from the report and render deferred, after the
+ * page.
+ */
 function useTenants(rollout: Rollout): readonly TenantChoice[] {
   const { data } = useQuery(reportQuery(rollout));
   const tenants = useMemo(
@@ -98,7 +101,10 @@ function NoJobs({ search: { state, kind, tenant, sort } }: { search: RolloutSear
   return <Empty title="No job is planned yet.">Jobs appear once a worker has looked at the new version.</Empty>;
 }
 
-/** How many there are, where the counts of the rollout say it: they do not know tenants, nor what a time leaves out. */
+/**
+ * Number of jobs that match the filter, from the rollout's counts; null if these cannot tell: they do not distinguish
+ * tenants, nor the jobs that an order by end or time to readiness leaves out.
+ */
 function totalOf({ jobs, controls }: Rollout, { state, kind, tenant, sort }: RolloutSearch): number | null {
   if (tenant !== undefined || (sort !== undefined && !sort.endsWith('created'))) return null;
   const counts = [kind === 'control' ? {} : jobs, kind === 'adaptation' ? {} : controls];

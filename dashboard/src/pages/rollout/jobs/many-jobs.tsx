@@ -5,13 +5,12 @@ import { useId, useState, type ReactNode } from 'react';
 import { parseLabels } from '../../../lib/labels.ts';
 import { ConfirmDialog } from '../../../parts/actions/confirm-dialog.tsx';
 import { wordOf } from '../../../parts/values/state-badge.tsx';
-import type { RolloutSearch } from '../../../routes/rollout-search.ts';
+import { STRATEGIES, type RolloutSearch } from '../../../routes/search.ts';
 import type { TenantChoice } from './job-filters.tsx';
 import { ACTIONS, useChangeOfMany, type Action } from './change-of-many.ts';
 import { Preview } from './preview.tsx';
 
-const STRATEGIES = ['auto', 'reuse', 'revert', 'relora', 'relora-paper', 'warm-start', 'scratch'] as const;
-/** Keeps the strategy that the job has: the select cannot have an empty value. */
+/** Value of the choice that keeps each job's strategy: the select allows no empty value. */
 const SAME = 'same';
 
 interface ManyJobsProps {
@@ -20,7 +19,7 @@ interface ManyJobsProps {
   readonly tenants: readonly TenantChoice[];
 }
 
-/** Does something to all jobs that the filter of the table, labels and codes name, after a preview. */
+/** Menu for changing all jobs that match the table's filter, labels and error codes, after a preview. */
 export function ManyJobs(props: ManyJobsProps) {
   const [action, setAction] = useState<Action | null>(null);
   return (

@@ -25,7 +25,7 @@ interface PreviewProps {
   readonly action: Action;
 }
 
-/** What would happen to how many, by the service's own count. */
+/** Preview of a change of many jobs: how many would change and how many would not, as counted by the service. */
 export function Preview({ query: { data, error, refetch }, action }: PreviewProps) {
   if (error !== null) return <ProblemCallout error={error} retry={refetch} />;
   return (

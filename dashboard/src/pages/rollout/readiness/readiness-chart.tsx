@@ -5,19 +5,22 @@ import { useCallback } from 'react';
 import { count, duration, percent } from '../../../lib/format.ts';
 import { Chart } from '../../../parts/chart/chart.tsx';
 
-/** Without what jobs wait, as controls have to be compared, which begin last; or with it. */
+/**
+ * Clock of the chart: time without waiting (`working`), for a fair comparison with controls, which start last; or all
+ * time.
+ */
 export type Clock = 'working' | 'all';
 type Values = TtrDistribution['adaptations'];
 
 interface Step {
   readonly ms: number;
-  /** Share of all jobs that are ready by then. */
+  /** Share of all jobs that are ready after `ms`. */
   readonly share: number;
 }
 
 const LINES = {
   adaptations: { stroke: 'var(--indigo-9)', strokeWidth: 2.5 },
-  // Dashed as well, for those who cannot tell the colours apart.
+  // Dashed too, for readers who cannot tell the colours apart.
   controls: { stroke: 'var(--amber-11)', strokeWidth: 2.5, strokeDasharray: '6 4' },
 } as const;
 const SHARES = [0, 0.25, 0.5, 0.75, 1];
@@ -27,7 +30,7 @@ interface ReadinessChartProps {
   readonly clock: Clock;
 }
 
-/** Which share of the jobs was ready after which time, of adaptations and of controls. */
+/** Chart of the share of ready jobs over time, for adaptations and controls. */
 export function ReadinessChart({ distribution: { adaptations, controls }, clock }: ReadinessChartProps) {
   const plot = useCallback(
     (library: typeof Plot) => options(library, [adaptations, controls], clock),
@@ -99,7 +102,8 @@ function options(plot: typeof Plot, series: [Values, Values], clock: Clock): Plo
 }
 
 /**
- * The share that is ready, as a line that begins at zero. Of many jobs the API gives quantiles at equal steps in place of all values.
+ * Steps of the share of ready jobs, starting at 0. For many jobs the API returns evenly spaced quantiles instead of all
+ * values.
  */
 function stepsOf(values: Values, clock: Clock): Step[] {
   const times = timesOf(values, clock);
@@ -110,7 +114,7 @@ function stepsOf(values: Values, clock: Clock): Step[] {
   return [{ ms: 0, share: 0 }, ...times.map((ms, index) => ({ ms, share: shareOf(index) * ready }))];
 }
 
-/** By when a share of all jobs was ready; null if it never was. */
+/** Time in milliseconds after which the given share of all jobs was ready; null if it never was. */
 function timeAt(values: Values, clock: Clock, share: number): number | null {
   const [, ...steps] = stepsOf(values, clock);
   return steps.find((step) => step.share >= share)?.ms ?? null;

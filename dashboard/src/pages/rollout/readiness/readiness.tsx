@@ -6,12 +6,12 @@ import { duration } from '../../../lib/format.ts';
 import { useChangeOfSearch } from '../../../lib/use-change-of-search.ts';
 import { Empty, Loaded } from '../../../parts/feedback/loaded.tsx';
 import { Section } from '../../../parts/layout/section.tsx';
-import type { RolloutSearch } from '../../../routes/rollout-search.ts';
+import type { RolloutSearch } from '../../../routes/search.ts';
 import { ttrQuery } from '../rollout-queries.ts';
 import { ReadinessChart, type Clock } from './readiness-chart.tsx';
 import { SpeedUp } from './speed-up.tsx';
 
-/** How soon adapters got ready, beside their controls. */
+/** Times to readiness of the adapters, compared with their controls. */
 export function Readiness({ rollout }: { rollout: Rollout }) {
   const query = useQuery(ttrQuery(rollout));
   return (

@@ -2,7 +2,7 @@ import { Heading, Text } from '@radix-ui/themes';
 import type { Rollout, TtrDistribution } from '@readapt/client';
 import { counted } from '../../../lib/format.ts';
 
-/** Below this number of pairs, the figure may be far off, and says so. */
+/** Number of pairs below which the text warns that the figure is unreliable. */
 const FEW_PAIRS = 6;
 
 interface SpeedUpProps {
@@ -10,7 +10,7 @@ interface SpeedUpProps {
   readonly rollout: Rollout;
 }
 
-/** How many times sooner adapters got ready than from scratch, and how sure that is. */
+/** Speed-up over training from scratch, with its confidence interval. */
 export function SpeedUp({ distribution: { speedup }, rollout }: SpeedUpProps) {
   if (speedup.median === null) return <NotMeasured rollout={rollout} />;
   return (
@@ -59,7 +59,8 @@ function NotMeasured({ rollout: { controls, finished_at: finished } }: { rollout
       : ['The speed-up was not measured', 'No adapter and its control, trained from scratch, both became ready.']
     : [
         'The speed-up is not measured',
-        'This rollout has no controls. With a share of controls, some adapters are trained from scratch as well, so that the two can be compared.',
+        'This rollout has no controls. With a share of controls, some adapters are trained from scratch as well, ' +
+          'so that the two can be compared.',
       ];
   return (
     <div>

@@ -1,12 +1,13 @@
 /**
- * Begins to read what a page shows, while its code and who looks at it are still on their way. No page waits for any of this: it asks for
- * the same by itself, and finds what was read. Merely pointing at a link reads nothing, as there are thousands in a table.
+ * Prefetches the data of a page while its code and the viewer are still loading. No page waits for a prefetch: it makes
+ * the same queries and finds the answers in the cache. Hovering over a link prefetches no data, because a table has
+ * thousands of links.
  */
 import { queryClient } from '../api/query-client.ts';
 import { tenantNamesQuery } from '../api/tenant-names.ts';
 import { prefetchList } from '../api/use-endless.ts';
 import { viewerQuery } from '../api/viewer.ts';
-import type { JobsSearch } from '../lib/job-words.ts';
+import type { JobsSearch } from './search.ts';
 import { adapterQuery, versionsOfAdapter } from '../pages/adapter/adapter-queries.ts';
 import { allAdapters } from '../pages/adapters/adapters-queries.ts';
 import {
@@ -24,12 +25,12 @@ import { modelsQuery } from '../pages/new-rollout/form/models-query.ts';
 import { jobsOfRollout, reportQuery, rolloutQuery, ttrQuery, unread } from '../pages/rollout/rollout-queries.ts';
 import { allRollouts } from '../pages/rollouts/rollouts-queries.ts';
 import { ALL_WORKERS } from '../pages/workers/workers-queries.ts';
-import type { AdaptersSearch } from './adapters-search.ts';
-import type { RolloutSearch, RolloutsSearch } from './rollout-search.ts';
+import type { AdaptersSearch } from './search.ts';
+import type { RolloutSearch, RolloutsSearch } from './search.ts';
 
 const begin: typeof queryClient.prefetchQuery = (query) => queryClient.prefetchQuery(query);
 
-export function readFleet(): void {
+export function prefetchFleet(): void {
   void begin(attentionQuery);
   void begin(runningQuery);
   void begin(endedQuery);
@@ -39,28 +40,28 @@ export function readFleet(): void {
     .catch(shownByThePage);
 }
 
-export function readRollouts(search: RolloutsSearch): void {
+export function prefetchRollouts(search: RolloutsSearch): void {
   void prefetchList(queryClient, allRollouts(search));
 }
 
-export function readNewRollout(): void {
+export function prefetchNewRollout(): void {
   void begin(modelsQuery);
 }
 
-export function readRollout(id: string, search: RolloutSearch): void {
+export function prefetchRollout(id: string, search: RolloutSearch): void {
   void begin(rolloutQuery(id));
   void begin(ttrQuery(unread(id)));
   void prefetchList(queryClient, jobsOfRollout(unread(id), search));
   void begin(reportQuery(unread(id)));
-  readTenantNames();
+  prefetchTenantNames();
 }
 
-export function readJobs(search: JobsSearch): void {
+export function prefetchJobs(search: JobsSearch): void {
   void prefetchList(queryClient, allJobs(search));
-  readTenantNames();
+  prefetchTenantNames();
 }
 
-export function readJob(id: string): void {
+export function prefetchJob(id: string): void {
   const job = unreadJob(id);
   void begin(jobQuery(id));
   void begin(ladderQuery(job));
@@ -69,17 +70,17 @@ export function readJob(id: string): void {
   void begin(pointsQuery(queryClient, job, null));
 }
 
-export function readAdapters(search: AdaptersSearch): void {
+export function prefetchAdapters(search: AdaptersSearch): void {
   void prefetchList(queryClient, allAdapters(search));
-  readTenantNames();
+  prefetchTenantNames();
 }
 
-export function readAdapter(id: string): void {
+export function prefetchAdapter(id: string): void {
   void begin(adapterQuery(id));
   void prefetchList(queryClient, versionsOfAdapter(id));
 }
 
-export function readBaseModelVersion(id: string, from: string | undefined): void {
+export function prefetchBaseModelVersion(id: string, from: string | undefined): void {
   void begin(versionQuery(id));
   void queryClient
     .fetchQuery(evolutionsQuery(id))
@@ -90,12 +91,12 @@ export function readBaseModelVersion(id: string, from: string | undefined): void
     .catch(shownByThePage);
 }
 
-/** Workers belong to the operator. */
-export function readWorkers(): void {
+/** Prefetches the workers, which only an operator may read. */
+export function prefetchWorkers(): void {
   forOperator(() => void prefetchList(queryClient, ALL_WORKERS));
 }
 
-function readTenantNames(): void {
+function prefetchTenantNames(): void {
   forOperator(() => void begin(tenantNamesQuery));
 }
 
@@ -106,5 +107,5 @@ function forOperator(read: () => void): void {
     .catch(shownByThePage);
 }
 
-/** The page asks for the same, and says what went wrong. */
+/** Ignores a failed prefetch: the page repeats the query and shows the error. */
 function shownByThePage(): void {}

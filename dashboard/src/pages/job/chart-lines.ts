@@ -1,0 +1,27 @@
+import type { PlotModule } from '../../parts/chart/chart.tsx';
+
+interface LineStyle {
+  readonly text: string;
+  readonly stroke: string;
+  readonly strokeDasharray?: string;
+}
+
+/** Horizontal line across a chart with its name at the right end; nothing where the value is unknown. */
+export function labeledLine(plot: PlotModule, value: number | null, { text, ...style }: LineStyle) {
+  if (value === null) return null;
+  return [
+    plot.ruleY([value], style),
+    plot.text([value], {
+      y: (y: number) => y,
+      text: () => text,
+      frameAnchor: 'right',
+      textAnchor: 'start',
+      dx: 6,
+      fill: style.stroke,
+    }),
+  ];
+}
+
+/** Line at the value that the gate asks for. */
+export const gateLine = (plot: PlotModule, target: number | null) =>
+  labeledLine(plot, target, { text: 'gate', stroke: 'var(--gray-12)' });
