@@ -36,7 +36,7 @@ export interface ModuleFusion {
 }
 
 /**
- * Prepares a module for the truncation of the full update alpha · s · B A + beta · U S Vᵀ (ours; see ADR 3). The update
+ * Prepares a module for the truncation of the full update alpha · s · B A + beta · U S Vᵀ (ours; see ADR 7). The update
  * lies in the span of [U, B] on the left and of [V, Aᵀ] on the right. U and V are already orthonormal, so only the
  * parts of B and Aᵀ outside of them are orthonormalized: B = U c_L + Q_L l_L and Aᵀ = V c_R + Q_R l_R. Then the update
  * is [U, Q_L] C [V, Q_R]ᵀ with a core of r + k rows and columns, C = alpha · s · [c_L; l_L] [c_R; l_R]ᵀ + beta ·
