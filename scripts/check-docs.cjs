@@ -8,7 +8,7 @@ const path = require('node:path');
 
 const LINK = /\]\((?!https?:|mailto:|#)([^)#\s]+)[^)]*\)/g;
 const NAMED =
-  /(?<![\w./@-])((?:bench|bin|cli|core|experiments|prisma|scripts|src|test|workers)\/[\w./-]+\.(?:ts|js|cjs|py|sh|sql|prisma|yaml|jsonl))(?![\w*{])/g;
+  /(?<![\w./@-])((?:bin|cli|core|lab|prisma|scripts|src|test|workers)\/[\w./-]+\.(?:ts|js|cjs|py|sh|sql|prisma|yaml|jsonl))(?![\w*{])/g;
 const CODE = /<!-- code of (\S+) -->\n+```\w*\n([\s\S]*?)\n```/g;
 const TITLED = /`(test\/[\w./-]+\.test\.ts)`: (“[^”]+”(?:, “[^”]+”)*)/g;
 

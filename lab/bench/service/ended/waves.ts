@@ -1,0 +1,35 @@
+import { randomUUID } from 'node:crypto';
+import { createJobLifecycle } from '../../../../src/modules/jobs/index.ts';
+import type { BenchStack } from '../stack.ts';
+import { createEndedFleet } from './ended-fleet.ts';
+
+/** What the end of a job takes in a wave that is almost over and is judged by all conditions. Times in milliseconds, in order. */
+export interface WavesFigures {
+  readonly adapters: number;
+  readonly endMs: readonly number[];
+}
+
+const ROUNDS = 40;
+/** The wave may not end, because nothing is judged then. */
+const OPEN = ROUNDS + 1;
+
+export async function measureWaves(stack: BenchStack, adapters: number): Promise<WavesFigures> {
+  const pauseIf = { unready_share: 0.5, metric_drop: 0.5, negative_flips: 0.5 };
+  const policy = { waves: [{ percent: 100 }], pause_if: pauseIf };
+  const rolloutId = await createEndedFleet(stack, { adapters, open: OPEN, options: { policy } });
+  const lifecycle = createJobLifecycle({ db: stack.db });
+  const jobs = await stack.db.job.findMany({
+    where: { rolloutId, finishedAt: null },
+    take: ROUNDS,
+    select: { id: true },
+  });
+  const endMs: number[] = [];
+  for (const { id } of jobs) {
+    const lease = { jobId: id, owner: randomUUID() };
+    if ((await lifecycle.claim(lease)) === null) throw new Error(`job ${id} cannot be claimed`);
+    const began = performance.now();
+    await lifecycle.end(lease, rolloutId, { state: 'not_ready' });
+    endMs.push(performance.now() - began);
+  }
+  return { adapters, endMs: endMs.sort((a, b) => a - b) };
+}

@@ -1,0 +1,102 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import os from 'node:os';
+import path from 'node:path';
+import type { Database } from '../../../../src/lib/database.ts';
+import { createJobLifecycle, type JobProgress } from '../../../../src/modules/jobs/index.ts';
+import { cpuMs } from '../../../../test/processor-time.ts';
+import type { BenchStack } from '../stack.ts';
+import type { PolledFleet } from './fleet.ts';
+
+const ROOT = path.join(import.meta.dirname, '../../../..');
+const FAMILY = path.join(ROOT, 'examples/demo-family');
+/** More steps than a bench has time for; about an hour of them. */
+const STEPS = 20_000;
+
+/** A training of the demo model that computes on one thread until it is stopped. */
+export interface Training {
+  cpuMs(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** Starts a training at the priority that a worker gives its training process, and waits until it computes. */
+export async function startTraining(stack: BenchStack): Promise<Training> {
+  const data = path.join(FAMILY, 'data/agnews');
+  const args = ['--base', path.join(FAMILY, 'v1'), '--data', path.join(data, 'train.jsonl')];
+  args.push('--validation', path.join(data, 'validation.jsonl'), '--out', path.join(stack.folder, 'trained'));
+  args.push('--steps', String(STEPS), '--threads', '1');
+  const child = spawn(process.execPath, [path.join(ROOT, 'bin/readapt.js'), 'train', ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  os.setPriority(child.pid!, os.constants.priority.PRIORITY_BELOW_NORMAL);
+  const ended = once(child, 'exit');
+  process.once('exit', () => child.kill());
+  await startedComputing(child.stderr, ended);
+  return {
+    cpuMs: () => cpuMs(child.pid!).then(({ own }) => own),
+    stop: async () => {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+/** Waits until it says in which precision it computes, which is the last line before the first step. */
+async function startedComputing(lines: NodeJS.ReadableStream, ended: Promise<unknown[]>): Promise<void> {
+  let said = '';
+  const computes = new Promise<void>((resolve) => {
+    lines.on('data', (chunk: Buffer) => {
+      said = (said + chunk.toString()).slice(-2000);
+      if (/ in (f32|int8)/.test(said)) resolve();
+    });
+  });
+  const failed = ended.then(() => {
+    throw new Error(`the training ended before it computed: ${said}`);
+  });
+  await Promise.race([computes, failed]);
+}
+
+/** How often a worker writes the progress of its job, and how many times until the job of this bench ends. */
+const PROGRESS_MS = 500;
+const BEATS = 8;
+
+/**
+ * Writes what a worker writes while it runs jobs, with the worker's own statements: claims a job, writes its progress twice a
+ * second, ends it after four seconds, and takes the next one.
+ */
+export function writeAsWorker(db: Database, { rolloutId, queued }: PolledFleet): { stop(): Promise<void> } {
+  const lifecycle = createJobLifecycle({ db });
+  let running = true;
+  let wake = (): void => undefined;
+  const pause = (): Promise<void> =>
+    new Promise((resolve) => {
+      wake = resolve;
+      setTimeout(resolve, PROGRESS_MS);
+    });
+  const work = async (): Promise<void> => {
+    for (const jobId of queued) {
+      const lease = { jobId, owner: 'bench' };
+      await lifecycle.claim(lease);
+      await lifecycle.advancePhase(lease, 'fine_tune');
+      for (let beat = 1; beat <= BEATS && running; beat++) {
+        await lifecycle.heartbeat(lease, progressAt(beat));
+        await pause();
+      }
+      await lifecycle.end(lease, rolloutId, { state: 'not_ready' });
+      if (!running) return;
+    }
+  };
+  const done = work();
+  return {
+    stop: async () => {
+      running = false;
+      wake();
+      await done;
+    },
+  };
+}
+
+function progressAt(step: number): JobProgress {
+  const measured = { metricTarget: 0.8, metricOld: 0.8, metricNone: 0.4, metricCopy: 0.6, metricBest: 0.7 };
+  return { step, totalSteps: BEATS, ...measured };
+}
